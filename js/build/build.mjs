@@ -1,0 +1,89 @@
+// Makes everything that `npm pack` ships, in dist/. Says what it does; stops at the first thing that is not as expected.
+//
+//   cargo (two modules) -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate -> inline -> tsc -> CommonJS
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build as esbuild, transformSync } from "esbuild";
+import { ensureRust, ensureWasmBindgen, fail, run, step } from "./tools.mjs";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+process.chdir(root);
+
+const MODULES = { cloudevents: ["--no-default-features"], full: [] };
+const withoutCargo = process.argv.includes("--js-only") && existsSync("dist/wasm/full.wasm");
+
+if (!withoutCargo) {
+  rmSync("dist", { recursive: true, force: true });
+  mkdirSync("dist/wasm", { recursive: true });
+  ensureRust();
+  ensureWasmBindgen();
+  for (const [name, features] of Object.entries(MODULES)) buildModule(name, features);
+}
+step("compiling the TypeScript");
+run("npx", ["--no-install", "tsc"]);
+await buildCommonJs();
+step("done: dist/");
+
+function buildModule(name, features) {
+  step(`compiling the Rust of the module ${name}`);
+  run("cargo", ["build", "--release", "--locked", "--target", "wasm32-unknown-unknown", ...features]);
+  const raw = "target/wasm32-unknown-unknown/release/eventferry.wasm";
+  const out = `target/glue/${name}`;
+  rmSync(out, { recursive: true, force: true });
+  // `out-name` is in the import object of the module, so it must be the same for the tests and for both.
+  run("wasm-bindgen", ["--target", "web", "--omit-default-module-path", "--experimental-reset-state-function",
+    "--remove-name-section", "--remove-producers-section", "--no-typescript", "--out-dir", out, "--out-name", "glue", raw]);
+  run("npx", ["--no-install", "wasm-opt", "-Oz", "--low-memory-unused", `${out}/glue_bg.wasm`, "-o", `dist/wasm/${name}.wasm`]);
+  const wasm = readFileSync(`dist/wasm/${name}.wasm`);
+  new WebAssembly.Module(wasm);
+  writeFileSync(`dist/wasm/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
+  writeFileSync(`dist/wasm/${name}.inline.js`, inline(wasm));
+}
+
+/** Each patch must match exactly once, so that a new wasm-bindgen cannot pass unnoticed. */
+function patchGlue(glue, name) {
+  const patch = (from, to) => {
+    if (glue.split(from).length !== 2) fail(`the glue of ${name} does not have exactly one «${from}»; look at what wasm-bindgen changed`);
+    glue = glue.replace(from, to);
+  };
+  // In the Vercel edge sandbox the module comes from another realm.
+  patch("!(module instanceof WebAssembly.Module)", "Object.prototype.toString.call(module) !== '[object WebAssembly.Module]'");
+  // The codecs call the exports themselves, not through a wrapper for each.
+  patch("function __wbg_get_imports() {", "export function exportsNow() {\n    return wasm;\n}\nfunction __wbg_get_imports() {");
+  return transformSync(glue, { minify: true, format: "esm", target: "es2022" }).code;
+}
+
+/** The module as JavaScript. Plain Base64: what transport compression costs more, a decompressor of our own would cost too. */
+function inline(wasm) {
+  return `const text="${wasm.toString("base64")}";
+export function bytes() {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
+  return bytes;
+}
+`;
+}
+
+/** For runtimes without require(esm): one file for each entry, in a folder that says it is CommonJS. */
+async function buildCommonJs() {
+  step("bundling CommonJS");
+  const entries = readdirSync("dist/entries").filter((file) => /^[a-z-]+\.js$/.test(file));
+  await esbuild({
+    entryPoints: entries.map((file) => `dist/entries/${file}`),
+    outdir: "dist/cjs/entries",
+    bundle: true,
+    format: "cjs",
+    platform: "neutral",
+    target: "es2022",
+    external: ["node:*"],
+    logLevel: "error",
+  });
+  writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');
+  for (const file of readdirSync("dist", { recursive: true })) {
+    if (file.endsWith(".d.ts") && !file.startsWith("cjs")) cpSync(`dist/${file}`, `dist/cjs/${file}`);
+  }
+}

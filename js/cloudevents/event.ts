@@ -1,0 +1,862 @@
+/**
+ * The event. It is immutable and valid by construction, and lazy: an event that was decoded from JSON is its
+ * text and a few numbers that say where things stand in it. Strings are cut out when they are read, `data` is
+ * parsed by the engine of the runtime when it is read, and an event that is only passed on is never taken apart.
+ */
+import { FerryError, REASONS, codeOf, sentenceOf, shown } from "../errors.js";
+import { type Engine, call, engine, isWellFormed, putBytes, putText, trapped } from "../wasm.js";
+import {
+  type ExtensionValue,
+  Form,
+  asBytes,
+  badAttribute,
+  charsetOf,
+  checkName,
+  checked,
+  deepFreeze,
+  freshId,
+  fromBase64,
+  isBytes,
+  isJson,
+  isTextual,
+  timestampNow,
+  toBase64,
+  toExtensionValue,
+  toTimestamp,
+} from "./attribute.js";
+
+/** The versions of the specification. */
+export type Specversion = "1.0" | "0.3";
+
+/** What an event is made from. */
+export interface CloudEventInit<T = unknown> {
+  /** What happened, best with a reverse-DNS prefix: `com.example.order.created`. Not empty. */
+  type: string;
+  /** Where it happened: a URI-reference. Not empty. */
+  source: string;
+  /** Names the event; `source` and `id` together are unique. @default a fresh UUID */
+  id?: string;
+  /** @default "1.0" */
+  specversion?: Specversion;
+  /** RFC 3339 text or a Date; `null` leaves it out. @default now */
+  time?: string | Date | null;
+  /** What it is about, within the source. Not empty. */
+  subject?: string | null;
+  /** Media type of `data`. @default "application/json" when data is a JSON value and no bytes */
+  datacontenttype?: string | null;
+  /** Absolute URI of the schema of `data`. In 0.3 it is called `schemaurl`. */
+  dataschema?: string | null;
+  /** 0.3 only: URI-reference of the schema of `data`. */
+  schemaurl?: string | null;
+  /**
+   * The payload. Bytes are binary data. Everything else is a JSON value and is written down at once, so later
+   * changes to an object do not reach the event; under a `datacontenttype` that is not JSON it must be a string.
+   */
+  data?: T | Uint8Array | ArrayBuffer;
+  /** Extension attributes: names of `a-z0-9`, values string, boolean, 32-bit integer, Date, Uint8Array or URL. */
+  [extension: string]: unknown;
+}
+
+/** How the payload is kept. */
+const enum Kept {
+  /** There is none. */
+  Nothing,
+  /** `text` from `from` to `to` is its JSON text. */
+  Json,
+  /** `text` from `from` to `to` is the payload itself, of a media type that is not JSON. */
+  Text,
+  /** `text` from `from` to `to` is Base64 of the payload. */
+  Base64,
+  /** `bytes` are the payload, and binary. */
+  Bytes,
+  /** `bytes` or `text` are the body of a message in binary mode; the media type says what they mean. */
+  Body,
+}
+
+/** Words of the table, see `Table` in `src/cloudevents/event.rs`. */
+const enum T {
+  Id = 1,
+  Source = 2,
+  Type = 3,
+  Time = 4,
+  Subject = 5,
+  ContentType = 6,
+  DataSchema = 7,
+  SchemaUrl = 8,
+  Present = 12,
+  Escaped = 13,
+  Version = 14,
+  Extensions = 15,
+  Reason = 16,
+  Culprit = 17,
+  At = 18,
+  NameEnd = 19,
+  Index = 20,
+  Places = 21,
+  PlaceSize = 7,
+  Data = 10,
+  DataBase64 = 11,
+  DataContentEncoding = 9,
+  FirstExtension = 21 + 12 * 7,
+  ExtensionSize = 6,
+  Wide = 1,
+}
+
+const MEMBERS = [
+  "specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "schemaurl",
+  "datacontentencoding", "data", "data_base64",
+] as const;
+
+/** Strings that need no escapes in JSON. */
+const QUOTABLE = /^[ !#-[\]-~]*$/;
+
+/** A string attribute: its text, or its place in the text of the event (`start << 12 | length`, 0 for absent). */
+type Cut = string | number | undefined;
+type Extensions = ReadonlyMap<string, ExtensionValue>;
+
+/** The parts of an event that is not made by scanning. */
+export interface Parts {
+  version: number;
+  id: string;
+  source: string;
+  type: string;
+  time: string | undefined;
+  subject: string | undefined;
+  contentType: string | undefined;
+  schema: string | undefined;
+  extensions: Extensions | undefined;
+  payload: Payload;
+  /** The media type was left to us, and is JSON. */
+  implied?: boolean;
+}
+
+interface Payload {
+  kept: Kept;
+  text?: string | undefined;
+  from?: number;
+  to?: number;
+  bytes?: Uint8Array | undefined;
+  value?: unknown;
+}
+
+/** In the set of members with escapes: the place of `specversion`, which is never cut. */
+const IMPLIED = 1;
+const NO_PAYLOAD: Payload = { kept: Kept.Nothing };
+/** Tells the constructor to take over what the engine has just scanned. */
+const SCANNED = Symbol();
+/** Tells the constructor to take over parts that were checked. */
+const CHECKED = Symbol();
+
+/**
+ * One event, immutable.
+ *
+ * @example
+ * const event = new CloudEvent({ type: "com.example.order.created", source: "/orders", data: { orderId: 7 } });
+ */
+export class CloudEvent<T = unknown> {
+  #version: number;
+  #id: Cut;
+  #source: Cut;
+  #type: Cut;
+  #time: Cut;
+  #subject: Cut;
+  #contentType: Cut;
+  #schema: Cut;
+  /** Members whose text has escapes; and whether `datacontenttype` is the default, which the JSON format need not write. */
+  #escaped: number;
+  /** As scanned, six words each; as values once somebody asks. */
+  #extensions: Uint32Array | Extensions | undefined;
+  /** The JSON text of the whole event if `#whole`; else only what `#kept` says. */
+  #text: string | undefined;
+  #bytes: Uint8Array | undefined;
+  #whole: boolean;
+  #kept: Kept;
+  #from: number;
+  #to: number;
+  #value: unknown;
+
+  /** @throws {FerryError} with the attribute that is wrong. */
+  constructor(init: CloudEventInit<T>);
+  constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown) {
+    if (init === SCANNED) {
+      const t = (a as Engine).table;
+      const present = t[T.Present]!;
+      this.#version = t[T.Version]!;
+      this.#id = t[T.Id]!;
+      this.#source = t[T.Source]!;
+      this.#type = t[T.Type]!;
+      this.#time = t[T.Time]!;
+      this.#subject = t[T.Subject]!;
+      this.#contentType = t[T.ContentType]!;
+      this.#schema = t[T.DataSchema]! | t[T.SchemaUrl]!;
+      this.#escaped = t[T.Escaped]!;
+      const count = t[T.Extensions]!;
+      this.#extensions = count === 0 ? undefined : t.slice(T.FirstExtension, T.FirstExtension + count * T.ExtensionSize);
+      if (typeof b === "string") {
+        this.#text = b;
+        this.#bytes = undefined;
+      } else {
+        this.#text = undefined;
+        this.#bytes = b as Uint8Array;
+      }
+      this.#whole = true;
+      if (present & (1 << T.Data)) {
+        this.#kept = present & (1 << T.DataContentEncoding) ? Kept.Base64 : Kept.Json;
+        this.#from = t[T.Places + T.Data * T.PlaceSize]!;
+        this.#to = t[T.Places + T.Data * T.PlaceSize + 1]!;
+      } else if (present & (1 << T.DataBase64)) {
+        this.#kept = Kept.Base64;
+        this.#from = t[T.Places + T.DataBase64 * T.PlaceSize]!;
+        this.#to = t[T.Places + T.DataBase64 * T.PlaceSize + 1]!;
+      } else {
+        this.#kept = Kept.Nothing;
+        this.#from = this.#to = 0;
+      }
+      this.#value = undefined;
+      if (
+        this.#id === T.Wide || this.#source === T.Wide || this.#type === T.Wide || this.#time === T.Wide ||
+        this.#subject === T.Wide || this.#contentType === T.Wide || ((this.#schema as number) & T.Wide && this.#schema === T.Wide)
+      ) {
+        this.#cutWide(t);
+      }
+      return;
+    }
+    const parts = init === CHECKED ? (a as Parts) : readInit(init as CloudEventInit);
+    this.#version = parts.version;
+    this.#id = parts.id;
+    this.#source = parts.source;
+    this.#type = parts.type;
+    this.#time = parts.time;
+    this.#subject = parts.subject;
+    this.#contentType = parts.contentType;
+    this.#schema = parts.schema;
+    const { payload } = parts;
+    this.#escaped = parts.implied ? IMPLIED : 0;
+    this.#extensions = parts.extensions;
+    this.#text = payload.text;
+    this.#bytes = payload.bytes;
+    this.#whole = false;
+    this.#kept = payload.kept;
+    this.#from = payload.from ?? 0;
+    this.#to = payload.to ?? 0;
+    this.#value = payload.value;
+  }
+
+  /** Reads an event in the JSON format from its text, its bytes, or an object that `JSON.parse` has made of it. */
+  static fromJSON<T = unknown>(json: string | Uint8Array | object): CloudEvent<T> {
+    if (typeof json === "string") return scanText<T>(json);
+    if (isBytes(json)) return scanBytes<T>(asBytes(json).slice());
+    if (typeof json !== "object" || json === null) {
+      throw new FerryError("ERR_INVALID_ARGUMENT", `CloudEvent.fromJSON takes text, bytes or an object, not ${shown(json)}`);
+    }
+    return scanText<T>(json instanceof CloudEvent ? json.toString() : stringified(json));
+  }
+
+  /** The version of the specification that the event follows. */
+  get specversion(): Specversion {
+    return this.#version === 10 ? "1.0" : "0.3";
+  }
+
+  /** Names the event within its source. */
+  get id(): string {
+    const it = this.#id;
+    return typeof it === "string" ? it : (this.#id = this.#cut(it!, T.Id))!;
+  }
+
+  /** Where it happened, exactly as written. */
+  get source(): string {
+    const it = this.#source;
+    return typeof it === "string" ? it : (this.#source = this.#cut(it!, T.Source))!;
+  }
+
+  /** What happened. */
+  get type(): string {
+    const it = this.#type;
+    return typeof it === "string" ? it : (this.#type = this.#cut(it!, T.Type))!;
+  }
+
+  /** When it happened: RFC 3339 text exactly as written, with all its digits. */
+  get time(): string | undefined {
+    const it = this.#time;
+    return typeof it === "number" ? (this.#time = this.#cut(it, T.Time)) : it;
+  }
+
+  /** What it is about. */
+  get subject(): string | undefined {
+    const it = this.#subject;
+    return typeof it === "number" ? (this.#subject = this.#cut(it, T.Subject)) : it;
+  }
+
+  /** Media type of the data, exactly as written. */
+  get datacontenttype(): string | undefined {
+    const it = this.#contentType;
+    if (typeof it === "number") return (this.#contentType = this.#cut(it, T.ContentType));
+    return it === undefined && this.#escaped & IMPLIED ? "application/json" : it;
+  }
+
+  /** Schema of the data (1.0). */
+  get dataschema(): string | undefined {
+    return this.#version === 10 ? this.#schemaText() : undefined;
+  }
+
+  /** Schema of the data (0.3). */
+  get schemaurl(): string | undefined {
+    return this.#version === 10 ? undefined : this.#schemaText();
+  }
+
+  /**
+   * The payload. JSON is parsed on first read and then kept, text is a string, everything else a Uint8Array.
+   * `undefined` means that there is none; a payload of `null` is `null`.
+   *
+   * @throws {FerryError} `ERR_INVALID_DATA` if a message in binary mode said JSON and carried something else.
+   */
+  get data(): T | undefined {
+    return (this.#value === undefined && this.#kept !== Kept.Nothing ? (this.#value = this.#readData()) : this.#value) as T | undefined;
+  }
+
+  /** The payload as bytes, exactly those that arrived: for data within JSON, its JSON text. A fresh copy. */
+  get dataBytes(): Uint8Array | undefined {
+    return this.#payloadBytes()?.slice();
+  }
+
+  /**
+   * The payload as text: JSON text as it arrived, or the text that the bytes stand for by the charset.
+   *
+   * @throws {FerryError} `ERR_INVALID_DATA` if the bytes are no text.
+   */
+  get dataText(): string | undefined {
+    switch (this.#kept) {
+      case Kept.Nothing:
+        return undefined;
+      case Kept.Text:
+        return this.#slice();
+      case Kept.Json:
+        return this.#isJson() ? this.#slice() : (this.data as string);
+      default:
+        return this.#bodyText();
+    }
+  }
+
+  /** All extension attributes, by name. The object has no prototype. */
+  get extensions(): Readonly<Record<string, ExtensionValue>> {
+    const all: Record<string, ExtensionValue> = Object.create(null);
+    this.#extensionMap()?.forEach((value, name) => {
+      all[name] = value;
+    });
+    return Object.freeze(all);
+  }
+
+  /** One attribute, whether it has a property of its own or is an extension. Never `data`. */
+  get(name: string): ExtensionValue | undefined {
+    switch (name) {
+      case "specversion":
+      case "id":
+      case "source":
+      case "type":
+      case "time":
+      case "subject":
+      case "datacontenttype":
+        return this[name];
+      case this.#schemaName():
+        return this.#schemaText();
+      default:
+        return this.#extensionMap()?.get(name);
+    }
+  }
+
+  /** The same event with other attributes or other data. `null` and `undefined` remove. */
+  with<U = T>(changes: Partial<CloudEventInit<U>>): CloudEvent<U> {
+    const version = changes.specversion ?? this.specversion;
+    if (version !== this.specversion) return this.toVersion(version).with(changes);
+    const init: Record<string, unknown> = { ...this.extensions };
+    for (const name of ["specversion", "id", "source", "type", "time", "subject"] as const) init[name] = this[name] ?? null;
+    init["datacontenttype"] = this.#writtenContentType();
+    init[this.#schemaName()] = this.#schemaText();
+    for (const name in changes) init[name] = changes[name] ?? (name === "data" ? changes[name] : null);
+    if ("data" in changes) return new CloudEvent(init as CloudEventInit<U>);
+    const parts = readInit(init as CloudEventInit);
+    parts.payload = this.#payloadUnder(parts.contentType);
+    parts.implied = parts.contentType === undefined && (this.#escaped & IMPLIED) !== 0 && !this.#whole;
+    return fromParts<U>(parts);
+  }
+
+  /**
+   * The same event in the other version.
+   *
+   * @throws {FerryError} `ERR_NOT_CONVERTIBLE` where 1.0 has no place for what 0.3 allows: an object as an
+   * extension, a relative `schemaurl`, an empty source; or where a name means something else there.
+   */
+  toVersion(version: Specversion): CloudEvent<T> {
+    if (version === this.specversion) return this;
+    if (version !== "1.0" && version !== "0.3") throw unsupportedVersion(version);
+    const to10 = version === "1.0";
+    const taken = to10 ? ["dataschema"] : ["schemaurl", "datacontentencoding"];
+    const schema = this.#schemaText();
+    if (to10 && this.source === "") throw notConvertible("source", REASONS[1]);
+    if (to10 && schema !== undefined) {
+      try {
+        checked("schemaurl", schema, Form.Uri);
+      } catch {
+        throw notConvertible("schemaurl", REASONS[6], schema);
+      }
+    }
+    const extensions = new Map<string, ExtensionValue>();
+    this.#extensionMap()?.forEach((value, name) => {
+      if (typeof value === "object") throw notConvertible(name, "is an object, which 1.0 does not have");
+      if (taken.includes(name)) throw notConvertible(name, `is an extension that ${version} would read as something else`);
+      // 0.3 has no Boolean.
+      extensions.set(name, typeof value === "boolean" && !to10 ? String(value) : value);
+    });
+    return fromParts({
+      version: to10 ? 10 : 3,
+      id: this.id,
+      source: this.source,
+      type: this.type,
+      time: this.time,
+      subject: this.subject,
+      contentType: this.#writtenContentType(),
+      schema,
+      extensions,
+      payload: this.#payloadUnder(this.#writtenContentType()),
+    });
+  }
+
+  /** The event in the JSON format, as an object. Numbers beyond 2^53 in `data` lose digits here; `toString` keeps them. */
+  toJSON(): object {
+    return JSON.parse(this.toString());
+  }
+
+  /** The event in the JSON format, as text. An event that was decoded from JSON is exactly the text that arrived. */
+  toString(): string {
+    if (this.#whole) return this.#wholeText();
+    let json = `{"specversion":"${this.specversion}","id":${quoted(this.id)},"source":${quoted(this.source)},"type":${quoted(this.type)}`;
+    const { time, subject } = this;
+    if (time !== undefined) json += `,"time":${quoted(time)}`;
+    if (subject !== undefined) json += `,"subject":${quoted(subject)}`;
+    const contentType = this.#writtenContentType();
+    if (contentType !== undefined) json += `,"datacontenttype":${quoted(contentType)}`;
+    const schema = this.#schemaText();
+    if (schema !== undefined) json += `,"${this.#schemaName()}":${quoted(schema)}`;
+    this.#extensionMap()?.forEach((value, name) => {
+      json += `,"${name}":${typeof value === "string" ? quoted(value) : JSON.stringify(value)}`;
+    });
+    return this.#kept === Kept.Nothing ? `${json}}` : `${json},${this.#dataMember(contentType)}}`;
+  }
+
+  /** Shown in the console of Node and Deno. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `CloudEvent ${this.toString()}`;
+  }
+
+  /** What a message in binary mode carries. @internal */
+  static binaryPayload(event: CloudEvent): { contentType: string | undefined; body: string | Uint8Array | undefined } {
+    const contentType = event.datacontenttype;
+    switch (event.#kept) {
+      case Kept.Nothing:
+        return { contentType, body: undefined };
+      case Kept.Json:
+        if (contentType === undefined) return { contentType: "application/json", body: event.#slice() };
+        return { contentType, body: isJson(contentType) ? event.#slice() : (event.data as string) };
+      case Kept.Text:
+        return { contentType, body: event.#slice() };
+      case Kept.Body:
+        return { contentType, body: event.#text ?? event.dataBytes };
+      default:
+        return { contentType, body: event.dataBytes };
+    }
+  }
+
+  /** The bytes or the text that the event arrived as, if it arrived in the JSON format. @internal */
+  static arrivedAs(event: CloudEvent): string | Uint8Array | undefined {
+    return event.#whole ? (event.#text ?? event.#bytes!.slice()) : undefined;
+  }
+
+  /** All extension attributes without a copy. @internal */
+  static extensionsOf(event: CloudEvent): Extensions | undefined {
+    return event.#extensionMap();
+  }
+
+  /** An event from what the engine has just scanned. @internal */
+  static scanned<T>(engine: Engine, source: string | Uint8Array): CloudEvent<T> {
+    return new (CloudEvent as unknown as new (tag: symbol, engine: Engine, source: string | Uint8Array) => CloudEvent<T>)(SCANNED, engine, source);
+  }
+
+  /** An event from parts that were checked. @internal */
+  static fromParts<T>(parts: Parts): CloudEvent<T> {
+    return new (CloudEvent as unknown as new (tag: symbol, parts: Parts) => CloudEvent<T>)(CHECKED, parts);
+  }
+
+  #wholeText(): string {
+    return (this.#text ??= utf8.decode(this.#bytes!));
+  }
+
+  #slice(): string {
+    return (this.#whole ? this.#wholeText() : this.#text!).slice(this.#from, this.#to);
+  }
+
+  #cut(place: number, member: number): string | undefined {
+    if (place === 0) return undefined;
+    const start = place >>> 12;
+    const text = (this.#text ?? this.#wholeText()).substring(start, start + (place & 0xfff));
+    return (this.#escaped >>> member) & 1 ? JSON.parse(`"${text}"`) : text;
+  }
+
+  /** Cuts all strings at once: some stand too far back, or are too long, for the packed form. */
+  #cutWide(table: Uint32Array): void {
+    const text = this.#wholeText();
+    const cut = (member: number) => {
+      if (table[member] === 0) return undefined;
+      const at = T.Places + member * T.PlaceSize;
+      const raw = text.slice(table[at], table[at + 1]);
+      return (this.#escaped >>> member) & 1 ? JSON.parse(`"${raw}"`) : raw;
+    };
+    this.#id = cut(T.Id);
+    this.#source = cut(T.Source);
+    this.#type = cut(T.Type);
+    this.#time = cut(T.Time);
+    this.#subject = cut(T.Subject);
+    this.#contentType = cut(T.ContentType);
+    this.#schema = cut(this.#version === 10 ? T.DataSchema : T.SchemaUrl);
+  }
+
+  #schemaName(): "dataschema" | "schemaurl" {
+    return this.#version === 10 ? "dataschema" : "schemaurl";
+  }
+
+  #schemaText(): string | undefined {
+    const it = this.#schema;
+    return typeof it === "number" ? (this.#schema = this.#cut(it, this.#version === 10 ? T.DataSchema : T.SchemaUrl)) : it;
+  }
+
+  /** The media type that stands in the event, not the one that is implied. */
+  #writtenContentType(): string | undefined {
+    const it = this.#contentType;
+    return typeof it === "number" ? this.datacontenttype : it;
+  }
+
+  #isJson(): boolean {
+    const contentType = this.datacontenttype;
+    return contentType === undefined || isJson(contentType);
+  }
+
+  #extensionMap(): Extensions | undefined {
+    const it = this.#extensions;
+    if (!(it instanceof Uint32Array)) return it;
+    const text = this.#wholeText();
+    const map = new Map<string, ExtensionValue>();
+    for (let at = 0; at < it.length; at += T.ExtensionSize) {
+      const flags = it[at + 4]!;
+      const name = text.slice(it[at], it[at + 1]);
+      const value = text.slice(it[at + 2], it[at + 3]);
+      map.set(
+        flags & 4 ? JSON.parse(`"${name}"`) : name,
+        flags & 1 ? deepFreeze(JSON.parse(value)) : flags & 2 ? JSON.parse(`"${value}"`) : value,
+      );
+    }
+    return (this.#extensions = map);
+  }
+
+  #readData(): unknown {
+    switch (this.#kept) {
+      case Kept.Json:
+        return JSON.parse(this.#slice());
+      case Kept.Text:
+        return this.#slice();
+      case Kept.Body: {
+        const contentType = this.datacontenttype ?? "";
+        if (isJson(contentType)) return parsedJson(this.#bodyText());
+        return isTextual(contentType) ? this.#bodyText() : this.dataBytes;
+      }
+      default:
+        return this.#payloadBytes()!.slice();
+    }
+  }
+
+  /** The payload as the text that its bytes stand for. */
+  #bodyText(): string {
+    return this.#kept === Kept.Body && this.#text !== undefined ? this.#text : decodeText(this.#payloadBytes()!, this.datacontenttype);
+  }
+
+  /** The payload as bytes, ours. */
+  #payloadBytes(): Uint8Array | undefined {
+    switch (this.#kept) {
+      case Kept.Nothing:
+        return undefined;
+      case Kept.Json:
+      case Kept.Text:
+        return new TextEncoder().encode(this.#kept === Kept.Json && !this.#isJson() ? (this.data as string) : this.#slice());
+      case Kept.Base64: {
+        const text = this.#slice();
+        return fromBase64(text.includes("\\") ? JSON.parse(`"${text}"`) : text);
+      }
+      case Kept.Body:
+        return this.#bytes ?? new TextEncoder().encode(this.#text);
+      default:
+        return this.#bytes;
+    }
+  }
+
+  /** The payload for an event with that media type. */
+  #payloadUnder(contentType: string | undefined): Payload {
+    const json = contentType === undefined || isJson(contentType);
+    switch (this.#kept) {
+      case Kept.Nothing:
+        return NO_PAYLOAD;
+      case Kept.Json: {
+        const text = this.#slice();
+        if (!json && text[0] !== '"') throw notString(contentType!);
+        return { kept: Kept.Json, text, from: 0, to: text.length };
+      }
+      case Kept.Text: {
+        const text = json ? JSON.stringify(this.#slice()) : this.#slice();
+        return { kept: json ? Kept.Json : Kept.Text, text, from: 0, to: text.length };
+      }
+      case Kept.Body:
+        return { kept: Kept.Body, bytes: this.#bytes, text: this.#text };
+      default:
+        return { kept: Kept.Bytes, bytes: this.#payloadBytes() };
+    }
+  }
+
+  /** `"data":…` or `"data_base64":…`: JSON format, section 3.1. */
+  #dataMember(contentType: string | undefined): string {
+    const json = contentType === undefined || isJson(contentType);
+    switch (this.#kept) {
+      case Kept.Json:
+        return `"data":${this.#slice()}`;
+      case Kept.Text:
+        return `"data":${quoted(this.#slice())}`;
+    }
+    const bytes = this.#payloadBytes()!;
+    // A body that is JSON, or text in UTF-8, is written as such; whatever would not come back byte for byte is Base64.
+    // 0.3 says the same of all bytes under a JSON media type.
+    if (json && contentType !== undefined && (this.#kept === Kept.Body || this.#version === 3) && isJsonText(bytes)) {
+      return `"data":${utf8.decode(bytes)}`;
+    }
+    if (this.#kept === Kept.Body && contentType !== undefined && !json && isTextual(contentType) && /^utf-?8$/i.test(charsetOf(contentType))) {
+      const text = utf8.decode(bytes);
+      if (sameBytes(new TextEncoder().encode(text), bytes)) return `"data":${quoted(text)}`;
+    }
+    const base64 = toBase64(bytes);
+    return this.#version === 10 ? `"data_base64":"${base64}"` : `"datacontentencoding":"base64","data":"${base64}"`;
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const { fromParts } = CloudEvent;
+
+/** Reads text that is one event. */
+export function scanText<T>(text: string): CloudEvent<T> {
+  const len = putText(text);
+  if (len < 0) throw new FerryError("ERR_INVALID_EVENT", "the text has half a surrogate pair in it");
+  const now = engine();
+  let code;
+  try {
+    code = now.codecs.scan(len);
+  } catch (error) {
+    throw trapped(error);
+  }
+  if (code !== 0) throw refused(code, text);
+  return CloudEvent.scanned(now, text);
+}
+
+/** Reads bytes that are one event and stay ours. */
+export function scanBytes<T>(bytes: Uint8Array): CloudEvent<T> {
+  const body = withoutBom(bytes);
+  const len = putBytes(body);
+  const now = engine();
+  const code = call(() => now.codecs.scan(len));
+  if (code !== 0) throw refused(code, body);
+  return CloudEvent.scanned(now, body);
+}
+
+/** A parser of JSON may skip a byte order mark (RFC 8259 section 8.1). */
+export function withoutBom(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+}
+
+/** The error for what the engine has just refused. */
+export function refused(number: number, source: string | Uint8Array, where = ""): FerryError {
+  const { table } = engine();
+  const code = codeOf(number);
+  const [reason, culprit, at, end] = [REASONS[table[T.Reason]!], table[T.Culprit]!, table[T.At]!, table[T.NameEnd]!];
+  if (culprit === 254) {
+    const place = code === "ERR_INVALID_EVENT" || code === "ERR_INVALID_BATCH" ? ` (at position ${at})` : "";
+    return new FerryError(code, `${sentenceOf(code)}: ${where || "it "}${reason}${place}`);
+  }
+  let attribute: string = MEMBERS[culprit] ?? "";
+  if (culprit === 255) {
+    const text = typeof source === "string" ? source : utf8.decode(source);
+    const name = text.slice(at, end & 0x7fffffff);
+    attribute = end >>> 31 ? JSON.parse(`"${name}"`) : name;
+  }
+  const noun = attribute.startsWith("data") && attribute.length !== 4 && !attribute.includes("_") ? "attribute" : attribute.startsWith("data") ? "member" : "attribute";
+  return new FerryError(code, `${where && `${where}: `}the ${noun} ${shown(attribute)} ${reason}`, { attribute });
+}
+
+function stringified(value: unknown): string {
+  try {
+    const text = JSON.stringify(value);
+    if (text !== undefined) return text;
+  } catch (cause) {
+    throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: ${(cause as Error).message}`, { attribute: "data", cause, culprit: "caller" });
+  }
+  throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: it is a ${typeof value}`, { attribute: "data", culprit: "caller" });
+}
+
+function quoted(text: string): string {
+  return QUOTABLE.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+function isJsonText(bytes: Uint8Array): boolean {
+  const len = putBytes(bytes);
+  return call(() => engine().codecs.is_json(len)) !== 0;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}
+
+function decodeText(bytes: Uint8Array, contentType: string | undefined): string {
+  const charset = charsetOf(contentType);
+  try {
+    return new TextDecoder(charset, { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new FerryError("ERR_INVALID_DATA", `the data is no text in the charset ${shown(charset)}`, { attribute: "data", cause });
+  }
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
+  } catch (cause) {
+    throw new FerryError("ERR_INVALID_DATA", `the data is not JSON, although its datacontenttype says so: ${(cause as Error).message}`, { attribute: "data", cause });
+  }
+}
+
+function notString(contentType: string): FerryError {
+  return new FerryError("ERR_INVALID_DATA", `the data ${REASONS[19]}: ${shown(contentType)}`, { attribute: "data" });
+}
+
+function notConvertible(attribute: string, problem: string, value?: unknown): FerryError {
+  return badAttribute(attribute, problem, value, "ERR_NOT_CONVERTIBLE");
+}
+
+function unsupportedVersion(version: unknown): FerryError {
+  return new FerryError("ERR_UNSUPPORTED_SPECVERSION", `the attribute "specversion" ${REASONS[20]}: ${shown(version)}`, { attribute: "specversion" });
+}
+
+/** Checks everything that a caller passes. */
+function readInit(init: CloudEventInit): Parts {
+  if (typeof init !== "object" || init === null) {
+    throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is made from an object, not from ${shown(init)}`);
+  }
+  const specversion = init.specversion ?? "1.0";
+  if (specversion !== "1.0" && specversion !== "0.3") throw unsupportedVersion(specversion);
+  const v10 = specversion === "1.0";
+  let id: string | undefined;
+  let source: string | undefined;
+  let type: string | undefined;
+  let time: string | null | undefined;
+  let subject: string | undefined;
+  let contentType: string | undefined;
+  let schema: string | undefined;
+  let encoding: unknown;
+  let extensions: Map<string, ExtensionValue> | undefined;
+  for (const name of Object.keys(init)) {
+    const value = init[name];
+    if (value === undefined || name === "specversion" || name === "data") continue;
+    if (value === null) {
+      if (name === "time") time = null;
+      else checkName(name);
+      continue;
+    }
+    switch (name) {
+      case "id":
+        id = checked(name, value, Form.Text);
+        break;
+      case "source":
+        source = checked(name, value, Form.UriReference, !v10);
+        break;
+      case "type":
+        type = checked(name, value, Form.Text);
+        break;
+      case "time":
+        time = value instanceof Date ? toTimestamp(name, value) : checked(name, value, Form.Timestamp);
+        break;
+      case "subject":
+        subject = checked(name, value, Form.Text);
+        break;
+      case "datacontenttype":
+        contentType = checked(name, value, Form.MediaType);
+        break;
+      case v10 ? "dataschema" : "schemaurl":
+        schema = checked(name, value, v10 ? Form.Uri : Form.UriReference, !v10);
+        break;
+      case v10 ? "" : "datacontentencoding":
+        if (typeof value !== "string" || value.toLowerCase() !== "base64") throw badAttribute(name, REASONS[21], value);
+        encoding = value;
+        break;
+      default:
+        checkName(name);
+        (extensions ??= new Map()).set(name, toExtensionValue(name, value, !v10));
+    }
+  }
+  if (source === undefined) throw missing("source");
+  if (type === undefined) throw missing("type");
+  const payload = toPayload(init.data, contentType, encoding !== undefined);
+  return {
+    version: v10 ? 10 : 3,
+    id: id ?? (init.id === null ? absurd("id") : freshId()),
+    source,
+    type,
+    time: time === undefined ? timestampNow() : (time ?? undefined),
+    subject,
+    contentType,
+    schema,
+    extensions,
+    payload,
+    implied: contentType === undefined && payload.kept === Kept.Json,
+  };
+}
+
+function absurd(name: string): never {
+  throw missing(name);
+}
+
+/** The error for a required attribute that is not there. */
+export function missing(name: string): FerryError {
+  return new FerryError("ERR_MISSING_ATTRIBUTE", `the attribute ${shown(name)} is missing`, { attribute: name });
+}
+
+function toPayload(data: unknown, contentType: string | undefined, inBase64: boolean): Payload {
+  if (data === undefined) return NO_PAYLOAD;
+  if (isBytes(data)) return { kept: Kept.Bytes, bytes: asBytes(data).slice() };
+  if (inBase64 && typeof data === "string") return { kept: Kept.Bytes, bytes: decodedBase64(data) };
+  if (contentType === undefined || isJson(contentType)) {
+    if (typeof data === "number" && !Number.isFinite(data)) throw new FerryError("ERR_INVALID_DATA", `the data ${data} cannot be expressed in JSON`, { attribute: "data", culprit: "caller" });
+    const text = stringified(data);
+    return { kept: Kept.Json, text, from: 0, to: text.length, value: data };
+  }
+  if (typeof data !== "string") throw notString(contentType);
+  if (!isWellFormed(data)) throw new FerryError("ERR_INVALID_DATA", "the data has half a surrogate pair in it", { attribute: "data", culprit: "caller" });
+  return { kept: Kept.Text, text: data, from: 0, to: data.length };
+}
+
+function decodedBase64(text: string): Uint8Array {
+  try {
+    const bytes = fromBase64(text);
+    if (toBase64(bytes) === text) return bytes;
+  } catch {
+    // The same refusal as for text that only nearly is Base64.
+  }
+  throw new FerryError("ERR_INVALID_DATA", `the data ${REASONS[18]}`, { attribute: "data" });
+}
+
+/** The payload that a body in binary mode is; bytes are not copied. No bytes at all are no payload. */
+export function bodyPayload(body: string | Uint8Array | null | undefined): Payload {
+  if (body === null || body === undefined || body.length === 0) return NO_PAYLOAD;
+  if (typeof body !== "string") return { kept: Kept.Body, bytes: body };
+  if (!isWellFormed(body)) throw new FerryError("ERR_INVALID_DATA", "the body has half a surrogate pair in it", { attribute: "data" });
+  return { kept: Kept.Body, text: body };
+}

@@ -1,0 +1,21 @@
+/** What the build generates: glue by wasm-bindgen, and the modules themselves. */
+
+declare module "*/wasm/cloudevents.glue.js" {
+  export const initSync: import("./wasm.js").Glue["initSync"];
+  export const exportsNow: import("./wasm.js").Glue["exportsNow"];
+  export const __wbg_reset_state: import("./wasm.js").Glue["__wbg_reset_state"];
+}
+
+declare module "*/wasm/cloudevents.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
+declare module "*.wasm" {
+  const module: WebAssembly.Module;
+  export default module;
+}
+
+declare module "*.wasm?module" {
+  const module: WebAssembly.Module;
+  export default module;
+}

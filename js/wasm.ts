@@ -1,0 +1,164 @@
+/**
+ * The only door into wasm. It loads the engine on first use, keeps the views on its memory fresh, and sees
+ * every trap: then the instance is thrown away at once, because after a trap nothing in it can be trusted.
+ *
+ * Two modules exist, `cloudevents` and `full`, and the second can do all the first can. Whichever is richer
+ * among those that entry points have registered serves everybody. The codecs keep no state in the engine
+ * between two calls, so a richer one can take over at any time.
+ */
+import { FerryError } from "./errors.js";
+
+/** What the codecs need of the engine. Numbers only; text lies in memory. */
+export interface Codecs {
+  readonly memory: WebAssembly.Memory;
+  room(len: number): number;
+  table(): number;
+  rows(): number;
+  scratch(): number;
+  scan(len: number): number;
+  scan_all(len: number, lines: number, inBytes: number): number;
+  is_json(len: number): number;
+  fits(len: number, form: number): number;
+  decode_header(len: number): number;
+}
+
+/** The generated glue of one module, as far as we use it. */
+export interface Glue {
+  initSync(input: { module: WebAssembly.Module | BufferSource }): Codecs;
+  exportsNow(): Codecs;
+  __wbg_reset_state(): void;
+}
+
+/** One module, and how to get at its code. Nothing is loaded before `source` is called. */
+export interface Provider<G extends Glue = Glue> {
+  glue: G;
+  source: () => WebAssembly.Module | BufferSource;
+}
+
+/** Views on the engine's memory. */
+export interface Engine {
+  readonly codecs: Codecs;
+  /** Where input is written; covers the whole capacity. */
+  input: Uint8Array;
+  /** The table of the last scan. */
+  table: Uint32Array;
+}
+
+const providers: { cloudevents?: Provider; full?: Provider } = {};
+let live: Engine | undefined;
+let liveProvider: Provider | undefined;
+const encoder = new TextEncoder();
+
+/** Words of the table that JavaScript looks at; `src/cloudevents/event.rs` has the layout. */
+const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
+const LARGEST_INPUT = 0x2000_0000;
+
+/** Registers a module. Called by entry points; does nothing else. */
+export function provide(kind: "cloudevents" | "full", provider: Provider): void {
+  if (providers[kind]) return;
+  providers[kind] = provider;
+  if (kind === "full") live = undefined;
+}
+
+/** The provider of the full module, for the clients. */
+export function fullProvider(): Provider {
+  engine();
+  if (!providers.full) throw notInitialized();
+  return providers.full;
+}
+
+/** The engine, started if need be. */
+export function engine(): Engine {
+  return live ?? start();
+}
+
+function notInitialized(): FerryError {
+  return new FerryError("ERR_NOT_INITIALIZED", "the engine is not loaded yet: with eventferry/slim, await init(…) first");
+}
+
+const started = new WeakSet<Provider>();
+
+function start(): Engine {
+  const provider = providers.full ?? providers.cloudevents;
+  if (!provider) throw notInitialized();
+  let codecs: Codecs;
+  try {
+    codecs = started.has(provider) ? provider.glue.exportsNow() : provider.glue.initSync({ module: provider.source() });
+  } catch (cause) {
+    if (cause instanceof FerryError) throw cause;
+    throw new FerryError("ERR_WASM_INIT", `this runtime refused to start the WebAssembly module: ${(cause as Error)?.message}`, { cause });
+  }
+  started.add(provider);
+  liveProvider = provider;
+  live = { codecs, input: new Uint8Array(0), table: new Uint32Array(0) };
+  makeRoom(live, 8192);
+  return live;
+}
+
+function makeRoom(engine: Engine, len: number): void {
+  const address = len < LARGEST_INPUT ? engine.codecs.room(len) >>> 0 : 0;
+  if (address === 0) throw new FerryError("ERR_TOO_LARGE", `an input of ${len} bytes is too large for the engine`);
+  const { memory } = engine.codecs;
+  engine.input = new Uint8Array(memory.buffer, address, Math.max(len, 8192));
+  engine.table = new Uint32Array(memory.buffer, engine.codecs.table(), TABLE_WORDS);
+}
+
+/** Makes sure that `len` bytes fit and that the views are on the memory as it is now. */
+function ready(len: number): Engine {
+  const now = live ?? start();
+  // Growing the memory detaches the views: their length becomes 0.
+  if (now.input.length < len || now.table.length === 0) call(() => makeRoom(now, Math.max(len, now.input.length)));
+  return now;
+}
+
+/** Writes text into the engine. Gives its length in bytes, or -1 if it has half a surrogate pair in it. */
+export function putText(text: string): number {
+  const units = text.length;
+  let now = ready(units);
+  let { read, written } = encoder.encodeInto(text, now.input);
+  if (read < units) {
+    now = ready(units * 3);
+    ({ read, written } = encoder.encodeInto(text, now.input));
+  }
+  return written === units || isWellFormed(text) ? written : -1;
+}
+
+/** Writes bytes into the engine and gives their number. */
+export function putBytes(bytes: Uint8Array): number {
+  ready(bytes.length).input.set(bytes);
+  return bytes.length;
+}
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The first bytes of the scratch space as text. */
+export function takeScratch(len: number): string {
+  const { codecs } = engine();
+  return decoder.decode(new Uint8Array(codecs.memory.buffer, codecs.scratch(), len));
+}
+
+/** Runs `body`, which calls into the engine, and deals with a trap. */
+export function call<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw trapped(error);
+  }
+}
+
+/** What to throw for something that came out of the engine. After a trap the instance is gone when this returns. */
+export function trapped(error: unknown): unknown {
+  if (error instanceof FerryError) return error;
+  const isTrap = error instanceof WebAssembly.RuntimeError || error instanceof RangeError || (error as Error)?.name === "InternalError";
+  if (isTrap && liveProvider) {
+    live = undefined;
+    liveProvider.glue.__wbg_reset_state();
+  }
+  return new FerryError("ERR_INTERNAL", undefined, { cause: error });
+}
+
+/** Whether every surrogate has its partner. */
+export const isWellFormed: (text: string) => boolean =
+  "isWellFormed" in String.prototype
+    ? (text) => (text as string & { isWellFormed(): boolean }).isWellFormed()
+    : (text) => !/\p{Surrogate}/u.test(text);

@@ -1,0 +1,276 @@
+//! What attributes may be called and what they may say: CloudEvents 1.0.2, "Naming Convention for Context
+//! Attributes" and "Type System". All functions take UTF-8 that is known to be well formed.
+
+use crate::json::text::first_char;
+use crate::wall;
+
+/// The types whose text has a form of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Form {
+    /// Any String.
+    Text = 0,
+    /// URI-reference (RFC 3986 section 4.1).
+    UriReference = 1,
+    /// Absolute URI (RFC 3986 section 4.3); a fragment is let through, because real `dataschema` values have one.
+    Uri = 2,
+    /// Timestamp (RFC 3339).
+    Timestamp = 3,
+    /// Media type with parameters (RFC 2046, RFC 9110 section 8.3.1).
+    MediaType = 4,
+}
+
+impl Form {
+    /// The form behind a number at the wasm boundary.
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::UriReference,
+            2 => Self::Uri,
+            3 => Self::Timestamp,
+            4 => Self::MediaType,
+            _ => Self::Text,
+        }
+    }
+
+    /// Whether `text` has this form. Only [`Form::Text`] and [`Form::UriReference`] may be empty.
+    pub fn fits(self, text: &[u8]) -> bool {
+        match self {
+            Self::Text => is_text(text),
+            Self::UriReference => is_uri_reference(text),
+            Self::Uri => is_uri(text),
+            Self::Timestamp => wall::is_timestamp(text),
+            Self::MediaType => is_media_type(text),
+        }
+    }
+}
+
+/// Whether `name` may name an attribute: `a-z` and `0-9` only, not empty, and not `data`.
+pub fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name != b"data" && name.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'))
+}
+
+/// Whether every character is allowed in a String: no C0 and C1 controls and no noncharacters.
+pub fn is_text(mut text: &[u8]) -> bool {
+    while !text.is_empty() {
+        let (char, len) = first_char(text);
+        let is_control = char < 0x20 || (0x7f..=0x9f).contains(&char);
+        let is_noncharacter = (0xfdd0..=0xfdef).contains(&char) || char & 0xfffe == 0xfffe;
+        if is_control || is_noncharacter {
+            return false;
+        }
+        text = text.get(len..).unwrap_or_default();
+    }
+    true
+}
+
+/// Whether the text of a number is an Integer: 32 bits signed. The grammar was checked before.
+pub fn is_int32(digits: &[u8]) -> bool {
+    let (limit, digits) = match digits {
+        [b'-', digits @ ..] => (1 << 31, digits),
+        digits => ((1u64 << 31) - 1, digits),
+    };
+    digits.len() <= 10 && digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit & 0x0f)) <= limit
+}
+
+/// Whether the media type means JSON: subtype `json`, or ending in `+json` (CloudEvents JSON format, section 3.1).
+pub fn is_json(media_type: &[u8]) -> bool {
+    // By far the most frequent one.
+    if media_type == b"application/json" {
+        return true;
+    }
+    let essence = media_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+    let subtype = essence.split(|b| *b == b'/').nth(1).unwrap_or_default();
+    subtype.eq_ignore_ascii_case(b"json") || subtype.last_chunk().is_some_and(|end: &[u8; 5]| end.eq_ignore_ascii_case(b"+json"))
+}
+
+fn is_media_type(text: &[u8]) -> bool {
+    let Some(slash) = text.iter().position(|b| *b == b'/') else { return false };
+    let (kind, rest) = text.split_at(slash);
+    let (subtype, mut rest) = split_token(rest.get(1..).unwrap_or_default());
+    if kind.is_empty() || !kind.iter().all(|b| is_token_char(*b)) || subtype.is_empty() {
+        return false;
+    }
+    // *( OWS ";" OWS [ parameter ] )
+    loop {
+        rest = rest.trim_ascii_start();
+        let [b';', after @ ..] = rest else { return rest.is_empty() };
+        let (name, after) = split_token(after.trim_ascii_start());
+        rest = after;
+        if name.is_empty() {
+            continue;
+        }
+        let [b'=', value @ ..] = after else { return false };
+        rest = match value {
+            [b'"', quoted @ ..] => match skip_quoted(quoted) {
+                Some(rest) => rest,
+                None => return false,
+            },
+            _ => match split_token(value) {
+                ([], _) => return false,
+                (_, rest) => rest,
+            },
+        };
+    }
+}
+
+fn split_token(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|b| !is_token_char(*b)).unwrap_or(text.len()))
+}
+
+/// What is behind the closing quote.
+fn skip_quoted(mut text: &[u8]) -> Option<&[u8]> {
+    loop {
+        text = match text {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', b'\t' | b' '..=b'~', rest @ ..] => rest,
+            [b'\t' | b' '..=b'~', rest @ ..] if text.first() != Some(&b'\\') => rest,
+            _ => return None,
+        };
+    }
+}
+
+const fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
+/// Whether `text` is a URI-reference: a URI, or a relative reference.
+fn is_uri_reference(text: &[u8]) -> bool {
+    match split_scheme(text) {
+        // A colon that ends no scheme: the first segment of a relative path must not have one.
+        Scheme::Malformed => false,
+        Scheme::None => is_hierarchy(text),
+        Scheme::Before(rest) => is_hierarchy(rest),
+    }
+}
+
+fn is_uri(text: &[u8]) -> bool {
+    matches!(split_scheme(text), Scheme::Before(rest) if is_hierarchy(rest))
+}
+
+enum Scheme<'a> {
+    None,
+    Malformed,
+    Before(&'a [u8]),
+}
+
+fn split_scheme(text: &[u8]) -> Scheme<'_> {
+    match text.iter().position(|b| matches!(b, b':' | b'/' | b'?' | b'#')) {
+        Some(at) if text.get(at) == Some(&b':') => {
+            let (scheme, rest) = text.split_at(at);
+            let starts_well = scheme.first().is_some_and(u8::is_ascii_alphabetic);
+            let goes_on_well = scheme.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+            if starts_well && goes_on_well { Scheme::Before(rest.get(1..).unwrap_or_default()) } else { Scheme::Malformed }
+        }
+        _ => Scheme::None,
+    }
+}
+
+/// `["//" authority] path ["?" query] ["#" fragment]`
+fn is_hierarchy(text: &[u8]) -> bool {
+    let (text, fragment) = split_at_byte(text, b'#');
+    let (text, query) = split_at_byte(text, b'?');
+    let path = match text {
+        [b'/', b'/', rest @ ..] => {
+            let end = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            if !is_authority(authority) {
+                return false;
+            }
+            path
+        }
+        path => path,
+    };
+    has_only(path, |b| is_path_char(b) || b == b'/')
+        && has_only(query, |b| is_path_char(b) || matches!(b, b'/' | b'?'))
+        && has_only(fragment, |b| is_path_char(b) || matches!(b, b'/' | b'?'))
+}
+
+fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    match text.iter().position(|b| *b == byte) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
+        None => (text, &[]),
+    }
+}
+
+/// `[userinfo "@"] host [":" port]`
+fn is_authority(text: &[u8]) -> bool {
+    let (user, host) = match text.iter().rposition(|b| *b == b'@') {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
+        None => (&[][..], text),
+    };
+    let (host, port) = match host {
+        [b'[', rest @ ..] => {
+            // IP-literal: the addresses inside are not taken apart, only their characters are checked.
+            let Some(end) = rest.iter().position(|b| *b == b']') else { return false };
+            let (address, port) = rest.split_at(end);
+            if address.is_empty() || !address.iter().all(|b| is_unreserved(*b) || is_sub_delim(*b) || *b == b':') {
+                return false;
+            }
+            (&[][..], port.get(1..).unwrap_or_default())
+        }
+        host => host.split_at(host.iter().position(|b| *b == b':').unwrap_or(host.len())),
+    };
+    let port_fits = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    port_fits
+        && has_only(user, |b| is_unreserved(b) || is_sub_delim(b) || b == b':')
+        && has_only(host, |b| is_unreserved(b) || is_sub_delim(b))
+}
+
+/// Whether all characters are allowed, where `%` starts an escape of two hexadecimal digits.
+fn has_only(mut text: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
+    loop {
+        text = match text {
+            [] => return true,
+            [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
+            [byte, rest @ ..] if allowed(*byte) => rest,
+            _ => return false,
+        };
+    }
+}
+
+const fn is_path_char(byte: u8) -> bool {
+    is_unreserved(byte) || is_sub_delim(byte) || matches!(byte, b':' | b'@')
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+const fn is_sub_delim(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+}
+
+/// Whether `text` is Base64 by RFC 4648 section 4: the standard alphabet, padded, no line breaks, and no
+/// bits in the last character that decoding would drop.
+pub fn is_base64(text: &[u8]) -> bool {
+    let digits = match text {
+        [digits @ .., b'=', b'='] => digits,
+        [digits @ .., b'='] => digits,
+        digits => digits,
+    };
+    if !text.len().is_multiple_of(4) || !digits.iter().all(|b| base64_value(*b).is_some()) {
+        return false;
+    }
+    let last = digits.last().and_then(|b| base64_value(*b)).unwrap_or(0);
+    match text.len() - digits.len() {
+        0 => true,
+        1 => last & 0b11 == 0,
+        _ => last & 0b1111 == 0,
+    }
+}
+
+const fn base64_value(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}

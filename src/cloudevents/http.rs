@@ -1,0 +1,68 @@
+//! Attribute values in HTTP headers: HTTP protocol binding 1.0.2, section 3.1.3.2.
+
+use crate::json::text::{hex, sequence_len};
+
+use super::event::Reason;
+
+/// Decodes a header value into `out`, which must be as long as the value.
+///
+/// 1. Quoted strings (RFC 9110 section 5.6.4) lose their quotes; inside them a backslash makes the next
+///    character literal. A value may have quoted and unquoted stretches.
+/// 2. One round of percent-decoding. A `%` without two hexadecimal digits behind it stays: older SDKs send it raw.
+/// 3. The result must be UTF-8.
+///
+/// Whether it also fits the attribute's type is the caller's next question.
+pub fn decode_value<'o>(value: &[u8], out: &'o mut [u8]) -> Result<&'o [u8], Reason> {
+    let written = unquote(value, out).ok_or(Reason::OpenQuote)?;
+    let out = out.get_mut(..written).unwrap_or_default();
+    let written = percent_decode(out);
+    let text = out.get(..written).unwrap_or_default();
+    if is_utf8(text) { Ok(text) } else { Err(Reason::NotUtf8) }
+}
+
+fn unquote(value: &[u8], out: &mut [u8]) -> Option<usize> {
+    let (mut in_quotes, mut written) = (false, 0);
+    let mut bytes = value.iter();
+    while let Some(&byte) = bytes.next() {
+        let literal = match byte {
+            b'"' => {
+                in_quotes = !in_quotes;
+                continue;
+            }
+            b'\\' if in_quotes => *bytes.next()?,
+            byte => byte,
+        };
+        *out.get_mut(written)? = literal;
+        written += 1;
+    }
+    (!in_quotes).then_some(written)
+}
+
+/// Decodes in place and gives the new length.
+fn percent_decode(text: &mut [u8]) -> usize {
+    let (mut read, mut written) = (0, 0);
+    while let Some(&byte) = text.get(read) {
+        let escape = match text.get(read..read + 3) {
+            Some(&[b'%', high, low]) => hex(high).zip(hex(low)),
+            _ => None,
+        };
+        let (decoded, len) = match escape {
+            Some((high, low)) => ((high << 4 | low) as u8, 3),
+            None => (byte, 1),
+        };
+        if let Some(slot) = text.get_mut(written) {
+            *slot = decoded;
+        }
+        read += len;
+        written += 1;
+    }
+    written
+}
+
+fn is_utf8(mut text: &[u8]) -> bool {
+    while !text.is_empty() {
+        let Some(len) = sequence_len(text) else { return false };
+        text = text.get(len..).unwrap_or_default();
+    }
+    true
+}

@@ -1,0 +1,422 @@
+//! The JSON event format (CloudEvents JSON format 1.0.2), its batch format, and NDJSON.
+//!
+//! One pass: [`scan_event`] walks over the members, writes down where they stand, and then checks the
+//! attributes against the version that the event claims. It builds nothing.
+
+use super::attribute::{Form, is_base64, is_int32, is_json, is_name};
+use super::event::{
+    Culprit, Extension, ExtensionKind, MEMBERS, Member, NAME_ESCAPED, Place, Reason, Refusal, Table, VALUE_ESCAPED, pack,
+};
+use crate::error::Code;
+use crate::json::block::Block;
+use crate::json::scan::{Fault, Kind, Scanner, Span};
+use crate::json::text::unescape;
+
+type Scan<T = ()> = Result<T, Refusal>;
+
+const fn refusal(code: Code, reason: Reason, culprit: Culprit) -> Refusal {
+    Refusal { code, reason, culprit }
+}
+
+const fn whole(reason: Reason) -> Refusal {
+    refusal(Code::InvalidEvent, reason, Culprit::Whole)
+}
+
+const fn bad_value(member: Member, reason: Reason) -> Refusal {
+    refusal(Code::InvalidAttributeValue, reason, Culprit::Member(member))
+}
+
+const fn bad_data(member: Member, reason: Reason) -> Refusal {
+    refusal(Code::InvalidData, reason, Culprit::Member(member))
+}
+
+impl From<Fault> for Refusal {
+    #[cold]
+    fn from(fault: Fault) -> Self {
+        whole(match fault {
+            Fault::Syntax => Reason::NotJson,
+            Fault::Encoding => Reason::NotUtf8,
+            Fault::TooDeep => Reason::TooDeep,
+        })
+    }
+}
+
+/// Scans text that is one event and nothing else. `len` is the length of the text without its padding.
+/// `scratch` holds a string without its escapes, so it must be as long as the text.
+pub fn scan_document<B: Block>(text: &[u8], len: usize, scratch: &mut [u8], table: &mut Table) -> u32 {
+    let mut scanner = Scanner::<B>::new(text);
+    scanner.skip_space();
+    match scan_event(&mut scanner, scratch, table) {
+        Ok(()) if scanner.is_finished(len) => 0,
+        Ok(()) => table.refuse(whole(Reason::Trailing), scanner.units()),
+        Err(refusal) => table.refuse(refusal, scanner.units()),
+    }
+}
+
+/// How the events of a sequence are parted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sequence {
+    /// The JSON batch format: an array.
+    Batch,
+    /// One event a line (NDJSON). Empty lines are skipped.
+    Lines,
+}
+
+/// Scans a sequence of events and writes start and end of each into `rows`, in UTF-16 units or in bytes.
+/// `rows` has room for as many events as can stand in the text, see [`max_rows`].
+pub fn scan_sequence<B: Block>(
+    text: &[u8],
+    len: usize,
+    sequence: Sequence,
+    in_bytes: bool,
+    scratch: &mut [u8],
+    rows: &mut [[u32; 2]],
+    table: &mut Table,
+) -> u32 {
+    let mut scanner = Scanner::<B>::new(text);
+    table.index = 0;
+    match scan_rows(&mut scanner, len, sequence, in_bytes, scratch, rows, table) {
+        Ok(()) => 0,
+        Err(refusal) => table.refuse(refusal, scanner.units()),
+    }
+}
+
+/// The shortest event has more than 32 bytes.
+pub const fn max_rows(len: usize) -> usize {
+    len / 32 + 1
+}
+
+fn scan_rows<B: Block>(
+    scanner: &mut Scanner<'_, B>,
+    len: usize,
+    sequence: Sequence,
+    in_bytes: bool,
+    scratch: &mut [u8],
+    rows: &mut [[u32; 2]],
+    table: &mut Table,
+) -> Scan {
+    const fn bad_batch(reason: Reason) -> Refusal {
+        refusal(Code::InvalidBatch, reason, Culprit::Whole)
+    }
+    scanner.skip_space();
+    if sequence == Sequence::Batch {
+        scanner.expect(b'[').map_err(|_| bad_batch(Reason::NotArray))?;
+        scanner.skip_space();
+        if scanner.eat(b']') {
+            return if scanner.is_finished(len) { Ok(()) } else { Err(bad_batch(Reason::Trailing)) };
+        }
+    } else if scanner.pos() == len {
+        return Ok(());
+    }
+    let mut version = None;
+    for row in rows {
+        if scanner.peek() != b'{' {
+            return Err(bad_batch(Reason::NotObject));
+        }
+        let start = if in_bytes { scanner.pos() } else { scanner.units() };
+        scan_event(scanner, scratch, table).map_err(|refusal| match refusal {
+            // A text that is no JSON is no batch; a bad event in a good batch keeps its own code.
+            Refusal { code: Code::InvalidEvent, reason, culprit: Culprit::Whole } => bad_batch(reason),
+            refusal => refusal,
+        })?;
+        *row = [start as u32, if in_bytes { scanner.pos() } else { scanner.units() } as u32];
+        table.index += 1;
+        if sequence == Sequence::Batch && *version.get_or_insert(table.version) != table.version {
+            return Err(bad_batch(Reason::MixedVersions));
+        }
+        match sequence {
+            Sequence::Batch => {
+                scanner.skip_space();
+                if scanner.eat(b']') {
+                    return if scanner.is_finished(len) { Ok(()) } else { Err(bad_batch(Reason::Trailing)) };
+                }
+                scanner.expect(b',').map_err(|_| bad_batch(Reason::NotJson))?;
+                scanner.skip_space();
+            }
+            Sequence::Lines => {
+                while matches!(scanner.peek(), b' ' | b'\t' | b'\r') {
+                    scanner.eat(scanner.peek());
+                }
+                if scanner.pos() == len {
+                    return Ok(());
+                }
+                scanner.expect(b'\n').map_err(|_| bad_batch(Reason::Trailing))?;
+                if scanner.is_finished(len) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Err(bad_batch(Reason::NotJson))
+}
+
+/// Whether the text is exactly one JSON value, with nothing but white space around it.
+pub fn is_json_text<B: Block>(text: &[u8], len: usize) -> bool {
+    let mut scanner = Scanner::<B>::new(text);
+    scanner.skip_space();
+    scanner.value().is_ok() && scanner.is_finished(len)
+}
+
+/// What is remembered from member to member.
+#[derive(Default)]
+struct Seen {
+    /// Every known member that was named, `null` or not.
+    named: u32,
+    /// An extension whose value is an object or array, which only 0.3 allows.
+    map: Option<Refusal>,
+}
+
+/// The name of an extension attribute.
+struct Name<'s> {
+    span: &'s Span,
+    fits: bool,
+    checksum: u32,
+}
+
+/// Scans the event that starts here.
+pub fn scan_event<B: Block>(scanner: &mut Scanner<'_, B>, scratch: &mut [u8], table: &mut Table) -> Scan {
+    let mut seen = Seen::default();
+    table.packed = [0; MEMBERS];
+    table.present = 0;
+    table.escaped = 0;
+    table.extension_count = 0;
+    scanner.expect(b'{').map_err(|_| whole(Reason::NotObject))?;
+    scanner.skip_space();
+    if !scanner.eat(b'}') {
+        loop {
+            scan_member(scanner, &mut seen, scratch, table)?;
+            scanner.skip_space();
+            if scanner.eat(b'}') {
+                break;
+            }
+            scanner.expect(b',')?;
+            scanner.skip_space();
+        }
+    }
+    check_event(scanner.text(), &seen, scratch, table)
+}
+
+#[inline(always)]
+fn scan_member<B: Block>(scanner: &mut Scanner<'_, B>, seen: &mut Seen, scratch: &mut [u8], table: &mut Table) -> Scan {
+    let name = scanner.string()?;
+    let content = characters(scanner.text(), name.start, name.end, name.escaped, scratch);
+    let Some(member) = content.and_then(Member::from_name) else {
+        let name = Name {
+            span: &name,
+            fits: content.is_some_and(is_name),
+            checksum: content.unwrap_or_default().iter().fold(0x811c_9dc5, |sum, b| (sum ^ *b as u32).wrapping_mul(0x0100_0193)),
+        };
+        scanner.colon()?;
+        return scan_extension(scanner, &name, seen, scratch, table);
+    };
+    scanner.colon()?;
+    let (kind, value) = scanner.value()?;
+    if seen.named & member.bit() != 0 {
+        return Err(refusal(Code::InvalidEvent, Reason::Twice, Culprit::Member(member)));
+    }
+    seen.named |= member.bit();
+    if kind != Kind::Null || member == Member::Data {
+        table.present |= member.bit();
+        if let Some(place) = table.places.get_mut(member as usize) {
+            *place = Place::new(&name, kind, &value);
+        }
+    }
+    Ok(())
+}
+
+/// The bytes that a string stands for. `None` for half a surrogate pair.
+#[inline(always)]
+fn characters<'a>(text: &'a [u8], start: usize, end: usize, escaped: bool, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
+    let raw = text.get(start..end)?;
+    if escaped { unescape(raw, scratch) } else { Some(raw) }
+}
+
+#[cold]
+const fn named(code: Code, reason: Reason, name: &Span) -> Refusal {
+    let culprit = Culprit::Name { start: name.start_unit as u32, end: name.end_unit as u32, escaped: name.escaped };
+    refusal(code, reason, culprit)
+}
+
+#[inline(never)]
+fn scan_extension<B: Block>(
+    scanner: &mut Scanner<'_, B>,
+    name: &Name<'_>,
+    seen: &mut Seen,
+    scratch: &mut [u8],
+    table: &mut Table,
+) -> Scan {
+    let (kind, value) = scanner.value()?;
+    if !name.fits {
+        return Err(named(Code::InvalidAttributeName, Reason::BadName, name.span));
+    }
+    let place = Place::new(name.span, kind, &value);
+    add_extension(scanner.text(), &place, name.checksum, seen, scratch, table)
+}
+
+fn add_extension(text: &[u8], place: &Place, checksum: u32, seen: &mut Seen, scratch: &mut [u8], table: &mut Table) -> Scan {
+    let culprit = Culprit::Name { start: place.name_start, end: place.name_end, escaped: place.name_escaped };
+    let bad = |reason| refusal(Code::InvalidAttributeValue, reason, culprit);
+    let mut flags = ExtensionKind::Json as u32;
+    match place.kind {
+        Kind::Null => return Ok(()),
+        Kind::String => {
+            check_form(text, place, Form::Text, scratch).map_err(|()| bad(Reason::ForbiddenCharacter))?;
+            flags = ExtensionKind::String as u32 | if place.escaped { VALUE_ESCAPED } else { 0 };
+        }
+        Kind::Number if !(place.plain && is_int32(place.raw(text))) => return Err(bad(Reason::NotInteger)),
+        Kind::Object | Kind::Array => drop(seen.map.get_or_insert(bad(Reason::WrongKind))),
+        _ => {}
+    }
+    if place.name_escaped {
+        flags |= NAME_ESCAPED;
+    }
+    let (known, free) = table.extensions.split_at_mut_checked(table.extension_count as usize).unwrap_or_default();
+    let len = place.name_end - place.name_start;
+    // Names are at most as different as their checksum says, so a collision costs a refusal and never a value.
+    let is_twice = |other: &Extension| {
+        other.checksum == checksum && (place.name_escaped || other.flags & NAME_ESCAPED != 0 || other.name_end - other.name_start == len)
+    };
+    if known.iter().any(is_twice) {
+        return Err(refusal(Code::InvalidEvent, Reason::Twice, culprit));
+    }
+    let Some(slot) = free.first_mut() else { return Err(refusal(Code::TooLarge, Reason::TooMany, Culprit::Whole)) };
+    *slot = Extension {
+        name_start: place.name_start,
+        name_end: place.name_end,
+        start: place.start,
+        end: place.end,
+        flags,
+        checksum,
+    };
+    table.extension_count += 1;
+    Ok(())
+}
+
+/// Whether a string member has the form that its attribute demands.
+#[inline(always)]
+fn check_form(text: &[u8], place: &Place, form: Form, scratch: &mut [u8]) -> Result<(), ()> {
+    if place.plain && form == Form::Text {
+        return Ok(());
+    }
+    let characters = characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch);
+    if characters.is_some_and(|text| form.fits(text)) { Ok(()) } else { Err(()) }
+}
+
+/// The rules that need the whole event: core specification, "Context Attributes", and JSON format section 3.
+fn check_event(text: &[u8], seen: &Seen, scratch: &mut [u8], table: &mut Table) -> Scan {
+    table.version = read_version(text, scratch, table)?;
+    let is_v1 = table.version == 10;
+    for member in [Member::Id, Member::Source, Member::Type] {
+        if !table.has(member) {
+            return Err(refusal(Code::MissingAttribute, Reason::Missing, Culprit::Member(member)));
+        }
+    }
+    let mut seen = Seen { named: seen.named, map: seen.map };
+    let foreign: &[Member] = if is_v1 { &[Member::SchemaUrl, Member::DataContentEncoding] } else { &[Member::DataSchema] };
+    for member in foreign {
+        if let Some(place) = table.place(*member) {
+            table.forget(*member);
+            // A known name appears once, so its checksum only has to differ from those of other names.
+            add_extension(text, &place, *member as u32, &mut seen, scratch, table)?;
+        }
+    }
+    if let (true, Some(refusal)) = (is_v1, seen.map) {
+        return Err(refusal);
+    }
+    if !is_v1 {
+        // No member of 0.3, and no name that an extension could have: not ours to read.
+        table.forget(Member::DataBase64);
+    }
+    for (member, form, reason) in [
+        (Member::Id, Form::Text, Reason::ForbiddenCharacter),
+        (Member::Source, Form::UriReference, Reason::NotUriReference),
+        (Member::Type, Form::Text, Reason::ForbiddenCharacter),
+        (Member::Time, Form::Timestamp, Reason::NotTimestamp),
+        (Member::Subject, Form::Text, Reason::ForbiddenCharacter),
+        (Member::DataContentType, Form::MediaType, Reason::NotMediaType),
+        (Member::DataSchema, Form::Uri, Reason::NotUri),
+        (Member::SchemaUrl, Form::UriReference, Reason::NotUriReference),
+    ] {
+        let Some(place) = table.place(member) else { continue };
+        if place.kind != Kind::String {
+            return Err(bad_value(member, Reason::WrongKind));
+        }
+        if place.start == place.end && (is_v1 || form != Form::UriReference) {
+            return Err(bad_value(member, Reason::Empty));
+        }
+        check_form(text, &place, form, scratch).map_err(|()| bad_value(member, reason))?;
+        if let Some(packed) = table.packed.get_mut(member as usize) {
+            *packed = pack(place.start, place.end);
+        }
+        if place.escaped {
+            table.escaped |= member.bit();
+        }
+    }
+    check_data(text, is_v1, scratch, table)
+}
+
+fn read_version(text: &[u8], scratch: &mut [u8], table: &Table) -> Scan<u32> {
+    let fault = |code, reason| refusal(code, reason, Culprit::Member(Member::Specversion));
+    let Some(place) = table.place(Member::Specversion) else {
+        return Err(fault(Code::MissingAttribute, Reason::Missing));
+    };
+    if place.kind != Kind::String {
+        return Err(fault(Code::UnsupportedSpecversion, Reason::WrongKind));
+    }
+    match characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch) {
+        Some(b"1.0") => Ok(10),
+        Some(b"0.3") => Ok(3),
+        _ => Err(fault(Code::UnsupportedSpecversion, Reason::UnknownVersion)),
+    }
+}
+
+/// `data` and `data_base64`: JSON format section 3.1, and 3.1.1 of 0.3 for `datacontentencoding`.
+fn check_data(text: &[u8], is_v1: bool, scratch: &mut [u8], table: &mut Table) -> Scan {
+    let mut base64 = table.place(Member::DataBase64).map(|place| (Member::DataBase64, place));
+    let mut data = table.place(Member::Data);
+    if is_v1 && base64.is_some() && data.is_some() {
+        return Err(bad_data(Member::Data, Reason::TwoPayloads));
+    }
+    if let (false, Some(place)) = (is_v1, table.place(Member::DataContentEncoding)) {
+        if place.kind != Kind::String {
+            return Err(bad_value(Member::DataContentEncoding, Reason::WrongKind));
+        }
+        let encoding = characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch);
+        if !encoding.is_some_and(|text| text.eq_ignore_ascii_case(b"base64")) {
+            return Err(bad_value(Member::DataContentEncoding, Reason::UnknownEncoding));
+        }
+        base64 = data.take().map(|place| (Member::Data, place));
+    }
+    if let Some((member, place)) = base64 {
+        if place.kind != Kind::String {
+            return Err(bad_data(member, Reason::WrongKind));
+        }
+        let text = characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch);
+        if !text.is_some_and(is_base64) {
+            return Err(bad_data(member, Reason::NotBase64));
+        }
+        if place.escaped {
+            table.escaped |= member.bit();
+        }
+    } else if let Some(place) = data {
+        match place.kind {
+            Kind::String => {
+                // The place of `data` is that of its JSON text, quotes included.
+                if let Some(place) = table.places.get_mut(Member::Data as usize) {
+                    place.start -= 1;
+                    place.end += 1;
+                }
+            }
+            Kind::Null if !has_json(text, scratch, table) => table.forget(Member::Data),
+            _ if !has_json(text, scratch, table) => return Err(bad_data(Member::Data, Reason::NotString)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether `data` is a JSON value: the media type says so, or there is none (JSON format section 3.1).
+fn has_json(text: &[u8], scratch: &mut [u8], table: &Table) -> bool {
+    let Some(place) = table.place(Member::DataContentType) else { return true };
+    characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch).is_some_and(is_json)
+}

@@ -1,0 +1,61 @@
+//! How long to rest before the next try.
+
+use super::noise::Noise;
+use crate::time::Millis;
+
+/// Exponential back-off with full jitter: a random rest between 0 and `base * 2^tries`, at most `max`.
+/// A rest that the server asked for is a floor, because it is an answer to this very request.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    base: Millis,
+    max: Millis,
+    tries_left: u32,
+    tries: u32,
+}
+
+impl Backoff {
+    /// Allows that many further tries after the first.
+    pub const fn new(base: Millis, max: Millis, tries: u32) -> Self {
+        Self { base, max, tries_left: tries, tries: 0 }
+    }
+
+    /// The next rest, or `None` to give up: no try is left, or the server asks for more than `max`.
+    pub fn next(&mut self, hint: Option<Millis>, noise: &mut Noise) -> Option<Millis> {
+        self.tries_left = self.tries_left.checked_sub(1)?;
+        let ceiling = self.base.0.checked_shl(self.tries).unwrap_or(u64::MAX).min(self.max.0);
+        self.tries = (self.tries + 1).min(32);
+        let rest = noise.up_to(ceiling);
+        match hint {
+            Some(hint) if hint > self.max => None,
+            Some(hint) => Some(hint.max(Millis(rest))),
+            None => Some(Millis(rest)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_up_to_the_ceiling_and_gives_up() {
+        let mut noise = Noise::new(3);
+        let mut backoff = Backoff::new(Millis(100), Millis(1000), 8);
+        for ceiling in [100, 200, 400, 800, 1000, 1000, 1000, 1000] {
+            assert!(backoff.next(None, &mut noise).is_some_and(|rest| rest.0 <= ceiling));
+        }
+        assert_eq!(backoff.next(None, &mut noise), None);
+    }
+
+    #[test]
+    fn never_rests_less_than_the_server_asks() {
+        let mut backoff = Backoff::new(Millis(1), Millis(60_000), 1);
+        assert!(backoff.next(Some(Millis(5000)), &mut Noise::new(1)).is_some_and(|rest| rest.0 >= 5000));
+    }
+
+    #[test]
+    fn gives_up_when_the_server_asks_for_too_much() {
+        let mut backoff = Backoff::new(Millis(1), Millis(60_000), 9);
+        assert_eq!(backoff.next(Some(Millis(60_001)), &mut Noise::new(1)), None);
+    }
+}

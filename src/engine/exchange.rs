@@ -1,0 +1,58 @@
+//! What flies, and what is to be said next.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::effect::Output;
+use crate::http::Request;
+use crate::ids::{Counter, ExchangeId};
+
+/// The exchanges in flight, each with what it is about, and the queue of outputs of a machine.
+#[derive(Clone, Debug)]
+pub struct Exchanges<T, E> {
+    ids: Counter,
+    flying: BTreeMap<ExchangeId, T>,
+    outputs: VecDeque<Output<E>>,
+}
+
+impl<T, E> Exchanges<T, E> {
+    /// Nothing in flight.
+    pub fn new() -> Self {
+        Self { ids: Counter::default(), flying: BTreeMap::new(), outputs: VecDeque::new() }
+    }
+
+    /// Asks for an exchange.
+    pub fn start(&mut self, what: T, request: Request) -> ExchangeId {
+        let id = ExchangeId(self.ids.advance());
+        self.flying.insert(id, what);
+        self.outputs.push_back(Output::Send(id, request));
+        id
+    }
+
+    /// Takes an exchange that has ended. Late and unknown ids give `None`.
+    pub fn land(&mut self, id: ExchangeId) -> Option<T> {
+        self.flying.remove(&id)
+    }
+
+    /// Gives up an exchange.
+    pub fn cancel(&mut self, id: ExchangeId) -> Option<T> {
+        let what = self.flying.remove(&id)?;
+        self.outputs.push_back(Output::Cancel(id));
+        Some(what)
+    }
+
+    /// Tells the application something.
+    pub fn announce(&mut self, event: E) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// The next output, if there is one.
+    pub fn poll(&mut self) -> Option<Output<E>> {
+        self.outputs.pop_front()
+    }
+}
+
+impl<T, E> Default for Exchanges<T, E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

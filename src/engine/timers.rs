@@ -1,0 +1,76 @@
+//! Moments to be reminded of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::time::{Deadline, Moment};
+
+/// At most one moment for each key.
+#[derive(Clone, Debug)]
+pub struct Timers<K> {
+    by_key: BTreeMap<K, Moment>,
+    by_moment: BTreeSet<(Moment, K)>,
+}
+
+impl<K: Ord + Copy> Timers<K> {
+    /// No timers.
+    pub const fn new() -> Self {
+        Self { by_key: BTreeMap::new(), by_moment: BTreeSet::new() }
+    }
+
+    /// Sets or moves the timer of `key`.
+    pub fn set(&mut self, key: K, at: Moment) {
+        self.clear(key);
+        self.by_key.insert(key, at);
+        self.by_moment.insert((at, key));
+    }
+
+    /// Takes the timer of `key` away.
+    pub fn clear(&mut self, key: K) {
+        if let Some(at) = self.by_key.remove(&key) {
+            self.by_moment.remove(&(at, key));
+        }
+    }
+
+    /// Takes the earliest timer whose moment has come.
+    pub fn due(&mut self, now: Moment) -> Option<K> {
+        let &(at, key) = self.by_moment.first()?;
+        if at > now {
+            return None;
+        }
+        self.clear(key);
+        Some(key)
+    }
+
+    /// The earliest moment.
+    pub fn next(&self) -> Deadline {
+        self.by_moment.first().map_or(Deadline::Never, |(at, _)| Deadline::At(*at))
+    }
+}
+
+impl<K: Ord + Copy> Default for Timers<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reminds_in_order_once() {
+        let at = Moment::from_millis;
+        let mut timers = Timers::new();
+        timers.set('b', at(20));
+        timers.set('a', at(30));
+        timers.set('b', at(10));
+        timers.set('c', at(10));
+        timers.clear('c');
+        assert_eq!(timers.next(), Deadline::At(at(10)));
+        assert_eq!(timers.due(at(9)), None);
+        assert_eq!(timers.due(at(40)), Some('b'));
+        assert_eq!(timers.due(at(40)), Some('a'));
+        assert_eq!(timers.due(at(40)), None);
+        assert_eq!(timers.next(), Deadline::Never);
+    }
+}

@@ -1,0 +1,104 @@
+//! Sixteen bytes at once. Two implementations of one small trait: SIMD for wasm, plain words for every other
+//! target. They must answer alike for all bytes; `tests/wasm` compares them where both exist.
+
+/// Sixteen bytes of text.
+pub trait Block {
+    /// One bit for each byte that ends or interrupts a plain stretch of a JSON string: `"`, `\`, everything
+    /// below U+0020, DEL and everything outside ASCII. Bit 0 is the first byte.
+    fn string_stops(bytes: &[u8; 16]) -> u32;
+}
+
+/// Eight bytes in one 64-bit word, twice.
+pub struct Words;
+
+impl Block for Words {
+    #[inline(always)]
+    fn string_stops(bytes: &[u8; 16]) -> u32 {
+        let wide = u128::from_le_bytes(*bytes);
+        word_stops(wide as u64) | word_stops((wide >> 64) as u64) << 8
+    }
+}
+
+/// Marks each stopping byte of a word in its high bit, exactly: no carry runs between bytes, because the
+/// high bits are taken out before every addition.
+#[inline(always)]
+const fn word_stops(word: u64) -> u32 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let low = word & !HIGH;
+    let control = !(low + (0x80 - 0x20) * ONES);
+    let delete = !not_zero(low ^ (0x7f * ONES));
+    let quote = !not_zero(low ^ (b'"' as u64 * ONES));
+    let backslash = !not_zero(low ^ (b'\\' as u64 * ONES));
+    let marks = (control | delete | quote | backslash | word) & HIGH;
+    // Gathers the eight high bits into the low byte.
+    ((marks >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+}
+
+/// For a word without high bits: the high bit of each byte that is not zero.
+#[inline(always)]
+const fn not_zero(low: u64) -> u64 {
+    low + 0x7f7f_7f7f_7f7f_7f7f
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd {
+    use core::arch::wasm32::{i8x16_lt, i8x16_splat, u8x16_bitmask, u8x16_eq, u8x16_splat, v128_or};
+
+    /// One 128-bit register.
+    pub struct Simd;
+
+    impl super::Block for Simd {
+        #[inline(always)]
+        fn string_stops(bytes: &[u8; 16]) -> u32 {
+            let block = load(bytes);
+            // Signed: everything outside ASCII is negative, so one comparison covers both ends.
+            let low_or_high = i8x16_lt(block, i8x16_splat(0x20));
+            let quote = u8x16_eq(block, u8x16_splat(b'"'));
+            let backslash = u8x16_eq(block, u8x16_splat(b'\\'));
+            let delete = u8x16_eq(block, u8x16_splat(0x7f));
+            u8x16_bitmask(v128_or(v128_or(low_or_high, delete), v128_or(quote, backslash))) as u32
+        }
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "the load intrinsic takes a pointer; a reference to sixteen bytes is one that may be read")]
+    const fn load(bytes: &[u8; 16]) -> core::arch::wasm32::v128 {
+        // SAFETY: `bytes` points to sixteen readable bytes; a v128 has no invalid patterns and the read is unaligned.
+        unsafe { bytes.as_ptr().cast::<core::arch::wasm32::v128>().read_unaligned() }
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub use simd::Simd;
+
+/// The implementation that the build uses.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub type Native = Simd;
+/// The implementation that the build uses.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+pub type Native = Words;
+
+/// The rule itself, byte by byte, for tests of the implementations.
+pub const fn is_string_stop(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0x00..=0x1f | 0x7f..=0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stop_at_exactly_the_right_bytes() {
+        for byte in 0..=255u8 {
+            for at in 0..16 {
+                for filler in [b'a', 0xff, 0x00, b' ', b'!', 0x7e] {
+                    let mut bytes = [filler; 16];
+                    bytes[at] = byte;
+                    let expected = bytes.iter().enumerate().fold(0, |mask, (i, b)| mask | u32::from(is_string_stop(*b)) << i);
+                    assert_eq!(Words::string_stops(&bytes), expected, "{bytes:?}");
+                }
+            }
+        }
+    }
+}

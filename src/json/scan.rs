@@ -1,0 +1,468 @@
+//! The scanner: one pass over JSON text that checks everything and remembers nothing but where it is.
+//!
+//! Checked are the whole grammar of RFC 8259 and UTF-8. Not checked, because RFC 8259 allows them, are
+//! unpaired surrogates behind `\u` and repeated member names; who cares looks at the strings.
+//!
+//! The text is read as if endless zero bytes followed it. Zero is allowed nowhere in JSON, so no step passes
+//! the end. A slice that really has [`PADDING`] bytes behind the text is only faster.
+//!
+//! Positions are in bytes. [`Scanner::units`] is the same position in UTF-16 code units, which is how
+//! JavaScript counts; the scanner keeps the difference as it goes.
+
+use core::marker::PhantomData;
+
+use super::block::{Block, Native};
+
+/// How many zero bytes behind the text keep every read on the fast path.
+pub const PADDING: usize = 64;
+
+/// How deep arrays and objects may be nested.
+pub const MAX_DEPTH: usize = 512;
+
+/// What is wrong with the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Not JSON.
+    Syntax,
+    /// Not UTF-8.
+    Encoding,
+    /// Nested deeper than [`MAX_DEPTH`].
+    TooDeep,
+}
+
+/// The kinds of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true`
+    True,
+    /// `false`
+    False,
+    /// A number; [`Span::plain`] tells whether it is an integer without fraction and exponent.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+/// Where a value stands. For strings without the quotes.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// The first byte.
+    pub start: usize,
+    /// Behind the last byte.
+    pub end: usize,
+    /// [`Self::start`] in UTF-16 units.
+    pub start_unit: usize,
+    /// [`Self::end`] in UTF-16 units.
+    pub end_unit: usize,
+    /// A string of printable ASCII without escapes, or an integer.
+    pub plain: bool,
+    /// A string with at least one escape.
+    pub escaped: bool,
+}
+
+/// The walk over one text.
+pub struct Scanner<'a, B = Native> {
+    text: &'a [u8],
+    pos: usize,
+    /// Bytes minus UTF-16 units before `pos`.
+    shrink: usize,
+    block: PhantomData<B>,
+}
+
+type Step<T = ()> = Result<T, Fault>;
+
+impl<'a, B: Block> Scanner<'a, B> {
+    /// Starts at the first byte.
+    pub const fn new(text: &'a [u8]) -> Self {
+        Self { text, pos: 0, shrink: 0, block: PhantomData }
+    }
+
+    /// The text under the scanner.
+    pub const fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// The position in bytes.
+    pub const fn pos(&self) -> usize {
+        self.pos
+    }
+
+    /// The position in UTF-16 units.
+    pub const fn units(&self) -> usize {
+        self.pos - self.shrink
+    }
+
+    /// The next byte, 0 at the end.
+    #[inline(always)]
+    pub fn peek(&self) -> u8 {
+        self.at(self.pos)
+    }
+
+    /// Steps over white space.
+    #[inline(always)]
+    pub fn skip_space(&mut self) {
+        while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
+            self.pos += 1;
+        }
+    }
+
+    /// Steps over `byte` and says whether it was there.
+    #[inline(always)]
+    pub fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == byte;
+        self.pos += usize::from(found);
+        found
+    }
+
+    /// Steps over `byte`.
+    #[inline(always)]
+    pub fn expect(&mut self, byte: u8) -> Step {
+        if self.eat(byte) { Ok(()) } else { Err(Fault::Syntax) }
+    }
+
+    /// Steps over the string that starts here.
+    #[inline(always)]
+    pub fn string(&mut self) -> Step<Span> {
+        self.expect(b'"')?;
+        let (start, start_unit) = (self.pos, self.units());
+        let (mut plain, mut escaped) = (true, false);
+        loop {
+            let stops = B::string_stops(&self.sixteen());
+            if stops == 0 {
+                self.pos += 16;
+                continue;
+            }
+            self.pos += stops.trailing_zeros() as usize;
+            match self.peek() {
+                b'"' => break,
+                b'\\' => {
+                    (plain, escaped) = (false, true);
+                    self.escape()?;
+                }
+                0x80.. => {
+                    plain = false;
+                    self.beyond_ascii()?;
+                }
+                0x7f => {
+                    plain = false;
+                    self.pos += 1;
+                }
+                _ => return Err(Fault::Syntax),
+            }
+        }
+        let (end, end_unit) = (self.pos, self.units());
+        self.pos += 1;
+        Ok(Span { start, end, start_unit, end_unit, plain, escaped })
+    }
+
+    /// Steps over the value that starts here, whatever it is.
+    pub fn value(&mut self) -> Step<(Kind, Span)> {
+        let (start, start_unit) = (self.pos, self.units());
+        let mut plain = false;
+        let kind = match self.peek() {
+            b'"' => return Ok((Kind::String, self.string()?)),
+            b'{' => self.nested().map(|()| Kind::Object)?,
+            b'[' => self.nested().map(|()| Kind::Array)?,
+            b't' => self.word(b"true").map(|()| Kind::True)?,
+            b'f' => self.word(b"false").map(|()| Kind::False)?,
+            b'n' => self.word(b"null").map(|()| Kind::Null)?,
+            _ => {
+                plain = self.number()?;
+                Kind::Number
+            }
+        };
+        Ok((kind, Span { start, end: self.pos, start_unit, end_unit: self.units(), plain, escaped: false }))
+    }
+
+    /// Whether only white space is left before byte `len`.
+    pub fn is_finished(&mut self, len: usize) -> bool {
+        self.skip_space();
+        self.pos == len
+    }
+
+    /// Steps over an array or object with everything in it. A loop, because recursion would let a peer choose
+    /// the depth of our stack: one bit per level says whether it is an object.
+    fn nested(&mut self) -> Step {
+        let mut levels = Levels::default();
+        'value: loop {
+            match self.peek() {
+                b'"' => drop(self.string()?),
+                b'{' => {
+                    self.pos += 1;
+                    levels.open(true)?;
+                    self.skip_space();
+                    if self.peek() != b'}' {
+                        self.member_name()?;
+                        continue 'value;
+                    }
+                }
+                b'[' => {
+                    self.pos += 1;
+                    levels.open(false)?;
+                    self.skip_space();
+                    if self.peek() != b']' {
+                        continue 'value;
+                    }
+                }
+                b't' => self.word(b"true")?,
+                b'f' => self.word(b"false")?,
+                b'n' => self.word(b"null")?,
+                _ => drop(self.number()?),
+            }
+            loop {
+                self.skip_space();
+                match (self.peek(), levels.in_object()) {
+                    (b',', is_object) => {
+                        self.pos += 1;
+                        self.skip_space();
+                        if is_object {
+                            self.member_name()?;
+                        }
+                        continue 'value;
+                    }
+                    (b'}', true) | (b']', false) => self.pos += 1,
+                    _ => return Err(Fault::Syntax),
+                }
+                if levels.close() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// `"name" :` and the space behind it.
+    #[inline(always)]
+    fn member_name(&mut self) -> Step {
+        self.string()?;
+        self.colon()
+    }
+
+    /// The colon behind a member name, and the space around it.
+    #[inline(always)]
+    pub fn colon(&mut self) -> Step {
+        self.skip_space();
+        self.expect(b':')?;
+        self.skip_space();
+        Ok(())
+    }
+
+    fn word(&mut self, word: &[u8]) -> Step {
+        for byte in word {
+            self.expect(*byte)?;
+        }
+        Ok(())
+    }
+
+    /// Steps over a number and says whether it is an integer without fraction and exponent.
+    fn number(&mut self) -> Step<bool> {
+        self.eat(b'-');
+        if !self.eat(b'0') {
+            self.digits()?;
+        }
+        let mut integer = true;
+        if self.eat(b'.') {
+            integer = false;
+            self.digits()?;
+        }
+        if matches!(self.peek(), b'e' | b'E') {
+            integer = false;
+            self.pos += 1;
+            if !self.eat(b'-') {
+                self.eat(b'+');
+            }
+            self.digits()?;
+        }
+        Ok(integer)
+    }
+
+    /// At least one digit.
+    fn digits(&mut self) -> Step {
+        let start = self.pos;
+        while self.peek().is_ascii_digit() {
+            self.pos += 1;
+        }
+        if self.pos > start { Ok(()) } else { Err(Fault::Syntax) }
+    }
+
+    /// Steps over a backslash and what belongs to it.
+    fn escape(&mut self) -> Step {
+        self.pos += 1;
+        match self.peek() {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.pos += 1,
+            b'u' => {
+                self.pos += 1;
+                for _ in 0..4 {
+                    if !self.peek().is_ascii_hexdigit() {
+                        return Err(Fault::Syntax);
+                    }
+                    self.pos += 1;
+                }
+            }
+            _ => return Err(Fault::Syntax),
+        }
+        Ok(())
+    }
+
+    /// Steps over a stretch of characters outside ASCII: well-formed UTF-8 by table 3-7 of the Unicode standard.
+    fn beyond_ascii(&mut self) -> Step {
+        while self.peek() >= 0x80 {
+            let Some(len) = super::text::sequence_len(self.rest()) else { return Err(Fault::Encoding) };
+            self.pos += len;
+            // Two units for a supplementary character, one for all others.
+            self.shrink += if len == 4 { 2 } else { len - 1 };
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn at(&self, pos: usize) -> u8 {
+        self.text.get(pos).copied().unwrap_or(0)
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.pos..).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn sixteen(&self) -> [u8; 16] {
+        match self.rest().first_chunk() {
+            Some(bytes) => *bytes,
+            None => self.tail(),
+        }
+    }
+
+    /// The last few bytes, with zeros behind them.
+    #[cold]
+    fn tail(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        for (to, from) in bytes.iter_mut().zip(self.rest()) {
+            *to = *from;
+        }
+        bytes
+    }
+}
+
+/// One bit for each open level: whether it is an object.
+#[derive(Default)]
+struct Levels {
+    bits: [u64; MAX_DEPTH / 64],
+    depth: usize,
+    is_object: bool,
+}
+
+impl Levels {
+    #[inline(always)]
+    fn open(&mut self, is_object: bool) -> Step {
+        // The bit of the level that is left goes to where `close` finds it again.
+        let Some(bits) = self.bits.get_mut(self.depth / 64) else { return Err(Fault::TooDeep) };
+        let bit = 1 << (self.depth % 64);
+        if self.is_object { *bits |= bit } else { *bits &= !bit }
+        self.depth += 1;
+        self.is_object = is_object;
+        Ok(())
+    }
+
+    /// Leaves the innermost level; true when none is left.
+    #[inline(always)]
+    fn close(&mut self) -> bool {
+        self.depth -= 1;
+        let bits = self.bits.get(self.depth / 64).copied().unwrap_or(0);
+        self.is_object = bits >> (self.depth % 64) & 1 == 1;
+        self.depth == 0
+    }
+
+    #[inline(always)]
+    const fn in_object(&self) -> bool {
+        self.is_object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block::Words;
+    use super::*;
+
+    fn accepts(text: &str) -> Result<(Kind, usize), Fault> {
+        let mut scanner = Scanner::<Words>::new(text.as_bytes());
+        scanner.skip_space();
+        let (kind, _) = scanner.value()?;
+        if scanner.is_finished(text.len()) { Ok((kind, scanner.units())) } else { Err(Fault::Syntax) }
+    }
+
+    #[test]
+    fn accepts_all_kinds() {
+        for (text, kind) in [
+            ("null", Kind::Null),
+            (" true ", Kind::True),
+            ("false\n", Kind::False),
+            ("-0.5e+10", Kind::Number),
+            ("\"a\\u00e9\\n\"", Kind::String),
+            ("[1,[],{}, [ ]]", Kind::Array),
+            ("{\"a\":{\"b\":[1,2,{\"c\":null}]},\"d\":\"\"}", Kind::Object),
+        ] {
+            assert_eq!(accepts(text).map(|(kind, _)| kind), Ok(kind), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        for text in [
+            "", " ", "nul", "nulll", "01", "-", "1.", ".5", "1e", "+1", "0x1", "NaN", "'a'", "\"", "\"\\", "\"\\x\"",
+            "\"\\u12g4\"", "\"\n\"", "\"\u{0}\"", "[1,]", "[,1]", "[1 2]", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
+            "{a:1}", "[}", "{]", "[1", "{\"a\":1", "1 2", "[]]", "\u{feff}1", "\u{0}",
+        ] {
+            assert_eq!(accepts(text), Err(Fault::Syntax), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_malformed_utf8_in_strings() {
+        for bytes in [&b"\"\xc0\xa0\""[..], b"\"\xed\xa0\x80\"", b"\"\xf4\x90\x80\x80\"", b"\"\xe2\x82\"", b"\"\xff\"", b"\"\x80\""] {
+            let mut scanner = Scanner::<Words>::new(bytes);
+            assert_eq!(scanner.value().err(), Some(Fault::Encoding), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn stops_at_the_depth_limit_and_not_before() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(accepts(&nested(MAX_DEPTH)).is_ok());
+        assert_eq!(accepts(&nested(MAX_DEPTH + 1)), Err(Fault::TooDeep));
+        assert_eq!(accepts(&"[".repeat(100_000)), Err(Fault::TooDeep));
+    }
+
+    #[test]
+    fn remembers_across_many_levels_what_is_open() {
+        let mut text = String::new();
+        for level in 0..200 {
+            text.push_str(if level % 3 == 0 { "{\"a\":" } else { "[" });
+        }
+        text.push('1');
+        for level in (0..200).rev() {
+            text.push(if level % 3 == 0 { '}' } else { ']' });
+        }
+        assert!(accepts(&text).is_ok());
+        assert_eq!(accepts(&text.replacen('}', "]", 1)), Err(Fault::Syntax));
+    }
+
+    #[test]
+    fn counts_utf16_units_as_javascript_does() {
+        let text = "[\"aé€😀\",\"\\u00e9\", \"z\"]";
+        assert_eq!(accepts(text), Ok((Kind::Array, text.encode_utf16().count())));
+    }
+
+    #[test]
+    fn gives_the_same_answer_with_and_without_padding() {
+        let text = "{\"a\":[1,2,\"0123456789abcdef0123456789\"]}";
+        let mut padded = text.as_bytes().to_vec();
+        padded.extend([0; PADDING]);
+        let mut scanner = Scanner::<Words>::new(&padded);
+        assert!(scanner.value().is_ok() && scanner.is_finished(text.len()));
+    }
+}

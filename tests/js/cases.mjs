@@ -1,0 +1,153 @@
+// Runs the machine-readable CloudEvents cases against the public API. One runner for every place: it takes the API and the
+// cases, and gives back a line for each case, so that a browser can run it as well as Node.
+
+/** @returns {{ id: string, level: string, kind: string, problem?: string, note?: string }[]} */
+export function runCases(api, cases) {
+  return cases.map((testCase) => {
+    const { id, level, kind } = testCase;
+    let problem = attempt(api, testCase, testCase.expect);
+    let note;
+    if (problem !== undefined && testCase.alt_expect) {
+      const withAlternative = attempt(api, testCase, testCase.alt_expect);
+      if (withAlternative === undefined) [problem, note] = [undefined, "as alt_expect allows"];
+    }
+    return { id, level, kind, ...(problem !== undefined && { problem }), ...(note && { note }) };
+  });
+}
+
+function attempt(api, testCase, expect) {
+  try {
+    const perform = KINDS[testCase.kind];
+    if (!expect.error) return perform(api, testCase, expect);
+    try {
+      perform(api, testCase, {});
+    } catch (error) {
+      const code = `ERR_${expect.error.code.toUpperCase().replaceAll("-", "_")}`;
+      if (!api.isFerryError(error)) return `threw something else: ${error?.stack}`;
+      if (error.code !== code) return `threw ${error.code} (${error.message}), not ${code}`;
+      if (expect.error.attribute !== undefined && error.attribute !== expect.error.attribute) {
+        return `named ${error.attribute}, not ${expect.error.attribute}`;
+      }
+      return undefined;
+    }
+    return `accepted what it should refuse with ${expect.error.code}`;
+  } catch (error) {
+    return `threw ${error?.code ?? ""} ${error?.message ?? error}`;
+  }
+}
+
+const KINDS = {
+  "decode-binary": decodeOne,
+  "decode-structured": decodeOne,
+  "decode-batch": (api, { input }, expect) => {
+    const batch = api.batchFromHttp(input.headers, bytesOf(input.body));
+    if (batch.length !== expect.events.length) return `read ${batch.length} events`;
+    return expect.events.map((event, at) => compareEvent(batch.at(at), event)).find((problem) => problem !== undefined);
+  },
+  reject: (api, { input }) => {
+    const mode = api.contentMode(input.headers);
+    if (mode === "batch") api.batchFromHttp(input.headers, bytesOf(input.body));
+    else api.fromHttp(input.headers, bytesOf(input.body));
+  },
+  encode: (api, { input }, expect) => {
+    const message = input.mode === "batch"
+      ? api.toBatch(input.event.map((event) => build(api, event)))
+      : api[input.mode === "binary" ? "toBinary" : "toStructured"](build(api, input.event));
+    return compareMessage(message, expect);
+  },
+  roundtrip: (api, { input, time_compare }, expect) => {
+    let event = api.fromHttp(input.headers, bytesOf(input.body));
+    for (const mode of input.via) {
+      const message = api[mode === "binary" ? "toBinary" : "toStructured"](event);
+      const problem = mode === "binary" && expect.binary ? compareMessage(message, expect.binary) : undefined;
+      if (problem) return problem;
+      event = api.fromHttp(message.headers, message.body);
+    }
+    return expect.event && compareEvent(event, expect.event, time_compare);
+  },
+  convert: (api, { input }, expect) => {
+    const event = build(api, input.event).toVersion(input.to);
+    const problem = expect.event && compareEvent(event, expect.event);
+    if (problem) return problem;
+    return expect.structured_json && same(JSON.parse(textOf(api.toStructured(event).body)), expect.structured_json, "structured");
+  },
+};
+
+function decodeOne(api, { input, time_compare }, expect) {
+  const event = api.fromHttp(input.headers, bytesOf(input.body));
+  return expect.event && compareEvent(event, expect.event, time_compare);
+}
+
+/** An event as a user would make it from the attributes and data of a case. */
+function build(api, { attributes, data = { absent: true } }) {
+  const init = { time: null, ...attributes };
+  if ("base64" in data) init.data = base64(data.base64);
+  else if ("text" in data) init.data = data.text;
+  else if ("json" in data) init.data = data.json;
+  if ("data" in attributes) {
+    // A case about an attribute called data: only the JSON format can say that there is one.
+    return api.fromHttp({ ...Object.fromEntries(Object.entries(attributes).map(([name, value]) => [`ce-${name}`, String(value)])) }, "");
+  }
+  return new api.CloudEvent(init);
+}
+
+function compareEvent(event, expected, timeCompare) {
+  for (const [name, value] of Object.entries(expected.attributes)) {
+    const found = event.get(name);
+    if (name === "time" && timeCompare !== "text") {
+      if (instant(found) !== instant(value)) return `time is ${found}, not ${value}`;
+    } else {
+      const problem = same(found, value, name);
+      if (problem) return problem;
+    }
+  }
+  const core = ["specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "schemaurl"];
+  for (const name of [...core.filter((name) => event.get(name) !== undefined), ...Object.keys(event.extensions)]) {
+    if (!(name in expected.attributes)) return `has an attribute ${name} that was not sent: ${event.get(name)}`;
+  }
+  for (const name of expected.absent_attributes ?? []) {
+    if (event.get(name) !== undefined) return `${name} is ${event.get(name)}, not absent`;
+  }
+  const { data = { absent: true } } = expected;
+  if (data.absent) return event.data === undefined && event.dataBytes === undefined ? undefined : `has data: ${event.data}`;
+  if ("json" in data) return same(event.data, data.json, "data");
+  if ("text" in data && (event.data !== data.text || event.dataText !== data.text)) return `data is ${JSON.stringify(event.data)}, not the text ${JSON.stringify(data.text)}`;
+  if ("base64" in data) return same(Array.from(event.dataBytes ?? []), Array.from(base64(data.base64)), "dataBytes");
+}
+
+function compareMessage({ headers, body }, expect) {
+  const found = {};
+  for (const [name, value] of Object.entries(headers)) found[name.toLowerCase()] = value;
+  for (const [name, value] of Object.entries(expect.headers ?? {})) {
+    if (found[name] !== value) return `header ${name} is ${found[name]}, not ${value}`;
+  }
+  const extra = expect.headers && Object.keys(found).filter((name) => name.startsWith("ce-") && !(name in expect.headers));
+  if (extra?.length && expect.headers["ce-id"]) return `has headers that were not asked for: ${extra}`;
+  for (const name of expect.absent_headers ?? []) if (name in found) return `has a header ${name}: ${found[name]}`;
+  if (expect.body?.utf8 !== undefined) return same(textOf(body), expect.body.utf8, "body");
+  if (expect.body?.base64 !== undefined) return same(Array.from(bytesOf2(body)), Array.from(base64(expect.body.base64)), "body");
+  if (expect.body && "json" in expect.body) return same(JSON.parse(textOf(body)), expect.body.json, "body");
+}
+
+/** RFC 3339 text as nanoseconds, whatever its offset. */
+function instant(text) {
+  const [, day, clock, fraction = "", zone] = /^(\S{10})t(\S{8})(?:\.(\d+))?(z|[+-]\d\d:\d\d)$/i.exec(text) ?? [];
+  return `${Date.parse(`${day}T${clock}${zone?.toUpperCase()}`)}.${fraction.padEnd(9, "0").slice(0, 9)}`;
+}
+
+function same(found, expected, what) {
+  return canonical(found) === canonical(expected) ? undefined : `${what} is ${canonical(found)}, not ${canonical(expected)}`;
+}
+
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  if (typeof value === "object" && value !== null) {
+    return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join()}}`;
+  }
+  return String(JSON.stringify(value));
+}
+
+const bytesOf = (body) => (body === undefined ? undefined : "utf8" in body ? new TextEncoder().encode(body.utf8) : base64(body.base64));
+const bytesOf2 = (body) => (typeof body === "string" ? new TextEncoder().encode(body) : (body ?? new Uint8Array(0)));
+const textOf = (body) => (typeof body === "string" ? body : new TextDecoder().decode(body));
+const base64 = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
