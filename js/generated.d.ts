@@ -10,6 +10,17 @@ declare module "*/wasm/cloudevents.inline.js" {
   export const bytes: () => Uint8Array<ArrayBuffer>;
 }
 
+declare module "*/wasm/full.glue.js" {
+  const initSync: import("./wasm.js").Glue["initSync"];
+  const exportsNow: import("./wasm.js").Glue["exportsNow"];
+  const __wbg_reset_state: import("./wasm.js").Glue["__wbg_reset_state"];
+  export { initSync, exportsNow, __wbg_reset_state };
+}
+
+declare module "*/wasm/full.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
 declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;

@@ -1,0 +1,2 @@
+/** Everything. */
+export * from "./cloudevents.js";

@@ -1,0 +1,2 @@
+/** The emulator. */
+export { createEmulator } from "./testing/emulator.js";
