@@ -119,7 +119,8 @@ impl std::error::Error for Error {}
 fn excerpt(body: &[u8]) -> String {
     let head = body.get(..body.len().min(Error::MAX_DETAIL)).unwrap_or_default();
     let text = String::from_utf8_lossy(head);
-    let words: Vec<&str> = text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
     words.join(" ").trim_end_matches(['\u{FFFD}', ' ']).to_owned()
 }
 

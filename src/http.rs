@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn ignores_a_retry_after_that_is_neither() {
-        for bad in ["", "soon", "-1", "1.5", "Thu, 32 Jan 1970 00:00:00 GMT", "Thu, 01 Foo 1970 00:00:00 GMT"] {
+        for bad in ["", "soon", "-1", "1.5", "Thu, 32 Jan 1970 00:00:00 GMT", "Thu, 01 Foo 1970 00:00:00 GMT"]
+        {
             assert_eq!(read_retry_after(bad, 0), None, "{bad}");
         }
     }

@@ -21,7 +21,9 @@ fn is_date(text: &[u8; 10]) -> bool {
 /// `Thh:mm:ss`
 fn is_time(text: &[u8; 9]) -> bool {
     let &[b'T' | b't', h1, h2, b':', m1, m2, b':', s1, s2] = text else { return false };
-    matches!(two(h1, h2), Some(0..=23)) && matches!(two(m1, m2), Some(0..=59)) && matches!(two(s1, s2), Some(0..=60))
+    matches!(two(h1, h2), Some(0..=23))
+        && matches!(two(m1, m2), Some(0..=59))
+        && matches!(two(s1, s2), Some(0..=60))
 }
 
 fn skip_fraction(text: &[u8]) -> &[u8] {

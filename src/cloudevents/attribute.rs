@@ -80,7 +80,8 @@ pub fn is_json(media_type: &[u8]) -> bool {
     }
     let essence = media_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
     let subtype = essence.split(|b| *b == b'/').nth(1).unwrap_or_default();
-    subtype.eq_ignore_ascii_case(b"json") || subtype.last_chunk().is_some_and(|end: &[u8; 5]| end.eq_ignore_ascii_case(b"+json"))
+    subtype.eq_ignore_ascii_case(b"json")
+        || subtype.last_chunk().is_some_and(|end: &[u8; 5]| end.eq_ignore_ascii_case(b"+json"))
 }
 
 fn is_media_type(text: &[u8]) -> bool {
@@ -131,7 +132,23 @@ fn skip_quoted(mut text: &[u8]) -> Option<&[u8]> {
 
 const fn is_token_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 /// Whether `text` is a URI-reference: a URI, or a relative reference.
@@ -159,8 +176,13 @@ fn split_scheme(text: &[u8]) -> Scheme<'_> {
         Some(at) if text.get(at) == Some(&b':') => {
             let (scheme, rest) = text.split_at(at);
             let starts_well = scheme.first().is_some_and(u8::is_ascii_alphabetic);
-            let goes_on_well = scheme.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-            if starts_well && goes_on_well { Scheme::Before(rest.get(1..).unwrap_or_default()) } else { Scheme::Malformed }
+            let goes_on_well =
+                scheme.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+            if starts_well && goes_on_well {
+                Scheme::Before(rest.get(1..).unwrap_or_default())
+            } else {
+                Scheme::Malformed
+            }
         }
         _ => Scheme::None,
     }
@@ -204,7 +226,9 @@ fn is_authority(text: &[u8]) -> bool {
             // IP-literal: the addresses inside are not taken apart, only their characters are checked.
             let Some(end) = rest.iter().position(|b| *b == b']') else { return false };
             let (address, port) = rest.split_at(end);
-            if address.is_empty() || !address.iter().all(|b| is_unreserved(*b) || is_sub_delim(*b) || *b == b':') {
+            if address.is_empty()
+                || !address.iter().all(|b| is_unreserved(*b) || is_sub_delim(*b) || *b == b':')
+            {
                 return false;
             }
             (&[][..], port.get(1..).unwrap_or_default())

@@ -4,7 +4,9 @@
 //! contract with `js/event.ts` (`T_…` there). Places are in UTF-16 units of the text, so that JavaScript can
 //! cut the string it already has.
 
+use super::attribute::Form;
 use crate::error::Code;
+use crate::json::padded::Padded;
 use crate::json::scan::{Kind, Span};
 
 /// The members with a meaning of their own, in both versions. Everything else is an extension.
@@ -67,6 +69,22 @@ impl Member {
     /// The bit of this member in a set.
     pub const fn bit(self) -> u32 {
         1 << self as u32
+    }
+}
+
+/// The form that a string member must have, by its number; whatever is not among the members is an extension.
+pub const fn form_of(member: u8) -> Form {
+    const SOURCE: u8 = Member::Source as u8;
+    const TIME: u8 = Member::Time as u8;
+    const MEDIA_TYPE: u8 = Member::DataContentType as u8;
+    const SCHEMA: u8 = Member::DataSchema as u8;
+    const SCHEMA_URL: u8 = Member::SchemaUrl as u8;
+    match member {
+        SOURCE | SCHEMA_URL => Form::UriReference,
+        TIME => Form::Timestamp,
+        MEDIA_TYPE => Form::MediaType,
+        SCHEMA => Form::Uri,
+        _ => Form::Text,
     }
 }
 
@@ -224,8 +242,8 @@ impl Place {
 
     /// The text of the value, escapes and all.
     #[inline(always)]
-    pub fn raw<'a>(&self, text: &'a [u8]) -> &'a [u8] {
-        text.get(self.start_byte as usize..self.end_byte as usize).unwrap_or_default()
+    pub fn raw<'a>(&self, text: Padded<'a>) -> &'a [u8] {
+        text.get(self.start_byte as usize, self.end_byte as usize)
     }
 }
 
@@ -301,7 +319,8 @@ impl Table {
             name_end: 0,
             index: 0,
             places: [Place::NOWHERE; MEMBERS],
-            extensions: [Extension { name_start: 0, name_end: 0, start: 0, end: 0, flags: 0, checksum: 0 }; MAX_EXTENSIONS],
+            extensions: [Extension { name_start: 0, name_end: 0, start: 0, end: 0, flags: 0, checksum: 0 };
+                MAX_EXTENSIONS],
         }
     }
 

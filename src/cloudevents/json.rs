@@ -5,10 +5,13 @@
 
 use super::attribute::{Form, is_base64, is_int32, is_json, is_name};
 use super::event::{
-    Culprit, Extension, ExtensionKind, MEMBERS, Member, NAME_ESCAPED, Place, Reason, Refusal, Table, VALUE_ESCAPED, pack,
+    Culprit, Extension, ExtensionKind, MEMBERS, Member, NAME_ESCAPED, Place, Reason, Refusal, Table,
+    VALUE_ESCAPED, form_of, pack,
 };
+use super::layout::Layout;
 use crate::error::Code;
 use crate::json::block::Block;
+use crate::json::padded::Padded;
 use crate::json::scan::{Fault, Kind, Scanner, Span};
 use crate::json::text::unescape;
 
@@ -41,13 +44,24 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// Scans text that is one event and nothing else. `len` is the length of the text without its padding.
-/// `scratch` holds a string without its escapes, so it must be as long as the text.
-pub fn scan_document<B: Block>(text: &[u8], len: usize, scratch: &mut [u8], table: &mut Table) -> u32 {
+/// What a scan works with beside the text, and leaves its results in.
+pub struct Desk<'a> {
+    /// Holds a string without its escapes, so it must be as long as the text.
+    pub scratch: &'a mut [u8],
+    /// The last event.
+    pub table: &'a mut Table,
+    /// What the next one may look like.
+    pub layout: &'a mut Layout,
+}
+
+/// Scans text that is one event and nothing else.
+pub fn scan_document<B: Block>(text: Padded<'_>, desk: &mut Desk<'_>) -> u32 {
     let mut scanner = Scanner::<B>::new(text);
     scanner.skip_space();
-    match scan_event(&mut scanner, scratch, table) {
-        Ok(()) if scanner.is_finished(len) => 0,
+    let result = scan_event(&mut scanner, desk);
+    let table = &mut *desk.table;
+    match result {
+        Ok(()) if scanner.is_finished() => 0,
         Ok(()) => table.refuse(whole(Reason::Trailing), scanner.units()),
         Err(refusal) => table.refuse(refusal, scanner.units()),
     }
@@ -65,19 +79,17 @@ pub enum Sequence {
 /// Scans a sequence of events and writes start and end of each into `rows`, in UTF-16 units or in bytes.
 /// `rows` has room for as many events as can stand in the text, see [`max_rows`].
 pub fn scan_sequence<B: Block>(
-    text: &[u8],
-    len: usize,
+    text: Padded<'_>,
     sequence: Sequence,
     in_bytes: bool,
-    scratch: &mut [u8],
     rows: &mut [[u32; 2]],
-    table: &mut Table,
+    desk: &mut Desk<'_>,
 ) -> u32 {
     let mut scanner = Scanner::<B>::new(text);
-    table.index = 0;
-    match scan_rows(&mut scanner, len, sequence, in_bytes, scratch, rows, table) {
+    desk.table.index = 0;
+    match scan_rows(&mut scanner, sequence, in_bytes, rows, desk) {
         Ok(()) => 0,
-        Err(refusal) => table.refuse(refusal, scanner.units()),
+        Err(refusal) => desk.table.refuse(refusal, scanner.units()),
     }
 }
 
@@ -88,12 +100,10 @@ pub const fn max_rows(len: usize) -> usize {
 
 fn scan_rows<B: Block>(
     scanner: &mut Scanner<'_, B>,
-    len: usize,
     sequence: Sequence,
     in_bytes: bool,
-    scratch: &mut [u8],
     rows: &mut [[u32; 2]],
-    table: &mut Table,
+    desk: &mut Desk<'_>,
 ) -> Scan {
     const fn bad_batch(reason: Reason) -> Refusal {
         refusal(Code::InvalidBatch, reason, Culprit::Whole)
@@ -103,9 +113,9 @@ fn scan_rows<B: Block>(
         scanner.expect(b'[').map_err(|_| bad_batch(Reason::NotArray))?;
         scanner.skip_space();
         if scanner.eat(b']') {
-            return if scanner.is_finished(len) { Ok(()) } else { Err(bad_batch(Reason::Trailing)) };
+            return if scanner.is_finished() { Ok(()) } else { Err(bad_batch(Reason::Trailing)) };
         }
-    } else if scanner.pos() == len {
+    } else if scanner.pos() == scanner.text().len() {
         return Ok(());
     }
     let mut version = None;
@@ -114,21 +124,21 @@ fn scan_rows<B: Block>(
             return Err(bad_batch(Reason::NotObject));
         }
         let start = if in_bytes { scanner.pos() } else { scanner.units() };
-        scan_event(scanner, scratch, table).map_err(|refusal| match refusal {
+        scan_event(scanner, desk).map_err(|refusal| match refusal {
             // A text that is no JSON is no batch; a bad event in a good batch keeps its own code.
             Refusal { code: Code::InvalidEvent, reason, culprit: Culprit::Whole } => bad_batch(reason),
             refusal => refusal,
         })?;
         *row = [start as u32, if in_bytes { scanner.pos() } else { scanner.units() } as u32];
-        table.index += 1;
-        if sequence == Sequence::Batch && *version.get_or_insert(table.version) != table.version {
+        desk.table.index += 1;
+        if sequence == Sequence::Batch && *version.get_or_insert(desk.table.version) != desk.table.version {
             return Err(bad_batch(Reason::MixedVersions));
         }
         match sequence {
             Sequence::Batch => {
                 scanner.skip_space();
                 if scanner.eat(b']') {
-                    return if scanner.is_finished(len) { Ok(()) } else { Err(bad_batch(Reason::Trailing)) };
+                    return if scanner.is_finished() { Ok(()) } else { Err(bad_batch(Reason::Trailing)) };
                 }
                 scanner.expect(b',').map_err(|_| bad_batch(Reason::NotJson))?;
                 scanner.skip_space();
@@ -137,11 +147,11 @@ fn scan_rows<B: Block>(
                 while matches!(scanner.peek(), b' ' | b'\t' | b'\r') {
                     scanner.eat(scanner.peek());
                 }
-                if scanner.pos() == len {
+                if scanner.pos() == scanner.text().len() {
                     return Ok(());
                 }
                 scanner.expect(b'\n').map_err(|_| bad_batch(Reason::Trailing))?;
-                if scanner.is_finished(len) {
+                if scanner.is_finished() {
                     return Ok(());
                 }
             }
@@ -151,10 +161,10 @@ fn scan_rows<B: Block>(
 }
 
 /// Whether the text is exactly one JSON value, with nothing but white space around it.
-pub fn is_json_text<B: Block>(text: &[u8], len: usize) -> bool {
+pub fn is_json_text<B: Block>(text: Padded<'_>) -> bool {
     let mut scanner = Scanner::<B>::new(text);
     scanner.skip_space();
-    scanner.value().is_ok() && scanner.is_finished(len)
+    scanner.value().is_ok() && scanner.is_finished()
 }
 
 /// What is remembered from member to member.
@@ -174,7 +184,20 @@ struct Name<'s> {
 }
 
 /// Scans the event that starts here.
-pub fn scan_event<B: Block>(scanner: &mut Scanner<'_, B>, scratch: &mut [u8], table: &mut Table) -> Scan {
+pub fn scan_event<B: Block>(scanner: &mut Scanner<'_, B>, desk: &mut Desk<'_>) -> Scan {
+    let Desk { scratch, table, layout } = desk;
+    if layout.guess(scanner, table) {
+        return Ok(());
+    }
+    let (start, start_unit) = (scanner.pos(), scanner.units());
+    scan_members(scanner, scratch, table)?;
+    let json = has_json(scanner.text(), scratch, table);
+    layout.learn(scanner, start, start_unit, json, table);
+    Ok(())
+}
+
+#[inline(never)]
+fn scan_members<B: Block>(scanner: &mut Scanner<'_, B>, scratch: &mut [u8], table: &mut Table) -> Scan {
     let mut seen = Seen::default();
     table.packed = [0; MEMBERS];
     table.present = 0;
@@ -197,14 +220,22 @@ pub fn scan_event<B: Block>(scanner: &mut Scanner<'_, B>, scratch: &mut [u8], ta
 }
 
 #[inline(always)]
-fn scan_member<B: Block>(scanner: &mut Scanner<'_, B>, seen: &mut Seen, scratch: &mut [u8], table: &mut Table) -> Scan {
+fn scan_member<B: Block>(
+    scanner: &mut Scanner<'_, B>,
+    seen: &mut Seen,
+    scratch: &mut [u8],
+    table: &mut Table,
+) -> Scan {
     let name = scanner.string()?;
     let content = characters(scanner.text(), name.start, name.end, name.escaped, scratch);
     let Some(member) = content.and_then(Member::from_name) else {
         let name = Name {
             span: &name,
             fits: content.is_some_and(is_name),
-            checksum: content.unwrap_or_default().iter().fold(0x811c_9dc5, |sum, b| (sum ^ *b as u32).wrapping_mul(0x0100_0193)),
+            checksum: content
+                .unwrap_or_default()
+                .iter()
+                .fold(0x811c_9dc5, |sum, b| (sum ^ *b as u32).wrapping_mul(0x0100_0193)),
         };
         scanner.colon()?;
         return scan_extension(scanner, &name, seen, scratch, table);
@@ -226,14 +257,21 @@ fn scan_member<B: Block>(scanner: &mut Scanner<'_, B>, seen: &mut Seen, scratch:
 
 /// The bytes that a string stands for. `None` for half a surrogate pair.
 #[inline(always)]
-fn characters<'a>(text: &'a [u8], start: usize, end: usize, escaped: bool, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
-    let raw = text.get(start..end)?;
+fn characters<'a>(
+    text: Padded<'a>,
+    start: usize,
+    end: usize,
+    escaped: bool,
+    scratch: &'a mut [u8],
+) -> Option<&'a [u8]> {
+    let raw = text.get(start, end);
     if escaped { unescape(raw, scratch) } else { Some(raw) }
 }
 
 #[cold]
 const fn named(code: Code, reason: Reason, name: &Span) -> Refusal {
-    let culprit = Culprit::Name { start: name.start_unit as u32, end: name.end_unit as u32, escaped: name.escaped };
+    let culprit =
+        Culprit::Name { start: name.start_unit as u32, end: name.end_unit as u32, escaped: name.escaped };
     refusal(code, reason, culprit)
 }
 
@@ -253,7 +291,14 @@ fn scan_extension<B: Block>(
     add_extension(scanner.text(), &place, name.checksum, seen, scratch, table)
 }
 
-fn add_extension(text: &[u8], place: &Place, checksum: u32, seen: &mut Seen, scratch: &mut [u8], table: &mut Table) -> Scan {
+fn add_extension(
+    text: Padded<'_>,
+    place: &Place,
+    checksum: u32,
+    seen: &mut Seen,
+    scratch: &mut [u8],
+    table: &mut Table,
+) -> Scan {
     let culprit = Culprit::Name { start: place.name_start, end: place.name_end, escaped: place.name_escaped };
     let bad = |reason| refusal(Code::InvalidAttributeValue, reason, culprit);
     let mut flags = ExtensionKind::Json as u32;
@@ -270,16 +315,22 @@ fn add_extension(text: &[u8], place: &Place, checksum: u32, seen: &mut Seen, scr
     if place.name_escaped {
         flags |= NAME_ESCAPED;
     }
-    let (known, free) = table.extensions.split_at_mut_checked(table.extension_count as usize).unwrap_or_default();
+    let (known, free) =
+        table.extensions.split_at_mut_checked(table.extension_count as usize).unwrap_or_default();
     let len = place.name_end - place.name_start;
     // Names are at most as different as their checksum says, so a collision costs a refusal and never a value.
     let is_twice = |other: &Extension| {
-        other.checksum == checksum && (place.name_escaped || other.flags & NAME_ESCAPED != 0 || other.name_end - other.name_start == len)
+        other.checksum == checksum
+            && (place.name_escaped
+                || other.flags & NAME_ESCAPED != 0
+                || other.name_end - other.name_start == len)
     };
     if known.iter().any(is_twice) {
         return Err(refusal(Code::InvalidEvent, Reason::Twice, culprit));
     }
-    let Some(slot) = free.first_mut() else { return Err(refusal(Code::TooLarge, Reason::TooMany, Culprit::Whole)) };
+    let Some(slot) = free.first_mut() else {
+        return Err(refusal(Code::TooLarge, Reason::TooMany, Culprit::Whole));
+    };
     *slot = Extension {
         name_start: place.name_start,
         name_end: place.name_end,
@@ -294,16 +345,17 @@ fn add_extension(text: &[u8], place: &Place, checksum: u32, seen: &mut Seen, scr
 
 /// Whether a string member has the form that its attribute demands.
 #[inline(always)]
-fn check_form(text: &[u8], place: &Place, form: Form, scratch: &mut [u8]) -> Result<(), ()> {
+fn check_form(text: Padded<'_>, place: &Place, form: Form, scratch: &mut [u8]) -> Result<(), ()> {
     if place.plain && form == Form::Text {
         return Ok(());
     }
-    let characters = characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch);
+    let characters =
+        characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch);
     if characters.is_some_and(|text| form.fits(text)) { Ok(()) } else { Err(()) }
 }
 
 /// The rules that need the whole event: core specification, "Context Attributes", and JSON format section 3.
-fn check_event(text: &[u8], seen: &Seen, scratch: &mut [u8], table: &mut Table) -> Scan {
+fn check_event(text: Padded<'_>, seen: &Seen, scratch: &mut [u8], table: &mut Table) -> Scan {
     table.version = read_version(text, scratch, table)?;
     let is_v1 = table.version == 10;
     for member in [Member::Id, Member::Source, Member::Type] {
@@ -312,7 +364,8 @@ fn check_event(text: &[u8], seen: &Seen, scratch: &mut [u8], table: &mut Table) 
         }
     }
     let mut seen = Seen { named: seen.named, map: seen.map };
-    let foreign: &[Member] = if is_v1 { &[Member::SchemaUrl, Member::DataContentEncoding] } else { &[Member::DataSchema] };
+    let foreign: &[Member] =
+        if is_v1 { &[Member::SchemaUrl, Member::DataContentEncoding] } else { &[Member::DataSchema] };
     for member in foreign {
         if let Some(place) = table.place(*member) {
             table.forget(*member);
@@ -327,16 +380,17 @@ fn check_event(text: &[u8], seen: &Seen, scratch: &mut [u8], table: &mut Table) 
         // No member of 0.3, and no name that an extension could have: not ours to read.
         table.forget(Member::DataBase64);
     }
-    for (member, form, reason) in [
-        (Member::Id, Form::Text, Reason::ForbiddenCharacter),
-        (Member::Source, Form::UriReference, Reason::NotUriReference),
-        (Member::Type, Form::Text, Reason::ForbiddenCharacter),
-        (Member::Time, Form::Timestamp, Reason::NotTimestamp),
-        (Member::Subject, Form::Text, Reason::ForbiddenCharacter),
-        (Member::DataContentType, Form::MediaType, Reason::NotMediaType),
-        (Member::DataSchema, Form::Uri, Reason::NotUri),
-        (Member::SchemaUrl, Form::UriReference, Reason::NotUriReference),
+    for member in [
+        Member::Id,
+        Member::Source,
+        Member::Type,
+        Member::Time,
+        Member::Subject,
+        Member::DataContentType,
+        Member::DataSchema,
+        Member::SchemaUrl,
     ] {
+        let form = form_of(member as u8);
         let Some(place) = table.place(member) else { continue };
         if place.kind != Kind::String {
             return Err(bad_value(member, Reason::WrongKind));
@@ -344,7 +398,7 @@ fn check_event(text: &[u8], seen: &Seen, scratch: &mut [u8], table: &mut Table) 
         if place.start == place.end && (is_v1 || form != Form::UriReference) {
             return Err(bad_value(member, Reason::Empty));
         }
-        check_form(text, &place, form, scratch).map_err(|()| bad_value(member, reason))?;
+        check_form(text, &place, form, scratch).map_err(|()| bad_value(member, complaint(form)))?;
         if let Some(packed) = table.packed.get_mut(member as usize) {
             *packed = pack(place.start, place.end);
         }
@@ -355,7 +409,17 @@ fn check_event(text: &[u8], seen: &Seen, scratch: &mut [u8], table: &mut Table) 
     check_data(text, is_v1, scratch, table)
 }
 
-fn read_version(text: &[u8], scratch: &mut [u8], table: &Table) -> Scan<u32> {
+const fn complaint(form: Form) -> Reason {
+    match form {
+        Form::Text => Reason::ForbiddenCharacter,
+        Form::UriReference => Reason::NotUriReference,
+        Form::Uri => Reason::NotUri,
+        Form::Timestamp => Reason::NotTimestamp,
+        Form::MediaType => Reason::NotMediaType,
+    }
+}
+
+fn read_version(text: Padded<'_>, scratch: &mut [u8], table: &Table) -> Scan<u32> {
     let fault = |code, reason| refusal(code, reason, Culprit::Member(Member::Specversion));
     let Some(place) = table.place(Member::Specversion) else {
         return Err(fault(Code::MissingAttribute, Reason::Missing));
@@ -371,7 +435,7 @@ fn read_version(text: &[u8], scratch: &mut [u8], table: &Table) -> Scan<u32> {
 }
 
 /// `data` and `data_base64`: JSON format section 3.1, and 3.1.1 of 0.3 for `datacontentencoding`.
-fn check_data(text: &[u8], is_v1: bool, scratch: &mut [u8], table: &mut Table) -> Scan {
+fn check_data(text: Padded<'_>, is_v1: bool, scratch: &mut [u8], table: &mut Table) -> Scan {
     let mut base64 = table.place(Member::DataBase64).map(|place| (Member::DataBase64, place));
     let mut data = table.place(Member::Data);
     if is_v1 && base64.is_some() && data.is_some() {
@@ -381,7 +445,8 @@ fn check_data(text: &[u8], is_v1: bool, scratch: &mut [u8], table: &mut Table) -
         if place.kind != Kind::String {
             return Err(bad_value(Member::DataContentEncoding, Reason::WrongKind));
         }
-        let encoding = characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch);
+        let encoding =
+            characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch);
         if !encoding.is_some_and(|text| text.eq_ignore_ascii_case(b"base64")) {
             return Err(bad_value(Member::DataContentEncoding, Reason::UnknownEncoding));
         }
@@ -391,7 +456,8 @@ fn check_data(text: &[u8], is_v1: bool, scratch: &mut [u8], table: &mut Table) -
         if place.kind != Kind::String {
             return Err(bad_data(member, Reason::WrongKind));
         }
-        let text = characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch);
+        let text =
+            characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch);
         if !text.is_some_and(is_base64) {
             return Err(bad_data(member, Reason::NotBase64));
         }
@@ -416,7 +482,8 @@ fn check_data(text: &[u8], is_v1: bool, scratch: &mut [u8], table: &mut Table) -
 }
 
 /// Whether `data` is a JSON value: the media type says so, or there is none (JSON format section 3.1).
-fn has_json(text: &[u8], scratch: &mut [u8], table: &Table) -> bool {
+fn has_json(text: Padded<'_>, scratch: &mut [u8], table: &Table) -> bool {
     let Some(place) = table.place(Member::DataContentType) else { return true };
-    characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch).is_some_and(is_json)
+    characters(text, place.start_byte as usize, place.end_byte as usize, place.escaped, scratch)
+        .is_some_and(is_json)
 }

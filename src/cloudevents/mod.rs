@@ -5,6 +5,7 @@
 //! | `attribute` | names, types and values of attributes (core specification, "Context Attributes") |
 //! | `event` | what one scanned event is: the table of places that JavaScript cuts its strings from |
 //! | `json` | the JSON event format, the JSON batch format and NDJSON |
+//! | `layout` | the guess that the next event looks like the last one |
 //! | `http` | header values of the HTTP binding (section 3.1.3.2): quotes, percent escapes, UTF-8 |
 //! | `publisher` | the machine that delivers messages over HTTP |
 //!
@@ -15,4 +16,5 @@ pub mod attribute;
 pub mod event;
 pub mod http;
 pub mod json;
+pub mod layout;
 pub mod publisher;

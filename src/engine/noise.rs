@@ -38,7 +38,10 @@ mod tests {
 
     #[test]
     fn repeats_itself_from_the_same_seed() {
-        let draw = |seed| { let mut noise = Noise::new(seed); [noise.up_to(1000), noise.up_to(1000)] };
+        let draw = |seed| {
+            let mut noise = Noise::new(seed);
+            [noise.up_to(1000), noise.up_to(1000)]
+        };
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));
     }

@@ -6,6 +6,9 @@ pub trait Block {
     /// One bit for each byte that ends or interrupts a plain stretch of a JSON string: `"`, `\`, everything
     /// below U+0020, DEL and everything outside ASCII. Bit 0 is the first byte.
     fn string_stops(bytes: &[u8; 16]) -> u32;
+
+    /// One bit for each place where both have the same byte.
+    fn same_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32;
 }
 
 /// Eight bytes in one 64-bit word, twice.
@@ -17,6 +20,25 @@ impl Block for Words {
         let wide = u128::from_le_bytes(*bytes);
         word_stops(wide as u64) | word_stops((wide >> 64) as u64) << 8
     }
+
+    #[inline(always)]
+    fn same_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32 {
+        let different = u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b);
+        word_zeros(different as u64) | word_zeros((different >> 64) as u64) << 8
+    }
+}
+
+/// Marks each byte that is zero.
+#[inline(always)]
+const fn word_zeros(word: u64) -> u32 {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    gather(!(not_zero(word & !HIGH) | word) & HIGH)
+}
+
+/// Gathers the eight high bits into the low byte.
+#[inline(always)]
+const fn gather(marks: u64) -> u32 {
+    ((marks >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
 }
 
 /// Marks each stopping byte of a word in its high bit, exactly: no carry runs between bytes, because the
@@ -30,9 +52,7 @@ const fn word_stops(word: u64) -> u32 {
     let delete = !not_zero(low ^ (0x7f * ONES));
     let quote = !not_zero(low ^ (b'"' as u64 * ONES));
     let backslash = !not_zero(low ^ (b'\\' as u64 * ONES));
-    let marks = (control | delete | quote | backslash | word) & HIGH;
-    // Gathers the eight high bits into the low byte.
-    ((marks >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+    gather((control | delete | quote | backslash | word) & HIGH)
 }
 
 /// For a word without high bits: the high bit of each byte that is not zero.
@@ -59,10 +79,18 @@ mod simd {
             let delete = u8x16_eq(block, u8x16_splat(0x7f));
             u8x16_bitmask(v128_or(v128_or(low_or_high, delete), v128_or(quote, backslash))) as u32
         }
+
+        #[inline(always)]
+        fn same_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32 {
+            u8x16_bitmask(u8x16_eq(load(a), load(b))) as u32
+        }
     }
 
     #[inline(always)]
-    #[expect(unsafe_code, reason = "the load intrinsic takes a pointer; a reference to sixteen bytes is one that may be read")]
+    #[expect(
+        unsafe_code,
+        reason = "the load intrinsic takes a pointer; a reference to sixteen bytes is one that may be read"
+    )]
     const fn load(bytes: &[u8; 16]) -> core::arch::wasm32::v128 {
         // SAFETY: `bytes` points to sixteen readable bytes; a v128 has no invalid patterns and the read is unaligned.
         unsafe { bytes.as_ptr().cast::<core::arch::wasm32::v128>().read_unaligned() }
@@ -89,13 +117,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn words_see_exactly_the_same_bytes() {
+        for (a, b) in (0..=255u8).flat_map(|a| [a, a ^ 1, a ^ 0x80, !a].map(|b| (a, b))) {
+            for at in 0..16 {
+                let mut left = [7; 16];
+                let mut right = [7; 16];
+                (left[at], right[at]) = (a, b);
+                let expected = if a == b { 0xffff } else { 0xffff ^ 1 << at };
+                assert_eq!(Words::same_bytes(&left, &right), expected, "{a} {b} {at}");
+            }
+        }
+    }
+
+    #[test]
     fn words_stop_at_exactly_the_right_bytes() {
         for byte in 0..=255u8 {
             for at in 0..16 {
                 for filler in [b'a', 0xff, 0x00, b' ', b'!', 0x7e] {
                     let mut bytes = [filler; 16];
                     bytes[at] = byte;
-                    let expected = bytes.iter().enumerate().fold(0, |mask, (i, b)| mask | u32::from(is_string_stop(*b)) << i);
+                    let expected = bytes
+                        .iter()
+                        .enumerate()
+                        .fold(0, |mask, (i, b)| mask | u32::from(is_string_stop(*b)) << i);
                     assert_eq!(Words::string_stops(&bytes), expected, "{bytes:?}");
                 }
             }

@@ -140,7 +140,9 @@ mod tests {
         ] {
             assert_eq!(unescape(text.as_bytes(), &mut out), Some(expected.as_bytes()), "{text}");
         }
-        for lone in ["\\ud800", "\\udc00", "\\ud800x", "\\ud800\\n", "\\ud800\\u0041", "\\ud800\\ud800\\udc00"] {
+        for lone in
+            ["\\ud800", "\\udc00", "\\ud800x", "\\ud800\\n", "\\ud800\\u0041", "\\ud800\\ud800\\udc00"]
+        {
             assert_eq!(unescape(lone.as_bytes(), &mut out), None, "{lone}");
         }
     }

@@ -15,7 +15,9 @@ use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::Cell;
 
 use crate::cloudevents::event::Table;
-use crate::json::scan::PADDING;
+use crate::cloudevents::json::Desk;
+use crate::cloudevents::layout::Layout;
+use crate::json::padded::{PADDING, Padded};
 
 const PAGE: usize = 65_536;
 
@@ -26,14 +28,14 @@ unsafe impl<T> Sync for Shared<T> {}
 
 static START: Shared<Cell<usize>> = Shared(Cell::new(0));
 static CAPACITY: Shared<Cell<usize>> = Shared(Cell::new(0));
+static LAYOUT: Shared<core::cell::UnsafeCell<Layout>> = Shared(core::cell::UnsafeCell::new(Layout::new()));
 static TABLE: Shared<core::cell::UnsafeCell<Table>> = Shared(core::cell::UnsafeCell::new(Table::new()));
 
 /// The parts of the arena, for one call.
 pub(super) struct Parts {
-    pub(super) text: &'static [u8],
-    pub(super) scratch: &'static mut [u8],
+    pub(super) text: Padded<'static>,
     pub(super) rows: &'static mut [[u32; 2]],
-    pub(super) table: &'static mut Table,
+    pub(super) desk: Desk<'static>,
 }
 
 const fn total(capacity: usize) -> usize {
@@ -47,7 +49,8 @@ pub(super) fn make_room(wanted: usize) -> usize {
     }
     let capacity = wanted.max(CAPACITY.0.get() * 2).max(PAGE / 4).next_multiple_of(64);
     let end = memory_size(0) * PAGE;
-    let is_last = START.0.get() != 0 && (START.0.get() + total(CAPACITY.0.get())).next_multiple_of(PAGE) == end;
+    let is_last =
+        START.0.get() != 0 && (START.0.get() + total(CAPACITY.0.get())).next_multiple_of(PAGE) == end;
     let start = if is_last { START.0.get() } else { end };
     let pages = (start + total(capacity)).next_multiple_of(PAGE).saturating_sub(end) / PAGE;
     if memory_grow(0, pages) == usize::MAX {
@@ -83,11 +86,15 @@ pub(super) fn parts(len: usize) -> Parts {
     unsafe {
         let start = START.0.get() as *mut u8;
         start.add(len).write_bytes(0, PADDING);
+        let text = core::slice::from_raw_parts(start, len + PADDING);
         Parts {
-            text: core::slice::from_raw_parts(start, len + PADDING),
-            scratch: core::slice::from_raw_parts_mut(scratch_address() as *mut u8, capacity + PADDING),
+            text: Padded::new(text).unwrap_or(Padded::EMPTY),
             rows: core::slice::from_raw_parts_mut(rows_address() as *mut [u32; 2], capacity / 32 + 1),
-            table: &mut *TABLE.0.get(),
+            desk: Desk {
+                scratch: core::slice::from_raw_parts_mut(scratch_address() as *mut u8, capacity + PADDING),
+                table: &mut *TABLE.0.get(),
+                layout: &mut *LAYOUT.0.get(),
+            },
         }
     }
 }

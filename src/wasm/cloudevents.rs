@@ -4,7 +4,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::arena;
 use crate::cloudevents::attribute::Form;
-use crate::cloudevents::event::{Culprit, Reason, Refusal};
+use crate::cloudevents::event::{Culprit, Refusal};
 use crate::cloudevents::http::decode_value;
 use crate::cloudevents::json::{self, Sequence};
 use crate::error::Code;
@@ -37,42 +37,43 @@ pub fn scratch() -> usize {
 /// Scans one event. 0, or the number of a code.
 #[wasm_bindgen]
 pub fn scan(len: usize) -> u32 {
-    let parts = arena::parts(len);
-    json::scan_document::<Native>(parts.text, len, parts.scratch, parts.table)
+    let mut parts = arena::parts(len);
+    json::scan_document::<Native>(parts.text, &mut parts.desk)
 }
 
 /// Scans a batch, or lines. 0, or the number of a code.
 #[wasm_bindgen]
 pub fn scan_all(len: usize, lines: bool, in_bytes: bool) -> u32 {
-    let parts = arena::parts(len);
+    let mut parts = arena::parts(len);
     let sequence = if lines { Sequence::Lines } else { Sequence::Batch };
-    json::scan_sequence::<Native>(parts.text, len, sequence, in_bytes, parts.scratch, parts.rows, parts.table)
+    json::scan_sequence::<Native>(parts.text, sequence, in_bytes, parts.rows, &mut parts.desk)
 }
 
 /// Whether the input is exactly one JSON value.
 #[wasm_bindgen]
 pub fn is_json(len: usize) -> bool {
-    json::is_json_text::<Native>(arena::parts(len).text, len)
+    json::is_json_text::<Native>(arena::parts(len).text)
 }
 
 /// Whether the input has a form, see [`Form`].
 #[wasm_bindgen]
 pub fn fits(len: usize, form: u32) -> bool {
     let parts = arena::parts(len);
-    parts.text.get(..len).is_some_and(|text| Form::from_number(form).fits(text))
+    Form::from_number(form).fits(parts.text.get(0, len))
 }
 
 /// Decodes a header value into the scratch space and gives its length, or -1 with the reason in the table.
 #[wasm_bindgen]
 pub fn decode_header(len: usize) -> i32 {
     let parts = arena::parts(len);
-    match decode_value(parts.text.get(..len).unwrap_or_default(), parts.scratch) {
+    match decode_value(parts.text.get(0, len), parts.desk.scratch) {
         Ok(text) => text.len() as i32,
-        Err(reason) => refused(parts.table, reason),
+        Err(reason) => {
+            parts
+                .desk
+                .table
+                .refuse(Refusal { code: Code::InvalidHeaderValue, reason, culprit: Culprit::Whole }, 0);
+            -1
+        }
     }
-}
-
-fn refused(table: &mut crate::cloudevents::event::Table, reason: Reason) -> i32 {
-    table.refuse(Refusal { code: Code::InvalidHeaderValue, reason, culprit: Culprit::Whole }, 0);
-    -1
 }
