@@ -11,10 +11,12 @@ declare module "*/wasm/cloudevents.inline.js" {
 }
 
 declare module "*/wasm/full.glue.js" {
-  const initSync: import("./wasm.js").Glue["initSync"];
-  const exportsNow: import("./wasm.js").Glue["exportsNow"];
-  const __wbg_reset_state: import("./wasm.js").Glue["__wbg_reset_state"];
-  export { initSync, exportsNow, __wbg_reset_state };
+  type Glue = import("./wasm.js").FullGlue;
+  export const initSync: Glue["initSync"];
+  export const exportsNow: Glue["exportsNow"];
+  export const __wbg_reset_state: Glue["__wbg_reset_state"];
+  export const PublisherPort: Glue["PublisherPort"];
+  export const exchange: Glue["exchange"];
 }
 
 declare module "*/wasm/full.inline.js" {

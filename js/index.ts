@@ -1,2 +1,4 @@
 /** Everything. */
 export * from "./cloudevents.js";
+export { Publisher, type DeliveryInfo, type HeadersOption, type PublisherOptions, type SendOptions } from "./cloudevents/publisher.js";
+export type { FetchLike } from "./transport.js";

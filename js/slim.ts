@@ -1,6 +1,6 @@
 /** Loading by hand, for those who bring the module themselves. */
 import { FerryError, shown } from "./errors.js";
-import { type Glue, engine, provide } from "./wasm.js";
+import { type FullGlue, engine, provide } from "./wasm.js";
 
 /** A compiled module, its bytes, where to fetch it, or the answer of a fetch. */
 export type ModuleSource = WebAssembly.Module | BufferSource | string | URL | Response;
@@ -8,7 +8,7 @@ export type ModuleSource = WebAssembly.Module | BufferSource | string | URL | Re
 let loading: Promise<void> | undefined;
 
 /** Compiles the module if it is not compiled yet, and starts the engine. A failed try may be repeated. */
-export function initWith(glue: Glue, source: ModuleSource | Promise<ModuleSource>): Promise<void> {
+export function initWith(glue: FullGlue, source: ModuleSource | Promise<ModuleSource>): Promise<void> {
   loading ??= load(glue, source).catch((error) => {
     loading = undefined;
     throw error;
@@ -16,7 +16,7 @@ export function initWith(glue: Glue, source: ModuleSource | Promise<ModuleSource
   return loading;
 }
 
-async function load(glue: Glue, source: ModuleSource | Promise<ModuleSource>): Promise<void> {
+async function load(glue: FullGlue, source: ModuleSource | Promise<ModuleSource>): Promise<void> {
   const module = await compiled(await source);
   provide("full", { glue, source: () => module });
   engine();

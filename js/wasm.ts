@@ -29,6 +29,22 @@ export interface Glue {
   __wbg_reset_state(): void;
 }
 
+/** The generated glue of the full module. */
+export interface FullGlue extends Glue {
+  PublisherPort: {
+    new (options: object, seed: number): import("./cloudevents/publisher.js").PublisherPort;
+    check(options: object): void;
+  };
+  exchange(
+    fetch: (request: Request) => Promise<Response>,
+    url: string,
+    headers: string,
+    body: Uint8Array,
+    signal: AbortSignal,
+    maxAnswerBytes: number,
+  ): Promise<unknown>;
+}
+
 /** One module, and how to get at its code. Nothing is loaded before `source` is called. */
 export interface Provider<G extends Glue = Glue> {
   glue: G;
@@ -44,7 +60,7 @@ export interface Engine {
   table: Uint32Array;
 }
 
-const providers: { cloudevents?: Provider; full?: Provider } = {};
+const providers: { cloudevents?: Provider; full?: Provider<FullGlue> } = {};
 let live: Engine | undefined;
 let liveProvider: Provider | undefined;
 const encoder = new TextEncoder();
@@ -54,17 +70,27 @@ const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
 const LARGEST_INPUT = 0x2000_0000;
 
 /** Registers a module. Called by entry points; does nothing else. */
-export function provide(kind: "cloudevents" | "full", provider: Provider): void {
+export function provide(kind: "cloudevents", provider: Provider): void;
+export function provide(kind: "full", provider: Provider<FullGlue>): void;
+export function provide(kind: "cloudevents" | "full", provider: Provider | Provider<FullGlue>): void {
   if (providers[kind]) return;
-  providers[kind] = provider;
+  (providers as Record<string, Provider>)[kind] = provider;
   if (kind === "full") live = undefined;
 }
 
-/** The provider of the full module, for the clients. */
-export function fullProvider(): Provider {
-  engine();
+/** The glue of the full module with its engine running, for the clients. */
+export function fullGlue(): FullGlue {
   if (!providers.full) throw notInitialized();
-  return providers.full;
+  engine();
+  return providers.full.glue;
+}
+
+const resetListeners = new Set<() => void>();
+
+/** Calls `listener` when the engine was thrown away. Gives the function that stops it. */
+export function onReset(listener: () => void): () => void {
+  resetListeners.add(listener);
+  return () => resetListeners.delete(listener);
 }
 
 /** The engine, started if need be. */
@@ -153,6 +179,7 @@ export function trapped(error: unknown): unknown {
   if (isTrap && liveProvider) {
     live = undefined;
     liveProvider.glue.__wbg_reset_state();
+    for (const listener of [...resetListeners]) listener();
   }
   return new FerryError("ERR_INTERNAL", undefined, { cause: error });
 }

@@ -8,12 +8,28 @@ pub struct Request {
     url: String,
     headers: String,
     body: Vec<u8>,
+    patience: Millis,
 }
 
 impl Request {
+    /// How long an exchange may take if nobody says otherwise.
+    pub const DEFAULT_PATIENCE: Millis = Millis(10_000);
+
     /// A POST, which is the only method that carries events.
     pub fn post(url: impl Into<String>, headers: impl Into<String>, body: Vec<u8>) -> Self {
-        Self { url: url.into(), headers: headers.into(), body }
+        Self { url: url.into(), headers: headers.into(), body, patience: Self::DEFAULT_PATIENCE }
+    }
+
+    /// The same request with another time limit.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Millis) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How long the exchange may take, from its start to the end of the answer.
+    pub const fn patience(&self) -> Millis {
+        self.patience
     }
 
     /// The absolute URL.

@@ -381,6 +381,7 @@ fn check_event(text: Padded<'_>, seen: &Seen, scratch: &mut [u8], table: &mut Ta
         table.forget(Member::DataBase64);
     }
     for member in [
+        Member::Specversion,
         Member::Id,
         Member::Source,
         Member::Type,

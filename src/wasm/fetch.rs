@@ -1,1 +1,67 @@
+//! One HTTP exchange. The only home of gloo-net and wasm-bindgen-futures.
+//!
+//! The function that fetches comes from JavaScript, because it may be the user's own. What is done with its
+//! answer is bounded: at most `max_body` bytes are read, and what is left of the body is cancelled, because an
+//! unread body keeps its connection.
 
+use gloo_net::http::{Headers, Request, Response};
+use js_sys::{Array, Date, Function, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use web_sys::{AbortSignal, ReadableStreamDefaultReader, RequestRedirect};
+
+use crate::http::read_retry_after;
+
+/// Posts `body` and resolves with `[status, retryAfterMs or -1, the first bytes of the answer]`. Rejects with
+/// whatever the fetch rejected with.
+#[wasm_bindgen]
+pub fn exchange(fetch: Function, url: String, headers: String, body: Vec<u8>, signal: AbortSignal, max_body: u32) -> Promise {
+    future_to_promise(async move {
+        let request = build(&url, &headers, &body, &signal)?;
+        let answer = fetch.call1(&JsValue::UNDEFINED, &web_sys::Request::from(request))?;
+        let answer = JsFuture::from(Promise::resolve(&answer)).await?;
+        // Not by class: a test environment may have put another Response in place of the platform's.
+        let answer = Response::from(answer.unchecked_into::<web_sys::Response>());
+        let retry_after = answer
+            .headers()
+            .get("retry-after")
+            .and_then(|value| read_retry_after(&value, Date::now() as u64))
+            .map_or(-1.0, |wait| wait.0 as f64);
+        let status = answer.status();
+        let body = read_body(&answer, max_body).await;
+        Ok(Array::of3(&status.into(), &retry_after.into(), &body).into())
+    })
+}
+
+fn build(url: &str, lines: &str, body: &[u8], signal: &AbortSignal) -> Result<Request, JsValue> {
+    let headers = Headers::new();
+    for (name, value) in lines.lines().filter_map(|line| line.split_once(": ")) {
+        headers.set(name, value);
+    }
+    let request = Request::post(url).headers(headers).redirect(RequestRedirect::Manual).abort_signal(Some(signal));
+    // A body of no bytes is no body.
+    let request = if body.is_empty() { request.build() } else { request.body(Uint8Array::from(body)) };
+    request.map_err(|error| js_sys::Error::new(&error.to_string()).into())
+}
+
+/// The first bytes of the body. A body that breaks off is as long as what came of it: the status has said
+/// already what became of the request.
+async fn read_body(answer: &Response, max: u32) -> Uint8Array {
+    let Some(reader) = answer.body().map(|stream| stream.get_reader().unchecked_into::<ReadableStreamDefaultReader>()) else {
+        return Uint8Array::new_with_length(0);
+    };
+    let bytes = Uint8Array::new_with_length(max);
+    let mut len = 0;
+    while len < max {
+        let Ok(step) = JsFuture::from(reader.read()).await else { break };
+        let Ok(chunk) = Reflect::get(&step, &"value".into()) else { break };
+        let Some(chunk) = chunk.dyn_ref::<Uint8Array>() else { break };
+        let fits = chunk.length().min(max - len);
+        bytes.set(&chunk.subarray(0, fits), len);
+        len += fits;
+    }
+    // Done already, or of no more use to anybody.
+    drop(JsFuture::from(reader.cancel()).await);
+    bytes.slice(0, len)
+}

@@ -9,6 +9,8 @@ mod cloudevents;
 #[cfg(feature = "full")]
 mod config;
 #[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
 mod fetch;
 #[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
 mod port;

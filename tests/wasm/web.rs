@@ -1,1 +1,2 @@
+//! What only a browser can show.
 #![cfg(target_arch = "wasm32")]

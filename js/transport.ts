@@ -1,0 +1,81 @@
+/** One HTTP exchange with a time limit. The exchange itself is `src/wasm/fetch.rs`. */
+import type { FullGlue } from "./wasm.js";
+
+/** A function like the global `fetch`. */
+export type FetchLike = (request: Request) => Promise<Response>;
+
+/** How an exchange ended. */
+export type Outcome =
+  | { kind: "response"; status: number; retryAfterMs: number; body: Uint8Array }
+  | { kind: "failure"; why: "timeout" | "aborted" | "network"; cause?: unknown };
+
+/** Numbers of the reasons, for `failure` of a port. */
+export const WHY = { timeout: 0, aborted: 1, network: 2 } as const;
+
+/** A running exchange. */
+export interface Flight {
+  /** Never rejects. */
+  readonly outcome: Promise<Outcome>;
+  /** Gives up; the outcome is `aborted` at once. */
+  cancel(): void;
+}
+
+const MAX_ANSWER_BYTES = 16 * 1024;
+/** How long a fetch may take to notice that it was aborted. */
+const GRACE_MS = 250;
+
+/**
+ * Starts an exchange. When the time is up, the fetch is aborted; if an answer had begun by then, that answer
+ * counts, because its status says what became of the request.
+ */
+export function startFlight(
+  glue: FullGlue,
+  fetchLike: FetchLike | undefined,
+  { url, headers, body, patienceMs }: { url: string; headers: string; body: Uint8Array; patienceMs: number },
+): Flight {
+  const controller = new AbortController();
+  let settle!: (outcome: Outcome) => void;
+  let isLate = false;
+  let grace: ReturnType<typeof setTimeout> | undefined;
+  const outcome = new Promise<Outcome>((resolve) => {
+    settle = resolve;
+  });
+  const end = (how: Outcome) => {
+    clearTimeout(patience);
+    clearTimeout(grace);
+    settle(how);
+  };
+  const patience = setTimeout(() => {
+    isLate = true;
+    controller.abort();
+    grace = setTimeout(() => end({ kind: "failure", why: "timeout" }), GRACE_MS);
+  }, patienceMs);
+  const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
+  try {
+    glue.exchange(asAsync(fetchLike), url, headers, body, controller.signal, MAX_ANSWER_BYTES).then((answer) => {
+      const [status, retryAfterMs, body] = answer as [number, number, Uint8Array];
+      end({ kind: "response", status, retryAfterMs, body });
+    }, failed);
+  } catch (cause) {
+    failed(cause);
+  }
+  return {
+    outcome,
+    cancel() {
+      end({ kind: "failure", why: "aborted" });
+      controller.abort();
+    },
+  };
+}
+
+/** Only Errors may reject into wasm, and nothing may throw into it. */
+function asAsync(fetchLike: FetchLike | undefined): FetchLike {
+  return async (request) => {
+    try {
+      // Looked up now: tests and frameworks replace the global one.
+      return await (fetchLike ?? fetch)(request);
+    } catch (error) {
+      throw error instanceof Error ? error : new Error(String(error), { cause: error });
+    }
+  };
+}

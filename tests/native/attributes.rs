@@ -1,0 +1,46 @@
+//! The rules for attributes against `tests/vectors/attributes.json`, which the JavaScript tests use as well.
+
+use eventferry::cloudevents::attribute::{Form, is_base64, is_json, is_name};
+use serde_json::Value;
+
+type Rule = fn(&[u8]) -> bool;
+
+const RULES: &[(&str, Rule)] = &[
+    ("text", |text| Form::Text.fits(text)),
+    ("uri-reference", |text| Form::UriReference.fits(text)),
+    ("uri", |text| Form::Uri.fits(text)),
+    ("timestamp", |text| Form::Timestamp.fits(text)),
+    ("media-type", |text| Form::MediaType.fits(text)),
+    ("name", is_name),
+    ("base64", is_base64),
+    ("json-media-type", is_json),
+];
+
+#[test]
+fn every_vector_is_judged_as_it_says() {
+    let vectors: Value = serde_json::from_str(include_str!("../vectors/attributes.json")).expect("vectors");
+    assert_eq!(vectors.as_object().map(|v| v.len()), Some(RULES.len()));
+    for (name, rule) in RULES {
+        for (verdict, expected) in [("good", true), ("bad", false)] {
+            let texts = vectors[name][verdict].as_array().expect(name);
+            assert!(!texts.is_empty());
+            for text in texts {
+                let text = text.as_str().expect("a string");
+                assert_eq!(rule(text.as_bytes()), expected, "{name}: {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn timestamps_agree_with_the_calendar_for_four_centuries() {
+    for year in 1800..=2200u32 {
+        let is_leap = (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
+        for (month, days) in [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].iter().enumerate() {
+            for (day, fits) in [(1, true), (*days, true), (days + 1, false)] {
+                let text = format!("{year:04}-{:02}-{day:02}T00:00:00Z", month + 1);
+                assert_eq!(Form::Timestamp.fits(text.as_bytes()), fits, "{text}");
+            }
+        }
+    }
+}

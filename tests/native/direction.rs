@@ -1,0 +1,121 @@
+//! Arrows point down only: the imports are read, and a breach fails. The layers are in the crate's documentation.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each part of the crate may name of the others.
+const RUST_LAYERS: &[(&str, &[&str])] = &[
+    ("words", &["words"]),
+    ("engine", &["words", "engine"]),
+    ("cloudevents", &["words", "engine", "cloudevents"]),
+    ("wasm", &["words", "engine", "cloudevents", "wasm"]),
+];
+const WORDS: &[&str] = &["effect", "error", "http", "ids", "json", "secret", "time", "wall"];
+const WASM_CRATES: &[&str] = &["wasm_bindgen", "js_sys", "web_sys", "gloo_net", "serde_wasm_bindgen", "wasm_bindgen_futures"];
+
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(&path).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no {ending} in {folder}");
+    found
+}
+
+fn layer_of(module: &str) -> &str {
+    if WORDS.contains(&module) { "words" } else { module }
+}
+
+/// The code of a file without its tests and comments.
+fn code_of(path: &Path) -> String {
+    let source = fs::read_to_string(path).expect("a file");
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn rust_arrows_point_down() {
+    for path in files("src", ".rs") {
+        let relative = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("in src").to_path_buf();
+        let first = relative.components().next().expect("a part").as_os_str().to_string_lossy().replace(".rs", "");
+        if first == "lib" {
+            continue;
+        }
+        let layer = layer_of(&first);
+        let (_, allowed) = RUST_LAYERS.iter().find(|(name, _)| *name == layer).unwrap_or_else(|| panic!("{first} has no layer"));
+        let code = code_of(&path);
+        for part in code.split("crate::").skip(1) {
+            let module: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            assert!(allowed.contains(&layer_of(&module)), "{}: {layer} must not name {module}", relative.display());
+        }
+        if layer != "wasm" {
+            for name in WASM_CRATES {
+                assert!(!code.contains(&format!("{name}::")), "{} names {name}", relative.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn wire_files_know_no_machines() {
+    // The codecs of CloudEvents are what `wire.rs` is to the other rooms.
+    for path in ["attribute", "event", "http", "json", "layout"].map(|name| files("src/cloudevents", &format!("/{name}.rs"))).concat() {
+        let code = code_of(&path);
+        assert!(!code.contains("crate::effect") && !code.contains("crate::engine"), "{}", path.display());
+    }
+}
+
+/// Which files of `js/` another may import, by the start of their path.
+const JS_RULES: &[(&str, &[&str])] = &[
+    ("js/entries/", &["js/index", "js/cloudevents.", "js/slim.", "js/testing.", "js/wasm"]),
+    ("js/cloudevents/", &["js/cloudevents/", "js/errors", "js/wasm", "js/pump", "js/transport"]),
+    ("js/testing/", &["js/testing/", "js/cloudevents", "js/errors"]),
+    ("js/testing.", &["js/testing/"]),
+    ("js/index", &["js/cloudevents", "js/transport"]),
+    ("js/cloudevents.", &["js/cloudevents/", "js/errors"]),
+    ("js/slim", &["js/errors", "js/wasm"]),
+    ("js/pump", &["js/errors", "js/sink", "js/transport", "js/wasm"]),
+    ("js/transport", &["js/wasm"]),
+    ("js/wasm", &["js/errors", "js/cloudevents/publisher"]),
+    ("js/errors", &[]),
+    ("js/sink", &[]),
+    ("js/generated", &["js/wasm"]),
+];
+
+#[test]
+fn javascript_arrows_point_down() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in files("js", ".ts") {
+        let relative = path.strip_prefix(root).expect("in the project").to_string_lossy().replace('\\', "/");
+        let (_, allowed) = JS_RULES.iter().find(|(start, _)| relative.starts_with(start)).unwrap_or_else(|| panic!("{relative} has no rule"));
+        let code = code_of(&path);
+        for import in code.split("from \"").skip(1).chain(code.split("import(\"").skip(1)) {
+            let target = import.split('"').next().unwrap_or_default();
+            if !target.starts_with('.') {
+                assert!(target.starts_with("node:"), "{relative} imports {target}: the package has no dependencies");
+                continue;
+            }
+            let mut parts: Vec<&str> = relative.split('/').collect();
+            parts.pop();
+            for part in target.split('/') {
+                match part {
+                    "." => {}
+                    ".." => drop(parts.pop()),
+                    part => parts.push(part),
+                }
+            }
+            let target = parts.join("/");
+            let is_generated = target.starts_with("js/wasm/");
+            assert!(!is_generated || relative.starts_with("js/entries/"), "{relative} imports the generated {target}");
+            assert!(is_generated || allowed.iter().any(|start| target.starts_with(start)), "{relative} must not import {target}");
+        }
+    }
+}

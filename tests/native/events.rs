@@ -1,0 +1,290 @@
+//! The scanner of events against `serde_json`, and the guess against the scan without it.
+
+use eventferry::cloudevents::event::{Member, Table, WIDE};
+use eventferry::cloudevents::json::{Desk, Sequence, is_json_text, max_rows, scan_document, scan_sequence};
+use eventferry::cloudevents::layout::Layout;
+use eventferry::engine::noise::Noise;
+use eventferry::error::Code;
+use eventferry::json::block::Words;
+use eventferry::json::padded::{Padded, pad};
+use serde_json::Value;
+use serde_json::de::IoRead;
+
+/// 0, or the number of a code, and the table.
+fn scan(text: &[u8], layout: &mut Layout) -> (u32, Table) {
+    let bytes = pad(text);
+    let mut scratch = vec![0; bytes.len()];
+    let mut table = Table::new();
+    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout };
+    let code = scan_document::<Words>(Padded::new(&bytes).expect("padded"), &mut desk);
+    (code, table)
+}
+
+fn code_of(text: &str) -> Option<Code> {
+    let (code, _) = scan(text.as_bytes(), &mut Layout::new());
+    code.checked_sub(1).map(|row| Code::ALL[row as usize])
+}
+
+fn is_json(text: &[u8]) -> bool {
+    let bytes = pad(text);
+    is_json_text::<Words>(Padded::new(&bytes).expect("padded"))
+}
+
+fn pick<T: Copy>(noise: &mut Noise, from: &[T]) -> T {
+    from[noise.up_to(from.len() as u64 - 1) as usize]
+}
+
+/// Random JSON text of limited depth, with random white space.
+fn random_json(noise: &mut Noise, depth: u64) -> String {
+    let space = |noise: &mut Noise| pick(noise, &["", "", "", " ", "\n", "\t \r"]);
+    let kinds = if depth == 0 { 6 } else { 8 };
+    let value = match noise.up_to(kinds - 1) {
+        0 => pick(noise, &["null", "true", "false"]).to_owned(),
+        1 | 2 => pick(noise, &["0", "-0", "1", "-12", "12.5", "1e5", "-1.5E-10", "12345678901234567890", "0.0"]).to_owned(),
+        3..=5 => random_string(noise),
+        6 => {
+            let items: Vec<String> = (0..noise.up_to(3)).map(|_| random_json(noise, depth - 1)).collect();
+            format!("[{}]", items.join(","))
+        }
+        _ => {
+            let members: Vec<String> = (0..noise.up_to(3))
+                .map(|_| format!("{}{}:{}", random_string(noise), space(noise), random_json(noise, depth - 1)))
+                .collect();
+            format!("{{{}{}}}", space(noise), members.join(","))
+        }
+    };
+    format!("{}{value}{}", space(noise), space(noise))
+}
+
+fn random_string(noise: &mut Noise) -> String {
+    let pieces = ["a", "key", "long plain text of more than sixteen bytes", "é", "€", "😀", "\\n", "\\\"", "\\u00e9", "\\ud83d\\ude00", "\\/", "\u{7f}", " ", "{", "]", ","];
+    let text: String = (0..noise.up_to(4)).map(|_| pick(noise, &pieces)).collect();
+    format!("\"{text}\"")
+}
+
+/// Breaks text at a random place, more or less.
+fn mutate(noise: &mut Noise, text: &mut Vec<u8>) {
+    if text.is_empty() {
+        return;
+    }
+    let at = noise.up_to(text.len() as u64 - 1) as usize;
+    match noise.up_to(3) {
+        0 => drop(text.remove(at)),
+        1 => text[at] = noise.up_to(255) as u8,
+        2 => text.insert(at, pick(noise, b"{}[]\",:\\0eE+-.tfn \x00\x1f\x7f\x80\xc3\xed\xf0")),
+        _ => text.truncate(at),
+    }
+}
+
+/// What `serde_json` says. It does not look into strings that nobody wants, so UTF-8 is asked for beside it.
+fn serde_accepts(text: &[u8]) -> bool {
+    let mut stream = serde_json::Deserializer::new(IoRead::new(text));
+    std::str::from_utf8(text).is_ok() && serde::de::IgnoredAny::deserialize_from(&mut stream) && stream.end().is_ok()
+}
+
+trait DeserializeFrom {
+    fn deserialize_from(stream: &mut serde_json::Deserializer<IoRead<&[u8]>>) -> bool;
+}
+
+impl DeserializeFrom for serde::de::IgnoredAny {
+    fn deserialize_from(stream: &mut serde_json::Deserializer<IoRead<&[u8]>>) -> bool {
+        <Self as serde::Deserialize>::deserialize(stream).is_ok()
+    }
+}
+
+#[test]
+fn takes_exactly_the_json_that_serde_takes() {
+    let mut noise = Noise::new(1);
+    let (mut good, mut bad) = (0, 0);
+    for _ in 0..30_000 {
+        let mut text = random_json(&mut noise, 4).into_bytes();
+        for _ in 0..noise.up_to(2) {
+            mutate(&mut noise, &mut text);
+        }
+        let expected = serde_accepts(&text);
+        assert_eq!(is_json(&text), expected, "{:?}", String::from_utf8_lossy(&text));
+        if expected { good += 1 } else { bad += 1 }
+    }
+    assert!(good > 5_000 && bad > 5_000, "{good} good, {bad} bad");
+}
+
+/// The members of an event as text, from the places in the table.
+fn cut(text: &str, table: &Table, member: Member) -> Option<String> {
+    let units: Vec<u16> = text.encode_utf16().collect();
+    let packed = table.packed[member as usize];
+    let (start, end) = match packed {
+        0 => return None,
+        WIDE => {
+            let place = table.place(member)?;
+            (place.start as usize, place.end as usize)
+        }
+        packed => ((packed >> 12) as usize, (packed >> 12) as usize + (packed & 0xfff) as usize),
+    };
+    let raw = String::from_utf16(&units[start..end]).expect("whole characters");
+    if table.escaped & member.bit() != 0 { serde_json::from_str(&format!("\"{raw}\"")).ok() } else { Some(raw) }
+}
+
+#[test]
+fn finds_members_where_serde_finds_them() {
+    let mut noise = Noise::new(2);
+    for _ in 0..3_000 {
+        let data = random_json(&mut noise, 3);
+        let subject = pick(&mut noise, &["plain", "é", "Euro \\u20ac", "\\ud83d\\ude00 x", "a\\/b"]);
+        let id = "i".repeat(pick(&mut noise, &[1, 5, 4095, 4096, 5000]));
+        let mut members = vec![
+            "\"specversion\":\"1.0\"".to_owned(),
+            format!("\"id\":\"{id}\""),
+            "\"source\" : \"/s\"".to_owned(),
+            "\"type\":\"t\"".to_owned(),
+            format!("\"subject\":\"{subject}\""),
+            format!("\"data\":{data}"),
+        ];
+        for at in (1..members.len()).rev() {
+            members.swap(at, noise.up_to(at as u64) as usize);
+        }
+        let text = format!("{{ {} }}", members.join(" ,\n"));
+        let (code, table) = scan(text.as_bytes(), &mut Layout::new());
+        assert_eq!(code, 0, "{text}");
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        for (member, name) in [(Member::Id, "id"), (Member::Source, "source"), (Member::Type, "type"), (Member::Subject, "subject")] {
+            assert_eq!(cut(&text, &table, member).as_deref(), value[name].as_str(), "{name} of {text}");
+        }
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let place = table.place(Member::Data).expect("data");
+        let found = String::from_utf16(&units[place.start as usize..place.end as usize]).expect("whole characters");
+        assert_eq!(found, data.trim_matches([' ', '\n', '\t', '\r']), "{text}");
+    }
+}
+
+/// What a reader of the table may look at.
+fn visible(code: u32, table: &Table) -> impl PartialEq + std::fmt::Debug + use<> {
+    let extensions: Vec<_> = table.extensions[..table.extension_count as usize]
+        .iter()
+        .map(|e| (e.name_start, e.name_end, e.start, e.end, e.flags))
+        .collect();
+    let data = table.place(Member::Data).map(|place| (place.start, place.end));
+    (code == 0).then(|| (table.packed, table.present, table.escaped, table.version, extensions, data))
+}
+
+#[test]
+fn a_guess_never_changes_what_is_found() {
+    let mut noise = Noise::new(3);
+    let mut layout = Layout::new();
+    let mut accepted = 0;
+    for _ in 0..40_000 {
+        let version = pick(&mut noise, &["1.0", "1.0", "1.0", "1.0", "0.3", "0.9"]);
+        let source = pick(&mut noise, &["/s", "/s", "/shop", "https://example.com/a/b?c", "not a uri", ""]);
+        let media = pick(&mut noise, &["application/json", "application/json", "text/plain", "x"]);
+        let time = pick(&mut noise, &["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-02-30T00:00:00Z"]);
+        let tail = pick(&mut noise, &["", "", "", ",\"ext\":\"v\"", ",\"ext\":\"w\"", ",\"ext\":5", ",\"Bad\":\"v\"", ",\"id\":\"2\""]);
+        let data = pick(&mut noise, &["{\"a\":1}", "\"text\"", "[1,2", "null", "{\"long\":\"0123456789abcdef0123456789\"}"]);
+        let id = noise.up_to(999);
+        let space = pick(&mut noise, &["", "", "", " "]);
+        let mut text = match noise.up_to(3) {
+            0 => format!("{{\"specversion\":\"{version}\",\"id\":\"{id}\",\"source\":\"{source}\",\"type\":\"t\"{tail}}}{space}"),
+            1 => format!("{{\"specversion\":\"{version}\",\"id\":\"{id}\",\"source\":\"{source}\",\"type\":\"t\"{tail},\"data\":{data}{space}}}"),
+            _ => format!("{{\"specversion\":\"{version}\",{space}\"id\":\"{id}\",\"source\":\"{source}\",\"type\":\"t\",\"time\":\"{time}\",\"datacontenttype\":\"{media}\"{tail},\"data\":{data}}}"),
+        }
+        .into_bytes();
+        if noise.up_to(9) == 0 {
+            mutate(&mut noise, &mut text);
+        }
+        let (code, table) = scan(&text, &mut layout);
+        let (expected_code, expected) = scan(&text, &mut Layout::new());
+        assert_eq!(code, expected_code, "{}", String::from_utf8_lossy(&text));
+        assert_eq!(visible(code, &table), visible(code, &expected), "{}", String::from_utf8_lossy(&text));
+        accepted += u32::from(code == 0);
+    }
+    assert!(accepted > 5_000, "{accepted}");
+}
+
+#[test]
+fn a_batch_is_as_good_as_its_events() {
+    let event = |id: &str| format!("{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/s\",\"type\":\"t\",\"data\":{{\"é\":\"€😀\"}}}}");
+    let cases = [
+        ("[]".to_owned(), Ok(0)),
+        (" [ ] ".to_owned(), Ok(0)),
+        (format!("[{}]", event("1")), Ok(1)),
+        (format!("[{} , {}]\n", event("1"), event("2")), Ok(2)),
+        (String::new(), Err(Code::InvalidBatch)),
+        ("{}".to_owned(), Err(Code::InvalidBatch)),
+        ("[1]".to_owned(), Err(Code::InvalidBatch)),
+        (format!("[{},]", event("1")), Err(Code::InvalidBatch)),
+        (format!("[{}", event("1")), Err(Code::InvalidBatch)),
+        (format!("[{}]]", event("1")), Err(Code::InvalidBatch)),
+        (format!("[{}{}]", event("1"), event("2")), Err(Code::InvalidBatch)),
+        ("[[]]".to_owned(), Err(Code::InvalidBatch)),
+        (format!("[{},{{}}]", event("1")), Err(Code::MissingAttribute)),
+        (format!("[{},{}]", event("1"), event("").replace("/s", "a b")), Err(Code::InvalidAttributeValue)),
+        (format!("[{},{}]", event("1"), event("2").replace("1.0", "0.3")), Err(Code::InvalidBatch)),
+    ];
+    for (text, expected) in cases {
+        for in_bytes in [false, true] {
+            let (code, rows) = scan_all(&text, Sequence::Batch, in_bytes);
+            let found = match code.checked_sub(1) {
+                None => Ok(rows.len()),
+                Some(row) => Err(Code::ALL[row as usize]),
+            };
+            assert_eq!(found, expected, "{text}");
+            for (at, [start, end]) in rows.iter().enumerate() {
+                let units: Vec<u16> = text.encode_utf16().collect();
+                let part = match in_bytes {
+                    true => text[*start as usize..*end as usize].to_owned(),
+                    false => String::from_utf16(&units[*start as usize..*end as usize]).expect("whole characters"),
+                };
+                assert_eq!(part, event(&(at + 1).to_string()));
+            }
+        }
+    }
+}
+
+#[test]
+fn lines_are_events_and_empty_lines_are_none() {
+    let event = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\"}";
+    for (text, expected) in [
+        (String::new(), Ok(0)),
+        ("\n \r\n".to_owned(), Ok(0)),
+        (event.to_owned(), Ok(1)),
+        (format!("\n{event}\r\n\n{event}\n"), Ok(2)),
+        (format!("{event} {event}"), Err(Code::InvalidBatch)),
+        (format!("{event}\n["), Err(Code::InvalidBatch)),
+    ] {
+        let (code, rows) = scan_all(&text, Sequence::Lines, false);
+        let found = match code.checked_sub(1) {
+            None => Ok(rows.len()),
+            Some(row) => Err(Code::ALL[row as usize]),
+        };
+        assert_eq!(found, expected, "{text:?}");
+    }
+}
+
+fn scan_all(text: &str, sequence: Sequence, in_bytes: bool) -> (u32, Vec<[u32; 2]>) {
+    let bytes = pad(text.as_bytes());
+    let mut scratch = vec![0; bytes.len()];
+    let mut table = Table::new();
+    let mut layout = Layout::new();
+    let mut rows = vec![[0; 2]; max_rows(text.len())];
+    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout: &mut layout };
+    let code = scan_sequence::<Words>(Padded::new(&bytes).expect("padded"), sequence, in_bytes, &mut rows, &mut desk);
+    rows.truncate(if code == 0 { table.index as usize } else { 0 });
+    (code, rows)
+}
+
+#[test]
+fn refuses_more_extensions_than_the_limit() {
+    let event = |count: usize| {
+        let extensions: String = (0..count).map(|n| format!(",\"ext{n}\":\"v\"")).collect();
+        format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\"{extensions}}}")
+    };
+    assert_eq!(code_of(&event(128)), None);
+    assert_eq!(code_of(&event(129)), Some(Code::TooLarge));
+}
+
+#[test]
+fn an_attribute_twice_is_refused_however_it_is_written() {
+    let event = |members: &str| format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",{members}}}");
+    for twice in ["\"id\":\"2\"", "\"\\u0069d\":\"2\"", "\"subject\":null,\"subject\":\"x\"", "\"e\":\"1\",\"e\":\"1\"", "\"ext\":1,\"e\\u0078t\":2", "\"data\":1,\"data\":1"] {
+        assert_eq!(code_of(&event(twice)), Some(Code::InvalidEvent), "{twice}");
+    }
+    assert_eq!(code_of(&event("\"e\":\"1\",\"f\":\"1\",\"schemaurl\":\"x\",\"datacontentencoding\":\"y\"")), None);
+}

@@ -1,0 +1,172 @@
+//! The publisher in the simulated world.
+
+use std::collections::BTreeSet;
+
+use eventferry::cloudevents::publisher::{Delivery, Options, Publisher, Settled};
+use eventferry::effect::{Input, Machine};
+use eventferry::engine::noise::Noise;
+use eventferry::error::{Code, Error};
+use eventferry::http::{Failure, Request, Response};
+use eventferry::ids::{ExchangeId, OpId};
+use eventferry::time::{Millis, Moment};
+
+use crate::world::{Reply, World};
+
+fn status(status: u16) -> Reply {
+    Reply::After(10, Ok(Response::new(status)))
+}
+
+fn request(body: &str) -> Request {
+    Request::post("https://example.com/", "content-type: text/plain", body.as_bytes().to_vec()).with_patience(Millis(1000))
+}
+
+fn patient(retries: u32) -> Options {
+    Options { retries, base: Millis(100), max: Millis(5_000), window: 1000 }
+}
+
+/// One message against a server that answers so, one reply after the other and the last one for good.
+fn deliver(options: Options, replies: Vec<Reply>) -> (World<Publisher>, Result<Delivery, Error>) {
+    let mut replies = replies.into_iter().peekable();
+    let mut last = Reply::Hang;
+    let mut world = World::new(Publisher::new(options, 1), move |_, _| {
+        last = replies.next().unwrap_or_else(|| last.clone());
+        last.clone()
+    });
+    let op = world.machine.send(Moment::default(), request("x"));
+    world.run();
+    assert_eq!(world.events.len(), 1, "settles exactly once");
+    let (_, Settled { op: settled, result }) = world.events[0].clone();
+    assert_eq!(settled, op);
+    (world, result)
+}
+
+#[test]
+fn every_status_has_its_verdict() {
+    for (code, expected) in [
+        (0, Some(Code::Redirected)),
+        (200, None),
+        (202, None),
+        (204, None),
+        (299, None),
+        (301, Some(Code::Redirected)),
+        (308, Some(Code::Redirected)),
+        (400, Some(Code::Rejected)),
+        (401, Some(Code::Unauthorized)),
+        (403, Some(Code::Unauthorized)),
+        (404, Some(Code::Rejected)),
+        (408, Some(Code::Unavailable)),
+        (410, Some(Code::Gone)),
+        (413, Some(Code::TooLarge)),
+        (415, Some(Code::UnsupportedFormat)),
+        (429, Some(Code::RateLimited)),
+        (500, Some(Code::Unavailable)),
+        (501, Some(Code::Rejected)),
+        (503, Some(Code::Unavailable)),
+    ] {
+        let (world, result) = deliver(Options::default(), vec![status(code)]);
+        assert_eq!(result.as_ref().err().map(|error| error.code), expected, "{code}");
+        assert_eq!(result.err().and_then(|error| error.status), expected.map(|_| code));
+        assert_eq!(world.requests.len(), 1, "{code} is not tried again unless asked for");
+    }
+}
+
+#[test]
+fn tries_again_as_often_as_asked() {
+    let (world, result) = deliver(patient(3), vec![status(503), Reply::Hang, Reply::After(5, Err(Failure::Network)), status(202)]);
+    assert_eq!(result, Ok(Delivery { status: 202, attempts: 4 }));
+    assert!(world.requests.iter().all(|(_, sent)| sent.body() == b"x"));
+    let (world, result) = deliver(patient(3), vec![status(503)]);
+    assert_eq!(result.map_err(|error| error.code), Err(Code::Unavailable));
+    assert_eq!(world.requests.len(), 4);
+}
+
+#[test]
+fn does_not_try_again_what_will_never_work() {
+    for code in [301, 400, 401, 404, 410, 413, 415] {
+        let (world, _) = deliver(patient(5), vec![status(code)]);
+        assert_eq!(world.requests.len(), 1, "{code}");
+    }
+}
+
+#[test]
+fn rests_as_long_as_the_server_asks_and_gives_up_when_that_is_too_long() {
+    let ask = |millis| Reply::After(0, Ok(Response { retry_after: Some(Millis(millis)), ..Response::new(429) }));
+    let (world, result) = deliver(patient(1), vec![ask(3_000), status(200)]);
+    assert!(result.is_ok());
+    assert!(world.requests[1].0 - world.requests[0].0 >= 3_000);
+    let (world, result) = deliver(patient(1), vec![ask(5_001), status(200)]);
+    assert_eq!((result.map_err(|error| error.code), world.requests.len()), (Err(Code::RateLimited), 1));
+}
+
+#[test]
+fn cancelling_settles_at_once_in_flight_and_at_rest() {
+    for replies in [Reply::Hang, status(503)] {
+        let mut world = World::new(Publisher::new(patient(9), 1), move |_, _| replies.clone());
+        let op = world.machine.send(Moment::default(), request("x"));
+        world.settle();
+        if !matches!(world.requests.len(), 1) {
+            panic!("one request is out");
+        }
+        world.machine.cancel(op);
+        world.machine.cancel(op);
+        world.run();
+        assert_eq!(world.events.len(), 1);
+        assert_eq!(world.events[0].1.result.as_ref().map_err(|error| error.code), Err(Code::Aborted));
+    }
+}
+
+#[test]
+fn a_full_window_refuses_and_keeps_what_it_has() {
+    let mut world = World::new(Publisher::new(Options { window: 2, ..Options::default() }, 1), |_, _| status(200));
+    for _ in 0..3 {
+        world.machine.send(Moment::default(), request("x"));
+    }
+    world.run();
+    let refused = world.events.iter().filter(|(_, event)| event.result.as_ref().is_err_and(|error| error.code == Code::QueueFull));
+    assert_eq!((refused.count(), world.events.len()), (1, 3));
+}
+
+#[test]
+fn ten_thousand_random_worlds_settle_everything_exactly_once() {
+    for seed in 0..10_000 {
+        let mut noise = Noise::new(seed);
+        let mut server = Noise::new(seed ^ 0xffff);
+        let retries = noise.up_to(4) as u32;
+        let mut world = World::new(Publisher::new(patient(retries), seed), move |_, _| match server.up_to(9) {
+            0 => Reply::Hang,
+            1 => Reply::After(server.up_to(2000), Err(Failure::Network)),
+            2 => Reply::After(server.up_to(2000), Err(Failure::Aborted)),
+            3 => Reply::After(server.up_to(2000), Ok(Response { retry_after: Some(Millis(server.up_to(9_000))), ..Response::new(429) })),
+            _ => Reply::After(server.up_to(2000), Ok(Response::new([200, 202, 301, 400, 500, 503][server.up_to(5) as usize]))),
+        });
+        let mut ops = BTreeSet::new();
+        for _ in 0..noise.up_to(8) {
+            ops.insert(world.machine.send(world.moment(), request("x")));
+            match noise.up_to(5) {
+                0 => world.machine.cancel(OpId(noise.up_to(9) as u32)),
+                // Facts about exchanges that nobody asked for, and a clock that runs backwards.
+                1 => world.machine.handle(Moment::default(), Input::Exchange(ExchangeId(noise.up_to(99) as u32 + 50), Ok(Response::new(200)))),
+                2 => world.machine.handle(Moment::default(), Input::Tick),
+                _ => drop(world.step()),
+            }
+        }
+        world.run();
+        let settled: Vec<OpId> = world.events.iter().map(|(_, event)| event.op).collect();
+        assert_eq!(settled.len(), ops.len(), "seed {seed}");
+        assert_eq!(settled.into_iter().collect::<BTreeSet<_>>(), ops, "seed {seed}");
+        assert!(world.requests.len() <= ops.len() * (retries as usize + 1), "seed {seed}");
+    }
+}
+
+#[test]
+fn closing_settles_all() {
+    let mut world = World::new(Publisher::new(patient(3), 1), |_, _| Reply::Hang);
+    for _ in 0..5 {
+        world.machine.send(Moment::default(), request("x"));
+    }
+    world.settle();
+    world.machine.close();
+    world.settle();
+    assert_eq!((world.events.len(), world.cancelled.len()), (5, 5));
+    assert!(!world.step(), "nothing is left to happen");
+}
