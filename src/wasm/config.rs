@@ -19,20 +19,26 @@ struct PublisherConfig {
 
 /// Reads the options of a publisher; the error names the field.
 pub(super) fn publisher(options: JsValue) -> Result<Options, JsError> {
-    let config: PublisherConfig = serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
+    let config: PublisherConfig =
+        serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
     let defaults = Options::default();
     Ok(Options {
-        retries: whole("retry.attempts", config.attempts, 1, 101)?.map_or(defaults.retries, |attempts| attempts - 1),
-        base: whole("retry.baseMs", config.base_ms, 0, 86_400_000)?.map_or(defaults.base, |ms| Millis(ms.into())),
+        retries: whole("retry.attempts", config.attempts, 1, 101)?
+            .map_or(defaults.retries, |attempts| attempts - 1),
+        base: whole("retry.baseMs", config.base_ms, 0, 86_400_000)?
+            .map_or(defaults.base, |ms| Millis(ms.into())),
         max: whole("retry.maxMs", config.max_ms, 0, 86_400_000)?.map_or(defaults.max, |ms| Millis(ms.into())),
-        window: whole("maxInFlight", config.max_in_flight, 1, 1_000_000)?.map_or(defaults.window, |window| window as usize),
+        window: whole("maxInFlight", config.max_in_flight, 1, 1_000_000)?
+            .map_or(defaults.window, |window| window as usize),
     })
 }
 
 fn whole(name: &str, value: Option<f64>, least: u32, most: u32) -> Result<Option<u32>, JsError> {
     match value {
         None => Ok(None),
-        Some(value) if value >= least.into() && value <= most.into() && value.fract() == 0.0 => Ok(Some(value as u32)),
+        Some(value) if value >= least.into() && value <= most.into() && value.fract() == 0.0 => {
+            Ok(Some(value as u32))
+        }
         Some(_) => Err(JsError::new(&format!("{name} is a whole number from {least} to {most}"))),
     }
 }

@@ -16,7 +16,14 @@ use crate::http::read_retry_after;
 /// Posts `body` and resolves with `[status, retryAfterMs or -1, the first bytes of the answer]`. Rejects with
 /// whatever the fetch rejected with.
 #[wasm_bindgen]
-pub fn exchange(fetch: Function, url: String, headers: String, body: Vec<u8>, signal: AbortSignal, max_body: u32) -> Promise {
+pub fn exchange(
+    fetch: Function,
+    url: String,
+    headers: String,
+    body: Vec<u8>,
+    signal: AbortSignal,
+    max_body: u32,
+) -> Promise {
     future_to_promise(async move {
         let request = build(&url, &headers, &body, &signal)?;
         let answer = fetch.call1(&JsValue::UNDEFINED, &web_sys::Request::from(request))?;
@@ -39,7 +46,8 @@ fn build(url: &str, lines: &str, body: &[u8], signal: &AbortSignal) -> Result<Re
     for (name, value) in lines.lines().filter_map(|line| line.split_once(": ")) {
         headers.set(name, value);
     }
-    let request = Request::post(url).headers(headers).redirect(RequestRedirect::Manual).abort_signal(Some(signal));
+    let request =
+        Request::post(url).headers(headers).redirect(RequestRedirect::Manual).abort_signal(Some(signal));
     // A body of no bytes is no body.
     let request = if body.is_empty() { request.build() } else { request.body(Uint8Array::from(body)) };
     request.map_err(|error| js_sys::Error::new(&error.to_string()).into())
@@ -48,7 +56,9 @@ fn build(url: &str, lines: &str, body: &[u8], signal: &AbortSignal) -> Result<Re
 /// The first bytes of the body. A body that breaks off is as long as what came of it: the status has said
 /// already what became of the request.
 async fn read_body(answer: &Response, max: u32) -> Uint8Array {
-    let Some(reader) = answer.body().map(|stream| stream.get_reader().unchecked_into::<ReadableStreamDefaultReader>()) else {
+    let Some(reader) =
+        answer.body().map(|stream| stream.get_reader().unchecked_into::<ReadableStreamDefaultReader>())
+    else {
         return Uint8Array::new_with_length(0);
     };
     let bytes = Uint8Array::new_with_length(max);
@@ -64,4 +74,59 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
     // Done already, or of no more use to anybody.
     drop(JsFuture::from(reader.cancel()).await);
     bytes.slice(0, len)
+}
+
+#[cfg(test)]
+mod tests {
+    use js_sys::{Object, global};
+    use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+    use super::*;
+
+    wasm_bindgen_test_configure!(run_in_browser);
+
+    /// Runs an exchange against a `fetch` written in JavaScript.
+    async fn run(fetch: &str, max_body: u32) -> Result<(u16, f64, String), JsValue> {
+        let fetch = Function::new_with_args("request", fetch);
+        let signal = web_sys::AbortController::new()?.signal();
+        let url = "https://example.com/x".to_owned();
+        let headers = "content-type: text/plain\nauthorization: Bearer a: b".to_owned();
+        let answer: Array = JsFuture::from(exchange(fetch, url, headers, b"hi".to_vec(), signal, max_body))
+            .await?
+            .unchecked_into();
+        let body = Uint8Array::from(answer.get(2)).to_vec();
+        let number = |at| answer.get(at).as_f64().unwrap_or(f64::NAN);
+        Ok((number(0) as u16, number(1), String::from_utf8(body).expect("UTF-8")))
+    }
+
+    #[wasm_bindgen_test]
+    async fn carries_a_request_and_its_answer() {
+        let echo = "return request.text().then((body) => new Response([request.method, request.url, \
+                    request.headers.get('authorization'), request.redirect, body].join(' '), { status: 201, headers: { 'retry-after': '3' } }))";
+        let answer = run(echo, 1000).await.expect("an answer");
+        assert_eq!(answer, (201, 3000.0, "POST https://example.com/x Bearer a: b manual hi".to_owned()));
+    }
+
+    #[wasm_bindgen_test]
+    async fn reads_no_more_of_an_answer_than_the_limit_and_cancels_the_rest() {
+        let endless = "globalThis.cancelled = 0; return Promise.resolve(new Response(new ReadableStream({ \
+                       pull(c) { c.enqueue(new TextEncoder().encode('0123456789')) }, cancel() { globalThis.cancelled++ } })))";
+        assert_eq!(run(endless, 25).await.expect("an answer").2, "0123456789012345678901234");
+        let cancelled = Reflect::get(&Object::from(global()), &"cancelled".into()).expect("a counter");
+        assert_eq!(cancelled.as_f64(), Some(1.0));
+    }
+
+    #[wasm_bindgen_test]
+    async fn a_body_that_breaks_off_still_has_a_status() {
+        let broken = "let sent = 0; return Promise.resolve(new Response(new ReadableStream({ \
+                      pull(c) { if (sent++) c.error(new Error('gone')); else c.enqueue(new Uint8Array([104, 105])) } }), { status: 500 }))";
+        assert_eq!(run(broken, 1000).await.expect("an answer"), (500, -1.0, "hi".to_owned()));
+    }
+
+    #[wasm_bindgen_test]
+    async fn rejects_with_what_the_fetch_rejected_with() {
+        let error = run("return Promise.reject(new TypeError('no way'))", 1000).await.expect_err("an error");
+        assert_eq!(js_sys::Error::from(error).message(), "no way");
+        assert!(run("throw new TypeError('thrown')", 1000).await.is_err());
+    }
 }

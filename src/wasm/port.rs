@@ -18,7 +18,14 @@ extern "C" {
     /// `js/sink.ts`
     pub type Sink;
     #[wasm_bindgen(method, structural, catch)]
-    fn send(this: &Sink, id: u32, url: String, headers: String, body: Vec<u8>, patience: f64) -> Result<(), JsValue>;
+    fn send(
+        this: &Sink,
+        id: u32,
+        url: String,
+        headers: String,
+        body: Vec<u8>,
+        patience: f64,
+    ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn cancel(this: &Sink, id: u32) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -74,12 +81,14 @@ impl PublisherPort {
     /// An exchange was answered. A negative `retry_after` is none.
     pub fn response(&mut self, now: f64, id: u32, status: u16, retry_after: f64, body: Vec<u8>) {
         let retry_after = (retry_after >= 0.0).then_some(Millis(retry_after as u64));
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(Response { status, retry_after, body })));
+        self.0
+            .handle(moment(now), Input::Exchange(ExchangeId(id), Ok(Response { status, retry_after, body })));
     }
 
     /// An exchange came to nothing: 0 time is up, 1 given up, otherwise the network.
     pub fn failure(&mut self, now: f64, id: u32, why: u8) {
-        let failure = [Failure::Timeout, Failure::Aborted].get(why as usize).copied().unwrap_or(Failure::Network);
+        let failure =
+            [Failure::Timeout, Failure::Aborted].get(why as usize).copied().unwrap_or(Failure::Network);
         self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure)));
     }
 
@@ -93,7 +102,9 @@ impl PublisherPort {
                     sink.send(id.0, url, headers, body, patience)
                 }
                 Output::Cancel(id) => sink.cancel(id.0),
-                Output::Event(Settled { op, result: Ok(done) }) => sink.delivered(op.0, done.status, done.attempts),
+                Output::Event(Settled { op, result: Ok(done) }) => {
+                    sink.delivered(op.0, done.status, done.attempts)
+                }
                 Output::Event(Settled { op, result: Err(error) }) => {
                     sink.failed(op.0, error.code as u8 + 1, error.status.unwrap_or(0), error.to_string())
                 }

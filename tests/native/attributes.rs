@@ -36,7 +36,9 @@ fn every_vector_is_judged_as_it_says() {
 fn timestamps_agree_with_the_calendar_for_four_centuries() {
     for year in 1800..=2200u32 {
         let is_leap = (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
-        for (month, days) in [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].iter().enumerate() {
+        for (month, days) in
+            [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].iter().enumerate()
+        {
             for (day, fits) in [(1, true), (*days, true), (days + 1, false)] {
                 let text = format!("{year:04}-{:02}-{day:02}T00:00:00Z", month + 1);
                 assert_eq!(Form::Timestamp.fits(text.as_bytes()), fits, "{text}");

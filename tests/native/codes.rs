@@ -15,7 +15,12 @@ fn both_tables_have_the_same_rows_in_the_same_order() {
                 Culprit::Network => "network",
                 Culprit::Internal => "internal",
             };
-            format!("[\"{}\", \"{culprit}\", {}, \"{}\"],", code.as_str(), code.is_retryable(), code.sentence())
+            format!(
+                "[\"{}\", \"{culprit}\", {}, \"{}\"],",
+                code.as_str(),
+                code.is_retryable(),
+                code.sentence()
+            )
         })
         .collect();
     assert_eq!(rows, expected);
@@ -33,8 +38,13 @@ fn codes_are_told_apart() {
 #[test]
 fn javascript_has_a_sentence_for_every_reason() {
     let rust = include_str!("../../src/cloudevents/event.rs");
-    let reasons = rust.split("pub enum Reason {").nth(1).and_then(|rest| rest.split('}').next()).expect("the enum");
+    let reasons =
+        rust.split("pub enum Reason {").nth(1).and_then(|rest| rest.split('}').next()).expect("the enum");
     let js = include_str!("../../js/errors.ts");
-    let sentences = js.split("REASONS = [").nth(1).and_then(|rest| rest.split("] as const").next()).expect("the list");
-    assert_eq!(reasons.matches(" = ").count(), sentences.lines().filter(|line| line.trim().starts_with('"')).count());
+    let sentences =
+        js.split("REASONS = [").nth(1).and_then(|rest| rest.split("] as const").next()).expect("the list");
+    assert_eq!(
+        reasons.matches(" = ").count(),
+        sentences.lines().filter(|line| line.trim().starts_with('"')).count()
+    );
 }

@@ -11,7 +11,8 @@ const RUST_LAYERS: &[(&str, &[&str])] = &[
     ("wasm", &["words", "engine", "cloudevents", "wasm"]),
 ];
 const WORDS: &[&str] = &["effect", "error", "http", "ids", "json", "secret", "time", "wall"];
-const WASM_CRATES: &[&str] = &["wasm_bindgen", "js_sys", "web_sys", "gloo_net", "serde_wasm_bindgen", "wasm_bindgen_futures"];
+const WASM_CRATES: &[&str] =
+    &["wasm_bindgen", "js_sys", "web_sys", "gloo_net", "serde_wasm_bindgen", "wasm_bindgen_futures"];
 
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -44,17 +45,28 @@ fn code_of(path: &Path) -> String {
 #[test]
 fn rust_arrows_point_down() {
     for path in files("src", ".rs") {
-        let relative = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("in src").to_path_buf();
-        let first = relative.components().next().expect("a part").as_os_str().to_string_lossy().replace(".rs", "");
+        let relative = path
+            .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+            .expect("in src")
+            .to_path_buf();
+        let first =
+            relative.components().next().expect("a part").as_os_str().to_string_lossy().replace(".rs", "");
         if first == "lib" {
             continue;
         }
         let layer = layer_of(&first);
-        let (_, allowed) = RUST_LAYERS.iter().find(|(name, _)| *name == layer).unwrap_or_else(|| panic!("{first} has no layer"));
+        let (_, allowed) = RUST_LAYERS
+            .iter()
+            .find(|(name, _)| *name == layer)
+            .unwrap_or_else(|| panic!("{first} has no layer"));
         let code = code_of(&path);
         for part in code.split("crate::").skip(1) {
             let module: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            assert!(allowed.contains(&layer_of(&module)), "{}: {layer} must not name {module}", relative.display());
+            assert!(
+                allowed.contains(&layer_of(&module)),
+                "{}: {layer} must not name {module}",
+                relative.display()
+            );
         }
         if layer != "wasm" {
             for name in WASM_CRATES {
@@ -67,7 +79,10 @@ fn rust_arrows_point_down() {
 #[test]
 fn wire_files_know_no_machines() {
     // The codecs of CloudEvents are what `wire.rs` is to the other rooms.
-    for path in ["attribute", "event", "http", "json", "layout"].map(|name| files("src/cloudevents", &format!("/{name}.rs"))).concat() {
+    for path in ["attribute", "event", "http", "json", "layout"]
+        .map(|name| files("src/cloudevents", &format!("/{name}.rs")))
+        .concat()
+    {
         let code = code_of(&path);
         assert!(!code.contains("crate::effect") && !code.contains("crate::engine"), "{}", path.display());
     }
@@ -95,12 +110,18 @@ fn javascript_arrows_point_down() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for path in files("js", ".ts") {
         let relative = path.strip_prefix(root).expect("in the project").to_string_lossy().replace('\\', "/");
-        let (_, allowed) = JS_RULES.iter().find(|(start, _)| relative.starts_with(start)).unwrap_or_else(|| panic!("{relative} has no rule"));
+        let (_, allowed) = JS_RULES
+            .iter()
+            .find(|(start, _)| relative.starts_with(start))
+            .unwrap_or_else(|| panic!("{relative} has no rule"));
         let code = code_of(&path);
         for import in code.split("from \"").skip(1).chain(code.split("import(\"").skip(1)) {
             let target = import.split('"').next().unwrap_or_default();
             if !target.starts_with('.') {
-                assert!(target.starts_with("node:"), "{relative} imports {target}: the package has no dependencies");
+                assert!(
+                    target.starts_with("node:"),
+                    "{relative} imports {target}: the package has no dependencies"
+                );
                 continue;
             }
             let mut parts: Vec<&str> = relative.split('/').collect();
@@ -114,8 +135,14 @@ fn javascript_arrows_point_down() {
             }
             let target = parts.join("/");
             let is_generated = target.starts_with("js/wasm/");
-            assert!(!is_generated || relative.starts_with("js/entries/"), "{relative} imports the generated {target}");
-            assert!(is_generated || allowed.iter().any(|start| target.starts_with(start)), "{relative} must not import {target}");
+            assert!(
+                !is_generated || relative.starts_with("js/entries/"),
+                "{relative} imports the generated {target}"
+            );
+            assert!(
+                is_generated || allowed.iter().any(|start| target.starts_with(start)),
+                "{relative} must not import {target}"
+            );
         }
     }
 }

@@ -40,7 +40,10 @@ fn random_json(noise: &mut Noise, depth: u64) -> String {
     let kinds = if depth == 0 { 6 } else { 8 };
     let value = match noise.up_to(kinds - 1) {
         0 => pick(noise, &["null", "true", "false"]).to_owned(),
-        1 | 2 => pick(noise, &["0", "-0", "1", "-12", "12.5", "1e5", "-1.5E-10", "12345678901234567890", "0.0"]).to_owned(),
+        1 | 2 => {
+            pick(noise, &["0", "-0", "1", "-12", "12.5", "1e5", "-1.5E-10", "12345678901234567890", "0.0"])
+                .to_owned()
+        }
         3..=5 => random_string(noise),
         6 => {
             let items: Vec<String> = (0..noise.up_to(3)).map(|_| random_json(noise, depth - 1)).collect();
@@ -48,7 +51,9 @@ fn random_json(noise: &mut Noise, depth: u64) -> String {
         }
         _ => {
             let members: Vec<String> = (0..noise.up_to(3))
-                .map(|_| format!("{}{}:{}", random_string(noise), space(noise), random_json(noise, depth - 1)))
+                .map(|_| {
+                    format!("{}{}:{}", random_string(noise), space(noise), random_json(noise, depth - 1))
+                })
                 .collect();
             format!("{{{}{}}}", space(noise), members.join(","))
         }
@@ -57,7 +62,24 @@ fn random_json(noise: &mut Noise, depth: u64) -> String {
 }
 
 fn random_string(noise: &mut Noise) -> String {
-    let pieces = ["a", "key", "long plain text of more than sixteen bytes", "é", "€", "😀", "\\n", "\\\"", "\\u00e9", "\\ud83d\\ude00", "\\/", "\u{7f}", " ", "{", "]", ","];
+    let pieces = [
+        "a",
+        "key",
+        "long plain text of more than sixteen bytes",
+        "é",
+        "€",
+        "😀",
+        "\\n",
+        "\\\"",
+        "\\u00e9",
+        "\\ud83d\\ude00",
+        "\\/",
+        "\u{7f}",
+        " ",
+        "{",
+        "]",
+        ",",
+    ];
     let text: String = (0..noise.up_to(4)).map(|_| pick(noise, &pieces)).collect();
     format!("\"{text}\"")
 }
@@ -79,7 +101,9 @@ fn mutate(noise: &mut Noise, text: &mut Vec<u8>) {
 /// What `serde_json` says. It does not look into strings that nobody wants, so UTF-8 is asked for beside it.
 fn serde_accepts(text: &[u8]) -> bool {
     let mut stream = serde_json::Deserializer::new(IoRead::new(text));
-    std::str::from_utf8(text).is_ok() && serde::de::IgnoredAny::deserialize_from(&mut stream) && stream.end().is_ok()
+    std::str::from_utf8(text).is_ok()
+        && serde::de::IgnoredAny::deserialize_from(&mut stream)
+        && stream.end().is_ok()
 }
 
 trait DeserializeFrom {
@@ -121,7 +145,11 @@ fn cut(text: &str, table: &Table, member: Member) -> Option<String> {
         packed => ((packed >> 12) as usize, (packed >> 12) as usize + (packed & 0xfff) as usize),
     };
     let raw = String::from_utf16(&units[start..end]).expect("whole characters");
-    if table.escaped & member.bit() != 0 { serde_json::from_str(&format!("\"{raw}\"")).ok() } else { Some(raw) }
+    if table.escaped & member.bit() != 0 {
+        serde_json::from_str(&format!("\"{raw}\"")).ok()
+    } else {
+        Some(raw)
+    }
 }
 
 #[test]
@@ -146,12 +174,18 @@ fn finds_members_where_serde_finds_them() {
         let (code, table) = scan(text.as_bytes(), &mut Layout::new());
         assert_eq!(code, 0, "{text}");
         let value: Value = serde_json::from_str(&text).expect("JSON");
-        for (member, name) in [(Member::Id, "id"), (Member::Source, "source"), (Member::Type, "type"), (Member::Subject, "subject")] {
+        for (member, name) in [
+            (Member::Id, "id"),
+            (Member::Source, "source"),
+            (Member::Type, "type"),
+            (Member::Subject, "subject"),
+        ] {
             assert_eq!(cut(&text, &table, member).as_deref(), value[name].as_str(), "{name} of {text}");
         }
         let units: Vec<u16> = text.encode_utf16().collect();
         let place = table.place(Member::Data).expect("data");
-        let found = String::from_utf16(&units[place.start as usize..place.end as usize]).expect("whole characters");
+        let found =
+            String::from_utf16(&units[place.start as usize..place.end as usize]).expect("whole characters");
         assert_eq!(found, data.trim_matches([' ', '\n', '\t', '\r']), "{text}");
     }
 }
@@ -175,9 +209,25 @@ fn a_guess_never_changes_what_is_found() {
         let version = pick(&mut noise, &["1.0", "1.0", "1.0", "1.0", "0.3", "0.9"]);
         let source = pick(&mut noise, &["/s", "/s", "/shop", "https://example.com/a/b?c", "not a uri", ""]);
         let media = pick(&mut noise, &["application/json", "application/json", "text/plain", "x"]);
-        let time = pick(&mut noise, &["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-02-30T00:00:00Z"]);
-        let tail = pick(&mut noise, &["", "", "", ",\"ext\":\"v\"", ",\"ext\":\"w\"", ",\"ext\":5", ",\"Bad\":\"v\"", ",\"id\":\"2\""]);
-        let data = pick(&mut noise, &["{\"a\":1}", "\"text\"", "[1,2", "null", "{\"long\":\"0123456789abcdef0123456789\"}"]);
+        let time =
+            pick(&mut noise, &["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-02-30T00:00:00Z"]);
+        let tail = pick(
+            &mut noise,
+            &[
+                "",
+                "",
+                "",
+                ",\"ext\":\"v\"",
+                ",\"ext\":\"w\"",
+                ",\"ext\":5",
+                ",\"Bad\":\"v\"",
+                ",\"id\":\"2\"",
+            ],
+        );
+        let data = pick(
+            &mut noise,
+            &["{\"a\":1}", "\"text\"", "[1,2", "null", "{\"long\":\"0123456789abcdef0123456789\"}"],
+        );
         let id = noise.up_to(999);
         let space = pick(&mut noise, &["", "", "", " "]);
         let mut text = match noise.up_to(3) {
@@ -200,7 +250,11 @@ fn a_guess_never_changes_what_is_found() {
 
 #[test]
 fn a_batch_is_as_good_as_its_events() {
-    let event = |id: &str| format!("{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/s\",\"type\":\"t\",\"data\":{{\"é\":\"€😀\"}}}}");
+    let event = |id: &str| {
+        format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/s\",\"type\":\"t\",\"data\":{{\"é\":\"€😀\"}}}}"
+        )
+    };
     let cases = [
         ("[]".to_owned(), Ok(0)),
         (" [ ] ".to_owned(), Ok(0)),
@@ -230,7 +284,9 @@ fn a_batch_is_as_good_as_its_events() {
                 let units: Vec<u16> = text.encode_utf16().collect();
                 let part = match in_bytes {
                     true => text[*start as usize..*end as usize].to_owned(),
-                    false => String::from_utf16(&units[*start as usize..*end as usize]).expect("whole characters"),
+                    false => {
+                        String::from_utf16(&units[*start as usize..*end as usize]).expect("whole characters")
+                    }
                 };
                 assert_eq!(part, event(&(at + 1).to_string()));
             }
@@ -265,7 +321,13 @@ fn scan_all(text: &str, sequence: Sequence, in_bytes: bool) -> (u32, Vec<[u32; 2
     let mut layout = Layout::new();
     let mut rows = vec![[0; 2]; max_rows(text.len())];
     let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout: &mut layout };
-    let code = scan_sequence::<Words>(Padded::new(&bytes).expect("padded"), sequence, in_bytes, &mut rows, &mut desk);
+    let code = scan_sequence::<Words>(
+        Padded::new(&bytes).expect("padded"),
+        sequence,
+        in_bytes,
+        &mut rows,
+        &mut desk,
+    );
     rows.truncate(if code == 0 { table.index as usize } else { 0 });
     (code, rows)
 }
@@ -282,9 +344,21 @@ fn refuses_more_extensions_than_the_limit() {
 
 #[test]
 fn an_attribute_twice_is_refused_however_it_is_written() {
-    let event = |members: &str| format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",{members}}}");
-    for twice in ["\"id\":\"2\"", "\"\\u0069d\":\"2\"", "\"subject\":null,\"subject\":\"x\"", "\"e\":\"1\",\"e\":\"1\"", "\"ext\":1,\"e\\u0078t\":2", "\"data\":1,\"data\":1"] {
+    let event = |members: &str| {
+        format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",{members}}}")
+    };
+    for twice in [
+        "\"id\":\"2\"",
+        "\"\\u0069d\":\"2\"",
+        "\"subject\":null,\"subject\":\"x\"",
+        "\"e\":\"1\",\"e\":\"1\"",
+        "\"ext\":1,\"e\\u0078t\":2",
+        "\"data\":1,\"data\":1",
+    ] {
         assert_eq!(code_of(&event(twice)), Some(Code::InvalidEvent), "{twice}");
     }
-    assert_eq!(code_of(&event("\"e\":\"1\",\"f\":\"1\",\"schemaurl\":\"x\",\"datacontentencoding\":\"y\"")), None);
+    assert_eq!(
+        code_of(&event("\"e\":\"1\",\"f\":\"1\",\"schemaurl\":\"x\",\"datacontentencoding\":\"y\"")),
+        None
+    );
 }

@@ -9,7 +9,8 @@ fn every_vector_is_decoded_as_it_says() {
     for vector in vectors["decode"].as_array().expect("a list") {
         let value = vector["value"].as_str().expect("a value").as_bytes();
         let mut out = vec![0; value.len()];
-        let text = decode_value(value, &mut out).ok().map(|text| String::from_utf8(text.to_vec()).expect("UTF-8"));
+        let text =
+            decode_value(value, &mut out).ok().map(|text| String::from_utf8(text.to_vec()).expect("UTF-8"));
         assert_eq!(text.as_deref(), vector["text"].as_str(), "{vector}");
     }
 }

@@ -17,7 +17,8 @@ fn status(status: u16) -> Reply {
 }
 
 fn request(body: &str) -> Request {
-    Request::post("https://example.com/", "content-type: text/plain", body.as_bytes().to_vec()).with_patience(Millis(1000))
+    Request::post("https://example.com/", "content-type: text/plain", body.as_bytes().to_vec())
+        .with_patience(Millis(1000))
 }
 
 fn patient(retries: u32) -> Options {
@@ -72,7 +73,10 @@ fn every_status_has_its_verdict() {
 
 #[test]
 fn tries_again_as_often_as_asked() {
-    let (world, result) = deliver(patient(3), vec![status(503), Reply::Hang, Reply::After(5, Err(Failure::Network)), status(202)]);
+    let (world, result) = deliver(
+        patient(3),
+        vec![status(503), Reply::Hang, Reply::After(5, Err(Failure::Network)), status(202)],
+    );
     assert_eq!(result, Ok(Delivery { status: 202, attempts: 4 }));
     assert!(world.requests.iter().all(|(_, sent)| sent.body() == b"x"));
     let (world, result) = deliver(patient(3), vec![status(503)]);
@@ -90,7 +94,8 @@ fn does_not_try_again_what_will_never_work() {
 
 #[test]
 fn rests_as_long_as_the_server_asks_and_gives_up_when_that_is_too_long() {
-    let ask = |millis| Reply::After(0, Ok(Response { retry_after: Some(Millis(millis)), ..Response::new(429) }));
+    let ask =
+        |millis| Reply::After(0, Ok(Response { retry_after: Some(Millis(millis)), ..Response::new(429) }));
     let (world, result) = deliver(patient(1), vec![ask(3_000), status(200)]);
     assert!(result.is_ok());
     assert!(world.requests[1].0 - world.requests[0].0 >= 3_000);
@@ -117,12 +122,16 @@ fn cancelling_settles_at_once_in_flight_and_at_rest() {
 
 #[test]
 fn a_full_window_refuses_and_keeps_what_it_has() {
-    let mut world = World::new(Publisher::new(Options { window: 2, ..Options::default() }, 1), |_, _| status(200));
+    let mut world =
+        World::new(Publisher::new(Options { window: 2, ..Options::default() }, 1), |_, _| status(200));
     for _ in 0..3 {
         world.machine.send(Moment::default(), request("x"));
     }
     world.run();
-    let refused = world.events.iter().filter(|(_, event)| event.result.as_ref().is_err_and(|error| error.code == Code::QueueFull));
+    let refused = world
+        .events
+        .iter()
+        .filter(|(_, event)| event.result.as_ref().is_err_and(|error| error.code == Code::QueueFull));
     assert_eq!((refused.count(), world.events.len()), (1, 3));
 }
 
@@ -132,20 +141,30 @@ fn ten_thousand_random_worlds_settle_everything_exactly_once() {
         let mut noise = Noise::new(seed);
         let mut server = Noise::new(seed ^ 0xffff);
         let retries = noise.up_to(4) as u32;
-        let mut world = World::new(Publisher::new(patient(retries), seed), move |_, _| match server.up_to(9) {
-            0 => Reply::Hang,
-            1 => Reply::After(server.up_to(2000), Err(Failure::Network)),
-            2 => Reply::After(server.up_to(2000), Err(Failure::Aborted)),
-            3 => Reply::After(server.up_to(2000), Ok(Response { retry_after: Some(Millis(server.up_to(9_000))), ..Response::new(429) })),
-            _ => Reply::After(server.up_to(2000), Ok(Response::new([200, 202, 301, 400, 500, 503][server.up_to(5) as usize]))),
-        });
+        let mut world =
+            World::new(Publisher::new(patient(retries), seed), move |_, _| match server.up_to(9) {
+                0 => Reply::Hang,
+                1 => Reply::After(server.up_to(2000), Err(Failure::Network)),
+                2 => Reply::After(server.up_to(2000), Err(Failure::Aborted)),
+                3 => Reply::After(
+                    server.up_to(2000),
+                    Ok(Response { retry_after: Some(Millis(server.up_to(9_000))), ..Response::new(429) }),
+                ),
+                _ => Reply::After(
+                    server.up_to(2000),
+                    Ok(Response::new([200, 202, 301, 400, 500, 503][server.up_to(5) as usize])),
+                ),
+            });
         let mut ops = BTreeSet::new();
         for _ in 0..noise.up_to(8) {
             ops.insert(world.machine.send(world.moment(), request("x")));
             match noise.up_to(5) {
                 0 => world.machine.cancel(OpId(noise.up_to(9) as u32)),
                 // Facts about exchanges that nobody asked for, and a clock that runs backwards.
-                1 => world.machine.handle(Moment::default(), Input::Exchange(ExchangeId(noise.up_to(99) as u32 + 50), Ok(Response::new(200)))),
+                1 => world.machine.handle(
+                    Moment::default(),
+                    Input::Exchange(ExchangeId(noise.up_to(99) as u32 + 50), Ok(Response::new(200))),
+                ),
                 2 => world.machine.handle(Moment::default(), Input::Tick),
                 _ => drop(world.step()),
             }

@@ -69,7 +69,10 @@ impl<M: Machine> World<M> {
                 Output::Load(_) | Output::Save(..) => {}
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
-                    assert!(matches!(self.machine.poll(), Output::Wait(again) if again == deadline), "wait is not final");
+                    assert!(
+                        matches!(self.machine.poll(), Output::Wait(again) if again == deadline),
+                        "wait is not final"
+                    );
                     return;
                 }
             }

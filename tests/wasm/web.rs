@@ -1,2 +1,81 @@
-//! What only a browser can show.
+//! What only a browser can show: that the SIMD scanner and its scalar twin answer alike.
 #![cfg(target_arch = "wasm32")]
+
+use eventferry::cloudevents::event::Table;
+use eventferry::cloudevents::json::{Desk, is_json_text, scan_document};
+use eventferry::cloudevents::layout::Layout;
+use eventferry::engine::noise::Noise;
+use eventferry::json::block::{Block, Native, Simd, Words, is_string_stop};
+use eventferry::json::padded::{Padded, pad};
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+#[wasm_bindgen_test]
+fn the_build_uses_simd() {
+    assert_eq!(core::any::type_name::<Native>(), core::any::type_name::<Simd>());
+}
+
+#[wasm_bindgen_test]
+fn blocks_answer_alike_for_every_byte_in_every_place() {
+    for byte in 0..=255u8 {
+        for at in 0..16 {
+            for filler in [b'a', 0xff, 0x00, b' ', 0x7e, byte ^ 0x80] {
+                let mut bytes = [filler; 16];
+                bytes[at] = byte;
+                let stops = (0..16).fold(0, |mask, i| mask | u32::from(is_string_stop(bytes[i])) << i);
+                assert_eq!(Simd::string_stops(&bytes), stops);
+                assert_eq!(Words::string_stops(&bytes), stops);
+                assert_eq!(Simd::same_bytes(&bytes, &[filler; 16]), Words::same_bytes(&bytes, &[filler; 16]));
+            }
+        }
+    }
+}
+
+const EVENTS: &[&str] = &[
+    r#"{"specversion":"1.0","id":"17","source":"/orders","type":"com.example.made","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json","data":{"a":[1,2.5e3,"text of more than sixteen bytes",null,true]}}"#,
+    r#"{"specversion":"1.0","id":"18","source":"/orders","type":"com.example.made","time":"2026-01-01T00:00:01Z","datacontenttype":"application/json","data":"é€😀 \ud83d\ude00"}"#,
+    r#"{ "data_base64" : "AP/+" , "type":"t", "source":"https://example.com/a?b#c", "id":"\u00e9", "specversion":"1.0", "ext":5 }"#,
+    r#"{"specversion":"0.3","id":"1","source":"","type":"t","datacontentencoding":"base64","data":"e30="}"#,
+];
+
+fn scan<B: Block>(text: &[u8], layout: &mut Layout) -> (u32, String) {
+    let bytes = pad(text);
+    let mut scratch = vec![0; bytes.len()];
+    let mut table = Table::new();
+    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout };
+    let code = scan_document::<B>(Padded::new(&bytes).expect("padded"), &mut desk);
+    let extensions = &table.extensions[..table.extension_count as usize];
+    (
+        code,
+        format!(
+            "{:?} {} {} {extensions:?} {} {}",
+            table.packed, table.present, table.escaped, table.reason, table.at
+        ),
+    )
+}
+
+#[wasm_bindgen_test]
+fn scanners_answer_alike_on_good_and_broken_events() {
+    let mut noise = Noise::new(1);
+    let (mut simd, mut words) = (Layout::new(), Layout::new());
+    let mut accepted = 0;
+    for round in 0..20_000 {
+        let mut text = EVENTS[round % EVENTS.len()].as_bytes().to_vec();
+        for _ in 0..noise.up_to(2) {
+            let at = noise.up_to(text.len() as u64 - 1) as usize;
+            match noise.up_to(2) {
+                0 => drop(text.remove(at)),
+                1 => text[at] = noise.up_to(255) as u8,
+                _ => text.truncate(at + 1),
+            }
+        }
+        let found = scan::<Simd>(&text, &mut simd);
+        assert_eq!(found, scan::<Words>(&text, &mut words), "{:?}", String::from_utf8_lossy(&text));
+        accepted += u32::from(found.0 == 0);
+        let bytes = pad(&text);
+        let padded = Padded::new(&bytes).expect("padded");
+        assert_eq!(is_json_text::<Simd>(padded), is_json_text::<Words>(padded));
+    }
+    assert!(accepted > 2_000 && accepted < 18_000, "{accepted}");
+}
