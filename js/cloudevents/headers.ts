@@ -3,7 +3,7 @@
  * `src/cloudevents/http.rs`; a value without quotes and percent signs in printable ASCII needs none of them.
  */
 import { FerryError, REASONS, shown } from "../errors.js";
-import { call, engine, isWellFormed, putText, takeScratch } from "../wasm.js";
+import { call, engine, putText, takeScratch } from "../wasm.js";
 
 /** Headers in any of the shapes that platforms hand out. Names count without regard to case. */
 export type HeadersLike =
@@ -15,29 +15,36 @@ const NEEDS_NO_DECODING = /^[ !#$&-~]*$/;
 const NEEDS_NO_ENCODING = /^[!#$&-~]*$/;
 const REASON_WORD = 16;
 
-/** Calls `take` for each header, with its name in lower case. */
-export function forEachHeader(headers: HeadersLike, take: (name: string, value: string) => void): void {
+/** The headers as pairs, with names in lower case. */
+export function pairsOf(headers: HeadersLike): Iterable<readonly [string, string]> {
   if (typeof headers !== "object" || headers === null) {
     throw new FerryError("ERR_INVALID_ARGUMENT", `headers are a Headers object, pairs or a plain object, not ${shown(headers)}`);
   }
-  if (Symbol.iterator in headers) {
-    for (const [name, value] of headers) take(name.toLowerCase(), value);
-    return;
+  if (isHeaders(headers)) return headers;
+  const pairs: [string, string][] = [];
+  const isIterable = Symbol.iterator in headers;
+  for (const [name, value] of isIterable ? headers : Object.entries(headers)) {
+    if (value === undefined || value === null) continue;
+    pairs.push([name.toLowerCase(), Array.isArray(value) ? value.join(", ") : String(value)]);
   }
-  for (const name of Object.keys(headers)) {
-    const value = headers[name];
-    if (value !== undefined && value !== null) take(name.toLowerCase(), typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : String(value));
-  }
+  return pairs;
 }
 
 /** The value of one header. */
 export function headerOf(headers: HeadersLike, name: string): string | undefined {
-  if (typeof (headers as Headers)?.get === "function") return (headers as Headers).get(name) ?? undefined;
-  let found: string | undefined;
-  forEachHeader(headers, (other, value) => {
-    if (other === name) found = value;
-  });
-  return found;
+  if (isHeaders(headers)) return headers.get(name) ?? undefined;
+  for (const [other, value] of pairsOf(headers)) if (other === name) return value;
+  return undefined;
+}
+
+/** A Headers object, also of another realm. It gives its names in lower case. */
+function isHeaders(headers: unknown): headers is Headers {
+  return headers instanceof Headers || Object.prototype.toString.call(headers) === "[object Headers]";
+}
+
+/** Whether a header value is the attribute value itself, and a String with something in it. */
+export function isPlainHeader(value: string): boolean {
+  return NEEDS_NO_DECODING.test(value) && value !== "";
 }
 
 /** The attribute value that a header value stands for. */
@@ -58,6 +65,3 @@ export function encodeHeader(value: string): string {
   // encodeURIComponent escapes the UTF-8 bytes as demanded, but also printable characters that must stay.
   return value.replace(/[^!#$&-~]+/gu, encodeURIComponent);
 }
-
-/** Whether text can be encoded at all; attribute values always can. */
-export const isEncodable = isWellFormed;

@@ -3,7 +3,7 @@ import { FerryError, shown } from "../errors.js";
 import { type ExtensionValue, Form, asBytes, badAttribute, checkName, checked, isBytes } from "./attribute.js";
 import { EventBatch } from "./batch.js";
 import { CloudEvent, bodyPayload, missing, scanBytes, scanText } from "./event.js";
-import { type HeadersLike, decodeHeader, encodeHeader, forEachHeader, headerOf } from "./headers.js";
+import { type HeadersLike, decodeHeader, encodeHeader, headerOf, isPlainHeader, pairsOf } from "./headers.js";
 
 /** How events travel in HTTP messages. */
 export type ContentMode = "binary" | "structured" | "batch";
@@ -27,6 +27,8 @@ export interface ReadOptions {
 
 const STRUCTURED = "application/cloudevents+json; charset=UTF-8";
 const BATCHED = "application/cloudevents-batch+json; charset=UTF-8";
+/** How the media types of structured and batched mode begin. */
+const CLOUDEVENT_TYPE = /^\s*application\/cloudevents/i;
 const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
 
 /**
@@ -53,7 +55,7 @@ export function toBinary(event: CloudEvent): HttpMessage {
   });
   const { contentType, body } = CloudEvent.binaryPayload(event);
   if (contentType !== undefined) {
-    if (/^\s*application\/cloudevents/i.test(contentType)) {
+    if (CLOUDEVENT_TYPE.test(contentType)) {
       throw badAttribute("datacontenttype", "makes a binary message look like a structured one; use structured mode, or application/json for an event within an event", contentType);
     }
     headers["content-type"] = contentType;
@@ -86,7 +88,7 @@ export function contentMode(headers: HeadersLike): ContentMode | undefined {
 }
 
 function modeOf(contentType: string | undefined): ContentMode {
-  if (contentType === undefined || !/^\s*application\/cloudevents/i.test(contentType)) return "binary";
+  if (contentType === undefined || !CLOUDEVENT_TYPE.test(contentType)) return "binary";
   return /^\s*application\/cloudevents-batch/i.test(contentType) ? "batch" : "structured";
 }
 
@@ -160,13 +162,13 @@ function onlyOne(events: CloudEvent | Iterable<CloudEvent>): CloudEvent {
 }
 
 function read<T>(headers: HeadersLike, body: string | Uint8Array | undefined): CloudEvent<T> {
-  const contentType = headerOf(headers, "content-type");
-  const mode = modeOf(contentType);
-  if (mode === "binary") return readBinary<T>(headers, body);
-  if (mode === "batch") {
+  const found = collect(pairsOf(headers));
+  const { contentType } = found;
+  if (contentType === undefined || !CLOUDEVENT_TYPE.test(contentType)) return fromHeaders<T>(found, body);
+  if (modeOf(contentType) === "batch") {
     throw new FerryError("ERR_INVALID_EVENT", "the message carries a batch of events; read it with batchFromHttp or batchFromRequest");
   }
-  checkFormat(contentType!);
+  checkFormat(contentType);
   return typeof body === "string" ? scanText<T>(body) : scanBytes<T>(body ?? new Uint8Array(0));
 }
 
@@ -184,7 +186,25 @@ function checkFormat(contentType: string): void {
   }
 }
 
-function readBinary<T>(headers: HeadersLike, body: string | Uint8Array | undefined): CloudEvent<T> {
+/** The headers of a message that matter, not yet decoded. */
+interface Found {
+  contentType: string | undefined;
+  version: string | undefined;
+  id: string | undefined;
+  source: string | undefined;
+  type: string | undefined;
+  time: string | undefined;
+  subject: string | undefined;
+  schema: string | undefined;
+  schemaUrl: string | undefined;
+  extensions: [name: string, value: string][] | undefined;
+  /** A name that was there more than once: they count without regard to case, so a plain object may have two. */
+  twice: string | undefined;
+}
+
+/** One walk over the headers: with a Headers object that costs more than all that follows. */
+function collect(pairs: Iterable<readonly [string, string]>): Found {
+  let contentType: string | undefined;
   let version: string | undefined;
   let id: string | undefined;
   let source: string | undefined;
@@ -193,87 +213,111 @@ function readBinary<T>(headers: HeadersLike, body: string | Uint8Array | undefin
   let subject: string | undefined;
   let schema: string | undefined;
   let schemaUrl: string | undefined;
-  let contentType: string | undefined;
-  let extensions: Map<string, ExtensionValue> | undefined;
-  const twice = (name: string) => new FerryError("ERR_INVALID_EVENT", `the attribute ${shown(name)} is there more than once`, { attribute: name });
-  forEachHeader(headers, (header, value) => {
-    if (header.charCodeAt(0) !== 99) return; // "c", for ce- and content-type
-    switch (header) {
+  let extensions: [string, string][] | undefined;
+  let twice: string | undefined;
+  for (const [name, value] of pairs) {
+    let before: string | undefined;
+    switch (name) {
       case "content-type":
         contentType = value;
-        return;
-      case "ce-specversion":
-        if (version !== undefined) throw twice("specversion");
-        version = value;
-        return;
+        break;
       case "ce-id":
-        if (id !== undefined) throw twice("id");
-        id = decodeHeader("id", value);
-        return;
+        before = id;
+        id = value;
+        break;
       case "ce-source":
-        if (source !== undefined) throw twice("source");
-        source = decodeHeader("source", value);
-        return;
+        before = source;
+        source = value;
+        break;
       case "ce-type":
-        if (type !== undefined) throw twice("type");
-        type = decodeHeader("type", value);
-        return;
+        before = type;
+        type = value;
+        break;
       case "ce-time":
-        if (time !== undefined) throw twice("time");
-        time = decodeHeader("time", value);
-        return;
+        before = time;
+        time = value;
+        break;
+      case "ce-specversion":
+        before = version;
+        version = value;
+        break;
       case "ce-subject":
-        if (subject !== undefined) throw twice("subject");
-        subject = decodeHeader("subject", value);
-        return;
+        before = subject;
+        subject = value;
+        break;
       case "ce-dataschema":
-        if (schema !== undefined) throw twice("dataschema");
-        schema = decodeHeader("dataschema", value);
-        return;
+        before = schema;
+        schema = value;
+        break;
       case "ce-schemaurl":
-        if (schemaUrl !== undefined) throw twice("schemaurl");
-        schemaUrl = decodeHeader("schemaurl", value);
-        return;
+        before = schemaUrl;
+        schemaUrl = value;
+        break;
       case "ce-datacontenttype": // belongs into Content-Type, which wins
       case "ce-datacontentencoding": // describes the JSON format of 0.3; a body is bytes
-        return;
+        break;
+      default:
+        if (name.startsWith("ce-")) (extensions ??= []).push([name.slice(3), value]);
     }
-    if (!header.startsWith("ce-")) return;
-    const name = header.slice(3);
-    checkName(name);
-    if ((extensions ??= new Map()).has(name)) throw twice(name);
-    extensions.set(name, checked(name, decodeHeader(name, value), Form.Text, true));
-  });
+    if (before !== undefined) twice = name.slice(3);
+  }
+  return { contentType, version, id, source, type, time, subject, schema, schemaUrl, extensions, twice };
+}
+
+/**
+ * The event of a message in binary mode. Extensions and all are checked now and not when somebody asks: an
+ * event in hand is a valid event.
+ */
+function fromHeaders<T>(found: Found, body: string | Uint8Array | undefined): CloudEvent<T> {
+  const { contentType, id, source, type, time, subject, schema, schemaUrl, twice } = found;
+  let { version } = found;
   if (version === undefined && id === undefined && source === undefined && type === undefined) {
     throw new FerryError("ERR_NOT_A_CLOUDEVENT", "the message has no ce- headers and no content type of a CloudEvent");
   }
+  if (twice !== undefined) throw moreThanOnce(twice);
   if (version === undefined) throw missing("specversion");
   if (version !== "1.0" && (version = decodeHeader("specversion", version)) !== "1.0" && version !== "0.3") {
     throw new FerryError("ERR_UNSUPPORTED_SPECVERSION", `the attribute "specversion" is neither "1.0" nor "0.3": ${shown(version)}`, { attribute: "specversion" });
   }
-  const v10 = version === "1.0";
   if (id === undefined) throw missing("id");
   if (source === undefined) throw missing("source");
   if (type === undefined) throw missing("type");
-  // The schema attribute of the other version is an extension like any other.
-  const foreign = v10 ? schemaUrl : schema;
-  if (foreign !== undefined) {
-    const name = v10 ? "schemaurl" : "dataschema";
-    (extensions ??= new Map()).set(name, checked(name, foreign, Form.Text, true));
-  }
-  const ours = v10 ? schema : schemaUrl;
+  const v10 = version === "1.0";
+  const [ours, foreign] = v10 ? [schema, schemaUrl] : [schemaUrl, schema];
   return CloudEvent.fromParts<T>({
     version: v10 ? 10 : 3,
-    id: checked("id", id, Form.Text),
-    source: checked("source", source, Form.UriReference, !v10),
-    type: checked("type", type, Form.Text),
-    time: time === undefined ? undefined : checked("time", time, Form.Timestamp),
-    subject: subject === undefined ? undefined : checked("subject", subject, Form.Text),
+    id: isPlainHeader(id) ? id : checked("id", decodeHeader("id", id), Form.Text),
+    source: checked("source", decodeHeader("source", source), Form.UriReference, !v10),
+    type: isPlainHeader(type) ? type : checked("type", decodeHeader("type", type), Form.Text),
+    time: time === undefined ? undefined : checked("time", decodeHeader("time", time), Form.Timestamp),
+    subject: subject === undefined ? undefined : checked("subject", decodeHeader("subject", subject), Form.Text),
     contentType: contentType === undefined ? undefined : checked("datacontenttype", contentType, Form.MediaType),
-    schema: ours === undefined ? undefined : checked(v10 ? "dataschema" : "schemaurl", ours, v10 ? Form.Uri : Form.UriReference, !v10),
-    extensions,
+    schema: ours === undefined ? undefined : schemaOf(ours, v10),
+    extensions: found.extensions || foreign !== undefined ? extensionsOf(found.extensions ?? [], foreign, v10) : undefined,
     payload: bodyPayload(body),
+    implied: false,
   });
+}
+
+function schemaOf(value: string, v10: boolean): string {
+  const name = v10 ? "dataschema" : "schemaurl";
+  return checked(name, decodeHeader(name, value), v10 ? Form.Uri : Form.UriReference, !v10);
+}
+
+/** The schema attribute of the other version is an extension like any other. */
+function extensionsOf(pairs: [string, string][], foreign: string | undefined, v10: boolean): Map<string, ExtensionValue> {
+  if (foreign !== undefined) pairs.push([v10 ? "schemaurl" : "dataschema", foreign]);
+  const extensions = new Map<string, ExtensionValue>();
+  for (const [name, value] of pairs) {
+    checkName(name);
+    if (extensions.has(name)) throw moreThanOnce(name);
+    extensions.set(name, checked(name, decodeHeader(name, value), Form.Text, true));
+  }
+  return extensions;
+}
+
+function moreThanOnce(name: string): FerryError {
+  return new FerryError("ERR_INVALID_EVENT", `the attribute ${shown(name)} is there more than once`, { attribute: name });
 }
 
 /** A body that nobody else can change any more. */
