@@ -127,7 +127,9 @@ export interface Parts {
   extensions: Extensions | undefined;
   payload: Payload;
   /** The media type was left to us, and is JSON. */
-  implied?: boolean;
+  implied: boolean;
+  /** No attribute has a character in it that JSON would escape. */
+  quotable: boolean;
 }
 
 interface Payload {
@@ -139,8 +141,9 @@ interface Payload {
   value?: unknown;
 }
 
-/** In the set of members with escapes: the place of `specversion`, which is never cut. */
+/** In the set of members with escapes: the places of `specversion` and `data`, which are never cut. */
 const IMPLIED = 1;
+const QUOTABLE_ALL = 1 << T.Data;
 const NO_PAYLOAD: Payload = { kept: Kept.Nothing };
 /** Tells the constructor to take over what the engine has just scanned. */
 const SCANNED = Symbol();
@@ -162,7 +165,10 @@ export class CloudEvent<T = unknown> {
   #subject: Cut;
   #contentType: Cut;
   #schema: Cut;
-  /** Members whose text has escapes; and whether `datacontenttype` is the default, which the JSON format need not write. */
+  /**
+   * Members whose text has escapes. Also whether `datacontenttype` is the default, which the JSON format need not
+   * write, and whether all attributes can be written between quotes as they are.
+   */
   #escaped: number;
   /** As scanned, six words each; as values once somebody asks. */
   #extensions: Uint32Array | Extensions | undefined;
@@ -231,7 +237,7 @@ export class CloudEvent<T = unknown> {
     this.#contentType = parts.contentType;
     this.#schema = parts.schema;
     const { payload } = parts;
-    this.#escaped = parts.implied ? IMPLIED : 0;
+    this.#escaped = (parts.implied ? IMPLIED : 0) | (parts.quotable ? QUOTABLE_ALL : 0);
     this.#extensions = parts.extensions;
     this.#text = payload.text;
     this.#bytes = payload.bytes;
@@ -408,6 +414,8 @@ export class CloudEvent<T = unknown> {
       extensions.set(name, typeof value === "boolean" && !to10 ? String(value) : value);
     });
     return fromParts({
+      implied: false,
+      quotable: false,
       version: to10 ? 10 : 3,
       id: this.id,
       source: this.source,
@@ -429,6 +437,7 @@ export class CloudEvent<T = unknown> {
   /** The event in the JSON format, as text. An event that was decoded from JSON is exactly the text that arrived. */
   toString(): string {
     if (this.#whole) return this.#wholeText();
+    const quoted = this.#escaped & QUOTABLE_ALL ? inQuotes : asJson;
     let json = `{"specversion":"${this.specversion}","id":${quoted(this.id)},"source":${quoted(this.source)},"type":${quoted(this.type)}`;
     const { time, subject } = this;
     if (time !== undefined) json += `,"time":${quoted(time)}`;
@@ -625,7 +634,7 @@ export class CloudEvent<T = unknown> {
       case Kept.Json:
         return `"data":${this.#slice()}`;
       case Kept.Text:
-        return `"data":${quoted(this.#slice())}`;
+        return `"data":${asJson(this.#slice())}`;
     }
     const bytes = this.#payloadBytes()!;
     // A body that is JSON, or text in UTF-8, is written as such; whatever would not come back byte for byte is Base64.
@@ -635,7 +644,7 @@ export class CloudEvent<T = unknown> {
     }
     if (this.#kept === Kept.Body && contentType !== undefined && !json && isTextual(contentType) && /^utf-?8$/i.test(charsetOf(contentType))) {
       const text = utf8.decode(bytes);
-      if (sameBytes(new TextEncoder().encode(text), bytes)) return `"data":${quoted(text)}`;
+      if (sameBytes(new TextEncoder().encode(text), bytes)) return `"data":${asJson(text)}`;
     }
     const base64 = toBase64(bytes);
     return this.#version === 10 ? `"data_base64":"${base64}"` : `"datacontentencoding":"base64","data":"${base64}"`;
@@ -704,8 +713,12 @@ function stringified(value: unknown): string {
   throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: it is a ${typeof value}`, { attribute: "data", culprit: "caller" });
 }
 
-function quoted(text: string): string {
+function asJson(text: string): string {
   return QUOTABLE.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+function inQuotes(text: string): string {
+  return `"${text}"`;
 }
 
 function isJsonText(bytes: Uint8Array): boolean {
@@ -761,17 +774,20 @@ function readInit(init: CloudEventInit): Parts {
   let subject: string | undefined;
   let contentType: string | undefined;
   let schema: string | undefined;
-  let encoding: unknown;
+  let inBase64 = false;
   let extensions: Map<string, ExtensionValue> | undefined;
-  for (const name of Object.keys(init)) {
+  for (const name in init) {
     const value = init[name];
-    if (value === undefined || name === "specversion" || name === "data") continue;
+    if (value === undefined) continue;
     if (value === null) {
       if (name === "time") time = null;
-      else checkName(name);
+      else if (name !== "data") checkName(name);
       continue;
     }
     switch (name) {
+      case "specversion":
+      case "data":
+        break;
       case "id":
         id = checked(name, value, Form.Text);
         break;
@@ -790,24 +806,27 @@ function readInit(init: CloudEventInit): Parts {
       case "datacontenttype":
         contentType = checked(name, value, Form.MediaType);
         break;
-      case v10 ? "dataschema" : "schemaurl":
-        schema = checked(name, value, v10 ? Form.Uri : Form.UriReference, !v10);
-        break;
-      case v10 ? "" : "datacontentencoding":
-        if (typeof value !== "string" || value.toLowerCase() !== "base64") throw badAttribute(name, REASONS[21], value);
-        encoding = value;
-        break;
       default:
-        checkName(name);
-        (extensions ??= new Map()).set(name, toExtensionValue(name, value, !v10));
+        // What somebody has put on Object.prototype is no attribute.
+        if (!Object.hasOwn(init, name)) break;
+        if (name === (v10 ? "dataschema" : "schemaurl")) {
+          schema = checked(name, value, v10 ? Form.Uri : Form.UriReference, !v10);
+        } else if (!v10 && name === "datacontentencoding") {
+          if (typeof value !== "string" || value.toLowerCase() !== "base64") throw badAttribute(name, REASONS[21], value);
+          inBase64 = true;
+        } else {
+          checkName(name);
+          (extensions ??= new Map()).set(name, toExtensionValue(name, value, !v10));
+        }
     }
   }
   if (source === undefined) throw missing("source");
   if (type === undefined) throw missing("type");
-  const payload = toPayload(init.data, contentType, encoding !== undefined);
+  if (init.id === null) throw missing("id");
+  const payload = toPayload(init.data, contentType, inBase64);
   return {
     version: v10 ? 10 : 3,
-    id: id ?? (init.id === null ? absurd("id") : freshId()),
+    id: id ?? freshId(),
     source,
     type,
     time: time === undefined ? timestampNow() : (time ?? undefined),
@@ -817,11 +836,11 @@ function readInit(init: CloudEventInit): Parts {
     extensions,
     payload,
     implied: contentType === undefined && payload.kept === Kept.Json,
+    // URIs and timestamps cannot have characters that JSON escapes.
+    quotable:
+      (id === undefined || QUOTABLE.test(id)) && QUOTABLE.test(type) && (subject === undefined || QUOTABLE.test(subject)) &&
+      (contentType === undefined || contentType === "application/json" || QUOTABLE.test(contentType)) && extensions === undefined,
   };
-}
-
-function absurd(name: string): never {
-  throw missing(name);
 }
 
 /** The error for a required attribute that is not there. */

@@ -296,6 +296,7 @@ function fromHeaders<T>(found: Found, body: string | Uint8Array | undefined): Cl
     extensions: found.extensions || foreign !== undefined ? extensionsOf(found.extensions ?? [], foreign, v10) : undefined,
     payload: bodyPayload(body),
     implied: false,
+    quotable: false,
   });
 }
 
