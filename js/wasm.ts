@@ -67,7 +67,8 @@ const encoder = new TextEncoder();
 
 /** Words of the table that JavaScript looks at; `src/cloudevents/event.rs` has the layout. */
 const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
-const LARGEST_INPUT = 0x2000_0000;
+/** 128 MiB: with scratch space and rows the engine then uses a third of a gigabyte. */
+const LARGEST_INPUT = 0x800_0000;
 
 /** Registers a module. Called by entry points; does nothing else. */
 export function provide(kind: "cloudevents", provider: Provider): void;
@@ -122,11 +123,16 @@ function start(): Engine {
 }
 
 function makeRoom(engine: Engine, len: number): void {
-  const address = len < LARGEST_INPUT ? engine.codecs.room(len) >>> 0 : 0;
-  if (address === 0) throw new FerryError("ERR_TOO_LARGE", `an input of ${len} bytes is too large for the engine`);
+  if (len > 3 * LARGEST_INPUT) throw tooLarge(len);
+  const address = engine.codecs.room(len) >>> 0;
+  if (address === 0) throw tooLarge(len);
   const { memory } = engine.codecs;
   engine.input = new Uint8Array(memory.buffer, address, Math.max(len, 8192));
   engine.table = new Uint32Array(memory.buffer, engine.codecs.table(), TABLE_WORDS);
+}
+
+function tooLarge(len: number): FerryError {
+  return new FerryError("ERR_TOO_LARGE", `an input of ${len} bytes is too large: the engine takes ${LARGEST_INPUT}, if the runtime has the memory`);
 }
 
 /** Makes sure that `len` bytes fit and that the views are on the memory as it is now. */
@@ -140,6 +146,7 @@ function ready(len: number): Engine {
 /** Writes text into the engine. Gives its length in bytes, or -1 if it has half a surrogate pair in it. */
 export function putText(text: string): number {
   const units = text.length;
+  if (units > LARGEST_INPUT) throw tooLarge(units);
   let now = ready(units);
   let { read, written } = encoder.encodeInto(text, now.input);
   if (read < units) {
@@ -151,6 +158,7 @@ export function putText(text: string): number {
 
 /** Writes bytes into the engine and gives their number. */
 export function putBytes(bytes: Uint8Array): number {
+  if (bytes.length > LARGEST_INPUT) throw tooLarge(bytes.length);
   ready(bytes.length).input.set(bytes);
   return bytes.length;
 }

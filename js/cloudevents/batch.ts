@@ -60,7 +60,7 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 
   /** The JSON batch text of events, and of an untouched batch the bytes that arrived. @internal */
-  static textOf(events: Iterable<CloudEvent> | EventBatch): string | Uint8Array {
+  static textOf(events: Iterable<CloudEvent> | EventBatch): string | Uint8Array<ArrayBuffer> {
     const batch = events instanceof EventBatch ? events : EventBatch.of(events);
     return typeof batch.#source === "string" || batch.#source === undefined ? batch.#write("batch") : batch.toBytes("batch");
   }
@@ -95,7 +95,7 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 
   /** The events as UTF-8 text. Those that arrived as JSON are copied byte for byte. */
-  toBytes(format: BatchFormat = "batch"): Uint8Array {
+  toBytes(format: BatchFormat = "batch"): Uint8Array<ArrayBuffer> {
     const source = this.#source;
     if (source === undefined || typeof source === "string") return new TextEncoder().encode(this.#write(format));
     const rows = this.#rows!;

@@ -321,7 +321,7 @@ export class CloudEvent<T = unknown> {
   }
 
   /** The payload as bytes, exactly those that arrived: for data within JSON, its JSON text. A fresh copy. */
-  get dataBytes(): Uint8Array | undefined {
+  get dataBytes(): Uint8Array<ArrayBuffer> | undefined {
     return this.#payloadBytes()?.slice();
   }
 
@@ -458,7 +458,7 @@ export class CloudEvent<T = unknown> {
   }
 
   /** What a message in binary mode carries. @internal */
-  static binaryPayload(event: CloudEvent): { contentType: string | undefined; body: string | Uint8Array | undefined } {
+  static binaryPayload(event: CloudEvent): { contentType: string | undefined; body: string | Uint8Array<ArrayBuffer> | undefined } {
     const contentType = event.datacontenttype;
     switch (event.#kept) {
       case Kept.Nothing:
@@ -476,7 +476,7 @@ export class CloudEvent<T = unknown> {
   }
 
   /** The bytes or the text that the event arrived as, if it arrived in the JSON format. @internal */
-  static arrivedAs(event: CloudEvent): string | Uint8Array | undefined {
+  static arrivedAs(event: CloudEvent): string | Uint8Array<ArrayBuffer> | undefined {
     return event.#whole ? (event.#text ?? event.#bytes!.slice()) : undefined;
   }
 
@@ -637,8 +637,10 @@ export class CloudEvent<T = unknown> {
         return `"data":${asJson(this.#slice())}`;
     }
     const bytes = this.#payloadBytes()!;
-    // A body that is JSON, or text in UTF-8, is written as such; whatever would not come back byte for byte is Base64.
-    // 0.3 says the same of all bytes under a JSON media type.
+    // A body that is JSON, or text in UTF-8, is written as such, and what would not come back as it was is Base64. Only
+    // white space around a JSON value is left behind: it is not part of the value, and a receiver who finds Base64
+    // instead of an object because of a line break at the end would be surprised.
+    // 0.3 wants a JSON value also of other bytes under a JSON media type.
     if (json && contentType !== undefined && (this.#kept === Kept.Body || this.#version === 3) && isJsonText(bytes)) {
       return `"data":${utf8.decode(bytes)}`;
     }
@@ -691,7 +693,7 @@ export function refused(number: number, source: string | Uint8Array, where = "")
   const [reason, culprit, at, end] = [REASONS[table[T.Reason]!], table[T.Culprit]!, table[T.At]!, table[T.NameEnd]!];
   if (culprit === 254) {
     const place = code === "ERR_INVALID_EVENT" || code === "ERR_INVALID_BATCH" ? ` (at position ${at})` : "";
-    return new FerryError(code, `${sentenceOf(code)}: ${where || "it "}${reason}${place}`);
+    return new FerryError(code, `${sentenceOf(code)}: ${where || "it"} ${reason}${place}`);
   }
   let attribute: string = MEMBERS[culprit] ?? "";
   if (culprit === 255) {

@@ -13,7 +13,7 @@ export interface HttpMessage {
   /** Names in lower case. */
   headers: Record<string, string>;
   /** `undefined` where the event has no data. */
-  body: string | Uint8Array | undefined;
+  body: string | Uint8Array<ArrayBuffer> | undefined;
 }
 
 /** A body as platforms hand it out. */
@@ -132,7 +132,7 @@ export function toRequest(url: string | URL, events: CloudEvent | Iterable<Cloud
   const message = toMode(events, isContentMode ? mode : undefined);
   const headers = new Headers(rest.headers);
   for (const name in message.headers) headers.set(name, message.headers[name]!);
-  const requestInit: RequestInit = { method: "POST", ...rest, headers, body: (message.body ?? null) as BodyInit | null };
+  const requestInit: RequestInit = { method: "POST", ...rest, headers, body: message.body ?? null };
   if (mode !== undefined && !isContentMode) requestInit.mode = mode;
   return new Request(url, requestInit);
 }

@@ -7,7 +7,7 @@ import { EventBatch } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, type HttpMessage, toMode } from "./http.js";
 
-/** The handle of the machine. @internal */
+/** The handle of the machine. */
 export interface PublisherPort extends Port {
   send(now: number, url: string, headers: string, body: Uint8Array, patienceMs: number): number;
 }

@@ -51,6 +51,7 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
   if (allowedRate !== undefined && !(Number.isInteger(allowedRate) && allowedRate > 0)) {
     throw new FerryError("ERR_INVALID_ARGUMENT", "allowedRate is a positive number of requests a minute");
   }
+  if (typeof onEvent !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", "onEvent is a function");
   const isWelcome = (origin: string) => allowedOrigins === "*" || allowedOrigins.some((name) => name.toLowerCase() === origin.toLowerCase());
 
   return async (request) => {

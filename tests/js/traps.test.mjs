@@ -1,0 +1,47 @@
+// What happens when the engine itself breaks. A trap is provoked by taking the memory of the running instance away
+// from under it: an address out of bounds traps like any bug would.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CloudEvent, Publisher, isFerryError } from "eventferry";
+import { call, engine } from "../../dist/wasm.js";
+
+const text = '{"specversion":"1.0","id":"1","source":"/s","type":"t"}';
+const provoke = () => assert.throws(() => call(() => { throw new WebAssembly.RuntimeError("unreachable"); }), (error) => isFerryError(error, "ERR_INTERNAL"));
+
+test("after a trap the instance is replaced, and events decoded before stay whole", () => {
+  const before = CloudEvent.fromJSON(text);
+  const old = engine();
+  provoke();
+  assert.notEqual(engine(), old);
+  assert.equal(before.id, "1");
+  assert.equal(CloudEvent.fromJSON(text).type, "t");
+});
+
+test("a thousand traps in a row leave everything working", () => {
+  for (let round = 0; round < 1000; round++) {
+    provoke();
+    if (round % 100 === 0) assert.equal(CloudEvent.fromJSON(text).id, "1");
+  }
+  assert.equal(CloudEvent.fromJSON(text).id, "1");
+});
+
+test("a trap rejects what was under way, and the client goes on afterwards", async () => {
+  let answer = () => new Promise(() => {});
+  const publisher = new Publisher({ url: "https://example.com/", fetch: () => answer() });
+  const pending = publisher.send(CloudEvent.fromJSON(text));
+  await new Promise((resolve) => setTimeout(resolve));
+  const rejected = assert.rejects(pending, { code: "ERR_INTERNAL", culprit: "internal" });
+  provoke();
+  await rejected;
+  answer = async () => new Response(null, { status: 202 });
+  assert.equal((await publisher.send(CloudEvent.fromJSON(text))).status, 202);
+  publisher.close();
+});
+
+test("growing the memory does not disturb what was read", () => {
+  const small = CloudEvent.fromJSON(text);
+  const large = CloudEvent.fromJSON(`{"specversion":"1.0","id":"2","source":"/s","type":"t","data":"${"x".repeat(3_000_000)}"}`);
+  assert.deepEqual([small.id, large.id, large.data.length], ["1", "2", 3_000_000]);
+  assert.throws(() => CloudEvent.fromJSON("x".repeat(128 * 1024 * 1024 + 1)), { code: "ERR_TOO_LARGE" });
+  assert.equal(CloudEvent.fromJSON(text).id, "1");
+});
