@@ -1,2 +1,9 @@
-/** The emulator. */
-export { createEmulator } from "./testing/emulator.js";
+/** The emulator: the services that this package talks to, as one web-standard fetch handler. */
+export { createEmulator, type Emulator, type EmulatorOptions } from "./testing/emulator.js";
+export type { CloudEventsEmulator, CloudEventsEmulatorOptions } from "./testing/cloudevents.js";
+export type { AddedFault, Fault, Faults } from "./testing/faults.js";
+export type { ForwardOptions, Forwarding } from "./testing/forward.js";
+export type { Listening } from "./testing/node.js";
+export type { Service } from "./testing/service.js";
+export type { ReceivedEvent } from "./testing/store.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "./errors.js";

@@ -1,4 +1,121 @@
-/** The services, as one web-standard fetch handler. */
-export function createEmulator(): { fetch(request: Request): Promise<Response> } {
-  return { fetch: async () => new Response(null, { status: 404 }) };
+/**
+ * The emulator: services behind one web-standard `fetch`. It picks the service by the path and does for all of
+ * them what they need not know: CORS, faults, and a server on loopback.
+ *
+ * ```text
+ *   fetch ─> preflight? ─> fault? ─> service by prefix ─> readable for every page
+ *   listen ─> node.ts ─> fetch
+ * ```
+ */
+import { FerryError, shown } from "../errors.js";
+import { CloudEventsEmulator, type CloudEventsEmulatorOptions } from "./cloudevents.js";
+import { preflight, readable } from "./cors.js";
+import { Faults, connectionReset } from "./faults.js";
+import { type Listening, listenWithNode } from "./node.js";
+import { Lifetime, type Service, integer, plain } from "./service.js";
+
+/** How an emulator works. */
+export interface EmulatorOptions {
+  /** The CloudEvents service. */
+  cloudEvents?: CloudEventsEmulatorOptions;
+  /** Services of your own beside ours. The longest prefix wins. */
+  services?: readonly Service[];
+  /** The largest head of a request that `listen` takes, in bytes; more is answered with 431. @default 128 KiB */
+  maxHeaderBytes?: number;
+}
+
+/** The services that this package talks to, in memory. */
+export interface Emulator {
+  /**
+   * Answers a request as the services would. Takes what the global `fetch` takes, so it can stand in for it;
+   * only the path of the URL counts. Rejects as `fetch` does: with a TypeError if a fault breaks the connection
+   * or after `close()`, with the reason of the signal if that aborts while the answer is held back.
+   */
+  fetch(request: Request | string | URL, init?: RequestInit): Promise<Response>;
+  /**
+   * Serves over HTTP on 127.0.0.1, in Node, Deno and Bun.
+   *
+   * @param port 0 takes any that is free. @default 0
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` if the port is taken (`cause` has the error of the runtime) or
+   * the runtime has no `node:http`; `ERR_CLOSED` after `close()`.
+   */
+  listen(port?: number): Promise<Listening>;
+  /** Receives CloudEvents under `/cloudevents`. */
+  readonly cloudEvents: CloudEventsEmulator;
+  /** What goes wrong on purpose. Preflights of browsers are spared. */
+  readonly faults: Faults;
+  /** Ends everything: servers, streams, requests that hang, forwarding. */
+  close(): Promise<void>;
+}
+
+/**
+ * The services as one web-standard fetch handler, for tests and demonstrations.
+ *
+ * @example
+ * const emulator = createEmulator();
+ * await emulator.fetch("http://emulator/cloudevents", { method: "POST", ...toBinary(event) });
+ * const [{ event, mode }] = await emulator.cloudEvents.waitFor(1);
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` for an option out of its range.
+ */
+export function createEmulator(options: EmulatorOptions = {}): Emulator {
+  const lifetime = new Lifetime();
+  const faults = new Faults();
+  const cloudEvents = new CloudEventsEmulator(options.cloudEvents ?? {}, lifetime);
+  const maxHeaderBytes = integer("maxHeaderBytes", options.maxHeaderBytes, 128 * 1024, 1024, 16 * 1024 * 1024);
+  const services = byPrefix([cloudEvents, ...(options.services ?? [])]);
+  const servers = new Set<Listening>();
+
+  async function answer(request: Request): Promise<Response> {
+    if (lifetime.isOver) throw connectionReset();
+    request.signal.throwIfAborted();
+    const asked = preflight(request);
+    if (asked) return asked;
+    const url = new URL(request.url);
+    const respond = () => serve(services, request, url);
+    const fault = faults.take(request, url);
+    return readable(await (fault ? fault.answer(request, lifetime, respond) : respond()));
+  }
+
+  return {
+    cloudEvents,
+    faults,
+    fetch: async (input, init) => answer(init === undefined && input instanceof Request ? input : new Request(input, init)),
+    async listen(port = 0) {
+      if (lifetime.isOver) throw new FerryError("ERR_CLOSED", "the emulator is closed");
+      const server = await listenWithNode(integer("port", port, 0, 0, 65_535), maxHeaderBytes, answer);
+      servers.add(server);
+      return {
+        url: server.url,
+        close: () => {
+          servers.delete(server);
+          return server.close();
+        },
+      };
+    },
+    async close() {
+      lifetime.end();
+      await Promise.all([...servers].map((server) => server.close()));
+    },
+  };
+}
+
+function byPrefix(services: readonly Service[]): readonly Service[] {
+  const sorted = [...services].sort((a, b) => b.prefix.length - a.prefix.length);
+  sorted.forEach(({ prefix }, at) => {
+    if (!/^\/(?:[^/?#]+(?:\/[^/?#]+)*)?$/.test(prefix)) throw new FerryError("ERR_INVALID_ARGUMENT", `the prefix of a service is a path such as /mine, not ${shown(prefix)}`);
+    if (sorted[at + 1]?.prefix === prefix) throw new FerryError("ERR_INVALID_ARGUMENT", `two services have the prefix ${shown(prefix)}`);
+  });
+  return sorted;
+}
+
+async function serve(services: readonly Service[], request: Request, url: URL): Promise<Response> {
+  const { pathname } = url;
+  const service = services.find(({ prefix }) => prefix === "/" || pathname === prefix || pathname.startsWith(`${prefix}/`));
+  if (!service) return plain(404, `nothing is here; there is ${services.map(({ prefix }) => prefix).join(", ")}`);
+  try {
+    return await service.handle(request, url);
+  } catch (error) {
+    return plain(500, `the service ${service.prefix} failed: ${(error as Error)?.message ?? error}`);
+  }
 }

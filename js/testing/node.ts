@@ -1,0 +1,235 @@
+/**
+ * A fetch handler on a socket, with `node:http` as Node, Deno and Bun have it. The module is imported only when
+ * it is needed, in a way that bundlers do not follow, so everything here loads in browsers and workers too.
+ *
+ * Bodies stream in both directions with back pressure. When the handler rejects, the socket is destroyed.
+ */
+import { FerryError } from "../errors.js";
+
+/** A server that listens. */
+export interface Listening {
+  /** `http://127.0.0.1:<port>`, without a slash at the end. */
+  readonly url: string;
+  /** Breaks all connections, also those that hang or stream, and resolves when the port is free. */
+  close(): Promise<void>;
+}
+
+/** As much of `node:http` as is used. */
+interface NodeHttp {
+  createServer(options: { maxHeaderSize: number }, handler: (incoming: Incoming, outgoing: Outgoing) => void): Server;
+}
+interface Emitter {
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  once(event: string, listener: (...args: never[]) => void): unknown;
+  off(event: string, listener: (...args: never[]) => void): unknown;
+}
+interface Socket extends Emitter {
+  destroy(): void;
+  /** Since Node 18.3: with RST in place of FIN. */
+  resetAndDestroy?(): void;
+}
+interface Incoming extends Emitter {
+  readonly method: string;
+  readonly url: string;
+  readonly rawHeaders: readonly string[];
+  pause(): void;
+  resume(): void;
+}
+interface Outgoing extends Emitter {
+  readonly socket: Socket | null;
+  readonly writableFinished: boolean;
+  readonly destroyed: boolean;
+  statusMessage: string;
+  statusCode: number;
+  setHeader(name: string, value: string | readonly string[]): void;
+  flushHeaders(): void;
+  write(chunk: Uint8Array, done?: () => void): boolean;
+  end(): void;
+}
+interface Server extends Emitter {
+  listen(port: number, host: string): void;
+  address(): { port: number };
+  close(done: () => void): void;
+  closeAllConnections?(): void;
+}
+
+const HOST = "127.0.0.1";
+
+/** Serves `handler` until it is closed. */
+export async function listenWithNode(port: number, maxHeaderBytes: number, handler: (request: Request) => Promise<Response>): Promise<Listening> {
+  const http = await nodeHttp();
+  const open = new Set<{ break(): void }>();
+  const sockets = new Set<Socket>();
+  let origin = "";
+  const server = http.createServer({ maxHeaderSize: maxHeaderBytes }, (incoming, outgoing) => {
+    const exchange = new Exchange(incoming, outgoing);
+    open.add(exchange);
+    void exchange.run(origin, handler).finally(() => open.delete(exchange));
+  });
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve, reject) => {
+    const refuse = (cause: Error) => reject(new FerryError("ERR_INVALID_ARGUMENT", `cannot listen on ${HOST}:${port}: ${cause.message}`, { cause }));
+    server.once("error", refuse);
+    server.once("listening", () => {
+      server.off("error", refuse);
+      resolve();
+    });
+    server.listen(port, HOST);
+  });
+  origin = `http://${HOST}:${server.address().port}`;
+
+  let closing: Promise<void> | undefined;
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      for (const exchange of open) exchange.break();
+      for (const socket of sockets) socket.destroy();
+      server.closeAllConnections?.();
+    });
+  return { url: origin, close: () => (closing ??= close()) };
+}
+
+async function nodeHttp(): Promise<NodeHttp> {
+  const name = ["node", "http"].join(":");
+  try {
+    const { createServer } = await import(/* webpackIgnore: true */ /* @vite-ignore */ name);
+    if (typeof createServer === "function") return { createServer };
+  } catch (cause) {
+    throw noServer(cause);
+  }
+  throw noServer();
+}
+
+function noServer(cause?: unknown): FerryError {
+  return new FerryError("ERR_INVALID_ARGUMENT", "listen needs node:http, which this runtime does not have; pass requests to emulator.fetch instead", { cause });
+}
+
+/** One request and its answer. */
+class Exchange {
+  readonly #incoming: Incoming;
+  readonly #outgoing: Outgoing;
+  readonly #aborter = new AbortController();
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+
+  constructor(incoming: Incoming, outgoing: Outgoing) {
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+    outgoing.on("error", () => undefined); // "close" follows, and is what counts
+    outgoing.once("close", () => {
+      if (!outgoing.writableFinished) this.break();
+    });
+  }
+
+  /** Ends it on our side: nobody is there any more. */
+  break(): void {
+    if (this.#aborter.signal.aborted) return;
+    this.#aborter.abort();
+    void this.#reader?.cancel().catch(() => undefined);
+  }
+
+  /** Never rejects. */
+  async run(origin: string, handler: (request: Request) => Promise<Response>): Promise<void> {
+    let request: Request;
+    try {
+      request = this.#request(origin);
+    } catch {
+      // TRACE and CONNECT, which fetch does not know, and targets that are no URL.
+      await this.#send(new Response("this request cannot be expressed with fetch\n", { status: 400 }));
+      return;
+    }
+    let answer: Response;
+    try {
+      answer = await handler(request);
+    } catch {
+      const { socket } = this.#outgoing;
+      if (socket?.resetAndDestroy) socket.resetAndDestroy();
+      else socket?.destroy();
+      return;
+    }
+    await this.#send(answer);
+  }
+
+  #request(origin: string): Request {
+    const { method, url, rawHeaders } = this.#incoming;
+    // As they came: each line by itself, bytes as Latin-1; Headers joins what is there twice.
+    const headers = new Headers();
+    for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at]!, rawHeaders[at + 1]!);
+    const hasBody = method !== "GET" && method !== "HEAD" && (headers.has("content-length") || headers.has("transfer-encoding"));
+    const init = { method, headers, signal: this.#aborter.signal, body: hasBody ? bodyOf(this.#incoming) : null, duplex: "half" };
+    return new Request(url.startsWith("/") ? origin + url : new URL(url, origin), init);
+  }
+
+  async #send(answer: Response): Promise<void> {
+    const outgoing = this.#outgoing;
+    outgoing.statusCode = answer.status;
+    outgoing.statusMessage = answer.statusText;
+    for (const [name, value] of answer.headers) if (name !== "set-cookie") outgoing.setHeader(name, value);
+    const cookies = answer.headers.getSetCookie();
+    if (cookies.length > 0) outgoing.setHeader("set-cookie", cookies);
+    if (answer.body === null || this.#incoming.method === "HEAD") {
+      await answer.body?.cancel();
+      return outgoing.end();
+    }
+    outgoing.flushHeaders();
+    const reader = (this.#reader = answer.body.getReader());
+    if (this.#aborter.signal.aborted) return reader.cancel().catch(() => undefined);
+    try {
+      for (let step = await reader.read(); !step.done; step = await reader.read()) await this.#write(step.value);
+    } catch {
+      // What was written has gone out: each write waits for the socket.
+      outgoing.socket?.destroy();
+      return;
+    }
+    if (!outgoing.destroyed) outgoing.end();
+  }
+
+  /** Resolves when the socket has taken the bytes or is gone. */
+  #write(chunk: Uint8Array): Promise<void> {
+    const outgoing = this.#outgoing;
+    return new Promise((resolve) => {
+      if (outgoing.destroyed) return resolve();
+      const done = () => {
+        outgoing.off("close", done);
+        resolve();
+      };
+      outgoing.once("close", done);
+      outgoing.write(chunk, done);
+    });
+  }
+}
+
+/** The body as a stream. Whoever cancels it lets the rest flow by, so that the answer still gets through. */
+function bodyOf(incoming: Incoming): ReadableStream<Uint8Array> {
+  let isOver = false;
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        incoming.pause();
+        incoming.on("data", (chunk: Uint8Array) => {
+          if (isOver) return;
+          controller.enqueue(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+          if ((controller.desiredSize ?? 0) <= 0) incoming.pause();
+        });
+        incoming.once("end", () => {
+          if (!isOver) controller.close();
+          isOver = true;
+        });
+        const broken = () => {
+          if (!isOver) controller.error(new TypeError("the request broke off"));
+          isOver = true;
+        };
+        incoming.once("error", broken);
+        incoming.once("close", broken);
+      },
+      pull: () => incoming.resume(),
+      cancel() {
+        isOver = true;
+        incoming.resume();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
