@@ -658,20 +658,23 @@ describe("real events", () => {
       for (const event of events) assert.equal((await send(toStructured(event))).status, 204);
       assert.equal((await send(toBatch(EventBatch.of(events)))).status, 204);
       const received = await emulator.cloudEvents.waitFor(3 * events.length);
-      const rest = { from: received[0].seq - 1, got: [] };
-      for (const mode of ["binary", "structured"]) {
-        for (const { seq } of received) rest.got.push(await fromRequest(await fetch(`${url}/cloudevents/c/events/${seq}?mode=${mode}`)));
-      }
       const replayed = [...(await batchFromRequest(await fetch(`${url}/cloudevents/c/events`)))];
       assert.equal(replayed.length, received.length);
-      const all = [...received.map(({ event }) => event), ...rest.got, ...replayed];
-      all.forEach((event, at) => {
+      const one = async ({ seq }, mode) => fromRequest(await fetch(`${url}/cloudevents/c/events/${seq}?mode=${mode}`));
+      for (const [at, entry] of received.entries()) {
         const sent = events[at % events.length];
-        assert.equal(event.id, sent.id);
-        assert.equal(event.dataText, sent.dataText, files[at % events.length]);
-        assert.deepEqual(event.dataBytes, sent.dataBytes);
-        assert.deepEqual({ ...event.extensions }, { ...sent.extensions });
-      });
-      assert.equal(all.length, 12 * events.length);
+        const name = files[at % events.length];
+        const inJson = [await one(entry, "structured"), replayed[at]];
+        const asBytes = [entry.event, await one(entry, "binary")];
+        for (const event of [...inJson, ...asBytes]) {
+          assert.equal(event.id, sent.id, name);
+          assert.deepEqual({ ...event.extensions }, { ...sent.extensions });
+          // In the JSON format white space around a value is not part of it; all else is the same byte for byte.
+          const exact = entry.mode === "binary" && asBytes.includes(event);
+          const [got, want] = [event, sent].map(({ dataText }) => (exact ? dataText : dataText.trim()));
+          assert.equal(got, want, name);
+          if (want === sent.dataText) assert.deepEqual(event.dataBytes, sent.dataBytes);
+        }
+      }
     }));
 });
