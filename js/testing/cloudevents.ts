@@ -173,7 +173,7 @@ export class CloudEventsEmulator implements Service {
     // A number from the future is of an emulator before this one; nothing of this one was seen.
     const after = wanted > store.lastSeq ? 0 : wanted;
     const body = eventStream({ store, channel, after, heartbeatMs: this.#heartbeatMs, lifetime: this.#lifetime, request });
-    return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no" } });
+    return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", connection: "keep-alive" } });
   }
 }
 

@@ -22,7 +22,7 @@ export function preflight(request: Request): Response | undefined {
 export function readable(answer: Response): Response {
   const headers = new Headers(answer.headers);
   headers.set("access-control-allow-origin", "*");
-  const names = [...new Set(answer.headers.keys())].filter((name) => !name.startsWith("access-control-"));
+  const names = [...new Set(answer.headers.keys())].filter((name) => name !== "connection" && !name.startsWith("access-control-"));
   if (names.length > 0) headers.set("access-control-expose-headers", names.join(", "));
   return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
 }

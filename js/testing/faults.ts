@@ -157,7 +157,7 @@ function withHeaders(answer: Response, headers: Record<string, string>): Respons
 
 /** The same answer, but its body breaks off. */
 function cut(answer: Response, bytes: number): Response {
-  const { body, status, statusText, headers } = answer;
+  const { body, status, statusText } = answer;
   if (body === null) throw connectionReset();
   const reader = body.getReader();
   let left = bytes;
@@ -178,6 +178,8 @@ function cut(answer: Response, bytes: number): Response {
     },
     { highWaterMark: 0 },
   );
+  const headers = new Headers(answer.headers);
+  headers.set("connection", "keep-alive"); // see node.ts
   return new Response(broken, { status, statusText, headers });
 }
 

@@ -3,6 +3,9 @@
  * it is needed, in a way that bundlers do not follow, so everything here loads in browsers and workers too.
  *
  * Bodies stream in both directions with back pressure. When the handler rejects, the socket is destroyed.
+ * Connections are used once: when one that was kept breaks, browsers send the request again without a word, also
+ * a POST, and a fault would hit the wrong one. An answer that may break off in its body says `connection:
+ * keep-alive`: without it Node's own fetch takes half a body for the whole.
  */
 import { FerryError } from "../errors.js";
 
@@ -32,6 +35,8 @@ interface Incoming extends Emitter {
   readonly method: string;
   readonly url: string;
   readonly rawHeaders: readonly string[];
+  /** Whether the body has come to its end. */
+  readonly complete: boolean;
   pause(): void;
   resume(): void;
 }
@@ -169,6 +174,8 @@ class Exchange {
     for (const [name, value] of answer.headers) if (name !== "set-cookie") outgoing.setHeader(name, value);
     const cookies = answer.headers.getSetCookie();
     if (cookies.length > 0) outgoing.setHeader("set-cookie", cookies);
+    // While a body still comes in, closing would break the connection before the answer is read.
+    if (this.#incoming.complete && !answer.headers.has("connection")) outgoing.setHeader("connection", "close");
     if (answer.body === null || this.#incoming.method === "HEAD") {
       await answer.body?.cancel();
       return outgoing.end();

@@ -507,9 +507,10 @@ describe("services of one's own", () => {
 describe("over a socket", () => {
   test("takes headers as they are: doubled ones joined, bytes as Latin-1", () =>
     listening({}, async (emulator, url) => {
-      const head = ["POST /cloudevents/c HTTP/1.1", "Host: x", "ce-specversion: 1.0", "CE-ID: 1", "ce-source: /", "ce-type: t", "X-Twice: a", "x-twice: b", "X-Latin: \xfc\xff", "Content-Length: 2", "Connection: close", "", "{}"];
+      const head = ["POST /cloudevents/c HTTP/1.1", "Host: x", "ce-specversion: 1.0", "CE-ID: 1", "ce-source: /", "ce-type: t", "X-Twice: a", "x-twice: b", "X-Latin: \xfc\xff", "Content-Length: 2", "", "{}"];
       const { text } = await raw(url, Buffer.from(head.join("\r\n"), "latin1"), { keepOpen: true });
       assert.match(text, /^HTTP\/1\.1 204 /);
+      assert.match(text, /\r\nconnection: close\r\n/i, "no connection is kept, so that no client resends by itself");
       const [{ headers, url: at }] = emulator.cloudEvents.received;
       assert.equal(headers["x-twice"], "a, b");
       assert.equal(headers["x-latin"], "\xfc\xff");
@@ -584,6 +585,8 @@ describe("over a socket", () => {
       emulator.faults.add({ body: "0123456789", cutBodyAfter: 4, times: 1 });
       const { text } = await raw(url, "GET /cloudevents/c HTTP/1.1\r\nHost: x\r\n\r\n", { keepOpen: true });
       assert.match(text, /\r\n\r\n4\r\n0123\r\n$/, "four bytes and no end");
+      emulator.faults.add({ body: "0123456789", cutBodyAfter: 4, times: 1 });
+      await assert.rejects(fetch(`${url}/cloudevents/c`).then((answer) => answer.text()), TypeError);
       emulator.faults.add({ status: 503, delayMs: 20, times: 1 });
       assert.equal((await send()).status, 503);
       assert.equal((await send()).status, 204);
