@@ -181,7 +181,7 @@ function setService(isThere) {
   $("service").dataset.state = isThere ? "in-service" : "out";
   $("service-words").textContent = isThere ? `In service at ${location.host}` : "Out of service";
   $("notice").hidden = isThere;
-  $("notice").textContent = isThere ? "" : "The emulator is gone. Start it again with “npm run demo”; this page reconnects by itself and misses nothing that arrives.";
+  $("notice").textContent = isThere ? "" : "The emulator is gone. Start it again with “npm run demo”; this page reconnects by itself.";
   updateSend();
   if (isThere) void refreshTrouble();
 }
