@@ -99,6 +99,8 @@ export async function listenWithNode(port: number, maxHeaderBytes: number, handl
 
 async function nodeHttp(): Promise<NodeHttp> {
   const name = ["node", "http"].join(":");
+  // Browsers would complain in their console before they reject the import.
+  if (!("process" in globalThis || "Deno" in globalThis || "Bun" in globalThis)) throw noServer();
   try {
     const { createServer } = await import(/* webpackIgnore: true */ /* @vite-ignore */ name);
     if (typeof createServer === "function") return { createServer };
@@ -109,7 +111,7 @@ async function nodeHttp(): Promise<NodeHttp> {
 }
 
 function noServer(cause?: unknown): FerryError {
-  return new FerryError("ERR_INVALID_ARGUMENT", "listen needs node:http, which this runtime does not have; pass requests to emulator.fetch instead", { cause });
+  return new FerryError("ERR_INVALID_ARGUMENT", "listen needs node:http, which this runtime does not have; pass requests to emulator.fetch instead", cause === undefined ? {} : { cause });
 }
 
 /** One request and its answer. */
