@@ -112,7 +112,7 @@ export class CloudEventsEmulator implements Service {
     return new Forwarder(url, options, this.#store, this.#lifetime);
   }
 
-  /** @internal */
+  /** Answers what the emulator has found to be for this service. */
   async handle(request: Request, url: URL): Promise<Response> {
     try {
       const [channel = DEFAULT_CHANNEL, view, seq, ...more] = segments(url.pathname.slice(this.prefix.length));
