@@ -24,6 +24,8 @@ const COMPLAINTS = [3, 5, 6, 4, 7];
 const PRINTABLE = /^[ -~]*$/;
 /** Days up to 28 exist in every month; the engine knows the others. */
 const USUAL_TIME = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?Z$/;
+/** A path of plain characters, or an absolute URL with a host of plain characters and no port. */
+const USUAL_SOURCE = /^(?:(?!\/\/)[\w\-.~!$&'()*+,;=@/]+|https?:\/\/[\w.-]+(?:\/[\w\-.~!$&'()*+,;=@/:]*)?)$/;
 const NAME = /^[a-z0-9]+$/;
 
 /** The last text that the engine accepted for each form. Events of one producer repeat source and media type. */
@@ -39,7 +41,7 @@ export function badAttribute(attribute: string, problem: string, value?: unknown
 export function fits(text: string, form: Form): boolean {
   if (form === Form.Text) {
     if (PRINTABLE.test(text)) return true;
-  } else if (text === accepted[form] || (form === Form.Timestamp && USUAL_TIME.test(text))) {
+  } else if (text === accepted[form] || (form === Form.Timestamp ? USUAL_TIME.test(text) : form === Form.UriReference && USUAL_SOURCE.test(text))) {
     return true;
   }
   const len = putText(text);
@@ -144,7 +146,8 @@ export type Bytes = Uint8Array | ArrayBuffer;
 
 /** Whether a value is bytes: an ArrayBuffer, also of another realm, or any view on one. */
 export function isBytes(value: unknown): value is ArrayBuffer | ArrayBufferView {
-  return ArrayBuffer.isView(value) || Object.prototype.toString.call(value) === "[object ArrayBuffer]";
+  if (typeof value !== "object" || value === null) return false;
+  return ArrayBuffer.isView(value) || (Object.getPrototypeOf(value) !== Object.prototype && !Array.isArray(value)) && Object.prototype.toString.call(value) === "[object ArrayBuffer]";
 }
 
 /** A view on the same bytes. */
