@@ -20,8 +20,13 @@ export function pairsOf(headers: HeadersLike): Iterable<readonly [string, string
   if (typeof headers !== "object" || headers === null) {
     throw new FerryError("ERR_INVALID_ARGUMENT", `headers are a Headers object, pairs or a plain object, not ${shown(headers)}`);
   }
-  if (isHeaders(headers)) return headers;
   const pairs: [string, string][] = [];
+  if (isHeaders(headers)) {
+    // Deno iterates over Headers ten times slower than forEach does; browsers the other way round.
+    if (!("Deno" in globalThis)) return headers;
+    headers.forEach((value, name) => pairs.push([name, value]));
+    return pairs;
+  }
   const isIterable = Symbol.iterator in headers;
   for (const [name, value] of isIterable ? headers : Object.entries(headers)) {
     if (value === undefined || value === null) continue;
