@@ -138,7 +138,6 @@ interface Payload {
   from?: number;
   to?: number;
   bytes?: Uint8Array | undefined;
-  value?: unknown;
 }
 
 /** In the set of members with escapes: the places of `specversion` and `data`, which are never cut. */
@@ -245,7 +244,7 @@ export class CloudEvent<T = unknown> {
     this.#kept = payload.kept;
     this.#from = payload.from ?? 0;
     this.#to = payload.to ?? 0;
-    this.#value = payload.value;
+    this.#value = undefined;
   }
 
   /** Reads an event in the JSON format from its text, its bytes, or an object that `JSON.parse` has made of it. */
@@ -857,7 +856,8 @@ function toPayload(data: unknown, contentType: string | undefined, inBase64: boo
   if (contentType === undefined || isJson(contentType)) {
     if (typeof data === "number" && !Number.isFinite(data)) throw new FerryError("ERR_INVALID_DATA", `the data ${data} cannot be expressed in JSON`, { attribute: "data", culprit: "caller" });
     const text = stringified(data);
-    return { kept: Kept.Json, text, from: 0, to: text.length, value: data };
+    // The object itself is not kept: what the caller does to it later must not reach the event.
+    return { kept: Kept.Json, text, from: 0, to: text.length };
   }
   if (typeof data !== "string") throw notString(contentType);
   if (!isWellFormed(data)) throw new FerryError("ERR_INVALID_DATA", "the data has half a surrogate pair in it", { attribute: "data", culprit: "caller" });
