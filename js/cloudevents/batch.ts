@@ -5,19 +5,24 @@
 import { FerryError, shown } from "../errors.js";
 import { call, engine, putBytes, putText } from "../wasm.js";
 import { asBytes, isBytes } from "./attribute.js";
-import { CloudEvent, refused, scanBytes, scanText, withoutBom } from "./event.js";
+import { CloudEvent, ROW_WORDS, isComplete, refused, scanBytes, scanText, withoutBom } from "./event.js";
 
 /** The two ways to write several events as text. */
 export type BatchFormat = "batch" | "ndjson";
 
+/** In the table: how many events there are. In a row: where the event starts and ends. */
 const INDEX_WORD = 20;
+const START = 0;
+const END = 9;
 const SCANNED = Symbol();
 
 /** Events in their order. Immutable; every event in it is valid. */
 export class EventBatch implements Iterable<CloudEvent> {
-  /** The text or bytes that the batch was read from, and start and end of each event in it. */
+  /** The text or bytes that the batch was read from, and what the engine has written of each event in it. */
   readonly #source: string | Uint8Array | undefined;
   readonly #rows: Uint32Array | undefined;
+  /** The source as text, made on first use, if all of its bytes are ASCII, so that places in both are the same. */
+  #ascii: string | undefined;
   /** Where there is no source: the events themselves. */
   readonly #events: readonly CloudEvent[] | undefined;
 
@@ -56,7 +61,7 @@ export class EventBatch implements Iterable<CloudEvent> {
     const code = call(() => now.codecs.scan_all(len, +(format === "ndjson"), +inBytes));
     const count = now.table[INDEX_WORD]!;
     if (code !== 0) throw refused(code, source, `event ${count} of the batch`);
-    return new EventBatch(SCANNED, source, new Uint32Array(now.codecs.memory.buffer, now.codecs.rows(), 2 * count).slice(), undefined);
+    return new EventBatch(SCANNED, source, new Uint32Array(now.codecs.memory.buffer, now.codecs.rows(), ROW_WORDS * count).slice(), undefined);
   }
 
   /** The JSON batch text of events, and of an untouched batch the bytes that arrived. @internal */
@@ -67,7 +72,7 @@ export class EventBatch implements Iterable<CloudEvent> {
 
   /** How many events there are. */
   get length(): number {
-    return this.#rows ? this.#rows.length / 2 : this.#events!.length;
+    return this.#rows ? this.#rows.length / ROW_WORDS : this.#events!.length;
   }
 
   /** The event at a place, counted from 0, or from the end if negative. `undefined` where there is none. */
@@ -76,6 +81,7 @@ export class EventBatch implements Iterable<CloudEvent> {
     if (!(at >= 0 && at < this.length)) return undefined;
     if (this.#events) return this.#events[at];
     const part = this.#part(at);
+    if (isComplete(this.#rows!, at * ROW_WORDS)) return CloudEvent.scanned(this.#rows!, part, at * ROW_WORDS);
     return typeof part === "string" ? scanText(part) : scanBytes(part);
   }
 
@@ -89,8 +95,8 @@ export class EventBatch implements Iterable<CloudEvent> {
     const kept: number[] = [];
     for (let at = 0; at < this.length; at++) if (test(this.at(at)!)) kept.push(at);
     if (this.#events) return EventBatch.of(kept.map((at) => this.#events![at]!));
-    const rows = new Uint32Array(kept.length * 2);
-    kept.forEach((at, to) => rows.set(this.#rows!.subarray(2 * at, 2 * at + 2), 2 * to));
+    const rows = new Uint32Array(kept.length * ROW_WORDS);
+    kept.forEach((at, to) => rows.set(this.#rows!.subarray(ROW_WORDS * at, ROW_WORDS * (at + 1)), ROW_WORDS * to));
     return new EventBatch(SCANNED, this.#source, rows, undefined);
   }
 
@@ -100,13 +106,13 @@ export class EventBatch implements Iterable<CloudEvent> {
     if (source === undefined || typeof source === "string") return new TextEncoder().encode(this.#write(format));
     const rows = this.#rows!;
     let size = 2;
-    for (let at = 0; at < rows.length; at += 2) size += rows[at + 1]! - rows[at]! + 1;
+    for (let at = 0; at < rows.length; at += ROW_WORDS) size += rows[at + END]! - rows[at + START]! + 1;
     const bytes = new Uint8Array(size);
     let to = 0;
     if (format === "batch") bytes[to++] = 0x5b;
-    for (let at = 0; at < rows.length; at += 2) {
+    for (let at = 0; at < rows.length; at += ROW_WORDS) {
       if (at > 0) bytes[to++] = format === "batch" ? 0x2c : 0x0a;
-      const part = source.subarray(rows[at], rows[at + 1]);
+      const part = source.subarray(rows[at + START], rows[at + END]);
       bytes.set(format === "batch" ? part : onOneLine(part), to);
       to += part.length;
     }
@@ -133,11 +139,22 @@ export class EventBatch implements Iterable<CloudEvent> {
     return format === "batch" ? `[${parts.join(",")}]` : parts.map((part) => `${part}\n`).join("");
   }
 
+  /** An event as it arrived: text where that is at hand, also for bytes if all of them are ASCII. */
   #part(at: number): string | Uint8Array {
-    const [start, end] = [this.#rows![2 * at]!, this.#rows![2 * at + 1]!];
-    return typeof this.#source === "string" ? this.#source.slice(start, end) : this.#source!.slice(start, end);
+    const start = this.#rows![at * ROW_WORDS + START]!;
+    const end = this.#rows![at * ROW_WORDS + END]!;
+    const source = this.#source!;
+    if (typeof source === "string") return source.slice(start, end);
+    if (this.#ascii === undefined) {
+      const text = ascii.decode(source);
+      this.#ascii = text.length === source.length ? text : "";
+    }
+    return this.#ascii.slice(start, end) || source.slice(start, end);
   }
 }
+
+/** The engine has checked that it is UTF-8, so as many characters as bytes means that all are ASCII. */
+const ascii = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function onOneLine(part: Uint8Array): Uint8Array {
   return part.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte));

@@ -4,7 +4,7 @@
  * parsed by the engine of the runtime when it is read, and an event that is only passed on is never taken apart.
  */
 import { FerryError, REASONS, codeOf, sentenceOf, shown } from "../errors.js";
-import { type Engine, call, engine, isWellFormed, putBytes, putText, trapped } from "../wasm.js";
+import { call, engine, isWellFormed, putBytes, putText, trapped } from "../wasm.js";
 import {
   type ExtensionValue,
   Form,
@@ -73,7 +73,7 @@ const enum Kept {
   Body,
 }
 
-/** Words of the table, see `Table` in `src/cloudevents/event.rs`. */
+/** Words of the table, see `Table` in `src/cloudevents/event.rs`; its first sixteen are those of a row. */
 const enum T {
   Id = 1,
   Source = 2,
@@ -94,7 +94,9 @@ const enum T {
   Index = 20,
   Places = 21,
   PlaceSize = 7,
+  /** `data`, and where the payload starts. */
   Data = 10,
+  /** `data_base64`, and where the payload ends. */
   DataBase64 = 11,
   DataContentEncoding = 9,
   FirstExtension = 21 + 12 * 7,
@@ -146,6 +148,7 @@ const QUOTABLE_ALL = 1 << T.Data;
 const NO_PAYLOAD: Payload = { kept: Kept.Nothing };
 /** Tells the constructor to take over what the engine has just scanned. */
 const SCANNED = Symbol();
+type Scanned = new (tag: symbol, words: Uint32Array, source: string | Uint8Array, at: number) => CloudEvent;
 /** Tells the constructor to take over parts that were checked. */
 const CHECKED = Symbol();
 
@@ -182,20 +185,21 @@ export class CloudEvent<T = unknown> {
 
   /** @throws {FerryError} with the attribute that is wrong. */
   constructor(init: CloudEventInit<T>);
-  constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown) {
+  constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown, c?: unknown) {
     if (init === SCANNED) {
-      const t = (a as Engine).table;
-      const present = t[T.Present]!;
-      this.#version = t[T.Version]!;
-      this.#id = t[T.Id]!;
-      this.#source = t[T.Source]!;
-      this.#type = t[T.Type]!;
-      this.#time = t[T.Time]!;
-      this.#subject = t[T.Subject]!;
-      this.#contentType = t[T.ContentType]!;
-      this.#schema = t[T.DataSchema]! | t[T.SchemaUrl]!;
-      this.#escaped = t[T.Escaped]!;
-      const count = t[T.Extensions]!;
+      const t = a as Uint32Array;
+      const o = c as number;
+      const present = t[o + T.Present]!;
+      this.#version = t[o + T.Version]!;
+      this.#id = t[o + T.Id]!;
+      this.#source = t[o + T.Source]!;
+      this.#type = t[o + T.Type]!;
+      this.#time = t[o + T.Time]!;
+      this.#subject = t[o + T.Subject]!;
+      this.#contentType = t[o + T.ContentType]!;
+      this.#schema = t[o + T.DataSchema]! | t[o + T.SchemaUrl]!;
+      this.#escaped = t[o + T.Escaped]!;
+      const count = t[o + T.Extensions]!;
       this.#extensions = count === 0 ? undefined : t.slice(T.FirstExtension, T.FirstExtension + count * T.ExtensionSize);
       if (typeof b === "string") {
         this.#text = b;
@@ -205,22 +209,14 @@ export class CloudEvent<T = unknown> {
         this.#bytes = b as Uint8Array;
       }
       this.#whole = true;
-      if (present & (1 << T.Data)) {
-        this.#kept = present & (1 << T.DataContentEncoding) ? Kept.Base64 : Kept.Json;
-        this.#from = t[T.Places + T.Data * T.PlaceSize]!;
-        this.#to = t[T.Places + T.Data * T.PlaceSize + 1]!;
-      } else if (present & (1 << T.DataBase64)) {
-        this.#kept = Kept.Base64;
-        this.#from = t[T.Places + T.DataBase64 * T.PlaceSize]!;
-        this.#to = t[T.Places + T.DataBase64 * T.PlaceSize + 1]!;
-      } else {
-        this.#kept = Kept.Nothing;
-        this.#from = this.#to = 0;
-      }
+      this.#from = t[o + T.Data]!;
+      this.#to = t[o + T.DataBase64]!;
+      const base64 = present & ((1 << T.DataBase64) | (1 << T.DataContentEncoding));
+      this.#kept = this.#to === 0 ? Kept.Nothing : base64 ? Kept.Base64 : Kept.Json;
       this.#value = undefined;
       if (
         this.#id === T.Wide || this.#source === T.Wide || this.#type === T.Wide || this.#time === T.Wide ||
-        this.#subject === T.Wide || this.#contentType === T.Wide || ((this.#schema as number) & T.Wide && this.#schema === T.Wide)
+        this.#subject === T.Wide || this.#contentType === T.Wide || this.#schema === T.Wide
       ) {
         this.#cutWide(t);
       }
@@ -484,9 +480,9 @@ export class CloudEvent<T = unknown> {
     return event.#extensionMap();
   }
 
-  /** An event from what the engine has just scanned. @internal */
-  static scanned<T>(engine: Engine, source: string | Uint8Array): CloudEvent<T> {
-    return new (CloudEvent as unknown as new (tag: symbol, engine: Engine, source: string | Uint8Array) => CloudEvent<T>)(SCANNED, engine, source);
+  /** An event from the words that the engine has written of it, from a place in them. @internal */
+  static scanned<T>(words: Uint32Array, source: string | Uint8Array, at: number): CloudEvent<T> {
+    return new (CloudEvent as unknown as Scanned)(SCANNED, words, source, at) as CloudEvent<T>;
   }
 
   /** An event from parts that were checked. @internal */
@@ -655,6 +651,16 @@ export class CloudEvent<T = unknown> {
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const { fromParts } = CloudEvent;
 
+/** How many words a row has. */
+export const ROW_WORDS = 16;
+
+/** Whether a row says all of its event, so that nothing has to be scanned again. */
+export function isComplete(rows: Uint32Array, at: number): boolean {
+  if (rows[at + T.Extensions] !== 0) return false;
+  for (let member: number = T.Id; member <= T.SchemaUrl; member++) if (rows[at + member] === T.Wide) return false;
+  return true;
+}
+
 /** Reads text that is one event. */
 export function scanText<T>(text: string): CloudEvent<T> {
   const len = putText(text);
@@ -667,7 +673,7 @@ export function scanText<T>(text: string): CloudEvent<T> {
     throw trapped(error);
   }
   if (code !== 0) throw refused(code, text);
-  return CloudEvent.scanned(now, text);
+  return CloudEvent.scanned(now.table, text, 0);
 }
 
 /** Reads bytes that are one event and stay ours. */
@@ -677,7 +683,7 @@ export function scanBytes<T>(bytes: Uint8Array): CloudEvent<T> {
   const now = engine();
   const code = call(() => now.codecs.scan(len));
   if (code !== 0) throw refused(code, body);
-  return CloudEvent.scanned(now, body);
+  return CloudEvent.scanned(now.table, body, 0);
 }
 
 /** A parser of JSON may skip a byte order mark (RFC 8259 section 8.1). */

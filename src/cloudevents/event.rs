@@ -270,12 +270,16 @@ pub const VALUE_ESCAPED: u32 = 2;
 /// The flag of an extension whose name has escapes.
 pub const NAME_ESCAPED: u32 = 4;
 
-/// The whole table.
-#[derive(Clone, Debug)]
+/// The short form of an event: all of it but its extensions. A batch keeps one for each event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Table {
+pub struct Row {
     /// Start and length of each string member in one small number, `start << 12 | length`; 0 where the member
-    /// is absent, and [`WIDE`] where it does not fit and [`Self::places`] has to be read.
+    /// is absent, and [`WIDE`] where it does not fit and [`Table::places`] has to be read.
+    ///
+    /// Four of the members are not cut from the text and lend their number to something else: `data` and
+    /// `data_base64` to start and end of the payload, `specversion` and `datacontentencoding` to start and end of
+    /// the event in its batch.
     pub packed: [u32; MEMBERS],
     /// The members that are there.
     pub present: u32,
@@ -283,8 +287,40 @@ pub struct Table {
     pub escaped: u32,
     /// 10 for 1.0, 3 for 0.3.
     pub version: u32,
-    /// How many of [`Self::extensions`] are in use.
+    /// How many of [`Table::extensions`] are in use.
     pub extension_count: u32,
+}
+
+impl Row {
+    /// Nothing.
+    pub const EMPTY: Self = Self { packed: [0; MEMBERS], present: 0, escaped: 0, version: 0, extension_count: 0 };
+
+    /// Notes where the payload stands.
+    #[inline(always)]
+    pub const fn set_payload(&mut self, start: u32, end: u32) {
+        self.packed[Member::Data as usize] = start;
+        self.packed[Member::DataBase64 as usize] = end;
+    }
+
+    /// Notes where the event stands in its batch.
+    #[inline(always)]
+    pub const fn set_extent(&mut self, start: u32, end: u32) {
+        self.packed[Member::Specversion as usize] = start;
+        self.packed[Member::DataContentEncoding as usize] = end;
+    }
+
+    /// Start and end of the event in its batch.
+    pub const fn extent(&self) -> (u32, u32) {
+        (self.packed[Member::Specversion as usize], self.packed[Member::DataContentEncoding as usize])
+    }
+}
+
+/// The whole table.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub struct Table {
+    /// What is needed to make an event of it.
+    pub row: Row,
     /// After a refusal: [`Reason`].
     pub reason: u32,
     /// After a refusal: the [`Member`], or 255 for a name in the text, or 254 for the whole.
@@ -295,24 +331,20 @@ pub struct Table {
     pub name_end: u32,
     /// The index of the event in its batch; in the end, how many there are.
     pub index: u32,
-    /// Where the members stand; valid where [`Self::present`] says so.
+    /// Where the members stand; valid where [`Row::present`] says so.
     pub places: [Place; MEMBERS],
     /// The extension attributes, in the order of the text.
     pub extensions: [Extension; MAX_EXTENSIONS],
 }
 
-/// In [`Table::packed`]: too far away or too long to be packed.
+/// In [`Row::packed`]: too far away or too long to be packed.
 pub const WIDE: u32 = 1;
 
 impl Table {
     /// An empty table.
     pub const fn new() -> Self {
         Self {
-            packed: [0; MEMBERS],
-            present: 0,
-            escaped: 0,
-            version: 0,
-            extension_count: 0,
+            row: Row::EMPTY,
             reason: 0,
             culprit: 0,
             at: 0,
@@ -343,7 +375,7 @@ impl Table {
 
     /// Whether a member is there.
     pub const fn has(&self, member: Member) -> bool {
-        self.present & member.bit() != 0
+        self.row.present & member.bit() != 0
     }
 
     /// Where a member stands, if it is there.
@@ -353,7 +385,7 @@ impl Table {
 
     /// Takes a member out.
     pub const fn forget(&mut self, member: Member) {
-        self.present &= !member.bit();
+        self.row.present &= !member.bit();
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::attribute::{Form, is_base64, is_int32, is_json, is_name};
 use super::event::{
-    Culprit, Extension, ExtensionKind, MEMBERS, Member, NAME_ESCAPED, Place, Reason, Refusal, Table,
+    Culprit, Extension, ExtensionKind, Member, NAME_ESCAPED, Place, Reason, Refusal, Row, Table,
     VALUE_ESCAPED, form_of, pack,
 };
 use super::layout::Layout;
@@ -76,34 +76,44 @@ pub enum Sequence {
     Lines,
 }
 
-/// Scans a sequence of events and writes start and end of each into `rows`, in UTF-16 units or in bytes.
-/// `rows` has room for as many events as can stand in the text, see [`max_rows`].
+/// Scans a sequence of events and writes a row for each, with its extent in UTF-16 units or in bytes; all other
+/// places in it count from the start of the event. `rows` has room for as many events as can stand in the text,
+/// see [`max_rows`].
 pub fn scan_sequence<B: Block>(
     text: Padded<'_>,
     sequence: Sequence,
     in_bytes: bool,
-    rows: &mut [[u32; 2]],
+    rows: &mut [Row],
     desk: &mut Desk<'_>,
 ) -> u32 {
     let mut scanner = Scanner::<B>::new(text);
     desk.table.index = 0;
-    match scan_rows(&mut scanner, sequence, in_bytes, rows, desk) {
+    let mut passed = 0;
+    match scan_rows(&mut scanner, sequence, in_bytes, rows, desk, &mut passed) {
         Ok(()) => 0,
-        Err(refusal) => desk.table.refuse(refusal, scanner.units()),
+        Err(mut refusal) => {
+            if let Culprit::Name { start, end, .. } = &mut refusal.culprit {
+                *start += passed as u32;
+                *end += passed as u32;
+            }
+            desk.table.refuse(refusal, passed + scanner.units())
+        }
     }
 }
 
-/// The shortest event has more than 32 bytes.
+/// How many events a text of that length can have: the shortest, one of 0.3 with an empty source, has 53 bytes, and
+/// something must stand between two.
 pub const fn max_rows(len: usize) -> usize {
-    len / 32 + 1
+    len / 54 + 1
 }
 
 fn scan_rows<B: Block>(
     scanner: &mut Scanner<'_, B>,
     sequence: Sequence,
     in_bytes: bool,
-    rows: &mut [[u32; 2]],
+    rows: &mut [Row],
     desk: &mut Desk<'_>,
+    passed: &mut usize,
 ) -> Scan {
     const fn bad_batch(reason: Reason) -> Refusal {
         refusal(Code::InvalidBatch, reason, Culprit::Whole)
@@ -123,15 +133,18 @@ fn scan_rows<B: Block>(
         if scanner.peek() != b'{' {
             return Err(bad_batch(Reason::NotObject));
         }
-        let start = if in_bytes { scanner.pos() } else { scanner.units() };
+        *passed += scanner.restart_units();
+        let start = if in_bytes { scanner.pos() } else { *passed };
         scan_event(scanner, desk).map_err(|refusal| match refusal {
             // A text that is no JSON is no batch; a bad event in a good batch keeps its own code.
             Refusal { code: Code::InvalidEvent, reason, culprit: Culprit::Whole } => bad_batch(reason),
             refusal => refusal,
         })?;
-        *row = [start as u32, if in_bytes { scanner.pos() } else { scanner.units() } as u32];
+        let end = if in_bytes { scanner.pos() } else { *passed + scanner.units() };
+        *row = desk.table.row;
+        row.set_extent(start as u32, end as u32);
         desk.table.index += 1;
-        if sequence == Sequence::Batch && *version.get_or_insert(desk.table.version) != desk.table.version {
+        if sequence == Sequence::Batch && *version.get_or_insert(desk.table.row.version) != desk.table.row.version {
             return Err(bad_batch(Reason::MixedVersions));
         }
         match sequence {
@@ -199,10 +212,7 @@ pub fn scan_event<B: Block>(scanner: &mut Scanner<'_, B>, desk: &mut Desk<'_>) -
 #[inline(never)]
 fn scan_members<B: Block>(scanner: &mut Scanner<'_, B>, scratch: &mut [u8], table: &mut Table) -> Scan {
     let mut seen = Seen::default();
-    table.packed = [0; MEMBERS];
-    table.present = 0;
-    table.escaped = 0;
-    table.extension_count = 0;
+    table.row = Row::EMPTY;
     scanner.expect(b'{').map_err(|_| whole(Reason::NotObject))?;
     scanner.skip_space();
     if !scanner.eat(b'}') {
@@ -247,7 +257,7 @@ fn scan_member<B: Block>(
     }
     seen.named |= member.bit();
     if kind != Kind::Null || member == Member::Data {
-        table.present |= member.bit();
+        table.row.present |= member.bit();
         if let Some(place) = table.places.get_mut(member as usize) {
             *place = Place::new(&name, kind, &value);
         }
@@ -316,7 +326,7 @@ fn add_extension(
         flags |= NAME_ESCAPED;
     }
     let (known, free) =
-        table.extensions.split_at_mut_checked(table.extension_count as usize).unwrap_or_default();
+        table.extensions.split_at_mut_checked(table.row.extension_count as usize).unwrap_or_default();
     let len = place.name_end - place.name_start;
     // Names are at most as different as their checksum says, so a collision costs a refusal and never a value.
     let is_twice = |other: &Extension| {
@@ -339,7 +349,7 @@ fn add_extension(
         flags,
         checksum,
     };
-    table.extension_count += 1;
+    table.row.extension_count += 1;
     Ok(())
 }
 
@@ -356,8 +366,8 @@ fn check_form(text: Padded<'_>, place: &Place, form: Form, scratch: &mut [u8]) -
 
 /// The rules that need the whole event: core specification, "Context Attributes", and JSON format section 3.
 fn check_event(text: Padded<'_>, seen: &Seen, scratch: &mut [u8], table: &mut Table) -> Scan {
-    table.version = read_version(text, scratch, table)?;
-    let is_v1 = table.version == 10;
+    table.row.version = read_version(text, scratch, table)?;
+    let is_v1 = table.row.version == 10;
     for member in [Member::Id, Member::Source, Member::Type] {
         if !table.has(member) {
             return Err(refusal(Code::MissingAttribute, Reason::Missing, Culprit::Member(member)));
@@ -381,7 +391,6 @@ fn check_event(text: Padded<'_>, seen: &Seen, scratch: &mut [u8], table: &mut Ta
         table.forget(Member::DataBase64);
     }
     for member in [
-        Member::Specversion,
         Member::Id,
         Member::Source,
         Member::Type,
@@ -400,11 +409,11 @@ fn check_event(text: Padded<'_>, seen: &Seen, scratch: &mut [u8], table: &mut Ta
             return Err(bad_value(member, Reason::Empty));
         }
         check_form(text, &place, form, scratch).map_err(|()| bad_value(member, complaint(form)))?;
-        if let Some(packed) = table.packed.get_mut(member as usize) {
+        if let Some(packed) = table.row.packed.get_mut(member as usize) {
             *packed = pack(place.start, place.end);
         }
         if place.escaped {
-            table.escaped |= member.bit();
+            table.row.escaped |= member.bit();
         }
     }
     check_data(text, is_v1, scratch, table)
@@ -463,20 +472,16 @@ fn check_data(text: Padded<'_>, is_v1: bool, scratch: &mut [u8], table: &mut Tab
             return Err(bad_data(member, Reason::NotBase64));
         }
         if place.escaped {
-            table.escaped |= member.bit();
+            table.row.escaped |= member.bit();
         }
+        table.row.set_payload(place.start, place.end);
     } else if let Some(place) = data {
         match place.kind {
-            Kind::String => {
-                // The place of `data` is that of its JSON text, quotes included.
-                if let Some(place) = table.places.get_mut(Member::Data as usize) {
-                    place.start -= 1;
-                    place.end += 1;
-                }
-            }
-            Kind::Null if !has_json(text, scratch, table) => table.forget(Member::Data),
-            _ if !has_json(text, scratch, table) => return Err(bad_data(Member::Data, Reason::NotString)),
-            _ => {}
+            // The payload is its JSON text, quotes included.
+            Kind::String => table.row.set_payload(place.start - 1, place.end + 1),
+            _ if has_json(text, scratch, table) => table.row.set_payload(place.start, place.end),
+            Kind::Null => table.forget(Member::Data),
+            _ => return Err(bad_data(Member::Data, Reason::NotString)),
         }
     }
     Ok(())

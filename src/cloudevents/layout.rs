@@ -94,7 +94,7 @@ impl Layout {
         }
         let mut ahead = *scanner;
         let shrink = (scanner.pos() - scanner.units()) as u32;
-        table.packed = [0; MEMBERS];
+        table.row.packed = [0; MEMBERS];
         let (mut at, mut extensions) = (0, 0);
         for slot in slots {
             let (start, end) = (slot.start as usize, slot.end as usize);
@@ -123,7 +123,9 @@ impl Layout {
                     };
                 }
                 extensions += 1;
-            } else if let Some(packed) = table.packed.get_mut(slot.what as usize) {
+            } else if slot.what == Member::Specversion as u8 {
+                // Its number means something else in a row, and it is the same as before.
+            } else if let Some(packed) = table.row.packed.get_mut(slot.what as usize) {
                 *packed = pack(first, behind);
                 if *packed == WIDE {
                     return false;
@@ -134,10 +136,10 @@ impl Layout {
         if !self.matches(&mut ahead, at, self.head_len) || (self.data && !self.scan_data(&mut ahead, table)) {
             return false;
         }
-        table.present = self.present;
-        table.escaped = 0;
-        table.version = self.version;
-        table.extension_count = self.extensions;
+        table.row.present = self.present;
+        table.row.escaped = 0;
+        table.row.version = self.version;
+        table.row.extension_count = self.extensions;
         *scanner = ahead;
         true
     }
@@ -183,9 +185,7 @@ impl Layout {
             return false;
         }
         ahead.step_over(self.tail_len);
-        if let Some(place) = table.places.get_mut(Member::Data as usize) {
-            (place.start, place.end) = (start as u32, behind as u32);
-        }
+        table.row.set_payload(start as u32, behind as u32);
         true
     }
 
@@ -217,7 +217,7 @@ impl Layout {
     ) -> Option<()> {
         let relative = |unit: u32| u16::try_from((unit as usize).checked_sub(start_unit)?).ok();
         for (member, place) in table.places.iter().enumerate() {
-            if table.present & 1 << member == 0 || member == Member::Data as usize {
+            if table.row.present & 1 << member == 0 || member == Member::Data as usize {
                 continue;
             }
             if place.kind != Kind::String || !place.plain || place.name_escaped {
@@ -234,7 +234,7 @@ impl Layout {
             };
             self.insert(slot)?;
         }
-        for extension in table.extensions.get(..table.extension_count as usize)? {
+        for extension in table.extensions.get(..table.row.extension_count as usize)? {
             if extension.flags != 0 {
                 return None;
             }
@@ -275,9 +275,9 @@ impl Layout {
                 return None;
             }
         }
-        self.version = table.version;
-        self.present = table.present;
-        self.extensions = table.extension_count;
+        self.version = table.row.version;
+        self.present = table.row.present;
+        self.extensions = table.row.extension_count;
         self.data = data.is_some();
         self.json = json;
         Some(())

@@ -102,7 +102,14 @@ impl<'a, B: Block> Scanner<'a, B> {
 
     /// The position in UTF-16 units.
     pub const fn units(&self) -> usize {
-        self.pos - self.shrink
+        self.pos.wrapping_sub(self.shrink)
+    }
+
+    /// Counts UTF-16 units from here on. Gives what had been counted.
+    pub(crate) const fn restart_units(&mut self) -> usize {
+        let units = self.units();
+        self.shrink = self.pos;
+        units
     }
 
     /// Steps over bytes that are known to be in the text, printable and in ASCII.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   [ input | padding | scratch | rows ]
-//!     cap     64        cap+64    cap/4+64
+//!     cap     64        cap+64    5/4 cap+64
 //! ```
 //!
 //! It is taken straight from the module's memory, because the small module has no allocator otherwise, and an
@@ -14,8 +14,8 @@
 use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::Cell;
 
-use crate::cloudevents::event::Table;
-use crate::cloudevents::json::Desk;
+use crate::cloudevents::event::{Row, Table};
+use crate::cloudevents::json::{Desk, max_rows};
 use crate::cloudevents::layout::Layout;
 use crate::json::padded::{PADDING, Padded};
 
@@ -34,12 +34,12 @@ static TABLE: Shared<core::cell::UnsafeCell<Table>> = Shared(core::cell::UnsafeC
 /// The parts of the arena, for one call.
 pub(super) struct Parts {
     pub(super) text: Padded<'static>,
-    pub(super) rows: &'static mut [[u32; 2]],
+    pub(super) rows: &'static mut [Row],
     pub(super) desk: Desk<'static>,
 }
 
 const fn total(capacity: usize) -> usize {
-    capacity + PADDING + capacity + PADDING + capacity / 4 + PADDING
+    capacity + PADDING + capacity + PADDING + capacity + capacity / 4 + PADDING
 }
 
 /// Makes room for that many bytes of input and gives their address, 0 if there is no memory left.
@@ -89,7 +89,7 @@ pub(super) fn parts(len: usize) -> Parts {
         let text = core::slice::from_raw_parts(start, len + PADDING);
         Parts {
             text: Padded::new(text).unwrap_or(Padded::EMPTY),
-            rows: core::slice::from_raw_parts_mut(rows_address() as *mut [u32; 2], capacity / 32 + 1),
+            rows: core::slice::from_raw_parts_mut(rows_address() as *mut Row, max_rows(capacity)),
             desk: Desk {
                 scratch: core::slice::from_raw_parts_mut(scratch_address() as *mut u8, capacity + PADDING),
                 table: &mut *TABLE.0.get(),

@@ -93,7 +93,7 @@ const JS_RULES: &[(&str, &[&str])] = &[
     ("js/entries/", &["js/index", "js/cloudevents.", "js/slim.", "js/testing.", "js/wasm"]),
     ("js/cloudevents/", &["js/cloudevents/", "js/errors", "js/wasm", "js/pump", "js/transport"]),
     ("js/testing/", &["js/testing/", "js/cloudevents", "js/errors"]),
-    ("js/testing.", &["js/testing/"]),
+    ("js/testing.", &["js/testing/", "js/errors"]),
     ("js/index", &["js/cloudevents", "js/transport"]),
     ("js/cloudevents.", &["js/cloudevents/", "js/errors"]),
     ("js/slim", &["js/errors", "js/wasm"]),

@@ -1,6 +1,6 @@
 //! The scanner of events against `serde_json`, and the guess against the scan without it.
 
-use eventferry::cloudevents::event::{Member, Table, WIDE};
+use eventferry::cloudevents::event::{Member, Row, Table, WIDE};
 use eventferry::cloudevents::json::{Desk, Sequence, is_json_text, max_rows, scan_document, scan_sequence};
 use eventferry::cloudevents::layout::Layout;
 use eventferry::engine::noise::Noise;
@@ -135,7 +135,7 @@ fn takes_exactly_the_json_that_serde_takes() {
 /// The members of an event as text, from the places in the table.
 fn cut(text: &str, table: &Table, member: Member) -> Option<String> {
     let units: Vec<u16> = text.encode_utf16().collect();
-    let packed = table.packed[member as usize];
+    let packed = table.row.packed[member as usize];
     let (start, end) = match packed {
         0 => return None,
         WIDE => {
@@ -145,7 +145,7 @@ fn cut(text: &str, table: &Table, member: Member) -> Option<String> {
         packed => ((packed >> 12) as usize, (packed >> 12) as usize + (packed & 0xfff) as usize),
     };
     let raw = String::from_utf16(&units[start..end]).expect("whole characters");
-    if table.escaped & member.bit() != 0 {
+    if table.row.escaped & member.bit() != 0 {
         serde_json::from_str(&format!("\"{raw}\"")).ok()
     } else {
         Some(raw)
@@ -183,21 +183,23 @@ fn finds_members_where_serde_finds_them() {
             assert_eq!(cut(&text, &table, member).as_deref(), value[name].as_str(), "{name} of {text}");
         }
         let units: Vec<u16> = text.encode_utf16().collect();
-        let place = table.place(Member::Data).expect("data");
-        let found =
-            String::from_utf16(&units[place.start as usize..place.end as usize]).expect("whole characters");
+        let (start, end) = payload(&table);
+        let found = String::from_utf16(&units[start as usize..end as usize]).expect("whole characters");
         assert_eq!(found, data.trim_matches([' ', '\n', '\t', '\r']), "{text}");
     }
 }
 
+fn payload(table: &Table) -> (u32, u32) {
+    (table.row.packed[Member::Data as usize], table.row.packed[Member::DataBase64 as usize])
+}
+
 /// What a reader of the table may look at.
 fn visible(code: u32, table: &Table) -> impl PartialEq + std::fmt::Debug + use<> {
-    let extensions: Vec<_> = table.extensions[..table.extension_count as usize]
+    let extensions: Vec<_> = table.extensions[..table.row.extension_count as usize]
         .iter()
         .map(|e| (e.name_start, e.name_end, e.start, e.end, e.flags))
         .collect();
-    let data = table.place(Member::Data).map(|place| (place.start, place.end));
-    (code == 0).then(|| (table.packed, table.present, table.escaped, table.version, extensions, data))
+    (code == 0).then(|| (table.row, extensions))
 }
 
 #[test]
@@ -280,15 +282,21 @@ fn a_batch_is_as_good_as_its_events() {
                 Some(row) => Err(Code::ALL[row as usize]),
             };
             assert_eq!(found, expected, "{text}");
-            for (at, [start, end]) in rows.iter().enumerate() {
+            for (at, row) in rows.iter().enumerate() {
+                let (start, end) = row.extent();
                 let units: Vec<u16> = text.encode_utf16().collect();
                 let part = match in_bytes {
-                    true => text[*start as usize..*end as usize].to_owned(),
+                    true => text[start as usize..end as usize].to_owned(),
                     false => {
-                        String::from_utf16(&units[*start as usize..*end as usize]).expect("whole characters")
+                        String::from_utf16(&units[start as usize..end as usize]).expect("whole characters")
                     }
                 };
                 assert_eq!(part, event(&(at + 1).to_string()));
+                // Alone or in a batch, the row is the same but for its extent.
+                let (_, alone) = scan(part.as_bytes(), &mut Layout::new());
+                let mut row = *row;
+                row.set_extent(0, 0);
+                assert_eq!(row, alone.row);
             }
         }
     }
@@ -314,12 +322,12 @@ fn lines_are_events_and_empty_lines_are_none() {
     }
 }
 
-fn scan_all(text: &str, sequence: Sequence, in_bytes: bool) -> (u32, Vec<[u32; 2]>) {
+fn scan_all(text: &str, sequence: Sequence, in_bytes: bool) -> (u32, Vec<Row>) {
     let bytes = pad(text.as_bytes());
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
     let mut layout = Layout::new();
-    let mut rows = vec![[0; 2]; max_rows(text.len())];
+    let mut rows = vec![Row::EMPTY; max_rows(text.len())];
     let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout: &mut layout };
     let code = scan_sequence::<Words>(
         Padded::new(&bytes).expect("padded"),

@@ -45,7 +45,7 @@ fn scan<B: Block>(text: &[u8], layout: &mut Layout) -> (u32, String) {
     let mut table = Table::new();
     let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout };
     let code = scan_document::<B>(Padded::new(&bytes).expect("padded"), &mut desk);
-    let extensions = &table.extensions[..table.extension_count as usize];
+    let extensions = &table.extensions[..table.row.extension_count as usize];
     (
         code,
         format!(
