@@ -1,6 +1,6 @@
 // The tools that the build and the tests need: looked up, installed where that is possible, and named where not.
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 
@@ -12,25 +12,36 @@ export function step(what) {
   console.log(`\x1b[36m▸\x1b[0m ${what}`);
 }
 
-/** Ends with a sentence that helps. */
-export function fail(sentence) {
-  console.error(`\x1b[31m✗\x1b[0m ${sentence}`);
+/** What `fail` throws, so that the tests can go on with what does not need the missing thing. */
+class Refusal extends Error {}
+
+// Nobody caught it: then the sentence is all that is of use, not the place in our code.
+process.on("uncaughtException", (error) => {
+  console.error(error instanceof Refusal ? `\x1b[31m✗\x1b[0m ${error.message}` : error);
   process.exit(1);
+});
+
+/** Stops with a sentence that helps. */
+export function fail(sentence) {
+  throw new Refusal(sentence);
 }
+
+const MINUTES = 60_000;
 
 /** Runs a program with its output shown. */
 export function run(program, args, options = {}) {
   try {
-    execFileSync(program, args, { stdio: ["ignore", "inherit", "inherit"], ...options });
+    execFileSync(program, args, { stdio: ["ignore", "inherit", "inherit"], timeout: 15 * MINUTES, ...options });
   } catch (error) {
     if (error.code === "ENOENT") fail(`${program} is not installed or not in the PATH.`);
+    if (error.code === "ETIMEDOUT") fail(`\`${program} ${args.join(" ")}\` did not end in time and was stopped.`);
     fail(`\`${program} ${args.join(" ")}\` failed${error.status ? ` with exit code ${error.status}` : ""}. Its own words are above.`);
   }
 }
 
 /** The first line a program prints, or undefined if it is not there. */
 export function ask(program, args) {
-  const { status, stdout } = spawnSync(program, args, { encoding: "utf8" });
+  const { status, stdout } = spawnSync(program, args, { encoding: "utf8", timeout: MINUTES });
   return status === 0 ? stdout.trim().split("\n")[0] : undefined;
 }
 
@@ -55,6 +66,68 @@ export function ensureWasmBindgen() {
 export function cargoInstall(crate, version) {
   step(`installing ${crate}${version ? ` ${version}` : ""} with cargo (2 to 4 minutes, once)`);
   const args = ["install", crate, ...(version ? ["--version", version] : [])];
-  if (spawnSync("cargo", [...args, "--locked", "--quiet"], { stdio: "ignore" }).status === 0) return;
+  if (spawnSync("cargo", [...args, "--locked", "--quiet"], { stdio: "ignore", timeout: 15 * MINUTES }).status === 0) return;
   run("cargo", [...args, "--quiet"]);
+}
+
+/** Runs the Rust tests in browsers. From cargo, because the npm package of that name downloads it from elsewhere. */
+export function ensureWasmPack() {
+  if (!which("wasm-pack")) cargoInstall("wasm-pack");
+}
+
+/** The driver of Firefox; its makers publish it as a crate. Gives its path. */
+export function ensureGeckodriver() {
+  if (!driverOf("firefox")) cargoInstall("geckodriver");
+  return driverOf("firefox") ?? fail("geckodriver was installed, but is not where cargo puts programs.");
+}
+
+const BROWSERS = {
+  chrome: {
+    programs: ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"],
+    packages: ["chromium", "chromium-driver"],
+    driver: "chromedriver",
+  },
+  firefox: {
+    programs: ["firefox-esr", "firefox", "/Applications/Firefox.app/Contents/MacOS/firefox"],
+    packages: ["firefox-esr"],
+    driver: "geckodriver",
+  },
+};
+
+/** Paths of a browser, `chrome` or `firefox`, and of its driver. Installs them where that can be done, else undefined. */
+export function ensureBrowser(engine) {
+  const { programs, packages } = BROWSERS[engine];
+  const find = () => programs.map(which).find(Boolean);
+  if (!find() || (engine === "chrome" && !driverOf(engine))) aptInstall(packages);
+  const browser = find();
+  const driver = browser && engine === "firefox" ? ensureGeckodriver() : driverOf(engine);
+  return browser && driver ? { browser, driver } : undefined;
+}
+
+/** The environment may say which driver to take, by the names that wasm-pack and wasm-bindgen know. */
+function driverOf(engine) {
+  const { driver } = BROWSERS[engine];
+  return process.env[driver.toUpperCase()] || which(driver);
+}
+
+/** Debian's own packages, if this is Debian and we may. */
+function aptInstall(packages) {
+  if (process.getuid?.() !== 0 || !which("apt-get")) return;
+  step(`installing ${packages.join(", ")} with apt-get`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  run("apt-get", ["-qq", "update"], { env });
+  run("apt-get", ["-qq", "install", "-y", "--no-install-recommends", ...packages], { env, stdio: ["ignore", "ignore", "inherit"] });
+}
+
+/** Where a program is, or undefined. */
+export function which(program) {
+  const places = program.includes("/") ? [program] : process.env.PATH.split(delimiter).map((folder) => join(folder, program));
+  return places.find((place) => {
+    try {
+      accessSync(place, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }

@@ -1,0 +1,92 @@
+// Drives a real browser without a window: the few commands of the W3C WebDriver protocol that the tests need, for both engines.
+import { createInterface } from "node:readline";
+import { ensureBrowser } from "../js/build/tools.mjs";
+import { end, start as startProgram } from "./child.mjs";
+import { missing } from "./tally.mjs";
+
+export const ENGINES = ["chrome", "firefox"];
+
+/** What each driver says when it listens. It chooses the port itself, so that two runs never meet. */
+const LISTENS = { chrome: /started successfully on port (\d+)/, firefox: /Listening on 127\.0\.0\.1:(\d+)/ };
+
+/** How each browser is started. A sandbox within a container is not to be had, so root goes without. */
+export function capabilities(engine, binary) {
+  return engine === "chrome"
+    ? {
+        "goog:chromeOptions": {
+          binary,
+          args: [
+            "--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync", "--no-first-run", ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+          ],
+        },
+      }
+    : { "moz:firefoxOptions": { binary, args: ["-headless"] } };
+}
+
+/**
+ * Starts a browser.
+ *
+ * @param engine `"chrome"` or `"firefox"`
+ * @returns `name` with its version; `open(url)` waits until the page has loaded; `evaluate(body, ...args)` runs the body
+ * of an async function in the page (`arguments` are there) and gives what it returns, as JSON can carry it.
+ */
+export async function start(engine, { seconds = 60 } = {}) {
+  const found = ensureBrowser(engine);
+  if (!found) throw missing(`there is no ${engine} with its driver on this machine`);
+  const driver = startProgram(found.driver, ["--port=0"]);
+  try {
+    const port = await listening(driver, LISTENS[engine], seconds);
+    const command = commands(`http://127.0.0.1:${port}`, seconds);
+    const { sessionId, capabilities: got } = await command("POST", "/session", {
+      capabilities: { alwaysMatch: { ...capabilities(engine, found.browser), timeouts: { script: seconds * 1000, pageLoad: seconds * 1000 } } },
+    });
+    const session = `/session/${sessionId}`;
+    return {
+      name: `${got.browserName} ${got.browserVersion}`,
+      open: (url) => command("POST", `${session}/url`, { url }),
+      async evaluate(body, ...args) {
+        // The outcome is carried over as a value, because the drivers garble errors in different ways.
+        const script = `return (async function () { ${body} }).apply(null, arguments).then((value) => ({ value }), (error) => ({ problem: String(error) }));`;
+        const outcome = await command("POST", `${session}/execute/sync`, { script, args });
+        if (outcome.problem !== undefined) throw new Error(`in the page: ${outcome.problem}`);
+        return outcome.value;
+      },
+      async close() {
+        await command("DELETE", session).catch(() => undefined);
+        end(driver);
+      },
+    };
+  } catch (error) {
+    end(driver);
+    throw error;
+  }
+}
+
+function listening(driver, says, seconds) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`the driver of the browser was not ready within ${seconds} s`)), seconds * 1000);
+    driver.once("error", reject);
+    driver.once("exit", (code) => reject(new Error(`the driver of the browser ended with exit code ${code}`)));
+    driver.stderr.resume();
+    createInterface({ input: driver.stdout }).on("line", (line) => {
+      const match = says.exec(line);
+      if (!match) return;
+      clearTimeout(timer);
+      resolve(Number(match[1]));
+    });
+  });
+}
+
+function commands(base, seconds) {
+  return async (method, path, body) => {
+    const response = await fetch(base + path, {
+      method,
+      ...(body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+      signal: AbortSignal.timeout((seconds + 10) * 1000),
+    });
+    const { value } = await response.json();
+    if (!response.ok) throw new Error(`the browser refused ${method} ${path}: ${value.error}: ${value.message}`);
+    return value;
+  };
+}

@@ -1,0 +1,52 @@
+// A static file server on the loopback address: files as they are, nothing else.
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".css": "text/css",
+  ".json": "application/json",
+  ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
+};
+
+/**
+ * Serves folders.
+ *
+ * @param folders where each path prefix leads: `{ "/": "dist/site", "/pkg/": "dist" }`; the longest prefix wins
+ * @param options.headers headers for every answer, or a function from the path to them
+ * @param options.port @default any that is free
+ * @returns {Promise<{ url: string, close(): Promise<void> }>} `url` ends with a slash
+ */
+export async function serve(folders, { headers = {}, port = 0 } = {}) {
+  const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length);
+  const server = createServer(async (request, response) => {
+    try {
+      // normalize takes every `..` away that would lead out of the folder.
+      const path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
+      const prefix = prefixes.find((prefix) => path.startsWith(prefix));
+      const file = join(folders[prefix], path.slice(prefix.length), path.endsWith("/") ? "index.html" : "");
+      const body = await readFile(file);
+      response.writeHead(200, {
+        "content-type": TYPES[extname(file)] ?? "application/octet-stream",
+        "cache-control": "no-store",
+        ...(typeof headers === "function" ? headers(path) : headers),
+      });
+      response.end(body);
+    } catch {
+      response.writeHead(404, { "content-type": "text/plain" }).end("not found\n");
+    }
+  });
+  await new Promise((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}/`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
