@@ -1,7 +1,6 @@
 // Makes everything that `npm pack` ships, in dist/. Says what it does; stops at the first thing that is not as expected.
 //
 //   cargo (two modules) -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate -> inline -> tsc -> CommonJS
-import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -80,18 +79,17 @@ export function bytes() {
   return code;
 }
 
-/** For runtimes without require(esm): one file for each entry, in a folder that says it is CommonJS. */
+/** For runtimes without require(esm): the same files once more, in a folder that says it is CommonJS. Not bundled, so that entry points share their classes. */
 async function buildCommonJs() {
-  step("bundling CommonJS");
-  const entries = readdirSync("dist/entries").filter((file) => /^[a-z-]+\.js$/.test(file));
+  step("translating to CommonJS");
+  const scripts = readdirSync("dist", { recursive: true }).filter((file) => file.endsWith(".js") && !/\.(workerd|edge)\.js$/.test(file));
   await esbuild({
-    entryPoints: entries.map((file) => `dist/entries/${file}`),
-    outdir: "dist/cjs/entries",
-    bundle: true,
+    entryPoints: scripts.filter((file) => !file.startsWith("cjs")).map((file) => `dist/${file}`),
+    outbase: "dist",
+    outdir: "dist/cjs",
     format: "cjs",
-    platform: "neutral",
+    platform: "node", // so that Node finds the names of the exports
     target: "es2022",
-    external: ["node:*"],
     logLevel: "error",
   });
   writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');

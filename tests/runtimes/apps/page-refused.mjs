@@ -1,0 +1,13 @@
+// A page whose policy forbids WebAssembly: the first call says so, each time, and the page goes on.
+import { CloudEvent, isFerryError } from "eventferry";
+
+const problems = [];
+for (let time = 0; time < 2; time++) {
+  try {
+    CloudEvent.fromJSON('{"specversion":"1.0","id":"1","source":"/s","type":"t"}');
+    problems.push("the policy did not hold");
+  } catch (error) {
+    if (!isFerryError(error, "ERR_WASM_INIT") || !error.cause) problems.push(`threw ${error?.code ?? error}`);
+  }
+}
+globalThis.report = Promise.resolve({ checks: 2, problems });

@@ -1,0 +1,28 @@
+// Compiled, not run: the types as a strict consumer sees them.
+import { CloudEvent, EventBatch, FerryError, type FerryErrorCode, batchFromRequest, fromRequest, toRequest, webhook } from "eventferry";
+import { CloudEvent as Same } from "eventferry/cloudevents";
+import { init } from "eventferry/slim";
+import { createEmulator } from "eventferry/testing";
+
+interface Order {
+  orderId: number;
+}
+
+const event: CloudEvent<Order> = new CloudEvent({ type: "t", source: "/s", data: { orderId: 7 }, shard: 7 });
+const same: Same<Order> = event;
+export const orderId: number | undefined = same.data?.orderId;
+export const time: string | undefined = event.time;
+export const request: Request = toRequest("https://example.com/", event, { mode: "structured" });
+export const read: Promise<CloudEvent<Order>> = fromRequest<Order>(request);
+export const batch: Promise<EventBatch> = batchFromRequest(request);
+export const handler: (request: Request) => Promise<Response> = webhook({ allowedOrigins: "*", onEvent: ({ id }) => id.length });
+export const code = (error: unknown): FerryErrorCode | undefined => (error instanceof FerryError ? error.code : undefined);
+export const loaded: Promise<void> = init(new URL("https://example.com/eventferry.wasm"));
+export const emulator = createEmulator;
+
+// @ts-expect-error an event cannot be changed
+event.id = "2";
+// @ts-expect-error type and source are required
+new CloudEvent({ type: "t" });
+// @ts-expect-error there is no such code
+export const none: FerryErrorCode = "ERR_OF_NOBODY";

@@ -1,0 +1,43 @@
+// Runtimes that are programs of their own: each prints the report of the smoke script as its last line.
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runChild } from "../child.mjs";
+
+const bin = (name) => fileURLToPath(new URL(`node_modules/.bin/${name}`, import.meta.url));
+
+/** No flag of Node is set but to take one ability away: that leaves what Node 20 before 20.19 and Jest do, the CommonJS build. */
+const WITHOUT_REQUIRE_OF_MODULES = ["--no-experimental-require-module"];
+
+/** Deno gives no permission unless asked, and asks nobody. */
+const DENO = ["run", "--quiet", "--no-prompt"];
+
+const PROGRAMS = [
+  ["Node, import", process.execPath, ["main.mjs"]],
+  ["Node, import of eventferry/cloudevents alone", process.execPath, ["cloudevents.mjs"]],
+  ["Node, require", process.execPath, ["main.cjs"]],
+  ["Node, require and import together", process.execPath, ["both.cjs"]],
+  ["Node, require of the CommonJS build", process.execPath, [...WITHOUT_REQUIRE_OF_MODULES, "main.cjs"]],
+  ["Node, eventferry/slim", process.execPath, ["slim.mjs"]],
+  ["Deno, import without permissions", bin("deno"), [...DENO, "main.mjs"]],
+  ["Deno, eventferry/slim", bin("deno"), [...DENO, "--allow-read", "slim.mjs"]],
+  ["Bun, import", bin("bun"), ["main.mjs"]],
+  ["Bun, require", bin("bun"), ["main.cjs"]],
+  ["Bun, eventferry/slim", bin("bun"), ["slim.mjs"]],
+];
+
+export async function programs({ app }, tally) {
+  for (const [name, program, args] of PROGRAMS) {
+    await tally.check(name, async () => {
+      const { ok, output, problem } = await runChild(program, args, { cwd: app, minutes: 1, show: false });
+      if (!ok) throw new Error(`${problem}\n${output}`);
+      return judge(JSON.parse(output.trim().split("\n").at(-1)));
+    });
+  }
+}
+
+/** The remark for a report that has no problems; throws for one that has. */
+export function judge({ checks, problems }) {
+  if (problems.length > 0) throw new Error(problems.join("\n    "));
+  if (!(checks > 0)) throw new Error("it checked nothing");
+  return `${checks} checks`;
+}

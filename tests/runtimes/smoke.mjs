@@ -1,0 +1,169 @@
+// What must work wherever the package loads. Public API and web standards only, so that one file serves every runtime.
+
+/**
+ * @param api the namespace of an entry point
+ * @param env.also namespaces of other entry points in the same program: they must share their classes with `api`
+ * @returns {Promise<{ checks: number, problems: string[] }>} JSON, to get out of any sandbox
+ */
+export async function smoke(api, { also = [] } = {}) {
+  const problems = [];
+  const checks = Object.entries({ ...CHECKS, ...(also.length > 0 && { "entry points share their classes": sharesClasses }) });
+  for (const [name, check] of checks) {
+    try {
+      await check(api, also);
+    } catch (error) {
+      problems.push(`${name}: ${error?.message ?? error}`);
+    }
+  }
+  return { checks: checks.length, problems };
+}
+
+/** The same for `eventferry/slim`, with all that comes before the engine is there. */
+export async function smokeSlim(api, source) {
+  const problems = [];
+  const refuses = async (code, body) => {
+    try {
+      await body();
+      problems.push(`did not refuse with ${code}`);
+    } catch (error) {
+      if (!api.isFerryError(error, code)) problems.push(`refused with ${error?.code ?? error}, not ${code}`);
+    }
+  };
+  await refuses("ERR_NOT_INITIALIZED", () => api.CloudEvent.fromJSON(TEXT));
+  await refuses("ERR_WASM_INIT", () => api.init(Uint8Array.of(1, 2, 3)));
+  await refuses("ERR_INVALID_ARGUMENT", () => api.init(7));
+  await api.init(source);
+  await api.init(source);
+  const all = await smoke(api);
+  return { checks: all.checks + 3, problems: [...problems, ...all.problems] };
+}
+
+const TEXT = `{"specversion":"1.0","id":"1","source":"/shop","type":"order.created","data":{"amount":12345678901234567890}}`;
+
+const CHECKS = {
+  "an event has its attributes": (api) => {
+    const event = sample(api);
+    equal(event.specversion, "1.0");
+    equal(event.subject, "Grüße aus 100% \"Köln\" 🚢");
+    equal(event.get("shard"), 7);
+    equal(event.data, { orderId: 7 });
+    equal(Math.abs(Date.parse(event.time) - Date.now()) < 60_000, true);
+    equal(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(event.id), true);
+  },
+  "binary mode there and back": (api) => {
+    const event = sample(api);
+    const message = api.toBinary(event);
+    equal(message.headers["content-type"], "application/json");
+    equal(message.body, '{"orderId":7}');
+    sameEvent(api.fromHttp(message.headers, message.body), event);
+  },
+  "headers are percent-encoded UTF-8": (api) => {
+    const { headers } = api.toBinary(sample(api));
+    equal(headers["ce-subject"], "Gr%C3%BC%C3%9Fe%20aus%20100%25%20%22K%C3%B6ln%22%20%F0%9F%9A%A2");
+    equal(api.fromHttp(new Headers(headers)).subject, "Grüße aus 100% \"Köln\" 🚢");
+  },
+  "structured mode there and back": (api) => {
+    const event = sample(api);
+    const { headers, body } = api.toStructured(event);
+    equal(api.contentMode(headers), "structured");
+    sameEvent(api.fromHttp(headers, new TextEncoder().encode(body)), event);
+  },
+  "a batch there and back, and filtered": (api) => {
+    const events = ["a", "b", "a"].map((type, at) => new api.CloudEvent({ type, source: "/s", id: String(at) }));
+    const { headers, body } = api.toBatch(events);
+    const batch = api.batchFromHttp(headers, body);
+    equal(batch.length, 3);
+    const kept = batch.filter((event) => event.type === "a");
+    equal([...kept].map((event) => event.id), ["0", "2"]);
+    equal(JSON.parse(api.toBatch(kept).body).length, 2);
+  },
+  "a Request carries an event": async (api) => {
+    const event = sample(api);
+    for (const mode of ["binary", "structured"]) {
+      const request = api.toRequest("http://example.com/events", event, { mode });
+      equal(request.method, "POST");
+      sameEvent(await api.fromRequest(request), event);
+    }
+    equal((await api.batchFromRequest(api.toRequest("http://example.com/", [event, event]))).length, 2);
+  },
+  "a web hook takes an event": async (api) => {
+    let taken;
+    const hook = api.webhook({ allowedOrigins: "*", onEvent: (event) => void (taken = event.type) });
+    const answer = await hook(api.toRequest("http://example.com/", sample(api)));
+    equal([answer.status, taken], [204, "com.example.order.created"]);
+  },
+  "bytes stay bytes": async (api) => {
+    const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
+    const event = new api.CloudEvent({ type: "t", source: "/s", data: bytes, datacontenttype: "application/octet-stream" });
+    for (const mode of ["binary", "structured"]) {
+      const read = await api.fromRequest(api.toRequest("http://example.com/", event, { mode }));
+      equal(Array.from(read.dataBytes), Array.from(bytes));
+    }
+  },
+  "an event that is passed on keeps what JavaScript's numbers cannot hold": (api) => {
+    const event = api.fromHttp({ "content-type": "application/cloudevents+json" }, TEXT);
+    equal(api.toBinary(event).body, '{"amount":12345678901234567890}');
+    equal(api.toStructured(event).body, TEXT);
+    equal(api.toStructured(event.with({ id: "2" })).body.includes("12345678901234567890"), true);
+  },
+  "an error has its code and names the attribute": (api) => {
+    const missing = thrown(() => new api.CloudEvent({ type: "t" }));
+    equal([missing.code, missing.attribute, missing.culprit], ["ERR_MISSING_ATTRIBUTE", "source", "peer"]);
+    // This one comes out of the engine.
+    const wrong = thrown(() => api.CloudEvent.fromJSON(TEXT.replace('"id":"1"', '"id":"1","time":"yesterday"')));
+    equal([wrong.code, wrong.attribute], ["ERR_INVALID_ATTRIBUTE_VALUE", "time"]);
+    for (const error of [missing, wrong]) {
+      equal([error instanceof Error, error instanceof api.FerryError, error.name, api.isFerryError(error, error.code)], [true, true, "FerryError", true]);
+      equal(typeof error.stack, "string");
+    }
+  },
+  "more than one page of memory": (api) => {
+    const data = { text: "é".repeat(300_000) };
+    const { body } = api.toStructured(new api.CloudEvent({ type: "t", source: "/s", data }));
+    equal(api.CloudEvent.fromJSON(body).data.text.length, 300_000);
+    equal(api.CloudEvent.fromJSON(TEXT).id, "1");
+  },
+};
+
+function sharesClasses(api, also) {
+  for (const other of also) {
+    equal([other.CloudEvent === api.CloudEvent, other.FerryError === api.FerryError], [true, true]);
+    sameEvent(other.fromHttp({ "content-type": "application/cloudevents+json" }, sample(api).toString()), sample(api));
+    equal(JSON.parse(other.toBatch([sample(api)]).body).length, 1);
+  }
+}
+
+let id;
+/** The same event each time, but for its time. */
+function sample({ CloudEvent }) {
+  const event = new CloudEvent({
+    type: "com.example.order.created",
+    source: "https://example.com/shop",
+    subject: "Grüße aus 100% \"Köln\" 🚢",
+    data: { orderId: 7 },
+    shard: 7,
+    ...(id && { id }),
+  });
+  id = event.id;
+  return event;
+}
+
+function sameEvent(found, event) {
+  for (const name of ["id", "source", "type", "subject"]) equal(found[name], event[name]);
+  equal(String(found.get("shard")), String(event.get("shard")));
+  equal(found.data, event.data);
+}
+
+function equal(found, expected) {
+  const [left, right] = [JSON.stringify(found), JSON.stringify(expected)];
+  if (left !== right) throw new Error(`found ${left}, expected ${right}`);
+}
+
+function thrown(body) {
+  try {
+    body();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("nothing was thrown");
+}
