@@ -28,10 +28,14 @@ export class Tally {
       if (error instanceof Skip) {
         this.skip(name, error.message);
       } else {
-        this.failed++;
-        console.log(`${FAIL} ${name}: ${error?.message ?? error}`);
+        this.fail(name, error?.message ?? error);
       }
     }
+  }
+
+  fail(name, problem) {
+    this.failed++;
+    console.log(`${FAIL} ${name}: ${problem}`);
   }
 
   skip(name, reason) {

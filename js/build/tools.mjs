@@ -1,8 +1,9 @@
 // The tools that the build and the tests need: looked up, installed where that is possible, and named where not.
 import { execFileSync, spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { accessSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, join, relative } from "node:path";
 
 const cargoBin = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin");
 process.env.PATH = `${cargoBin}${delimiter}${process.env.PATH}`;
@@ -53,6 +54,26 @@ export function ensureRust() {
   if (!ask("rustup", ["--version"])) fail("The Rust target wasm32-unknown-unknown is missing and there is no rustup to add it.");
   step("adding the Rust target wasm32-unknown-unknown");
   run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
+}
+
+/** Parts of the toolchain that a minimal installation leaves out. */
+export function ensureRustComponents(...components) {
+  const program = { rustfmt: "rustfmt", clippy: "cargo-clippy" };
+  const absent = components.filter((component) => !ask(program[component], ["--version"]));
+  if (absent.length === 0) return;
+  if (!ask("rustup", ["--version"])) fail(`The Rust components ${absent.join(" and ")} are missing and there is no rustup to add them.`);
+  step(`adding the Rust components ${absent.join(" and ")}`);
+  run("rustup", ["component", "add", ...absent]);
+}
+
+/** The npm packages of a folder, exactly as its lock file says. */
+export function ensureModules(folder) {
+  const lock = createHash("sha256").update(readFileSync(join(folder, "package-lock.json"))).digest("hex");
+  const stamp = join(folder, "node_modules/.installed-from-lock");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
+  step(`installing the npm packages of ${relative("", folder) || "the repository"}`);
+  run("npm", ["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: folder });
+  writeFileSync(stamp, lock);
 }
 
 /** The wasm-bindgen program, in the version of the crate: any other refuses the module. */
