@@ -1,4 +1,7 @@
 // Drives a real browser without a window: the few commands of the W3C WebDriver protocol that the tests need, for both engines.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { ensureBrowser } from "../js/build/tools.mjs";
 import { end, start as startProgram } from "./child.mjs";
@@ -34,7 +37,14 @@ export function capabilities(engine, binary) {
 export async function start(engine, { seconds = 60 } = {}) {
   const found = ensureBrowser(engine);
   if (!found) throw missing(`there is no ${engine} with its driver on this machine`);
-  const driver = startProgram(found.driver, ["--port=0"]);
+  // Browsers leave things behind in the folder for temporary files, so they get one of their own.
+  const folder = mkdtempSync(join(tmpdir(), "eventferry-browser-"));
+  const driver = startProgram(found.driver, ["--port=0"], { env: { ...process.env, TMPDIR: folder } });
+  const stop = () => {
+    end(driver);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  };
+  process.once("exit", stop);
   try {
     const port = await listening(driver, LISTENS[engine], seconds);
     const command = commands(`http://127.0.0.1:${port}`, seconds);
@@ -54,11 +64,12 @@ export async function start(engine, { seconds = 60 } = {}) {
       },
       async close() {
         await command("DELETE", session).catch(() => undefined);
-        end(driver);
+        process.off("exit", stop);
+        stop();
       },
     };
   } catch (error) {
-    end(driver);
+    stop();
     throw error;
   }
 }

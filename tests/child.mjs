@@ -40,7 +40,9 @@ export function runChild(program, args, { minutes = 5, show = true, ...options }
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
-      end(child);
+      // A test program of ours has groups of its own to end first.
+      child.kill("SIGTERM");
+      setTimeout(end, 5000, child).unref();
     }, minutes * 60_000);
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on("line", (line) => {
