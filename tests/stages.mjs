@@ -95,7 +95,7 @@ async function counts(tally, name, read, program, args, options) {
   if (results) tally.add(results);
   // Not all that goes wrong is a test: it may not compile, crash, or come to no end.
   if (problem && !results?.failed) tally.fail(name, problem);
-  else if (!problem && !(results?.passed > 0)) tally.skip(name, "it has no tests");
+  else if (!problem && !(results?.passed + results?.skipped > 0)) tally.skip(name, "it has no tests");
 }
 
 /** The sum over the test binaries and the examples in the documentation. */
