@@ -5,12 +5,13 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, write
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
-import { ensureRust, ensureWasmBindgen, fail, run, step } from "./tools.mjs";
+import { cargoHome, ensureRust, ensureWasmBindgen, fail, run, step } from "./tools.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 process.chdir(root);
 
 const SHIFT = 36;
+const TARGET = ["--target", "wasm32-unknown-unknown"];
 const MODULES = { cloudevents: ["--no-default-features"], full: [] };
 const withoutCargo = process.argv.includes("--js-only") && existsSync("dist/wasm/full.wasm");
 
@@ -19,6 +20,7 @@ if (!withoutCargo) {
   mkdirSync("dist/wasm", { recursive: true });
   ensureRust();
   ensureWasmBindgen();
+  run("cargo", ["fetch", "--quiet", "--locked", ...TARGET]);
   for (const [name, features] of Object.entries(MODULES)) buildModule(name, features);
 }
 step("compiling the TypeScript");
@@ -28,7 +30,7 @@ step("done: dist/");
 
 function buildModule(name, features) {
   step(`compiling the Rust of the module ${name}`);
-  run("cargo", ["build", "--release", "--locked", "--target", "wasm32-unknown-unknown", ...features]);
+  run("cargo", ["build", "--release", "--locked", ...TARGET, "--config", withoutPaths(), ...features]);
   const raw = "target/wasm32-unknown-unknown/release/eventferry.wasm";
   const out = `target/glue/${name}`;
   rmSync(out, { recursive: true, force: true });
@@ -40,6 +42,15 @@ function buildModule(name, features) {
   new WebAssembly.Module(wasm);
   writeFileSync(`dist/wasm/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
   writeFileSync(`dist/wasm/${name}.inline.js`, inline(wasm));
+}
+
+/** Panics name their place in the source: it shall be the same whoever builds, and tell nothing of their machine. */
+function withoutPaths() {
+  const registries = join(cargoHome, "registry/src");
+  const folders = existsSync(registries) ? readdirSync(registries).map((name) => [join(registries, name), "crates"]) : [];
+  // The last one that fits is taken.
+  const flags = [[cargoHome, "cargo"], [root, "eventferry"], ...folders].map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+  return `target.wasm32-unknown-unknown.rustflags=${JSON.stringify(flags)}`;
 }
 
 /** Each patch must match exactly once, so that a new wasm-bindgen cannot pass unnoticed. */

@@ -5,8 +5,8 @@ import { accessSync, constants, existsSync, readFileSync, writeFileSync } from "
 import { homedir } from "node:os";
 import { delimiter, join, relative } from "node:path";
 
-const cargoBin = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin");
-process.env.PATH = `${cargoBin}${delimiter}${process.env.PATH}`;
+export const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
+process.env.PATH = `${join(cargoHome, "bin")}${delimiter}${process.env.PATH}`;
 
 /** Says what is going on. */
 export function step(what) {

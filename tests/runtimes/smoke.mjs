@@ -7,7 +7,11 @@
  */
 export async function smoke(api, { also = [] } = {}) {
   const problems = [];
-  const checks = Object.entries({ ...CHECKS, ...(also.length > 0 && { "entry points share their classes": sharesClasses }) });
+  const checks = Object.entries({
+    ...CHECKS,
+    ...(api.Publisher && CHECKS_OF_THE_FULL_MODULE),
+    ...(also.length > 0 && { "entry points share their classes": sharesClasses }),
+  });
   for (const [name, check] of checks) {
     try {
       await check(api, also);
@@ -122,6 +126,32 @@ const CHECKS = {
     const { body } = api.toStructured(new api.CloudEvent({ type: "t", source: "/s", data }));
     equal(api.CloudEvent.fromJSON(body).data.text.length, 300_000);
     equal(api.CloudEvent.fromJSON(TEXT).id, "1");
+  },
+};
+
+const CHECKS_OF_THE_FULL_MODULE = {
+  "a publisher delivers, after a second try": async (api) => {
+    const answers = [503, 204];
+    const received = [];
+    const fetch = async (request) => {
+      received.push((await api.fromRequest(request)).id);
+      return new Response(null, { status: answers.shift() });
+    };
+    const publisher = new api.Publisher({ url: "https://example.com/events", fetch, retry: { attempts: 2, baseMs: 1 } });
+    const event = sample(api);
+    equal(await publisher.send(event), { status: 204, attempts: 2, ids: [event.id] });
+    equal(received, [event.id, event.id]);
+    publisher.close();
+  },
+  "a publisher says why it could not deliver": async (api) => {
+    const refuse = async () => new Response("no such topic", { status: 404 });
+    const broken = async () => Promise.reject("not even an Error");
+    for (const [fetch, code, status] of [[refuse, "ERR_REJECTED", 404], [broken, "ERR_NETWORK", undefined]]) {
+      const publisher = new api.Publisher({ url: "https://example.com/events", fetch });
+      const error = await publisher.send(sample(api)).then(() => undefined, (error) => error);
+      equal([error?.code, error?.status], [code, status]);
+      publisher.close();
+    }
   },
 };
 

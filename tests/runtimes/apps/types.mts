@@ -1,5 +1,5 @@
 // Compiled, not run: the types as a strict consumer sees them.
-import { CloudEvent, EventBatch, FerryError, type FerryErrorCode, batchFromRequest, fromRequest, toRequest, webhook } from "eventferry";
+import { CloudEvent, EventBatch, FerryError, type FerryErrorCode, Publisher, batchFromRequest, fromRequest, toRequest, webhook } from "eventferry";
 import { CloudEvent as Same } from "eventferry/cloudevents";
 import { init } from "eventferry/slim";
 import { createEmulator } from "eventferry/testing";
@@ -16,6 +16,8 @@ export const request: Request = toRequest("https://example.com/", event, { mode:
 export const read: Promise<CloudEvent<Order>> = fromRequest<Order>(request);
 export const batch: Promise<EventBatch> = batchFromRequest(request);
 export const handler: (request: Request) => Promise<Response> = webhook({ allowedOrigins: "*", onEvent: ({ id }) => id.length });
+export const publisher = new Publisher({ url: "https://example.com/", retry: { attempts: 3 } });
+export const status: Promise<number> = publisher.send(event).then(({ status }) => status);
 export const code = (error: unknown): FerryErrorCode | undefined => (error instanceof FerryError ? error.code : undefined);
 export const loaded: Promise<void> = init(new URL("https://example.com/eventferry.wasm"));
 export const emulator = createEmulator;

@@ -3,4 +3,14 @@ import * as full from "eventferry";
 import * as cloudevents from "eventferry/cloudevents";
 import { smoke } from "./smoke.mjs";
 
-export default { fetch: async () => Response.json(await smoke(full, { also: [cloudevents] })) };
+// Applications make theirs here.
+const publisher = new full.Publisher({ url: "https://example.com/events", fetch: async () => new Response(null, { status: 202 }) });
+
+export default {
+  async fetch() {
+    const { status } = await publisher.send(new full.CloudEvent({ type: "t", source: "/s" }));
+    const report = await smoke(full, { also: [cloudevents] });
+    if (status !== 202) report.problems.push(`the publisher of the module scope answered ${status}`);
+    return Response.json(report);
+  },
+};
