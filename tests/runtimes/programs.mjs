@@ -5,7 +5,7 @@ import { runChild } from "../child.mjs";
 
 const bin = (name) => fileURLToPath(new URL(`node_modules/.bin/${name}`, import.meta.url));
 
-/** No flag of Node is set but to take one ability away: that leaves what Node 20 before 20.19 and Jest do, the CommonJS build. */
+/** Takes an ability away, so that Node does what older ones and Jest do: it reads the CommonJS build. */
 const WITHOUT_REQUIRE_OF_MODULES = ["--no-experimental-require-module"];
 
 /** Deno gives no permission unless asked, and asks nobody. */
@@ -17,6 +17,8 @@ const PROGRAMS = [
   ["Node, require", process.execPath, ["main.cjs"]],
   ["Node, require and import together", process.execPath, ["both.cjs"]],
   ["Node, require of the CommonJS build", process.execPath, [...WITHOUT_REQUIRE_OF_MODULES, "main.cjs"]],
+  ["Node, every entry point", process.execPath, ["entries.mjs"]],
+  ["Node, every entry point of the CommonJS build", process.execPath, [...WITHOUT_REQUIRE_OF_MODULES, "entries.mjs"]],
   ["Node, eventferry/slim", process.execPath, ["slim.mjs"]],
   ["Deno, import without permissions", bin("deno"), [...DENO, "main.mjs"]],
   ["Deno, eventferry/slim", bin("deno"), [...DENO, "--allow-read", "slim.mjs"]],
