@@ -1,0 +1,116 @@
+// Bundles the suite, serves it on loopback and lets a browser run it, by WebDriver and nothing else.
+import { spawn, spawnSync } from "node:child_process";
+import { createServer } from "node:http";
+import { once } from "node:events";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+const root = join(import.meta.dirname, "../..");
+
+const BROWSERS = {
+  chromium: {
+    driver: ["chromedriver", "--port=0"],
+    listening: /successfully on port (\d+)/,
+    capabilities: {
+      browserName: "chrome",
+      "goog:chromeOptions": { args: ["--headless=new", "--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] },
+    },
+  },
+  firefox: {
+    driver: ["geckodriver", "--port=0"],
+    listening: /Listening on [^ ]*:(\d+)/,
+    capabilities: {
+      browserName: "firefox",
+      "moz:firefoxOptions": { args: ["-headless"], prefs: { "privacy.reduceTimerPrecision": false, "dom.max_script_run_time": 0 } },
+    },
+  },
+};
+
+/** Whether there is a driver for the browser. */
+export const isInstalled = (name) => !spawnSync(BROWSERS[name].driver[0], ["--version"]).error;
+
+/** Runs the suite in the browser and gives its tables. */
+export async function runInBrowser(name, options, patience) {
+  const script = await bundle();
+  const server = createServer((request, response) => {
+    const isScript = request.url === "/bench.js";
+    response.writeHead(200, {
+      "content-type": isScript ? "text/javascript" : "text/html; charset=utf-8",
+      // Isolated pages get a finer clock.
+      "cross-origin-opener-policy": "same-origin",
+      "cross-origin-embedder-policy": "require-corp",
+    });
+    response.end(isScript ? script : "<!doctype html><title>bench</title><script type=module src=/bench.js></script>");
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const driver = await startDriver(BROWSERS[name]);
+  try {
+    const { sessionId } = await driver.post("/session", { capabilities: { alwaysMatch: BROWSERS[name].capabilities } });
+    const session = `/session/${sessionId}`;
+    try {
+      await driver.post(`${session}/timeouts`, { script: patience });
+      await driver.post(`${session}/url`, { url: `http://127.0.0.1:${server.address().port}/` });
+      const run = "const [options, done] = arguments; bench(options).then((tables) => done({ tables }), (error) => done({ failure: String(error?.stack ?? error) }));";
+      const { tables, failure } = await driver.post(`${session}/execute/async`, { script: run, args: [options] });
+      if (failure) throw new Error(failure);
+      return tables;
+    } finally {
+      await driver.send("DELETE", session).catch(() => {});
+    }
+  } finally {
+    driver.stop();
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+async function startDriver({ driver: [program, ...args], listening }) {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const port = await new Promise((resolve, reject) => {
+    let said = "";
+    const look = (chunk) => {
+      said += chunk;
+      const found = listening.exec(said);
+      if (found) resolve(found[1]);
+    };
+    child.stdout.on("data", look);
+    child.stderr.on("data", look);
+    child.on("error", reject);
+    child.on("exit", (code) => reject(new Error(`${program} ended with ${code}: ${said}`)));
+    setTimeout(() => reject(new Error(`${program} does not say its port: ${said}`)), 15_000).unref();
+  });
+  const send = async (method, path, body) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { "content-type": "application/json" }, ...(body && { body: JSON.stringify(body) }) });
+    const { value } = await answer.json();
+    if (!answer.ok) throw new Error(`${value.error}: ${value.message}`);
+    return value;
+  };
+  return { send, post: (path, body) => send("POST", path, body), stop: () => child.kill() };
+}
+
+/** The SDK expects some of Node; what it does not need for its codecs is empty here. */
+async function bundle() {
+  const stubs = { http: "", https: "", events: "export class EventEmitter {}" };
+  const { outputFiles } = await build({
+    entryPoints: [join(import.meta.dirname, "page.mjs")],
+    bundle: true,
+    write: false,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    alias: { "eventferry/cloudevents": join(root, "dist/entries/cloudevents.js") },
+    define: { global: "globalThis", "process.env.NODE_DEBUG": "undefined" },
+    inject: [join(import.meta.dirname, "process.mjs")],
+    plugins: [
+      {
+        name: "stubs",
+        setup({ onResolve, onLoad }) {
+          onResolve({ filter: /^(?:http|https|events)$/ }, ({ path }) => ({ path, namespace: "stub" }));
+          onLoad({ filter: /.*/, namespace: "stub" }, ({ path }) => ({ contents: stubs[path] }));
+        },
+      },
+    ],
+    logLevel: "error",
+  });
+  return outputFiles[0].contents;
+}

@@ -1,0 +1,22 @@
+// From the start of the process to the first decoded event, beyond what an empty script takes.
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { quartiles } from "./measure.mjs";
+
+/** Starts each script again and again, in turns, and gives the milliseconds that each adds. */
+export function coldStart(command, { quick }) {
+  const scripts = ["empty", "cloudevents", "eventferry"];
+  const times = Object.fromEntries(scripts.map((name) => [name, []]));
+  // The first turn fills the caches of the disk.
+  for (let turn = -1; turn < (quick ? 5 : 21); turn++) {
+    for (const name of scripts) {
+      const start = performance.now();
+      const { status, stderr } = spawnSync(command[0], [...command.slice(1), join(import.meta.dirname, "cold", `${name}.mjs`)], { timeout: 10_000, encoding: "utf8" });
+      const took = performance.now() - start;
+      if (status !== 0) throw new Error(`cold/${name}.mjs ended with ${status}: ${stderr}`);
+      if (turn >= 0) times[name].push(took);
+    }
+  }
+  const empty = quartiles(times.empty);
+  return { empty, rows: scripts.slice(1).map((name) => ({ name, added: quartiles(times[name].map((time) => time - empty.median)) })) };
+}

@@ -1,0 +1,88 @@
+// `npm run bench`: eventferry beside npm `cloudevents` and beside plain JSON, in every runtime that is there.
+//
+//   --quick         few rounds, to see that it works
+//   --only=node     one runtime, or several: --only=node,firefox
+//   --filter=10     only workloads with that in their title
+//   --json          figures for programs
+import { spawnSync } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { isInstalled, runInBrowser } from "./browser.mjs";
+import { coldStart } from "./cold.mjs";
+import { printColdStarts, printTables } from "./table.mjs";
+
+const here = import.meta.dirname;
+const option = (name) => process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
+const quick = process.argv.includes("--quick");
+const asJson = process.argv.includes("--json");
+const only = option("only")?.split(",");
+const options = { quick, filter: option("filter") ?? "" };
+/** Longest for one runtime. */
+const PATIENCE = quick ? 30_000 : 60_000;
+
+const bin = (name) => join(here, "node_modules/.bin", name);
+const COMMANDS = {
+  node: [process.execPath],
+  bun: [bin("bun"), "run"],
+  deno: [bin("deno"), "run", "--allow-all", "--no-lock", "--quiet"],
+};
+const RUNTIMES = [...Object.keys(COMMANDS), "chromium", "firefox"];
+
+for (const name of only ?? []) if (!RUNTIMES.includes(name)) fail(`there is no runtime ${name}; there are ${RUNTIMES.join(", ")}`);
+if (!existsSync(join(here, "../../dist/entries/cloudevents.js"))) fail("there is no dist/; run `npm run build` first");
+installPeers();
+
+const results = {};
+const starts = {};
+for (const name of RUNTIMES) {
+  if (only && !only.includes(name)) continue;
+  try {
+    const tables = await inRuntime(name);
+    if (tables) results[name] = tables;
+    if (tables && (name === "node" || name === "bun") && !options.filter) starts[name] = coldStart(COMMANDS[name], { quick });
+  } catch (error) {
+    note(`\x1b[31m✗\x1b[0m ${name}: ${error.message}`);
+    process.exitCode = 1;
+  }
+}
+if (asJson) {
+  console.log(JSON.stringify({ results, starts }, undefined, 2));
+} else {
+  console.log(`\nEach figure: how many times as fast eventferry is, median of rounds in which all took turns, ± distance of the quartiles.`);
+  printTables(results);
+  printColdStarts(starts);
+}
+
+async function inRuntime(name) {
+  const command = COMMANDS[name];
+  const missing = command ? spawnSync(command[0], ["--version"]).error : !isInstalled(name);
+  if (missing) return note(`\x1b[33m∅\x1b[0m ${name} is not installed: skipped`);
+  note(`\x1b[36m▸\x1b[0m measuring in ${name}`);
+  if (!command) return runInBrowser(name, options, PATIENCE);
+  const { status, signal, stdout, stderr } = spawnSync(command[0], [...command.slice(1), join(here, "main.mjs"), JSON.stringify(options)], {
+    cwd: here,
+    encoding: "utf8",
+    timeout: PATIENCE,
+    maxBuffer: 1 << 26,
+  });
+  if (status !== 0) throw new Error(`ended with ${signal ?? status}: ${stderr}`);
+  return JSON.parse(stdout.trim().split("\n").at(-1));
+}
+
+/** The rivals have a lock file of their own, so that nobody who builds the package has to install them. */
+function installPeers() {
+  const installed = join(here, "node_modules/.package-lock.json");
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(here, "package-lock.json")).mtimeMs) return;
+  note("\x1b[36m▸\x1b[0m installing the rivals (once)");
+  const { status, stdout, stderr } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: here, encoding: "utf8", shell: process.platform === "win32" });
+  if (status !== 0) fail(`npm ci in tests/bench failed:\n${stdout}${stderr}`);
+}
+
+function note(text) {
+  console.error(text);
+}
+
+function fail(sentence) {
+  note(`\x1b[31m✗\x1b[0m ${sentence}`);
+  process.exit(1);
+}

@@ -1,0 +1,58 @@
+// The figures for people.
+
+/** What the package wants to reach: so many times as fast as the SDK, and as the plain way. Missing one is no failure. */
+const TARGETS = {
+  "decode text, data 100 B": {
+    node: { sdk: 50, plain: 1.5 },
+    chromium: { sdk: 15, plain: 1 },
+    firefox: { sdk: 15, plain: 1 },
+  },
+  "decode text, data 1 KB": { node: { plain: 4 } },
+  "decode Headers, never read before": { node: { sdk: 30 } },
+  "decode Headers, read before": { node: { sdk: 30 } },
+  "encode structured, data 100 B": { node: { sdk: 3.5 } },
+};
+
+/** Prints one block for each workload, with a line for each runtime. */
+export function printTables(results) {
+  const titles = [...new Set(Object.values(results).flatMap((tables) => tables.map(({ title }) => title)))];
+  for (const title of titles) {
+    const found = Object.entries(results).flatMap(([runtime, tables]) => tables.filter((table) => table.title === title).map((table) => ({ runtime, ...table })));
+    const { unit, rows: [, plain] } = found[0];
+    console.log(`\n\x1b[1m${title}\x1b[0m`);
+    console.log(line("", "× cloudevents", `× ${plain.name}`, `${unit === "event" ? "an" : "a"} ${unit} takes`));
+    for (const { runtime, rows: [, , ours] } of found) {
+      const target = TARGETS[title]?.[runtime] ?? {};
+      console.log(line(runtime, ratio(ours.overSdk, target.sdk), ratio(ours.overPlain, target.plain), duration(ours.nanoseconds.median)));
+    }
+  }
+}
+
+/** Prints what loading the library and decoding one event adds to the start of a process. */
+export function printColdStarts(starts) {
+  if (Object.keys(starts).length === 0) return;
+  console.log("\n\x1b[1mcold start: milliseconds until the first event is decoded, beyond an empty script\x1b[0m");
+  console.log(line("", "cloudevents", "eventferry", "empty script"));
+  for (const [runtime, { empty, rows }] of Object.entries(starts)) {
+    console.log(line(runtime, ...rows.map(({ added }) => added.median.toFixed(1)), empty.median.toFixed(1)));
+  }
+}
+
+const line = (...cells) => `  ${cells.map((cell, at) => (at === 0 ? cell.padEnd(10) : pad(cell, at === 3 ? 18 : 27))).join("")}`;
+
+function pad(cell, width) {
+  // eslint-disable-next-line no-control-regex
+  return " ".repeat(Math.max(0, width - cell.replace(/\x1b\[\d+m/g, "").length)) + cell;
+}
+
+function ratio({ median, spread }, target) {
+  const text = `${median < 10 ? median.toFixed(2) : median.toFixed(1)} ±${spread.toFixed(0)}%`;
+  if (target === undefined) return `${text}${" ".repeat(7)}`;
+  const met = median >= target;
+  return `${text} ${met ? "\x1b[32m✓" : "\x1b[33m✗"}\x1b[0m${`≥${target}`.padEnd(5)}`;
+}
+
+function duration(nanoseconds) {
+  if (nanoseconds < 10_000) return `${nanoseconds.toFixed(0)} ns`;
+  return nanoseconds < 1e6 ? `${(nanoseconds / 1000).toFixed(1)} µs` : `${(nanoseconds / 1e6).toFixed(2)} ms`;
+}
