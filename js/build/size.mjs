@@ -1,0 +1,74 @@
+// `npm run size`: what an application downloads for what it imports. Bundled and minified by esbuild for
+// browsers, JavaScript and wasm together; the wasm is in the JavaScript unless said otherwise.
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const KIB = 1024;
+
+/** What is measured. `budget` is in bytes after brotli; a test holds it. */
+export const APPS = [
+  {
+    title: "read requests and write events",
+    code: `import { CloudEvent, toBinary, fromRequest } from "eventferry/cloudevents"; console.log(CloudEvent, toBinary, fromRequest);`,
+    budget: 26 * KIB,
+  },
+  { title: "the event alone", code: `import { CloudEvent } from "eventferry/cloudevents"; console.log(CloudEvent);` },
+  { title: "all of eventferry/cloudevents", code: `import * as all from "eventferry/cloudevents"; console.log(all);` },
+  { title: "all of eventferry", code: `import * as all from "eventferry"; console.log(all);` },
+  { title: "eventferry/slim, without the wasm", code: `import * as all from "eventferry/slim"; console.log(all);` },
+  { title: "eventferry.wasm, for slim", file: "dist/wasm/full.wasm" },
+];
+
+const PEER = {
+  title: "npm cloudevents",
+  code: `import { CloudEvent, HTTP } from "cloudevents"; console.log(CloudEvent, HTTP);`,
+  folder: "tests/bench",
+};
+
+/** The size of one app: `{ raw, gzip, brotli }` in bytes. */
+export async function measure({ code, file, folder = "." }) {
+  const bytes = file ? readFileSync(join(root, file)) : await bundle(code, join(root, folder));
+  return {
+    raw: bytes.length,
+    gzip: gzipSync(bytes, { level: 9 }).length,
+    brotli: brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } }).length,
+  };
+}
+
+/** Bundles as an application would: the package is found by its own name, through `exports`. */
+async function bundle(code, resolveDir) {
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir },
+    bundle: true,
+    write: false,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    define: { global: "globalThis" },
+    plugins: [{ name: "stubs", setup: stubNode }],
+    logLevel: "error",
+  });
+  return outputFiles[0].contents;
+}
+
+/** The peer imports modules of Node that it does not need here. */
+function stubNode({ onResolve, onLoad }) {
+  onResolve({ filter: /^(?:http|https|events)$/ }, ({ path }) => ({ path, namespace: "stub" }));
+  onLoad({ filter: /.*/, namespace: "stub" }, () => ({ contents: "export class EventEmitter {}" }));
+}
+
+async function print() {
+  const apps = existsSync(join(root, PEER.folder, "node_modules/cloudevents")) ? [...APPS, PEER] : APPS;
+  console.log(`${"bytes".padEnd(36)}${["raw", "gzip", "brotli"].map((name) => name.padStart(10)).join("")}`);
+  for (const app of apps) {
+    const { raw, gzip, brotli } = await measure(app);
+    const verdict = app.budget ? `  ${brotli <= app.budget ? "✓" : "✗"} ${brotli <= app.budget ? "within" : "beyond"} ${app.budget}` : "";
+    console.log(`${app.title.padEnd(36)}${[raw, gzip, brotli].map((size) => String(size).padStart(10)).join("")}${verdict}`);
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) await print();
