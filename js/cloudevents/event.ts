@@ -153,94 +153,107 @@ type Scanned = new (tag: symbol, words: Uint32Array, source: string | Uint8Array
 const CHECKED = Symbol();
 
 /**
+ * What an event keeps. One object instead of private fields of the event: engines make an object literal in one
+ * go, but every private field on its own.
+ */
+interface Inside {
+  version: number;
+  id: Cut;
+  source: Cut;
+  type: Cut;
+  time: Cut;
+  subject: Cut;
+  contentType: Cut;
+  schema: Cut;
+  /**
+   * Members whose text has escapes. Also whether `datacontenttype` is the default, which the JSON format need not
+   * write, and whether all attributes can be written between quotes as they are.
+   */
+  escaped: number;
+  /** As scanned, six words each; as values once somebody asks. */
+  extensions: Uint32Array | Extensions | undefined;
+  /** The JSON text of the whole event if `whole`; else only what `kept` says. */
+  text: string | undefined;
+  bytes: Uint8Array | undefined;
+  whole: boolean;
+  kept: Kept;
+  from: number;
+  to: number;
+  value: unknown;
+}
+
+/** From the words that the engine has written of an event, from a place in them. */
+function fromWords(t: Uint32Array, source: string | Uint8Array, o: number): Inside {
+  const count = t[o + T.Extensions]!;
+  const to = t[o + T.DataBase64]!;
+  const isText = typeof source === "string";
+  return {
+    version: t[o + T.Version]!,
+    id: t[o + T.Id]!,
+    source: t[o + T.Source]!,
+    type: t[o + T.Type]!,
+    time: t[o + T.Time]!,
+    subject: t[o + T.Subject]!,
+    contentType: t[o + T.ContentType]!,
+    schema: t[o + T.DataSchema]! | t[o + T.SchemaUrl]!,
+    escaped: t[o + T.Escaped]!,
+    extensions: count === 0 ? undefined : t.slice(T.FirstExtension, T.FirstExtension + count * T.ExtensionSize),
+    text: isText ? source : undefined,
+    bytes: isText ? undefined : source,
+    whole: true,
+    kept: to === 0 ? Kept.Nothing : t[o + T.Present]! & ((1 << T.DataBase64) | (1 << T.DataContentEncoding)) ? Kept.Base64 : Kept.Json,
+    from: t[o + T.Data]!,
+    to,
+    value: undefined,
+  };
+}
+
+function fromChecked(parts: Parts): Inside {
+  const { payload } = parts;
+  return {
+    version: parts.version,
+    id: parts.id,
+    source: parts.source,
+    type: parts.type,
+    time: parts.time,
+    subject: parts.subject,
+    contentType: parts.contentType,
+    schema: parts.schema,
+    escaped: (parts.implied ? IMPLIED : 0) | (parts.quotable ? QUOTABLE_ALL : 0),
+    extensions: parts.extensions,
+    text: payload.text,
+    bytes: payload.bytes,
+    whole: false,
+    kept: payload.kept,
+    from: payload.from ?? 0,
+    to: payload.to ?? 0,
+    value: undefined,
+  };
+}
+
+function hasWide(it: Inside): boolean {
+  return (
+    it.id === T.Wide || it.source === T.Wide || it.type === T.Wide || it.time === T.Wide || it.subject === T.Wide ||
+    it.contentType === T.Wide || it.schema === T.Wide
+  );
+}
+
+/**
  * One event, immutable.
  *
  * @example
  * const event = new CloudEvent({ type: "com.example.order.created", source: "/orders", data: { orderId: 7 } });
  */
 export class CloudEvent<T = unknown> {
-  #version: number;
-  #id: Cut;
-  #source: Cut;
-  #type: Cut;
-  #time: Cut;
-  #subject: Cut;
-  #contentType: Cut;
-  #schema: Cut;
-  /**
-   * Members whose text has escapes. Also whether `datacontenttype` is the default, which the JSON format need not
-   * write, and whether all attributes can be written between quotes as they are.
-   */
-  #escaped: number;
-  /** As scanned, six words each; as values once somebody asks. */
-  #extensions: Uint32Array | Extensions | undefined;
-  /** The JSON text of the whole event if `#whole`; else only what `#kept` says. */
-  #text: string | undefined;
-  #bytes: Uint8Array | undefined;
-  #whole: boolean;
-  #kept: Kept;
-  #from: number;
-  #to: number;
-  #value: unknown;
+  readonly #it: Inside;
 
   /** @throws {FerryError} with the attribute that is wrong. */
   constructor(init: CloudEventInit<T>);
   constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown, c?: unknown) {
-    if (init === SCANNED) {
-      const t = a as Uint32Array;
-      const o = c as number;
-      const present = t[o + T.Present]!;
-      this.#version = t[o + T.Version]!;
-      this.#id = t[o + T.Id]!;
-      this.#source = t[o + T.Source]!;
-      this.#type = t[o + T.Type]!;
-      this.#time = t[o + T.Time]!;
-      this.#subject = t[o + T.Subject]!;
-      this.#contentType = t[o + T.ContentType]!;
-      this.#schema = t[o + T.DataSchema]! | t[o + T.SchemaUrl]!;
-      this.#escaped = t[o + T.Escaped]!;
-      const count = t[o + T.Extensions]!;
-      this.#extensions = count === 0 ? undefined : t.slice(T.FirstExtension, T.FirstExtension + count * T.ExtensionSize);
-      if (typeof b === "string") {
-        this.#text = b;
-        this.#bytes = undefined;
-      } else {
-        this.#text = undefined;
-        this.#bytes = b as Uint8Array;
-      }
-      this.#whole = true;
-      this.#from = t[o + T.Data]!;
-      this.#to = t[o + T.DataBase64]!;
-      const base64 = present & ((1 << T.DataBase64) | (1 << T.DataContentEncoding));
-      this.#kept = this.#to === 0 ? Kept.Nothing : base64 ? Kept.Base64 : Kept.Json;
-      this.#value = undefined;
-      if (
-        this.#id === T.Wide || this.#source === T.Wide || this.#type === T.Wide || this.#time === T.Wide ||
-        this.#subject === T.Wide || this.#contentType === T.Wide || this.#schema === T.Wide
-      ) {
-        this.#cutWide(t);
-      }
-      return;
-    }
-    const parts = init === CHECKED ? (a as Parts) : readInit(init as CloudEventInit);
-    this.#version = parts.version;
-    this.#id = parts.id;
-    this.#source = parts.source;
-    this.#type = parts.type;
-    this.#time = parts.time;
-    this.#subject = parts.subject;
-    this.#contentType = parts.contentType;
-    this.#schema = parts.schema;
-    const { payload } = parts;
-    this.#escaped = (parts.implied ? IMPLIED : 0) | (parts.quotable ? QUOTABLE_ALL : 0);
-    this.#extensions = parts.extensions;
-    this.#text = payload.text;
-    this.#bytes = payload.bytes;
-    this.#whole = false;
-    this.#kept = payload.kept;
-    this.#from = payload.from ?? 0;
-    this.#to = payload.to ?? 0;
-    this.#value = undefined;
+    this.#it = init === SCANNED
+      ? fromWords(a as Uint32Array, b as string | Uint8Array, c as number)
+      : fromChecked(init === CHECKED ? (a as Parts) : readInit(init as CloudEventInit));
+    if (init === SCANNED && hasWide(this.#it)) this.#cutWide(a as Uint32Array);
   }
 
   /** Reads an event in the JSON format from its text, its bytes, or an object that `JSON.parse` has made of it. */
@@ -255,54 +268,54 @@ export class CloudEvent<T = unknown> {
 
   /** The version of the specification that the event follows. */
   get specversion(): Specversion {
-    return this.#version === 10 ? "1.0" : "0.3";
+    return this.#it.version === 10 ? "1.0" : "0.3";
   }
 
   /** Names the event within its source. */
   get id(): string {
-    const it = this.#id;
-    return typeof it === "string" ? it : (this.#id = this.#cut(it!, T.Id))!;
+    const it = this.#it.id;
+    return typeof it === "string" ? it : (this.#it.id = this.#cut(it!, T.Id))!;
   }
 
   /** Where it happened, exactly as written. */
   get source(): string {
-    const it = this.#source;
-    return typeof it === "string" ? it : (this.#source = this.#cut(it!, T.Source))!;
+    const it = this.#it.source;
+    return typeof it === "string" ? it : (this.#it.source = this.#cut(it!, T.Source))!;
   }
 
   /** What happened. */
   get type(): string {
-    const it = this.#type;
-    return typeof it === "string" ? it : (this.#type = this.#cut(it!, T.Type))!;
+    const it = this.#it.type;
+    return typeof it === "string" ? it : (this.#it.type = this.#cut(it!, T.Type))!;
   }
 
   /** When it happened: RFC 3339 text exactly as written, with all its digits. */
   get time(): string | undefined {
-    const it = this.#time;
-    return typeof it === "number" ? (this.#time = this.#cut(it, T.Time)) : it;
+    const it = this.#it.time;
+    return typeof it === "number" ? (this.#it.time = this.#cut(it, T.Time)) : it;
   }
 
   /** What it is about. */
   get subject(): string | undefined {
-    const it = this.#subject;
-    return typeof it === "number" ? (this.#subject = this.#cut(it, T.Subject)) : it;
+    const it = this.#it.subject;
+    return typeof it === "number" ? (this.#it.subject = this.#cut(it, T.Subject)) : it;
   }
 
   /** Media type of the data, exactly as written. */
   get datacontenttype(): string | undefined {
-    const it = this.#contentType;
-    if (typeof it === "number") return (this.#contentType = this.#cut(it, T.ContentType));
-    return it === undefined && this.#escaped & IMPLIED ? "application/json" : it;
+    const it = this.#it.contentType;
+    if (typeof it === "number") return (this.#it.contentType = this.#cut(it, T.ContentType));
+    return it === undefined && this.#it.escaped & IMPLIED ? "application/json" : it;
   }
 
   /** Schema of the data (1.0). */
   get dataschema(): string | undefined {
-    return this.#version === 10 ? this.#schemaText() : undefined;
+    return this.#it.version === 10 ? this.#schemaText() : undefined;
   }
 
   /** Schema of the data (0.3). */
   get schemaurl(): string | undefined {
-    return this.#version === 10 ? undefined : this.#schemaText();
+    return this.#it.version === 10 ? undefined : this.#schemaText();
   }
 
   /**
@@ -312,7 +325,7 @@ export class CloudEvent<T = unknown> {
    * @throws {FerryError} `ERR_INVALID_DATA` if a message in binary mode said JSON and carried something else.
    */
   get data(): T | undefined {
-    return (this.#value === undefined && this.#kept !== Kept.Nothing ? (this.#value = this.#readData()) : this.#value) as T | undefined;
+    return (this.#it.value === undefined && this.#it.kept !== Kept.Nothing ? (this.#it.value = this.#readData()) : this.#it.value) as T | undefined;
   }
 
   /** The payload as bytes, exactly those that arrived: for data within JSON, its JSON text. A fresh copy. */
@@ -326,7 +339,7 @@ export class CloudEvent<T = unknown> {
    * @throws {FerryError} `ERR_INVALID_DATA` if the bytes are no text.
    */
   get dataText(): string | undefined {
-    switch (this.#kept) {
+    switch (this.#it.kept) {
       case Kept.Nothing:
         return undefined;
       case Kept.Text:
@@ -377,7 +390,7 @@ export class CloudEvent<T = unknown> {
     if ("data" in changes) return new CloudEvent(init as CloudEventInit<U>);
     const parts = readInit(init as CloudEventInit);
     parts.payload = this.#payloadUnder(parts.contentType);
-    parts.implied = parts.contentType === undefined && (this.#escaped & IMPLIED) !== 0 && !this.#whole;
+    parts.implied = parts.contentType === undefined && (this.#it.escaped & IMPLIED) !== 0 && !this.#it.whole;
     return fromParts<U>(parts);
   }
 
@@ -431,8 +444,8 @@ export class CloudEvent<T = unknown> {
 
   /** The event in the JSON format, as text. An event that was decoded from JSON is exactly the text that arrived. */
   toString(): string {
-    if (this.#whole) return this.#wholeText();
-    const quoted = this.#escaped & QUOTABLE_ALL ? inQuotes : asJson;
+    if (this.#it.whole) return this.#wholeText();
+    const quoted = this.#it.escaped & QUOTABLE_ALL ? inQuotes : asJson;
     let json = `{"specversion":"${this.specversion}","id":${quoted(this.id)},"source":${quoted(this.source)},"type":${quoted(this.type)}`;
     const { time, subject } = this;
     if (time !== undefined) json += `,"time":${quoted(time)}`;
@@ -444,7 +457,7 @@ export class CloudEvent<T = unknown> {
     this.#extensionMap()?.forEach((value, name) => {
       json += `,"${name}":${typeof value === "string" ? quoted(value) : JSON.stringify(value)}`;
     });
-    return this.#kept === Kept.Nothing ? `${json}}` : `${json},${this.#dataMember(contentType)}}`;
+    return this.#it.kept === Kept.Nothing ? `${json}}` : `${json},${this.#dataMember(contentType)}}`;
   }
 
   /** Shown in the console of Node and Deno. */
@@ -455,7 +468,7 @@ export class CloudEvent<T = unknown> {
   /** What a message in binary mode carries. @internal */
   static binaryPayload(event: CloudEvent): { contentType: string | undefined; body: string | Uint8Array<ArrayBuffer> | undefined } {
     const contentType = event.datacontenttype;
-    switch (event.#kept) {
+    switch (event.#it.kept) {
       case Kept.Nothing:
         return { contentType, body: undefined };
       case Kept.Json:
@@ -464,7 +477,7 @@ export class CloudEvent<T = unknown> {
       case Kept.Text:
         return { contentType, body: event.#slice() };
       case Kept.Body:
-        return { contentType, body: event.#text ?? event.dataBytes };
+        return { contentType, body: event.#it.text ?? event.dataBytes };
       default:
         return { contentType, body: event.dataBytes };
     }
@@ -472,7 +485,7 @@ export class CloudEvent<T = unknown> {
 
   /** The bytes or the text that the event arrived as, if it arrived in the JSON format. @internal */
   static arrivedAs(event: CloudEvent): string | Uint8Array<ArrayBuffer> | undefined {
-    return event.#whole ? (event.#text ?? event.#bytes!.slice()) : undefined;
+    return event.#it.whole ? (event.#it.text ?? event.#it.bytes!.slice()) : undefined;
   }
 
   /** All extension attributes without a copy. @internal */
@@ -491,18 +504,18 @@ export class CloudEvent<T = unknown> {
   }
 
   #wholeText(): string {
-    return (this.#text ??= utf8.decode(this.#bytes!));
+    return (this.#it.text ??= utf8.decode(this.#it.bytes!));
   }
 
   #slice(): string {
-    return (this.#whole ? this.#wholeText() : this.#text!).slice(this.#from, this.#to);
+    return (this.#it.whole ? this.#wholeText() : this.#it.text!).slice(this.#it.from, this.#it.to);
   }
 
   #cut(place: number, member: number): string | undefined {
     if (place === 0) return undefined;
     const start = place >>> 12;
-    const text = (this.#text ?? this.#wholeText()).substring(start, start + (place & 0xfff));
-    return (this.#escaped >>> member) & 1 ? JSON.parse(`"${text}"`) : text;
+    const text = (this.#it.text ?? this.#wholeText()).substring(start, start + (place & 0xfff));
+    return (this.#it.escaped >>> member) & 1 ? JSON.parse(`"${text}"`) : text;
   }
 
   /** Cuts all strings at once: some stand too far back, or are too long, for the packed form. */
@@ -512,29 +525,29 @@ export class CloudEvent<T = unknown> {
       if (table[member] === 0) return undefined;
       const at = T.Places + member * T.PlaceSize;
       const raw = text.slice(table[at], table[at + 1]);
-      return (this.#escaped >>> member) & 1 ? JSON.parse(`"${raw}"`) : raw;
+      return (this.#it.escaped >>> member) & 1 ? JSON.parse(`"${raw}"`) : raw;
     };
-    this.#id = cut(T.Id);
-    this.#source = cut(T.Source);
-    this.#type = cut(T.Type);
-    this.#time = cut(T.Time);
-    this.#subject = cut(T.Subject);
-    this.#contentType = cut(T.ContentType);
-    this.#schema = cut(this.#version === 10 ? T.DataSchema : T.SchemaUrl);
+    this.#it.id = cut(T.Id);
+    this.#it.source = cut(T.Source);
+    this.#it.type = cut(T.Type);
+    this.#it.time = cut(T.Time);
+    this.#it.subject = cut(T.Subject);
+    this.#it.contentType = cut(T.ContentType);
+    this.#it.schema = cut(this.#it.version === 10 ? T.DataSchema : T.SchemaUrl);
   }
 
   #schemaName(): "dataschema" | "schemaurl" {
-    return this.#version === 10 ? "dataschema" : "schemaurl";
+    return this.#it.version === 10 ? "dataschema" : "schemaurl";
   }
 
   #schemaText(): string | undefined {
-    const it = this.#schema;
-    return typeof it === "number" ? (this.#schema = this.#cut(it, this.#version === 10 ? T.DataSchema : T.SchemaUrl)) : it;
+    const it = this.#it.schema;
+    return typeof it === "number" ? (this.#it.schema = this.#cut(it, this.#it.version === 10 ? T.DataSchema : T.SchemaUrl)) : it;
   }
 
   /** The media type that stands in the event, not the one that is implied. */
   #writtenContentType(): string | undefined {
-    const it = this.#contentType;
+    const it = this.#it.contentType;
     return typeof it === "number" ? this.datacontenttype : it;
   }
 
@@ -544,7 +557,7 @@ export class CloudEvent<T = unknown> {
   }
 
   #extensionMap(): Extensions | undefined {
-    const it = this.#extensions;
+    const it = this.#it.extensions;
     if (!(it instanceof Uint32Array)) return it;
     const text = this.#wholeText();
     const map = new Map<string, ExtensionValue>();
@@ -557,11 +570,11 @@ export class CloudEvent<T = unknown> {
         flags & 1 ? deepFreeze(JSON.parse(value)) : flags & 2 ? JSON.parse(`"${value}"`) : value,
       );
     }
-    return (this.#extensions = map);
+    return (this.#it.extensions = map);
   }
 
   #readData(): unknown {
-    switch (this.#kept) {
+    switch (this.#it.kept) {
       case Kept.Json:
         return JSON.parse(this.#slice());
       case Kept.Text:
@@ -578,32 +591,32 @@ export class CloudEvent<T = unknown> {
 
   /** The payload as the text that its bytes stand for. */
   #bodyText(): string {
-    return this.#kept === Kept.Body && this.#text !== undefined ? this.#text : decodeText(this.#payloadBytes()!, this.datacontenttype);
+    return this.#it.kept === Kept.Body && this.#it.text !== undefined ? this.#it.text : decodeText(this.#payloadBytes()!, this.datacontenttype);
   }
 
   /** The payload as bytes, ours. */
   #payloadBytes(): Uint8Array | undefined {
-    switch (this.#kept) {
+    switch (this.#it.kept) {
       case Kept.Nothing:
         return undefined;
       case Kept.Json:
       case Kept.Text:
-        return new TextEncoder().encode(this.#kept === Kept.Json && !this.#isJson() ? (this.data as string) : this.#slice());
+        return new TextEncoder().encode(this.#it.kept === Kept.Json && !this.#isJson() ? (this.data as string) : this.#slice());
       case Kept.Base64: {
         const text = this.#slice();
         return fromBase64(text.includes("\\") ? JSON.parse(`"${text}"`) : text);
       }
       case Kept.Body:
-        return this.#bytes ?? new TextEncoder().encode(this.#text);
+        return this.#it.bytes ?? new TextEncoder().encode(this.#it.text);
       default:
-        return this.#bytes;
+        return this.#it.bytes;
     }
   }
 
   /** The payload for an event with that media type. */
   #payloadUnder(contentType: string | undefined): Payload {
     const json = contentType === undefined || isJson(contentType);
-    switch (this.#kept) {
+    switch (this.#it.kept) {
       case Kept.Nothing:
         return NO_PAYLOAD;
       case Kept.Json: {
@@ -616,7 +629,7 @@ export class CloudEvent<T = unknown> {
         return { kept: json ? Kept.Json : Kept.Text, text, from: 0, to: text.length };
       }
       case Kept.Body:
-        return { kept: Kept.Body, bytes: this.#bytes, text: this.#text };
+        return { kept: Kept.Body, bytes: this.#it.bytes, text: this.#it.text };
       default:
         return { kept: Kept.Bytes, bytes: this.#payloadBytes() };
     }
@@ -625,7 +638,7 @@ export class CloudEvent<T = unknown> {
   /** `"data":…` or `"data_base64":…`: JSON format, section 3.1. */
   #dataMember(contentType: string | undefined): string {
     const json = contentType === undefined || isJson(contentType);
-    switch (this.#kept) {
+    switch (this.#it.kept) {
       case Kept.Json:
         return `"data":${this.#slice()}`;
       case Kept.Text:
@@ -636,15 +649,15 @@ export class CloudEvent<T = unknown> {
     // white space around a JSON value is left behind: it is not part of the value, and a receiver who finds Base64
     // instead of an object because of a line break at the end would be surprised.
     // 0.3 wants a JSON value also of other bytes under a JSON media type.
-    if (json && contentType !== undefined && (this.#kept === Kept.Body || this.#version === 3) && isJsonText(bytes)) {
+    if (json && contentType !== undefined && (this.#it.kept === Kept.Body || this.#it.version === 3) && isJsonText(bytes)) {
       return `"data":${utf8.decode(bytes)}`;
     }
-    if (this.#kept === Kept.Body && contentType !== undefined && !json && isTextual(contentType) && /^utf-?8$/i.test(charsetOf(contentType))) {
+    if (this.#it.kept === Kept.Body && contentType !== undefined && !json && isTextual(contentType) && /^utf-?8$/i.test(charsetOf(contentType))) {
       const text = utf8.decode(bytes);
       if (sameBytes(new TextEncoder().encode(text), bytes)) return `"data":${asJson(text)}`;
     }
     const base64 = toBase64(bytes);
-    return this.#version === 10 ? `"data_base64":"${base64}"` : `"datacontentencoding":"base64","data":"${base64}"`;
+    return this.#it.version === 10 ? `"data_base64":"${base64}"` : `"datacontentencoding":"base64","data":"${base64}"`;
   }
 }
 
