@@ -293,7 +293,8 @@ pub struct Row {
 
 impl Row {
     /// Nothing.
-    pub const EMPTY: Self = Self { packed: [0; MEMBERS], present: 0, escaped: 0, version: 0, extension_count: 0 };
+    pub const EMPTY: Self =
+        Self { packed: [0; MEMBERS], present: 0, escaped: 0, version: 0, extension_count: 0 };
 
     /// Notes where the payload stands.
     #[inline(always)]

@@ -144,7 +144,9 @@ fn scan_rows<B: Block>(
         *row = desk.table.row;
         row.set_extent(start as u32, end as u32);
         desk.table.index += 1;
-        if sequence == Sequence::Batch && *version.get_or_insert(desk.table.row.version) != desk.table.row.version {
+        if sequence == Sequence::Batch
+            && *version.get_or_insert(desk.table.row.version) != desk.table.row.version
+        {
             return Err(bad_batch(Reason::MixedVersions));
         }
         match sequence {

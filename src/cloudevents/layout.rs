@@ -93,22 +93,29 @@ impl Layout {
             return false;
         }
         let mut ahead = *scanner;
-        let shrink = (scanner.pos() - scanner.units()) as u32;
         table.row.packed = [0; MEMBERS];
         let (mut at, mut extensions) = (0, 0);
+        // How far the head is known to be here, from `at`.
+        let mut same = self.same_bytes(&ahead, at);
         for slot in slots {
             let (start, end) = (slot.start as usize, slot.end as usize);
-            if !self.matches(&mut ahead, at, start) {
+            if at + same < start {
                 return false;
             }
-            let value = ahead.pos();
-            // The closing quote belongs to the comparison, but is not stepped over.
-            if self.is_here(&ahead, start, end + 1) {
-                ahead.step_over(end - start);
-            } else if !ahead.skip_plain_rest() || !slot.takes(ahead.text().get(value, ahead.pos())) {
-                return false;
-            }
-            let (first, behind) = (value as u32 - shrink, ahead.pos() as u32 - shrink);
+            let first = (ahead.units() + start - at) as u32;
+            // The closing quote belongs to the comparison.
+            let behind = if at + same > end {
+                first + (end - start) as u32
+            } else {
+                ahead.step_over(start - at);
+                let value = ahead.pos();
+                if !ahead.skip_plain_rest() || !slot.takes(ahead.text().get(value, ahead.pos())) {
+                    return false;
+                }
+                at = end;
+                same = self.same_bytes(&ahead, at);
+                ahead.units() as u32
+            };
             if slot.what == EXTENSION {
                 if let Some(extension) = table.extensions.get_mut(extensions) {
                     let name = first - (slot.start - slot.name) as u32;
@@ -131,9 +138,12 @@ impl Layout {
                     return false;
                 }
             }
-            at = end;
         }
-        if !self.matches(&mut ahead, at, self.head_len) || (self.data && !self.scan_data(&mut ahead, table)) {
+        if at + same < self.head_len {
+            return false;
+        }
+        ahead.step_over(self.head_len - at);
+        if self.data && !self.scan_data(&mut ahead, table) {
             return false;
         }
         table.row.present = self.present;
@@ -144,32 +154,21 @@ impl Layout {
         true
     }
 
-    /// Whether the text goes on with these bytes of the head; steps over them.
+    /// How many bytes from here are those of the head from `at`. No byte of the head is zero, so the comparison
+    /// never passes the end of the text.
     #[inline(always)]
-    fn matches<B: Block>(&self, ahead: &mut Scanner<'_, B>, start: usize, end: usize) -> bool {
-        let found = self.is_here(ahead, start, end);
-        if found {
-            ahead.step_over(end - start);
-        }
-        found
-    }
-
-    #[inline(always)]
-    fn is_here<B: Block>(&self, ahead: &Scanner<'_, B>, start: usize, end: usize) -> bool {
-        let (mut start, mut ahead) = (start, *ahead);
-        loop {
-            let Some(head) = self.head.get(start..).and_then(|rest| rest.first_chunk()) else { return false };
+    fn same_bytes<B: Block>(&self, ahead: &Scanner<'_, B>, at: usize) -> usize {
+        let (mut ahead, most) = (*ahead, self.head_len - at);
+        let mut same = 0;
+        while let Some(head) = self.head.get(at + same..).and_then(|rest| rest.first_chunk()) {
             let different = !B::same_bytes(ahead.sixteen(), head) & 0xffff;
-            let len = end - start;
-            if len <= 16 {
-                return different & ((1u32 << len) - 1) == 0;
-            }
-            if different != 0 {
-                return false;
+            same += if different == 0 { 16 } else { different.trailing_zeros() as usize };
+            if different != 0 || same >= most {
+                break;
             }
             ahead.step_over(16);
-            start += 16;
         }
+        same.min(most)
     }
 
     #[inline(always)]

@@ -20,17 +20,21 @@ pub struct Padded<'a> {
     len: usize,
 }
 
-impl Padded<'_> {
-    /// No text.
-    pub const EMPTY: Padded<'static> = Padded { bytes: &[0; PADDING], len: 0 };
-}
-
 impl<'a> Padded<'a> {
     /// `bytes` are the text and [`PADDING`] zeros behind it; `None` if they are not.
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let len = bytes.len().checked_sub(PADDING)?;
         let is_padded = bytes.get(len..)?.iter().all(|byte| *byte == 0);
         is_padded.then_some(Self { bytes, len })
+    }
+
+    /// The same without looking at the padding.
+    ///
+    /// # Safety
+    ///
+    /// The last [`PADDING`] of the bytes are zeros; there are at least as many.
+    pub const unsafe fn new_unchecked(bytes: &'a [u8]) -> Self {
+        Self { bytes, len: bytes.len() - PADDING }
     }
 
     /// Where the padding starts.

@@ -88,7 +88,8 @@ pub(super) fn parts(len: usize) -> Parts {
         start.add(len).write_bytes(0, PADDING);
         let text = core::slice::from_raw_parts(start, len + PADDING);
         Parts {
-            text: Padded::new(text).unwrap_or(Padded::EMPTY),
+            // The zeros were written a few lines above.
+            text: Padded::new_unchecked(text),
             rows: core::slice::from_raw_parts_mut(rows_address() as *mut Row, max_rows(capacity)),
             desk: Desk {
                 scratch: core::slice::from_raw_parts_mut(scratch_address() as *mut u8, capacity + PADDING),
