@@ -130,7 +130,7 @@ export interface Parts {
   payload: Payload;
   /** The media type was left to us, and is JSON. */
   implied: boolean;
-  /** No attribute has a character in it that JSON would escape. */
+  /** No attribute has a character in it that JSON would escape, and there are no extensions. */
   quotable: boolean;
 }
 
@@ -445,18 +445,27 @@ export class CloudEvent<T = unknown> {
   /** The event in the JSON format, as text. An event that was decoded from JSON is exactly the text that arrived. */
   toString(): string {
     if (this.#it.whole) return this.#wholeText();
-    const quoted = this.#it.escaped & QUOTABLE_ALL ? inQuotes : asJson;
-    let json = `{"specversion":"${this.specversion}","id":${quoted(this.id)},"source":${quoted(this.source)},"type":${quoted(this.type)}`;
-    const { time, subject } = this;
-    if (time !== undefined) json += `,"time":${quoted(time)}`;
-    if (subject !== undefined) json += `,"subject":${quoted(subject)}`;
+    const { specversion, id, source, type, time, subject } = this;
     const contentType = this.#writtenContentType();
-    if (contentType !== undefined) json += `,"datacontenttype":${quoted(contentType)}`;
     const schema = this.#schemaText();
-    if (schema !== undefined) json += `,"${this.#schemaName()}":${quoted(schema)}`;
-    this.#extensionMap()?.forEach((value, name) => {
-      json += `,"${name}":${typeof value === "string" ? quoted(value) : JSON.stringify(value)}`;
-    });
+    // Few and long pieces: making one text of many short ones costs more than all else here.
+    let json: string;
+    if (this.#it.escaped & QUOTABLE_ALL) {
+      json = `{"specversion":"${specversion}","id":"${id}","source":"${source}","type":"${type}"`;
+      if (time !== undefined) json += `,"time":"${time}"`;
+      if (subject !== undefined) json += `,"subject":"${subject}"`;
+      if (contentType !== undefined) json += `,"datacontenttype":"${contentType}"`;
+      if (schema !== undefined) json += `,"${this.#schemaName()}":"${schema}"`;
+    } else {
+      json = `{"specversion":"${specversion}","id":${asJson(id)},"source":${asJson(source)},"type":${asJson(type)}`;
+      if (time !== undefined) json += `,"time":${asJson(time)}`;
+      if (subject !== undefined) json += `,"subject":${asJson(subject)}`;
+      if (contentType !== undefined) json += `,"datacontenttype":${asJson(contentType)}`;
+      if (schema !== undefined) json += `,"${this.#schemaName()}":${asJson(schema)}`;
+      this.#extensionMap()?.forEach((value, name) => {
+        json += `,"${name}":${typeof value === "string" ? asJson(value) : JSON.stringify(value)}`;
+      });
+    }
     return this.#it.kept === Kept.Nothing ? `${json}}` : `${json},${this.#dataMember(contentType)}}`;
   }
 
@@ -737,10 +746,6 @@ function asJson(text: string): string {
   return QUOTABLE.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
-function inQuotes(text: string): string {
-  return `"${text}"`;
-}
-
 function isJsonText(bytes: Uint8Array): boolean {
   const len = putBytes(bytes);
   return call(() => engine().codecs.is_json(len)) !== 0;
@@ -795,6 +800,8 @@ function readInit(init: CloudEventInit): Parts {
   let contentType: string | undefined;
   let schema: string | undefined;
   let inBase64 = false;
+  // URIs and timestamps cannot have characters that JSON escapes.
+  let quotable = true;
   let extensions: Map<string, ExtensionValue> | undefined;
   for (const name in init) {
     const value = init[name];
@@ -809,22 +816,26 @@ function readInit(init: CloudEventInit): Parts {
       case "data":
         break;
       case "id":
-        id = checked(name, value, Form.Text);
+        if (isQuotable(value)) id = value;
+        else [id, quotable] = [checked(name, value, Form.Text), false];
         break;
       case "source":
         source = checked(name, value, Form.UriReference, !v10);
         break;
       case "type":
-        type = checked(name, value, Form.Text);
+        if (isQuotable(value)) type = value;
+        else [type, quotable] = [checked(name, value, Form.Text), false];
         break;
       case "time":
         time = value instanceof Date ? toTimestamp(name, value) : checked(name, value, Form.Timestamp);
         break;
       case "subject":
-        subject = checked(name, value, Form.Text);
+        if (isQuotable(value)) subject = value;
+        else [subject, quotable] = [checked(name, value, Form.Text), false];
         break;
       case "datacontenttype":
         contentType = checked(name, value, Form.MediaType);
+        if (contentType !== "application/json" && !isQuotable(contentType)) quotable = false;
         break;
       default:
         // What somebody has put on Object.prototype is no attribute.
@@ -856,11 +867,13 @@ function readInit(init: CloudEventInit): Parts {
     extensions,
     payload,
     implied: contentType === undefined && payload.kept === Kept.Json,
-    // URIs and timestamps cannot have characters that JSON escapes.
-    quotable:
-      (id === undefined || QUOTABLE.test(id)) && QUOTABLE.test(type) && (subject === undefined || QUOTABLE.test(subject)) &&
-      (contentType === undefined || contentType === "application/json" || QUOTABLE.test(contentType)) && extensions === undefined,
+    quotable: quotable && extensions === undefined,
   };
+}
+
+/** Whether a value is text of printable ASCII that JSON does not escape, which makes it a String as well. */
+function isQuotable(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && QUOTABLE.test(value);
 }
 
 /** The error for a required attribute that is not there. */
