@@ -74,7 +74,7 @@ pub fn read_http_date(text: &str) -> Option<u64> {
         _ => return None,
     };
     let (day, year) = (day.parse::<u32>().ok()?, year.parse::<u32>().ok()?);
-    if year < 1970 || year > 9999 || day == 0 || day > days_in(year, month) {
+    if !(1970..=9999).contains(&year) || day == 0 || day > days_in(year, month) {
         return None;
     }
     let mut clock = clock.split(':').map(|part| part.parse::<u64>().ok());

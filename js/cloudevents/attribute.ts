@@ -37,13 +37,23 @@ export function badAttribute(attribute: string, problem: string, value?: unknown
   return new FerryError(code, `the attribute ${shown(attribute)} ${problem}${what}`, { attribute });
 }
 
+/** Whether `text` is of the usual kind that certainly has the form. */
+export function isUsual(text: string, form: Form): boolean {
+  switch (form) {
+    case Form.Text:
+      return PRINTABLE.test(text);
+    case Form.UriReference:
+      return USUAL_SOURCE.test(text);
+    case Form.Timestamp:
+      return USUAL_TIME.test(text);
+    default:
+      return false;
+  }
+}
+
 /** Whether `text` has the form. */
 export function fits(text: string, form: Form): boolean {
-  if (form === Form.Text) {
-    if (PRINTABLE.test(text)) return true;
-  } else if (text === accepted[form] || (form === Form.Timestamp ? USUAL_TIME.test(text) : form === Form.UriReference && USUAL_SOURCE.test(text))) {
-    return true;
-  }
+  if (isUsual(text, form) || (form !== Form.Text && text === accepted[form])) return true;
   const len = putText(text);
   if (len < 0 || !call(() => engine().codecs.fits(len, form))) return false;
   accepted[form] = text;

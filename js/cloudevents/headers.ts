@@ -4,6 +4,7 @@
  */
 import { FerryError, REASONS, shown } from "../errors.js";
 import { call, engine, putText, takeScratch } from "../wasm.js";
+import { Form, checked, isUsual } from "./attribute.js";
 
 /** Headers in any of the shapes that platforms hand out. Names count without regard to case. */
 export type HeadersLike =
@@ -14,6 +15,8 @@ export type HeadersLike =
 const NEEDS_NO_DECODING = /^[ !#$&-~]*$/;
 const NEEDS_NO_ENCODING = /^[!#$&-~]*$/;
 const REASON_WORD = 16;
+/** Deno iterates over Headers ten times slower than forEach does; browsers the other way round. */
+const IS_DENO = "Deno" in globalThis;
 
 /** The headers as pairs, with names in lower case. */
 export function pairsOf(headers: HeadersLike): Iterable<readonly [string, string]> {
@@ -22,8 +25,7 @@ export function pairsOf(headers: HeadersLike): Iterable<readonly [string, string
   }
   const pairs: [string, string][] = [];
   if (isHeaders(headers)) {
-    // Deno iterates over Headers ten times slower than forEach does; browsers the other way round.
-    if (!("Deno" in globalThis)) return headers;
+    if (!IS_DENO) return headers;
     headers.forEach((value, name) => pairs.push([name, value]));
     return pairs;
   }
@@ -47,9 +49,11 @@ function isHeaders(headers: unknown): headers is Headers {
   return headers instanceof Headers || Object.prototype.toString.call(headers) === "[object Headers]";
 }
 
-/** Whether a header value is the attribute value itself, and a String with something in it. */
-export function isPlainHeader(value: string): boolean {
-  return NEEDS_NO_DECODING.test(value) && value !== "";
+/** The checked attribute value that a header value stands for. */
+export function attributeFrom(attribute: string, value: string, form: Form, mayBeEmpty = false): string {
+  // What is usual for a form has neither quotes nor percent signs in it, and so stands for itself.
+  if (form === Form.Text ? NEEDS_NO_DECODING.test(value) && value !== "" : isUsual(value, form)) return value;
+  return checked(attribute, decodeHeader(attribute, value), form, mayBeEmpty);
 }
 
 /** The attribute value that a header value stands for. */

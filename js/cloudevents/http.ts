@@ -3,7 +3,7 @@ import { FerryError, shown } from "../errors.js";
 import { type ExtensionValue, Form, asBytes, badAttribute, checkName, checked, isBytes } from "./attribute.js";
 import { EventBatch } from "./batch.js";
 import { CloudEvent, bodyPayload, missing, scanBytes, scanText } from "./event.js";
-import { type HeadersLike, decodeHeader, encodeHeader, headerOf, isPlainHeader, pairsOf } from "./headers.js";
+import { type HeadersLike, attributeFrom, decodeHeader, encodeHeader, headerOf, pairsOf } from "./headers.js";
 
 /** How events travel in HTTP messages. */
 export type ContentMode = "binary" | "structured" | "batch";
@@ -217,10 +217,12 @@ function collect(pairs: Iterable<readonly [string, string]>): Found {
   let twice: string | undefined;
   for (const [name, value] of pairs) {
     let before: string | undefined;
+    // The hyphen of ce-; most headers have none there.
+    if (name.charCodeAt(2) !== 0x2d) {
+      if (name === "content-type") contentType = value;
+      continue;
+    }
     switch (name) {
-      case "content-type":
-        contentType = value;
-        break;
       case "ce-id":
         before = id;
         id = value;
@@ -286,11 +288,11 @@ function fromHeaders<T>(found: Found, body: string | Uint8Array | undefined): Cl
   const [ours, foreign] = v10 ? [schema, schemaUrl] : [schemaUrl, schema];
   return CloudEvent.fromParts<T>({
     version: v10 ? 10 : 3,
-    id: isPlainHeader(id) ? id : checked("id", decodeHeader("id", id), Form.Text),
-    source: checked("source", decodeHeader("source", source), Form.UriReference, !v10),
-    type: isPlainHeader(type) ? type : checked("type", decodeHeader("type", type), Form.Text),
-    time: time === undefined ? undefined : checked("time", decodeHeader("time", time), Form.Timestamp),
-    subject: subject === undefined ? undefined : checked("subject", decodeHeader("subject", subject), Form.Text),
+    id: attributeFrom("id", id, Form.Text),
+    source: attributeFrom("source", source, Form.UriReference, !v10),
+    type: attributeFrom("type", type, Form.Text),
+    time: time === undefined ? undefined : attributeFrom("time", time, Form.Timestamp),
+    subject: subject === undefined ? undefined : attributeFrom("subject", subject, Form.Text),
     contentType: contentType === undefined ? undefined : checked("datacontenttype", contentType, Form.MediaType),
     schema: ours === undefined ? undefined : schemaOf(ours, v10),
     extensions: found.extensions || foreign !== undefined ? extensionsOf(found.extensions ?? [], foreign, v10) : undefined,
@@ -302,7 +304,7 @@ function fromHeaders<T>(found: Found, body: string | Uint8Array | undefined): Cl
 
 function schemaOf(value: string, v10: boolean): string {
   const name = v10 ? "dataschema" : "schemaurl";
-  return checked(name, decodeHeader(name, value), v10 ? Form.Uri : Form.UriReference, !v10);
+  return attributeFrom(name, value, v10 ? Form.Uri : Form.UriReference, !v10);
 }
 
 /** The schema attribute of the other version is an extension like any other. */
@@ -312,7 +314,7 @@ function extensionsOf(pairs: [string, string][], foreign: string | undefined, v1
   for (const [name, value] of pairs) {
     checkName(name);
     if (extensions.has(name)) throw moreThanOnce(name);
-    extensions.set(name, checked(name, decodeHeader(name, value), Form.Text, true));
+    extensions.set(name, attributeFrom(name, value, Form.Text, true));
   }
   return extensions;
 }

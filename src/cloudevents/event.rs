@@ -298,21 +298,29 @@ impl Row {
 
     /// Notes where the payload stands.
     #[inline(always)]
-    pub const fn set_payload(&mut self, start: u32, end: u32) {
-        self.packed[Member::Data as usize] = start;
-        self.packed[Member::DataBase64 as usize] = end;
+    pub fn set_payload(&mut self, start: u32, end: u32) {
+        self.set(Member::Data, start);
+        self.set(Member::DataBase64, end);
     }
 
     /// Notes where the event stands in its batch.
     #[inline(always)]
-    pub const fn set_extent(&mut self, start: u32, end: u32) {
-        self.packed[Member::Specversion as usize] = start;
-        self.packed[Member::DataContentEncoding as usize] = end;
+    pub fn set_extent(&mut self, start: u32, end: u32) {
+        self.set(Member::Specversion, start);
+        self.set(Member::DataContentEncoding, end);
     }
 
     /// Start and end of the event in its batch.
-    pub const fn extent(&self) -> (u32, u32) {
-        (self.packed[Member::Specversion as usize], self.packed[Member::DataContentEncoding as usize])
+    pub fn extent(&self) -> (u32, u32) {
+        let number = |member: Member| self.packed.get(member as usize).copied().unwrap_or(0);
+        (number(Member::Specversion), number(Member::DataContentEncoding))
+    }
+
+    #[inline(always)]
+    fn set(&mut self, member: Member, number: u32) {
+        if let Some(slot) = self.packed.get_mut(member as usize) {
+            *slot = number;
+        }
     }
 }
 

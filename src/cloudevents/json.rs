@@ -321,7 +321,7 @@ fn add_extension(
             flags = ExtensionKind::String as u32 | if place.escaped { VALUE_ESCAPED } else { 0 };
         }
         Kind::Number if !(place.plain && is_int32(place.raw(text))) => return Err(bad(Reason::NotInteger)),
-        Kind::Object | Kind::Array => drop(seen.map.get_or_insert(bad(Reason::WrongKind))),
+        Kind::Object | Kind::Array => drop(seen.map.get_or_insert_with(|| bad(Reason::WrongKind))),
         _ => {}
     }
     if place.name_escaped {

@@ -22,9 +22,9 @@ pub fn sequence_len(text: &[u8]) -> Option<usize> {
 pub fn first_char(text: &[u8]) -> (u32, usize) {
     let part = |at: usize| text.get(at).map_or(0, |b| (*b & 0x3f) as u32);
     match text.first().copied().unwrap_or(0) as u32 {
-        b @ ..0x80 => (b, 1),
-        b @ ..0xe0 => ((b & 0x1f) << 6 | part(1), 2),
-        b @ ..0xf0 => ((b & 0x0f) << 12 | part(1) << 6 | part(2), 3),
+        b @ 0..0x80 => (b, 1),
+        b @ 0x80..0xe0 => ((b & 0x1f) << 6 | part(1), 2),
+        b @ 0xe0..0xf0 => ((b & 0x0f) << 12 | part(1) << 6 | part(2), 3),
         b => ((b & 0x07) << 18 | part(1) << 12 | part(2) << 6 | part(3), 4),
     }
 }
@@ -88,9 +88,9 @@ pub const fn hex(byte: u8) -> Option<u32> {
 fn put_char(char: u32, out: &mut [u8]) -> Option<usize> {
     let tail = |shift: u32| 0x80 | (char >> shift & 0x3f) as u8;
     let (bytes, len) = match char {
-        ..0x80 => ([char as u8, 0, 0, 0], 1),
-        ..0x800 => ([0xc0 | (char >> 6) as u8, tail(0), 0, 0], 2),
-        ..0x10000 => ([0xe0 | (char >> 12) as u8, tail(6), tail(0), 0], 3),
+        0..0x80 => ([char as u8, 0, 0, 0], 1),
+        0x80..0x800 => ([0xc0 | (char >> 6) as u8, tail(0), 0, 0], 2),
+        0x800..0x10000 => ([0xe0 | (char >> 12) as u8, tail(6), tail(0), 0], 3),
         _ => ([0xf0 | (char >> 18) as u8, tail(12), tail(6), tail(0)], 4),
     };
     for (to, from) in out.get_mut(..len)?.iter_mut().zip(bytes) {

@@ -159,7 +159,7 @@ fn finds_members_where_serde_finds_them() {
         let data = random_json(&mut noise, 3);
         let subject = pick(&mut noise, &["plain", "é", "Euro \\u20ac", "\\ud83d\\ude00 x", "a\\/b"]);
         let id = "i".repeat(pick(&mut noise, &[1, 5, 4095, 4096, 5000]));
-        let mut members = vec![
+        let mut members = [
             "\"specversion\":\"1.0\"".to_owned(),
             format!("\"id\":\"{id}\""),
             "\"source\" : \"/s\"".to_owned(),
@@ -199,7 +199,7 @@ fn visible(code: u32, table: &Table) -> impl PartialEq + std::fmt::Debug + use<>
         .iter()
         .map(|e| (e.name_start, e.name_end, e.start, e.end, e.flags))
         .collect();
-    (code == 0).then(|| (table.row, extensions))
+    (code == 0).then_some((table.row, extensions))
 }
 
 #[test]

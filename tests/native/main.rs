@@ -1,5 +1,13 @@
 //! Native tests: the rules against vectors, the machines in a simulated world, and the shape of the house.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
 mod attributes;
 mod codes;
 mod direction;

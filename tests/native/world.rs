@@ -16,6 +16,9 @@ pub(crate) enum Reply {
     Hang,
 }
 
+/// What decides on the reply to a request at a time.
+type Server = Box<dyn FnMut(u64, &Request) -> Reply>;
+
 /// One machine, one server, one clock.
 pub(crate) struct World<M: Machine> {
     pub(crate) machine: M,
@@ -25,7 +28,7 @@ pub(crate) struct World<M: Machine> {
     /// Every request, and when.
     pub(crate) requests: Vec<(u64, Request)>,
     pub(crate) cancelled: Vec<ExchangeId>,
-    server: Box<dyn FnMut(u64, &Request) -> Reply>,
+    server: Server,
     flying: BTreeMap<(u64, ExchangeId), Result<Response, Failure>>,
     deadline: Deadline,
 }
