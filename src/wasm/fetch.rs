@@ -78,7 +78,7 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
 
 #[cfg(test)]
 mod tests {
-    use js_sys::{Object, global};
+    use js_sys::global;
     use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
     use super::*;
@@ -112,7 +112,7 @@ mod tests {
         let endless = "globalThis.cancelled = 0; return Promise.resolve(new Response(new ReadableStream({ \
                        pull(c) { c.enqueue(new TextEncoder().encode('0123456789')) }, cancel() { globalThis.cancelled++ } })))";
         assert_eq!(run(endless, 25).await.expect("an answer").2, "0123456789012345678901234");
-        let cancelled = Reflect::get(&Object::from(global()), &"cancelled".into()).expect("a counter");
+        let cancelled = Reflect::get(&global(), &"cancelled".into()).expect("a counter");
         assert_eq!(cancelled.as_f64(), Some(1.0));
     }
 
