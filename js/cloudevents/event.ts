@@ -252,7 +252,7 @@ export class CloudEvent<T = unknown> {
   constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown, c?: unknown) {
     this.#it = init === SCANNED
       ? fromWords(a as Uint32Array, b as string | Uint8Array, c as number)
-      : fromChecked(init === CHECKED ? (a as Parts) : readInit(init as CloudEventInit));
+      : fromChecked(init === CHECKED ? (a as Parts) : readCallers(init as CloudEventInit));
     if (init === SCANNED && hasWide(this.#it)) this.#cutWide(a as Uint32Array);
   }
 
@@ -388,7 +388,7 @@ export class CloudEvent<T = unknown> {
     init[this.#schemaName()] = this.#schemaText();
     for (const name in changes) init[name] = changes[name] ?? (name === "data" ? changes[name] : null);
     if ("data" in changes) return new CloudEvent(init as CloudEventInit<U>);
-    const parts = readInit(init as CloudEventInit);
+    const parts = readCallers(init as CloudEventInit);
     parts.payload = this.#payloadUnder(parts.contentType);
     parts.implied = parts.contentType === undefined && (this.#it.escaped & IMPLIED) !== 0 && !this.#it.whole;
     return fromParts<U>(parts);
@@ -784,7 +784,17 @@ function unsupportedVersion(version: unknown): FerryError {
   return new FerryError("ERR_UNSUPPORTED_SPECVERSION", `the attribute "specversion" ${REASONS[20]}: ${shown(version)}`, { attribute: "specversion" });
 }
 
-/** Checks everything that a caller passes. */
+/** Checks everything that a caller passes. The codes are those of a peer's faults, but this one is the caller's. */
+function readCallers(init: CloudEventInit): Parts {
+  try {
+    return readInit(init);
+  } catch (error) {
+    if (!(error instanceof FerryError) || error.culprit !== "peer") throw error;
+    const { code, message, attribute } = error;
+    throw new FerryError(code, message, { attribute, culprit: "caller", ...(error.cause !== undefined && { cause: error.cause }) });
+  }
+}
+
 function readInit(init: CloudEventInit): Parts {
   if (typeof init !== "object" || init === null) {
     throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is made from an object, not from ${shown(init)}`);

@@ -56,7 +56,8 @@ export function toBinary(event: CloudEvent): HttpMessage {
   const { contentType, body } = CloudEvent.binaryPayload(event);
   if (contentType !== undefined) {
     if (CLOUDEVENT_TYPE.test(contentType)) {
-      throw badAttribute("datacontenttype", "makes a binary message look like a structured one; use structured mode, or application/json for an event within an event", contentType);
+      const problem = "makes a binary message look like a structured one; use structured mode, or application/json for an event within an event";
+      throw new FerryError("ERR_INVALID_ATTRIBUTE_VALUE", `the attribute "datacontenttype" ${problem}: ${shown(contentType)}`, { attribute: "datacontenttype", culprit: "caller" });
     }
     headers["content-type"] = contentType;
   }

@@ -47,7 +47,7 @@ test("refuses values that no attribute can have, and names the attribute", () =>
     for (const value of values) {
       assert.throws(() => new CloudEvent({ ...base, [attribute]: value }), (error) => {
         assert.ok(error instanceof FerryError && error instanceof Error);
-        assert.deepEqual([error.code, error.attribute], ["ERR_INVALID_ATTRIBUTE_VALUE", attribute], String(value));
+        assert.deepEqual([error.code, error.attribute, error.culprit], ["ERR_INVALID_ATTRIBUTE_VALUE", attribute, "caller"], String(value));
         assert.ok(error.message.includes(JSON.stringify(attribute)), error.message);
         return true;
       });
