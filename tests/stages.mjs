@@ -19,6 +19,7 @@ export const STAGES = [
   { name: "js", what: "the JavaScript tests, in Node", needs: ["build"], run: js },
   { name: "wasm", what: "the Rust tests of the browser side, in browsers", needs: ["tools"], run: wasm },
   { name: "cases", what: "the CloudEvents cases, in browsers", needs: ["build"], run: script("tests/js/browser-cases.mjs", { minutes: 5 }) },
+  { name: "interop", what: "others' clients against our emulator", needs: ["build"], run: interop },
   { name: "runtimes", what: "the packed package, in every runtime", needs: ["build"], run: runtimes },
 ];
 
@@ -66,13 +67,18 @@ async function wasm(tally) {
     const env = { ...process.env, WASM_BINDGEN_TEST_WEBDRIVER_JSON: "target/webdriver.json" };
     // No mode but this keeps wasm-pack from downloading what is already there.
     const args = ["test", "--headless", "--mode", "no-install", `--${engine}`, engine === "chrome" ? "--chromedriver" : "--geckodriver", found.driver];
-    await counts(tally, `wasm-pack in ${engine}`, rustResults, "wasm-pack", [...args, "--", "--test", "web"], { env, minutes: 15 });
+    await counts(tally, `wasm-pack in ${engine}`, rustResults, "wasm-pack", [...args, "--", "--lib", "--test", "web"], { env, minutes: 15 });
   }
 }
 
 async function runtimes(tally) {
   ensureModules("tests/runtimes");
   await script("tests/runtimes/run.mjs", { minutes: 15 })(tally);
+}
+
+async function interop(tally) {
+  ensureModules("tests/interop");
+  await script("tests/interop/run.mjs", { minutes: 5 })(tally);
 }
 
 /** A test program of ours; it ends with the same line as `npm test` itself. */
