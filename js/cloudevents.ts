@@ -1,5 +1,6 @@
 /** The room of CloudEvents: event model, codecs, batches, web hooks. */
-export { CloudEvent, type CloudEventInit, type Specversion } from "./cloudevents/event.js";
+export { CloudEvent } from "./cloudevents/event.js";
+export type { CloudEventInit, Specversion } from "./cloudevents/init.js";
 export type { ExtensionValue } from "./cloudevents/attribute.js";
 export type { HeadersLike } from "./cloudevents/headers.js";
 export {

@@ -5,7 +5,8 @@
 import { FerryError, shown } from "../errors.js";
 import { call, engine, putBytes, putText } from "../wasm.js";
 import { asBytes, isBytes } from "./attribute.js";
-import { CloudEvent, ROW_WORDS, isComplete, refused, scanBytes, scanText, withoutBom } from "./event.js";
+import { CloudEvent, scanBytes, scanText, withoutBom } from "./event.js";
+import { ROW_WORDS, isComplete, refused } from "./table.js";
 
 /** The two ways to write several events as text. */
 export type BatchFormat = "batch" | "ndjson";

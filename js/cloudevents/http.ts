@@ -2,7 +2,9 @@
 import { FerryError, shown } from "../errors.js";
 import { type ExtensionValue, Form, asBytes, badAttribute, checkName, checked, isBytes } from "./attribute.js";
 import { EventBatch } from "./batch.js";
-import { CloudEvent, bodyPayload, missing, scanBytes, scanText } from "./event.js";
+import { CloudEvent, scanBytes, scanText } from "./event.js";
+import { missing } from "./init.js";
+import { bodyPayload } from "./inside.js";
 import { type HeadersLike, attributeFrom, decodeHeader, encodeHeader, headerOf, pairsOf } from "./headers.js";
 
 /** How events travel in HTTP messages. */

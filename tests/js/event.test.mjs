@@ -238,3 +238,16 @@ test("what arrived as bytes goes out of structured mode as the same bytes", () =
     assert.equal(again.datacontenttype, contentType);
   }
 });
+
+test("text goes out in the charset that its media type names, or not at all", () => {
+  const latin = new CloudEvent({ ...base, datacontenttype: "text/plain; charset=iso-8859-1", data: "caf\u00e9" });
+  assert.deepEqual(toBinary(latin).body, new Uint8Array([0x63, 0x61, 0x66, 0xe9]));
+  assert.equal(fromHttp(toBinary(latin).headers, toBinary(latin).body).data, "caf\u00e9");
+  assert.equal(CloudEvent.fromJSON(latin.toString()).data, "caf\u00e9");
+  assert.equal(toBinary(new CloudEvent({ ...base, datacontenttype: "text/plain; charset=UTF-8", data: "€" })).body, "€");
+  for (const charset of ["iso-8859-1", "utf-16", "us-ascii"]) {
+    const event = new CloudEvent({ ...base, datacontenttype: `text/plain; charset=${charset}`, data: "€" });
+    assert.throws(() => toBinary(event), { code: "ERR_INVALID_DATA", attribute: "data", culprit: "caller" });
+    assert.equal(CloudEvent.fromJSON(toStructured(event).body).data, "€");
+  }
+});
