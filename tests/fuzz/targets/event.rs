@@ -1,0 +1,74 @@
+//! One event after the other with what was learnt from those before, against each by itself: the guess of the
+//! layout may save work, but never change what is found. The byte 0xff parts the events; UTF-8 does not have it.
+#![no_main]
+
+#[path = "scan.rs"]
+mod scan;
+
+use eventferry::cloudevents::event::{MEMBERS, Member, WIDE};
+use eventferry::cloudevents::layout::Layout;
+use libfuzzer_sys::fuzz_target;
+use scan::{Seen, scan};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+fuzz_target!(|input: &[u8]| {
+    let mut layout = Layout::new();
+    for text in input.split(|byte| *byte == 0xff) {
+        let alone = scan(text, &mut Layout::new());
+        for round in ["first", "again"] {
+            let guessed = scan(text, &mut layout);
+            assert_eq!(guessed, alone, "{round}: {:?}", String::from_utf8_lossy(text));
+        }
+        if let Ok(found) = alone {
+            check(text, &found);
+        }
+    }
+});
+
+/// What was accepted is JSON for others too, and every place that was written down cuts out what they find there.
+fn check(text: &[u8], (row, extensions): &Seen) {
+    let text = std::str::from_utf8(text).expect("accepted, so it is UTF-8");
+    let units: Vec<u16> = text.encode_utf16().collect();
+    let cut = |start: u32, end: u32| {
+        String::from_utf16(&units[start as usize..end as usize]).expect("whole characters")
+    };
+    let members: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(text).expect("accepted, so it is JSON");
+    for (member, name) in NAMES {
+        match row.packed[member as usize] {
+            0 | WIDE => {}
+            packed => {
+                let start = packed >> 12;
+                let raw = cut(start - 1, start + (packed & 0xfff) + 1);
+                assert_eq!(raw, members[name].get(), "{name}");
+            }
+        }
+    }
+    let (start, end) = (row.packed[Member::Data as usize], row.packed[Member::DataBase64 as usize]);
+    if end != 0 {
+        let raw = cut(start, end);
+        let found = ["data", "data_base64"].iter().filter_map(|name| members.get(*name)).any(|value| {
+            let value = value.get();
+            raw == value || value.len() >= 2 && raw == value[1..value.len() - 1]
+        });
+        assert!(found, "the payload is {raw}");
+    }
+    for [name_start, name_end, start, end, flags] in extensions {
+        let name: String =
+            serde_json::from_str(&format!("\"{}\"", cut(*name_start, *name_end))).expect("a name");
+        let quotes = (flags & 1 == 0) as u32;
+        assert_eq!(cut(start - quotes, end + quotes), members[&name].get(), "{name}");
+    }
+}
+
+const NAMES: [(Member, &str); MEMBERS - 4] = [
+    (Member::Id, "id"),
+    (Member::Source, "source"),
+    (Member::Type, "type"),
+    (Member::Time, "time"),
+    (Member::Subject, "subject"),
+    (Member::DataContentType, "datacontenttype"),
+    (Member::DataSchema, "dataschema"),
+    (Member::SchemaUrl, "schemaurl"),
+];

@@ -1,0 +1,102 @@
+//! Batches and lines. Each row is what a scan of its extent alone would find; a batch is accepted exactly when
+//! each of its events is and all are of one version. The first byte chooses between batch and lines.
+#![no_main]
+
+#[path = "scan.rs"]
+mod scan;
+
+use eventferry::cloudevents::event::{Row, Table};
+use eventferry::cloudevents::json::{Desk, Sequence, max_rows, scan_sequence};
+use eventferry::cloudevents::layout::Layout;
+use eventferry::json::block::Words;
+use eventferry::json::padded::{Padded, pad};
+use libfuzzer_sys::fuzz_target;
+use scan::scan;
+use serde_json::value::RawValue;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((choice, text)) = input.split_first() else { return };
+    let sequence = if choice % 2 == 0 { Sequence::Batch } else { Sequence::Lines };
+    let in_units = rows_of(text, sequence, false);
+    let in_bytes = rows_of(text, sequence, true);
+    assert_eq!(in_units.as_ref().map(Vec::len), in_bytes.as_ref().map(Vec::len));
+    if let (Ok(in_units), Ok(in_bytes)) = (&in_units, &in_bytes) {
+        let units: Vec<u16> = std::str::from_utf8(text).expect("UTF-8").encode_utf16().collect();
+        for (by_unit, by_byte) in in_units.iter().zip(in_bytes) {
+            let (start, end) = by_byte.extent();
+            let part = &text[start as usize..end as usize];
+            let (start, end) = by_unit.extent();
+            let same = String::from_utf16(&units[start as usize..end as usize]).expect("whole characters");
+            assert_eq!(part, same.as_bytes());
+            let (alone, _) = scan(part, &mut Layout::new()).expect("good in the sequence, so good alone");
+            assert_eq!(without_extent(by_unit), without_extent(&alone));
+            assert_eq!(without_extent(by_byte), without_extent(&alone));
+        }
+    }
+    let expected = match sequence {
+        Sequence::Batch => expected_batch(text),
+        Sequence::Lines => expected_lines(text),
+    };
+    if let Some(expected) = expected {
+        assert_eq!(in_units.ok().map(|rows| rows.len()), expected, "{:?}", String::from_utf8_lossy(text));
+    }
+});
+
+/// How many events a batch has by `serde_json` and one scan for each, inner `None` if it must be refused.
+fn expected_batch(text: &[u8]) -> Option<Option<usize>> {
+    let Ok(text) = std::str::from_utf8(text) else { return Some(None) };
+    let parts: Vec<&RawValue> = match serde_json::from_str(text) {
+        Ok(parts) => parts,
+        Err(_) => return Some(None),
+    };
+    let mut version = None;
+    for part in &parts {
+        match scan(part.get().as_bytes(), &mut Layout::new()) {
+            Ok((row, _)) if *version.get_or_insert(row.version) == row.version => {}
+            _ => return Some(None),
+        }
+    }
+    Some(Some(parts.len()))
+}
+
+/// For lines only one way: an event may stand on several, so lines that are no events prove nothing.
+fn expected_lines(text: &[u8]) -> Option<Option<usize>> {
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let mut count = 0;
+    for line in lines {
+        scan(line, &mut Layout::new()).ok()?;
+        count += 1;
+    }
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    // The form feed is white space for Rust, and not for JSON.
+    let odd =
+        text.split(|b| *b == b'\n').any(|line| line.trim_ascii().is_empty() && !line.iter().all(is_space));
+    (!odd).then_some(Some(count))
+}
+
+fn without_extent(row: &Row) -> Row {
+    let mut row = *row;
+    row.set_extent(0, 0);
+    row
+}
+
+fn rows_of(text: &[u8], sequence: Sequence, in_bytes: bool) -> Result<Vec<Row>, u32> {
+    let bytes = pad(text);
+    let mut scratch = vec![0; bytes.len()];
+    let (mut table, mut layout) = (Table::new(), Layout::new());
+    let mut rows = vec![Row::EMPTY; max_rows(text.len())];
+    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout: &mut layout };
+    match scan_sequence::<Words>(
+        Padded::new(&bytes).expect("padded"),
+        sequence,
+        in_bytes,
+        &mut rows,
+        &mut desk,
+    ) {
+        0 => {
+            rows.truncate(table.index as usize);
+            Ok(rows)
+        }
+        code => Err(code),
+    }
+}
