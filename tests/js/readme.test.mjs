@@ -1,0 +1,230 @@
+// The README, taken at its word: its blocks run, print what their comments say, and send what they say to a real server;
+// its tables and names are compared with what they are about.
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { inspect } from "node:util";
+import { transformSync } from "esbuild";
+import ts from "typescript";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const read = (path) => readFileSync(join(root, path), "utf8");
+const readme = read("README.md");
+const manifest = JSON.parse(read("package.json"));
+
+/** The blocks that say `run=name`, by that name. */
+const blocks = new Map([...readme.matchAll(/^```(js|ts) run=([\w-]+)\n(.*?)^```$/gms)].map(([, language, name, code]) => [name, { language, code }]));
+const untested = new Set(blocks.keys());
+
+let emulator;
+let url;
+before(async () => {
+  const { createEmulator } = await import("eventferry/testing");
+  emulator = createEmulator();
+  ({ url } = await emulator.listen());
+});
+after(() => emulator.close());
+
+/**
+ * Runs a block as a module of its own.
+ *
+ * @param options.replace pairs of texts: addresses that a reader has and we have not
+ * @param options.more code behind it, to get at what the block does not export
+ * @returns what it exports, what it has printed so far, and what it says that it prints
+ */
+async function run(name, { replace = [], more = "" } = {}) {
+  const block = blocks.get(name);
+  assert.ok(block, `the README has no block run=${name}`);
+  untested.delete(name);
+  let { code } = block;
+  const expected = [...code.matchAll(/console\.log\(.*\); \/\/ (.+)$/gm)].map(([, words]) => words);
+  assert.equal(expected.length, code.split("console.log(").length - 1, "a console.log of the README says in a comment what it prints");
+  for (const [from, to] of replace) {
+    assert.equal(code.split(from).length, 2, `the block ${name} has ${from} in it once`);
+    code = code.replace(from, to);
+  }
+  if (block.language === "ts") code = transformSync(code, { loader: "ts" }).code;
+  // A module without a place of its own finds packages only by their address.
+  code = code.replace(/ from "(eventferry[^"]*)"/g, (_, specifier) => ` from ${JSON.stringify(import.meta.resolve(specifier))}`);
+  const printed = [];
+  const key = Symbol.for(`eventferry.readme.${name}`);
+  globalThis[key] = { log: (...values) => printed.push(values.map((value) => (typeof value === "string" ? value : inspect(value))).join(" ")) };
+  const module = await import(`data:text/javascript,${encodeURIComponent(`const console = globalThis[Symbol.for(${JSON.stringify(key.description)})];\n${code}\n${more}`)}`);
+  return { module, printed, expected };
+}
+
+/** Runs a block that needs nothing but itself. */
+async function runAlone(name, options) {
+  const { printed, expected, module } = await run(name, options);
+  assert.deepEqual(printed, expected);
+  return module;
+}
+
+const channel = (name) => [["https://example.com/events", `${url}/cloudevents/${name}`]];
+const arrived = (name) => emulator.cloudEvents.received.filter((received) => received.channel === name);
+
+// First: before another entry point has brought the full module along.
+test("slim loads the module from where it is told", async () => {
+  const asked = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url);
+    response.end(readFileSync(join(root, manifest.exports["./eventferry.wasm"])));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await runAlone("slim", { replace: [['"/assets/', `"http://127.0.0.1:${server.address().port}/assets/`]] });
+    assert.deepEqual(asked, ["/assets/eventferry.wasm"]);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("publish: what the page sends arrives", async () => {
+  await runAlone("publish", { replace: channel("publish") });
+  const [{ event, mode }, ...more] = arrived("publish");
+  assert.equal(more.length, 0);
+  assert.deepEqual([mode, event.type, event.subject, event.data], ["structured", "com.example.order.created", "Åre – 2 × kaffe", { orderId: 7 }]);
+  assert.match(event.id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  assert.ok(Math.abs(Date.parse(event.time) - Date.now()) < 60_000);
+});
+
+test("edge: takes what the page sent, and refuses what is no event", async () => {
+  const { toRequest } = await import("eventferry");
+  const [{ event }] = arrived("publish");
+  const { module, printed, expected } = await run("edge");
+  for (const mode of ["binary", "structured"]) assert.equal((await module.default.fetch(toRequest("https://example.com/", event, { mode }))).status, 204);
+  assert.deepEqual(printed, [expected[0], expected[0]]);
+  assert.equal((await module.default.fetch(new Request("https://example.com/", { method: "POST", body: "no event" }))).status, 400);
+});
+
+test("node: takes what the page sent, and refuses what is no event", async () => {
+  const { toRequest } = await import("eventferry");
+  const [{ event }] = arrived("publish");
+  const { module, printed, expected } = await run("node", { replace: [["server.listen(8080)", 'server.listen(0, "127.0.0.1")']], more: "export { server };" });
+  const { server } = module;
+  try {
+    if (!server.listening) await new Promise((resolve) => server.once("listening", resolve));
+    const at = `http://127.0.0.1:${server.address().port}/`;
+    for (const mode of ["binary", "structured"]) assert.equal((await fetch(toRequest(at, event, { mode }))).status, 204);
+    assert.deepEqual(printed, [expected[0], expected[0]]);
+    assert.equal((await fetch(at, { method: "POST", body: "no event" })).status, 400);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("types: the block is good TypeScript, and works", async () => {
+  const { code } = blocks.get("types");
+  const file = join(root, "tests/js/readme-block.mts");
+  const options = { strict: true, noEmit: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ["lib.es2022.d.ts", "lib.dom.d.ts"], types: [] };
+  const host = ts.createCompilerHost(options);
+  const { getSourceFile, fileExists } = host;
+  host.fileExists = (path) => path === file || fileExists(path);
+  host.getSourceFile = (path, version, ...more) => (path === file ? ts.createSourceFile(path, code, version) : getSourceFile(path, version, ...more));
+  const problems = ts.getPreEmitDiagnostics(ts.createProgram([file], options, host));
+  assert.deepEqual(problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n")), []);
+
+  const { CloudEvent, toRequest } = await import("eventferry");
+  const { orderFrom } = await runAlone("types");
+  const { data } = await orderFrom(toRequest("https://example.com/", new CloudEvent({ type: "t", source: "/s", data: { orderId: 7 } })));
+  assert.deepEqual(data, { orderId: 7 });
+});
+
+test("modes: the messages are as shown, and the structured one arrives", async () => {
+  await runAlone("modes", { replace: channel("modes") });
+  assert.deepEqual(arrived("modes").map(({ mode, event }) => [mode, event.id, event.time]), [["structured", "100 %", undefined]]);
+});
+
+for (const name of ["forward", "batch", "messages", "errors", "testing"]) test(`${name}: prints what it says`, () => runAlone(name));
+
+test("webhook: shakes hands, lets in and keeps out", async () => {
+  const { CloudEvent, toRequest } = await import("eventferry");
+  const { module, printed, expected } = await run("webhook");
+  const hook = "https://example.com/hook";
+  const handshake = await module.default.fetch(new Request(hook, { method: "OPTIONS", headers: { "webhook-request-origin": "events.example.com" } }));
+  assert.deepEqual([handshake.headers.get("webhook-allowed-origin"), handshake.headers.get("webhook-allowed-rate")], ["events.example.com", "120"]);
+  const deliver = async (headers) => (await module.default.fetch(toRequest(hook, new CloudEvent({ id: "1", type: "t", source: "/s" }), { headers }))).status;
+  assert.equal(await deliver({ authorization: "Bearer s3cret" }), 204);
+  assert.equal(await deliver({}), 401);
+  assert.equal(await deliver({ authorization: "Bearer s3cret", "webhook-request-origin": "other.example.com" }), 403);
+  assert.deepEqual(printed, expected);
+});
+
+test("no block that says run= was left out", () => {
+  assert.ok(blocks.size >= 10, `there are only ${blocks.size}`);
+  assert.deepEqual([...untested], []);
+  const fences = [...readme.matchAll(/^```(\S+)(.*)$/gm)].filter(([, language, mark]) => /^(?:[cm]?[jt]sx?|javascript|typescript)$/.test(language) && !mark.startsWith(" run="));
+  assert.deepEqual(fences.map(([line]) => line), [], "every block of JavaScript runs");
+});
+
+test("the table of errors is that of the code", () => {
+  const rows = [...read("js/errors.ts").matchAll(/^ {2}\["(ERR_\w+)", "(\w+)", (true|false), "((?:[^"\\]|\\.)*)"\],$/gm)];
+  const codes = new Set(read("js/errors.ts").match(/ERR_\w+/g));
+  assert.equal(rows.length, codes.size, "the table of js/errors.ts can be read");
+  const shown = [...readme.matchAll(/^\| `(ERR_\w+)` \| (\w+) \| (yes|no) \| (.*) \|$/gm)].map(([, ...cells]) => cells);
+  assert.deepEqual(shown, rows.map(([, code, culprit, retryable, sentence]) => [code, culprit, retryable === "true" ? "yes" : "no", sentence]));
+  for (const code of readme.match(/ERR_\w+/g)) assert.ok(codes.has(code), `there is no ${code}`);
+  const culprits = new Set(rows.map(([, , culprit]) => culprit));
+  for (const culprit of culprits) assert.ok(readme.includes(`\`${culprit}\`: `), `it says who ${culprit} is`);
+});
+
+test("every name that the README imports is there", async () => {
+  const imports = [...readme.matchAll(/import (?:{([^}]*)}|\w+) from "(eventferry[^"]*)"/g)];
+  assert.ok(imports.length >= 10);
+  for (const [statement, names, specifier] of imports) {
+    const subpath = `.${specifier.replace(/\?.*/, "").slice("eventferry".length)}`;
+    assert.ok(subpath in manifest.exports, `${statement}: the package has no ${specifier}`);
+    if (names === undefined) continue;
+    const module = await import(specifier);
+    for (const name of names.split(",").map((name) => name.replace(/^\s*type\s/, "").trim()).filter(Boolean)) assert.ok(name in module, `${specifier} has no ${name}`);
+  }
+  const firstCells = [...readme.matchAll(/^\| (`eventferry.*?) \|/gm)].map(([, cell]) => cell);
+  const entries = firstCells.flatMap((cell) => cell.split("; ")).map((entry) => entry.replaceAll("`", "").replace("eventferry", "."));
+  assert.deepEqual(entries.sort(), Object.keys(manifest.exports).filter((entry) => entry !== "./package.json").sort());
+});
+
+test("every function that the README names is there", async () => {
+  const api = { ...(await import("eventferry")), ...(await import("eventferry/testing")), ...(await import("eventferry/slim")) };
+  const members = new Set(Object.values(api).filter((value) => value.prototype).flatMap(({ prototype }) => Object.getOwnPropertyNames(prototype)));
+  const named = [...readme.matchAll(/`((?:to|from|batchFrom)[A-Z]\w*)[`(]/g)].map(([, name]) => name);
+  assert.ok(named.length > 5);
+  for (const name of named) assert.ok(name in api || members.has(name), `there is no ${name}`);
+});
+
+test("every script and file that the README names is there", () => {
+  const scripts = [...readme.matchAll(/`npm (?:run (\w+)|(test))/g)].map(([, name, test]) => name ?? test);
+  assert.ok(scripts.length >= 5);
+  for (const name of scripts) assert.ok(name in manifest.scripts, `there is no npm run ${name}`);
+  const linked = [...readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)].map(([, path]) => path);
+  const quoted = [...readme.matchAll(/`((?:src|js|tests|www)\/[\w./-]+)`/g)].map(([, path]) => path);
+  for (const path of [...linked, ...quoted]) assert.ok(existsSync(join(root, path)), `there is no ${path}`);
+});
+
+test("the places for figures are there, once each and in order", () => {
+  for (const name of ["bench", "size"]) assert.match(readme, new RegExp(`^<!-- ${name} -->\\n[^]*?^<!-- /${name} -->$`, "m"));
+  for (const mark of ["<!-- bench -->", "<!-- /bench -->", "<!-- size -->", "<!-- /size -->"]) assert.equal(readme.split(mark).length, 2);
+  assert.match(readme, /^## Speed$/m);
+});
+
+test("the limits are those of the code", () => {
+  const MIB = 1024 * 1024;
+  const number = (path, pattern) => Function(`return ${pattern.exec(read(path))[1].replaceAll("_", "")}`)();
+  const limits = [
+    ["128 MiB", 128 * MIB, number("js/wasm.ts", /LARGEST_INPUT = ([\w]+)/)],
+    ["16 MiB", 16 * MIB, number("js/cloudevents/http.ts", /DEFAULT_MAX_BYTES = ([\d* ]+)/)],
+    ["1 MiB", MIB, number("js/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
+    ["512", 512, number("src/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
+    ["128", 128, number("src/cloudevents/event.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
+    ["200 bytes", 200, number("src/error.rs", /MAX_DETAIL: usize = (\d+)/)],
+  ];
+  const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1].split("\n").filter((line) => line.startsWith("| ")).map((line) => line.split(" | ")[1]);
+  for (const [words, promised, actual] of limits) {
+    assert.equal(actual, promised, words);
+    assert.ok(column.some((cell) => cell === words || cell.startsWith(`${words},`)), `the table has ${words}`);
+  }
+});
