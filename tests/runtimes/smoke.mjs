@@ -112,7 +112,7 @@ const CHECKS = {
   },
   "an error has its code and names the attribute": (api) => {
     const missing = thrown(() => new api.CloudEvent({ type: "t" }));
-    equal([missing.code, missing.attribute, missing.culprit], ["ERR_MISSING_ATTRIBUTE", "source", "peer"]);
+    equal([missing.code, missing.attribute, missing.culprit], ["ERR_MISSING_ATTRIBUTE", "source", "caller"]);
     // This one comes out of the engine.
     const wrong = thrown(() => api.CloudEvent.fromJSON(TEXT.replace('"id":"1"', '"id":"1","time":"yesterday"')));
     equal([wrong.code, wrong.attribute], ["ERR_INVALID_ATTRIBUTE_VALUE", "time"]);
