@@ -63,7 +63,7 @@ export const REASONS = [
   "is neither \"1.0\" nor \"0.3\"",
   "is not \"base64\"",
   "is not a JSON array",
-  "has events of both versions in it",
+  "is of another version than the events before it",
   "has an opening quote without a closing one",
 ] as const;
 

@@ -75,6 +75,16 @@ export function checkName(name: string): void {
   }
 }
 
+/** How many extension attributes an event may have, as in the engine. */
+const MAX_EXTENSIONS = 128;
+
+/** Refuses more extension attributes than our own reader takes. */
+export function checkCount(extensions: ReadonlyMap<string, unknown> | undefined): void {
+  if (extensions && extensions.size > MAX_EXTENSIONS) {
+    throw new FerryError("ERR_TOO_LARGE", `the event has ${extensions.size} extension attributes, more than the ${MAX_EXTENSIONS} allowed`);
+  }
+}
+
 /** The canonical value of an extension attribute that a caller passes: CloudEvents 1.0.2, "Type System". */
 export function toExtensionValue(name: string, value: unknown, mayBeMap: boolean): ExtensionValue {
   switch (typeof value) {

@@ -1,6 +1,6 @@
 /** The HTTP protocol binding 1.0.2: events to messages and back, in binary, structured and batched mode. */
 import { FerryError, shown } from "../errors.js";
-import { type ExtensionValue, Form, asBytes, badAttribute, checkName, checked, isBytes } from "./attribute.js";
+import { type ExtensionValue, Form, asBytes, badAttribute, checkCount, checkName, checked, isBytes } from "./attribute.js";
 import { EventBatch } from "./batch.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { missing } from "./init.js";
@@ -319,6 +319,7 @@ function extensionsOf(pairs: [string, string][], foreign: string | undefined, v1
     if (extensions.has(name)) throw moreThanOnce(name);
     extensions.set(name, attributeFrom(name, value, Form.Text, true));
   }
+  checkCount(extensions);
   return extensions;
 }
 

@@ -6,6 +6,7 @@ import {
   Form,
   asBytes,
   badAttribute,
+  checkCount,
   checkName,
   checked,
   freshId,
@@ -128,6 +129,7 @@ function readInit(init: CloudEventInit): Parts {
         }
     }
   }
+  checkCount(extensions);
   if (source === undefined) throw missing("source");
   if (type === undefined) throw missing("type");
   if (init.id === null) throw missing("id");

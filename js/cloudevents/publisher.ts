@@ -12,7 +12,7 @@ export interface PublisherPort extends Port {
   send(now: number, url: string, headers: string, body: Uint8Array, patienceMs: number): number;
 }
 
-/** Headers to add, or a function that gives them for each request: for tokens that change. */
+/** Headers to add, or a function that gives them, asked once for each message: for tokens that change. */
 export type HeadersOption = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
 
 /** How a publisher works. */
@@ -34,7 +34,7 @@ export interface PublisherOptions {
   timeoutMs?: number;
   headers?: HeadersOption;
   /**
-   * What to do about timeouts, network errors, 408, 425, 429 and 5xx. A rest that the server asks for with
+   * What to do about timeouts, network errors and the statuses 408, 425, 429, 500, 502-504, 507, 509 and 520-599. A rest that the server asks for with
    * `Retry-After` is kept; if it is longer than `maxMs`, the error is reported instead. When only the answer
    * was lost, the event arrives twice, with the same id.
    */
@@ -199,7 +199,8 @@ function checkedUrl(given: string | URL): string {
   try {
     url = new URL(given);
   } catch {
-    throw invalid(`url must be an absolute URL, not ${shown(given)}`);
+    // Not shown: it may have a password or a token in it.
+    throw invalid("url must be an absolute URL");
   }
   if (url.protocol !== "https:" && url.protocol !== "http:") throw invalid(`url must be http or https, not ${shown(url.protocol)}`);
   if (url.username || url.password) throw invalid("url must not have a user name or password in it; give an authorization header");

@@ -55,7 +55,9 @@ export function refused(number: number, source: string | Uint8Array, where = "")
   const [reason, culprit, at, end] = [REASONS[table[T.Reason]!], table[T.Culprit]!, table[T.At]!, table[T.NameEnd]!];
   if (culprit === 254) {
     const place = code === "ERR_INVALID_EVENT" || code === "ERR_INVALID_BATCH" ? ` (at position ${at})` : "";
-    return new FerryError(code, `${sentenceOf(code)}: ${where || "it"} ${reason}${place}`);
+    // No array, or something behind it: that is about the batch and not about an event in it.
+    const isWhole = table[T.Reason] === 15 || table[T.Reason] === 22;
+    return new FerryError(code, `${sentenceOf(code)}: ${isWhole ? "it" : where || "it"} ${reason}${place}`);
   }
   let attribute: string = MEMBERS[culprit] ?? "";
   if (culprit === 255) {

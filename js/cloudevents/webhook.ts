@@ -56,6 +56,10 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
 
   return async (request) => {
     if (request.method === "OPTIONS") return handshake(request);
+    return forPage(request, await answerTo(request));
+  };
+
+  async function answerTo(request: Request): Promise<Response> {
     if (request.method !== "POST") return refusal(405, "this target takes POST and OPTIONS", { allow: ALLOWED_METHODS });
     const origin = request.headers.get("webhook-request-origin");
     if (origin !== null && !isWelcome(origin)) return refusal(403, "this origin may not deliver here");
@@ -71,7 +75,17 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
       return refusal(400, isFerryError(error) ? error.message : "the message could not be read");
     }
     return deliver(events, request);
-  };
+  }
+
+  /** The answer with the header that lets a page of a welcome host see it: else it would take a delivery for a failure. */
+  function forPage(request: Request, answer: Response): Response {
+    const page = request.headers.get("origin");
+    if (page === null || !isWelcome(hostOf(page)) || answer.headers.has("access-control-allow-origin")) return answer;
+    const headers = new Headers(answer.headers);
+    headers.set("access-control-allow-origin", page);
+    headers.append("vary", "origin");
+    return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
+  }
 
   async function deliver(events: EventBatch, request: Request): Promise<Response> {
     let answer: unknown;

@@ -303,6 +303,11 @@ impl Row {
         self.set(Member::DataBase64, end);
     }
 
+    /// Start and end of the payload.
+    pub fn payload(&self) -> (u32, u32) {
+        (self.number(Member::Data), self.number(Member::DataBase64))
+    }
+
     /// Notes where the event stands in its batch.
     #[inline(always)]
     pub fn set_extent(&mut self, start: u32, end: u32) {
@@ -312,8 +317,11 @@ impl Row {
 
     /// Start and end of the event in its batch.
     pub fn extent(&self) -> (u32, u32) {
-        let number = |member: Member| self.packed.get(member as usize).copied().unwrap_or(0);
-        (number(Member::Specversion), number(Member::DataContentEncoding))
+        (self.number(Member::Specversion), self.number(Member::DataContentEncoding))
+    }
+
+    fn number(&self, member: Member) -> u32 {
+        self.packed.get(member as usize).copied().unwrap_or(0)
     }
 
     #[inline(always)]

@@ -143,12 +143,11 @@ fn scan_rows<B: Block>(
         let end = if in_bytes { scanner.pos() } else { *passed + scanner.units() };
         *row = desk.table.row;
         row.set_extent(start as u32, end as u32);
-        desk.table.index += 1;
-        if sequence == Sequence::Batch
-            && *version.get_or_insert(desk.table.row.version) != desk.table.row.version
-        {
+        let found = desk.table.row.version;
+        if sequence == Sequence::Batch && *version.get_or_insert(found) != found {
             return Err(bad_batch(Reason::MixedVersions));
         }
+        desk.table.index += 1;
         match sequence {
             Sequence::Batch => {
                 scanner.skip_space();
@@ -352,6 +351,16 @@ fn add_extension(
         checksum,
     };
     table.row.extension_count += 1;
+    // Members that turn out to be extensions come late; they go to where the text has them.
+    let known = table.extensions.get_mut(..table.row.extension_count as usize).unwrap_or_default();
+    let mut at = known.len().saturating_sub(1);
+    while let Some([before, late]) = at.checked_sub(1).and_then(|first| known.get_mut(first..=at)) {
+        if before.name_start <= late.name_start {
+            break;
+        }
+        core::mem::swap(before, late);
+        at -= 1;
+    }
     Ok(())
 }
 

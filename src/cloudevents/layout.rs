@@ -244,10 +244,9 @@ impl Layout {
         let data = table.place(Member::Data);
         let last = self.slots.get(self.count.checked_sub(1)?)?.end as usize;
         let len = scanner.pos() - start;
-        self.head_len = match data {
-            Some(place) => relative(place.start)? as usize,
-            None => len,
-        };
+        // The payload with its quotes, if it is a string: what stands between them is never part of the guess.
+        let (payload, payload_end) = table.row.payload();
+        self.head_len = if data.is_some() { relative(payload)? as usize } else { len };
         if self.head_len > HEAD
             || last > self.head_len
             || table.has(Member::DataBase64)
@@ -265,9 +264,10 @@ impl Layout {
         self.tail = [0; 16];
         self.tail_len = 0;
         if let Some(place) = data {
-            let data_len =
-                (place.end_byte - place.start_byte) as usize + if place.kind == Kind::String { 2 } else { 0 };
-            let tail = scanner.text().get(start + self.head_len + data_len, scanner.pos());
+            // In bytes it is as much longer than its place as in units.
+            let quotes = (payload_end - payload) - (place.end - place.start);
+            let payload_len = (place.end_byte - place.start_byte + quotes) as usize;
+            let tail = scanner.text().get(start + self.head_len + payload_len, scanner.pos());
             copy(tail, &mut self.tail);
             self.tail_len = tail.len();
             if tail.len() >= self.tail.len() {

@@ -51,7 +51,9 @@ test("says which event is bad, and why", () => {
     [`[${line(1)},{"specversion":"1.0","source":"/s","type":"t"}]`, "ERR_MISSING_ATTRIBUTE", 'event 1 of the batch: the attribute "id" is missing'],
     [`[${line(1)},${line(2, ',"Bad":1')}]`, "ERR_INVALID_ATTRIBUTE_NAME", 'event 1 of the batch: the attribute "Bad" is not a name of a-z and 0-9, or is the reserved word data'],
     [`[${line(1)},7]`, "ERR_INVALID_BATCH", /^the text is not a batch in the JSON batch format: event 1 of the batch is not a JSON object/],
-    ["{}", "ERR_INVALID_BATCH", /is not a JSON array/],
+    ["{}", "ERR_INVALID_BATCH", /: it is not a JSON array/],
+    [`[${line(1)}] x`, "ERR_INVALID_BATCH", /: it has something behind its end/],
+    [`[${line(1)},${line(2).replace("1.0", "0.3")}]`, "ERR_INVALID_BATCH", /: event 1 of the batch is of another version than the events before it/],
   ]) {
     for (const form of [input, new TextEncoder().encode(input)]) assert.throws(() => EventBatch.parse(form), { code, message });
   }

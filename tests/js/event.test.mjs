@@ -251,3 +251,20 @@ test("text goes out in the charset that its media type names, or not at all", ()
     assert.equal(CloudEvent.fromJSON(toStructured(event).body).data, "€");
   }
 });
+
+test("an event has no more extensions than a reader takes, however it is made", () => {
+  const extensions = (count) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`ext${at}`, "x"]));
+  const headers = (count) => Object.fromEntries(Object.entries({ specversion: "1.0", id: "1", source: "/s", type: "t", ...extensions(count) }).map(([name, value]) => [`ce-${name}`, value]));
+  assert.equal(CloudEvent.fromJSON(new CloudEvent({ ...base, ...extensions(128) }).toString()).get("ext127"), "x");
+  assert.throws(() => new CloudEvent({ ...base, ...extensions(129) }), { code: "ERR_TOO_LARGE" });
+  assert.equal(fromHttp(headers(128)).get("ext127"), "x");
+  assert.throws(() => fromHttp(headers(129)), { code: "ERR_TOO_LARGE" });
+});
+
+test("a string that looks like another value is still a string the second time", () => {
+  for (const data of ["42", "true", "{}", "x", ""]) {
+    const text = json(`,"data":${JSON.stringify(data)}`);
+    for (let round = 0; round < 3; round++) assert.equal(CloudEvent.fromJSON(text).data, data);
+    assert.throws(() => CloudEvent.fromJSON(text.slice(0, -2)), { code: "ERR_INVALID_EVENT" });
+  }
+});

@@ -38,6 +38,14 @@ test("answers the preflight of a browser", async () => {
   assert.equal((await handle(options({ ...preflight, origin: "https://evil.example" }))).headers.get("access-control-allow-origin"), null);
 });
 
+test("a page of a welcome host may see what became of its delivery, and no other", async () => {
+  for (const [origin, expected] of [["https://sender.example", "https://sender.example"], ["https://evil.example", null]]) {
+    for (const request of [toRequest(url, event, { headers: { origin } }), new Request(url, { method: "POST", headers: { origin }, body: "x" })]) {
+      assert.equal((await receiver().handle(request)).headers.get("access-control-allow-origin"), expected);
+    }
+  }
+});
+
 test("each refusal has its status", async () => {
   const { handle, received } = receiver({ maxBytes: 100, authorize: (request) => request.headers.get("authorization") !== "Bearer bad" });
   const post = (headers, body) => new Request(url, { method: "POST", headers, body });

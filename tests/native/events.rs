@@ -228,7 +228,18 @@ fn a_guess_never_changes_what_is_found() {
         );
         let data = pick(
             &mut noise,
-            &["{\"a\":1}", "\"text\"", "[1,2", "null", "{\"long\":\"0123456789abcdef0123456789\"}"],
+            &[
+                "{\"a\":1}",
+                "\"text\"",
+                "[1,2",
+                "null",
+                "{\"long\":\"0123456789abcdef0123456789\"}",
+                // Strings that would be something else without their quotes, and one cut off.
+                "\"42\"",
+                "\"true\"",
+                "\"{}\"",
+                "\"4",
+            ],
         );
         let id = noise.up_to(999);
         let space = pick(&mut noise, &["", "", "", " "]);
@@ -369,4 +380,30 @@ fn an_attribute_twice_is_refused_however_it_is_written() {
         code_of(&event("\"e\":\"1\",\"f\":\"1\",\"schemaurl\":\"x\",\"datacontentencoding\":\"y\"")),
         None
     );
+}
+
+#[test]
+fn a_string_that_looks_like_another_value_is_still_a_string_the_second_time() {
+    let event = |data: &str| {
+        format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",\"data\":{data}}}")
+    };
+    for data in ["\"42\"", "\"true\"", "\"{}\"", "\"x\"", "\"\""] {
+        let mut layout = Layout::new();
+        for round in 0..3 {
+            assert_eq!(scan(event(data).as_bytes(), &mut layout).0, 0, "{data} in round {round}");
+        }
+        let cut_off = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",\"data\":\"1";
+        assert_ne!(scan(cut_off.as_bytes(), &mut layout).0, 0, "cut off after {data}");
+    }
+}
+
+#[test]
+fn extensions_keep_the_order_of_the_text_with_a_guess_and_without() {
+    let text = "{\"specversion\":\"0.3\",\"id\":\"1\",\"source\":\"/\",\"type\":\"t\",\"dataschema\":\"e\",\"ext\":\"t\"}";
+    let mut layout = Layout::new();
+    for _ in 0..2 {
+        let (code, table) = scan(text.as_bytes(), &mut layout);
+        assert_eq!((code, table.row.extension_count), (0, 2));
+        assert!(table.extensions[0].name_start < table.extensions[1].name_start);
+    }
 }
