@@ -16,7 +16,7 @@
 use super::attribute::Form;
 use super::event::{Extension, MEMBERS, Member, Table, WIDE, form_of, pack};
 use crate::json::block::Block;
-use crate::json::padded::PADDING;
+use crate::json::padded::{PADDING, zero};
 use crate::json::scan::{Kind, Scanner};
 
 /// How much of an event is kept. Longer heads are not guessed.
@@ -93,7 +93,7 @@ impl Layout {
             return false;
         }
         let mut ahead = *scanner;
-        table.row.packed = [0; MEMBERS];
+        table.row.packed = [zero() as u32; MEMBERS];
         let (mut at, mut extensions) = (0, 0);
         // How far the head is known to be here, from `at`.
         let mut same = self.same_bytes(&ahead, at);

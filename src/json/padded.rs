@@ -69,6 +69,13 @@ impl<'a> Padded<'a> {
     }
 }
 
+/// A zero that the compiler does not know as one. Clearing a few words with a known zero becomes the instruction
+/// `memory.fill`, and that is a call out of wasm in every engine: 20 to 40 ns for what a few stores do in two.
+#[inline(always)]
+pub fn zero() -> u64 {
+    core::hint::black_box(0)
+}
+
 /// Copies text and puts zeros behind it, for callers that have no padded memory of their own.
 pub fn pad(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() + PADDING);

@@ -12,7 +12,7 @@
 use core::marker::PhantomData;
 
 use super::block::{Block, Native};
-use super::padded::Padded;
+use super::padded::{Padded, zero};
 
 /// How deep arrays and objects may be nested.
 pub const MAX_DEPTH: usize = 512;
@@ -259,7 +259,8 @@ impl<'a, B: Block> Scanner<'a, B> {
     /// Steps over an array or object with everything in it. A loop, because recursion would let a peer choose
     /// the depth of our stack: one bit per level says whether it is an object.
     fn nested(&mut self) -> Step {
-        let mut levels = Levels::default();
+        let mut bits = [zero(); MAX_DEPTH / 64];
+        let mut levels = Levels { bits: &mut bits, depth: 0, is_object: false };
         'value: loop {
             match self.peek() {
                 b'"' => self.skip_string()?,
@@ -398,14 +399,13 @@ impl<'a, B: Block> Scanner<'a, B> {
 }
 
 /// One bit for each open level: whether it is an object.
-#[derive(Default)]
-struct Levels {
-    bits: [u64; MAX_DEPTH / 64],
+struct Levels<'b> {
+    bits: &'b mut [u64; MAX_DEPTH / 64],
     depth: usize,
     is_object: bool,
 }
 
-impl Levels {
+impl Levels<'_> {
     #[inline(always)]
     fn open(&mut self, is_object: bool) -> Step {
         // The bit of the level that is left goes to where `close` finds it again.

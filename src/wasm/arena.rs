@@ -17,7 +17,7 @@ use core::cell::Cell;
 use crate::cloudevents::event::{Row, Table};
 use crate::cloudevents::json::{Desk, max_rows};
 use crate::cloudevents::layout::Layout;
-use crate::json::padded::{PADDING, Padded};
+use crate::json::padded::{PADDING, Padded, zero};
 
 const PAGE: usize = 65_536;
 
@@ -85,7 +85,8 @@ pub(super) fn parts(len: usize) -> Parts {
     // because no export calls out to JavaScript while it holds them. All addresses are multiples of 8.
     unsafe {
         let start = START.0.get() as *mut u8;
-        start.add(len).write_bytes(0, PADDING);
+        let (padding, zero) = (start.add(len).cast::<[u64; PADDING / 8]>(), zero());
+        padding.write_unaligned([zero; PADDING / 8]);
         let text = core::slice::from_raw_parts(start, len + PADDING);
         Parts {
             // The zeros were written a few lines above.
