@@ -124,6 +124,8 @@ export function sentenceOf(code: FerryErrorCode): string {
 
 /** A value as part of a message: on one line, in quotes, and not too long. */
 export function shown(value: unknown): string {
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  // An object may have a toString that throws, or none at all.
+  const isObject = (typeof value === "object" && value !== null) || typeof value === "function";
+  const text = typeof value === "string" ? JSON.stringify(value) : isObject ? Object.prototype.toString.call(value) : String(value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }

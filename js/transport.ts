@@ -73,7 +73,12 @@ function asAsync(fetchLike: FetchLike | undefined): FetchLike {
   return async (request) => {
     try {
       // Looked up now: tests and frameworks replace the global one.
-      return await (fetchLike ?? fetch)(request);
+      const answer: unknown = await (fetchLike ?? fetch)(request);
+      // By its shape, because a test environment may have a Response of its own.
+      if (typeof (answer as Response)?.status !== "number" || typeof (answer as Response).headers?.get !== "function") {
+        throw new TypeError("the function given as fetch did not return a Response");
+      }
+      return answer as Response;
     } catch (error) {
       throw error instanceof Error ? error : new Error(String(error), { cause: error });
     }

@@ -44,12 +44,16 @@ export class EventBatch implements Iterable<CloudEvent> {
     if (typeof json !== "string" && !isBytes(json)) {
       throw new FerryError("ERR_INVALID_ARGUMENT", `EventBatch.parse takes text or bytes, not ${shown(json)}`);
     }
-    return EventBatch.scan(typeof json === "string" ? json : asBytes(json).slice(), options.format ?? "batch");
+    const { format = "batch" } = options;
+    checkFormat(format);
+    return EventBatch.scan(typeof json === "string" ? json : asBytes(json).slice(), format);
   }
 
   /** A batch of events that exist already. */
   static of(events: Iterable<CloudEvent>): EventBatch {
-    return new EventBatch(SCANNED, undefined, undefined, [...events]);
+    const all = listOf(events);
+    all.forEach(checkEvent);
+    return new EventBatch(SCANNED, undefined, undefined, all);
   }
 
   /** Like `parse`, for a source that nobody else can change. @internal */
@@ -92,6 +96,9 @@ export class EventBatch implements Iterable<CloudEvent> {
 
   /** The events that `keep` keeps. They stay as they arrived. */
   filter(keep: ((event: CloudEvent) => boolean) | { matches(event: CloudEvent): boolean }): EventBatch {
+    if (typeof keep !== "function" && typeof keep?.matches !== "function") {
+      throw new FerryError("ERR_INVALID_ARGUMENT", `a filter is a function, or has one called matches; ${shown(keep)} is neither`);
+    }
     const test = typeof keep === "function" ? keep : (event: CloudEvent) => keep.matches(event);
     const kept: number[] = [];
     for (let at = 0; at < this.length; at++) if (test(this.at(at)!)) kept.push(at);
@@ -103,6 +110,7 @@ export class EventBatch implements Iterable<CloudEvent> {
 
   /** The events as UTF-8 text. Those that arrived as JSON are copied byte for byte. */
   toBytes(format: BatchFormat = "batch"): Uint8Array<ArrayBuffer> {
+    checkFormat(format);
     const source = this.#source;
     if (source === undefined || typeof source === "string") return new TextEncoder().encode(this.#write(format));
     const rows = this.#rows!;
@@ -128,7 +136,6 @@ export class EventBatch implements Iterable<CloudEvent> {
     for (let at = 0; at < this.length; at++) {
       const event = this.#events?.[at];
       if (event !== undefined) {
-        if (!(event instanceof CloudEvent)) throw new FerryError("ERR_INVALID_ARGUMENT", `a batch holds CloudEvents, not ${shown(event)}`);
         if (format === "batch" && event.specversion !== (version ??= event.specversion)) {
           throw new FerryError("ERR_INVALID_BATCH", "all events of a batch must be of one version; convert them with toVersion");
         }
@@ -152,6 +159,23 @@ export class EventBatch implements Iterable<CloudEvent> {
     }
     return this.#ascii.slice(start, end) || source.slice(start, end);
   }
+}
+
+function checkFormat(format: unknown): void {
+  if (format !== "batch" && format !== "ndjson") throw new FerryError("ERR_INVALID_ARGUMENT", `the format is batch or ndjson, not ${shown(format)}`);
+}
+
+/** Refuses what is no event, with a sentence instead of what the engine would say. */
+export function checkEvent(event: unknown): void {
+  if (!(event instanceof CloudEvent)) throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is needed here, not ${shown(event)}`);
+}
+
+/** The events of something that can be walked over. */
+export function listOf<T>(events: Iterable<T>): T[] {
+  if (typeof events?.[Symbol.iterator] !== "function") {
+    throw new FerryError("ERR_INVALID_ARGUMENT", `events are a CloudEvent, an EventBatch or a list, not ${shown(events)}`);
+  }
+  return [...events];
 }
 
 /** The engine has checked that it is UTF-8, so as many characters as bytes means that all are ASCII. */

@@ -1,7 +1,7 @@
 /** The HTTP protocol binding 1.0.2: events to messages and back, in binary, structured and batched mode. */
 import { FerryError, shown } from "../errors.js";
 import { type ExtensionValue, Form, asBytes, badAttribute, checkCount, checkName, checked, isBytes } from "./attribute.js";
-import { EventBatch } from "./batch.js";
+import { EventBatch, checkEvent, listOf } from "./batch.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { missing } from "./init.js";
 import { bodyPayload } from "./inside.js";
@@ -40,6 +40,7 @@ const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
  * receiver would take the data for the event itself.
  */
 export function toBinary(event: CloudEvent): HttpMessage {
+  checkEvent(event);
   const headers: Record<string, string> = {
     "ce-specversion": event.specversion,
     "ce-id": encodeHeader(event.id),
@@ -68,6 +69,7 @@ export function toBinary(event: CloudEvent): HttpMessage {
 
 /** One event in structured mode: all of it in the body, in the JSON format. */
 export function toStructured(event: CloudEvent): HttpMessage {
+  checkEvent(event);
   return { headers: { "content-type": STRUCTURED }, body: CloudEvent.arrivedAs(event) ?? event.toString() };
 }
 
@@ -137,7 +139,11 @@ export function toRequest(url: string | URL, events: CloudEvent | Iterable<Cloud
   for (const name in message.headers) headers.set(name, message.headers[name]!);
   const requestInit: RequestInit = { method: "POST", ...rest, headers, body: message.body ?? null };
   if (mode !== undefined && !isContentMode) requestInit.mode = mode;
-  return new Request(url, requestInit);
+  try {
+    return new Request(url, requestInit);
+  } catch (cause) {
+    throw new FerryError("ERR_INVALID_ARGUMENT", "the platform makes no Request of this URL and these options", { cause });
+  }
 }
 
 /** Events as a message in the wanted mode; by default one in binary mode, several as a batch. */
@@ -157,7 +163,7 @@ export function toMode(events: CloudEvent | Iterable<CloudEvent> | EventBatch, m
 
 function onlyOne(events: CloudEvent | Iterable<CloudEvent>): CloudEvent {
   if (events instanceof CloudEvent) return events;
-  const [first, second] = events;
+  const [first, second] = listOf(events);
   if (first === undefined || second !== undefined) {
     throw new FerryError("ERR_INVALID_ARGUMENT", "binary and structured mode carry exactly one event; use batch mode for others");
   }
@@ -335,9 +341,17 @@ function ownBody(body: Body): string | Uint8Array | undefined {
   throw new FerryError("ERR_INVALID_ARGUMENT", `a body is a string, a Uint8Array or an ArrayBuffer, not ${shown(body)}`);
 }
 
+/** Refuses a limit that would limit nothing. */
+export function checkLimit(maxBytes: unknown): void {
+  if (!(typeof maxBytes === "number" && maxBytes >= 0)) {
+    throw new FerryError("ERR_INVALID_ARGUMENT", `maxBytes is a number of bytes, not ${shown(maxBytes)}`);
+  }
+}
+
 /** Reads a body up to the limit, and cancels it beyond. */
 export async function readBody(message: Request | Response, options: ReadOptions = {}): Promise<Uint8Array> {
   const { maxBytes = DEFAULT_MAX_BYTES } = options;
+  checkLimit(maxBytes);
   const tooLarge = () => new FerryError("ERR_TOO_LARGE", `the body has more than the ${maxBytes} bytes allowed`);
   const { body } = message;
   if (message.bodyUsed) throw new FerryError("ERR_INVALID_ARGUMENT", "the body of the message has been read before");
@@ -357,6 +371,8 @@ export async function readBody(message: Request | Response, options: ReadOptions
   let size = 0;
   try {
     for (let step = await reader.read(); !step.done; step = await reader.read()) {
+      // A stream of texts would become zeros below, one for each character.
+      if (!(step.value instanceof Uint8Array)) throw new FerryError("ERR_INVALID_ARGUMENT", "the body is a stream of something other than bytes");
       size += step.value.length;
       if (size > maxBytes) throw tooLarge();
       chunks.push(step.value);

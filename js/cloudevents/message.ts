@@ -11,6 +11,7 @@
  */
 import { FerryError, shown } from "../errors.js";
 import { asBytes, isBytes } from "./attribute.js";
+import { checkEvent } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { decodeHeader, encodeHeader } from "./headers.js";
 import { type Body, fromHttp, toBinary, toStructured } from "./http.js";
@@ -54,6 +55,7 @@ interface Messages {
 
 /** A message that carries the event. */
 export function toMessage<B extends Binding>(event: CloudEvent, binding: B, mode: "binary" | "structured" = "binary"): Messages[B] {
+  checkEvent(event);
   const structured = mode === "structured" ? toStructured(event) : undefined;
   if (!structured && mode !== "binary") throw new FerryError("ERR_INVALID_ARGUMENT", `a message is in binary or structured mode, not ${shown(mode)}`);
   const { headers, body } = structured ?? toBinary(event);

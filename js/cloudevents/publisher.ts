@@ -3,7 +3,7 @@ import { FerryError, shown } from "../errors.js";
 import { type Operation, type Port, Pump } from "../pump.js";
 import type { FetchLike } from "../transport.js";
 import { fullGlue } from "../wasm.js";
-import { EventBatch } from "./batch.js";
+import { EventBatch, listOf } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, type HttpMessage, toMode } from "./http.js";
 
@@ -107,7 +107,7 @@ export class Publisher {
     checkTimeout(options.timeoutMs);
     const mode = options.mode ?? this.#options.mode;
     if (events instanceof CloudEvent) return this.#deliver(toMode(events, mode), [events.id], options);
-    const all = [...events];
+    const all = listOf(events);
     if (all.length === 0) return { status: 0, attempts: 0, ids: [] };
     if (mode === undefined || mode === "batch") {
       return this.#deliver(toMode(events instanceof EventBatch ? events : all, "batch"), all.map((event) => event.id), options);

@@ -10,7 +10,7 @@
 import { FerryError, isFerryError } from "../errors.js";
 import type { EventBatch } from "./batch.js";
 import type { CloudEvent } from "./event.js";
-import { batchFromRequest, contentMode } from "./http.js";
+import { batchFromRequest, checkLimit, contentMode } from "./http.js";
 
 /** How a receiver works. */
 export interface WebhookOptions {
@@ -30,7 +30,7 @@ export interface WebhookOptions {
    * @default every delivery may
    */
   authorize?: (request: Request) => boolean | Promise<boolean>;
-  /** Called with what `onEvent` threw. */
+  /** Called with what `onEvent` or `authorize` threw. */
   onError?: (error: unknown, request: Request) => void;
 }
 
@@ -51,6 +51,7 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
   if (allowedRate !== undefined && !(Number.isInteger(allowedRate) && allowedRate > 0)) {
     throw new FerryError("ERR_INVALID_ARGUMENT", "allowedRate is a positive number of requests a minute");
   }
+  checkLimit(maxBytes);
   if (typeof onEvent !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", "onEvent is a function");
   const isWelcome = (origin: string) => allowedOrigins === "*" || allowedOrigins.some((name) => name.toLowerCase() === origin.toLowerCase());
 
@@ -63,7 +64,13 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
     if (request.method !== "POST") return refusal(405, "this target takes POST and OPTIONS", { allow: ALLOWED_METHODS });
     const origin = request.headers.get("webhook-request-origin");
     if (origin !== null && !isWelcome(origin)) return refusal(403, "this origin may not deliver here");
-    if (authorize && !(await authorize(request))) return refusal(401, "the credentials were refused", { "www-authenticate": "Bearer" });
+    try {
+      if (authorize && !(await authorize(request))) return refusal(401, "the credentials were refused", { "www-authenticate": "Bearer" });
+    } catch (error) {
+      // Whoever cannot be asked has not said yes.
+      onError?.(error, request);
+      return refusal(500, "the credentials could not be checked");
+    }
     const mode = contentMode(request.headers);
     if (mode === undefined) return refusal(request.headers.has("content-type") ? 415 : 400, "the message is not a CloudEvent");
     let events: EventBatch;
