@@ -32,6 +32,9 @@ const TABLE = [
   ["ERR_RATE_LIMITED", "peer", true, "the server asks for a slower pace"],
   ["ERR_UNAVAILABLE", "peer", true, "the server could not handle the request"],
   ["ERR_QUEUE_FULL", "caller", true, "too many operations are waiting"],
+  ["ERR_STORE", "caller", true, "the store could not be read or written"],
+  ["ERR_ROLLED_BACK", "caller", false, "the event was rolled back before it was flushed"],
+  ["ERR_EXPIRED", "network", false, "the event could not be delivered within its time"],
   ["ERR_INTERNAL", "internal", false, "the engine stopped because of a bug and was reset"],
 ] as const satisfies readonly (readonly [string, Culprit, boolean, string])[];
 

@@ -69,6 +69,9 @@ codes! {
     RateLimited           "ERR_RATE_LIMITED"              Peer     true  "the server asks for a slower pace";
     Unavailable           "ERR_UNAVAILABLE"               Peer     true  "the server could not handle the request";
     QueueFull             "ERR_QUEUE_FULL"                Caller   true  "too many operations are waiting";
+    Store                 "ERR_STORE"                     Caller   true  "the store could not be read or written";
+    RolledBack            "ERR_ROLLED_BACK"               Caller   false "the event was rolled back before it was flushed";
+    Expired               "ERR_EXPIRED"                   Network  false "the event could not be delivered within its time";
     Internal              "ERR_INTERNAL"                  Internal false "the engine stopped because of a bug and was reset";
 }
 

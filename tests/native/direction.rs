@@ -100,6 +100,7 @@ const JS_RULES: &[(&str, &[&str])] = &[
     ("js/pump", &["js/errors", "js/sink", "js/transport", "js/wasm"]),
     ("js/transport", &["js/wasm"]),
     ("js/wasm", &["js/errors", "js/cloudevents/publisher"]),
+    ("js/stores/", &["js/stores/", "js/errors"]),
     ("js/errors", &[]),
     ("js/sink", &[]),
     ("js/generated", &["js/wasm"]),
