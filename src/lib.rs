@@ -10,6 +10,7 @@
 //!   wasm/         conversion only, no decisions
 //!    |
 //!   cloudevents/  a room: its codecs (pure functions) and its publisher (a machine)
+//!   outbox/       what rooms share: accepted events are delivered, or kept
 //!    |
 //!   engine/       parts without protocol: exchanges, back-off, timers, verdicts, noise
 //!    |
@@ -67,6 +68,7 @@ pub mod error;
 pub mod http;
 pub mod ids;
 pub mod json;
+pub mod outbox;
 pub mod secret;
 pub mod time;
 pub mod wall;

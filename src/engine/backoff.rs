@@ -22,14 +22,31 @@ impl Backoff {
     /// The next rest, or `None` to give up: no try is left, or the server asks for more than `max`.
     pub fn next(&mut self, hint: Option<Millis>, noise: &mut Noise) -> Option<Millis> {
         self.tries_left = self.tries_left.checked_sub(1)?;
-        let ceiling = self.base.0.checked_shl(self.tries).unwrap_or(u64::MAX).min(self.max.0);
-        self.tries = (self.tries + 1).min(32);
-        let rest = noise.up_to(ceiling);
+        let rest = self.rest(noise);
         match hint {
             Some(hint) if hint > self.max => None,
-            Some(hint) => Some(hint.max(Millis(rest))),
-            None => Some(Millis(rest)),
+            Some(hint) => Some(hint.max(rest)),
+            None => Some(rest),
         }
+    }
+
+    /// The next rest, for those who never give up.
+    pub fn rest(&mut self, noise: &mut Noise) -> Millis {
+        let rest = self.rest_after(self.tries, noise);
+        self.tries = (self.tries + 1).min(32);
+        rest
+    }
+
+    /// A rest after so many tries before the last.
+    pub fn rest_after(&self, tries: u32, noise: &mut Noise) -> Millis {
+        // Not a plain shift: it would lose the high bits.
+        let factor = 1u64.checked_shl(tries).unwrap_or(u64::MAX);
+        Millis(noise.up_to(self.base.0.saturating_mul(factor).min(self.max.0)))
+    }
+
+    /// It worked: the next rest is a first one again.
+    pub const fn reset(&mut self) {
+        self.tries = 0;
     }
 }
 

@@ -22,9 +22,15 @@ impl<T, E> Exchanges<T, E> {
 
     /// Asks for an exchange.
     pub fn start(&mut self, what: T, request: Request) -> ExchangeId {
+        let id = self.expect(what);
+        self.outputs.push_back(Output::Send(id, request));
+        id
+    }
+
+    /// Expects the end of an exchange that the owner is told of by an event.
+    pub fn expect(&mut self, what: T) -> ExchangeId {
         let id = ExchangeId(self.ids.advance());
         self.flying.insert(id, what);
-        self.outputs.push_back(Output::Send(id, request));
         id
     }
 
@@ -38,6 +44,28 @@ impl<T, E> Exchanges<T, E> {
         let what = self.flying.remove(&id)?;
         self.outputs.push_back(Output::Cancel(id));
         Some(what)
+    }
+
+    /// Gives up all exchanges.
+    pub fn cancel_all(&mut self) {
+        for id in self.ids_where(|_| true) {
+            self.cancel(id);
+        }
+    }
+
+    /// How many are in flight.
+    pub fn flying(&self) -> usize {
+        self.flying.len()
+    }
+
+    /// What is in flight.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.flying.values()
+    }
+
+    /// The ids of those for which `test` is true.
+    pub fn ids_where(&self, test: impl Fn(&T) -> bool) -> Vec<ExchangeId> {
+        self.flying.iter().filter(|(_, what)| test(what)).map(|(id, _)| *id).collect()
     }
 
     /// Tells the application something.

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 const RUST_LAYERS: &[(&str, &[&str])] = &[
     ("words", &["words"]),
     ("engine", &["words", "engine"]),
-    ("cloudevents", &["words", "engine", "cloudevents"]),
-    ("wasm", &["words", "engine", "cloudevents", "wasm"]),
+    ("outbox", &["words", "engine", "outbox"]),
+    ("cloudevents", &["words", "engine", "outbox", "cloudevents"]),
+    ("wasm", &["words", "engine", "outbox", "cloudevents", "wasm"]),
 ];
 const WORDS: &[&str] = &["effect", "error", "http", "ids", "json", "secret", "time", "wall"];
 const WASM_CRATES: &[&str] =

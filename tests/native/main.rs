@@ -13,5 +13,6 @@ mod codes;
 mod direction;
 mod events;
 mod headers;
+mod outbox;
 mod publisher;
 mod world;

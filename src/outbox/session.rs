@@ -1,0 +1,251 @@
+//! Sessions: what is staged, and how much of it fits.
+//!
+//! ```text
+//!   stage ──> staged ──commit───> contents of new segments
+//!               │ └────roll back─> gone
+//!               └──────drop oldest (overflow)─> gone
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{Options, Overflow};
+
+/// A session of one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
+
+/// How large the events of one segment are, and which must keep their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Bytes of each event.
+    pub sizes: Vec<u32>,
+    /// Lane of each event; empty if all are 0.
+    pub lanes: Vec<u32>,
+}
+
+impl Contents {
+    /// Adds an event at the end.
+    pub fn push(&mut self, size: u32, lane: u32) {
+        if lane != 0 && self.lanes.is_empty() {
+            self.lanes = vec![0; self.sizes.len()];
+        }
+        if lane != 0 || !self.lanes.is_empty() {
+            self.lanes.push(lane);
+        }
+        self.sizes.push(size);
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> u32 {
+        self.sizes.len() as u32
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sizes.is_empty()
+    }
+
+    /// Bytes of all events.
+    pub fn bytes(&self) -> u64 {
+        self.sizes.iter().map(|size| u64::from(*size)).sum()
+    }
+
+    /// The lane of an event, 0 for none.
+    pub fn lane(&self, index: u32) -> u32 {
+        self.lanes.get(index as usize).copied().unwrap_or(0)
+    }
+
+    /// The bytes of an event.
+    pub fn size(&self, index: u32) -> u64 {
+        self.sizes.get(index as usize).copied().unwrap_or(0).into()
+    }
+}
+
+/// What became of an event that was to be staged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staged {
+    /// It is staged.
+    In {
+        /// It is the first of a new segment.
+        opens: bool,
+        /// So many of the oldest of the session were dropped for it.
+        dropped: u32,
+    },
+    /// It was refused.
+    Refused,
+    /// It was dropped.
+    Dropped,
+}
+
+/// What one session has staged.
+#[derive(Clone, Debug, Default)]
+struct Session {
+    segments: VecDeque<Contents>,
+    /// Bytes of the last segment.
+    open_bytes: u64,
+    /// So many of the first segment were dropped.
+    gone: usize,
+}
+
+/// All sessions that have something staged.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    by_id: BTreeMap<SessionId, Session>,
+    events: u64,
+    bytes: u64,
+}
+
+impl Sessions {
+    /// Stages an event, if `held` bytes outside of the sessions leave room for it.
+    pub fn stage(&mut self, options: &Options, held: u64, id: SessionId, size: u32, lane: u32) -> Staged {
+        let size_64 = u64::from(size);
+        let limit = if options.overflow == Overflow::Wait {
+            options.max_bytes.saturating_mul(2)
+        } else {
+            options.max_bytes
+        };
+        let mut dropped = 0;
+        while held + self.bytes + size_64 > limit {
+            match options.overflow {
+                Overflow::Reject | Overflow::Wait => return Staged::Refused,
+                Overflow::DropNewest => return Staged::Dropped,
+                // What can never fit shall not cost others their place.
+                Overflow::DropOldest if held + size_64 > limit => return Staged::Dropped,
+                Overflow::DropOldest => {
+                    if !self.drop_oldest(id) {
+                        return Staged::Dropped;
+                    }
+                    dropped += 1;
+                }
+            }
+        }
+        let session = self.by_id.entry(id).or_default();
+        let fits = session.segments.back().is_some_and(|open| {
+            open.len() < segment_events(options) && session.open_bytes + size_64 <= options.batch_bytes
+        });
+        if !fits {
+            session.segments.push_back(Contents::default());
+            session.open_bytes = 0;
+        }
+        if let Some(open) = session.segments.back_mut() {
+            open.push(size, lane);
+        }
+        session.open_bytes += size_64;
+        self.events += 1;
+        self.bytes += size_64;
+        Staged::In { opens: !fits, dropped }
+    }
+
+    /// Takes out what a session has staged, as the contents of new segments. Those whose events were all dropped are left out.
+    pub fn take(&mut self, id: SessionId) -> Vec<Contents> {
+        let Some(mut session) = self.by_id.remove(&id) else { return Vec::new() };
+        if let Some(first) = session.segments.front_mut() {
+            first.sizes.drain(..session.gone);
+            first.lanes.drain(..session.gone.min(first.lanes.len()));
+        }
+        for contents in &session.segments {
+            self.events -= u64::from(contents.len());
+            self.bytes -= contents.bytes();
+        }
+        session.segments.into()
+    }
+
+    /// Events that are staged now.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn drop_oldest(&mut self, id: SessionId) -> bool {
+        let Some(session) = self.by_id.get_mut(&id) else { return false };
+        let Some(first) = session.segments.front() else { return false };
+        self.events -= 1;
+        self.bytes -= first.size(session.gone as u32);
+        session.gone += 1;
+        if session.gone == first.sizes.len() {
+            session.segments.pop_front();
+            session.gone = 0;
+        }
+        true
+    }
+}
+
+/// Segments are written again when a part of them was delivered, so those of single events are kept short.
+fn segment_events(options: &Options) -> u32 {
+    options.batch_events.max(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: SessionId = SessionId(1);
+
+    fn options(max_bytes: u64, overflow: Overflow) -> Options {
+        Options { max_bytes, overflow, batch_events: 16, batch_bytes: 100, ..Options::default() }
+    }
+
+    fn opens(opens: bool) -> Staged {
+        Staged::In { opens, dropped: 0 }
+    }
+
+    #[test]
+    fn cuts_segments_by_bytes_and_by_events() {
+        let (mut sessions, options) = (Sessions::default(), options(10_000, Overflow::Reject));
+        assert_eq!(sessions.stage(&options, 0, ME, 60, 0), opens(true));
+        assert_eq!(sessions.stage(&options, 0, ME, 40, 7), opens(false));
+        assert_eq!(sessions.stage(&options, 0, ME, 1, 0), opens(true));
+        for _ in 0..15 {
+            assert_eq!(sessions.stage(&options, 0, ME, 1, 0), opens(false));
+        }
+        assert_eq!(sessions.stage(&options, 0, ME, 500, 0), opens(true), "larger than a batch is alone");
+        assert_eq!((sessions.events(), sessions.bytes()), (18, 616));
+        let taken = sessions.take(ME);
+        assert_eq!(taken.iter().map(Contents::len).collect::<Vec<_>>(), [2, 16, 1]);
+        assert_eq!(taken[0].lanes, [0, 7]);
+        assert!(taken[1].lanes.is_empty());
+        assert_eq!((sessions.events(), sessions.bytes()), (0, 0));
+        assert!(sessions.take(ME).is_empty());
+    }
+
+    #[test]
+    fn a_full_outbox_does_as_it_was_told() {
+        for (overflow, expected) in [
+            (Overflow::Reject, Staged::Refused),
+            (Overflow::DropNewest, Staged::Dropped),
+            (Overflow::DropOldest, Staged::In { opens: false, dropped: 1 }),
+            (Overflow::Wait, opens(false)),
+        ] {
+            let (mut sessions, options) = (Sessions::default(), options(50, overflow));
+            for size in [20, 10] {
+                sessions.stage(&options, 0, ME, size, 0);
+            }
+            assert_eq!(sessions.stage(&options, 15, ME, 10, 0), expected);
+        }
+        let (mut sessions, options) = (Sessions::default(), options(50, Overflow::Wait));
+        assert_eq!(sessions.stage(&options, 95, ME, 10, 0), Staged::Refused, "twice the limit is the end");
+    }
+
+    #[test]
+    fn what_can_never_fit_costs_nobody_his_place() {
+        let (mut sessions, options) = (Sessions::default(), options(50, Overflow::DropOldest));
+        sessions.stage(&options, 0, ME, 20, 0);
+        assert_eq!(sessions.stage(&options, 0, ME, 51, 0), Staged::Dropped);
+        assert_eq!(sessions.events(), 1);
+    }
+
+    #[test]
+    fn dropped_events_are_not_committed() {
+        let (mut sessions, options) = (Sessions::default(), options(100, Overflow::DropOldest));
+        for size in [60, 30, 10, 55] {
+            sessions.stage(&options, 0, ME, size, size);
+        }
+        let sizes: Vec<u32> = sessions.take(ME).into_iter().flat_map(|contents| contents.sizes).collect();
+        assert_eq!(sizes, [30, 10, 55]);
+        assert_eq!((sessions.events(), sessions.bytes()), (0, 0));
+    }
+}
