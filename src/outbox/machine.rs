@@ -952,6 +952,8 @@ impl Outbox {
             && self.looking.is_none()
             && self.look_at <= self.now
             && (window >= all / 2 || waits_for_older)
+            // They are to be found again, in their place.
+            && !self.segments.values().any(|segment| segment.is_leaving)
         {
             self.looking = Some(self.epoch);
             let bytes = u64::from(WINDOW) * self.options.batch_bytes;

@@ -13,4 +13,7 @@ mod config;
 mod fetch;
 #[cfg(feature = "full")]
 #[allow(unreachable_pub, reason = "exports must be public")]
+mod outbox;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
 mod port;

@@ -36,8 +36,18 @@ extern "C" {
     fn wait(this: &Sink, at: f64) -> Result<(), JsValue>;
 }
 
-fn moment(now: f64) -> Moment {
+pub(super) fn moment(now: f64) -> Moment {
     Moment::from_millis(now as u64)
+}
+
+/// A negative one is none.
+pub(super) fn retry_after(after: f64) -> Option<Millis> {
+    (after >= 0.0).then_some(Millis(after as u64))
+}
+
+/// 0 time is up, 1 given up, otherwise the network.
+pub(super) fn failure(why: u8) -> Failure {
+    [Failure::Timeout, Failure::Aborted].get(why as usize).copied().unwrap_or(Failure::Network)
 }
 
 /// The publisher, behind one handle.
@@ -78,18 +88,15 @@ impl PublisherPort {
         self.0.handle(moment(now), Input::Tick);
     }
 
-    /// An exchange was answered. A negative `retry_after` is none.
-    pub fn response(&mut self, now: f64, id: u32, status: u16, retry_after: f64, body: Vec<u8>) {
-        let retry_after = (retry_after >= 0.0).then_some(Millis(retry_after as u64));
-        self.0
-            .handle(moment(now), Input::Exchange(ExchangeId(id), Ok(Response { status, retry_after, body })));
+    /// An exchange was answered.
+    pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, body: Vec<u8>) {
+        let response = Response { status, retry_after: retry_after(after), body };
+        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
     }
 
-    /// An exchange came to nothing: 0 time is up, 1 given up, otherwise the network.
+    /// An exchange came to nothing.
     pub fn failure(&mut self, now: f64, id: u32, why: u8) {
-        let failure =
-            [Failure::Timeout, Failure::Aborted].get(why as usize).copied().unwrap_or(Failure::Network);
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure)));
+        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
     }
 
     /// Says everything that is to be done.

@@ -1,0 +1,287 @@
+//! The outbox as JavaScript sees it. Lists of numbers go out flat; `js/outbox/driver.ts` reads them.
+
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsError, JsValue};
+
+use super::config;
+use super::port::{failure, moment, retry_after};
+use crate::effect::{Input, Machine, Output};
+use crate::error::Error;
+use crate::http::Response;
+use crate::ids::ExchangeId;
+use crate::outbox::machine::{Act, Fate, Outbox, Stock};
+use crate::outbox::segment::{Part, SegmentId};
+use crate::outbox::session::{Contents, SessionId, Staged};
+use crate::outbox::writes::Write;
+use crate::time::{Deadline, Millis};
+
+#[wasm_bindgen]
+extern "C" {
+    /// `js/outbox/driver.ts`
+    pub type OutboxSink;
+    #[wasm_bindgen(method, structural, catch)]
+    fn write(this: &OutboxSink, put: Vec<u32>, remove: Vec<u32>, bury: Vec<u32>) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn look(this: &OutboxSink, events: u32, bytes: f64) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn dispatch(this: &OutboxSink, id: u32, parts: Vec<u32>, leaving: bool) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn cancel(this: &OutboxSink, id: u32) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn accepted(this: &OutboxSink, segment: u32) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn delivered(
+        this: &OutboxSink,
+        segment: u32,
+        from: u32,
+        to: u32,
+        status: u16,
+        tries: u32,
+    ) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn died(
+        this: &OutboxSink,
+        segment: u32,
+        index: u32,
+        tries: u32,
+        code: u8,
+        status: u16,
+        message: String,
+    ) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn retry(
+        this: &OutboxSink,
+        rest: f64,
+        failures: u32,
+        code: u8,
+        status: u16,
+        message: String,
+    ) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn forget(this: &OutboxSink, segment: u32, is_kept: bool) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn pressure(this: &OutboxSink, is_high: bool) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn wait(this: &OutboxSink, at: f64) -> Result<(), JsValue>;
+}
+
+/// The outbox, behind one handle.
+#[wasm_bindgen]
+pub struct OutboxPort(Outbox);
+
+#[wasm_bindgen]
+impl OutboxPort {
+    /// An outbox with options as `config.rs` reads them.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: JsValue, seed: f64) -> Result<Self, JsError> {
+        Ok(Self(Outbox::new(config::outbox(options)?, seed.to_bits())))
+    }
+
+    /// Whether the options are good.
+    pub fn check(options: JsValue) -> Result<(), JsError> {
+        config::outbox(options).map(drop)
+    }
+
+    /// Stages an event: -2 refused, -1 dropped, otherwise twice the number of older ones that were dropped for it, and one
+    /// more if it opens a segment.
+    pub fn stage(&mut self, session: u32, size: u32, lane: u32) -> i32 {
+        match self.0.stage(SessionId(session), size, lane) {
+            Staged::Refused => -2,
+            Staged::Dropped => -1,
+            Staged::In { opens, dropped } => (dropped * 2) as i32 + i32::from(opens),
+        }
+    }
+
+    /// Drops what is staged.
+    pub fn roll_back(&mut self, session: u32) -> u32 {
+        self.0.roll_back(SessionId(session))
+    }
+
+    /// Commits what is staged, and gives the numbers of the segments.
+    pub fn commit(&mut self, now: f64, session: u32) -> Vec<u32> {
+        self.0.commit(moment(now), SessionId(session)).into_iter().map(|id| id.0).collect()
+    }
+
+    /// Commits what an engine that was thrown away had committed.
+    pub fn recommit(&mut self, now: f64, sizes: Vec<u32>, lanes: Vec<u32>) -> u32 {
+        self.0.recommit(moment(now), Contents { sizes, lanes }).0
+    }
+
+    /// The store is open.
+    pub fn opened(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
+        let stock = Stock {
+            events: events as u64,
+            bytes: bytes as u64,
+            dead: dead as u64,
+            dead_bytes: dead_bytes as u64,
+        };
+        self.0.opened(moment(now), stock);
+    }
+
+    /// The last write has ended.
+    pub fn written(&mut self, now: f64, is_done: bool) {
+        self.0.written(moment(now), is_done);
+    }
+
+    /// A look has found a segment; `own` is its number, or 0. Gives its number.
+    pub fn found(&mut self, now: f64, sizes: Vec<u32>, lanes: Vec<u32>, age: f64, own: u32) -> u32 {
+        let own = (own != 0).then_some(SegmentId(own));
+        self.0.found(moment(now), Contents { sizes, lanes }, Millis(age as u64), own).0
+    }
+
+    /// A look has ended: 0 it found nothing new, 1 it found something, 2 it failed.
+    pub fn looked(&mut self, now: f64, result: u8) {
+        self.0.looked(moment(now), if result > 1 { Err(()) } else { Ok(result == 0) });
+    }
+
+    /// Somebody else has stored something.
+    pub fn stir(&mut self, now: f64) {
+        self.0.stir(moment(now));
+    }
+
+    /// Somebody else has settled events of ours.
+    pub fn settled_elsewhere(&mut self, now: f64, segment: u32, delivered: u32, dead: u32, bytes: f64) {
+        self.0.settled_elsewhere(moment(now), SegmentId(segment), delivered, dead, bytes as u64);
+    }
+
+    /// Dead letters were put back, or removed.
+    pub fn exhumed(&mut self, now: f64, letters: u32, bytes: f64, replayed: bool) {
+        self.0.exhumed(moment(now), letters, bytes as u64, replayed);
+    }
+
+    /// Everything is deleted.
+    pub fn purge(&mut self, now: f64) -> f64 {
+        self.0.purge(moment(now)) as f64
+    }
+
+    /// Whether we are the ones that send.
+    pub fn lead(&mut self, now: f64, leads: bool) {
+        self.0.lead(moment(now), leads);
+    }
+
+    /// Sends nothing from now on, or goes on.
+    pub fn pause(&mut self, now: f64, is_paused: bool) {
+        self.0.pause(moment(now), is_paused);
+    }
+
+    /// What is ready shall not wait for company.
+    pub fn hurry(&mut self, now: f64) {
+        self.0.hurry(moment(now));
+    }
+
+    /// It may work now.
+    pub fn wake(&mut self, now: f64) {
+        self.0.wake(moment(now));
+    }
+
+    /// How many requests may start from now on.
+    pub fn allow(&mut self, now: f64, requests: u32) {
+        self.0.allow(moment(now), requests);
+    }
+
+    /// The page may end: sends up to so many bytes at once.
+    pub fn leave(&mut self, now: f64, bytes: f64) {
+        self.0.leave(moment(now), bytes as u64);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: f64) {
+        self.0.handle(moment(now), Input::Tick);
+    }
+
+    /// An exchange was answered.
+    pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, body: Vec<u8>) {
+        let response = Response { status, retry_after: retry_after(after), body };
+        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
+    }
+
+    /// An exchange was answered event by event.
+    pub fn partly(&mut self, now: f64, id: u32, statuses: Vec<u16>, after: f64) {
+        self.0.partly(moment(now), ExchangeId(id), &statuses, retry_after(after));
+    }
+
+    /// An exchange came to nothing.
+    pub fn failure(&mut self, now: f64, id: u32, why: u8) {
+        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
+    }
+
+    /// The counters: accepted, delivered, dead, purged, pending, attempts, refused, dropped oldest, dropped newest, staged, bytes.
+    pub fn counters(&self) -> Vec<f64> {
+        let ledger = self.0.ledger();
+        [
+            ledger.accepted,
+            ledger.delivered,
+            ledger.dead,
+            ledger.purged,
+            ledger.pending(),
+            ledger.attempts,
+            ledger.refused,
+            ledger.dropped_oldest,
+            ledger.dropped_newest,
+            self.0.staged(),
+            self.0.bytes(),
+        ]
+        .map(|count| count as f64)
+        .to_vec()
+    }
+
+    /// Whether there is nothing left to do.
+    pub fn is_quiet(&self) -> bool {
+        self.0.is_quiet()
+    }
+
+    /// Whether nothing waits to be written and nothing is under way.
+    pub fn is_settled(&self) -> bool {
+        self.0.is_settled()
+    }
+
+    /// Says everything that is to be done.
+    pub fn drain(&mut self, sink: &OutboxSink) {
+        loop {
+            let said = match self.0.poll() {
+                Output::Event(act) => say(sink, act),
+                Output::Cancel(id) => sink.cancel(id.0),
+                Output::Wait(Deadline::At(at)) => return drop(sink.wait(at.as_millis() as f64)),
+                Output::Wait(Deadline::Never) => return,
+                // An outbox makes no requests itself, and its store has words of its own.
+                Output::Send(..) | Output::Load(_) | Output::Save(..) => Ok(()),
+            };
+            drop(said);
+        }
+    }
+}
+
+fn say(sink: &OutboxSink, act: Act) -> Result<(), JsValue> {
+    let particulars = |error: &Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.to_string());
+    match act {
+        Act::Write(Write { put, remove, bury }) => sink.write(
+            put.into_iter()
+                .flat_map(|put| {
+                    let kept = put.kept.unwrap_or_default();
+                    [put.segment.0, kept.len() as u32].into_iter().chain(kept)
+                })
+                .collect(),
+            remove.into_iter().map(|id| id.0).collect(),
+            bury.into_iter().flat_map(|(id, index)| [id.0, index]).collect(),
+        ),
+        Act::Look { events, bytes } => sink.look(events, bytes as f64),
+        Act::Send { exchange, batch, leaving } => {
+            let flat = |part: Part| [part.segment.0, part.from, part.to];
+            sink.dispatch(exchange.0, batch.into_iter().flat_map(flat).collect(), leaving)
+        }
+        Act::Accepted(segment) => sink.accepted(segment.0),
+        Act::Delivered { part, status, tries } => {
+            sink.delivered(part.segment.0, part.from, part.to, status, tries)
+        }
+        Act::Died { segment, index, error, tries } => {
+            let (code, status, message) = particulars(&error);
+            sink.died(segment.0, index, tries, code, status, message)
+        }
+        Act::Retry { error, rest, failures } => {
+            let (code, status, message) = particulars(&error);
+            sink.retry(rest.0 as f64, failures, code, status, message)
+        }
+        Act::Forget(segment, fate) => sink.forget(segment.0, fate == Fate::Evicted),
+        Act::Pressure(is_high) => sink.pressure(is_high),
+    }
+}
