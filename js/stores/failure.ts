@@ -1,0 +1,16 @@
+/** How stores say that something went wrong. Not for applications. */
+import { FerryError } from "../errors.js";
+
+/** What a place threw, as an `ERR_STORE` that says which place. */
+export function storeFailure(place: string, cause: unknown): FerryError {
+  if (cause instanceof FerryError) return cause;
+  const { name = "", message = "" } = (cause ?? {}) as Partial<Error>;
+  // Old Firefox calls it NS_ERROR_DOM_QUOTA_REACHED.
+  const what = /quota/i.test(name) ? "the storage is full" : message || name || String(cause);
+  return new FerryError("ERR_STORE", `${place}: ${what}`, { cause });
+}
+
+/** The lease is somebody else's. */
+export function notOwner(place: string): FerryError {
+  return new FerryError("ERR_STORE", `${place}: another one has taken over the delivery`);
+}

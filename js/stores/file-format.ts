@@ -1,0 +1,129 @@
+/**
+ * The log of a file store: changes as checksummed records, one behind the other. Not for applications.
+ *
+ *     file:    MAGIC record…
+ *     record:  length of the entries u32 | their CRC-32 u32 | entry…
+ *     entry:   kind u8 | 0 u8 | length of the key u16 | length of the value u32 | key | value
+ */
+import { type Bytes, joined, letterBytes, segmentBytes, toLetter, toSegment } from "./bytes.js";
+import type { Change, DeadLetter, Segment } from "./store.js";
+
+/** What a file of ours starts with. */
+export const MAGIC = new TextEncoder().encode("eventferry outbox 1\n");
+
+export type Crc32 = (bytes: Uint8Array) => number;
+
+const RECORD_HEAD = 8;
+const ENTRY_HEAD = 8;
+const PUT = 1;
+const REMOVE = 2;
+const BURY = 3;
+const EXHUME = 4;
+const NOTHING = new Uint8Array(0);
+
+/** One record for each change; a change with nothing in it has none. */
+export function records(changes: readonly Change[], crc32: Crc32): Bytes {
+  const parts: Uint8Array[] = [];
+  const heads: { view: DataView; start: number; end: number }[] = [];
+  let length = 0;
+  const add = (part: Uint8Array) => {
+    parts.push(part);
+    length += part.length;
+  };
+  for (const change of changes) {
+    const head = new Uint8Array(RECORD_HEAD);
+    const start = length + RECORD_HEAD;
+    add(head);
+    for (const segment of change.put) addEntry(add, PUT, segment.key, segmentBytes(segment));
+    for (const key of change.remove) addEntry(add, REMOVE, key, NOTHING);
+    for (const letter of change.bury) addEntry(add, BURY, letter.key, letterBytes(letter));
+    for (const key of change.exhume) addEntry(add, EXHUME, key, NOTHING);
+    if (length > start) {
+      heads.push({ view: new DataView(head.buffer), start, end: length });
+    } else {
+      parts.pop();
+      length -= RECORD_HEAD;
+    }
+  }
+  const bytes = joined(parts);
+  const view = new DataView(bytes.buffer);
+  for (const { start, end } of heads) {
+    view.setUint32(start - RECORD_HEAD, end - start, true);
+    view.setUint32(start - RECORD_HEAD + 4, crc32(bytes.subarray(start, end)), true);
+  }
+  return bytes;
+}
+
+/**
+ * Reads a whole file, and gives every change that is intact to `apply`, in order.
+ *
+ * A record that was not written to its end is the last one. One that is damaged with an intact one behind it was damaged
+ * later; it is left out, and the others count.
+ *
+ * @returns where the last intact record ends; undefined if the file is not one of ours
+ */
+export function readRecords(bytes: Uint8Array, crc32: Crc32, apply: (change: Change) => void): number | undefined {
+  const start = Math.min(bytes.length, MAGIC.length);
+  for (let at = 0; at < start; at++) if (bytes[at] !== MAGIC[at]) return undefined;
+  let good = start;
+  let damaged = 0;
+  for (let at = start; damaged < 2; ) {
+    const record = recordAt(bytes, at, crc32);
+    if (!record) break;
+    if (record.isIntact) {
+      apply(toChange(record.entries));
+      good = record.end;
+      damaged = 0;
+    } else {
+      damaged++;
+    }
+    at = record.end;
+  }
+  return good;
+}
+
+/** How much of the file a segment or dead letter takes, roughly. */
+export function weight(item: Segment | DeadLetter): number {
+  return "sizes" in item ? item.body.length + 4 * item.sizes.length * (item.lanes ? 2 : 1) + 64 : item.body.length + 256;
+}
+
+function addEntry(add: (part: Uint8Array) => void, kind: number, key: string, value: Uint8Array): void {
+  const name = new TextEncoder().encode(key);
+  const head = new DataView(new ArrayBuffer(ENTRY_HEAD));
+  head.setUint8(0, kind);
+  head.setUint16(2, name.length, true);
+  head.setUint32(4, value.length, true);
+  add(new Uint8Array(head.buffer));
+  add(name);
+  add(value);
+}
+
+function recordAt(bytes: Uint8Array, at: number, crc32: Crc32): { entries: Uint8Array; end: number; isIntact: boolean } | undefined {
+  if (at + RECORD_HEAD > bytes.length) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at);
+  const length = view.getUint32(0, true);
+  const end = at + RECORD_HEAD + length;
+  // After a loss of power there may be zeros where nothing was written.
+  if (length === 0 || end > bytes.length) return undefined;
+  const entries = bytes.subarray(at + RECORD_HEAD, end);
+  return { entries, end, isIntact: crc32(entries) === view.getUint32(4, true) };
+}
+
+function toChange(entries: Uint8Array): Change {
+  const change = { put: [] as Segment[], remove: [] as string[], bury: [] as DeadLetter[], exhume: [] as string[] };
+  const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
+  const text = new TextDecoder();
+  for (let at = 0; at < entries.length; ) {
+    const kind = view.getUint8(at);
+    const keyEnd = at + ENTRY_HEAD + view.getUint16(at + 2, true);
+    const end = keyEnd + view.getUint32(at + 4, true);
+    const key = text.decode(entries.subarray(at + ENTRY_HEAD, keyEnd));
+    const value = entries.subarray(keyEnd, end);
+    if (kind === PUT) change.put.push(toSegment(key, value));
+    else if (kind === REMOVE) change.remove.push(key);
+    else if (kind === BURY) change.bury.push(toLetter(key, value));
+    else if (kind === EXHUME) change.exhume.push(key);
+    at = end;
+  }
+  return change;
+}
