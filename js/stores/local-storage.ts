@@ -56,8 +56,8 @@ export function localStorageStore(name?: string): OutboxStore {
     try {
       for (const [key, text] of puts) localStorage.setItem(key, text);
     } catch (cause) {
-      // First make the room that it takes to put the old ones back.
-      for (const [key] of old) localStorage.removeItem(key);
+      // This first, to make the room that the old ones need.
+      for (const [key, text] of old) if (text === null) localStorage.removeItem(key);
       for (const [key, text] of old) if (text !== null) localStorage.setItem(key, text);
       throw cause;
     }

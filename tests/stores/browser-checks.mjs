@@ -1,0 +1,270 @@
+// What can go wrong with the storage of browsers. Each check has the origin for itself, with nothing in it.
+import { change, deadKeys, equal, keys, letter, rejects, segment } from "./laws.mjs";
+import { openAuto } from "/dist/stores/auto.js";
+import { indexedDbStore } from "/dist/stores/indexeddb.js";
+import { localStorageStore } from "/dist/stores/local-storage.js";
+
+const CHECKS = {
+  async "IndexedDB: says what survives"() {
+    equal(await indexedDbStore("n").open("x"), { durability: "os", isShared: true });
+    equal(await indexedDbStore("n", { durability: "strict" }).open("x"), { durability: "disk", isShared: true });
+    equal((await indexedDB.databases()).map(({ name }) => name), ["eventferry-n"]);
+  },
+
+  ...Object.fromEntries(
+    ["QuotaExceededError", "AbortError", "InvalidStateError", "UnknownError"].map((name) => [
+      `IndexedDB: put throws ${name}`,
+      async () => {
+        const store = await opened(indexedDbStore());
+        await store.write(change({ put: [segment("a")] }));
+        let left = 1;
+        const error = await shimmed(IDBObjectStore.prototype, "put", (put) => function (row) {
+          if (row.key === "c" && left-- > 0) throw new DOMException("no more", name);
+          return put.call(this, row);
+        }, async () => {
+          const both = change({ put: [segment("b"), segment("c")], remove: ["a"], bury: [letter("x")] });
+          const error = await rejects(store.write(both));
+          equal(await keys(store), ["a"], "what is there after the failure");
+          await store.write(both);
+          return error;
+        });
+        equal(error.cause.name, name);
+        equal(error.message.includes("the storage is full"), name === "QuotaExceededError", error.message);
+        equal(await keys(store), ["b", "c"]);
+      },
+    ]),
+  ),
+
+  async "IndexedDB: a request fails by itself, with nothing kept"() {
+    const store = await opened(indexedDbStore());
+    await shimmed(IDBObjectStore.prototype, "put", (put) => function (row) {
+      return row.key === "b" ? this.add({ key: "a" }) : put.call(this, row);
+    }, async () => {
+      await store.write(change({ put: [segment("a")] }));
+      await rejects(store.write(change({ put: [segment("0"), segment("b")] })));
+    });
+    equal(await keys(store), ["a"]);
+  },
+
+  async "IndexedDB: the connection is closed under it"() {
+    const { connections } = await watched(async () => {
+      const store = await opened(indexedDbStore());
+      await store.write(change({ put: [segment("a")] }));
+      connectionsSeen.at(-1).close();
+      await Promise.all([store.write(change({ put: [segment("b")] })), store.write(change({ put: [segment("c")] })), store.write(change({ remove: ["b"] }))]);
+      connectionsSeen.at(-1).close();
+      equal(await keys(store), ["a", "c"]);
+      connectionsSeen.at(-1).dispatchEvent(new Event("close"));
+      equal(await keys(store), ["a", "c"]);
+    });
+    equal(connections, 4, "how often it was opened");
+  },
+
+  async "IndexedDB: a transaction is aborted from outside"() {
+    const store = await opened(indexedDbStore());
+    await shimmed(IDBDatabase.prototype, "transaction", (transaction) => function (...args) {
+      const made = transaction.apply(this, args);
+      made.commit = () => made.abort();
+      return made;
+    }, () => rejects(store.write(change({ put: [segment("a")] }))));
+    await store.write(change({ put: [segment("b")] }));
+    equal(await keys(store), ["b"]);
+  },
+
+  async "IndexedDB: somebody deletes the database"() {
+    const store = await opened(indexedDbStore());
+    await store.write(change({ put: [segment("a")] }));
+    await new Promise((resolve, reject) => {
+      Object.assign(indexedDB.deleteDatabase("eventferry-outbox"), { onsuccess: resolve, onerror: reject, onblocked: () => reject(new Error("it is in the way")) });
+    });
+    await store.write(change({ put: [segment("b")] }));
+    equal(await keys(store), ["b"]);
+  },
+
+  async "IndexedDB: missing or blocked"() {
+    await withIndexedDb({ value: undefined }, async () => rejects(indexedDbStore().open("x")));
+    const blocked = { get: () => { throw new DOMException("blocked", "SecurityError"); } };
+    await withIndexedDb(blocked, async () => equal((await rejects(indexedDbStore().open("x"))).cause.name, "SecurityError"));
+    const refusing = { value: { open() { const request = {}; setTimeout(() => { request.error = new DOMException("private", "InvalidStateError"); request.onerror(); }); return request; } } };
+    await withIndexedDb(refusing, async () => rejects(indexedDbStore().open("x")));
+  },
+
+  async "IndexedDB: close while it opens"() {
+    const store = indexedDbStore();
+    const opening = store.open("outbox");
+    await store.close();
+    await opening.catch(() => undefined);
+    equal(await keys(store), []);
+  },
+
+  async "IndexedDB: a lease between two connections"() {
+    const [one, two] = [await opened(indexedDbStore()), await opened(indexedDbStore())];
+    equal(await one.acquire("one", 300), true);
+    equal(await two.acquire("two", 300), false);
+    await new Promise((resolve) => setTimeout(resolve, 350));
+    // It has run out, but nobody else has taken it.
+    await one.write(change({ put: [segment("a")], owner: "one" }));
+    equal(await two.acquire("two", 300), true);
+    await rejects(one.write(change({ remove: ["a"], owner: "one" })));
+    equal(await keys(two), ["a"]);
+  },
+
+  async "auto: IndexedDB where it works"() {
+    const { store, traits, refused } = await openAuto("outbox");
+    equal([store.kind, traits.durability, refused.length], ["indexeddb", "os", 0]);
+    await store.close();
+  },
+
+  async "auto: localStorage if not, and then memory"() {
+    await withIndexedDb({ value: undefined }, async () => {
+      const { store, traits, refused } = await openAuto("outbox");
+      equal([store.kind, traits.durability, refused.map(({ code }) => code)], ["localstorage", "process", ["ERR_STORE"]]);
+      await shimmed(Storage.prototype, "setItem", () => () => { throw new DOMException("full", "QuotaExceededError"); }, async () => {
+        const { store, traits, refused } = await openAuto("outbox");
+        equal([store.kind, traits.durability, refused.length], ["memory", "none", 2]);
+      });
+    });
+  },
+
+  async "auto: an open that hangs is given up after 5 s"() {
+    await withIndexedDb({ value: { open: () => ({}) } }, async () => {
+      const start = performance.now();
+      const { store, refused } = await openAuto("outbox");
+      equal([store.kind, refused.length], ["localstorage", 1]);
+      if (!/within 5 s/.test(refused[0].message)) throw new Error(refused[0].message);
+      const ms = performance.now() - start;
+      if (ms < 4_900 || ms > 7_000) throw new Error(`it took ${ms} ms`);
+    });
+  },
+
+  async "localStorage: full in the middle of a change, and it is as before"() {
+    const store = await opened(localStorageStore());
+    await store.write(change({ put: [segment("a"), segment("b")], bury: [letter("x")] }));
+    const before = { ...localStorage };
+    for (let fails = 1; fails <= 4; fails++) {
+      let calls = 0;
+      await shimmed(Storage.prototype, "setItem", (setItem) => function (...args) {
+        if (++calls === fails) throw new DOMException("full", "QuotaExceededError");
+        return setItem.apply(this, args);
+      }, async () => {
+        const error = await rejects(store.write(change({ put: [segment("a", ["other"]), segment("c"), segment("d")], bury: [letter("x", "2")], remove: ["b"] })));
+        if (!error.message.includes("the storage is full")) throw new Error(error.message);
+      });
+      equal({ ...localStorage }, before, `what is there when call ${fails} fails`);
+    }
+  },
+
+  async "localStorage: the browser's own limit"() {
+    localStorage.setItem("of the site", "x".repeat(5 * 1024 * 1024 - 10_000));
+    const store = await opened(localStorageStore());
+    await store.write(change({ put: [segment("a")] }));
+    await rejects(store.write(change({ put: [segment("b"), segment("c", ["1".repeat(20_000)])], remove: ["a"] })));
+    equal(await keys(store), ["a"]);
+    await store.write(change({ put: [segment("d")] }));
+    equal(await keys(store), ["a", "d"]);
+  },
+
+  async "localStorage: it takes no more than its part"() {
+    const store = await opened(localStorageStore());
+    const text = "ä".repeat(60_000);
+    for (const key of ["a", "b", "c", "d"]) await store.write(change({ put: [segment(key, [text])] }));
+    const error = await rejects(store.write(change({ put: [segment("e", [text])] })));
+    if (!/262144 characters/.test(error.message)) throw new Error(error.message);
+    // What does not make it larger is taken all the same, and so is what makes the room.
+    await store.write(change({ bury: [letter("a", text)], remove: ["a"] }));
+    await store.write(change({ put: [segment("e", [text])], remove: ["b"] }));
+    equal(await keys(store), ["c", "d", "e"]);
+    equal(await deadKeys(store), ["a"]);
+  },
+
+  async "localStorage: other keys are left alone"() {
+    localStorage.setItem("eventferry", "1");
+    localStorage.setItem("eventferry/outbo", "1");
+    const store = await opened(localStorageStore());
+    await store.write(change({ put: [segment("a")] }));
+    await store.write(change({ remove: ["a"] }));
+    equal(Object.keys(localStorage).sort(), ["eventferry", "eventferry/outbo"]);
+  },
+
+  async "localStorage: missing or blocked"() {
+    for (const property of [{ value: undefined }, { value: null }, { get: () => { throw new DOMException("blocked", "SecurityError"); } }]) {
+      await replaced("localStorage", property, () => rejects(localStorageStore().open("x")));
+    }
+  },
+};
+
+export async function browserChecks(clearAll) {
+  const results = [];
+  for (const [name, check] of Object.entries(CHECKS)) {
+    await closeAll();
+    await clearAll();
+    try {
+      await check();
+      results.push({ name });
+    } catch (error) {
+      results.push({ name, problem: `${error?.message}\n${error?.stack}` });
+    }
+  }
+  return results;
+}
+
+/** How long so many segments of 250 events take, in milliseconds. */
+export async function measure(store, segments = 100) {
+  await store.open("speed");
+  const texts = Array.from({ length: 250 }, (_, n) => JSON.stringify({ id: n, data: "x".repeat(100) }).padEnd(120));
+  const name = (n) => `k${String(n).padStart(6, "0")}`;
+  const all = Array.from({ length: segments }, (_, n) => segment(name(n), texts));
+  const start = performance.now();
+  for (const one of all) await store.write(change({ put: [one] }));
+  const written = performance.now();
+  while ((await keys(store, { events: 500 })).length > 0) await store.write(change({ remove: await keys(store, { events: 500 }) }));
+  const emptied = performance.now();
+  await store.close();
+  return { write: (written - start) / segments, drain: (emptied - written) / segments };
+}
+
+const stores = [];
+const connectionsSeen = [];
+
+async function opened(store) {
+  await store.open("outbox");
+  stores.push(store);
+  return store;
+}
+
+async function closeAll() {
+  for (const store of stores.splice(0)) await store.close().catch(() => undefined);
+}
+
+/** Counts the connections that are made. */
+async function watched(body) {
+  connectionsSeen.length = 0;
+  await shimmed(IDBFactory.prototype, "open", (open) => function (...args) {
+    const request = open.apply(this, args);
+    request.addEventListener("success", () => connectionsSeen.push(request.result));
+    return request;
+  }, body);
+  return { connections: connectionsSeen.length };
+}
+
+async function shimmed(target, method, make, body) {
+  const original = target[method];
+  target[method] = make(original);
+  try {
+    return await body();
+  } finally {
+    target[method] = original;
+  }
+}
+
+const withIndexedDb = (property, body) => replaced("indexedDB", property, body);
+
+async function replaced(name, property, body) {
+  const original = Object.getOwnPropertyDescriptor(globalThis, name);
+  Object.defineProperty(globalThis, name, { configurable: true, ...property });
+  try {
+    return await body();
+  } finally {
+    Object.defineProperty(globalThis, name, original);
+  }
+}
