@@ -1,0 +1,393 @@
+// What can happen to a file: it is cut, damaged, full, in use, and its process dies.
+import { spawn } from "node:child_process";
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fileStore } from "../../dist/stores/file.js";
+import { crc32ByTable, loadPlatform } from "../../dist/stores/file-system.js";
+import { change, deadKeys, equal, keys, letter, rejects, segment } from "./laws.mjs";
+
+const EMPTY = 20;
+
+const CHECKS = {
+  async "says what survives"(path) {
+    const traits = async (options) => {
+      const store = fileStore(path, options);
+      const traits = await store.open("x");
+      await store.close();
+      return traits;
+    };
+    equal(await traits(), { durability: "disk", isShared: false });
+    equal(await traits({ durability: "os" }), { durability: "os", isShared: false });
+    equal(readdirSync(join(path, "..")), ["log"], "what is left in the folder");
+  },
+
+  async "cut at every byte of the last record, the others are there"(path) {
+    const lengths = [];
+    await used(path, async (store) => {
+      for (const key of ["a", "b", "c"]) {
+        await store.write(change({ put: [segment(key, ["1", "2"], { lanes: [1, 2] })], bury: [letter(key)], remove: ["no"], exhume: ["no"] }));
+        lengths.push(statSync(path).size);
+      }
+    });
+    const whole = readFileSync(path);
+    for (let length = lengths[1]; length < lengths[2]; length++) {
+      writeFileSync(path, whole.subarray(0, length));
+      await used(path, async (store) => {
+        equal(await keys(store), ["a", "b"], `what is there of ${length} bytes`);
+        equal(statSync(path).size, lengths[1]);
+        await store.write(change({ put: [segment("d")] }));
+      });
+      await used(path, async (store) => equal([await keys(store), await deadKeys(store)], [["a", "b", "d"], ["a", "b"]]));
+    }
+    for (let length = 0; length <= EMPTY; length++) {
+      writeFileSync(path, whole.subarray(0, length));
+      await used(path, async (store) => equal(await keys(store), []));
+    }
+  },
+
+  async "zeros or noise behind the end are dropped"(path) {
+    for (const tail of [new Uint8Array(5), new Uint8Array(5000), Buffer.from("noise ".repeat(50))]) {
+      rmSync(path, { force: true });
+      await used(path, (store) => store.write(change({ put: [segment("a")] })));
+      const { size } = statSync(path);
+      appendFileSync(path, tail);
+      await used(path, async (store) => equal(await keys(store), ["a"]));
+      equal(statSync(path).size, size);
+    }
+  },
+
+  async "a flipped byte costs one change, and nothing else"(path) {
+    const lengths = [EMPTY];
+    await used(path, async (store) => {
+      for (const key of ["a", "b", "c", "d"]) {
+        await store.write(change({ put: [segment(key)] }));
+        lengths.push(statSync(path).size);
+      }
+    });
+    const whole = readFileSync(path);
+    // Not in the length, which is where the way to the next one is.
+    for (let at = lengths[1] + 4; at < lengths[2]; at++) {
+      const damaged = Buffer.from(whole);
+      damaged[at] ^= 1 << at % 8;
+      writeFileSync(path, damaged);
+      await used(path, async (store) => {
+        equal(await keys(store), ["a", "c", "d"], `what is there with byte ${at} flipped`);
+        await store.write(change({ put: [segment("e")] }));
+      });
+      await used(path, async (store) => equal(await keys(store), ["a", "c", "d", "e"]));
+    }
+    for (let at = lengths[1]; at < lengths[1] + 4; at++) {
+      const damaged = Buffer.from(whole);
+      damaged[at] ^= 0x40;
+      writeFileSync(path, damaged);
+      await used(path, async (store) => equal((await keys(store))[0], "a"));
+    }
+  },
+
+  async "a file that is something else is left alone"(path) {
+    for (const text of ["my diary", "x".repeat(5000), "eventferry outbox 2\nabc"]) {
+      writeFileSync(path, text);
+      const error = await rejects(fileStore(path).open("x"));
+      if (!error.message.includes("is not an outbox")) throw new Error(error.message);
+      equal(readFileSync(path, "utf8"), text);
+    }
+    equal(readdirSync(join(path, "..")), ["log"]);
+  },
+
+  async "where there is no folder, or no file can be, it rejects"(path) {
+    await rejects(fileStore(join(path, "../no/log")).open("x"));
+    await rejects(fileStore(join(path, "..")).open("x"));
+    const store = fileStore(path);
+    await rejects(store.peek({ events: 1, bytes: 1, skip: new Set() }));
+    await rejects(store.write(change({})).then(() => store.write(change({ put: [segment("a")] }))));
+  },
+
+  ...Object.fromEntries(
+    [
+      ["ENOSPC, nothing written", { write: () => 0 }],
+      ["ENOSPC, half written", { write: (length) => length >> 1 }],
+      ["EIO when it is flushed", { datasync: true }],
+      ["EIO when it is flushed, and it cannot be cut off", { datasync: true, truncate: true }],
+      ["ENOSPC, half written, and it cannot be cut off", { write: (length) => length >> 1, truncate: true }],
+    ].map(([name, faults]) => [
+      `a disk that fails: ${name}`,
+      async (path) => {
+        const disk = {};
+        const store = fileStore(path, { platform: await faulty(disk) });
+        await store.open("x");
+        await store.write(change({ put: [segment("a"), segment("b")] }));
+        const { size } = statSync(path);
+        Object.assign(disk, faults);
+        const lost = ["c", "d"].map((key) => rejects(store.write(change({ put: [segment(key)], remove: ["a"] }))));
+        for (const error of await Promise.all(lost)) equal(error.cause.code, faults.write ? "ENOSPC" : "EIO");
+        equal(await keys(store), ["a", "b"]);
+        if (!faults.truncate) equal(statSync(path).size, size);
+        else await rejects(store.write(change({ put: [segment("e")] })));
+        for (const name of Object.keys(disk)) delete disk[name];
+        await store.write(change({ put: [segment("f")], remove: ["b"] }));
+        equal(await keys(store), ["a", "f"]);
+        await store.close();
+        await used(path, async (store) => equal(await keys(store), ["a", "f"]));
+      },
+    ]),
+  ),
+
+  async "a disk that writes three bytes at a time"(path) {
+    const store = fileStore(path, { platform: await faulty({ portion: 3 }) });
+    await store.open("x");
+    await store.write(change({ put: [segment("a"), segment("b")] }));
+    await store.close();
+    await used(path, async (store) => equal(await keys(store), ["a", "b"]));
+  },
+
+  async "a disk that is really full"(path) {
+    // The shell's limit is for the size of a file; what exceeds it fails as a full disk does.
+    const { code, output } = await child(["full", path], { limit: 64 });
+    if (code !== 0) throw new Error(output);
+    await used(path, async (store) => equal((await keys(store)).slice(-1), ["z"]));
+  },
+
+  async "changes that come together are flushed together"(path) {
+    const disk = { count: 0 };
+    const store = fileStore(path, { platform: await faulty(disk) });
+    await store.open("x");
+    disk.count = 0;
+    await Promise.all(Array.from({ length: 50 }, (_, n) => store.write(change({ put: [segment(`k${n}`)] }))));
+    equal(disk.count, 1, "how often it was flushed");
+    const first = store.write(change({ put: [segment("x")] }));
+    await new Promise((resolve) => setImmediate(resolve));
+    await Promise.all([first, ...Array.from({ length: 50 }, (_, n) => store.write(change({ remove: [`k${n}`] })))]);
+    equal(disk.count <= 3, true, "whether those that waited were flushed together");
+    await store.close();
+  },
+
+  async "an empty outbox is an empty file"(path) {
+    await used(path, async (store) => {
+      for (let round = 0; round < 5; round++) {
+        await store.write(change({ put: [segment("a", ["1".repeat(round * 1000)])], bury: [letter("b")] }));
+        await store.write(change({ remove: ["a"] }));
+        await store.write(change({ exhume: ["b"] }));
+        await store.write(change({}));
+        equal(statSync(path).size, EMPTY);
+      }
+    });
+  },
+
+  async "rewriting keeps everything, and makes it small"(path) {
+    const text = "1".repeat(10_000);
+    const name = (n) => `k${String(n).padStart(4, "0")}`;
+    let largest = 0;
+    await used(path, async (store) => {
+      await store.write(change({ put: [segment("0", ["1", "2"], { lanes: [4, 5], at: 77 })], bury: [letter("a"), letter("b")] }));
+      for (let n = 0; n < 1000; n++) {
+        await store.write(change({ put: [segment(name(n), [text])], remove: n >= 20 ? [name(n - 20)] : [] }));
+        largest = Math.max(largest, statSync(path).size);
+      }
+      await store.write(change({ put: [segment("z")] }));
+    });
+    if (largest > 1.2e6) throw new Error(`it grew to ${largest} bytes`);
+    equal(readdirSync(join(path, "..")), ["log"]);
+    await used(path, async (store) => {
+      equal(await keys(store), ["0", ...Array.from({ length: 20 }, (_, n) => name(n + 980)), "z"]);
+      equal((await store.peek({ events: 1, bytes: 1, skip: new Set() }))[0], segment("0", ["1", "2"], { lanes: [4, 5], at: 77 }));
+      equal(await store.dead(9), [letter("a"), letter("b")]);
+    });
+  },
+
+  async "a rewriting that fails changes nothing"(path) {
+    const disk = {};
+    const store = fileStore(path, { platform: await faulty(disk) });
+    await store.open("x");
+    const text = "1".repeat(100_000);
+    disk.rename = true;
+    for (let n = 0; n < 40; n++) await store.write(change({ put: [segment(`k${n % 2}`, [text]), segment(`n${n}`)] }));
+    if (statSync(path).size < 3e6) throw new Error("it was rewritten all the same");
+    equal(readdirSync(join(path, "..")).sort(), ["log", "log.lock"]);
+    delete disk.rename;
+    for (let n = 0; n < 60; n++) await store.write(change({ put: [segment(`k${n % 2}`, [text])] }));
+    if (statSync(path).size > 2e6) throw new Error("it was not rewritten later");
+    equal((await keys(store)).length, 42);
+    await store.close();
+    await used(path, async (store) => equal((await keys(store)).length, 42));
+  },
+
+  async "what a broken off rewriting left behind is cleared away"(path) {
+    writeFileSync(`${path}.new`, "eventferry outbox 1\nrest");
+    await used(path, async (store) => equal(await keys(store), []));
+    equal(existsSync(`${path}.new`), false);
+  },
+
+  async "a second one in the same process is refused"(path) {
+    await used(path, async () => {
+      const error = await rejects(fileStore(path).open("x"));
+      equal(error.message.endsWith(`in use by process ${process.pid}`), true, error.message);
+    });
+    await used(path, async () => undefined);
+  },
+
+  async "a process that runs keeps the file, one that is gone does not"(path) {
+    const holder = spawnChild(["hold", path]);
+    await holder.line;
+    const error = await rejects(fileStore(path).open("x"));
+    equal(error.message.endsWith(`in use by process ${holder.pid}`), true, error.message);
+    holder.kill("SIGKILL");
+    await holder.ended;
+    await used(path, async (store) => equal(await keys(store), ["held"]));
+  },
+
+  async "the lock of a process whose number another has now is stale"(path) {
+    for (const text of ["1 99999999999\n", "4194305 5\n", "", "nonsense", `${process.pid} 1\n`]) {
+      writeFileSync(`${path}.lock`, text);
+      if (process.platform !== "linux" && text !== "" && text !== "nonsense") continue;
+      await used(path, async () => undefined);
+    }
+    equal(readdirSync(join(path, "..")), ["log"]);
+  },
+
+  async "ten that race for a stale lock: one gets it"(path) {
+    writeFileSync(`${path}.lock`, "4194305 5\n");
+    const stores = Array.from({ length: 10 }, () => fileStore(path));
+    const got = await Promise.allSettled(stores.map((store) => store.open("x")));
+    equal(got.filter(({ status }) => status === "fulfilled").length, 1, "how many got it");
+    for (const [at, { status }] of got.entries()) if (status === "fulfilled") await stores[at].close();
+    equal(readdirSync(join(path, "..")), ["log"]);
+  },
+
+  async "killed 20 times in the middle of writing: what had resolved is there"(path) {
+    let written = 0;
+    for (let round = 0; round < 20; round++) {
+      const writer = spawnChild(["write", path, String(round)]);
+      await writer.line;
+      await new Promise((resolve) => setTimeout(resolve, 5 + Math.random() * 60));
+      writer.kill("SIGKILL");
+      await writer.ended;
+      const resolved = writer.output().split("\n").slice(0, -1).filter((line) => line.startsWith("+")).map((line) => line.slice(1));
+      written += resolved.length;
+      await used(path, async (store) => {
+        const there = new Set(await keys(store));
+        for (const key of resolved) if (!there.has(key)) throw new Error(`round ${round}: ${key} is lost`);
+        for (const found of await store.peek({ events: Infinity, bytes: Infinity, skip: new Set() })) {
+          equal(found.body.length, found.sizes.reduce((sum, size) => sum + size + 1, -1), "the length of a body");
+        }
+      });
+    }
+    if (written < 100) throw new Error(`only ${written} were written in all`);
+    return `${written} segments`;
+  },
+
+  async "both ways to make a CRC agree"() {
+    const { crc32 } = await loadPlatform();
+    const byTable = crc32ByTable();
+    equal(byTable(new TextEncoder().encode("123456789")), 0xcbf43926);
+    for (let length = 0; length < 300; length += 7) {
+      const bytes = Uint8Array.from({ length }, (_, at) => at * length);
+      equal(byTable(bytes), crc32(bytes));
+    }
+  },
+
+  async "400 segments of 250 events take little of the processor"(path) {
+    const texts = Array.from({ length: 250 }, (_, n) => JSON.stringify({ id: n, data: "x".repeat(100) }).padEnd(120));
+    const all = Array.from({ length: 400 }, (_, n) => segment(`k${1000 + n}`, texts));
+    return used(path, async (store) => {
+      const before = process.cpuUsage();
+      const start = performance.now();
+      for (const one of all) await store.write(change({ put: [one] }));
+      const ms = performance.now() - start;
+      const { user, system } = process.cpuUsage(before);
+      const cpu = (user + system) / 1000;
+      // A bound for slow machines; a fast one needs a tenth of it.
+      if (cpu > 1000) throw new Error(`${cpu} ms`);
+      return `${cpu.toFixed(0)} ms of processor, ${ms.toFixed(0)} ms in all, ${(statSync(path).size / 1e6).toFixed(1)} MB`;
+    });
+  },
+};
+
+/** @returns {Promise<{ name: string, problem?: string, remark?: string }[]>} */
+export async function fileChecks() {
+  const results = [];
+  for (const [name, check] of Object.entries(CHECKS)) {
+    const folder = mkdtempSync(join(tmpdir(), "eventferry-file-"));
+    try {
+      const remark = await check(join(folder, "log"));
+      results.push({ name, remark });
+    } catch (error) {
+      results.push({ name, problem: String(error?.stack ?? error) });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+  return results;
+}
+
+async function used(path, body) {
+  const store = fileStore(path);
+  await store.open("x");
+  try {
+    return await body(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/**
+ * The real thing with faults. `disk` has them, and may change: `write` says how many bytes are written before it is full;
+ * `datasync`, `truncate` and `rename` fail; `portion` is the most that is written at once. `count` counts the flushes.
+ */
+async function faulty(disk) {
+  const platform = await loadPlatform();
+  const broken = (code) => Object.assign(new Error(`${code}: on purpose`), { code });
+  const handleOf = (handle) => ({
+    async write(bytes, offset, length, position) {
+      if (disk.write) {
+        const some = disk.write(length);
+        if (some === 0 || some === length) throw broken("ENOSPC");
+        disk.write = () => 0;
+        return handle.write(bytes, offset, some, position);
+      }
+      return handle.write(bytes, offset, Math.min(length, disk.portion ?? length), position);
+    },
+    async datasync() {
+      if (disk.datasync) throw broken("EIO");
+      disk.count++;
+      return handle.datasync();
+    },
+    async truncate(length) {
+      if (disk.truncate) throw broken("EIO");
+      return handle.truncate(length);
+    },
+    sync: () => handle.sync(),
+    close: () => handle.close(),
+  });
+  const fs = Object.fromEntries(["readFile", "writeFile", "link", "unlink"].map((name) => [name, platform.fs[name]]));
+  fs.open = async (...args) => handleOf(await platform.fs.open(...args));
+  fs.rename = async (...args) => {
+    if (disk.rename && args[0].endsWith(".new")) throw broken("EACCES");
+    return platform.fs.rename(...args);
+  };
+  return { ...platform, fs };
+}
+
+/** @param options.limit of a file, in KiB */
+function spawnChild(args, { limit } = {}) {
+  const program = [process.execPath, fileURLToPath(new URL("file-child.mjs", import.meta.url)), ...args];
+  const child = limit
+    ? spawn("sh", ["-c", `ulimit -f ${limit * 2}; exec "$@"`, "sh", ...program], { stdio: ["ignore", "pipe", "inherit"] })
+    : spawn(program[0], program.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.setEncoding("utf8");
+  const line = new Promise((resolve) => {
+    child.stdout.on("data", (text) => {
+      output += text;
+      if (output.includes("\n")) resolve();
+    });
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  return { pid: child.pid, line: Promise.race([line, ended]), ended, output: () => output, kill: (signal) => child.kill(signal) };
+}
+
+async function child(args, options) {
+  const { ended, output } = spawnChild(args, options);
+  return { code: await ended, output: output() };
+}
