@@ -19,6 +19,7 @@ export const STAGES = [
   { name: "js", what: "the JavaScript tests, in Node", needs: ["build"], run: js },
   { name: "wasm", what: "the Rust tests of the browser side, in browsers", needs: ["tools"], run: wasm },
   { name: "cases", what: "the CloudEvents cases, in browsers", needs: ["build"], run: script("tests/js/browser-cases.mjs", { minutes: 5 }) },
+  { name: "stores", what: "the stores, in every runtime", needs: ["build"], run: stores },
   { name: "interop", what: "others' clients against our emulator", needs: ["build"], run: interop },
   { name: "runtimes", what: "the packed package, in every runtime", needs: ["build"], run: runtimes },
 ];
@@ -74,6 +75,11 @@ async function wasm(tally) {
 async function runtimes(tally) {
   ensureModules("tests/runtimes");
   await script("tests/runtimes/run.mjs", { minutes: 15 })(tally);
+}
+
+async function stores(tally) {
+  ensureModules("tests/runtimes");
+  await script("tests/stores/run.mjs", { minutes: 10 })(tally);
 }
 
 async function interop(tally) {

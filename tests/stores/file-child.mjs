@@ -15,16 +15,19 @@ const ACTS = {
     setInterval(() => undefined, 1000);
   },
 
-  /** Says each key when it has resolved. Old ones are removed in between, so that the file is rewritten too. */
+  /** Says `+` and each key when it has resolved, and `-` before it is removed: often enough that the file is rewritten several times. */
   async write() {
     say("ready");
     const name = (n) => `r${round.padStart(2, "0")}-${String(n).padStart(6, "0")}`;
-    const text = `"${"x".repeat(5000)}"`;
+    const text = `"${"x".repeat(9000)}"`;
     for (let n = 0; ; n += 4) {
-      const many = [0, 1, 2, 3].map((more) => store.write(change({ put: [segment(name(n + more), Array(1 + (n % 9)).fill(text))] })).then(() => say(`+${name(n + more)}`)));
-      const rest = await Promise.all(many).then(() => keys(store, { events: 1 }));
-      // What another life has written is of no more use.
-      if (rest[0] < name(0)) await store.write(change({ remove: (await keys(store)).filter((key) => key < name(0)).slice(0, 20) }));
+      await Promise.all([0, 1, 2, 3].map(async (more) => {
+        await store.write(change({ put: [segment(name(n + more), Array(1 + (n % 17)).fill(text))] }));
+        say(`+${name(n + more)}`);
+      }));
+      const old = (await keys(store)).slice(0, -8);
+      for (const key of old) say(`-${key}`);
+      await store.write(change({ remove: old }));
     }
   },
 
