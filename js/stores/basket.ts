@@ -1,37 +1,41 @@
-/** What `peek` gives: as much as the limit allows, and at least one segment. Not for applications. */
+/** What stores have in common, whatever they keep things in. Not for applications. */
 import type { DeadLetter, PeekLimit, Segment, Stock } from "./store.js";
 
-export class Basket {
-  readonly taken: Segment[] = [];
-  readonly #skip: ReadonlySet<string>;
-  #events: number;
-  #bytes: number;
-
-  constructor({ events, bytes, skip }: PeekLimit) {
-    this.#skip = skip;
-    this.#events = events;
-    this.#bytes = bytes;
-  }
-
+/** What `peek` gives: as much as the limit allows, and at least one segment. */
+export interface Basket {
+  readonly taken: Segment[];
   /** Takes the next segment if it fits. False when there is no use in coming with another. */
-  add(segment: Segment): boolean {
-    if (this.#skip.has(segment.key)) return true;
-    this.#events -= segment.sizes.length;
-    this.#bytes -= segment.body.length;
-    if (this.taken.length === 0 || (this.#events >= 0 && this.#bytes >= 0)) this.taken.push(segment);
-    return this.#events > 0 && this.#bytes > 0;
+  add(segment: Segment): boolean;
+}
+
+export function basketFor({ events, bytes, skip }: PeekLimit): Basket {
+  const taken: Segment[] = [];
+  const add = (segment: Segment) => {
+    if (skip.has(segment.key)) return true;
+    events -= segment.sizes.length;
+    bytes -= segment.body.length;
+    if (!taken[0] || (events >= 0 && bytes >= 0)) taken.push(segment);
+    return events > 0 && bytes > 0;
+  };
+  return { taken, add };
+}
+
+/** What `peek` gives of these, oldest first. */
+export function pick(segments: Iterable<Segment>, limit: PeekLimit): Segment[] {
+  const { taken, add } = basketFor(limit);
+  for (const segment of segments) if (!add(segment)) break;
+  return taken;
+}
+
+/** Adds to what was counted so far. */
+export function stockOf(segments: Iterable<Segment>, letters: Iterable<DeadLetter>, stock: Stock = { events: 0, bytes: 0, dead: 0, deadBytes: 0 }): Stock {
+  for (const { sizes, body } of segments) {
+    stock.events += sizes.length;
+    stock.bytes += body.length;
   }
-}
-
-/** A stock with nothing in it. */
-export const emptyStock = (): Stock => ({ events: 0, bytes: 0, dead: 0, deadBytes: 0 });
-
-export function countSegment(stock: Stock, { sizes, body }: Segment): void {
-  stock.events += sizes.length;
-  stock.bytes += body.length;
-}
-
-export function countDead(stock: Stock, { body }: DeadLetter): void {
-  stock.dead++;
-  stock.deadBytes += body.length;
+  for (const { body } of letters) {
+    stock.dead++;
+    stock.deadBytes += body.length;
+  }
+  return stock;
 }

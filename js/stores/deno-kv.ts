@@ -1,6 +1,6 @@
 /** The store for Deno and Deno Deploy. */
 import { FerryError } from "../errors.js";
-import { Basket, countDead, countSegment, emptyStock } from "./basket.js";
+import { basketFor, stockOf } from "./basket.js";
 import { type Bytes, cut, joined, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import { notOwner, storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore } from "./store.js";
@@ -88,7 +88,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
   }
 
   /** Visits from the smallest key on, until `visit` returns false. */
-  async function walk(kind: Kind, visit: (key: string, bytes: Bytes) => boolean | void, batchSize: number): Promise<void> {
+  async function walk(kind: Kind, visit: (key: string, bytes: Bytes) => boolean, batchSize: number): Promise<void> {
     for await (const { key: path, value } of kv.list({ prefix: [...root, kind] }, { batchSize })) {
       const key = path[path.length - 1] as string;
       const first = learn([kind, key], value);
@@ -167,7 +167,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
 
     peek: (limit) =>
       attempt(async () => {
-        const basket = new Basket(limit);
+        const basket = basketFor(limit);
         await walk("s", (key, bytes) => basket.add(toSegment(key, bytes)), 16);
         return basket.taken;
       }),
@@ -181,9 +181,9 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
 
     count: () =>
       attempt(async () => {
-        const stock = emptyStock();
-        await walk("s", (key, bytes) => countSegment(stock, toSegment(key, bytes)), 100);
-        await walk("d", (key, bytes) => countDead(stock, toLetter(key, bytes)), 100);
+        const stock = stockOf([], []);
+        await walk("s", (key, bytes) => !!stockOf([toSegment(key, bytes)], [], stock), 100);
+        await walk("d", (key, bytes) => !!stockOf([], [toLetter(key, bytes)], stock), 100);
         return stock;
       }),
 

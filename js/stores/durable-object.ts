@@ -1,5 +1,5 @@
 /** The store for Cloudflare Workers: the storage of a Durable Object, in both of its back ends. */
-import { Basket, countDead, countSegment, emptyStock } from "./basket.js";
+import { basketFor, stockOf } from "./basket.js";
 import { type Bytes, cut, joined, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import { storeFailure } from "./failure.js";
 import type { OutboxStore } from "./store.js";
@@ -60,7 +60,7 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
   }
 
   /** Visits from the smallest key on, until `visit` returns false. Rows come in portions that double. */
-  async function walk(start: string, visit: (key: string, bytes: Bytes) => boolean | void): Promise<void> {
+  async function walk(start: string, visit: (key: string, bytes: Bytes) => boolean): Promise<void> {
     let last: string | undefined;
     for (let limit = 4; ; limit = Math.min(2 * limit, 64)) {
       const rows = await storage.list({ prefix: start, limit, ...(last !== undefined && { startAfter: last }) });
@@ -130,7 +130,7 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
 
     peek: (limit) =>
       attempt(async () => {
-        const basket = new Basket(limit);
+        const basket = basketFor(limit);
         await walk(segmentKey(""), (key, bytes) => basket.add(toSegment(key, bytes)));
         return basket.taken;
       }),
@@ -144,9 +144,9 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
 
     count: () =>
       attempt(async () => {
-        const stock = emptyStock();
-        await walk(segmentKey(""), (key, bytes) => countSegment(stock, toSegment(key, bytes)));
-        await walk(letterKey(""), (key, bytes) => countDead(stock, toLetter(key, bytes)));
+        const stock = stockOf([], []);
+        await walk(segmentKey(""), (key, bytes) => !!stockOf([toSegment(key, bytes)], [], stock));
+        await walk(letterKey(""), (key, bytes) => !!stockOf([], [toLetter(key, bytes)], stock));
         return stock;
       }),
 

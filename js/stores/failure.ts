@@ -5,12 +5,12 @@ import { FerryError } from "../errors.js";
 export function storeFailure(place: string, cause: unknown): FerryError {
   if (cause instanceof FerryError) return cause;
   const { name = "", message = "" } = (cause ?? {}) as Partial<Error>;
-  // Old Firefox calls it NS_ERROR_DOM_QUOTA_REACHED.
-  const what = /quota/i.test(name) ? "the storage is full" : message || name || String(cause);
+  // Old Firefox calls it NS_ERROR_DOM_QUOTA_REACHED. A transaction that was aborted may not say why.
+  const what = /quota/i.test(name) ? "the storage is full" : message || name || "it broke off";
   return new FerryError("ERR_STORE", `${place}: ${what}`, { cause });
 }
 
 /** The lease is somebody else's. */
 export function notOwner(place: string): FerryError {
-  return new FerryError("ERR_STORE", `${place}: another one has taken over the delivery`);
+  return storeFailure(place, new Error("another one has taken over the delivery"));
 }

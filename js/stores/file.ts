@@ -217,7 +217,7 @@ class FileStore implements OutboxStore {
 
   async #tidy(): Promise<void> {
     const { handle, shelves } = this.#opened;
-    if (shelves.segments.size + shelves.letters.size === 0) {
+    if (shelves.segments.items.length + shelves.letters.items.length === 0) {
       if (this.#length === MAGIC.length) return;
       // The disk need not know yet: the removals are in what is cut off.
       await handle.truncate(MAGIC.length);
@@ -264,7 +264,7 @@ class FileStore implements OutboxStore {
   *#inParts(): Generator<Change> {
     let part = { put: [] as Segment[], remove: [], bury: [] as DeadLetter[], exhume: [] };
     let size = 0;
-    for (const items of [this.#shelves.segments, this.#shelves.letters]) {
+    for (const { items } of [this.#shelves.segments, this.#shelves.letters]) {
       for (const item of items) {
         if ("sizes" in item) part.put.push(item);
         else part.bury.push(item);

@@ -1,5 +1,5 @@
 /** The store for browsers: pages, and workers of all kinds. */
-import { Basket, countDead, countSegment, emptyStock } from "./basket.js";
+import { basketFor, stockOf } from "./basket.js";
 import { notOwner, storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 
@@ -15,6 +15,7 @@ const PLACE = "IndexedDB";
 const SEGMENTS = "segments";
 const DEAD = "dead";
 const META = "meta";
+const STORES = [SEGMENTS, DEAD, META];
 
 /**
  * Keeps events in the database `eventferry-<name>`, for all tabs and workers of the origin. Every change is one transaction.
@@ -30,40 +31,59 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
   let title = "";
   let connection: Promise<IDBDatabase> | undefined;
 
-  function connect(): Promise<IDBDatabase> {
-    const opening = openDatabase(`eventferry-${title}`);
-    connection = opening;
-    opening.then(
-      // Somebody wants to delete it, or the browser has closed it.
-      (database) => (database.onversionchange = database.onclose = () => drop(opening)),
-      () => drop(opening),
-    );
-    return opening;
-  }
-
   /** Whoever comes next opens another one. What runs on this one still comes to its end. */
-  function drop(broken: Promise<IDBDatabase> | undefined): void {
-    if (connection === broken) connection = undefined;
-    broken?.then((database) => database.close(), () => undefined);
+  function drop(): void {
+    connection?.then((database) => database.close()).catch(() => undefined);
+    connection = undefined;
   }
 
-  async function transact<T>(mode: IDBTransactionMode, body: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
-    const stores = [SEGMENTS, DEAD, META];
-    let used = connection ?? connect();
+  async function connect(): Promise<IDBDatabase> {
+    const request = indexedDB.open(`eventferry-${title}`, 1);
+    request.onupgradeneeded = () => {
+      for (const store of STORES) request.result.createObjectStore(store, { keyPath: "key" });
+    };
+    const database = await answer(request);
+    // Somebody wants to delete it, or the browser has closed it.
+    database.onversionchange = database.onclose = drop;
+    return database;
+  }
+
+  async function begin(mode: IDBTransactionMode): Promise<IDBTransaction> {
+    const old = connection;
+    const used = (connection ??= connect());
     try {
-      let transaction: IDBTransaction;
-      try {
-        transaction = (await used).transaction(stores, mode, { durability });
-      } catch {
-        // It was closed, and nobody told us. Nothing has happened yet, so it is safe to try again.
-        drop(used);
-        used = connection ?? connect();
-        transaction = (await used).transaction(stores, mode, { durability });
-      }
-      return await outcome(transaction, body);
+      return (await used).transaction(STORES, mode, { durability });
     } catch (cause) {
+      if (connection === used) drop();
+      if (!old) throw cause;
+      // It was closed, and nobody told us. Nothing has happened yet, so it is safe to try again.
+      return begin(mode);
+    }
+  }
+
+  /** Resolves when the transaction is complete. */
+  async function transact<T>(mode: IDBTransactionMode, body: (segments: IDBObjectStore, dead: IDBObjectStore, meta: IDBObjectStore) => Promise<T>): Promise<T> {
+    let transaction: IDBTransaction | undefined;
+    try {
+      const begun = (transaction = await begin(mode));
+      const complete = new Promise((resolve, reject) => {
+        begun.oncomplete = resolve;
+        begun.onabort = () => reject(begun.error);
+      });
+      const [segments, dead, meta] = STORES.map((store) => begun.objectStore(store));
+      const result = body(segments!, dead!, meta!).then((result) => {
+        begun.commit?.();
+        return result;
+      });
+      return (await Promise.all([result, complete]))[0];
+    } catch (cause) {
+      try {
+        transaction?.abort();
+      } catch {
+        // It has ended by itself.
+      }
       // Near the quota a connection may stay broken after it has failed once.
-      drop(used);
+      drop();
       throw storeFailure(PLACE, cause);
     }
   }
@@ -73,59 +93,53 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
 
     async open(given) {
       title = name ?? given;
-      await transact("readwrite", async (transaction) => transaction.objectStore(META).put({ key: "probe" }));
+      await transact("readwrite", async (_segments, _dead, meta) => meta.put({ key: "probe" }));
       return { durability: durability === "strict" ? "disk" : "os", isShared: true };
     },
 
     write: ({ put, remove, bury, exhume, owner }) =>
-      transact("readwrite", async (transaction) => {
-        const [segments, dead, meta] = [SEGMENTS, DEAD, META].map((store) => transaction.objectStore(store)) as [IDBObjectStore, IDBObjectStore, IDBObjectStore];
+      transact("readwrite", async (segments, dead, meta) => {
         if (owner !== undefined) {
           const lease = await answer(meta.get("lease"));
           if (lease && lease.owner !== owner) throw notOwner(PLACE);
         }
-        for (const segment of put) segments.put(tightened(segment));
-        for (const letter of bury) dead.put(tightened(letter));
+        for (const { body, sizes, lanes, ...rest } of put) {
+          // Copies, because with a view all that is behind it would be stored.
+          segments.put({ ...rest, body: body.slice(), sizes: sizes.slice(), ...(lanes && { lanes: lanes.slice() }) });
+        }
+        for (const letter of bury) dead.put({ ...letter, body: letter.body.slice() });
         for (const key of remove) segments.delete(key);
         for (const key of exhume) dead.delete(key);
       }),
 
     peek: (limit) =>
-      transact("readonly", async (transaction) => {
-        const basket = new Basket(limit);
-        await walk<Segment>(transaction, SEGMENTS, (segment) => basket.add(segment));
-        return basket.taken;
+      transact("readonly", async (segments) => {
+        const { taken, add } = basketFor(limit);
+        await walk(segments, add);
+        return taken;
       }),
 
-    dead: (limit) => transact("readonly", async (transaction) => (limit > 0 ? answer<DeadLetter[]>(transaction.objectStore(DEAD).getAll(null, limit)) : [])),
+    dead: (limit) => transact("readonly", async (_segments, dead) => (limit > 0 ? answer<DeadLetter[]>(dead.getAll(null, limit)) : [])),
 
     count: () =>
-      transact("readonly", async (transaction) => {
-        const stock = emptyStock();
-        await walk<Segment>(transaction, SEGMENTS, (segment) => countSegment(stock, segment));
-        await walk<DeadLetter>(transaction, DEAD, (letter) => countDead(stock, letter));
+      transact("readonly", async (segments, dead) => {
+        const stock = stockOf([], []);
+        await walk<Segment>(segments, (row) => !!stockOf([row], [], stock));
+        await walk<DeadLetter>(dead, (row) => !!stockOf([], [row], stock));
         return stock;
       }),
 
     acquire: (owner, forMs) =>
-      transact("readwrite", async (transaction) => {
-        const meta = transaction.objectStore(META);
+      transact("readwrite", async (_segments, _dead, meta) => {
         const lease = await answer(meta.get("lease"));
-        const isFree = !lease || lease.owner === owner || lease.until <= Date.now();
-        if (isFree) meta.put({ key: "lease", owner, until: Date.now() + forMs });
+        const now = Date.now();
+        const isFree = !lease || lease.owner === owner || lease.until <= now;
+        if (isFree) meta.put({ key: "lease", owner, until: now + forMs });
         return isFree;
       }),
 
-    close: async () => drop(connection),
+    close: async () => drop(),
   };
-}
-
-async function openDatabase(name: string): Promise<IDBDatabase> {
-  const request = indexedDB.open(name, 1);
-  request.onupgradeneeded = () => {
-    for (const store of [SEGMENTS, DEAD, META]) request.result.createObjectStore(store, { keyPath: "key" });
-  };
-  return answer(request);
 }
 
 function answer<T>(request: IDBRequest<T>): Promise<T> {
@@ -135,36 +149,12 @@ function answer<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
-/** What the body gave, once the transaction is complete. */
-function outcome<T>(transaction: IDBTransaction, body: (transaction: IDBTransaction) => Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const result = body(transaction);
-    transaction.oncomplete = () => resolve(result);
-    transaction.onabort = () => reject(transaction.error ?? new Error("the transaction was aborted"));
-    result
-      .then(() => transaction.commit?.())
-      .catch((cause: unknown) => {
-        reject(cause);
-        // Throws if the transaction has ended by itself.
-        transaction.abort();
-      })
-      .catch(() => undefined);
-  });
-}
-
 /** Visits from the smallest key on, until `visit` returns false. Rows come in portions that double, so that many small ones do not take many trips. */
-async function walk<T extends { key: string }>(transaction: IDBTransaction, store: string, visit: (row: T) => boolean | void): Promise<void> {
+async function walk<T extends { key: string }>(store: IDBObjectStore, visit: (row: T) => boolean): Promise<void> {
   let range: IDBKeyRange | null = null;
   for (let portion = 4; ; portion = Math.min(2 * portion, 128)) {
-    const rows: T[] = await answer(transaction.objectStore(store).getAll(range, portion));
-    for (const row of rows) if (visit(row) === false) return;
-    if (rows.length < portion) return;
-    range = IDBKeyRange.lowerBound(rows[portion - 1]!.key, true);
+    const rows: T[] = await answer(store.getAll(range, portion));
+    if (!rows.every(visit) || rows.length < portion) return;
+    range = IDBKeyRange.lowerBound(rows.pop()!.key, true);
   }
-}
-
-/** A copy of a view would bring all that is behind it. */
-function tightened<T extends object>(row: T): T {
-  const fix = (value: unknown) => (ArrayBuffer.isView(value) && value.byteLength < value.buffer.byteLength ? (value as Uint8Array).slice() : value);
-  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, fix(value)])) as T;
 }

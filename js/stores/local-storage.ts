@@ -1,6 +1,5 @@
 /** The last resort in browsers. */
-import { FerryError } from "../errors.js";
-import { Basket, countDead, countSegment, emptyStock } from "./basket.js";
+import { pick, stockOf } from "./basket.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 
@@ -21,37 +20,31 @@ const QUOTA = 256 * 1024;
  */
 export function localStorageStore(name?: string): OutboxStore {
   let prefix = "";
-  const segmentKey = (key: string) => `${prefix}s/${key}`;
-  const deadKey = (key: string) => `${prefix}d/${key}`;
+  const segmentKey = ({ key }: { key: string }) => `${prefix}s/${key}`;
+  const letterKey = ({ key }: { key: string }) => `${prefix}d/${key}`;
+  const read = (key: string) => localStorage.getItem(key);
   /** Keys in the storage, oldest first. */
   const keys = (start: string) => Object.keys(localStorage).filter((key) => key.startsWith(start)).sort();
-  const read = (key: string) => localStorage.getItem(key);
-  const segments = () => keyed(segmentKey(""), toSegment);
-  const letters = () => keyed(deadKey(""), toLetter);
 
-  function* keyed<T>(start: string, parse: (key: string, text: string) => T): Generator<T> {
+  function* rows<T>(start: string): Generator<T> {
     for (const key of keys(start)) {
       const text = read(key);
       // Another tab may have taken it away by now.
-      if (text !== null) yield parse(key.slice(start.length), text);
+      if (text !== null) yield unpacked<T>(text);
     }
   }
+  const segments = () => rows<Segment>(segmentKey({ key: "" }));
+  const letters = () => rows<DeadLetter>(letterKey({ key: "" }));
 
-  function makeRoom(puts: [string, string][], removes: string[]): void {
+  function checkQuota(puts: readonly Entry[], removes: readonly string[]): void {
     const gone = new Set([...removes, ...puts.map(([key]) => key)]);
-    let before = 0;
-    let after = 0;
-    for (const key of keys(prefix)) {
-      const size = key.length + (read(key)?.length ?? 0);
-      before += size;
-      if (!gone.has(key)) after += size;
-    }
-    for (const [key, text] of puts) after += key.length + text.length;
-    if (after > QUOTA && after > before) throw new FerryError("ERR_STORE", `localStorage: more than ${QUOTA} characters`);
+    const rest = keys(prefix).filter((key) => !gone.has(key)).map((key): Entry => [key, read(key) ?? ""]);
+    const size = [...rest, ...puts].reduce((size, [key, text]) => size + key.length + text.length, 0);
+    if (puts.length > 0 && size > QUOTA) throw new Error(`more than ${QUOTA} characters`);
   }
 
   /** Either all or, as it was before, none. */
-  function putAll(puts: [string, string][]): void {
+  function putAll(puts: readonly Entry[]): void {
     const old = puts.map(([key]) => [key, read(key)] as const);
     try {
       for (const [key, text] of puts) localStorage.setItem(key, text);
@@ -69,41 +62,30 @@ export function localStorageStore(name?: string): OutboxStore {
     open: (given) =>
       attempt(() => {
         prefix = `eventferry/${name ?? given}/`;
-        localStorage.setItem(`${prefix}probe`, "");
-        localStorage.removeItem(`${prefix}probe`);
+        localStorage.setItem(prefix, "");
+        localStorage.removeItem(prefix);
         return { durability: "process", isShared: true };
       }),
 
     write: ({ put, remove, bury, exhume }) =>
       attempt(() => {
-        const puts = [...put.map((it) => [segmentKey(it.key), segmentText(it)]), ...bury.map((it) => [deadKey(it.key), letterText(it)])] as [string, string][];
-        const removes = [...remove.map(segmentKey), ...exhume.map(deadKey)];
-        makeRoom(puts, removes);
+        const puts = [...put.map((it): Entry => [segmentKey(it), packed(it)]), ...bury.map((it): Entry => [letterKey(it), packed(it)])];
+        const removes = [...remove.map((key) => segmentKey({ key })), ...exhume.map((key) => letterKey({ key }))];
+        checkQuota(puts, removes);
         // In this order a crash in between leaves an event twice, not gone.
         putAll(puts);
         for (const key of removes) localStorage.removeItem(key);
       }),
 
-    peek: (limit) =>
-      attempt(() => {
-        const basket = new Basket(limit);
-        for (const segment of segments()) if (!basket.add(segment)) break;
-        return basket.taken;
-      }),
-
+    peek: (limit) => attempt(() => pick(segments(), limit)),
     dead: (limit) => attempt(() => [...letters()].slice(0, limit)),
-
-    count: () =>
-      attempt(() => {
-        const stock = emptyStock();
-        for (const segment of segments()) countSegment(stock, segment);
-        for (const letter of letters()) countDead(stock, letter);
-        return stock;
-      }),
-
+    count: () => attempt(() => stockOf(segments(), letters())),
     close: async () => undefined,
   };
 }
+
+/** A key and its text. */
+type Entry = readonly [key: string, text: string];
 
 async function attempt<T>(body: () => T): Promise<T> {
   try {
@@ -113,31 +95,12 @@ async function attempt<T>(body: () => T): Promise<T> {
   }
 }
 
-/** A line of JSON, and behind it the body as it is. */
-function lines(head: unknown, body: Uint8Array): string {
-  return `${JSON.stringify(head)}\n${new TextDecoder("utf-8", { ignoreBOM: true }).decode(body)}`;
+/** As JSON: the body as text, numbers as a list. */
+function packed(row: Segment | DeadLetter): string {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return JSON.stringify(row, (name, value) => (name === "body" ? decoder.decode(value) : ArrayBuffer.isView(value) ? [...(value as Uint32Array)] : value));
 }
 
-function parsed(text: string) {
-  const end = text.indexOf("\n");
-  return { head: JSON.parse(text.slice(0, end)), body: new TextEncoder().encode(text.slice(end + 1)) };
-}
-
-function segmentText({ body, sizes, lanes, at }: Segment): string {
-  return lines([at, [...sizes], lanes && [...lanes]], body);
-}
-
-function toSegment(key: string, text: string): Segment {
-  const { head, body } = parsed(text);
-  const [at, sizes, lanes] = head;
-  return { key, body, sizes: new Uint32Array(sizes), ...(lanes && { lanes: new Uint32Array(lanes) }), at };
-}
-
-function letterText({ body, key, ...rest }: DeadLetter): string {
-  return lines(rest, body);
-}
-
-function toLetter(key: string, text: string): DeadLetter {
-  const { head, body } = parsed(text);
-  return { ...head, key, body };
+function unpacked<T>(text: string): T {
+  return JSON.parse(text, (name, value) => (name === "body" ? new TextEncoder().encode(value) : Array.isArray(value) ? new Uint32Array(value) : value));
 }

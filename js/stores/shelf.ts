@@ -1,52 +1,37 @@
-/** Things in the order of their keys, in memory. Not for applications. */
-import { Basket, countDead, countSegment, emptyStock } from "./basket.js";
+/** What a store has, in memory. Not for applications. */
+import { pick, stockOf } from "./basket.js";
 import type { Change, DeadLetter, PeekLimit, Segment, Stock } from "./store.js";
 
-/** A map that is walked from its smallest key. Keys that come in order cost nothing more than in a map. */
-class Shelf<T extends { readonly key: string }> {
-  readonly #items = new Map<string, T>();
-  /** The keys in order, some of which may be gone by now. Undefined: to be sorted before the next walk. */
-  #order: string[] | undefined = [];
-  /** How many keys at the start of `#order` are gone. */
-  #gone = 0;
+/** Things in the order of their keys. What comes last and what goes first costs next to nothing, and that is the rule. */
+export class Shelf<T extends { readonly key: string }> {
+  readonly items: T[] = [];
 
-  get size(): number {
-    return this.#items.size;
+  get(key: string): T | undefined {
+    const item = this.items[this.#place(key)];
+    return item?.key === key ? item : undefined;
   }
 
   set(item: T): void {
-    const { key } = item;
-    if (!this.#items.has(key) && this.#order) {
-      const last = this.#order[this.#order.length - 1];
-      if (last === undefined || last < key) this.#order.push(key);
-      else this.#order = undefined;
-    }
-    this.#items.set(key, item);
+    this.items.splice(this.#place(item.key), this.get(item.key) ? 1 : 0, item);
   }
 
   delete(key: string): void {
-    this.#items.delete(key);
+    if (this.get(key)) this.items.splice(this.#place(key), 1);
   }
 
-  get(key: string): T | undefined {
-    return this.#items.get(key);
-  }
-
-  *[Symbol.iterator](): Generator<T> {
-    if (!this.#order || this.#order.length > 2 * this.#items.size + 32) {
-      this.#order = [...this.#items.keys()].sort();
-      this.#gone = 0;
+  /** Where it is, or would be. */
+  #place(key: string): number {
+    let low = 0;
+    for (let high = this.items.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (this.items[middle]!.key < key) low = middle + 1;
+      else high = middle;
     }
-    const order = this.#order;
-    while (this.#gone < order.length && !this.#items.has(order[this.#gone]!)) this.#gone++;
-    for (let at = this.#gone; at < order.length; at++) {
-      const item = this.#items.get(order[at]!);
-      if (item) yield item;
-    }
+    return low;
   }
 }
 
-/** Everything a store has, in memory. */
+/** Everything a store has. */
 export class Shelves {
   readonly segments = new Shelf<Segment>();
   readonly letters = new Shelf<DeadLetter>();
@@ -59,24 +44,14 @@ export class Shelves {
   }
 
   peek(limit: PeekLimit): Segment[] {
-    const basket = new Basket(limit);
-    for (const segment of this.segments) if (!basket.add(segment)) break;
-    return basket.taken;
+    return pick(this.segments.items, limit);
   }
 
   dead(limit: number): DeadLetter[] {
-    const found: DeadLetter[] = [];
-    for (const letter of this.letters) {
-      if (found.length >= limit) break;
-      found.push(letter);
-    }
-    return found;
+    return this.letters.items.slice(0, limit);
   }
 
   count(): Stock {
-    const stock = emptyStock();
-    for (const segment of this.segments) countSegment(stock, segment);
-    for (const letter of this.letters) countDead(stock, letter);
-    return stock;
+    return stockOf(this.segments.items, this.letters.items);
   }
 }
