@@ -25,8 +25,10 @@ export async function lockFile(platform: Platform, path: string): Promise<() => 
     const theirs = await settled(platform, lock);
     if (theirs === undefined) continue;
     const [pid = "", start = ""] = theirs.trim().split(" ");
-    if (await isRunning(platform, Number(pid), start)) throw new FerryError("ERR_STORE", `the file ${path} is in use by process ${pid}`);
-    await takeAway(platform, path, theirs);
+    const runs = await isRunning(platform, Number(pid), start);
+    if (runs === undefined) throw new FerryError("ERR_STORE", `the file ${path} is locked by process ${pid}, and we may not ask whether that still runs`);
+    if (runs) throw new FerryError("ERR_STORE", `the file ${path} is in use by process ${pid}`);
+    await takeAway(platform, lock, theirs);
   }
   throw new FerryError("ERR_STORE", `the file ${path} is in use: its lock changes hands`);
 }
@@ -39,21 +41,21 @@ async function settled(platform: Platform, lock: string): Promise<string | undef
   return read(platform, lock);
 }
 
-/** If two processes find the same stale lock, the slower one may have the lock of the faster in its hand: it gives it back. */
-async function takeAway(platform: Platform, path: string, stale: string): Promise<void> {
-  const { fs, process } = platform;
-  const aside = `${path}.lock.${process.pid}`;
+/**
+ * Several may find the same stale lock. Who has the lock of the lock may take it away, after another look: without it, a slow one would take
+ * away the new lock of a fast one.
+ */
+async function takeAway(platform: Platform, lock: string, stale: string): Promise<void> {
+  const release = await lockFile(platform, lock);
   try {
-    await fs.rename(`${path}.lock`, aside);
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return;
-    throw error;
+    if ((await read(platform, lock)) === stale) await platform.fs.unlink(lock);
+  } finally {
+    await release();
   }
-  if ((await read(platform, aside)) !== stale) await fs.link(aside, `${path}.lock`).catch(() => undefined);
-  await fs.unlink(aside);
 }
 
-async function isRunning(platform: Platform, pid: number, start: string): Promise<boolean> {
+/** Undefined if nobody tells. */
+async function isRunning(platform: Platform, pid: number, start: string): Promise<boolean | undefined> {
   if (!(pid > 0)) return false;
   const found = await startOf(platform, pid);
   // In a container the number of a process comes again after each start.
@@ -62,8 +64,8 @@ async function isRunning(platform: Platform, pid: number, start: string): Promis
     platform.process.kill(pid, 0);
     return true;
   } catch (error) {
-    // Deno does not tell without --allow-run; then it is safer to assume that it runs.
-    return codeOf(error) !== "ESRCH";
+    // Deno does not tell without --allow-run.
+    return codeOf(error) === "ESRCH" ? false : codeOf(error) === "EPERM" ? true : undefined;
   }
 }
 

@@ -16,7 +16,6 @@ export interface FileSystem {
   readFile(path: string): Promise<Uint8Array>;
   writeFile(path: string, text: string, options: { flag: string }): Promise<void>;
   rename(from: string, to: string): Promise<void>;
-  link(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
 }
 

@@ -6,12 +6,19 @@ import { change, keys, rejects, segment } from "./laws.mjs";
 const [, , what, path, round] = process.argv;
 const say = (line) => writeSync(1, `${line}\n`);
 const store = fileStore(path);
-await store.open("x");
+const opening = store.open("x");
+if (what !== "race") await opening;
 
 const ACTS = {
   async hold() {
     await store.write(change({ put: [segment("held")] }));
     say("held");
+    setInterval(() => undefined, 1000);
+  },
+
+  /** Keeps it, so that no other gets it after. */
+  async race() {
+    await opening.then(() => say("got it"), (error) => say(error.message));
     setInterval(() => undefined, 1000);
   },
 

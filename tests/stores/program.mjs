@@ -2,11 +2,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openAuto } from "../../dist/stores/auto.js";
 import { denoKvStore } from "../../dist/stores/deno-kv.js";
 import { fileStore } from "../../dist/stores/file.js";
 import { memoryStore } from "../../dist/stores/memory.js";
 import { denoKvChecks } from "./deno-kv-checks.mjs";
-import { judgeLaws } from "./laws.mjs";
+import { equal, judgeLaws } from "./laws.mjs";
 
 const report = {};
 report.memory = await judgeLaws(() => ({ make: () => memoryStore(), forgets: true }));
@@ -26,4 +27,8 @@ if (globalThis.Deno?.openKv) {
   });
   report["Deno KV, its own checks"] = await denoKvChecks();
 }
+
+const { store, traits, refused } = await openAuto("outbox");
+equal([store.kind, traits, refused], ["memory", { durability: "none", isShared: false }, []], "what openAuto gives");
+
 console.log(JSON.stringify(report));
