@@ -60,6 +60,30 @@ const CHECKS = {
     equal(connections, 4, "how often it was opened");
   },
 
+  async "IndexedDB: a connection that stays broken after its first failure"() {
+    await watched(async () => {
+      const store = await opened(indexedDbStore());
+      const broken = connectionsSeen.at(-1);
+      await shimmed(IDBObjectStore.prototype, "put", (put) => function (row) {
+        if (this.transaction.db === broken) throw new DOMException("no more", "UnknownError");
+        return put.call(this, row);
+      }, async () => {
+        await rejects(store.write(change({ put: [segment("a")] })));
+        await store.write(change({ put: [segment("a")] }));
+      });
+      equal(await keys(store), ["a"]);
+    });
+  },
+
+  async "IndexedDB: of a view, only what it shows is stored"() {
+    const store = await opened(indexedDbStore());
+    const [body, sizes, lanes] = [new Uint8Array(1_000_000).fill(49).subarray(5, 6), new Uint32Array(9).fill(1).subarray(3, 4), new Uint32Array(9).subarray(3, 4)];
+    await store.write(change({ put: [{ key: "a", body, sizes, lanes, at: 1 }], bury: [{ ...letter("a"), body }] }));
+    const [found] = await store.peek({ events: 1, bytes: 1, skip: new Set() });
+    equal([found.body, found.sizes, found.lanes].map(({ buffer }) => buffer.byteLength), [1, 4, 4]);
+    equal((await store.dead(1))[0].body.buffer.byteLength, 1);
+  },
+
   async "IndexedDB: a transaction is aborted from outside"() {
     const store = await opened(indexedDbStore());
     await shimmed(IDBDatabase.prototype, "transaction", (transaction) => function (...args) {

@@ -55,6 +55,14 @@ const CHECKS = {
     equal(await entries(kv), []);
   },
 
+  async "what was large and is small now takes no more than it needs"(kv) {
+    const store = await opened(kv);
+    const text = "1".repeat(300_000);
+    await store.write(change({ put: [segment("a", [text])], bury: [letter("a", text)] }));
+    await store.write(change({ put: [segment("a", [text.slice(0, 100_000)])], bury: [letter("a")] }));
+    equal((await entries(kv)).length, 2 + 1);
+  },
+
   async "2 000 removals"(kv) {
     const store = await opened(kv);
     const names = Array.from({ length: 2000 }, (_, n) => `k${1000 + n}`);

@@ -138,16 +138,28 @@ const CHECKS = {
     equal((await raw.list()).size, 0);
   },
 
-  async "a storage that fails"(storage) {
-    let isBroken = false;
-    const store = durableObjectStore({ ...storage, sync: async () => { if (isBroken) throw new Error("broken"); } });
+  async "what was large and is small now takes no more than it needs"(storage, raw) {
+    const store = durableObjectStore(storage);
     await store.open("outbox");
-    isBroken = true;
-    await rejects(store.write(change({ put: [segment("a")] })));
-    isBroken = false;
-    await store.write(change({ put: [segment("a")] }));
-    equal(await keys(store), ["a"]);
-    equal(await deadKeys(store), []);
+    const text = "1".repeat(500_000);
+    await store.write(change({ put: [segment("a", [text])], bury: [letter("a", text)] }));
+    await store.write(change({ put: [segment("a", [text.slice(0, 200_000)])], bury: [letter("a")] }));
+    equal((await raw.list()).size, 2 + 1);
+  },
+
+  async "a storage that fails"(storage) {
+    const broken = {};
+    const fragile = (method) => (...args) => (broken[method] ? Promise.reject(new Error("broken")) : storage[method](...args));
+    const store = durableObjectStore({ ...storage, put: fragile("put"), delete: fragile("delete"), sync: fragile("sync"), list: fragile("list") });
+    await store.open("outbox");
+    for (const method of ["put", "delete", "sync", "list"]) {
+      broken[method] = true;
+      await rejects(method === "list" ? keys(store) : store.write(change({ put: [segment("a")], remove: ["b"] })));
+      broken[method] = false;
+      await store.write(change({ put: [segment("a")], remove: ["b"] }));
+      equal(await keys(store), ["a"]);
+      equal(await deadKeys(store), []);
+    }
   },
 
   async "the alarm is set, moved and taken back"(storage, raw) {
