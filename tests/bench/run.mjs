@@ -1,7 +1,8 @@
-// `npm run bench`: eventferry beside npm `cloudevents` and beside plain JSON, in every runtime that is there.
+// `npm run bench`: eventferry beside npm `cloudevents` and beside plain JSON, in every runtime that is there; and its
+// outbox beside OpenTelemetry and Segment, in Node.
 //
 //   --quick         few rounds, to see that it works
-//   --only=node     one runtime, or several: --only=node,firefox
+//   --only=node     one runtime, or several: --only=node,firefox; --only=outbox for the outbox
 //   --filter=10     only workloads with that in their title
 //   --json          figures for programs
 import { spawnSync } from "node:child_process";
@@ -9,6 +10,8 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isInstalled, runInBrowser } from "./browser.mjs";
 import { coldStart } from "./cold.mjs";
+import { outbox } from "./outbox/outbox.mjs";
+import { printOutbox } from "./outbox/table.mjs";
 import { printColdStarts, printTables } from "./table.mjs";
 
 const here = import.meta.dirname;
@@ -27,8 +30,9 @@ const COMMANDS = {
   deno: [bin("deno"), "run", "--allow-all", "--no-lock", "--quiet"],
 };
 const RUNTIMES = [...Object.keys(COMMANDS), "chromium", "firefox"];
+const CHOICES = [...RUNTIMES, "outbox"];
 
-for (const name of only ?? []) if (!RUNTIMES.includes(name)) fail(`there is no runtime ${name}; there are ${RUNTIMES.join(", ")}`);
+for (const name of only ?? []) if (!CHOICES.includes(name)) fail(`there is no runtime ${name}; there are ${CHOICES.join(", ")}`);
 if (!existsSync(join(here, "../../dist/entries/cloudevents.js"))) fail("there is no dist/; run `npm run build` first");
 installPeers();
 
@@ -45,12 +49,25 @@ for (const name of RUNTIMES) {
     process.exitCode = 1;
   }
 }
+let ofOutbox = {};
+if (!only || only.includes("outbox")) {
+  note(`\x1b[36m▸\x1b[0m measuring the outbox`);
+  try {
+    ofOutbox = await outbox({ ...options, note });
+  } catch (error) {
+    note(`\x1b[31m✗\x1b[0m outbox: ${error.message}`);
+    process.exitCode = 1;
+  }
+}
 if (asJson) {
-  console.log(JSON.stringify({ results, starts }, undefined, 2));
+  console.log(JSON.stringify({ results, starts, outbox: ofOutbox }, undefined, 2));
 } else {
-  console.log(`\nEach figure: how many times as fast eventferry is, median of rounds in which all took turns, ± distance of the quartiles.`);
+  if (Object.keys(results).length > 0) {
+    console.log(`\nEach figure: how many times as fast eventferry is, median of rounds in which all took turns, ± distance of the quartiles.`);
+  }
   printTables(results);
   printColdStarts(starts);
+  printOutbox(ofOutbox);
 }
 
 async function inRuntime(name) {

@@ -40,19 +40,20 @@ export function printColdStarts(starts) {
 
 const line = (...cells) => `  ${cells.map((cell, at) => (at === 0 ? cell.padEnd(10) : pad(cell, at === 3 ? 18 : 27))).join("")}`;
 
-function pad(cell, width) {
+export function pad(cell, width) {
   // eslint-disable-next-line no-control-regex
   return " ".repeat(Math.max(0, width - cell.replace(/\x1b\[\d+m/g, "").length)) + cell;
 }
 
-function ratio({ median, spread }, target) {
+export function ratio({ median, spread }, target) {
+  if (Number.isNaN(median)) return `–${" ".repeat(7)}`;
   const text = `${median < 10 ? median.toFixed(2) : median.toFixed(1)} ±${spread.toFixed(0)}%`;
   if (target === undefined) return `${text}${" ".repeat(7)}`;
   const met = median >= target;
   return `${text} ${met ? "\x1b[32m✓" : "\x1b[33m✗"}\x1b[0m${`≥${target}`.padEnd(5)}`;
 }
 
-function duration(nanoseconds) {
+export function duration(nanoseconds) {
   if (nanoseconds < 10_000) return `${nanoseconds.toFixed(0)} ns`;
   return nanoseconds < 1e6 ? `${(nanoseconds / 1000).toFixed(1)} µs` : `${(nanoseconds / 1e6).toFixed(2)} ms`;
 }

@@ -1,0 +1,41 @@
+// The only file here that knows our own API.
+import * as ferry from "../../../../dist/entries/index.js";
+import { BATCH, eventOf } from "../events.mjs";
+
+const { CloudEvent, Publisher } = ferry;
+
+/** @param options.folder where a store in a file may put what it wants */
+export function open({ url, store = "memory", folder }) {
+  mustHave("memoryStore", ferry.memoryStore);
+  mustHave("fileStore", ferry.fileStore);
+  mustHave("Publisher.prototype.session", Publisher.prototype.session);
+  const publisher = new Publisher({
+    url,
+    mode: "batch",
+    outbox: {
+      store: store === "file" ? ferry.fileStore(folder) : ferry.memoryStore(),
+      maxBytes: 256 * 2 ** 20,
+      batch: { maxEvents: BATCH },
+    },
+  });
+  mustHave("publisher.outbox", publisher.outbox);
+  const session = publisher.session();
+  return {
+    publish: (at) => session.publish(new CloudEvent(eventOf(at))),
+    /** What was published so far is accepted. */
+    turn: () => session.flush(),
+    async finish() {
+      await session.flush();
+      await publisher.outbox.drain();
+    },
+    close: () => publisher.outbox.close(),
+    pause: () => publisher.outbox.pause(),
+    session,
+  };
+}
+
+export { CloudEvent };
+
+function mustHave(name, it) {
+  if (it === undefined) throw new Error(`this build of eventferry has no outbox, because there is no ${name}`);
+}

@@ -1,0 +1,13 @@
+// Each event is a `track`. Its queue has no bound; the batch is 15 by default.
+import { Analytics } from "@segment/analytics-node";
+import { BATCH, SOURCE, orderOf, typeOf } from "../events.mjs";
+
+export function open({ url }) {
+  const { origin, pathname } = new URL(url);
+  const analytics = new Analytics({ writeKey: "bench", host: origin, path: pathname, flushAt: BATCH });
+  return {
+    publish: (at) => analytics.track({ userId: SOURCE, event: typeOf(at), properties: orderOf(at) }),
+    finish: () => analytics.flush(),
+    close: () => analytics.closeAndFlush(),
+  };
+}

@@ -1,0 +1,147 @@
+// The outbox beside those of others, in Node: what delivering takes, what `publish` takes, and what waiting
+// events take in memory.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { end, start } from "../../child.mjs";
+import { quartiles } from "../measure.mjs";
+
+const here = import.meta.dirname;
+const modules = join(here, "../node_modules");
+/** Longest for one process. */
+const PATIENCE = 120_000;
+/** Not measured: the engine has compiled what matters, and the connection is open. */
+const WARMUP = 2000;
+
+const versionOf = (name) => JSON.parse(readFileSync(join(modules, name, "package.json"), "utf8")).version;
+
+/** Each `module` is one of `clients/`. */
+const clients = () => [
+  { key: "floor", name: "floor: array of texts, fetch", module: "floor" },
+  { key: "floorWithIds", name: "the same with id and time", module: "floor", hasIdentity: true },
+  { key: "opentelemetry", name: `OpenTelemetry logs ${versionOf("@opentelemetry/sdk-logs")}`, module: "opentelemetry" },
+  { key: "segment", name: `Segment ${versionOf("@segment/analytics-node")}`, module: "segment" },
+  { key: "memory", name: "eventferry, in memory", module: "eventferry", store: "memory" },
+  { key: "file", name: "eventferry, in a file", module: "eventferry", store: "file" },
+];
+const KEEPERS = [
+  { key: "strings", name: "array of texts" },
+  { key: "eventferry", name: "eventferry, in memory" },
+];
+
+/** What could not be measured is told to `note`, and left out. */
+export async function outbox({ quick = false, filter = "", note }) {
+  const rounds = quick ? 1 : 5;
+  const events = quick ? 10_000 : 100_000;
+  const count = events.toLocaleString("en");
+  const tables = {};
+  for (const [key, title, make] of [
+    ["delivery", `outbox: deliver ${count} small events over loopback`, () => delivery(rounds, events, note)],
+    ["publish", "outbox: session.publish", () => publish(quick, note)],
+    ["memory", `outbox: memory for ${count} events that wait`, () => memory(rounds, events, note)],
+  ]) {
+    if (!title.includes(filter)) continue;
+    const found = await make();
+    if (found) tables[key] = { ...found, title };
+  }
+  return tables;
+}
+
+/** All clients in turns, each time in a fresh process. */
+async function delivery(rounds, events, note) {
+  const collector = start(process.execPath, [join(here, "collector.mjs")], { stdio: ["ignore", "pipe", "inherit"] });
+  try {
+    const [port] = await Promise.race([
+      createInterface({ input: collector.stdout })[Symbol.asyncIterator]().next().then(({ value }) => [value]),
+      new Promise((_, reject) => collector.once("exit", () => reject(new Error("the collector ended before it listened")))),
+    ]);
+    let runs = 0;
+    const oneRun = async ({ key, name, ...client }) => {
+      const url = `http://127.0.0.1:${port}/${++runs}`;
+      const figures = withFolder((folder) => inChild("client.mjs", { ...client, url, folder, events, warmup: WARMUP }));
+      const total = WARMUP + events;
+      const { requests, bytes, received, lost } = await (await fetch(`${url}?total=${total}`)).json();
+      return { ...figures, requests, bytes, lost, repeated: received - (total - lost) };
+    };
+    const found = await inTurns(clients(), rounds, oneRun, note);
+    const cpuOf = (key, round) => found.find((row) => row.key === key)?.runs[round].cpu ?? NaN;
+    return {
+      events,
+      rows: found.map(({ key, name, runs }) => ({
+        key,
+        name,
+        overOpenTelemetry: quartiles(runs.map(({ cpu }, round) => cpuOf("opentelemetry", round) / cpu)),
+        overFloor: quartiles(runs.map(({ cpu }, round) => cpuOf("floor", round) / cpu)),
+        ...quartilesOf(runs, ["cpu", "wall", "peak", "requests", "bytes"]),
+        lost: Math.max(...runs.map(({ lost }) => lost)),
+        repeated: Math.max(...runs.map(({ repeated }) => repeated)),
+      })),
+    };
+  } finally {
+    end(collector);
+  }
+}
+
+function publish(quick, note) {
+  const figures = inChild("publish.mjs", { quick });
+  if (figures.problem === undefined) return figures;
+  note(`\x1b[31m✗\x1b[0m session.publish: ${figures.problem}`);
+  process.exitCode = 1;
+}
+
+async function memory(rounds, events, note) {
+  const found = await inTurns(KEEPERS, rounds, ({ key }) => inChild("memory.mjs", { keeper: key, events }, ["--expose-gc"]), note);
+  const ofStrings = found.find(({ key }) => key === "strings").runs;
+  return {
+    events,
+    rows: found.map(({ key, name, runs }) => ({
+      key,
+      name,
+      keptOverStrings: quartiles(runs.map(({ kept }, round) => kept / ofStrings[round].kept)),
+      peakOverStrings: quartiles(runs.map(({ peak }, round) => peak / ofStrings[round].peak)),
+      ...quartilesOf(runs, ["kept", "peak"]),
+    })),
+  };
+}
+
+/** Runs them all again and again, forth and back. Who has a problem is left out from then on. */
+async function inTurns(all, rounds, run, note) {
+  let rows = all.map((row) => ({ ...row, runs: [] }));
+  for (let round = 0; round < rounds; round++) {
+    for (const row of round % 2 ? [...rows].reverse() : rows) {
+      const { problem, ...figures } = await run(row);
+      if (problem === undefined) {
+        row.runs.push(figures);
+        continue;
+      }
+      rows = rows.filter((other) => other !== row);
+      note(`\x1b[31m✗\x1b[0m ${row.name}: ${problem}`);
+      process.exitCode = 1;
+    }
+  }
+  return rows;
+}
+
+/** Its last line, or what its problem was. */
+function inChild(script, options, flags = []) {
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [...flags, join(here, script), JSON.stringify(options)], {
+    encoding: "utf8",
+    timeout: PATIENCE,
+  });
+  if (status !== 0) return { problem: signal ? `${script} did not end within ${PATIENCE / 1000} s` : `${script} ended with ${status}: ${stderr}` };
+  return JSON.parse(stdout.trim().split("\n").at(-1));
+}
+
+/** Beside the packages, because what is called temporary may be in memory, where writing costs nothing. */
+function withFolder(use) {
+  mkdirSync(join(modules, ".cache"), { recursive: true });
+  const folder = mkdtempSync(join(modules, ".cache/outbox-"));
+  try {
+    return use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const quartilesOf = (runs, keys) => Object.fromEntries(keys.map((key) => [key, quartiles(runs.map((run) => run[key]))]));
