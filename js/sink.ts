@@ -1,42 +1,29 @@
 /**
- * Where a machine's outputs go while it is drained. Nothing is done here: a machine is locked as long as it
- * talks, so what it says is written down and acted on when it has finished.
+ * Where a machine's outputs go while it is drained. Nothing is done then: a machine is locked as long as it talks, so
+ * what it says is written down, and played when it has finished.
  */
-export type Output =
-  | { kind: "send"; id: number; url: string; headers: string; body: Uint8Array; patienceMs: number }
-  | { kind: "cancel"; id: number }
-  | { kind: "delivered"; op: number; status: number; attempts: number }
-  | { kind: "failed"; op: number; code: number; status: number; message: string }
-  | { kind: "wait"; at: number };
 
-/** Called by `src/wasm/port.rs`, by these names. */
-export class Sink {
-  #outputs: Output[] = [];
+/** What is done for each thing that a machine may say, by the names in `src/wasm`. */
+export type Handlers = Record<string, (...args: never[]) => void>;
 
-  send(id: number, url: string, headers: string, body: Uint8Array, patienceMs: number): void {
-    this.#outputs.push({ kind: "send", id, url, headers, body, patienceMs });
-  }
+export interface Recorder<H extends Handlers> {
+  /** Given to the machine. */
+  readonly sink: H;
+  /** Does what was written down. */
+  play(): void;
+}
 
-  cancel(id: number): void {
-    this.#outputs.push({ kind: "cancel", id });
-  }
-
-  delivered(op: number, status: number, attempts: number): void {
-    this.#outputs.push({ kind: "delivered", op, status, attempts });
-  }
-
-  failed(op: number, code: number, status: number, message: string): void {
-    this.#outputs.push({ kind: "failed", op, code, status, message });
-  }
-
-  wait(at: number): void {
-    this.#outputs.push({ kind: "wait", at });
-  }
-
-  /** What was said since the last time. */
-  take(): Output[] {
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
-  }
+/** A sink for these handlers. */
+export function recorder<H extends Handlers>(handlers: H): Recorder<H> {
+  let said: [string, never[]][] = [];
+  const sink: Handlers = {};
+  for (const name in handlers) sink[name] = (...args) => void said.push([name, args]);
+  return {
+    sink: sink as H,
+    play() {
+      const now = said;
+      said = [];
+      for (const [name, args] of now) handlers[name]!(...args);
+    },
+  };
 }

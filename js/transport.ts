@@ -12,6 +12,19 @@ export type Outcome =
 /** Numbers of the reasons, for `failure` of a port. */
 export const WHY = { timeout: 0, aborted: 1, network: 2 } as const;
 
+/** What is to be exchanged. */
+export interface FlightPlan {
+  url: string;
+  /** Lines of `name: value`. */
+  headers: string;
+  body: Uint8Array;
+  patienceMs: number;
+  /** How much of the answer is read. @default 16 KiB */
+  maxAnswerBytes?: number;
+  /** Whether the request is to survive the page. */
+  keepalive?: boolean;
+}
+
 /** A running exchange. */
 export interface Flight {
   /** Never rejects. */
@@ -31,7 +44,7 @@ const GRACE_MS = 250;
 export function startFlight(
   glue: FullGlue,
   fetchLike: FetchLike | undefined,
-  { url, headers, body, patienceMs }: { url: string; headers: string; body: Uint8Array; patienceMs: number },
+  { url, headers, body, patienceMs, maxAnswerBytes = MAX_ANSWER_BYTES, keepalive = false }: FlightPlan,
 ): Flight {
   const controller = new AbortController();
   let settle!: (outcome: Outcome) => void;
@@ -52,7 +65,7 @@ export function startFlight(
   }, patienceMs);
   const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
   try {
-    glue.exchange(asAsync(fetchLike), url, headers, body, controller.signal, MAX_ANSWER_BYTES).then((answer) => {
+    glue.exchange(asAsync(fetchLike, keepalive), url, headers, body, controller.signal, maxAnswerBytes).then((answer) => {
       const [status, retryAfterMs, body] = answer as [number, number, Uint8Array];
       end({ kind: "response", status, retryAfterMs, body });
     }, failed);
@@ -69,9 +82,10 @@ export function startFlight(
 }
 
 /** Only Errors may reject into wasm, and nothing may throw into it. */
-function asAsync(fetchLike: FetchLike | undefined): FetchLike {
+function asAsync(fetchLike: FetchLike | undefined, keepalive: boolean): FetchLike {
   return async (request) => {
     try {
+      if (keepalive) request = new Request(request, { keepalive });
       // Looked up now: tests and frameworks replace the global one.
       const answer: unknown = await (fetchLike ?? fetch)(request);
       // By its shape, because a test environment may have a Response of its own.

@@ -35,6 +35,10 @@ export interface FullGlue extends Glue {
     new (options: object, seed: number): import("./cloudevents/publisher.js").PublisherPort;
     check(options: object): void;
   };
+  OutboxPort: {
+    new (options: object, seed: number): import("./outbox/driver.js").OutboxPort;
+    check(options: object): void;
+  };
   exchange(
     fetch: (request: Request) => Promise<Response>,
     url: string,

@@ -1,14 +1,19 @@
 /** Publishing over HTTP, now and without a buffer. The machine behind it is `src/cloudevents/publisher.rs`. */
 import { FerryError, shown } from "../errors.js";
-import { type Operation, type Port, Pump } from "../pump.js";
+import { type Operation, Operations, type OperationsPort } from "../operations.js";
 import type { FetchLike } from "../transport.js";
+import type { OutboxOptions } from "../outbox/options.js";
+import { Outbox } from "../outbox/outbox.js";
+import type { DeliveryInfo } from "../outbox/packet.js";
+import type { EventSession } from "../outbox/session.js";
 import { fullGlue } from "../wasm.js";
 import { EventBatch, listOf } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, type HttpMessage, toMode } from "./http.js";
+import { CloudEventsWire } from "./wire.js";
 
 /** The handle of the machine. */
-export interface PublisherPort extends Port {
+export interface PublisherPort extends OperationsPort {
   send(now: number, url: string, headers: string, body: Uint8Array, patienceMs: number): number;
 }
 
@@ -46,6 +51,8 @@ export interface PublisherOptions {
     /** The longest rest. @default 30 000 */
     maxMs?: number;
   };
+  /** How sessions and their outbox work; `send` does not use it. */
+  outbox?: OutboxOptions;
   /** How many messages may be under way at once; more are refused with `ERR_QUEUE_FULL`. @default 1 000 */
   maxInFlight?: number;
 }
@@ -59,14 +66,10 @@ export interface SendOptions {
   headers?: HeadersOption;
 }
 
-/** What became of events that the server took. */
-export interface DeliveryInfo {
-  /** The status of the last answer, 200 to 299. 0 if there was nothing to send. */
+/** What the machine says of a delivery. */
+interface DoneSending {
   status: number;
-  /** How many requests it took. */
   attempts: number;
-  /** The ids of the events. */
-  ids: string[];
 }
 
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
@@ -81,7 +84,8 @@ const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #url: string;
-  readonly #pump: Pump<PublisherPort>;
+  readonly #operations: Operations<PublisherPort, DoneSending>;
+  #outbox: Outbox<CloudEvent> | undefined;
 
   constructor(options: PublisherOptions) {
     if (typeof options !== "object" || options === null) throw invalid("a Publisher takes an object of options");
@@ -91,7 +95,8 @@ export class Publisher {
     this.#options = { ...options };
     const config = checkedConfig(options);
     // Nothing is made yet: at module scope of a Worker there is no randomness.
-    this.#pump = new Pump((glue) => new glue.PublisherPort(config, Math.random()), options.fetch);
+    this.#operations = new Operations((glue) => new glue.PublisherPort(config, Math.random()), options.fetch);
+    if (options.outbox !== undefined) this.#outbox = this.#makeOutbox();
   }
 
   /**
@@ -128,15 +133,50 @@ export class Publisher {
     return done;
   }
 
-  /** Gives up what is under way and refuses further calls. */
+  /**
+   * A session: what is published is buffered until `flush`, and dropped by `rollback`. What was flushed is delivered by the outbox, or kept.
+   * Pages that are hidden or end flush their sessions.
+   *
+   * @example
+   * const session = publisher.session();
+   * session.publish(new CloudEvent({ type: "com.example.made", source: "/orders" }));
+   * await session.flush();
+   *
+   * @throws {FerryError} `ERR_CLOSED`
+   */
+  session(): EventSession<CloudEvent> {
+    return this.outbox.session();
+  }
+
+  /** Keeps what sessions have flushed until it is delivered. It is made when it is first asked for, or with the publisher if that has the option `outbox`. */
+  get outbox(): Outbox<CloudEvent> {
+    return (this.#outbox ??= this.#makeOutbox());
+  }
+
+  /** Gives up what `send` has under way and refuses further calls. An outbox is closed as by its own `close`, and what it keeps stays. */
   close(): void {
-    this.#pump.close();
+    this.#operations.close();
+    // Somebody who wants to know how that ends calls it on the outbox.
+    this.#outbox?.close().catch(() => undefined);
+  }
+
+  #makeOutbox(): Outbox<CloudEvent> {
+    const { mode = "batch", outbox = {}, headers, fetch, timeoutMs = 10_000 } = this.#options;
+    const { origin, pathname } = new URL(this.#url);
+    return new Outbox(outbox, {
+      wire: new CloudEventsWire(this.#url, mode),
+      name: origin + pathname,
+      fetch,
+      timeoutMs,
+      headerLines: (own) => headerLines([headers], own),
+      config: mode === "batch" ? { concurrency: 1 } : { maxEvents: 1, concurrency: 6 },
+    });
   }
 
   async #deliver(message: HttpMessage, ids: string[], options: SendOptions): Promise<DeliveryInfo> {
     const signals = [this.#options.signal, options.signal].filter((signal) => signal !== undefined);
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
-    const headers = await this.#headerLines(message, options);
+    const headers = await headerLines([this.#options.headers, options.headers], message.headers);
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
     const body = typeof message.body === "string" ? new TextEncoder().encode(message.body) : (message.body ?? new Uint8Array(0));
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? 10_000;
@@ -145,11 +185,11 @@ export class Publisher {
       let reason: AbortSignal | undefined;
       const giveUp = (event: Event) => {
         reason = event.target as AbortSignal;
-        if (op !== undefined) this.#pump.cancel(op);
+        if (op !== undefined) this.#operations.cancel(op);
       };
       const tidy = () => signals.forEach((signal) => signal.removeEventListener("abort", giveUp));
       for (const signal of signals) signal.addEventListener("abort", giveUp);
-      const operation: Operation = {
+      const operation: Operation<DoneSending> = {
         resolve: ({ status, attempts }) => {
           tidy();
           resolve({ status, attempts, ids });
@@ -160,7 +200,7 @@ export class Publisher {
         },
       };
       try {
-        op = this.#pump.start((port, now) => port.send(now, this.#url, headers, body, timeoutMs), operation);
+        op = this.#operations.start((port, now) => port.send(now, this.#url, headers, body, timeoutMs), operation);
       } catch (error) {
         tidy();
         reject(error);
@@ -174,24 +214,28 @@ export class Publisher {
     const { origin, pathname } = new URL(this.#url);
     return new FerryError(code, `POST ${origin}${pathname}: ${message}`, { status, ...(cause !== undefined && { cause }) });
   }
+}
 
-  /** Headers as `name: value` lines. Those of the event win over those of the user. */
-  async #headerLines(message: HttpMessage, options: SendOptions): Promise<string> {
-    const headers = new Headers();
-    for (const option of [this.#options.headers, options.headers]) {
-      const given = typeof option === "function" ? await option() : option;
-      try {
-        new Headers(given).forEach((value, name) => headers.set(name, value));
-      } catch (cause) {
-        // The message of the platform may quote a value, and the value may be a token.
-        throw invalid("the headers given have a name or value that HTTP does not allow");
-      }
+/** Headers as `name: value` lines; at once, unless a function has to be waited for. Those of the event win over those of the user. */
+function headerLines(given: readonly (HeadersOption | undefined)[], own: Record<string, string>): string | Promise<string> {
+  const asked = given.map((option) => (typeof option === "function" ? option() : option));
+  return asked.some((headers) => typeof (headers as Promise<HeadersInit> | undefined)?.then === "function") ? Promise.all(asked).then((all) => merged(all, own)) : merged(asked as (HeadersInit | undefined)[], own);
+}
+
+function merged(given: readonly (HeadersInit | undefined)[], own: Record<string, string>): string {
+  const headers = new Headers();
+  for (const some of given) {
+    try {
+      new Headers(some).forEach((value, name) => headers.set(name, value));
+    } catch {
+      // The message of the platform may quote a value, and the value may be a token.
+      throw invalid("the headers given have a name or value that HTTP does not allow");
     }
-    for (const name in message.headers) headers.set(name, message.headers[name]!);
-    const lines: string[] = [];
-    headers.forEach((value, name) => lines.push(`${name}: ${value}`));
-    return lines.join("\n");
   }
+  for (const name in own) headers.set(name, own[name]!);
+  const lines: string[] = [];
+  headers.forEach((value, name) => lines.push(`${name}: ${value}`));
+  return lines.join("\n");
 }
 
 function checkedUrl(given: string | URL): string {

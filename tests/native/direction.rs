@@ -91,16 +91,22 @@ fn wire_files_know_no_machines() {
 
 /// Which files of `js/` another may import, by the start of their path.
 const JS_RULES: &[(&str, &[&str])] = &[
-    ("js/entries/", &["js/index", "js/cloudevents.", "js/slim.", "js/testing.", "js/wasm"]),
-    ("js/cloudevents/", &["js/cloudevents/", "js/errors", "js/wasm", "js/pump", "js/transport"]),
+    ("js/entries/", &["js/index", "js/cloudevents.", "js/outbox.", "js/slim.", "js/testing.", "js/wasm"]),
+    (
+        "js/cloudevents/",
+        &["js/cloudevents/", "js/errors", "js/operations", "js/outbox/", "js/transport", "js/wasm"],
+    ),
+    ("js/outbox/", &["js/outbox/", "js/errors", "js/pump", "js/stores/", "js/transport", "js/wasm"]),
+    ("js/outbox.", &["js/cloudevents/", "js/errors", "js/outbox/", "js/stores/"]),
     ("js/testing/", &["js/testing/", "js/cloudevents", "js/errors"]),
     ("js/testing.", &["js/testing/", "js/errors"]),
-    ("js/index", &["js/cloudevents", "js/transport"]),
+    ("js/index", &["js/cloudevents", "js/outbox.", "js/transport"]),
     ("js/cloudevents.", &["js/cloudevents/", "js/errors"]),
     ("js/slim", &["js/errors", "js/wasm"]),
     ("js/pump", &["js/errors", "js/sink", "js/transport", "js/wasm"]),
     ("js/transport", &["js/wasm"]),
-    ("js/wasm", &["js/errors", "js/cloudevents/publisher"]),
+    ("js/operations", &["js/errors", "js/pump", "js/transport", "js/wasm"]),
+    ("js/wasm", &["js/errors", "js/cloudevents/publisher", "js/outbox/driver"]),
     ("js/stores/", &["js/stores/", "js/errors"]),
     ("js/errors", &[]),
     ("js/sink", &[]),

@@ -225,12 +225,8 @@ impl World {
     }
 
     fn events_of(&self, parts: &[Part]) -> Vec<EventNo> {
-        let events = |part: &Part| {
-            self.bodies[&part.segment].1[part.from as usize..part.to as usize]
-                .iter()
-                .copied()
-                .collect::<Vec<_>>()
-        };
+        let events =
+            |part: &Part| self.bodies[&part.segment].1[part.from as usize..part.to as usize].to_vec();
         parts.iter().flat_map(events).collect()
     }
 

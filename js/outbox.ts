@@ -1,0 +1,23 @@
+/** Sessions, the outbox behind them, and where it keeps events. */
+export { Publisher, type HeadersOption, type PublisherOptions, type SendOptions } from "./cloudevents/publisher.js";
+export { CloudEvent } from "./cloudevents/event.js";
+export type { OutboxOptions } from "./outbox/options.js";
+export {
+  Outbox,
+  type DeadEvent,
+  type DrainReport,
+  type KeepAliveOptions,
+  type OutboxEvents,
+  type OutboxStats,
+  type WaitOptions,
+} from "./outbox/outbox.js";
+export type { DeliveryInfo } from "./outbox/packet.js";
+export { EventSession, type EventReceipt, type FlushOptions, type FlushReport } from "./outbox/session.js";
+export { denoKvStore } from "./stores/deno-kv.js";
+export { durableObjectStore } from "./stores/durable-object.js";
+export { fileStore, type FileStoreOptions } from "./stores/file.js";
+export { indexedDbStore, type IndexedDbOptions } from "./stores/indexeddb.js";
+export { localStorageStore } from "./stores/local-storage.js";
+export { memoryStore } from "./stores/memory.js";
+export type { Change, DeadLetter, Durability, OutboxStore, PeekLimit, Segment, Stock, StoreTraits } from "./stores/store.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "./errors.js";

@@ -1,0 +1,225 @@
+/**
+ * A packet: the bodies of one segment, and what is known of its events. The machine knows a segment by its number, the store by
+ * its key; here the two meet, and the promises of receipts wait here.
+ */
+import { FerryError } from "../errors.js";
+import type { Segment } from "../stores/store.js";
+
+/** What became of events that the server took. */
+export interface DeliveryInfo {
+  /** The status of the last answer, 200 to 299. 0 if there was nothing to send, or another tab has sent them. */
+  status: number;
+  /** How many requests it took. */
+  attempts: number;
+  /** The ids of the events. */
+  ids: string[];
+}
+
+interface Waiter {
+  readonly index: number;
+  readonly id: string;
+  readonly resolve: (info?: DeliveryInfo) => void;
+  readonly reject: (error: FerryError) => void;
+  readonly isForDelivery: boolean;
+}
+
+export const enum State {
+  Pending,
+  Delivered,
+  Dead,
+}
+
+export class Packet {
+  /** Its number in the machine, 0 before it is committed. */
+  handle = 0;
+  key = "";
+  /** Unix milliseconds. */
+  at = 0;
+  /** The texts of its events, parted by commas. Only as long as the machine knows the packet. */
+  body: Uint8Array<ArrayBuffer> | undefined;
+  sizes: number[] | Uint32Array<ArrayBuffer> = [];
+  lanes: number[] | Uint32Array<ArrayBuffer> = [];
+  isAccepted = false;
+  /** Events that are neither delivered nor dead. */
+  left = 0;
+  /** So many events at the front were dropped before it was committed. */
+  #dropped = 0;
+  #states: Uint8Array<ArrayBuffer> | undefined;
+  #parts: { from: number; to: number; info: Omit<DeliveryInfo, "ids"> }[] = [];
+  #problems: Map<number, FerryError> | undefined;
+  /** Why none of its events will get any further. */
+  #end: FerryError | undefined;
+  #waiters: Waiter[] = [];
+  #watchers: (() => boolean)[] = [];
+
+  get count(): number {
+    return this.sizes.length;
+  }
+
+  /** The bytes of the events from an index up to before another, with the commas between them. */
+  slice(from: number, to: number): Uint8Array<ArrayBuffer> {
+    if (from === 0 && to === this.count) return this.body!;
+    let start = 0;
+    for (let at = 0; at < from; at++) start += this.sizes[at]! + 1;
+    let end = start;
+    for (let at = from; at < to; at++) end += this.sizes[at]! + 1;
+    return this.body!.subarray(start, end - 1);
+  }
+
+  /** As the store keeps it: with all events, or only some. */
+  toSegment(kept?: Uint32Array): Segment {
+    const pick = (numbers: ArrayLike<number>) => Uint32Array.from(kept ?? { length: this.count }, (index, at) => numbers[kept ? index : at]!);
+    const body: Uint8Array<ArrayBuffer> = kept ? joined([...kept].map((index) => this.slice(index, index + 1))) : this.body!;
+    return { key: this.key, at: this.at, body, sizes: pick(this.sizes), ...(this.lanes.length > 0 && { lanes: pick(this.lanes) }) };
+  }
+
+  /** The oldest events that are left make room for others. */
+  dropOldest(): void {
+    this.#dropped++;
+    this.#reject(-1, madeRoom());
+  }
+
+  /** How many events `dropOldest` has left. */
+  get staged(): number {
+    return this.count - this.#dropped;
+  }
+
+  /** Its events are final: those that were dropped are taken out. */
+  seal(body: Uint8Array<ArrayBuffer>): void {
+    this.body = body;
+    if (this.#dropped > 0) {
+      this.body = this.slice(this.#dropped, this.count).slice();
+      this.sizes = this.sizes.slice(this.#dropped);
+      this.lanes = this.lanes.slice(this.#dropped);
+    }
+    this.left = this.count;
+  }
+
+  /** Settles when the event with that place at the time of staging has got so far. */
+  wait(index: number, id: string, isForDelivery: boolean): Promise<DeliveryInfo | undefined> {
+    return new Promise((resolve, reject) => {
+      const at = index - this.#dropped;
+      const problem = at < 0 ? madeRoom() : this.#problems?.get(at);
+      if (problem) return reject(problem);
+      const part = this.#parts.find(({ from, to }) => from <= at && at < to);
+      if (part) return resolve({ ...part.info, ids: [id] });
+      if (this.isAccepted && !isForDelivery) return resolve(undefined);
+      if (this.#end) return reject(this.#end);
+      this.#waiters.push({ index, id, resolve, reject, isForDelivery });
+    });
+  }
+
+  /** Calls back whenever something has changed, until it gets `true`. */
+  watch(watcher: () => boolean): void {
+    if (!watcher()) this.#watchers.push(watcher);
+  }
+
+  accept(): void {
+    this.isAccepted = true;
+    this.#settle((waiter) => !waiter.isForDelivery && (waiter.resolve(), true));
+  }
+
+  deliver(from: number, to: number, status: number, attempts: number): void {
+    const info = { status, attempts };
+    this.#parts.push({ from, to, info });
+    this.#mark(from, to, State.Delivered);
+    this.#settle(({ index, id, resolve }) => {
+      const at = index - this.#dropped;
+      if (at < from || at >= to) return false;
+      resolve({ ...info, ids: [id] });
+      return true;
+    });
+  }
+
+  /** Another tab has delivered or buried these, by their ids; all that are left if none are given. */
+  settleElsewhere(ids: readonly string[] | undefined, status: number, attempts: number, problem: FerryError | undefined): number {
+    const count = Math.min(ids?.length ?? this.left, this.left);
+    if (!ids && !problem) {
+      this.deliver(0, this.count, status, attempts);
+      return count;
+    }
+    this.left -= count;
+    this.#settle(({ id, resolve, reject }) => {
+      if (ids && !ids.includes(id)) return false;
+      if (problem) reject(problem);
+      else resolve({ status, attempts, ids: [id] });
+      return true;
+    });
+    return count;
+  }
+
+  /** The store has other events of a segment than we thought: whoever waits for one is found by its id. */
+  follow(before: Packet, idAt: (index: number) => string): void {
+    const places = new Map(Array.from({ length: this.count }, (_, index) => [idAt(index), index]));
+    for (const waiter of before.#waiters) {
+      const index = places.get(waiter.id);
+      if (index === undefined) waiter.resolve({ status: 0, attempts: 0, ids: [waiter.id] });
+      else this.#waiters.push({ ...waiter, index });
+    }
+    const watchers = before.#watchers;
+    before.#watchers = [];
+    this.watch(() => {
+      if (this.left > 0) return false;
+      before.left = 0;
+      for (const watcher of watchers) watcher();
+      return true;
+    });
+  }
+
+  die(index: number, problem: FerryError): void {
+    this.#mark(index, index + 1, State.Dead);
+    (this.#problems ??= new Map()).set(index, problem);
+    this.#reject(index, problem);
+  }
+
+  /** None of its events will get any further. */
+  abandon(problem: FerryError): void {
+    this.#end = problem;
+    this.left = 0;
+    this.#settle((waiter) => (waiter.reject(problem), true));
+  }
+
+  /** Where each event is, as of now. */
+  states(): Uint8Array<ArrayBuffer> {
+    return this.#states?.slice() ?? new Uint8Array(this.count);
+  }
+
+  problemOf(index: number): FerryError | undefined {
+    return this.#problems?.get(index);
+  }
+
+  #mark(from: number, to: number, state: State): void {
+    this.#states ??= new Uint8Array(this.count);
+    for (let at = from; at < to; at++) if (this.#states[at] === State.Pending) this.left--;
+    this.#states.fill(state, from, to);
+  }
+
+  #reject(index: number, problem: FerryError): void {
+    this.#settle((waiter) => waiter.index - this.#dropped === index && (waiter.reject(problem), true));
+  }
+
+  #settle(isDone: (waiter: Waiter) => boolean): void {
+    if (this.#waiters.length > 0) this.#waiters = this.#waiters.filter((waiter) => !isDone(waiter));
+    if (this.#watchers.length > 0) this.#watchers = this.#watchers.filter((watcher) => !watcher());
+  }
+}
+
+const COMMA = 44;
+
+function madeRoom(): FerryError {
+  return new FerryError("ERR_QUEUE_FULL", "the event was dropped to make room for newer ones");
+}
+
+/** Texts with commas between them. */
+export function joined(texts: readonly Uint8Array[], before = 0, after = 0): Uint8Array<ArrayBuffer> {
+  let length = before + after + texts.length - 1;
+  for (const text of texts) length += text.length;
+  const all = new Uint8Array(length);
+  let at = before;
+  for (const text of texts) {
+    if (at > before) all[at++] = COMMA;
+    all.set(text, at);
+    at += text.length;
+  }
+  return all;
+}

@@ -1,0 +1,132 @@
+/**
+ * One drainer among all tabs or processes that share a store.
+ *
+ * ```text
+ *   apply ──> waiting ──lock or lease──> leading ──release, or the lease is lost──> (waiting)
+ * ```
+ *
+ * With Web Locks the platform passes the lead on when a tab ends. Without them there are leases in the store, and without these
+ * everybody leads, which costs duplicates and no loss.
+ */
+import type { FerryErrorCode } from "../errors.js";
+import type { OutboxStore } from "../stores/store.js";
+
+/** What tabs tell each other. */
+export interface News {
+  /** Something was stored. */
+  isNew?: true;
+  /** Of this segment these events were settled, all if no ids are given. With a code they have died. */
+  key?: string;
+  ids?: string[];
+  status?: number;
+  attempts?: number;
+  code?: FerryErrorCode;
+  message?: string;
+}
+
+export interface TabsListener {
+  lead(leads: boolean): void;
+  hear(news: News): void;
+}
+
+const LEASE_MS = 15_000;
+
+export class Tabs {
+  readonly #name: string;
+  readonly #store: OutboxStore;
+  readonly #isShared: boolean;
+  readonly #listener: TabsListener;
+  readonly #channel: BroadcastChannel | undefined;
+  readonly #owner = Math.random().toString(36).slice(2);
+  /** Ends the present application. */
+  #end: (() => void) | undefined;
+  #leads = false;
+
+  constructor(name: string, store: OutboxStore, isShared: boolean, listener: TabsListener) {
+    this.#name = `eventferry:${store.kind}:${name}`;
+    this.#store = store;
+    this.#isShared = isShared;
+    this.#listener = listener;
+    if (isShared && typeof BroadcastChannel !== "undefined") {
+      this.#channel = new BroadcastChannel(this.#name);
+      this.#channel.onmessage = ({ data }) => listener.hear(data as News);
+      // In Node it would keep the process alive.
+      (this.#channel as { unref?: () => void }).unref?.();
+    }
+  }
+
+  /** Wants to lead. */
+  apply(): void {
+    if (this.#end) return;
+    const locks = this.#isShared && typeof navigator !== "undefined" ? navigator.locks : undefined;
+    if (locks) {
+      const controller = new AbortController();
+      let free: (() => void) | undefined;
+      this.#end = () => (free ? free() : controller.abort());
+      const held = new Promise<void>((resolve) => (free = resolve));
+      let isOver = false;
+      this.#end = () => {
+        isOver = true;
+        controller.abort();
+        free?.();
+      };
+      locks
+        .request(this.#name, { signal: controller.signal }, () => {
+          if (isOver) return undefined;
+          this.#lead(true);
+          return held;
+        })
+        .catch(() => undefined);
+    } else if (this.#isShared && this.#store.acquire) {
+      void this.#renew();
+    } else {
+      this.#end = () => undefined;
+      this.#lead(true);
+    }
+  }
+
+  /** Gives the lead to others. */
+  release(): void {
+    this.#end?.();
+    this.#end = undefined;
+    this.#lead(false);
+  }
+
+  say(news: News): void {
+    this.#channel?.postMessage(news);
+  }
+
+  /** Says something that is only worked out if somebody may hear it. */
+  tell(news: () => News): void {
+    if (this.#channel) this.say(news());
+  }
+
+  close(): void {
+    this.#end?.();
+    this.#end = undefined;
+    this.#channel?.close();
+  }
+
+  async #renew(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
+    this.#end = () => {
+      isOver = true;
+      clearTimeout(timer);
+      if (this.#leads) void this.#store.acquire!(this.#owner, 0).catch(() => undefined);
+    };
+    const step = async () => {
+      const isOurs = await this.#store.acquire!(this.#owner, LEASE_MS).catch(() => false);
+      if (isOver) return;
+      this.#lead(isOurs);
+      timer = setTimeout(() => void step(), isOurs ? LEASE_MS / 3 : LEASE_MS / 3 + Math.random() * 1000);
+    };
+    await step();
+  }
+
+  #lead(leads: boolean): void {
+    if (this.#leads === leads) return;
+    this.#leads = leads;
+    this.#listener.lead(leads);
+  }
+}

@@ -1,0 +1,37 @@
+/** What a room tells the outbox about its protocol. The outbox itself knows no headers and no JSON. */
+
+/** An event ready to be staged. */
+export interface Encoded {
+  readonly id: string;
+  /** Its JSON text. */
+  readonly text: string;
+  /** Events with the same key are delivered in order. */
+  readonly key?: string | undefined;
+}
+
+/** Bodies of events that go in one request. */
+export interface Batch {
+  readonly count: number;
+  /** Stretches of JSON texts parted by commas, in order. */
+  readonly stretches: readonly Uint8Array[];
+  /** Each event on its own. */
+  events(): Uint8Array[];
+}
+
+/** A request without the headers of the user. */
+export interface WireRequest {
+  url: string;
+  headers: Record<string, string>;
+  body: Uint8Array;
+}
+
+export interface Wire<E> {
+  /** Checks an event and turns it into text. */
+  encode(event: E): Encoded;
+  /** The id of an encoded event. */
+  idOf(body: Uint8Array): string;
+  /** The request that carries these events. */
+  request(batch: Batch): WireRequest;
+  /** The status of each event, if an answer speaks of each. */
+  statuses?(status: number, answer: Uint8Array, batch: Batch): readonly number[] | undefined;
+}
