@@ -131,7 +131,7 @@ export class Outbox<E> extends EventTarget {
       },
     });
     // What was left the last time shall go out without being asked for. At module scope of a Worker nothing may happen.
-    if (!("WebSocketPair" in globalThis)) queueMicrotask(() => void this.#start());
+    if (!("WebSocketPair" in globalThis)) queueMicrotask(() => void this.#start().catch(() => undefined));
   }
 
   /**

@@ -1,4 +1,5 @@
 // The only file here that knows our own API.
+import { join } from "node:path";
 import * as ferry from "../../../../dist/entries/index.js";
 import { BATCH, eventOf } from "../events.mjs";
 
@@ -13,7 +14,7 @@ export function open({ url, store = "memory", folder }) {
     url,
     mode: "batch",
     outbox: {
-      store: store === "file" ? ferry.fileStore(folder) : ferry.memoryStore(),
+      store: store === "file" ? ferry.fileStore(join(folder, "events")) : ferry.memoryStore(),
       maxBytes: 256 * 2 ** 20,
       batch: { maxEvents: BATCH },
     },
