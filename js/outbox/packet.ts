@@ -68,7 +68,7 @@ export class Packet {
 
   /** As the store keeps it: with all events, or only some. */
   toSegment(kept?: Uint32Array): Segment {
-    const pick = (numbers: ArrayLike<number>) => Uint32Array.from(kept ?? { length: this.count }, (index, at) => numbers[kept ? index : at]!);
+    const pick = (numbers: ArrayLike<number>) => (kept ? Uint32Array.from(kept, (index) => numbers[index]!) : new Uint32Array(numbers));
     const body: Uint8Array<ArrayBuffer> = kept ? joined([...kept].map((index) => this.slice(index, index + 1))) : this.body!;
     return { key: this.key, at: this.at, body, sizes: pick(this.sizes), ...(this.lanes.length > 0 && { lanes: pick(this.lanes) }) };
   }
