@@ -79,6 +79,11 @@ export class Pump<P extends Port> {
     return call(() => question(port));
   }
 
+  /** The machine, for a question that is asked so often that every closure counts. What it throws goes through `trapped`. */
+  get port(): P {
+    return this.#port ?? this.#openPort();
+  }
+
   /** Starts an exchange; its end is told to the machine, by `land` if that wants to do it in another way. */
   fly(id: number, plan: FlightPlan, land?: (port: P, now: number, outcome: Outcome) => void): void {
     const flight = startFlight(this.#glue!, this.#options.fetch, plan);

@@ -40,12 +40,15 @@ export interface FullGlue extends Glue {
     check(options: object): void;
   };
   exchange(
-    fetch: (request: Request) => Promise<Response>,
+    fetch: (...request: never[]) => Promise<Response>,
     url: string,
     headers: string,
     body: Uint8Array,
     signal: AbortSignal,
     maxAnswerBytes: number,
+    isKeepalive: boolean,
+    /** Whether fetch takes a URL and an init. */
+    isPlain: boolean,
   ): Promise<unknown>;
 }
 

@@ -18,6 +18,7 @@ import { joined, Packet } from "./packet.js";
 import { type Keepalive, keepalive } from "./page.js";
 import { laneOf } from "./session.js";
 import { type News, Tabs } from "./tabs.js";
+import { trapped } from "../wasm.js";
 import type { Batch, Wire } from "./wire.js";
 
 /** The handle of the machine, see `src/wasm/outbox.rs`. */
@@ -115,7 +116,12 @@ export class Driver<E> {
   }
 
   stage(session: number, size: number, key: string | undefined): number {
-    return this.#pump.ask((port) => port.stage(session, size, laneOf(key)));
+    const { port } = this.#pump;
+    try {
+      return port.stage(session, size, key === undefined ? 0 : laneOf(key));
+    } catch (error) {
+      throw trapped(error);
+    }
   }
 
   commit(session: number, packets: Packet[]): void {

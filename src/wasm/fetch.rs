@@ -4,30 +4,40 @@
 //! answer is bounded: at most `max_body` bytes are read, and what is left of the body is cancelled, because an
 //! unread body keeps its connection.
 
-use gloo_net::http::{Headers, Request, Response};
+use gloo_net::http::{Headers, Response};
 use js_sys::{Array, Date, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
-use web_sys::{AbortSignal, ReadableStreamDefaultReader, RequestRedirect};
+use web_sys::{AbortSignal, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect};
 
 use crate::http::read_retry_after;
 
 /// Posts `body` and resolves with `[status, retryAfterMs or -1, the first bytes of the answer]`. Rejects with
 /// whatever the fetch rejected with.
+///
+/// A `fetch` of the user is given a `Request`. The platform's own is given the URL and what would go into a request
+/// (`is_plain`): from a `Request` it would make another, and send the body of that as a stream.
 #[wasm_bindgen]
+#[allow(clippy::too_many_arguments, reason = "a call from JavaScript has no other way to name them")]
 pub fn exchange(
     fetch: Function,
     url: String,
     headers: String,
-    body: Vec<u8>,
+    body: Uint8Array,
     signal: AbortSignal,
     max_body: u32,
+    keepalive: bool,
+    is_plain: bool,
 ) -> Promise {
     future_to_promise(async move {
-        let request = build(&url, &headers, &body, &signal)?;
-        let answer = fetch.call1(&JsValue::UNDEFINED, &web_sys::Request::from(request))?;
-        let answer = JsFuture::from(Promise::resolve(&answer)).await?;
+        let init = build(&headers, &body, &signal, keepalive)?;
+        let answer = if is_plain {
+            fetch.call2(&JsValue::UNDEFINED, &url.into(), &init)
+        } else {
+            fetch.call1(&JsValue::UNDEFINED, &Request::new_with_str_and_init(&url, &init)?.into())
+        };
+        let answer = JsFuture::from(Promise::resolve(&answer?)).await?;
         // Not by class: a test environment may have put another Response in place of the platform's.
         let answer = Response::from(answer.unchecked_into::<web_sys::Response>());
         let retry_after = answer
@@ -41,16 +51,29 @@ pub fn exchange(
     })
 }
 
-fn build(url: &str, lines: &str, body: &[u8], signal: &AbortSignal) -> Result<Request, JsValue> {
+fn build(
+    lines: &str,
+    body: &Uint8Array,
+    signal: &AbortSignal,
+    keepalive: bool,
+) -> Result<RequestInit, JsValue> {
     let headers = Headers::new();
     for (name, value) in lines.lines().filter_map(|line| line.split_once(": ")) {
         headers.set(name, value);
     }
-    let request =
-        Request::post(url).headers(headers).redirect(RequestRedirect::Manual).abort_signal(Some(signal));
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&headers.into_raw());
+    init.set_redirect(RequestRedirect::Manual);
+    init.set_signal(Some(signal));
     // A body of no bytes is no body.
-    let request = if body.is_empty() { request.build() } else { request.body(Uint8Array::from(body)) };
-    request.map_err(|error| js_sys::Error::new(&error.to_string()).into())
+    if body.length() > 0 {
+        init.set_body(body);
+    }
+    if keepalive {
+        Reflect::set(&init, &"keepalive".into(), &true.into())?;
+    }
+    Ok(init)
 }
 
 /// The first bytes of the body. A body that breaks off is as long as what came of it: the status has said
@@ -61,19 +84,28 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
     else {
         return Uint8Array::new_with_length(0);
     };
-    let bytes = Uint8Array::new_with_length(max);
-    let mut len = 0;
+    let mut chunks: Vec<Uint8Array> = Vec::new();
+    let (mut len, mut has_ended) = (0, false);
     while len < max {
         let Ok(step) = JsFuture::from(reader.read()).await else { break };
         let Ok(chunk) = Reflect::get(&step, &"value".into()) else { break };
+        has_ended = chunk.is_undefined();
         let Some(chunk) = chunk.dyn_ref::<Uint8Array>() else { break };
         let fits = chunk.length().min(max - len);
-        bytes.set(&chunk.subarray(0, fits), len);
+        chunks.push(chunk.subarray(0, fits));
         len += fits;
     }
-    // Done already, or of no more use to anybody.
-    drop(JsFuture::from(reader.cancel()).await);
-    bytes.slice(0, len)
+    if !has_ended {
+        // The rest is of no use to anybody.
+        drop(JsFuture::from(reader.cancel()).await);
+    }
+    let body = Uint8Array::new_with_length(len);
+    let mut at = 0;
+    for chunk in chunks {
+        body.set(&chunk, at);
+        at += chunk.length();
+    }
+    body
 }
 
 #[cfg(test)]
@@ -91,9 +123,18 @@ mod tests {
         let signal = web_sys::AbortController::new()?.signal();
         let url = "https://example.com/x".to_owned();
         let headers = "content-type: text/plain\nauthorization: Bearer a: b".to_owned();
-        let answer: Array = JsFuture::from(exchange(fetch, url, headers, b"hi".to_vec(), signal, max_body))
-            .await?
-            .unchecked_into();
+        let answer: Array = JsFuture::from(exchange(
+            fetch,
+            url,
+            headers,
+            Uint8Array::from(&b"hi"[..]),
+            signal,
+            max_body,
+            false,
+            false,
+        ))
+        .await?
+        .unchecked_into();
         let body = Uint8Array::from(answer.get(2)).to_vec();
         let number = |at| answer.get(at).as_f64().unwrap_or(f64::NAN);
         Ok((number(0) as u16, number(1), String::from_utf8(body).expect("UTF-8")))
