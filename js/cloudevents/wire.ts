@@ -1,7 +1,7 @@
 /** CloudEvents on the outbox: kept in the JSON format, sent in any of the three modes. */
 import { FerryError, shown } from "../errors.js";
 import { type Batch, type Encoded, type Wire, type WireRequest } from "../outbox/wire.js";
-import { joined } from "../outbox/packet.js";
+import { listed } from "../outbox/packet.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, toBinary } from "./http.js";
 
@@ -32,10 +32,7 @@ export class CloudEventsWire implements Wire<CloudEvent> {
 
   request({ stretches }: Batch): WireRequest {
     if (this.#mode === "batch") {
-      const body = joined(stretches, 1, 1);
-      body[0] = 0x5b; // [
-      body[body.length - 1] = 0x5d; // ]
-      return { url: this.#url, headers: { "content-type": BATCH_TYPE }, body };
+      return { url: this.#url, headers: { "content-type": BATCH_TYPE }, body: listed(stretches) };
     }
     const text = stretches[0]!;
     if (this.#mode === "structured") return { url: this.#url, headers: { "content-type": STRUCTURED_TYPE }, body: text };

@@ -206,6 +206,23 @@ export class Packet {
 
 const COMMA = 44;
 
+/** A copy with a place before it and one behind, so that a list of them all needs no other copy. */
+export function framed(texts: Uint8Array): Uint8Array<ArrayBuffer> {
+  const frame = new Uint8Array(texts.length + 2);
+  frame.set(texts, 1);
+  return frame.subarray(1, -1);
+}
+
+/** The JSON array of these texts, in the frame of the only one if it has one. */
+export function listed(stretches: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const [first] = stretches as readonly Uint8Array<ArrayBuffer>[];
+  const isFramed = stretches.length === 1 && first!.byteOffset === 1 && first!.buffer.byteLength === first!.length + 2;
+  const list = isFramed ? new Uint8Array(first!.buffer) : joined(stretches, 1, 1);
+  list[0] = 0x5b; // [
+  list[list.length - 1] = 0x5d; // ]
+  return list;
+}
+
 function madeRoom(): FerryError {
   return new FerryError("ERR_QUEUE_FULL", "the event was dropped to make room for newer ones");
 }

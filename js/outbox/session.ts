@@ -1,8 +1,7 @@
 /** Sessions: what is published is staged as bytes, ready to be stored, until it is flushed or rolled back. */
 import { FerryError } from "../errors.js";
 import type { Driver } from "./driver.js";
-import { type DeliveryInfo, Packet, State } from "./packet.js";
-import type { Encoded } from "./wire.js";
+import { type DeliveryInfo, Packet, State, framed } from "./packet.js";
 
 /** What becomes of one event. Nothing is computed unless it is asked for. */
 export interface EventReceipt {
@@ -72,18 +71,18 @@ export class EventSession<E> {
    * `"reject"` or `"wait"`; `ERR_CLOSED`.
    */
   publish(event: E): EventReceipt {
-    const encoded = this.#driver.wire.encode(event);
-    const size = this.#write(encoded.text);
-    const staged = this.#driver.stage(this.#number, size, encoded.key);
+    const { id, text, key } = this.#driver.wire.encode(event);
+    const size = this.#write(text);
+    const staged = this.#driver.stage(this.#number, size, key);
     if (staged === -2) throw this.#driver.full();
-    if (staged === -1) return new Receipt(encoded, droppedPacket(this.#driver.full()), 0);
+    if (staged === -1) return new Receipt(id, droppedPacket(this.#driver.full()), 0);
     for (let dropped = staged >> 1; dropped > 0; dropped--) this.#dropOldest();
     if (staged & 1 || this.#packets.length === 0) this.#open(size);
     else this.#used += size + 1;
     const packet = this.#packets[this.#packets.length - 1]!;
     (packet.sizes as number[]).push(size);
-    if (encoded.key !== undefined || packet.lanes.length > 0) this.#noteLane(packet, encoded.key);
-    return new Receipt(encoded, packet, packet.count - 1);
+    if (key !== undefined || packet.lanes.length > 0) this.#noteLane(packet, key);
+    return new Receipt(id, packet, packet.count - 1);
   }
 
   /**
@@ -152,7 +151,7 @@ export class EventSession<E> {
   }
 
   #seal(): void {
-    this.#packets[this.#packets.length - 1]?.seal(this.#arena.slice(0, this.#used));
+    this.#packets[this.#packets.length - 1]?.seal(framed(this.#arena.subarray(0, this.#used)));
     this.#used = 0;
   }
 
@@ -176,24 +175,24 @@ export class EventSession<E> {
   }
 }
 
-/** The promises of one event. */
+/** The promises of one event. Its fields are not private to the engine, because there is one for every event. */
 class Receipt implements EventReceipt {
-  readonly #packet: Packet;
-  readonly #index: number;
   readonly id: string;
+  private readonly packet: Packet;
+  private readonly index: number;
 
-  constructor({ id }: Encoded, packet: Packet, index: number) {
+  constructor(id: string, packet: Packet, index: number) {
     this.id = id;
-    this.#packet = packet;
-    this.#index = index;
+    this.packet = packet;
+    this.index = index;
   }
 
   get accepted(): Promise<void> {
-    return this.#packet.wait(this.#index, this.id, false).then(() => undefined);
+    return this.packet.wait(this.index, this.id, false).then(() => undefined);
   }
 
   get delivered(): Promise<DeliveryInfo> {
-    return this.#packet.wait(this.#index, this.id, true) as Promise<DeliveryInfo>;
+    return this.packet.wait(this.index, this.id, true) as Promise<DeliveryInfo>;
   }
 }
 

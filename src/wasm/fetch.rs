@@ -85,8 +85,9 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
         return Uint8Array::new_with_length(0);
     };
     let mut chunks: Vec<Uint8Array> = Vec::new();
-    let (mut len, mut has_ended) = (0, false);
-    while len < max {
+    let mut len = 0;
+    let mut has_ended = answer.headers().get("content-length").is_some_and(|length| length == "0");
+    while len < max && !has_ended {
         let Ok(step) = JsFuture::from(reader.read()).await else { break };
         let Ok(chunk) = Reflect::get(&step, &"value".into()) else { break };
         has_ended = chunk.is_undefined();
@@ -95,10 +96,8 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
         chunks.push(chunk.subarray(0, fits));
         len += fits;
     }
-    if !has_ended {
-        // The rest is of no use to anybody.
-        drop(JsFuture::from(reader.cancel()).await);
-    }
+    // What is left is of no use to anybody, and an answer without a body ends by this too.
+    drop(JsFuture::from(reader.cancel()).await);
     let body = Uint8Array::new_with_length(len);
     let mut at = 0;
     for chunk in chunks {
