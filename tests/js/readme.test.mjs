@@ -63,6 +63,24 @@ async function runAlone(name, options) {
   return module;
 }
 
+/** As much of a Durable Object's storage as the store uses. `tests/faults` has the real one. */
+function storageInMemory() {
+  const rows = new Map();
+  const storage = {
+    get: async (key) => (Array.isArray(key) ? new Map(key.filter((one) => rows.has(one)).map((one) => [one, rows.get(one)])) : rows.get(key)),
+    put: async (key, value) => void (typeof key === "string" ? rows.set(key, value) : Object.entries(key).forEach(([name, value]) => rows.set(name, value))),
+    delete: async (keys) => [keys].flat().filter((key) => rows.delete(key)).length,
+    list: async ({ prefix = "", start, startAfter, limit = Infinity } = {}) =>
+      new Map([...rows].filter(([key]) => key.startsWith(prefix) && (!start || key >= start) && (!startAfter || key > startAfter)).sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, limit)),
+    transaction: (body) => body(storage),
+    sync: async () => undefined,
+    getAlarm: async () => null,
+    setAlarm: async () => undefined,
+    deleteAlarm: async () => undefined,
+  };
+  return storage;
+}
+
 const channel = (name) => [["https://example.com/events", `${url}/cloudevents/${name}`]];
 const arrived = (name) => emulator.cloudEvents.received.filter((received) => received.channel === name);
 
@@ -133,6 +151,31 @@ test("types: the block is good TypeScript, and works", async () => {
   const { orderFrom } = await runAlone("types");
   const { data } = await orderFrom(toRequest("https://example.com/", new CloudEvent({ type: "t", source: "/s", data: { orderId: 7 } })));
   assert.deepEqual(data, { orderId: 7 });
+});
+
+test("session: what was rolled back stays away, and what was flushed arrives", async () => {
+  await runAlone("session", { replace: channel("session"), more: "await publisher.outbox.drain(); publisher.close();" });
+  assert.deepEqual(arrived("session").map(({ mode, event }) => [mode, event.type.slice("com.example.".length)]), [["batch", "cart.paid"], ["batch", "order.created"]]);
+});
+
+test("worker: the runtime is asked to wait until the event has arrived", async () => {
+  const { module } = await run("worker", { replace: channel("worker"), more: "export { publisher };" });
+  const work = [];
+  const answer = await module.default.fetch(new Request("https://example.com/"), {}, { waitUntil: (promise) => work.push(promise) });
+  assert.equal(await answer.text(), "ok");
+  assert.ok(work.length > 0);
+  await Promise.all(work);
+  assert.deepEqual(arrived("worker").map(({ event }) => event.type), ["com.example.page.viewed"]);
+  module.publisher.close();
+});
+
+test("object: what is answered with 202 is in the storage, and an alarm delivers it", async () => {
+  const { module } = await run("object", { replace: channel("object") });
+  const object = new module.Orders({ storage: storageInMemory() });
+  assert.equal((await object.fetch(new Request("https://example.com/"))).status, 202);
+  await object.alarm();
+  assert.deepEqual(arrived("object").map(({ event }) => event.type), ["com.example.order.created"]);
+  object.publisher.close();
 });
 
 test("modes: the messages are as shown, and the structured one arrives", async () => {
