@@ -11,12 +11,11 @@
 //! What lives here: which answer leads to which step. What this file must not know: CloudEvents. A message is
 //! headers and bytes.
 
-use std::collections::BTreeMap;
-
 use crate::effect::{Input, Machine, Output};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
 use crate::engine::noise::Noise;
+use crate::engine::sorted::Sorted;
 use crate::engine::timers::Timers;
 use crate::engine::verdict::{self, Verdict};
 use crate::error::{Code, Error};
@@ -77,7 +76,7 @@ pub struct Publisher {
     options: Options,
     noise: Noise,
     ops: Counter,
-    messages: BTreeMap<OpId, Message>,
+    messages: Sorted<OpId, Message>,
     exchanges: Exchanges<OpId, Settled>,
     rests: Timers<OpId>,
 }
@@ -89,7 +88,7 @@ impl Publisher {
             options,
             noise: Noise::new(seed),
             ops: Counter::default(),
-            messages: BTreeMap::new(),
+            messages: Sorted::new(),
             exchanges: Exchanges::new(),
             rests: Timers::new(),
         }
@@ -110,7 +109,7 @@ impl Publisher {
 
     /// Gives up a message. It settles with `ERR_ABORTED`, unless it has settled before.
     pub fn cancel(&mut self, op: OpId) {
-        if let Some(message) = self.messages.get(&op) {
+        if let Some(message) = self.messages.get(op) {
             if let Some(exchange) = message.exchange {
                 self.exchanges.cancel(exchange);
             }
@@ -120,21 +119,21 @@ impl Publisher {
 
     /// Gives up everything.
     pub fn close(&mut self) {
-        let ops: Vec<OpId> = self.messages.keys().copied().collect();
+        let ops: Vec<OpId> = self.messages.keys().collect();
         for op in ops {
             self.cancel(op);
         }
     }
 
     fn try_again(&mut self, op: OpId) {
-        if let Some(message) = self.messages.get_mut(&op) {
+        if let Some(message) = self.messages.get_mut(op) {
             message.attempts += 1;
             message.exchange = Some(self.exchanges.start(op, message.request.clone()));
         }
     }
 
     fn rest(&mut self, now: Moment, op: OpId, error: Error, hint: Option<Millis>) {
-        let Some(message) = self.messages.get_mut(&op) else { return };
+        let Some(message) = self.messages.get_mut(op) else { return };
         message.exchange = None;
         match message.backoff.next(hint, &mut self.noise) {
             Some(rest) => self.rests.set(op, now.after(rest)),
@@ -144,7 +143,7 @@ impl Publisher {
 
     fn settle(&mut self, op: OpId, result: Result<Delivery, Error>) {
         self.rests.clear(op);
-        if self.messages.remove(&op).is_some() {
+        if self.messages.remove(op).is_some() {
             self.exchanges.announce(Settled { op, result });
         }
     }
@@ -160,7 +159,7 @@ impl Machine for Publisher {
             match verdict::judge(&outcome) {
                 Verdict::Done => {
                     let status = outcome.map_or(0, |answer| answer.status);
-                    let attempts = self.messages.get(&op).map_or(0, |message| message.attempts);
+                    let attempts = self.messages.get(op).map_or(0, |message| message.attempts);
                     self.settle(op, Ok(Delivery { status, attempts }));
                 }
                 Verdict::Later(error, hint) => self.rest(now, op, error, hint),

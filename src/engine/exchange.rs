@@ -1,7 +1,8 @@
 //! What flies, and what is to be said next.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::sorted::Sorted;
 use crate::effect::Output;
 use crate::http::Request;
 use crate::ids::{Counter, ExchangeId};
@@ -10,14 +11,14 @@ use crate::ids::{Counter, ExchangeId};
 #[derive(Clone, Debug)]
 pub struct Exchanges<T, E> {
     ids: Counter,
-    flying: BTreeMap<ExchangeId, T>,
+    flying: Sorted<ExchangeId, T>,
     outputs: VecDeque<Output<E>>,
 }
 
 impl<T, E> Exchanges<T, E> {
     /// Nothing in flight.
     pub fn new() -> Self {
-        Self { ids: Counter::default(), flying: BTreeMap::new(), outputs: VecDeque::new() }
+        Self { ids: Counter::default(), flying: Sorted::new(), outputs: VecDeque::new() }
     }
 
     /// Asks for an exchange.
@@ -36,12 +37,12 @@ impl<T, E> Exchanges<T, E> {
 
     /// Takes an exchange that has ended. Late and unknown ids give `None`.
     pub fn land(&mut self, id: ExchangeId) -> Option<T> {
-        self.flying.remove(&id)
+        self.flying.remove(id)
     }
 
     /// Gives up an exchange.
     pub fn cancel(&mut self, id: ExchangeId) -> Option<T> {
-        let what = self.flying.remove(&id)?;
+        let what = self.flying.remove(id)?;
         self.outputs.push_back(Output::Cancel(id));
         Some(what)
     }
@@ -65,7 +66,7 @@ impl<T, E> Exchanges<T, E> {
 
     /// The ids of those for which `test` is true.
     pub fn ids_where(&self, test: impl Fn(&T) -> bool) -> Vec<ExchangeId> {
-        self.flying.iter().filter(|(_, what)| test(what)).map(|(id, _)| *id).collect()
+        self.flying.iter().filter(|(_, what)| test(what)).map(|(id, _)| id).collect()
     }
 
     /// Tells the application something.

@@ -3,5 +3,6 @@
 pub mod backoff;
 pub mod exchange;
 pub mod noise;
+pub mod sorted;
 pub mod timers;
 pub mod verdict;

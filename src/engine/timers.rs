@@ -1,39 +1,38 @@
 //! Moments to be reminded of.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use super::sorted::Sorted;
 use crate::time::{Deadline, Moment};
 
 /// At most one moment for each key.
 #[derive(Clone, Debug)]
 pub struct Timers<K> {
-    by_key: BTreeMap<K, Moment>,
-    by_moment: BTreeSet<(Moment, K)>,
+    by_key: Sorted<K, Moment>,
+    by_moment: Sorted<(Moment, K)>,
 }
 
 impl<K: Ord + Copy> Timers<K> {
     /// No timers.
     pub const fn new() -> Self {
-        Self { by_key: BTreeMap::new(), by_moment: BTreeSet::new() }
+        Self { by_key: Sorted::new(), by_moment: Sorted::new() }
     }
 
     /// Sets or moves the timer of `key`.
     pub fn set(&mut self, key: K, at: Moment) {
         self.clear(key);
         self.by_key.insert(key, at);
-        self.by_moment.insert((at, key));
+        self.by_moment.add((at, key));
     }
 
     /// Takes the timer of `key` away.
     pub fn clear(&mut self, key: K) {
-        if let Some(at) = self.by_key.remove(&key) {
-            self.by_moment.remove(&(at, key));
+        if let Some(at) = self.by_key.remove(key) {
+            self.by_moment.remove((at, key));
         }
     }
 
     /// Takes the earliest timer whose moment has come.
     pub fn due(&mut self, now: Moment) -> Option<K> {
-        let &(at, key) = self.by_moment.first()?;
+        let ((at, key), ()) = self.by_moment.first()?;
         if at > now {
             return None;
         }
@@ -43,7 +42,7 @@ impl<K: Ord + Copy> Timers<K> {
 
     /// The earliest moment.
     pub fn next(&self) -> Deadline {
-        self.by_moment.first().map_or(Deadline::Never, |(at, _)| Deadline::At(*at))
+        self.by_moment.first().map_or(Deadline::Never, |((at, _), ())| Deadline::At(at))
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! What lives here: the order of things. What this file must not know: bodies, keys of the store, HTTP headers.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::answer::{Answer, judge, judge_status};
 use super::ledger::Ledger;
@@ -23,6 +23,7 @@ use crate::effect::{Input, Machine, Output};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
 use crate::engine::noise::Noise;
+use crate::engine::sorted::Sorted;
 use crate::error::{Code, Error};
 use crate::http::{Failure, Response};
 use crate::ids::{Counter, ExchangeId};
@@ -141,9 +142,9 @@ pub struct Outbox {
     sessions: Sessions,
     own_ids: Counter,
     found_ids: Counter,
-    segments: BTreeMap<SegmentId, Segment>,
+    segments: Sorted<SegmentId, Segment>,
     /// Our own that only the store has: how many events of each are not gone, and their bytes.
-    evicted: BTreeMap<SegmentId, (u32, u64)>,
+    evicted: Sorted<SegmentId, (u32, u64)>,
     /// What the store had when it was opened and nobody has looked at yet.
     unseen: (u64, u64),
     writes: Writes,
@@ -188,8 +189,8 @@ impl Outbox {
             sessions: Sessions::default(),
             own_ids: Counter::default(),
             found_ids: Counter::default(),
-            segments: BTreeMap::new(),
-            evicted: BTreeMap::new(),
+            segments: Sorted::new(),
+            evicted: Sorted::new(),
             unseen: (0, 0),
             writes: Writes::default(),
             plans: VecDeque::new(),
@@ -277,7 +278,7 @@ impl Outbox {
             self.note_written();
         } else {
             for id in self.writes.failed(now) {
-                if let Some(segment) = self.segments.get_mut(&id) {
+                if let Some(segment) = self.segments.get_mut(id) {
                     segment.stored = Stored::Loose;
                 }
             }
@@ -293,7 +294,7 @@ impl Outbox {
         age: Millis,
         own: Option<SegmentId>,
     ) -> SegmentId {
-        let (owed, owed_bytes) = own.and_then(|id| self.evicted.remove(&id)).unwrap_or_default();
+        let (owed, owed_bytes) = own.and_then(|id| self.evicted.remove(id)).unwrap_or_default();
         // What was stored before this life comes before what was committed in it.
         let id = own.unwrap_or_else(|| SegmentId(self.found_ids.advance()));
         let events = contents.len();
@@ -324,7 +325,7 @@ impl Outbox {
                     self.is_new = !self.leads;
                     self.forget_unseen();
                     // What is not there any more was settled by others.
-                    for (events, bytes) in core::mem::take(&mut self.evicted).into_values() {
+                    for (_, (events, bytes)) in self.evicted.take() {
                         self.ledger.delivered += u64::from(events);
                         self.held = self.held.saturating_sub(bytes);
                     }
@@ -344,13 +345,13 @@ impl Outbox {
 
     /// Others have settled events of a segment of ours that only the store had.
     pub fn settled_elsewhere(&mut self, now: Moment, id: SegmentId, delivered: u32, dead: u32, bytes: u64) {
-        if let Some(owed) = self.evicted.get_mut(&id) {
+        if let Some(owed) = self.evicted.get_mut(id) {
             let delivered = delivered.min(owed.0);
             let dead = dead.min(owed.0 - delivered);
             let bytes = bytes.min(owed.1);
             *owed = (owed.0 - delivered - dead, owed.1 - bytes);
             if owed.0 == 0 {
-                self.evicted.remove(&id);
+                self.evicted.remove(id);
             }
             self.ledger.delivered += u64::from(delivered);
             self.ledger.dead += u64::from(dead);
@@ -382,10 +383,10 @@ impl Outbox {
         self.exchanges.cancel_all();
         self.plans.clear();
         self.writes.clear();
-        for id in core::mem::take(&mut self.segments).into_keys() {
+        for (id, _) in self.segments.take() {
             self.exchanges.announce(Act::Forget(id, Fate::Removed));
         }
-        self.evicted.clear();
+        self.evicted.take();
         (self.unseen, self.held, self.unwritten) = ((0, 0), 0, 0);
         self.stir(now);
         purged
@@ -535,13 +536,13 @@ impl Outbox {
 
     fn note_written(&mut self) {
         let Some(work) = self.writes.done() else { return };
-        for id in work.remove {
+        for id in work.remove.keys() {
             self.exchanges.announce(Act::Forget(id, Fate::Removed));
         }
         let mut window = self.window();
         for (ids, _) in work.commits {
             for id in ids {
-                let Some(segment) = self.segments.get_mut(&id) else { continue };
+                let Some(segment) = self.segments.get_mut(id) else { continue };
                 segment.stored = Stored::Kept;
                 self.ledger.accepted += u64::from(segment.left());
                 self.unwritten = self.unwritten.saturating_sub(segment.contents().bytes());
@@ -558,7 +559,7 @@ impl Outbox {
     }
 
     fn evict(&mut self, id: SegmentId) {
-        let Some(segment) = self.segments.remove(&id) else { return };
+        let Some(segment) = self.segments.remove(id) else { return };
         self.evicted.insert(id, (segment.left(), segment.left_bytes()));
         self.beyond = true;
         self.epoch = self.epoch.wrapping_add(1);
@@ -600,7 +601,7 @@ impl Outbox {
                 && segment.kept().iter().all(|at| segment.state(*at) == State::Ready)
         };
         let ids: Vec<SegmentId> =
-            self.segments.iter().filter(|(_, segment)| is_idle(segment)).map(|(id, _)| *id).collect();
+            self.segments.iter().filter(|(_, segment)| is_idle(segment)).map(|(id, _)| id).collect();
         for id in ids {
             self.release(id);
         }
@@ -613,7 +614,7 @@ impl Outbox {
         }
         if id.0 >= OWN_IDS {
             self.evict(id);
-        } else if let Some(segment) = self.segments.remove(&id) {
+        } else if let Some(segment) = self.segments.remove(id) {
             self.ledger.accepted -= u64::from(segment.left()).min(self.ledger.accepted);
             self.held = self.held.saturating_sub(segment.left_bytes());
             self.exchanges.announce(Act::Forget(id, Fate::Disowned));
@@ -640,7 +641,7 @@ impl Outbox {
             .segments
             .iter()
             .filter(|(_, segment)| segment.expires <= self.now)
-            .map(|(id, _)| *id)
+            .map(|(id, _)| id)
             .collect();
         if !old.is_empty() {
             for batch in core::mem::take(&mut self.plans) {
@@ -648,7 +649,7 @@ impl Outbox {
             }
         }
         for id in old {
-            let Some(segment) = self.segments.get(&id) else { continue };
+            let Some(segment) = self.segments.get(id) else { continue };
             let ready: Vec<u32> =
                 segment.kept().into_iter().filter(|index| segment.state(*index) == State::Ready).collect();
             for index in ready {
@@ -667,11 +668,11 @@ impl Outbox {
             .then(|| self.options.max_bytes.saturating_sub(kept));
         let Some(work) = self.writes.start(room) else { return };
         let mut write =
-            Write { put: Vec::new(), remove: work.remove.iter().copied().collect(), bury: work.bury.clone() };
-        for id in work.commits.iter().flat_map(|(ids, _)| ids).chain(&work.rewrite) {
+            Write { put: Vec::new(), remove: work.remove.keys().collect(), bury: work.bury.clone() };
+        for id in work.commits.iter().flat_map(|(ids, _)| ids.iter().copied()).chain(work.rewrite.keys()) {
             let Some(segment) = self.segments.get(id) else { continue };
             let kept = (segment.left() < segment.len()).then(|| segment.kept());
-            write.put.push(Put { segment: *id, kept });
+            write.put.push(Put { segment: id, kept });
         }
         self.exchanges.announce(Act::Write(write));
     }
@@ -703,12 +704,18 @@ impl Outbox {
 
     /// The next of the batches that wait, or its first events. A batch waits longer if it would overtake one in a lane.
     fn next_plan(&mut self, most: u32) -> Option<Vec<Part>> {
-        let mut busy: BTreeSet<u32> =
-            self.exchanges.values().flat_map(|flight| self.lanes_of(&flight.batch)).collect();
+        let mut busy: Sorted<u32> = Sorted::new();
+        for flight in self.exchanges.values() {
+            for lane in self.lanes_of(&flight.batch) {
+                busy.add(lane);
+            }
+        }
         let at = self.plans.iter().position(|plan| {
             let lanes = self.lanes_of(plan);
-            let is_free = busy.is_disjoint(&lanes);
-            busy.extend(lanes);
+            let is_free = !lanes.iter().any(|lane| busy.contains(*lane));
+            for lane in lanes {
+                busy.add(lane);
+            }
             is_free
         })?;
         let batch = self.plans.remove(at)?;
@@ -719,8 +726,8 @@ impl Outbox {
         Some(head)
     }
 
-    fn lanes_of(&self, batch: &[Part]) -> BTreeSet<u32> {
-        let contents = |part: &Part| Some((*part, self.segments.get(&part.segment)?.contents()));
+    fn lanes_of(&self, batch: &[Part]) -> Vec<u32> {
+        let contents = |part: &Part| Some((*part, self.segments.get(part.segment)?.contents()));
         let with_lanes = batch.iter().filter_map(contents).filter(|(_, contents)| !contents.lanes.is_empty());
         with_lanes
             .flat_map(|(part, contents)| (part.from..part.to).map(|index| contents.lane(index)))
@@ -732,13 +739,12 @@ impl Outbox {
     fn pick(&mut self, most: u32, most_bytes: u64, rush: bool) -> Option<(Vec<Part>, u64)> {
         let mut batch: Vec<Part> = Vec::new();
         let (mut events, mut bytes) = (0, 0);
-        let mut blocked = BTreeSet::new();
+        let mut blocked = Sorted::new();
         let mut is_full = false;
         let mut since = None;
         let is_leaving = most == u32::MAX;
-        let first_evicted =
-            if self.is_new { Some(SegmentId(0)) } else { self.evicted.keys().next().copied() };
-        'walk: for (&id, segment) in &self.segments {
+        let first_evicted = if self.is_new { Some(SegmentId(0)) } else { self.evicted.keys().next() };
+        'walk: for (id, segment) in self.segments.iter() {
             let is_open = match segment.stored {
                 Stored::Kept => self.leads && !segment.is_leaving,
                 Stored::Loose => true,
@@ -763,15 +769,15 @@ impl Outbox {
                     State::Taken => false,
                     State::Ready => segment.rest(index).is_none_or(|until| until <= self.now),
                 };
-                if !is_ready || blocked.contains(&lane) || (is_behind && lane != 0) {
+                if !is_ready || blocked.contains(lane) || (is_behind && lane != 0) {
                     if lane != 0 {
-                        blocked.insert(lane);
+                        blocked.add(lane);
                     }
                     continue;
                 }
                 let size = segment.contents().size(index);
                 if lane != 0 && self.options.strict_lanes {
-                    blocked.insert(lane);
+                    blocked.add(lane);
                 }
                 if events == most || (events > 0 && bytes + size > most_bytes) {
                     is_full = true;
@@ -790,7 +796,7 @@ impl Outbox {
             return None;
         }
         for part in &batch {
-            if let Some(segment) = self.segments.get_mut(&part.segment) {
+            if let Some(segment) = self.segments.get_mut(part.segment) {
                 segment.take(part.from, part.to);
             }
         }
@@ -799,7 +805,7 @@ impl Outbox {
 
     fn send(&mut self, batch: Vec<Part>, leaving: bool) {
         for part in &batch {
-            if let Some(segment) = self.segments.get_mut(&part.segment) {
+            if let Some(segment) = self.segments.get_mut(part.segment) {
                 segment.count_try(part.from, part.to);
             }
         }
@@ -844,7 +850,7 @@ impl Outbox {
 
     fn bytes_of(&self, batch: &[Part]) -> u64 {
         let size = |part: &Part| {
-            let contents = self.segments.get(&part.segment)?.contents();
+            let contents = self.segments.get(part.segment)?.contents();
             Some((part.from..part.to).map(|index| contents.size(index)).sum::<u64>())
         };
         batch.iter().filter_map(size).sum()
@@ -874,7 +880,7 @@ impl Outbox {
 
     /// One event of a request rests, because the answer says that it was not taken.
     fn rest_alone(&mut self, part: Part, index: u32, hint: Option<Millis>) {
-        let Some(segment) = self.segments.get_mut(&part.segment) else { return };
+        let Some(segment) = self.segments.get_mut(part.segment) else { return };
         let backoff = Backoff::new(self.options.base, self.options.max, 0);
         let rest = backoff.rest_after(segment.tries(index).saturating_sub(1), &mut self.noise);
         let rest = rest.max(hint.map_or(Millis(0), |hint| hint.min(LONGEST_HINT)));
@@ -883,7 +889,7 @@ impl Outbox {
 
     fn give_back(&mut self, batch: &[Part]) {
         for part in batch {
-            if let Some(segment) = self.segments.get_mut(&part.segment) {
+            if let Some(segment) = self.segments.get_mut(part.segment) {
                 for index in part.from..part.to {
                     segment.give_back(index, None);
                 }
@@ -892,7 +898,7 @@ impl Outbox {
     }
 
     fn deliver(&mut self, part: Part, status: u16) {
-        let tries = self.segments.get(&part.segment).map_or(0, |segment| segment.tries(part.from));
+        let tries = self.segments.get(part.segment).map_or(0, |segment| segment.tries(part.from));
         let gone = (part.from..part.to).filter(|index| self.let_go(part.segment, *index)).count();
         self.ledger.delivered += gone as u64;
         self.exchanges.announce(Act::Delivered { part, status, tries });
@@ -900,7 +906,7 @@ impl Outbox {
     }
 
     fn die(&mut self, id: SegmentId, index: u32, error: Error) {
-        let Some(segment) = self.segments.get(&id) else { return };
+        let Some(segment) = self.segments.get(id) else { return };
         let (tries, bytes) = (segment.tries(index), segment.contents().size(index));
         if self.let_go(id, index) {
             self.ledger.dead += 1;
@@ -913,7 +919,7 @@ impl Outbox {
     }
 
     fn let_go(&mut self, id: SegmentId, index: u32) -> bool {
-        let Some(segment) = self.segments.get_mut(&id) else { return false };
+        let Some(segment) = self.segments.get_mut(id) else { return false };
         if !segment.let_go(index) {
             return false;
         }
@@ -927,7 +933,7 @@ impl Outbox {
 
     /// The store has to hear that events of a segment are gone.
     fn store_less(&mut self, id: SegmentId) {
-        let Some(segment) = self.segments.get(&id) else { return };
+        let Some(segment) = self.segments.get(id) else { return };
         if segment.left() > 0 {
             self.writes.rewrite(id);
             return;
@@ -936,13 +942,13 @@ impl Outbox {
             self.unwritten = self.unwritten.saturating_sub(segment.contents().bytes());
         }
         self.writes.remove(id);
-        self.segments.remove(&id);
+        self.segments.remove(id);
     }
 
     fn look(&mut self) {
         let all = WINDOW * self.options.batch_events.max(16);
         let window = self.window();
-        let first_here = self.segments.range(SegmentId(OWN_IDS)..).next().map(|(id, _)| id);
+        let first_here = self.segments.first_from(SegmentId(OWN_IDS));
         let waits_for_older =
             first_here.is_some_and(|first| self.evicted.keys().next().is_some_and(|id| id < first));
         if self.is_open

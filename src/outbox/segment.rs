@@ -6,9 +6,8 @@
 //!                      └failed─> loose
 //! ```
 
-use std::collections::BTreeMap;
-
 use super::session::Contents;
+use crate::engine::sorted::Sorted;
 use crate::time::Moment;
 
 /// The number under which the owner keeps the bodies of a segment. Higher numbers came later.
@@ -72,7 +71,7 @@ pub struct Segment {
     contents: Contents,
     marks: Vec<Mark>,
     left: u32,
-    rests: BTreeMap<u32, Moment>,
+    rests: Sorted<u32, Moment>,
     /// Whether the store has it.
     pub stored: Stored,
     /// It is to be forgotten as soon as nothing of it waits to be written; until then nothing of it is sent.
@@ -91,7 +90,7 @@ impl Segment {
             left: contents.len(),
             contents,
             marks,
-            rests: BTreeMap::new(),
+            rests: Sorted::new(),
             stored,
             is_leaving: false,
             since,
@@ -141,7 +140,7 @@ impl Segment {
 
     /// When an event that is ready may be sent, if it rests.
     pub fn rest(&self, index: u32) -> Option<Moment> {
-        self.rests.get(&index).copied()
+        self.rests.get(index).copied()
     }
 
     /// Whether every event is still to be sent.
@@ -164,7 +163,7 @@ impl Segment {
     /// Takes events for a request.
     pub fn take(&mut self, from: u32, to: u32) {
         for index in from..to {
-            self.rests.remove(&index);
+            self.rests.remove(index);
             self.set(index, State::Taken);
         }
     }
@@ -189,7 +188,7 @@ impl Segment {
         if self.state(index) == State::Gone {
             return false;
         }
-        self.rests.remove(&index);
+        self.rests.remove(index);
         self.set(index, State::Gone);
         self.left -= 1;
         true

@@ -6,9 +6,10 @@
 //!               └──────drop oldest (overflow)─> gone
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::{Options, Overflow};
+use crate::engine::sorted::Sorted;
 
 /// A session of one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,7 +91,7 @@ struct Session {
 /// All sessions that have something staged.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
-    by_id: BTreeMap<SessionId, Session>,
+    by_id: Sorted<SessionId, Session>,
     events: u64,
     bytes: u64,
 }
@@ -119,7 +120,10 @@ impl Sessions {
                 }
             }
         }
-        let session = self.by_id.entry(id).or_default();
+        if !self.by_id.contains(id) {
+            self.by_id.insert(id, Session::default());
+        }
+        let Some(session) = self.by_id.get_mut(id) else { return Staged::Refused };
         let fits = session.segments.back().is_some_and(|open| {
             open.len() < segment_events(options) && session.open_bytes + size_64 <= options.batch_bytes
         });
@@ -138,7 +142,7 @@ impl Sessions {
 
     /// Takes out what a session has staged, as the contents of new segments. Those whose events were all dropped are left out.
     pub fn take(&mut self, id: SessionId) -> Vec<Contents> {
-        let Some(mut session) = self.by_id.remove(&id) else { return Vec::new() };
+        let Some(mut session) = self.by_id.remove(id) else { return Vec::new() };
         if let Some(first) = session.segments.front_mut() {
             first.sizes.drain(..session.gone);
             first.lanes.drain(..session.gone.min(first.lanes.len()));
@@ -161,7 +165,7 @@ impl Sessions {
     }
 
     fn drop_oldest(&mut self, id: SessionId) -> bool {
-        let Some(session) = self.by_id.get_mut(&id) else { return false };
+        let Some(session) = self.by_id.get_mut(id) else { return false };
         let Some(first) = session.segments.front() else { return false };
         self.events -= 1;
         self.bytes -= first.size(session.gone as u32);
@@ -203,7 +207,7 @@ mod tests {
             assert_eq!(sessions.stage(&options, 0, ME, 1, 0), opens(false));
         }
         assert_eq!(sessions.stage(&options, 0, ME, 500, 0), opens(true), "larger than a batch is alone");
-        assert_eq!((sessions.events(), sessions.bytes()), (18, 616));
+        assert_eq!((sessions.events(), sessions.bytes()), (19, 616));
         let taken = sessions.take(ME);
         assert_eq!(taken.iter().map(Contents::len).collect::<Vec<_>>(), [2, 16, 1]);
         assert_eq!(taken[0].lanes, [0, 7]);

@@ -6,9 +6,10 @@
 //!              └────────────────────────────────────┘
 //! ```
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::segment::SegmentId;
+use crate::engine::sorted::Sorted;
 use crate::time::{Millis, Moment};
 
 /// What shall be written at once, all or nothing.
@@ -44,8 +45,8 @@ type Commit = (Vec<SegmentId>, u64);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Work {
     pub(super) commits: VecDeque<Commit>,
-    pub(super) rewrite: BTreeSet<SegmentId>,
-    pub(super) remove: BTreeSet<SegmentId>,
+    pub(super) rewrite: Sorted<SegmentId>,
+    pub(super) remove: Sorted<SegmentId>,
     pub(super) bury: Vec<(SegmentId, u32)>,
 }
 
@@ -78,7 +79,7 @@ impl Writes {
     /// A segment has fewer events than the store knows.
     pub(super) fn rewrite(&mut self, segment: SegmentId) {
         if !self.is_to_be_put(segment) {
-            self.waiting.rewrite.insert(segment);
+            self.waiting.rewrite.add(segment);
         }
     }
 
@@ -88,8 +89,8 @@ impl Writes {
             segments.retain(|other| *other != segment);
         }
         self.waiting.commits.retain(|(segments, _)| !segments.is_empty());
-        self.waiting.rewrite.remove(&segment);
-        self.waiting.remove.insert(segment);
+        self.waiting.rewrite.remove(segment);
+        self.waiting.remove.add(segment);
     }
 
     pub(super) fn bury(&mut self, segment: SegmentId, index: u32) {
@@ -111,7 +112,7 @@ impl Writes {
         [Some(&self.waiting), self.running.as_ref()]
             .into_iter()
             .flatten()
-            .any(|work| work.rewrite.contains(&segment))
+            .any(|work| work.rewrite.contains(segment))
     }
 
     /// Forgets everything that waits.
@@ -175,17 +176,21 @@ impl Writes {
         self.failures = (self.failures + 1).min(16);
         self.unsettled = (self.unsettled.0 + self.unsettled.1, 0);
         self.not_before = now.after(Millis(rest));
-        self.waiting.rewrite.extend(work.rewrite);
+        for segment in work.rewrite.keys() {
+            self.waiting.rewrite.add(segment);
+        }
         self.waiting.bury.extend(work.bury);
         let mut unwritten = Vec::new();
         for (mut segments, bytes) in work.commits.into_iter().rev() {
-            segments.retain(|segment| !self.waiting.remove.contains(segment));
+            segments.retain(|segment| !self.waiting.remove.contains(*segment));
             unwritten.extend_from_slice(&segments);
             if !segments.is_empty() {
                 self.waiting.commits.push_front((segments, bytes));
             }
         }
-        self.waiting.remove.extend(work.remove);
+        for segment in work.remove.keys() {
+            self.waiting.remove.add(segment);
+        }
         unwritten
     }
 
