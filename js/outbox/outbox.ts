@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The outbox as applications see it. What is accepted is delivered, or kept where somebody can look at it. */
 import { FerryError, shown, type FerryErrorCode } from "../errors.js";
 import { memoryStore } from "../stores/memory.js";

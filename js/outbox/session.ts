@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: what is published is staged as bytes, ready to be stored, until it is flushed or rolled back. */
 import { FerryError } from "../errors.js";
 import type { Driver } from "./driver.js";

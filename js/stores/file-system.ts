@@ -24,15 +24,22 @@ export interface Platform {
   readonly crc32: Crc32;
   /** The folder that a file is in. */
   folderOf(path: string): string;
-  readonly process: { readonly pid: number; kill(pid: number, signal: 0): unknown };
+  readonly process: Process;
+}
+
+interface Process {
+  readonly pid: number;
+  kill(pid: number, signal: 0): unknown;
+  /** Node since 20.16, Deno, Bun. Bundlers do not follow it, and those for Workers refuse an `import` of a name that is put together. */
+  getBuiltinModule?(name: string): any;
 }
 
 /** Rejects where there are no files. */
 export async function loadPlatform(): Promise<Platform> {
-  const { process } = globalThis as { process?: Platform["process"] };
-  if (process?.pid === undefined) throw noFiles();
+  const { process } = globalThis as { process?: Process };
+  if (!process?.getBuiltinModule) throw noFiles();
   try {
-    const [fs, path, zlib] = await Promise.all([load("fs/promises"), load("path"), load("zlib")]);
+    const [fs, path, zlib] = ["fs/promises", "path", "zlib"].map((name) => process.getBuiltinModule!(`node:${name}`));
     return { fs, process, folderOf: (file) => path.dirname(path.resolve(file)), crc32: zlib.crc32 ?? crc32ByTable() };
   } catch (cause) {
     throw noFiles(cause);
@@ -44,17 +51,11 @@ export function codeOf(error: unknown): string | undefined {
   return (error as { code?: string } | undefined)?.code;
 }
 
-/** The name is put together so that bundlers do not follow it. */
-function load(module: string): Promise<any> {
-  const name = ["node", module].join(":");
-  return import(/* webpackIgnore: true */ /* @vite-ignore */ name);
-}
-
 function noFiles(cause?: unknown): FerryError {
-  return new FerryError("ERR_STORE", "a file store needs the files of Node, Deno or Bun, which this runtime does not have", cause === undefined ? {} : { cause });
+  return new FerryError("ERR_STORE", "a file store needs the files of Node (20.16 or later), Deno or Bun, which this runtime does not have", cause === undefined ? {} : { cause });
 }
 
-/** For Node before 20.15. */
+/** For runtimes whose `zlib` has none. */
 export function crc32ByTable(): Crc32 {
   const table = Uint32Array.from({ length: 256 }, (_, byte) => {
     for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? (byte >>> 1) ^ 0xedb88320 : byte >>> 1;

@@ -130,6 +130,27 @@ const CHECKS = {
 };
 
 const CHECKS_OF_THE_FULL_MODULE = {
+  "a session keeps what it was given until the server has it": async (api) => {
+    const bodies = [];
+    const answers = [503, 200];
+    const fetch = async (request) => {
+      bodies.push(await request.text());
+      return new Response(null, { status: answers.shift() });
+    };
+    // What "auto" takes here: IndexedDB in browsers, memory elsewhere.
+    const publisher = new api.Publisher({ url: "https://example.com/smoke", mode: "batch", fetch, outbox: { retry: { baseMs: 1 } } });
+    const session = publisher.session();
+    session.publish(sample(api));
+    equal(session.rollback().length, 1);
+    const event = sample(api);
+    const receipt = session.publish(event);
+    const report = await session.flush();
+    equal([report.accepted, report.aborted], [[event.id], false]);
+    equal((await receipt.delivered).ids, [event.id]);
+    equal(await publisher.outbox.drain(), { delivered: 1, dead: 0, pending: 0, aborted: false });
+    equal(bodies, [`[${event}]`, `[${event}]`]);
+    await publisher.outbox.close();
+  },
   "a publisher delivers, after a second try": async (api) => {
     const answers = [503, 204];
     const received = [];
