@@ -22,16 +22,12 @@ const TYPES = {
  * @returns {Promise<{ url: string, close(): Promise<void> }>} `url` ends with a slash
  */
 export async function serve(folders, { headers = {}, port = 0 } = {}) {
-  const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length);
   const server = createServer(async (request, response) => {
     try {
-      // normalize takes every `..` away that would lead out of the folder.
-      const path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
-      const prefix = prefixes.find((prefix) => path.startsWith(prefix));
-      const file = join(folders[prefix], path.slice(prefix.length), path.endsWith("/") ? "index.html" : "");
-      const body = await readFile(file);
+      const { pathname } = new URL(request.url, "http://localhost");
+      const { path, type, body } = await fileAt(folders, pathname);
       response.writeHead(200, {
-        "content-type": TYPES[extname(file)] ?? "application/octet-stream",
+        "content-type": type,
         "cache-control": "no-store",
         ...(typeof headers === "function" ? headers(path) : headers),
       });
@@ -49,4 +45,14 @@ export async function serve(folders, { headers = {}, port = 0 } = {}) {
         server.closeAllConnections();
       }),
   };
+}
+
+/** The file that a path of a URL leads to. Rejects if there is none. */
+export async function fileAt(folders, pathname) {
+  // normalize takes every `..` away that would lead out of the folder.
+  const path = normalize(decodeURIComponent(pathname));
+  const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length);
+  const prefix = prefixes.find((prefix) => path.startsWith(prefix));
+  const file = join(folders[prefix], path.slice(prefix.length), path.endsWith("/") ? "index.html" : "");
+  return { path, type: TYPES[extname(file)] ?? "application/octet-stream", body: await readFile(file) };
 }

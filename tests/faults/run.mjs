@@ -1,0 +1,17 @@
+// Real faults against the built package: what was accepted is delivered, whatever is killed, cut off or full.
+//
+//   node tests/faults/run.mjs                 all of it
+//   node tests/faults/run.mjs kills,outages   some of it
+import { Tally } from "../tally.mjs";
+import { kills } from "./kill.mjs";
+
+const ALL = { kills };
+
+const chosen = process.argv[2]?.split(",") ?? Object.keys(ALL);
+const tally = new Tally();
+for (const name of chosen) {
+  const start = performance.now();
+  await ALL[name](tally);
+  console.log(`  ${name}: ${Math.round((performance.now() - start) / 1000)} s`);
+}
+tally.finish();
