@@ -3,9 +3,11 @@
 //   node tests/faults/run.mjs                 all of it
 //   node tests/faults/run.mjs kills,outages   some of it
 import { Tally } from "../tally.mjs";
+import { floods } from "./flood.mjs";
 import { kills } from "./kill.mjs";
+import { outages } from "./outage.mjs";
 
-const ALL = { kills };
+const ALL = { kills, outages, floods };
 
 const chosen = process.argv[2]?.split(",") ?? Object.keys(ALL);
 const tally = new Tally();
