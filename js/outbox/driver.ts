@@ -84,6 +84,8 @@ export class Driver<E> {
   #waiting = new Set<() => void>();
   #tabs: Tabs | undefined;
   #opening: Promise<void> | undefined;
+  #isOpen = false;
+  #isClosing = false;
   #isFailing = false;
   #isArmed = false;
   #sessions = 0;
@@ -254,22 +256,41 @@ export class Driver<E> {
   }
 
   async close(): Promise<void> {
-    if (this.#opening) {
-      await this.#opening.catch(() => undefined);
+    this.#isClosing = true;
+    // A store that does not open, or does not end, is not waited for.
+    if (this.#opening) await within(this.#opening, STORE_PATIENCE_MS).catch(() => undefined);
+    if (this.#isOpen) {
       this.tell((port, now) => port.pause(now, true));
       await this.untilIt((port) => port.is_settled(), undefined, STORE_PATIENCE_MS);
     }
     this.#pump.close();
     for (const packet of this.#byKey.values()) packet.abandon(new FerryError("ERR_CLOSED"));
     this.#tabs?.close();
-    await this.store?.close();
+    if (this.store) await within(this.store.close(), STORE_PATIENCE_MS);
+  }
+
+  /** Whoever starts us again shall do so, because something still waits. */
+  async arm(): Promise<void> {
+    try {
+      if (!this.store?.wakeAt) return;
+      await within(this.store.wakeAt(Date.now() + WAKE_MS), STORE_PATIENCE_MS);
+      this.#isArmed = true;
+    } catch (error) {
+      this.#options.tell("degraded", () => ({ error }));
+    }
+  }
+
+  async #disarm(): Promise<void> {
+    this.#isArmed = false;
+    await this.store!.wakeAt!(undefined);
   }
 
   // ---- the store
 
   async #open(): Promise<void> {
     const { store, name } = this.#options;
-    for (let failures = 0; ; failures++) {
+    let opening: Promise<StoreTraits> | undefined;
+    for (let failures = 0; !this.#isOpen; failures++) {
       try {
         if (store === "auto") {
           const opened = await openAuto(name);
@@ -277,13 +298,25 @@ export class Driver<E> {
           this.traits = opened.traits;
           for (const error of opened.refused) this.#options.tell("degraded", () => ({ error }));
         } else {
-          this.traits = await within(store.open(name), STORE_PATIENCE_MS);
+          // One that is slow is not asked twice: it may be open by then.
+          opening ??= store.open(name).catch((error: unknown) => {
+            opening = undefined;
+            throw error;
+          });
+          this.traits = await within(opening, STORE_PATIENCE_MS);
           this.store = store;
         }
         const stock: Stock = await within(this.store!.count(), STORE_PATIENCE_MS);
         this.tell((port, now) => port.opened(now, stock.events, stock.bytes, stock.dead, stock.deadBytes));
-        break;
+        this.#isOpen = true;
       } catch (error) {
+        if (this.#isClosing) {
+          // Should it open after all, nobody waits for it any more.
+          Promise.resolve(this.store ? undefined : opening)
+            .then(() => (this.store ?? (store as OutboxStore)).close())
+            .catch(() => undefined);
+          return;
+        }
         // What is committed waits in memory, and whoever waits for it can give up.
         this.#options.tell("degraded", () => ({ error }));
         await new Promise((resolve) => setTimeout(resolve, Math.min(100 * 2 ** failures, 5000)));
@@ -303,10 +336,7 @@ export class Driver<E> {
   async #write(change: Change): Promise<void> {
     try {
       const { store } = this;
-      if (change.put.length > 0 && !this.#isArmed) {
-        this.#isArmed = true;
-        await store!.wakeAt?.(Date.now() + WAKE_MS);
-      }
+      if (change.put.length > 0 && !this.#isArmed) await this.arm();
       await within(store!.write(change), STORE_PATIENCE_MS);
       for (const { key } of change.bury) this.#letters.delete(key);
       this.#isFailing = false;
@@ -319,8 +349,7 @@ export class Driver<E> {
       this.tell((port, now) => port.written(now, false));
     }
     if (this.#isArmed && this.ask((port) => port.is_quiet())) {
-      this.#isArmed = false;
-      await this.store!.wakeAt?.(undefined).catch(() => undefined);
+      await this.#disarm().catch(() => undefined);
     }
   }
 

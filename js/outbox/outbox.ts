@@ -173,6 +173,7 @@ export class Outbox<E> extends EventTarget {
     const left = deadlineMs === undefined ? undefined : Math.max(0, deadlineMs - (Date.now() - started));
     const isDone = isOpen && !this.#isPaused && (await this.#driver.untilIt((port) => port.is_quiet(), signal, left));
     const { delivered, dead, pending } = this.#driver.counters();
+    if (isOpen && pending > 0) await this.#driver.arm();
     return { delivered, dead, pending, aborted: !isDone };
   }
 

@@ -6,8 +6,9 @@ import { Tally } from "../tally.mjs";
 import { floods } from "./flood.mjs";
 import { kills } from "./kill.mjs";
 import { outages } from "./outage.mjs";
+import { storage } from "./storage.mjs";
 
-const ALL = { kills, outages, floods };
+const ALL = { kills, outages, floods, storage };
 
 const chosen = process.argv[2]?.split(",") ?? Object.keys(ALL);
 const tally = new Tally();
