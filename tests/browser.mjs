@@ -1,5 +1,5 @@
 // Drives a real browser without a window: the few commands of the W3C WebDriver protocol that the tests need, for both engines.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -13,7 +13,7 @@ export const ENGINES = ["chrome", "firefox"];
 const LISTENS = { chrome: /started successfully on port (\d+)/, firefox: /Listening on 127\.0\.0\.1:(\d+)/ };
 
 /** How each browser is started. A sandbox within a container is not to be had, so root goes without. */
-export function capabilities(engine, binary) {
+export function capabilities(engine, binary, profile) {
   return engine === "chrome"
     ? {
         "goog:chromeOptions": {
@@ -21,20 +21,23 @@ export function capabilities(engine, binary) {
           args: [
             "--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
             "--disable-component-update", "--disable-sync", "--no-first-run", ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+            ...(profile ? [`--user-data-dir=${profile}`] : []),
           ],
         },
       }
-    : { "moz:firefoxOptions": { binary, args: ["-headless"] } };
+    : { "moz:firefoxOptions": { binary, args: ["-headless", ...(profile ? ["-profile", profile] : [])] } };
 }
 
 /**
  * Starts a browser.
  *
  * @param engine `"chrome"` or `"firefox"`
+ * @param options.profile a folder for what is to outlive the browser @default none: nothing does
  * @returns `name` with its version; `open(url)` waits until the page has loaded; `evaluate(body, ...args)` runs the body
- * of an async function in the page (`arguments` are there) and gives what it returns, as JSON can carry it.
+ * of an async function in the page (`arguments` are there) and gives what it returns, as JSON can carry it; `tab()` opens
+ * another tab and goes there, `go(tab)` goes to one, `closeTab()` closes the present one; `kill()` ends the browser as a crash would.
  */
-export async function start(engine, { seconds = 60 } = {}) {
+export async function start(engine, { seconds = 60, profile } = {}) {
   const found = ensureBrowser(engine);
   if (!found) throw missing(`there is no ${engine} with its driver on this machine`);
   // Browsers leave things behind in the folder for temporary files, so they get one of their own.
@@ -49,12 +52,27 @@ export async function start(engine, { seconds = 60 } = {}) {
     const port = await listening(driver, LISTENS[engine], seconds);
     const command = commands(`http://127.0.0.1:${port}`, seconds);
     const { sessionId, capabilities: got } = await command("POST", "/session", {
-      capabilities: { alwaysMatch: { ...capabilities(engine, found.browser), timeouts: { script: seconds * 1000, pageLoad: seconds * 1000 } } },
+      capabilities: { alwaysMatch: { ...capabilities(engine, found.browser, profile), timeouts: { script: seconds * 1000, pageLoad: seconds * 1000 } } },
     });
     const session = `/session/${sessionId}`;
     return {
       name: `${got.browserName} ${got.browserVersion}`,
       open: (url) => command("POST", `${session}/url`, { url }),
+      here: () => command("GET", `${session}/window`),
+      async tab() {
+        const { handle } = await command("POST", `${session}/window/new`, { type: "tab" });
+        await command("POST", `${session}/window`, { handle });
+        return handle;
+      },
+      go: (handle) => command("POST", `${session}/window`, { handle }),
+      closeTab: () => command("DELETE", `${session}/window`),
+      /** A command of the DevTools protocol; Chromium alone has it. */
+      devTools: (cmd, params) => command("POST", `${session}/goog/cdp/execute`, { cmd, params }),
+      kill() {
+        for (const pid of descendants(driver.pid)) process.kill(pid, "SIGKILL");
+        process.off("exit", stop);
+        stop();
+      },
       async evaluate(body, ...args) {
         // The outcome is carried over as a value, because the drivers garble errors in different ways.
         const script = `return (async function () { ${body} }).apply(null, arguments).then((value) => ({ value }), (error) => ({ problem: String(error) }));`;
@@ -72,6 +90,22 @@ export async function start(engine, { seconds = 60 } = {}) {
     stop();
     throw error;
   }
+}
+
+/** All processes that one has started, and those that they have started. Linux only. */
+function descendants(pid) {
+  const parents = new Map();
+  for (const name of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, "utf8");
+      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
+    } catch {
+      // It has ended.
+    }
+  }
+  const found = [];
+  for (let some = [pid]; some.length > 0; found.push(...some)) some = [...parents].filter(([, parent]) => some.includes(parent)).map(([child]) => child);
+  return found;
 }
 
 function listening(driver, says, seconds) {

@@ -123,3 +123,16 @@ export function nothingLost(collector, ids) {
   hold(missing.length === 0, `${missing.length} of ${ids.length} were lost, the first is ${missing[0]}`);
   hold(collector.problems.length === 0, collector.problems[0]);
 }
+
+/** How many requests had events in them that came again later. */
+export function repeated(requests) {
+  const first = new Map();
+  const again = new Set();
+  for (const request of requests.filter(({ taken }) => taken)) {
+    for (const id of request.ids) {
+      if (first.has(id)) again.add(first.get(id));
+      first.set(id, request);
+    }
+  }
+  return again.size;
+}

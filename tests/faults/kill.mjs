@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { start } from "../child.mjs";
-import { collect, hold, nothingLost, pause } from "./collector.mjs";
+import { collect, hold, nothingLost, pause, repeated } from "./collector.mjs";
 
 const program = fileURLToPath(new URL("life.mjs", import.meta.url));
 const KILLS = 5;
@@ -46,19 +46,6 @@ async function lives(behave, isWell) {
     rmSync(folder, { recursive: true, force: true });
     await collector.close();
   }
-}
-
-/** How many requests had events in them that came again later. */
-function repeated(requests) {
-  const first = new Map();
-  const again = new Set();
-  for (const request of requests.filter(({ taken }) => taken)) {
-    for (const id of request.ids) {
-      if (first.has(id)) again.add(first.get(id));
-      first.set(id, request);
-    }
-  }
-  return again.size;
 }
 
 /** Gives the ids that it has promised before it was killed. */

@@ -3,12 +3,14 @@
 //   node tests/faults/run.mjs                 all of it
 //   node tests/faults/run.mjs kills,outages   some of it
 import { Tally } from "../tally.mjs";
+import { crashes } from "./crash.mjs";
 import { floods } from "./flood.mjs";
 import { kills } from "./kill.mjs";
 import { outages } from "./outage.mjs";
 import { storage } from "./storage.mjs";
+import { workers } from "./workers.mjs";
 
-const ALL = { kills, outages, floods, storage };
+const ALL = { kills, outages, floods, storage, workers, crashes };
 
 const chosen = process.argv[2]?.split(",") ?? Object.keys(ALL);
 const tally = new Tally();

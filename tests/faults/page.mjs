@@ -1,0 +1,45 @@
+// A page with an outbox, for the tests of browsers. What it was asked for stands in the URL; it says what it sees with notes to the collector.
+import { CloudEvent, Publisher, indexedDbStore } from "/dist/entries/index.js";
+
+const asked = Object.fromEntries(new URL(location).searchParams);
+const note = (text) => fetch("/note", { method: "POST", body: text });
+globalThis.problems = [];
+addEventListener("unhandledrejection", ({ reason }) => problems.push(`unhandled: ${reason?.stack ?? reason}`));
+addEventListener("error", ({ message }) => problems.push(`uncaught: ${message}`));
+
+const publisher = new Publisher({
+  url: new URL(asked.url ?? "/collect", location),
+  timeoutMs: Number(asked.timeoutMs ?? 10_000),
+  outbox: {
+    store: asked.store ?? (asked.isAuto ? "auto" : indexedDbStore()), ...(asked.unload && { unload: asked.unload }),
+    retry: { baseMs: Number(asked.baseMs ?? 100), ...(asked.maxMs && { maxMs: Number(asked.maxMs) }) }, ...(asked.maxEvents && { batch: { maxEvents: Number(asked.maxEvents) } }),
+  },
+});
+const { outbox } = publisher;
+globalThis.degraded = [];
+outbox.addEventListener("degraded", ({ detail }) => degraded.push(`${detail.error.code} ${detail.error.message}`));
+globalThis.retries = 0;
+outbox.addEventListener("retry", () => retries++);
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const event = (id, bytes = 20) => new CloudEvent({ id, type: "t", source: "/page", data: "x".repeat(bytes) });
+
+/** Publishes on and on, and notes what was accepted. */
+async function stream(name) {
+  for (let turn = 0; ; turn++) {
+    const session = publisher.session();
+    const receipts = Array.from({ length: 10 }, (_, at) => session.publish(event(`${name}.${turn}.${at}`)));
+    void Promise.all(receipts.map(({ accepted }) => accepted)).then(() => note(receipts.map(({ id }) => id).join()));
+    await session.flush();
+    await wait(Math.random() * 10);
+  }
+}
+
+/** Publishes so many, and gives the ids. */
+function publish(name, count, bytes, session = publisher.session()) {
+  // Sessions that nobody holds any more may be collected.
+  globalThis.held = session;
+  return Array.from({ length: count }, (_, at) => session.publish(event(`${name}.${at}`, bytes)).id);
+}
+
+Object.assign(globalThis, { CloudEvent, Publisher, publisher, outbox, stream, publish, wait, note, event });
+globalThis.isReady = true;
