@@ -41,5 +41,27 @@ function publish(name, count, bytes, session = publisher.session()) {
   return Array.from({ length: count }, (_, at) => session.publish(event(`${name}.${at}`, bytes)).id);
 }
 
+// Ten tabs are asked all at once, and each answers with a note.
+new BroadcastChannel("test").onmessage = async ({ data: { what, round } }) => {
+  const tab = asked.tab;
+  if (what === "publish") {
+    const receipts = [];
+    for (let turn = 0; turn < 10; turn++) {
+      const session = publisher.session();
+      for (let at = 0; at < 10; at++) receipts.push(session.publish(event(`${round}.${tab}.${turn}.${at}`)));
+      await session.flush();
+      note(JSON.stringify({ what: "accepted", ids: receipts.slice(-10).map(({ id }) => id) }));
+    }
+    const ends = await Promise.allSettled(receipts.map(({ delivered }) => delivered));
+    note(JSON.stringify({ what: "delivered", round, tab, count: ends.filter(({ status }) => status === "fulfilled").length }));
+  } else {
+    note(JSON.stringify({ what, round, tab, stats: outbox.stats(), problems }));
+  }
+};
+globalThis.tell = (what, round) => {
+  const channel = new BroadcastChannel("test");
+  channel.postMessage({ what, round });
+};
+
 Object.assign(globalThis, { CloudEvent, Publisher, publisher, outbox, stream, publish, wait, note, event });
 globalThis.isReady = true;

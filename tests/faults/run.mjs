@@ -8,9 +8,10 @@ import { floods } from "./flood.mjs";
 import { kills } from "./kill.mjs";
 import { outages } from "./outage.mjs";
 import { storage } from "./storage.mjs";
+import { tabs } from "./tabs.mjs";
 import { workers } from "./workers.mjs";
 
-const ALL = { kills, outages, floods, storage, workers, crashes };
+const ALL = { kills, outages, floods, storage, workers, crashes, tabs };
 
 const chosen = process.argv[2]?.split(",") ?? Object.keys(ALL);
 const tally = new Tally();
