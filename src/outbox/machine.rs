@@ -119,6 +119,17 @@ struct Flight {
     overdue: Moment,
 }
 
+/// What events wait for before they are sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// For company.
+    None,
+    /// For the store.
+    Rush,
+    /// For nothing.
+    Leaving,
+}
+
 /// After so many failures in a row only a few events are sent, as a probe, and rests are long.
 const BREAKER: u32 = 8;
 const PROBE_EVENTS: u32 = 10;
@@ -438,7 +449,8 @@ impl Outbox {
     pub fn leave(&mut self, now: Moment, mut bytes: u64) {
         self.tick(now);
         while !self.is_paused && bytes > 0 {
-            let Some((batch, taken)) = self.pick(u32::MAX, bytes.min(self.batch_bytes), true) else { break };
+            let most = (self.options.batch_events, bytes.min(self.batch_bytes));
+            let Some((batch, taken)) = self.pick(most, Haste::Leaving) else { break };
             if taken > bytes {
                 // A single event that is larger than what is left.
                 self.give_back(&batch);
@@ -681,8 +693,8 @@ impl Outbox {
         while self.may_send() {
             let most = if self.failures >= BREAKER { PROBE_EVENTS } else { self.options.batch_events };
             let planned = self.next_plan(most);
-            let Some(batch) = planned.or_else(|| Some(self.pick(most, self.batch_bytes, self.rush)?.0))
-            else {
+            let haste = if self.rush { Haste::Rush } else { Haste::None };
+            let Some(batch) = planned.or_else(|| Some(self.pick((most, self.batch_bytes), haste)?.0)) else {
                 break;
             };
             self.send(batch, false);
@@ -736,19 +748,18 @@ impl Outbox {
     }
 
     /// Takes events for a request, and says how many bytes they have. `None` if there are none, or too few and the oldest may wait.
-    fn pick(&mut self, most: u32, most_bytes: u64, rush: bool) -> Option<(Vec<Part>, u64)> {
+    fn pick(&mut self, (most, most_bytes): (u32, u64), haste: Haste) -> Option<(Vec<Part>, u64)> {
         let mut batch: Vec<Part> = Vec::new();
         let (mut events, mut bytes) = (0, 0);
         let mut blocked = Sorted::new();
         let mut is_full = false;
         let mut since = None;
-        let is_leaving = most == u32::MAX;
         let first_evicted = if self.is_new { Some(SegmentId(0)) } else { self.evicted.keys().next() };
         'walk: for (id, segment) in self.segments.iter() {
             let is_open = match segment.stored {
                 Stored::Kept => self.leads && !segment.is_leaving,
                 Stored::Loose => true,
-                Stored::Queued => is_leaving,
+                Stored::Queued => haste == Haste::Leaving,
             };
             if !is_open {
                 continue;
@@ -791,7 +802,10 @@ impl Outbox {
                 }
             }
         }
-        let is_ripe = rush || is_full || events == most || since?.after(self.options.linger) <= self.now;
+        let is_ripe = haste != Haste::None
+            || is_full
+            || events == most
+            || since?.after(self.options.linger) <= self.now;
         if batch.is_empty() || !is_ripe {
             return None;
         }

@@ -746,7 +746,20 @@ fn leaving_sends_what_is_not_stored_yet_within_the_budget() {
     world.machine.leave(world.moment(), 1200);
     world.settle();
     let sent: Vec<usize> = world.requests.iter().map(|(_, events)| events.len()).collect();
-    assert_eq!(sent, [12]);
+    assert_eq!(sent, [10, 2]);
+    world.clear_up();
+    assert_eq!((world.taken.len(), world.duplicates()), (15, 0));
+}
+
+/// Two in one body are garbage where a request carries a single event, and the first answer would have counted for both.
+#[test]
+fn leaving_puts_no_more_events_into_a_request_than_it_can_carry() {
+    let mut world = World::new(Options { batch_events: 1, flights: 6, ..small() }, 1, Weather::default());
+    commit(&mut world, 15);
+    world.machine.leave(world.moment(), 1200);
+    world.settle();
+    let sent: Vec<usize> = world.requests.iter().map(|(_, events)| events.len()).collect();
+    assert_eq!(sent, [1; 12]);
     world.clear_up();
     assert_eq!((world.taken.len(), world.duplicates()), (15, 0));
 }
