@@ -8,11 +8,12 @@ import { ensureRust, fail, run, step } from "../js/build/tools.mjs";
 const FIRST_PORT = 8787;
 const PORTS_TO_TRY = 20;
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".map": "application/json", ".wasm": "application/wasm" };
-/** What the page can have go wrong, once. */
+/** What the page can have go wrong: once, but for a strait that stays closed until it is opened. */
 const TROUBLES = {
   refusal: { status: 503, headers: { "retry-after": "1" }, body: "the emulator was asked to refuse this one\n" },
   lost: { after: "store", reset: true },
   delay: { delayMs: 2000 },
+  closed: { status: 503, body: "the strait is closed\n" },
 };
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -99,18 +100,20 @@ function serveFile(request, { pathname }) {
   });
 }
 
-/** `POST /demo/trouble?kind=refusal|lost|delay` for the next delivery; `GET` says what is still to come. */
+/** `POST /demo/trouble?kind=refusal|lost|delay|closed` for the next delivery, or all; `GET` says what is still to come. */
 function arrangeTrouble(request, { pathname, searchParams }) {
   if (pathname !== "/demo/trouble") return new Response(null, { status: 404 });
   if (request.method === "POST") {
-    const trouble = TROUBLES[searchParams.get("kind") ?? ""];
+    const kind = searchParams.get("kind") ?? "";
+    const trouble = TROUBLES[kind];
     if (!trouble) return new Response(`the kinds are ${Object.keys(TROUBLES).join(", ")}\n`, { status: 400 });
     emulator.faults.clear();
-    emulator.faults.add({ ...trouble, times: 1, match: (delivery) => delivery.method === "POST" && new URL(delivery.url).pathname.startsWith("/cloudevents") });
+    emulator.faults.add({ ...trouble, ...(kind !== "closed" && { times: 1 }), match: (delivery) => delivery.method === "POST" && new URL(delivery.url).pathname.startsWith("/cloudevents") });
   } else if (request.method === "DELETE") {
     emulator.faults.clear();
   } else if (request.method !== "GET") {
     return new Response(null, { status: 405, headers: { allow: "GET, POST, DELETE" } });
   }
-  return Response.json({ pending: emulator.faults.list.length });
+  const { list } = emulator.faults;
+  return Response.json({ pending: list.length, isClosed: list.some(({ fault }) => fault.times === undefined) });
 }

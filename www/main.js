@@ -1,5 +1,5 @@
 // The page: composes an event, shows the message it becomes, sends it, and lists what arrives.
-import { CloudEvent, fromHttp, isFerryError, toBatch, toBinary, toStructured } from "eventferry";
+import { CloudEvent, Publisher, fromHttp, isFerryError, toBatch, toBinary, toStructured } from "eventferry";
 
 const CHANNEL = "/cloudevents/demo";
 const MOST_ROWS = 200;
@@ -155,8 +155,54 @@ for (const button of troubles) {
 
 async function refreshTrouble() {
   const answer = await fetch("/demo/trouble").catch(() => undefined);
-  if (answer?.ok && (await answer.json()).pending === 0) for (const button of troubles) button.setAttribute("aria-pressed", "false");
+  if (!answer?.ok) return;
+  const { pending, isClosed } = await answer.json();
+  if (pending === 0) for (const button of troubles) button.setAttribute("aria-pressed", "false");
+  $("closed").setAttribute("aria-pressed", String(isClosed));
 }
+
+// --------------------------------------------------------------------------------------------------- hold
+
+const { outbox } = new Publisher({ url: new URL(CHANNEL, location.href), mode: "batch", outbox: { name: "demo", batch: { maxEvents: 50 } } });
+const PLACES = { indexeddb: "IndexedDB", localstorage: "localStorage", memory: "memory: it goes with the page" };
+
+for (const button of document.querySelectorAll("[data-load]")) {
+  button.addEventListener("click", () =>
+    outbox
+      .run((session) => {
+        for (let left = Number(button.dataset.load); left > 0; left--) {
+          session.publish(new CloudEvent({ type: "com.example.cargo.loaded", source: "/hold", subject: `crate ${++crates}` }));
+        }
+      })
+      .catch((error) => ($("hold-words").textContent = error.message)),
+  );
+}
+let crates = 0;
+
+$("closed").addEventListener("click", async () => {
+  const isClosed = $("closed").getAttribute("aria-pressed") === "true";
+  await fetch("/demo/trouble" + (isClosed ? "" : "?kind=closed"), { method: isClosed ? "DELETE" : "POST" }).catch(() => undefined);
+  await refreshTrouble();
+  // The page knows that it works again; a client has to try.
+  if (isClosed) void outbox.drain({ deadlineMs: 10_000 });
+});
+
+let lastTrouble = "";
+outbox.addEventListener("retry", ({ detail: { error, restMs } }) => {
+  lastTrouble = `${error.message}. The next try is in ${(restMs / 1000).toFixed(1)} s.`;
+  showHold();
+});
+outbox.addEventListener("degraded", ({ detail: { error } }) => (lastTrouble = error.message));
+for (const type of ["accepted", "delivered", "dead"]) outbox.addEventListener(type, showHold);
+
+function showHold() {
+  const stats = outbox.stats();
+  for (const cell of document.querySelectorAll("[data-count]")) cell.textContent = stats[cell.dataset.count].toLocaleString("en");
+  $("hold-store").textContent = stats.store ? `in ${PLACES[stats.store] ?? stats.store}${stats.isLeader ? "" : ", another tab sends"}` : "";
+  $("hold-words").textContent = stats.pending === 0 ? "Nothing is waiting." : lastTrouble || "On their way.";
+  if (stats.pending === 0) lastTrouble = "";
+}
+setInterval(showHold, 1000);
 
 // ----------------------------------------------------------------------------------------------- arrivals
 

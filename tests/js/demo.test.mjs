@@ -72,14 +72,14 @@ test("events flow, also through trouble", async () => {
   assert.equal(fromHttp({ "content-type": "application/cloudevents+json" }, /\ndata: (.*)\n/.exec(text)[1]).data, 7);
 
   const arrange = async (method, kind) => (await fetch(`${url}/demo/trouble${kind ? `?kind=${kind}` : ""}`, { method })).json();
-  assert.deepEqual(await arrange("POST", "refusal"), { pending: 1 });
+  assert.deepEqual(await arrange("POST", "refusal"), { pending: 1, isClosed: false });
   const refused = await send();
   assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "1"]);
-  assert.deepEqual(await arrange("GET"), { pending: 0 });
+  assert.deepEqual(await arrange("GET"), { pending: 0, isClosed: false });
   await arrange("POST", "lost");
   await assert.rejects(send(), TypeError);
   await arrange("POST", "delay");
-  assert.deepEqual(await arrange("DELETE"), { pending: 0 });
+  assert.deepEqual(await arrange("DELETE"), { pending: 0, isClosed: false });
   assert.equal((await send()).status, 204);
   assert.equal((await fetch(`${url}/demo/trouble?kind=other`, { method: "POST" })).status, 400);
   assert.equal((await (await fetch(`${url}/cloudevents/demo/events`)).json()).length, 3, "the lost one is there");
