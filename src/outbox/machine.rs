@@ -14,6 +14,7 @@
 use std::collections::VecDeque;
 
 use super::answer::{Answer, judge, judge_status};
+use super::batch::{self, Haste, Terms, split};
 use super::ledger::Ledger;
 use super::segment::{Part, Segment, SegmentId, State, Stored};
 use super::session::{Contents, SessionId, Sessions, Staged};
@@ -119,17 +120,6 @@ struct Flight {
     overdue: Moment,
 }
 
-/// What events wait for before they are sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Haste {
-    /// For company.
-    None,
-    /// For the store.
-    Rush,
-    /// For nothing.
-    Leaving,
-}
-
 /// After so many failures in a row only a few events are sent, as a probe, and rests are long.
 const BREAKER: u32 = 8;
 const PROBE_EVENTS: u32 = 10;
@@ -137,8 +127,6 @@ const PROBE_EVENTS: u32 = 10;
 const LONGEST_HINT: Millis = Millis(60 * 60 * 1000);
 /// How many batches the window has room for.
 const WINDOW: u32 = 8;
-/// Numbers of our own segments are this and above.
-const OWN_IDS: u32 = 1 << 31;
 /// The rest after a failed look.
 const LOOK_REST: Millis = Millis(1000);
 
@@ -526,7 +514,7 @@ impl Outbox {
     // ---- inside
 
     fn add_new(&mut self, now: Moment, contents: Contents) -> SegmentId {
-        let id = SegmentId(OWN_IDS | self.own_ids.advance());
+        let id = SegmentId::own(self.own_ids.advance());
         let expires = now.after(self.options.max_age);
         self.segments.insert(id, Segment::new(contents, Stored::Queued, now, expires));
         id
@@ -624,7 +612,7 @@ impl Outbox {
         if self.writes.rewrites(id) {
             return;
         }
-        if id.0 >= OWN_IDS {
+        if id.is_own() {
             self.evict(id);
         } else if let Some(segment) = self.segments.remove(id) {
             self.ledger.accepted -= u64::from(segment.left()).min(self.ledger.accepted);
@@ -747,68 +735,19 @@ impl Outbox {
             .collect()
     }
 
-    /// Takes events for a request, and says how many bytes they have. `None` if there are none, or too few and the oldest may wait.
-    fn pick(&mut self, (most, most_bytes): (u32, u64), haste: Haste) -> Option<(Vec<Part>, u64)> {
-        let mut batch: Vec<Part> = Vec::new();
-        let (mut events, mut bytes) = (0, 0);
-        let mut blocked = Sorted::new();
-        let mut is_full = false;
-        let mut since = None;
-        let first_evicted = if self.is_new { Some(SegmentId(0)) } else { self.evicted.keys().next() };
-        'walk: for (id, segment) in self.segments.iter() {
-            let is_open = match segment.stored {
-                Stored::Kept => self.leads && !segment.is_leaving,
-                Stored::Loose => true,
-                Stored::Queued => haste == Haste::Leaving,
-            };
-            if !is_open {
-                continue;
-            }
-            let whole = segment.contents().bytes();
-            if segment.is_plain() && events + segment.len() <= most && bytes + whole <= most_bytes {
-                (events, bytes) = (events + segment.len(), bytes + whole);
-                batch.push(Part { segment: id, from: 0, to: segment.len() });
-                since.get_or_insert(segment.since);
-                continue;
-            }
-            // Something that only the store has may have to go first.
-            let is_behind = first_evicted.is_some_and(|first| first < id && id.0 >= OWN_IDS);
-            for index in 0..segment.len() {
-                let lane = segment.contents().lane(index);
-                let is_ready = match segment.state(index) {
-                    State::Gone => continue,
-                    State::Taken => false,
-                    State::Ready => segment.rest(index).is_none_or(|until| until <= self.now),
-                };
-                if !is_ready || blocked.contains(lane) || (is_behind && lane != 0) {
-                    if lane != 0 {
-                        blocked.add(lane);
-                    }
-                    continue;
-                }
-                let size = segment.contents().size(index);
-                if lane != 0 && self.options.strict_lanes {
-                    blocked.add(lane);
-                }
-                if events == most || (events > 0 && bytes + size > most_bytes) {
-                    is_full = true;
-                    break 'walk;
-                }
-                (events, bytes) = (events + 1, bytes + size);
-                since.get_or_insert(segment.since);
-                match batch.last_mut() {
-                    Some(last) if last.segment == id && last.to == index => last.to += 1,
-                    _ => batch.push(Part { segment: id, from: index, to: index + 1 }),
-                }
-            }
-        }
-        let is_ripe = haste != Haste::None
-            || is_full
-            || events == most
-            || since?.after(self.options.linger) <= self.now;
-        if batch.is_empty() || !is_ripe {
-            return None;
-        }
+    /// Takes events for a request, and says how many bytes they have.
+    fn pick(&mut self, most: (u32, u64), haste: Haste) -> Option<(Vec<Part>, u64)> {
+        let terms = Terms {
+            most_events: most.0,
+            most_bytes: most.1,
+            now: self.now,
+            linger: self.options.linger,
+            strict_lanes: self.options.strict_lanes,
+            leads: self.leads,
+            older: if self.is_new { Some(SegmentId::FIRST) } else { self.evicted.keys().next() },
+            haste,
+        };
+        let (batch, bytes) = batch::pick(&self.segments, &terms)?;
         for part in &batch {
             if let Some(segment) = self.segments.get_mut(part.segment) {
                 segment.take(part.from, part.to);
@@ -962,7 +901,7 @@ impl Outbox {
     fn look(&mut self) {
         let all = WINDOW * self.options.batch_events.max(16);
         let window = self.window();
-        let first_here = self.segments.first_from(SegmentId(OWN_IDS));
+        let first_here = self.segments.first_from(SegmentId::own(0));
         let waits_for_older =
             first_here.is_some_and(|first| self.evicted.keys().next().is_some_and(|id| id < first));
         if self.is_open
@@ -1027,17 +966,4 @@ impl Machine for Outbox {
     fn poll(&mut self) -> Output<Act> {
         self.exchanges.poll().unwrap_or_else(|| Output::Wait(self.deadline()))
     }
-}
-
-/// The first events of a batch, and the others.
-fn split(batch: &[Part], mut events: u32) -> (Vec<Part>, Vec<Part>) {
-    let (mut head, mut tail) = (Vec::new(), Vec::new());
-    for part in batch {
-        let taken = part.len().min(events);
-        events -= taken;
-        let middle = part.from + taken;
-        head.extend((taken > 0).then_some(Part { to: middle, ..*part }));
-        tail.extend((middle < part.to).then_some(Part { from: middle, ..*part }));
-    }
-    (head, tail)
 }

@@ -16,6 +16,7 @@
 //!
 //! - [`session`]: stages and rolls back, cuts what is staged into segments, watches over the bytes.
 //! - [`segment`]: the events that are stored together, and the state of each.
+//! - `batch`: which events go into the next request.
 //! - [`answer`]: what an answer means for the events of a request.
 //! - [`ledger`]: the counters, which always balance.
 //! - [`writes`]: what the store has to be told, one write at a time.
@@ -35,6 +36,7 @@
 //! 7. No step takes longer because more is stored: only a window of it is known here.
 
 pub mod answer;
+mod batch;
 pub mod ledger;
 pub mod machine;
 pub mod segment;

@@ -14,6 +14,24 @@ use crate::time::Moment;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentId(pub u32);
 
+/// Our own have higher numbers than those that were found: what was stored before this life comes first.
+const OWN: u32 = 1 << 31;
+
+impl SegmentId {
+    /// Before all others.
+    pub const FIRST: Self = Self(0);
+
+    /// One that was committed here.
+    pub const fn own(count: u32) -> Self {
+        Self(OWN | count)
+    }
+
+    /// Whether it was committed here.
+    pub const fn is_own(self) -> bool {
+        self.0 >= OWN
+    }
+}
+
 /// Neighbours in a segment, from an index up to before another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
