@@ -20,10 +20,11 @@
 //! - [`answer`]: what an answer means for the events of a request.
 //! - [`ledger`]: the counters, which always balance.
 //! - [`writes`]: what the store has to be told, one write at a time.
+//! - [`act`]: what the machine asks for.
 //! - [`machine`]: when to write, send, rest and look for more.
 //!
 //! Bodies never come here. The owner keeps them under the number of their segment, in memory or in a store, and
-//! makes the requests; [`machine::Act`] tells it which events belong in one.
+//! makes the requests; [`act::Act`] tells it which events belong in one.
 //!
 //! ## Invariants
 //!
@@ -35,6 +36,7 @@
 //! 6. Events with the same lane are under way one batch at a time, oldest first.
 //! 7. No step takes longer because more is stored: only a window of it is known here.
 
+pub mod act;
 pub mod answer;
 mod batch;
 pub mod ledger;
