@@ -84,8 +84,8 @@ export class Pump<P extends Port> {
     return this.#port ?? this.#openPort();
   }
 
-  /** Starts an exchange; its end is told to the machine, by `land` if that wants to do it in another way. */
-  fly(id: number, plan: FlightPlan, land?: (port: P, now: number, outcome: Outcome) => void): void {
+  /** Starts an exchange; its end is told to the machine, by `land` if that wants to do it in another way. Gives the end, known to the machine or not. */
+  fly(id: number, plan: FlightPlan, land?: (port: P, now: number, outcome: Outcome) => void): Promise<Outcome> {
     const flight = startFlight(this.#glue!, this.#options.fetch, plan);
     this.#flights.set(id, flight);
     void flight.outcome.then((outcome) => {
@@ -98,6 +98,12 @@ export class Pump<P extends Port> {
       });
       this.cause = undefined;
     });
+    return flight.outcome;
+  }
+
+  /** Exchanges that are under way come to their end, whatever the machine says of them from now on. It will not hear of it. */
+  letGo(): void {
+    this.#flights.clear();
   }
 
   /** Ends the machine; what it has under way is given up. Whatever is told afterwards is refused with `ERR_CLOSED`. */

@@ -65,7 +65,7 @@ export function startFlight(
   }, patienceMs);
   const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
   try {
-    glue.exchange(asAsync(fetchLike), url, headers, body, controller.signal, maxAnswerBytes, keepalive, !fetchLike).then((answer) => {
+    glue.exchange(asAsync(fetchLike, keepalive), url, headers, body, controller.signal, maxAnswerBytes, keepalive, !fetchLike).then((answer) => {
       const [status, retryAfterMs, body] = answer as [number, number, Uint8Array];
       end({ kind: "response", status, retryAfterMs, body });
     }, failed);
@@ -82,11 +82,13 @@ export function startFlight(
 }
 
 /** Only Errors may reject into wasm, and nothing may throw into it. */
-function asAsync(fetchLike: FetchLike | undefined): (...request: never[]) => Promise<Response> {
+function asAsync(fetchLike: FetchLike | undefined, keepalive: boolean): (...request: never[]) => Promise<Response> {
   return async (...request) => {
     try {
       // Looked up now: tests and frameworks replace the global one.
-      const answer: unknown = await (fetchLike ?? fetch)(...(request as unknown as [Request]));
+      const send = (fetchLike ?? fetch) as (...request: unknown[]) => Promise<Response>;
+      // Firefox looks for it beside a request, and not in it.
+      const answer: unknown = await (fetchLike && keepalive ? send(...request, { keepalive }) : send(...request));
       // By its shape, because a test environment may have a Response of its own.
       if (typeof (answer as Response)?.status !== "number" || typeof (answer as Response).headers?.get !== "function") {
         throw new TypeError("the function given as fetch did not return a Response");

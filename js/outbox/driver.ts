@@ -15,7 +15,7 @@ import type { Change, DeadLetter, OutboxStore, Segment, Stock, StoreTraits } fro
 import { type FetchLike, type Outcome, WHY } from "../transport.js";
 import { Keys } from "./keys.js";
 import { joined, Packet } from "./packet.js";
-import { type Keepalive, keepalive } from "./page.js";
+import { keepalive } from "./page.js";
 import { laneOf } from "./session.js";
 import { type News, Tabs } from "./tabs.js";
 import { trapped } from "../wasm.js";
@@ -205,10 +205,13 @@ export class Driver<E> {
 
   /** The page is hidden or ends. */
   leave(isResending: boolean): void {
-    if (isResending && this.#pump.isRunning) this.tell((port, now) => port.leave(now, keepalive.left));
+    // What holds the events of a request together comes on top.
+    if (isResending && this.#pump.isRunning) this.tell((port, now) => port.leave(now, Math.floor(keepalive.left * 0.96)));
   }
 
-  stepAside(): void {
+  /** Others may lead. `isSending`: what is under way goes on, because it may survive the page. */
+  stepAside(isSending: boolean): void {
+    if (this.isLeader && isSending) this.#pump.letGo();
     this.#tabs?.release();
   }
 
@@ -421,7 +424,6 @@ export class Driver<E> {
       count += parts[at + 2]! - parts[at + 1]!;
     }
     const batch: Batch = { count, stretches, events };
-    let kept: Keepalive | undefined;
     try {
       const request = this.wire.request(batch);
       const { timeoutMs, headerLines } = this.#options;
@@ -437,11 +439,10 @@ export class Driver<E> {
         lines = typeof given === "string" ? given : await given;
         this.#lines = this.#options.gzip ? undefined : lines;
       }
-      kept = keepalive.take(body.length);
-      this.#pump.fly(id, { url: request.url, headers: lines, body, patienceMs: timeoutMs, maxAnswerBytes: ANSWER_BYTES, keepalive: kept !== undefined }, (port, now, outcome) => {
-        kept?.release(outcome.kind === "response");
-        this.#land(port, now, id, outcome, batch);
-      });
+      const kept = keepalive.take(body.length);
+      const plan = { url: request.url, headers: lines, body, patienceMs: timeoutMs, maxAnswerBytes: ANSWER_BYTES, keepalive: kept !== undefined };
+      // Also if the machine has given it up.
+      void this.#pump.fly(id, plan, (port, now, outcome) => this.#land(port, now, id, outcome, batch)).then((outcome) => kept?.release(outcome.kind === "response" || outcome.why === "aborted"));
     } catch (cause) {
       this.#pump.cause = cause;
       if (this.#pump.isRunning) this.tell((port, now) => port.failure(now, id, WHY.network));

@@ -110,6 +110,7 @@ export class Outbox<E> extends EventTarget {
   #budgetMs = 25_000;
   #isCovered = false;
   #isPaused = false;
+  #hasLeft = false;
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -268,10 +269,15 @@ export class Outbox<E> extends EventTarget {
     this.#unwatch ??= watchPage({
       hidden: (isEnding) => {
         for (const session of this.#live()) session.commit();
-        this.#driver.leave(this.#isResending);
-        if (isEnding) this.#driver.stepAside();
+        // In Chromium a page that has ended is hidden after that: what it has sent already it must not send again.
+        if (!this.#hasLeft) this.#driver.leave(this.#isResending);
+        this.#hasLeft ||= isEnding;
+        if (isEnding) this.#driver.stepAside(this.#isResending);
       },
-      shown: () => this.#driver.standInLine(),
+      shown: () => {
+        this.#hasLeft = false;
+        this.#driver.standInLine();
+      },
       online: () => this.#driver.tell((port, now) => port.wake(now)),
     });
     return this.#driver.open();

@@ -70,12 +70,15 @@ export async function collect({ behave = () => ({}) } = {}) {
       collector.noted.push(body.toString());
       return response.writeHead(204, CORS).end();
     }
-    const events = JSON.parse(body);
+    const parsed = JSON.parse(body);
+    const events = Array.isArray(parsed) ? parsed : [parsed];
     const entry = { at: Date.now(), until: Infinity, ids: events.map(({ id }) => id), bytes: body.length, taken: false };
     collector.requests.push(entry);
     collector.mostOpen = Math.max(collector.mostOpen, ++open);
     response.once("close", () => {
       entry.until = Date.now();
+      // Whoever has sent it was still there for the answer.
+      entry.isHeard = response.writableFinished;
       open--;
     });
     const { status = 202, headers, reset, lose, hang, delayMs = 0 } = collector.behave(entry);

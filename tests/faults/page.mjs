@@ -9,6 +9,7 @@ addEventListener("error", ({ message }) => problems.push(`uncaught: ${message}`)
 
 const publisher = new Publisher({
   url: new URL(asked.url ?? "/collect", location),
+  ...(asked.mode && { mode: asked.mode }),
   timeoutMs: Number(asked.timeoutMs ?? 10_000),
   outbox: {
     store: asked.store ?? (asked.isAuto ? "auto" : indexedDbStore()), ...(asked.unload && { unload: asked.unload }),
@@ -64,4 +65,5 @@ globalThis.tell = (what, round) => {
 };
 
 Object.assign(globalThis, { CloudEvent, Publisher, publisher, outbox, stream, publish, wait, note, event });
+while (outbox.stats().store === undefined) await wait(10);
 globalThis.isReady = true;
