@@ -61,7 +61,7 @@ export async function collect({ behave = () => ({}) } = {}) {
     if (request.method === "OPTIONS") return response.writeHead(204, CORS).end();
     if (request.method !== "POST") {
       const file = await fileAt(FOLDERS, pathname).catch(() => undefined);
-      return response.writeHead(file ? 200 : 404, { ...CORS, "cache-control": "no-store", "content-type": file?.type ?? "text/plain" }).end(file?.body);
+      return response.writeHead(file ? 200 : 404, { ...CORS, "cache-control": "no-cache", "content-type": file?.type ?? "text/plain" }).end(file?.body);
     }
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);

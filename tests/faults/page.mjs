@@ -42,6 +42,32 @@ function publish(name, count, bytes, session = publisher.session()) {
   return Array.from({ length: count }, (_, at) => session.publish(event(`${name}.${at}`, bytes)).id);
 }
 
+/** The page is hidden thirty times, with events under way of two outboxes. */
+async function hiddenOften() {
+  const [refused, ids] = [[], []];
+  let kept = 0;
+  const before = globalThis.fetch;
+  globalThis.fetch = (request, init) => {
+    if (init?.keepalive) kept++;
+    const answer = before(request, init);
+    answer.catch((error) => refused.push(String(error)));
+    return answer;
+  };
+  Object.defineProperty(document, "visibilityState", { get: () => "hidden", configurable: true });
+  const other = new Publisher({ url: new URL("/collect", location), outbox: { name: "other" } });
+  const [session, another] = [publisher.session(), other.session()];
+  for (let round = 0; round < 30; round++) {
+    ids.push(...publish(`often.${round}`, 60, 300, session), ...publish(`others.${round}`, 20, 300, another));
+    void session.flush();
+    if (round % 2) void another.flush();
+    document.dispatchEvent(new Event("visibilitychange"));
+    await wait(Math.random() * 100);
+  }
+  await outbox.drain({ deadlineMs: 20_000 });
+  await other.outbox.drain({ deadlineMs: 20_000 });
+  return { ids, refused, kept, count: retries };
+}
+
 // Ten tabs are asked all at once, and each answers with a note.
 new BroadcastChannel("test").onmessage = async ({ data: { what, round } }) => {
   const tab = asked.tab;
@@ -59,11 +85,8 @@ new BroadcastChannel("test").onmessage = async ({ data: { what, round } }) => {
     note(JSON.stringify({ what, round, tab, stats: outbox.stats(), problems }));
   }
 };
-globalThis.tell = (what, round) => {
-  const channel = new BroadcastChannel("test");
-  channel.postMessage({ what, round });
-};
+globalThis.tell = (what, round) => new BroadcastChannel("test").postMessage({ what, round });
 
-Object.assign(globalThis, { CloudEvent, Publisher, publisher, outbox, stream, publish, wait, note, event });
+Object.assign(globalThis, { outbox, stream, publish, wait, hiddenOften });
 while (outbox.stats().store === undefined) await wait(10);
 globalThis.isReady = true;

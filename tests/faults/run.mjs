@@ -6,12 +6,13 @@ import { Tally } from "../tally.mjs";
 import { crashes } from "./crash.mjs";
 import { floods } from "./flood.mjs";
 import { kills } from "./kill.mjs";
+import { leaving } from "./leaving.mjs";
 import { outages } from "./outage.mjs";
 import { storage } from "./storage.mjs";
 import { tabs } from "./tabs.mjs";
 import { workers } from "./workers.mjs";
 
-const ALL = { kills, outages, floods, storage, workers, crashes, tabs };
+const ALL = { kills, outages, floods, storage, workers, crashes, tabs, leaving };
 
 const chosen = process.argv[2]?.split(",") ?? Object.keys(ALL);
 const tally = new Tally();
