@@ -20,6 +20,7 @@ export const STAGES = [
   { name: "wasm", what: "the Rust tests of the browser side, in browsers", needs: ["tools"], run: wasm },
   { name: "cases", what: "the CloudEvents cases, in browsers", needs: ["build"], run: script("tests/js/browser-cases.mjs", { minutes: 5 }) },
   { name: "stores", what: "the stores, in every runtime", needs: ["build"], run: stores },
+  { name: "faults", what: "kills, outages, full storage and pages that end", needs: ["build"], run: faults },
   { name: "interop", what: "others' clients against our emulator", needs: ["build"], run: interop },
   { name: "runtimes", what: "the packed package, in every runtime", needs: ["build"], run: runtimes },
 ];
@@ -80,6 +81,11 @@ async function runtimes(tally) {
 async function stores(tally) {
   ensureModules("tests/runtimes");
   await script("tests/stores/run.mjs", { minutes: 10 })(tally);
+}
+
+async function faults(tally) {
+  ensureModules("tests/runtimes");
+  await script("tests/faults/run.mjs", { minutes: 10 })(tally);
 }
 
 async function interop(tally) {

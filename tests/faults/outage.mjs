@@ -1,11 +1,13 @@
-// The server is away for twenty seconds, in four ways.
+// The server is away for twenty seconds: in four ways for Node, and out of reach for browsers.
+import { ENGINES } from "../browser.mjs";
 import { CloudEvent, Publisher, memoryStore } from "../../dist/entries/index.js";
 import { collect, hold, nothingLost, pause, until } from "./collector.mjs";
+import { visit, withBrowser } from "./pages.mjs";
 
 const EVENTS = 2000;
-export const AWAY_MS = 20_000;
+const AWAY_MS = 20_000;
 /** What the back-off allows: rests that double, and long ones from the eighth failure on. */
-export const MOST_FAILURES = 12;
+const MOST_FAILURES = 12;
 
 const WAYS = {
   "answers 503": () => ({ status: 503 }),
@@ -15,7 +17,29 @@ const WAYS = {
 };
 
 export async function outages(tally) {
-  await Promise.all(Object.entries(WAYS).map(([name, behave]) => tally.check(`the server ${name} for 20 s`, () => outage(behave))));
+  await Promise.all([
+    ...Object.entries(WAYS).map(([name, behave]) => tally.check(`the server ${name} for 20 s`, () => outage(behave))),
+    ...ENGINES.map((engine) => tally.check(`${engine}, ${engine === "chrome" ? "offline" : "the port is closed"} for 20 s`, () => offline(engine))),
+  ]);
+}
+
+function offline(engine) {
+  return withBrowser(engine, async ({ collector, open }) => {
+    const browser = await open();
+    await visit(browser, collector, { baseMs: 500 });
+    const conditions = (isOffline) => browser.devTools("Network.emulateNetworkConditions", { offline: isOffline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
+    if (engine === "chrome") await browser.devTools("Network.enable", {});
+    await browser.evaluate("void outage();");
+    await pause(1000);
+    await (engine === "chrome" ? conditions(true) : collector.hide());
+    await pause(AWAY_MS);
+    await (engine === "chrome" ? conditions(false) : collector.listen());
+    const { ids, left, failures, problems } = await browser.evaluate("return await outage();");
+    hold(problems.length === 0, problems[0]);
+    nothingLost(collector, ids);
+    hold(failures > 0 && failures <= MOST_FAILURES, `${failures} requests failed`);
+    return `${failures} requests failed, ${left} events had to be asked for 20 s after it was back`;
+  });
 }
 
 async function outage(behave) {

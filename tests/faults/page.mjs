@@ -5,6 +5,16 @@ const asked = Object.fromEntries(new URL(location).searchParams);
 const note = (text) => fetch("/note", { method: "POST", body: text });
 globalThis.problems = [];
 addEventListener("unhandledrejection", ({ reason }) => problems.push(`unhandled: ${reason?.stack ?? reason}`));
+
+/** Storage that is not there, refuses, or does not answer. */
+const BLOCKED = {
+  missing: { get: () => undefined },
+  refused: { get: () => { throw new DOMException("on purpose", "SecurityError"); } },
+  silent: { value: { open: () => new EventTarget() } },
+};
+for (const [place, how] of [["indexedDB", asked.indexedDB], ["localStorage", asked.localStorage]]) {
+  if (how) Object.defineProperty(globalThis, place, BLOCKED[how]);
+}
 addEventListener("error", ({ message }) => problems.push(`uncaught: ${message}`));
 
 const publisher = new Publisher({
@@ -40,6 +50,41 @@ function publish(name, count, bytes, session = publisher.session()) {
   // Sessions that nobody holds any more may be collected.
   globalThis.held = session;
   return Array.from({ length: count }, (_, at) => session.publish(event(`${name}.${at}`, bytes)).id);
+}
+
+/** Nothing can be stored for a while; `name` is the error. Gives the ids, and what became of them. */
+async function full(name) {
+  const { put } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.put = function () {
+    // That is how a transaction ends that has been aborted by the browser.
+    if (name === "AbortError") this.transaction.abort();
+    throw new DOMException("on purpose", name);
+  };
+  const session = publisher.session();
+  const ids = publish(`${name}.during`, 50, 20, session);
+  const during = await session.flush({ deadlineMs: 5000 });
+  const told = degraded.length;
+  IDBObjectStore.prototype.put = put;
+  ids.push(...publish(`${name}.after`, 50, 20, session));
+  const after = await session.flush({ deadlineMs: 10_000 });
+  return { ids, during: during.aborted, told, after: after.aborted };
+}
+
+/** Publishes 2,000 events in 20 s, and waits for their delivery, for some time by itself. The second call waits for the end of the first. */
+let ending;
+const outage = () => (ending ??= endure());
+async function endure() {
+  const session = publisher.session();
+  const ids = [];
+  for (const start = performance.now(); ids.length < 2000; await wait(50)) {
+    const count = Math.min(2000, Math.floor((performance.now() - start) / 10));
+    ids.push(...publish(`outage.${ids.length}`, count - ids.length, 20, session));
+    await session.flush();
+  }
+  for (let tries = 0; tries < 200 && (outbox.stats().pending > 0); tries++) await wait(100);
+  const left = outbox.stats().pending;
+  await outbox.drain({ deadlineMs: 10_000 });
+  return { ids, left, failures: retries, problems };
 }
 
 /** The page is hidden thirty times, with events under way of two outboxes. */
@@ -87,6 +132,6 @@ new BroadcastChannel("test").onmessage = async ({ data: { what, round } }) => {
 };
 globalThis.tell = (what, round) => new BroadcastChannel("test").postMessage({ what, round });
 
-Object.assign(globalThis, { outbox, stream, publish, wait, hiddenOften });
+Object.assign(globalThis, { outbox, stream, publish, wait, hiddenOften, full, outage });
 while (outbox.stats().store === undefined) await wait(10);
 globalThis.isReady = true;
