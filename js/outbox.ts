@@ -4,15 +4,13 @@ export { CloudEvent } from "./cloudevents/event.js";
 export type { OutboxOptions } from "./outbox/options.js";
 export {
   Outbox,
-  type DeadEvent,
   type DrainReport,
   type KeepAliveOptions,
   type OutboxEvents,
   type OutboxStats,
-  type WaitOptions,
 } from "./outbox/outbox.js";
 export type { DeliveryInfo } from "./outbox/packet.js";
-export { EventSession, type EventReceipt, type FlushOptions, type FlushReport } from "./outbox/session.js";
+export { EventSession, type DeadEvent, type EventReceipt, type FlushOptions, type FlushReport, type WaitOptions } from "./outbox/session.js";
 export { denoKvStore } from "./stores/deno-kv.js";
 export { durableObjectStore } from "./stores/durable-object.js";
 export { fileStore, type FileStoreOptions } from "./stores/file.js";

@@ -9,7 +9,7 @@
  */
 import { FerryError, isFerryError } from "./errors.js";
 import { type Handlers, type Recorder, recorder } from "./sink.js";
-import { type FetchLike, type Flight, type FlightPlan, type Outcome, WHY, startFlight } from "./transport.js";
+import { type FetchLike, type Flight, type FlightPlan, type Outcome, WHY, plannedFlight, startFlight } from "./transport.js";
 import { type FullGlue, call, fullGlue, onReset } from "./wasm.js";
 
 /** What every machine's port has, see `src/wasm`. */
@@ -28,6 +28,8 @@ export interface PumpOptions<P extends Port> {
   fetch: FetchLike | undefined;
   /** The engine was thrown away, and the machine with it. */
   died(): void;
+  /** A machine was made: what the one before it knew can be told to it. */
+  born?(port: P, now: number): void;
 }
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -38,26 +40,26 @@ export class Pump<P extends Port> {
   cause: unknown;
   readonly #options: PumpOptions<P>;
   readonly #recorder: Recorder<Handlers>;
+  readonly #sink: object;
   #port: P | undefined;
   #glue: FullGlue | undefined;
   #forgetReset: (() => void) | undefined;
   #flights = new Map<number, Flight>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the machine wants to be told the time. */
+  #wakesAt: number | undefined;
   #isClosed = false;
 
   constructor(options: PumpOptions<P>) {
     this.#options = options;
     this.#recorder = recorder({
       ...options.handlers,
-      wait: (at: number) => {
-        const millis = Math.min(Math.max(0, at - monotonicNow()), LONGEST_TIMER_MS);
-        this.#timer = setTimeout(() => this.#tellUnasked((port, now) => port.tick(now)), millis);
-      },
       cancel: (id: number) => {
         this.#flights.get(id)?.cancel();
         this.#flights.delete(id);
       },
     });
+    this.#sink = { ...this.#recorder.sink, wait: (at: number) => void (this.#wakesAt = at) };
   }
 
   /** Whether there is a machine. */
@@ -84,21 +86,26 @@ export class Pump<P extends Port> {
     return this.#port ?? this.#openPort();
   }
 
-  /** Starts an exchange; its end is told to the machine, by `land` if that wants to do it in another way. Gives the end, known to the machine or not. */
-  fly(id: number, plan: FlightPlan, land?: (port: P, now: number, outcome: Outcome) => void): Promise<Outcome> {
-    const flight = startFlight(this.#glue!, this.#options.fetch, plan);
+  /**
+   * Starts an exchange, as soon as its plan is there; its end is told to the machine, by `land` if that wants to do it in another way. A plan
+   * that fails is an exchange that did not reach the server.
+   */
+  fly(id: number, plan: FlightPlan | Promise<FlightPlan>, land?: (port: P, now: number, outcome: Outcome) => void): void {
+    // It was closed by something that was said before this.
+    if (!this.#port) return;
+    const start = (plan: FlightPlan) => startFlight(this.#glue!, this.#options.fetch, plan);
+    const flight = plan instanceof Promise ? plannedFlight(plan, start) : start(plan);
     this.#flights.set(id, flight);
     void flight.outcome.then((outcome) => {
       if (!this.#flights.delete(id)) return;
       this.cause = outcome.kind === "failure" ? outcome.cause : undefined;
-      this.#tellUnasked((port, now) => {
+      this.tellUnasked((port, now) => {
         if (land) land(port, now, outcome);
         else if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.body);
         else port.failure(now, id, WHY[outcome.why]);
       });
       this.cause = undefined;
     });
-    return flight.outcome;
   }
 
   /** Exchanges that are under way come to their end, whatever the machine says of them from now on. It will not hear of it. */
@@ -116,7 +123,7 @@ export class Pump<P extends Port> {
   }
 
   /** Nobody is there to catch an error, and after a trap `died` has been called. */
-  #tellUnasked(fact: (port: P, now: number) => void): void {
+  tellUnasked(fact: (port: P, now: number) => void): void {
     try {
       this.tell(fact);
     } catch (error) {
@@ -134,13 +141,20 @@ export class Pump<P extends Port> {
         this.#forget();
         this.#options.died();
       });
+      const born = this.#port;
+      call(() => this.#options.born?.(born, monotonicNow()));
     }
     return this.#port;
   }
 
   #drain(port: P): void {
-    call(() => port.drain(this.#recorder.sink));
+    this.#wakesAt = undefined;
+    call(() => port.drain(this.#sink));
     clearTimeout(this.#timer);
+    if (this.#wakesAt !== undefined) {
+      const millis = Math.min(Math.max(0, this.#wakesAt - monotonicNow()), LONGEST_TIMER_MS);
+      this.#timer = setTimeout(() => this.tellUnasked((port, now) => port.tick(now)), millis);
+    }
     this.#recorder.play();
   }
 

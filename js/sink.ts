@@ -16,14 +16,24 @@ export interface Recorder<H extends Handlers> {
 /** A sink for these handlers. */
 export function recorder<H extends Handlers>(handlers: H): Recorder<H> {
   let said: [string, never[]][] = [];
+  let isPlaying = false;
   const sink: Handlers = {};
   for (const name in handlers) sink[name] = (...args) => void said.push([name, args]);
   return {
     sink: sink as H,
     play() {
-      const now = said;
-      said = [];
-      for (const [name, args] of now) handlers[name]!(...args);
+      // What is done may make the machine talk again; that waits for its turn.
+      if (isPlaying) return;
+      isPlaying = true;
+      try {
+        for (let at = 0; at < said.length; at++) {
+          const [name, args] = said[at]!;
+          handlers[name]!(...args);
+        }
+      } finally {
+        isPlaying = false;
+        said = [];
+      }
     },
   };
 }

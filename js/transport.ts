@@ -21,8 +21,8 @@ export interface FlightPlan {
   patienceMs: number;
   /** How much of the answer is read. @default 16 KiB */
   maxAnswerBytes?: number;
-  /** Whether the request is to survive the page. */
-  keepalive?: boolean;
+  /** A share of the room for requests that survive the page, given back at the end. `isAnswered`: an answer was read. */
+  keepalive?: { release(isAnswered: boolean): void } | undefined;
 }
 
 /** A running exchange. */
@@ -44,7 +44,7 @@ const GRACE_MS = 250;
 export function startFlight(
   glue: FullGlue,
   fetchLike: FetchLike | undefined,
-  { url, headers, body, patienceMs, maxAnswerBytes = MAX_ANSWER_BYTES, keepalive = false }: FlightPlan,
+  { url, headers, body, patienceMs, maxAnswerBytes = MAX_ANSWER_BYTES, keepalive }: FlightPlan,
 ): Flight {
   const controller = new AbortController();
   let settle!: (outcome: Outcome) => void;
@@ -53,6 +53,8 @@ export function startFlight(
   const outcome = new Promise<Outcome>((resolve) => {
     settle = resolve;
   });
+  // One that we have given up says nothing about the budget.
+  void outcome.then((outcome) => keepalive?.release(outcome.kind === "response" || outcome.why === "aborted"));
   const end = (how: Outcome) => {
     clearTimeout(patience);
     clearTimeout(grace);
@@ -65,7 +67,7 @@ export function startFlight(
   }, patienceMs);
   const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
   try {
-    glue.exchange(asAsync(fetchLike, keepalive), url, headers, body, controller.signal, maxAnswerBytes, keepalive, !fetchLike).then((answer) => {
+    glue.exchange(asAsync(fetchLike, keepalive !== undefined), url, headers, body, controller.signal, maxAnswerBytes, keepalive !== undefined, !fetchLike).then((answer) => {
       const [status, retryAfterMs, body] = answer as [number, number, Uint8Array];
       end({ kind: "response", status, retryAfterMs, body });
     }, failed);
@@ -77,6 +79,28 @@ export function startFlight(
     cancel() {
       end({ kind: "failure", why: "aborted" });
       controller.abort();
+    },
+  };
+}
+
+/** An exchange whose plan is still being made. */
+export function plannedFlight(plan: Promise<FlightPlan>, start: (plan: FlightPlan) => Flight): Flight {
+  const aborted: Outcome = { kind: "failure", why: "aborted" };
+  let flight: Flight | undefined;
+  let isOver = false;
+  const outcome = plan.then(
+    (plan) => {
+      if (!isOver) return (flight = start(plan)).outcome;
+      plan.keepalive?.release(false);
+      return aborted;
+    },
+    (cause): Outcome => ({ kind: "failure", why: "network", cause }),
+  );
+  return {
+    outcome,
+    cancel() {
+      isOver = true;
+      flight?.cancel();
     },
   };
 }

@@ -86,6 +86,7 @@ export class Publisher {
   readonly #url: string;
   readonly #operations: Operations<PublisherPort, DoneSending>;
   #outbox: Outbox<CloudEvent> | undefined;
+  #isClosed = false;
 
   constructor(options: PublisherOptions) {
     if (typeof options !== "object" || options === null) throw invalid("a Publisher takes an object of options");
@@ -150,11 +151,13 @@ export class Publisher {
 
   /** Keeps what sessions have flushed until it is delivered. It is made when it is first asked for, or with the publisher if that has the option `outbox`. */
   get outbox(): Outbox<CloudEvent> {
+    if (!this.#outbox && this.#isClosed) throw new FerryError("ERR_CLOSED");
     return (this.#outbox ??= this.#makeOutbox());
   }
 
   /** Gives up what `send` has under way and refuses further calls. An outbox is closed as by its own `close`, and what it keeps stays. */
   close(): void {
+    this.#isClosed = true;
     this.#operations.close();
     // Somebody who wants to know how that ends calls it on the outbox.
     this.#outbox?.close().catch(() => undefined);
@@ -168,7 +171,7 @@ export class Publisher {
       name: origin + pathname,
       fetch,
       timeoutMs,
-      headerLines: (own) => headerLines([headers], own),
+      headers: { ask: () => (typeof headers === "function" ? headers() : headers), lines: (given, own) => merged([given], own) },
       config: mode === "batch" ? { concurrency: 1 } : { maxEvents: 1, concurrency: 6 },
     });
   }

@@ -23,11 +23,16 @@ export class CloudEventsWire implements Wire<CloudEvent> {
     if (!(event instanceof CloudEvent)) throw new FerryError("ERR_INVALID_ARGUMENT", `publish takes a CloudEvent, not ${shown(event)}`);
     // A batch has one version only.
     if (this.#mode === "batch") event = event.toVersion("1.0");
-    return { id: event.id, text: event.toString(), key: event.get("partitionkey") as string | undefined };
+    const key = event.get("partitionkey");
+    return { id: event.id, text: event.toString(), key: key === undefined ? key : String(key) };
   }
 
   idOf(body: Uint8Array): string {
-    return CloudEvent.fromJSON(body).id;
+    try {
+      return CloudEvent.fromJSON(body).id;
+    } catch {
+      return "";
+    }
   }
 
   request({ stretches }: Batch): WireRequest {
@@ -42,22 +47,31 @@ export class CloudEventsWire implements Wire<CloudEvent> {
 
   /**
    * Answers with status 207 may speak of each event: a JSON array, or an object with `results`, of `{ "status": 202 }` in the order of the
-   * events, or of `{ "id": "…", "status": 202 }` in any order. Of which nothing is said, that is sent again.
+   * events, or of `{ "id": "…", "status": 202 }` in any order; those with the same id in the order of the events. Of which nothing is said,
+   * that is sent again.
    */
   statuses(status: number, answer: Uint8Array, batch: Batch): number[] | undefined {
     if (status !== 207) return undefined;
-    let parsed: unknown;
+    let all: { id?: unknown; status?: unknown }[] = [];
     try {
-      parsed = JSON.parse(new TextDecoder().decode(answer));
+      const parsed = JSON.parse(new TextDecoder().decode(answer));
+      all = [...(Array.isArray(parsed) ? parsed : parsed.results)];
     } catch {
       // Nobody knows what it says, so nothing counts as delivered.
-      return Array.from({ length: batch.count }, () => 503);
     }
-    const results = (Array.isArray(parsed) ? parsed : (parsed as { results?: unknown })?.results) as { id?: unknown; status?: unknown }[] | undefined;
-    const all = Array.isArray(results) ? results : [];
-    const statusOf = (result: { status?: unknown } | undefined) => (Number.isInteger(result?.status) ? (result!.status as number) & 0xffff : 503);
     if (!all.some((result) => result?.id !== undefined)) return Array.from({ length: batch.count }, (_, at) => statusOf(all[at]));
-    const byId = new Map(all.map((result) => [result?.id, result]));
-    return batch.events().map((event) => statusOf(byId.get(this.idOf(event))));
+    const byId = new Map<unknown, unknown[]>();
+    for (const result of all) {
+      const others = byId.get(result?.id);
+      if (others) others.push(result);
+      else byId.set(result?.id, [result]);
+    }
+    return batch.ids().map((id) => statusOf(byId.get(id)?.shift()));
   }
+}
+
+/** What is not said in so many words counts as not delivered. */
+function statusOf(result: unknown): number {
+  const { status } = (result ?? {}) as { status?: unknown };
+  return Number.isInteger(status) && (status as number) >= 200 && (status as number) < 600 ? (status as number) : 503;
 }

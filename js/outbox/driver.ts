@@ -11,12 +11,13 @@
 import { FerryError, codeOf } from "../errors.js";
 import { type Port, Pump } from "../pump.js";
 import { openAuto } from "../stores/auto.js";
-import type { Change, DeadLetter, OutboxStore, Segment, Stock, StoreTraits } from "../stores/store.js";
-import { type FetchLike, type Outcome, WHY } from "../transport.js";
+import { storeFailure } from "../stores/failure.js";
+import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
+import { type FetchLike, type FlightPlan, type Outcome, WHY } from "../transport.js";
 import { Keys } from "./keys.js";
 import { joined, Packet } from "./packet.js";
 import { keepalive } from "./page.js";
-import { laneOf } from "./session.js";
+import { type EventSession, laneOf } from "./session.js";
 import { type News, Tabs } from "./tabs.js";
 import { trapped } from "../wasm.js";
 import type { Batch, Wire } from "./wire.js";
@@ -56,15 +57,26 @@ export interface DriverOptions<E> {
   config: Record<string, number | boolean>;
   fetch: FetchLike | undefined;
   timeoutMs: number;
-  /** The headers of the user, as lines for those of the wire. */
-  headerLines(own: Record<string, string>): Promise<string> | string;
+  headers: Headerer;
   gzip: boolean;
   tell(type: string, detail: () => object): void;
 }
 
+/** The headers of the user. */
+export interface Headerer {
+  /** Asks for them. */
+  ask(): HeadersInit | undefined | Promise<HeadersInit | undefined>;
+  /** Lines of these and those of a request, which win. */
+  lines(given: HeadersInit | undefined, own: Record<string, string>): string;
+}
+
 /** How long a store may take for one call. It may come to its end later, which is as if it had been done twice. */
 const STORE_PATIENCE_MS = 10_000;
-const ANSWER_BYTES = 256 * 1024;
+/** How long the end waits for a store that has failed the last time. */
+const FAILING_PATIENCE_MS = 1000;
+/** How much of an answer is read, for each event of the request and besides: it may speak of each. */
+const ANSWER_BYTES = 1024;
+const ANSWER_BYTES_BESIDES = 16 * 1024;
 const WAKE_MS = 10_000;
 
 export class Driver<E> {
@@ -72,6 +84,13 @@ export class Driver<E> {
   traits: StoreTraits | undefined;
   store: OutboxStore | undefined;
   isLeader = false;
+  isPaused = false;
+  /** Takes nothing more. */
+  isClosed = false;
+  /** How many engines were thrown away. */
+  lives = 0;
+  /** Sessions that have something staged. */
+  readonly staging = new Set<EventSession<E>>();
   readonly #options: DriverOptions<E>;
   readonly #pump: Pump<OutboxPort>;
   readonly #keys = new Keys();
@@ -80,13 +99,21 @@ export class Driver<E> {
   /** The same and our own that only the store has, by key. */
   #byKey = new Map<string, Packet>();
   #letters = new Map<string, DeadLetter>();
-  #lines: string | undefined;
-  #waiting = new Set<() => void>();
+  /** Committed when the engine was thrown away, and not known to be stored. */
+  #lost: Packet[] = [];
+  /** What the user's headers were the last time. */
+  #given: [HeadersInit | undefined] | undefined;
+  /** Who waits for the machine, and how to end that. */
+  #waiting = new Map<() => void, () => void>();
+  #lastCounters: Float64Array | undefined;
+  /** For which engine the store was counted. */
+  #counted = -1;
+  #isOver = false;
   #tabs: Tabs | undefined;
   #opening: Promise<void> | undefined;
-  #isOpen = false;
-  #isClosing = false;
   #isFailing = false;
+  #purging: Promise<unknown> | undefined;
+  #purges = 0;
   #isArmed = false;
   #sessions = 0;
 
@@ -96,14 +123,15 @@ export class Driver<E> {
     this.#pump = new Pump<OutboxPort>({
       makePort: (glue) => new glue.OutboxPort(options.config, Math.random()),
       fetch: options.fetch,
-      died: () => this.#revive(),
+      died: () => this.#died(),
+      born: (port, now) => this.#born(port, now),
       handlers: {
         write: (put: Uint32Array, remove: Uint32Array, bury: Uint32Array) => void this.#write(this.#change(put, remove, bury)),
         look: (events: number, bytes: number) => void this.#look(events, bytes),
         dispatch: (id: number, parts: Uint32Array, isLeaving: boolean) => void this.#dispatch(id, parts, isLeaving),
         accepted: (segment: number) => this.#accepted(segment),
         delivered: (segment: number, from: number, to: number, status: number, tries: number) => this.#delivered(segment, from, to, status, tries),
-        died: (...particulars: [number, number, number, number, number, string]) => this.#died(...particulars),
+        died: (...particulars: [number, number, number, number, number, string]) => this.#buried(...particulars),
         retry: (restMs: number, failures: number, code: number, status: number, message: string) => this.#retry(restMs, failures, code, status, message),
         forget: (segment: number, isKept: boolean) => this.#forget(segment, isKept),
         pressure: (isHigh: boolean) => options.tell("pressure", () => ({ isHigh, ...this.counters() })),
@@ -118,6 +146,7 @@ export class Driver<E> {
   }
 
   stage(session: number, size: number, key: string | undefined): number {
+    if (this.isClosed) throw closed();
     const { port } = this.#pump;
     try {
       return port.stage(session, size, key === undefined ? 0 : laneOf(key));
@@ -128,20 +157,32 @@ export class Driver<E> {
 
   commit(session: number, packets: Packet[]): void {
     if (packets.length === 0) return;
+    if (this.isClosed) {
+      for (const packet of packets) packet.abandon(closed());
+      throw closed();
+    }
     void this.open();
     const at = Date.now();
-    this.#pump.tell((port, now) => {
-      const handles = port.commit(now, session);
-      packets.forEach((packet, index) => {
-        packet.at = at;
-        packet.key = this.#keys.next(at);
-        this.#add(packet, handles[index]!);
+    for (const packet of packets) {
+      packet.at = at;
+      packet.key = this.#keys.next(at);
+    }
+    try {
+      this.tell((port, now) => {
+        // What was staged before an engine was thrown away, the present one does not know.
+        const [lost, known] = [packets.filter(({ life }) => life !== this.lives), packets.filter(({ life }) => life === this.lives)];
+        for (const packet of lost) this.#recommit(port, now, packet);
+        const handles = port.commit(now, session);
+        known.forEach((packet, index) => this.#add(packet, handles[index]!));
       });
-    });
+    } catch {
+      // The engine is gone. The next one gets them.
+      this.#lost = [...new Set([...this.#lost, ...packets])];
+    }
   }
 
   rollBack(session: number): void {
-    this.#pump.tell((port) => port.roll_back(session));
+    if (!this.isClosed) this.tell((port) => port.roll_back(session));
   }
 
   full(): FerryError {
@@ -156,10 +197,15 @@ export class Driver<E> {
     return (this.#opening ??= this.#open());
   }
 
+  async #opened(): Promise<void> {
+    if (!this.isClosed) await this.open();
+    if (this.isClosed) throw closed();
+  }
+
   /** Tells the machine something and looks who has waited for it. */
   tell<T>(fact: (port: OutboxPort, now: number) => T): T {
     const result = this.#pump.tell(fact);
-    for (const look of [...this.#waiting]) look();
+    this.#lookAround();
     return result;
   }
 
@@ -172,9 +218,19 @@ export class Driver<E> {
     this.tell((port, now) => port.hurry(now));
   }
 
+  pause(isPaused: boolean): void {
+    this.isPaused = isPaused;
+    this.tell((port, now) => port.pause(now, isPaused));
+  }
+
+  /** What rests may work now. */
+  wake(): void {
+    if (!this.isClosed) this.tell((port, now) => port.wake(now));
+  }
+
   counters(): Record<(typeof COUNTERS)[number], number> {
-    const numbers = this.#pump.ask((port) => port.counters());
-    return Object.fromEntries(COUNTERS.map((name, at) => [name, numbers[at]!])) as Record<(typeof COUNTERS)[number], number>;
+    const numbers = this.#isOver ? this.#lastCounters : this.#pump.ask((port) => port.counters());
+    return Object.fromEntries(COUNTERS.map((name, at) => [name, numbers?.[at] ?? 0])) as Record<(typeof COUNTERS)[number], number>;
   }
 
   /** When the oldest event that is known here was committed, in Unix milliseconds. */
@@ -194,11 +250,11 @@ export class Driver<E> {
   }
 
   /** The same for something that can be asked of the machine. */
-  untilIt(is: (port: OutboxPort) => boolean, signal: AbortSignal | undefined, deadlineMs: number | undefined): Promise<boolean> {
+  untilIt(is: (port: OutboxPort) => boolean, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
     let look: () => void;
-    return waiting(signal, deadlineMs, (done) => {
+    return waiting(signal, deadlineMs, (done, giveUp) => {
       look = () => void (this.#pump.isRunning && this.ask(is) && done());
-      this.#waiting.add(look);
+      this.#waiting.set(look, giveUp);
       look();
     }).finally(() => this.#waiting.delete(look));
   }
@@ -220,25 +276,32 @@ export class Driver<E> {
   }
 
   async purge(): Promise<number> {
-    await this.open();
+    await this.#opened();
+    this.#purges++;
+    // When the machine has forgotten all, which is at once.
+    this.#purging = Promise.resolve().then(() => this.#empty());
     const all = [...this.#byKey.values()];
     const purged = this.tell((port, now) => port.purge(now));
     for (const packet of all) packet.abandon(new FerryError("ERR_ABORTED", "the event was purged"));
     this.#byKey.clear();
     this.#letters.clear();
-    const { store } = this;
-    for (let segments; (segments = await store!.peek({ events: 1000, bytes: 1 << 22, skip: new Set() })).length > 0; ) {
-      await store!.write({ ...NOTHING, remove: segments.map(({ key }) => key) });
-    }
-    for (let letters; (letters = await store!.dead(1000)).length > 0; ) {
-      await store!.write({ ...NOTHING, exhume: letters.map(({ key }) => key) });
-    }
+    await this.#purging;
     return purged;
   }
 
+  async #empty(): Promise<void> {
+    // What is committed while this goes on is not meant.
+    for (let segments; (segments = await this.#call((store) => store.peek({ events: 1000, bytes: 1 << 22, skip: new Set(this.#byKey.keys()) }))).length > 0; ) {
+      await this.#call((store) => store.write({ ...NOTHING, remove: segments.map(({ key }) => key) }));
+    }
+    for (let letters; (letters = await this.#call((store) => store.dead(1000))).length > 0; ) {
+      await this.#call((store) => store.write({ ...NOTHING, exhume: letters.map(({ key }) => key) }));
+    }
+  }
+
   async dead(limit: number): Promise<DeadLetter[]> {
-    await this.open();
-    return this.store!.dead(limit);
+    await this.#opened();
+    return this.#call(async (store) => [...(await store.dead(limit))]);
   }
 
   /** Puts dead letters back under new keys, or removes them. */
@@ -252,40 +315,36 @@ export class Driver<E> {
       sizes: Uint32Array.from(letters, ({ body }) => body.length),
       lanes: Uint32Array.from(letters, ({ lane }) => lane),
     };
-    await this.store!.write({ ...NOTHING, put: isReplay ? [segment] : [], exhume: letters.map(({ key }) => key) });
+    await this.#call((store) => store.write({ ...NOTHING, put: isReplay ? [segment] : [], exhume: letters.map(({ key }) => key) }));
     this.tell((port, now) => port.exhumed(now, letters.length, letters.reduce((sum, { body }) => sum + body.length, 0), isReplay));
     this.#tabs?.say({ isNew: true });
     return letters.length;
   }
 
   async close(): Promise<void> {
-    this.#isClosing = true;
-    // A store that does not open, or does not end, is not waited for.
-    if (this.#opening) await within(this.#opening, STORE_PATIENCE_MS).catch(() => undefined);
-    if (this.#isOpen) {
-      this.tell((port, now) => port.pause(now, true));
-      await this.untilIt((port) => port.is_settled(), undefined, STORE_PATIENCE_MS);
+    this.isClosed = true;
+    if (this.#opening) {
+      this.pause(true);
+      await this.untilIt((port) => port.is_settled(), undefined, this.#isFailing ? FAILING_PATIENCE_MS : STORE_PATIENCE_MS);
     }
+    if (this.#pump.isRunning) this.#lastCounters = this.#pump.ask((port) => port.counters());
+    this.#isOver = true;
     this.#pump.close();
-    for (const packet of this.#byKey.values()) packet.abandon(new FerryError("ERR_CLOSED"));
+    for (const giveUp of [...this.#waiting.values()]) giveUp();
+    for (const packet of [...this.#byKey.values(), ...this.#lost]) packet.abandon(closed());
     this.#tabs?.close();
-    if (this.store) await within(this.store.close(), STORE_PATIENCE_MS);
+    if (this.store) await this.#call((store) => store.close());
   }
 
   /** Whoever starts us again shall do so, because something still waits. */
   async arm(): Promise<void> {
+    if (!this.store?.wakeAt) return;
     try {
-      if (!this.store?.wakeAt) return;
-      await within(this.store.wakeAt(Date.now() + WAKE_MS), STORE_PATIENCE_MS);
+      await this.#call((store) => store.wakeAt!(Date.now() + WAKE_MS));
       this.#isArmed = true;
     } catch (error) {
       this.#options.tell("degraded", () => ({ error }));
     }
-  }
-
-  async #disarm(): Promise<void> {
-    this.#isArmed = false;
-    await this.store!.wakeAt!(undefined);
   }
 
   // ---- the store
@@ -293,66 +352,115 @@ export class Driver<E> {
   async #open(): Promise<void> {
     const { store, name } = this.#options;
     let opening: Promise<StoreTraits> | undefined;
-    for (let failures = 0; !this.#isOpen; failures++) {
-      try {
-        if (store === "auto") {
-          const opened = await openAuto(name);
-          this.store = opened.store;
-          this.traits = opened.traits;
-          for (const error of opened.refused) this.#options.tell("degraded", () => ({ error }));
-        } else {
-          // One that is slow is not asked twice: it may be open by then.
-          opening ??= store.open(name).catch((error: unknown) => {
-            opening = undefined;
-            throw error;
-          });
-          this.traits = await within(opening, STORE_PATIENCE_MS);
-          this.store = store;
-        }
-        const stock: Stock = await within(this.store!.count(), STORE_PATIENCE_MS);
-        this.tell((port, now) => port.opened(now, stock.events, stock.bytes, stock.dead, stock.deadBytes));
-        this.#isOpen = true;
-      } catch (error) {
-        if (this.#isClosing) {
-          // Should it open after all, nobody waits for it any more.
-          Promise.resolve(this.store ? undefined : opening)
-            .then(() => (this.store ?? (store as OutboxStore)).close())
-            .catch(() => undefined);
-          return;
-        }
-        // What is committed waits in memory, and whoever waits for it can give up.
-        this.#options.tell("degraded", () => ({ error }));
-        await new Promise((resolve) => setTimeout(resolve, Math.min(100 * 2 ** failures, 5000)));
+    await this.#insist(async () => {
+      if (store === "auto") {
+        const opened = await openAuto(name);
+        for (const error of opened.refused) this.#options.tell("degraded", () => ({ error }));
+        [this.store, this.traits] = [opened.store, opened.traits];
+      } else {
+        // One that is slow is not asked twice: it may be open by then.
+        opening ??= this.#openStore(store, name).catch((error: unknown) => {
+          opening = undefined;
+          throw error;
+        });
+        this.traits = await this.#call(() => opening!, store);
+        this.store = store;
       }
-    }
+    });
+    if (this.#isOver) return;
     this.#tabs = new Tabs(name, this.store!, this.traits!.isShared, {
       lead: (leads) => {
         this.isLeader = leads;
-        this.tell((port, now) => port.lead(now, leads));
+        if (this.#counted === this.lives) this.#inform((port, now) => port.lead(now, leads));
         this.#options.tell("leader", () => ({ leads }));
       },
       hear: (news) => this.#hear(news),
     });
-    this.#tabs.apply();
+    await this.#count();
+    if (!this.isClosed) this.#tabs.apply();
+  }
+
+  async #openStore(store: OutboxStore, name: string): Promise<StoreTraits> {
+    const traits = await store.open(name);
+    // Should it open after all, nobody waits for it any more.
+    if (this.#isOver) await store.close();
+    if (!traits?.durability) throw new Error("open has to resolve with durability and isShared");
+    return traits;
+  }
+
+  /** Tells a machine what the store has in it, once, and with that that it is open. */
+  #count(): Promise<void> {
+    return this.#insist(async () => {
+      const stock = await this.#call(async (store) => {
+        const { events, bytes, dead, deadBytes } = await store.count();
+        return [events, bytes, dead, deadBytes] as const;
+      });
+      if (this.#isOver || this.#counted === this.lives) return;
+      this.#counted = this.lives;
+      this.#inform((port, now) => {
+        port.opened(now, ...stock);
+        port.lead(now, this.isLeader);
+      });
+    });
+  }
+
+  /** Tries until it works. What is committed meanwhile waits in memory, and whoever waits for it can give up. */
+  async #insist(body: () => Promise<void>): Promise<void> {
+    for (let failures = 0; !this.#isOver; failures++) {
+      try {
+        await body();
+        this.#isFailing = false;
+        return;
+      } catch (error) {
+        if (this.#isOver) return;
+        this.#isFailing = true;
+        this.#options.tell("degraded", () => ({ error }));
+        await this.untilIt(() => false, undefined, Math.min(100 * 2 ** failures, 5000));
+      }
+    }
+  }
+
+  /** Asks the store for something, but not for ever, nor longer than until the end. Rejects with nothing but a `FerryError`. */
+  async #call<T>(body: (store: OutboxStore) => Promise<T>, store = this.store!): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const key = () => undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      const giveUp = () => reject(new Error(`it did not answer within ${STORE_PATIENCE_MS / 1000} s`));
+      timer = setTimeout(giveUp, STORE_PATIENCE_MS);
+      this.#waiting.set(key, giveUp);
+    });
+    try {
+      return await Promise.race([body(store), tooLate]);
+    } catch (cause) {
+      throw storeFailure(store.kind, cause);
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(key);
+    }
   }
 
   async #write(change: Change): Promise<void> {
+    const life = this.lives;
+    let problem: unknown;
     try {
-      const { store } = this;
       if (change.put.length > 0 && !this.#isArmed) await this.arm();
-      await within(store!.write(change), STORE_PATIENCE_MS);
-      for (const { key } of change.bury) this.#letters.delete(key);
-      this.#isFailing = false;
-      this.tell((port, now) => port.written(now, true));
-      if (change.put.length > 0) this.#tabs?.say({ isNew: true });
+      await this.#call((store) => store.write(change));
     } catch (error) {
-      if (!this.#pump.isRunning) return;
-      if (!this.#isFailing) this.#options.tell("degraded", () => ({ error }));
-      this.#isFailing = true;
-      this.tell((port, now) => port.written(now, false));
+      problem = error;
     }
-    if (this.#isArmed && this.ask((port) => port.is_quiet())) {
-      await this.#disarm().catch(() => undefined);
+    // Whoever has asked for it is gone.
+    if (this.#isOver || life !== this.lives) return;
+    if (problem) {
+      if (!this.#isFailing) this.#options.tell("degraded", () => ({ error: problem }));
+    } else {
+      for (const { key } of change.bury) this.#letters.delete(key);
+      if (change.put.length > 0) this.#tabs?.say({ isNew: true });
+    }
+    this.#isFailing = problem !== undefined;
+    this.#inform((port, now) => port.written(now, !problem));
+    if (this.#isArmed && this.#pump.isRunning && this.ask((port) => port.is_quiet())) {
+      this.#isArmed = false;
+      await this.#call(async (store) => store.wakeAt?.(undefined)).catch(() => undefined);
     }
   }
 
@@ -372,81 +480,76 @@ export class Driver<E> {
   }
 
   async #look(events: number, bytes: number): Promise<void> {
+    const life = this.lives;
+    let segments: Segment[] | undefined;
+    // What is about to be deleted shall not be found.
+    await this.#purging?.catch(() => undefined);
+    const purges = this.#purges;
     try {
-      const skip = new Set<string>();
-      for (const { key } of this.#packets.values()) skip.add(key);
-      const segments = await within(this.store!.peek({ events, bytes, skip }), STORE_PATIENCE_MS);
-      this.tell((port, now) => {
-        let found = 0;
-        for (const segment of segments) {
-          const own = this.#byKey.get(segment.key);
-          // It may have been written while the store was looking.
-          if (own?.body) continue;
-          found = 1;
-          const packet = own && own.count === segment.sizes.length ? own : new Packet();
-          const handle = port.found(now, segment.sizes, segment.lanes ?? NO_LANES, Math.max(0, Date.now() - segment.at), own?.handle ?? 0);
-          packet.at = segment.at;
-          packet.key = segment.key;
-          packet.sizes = segment.sizes;
-          packet.lanes = segment.lanes ?? NO_LANES;
-          packet.body = segment.body;
-          packet.isAccepted = true;
-          if (packet !== own) packet.left = packet.count;
-          if (own && packet !== own) packet.follow(own, (index) => this.wire.idOf(packet.slice(index, index + 1)));
-          this.#add(packet, handle);
-        }
-        port.looked(now, found);
+      const skip = new Set(Array.from(this.#packets.values(), ({ key }) => key));
+      segments = await this.#call(async (store) => {
+        const found = [...(await store.peek({ events, bytes, skip }))];
+        const isGood = ({ key, body, sizes }: Segment) => typeof key === "string" && ArrayBuffer.isView(body) && ArrayBuffer.isView(sizes);
+        if (!found.every(isGood)) throw new Error("peek has to resolve with segments");
+        return found;
       });
     } catch (error) {
-      if (!this.#pump.isRunning) return;
-      this.#options.tell("degraded", () => ({ error }));
-      this.tell((port, now) => port.looked(now, 2));
+      if (!this.#isOver) this.#options.tell("degraded", () => ({ error }));
     }
+    if (this.#isOver || life !== this.lives) return;
+    this.#inform((port, now) => {
+      // It may have been written while the store was looking.
+      const found = segments?.filter(({ key }) => purges === this.#purges && !this.#byKey.get(key)?.body);
+      for (const segment of found ?? []) this.#find(port, now, segment);
+      port.looked(now, !found ? LOOK_FAILED : found.length > 0 ? LOOK_FOUND : LOOK_FOUND_NOTHING);
+    });
+  }
+
+  #find(port: OutboxPort, now: number, { key, at, body, sizes, lanes = NO_LANES }: Segment): void {
+    const own = this.#byKey.get(key);
+    const packet = own && own.count === sizes.length ? own : new Packet();
+    const handle = port.found(now, sizes, lanes, Math.max(0, Date.now() - at), own?.handle ?? 0);
+    Object.assign(packet, { at, key, body, sizes, lanes, isAccepted: true });
+    if (packet !== own) packet.left = packet.count;
+    if (own && packet !== own) packet.follow(own, (index) => this.wire.idOf(packet.slice(index, index + 1)));
+    this.#add(packet, handle);
   }
 
   // ---- the server
 
-  async #dispatch(id: number, parts: Uint32Array, isLeaving: boolean): Promise<void> {
-    const stretches: Uint8Array[] = [];
-    const events = () => {
-      const all: Uint8Array[] = [];
-      for (let at = 0; at < packets.length; at++) {
-        for (let index = parts[3 * at + 1]!; index < parts[3 * at + 2]!; index++) all.push(packets[at]!.slice(index, index + 1));
-      }
-      return all;
-    };
-    const packets: Packet[] = [];
+  #dispatch(id: number, parts: Uint32Array, isLeaving: boolean): void {
+    const sent: [Packet, number, number][] = [];
     let count = 0;
     for (let at = 0; at < parts.length; at += 3) {
-      const packet = this.#packets.get(parts[at]!)!;
-      packets.push(packet);
-      stretches.push(packet.slice(parts[at + 1]!, parts[at + 2]!));
-      count += parts[at + 2]! - parts[at + 1]!;
+      const [from, to] = [parts[at + 1]!, parts[at + 2]!];
+      sent.push([this.#packets.get(parts[at]!)!, from, to]);
+      count += to - from;
     }
-    const batch: Batch = { count, stretches, events };
+    const batch: Batch = {
+      count,
+      stretches: sent.map(([packet, from, to]) => packet.slice(from, to)),
+      ids: () => sent.flatMap(([packet, from, to]) => this.#ids(packet, from, to)),
+    };
+    this.#pump.fly(id, this.#plan(batch, isLeaving), (port, now, outcome) => this.#land(port, now, id, outcome, batch));
+  }
+
+  /** The request for a batch; at once, unless something has to be waited for. A page that ends waits for nobody. */
+  #plan(batch: Batch, isLeaving: boolean): FlightPlan | Promise<FlightPlan> {
+    const { timeoutMs, headers, gzip } = this.#options;
     try {
-      const request = this.wire.request(batch);
-      const { timeoutMs, headerLines } = this.#options;
-      let { body } = request;
-      // A page that ends waits for nobody.
-      let lines = isLeaving ? this.#lines : undefined;
-      if (lines === undefined) {
-        if (this.#options.gzip && body.length >= 2048 && !isLeaving) {
-          body = await gzipped(body);
-          request.headers["content-encoding"] = "gzip";
-        }
-        const given = headerLines(request.headers);
-        lines = typeof given === "string" ? given : await given;
-        this.#lines = this.#options.gzip ? undefined : lines;
-      }
-      const kept = keepalive.take(body.length);
-      const plan = { url: request.url, headers: lines, body, patienceMs: timeoutMs, maxAnswerBytes: ANSWER_BYTES, keepalive: kept !== undefined };
-      // Also if the machine has given it up.
-      void this.#pump.fly(id, plan, (port, now, outcome) => this.#land(port, now, id, outcome, batch)).then((outcome) => kept?.release(outcome.kind === "response" || outcome.why === "aborted"));
+      const { url, headers: own, body } = this.wire.request(batch);
+      const asked = isLeaving && this.#given ? this.#given[0] : headers.ask();
+      const finish = (given: HeadersInit | undefined, body: Uint8Array): FlightPlan => {
+        this.#given = [given];
+        const plan = { url, headers: headers.lines(given, own), body, patienceMs: timeoutMs, maxAnswerBytes: ANSWER_BYTES_BESIDES + batch.count * ANSWER_BYTES };
+        return { ...plan, keepalive: keepalive.take(body.length) };
+      };
+      const isZipped = gzip && body.length >= GZIP_BYTES && !isLeaving && typeof CompressionStream === "function";
+      if (isZipped) own["content-encoding"] = "gzip";
+      if (!isZipped && typeof (asked as Promise<unknown> | undefined)?.then !== "function") return finish(asked as HeadersInit | undefined, body);
+      return Promise.all([asked, isZipped ? gzipped(body) : body]).then(([given, body]) => finish(given, body));
     } catch (cause) {
-      this.#pump.cause = cause;
-      if (this.#pump.isRunning) this.tell((port, now) => port.failure(now, id, WHY.network));
-      this.#pump.cause = undefined;
+      return Promise.reject(cause);
     }
   }
 
@@ -459,9 +562,7 @@ export class Driver<E> {
       if (statuses) port.partly(now, id, Uint16Array.from(statuses), retryAfterMs);
       else port.response(now, id, status, retryAfterMs, body.subarray(0, 1024));
     }
-    queueMicrotask(() => {
-      for (const look of [...this.#waiting]) look();
-    });
+    queueMicrotask(() => this.#lookAround());
   }
 
   // ---- packets
@@ -474,36 +575,33 @@ export class Driver<E> {
 
   #accepted(handle: number): void {
     const packet = this.#packets.get(handle)!;
-    const { body } = packet;
     packet.accept();
-    this.#options.tell("accepted", () => ({ ids: this.#ids(packet, body, 0, packet.count) }));
+    this.#options.tell("accepted", () => ({ ids: this.#ids(packet, 0, packet.count) }));
   }
 
   #delivered(handle: number, from: number, to: number, status: number, attempts: number): void {
     const packet = this.#packets.get(handle)!;
-    const { body } = packet;
     const isWhole = to - from === packet.count;
     packet.deliver(from, to, status, attempts);
-    const ids = () => this.#ids(packet, body, from, to);
-    this.#options.tell("delivered", () => ({ ids: ids(), status, attempts }));
-    this.#tabs?.tell(() => ({ key: packet.key, status, attempts, ...(!isWhole && { ids: ids() }) }));
+    this.#options.tell("delivered", () => ({ ids: this.#ids(packet, from, to), status, attempts }));
+    this.#tabs?.tell(() => ({ key: packet.key, status, attempts, ...(!isWhole && { ids: this.#ids(packet, from, to) }) }));
   }
 
-  #died(handle: number, index: number, attempts: number, code: number, status: number, message: string): void {
+  #buried(handle: number, index: number, attempts: number, code: number, status: number, message: string): void {
     const packet = this.#packets.get(handle)!;
     const error = new FerryError(codeOf(code), message, { status: status || undefined });
     const body = packet.slice(index, index + 1).slice();
     const letter = { key: `${packet.key}.${index}`, body, lane: packet.lanes[index] ?? 0, at: Date.now(), code: error.code, status, reason: message, attempts };
     this.#letters.set(`${handle}.${index}`, letter);
-    packet.die(index, error);
-    const id = () => this.wire.idOf(body);
-    this.#options.tell("dead", () => ({ id: id(), error, attempts }));
-    this.#tabs?.tell(() => ({ key: packet.key, ids: [id()], status, attempts, code: error.code, message }));
+    packet.die(index, error, letter);
+    this.#options.tell("dead", () => ({ id: this.wire.idOf(body), error, attempts }));
+    this.#tabs?.tell(() => ({ key: packet.key, ids: [this.wire.idOf(body)], status, attempts, code: error.code, message }));
   }
 
   #retry(restMs: number, failures: number, code: number, status: number, message: string): void {
     const { cause } = this.#pump;
-    const error = new FerryError(codeOf(code), message, { status: status || undefined, ...(cause !== undefined && { cause }) });
+    // Headers that HTTP does not allow are more than a request that did not arrive.
+    const error = cause instanceof FerryError ? cause : new FerryError(codeOf(code), message, { status: status || undefined, ...(cause !== undefined && { cause }) });
     this.#options.tell("retry", () => ({ error, restMs, failures }));
     // Time alone will not mend it.
     if (!error.retryable) this.#options.tell("degraded", () => ({ error }));
@@ -516,44 +614,59 @@ export class Driver<E> {
     if (!isKept) this.#byKey.delete(packet.key);
   }
 
-  #ids(packet: Packet, body: Uint8Array<ArrayBuffer> | undefined, from: number, to: number): string[] {
-    if (!body) return [];
-    packet.body ??= body;
+  #ids(packet: Packet, from: number, to: number): string[] {
     return Array.from({ length: to - from }, (_, at) => this.wire.idOf(packet.slice(from + at, from + at + 1)));
   }
 
   /** Another tab has stored something, or settled something of ours. */
   #hear({ isNew, key, ids, status, attempts, code, message }: News): void {
-    if (isNew) this.tell((port, now) => port.stir(now));
+    if (isNew) this.#inform((port, now) => port.stir(now));
     const packet = key === undefined ? undefined : this.#byKey.get(key);
     if (!packet || packet.body) return;
     const problem = code && new FerryError(code, message, { status });
     const share = packet.left > 0 ? (ids?.length ?? packet.left) / packet.left : 0;
     const bytes = Array.from(packet.sizes).reduce((sum, size) => sum + size, 0) * share;
     const count = packet.settleElsewhere(ids, status ?? 0, attempts ?? 0, problem);
-    this.tell((port, now) => port.settled_elsewhere(now, packet.handle, problem ? 0 : count, problem ? count : 0, bytes));
+    this.#inform((port, now) => port.settled_elsewhere(now, packet.handle, problem ? 0 : count, problem ? count : 0, bytes));
     if (packet.left === 0) this.#byKey.delete(packet.key);
   }
 
+  // ---- traps
+
   /** The engine was thrown away. What is stored is found again, and what is not is committed again. */
-  #revive(): void {
-    const packets = [...this.#packets.values()];
+  #died(): void {
+    const life = ++this.lives;
+    this.#lost.push(...[...this.#packets.values()].filter((packet) => !packet.isAccepted && packet.left > 0));
     this.#packets.clear();
-    for (const packet of packets) {
+    for (const packet of this.#byKey.values()) {
+      packet.handle = 0;
       if (packet.isAccepted) packet.body = undefined;
     }
-    void (async () => {
-      this.tell((port, now) => {
-        for (const packet of packets) {
-          if (!packet.isAccepted && packet.left > 0) {
-            this.#add(packet, port.recommit(now, Uint32Array.from(packet.sizes), Uint32Array.from(packet.lanes)));
-          }
-        }
-        if (!this.traits) return;
-        port.opened(now, 0, 0, 0, 0);
-        port.lead(now, this.isLeader);
-      });
-    })().catch(() => undefined);
+    // Nobody may ask for anything, but there is work. An engine that breaks again and again gets less and less to do.
+    const again = () => {
+      if (this.#isOver || life !== this.lives || !this.traits) return;
+      void this.#count();
+    };
+    setTimeout(again, Math.min(10 * life, 1000));
+  }
+
+  #born(port: OutboxPort, now: number): void {
+    for (let packet; (packet = this.#lost[0]); this.#lost.shift()) this.#recommit(port, now, packet);
+    port.pause(now, this.isPaused || this.isClosed);
+  }
+
+  #recommit(port: OutboxPort, now: number, packet: Packet): void {
+    this.#add(packet, port.recommit(now, Uint32Array.from(packet.sizes), Uint32Array.from(packet.lanes)));
+  }
+
+  /** Tells the machine something that nobody waits for. */
+  #inform(fact: (port: OutboxPort, now: number) => void): void {
+    this.#pump.tellUnasked(fact);
+    this.#lookAround();
+  }
+
+  #lookAround(): void {
+    for (const look of [...this.#waiting.keys()]) look();
   }
 }
 
@@ -561,27 +674,35 @@ const COUNTERS = ["accepted", "delivered", "dead", "purged", "pending", "attempt
 const NOTHING: Change = { put: [], remove: [], bury: [], exhume: [] };
 const NO_LANES = new Uint32Array(0);
 
+/** For `looked` of the machine. */
+const LOOK_FOUND_NOTHING = 0;
+const LOOK_FOUND = 1;
+const LOOK_FAILED = 2;
+/** Smaller bodies are not worth it. */
+const GZIP_BYTES = 2048;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+function closed(): FerryError {
+  return new FerryError("ERR_CLOSED", "the outbox is closed");
+}
+
 /** True when `start` has called back, false when the signal or the time came first. */
-function waiting(signal: AbortSignal | undefined, deadlineMs: number | undefined, start: (done: () => void) => void): Promise<boolean> {
+function waiting(signal: AbortSignal | undefined, deadlineMs: number | undefined, start: (done: () => void, giveUp: () => void) => void): Promise<boolean> {
   return new Promise((resolve) => {
+    let isOver = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const end = (isThere: boolean) => {
+      isOver = true;
       clearTimeout(timer);
       signal?.removeEventListener("abort", giveUp);
       resolve(isThere);
     };
     const giveUp = () => end(false);
+    start(() => end(true), giveUp);
+    if (isOver) return;
     if (signal?.aborted) return giveUp();
     signal?.addEventListener("abort", giveUp);
-    if (deadlineMs !== undefined) timer = setTimeout(giveUp, deadlineMs);
-    start(() => end(true));
-  });
-}
-
-function within<T>(promise: Promise<T>, ms: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new FerryError("ERR_STORE", `the store did not answer within ${ms / 1000} s`)), ms);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    if (deadlineMs !== undefined && deadlineMs <= LONGEST_TIMER_MS) timer = setTimeout(giveUp, deadlineMs);
   });
 }
 

@@ -49,8 +49,8 @@ export interface OutboxOptions {
 }
 
 const OVERFLOW = ["reject", "drop-oldest", "drop-newest", "wait"];
-/** Names of the options, and of what the machine calls them. */
-const NUMBERS = {
+/** Options that are numbers, and what the machine calls them; it knows their ranges. */
+const NUMBERS: Record<string, string> = {
   maxBytes: "maxBytes",
   concurrency: "concurrency",
   "batch.maxEvents": "maxEvents",
@@ -59,35 +59,36 @@ const NUMBERS = {
   "retry.baseMs": "baseMs",
   "retry.maxMs": "maxMs",
   "retry.maxAgeMs": "giveUpMs",
-} as const;
-const OTHERS = ["store", "name", "overflow", "unload", "gzip"];
+};
+/** The others, and what is wrong with a value, if anything. */
+const OTHERS: Record<string, (value: unknown) => string | false> = {
+  store: (store) => (typeof store === "object" ? lacking(store) : store !== "auto" && store !== "memory" && `is "auto", "memory" or a store`),
+  name: (name) => (typeof name !== "string" || name === "") && "is a text",
+  overflow: (overflow) => !OVERFLOW.includes(overflow as string) && `is one of ${OVERFLOW.join(", ")}`,
+  unload: (unload) => unload !== "resend" && unload !== "hold" && `is "resend" or "hold"`,
+  gzip: (gzip) => typeof gzip !== "boolean" && "is true or false",
+};
 
 /** The configuration of the machine. `room`: what the room says about its wire, over which no option goes. */
 export function configured(options: OutboxOptions, room: Record<string, number | boolean>, timeoutMs: number): Record<string, number | boolean> {
-  if (typeof options !== "object" || options === null) throw invalid(`takes an object of options, not ${shown(options)}`);
   const isPage = typeof document !== "undefined";
   const config: Record<string, number | boolean> = {
     maxBatchBytes: (isPage ? 56 : 256) * 1024,
     maxBytes: 8 * 1024 * 1024,
     maxMs: isPage ? 60_000 : 30_000,
-    maxAgeMs: options.store === "memory" || (typeof options.store === "object" && options.store.kind === "memory") ? 250 : 0,
     ...room,
     // The flight has a limit of its own; this one is for answers that nobody can bring any more.
-    timeoutMs: Math.min(timeoutMs + 5000, 2 ** 31),
+    timeoutMs: Math.min(Math.ceil(timeoutMs) + 5000, 2 ** 31),
   };
-  for (const [name, value] of flat(options)) {
-    if (value === undefined || OTHERS.includes(name)) continue;
-    const field = NUMBERS[name as keyof typeof NUMBERS];
-    if (!field) throw invalid(`has no option ${name}`);
-    if (typeof value !== "number") throw invalid(`has a number for ${name}, not ${shown(value)}`);
+  for (const [name, value] of flat("", options)) {
+    const field = NUMBERS[name];
+    const problem = field ? typeof value !== "number" && "is a number" : OTHERS[name] ? OTHERS[name](value) : "is not known";
+    if (problem) throw invalid(`${name} ${problem}`, value);
     // How many events a request can carry is not for users to say where it is one.
-    if (!(field === "maxEvents" && room[field] !== undefined)) config[field] = value;
+    if (field && !(field === "maxEvents" && room[field] !== undefined)) config[field] = value as number;
   }
-  const { store = "auto", name, overflow = "reject", unload = "resend" } = options;
-  if (typeof store === "string" ? !["auto", "memory"].includes(store) : typeof store?.write !== "function") throw invalid(`has "auto", "memory" or a store for store, not ${shown(store)}`);
-  if (name !== undefined && (typeof name !== "string" || name === "")) throw invalid(`has a text for name, not ${shown(name)}`);
-  if (!OVERFLOW.includes(overflow)) throw invalid(`has ${OVERFLOW.map((word) => `"${word}"`).join(", ")} for overflow, not ${shown(overflow)}`);
-  if (unload !== "resend" && unload !== "hold") throw invalid(`has "resend" or "hold" for unload, not ${shown(unload)}`);
+  const { store, overflow = "reject" } = options;
+  config["maxAgeMs"] ??= store === "memory" || (store as OutboxStore | undefined)?.kind === "memory" ? 250 : 0;
   config["overflow"] = OVERFLOW.indexOf(overflow);
   try {
     fullGlue().OutboxPort.check(config);
@@ -97,12 +98,22 @@ export function configured(options: OutboxOptions, room: Record<string, number |
   return config;
 }
 
-function flat(options: OutboxOptions): [string, unknown][] {
-  return Object.entries(options).flatMap(([name, value]): [string, unknown][] =>
-    name === "batch" || name === "retry" ? Object.entries(value ?? {}).map(([inner, value]) => [`${name}.${inner}`, value]) : [[name, value]],
-  );
+/** Options with the names of their groups; what is `undefined` is not there. */
+function flat(group: string, options: unknown): [string, unknown][] {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) throw invalid(`${group.slice(0, -1)} is an object of options`.trim(), options);
+  return Object.entries(options).flatMap(([inner, value]): [string, unknown][] => {
+    const name = group + inner;
+    if (value === undefined) return [];
+    return name === "batch" || name === "retry" ? flat(`${name}.`, value) : [[name, value]];
+  });
 }
 
-function invalid(problem: string): FerryError {
-  return new FerryError("ERR_INVALID_ARGUMENT", `an outbox ${problem}`);
+function lacking(store: unknown): string | false {
+  const its = (store ?? {}) as Record<string, unknown>;
+  const method = ["open", "write", "peek", "dead", "count", "close"].find((method) => typeof its[method] !== "function");
+  return method ? `has to be a store with the method ${method}` : typeof its["kind"] !== "string" && "has to be a store with a text as its kind";
+}
+
+function invalid(problem: string, value: unknown): FerryError {
+  return new FerryError("ERR_INVALID_ARGUMENT", `outbox: ${problem}; it was ${shown(value)}`);
 }

@@ -1,29 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The outbox as applications see it. What is accepted is delivered, or kept where somebody can look at it. */
-import { FerryError, shown, type FerryErrorCode } from "../errors.js";
+import { FerryError, shown } from "../errors.js";
 import { memoryStore } from "../stores/memory.js";
 import type { Durability } from "../stores/store.js";
 import type { FetchLike } from "../transport.js";
-import { Driver } from "./driver.js";
+import { Driver, type Headerer } from "./driver.js";
 import { configured, type OutboxOptions } from "./options.js";
 import { watchPage } from "./page.js";
-import { EventSession } from "./session.js";
+import { checkedWait, checkMillis, deadEvent, EventSession, type DeadEvent, type WaitOptions } from "./session.js";
 import type { Wire } from "./wire.js";
-
-/** An event that will not be delivered unless it is replayed. */
-export interface DeadEvent {
-  readonly id: string;
-  /** Its JSON text. */
-  readonly text: string;
-  /** When it died. */
-  readonly at: Date;
-  readonly code: FerryErrorCode;
-  /** The HTTP status, 0 if there was none. */
-  readonly status: number;
-  readonly reason: string;
-  /** How many requests had it in them. */
-  readonly attempts: number;
-}
 
 export interface DrainReport {
   /** Events delivered since the outbox was opened. */
@@ -82,7 +67,7 @@ export interface Room<E> {
   name: string;
   fetch: FetchLike | undefined;
   timeoutMs: number;
-  headerLines(own: Record<string, string>): Promise<string> | string;
+  headers: Headerer;
   /** Of the machine, see `src/wasm/config.rs`. */
   config: Record<string, number | boolean>;
 }
@@ -94,22 +79,15 @@ export interface KeepAliveOptions {
   maxRequests?: number;
 }
 
-export interface WaitOptions {
-  signal?: AbortSignal;
-  deadlineMs?: number;
-}
-
 /** Keeps what sessions have flushed until it is delivered. */
 export class Outbox<E> extends EventTarget {
   readonly #driver: Driver<E>;
-  readonly #sessions = new Set<WeakRef<EventSession<E>>>();
   readonly #isResending: boolean;
-  readonly #listened = new Map<string, number>();
+  readonly #listened = new Set<string>();
   #unwatch: (() => void) | undefined;
   #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
   #budgetMs = 25_000;
   #isCovered = false;
-  #isPaused = false;
   #hasLeft = false;
   #closing: Promise<void> | undefined;
 
@@ -126,14 +104,14 @@ export class Outbox<E> extends EventTarget {
       config,
       fetch: room.fetch,
       timeoutMs: room.timeoutMs,
-      headerLines: room.headerLines,
+      headers: room.headers,
       gzip,
       tell: (type, detail) => {
-        if (this.#listened.get(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
+        if (this.#listened.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
       },
     });
     // What was left the last time shall go out without being asked for. At module scope of a Worker nothing may happen.
-    if (!("WebSocketPair" in globalThis)) queueMicrotask(() => void this.#start().catch(() => undefined));
+    if (!("WebSocketPair" in globalThis)) queueMicrotask(() => this.#closing ?? this.#start());
   }
 
   /**
@@ -142,7 +120,8 @@ export class Outbox<E> extends EventTarget {
    * @returns what `body` returns, when its events are accepted.
    */
   async run<T>(body: (session: EventSession<E>) => Promise<T> | T): Promise<T> {
-    const session = this.#newSession();
+    if (typeof body !== "function") throw invalid(`run takes a function, not ${shown(body)}`);
+    const session = this.#newSession(false);
     let result: T;
     try {
       result = await body(session);
@@ -156,42 +135,38 @@ export class Outbox<E> extends EventTarget {
 
   /** A session of its own. A page that is hidden or ends flushes it. @internal */
   session(): EventSession<E> {
-    const session = this.#newSession();
-    for (const known of this.#sessions) if (!known.deref()) this.#sessions.delete(known);
-    this.#sessions.add(new WeakRef(session));
-    return session;
+    return this.#newSession(true);
   }
 
   /**
    * Tries at once what rests, unless the server has asked for the rest, and waits until everything that was accepted is delivered or dead.
-   * Resolves as well when the waiting was ended, or the outbox is paused; then `aborted` is true.
+   * Resolves as well when the waiting was ended, or the outbox is paused or closed; then `aborted` is true.
    */
-  async drain({ signal, deadlineMs }: WaitOptions = {}): Promise<DrainReport> {
-    const started = Date.now();
-    const opened = this.#start();
-    const isOpen = await Promise.race([opened.then(() => true), this.#driver.untilIt(() => false, signal, deadlineMs)]);
-    if (isOpen) this.#driver.tell((port, now) => port.wake(now));
-    const left = deadlineMs === undefined ? undefined : Math.max(0, deadlineMs - (Date.now() - started));
-    const isDone = isOpen && !this.#isPaused && (await this.#driver.untilIt((port) => port.is_quiet(), signal, left));
+  async drain(options: WaitOptions = {}): Promise<DrainReport> {
+    const { signal, deadlineMs } = checkedWait(options);
+    void this.#start().then(() => this.#driver.wake());
+    this.#driver.wake();
+    let isQuiet = false;
+    await this.#driver.untilIt((port) => (isQuiet = port.is_quiet()) || this.#driver.isPaused, signal, deadlineMs);
     const { delivered, dead, pending } = this.#driver.counters();
-    if (isOpen && pending > 0) await this.#driver.arm();
-    return { delivered, dead, pending, aborted: !isDone };
+    if (!isQuiet && pending > 0) await this.#driver.arm();
+    return { delivered, dead, pending, aborted: !isQuiet };
   }
 
   /** Stores, but sends nothing, until `resume`. What is under way comes to its end. */
   pause(): void {
-    this.#setPaused(true);
+    this.#driver.pause(true);
   }
 
   resume(): void {
-    this.#setPaused(false);
-    this.#driver.tell((port, now) => port.wake(now));
+    this.#driver.pause(false);
+    this.#driver.wake();
   }
 
   /** Deletes everything that is not delivered: staged, stored and dead. Gives the number of events. */
   async purge(): Promise<number> {
     let staged = 0;
-    for (const session of this.#live()) staged += session.rollback().length;
+    for (const session of [...this.#driver.staging]) staged += session.rollback().length;
     return staged + (await this.#driver.purge());
   }
 
@@ -212,16 +187,8 @@ export class Outbox<E> extends EventTarget {
   readonly dead = {
     /** The oldest of them. */
     list: async (limit = 100): Promise<DeadEvent[]> => {
-      const letters = await this.#driver.dead(limit);
-      return letters.map(({ body, at, code, status, reason, attempts }) => ({
-        id: this.#driver.wire.idOf(body),
-        text: new TextDecoder().decode(body),
-        at: new Date(at),
-        code,
-        status,
-        reason,
-        attempts,
-      }));
+      if (!(typeof limit === "number" && limit >= 0)) throw invalid(`list takes a number of events, not ${shown(limit)}`);
+      return (await this.#driver.dead(limit)).map((letter) => deadEvent(this.#driver.wire, letter));
     },
     /** Sends these once more, with the ids they have. Gives how many there were. */
     replay: (ids: Iterable<string>): Promise<number> => this.#exhume(ids, true),
@@ -234,8 +201,11 @@ export class Outbox<E> extends EventTarget {
    *
    * @example outbox.keepAlive((promise) => context.waitUntil(promise));
    */
-  keepAlive(waitUntil: (promise: Promise<unknown>) => void, { budgetMs = 25_000, maxRequests }: KeepAliveOptions = {}): void {
-    if (typeof waitUntil !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `keepAlive takes the function waitUntil, not ${shown(waitUntil)}`);
+  keepAlive(waitUntil: (promise: Promise<unknown>) => void, options: KeepAliveOptions = {}): void {
+    if (typeof waitUntil !== "function") throw invalid(`keepAlive takes the function waitUntil, not ${shown(waitUntil)}`);
+    const { budgetMs = 25_000, maxRequests } = checkedWait(options);
+    checkMillis("budgetMs", budgetMs);
+    if (maxRequests !== undefined && !(Number.isInteger(maxRequests) && maxRequests >= 0)) throw invalid(`maxRequests is a number of requests, not ${shown(maxRequests)}`);
     this.#waitUntil = waitUntil;
     this.#budgetMs = budgetMs;
     this.#isCovered = false;
@@ -259,16 +229,16 @@ export class Outbox<E> extends EventTarget {
   override addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
   override addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void {
     // Details cost something, so they are only made for a type that somebody has listened to.
-    this.#listened.set(type, 1);
+    this.#listened.add(type);
     super.addEventListener(type, listener, options);
   }
 
   /** Opens the store, and watches the page. */
-  async #start(): Promise<void> {
+  #start(): Promise<void> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
     this.#unwatch ??= watchPage({
       hidden: (isEnding) => {
-        for (const session of this.#live()) session.commit();
+        this.#commitAll();
         // In Chromium a page that has ended is hidden after that: what it has sent already it must not send again.
         if (!this.#hasLeft) this.#driver.leave(this.#isResending);
         this.#hasLeft ||= isEnding;
@@ -278,14 +248,14 @@ export class Outbox<E> extends EventTarget {
         this.#hasLeft = false;
         this.#driver.standInLine();
       },
-      online: () => this.#driver.tell((port, now) => port.wake(now)),
+      online: () => this.#driver.wake(),
     });
     return this.#driver.open();
   }
 
-  #newSession(): EventSession<E> {
+  #newSession(isFree: boolean): EventSession<E> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
-    return new EventSession<E>(this.#driver, this.#driver.newSession(), () => this.#cover());
+    return new EventSession<E>(this.#driver, this.#driver.newSession(), isFree, () => this.#cover());
   }
 
   /** Somebody shall keep the function alive while there is work. */
@@ -303,24 +273,25 @@ export class Outbox<E> extends EventTarget {
     }
   }
 
-  #setPaused(isPaused: boolean): void {
-    this.#isPaused = isPaused;
-    this.#driver.tell((port, now) => port.pause(now, isPaused));
-  }
-
-  #live(): EventSession<E>[] {
-    return [...this.#sessions].map((known) => known.deref()).filter((session) => session !== undefined);
+  /** Those of `run` go all or nothing, so they have to be at their end first. */
+  #commitAll(): void {
+    for (const session of [...this.#driver.staging]) if (session.isFree) session.commit();
   }
 
   async #exhume(ids: Iterable<string>, isReplay: boolean): Promise<number> {
+    if (typeof ids === "string" || typeof ids?.[Symbol.iterator] !== "function") throw invalid(`a list of ids is wanted, not ${shown(ids)}`);
     const wanted = new Set(ids);
     const letters = (await this.#driver.dead(Infinity)).filter(({ body }) => wanted.has(this.#driver.wire.idOf(body)));
     return this.#driver.exhume(letters, isReplay);
   }
 
   async #close(): Promise<void> {
-    for (const session of this.#live()) session.commit();
+    this.#commitAll();
     this.#unwatch?.();
     await this.#driver.close();
   }
+}
+
+function invalid(problem: string): FerryError {
+  return new FerryError("ERR_INVALID_ARGUMENT", problem);
 }

@@ -3,7 +3,7 @@
  * its key; here the two meet, and the promises of receipts wait here.
  */
 import { FerryError } from "../errors.js";
-import type { Segment } from "../stores/store.js";
+import type { DeadLetter, Segment } from "../stores/store.js";
 
 /** What became of events that the server took. */
 export interface DeliveryInfo {
@@ -39,18 +39,26 @@ export class Packet {
   body: Uint8Array<ArrayBuffer> | undefined;
   sizes: number[] | Uint32Array<ArrayBuffer> = [];
   lanes: number[] | Uint32Array<ArrayBuffer> = [];
+  /** Only until it is committed. */
+  ids: string[] = [];
   isAccepted = false;
+  /** Which engine has it staged, see `lives` of the driver. */
+  readonly life: number;
   /** Events that are neither delivered nor dead. */
   left = 0;
   /** So many events at the front were dropped before it was committed. */
   #dropped = 0;
   #states: Uint8Array<ArrayBuffer> | undefined;
   #parts: { from: number; to: number; info: Omit<DeliveryInfo, "ids"> }[] = [];
-  #problems: Map<number, FerryError> | undefined;
+  #dead = new Map<number, { problem: FerryError; letter: DeadLetter }>();
   /** Why none of its events will get any further. */
   #end: FerryError | undefined;
   #waiters: Waiter[] = [];
   #watchers: (() => boolean)[] = [];
+
+  constructor(life = 0) {
+    this.life = life;
+  }
 
   get count(): number {
     return this.sizes.length;
@@ -85,10 +93,10 @@ export class Packet {
   }
 
   /** Its events are final: those that were dropped are taken out. */
-  seal(body: Uint8Array<ArrayBuffer>): void {
-    this.body = body;
+  seal(): void {
     if (this.#dropped > 0) {
       this.body = this.slice(this.#dropped, this.count).slice();
+      this.ids = this.ids.slice(this.#dropped);
       this.sizes = this.sizes.slice(this.#dropped);
       this.lanes = this.lanes.slice(this.#dropped);
     }
@@ -99,12 +107,12 @@ export class Packet {
   wait(index: number, id: string, isForDelivery: boolean): Promise<DeliveryInfo | undefined> {
     return new Promise((resolve, reject) => {
       const at = index - this.#dropped;
-      const problem = at < 0 ? madeRoom() : this.#problems?.get(at);
-      if (problem) return reject(problem);
+      if (at < 0) return reject(madeRoom());
+      if (this.isAccepted && !isForDelivery) return resolve(undefined);
       const part = this.#parts.find(({ from, to }) => from <= at && at < to);
       if (part) return resolve({ ...part.info, ids: [id] });
-      if (this.isAccepted && !isForDelivery) return resolve(undefined);
-      if (this.#end) return reject(this.#end);
+      const problem = this.#dead.get(at)?.problem ?? this.#end;
+      if (problem) return reject(problem);
       this.#waiters.push({ index, id, resolve, reject, isForDelivery });
     });
   }
@@ -166,9 +174,9 @@ export class Packet {
     });
   }
 
-  die(index: number, problem: FerryError): void {
+  die(index: number, problem: FerryError, letter: DeadLetter): void {
     this.#mark(index, index + 1, State.Dead);
-    (this.#problems ??= new Map()).set(index, problem);
+    this.#dead.set(index, { problem, letter });
     this.#reject(index, problem);
   }
 
@@ -184,8 +192,14 @@ export class Packet {
     return this.#states?.slice() ?? new Uint8Array(this.count);
   }
 
-  problemOf(index: number): FerryError | undefined {
-    return this.#problems?.get(index);
+  /** Those that have died, as of now. */
+  letters(): DeadLetter[] {
+    return Array.from(this.#dead.values(), ({ letter }) => letter);
+  }
+
+  /** Whether it was given up before all its events got as far as they could. */
+  get isAbandoned(): boolean {
+    return this.#end !== undefined;
   }
 
   #mark(from: number, to: number, state: State): void {

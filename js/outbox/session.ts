@@ -1,8 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: what is published is staged as bytes, ready to be stored, until it is flushed or rolled back. */
-import { FerryError } from "../errors.js";
+import { FerryError, shown, type FerryErrorCode } from "../errors.js";
+import type { DeadLetter } from "../stores/store.js";
 import type { Driver } from "./driver.js";
 import { type DeliveryInfo, Packet, State, framed } from "./packet.js";
+import type { Wire } from "./wire.js";
 
 /** What becomes of one event. Nothing is computed unless it is asked for. */
 export interface EventReceipt {
@@ -16,24 +18,43 @@ export interface EventReceipt {
   readonly delivered: Promise<DeliveryInfo>;
 }
 
-export interface FlushOptions {
-  /** How far the events have to get. @default "accepted" */
-  until?: "accepted" | "delivered";
+export interface WaitOptions {
   /** Ends the waiting, not the delivery. */
   signal?: AbortSignal;
   /** Ends the waiting after so many milliseconds. */
   deadlineMs?: number;
 }
 
-/** What became of the events of one flush. The lists are made when they are read. */
+export interface FlushOptions extends WaitOptions {
+  /** How far the events have to get. @default "accepted" */
+  until?: "accepted" | "delivered";
+}
+
+/** An event that will not be delivered unless it is replayed. */
+export interface DeadEvent {
+  readonly id: string;
+  /** Its JSON text. */
+  readonly text: string;
+  /** When it died. */
+  readonly at: Date;
+  readonly code: FerryErrorCode;
+  /** The HTTP status, 0 if there was none. */
+  readonly status: number;
+  readonly reason: string;
+  /** How many requests had it in them. */
+  readonly attempts: number;
+}
+
+/** What became of the events of one flush, up to the moment at which that was over. */
 export interface FlushReport {
   /** Ids of those that are stored or delivered. */
   readonly accepted: string[];
   readonly delivered: string[];
   /** Ids of those that are not delivered yet. */
   readonly pending: string[];
-  readonly dead: { id: string; error: FerryError }[];
-  /** Whether the waiting ended before the goal. */
+  /** Those that the server will never take. */
+  readonly dead: DeadEvent[];
+  /** Whether the waiting ended before the goal, or the outbox was closed or purged. */
   readonly aborted: boolean;
 }
 
@@ -46,17 +67,20 @@ export class EventSession<E> {
   readonly #number: number;
   #arena = new Uint8Array(1024);
   #used = 0;
-  /** All but the last are sealed. */
+  /** The last one is still in the arena. */
   #packets: Packet[] = [];
   /** Flushed, and not settled. */
   #underWay = new Set<Packet>();
 
   readonly #committed: () => void;
+  /** Whether a page that ends may flush it. @internal */
+  readonly isFree: boolean;
 
   /** @internal */
-  constructor(driver: Driver<E>, number: number, committed: () => void) {
+  constructor(driver: Driver<E>, number: number, isFree: boolean, committed: () => void) {
     this.#driver = driver;
     this.#number = number;
+    this.isFree = isFree;
     this.#committed = committed;
   }
 
@@ -78,10 +102,12 @@ export class EventSession<E> {
     if (staged === -2) throw this.#driver.full();
     if (staged === -1) return new Receipt(id, droppedPacket(this.#driver.full()), 0);
     for (let dropped = staged >> 1; dropped > 0; dropped--) this.#dropOldest();
+    this.#driver.staging.add(this);
     if (staged & 1 || this.#packets.length === 0) this.#open(size);
     else this.#used += size + 1;
     const packet = this.#packets[this.#packets.length - 1]!;
     (packet.sizes as number[]).push(size);
+    packet.ids.push(id);
     if (key !== undefined || packet.lanes.length > 0) this.#noteLane(packet, key);
     return new Receipt(id, packet, packet.count - 1);
   }
@@ -91,33 +117,30 @@ export class EventSession<E> {
    * takes longer than asked: then `aborted` is true, and the events are on their way all the same.
    */
   async flush(options: FlushOptions = {}): Promise<FlushReport> {
-    const { until = "accepted", signal, deadlineMs } = options;
-    if (until !== "accepted" && until !== "delivered") throw new FerryError("ERR_INVALID_ARGUMENT", `until is "accepted" or "delivered"`);
-    const packets = this.commit();
-    const bodies = packets.map((packet) => packet.body);
+    const { until = "accepted", signal, deadlineMs } = checkedWait(options);
+    if (until !== "accepted" && until !== "delivered") throw invalid(`until is "accepted" or "delivered", not ${shown(until)}`);
+    const packets = this.#take();
+    const ids = packets.map((packet) => packet.ids);
+    this.#commit(packets);
     for (const packet of packets) this.#underWay.add(packet);
     for (const packet of this.#underWay) if (packet.left === 0) this.#underWay.delete(packet);
     if (until === "delivered") this.#driver.hurry();
     const isThere = (packet: Packet) => packet.left === 0 || (until === "accepted" && packet.isAccepted);
-    const aborted = !(await this.#driver.until([...this.#underWay], isThere, signal, deadlineMs));
-    return report(this.#driver, packets, bodies, aborted);
+    const isDone = await this.#driver.until([...this.#underWay], isThere, signal, deadlineMs);
+    return report(this.#driver.wire, packets, ids, !isDone || packets.some(({ isAbandoned }) => isAbandoned));
   }
 
   /** Drops what is staged and gives the ids, the oldest first. What was flushed stays. */
   rollback(): string[] {
     const packets = this.#take();
     this.#driver.rollBack(this.#number);
-    const ids = packets.flatMap((packet) => Array.from({ length: packet.count }, (_, at) => this.#driver.wire.idOf(packet.slice(at, at + 1))));
     for (const packet of packets) packet.abandon(new FerryError("ERR_ROLLED_BACK"));
-    return ids;
+    return packets.flatMap((packet) => packet.ids);
   }
 
   /** Hands what is staged over and does not wait. @internal */
-  commit(): Packet[] {
-    const packets = this.#take();
-    this.#driver.commit(this.#number, packets);
-    if (packets.length > 0) this.#committed();
-    return packets;
+  commit(): void {
+    this.#commit(this.#take());
   }
 
   /** Flushes. */
@@ -145,28 +168,38 @@ export class EventSession<E> {
   /** The event that was written last begins a new packet. */
   #open(size: number): void {
     const start = this.#used && this.#used + 1;
-    this.#seal();
+    this.#end();
     this.#arena.copyWithin(0, start, start + size);
     this.#used = size;
-    this.#packets.push(new Packet());
+    this.#packets.push(new Packet(this.#driver.lives));
   }
 
-  #seal(): void {
-    this.#packets[this.#packets.length - 1]?.seal(framed(this.#arena.subarray(0, this.#used)));
+  /** Ends the last packet. */
+  #end(): void {
+    const packet = this.#packets[this.#packets.length - 1];
+    if (packet) packet.body = framed(this.#arena.subarray(0, this.#used));
     this.#used = 0;
   }
 
+  #commit(packets: Packet[]): void {
+    for (const packet of packets) packet.ids = [];
+    this.#driver.commit(this.#number, packets);
+    if (packets.length > 0) this.#committed();
+  }
+
   #take(): Packet[] {
-    this.#seal();
+    this.#end();
+    this.#driver.staging.delete(this);
+    for (const packet of this.#packets) packet.seal();
     const packets = this.#packets.filter((packet) => packet.count > 0);
     this.#packets = [];
     if (this.#arena.length > 65_536) this.#arena = new Uint8Array(1024);
     return packets;
   }
 
+  /** Of those that the engine knows. */
   #dropOldest(): void {
-    const packet = this.#packets.find((packet) => packet.staged > 0)!;
-    packet.dropOldest();
+    this.#packets.find(({ staged, life }) => staged > 0 && life === this.#driver.lives)?.dropOldest();
   }
 
   #noteLane(packet: Packet, key: string | undefined): void {
@@ -211,43 +244,40 @@ function droppedPacket(problem: FerryError): Packet {
   return packet;
 }
 
-function report<E>(driver: Driver<E>, packets: Packet[], bodies: (Uint8Array<ArrayBuffer> | undefined)[], aborted: boolean): FlushReport {
-  const states = packets.map((packet) => packet.states());
-  const stored = packets.map((packet) => packet.isAccepted);
-  const ids = (test: (state: State, at: number) => boolean) =>
-    packets.flatMap((packet, at) => {
-      let start = 0;
-      return Array.from(packet.sizes, (size, index) => {
-        const text = bodies[at]!.subarray(start, start + size);
-        start += size + 1;
-        return test(states[at]![index]!, at) ? driver.wire.idOf(text) : undefined;
-      }).filter((id) => id !== undefined);
+/** How a dead letter looks from outside. */
+export function deadEvent<E>(wire: Wire<E>, { body, at, code, status, reason, attempts }: DeadLetter): DeadEvent {
+  return { id: wire.idOf(body), text: new TextDecoder().decode(body), at: new Date(at), code, status, reason, attempts };
+}
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+export function checkedWait<T extends object>(options: T & WaitOptions): T & WaitOptions {
+  if (typeof options !== "object" || options === null) throw invalid(`an object of options is wanted, not ${shown(options)}`);
+  const { signal, deadlineMs } = options;
+  if (signal !== undefined && typeof signal?.addEventListener !== "function") throw invalid(`signal is an AbortSignal, not ${shown(signal)}`);
+  checkMillis("deadlineMs", deadlineMs);
+  return options;
+}
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+export function checkMillis(name: string, value: unknown): void {
+  if (value !== undefined && !(typeof value === "number" && value >= 0)) throw invalid(`${name} is a number of milliseconds, not ${shown(value)}`);
+}
+
+function invalid(problem: string): FerryError {
+  return new FerryError("ERR_INVALID_ARGUMENT", problem);
+}
+
+function report<E>(wire: Wire<E>, packets: Packet[], ids: string[][], aborted: boolean): FlushReport {
+  const all: FlushReport = { accepted: [], delivered: [], pending: [], dead: [], aborted };
+  packets.forEach((packet, at) => {
+    const states = packet.states();
+    ids[at]!.forEach((id, index) => {
+      const state = states[index];
+      if (packet.isAccepted || state !== State.Pending) all.accepted.push(id);
+      if (state === State.Delivered) all.delivered.push(id);
+      if (state === State.Pending) all.pending.push(id);
     });
-  const dead = () => {
-    const all: FlushReport["dead"] = [];
-    packets.forEach((packet, at) => {
-      let start = 0;
-      packet.sizes.forEach((size, index) => {
-        const error = packet.problemOf(index);
-        if (error) all.push({ id: driver.wire.idOf(bodies[at]!.subarray(start, start + size)), error });
-        start += size + 1;
-      });
-    });
-    return all;
-  };
-  return {
-    get accepted() {
-      return ids((state, at) => stored[at]! || state !== State.Pending);
-    },
-    get delivered() {
-      return ids((state) => state === State.Delivered);
-    },
-    get pending() {
-      return ids((state) => state === State.Pending);
-    },
-    get dead() {
-      return dead();
-    },
-    aborted,
-  };
+    for (const letter of packet.letters()) all.dead.push(deadEvent(wire, letter));
+  });
+  return all;
 }

@@ -14,8 +14,8 @@ export interface Batch {
   readonly count: number;
   /** Stretches of JSON texts parted by commas, in order. */
   readonly stretches: readonly Uint8Array[];
-  /** Each event on its own. */
-  events(): Uint8Array[];
+  /** The id of each event. */
+  ids(): string[];
 }
 
 /** A request without the headers of the user. */
@@ -28,7 +28,7 @@ export interface WireRequest {
 export interface Wire<E> {
   /** Checks an event and turns it into text. */
   encode(event: E): Encoded;
-  /** The id of an encoded event. */
+  /** The id of an encoded event; empty if it is none, because a store has spoiled it. */
   idOf(body: Uint8Array): string;
   /** The request that carries these events. */
   request(batch: Batch): WireRequest;

@@ -112,6 +112,8 @@ impl Outbox {
         let letters = u64::from(letters).min(self.ledger.dead);
         self.ledger.dead -= letters;
         if replayed {
+            // They are counted already, and will be found.
+            self.unseen = (self.unseen.0 + letters, self.unseen.1 + bytes);
             self.stir(now);
         } else {
             self.ledger.purged += letters;

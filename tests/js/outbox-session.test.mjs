@@ -1,0 +1,289 @@
+// Sessions, receipts and reports, against a fetch of the test.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CloudEvent, batchFromRequest, fromRequest, memoryStore } from "eventferry";
+import { event, never, publisherTo, rest, server, storeWith } from "./outbox-world.mjs";
+
+test("publish is synchronous, stages a snapshot and gives a receipt", async () => {
+  const to = server(202);
+  const publisher = publisherTo(to);
+  const session = publisher.session();
+  const data = { n: 1 };
+  const receipt = session.publish(new CloudEvent({ id: "1", type: "t", source: "/s", data }));
+  data.n = 2;
+  assert.deepEqual([receipt.id, session.staged, to.requests.length], ["1", 1, 0]);
+  const report = await session.flush({ until: "delivered" });
+  assert.equal(session.staged, 0);
+  assert.deepEqual({ ...report }, { accepted: ["1"], delivered: ["1"], pending: [], dead: [], aborted: false });
+  assert.equal(JSON.parse(to.requests[0].text)[0].data.n, 1);
+  assert.deepEqual(await receipt.delivered, { status: 202, attempts: 1, ids: ["1"] });
+  await receipt.accepted;
+  await publisher.outbox.close();
+});
+
+test("what is no event is refused at once and nothing is staged", async () => {
+  const publisher = publisherTo(server(202));
+  const session = publisher.session();
+  for (const bad of [undefined, null, 5, "x", {}, [event(1)]]) {
+    assert.throws(() => session.publish(bad), { code: "ERR_INVALID_ARGUMENT", culprit: "caller" });
+  }
+  assert.equal(session.staged, 0);
+  assert.equal((await session.flush()).accepted.length, 0);
+  publisher.close();
+});
+
+test("a report is plain data and says exactly how far each event has got", async () => {
+  let release;
+  const gate = new Promise((resolve) => (release = resolve));
+  const to = server(async () => (await gate, new Response(null, { status: 204 })));
+  const publisher = publisherTo(to);
+  const session = publisher.session();
+  session.publish(event(1));
+  session.publish(event(2));
+  const accepted = await session.flush();
+  assert.deepEqual(JSON.parse(JSON.stringify(accepted)), { accepted: ["1", "2"], delivered: [], pending: ["1", "2"], dead: [], aborted: false });
+  const early = await session.flush({ until: "delivered", deadlineMs: 0 });
+  assert.deepEqual(early, { accepted: [], delivered: [], pending: [], dead: [], aborted: true }, "the second flush waits for the first, and lists its own");
+  session.publish(event(3));
+  const controller = new AbortController();
+  const waiting = session.flush({ until: "delivered", signal: controller.signal });
+  await rest(5);
+  controller.abort();
+  assert.deepEqual({ ...(await waiting) }, { accepted: ["3"], delivered: [], pending: ["3"], dead: [], aborted: true });
+  release();
+  await publisher.outbox.drain();
+  assert.deepEqual(accepted.pending, ["1", "2"], "a report is of its moment");
+  assert.deepEqual((await session.flush({ until: "delivered" })).aborted, false);
+  await publisher.outbox.close();
+});
+
+test("a flush of nothing, with a signal that has aborted too, is done at once", async () => {
+  const publisher = publisherTo(server(202));
+  const empty = { accepted: [], delivered: [], pending: [], dead: [], aborted: false };
+  for (const options of [undefined, {}, { until: "delivered" }, { deadlineMs: 0 }, { signal: AbortSignal.abort() }, { until: "delivered", signal: AbortSignal.abort() }]) {
+    assert.deepEqual(await publisher.session().flush(options), empty);
+  }
+  publisher.close();
+});
+
+test("a flush with a signal that has aborted hands over all the same", async () => {
+  const to = server(202);
+  const publisher = publisherTo(to);
+  const session = publisher.session();
+  const { delivered } = session.publish(event(1));
+  const report = await session.flush({ signal: AbortSignal.abort() });
+  assert.deepEqual([report.aborted, report.pending, report.accepted], [true, ["1"], []]);
+  assert.equal((await delivered).status, 202);
+  publisher.close();
+});
+
+test("a deadline without end is no deadline", async () => {
+  const store = storeWith({ write: async (inner, change) => (await rest(20), inner.write(change)) });
+  const publisher = publisherTo(server(202), { outbox: { store } });
+  for (const deadlineMs of [Infinity, Number.MAX_SAFE_INTEGER, 2 ** 31]) {
+    const session = publisher.session();
+    session.publish(event(1));
+    assert.equal((await session.flush({ until: "delivered", deadlineMs })).aborted, false);
+    assert.equal((await publisher.outbox.drain({ deadlineMs })).aborted, false);
+  }
+  await publisher.outbox.close();
+});
+
+test("rollback gives the ids, oldest first, and rejects the receipts", async () => {
+  const to = server(202);
+  const publisher = publisherTo(to, { outbox: { batch: { maxEvents: 1 } } });
+  const session = publisher.session();
+  const flushed = session.publish(event("kept"));
+  await session.flush();
+  const receipts = Array.from({ length: 40 }, (_, id) => session.publish(event(id)));
+  const asked = assert.rejects(receipts[0].accepted, { code: "ERR_ROLLED_BACK", culprit: "caller" });
+  assert.deepEqual(session.rollback(), receipts.map(({ id }) => id));
+  await asked;
+  await assert.rejects(receipts[0].delivered, { code: "ERR_ROLLED_BACK" });
+  await assert.rejects(receipts[39].accepted, { code: "ERR_ROLLED_BACK" });
+  assert.deepEqual([session.staged, session.rollback(), publisher.outbox.stats().staged], [0, [], 0]);
+  assert.deepEqual((await session.flush()).accepted, []);
+  assert.equal((await flushed.delivered).status, 202);
+  assert.equal(to.requests.length, 1);
+  publisher.close();
+});
+
+test("rollback during a flush drops only what was staged after it", async () => {
+  const to = server(202);
+  const publisher = publisherTo(to, { outbox: { store: storeWith({ write: async (inner, change) => (await rest(5), inner.write(change)) }) } });
+  const session = publisher.session();
+  session.publish(event(1));
+  const first = session.flush({ until: "delivered" });
+  const late = session.publish(event(2));
+  assert.deepEqual(session.rollback(), ["2"]);
+  assert.deepEqual((await first).delivered, ["1"]);
+  await assert.rejects(late.delivered, { code: "ERR_ROLLED_BACK" });
+  assert.deepEqual(to.ids(), [["1"]]);
+  await publisher.outbox.close();
+});
+
+test("sessions do not see each other", async () => {
+  const to = server(202);
+  const publisher = publisherTo(to);
+  const [one, two] = [publisher.session(), publisher.session()];
+  for (let id = 0; id < 10; id++) (id % 2 ? one : two).publish(event(id));
+  assert.deepEqual([one.staged, two.staged, publisher.outbox.stats().staged], [5, 5, 10]);
+  assert.deepEqual(two.rollback(), ["0", "2", "4", "6", "8"]);
+  assert.deepEqual((await one.flush({ until: "delivered" })).delivered, ["1", "3", "5", "7", "9"]);
+  assert.deepEqual(to.ids(), [["1", "3", "5", "7", "9"]]);
+  publisher.close();
+});
+
+test("a session flushes when its block ends", async () => {
+  const to = server(202);
+  const publisher = publisherTo(to);
+  const session = publisher.session();
+  const { delivered } = session.publish(event(1));
+  await session[Symbol.asyncDispose]();
+  assert.equal(session.staged, 0);
+  assert.equal((await delivered).status, 202);
+  publisher.close();
+});
+
+test("receipts settle in whatever order they are asked", async () => {
+  const publisher = publisherTo(server(202));
+  const session = publisher.session();
+  const receipts = [1, 2, 3].map((id) => session.publish(event(id)));
+  const before = [receipts[0].delivered, receipts[0].accepted, receipts[0].delivered];
+  await session.flush({ until: "delivered" });
+  assert.deepEqual((await Promise.all(before)).map((done) => done?.ids), [["1"], undefined, ["1"]]);
+  assert.deepEqual((await receipts[2].delivered).ids, ["3"]);
+  assert.equal(await receipts[1].accepted, undefined);
+  publisher.close();
+});
+
+test("an event that was accepted and then died stays accepted, asked before or after", async () => {
+  const publisher = publisherTo(server(400));
+  const session = publisher.session();
+  const receipt = session.publish(event(1));
+  const asked = receipt.accepted;
+  const report = await session.flush({ until: "delivered" });
+  await asked;
+  await receipt.accepted;
+  await assert.rejects(receipt.delivered, { code: "ERR_REJECTED", status: 400 });
+  assert.deepEqual([report.accepted, report.delivered, report.pending, report.aborted], [["1"], [], [], false]);
+  publisher.close();
+});
+
+test("a report describes the dead as the outbox does", async () => {
+  const publisher = publisherTo(server(422));
+  const session = publisher.session();
+  session.publish(event(1));
+  const { dead } = await session.flush({ until: "delivered" });
+  await publisher.outbox.drain();
+  assert.deepEqual(dead, await publisher.outbox.dead.list());
+  const { id, text, at, code, status, reason, attempts } = dead[0];
+  assert.deepEqual([id, text, code, status, attempts], ["1", event(1).toString(), "ERR_REJECTED", 422, 1]);
+  assert.ok(at instanceof Date && reason.includes("words of the server"));
+  publisher.close();
+});
+
+test("nobody is bothered with rejections that nobody asked for", async () => {
+  const publisher = publisherTo(server(400));
+  const session = publisher.session();
+  session.publish(event(1));
+  session.rollback();
+  session.publish(event(2));
+  await session.flush({ until: "delivered" });
+  session.publish(event(3));
+  await publisher.outbox.close();
+  await rest(5);
+});
+
+test("events arrive byte for byte, whatever is in them", async () => {
+  const texts = [
+    '{ "specversion":"1.0",\n "id":"1", "source":"/s",\r\n"type":"t", "data":{"amount": 12345678901234567890,\n"x":"Å 😀 \\u2028"} }',
+    `{"specversion":"1.0","id":"2","source":"/s","type":"t","data":"${"ü".repeat(500_000)}"}`,
+    '{"specversion":"1.0","id":"3","source":"/s","type":"t","data_base64":"AAECAw=="}',
+    new CloudEvent({ id: "4", type: "t", source: "/s", time: null, data: new Uint8Array([1, 2, 255]) }).toString(),
+    '{"specversion":"1.0","id":"5","source":"/%F0","type":"😀","subject":"𝄞"}',
+  ];
+  for (const mode of ["batch", "structured"]) {
+    const to = server(202);
+    const publisher = publisherTo(to, { mode, outbox: { concurrency: 1, batch: { maxBytes: 1000 } } });
+    const session = publisher.session();
+    for (const text of texts) session.publish(CloudEvent.fromJSON(text));
+    assert.equal((await session.flush({ until: "delivered" })).delivered.length, texts.length, mode);
+    const bodies = to.requests.map(({ text }) => text);
+    assert.equal(mode === "batch" ? bodies.map((body) => body.slice(1, -1)).join(",") : bodies.join(","), texts.join(","));
+    assert.match(to.requests[0].headers.get("content-type"), mode === "batch" ? /^application\/cloudevents-batch\+json/ : /^application\/cloudevents\+json/);
+    if (mode === "batch") for (const { request } of to.requests) assert.ok((await batchFromRequest(request)).length > 0);
+    await publisher.outbox.close();
+  }
+});
+
+test("binary mode carries headers and the data as they are", async () => {
+  const to = server(202);
+  const publisher = publisherTo(to, { mode: "binary", headers: { "x-token": "t0ken", "ce-id": "not ours" }, outbox: { concurrency: 1 } });
+  const session = publisher.session();
+  session.publish(event(1, { subject: "å", data: undefined, datacontenttype: undefined }));
+  session.publish(event(2, { data: new Uint8Array([0, 255]), datacontenttype: "application/octet-stream" }));
+  session.publish(event(3, { data: { a: "ü" } }));
+  await session.flush({ until: "delivered" });
+  const events = await Promise.all(to.requests.map(({ request }) => fromRequest(request)));
+  assert.deepEqual(events.map(({ id }) => id), ["1", "2", "3"]);
+  assert.deepEqual([events[0].subject, events[0].data, [...events[1].data], events[2].data], ["å", undefined, [0, 255], { a: "ü" }]);
+  assert.deepEqual(to.requests.map(({ headers }) => headers.get("x-token")), Array(3).fill("t0ken"));
+  await publisher.outbox.close();
+});
+
+test("events of version 0.3 go as they are, and in a batch as 1.0", async () => {
+  const old = new CloudEvent({ specversion: "0.3", id: "1", type: "t", source: "/s", time: null, data: { n: 1 } });
+  for (const [mode, version] of [["structured", "0.3"], ["binary", "0.3"], ["batch", "1.0"]]) {
+    const to = server(202);
+    const publisher = publisherTo(to, { mode });
+    const session = publisher.session();
+    session.publish(old);
+    session.publish(event(2));
+    await session.flush({ until: "delivered" });
+    assert.equal((await batchFromRequest(to.requests[0].request)).at(0).specversion, version);
+    await publisher.outbox.close();
+  }
+});
+
+test("publishing into a closed outbox is refused, and what was staged before is stored", async () => {
+  const store = memoryStore();
+  const to = server(never);
+  const publisher = publisherTo(to, { outbox: { store } });
+  const session = publisher.session();
+  const receipt = session.publish(event(1));
+  const closing = publisher.outbox.close();
+  assert.throws(() => session.publish(event(2)), { code: "ERR_CLOSED" });
+  assert.throws(() => publisher.session(), { code: "ERR_CLOSED" });
+  await receipt.accepted;
+  await closing;
+  assert.throws(() => session.publish(event(3)), { code: "ERR_CLOSED" });
+  assert.deepEqual(session.rollback(), []);
+  await assert.rejects(receipt.delivered, { code: "ERR_CLOSED" });
+  assert.equal((await store.count()).events, 1);
+});
+
+test("a session that was let go of still counts, and is flushed at the end", async () => {
+  const store = memoryStore();
+  const publisher = publisherTo(server(202), { outbox: { store } });
+  (() => publisher.session().publish(event(1)))();
+  globalThis.gc?.();
+  assert.equal(publisher.outbox.stats().staged, 1);
+  publisher.outbox.pause();
+  await publisher.outbox.close();
+  assert.equal((await store.count()).events, 1);
+});
+
+test("events of one key keep their order, whatever kind of value the key is", async () => {
+  const to = server(503, 202);
+  const publisher = publisherTo(to, { mode: "structured" });
+  const session = publisher.session();
+  for (let id = 0; id < 12; id++) session.publish(event(id, { partitionkey: ["a", 7, true][id % 3] }));
+  await session.flush({ until: "delivered" });
+  const seen = to.requests.slice(1).map(({ text }) => JSON.parse(text));
+  for (const key of ["a", 7, true]) {
+    const ids = seen.filter(({ partitionkey }) => partitionkey === key).map(({ id }) => Number(id));
+    assert.deepEqual([...new Set(ids)], [...new Set(ids)].sort((a, b) => a - b));
+  }
+  await publisher.outbox.close();
+});
