@@ -86,7 +86,7 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
     };
     let mut chunks: Vec<Uint8Array> = Vec::new();
     let mut len = 0;
-    let mut has_ended = answer.headers().get("content-length").is_some_and(|length| length == "0");
+    let mut has_ended = false;
     while len < max && !has_ended {
         let Ok(step) = JsFuture::from(reader.read()).await else { break };
         let Ok(chunk) = Reflect::get(&step, &"value".into()) else { break };
@@ -96,8 +96,11 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
         chunks.push(chunk.subarray(0, fits));
         len += fits;
     }
-    // What is left is of no use to anybody, and an answer without a body ends by this too.
-    drop(JsFuture::from(reader.cancel()).await);
+    // What is left is of no use to anybody. An answer that is empty has to be read to its end all the same: before, browsers do not
+    // give back what its request had of the budget for requests that survive the page.
+    if !has_ended {
+        drop(JsFuture::from(reader.cancel()).await);
+    }
     let body = Uint8Array::new_with_length(len);
     let mut at = 0;
     for chunk in chunks {
