@@ -41,6 +41,18 @@ test("a trap rejects what was under way, and the client goes on afterwards", asy
   publisher.close();
 });
 
+test("an answer that comes after a trap hurts nobody", async () => {
+  let answer;
+  const publisher = new Publisher({ url: "https://example.com/", fetch: () => new Promise((resolve) => (answer = () => resolve(new Response("x", { status: 202 })))) });
+  const rejected = assert.rejects(publisher.send(CloudEvent.fromJSON(text)), { code: "ERR_INTERNAL" });
+  await new Promise((resolve) => setTimeout(resolve));
+  provoke();
+  answer();
+  await rejected;
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  publisher.close();
+});
+
 test("growing the memory does not disturb what was read", () => {
   const small = CloudEvent.fromJSON(text);
   const large = CloudEvent.fromJSON(`{"specversion":"1.0","id":"2","source":"/s","type":"t","data":"${"x".repeat(3_000_000)}"}`);
