@@ -682,6 +682,41 @@ fn events_with_the_same_lane_keep_their_order_and_others_go_on() {
 }
 
 #[test]
+fn a_window_full_of_events_that_wait_for_older_ones_does_not_keep_those_from_being_looked_for() {
+    let mut machine = Outbox::new(small(), 1);
+    let mut looks = 0;
+    machine.opened(Moment::from_millis(0), Stock { events: 1, bytes: 10, ..Stock::default() });
+    machine.lead(Moment::from_millis(0), true);
+    for no in 0..320 {
+        machine.stage(ME, 10, no % 2);
+    }
+    machine.commit(Moment::from_millis(0), ME);
+    // The first look and the first write fail, so that what has no lane is sent from memory, and the rest waits in the window.
+    for millis in 0..5000 {
+        machine.handle(Moment::from_millis(millis), Input::Tick);
+        loop {
+            match machine.poll() {
+                Output::Event(Act::Look { .. }) => {
+                    looks += 1;
+                    machine.looked(Moment::from_millis(millis), if looks == 1 { Err(()) } else { Ok(true) });
+                }
+                Output::Event(Act::Write(_)) => machine.written(Moment::from_millis(millis), millis > 300),
+                Output::Event(Act::Send { exchange, .. }) => {
+                    machine.handle(
+                        Moment::from_millis(millis),
+                        Input::Exchange(exchange, Ok(Response::new(200))),
+                    );
+                }
+                Output::Wait(_) => break,
+                _ => {}
+            }
+        }
+    }
+    assert!(looks > 1, "it never looked again");
+    assert_eq!((machine.ledger().delivered, machine.ledger().pending()), (320, 0));
+}
+
+#[test]
 fn an_event_that_is_too_old_dies_instead_of_being_sent() {
     let options = Options { max_age: Millis(60_000), ..small() };
     let mut world = World::new(options, 1, Weather { refused: 100, ..Weather::default() });

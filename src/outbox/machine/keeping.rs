@@ -265,8 +265,12 @@ impl Outbox {
         let all = WINDOW * self.options.batch_events.max(16);
         let window = self.window();
         let first_here = self.segments.first_from(SegmentId::own(0));
-        let waits_for_older =
-            first_here.is_some_and(|first| self.evicted.keys().next().is_some_and(|id| id < first));
+        // Our own may fill the window and wait for older ones that nobody has seen yet.
+        let found = self.segments.iter().filter(|(id, _)| !id.is_own());
+        let older: u32 = found.map(|(_, segment)| segment.left()).sum();
+        let waits_for_older = first_here.is_some_and(|first| {
+            (self.is_new && older < all / 2) || self.evicted.keys().next().is_some_and(|id| id < first)
+        });
         if self.is_open
             && self.leads
             && !self.is_paused
