@@ -483,8 +483,8 @@ export class Driver<E> {
     const life = this.lives;
     let segments: Segment[] | undefined;
     // What is about to be deleted shall not be found.
-    await this.#purging?.catch(() => undefined);
     const purges = this.#purges;
+    await this.#purging?.catch(() => undefined);
     try {
       const skip = new Set(Array.from(this.#packets.values(), ({ key }) => key));
       segments = await this.#call(async (store) => {

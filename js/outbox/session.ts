@@ -11,7 +11,8 @@ export interface EventReceipt {
   readonly id: string;
   /**
    * Resolves when the event is stored as safely as `stats().durability` says, or the server has it. Rejects with
-   * `ERR_ROLLED_BACK`, `ERR_QUEUE_FULL` (dropped to make room), `ERR_ABORTED` (purged) or `ERR_CLOSED`.
+   * `ERR_ROLLED_BACK`, `ERR_QUEUE_FULL` (dropped to make room), `ERR_ABORTED` (purged) or `ERR_CLOSED`, and with what the server
+   * said if the store did not work and the server refused it.
    */
   readonly accepted: Promise<void>;
   /** Resolves when the server has taken the event. Rejects as `accepted` does, and with what the server said if it never will. */
