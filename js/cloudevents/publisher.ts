@@ -3,6 +3,7 @@ import { FerryError, shown } from "../errors.js";
 import { type Operation, Operations, type OperationsPort } from "../operations.js";
 import type { FetchLike } from "../transport.js";
 import type { OutboxOptions } from "../outbox/options.js";
+import { SINGLES } from "../outbox/wire.js";
 import { Outbox } from "../outbox/outbox.js";
 import type { DeliveryInfo } from "../outbox/packet.js";
 import type { EventSession } from "../outbox/session.js";
@@ -25,7 +26,8 @@ export interface PublisherOptions {
   /** Where to deliver: an absolute http or https URL. */
   url: string | URL;
   /**
-   * How events travel. Binary and structured mode send one request for each event.
+   * How events travel. Binary and structured mode send one request for each event. Without it, sessions send batches, and go over to
+   * single events in binary mode when a server answers 415.
    * Towards another origin a browser asks leave for every `ce-` header of binary mode; structured mode only
    * needs `content-type` allowed.
    * @default "binary" for one event, "batch" for several
@@ -33,7 +35,7 @@ export interface PublisherOptions {
   mode?: ContentMode;
   /** Used instead of the global `fetch`: service bindings, tests. */
   fetch?: FetchLike;
-  /** Aborts everything that the publisher has under way. */
+  /** Aborts everything that the publisher has under way, and closes its outbox. */
   signal?: AbortSignal;
   /** How long each request may take, from its start to the end of the answer. @default 10 000 */
   timeoutMs?: number;
@@ -164,16 +166,20 @@ export class Publisher {
   }
 
   #makeOutbox(): Outbox<CloudEvent> {
-    const { mode = "batch", outbox = {}, headers, fetch, timeoutMs = 10_000 } = this.#options;
+    const { mode, outbox: settings = {}, headers, fetch, timeoutMs = 10_000, signal } = this.#options;
     const { origin, pathname } = new URL(this.#url);
-    return new Outbox(outbox, {
+    const outbox = new Outbox(settings, {
       wire: new CloudEventsWire(this.#url, mode),
       name: origin + pathname,
       fetch,
       timeoutMs,
       headers: { ask: () => (typeof headers === "function" ? headers() : headers), lines: (given, own) => merged([given], own) },
-      config: mode === "batch" ? { concurrency: 1 } : { maxEvents: 1, concurrency: 6 },
+      config: mode === undefined || mode === "batch" ? { concurrency: 1 } : SINGLES,
     });
+    const close = () => void outbox.close().catch(() => undefined);
+    if (signal?.aborted) close();
+    else signal?.addEventListener("abort", close, { once: true });
+    return outbox;
   }
 
   async #deliver(message: HttpMessage, ids: string[], options: SendOptions): Promise<DeliveryInfo> {

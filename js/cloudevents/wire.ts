@@ -9,14 +9,21 @@ const BATCH_TYPE = "application/cloudevents-batch+json; charset=UTF-8";
 const STRUCTURED_TYPE = "application/cloudevents+json; charset=UTF-8";
 const encoder = new TextEncoder();
 
-/** How a publisher delivers what its outbox keeps. Events with the same `partitionkey` keep their order. */
+/**
+ * How a publisher delivers what its outbox keeps. Events with the same `partitionkey` keep their order. Without a mode it sends
+ * batches, until a server says that it does not take them; then events go one by one in binary mode, which every receiver takes.
+ */
 export class CloudEventsWire implements Wire<CloudEvent> {
   readonly #url: string;
-  readonly #mode: ContentMode;
+  readonly #isGiven: boolean;
+  #mode: ContentMode;
+  /** What was sent as a batch, also before the mode changed. */
+  readonly #asBatch = new WeakSet<Batch>();
 
-  constructor(url: string, mode: ContentMode) {
+  constructor(url: string, mode: ContentMode | undefined) {
     this.#url = url;
-    this.#mode = mode;
+    this.#isGiven = mode !== undefined;
+    this.#mode = mode ?? "batch";
   }
 
   encode(event: CloudEvent): Encoded {
@@ -35,14 +42,23 @@ export class CloudEventsWire implements Wire<CloudEvent> {
     }
   }
 
-  request({ stretches }: Batch): WireRequest {
+  request(batch: Batch): WireRequest {
+    const { stretches } = batch;
     if (this.#mode === "batch") {
+      this.#asBatch.add(batch);
       return { url: this.#url, headers: { "content-type": BATCH_TYPE }, body: listed(stretches) };
     }
     const text = stretches[0]!;
     if (this.#mode === "structured") return { url: this.#url, headers: { "content-type": STRUCTURED_TYPE }, body: text };
     const { headers, body = "" } = toBinary(CloudEvent.fromJSON(text));
     return { url: this.#url, headers, body: typeof body === "string" ? encoder.encode(body) : body };
+  }
+
+  /** HTTP web hook specification, section 2.2: 415 is for a format that is not supported. */
+  wantsSingles(status: number, batch: Batch): boolean {
+    if (status !== 415 || this.#isGiven || !this.#asBatch.has(batch)) return false;
+    this.#mode = "binary";
+    return true;
   }
 
   /**

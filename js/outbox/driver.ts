@@ -20,7 +20,7 @@ import { keepalive } from "./page.js";
 import { type EventSession, laneOf } from "./session.js";
 import { type News, Tabs } from "./tabs.js";
 import { trapped } from "../wasm.js";
-import type { Batch, Wire } from "./wire.js";
+import { SINGLES, type Batch, type Wire } from "./wire.js";
 
 /** The handle of the machine, see `src/wasm/outbox.rs`. */
 export interface OutboxPort extends Port {
@@ -42,6 +42,7 @@ export interface OutboxPort extends Port {
   wake(now: number): void;
   allow(now: number, requests: number): void;
   leave(now: number, bytes: number): void;
+  regroup(now: number, id: number, events: number, flights: number): void;
   partly(now: number, id: number, statuses: Uint16Array, retryAfterMs: number): void;
   counters(): Float64Array;
   is_quiet(): boolean;
@@ -109,6 +110,8 @@ export class Driver<E> {
   /** For which engine the store was counted. */
   #counted = -1;
   #isOver = false;
+  /** Whether it is known who leads. */
+  #isDecided = false;
   #tabs: Tabs | undefined;
   #opening: Promise<void> | undefined;
   #isFailing = false;
@@ -371,6 +374,7 @@ export class Driver<E> {
     this.#tabs = new Tabs(name, this.store!, this.traits!.isShared, {
       lead: (leads) => {
         this.isLeader = leads;
+        this.#isDecided = true;
         if (this.#counted === this.lives) this.#inform((port, now) => port.lead(now, leads));
         this.#options.tell("leader", () => ({ leads }));
       },
@@ -399,7 +403,7 @@ export class Driver<E> {
       this.#counted = this.lives;
       this.#inform((port, now) => {
         port.opened(now, ...stock);
-        port.lead(now, this.isLeader);
+        if (this.#isDecided) port.lead(now, this.isLeader);
       });
     });
   }
@@ -558,6 +562,7 @@ export class Driver<E> {
       port.failure(now, id, WHY[outcome.why]);
     } else {
       const { status, body, retryAfterMs } = outcome;
+      if (this.wire.wantsSingles?.(status, batch)) return port.regroup(now, id, SINGLES.maxEvents, SINGLES.concurrency);
       const statuses = this.wire.statuses?.(status, body, batch);
       if (statuses) port.partly(now, id, Uint16Array.from(statuses), retryAfterMs);
       else port.response(now, id, status, retryAfterMs, body.subarray(0, 1024));

@@ -89,6 +89,7 @@ export class Outbox<E> extends EventTarget {
   #budgetMs = 25_000;
   #isCovered = false;
   #hasLeft = false;
+  #exhuming: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -281,8 +282,13 @@ export class Outbox<E> extends EventTarget {
   async #exhume(ids: Iterable<string>, isReplay: boolean): Promise<number> {
     if (typeof ids === "string" || typeof ids?.[Symbol.iterator] !== "function") throw invalid(`a list of ids is wanted, not ${shown(ids)}`);
     const wanted = new Set(ids);
-    const letters = (await this.#driver.dead(Infinity)).filter(({ body }) => wanted.has(this.#driver.wire.idOf(body)));
-    return this.#driver.exhume(letters, isReplay);
+    // One after the other: two that are asked for the same letter must not both find it.
+    const work = this.#exhuming.then(async () => {
+      const letters = (await this.#driver.dead(Infinity)).filter(({ body }) => wanted.has(this.#driver.wire.idOf(body)));
+      return this.#driver.exhume(letters, isReplay);
+    });
+    this.#exhuming = work.catch(() => undefined);
+    return work;
   }
 
   async #close(): Promise<void> {

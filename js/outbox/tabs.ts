@@ -40,7 +40,8 @@ export class Tabs {
   readonly #owner = Math.random().toString(36).slice(2);
   /** Ends the present application. */
   #end: (() => void) | undefined;
-  #leads = false;
+  /** Not known before somebody has answered. */
+  #leads: boolean | undefined;
 
   constructor(name: string, store: OutboxStore, isShared: boolean, listener: TabsListener) {
     this.#name = `eventferry:${store.kind}:${name}`;
@@ -61,21 +62,26 @@ export class Tabs {
     const locks = this.#isShared && typeof navigator !== "undefined" ? navigator.locks : undefined;
     if (locks) {
       const controller = new AbortController();
-      let free: (() => void) | undefined;
-      this.#end = () => (free ? free() : controller.abort());
+      let free!: () => void;
       const held = new Promise<void>((resolve) => (free = resolve));
       let isOver = false;
       this.#end = () => {
         isOver = true;
         controller.abort();
-        free?.();
+        free();
       };
+      const take = () => {
+        if (isOver) return undefined;
+        this.#lead(true);
+        return held;
+      };
+      const wait = () => {
+        this.#lead(false);
+        return locks.request(this.#name, { signal: controller.signal }, take);
+      };
+      // Whoever has to wait is to know that somebody else leads.
       locks
-        .request(this.#name, { signal: controller.signal }, () => {
-          if (isOver) return undefined;
-          this.#lead(true);
-          return held;
-        })
+        .request(this.#name, { ifAvailable: true }, (lock) => (lock ? take() : void (isOver || wait().catch(() => undefined))))
         .catch(() => undefined);
     } else if (this.#isShared && this.#store.acquire) {
       void this.#renew();
@@ -120,6 +126,8 @@ export class Tabs {
       if (isOver) return;
       this.#lead(isOurs);
       timer = setTimeout(() => void step(), isOurs ? LEASE_MS / 3 : LEASE_MS / 3 + Math.random() * 1000);
+      // In Deno and Node it would keep the process alive.
+      (timer as { unref?: () => void }).unref?.();
     };
     await step();
   }

@@ -25,6 +25,9 @@ export interface WireRequest {
   body: Uint8Array;
 }
 
+/** Requests of one event each: six at once is what browsers and Workers allow towards one server. */
+export const SINGLES = { maxEvents: 1, concurrency: 6 } as const;
+
 export interface Wire<E> {
   /** Checks an event and turns it into text. */
   encode(event: E): Encoded;
@@ -32,6 +35,8 @@ export interface Wire<E> {
   idOf(body: Uint8Array): string;
   /** The request that carries these events. */
   request(batch: Batch): WireRequest;
+  /** Whether an answer says that the server takes no batches. From then on requests are made of `SINGLES`. */
+  wantsSingles?(status: number, batch: Batch): boolean;
   /** The status of each event, if an answer speaks of each. */
   statuses?(status: number, answer: Uint8Array, batch: Batch): readonly number[] | undefined;
 }

@@ -196,6 +196,11 @@ impl OutboxPort {
         self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
     }
 
+    /// The server wants other requests.
+    pub fn regroup(&mut self, now: f64, id: u32, events: u32, flights: u32) {
+        self.0.regroup(moment(now), ExchangeId(id), events, flights);
+    }
+
     /// An exchange was answered event by event.
     pub fn partly(&mut self, now: f64, id: u32, statuses: Vec<u16>, after: f64) {
         self.0.partly(moment(now), ExchangeId(id), &statuses, retry_after(after));

@@ -978,3 +978,31 @@ fn check_the_order_of_lanes(world: &World) {
         }
     }
 }
+
+#[test]
+fn a_server_that_takes_no_batches_gets_events_one_by_one() {
+    let mut world = World::new(small(), 1, Weather { hangs: 100, ..Weather::default() });
+    commit(&mut world, 25);
+    world.run_for(50);
+    world.weather = Weather::default();
+    world.machine.regroup(world.moment(), ExchangeId(1), 1, 6);
+    // Whoever says it late, or twice, is not heard.
+    world.machine.regroup(world.moment(), ExchangeId(1), 3, 1);
+    world.clear_up();
+    assert!(world.requests[1..].iter().all(|(_, events)| events.len() == 1));
+    assert_eq!((world.taken.len(), world.died.len()), (25, 0));
+}
+
+#[test]
+fn what_others_had_stored_does_not_keep_a_follower_waiting() {
+    let mut world = World::new(small(), 1, Weather { hangs: 100, ..Weather::default() });
+    commit(&mut world, 25);
+    world.run_for(50);
+    world.crash();
+    assert_eq!(world.machine.ledger().pending(), 25, "as long as nobody has said who leads");
+    world.machine.lead(world.moment(), false);
+    world.settle();
+    assert_eq!(world.machine.ledger().pending(), 0);
+    world.clear_up();
+    assert_eq!(world.taken.len(), 25);
+}

@@ -23,6 +23,10 @@ impl Outbox {
                 self.step_down();
             }
         }
+        if !leads {
+            // What others had stored before we came is theirs.
+            self.forget_unseen();
+        }
         self.stir(now);
     }
 
@@ -67,6 +71,20 @@ impl Outbox {
             bytes -= taken;
             self.send(batch, true);
         }
+    }
+
+    /// The server does not take requests of that kind: from now on they have so many events, and so many are under way at once. What the
+    /// exchange had is sent again in that way.
+    pub fn regroup(&mut self, now: Moment, exchange: ExchangeId, events: u32, flights: u32) {
+        let Some(flight) = self.exchanges.land(exchange) else { return };
+        self.options.batch_events = events.max(1);
+        self.options.flights = flights.max(1);
+        self.recover();
+        self.give_back(&flight.batch);
+        for batch in core::mem::take(&mut self.plans) {
+            self.give_back(&batch);
+        }
+        self.go_on(now);
     }
 
     /// An answer that speaks of each event of a request: their statuses, in order.
