@@ -6,6 +6,9 @@
  */
 const KEEPALIVE_BYTES = 60 * 1024;
 
+/** How long the browser may take to give room back; in Firefox another process does it. */
+const RETURN_MS = 100;
+
 /** A share of the budget. */
 export interface Keepalive {
   /** Gives it back. `isAnswered`: an answer was read; the browser gives the room back a moment later. */
@@ -24,7 +27,7 @@ export const keepalive = {
     return {
       release: (isAnswered) => {
         if (!isAnswered) this.pausedUntil = performance.now() + 1000;
-        setTimeout(() => (this.left += bytes));
+        setTimeout(() => (this.left += bytes), RETURN_MS);
       },
     };
   },

@@ -30,14 +30,16 @@ pub fn exchange(
     keepalive: bool,
     is_plain: bool,
 ) -> Promise {
-    future_to_promise(async move {
-        let init = build(&headers, &body, &signal, keepalive)?;
-        let answer = if is_plain {
+    // At once: a page that ends may not come to what is put off.
+    let sent = build(&headers, &body, &signal, keepalive).and_then(|init| {
+        if is_plain {
             fetch.call2(&JsValue::UNDEFINED, &url.into(), &init)
         } else {
             fetch.call1(&JsValue::UNDEFINED, &Request::new_with_str_and_init(&url, &init)?.into())
-        };
-        let answer = JsFuture::from(Promise::resolve(&answer?)).await?;
+        }
+    });
+    future_to_promise(async move {
+        let answer = JsFuture::from(Promise::resolve(&sent?)).await?;
         // Not by class: a test environment may have put another Response in place of the platform's.
         let answer = Response::from(answer.unchecked_into::<web_sys::Response>());
         let retry_after = answer
