@@ -67,10 +67,11 @@ export function startFlight(
   }, patienceMs);
   const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
   try {
-    glue.exchange(asAsync(fetchLike, keepalive !== undefined), url, headers, body, controller.signal, maxAnswerBytes, keepalive !== undefined, !fetchLike).then((answer) => {
+    const landed = (answer: unknown) => {
       const [status, retryAfterMs, body] = answer as [number, number, Uint8Array];
       end({ kind: "response", status, retryAfterMs, body });
-    }, failed);
+    };
+    glue.exchange(asAsync(fetchLike, keepalive !== undefined), url, headers, body, controller.signal, maxAnswerBytes, keepalive !== undefined, !fetchLike, landed, failed);
   } catch (cause) {
     failed(cause);
   }
@@ -107,19 +108,27 @@ export function plannedFlight(plan: Promise<FlightPlan>, start: (plan: FlightPla
 
 /** Only Errors may reject into wasm, and nothing may throw into it. */
 function asAsync(fetchLike: FetchLike | undefined, keepalive: boolean): (...request: never[]) => Promise<Response> {
-  return async (...request) => {
-    try {
-      // Looked up now: tests and frameworks replace the global one.
-      const send = (fetchLike ?? fetch) as (...request: unknown[]) => Promise<Response>;
-      // Firefox looks for it beside a request, and not in it.
-      const answer: unknown = await (fetchLike && keepalive ? send(...request, { keepalive }) : send(...request));
-      // By its shape, because a test environment may have a Response of its own.
-      if (typeof (answer as Response)?.status !== "number" || typeof (answer as Response).headers?.get !== "function") {
-        throw new TypeError("the function given as fetch did not return a Response");
-      }
-      return answer as Response;
-    } catch (error) {
-      throw error instanceof Error ? error : new Error(String(error), { cause: error });
-    }
+  return (...request) => {
+    // Looked up now: tests and frameworks replace the global one.
+    const answer = answered((fetchLike ?? fetch) as AnyFetch, request, fetchLike !== undefined && keepalive);
+    // After a trap there may be nobody left to hear of it.
+    answer.catch(() => undefined);
+    return answer;
   };
+}
+
+type AnyFetch = (...request: unknown[]) => Promise<Response>;
+
+async function answered(send: AnyFetch, request: unknown[], keepalive: boolean): Promise<Response> {
+  try {
+    // Firefox looks for it beside a request, and not in it.
+    const answer: unknown = await (keepalive ? send(...request, { keepalive }) : send(...request));
+    // By its shape, because a test environment may have a Response of its own.
+    if (typeof (answer as Response)?.status !== "number" || typeof (answer as Response).headers?.get !== "function") {
+      throw new TypeError("the function given as fetch did not return a Response");
+    }
+    return answer as Response;
+  } catch (error) {
+    throw error instanceof Error ? error : new Error(String(error), { cause: error });
+  }
 }

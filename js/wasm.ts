@@ -49,7 +49,9 @@ export interface FullGlue extends Glue {
     isKeepalive: boolean,
     /** Whether fetch takes a URL and an init. */
     isPlain: boolean,
-  ): Promise<unknown>;
+    landed: (answer: unknown) => void,
+    failed: (cause: unknown) => void,
+  ): void;
 }
 
 /** One module, and how to get at its code. Nothing is loaded before `source` is called. */

@@ -8,16 +8,19 @@ use gloo_net::http::{Headers, Response};
 use js_sys::{Array, Date, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortSignal, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect};
 
 use crate::http::read_retry_after;
 
-/// Posts `body` and resolves with `[status, retryAfterMs or -1, the first bytes of the answer]`. Rejects with
-/// whatever the fetch rejected with.
+/// Posts `body` and calls `landed` with `[status, retryAfterMs or -1, the first bytes of the answer]`, or `failed` with whatever the
+/// fetch threw or rejected with.
 ///
 /// A `fetch` of the user is given a `Request`. The platform's own is given the URL and what would go into a request
 /// (`is_plain`): from a `Request` it would make another, and send the body of that as a stream.
+///
+/// It gives no promise: V8 11 ends the process when code that waits for a wasm call to return an object is thrown out
+/// meanwhile, and here a function of the user runs meanwhile.
 #[wasm_bindgen]
 #[allow(clippy::too_many_arguments, reason = "a call from JavaScript has no other way to name them")]
 pub fn exchange(
@@ -29,7 +32,9 @@ pub fn exchange(
     max_body: u32,
     keepalive: bool,
     is_plain: bool,
-) -> Promise {
+    landed: Function,
+    failed: Function,
+) {
     // At once: a page that ends may not come to what is put off.
     let sent = build(&headers, &body, &signal, keepalive).and_then(|init| {
         if is_plain {
@@ -38,19 +43,28 @@ pub fn exchange(
             fetch.call1(&JsValue::UNDEFINED, &Request::new_with_str_and_init(&url, &init)?.into())
         }
     });
-    future_to_promise(async move {
-        let answer = JsFuture::from(Promise::resolve(&sent?)).await?;
-        // Not by class: a test environment may have put another Response in place of the platform's.
-        let answer = Response::from(answer.unchecked_into::<web_sys::Response>());
-        let retry_after = answer
-            .headers()
-            .get("retry-after")
-            .and_then(|value| read_retry_after(&value, Date::now() as u64))
-            .map_or(-1.0, |wait| wait.0 as f64);
-        let status = answer.status();
-        let body = read_body(&answer, max_body).await;
-        Ok(Array::of3(&status.into(), &retry_after.into(), &body).into())
-    })
+    spawn_local(async move {
+        let said = match read(sent, max_body).await {
+            Ok(answer) => landed.call1(&JsValue::UNDEFINED, &answer),
+            Err(error) => failed.call1(&JsValue::UNDEFINED, &error),
+        };
+        // Neither throws; and there would be nobody to tell.
+        drop(said);
+    });
+}
+
+async fn read(sent: Result<JsValue, JsValue>, max_body: u32) -> Result<Array, JsValue> {
+    let answer = JsFuture::from(Promise::resolve(&sent?)).await?;
+    // Not by class: a test environment may have put another Response in place of the platform's.
+    let answer = Response::from(answer.unchecked_into::<web_sys::Response>());
+    let retry_after = answer
+        .headers()
+        .get("retry-after")
+        .and_then(|value| read_retry_after(&value, Date::now() as u64))
+        .map_or(-1.0, |wait| wait.0 as f64);
+    let status = answer.status();
+    let body = read_body(&answer, max_body).await;
+    Ok(Array::of3(&status.into(), &retry_after.into(), &body))
 }
 
 fn build(
@@ -127,18 +141,23 @@ mod tests {
         let signal = web_sys::AbortController::new()?.signal();
         let url = "https://example.com/x".to_owned();
         let headers = "content-type: text/plain\nauthorization: Bearer a: b".to_owned();
-        let answer: Array = JsFuture::from(exchange(
-            fetch,
-            url,
-            headers,
-            Uint8Array::from(&b"hi"[..]),
-            signal,
-            max_body,
-            false,
-            false,
-        ))
-        .await?
-        .unchecked_into();
+        let body = Uint8Array::from(&b"hi"[..]);
+        let answer = Promise::new(&mut |landed, failed| {
+            let (fetch, url, headers) = (fetch.clone(), url.clone(), headers.clone());
+            exchange(
+                fetch,
+                url,
+                headers,
+                body.clone(),
+                signal.clone(),
+                max_body,
+                false,
+                false,
+                landed,
+                failed,
+            );
+        });
+        let answer: Array = JsFuture::from(answer).await?.unchecked_into();
         let body = Uint8Array::from(answer.get(2)).to_vec();
         let number = |at| answer.get(at).as_f64().unwrap_or(f64::NAN);
         Ok((number(0) as u16, number(1), String::from_utf8(body).expect("UTF-8")))
