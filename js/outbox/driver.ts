@@ -17,6 +17,7 @@ import { type FetchLike, type FlightPlan, type Outcome, WHY } from "../transport
 import { Keys } from "./keys.js";
 import { joined, Packet } from "./packet.js";
 import { keepalive } from "./page.js";
+import { Patience, waiting } from "./patience.js";
 import { type EventSession, laneOf } from "./session.js";
 import { type News, Tabs } from "./tabs.js";
 import { trapped } from "../wasm.js";
@@ -104,8 +105,8 @@ export class Driver<E> {
   #lost: Packet[] = [];
   /** What the user's headers were the last time. */
   #given: [HeadersInit | undefined] | undefined;
-  /** Who waits for the machine, and how to end that. */
-  #waiting = new Map<() => void, () => void>();
+  /** What waits for the machine or the store. */
+  readonly #patience = new Patience();
   #lastCounters: Float64Array | undefined;
   /** For which engine the store was counted. */
   #counted = -1;
@@ -208,7 +209,7 @@ export class Driver<E> {
   /** Tells the machine something and looks who has waited for it. */
   tell<T>(fact: (port: OutboxPort, now: number) => T): T {
     const result = this.#pump.tell(fact);
-    this.#lookAround();
+    this.#patience.lookAround();
     return result;
   }
 
@@ -254,12 +255,7 @@ export class Driver<E> {
 
   /** The same for something that can be asked of the machine. */
   untilIt(is: (port: OutboxPort) => boolean, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
-    let look: () => void;
-    return waiting(signal, deadlineMs, (done, giveUp) => {
-      look = () => void (this.#pump.isRunning && this.ask(is) && done());
-      this.#waiting.set(look, giveUp);
-      look();
-    }).finally(() => this.#waiting.delete(look));
+    return this.#patience.until(() => this.#pump.isRunning && this.ask(is), signal, deadlineMs);
   }
 
   /** The page is hidden or ends. */
@@ -333,7 +329,7 @@ export class Driver<E> {
     if (this.#pump.isRunning) this.#lastCounters = this.#pump.ask((port) => port.counters());
     this.#isOver = true;
     this.#pump.close();
-    for (const giveUp of [...this.#waiting.values()]) giveUp();
+    this.#patience.end();
     for (const packet of [...this.#byKey.values(), ...this.#lost]) packet.abandon(closed());
     this.#tabs?.close();
     if (this.store) await this.#call((store) => store.close());
@@ -426,20 +422,10 @@ export class Driver<E> {
 
   /** Asks the store for something, but not for ever, nor longer than until the end. Rejects with nothing but a `FerryError`. */
   async #call<T>(body: (store: OutboxStore) => Promise<T>, store = this.store!): Promise<T> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const key = () => undefined;
-    const tooLate = new Promise<never>((_, reject) => {
-      const giveUp = () => reject(new Error(`it did not answer within ${STORE_PATIENCE_MS / 1000} s`));
-      timer = setTimeout(giveUp, STORE_PATIENCE_MS);
-      this.#waiting.set(key, giveUp);
-    });
     try {
-      return await Promise.race([body(store), tooLate]);
+      return await this.#patience.within(STORE_PATIENCE_MS, body(store));
     } catch (cause) {
       throw storeFailure(store.kind, cause);
-    } finally {
-      clearTimeout(timer);
-      this.#waiting.delete(key);
     }
   }
 
@@ -567,7 +553,7 @@ export class Driver<E> {
       if (statuses) port.partly(now, id, Uint16Array.from(statuses), retryAfterMs);
       else port.response(now, id, status, retryAfterMs, body.subarray(0, 1024));
     }
-    queueMicrotask(() => this.#lookAround());
+    queueMicrotask(() => this.#patience.lookAround());
   }
 
   // ---- packets
@@ -667,11 +653,7 @@ export class Driver<E> {
   /** Tells the machine something that nobody waits for. */
   #inform(fact: (port: OutboxPort, now: number) => void): void {
     this.#pump.tellUnasked(fact);
-    this.#lookAround();
-  }
-
-  #lookAround(): void {
-    for (const look of [...this.#waiting.keys()]) look();
+    this.#patience.lookAround();
   }
 }
 
@@ -685,30 +667,9 @@ const LOOK_FOUND = 1;
 const LOOK_FAILED = 2;
 /** Smaller bodies are not worth it. */
 const GZIP_BYTES = 2048;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 function closed(): FerryError {
   return new FerryError("ERR_CLOSED", "the outbox is closed");
-}
-
-/** True when `start` has called back, false when the signal or the time came first. */
-function waiting(signal: AbortSignal | undefined, deadlineMs: number | undefined, start: (done: () => void, giveUp: () => void) => void): Promise<boolean> {
-  return new Promise((resolve) => {
-    let isOver = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const end = (isThere: boolean) => {
-      isOver = true;
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", giveUp);
-      resolve(isThere);
-    };
-    const giveUp = () => end(false);
-    start(() => end(true), giveUp);
-    if (isOver) return;
-    if (signal?.aborted) return giveUp();
-    signal?.addEventListener("abort", giveUp);
-    if (deadlineMs !== undefined && deadlineMs <= LONGEST_TIMER_MS) timer = setTimeout(giveUp, deadlineMs);
-  });
 }
 
 async function gzipped(body: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
