@@ -54,6 +54,10 @@ export class CloudEventsWire implements Wire<CloudEvent> {
     return { url: this.#url, headers, body: typeof body === "string" ? encoder.encode(body) : body };
   }
 
+  list(stretches: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined {
+    return this.#mode === "batch" ? listed(stretches) : undefined;
+  }
+
   /** HTTP web hook specification, section 2.2: 415 is for a format that is not supported. */
   wantsSingles(status: number, batch: Batch): boolean {
     if (status !== 415 || this.#isGiven || !this.#asBatch.has(batch)) return false;

@@ -42,7 +42,7 @@ export interface OutboxPort extends Port {
   hurry(now: number): void;
   wake(now: number): void;
   allow(now: number, requests: number): void;
-  leave(now: number, bytes: number): void;
+  leave(now: number, bytes: number, isApart: boolean): void;
   regroup(now: number, id: number, events: number, flights: number): void;
   partly(now: number, id: number, statuses: Uint16Array, retryAfterMs: number): void;
   counters(): Float64Array;
@@ -178,6 +178,7 @@ export class Driver<E> {
         for (const packet of lost) this.#recommit(port, now, packet);
         const handles = port.commit(now, session);
         known.forEach((packet, index) => this.#add(packet, handles[index]!));
+        if (this.#options.gzip) for (const packet of packets) this.#zip(packet);
       });
     } catch {
       // The engine is gone. The next one gets them.
@@ -261,7 +262,8 @@ export class Driver<E> {
   /** The page is hidden or ends. */
   leave(isResending: boolean): void {
     // What holds the events of a request together comes on top.
-    if (isResending && this.#pump.isRunning) this.tell((port, now) => port.leave(now, Math.floor(keepalive.left * 0.96)));
+    const bytes = Math.floor(keepalive.left * 0.96 * this.#ratio());
+    if (isResending && this.#pump.isRunning) this.tell((port, now) => port.leave(now, bytes, this.#options.gzip));
   }
 
   /** Others may lead. `isSending`: what is under way goes on, because it may survive the page. */
@@ -520,11 +522,13 @@ export class Driver<E> {
       stretches: sent.map(([packet, from, to]) => packet.slice(from, to)),
       ids: () => sent.flatMap(([packet, from, to]) => this.#ids(packet, from, to)),
     };
-    this.#pump.fly(id, this.#plan(batch, isLeaving), (port, now, outcome) => this.#land(port, now, id, outcome, batch));
+    const [[packet, from, to]] = sent as [[Packet, number, number]];
+    const zipped = sent.length === 1 && from === 0 && to === packet.count ? packet.zipped : undefined;
+    this.#pump.fly(id, this.#plan(batch, isLeaving, zipped), (port, now, outcome) => this.#land(port, now, id, outcome, batch));
   }
 
   /** The request for a batch; at once, unless something has to be waited for. A page that ends waits for nobody. */
-  #plan(batch: Batch, isLeaving: boolean): FlightPlan | Promise<FlightPlan> {
+  #plan(batch: Batch, isLeaving: boolean, zipped: Uint8Array | undefined): FlightPlan | Promise<FlightPlan> {
     const { timeoutMs, headers, gzip } = this.#options;
     try {
       const { url, headers: own, body } = this.wire.request(batch);
@@ -534,10 +538,10 @@ export class Driver<E> {
         const plan = { url, headers: headers.lines(given, own), body, patienceMs: timeoutMs, maxAnswerBytes: ANSWER_BYTES_BESIDES + batch.count * ANSWER_BYTES };
         return { ...plan, keepalive: keepalive.take(body.length) };
       };
-      const isZipped = gzip && body.length >= GZIP_BYTES && !isLeaving && typeof CompressionStream === "function";
-      if (isZipped) own["content-encoding"] = "gzip";
-      if (!isZipped && typeof (asked as Promise<unknown> | undefined)?.then !== "function") return finish(asked as HeadersInit | undefined, body);
-      return Promise.all([asked, isZipped ? gzipped(body) : body]).then(([given, body]) => finish(given, body));
+      const ready = zipped ?? (gzip && body.length >= GZIP_BYTES && !isLeaving && CAN_ZIP ? gzipped(body) : body);
+      if (ready !== body) own["content-encoding"] = "gzip";
+      if (!isPromise(ready) && !isPromise(asked)) return finish(asked, ready);
+      return Promise.all([asked, ready]).then(([given, body]) => finish(given, body));
     } catch (cause) {
       return Promise.reject(cause);
     }
@@ -554,6 +558,23 @@ export class Driver<E> {
       else port.response(now, id, status, retryAfterMs, body.subarray(0, 1024));
     }
     queueMicrotask(() => this.#patience.lookAround());
+  }
+
+  /** Compresses what a request with these events alone would carry. */
+  #zip(packet: Packet): void {
+    const list = this.wire.list?.([packet.body!]);
+    if (!CAN_ZIP || !list || list.length < GZIP_BYTES) return;
+    void gzipped(list).then((zipped) => void (packet.body && (packet.zipped = zipped)), () => undefined);
+  }
+
+  /** How much shorter compression makes what is known here. */
+  #ratio(): number {
+    let [plain, zipped] = [1, 1];
+    for (const packet of this.#packets.values()) {
+      plain += packet.body!.length;
+      zipped += (packet.zipped ?? packet.body!).length;
+    }
+    return plain / zipped;
   }
 
   // ---- packets
@@ -601,7 +622,7 @@ export class Driver<E> {
   #forget(handle: number, isKept: boolean): void {
     const packet = this.#packets.get(handle)!;
     this.#packets.delete(handle);
-    packet.body = undefined;
+    packet.body = packet.zipped = undefined;
     if (!isKept) this.#byKey.delete(packet.key);
   }
 
@@ -631,7 +652,7 @@ export class Driver<E> {
     this.#packets.clear();
     for (const packet of this.#byKey.values()) {
       packet.handle = 0;
-      if (packet.isAccepted) packet.body = undefined;
+      if (packet.isAccepted) packet.body = packet.zipped = undefined;
     }
     // Nobody may ask for anything, but there is work. An engine that breaks again and again gets less and less to do.
     const again = () => {
@@ -667,6 +688,11 @@ const LOOK_FOUND = 1;
 const LOOK_FAILED = 2;
 /** Smaller bodies are not worth it. */
 const GZIP_BYTES = 2048;
+const CAN_ZIP = typeof CompressionStream === "function";
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as Promise<T> | undefined)?.then === "function";
+}
 
 function closed(): FerryError {
   return new FerryError("ERR_CLOSED", "the outbox is closed");

@@ -37,6 +37,8 @@ export class Packet {
   at = 0;
   /** The texts of its events, parted by commas. Only as long as the machine knows the packet. */
   body: Uint8Array<ArrayBuffer> | undefined;
+  /** The body of a request with all of its events, compressed: made when they were committed, because a page that ends cannot wait for that. */
+  zipped: Uint8Array<ArrayBuffer> | undefined;
   sizes: number[] | Uint32Array<ArrayBuffer> = [];
   lanes: number[] | Uint32Array<ArrayBuffer> = [];
   /** Only until it is committed. */

@@ -35,6 +35,8 @@ export interface Wire<E> {
   idOf(body: Uint8Array): string;
   /** The request that carries these events. */
   request(batch: Batch): WireRequest;
+  /** The body of a request with exactly these, if that can be said beforehand. */
+  list?(stretches: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined;
   /** Whether an answer says that the server takes no batches. From then on requests are made of `SINGLES`. */
   wantsSingles?(status: number, batch: Batch): boolean;
   /** The status of each event, if an answer speaks of each. */

@@ -181,8 +181,8 @@ impl OutboxPort {
     }
 
     /// The page may end: sends up to so many bytes at once.
-    pub fn leave(&mut self, now: f64, bytes: f64) {
-        self.0.leave(moment(now), bytes as u64);
+    pub fn leave(&mut self, now: f64, bytes: f64, apart: bool) {
+        self.0.leave(moment(now), bytes as u64, apart);
     }
 
     /// Time has passed.

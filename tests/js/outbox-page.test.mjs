@@ -81,6 +81,43 @@ test("the room for requests that survive the page is given back, when they are g
   await publisher.outbox.close();
 });
 
+test("with gzip a page that ends gets more away, in bodies that were compressed when they were committed", async () => {
+  const requests = [];
+  let isUp = false;
+  const fetch = async (request) => {
+    if (!isUp) return new Response(null, { status: 503 });
+    const body = new Uint8Array(await request.arrayBuffer());
+    requests.push({ body, headers: request.headers, keepalive: request.keepalive });
+    return new Response(null, { status: 202 });
+  };
+  const { Publisher, memoryStore } = await import("eventferry");
+  const publisher = new Publisher({ url: "https://example.com/", mode: "batch", fetch, outbox: { store: memoryStore(), gzip: true, batch: { maxAgeMs: 0 }, retry: { baseMs: 60_000, maxMs: 60_000 } } });
+  const session = publisher.session();
+  // The first fails, so that the others wait.
+  session.publish(event("first"));
+  await session.flush();
+  await until(() => publisher.outbox.stats().attempts === 1);
+  await rest(5);
+  for (let at = 0; at < 160; at++) session.publish(event(at, { data: { words: "the quick brown fox jumps over the lazy dog ".repeat(30), at } }));
+  await session.flush();
+  await rest(100);
+  isUp = true;
+  hide();
+  await until(() => publisher.outbox.stats().delivered >= 160);
+  const zipped = requests.filter(({ headers }) => headers.get("content-encoding") === "gzip");
+  const bytes = requests.reduce((sum, { body }) => sum + body.length, 0);
+  assert.ok(bytes < 61_440, `${bytes} bytes`);
+  assert.ok(zipped.length > 0 && requests.every(({ keepalive }) => keepalive));
+  const ids = [];
+  for (const { body, headers } of requests) {
+    const text = headers.has("content-encoding") ? await new Response(new Blob([body]).stream().pipeThrough(new DecompressionStream("gzip"))).text() : new TextDecoder().decode(body);
+    for (const { id } of JSON.parse(text)) ids.push(id);
+  }
+  assert.equal(new Set(ids).size, ids.length);
+  assert.ok(ids.length >= 160, `${ids.length} of more than 200 kB of events`);
+  await publisher.outbox.close();
+});
+
 test("coming online tries at once", async () => {
   const to = server(new TypeError("offline"), 202);
   const publisher = publisherTo(to, { outbox: { retry: { baseMs: 60_000, maxMs: 60_000 } } });

@@ -779,7 +779,7 @@ fn whoever_does_not_lead_stores_but_does_not_send() {
 fn leaving_sends_what_is_not_stored_yet_within_the_budget() {
     let mut world = World::new(small(), 1, Weather::default());
     commit(&mut world, 15);
-    world.machine.leave(world.moment(), 1200);
+    world.machine.leave(world.moment(), 1200, false);
     world.settle();
     let sent: Vec<usize> = world.requests.iter().map(|(_, events)| events.len()).collect();
     assert_eq!(sent, [10, 2]);
@@ -792,7 +792,7 @@ fn leaving_sends_what_is_not_stored_yet_within_the_budget() {
 fn leaving_puts_no_more_events_into_a_request_than_it_can_carry() {
     let mut world = World::new(Options { batch_events: 1, flights: 6, ..small() }, 1, Weather::default());
     commit(&mut world, 15);
-    world.machine.leave(world.moment(), 1200);
+    world.machine.leave(world.moment(), 1200, false);
     world.settle();
     let sent: Vec<usize> = world.requests.iter().map(|(_, events)| events.len()).collect();
     assert_eq!(sent, [1; 12]);
@@ -909,7 +909,7 @@ fn random_world(seed: u64) -> World {
             }
             14 => world.machine.wake(world.moment()),
             15 => world.machine.hurry(world.moment()),
-            16 => world.machine.leave(world.moment(), 500),
+            16 => world.machine.leave(world.moment(), 500, false),
             // The clock jumps, forwards for good and backwards for one call.
             17 => world.skew += noise.up_to(100_000),
             18 => world.machine.handle(Moment::default(), Input::Tick),
@@ -1005,4 +1005,17 @@ fn what_others_had_stored_does_not_keep_a_follower_waiting() {
     assert_eq!(world.machine.ledger().pending(), 0);
     world.clear_up();
     assert_eq!(world.taken.len(), 25);
+}
+
+#[test]
+fn leaving_with_bodies_that_are_ready_sends_each_segment_apart() {
+    let mut world = World::new(small(), 1, Weather::default());
+    for _ in 0..3 {
+        commit(&mut world, 2);
+    }
+    world.machine.leave(world.moment(), 10_000, true);
+    world.settle();
+    assert_eq!(world.requests.iter().map(|(_, events)| events.len()).collect::<Vec<_>>(), [2, 2, 2]);
+    world.clear_up();
+    assert_eq!((world.taken.len(), world.duplicates()), (6, 0));
 }

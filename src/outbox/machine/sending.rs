@@ -57,8 +57,8 @@ impl Outbox {
     }
 
     /// The page may end at any moment: sends what is ready and what is not stored yet, up to so many bytes, whatever else
-    /// would make it wait, except a pause.
-    pub fn leave(&mut self, now: Moment, mut bytes: u64) {
+    /// would make it wait, except a pause. `apart`: each segment in a request of its own, because its owner has that ready.
+    pub fn leave(&mut self, now: Moment, mut bytes: u64, apart: bool) {
         self.tick(now);
         while !self.is_paused && bytes > 0 {
             let most = (self.options.batch_events, bytes.min(self.batch_bytes));
@@ -69,7 +69,13 @@ impl Outbox {
                 break;
             }
             bytes -= taken;
-            self.send(batch, true);
+            if apart {
+                for part in batch {
+                    self.send(vec![part], true);
+                }
+            } else {
+                self.send(batch, true);
+            }
         }
     }
 
