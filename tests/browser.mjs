@@ -69,7 +69,7 @@ export async function start(engine, { seconds = 60, profile } = {}) {
       /** A command of the DevTools protocol; Chromium alone has it. */
       devTools: (cmd, params) => command("POST", `${session}/goog/cdp/execute`, { cmd, params }),
       kill() {
-        for (const pid of descendants(driver.pid)) process.kill(pid, "SIGKILL");
+        for (const pid of descendants(driver.pid)) killed(pid);
         process.off("exit", stop);
         stop();
       },
@@ -106,6 +106,15 @@ function descendants(pid) {
   const found = [];
   for (let some = [pid]; some.length > 0; found.push(...some)) some = [...parents].filter(([, parent]) => some.includes(parent)).map(([child]) => child);
   return found;
+}
+
+/** Some processes of a browser end by themselves when others were killed. */
+function killed(pid) {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
 }
 
 function listening(driver, says, seconds) {
