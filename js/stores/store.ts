@@ -8,7 +8,8 @@
  *   A segment with a key that is there replaces it; to remove what is not there is no error.
  * - Keys sort by age, compared as text. `peek` and `dead` give the smallest keys first.
  * - Calls may overlap; changes take effect in the order in which `write` was called.
- * - Whoever calls gives its arrays away and gets arrays that nobody else writes to.
+ * - Both sides keep the arrays that go to and fro: nobody writes into them, nobody transfers them.
+ * - No key stands in `put` and in `remove` of the same change.
  */
 import type { FerryErrorCode } from "../errors.js";
 
@@ -103,7 +104,7 @@ export interface OutboxStore {
   close(): Promise<void>;
   /**
    * For a shared store where there are no Web Locks: makes `owner` the only one whose changes are taken, for so many
-   * milliseconds from now. False if somebody else is at present.
+   * milliseconds from now. False if somebody else is at present. For 0 milliseconds it gives the lease back.
    */
   acquire?(owner: string, forMs: number): Promise<boolean>;
   /** Asks the platform to start us again at that time, because something waits. `undefined`: nothing does. */

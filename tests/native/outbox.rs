@@ -633,8 +633,6 @@ fn a_server_may_ask_for_an_hour_but_not_for_a_year() {
         let mut world = World::new(small(), 1, Weather { hangs: 100, ..Weather::default() });
         commit(&mut world, 1);
         world.run_for(50);
-        let id = world.machine.clone();
-        drop(id);
         let hint = Response { retry_after: Some(Millis(asked)), ..Response::new(429) };
         world.machine.handle(world.moment(), Input::Exchange(ExchangeId(1), Ok(hint)));
         world.settle();
