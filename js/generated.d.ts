@@ -15,7 +15,7 @@ declare module "*/wasm/full.glue.js" {
   export const initSync: Glue["initSync"];
   export const exportsNow: Glue["exportsNow"];
   export const __wbg_reset_state: Glue["__wbg_reset_state"];
-  export const PublisherPort: Glue["PublisherPort"];
+  export const CallsPort: Glue["CallsPort"];
   export const OutboxPort: Glue["OutboxPort"];
   export const exchange: Glue["exchange"];
 }

@@ -1,5 +1,6 @@
 /** Everything. */
 export * from "./cloudevents.js";
-export { Publisher, type HeadersOption, type PublisherOptions, type SendOptions } from "./cloudevents/publisher.js";
+export type { HeadersOption } from "./options.js";
+export { Publisher, type PublisherOptions, type SendOptions } from "./cloudevents/publisher.js";
 export type { FetchLike } from "./transport.js";
 export * from "./outbox.js";

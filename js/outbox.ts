@@ -1,5 +1,6 @@
 /** Sessions, the outbox behind them, and where it keeps events. */
-export { Publisher, type HeadersOption, type PublisherOptions, type SendOptions } from "./cloudevents/publisher.js";
+export type { HeadersOption } from "./options.js";
+export { Publisher, type PublisherOptions, type SendOptions } from "./cloudevents/publisher.js";
 export { CloudEvent } from "./cloudevents/event.js";
 export type { OutboxOptions } from "./outbox/options.js";
 export {

@@ -15,7 +15,7 @@ import { type FullGlue, call, fullGlue, onReset } from "./wasm.js";
 /** What every machine's port has, see `src/wasm`. */
 export interface Port {
   tick(now: number): void;
-  response(now: number, id: number, status: number, retryAfterMs: number, body: Uint8Array): void;
+  response(now: number, id: number, status: number, retryAfterMs: number, headers: string, body: Uint8Array): void;
   failure(now: number, id: number, why: number): void;
   drain(sink: object): void;
   free(): void;
@@ -101,7 +101,7 @@ export class Pump<P extends Port> {
       this.cause = outcome.kind === "failure" ? outcome.cause : undefined;
       this.tellUnasked((port, now) => {
         if (land) land(port, now, outcome);
-        else if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.body);
+        else if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, outcome.body);
         else port.failure(now, id, WHY[outcome.why]);
       });
       this.cause = undefined;

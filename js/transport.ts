@@ -6,7 +6,7 @@ export type FetchLike = (request: Request) => Promise<Response>;
 
 /** How an exchange ended. */
 export type Outcome =
-  | { kind: "response"; status: number; retryAfterMs: number; body: Uint8Array }
+  | { kind: "response"; status: number; retryAfterMs: number; headers: string; body: Uint8Array }
   | { kind: "failure"; why: "timeout" | "aborted" | "network"; cause?: unknown };
 
 /** Numbers of the reasons, for `failure` of a port. */
@@ -14,6 +14,8 @@ export const WHY = { timeout: 0, aborted: 1, network: 2 } as const;
 
 /** What is to be exchanged. */
 export interface FlightPlan {
+  /** @default "POST" */
+  method?: "GET" | "POST";
   url: string;
   /** Lines of `name: value`. */
   headers: string;
@@ -21,6 +23,8 @@ export interface FlightPlan {
   patienceMs: number;
   /** How much of the answer is read. @default 16 KiB */
   maxAnswerBytes?: number;
+  /** Headers of the answer that are to be seen: lower-case names parted by one space. @default none */
+  wanted?: string;
   /** A share of the room for requests that survive the page, given back at the end. `isAnswered`: an answer was read. */
   keepalive?: { release(isAnswered: boolean): void } | undefined;
 }
@@ -44,7 +48,7 @@ const GRACE_MS = 250;
 export function startFlight(
   glue: FullGlue,
   fetchLike: FetchLike | undefined,
-  { url, headers, body, patienceMs, maxAnswerBytes = MAX_ANSWER_BYTES, keepalive }: FlightPlan,
+  { method = "POST", url, headers, body, patienceMs, maxAnswerBytes = MAX_ANSWER_BYTES, wanted = "", keepalive }: FlightPlan,
 ): Flight {
   const controller = new AbortController();
   let settle!: (outcome: Outcome) => void;
@@ -68,10 +72,12 @@ export function startFlight(
   const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
   try {
     const landed = (answer: unknown) => {
-      const [status, retryAfterMs, body] = answer as [number, number, Uint8Array];
-      end({ kind: "response", status, retryAfterMs, body });
+      const [status, retryAfterMs, headers, body] = answer as [number, number, string, Uint8Array];
+      end({ kind: "response", status, retryAfterMs, headers, body });
     };
-    glue.exchange(asAsync(fetchLike, keepalive !== undefined), url, headers, body, controller.signal, maxAnswerBytes, keepalive !== undefined, !fetchLike, landed, failed);
+    const { signal } = controller;
+    const survives = keepalive !== undefined;
+    glue.exchange(asAsync(fetchLike, survives), method, url, headers, body, signal, maxAnswerBytes, wanted, survives, !fetchLike, landed, failed);
   } catch (cause) {
     failed(cause);
   }

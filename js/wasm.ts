@@ -31,8 +31,8 @@ export interface Glue {
 
 /** The generated glue of the full module. */
 export interface FullGlue extends Glue {
-  PublisherPort: {
-    new (options: object, seed: number): import("./cloudevents/publisher.js").PublisherPort;
+  CallsPort: {
+    new (options: object, judge: number, seed: number): import("./calls.js").CallsPort;
     check(options: object): void;
   };
   OutboxPort: {
@@ -41,11 +41,13 @@ export interface FullGlue extends Glue {
   };
   exchange(
     fetch: (...request: never[]) => Promise<Response>,
+    method: string,
     url: string,
     headers: string,
     body: Uint8Array,
     signal: AbortSignal,
     maxAnswerBytes: number,
+    wanted: string,
     isKeepalive: boolean,
     /** Whether fetch takes a URL and an init. */
     isPlain: boolean,

@@ -2,22 +2,60 @@
 
 use crate::time::Millis;
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Something without a body.
+    Get,
+    /// To take the body in.
+    Post,
+}
+
+impl Method {
+    /// As it stands in a request.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
 /// One request. Header lines are `name: value`, parted by `\n`; both sides were checked before they came here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    method: Method,
     url: String,
     headers: String,
     body: Vec<u8>,
     patience: Millis,
+    room: u32,
+    wanted: &'static str,
 }
 
 impl Request {
     /// How long an exchange may take if nobody says otherwise.
     pub const DEFAULT_PATIENCE: Millis = Millis(10_000);
 
-    /// A POST, which is the only method that carries events.
+    /// How many bytes of an answer are read if nobody says otherwise.
+    pub const DEFAULT_ROOM: u32 = 16 * 1024;
+
+    /// A GET.
+    pub fn get(url: impl Into<String>, headers: impl Into<String>) -> Self {
+        Self { method: Method::Get, ..Self::post(url, headers, Vec::new()) }
+    }
+
+    /// A POST.
     pub fn post(url: impl Into<String>, headers: impl Into<String>, body: Vec<u8>) -> Self {
-        Self { url: url.into(), headers: headers.into(), body, patience: Self::DEFAULT_PATIENCE }
+        Self {
+            method: Method::Post,
+            url: url.into(),
+            headers: headers.into(),
+            body,
+            patience: Self::DEFAULT_PATIENCE,
+            room: Self::DEFAULT_ROOM,
+            wanted: "",
+        }
     }
 
     /// The same request with another time limit.
@@ -25,6 +63,35 @@ impl Request {
     pub const fn with_patience(mut self, patience: Millis) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// The same request, of whose answer up to so many bytes are read. What is beyond them is cut off.
+    #[must_use]
+    pub const fn with_room(mut self, bytes: u32) -> Self {
+        self.room = bytes;
+        self
+    }
+
+    /// The same request, of whose answer these headers are seen: lower-case names parted by one space.
+    #[must_use]
+    pub const fn with_wanted(mut self, names: &'static str) -> Self {
+        self.wanted = names;
+        self
+    }
+
+    /// The method.
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+
+    /// How many bytes of the answer are read.
+    pub const fn room(&self) -> u32 {
+        self.room
+    }
+
+    /// The names of the headers of the answer that are seen.
+    pub const fn wanted(&self) -> &'static str {
+        self.wanted
     }
 
     /// How long the exchange may take, from its start to the end of the answer.
@@ -60,6 +127,8 @@ pub struct Response {
     pub status: u16,
     /// How long the server asked to wait, from `Retry-After`.
     pub retry_after: Option<Millis>,
+    /// The headers that the request wanted, as lines of `name: value`; `set-cookie` may have several. None where it wanted none.
+    pub headers: String,
     /// The first bytes of the body; the carrier bounds them.
     pub body: Vec<u8>,
 }
@@ -67,7 +136,21 @@ pub struct Response {
 impl Response {
     /// An answer without a body.
     pub const fn new(status: u16) -> Self {
-        Self { status, retry_after: None, body: Vec::new() }
+        Self { status, retry_after: None, headers: String::new(), body: Vec::new() }
+    }
+
+    /// The value of the first header of that name, lower case, among those that were wanted.
+    pub fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.headers_named(name).next()
+    }
+
+    /// The values of all headers of that name, lower case, among those that were wanted.
+    pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .filter(move |(its, _)| *its == name)
+            .map(|(_, value)| value)
     }
 }
 
@@ -107,6 +190,15 @@ mod tests {
         assert_eq!(read_retry_after(at, 15_000), Some(Millis(45_000)));
         assert_eq!(read_retry_after(at, 90_000), Some(Millis(0)));
         assert_eq!(read_retry_after("99999999999999999999", 0), Some(Millis(u64::MAX)));
+    }
+
+    #[test]
+    fn finds_the_headers_of_an_answer() {
+        let headers = "content-type: text/html\nset-cookie: a=1; Path=/\nset-cookie: b=2: 3".to_owned();
+        let answer = Response { headers, ..Response::new(200) };
+        assert_eq!(answer.header("content-type"), Some("text/html"));
+        assert_eq!(answer.header("location"), None);
+        assert_eq!(answer.headers_named("set-cookie").collect::<Vec<_>>(), ["a=1; Path=/", "b=2: 3"]);
     }
 
     #[test]

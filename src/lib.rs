@@ -9,10 +9,10 @@
 //! ===v==============================================|===  wasm boundary
 //!   wasm/         conversion only, no decisions
 //!    |
-//!   cloudevents/  a room: its codecs (pure functions) and its publisher (a machine)
+//!   cloudevents/  a room: its codecs, which are pure functions
 //!   outbox/       what rooms share: accepted events are delivered, or kept
 //!    |
-//!   engine/       parts without protocol: exchanges, back-off, timers, verdicts, noise
+//!   engine/       parts without protocol: calls, exchanges, back-off, timers, verdicts, noise
 //!    |
 //!   words         effect http time wall json/ error secret ids: plain data, no I/O
 //! ```
@@ -34,26 +34,27 @@
 //! ## One whole exchange without I/O
 //!
 //! ```
-//! use eventferry::cloudevents::publisher::{Options, Publisher, Settled};
 //! use eventferry::effect::{Input, Machine, Output};
+//! use eventferry::engine::calls::{Calls, Options, Settled};
+//! use eventferry::engine::verdict;
 //! use eventferry::http::{Request, Response};
 //! use eventferry::time::Moment;
 //!
-//! let mut publisher = Publisher::new(Options::default(), 42);
+//! let mut calls = Calls::new(Options::default(), verdict::judge, 42);
 //! let now = Moment::from_millis(0);
 //! let request = Request::post("https://example.com/events", "content-type: text/plain", b"hello".to_vec());
-//! let op = publisher.send(now, request);
+//! let op = calls.send(now, request);
 //!
 //! // What shall be done? Exactly one request, then wait.
-//! let Output::Send(exchange, request) = publisher.poll() else { unreachable!() };
+//! let Output::Send(exchange, request) = calls.poll() else { unreachable!() };
 //! assert_eq!(request.body(), b"hello");
-//! assert!(matches!(publisher.poll(), Output::Wait(_)));
+//! assert!(matches!(calls.poll(), Output::Wait(_)));
 //!
 //! // The world answers.
-//! publisher.handle(now, Input::Exchange(exchange, Ok(Response::new(202))));
-//! let Output::Event(Settled { op: settled, result }) = publisher.poll() else { unreachable!() };
+//! calls.handle(now, Input::Exchange(exchange, Ok(Response::new(202))));
+//! let Output::Event(Settled { op: settled, answer, .. }) = calls.poll() else { unreachable!() };
 //! assert_eq!(settled, op);
-//! assert_eq!(result.map(|delivery| delivery.status), Ok(202));
+//! assert_eq!(answer.map(|answer| answer.status), Some(202));
 //! ```
 //!
 //! ## Two modules from one crate

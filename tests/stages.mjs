@@ -90,7 +90,7 @@ async function faults(tally) {
 
 async function interop(tally) {
   ensureModules("tests/interop");
-  await script("tests/interop/run.mjs", { minutes: 5 })(tally);
+  await script("tests/interop/run.mjs", { minutes: 12 })(tally);
 }
 
 /** A test program of ours; it ends with the same line as `npm test` itself. */

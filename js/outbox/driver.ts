@@ -555,7 +555,7 @@ export class Driver<E> {
       if (this.wire.wantsSingles?.(status, batch)) return port.regroup(now, id, SINGLES.maxEvents, SINGLES.concurrency);
       const statuses = this.wire.statuses?.(status, body, batch);
       if (statuses) port.partly(now, id, Uint16Array.from(statuses), retryAfterMs);
-      else port.response(now, id, status, retryAfterMs, body.subarray(0, 1024));
+      else port.response(now, id, status, retryAfterMs, "", body.subarray(0, 1024));
     }
     queueMicrotask(() => this.#patience.lookAround());
   }

@@ -7,7 +7,6 @@
 //! | `json` | the JSON event format, the JSON batch format and NDJSON |
 //! | `layout` | the guess that the next event looks like the last one |
 //! | `http` | header values of the HTTP binding (section 3.1.3.2): quotes, percent escapes, UTF-8 |
-//! | `publisher` | the machine that delivers messages over HTTP |
 //!
 //! Payloads are opaque here: `data` is scanned for its grammar and never read. Bytes that came in are the
 //! bytes that go out.
@@ -17,4 +16,3 @@ pub mod event;
 pub mod http;
 pub mod json;
 pub mod layout;
-pub mod publisher;

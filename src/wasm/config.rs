@@ -3,27 +3,27 @@
 use serde::Deserialize;
 use wasm_bindgen::{JsError, JsValue};
 
-use crate::cloudevents::publisher::Options;
+use crate::engine::calls;
 use crate::outbox::{self, Overflow};
 use crate::time::Millis;
 
-/// What `new Publisher({ retry: …, maxInFlight: … })` may say. `js/cloudevents/publisher.ts` has checked that these
+/// What `{ retry: …, maxInFlight: … }` of a client may say. `js/calls.ts` has checked that these
 /// are the only names and that the values are numbers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PublisherConfig {
+struct CallsConfig {
     attempts: Option<f64>,
     base_ms: Option<f64>,
     max_ms: Option<f64>,
     max_in_flight: Option<f64>,
 }
 
-/// Reads the options of a publisher; the error names the field.
-pub(super) fn publisher(options: JsValue) -> Result<Options, JsError> {
-    let config: PublisherConfig =
+/// Reads the options of calls; the error names the field.
+pub(super) fn calls(options: JsValue) -> Result<calls::Options, JsError> {
+    let config: CallsConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
-    let defaults = Options::default();
-    Ok(Options {
+    let defaults = calls::Options::default();
+    Ok(calls::Options {
         retries: whole("retry.attempts", config.attempts, 1, 101)?
             .map_or(defaults.retries, |attempts| attempts - 1),
         base: whole("retry.baseMs", config.base_ms, 0, 86_400_000)?

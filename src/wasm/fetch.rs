@@ -13,8 +13,8 @@ use web_sys::{AbortSignal, ReadableStreamDefaultReader, Request, RequestInit, Re
 
 use crate::http::read_retry_after;
 
-/// Posts `body` and calls `landed` with `[status, retryAfterMs or -1, the first bytes of the answer]`, or `failed` with whatever the
-/// fetch threw or rejected with.
+/// Sends a request and calls `landed` with `[status, retryAfterMs or -1, the wanted headers as lines, the first bytes of the answer]`, or
+/// `failed` with whatever the fetch threw or rejected with. `wanted`: names parted by one space.
 ///
 /// A `fetch` of the user is given a `Request`. The platform's own is given the URL and what would go into a request
 /// (`is_plain`): from a `Request` it would make another, and send the body of that as a stream.
@@ -25,18 +25,20 @@ use crate::http::read_retry_after;
 #[allow(clippy::too_many_arguments, reason = "a call from JavaScript has no other way to name them")]
 pub fn exchange(
     fetch: Function,
+    method: &str,
     url: String,
     headers: String,
     body: Uint8Array,
     signal: AbortSignal,
     max_body: u32,
+    wanted: String,
     keepalive: bool,
     is_plain: bool,
     landed: Function,
     failed: Function,
 ) {
     // At once: a page that ends may not come to what is put off.
-    let sent = build(&headers, &body, &signal, keepalive).and_then(|init| {
+    let sent = build(method, &headers, &body, &signal, keepalive).and_then(|init| {
         if is_plain {
             fetch.call2(&JsValue::UNDEFINED, &url.into(), &init)
         } else {
@@ -44,7 +46,7 @@ pub fn exchange(
         }
     });
     spawn_local(async move {
-        let said = match read(sent, max_body).await {
+        let said = match read(sent, max_body, &wanted).await {
             Ok(answer) => landed.call1(&JsValue::UNDEFINED, &answer),
             Err(error) => failed.call1(&JsValue::UNDEFINED, &error),
         };
@@ -53,7 +55,7 @@ pub fn exchange(
     });
 }
 
-async fn read(sent: Result<JsValue, JsValue>, max_body: u32) -> Result<Array, JsValue> {
+async fn read(sent: Result<JsValue, JsValue>, max_body: u32, wanted: &str) -> Result<Array, JsValue> {
     let answer = JsFuture::from(Promise::resolve(&sent?)).await?;
     // Not by class: a test environment may have put another Response in place of the platform's.
     let answer = Response::from(answer.unchecked_into::<web_sys::Response>());
@@ -63,11 +65,35 @@ async fn read(sent: Result<JsValue, JsValue>, max_body: u32) -> Result<Array, Js
         .and_then(|value| read_retry_after(&value, Date::now() as u64))
         .map_or(-1.0, |wait| wait.0 as f64);
     let status = answer.status();
+    let headers = seen(&answer, wanted);
     let body = read_body(&answer, max_body).await;
-    Ok(Array::of3(&status.into(), &retry_after.into(), &body))
+    Ok(Array::of4(&status.into(), &retry_after.into(), &headers.into(), &body))
+}
+
+/// The wanted headers that are there, as lines. A browser hides `set-cookie`.
+fn seen(answer: &Response, wanted: &str) -> String {
+    let mut lines = String::new();
+    for name in wanted.split_whitespace() {
+        // Joined by commas they could not be told apart, because dates have commas too.
+        let cookies = (name == "set-cookie").then(|| cookies(answer)).flatten();
+        let values = cookies.unwrap_or_else(|| answer.headers().get(name).into_iter().collect());
+        for value in values {
+            lines.extend([name, ": ", &value, "\n"]);
+        }
+    }
+    lines
+}
+
+/// Each `set-cookie` by itself, where the platform can say that.
+fn cookies(answer: &Response) -> Option<Vec<String>> {
+    let headers = answer.headers().into_raw();
+    let method = Reflect::get(&headers, &"getSetCookie".into()).ok()?.dyn_into::<Function>().ok()?;
+    let values: Array = method.call0(&headers).ok()?.dyn_into().ok()?;
+    Some(values.iter().filter_map(|value| value.as_string()).collect())
 }
 
 fn build(
+    method: &str,
     lines: &str,
     body: &Uint8Array,
     signal: &AbortSignal,
@@ -78,7 +104,7 @@ fn build(
         headers.set(name, value);
     }
     let init = RequestInit::new();
-    init.set_method("POST");
+    init.set_method(method);
     init.set_headers(&headers.into_raw());
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(signal));
@@ -137,6 +163,12 @@ mod tests {
 
     /// Runs an exchange against a `fetch` written in JavaScript.
     async fn run(fetch: &str, max_body: u32) -> Result<(u16, f64, String), JsValue> {
+        let (status, after, _, body) = see(fetch, max_body).await?;
+        Ok((status, after, body))
+    }
+
+    /// The same with the headers that were wanted.
+    async fn see(fetch: &str, max_body: u32) -> Result<(u16, f64, String, String), JsValue> {
         let fetch = Function::new_with_args("request", fetch);
         let signal = web_sys::AbortController::new()?.signal();
         let url = "https://example.com/x".to_owned();
@@ -146,11 +178,13 @@ mod tests {
             let (fetch, url, headers) = (fetch.clone(), url.clone(), headers.clone());
             exchange(
                 fetch,
+                "POST",
                 url,
                 headers,
                 body.clone(),
                 signal.clone(),
                 max_body,
+                "content-type x-none set-cookie".to_owned(),
                 false,
                 false,
                 landed,
@@ -158,9 +192,10 @@ mod tests {
             );
         });
         let answer: Array = JsFuture::from(answer).await?.unchecked_into();
-        let body = Uint8Array::from(answer.get(2)).to_vec();
+        let headers = answer.get(2).as_string().expect("headers");
+        let body = Uint8Array::from(answer.get(3)).to_vec();
         let number = |at| answer.get(at).as_f64().unwrap_or(f64::NAN);
-        Ok((number(0) as u16, number(1), String::from_utf8(body).expect("UTF-8")))
+        Ok((number(0) as u16, number(1), headers, String::from_utf8(body).expect("UTF-8")))
     }
 
     #[wasm_bindgen_test]
@@ -169,6 +204,18 @@ mod tests {
                     request.headers.get('authorization'), request.redirect, body].join(' '), { status: 201, headers: { 'retry-after': '3' } }))";
         let answer = run(echo, 1000).await.expect("an answer");
         assert_eq!(answer, (201, 3000.0, "POST https://example.com/x Bearer a: b manual hi".to_owned()));
+    }
+
+    #[wasm_bindgen_test]
+    async fn gives_the_headers_that_were_wanted_each_cookie_by_itself() {
+        let answer = "const answer = new Response('', { headers: { 'content-type': 'text/html', 'x-other': '1' } }); \
+                      Object.defineProperty(answer.headers, 'getSetCookie', { value: () => ['a=1; Expires=Wed, 1 Jan 2031 00:00:00 GMT', 'b=2'] }); \
+                      const headers = answer.headers; Object.defineProperty(answer, 'headers', { value: headers }); return Promise.resolve(answer)";
+        let (_, _, headers, _) = see(answer, 1000).await.expect("an answer");
+        assert_eq!(
+            headers,
+            "content-type: text/html\nset-cookie: a=1; Expires=Wed, 1 Jan 2031 00:00:00 GMT\nset-cookie: b=2\n"
+        );
     }
 
     #[wasm_bindgen_test]

@@ -4,6 +4,9 @@
 //! arena and the table, whose addresses JavaScript asks for once.
 
 mod arena;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
+mod calls;
 #[allow(unreachable_pub, reason = "exports must be public")]
 mod cloudevents;
 #[cfg(feature = "full")]
@@ -15,5 +18,4 @@ mod fetch;
 #[allow(unreachable_pub, reason = "exports must be public")]
 mod outbox;
 #[cfg(feature = "full")]
-#[allow(unreachable_pub, reason = "exports must be public")]
 mod port;

@@ -4,10 +4,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
 
 use super::config;
-use super::port::{failure, moment, retry_after};
+use super::port::{failure, moment, response, retry_after};
 use crate::effect::{Input, Machine, Output};
 use crate::error::Error;
-use crate::http::Response;
 use crate::ids::ExchangeId;
 use crate::outbox::act::{Act, Fate, Stock};
 use crate::outbox::machine::Outbox;
@@ -191,8 +190,8 @@ impl OutboxPort {
     }
 
     /// An exchange was answered.
-    pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, body: Vec<u8>) {
-        let response = Response { status, retry_after: retry_after(after), body };
+    pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
+        let response = response(status, after, headers, body);
         self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
     }
 

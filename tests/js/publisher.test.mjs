@@ -123,9 +123,16 @@ test("bad options are refused by name when the publisher is made", () => {
   }
 });
 
-test("headers that HTTP does not allow are refused without showing them", async () => {
-  const publisher = new Publisher({ url, fetch: answering(202).fetch, headers: { authorization: "Bearer t0ken\n" + "x\r\ny" } });
-  await assert.rejects(publisher.send(event()), (error) => error.code === "ERR_INVALID_ARGUMENT" && !error.message.includes("t0ken"));
+test("headers that HTTP does not allow are refused without showing them, as soon as they are known", async () => {
+  const headers = { authorization: "Bearer t0ken\n" + "x\r\ny" };
+  const hidden = (error) => error.code === "ERR_INVALID_ARGUMENT" && !error.message.includes("t0ken");
+  assert.throws(() => new Publisher({ url, headers }), hidden);
+  const publisher = new Publisher({ url, fetch: answering(202).fetch, headers: () => headers });
+  await assert.rejects(publisher.send(event()), hidden);
+});
+
+test("an option that there is not is refused by its name", () => {
+  assert.throws(() => new Publisher({ url, timeout: 5 }), { code: "ERR_INVALID_ARGUMENT", message: /"timeout".*timeoutMs/ });
 });
 
 test("thousands of events at once all arrive", async () => {

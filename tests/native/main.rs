@@ -9,10 +9,10 @@
 )]
 
 mod attributes;
+mod calls;
 mod codes;
 mod direction;
 mod events;
 mod headers;
 mod outbox;
-mod publisher;
 mod world;

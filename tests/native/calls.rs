@@ -1,10 +1,11 @@
-//! The publisher in the simulated world.
+//! Calls in the simulated world.
 
 use std::collections::BTreeSet;
 
-use eventferry::cloudevents::publisher::{Delivery, Options, Publisher, Settled};
 use eventferry::effect::{Input, Machine};
+use eventferry::engine::calls::{Calls, Options, Settled};
 use eventferry::engine::noise::Noise;
+use eventferry::engine::verdict::judge;
 use eventferry::error::{Code, Error};
 use eventferry::http::{Failure, Request, Response};
 use eventferry::ids::{ExchangeId, OpId};
@@ -26,19 +27,19 @@ fn patient(retries: u32) -> Options {
 }
 
 /// One message against a server that answers so, one reply after the other and the last one for good.
-fn deliver(options: Options, replies: Vec<Reply>) -> (World<Publisher>, Result<Delivery, Error>) {
+fn deliver(options: Options, replies: Vec<Reply>) -> (World<Calls>, Result<(u16, u32), Error>) {
     let mut replies = replies.into_iter().peekable();
     let mut last = Reply::Hang;
-    let mut world = World::new(Publisher::new(options, 1), move |_, _| {
+    let mut world = World::new(Calls::new(options, judge, 1), move |_, _| {
         last = replies.next().unwrap_or_else(|| last.clone());
         last.clone()
     });
     let op = world.machine.send(Moment::default(), request("x"));
     world.run();
     assert_eq!(world.events.len(), 1, "settles exactly once");
-    let (_, Settled { op: settled, result }) = world.events[0].clone();
+    let (_, Settled { op: settled, result, answer, attempts }) = world.events[0].clone();
     assert_eq!(settled, op);
-    (world, result)
+    (world, result.map(|()| (answer.map_or(0, |answer| answer.status), attempts)))
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn tries_again_as_often_as_asked() {
         patient(3),
         vec![status(503), Reply::Hang, Reply::After(5, Err(Failure::Network)), status(202)],
     );
-    assert_eq!(result, Ok(Delivery { status: 202, attempts: 4 }));
+    assert_eq!(result, Ok((202, 4)));
     assert!(world.requests.iter().all(|(_, sent)| sent.body() == b"x"));
     let (world, result) = deliver(patient(3), vec![status(503)]);
     assert_eq!(result.map_err(|error| error.code), Err(Code::Unavailable));
@@ -106,7 +107,7 @@ fn rests_as_long_as_the_server_asks_and_gives_up_when_that_is_too_long() {
 #[test]
 fn cancelling_settles_at_once_in_flight_and_at_rest() {
     for replies in [Reply::Hang, status(503)] {
-        let mut world = World::new(Publisher::new(patient(9), 1), move |_, _| replies.clone());
+        let mut world = World::new(Calls::new(patient(9), judge, 1), move |_, _| replies.clone());
         let op = world.machine.send(Moment::default(), request("x"));
         world.settle();
         if !matches!(world.requests.len(), 1) {
@@ -123,7 +124,7 @@ fn cancelling_settles_at_once_in_flight_and_at_rest() {
 #[test]
 fn a_full_window_refuses_and_keeps_what_it_has() {
     let mut world =
-        World::new(Publisher::new(Options { window: 2, ..Options::default() }, 1), |_, _| status(200));
+        World::new(Calls::new(Options { window: 2, ..Options::default() }, judge, 1), |_, _| status(200));
     for _ in 0..3 {
         world.machine.send(Moment::default(), request("x"));
     }
@@ -142,7 +143,7 @@ fn ten_thousand_random_worlds_settle_everything_exactly_once() {
         let mut server = Noise::new(seed ^ 0xffff);
         let retries = noise.up_to(4) as u32;
         let mut world =
-            World::new(Publisher::new(patient(retries), seed), move |_, _| match server.up_to(9) {
+            World::new(Calls::new(patient(retries), judge, seed), move |_, _| match server.up_to(9) {
                 0 => Reply::Hang,
                 1 => Reply::After(server.up_to(2000), Err(Failure::Network)),
                 2 => Reply::After(server.up_to(2000), Err(Failure::Aborted)),
@@ -179,7 +180,7 @@ fn ten_thousand_random_worlds_settle_everything_exactly_once() {
 
 #[test]
 fn closing_settles_all() {
-    let mut world = World::new(Publisher::new(patient(3), 1), |_, _| Reply::Hang);
+    let mut world = World::new(Calls::new(patient(3), judge, 1), |_, _| Reply::Hang);
     for _ in 0..5 {
         world.machine.send(Moment::default(), request("x"));
     }
