@@ -1,8 +1,7 @@
 /** The store for Deno and Deno Deploy. */
-import { FerryError } from "../errors.js";
 import { basketFor, stockOf } from "./basket.js";
 import { type Bytes, cut, joined, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
-import { notOwner, storeFailure } from "./failure.js";
+import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore } from "./store.js";
 
 /** As much of `Deno.Kv` as is used. */
@@ -45,8 +44,6 @@ const MOST_BYTES = 700 * 1024;
 const MOST_KEY_BYTES = 60 * 1024;
 /** Keys in one `getMany`. */
 const MOST_READS = 10;
-/** Conflicts in a row after which something else must be wrong. */
-const MOST_CONFLICTS = 10;
 
 /**
  * Keeps events in Deno KV, under keys that start with `["eventferry", <name>]`, for all processes that have it open.
@@ -99,11 +96,6 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     }
   }
 
-  async function lease(): Promise<{ entry: KvEntry; value: Lease | null }> {
-    const entry = await kv.get([...root, "lease"]);
-    return { entry, value: entry.value as Lease | null };
-  }
-
   /** Puts before removals, pieces before the first one, which makes them seen. */
   function plan(puts: [Place, Bytes][], removes: Place[]): Step[] {
     const hidden: Step[] = [];
@@ -120,22 +112,13 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     return [...hidden, ...seen, ...gone];
   }
 
-  async function commit(steps: readonly Step[], owner: string | undefined): Promise<void> {
-    for (let conflicts = 0; conflicts < MOST_CONFLICTS; conflicts++) {
-      const atomic = kv.atomic();
-      if (owner !== undefined) {
-        const { entry, value } = await lease();
-        if (value && value.owner !== owner) throw notOwner(PLACE);
-        atomic.check({ key: [...root, "lease"], versionstamp: entry.versionstamp });
-      }
-      for (const { key, value } of steps) {
-        if (value) atomic.set(key, value);
-        else atomic.delete(key);
-      }
-      // If not, the lease was renewed or taken over in between.
-      if ((await atomic.commit()).ok) return;
+  async function commit(steps: readonly Step[]): Promise<void> {
+    const atomic = kv.atomic();
+    for (const { key, value } of steps) {
+      if (value) atomic.set(key, value);
+      else atomic.delete(key);
     }
-    throw new FerryError("ERR_STORE", `${PLACE}: the lease changes too fast`);
+    await atomic.commit();
   }
 
   return {
@@ -144,12 +127,12 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     open: (name) =>
       attempt(async () => {
         root = ["eventferry", name];
-        await commit([{ key: [...root, "probe"], value: new Uint8Array(1) }], undefined);
-        await commit([{ key: [...root, "probe"] }], undefined);
+        await commit([{ key: [...root, "probe"], value: new Uint8Array(1) }]);
+        await commit([{ key: [...root, "probe"] }]);
         return { durability: "disk", isShared: true };
       }),
 
-    write: ({ put, remove, bury, exhume, owner }) =>
+    write: ({ put, remove, bury, exhume }) =>
       attempt(async () => {
         const puts: [Place, Bytes][] = [
           ...put.map((segment): [Place, Bytes] => [["s", segment.key], segmentBytes(segment)]),
@@ -158,7 +141,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
         const removes: Place[] = [...remove.map((key): Place => ["s", key]), ...exhume.map((key): Place => ["d", key])];
         const made = turn.then(async () => {
           await lookUp(removes);
-          for (const some of commits(plan(puts, removes))) await commit(some, owner);
+          for (const some of commits(plan(puts, removes))) await commit(some);
           for (const place of removes) pieces.delete(place.join("/"));
         });
         turn = made.catch(() => undefined);
@@ -189,9 +172,10 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
 
     acquire: (owner, forMs) =>
       attempt(async () => {
-        const { entry, value } = await lease();
-        if (value && value.owner !== owner && value.until > Date.now()) return false;
         const key = [...root, "lease"];
+        const entry = await kv.get(key);
+        const lease = entry.value as Lease | null;
+        if (lease && lease.owner !== owner && lease.until > Date.now()) return false;
         const atomic = kv.atomic();
         atomic.check({ key, versionstamp: entry.versionstamp });
         atomic.set(key, { owner, until: Date.now() + forMs } satisfies Lease);

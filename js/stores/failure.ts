@@ -9,8 +9,3 @@ export function storeFailure(place: string, cause: unknown): FerryError {
   const what = /quota/i.test(name) ? "the storage is full" : message || name || "it broke off";
   return new FerryError("ERR_STORE", `${place}: ${what}`, { cause });
 }
-
-/** The lease is somebody else's. */
-export function notOwner(place: string): FerryError {
-  return storeFailure(place, new Error("another one has taken over the delivery"));
-}

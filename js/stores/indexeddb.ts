@@ -1,6 +1,6 @@
 /** The store for browsers: pages, and workers of all kinds. */
 import { basketFor, stockOf } from "./basket.js";
-import { notOwner, storeFailure } from "./failure.js";
+import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 
 export interface IndexedDbOptions {
@@ -97,12 +97,8 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       return { durability: durability === "strict" ? "disk" : "os", isShared: true };
     },
 
-    write: ({ put, remove, bury, exhume, owner }) =>
-      transact("readwrite", async (segments, dead, meta) => {
-        if (owner !== undefined) {
-          const lease = await answer(meta.get("lease"));
-          if (lease && lease.owner !== owner) throw notOwner(PLACE);
-        }
+    write: ({ put, remove, bury, exhume }) =>
+      transact("readwrite", async (segments, dead) => {
         for (const { body, sizes, lanes, ...rest } of put) {
           // Copies, because with a view all that is behind it would be stored.
           segments.put({ ...rest, body: body.slice(), sizes: sizes.slice(), ...(lanes && { lanes: lanes.slice() }) });

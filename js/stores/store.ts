@@ -53,8 +53,6 @@ export interface Change {
   readonly bury: readonly DeadLetter[];
   /** Keys of dead letters to take away. */
   readonly exhume: readonly string[];
-  /** Whoever holds the lease, see `acquire`; if that is somebody else by now, the change is refused with `ERR_STORE`. */
-  readonly owner?: string | undefined;
 }
 
 /** What a store has in it. */
@@ -103,8 +101,9 @@ export interface OutboxStore {
   /** Releases what it holds; what it keeps stays. */
   close(): Promise<void>;
   /**
-   * For a shared store where there are no Web Locks: makes `owner` the only one whose changes are taken, for so many
-   * milliseconds from now. False if somebody else is at present. For 0 milliseconds it gives the lease back.
+   * For a shared store where there are no Web Locks: makes `owner` the one who delivers, for so many milliseconds from now. False if
+   * somebody else is at present. For 0 milliseconds it gives the lease back. Changes are taken from everybody: what one who has lost the lease
+   * still has to say of its own requests is true, and refusing it would only send them again.
    */
   acquire?(owner: string, forMs: number): Promise<boolean>;
   /** Asks the platform to start us again at that time, because something waits. `undefined`: nothing does. */

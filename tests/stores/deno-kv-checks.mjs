@@ -73,20 +73,6 @@ const CHECKS = {
     equal(await deadKeys(store), []);
   },
 
-  async "the lease is looked at in every commit"(kv) {
-    const store = await opened(kv);
-    await store.acquire("one", 60_000);
-    const put = Array.from({ length: 30 }, (_, n) => segment(`k${1000 + n}`, ["1".repeat(50_000)]));
-    let commits = 0;
-    const robbed = await opened({
-      ...forwarded(kv),
-      atomic: () => counted(kv.atomic(), async () => {
-        if (++commits === 4) await kv.set(["eventferry", "outbox", "lease"], { owner: "two", until: 0 });
-      }),
-    });
-    await rejects(robbed.write(change({ put, remove: ["x"], owner: "one" })));
-  },
-
   async "a closed KV rejects"(kv) {
     const store = await opened(kv);
     kv.close();
