@@ -4,6 +4,7 @@
 //! positions. [`text`] decodes the escapes of one string, for the few that have to be looked at.
 
 pub mod block;
+pub mod find;
 pub mod padded;
 pub mod scan;
 pub mod text;

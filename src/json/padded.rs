@@ -28,6 +28,12 @@ impl<'a> Padded<'a> {
         is_padded.then_some(Self { bytes, len })
     }
 
+    /// The text of a document, which has its padding by construction.
+    pub fn of(document: &'a super::find::Document) -> Self {
+        let bytes = document.bytes();
+        Self { bytes, len: bytes.len() - PADDING }
+    }
+
     /// The same without looking at the padding.
     ///
     /// # Safety
