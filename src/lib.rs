@@ -66,6 +66,7 @@ pub mod cloudevents;
 pub mod effect;
 pub mod engine;
 pub mod error;
+pub mod glassflow;
 pub mod http;
 pub mod ids;
 pub mod json;

@@ -16,6 +16,9 @@ mod config;
 mod fetch;
 #[cfg(feature = "full")]
 #[allow(unreachable_pub, reason = "exports must be public")]
+mod glassflow;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
 mod outbox;
 #[cfg(feature = "full")]
 mod port;
