@@ -103,8 +103,9 @@ export class Pipeline {
 
   /** Makes a call with the token. Its error speaks of the pipeline. */
   async call(verb: string, calls: Calls, { headers, ...call }: Call): Promise<Answer> {
+    const token = await this.token();
     try {
-      return await calls.call({ ...call, headers: { ...headers, accept: "application/json", [TOKEN_HEADER]: await this.token() } });
+      return await calls.call({ ...call, headers: { ...headers, accept: "application/json", [TOKEN_HEADER]: token } });
     } catch (error) {
       if (!(error instanceof FerryError) || KEPT.includes(error.code)) throw error;
       const { code, status, cause } = error;
