@@ -148,10 +148,11 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
    *
    * What the iterator throws ends a `for await`; a new one goes on with the next event.
    *
-   * @throws {FerryError} when it is iterated, all that `consume` throws and time cannot mend; `ERR_STORE`, and then the event comes again in the next
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; when it is iterated, all that `consume` throws and time cannot mend; `ERR_STORE`, and then the event comes again in the next
    * iteration of this sink; `ERR_QUEUE_FULL` for too many events that are not acknowledged
    */
   events<P = unknown, R = unknown>(options: EventsOptions = {}): AsyncIterable<PipelineEvent<P, R>> {
+    if (this.#closing) throw new FerryError("ERR_CLOSED");
     checkNames("events", options, ["failed", "signal", "store", "maxUnacknowledged", "onRetry"]);
     const { failed = false, signal, store, maxUnacknowledged = 1000, onRetry } = options;
     if (typeof failed !== "boolean") throw invalid(`failed is true or false, not ${shown(failed)}`);
