@@ -77,7 +77,7 @@ export class SinkDriver {
           const plan = (lines: string): FlightPlan => ({ url, headers: `${headers}\n${lines}`, body: NOTHING, patienceMs, maxAnswerBytes });
           this.#pump.fly(id, planned(() => pipeline.headers(), plan), (port, now, outcome) => this.#land(port, now, id, outcome));
         },
-        settled: (...particulars: [number, boolean, number, number, number, string, number]) => this.#settled(...particulars),
+        settled: (...particulars: [number, boolean, number, number, number, number]) => this.#settled(...particulars),
       },
       died: () => {
         // Nobody else will settle what is under way.
@@ -149,7 +149,7 @@ export class SinkDriver {
     if (this.#idle && port.is_idle()) queueMicrotask(this.#idle);
   }
 
-  #settled(op: number, isFailed: boolean, exchange: number, status: number, code: number, _message: string, restMs: number): void {
+  #settled(op: number, isFailed: boolean, exchange: number, status: number, code: number, restMs: number): void {
     const outcome = this.#landed?.id === exchange ? this.#landed.outcome : undefined;
     const body = outcome?.kind === "response" ? outcome.body : NOTHING;
     const waiting = this.#all.get(op);

@@ -98,32 +98,34 @@ pub fn read_event<B: Block>(text: Padded<'_>) -> Option<Parts> {
     let mut parts = Parts::default();
     // Names that are marked as outdated in the description of the API, for when the context is not there.
     let (mut old_id, mut old_time) = (NOWHERE, NOWHERE);
-    let mut ignored = NOWHERE;
     scanner.skip_space();
-    members(&mut scanner, |scanner, name| {
-        let place = match name {
-            b"payload" => return value(scanner, &mut parts.payload).map(drop),
-            b"response" => return value(scanner, &mut parts.response).map(drop),
-            b"status" => &mut parts.status,
-            b"error_details" => &mut parts.error_details,
-            b"stack_trace" => &mut parts.stack_trace,
-            b"req_id" => &mut old_id,
-            b"receive_time" => &mut old_time,
-            b"event_context" if scanner.peek() == b'{' => {
-                return members(scanner, |scanner, name| {
-                    let place = match name {
-                        b"request_id" => &mut parts.request_id,
-                        b"external_id" => &mut parts.external_id,
-                        b"receive_time" => &mut parts.receive_time,
-                        _ => return value(scanner, &mut ignored).map(drop),
-                    };
-                    known(scanner, place)
-                });
+    let mut is_first = true;
+    while let Some(name) = next_member(&mut scanner, &mut is_first)? {
+        if name == b"event_context" && scanner.peek() == b'{' {
+            let mut is_first = true;
+            while let Some(name) = next_member(&mut scanner, &mut is_first)? {
+                let (place, _) = value(&mut scanner)?;
+                match name {
+                    b"request_id" => parts.request_id = place,
+                    b"external_id" => parts.external_id = place,
+                    b"receive_time" => parts.receive_time = place,
+                    _ => {}
+                }
             }
-            _ => return value(scanner, &mut ignored).map(drop),
-        };
-        known(scanner, place)
-    })?;
+            continue;
+        }
+        let (place, or_null) = value(&mut scanner)?;
+        match name {
+            b"payload" => parts.payload = or_null,
+            b"response" => parts.response = or_null,
+            b"status" => parts.status = place,
+            b"error_details" => parts.error_details = place,
+            b"stack_trace" => parts.stack_trace = place,
+            b"req_id" => old_id = place,
+            b"receive_time" => old_time = place,
+            _ => {}
+        }
+    }
     if !scanner.is_finished() || (parts.payload == NOWHERE && parts.response == NOWHERE) {
         return None;
     }
@@ -135,44 +137,34 @@ pub fn read_event<B: Block>(text: Padded<'_>) -> Option<Parts> {
 
 const NOWHERE: Extent = [0, 0];
 
-/// Walks over the members of the object that starts here. `take` has to step over the value. Names with escapes are nobody's.
-fn members<B: Block>(
-    scanner: &mut Scanner<'_, B>,
-    mut take: impl FnMut(&mut Scanner<'_, B>, &[u8]) -> Option<()>,
-) -> Option<()> {
-    scanner.expect(b'{').ok()?;
+/// Steps to the value of the next member, and gives its name as it is written; a name with escapes is nobody's. `Some(None)`: the object has come
+/// to its end. `None`: it is no object.
+#[inline(never)]
+fn next_member<'a, B: Block>(scanner: &mut Scanner<'a, B>, is_first: &mut bool) -> Option<Option<&'a [u8]>> {
+    let was_first = core::mem::replace(is_first, false);
+    if was_first {
+        scanner.expect(b'{').ok()?;
+    }
     scanner.skip_space();
     if scanner.eat(b'}') {
-        return Some(());
+        return Some(None);
     }
-    loop {
-        let name = scanner.string().ok()?;
-        scanner.colon().ok()?;
-        let text = scanner.text();
-        take(scanner, text.get(name.start, name.end))?;
-        scanner.skip_space();
-        if scanner.eat(b'}') {
-            return Some(());
-        }
+    if !was_first {
         scanner.expect(b',').ok()?;
         scanner.skip_space();
     }
+    let name = scanner.string().ok()?;
+    scanner.colon().ok()?;
+    Some(Some(scanner.text().get(name.start, name.end)))
 }
 
-/// Steps over a value and writes down where it stands, with its quotes.
-fn value<B: Block>(scanner: &mut Scanner<'_, B>, place: &mut Extent) -> Option<Kind> {
+/// Steps over a value and says where it stands, with its quotes: first as nowhere if it is `null`, then in any case.
+#[inline(never)]
+fn value<B: Block>(scanner: &mut Scanner<'_, B>) -> Option<(Extent, Extent)> {
     let start = scanner.pos();
     let (kind, _) = scanner.value().ok()?;
-    *place = [start as u32, scanner.pos() as u32];
-    Some(kind)
-}
-
-/// The same for what is not there when it is `null`.
-fn known<B: Block>(scanner: &mut Scanner<'_, B>, place: &mut Extent) -> Option<()> {
-    if value(scanner, place)? == Kind::Null {
-        *place = NOWHERE;
-    }
-    Some(())
+    let place = [start as u32, scanner.pos() as u32];
+    Some((if kind == Kind::Null { NOWHERE } else { place }, place))
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::arena;
 use super::port::{failure, moment, response};
 use crate::effect::{Input, Machine, Output};
-use crate::error::Error;
 use crate::glassflow::sink::{Options, Settled, Sink};
 use crate::glassflow::wire::{self, Endpoint, Topic};
 use crate::http::Request;
@@ -44,7 +43,6 @@ extern "C" {
     -> Result<(), JsValue>;
     /// The end of a call, or with `op` 0 an answer that nobody waits for. `exchange` 0: none was made; `code` 0: success.
     #[wasm_bindgen(method, structural, catch)]
-    #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has no other way to name them")]
     fn settled(
         this: &PipelineSink,
         op: u32,
@@ -52,7 +50,6 @@ extern "C" {
         exchange: u32,
         status: u16,
         code: u8,
-        message: String,
         rest: f64,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -135,15 +132,12 @@ fn settle(
     sink: &PipelineSink,
     Settled { op, topic, exchange, result, rest }: Settled,
 ) -> Result<(), JsValue> {
-    let (status, code, message) = match result {
-        Ok(status) => (status, 0, String::new()),
-        Err(error) => particulars(&error),
+    // What to say of an error is known where the answer is.
+    let (status, code) = match result {
+        Ok(status) => (status, 0),
+        Err(error) => (error.status.unwrap_or(0), error.code as u8 + 1),
     };
     let exchange = exchange.map_or(0, |id| id.0);
     let op = op.map_or(0, |op| op.0);
-    sink.settled(op, topic == Topic::Failed, exchange, status, code, message, rest.0 as f64)
-}
-
-fn particulars(error: &Error) -> (u16, u8, String) {
-    (error.status.unwrap_or(0), error.code as u8 + 1, error.to_string())
+    sink.settled(op, topic == Topic::Failed, exchange, status, code, rest.0 as f64)
 }
