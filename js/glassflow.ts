@@ -1,7 +1,7 @@
 /** GlassFlow pipelines: a source to publish to, a sink to consume from. */
 export { PipelineDataSource, type PipelineDataSourceOptions, type PublishResult } from "./glassflow/source.js";
 export { PipelineDataSink, type ConsumeResult, type EventsOptions, type PipelineDataSinkOptions } from "./glassflow/sink.js";
-export type { PipelineEvent } from "./glassflow/event.js";
+export { PipelineEvent } from "./glassflow/event.js";
 export type { PipelineCallOptions, PipelineOptions } from "./glassflow/pipeline.js";
 export type { FailedPublish, PublishAllOptions, PublishReport } from "./glassflow/publish-all.js";
 export type { HeadersOption } from "./options.js";

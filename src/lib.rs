@@ -9,7 +9,9 @@
 //! ===v==============================================|===  wasm boundary
 //!   wasm/         conversion only, no decisions
 //!    |
-//!   cloudevents/  a room: its codecs, which are pure functions
+//!   glassflow/    a room: its wire, which are pure functions, and its sink, a machine
+//!    |
+//!   cloudevents/  a room that others may use: its codecs, which are pure functions
 //!   outbox/       what rooms share: accepted events are delivered, or kept
 //!    |
 //!   engine/       parts without protocol: calls, exchanges, back-off, timers, verdicts, noise

@@ -59,7 +59,7 @@ export interface EventsOptions {
 }
 
 const MIB = 1024 * 1024;
-const DEFAULT_MAX_EVENT_BYTES = 16 * MIB;
+const DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024;
 const MOST_EVENT_BYTES = 128 * MIB;
 /** Up to here an answer is handed over even if it is larger than an event may be. */
 const MAX_ANSWER_BYTES = 64 * MIB;
