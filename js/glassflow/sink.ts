@@ -80,8 +80,8 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   /** How much of an answer is read. */
   readonly #maxAnswerBytes: number;
   readonly #journals = new Map<OutboxStore, Journal>();
-  /** Ends the iterations. */
-  readonly #ending = new AbortController();
+  /** How to end each iteration that goes on. No AbortController: at module scope of a Worker none can be made. */
+  readonly #iterations = new Set<() => void>();
   /** Answers that came when nobody waited any more: of the output, and of those that failed. */
   readonly #strays: Record<Queue, Taken[]> = { output: [], failed: [] };
   #keeping: Promise<unknown> = Promise.resolve();
@@ -160,7 +160,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     checkSignal(signal);
     checkWhole("maxUnacknowledged", maxUnacknowledged, 1_000_000);
     if (store !== undefined) checkStore(store);
-    const iterate = () => new Iteration(this, { failed, signal, onRetry, ending: this.#ending.signal, maxUnacknowledged }, store && this.#journal(store, failed));
+    const iterate = () => new Iteration(this, { failed, signal, onRetry, ends: this.#iterations, maxUnacknowledged }, store && this.#journal(store, failed));
     return { [Symbol.asyncIterator]: () => iterate() as unknown as AsyncIterator<PipelineEvent<P, R>> };
   }
 
@@ -260,7 +260,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   }
 
   async #close(): Promise<ConsumeResult[]> {
-    this.#ending.abort();
+    for (const end of [...this.#iterations]) end();
     this.#calls?.close();
     await this.#driver.close();
     await this.#keeping;
@@ -280,7 +280,8 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
 interface IterationOptions {
   failed: boolean;
   signal: AbortSignal | undefined;
-  ending: AbortSignal;
+  /** Where to be told that the sink ends. */
+  ends: Set<() => void>;
   maxUnacknowledged: number;
   onRetry: ((error: FerryError, restMs: number) => void) | undefined;
 }
@@ -300,10 +301,6 @@ class Iteration implements AsyncIterableIterator<PipelineEvent> {
     this.#sink = sink;
     this.#options = options;
     this.#journal = journal;
-    for (const signal of [options.signal, options.ending]) {
-      if (signal?.aborted) this.#finish();
-      else signal?.addEventListener("abort", this.#finish);
-    }
   }
 
   [Symbol.asyncIterator](): this {
@@ -311,6 +308,12 @@ class Iteration implements AsyncIterableIterator<PipelineEvent> {
   }
 
   next(): Promise<IteratorResult<PipelineEvent, undefined>> {
+    try {
+      if (!this.#isOver && !this.#hasBegun) this.#begin();
+    } catch (error) {
+      this.#finish();
+      return Promise.reject(error);
+    }
     const next = this.#last.then(() => this.#next());
     this.#last = next.catch(() => undefined);
     return next;
@@ -323,10 +326,6 @@ class Iteration implements AsyncIterableIterator<PipelineEvent> {
 
   async #next(): Promise<IteratorResult<PipelineEvent, undefined>> {
     try {
-      if (!this.#isOver && !this.#hasBegun) {
-        this.#journal?.begin();
-        this.#hasBegun = true;
-      }
       while (!this.#isOver) {
         const event = await (this.#journal ? this.#kept(this.#journal) : this.#fresh());
         if (event) return { done: false, value: event };
@@ -339,6 +338,16 @@ class Iteration implements AsyncIterableIterator<PipelineEvent> {
       }
     }
     return { done: true, value: undefined };
+  }
+
+  /** Not before it is asked for something: many an iterator is made and never used. */
+  #begin(): void {
+    const { signal, ends } = this.#options;
+    if (signal?.aborted) return this.#finish();
+    this.#journal?.begin();
+    this.#hasBegun = true;
+    ends.add(this.#finish);
+    signal?.addEventListener("abort", this.#finish);
   }
 
   /** The next event of the server, if it has one. */
@@ -400,7 +409,8 @@ class Iteration implements AsyncIterableIterator<PipelineEvent> {
   }
 
   readonly #finish = (): void => {
-    for (const signal of [this.#options.signal, this.#options.ending]) signal?.removeEventListener("abort", this.#finish);
+    this.#options.signal?.removeEventListener("abort", this.#finish);
+    this.#options.ends.delete(this.#finish);
     if (this.#isOver) return;
     this.#end.abort();
     if (this.#hasBegun) this.#journal?.end();

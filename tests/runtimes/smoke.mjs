@@ -10,6 +10,7 @@ export async function smoke(api, { also = [] } = {}) {
   const checks = Object.entries({
     ...CHECKS,
     ...(api.Publisher && CHECKS_OF_THE_FULL_MODULE),
+    ...(api.PipelineDataSource && CHECKS_OF_GLASSFLOW),
     ...(also.length > 0 && { "entry points share their classes": sharesClasses }),
   });
   for (const [name, check] of checks) {
@@ -164,6 +165,19 @@ const CHECKS_OF_THE_FULL_MODULE = {
     equal(received, [event.id, event.id]);
     publisher.close();
   },
+  "a publisher says why it could not deliver": async (api) => {
+    const refuse = async () => new Response("no such topic", { status: 404 });
+    const broken = async () => Promise.reject("not even an Error");
+    for (const [fetch, code, status] of [[refuse, "ERR_REJECTED", 404], [broken, "ERR_NETWORK", undefined]]) {
+      const publisher = new api.Publisher({ url: "https://example.com/events", fetch });
+      const error = await publisher.send(sample(api)).then(() => undefined, (error) => error);
+      equal([error?.code, error?.status], [code, status]);
+      publisher.close();
+    }
+  },
+};
+
+const CHECKS_OF_GLASSFLOW = {
   "a pipeline takes an event and gives another": async (api) => {
     const asked = [];
     const answers = [new Response("{}"), new Response(null, { status: 204 }), new Response('{"payload":{"n":1},"response":{"n":2},"status":"success"}')];
@@ -183,16 +197,6 @@ const CHECKS_OF_THE_FULL_MODULE = {
     equal(await sink.close(), []);
     const consume = "POST /v1/pipelines/p%201/topics/output/events/consume t ";
     equal(asked, ['POST /v1/pipelines/p%201/topics/input/events t {"n":1}', consume, consume]);
-  },
-  "a publisher says why it could not deliver": async (api) => {
-    const refuse = async () => new Response("no such topic", { status: 404 });
-    const broken = async () => Promise.reject("not even an Error");
-    for (const [fetch, code, status] of [[refuse, "ERR_REJECTED", 404], [broken, "ERR_NETWORK", undefined]]) {
-      const publisher = new api.Publisher({ url: "https://example.com/events", fetch });
-      const error = await publisher.send(sample(api)).then(() => undefined, (error) => error);
-      equal([error?.code, error?.status], [code, status]);
-      publisher.close();
-    }
   },
 };
 
