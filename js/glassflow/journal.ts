@@ -63,10 +63,13 @@ export class Journal {
     if (this.#isBusy) throw new FerryError("ERR_INVALID_ARGUMENT", "an iteration over this store goes on; end it first, with break or return()");
     this.#isBusy = true;
     this.#forget();
+    this.#tabs?.apply();
   }
 
+  /** Ends the iteration: others who share the store may have theirs. */
   end(): void {
     this.#isBusy = false;
+    this.#tabs?.release();
   }
 
   /** The oldest that was not handed out in this iteration, once it is ours to hand out. `undefined`: there is none, or the signal came first. */
@@ -152,7 +155,7 @@ export class Journal {
       },
       hear: () => undefined,
     });
-    this.#tabs.apply();
+    if (this.#isBusy) this.#tabs.apply();
   }
 
   #forget(): void {

@@ -1,7 +1,7 @@
 /** Consuming from a pipeline: one event, or all of them as they come. What is taken is gone from the server, so nothing that was taken is dropped here. */
 import { Calls, JUDGES } from "../calls.js";
 import { FerryError, type FerryErrorCode, isFerryError, shown } from "../errors.js";
-import { DEFAULT_TIMEOUT_MS, checkNames, checkSignal, invalid } from "../options.js";
+import { DEFAULT_TIMEOUT_MS, aborted, checkNames, checkSignal, invalid } from "../options.js";
 import type { OutboxStore } from "../stores/store.js";
 import { SinkDriver, type Taken, restAfter } from "./driver.js";
 import { type PipelineEvent, readEvent } from "./event.js";
@@ -191,6 +191,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   /** Takes what there is. @internal */
   async take(isFailed: boolean, { signal, timeoutMs }: PipelineCallOptions): Promise<Taken> {
     if (this.#closing) throw new FerryError("ERR_CLOSED");
+    if (signal?.aborted) throw aborted(signal);
     const patienceMs = timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     return this.#strays[queueOf(isFailed)].shift() ?? this.#driver.take(isFailed, patienceMs, signal);
   }

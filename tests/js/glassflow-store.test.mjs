@@ -211,7 +211,7 @@ test("of two that share a store one hands out, and the other takes over when it 
     assert.equal((await iterator.next()).value.payload, "first");
     const other = take(second, 2, { store: two }, () => false);
     for (let turns = 0; turns < 100; turns++) await turn();
-    await first.close();
+    await iterator.return();
     assert.deepEqual(payloads(await other), ["first", "second"]);
     await second.close();
   } finally {
