@@ -8,7 +8,7 @@ import { type Port, Pump } from "./pump.js";
 import { fullGlue } from "./wasm.js";
 
 /** Who says what an answer means, in the order of `JUDGES` in `src/wasm/calls.rs`. */
-export const JUDGES = { webhook: 0 } as const;
+export const JUDGES = { webhook: 0, eventsProtocol: 1 } as const;
 
 /** The handle of the machine. */
 export interface CallsPort extends Port {

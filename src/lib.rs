@@ -9,6 +9,7 @@
 //! ===v==============================================|===  wasm boundary
 //!   wasm/         conversion only, no decisions
 //!    |
+//!   events_protocol/  a room: events that are answered, for clients and servers
 //!   cloudevents/  a room: its codecs, which are pure functions
 //!   outbox/       what rooms share: accepted events are delivered, or kept
 //!    |
@@ -66,6 +67,7 @@ pub mod cloudevents;
 pub mod effect;
 pub mod engine;
 pub mod error;
+pub mod events_protocol;
 pub mod http;
 pub mod ids;
 pub mod json;

@@ -9,7 +9,8 @@ const RUST_LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["words", "engine"]),
     ("outbox", &["words", "engine", "outbox"]),
     ("cloudevents", &["words", "engine", "outbox", "cloudevents"]),
-    ("wasm", &["words", "engine", "outbox", "cloudevents", "wasm"]),
+    ("events_protocol", &["words", "engine", "events_protocol"]),
+    ("wasm", &["words", "engine", "outbox", "cloudevents", "events_protocol", "wasm"]),
 ];
 const WORDS: &[&str] = &["effect", "error", "http", "ids", "json", "secret", "time", "wall"];
 const WASM_CRATES: &[&str] =
@@ -82,7 +83,9 @@ fn wire_files_know_no_machines() {
     // The codecs of CloudEvents are what `wire.rs` is to the other rooms.
     for path in ["attribute", "event", "http", "json", "layout"]
         .map(|name| files("src/cloudevents", &format!("/{name}.rs")))
-        .concat()
+        .into_iter()
+        .chain(["event", "wire", "server"].map(|name| files("src/events_protocol", &format!("/{name}.rs"))))
+        .flatten()
     {
         let code = code_of(&path);
         assert!(!code.contains("crate::effect") && !code.contains("crate::engine"), "{}", path.display());
