@@ -17,6 +17,8 @@ declare module "*/wasm/full.glue.js" {
   export const __wbg_reset_state: Glue["__wbg_reset_state"];
   export const CallsPort: Glue["CallsPort"];
   export const OutboxPort: Glue["OutboxPort"];
+  export const events_accept: Glue["events_accept"];
+  export const events_settle: Glue["events_settle"];
   export const exchange: Glue["exchange"];
 }
 

@@ -39,6 +39,8 @@ export interface FullGlue extends Glue {
     new (options: object, seed: number): import("./outbox/driver.js").OutboxPort;
     check(options: object): void;
   };
+  events_accept(len: number, rule: number): number;
+  events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
   exchange(
     fetch: (...request: never[]) => Promise<Response>,
     method: string,

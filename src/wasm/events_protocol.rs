@@ -19,7 +19,7 @@ const FIRST_MEMBER: u32 = 8;
 /// The first step of a server. 0, with the places of the members in the scratch space; or the number of a fault.
 #[wasm_bindgen]
 pub fn events_accept(len: usize, rule: usize) -> u32 {
-    let mut parts = arena::parts(len);
+    let parts = arena::parts(len);
     let rule = RULES.get(rule).copied().unwrap_or(Rule::Usual);
     match server::accept::<Native>(parts.text, rule) {
         Ok(envelope) => {

@@ -94,13 +94,18 @@ fn wire_files_know_no_machines() {
 
 /// Which files of `js/` another may import, by the start of their path.
 const JS_RULES: &[(&str, &[&str])] = &[
-    ("js/entries/", &["js/index", "js/cloudevents.", "js/outbox.", "js/slim.", "js/testing.", "js/wasm"]),
+    ("js/entries/", &["js/index", "js/cloudevents.", "js/events-protocol.", "js/outbox.", "js/slim.", "js/testing.", "js/wasm"]),
     ("js/cloudevents/", &["js/cloudevents/", "js/calls", "js/errors", "js/options", "js/outbox/", "js/wasm"]),
+    (
+        "js/events-protocol/",
+        &["js/events-protocol/", "js/calls", "js/cloudevents/", "js/errors", "js/options", "js/wasm"],
+    ),
+    ("js/events-protocol.", &["js/events-protocol/", "js/errors", "js/options", "js/transport"]),
     ("js/outbox/", &["js/outbox/", "js/errors", "js/pump", "js/stores/", "js/transport", "js/wasm"]),
     ("js/outbox.", &["js/cloudevents/", "js/errors", "js/options", "js/outbox/", "js/stores/"]),
     ("js/testing/", &["js/testing/", "js/cloudevents", "js/errors"]),
     ("js/testing.", &["js/testing/", "js/errors"]),
-    ("js/index", &["js/cloudevents", "js/options", "js/outbox.", "js/transport"]),
+    ("js/index", &["js/cloudevents", "js/events-protocol.", "js/options", "js/outbox.", "js/transport"]),
     ("js/cloudevents.", &["js/cloudevents/", "js/errors"]),
     ("js/slim", &["js/errors", "js/wasm"]),
     ("js/pump", &["js/errors", "js/sink", "js/transport", "js/wasm"]),
