@@ -73,59 +73,57 @@ pub enum Outcome<'a> {
 
 /// The second step: writes the answer.
 pub fn settle(subject: &Subject<'_>, outcome: &Outcome<'_>) -> String {
-    let answer = |suffix, payload: &[&str]| write(subject.name, suffix, subject.version, subject, payload);
-    let error = |suffix, code, parameters: &[&str]| {
-        answer(suffix, &[&["{\"code\":", code, ",\"parameters\":"], parameters, &["}"]].concat())
-    };
-    // The origin answers these under their bare names, always in version 1.
-    let bare = |suffix, payload: &[&str]| write("", suffix, "1", subject, payload);
-    match outcome {
-        Outcome::Returned(payload) => answer("response", &[payload]),
-        Outcome::Built { payload, identity, metadata } => wire::write(&Written {
-            name: subject.name,
-            suffix: "",
-            version: subject.version,
-            id: subject.id,
-            flow_id: subject.flow_id,
-            payload: &[payload],
-            identity,
-            metadata,
-        }),
-        Outcome::Raised { suffix, code, parameters } => error(suffix, code, &[parameters]),
-        Outcome::Refused(fields) => error("badRequest", "\"MISSING_FIELDS\"", &["{\"fields\":", fields, "}"]),
-        Outcome::Unhandled(parameters) => error("error", "\"UNHANDLED_ERROR\"", &[parameters]),
-        Outcome::Late(millis) => error(
-            "error",
-            "\"EVENT_TIMEOUT\"",
-            &["{\"message\":\"the handler did not come to an end within ", millis, " ms\"}"],
-        ),
-        Outcome::Busy => error(
-            "error",
-            "\"TOO_MANY_EVENTS\"",
-            &["{\"message\":\"too many events are being handled; try again later\"}"],
-        ),
-        Outcome::NoHandler => bare(
-            "eventNotFound",
-            &[
-                "{\"code\":\"NO_EVENT_HANDLER_FOUND\",\"parameters\":{\"event\":\"",
-                subject.name,
-                "\",\"version\":",
-                subject.version,
-                "}}",
-            ],
-        ),
-        Outcome::Malformed(fault) => {
-            let (name, value) = match fault {
-                Fault::Member(member) => ("propertyName", member.as_str()),
-                fault => ("message", fault.sentence()),
-            };
-            let head = "{\"code\":\"INVALID_COMMUNICATION_PROTOCOL\",\"parameters\":{\"";
-            bare("badProtocol", &[head, name, "\":\"", value, "\"}}"])
+    let Subject { name, version, id, flow_id } = *subject;
+    let mut event =
+        Written { name, suffix: "error", version, id, flow_id, payload: &[], identity: "{}", metadata: "{}" };
+    let particulars: [&str; 4];
+    let code = match *outcome {
+        Outcome::Returned(payload) => {
+            event.suffix = "response";
+            return wire::write(&Written { payload: &[payload], ..event });
         }
-    }
-}
-
-fn write(name: &str, suffix: &str, version: &str, subject: &Subject<'_>, payload: &[&str]) -> String {
-    let Subject { id, flow_id, .. } = subject;
-    wire::write(&Written { name, suffix, version, id, flow_id, payload, identity: "{}", metadata: "{}" })
+        Outcome::Built { payload, identity, metadata } => {
+            return wire::write(&Written { suffix: "", payload: &[payload], identity, metadata, ..event });
+        }
+        Outcome::Raised { suffix, code, parameters } => {
+            event.suffix = suffix;
+            particulars = [parameters, "", "", ""];
+            code
+        }
+        Outcome::Refused(fields) => {
+            event.suffix = "badRequest";
+            particulars = ["{\"fields\":", fields, "}", ""];
+            "\"MISSING_FIELDS\""
+        }
+        Outcome::Unhandled(parameters) => {
+            particulars = [parameters, "", "", ""];
+            "\"UNHANDLED_ERROR\""
+        }
+        Outcome::Late(millis) => {
+            particulars = ["{\"message\":\"the handler did not come to an end within ", millis, " ms\"}", ""];
+            "\"EVENT_TIMEOUT\""
+        }
+        Outcome::Busy => {
+            particulars =
+                ["{\"message\":\"too many events are being handled; try again later\"}", "", "", ""];
+            "\"TOO_MANY_EVENTS\""
+        }
+        // The origin answers these two under their bare names, always in version 1.
+        Outcome::NoHandler => {
+            event = Written { name: "", suffix: "eventNotFound", version: "1", ..event };
+            particulars = ["{\"event\":\"", name, "\",\"version\":", version];
+            "\"NO_EVENT_HANDLER_FOUND\""
+        }
+        Outcome::Malformed(fault) => {
+            event = Written { name: "", suffix: "badProtocol", version: "1", ..event };
+            particulars = match fault {
+                Fault::Member(member) => ["{\"propertyName\":\"", member.as_str(), "\"}", ""],
+                fault => ["{\"message\":\"", fault.sentence(), "\"}", ""],
+            };
+            "\"INVALID_COMMUNICATION_PROTOCOL\""
+        }
+    };
+    let end = if matches!(outcome, Outcome::NoHandler) { "}}" } else { "}" };
+    let [a, b, c, d] = particulars;
+    wire::write(&Written { payload: &["{\"code\":", code, ",\"parameters\":", a, b, c, d, end], ..event })
 }

@@ -188,8 +188,5 @@ pub fn write(event: &Written<'_>) -> String {
         "\",\"payload\":",
     ];
     let tail = [",\"identity\":", event.identity, ",\"auth\":{},\"metadata\":", event.metadata, "}"];
-    let pieces = || head.iter().chain(event.payload).chain(&tail);
-    let mut text = String::with_capacity(pieces().map(|piece| piece.len()).sum());
-    text.extend(pieces().copied());
-    text
+    [&head[..], event.payload, &tail].concat().concat()
 }

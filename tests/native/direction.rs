@@ -94,7 +94,18 @@ fn wire_files_know_no_machines() {
 
 /// Which files of `js/` another may import, by the start of their path.
 const JS_RULES: &[(&str, &[&str])] = &[
-    ("js/entries/", &["js/index", "js/cloudevents.", "js/events-protocol.", "js/outbox.", "js/slim.", "js/testing.", "js/wasm"]),
+    (
+        "js/entries/",
+        &[
+            "js/index",
+            "js/cloudevents.",
+            "js/events-protocol.",
+            "js/outbox.",
+            "js/slim.",
+            "js/testing.",
+            "js/wasm",
+        ],
+    ),
     ("js/cloudevents/", &["js/cloudevents/", "js/calls", "js/errors", "js/options", "js/outbox/", "js/wasm"]),
     (
         "js/events-protocol/",
