@@ -149,7 +149,7 @@ export class RequestEvent<T = unknown> extends ProtocolEvent<T> {
   /** @internal One that came in: nothing of it is checked again. */
   constructor(init: undefined, members: Members);
   constructor(init: EventInit | undefined, members?: Members) {
-    super(members ?? membersOf("RequestEvent", init!));
+    super(init === undefined && members ? members : membersOf("RequestEvent", init));
   }
 }
 
@@ -165,8 +165,9 @@ export class ResponseEvent<T = unknown> extends ProtocolEvent<T> {
   /** @internal One that came in over HTTP, to this request. */
   constructor(init: undefined, members: Members, status: number, request: FlowIds);
   constructor(init: EventInit | undefined, members?: Members, status?: number, request?: FlowIds) {
-    super(members ? { ...request, ...members } : membersOf("ResponseEvent", init!));
-    if (!members) return;
+    const isReceived = init === undefined && members !== undefined;
+    super(isReceived ? { id: request!.id, flowId: request!.flowId, ...members } : membersOf("ResponseEvent", init));
+    if (!isReceived) return;
     this.status = status!;
     this.hasRequestIds = members.id === undefined || members.flowId === undefined;
   }
@@ -215,8 +216,9 @@ export class ResponseEvent<T = unknown> extends ProtocolEvent<T> {
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-function membersOf(what: string, init: EventInit): Members {
-  checkNames(what, init, MEMBERS);
+function membersOf(what: string, given: EventInit | undefined): Members {
+  checkNames(what, given, MEMBERS);
+  const init = given!;
   const { name, version = 1, id, flowId } = init;
   if (typeof name !== "string" || name === "") throw wrong("name", `text, such as get:user:name, and not ${shown(name)}`);
   checkVersion(version);
