@@ -68,6 +68,8 @@ const RULES: Record<string, Rule> = { usual: Rule.Usual, strict: Rule.Strict, le
 const OPTIONS = ["envelope", "handlerTimeoutMs", "maxInFlight", "maxBytes", "onError", "exposeErrors", "echo", "allowedOrigins"];
 const MIB = 1024 * 1024;
 const METHODS = "POST, OPTIONS";
+/** So much of a request that is too large is read to its end, so that its answer arrives. */
+const SPARE_BYTES = 8 * MIB;
 
 /**
  * Answers events with the handlers of a registry. Whatever comes in is answered with an event, and no handler can take the server down.
@@ -124,7 +126,10 @@ export class EventProcessor {
   readonly fetch = async (request: Request, env?: unknown, ctx?: unknown): Promise<Response> => {
     const headers = this.#headersFor(request);
     if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: { allow: METHODS, ...headers } });
-    if (request.method !== "POST") return new Response("events are sent here with POST\n", { status: 405, headers: { "content-type": "text/plain; charset=utf-8", allow: METHODS, ...headers } });
+    if (request.method !== "POST") {
+      await readBody(request, { maxBytes: 0 }, SPARE_BYTES).catch(() => undefined);
+      return new Response("events are sent here with POST\n", { status: 405, headers: { "content-type": "text/plain; charset=utf-8", allow: METHODS, ...headers } });
+    }
     const answer = await this.#answerTo(request, env, ctx);
     return new Response(answer, { headers: { "content-type": "application/json; charset=utf-8", ...headers } });
   };
@@ -132,7 +137,7 @@ export class EventProcessor {
   async #answerTo(request: Request, env: unknown, ctx: unknown): Promise<Bytes> {
     let body: Uint8Array;
     try {
-      body = await readBody(request, { maxBytes: this.#options.maxBytes });
+      body = await readBody(request, { maxBytes: this.#options.maxBytes }, SPARE_BYTES);
     } catch (error) {
       if (isFerryError(error, "ERR_INVALID_ARGUMENT")) throw error;
       // A body that breaks off is not JSON, and most likely nobody is there to hear of it.

@@ -1,4 +1,4 @@
-// The shared cases of the events protocol through the public API, in Node. `tests/runtimes/events-protocol.mjs` has them in workerd.
+// The shared cases of the events protocol through the public API, in Node. `worker-cases.mjs` has them in workerd.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
