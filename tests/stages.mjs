@@ -96,6 +96,8 @@ async function faults(tally) {
 
 async function interop(tally) {
   ensureModules("tests/interop");
+  // The server of the events protocol runs in workerd.
+  ensureModules("tests/runtimes");
   await script("tests/interop/run.mjs", { minutes: 12 })(tally);
 }
 
