@@ -114,7 +114,7 @@ const JS_RULES: &[(&str, &[&str])] = &[
     ("js/events-protocol.", &["js/events-protocol/", "js/errors", "js/options", "js/transport"]),
     ("js/outbox/", &["js/outbox/", "js/errors", "js/pump", "js/stores/", "js/transport", "js/wasm"]),
     ("js/outbox.", &["js/cloudevents/", "js/errors", "js/options", "js/outbox/", "js/stores/"]),
-    ("js/testing/", &["js/testing/", "js/cloudevents", "js/errors"]),
+    ("js/testing/", &["js/testing/", "js/cloudevents", "js/errors", "js/events-protocol/"]),
     ("js/testing.", &["js/testing/", "js/errors"]),
     ("js/index", &["js/cloudevents", "js/events-protocol.", "js/options", "js/outbox.", "js/transport"]),
     ("js/cloudevents.", &["js/cloudevents/", "js/errors"]),
