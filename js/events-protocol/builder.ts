@@ -3,7 +3,7 @@ import { shown } from "../errors.js";
 import { invalid } from "../options.js";
 import type { Subject } from "./engine.js";
 import { type EventInit, RequestEvent, ResponseEvent } from "./event.js";
-import { EventException, checkParameters } from "./exceptions.js";
+import { type EventException, checkParameters, isEventException } from "./exceptions.js";
 import { type EventErrorType, checkErrorType } from "./names.js";
 
 /** What an answer may say of the one who answers. `auth` is never part of an answer. */
@@ -42,7 +42,7 @@ export const EventBuilder = {
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`, also for types that the protocol does not have
    */
   errorFor(event: Subject | undefined, type: EventErrorType | EventException, code?: string, parameters: Record<string, unknown> = {}, options: AnswerOptions = {}): ResponseEvent {
-    if (EventException.isOne(type)) return EventBuilder.errorFor(event, type.type, type.code, { ...type.parameters });
+    if (isEventException(type)) return EventBuilder.errorFor(event, type.type, type.code, { ...type.parameters });
     checkErrorType(type);
     if (typeof code !== "string" || code === "") throw invalid(`an error has a code such as "INVALID_EMAIL", and not ${shown(code)}`);
     checkParameters(parameters);

@@ -110,7 +110,7 @@ export class EventClient {
       throw invalid(`maxResponseBytes is a whole number of bytes above 0 and below 128 MiB, not ${shown(maxResponseBytes)}`);
     }
     this.#options = { ...options };
-    this.#calls = new Calls(this.#options, JUDGES.eventsProtocol);
+    this.#calls = new Calls(this.#options, JUDGES.eventsProtocol, true);
   }
 
   /**

@@ -51,14 +51,14 @@ export class EventException extends Error {
     this.parameters = parameters;
     this.expected = expected;
   }
-
-  /** Whether it is one of every copy of this package. */
-  static isOne(error: unknown): error is EventException {
-    return typeof error === "object" && error !== null && BRAND in error;
-  }
 }
 Object.defineProperty(EventException.prototype, "name", { value: "EventException", configurable: true, writable: true });
 Object.defineProperty(EventException.prototype, BRAND, { value: true });
+
+/** Whether it is an exception of any copy of this package. */
+export function isEventException(error: unknown): error is EventException {
+  return typeof error === "object" && error !== null && BRAND in error;
+}
 
 /** Something that was asked for is not there: `notFound`, code `EVENT_NOT_FOUND`. */
 export class EventNotFoundException extends EventException {

@@ -15,7 +15,7 @@ import { FerryError, isFerryError, shown } from "../errors.js";
 import { checkNames, checkTimeout, invalid } from "../options.js";
 import { Fault, Outcome, Rule, type Subject, accept, settle } from "./engine.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent, carried } from "./event.js";
-import { EventException, MissingEventInformationException } from "./exceptions.js";
+import { type EventException, isEventException } from "./exceptions.js";
 import { EventRegistry, type HandlerContext, type Registration } from "./registry.js";
 import { fitted, inCamelCase } from "./schema.js";
 
@@ -227,12 +227,12 @@ export class EventProcessor {
 
   async #failed(event: RequestEvent, error: unknown): Promise<End> {
     try {
-      if (EventException.isOne(error)) {
-        if (!error.expected && !MissingEventInformationException.isOne(error)) this.#tell(error, event);
+      if (isEventException(error)) {
+        if (!error.expected) this.#tell(error, event);
         return raised(event, error);
       }
       const mapped = await this.#registry.mapped(error, event);
-      if (EventException.isOne(mapped)) return raised(event, mapped);
+      if (isEventException(mapped)) return raised(event, mapped);
       if (mapped !== undefined) return answered(event, mapped);
     } catch (another) {
       error = another;

@@ -1,7 +1,7 @@
 /** What a payload has to look like: any Standard Schema (https://standardschema.dev), or a function. */
 import { shown } from "../errors.js";
 import { invalid } from "../options.js";
-import { MissingEventInformationException } from "./exceptions.js";
+import { MissingEventInformationException, isEventException } from "./exceptions.js";
 
 /** One thing that is wrong, as a Standard Schema says it. */
 export interface SchemaIssue {
@@ -68,7 +68,7 @@ export async function fitted<T>(schema: EventSchema<T>, value: unknown): Promise
   try {
     result = await (schema as (payload: unknown) => unknown)(value);
   } catch (error) {
-    if (MissingEventInformationException.isOne(error)) throw error;
+    if (isEventException(error)) throw error;
     throw refusal(issuesOf(error), value);
   }
   if (result === false) throw refusal([{ message: "the payload does not fit" }], value);
@@ -97,7 +97,7 @@ function issuesOf(error: unknown): readonly SchemaIssue[] {
 }
 
 function refusal(issues: readonly SchemaIssue[], value: unknown): MissingEventInformationException {
-  return new MissingEventInformationException({ fields: issues.slice(0, MAX_FIELDS).map((issue) => fieldOf(issue, value)) });
+  return new MissingEventInformationException({ fields: issues.slice(0, MAX_FIELDS).map((issue) => fieldOf(issue, value)) }, { expected: true });
 }
 
 function fieldOf(issue: SchemaIssue, value: unknown): FieldError {

@@ -17,7 +17,7 @@ import { readBody } from "../cloudevents/http.js";
 import { FerryError, isFerryError } from "../errors.js";
 import { EventBuilder } from "../events-protocol/builder.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent } from "../events-protocol/event.js";
-import { EventException } from "../events-protocol/exceptions.js";
+import { EventException, isEventException } from "../events-protocol/exceptions.js";
 import type { EventErrorType } from "../events-protocol/names.js";
 import { EventRegistry, type HandlerContext, type Registration } from "../events-protocol/registry.js";
 import { type EventSchema, fitted, inCamelCase } from "../events-protocol/schema.js";
@@ -161,7 +161,7 @@ export class EventsProtocolEmulator implements Service {
       const result = await found.handle(event, found.schema ? await fitted(found.schema, sent) : sent, context);
       return result instanceof ResponseEvent ? result : EventBuilder.responseFor(event, result instanceof ProtocolEvent ? result.payload : result);
     } catch (error) {
-      return EventException.isOne(error) ? EventBuilder.errorFor(event, error) : EventBuilder.errorFor(event, "error", "UNHANDLED_ERROR");
+      return isEventException(error) ? EventBuilder.errorFor(event, error) : EventBuilder.errorFor(event, "error", "UNHANDLED_ERROR");
     }
   }
 
