@@ -4,7 +4,7 @@ import { checkNames, invalid } from "../options.js";
 import type { RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, EventNotFoundException } from "./exceptions.js";
 import { checkName, checkVersion } from "./names.js";
-import { type EventSchema, type PayloadOf, checkSchema } from "./schema.js";
+import { type EventSchema, type PayloadOf, type StandardSchema, checkSchema } from "./schema.js";
 
 /** What a handler knows beside the event. Given to `sendEvent` as `parent`, it makes the event one of the same flow. */
 export interface HandlerContext {
@@ -25,14 +25,14 @@ export interface HandlerContext {
   readonly ctx: any;
 }
 
-/** One handler. */
-export interface Registration<S extends EventSchema | undefined = EventSchema | undefined> {
+/** One handler, for payloads of this type. */
+export interface Registration<P = any> {
   /** Which event, such as `get:user:name`. */
   name: string;
   /** @default 1 */
   version?: number;
   /** What the payload has to look like. What does not fit is answered with `badRequest`, `MISSING_FIELDS`. @default everything fits */
-  schema?: S;
+  schema?: EventSchema<P>;
   /** Turns the names of all members of the payload into camel case before the schema sees it, as Python servers do. @default false */
   camelCase?: boolean;
   /** Takes the place of the handler that is there. @default false: two for one event are a mistake */
@@ -41,7 +41,7 @@ export interface Registration<S extends EventSchema | undefined = EventSchema | 
    * Gives back the payload of the answer, any JSON; nothing is `{}`. Or a whole answer of `EventBuilder`.
    * An `EventException` that it throws is answered as what it says; everything else that it throws is answered with `error`, `UNHANDLED_ERROR`.
    */
-  handle(event: RequestEvent, payload: S extends EventSchema ? PayloadOf<S> : any, context: HandlerContext): unknown;
+  handle(event: RequestEvent, payload: P, context: HandlerContext): unknown;
 }
 
 /** Makes an answer, or an exception that says it, of what a handler has thrown. */
@@ -78,9 +78,17 @@ export class EventRegistry {
     this.#checksNames = options.checkNames ?? true;
   }
 
-  /** @throws {FerryError} `ERR_INVALID_ARGUMENT`, also for a second handler for one event, unless it says `replace` */
-  register<S extends EventSchema | undefined = undefined>(registration: Registration<S>): this {
-    checkNames("register", registration, OPTIONS);
+  /**
+   * Adds a handler. TypeScript knows its payload by its schema.
+   *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, also for a second handler for one event, unless it says `replace`
+   */
+  register<P>(registration: Omit<Registration<P>, "schema"> & { schema: StandardSchema<P> }): this;
+  register<R>(registration: Omit<Registration<PayloadOf<R>>, "schema"> & { schema: (payload: any) => R }): this;
+  register(registration: Omit<Registration, "schema"> & { schema?: undefined }): this;
+  register(given: object): this {
+    checkNames("register", given, OPTIONS);
+    const registration = given as Registration;
     const { name, version = 1, schema, handle, replace = false } = registration;
     if (this.#checksNames) checkName(name);
     else if (typeof name !== "string") throw new FerryError("ERR_INVALID_ARGUMENT", `the name of an event is text, not ${shown(name)}`, { attribute: "name" });
@@ -89,7 +97,7 @@ export class EventRegistry {
     if (typeof handle !== "function") throw invalid(`handle is a function that takes the event, its payload and a context, and not ${shown(handle)}`);
     const versions = this.#handlers.get(name) ?? new Map<number, Registration>();
     if (versions.has(version) && !replace) throw invalid(`there is a handler for version ${version} of ${shown(name)} already; replace: true puts this one in its place`);
-    this.#handlers.set(name, versions.set(version, registration as Registration));
+    this.#handlers.set(name, versions.set(version, registration));
     return this;
   }
 

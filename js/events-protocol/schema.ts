@@ -23,13 +23,13 @@ export interface StandardSchema<T = unknown> {
 }
 
 /**
- * A schema, or a function that is given the payload, also async. It throws or gives back `false` for one that does not fit; it gives back `true` or
- * nothing for one that does; everything else that it gives back is the payload for the handler.
+ * A schema, or a function that is given the payload, also async. For one that does not fit it throws, or gives back `false` or `{ issues: [{ message, path }] }`;
+ * for one that does it gives back `true` or nothing; everything else that it gives back is the payload for the handler.
  */
 export type EventSchema<T = unknown> = StandardSchema<T> | ((payload: any) => T | boolean | void | Promise<T | boolean | void>);
 
-/** What a handler is given of a payload that went through this schema. */
-export type PayloadOf<S> = S extends StandardSchema<infer T> ? T : S extends (payload: any) => infer R ? (Exclude<Awaited<R>, boolean | void> extends never ? any : Exclude<Awaited<R>, boolean | void>) : any;
+/** What a handler is given of a payload that went through a function with this result. */
+export type PayloadOf<R> = Exclude<Awaited<R>, boolean | void> extends never ? any : Exclude<Awaited<R>, boolean | void>;
 
 /** One entry of `fields` in the parameters of `MISSING_FIELDS`. */
 export interface FieldError {
@@ -45,6 +45,7 @@ export interface FieldError {
 /** What is wrong beyond that is not told: an answer has a bound. */
 const MAX_FIELDS = 100;
 const MAX_MESSAGE = 200;
+const MISFIT = "the payload does not fit";
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is neither a schema nor a function. */
 export function checkSchema(schema: unknown): asserts schema is EventSchema {
@@ -71,7 +72,9 @@ export async function fitted<T>(schema: EventSchema<T>, value: unknown): Promise
     if (isEventException(error)) throw error;
     throw refusal(issuesOf(error), value);
   }
-  if (result === false) throw refusal([{ message: "the payload does not fit" }], value);
+  if (result === false) throw refusal([{ message: MISFIT }], value);
+  const { issues } = (result ?? {}) as { issues?: unknown };
+  if (isIssues(issues)) throw refusal(issues, value);
   return (result === true || result === undefined ? value : result) as T;
 }
 
@@ -91,9 +94,13 @@ function standardOf(schema: unknown): StandardSchema["~standard"] | undefined {
 /** Functions often call a schema that throws its issues. What the engine itself throws is about our code, not about the payload. */
 function issuesOf(error: unknown): readonly SchemaIssue[] {
   const { issues } = (error ?? {}) as { issues?: unknown };
-  if (Array.isArray(issues) && issues.length > 0) return issues as SchemaIssue[];
+  if (isIssues(issues)) return issues;
   const isOurs = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
-  return [{ message: error instanceof Error && !isOurs ? error.message : "the payload does not fit" }];
+  return [{ message: error instanceof Error && !isOurs ? error.message : MISFIT }];
+}
+
+function isIssues(issues: unknown): issues is readonly SchemaIssue[] {
+  return Array.isArray(issues) && issues.length > 0 && issues.every((issue) => typeof (issue as SchemaIssue | null)?.message === "string");
 }
 
 function refusal(issues: readonly SchemaIssue[], value: unknown): MissingEventInformationException {

@@ -20,7 +20,7 @@ import { ProtocolEvent, RequestEvent, ResponseEvent } from "../events-protocol/e
 import { EventException, isEventException } from "../events-protocol/exceptions.js";
 import type { EventErrorType } from "../events-protocol/names.js";
 import { EventRegistry, type HandlerContext, type Registration } from "../events-protocol/registry.js";
-import { type EventSchema, fitted, inCamelCase } from "../events-protocol/schema.js";
+import { type PayloadOf, type StandardSchema, fitted, inCamelCase } from "../events-protocol/schema.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 
 /** How the events protocol service of an emulator works. */
@@ -72,7 +72,7 @@ export class EventsProtocolEmulator implements Service {
     this.#maxBytes = integer("maxBytes", options.maxBytes, 64 * MIB, 1);
     this.#maxBodyBytes = integer("maxBodyBytes", options.maxBodyBytes, 16 * MIB, 1);
     this.#lifetime = lifetime;
-    for (const example of EXAMPLES) this.#registry.register(example);
+    addExamples(this);
   }
 
   /**
@@ -80,8 +80,11 @@ export class EventsProtocolEmulator implements Service {
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`
    */
-  register<S extends EventSchema | undefined = undefined>(registration: Registration<S>): this {
-    this.#registry.register({ replace: true, ...registration });
+  register<P>(registration: Omit<Registration<P>, "schema"> & { schema: StandardSchema<P> }): this;
+  register<R>(registration: Omit<Registration<PayloadOf<R>>, "schema"> & { schema: (payload: any) => R }): this;
+  register(registration: Omit<Registration, "schema"> & { schema?: undefined }): this;
+  register(registration: object): this {
+    this.#registry.register({ replace: true, ...(registration as Omit<Registration, "schema">) });
     return this;
   }
 
@@ -176,30 +179,27 @@ export class EventsProtocolEmulator implements Service {
   }
 }
 
-const EXAMPLES: readonly Registration[] = [
-  {
-    name: "get:event:example",
-    schema: (payload) => {
-      if (typeof payload?.example !== "string") throw { issues: [{ message: "the example is text", path: ["example"] }] };
-    },
-    handle: (_, { example }) => ({ got: example }),
-  },
-  { name: "echo:event", handle: (_, payload) => payload },
-  { name: "redirect:event", handle: (event, payload) => EventBuilder.redirectFor(event, { url: "https://example.com/", queryParameters: {}, ...payload }) },
-  {
+function addExamples(events: EventsProtocolEmulator): void {
+  const isExample = (payload: { example?: unknown } | null) => {
+    if (typeof payload?.example !== "string") throw { issues: [{ message: "the example is text", path: ["example"] }] };
+  };
+  events.register({ name: "get:event:example", schema: isExample, handle: (_, { example }) => ({ got: example }) });
+  events.register({ name: "echo:event", handle: (_, payload) => payload });
+  events.register({ name: "redirect:event", handle: (event, payload) => EventBuilder.redirectFor(event, { url: "https://example.com/", queryParameters: {}, ...payload }) });
+  events.register({
     name: "raise:error",
     handle: (_, payload) => {
       const { type = "error", code = "RAISED", parameters = {} } = (payload ?? {}) as { type?: EventErrorType; code?: string; parameters?: Record<string, unknown> };
       throw new EventException(parameters, { type, code });
     },
-  },
-  {
+  });
+  events.register({
     name: "crash:event",
     handle: () => {
       throw new Error("asked for");
     },
-  },
-];
+  });
+}
 
 /** What is no event. */
 class Malformed extends Error {

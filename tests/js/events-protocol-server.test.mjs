@@ -136,6 +136,8 @@ test("a schema may be a function, which refuses with false or by throwing", asyn
   // What the engine says is about our code.
   assert.deepEqual(await fields(({ b }) => b.c.d), refused("the payload does not fit"));
   assert.deepEqual((await fields(() => { throw { issues: [{ message: "of a schema", path: ["z"] }] }; })).parameters.fields, [{ name: "z", errorType: "value_error.missing", message: "of a schema" }]);
+  assert.deepEqual((await fields(() => ({ issues: [{ message: "given back", path: ["a"] }] }))).parameters.fields, [{ name: "a", errorType: "value_error", message: "given back" }]);
+  assert.deepEqual(await fields(() => ({ issues: ["an open one"] })), { payload: { issues: ["an open one"] } });
   assert.deepEqual((await fields(() => { throw new MissingEventInformationException({ own: 1 }); })).parameters, { own: 1 });
 });
 
