@@ -249,7 +249,16 @@ test("who gives up aborts the handler, which may still answer", async () => {
   const answer = ask({}, { signal: controller.signal });
   controller.abort("gone");
   assert.deepEqual((await answer).payload, { reason: "gone" });
-  assert.deepEqual((await server((event, payload, { signal }) => signal.aborted).ask({}, { signal: AbortSignal.abort() })).payload, true);
+  // Also one who has given up before the handler asks.
+  for (const given of [AbortSignal.abort("before"), undefined]) {
+    const late = new AbortController();
+    const { ask } = server(async (event, payload, context) => {
+      late.abort("before");
+      const { signal } = context;
+      return [signal.aborted, signal.reason, signal === context.signal, { ...context }.signal === signal];
+    });
+    assert.deepEqual((await ask({}, { signal: given ?? late.signal })).payload, [true, "before", true, true]);
+  }
 });
 
 const post = (body, init = {}) => new Request("https://example.com/events", { method: "POST", body, ...init });
