@@ -177,6 +177,19 @@ mod tests {
 
     /// The same with the headers that were wanted.
     async fn see(fetch: &str, max_body: u32) -> Result<(u16, f64, String, String), JsValue> {
+        let answer = answer_of(fetch, max_body).await?;
+        let headers = answer.get(2).as_string().expect("headers");
+        let body = Uint8Array::from(answer.get(3)).to_vec();
+        let number = |at| answer.get(at).as_f64().unwrap_or(f64::NAN);
+        Ok((number(0) as u16, number(1), headers, String::from_utf8(body).expect("UTF-8")))
+    }
+
+    /// What broke the body of the answer off.
+    async fn broke(fetch: &str) -> JsValue {
+        answer_of(fetch, 1000).await.expect("an answer").get(4)
+    }
+
+    async fn answer_of(fetch: &str, max_body: u32) -> Result<Array, JsValue> {
         let fetch = Function::new_with_args("request", fetch);
         let signal = web_sys::AbortController::new()?.signal();
         let url = "https://example.com/x".to_owned();
@@ -199,11 +212,7 @@ mod tests {
                 failed,
             );
         });
-        let answer: Array = JsFuture::from(answer).await?.unchecked_into();
-        let headers = answer.get(2).as_string().expect("headers");
-        let body = Uint8Array::from(answer.get(3)).to_vec();
-        let number = |at| answer.get(at).as_f64().unwrap_or(f64::NAN);
-        Ok((number(0) as u16, number(1), headers, String::from_utf8(body).expect("UTF-8")))
+        JsFuture::from(answer).await.map(JsCast::unchecked_into)
     }
 
     #[wasm_bindgen_test]
@@ -240,6 +249,8 @@ mod tests {
         let broken = "let sent = 0; return Promise.resolve(new Response(new ReadableStream({ \
                       pull(c) { if (sent++) c.error(new Error('gone')); else c.enqueue(new Uint8Array([104, 105])) } }), { status: 500 }))";
         assert_eq!(run(broken, 1000).await.expect("an answer"), (500, -1.0, "hi".to_owned()));
+        assert_eq!(js_sys::Error::from(broke(broken).await).message(), "gone");
+        assert!(broke("return Promise.resolve(new Response('whole'))").await.is_undefined());
     }
 
     #[wasm_bindgen_test]
