@@ -93,8 +93,8 @@ export class FerryError extends Error {
   /** Which attribute of the event was wrong. */
   declare readonly attribute?: string;
   /**
-   * What the server had said, where a client keeps it: byte for byte what could not be read of something that is gone from the server. Not enumerable,
-   * so that no log shows it by accident.
+   * What the server had said, byte for byte, where a client keeps it: above all what could not be read of something that is gone from the server.
+   * Not enumerable, so that no log shows it by accident.
    */
   declare readonly body?: Uint8Array;
 
@@ -107,6 +107,11 @@ export class FerryError extends Error {
     if (particulars.status !== undefined) this.status = particulars.status;
     if (particulars.attribute !== undefined) this.attribute = particulars.attribute;
     if (particulars.body !== undefined) Object.defineProperty(this, "body", { value: particulars.body });
+  }
+
+  /** The same as text. */
+  get bodyText(): string | undefined {
+    return this.body && new TextDecoder().decode(this.body);
   }
 
   /** True for errors of every copy of this package on the page. */

@@ -9,6 +9,7 @@ export type {
   PublishedEvent,
   Transformation,
 } from "./testing/glassflow.js";
+export type { EventsProtocolEmulator, EventsProtocolEmulatorOptions, ReceivedRequest } from "./testing/events-protocol.js";
 export type { AddedFault, Fault, Faults } from "./testing/faults.js";
 export type { ForwardOptions, Forwarding } from "./testing/forward.js";
 export type { Listening } from "./testing/node.js";

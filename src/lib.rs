@@ -9,7 +9,7 @@
 //! ===v==============================================|===  wasm boundary
 //!   wasm/         conversion only, no decisions
 //!    |
-//!   glassflow/    a room: its wire, which are pure functions, and its sink, a machine
+//!   glassflow/  events_protocol/   rooms: each has a wire of pure functions, and machines where something has to be decided
 //!    |
 //!   cloudevents/  a room that others may use: its codecs, which are pure functions
 //!   outbox/       what rooms share: accepted events are delivered, or kept
@@ -68,6 +68,7 @@ pub mod cloudevents;
 pub mod effect;
 pub mod engine;
 pub mod error;
+pub mod events_protocol;
 pub mod glassflow;
 pub mod http;
 pub mod ids;

@@ -13,6 +13,9 @@ mod cloudevents;
 mod config;
 #[cfg(feature = "full")]
 #[allow(unreachable_pub, reason = "exports must be public")]
+mod events_protocol;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
 mod fetch;
 #[cfg(feature = "full")]
 #[allow(unreachable_pub, reason = "exports must be public")]

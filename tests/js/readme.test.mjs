@@ -224,6 +224,30 @@ test("glassflow: what is published comes out transformed, or failed, and can be 
   }
 });
 
+test("events-server and events-client: one answers the other", async () => {
+  const { module } = await run("events-server");
+  const server = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const answer = await module.default.fetch(new Request("http://localhost/", { method: request.method, body: Buffer.concat(chunks) }));
+    response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await runAlone("events-client", { replace: [["https://example.com/events", `http://127.0.0.1:${server.address().port}/`]], more: "client.close();" });
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("the answers of the events protocol are those of the code", () => {
+  const server = read("src/events_protocol/server.rs");
+  const rows = [...readme.matchAll(/^\| (?:that|with|whose) .*\| (.*?) \| (.*?) \|$/gm)];
+  const codes = rows.flatMap(([, , cell]) => cell.match(/[A-Z]+(?:_[A-Z]+)+/g) ?? []);
+  assert.deepEqual([...new Set(codes)].sort(), [...new Set([...server.matchAll(/"\\"([A-Z_]+)\\""/g)].map(([, code]) => code))].sort());
+});
+
 test("no block that says run= was left out", () => {
   assert.ok(blocks.size >= 10, `there are only ${blocks.size}`);
   assert.deepEqual([...untested], []);
@@ -287,6 +311,9 @@ test("the limits are those of the code", () => {
     ["128 MiB", 128 * MIB, number("js/wasm.ts", /LARGEST_INPUT = ([\w]+)/)],
     ["16 MiB", 16 * MIB, number("js/cloudevents/http.ts", /DEFAULT_MAX_BYTES = ([\d* ]+)/)],
     ["1 MiB", MIB, number("js/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
+    ["1 MiB", MIB, number("js/events-protocol/processor.ts", /const MIB = ([\d* ]+)/)],
+    ["100", 100, number("js/events-protocol/schema.ts", /MAX_FIELDS = (\d+)/)],
+    ["16 KiB", 16 * 1024, number("js/events-protocol/client.ts", /MAX_BODY_BYTES = ([\d* ]+)/)],
     ["512", 512, number("src/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
     ["128", 128, number("src/cloudevents/event.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
     ["16 MiB", 16 * MIB, number("js/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],

@@ -13,6 +13,7 @@ mod calls;
 mod codes;
 mod direction;
 mod events;
+mod events_protocol;
 mod glassflow;
 mod headers;
 mod outbox;

@@ -11,6 +11,7 @@ export async function smoke(api, { also = [] } = {}) {
     ...CHECKS,
     ...(api.Publisher && CHECKS_OF_THE_FULL_MODULE),
     ...(api.PipelineDataSource && CHECKS_OF_GLASSFLOW),
+    ...(api.EventsProtocolClient && CHECKS_OF_THE_EVENTS_PROTOCOL),
     ...(also.length > 0 && { "entry points share their classes": sharesClasses }),
   });
   for (const [name, check] of checks) {
@@ -197,6 +198,20 @@ const CHECKS_OF_GLASSFLOW = {
     equal(await sink.close(), []);
     const consume = "POST /v1/pipelines/p%201/topics/output/events/consume t ";
     equal(asked, ['POST /v1/pipelines/p%201/topics/input/events t {"n":1}', consume, consume]);
+  },
+};
+
+const CHECKS_OF_THE_EVENTS_PROTOCOL = {
+  "a server of the events protocol answers a client of it": async (api) => {
+    const events = new api.EventRegistry().register({ name: "get:user:name", schema: ({ id }) => typeof id === "number", handle: async (event, { id }) => ({ name: `Åsa ${id} 🚢`, sender: event.userId }) });
+    const processor = new api.EventProcessor(events);
+    const client = new api.EventsProtocolClient({ url: "https://example.com/events", fetch: processor.fetch });
+    const ask = (name, payload) => client.sendEvent({ name, payload, identity: { userId: 1 }, auth: { token: "t" } });
+    const { isSuccess, payload } = await ask("get:user:name", { id: 7 });
+    equal([isSuccess, payload], [true, { name: "Åsa 7 🚢", sender: "1" }]);
+    equal([(await ask("get:user:name", {})).errorType, (await ask("get:nothing")).errorType], ["badRequest", "eventNotFound"]);
+    equal(JSON.parse(await processor.process("no event")).payload.code, "INVALID_COMMUNICATION_PROTOCOL");
+    client.close();
   },
 };
 
