@@ -9,6 +9,7 @@
 )]
 
 mod attributes;
+mod bc_events;
 mod calls;
 mod codes;
 mod direction;
