@@ -1,5 +1,6 @@
 /** The emulator: the services that this package talks to, as one web-standard fetch handler. */
 export { createEmulator, type Emulator, type EmulatorOptions } from "./testing/emulator.js";
+export type { BriteEventsEmulator, BriteEventsEmulatorOptions, ReceivedBcEvent, Refusal } from "./testing/brite-events.js";
 export type { CloudEventsEmulator, CloudEventsEmulatorOptions } from "./testing/cloudevents.js";
 export type {
   EmulatedPipeline,

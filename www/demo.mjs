@@ -38,6 +38,8 @@ console.log(`
   The page:      ${url}/
   The emulator:  ${url}/cloudevents/demo   takes CloudEvents with POST, from the page or from you:
 
+  and            ${url}/brite-events       the API of BriteEvents, the apiUrl of an EventClient
+
     curl ${url}/cloudevents/demo -H 'ce-specversion: 1.0' -H 'ce-id: 1' -H 'ce-source: /shell' \\
       -H 'ce-type: com.example.hello' -H 'content-type: application/json' -d '{"hello":"from the shell"}'
 

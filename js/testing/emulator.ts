@@ -8,6 +8,7 @@
  * ```
  */
 import { FerryError, shown } from "../errors.js";
+import { BriteEventsEmulator, type BriteEventsEmulatorOptions } from "./brite-events.js";
 import { CloudEventsEmulator, type CloudEventsEmulatorOptions } from "./cloudevents.js";
 import { preflight, readable } from "./cors.js";
 import { EventsProtocolEmulator, type EventsProtocolEmulatorOptions } from "./events-protocol.js";
@@ -20,6 +21,8 @@ import { Lifetime, type Service, integer, plain } from "./service.js";
 export interface EmulatorOptions {
   /** The CloudEvents service. */
   cloudEvents?: CloudEventsEmulatorOptions;
+  /** The BriteEvents service. */
+  briteEvents?: BriteEventsEmulatorOptions;
   /** The GlassFlow service. */
   glassflow?: GlassFlowEmulatorOptions;
   /** The service of the events protocol. */
@@ -48,6 +51,8 @@ export interface Emulator {
   listen(port?: number): Promise<Listening>;
   /** Receives CloudEvents under `/cloudevents`. */
   readonly cloudEvents: CloudEventsEmulator;
+  /** Receives what `eventferry/bc-events` and the Python package `bc_events` send, under `/brite-events`. */
+  readonly briteEvents: BriteEventsEmulator;
   /** Pipelines under `/glassflow/v1`. */
   readonly glassflow: GlassFlowEmulator;
   /** Answers events of the events protocol under `/events`. */
@@ -75,7 +80,8 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const glassflow = new GlassFlowEmulator(options.glassflow ?? {});
   const eventsProtocol = new EventsProtocolEmulator(options.eventsProtocol ?? {}, lifetime);
   const maxHeaderBytes = integer("maxHeaderBytes", options.maxHeaderBytes, 128 * 1024, 1024, 16 * 1024 * 1024);
-  const services = byPrefix([cloudEvents, glassflow, eventsProtocol, ...(options.services ?? [])]);
+  const briteEvents = new BriteEventsEmulator(options.briteEvents ?? {}, lifetime);
+  const services = byPrefix([cloudEvents, briteEvents, glassflow, eventsProtocol, ...(options.services ?? [])]);
   const servers = new Set<Listening>();
 
   async function answer(request: Request): Promise<Response> {
@@ -91,6 +97,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
 
   return {
     cloudEvents,
+    briteEvents,
     glassflow,
     eventsProtocol,
     faults,

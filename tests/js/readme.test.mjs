@@ -137,8 +137,9 @@ test("node: takes what the page sent, and refuses what is no event", async () =>
   }
 });
 
-test("types: the block is good TypeScript, and works", async () => {
-  const { code } = blocks.get("types");
+/** What the compiler has against a block. */
+function compiled(name) {
+  const { code } = blocks.get(name);
   const file = join(root, "tests/js/readme-block.mts");
   const options = { strict: true, noEmit: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ["lib.es2022.d.ts", "lib.dom.d.ts"], types: [] };
   const host = ts.createCompilerHost(options);
@@ -146,8 +147,18 @@ test("types: the block is good TypeScript, and works", async () => {
   host.fileExists = (path) => path === file || fileExists(path);
   host.getSourceFile = (path, version, ...more) => (path === file ? ts.createSourceFile(path, code, version) : getSourceFile(path, version, ...more));
   const problems = ts.getPreEmitDiagnostics(ts.createProgram([file], options, host));
-  assert.deepEqual(problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n")), []);
+  return problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
+}
 
+test("bc-types: the block is good TypeScript, and works", async () => {
+  assert.deepEqual(compiled("bc-types"), []);
+  const { module } = await run("bc-types", { more: "export { client };" });
+  assert.match(module.order("7").id, /^[0-9a-f-]{36}$/);
+  await module.client.close();
+});
+
+test("types: the block is good TypeScript, and works", async () => {
+  assert.deepEqual(compiled("types"), []);
   const { CloudEvent, toRequest } = await import("eventferry");
   const { orderFrom } = await runAlone("types");
   const { data } = await orderFrom(toRequest("https://example.com/", new CloudEvent({ type: "t", source: "/s", data: { orderId: 7 } })));
@@ -168,6 +179,24 @@ test("worker: the runtime is asked to wait until the event has arrived", async (
   await Promise.all(work);
   assert.deepEqual(arrived("worker").map(({ event }) => event.type), ["com.example.page.viewed"]);
   module.publisher.close();
+});
+
+test("bc-worker: three events of a request arrive with its job, or none of them", async () => {
+  const { module } = await run("bc-worker", { replace: [["https://events.example.com", `${url}/brite-events`]], more: "export { client };" });
+  const work = [];
+  const ask = (order) => module.default.fetch(new Request("https://example.com/", { method: "POST", headers: { "x-job-id": "job-7" }, body: JSON.stringify(order) }), {}, { waitUntil: (promise) => work.push(promise) });
+  const refused = await ask({ id: "1", count: 2, cart: "c" });
+  assert.deepEqual([refused.status, await refused.text()], [400, 'orders.StockReserved: data breaks the rule required at #/required: it needs the member "sku"']);
+  assert.equal((await ask({ id: "1", sku: "s", count: 2, cart: "c" })).status, 202);
+  await Promise.all(work);
+  assert.deepEqual(emulator.briteEvents.received.map(({ event, jobId, mode }) => [`${event.category}.${event.entity}${event.action}`, event.actor.id, jobId, mode]), ["OrderCreated", "StockReserved", "ShoppingCartClosed"].map((name) => [`orders.${name}`, "user-4711", "job-7", "single"]));
+  await module.client.close();
+});
+
+test("bc-events: errors are as shown", async () => {
+  const { printed } = await run("bc-events", { more: "await client.close();" });
+  const [, table] = /\| what is printed \|\n\|---\|\n((?:\| .* \|\n)+)/.exec(readme);
+  assert.deepEqual(printed, table.trim().split("\n").map((row) => row.slice(2, -2)));
 });
 
 test("object: what is answered with 202 is in the storage, and an alarm delivers it", async () => {
