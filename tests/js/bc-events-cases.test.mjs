@@ -258,13 +258,14 @@ test("what the original cannot say in cases has tests of its own", async () => {
 
 test("every body that the original has sent is taken by the emulator, and answered so that the original understands it", { skip }, async () => {
   const emulator = createEmulator();
+  const { url } = await emulator.listen();
   let count = 0;
   for (const { id, expected } of cases) {
     for (const { method, path, headers, body_text, body_json } of expected.requests ?? []) {
       if (body_text === undefined || body_text.startsWith("[]") || id === "bc-validate-action-trailing-newline") continue;
       emulator.briteEvents.clear();
       const job = headers["x-britecore-job-id"];
-      const answer = await emulator.fetch(`http://emulator/brite-events${path}`, { method, body: body_text, headers: { "content-type": "application/json", ...(job && { "x-britecore-job-id": job }) } });
+      const answer = await fetch(`${url}/brite-events${path}`, { method, body: body_text, headers: { "content-type": "application/json", ...(job && { "x-britecore-job-id": job }) } });
       assert.equal(answer.status, 201, id);
       const said = await answer.json();
       const sent = [body_json].flat();

@@ -232,7 +232,7 @@ export async function publishesBriteEvents(api, { EventClient, FerryError }, nee
     requests.push([new URL(request.url).pathname, request.headers.get("x-britecore-job-id"), (await request.json()).length]);
     return Response.json({ failedRecords: 0, records: [] }, { status: 201 });
   };
-  const make = (topics) => new EventClient({ apiUrl: "https://example.com/api", serviceName: "smoke-test", topics, fetch, outbox: { store: "memory" } });
+  const make = (topics) => new EventClient({ apiUrl: "https://example.com/api", serviceName: "smoke-test", topics, fetch });
   let client;
   try {
     client = make("DefaultCategory: smoke\nTopics:\n  - {Action: Created, Entity: BigTest, Schema: {type: object, required: [id]}}\n");
