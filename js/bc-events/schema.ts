@@ -10,6 +10,7 @@ type Json = Record<string, unknown>;
 type Keyword = (value: unknown, at: string, copy: Copy) => unknown;
 
 const DEFAULT_DRAFT: SchemaDraft = "4";
+const MOST_ERRORS = 100;
 const DRAFTS: readonly [RegExp, SchemaDraft][] = [
   [/draft-0[67]\b/, "7"],
   [/2019-09/, "2019-09"],
@@ -39,13 +40,14 @@ export class TopicSchema {
   }
 
   /**
-   * What is wrong with data that JSON can express; nothing if they are good.
+   * What is wrong with data that JSON can express, the first of it; nothing if they are good.
    *
    * @throws {SchemaProblem} if the schema refers to something that is not there, or to itself without end
    */
   problems(data: unknown): Problem[] {
     try {
-      return leaves(this.#validator.validate(data).errors);
+      // Nobody reads more of them, and each is compared with those before.
+      return leaves(this.#validator.validate(data).errors.slice(0, MOST_ERRORS));
     } catch (error) {
       const [sentence] = (error as Error).message.split("\n");
       throw new SchemaProblem("#", error instanceof RangeError ? "refers to itself without end" : `cannot be used: ${sentence}`);

@@ -24,7 +24,7 @@ export type Session<T extends TopicSource = TopicSource> = IsConstant<T> extends
 
 /** A session of topics that TypeScript does not know. */
 export interface UntypedSession<T extends TopicSource = TopicSource> extends EventSession<T> {
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- with anything else the methods would not fit
+  // With anything else the methods would not fit.
   readonly [magic: string]: any;
 }
 
@@ -172,8 +172,7 @@ export function magicPrototype(topics: TopicTable): object {
 function refused(topic: Topic, problems: readonly Problem[]): FerryError {
   const [{ path }] = problems as [Problem];
   const sentences = problems.slice(0, MOST_PROBLEMS).map(({ path, rule, says }) => `${path} breaks the rule ${rule}: it ${says}`);
-  const more = problems.length - sentences.length;
-  const message = `${topic.name}: ${sentences.join("; ")}${more > 0 ? `; and ${more} more` : ""}`;
+  const message = `${topic.name}: ${sentences.join("; ")}${problems.length > sentences.length ? "; and more" : ""}`;
   return new FerryError("ERR_INVALID_DATA", message, { attribute: path, culprit: "caller" });
 }
 

@@ -69,7 +69,7 @@ export class TopicTable implements Iterable<Topic> {
     if (!isObject(definitions)) throw invalid(`topics is an object with the member Topics, or its YAML text, not ${shown(definitions)}`);
     const { DefaultCategory, Topics } = definitions;
     const problems: string[] = [];
-    this.defaultCategory = this.#text(defaultCategory ?? DefaultCategory ?? undefined, "DefaultCategory", problems);
+    this.defaultCategory = optional(defaultCategory ?? DefaultCategory, "DefaultCategory", problems);
     if (!("Topics" in definitions)) throw invalid("topics needs the member Topics: a list of topics");
     if (!Array.isArray(Topics)) throw invalid(`Topics is a list of topics, not ${shown(Topics)}`);
     const places = new Map<string, number>();
@@ -129,26 +129,29 @@ export class TopicTable implements Iterable<Topic> {
     const missing = ["Action", "Entity", "Schema"].filter((name) => !(name in definition));
     for (const name of missing) problems.push(`${place} needs the member ${name}`);
     if (missing.length > 0) return;
-    const action = this.#text(definition["Action"], `${place}.Action`, problems);
-    const entity = this.#text(definition["Entity"], `${place}.Entity`, problems);
-    const category = this.#text(definition["Category"] ?? undefined, `${place}.Category`, problems) ?? this.defaultCategory;
-    if (!isObject(definition["Schema"])) problems.push(`${place}.Schema is a JSON Schema, which is an object, not ${shown(definition["Schema"])}`);
-    if (category === undefined && (definition["Category"] ?? undefined) === undefined) problems.push(`${place} needs the member Category, because there is no DefaultCategory`);
+    const { Action, Entity, Category, Schema } = definition;
+    const action = text(Action, `${place}.Action`, problems);
+    const entity = text(Entity, `${place}.Entity`, problems);
+    const category = optional(Category, `${place}.Category`, problems) ?? this.defaultCategory;
+    if (!isObject(Schema)) problems.push(`${place}.Schema is a JSON Schema, which is an object, not ${shown(Schema)}`);
+    if (category === undefined && (Category ?? undefined) === undefined) problems.push(`${place} needs the member Category, because there is no DefaultCategory`);
     if (action === undefined || entity === undefined || category === undefined) return;
     const key = keyOf(category, entity, action);
     const before = places.get(key);
     if (before !== undefined) return void problems.push(`${place} is the topic ${nameOf(category, entity, action)} once more, after Topics[${before}]`);
     places.set(key, at);
-    this.#topics.set(key, new Topic(category, entity, action, definition["Schema"]));
+    this.#topics.set(key, new Topic(category, entity, action, Schema));
   }
+}
 
-  #text(value: unknown, what: string, problems: string[]): string | undefined {
-    if (value === undefined && what === "DefaultCategory") return undefined;
-    if (value === undefined && what.endsWith(".Category")) return undefined;
-    if (typeof value === "string" && value !== "") return value;
-    problems.push(`${what} is a text, not ${value === "" ? "an empty one" : shown(value)}`);
-    return undefined;
-  }
+function optional(value: unknown, what: string, problems: string[]): string | undefined {
+  return value === undefined || value === null ? undefined : text(value, what, problems);
+}
+
+function text(value: unknown, what: string, problems: string[]): string | undefined {
+  if (typeof value === "string" && value !== "") return value;
+  problems.push(`${what} is a text, not ${value === "" ? "an empty one" : shown(value)}`);
+  return undefined;
 }
 
 /** YAML 1.2, where `On` is a text, with anchors, aliases and `<<`. Tags make nothing. */

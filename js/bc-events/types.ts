@@ -52,9 +52,9 @@ interface Simple {
 }
 
 type ObjectOf<S> = S extends { readonly properties: infer P }
-  ? Flat<{ -readonly [K in keyof P as K extends Required<S> ? K : never]: DataOf<P[K]> } & { -readonly [K in keyof P as K extends Required<S> ? never : K]?: DataOf<P[K]> }>
+  ? Flat<{ -readonly [K in keyof P as K extends RequiredOf<S> ? K : never]: DataOf<P[K]> } & { -readonly [K in keyof P as K extends RequiredOf<S> ? never : K]?: DataOf<P[K]> }>
   : object;
-type Required<S> = S extends { readonly required: readonly (infer Name)[] } ? Name : never;
+type RequiredOf<S> = S extends { readonly required: readonly (infer Name)[] } ? Name : never;
 type Flat<T> = { [K in keyof T]: T[K] } & {};
 
 /** The topics of a constant, one by one. */

@@ -962,6 +962,11 @@ fn company(seed: u64, session: SessionId) -> Company {
     }
 }
 
+/// In every fourth world an answer may take a later event of a lane and leave an earlier one, as the protocol of some rooms does.
+fn is_loose(seed: u64) -> bool {
+    seed % 4 == 3
+}
+
 /// One life story from a seed: everything goes wrong that can, then the weather clears up.
 fn random_world(seed: u64) -> World {
     let mut noise = Noise::new(seed.wrapping_mul(0x1234_5678_9abc_def1));
@@ -980,7 +985,7 @@ fn random_world(seed: u64) -> World {
         batch_bytes: 50 + noise.up_to(3000),
         linger: Millis(noise.up_to(1) * noise.up_to(300)),
         flights: 1 + noise.up_to(3) as u32,
-        strict_lanes: weather.partial > 0,
+        strict_lanes: weather.partial > 0 && !is_loose(seed),
         max_bytes: 100_000,
         ..Options::default()
     };
@@ -1038,7 +1043,9 @@ fn ten_thousand_random_worlds_lose_nothing_that_was_accepted_and_keep_the_order_
     for seed in 0..10_000 {
         let world = random_world(seed);
         check_that_nothing_is_lost(&world);
-        check_the_order_of_lanes(&world);
+        if world.weather_was.partial == 0 || !is_loose(seed) {
+            check_the_order_of_lanes(&world);
+        }
         accepted += world.accepted.len();
         duplicates += world.duplicates();
     }
