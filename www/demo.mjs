@@ -38,12 +38,11 @@ console.log(`
   The page:      ${url}/
   The emulator:  ${url}/cloudevents/demo   takes CloudEvents with POST, from the page or from you:
 
-  and            ${url}/brite-events       the API of BriteEvents, the apiUrl of an EventClient
-
     curl ${url}/cloudevents/demo -H 'ce-specversion: 1.0' -H 'ce-id: 1' -H 'ce-source: /shell' \\
       -H 'ce-type: com.example.hello' -H 'content-type: application/json' -d '{"hello":"from the shell"}'
 
   A pipeline:    ${url}/glassflow/v1   with PIPELINE_ID=demo and PIPELINE_ACCESS_TOKEN=demo
+  BriteEvents:   ${url}/brite-events   as the apiUrl of an EventClient
 
   Nothing leaves this machine. Ctrl-C ends it.
 `);
@@ -58,8 +57,8 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 
 /** Brings dependencies and dist/ up to date, and does nothing if they are. */
 function prepare() {
-  if (!existsSync("node_modules/typescript") || !existsSync("node_modules/esbuild")) {
-    step("installing the tools of the build");
+  if (!["typescript", "esbuild", "yaml", "@cfworker/json-schema"].every((name) => existsSync(`node_modules/${name}`))) {
+    step("installing the packages that the build needs");
     run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci"]);
   }
   const isStale = (made, ...sources) => !existsSync(made) || sources.some((source) => newest(source) > statSync(made).mtimeMs);

@@ -65,7 +65,7 @@ export class BcEventsWire implements Wire<Encoded> {
     return headOf(body)?.id ?? "";
   }
 
-  shown(text: Uint8Array): string {
+  textOf(text: Uint8Array): string {
     return decoder.decode(eventOf(text));
   }
 
