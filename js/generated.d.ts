@@ -17,6 +17,9 @@ declare module "*/wasm/full.glue.js" {
   export const __wbg_reset_state: Glue["__wbg_reset_state"];
   export const CallsPort: Glue["CallsPort"];
   export const OutboxPort: Glue["OutboxPort"];
+  export const PipelineSinkPort: Glue["PipelineSinkPort"];
+  export const glassflow_url: Glue["glassflow_url"];
+  export const glassflow_event: Glue["glassflow_event"];
   export const events_accept: Glue["events_accept"];
   export const events_settle: Glue["events_settle"];
   export const exchange: Glue["exchange"];

@@ -36,29 +36,19 @@ export type SendEventInit = EventInit & SendEventOptions;
 
 const DEFAULT_TIMEOUT_MS = 15_000;
 const MIB = 1024 * 1024;
-const MAX_BODY_CHARACTERS = 16 * 1024;
+const MAX_BODY_BYTES = 16 * 1024;
 const OPTIONS = ["url", "throwOnError", "checkNames", "maxResponseBytes", "retry", "maxInFlight"];
 const SEND_OPTIONS = ["timeoutMs", "signal", "headers", "throwOnError", "parent"];
 
 const DEPENDENCY = Symbol.for("eventferry.FailedDependencyException");
 const ERROR_RESPONSE = Symbol.for("eventferry.ErrorResponseException");
 
-/** There was no event for an answer. `code` says why, `status` has the HTTP status. */
+/** There was no event for an answer. `code` says why, `status` has the HTTP status, `body` the first 16 KiB of what was said instead. */
 export class FailedDependencyException extends FerryError {
-  readonly #body: string | undefined;
-
   /** @internal */
-  constructor({ code, message, status, cause }: FerryError, body: string | undefined) {
-    super(code, message, { status, ...(cause !== undefined && { cause }) });
-    this.#body = body;
-  }
-
-  /**
-   * What the other side said instead, its first 16 Ki characters; undefined if it said nothing. It stands in no message and in no log by itself:
-   * servers that repeat a request repeat its `auth`.
-   */
-  get body(): string | undefined {
-    return this.#body;
+  constructor({ code, message, status, cause }: FerryError, body: Uint8Array | undefined) {
+    // It stands in no message: servers that repeat a request repeat its `auth`.
+    super(code, message, { status, body, ...(cause !== undefined && { cause }) });
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
@@ -159,7 +149,7 @@ export class EventClient {
       if (!(error instanceof FerryError) || error.culprit === "caller" || error.culprit === "internal") throw error;
       const answer = answerOf(error);
       const isCut = (answer?.body.length ?? 0) > maxResponseBytes && error.code === "ERR_INVALID_EVENT";
-      throw new FailedDependencyException(isCut ? tooLarge(maxResponseBytes, answer!.status) : error, answer?.status ? wordsOf(answer.body) : undefined);
+      throw new FailedDependencyException(isCut ? tooLarge(maxResponseBytes, answer!.status) : error, answer?.status ? answer.body.slice(0, MAX_BODY_BYTES) : undefined);
     }
   }
 }
@@ -180,11 +170,6 @@ function definedOf(options: { [K in keyof SendEventOptions]: SendEventOptions[K]
 
 function tooLarge(maxResponseBytes: number, status: number): FerryError {
   return new FerryError("ERR_TOO_LARGE", `the answer has more than the ${maxResponseBytes} bytes allowed; maxResponseBytes allows more`, { status });
-}
-
-function wordsOf(body: Uint8Array): string {
-  // A character has up to four bytes.
-  return new TextDecoder().decode(body.subarray(0, 4 * MAX_BODY_CHARACTERS)).slice(0, MAX_BODY_CHARACTERS);
 }
 
 // Where the runtime knows it, `await using client = …` closes.

@@ -19,6 +19,9 @@ mod events_protocol;
 mod fetch;
 #[cfg(feature = "full")]
 #[allow(unreachable_pub, reason = "exports must be public")]
+mod glassflow;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
 mod outbox;
 #[cfg(feature = "full")]
 mod port;

@@ -75,7 +75,7 @@ async function theirServer() {
   });
   await check("crashes, and we say so and keep what it said", async () => {
     const error = await client.sendEvent({ name: "raise:event", payload: { type: "crash" } }).catch((error) => error);
-    assert.deepEqual([error.code, error.status, JSON.parse(error.body)], ["ERR_UNAVAILABLE", 500, { crash: "RuntimeError('not of the protocol')" }]);
+    assert.deepEqual([error.code, error.status, JSON.parse(error.bodyText)], ["ERR_UNAVAILABLE", 500, { crash: "RuntimeError('not of the protocol')" }]);
     const list = await client.sendEvent({ name: "echo:event", payload: [1] }).catch((error) => error);
     assert.equal(list.status, 500);
   });

@@ -177,7 +177,7 @@ function recorded({ response, expected }) {
 
 const refusedWith = (code, body) => ({ api, response }) => {
   if (!api.isFerryError(response, code)) return `is ${response?.code ?? response?.name}, not ${code}`;
-  if (body !== undefined && response.body !== body) return `kept ${JSON.stringify(response.body)}`;
+  if (body !== undefined && response.bodyText !== body) return `kept ${JSON.stringify(response.bodyText)}`;
 };
 /** Suffixes that other ports know. */
 const KNOWN = /(?:^|:)(?:eventNotFound|gone|unprocessable)$/;
@@ -204,7 +204,7 @@ const CLIENT = {
     script.json = "no event";
     const client = new api.EventClient({ url: "http://127.0.0.1/events/", fetch: async () => new Response("no event", { status: script.status }) });
     const error = await client.sendEvent({ name: "event:name" }).catch((error) => error);
-    return same([error.status, error.body], [script.status, "no event"], "the error");
+    return same([error.status, error.bodyText], [script.status, "no event"], "the error");
   },
   "keep the raw text": (one) => refusedWith("ERR_INVALID_EVENT", one.script.text)(one),
   "BadProtocol error": refusedWith("ERR_INVALID_EVENT"),

@@ -1,8 +1,9 @@
 // The README, taken at its word: its blocks run, print what their comments say, and send what they say to a real server;
 // its tables and names are compared with what they are about.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -198,6 +199,31 @@ test("webhook: shakes hands, lets in and keeps out", async () => {
   assert.deepEqual(printed, expected);
 });
 
+test("glassflow: what is published comes out transformed, or failed, and can be published again", async () => {
+  const pipeline = emulator.glassflow.createPipeline({
+    id: "orders",
+    accessTokens: ["t0ken"],
+    transform: ({ orderId, total }) => {
+      if (typeof total !== "number") throw new TypeError("a total is a number");
+      return { orderId, withTax: total * 1.2 };
+    },
+  });
+  const replace = [["{ pipelineId:", `{ baseUrl: "${url}/glassflow/v1", pipelineId:`]];
+  await runAlone("glassflow", { replace });
+  assert.deepEqual(pipeline.published.map(({ payload }) => payload.orderId), [7, 8, 8]);
+  assert.deepEqual(pipeline.waiting, { input: 0, output: 0, failed: 1 });
+
+  const folder = mkdtempSync(join(tmpdir(), "eventferry-readme-"));
+  try {
+    await fetch(`${url}/glassflow/v1/pipelines/orders/topics/input/events`, { method: "POST", headers: { "x-pipeline-access-token": "t0ken" }, body: '{"orderId":7,"total":1}' });
+    emulator.faults.add({ match: "/glassflow", status: 503, times: 1 });
+    await runAlone("glassflow-store", { replace: [...replace, ['"./orders-in-hand"', JSON.stringify(join(folder, "store"))]] });
+    assert.equal(pipeline.waiting.output, 0);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 test("events-server and events-client: one answers the other", async () => {
   const { module } = await run("events-server");
   const server = createServer(async (request, response) => {
@@ -287,9 +313,10 @@ test("the limits are those of the code", () => {
     ["1 MiB", MIB, number("js/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
     ["1 MiB", MIB, number("js/events-protocol/processor.ts", /const MIB = ([\d* ]+)/)],
     ["100", 100, number("js/events-protocol/schema.ts", /MAX_FIELDS = (\d+)/)],
-    ["16 Ki characters", 16 * 1024, number("js/events-protocol/client.ts", /MAX_BODY_CHARACTERS = ([\d* ]+)/)],
+    ["16 KiB", 16 * 1024, number("js/events-protocol/client.ts", /MAX_BODY_BYTES = ([\d* ]+)/)],
     ["512", 512, number("src/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
     ["128", 128, number("src/cloudevents/event.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
+    ["16 MiB", 16 * MIB, number("js/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
     ["200 bytes", 200, number("src/error.rs", /MAX_DETAIL: usize = (\d+)/)],
   ];
   const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1].split("\n").filter((line) => line.startsWith("| ")).map((line) => line.split(" | ")[1]);

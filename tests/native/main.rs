@@ -14,6 +14,7 @@ mod codes;
 mod direction;
 mod events;
 mod events_protocol;
+mod glassflow;
 mod headers;
 mod outbox;
 mod world;

@@ -10,6 +10,7 @@ export async function smoke(api, { also = [] } = {}) {
   const checks = Object.entries({
     ...CHECKS,
     ...(api.Publisher && CHECKS_OF_THE_FULL_MODULE),
+    ...(api.PipelineDataSource && CHECKS_OF_GLASSFLOW),
     ...(api.EventsProtocolClient && CHECKS_OF_THE_EVENTS_PROTOCOL),
     ...(also.length > 0 && { "entry points share their classes": sharesClasses }),
   });
@@ -174,6 +175,29 @@ const CHECKS_OF_THE_FULL_MODULE = {
       equal([error?.code, error?.status], [code, status]);
       publisher.close();
     }
+  },
+};
+
+const CHECKS_OF_GLASSFLOW = {
+  "a pipeline takes an event and gives another": async (api) => {
+    const asked = [];
+    const answers = [new Response("{}"), new Response(null, { status: 204 }), new Response('{"payload":{"n":1},"response":{"n":2},"status":"success"}')];
+    const fetch = async (request) => {
+      asked.push(`${request.method} ${new URL(request.url).pathname} ${request.headers.get("x-pipeline-access-token")} ${await request.text()}`);
+      return answers.shift();
+    };
+    const options = { pipelineId: "p 1", pipelineAccessToken: async () => "t", baseUrl: "https://example.com/v1", fetch };
+    const source = new api.PipelineDataSource(options);
+    equal(await source.publish({ n: 1n }), { status: 200 });
+    source.close();
+    const sink = new api.PipelineDataSink({ ...options, backoff: { baseMs: 1, maxMs: 2 } });
+    for await (const event of sink) {
+      equal([event.payload, event.response, event.toCloudEvent().data], [{ n: 1 }, { n: 2 }, { n: 2 }]);
+      break;
+    }
+    equal(await sink.close(), []);
+    const consume = "POST /v1/pipelines/p%201/topics/output/events/consume t ";
+    equal(asked, ['POST /v1/pipelines/p%201/topics/input/events t {"n":1}', consume, consume]);
   },
 };
 
