@@ -109,7 +109,8 @@ export class EventProcessor {
   }
 
   /**
-   * Answers one event. Resolves for every input, also for one that is no event.
+   * Answers one event. Resolves for every input, also for one that is no event; it rejects only with `ERR_NOT_INITIALIZED` and `ERR_WASM_INIT`, where
+   * there is no engine.
    *
    * @param body the event as text, as bytes, or as an object
    * @returns the answer, an event as JSON text
