@@ -244,6 +244,7 @@ export class StreamingServer {
     onChange();
     const end = await held;
     session.answered(now());
+    onChange();
     switch (end) {
       case "dropped":
         throw request.signal.aborted ? request.signal.reason : connectionReset();
