@@ -168,7 +168,7 @@ export class SalesforceEmulator implements Service {
     this.#log.forget(which);
   }
 
-  /** The requests to `/cometd`, oldest first, 10 000 at most. A fresh list. */
+  /** The requests to `/cometd`, oldest first, 1000 at most. A fresh list. */
   get requests(): readonly SalesforceRequest[] {
     return [...this.#streaming.requests];
   }

@@ -208,9 +208,7 @@ describe("lends a token", () => {
   test("and does not throw away events for it", async () => {
     const { page, emulator, asked } = lent();
     await page.open();
-    await page.send("/meta/subscribe", { subscription: CHANNEL });
-    emulator.salesforce.publish(CHANNEL, { Text__c: '{"error":"401::x","successful":false}' });
-    emulator.salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid" });
+    emulator.salesforce.intercept(([{ channel, id }]) => [{ channel: CHANNEL, data: { event: { replayId: 1 } } }, { channel, id, successful: false, error: "401::Authentication invalid" }]);
     asked.length = 0;
     assert.equal((await page.connect()).events.length, 1);
     assert.deepEqual(asked, [false]);

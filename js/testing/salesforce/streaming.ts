@@ -72,7 +72,7 @@ interface Caller {
   readonly browser: string | undefined;
 }
 
-const MAX_REQUESTS = 10_000;
+const MAX_REQUESTS = 1000;
 const DAY_MS = 86_400_000;
 const ROUTE_MS = 3 * 3_600_000;
 
@@ -194,8 +194,9 @@ export class StreamingServer {
         replies.push(reply);
       } else replies.push(this.#reply(message, found!));
     }
-    // The session may have been lost while the poll was held.
-    const events = session && this.#sessions.has(session.clientId) && !session.isOver(now()) ? session.take(isConnect) : [];
+    // The session may have been lost while the poll was held; and events are not for one whose token is refused.
+    const isGood = session && this.#sessions.has(session.clientId) && !session.isOver(now()) && !replies.some(({ error }) => error === WORDS.badToken || error === WORDS.noToken);
+    const events = isGood ? session!.take(isConnect) : [];
     if (session?.acknowledges && isConnect) for (const reply of replies) if (reply["channel"] === CONNECT && reply.successful) reply["ext"] = { ack: session.batch };
     session?.answered(now());
     this.#count(events.length);
