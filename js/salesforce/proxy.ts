@@ -12,12 +12,12 @@
  * itself. It keeps nothing: the cookies of a session travel in the client id that the page gets (`proxy/jar.ts`), so
  * every instance of an edge function can answer the next request.
  */
+import { isFerryError, shown } from "../errors.js";
 import { checkNames, checkTimeout, checkedUrl, invalid } from "../options.js";
-import { shown } from "../errors.js";
 import type { FetchLike } from "../transport.js";
+import { text } from "./proxy/answers.js";
 import { Cometd } from "./proxy/cometd.js";
 import { GRANTS, Login } from "./proxy/login.js";
-import { text } from "./proxy/answers.js";
 import { Upstream } from "./proxy/upstream.js";
 
 /** How a proxy works. Durations are in milliseconds. */
@@ -143,7 +143,10 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
       onError?.(error, request);
       return text(500, "the caller could not be checked");
     }
-    const fail = (error: unknown) => onError?.(error, request);
+    const fail = (error: unknown) => {
+      // That a page goes is no trouble.
+      if (!isFerryError(error, "ERR_ABORTED")) onError?.(error, request);
+    };
     if (version !== undefined) return cometd.carry(request, version, suffix, fail);
     return login.carry(request, page ?? url.origin + mount, fail);
   }

@@ -1,10 +1,12 @@
-// The proxy to Salesforce on a server of each kind that it may run on: a page logs in, subscribes, polls, receives, and goes.
+// The proxy to Salesforce on a server of each kind that it may run on, and in front of real pages of another origin:
+// they log in, subscribe, poll, receive, and go.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
+import { ENGINES, start as startBrowser } from "../browser.mjs";
 import { end, start } from "../child.mjs";
 
 const PAGE = "https://app.example.com";
@@ -23,6 +25,7 @@ export async function proxies({ app }, tally) {
     await tally.check("the proxy to Salesforce in workerd", () => inWorkerd(join(app, "built", "proxy"), join(folder, "salesforce/proxy.js"), options, emulator));
     await tally.check("the proxy to Salesforce in Deno", () => inProgram(app, from, options, emulator, bin("deno"), ["run", "--quiet", "--no-prompt", "--allow-net=127.0.0.1"], "Deno.serve({ hostname: '127.0.0.1', port: 0, onListen: ({ port }) => console.log(port) }, proxy)"));
     await tally.check("the proxy to Salesforce in Bun", () => inProgram(app, from, options, emulator, bin("bun"), [], "console.log(Bun.serve({ hostname: '127.0.0.1', port: 0, idleTimeout: 0, fetch: proxy }).port)"));
+    for (const engine of ENGINES) await tally.check(`the proxy to Salesforce, for a page of another origin in ${engine}`, () => inBrowser(engine, createEmulator, from));
   } finally {
     await emulator.close();
   }
@@ -80,6 +83,44 @@ async function inNode(createEmulator, from, options, emulator) {
     return await use(`${(await host.listen()).url}/sf`, emulator);
   } finally {
     await host.close();
+  }
+}
+
+/** Salesforce as it is, without CORS: the page gets there through the proxy alone, though it keeps no cookie and sends those it has. */
+async function inBrowser(engine, createEmulator, from) {
+  const { salesforceProxy } = await import(from);
+  const salesforce = createEmulator({ salesforce: { cors: false }, services: [{ prefix: "/page", handle: () => new Response("<!doctype html><title>page</title>", { headers: { "content-type": "text/html" } }) }] });
+  const { url } = await salesforce.listen();
+  // Another host in the eyes of a browser, and another site.
+  const page = url.replace("127.0.0.1", "localhost");
+  const proxy = salesforceProxy({ instanceUrl: `${url}/salesforce`, allowedOrigins: [page] });
+  const host = createEmulator({ services: [{ prefix: "/sf", cors: "none", handle: proxy }] });
+  const edge = `${(await host.listen()).url}/sf`;
+  let browser;
+  try {
+    browser = await startBrowser(engine);
+    await browser.open(`${page}/page`);
+    const inPage = `
+      let [base, channel, step, state] = arguments;
+      const send = (path, type, body, headers) => fetch(base + path, { method: "POST", body, credentials: "include", headers: { "content-type": type, ...headers } });
+      const say = async (more) => (await send("/cometd/60.0", "application/json", JSON.stringify([{ id: "1", clientId: state?.clientId, ...more }]), { authorization: "Bearer " + state.token })).json();
+      const connect = () => say({ channel: "/meta/connect", connectionType: "long-polling" });
+      if (step === "poll") return (await connect()).map(({ data }) => data?.payload.N__c ?? null);
+      const login = await send("/services/oauth2/token", "application/x-www-form-urlencoded", new URLSearchParams({ grant_type: "password", client_id: "k", client_secret: "s", username: "u", password: "p" }));
+      state = { token: (await login.json()).access_token };
+      [{ clientId: state.clientId }] = await say({ channel: "/meta/handshake", supportedConnectionTypes: ["long-polling"] });
+      await connect();
+      await say({ channel: "/meta/subscribe", subscription: channel });
+      return { ...state, cookies: document.cookie };`;
+    const state = await browser.evaluate(inPage, edge, CHANNEL, "open");
+    salesforce.salesforce.publish(CHANNEL, { N__c: 7 });
+    same(JSON.stringify(await browser.evaluate(inPage, edge, CHANNEL, "poll", state)), "[7,null]", "what the poll brought");
+    same(await browser.evaluate(inPage, `${url}/salesforce`, CHANNEL, "open").catch(() => "refused"), "refused", "without the proxy");
+    return browser.name;
+  } finally {
+    await browser?.close();
+    await host.close();
+    await salesforce.close();
   }
 }
 

@@ -26,7 +26,7 @@ export class Upstream {
    * Sends a POST and gives back the answer when its head is there; its body ends with an error where it is too large.
    * It ends when `signal` does.
    *
-   * @throws {FerryError} `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_REDIRECTED`
+   * @throws {FerryError} `ERR_ABORTED` if the page gave up, `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_REDIRECTED`
    */
   async post(url: string, headers: Record<string, string>, content: string, { isPoll = false, signal }: { isPoll?: boolean; signal: AbortSignal }): Promise<Response> {
     const aborter = new AbortController();
@@ -44,6 +44,7 @@ export class Upstream {
     };
     const explain = (cause: unknown) => {
       if (cause instanceof FerryError) return cause;
+      if (signal.aborted) return new FerryError("ERR_ABORTED", "the page gave the request up", { cause });
       return isLate ? new FerryError("ERR_TIMEOUT", "Salesforce did not answer in time") : new FerryError("ERR_NETWORK", "Salesforce could not be reached", { cause });
     };
     try {
