@@ -723,6 +723,49 @@ describe("tells a test", () => {
   });
 });
 
+describe("whatever goes wrong", () => {
+  /** Numbers below `most` that a seed determines. */
+  function chance(seed) {
+    let state = seed;
+    return (most) => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor((state / 2 ** 32) * most);
+    };
+  }
+
+  for (const seed of [1, 2, 3, 4, 5]) {
+    test(`a client that subscribes again from its last id has every event, in order (seed ${seed})`, async () => {
+      const next = chance(seed);
+      const emulator = createEmulator({ salesforce: { maxEventsPerAnswer: 7 } });
+      const { salesforce } = emulator;
+      const troubles = [() => salesforce.expireSessions(), () => salesforce.restart(), () => salesforce.dropPolls(), () => salesforce.loseAnswers(), () => salesforce.revokeTokens(), () => undefined];
+      const peer = new Peer(emulator);
+      const received = [];
+      let published = 0;
+      let last = -2;
+      const keep = (events) => {
+        for (const event of ids(events).map(Number)) if (event > last) received.push((last = event));
+      };
+      const open = async () => {
+        peer.clientId = undefined;
+        await peer.open();
+        keep((await peer.subscribe(CHANNEL, last)).events);
+      };
+      await open();
+      while (received.length < 500) {
+        const poll = peer.connect({ advice: { timeout: 5 } }).catch(() => ({ successful: false, events: [] }));
+        for (let some = Math.min(next(12), 500 - published); some > 0; some--, published++) salesforce.publish(CHANNEL, {});
+        troubles[next(troubles.length)]();
+        const { successful, error, events } = await poll;
+        keep(events);
+        if (error === "401::Authentication invalid") peer.token = salesforce.issueToken();
+        else if (!successful) await open().catch(() => (peer.token = salesforce.issueToken()));
+      }
+      assert.deepEqual(received, salesforce.events.map(({ replayId }) => Number(replayId)));
+    });
+  }
+});
+
 describe("in a page of another origin", () => {
   const origin = "https://page.example";
   const preflight = { method: "OPTIONS", headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type" } };
