@@ -98,14 +98,14 @@ describe("carries", () => {
     assert.deepEqual(emulator.salesforce.sessions, []);
   });
 
-  test("messages byte for byte but for the client id", async () => {
+  test("messages as they are but for the client id, with every digit of every number", async () => {
     const { page, sent, emulator } = arrange();
     page.token = emulator.salesforce.issueToken();
     await page.open();
-    const body = `[ {"channel":"/meta/subscribe" ,"clientId":"${page.clientId}", "subscription":"/u/\\"][{}", "ext":{"replay":{"/u/x":9007199254740993}}},\n{"channel":"/u/y","clientId":"${page.clientId}","data":{"f":1.0,"nested":[[{}],"]"]}}]`;
+    const body = `[ {"channel":"/meta/subscribe" ,"clientId":"${page.clientId}", "subscription":"/u/\\"][{}", "ext":{"replay":{"/u/x":9007199254740993,"/u/y":-2}}},\n{"channel":"/u/y","clientId":"${page.clientId}","data":{"f":1.0,"e":1e400,"text":"9007199254740993","nested":[[{}],"]"]}}]`;
     await (await page.post(body)).text();
     const [plain] = page.clientId.split("~");
-    assert.equal(sent.at(-1).body, body.replaceAll(page.clientId, plain).replace("[ {", "[{").replace(",\n", ","));
+    assert.equal(sent.at(-1).body, body.replaceAll(page.clientId, plain).replace("[ {", "[{").replace('e" ,', 'e",').replaceAll('", "', '","').replace(",\n", ","));
   });
 
   test("nothing of a request but what is needed", async () => {
@@ -217,17 +217,21 @@ describe("lends a token", () => {
   });
 
   test("for the channels that are allowed", async () => {
-    const { page, emulator } = lent();
+    const { page, emulator, sent } = lent();
     await page.open();
     const isAllowed = async (subscription) => {
       const { successful, error } = await page.send("/meta/subscribe", { subscription });
       if (!successful) assert.equal(error, "403::Restricted channel");
       return successful;
     };
-    for (const channel of [CHANNEL, "/topic/T", "/topic/T?Name='x'", "/topic/*", "/u/a/b", "/u/**", ["/u/a", CHANNEL]]) assert.equal(await isAllowed(channel), true, String(channel));
-    for (const channel of ["/event/B__e", "/event/*", "/**", "/topic/**", "/topic/a/b", "/topic/", "/u/", "/data/ChangeEvents", "", [CHANNEL, "/**"], [], 7]) assert.equal(await isAllowed(channel), false, String(channel));
+    for (const channel of [CHANNEL, "/topic/T", "/topic/T?Name='x'", "/topic/*", "/u/a/b", "/u/a/*", "/u/a/**", "/u/**", ["/u/a", CHANNEL]]) assert.equal(await isAllowed(channel), true, String(channel));
+    for (const channel of ["/event/B__e", "/event/*", "/**", "/topic/**", "/topic/a/b", "/topic/", "/u/", "/topic/** ", "/topic/a/", "/u/a//b", "/u/a b", "/u/***", "/data/ChangeEvents", "", [CHANNEL, "/**"], [], 7]) assert.equal(await isAllowed(channel), false, String(channel));
     assert.equal(emulator.salesforce.sessions[0].subscriptions.includes("/event/B__e"), false);
-    assert.equal((await page.send("/u/a", { data: 1 })).error, "403::Restricted channel");
+    for (const channel of ["/u/a", "/meta/subscribe/", "/meta/subscribe ", "/meta/other", 7]) assert.equal((await page.send(channel, { data: 1, subscription: "/**" })).error, "403::Restricted channel", String(channel));
+    // Salesforce gets what was looked at, and not a field of the same name beside it.
+    const twice = `[{"channel":"/meta/subscribe","clientId":"${page.clientId}","subscription":"/**","subscription":"${CHANNEL}"}]`;
+    assert.equal((await (await page.post(twice)).json())[0].successful, true);
+    assert.equal(sent.at(-1).body.includes("/**"), false);
     // In company the others go on.
     const messages = await (await page.post([page.message("/meta/subscribe", { subscription: "/**" }), page.message("/meta/connect", { connectionType: "long-polling" })])).json();
     assert.deepEqual(messages.map(({ channel, successful }) => [channel, successful]), [["/meta/subscribe", false], ["/meta/connect", true]]);
@@ -305,10 +309,11 @@ describe("is not open", () => {
     assert.equal(await statusOf(jar("BAYEUX_BROWSER=a"), jar("BAYEUX_BROWSER=b")), 400);
     assert.equal(await statusOf(7), 400);
     const good = jar("BAYEUX_BROWSER=a");
-    assert.equal((await page.post(`[{"channel":"/meta/connect","clientId":"\\u0069${good.slice(1)}"}]`)).status, 400, "written with escapes it would go through with its cookies");
     assert.equal(sent.length, 0);
     assert.equal(await statusOf(good), 200);
     assert.equal(sent[0].headers.cookie, "BAYEUX_BROWSER=a");
+    await page.post(`[{"channel":"/meta/connect","clientId":"\\u0069${good.slice(1)}"}]`);
+    assert.equal(sent[1].body, '[{"channel":"/meta/connect","clientId":"id"}]', "however it is written");
   });
 
   test("for grants that are not let through, and tokens of other instances", async () => {

@@ -2,8 +2,8 @@
  * Bayeux through the proxy.
  *
  * ```text
- *   body ─> messages ─> subscriptions that may not be are answered here
- *                   └─> the rest, byte for byte but for the client id ─> Salesforce, with token and cookies
+ *   body ─> messages ─> those that may not be are answered here
+ *                   └─> the rest, with the client id of Salesforce ─> Salesforce, with token and cookies
  *   answer ─> a handshake: its client id takes the cookies with it
  *         └─> the token refused, and the proxy has the token: once more with a new one
  *         └─> all else streams through
@@ -11,6 +11,7 @@
  */
 import { FerryError, isFerryError } from "../../errors.js";
 import { json, text } from "./answers.js";
+import { exactly } from "./exact.js";
 import { cookiesAfter, jarred, unjarred } from "./jar.js";
 import { textOf, type Upstream } from "./upstream.js";
 
@@ -31,12 +32,6 @@ interface Message {
   readonly [field: string]: unknown;
 }
 
-interface Carried {
-  readonly message: Message;
-  /** As it is written. */
-  readonly source: string;
-}
-
 /** What is to be sent, apart from the token. */
 interface Parcel {
   body: string;
@@ -48,6 +43,10 @@ interface Parcel {
 /** A short answer is looked into before it goes on: all that refuse a token are short. */
 const PEEK_BYTES = 2048;
 const MAX_HANDSHAKE_BYTES = 64 * 1024;
+/** What is let through where channels are restricted, beside subscriptions to those. */
+const PASSING: readonly unknown[] = ["/meta/handshake", "/meta/connect", "/meta/unsubscribe", "/meta/disconnect"];
+const ONE_BELOW = /^(?:[\w!~()$@-]+|\*)$/;
+const BELOW = /^(?:[\w!~()$@-]+\/)*(?:[\w!~()$@-]+|\*\*?)$/;
 
 /** The streaming endpoint. */
 export class Cometd {
@@ -69,12 +68,12 @@ export class Cometd {
       if (isFerryError(error, "ERR_TOO_LARGE")) return json(413, JSON.stringify([{ successful: false, error: "413::Maximum Request Size Exceeded" }]));
       return text(400, "the messages could not be read");
     }
-    const messages = messagesOf(body);
-    if (!messages) return text(400, "the body is no Bayeux message and no array of them");
-    const refusals = messages.filter(({ message }) => !this.#admits(message)).map(({ message }) => JSON.stringify(refusalOf(message)));
-    const carried = messages.filter(({ message }) => this.#admits(message)).map((one) => (refusals.length > 0 ? unheld(one) : one));
+    const found = messagesOf(body);
+    if (!found) return text(400, "the body is no Bayeux message and no array of them");
+    const refusals = found.messages.filter((message) => !this.#admits(message)).map((message) => JSON.stringify(refusalOf(message)));
+    const carried = found.messages.filter((message) => this.#admits(message)).map((message) => (refusals.length > 0 ? unheld(message) : message));
     if (carried.length === 0) return json(200, `[${refusals.join(",")}]`);
-    const parcel = parcelOf(carried);
+    const parcel = parcelOf(carried, found.write);
     if (!parcel) return text(400, "the messages have client ids that the proxy did not give out, or several");
     try {
       return await this.#deliver(parcel, refusals, `${this.#rules.instanceUrl}/cometd/${version}${suffix}`, request);
@@ -119,9 +118,9 @@ export class Cometd {
 
   #admits({ channel, subscription }: Message): boolean {
     const { channels } = this.#rules;
-    if (!channels) return true;
-    if (typeof channel !== "string" || !channel.startsWith("/meta/")) return false;
-    if (channel !== "/meta/subscribe") return true;
+    if (!channels || PASSING.includes(channel)) return true;
+    // By the exact name: to a server that trims names, others may mean the same.
+    if (channel !== "/meta/subscribe") return false;
     const names = [subscription].flat();
     return names.length > 0 && names.every((name) => typeof name === "string" && channels.some((allowed) => covers(allowed, name.split("?")[0]!)));
   }
@@ -131,8 +130,8 @@ export class Cometd {
 function covers(allowed: string, asked: string): boolean {
   if (allowed === asked) return true;
   const [, start, stars] = /^(.*\/)(\*\*?)$/.exec(allowed) ?? [];
-  if (start === undefined || !asked.startsWith(start) || asked.length === start.length) return false;
-  return stars === "**" || !/\/|\*\*$/.test(asked.slice(start.length));
+  if (start === undefined || !asked.startsWith(start)) return false;
+  return (stars === "**" ? BELOW : ONE_BELOW).test(asked.slice(start.length));
 }
 
 function refusalOf({ channel, id, clientId, subscription }: Message): object {
@@ -140,54 +139,32 @@ function refusalOf({ channel, id, clientId, subscription }: Message): object {
 }
 
 /** A connect that lost its company must not be held for that: the others wait for their answers. */
-function unheld({ message, source }: Carried): Carried {
-  if (message.channel !== "/meta/connect") return { message, source };
-  const advice = { ...(message["advice"] as object | undefined), timeout: 0 };
-  return { message, source: JSON.stringify({ ...message, advice }) };
+function unheld(message: Message): Message {
+  if (message.channel !== "/meta/connect") return message;
+  return { ...message, advice: { ...(message["advice"] as object | undefined), timeout: 0 } };
 }
 
-/** The messages of a body, each with its own text, so that numbers which JavaScript has not stay what they are. */
-function messagesOf(body: string): Carried[] | undefined {
-  let parsed: unknown;
+function messagesOf(body: string): { messages: Message[]; write: (value: unknown) => string } | undefined {
   try {
-    parsed = JSON.parse(body);
+    const { value, write } = exactly(body);
+    const messages = [value].flat();
+    const areMessages = messages.length > 0 && messages.every((message) => typeof message === "object" && message !== null && !Array.isArray(message));
+    return areMessages ? { messages: messages as Message[], write } : undefined;
   } catch {
     return undefined;
   }
-  const messages = [parsed].flat();
-  if (messages.length === 0 || !messages.every((message) => typeof message === "object" && message !== null && !Array.isArray(message))) return undefined;
-  const sources = Array.isArray(parsed) ? elements(body) : [body];
-  return messages.map((message, at) => ({ message: message as Message, source: sources[at]! }));
 }
 
-/** The elements of a JSON array as they are written. Of text that has been parsed before. */
-function elements(array: string): string[] {
-  const found: string[] = [];
-  let depth = 0;
-  let start = 0;
-  for (const { 0: token, index } of array.matchAll(/"(?:[^"\\]+|\\.)*"|[[\]{}]/gs)) {
-    if (token === "[" || token === "{") {
-      if (depth++ === 1) start = index;
-    } else if (token === "]" || token === "}") {
-      if (--depth === 1) found.push(array.slice(start, index + 1));
-    }
-  }
-  return found;
-}
-
-/** All messages of a request are of one session, whose id may be in them once in whatever way it is written. */
-function parcelOf(carried: readonly Carried[]): Parcel | undefined {
-  const ids = new Set(carried.flatMap(({ message: { clientId } }) => (clientId === undefined || clientId === null ? [] : [clientId])));
+/** All messages of a request are of one session. */
+function parcelOf(carried: readonly Message[], write: (value: unknown) => string): Parcel | undefined {
+  const ids = new Set(carried.map(({ clientId }) => clientId).filter((id) => id !== undefined && id !== null));
   const [id] = ids;
   if (ids.size > 1 || (id !== undefined && typeof id !== "string")) return undefined;
   const session = id === undefined ? undefined : unjarred(id);
   if (id !== undefined && !session) return undefined;
-  const sources = carried.map(({ source }) => (session?.cookies === undefined ? source : source.replaceAll(`"${id as string}"`, JSON.stringify(session.clientId))));
-  const body = `[${sources.join(",")}]`;
-  // An id that was written with escapes is still there, cookies and all.
-  if (session?.cookies !== undefined && (JSON.parse(body) as Message[]).some(({ clientId }) => clientId === id)) return undefined;
-  const channels = carried.map(({ message }) => message.channel);
-  return { body, cookies: session?.cookies, isHandshake: channels.includes("/meta/handshake"), isPoll: channels.includes("/meta/connect") };
+  const messages = carried.map((message) => (message.clientId === id && session ? { ...message, clientId: session.clientId } : message));
+  const channels = carried.map(({ channel }) => channel);
+  return { body: write(messages), cookies: session?.cookies, isHandshake: channels.includes("/meta/handshake"), isPoll: channels.includes("/meta/connect") };
 }
 
 /** The text of a short body; or what there is of a longer one, put back in front of the rest. */
@@ -224,22 +201,22 @@ async function peeked(answer: Response, most: number): Promise<{ start: string |
 /** Whether an answer says that the token is refused, and carries nothing that would be lost if it was thrown away. */
 function refusesToken(status: number, body: string): boolean {
   if (status === 401) return true;
-  const messages = messagesOf(body)?.map(({ message }) => message as { successful?: unknown; error?: unknown; data?: unknown; ext?: { sfdc?: { failureReason?: unknown } } });
+  const messages = messagesOf(body)?.messages as { successful?: unknown; error?: unknown; data?: unknown; ext?: { sfdc?: { failureReason?: unknown } } }[] | undefined;
   if (!messages || messages.some(({ data }) => data !== undefined)) return false;
   return messages.some(({ successful, error, ext }) => successful === false && String(ext?.sfdc?.failureReason ?? error).startsWith("401::"));
 }
 
 /** The answer to a handshake, with cookies in its client id. */
 function shaken(body: string, cookies: string | undefined): string {
-  const messages = messagesOf(body);
-  if (!messages || cookies === undefined) return body;
-  return JSON.stringify(
-    messages.map(({ message }) => (message.channel === "/meta/handshake" && typeof message.clientId === "string" ? { ...message, clientId: jarred({ clientId: message.clientId, cookies }) } : message)),
-  );
+  const found = messagesOf(body);
+  if (!found || cookies === undefined) return body;
+  const { messages, write } = found;
+  return write(messages.map((message) => (message.channel === "/meta/handshake" && typeof message.clientId === "string" ? { ...message, clientId: jarred({ clientId: message.clientId, cookies }) } : message)));
 }
 
+/** An array of messages, with those of the proxy in front. */
 function withRefusals(body: string, refusals: readonly string[]): string {
-  if (refusals.length === 0) return body;
-  const sources = messagesOf(body)?.map(({ source }) => source) ?? [];
-  return `[${[...refusals, ...sources].join(",")}]`;
+  const rest = /^\s*\[\s*(.*)$/s.exec(body)?.[1];
+  if (refusals.length === 0 || rest === undefined) return body;
+  return `[${refusals.join(",")}${rest.startsWith("]") ? "" : ","}${rest}`;
 }
