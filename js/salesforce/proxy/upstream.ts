@@ -55,6 +55,8 @@ export class Upstream {
         throw new FerryError("ERR_REDIRECTED", "Salesforce answered with a redirect: check instanceUrl and loginUrl", { status: answer.status });
       }
       if (answer.body === null) done();
+      // In Node the time would keep a process alive in which nobody reads the answer.
+      (patience as { unref?: () => void }).unref?.();
       const body = answer.body && limited(answer.body, this.#options.maxAnswerBytes, done, explain);
       return new Response(body, { status: answer.status, headers: answer.headers });
     } catch (cause) {
