@@ -213,7 +213,7 @@ test("modes: the messages are as shown, and the structured one arrives", async (
   assert.deepEqual(arrived("modes").map(({ mode, event }) => [mode, event.id, event.time]), [["structured", "100 %", undefined]]);
 });
 
-for (const name of ["forward", "batch", "messages", "errors", "testing"]) test(`${name}: prints what it says`, () => runAlone(name));
+for (const name of ["forward", "batch", "messages", "errors", "testing", "testing-salesforce"]) test(`${name}: prints what it says`, () => runAlone(name));
 
 test("webhook: shakes hands, lets in and keeps out", async () => {
   const { CloudEvent, toRequest } = await import("eventferry");
@@ -275,6 +275,19 @@ test("the answers of the events protocol are those of the code", () => {
   const rows = [...readme.matchAll(/^\| (?:that|with|whose) .*\| (.*?) \| (.*?) \|$/gm)];
   const codes = rows.flatMap(([, , cell]) => cell.match(/[A-Z]+(?:_[A-Z]+)+/g) ?? []);
   assert.deepEqual([...new Set(codes)].sort(), [...new Set([...server.matchAll(/"\\"([A-Z_]+)\\""/g)].map(([, code]) => code))].sort());
+});
+
+test("salesforce-proxy: lets a page in that signed in, to the channels that it may see, with a token that it never sees", async () => {
+  const { module } = await run("salesforce-proxy", { replace: [["https://acme.my.salesforce.com", `${url}/salesforce`]] });
+  const send = (message, { origin = "https://app.example.com", cookie = "session=7" } = {}) =>
+    module.default.fetch(new Request("https://edge.example.com/sf/cometd/60.0", { method: "POST", body: JSON.stringify([message]), headers: { origin, cookie, "content-type": "application/json" } }));
+  const handshake = { channel: "/meta/handshake", version: "1.0", supportedConnectionTypes: ["long-polling"] };
+  const [{ clientId }] = await (await send(handshake)).json();
+  const [event, other] = await Promise.all(["/event/Order_Changed__e", "/event/Other__e"].map(async (subscription) => (await (await send({ channel: "/meta/subscribe", clientId, subscription })).json())[0]));
+  assert.deepEqual([event.successful, other.successful, other.error], [true, false, "403::Restricted channel"]);
+  assert.equal((await send(handshake, { cookie: "" })).status, 403);
+  assert.equal((await send(handshake, { origin: "https://evil.example" })).status, 403);
+  assert.equal(emulator.salesforce.logins.length, 1);
 });
 
 test("no block that says run= was left out", () => {
@@ -346,6 +359,8 @@ test("the limits are those of the code", () => {
     ["512", 512, number("src/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
     ["128", 128, number("src/cloudevents/event.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
     ["16 MiB", 16 * MIB, number("js/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
+    ["64 KiB and 10 MiB", 64 * 1024, number("js/salesforce/proxy.ts", /options\.maxRequestBytes, ([\d* ]+)\)/)],
+    ["64 KiB and 10 MiB", 10 * MIB, number("js/salesforce/proxy.ts", /options\.maxAnswerBytes, ([\d* ]+)\)/)],
     ["200 bytes", 200, number("src/error.rs", /MAX_DETAIL: usize = (\d+)/)],
   ];
   const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1].split("\n").filter((line) => line.startsWith("| ")).map((line) => line.split(" | ")[1]);

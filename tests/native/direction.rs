@@ -127,6 +127,8 @@ const JS_RULES: &[(&str, &[&str])] = &[
         "js/testing/",
         &["js/testing/", "js/cloudevents", "js/errors", "js/bc-events/envelope", "js/events-protocol/"],
     ),
+    // It serves pages that have the engine, and has no need of it itself.
+    ("js/salesforce/proxy", &["js/salesforce/proxy", "js/errors", "js/options", "js/transport"]),
     ("js/testing.", &["js/testing/", "js/errors"]),
     ("js/slim", &["js/errors", "js/wasm"]),
     ("js/pump", &["js/errors", "js/sink", "js/transport", "js/wasm"]),
