@@ -62,6 +62,7 @@
 //! Without the feature `full` the crate builds the small module of `eventferry/cloudevents`: event model
 //! and codecs, no allocator and no networking in it. With `full` it is a superset with the clients.
 
+pub mod bayeux;
 pub mod cloudevents;
 pub mod effect;
 pub mod engine;
@@ -70,6 +71,7 @@ pub mod http;
 pub mod ids;
 pub mod json;
 pub mod outbox;
+pub mod salesforce;
 pub mod secret;
 pub mod time;
 pub mod wall;

@@ -19,3 +19,6 @@ mod fetch;
 mod outbox;
 #[cfg(feature = "full")]
 mod port;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
+mod stream;

@@ -9,7 +9,9 @@ const RUST_LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["words", "engine"]),
     ("outbox", &["words", "engine", "outbox"]),
     ("cloudevents", &["words", "engine", "outbox", "cloudevents"]),
-    ("wasm", &["words", "engine", "outbox", "cloudevents", "wasm"]),
+    ("bayeux", &["words", "engine", "bayeux"]),
+    ("salesforce", &["words", "engine", "bayeux", "salesforce"]),
+    ("wasm", &["words", "engine", "outbox", "cloudevents", "bayeux", "salesforce", "wasm"]),
 ];
 const WORDS: &[&str] = &["effect", "error", "http", "ids", "json", "secret", "time", "wall"];
 const WASM_CRATES: &[&str] =
@@ -80,6 +82,16 @@ fn rust_arrows_point_down() {
 #[test]
 fn wire_files_know_no_machines() {
     // The codecs of CloudEvents are what `wire.rs` is to the other rooms.
+    let wires = [
+        files("src/bayeux", "wire.rs"),
+        files("src/bayeux", "message.rs"),
+        files("src/bayeux", "cookies.rs"),
+    ]
+    .concat();
+    for path in wires {
+        let code = code_of(&path);
+        assert!(!code.contains("crate::effect") && !code.contains("crate::engine"), "{}", path.display());
+    }
     for path in ["attribute", "event", "http", "json", "layout"]
         .map(|name| files("src/cloudevents", &format!("/{name}.rs")))
         .concat()

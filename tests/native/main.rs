@@ -9,6 +9,7 @@
 )]
 
 mod attributes;
+mod bayeux;
 mod calls;
 mod codes;
 mod direction;
