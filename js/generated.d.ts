@@ -17,6 +17,7 @@ declare module "*/wasm/full.glue.js" {
   export const __wbg_reset_state: Glue["__wbg_reset_state"];
   export const CallsPort: Glue["CallsPort"];
   export const OutboxPort: Glue["OutboxPort"];
+  export const StreamPort: Glue["StreamPort"];
   export const exchange: Glue["exchange"];
 }
 

@@ -4,3 +4,5 @@ export type { HeadersOption } from "./options.js";
 export { Publisher, type PublisherOptions, type SendOptions } from "./cloudevents/publisher.js";
 export type { FetchLike } from "./transport.js";
 export * from "./outbox.js";
+export * from "./bayeux.js";
+export * from "./salesforce.js";

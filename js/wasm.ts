@@ -39,6 +39,9 @@ export interface FullGlue extends Glue {
     new (options: object, seed: number): import("./outbox/driver.js").OutboxPort;
     check(options: object): void;
   };
+  StreamPort: {
+    new (options: object, seed: number): import("./bayeux/driver.js").StreamPort;
+  };
   exchange(
     fetch: (...request: never[]) => Promise<Response>,
     method: string,

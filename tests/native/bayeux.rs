@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 /// Both kinds of clients.
 enum Peer {
-    Bayeux(Client),
+    Bayeux(Box<Client>),
     Salesforce(Box<salesforce::Client>),
 }
 
@@ -564,7 +564,7 @@ fn peer(config: &Value) -> Peer {
         ..Options::default()
     };
     if config["salesforce"] != true {
-        return Peer::Bayeux(Client::new(common, 7));
+        return Peer::Bayeux(Box::new(Client::new(common, 7)));
     }
     let token = config["auth"]["securityToken"].as_str().unwrap_or_default();
     let start = match &config["replay"] {
