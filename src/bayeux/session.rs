@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use super::cookies::Jar;
 use super::dialect::{Continuity, Dialect, Kind, Reaction};
 use super::message::{Advice, Reading, Reconnect, Reply, Row, read};
-use super::wire::{Complaint, Outgoing, Transport, at_host, socket_url, url_for};
+use super::wire::{Complaint, Outgoing, Transport, at_host, socket_url, url_for, without_filter};
 use crate::effect::{Input, Output};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
@@ -30,6 +30,7 @@ use crate::error::{Code, Error};
 use crate::http::{Failure, Request, Response};
 use crate::ids::{Counter, ExchangeId, OpId};
 use crate::json::find::Document;
+use crate::json::padded::Padded;
 use crate::secret::Secret;
 use crate::time::{Deadline, Millis, Moment};
 
@@ -285,6 +286,8 @@ struct Subscription {
     /// Granted at least once.
     was_live: bool,
     waiting: Vec<OpId>,
+    /// An answer was lost, and what it had for this channel.
+    has_gap: bool,
     refusals: u32,
 }
 
@@ -344,10 +347,8 @@ pub struct Session {
     busy: u32,
     /// A handshake or connect is due as soon as all is said.
     is_due: bool,
-    /// An answer was lost, and what was in it.
-    has_gap: bool,
-    /// Channels are being taken up where they were; no connect leaves before, because what it brings would overtake what was lost.
-    is_recovering: bool,
+    /// A connect was due, but waits for channels that are being taken up.
+    is_held: bool,
     is_paused: bool,
     /// The pause has been too long for the server.
     is_overdue: bool,
@@ -390,8 +391,7 @@ impl Session {
             backoff: Backoff::new(options.base, options.max, u32::MAX),
             busy: 0,
             is_due: false,
-            has_gap: false,
-            is_recovering: false,
+            is_held: false,
             is_paused: false,
             is_overdue: false,
             events_seen: 0,
@@ -704,13 +704,17 @@ impl Session {
         match self.phase {
             Phase::Handshaking => self.send_handshake(dialect),
             Phase::Connecting => self.send_connect(true),
-            Phase::Connected if self.is_recovering => {}
+            // What a connect brings must not overtake what comes with a subscription.
+            Phase::Connected if self.takes_up(dialect) => self.is_held = true,
             Phase::Connected if self.is_paused && !self.is_overdue => {
                 if let Some(longest) = self.options.max_pause {
                     self.timers.set(Timer::Pause, self.now.after(longest));
                 }
             }
-            Phase::Connected => self.send_connect(self.is_overdue || self.has_gap || self.options.drains),
+            Phase::Connected => {
+                let has_gap = self.subscriptions.iter().any(|known| known.has_gap);
+                self.send_connect(self.is_overdue || has_gap || self.options.drains);
+            }
             _ => {}
         }
     }
@@ -776,7 +780,10 @@ impl Session {
     /// Sends what waits for the other lane.
     fn flush(&mut self, dialect: &dyn Dialect) {
         let Some(client_id) = self.client_id.clone() else { return };
+        // Channels that are taken up somewhere are so between two connects.
+        let is_early = self.phase == Phase::Connecting && self.takes_up(dialect);
         if self.todo.is_empty()
+            || is_early
             || !matches!(self.phase, Phase::Connecting | Phase::Connected)
             || self.transport == Transport::WebSocket && !matches!(self.socket, Socket::Open(_))
             || self.transport == Transport::LongPolling
@@ -824,7 +831,7 @@ impl Session {
             if kind == Kind::Subscribe
                 && let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == channel)
             {
-                known.standing = Standing::Asked;
+                (known.standing, known.has_gap) = (Standing::Asked, false);
             }
             size += message.len() + 1;
             messages.push((id, kind, channel, op, message));
@@ -901,6 +908,8 @@ impl Session {
             Timer::Token => self.announce(Event::NeedsToken { renew: self.is_renewed }),
             Timer::Again => {
                 for channel in self.wanted() {
+                    // The server may have it, and only its answer was lost.
+                    self.todo.push_back(Todo::Unsubscribe(channel.clone(), None));
                     self.todo.push_back(Todo::Subscribe(channel));
                 }
             }
@@ -1026,17 +1035,29 @@ impl Session {
     ) {
         let Reading { mut rows, replies } = reading;
         let text = document.padded();
-        let overdue = self.is_paused && self.is_overdue;
-        let mut has_gap = false;
-        rows.retain(|row| {
-            // There is no room for it; it comes again when there is.
-            if overdue && row.marks.position.is_some() {
-                has_gap = true;
-                return false;
+        let held_back = self.channels_held_back(source, dialect);
+        if !held_back.is_empty() {
+            let name = |row: &Row| text.get(row.channel.start, row.channel.end);
+            for (channel, from) in held_back {
+                let is_of = |row: &Row| row.marks.position.is_some() && name(row) == channel.as_bytes();
+                // Of an answer to its own subscription what the server had ready before is left out: it comes again behind that.
+                let until = if from { behind_descent(text, &rows, is_of) } else { rows.len() };
+                let mut at = 0;
+                let mut has_dropped = false;
+                rows.retain(|row| {
+                    let drops = at < until && is_of(row);
+                    at += 1;
+                    has_dropped |= drops;
+                    !drops
+                });
+                if has_dropped && !from {
+                    for known in &mut self.subscriptions {
+                        known.has_gap |= without_filter(&known.channel) == channel;
+                    }
+                }
             }
-            dialect.arrived(text, row)
-        });
-        self.has_gap |= has_gap;
+        }
+        rows.retain(|row| dialect.arrived(text, row));
         self.events_seen = rows.len();
         if !rows.is_empty() && self.phase != Phase::Closed {
             self.announce(Event::Messages { source, text: document.into_text(), rows });
@@ -1047,6 +1068,43 @@ impl Session {
             }
             self.hear(&reply, dialect);
         }
+    }
+
+    /// Channels whose events in this answer come again, and would overtake others now. True: only those that stand before what was asked for.
+    fn channels_held_back(&self, source: Option<ExchangeId>, dialect: &dyn Dialect) -> Vec<(String, bool)> {
+        let is_overdue = self.is_paused && self.is_overdue;
+        let mut names = Vec::new();
+        for known in &self.subscriptions {
+            let is_usual = known.standing == Standing::Live && !known.has_gap && !is_overdue;
+            if is_usual || self.ack.is_some() || dialect.continuity(&known.channel) != Continuity::Kept {
+                continue;
+            }
+            let is_own = known.standing == Standing::Asked
+                && self.sent.iter().any(|sent| {
+                    sent.kind == Kind::Subscribe
+                        && sent.channel == known.channel
+                        && source.is_some_and(|source| sent.via == Via::Exchange(source))
+                });
+            // A new session that sends what was not asked for yet has it from the one before.
+            let is_unasked = known.standing == Standing::Wanted && !known.has_gap;
+            if !is_unasked {
+                names.push((without_filter(&known.channel).to_owned(), is_own));
+            }
+        }
+        names
+    }
+
+    /// Whether a channel that goes on where it was is being asked for, or is just going to be.
+    fn takes_up(&self, dialect: &dyn Dialect) -> bool {
+        self.subscriptions.iter().any(|known| {
+            let is_asked = known.standing == Standing::Asked
+                || known.standing == Standing::Wanted
+                    && self
+                        .todo
+                        .iter()
+                        .any(|todo| matches!(todo, Todo::Subscribe(channel) if *channel == known.channel));
+            is_asked && dialect.continuity(&known.channel) == Continuity::Kept
+        })
     }
 
     fn hear(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
@@ -1141,7 +1199,7 @@ impl Session {
         };
         self.client_id = Some(client_id);
         self.phase = Phase::Connecting;
-        (self.is_unproven, self.has_gap, self.is_recovering) = (true, false, false);
+        (self.is_unproven, self.is_held) = (true, false);
         self.announce(Event::State(State::Connecting));
         if core::mem::replace(&mut self.has_had_session, true) {
             self.notice("session_replaced", None, None);
@@ -1159,7 +1217,7 @@ impl Session {
         let mut anew = Vec::new();
         let mut gaps = Vec::new();
         for known in &mut self.subscriptions {
-            known.standing = Standing::Wanted;
+            (known.standing, known.has_gap) = (Standing::Wanted, false);
             if known.was_live && dialect.continuity(&known.channel) != Continuity::Kept {
                 gaps.push(known.channel.clone());
             }
@@ -1207,8 +1265,8 @@ impl Session {
         if let Some(op) = self.opening.take() {
             self.settle(op, Ok(()));
         }
-        if self.has_gap && !self.is_paused {
-            self.close_gap(dialect);
+        if !self.is_paused {
+            self.close_gaps(dialect);
         }
         let is_settled = self.subscriptions.iter().all(|known| known.standing == Standing::Live);
         if self.options.drains && was_connected && is_settled && self.events_seen == 0 {
@@ -1217,31 +1275,27 @@ impl Session {
         self.again(self.pace.interval);
     }
 
-    /// An answer was lost. What was in it comes again to those who subscribe again from where they were.
-    fn close_gap(&mut self, dialect: &dyn Dialect) {
-        self.has_gap = false;
-        // What the server repeats by itself is not lost.
-        if self.ack.is_some() {
-            return;
-        }
+    /// Answers were lost. What was in them comes again to those who subscribe again from where they were.
+    fn close_gaps(&mut self, dialect: &dyn Dialect) {
         let mut gaps = Vec::new();
-        self.timers.clear(Timer::Again);
-        self.todo.retain(|todo| !matches!(todo, Todo::Subscribe(_)));
         for known in &mut self.subscriptions {
-            if known.standing == Standing::Asked {
+            // One that is being asked for keeps its gap until it is answered.
+            if !known.has_gap || known.standing == Standing::Asked {
                 continue;
             }
-            if !known.was_live {
-                self.todo.push_back(Todo::Subscribe(known.channel.clone()));
-            } else if dialect.continuity(&known.channel) == Continuity::Kept {
-                (known.standing, self.is_recovering) = (Standing::Wanted, true);
+            let is_kept = dialect.continuity(&known.channel) == Continuity::Kept;
+            // What the server repeats by itself is not lost.
+            if self.ack.is_none() && is_kept {
+                known.standing = Standing::Wanted;
+                self.todo
+                    .retain(|todo| !matches!(todo, Todo::Subscribe(channel) if *channel == known.channel));
                 self.todo.push_back(Todo::Unsubscribe(known.channel.clone(), None));
                 self.todo.push_back(Todo::Subscribe(known.channel.clone()));
             } else {
-                if known.standing == Standing::Wanted {
-                    self.todo.push_back(Todo::Subscribe(known.channel.clone()));
+                known.has_gap = false;
+                if self.ack.is_none() && known.was_live {
+                    gaps.push(known.channel.clone());
                 }
-                gaps.push(known.channel.clone());
             }
         }
         for channel in gaps {
@@ -1249,14 +1303,9 @@ impl Session {
         }
     }
 
-    /// The next connect was held back until all channels are taken up.
-    fn go_on_polling(&mut self) {
-        let is_done =
-            self.subscriptions.iter().all(|known| !known.was_live || known.standing == Standing::Live);
-        if self.is_recovering && is_done {
-            self.is_recovering = false;
-            self.again(Millis(0));
-        }
+    /// A connect that was held back leaves, if nothing holds it any more.
+    const fn go_on_polling(&mut self) {
+        self.is_due |= core::mem::replace(&mut self.is_held, false);
     }
 
     fn refused(&mut self, sent: Sent, reply: &Reply, dialect: &mut dyn Dialect) {
@@ -1341,6 +1390,8 @@ impl Session {
                 let rest = Millis(rest.0 + self.noise.up_to(rest.0));
                 self.notice("trouble", Some(channel.to_owned()), Some(trouble));
                 self.timers.set(Timer::Again, self.now.after(rest));
+                // The others need not wait for it.
+                self.go_on_polling();
             }
             Reaction::Again(trouble) if !is_stubborn => {
                 known.standing = Standing::Wanted;
@@ -1441,7 +1492,11 @@ impl Session {
             return self.end(None);
         }
         // Events may have come with it.
-        self.has_gap |= sent.kind != Kind::Handshake;
+        if sent.kind != Kind::Handshake {
+            for known in self.subscriptions.iter_mut().filter(|known| known.standing != Standing::Wanted) {
+                known.has_gap = true;
+            }
+        }
         let slept = trouble.code == Code::Timeout && self.now > sent.due.after(SLEPT);
         match sent.kind {
             Kind::Handshake => self.handshake_failed(trouble, hint),
@@ -1453,9 +1508,12 @@ impl Session {
                 };
                 let Some(known) = self.subscriptions.get_mut(at) else { return };
                 known.standing = Standing::Wanted;
+                known.has_gap = true;
                 if known.waiting.is_empty() || known.was_live {
                     let rest = self.backoff.rest_after(2, &mut self.noise);
-                    if core::mem::take(&mut self.is_recovering) {
+                    if self.phase == Phase::Connected && !self.is_connect_out() {
+                        // The next connect asks for them again.
+                        self.is_held = false;
                         self.again(rest);
                     } else {
                         self.timers.set(Timer::Again, self.now.after(rest));
@@ -1543,7 +1601,9 @@ impl Session {
             match self.phase {
                 Phase::Handshaking => self.handshake_failed(&trouble, None),
                 Phase::Connecting | Phase::Connected => {
-                    self.has_gap = true;
+                    for known in &mut self.subscriptions {
+                        known.has_gap = true;
+                    }
                     self.connect_failed(&trouble, None, false);
                 }
                 _ => {}
@@ -1721,6 +1781,7 @@ impl Subscription {
             standing: Standing::Wanted,
             was_live: false,
             waiting: Vec::new(),
+            has_gap: false,
             refusals: 0,
         }
     }
@@ -1731,6 +1792,20 @@ fn closed_or(phase: Phase, otherwise: &str) -> Trouble {
         Phase::Closing | Phase::Closed => Trouble::new(Code::Closed, Code::Closed.sentence()),
         _ => Trouble::new(Code::InvalidArgument, otherwise),
     }
+}
+
+/// Behind the last event whose id is lower than that of the one before: there begins what is repeated. 0 if there is none.
+fn behind_descent(text: Padded<'_>, rows: &[Row], is_of: impl Fn(&Row) -> bool) -> usize {
+    let (mut behind, mut last) = (0, 0);
+    for (at, row) in rows.iter().enumerate().filter(|(_, row)| is_of(row)) {
+        let id = row.marks.position.map(|span| text.get(span.start, span.end)).unwrap_or_default();
+        let Some(id) = core::str::from_utf8(id).ok().and_then(|id| id.parse::<u64>().ok()) else { continue };
+        if id < last {
+            behind = at;
+        }
+        last = id;
+    }
+    behind
 }
 
 #[cold]

@@ -103,17 +103,46 @@ fn wire_files_know_no_machines() {
 
 /// Which files of `js/` another may import, by the start of their path.
 const JS_RULES: &[(&str, &[&str])] = &[
-    ("js/entries/", &["js/index", "js/cloudevents.", "js/outbox.", "js/bayeux.", "js/salesforce.", "js/slim.", "js/testing.", "js/wasm"]),
+    (
+        "js/entries/",
+        &[
+            "js/index",
+            "js/cloudevents.",
+            "js/outbox.",
+            "js/bayeux.",
+            "js/salesforce.",
+            "js/slim.",
+            "js/testing.",
+            "js/wasm",
+        ],
+    ),
     ("js/cloudevents/", &["js/cloudevents/", "js/calls", "js/errors", "js/options", "js/outbox/", "js/wasm"]),
     ("js/outbox/", &["js/outbox/", "js/errors", "js/pump", "js/stores/", "js/transport", "js/wasm"]),
     ("js/outbox.", &["js/cloudevents/", "js/errors", "js/options", "js/outbox/", "js/stores/"]),
     ("js/testing/", &["js/testing/", "js/cloudevents", "js/errors"]),
     ("js/testing.", &["js/testing/", "js/errors"]),
-    ("js/index", &["js/bayeux.", "js/cloudevents", "js/options", "js/outbox.", "js/salesforce.", "js/transport"]),
-    ("js/bayeux/", &["js/bayeux/", "js/cloudevents/event", "js/errors", "js/feed", "js/options", "js/pump", "js/transport"]),
+    (
+        "js/index",
+        &["js/bayeux.", "js/cloudevents", "js/options", "js/outbox.", "js/salesforce.", "js/transport"],
+    ),
+    (
+        "js/bayeux/",
+        &[
+            "js/bayeux/",
+            "js/cloudevents/event",
+            "js/errors",
+            "js/feed",
+            "js/options",
+            "js/pump",
+            "js/transport",
+        ],
+    ),
     ("js/bayeux.", &["js/bayeux/", "js/errors", "js/options", "js/transport"]),
     ("js/salesforce/", &["js/salesforce/", "js/bayeux/", "js/errors", "js/options", "js/stores/"]),
-    ("js/salesforce.", &["js/salesforce/", "js/bayeux/", "js/errors", "js/options", "js/stores/", "js/transport"]),
+    (
+        "js/salesforce.",
+        &["js/salesforce/", "js/bayeux/", "js/errors", "js/options", "js/stores/", "js/transport"],
+    ),
     ("js/feed", &["js/errors", "js/options"]),
     ("js/cloudevents.", &["js/cloudevents/", "js/errors"]),
     ("js/slim", &["js/errors", "js/wasm"]),

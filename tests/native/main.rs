@@ -11,6 +11,7 @@
 mod attributes;
 mod bayeux;
 mod calls;
+mod chaos;
 mod codes;
 mod direction;
 mod events;
