@@ -100,7 +100,11 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       ...room.driver,
       listener: {
         ...room.listener,
-        messages: (text, table) => this.#arrive(new Messages(this, text, table)),
+        messages: (text, table) => {
+          this.#arrive(new Messages(this, text, table));
+          // The machine has paused until it knows that there is room.
+          if (!this.#isInboxFull && !this.#isWorkFull) this.#driver.tell((port, now) => port.resume(now));
+        },
         state: (state) => this.#setState(state),
         notice: (kind, channel, error) => this.#notice(kind, channel, error),
         lost: (error) => this.#feed.disturb(error),

@@ -65,6 +65,8 @@ pub struct Options {
     pub patience: Option<Millis>,
     /// How long polling may rest for a slow consumer. Default: for ever.
     pub max_pause: Option<Millis>,
+    /// After events there is no further poll until the owner has called [`Session::resume_polling`], because only it knows what there is room for.
+    pub waits_for_room: bool,
     /// How many bytes of messages go into one request. Default 65 536.
     pub max_request: usize,
     /// How many bytes of an answer are read. Default 64 MiB.
@@ -88,6 +90,7 @@ impl Default for Options {
             max: Millis(60_000),
             patience: Some(Millis(10_000)),
             max_pause: None,
+            waits_for_room: false,
             max_request: 65_536,
             max_answer: 64 << 20,
         }
@@ -546,12 +549,9 @@ impl Session {
     /// The consumer has room again.
     pub fn resume_polling(&mut self, now: Moment) {
         self.now = now;
-        let was_held = self.is_paused && self.phase == Phase::Connected && !self.is_connect_out();
         (self.is_paused, self.is_overdue) = (false, false);
         self.timers.clear(Timer::Pause);
-        if was_held {
-            self.again(Millis(0));
-        }
+        self.go_on_polling();
     }
 
     /// Says goodbye and ends. What is under way is refused with `ERR_CLOSED`.
@@ -707,6 +707,7 @@ impl Session {
             // What a connect brings must not overtake what comes with a subscription.
             Phase::Connected if self.takes_up(dialect) => self.is_held = true,
             Phase::Connected if self.is_paused && !self.is_overdue => {
+                self.is_held = true;
                 if let Some(longest) = self.options.max_pause {
                     self.timers.set(Timer::Pause, self.now.after(longest));
                 }
@@ -1060,6 +1061,7 @@ impl Session {
         rows.retain(|row| dialect.arrived(text, row));
         self.events_seen = rows.len();
         if !rows.is_empty() && self.phase != Phase::Closed {
+            self.is_paused |= self.options.waits_for_room;
             self.announce(Event::Messages { source, text: document.into_text(), rows });
         }
         for reply in replies {
@@ -1478,7 +1480,7 @@ impl Session {
         for timer in [Timer::Next, Timer::Watch, Timer::Pause, Timer::Again] {
             self.timers.clear(timer);
         }
-        self.is_due = false;
+        (self.is_due, self.is_held) = (false, false);
         // After a break down, the socket of before is of no use to the next session.
         self.watch_replies();
     }
@@ -1551,6 +1553,7 @@ impl Session {
         self.timers.clear(Timer::Watch);
         self.link_is_down(trouble);
         self.phase = Phase::Connecting;
+        self.is_held = false;
         self.announce(Event::State(State::Connecting));
         let rest = if slept { Millis(0) } else { self.rest(hint) };
         let since = self.down_since.unwrap_or(self.now);

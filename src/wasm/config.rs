@@ -138,6 +138,7 @@ pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
         needs_auth: config.needs_auth == Some(true),
         keeps_cookies: config.keeps_cookies,
         drains: config.drains == Some(true),
+        waits_for_room: true,
         epoch: config.epoch as u64,
         network_delay: millis(config.timeout_ms, defaults.network_delay),
         patience: config.patience_ms.map(|ms| Millis(ms as u64)),
