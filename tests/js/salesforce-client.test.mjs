@@ -48,7 +48,7 @@ test("logs in by user name and password with the token behind it, and receives",
   assert.equal(message.createdDate, message.data.payload.CreatedDate);
   const event = message.toCloudEvent();
   assert.deepEqual([event.type, event.subject, event.get("replayid"), event.time, event.id], ["com.salesforce.event.A__e", A, message.replayId, message.createdDate, message.data.event.EventUuid]);
-  assert.ok(emulator.salesforce.requests.every(({ path = "", url = "" }) => /cometd\/68\.0/.test(path + url)) || true);
+
   await client.close();
   assert.equal(emulator.salesforce.sessions.length, 0);
 });
@@ -142,13 +142,13 @@ test("an id that the server has forgotten is an error, or a gap that is noticed"
   const { replayId } = emulator.salesforce.publish(channel, { N: 1 });
   emulator.salesforce.forgetEvents();
   emulator.salesforce.publish(channel, { N: 2 });
-  const strict = await opened({ replay: replayId }, undefined);
+  const strict = await opened({ replay: replayId }, null);
   await assert.rejects(strict.subscribe(channel), (error) => {
     assert.deepEqual([error.code, error.status], ["ERR_GONE", 400]);
     return new RegExp(`no longer has the replay id ${replayId} of ${channel}: events are lost`).test(error.message);
   });
   await strict.close();
-  const tolerant = await opened({ replay: replayId, replayFallback: "all" }, undefined);
+  const tolerant = await opened({ replay: replayId, replayFallback: "all" }, null);
   const heard = listen(tolerant);
   await tolerant.subscribe(channel);
   assert.deepEqual(await numbers(tolerant, 1), [2]);
@@ -199,7 +199,7 @@ test("with the policy next a mark is saved when the next message is asked for, o
 
 test("listeners save a mark when they are done", async () => {
   const marks = new Map();
-  const client = await opened({ replay: marks }, undefined);
+  const client = await opened({ replay: marks }, null);
   let release;
   await client.subscribe(A, () => new Promise((resolve) => (release = resolve)));
   emulator.salesforce.publish(A, { N: 1 });
@@ -241,7 +241,7 @@ test("a store that fails gives the message again", async () => {
   fails = false;
   assert.deepEqual(await numbers(client, 1), [1]);
   await client.close();
-  const unreadable = await opened({ replay: { get: () => Promise.reject(new Error("no")), set() {} } }, undefined);
+  const unreadable = await opened({ replay: { get: () => Promise.reject(new Error("no")), set() {} } }, null);
   await assert.rejects(unreadable.subscribe(A), { code: "ERR_STORE" });
   await unreadable.close();
   const store = memoryStore();
