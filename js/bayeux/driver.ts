@@ -30,8 +30,8 @@ const STATES: readonly StreamState[] = ["connecting", "connecting", "connected",
 
 /** What the machine may say beside what the driver does itself. */
 export interface StreamListener {
-  /** Positions in `text`. */
-  messages(text: string, table: Uint32Array): void;
+  /** Positions in the text of `answer`, and the channels that they speak of. */
+  messages(answer: Uint8Array | string, table: Uint32Array, channels: readonly string[]): void;
   state(state: StreamState): void;
   notice(kind: string, channel: string | undefined, error: FerryError | undefined): void;
   lost(error: FerryError): void;
@@ -87,10 +87,7 @@ export class Driver {
       handlers: {
         send: (id: number, url: string, headers: string, body: Uint8Array, patienceMs: number, maxAnswerBytes: number, wanted: string) =>
           this.#send(id, { url, headers, body, patienceMs, maxAnswerBytes, wanted }),
-        messages: (source: number, table: Uint32Array) => {
-          const answer = this.#answers.get(source)!;
-          listener.messages(typeof answer === "string" ? answer : decoder.decode(answer), table);
-        },
+        messages: (source: number, table: Uint32Array, channels: string[]) => listener.messages(this.#answers.get(source)!, table, channels),
         settled: (op: number, code: number, status: number, message: string) => {
           const waiting = this.#waiting.get(op);
           this.#waiting.delete(op);

@@ -28,71 +28,87 @@ export interface MessageHome {
 }
 
 /** Words for each message in the table, see `table` in `src/wasm/stream.rs`. */
-const WORDS = 9;
+const WORDS = 8;
+/** What its word for the replay id says of the two behind it. */
+const AS_NUMBER = 1;
+const AS_ESCAPED_TEXT = 3;
+const UNREAD = Symbol("unread");
 
-/** The messages of one answer or frame. */
+const decoder = new TextDecoder();
+
+/** The messages of one answer or frame. Nothing is decoded for those who only want to know where they are from. */
 export class Messages implements Chunk<Message> {
   readonly length: number;
-  readonly #home: MessageHome;
-  readonly #text: string;
-  readonly #table: Uint32Array;
+  readonly home: MessageHome;
+  readonly table: Uint32Array;
+  readonly channels: readonly string[];
+  #answer: Uint8Array | string;
 
-  constructor(home: MessageHome, text: string, table: Uint32Array) {
-    this.#home = home;
-    this.#text = text;
-    this.#table = table;
+  constructor(home: MessageHome, answer: Uint8Array | string, table: Uint32Array, channels: readonly string[]) {
+    this.home = home;
+    this.table = table;
+    this.channels = channels;
     this.length = table.length / WORDS;
+    this.#answer = answer;
   }
 
   at(index: number): Message {
-    return new Message(this.#home, this.#text, this.#table, index * WORDS);
+    return new Message(this, index * WORDS);
   }
 
   /** Those of some indexes. */
   some(indexes: readonly number[]): Chunk<Message> {
     return { length: indexes.length, at: (index) => this.at(indexes[index]!) };
   }
+
+  /** The number of the channel of a message, among `channels`. */
+  channelOf(index: number): number {
+    return this.table[index * WORDS]!;
+  }
+
+  /** A part of the answer's text. */
+  slice(start: number, end: number): string {
+    if (typeof this.#answer !== "string") this.#answer = decoder.decode(this.#answer);
+    return this.#answer.slice(start, end);
+  }
 }
 
 export class Message implements StreamMessage {
-  readonly #home: MessageHome;
-  readonly #text: string;
-  readonly #table: Uint32Array;
+  readonly #all: Messages;
   readonly #row: number;
-  #data: { value: unknown } | undefined;
+  #data: unknown = UNREAD;
   #raw: Readonly<Record<string, unknown>> | undefined;
 
-  constructor(home: MessageHome, text: string, table: Uint32Array, row: number) {
-    this.#home = home;
-    this.#text = text;
-    this.#table = table;
+  constructor(all: Messages, row: number) {
+    this.#all = all;
     this.#row = row;
   }
 
   get channel(): string {
-    const row = this.#row;
-    const channel = this.#text.slice(this.#table[row + 2]!, this.#table[row + 3]!);
-    return this.#table[row + 8]! & 1 ? (JSON.parse(`"${channel}"`) as string) : channel;
+    return this.#all.channels[this.#all.table[this.#row]!]!;
   }
 
   get data(): unknown {
-    return (this.#data ??= { value: JSON.parse(this.dataText) }).value;
+    if (this.#data === UNREAD) this.#data = JSON.parse(this.dataText);
+    return this.#data;
   }
 
   get dataText(): string {
-    return this.#text.slice(this.#table[this.#row + 4]!, this.#table[this.#row + 5]!);
+    return this.#part(3);
   }
 
   get raw(): Readonly<Record<string, unknown>> {
-    return (this.#raw ??= JSON.parse(this.#text.slice(this.#table[this.#row]!, this.#table[this.#row + 1]!)) as Record<string, unknown>);
+    return (this.#raw ??= JSON.parse(this.#part(1)) as Record<string, unknown>);
   }
 
   get replayId(): string | undefined {
-    const row = this.#row;
-    const end = this.#table[row + 7]!;
-    if (end === 0) return undefined;
-    const id = this.#text.slice(this.#table[row + 6]!, end);
-    return this.#table[row + 8]! & 2 ? (JSON.parse(`"${id}"`) as string) : id;
+    const { table } = this.#all;
+    const at = this.#row + 5;
+    const how = table[at]!;
+    if (how === AS_NUMBER) return String(table[at + 1]! * 2 ** 32 + table[at + 2]!);
+    if (how === 0) return undefined;
+    const id = this.#part(6);
+    return how === AS_ESCAPED_TEXT ? (JSON.parse(`"${id}"`) as string) : id;
   }
 
   get createdDate(): string | undefined {
@@ -103,13 +119,13 @@ export class Message implements StreamMessage {
   }
 
   ack(): Promise<void> {
-    return this.#home.ack(this);
+    return this.#all.home.ack(this);
   }
 
   toCloudEvent(): CloudEvent {
     const { replayId, createdDate } = this;
     const { EventUuid } = ((this.data as { event?: object } | null)?.event ?? {}) as { EventUuid?: unknown };
-    const { type, source } = this.#home.origin(this);
+    const { type, source } = this.#all.home.origin(this);
     const given = (this.raw as { id?: unknown }).id;
     const id = [EventUuid, replayId, given].find((id) => typeof id === "string" && id !== "") ?? crypto.randomUUID();
     const time = createdDate === undefined ? NaN : Date.parse(createdDate);
@@ -129,5 +145,11 @@ export class Message implements StreamMessage {
 
   toJSON(): object {
     return this.raw;
+  }
+
+  /** What stands in the text from one word of its row to the next. */
+  #part(word: number): string {
+    const { table } = this.#all;
+    return this.#all.slice(table[this.#row + word]!, table[this.#row + word + 1]!);
   }
 }

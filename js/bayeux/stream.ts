@@ -81,7 +81,10 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   readonly #ended = new Promise<void>((resolve) => (this.#whenEnded = resolve));
   #subscriptions = new Map<string, number>();
   #listening: Listening[] = [];
-  #work: { message: Message; listeners: MessageListener[] }[] = [];
+  /** Answers with messages for listeners, by the number of the channel. */
+  #work: { messages: Messages; listeners: MessageListener[][] }[] = [];
+  /** How many messages these have in them that no listener is done with. */
+  #workCount = 0;
   #isWorking = false;
   #isWorkFull = false;
   #isInboxFull = false;
@@ -100,8 +103,8 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       ...room.driver,
       listener: {
         ...room.listener,
-        messages: (text, table) => {
-          this.#arrive(new Messages(this, text, table));
+        messages: (answer, table, channels) => {
+          this.#arrive(new Messages(this, answer, table, channels));
           // The machine has paused until it knows that there is room.
           if (!this.#isInboxFull && !this.#isWorkFull) this.#driver.tell((port, now) => port.resume(now));
         },
@@ -134,7 +137,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
 
   /** How many messages have arrived and were not taken yet. */
   get pendingCount(): number {
-    return this.#feed.size + this.#work.length;
+    return this.#feed.size + this.#workCount;
   }
 
   get hasPendingMessages(): boolean {
@@ -314,14 +317,12 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
 
   #arrive(messages: Messages): void {
     if (this.#listening.length === 0) return this.#feed.push(messages);
+    const listeners = messages.channels.map((channel) => this.#listening.filter((listening) => matches(listening.channel, channel)).map(({ listener }) => listener));
     const rest: number[] = [];
-    for (let index = 0; index < messages.length; index++) {
-      const message = messages.at(index);
-      const { channel } = message;
-      const listeners = this.#listening.filter((listening) => matches(listening.channel, channel)).map(({ listener }) => listener);
-      if (listeners.length > 0) this.#work.push({ message, listeners });
-      else rest.push(index);
-    }
+    for (let index = 0; index < messages.length; index++) if (listeners[messages.channelOf(index)]!.length === 0) rest.push(index);
+    const count = messages.length - rest.length;
+    if (count > 0) this.#work.push({ messages, listeners });
+    this.#workCount += count;
     if (rest.length > 0) this.#feed.push(messages.some(rest));
     void this.#workOff();
   }
@@ -330,29 +331,30 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   async #workOff(): Promise<void> {
     if (this.#isWorking) return;
     this.#isWorking = true;
-    let at = 0;
-    for (; at < this.#work.length; at++) {
-      const { message, listeners } = this.#work[at]!;
-      for (const listener of listeners) {
-        try {
-          const said = listener(message) as PromiseLike<unknown> | undefined;
-          if (typeof said?.then === "function") {
-            this.#work.splice(0, at);
-            at = 0;
-            if (this.#work.length >= this.#room.maxPending) this.#setFull(this.#isInboxFull, true);
-            await said;
+    for (let work = this.#work.shift(); work; work = this.#work.shift()) {
+      const { messages, listeners } = work;
+      for (let index = 0; index < messages.length; index++) {
+        const those = listeners[messages.channelOf(index)]!;
+        if (those.length === 0) continue;
+        const message = messages.at(index);
+        for (const listener of those) {
+          try {
+            const said = listener(message) as PromiseLike<unknown> | undefined;
+            if (typeof said?.then === "function") {
+              if (this.#workCount >= this.#room.maxPending) this.#setFull(this.#isInboxFull, true);
+              await said;
+            }
+          } catch (error) {
+            this.#report(error);
           }
-        } catch (error) {
-          this.#report(error);
         }
+        const saved = this.#room.done?.(message);
+        if (saved) await saved.catch((error: unknown) => this.#report(error));
+        this.#workCount--;
+        if (this.#isWorkFull && this.#workCount <= this.#room.maxPending / 2) this.#setFull(this.#isInboxFull, false);
       }
-      const saved = this.#room.done?.(message);
-      if (saved) await saved.catch((error: unknown) => this.#report(error));
-      if (this.#isWorkFull && this.#work.length - at <= this.#room.maxPending / 2) this.#setFull(this.#isInboxFull, false);
     }
-    this.#work = [];
     this.#isWorking = false;
-    if (this.#isWorkFull) this.#setFull(this.#isInboxFull, false);
   }
 
   #setFull(isInboxFull: boolean, isWorkFull: boolean): void {

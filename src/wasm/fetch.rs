@@ -143,6 +143,9 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
     if !has_ended {
         drop(JsFuture::from(reader.cancel()).await);
     }
+    if let [whole] = chunks.as_slice() {
+        return whole.clone();
+    }
     let body = Uint8Array::new_with_length(len);
     let mut at = 0;
     for chunk in chunks {

@@ -12,6 +12,7 @@ use crate::effect::{Input, Machine, Output};
 use crate::error::Code;
 use crate::http::Request;
 use crate::ids::ExchangeId;
+use crate::json::text::unescape;
 use crate::salesforce::client as salesforce;
 use crate::time::{Deadline, Moment};
 
@@ -33,9 +34,14 @@ extern "C" {
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn cancel(this: &StreamSink, id: u32) -> Result<(), JsValue>;
-    /// `source` 0: what the socket said last. `table`: see `table` below.
+    /// `source` 0: what the socket said last. `table` and `channels`: see `table` below.
     #[wasm_bindgen(method, structural, catch)]
-    fn messages(this: &StreamSink, source: u32, table: Vec<u32>) -> Result<(), JsValue>;
+    fn messages(
+        this: &StreamSink,
+        source: u32,
+        table: Vec<u32>,
+        channels: Vec<String>,
+    ) -> Result<(), JsValue>;
     /// `code` 0 is success.
     #[wasm_bindgen(method, structural, catch)]
     fn settled(this: &StreamSink, op: u32, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
@@ -256,7 +262,10 @@ fn send(sink: &StreamSink, id: ExchangeId, request: Request) -> Next {
 
 fn say(sink: &StreamSink, event: Event) -> Next {
     said(match event {
-        Event::Messages { source, rows, .. } => sink.messages(source.map_or(0, |id| id.0), table(&rows)),
+        Event::Messages { source, text, rows } => {
+            let (table, channels) = table(&text, &rows);
+            sink.messages(source.map_or(0, |id| id.0), table, channels)
+        }
         Event::Settled(op, Ok(())) => sink.settled(op.0, 0, 0, ""),
         Event::Settled(op, Err(trouble)) => {
             let (code, status, message) = parts(&trouble);
@@ -291,19 +300,49 @@ fn parts(trouble: &Trouble) -> (u8, u16, &str) {
     (trouble.code as u8 + 1, trouble.status.unwrap_or(0), &trouble.message)
 }
 
-/// Nine words for each event, positions in UTF-16 units: message, channel, data, replay id (0 to 0: none), each from and to; then 1 if the
-/// channel has escapes in it, 2 if the replay id has.
-fn table(rows: &[Row]) -> Vec<u32> {
-    let mut table = Vec::with_capacity(rows.len() * 9);
+/// Eight words for each event: the number of its channel; message and data, each from and to in UTF-16 units of the text; then where its replay id
+/// is: 0 there is none, 1 it is the number whose upper and lower half follow, 2 it stands in the text from and to, 3 the same with escapes.
+fn table(text: &[u8], rows: &[Row]) -> (Vec<u32>, Vec<String>) {
+    let mut table = Vec::with_capacity(rows.len() * 8);
+    let mut channels: Vec<(&[u8], String)> = Vec::new();
+    let mut number = 0;
     for Row { message, channel, data, marks } in rows {
-        let position = marks.position.map_or((0, 0), |span| (span.start_unit, span.end_unit));
-        let spans =
-            [*message, (channel.start_unit, channel.end_unit), (data.start_unit, data.end_unit), position];
-        for (start, end) in spans {
-            table.extend([start as u32, end as u32]);
+        let name = text.get(channel.start..channel.end).unwrap_or_default();
+        if channels.get(number).is_none_or(|(known, _)| *known != name) {
+            // Where there are many, some are named twice; that does no harm.
+            let recent = channels.len().saturating_sub(16);
+            number = match channels.iter().skip(recent).position(|(known, _)| *known == name) {
+                Some(at) => recent + at,
+                None => {
+                    channels.push((name, decoded(name, channel.escaped)));
+                    channels.len() - 1
+                }
+            };
         }
-        let has_escapes = marks.position.is_some_and(|span| span.escaped);
-        table.push(u32::from(channel.escaped) | u32::from(has_escapes) << 1);
+        table.push(number as u32);
+        table.extend([message.0, message.1, data.start_unit, data.end_unit].map(|unit| unit as u32));
+        table.extend(match marks.position {
+            None => [0; 3],
+            Some(id) => match text.get(id.start..id.end).and_then(short_number) {
+                Some(number) => [1, (number >> 32) as u32, number as u32],
+                None => [2 + u32::from(id.escaped), id.start_unit as u32, id.end_unit as u32],
+            },
+        });
     }
-    table
+    (table, channels.into_iter().map(|(_, name)| name).collect())
+}
+
+fn decoded(name: &[u8], is_escaped: bool) -> String {
+    let mut bytes = if is_escaped { vec![0; name.len()] } else { Vec::new() };
+    let name = if is_escaped { unescape(name, &mut bytes).unwrap_or(name) } else { name };
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// A number that JavaScript holds, and writes as it stands here.
+fn short_number(text: &[u8]) -> Option<u64> {
+    let is_plain = matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= 15;
+    let digits = is_plain.then_some(text)?;
+    digits
+        .iter()
+        .try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(*digit - b'0')))
 }
