@@ -1,8 +1,9 @@
 // The README, taken at its word: its blocks run, print what their comments say, and send what they say to a real server;
 // its tables and names are compared with what they are about.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -178,6 +179,39 @@ test("object: what is answered with 202 is in the storage, and an alarm delivers
   object.publisher.close();
 });
 
+/** A block with a client for streams, against a server in memory. `options` stand in the place where the client is made. */
+async function runStream(name, replace, intercept) {
+  const { Server } = await import("./bayeux-world.mjs");
+  const server = new Server();
+  server.intercept = (seen, request) => intercept?.(server, seen, request);
+  globalThis[Symbol.for("eventferry.readme.fetch")] = async (request) => (request.url.endsWith("/token") ? intercept(server, undefined, request) : server.fetch(request));
+  const { printed, expected } = await run(name, { replace });
+  assert.deepEqual(printed, expected);
+  assert.equal(server.sessions.size, 0);
+  return server;
+}
+const FETCH = 'fetch: globalThis[Symbol.for("eventferry.readme.fetch")]';
+
+test("bayeux: receives what it publishes", () =>
+  runStream("bayeux", [['"https://example.com/cometd"', `"https://example.com/cometd", { transports: ["long-polling"], ${FETCH} }`]]));
+
+test("salesforce: receives an event, and its mark is kept", async () => {
+  const { fileStore, replayStore } = await import("eventferry/salesforce");
+  const folder = mkdtempSync(join(tmpdir(), "readme-"));
+  const path = join(folder, "marks");
+  await runStream("salesforce", [['"orders.marks"', JSON.stringify(path)], ["{ replay: marks }", `{ replay: marks, ${FETCH} }`]], (server, seen) => {
+    if (!seen) return Response.json({ access_token: "T1", instance_url: "https://acme.my.salesforce.com" });
+    const { channels, headers } = seen;
+    assert.equal(headers.get("authorization"), "Bearer T1");
+    // When the subscription is there, and the answer is on its way.
+    if (channels.includes("/meta/subscribe")) setTimeout(() => server.publish("/event/Order__e", { payload: { Total__c: 7 }, event: { replayId: 42 } }));
+  });
+  const storage = replayStore(fileStore(path));
+  assert.equal((await storage.get("/event/Order__e")).replayId, "42");
+  await storage.close();
+  rmSync(folder, { recursive: true });
+});
+
 test("modes: the messages are as shown, and the structured one arrives", async () => {
   await runAlone("modes", { replace: channel("modes") });
   assert.deepEqual(arrived("modes").map(({ mode, event }) => [mode, event.id, event.time]), [["structured", "100 %", undefined]]);
@@ -263,6 +297,9 @@ test("the limits are those of the code", () => {
     ["1 MiB", MIB, number("js/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
     ["512", 512, number("src/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
     ["128", 128, number("src/cloudevents/event.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
+    ["64 MiB", 64, number("src/bayeux/session.rs", /max_answer: (\d+) << 20/)],
+    ["64 KiB, Salesforce 32 KiB", 65_536 + 32_768, number("src/bayeux/session.rs", /max_request: ([\d_]+)/) + number("src/salesforce/client.rs", /max_request: ([\d_]+)/)],
+    ["1 024", 1024, number("src/salesforce/replay.rs", /WINDOW: usize = (\d+)/)],
     ["200 bytes", 200, number("src/error.rs", /MAX_DETAIL: usize = (\d+)/)],
   ];
   const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1].split("\n").filter((line) => line.startsWith("| ")).map((line) => line.split(" | ")[1]);
