@@ -8,7 +8,7 @@ import { type Port, Pump } from "./pump.js";
 import { fullGlue } from "./wasm.js";
 
 /** Who says what an answer means, in the order of `JUDGES` in `src/wasm/calls.rs`. */
-export const JUDGES = { webhook: 0 } as const;
+export const JUDGES = { webhook: 0, eventsProtocol: 1 } as const;
 
 /** The handle of the machine. */
 export interface CallsPort extends Port {
@@ -85,8 +85,12 @@ export class Calls {
   #all = new Map<number, Waiting>();
   #isClosed = false;
 
-  /** The options of a client, of which all but `retry` and `maxInFlight` have been checked. */
-  constructor(options: CallsOptions, judge: number) {
+  /**
+   * The options of a client, of which all but `retry` and `maxInFlight` have been checked.
+   *
+   * @param needsBody whether a good status is worth nothing without all of its body; one that breaks off is then `ERR_NETWORK` or `ERR_TIMEOUT`
+   */
+  constructor(options: CallsOptions, judge: number, needsBody = false) {
     const config = checkedConfig(options);
     this.#options = options;
     this.#pump = new Pump<CallsPort>({
@@ -95,7 +99,7 @@ export class Calls {
       fetch: options.fetch,
       handlers: {
         send: (id: number, method: "GET" | "POST", url: string, headers: string, body: Uint8Array, patienceMs: number, maxAnswerBytes: number, wanted: string) =>
-          this.#pump.fly(id, { method, url, headers, body, patienceMs, maxAnswerBytes, wanted }),
+          this.#pump.fly(id, { method, url, headers, body, patienceMs, maxAnswerBytes, wanted, needsBody }),
         settled: (op: number, code: number, message: string, attempts: number, status: number, headers: string, body: Uint8Array) => {
           const waiting = this.#all.get(op);
           this.#all.delete(op);

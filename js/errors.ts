@@ -77,6 +77,7 @@ interface Particulars {
   attribute?: string | undefined;
   cause?: unknown;
   culprit?: Culprit | undefined;
+  body?: Uint8Array | undefined;
 }
 
 /** Everything that this package throws or rejects with. Tokens and passwords never appear in it. */
@@ -91,6 +92,11 @@ export class FerryError extends Error {
   declare readonly status?: number;
   /** Which attribute of the event was wrong. */
   declare readonly attribute?: string;
+  /**
+   * What the server had said, byte for byte, where a client keeps it: above all what could not be read of something that is gone from the server.
+   * Not enumerable, so that no log shows it by accident.
+   */
+  declare readonly body?: Uint8Array;
 
   constructor(code: FerryErrorCode, message?: string, particulars: Particulars = {}) {
     const row = TABLE.find((row) => row[0] === code) ?? TABLE[TABLE.length - 1]!;
@@ -100,6 +106,12 @@ export class FerryError extends Error {
     this.retryable = row[2];
     if (particulars.status !== undefined) this.status = particulars.status;
     if (particulars.attribute !== undefined) this.attribute = particulars.attribute;
+    if (particulars.body !== undefined) Object.defineProperty(this, "body", { value: particulars.body });
+  }
+
+  /** The same as text. */
+  get bodyText(): string | undefined {
+    return this.body && new TextDecoder().decode(this.body);
   }
 
   /** True for errors of every copy of this package on the page. */

@@ -18,6 +18,11 @@ declare module "*/wasm/full.glue.js" {
   export const CallsPort: Glue["CallsPort"];
   export const OutboxPort: Glue["OutboxPort"];
   export const StreamPort: Glue["StreamPort"];
+  export const PipelineSinkPort: Glue["PipelineSinkPort"];
+  export const glassflow_url: Glue["glassflow_url"];
+  export const glassflow_event: Glue["glassflow_event"];
+  export const events_accept: Glue["events_accept"];
+  export const events_settle: Glue["events_settle"];
   export const exchange: Glue["exchange"];
 }
 

@@ -25,6 +25,8 @@ export interface FlightPlan {
   maxAnswerBytes?: number;
   /** Headers of the answer that are to be seen: lower-case names parted by one space. @default none */
   wanted?: string;
+  /** Whether a good status is worth nothing without all of its body: one that breaks off is then no answer. @default false */
+  needsBody?: boolean;
   /** A share of the room for requests that survive the page, given back at the end. `isAnswered`: an answer was read. */
   keepalive?: { release(isAnswered: boolean): void } | undefined;
 }
@@ -48,7 +50,7 @@ const GRACE_MS = 250;
 export function startFlight(
   glue: FullGlue,
   fetchLike: FetchLike | undefined,
-  { method = "POST", url, headers, body, patienceMs, maxAnswerBytes = MAX_ANSWER_BYTES, wanted = "", keepalive }: FlightPlan,
+  { method = "POST", url, headers, body, patienceMs, maxAnswerBytes = MAX_ANSWER_BYTES, wanted = "", needsBody = false, keepalive }: FlightPlan,
 ): Flight {
   const controller = new AbortController();
   let settle!: (outcome: Outcome) => void;
@@ -72,8 +74,9 @@ export function startFlight(
   const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
   try {
     const landed = (answer: unknown) => {
-      const [status, retryAfterMs, headers, body] = answer as [number, number, string, Uint8Array];
-      end({ kind: "response", status, retryAfterMs, headers, body });
+      const [status, retryAfterMs, headers, body, broken] = answer as [number, number, string, Uint8Array, unknown];
+      if (needsBody && broken !== undefined && status >= 200 && status < 300) failed(broken);
+      else end({ kind: "response", status, retryAfterMs, headers, body });
     };
     const { signal } = controller;
     const survives = keepalive !== undefined;

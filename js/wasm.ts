@@ -42,6 +42,11 @@ export interface FullGlue extends Glue {
   StreamPort: {
     new (options: object, seed: number): import("./bayeux/driver.js").StreamPort;
   };
+  PipelineSinkPort: new (output: string, failed: string, baseMs: number, maxMs: number, seed: number) => import("./glassflow/driver.js").PipelineSinkPort;
+  glassflow_url(base: string, pipeline: string, endpoint: number): string;
+  glassflow_event(len: number): Uint32Array;
+  events_accept(len: number, rule: number): number;
+  events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
   exchange(
     fetch: (...request: never[]) => Promise<Response>,
     method: string,

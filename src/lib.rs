@@ -9,7 +9,9 @@
 //! ===v==============================================|===  wasm boundary
 //!   wasm/         conversion only, no decisions
 //!    |
-//!   cloudevents/  a room: its codecs, which are pure functions
+//!   glassflow/  events_protocol/   rooms: each has a wire of pure functions, and machines where something has to be decided
+//!    |
+//!   cloudevents/  a room that others may use: its codecs, which are pure functions
 //!   outbox/       what rooms share: accepted events are delivered, or kept
 //!    |
 //!   engine/       parts without protocol: calls, exchanges, back-off, timers, verdicts, noise
@@ -67,6 +69,8 @@ pub mod cloudevents;
 pub mod effect;
 pub mod engine;
 pub mod error;
+pub mod events_protocol;
+pub mod glassflow;
 pub mod http;
 pub mod ids;
 pub mod json;

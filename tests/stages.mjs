@@ -18,7 +18,7 @@ export const STAGES = [
   { name: "build", what: "the package", needs: ["tools"], run: build },
   { name: "js", what: "the JavaScript tests, in Node", needs: ["build"], run: js },
   { name: "wasm", what: "the Rust tests of the browser side, in browsers", needs: ["tools"], run: wasm },
-  { name: "cases", what: "the CloudEvents cases, in browsers", needs: ["build"], run: script("tests/js/browser-cases.mjs", { minutes: 5 }) },
+  { name: "cases", what: "the CloudEvents cases in browsers, those of the events protocol in workerd", needs: ["build"], run: cases },
   { name: "stores", what: "the stores, in every runtime", needs: ["build"], run: stores },
   { name: "faults", what: "kills, outages, full storage and pages that end", needs: ["build"], run: faults },
   { name: "interop", what: "others' clients against our emulator", needs: ["build"], run: interop },
@@ -78,6 +78,12 @@ async function runtimes(tally) {
   await script("tests/runtimes/run.mjs", { minutes: 15 })(tally);
 }
 
+async function cases(tally) {
+  ensureModules("tests/runtimes");
+  await script("tests/js/browser-cases.mjs", { minutes: 5 })(tally);
+  await script("tests/js/worker-cases.mjs", { minutes: 5 })(tally);
+}
+
 async function stores(tally) {
   ensureModules("tests/runtimes");
   await script("tests/stores/run.mjs", { minutes: 10 })(tally);
@@ -90,6 +96,8 @@ async function faults(tally) {
 
 async function interop(tally) {
   ensureModules("tests/interop");
+  // The server of the events protocol runs in workerd.
+  ensureModules("tests/runtimes");
   await script("tests/interop/run.mjs", { minutes: 12 })(tally);
 }
 

@@ -31,6 +31,7 @@ try {
 prepare();
 const { createEmulator } = await import("../dist/entries/testing.js");
 const emulator = createEmulator({ services: [{ prefix: "/", handle: serveFile }, { prefix: "/demo", handle: arrangeTrouble }] });
+emulator.glassflow.createPipeline({ id: "demo", accessTokens: ["demo"], transform: (event) => ({ ...event, seenAt: new Date() }) });
 const { url } = await listen();
 
 console.log(`
@@ -39,6 +40,8 @@ console.log(`
 
     curl ${url}/cloudevents/demo -H 'ce-specversion: 1.0' -H 'ce-id: 1' -H 'ce-source: /shell' \\
       -H 'ce-type: com.example.hello' -H 'content-type: application/json' -d '{"hello":"from the shell"}'
+
+  A pipeline:    ${url}/glassflow/v1   with PIPELINE_ID=demo and PIPELINE_ACCESS_TOKEN=demo
 
   Nothing leaves this machine. Ctrl-C ends it.
 `);

@@ -348,8 +348,13 @@ export function checkLimit(maxBytes: unknown): void {
   }
 }
 
-/** Reads a body up to the limit, and cancels it beyond. */
-export async function readBody(message: Request | Response, options: ReadOptions = {}): Promise<Uint8Array> {
+/**
+ * Reads a body up to the limit, and cancels it beyond.
+ *
+ * @param spare so many bytes more are read and thrown away before it is cancelled: a server that answers while the other side still writes breaks
+ * the connection, and with it the answer and the requests behind it
+ */
+export async function readBody(message: Request | Response, options: ReadOptions = {}, spare = 0): Promise<Uint8Array> {
   const { maxBytes = DEFAULT_MAX_BYTES } = options;
   checkLimit(maxBytes);
   const tooLarge = () => new FerryError("ERR_TOO_LARGE", `the body has more than the ${maxBytes} bytes allowed`);
@@ -362,7 +367,7 @@ export async function readBody(message: Request | Response, options: ReadOptions
     return bytes;
   }
   const announced = Number(message.headers.get("content-length"));
-  if (announced > maxBytes) {
+  if (announced > maxBytes + spare) {
     await body.cancel().catch(() => undefined);
     throw tooLarge();
   }
@@ -374,13 +379,14 @@ export async function readBody(message: Request | Response, options: ReadOptions
       // A stream of texts would become zeros below, one for each character.
       if (!(step.value instanceof Uint8Array)) throw new FerryError("ERR_INVALID_ARGUMENT", "the body is a stream of something other than bytes");
       size += step.value.length;
-      if (size > maxBytes) throw tooLarge();
-      chunks.push(step.value);
+      if (size > maxBytes + spare) throw tooLarge();
+      if (size <= maxBytes) chunks.push(step.value);
     }
   } catch (error) {
     await reader.cancel().catch(() => undefined);
     throw error instanceof FerryError ? error : new FerryError("ERR_NETWORK", "the body broke off before its end", { cause: error });
   }
+  if (size > maxBytes) throw tooLarge();
   const whole = new Uint8Array(size);
   let at = 0;
   for (const chunk of chunks) {

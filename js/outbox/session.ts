@@ -247,7 +247,7 @@ function droppedPacket(problem: FerryError): Packet {
 
 /** How a dead letter looks from outside. */
 export function deadEvent<E>(wire: Wire<E>, { body, at, code, status, reason, attempts }: DeadLetter): DeadEvent {
-  return { id: wire.idOf(body), text: new TextDecoder().decode(body), at: new Date(at), code, status, reason, attempts };
+  return { id: wire.idOf(body), text: wire.textOf?.(body) ?? new TextDecoder().decode(body), at: new Date(at), code, status, reason, attempts };
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */

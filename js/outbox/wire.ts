@@ -33,6 +33,8 @@ export interface Wire<E> {
   encode(event: E): Encoded;
   /** The id of an encoded event; empty if it is none, because a store has spoiled it. */
   idOf(body: Uint8Array): string;
+  /** The event itself, as people may want to see it of a dead letter. Left out where that is the encoded event. */
+  textOf?(body: Uint8Array): string;
   /** The request that carries these events. */
   request(batch: Batch): WireRequest;
   /** The body of a request with exactly these, if that can be said beforehand. */

@@ -10,7 +10,9 @@
 import { FerryError, shown } from "../errors.js";
 import { CloudEventsEmulator, type CloudEventsEmulatorOptions } from "./cloudevents.js";
 import { preflight, readable } from "./cors.js";
+import { EventsProtocolEmulator, type EventsProtocolEmulatorOptions } from "./events-protocol.js";
 import { Faults, connectionReset } from "./faults.js";
+import { GlassFlowEmulator, type GlassFlowEmulatorOptions } from "./glassflow.js";
 import { type Listening, listenWithNode } from "./node.js";
 import { Lifetime, type Service, integer, plain } from "./service.js";
 
@@ -18,6 +20,10 @@ import { Lifetime, type Service, integer, plain } from "./service.js";
 export interface EmulatorOptions {
   /** The CloudEvents service. */
   cloudEvents?: CloudEventsEmulatorOptions;
+  /** The GlassFlow service. */
+  glassflow?: GlassFlowEmulatorOptions;
+  /** The service of the events protocol. */
+  eventsProtocol?: EventsProtocolEmulatorOptions;
   /** Services of your own beside ours. The longest prefix wins. */
   services?: readonly Service[];
   /** The largest head of a request that `listen` takes, in bytes; more is answered with 431. @default 128 KiB */
@@ -42,6 +48,10 @@ export interface Emulator {
   listen(port?: number): Promise<Listening>;
   /** Receives CloudEvents under `/cloudevents`. */
   readonly cloudEvents: CloudEventsEmulator;
+  /** Pipelines under `/glassflow/v1`. */
+  readonly glassflow: GlassFlowEmulator;
+  /** Answers events of the events protocol under `/events`. */
+  readonly eventsProtocol: EventsProtocolEmulator;
   /** What goes wrong on purpose. Preflights of browsers are spared. */
   readonly faults: Faults;
   /** Ends everything: servers, streams, requests that hang, forwarding. */
@@ -62,8 +72,10 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const lifetime = new Lifetime();
   const faults = new Faults();
   const cloudEvents = new CloudEventsEmulator(options.cloudEvents ?? {}, lifetime);
+  const glassflow = new GlassFlowEmulator(options.glassflow ?? {});
+  const eventsProtocol = new EventsProtocolEmulator(options.eventsProtocol ?? {}, lifetime);
   const maxHeaderBytes = integer("maxHeaderBytes", options.maxHeaderBytes, 128 * 1024, 1024, 16 * 1024 * 1024);
-  const services = byPrefix([cloudEvents, ...(options.services ?? [])]);
+  const services = byPrefix([cloudEvents, glassflow, eventsProtocol, ...(options.services ?? [])]);
   const servers = new Set<Listening>();
 
   async function answer(request: Request): Promise<Response> {
@@ -79,6 +91,8 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
 
   return {
     cloudEvents,
+    glassflow,
+    eventsProtocol,
     faults,
     fetch: async (input, init) => answer(init === undefined && input instanceof Request ? input : new Request(input, init)),
     async listen(port = 0) {

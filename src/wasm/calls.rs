@@ -8,12 +8,13 @@ use super::port::{failure, moment, response};
 use crate::effect::{Input, Machine, Output};
 use crate::engine::calls::{Calls, Judge, Settled};
 use crate::engine::verdict;
+use crate::events_protocol;
 use crate::http::Request;
 use crate::ids::{ExchangeId, OpId};
 use crate::time::{Deadline, Millis};
 
 /// Who judges, by the number that `JUDGES` in `js/calls.ts` gives it.
-const JUDGES: &[Judge] = &[verdict::judge];
+const JUDGES: &[Judge] = &[verdict::judge, events_protocol::client::judge];
 
 #[wasm_bindgen]
 extern "C" {

@@ -13,7 +13,8 @@ use web_sys::{AbortSignal, ReadableStreamDefaultReader, Request, RequestInit, Re
 
 use crate::http::read_retry_after;
 
-/// Sends a request and calls `landed` with `[status, retryAfterMs or -1, the wanted headers as lines, the first bytes of the answer]`, or
+/// Sends a request and calls `landed` with `[status, retryAfterMs or -1, the wanted headers as lines, the first bytes of the answer, what broke it
+/// off or undefined]`, or
 /// `failed` with whatever the fetch threw or rejected with. `wanted`: names parted by one space.
 ///
 /// A `fetch` of the user is given a `Request`. The platform's own is given the URL and what would go into a request
@@ -66,8 +67,8 @@ async fn read(sent: Result<JsValue, JsValue>, max_body: u32, wanted: &str) -> Re
         .map_or(-1.0, |wait| wait.0 as f64);
     let status = answer.status();
     let headers = seen(&answer, wanted);
-    let body = read_body(&answer, max_body).await;
-    Ok(Array::of4(&status.into(), &retry_after.into(), &headers.into(), &body))
+    let (body, broken) = read_body(&answer, max_body).await;
+    Ok(Array::of5(&status.into(), &retry_after.into(), &headers.into(), &body, &broken))
 }
 
 /// The wanted headers that are there, as lines. A browser hides `set-cookie`.
@@ -118,19 +119,26 @@ fn build(
     Ok(init)
 }
 
-/// The first bytes of the body. A body that breaks off is as long as what came of it: the status has said
-/// already what became of the request.
-async fn read_body(answer: &Response, max: u32) -> Uint8Array {
+/// The first bytes of the body, and what broke it off, if something did. Such a body is as long as what came of it: for many the status has
+/// said already what became of the request.
+async fn read_body(answer: &Response, max: u32) -> (Uint8Array, JsValue) {
+    let mut broken = JsValue::UNDEFINED;
     let Some(reader) =
         answer.body().map(|stream| stream.get_reader().unchecked_into::<ReadableStreamDefaultReader>())
     else {
-        return Uint8Array::new_with_length(0);
+        return (Uint8Array::new_with_length(0), broken);
     };
     let mut chunks: Vec<Uint8Array> = Vec::new();
     let mut len = 0;
     let mut has_ended = false;
     while len < max && !has_ended {
-        let Ok(step) = JsFuture::from(reader.read()).await else { break };
+        let step = match JsFuture::from(reader.read()).await {
+            Ok(step) => step,
+            Err(cause) => {
+                broken = cause;
+                break;
+            }
+        };
         let Ok(chunk) = Reflect::get(&step, &"value".into()) else { break };
         has_ended = chunk.is_undefined();
         let Some(chunk) = chunk.dyn_ref::<Uint8Array>() else { break };
@@ -144,7 +152,7 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
         drop(JsFuture::from(reader.cancel()).await);
     }
     if let [whole] = chunks.as_slice() {
-        return whole.clone();
+        return (whole.clone(), broken);
     }
     let body = Uint8Array::new_with_length(len);
     let mut at = 0;
@@ -152,7 +160,7 @@ async fn read_body(answer: &Response, max: u32) -> Uint8Array {
         body.set(&chunk, at);
         at += chunk.length();
     }
-    body
+    (body, broken)
 }
 
 #[cfg(test)]
@@ -172,6 +180,19 @@ mod tests {
 
     /// The same with the headers that were wanted.
     async fn see(fetch: &str, max_body: u32) -> Result<(u16, f64, String, String), JsValue> {
+        let answer = answer_of(fetch, max_body).await?;
+        let headers = answer.get(2).as_string().expect("headers");
+        let body = Uint8Array::from(answer.get(3)).to_vec();
+        let number = |at| answer.get(at).as_f64().unwrap_or(f64::NAN);
+        Ok((number(0) as u16, number(1), headers, String::from_utf8(body).expect("UTF-8")))
+    }
+
+    /// What broke the body of the answer off.
+    async fn broke(fetch: &str) -> JsValue {
+        answer_of(fetch, 1000).await.expect("an answer").get(4)
+    }
+
+    async fn answer_of(fetch: &str, max_body: u32) -> Result<Array, JsValue> {
         let fetch = Function::new_with_args("request", fetch);
         let signal = web_sys::AbortController::new()?.signal();
         let url = "https://example.com/x".to_owned();
@@ -194,11 +215,7 @@ mod tests {
                 failed,
             );
         });
-        let answer: Array = JsFuture::from(answer).await?.unchecked_into();
-        let headers = answer.get(2).as_string().expect("headers");
-        let body = Uint8Array::from(answer.get(3)).to_vec();
-        let number = |at| answer.get(at).as_f64().unwrap_or(f64::NAN);
-        Ok((number(0) as u16, number(1), headers, String::from_utf8(body).expect("UTF-8")))
+        JsFuture::from(answer).await.map(JsCast::unchecked_into)
     }
 
     #[wasm_bindgen_test]
@@ -235,6 +252,8 @@ mod tests {
         let broken = "let sent = 0; return Promise.resolve(new Response(new ReadableStream({ \
                       pull(c) { if (sent++) c.error(new Error('gone')); else c.enqueue(new Uint8Array([104, 105])) } }), { status: 500 }))";
         assert_eq!(run(broken, 1000).await.expect("an answer"), (500, -1.0, "hi".to_owned()));
+        assert_eq!(js_sys::Error::from(broke(broken).await).message(), "gone");
+        assert!(broke("return Promise.resolve(new Response('whole'))").await.is_undefined());
     }
 
     #[wasm_bindgen_test]

@@ -13,7 +13,13 @@ mod cloudevents;
 mod config;
 #[cfg(feature = "full")]
 #[allow(unreachable_pub, reason = "exports must be public")]
+mod events_protocol;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
 mod fetch;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
+mod glassflow;
 #[cfg(feature = "full")]
 #[allow(unreachable_pub, reason = "exports must be public")]
 mod outbox;

@@ -232,6 +232,55 @@ test("webhook: shakes hands, lets in and keeps out", async () => {
   assert.deepEqual(printed, expected);
 });
 
+test("glassflow: what is published comes out transformed, or failed, and can be published again", async () => {
+  const pipeline = emulator.glassflow.createPipeline({
+    id: "orders",
+    accessTokens: ["t0ken"],
+    transform: ({ orderId, total }) => {
+      if (typeof total !== "number") throw new TypeError("a total is a number");
+      return { orderId, withTax: total * 1.2 };
+    },
+  });
+  const replace = [["{ pipelineId:", `{ baseUrl: "${url}/glassflow/v1", pipelineId:`]];
+  await runAlone("glassflow", { replace });
+  assert.deepEqual(pipeline.published.map(({ payload }) => payload.orderId), [7, 8, 8]);
+  assert.deepEqual(pipeline.waiting, { input: 0, output: 0, failed: 1 });
+
+  const folder = mkdtempSync(join(tmpdir(), "eventferry-readme-"));
+  try {
+    await fetch(`${url}/glassflow/v1/pipelines/orders/topics/input/events`, { method: "POST", headers: { "x-pipeline-access-token": "t0ken" }, body: '{"orderId":7,"total":1}' });
+    emulator.faults.add({ match: "/glassflow", status: 503, times: 1 });
+    await runAlone("glassflow-store", { replace: [...replace, ['"./orders-in-hand"', JSON.stringify(join(folder, "store"))]] });
+    assert.equal(pipeline.waiting.output, 0);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("events-server and events-client: one answers the other", async () => {
+  const { module } = await run("events-server");
+  const server = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const answer = await module.default.fetch(new Request("http://localhost/", { method: request.method, body: Buffer.concat(chunks) }));
+    response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await runAlone("events-client", { replace: [["https://example.com/events", `http://127.0.0.1:${server.address().port}/`]], more: "client.close();" });
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("the answers of the events protocol are those of the code", () => {
+  const server = read("src/events_protocol/server.rs");
+  const rows = [...readme.matchAll(/^\| (?:that|with|whose) .*\| (.*?) \| (.*?) \|$/gm)];
+  const codes = rows.flatMap(([, , cell]) => cell.match(/[A-Z]+(?:_[A-Z]+)+/g) ?? []);
+  assert.deepEqual([...new Set(codes)].sort(), [...new Set([...server.matchAll(/"\\"([A-Z_]+)\\""/g)].map(([, code]) => code))].sort());
+});
+
 test("no block that says run= was left out", () => {
   assert.ok(blocks.size >= 10, `there are only ${blocks.size}`);
   assert.deepEqual([...untested], []);
@@ -295,11 +344,15 @@ test("the limits are those of the code", () => {
     ["128 MiB", 128 * MIB, number("js/wasm.ts", /LARGEST_INPUT = ([\w]+)/)],
     ["16 MiB", 16 * MIB, number("js/cloudevents/http.ts", /DEFAULT_MAX_BYTES = ([\d* ]+)/)],
     ["1 MiB", MIB, number("js/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
+    ["1 MiB", MIB, number("js/events-protocol/processor.ts", /const MIB = ([\d* ]+)/)],
+    ["100", 100, number("js/events-protocol/schema.ts", /MAX_FIELDS = (\d+)/)],
+    ["16 KiB", 16 * 1024, number("js/events-protocol/client.ts", /MAX_BODY_BYTES = ([\d* ]+)/)],
     ["512", 512, number("src/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
     ["128", 128, number("src/cloudevents/event.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
     ["64 MiB", 64, number("src/bayeux/session.rs", /max_answer: (\d+) << 20/)],
     ["64 KiB, Salesforce 32 KiB", 65_536 + 32_768, number("src/bayeux/session.rs", /max_request: ([\d_]+)/) + number("src/salesforce/client.rs", /max_request: ([\d_]+)/)],
     ["1 024", 1024, number("src/salesforce/replay.rs", /WINDOW: usize = (\d+)/)],
+    ["16 MiB", 16 * MIB, number("js/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
     ["200 bytes", 200, number("src/error.rs", /MAX_DETAIL: usize = (\d+)/)],
   ];
   const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1].split("\n").filter((line) => line.startsWith("| ")).map((line) => line.split(" | ")[1]);

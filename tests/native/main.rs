@@ -15,6 +15,8 @@ mod chaos;
 mod codes;
 mod direction;
 mod events;
+mod events_protocol;
+mod glassflow;
 mod headers;
 mod outbox;
 mod world;

@@ -10,6 +10,8 @@ export async function smoke(api, { also = [] } = {}) {
   const checks = Object.entries({
     ...CHECKS,
     ...(api.Publisher && CHECKS_OF_THE_FULL_MODULE),
+    ...(api.PipelineDataSource && CHECKS_OF_GLASSFLOW),
+    ...(api.EventsProtocolClient && CHECKS_OF_THE_EVENTS_PROTOCOL),
     ...(also.length > 0 && { "entry points share their classes": sharesClasses }),
   });
   for (const [name, check] of checks) {
@@ -193,6 +195,43 @@ const CHECKS_OF_THE_FULL_MODULE = {
       equal([error?.code, error?.status], [code, status]);
       publisher.close();
     }
+  },
+};
+
+const CHECKS_OF_GLASSFLOW = {
+  "a pipeline takes an event and gives another": async (api) => {
+    const asked = [];
+    const answers = [new Response("{}"), new Response(null, { status: 204 }), new Response('{"payload":{"n":1},"response":{"n":2},"status":"success"}')];
+    const fetch = async (request) => {
+      asked.push(`${request.method} ${new URL(request.url).pathname} ${request.headers.get("x-pipeline-access-token")} ${await request.text()}`);
+      return answers.shift();
+    };
+    const options = { pipelineId: "p 1", pipelineAccessToken: async () => "t", baseUrl: "https://example.com/v1", fetch };
+    const source = new api.PipelineDataSource(options);
+    equal(await source.publish({ n: 1n }), { status: 200 });
+    source.close();
+    const sink = new api.PipelineDataSink({ ...options, backoff: { baseMs: 1, maxMs: 2 } });
+    for await (const event of sink) {
+      equal([event.payload, event.response, event.toCloudEvent().data], [{ n: 1 }, { n: 2 }, { n: 2 }]);
+      break;
+    }
+    equal(await sink.close(), []);
+    const consume = "POST /v1/pipelines/p%201/topics/output/events/consume t ";
+    equal(asked, ['POST /v1/pipelines/p%201/topics/input/events t {"n":1}', consume, consume]);
+  },
+};
+
+const CHECKS_OF_THE_EVENTS_PROTOCOL = {
+  "a server of the events protocol answers a client of it": async (api) => {
+    const events = new api.EventRegistry().register({ name: "get:user:name", schema: ({ id }) => typeof id === "number", handle: async (event, { id }) => ({ name: `Åsa ${id} 🚢`, sender: event.userId }) });
+    const processor = new api.EventProcessor(events);
+    const client = new api.EventsProtocolClient({ url: "https://example.com/events", fetch: processor.fetch });
+    const ask = (name, payload) => client.sendEvent({ name, payload, identity: { userId: 1 }, auth: { token: "t" } });
+    const { isSuccess, payload } = await ask("get:user:name", { id: 7 });
+    equal([isSuccess, payload], [true, { name: "Åsa 7 🚢", sender: "1" }]);
+    equal([(await ask("get:user:name", {})).errorType, (await ask("get:nothing")).errorType], ["badRequest", "eventNotFound"]);
+    equal(JSON.parse(await processor.process("no event")).payload.code, "INVALID_COMMUNICATION_PROTOCOL");
+    client.close();
   },
 };
 

@@ -1,0 +1,20 @@
+/** GlassFlow pipelines: a source to publish to, a sink to consume from. */
+export { PipelineDataSource, type PipelineDataSourceOptions, type PublishResult } from "./glassflow/source.js";
+export { PipelineDataSink, type ConsumeResult, type EventsOptions, type PipelineDataSinkOptions } from "./glassflow/sink.js";
+export { PipelineEvent } from "./glassflow/event.js";
+export type { PipelineCallOptions, PipelineOptions } from "./glassflow/pipeline.js";
+export type { FailedPublish, PublishAllOptions, PublishReport } from "./glassflow/publish-all.js";
+export type { HeadersOption } from "./options.js";
+export { CloudEvent } from "./cloudevents/event.js";
+export type { OutboxOptions } from "./outbox/options.js";
+export { Outbox, type DrainReport, type KeepAliveOptions, type OutboxEvents, type OutboxStats } from "./outbox/outbox.js";
+export type { DeliveryInfo } from "./outbox/packet.js";
+export { EventSession, type DeadEvent, type EventReceipt, type FlushOptions, type FlushReport, type WaitOptions } from "./outbox/session.js";
+export { denoKvStore } from "./stores/deno-kv.js";
+export { durableObjectStore } from "./stores/durable-object.js";
+export { fileStore, type FileStoreOptions } from "./stores/file.js";
+export { indexedDbStore, type IndexedDbOptions } from "./stores/indexeddb.js";
+export { localStorageStore } from "./stores/local-storage.js";
+export { memoryStore } from "./stores/memory.js";
+export type { OutboxStore } from "./stores/store.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "./errors.js";

@@ -1,0 +1,159 @@
+// The events protocol with the original of Python (events-protocol 0.2.4): its server answers our client, and its client is answered by our server in
+// workerd, and by the emulator.
+import assert from "node:assert/strict";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { EventClient } from "../../dist/entries/events-protocol.js";
+import { end, start } from "../child.mjs";
+import { python } from "../python.mjs";
+import { Tally } from "../tally.mjs";
+import { startWorker } from "../workerd.mjs";
+
+// Pydantic 2 is allowed by the package, and breaks it.
+const REQUIREMENTS = ["events-protocol==0.2.4", "pydantic==1.10.27", "requests==2.34.2"];
+const at = (file) => fileURLToPath(new URL(file, import.meta.url));
+
+const tally = new Tally();
+let interpreter;
+await tally.check("the original for Python is there", async () => {
+  interpreter = await python("events-protocol", REQUIREMENTS);
+});
+if (interpreter) {
+  await theirServer();
+  await theirClient();
+}
+tally.finish();
+
+async function theirServer() {
+  const child = start(interpreter, [at("events_protocol_server.py")]);
+  const problems = [];
+  createInterface({ input: child.stderr }).on("line", (line) => problems.push(line));
+  const port = await new Promise((resolve) => {
+    createInterface({ input: child.stdout }).once("line", resolve);
+    child.once("exit", () => resolve(undefined));
+  });
+  if (!port) return tally.fail("the original server starts", problems.join("\n"));
+  const client = new EventClient({ url: `http://127.0.0.1:${port}/events/` });
+  const check = (name, body) => tally.check(`the original server ${name}`, body);
+  const ids = { id: "id-1", flowId: "flow-1" };
+
+  await check("answers with success, and text beyond ASCII comes through", async () => {
+    const response = await client.sendEvent({ name: "get:event:example", payload: { example: "ç€😀" }, ...ids, identity: { userId: 1 }, auth: { token: "t" }, metadata: { origin: "web" } });
+    assert.deepEqual([response.isSuccess, response.name, response.version, response.payload, response.id, response.flowId, response.status], [true, "get:event:example:response", 1, { got: "ç€😀" }, "id-1", "flow-1", 200]);
+    // It repeats what it was sent, and we show that to nobody who does not ask.
+    assert.deepEqual(response.auth, { token: "t" });
+    assert.ok(!JSON.stringify(response).includes('"t"'));
+  });
+  await check("gives payloads back as they were", async () => {
+    const payload = { list: [1, 2.5, null, { deep: true }], snake_case: "", "": 0 };
+    assert.deepEqual((await client.sendEvent({ name: "echo:event", payload })).payload, payload);
+  });
+  await check("takes our fresh ids", async () => {
+    const { id, flowId, hasRequestIds } = await client.sendEvent({ name: "echo:event" });
+    for (const one of [id, flowId]) assert.match(one, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    assert.equal(hasRequestIds, false);
+  });
+  await check("answers with a redirect", async () => {
+    const response = await client.sendEvent({ name: "redirect:event" });
+    assert.deepEqual([response.isRedirect, response.isError, response.errorType, response.payload], [true, false, undefined, { url: "https://e.x", queryParameters: { a: 1 } }]);
+  });
+  await check("answers with every type of error that it has", async () => {
+    for (const type of ["error", "badProtocol", "badRequest", "unauthorized", "notFound", "forbidden", "userDenied", "resourceDenied", "expired", "unknown"]) {
+      const response = await client.sendEvent({ name: "raise:event", payload: { type } });
+      assert.deepEqual([response.isError, response.errorType, response.errorCode, response.errorParameters], [true, type, "RAISED", { asked: type }]);
+    }
+  });
+  await check("says which fields are missing", async () => {
+    const response = await client.sendEvent({ name: "get:event:example" });
+    assert.deepEqual([response.errorType, response.errorCode, response.errorParameters], ["badRequest", "MISSING_FIELDS", { fields: [{ name: "example", errorType: "value_error.missing", message: "field required" }] }]);
+  });
+  await check("does not know an event", async () => {
+    const response = await client.sendEvent({ name: "get:nothing", version: 3 });
+    assert.deepEqual([response.name, response.errorType, response.errorCode], ["get:nothing:notFound", "notFound", "EVENT_NOT_FOUND"]);
+  });
+  await check("crashes, and we say so and keep what it said", async () => {
+    const error = await client.sendEvent({ name: "raise:event", payload: { type: "crash" } }).catch((error) => error);
+    assert.deepEqual([error.code, error.status, JSON.parse(error.bodyText)], ["ERR_UNAVAILABLE", 500, { crash: "RuntimeError('not of the protocol')" }]);
+    const list = await client.sendEvent({ name: "echo:event", payload: [1] }).catch((error) => error);
+    assert.equal(list.status, 500);
+  });
+  await check("is asked by many at once", async () => {
+    const numbers = Array.from({ length: 100 }, (_, number) => number);
+    const answers = await Promise.all(numbers.map((number) => client.sendEvent({ name: "echo:event", payload: { number } })));
+    assert.deepEqual(answers.map(({ payload }) => payload.number), numbers);
+  });
+  client.close();
+  end(child);
+}
+
+/** The Python client against a server. Gives back `send`, one event in, what came of it out. */
+function originalClient(url) {
+  const child = start(interpreter, [at("events_protocol_client.py"), url], { stdio: ["pipe", "pipe", "inherit"] });
+  const waiting = [];
+  createInterface({ input: child.stdout }).on("line", (line) => waiting.shift()?.(JSON.parse(line)));
+  child.once("exit", () => waiting.forEach((resolve) => resolve({ raises: "it has ended" })));
+  const send = (event) =>
+    new Promise((resolve) => {
+      waiting.push(resolve);
+      child.stdin.write(`${JSON.stringify(event)}\n`);
+    });
+  return { send, close: () => end(child) };
+}
+
+async function theirClient() {
+  let worker;
+  await tally.check("our server starts in workerd", async () => {
+    worker = await startWorker(at("../js/events-protocol-worker.mjs"));
+  });
+  if (!worker) return;
+  await askedByTheirs(worker.url + "events/", "our server in workerd");
+  await tally.check("workerd had nothing to complain of", () => {
+    const problem = worker.said().find((line) => /error|hang/i.test(line));
+    if (problem) throw new Error(problem);
+  });
+  await worker.close();
+}
+
+async function askedByTheirs(url, server) {
+  const { send, close } = originalClient(url);
+  const check = (name, body) => tally.check(`${server} and the original client: ${name}`, body);
+  const event = (name, payload, more) => ({ name, version: 1, payload, id: "id-1", flow_id: "flow-1", ...more });
+  const nothing = { identity: {}, auth: {}, metadata: {} };
+
+  await check("success, without the token that was sent", async () => {
+    const { event: answer, ...rest } = await send(event("get:event:example", { example: "ç€😀" }, { identity: { userId: 1 }, auth: { token: "t" }, metadata: { origin: "web" } }));
+    assert.deepEqual(answer, { name: "get:event:example:response", version: 1, payload: { got: "ç€😀" }, id: "id-1", flowId: "flow-1", ...nothing });
+    assert.deepEqual(rest, { is_success: true, is_redirect: false, is_error: false, error_type: null });
+  });
+  await check("payloads in snake case and in camel case", async () => {
+    for (const payload of [{ user_name: "a", address: { zip_code: 1 } }, { userName: "a", address: { zipCode: "1" }, tags: [] }]) {
+      assert.deepEqual((await send(event("put:nested", payload))).event.payload, { userName: "a", address: { zipCode: 1 }, tags: [] });
+    }
+  });
+  await check("a redirect", async () => {
+    const { event: answer, is_redirect: isRedirect } = await send(event("do:boom", { k: "redirect" }));
+    assert.deepEqual([isRedirect, answer.name, answer.payload], [true, "do:boom:redirect", { url: "https://e.x", queryParameters: { a: 1 } }]);
+  });
+  await check("errors that handlers throw", async () => {
+    for (const [k, type, code] of [["dep", "error", "FAILED_DEPENDENCY"], ["timeout", "error", "EVENT_TIMEOUT"], ["notfound", "notFound", "EVENT_NOT_FOUND"], ["missing", "badRequest", "MISSING_FIELDS"], ["parse", "badProtocol", "INVALID_COMMUNICATION_PROTOCOL"], ["what", "error", "UNHANDLED_ERROR"]]) {
+      const { event: answer, error_type: errorType } = await send(event("do:boom", { k }));
+      assert.deepEqual([answer.name, errorType, answer.payload.code, answer.id], [`do:boom:${type}`, type, code, "id-1"]);
+    }
+  });
+  await check("a payload that does not fit", async () => {
+    const { event: answer, error_type: errorType } = await send(event("get:event:example", {}));
+    assert.deepEqual([errorType, answer.payload], ["badRequest", { code: "MISSING_FIELDS", parameters: { fields: [{ name: "example", errorType: "value_error.missing", message: "field required" }] } }]);
+  });
+  await check("an event without a handler, which it knows as an error", async () => {
+    const { event: answer, is_error: isError, error_type: errorType } = await send(event("get:nothing", {}, { version: 3 }));
+    assert.deepEqual([isError, errorType, answer.name, answer.payload], [true, "unknown", "eventNotFound", { code: "NO_EVENT_HANDLER_FOUND", parameters: { event: "get:nothing", version: 3 } }]);
+  });
+  await check("its own ids, when it is given none", async () => {
+    const { event: answer } = await send({ name: "get:event:example", version: 1, payload: { example: "x" } });
+    for (const one of [answer.id, answer.flowId]) assert.match(one, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  });
+  await check("members that are null", async () => {
+    assert.equal((await send(event("get:event:example", { example: "x" }, { identity: null, auth: null, metadata: null }))).is_success, true);
+  });
+  close();
+}
