@@ -17,6 +17,7 @@ declare module "*/wasm/full.glue.js" {
   export const __wbg_reset_state: Glue["__wbg_reset_state"];
   export const CallsPort: Glue["CallsPort"];
   export const OutboxPort: Glue["OutboxPort"];
+  export const StreamPort: Glue["StreamPort"];
   export const PipelineSinkPort: Glue["PipelineSinkPort"];
   export const glassflow_url: Glue["glassflow_url"];
   export const glassflow_event: Glue["glassflow_event"];

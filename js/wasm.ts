@@ -39,6 +39,9 @@ export interface FullGlue extends Glue {
     new (options: object, judge: number, seed: number): import("./outbox/driver.js").OutboxPort;
     check(options: object): void;
   };
+  StreamPort: {
+    new (options: object, seed: number): import("./bayeux/driver.js").StreamPort;
+  };
   PipelineSinkPort: new (output: string, failed: string, baseMs: number, maxMs: number, seed: number) => import("./glassflow/driver.js").PipelineSinkPort;
   glassflow_url(base: string, pipeline: string, endpoint: number): string;
   glassflow_event(len: number): Uint32Array;

@@ -9,7 +9,7 @@
 //! ===v==============================================|===  wasm boundary
 //!   wasm/         conversion only, no decisions
 //!    |
-//!   bc_events/  glassflow/  events_protocol/   rooms: each has a wire of pure functions, and machines where something has to be decided
+//!   salesforce/ -> bayeux/   bc_events/   glassflow/   events_protocol/    rooms: wires of pure functions, and machines
 //!    |
 //!   cloudevents/  a room that others may use: its codecs, which are pure functions
 //!   outbox/       what rooms share: accepted events are delivered, or kept
@@ -64,6 +64,7 @@
 //! Without the feature `full` the crate builds the small module of `eventferry/cloudevents`: event model
 //! and codecs, no allocator and no networking in it. With `full` it is a superset with the clients.
 
+pub mod bayeux;
 pub mod bc_events;
 pub mod cloudevents;
 pub mod effect;
@@ -75,6 +76,7 @@ pub mod http;
 pub mod ids;
 pub mod json;
 pub mod outbox;
+pub mod salesforce;
 pub mod secret;
 pub mod time;
 pub mod wall;

@@ -3,8 +3,15 @@
 use serde::Deserialize;
 use wasm_bindgen::{JsError, JsValue};
 
+use super::stream::Stream;
+use crate::bayeux::client::Client;
+use crate::bayeux::session;
+use crate::bayeux::wire::Transport;
 use crate::engine::calls;
 use crate::outbox::{self, Overflow};
+use crate::salesforce::auth::Flow;
+use crate::salesforce::client as salesforce;
+use crate::secret::Secret;
 use crate::time::Millis;
 
 /// What `{ retry: …, maxInFlight: … }` of a client may say. `js/calls.ts` has checked that these
@@ -82,6 +89,96 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
         max_age: millis("outbox.retry.maxAgeMs", config.give_up_ms, u32::MAX, defaults.max_age)?,
         patience: millis("timeoutMs", config.timeout_ms, u32::MAX, defaults.patience)?,
     })
+}
+
+/// What the clients of streams are told, flat. `js/bayeux/options.ts` and `js/salesforce/options.ts` have checked names and types.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StreamConfig {
+    url: Option<String>,
+    transports: Option<String>,
+    ack: Option<bool>,
+    needs_auth: Option<bool>,
+    keeps_cookies: bool,
+    drains: Option<bool>,
+    epoch: f64,
+    timeout_ms: Option<f64>,
+    patience_ms: Option<f64>,
+    base_ms: Option<f64>,
+    max_ms: Option<f64>,
+    /// Which login, see `flow`.
+    flow: Option<u8>,
+    consumer_key: Option<String>,
+    username: Option<String>,
+    /// Consumer secret.
+    secret: Option<String>,
+    /// Password, refresh token or access token.
+    token: Option<String>,
+    /// Of the login host, or the instance.
+    place: Option<String>,
+    token_url: Option<String>,
+    endpoint: Option<String>,
+    api_version: Option<String>,
+    start: Option<String>,
+    fallback: Option<String>,
+}
+
+/// Makes the client of a stream; the error names the field.
+pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
+    let config: StreamConfig =
+        serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
+    let defaults = if config.flow.is_some() { salesforce::streaming() } else { session::Options::default() };
+    let transports: Vec<Transport> =
+        config.transports.iter().flat_map(|names| names.split(' ')).filter_map(transport).collect();
+    let millis = |value: Option<f64>, default| value.map_or(default, |ms| Millis(ms as u64));
+    let session = session::Options {
+        url: config.url.unwrap_or_default(),
+        transports: if transports.is_empty() { defaults.transports } else { transports },
+        ack: config.ack.unwrap_or(defaults.ack),
+        needs_auth: config.needs_auth == Some(true),
+        keeps_cookies: config.keeps_cookies,
+        drains: config.drains == Some(true),
+        waits_for_room: true,
+        epoch: config.epoch as u64,
+        network_delay: millis(config.timeout_ms, defaults.network_delay),
+        patience: config.patience_ms.map(|ms| Millis(ms as u64)),
+        base: millis(config.base_ms, defaults.base),
+        max: millis(config.max_ms, defaults.max),
+        ..defaults
+    };
+    let consumer_key = config.consumer_key.unwrap_or_default();
+    let username = config.username.unwrap_or_default();
+    let consumer_secret = config.secret.map(Secret::new);
+    let token = Secret::new(config.token.unwrap_or_default());
+    let place = config.place.unwrap_or_default();
+    let required = |secret: Option<Secret>| secret.unwrap_or_else(|| Secret::new(String::new()));
+    let flow = match config.flow {
+        None => return Ok(Stream::Bayeux(Box::new(Client::new(session, seed)))),
+        Some(0) => Flow::Password {
+            consumer_key,
+            consumer_secret: required(consumer_secret),
+            username,
+            password: token,
+        },
+        Some(1) => Flow::RefreshToken { consumer_key, consumer_secret, refresh_token: token },
+        Some(2) => Flow::ClientCredentials { consumer_key, consumer_secret: required(consumer_secret) },
+        Some(3) => Flow::JwtBearer { consumer_key, username, audience: place },
+        Some(_) => Flow::Given { access_token: token, instance_url: place },
+    };
+    let options = salesforce::Options {
+        flow,
+        token_url: config.token_url.unwrap_or_default(),
+        endpoint: config.endpoint,
+        api_version: config.api_version.unwrap_or_default(),
+        start: config.start.unwrap_or_default(),
+        fallback: config.fallback,
+        session,
+    };
+    Ok(Stream::Salesforce(Box::new(salesforce::Client::new(options, seed))))
+}
+
+fn transport(name: &str) -> Option<Transport> {
+    [Transport::WebSocket, Transport::LongPolling].into_iter().find(|transport| transport.name() == name)
 }
 
 fn whole(name: &str, value: Option<f64>, least: u32, most: u32) -> Result<Option<u32>, JsError> {

@@ -156,6 +156,9 @@ async fn read_body(answer: &Response, max: u32) -> (Uint8Array, JsValue) {
         // Not waited for: of an answer that was cloned it comes to no end before the clone does.
         drop(JsFuture::from(reader.cancel()));
     }
+    if let [whole] = chunks.as_slice() {
+        return (whole.clone(), broken);
+    }
     let body = Uint8Array::new_with_length(len);
     let mut at = 0;
     for chunk in chunks {

@@ -25,3 +25,6 @@ mod glassflow;
 mod outbox;
 #[cfg(feature = "full")]
 mod port;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
+mod stream;

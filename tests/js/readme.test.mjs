@@ -208,6 +208,39 @@ test("object: what is answered with 202 is in the storage, and an alarm delivers
   object.publisher.close();
 });
 
+/** A block with a client for streams, against a server in memory. `options` stand in the place where the client is made. */
+async function runStream(name, replace, intercept) {
+  const { Server } = await import("./bayeux-world.mjs");
+  const server = new Server();
+  server.intercept = (seen, request) => intercept?.(server, seen, request);
+  globalThis[Symbol.for("eventferry.readme.fetch")] = async (request) => (request.url.endsWith("/token") ? intercept(server, undefined, request) : server.fetch(request));
+  const { printed, expected } = await run(name, { replace });
+  assert.deepEqual(printed, expected);
+  assert.equal(server.sessions.size, 0);
+  return server;
+}
+const FETCH = 'fetch: globalThis[Symbol.for("eventferry.readme.fetch")]';
+
+test("bayeux: receives what it publishes", () =>
+  runStream("bayeux", [['"https://example.com/cometd"', `"https://example.com/cometd", { transports: ["long-polling"], ${FETCH} }`]]));
+
+test("salesforce: receives an event, and its mark is kept", async () => {
+  const { fileStore, replayStore } = await import("eventferry/salesforce");
+  const folder = mkdtempSync(join(tmpdir(), "readme-"));
+  const path = join(folder, "marks");
+  await runStream("salesforce", [['"orders.marks"', JSON.stringify(path)], ["{ replay: marks }", `{ replay: marks, ${FETCH} }`]], (server, seen) => {
+    if (!seen) return Response.json({ access_token: "T1", instance_url: "https://acme.my.salesforce.com" });
+    const { channels, headers } = seen;
+    assert.equal(headers.get("authorization"), "Bearer T1");
+    // When the subscription is there, and the answer is on its way.
+    if (channels.includes("/meta/subscribe")) setTimeout(() => server.publish("/event/Order__e", { payload: { Total__c: 7 }, event: { replayId: 42 } }));
+  });
+  const storage = replayStore(fileStore(path));
+  assert.equal((await storage.get("/event/Order__e")).replayId, "42");
+  await storage.close();
+  rmSync(folder, { recursive: true });
+});
+
 test("modes: the messages are as shown, and the structured one arrives", async () => {
   await runAlone("modes", { replace: channel("modes") });
   assert.deepEqual(arrived("modes").map(({ mode, event }) => [mode, event.id, event.time]), [["structured", "100 %", undefined]]);
@@ -358,6 +391,9 @@ test("the limits are those of the code", () => {
     ["16 KiB", 16 * 1024, number("js/events-protocol/client.ts", /MAX_BODY_BYTES = ([\d* ]+)/)],
     ["512", 512, number("src/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
     ["128", 128, number("src/cloudevents/event.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
+    ["64 MiB", 64, number("src/bayeux/session.rs", /max_answer: (\d+) << 20/)],
+    ["64 KiB, Salesforce 32 KiB", 65_536 + 32_768, number("src/bayeux/session.rs", /max_request: ([\d_]+)/) + number("src/salesforce/client.rs", /max_request: ([\d_]+)/)],
+    ["1 024", 1024, number("src/salesforce/replay.rs", /WINDOW: usize = (\d+)/)],
     ["16 MiB", 16 * MIB, number("js/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
     ["64 KiB and 10 MiB", 64 * 1024, number("js/salesforce/proxy.ts", /options\.maxRequestBytes, ([\d* ]+)\)/)],
     ["64 KiB and 10 MiB", 10 * MIB, number("js/salesforce/proxy.ts", /options\.maxAnswerBytes, ([\d* ]+)\)/)],

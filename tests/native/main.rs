@@ -9,8 +9,10 @@
 )]
 
 mod attributes;
+mod bayeux;
 mod bc_events;
 mod calls;
+mod chaos;
 mod codes;
 mod direction;
 mod events;

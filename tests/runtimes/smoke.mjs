@@ -155,6 +155,26 @@ const CHECKS_OF_THE_FULL_MODULE = {
     equal(bodies, [`[${event}]`, `[${event}]`]);
     await publisher.outbox.close();
   },
+  "a stream subscribes and receives": async (api) => {
+    let held;
+    const fetch = async (request) => {
+      const messages = await request.json();
+      const [{ channel, advice }] = messages;
+      if (channel === "/meta/connect" && !advice) await new Promise((resolve) => (held = resolve));
+      const event = channel === "/meta/connect" && !advice ? [{ channel: "/a", data: { text: "é" } }] : [];
+      return Response.json([...event, ...messages.map(({ channel, id, subscription }) => ({ channel, id, subscription, successful: true, clientId: "c", supportedConnectionTypes: ["long-polling"] }))]);
+    };
+    const client = new api.BayeuxClient("https://example.com/smoke", { fetch, transports: ["long-polling"] });
+    await client.open();
+    await client.subscribe("/a");
+    while (!held) await new Promise((resolve) => setTimeout(resolve));
+    held();
+    const { channel, data } = await client.receive();
+    equal([channel, data], ["/a", { text: "é" }]);
+    held = undefined;
+    await client.close();
+    equal([client.closed, typeof api.SalesforceClient, typeof api.replayStore], [true, "function", "function"]);
+  },
   "a publisher delivers, after a second try": async (api) => {
     const answers = [503, 204];
     const received = [];

@@ -1,0 +1,49 @@
+//! A client for any Bayeux server: a [`Session`] with the plain [`Dialect`](super::dialect::Dialect).
+
+use super::dialect::Plain;
+use super::session::{Event, Options, Session};
+use crate::effect::{Input, Machine, Output};
+use crate::ids::OpId;
+use crate::time::Moment;
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// What most commands go to.
+    pub session: Session,
+}
+
+impl Client {
+    /// A client that does nothing yet.
+    pub fn new(options: Options, seed: u64) -> Self {
+        Self { session: Session::new(options, seed) }
+    }
+
+    /// See [`Session::publish`].
+    pub fn publish(&mut self, now: Moment, channel: &str, data: &str) -> OpId {
+        self.session.publish(now, channel, data, &Plain)
+    }
+
+    /// See [`Session::socket_text`].
+    pub fn socket_text(&mut self, now: Moment, id: u32, text: Vec<u8>) {
+        self.session.socket_text(now, id, text, &mut Plain);
+    }
+
+    /// See [`Session::socket_closed`].
+    pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
+        self.session.socket_closed(now, id, code, &mut Plain);
+    }
+}
+
+impl Machine for Client {
+    type Event = Event;
+
+    fn handle(&mut self, now: Moment, input: Input) {
+        // There are no exchanges but those of the session.
+        drop(self.session.handle(now, input, &mut Plain));
+    }
+
+    fn poll(&mut self) -> Output<Event> {
+        self.session.poll(&mut Plain)
+    }
+}

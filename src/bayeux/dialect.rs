@@ -1,0 +1,105 @@
+//! What a server may do in its own way: where a subscription starts, what a refusal means, which events were here before.
+
+use super::message::{DataReader, Reply, Row, opaque};
+use super::session::Trouble;
+use crate::json::padded::Padded;
+use crate::time::Millis;
+
+/// What a reply answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The start of a session.
+    Handshake,
+    /// The heartbeat, with which most events come.
+    Connect,
+    /// A channel from now on.
+    Subscribe,
+    /// A channel no longer.
+    Unsubscribe,
+    /// An event of ours.
+    Publish,
+    /// The end of a session.
+    Disconnect,
+}
+
+/// What to do about a refusal.
+#[derive(Clone, Debug)]
+pub enum Reaction {
+    /// Start a new session at once, with the same credentials.
+    Handshake {
+        /// The cookies belong to somebody else.
+        drop_cookies: bool,
+    },
+    /// The credentials are no longer good: ask for new ones, then start a new session.
+    Reauthorize,
+    /// Rest at least that long, longer each time, then start a new session.
+    Busy(Trouble, Millis),
+    /// Ask for the same subscription again after a rest of that length.
+    Later(Trouble, Millis),
+    /// Ask for the same subscription again at once: where it starts has changed, and there may be a gap.
+    Again(Trouble),
+    /// Refuse the operation, and go on.
+    Refuse(Trouble),
+    /// Go no further.
+    Stop(Trouble),
+}
+
+/// Whether a subscription can be taken up where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuity {
+    /// The server repeats what was lost.
+    Kept,
+    /// It would, if a place were known.
+    Unknown,
+    /// The server keeps nothing.
+    None,
+}
+
+/// A way to speak Bayeux.
+pub trait Dialect {
+    /// How `data` is read.
+    fn data_reader(&self) -> DataReader {
+        opaque
+    }
+
+    /// Members for the `ext` of a handshake, as JSON without braces.
+    fn handshake_ext(&self) -> &'static str {
+        ""
+    }
+
+    /// A session was granted. What it lacks of that which was asked for.
+    fn shaken(&mut self, _reply: &Reply) -> Option<&'static str> {
+        None
+    }
+
+    /// The `ext` of a subscription, as JSON; empty for none.
+    fn subscribe_ext(&self, _channel: &str) -> String {
+        String::new()
+    }
+
+    /// What a refusal means, if it means something special. `channel`: of a subscription. `is_opening`: there has been no session yet.
+    fn judge(&mut self, _kind: Kind, _reply: &Reply, _channel: &str, _is_opening: bool) -> Option<Reaction> {
+        None
+    }
+
+    /// An event has come. Whether it is new.
+    fn arrived(&mut self, _text: Padded<'_>, _row: &Row) -> bool {
+        true
+    }
+
+    /// Whether what was lost on a channel comes again after a new subscription.
+    fn continuity(&self, _channel: &str) -> Continuity {
+        Continuity::None
+    }
+
+    /// Why nothing can be published on a channel.
+    fn refuses_to_publish(&self, _channel: &str) -> Option<Trouble> {
+        None
+    }
+}
+
+/// Bayeux as it is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plain;
+
+impl Dialect for Plain {}

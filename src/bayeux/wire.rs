@@ -1,0 +1,171 @@
+//! What goes out, and the grammar of the error field: pure functions.
+
+use crate::json::find::write_string;
+
+/// How messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Requests that the server holds until there is something to say.
+    LongPolling,
+    /// One socket for everything.
+    WebSocket,
+}
+
+impl Transport {
+    /// The `connectionType`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LongPolling => "long-polling",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// A message under construction.
+pub(crate) struct Outgoing(String);
+
+impl Outgoing {
+    /// A message with its id.
+    pub(crate) fn new(channel: &str, id: u32) -> Self {
+        let mut out = String::from("{\"channel\":");
+        write_string(&mut out, channel);
+        Self(out).raw("id", &format!("\"{id}\""))
+    }
+
+    /// A member that is a string.
+    pub(crate) fn string(mut self, name: &str, value: &str) -> Self {
+        self.name(name);
+        write_string(&mut self.0, value);
+        self
+    }
+
+    /// A member that is JSON already.
+    pub(crate) fn raw(mut self, name: &str, json: &str) -> Self {
+        self.name(name);
+        self.0.push_str(json);
+        self
+    }
+
+    /// A member that is JSON already, unless that is empty.
+    pub(crate) fn raw_if(self, name: &str, json: &str) -> Self {
+        if json.is_empty() { self } else { self.raw(name, json) }
+    }
+
+    /// The message.
+    pub(crate) fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.push_str(",\"");
+        self.0.push_str(name);
+        self.0.push_str("\":");
+    }
+}
+
+/// The error field, taken apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Complaint {
+    /// The number, if it begins with one.
+    pub code: Option<u16>,
+    /// What stands between the colons.
+    pub arguments: Vec<String>,
+    /// All else.
+    pub text: String,
+}
+
+impl Complaint {
+    /// Three digits, a colon, arguments parted by commas, a colon, text: parted at the first two colons only, because servers put colons into
+    /// texts. Anything else is all text.
+    pub fn parse(field: &str) -> Self {
+        let mut parts = field.splitn(3, ':');
+        if let (Some(code), Some(arguments), Some(text)) = (parts.next(), parts.next(), parts.next())
+            && code.len() == 3
+            && code.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            let arguments = arguments.split(',').filter(|argument| !argument.is_empty());
+            return Self {
+                code: code.parse().ok(),
+                arguments: arguments.map(str::to_owned).collect(),
+                text: text.to_owned(),
+            };
+        }
+        Self { text: field.to_owned(), ..Self::default() }
+    }
+}
+
+/// The name of a channel without a filter.
+pub fn without_filter(channel: &str) -> &str {
+    channel.split_once('?').map_or(channel, |(name, _)| name)
+}
+
+/// Where messages of one kind go: many servers look at the end of the path to tell connects from all else.
+pub(crate) fn url_for(base: &str, channel: &str) -> String {
+    let path = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let last = path.rsplit('/').next().unwrap_or_default();
+    // A dot is that of a file or a version, behind which nothing can be appended.
+    let is_fixed = base.contains(['?', '#']) || (path.contains('/') && last.contains('.'));
+    match channel.strip_prefix("/meta/") {
+        Some(kind @ ("handshake" | "connect" | "disconnect")) if !is_fixed => {
+            format!("{}/{kind}", base.trim_end_matches('/'))
+        }
+        _ => base.to_owned(),
+    }
+}
+
+/// The URL of the socket.
+pub(crate) fn socket_url(base: &str) -> String {
+    match base.strip_prefix("http") {
+        Some(rest) => format!("ws{rest}"),
+        None => base.to_owned(),
+    }
+}
+
+/// The URL with another host, which may bring a port or be a whole URL.
+pub(crate) fn at_host(base: &str, host: &str) -> String {
+    if host.contains("://") {
+        return host.to_owned();
+    }
+    let Some((scheme, rest)) = base.split_once("://") else { return base.to_owned() };
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_errors_at_the_first_two_colons() {
+        let parse = |field: &str| {
+            let Complaint { code, arguments, text } = Complaint::parse(field);
+            (code, arguments.join("|"), text)
+        };
+        let text = |text: &str| text.to_owned();
+        assert_eq!(
+            parse("403:/a,/b:Permission Denied"),
+            (Some(403), text("/a|/b"), text("Permission Denied"))
+        );
+        assert_eq!(parse("400::a: b: c"), (Some(400), text(""), text("a: b: c")));
+        assert_eq!(parse("Authentication failed"), (None, text(""), text("Authentication failed")));
+        assert_eq!(parse("40::x"), (None, text(""), text("40::x")));
+        assert_eq!(parse(""), (None, text(""), text("")));
+    }
+
+    #[test]
+    fn appends_the_kind_unless_the_url_is_that_of_a_file_or_a_version() {
+        for (base, expected) in [
+            ("http://a.example/bayeux", "http://a.example/bayeux/connect"),
+            ("http://a.example/bayeux/", "http://a.example/bayeux/connect"),
+            ("http://a.example", "http://a.example/connect"),
+            ("http://a.example/cometd/60.0", "http://a.example/cometd/60.0"),
+            ("http://a.example/bayeux?x", "http://a.example/bayeux?x"),
+        ] {
+            assert_eq!(url_for(base, "/meta/connect"), expected);
+            assert_eq!(url_for(base, "/meta/subscribe"), base);
+        }
+        assert_eq!(socket_url("https://a.example/b"), "wss://a.example/b");
+        assert_eq!(at_host("https://a.example:1/b/c", "b.example"), "https://b.example/b/c");
+    }
+}

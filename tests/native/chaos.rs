@@ -1,0 +1,411 @@
+//! The client of Salesforce against a server that loses answers, forgets sessions and revokes tokens at random, in a world where months take
+//! seconds. Whatever happens: every event once, in order, and the connect lane never has two.
+
+use std::collections::BTreeMap;
+
+use eventferry::bayeux::session::{Event, Options, State};
+use eventferry::effect::{Input, Machine, Output};
+use eventferry::engine::noise::Noise;
+use eventferry::http::{Failure, Request, Response};
+use eventferry::ids::ExchangeId;
+use eventferry::salesforce::auth::Flow;
+use eventferry::salesforce::client as salesforce;
+use eventferry::secret::Secret;
+use eventferry::time::{Deadline, Moment};
+use serde_json::{Value, json};
+
+const CHANNELS: [&str; 2] = ["/event/A__e", "/topic/T?Name='x'"];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Trouble {
+    None,
+    /// The request is lost, or its answer, with what was in it.
+    LostOnTheWay,
+    LostOnTheWayBack,
+    Gateway,
+    Unauthorized,
+    Hangs,
+}
+
+struct Session {
+    /// The last event that was sent of each channel.
+    sent: BTreeMap<String, u64>,
+    last_seen: u64,
+}
+
+struct Server {
+    noise: Noise,
+    /// One event every so many milliseconds, each with the next id, for one channel after the other.
+    pace: u64,
+    last: u64,
+    sessions: BTreeMap<String, Session>,
+    next_session: u32,
+    token: u32,
+    /// The token that has worked. One that is refused although it is new is the end.
+    proven: String,
+    /// Troubles per thousand requests.
+    trouble: u64,
+    logins: u32,
+    handshakes: u32,
+}
+
+impl Server {
+    fn events_until(&self, now: u64) -> u64 {
+        (now / self.pace).min(self.last)
+    }
+
+    fn channel_of(id: u64) -> &'static str {
+        CHANNELS[(id % 2) as usize].split('?').next().unwrap_or_default()
+    }
+
+    fn pick(&mut self) -> Trouble {
+        if self.noise.up_to(999) >= self.trouble {
+            return Trouble::None;
+        }
+        [
+            Trouble::LostOnTheWay,
+            Trouble::LostOnTheWayBack,
+            Trouble::LostOnTheWayBack,
+            Trouble::Gateway,
+            Trouble::Unauthorized,
+            Trouble::Hangs,
+        ][self.noise.up_to(5) as usize]
+    }
+
+    /// What has happened by then and was not sent.
+    fn waiting(&mut self, client: &str, now: u64) -> Vec<Value> {
+        let until = self.events_until(now);
+        let Some(session) = self.sessions.get_mut(client) else { return Vec::new() };
+        let mut found = Vec::new();
+        for (channel, sent) in &mut session.sent {
+            let name = channel.split('?').next().unwrap_or_default();
+            for id in *sent + 1..=until {
+                if Self::channel_of(id) == name {
+                    found.push((id, json!({ "channel": name, "data": { "event": { "replayId": id }, "payload": { "n": id } } })));
+                }
+            }
+            *sent = until;
+        }
+        found.sort_by_key(|(id, _)| *id);
+        found.into_iter().map(|(_, event)| event).collect()
+    }
+
+    /// When a held connect is answered.
+    fn answers_at(&self, client: &str, now: u64, probes: bool) -> u64 {
+        let Some(session) = self.sessions.get(client) else { return now };
+        let has_waiting = session.sent.iter().any(|(channel, sent)| {
+            (*sent + 1..=self.events_until(now))
+                .any(|id| Self::channel_of(id) == channel.split('?').next().unwrap_or_default())
+        });
+        if probes || has_waiting {
+            return now;
+        }
+        let next = self.events_until(now) + 1;
+        if next > self.last || session.sent.is_empty() {
+            now + 110_000
+        } else {
+            (next * self.pace + self.pace).min(now + 110_000)
+        }
+    }
+
+    fn answer(&mut self, messages: &[Value], now: u64) -> Vec<Value> {
+        let mut replies = Vec::new();
+        for message in messages {
+            let client = message["clientId"].as_str().unwrap_or_default().to_owned();
+            let channel = message["channel"].as_str().unwrap_or_default();
+            let reply = |successful: bool| json!({ "channel": channel, "id": message["id"], "successful": successful, "subscription": message["subscription"] });
+            if channel == "/meta/handshake" {
+                self.handshakes += 1;
+                self.next_session += 1;
+                let id = format!("c{}", self.next_session);
+                self.sessions.insert(id.clone(), Session { sent: BTreeMap::new(), last_seen: now });
+                let mut granted = reply(true);
+                granted["clientId"] = json!(id);
+                granted["supportedConnectionTypes"] = json!(["long-polling"]);
+                granted["ext"] = json!({ "replay": true });
+                replies.push(granted);
+                continue;
+            }
+            let is_forgotten =
+                self.sessions.get(&client).is_none_or(|session| now > session.last_seen + 150_000);
+            if is_forgotten {
+                self.sessions.remove(&client);
+                let mut refused = reply(false);
+                refused["error"] = json!("403::Unknown client");
+                if channel == "/meta/connect" {
+                    refused["advice"] = json!({ "reconnect": "handshake", "interval": 0 });
+                }
+                replies.push(refused);
+                continue;
+            }
+            // What was ready goes before what is asked for now.
+            replies.append(&mut self.waiting(&client, now));
+            let until = self.events_until(now);
+            let session = self.sessions.get_mut(&client).expect("a session");
+            session.last_seen = now;
+            let subscription = message["subscription"].as_str().unwrap_or_default().to_owned();
+            match channel {
+                "/meta/subscribe" => {
+                    let name = subscription.split('?').next().unwrap_or_default();
+                    let from = match message["ext"]["replay"][name].as_i64() {
+                        Some(-1) => until,
+                        Some(-2) => 0,
+                        Some(id) => id as u64,
+                        None => panic!("{message} has no place to start from"),
+                    };
+                    assert!(!session.sent.contains_key(&subscription), "subscribed twice");
+                    session.sent.insert(subscription, from);
+                    replies.push(reply(true));
+                }
+                "/meta/unsubscribe" => {
+                    session.sent.remove(&subscription);
+                    replies.push(reply(true));
+                }
+                "/meta/connect" => {
+                    let mut granted = reply(true);
+                    granted["advice"] = json!({ "reconnect": "retry", "interval": 0, "timeout": 110_000 });
+                    replies.push(granted);
+                }
+                _ => replies.push(reply(true)),
+            }
+            replies.append(&mut self.waiting(&client, now));
+        }
+        replies
+    }
+}
+
+fn client(seed: u64) -> salesforce::Client {
+    salesforce::Client::new(
+        salesforce::Options {
+            flow: Flow::ClientCredentials {
+                consumer_key: "key".to_owned(),
+                consumer_secret: Secret::new("secret".to_owned()),
+            },
+            token_url: "https://acme.example/services/oauth2/token".to_owned(),
+            endpoint: None,
+            api_version: "68.0".to_owned(),
+            start: "-2".to_owned(),
+            fallback: None,
+            session: Options { patience: None, ..salesforce::streaming() },
+        },
+        seed,
+    )
+}
+
+/// Lets a client live through it. Gives the ids that arrived, in their order.
+fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
+    let mut noise = Noise::new(seed);
+    let mut client = client(seed ^ 0xabcd);
+    let mut server = Server {
+        noise: Noise::new(seed ^ 0x1234),
+        pace: 50 + noise.up_to(20_000),
+        last,
+        sessions: BTreeMap::new(),
+        next_session: 0,
+        token: 1,
+        proven: String::new(),
+        trouble,
+        logins: 0,
+        handshakes: 0,
+    };
+    let mut now = 0;
+    let mut received = Vec::new();
+    // What reaches the server, and what comes back.
+    let mut arriving: BTreeMap<(u64, u32), Request> = BTreeMap::new();
+    let mut landing: BTreeMap<(u64, u32), Result<Response, Failure>> = BTreeMap::new();
+    let mut connects = Vec::new();
+    let mut unsettled = 2_usize + 1;
+    client.session.subscribe(Moment::default(), CHANNELS[0]);
+    client.session.open(Moment::default());
+    // The other one while a poll is held, when there is a lot of it already.
+    let mut joins_at = Some(noise.up_to(100) * server.pace);
+    for step in 0.. {
+        assert!(
+            step < 400_000,
+            "seed {seed}: it never gets to its end, without {:?}",
+            (1..=last).filter(|id| !received.contains(id)).collect::<Vec<_>>()
+        );
+        let deadline = loop {
+            match client.poll() {
+                Output::Send(id, request) => {
+                    let at = now + 1 + noise.up_to(200);
+                    if request.url().contains("/cometd")
+                        && String::from_utf8_lossy(request.body()).contains("/meta/connect")
+                    {
+                        connects.push(id.0);
+                        assert_eq!(connects.len(), 1, "two connects at once");
+                    }
+                    landing.insert((now + request.patience().0, id.0), Err(Failure::Timeout));
+                    arriving.insert((at, id.0), request);
+                }
+                Output::Cancel(id) => {
+                    connects.retain(|other| *other != id.0);
+                    landing.retain(|(_, other), _| *other != id.0);
+                }
+                Output::Event(salesforce::Event::Session(event)) => match event {
+                    Event::Messages { text, rows, .. } => {
+                        for row in rows {
+                            let id = row.marks.position.expect("a position");
+                            received.push(
+                                std::str::from_utf8(&text[id.start..id.end])
+                                    .expect("digits")
+                                    .parse()
+                                    .expect("a number"),
+                            );
+                        }
+                    }
+                    Event::Settled(_, result) => {
+                        assert_eq!(result, Ok(()), "nobody gives up");
+                        unsettled -= 1;
+                    }
+                    Event::State(State::Disconnected) | Event::Ended(_) => panic!("it ended: {event:?}"),
+                    _ => {}
+                },
+                Output::Event(event) => panic!("{event:?}"),
+                Output::Load(_) | Output::Save(..) => unreachable!(),
+                Output::Wait(deadline) => break deadline,
+            }
+        };
+        if joins_at.is_some_and(|at| now >= at) && unsettled == 1 {
+            joins_at = None;
+            client.session.subscribe(Moment::from_millis(now), CHANNELS[1]);
+            continue;
+        }
+        if received.len() as u64 >= last && now > last * server.pace {
+            assert_eq!(unsettled, 0);
+            return (received, server);
+        }
+        let waking = match deadline {
+            Deadline::At(at) => at.as_millis(),
+            Deadline::Never => u64::MAX,
+        };
+        let arrival = arriving.keys().next().copied();
+        let landed = landing.keys().next().copied();
+        let next = [arrival.map(|key| key.0), landed.map(|key| key.0), Some(waking)]
+            .into_iter()
+            .flatten()
+            .min()
+            .expect("a time");
+        assert_ne!(next, u64::MAX, "nothing will ever happen again");
+        now = now.max(next);
+        if let Some(key) = arrival.filter(|key| key.0 == next) {
+            let request = arriving.remove(&key).expect("a request");
+            // Only what is still wanted is answered, but the server does not know.
+            let back = now + 1 + noise.up_to(200);
+            let mut answer = |at: u64, outcome: Result<Response, Failure>| {
+                if landing.keys().any(|(_, id)| *id == key.1) {
+                    landing.retain(|(_, id), _| *id != key.1);
+                    landing.insert((at, key.1), outcome);
+                }
+            };
+            // Until all is settled a failure would be one for the application.
+            let trouble =
+                if unsettled > usize::from(joins_at.is_some()) { Trouble::None } else { server.pick() };
+            let status = |status: u16| Ok(Response { body: b"<html>".to_vec(), ..Response::new(status) });
+            if request.url().ends_with("/token") {
+                server.logins += 1;
+                match trouble {
+                    Trouble::None | Trouble::Unauthorized => {
+                        server.token += 1;
+                        let body = json!({ "access_token": format!("T{}", server.token), "instance_url": "https://acme.example" });
+                        answer(
+                            back,
+                            Ok(Response { body: body.to_string().into_bytes(), ..Response::new(200) }),
+                        );
+                    }
+                    Trouble::Gateway => answer(back, status(503)),
+                    Trouble::Hangs => {}
+                    _ => answer(back, Err(Failure::Network)),
+                }
+                continue;
+            }
+            let messages: Vec<Value> = serde_json::from_slice(request.body()).expect("messages");
+            assert!(request.headers().contains("authorization: Bearer T"));
+            let token = request
+                .headers()
+                .lines()
+                .find(|line| line.starts_with("authorization"))
+                .unwrap_or_default()
+                .to_owned();
+            let id = messages[0]["clientId"].as_str().unwrap_or_default().to_owned();
+            match trouble {
+                Trouble::LostOnTheWay => answer(back, Err(Failure::Network)),
+                Trouble::Hangs => {}
+                Trouble::Gateway => answer(back, status(502)),
+                Trouble::Unauthorized
+                    if messages[0]["channel"] == "/meta/connect" && server.proven == token =>
+                {
+                    server.sessions.remove(&id);
+                    let refused = json!([{ "channel": "/meta/connect", "id": messages[0]["id"], "successful": false, "error": "401::Authentication invalid", "advice": { "reconnect": "none" } }]);
+                    answer(
+                        back,
+                        Ok(Response { body: refused.to_string().into_bytes(), ..Response::new(200) }),
+                    );
+                }
+                Trouble::None | Trouble::LostOnTheWayBack | Trouble::Unauthorized => {
+                    // Now and then the server forgets somebody.
+                    if server.noise.up_to(999) < server.trouble / 4 {
+                        server.sessions.remove(&id);
+                    }
+                    let probes = messages[0]["advice"]["timeout"] == 0
+                        || messages.len() > 1
+                        || messages[0]["channel"] != "/meta/connect";
+                    let at = server.answers_at(&id, now, probes);
+                    let held = at - now;
+                    if held > 0 {
+                        // It comes again when it is time.
+                        let mut probing = messages.clone();
+                        probing[0]["advice"] = json!({ "timeout": 0 });
+                        let again = Request::post(
+                            request.url(),
+                            request.headers(),
+                            Value::Array(probing).to_string().into_bytes(),
+                        );
+                        arriving.insert((at, key.1), again);
+                        continue;
+                    }
+                    let body = Value::Array(server.answer(&messages, now)).to_string().into_bytes();
+                    let outcome = if trouble == Trouble::LostOnTheWayBack {
+                        Err(Failure::Network)
+                    } else {
+                        Ok(Response { body, ..Response::new(200) })
+                    };
+                    answer(back, outcome);
+                }
+            }
+        } else if let Some(key) = landed.filter(|key| key.0 == next) {
+            let outcome = landing.remove(&key).expect("an outcome");
+            connects.retain(|other| *other != key.1);
+            if matches!(&outcome, Ok(response) if String::from_utf8_lossy(&response.body).contains("\"advice\":{\"interval\":0,\"reconnect\":\"retry\""))
+            {
+                server.proven = format!("authorization: Bearer T{}", server.token);
+            }
+            client.handle(Moment::from_millis(now), Input::Exchange(ExchangeId(key.1), outcome));
+        } else {
+            client.handle(Moment::from_millis(now), Input::Tick);
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn every_event_arrives_once_and_in_order_whatever_happens() {
+    let seeds: u64 = 400;
+    let (mut logins, mut handshakes) = (0, 0);
+    for seed in 0..seeds {
+        let trouble = [0, 20, 100, 250][(seed % 4) as usize];
+        let (received, server) = live(seed, trouble, 400);
+        let mut of_channel: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for id in &received {
+            of_channel.entry(Server::channel_of(*id)).or_default().push(*id);
+        }
+        for (channel, ids) in of_channel {
+            let wanted: Vec<u64> = (1..=400).filter(|id| Server::channel_of(*id) == channel).collect();
+            assert_eq!(ids, wanted, "seed {seed}: {channel}");
+        }
+        logins += server.logins;
+        handshakes += server.handshakes;
+    }
+    // The world was as bad as it should be.
+    assert!(logins > seeds as u32 && handshakes > 2 * seeds as u32, "{logins} {handshakes}");
+}
