@@ -19,6 +19,7 @@ export {
   type SalesforceAuth,
   type SessionOptions,
 } from "./salesforce/auth.js";
+export { salesforceProxy, type SalesforceProxyOptions } from "./salesforce/proxy.js";
 export { replayStore, type ReplayMarker, type ReplayPolicy, type ReplayStorage, type ReplayStoreOptions } from "./salesforce/replay.js";
 export type { StreamOptions } from "./bayeux/client.js";
 export type { StreamState } from "./bayeux/driver.js";

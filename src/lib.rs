@@ -9,7 +9,7 @@
 //! ===v==============================================|===  wasm boundary
 //!   wasm/         conversion only, no decisions
 //!    |
-//!   glassflow/  events_protocol/   rooms: each has a wire of pure functions, and machines where something has to be decided
+//!   salesforce/ -> bayeux/  bc_events/  glassflow/  events_protocol/   rooms: each has a wire of pure functions, and machines where something has to be decided
 //!    |
 //!   cloudevents/  a room that others may use: its codecs, which are pure functions
 //!   outbox/       what rooms share: accepted events are delivered, or kept
@@ -65,6 +65,7 @@
 //! and codecs, no allocator and no networking in it. With `full` it is a superset with the clients.
 
 pub mod bayeux;
+pub mod bc_events;
 pub mod cloudevents;
 pub mod effect;
 pub mod engine;

@@ -42,6 +42,8 @@ console.log(`
       -H 'ce-type: com.example.hello' -H 'content-type: application/json' -d '{"hello":"from the shell"}'
 
   A pipeline:    ${url}/glassflow/v1   with PIPELINE_ID=demo and PIPELINE_ACCESS_TOKEN=demo
+  BriteEvents:   ${url}/brite-events   as the apiUrl of an EventClient
+  Salesforce:    ${url}/salesforce   login and Streaming API, for whatever key, name and password
 
   Nothing leaves this machine. Ctrl-C ends it.
 `);
@@ -56,8 +58,8 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 
 /** Brings dependencies and dist/ up to date, and does nothing if they are. */
 function prepare() {
-  if (!existsSync("node_modules/typescript") || !existsSync("node_modules/esbuild")) {
-    step("installing the tools of the build");
+  if (!["typescript", "esbuild", "yaml", "@cfworker/json-schema"].every((name) => existsSync(`node_modules/${name}`))) {
+    step("installing the packages that the build needs");
     run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci"]);
   }
   const isStale = (made, ...sources) => !existsSync(made) || sources.some((source) => newest(source) > statSync(made).mtimeMs);

@@ -19,6 +19,7 @@ export const APPS = [
   { title: "the event alone", code: `import { CloudEvent } from "eventferry/cloudevents"; console.log(CloudEvent);` },
   { title: "all of eventferry/cloudevents", code: `import * as all from "eventferry/cloudevents"; console.log(all);` },
   { title: "all of eventferry", code: `import * as all from "eventferry"; console.log(all);` },
+  { title: "EventClient of bc-events", code: `import { EventClient } from "eventferry/bc-events"; console.log(EventClient);` },
   { title: "eventferry/slim, without the wasm", code: `import * as all from "eventferry/slim"; console.log(all);` },
   { title: "eventferry.wasm, for slim", file: "dist/wasm/full.wasm" },
 ];

@@ -29,9 +29,12 @@ export interface ProcessorOptions {
   envelope?: "usual" | "strict" | "lenient";
   /** How long a handler may take, its schema included; then its signal aborts and `error`, `EVENT_TIMEOUT` is answered. `Infinity` for no limit. @default 30 000 */
   handlerTimeoutMs?: number;
-  /** How many handlers may be under way at once. Events beyond are answered with `error`, `TOO_MANY_EVENTS`. @default 1 000 */
+  /**
+   * How many handlers may be under way at once. Events beyond are answered with `error`, `TOO_MANY_EVENTS`. A handler whose time is over no longer
+   * counts, so one that does not look at its signal may still be at work. @default 1 000
+   */
   maxInFlight?: number;
-  /** The largest request that is read. Larger ones are answered with `badProtocol`. @default 1 MiB */
+  /** The largest request that is read, up to 128 MiB. Larger ones are answered with `badProtocol`. @default 1 MiB */
   maxBytes?: number;
   /** Called with what handlers throw, but for exceptions that are `expected`. What it throws itself is ignored. */
   onError?: (error: unknown, event: RequestEvent) => void;
@@ -92,7 +95,7 @@ export class EventProcessor {
     if (!Object.hasOwn(RULES, envelope)) throw invalid(`envelope is "usual", "strict" or "lenient", not ${shown(envelope)}`);
     if (handlerTimeoutMs !== Infinity) checkTimeout(handlerTimeoutMs, "handlerTimeoutMs");
     for (const [name, value] of [["maxInFlight", maxInFlight], ["maxBytes", maxBytes]] as const) {
-      if (!(Number.isInteger(value) && value > 0)) throw invalid(`${name} is a whole number above 0, not ${shown(value)}`);
+      if (!(Number.isInteger(value) && value > 0 && value <= 128 * MIB)) throw invalid(`${name} is a whole number above 0 and up to ${128 * MIB}, not ${shown(value)}`);
     }
     if (onError !== undefined && typeof onError !== "function") throw invalid(`onError is a function, not ${shown(onError)}`);
     if (allowedOrigins !== undefined && allowedOrigins !== "*" && !Array.isArray(allowedOrigins)) throw invalid('allowedOrigins is "*" or a list of origins such as https://example.com');
@@ -106,7 +109,8 @@ export class EventProcessor {
   }
 
   /**
-   * Answers one event. Resolves for every input, also for one that is no event.
+   * Answers one event. Resolves for every input, also for one that is no event; it rejects only with `ERR_NOT_INITIALIZED` and `ERR_WASM_INIT`, where
+   * there is no engine.
    *
    * @param body the event as text, as bytes, or as an object
    * @returns the answer, an event as JSON text

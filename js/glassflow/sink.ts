@@ -109,8 +109,9 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
       maxAnswerBytes: this.#maxAnswerBytes,
       stray: (isFailed, taken) => this.#stray(isFailed, taken),
     });
-    if (signal?.aborted) void this.close();
-    else signal?.addEventListener("abort", () => void this.close(), { once: true });
+    const close = () => void this.close().catch(() => undefined);
+    if (signal?.aborted) close();
+    else signal?.addEventListener("abort", close, { once: true });
   }
 
   /** Which pipeline it is. */
@@ -257,7 +258,8 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   #stray(isFailed: boolean, taken: Taken): void {
     const journal = [...this.#journals.values()].find((journal) => journal.isFailed === isFailed);
     if (!journal || taken.status !== 200) return void this.#strays[queueOf(isFailed)].push(taken);
-    this.#keeping = journal.keepForLater(taken.body).catch(() => this.#strays[queueOf(isFailed)].push(taken));
+    const keeping = journal.keepForLater(taken.body).catch(() => this.#strays[queueOf(isFailed)].push(taken));
+    this.#keeping = Promise.all([this.#keeping, keeping]);
   }
 
   async #close(): Promise<ConsumeResult[]> {

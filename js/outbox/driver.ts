@@ -21,17 +21,17 @@ import { Patience, waiting } from "./patience.js";
 import { type EventSession, laneOf } from "./session.js";
 import { type News, Tabs } from "./tabs.js";
 import { trapped } from "../wasm.js";
-import { SINGLES, type Batch, type Wire } from "./wire.js";
+import { OUTBOX_JUDGES, SINGLES, type Batch, type Wire } from "./wire.js";
 
 /** The handle of the machine, see `src/wasm/outbox.rs`. */
 export interface OutboxPort extends Port {
   stage(session: number, size: number, lane: number): number;
   roll_back(session: number): number;
-  commit(now: number, session: number): Uint32Array;
-  recommit(now: number, sizes: Uint32Array, lanes: Uint32Array): number;
+  commit(now: number, session: number, own: number): Uint32Array;
+  recommit(now: number, sizes: Uint32Array, lanes: Uint32Array, own: number): number;
   opened(now: number, events: number, bytes: number, dead: number, deadBytes: number): void;
   written(now: number, isDone: boolean): void;
-  found(now: number, sizes: Uint32Array, lanes: Uint32Array, ageMs: number, own: number): number;
+  found(now: number, sizes: Uint32Array, lanes: Uint32Array, own: number, ageMs: number, known: number): number;
   looked(now: number, result: number): void;
   stir(now: number): void;
   settled_elsewhere(now: number, segment: number, delivered: number, dead: number, bytes: number): void;
@@ -125,7 +125,7 @@ export class Driver<E> {
     this.#options = options;
     this.wire = options.wire;
     this.#pump = new Pump<OutboxPort>({
-      makePort: (glue) => new glue.OutboxPort(options.config, Math.random()),
+      makePort: (glue) => new glue.OutboxPort(options.config, options.wire.judge ?? OUTBOX_JUDGES.byStatus, Math.random()),
       fetch: options.fetch,
       died: () => this.#died(),
       born: (port, now) => this.#born(port, now),
@@ -167,16 +167,18 @@ export class Driver<E> {
     }
     void this.open();
     const at = Date.now();
+    const flushed = packets.reduce((sum, { count }) => sum + count, 0);
     for (const packet of packets) {
       packet.at = at;
       packet.key = this.#keys.next(at);
+      if (this.wire.seal) for (const text of packet.texts(0, packet.count)) this.wire.seal(text, flushed);
     }
     try {
       this.tell((port, now) => {
         // What was staged before an engine was thrown away, the present one does not know.
         const [lost, known] = [packets.filter(({ life }) => life !== this.lives), packets.filter(({ life }) => life === this.lives)];
         for (const packet of lost) this.#recommit(port, now, packet);
-        const handles = port.commit(now, session);
+        const handles = port.commit(now, session, this.#own(packets[0]!.body!, packets[0]!.sizes));
         known.forEach((packet, index) => this.#add(packet, handles[index]!));
         if (this.#options.gzip) for (const packet of packets) this.#zip(packet);
       });
@@ -308,18 +310,28 @@ export class Driver<E> {
   /** Puts dead letters back under new keys, or removes them. */
   async exhume(letters: DeadLetter[], isReplay: boolean): Promise<number> {
     if (letters.length === 0) return 0;
-    const at = Date.now();
-    const segment: Segment = {
-      key: this.#keys.next(at),
-      at,
-      body: joined(letters.map(({ body }) => body)),
-      sizes: Uint32Array.from(letters, ({ body }) => body.length),
-      lanes: Uint32Array.from(letters, ({ lane }) => lane),
-    };
-    await this.#call((store) => store.write({ ...NOTHING, put: isReplay ? [segment] : [], exhume: letters.map(({ key }) => key) }));
+    const put = isReplay ? this.#segmentsOf(letters) : [];
+    await this.#call((store) => store.write({ ...NOTHING, put, exhume: letters.map(({ key }) => key) }));
     this.tell((port, now) => port.exhumed(now, letters.length, letters.reduce((sum, { body }) => sum + body.length, 0), isReplay));
     this.#tabs?.say({ isNew: true });
     return letters.length;
+  }
+
+  /** Letters as segments again, each of one kin. */
+  #segmentsOf(letters: DeadLetter[]): Segment[] {
+    const at = Date.now();
+    const byKin = new Map<string | undefined, DeadLetter[]>();
+    for (const letter of letters) {
+      const name = this.wire.kin?.(letter.body).name;
+      byKin.set(name, [...(byKin.get(name) ?? []), letter]);
+    }
+    return Array.from(byKin.values(), (kin) => ({
+      key: this.#keys.next(at),
+      at,
+      body: joined(kin.map(({ body }) => body)),
+      sizes: Uint32Array.from(kin, ({ body }) => body.length),
+      lanes: Uint32Array.from(kin, ({ lane }) => lane),
+    }));
   }
 
   async close(): Promise<void> {
@@ -500,7 +512,7 @@ export class Driver<E> {
   #find(port: OutboxPort, now: number, { key, at, body, sizes, lanes = NO_LANES }: Segment): void {
     const own = this.#byKey.get(key);
     const packet = own && own.count === sizes.length ? own : new Packet();
-    const handle = port.found(now, sizes, lanes, Math.max(0, Date.now() - at), own?.handle ?? 0);
+    const handle = port.found(now, sizes, lanes, this.#own(body, sizes), Math.max(0, Date.now() - at), own?.handle ?? 0);
     Object.assign(packet, { at, key, body, sizes, lanes, isAccepted: true });
     if (packet !== own) packet.left = packet.count;
     if (own && packet !== own) packet.follow(own, (index) => this.wire.idOf(packet.slice(index, index + 1)));
@@ -521,6 +533,7 @@ export class Driver<E> {
       count,
       stretches: sent.map(([packet, from, to]) => packet.slice(from, to)),
       ids: () => sent.flatMap(([packet, from, to]) => this.#ids(packet, from, to)),
+      texts: () => sent.flatMap(([packet, from, to]) => packet.texts(from, to)),
     };
     const [[packet, from, to]] = sent as [[Packet, number, number]];
     const zipped = sent.length === 1 && from === 0 && to === packet.count ? packet.zipped : undefined;
@@ -555,7 +568,7 @@ export class Driver<E> {
       if (this.wire.wantsSingles?.(status, batch)) return port.regroup(now, id, SINGLES.maxEvents, SINGLES.concurrency);
       const statuses = this.wire.statuses?.(status, body, batch);
       if (statuses) port.partly(now, id, Uint16Array.from(statuses), retryAfterMs);
-      else port.response(now, id, status, retryAfterMs, "", body.subarray(0, 1024));
+      else port.response(now, id, status, retryAfterMs, "", this.wire.judge ? body : body.subarray(0, 1024));
     }
     queueMicrotask(() => this.#patience.lookAround());
   }
@@ -627,7 +640,12 @@ export class Driver<E> {
   }
 
   #ids(packet: Packet, from: number, to: number): string[] {
-    return Array.from({ length: to - from }, (_, at) => this.wire.idOf(packet.slice(from + at, from + at + 1)));
+    return packet.texts(from, to).map((text) => this.wire.idOf(text));
+  }
+
+  /** How many events of a segment go in one request that then has no others; 0 if they may go with others. */
+  #own(body: Uint8Array, sizes: ArrayLike<number>): number {
+    return this.wire.kin && sizes.length > 0 ? this.wire.kin(body.subarray(0, sizes[0])).most : 0;
   }
 
   /** Another tab has stored something, or settled something of ours. */
@@ -668,7 +686,7 @@ export class Driver<E> {
   }
 
   #recommit(port: OutboxPort, now: number, packet: Packet): void {
-    this.#add(packet, port.recommit(now, Uint32Array.from(packet.sizes), Uint32Array.from(packet.lanes)));
+    this.#add(packet, port.recommit(now, Uint32Array.from(packet.sizes), Uint32Array.from(packet.lanes), this.#own(packet.body!, packet.sizes)));
   }
 
   /** Tells the machine something that nobody waits for. */

@@ -76,6 +76,15 @@ export class Packet {
     return this.body!.subarray(start, end - 1);
   }
 
+  /** The bytes of each of these events. */
+  texts(from: number, to: number): Uint8Array<ArrayBuffer>[] {
+    let start = 0;
+    for (let at = 0; at < from; at++) start += this.sizes[at]! + 1;
+    const texts: Uint8Array<ArrayBuffer>[] = [];
+    for (let at = from; at < to; start += this.sizes[at++]! + 1) texts.push(this.body!.subarray(start, start + this.sizes[at]!));
+    return texts;
+  }
+
   /** As the store keeps it: with all events, or only some. */
   toSegment(kept?: Uint32Array): Segment {
     const pick = (numbers: ArrayLike<number>) => (kept ? Uint32Array.from(kept, (index) => numbers[index]!) : new Uint32Array(numbers));

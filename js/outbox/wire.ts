@@ -16,6 +16,18 @@ export interface Batch {
   readonly stretches: readonly Uint8Array[];
   /** The id of each event. */
   ids(): string[];
+  /** The text of each event. */
+  texts(): Uint8Array[];
+}
+
+/** Who says what an answer means, in the order of `JUDGES` in `src/wasm/outbox.rs`. */
+export const OUTBOX_JUDGES = { byStatus: 0, bcEvents: 1 } as const;
+
+/** What events have to have in common to share a request, and how many of them may. */
+export interface Kin {
+  readonly name: string;
+  /** Events of one flush in one request at most; other flushes have requests of their own. */
+  readonly most: number;
 }
 
 /** A request without the headers of the user. */
@@ -31,6 +43,15 @@ export const SINGLES = { maxEvents: 1, concurrency: 6 } as const;
 export interface Wire<E> {
   /** Checks an event and turns it into text. */
   encode(event: E): Encoded;
+  /** Events are flushed, so many together: may change each text in place, but not its length. */
+  seal?(text: Uint8Array, flushed: number): void;
+  /**
+   * Whose kin an event is, where not all may share a request. All events of a flush are of the same kin, and those of a dead letter that is
+   * replayed go with their kin too.
+   */
+  kin?(text: Uint8Array): Kin;
+  /** One of `OUTBOX_JUDGES`, where the status of an answer does not say it all. @default by status */
+  readonly judge?: number;
   /** The id of an encoded event; empty if it is none, because a store has spoiled it. */
   idOf(body: Uint8Array): string;
   /** The event itself, as people may want to see it of a dead letter. Left out where that is the encoded event. */

@@ -8,22 +8,28 @@
  * ```
  */
 import { FerryError, shown } from "../errors.js";
+import { BriteEventsEmulator, type BriteEventsEmulatorOptions } from "./brite-events.js";
 import { CloudEventsEmulator, type CloudEventsEmulatorOptions } from "./cloudevents.js";
 import { preflight, readable } from "./cors.js";
 import { EventsProtocolEmulator, type EventsProtocolEmulatorOptions } from "./events-protocol.js";
-import { Faults, connectionReset } from "./faults.js";
+import { Faults, connectionReset, isConnectionReset } from "./faults.js";
 import { GlassFlowEmulator, type GlassFlowEmulatorOptions } from "./glassflow.js";
 import { type Listening, listenWithNode } from "./node.js";
+import { SalesforceEmulator, type SalesforceEmulatorOptions } from "./salesforce.js";
 import { Lifetime, type Service, integer, plain } from "./service.js";
 
 /** How an emulator works. */
 export interface EmulatorOptions {
   /** The CloudEvents service. */
   cloudEvents?: CloudEventsEmulatorOptions;
+  /** The BriteEvents service. */
+  briteEvents?: BriteEventsEmulatorOptions;
   /** The GlassFlow service. */
   glassflow?: GlassFlowEmulatorOptions;
   /** The service of the events protocol. */
   eventsProtocol?: EventsProtocolEmulatorOptions;
+  /** The Salesforce service. */
+  salesforce?: SalesforceEmulatorOptions;
   /** Services of your own beside ours. The longest prefix wins. */
   services?: readonly Service[];
   /** The largest head of a request that `listen` takes, in bytes; more is answered with 431. @default 128 KiB */
@@ -48,10 +54,14 @@ export interface Emulator {
   listen(port?: number): Promise<Listening>;
   /** Receives CloudEvents under `/cloudevents`. */
   readonly cloudEvents: CloudEventsEmulator;
+  /** Receives what `eventferry/bc-events` and the Python package `bc_events` send, under `/brite-events`. */
+  readonly briteEvents: BriteEventsEmulator;
   /** Pipelines under `/glassflow/v1`. */
   readonly glassflow: GlassFlowEmulator;
   /** Answers events of the events protocol under `/events`. */
   readonly eventsProtocol: EventsProtocolEmulator;
+  /** Login and Streaming API of Salesforce under `/salesforce`, and at the addresses of a host of Salesforce's own. */
+  readonly salesforce: SalesforceEmulator;
   /** What goes wrong on purpose. Preflights of browsers are spared. */
   readonly faults: Faults;
   /** Ends everything: servers, streams, requests that hang, forwarding. */
@@ -74,25 +84,31 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const cloudEvents = new CloudEventsEmulator(options.cloudEvents ?? {}, lifetime);
   const glassflow = new GlassFlowEmulator(options.glassflow ?? {});
   const eventsProtocol = new EventsProtocolEmulator(options.eventsProtocol ?? {}, lifetime);
+  const salesforce = new SalesforceEmulator(options.salesforce ?? {}, lifetime);
   const maxHeaderBytes = integer("maxHeaderBytes", options.maxHeaderBytes, 128 * 1024, 1024, 16 * 1024 * 1024);
-  const services = byPrefix([cloudEvents, glassflow, eventsProtocol, ...(options.services ?? [])]);
+  const briteEvents = new BriteEventsEmulator(options.briteEvents ?? {}, lifetime);
+  const services = byPrefix([cloudEvents, briteEvents, glassflow, eventsProtocol, salesforce, ...salesforce.atRoot, ...(options.services ?? [])]);
   const servers = new Set<Listening>();
 
   async function answer(request: Request): Promise<Response> {
     if (lifetime.isOver) throw connectionReset();
     request.signal.throwIfAborted();
-    const asked = preflight(request);
-    if (asked) return asked;
     const url = new URL(request.url);
-    const respond = () => serve(services, request, url);
+    const service = services.find(({ prefix }) => prefix === "/" || url.pathname === prefix || url.pathname.startsWith(`${prefix}/`));
+    const cors = service?.cors ?? "open";
+    const asked = preflight(request, cors);
+    if (asked) return asked;
+    const respond = () => (service ? serve(service, request, url) : nothing(services));
     const fault = faults.take(request, url);
-    return readable(await (fault ? fault.answer(request, lifetime, respond) : respond()));
+    return readable(await (fault ? fault.answer(request, lifetime, respond) : respond()), request, cors);
   }
 
   return {
     cloudEvents,
+    briteEvents,
     glassflow,
     eventsProtocol,
+    salesforce,
     faults,
     fetch: async (input, init) => answer(init === undefined && input instanceof Request ? input : new Request(input, init)),
     async listen(port = 0) {
@@ -123,13 +139,17 @@ function byPrefix(services: readonly Service[]): readonly Service[] {
   return sorted;
 }
 
-async function serve(services: readonly Service[], request: Request, url: URL): Promise<Response> {
-  const { pathname } = url;
-  const service = services.find(({ prefix }) => prefix === "/" || pathname === prefix || pathname.startsWith(`${prefix}/`));
-  if (!service) return plain(404, `nothing is here; there is ${services.map(({ prefix }) => prefix).join(", ")}`);
+async function nothing(services: readonly Service[]): Promise<Response> {
+  return plain(404, `nothing is here; there is ${services.map(({ prefix }) => prefix).join(", ")}`);
+}
+
+async function serve(service: Service, request: Request, url: URL): Promise<Response> {
   try {
     return await service.handle(request, url);
   } catch (error) {
+    // A service may break the connection, and need not answer whom nobody waits for.
+    if (isConnectionReset(error)) throw error;
+    if (request.signal.aborted) throw request.signal.reason;
     return plain(500, `the service ${service.prefix} failed: ${(error as Error)?.message ?? error}`);
   }
 }

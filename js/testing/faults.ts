@@ -9,6 +9,8 @@
 import { FerryError, shown } from "../errors.js";
 import type { Lifetime } from "./service.js";
 
+const RESETS = new WeakSet<object>();
+
 /** What goes wrong, and when. At least one effect is needed; `hang`, `reset` and an answer exclude each other. */
 export interface Fault {
   /** Which requests: those whose path begins with a text, or for which a function is true. @default all */
@@ -135,7 +137,14 @@ export type { ActiveFault };
 
 /** What a broken connection looks like to whoever calls `fetch`. */
 export function connectionReset(): TypeError {
-  return new TypeError("the emulator broke the connection");
+  const error = new TypeError("the emulator broke the connection");
+  RESETS.add(error);
+  return error;
+}
+
+/** Whether a service threw it to break the connection, and not because of a bug. */
+export function isConnectionReset(error: unknown): boolean {
+  return RESETS.has(error as object);
 }
 
 /** Waits, for ever if no time is given. Rejects when the caller aborts or the emulator is closed. */

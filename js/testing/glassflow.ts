@@ -106,8 +106,8 @@ export class GlassFlowEmulator implements Service {
   /** Answers what the emulator has found to be for this service. */
   async handle(request: Request, url: URL): Promise<Response> {
     const [, id, endpoint] = /^\/glassflow(?:\/v1)?\/pipelines\/([^/]+)\/(.+)$/.exec(url.pathname) ?? [];
-    const method = METHODS[endpoint ?? ""];
-    if (id === undefined || !method) return detail(404, `there is ${PREFIX}/v1/pipelines/<id>/ and below it ${Object.keys(METHODS).join(", ")}`);
+    const method = METHODS.get(endpoint ?? "");
+    if (id === undefined || !method) return detail(404, `there is ${PREFIX}/v1/pipelines/<id>/ and below it ${[...METHODS.keys()].join(", ")}`);
     if (request.method !== method) return detail(405, `this address takes ${method}`, { allow: method });
     const pipeline = this.#pipelines.get(decoded(id));
     if (!pipeline) return detail(404, "pipeline not found");
@@ -319,12 +319,12 @@ class Line<T> {
   }
 }
 
-const METHODS: Record<string, "GET" | "POST"> = {
-  "topics/input/events": "POST",
-  "topics/output/events/consume": "POST",
-  "topics/failed/events/consume": "POST",
-  "status/access_token": "GET",
-};
+const METHODS = new Map([
+  ["topics/input/events", "POST"],
+  ["topics/output/events/consume", "POST"],
+  ["topics/failed/events/consume", "POST"],
+  ["status/access_token", "GET"],
+]);
 
 /** The body of a consumed event, with the names that are marked as outdated: versions before 2.1 insist on them. */
 function consumed({ requestId, receivedAt, text }: PublishedEvent, outcome: string): string {

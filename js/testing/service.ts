@@ -3,14 +3,17 @@
  * saw. It knows nothing of faults, CORS or sockets; the emulator does that for all of them.
  */
 import { FerryError } from "../errors.js";
+import type { Cors } from "./cors.js";
 
 /** One family of routes. */
 export interface Service {
   /** The path that it answers, with everything below: `/cloudevents`. `/` answers what no other service does. */
   readonly prefix: string;
+  /** What pages of other origins may do with it. @default "open" */
+  readonly cors?: Cors;
   /**
    * Answers one request. `request.signal` aborts when nobody waits for the answer any more.
-   * What it throws is answered with 500.
+   * What it throws is answered with 500, but for `connectionReset()`, which breaks the connection.
    */
   handle(request: Request, url: URL): Response | Promise<Response>;
 }

@@ -36,6 +36,23 @@ pub fn judge(outcome: &Result<Response, Failure>) -> Answer {
     }
 }
 
+/// What an answer means for all events of a request, or for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// For all of them.
+    Whole(Answer),
+    /// For each, in their order; of which nothing is said, that was not taken.
+    Each(Vec<Answer>),
+}
+
+/// Says what an answer to a request with so many events means. A room has one of its own where statuses do not tell.
+pub type Judge = fn(&Response, events: u32) -> Judged;
+
+/// The judge of those whose statuses do.
+pub fn by_status(answer: &Response, _: u32) -> Judged {
+    Judged::Whole(judge(&Ok(answer.clone())))
+}
+
 /// Judges one event of a request whose answer speaks of each.
 pub fn judge_status(status: u16) -> Answer {
     judge(&Ok(Response::new(status)))

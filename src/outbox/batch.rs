@@ -1,9 +1,10 @@
 //! Which events go into the next request.
 //!
 //! What lives here: the walk through the window, oldest first. An event that cannot go keeps back those behind it in its lane,
-//! and nobody else.
+//! and nobody else. A segment whose events keep to themselves begins a request and ends it, or waits for the next one.
 
 use super::segment::{Part, Segment, SegmentId, State, Stored};
+use super::session::Company;
 use crate::engine::sorted::Sorted;
 use crate::time::{Millis, Moment};
 
@@ -41,14 +42,28 @@ pub(super) fn pick(segments: &Sorted<SegmentId, Segment>, terms: &Terms) -> Opti
     let mut is_full = false;
     let mut since = None;
     'walk: for (id, segment) in segments.iter().filter(|(_, segment)| is_open(segment, terms)) {
+        let most_events = match segment.contents().company {
+            Company::Any => terms.most_events,
+            Company::Own(_) if !batch.is_empty() => {
+                // Nothing behind it may overtake it.
+                for lane in segment.lanes_left() {
+                    blocked.add(lane);
+                }
+                continue;
+            }
+            // Whoever leaves has time for one request and not for many.
+            Company::Own(_) if terms.haste == Haste::Leaving => terms.most_events,
+            Company::Own(most) => terms.most_events.min(most.max(1)),
+        };
         let whole = segment.contents().bytes();
-        if segment.is_plain()
-            && events + segment.len() <= terms.most_events
-            && bytes + whole <= terms.most_bytes
-        {
+        if segment.is_plain() && events + segment.len() <= most_events && bytes + whole <= terms.most_bytes {
             (events, bytes) = (events + segment.len(), bytes + whole);
             batch.push(Part { segment: id, from: 0, to: segment.len() });
             since.get_or_insert(segment.since);
+            is_full = segment.contents().company != Company::Any;
+            if is_full {
+                break;
+            }
             continue;
         }
         let is_behind = id.is_own() && terms.older.is_some_and(|older| older < id);
@@ -67,7 +82,7 @@ pub(super) fn pick(segments: &Sorted<SegmentId, Segment>, terms: &Terms) -> Opti
                 continue;
             }
             let size = segment.contents().size(index);
-            if events == terms.most_events || (events > 0 && bytes + size > terms.most_bytes) {
+            if events == most_events || (events > 0 && bytes + size > terms.most_bytes) {
                 is_full = true;
                 break 'walk;
             }
@@ -77,6 +92,10 @@ pub(super) fn pick(segments: &Sorted<SegmentId, Segment>, terms: &Terms) -> Opti
                 Some(last) if last.segment == id && last.to == index => last.to += 1,
                 _ => batch.push(Part { segment: id, from: index, to: index + 1 }),
             }
+        }
+        is_full = segment.contents().company != Company::Any && !batch.is_empty();
+        if is_full {
+            break;
         }
     }
     let is_ripe = terms.haste != Haste::None

@@ -21,7 +21,7 @@ use super::Options;
 use super::act::Act;
 use super::ledger::Ledger;
 use super::segment::{Part, Segment, SegmentId, State, Stored};
-use super::session::{Contents, SessionId, Sessions, Staged};
+use super::session::{Company, Contents, SessionId, Sessions, Staged};
 use super::writes::Writes;
 use crate::effect::{Input, Machine, Output};
 use crate::engine::backoff::Backoff;
@@ -153,10 +153,13 @@ impl Outbox {
     }
 
     /// Hands what a session has staged over to be stored, all or nothing. Gives the new segments in their order.
-    pub fn commit(&mut self, now: Moment, session: SessionId) -> Vec<SegmentId> {
+    pub fn commit(&mut self, now: Moment, session: SessionId, company: Company) -> Vec<SegmentId> {
         let contents = self.sessions.take(session);
         let bytes = contents.iter().map(Contents::bytes).sum();
-        let ids: Vec<SegmentId> = contents.into_iter().map(|contents| self.add_new(now, contents)).collect();
+        let ids: Vec<SegmentId> = contents
+            .into_iter()
+            .map(|contents| self.add_new(now, Contents { company, ..contents }))
+            .collect();
         if !ids.is_empty() {
             self.held += bytes;
             self.unwritten += bytes;

@@ -34,7 +34,8 @@
 //! 4. One write at a time: what is decided while it runs goes into the next one, all or nothing.
 //! 5. New events never cut a rest short. What the server asks for with `Retry-After` is a floor, up to an hour.
 //! 6. Events with the same lane are under way one batch at a time, oldest first.
-//! 7. No step takes longer because more is stored: only a window of it is known here.
+//! 7. A segment that keeps to itself ([`session::Company`]) shares no request, and what says how it travels is the same for all of it.
+//! 8. No step takes longer because more is stored: only a window of it is known here.
 
 pub mod act;
 pub mod answer;

@@ -146,6 +146,12 @@ impl Segment {
         (0..self.len()).filter(|index| self.state(*index) != State::Gone).collect()
     }
 
+    /// The lanes of those that are not gone, without 0.
+    pub fn lanes_left(&self) -> impl Iterator<Item = u32> + '_ {
+        let lanes = self.contents.lanes.iter().zip(&self.marks);
+        lanes.filter(|(lane, mark)| **lane != 0 && mark.state != State::Gone).map(|(lane, _)| *lane)
+    }
+
     /// Where an event is.
     pub fn state(&self, index: u32) -> State {
         self.marks.get(index as usize).map_or(State::Gone, |mark| mark.state)

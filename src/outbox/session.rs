@@ -15,13 +15,25 @@ use crate::engine::sorted::Sorted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u32);
 
-/// How large the events of one segment are, and which must keep their order.
+/// With whom the events of a segment may share a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Company {
+    /// With whatever else there is.
+    #[default]
+    Any,
+    /// Only with each other, because something outside of them says how they travel; so many in one request at most.
+    Own(u32),
+}
+
+/// How large the events of one segment are, which must keep their order, and which may travel together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Bytes of each event.
     pub sizes: Vec<u32>,
     /// Lane of each event; empty if all are 0.
     pub lanes: Vec<u32>,
+    /// With whom they share a request.
+    pub company: Company,
 }
 
 impl Contents {

@@ -5,13 +5,15 @@ use wasm_bindgen::{JsError, JsValue};
 
 use super::config;
 use super::port::{failure, moment, response, retry_after};
+use crate::bc_events;
 use crate::effect::{Input, Machine, Output};
 use crate::error::Error;
 use crate::ids::ExchangeId;
 use crate::outbox::act::{Act, Fate, Stock};
+use crate::outbox::answer::{Judge, by_status};
 use crate::outbox::machine::Outbox;
 use crate::outbox::segment::{Part, SegmentId};
-use crate::outbox::session::{Contents, SessionId, Staged};
+use crate::outbox::session::{Company, Contents, SessionId, Staged};
 use crate::outbox::writes::Write;
 use crate::time::{Deadline, Millis};
 
@@ -65,16 +67,20 @@ extern "C" {
     fn wait(this: &OutboxSink, at: f64) -> Result<(), JsValue>;
 }
 
+/// Who judges answers, by the number that `OUTBOX_JUDGES` in `js/outbox/wire.ts` gives it.
+const JUDGES: &[Judge] = &[by_status, bc_events::wire::judge];
+
 /// The outbox, behind one handle.
 #[wasm_bindgen]
-pub struct OutboxPort(Outbox);
+pub struct OutboxPort(Outbox, Judge);
 
 #[wasm_bindgen]
 impl OutboxPort {
-    /// An outbox with options as `config.rs` reads them.
+    /// An outbox with options as `config.rs` reads them, and the number of its judge.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue, seed: f64) -> Result<Self, JsError> {
-        Ok(Self(Outbox::new(config::outbox(options)?, seed.to_bits())))
+    pub fn new(options: JsValue, judge: usize, seed: f64) -> Result<Self, JsError> {
+        let judge = JUDGES.get(judge).copied().unwrap_or(by_status);
+        Ok(Self(Outbox::new(config::outbox(options)?, seed.to_bits()), judge))
     }
 
     /// Whether the options are good.
@@ -97,14 +103,16 @@ impl OutboxPort {
         self.0.roll_back(SessionId(session))
     }
 
-    /// Commits what is staged, and gives the numbers of the segments.
-    pub fn commit(&mut self, now: f64, session: u32) -> Vec<u32> {
-        self.0.commit(moment(now), SessionId(session)).into_iter().map(|id| id.0).collect()
+    /// Commits what is staged, and gives the numbers of the segments. `own`: how many events of a segment go in one request that then
+    /// has no others, 0 if they may go with others.
+    pub fn commit(&mut self, now: f64, session: u32, own: u32) -> Vec<u32> {
+        let ids = self.0.commit(moment(now), SessionId(session), company(own));
+        ids.into_iter().map(|id| id.0).collect()
     }
 
     /// Commits what an engine that was thrown away had committed.
-    pub fn recommit(&mut self, now: f64, sizes: Vec<u32>, lanes: Vec<u32>) -> u32 {
-        self.0.recommit(moment(now), Contents { sizes, lanes }).0
+    pub fn recommit(&mut self, now: f64, sizes: Vec<u32>, lanes: Vec<u32>, own: u32) -> u32 {
+        self.0.recommit(moment(now), Contents { sizes, lanes, company: company(own) }).0
     }
 
     /// The store is open.
@@ -123,10 +131,19 @@ impl OutboxPort {
         self.0.written(moment(now), is_done);
     }
 
-    /// A look has found a segment; `own` is its number, or 0. Gives its number.
-    pub fn found(&mut self, now: f64, sizes: Vec<u32>, lanes: Vec<u32>, age: f64, own: u32) -> u32 {
-        let own = (own != 0).then_some(SegmentId(own));
-        self.0.found(moment(now), Contents { sizes, lanes }, Millis(age as u64), own).0
+    /// A look has found a segment; `known` is its number, or 0. Gives its number.
+    pub fn found(
+        &mut self,
+        now: f64,
+        sizes: Vec<u32>,
+        lanes: Vec<u32>,
+        own: u32,
+        age: f64,
+        known: u32,
+    ) -> u32 {
+        let known = (known != 0).then_some(SegmentId(known));
+        let contents = Contents { sizes, lanes, company: company(own) };
+        self.0.found(moment(now), contents, Millis(age as u64), known).0
     }
 
     /// A look has ended: 0 it found nothing new, 1 it found something, 2 it failed.
@@ -192,7 +209,7 @@ impl OutboxPort {
     /// An exchange was answered.
     pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
         let response = response(status, after, headers, body);
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
+        self.0.answered(moment(now), ExchangeId(id), &response, self.1);
     }
 
     /// The server wants other requests.
@@ -254,6 +271,10 @@ impl OutboxPort {
             drop(said);
         }
     }
+}
+
+fn company(own: u32) -> Company {
+    if own == 0 { Company::Any } else { Company::Own(own) }
 }
 
 fn say(sink: &OutboxSink, act: Act) -> Result<(), JsValue> {

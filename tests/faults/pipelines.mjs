@@ -9,8 +9,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PipelineDataSink, PipelineDataSource } from "../../dist/entries/glassflow.js";
 import { createEmulator } from "../../dist/entries/testing.js";
+import { ENGINES } from "../browser.mjs";
 import { end, start } from "../child.mjs";
 import { hold } from "./collector.mjs";
+import { visit, withBrowser } from "./pages.mjs";
 
 const EVENTS = 100_000;
 const KILLS = 6;
@@ -20,6 +22,7 @@ const TROUBLES = [{ status: 503 }, { status: 429, headers: { "retry-after": "0" 
 export async function pipelines(tally) {
   await tally.check(`${EVENTS} events through publishAll and iteration with faults on both sides`, hundredThousand);
   await tally.check(`a consumer with a file as its store, ${KILLS} kills`, killed);
+  await Promise.all(ENGINES.map((engine) => tally.check(`${engine}, a page that consumes into IndexedDB and is killed, and two that take turns`, () => page(engine))));
 }
 
 async function hundredThousand() {
@@ -105,4 +108,64 @@ async function killed() {
   hold(lost <= KILLS, `${lost} events are missing after ${KILLS} kills`);
   hold(again > 0, "no kill struck an event in hand");
   return `${done.size} of ${KILLED_EVENTS} events done, ${again} of them handed out again, ${lost} died with an answer on its way`;
+}
+
+/** What the page can do. It is put in as a script, because in Firefox what the test evaluates has a world of its own. */
+const SCRIPT = `
+  import { PipelineDataSink, indexedDbStore } from "/dist/entries/glassflow.js";
+  const iterations = {};
+  /** Takes so many events with a sink of its own, and acknowledges some. The iteration stays open. */
+  globalThis.take = async (text) => {
+    const [name, options, count, acknowledged] = JSON.parse(text);
+    const sink = new PipelineDataSink({ ...options, backoff: { baseMs: 10, maxMs: 50 } });
+    const iterator = (iterations[name] = sink.events({ store: indexedDbStore("pipelines-of-the-test") })[Symbol.asyncIterator]());
+    const seen = [];
+    while (seen.length < count) {
+      const { value } = await iterator.next();
+      seen.push(value.payload.n);
+      if (acknowledged.includes(value.payload.n)) await value.ack();
+    }
+    return (globalThis.seen = seen.join());
+  };
+  globalThis.begin = (text) => void (globalThis.other = take(text));
+  globalThis.end = (name) => iterations[name].return();
+  globalThis.canTake = true;`;
+
+async function opened(browser, collector) {
+  await visit(browser, collector);
+  await browser.evaluate(`
+    document.head.append(Object.assign(document.createElement("script"), { type: "module", textContent: arguments[0] }));
+    for (let tries = 0; !globalThis.canTake; tries++) { if (tries > 500) throw new Error("the script did not start"); await new Promise((next) => setTimeout(next, 20)); }`, SCRIPT);
+}
+
+/** The emulator is of another origin, so the page has to ask first. */
+async function page(engine) {
+  const emulator = createEmulator();
+  const { url } = await emulator.listen();
+  const pipeline = emulator.glassflow.createPipeline();
+  const options = { pipelineId: pipeline.id, pipelineAccessToken: pipeline.accessToken, baseUrl: `${url}/glassflow/v1` };
+  await new PipelineDataSource(options).publishAll(Array.from({ length: 10 }, (_, n) => ({ n })));
+  try {
+    return await withBrowser(engine, async ({ collector, open }) => {
+      const take = (browser, ...asked) => browser.evaluate("return await take(arguments[0]);", JSON.stringify(asked));
+      const first = await open();
+      await opened(first, collector);
+      const before = await take(first, "one", options, 5, [0, 3]);
+      hold(before === "0,1,2,3,4", `it has seen ${before}`);
+      first.kill();
+      const browser = await open();
+      await opened(browser, collector);
+      const after = await take(browser, "one", options, 4, [1, 2, 4]);
+      hold(after === "1,2,4,5", `after the kill it has seen ${after}`);
+      // Another one waits for the first to end, and has what that leaves behind.
+      await browser.evaluate("begin(arguments[0]);", JSON.stringify(["two", options, 2, [5, 6]]));
+      const early = await browser.evaluate("await new Promise((next) => setTimeout(next, 300)); return globalThis.seen;");
+      hold(early === after, `two have handed out at the same time: ${early}`);
+      const late = await browser.evaluate("await end('one'); return await other;");
+      hold(late === "5,6", `the other one has seen ${late}`);
+      return browser.name;
+    });
+  } finally {
+    await emulator.close();
+  }
 }

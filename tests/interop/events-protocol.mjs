@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { EventClient } from "../../dist/entries/events-protocol.js";
+import { createEmulator } from "../../dist/entries/testing.js";
 import { end, start } from "../child.mjs";
 import { python } from "../python.mjs";
 import { Tally } from "../tally.mjs";
@@ -21,6 +22,7 @@ await tally.check("the original for Python is there", async () => {
 if (interpreter) {
   await theirServer();
   await theirClient();
+  await theirClientAndTheEmulator();
 }
 tally.finish();
 
@@ -84,6 +86,25 @@ async function theirServer() {
   });
   client.close();
   end(child);
+}
+
+async function theirClientAndTheEmulator() {
+  const emulator = createEmulator();
+  const { url } = await emulator.listen();
+  const { send, close } = originalClient(`${url}/events/`);
+  await tally.check("the emulator and the original client", async () => {
+    const ask = (name, payload) => send({ name, version: 1, payload, id: "id-1", flow_id: "flow-1", auth: { token: "t" } });
+    const { event, is_success: isSuccess } = await ask("get:event:example", { example: "ç€😀" });
+    assert.deepEqual([isSuccess, event], [true, { name: "get:event:example:response", version: 1, payload: { got: "ç€😀" }, id: "id-1", flowId: "flow-1", identity: {}, auth: {}, metadata: {} }]);
+    assert.equal((await ask("redirect:event", {})).is_redirect, true);
+    for (const type of ["error", "badProtocol", "badRequest", "unauthorized", "notFound", "forbidden", "userDenied", "resourceDenied", "expired"]) assert.equal((await ask("raise:error", { type })).error_type, type);
+    assert.equal((await ask("crash:event", {})).event.payload.code, "UNHANDLED_ERROR");
+    assert.equal((await ask("get:nothing", {})).event.name, "eventNotFound");
+    const seen = await emulator.eventsProtocol.waitFor(13);
+    assert.deepEqual([seen[0].event.auth, seen[0].headers["charset"]], [{ token: "t" }, "UTF-8"]);
+  });
+  close();
+  await emulator.close();
 }
 
 /** The Python client against a server. Gives back `send`, one event in, what came of it out. */

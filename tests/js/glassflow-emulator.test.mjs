@@ -100,7 +100,7 @@ test("tokens, ids, paths and methods are looked at as the service does", async (
   }
   assert.equal((await ask("topics/input/events", { method: "GET" })).headers.get("allow"), "POST");
   assert.equal((await status({ method: "POST" })).status, 405);
-  for (const path of ["", "topics", "topics/output/events", "../x"]) assert.equal((await ask(path)).status, 404);
+  for (const path of ["", "topics", "topics/output/events", "../x", "constructor"]) assert.equal((await ask(path)).status, 404);
   assert.equal((await emulator.fetch("http://emulator/glassflow")).status, 404);
   assert.equal((await ask("status/access_token", { method: "GET", id: "%zz" })).status, 404);
 });

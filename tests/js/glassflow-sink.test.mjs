@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
+import { runInNewContext } from "node:vm";
 import { call } from "../../dist/wasm.js";
 import { BASE, TOKEN, bytes, consumed, jumpingClock, server, sinkOf, sourceTo, text, world } from "./glassflow-world.mjs";
 
@@ -115,6 +116,13 @@ test("an answer that breaks off is handed over as far as it came", async () => {
   assert.equal(error.body.length, 300);
   assert.match(text(error.body), /^\{"req_id":/);
   assert.equal(pipeline.waiting.output, 0, "it is gone from the server");
+});
+
+test("the bytes of an answer may be of another realm, as in test environments that have globals of their own", async () => {
+  const foreign = runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes(JSON.stringify(consumed()))] });
+  assert.ok(!(foreign instanceof Uint8Array));
+  const answer = () => new Response(new ReadableStream({ start: (controller) => (controller.enqueue(foreign.subarray(0, 9)), controller.enqueue(foreign.subarray(9)), controller.close()) }));
+  assert.deepEqual((await sinkOf(server(answer)).consume()).event.payload, { a: 1 });
 });
 
 test("other successes are no event, and what they have said is not thrown away", async () => {

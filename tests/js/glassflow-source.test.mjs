@@ -62,6 +62,11 @@ test("errors say which pipeline it was and what was wrong, with the words of the
   assert.equal(text(refused.body), '{"detail":"words of the server"}');
 });
 
+test("an answer of which a fetch has kept a copy is not waited for beyond what is read of it", async () => {
+  const kept = new Response("x".repeat(100_000), { status: 400 });
+  await assert.rejects(sourceTo({ fetch: async () => kept.clone() }, { timeoutMs: 300 }).publish({}), { code: "ERR_REJECTED", status: 400 });
+});
+
 test("without an answer the error says so, and keeps what the fetch threw", async () => {
   const cause = new TypeError("fetch failed");
   const error = await sourceTo(server(cause)).publish({}).catch((error) => error);

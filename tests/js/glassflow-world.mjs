@@ -21,7 +21,7 @@ export function server(...answers) {
     let answer = answers.length > 1 ? answers.shift() : answers[0];
     if (typeof answer === "function") answer = await answer(request);
     if (answer instanceof Error) throw answer;
-    if (answer instanceof Response) return answer.clone();
+    if (answer instanceof Response) return answer.bodyUsed ? answer : answer.clone();
     return typeof answer === "number" ? new Response(answer === 204 ? null : '{"detail":"words of the server"}', { status: answer }) : Response.json(answer);
   };
   return { requests, fetch };

@@ -137,8 +137,9 @@ test("node: takes what the page sent, and refuses what is no event", async () =>
   }
 });
 
-test("types: the block is good TypeScript, and works", async () => {
-  const { code } = blocks.get("types");
+/** What the compiler has against a block. */
+function compiled(name) {
+  const { code } = blocks.get(name);
   const file = join(root, "tests/js/readme-block.mts");
   const options = { strict: true, noEmit: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ["lib.es2022.d.ts", "lib.dom.d.ts"], types: [] };
   const host = ts.createCompilerHost(options);
@@ -146,8 +147,18 @@ test("types: the block is good TypeScript, and works", async () => {
   host.fileExists = (path) => path === file || fileExists(path);
   host.getSourceFile = (path, version, ...more) => (path === file ? ts.createSourceFile(path, code, version) : getSourceFile(path, version, ...more));
   const problems = ts.getPreEmitDiagnostics(ts.createProgram([file], options, host));
-  assert.deepEqual(problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n")), []);
+  return problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
+}
 
+test("bc-types: the block is good TypeScript, and works", async () => {
+  assert.deepEqual(compiled("bc-types"), []);
+  const { module } = await run("bc-types", { more: "export { client };" });
+  assert.match(module.order("7").id, /^[0-9a-f-]{36}$/);
+  await module.client.close();
+});
+
+test("types: the block is good TypeScript, and works", async () => {
+  assert.deepEqual(compiled("types"), []);
   const { CloudEvent, toRequest } = await import("eventferry");
   const { orderFrom } = await runAlone("types");
   const { data } = await orderFrom(toRequest("https://example.com/", new CloudEvent({ type: "t", source: "/s", data: { orderId: 7 } })));
@@ -168,6 +179,24 @@ test("worker: the runtime is asked to wait until the event has arrived", async (
   await Promise.all(work);
   assert.deepEqual(arrived("worker").map(({ event }) => event.type), ["com.example.page.viewed"]);
   module.publisher.close();
+});
+
+test("bc-worker: three events of a request arrive with its job, or none of them", async () => {
+  const { module } = await run("bc-worker", { replace: [["https://events.example.com", `${url}/brite-events`]], more: "export { client };" });
+  const work = [];
+  const ask = (order) => module.default.fetch(new Request("https://example.com/", { method: "POST", headers: { "x-job-id": "job-7" }, body: JSON.stringify(order) }), {}, { waitUntil: (promise) => work.push(promise) });
+  const refused = await ask({ id: "1", count: 2, cart: "c" });
+  assert.deepEqual([refused.status, await refused.text()], [400, 'orders.StockReserved: data breaks the rule required at #/required: it needs the member "sku"']);
+  assert.equal((await ask({ id: "1", sku: "s", count: 2, cart: "c" })).status, 202);
+  await Promise.all(work);
+  assert.deepEqual(emulator.briteEvents.received.map(({ event, jobId, mode }) => [`${event.category}.${event.entity}${event.action}`, event.actor.id, jobId, mode]), ["OrderCreated", "StockReserved", "ShoppingCartClosed"].map((name) => [`orders.${name}`, "user-4711", "job-7", "single"]));
+  await module.client.close();
+});
+
+test("bc-events: errors are as shown", async () => {
+  const { printed } = await run("bc-events", { more: "await client.close();" });
+  const [, table] = /\| what is printed \|\n\|---\|\n((?:\| .* \|\n)+)/.exec(readme);
+  assert.deepEqual(printed, table.trim().split("\n").map((row) => row.slice(2, -2)));
 });
 
 test("object: what is answered with 202 is in the storage, and an alarm delivers it", async () => {
@@ -217,7 +246,7 @@ test("modes: the messages are as shown, and the structured one arrives", async (
   assert.deepEqual(arrived("modes").map(({ mode, event }) => [mode, event.id, event.time]), [["structured", "100 %", undefined]]);
 });
 
-for (const name of ["forward", "batch", "messages", "errors", "testing"]) test(`${name}: prints what it says`, () => runAlone(name));
+for (const name of ["forward", "batch", "messages", "errors", "testing", "testing-salesforce"]) test(`${name}: prints what it says`, () => runAlone(name));
 
 test("webhook: shakes hands, lets in and keeps out", async () => {
   const { CloudEvent, toRequest } = await import("eventferry");
@@ -279,6 +308,19 @@ test("the answers of the events protocol are those of the code", () => {
   const rows = [...readme.matchAll(/^\| (?:that|with|whose) .*\| (.*?) \| (.*?) \|$/gm)];
   const codes = rows.flatMap(([, , cell]) => cell.match(/[A-Z]+(?:_[A-Z]+)+/g) ?? []);
   assert.deepEqual([...new Set(codes)].sort(), [...new Set([...server.matchAll(/"\\"([A-Z_]+)\\""/g)].map(([, code]) => code))].sort());
+});
+
+test("salesforce-proxy: lets a page in that signed in, to the channels that it may see, with a token that it never sees", async () => {
+  const { module } = await run("salesforce-proxy", { replace: [["https://acme.my.salesforce.com", `${url}/salesforce`]] });
+  const send = (message, { origin = "https://app.example.com", cookie = "session=7" } = {}) =>
+    module.default.fetch(new Request("https://edge.example.com/sf/cometd/60.0", { method: "POST", body: JSON.stringify([message]), headers: { origin, cookie, "content-type": "application/json" } }));
+  const handshake = { channel: "/meta/handshake", version: "1.0", supportedConnectionTypes: ["long-polling"] };
+  const [{ clientId }] = await (await send(handshake)).json();
+  const [event, other] = await Promise.all(["/event/Order_Changed__e", "/event/Other__e"].map(async (subscription) => (await (await send({ channel: "/meta/subscribe", clientId, subscription })).json())[0]));
+  assert.deepEqual([event.successful, other.successful, other.error], [true, false, "403::Restricted channel"]);
+  assert.equal((await send(handshake, { cookie: "" })).status, 403);
+  assert.equal((await send(handshake, { origin: "https://evil.example" })).status, 403);
+  assert.equal(emulator.salesforce.logins.length, 1);
 });
 
 test("no block that says run= was left out", () => {
@@ -353,6 +395,8 @@ test("the limits are those of the code", () => {
     ["64 KiB, Salesforce 32 KiB", 65_536 + 32_768, number("src/bayeux/session.rs", /max_request: ([\d_]+)/) + number("src/salesforce/client.rs", /max_request: ([\d_]+)/)],
     ["1 024", 1024, number("src/salesforce/replay.rs", /WINDOW: usize = (\d+)/)],
     ["16 MiB", 16 * MIB, number("js/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
+    ["64 KiB and 10 MiB", 64 * 1024, number("js/salesforce/proxy.ts", /options\.maxRequestBytes, ([\d* ]+)\)/)],
+    ["64 KiB and 10 MiB", 10 * MIB, number("js/salesforce/proxy.ts", /options\.maxAnswerBytes, ([\d* ]+)\)/)],
     ["200 bytes", 200, number("src/error.rs", /MAX_DETAIL: usize = (\d+)/)],
   ];
   const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1].split("\n").filter((line) => line.startsWith("| ")).map((line) => line.split(" | ")[1]);

@@ -10,6 +10,7 @@
 
 mod attributes;
 mod bayeux;
+mod bc_events;
 mod calls;
 mod chaos;
 mod codes;

@@ -112,6 +112,11 @@ function withoutBundler({ app, site, installed }) {
   for (const [subpath, target] of Object.entries(exports)) {
     if (target.default) imports[name + subpath.slice(1)] = `/node_modules/${name}${target.default.slice(1)}`;
   }
+  // What the README says that a page without a bundler needs besides.
+  const [section] = /`eventferry\/bc-events` does what[^]*?\n## /.exec(readFileSync(join(installed, "README.md"), "utf8"));
+  const dependencies = Object.fromEntries([...section.matchAll(/`"([^"]+)":\s"([^"]+)"`/g)].map(([, name, path]) => [name, path]));
+  if (Object.keys(dependencies).length !== 2) throw new Error("the README does not say what the import map needs");
+  Object.assign(imports, dependencies);
   const map = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
   for (const file of ["smoke.mjs", "page.mjs", "page-slim.mjs"]) cpSync(join(app, file), join(site, file));
   writeFileSync(join(site, "import-map.html"), html("/page.mjs", map));

@@ -21,6 +21,7 @@ const PROGRAMS = [
   ["Node, every entry point of the CommonJS build", process.execPath, [...WITHOUT_REQUIRE_OF_MODULES, "entries.mjs"]],
   ["Node, eventferry/slim", process.execPath, ["slim.mjs"]],
   ["Deno, import without permissions", bin("deno"), [...DENO, "main.mjs"]],
+  ["Deno, topics in YAML", bin("deno"), [...DENO, "--allow-env=LOG_TOKENS,LOG_STREAM", "yaml.mjs"]],
   ["Deno, eventferry/slim", bin("deno"), [...DENO, "--allow-read", "slim.mjs"]],
   ["Bun, import", bin("bun"), ["main.mjs"]],
   ["Bun, require", bin("bun"), ["main.cjs"]],

@@ -5,6 +5,7 @@ import { edges } from "./edges.mjs";
 import { hygiene } from "./hygiene.mjs";
 import { pages } from "./pages.mjs";
 import { programs } from "./programs.mjs";
+import { proxies } from "./proxies.mjs";
 
 const tally = new Tally();
 let installed;
@@ -12,6 +13,6 @@ await tally.check("the package packs, and installs into an empty folder", async 
   installed = await consumer();
 });
 if (installed) {
-  for (const part of [hygiene, programs, edges, pages]) await part(installed, tally);
+  for (const part of [hygiene, programs, edges, proxies, pages]) await part(installed, tally);
 }
 tally.finish();

@@ -3,13 +3,15 @@
 /**
  * @param api the namespace of an entry point
  * @param env.also namespaces of other entry points in the same program: they must share their classes with `api`
+ * @param env.bcEvents the namespace of `eventferry/bc-events`
  * @returns {Promise<{ checks: number, problems: string[] }>} JSON, to get out of any sandbox
  */
-export async function smoke(api, { also = [] } = {}) {
+export async function smoke(api, { also = [], bcEvents } = {}) {
   const problems = [];
   const checks = Object.entries({
     ...CHECKS,
     ...(api.Publisher && CHECKS_OF_THE_FULL_MODULE),
+    ...(bcEvents && { "BriteEvents: topics in YAML, checked data, a lot with its job": () => publishesBriteEvents(api, bcEvents) }),
     ...(api.PipelineDataSource && CHECKS_OF_GLASSFLOW),
     ...(api.EventsProtocolClient && CHECKS_OF_THE_EVENTS_PROTOCOL),
     ...(also.length > 0 && { "entry points share their classes": sharesClasses }),
@@ -241,6 +243,31 @@ function sharesClasses(api, also) {
     sameEvent(other.fromHttp({ "content-type": "application/cloudevents+json" }, sample(api).toString()), sample(api));
     equal(JSON.parse(other.toBatch([sample(api)]).body).length, 1);
   }
+}
+
+/** `needsYaml`: there is no excuse for not reading it. */
+export async function publishesBriteEvents(api, { EventClient, FerryError }, needsYaml = false) {
+  const requests = [];
+  const fetch = async (request) => {
+    requests.push([new URL(request.url).pathname, request.headers.get("x-britecore-job-id"), (await request.json()).length]);
+    return Response.json({ failedRecords: 0, records: [] }, { status: 201 });
+  };
+  const make = (topics) => new EventClient({ apiUrl: "https://example.com/api", serviceName: "smoke-test", topics, fetch });
+  let client;
+  try {
+    client = make("DefaultCategory: smoke\nTopics:\n  - {Action: Created, Entity: BigTest, Schema: {type: object, required: [id]}}\n");
+  } catch (error) {
+    // Deno without permissions. The README says so.
+    if (!error.message.includes("--allow-env=LOG_TOKENS,LOG_STREAM") || !globalThis.Deno || needsYaml) throw error;
+    client = make({ DefaultCategory: "smoke", Topics: [{ Action: "Created", Entity: "BigTest", Schema: { type: "object", required: ["id"] } }] });
+  }
+  const session = client.serviceSession("job-1");
+  const refused = thrown(() => session.createdBigTest({ no: 1 }));
+  equal([refused.code, refused instanceof api.FerryError, FerryError === api.FerryError, session.staged], ["ERR_INVALID_DATA", true, true, 0]);
+  for (const name of ["createdBigTest", "bigTestCreated", "created_big_test", "big_test_created", "createdBigTest", "createdBigTest"]) session[name]({ id: name });
+  const { delivered } = await session.flush({ until: "delivered" });
+  equal([delivered.length, requests], [6, [["/api/events/bulk/", "job-1", 6]]]);
+  await client.close();
 }
 
 let id;

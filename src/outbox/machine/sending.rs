@@ -7,9 +7,10 @@ use crate::error::{Code, Error};
 use crate::http::{Failure, Response};
 use crate::ids::ExchangeId;
 use crate::outbox::act::Act;
-use crate::outbox::answer::{Answer, judge, judge_status};
+use crate::outbox::answer::{Answer, Judge, Judged, judge, judge_status};
 use crate::outbox::batch::{self, Haste, Terms, split};
 use crate::outbox::segment::{Part, SegmentId, Stored};
+use crate::outbox::session::Company;
 use crate::time::{Millis, Moment};
 
 impl Outbox {
@@ -97,13 +98,33 @@ impl Outbox {
     pub fn partly(&mut self, now: Moment, exchange: ExchangeId, statuses: &[u16], hint: Option<Millis>) {
         let Some(flight) = self.exchanges.land(exchange) else { return };
         self.now = self.now.max(now);
+        self.apply_each(&flight, statuses.iter().map(|status| judge_status(*status)), hint);
+        self.go_on(now);
+    }
+
+    /// An answer of which the room's judge says what it means.
+    pub fn answered(&mut self, now: Moment, exchange: ExchangeId, answer: &Response, judge: Judge) {
+        let Some(flight) = self.exchanges.land(exchange) else { return };
+        self.now = self.now.max(now);
+        match judge(answer, flight.batch.iter().map(|part| part.len()).sum()) {
+            Judged::Whole(answer) => self.apply(flight, answer),
+            Judged::Each(answers) => self.apply_each(&flight, answers.into_iter(), answer.retry_after),
+        }
+        self.go_on(now);
+    }
+
+    fn apply_each(
+        &mut self,
+        flight: &Flight,
+        mut answers: impl Iterator<Item = Answer>,
+        hint: Option<Millis>,
+    ) {
         let mut is_progress = false;
-        let mut worst = None;
-        let mut statuses = statuses.iter();
+        let (mut worst, mut later) = (None, Vec::new());
         for part in &flight.batch {
             for index in part.from..part.to {
                 // An event of which nothing is said was not taken, as far as we know.
-                match judge_status(statuses.next().copied().unwrap_or(0)) {
+                match answers.next().unwrap_or_else(|| judge_status(0)) {
                     Answer::Taken(status) => {
                         is_progress = true;
                         self.deliver(Part { from: index, to: index + 1, ..*part }, status);
@@ -113,19 +134,19 @@ impl Outbox {
                         self.die(part.segment, index, error);
                     }
                     Answer::Later(error, _) => {
-                        self.rest_alone(*part, index, hint);
+                        later.push((part.segment, index));
                         worst = Some(error);
                     }
                 }
             }
         }
+        self.rest_alone(&later, hint);
         if is_progress {
             self.recover();
             self.writes.note_decision();
         } else if let Some(error) = worst {
             self.rest(error, hint, flight.started);
         }
-        self.go_on(now);
     }
 
     pub(super) fn dispatch(&mut self) {
@@ -170,11 +191,20 @@ impl Outbox {
             is_free
         })?;
         let batch = self.plans.remove(at)?;
-        let (head, tail) = split(&batch, most);
+        let (head, tail) = split(&batch, most.min(self.most_of(&batch)));
         if !tail.is_empty() {
             self.plans.insert(at, tail);
         }
         Some(head)
+    }
+
+    /// How many events of a batch may share a request: one that was made by a page that ended may have more than its events like.
+    fn most_of(&self, batch: &[Part]) -> u32 {
+        let first = batch.first().and_then(|part| self.segments.get(part.segment));
+        match first.map(|segment| segment.contents().company) {
+            Some(Company::Own(most)) => most.max(1),
+            _ => u32::MAX,
+        }
     }
 
     pub(super) fn lanes_of(&self, batch: &[Part]) -> Vec<u32> {
@@ -222,8 +252,12 @@ impl Outbox {
     }
 
     pub(super) fn judge(&mut self, flight: Flight, outcome: &Result<Response, Failure>) {
+        self.apply(flight, judge(outcome));
+    }
+
+    fn apply(&mut self, flight: Flight, answer: Answer) {
         let events: u32 = flight.batch.iter().map(|part| part.len()).sum();
-        match judge(outcome) {
+        match answer {
             Answer::Taken(status) => {
                 self.recover();
                 for part in flight.batch {
@@ -282,13 +316,19 @@ impl Outbox {
         self.exchanges.announce(Act::Retry { error, rest, failures: self.failures });
     }
 
-    /// One event of a request rests, because the answer says that it was not taken.
-    pub(super) fn rest_alone(&mut self, part: Part, index: u32, hint: Option<Millis>) {
-        let Some(segment) = self.segments.get_mut(part.segment) else { return };
+    /// Some events of a request rest, because the answer says that they were not taken. They end their rest together, so that
+    /// they go together the next time.
+    pub(super) fn rest_alone(&mut self, events: &[(SegmentId, u32)], hint: Option<Millis>) {
+        let tries = |(segment, index): &(SegmentId, u32)| Some(self.segments.get(*segment)?.tries(*index));
+        let Some(tries) = events.iter().filter_map(tries).max() else { return };
         let backoff = Backoff::new(self.options.base, self.options.max, 0);
-        let rest = backoff.rest_after(segment.tries(index).saturating_sub(1), &mut self.noise);
+        let rest = backoff.rest_after(tries.saturating_sub(1), &mut self.noise);
         let rest = rest.max(hint.map_or(Millis(0), |hint| hint.min(LONGEST_HINT)));
-        segment.give_back(index, Some(self.now.after(rest)));
+        for (id, index) in events {
+            if let Some(segment) = self.segments.get_mut(*id) {
+                segment.give_back(*index, Some(self.now.after(rest)));
+            }
+        }
     }
 
     pub(super) fn give_back(&mut self, batch: &[Part]) {

@@ -4,6 +4,7 @@ import {
   CloudEvent, EventProcessor, EventRegistry, EventsProtocolClient, FerryError, Publisher, batchFromHttp, batchFromRequest, contentMode, fromHttp, fromRequest, isFerryError, toBatch,
   toBinary, toRequest, toStructured, webhook,
 } from "eventferry";
+import * as bcEvents from "eventferry/bc-events";
 import { smoke } from "./smoke.mjs";
 
 const api = {
@@ -12,5 +13,5 @@ const api = {
 };
 globalThis.report = smoke(api).then(async (alone) => {
   if (alone.problems.length > 0) return alone;
-  return smoke(api, { also: [await import("eventferry/cloudevents")] });
+  return smoke(api, { also: [await import("eventferry/cloudevents")], bcEvents });
 });

@@ -1,6 +1,7 @@
 // Compiled, not run: the types as a strict consumer sees them.
 import { CloudEvent, EventBatch, FerryError, type FerryErrorCode, Publisher, batchFromRequest, fromRequest, toRequest, webhook } from "eventferry";
 import { CloudEvent as Same } from "eventferry/cloudevents";
+import { EventClient, type EventReceipt } from "eventferry/bc-events";
 import { init } from "eventferry/slim";
 import { createEmulator } from "eventferry/testing";
 
@@ -21,7 +22,12 @@ export const status: Promise<number> = publisher.send(event).then(({ status }) =
 export const code = (error: unknown): FerryErrorCode | undefined => (error instanceof FerryError ? error.code : undefined);
 export const loaded: Promise<void> = init(new URL("https://example.com/eventferry.wasm"));
 export const emulator = createEmulator;
+const topics = { DefaultCategory: "shop", Topics: [{ Action: "Created", Entity: "BigOrder", Schema: { type: "object", required: ["id"], properties: { id: { type: "string" } } } }] } as const;
+const session = new EventClient({ serviceName: "orders", topics }).userSession("user-1");
+export const receipts: EventReceipt[] = [session.createdBigOrder({ id: "1" }), session.big_order_created({ id: "1" })];
 
+// @ts-expect-error there is no such topic
+session.createdNothing({ id: "1" });
 // @ts-expect-error an event cannot be changed
 event.id = "2";
 // @ts-expect-error type and source are required

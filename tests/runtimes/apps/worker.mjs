@@ -1,5 +1,6 @@
 // For workerd. That it starts proves that nothing at module scope asks for time, chance, timers or the network.
 import * as full from "eventferry";
+import * as bcEvents from "eventferry/bc-events";
 import * as cloudevents from "eventferry/cloudevents";
 import { smoke } from "./smoke.mjs";
 
@@ -14,7 +15,7 @@ const client = new full.EventsProtocolClient({ url: "https://example.com/events"
 export default {
   async fetch(request, env, ctx) {
     const { status } = await publisher.send(new full.CloudEvent({ type: "t", source: "/s" }));
-    const report = await smoke(full, { also: [cloudevents] });
+    const report = await smoke(full, { also: [cloudevents], bcEvents });
     if (status !== 202) report.problems.push(`the publisher of the module scope answered ${status}`);
     const statuses = [await source.publish({}), await sink.consume()].map(({ status }) => status);
     if (statuses.join() !== "204,204") report.problems.push(`the pipeline of the module scope answered ${statuses}`);

@@ -1,0 +1,108 @@
+/** Bayeux messages as they come in, the answers to them, and the words of Salesforce's refusals. Pure functions. */
+
+/** A message of a client. Nothing about it is certain but that it is an object. */
+export interface BayeuxMessage {
+  readonly channel?: unknown;
+  readonly id?: unknown;
+  readonly clientId?: unknown;
+  readonly subscription?: unknown;
+  readonly connectionType?: unknown;
+  readonly supportedConnectionTypes?: unknown;
+  readonly advice?: { readonly timeout?: unknown } | null;
+  readonly ext?: { readonly replay?: unknown; readonly ack?: unknown } | null;
+  readonly data?: unknown;
+  readonly [field: string]: unknown;
+}
+
+/** What goes back for one message. */
+export type Reply = Record<string, unknown> & { successful: boolean };
+
+export const HANDSHAKE = "/meta/handshake";
+export const CONNECT = "/meta/connect";
+export const SUBSCRIBE = "/meta/subscribe";
+export const UNSUBSCRIBE = "/meta/unsubscribe";
+export const DISCONNECT = "/meta/disconnect";
+
+/** What the server can beside Bayeux, as it says in every answer to a handshake. */
+export const OFFERED = { replay: true, "payload.format": true } as const;
+
+/** The oldest version of the API that is not retired, and the one that the refusals name. */
+const OLDEST_VERSION = 37;
+const EXAMPLE = "URI format: '/cometd/68.0'";
+
+/** The words of the refusals, as the documentation and logs have them. */
+export const WORDS = {
+  noToken: "401::Request requires authentication",
+  badToken: "401::Authentication invalid",
+  unknownClient: "403::Unknown client",
+  noHandshake: "403::Client has not completed handshake",
+  denied: "403::Handshake denied",
+  clients: "403::Organization concurrent user limit exceeded",
+  deliveries: "403::Organization total events daily limit exceeded",
+  restricted: "403::Restricted channel",
+  publish: "403:denied_by_security_policy:publish_denied",
+  noChannel: "400::Channel name not specified",
+  noSlash: "400::Channel subscriptions must start with a leading '/'",
+  anotherUser: "400::Authenticated user id does not match the session's user id",
+  tooLarge: "413::Maximum Request Size Exceeded",
+  noCookie: (clientId: string) => `400::Client ${clientId} has established a session, but no BAYEUX_BROWSER cookie present`,
+  connectionType: (name: unknown) => `400::Invalid connection type ${String(name)}`,
+  unknownChannel: (channel: string) => `400::The channel you requested to subscribe to does not exist {${channel}}`,
+  // Two blanks, as in the logs.
+  expiredId: (id: string) => `400::The replayId {${id}} you provided was invalid.  Please provide a valid ID, -2 to replay all events, or -1 to replay only new events.`,
+  noReplayId: (channel: string, map: object) =>
+    `400::The replayId for channel {${channel}} wasn't found using the provided replay ID map {{${Object.entries(map).map(([key, id]) => `${key}=${id}`).join(", ")}}}. ` +
+    "Ensure that the channel name you provided in the replay map is valid and matches the channel name used for subscribing.",
+} as const;
+
+/** What is wrong with the version in the address, if something is. */
+export function versionError(version: string | undefined): string | undefined {
+  if (version === undefined) return `400::API version in the URI is mandatory. ${EXAMPLE}`;
+  const isSupported = /^\d{2,3}\.0$/.test(version) && Number(version) >= OLDEST_VERSION;
+  return isSupported ? undefined : `400::Unsupported API version. Only API versions '${OLDEST_VERSION}.0' and later are supported. ${EXAMPLE}`;
+}
+
+/** The messages of a body: an array of objects, one object, or either in a form. Undefined if it is nothing of these. */
+export function parse(body: string, contentType: string): BayeuxMessage[] | undefined {
+  try {
+    const texts = /^application\/x-www-form-urlencoded\b/i.test(contentType) ? new URLSearchParams(body).getAll("message") : [body];
+    const messages = texts.flatMap((text) => JSON.parse(text) as unknown);
+    const areMessages = messages.length > 0 && messages.every((message) => typeof message === "object" && message !== null && !Array.isArray(message));
+    return areMessages ? (messages as BayeuxMessage[]) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** An answer that says yes. */
+export function accepted(message: BayeuxMessage, more: Record<string, unknown> = {}): Reply {
+  return { ...echo(message), successful: true, ...more };
+}
+
+/** An answer that says no. To a connect it says too how to go on. */
+export function refused(message: BayeuxMessage, error: string, reconnect: "none" | "retry" | "handshake" = "none", failureReason?: string): Reply {
+  const { channel } = message;
+  return {
+    ...echo(message),
+    successful: false,
+    error,
+    ...(channel === CONNECT || channel === HANDSHAKE ? { advice: { reconnect, interval: 0 } } : {}),
+    ...(channel === HANDSHAKE || failureReason !== undefined
+      ? { ext: { ...(failureReason !== undefined && { sfdc: { failureReason } }), ...(channel === HANDSHAKE && OFFERED) } }
+      : {}),
+  };
+}
+
+/** A handshake that is refused for a reason, which stands where Salesforce puts it. */
+export function denied(message: BayeuxMessage, failureReason: string): Reply {
+  return refused(message, WORDS.denied, "none", failureReason);
+}
+
+function echo({ channel, id, clientId, subscription }: BayeuxMessage): Record<string, unknown> {
+  return {
+    ...(clientId !== undefined && { clientId }),
+    channel,
+    ...(id !== undefined && { id }),
+    ...(subscription !== undefined && { subscription }),
+  };
+}

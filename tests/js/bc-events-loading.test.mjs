@@ -1,0 +1,36 @@
+// Only `eventferry/bc-events` may load YAML and JSON Schema: whoever imports something else shall not pay for them.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const { name, exports, dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const CONDITIONS = { browser: ["browser"], workerd: ["workerd", "worker", "browser"], "edge-light": ["edge-light", "browser"], node: ["node"] };
+
+/** Which packages an entry point brings along. */
+async function packagesOf(entry, conditions, format) {
+  const { metafile } = await build({
+    stdin: { contents: format === "cjs" ? `require(${JSON.stringify(entry)});` : `import * as all from ${JSON.stringify(entry)}; console.log(all);`, resolveDir: root },
+    bundle: true, write: false, metafile: true, format, conditions, logLevel: "error", platform: conditions.includes("node") ? "node" : "browser",
+    loader: { ".wasm": "empty" }, plugins: [{ name: "wasm", setup: ({ onResolve }) => onResolve({ filter: /\.wasm\?module$/ }, ({ path }) => ({ path, external: true })) }],
+  });
+  return [...new Set(Object.keys(metafile.inputs).map((path) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]).filter(Boolean))].sort();
+}
+
+const entries = Object.keys(exports).filter((subpath) => !/\.\w+$/.test(subpath)).map((subpath) => name + subpath.slice(1));
+
+test("the dependencies are those of one entry point, and of no other", async () => {
+  assert.deepEqual(Object.keys(dependencies).sort(), ["@cfworker/json-schema", "yaml"]);
+  assert.ok(entries.includes("eventferry/bc-events") && entries.length > 4);
+  for (const entry of entries) {
+    for (const [runtime, conditions] of Object.entries(CONDITIONS)) {
+      for (const format of ["esm", "cjs"]) {
+        const expected = entry === "eventferry/bc-events" ? Object.keys(dependencies).sort() : [];
+        assert.deepEqual(await packagesOf(entry, conditions, format), expected, `${entry} for ${runtime} as ${format}`);
+      }
+    }
+  }
+});

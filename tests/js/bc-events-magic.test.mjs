@@ -1,0 +1,184 @@
+// Magic calls: which names mean which topic, which mean none, and what runtimes may look for without harm.
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { inspect, isDeepStrictEqual } from "node:util";
+import ts from "typescript";
+import { EventClient, EventSession } from "../../dist/entries/bc-events.js";
+import { clientTo, server, thrown, topics } from "./bc-events-world.mjs";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const Schema = { type: "object" };
+
+/** Which topics these calls publish to. */
+async function called(names, more = {}) {
+  const { requests, fetch } = server(201);
+  const client = clientTo({ fetch }, more);
+  const session = client.userSession("USER_ID", "JOB_ID");
+  for (const name of names) session[name]({ id: "1", url: "u", name: "n" });
+  await session.flush({ until: "delivered" });
+  await client.close();
+  return requests.flatMap(({ body }) => body).map(({ entity, action }) => `${entity}.${action}`);
+}
+
+test("both orders work in snake_case and in camelCase, whatever the case of the words", async () => {
+  const test = ["created_test", "test_created", "createdTest", "testCreated", "CREATED_TEST", "cReAtEd_tEsT", "CreatedTest"];
+  assert.deepEqual(await called(test), test.map(() => "Test.Created"));
+  const three = ["updated_policy_holder_address", "policy_holder_address_updated", "updatedPolicyHolderAddress", "policyHolderAddressUpdated", "updated_policyHolderAddress", "PolicyHolderAddress_updated"];
+  assert.deepEqual(await called(three), three.map(() => "PolicyHolderAddress.Updated"));
+});
+
+test("an unknown name is refused at the call, with the nearest in the same spelling", () => {
+  const session = clientTo().userSession("USER_ID");
+  for (const [name, nearest] of [
+    ["creatdTest", "createdTest, deletedTest, createdMyEntity"],
+    ["creatd_test", "created_test, deleted_test, created_my_entity"],
+    ["tested_create", "test_created, test_deleted, created_test"],
+    ["created__test", "created_test, deleted_test, created_my_entity"],
+    ["test_created_", "test_created, test_deleted, my_entity_created"],
+    ["createdNothing", "createdTest, createdMyEntity, deletedTest"],
+  ]) {
+    const error = thrown(() => session[name]({ a: 1 }));
+    assert.deepEqual([error.code, error.message], ["ERR_INVALID_ARGUMENT", `Could not resolve convenience wrapper for: ${name}; the nearest are ${nearest}`]);
+    assert.equal(name in session, false);
+  }
+  assert.equal(session.staged, 0);
+});
+
+test("topics of another category are out of reach", () => {
+  const session = clientTo(server(201), { topics: { DefaultCategory: "testing", Topics: [{ Action: "Created", Entity: "Test", Category: "claims", Schema }] } }).userSession("USER_ID");
+  assert.equal("createdTest" in session, false);
+  assert.match(thrown(() => session.createdTest({ a: 1 })).message, /there are no topics/);
+});
+
+test("a name that may be two topics is refused, but with underscores it is read as the original did", async () => {
+  const two = { DefaultCategory: "testing", Topics: [{ Entity: "Created", Action: "Updated", Schema }, { Entity: "Updated", Action: "Created", Schema }] };
+  assert.deepEqual(await called(["created_updated", "updated_created"], { topics: two }), ["Created.Updated", "Updated.Created"]);
+  const session = clientTo(server(201), { topics: two }).userSession("USER_ID");
+  const error = thrown(() => session.createdUpdated({ a: 1 }));
+  assert.equal(error.code, "ERR_INVALID_ARGUMENT");
+  assert.match(error.message, /^createdUpdated may mean testing\.CreatedUpdated or testing\.UpdatedCreated: use publish/);
+  assert.equal("createdUpdated" in session, false);
+  assert.deepEqual(await called(["created_created", "createdCreated"], { topics: { DefaultCategory: "a", Topics: [{ Entity: "Created", Action: "Created", Schema }] } }), ["Created.Created", "Created.Created"]);
+});
+
+test("methods go before topics, and the other order still reaches those", async () => {
+  const hidden = { DefaultCategory: "testing", Topics: [{ Entity: "Id", Action: "Job", Schema }, { Entity: "Bulk", Action: "Publish", Schema }] };
+  const session = clientTo(server(201), { topics: hidden }).userSession("USER_ID", "JOB");
+  assert.equal(session.jobId, "JOB");
+  assert.deepEqual(await called(["idJob", "id_job", "job_id", "publishBulk", "bulk_publish"], { topics: hidden }), ["Id.Job", "Id.Job", "Id.Job", "Bulk.Publish", "Bulk.Publish"]);
+});
+
+test("a magic call takes the data and nothing else", () => {
+  const session = clientTo().userSession("USER_ID");
+  for (const given of [[], [{ a: 1 }, { b: 2 }]]) assert.match(thrown(() => session.createdMyEntity(...given)).message, new RegExp(`createdMyEntity takes the data of one event and nothing else; it was given ${given.length} arguments`));
+});
+
+test("the topic is that of the moment at which the call was read", async () => {
+  const { requests, fetch } = server(201);
+  const client = clientTo({ fetch });
+  const session = client.userSession("USER_ID");
+  const call = session.createdTest;
+  // Alone, and without its session.
+  call({ id: "1", url: "u" });
+  assert.equal(session.staged, 1);
+  await session.flush({ until: "delivered" });
+  assert.equal(requests[0].body.entity, "Test");
+  await client.close();
+});
+
+test("a session can be inspected, awaited and written as JSON", async () => {
+  const session = clientTo().userSession("USER_ID", "s3cret-job");
+  assert.equal(await session, session);
+  assert.equal(JSON.stringify(session), "{}");
+  assert.equal(inspect(session), "EventSession {}");
+  assert.equal(inspect(session, { showProxy: true, showHidden: true, depth: 0 }).includes("s3cret"), false);
+  assert.ok(session instanceof EventSession);
+  assert.equal(Object.prototype.toString.call(session), "[object Object]");
+  assert.equal(String(session), "[object Object]");
+  assert.equal(session.constructor, EventSession);
+  for (const name of ["then", "toJSON", "inspect", "catch", "finally", "asymmetricMatch", "nodeType", "$$typeof", "_isVue", "__v_skip", "__esModule", "@@iterator", "length", "0", ""]) assert.equal(session[name], undefined, name);
+  for (const symbol of [Symbol.iterator, Symbol.toPrimitive, Symbol.toStringTag, Symbol.for("nodejs.util.inspect.custom"), Symbol("mine")]) {
+    assert.equal(session[symbol], undefined);
+    assert.equal(symbol in session, false);
+  }
+  isDeepStrictEqual(session, clientTo().userSession("USER_ID"));
+  assert.deepEqual(Object.keys(session), []);
+  assert.deepEqual({ ...session }, {});
+});
+
+test("in says which calls there are", () => {
+  const session = clientTo().userSession("USER_ID");
+  assert.deepEqual(["created_test", "createdTest", "flush", "createdNothing", "__len__", "then"].map((name) => name in session), [true, true, true, false, false, false]);
+});
+
+test("sessions of two clients have the calls of their own topics", () => {
+  const other = clientTo(server(201), { topics: { DefaultCategory: "a", Topics: [{ Action: "Closed", Entity: "Door", Schema }] } }).userSession("USER_ID");
+  const session = clientTo().userSession("USER_ID");
+  assert.deepEqual(["closedDoor" in other, "createdTest" in other, "closedDoor" in session, "createdTest" in session], [true, false, false, true]);
+});
+
+test("names made for it do not take long to be refused", () => {
+  const session = clientTo().userSession("USER_ID");
+  for (const name of ["a".repeat(50_000), "a_".repeat(25_000), "aB".repeat(25_000), `${"a_".repeat(25_000)}!`]) assert.equal(name in session, false);
+});
+
+test("calls and data are typed where the topics are a constant", () => {
+  const code = `
+import { EventClient, type DataOf } from "../../dist/entries/bc-events.js";
+const topics = {
+  DefaultCategory: "shop",
+  Topics: [
+    { Action: "Created", Entity: "PolicyHolder", Schema: { type: "object", required: ["id"], properties: { id: { type: "string" }, age: { type: "integer" }, tags: { type: "array", items: { enum: ["a", "b"] } } } } },
+    { Action: "Deleted", Entity: "Cart", Category: "claims", Schema: { type: "object" } },
+    { Action: "Closed", Entity: "Cart", Category: "shop", Schema: { type: "object" } },
+  ],
+} as const;
+const session = new EventClient({ serviceName: "orders", topics }).userSession("user-1");
+session.createdPolicyHolder({ id: "1", age: 2, tags: ["a"] });
+session.policyHolderCreated({ id: "1" });
+session.created_policy_holder({ id: "1" });
+session.policy_holder_created({ id: "1" }).delivered.then(({ status }) => status.toFixed());
+session.closedCart({ any: 1 });
+session.publish({ action: "Deleted", entity: "Cart", category: "claims", data: { x: 1 } });
+session.flush({ until: "delivered" });
+type Data = DataOf<{ readonly type: "object"; readonly properties: { readonly n: { readonly type: readonly ["number", "null"] }; readonly e: { readonly anyOf: readonly [{ readonly type: "string" }, { readonly const: 7 }] } } }>;
+const data: Data = { n: null, e: 7 };
+// Without "as const", but written where it is used.
+new EventClient({ serviceName: "orders", topics: { DefaultCategory: "a", Topics: [{ Action: "Created", Entity: "Test", Schema: { type: "object" } }] } }).serviceSession().createdTest({ a: 1 });
+// From elsewhere nothing is known.
+declare const anything: { DefaultCategory: string; Topics: { Action: string; Entity: string; Schema: object }[] };
+new EventClient({ serviceName: "orders", topics: anything }).userSession("user-1").createdWhatever({ a: 1 });
+const loose = new EventClient({ serviceName: "orders", topics: "Topics: []" }).thirdPartySession("job");
+loose.created_whatever({ a: 1 });
+const count: number = loose.staged;
+loose.flush().then(({ delivered }) => delivered.length + count + (data.n ?? 0));
+// @ts-expect-error no such topic
+session.createdNothing({ a: 1 });
+// @ts-expect-error another category
+session.deletedCart({ a: 1 });
+// @ts-expect-error data without an id
+session.createdPolicyHolder({ age: 2 });
+// @ts-expect-error data of another kind
+session.createdPolicyHolder({ id: 1 });
+// @ts-expect-error a tag that is not among them
+session.createdPolicyHolder({ id: "1", tags: ["c"] });
+// @ts-expect-error not among the topics
+session.publish({ action: "Opened", entity: "Cart", data: { x: 1 } });
+// @ts-expect-error no data
+session.publish({ action: "Closed", entity: "Cart" });
+// @ts-expect-error not a category
+new EventClient({ serviceName: "orders", topics: { Topics: [], DefaultCategory: 5 } });
+`;
+  const file = join(root, "tests/js/bc-events-types-block.mts");
+  const options = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.esnext.disposable.d.ts"], types: [] };
+  const host = ts.createCompilerHost(options);
+  const { getSourceFile, fileExists } = host;
+  host.fileExists = (path) => path === file || fileExists(path);
+  host.getSourceFile = (path, version, ...more) => (path === file ? ts.createSourceFile(path, code, version) : getSourceFile(path, version, ...more));
+  const problems = ts.getPreEmitDiagnostics(ts.createProgram([file], options, host));
+  assert.deepEqual(problems.map(({ messageText, start }) => `${code.slice(0, start).split("\n").length}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`), []);
+  assert.equal(typeof EventClient, "function");
+  assert.ok(topics);
+});

@@ -1,0 +1,375 @@
+// The proxy between a page and Salesforce: what it carries, what it keeps to itself, and whom it turns away.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { inspect } from "node:util";
+import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { salesforceProxy } from "../../dist/salesforce/proxy.js";
+
+const PAGE = "https://app.example.com";
+const EDGE = "https://edge.example.com/sf";
+const INSTANCE = "https://acme.my.salesforce.com";
+const CHANNEL = "/event/A__e";
+const PASSWORD = { grant_type: "password", client_id: "key", client_secret: "secret", username: "u@example.com", password: "a-password" };
+const refused = (code, words) => (error) => isFerryError(error, code) && (!words || words.test(error.message));
+
+/** A proxy in front of an emulator, with everything that went to Salesforce. */
+function arrange(options = {}, emulatorOptions = {}) {
+  const emulator = createEmulator({ salesforce: emulatorOptions });
+  const sent = [];
+  const errors = [];
+  const proxy = salesforceProxy({
+    instanceUrl: INSTANCE,
+    allowedOrigins: [PAGE],
+    fetch: async (request) => {
+      sent.push({ url: request.url, headers: Object.fromEntries(request.headers), body: await request.clone().text() });
+      return emulator.fetch(request);
+    },
+    onError: (error) => errors.push(error),
+    ...options,
+  });
+  return { emulator, proxy, sent, errors, page: new Page(proxy) };
+}
+
+/** A page: it has no cookies, sends its origin, and may read only what CORS lets it. */
+class Page {
+  count = 0;
+  constructor(proxy) {
+    this.proxy = proxy;
+  }
+  async fetch(path, { headers = {}, ...init } = {}) {
+    const answer = await this.proxy(new Request(EDGE + path, { method: "POST", ...init, headers: { origin: PAGE, ...headers } }));
+    assert.deepEqual(answer.headers.getSetCookie(), [], "the proxy sets no cookies");
+    return answer;
+  }
+  async login(fields = PASSWORD, init = {}) {
+    const answer = await this.fetch("/services/oauth2/token", { body: new URLSearchParams(fields), ...init });
+    assert.equal(answer.headers.get("access-control-allow-origin"), PAGE);
+    return { status: answer.status, ...(await answer.json()) };
+  }
+  message(channel, more = {}) {
+    return { channel, id: String(++this.count), ...(this.clientId && { clientId: this.clientId }), ...more };
+  }
+  post(messages, { headers = {}, ...init } = {}) {
+    const body = typeof messages === "string" ? messages : JSON.stringify(messages);
+    return this.fetch("/cometd/60.0", { body, ...init, headers: { "content-type": "application/json", ...(this.token && { authorization: `Bearer ${this.token}` }), ...headers } });
+  }
+  async send(channel, more, init) {
+    const answer = await this.post([this.message(channel, more)], init);
+    assert.equal(answer.status, 200);
+    const messages = await answer.json();
+    return Object.assign(messages.at(-1), { events: messages.slice(0, -1) });
+  }
+  connect(more = {}, init) {
+    return this.send("/meta/connect", { connectionType: "long-polling", ...more }, init);
+  }
+  async open() {
+    this.clientId = (await this.send("/meta/handshake", { version: "1.0", supportedConnectionTypes: ["long-polling"] })).clientId;
+    await this.connect();
+    return this;
+  }
+}
+
+describe("carries", () => {
+  test("a login, and becomes the instance of the page", async () => {
+    const { page, sent } = arrange();
+    const { status, access_token, instance_url, id } = await page.login();
+    assert.equal(status, 200);
+    assert.match(access_token, /^00D/);
+    assert.equal(instance_url, EDGE);
+    assert.ok(id.startsWith(INSTANCE));
+    assert.equal(sent[0].url, `${INSTANCE}/services/oauth2/token`);
+    assert.deepEqual(Object.fromEntries(new URLSearchParams(sent[0].body)), PASSWORD);
+    const elsewhere = arrange({ publicUrl: "https://app.example.com/api/sf/" });
+    assert.equal((await elsewhere.page.login()).instance_url, "https://app.example.com/api/sf");
+  });
+
+  test("a whole session, whose cookies the page never sees", async () => {
+    const { page, emulator, sent } = arrange();
+    page.token = (await page.login()).access_token;
+    await page.open();
+    const [cookie] = sent.filter(({ body }) => body.includes("/meta/connect")).map(({ headers }) => headers.cookie);
+    assert.match(cookie, /^BAYEUX_BROWSER=\w{22}; sfdc-stream=!\S+=$/);
+    assert.equal((await page.send("/meta/subscribe", { subscription: CHANNEL, ext: { replay: { [CHANNEL]: -1 } } })).successful, true);
+    const poll = page.connect();
+    await emulator.salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
+    emulator.salesforce.publish(CHANNEL, { N__c: 1 });
+    assert.deepEqual((await poll).events.map(({ data }) => data.payload.N__c), [1]);
+    assert.equal((await page.send("/meta/disconnect")).successful, true);
+    assert.deepEqual(emulator.salesforce.sessions, []);
+  });
+
+  test("messages as they are but for the client id, with every digit of every number", async () => {
+    const { page, sent, emulator } = arrange();
+    page.token = emulator.salesforce.issueToken();
+    await page.open();
+    const body = `[ {"channel":"/meta/subscribe" ,"clientId":"${page.clientId}", "subscription":"/u/\\"][{}", "ext":{"replay":{"/u/x":9007199254740993,"/u/y":-2}}},\n{"channel":"/u/y","clientId":"${page.clientId}","data":{"f":1.0,"e":1e400,"text":"9007199254740993","nested":[[{}],"]"]}}]`;
+    await (await page.post(body)).text();
+    const [plain] = page.clientId.split("~");
+    assert.equal(sent.at(-1).body, body.replaceAll(page.clientId, plain).replace("[ {", "[{").replace('e" ,', 'e",').replaceAll('", "', '","').replace(",\n", ","));
+  });
+
+  test("nothing of a request but what is needed", async () => {
+    const { page, sent, emulator } = arrange({ allowedHeaders: ["X-User"] });
+    page.token = emulator.salesforce.issueToken();
+    await page.post([page.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })], { headers: { cookie: "user=secret; BAYEUX_BROWSER=b", "x-user": "7", "x-forwarded-for": "1.2.3.4", referer: PAGE } });
+    assert.deepEqual(sent[0].headers, { accept: "application/json", authorization: `Bearer ${page.token}`, "content-type": "application/json; charset=utf-8" });
+    await page.login({ ...PASSWORD, more: "no", redirect_uri: "x" }, { headers: { authorization: "Basic x" } });
+    assert.deepEqual(Object.keys(sent[1].headers), ["accept", "content-type"]);
+    assert.deepEqual([...new URLSearchParams(sent[1].body).keys()], [...Object.keys(PASSWORD), "redirect_uri"]);
+  });
+
+  test("the end of a page's poll, which is no error", async () => {
+    const { page, emulator, errors } = arrange();
+    page.token = emulator.salesforce.issueToken();
+    await page.open();
+    const aborter = new AbortController();
+    const poll = page.connect({}, { signal: aborter.signal });
+    await emulator.salesforce.waitFor(({ sessions }) => sessions[0].isHeld);
+    aborter.abort();
+    // Whoever has gone reads no answer; that there is one keeps the server from logging an error.
+    await assert.rejects(poll, /502/);
+    await emulator.salesforce.waitFor(({ sessions }) => !sessions[0].isHeld);
+    assert.deepEqual(errors, []);
+  });
+
+  test("a large answer piece by piece, and no more than it may", async () => {
+    const pieces = ["[", ...Array.from({ length: 50 }, () => '{"channel":"/u/x","data":1},'), '{"channel":"/meta/connect","successful":true}]'];
+    let given = 0;
+    const slow = () => new Response(new ReadableStream({ pull: (controller) => (given < pieces.length ? controller.enqueue(new TextEncoder().encode(pieces[given++])) : controller.close()) }, { highWaterMark: 0 }), { headers: { "content-type": "application/json" } });
+    const { page } = arrange({ fetch: slow });
+    const answer = await page.post([page.message("/meta/connect")]);
+    const reader = answer.body.getReader();
+    await reader.read();
+    assert.equal(given, 1, "nothing is gathered");
+    await reader.cancel();
+    given = 0;
+    const small = arrange({ fetch: slow, maxAnswerBytes: 200 });
+    await assert.rejects((await small.page.post([page.message("/meta/connect")])).text(), refused("ERR_TOO_LARGE"));
+  });
+
+  test("what Salesforce refuses", async () => {
+    const { page, emulator } = arrange({}, { accounts: [{ username: "u@example.com", password: "other" }], unauthorizedStatus: 401 });
+    assert.deepEqual(await page.login(), { status: 400, error: "invalid_grant", error_description: "authentication failure" });
+    const answer = await page.post([page.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })], { headers: { authorization: "Bearer expired" } });
+    assert.equal(answer.status, 401);
+    assert.equal((await answer.json())[0].ext.sfdc.failureReason, "401::Authentication invalid");
+    emulator.faults.add({ status: 503, headers: { "retry-after": "7" }, body: "<html>host 10.0.0.7</html>", times: 1 });
+    const busy = await page.post([page.message("/meta/connect")]);
+    assert.deepEqual([busy.status, busy.headers.get("retry-after"), busy.headers.get("access-control-expose-headers")], [503, "7", "retry-after"]);
+    assert.equal(await busy.text(), "Salesforce answered with something other than JSON\n");
+  });
+});
+
+describe("lends a token", () => {
+  const lent = (more = {}) => {
+    const asked = [];
+    const arranged = arrange({
+      accessToken: (_, renew) => {
+        asked.push(renew);
+        return arranged.emulator.salesforce.issueToken();
+      },
+      authorize: (request) => request.headers.get("x-user") === "7",
+      allowedHeaders: ["x-user"],
+      allowedChannels: [CHANNEL, "/topic/*", "/u/**"],
+      ...more,
+    });
+    arranged.page.fetch = (path, init = {}) => Page.prototype.fetch.call(arranged.page, path, { ...init, headers: { "x-user": "7", ...init.headers } });
+    return { ...arranged, asked };
+  };
+
+  test("to callers who may, and none of theirs goes through", async () => {
+    const { page, sent } = lent();
+    page.token = "of-the-page";
+    await page.open();
+    assert.match(sent[0].headers.authorization, /^Bearer 00D/);
+    assert.equal((await page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status, 404);
+    assert.equal((await page.post([page.message("/meta/connect")], { headers: { "x-user": "8" } })).status, 403);
+  });
+
+  test("and takes a new one when Salesforce refuses it, without the page noticing", async () => {
+    const { page, emulator, asked } = lent();
+    const { salesforce } = emulator;
+    await page.open();
+    assert.deepEqual(asked, [false, false]);
+    salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid" });
+    assert.equal((await page.connect({ advice: { timeout: 0 } })).successful, true);
+    assert.deepEqual(asked.splice(0), [false, false, false, true]);
+    salesforce.refuse({ on: "/meta/handshake", error: "403::Handshake denied", failureReason: "401::Authentication invalid" });
+    await page.open();
+    assert.deepEqual(asked.splice(0), [false, true, false]);
+    // A server that is busy has nothing against the token.
+    salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid", failureReason: "503::Server is too busy." });
+    assert.equal((await page.connect()).error, "401::Authentication invalid");
+    salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid", times: 2 });
+    assert.equal((await page.connect()).error, "401::Authentication invalid");
+    assert.deepEqual(asked.splice(0), [false, false, true]);
+    emulator.faults.add({ status: 401, body: "<html/>", times: 1 });
+    assert.equal((await page.connect({ advice: { timeout: 0 } })).successful, true);
+  });
+
+  test("and does not throw away events for it", async () => {
+    const { page, emulator, asked } = lent();
+    await page.open();
+    emulator.salesforce.intercept(([{ channel, id }]) => [{ channel: CHANNEL, data: { event: { replayId: 1 } } }, { channel, id, successful: false, error: "401::Authentication invalid" }]);
+    asked.length = 0;
+    assert.equal((await page.connect()).events.length, 1);
+    assert.deepEqual(asked, [false]);
+  });
+
+  test("for the channels that are allowed", async () => {
+    const { page, emulator, sent } = lent();
+    await page.open();
+    const isAllowed = async (subscription) => {
+      const { successful, error } = await page.send("/meta/subscribe", { subscription });
+      if (!successful) assert.equal(error, "403::Restricted channel");
+      return successful;
+    };
+    for (const channel of [CHANNEL, "/topic/T", "/topic/T?Name='x'", "/topic/*", "/u/a/b", "/u/a/*", "/u/a/**", "/u/**", ["/u/a", CHANNEL]]) assert.equal(await isAllowed(channel), true, String(channel));
+    for (const channel of ["/event/B__e", "/event/*", "/**", "/topic/**", "/topic/a/b", "/topic/", "/u/", "/topic/** ", "/topic/a/", "/u/a//b", "/u/a b", "/u/***", "/data/ChangeEvents", "", [CHANNEL, "/**"], [], 7]) assert.equal(await isAllowed(channel), false, String(channel));
+    assert.equal(emulator.salesforce.sessions[0].subscriptions.includes("/event/B__e"), false);
+    for (const channel of ["/u/a", "/meta/subscribe/", "/meta/subscribe ", "/meta/other", 7]) assert.equal((await page.send(channel, { data: 1, subscription: "/**" })).error, "403::Restricted channel", String(channel));
+    // Salesforce gets what was looked at, and not a field of the same name beside it.
+    const twice = `[{"channel":"/meta/subscribe","clientId":"${page.clientId}","subscription":"/**","subscription":"${CHANNEL}"}]`;
+    assert.equal((await (await page.post(twice)).json())[0].successful, true);
+    assert.equal(sent.at(-1).body.includes("/**"), false);
+    // In company the others go on.
+    const messages = await (await page.post([page.message("/meta/subscribe", { subscription: "/**" }), page.message("/meta/connect", { connectionType: "long-polling" })])).json();
+    assert.deepEqual(messages.map(({ channel, successful }) => [channel, successful]), [["/meta/subscribe", false], ["/meta/connect", true]]);
+    assert.deepEqual(emulator.salesforce.messages("/meta/connect").at(-1).advice, { timeout: 0 }, "nobody waits for a poll to be told no");
+  });
+
+  test("never in words", async () => {
+    const secret = "a-secret-token";
+    const { page, errors } = lent({ accessToken: () => secret, consumerSecret: "the-app-secret", fetch: async () => { throw new Error("connect failed"); } });
+    const answer = await page.post([page.message("/meta/connect")]);
+    const told = inspect([await answer.text(), [...answer.headers], errors, page.proxy], { depth: 9, showHidden: true });
+    assert.equal(answer.status, 502);
+    assert.equal(errors[0].code, "ERR_NETWORK");
+    assert.doesNotMatch(told, /a-secret|the-app-secret/);
+  });
+});
+
+describe("is not open", () => {
+  test("to other origins", async () => {
+    const { page, sent } = arrange();
+    for (const origin of ["https://evil.example", "null", `${PAGE}.evil.example`, `${PAGE}/`, PAGE.toUpperCase(), "http://app.example.com", "https://edge.example.com"]) {
+      for (const [path, init] of [["/cometd/60.0", { body: "[]" }], ["/services/oauth2/token", { body: new URLSearchParams(PASSWORD) }], ["/cometd/60.0", { method: "OPTIONS", headers: { "access-control-request-method": "POST" } }]]) {
+        const answer = await page.fetch(path, { ...init, headers: { ...init.headers, origin } });
+        assert.equal(answer.status, 403, origin);
+        assert.equal(answer.headers.get("access-control-allow-origin"), null);
+        assert.equal(answer.headers.get("vary"), "origin");
+      }
+    }
+    assert.equal((await page.proxy(new Request(`${EDGE}/cometd/60.0`, { method: "POST", body: "[]" }))).status, 403, "without an origin");
+    assert.equal(sent.length, 0);
+  });
+
+  test("and says to the others exactly what they may", async () => {
+    const { page } = arrange({ allowedHeaders: ["X-User"] });
+    const answer = await page.fetch("/cometd/60.0", { method: "OPTIONS", headers: { "access-control-request-method": "PUT", "access-control-request-headers": "x-evil" } });
+    assert.deepEqual(Object.fromEntries(answer.headers), {
+      "access-control-allow-origin": PAGE, "access-control-allow-credentials": "true", "access-control-allow-methods": "POST",
+      "access-control-allow-headers": "authorization, content-type, x-user", "access-control-max-age": "600", vary: "origin",
+    });
+  });
+
+  test("at other addresses and for other methods", async () => {
+    const { page, sent } = arrange();
+    const cases = [
+      ["/", 404], ["/services/data/v60.0/query", 404], ["/services/oauth2/revoke", 404], ["/services/oauth2/token/x", 404], ["/cometd/", 404], ["/cometd/60.0/other", 404],
+      ["/cometd/60.0/../../services/data/v60.0", 404], ["/cometd/60.0%2f..", 404], ["/cometd/x", 404], ["/cometd/60.0?x=y", 415],
+    ];
+    for (const [path, status] of cases) assert.equal((await page.fetch(path, { body: "[]" })).status, status, path);
+    for (const method of ["GET", "PUT", "DELETE", "OPTIONS"]) assert.equal((await page.fetch("/cometd/60.0", { method })).status, 405, method);
+    assert.equal(sent.length, 0);
+    const { page: other, sent: there } = arrange();
+    await other.fetch("/cometd/60.0/connect", { body: '[{"channel":"/meta/connect"}]', headers: { "content-type": "application/json" } });
+    assert.equal(there[0].url, `${INSTANCE}/cometd/60.0/connect`);
+  });
+
+  test("for bodies that are not what they should be", async () => {
+    const { page, sent } = arrange({ maxRequestBytes: 1000 });
+    for (const body of ["", "[]", "{", "7", "[7]", "[[{}]]", "null"]) assert.equal((await page.post(body)).status, 400, body);
+    assert.equal((await page.post("[{}]", { headers: { "content-type": "text/plain" } })).status, 415);
+    const large = await page.post([page.message("/meta/connect", { more: "x".repeat(1000) })]);
+    assert.equal(large.status, 413);
+    assert.equal((await large.json())[0].error, "413::Maximum Request Size Exceeded");
+    assert.equal((await page.login({ ...PASSWORD, password: "x".repeat(1000) })).status, 413);
+    assert.equal((await page.login(PASSWORD, { body: JSON.stringify(PASSWORD), headers: { "content-type": "application/json" } })).status, 415);
+    assert.equal(sent.length, 0);
+  });
+
+  test("for client ids that were made up", async () => {
+    const { page, sent } = arrange();
+    const jar = (text) => `id~${btoa(text).replaceAll("=", "").replaceAll("+", "-").replaceAll("/", "_")}`;
+    const statusOf = async (...clientIds) => (await page.post(clientIds.map((clientId) => ({ channel: "/meta/connect", clientId })))).status;
+    for (const id of [jar("sid=00D"), jar("BAYEUX_BROWSER=a; sid=b"), jar("BAYEUX_BROWSER=a\r\nx-evil: 1"), jar("BAYEUX_BROWSER=a;sid=b"), jar("BAYEUX_BROWSER="), "id~", "id~%", jar(`BAYEUX_BROWSER=${"x".repeat(2000)}`)]) {
+      assert.equal(await statusOf(id), 400, id);
+    }
+    assert.equal(await statusOf(jar("BAYEUX_BROWSER=a"), jar("BAYEUX_BROWSER=b")), 400);
+    assert.equal(await statusOf(7), 400);
+    const good = jar("BAYEUX_BROWSER=a");
+    assert.equal(sent.length, 0);
+    assert.equal(await statusOf(good), 200);
+    assert.equal(sent[0].headers.cookie, "BAYEUX_BROWSER=a");
+    await page.post(`[{"channel":"/meta/connect","clientId":"\\u0069${good.slice(1)}"}]`);
+    assert.equal(sent[1].body, '[{"channel":"/meta/connect","clientId":"id"}]', "however it is written");
+  });
+
+  test("for grants that are not let through, and tokens of other instances", async () => {
+    const { page, sent } = arrange();
+    assert.deepEqual(await page.login({ ...PASSWORD, grant_type: "client_credentials" }), { status: 400, error: "unsupported_grant_type", error_description: "the proxy does not carry this grant type" });
+    assert.equal((await page.login({})).error, "unsupported_grant_type");
+    assert.equal(sent.length, 0);
+    const closed = arrange({ grants: [] });
+    assert.equal((await closed.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status, 404);
+    const elsewhere = arrange({ loginUrl: "https://login.salesforce.com" });
+    const answer = await elsewhere.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) });
+    assert.equal(answer.status, 502);
+    assert.doesNotMatch(await answer.text(), /00D/);
+    assert.ok(refused("ERR_REJECTED", /another instance/)(elsewhere.errors[0]));
+  });
+
+  test("and keeps the app's key and secret from the page", async () => {
+    const { page, sent } = arrange({ consumerKey: "own-key", consumerSecret: "own-secret" });
+    await page.login({ grant_type: "refresh_token", refresh_token: "r", client_id: "of-the-page" });
+    const form = new URLSearchParams(sent[0].body);
+    assert.deepEqual([form.get("client_id"), form.get("client_secret")], ["own-key", "own-secret"]);
+  });
+
+  test("to redirects, and does not wait for ever", async () => {
+    const { page, errors } = arrange({ fetch: async () => new Response(null, { status: 302, headers: { location: "https://evil.example" } }) });
+    assert.equal((await page.post([page.message("/meta/connect")])).status, 502);
+    assert.equal(errors[0].code, "ERR_REDIRECTED");
+    const hang = (request) => new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
+    const slow = arrange({ fetch: hang, timeoutMs: 1, pollTimeoutMs: 5 });
+    assert.equal((await slow.page.post([page.message("/meta/connect")])).status, 504);
+    assert.equal((await slow.page.post([page.message("/meta/subscribe")])).status, 504);
+    assert.equal((await slow.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status, 504);
+    assert.deepEqual(slow.errors.map(({ code }) => code), ["ERR_TIMEOUT", "ERR_TIMEOUT", "ERR_TIMEOUT"]);
+    const garbled = arrange({ fetch: async () => new Response("<html>") });
+    assert.equal((await garbled.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status, 502);
+  });
+
+  test("when nobody can say who a caller is", async () => {
+    const { page, sent, errors } = arrange({ authorize: async () => { throw new Error("the database is away"); } });
+    assert.equal((await page.post([page.message("/meta/connect")])).status, 500);
+    assert.equal(errors[0].message, "the database is away");
+    const vague = arrange({ authorize: () => "yes" });
+    assert.equal((await vague.page.post([page.message("/meta/connect")])).status, 403);
+    assert.equal(sent.length + vague.sent.length, 0);
+  });
+
+  test("by its options", () => {
+    const good = { instanceUrl: INSTANCE, allowedOrigins: [PAGE] };
+    const cases = [
+      [undefined, /options/], [{}, /allowedOrigins/], [{ ...good, allowedOrigins: [] }, /not empty/], [{ ...good, allowedOrigins: "*" }, /list of origins/], [{ ...good, allowedOrigins: ["*"] }, /as browsers do/],
+      [{ ...good, allowedOrigins: [`${PAGE}/`] }, /as browsers do/], [{ ...good, allowedOrigins: ["null"] }, /as browsers do/], [{ ...good, instanceUrl: undefined }, /instanceUrl/], [{ ...good, instanceUrl: "http://acme.my.salesforce.com" }, /https/],
+      [{ ...good, instanceUrl: `${INSTANCE}?x` }, /query/], [{ ...good, loginUrl: "ftp://x" }, /loginUrl/], [{ ...good, accessToken: () => "x" }, /authorize/], [{ ...good, accessToken: () => "x", authorize: () => true }, /allowedChannels/],
+      [{ ...good, allowedChannels: ["event/A"] }, /allowedChannels/], [{ ...good, allowedChannels: ["/topic/T?x"] }, /allowedChannels/], [{ ...good, grants: ["magic"] }, /magic/], [{ ...good, consumerSecret: 7 }, /consumerSecret is a text$/],
+      [{ ...good, allowedHeaders: ["a b"] }, /allowedHeaders/], [{ ...good, maxRequestBytes: 0 }, /maxRequestBytes/], [{ ...good, timeoutMs: -1 }, /timeoutMs/], [{ ...good, authorize: true }, /authorize is a function/], [{ ...good, allowOrigins: [] }, /no option "allowOrigins"/],
+    ];
+    for (const [options, words] of cases) assert.throws(() => salesforceProxy(options), refused("ERR_INVALID_ARGUMENT", words), inspect(options));
+    assert.equal(typeof salesforceProxy({ instanceUrl: "http://127.0.0.1:8787/salesforce/", allowedOrigins: ["http://localhost:3000"] }), "function");
+  });
+});
