@@ -19,8 +19,8 @@ export {
   type SalesforceAuth,
   type SessionOptions,
 } from "./salesforce/auth.js";
-export { replayStore, type ReplayMarker, type ReplayPolicy, type ReplayStorage, type ReplayStoreOptions } from "./salesforce/replay.js";
 export { salesforceProxy, type SalesforceProxyOptions } from "./salesforce/proxy.js";
+export { replayStore, type ReplayMarker, type ReplayPolicy, type ReplayStorage, type ReplayStoreOptions } from "./salesforce/replay.js";
 export type { StreamOptions } from "./bayeux/client.js";
 export type { StreamState } from "./bayeux/driver.js";
 export type { StreamMessage } from "./bayeux/message.js";

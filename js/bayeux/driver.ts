@@ -5,7 +5,7 @@ import { type Port, Pump } from "../pump.js";
 import type { FetchLike, FlightPlan, Outcome } from "../transport.js";
 import { WHY } from "../transport.js";
 import { Extensions } from "./extensions.js";
-import { type SocketLike, type SocketMaker, Sockets } from "./socket.js";
+import { type SocketMaker, Sockets } from "./socket.js";
 
 /** The handle of the machine. */
 export interface StreamPort extends Port {
@@ -76,7 +76,7 @@ export class Driver {
   constructor(options: DriverOptions) {
     this.#options = options;
     const { listener, extensions } = options;
-    this.#sockets = new Sockets(options.makeSocket ?? ((url) => new WebSocket(url) as SocketLike), {
+    this.#sockets = new Sockets(options.makeSocket ?? ((url) => new WebSocket(url)), {
       opened: (id) => this.#pump.tellUnasked((port, now) => port.socket_opened(now, id)),
       text: (id, text) => this.#hearSocket(id, extensions ? extensions.incoming(-id, text) : text),
       closed: (id, code) => this.#pump.tellUnasked((port, now) => port.socket_closed(now, id, code)),

@@ -69,7 +69,7 @@ export interface StreamRoom {
   typeOf(channel: string): string;
 }
 
-export abstract class StreamClient extends EventTarget implements AsyncIterable<StreamMessage>, AsyncDisposable, MessageHome {
+export abstract class StreamClient extends EventTarget implements AsyncIterable<StreamMessage>, AsyncDisposable {
   readonly #room: StreamRoom;
   readonly #driver: Driver;
   readonly #feed: Feed<Message>;
@@ -89,6 +89,13 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   #isWorkFull = false;
   #isInboxFull = false;
   #listened = new Set<string>();
+  readonly #home: MessageHome = {
+    ack: (message) => this.#room.ack?.(message) ?? Promise.resolve(),
+    origin: (message) => {
+      const channel = withoutFilter(message.channel);
+      return { type: this.#room.typeOf(channel), source: `${this.#origin}${encodeURI(channel)}` };
+    },
+  };
   #origin = "";
 
   protected constructor(room: StreamRoom) {
@@ -104,7 +111,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       listener: {
         ...room.listener,
         messages: (answer, table, channels) => {
-          this.#arrive(new Messages(this, answer, table, channels));
+          this.#arrive(new Messages(this.#home, answer, table, channels));
           // The machine has paused until it knows that there is room.
           if (!this.#isInboxFull && !this.#isWorkFull) this.#driver.tell((port, now) => port.resume(now));
         },
@@ -302,17 +309,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   override addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void {
     this.#listened.add(type);
     super.addEventListener(type, listener, options);
-  }
-
-  /** @internal */
-  ack(message: Message): Promise<void> {
-    return this.#room.ack?.(message) ?? Promise.resolve();
-  }
-
-  /** @internal */
-  origin(message: Message): { type: string; source: string } {
-    const channel = withoutFilter(message.channel);
-    return { type: this.#room.typeOf(channel), source: `${this.#origin}${encodeURI(channel)}` };
   }
 
   #arrive(messages: Messages): void {

@@ -291,6 +291,8 @@ struct Subscription {
     waiting: Vec<OpId>,
     /// An answer was lost, and what it had for this channel.
     has_gap: bool,
+    /// Taken back for the time being: what the server had ready for it has to run off before it is asked for again.
+    is_left: bool,
     refusals: u32,
 }
 
@@ -352,6 +354,8 @@ pub struct Session {
     is_due: bool,
     /// A connect was due, but waits for channels that are being taken up.
     is_held: bool,
+    /// Events were held back, so the server may have more of them ready.
+    has_more: bool,
     is_paused: bool,
     /// The pause has been too long for the server.
     is_overdue: bool,
@@ -395,6 +399,7 @@ impl Session {
             busy: 0,
             is_due: false,
             is_held: false,
+            has_more: false,
             is_paused: false,
             is_overdue: false,
             events_seen: 0,
@@ -705,7 +710,7 @@ impl Session {
             Phase::Handshaking => self.send_handshake(dialect),
             Phase::Connecting => self.send_connect(true),
             // What a connect brings must not overtake what comes with a subscription.
-            Phase::Connected if self.takes_up(dialect) => self.is_held = true,
+            Phase::Connected if self.takes_up(dialect) || self.leaves() => self.is_held = true,
             Phase::Connected if self.is_paused && !self.is_overdue => {
                 self.is_held = true;
                 if let Some(longest) = self.options.max_pause {
@@ -832,7 +837,7 @@ impl Session {
             if kind == Kind::Subscribe
                 && let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == channel)
             {
-                (known.standing, known.has_gap) = (Standing::Asked, false);
+                (known.standing, known.has_gap, known.is_left) = (Standing::Asked, false, false);
             }
             size += message.len() + 1;
             messages.push((id, kind, channel, op, message));
@@ -1052,6 +1057,7 @@ impl Session {
                     !drops
                 });
                 if has_dropped && !from {
+                    self.has_more = true;
                     for known in &mut self.subscriptions {
                         known.has_gap |= without_filter(&known.channel) == channel;
                     }
@@ -1109,6 +1115,12 @@ impl Session {
         })
     }
 
+    /// Whether a channel is just being taken back, to be asked for again.
+    fn leaves(&self) -> bool {
+        self.todo.iter().any(|todo| matches!(todo, Todo::Unsubscribe(_, None)))
+            || self.sent.iter().any(|sent| sent.kind == Kind::Unsubscribe && sent.op.is_none())
+    }
+
     fn hear(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
         let kind = match reply.channel.as_str() {
             "/meta/handshake" => Kind::Handshake,
@@ -1158,7 +1170,11 @@ impl Session {
                 }
                 self.go_on_polling();
             }
-            Kind::Unsubscribe | Kind::Publish => self.settle_if(sent.op, Ok(())),
+            Kind::Unsubscribe => {
+                self.settle_if(sent.op, Ok(()));
+                self.go_on_polling();
+            }
+            Kind::Publish => self.settle_if(sent.op, Ok(())),
             Kind::Disconnect => self.end(None),
         }
     }
@@ -1219,7 +1235,7 @@ impl Session {
         let mut anew = Vec::new();
         let mut gaps = Vec::new();
         for known in &mut self.subscriptions {
-            (known.standing, known.has_gap) = (Standing::Wanted, false);
+            (known.standing, known.has_gap, known.is_left) = (Standing::Wanted, false, false);
             if known.was_live && dialect.continuity(&known.channel) != Continuity::Kept {
                 gaps.push(known.channel.clone());
             }
@@ -1277,8 +1293,10 @@ impl Session {
         self.again(self.pace.interval);
     }
 
-    /// Answers were lost. What was in them comes again to those who subscribe again from where they were.
+    /// Answers were lost. What was in them comes again to those who subscribe again from where they were; but first what the server has ready
+    /// has to run off, because it would come before that.
     fn close_gaps(&mut self, dialect: &dyn Dialect) {
+        let has_more = core::mem::take(&mut self.has_more);
         let mut gaps = Vec::new();
         for known in &mut self.subscriptions {
             // One that is being asked for keeps its gap until it is answered.
@@ -1291,8 +1309,12 @@ impl Session {
                 known.standing = Standing::Wanted;
                 self.todo
                     .retain(|todo| !matches!(todo, Todo::Subscribe(channel) if *channel == known.channel));
-                self.todo.push_back(Todo::Unsubscribe(known.channel.clone(), None));
-                self.todo.push_back(Todo::Subscribe(known.channel.clone()));
+                if !core::mem::replace(&mut known.is_left, true) {
+                    self.todo.push_back(Todo::Unsubscribe(known.channel.clone(), None));
+                }
+                if !has_more {
+                    self.todo.push_back(Todo::Subscribe(known.channel.clone()));
+                }
             } else {
                 known.has_gap = false;
                 if self.ack.is_none() && known.was_live {
@@ -1376,6 +1398,9 @@ impl Session {
                     self.settle_if(sent.op, Err(why));
                 }
                 self.react(reaction, dialect);
+                if kind == Kind::Unsubscribe {
+                    self.go_on_polling();
+                }
             }
         }
     }
@@ -1480,7 +1505,7 @@ impl Session {
         for timer in [Timer::Next, Timer::Watch, Timer::Pause, Timer::Again] {
             self.timers.clear(timer);
         }
-        (self.is_due, self.is_held) = (false, false);
+        (self.is_due, self.is_held, self.has_more) = (false, false, false);
         // After a break down, the socket of before is of no use to the next session.
         self.watch_replies();
     }
@@ -1526,7 +1551,15 @@ impl Session {
                     }
                 }
             }
-            Kind::Unsubscribe | Kind::Publish => self.settle_if(sent.op, Err(trouble.clone())),
+            Kind::Unsubscribe => {
+                if let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == sent.channel)
+                {
+                    known.is_left = false;
+                }
+                self.settle_if(sent.op, Err(trouble.clone()));
+                self.go_on_polling();
+            }
+            Kind::Publish => self.settle_if(sent.op, Err(trouble.clone())),
             Kind::Disconnect => {}
         }
     }
@@ -1733,7 +1766,8 @@ impl Session {
     }
 
     fn wanted(&self) -> Vec<String> {
-        let wanted = self.subscriptions.iter().filter(|known| known.standing == Standing::Wanted);
+        let wanted =
+            self.subscriptions.iter().filter(|known| known.standing == Standing::Wanted && !known.is_left);
         let waits = |channel: &str| {
             self.todo.iter().any(|todo| matches!(todo, Todo::Subscribe(other) if other == channel))
         };
@@ -1785,6 +1819,7 @@ impl Subscription {
             was_live: false,
             waiting: Vec::new(),
             has_gap: false,
+            is_left: false,
             refusals: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! The client of Salesforce against a server that loses answers, forgets sessions and revokes tokens at random, in a world where months take
 //! seconds. Whatever happens: every event once, in order, and the connect lane never has two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use eventferry::bayeux::session::{Event, Options, State};
 use eventferry::effect::{Input, Machine, Output};
@@ -30,6 +30,8 @@ enum Trouble {
 struct Session {
     /// The last event that was sent of each channel.
     sent: BTreeMap<String, u64>,
+    /// What is ready for the next answers, also of channels that were taken back meanwhile.
+    queue: VecDeque<Value>,
     last_seen: u64,
 }
 
@@ -38,6 +40,8 @@ struct Server {
     /// One event every so many milliseconds, each with the next id, for one channel after the other.
     pace: u64,
     last: u64,
+    /// How many events go with one answer.
+    most: usize,
     sessions: BTreeMap<String, Session>,
     next_session: u32,
     token: u32,
@@ -72,10 +76,10 @@ impl Server {
         ][self.noise.up_to(5) as usize]
     }
 
-    /// What has happened by then and was not sent.
-    fn waiting(&mut self, client: &str, now: u64) -> Vec<Value> {
+    /// Makes ready what has happened by then.
+    fn fill(&mut self, client: &str, now: u64) {
         let until = self.events_until(now);
-        let Some(session) = self.sessions.get_mut(client) else { return Vec::new() };
+        let Some(session) = self.sessions.get_mut(client) else { return };
         let mut found = Vec::new();
         for (channel, sent) in &mut session.sent {
             let name = channel.split('?').next().unwrap_or_default();
@@ -87,7 +91,14 @@ impl Server {
             *sent = until;
         }
         found.sort_by_key(|(id, _)| *id);
-        found.into_iter().map(|(_, event)| event).collect()
+        session.queue.extend(found.into_iter().map(|(_, event)| event));
+    }
+
+    /// What goes with one answer.
+    fn take(&mut self, client: &str) -> Vec<Value> {
+        let most = self.most;
+        let Some(session) = self.sessions.get_mut(client) else { return Vec::new() };
+        session.queue.drain(..session.queue.len().min(most)).collect()
     }
 
     /// When a held connect is answered.
@@ -97,7 +108,7 @@ impl Server {
             (*sent + 1..=self.events_until(now))
                 .any(|id| Self::channel_of(id) == channel.split('?').next().unwrap_or_default())
         });
-        if probes || has_waiting {
+        if probes || has_waiting || !session.queue.is_empty() {
             return now;
         }
         let next = self.events_until(now) + 1;
@@ -118,7 +129,10 @@ impl Server {
                 self.handshakes += 1;
                 self.next_session += 1;
                 let id = format!("c{}", self.next_session);
-                self.sessions.insert(id.clone(), Session { sent: BTreeMap::new(), last_seen: now });
+                self.sessions.insert(
+                    id.clone(),
+                    Session { sent: BTreeMap::new(), queue: VecDeque::new(), last_seen: now },
+                );
                 let mut granted = reply(true);
                 granted["clientId"] = json!(id);
                 granted["supportedConnectionTypes"] = json!(["long-polling"]);
@@ -139,7 +153,7 @@ impl Server {
                 continue;
             }
             // What was ready goes before what is asked for now.
-            replies.append(&mut self.waiting(&client, now));
+            self.fill(&client, now);
             let until = self.events_until(now);
             let session = self.sessions.get_mut(&client).expect("a session");
             session.last_seen = now;
@@ -168,9 +182,12 @@ impl Server {
                 }
                 _ => replies.push(reply(true)),
             }
-            replies.append(&mut self.waiting(&client, now));
+            self.fill(&client, now);
         }
-        replies
+        let client = messages.first().and_then(|message| message["clientId"].as_str()).unwrap_or_default();
+        let mut answer = self.take(client);
+        answer.append(&mut replies);
+        answer
     }
 }
 
@@ -200,6 +217,7 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
         noise: Noise::new(seed ^ 0x1234),
         pace: 50 + noise.up_to(20_000),
         last,
+        most: [1, 2, 5, 1000][noise.up_to(3) as usize],
         sessions: BTreeMap::new(),
         next_session: 0,
         token: 1,
