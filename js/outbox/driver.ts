@@ -14,7 +14,7 @@ import { openAuto } from "../stores/auto.js";
 import { storeFailure } from "../stores/failure.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
 import { type FetchLike, type FlightPlan, type Outcome, WHY } from "../transport.js";
-import { Keys } from "./keys.js";
+import { Keys, fingerprint } from "./keys.js";
 import { joined, Packet } from "./packet.js";
 import { keepalive } from "./page.js";
 import { Patience, waiting } from "./patience.js";
@@ -100,7 +100,6 @@ export class Driver<E> {
   #packets = new Map<number, Packet>();
   /** The same and our own that only the store has, by key. */
   #byKey = new Map<string, Packet>();
-  #letters = new Map<string, DeadLetter>();
   /** Committed when the engine was thrown away, and not known to be stored. */
   #lost: Packet[] = [];
   /** What the user's headers were the last time. */
@@ -287,7 +286,6 @@ export class Driver<E> {
     const purged = this.tell((port, now) => port.purge(now));
     for (const packet of all) packet.abandon(new FerryError("ERR_ABORTED", "the event was purged"));
     this.#byKey.clear();
-    this.#letters.clear();
     await this.#purging;
     return purged;
   }
@@ -405,12 +403,14 @@ export class Driver<E> {
   /** Tells a machine what the store has in it, once, and with that that it is open. */
   #count(): Promise<void> {
     return this.#insist(async () => {
+      const life = this.lives;
       const stock = await this.#call(async (store) => {
         const { events, bytes, dead, deadBytes } = await store.count();
         return [events, bytes, dead, deadBytes] as const;
       });
-      if (this.#isOver || this.#counted === this.lives) return;
-      this.#counted = this.lives;
+      // For an engine that came meanwhile it is counted anew: the one before it may have written something.
+      if (this.#isOver || life !== this.lives || this.#counted === life) return;
+      this.#counted = life;
       this.#inform((port, now) => {
         port.opened(now, ...stock);
         if (this.#isDecided) port.lead(now, this.isLeader);
@@ -457,7 +457,6 @@ export class Driver<E> {
     if (problem) {
       if (!this.#isFailing) this.#options.tell("degraded", () => ({ error: problem }));
     } else {
-      for (const { key } of change.bury) this.#letters.delete(key);
       if (change.put.length > 0) this.#tabs?.say({ isNew: true });
     }
     this.#isFailing = problem !== undefined;
@@ -479,11 +478,11 @@ export class Driver<E> {
     }
     const remove = [...removes].map((handle) => this.#packets.get(handle)?.key).filter((key) => key !== undefined);
     const bury: DeadLetter[] = [];
-    for (let at = 0; at < buries.length; at += 2) bury.push(this.#letters.get(`${buries[at]}.${buries[at + 1]}`)!);
-    return { ...NOTHING, put, remove, bury: bury.filter((letter) => letter !== undefined) };
+    for (let at = 0; at < buries.length; at += 2) bury.push(this.#packets.get(buries[at]!)!.letterOf(buries[at + 1]!)!);
+    return { ...NOTHING, put, remove, bury };
   }
 
-  async #look(events: number, bytes: number): Promise<void> {
+  async #look(events: number, bytes: number, isSecond = false): Promise<void> {
     const life = this.lives;
     let segments: Segment[] | undefined;
     // What is about to be deleted shall not be found.
@@ -501,9 +500,11 @@ export class Driver<E> {
       if (!this.#isOver) this.#options.tell("degraded", () => ({ error }));
     }
     if (this.#isOver || life !== this.lives) return;
+    // It may have been written while the store was looking.
+    const found = segments?.filter(({ key }) => purges === this.#purges && !this.#byKey.get(key)?.body);
+    // There may be more behind what is known.
+    if (segments && segments.length > 0 && found!.length === 0 && !isSecond) return this.#look(events, bytes, true);
     this.#inform((port, now) => {
-      // It may have been written while the store was looking.
-      const found = segments?.filter(({ key }) => purges === this.#purges && !this.#byKey.get(key)?.body);
       for (const segment of found ?? []) this.#find(port, now, segment);
       port.looked(now, !found ? LOOK_FAILED : found.length > 0 ? LOOK_FOUND : LOOK_FOUND_NOTHING);
     });
@@ -616,8 +617,8 @@ export class Driver<E> {
     const packet = this.#packets.get(handle)!;
     const error = new FerryError(codeOf(code), message, { status: status || undefined });
     const body = packet.slice(index, index + 1).slice();
-    const letter = { key: `${packet.key}.${index}`, body, lane: packet.lanes[index] ?? 0, at: Date.now(), code: error.code, status, reason: message, attempts };
-    this.#letters.set(`${handle}.${index}`, letter);
+    // Not by the place alone: when a segment was written anew with what is left of it, other events have that place.
+    const letter = { key: `${packet.key}.${index}.${fingerprint(body)}`, body, lane: packet.lanes[index] ?? 0, at: Date.now(), code: error.code, status, reason: message, attempts };
     packet.die(index, error, letter);
     this.#options.tell("dead", () => ({ id: this.wire.idOf(body), error, attempts }));
     this.#tabs?.tell(() => ({ key: packet.key, ids: [this.wire.idOf(body)], status, attempts, code: error.code, message }));
@@ -670,7 +671,9 @@ export class Driver<E> {
     this.#packets.clear();
     for (const packet of this.#byKey.values()) {
       packet.handle = 0;
-      if (packet.isAccepted) packet.body = packet.zipped = undefined;
+      // One that was delivered before it was stored may be in the store all the same: that is found like what others have left there.
+      if (packet.left === 0) this.#byKey.delete(packet.key);
+      else if (packet.isAccepted) packet.body = packet.zipped = undefined;
     }
     // Nobody may ask for anything, but there is work. An engine that breaks again and again gets less and less to do.
     const again = () => {

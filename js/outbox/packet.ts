@@ -203,6 +203,11 @@ export class Packet {
     return this.#states?.slice() ?? new Uint8Array(this.count);
   }
 
+  /** The one of an event that has died. */
+  letterOf(index: number): DeadLetter | undefined {
+    return this.#dead.get(index)?.letter;
+  }
+
   /** Those that have died, as of now. */
   letters(): DeadLetter[] {
     return Array.from(this.#dead.values(), ({ letter }) => letter);

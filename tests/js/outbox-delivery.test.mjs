@@ -579,3 +579,33 @@ test("against a server with faults everything arrives, and what arrives twice ha
   }
   await emulator.close();
 });
+
+test("events of one segment that die in different lives have dead letters of their own, though each was the first that was left", async () => {
+  const inner = memoryStore();
+  const shared = () => storeWith({ ...Object.fromEntries(["open", "write", "peek", "dead", "count"].map((name) => [name, (_, ...given) => inner[name](...given)])) });
+  // Refuses the first of each request, so one dies; the others wait for the next life.
+  const refusingOne = () => {
+    let isDone = false;
+    return server(({ text }) => {
+      const events = JSON.parse(text);
+      if (isDone) return new Response(null, { status: 503 });
+      isDone = true;
+      return Response.json(events.map((_, at) => ({ status: at === 0 ? 422 : 503 })), { status: 207 });
+    });
+  };
+  for (let life = 0; life < 3; life++) {
+    const publisher = publisherTo(refusingOne(), { outbox: { store: shared() } });
+    const told = listen(publisher.outbox, "dead");
+    if (life === 0) {
+      const session = publisher.session();
+      for (const id of ["a", "b", "c"]) session.publish(event(id));
+      await session.flush();
+    }
+    publisher.outbox.drain({ deadlineMs: 50 }).catch(() => undefined);
+    await until(() => told.length === 1);
+    await until(async () => (await inner.dead(9)).length > life).catch(() => undefined);
+    await publisher.outbox.close();
+  }
+  const letters = (await inner.dead(9)).map(({ body }) => JSON.parse(new TextDecoder().decode(body)).id);
+  assert.deepEqual(letters.sort(), ["a", "b", "c"]);
+});

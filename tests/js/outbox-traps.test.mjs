@@ -173,3 +173,31 @@ test("a process stays until what was flushed is delivered", async () => {
   const { out } = await child(`let turn = 0; const p = new Publisher({ url, fetch: async () => { console.log(++turn); return new Response(null, { status: turn < 3 ? 503 : 202 }); }, outbox: { retry: { baseMs: 20 } } }); const s = p.session(); s.publish(event); s.flush();`);
   assert.equal(out, "1\n2\n3");
 });
+
+test("an event that was delivered before it was stored is in the store after all, and hides others from the next engine", async () => {
+  const inner = memoryStore();
+  // Stored, and not known to be; then the engine that has asked for it is gone.
+  let failures = 1;
+  const store = storeWith({
+    open: (_, name) => inner.open(name), peek: (_, limit) => inner.peek(limit), count: () => inner.count(), dead: (_, n) => inner.dead(n),
+    write: async (_, change) => {
+      await inner.write(change);
+      if (failures-- > 0) throw new Error("it was written all the same");
+    },
+  });
+  const to = server(202);
+  const publisher = publisherTo(to, { outbox: { store, batch: { maxEvents: 1 } } });
+  const first = publisher.session();
+  const early = first.publish(event("early"));
+  // While the store fails it is sent from memory.
+  await first.flush({ until: "delivered" });
+  await early.delivered;
+  const body = new TextEncoder().encode(event("of another").toString());
+  await inner.write({ put: [{ key: "zzz", at: Date.now(), body, sizes: Uint32Array.of(body.length) }], remove: [], bury: [], exhume: [] });
+  assert.equal((await inner.count()).events, 2);
+  provoke();
+  await publisher.outbox.drain({ deadlineMs: 2000 });
+  await until(() => to.ids().flat().includes("of another"));
+  await publisher.outbox.close();
+  assert.equal((await inner.count()).events, 0);
+});
