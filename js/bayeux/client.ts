@@ -2,7 +2,7 @@
 import { shown } from "../errors.js";
 import { type ClientOptions, type HeadersOption, checkClient, checkTimeout, checkedUrl, headerLines, invalid } from "../options.js";
 import { type BayeuxExtension, Extensions, checkExtensions } from "./extensions.js";
-import { fetchWithCookies, platformKeepsCookies } from "./platform.js";
+import { fetchWithCookies, isDeno, platformKeepsCookies, sentOnce } from "./platform.js";
 import type { SocketMaker } from "./socket.js";
 import { StreamClient } from "./stream.js";
 
@@ -82,7 +82,9 @@ export function streamConfig({ timeoutMs, connectionTimeoutMs = 10_000, retry = 
 
 /** The `fetch` of a stream. */
 export function streamFetch({ fetch, credentials = "include" }: StreamOptions): StreamOptions["fetch"] {
-  return fetch ?? (platformKeepsCookies() ? fetchWithCookies(credentials) : undefined);
+  if (fetch) return fetch;
+  if (platformKeepsCookies()) return fetchWithCookies(credentials);
+  return isDeno() ? sentOnce : undefined;
 }
 
 /**
