@@ -9,7 +9,7 @@
 //! ===v==============================================|===  wasm boundary
 //!   wasm/         conversion only, no decisions
 //!    |
-//!   salesforce/ -> bayeux/  bc_events/  glassflow/  events_protocol/   rooms: each has a wire of pure functions, and machines where something has to be decided
+//!   salesforce/ -> bayeux/   bc_events/   glassflow/   events_protocol/    rooms: wires of pure functions, and machines
 //!    |
 //!   cloudevents/  a room that others may use: its codecs, which are pure functions
 //!   outbox/       what rooms share: accepted events are delivered, or kept

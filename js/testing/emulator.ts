@@ -82,11 +82,11 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const lifetime = new Lifetime();
   const faults = new Faults();
   const cloudEvents = new CloudEventsEmulator(options.cloudEvents ?? {}, lifetime);
+  const briteEvents = new BriteEventsEmulator(options.briteEvents ?? {}, lifetime);
   const glassflow = new GlassFlowEmulator(options.glassflow ?? {});
   const eventsProtocol = new EventsProtocolEmulator(options.eventsProtocol ?? {}, lifetime);
   const salesforce = new SalesforceEmulator(options.salesforce ?? {}, lifetime);
   const maxHeaderBytes = integer("maxHeaderBytes", options.maxHeaderBytes, 128 * 1024, 1024, 16 * 1024 * 1024);
-  const briteEvents = new BriteEventsEmulator(options.briteEvents ?? {}, lifetime);
   const services = byPrefix([cloudEvents, briteEvents, glassflow, eventsProtocol, salesforce, ...salesforce.atRoot, ...(options.services ?? [])]);
   const servers = new Set<Listening>();
 

@@ -30,13 +30,20 @@ export class Upstream {
    */
   async post(url: string, headers: Record<string, string>, content: string, { isPoll = false, signal }: { isPoll?: boolean; signal: AbortSignal }): Promise<Response> {
     const aborter = new AbortController();
-    const leave = () => aborter.abort();
+    let giveUp: (reason: unknown) => void = () => undefined;
+    // Not left to the fetch: one that was given may not look at its signal, and a signal may go deaf when its request is collected.
+    const givenUp = new Promise<never>((_, reject) => (giveUp = reject));
+    givenUp.catch(() => undefined);
+    const leave = () => {
+      aborter.abort();
+      giveUp(aborter.signal.reason);
+    };
     signal.addEventListener("abort", leave);
     if (signal.aborted) leave();
     let isLate = false;
     const patience = setTimeout(() => {
       isLate = true;
-      aborter.abort();
+      leave();
     }, isPoll ? this.#options.pollTimeoutMs : this.#options.timeoutMs);
     const done = () => {
       clearTimeout(patience);
@@ -47,11 +54,12 @@ export class Upstream {
       if (signal.aborted) return new FerryError("ERR_ABORTED", "the page gave the request up", { cause });
       return isLate ? new FerryError("ERR_TIMEOUT", "Salesforce did not answer in time") : new FerryError("ERR_NETWORK", "Salesforce could not be reached", { cause });
     };
+    let asked: Promise<Response> | undefined;
     try {
       const request = new Request(url, { method: "POST", headers, body: content, redirect: "manual", signal: aborter.signal });
-      const answer = await (this.#options.fetch ?? ((request) => fetch(request)))(request);
+      asked = (this.#options.fetch ?? ((request) => fetch(request)))(request);
+      const answer = await Promise.race([asked, givenUp]);
       if (answer.type === "opaqueredirect" || (answer.status >= 300 && answer.status < 400)) {
-        void answer.body?.cancel().catch(() => undefined);
         throw new FerryError("ERR_REDIRECTED", "Salesforce answered with a redirect: check instanceUrl and loginUrl", { status: answer.status });
       }
       if (answer.body === null) done();
@@ -61,6 +69,8 @@ export class Upstream {
       return new Response(body, { status: answer.status, headers: answer.headers });
     } catch (cause) {
       done();
+      // What comes too late is not read.
+      asked?.then((late) => late.body?.cancel()).catch(() => undefined);
       throw explain(cause);
     }
   }
