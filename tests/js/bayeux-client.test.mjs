@@ -424,6 +424,7 @@ test("mistakes are named when they are made", async () => {
     [{ retry: { attempts: 3 } }, /retry has no option "attempts"/],
     [{ retry: 3 }, /retry is an object/],
     [{ credentials: "yes" }, /credentials is/],
+    [{ drain: 1 }, /drain is true or false/],
     [{ auth: "Bearer s3cret" }, /auth is a function/],
     [{ extensions: [{ outgoing: 1 }] }, /extensions is an array/],
     [{ webSocket: "ws" }, /webSocket is a function/],
