@@ -2,7 +2,7 @@
 import { shown } from "../errors.js";
 import { type ClientOptions, type HeadersOption, checkClient, checkTimeout, checkedUrl, headerLines, invalid } from "../options.js";
 import { type BayeuxExtension, Extensions, checkExtensions } from "./extensions.js";
-import { fetchWithCookies, platformKeepsCookies } from "./platform.js";
+import { fetchWithCookies, isDeno, platformKeepsCookies, sentOnce } from "./platform.js";
 import type { SocketMaker } from "./socket.js";
 import { StreamClient } from "./stream.js";
 
@@ -24,6 +24,11 @@ export interface StreamOptions extends ClientOptions {
     /** @default 60 000 */
     maxMs?: number;
   };
+  /**
+   * Leaves by itself when the server has no more messages for what was subscribed to before `open`: loops over the client end then. For functions that run
+   * now and then and read what has come since. @default false
+   */
+  drain?: boolean;
   /** Whether a browser sends cookies to a server of another site. Elsewhere the client keeps cookies itself. @default "include" */
   credentials?: RequestCredentials;
 }
@@ -47,17 +52,18 @@ export interface BayeuxOptions extends StreamOptions {
   webSocket?: SocketMaker;
 }
 
-const STREAM_NAMES = ["connectionTimeoutMs", "maxPending", "retry", "credentials"];
+const STREAM_NAMES = ["connectionTimeoutMs", "maxPending", "retry", "credentials", "drain"];
 const TRANSPORTS = ["websocket", "long-polling"];
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkStream(what: string, options: unknown, names: readonly string[]): void {
   checkClient(what, options, [...STREAM_NAMES, ...names]);
-  const { connectionTimeoutMs, maxPending, retry, credentials } = options as StreamOptions;
+  const { connectionTimeoutMs, maxPending, retry, credentials, drain } = options as StreamOptions;
   if (connectionTimeoutMs !== Infinity) checkTimeout(connectionTimeoutMs, "connectionTimeoutMs");
   if (maxPending !== undefined && !(Number.isInteger(maxPending) && maxPending >= 1 && maxPending <= 1_000_000)) {
     throw invalid(`maxPending is a whole number from 1 to 1000000, not ${shown(maxPending)}`);
   }
+  if (drain !== undefined && typeof drain !== "boolean") throw invalid(`drain is true or false, not ${shown(drain)}`);
   if (credentials !== undefined && !["include", "same-origin", "omit"].includes(credentials)) {
     throw invalid(`credentials is "include", "same-origin" or "omit", not ${shown(credentials)}`);
   }
@@ -70,11 +76,12 @@ export function checkStream(what: string, options: unknown, names: readonly stri
 }
 
 /** What the machines of all streams are told. Made when the client opens: before, there may be no clock. */
-export function streamConfig({ timeoutMs, connectionTimeoutMs = 10_000, retry = {} }: StreamOptions): Record<string, unknown> {
+export function streamConfig({ timeoutMs, connectionTimeoutMs = 10_000, retry = {}, drain }: StreamOptions): Record<string, unknown> {
   return {
     keepsCookies: !platformKeepsCookies(),
     epoch: Date.now() - performance.now(),
     timeoutMs,
+    drains: drain,
     patienceMs: connectionTimeoutMs === Infinity ? undefined : connectionTimeoutMs,
     ...retry,
   };
@@ -82,7 +89,9 @@ export function streamConfig({ timeoutMs, connectionTimeoutMs = 10_000, retry = 
 
 /** The `fetch` of a stream. */
 export function streamFetch({ fetch, credentials = "include" }: StreamOptions): StreamOptions["fetch"] {
-  return fetch ?? (platformKeepsCookies() ? fetchWithCookies(credentials) : undefined);
+  if (fetch) return fetch;
+  if (platformKeepsCookies()) return fetchWithCookies(credentials);
+  return isDeno() ? sentOnce : undefined;
 }
 
 /**

@@ -107,6 +107,11 @@ impl Cookie {
                 _ => {}
             }
         }
+        // What no request can carry would keep all of them from being sent.
+        let is_clean = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if !is_clean(&cookie.name) || !is_clean(&cookie.value) {
+            return None;
+        }
         // A server that is not reached safely must not set what only safe requests get.
         (!cookie.name.is_empty() && (!cookie.is_secure || place.is_secure)).then_some(cookie)
     }
@@ -228,6 +233,11 @@ mod tests {
         assert_eq!(jar.header("https://other.example/cometd/68.0", 0), "");
         jar.store(URL, "only=here", 0);
         assert_eq!(jar.header("https://acme.my.salesforce.com/other", 0), "a=1");
+    }
+
+    #[test]
+    fn leaves_out_what_no_request_can_carry() {
+        assert_eq!(after(&["a=\u{1}", "b=é", "c=d e"], URL), "c=d e");
     }
 
     #[test]

@@ -1231,7 +1231,14 @@ impl Session {
 
     /// A new session knows no subscriptions.
     fn subscribe_anew(&mut self, dialect: &dyn Dialect) {
-        self.todo.retain(|todo| matches!(todo, Todo::Publish(..)));
+        for todo in core::mem::take(&mut self.todo) {
+            match todo {
+                Todo::Publish(..) => self.todo.push_back(todo),
+                // That is done with the session.
+                Todo::Unsubscribe(_, op) => self.settle_if(op, Ok(())),
+                Todo::Subscribe(_) => {}
+            }
+        }
         let mut anew = Vec::new();
         let mut gaps = Vec::new();
         for known in &mut self.subscriptions {
@@ -1702,8 +1709,9 @@ impl Session {
 
     fn stop(&mut self, trouble: Trouble) {
         self.exchanges.cancel_all();
-        self.sent.clear();
+        // What was sent as well: its answer is not heard any more.
         self.refuse_all(&trouble);
+        self.sent.clear();
         self.end(Some(trouble));
     }
 

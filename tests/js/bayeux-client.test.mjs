@@ -338,6 +338,27 @@ test("extensions see all messages, may change them, and drop them", async () => 
   await client.close();
 });
 
+test("in Deno the body of a poll is a stream, because Deno sends others again by itself when an answer is lost", async () => {
+  const server = new Server();
+  const { fetch } = globalThis;
+  const bodies = [];
+  globalThis.Deno = {};
+  globalThis.fetch = async (address, init) => {
+    bodies.push(init.body);
+    return server.fetch(new Request(address, init));
+  };
+  try {
+    const client = new BayeuxClient(url, fast);
+    await client.open();
+    await client.subscribe("/a");
+    await client.close();
+    assert.ok(bodies.length >= 4 && bodies.every((body) => body instanceof ReadableStream));
+  } finally {
+    globalThis.fetch = fetch;
+    delete globalThis.Deno;
+  }
+});
+
 test("everything goes over one WebSocket where there is one", async () => {
   const server = new Server();
   const { client } = await opened(server, { transports: ["websocket", "long-polling"], webSocket: server.webSocket });
@@ -403,6 +424,7 @@ test("mistakes are named when they are made", async () => {
     [{ retry: { attempts: 3 } }, /retry has no option "attempts"/],
     [{ retry: 3 }, /retry is an object/],
     [{ credentials: "yes" }, /credentials is/],
+    [{ drain: 1 }, /drain is true or false/],
     [{ auth: "Bearer s3cret" }, /auth is a function/],
     [{ extensions: [{ outgoing: 1 }] }, /extensions is an array/],
     [{ webSocket: "ws" }, /webSocket is a function/],

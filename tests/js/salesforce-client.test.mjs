@@ -129,6 +129,23 @@ test("starts with everything, behind an event, or with what is new", async () =>
   await fresh.close();
 });
 
+test("a client that drains reads what there is, saves how far it got, and leaves", async () => {
+  const channel = "/event/Drained__e";
+  const marks = new Map();
+  const storage = { get: (name) => marks.get(name), set: (name, mark) => void marks.set(name, mark), initial: "all" };
+  for (const expected of [[1, 2, 3], [4], []]) {
+    for (const N of expected) emulator.salesforce.publish(channel, { N });
+    const client = clientOf({ replay: storage, drain: true });
+    const subscribed = client.subscribe(channel);
+    await client.open();
+    await subscribed;
+    const found = [];
+    for await (const { data } of client) found.push(data.payload.N);
+    assert.deepEqual([found, client.closed], [expected, true]);
+  }
+  assert.equal(emulator.salesforce.sessions.length, 0);
+});
+
 test("filtered topics deliver, and go on where they were", async () => {
   const client = await opened({}, "/topic/T?Name='x'");
   emulator.salesforce.publish("/topic/T", { Name: "x" });

@@ -13,6 +13,7 @@ export async function smoke(api, { also = [], bcEvents } = {}) {
     ...(api.Publisher && CHECKS_OF_THE_FULL_MODULE),
     ...(bcEvents && { "BriteEvents: topics in YAML, checked data, a lot with its job": () => publishesBriteEvents(api, bcEvents) }),
     ...(api.PipelineDataSource && CHECKS_OF_GLASSFLOW),
+    ...(api.BayeuxClient && CHECKS_OF_STREAMS),
     ...(api.EventsProtocolClient && CHECKS_OF_THE_EVENTS_PROTOCOL),
     ...(also.length > 0 && { "entry points share their classes": sharesClasses }),
   });
@@ -133,6 +134,29 @@ const CHECKS = {
   },
 };
 
+const CHECKS_OF_STREAMS = {
+  "a stream subscribes and receives": async (api) => {
+    let held;
+    const fetch = async (request) => {
+      const messages = await request.json();
+      const [{ channel, advice }] = messages;
+      if (channel === "/meta/connect" && !advice) await new Promise((resolve) => (held = resolve));
+      const event = channel === "/meta/connect" && !advice ? [{ channel: "/a", data: { text: "é" } }] : [];
+      return Response.json([...event, ...messages.map(({ channel, id, subscription }) => ({ channel, id, subscription, successful: true, clientId: "c", supportedConnectionTypes: ["long-polling"] }))]);
+    };
+    const client = new api.BayeuxClient("https://example.com/smoke", { fetch, transports: ["long-polling"] });
+    await client.open();
+    await client.subscribe("/a");
+    while (!held) await new Promise((resolve) => setTimeout(resolve));
+    held();
+    const { channel, data } = await client.receive();
+    equal([channel, data], ["/a", { text: "é" }]);
+    held = undefined;
+    await client.close();
+    equal([client.closed, typeof api.SalesforceClient, typeof api.replayStore], [true, "function", "function"]);
+  },
+};
+
 const CHECKS_OF_THE_FULL_MODULE = {
   "a session keeps what it was given until the server has it": async (api) => {
     const bodies = [];
@@ -154,26 +178,6 @@ const CHECKS_OF_THE_FULL_MODULE = {
     equal(await publisher.outbox.drain(), { delivered: 1, dead: 0, pending: 0, aborted: false });
     equal(bodies, [`[${event}]`, `[${event}]`]);
     await publisher.outbox.close();
-  },
-  "a stream subscribes and receives": async (api) => {
-    let held;
-    const fetch = async (request) => {
-      const messages = await request.json();
-      const [{ channel, advice }] = messages;
-      if (channel === "/meta/connect" && !advice) await new Promise((resolve) => (held = resolve));
-      const event = channel === "/meta/connect" && !advice ? [{ channel: "/a", data: { text: "é" } }] : [];
-      return Response.json([...event, ...messages.map(({ channel, id, subscription }) => ({ channel, id, subscription, successful: true, clientId: "c", supportedConnectionTypes: ["long-polling"] }))]);
-    };
-    const client = new api.BayeuxClient("https://example.com/smoke", { fetch, transports: ["long-polling"] });
-    await client.open();
-    await client.subscribe("/a");
-    while (!held) await new Promise((resolve) => setTimeout(resolve));
-    held();
-    const { channel, data } = await client.receive();
-    equal([channel, data], ["/a", { text: "é" }]);
-    held = undefined;
-    await client.close();
-    equal([client.closed, typeof api.SalesforceClient, typeof api.replayStore], [true, "function", "function"]);
   },
   "a publisher delivers, after a second try": async (api) => {
     const answers = [503, 204];

@@ -11,6 +11,10 @@ const source = new full.PipelineDataSource(pipeline);
 const sink = new full.PipelineDataSink(pipeline);
 const processor = new full.EventProcessor(new full.EventRegistry().register({ name: "get:time", handle: (event, payload, { ctx }) => ({ waitUntil: typeof ctx.waitUntil }) }));
 const client = new full.EventsProtocolClient({ url: "https://example.com/events", fetch: async () => new Response("{}", { status: 500 }) });
+const streams = [
+  new full.BayeuxClient("https://example.com/cometd", { fetch: async () => new Response(null, { status: 404 }), transports: ["long-polling"] }),
+  new full.SalesforceClient(full.sessionAuth({ accessToken: "t", instanceUrl: "https://example.com" }), { fetch: async () => new Response(null, { status: 404 }), replay: full.replayStore(full.memoryStore()) }),
+];
 
 export default {
   async fetch(request, env, ctx) {
@@ -24,6 +28,10 @@ export default {
     if (payload.waitUntil !== "function") report.problems.push(`the server of the module scope answered ${JSON.stringify(payload)}`);
     const error = await client.sendEvent({ name: "get:time" }).catch((error) => error);
     if (error.code !== "ERR_UNAVAILABLE") report.problems.push(`the client of the module scope said ${error}`);
+    for (const stream of streams) {
+      const error = await stream.open().catch((error) => error);
+      if (error.code !== "ERR_REJECTED") report.problems.push(`the stream of the module scope said ${error}`);
+    }
     return Response.json(report);
   },
 };
