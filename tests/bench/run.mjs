@@ -1,14 +1,16 @@
 // `npm run bench`: eventferry beside npm `cloudevents` and beside plain JSON, in every runtime that is there; and its
-// outbox beside OpenTelemetry and Segment, in Node.
+// outbox beside OpenTelemetry and Segment, and its streaming client beside CometD's, in Node.
 //
 //   --quick         few rounds, to see that it works
-//   --only=node     one runtime, or several: --only=node,firefox; --only=outbox for the outbox
+//   --only=node     one runtime, or several: --only=node,firefox; --only=outbox for the outbox, --only=bayeux for streaming
 //   --filter=10     only workloads with that in their title
 //   --json          figures for programs
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isInstalled, runInBrowser } from "./browser.mjs";
+import { bayeux } from "./bayeux/bayeux.mjs";
+import { printBayeux } from "./bayeux/table.mjs";
 import { coldStart } from "./cold.mjs";
 import { outbox } from "./outbox/outbox.mjs";
 import { printOutbox } from "./outbox/table.mjs";
@@ -30,7 +32,7 @@ const COMMANDS = {
   deno: [bin("deno"), "run", "--allow-all", "--no-lock", "--quiet"],
 };
 const RUNTIMES = [...Object.keys(COMMANDS), "chromium", "firefox"];
-const CHOICES = [...RUNTIMES, "outbox"];
+const CHOICES = [...RUNTIMES, "outbox", "bayeux"];
 
 for (const name of only ?? []) if (!CHOICES.includes(name)) fail(`there is no runtime ${name}; there are ${CHOICES.join(", ")}`);
 if (!existsSync(join(here, "../../dist/entries/cloudevents.js"))) fail("there is no dist/; run `npm run build` first");
@@ -59,8 +61,18 @@ if (!only || only.includes("outbox")) {
     process.exitCode = 1;
   }
 }
+let ofBayeux = [];
+if (!only || only.includes("bayeux")) {
+  note(`\x1b[36m▸\x1b[0m measuring the streaming client`);
+  try {
+    ofBayeux = await bayeux({ ...options, note });
+  } catch (error) {
+    note(`\x1b[31m✗\x1b[0m bayeux: ${error.message}`);
+    process.exitCode = 1;
+  }
+}
 if (asJson) {
-  console.log(JSON.stringify({ results, starts, outbox: ofOutbox }, undefined, 2));
+  console.log(JSON.stringify({ results, starts, outbox: ofOutbox, bayeux: ofBayeux }, undefined, 2));
 } else {
   if (Object.keys(results).length > 0) {
     console.log(`\nEach figure: how many times as fast eventferry is, median of rounds in which all took turns, ± distance of the quartiles.`);
@@ -68,6 +80,7 @@ if (asJson) {
   printTables(results);
   printColdStarts(starts);
   printOutbox(ofOutbox);
+  printBayeux(ofBayeux);
 }
 
 async function inRuntime(name) {

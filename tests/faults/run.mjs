@@ -9,12 +9,14 @@ import { kills } from "./kill.mjs";
 import { leaving } from "./leaving.mjs";
 import { outages } from "./outage.mjs";
 import { pipelines } from "./pipelines.mjs";
+import { replay } from "./replay.mjs";
+import { soak } from "./soak.mjs";
 import { storage } from "./storage.mjs";
 import { storagePages } from "./storage-pages.mjs";
 import { tabs } from "./tabs.mjs";
 import { workers } from "./workers.mjs";
 
-const ALL = { kills, outages, floods, storage, storagePages, workers, crashes, tabs, leaving, pipelines };
+const ALL = { kills, outages, floods, storage, storagePages, replay, soak, workers, crashes, tabs, leaving, pipelines };
 
 const chosen = process.argv[2]?.split(",") ?? Object.keys(ALL);
 const tally = new Tally();

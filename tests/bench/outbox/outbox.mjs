@@ -1,16 +1,14 @@
 // The outbox beside those of others, in Node: what delivering takes, what `publish` takes, and what waiting
 // events take in memory.
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { end, start } from "../../child.mjs";
 import { quartiles } from "../measure.mjs";
+import { inChild, inTurns, quartilesOf } from "../turns.mjs";
 
 const here = import.meta.dirname;
 const modules = join(here, "../node_modules");
-/** Longest for one process. */
-const PATIENCE = 120_000;
 /** Not measured: the engine has compiled what matters, and the connection is open. */
 const WARMUP = 2000;
 
@@ -59,7 +57,7 @@ async function delivery(rounds, events, note) {
     let runs = 0;
     const oneRun = async ({ key, name, ...client }) => {
       const url = `http://127.0.0.1:${port}/${++runs}`;
-      const figures = withFolder((folder) => inChild("client.mjs", { ...client, url, folder, events, warmup: WARMUP }));
+      const figures = withFolder((folder) => inChild(join(here, "client.mjs"), { ...client, url, folder, events, warmup: WARMUP }));
       const total = WARMUP + events;
       const { requests, bytes, received, lost } = await (await fetch(`${url}?total=${total}`)).json();
       return { ...figures, requests, bytes, lost, repeated: received - (total - lost) };
@@ -84,14 +82,14 @@ async function delivery(rounds, events, note) {
 }
 
 function publish(quick, note) {
-  const figures = inChild("publish.mjs", { quick });
+  const figures = inChild(join(here, "publish.mjs"), { quick });
   if (figures.problem === undefined) return figures;
   note(`\x1b[31m✗\x1b[0m session.publish: ${figures.problem}`);
   process.exitCode = 1;
 }
 
 async function memory(rounds, events, note) {
-  const found = await inTurns(KEEPERS, rounds, ({ key }) => inChild("memory.mjs", { keeper: key, events }, ["--expose-gc"]), note);
+  const found = await inTurns(KEEPERS, rounds, ({ key }) => inChild(join(here, "memory.mjs"), { keeper: key, events }, ["--expose-gc"]), note);
   const ofStrings = found.find(({ key }) => key === "strings").runs;
   return {
     events,
@@ -105,34 +103,6 @@ async function memory(rounds, events, note) {
   };
 }
 
-/** Runs them all again and again, forth and back. Who has a problem is left out from then on. */
-async function inTurns(all, rounds, run, note) {
-  let rows = all.map((row) => ({ ...row, runs: [] }));
-  for (let round = 0; round < rounds; round++) {
-    for (const row of round % 2 ? [...rows].reverse() : rows) {
-      const { problem, ...figures } = await run(row);
-      if (problem === undefined) {
-        row.runs.push(figures);
-        continue;
-      }
-      rows = rows.filter((other) => other !== row);
-      note(`\x1b[31m✗\x1b[0m ${row.name}: ${problem}`);
-      process.exitCode = 1;
-    }
-  }
-  return rows;
-}
-
-/** Its last line, or what its problem was. */
-function inChild(script, options, flags = []) {
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [...flags, join(here, script), JSON.stringify(options)], {
-    encoding: "utf8",
-    timeout: PATIENCE,
-  });
-  if (status !== 0) return { problem: signal ? `${script} did not end within ${PATIENCE / 1000} s` : `${script} ended with ${status}: ${stderr}` };
-  return JSON.parse(stdout.trim().split("\n").at(-1));
-}
-
 /** Beside the packages, because what is called temporary may be in memory, where writing costs nothing. */
 function withFolder(use) {
   mkdirSync(join(modules, ".cache"), { recursive: true });
@@ -143,5 +113,3 @@ function withFolder(use) {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-const quartilesOf = (runs, keys) => Object.fromEntries(keys.map((key) => [key, quartiles(runs.map((run) => run[key]))]));
