@@ -31,7 +31,7 @@ impl Client {
 
     /// See [`Session::socket_closed`].
     pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
-        self.session.socket_closed(now, id, code, &mut Plain);
+        self.session.socket_closed(now, id, code);
     }
 }
 

@@ -168,7 +168,7 @@ impl Client {
 
     /// See [`Session::socket_closed`]; there are no sockets here.
     pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
-        self.session.socket_closed(now, id, code, &mut self.replay);
+        self.session.socket_closed(now, id, code);
     }
 }
 
