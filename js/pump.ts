@@ -97,7 +97,9 @@ export class Pump<P extends Port> {
     const flight = plan instanceof Promise ? plannedFlight(plan, start) : start(plan);
     this.#flights.set(id, flight);
     void flight.outcome.then((outcome) => {
-      if (!this.#flights.delete(id)) return;
+      // After a trap the same number may be that of another.
+      if (this.#flights.get(id) !== flight) return;
+      this.#flights.delete(id);
       this.cause = outcome.kind === "failure" ? outcome.cause : undefined;
       this.tellUnasked((port, now) => {
         if (land) land(port, now, outcome);
