@@ -43,6 +43,7 @@ console.log(`
 
   A pipeline:    ${url}/glassflow/v1   with PIPELINE_ID=demo and PIPELINE_ACCESS_TOKEN=demo
   BriteEvents:   ${url}/brite-events   as the apiUrl of an EventClient
+  Events:        ${url}/events   a server of events-protocol; echo:event is one of those it answers
   Salesforce:    ${url}/salesforce   login and Streaming API, for whatever key, name and password
 
   Nothing leaves this machine. Ctrl-C ends it.
