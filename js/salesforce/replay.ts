@@ -115,7 +115,7 @@ export function startOf(start: unknown, name: string): string {
   if (start === "new") return "-1";
   if (start === "all") return "-2";
   const text = typeof start === "number" && Number.isSafeInteger(start) ? String(start) : start;
-  if (typeof text !== "string" || text === "" || text.length > 200 || /[\s\p{Cc}]/u.test(text)) throw invalid(`${name} is "new", "all" or a replay id, not ${shown(start)}`);
+  if (typeof text !== "string" || !/^-?\d{1,200}$/.test(text)) throw invalid(`${name} is "new", "all" or a replay id, not ${shown(start)}`);
   return text;
 }
 

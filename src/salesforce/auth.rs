@@ -56,6 +56,24 @@ pub enum Flow {
     },
 }
 
+impl Flow {
+    /// What a server said, without the secrets that it repeats.
+    fn hidden(&self, mut said: String) -> String {
+        let secrets = match self {
+            Self::Password { consumer_secret, password, .. } => [Some(consumer_secret), Some(password)],
+            Self::RefreshToken { consumer_secret, refresh_token, .. } => {
+                [consumer_secret.as_ref(), Some(refresh_token)]
+            }
+            Self::ClientCredentials { consumer_secret, .. } => [Some(consumer_secret), None],
+            Self::JwtBearer { .. } | Self::Given { .. } => [None, None],
+        };
+        for secret in secrets.into_iter().flatten().filter(|secret| !secret.expose().is_empty()) {
+            said = said.replace(secret.expose(), "…");
+        }
+        said
+    }
+}
+
 /// A login that worked.
 #[derive(Clone, Debug)]
 pub struct Grant {
@@ -131,7 +149,7 @@ pub fn given(flow: &Flow) -> Option<Grant> {
 }
 
 /// Reads the answer to [`request`].
-pub fn read(outcome: Result<Response, Failure>) -> Result<Grant, Box<Refusal>> {
+pub fn read(flow: &Flow, outcome: Result<Response, Failure>) -> Result<Grant, Box<Refusal>> {
     let verdict = verdict::judge(&outcome);
     let body = Document::new(outcome.map(|response| response.body).unwrap_or_default());
     let string = |name: &str| body.get(&[name]).and_then(|value| value.label());
@@ -160,7 +178,8 @@ pub fn read(outcome: Result<Response, Failure>) -> Result<Grant, Box<Refusal>> {
                 Some(description) => format!("{kind}: {description}"),
                 None => kind.clone(),
             };
-            let said: String = said.chars().filter(|char| !char.is_control()).take(300).collect();
+            let said: String =
+                flow.hidden(said).chars().filter(|char| !char.is_control()).take(300).collect();
             let is_pace = kind == "rate_limit_exceeded";
             let code = if is_pace { Code::RateLimited } else { Code::Unauthorized };
             let mut trouble = Trouble::new(code, format!("the login server refused: {said}"));
@@ -242,9 +261,13 @@ mod tests {
 
     #[test]
     fn reads_grants_and_refusals() {
+        let flow =
+            Flow::ClientCredentials { consumer_key: "key".to_owned(), consumer_secret: secret("SECRET") };
         let answer = |status, body: &str| {
-            read(Ok(Response { body: body.as_bytes().to_vec(), ..Response::new(status) }))
+            read(&flow, Ok(Response { body: body.as_bytes().to_vec(), ..Response::new(status) }))
         };
+        let repeats = answer(400, r#"{"error":"invalid_client","error_description":"no such SECRET"}"#);
+        assert!(repeats.is_err_and(|refusal| refusal.trouble.message.ends_with("invalid_client: no such …")));
         let granted = answer(200, r#"{"access_token":"T1","instance_url":"https://acme.example/"}"#);
         assert!(granted.is_ok_and(|grant| grant.authorization.expose() == "Bearer T1"
             && grant.instance_url == "https://acme.example"));

@@ -177,7 +177,7 @@ impl Machine for Client {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Some(outcome) = self.session.handle(now, input, &mut self.replay) {
-            match auth::read(outcome) {
+            match auth::read(&self.flow, outcome) {
                 Ok(grant) => self.grant(grant),
                 Err(refusal) => {
                     self.session.unauthorized(now, refusal.trouble, refusal.hint, refusal.is_final);
