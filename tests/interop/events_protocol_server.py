@@ -75,6 +75,8 @@ class Events(BaseHTTPRequestHandler):
         pass
 
 
+# As many as ask at once: beyond that the system drops connections, and it takes seconds until they are tried again.
+ThreadingHTTPServer.request_queue_size = 128
 server = ThreadingHTTPServer(("127.0.0.1", 0), Events)
 print(server.server_address[1], flush=True)
 server.serve_forever()
