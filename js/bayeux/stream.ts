@@ -7,10 +7,9 @@
  *             inbox or listeners full: polling pauses until half of it is free
  * ```
  */
-import { FerryError } from "../errors.js";
+import { FerryError, shown } from "../errors.js";
 import { Feed } from "../feed.js";
 import { aborted, checkSignal, invalid } from "../options.js";
-import { shown } from "../errors.js";
 import { checkChannel, matches, withoutFilter } from "./channels.js";
 import { Driver, type DriverOptions, type StreamListener, type StreamPort, type StreamState } from "./driver.js";
 import { type Message, type MessageHome, Messages, type StreamMessage } from "./message.js";

@@ -509,12 +509,6 @@ impl Session {
     pub const fn pace(&self) -> (Millis, Millis) {
         (self.pace.hold, self.pace.interval)
     }
-
-    /// What an application needs to go on elsewhere with this session: its id, and the cookies.
-    pub fn remains(&self) -> Option<(&str, String)> {
-        let cookies = self.jar.header(&self.url, self.unix(self.now));
-        self.client_id.as_deref().map(|id| (id, cookies))
-    }
 }
 
 /// What all of it needs.
