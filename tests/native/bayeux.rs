@@ -1207,8 +1207,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("sb-11", "listeners are dispatched by js/bayeux.ts, see tests/js/bayeux-client.test.mjs"),
     ("sb-13", "one subscribe message speaks of one channel; several go in one request"),
     ("ex-05", "timesync is not offered: nothing here needs the clock of the server"),
-    ("ex-08", "extensions of the application run in js/bayeux.ts"),
-    ("ck-02", "credentials are set by js/bayeux.ts"),
+    ("ex-08", "extensions of the application run in js/bayeux.ts, see tests/js/bayeux-client.test.mjs"),
+    ("ck-02", "credentials are set by js/bayeux.ts, see tests/js/bayeux-browser.test.mjs"),
     // With both transports, ws-01 opens a socket before it has asked, and hs-03 asks by HTTP before it opens one: one of them cannot be.
     ("hs-03", "contradicts ws-01, which opens the socket first"),
 ];

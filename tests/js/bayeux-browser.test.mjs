@@ -1,0 +1,33 @@
+// Streams in a browser, where cookies are for the platform alone. A file of its own: whether the platform keeps them is found out once.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+// As the Fetch standard has it for pages: a cookie that a script sets is dropped.
+globalThis.Request = class extends Request {
+  constructor(...given) {
+    super(...given);
+    this.headers.delete("cookie");
+  }
+};
+const { BayeuxClient } = await import("eventferry/bayeux");
+
+test("a browser is asked to send its cookies, and none is set by us", async () => {
+  const requests = [];
+  globalThis.fetch = async (request) => {
+    const messages = JSON.parse(await request.clone().text());
+    requests.push({ credentials: request.credentials, cookie: request.headers.get("cookie"), channels: messages.map(({ channel }) => channel) });
+    const answers = messages.map(({ id, channel }) => ({
+      id, channel, successful: true, clientId: "c1", version: "1.0", supportedConnectionTypes: ["long-polling"],
+      advice: { reconnect: "retry", interval: 60_000, timeout: 30_000 },
+    }));
+    return Response.json(answers, { headers: { "set-cookie": "BAYEUX_BROWSER=b1" } });
+  };
+  for (const [options, credentials] of [[{}, "include"], [{ credentials: "omit" }, "omit"]]) {
+    requests.length = 0;
+    const client = new BayeuxClient("https://example.com/cometd", { transports: ["long-polling"], ...options });
+    await client.open();
+    await client.close();
+    assert.deepEqual(requests.map(({ channels }) => channels[0]).slice(0, 2), ["/meta/handshake", "/meta/connect"]);
+    for (const request of requests) assert.deepEqual([request.credentials, request.cookie], [credentials, null]);
+  }
+});
