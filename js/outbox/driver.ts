@@ -477,9 +477,9 @@ export class Driver<E> {
       at += 2 + count;
     }
     const remove = [...removes].map((handle) => this.#packets.get(handle)?.key).filter((key) => key !== undefined);
-    const bury: DeadLetter[] = [];
-    for (let at = 0; at < buries.length; at += 2) bury.push(this.#packets.get(buries[at]!)!.letterOf(buries[at + 1]!)!);
-    return { ...NOTHING, put, remove, bury };
+    const bury: (DeadLetter | undefined)[] = [];
+    for (let at = 0; at < buries.length; at += 2) bury.push(this.#packets.get(buries[at]!)?.letterOf(buries[at + 1]!));
+    return { ...NOTHING, put, remove, bury: bury.filter((letter) => letter !== undefined) };
   }
 
   async #look(events: number, bytes: number, isSecond = false): Promise<void> {
