@@ -1,12 +1,8 @@
 // What TypeScript makes of the clients of streams, from each entry point.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import ts from "typescript";
+import { problemsOf } from "./typescript.mjs";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const common = `
 type Client = BAYEUX | SALESFORCE;
 export async function use(client: Client, signal: AbortSignal): Promise<string | undefined> {
@@ -61,18 +57,5 @@ new SalesforceClient(login);
 ${common.replace("BAYEUX | SALESFORCE", "SalesforceClient")}`;
 
 test("types of the clients of streams are exported from their entry points, and fit", () => {
-  const folder = mkdtempSync(join(root, "tests/js/.types-"));
-  try {
-    const codes = [bayeux("eventferry"), bayeux("eventferry/bayeux"), salesforce("eventferry"), salesforce("eventferry/salesforce")];
-    const files = codes.map((code, at) => {
-      const file = join(folder, `entry${at}.mts`);
-      writeFileSync(file, code);
-      return file;
-    });
-    const options = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ["lib.es2022.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts"], types: [] };
-    const problems = ts.getPreEmitDiagnostics(ts.createProgram(files, options)).map(({ messageText, file, start }) => `${file?.fileName.split("/").at(-1)}:${file && file.getLineAndCharacterOfPosition(start).line + 1} ${ts.flattenDiagnosticMessageText(messageText, "\n")}`);
-    assert.deepEqual(problems, []);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  assert.deepEqual(problemsOf([bayeux("eventferry"), bayeux("eventferry/bayeux"), salesforce("eventferry"), salesforce("eventferry/salesforce")]), []);
 });
