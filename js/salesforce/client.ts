@@ -68,7 +68,7 @@ export class SalesforceClient extends StreamClient {
       ...(marks && {
         prepare: async (channel: string) => {
           const id = await marks.find(channel);
-          return id === undefined ? undefined : (port: StreamPort) => port.mark(withoutFilter(channel), startOf(id, "the mark"));
+          return id === undefined ? undefined : (port: StreamPort) => port.mark(withoutFilter(channel), id);
         },
         hand: (message) => marks.hand(message),
         done: (message) => marks.done(message),

@@ -119,6 +119,14 @@ export function startOf(start: unknown, name: string): string {
   return text;
 }
 
+/** A mark as a storage gave it. Ids are the server's, so it is for the server to know them; they only have to fit into a message. */
+function checkedMark(id: unknown): string {
+  if (id === "new" || id === "all") return startOf(id, "the mark");
+  const text = typeof id === "number" && Number.isSafeInteger(id) ? String(id) : id;
+  if (typeof text !== "string" || text === "" || text.length > 200 || /[\s\p{Cc}]/u.test(text)) throw invalid(`a mark is { replayId }, with a replay id as text, not with ${shown(id)}`);
+  return text;
+}
+
 /** What waits to be saved, and what was handed out and not dealt with. */
 export class Marks {
   readonly #storage: ReplayStorage;
@@ -137,11 +145,14 @@ export class Marks {
   }
 
   async find(channel: string): Promise<string | undefined> {
+    let mark: ReplayMarker | null | undefined;
     try {
-      return (await this.#storage.get(withoutFilter(channel)))?.replayId;
+      mark = await this.#storage.get(withoutFilter(channel));
     } catch (cause) {
       throw failed("read", cause);
     }
+    // Something that is no mark is not taken for none: the channel would start as if it were new.
+    return mark === undefined || mark === null ? undefined : checkedMark(mark.replayId);
   }
 
   /** A message is handed out. */

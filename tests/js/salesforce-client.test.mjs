@@ -362,3 +362,22 @@ test("mistakes are named when they are made, and secrets are not", () => {
     assert.throws(make, (error) => error.code === "ERR_INVALID_ARGUMENT" && words.test(error.message) && !/1234567/.test(error.message), String(make));
   }
 });
+
+test("a stored mark that is no number goes to the server as it is: its ids are for the server to know", async () => {
+  const asked = [];
+  const fetch = async (request) => {
+    const [message] = JSON.parse(await request.clone().text());
+    if (message.channel === "/meta/subscribe") asked.push(message.ext.replay);
+    return Response.json([{
+      id: message.id, channel: message.channel, subscription: message.subscription, successful: true, clientId: "c1", version: "1.0", ext: { replay: true },
+      supportedConnectionTypes: ["long-polling"], advice: { reconnect: "retry", interval: 60_000, timeout: 30_000 },
+    }]);
+  };
+  const marks = new Map([["/event/A__e", { replayId: "eyJv.12-x" }], ["/event/B__e", { replayId: "all" }], ["/event/C__e", { replayId: "41" }], ["/event/D__e", { replayId: "two words" }], ["/event/E__e", "41"]]);
+  const client = new SalesforceClient(sessionAuth({ accessToken: "t", instanceUrl: "https://example.com" }), { fetch, replay: marks });
+  await client.open();
+  for (const channel of ["A", "B", "C"]) await client.subscribe(`/event/${channel}__e`);
+  assert.deepEqual(asked, [{ "/event/A__e": "eyJv.12-x" }, { "/event/B__e": -2 }, { "/event/C__e": 41 }]);
+  for (const channel of ["D", "E"]) await assert.rejects(client.subscribe(`/event/${channel}__e`), { code: "ERR_INVALID_ARGUMENT", message: /a mark is { replayId }/ });
+  await client.close();
+});
