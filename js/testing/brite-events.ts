@@ -14,6 +14,7 @@ import { freshId } from "../cloudevents/attribute.js";
 import { readBody } from "../cloudevents/http.js";
 import { FerryError, isFerryError, shown } from "../errors.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { Watchers } from "./watchers.js";
 
 /** How the BriteEvents service of an emulator works. */
 export interface BriteEventsEmulatorOptions {
@@ -65,7 +66,7 @@ export class BriteEventsEmulator implements Service {
   readonly #maxBytes: number;
   readonly #maxBodyBytes: number;
   readonly #lifetime: Lifetime;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   #received: ReceivedBcEvent[] = [];
   #bytes = 0;
   #count = 0;
@@ -110,25 +111,9 @@ export class BriteEventsEmulator implements Service {
    * @param options.timeoutMs How long to wait, in milliseconds. @default 10 000
    * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed meanwhile.
    */
-  waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedBcEvent[]> {
-    return new Promise((resolve, reject) => {
-      integer("count", count, 1, 1);
-      const timeoutMs = integer("timeoutMs", options.timeoutMs, 10_000, 0, 2 ** 31 - 1);
-      let leave = () => {};
-      const settle = (then: () => void) => {
-        clearTimeout(timer);
-        this.#watchers.delete(look);
-        leave();
-        then();
-      };
-      const look = () => {
-        if (this.#count >= count) settle(() => resolve(this.received));
-      };
-      const timer = setTimeout(() => settle(() => reject(new FerryError("ERR_TIMEOUT", `${this.#count} of ${count} events came within ${timeoutMs} ms`))), timeoutMs);
-      this.#watchers.add(look);
-      leave = this.#lifetime.join(() => settle(() => reject(new FerryError("ERR_CLOSED", "the emulator was closed"))));
-      look();
-    });
+  async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedBcEvent[]> {
+    integer("count", count, 1, 1);
+    return this.#watchers.until(() => (this.#count >= count ? this.received : undefined), options.timeoutMs, this.#lifetime, () => `${this.#count} of ${count} events came`);
   }
 
   /** Answers what the emulator has found to be for this service. */
@@ -189,7 +174,7 @@ export class BriteEventsEmulator implements Service {
     const last = this.#received[this.#received.length - 2];
     if (last?.rawBody !== common.rawBody) this.#bytes += common.rawBody.length;
     while (this.#received.length > this.#maxEvents || (this.#bytes > this.#maxBytes && this.#received[0]!.rawBody !== common.rawBody)) this.#drop();
-    for (const look of [...this.#watchers]) look();
+    this.#watchers.tell();
     return eventId;
   }
 

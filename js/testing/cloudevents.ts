@@ -80,26 +80,10 @@ export class CloudEventsEmulator implements Service {
    * @param options.timeoutMs How long to wait, in milliseconds. @default 10 000
    * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed meanwhile.
    */
-  waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedEvent[]> {
-    return new Promise((resolve, reject) => {
-      integer("count", count, 1, 1);
-      const timeoutMs = integer("timeoutMs", options.timeoutMs, 10_000, 0, 2 ** 31 - 1);
-      const store = this.#store;
-      if (store.count >= count) return resolve(store.all());
-      const settle = (then: () => void) => {
-        clearTimeout(timer);
-        unwatch();
-        leave();
-        then();
-      };
-      const unwatch = store.watch(() => {
-        if (store.count >= count) settle(() => resolve(store.all()));
-      });
-      // Not in the background: a test that only waits must not end before its time.
-      const timer = setTimeout(() => settle(() => reject(new FerryError("ERR_TIMEOUT", `${store.count} of ${count} events came within ${timeoutMs} ms`))), timeoutMs);
-      let leave = () => {};
-      leave = this.#lifetime.join(() => settle(() => reject(new FerryError("ERR_CLOSED", "the emulator was closed"))));
-    });
+  async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedEvent[]> {
+    integer("count", count, 1, 1);
+    const store = this.#store;
+    return store.watchers.until(() => (store.count >= count ? store.all() : undefined), options.timeoutMs, this.#lifetime, () => `${store.count} of ${count} events came`);
   }
 
   /**

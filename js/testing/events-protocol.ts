@@ -14,7 +14,7 @@
  * Written beside the engine and not with it: what one of the two misreads the other shows.
  */
 import { readBody } from "../cloudevents/http.js";
-import { FerryError, isFerryError } from "../errors.js";
+import { isFerryError } from "../errors.js";
 import { EventBuilder } from "../events-protocol/builder.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent } from "../events-protocol/event.js";
 import { EventException, isEventException } from "../events-protocol/exceptions.js";
@@ -22,6 +22,7 @@ import type { EventErrorType } from "../events-protocol/names.js";
 import { EventRegistry, type HandlerContext, type Registration } from "../events-protocol/registry.js";
 import { type PayloadOf, type StandardSchema, fitted, inCamelCase } from "../events-protocol/schema.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { Watchers } from "./watchers.js";
 
 /** How the events protocol service of an emulator works. */
 export interface EventsProtocolEmulatorOptions {
@@ -57,7 +58,7 @@ export class EventsProtocolEmulator implements Service {
   readonly prefix = PREFIX;
   readonly #registry = new EventRegistry({ checkNames: false });
   readonly #kept: { received: ReceivedRequest; bytes: number }[] = [];
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   readonly #lifetime: Lifetime;
   readonly #maxEvents: number;
   readonly #maxBytes: number;
@@ -111,26 +112,10 @@ export class EventsProtocolEmulator implements Service {
    * @param options.timeoutMs How long to wait, in milliseconds. @default 10 000
    * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed meanwhile.
    */
-  waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedRequest[]> {
-    return new Promise((resolve, reject) => {
-      integer("count", count, 1, 1);
-      const timeoutMs = integer("timeoutMs", options.timeoutMs, 10_000, 0, MAX_INT);
-      const found = () => this.#kept.length + this.#dropped;
-      if (found() >= count) return resolve(this.received);
-      const settle = (then: () => void) => {
-        clearTimeout(timer);
-        this.#watchers.delete(watcher);
-        leave();
-        then();
-      };
-      const watcher = () => {
-        if (found() >= count) settle(() => resolve(this.received));
-      };
-      this.#watchers.add(watcher);
-      const timer = setTimeout(() => settle(() => reject(new FerryError("ERR_TIMEOUT", `${found()} of ${count} requests came within ${timeoutMs} ms`))), timeoutMs);
-      let leave = () => {};
-      leave = this.#lifetime.join(() => settle(() => reject(new FerryError("ERR_CLOSED", "the emulator was closed"))));
-    });
+  async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedRequest[]> {
+    integer("count", count, 1, 1);
+    const found = () => this.#kept.length + this.#dropped;
+    return this.#watchers.until(() => (found() >= count ? this.received : undefined), options.timeoutMs, this.#lifetime, () => `${found()} of ${count} requests came`);
   }
 
   /** Answers what the emulator has found to be for this service. */
@@ -175,7 +160,7 @@ export class EventsProtocolEmulator implements Service {
       this.#bytes -= this.#kept.shift()!.bytes;
       this.#dropped++;
     }
-    for (const watcher of [...this.#watchers]) watcher();
+    this.#watchers.tell();
   }
 }
 

@@ -60,7 +60,7 @@ export class Forwarder implements Forwarding {
     this.#timeoutMs = integer("timeoutMs", options.timeoutMs, 10_000, 1, 2 ** 31 - 1);
     this.#store = store;
     this.#cursor = store.lastSeq;
-    const unwatch = store.watch(() => void this.idle());
+    const unwatch = store.watchers.add(() => void this.idle());
     const end = () => {
       unwatch();
       this.#isStopped = true;

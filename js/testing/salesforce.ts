@@ -21,6 +21,7 @@ import { type SalesforceRequest, StreamingServer } from "./salesforce/streaming.
 import { Tokens } from "./salesforce/tokens.js";
 import { type SalesforceInterceptor, type SalesforceRefusal, Troubles } from "./salesforce/troubles.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { Watchers } from "./watchers.js";
 
 export type { EventParticulars, BayeuxMessage, Forgetting, SalesforceAccount, SalesforceInterceptor, SalesforceLogin, SalesforceRefusal, SalesforceRequest, StoredEvent };
 
@@ -91,7 +92,7 @@ export class SalesforceEmulator implements Service {
   readonly #streaming: StreamingServer;
   readonly #rest: Rest;
   readonly #troubles = new Troubles();
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
 
   /** @internal */
   constructor(options: SalesforceEmulatorOptions, lifetime: Lifetime) {
@@ -266,29 +267,9 @@ export class SalesforceEmulator implements Service {
    * @param options.timeoutMs How long to wait. @default 10 000
    * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed meanwhile.
    */
-  waitFor(condition: (salesforce: SalesforceEmulator) => boolean, options: { timeoutMs?: number } = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (typeof condition !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `waitFor is given a function, not ${shown(condition)}`);
-      const timeoutMs = integer("timeoutMs", options.timeoutMs, 10_000, 0, MAX_TIMER_MS);
-      if (condition(this)) return resolve();
-      const settle = (then: () => void) => {
-        clearTimeout(timer);
-        this.#watchers.delete(look);
-        leave();
-        then();
-      };
-      const look = () => {
-        try {
-          if (condition(this)) settle(resolve);
-        } catch (error) {
-          settle(() => reject(error));
-        }
-      };
-      this.#watchers.add(look);
-      const timer = setTimeout(() => settle(() => reject(new FerryError("ERR_TIMEOUT", `it did not come to that within ${timeoutMs} ms`))), timeoutMs);
-      let leave = () => {};
-      leave = this.#lifetime.join(() => settle(() => reject(new FerryError("ERR_CLOSED", "the emulator was closed"))));
-    });
+  async waitFor(condition: (salesforce: SalesforceEmulator) => boolean, options: { timeoutMs?: number } = {}): Promise<void> {
+    if (typeof condition !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `waitFor is given a function, not ${shown(condition)}`);
+    await this.#watchers.until(() => condition(this) || undefined, options.timeoutMs, this.#lifetime, () => "it did not come to that");
   }
 
   /** Answers what the emulator has found to be for this service. */
@@ -312,7 +293,7 @@ export class SalesforceEmulator implements Service {
   }
 
   #changed(): void {
-    for (const watcher of [...this.#watchers]) watcher();
+    this.#watchers.tell();
   }
 }
 

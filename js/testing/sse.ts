@@ -39,7 +39,7 @@ export function eventStream({ store, channel, after, heartbeatMs, lifetime, requ
   let isOver = false;
   let wake: (() => void) | undefined;
   let leave = () => {};
-  const unwatch = store.watch(() => wake?.());
+  const unwatch = store.watchers.add(() => wake?.());
   const end = () => {
     isOver = true;
     unwatch();

@@ -1,6 +1,7 @@
 /** The memory of the CloudEvents service: a bounded list in the order of arrival. */
 import type { CloudEvent } from "../cloudevents/event.js";
 import type { ContentMode } from "../cloudevents/http.js";
+import { Watchers } from "./watchers.js";
 
 /** One event as the emulator received it. */
 export interface ReceivedEvent {
@@ -31,7 +32,8 @@ interface Entry {
 /** The last events, up to a number and a size. */
 export class EventStore {
   readonly #entries: Entry[] = [];
-  readonly #watchers = new Set<() => void>();
+  /** Told after each message. */
+  readonly watchers = new Watchers();
   readonly #maxEvents: number;
   readonly #maxBytes: number;
   #bytes = 0;
@@ -81,7 +83,7 @@ export class EventStore {
       this.#bytes -= this.#entries.shift()!.bytes;
       this.#dropped++;
     }
-    for (const watcher of [...this.#watchers]) watcher();
+    this.watchers.tell();
   }
 
   /** The event with that number in that channel, if it is still there. */
@@ -105,11 +107,5 @@ export class EventStore {
     this.#entries.length = 0;
     this.#bytes = 0;
     this.#dropped = 0;
-  }
-
-  /** Calls `watcher` after each message. Gives back how to stop that. */
-  watch(watcher: () => void): () => void {
-    this.#watchers.add(watcher);
-    return () => this.#watchers.delete(watcher);
   }
 }
