@@ -1,6 +1,7 @@
 /** Messages of a stream: texts whose parts are cut out when somebody looks. */
 import { CloudEvent } from "../cloudevents/event.js";
 import type { Chunk } from "../feed.js";
+import { freshId } from "../uuid.js";
 
 /** An event that came by a stream. */
 export interface StreamMessage<T = unknown> {
@@ -127,7 +128,7 @@ export class Message implements StreamMessage {
     const { EventUuid } = ((this.data as { event?: object } | null)?.event ?? {}) as { EventUuid?: unknown };
     const { type, source } = this.#all.home.origin(this);
     const given = (this.raw as { id?: unknown }).id;
-    const id = [EventUuid, replayId, given].find((id) => typeof id === "string" && id !== "") ?? crypto.randomUUID();
+    const id = [EventUuid, replayId, given].find((id) => typeof id === "string" && id !== "") ?? freshId();
     const time = createdDate === undefined ? NaN : Date.parse(createdDate);
     const envelope = {
       specversion: "1.0",

@@ -1,10 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: who has done something, for which job. Their events are staged until they are flushed or rolled back. */
-import { freshId } from "../cloudevents/attribute.js";
 import { FerryError, shown } from "../errors.js";
 import { checkNames, invalid } from "../options.js";
 import type { EventReceipt, EventSession as BufferedSession, FlushOptions, FlushReport } from "../outbox/session.js";
 import type { Encoded } from "../outbox/wire.js";
+import { freshId } from "../uuid.js";
 import type { EventClient } from "./client.js";
 import { snapshot } from "./data.js";
 import { type ActorType, type BcEvent, type Problem, actorProblem, dataProblem, nameProblem } from "./envelope.js";

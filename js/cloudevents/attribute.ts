@@ -136,16 +136,6 @@ export function timestampNow(): string {
   return clockText;
 }
 
-/** A fresh UUID. Pages without https have no `randomUUID`. */
-export function freshId(): string {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-}
-
 /** Whether a media type means JSON: subtype `json`, or ending in `+json`. None given counts as JSON in the JSON format. */
 export function isJson(mediaType: string): boolean {
   return mediaType === "application/json" || /^[^/;]+\/(?:[^;]*\+)?json\s*(?:;|$)/i.test(mediaType);

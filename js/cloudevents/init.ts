@@ -1,5 +1,6 @@
 /** Making an event from what a caller passes: defaults, and every check. */
 import { FerryError, REASONS, shown } from "../errors.js";
+import { freshId } from "../uuid.js";
 import { isWellFormed } from "../wasm.js";
 import {
   type ExtensionValue,
@@ -9,7 +10,6 @@ import {
   checkCount,
   checkName,
   checked,
-  freshId,
   fromBase64,
   isBytes,
   isJson,

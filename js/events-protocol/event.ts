@@ -1,7 +1,7 @@
 /** Events as objects. What they carry stays the text it came as until somebody reads it. */
-import { freshId } from "../cloudevents/attribute.js";
 import { FerryError, shown } from "../errors.js";
 import { checkNames, invalid } from "../options.js";
+import { freshId } from "../uuid.js";
 import type { Members, Subject } from "./engine.js";
 import { type EventErrorType, checkVersion, isErrorType, suffixOf } from "./names.js";
 import { type EventSchema, fitted } from "./schema.js";

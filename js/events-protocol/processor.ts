@@ -9,10 +9,10 @@
  * The two steps are in the engine; what lies between them belongs to the user, and takes its time there. Nothing of an event is kept anywhere but in
  * the call that answers it.
  */
-import { freshId } from "../cloudevents/attribute.js";
 import { readBody } from "../cloudevents/http.js";
 import { FerryError, isFerryError, shown } from "../errors.js";
 import { checkNames, checkTimeout, invalid } from "../options.js";
+import { freshId } from "../uuid.js";
 import { Fault, Outcome, Rule, type Subject, accept, settle } from "./engine.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent, carried } from "./event.js";
 import { type EventException, isEventException } from "./exceptions.js";

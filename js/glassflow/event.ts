@@ -1,6 +1,7 @@
 /** A consumed event. It stays the bytes that came: its payload is parsed when somebody looks, and passed on as it is. */
 import { CloudEvent } from "../cloudevents/event.js";
 import { isFerryError } from "../errors.js";
+import { freshId } from "../uuid.js";
 import { call, fullGlue, putBytes } from "../wasm.js";
 import type { Pipeline, PipelineCallOptions } from "./pipeline.js";
 import { type PipelineDataSource, type PublishResult, checkedSource } from "./source.js";
@@ -123,7 +124,7 @@ export class PipelineEvent<P = unknown, R = unknown> {
     const extensions = { pipelinestatus: this.status, externalid: this.externalId, errordetails: this.errorDetails };
     const attributes = {
       specversion: "1.0",
-      id: this.requestId || crypto.randomUUID(),
+      id: this.requestId || freshId(),
       source: this.#pipeline.uri,
       type: `dev.glassflow.pipeline.${this.isFailed ? "failed" : "output"}`,
       time: this.receiveTime,

@@ -2,6 +2,7 @@
 import { CloudEvent } from "../cloudevents/event.js";
 import { FerryError, shown } from "../errors.js";
 import { invalid } from "../options.js";
+import { freshId } from "../uuid.js";
 
 /**
  * The JSON text of an event. BigInts become digits, as integers of any size do in the original; a CloudEvent is written in the JSON event format.
@@ -28,7 +29,7 @@ export function jsonOf(event: unknown): string {
 /** The same with BigInts in it. */
 function withDigits(event: unknown, cause: unknown): string | undefined {
   // A text that nothing else in the event can be.
-  const mark = `BigInt ${crypto.randomUUID()} `;
+  const mark = `BigInt ${freshId()} `;
   let isNeeded = false;
   let text: string | undefined;
   try {

@@ -1,6 +1,7 @@
 /** GlassFlow on the outbox: one event in each request. Events have no ids in GlassFlow, so one is kept beside each until it is delivered. */
-import type { Batch, Encoded, Wire, WireRequest } from "../outbox/wire.js";
 import { CloudEvent } from "../cloudevents/event.js";
+import type { Batch, Encoded, Wire, WireRequest } from "../outbox/wire.js";
+import { freshId } from "../uuid.js";
 import { jsonOf } from "./json.js";
 
 const HEADERS = { accept: "application/json", "content-type": "application/json" };
@@ -18,7 +19,7 @@ export class PipelineWire implements Wire<unknown> {
 
   encode(event: unknown): Encoded {
     const json = jsonOf(event);
-    const id = event instanceof CloudEvent && event.id.length <= LONGEST_ID ? event.id : crypto.randomUUID();
+    const id = event instanceof CloudEvent && event.id.length <= LONGEST_ID ? event.id : freshId();
     return { id, text: `[${JSON.stringify(id)},${json}]` };
   }
 

@@ -26,6 +26,9 @@ import { OUTBOX_JUDGES, SINGLES, type Batch, type Wire } from "./wire.js";
 /** The handle of the machine, see `src/wasm/outbox.rs`. */
 export interface OutboxPort extends Port {
   stage(session: number, size: number, lane: number): number;
+  ease_bytes(session: number): number;
+  ease_events(session: number): number;
+  append(session: number, sizes: Uint32Array, lanes: Uint32Array): void;
   roll_back(session: number): number;
   commit(now: number, session: number, own: number): Uint32Array;
   recommit(now: number, sizes: Uint32Array, lanes: Uint32Array, own: number): number;
@@ -72,6 +75,14 @@ export interface Headerer {
   lines(given: HeadersInit | undefined, own: Record<string, string>): string;
 }
 
+/** How much more a session may stage before it has to ask again. */
+export interface Ease {
+  bytes: number;
+  events: number;
+}
+
+export const NO_EASE: Ease = { bytes: 0, events: 0 };
+
 /** How long a store may take for one call. It may come to its end later, which is as if it had been done twice. */
 const STORE_PATIENCE_MS = 10_000;
 /** How long the end waits for a store that has failed the last time. */
@@ -117,6 +128,8 @@ export class Driver<E> {
   #isFailing = false;
   #purging: Promise<unknown> | undefined;
   #purges = 0;
+  /** The session that has been told how much fits, and has not said how much of it is used. */
+  #borrower: EventSession<E> | undefined;
   #isArmed = false;
   #sessions = 0;
 
@@ -155,6 +168,31 @@ export class Driver<E> {
       return port.stage(session, size, key === undefined ? 0 : laneOf(key));
     } catch (error) {
       throw trapped(error);
+    }
+  }
+
+  /** How much more surely fits behind what a session has staged. */
+  ease(session: number): Ease {
+    try {
+      return this.ask((port) => ({ bytes: port.ease_bytes(session), events: port.ease_events(session) }));
+    } catch {
+      return NO_EASE;
+    }
+  }
+
+  /** Only one session at a time has room of which the engine does not know how much of it is used. */
+  lend(session: EventSession<E>): void {
+    this.#borrower?.settle();
+    this.#borrower = session;
+  }
+
+  /** Stages more of a session, for which there was ease. `life`: the engine that has the rest of it. */
+  append(session: number, life: number, sizes: number[], lanes: ArrayLike<number>): void {
+    if (life !== this.lives || this.isClosed) return;
+    try {
+      this.ask((port) => port.append(session, Uint32Array.from(sizes), Uint32Array.from(lanes)));
+    } catch {
+      // The engine is gone, and with it what it knew of the session. The next one is told all of it with the commit.
     }
   }
 
@@ -235,6 +273,7 @@ export class Driver<E> {
   }
 
   counters(): Record<(typeof COUNTERS)[number], number> {
+    this.#borrower?.settle();
     const numbers = this.#isOver ? this.#lastCounters : this.#pump.ask((port) => port.counters());
     return Object.fromEntries(COUNTERS.map((name, at) => [name, numbers?.[at] ?? 0])) as Record<(typeof COUNTERS)[number], number>;
   }

@@ -100,7 +100,7 @@ export class Packet {
 
   /** How many events `dropOldest` has left. */
   get staged(): number {
-    return this.count - this.#dropped;
+    return this.ids.length - this.#dropped;
   }
 
   /** Its events are final: those that were dropped are taken out. */

@@ -2,7 +2,7 @@
 /** Sessions: what is published is staged as bytes, ready to be stored, until it is flushed or rolled back. */
 import { FerryError, shown, type FerryErrorCode } from "../errors.js";
 import type { DeadLetter } from "../stores/store.js";
-import type { Driver } from "./driver.js";
+import { type Driver, type Ease, NO_EASE } from "./driver.js";
 import { type DeliveryInfo, Packet, State, framed } from "./packet.js";
 import type { Wire } from "./wire.js";
 
@@ -66,6 +66,10 @@ const COMMA = 44;
 export class EventSession<E> {
   readonly #driver: Driver<E>;
   readonly #number: number;
+  /** Staged, but not encoded yet: however many bytes they have, the engine will take them. */
+  #texts: string[] = [];
+  /** What it will surely take besides. */
+  #ease: Ease = NO_EASE;
   #arena = new Uint8Array(1024);
   #used = 0;
   /** The last one is still in the arena. */
@@ -98,19 +102,59 @@ export class EventSession<E> {
    */
   publish(event: E): EventReceipt {
     const { id, text, key } = this.#driver.wire.encode(event);
+    // UTF-8 has at most three bytes for what is one unit of a text. Most events need no answer of the engine, so they are told to it together.
+    const most = text.length * 3;
+    if (this.#ease.events > 0 && most <= this.#ease.bytes && !this.#driver.isClosed) {
+      this.#ease.events--;
+      this.#ease.bytes -= most;
+      this.#texts.push(text);
+    } else if (!this.#stage(text, key)) {
+      return new Receipt(id, droppedPacket(this.#driver.full()), 0);
+    }
+    const packet = this.#packets[this.#packets.length - 1]!;
+    const { ids } = packet;
+    const lanes = packet.lanes as number[];
+    ids.push(id);
+    if (key !== undefined || lanes.length > 0) {
+      while (lanes.length < ids.length - 1) lanes.push(0);
+      lanes.push(laneOf(key));
+    }
+    return new Receipt(id, packet, ids.length - 1);
+  }
+
+  /** Stages an event that may not fit. Gives whether it is staged. */
+  #stage(text: string, key: string | undefined): boolean {
+    this.#driver.lend(this);
     const size = this.#write(text);
     const staged = this.#driver.stage(this.#number, size, key);
     if (staged === -2) throw this.#driver.full();
-    if (staged === -1) return new Receipt(id, droppedPacket(this.#driver.full()), 0);
+    if (staged === -1) return false;
     for (let dropped = staged >> 1; dropped > 0; dropped--) this.#dropOldest();
     this.#driver.staging.add(this);
     if (staged & 1 || this.#packets.length === 0) this.#open(size);
     else this.#used += size + 1;
+    (this.#packets[this.#packets.length - 1]!.sizes as number[]).push(size);
+    this.#ease = this.#driver.ease(this.#number);
+    return true;
+  }
+
+  /** Encodes what waits for it, and tells the engine how large it is. @internal */
+  settle(): void {
+    const texts = this.#texts;
+    this.#texts = [];
+    this.#ease = NO_EASE;
+    if (texts.length === 0) return;
     const packet = this.#packets[this.#packets.length - 1]!;
-    (packet.sizes as number[]).push(size);
-    packet.ids.push(id);
-    if (key !== undefined || packet.lanes.length > 0) this.#noteLane(packet, key);
-    return new Receipt(id, packet, packet.count - 1);
+    const sizes = packet.sizes as number[];
+    const from = sizes.length;
+    const all = texts.join(",");
+    const isAscii = this.#write(all) === all.length;
+    for (const text of texts) {
+      const size = isAscii ? text.length : this.#write(text);
+      this.#used += size + 1;
+      sizes.push(size);
+    }
+    this.#driver.append(this.#number, packet.life, sizes.slice(from), packet.lanes.slice(from));
   }
 
   /**
@@ -189,6 +233,7 @@ export class EventSession<E> {
   }
 
   #take(): Packet[] {
+    this.settle();
     this.#end();
     this.#driver.staging.delete(this);
     for (const packet of this.#packets) packet.seal();
@@ -201,12 +246,6 @@ export class EventSession<E> {
   /** Of those that the engine knows. */
   #dropOldest(): void {
     this.#packets.find(({ staged, life }) => staged > 0 && life === this.#driver.lives)?.dropOldest();
-  }
-
-  #noteLane(packet: Packet, key: string | undefined): void {
-    const lanes = packet.lanes as number[];
-    while (lanes.length < packet.count - 1) lanes.push(0);
-    lanes.push(laneOf(key));
   }
 }
 

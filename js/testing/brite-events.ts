@@ -10,9 +10,9 @@
  * No description of the server is public: this one checks what the client promises to send.
  */
 import { type BcEvent, envelopeProblem } from "../bc-events/envelope.js";
-import { freshId } from "../cloudevents/attribute.js";
 import { readBody } from "../cloudevents/http.js";
 import { FerryError, isFerryError, shown } from "../errors.js";
+import { freshId } from "../uuid.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
 

@@ -145,6 +145,17 @@ impl Outbox {
         staged
     }
 
+    /// How much more surely fits behind what a session has staged: bytes, and events.
+    pub fn ease(&self, session: SessionId) -> (u64, u32) {
+        self.sessions.ease(&self.options, self.held, session)
+    }
+
+    /// Stages events for which there was [`Outbox::ease`].
+    pub fn append(&mut self, session: SessionId, sizes: &[u32], lanes: &[u32]) {
+        self.sessions.append(session, sizes, lanes);
+        self.feel_pressure();
+    }
+
     /// Drops what a session has staged and gives its number.
     pub fn roll_back(&mut self, session: SessionId) -> u32 {
         let dropped = self.sessions.take(session).iter().map(Contents::len).sum();

@@ -112,11 +112,7 @@ impl Sessions {
     /// Stages an event, if `held` bytes outside of the sessions leave room for it.
     pub fn stage(&mut self, options: &Options, held: u64, id: SessionId, size: u32, lane: u32) -> Staged {
         let size_64 = u64::from(size);
-        let limit = if options.overflow == Overflow::Wait {
-            options.max_bytes.saturating_mul(2)
-        } else {
-            options.max_bytes
-        };
+        let limit = limit(options);
         let mut dropped = 0;
         while held + self.bytes + size_64 > limit {
             match options.overflow {
@@ -150,6 +146,30 @@ impl Sessions {
         self.events += 1;
         self.bytes += size_64;
         Staged::In { opens: !fits, dropped }
+    }
+
+    /// How much more surely fits into the last segment of a session: bytes, and events.
+    pub fn ease(&self, options: &Options, held: u64, id: SessionId) -> (u64, u32) {
+        let Some((session, open)) =
+            self.by_id.get(id).and_then(|it| it.segments.back().map(|open| (it, open)))
+        else {
+            return (0, 0);
+        };
+        let room = limit(options).saturating_sub(held + self.bytes);
+        let bytes = options.batch_bytes.saturating_sub(session.open_bytes).min(room);
+        (bytes, segment_events(options).saturating_sub(open.len()))
+    }
+
+    /// Stages events for which there was [`Sessions::ease`], behind the last one of the session.
+    pub fn append(&mut self, id: SessionId, sizes: &[u32], lanes: &[u32]) {
+        let Some(session) = self.by_id.get_mut(id) else { return };
+        let Some(open) = session.segments.back_mut() else { return };
+        for (index, size) in sizes.iter().enumerate() {
+            open.push(*size, lanes.get(index).copied().unwrap_or(0));
+            session.open_bytes += u64::from(*size);
+            self.bytes += u64::from(*size);
+        }
+        self.events += sizes.len() as u64;
     }
 
     /// Takes out what a session has staged, as the contents of new segments. Those whose events were all dropped are left out.
@@ -188,6 +208,11 @@ impl Sessions {
         }
         true
     }
+}
+
+/// How many bytes there may be, staged ones included.
+fn limit(options: &Options) -> u64 {
+    if options.overflow == Overflow::Wait { options.max_bytes.saturating_mul(2) } else { options.max_bytes }
 }
 
 /// Segments are written again when a part of them was delivered, so those of single events are kept short.
@@ -244,6 +269,36 @@ mod tests {
         }
         let (mut sessions, options) = (Sessions::default(), options(50, Overflow::Wait));
         assert_eq!(sessions.stage(&options, 95, ME, 10, 0), Staged::Refused, "twice the limit is the end");
+    }
+
+    #[test]
+    fn what_is_appended_with_ease_is_staged_as_if_one_by_one() {
+        let (mut one_by_one, mut at_once, options) =
+            (Sessions::default(), Sessions::default(), options(10_000, Overflow::Reject));
+        assert_eq!(at_once.ease(&options, 0, ME), (0, 0), "there is no segment to append to");
+        one_by_one.stage(&options, 0, ME, 10, 0);
+        at_once.stage(&options, 0, ME, 10, 0);
+        assert_eq!(at_once.ease(&options, 0, ME), (90, 15));
+        for (size, lane) in [(20, 0), (30, 7), (40, 0)] {
+            assert_eq!(one_by_one.stage(&options, 0, ME, size, lane), opens(false));
+        }
+        at_once.append(ME, &[20, 30, 40], &[0, 7]);
+        assert_eq!(at_once.ease(&options, 0, ME), (0, 12));
+        assert_eq!((at_once.events(), at_once.bytes()), (one_by_one.events(), one_by_one.bytes()));
+        assert_eq!(at_once.stage(&options, 0, ME, 1, 0), opens(true));
+        assert_eq!(one_by_one.stage(&options, 0, ME, 1, 0), opens(true));
+        assert_eq!(at_once.take(ME), one_by_one.take(ME));
+        at_once.append(ME, &[1], &[]);
+        assert_eq!(at_once.events(), 0, "a session that has nothing staged has nothing to append to");
+    }
+
+    #[test]
+    fn there_is_no_ease_beyond_the_limit() {
+        let (mut sessions, options) = (Sessions::default(), options(50, Overflow::Reject));
+        sessions.stage(&options, 0, ME, 20, 0);
+        sessions.stage(&options, 0, SessionId(2), 10, 0);
+        assert_eq!(sessions.ease(&options, 15, ME), (5, 15));
+        assert_eq!(sessions.ease(&options, 25, ME), (0, 15));
     }
 
     #[test]

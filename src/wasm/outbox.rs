@@ -98,6 +98,21 @@ impl OutboxPort {
         }
     }
 
+    /// How many more bytes surely fit behind what is staged.
+    pub fn ease_bytes(&self, session: u32) -> u32 {
+        u32::try_from(self.0.ease(SessionId(session)).0).unwrap_or(u32::MAX)
+    }
+
+    /// How many more events do.
+    pub fn ease_events(&self, session: u32) -> u32 {
+        self.0.ease(SessionId(session)).1
+    }
+
+    /// Stages events that fit with ease.
+    pub fn append(&mut self, session: u32, sizes: &[u32], lanes: &[u32]) {
+        self.0.append(SessionId(session), sizes, lanes);
+    }
+
     /// Drops what is staged.
     pub fn roll_back(&mut self, session: u32) -> u32 {
         self.0.roll_back(SessionId(session))

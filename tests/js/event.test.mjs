@@ -268,3 +268,18 @@ test("a string that looks like another value is still a string the second time",
     assert.throws(() => CloudEvent.fromJSON(text.slice(0, -2)), { code: "ERR_INVALID_EVENT" });
   }
 });
+
+test("an event without an id gets a UUID of its own, also on pages that have no randomUUID", () => {
+  const { randomUUID } = crypto;
+  crypto.randomUUID = undefined;
+  try {
+    const ids = Array.from({ length: 2000 }, () => new CloudEvent({ type: "t", source: "/s" }).id);
+    for (const id of ids) assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    assert.equal(new Set(ids).size, ids.length);
+    const digits = ids.map((id) => id.replaceAll("-", ""));
+    const varied = Array.from({ length: 32 }, (_, at) => new Set(digits.map((id) => id[at])).size);
+    assert.deepEqual(varied, varied.map((_, at) => (at === 12 ? 1 : at === 16 ? 4 : 16)), "every digit but those of the version and the variant takes every value");
+  } finally {
+    crypto.randomUUID = randomUUID;
+  }
+});

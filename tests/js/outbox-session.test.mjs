@@ -287,3 +287,40 @@ test("events of one key keep their order, whatever kind of value the key is", as
   }
   await publisher.outbox.close();
 });
+
+const bytesOf = (staged) => new TextEncoder().encode(staged.toString()).length;
+const TEXTS = ["plain", "größer", "Ω≈ç√", "日本語", "🦊🚢", "\u0000\u001f\"\\", ""];
+
+test("events of all scripts that are staged together arrive as they were, and count with their bytes", async () => {
+  const to = server(202);
+  const publisher = publisherTo(to, { outbox: { batch: { maxBytes: 1000 } } });
+  const session = publisher.session();
+  const events = Array.from({ length: 200 }, (_, at) => event(at, { data: TEXTS[at % TEXTS.length].repeat(at % 5), ...(at % 9 === 0 && { partitionkey: `k${at % 2}` }) }));
+  for (const one of events) session.publish(one);
+  const { staged, bytes } = publisher.outbox.stats();
+  assert.deepEqual([staged, bytes], [200, events.reduce((sum, one) => sum + bytesOf(one), 0)]);
+  await session.flush({ until: "delivered" });
+  const arrived = to.requests.flatMap(({ text }) => JSON.parse(text));
+  const sorted = (all) => all.map((one) => JSON.stringify(one)).sort();
+  assert.deepEqual(sorted(arrived), sorted(events));
+  for (const { body, text } of to.requests) assert.ok(body.length - JSON.parse(text).length - 1 <= 1000 || JSON.parse(text).length === 1, "a request has the bytes it may have");
+  assert.equal(publisher.outbox.stats().bytes, 0);
+  await publisher.outbox.close();
+});
+
+test("sessions that stage in turns get all the room there is, and no more", async () => {
+  const size = bytesOf(event(10));
+  const publisher = publisherTo(server(202), { outbox: { maxBytes: 50 * size + 5 } });
+  const sessions = [1, 2, 3].map(() => publisher.session());
+  let staged = 0;
+  const fill = () => {
+    for (;; staged++) sessions[(staged >> 2) % 3].publish(event(10 + (staged % 80)));
+  };
+  assert.throws(fill, { code: "ERR_QUEUE_FULL" });
+  assert.deepEqual([staged, publisher.outbox.stats().bytes, publisher.outbox.stats().staged], [50, 50 * size, 50]);
+  assert.equal(sessions.reduce((sum, session) => sum + session.staged, 0), 50);
+  sessions[0].rollback();
+  assert.ok(publisher.outbox.stats().bytes < 50 * size);
+  sessions[1].publish(event(11));
+  await publisher.outbox.close();
+});

@@ -134,19 +134,30 @@ const JS_SHARED: &[&str] = &[
     "js/pump",
     "js/stores/",
     "js/transport",
+    "js/uuid",
     "js/wasm",
 ];
 /// Which files of `js/` another may import, by the start of their path. `*` is a file right in `js/`.
 const JS_RULES: &[(&str, &[&str])] = &[
     ("js/entries/", &["*"]),
     ("js/index", &["*", "js/cloudevents/"]),
-    ("js/cloudevents/", &["js/cloudevents/", "js/calls", "js/errors", "js/options", "js/outbox/", "js/wasm"]),
+    (
+        "js/cloudevents/",
+        &["js/cloudevents/", "js/calls", "js/errors", "js/options", "js/outbox/", "js/uuid", "js/wasm"],
+    ),
     ("js/cloudevents.", &["js/cloudevents/", "js/errors"]),
     ("js/outbox/", &["js/outbox/", "js/errors", "js/pump", "js/stores/", "js/transport", "js/wasm"]),
     ("js/outbox.", &["js/cloudevents/", "js/errors", "js/options", "js/outbox/", "js/stores/"]),
     (
         "js/testing/",
-        &["js/testing/", "js/cloudevents", "js/errors", "js/bc-events/envelope", "js/events-protocol/"],
+        &[
+            "js/testing/",
+            "js/cloudevents",
+            "js/errors",
+            "js/uuid",
+            "js/bc-events/envelope",
+            "js/events-protocol/",
+        ],
     ),
     // It serves pages that have the engine, and has no need of it itself.
     ("js/salesforce/proxy", &["js/salesforce/proxy", "js/errors", "js/options", "js/transport"]),
@@ -161,6 +172,7 @@ const JS_RULES: &[(&str, &[&str])] = &[
     ("js/stores/", &["js/stores/", "js/errors"]),
     ("js/errors", &[]),
     ("js/sink", &[]),
+    ("js/uuid", &[]),
     ("js/generated", &["js/wasm"]),
 ];
 

@@ -184,7 +184,14 @@ impl World {
     }
 
     fn publish(&mut self, session: SessionId, size: u32, lane: u32) -> Option<EventNo> {
-        let Staged::In { dropped, .. } = self.machine.stage(session, size, lane) else { return None };
+        let (bytes, events) = self.machine.ease(session);
+        let dropped = if events > 0 && u64::from(size) <= bytes && self.noise.up_to(1) == 0 {
+            self.machine.append(session, &[size], &[lane]);
+            0
+        } else {
+            let Staged::In { dropped, .. } = self.machine.stage(session, size, lane) else { return None };
+            dropped
+        };
         let no = self.events.len() as EventNo;
         self.events.push(Known { size, lane, company: Company::Any });
         let staged = self.staged.entry(session).or_default();
