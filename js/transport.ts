@@ -1,5 +1,5 @@
-/** One HTTP exchange with a time limit. The exchange itself is `src/wasm/fetch.rs`. */
-import type { FullGlue } from "./wasm.js";
+/** One HTTP exchange with a time limit. What goes out and the head of what comes back are made and read in `src/wasm/fetch.rs`. */
+import { type FullGlue, call } from "./wasm.js";
 
 /** A function like the global `fetch`. */
 export type FetchLike = (request: Request) => Promise<Response>;
@@ -55,6 +55,7 @@ export function startFlight(
   const controller = new AbortController();
   let settle!: (outcome: Outcome) => void;
   let isLate = false;
+  let isOver = false;
   let grace: ReturnType<typeof setTimeout> | undefined;
   const outcome = new Promise<Outcome>((resolve) => {
     settle = resolve;
@@ -62,6 +63,7 @@ export function startFlight(
   // One that we have given up says nothing about the budget.
   void outcome.then((outcome) => keepalive?.release(outcome.kind === "response" || outcome.why === "aborted"));
   const end = (how: Outcome) => {
+    isOver = true;
     clearTimeout(patience);
     clearTimeout(grace);
     settle(how);
@@ -73,14 +75,30 @@ export function startFlight(
   }, patienceMs);
   const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
   try {
-    const landed = (answer: unknown) => {
-      const [status, retryAfterMs, headers, body, broken] = answer as [number, number, string, Uint8Array, unknown];
+    const landed = async (head: unknown) => {
+      const [answer, status, retryAfterMs, headers] = head as [Response, number, number, string];
+      const { body, broken } = await firstBytes(answer, maxAnswerBytes);
       if (needsBody && broken !== undefined && status >= 200 && status < 300) failed(broken);
       else end({ kind: "response", status, retryAfterMs, headers, body });
     };
     const { signal } = controller;
     const survives = keepalive !== undefined;
-    glue.exchange(asAsync(fetchLike, survives), method, url, headers, body, signal, maxAnswerBytes, wanted, survives, !fetchLike, landed, failed);
+    if (fetchLike) {
+      glue.exchange(asAsync(fetchLike, survives), method, url, headers, body, signal, wanted, survives, landed, failed);
+    } else {
+      const init: RequestInit = {};
+      call(() => glue.request_init(init, method, headers, body, signal, survives));
+      // Looked up now: tests and frameworks replace the global one.
+      answered(() => fetch(url, init))
+        .then((answer) => {
+          // After a trap there may be another engine, which has nothing to do with this.
+          if (isOver) return;
+          const head: unknown[] = [];
+          call(() => glue.answer_head(answer, wanted, head));
+          return landed(head);
+        })
+        .catch(failed);
+    }
   } catch (cause) {
     failed(cause);
   }
@@ -115,23 +133,60 @@ export function plannedFlight(plan: Promise<FlightPlan>, start: (plan: FlightPla
   };
 }
 
+/**
+ * The first bytes of the body, and what broke it off, if something did. Such a body is as long as what came of it: for many the status has
+ * said already what became of the request. Never rejects.
+ */
+async function firstBytes(answer: Response, max: number): Promise<{ body: Uint8Array; broken?: unknown }> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  let broken: unknown;
+  try {
+    const reader = answer.body?.getReader();
+    let hasEnded = !reader;
+    while (size < max && !hasEnded) {
+      const { value } = await reader!.read();
+      hasEnded = value === undefined;
+      // Not by class: in a test environment the platform's bytes are of another realm.
+      if (!ArrayBuffer.isView(value)) break;
+      const chunk = value.subarray(0, max - size);
+      chunks.push(chunk);
+      size += chunk.length;
+    }
+    // What is left is of no use to anybody. An answer that is empty has to be read to its end all the same: before, browsers do not
+    // give back what its request had of the budget for requests that survive the page. Not waited for: of an answer that was cloned it
+    // comes to no end before the clone does.
+    if (!hasEnded) reader!.cancel().catch(() => undefined);
+  } catch (cause) {
+    broken = cause;
+  }
+  return { body: chunks.length === 1 ? chunks[0]! : inOne(chunks, size), broken };
+}
+
+function inOne(chunks: Uint8Array[], size: number): Uint8Array {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
 /** Only Errors may reject into wasm, and nothing may throw into it. */
-function asAsync(fetchLike: FetchLike | undefined, keepalive: boolean): (...request: never[]) => Promise<Response> {
-  return (...request) => {
-    // Looked up now: tests and frameworks replace the global one.
-    const answer = answered((fetchLike ?? fetch) as AnyFetch, request, fetchLike !== undefined && keepalive);
+function asAsync(fetchLike: FetchLike, keepalive: boolean): (request: Request) => Promise<Response> {
+  return (request) => {
+    // Firefox looks for it beside a request, and not in it.
+    const answer = answered(() => (keepalive ? (fetchLike as typeof fetch)(request, { keepalive }) : fetchLike(request)));
     // After a trap there may be nobody left to hear of it.
     answer.catch(() => undefined);
     return answer;
   };
 }
 
-type AnyFetch = (...request: unknown[]) => Promise<Response>;
-
-async function answered(send: AnyFetch, request: unknown[], keepalive: boolean): Promise<Response> {
+async function answered(send: () => unknown): Promise<Response> {
   try {
-    // Firefox looks for it beside a request, and not in it.
-    const answer: unknown = await (keepalive ? send(...request, { keepalive }) : send(...request));
+    const answer = await send();
     // By its shape, because a test environment may have a Response of its own.
     if (typeof (answer as Response)?.status !== "number" || typeof (answer as Response).headers?.get !== "function") {
       throw new TypeError("the function given as fetch did not return a Response");

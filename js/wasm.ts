@@ -47,19 +47,18 @@ export interface FullGlue extends Glue {
   glassflow_event(len: number): Uint32Array;
   events_accept(len: number, rule: number): number;
   events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
+  request_init(init: RequestInit, method: string, headers: string, body: Uint8Array, signal: AbortSignal, isKeepalive: boolean): void;
+  answer_head(answer: Response, wanted: string, head: unknown[]): void;
   exchange(
-    fetch: (...request: never[]) => Promise<Response>,
+    fetch: (request: Request) => Promise<Response>,
     method: string,
     url: string,
     headers: string,
     body: Uint8Array,
     signal: AbortSignal,
-    maxAnswerBytes: number,
     wanted: string,
     isKeepalive: boolean,
-    /** Whether fetch takes a URL and an init. */
-    isPlain: boolean,
-    landed: (answer: unknown) => void,
+    landed: (head: unknown) => void,
     failed: (cause: unknown) => void,
   ): void;
 }

@@ -28,7 +28,7 @@ const USUAL_TIME = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0
 const USUAL_SOURCE = /^(?:(?!\/\/)[\w\-.~!$&'()*+,;=@/]+|https?:\/\/[\w.-]+(?:\/[\w\-.~!$&'()*+,;=@/:]*)?)$/;
 const NAME = /^[a-z0-9]+$/;
 
-/** The last text that the engine accepted for each form. Events of one producer repeat source and media type. */
+/** The last text that was accepted for each form. Events of one producer repeat source and media type. */
 const accepted: (string | undefined)[] = [];
 
 /** An error about one attribute. */
@@ -53,9 +53,11 @@ export function isUsual(text: string, form: Form): boolean {
 
 /** Whether `text` has the form. */
 export function fits(text: string, form: Form): boolean {
-  if (isUsual(text, form) || (form !== Form.Text && text === accepted[form])) return true;
-  const len = putText(text);
-  if (len < 0 || !call(() => engine().codecs.fits(len, form))) return false;
+  if (form !== Form.Text && text === accepted[form]) return true;
+  if (!isUsual(text, form)) {
+    const len = putText(text);
+    if (len < 0 || !call(() => engine().codecs.fits(len, form))) return false;
+  }
   accepted[form] = text;
   return true;
 }

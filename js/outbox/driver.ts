@@ -610,7 +610,8 @@ export class Driver<E> {
       if (statuses) port.partly(now, id, Uint16Array.from(statuses), retryAfterMs);
       else port.response(now, id, status, retryAfterMs, "", this.wire.judge ? body : body.subarray(0, 1024));
     }
-    queueMicrotask(() => this.#patience.lookAround());
+    // Once what it means was done. Not by queueMicrotask, for which Node makes a context of its own.
+    void Promise.resolve().then(() => this.#patience.lookAround());
   }
 
   /** Compresses what a request with these events alone would carry. */

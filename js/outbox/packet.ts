@@ -198,9 +198,9 @@ export class Packet {
     this.#settle((waiter) => (waiter.reject(problem), true));
   }
 
-  /** Where each event is, as of now. */
-  states(): Uint8Array<ArrayBuffer> {
-    return this.#states?.slice() ?? new Uint8Array(this.count);
+  /** Where each event is; undefined as long as all are pending. */
+  get states(): Uint8Array<ArrayBuffer> | undefined {
+    return this.#states;
   }
 
   /** The one of an event that has died. */

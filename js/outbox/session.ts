@@ -310,10 +310,15 @@ function invalid(problem: string): FerryError {
 function report<E>(wire: Wire<E>, packets: Packet[], ids: string[][], aborted: boolean): FlushReport {
   const all: FlushReport = { accepted: [], delivered: [], pending: [], dead: [], aborted };
   packets.forEach((packet, at) => {
-    const states = packet.states();
-    ids[at]!.forEach((id, index) => {
-      const state = states[index];
-      if (packet.isAccepted || state !== State.Pending) all.accepted.push(id);
+    const mine = ids[at]!;
+    const { states, isAccepted } = packet;
+    if (!states) {
+      all.pending.push(...mine);
+      if (isAccepted) all.accepted.push(...mine);
+    }
+    states?.forEach((state, index) => {
+      const id = mine[index]!;
+      if (isAccepted || state !== State.Pending) all.accepted.push(id);
       if (state === State.Delivered) all.delivered.push(id);
       if (state === State.Pending) all.pending.push(id);
     });
