@@ -18,7 +18,7 @@ export interface DeliveryInfo {
 interface Waiter {
   readonly index: number;
   readonly id: string;
-  readonly resolve: (info?: DeliveryInfo) => void;
+  readonly resolve: (info?: DeliveryInfo | Promise<DeliveryInfo | undefined>) => void;
   readonly reject: (error: FerryError) => void;
   readonly isForDelivery: boolean;
 }
@@ -53,6 +53,10 @@ export class Packet {
   #states: Uint8Array<ArrayBuffer> | undefined;
   #parts: { from: number; to: number; info: Omit<DeliveryInfo, "ids"> }[] = [];
   #dead = new Map<number, { problem: FerryError; letter: DeadLetter }>();
+  /** What another tab has settled, by id: here nobody knows any more where in the packet those are. */
+  #elsewhere = new Map<string, { info: Omit<DeliveryInfo, "ids">; problem: FerryError | undefined }>();
+  /** What the store has in place of this, and where the events are in there. Those that are not were settled by another tab. */
+  #successor: { packet: Packet; places: Map<string, number> } | undefined;
   /** Why none of its events will get any further. */
   #end: FerryError | undefined;
   #waiters: Waiter[] = [];
@@ -120,10 +124,17 @@ export class Packet {
       const at = index - this.#dropped;
       if (at < 0) return reject(madeRoom());
       if (this.isAccepted && !isForDelivery) return resolve(undefined);
-      const part = this.#parts.find(({ from, to }) => from <= at && at < to);
-      if (part) return resolve({ ...part.info, ids: [id] });
-      const problem = this.#dead.get(at)?.problem ?? this.#end;
+      if (this.#successor) {
+        const { packet, places } = this.#successor;
+        const place = places.get(id);
+        return resolve(place === undefined ? { ...NOBODY_SAID, ids: [id] } : packet.wait(place, id, isForDelivery));
+      }
+      const other = this.#elsewhere.get(id);
+      const problem = other?.problem ?? this.#dead.get(at)?.problem;
       if (problem) return reject(problem);
+      const part = other ?? this.#parts.find(({ from, to }) => from <= at && at < to);
+      if (part) return resolve({ ...part.info, ids: [id] });
+      if (this.#end) return reject(this.#end);
       this.#waiters.push({ index, id, resolve, reject, isForDelivery });
     });
   }
@@ -157,11 +168,13 @@ export class Packet {
       this.deliver(0, this.count, status, attempts);
       return count;
     }
+    const info = { status, attempts };
+    for (const id of ids ?? []) this.#elsewhere.set(id, { info, problem });
     this.left -= count;
     this.#settle(({ id, resolve, reject }) => {
-      if (ids && !ids.includes(id)) return false;
+      if (!this.#elsewhere.has(id)) return false;
       if (problem) reject(problem);
-      else resolve({ status, attempts, ids: [id] });
+      else resolve({ ...info, ids: [id] });
       return true;
     });
     return count;
@@ -170,9 +183,10 @@ export class Packet {
   /** The store has other events of a segment than we thought: whoever waits for one is found by its id. */
   follow(before: Packet, idAt: (index: number) => string): void {
     const places = new Map(Array.from({ length: this.count }, (_, index) => [idAt(index), index]));
+    before.#successor = { packet: this, places };
     for (const waiter of before.#waiters) {
       const index = places.get(waiter.id);
-      if (index === undefined) waiter.resolve({ status: 0, attempts: 0, ids: [waiter.id] });
+      if (index === undefined) waiter.resolve({ ...NOBODY_SAID, ids: [waiter.id] });
       else this.#waiters.push({ ...waiter, index });
     }
     const watchers = before.#watchers;
@@ -198,9 +212,20 @@ export class Packet {
     this.#settle((waiter) => (waiter.reject(problem), true));
   }
 
-  /** Where each event is; undefined as long as all are pending. */
-  get states(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#states;
+  /** Whether all of its events are pending. */
+  get isWhole(): boolean {
+    return !this.#states && !this.#successor && this.#elsewhere.size === 0;
+  }
+
+  /** Where an event is. */
+  stateOf(index: number, id: string): State {
+    if (this.#successor) {
+      const place = this.#successor.places.get(id);
+      return place === undefined ? State.Delivered : this.#successor.packet.stateOf(place, id);
+    }
+    const other = this.#elsewhere.get(id);
+    if (other) return other.problem ? State.Dead : State.Delivered;
+    return this.#states?.[index] ?? State.Pending;
   }
 
   /** The one of an event that has died. */
@@ -208,9 +233,11 @@ export class Packet {
     return this.#dead.get(index)?.letter;
   }
 
-  /** Those that have died, as of now. */
-  letters(): DeadLetter[] {
-    return Array.from(this.#dead.values(), ({ letter }) => letter);
+  /** What is known of an event that has died. */
+  deathOf(index: number, id: string): { letter?: DeadLetter; problem?: FerryError | undefined; attempts?: number } {
+    if (this.#successor) return this.#successor.packet.deathOf(this.#successor.places.get(id)!, id);
+    const other = this.#elsewhere.get(id);
+    return other ? { problem: other.problem, attempts: other.info.attempts } : (this.#dead.get(index) ?? {});
   }
 
   /** Whether it was given up before all its events got as far as they could. */
@@ -235,6 +262,8 @@ export class Packet {
 }
 
 const COMMA = 44;
+/** Another tab has settled it, and has not told us how. */
+const NOBODY_SAID = { status: 0, attempts: 0 };
 
 /** A copy with a place before it and one behind, so that a list of them all needs no other copy. */
 export function framed(texts: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -34,7 +34,7 @@ export interface FlushOptions extends WaitOptions {
 /** An event that will not be delivered unless it is replayed. */
 export interface DeadEvent {
   readonly id: string;
-  /** Its JSON text. */
+  /** Its JSON text; empty in the report of a flush if another tab has buried it. `outbox.dead.list()` has it. */
   readonly text: string;
   /** When it died. */
   readonly at: Date;
@@ -307,22 +307,30 @@ function invalid(problem: string): FerryError {
   return new FerryError("ERR_INVALID_ARGUMENT", problem);
 }
 
+function deathOf<E>(wire: Wire<E>, packet: Packet, index: number, id: string): DeadEvent {
+  const { letter, problem, attempts = 0 } = packet.deathOf(index, id);
+  if (letter) return deadEvent(wire, letter);
+  return { id, text: "", at: new Date(), code: problem?.code ?? "ERR_INTERNAL", status: problem?.status ?? 0, reason: problem?.message ?? "", attempts };
+}
+
 function report<E>(wire: Wire<E>, packets: Packet[], ids: string[][], aborted: boolean): FlushReport {
   const all: FlushReport = { accepted: [], delivered: [], pending: [], dead: [], aborted };
   packets.forEach((packet, at) => {
     const mine = ids[at]!;
-    const { states, isAccepted } = packet;
-    if (!states) {
+    const { isAccepted } = packet;
+    // Nearly always, where a flush waits for the store alone.
+    if (packet.isWhole) {
       all.pending.push(...mine);
       if (isAccepted) all.accepted.push(...mine);
+      return;
     }
-    states?.forEach((state, index) => {
-      const id = mine[index]!;
+    mine.forEach((id, index) => {
+      const state = packet.stateOf(index, id);
       if (isAccepted || state !== State.Pending) all.accepted.push(id);
       if (state === State.Delivered) all.delivered.push(id);
       if (state === State.Pending) all.pending.push(id);
+      if (state === State.Dead) all.dead.push(deathOf(wire, packet, index, id));
     });
-    for (const letter of packet.letters()) all.dead.push(deadEvent(wire, letter));
   });
   return all;
 }

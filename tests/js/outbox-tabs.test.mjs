@@ -1,0 +1,93 @@
+// Two outboxes on one store, of which one sends: what the other knows of its own events. Real tabs are tried in tests/faults.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FerryError, memoryStore } from "eventferry";
+import { Packet } from "../../dist/outbox/packet.js";
+import { balance, event, never, publisherTo, server, until } from "./outbox-world.mjs";
+
+/** A store that tabs share: the first that asks leads until it closes. */
+function shared() {
+  const inner = memoryStore();
+  let owner;
+  const tab = () => ({
+    ...inner,
+    kind: "shared",
+    open: async () => ({ durability: "os", isShared: true }),
+    write: (change) => inner.write(change),
+    peek: (what) => inner.peek(what),
+    dead: (limit) => inner.dead(limit),
+    count: () => inner.count(),
+    close: async () => undefined,
+    acquire: async (who, ms) => {
+      if (ms === 0) owner = owner === who ? undefined : owner;
+      else owner ??= who;
+      return owner === who;
+    },
+  });
+  return { tab };
+}
+
+/** A tab that sends, to a server with these answers, and another that does not. */
+async function twoTabs(...answers) {
+  const store = shared();
+  const to = server(...answers);
+  const open = () => publisherTo(to, { outbox: { store: store.tab(), batch: { maxEvents: 2 } } });
+  const first = open();
+  await until(() => first.outbox.stats().isLeader);
+  const second = open();
+  await second.outbox.run(() => undefined);
+  assert.equal(second.outbox.stats().isLeader, false);
+  const session = second.session();
+  const receipts = [1, 2, 3, 4].map((id) => session.publish(event(id)));
+  return { to, first, second, session, receipts };
+}
+
+const close = async (...publishers) => {
+  for (const publisher of publishers) await publisher.outbox.close();
+};
+
+test("receipts that are asked after another tab has delivered a part of their flush know it, and so does the report", async () => {
+  const { to, first, second, session, receipts } = await twoTabs(202, never);
+  const flushed = session.flush({ until: "delivered", deadlineMs: 300 });
+  await until(() => to.requests.length === 2);
+  await until(() => second.outbox.stats().delivered === 2);
+  assert.deepEqual(await receipts[0].delivered, { status: 202, attempts: 1, ids: ["1"] });
+  const { accepted, delivered, pending, dead, aborted } = await flushed;
+  assert.deepEqual([accepted, delivered, pending, dead, aborted], [["1", "2", "3", "4"], ["1", "2"], ["3", "4"], [], true]);
+  assert.equal(balance(second.outbox.stats()), 0);
+  await close(second, first);
+});
+
+test("receipts that are asked after another tab has buried their events know why, and so does the report", async () => {
+  const { to, first, second, session, receipts } = await twoTabs(400, 400, 202, 202);
+  const flushed = session.flush({ until: "delivered", deadlineMs: 2000 });
+  await until(() => second.outbox.stats().delivered + second.outbox.stats().dead === 4);
+  const { dead, delivered, pending } = await flushed;
+  assert.deepEqual([dead.length + delivered.length, pending], [4, []]);
+  for (const { id, code, status } of dead) {
+    assert.deepEqual([code, status], ["ERR_REJECTED", 400]);
+    await assert.rejects(receipts[id - 1].delivered, { code: "ERR_REJECTED" });
+  }
+  assert.ok(dead.length > 0 && to.requests.length >= 3);
+  await close(second, first);
+});
+
+test("receipts of a flush of which the store has less than was put there: what is missing was delivered by another", async () => {
+  const packet = (...ids) => Object.assign(new Packet(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
+  const [mine, found] = [packet("1", "2", "3"), packet("2", "3")];
+  const asked = [mine.wait(0, "1", true), mine.wait(1, "2", true)];
+  let isSettled = false;
+  mine.watch(() => (isSettled = mine.left === 0));
+  found.follow(mine, (index) => ["2", "3"][index]);
+  found.deliver(0, 1, 202, 3);
+  const nobodySaid = { status: 0, attempts: 0, ids: ["1"] };
+  assert.deepEqual(await Promise.all(asked), [nobodySaid, { status: 202, attempts: 3, ids: ["2"] }]);
+  assert.deepEqual(await mine.wait(0, "1", true), nobodySaid, "also when somebody asks only now");
+  assert.deepEqual((await mine.wait(1, "2", true)).status, 202);
+  assert.deepEqual([mine.isWhole, ["1", "2", "3"].map((id, index) => mine.stateOf(index, id))], [false, [1, 1, 0]]);
+  const last = mine.wait(2, "3", true);
+  const problem = new FerryError("ERR_REJECTED");
+  found.die(1, problem, { code: problem.code });
+  await assert.rejects(last, problem);
+  assert.deepEqual([mine.stateOf(2, "3"), mine.deathOf(2, "3").problem, isSettled], [2, problem, true]);
+});
