@@ -11,7 +11,9 @@ export {
   type OutboxStats,
 } from "./outbox/outbox.js";
 export type { DeliveryInfo } from "./outbox/packet.js";
-export { EventSession, type DeadEvent, type EventReceipt, type FlushOptions, type FlushReport, type WaitOptions } from "./outbox/session.js";
+export type { DeadEvent } from "./outbox/letters.js";
+export type { FlushReport } from "./outbox/report.js";
+export { EventSession, type EventReceipt, type FlushOptions, type WaitOptions } from "./outbox/session.js";
 export { denoKvStore } from "./stores/deno-kv.js";
 export { durableObjectStore } from "./stores/durable-object.js";
 export { fileStore, type FileStoreOptions } from "./stores/file.js";

@@ -36,7 +36,7 @@ export interface FullGlue extends Glue {
     check(options: object): void;
   };
   OutboxPort: {
-    new (options: object, judge: number, seed: number): import("./outbox/driver.js").OutboxPort;
+    new (options: object, judge: number, seed: number): import("./outbox/port.js").OutboxPort;
     check(options: object): void;
   };
   StreamPort: {

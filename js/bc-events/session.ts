@@ -2,7 +2,8 @@
 /** Sessions: who has done something, for which job. Their events are staged until they are flushed or rolled back. */
 import { FerryError, shown } from "../errors.js";
 import { checkNames, invalid } from "../options.js";
-import type { EventReceipt, EventSession as BufferedSession, FlushOptions, FlushReport } from "../outbox/session.js";
+import type { FlushReport } from "../outbox/report.js";
+import type { EventReceipt, EventSession as BufferedSession, FlushOptions } from "../outbox/session.js";
 import type { Encoded } from "../outbox/wire.js";
 import { freshId } from "../uuid.js";
 import type { EventClient } from "./client.js";

@@ -13,13 +13,3 @@ export class Keys {
     return `${this.#last.toString(36).padStart(9, "0")}-${(this.#count++).toString(36).padStart(6, "0")}-${this.#writer}`;
   }
 }
-
-/** The same for the same bytes, and hardly ever for others: FNV-1a, with two primes. */
-export function fingerprint(bytes: Uint8Array): string {
-  let [one, two] = [0x811c9dc5, 0x1b873593];
-  for (const byte of bytes) {
-    one = Math.imul(one ^ byte, 0x01000193);
-    two = Math.imul(two ^ byte, 0x85ebca6b);
-  }
-  return (one >>> 0).toString(36) + (two >>> 0).toString(36);
-}

@@ -4,10 +4,12 @@ import { FerryError, shown } from "../errors.js";
 import { memoryStore } from "../stores/memory.js";
 import type { Durability } from "../stores/store.js";
 import type { FetchLike } from "../transport.js";
-import { Driver, type Headerer } from "./driver.js";
+import { Driver } from "./driver.js";
+import { type DeadEvent, deadEvent } from "./letters.js";
 import { configured, type OutboxOptions } from "./options.js";
 import { watchPage } from "./page.js";
-import { checkedWait, checkMillis, deadEvent, EventSession, type DeadEvent, type WaitOptions } from "./session.js";
+import type { Headerer } from "./sender.js";
+import { checkedWait, checkMillis, EventSession, type WaitOptions } from "./session.js";
 import type { Wire } from "./wire.js";
 
 export interface DrainReport {
@@ -150,7 +152,7 @@ export class Outbox<E> extends EventTarget {
     let isQuiet = false;
     await this.#driver.untilIt((port) => (isQuiet = port.is_quiet()) || this.#driver.isPaused, signal, deadlineMs);
     const { delivered, dead, pending } = this.#driver.counters();
-    if (!isQuiet && pending > 0) await this.#driver.arm();
+    if (!isQuiet && pending > 0) await this.#driver.keeper.arm();
     return { delivered, dead, pending, aborted: !isQuiet };
   }
 
@@ -178,8 +180,8 @@ export class Outbox<E> extends EventTarget {
       ...counters,
       oldestMs: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest),
       droppedBy: { reject: refused, dropOldest: droppedOldest, dropNewest: droppedNewest },
-      store: this.#driver.store?.kind,
-      durability: this.#driver.traits?.durability,
+      store: this.#driver.keeper.store?.kind,
+      durability: this.#driver.keeper.traits?.durability,
       isLeader: this.#driver.isLeader,
     };
   }

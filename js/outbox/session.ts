@@ -1,10 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: what is published is staged as bytes, ready to be stored, until it is flushed or rolled back. */
-import { FerryError, shown, type FerryErrorCode } from "../errors.js";
-import type { DeadLetter } from "../stores/store.js";
+import { FerryError, shown } from "../errors.js";
 import { type Driver, type Ease, NO_EASE } from "./driver.js";
-import { type DeliveryInfo, Packet, State, framed } from "./packet.js";
-import type { Wire } from "./wire.js";
+import { type DeliveryInfo, Packet, framed } from "./packet.js";
+import { type FlushReport, report } from "./report.js";
 
 /** What becomes of one event. Nothing is computed unless it is asked for. */
 export interface EventReceipt {
@@ -29,34 +28,6 @@ export interface WaitOptions {
 export interface FlushOptions extends WaitOptions {
   /** How far the events have to get. @default "accepted" */
   until?: "accepted" | "delivered";
-}
-
-/** An event that will not be delivered unless it is replayed. */
-export interface DeadEvent {
-  readonly id: string;
-  /** Its JSON text; empty in the report of a flush if another tab has buried it. `outbox.dead.list()` has it. */
-  readonly text: string;
-  /** When it died. */
-  readonly at: Date;
-  readonly code: FerryErrorCode;
-  /** The HTTP status, 0 if there was none. */
-  readonly status: number;
-  readonly reason: string;
-  /** How many requests had it in them. */
-  readonly attempts: number;
-}
-
-/** What became of the events of one flush, up to the moment at which that was over. */
-export interface FlushReport {
-  /** Ids of those that are stored or delivered. */
-  readonly accepted: string[];
-  readonly delivered: string[];
-  /** Ids of those that are not delivered yet. */
-  readonly pending: string[];
-  /** Those that the server will never take. */
-  readonly dead: DeadEvent[];
-  /** Whether the waiting ended before the goal, or the outbox was closed or purged. */
-  readonly aborted: boolean;
 }
 
 const encoder = new TextEncoder();
@@ -284,11 +255,6 @@ function droppedPacket(problem: FerryError): Packet {
   return packet;
 }
 
-/** How a dead letter looks from outside. */
-export function deadEvent<E>(wire: Wire<E>, { body, at, code, status, reason, attempts }: DeadLetter): DeadEvent {
-  return { id: wire.idOf(body), text: wire.textOf?.(body) ?? new TextDecoder().decode(body), at: new Date(at), code, status, reason, attempts };
-}
-
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkedWait<T extends object>(options: T & WaitOptions): T & WaitOptions {
   if (typeof options !== "object" || options === null) throw invalid(`an object of options is wanted, not ${shown(options)}`);
@@ -305,32 +271,4 @@ export function checkMillis(name: string, value: unknown): void {
 
 function invalid(problem: string): FerryError {
   return new FerryError("ERR_INVALID_ARGUMENT", problem);
-}
-
-function deathOf<E>(wire: Wire<E>, packet: Packet, index: number, id: string): DeadEvent {
-  const { letter, problem, attempts = 0 } = packet.deathOf(index, id);
-  if (letter) return deadEvent(wire, letter);
-  return { id, text: "", at: new Date(), code: problem?.code ?? "ERR_INTERNAL", status: problem?.status ?? 0, reason: problem?.message ?? "", attempts };
-}
-
-function report<E>(wire: Wire<E>, packets: Packet[], ids: string[][], aborted: boolean): FlushReport {
-  const all: FlushReport = { accepted: [], delivered: [], pending: [], dead: [], aborted };
-  packets.forEach((packet, at) => {
-    const mine = ids[at]!;
-    const { isAccepted } = packet;
-    // Nearly always, where a flush waits for the store alone.
-    if (packet.isWhole) {
-      all.pending.push(...mine);
-      if (isAccepted) all.accepted.push(...mine);
-      return;
-    }
-    mine.forEach((id, index) => {
-      const state = packet.stateOf(index, id);
-      if (isAccepted || state !== State.Pending) all.accepted.push(id);
-      if (state === State.Delivered) all.delivered.push(id);
-      if (state === State.Pending) all.pending.push(id);
-      if (state === State.Dead) all.dead.push(deathOf(wire, packet, index, id));
-    });
-  });
-  return all;
 }

@@ -168,7 +168,7 @@ const JS_RULES: &[(&str, &[&str])] = &[
     ("js/transport", &["js/wasm"]),
     ("js/calls", &["js/errors", "js/options", "js/pump", "js/wasm"]),
     ("js/options", &["js/errors", "js/transport"]),
-    ("js/wasm", &["js/bayeux/driver", "js/calls", "js/errors", "js/glassflow/driver", "js/outbox/driver"]),
+    ("js/wasm", &["js/bayeux/driver", "js/calls", "js/errors", "js/glassflow/driver", "js/outbox/port"]),
     ("js/stores/", &["js/stores/", "js/errors"]),
     ("js/errors", &[]),
     ("js/sink", &[]),
