@@ -17,8 +17,8 @@ const TARGET = ["--target", "wasm32-unknown-unknown"];
  * comparison that is used as a number and as a branch from level 2 on (rust-lang/rust#158206), and 3 % are not worth that.
  */
 const MODULES = {
-  cloudevents: { features: ["--no-default-features"], wasmOpt: "-O3" },
-  full: { features: [], wasmOpt: "-Oz" },
+  cloudevents: { features: ["--no-default-features"], wasmOpt: ["-O3"] },
+  full: { features: [], wasmOpt: ["-Oz", "--one-caller-inline-max-function-size=200"] },
 };
 const withoutCargo = process.argv.includes("--js-only") && existsSync("dist/wasm/full.wasm");
 
@@ -44,7 +44,7 @@ function buildModule(name, { features, wasmOpt }) {
   // `out-name` is in the import object of the module, so it must be the same for the tests and for both.
   run("wasm-bindgen", ["--target", "web", "--omit-default-module-path", "--experimental-reset-state-function",
     "--remove-name-section", "--remove-producers-section", "--no-typescript", "--out-dir", out, "--out-name", "glue", raw]);
-  run("npx", ["--no-install", "wasm-opt", wasmOpt, "--low-memory-unused", `${out}/glue_bg.wasm`, "-o", `dist/wasm/${name}.wasm`]);
+  run("npx", ["--no-install", "wasm-opt", ...wasmOpt, "--low-memory-unused", `${out}/glue_bg.wasm`, "-o", `dist/wasm/${name}.wasm`]);
   const wasm = readFileSync(`dist/wasm/${name}.wasm`);
   new WebAssembly.Module(wasm);
   writeFileSync(`dist/wasm/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
