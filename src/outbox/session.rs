@@ -94,6 +94,8 @@ pub enum Staged {
 #[derive(Clone, Debug, Default)]
 struct Session {
     segments: VecDeque<Contents>,
+    /// Bytes of what is staged.
+    bytes: u64,
     /// Bytes of the last segment.
     open_bytes: u64,
     /// So many of the first segment were dropped.
@@ -113,19 +115,18 @@ impl Sessions {
     pub fn stage(&mut self, options: &Options, held: u64, id: SessionId, size: u32, lane: u32) -> Staged {
         let size_64 = u64::from(size);
         let limit = limit(options);
+        let own = self.by_id.get(id).map_or(0, |session| session.bytes);
         let mut dropped = 0;
         while held + self.bytes + size_64 > limit {
             match options.overflow {
                 Overflow::Reject | Overflow::Wait => return Staged::Refused,
                 Overflow::DropNewest => return Staged::Dropped,
-                // What can never fit shall not cost others their place.
-                Overflow::DropOldest if held + size_64 > limit => return Staged::Dropped,
-                Overflow::DropOldest => {
-                    if !self.drop_oldest(id) {
-                        return Staged::Dropped;
-                    }
-                    dropped += 1;
+                // What would not fit without all of them shall not cost the others their place.
+                Overflow::DropOldest if dropped == 0 && held + self.bytes - own + size_64 > limit => {
+                    return Staged::Dropped;
                 }
+                Overflow::DropOldest if self.drop_oldest(id) => dropped += 1,
+                Overflow::DropOldest => return Staged::Dropped,
             }
         }
         if !self.by_id.contains(id) {
@@ -143,6 +144,7 @@ impl Sessions {
             open.push(size, lane);
         }
         session.open_bytes += size_64;
+        session.bytes += size_64;
         self.events += 1;
         self.bytes += size_64;
         Staged::In { opens: !fits, dropped }
@@ -167,6 +169,7 @@ impl Sessions {
         for (index, size) in sizes.iter().enumerate() {
             open.push(*size, lanes.get(index).copied().unwrap_or(0));
             session.open_bytes += u64::from(*size);
+            session.bytes += u64::from(*size);
             self.bytes += u64::from(*size);
         }
         self.events += sizes.len() as u64;
@@ -199,8 +202,10 @@ impl Sessions {
     fn drop_oldest(&mut self, id: SessionId) -> bool {
         let Some(session) = self.by_id.get_mut(id) else { return false };
         let Some(first) = session.segments.front() else { return false };
+        let size = first.size(session.gone as u32);
         self.events -= 1;
-        self.bytes -= first.size(session.gone as u32);
+        self.bytes -= size;
+        session.bytes -= size;
         session.gone += 1;
         if session.gone == first.sizes.len() {
             session.segments.pop_front();
@@ -307,6 +312,15 @@ mod tests {
         sessions.stage(&options, 0, ME, 20, 0);
         assert_eq!(sessions.stage(&options, 0, ME, 51, 0), Staged::Dropped);
         assert_eq!(sessions.events(), 1);
+    }
+
+    #[test]
+    fn what_would_not_fit_without_its_whole_session_leaves_the_session_as_it_was() {
+        let (mut sessions, options) = (Sessions::default(), options(50, Overflow::DropOldest));
+        sessions.stage(&options, 0, SessionId(2), 30, 0);
+        sessions.stage(&options, 0, ME, 10, 0);
+        assert_eq!(sessions.stage(&options, 5, ME, 20, 0), Staged::Dropped);
+        assert_eq!((sessions.events(), sessions.take(ME).len()), (2, 1));
     }
 
     #[test]

@@ -324,3 +324,59 @@ test("sessions that stage in turns get all the room there is, and no more", asyn
   sessions[1].publish(event(11));
   await publisher.outbox.close();
 });
+
+/** What a full outbox does to one event after the other, in plain words. `sessions`: texts that are staged. */
+function stageOne(sessions, mine, text, { maxBytes, overflow }, counts) {
+  const size = (staged) => bytesOf(staged);
+  const used = () => sessions.flat().reduce((sum, staged) => sum + size(staged), 0);
+  const limit = overflow === "wait" ? 2 * maxBytes : maxBytes;
+  while (used() + size(text) > limit) {
+    if (overflow === "reject" || overflow === "wait") return (counts.reject++, "refused");
+    const others = used() - sessions[mine].reduce((sum, staged) => sum + size(staged), 0);
+    if (overflow === "drop-newest" || others + size(text) > limit) return (counts.dropNewest++, "dropped");
+    sessions[mine].shift();
+    counts.dropOldest++;
+  }
+  sessions[mine].push(text);
+  return "staged";
+}
+
+test("events that are staged together end as if each had been staged by itself", async () => {
+  for (const overflow of ["reject", "drop-newest", "drop-oldest", "wait"]) {
+    for (let seed = 1; seed <= 40; seed++) {
+      let state = seed * 7919;
+      const chance = (below) => (state = (state * 1103515245 + 12345) & 0x7fffffff) % below;
+      const maxBytes = 2000 + chance(20_000);
+      const to = server(202);
+      const publisher = publisherTo(to, { outbox: { maxBytes, overflow, batch: { maxEvents: 1 + chance(40), maxBytes: 300 + chance(4000) } } });
+      const sessions = [publisher.session(), publisher.session()];
+      const [expected, counts] = [[[], []], { reject: 0, dropOldest: 0, dropNewest: 0 }];
+      for (let step = 0; step < 150; step++) {
+        const mine = chance(4) === 0 ? 1 : 0;
+        const one = event(step, { data: TEXTS[chance(TEXTS.length)].repeat(chance(chance(10) === 0 ? 400 : 20)), ...(chance(6) === 0 && { partitionkey: "k" }) });
+        const fate = stageOne(expected, mine, one.toString(), { maxBytes, overflow }, counts);
+        if (fate === "refused") assert.throws(() => sessions[mine].publish(one), { code: "ERR_QUEUE_FULL" });
+        else sessions[mine].publish(one).accepted.catch(() => undefined);
+        if (chance(60) === 0) {
+          const ids = expected[mine].map((text) => JSON.parse(text).id);
+          assert.deepEqual(sessions[mine].rollback(), ids);
+          expected[mine] = [];
+        }
+        if (chance(10) > 0) continue;
+        const { staged, bytes, droppedBy } = publisher.outbox.stats();
+        const told = [sessions[0].staged, sessions[1].staged, staged, bytes, droppedBy];
+        const all = expected.flat();
+        assert.deepEqual(told, [expected[0].length, expected[1].length, all.length, all.reduce((sum, text) => sum + bytesOf(text), 0), counts], `${overflow}, seed ${seed}, step ${step}`);
+      }
+      for (const session of sessions) await session.flush({ until: "delivered" });
+      const ids = (texts) => texts.map((text) => JSON.parse(text)).filter(({ partitionkey }) => partitionkey === undefined).map(({ id }) => id);
+      const arrived = to.requests.flatMap(({ text }) => JSON.parse(text).map((one) => JSON.stringify(one)));
+      assert.deepEqual([...arrived].sort(), expected.flat().sort(), `${overflow}, seed ${seed}`);
+      for (const texts of expected) {
+        const mine = new Set(ids(texts));
+        assert.deepEqual(ids(arrived).filter((id) => mine.has(id)), [...mine], "those without a key keep their order as well, as long as nothing fails");
+      }
+      await publisher.outbox.close();
+    }
+  }
+});
