@@ -16,7 +16,7 @@ const chances = (seed) => () => {
   return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
 };
 
-async function soak(seed, { traps, lives, mode }) {
+async function soak(seed, { traps, lives, mode, overflow }) {
   const chance = chances(seed);
   const inner = memoryStore();
   const delivered = new Set();
@@ -53,7 +53,7 @@ async function soak(seed, { traps, lives, mode }) {
   const poison = new Set();
   for (let life = 0, id = 0; life < lives; life++) {
     let closed = false;
-    const publisher = publisherTo(server(answer), { mode, outbox: { store: storeWith({ write: flaky("write"), peek: flaky("peek"), dead: (_, n) => inner.dead(n), count: () => inner.count(), open: (_, name) => inner.open(name) }), batch: { maxEvents: 16 }, concurrency: mode === "batch" ? 1 + (seed % 2) : 4 } });
+    const publisher = publisherTo(server(answer), { mode, outbox: { store: storeWith({ write: flaky("write"), peek: flaky("peek"), dead: (_, n) => inner.dead(n), count: () => inner.count(), open: (_, name) => inner.open(name) }), ...(overflow && { overflow, maxBytes: 3000 }), batch: { maxEvents: 16 }, concurrency: mode === "batch" ? 1 + (seed % 2) : 4 } });
     const { outbox } = publisher;
     const sessions = [publisher.session(), publisher.session()];
     for (let step = 0; step < 60; step++) {
@@ -64,9 +64,10 @@ async function soak(seed, { traps, lives, mode }) {
         if (isPoison) poison.add(it.id);
         try {
           const receipt = session.publish(it);
-          receipt.accepted.then(() => accepted.add(receipt.id), (error) => (error.code === "ERR_ROLLED_BACK" ? gone : refused).add(receipt.id));
+          receipt.accepted.then(() => accepted.add(receipt.id), (error) => (["ERR_ROLLED_BACK", "ERR_QUEUE_FULL"].includes(error.code) ? gone : refused).add(receipt.id));
         } catch (error) {
-          assert.ok(error instanceof FerryError && error.code === "ERR_INTERNAL");
+          assert.ok(error instanceof FerryError && error.code === (overflow ? "ERR_QUEUE_FULL" : "ERR_INTERNAL"), error);
+          gone.add(it.id);
         }
       }
       const roll = chance();
@@ -76,6 +77,7 @@ async function soak(seed, { traps, lives, mode }) {
       else if (roll < 0.65 && traps) try { call(trap); } catch { /* what was wanted */ }
       if (chance() < 0.3) await rest(1);
       assert.equal(balance(outbox.stats()), 0);
+      assert.ok(!overflow || outbox.stats().bytes <= (overflow === "wait" ? 6000 : 3000), "no more than there may be");
     }
     if (life < lives - 1) {
       closed = true;
@@ -110,4 +112,10 @@ for (const mode of ["batch", "structured"]) {
       });
     }
   }
+}
+
+for (const overflow of ["reject", "drop-oldest", "drop-newest", "wait"]) {
+  test(`the same in an outbox that is too small: ${overflow}`, async () => {
+    for (let seed = 1; seed <= 4; seed++) await soak(seed * 1000, { traps: false, lives: 1, mode: "batch", overflow });
+  });
 }
