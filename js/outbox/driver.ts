@@ -188,9 +188,14 @@ export class Driver<E> {
     return (this.#opening ??= this.#open());
   }
 
+  /** When the machine knows what the store has. Nobody waits until a store that does not open does. */
   async #opened(): Promise<void> {
-    if (!this.isClosed) await this.open();
     if (this.isClosed) throw closed();
+    void this.open();
+    const isCounted = () => this.#counted === this.lives;
+    await this.#patience.until(() => isCounted() || this.keeper.problem !== undefined);
+    if (this.isClosed) throw closed();
+    if (!isCounted()) throw this.keeper.problem;
   }
 
   /** Tells the machine something and looks who has waited for it. */

@@ -31,7 +31,8 @@ export class Keeper {
   readonly #degraded: (error: unknown) => void;
   /** Whether somebody was asked to start us again. */
   isArmed = false;
-  #isFailing = false;
+  /** Why the last attempt to open, to count or to write came to nothing. */
+  problem: unknown;
   #isOver = false;
 
   constructor(store: OutboxStore | "auto", name: string, patience: Patience, degraded: (error: unknown) => void) {
@@ -43,7 +44,7 @@ export class Keeper {
 
   /** How long it makes sense to wait at the end until all is written. */
   get farewellMs(): number {
-    return this.#isFailing ? FAILING_PATIENCE_MS : STORE_PATIENCE_MS;
+    return this.problem === undefined ? STORE_PATIENCE_MS : FAILING_PATIENCE_MS;
   }
 
   /** Resolves when the store is open, or all is over. */
@@ -72,11 +73,12 @@ export class Keeper {
     for (let failures = 0; !this.#isOver; failures++) {
       try {
         await body();
-        this.#isFailing = false;
+        this.problem = undefined;
         return;
       } catch (error) {
         if (this.#isOver) return;
-        this.#isFailing = true;
+        this.problem = error;
+        this.#patience.lookAround();
         this.#degraded(error);
         await this.#patience.until(() => false, undefined, Math.min(100 * 2 ** failures, 5000));
       }
@@ -105,12 +107,12 @@ export class Keeper {
     try {
       if (change.put.length > 0 && !this.isArmed) await this.arm();
       await this.call((store) => store.write(change));
-      this.#isFailing = false;
+      this.problem = undefined;
     } catch (error) {
-      if (!this.#isFailing && !this.#isOver) this.#degraded(error);
-      this.#isFailing = true;
+      if (this.problem === undefined && !this.#isOver) this.#degraded(error);
+      this.problem = error;
     }
-    return !this.#isFailing;
+    return this.problem === undefined;
   }
 
   /** Segments that are none of these, the oldest first; undefined if the store could not say. */

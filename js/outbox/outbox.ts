@@ -120,10 +120,12 @@ export class Outbox<E> extends EventTarget {
   /**
    * A session that is committed when `body` returns and rolled back when it throws.
    *
-   * @returns what `body` returns, when its events are accepted.
+   * @param options end the waiting for the store, not the delivery
+   * @returns what `body` returns, when its events are accepted, or the waiting was ended.
    */
-  async run<T>(body: (session: EventSession<E>) => Promise<T> | T): Promise<T> {
+  async run<T>(body: (session: EventSession<E>) => Promise<T> | T, options: WaitOptions = {}): Promise<T> {
     if (typeof body !== "function") throw invalid(`run takes a function, not ${shown(body)}`);
+    checkedWait(options);
     const session = this.#newSession(false);
     let result: T;
     try {
@@ -132,7 +134,7 @@ export class Outbox<E> extends EventTarget {
       session.rollback();
       throw error;
     }
-    await session.flush();
+    await session.flush({ ...options, until: "accepted" });
     return result;
   }
 
@@ -166,7 +168,11 @@ export class Outbox<E> extends EventTarget {
     this.#driver.wake();
   }
 
-  /** Deletes everything that is not delivered: staged, stored and dead. Gives the number of events. */
+  /**
+   * Deletes everything that is not delivered: staged, stored and dead. Gives the number of events.
+   *
+   * @throws {FerryError} `ERR_STORE` if the store does not open or does not delete, `ERR_CLOSED`
+   */
   async purge(): Promise<number> {
     let staged = 0;
     for (const session of [...this.#driver.staging]) staged += session.rollback().length;
@@ -186,7 +192,7 @@ export class Outbox<E> extends EventTarget {
     };
   }
 
-  /** Events that will not be delivered by themselves. */
+  /** Events that will not be delivered by themselves. All of this rejects with `ERR_STORE` if the store does not open or fails, and `ERR_CLOSED`. */
   readonly dead = {
     /** The oldest of them. */
     list: async (limit = 100): Promise<DeadEvent[]> => {

@@ -208,3 +208,42 @@ test("a listener that throws does not break delivery", async () => {
   for (const listener of listeners) process.on("uncaughtException", listener);
   publisher.close();
 });
+
+test("a store that does not open: dead letters and purge say why instead of waiting for ever", async () => {
+  let isBroken = true;
+  const store = storeWith({ open: async (inner, name) => { if (isBroken) throw new Error("the disk is gone"); return inner.open(name); } });
+  const publisher = publisherTo(server(202), { outbox: { store } });
+  const { outbox } = publisher;
+  const session = publisher.session();
+  session.publish(event(1));
+  const refused = { code: "ERR_STORE", message: "mine: the disk is gone" };
+  await assert.rejects(outbox.dead.list(), refused);
+  await assert.rejects(outbox.dead.replay(["1"]), refused);
+  await assert.rejects(outbox.purge(), refused);
+  assert.equal(session.staged, 0, "what was staged is dropped all the same");
+  isBroken = false;
+  session.publish(event(2));
+  assert.deepEqual((await session.flush({ until: "delivered" })).delivered, ["2"]);
+  assert.deepEqual([await outbox.dead.list(), await outbox.purge()], [[], 0]);
+  await outbox.close();
+  await assert.rejects(outbox.dead.list(), { code: "ERR_CLOSED" });
+});
+
+test("run waits no longer for the store than it was told, and what it published is on its way", async () => {
+  let release;
+  const opened = new Promise((resolve) => (release = resolve));
+  const store = storeWith({ open: async (inner, name) => (await opened, inner.open(name)) });
+  const to = server(202);
+  const publisher = publisherTo(to, { outbox: { store } });
+  const { outbox } = publisher;
+  assert.equal(await outbox.run((session) => session.publish(event(1)).id, { deadlineMs: 5 }), "1");
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 5);
+  assert.equal(await outbox.run((session) => session.publish(event(2)).id, { signal: controller.signal }), "2");
+  await assert.rejects(outbox.run(() => assert.fail("not to be called"), { deadlineMs: "soon" }), { code: "ERR_INVALID_ARGUMENT" });
+  assert.equal(to.requests.length, 0);
+  release();
+  await outbox.drain();
+  assert.deepEqual(to.ids().flat(), ["1", "2"]);
+  await outbox.close();
+});
