@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** Sessions: what is published is staged as bytes, ready to be stored, until it is flushed or rolled back. */
+/** Sessions: what is published is staged, ready to be stored, until it is flushed or rolled back. */
 import { FerryError, shown } from "../errors.js";
 import { type Driver, type Ease, NO_EASE } from "./driver.js";
 import { type DeliveryInfo, Packet, framed } from "./packet.js";
@@ -66,7 +66,7 @@ export class EventSession<E> {
   }
 
   /**
-   * Stages an event: it is checked and turned into bytes at once, so later changes to the object have no effect.
+   * Stages an event: it is checked and written down at once, so later changes to the object have no effect.
    *
    * @throws {FerryError} what the event has wrong, with `attribute`; `ERR_QUEUE_FULL` if there is no room and `overflow` is
    * `"reject"` or `"wait"`; `ERR_CLOSED`.
