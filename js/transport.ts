@@ -1,4 +1,5 @@
 /** One HTTP exchange with a time limit. What goes out and the head of what comes back are made and read in `src/wasm/fetch.rs`. */
+import { inOne } from "./pieces.js";
 import { type FullGlue, call } from "./wasm.js";
 
 /** A function like the global `fetch`. */
@@ -160,17 +161,7 @@ async function firstBytes(answer: Response, max: number): Promise<{ body: Uint8A
   } catch (cause) {
     broken = cause;
   }
-  return { body: chunks.length === 1 ? chunks[0]! : inOne(chunks, size), broken };
-}
-
-function inOne(chunks: Uint8Array[], size: number): Uint8Array {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
+  return { body: chunks.length === 1 ? chunks[0]! : inOne(chunks), broken };
 }
 
 /** Only Errors may reject into wasm, and nothing may throw into it. */

@@ -1,5 +1,6 @@
 /** The HTTP protocol binding 1.0.2: events to messages and back, in binary, structured and batched mode. */
 import { FerryError, shown } from "../errors.js";
+import { inOne } from "../pieces.js";
 import { type ExtensionValue, Form, asBytes, badAttribute, checkCount, checkName, checked, isBytes } from "./attribute.js";
 import { EventBatch, checkEvent, listOf } from "./batch.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
@@ -387,11 +388,5 @@ export async function readBody(message: Request | Response, options: ReadOptions
     throw error instanceof FerryError ? error : new FerryError("ERR_NETWORK", "the body broke off before its end", { cause: error });
   }
   if (size > maxBytes) throw tooLarge();
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
+  return inOne(chunks);
 }

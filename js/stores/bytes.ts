@@ -68,16 +68,6 @@ export function pieceCount(first: Uint8Array, limit: number): number {
   return Math.ceil(new DataView(first.buffer, first.byteOffset).getUint32(0, true) / limit);
 }
 
-export function joined(pieces: readonly Uint8Array[]): Bytes {
-  const bytes = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
-}
-
 /** `Buffer`, which Node gives in place of an array, has a `slice` that does not copy. */
 function copy(bytes: Uint8Array, start: number, end: number): Bytes {
   return new Uint8Array(bytes.subarray(start, end));

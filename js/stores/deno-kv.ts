@@ -1,6 +1,7 @@
 /** The store for Deno and Deno Deploy. */
+import { inOne } from "../pieces.js";
 import { basketFor, stockOf } from "./basket.js";
-import { type Bytes, cut, joined, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
+import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore } from "./store.js";
 
@@ -92,7 +93,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
       const others = await many(steps([kind, key], 1).map((step) => step.key));
       // Another process may be taking it away.
       if (others.includes(null)) continue;
-      if (visit(key, joined([first, ...(others as Uint8Array[])])) === false) return;
+      if (visit(key, inOne([first, ...(others as Uint8Array[])])) === false) return;
     }
   }
 

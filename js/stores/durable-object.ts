@@ -1,6 +1,7 @@
 /** The store for Cloudflare Workers: the storage of a Durable Object, in both of its back ends. */
+import { inOne } from "../pieces.js";
 import { basketFor, stockOf } from "./basket.js";
-import { type Bytes, cut, joined, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
+import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import { storeFailure } from "./failure.js";
 import type { OutboxStore } from "./store.js";
 
@@ -78,7 +79,7 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     const found = new Map<string, unknown>();
     const others = pieceKeys(key, 1);
     for (const some of chunks(others)) for (const [name, piece] of await storage.get(some)) found.set(name, piece);
-    return found.size < others.length ? undefined : joined([first, ...others.map((name) => found.get(name) as Uint8Array)]);
+    return found.size < others.length ? undefined : inOne([first, ...others.map((name) => found.get(name) as Uint8Array)]);
   }
 
   /**

@@ -5,7 +5,8 @@
  *     record:  length of the entries u32 | their CRC-32 u32 | entry…
  *     entry:   kind u8 | 0 u8 | length of the key u16 | length of the value u32 | key | value
  */
-import { type Bytes, joined, letterBytes, segmentBytes, toLetter, toSegment } from "./bytes.js";
+import { inOne } from "../pieces.js";
+import { type Bytes, letterBytes, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import type { Change, DeadLetter, Segment } from "./store.js";
 
 /** What a file of ours starts with. */
@@ -45,7 +46,7 @@ export function records(changes: readonly Change[], crc32: Crc32): Bytes {
       length -= RECORD_HEAD;
     }
   }
-  const bytes = joined(parts);
+  const bytes = inOne(parts);
   const view = new DataView(bytes.buffer);
   for (const { start, end } of heads) {
     view.setUint32(start - RECORD_HEAD, end - start, true);
