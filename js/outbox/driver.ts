@@ -40,6 +40,8 @@ export interface Ease {
 }
 
 export const NO_EASE: Ease = { bytes: 0, events: 0 };
+/** Texts take more memory than bytes, and all at once more time. */
+const EASE_BYTES = 192 * 1024;
 
 export class Driver<E> {
   readonly wire: Wire<E>;
@@ -121,7 +123,7 @@ export class Driver<E> {
   /** How much more surely fits behind what a session has staged. */
   ease(session: number): Ease {
     try {
-      return this.ask((port) => ({ bytes: port.ease_bytes(session), events: port.ease_events(session) }));
+      return this.ask((port) => ({ bytes: Math.min(port.ease_bytes(session), EASE_BYTES), events: port.ease_events(session) }));
     } catch {
       return NO_EASE;
     }

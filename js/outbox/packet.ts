@@ -213,7 +213,7 @@ export class Packet {
   }
 
   /** Whether all of its events are pending. */
-  get isWhole(): boolean {
+  get isUntouched(): boolean {
     return !this.#states && !this.#successor && this.#elsewhere.size === 0;
   }
 

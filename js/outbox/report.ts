@@ -23,7 +23,7 @@ export function report<E>(wire: Wire<E>, packets: Packet[], ids: string[][], abo
     const mine = ids[at]!;
     const { isAccepted } = packet;
     // Nearly always, where a flush waits for the store alone.
-    if (packet.isWhole) {
+    if (packet.isUntouched) {
       all.pending.push(...mine);
       if (isAccepted) all.accepted.push(...mine);
       return;

@@ -26,8 +26,8 @@ pub fn request_init(
     body: &Uint8Array,
     signal: &AbortSignal,
     keepalive: bool,
-) -> Result<(), JsValue> {
-    fill(init.unchecked_ref(), method, headers, body, signal, keepalive)
+) {
+    fill(init.unchecked_ref(), method, headers, body, signal, keepalive);
 }
 
 /// Appends what an answer says before its body: the answer itself, its status, retryAfterMs or -1, and the wanted headers as lines.
@@ -65,8 +65,8 @@ pub fn exchange(
 ) {
     // At once: a page that ends may not come to what is put off.
     let init = RequestInit::new();
-    let sent = fill(&init, method, &headers, &body, &signal, keepalive)
-        .and_then(|()| Request::new_with_str_and_init(&url, &init))
+    fill(&init, method, &headers, &body, &signal, keepalive);
+    let sent = Request::new_with_str_and_init(&url, &init)
         .and_then(|request| fetch.call1(&JsValue::UNDEFINED, &request));
     spawn_local(async move {
         let said = match answer_to(sent).await {
@@ -115,7 +115,7 @@ fn fill(
     body: &Uint8Array,
     signal: &AbortSignal,
     keepalive: bool,
-) -> Result<(), JsValue> {
+) {
     let headers = Headers::new();
     for (name, value) in lines.lines().filter_map(|line| line.split_once(": ")) {
         headers.set(name, value);
@@ -129,9 +129,9 @@ fn fill(
         init.set_body(body);
     }
     if keepalive {
-        Reflect::set(init, &"keepalive".into(), &true.into())?;
+        // web-sys does not know it. Setting a member of a plain object does not fail.
+        drop(Reflect::set(init, &"keepalive".into(), &true.into()));
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ test("receipts of a flush of which the store has less than was put there: what i
   assert.deepEqual(await Promise.all(asked), [nobodySaid, { status: 202, attempts: 3, ids: ["2"] }]);
   assert.deepEqual(await mine.wait(0, "1", true), nobodySaid, "also when somebody asks only now");
   assert.deepEqual((await mine.wait(1, "2", true)).status, 202);
-  assert.deepEqual([mine.isWhole, ["1", "2", "3"].map((id, index) => mine.stateOf(index, id))], [false, [1, 1, 0]]);
+  assert.deepEqual([mine.isUntouched, ["1", "2", "3"].map((id, index) => mine.stateOf(index, id))], [false, [1, 1, 0]]);
   const last = mine.wait(2, "3", true);
   const problem = new FerryError("ERR_REJECTED");
   found.die(1, problem, { code: problem.code });
