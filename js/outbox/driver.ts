@@ -7,7 +7,7 @@
  *                                        └─ accepted, delivered, died, forget ──> packets ──> receipts, events
  * ```
  */
-import { FerryError, codeOf } from "../errors.js";
+import { FerryError, codeOf, isFerryError } from "../errors.js";
 import { Pump } from "../pump.js";
 import type { Change, DeadLetter, OutboxStore, Segment } from "../stores/store.js";
 import type { FetchLike } from "../transport.js";
@@ -250,7 +250,7 @@ export class Driver<E> {
 
   /** The same for something that can be asked of the machine. */
   untilIt(is: (port: OutboxPort) => boolean, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
-    return this.#patience.until(() => this.#pump.isRunning && this.ask(is), signal, deadlineMs);
+    return this.#patience.until(() => this.#says(is), signal, deadlineMs);
   }
 
   /** The page is hidden or ends. */
@@ -353,7 +353,7 @@ export class Driver<E> {
     if (this.#isOver || life !== this.lives) return;
     if (isDone && change.put.length > 0) this.#tabs?.say({ isNew: true });
     this.#inform((port, now) => port.written(now, isDone));
-    if (this.keeper.isArmed && this.#pump.isRunning && this.ask((port) => port.is_quiet())) await this.keeper.disarm();
+    if (this.keeper.isArmed && this.#says((port) => port.is_quiet())) await this.keeper.disarm();
   }
 
   /** What the machine wants to have written: numbers of segments, and for each how many of its events, and which, or 0 for all. */
@@ -525,6 +525,16 @@ export class Driver<E> {
 
   #recommit(port: OutboxPort, now: number, packet: Packet): void {
     this.#add(packet, port.recommit(now, Uint32Array.from(packet.sizes), Uint32Array.from(packet.lanes), this.#own(packet.body!, packet.sizes)));
+  }
+
+  /** Whether there is a machine that says so. One that breaks when it is asked does not, and the next one will be asked again. */
+  #says(is: (port: OutboxPort) => boolean): boolean {
+    try {
+      return this.#pump.isRunning && this.ask(is);
+    } catch (error) {
+      if (!isFerryError(error, "ERR_INTERNAL")) throw error;
+      return false;
+    }
   }
 
   /** Tells the machine something that nobody waits for. */

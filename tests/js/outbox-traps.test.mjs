@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { isFerryError, memoryStore } from "eventferry";
-import { call } from "../../dist/wasm.js";
+import { call, fullGlue } from "../../dist/wasm.js";
 import { balance, event, publisherTo, rest, server, storeWith, until } from "./outbox-world.mjs";
 
 /** (module (func (export "f") unreachable)) */
@@ -200,4 +200,39 @@ test("an event that was delivered before it was stored is in the store after all
   await until(() => to.ids().flat().includes("of another"));
   await publisher.outbox.close();
   assert.equal((await inner.count()).events, 0);
+});
+
+test("an engine that breaks when it is asked whether all is done: the waiting goes on, and nobody else hears of it", async () => {
+  const strays = [];
+  const note = (error) => strays.push(error);
+  process.on("unhandledRejection", note);
+  process.on("uncaughtException", note);
+  const { prototype } = fullGlue().OutboxPort;
+  const { is_quiet } = prototype;
+  try {
+    const { open, opened } = gate();
+    const to = server(async () => (await opened, new Response(null, { status: 202 })));
+    const publisher = publisherTo(to);
+    const { outbox } = publisher;
+    const session = publisher.session();
+    session.publish(event(1));
+    await session.flush();
+    const drained = outbox.drain();
+    await until(() => to.requests.length === 1);
+    let breaks = 2;
+    prototype.is_quiet = function () {
+      if (breaks-- > 0) trap();
+      return is_quiet.call(this);
+    };
+    open();
+    await rest(20);
+    assert.deepEqual([breaks <= 0, (await drained).pending], [true, 0]);
+    assert.deepEqual(to.ids().at(-1), ["1"]);
+    await outbox.close();
+    assert.deepEqual(strays, []);
+  } finally {
+    prototype.is_quiet = is_quiet;
+    process.off("unhandledRejection", note);
+    process.off("uncaughtException", note);
+  }
 });
