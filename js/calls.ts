@@ -172,12 +172,12 @@ export class Calls {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#pump.isRunning) this.#pump.tell((port) => port.close());
+    if (this.#pump.isRunning) this.#pump.tellUnasked((port) => port.close());
     this.#pump.close();
   }
 
   #cancel(op: number): void {
-    if (this.#all.has(op)) this.#pump.tell((port) => port.cancel(op));
+    if (this.#all.has(op)) this.#pump.tellUnasked((port) => port.cancel(op));
   }
 }
 

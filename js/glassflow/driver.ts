@@ -102,7 +102,7 @@ export class SinkDriver {
       let isGivenUp = false;
       const giveUp = () => {
         isGivenUp = true;
-        if (op !== undefined && this.#all.has(op)) this.#pump.tell((port) => port.cancel(op!));
+        if (op !== undefined && this.#all.has(op)) this.#pump.tellUnasked((port) => port.cancel(op!));
       };
       const tidy = () => signal?.removeEventListener("abort", giveUp);
       signal?.addEventListener("abort", giveUp);
@@ -135,7 +135,7 @@ export class SinkDriver {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#pump.isRunning) {
-      this.#pump.tell((port) => port.close());
+      this.#pump.tellUnasked((port) => port.close());
       if (this.#pump.isRunning && !this.#pump.ask((port) => port.is_idle())) await new Promise<void>((resolve) => (this.#idle = resolve));
     }
     this.#pump.close();

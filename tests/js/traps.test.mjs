@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, Publisher, isFerryError } from "eventferry";
-import { call, engine } from "../../dist/wasm.js";
+import { call, engine, fullGlue } from "../../dist/wasm.js";
 
 const text = '{"specversion":"1.0","id":"1","source":"/s","type":"t"}';
 /** (module (func (export "f") unreachable)) */
@@ -71,4 +71,33 @@ test("growing the memory does not disturb what was read", () => {
   assert.deepEqual([small.id, large.id, large.data.length], ["1", "2", 3_000_000]);
   assert.throws(() => CloudEvent.fromJSON("x".repeat(128 * 1024 * 1024 + 1)), { code: "ERR_TOO_LARGE" });
   assert.equal(CloudEvent.fromJSON(text).id, "1");
+});
+
+test("an engine that breaks while a call is given up or the client is closed: nobody hears of it but those who wait", async () => {
+  const strays = [];
+  const note = (error) => strays.push(error);
+  process.on("uncaughtException", note);
+  const { prototype } = fullGlue().CallsPort;
+  const original = { cancel: prototype.cancel, close: prototype.close };
+  try {
+    const publisher = new Publisher({ url: "https://example.com/", fetch: () => new Promise(() => {}) });
+    const controller = new AbortController();
+    const pending = publisher.send(CloudEvent.fromJSON(text), { signal: controller.signal });
+    const rejected = assert.rejects(pending, { code: "ERR_INTERNAL" });
+    await new Promise((resolve) => setTimeout(resolve));
+    prototype.cancel = prototype.close = trap;
+    controller.abort();
+    await rejected;
+    const other = publisher.send(CloudEvent.fromJSON(text));
+    const ended = assert.rejects(other, { code: "ERR_INTERNAL" });
+    await new Promise((resolve) => setTimeout(resolve));
+    publisher.close();
+    await ended;
+    await assert.rejects(publisher.send(CloudEvent.fromJSON(text)), { code: "ERR_CLOSED" });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.deepEqual(strays, []);
+  } finally {
+    Object.assign(prototype, original);
+    process.off("uncaughtException", note);
+  }
 });
