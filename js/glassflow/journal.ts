@@ -146,7 +146,10 @@ export class Journal {
   async #openStore(): Promise<void> {
     const { isShared } = await this.#call((store) => store.open(this.#name));
     if (this.#isClosed) return;
-    this.#tabs = new Tabs(this.#name, this.#store, isShared, {
+    const { kind, acquire } = this.#store;
+    // Who cannot get a lease hands out nothing: another may do so at the same time.
+    const lease = acquire && ((owner: string, forMs: number) => this.#call(async (store) => store.acquire!(owner, forMs)).catch(() => false));
+    this.#tabs = new Tabs({ name: this.#name, kind, isShared, lease }, {
       lead: (leads) => {
         // Whoever led meanwhile has handed out and acknowledged.
         if (leads) this.#forget();

@@ -318,7 +318,7 @@ export class Driver<E> {
   async #open(): Promise<void> {
     await this.keeper.open();
     if (this.#isOver) return;
-    this.#tabs = new Tabs(this.#options.name, this.keeper.store!, this.keeper.traits!.isShared, {
+    this.#tabs = new Tabs(this.keeper.place, {
       lead: (leads) => {
         this.isLeader = leads;
         this.#isDecided = true;

@@ -12,6 +12,7 @@ import { openAuto } from "../stores/auto.js";
 import { storeFailure } from "../stores/failure.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
 import type { Patience } from "./patience.js";
+import type { Place } from "./tabs.js";
 
 /** How long a store may take for one call. It may come to its end later, which is as if it had been done twice. */
 const STORE_PATIENCE_MS = 10_000;
@@ -40,6 +41,12 @@ export class Keeper {
     this.#name = name;
     this.#patience = patience;
     this.#degraded = degraded;
+  }
+
+  /** What tabs share, once it is open. */
+  get place(): Place {
+    const { kind, acquire } = this.store!;
+    return { name: this.#name, kind, isShared: this.traits!.isShared, lease: acquire && ((owner, forMs) => this.#lease(owner, forMs)) };
   }
 
   /** How long it makes sense to wait at the end until all is written. */
@@ -169,6 +176,19 @@ export class Keeper {
 
   async close(): Promise<void> {
     if (this.store) await this.call((store) => store.close());
+  }
+
+  /**
+   * Whether we may lead. So it is where the store cannot say: one that is full has no room for a lease either, and only by sending does it
+   * get some.
+   */
+  async #lease(owner: string, forMs: number): Promise<boolean> {
+    try {
+      return await this.call(async (store) => store.acquire!(owner, forMs));
+    } catch (error) {
+      if (!this.#isOver) this.#degraded(error);
+      return true;
+    }
   }
 
   async #openGiven(store: OutboxStore): Promise<StoreTraits> {

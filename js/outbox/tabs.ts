@@ -5,11 +5,10 @@
  *   apply ──> waiting ──lock or lease──> leading ──release, or the lease is lost──> (waiting)
  * ```
  *
- * With Web Locks the platform passes the lead on when a tab ends. Without them there are leases in the store, and without these
- * everybody leads, which costs duplicates and no loss.
+ * With Web Locks the platform passes the lead on when a tab ends. Without them there are leases in the store, and where these do not
+ * work either everybody leads, which costs duplicates and no loss.
  */
 import type { FerryErrorCode } from "../errors.js";
-import type { OutboxStore } from "../stores/store.js";
 
 /** What tabs tell each other. */
 export interface News {
@@ -29,12 +28,22 @@ export interface TabsListener {
   hear(news: News): void;
 }
 
+/** What tabs share. */
+export interface Place {
+  name: string;
+  /** The kind of the store. */
+  kind: string;
+  isShared: boolean;
+  /** Asks the store for a lease, if it has such; says whether we may lead. Never rejects. */
+  lease: ((owner: string, forMs: number) => Promise<boolean>) | undefined;
+}
+
 const LEASE_MS = 15_000;
 
 export class Tabs {
   readonly #name: string;
-  readonly #store: OutboxStore;
   readonly #isShared: boolean;
+  readonly #lease: Place["lease"];
   readonly #listener: TabsListener;
   readonly #channel: BroadcastChannel | undefined;
   readonly #owner = Math.random().toString(36).slice(2);
@@ -43,10 +52,10 @@ export class Tabs {
   /** Not known before somebody has answered. */
   #leads: boolean | undefined;
 
-  constructor(name: string, store: OutboxStore, isShared: boolean, listener: TabsListener) {
-    this.#name = `eventferry:${store.kind}:${name}`;
-    this.#store = store;
+  constructor({ name, kind, isShared, lease }: Place, listener: TabsListener) {
+    this.#name = `eventferry:${kind}:${name}`;
     this.#isShared = isShared;
+    this.#lease = lease;
     this.#listener = listener;
     if (isShared && typeof BroadcastChannel !== "undefined") {
       this.#channel = new BroadcastChannel(this.#name);
@@ -79,12 +88,12 @@ export class Tabs {
         this.#lead(false);
         return locks.request(this.#name, { signal: controller.signal }, take);
       };
+      // Where the platform refuses locks.
+      const failed = () => void (isOver || this.#lead(true));
       // Whoever has to wait is to know that somebody else leads.
-      locks
-        .request(this.#name, { ifAvailable: true }, (lock) => (lock ? take() : void (isOver || wait().catch(() => undefined))))
-        .catch(() => undefined);
-    } else if (this.#isShared && this.#store.acquire) {
-      void this.#renew();
+      locks.request(this.#name, { ifAvailable: true }, (lock) => (lock ? take() : void (isOver || wait().catch(failed)))).catch(failed);
+    } else if (this.#isShared && this.#lease) {
+      void this.#renew(this.#lease);
     } else {
       this.#end = () => undefined;
       this.#lead(true);
@@ -113,16 +122,16 @@ export class Tabs {
     this.#channel?.close();
   }
 
-  async #renew(): Promise<void> {
+  async #renew(lease: NonNullable<Place["lease"]>): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isOver = false;
     this.#end = () => {
       isOver = true;
       clearTimeout(timer);
-      if (this.#leads) void this.#store.acquire!(this.#owner, 0).catch(() => undefined);
+      if (this.#leads) void lease(this.#owner, 0);
     };
     const step = async () => {
-      const isOurs = await this.#store.acquire!(this.#owner, LEASE_MS).catch(() => false);
+      const isOurs = await lease(this.#owner, LEASE_MS);
       if (isOver) return;
       this.#lead(isOurs);
       timer = setTimeout(() => void step(), isOurs ? LEASE_MS / 3 : LEASE_MS / 3 + Math.random() * 1000);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, memoryStore } from "eventferry";
 import { Packet } from "../../dist/outbox/packet.js";
-import { balance, event, never, publisherTo, server, until } from "./outbox-world.mjs";
+import { balance, event, listen, never, publisherTo, server, until } from "./outbox-world.mjs";
 
 /** A store that tabs share: the first that asks leads until it closes. */
 function shared() {
@@ -90,4 +90,39 @@ test("receipts of a flush of which the store has less than was put there: what i
   found.die(1, problem, { code: problem.code });
   await assert.rejects(last, problem);
   assert.deepEqual([mine.stateOf(2, "3"), mine.deathOf(2, "3").problem, isSettled], [2, problem, true]);
+});
+
+test("a store that is too full for a lease: events are sent all the same, because nothing else makes room", async () => {
+  for (const full of [() => { throw new Error("no room"); }, () => Promise.reject(new Error("no room"))]) {
+    const store = { ...shared().tab(), acquire: full };
+    const to = server(202);
+    const publisher = publisherTo(to, { outbox: { store } });
+    const told = listen(publisher.outbox, "degraded");
+    const session = publisher.session();
+    session.publish(event(1));
+    const { delivered, aborted } = await session.flush({ until: "delivered", deadlineMs: 2000 });
+    assert.deepEqual([delivered, aborted, publisher.outbox.stats().isLeader], [["1"], false, true]);
+    assert.deepEqual(told.map(([, { error }]) => [error.code, error.message]), [["ERR_STORE", "shared: no room"]]);
+    await publisher.outbox.close();
+  }
+});
+
+test("a platform that has locks and refuses them: events are sent all the same", async () => {
+  const was = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  const refuse = async () => { throw new DOMException("storage is not allowed here", "SecurityError"); };
+  const busy = { request: async (_, { ifAvailable }, body) => (ifAvailable ? body(null) : refuse()) };
+  try {
+    for (const locks of [{ request: refuse }, busy]) {
+      Object.defineProperty(globalThis, "navigator", { value: { locks }, configurable: true });
+      const publisher = publisherTo(server(202), { outbox: { store: shared().tab() } });
+      const session = publisher.session();
+      session.publish(event(1));
+      assert.deepEqual((await session.flush({ until: "delivered", deadlineMs: 2000 })).delivered, ["1"]);
+      assert.equal(publisher.outbox.stats().isLeader, true);
+      await publisher.outbox.close();
+    }
+  } finally {
+    if (was) Object.defineProperty(globalThis, "navigator", was);
+    else delete globalThis.navigator;
+  }
 });
