@@ -75,11 +75,16 @@ export async function collect({ behave = () => ({}) } = {}) {
     const entry = { at: Date.now(), until: Infinity, ids: events.map(({ id }) => id), bytes: body.length, taken: false };
     collector.requests.push(entry);
     collector.mostOpen = Math.max(collector.mostOpen, ++open);
+    let isOpen = true;
+    const isDone = () => {
+      if (isOpen) open--;
+      isOpen = false;
+    };
     response.once("close", () => {
       entry.until = Date.now();
       // Whoever has sent it was still there for the answer.
       entry.isHeard = response.writableFinished;
-      open--;
+      isDone();
     });
     const { status = 202, headers, reset, lose, hang, delayMs = 0 } = collector.behave(entry);
     if (hang) return;
@@ -95,6 +100,8 @@ export async function collect({ behave = () => ({}) } = {}) {
     }
     if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
     if (lose) return request.socket.resetAndDestroy();
+    // From here on the other side may have the answer and send the next, before we hear that this one is through.
+    isDone();
     response.writeHead(status, { ...CORS, ...headers }).end();
   }
 
