@@ -42,14 +42,22 @@ export async function start(engine, { seconds = 60, profile } = {}) {
   if (!found) throw missing(`there is no ${engine} with its driver on this machine`);
   // Browsers leave things behind in the folder for temporary files, so they get one of their own.
   const folder = mkdtempSync(join(tmpdir(), "eventferry-browser-"));
-  const driver = startProgram(found.driver, ["--port=0"], { env: { ...process.env, TMPDIR: folder } });
+  let driver;
   const stop = () => {
-    end(driver);
+    if (driver) end(driver);
     rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   };
   process.once("exit", stop);
   try {
-    const port = await listening(driver, LISTENS[engine], seconds);
+    let port;
+    // The port that chromedriver gets may be taken under IPv6, and then it ends.
+    for (let tries = 5; port === undefined; tries--) {
+      driver = startProgram(found.driver, ["--port=0"], { env: { ...process.env, TMPDIR: folder } });
+      port = await listening(driver, LISTENS[engine], seconds).catch((error) => {
+        end(driver);
+        if (tries === 1) throw error;
+      });
+    }
     const command = commands(`http://127.0.0.1:${port}`, seconds);
     const { sessionId, capabilities: got } = await command("POST", "/session", {
       capabilities: { alwaysMatch: { ...capabilities(engine, found.browser, profile), timeouts: { script: seconds * 1000, pageLoad: seconds * 1000 } } },
@@ -121,8 +129,12 @@ function listening(driver, says, seconds) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`the driver of the browser was not ready within ${seconds} s`)), seconds * 1000);
     driver.once("error", reject);
-    driver.once("exit", (code) => reject(new Error(`the driver of the browser ended with exit code ${code}`)));
-    driver.stderr.resume();
+    let words = "";
+    driver.once("exit", (code) => {
+      clearTimeout(timer);
+      reject(new Error(`the driver of the browser ended with exit code ${code}: ${words}`));
+    });
+    driver.stderr.on("data", (chunk) => (words = (words + chunk).slice(-500)));
     createInterface({ input: driver.stdout }).on("line", (line) => {
       const match = says.exec(line);
       if (!match) return;
