@@ -380,3 +380,21 @@ test("headers of the user go along, and do not replace the token", async () => {
   await sinkOf(both, { headers: async () => headers }).consume();
   for (const { headers } of [...fake.requests, ...both.requests]) assert.deepEqual([headers["x-mine"], headers["x-pipeline-access-token"]], ["1", TOKEN]);
 });
+
+test("pages without https have no randomUUID: events are published there too, with big integers and through sessions", async () => {
+  const { randomUUID } = crypto;
+  crypto.randomUUID = undefined;
+  try {
+    const fake = server(200);
+    const source = sourceTo(fake);
+    await source.publish({ big: 2n ** 70n });
+    const session = source.session();
+    const { id } = session.publish({ n: 1 });
+    assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4/);
+    assert.deepEqual((await session.flush({ until: "delivered" })).delivered, [id]);
+    assert.deepEqual(fake.requests.map(({ body }) => body), ['{"big":1180591620717411303424}', '{"n":1}']);
+    source.close();
+  } finally {
+    crypto.randomUUID = randomUUID;
+  }
+});
