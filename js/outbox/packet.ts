@@ -124,16 +124,16 @@ export class Packet {
       const at = index - this.#dropped;
       if (at < 0) return reject(madeRoom());
       if (this.isAccepted && !isForDelivery) return resolve(undefined);
-      if (this.#successor) {
-        const { packet, places } = this.#successor;
-        const place = places.get(id);
-        return resolve(place === undefined ? { ...NOBODY_SAID, ids: [id] } : packet.wait(place, id, isForDelivery));
-      }
       const other = this.#elsewhere.get(id);
       const problem = other?.problem ?? this.#dead.get(at)?.problem;
       if (problem) return reject(problem);
       const part = other ?? this.#parts.find(({ from, to }) => from <= at && at < to);
       if (part) return resolve({ ...part.info, ids: [id] });
+      if (this.#successor) {
+        const { packet, places } = this.#successor;
+        const place = places.get(id);
+        return resolve(place === undefined ? { ...NOBODY_SAID, ids: [id] } : packet.wait(place, id, isForDelivery));
+      }
       if (this.#end) return reject(this.#end);
       this.#waiters.push({ index, id, resolve, reject, isForDelivery });
     });
@@ -219,13 +219,12 @@ export class Packet {
 
   /** Where an event is. */
   stateOf(index: number, id: string): State {
-    if (this.#successor) {
-      const place = this.#successor.places.get(id);
-      return place === undefined ? State.Delivered : this.#successor.packet.stateOf(place, id);
-    }
     const other = this.#elsewhere.get(id);
     if (other) return other.problem ? State.Dead : State.Delivered;
-    return this.#states?.[index] ?? State.Pending;
+    const own = this.#states?.[index] ?? State.Pending;
+    if (!this.#successor || own !== State.Pending) return own;
+    const place = this.#successor.places.get(id);
+    return place === undefined ? State.Delivered : this.#successor.packet.stateOf(place, id);
   }
 
   /** The one of an event that has died. */
@@ -235,9 +234,9 @@ export class Packet {
 
   /** What is known of an event that has died. */
   deathOf(index: number, id: string): { letter?: DeadLetter; problem?: FerryError | undefined; attempts?: number } {
-    if (this.#successor) return this.#successor.packet.deathOf(this.#successor.places.get(id)!, id);
     const other = this.#elsewhere.get(id);
-    return other ? { problem: other.problem, attempts: other.info.attempts } : (this.#dead.get(index) ?? {});
+    if (other) return { problem: other.problem, attempts: other.info.attempts };
+    return this.#dead.get(index) ?? this.#successor?.packet.deathOf(this.#successor.places.get(id)!, id) ?? {};
   }
 
   /** Whether it was given up before all its events got as far as they could. */

@@ -126,3 +126,15 @@ test("a platform that has locks and refuses them: events are sent all the same",
     else delete globalThis.navigator;
   }
 });
+
+test("what was known of events before the store had less of them stays known: the dead are not taken for delivered", async () => {
+  const packet = (...ids) => Object.assign(new Packet(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
+  const [mine, found] = [packet("1", "2", "3"), packet("3")];
+  const problem = new FerryError("ERR_REJECTED");
+  mine.settleElsewhere(["1"], 400, 2, problem);
+  mine.deliver(1, 2, 202, 1);
+  found.follow(mine, () => "3");
+  await assert.rejects(mine.wait(0, "1", true), problem);
+  assert.deepEqual(await mine.wait(1, "2", true), { status: 202, attempts: 1, ids: ["2"] });
+  assert.deepEqual([["1", "2", "3"].map((id, index) => mine.stateOf(index, id)), mine.deathOf(0, "1")], [[2, 1, 0], { problem, attempts: 2 }]);
+});
