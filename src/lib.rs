@@ -36,13 +36,13 @@
 //! ## One whole exchange without I/O
 //!
 //! ```
-//! use eventferry::effect::{Input, Machine, Output};
+//! use eventferry::engine::machine::{Input, Machine, Output};
 //! use eventferry::engine::calls::{Calls, Options, Settled};
-//! use eventferry::engine::verdict;
-//! use eventferry::http::{Request, Response};
-//! use eventferry::time::Moment;
+//! use eventferry::engine::classify;
+//! use eventferry::base::http::{Request, Response};
+//! use eventferry::base::time::Moment;
 //!
-//! let mut calls = Calls::new(Options::default(), verdict::judge, 42);
+//! let mut calls = Calls::new(Options::default(), classify::judge, 42);
 //! let now = Moment::from_millis(0);
 //! let request = Request::post("https://example.com/events", "content-type: text/plain", b"hello".to_vec());
 //! let op = calls.send(now, request);
@@ -64,22 +64,15 @@
 //! Without the feature `full` the crate builds the small module of `eventferry/cloudevents`: event model
 //! and codecs, no allocator and no networking in it. With `full` it is a superset with the clients.
 
+pub mod base;
 pub mod bayeux;
 pub mod bc_events;
 pub mod cloudevents;
-pub mod effect;
 pub mod engine;
-pub mod error;
 pub mod events_protocol;
 pub mod glassflow;
-pub mod http;
-pub mod ids;
-pub mod json;
 pub mod outbox;
 pub mod salesforce;
-pub mod secret;
-pub mod time;
-pub mod wall;
 
 #[cfg(target_arch = "wasm32")]
 mod wasm;

@@ -1,7 +1,7 @@
 /** `eventferry/bayeux` for Cloudflare Workers, which take a module and compile no bytes. */
 import * as glue from "../wasm/full.glue.js";
 import module from "../wasm/full.wasm";
-import { provide } from "../wasm.js";
+import { provide } from "../engine/instance.js";
 
 provide("full", { glue, source: () => module });
-export * from "../bayeux.js";
+export * from "../systems/bayeux/index.js";

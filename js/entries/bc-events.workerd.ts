@@ -1,7 +1,7 @@
 /** `eventferry/bc-events` for Cloudflare Workers, which take a module and compile no bytes. */
 import * as glue from "../wasm/full.glue.js";
 import module from "../wasm/full.wasm";
-import { provide } from "../wasm.js";
+import { provide } from "../engine/instance.js";
 
 provide("full", { glue, source: () => module });
-export * from "../bc-events.js";
+export * from "../systems/bc-events/index.js";

@@ -7,20 +7,20 @@
  *                                        └─ accepted, delivered, died, forget ──> packets ──> receipts, events
  * ```
  */
-import { FerryError, codeOf, isFerryError } from "../errors.js";
-import { Pump } from "../pump.js";
+import { FerryError, codeOf, isFerryError } from "../client/errors.js";
+import { Pump } from "../engine/pump.js";
 import type { Change, DeadLetter, OutboxStore, Segment } from "../stores/store.js";
-import type { FetchLike } from "../transport.js";
-import { trapped } from "../wasm.js";
-import { Keeper, NO_CHANGE } from "./keeper.js";
+import type { FetchLike } from "../platform/fetch.js";
+import { trapped } from "../engine/instance.js";
+import { Keeper, NO_CHANGE } from "./store-client.js";
 import { Keys } from "./keys.js";
-import { letterFor, segmentsOf } from "./letters.js";
+import { letterFor, segmentsOf } from "./dead-letters.js";
 import { Packet } from "./packet.js";
-import { Patience, waiting } from "./patience.js";
+import { Patience, waiting } from "../platform/waiters.js";
 import { COUNTERS, LOOK, type OutboxPort } from "./port.js";
 import { Sender, type SenderOptions } from "./sender.js";
 import { type EventSession, laneOf } from "./session.js";
-import { type News, Tabs } from "./tabs.js";
+import { type News, Tabs } from "../platform/leader.js";
 import { OUTBOX_JUDGES, type Batch, type Wire } from "./wire.js";
 
 /** What a driver is told by its outbox. */

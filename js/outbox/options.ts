@@ -1,7 +1,7 @@
 /** Options of an outbox, checked, and as the machine wants them. */
-import { FerryError, shown } from "../errors.js";
+import { FerryError, shown } from "../client/errors.js";
 import type { OutboxStore } from "../stores/store.js";
-import { fullGlue } from "../wasm.js";
+import { fullGlue } from "../engine/instance.js";
 
 /** How an outbox works. */
 export interface OutboxOptions {

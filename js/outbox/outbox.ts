@@ -1,13 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The outbox as applications see it. What is accepted is delivered, or kept where somebody can look at it. */
-import { FerryError, shown } from "../errors.js";
+import { FerryError, shown } from "../client/errors.js";
 import { memoryStore } from "../stores/memory.js";
 import type { Durability } from "../stores/store.js";
-import type { FetchLike } from "../transport.js";
+import type { FetchLike } from "../platform/fetch.js";
 import { Driver } from "./driver.js";
-import { type DeadEvent, deadEvent } from "./letters.js";
+import { type DeadEvent, deadEvent } from "./dead-letters.js";
 import { configured, type OutboxOptions } from "./options.js";
-import { watchPage } from "./page.js";
+import { watchPage } from "../platform/page-lifecycle.js";
 import type { Headerer } from "./sender.js";
 import { checkedWait, checkMillis, EventSession, type WaitOptions } from "./session.js";
 import type { Wire } from "./wire.js";

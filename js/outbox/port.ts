@@ -1,5 +1,5 @@
 /** The machine of the outbox, as `src/wasm/outbox.rs` hands it out. */
-import type { Port } from "../pump.js";
+import type { Port } from "../engine/pump.js";
 
 export interface OutboxPort extends Port {
   stage(session: number, size: number, lane: number): number;

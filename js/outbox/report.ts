@@ -1,5 +1,5 @@
 /** What a flush reports. */
-import { type DeadEvent, deadEvent } from "./letters.js";
+import { type DeadEvent, deadEvent } from "./dead-letters.js";
 import { type Packet, State } from "./packet.js";
 import type { Wire } from "./wire.js";
 

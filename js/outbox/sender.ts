@@ -1,6 +1,6 @@
 /** Requests of an outbox: how they are made of events, and what their answers say. */
-import { type FlightPlan, type Outcome, WHY } from "../transport.js";
-import { keepalive } from "./page.js";
+import { type FlightPlan, type Outcome, WHY } from "../platform/fetch.js";
+import { keepalive } from "../platform/page-lifecycle.js";
 import type { Packet } from "./packet.js";
 import type { OutboxPort } from "./port.js";
 import { SINGLES, type Batch, type Wire } from "./wire.js";

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: what is published is staged, ready to be stored, until it is flushed or rolled back. */
-import { FerryError, shown } from "../errors.js";
+import { FerryError, shown } from "../client/errors.js";
 import { type Driver, type Ease, NO_EASE } from "./driver.js";
 import { type DeliveryInfo, Packet, framed } from "./packet.js";
 import { type FlushReport, report } from "./report.js";

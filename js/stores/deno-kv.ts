@@ -1,6 +1,6 @@
 /** The store for Deno and Deno Deploy. */
-import { inOne } from "../pieces.js";
-import { basketFor, stockOf } from "./basket.js";
+import { inOne } from "../platform/bytes.js";
+import { basketFor, stockOf } from "./peek-limit.js";
 import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore } from "./store.js";

@@ -5,7 +5,7 @@
  *     record:  length of the entries u32 | their CRC-32 u32 | entry…
  *     entry:   kind u8 | 0 u8 | length of the key u16 | length of the value u32 | key | value
  */
-import { inOne } from "../pieces.js";
+import { inOne } from "../platform/bytes.js";
 import { type Bytes, letterBytes, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import type { Change, DeadLetter, Segment } from "./store.js";
 

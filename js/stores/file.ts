@@ -1,11 +1,11 @@
 /** The store for programs on a machine with a disk: Node, Deno and Bun. */
-import { FerryError } from "../errors.js";
+import { FerryError } from "../client/errors.js";
 import type { Bytes } from "./bytes.js";
 import { storeFailure } from "./failure.js";
 import { MAGIC, readRecords, records, weight } from "./file-format.js";
 import { lockFile } from "./file-lock.js";
 import { type FileHandle, type Platform, codeOf, loadPlatform } from "./file-system.js";
-import { Shelves } from "./shelf.js";
+import { Shelves } from "./ordered-map.js";
 import type { Change, DeadLetter, OutboxStore, PeekLimit, Segment, Stock, StoreTraits } from "./store.js";
 
 export interface FileStoreOptions {

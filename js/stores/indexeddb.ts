@@ -1,5 +1,5 @@
 /** The store for browsers: pages, and workers of all kinds. */
-import { basketFor, stockOf } from "./basket.js";
+import { basketFor, stockOf } from "./peek-limit.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 

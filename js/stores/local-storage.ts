@@ -1,5 +1,5 @@
 /** The last resort in browsers. */
-import { pick, stockOf } from "./basket.js";
+import { pick, stockOf } from "./peek-limit.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 

@@ -1,5 +1,5 @@
 /** A store that forgets: for tests, and for when there is no better place. */
-import { Shelves } from "./shelf.js";
+import { Shelves } from "./ordered-map.js";
 import type { OutboxStore } from "./store.js";
 
 /**

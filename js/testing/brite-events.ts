@@ -9,10 +9,10 @@
  *
  * No description of the server is public: this one checks what the client promises to send.
  */
-import { type BcEvent, envelopeProblem } from "../bc-events/envelope.js";
-import { readBody } from "../cloudevents/http.js";
-import { FerryError, isFerryError, shown } from "../errors.js";
-import { freshId } from "../uuid.js";
+import { type BcEvent, envelopeProblem } from "../systems/bc-events/envelope.js";
+import { readBody } from "../systems/cloudevents/http.js";
+import { FerryError, isFerryError, shown } from "../client/errors.js";
+import { freshId } from "../platform/uuid.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
 

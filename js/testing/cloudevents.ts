@@ -10,10 +10,10 @@
  *   GET     /cloudevents/<channel>/stream          ?after=<seq>: server-sent events
  * ```
  */
-import { EventBatch } from "../cloudevents/batch.js";
-import { batchFromHttp, contentMode, readBody, toBinary, toStructured } from "../cloudevents/http.js";
-import { webhook } from "../cloudevents/webhook.js";
-import { FerryError, isFerryError, shown } from "../errors.js";
+import { EventBatch } from "../systems/cloudevents/batch.js";
+import { batchFromHttp, contentMode, readBody, toBinary, toStructured } from "../systems/cloudevents/http.js";
+import { webhook } from "../systems/cloudevents/webhook.js";
+import { FerryError, isFerryError, shown } from "../client/errors.js";
 import { Forwarder, type Forwarding, type ForwardOptions } from "./forward.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { eventStream } from "./sse.js";

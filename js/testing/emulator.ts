@@ -7,7 +7,7 @@
  *   listen ─> node.ts ─> fetch
  * ```
  */
-import { FerryError, shown } from "../errors.js";
+import { FerryError, shown } from "../client/errors.js";
 import { BriteEventsEmulator, type BriteEventsEmulatorOptions } from "./brite-events.js";
 import { CloudEventsEmulator, type CloudEventsEmulatorOptions } from "./cloudevents.js";
 import { preflight, readable } from "./cors.js";

@@ -13,14 +13,14 @@
  *
  * Written beside the engine and not with it: what one of the two misreads the other shows.
  */
-import { readBody } from "../cloudevents/http.js";
-import { isFerryError } from "../errors.js";
-import { EventBuilder } from "../events-protocol/builder.js";
-import { ProtocolEvent, RequestEvent, ResponseEvent } from "../events-protocol/event.js";
-import { EventException, isEventException } from "../events-protocol/exceptions.js";
-import type { EventErrorType } from "../events-protocol/names.js";
-import { EventRegistry, type HandlerContext, type Registration } from "../events-protocol/registry.js";
-import { type PayloadOf, type StandardSchema, fitted, inCamelCase } from "../events-protocol/schema.js";
+import { readBody } from "../systems/cloudevents/http.js";
+import { isFerryError } from "../client/errors.js";
+import { EventBuilder } from "../systems/events-protocol/builder.js";
+import { ProtocolEvent, RequestEvent, ResponseEvent } from "../systems/events-protocol/event.js";
+import { EventException, isEventException } from "../systems/events-protocol/exceptions.js";
+import type { EventErrorType } from "../systems/events-protocol/names.js";
+import { EventRegistry, type HandlerContext, type Registration } from "../systems/events-protocol/registry.js";
+import { type PayloadOf, type StandardSchema, fitted, inCamelCase } from "../systems/events-protocol/schema.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
 

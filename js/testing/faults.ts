@@ -6,7 +6,7 @@
  *                                                              └─> the service's answer, whole or cut
  * ```
  */
-import { FerryError, shown } from "../errors.js";
+import { FerryError, shown } from "../client/errors.js";
 import type { Lifetime } from "./service.js";
 
 const RESETS = new WeakSet<object>();

@@ -1,6 +1,6 @@
 /** Sends received events on to another server. */
-import { type ContentMode, toMode } from "../cloudevents/http.js";
-import { FerryError, shown } from "../errors.js";
+import { type ContentMode, toMode } from "../systems/cloudevents/http.js";
+import { FerryError, shown } from "../client/errors.js";
 import { type Lifetime, integer } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./store.js";
 

@@ -17,8 +17,8 @@
  *                └─throws─> failed ──consume──> gone
  * ```
  */
-import { readBody } from "../cloudevents/http.js";
-import { FerryError, isFerryError, shown } from "../errors.js";
+import { readBody } from "../systems/cloudevents/http.js";
+import { FerryError, isFerryError, shown } from "../client/errors.js";
 import { type Service, integer } from "./service.js";
 
 /** How the GlassFlow service of an emulator works. */

@@ -10,7 +10,7 @@
  * The same addresses are there without the prefix, because clients of Salesforce are told a host and no path.
  * `instance_url` leads back to where the login came from.
  */
-import { FerryError, shown } from "../errors.js";
+import { FerryError, shown } from "../client/errors.js";
 import type { Cors } from "./cors.js";
 import type { EventParticulars } from "./salesforce/channels.js";
 import type { BayeuxMessage } from "./salesforce/messages.js";

@@ -13,7 +13,7 @@
  *
  * The stream is pulled: a slow reader is behind in the store, and nothing piles up for it here.
  */
-import { toStructured } from "../cloudevents/http.js";
+import { toStructured } from "../systems/cloudevents/http.js";
 import type { Lifetime } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./store.js";
 

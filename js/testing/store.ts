@@ -1,6 +1,6 @@
 /** The memory of the CloudEvents service: a bounded list in the order of arrival. */
-import type { CloudEvent } from "../cloudevents/event.js";
-import type { ContentMode } from "../cloudevents/http.js";
+import type { CloudEvent } from "../systems/cloudevents/event.js";
+import type { ContentMode } from "../systems/cloudevents/http.js";
 import { Watchers } from "./watchers.js";
 
 /** One event as the emulator received it. */

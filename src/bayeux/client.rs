@@ -2,9 +2,9 @@
 
 use super::dialect::Plain;
 use super::session::{Event, Options, Session};
-use crate::effect::{Input, Machine, Output};
-use crate::ids::OpId;
-use crate::time::Moment;
+use crate::base::ids::OpId;
+use crate::base::time::Moment;
+use crate::engine::machine::{Input, Machine, Output};
 
 /// The machine.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 
 use super::message::{DataReader, Reply, Row, opaque};
 use super::session::Trouble;
-use crate::json::padded::Padded;
-use crate::time::Millis;
+use crate::base::json::padded::Padded;
+use crate::base::time::Millis;
 
 /// What a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! A message is a reply if its channel is a `/meta/` channel or if it says whether something was `successful`; servers copy ids of requests into
 //! events, so an id says nothing. The `data` of an event stays text.
 
-use crate::json::find::{Document, Value, items, members, string};
-use crate::json::padded::Padded;
-use crate::json::scan::{Fault, Kind, Scanner, Span};
+use crate::base::json::find::{Document, Value, items, members, string};
+use crate::base::json::padded::Padded;
+use crate::base::json::scan::{Fault, Kind, Scanner, Span};
 
 /// What a dialect wants to know of the `data` of an event: a name for it, and what tells it from others.
 #[derive(Clone, Copy, Debug, Default)]

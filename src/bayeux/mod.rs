@@ -3,7 +3,7 @@
 //! ```text
 //!   client.rs    a client for any server: session + the plain dialect
 //!   session.rs   the machine: handshake, connect loop, two lanes, recovery
-//!     going.rs what leaves next   hearing.rs what an answer says   failing.rs what goes wrong   words.rs what it is told and says
+//!     outgoing.rs what leaves next   incoming.rs what an answer says   errors.rs what goes wrong   types.rs what it is told and says
 //!   dialect.rs   what a server may do in its own way
 //!   cookies.rs   the cookie jar, for platforms that keep none
 //!   message.rs   what comes in          wire.rs   what goes out

@@ -14,30 +14,30 @@
 //!
 //! What lives here: the rules of Bayeux. What this file must not know: any one server, which is for a [`Dialect`]; what is in an event.
 
-mod failing;
-mod going;
-mod hearing;
-mod words;
+mod errors;
+mod incoming;
+mod outgoing;
+mod types;
 
 use std::collections::VecDeque;
 
-pub use words::{Event, Notice, Options, State, Trouble};
+pub use types::{Event, Notice, Options, State, Trouble};
 
 use super::cookies::Jar;
 use super::dialect::{Dialect, Kind};
 use super::message::read;
 use super::wire::Transport;
-use crate::effect::{Input, Output};
+use crate::base::error::Code;
+use crate::base::http::{Failure, Request, Response};
+use crate::base::ids::{Counter, ExchangeId, OpId};
+use crate::base::json::find::Document;
+use crate::base::secret::Secret;
+use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
-use crate::engine::noise::Noise;
+use crate::engine::jitter::Noise;
+use crate::engine::machine::{Input, Output};
 use crate::engine::timers::Timers;
-use crate::error::Code;
-use crate::http::{Failure, Request, Response};
-use crate::ids::{Counter, ExchangeId, OpId};
-use crate::json::find::Document;
-use crate::secret::Secret;
-use crate::time::{Deadline, Millis, Moment};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {

@@ -1,6 +1,6 @@
 //! What goes out, and the grammar of the error field: pure functions.
 
-use crate::json::find::write_string;
+use crate::base::json::find::write_string;
 
 /// How messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@
 //!
 //! Two errors pass, and then the same events may be sent again; all others are final. Where it says nothing, the status counts.
 
-use crate::error::{Code, Error};
-use crate::http::Response;
-use crate::json::find::{Document, Value, items, string};
-use crate::json::scan::{Kind, Scanner};
+use crate::base::error::{Code, Error};
+use crate::base::http::Response;
+use crate::base::json::find::{Document, Value, items, string};
+use crate::base::json::scan::{Kind, Scanner};
 use crate::outbox::answer::{Answer, Judged, judge as judge_status};
 
 /// Errors that pass.

@@ -1,8 +1,8 @@
 //! What attributes may be called and what they may say: CloudEvents 1.0.2, "Naming Convention for Context
 //! Attributes" and "Type System". All functions take UTF-8 that is known to be well formed.
 
-use crate::json::text::first_char;
-use crate::wall;
+use crate::base::json::text::first_char;
+use crate::base::wall;
 
 /// The types whose text has a form of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

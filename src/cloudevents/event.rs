@@ -1,13 +1,13 @@
 //! What is known of one scanned event: which members it has and where they stand.
 //!
 //! The table lies in linear memory and JavaScript reads it as 32-bit words, so its layout is part of the
-//! contract with `js/event.ts` (`T_…` there). Places are in UTF-16 units of the text, so that JavaScript can
+//! contract with `js/systems/cloudevents/event.ts` (`T_…` there). Places are in UTF-16 units of the text, so that JavaScript can
 //! cut the string it already has.
 
 use super::attribute::Form;
-use crate::error::Code;
-use crate::json::padded::Padded;
-use crate::json::scan::{Kind, Span};
+use crate::base::error::Code;
+use crate::base::json::padded::Padded;
+use crate::base::json::scan::{Kind, Span};
 
 /// The members with a meaning of their own, in both versions. Everything else is an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub const fn form_of(member: u8) -> Form {
     }
 }
 
-/// What exactly is wrong, for the sentence in the message. `js/errors.ts` has the sentences in this order.
+/// What exactly is wrong, for the sentence in the message. `js/client/errors.ts` has the sentences in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {

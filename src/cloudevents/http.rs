@@ -1,6 +1,6 @@
 //! Attribute values in HTTP headers: HTTP protocol binding 1.0.2, section 3.1.3.2.
 
-use crate::json::text::{hex, sequence_len};
+use crate::base::json::text::{hex, sequence_len};
 
 use super::event::Reason;
 

@@ -9,11 +9,11 @@ use super::event::{
     VALUE_ESCAPED, form_of, pack,
 };
 use super::layout::Layout;
-use crate::error::Code;
-use crate::json::block::Block;
-use crate::json::padded::Padded;
-use crate::json::scan::{Fault, Kind, Scanner, Span};
-use crate::json::text::unescape;
+use crate::base::error::Code;
+use crate::base::json::block::Block;
+use crate::base::json::padded::Padded;
+use crate::base::json::scan::{Fault, Kind, Scanner, Span};
+use crate::base::json::text::unescape;
 
 type Scan<T = ()> = Result<T, Refusal>;
 

@@ -15,9 +15,9 @@
 
 use super::attribute::Form;
 use super::event::{Extension, MEMBERS, Member, Table, WIDE, form_of, pack};
-use crate::json::block::Block;
-use crate::json::padded::{PADDING, zero};
-use crate::json::scan::{Kind, Scanner};
+use crate::base::json::block::Block;
+use crate::base::json::padded::{PADDING, zero};
+use crate::base::json::scan::{Kind, Scanner};
 
 /// How much of an event is kept. Longer heads are not guessed.
 const HEAD: usize = 1024;

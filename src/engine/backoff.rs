@@ -1,7 +1,7 @@
 //! How long to rest before the next try.
 
-use super::noise::Noise;
-use crate::time::Millis;
+use super::jitter::Noise;
+use crate::base::time::Millis;
 
 /// Exponential back-off with full jitter: a random rest between 0 and `base * 2^tries`, at most `max`.
 /// A rest that the server asked for is a floor, because it is an answer to this very request.

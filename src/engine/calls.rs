@@ -11,16 +11,16 @@
 //! What an answer means is the caller's to say: a room gives its own [`Judge`].
 
 use super::backoff::Backoff;
+use super::classify::Verdict;
 use super::exchange::Exchanges;
-use super::noise::Noise;
-use super::sorted::Sorted;
+use super::jitter::Noise;
+use super::ordered_map::Sorted;
 use super::timers::Timers;
-use super::verdict::Verdict;
-use crate::effect::{Input, Machine, Output};
-use crate::error::{Code, Error};
-use crate::http::{Failure, Request, Response};
-use crate::ids::{Counter, ExchangeId, OpId};
-use crate::time::{Deadline, Millis, Moment};
+use crate::base::error::{Code, Error};
+use crate::base::http::{Failure, Request, Response};
+use crate::base::ids::{Counter, ExchangeId, OpId};
+use crate::base::time::{Deadline, Millis, Moment};
+use crate::engine::machine::{Input, Machine, Output};
 
 /// Says what the end of an exchange means.
 pub type Judge = fn(&Result<Response, Failure>) -> Verdict;

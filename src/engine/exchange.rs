@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::sorted::Sorted;
-use crate::effect::Output;
-use crate::http::Request;
-use crate::ids::{Counter, ExchangeId};
+use super::ordered_map::Sorted;
+use crate::base::http::Request;
+use crate::base::ids::{Counter, ExchangeId};
+use crate::engine::machine::Output;
 
 /// The exchanges in flight, each with what it is about, and the queue of outputs of a machine.
 #[derive(Clone, Debug)]

@@ -2,8 +2,9 @@
 
 pub mod backoff;
 pub mod calls;
+pub mod classify;
 pub mod exchange;
-pub mod noise;
-pub mod sorted;
+pub mod jitter;
+pub mod machine;
+pub mod ordered_map;
 pub mod timers;
-pub mod verdict;

@@ -1,7 +1,7 @@
 //! Moments to be reminded of.
 
-use super::sorted::Sorted;
-use crate::time::{Deadline, Moment};
+use super::ordered_map::Sorted;
+use crate::base::time::{Deadline, Moment};
 
 /// At most one moment for each key.
 #[derive(Clone, Debug)]

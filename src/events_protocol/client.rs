@@ -2,11 +2,11 @@
 
 use super::event::{Member, Rule};
 use super::wire::{self, Fault};
-use crate::engine::verdict::{self, Verdict};
-use crate::error::{Code, Error};
-use crate::http::{Failure, Response};
-use crate::json::block::Native;
-use crate::json::padded::{Padded, pad};
+use crate::base::error::{Code, Error};
+use crate::base::http::{Failure, Response};
+use crate::base::json::block::Native;
+use crate::base::json::padded::{Padded, pad};
+use crate::engine::classify::{self, Verdict};
 
 /// An answer is an event, whatever its status: servers in front of the other side may have made it a 4xx or 5xx. An answer that is none is judged
 /// by its status, and one that claims success is no answer at all. What it said is kept from the message, because a server that repeats the
@@ -20,7 +20,7 @@ pub fn judge(outcome: &Result<Response, Failure>) -> Verdict {
         },
     };
     let status = outcome.as_ref().ok().map(|answer| answer.status);
-    match verdict::judge(outcome) {
+    match classify::judge(outcome) {
         Verdict::Done => Verdict::Fail(Error {
             code: Code::InvalidEvent,
             status,

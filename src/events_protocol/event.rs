@@ -1,6 +1,6 @@
 //! What an event is made of.
 
-use crate::json::scan::{Kind, Span};
+use crate::base::json::scan::{Kind, Span};
 
 /// The members of an event, in the order in which they are checked and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

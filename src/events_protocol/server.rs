@@ -13,8 +13,8 @@
 
 use super::event::{Envelope, Rule};
 use super::wire::{self, Fault, Written};
-use crate::json::block::Block;
-use crate::json::padded::Padded;
+use crate::base::json::block::Block;
+use crate::base::json::padded::Padded;
 
 /// The first step: reads and checks a request.
 pub fn accept<B: Block>(text: Padded<'_>, rule: Rule) -> Result<Envelope, Fault> {

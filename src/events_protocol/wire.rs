@@ -1,10 +1,10 @@
 //! Events as text. Pure functions: reading gives places, writing takes JSON text that was written by somebody else.
 
 use super::event::{Envelope, Member, Rule};
-use crate::json::block::Block;
-use crate::json::padded::Padded;
-use crate::json::scan::{self, Kind, Scanner, Span};
-use crate::json::text::unescape;
+use crate::base::json::block::Block;
+use crate::base::json::padded::Padded;
+use crate::base::json::scan::{self, Kind, Scanner, Span};
+use crate::base::json::text::unescape;
 
 /// Why a text is no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,14 +22,14 @@
 use std::collections::VecDeque;
 
 use super::wire::Topic;
-use crate::effect::{Input, Machine, Output};
+use crate::base::error::{Code, Error};
+use crate::base::http::{Failure, Request, Response};
+use crate::base::ids::{Counter, ExchangeId, OpId};
+use crate::base::time::{Deadline, Millis, Moment};
+use crate::engine::classify::{self, Verdict};
 use crate::engine::exchange::Exchanges;
-use crate::engine::noise::Noise;
-use crate::engine::verdict::{self, Verdict};
-use crate::error::{Code, Error};
-use crate::http::{Failure, Request, Response};
-use crate::ids::{Counter, ExchangeId, OpId};
-use crate::time::{Deadline, Millis, Moment};
+use crate::engine::jitter::Noise;
+use crate::engine::machine::{Input, Machine, Output};
 
 /// How a sink works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,7 +219,7 @@ const HEADERS: &str = "accept: application/json";
 fn judge(outcome: &Result<Response, Failure>) -> (Result<u16, Error>, Option<Millis>) {
     let status = outcome.as_ref().map_or(0, |answer| answer.status);
     let hint = outcome.as_ref().ok().and_then(|answer| answer.retry_after);
-    match verdict::judge(outcome) {
+    match classify::judge(outcome) {
         Verdict::Done => (Ok(status), hint),
         Verdict::Later(error, hint) if error.code == Code::RateLimited => (Ok(429), hint),
         Verdict::Later(error, _) | Verdict::Fail(error) => (Err(error), hint),

@@ -1,8 +1,8 @@
 //! The data plane of GlassFlow, API `v1`, as pure functions.
 
-use crate::json::block::Block;
-use crate::json::padded::Padded;
-use crate::json::scan::{Kind, Scanner};
+use crate::base::json::block::Block;
+use crate::base::json::padded::Padded;
+use crate::base::json::scan::{Kind, Scanner};
 
 /// The two queues of a pipeline that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// All of them, in the order of `js/glassflow/event.ts`.
+    /// All of them, in the order of `js/systems/glassflow/event.ts`.
     pub const fn to_array(self) -> [Extent; 8] {
         [
             self.payload,
@@ -170,8 +170,8 @@ fn value<B: Block>(scanner: &mut Scanner<'_, B>) -> Option<(Extent, Extent)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::block::Words;
-    use crate::json::padded::pad;
+    use crate::base::json::block::Words;
+    use crate::base::json::padded::pad;
 
     const BASE: &str = "https://api.glassflow.dev/v1";
 

@@ -1,9 +1,9 @@
 //! What an answer means for the events of a request.
 
-use crate::engine::verdict::{self, Verdict};
-use crate::error::{Code, Error};
-use crate::http::{Failure, Response};
-use crate::time::Millis;
+use crate::base::error::{Code, Error};
+use crate::base::http::{Failure, Response};
+use crate::base::time::Millis;
+use crate::engine::classify::{self, Verdict};
 
 /// What to do with the events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +18,10 @@ pub enum Answer {
     Poison(Error),
 }
 
-/// Judges the end of an exchange. Differs from [`verdict::judge`] in what a queue can do and a single call cannot: wait until
+/// Judges the end of an exchange. Differs from [`classify::judge`] in what a queue can do and a single call cannot: wait until
 /// a server, a token or an address was mended. Only answers that speak of the events themselves are final.
 pub fn judge(outcome: &Result<Response, Failure>) -> Answer {
-    match verdict::judge(outcome) {
+    match classify::judge(outcome) {
         Verdict::Done => Answer::Taken(outcome.as_ref().map_or(0, |answer| answer.status)),
         Verdict::Later(error, hint) => Answer::Later(error, hint),
         Verdict::Fail(error) => {

@@ -5,8 +5,8 @@
 
 use super::segment::{Part, Segment, SegmentId, State, Stored};
 use super::session::Company;
-use crate::engine::sorted::Sorted;
-use crate::time::{Millis, Moment};
+use crate::base::time::{Millis, Moment};
+use crate::engine::ordered_map::Sorted;
 
 /// What events wait for before they are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

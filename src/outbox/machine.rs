@@ -12,26 +12,26 @@
 //! What lives here: the state, staging, and the order of things in each step. `keeping` talks to the store, `sending` to the server. What
 //! none of them must know: bodies, keys of the store, HTTP headers.
 
-mod keeping;
-mod sending;
+mod delivery;
+mod store_sync;
 
 use std::collections::VecDeque;
 
 use super::Options;
-use super::act::Act;
-use super::ledger::Ledger;
+use super::counters::Ledger;
+use super::effect::Act;
 use super::segment::{Part, Segment, SegmentId, State, Stored};
 use super::session::{Company, Contents, SessionId, Sessions, Staged};
 use super::writes::Writes;
-use crate::effect::{Input, Machine, Output};
+use crate::base::error::{Code, Error};
+use crate::base::http::Failure;
+use crate::base::ids::Counter;
+use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
-use crate::engine::noise::Noise;
-use crate::engine::sorted::Sorted;
-use crate::error::{Code, Error};
-use crate::http::Failure;
-use crate::ids::Counter;
-use crate::time::{Deadline, Millis, Moment};
+use crate::engine::jitter::Noise;
+use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::ordered_map::Sorted;
 
 #[derive(Clone, Debug)]
 struct Flight {

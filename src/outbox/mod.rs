@@ -18,13 +18,13 @@
 //! - [`segment`]: the events that are stored together, and the state of each.
 //! - `batch`: which events go into the next request.
 //! - [`answer`]: what an answer means for the events of a request.
-//! - [`ledger`]: the counters, which always balance.
+//! - [`counters`]: the counters, which always balance.
 //! - [`writes`]: what the store has to be told, one write at a time.
-//! - [`act`]: what the machine asks for.
+//! - [`effect`]: what the machine asks for.
 //! - [`machine`]: when to write, send, rest and look for more.
 //!
 //! Bodies never come here. The owner keeps them under the number of their segment, in memory or in a store, and
-//! makes the requests; [`act::Act`] tells it which events belong in one.
+//! makes the requests; [`effect::Act`] tells it which events belong in one.
 //!
 //! ## Invariants
 //!
@@ -37,16 +37,16 @@
 //! 7. A segment that keeps to itself ([`session::Company`]) shares no request, and what says how it travels is the same for all of it.
 //! 8. No step takes longer because more is stored: only a window of it is known here.
 
-pub mod act;
 pub mod answer;
 mod batch;
-pub mod ledger;
+pub mod counters;
+pub mod effect;
 pub mod machine;
 pub mod segment;
 pub mod session;
 pub mod writes;
 
-use crate::time::Millis;
+use crate::base::time::Millis;
 
 /// How an outbox works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 //! ```
 
 use super::session::Contents;
-use crate::engine::sorted::Sorted;
-use crate::time::Moment;
+use crate::base::time::Moment;
+use crate::engine::ordered_map::Sorted;
 
 /// The number under which the owner keeps the bodies of a segment. Higher numbers came later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use super::{Options, Overflow};
-use crate::engine::sorted::Sorted;
+use crate::engine::ordered_map::Sorted;
 
 /// A session of one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

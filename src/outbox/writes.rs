@@ -9,8 +9,8 @@
 use std::collections::VecDeque;
 
 use super::segment::SegmentId;
-use crate::engine::sorted::Sorted;
-use crate::time::{Millis, Moment};
+use crate::base::time::{Millis, Moment};
+use crate::engine::ordered_map::Sorted;
 
 /// What shall be written at once, all or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! The OAuth flows of Salesforce: pure functions from a flow to a request, and from an answer to a grant.
 
+use crate::base::error::{Code, Error};
+use crate::base::http::{Failure, Request, Response};
+use crate::base::json::find::{Document, write_string};
+use crate::base::secret::Secret;
+use crate::base::time::Millis;
 use crate::bayeux::session::Trouble;
-use crate::engine::verdict::{self, Verdict};
-use crate::error::{Code, Error};
-use crate::http::{Failure, Request, Response};
-use crate::json::find::{Document, write_string};
-use crate::secret::Secret;
-use crate::time::Millis;
+use crate::engine::classify::{self, Verdict};
 
 /// How to log in.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ pub fn given(flow: &Flow) -> Option<Grant> {
 
 /// Reads the answer to [`request`].
 pub fn read(flow: &Flow, outcome: Result<Response, Failure>) -> Result<Grant, Box<Refusal>> {
-    let verdict = verdict::judge(&outcome);
+    let verdict = classify::judge(&outcome);
     let body = Document::new(outcome.map(|response| response.body).unwrap_or_default());
     let string = |name: &str| body.get(&[name]).and_then(|value| value.label());
     match verdict {

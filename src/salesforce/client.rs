@@ -13,13 +13,13 @@ use std::collections::VecDeque;
 
 use super::auth::{self, Flow};
 use super::replay::Replay;
+use crate::base::error::Code;
+use crate::base::ids::OpId;
+use crate::base::secret::Secret;
+use crate::base::time::{Millis, Moment};
 use crate::bayeux::session::{self, Session, Trouble};
 use crate::bayeux::wire::Transport;
-use crate::effect::{Input, Machine, Output};
-use crate::error::Code;
-use crate::ids::OpId;
-use crate::secret::Secret;
-use crate::time::{Millis, Moment};
+use crate::engine::machine::{Input, Machine, Output};
 
 /// How a client works.
 #[derive(Clone, Debug)]

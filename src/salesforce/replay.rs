@@ -10,15 +10,15 @@
 
 use std::collections::VecDeque;
 
+use crate::base::error::Code;
+use crate::base::json::find::{members, write_string};
+use crate::base::json::padded::Padded;
+use crate::base::json::scan::{Fault, Kind as JsonKind, Scanner, Span};
+use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, Dialect, Kind, Reaction};
 use crate::bayeux::message::{DataReader, Marks, Reply, Row, whole};
 use crate::bayeux::session::Trouble;
 use crate::bayeux::wire::{Complaint, without_filter};
-use crate::error::Code;
-use crate::json::find::{members, write_string};
-use crate::json::padded::Padded;
-use crate::json::scan::{Fault, Kind as JsonKind, Scanner, Span};
-use crate::time::Millis;
 
 /// Only what happens from now on.
 pub const NEW: &str = "-1";
@@ -297,8 +297,8 @@ fn is_number(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::json::find::Document;
     use crate::bayeux::message::read;
-    use crate::json::find::Document;
 
     fn new_ones(replay: &mut Replay, text: &str) -> Vec<bool> {
         let document = Document::new(text.as_bytes().to_vec());

@@ -14,10 +14,10 @@
 use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::Cell;
 
+use crate::base::json::padded::{PADDING, Padded, zero};
 use crate::cloudevents::event::{Row, Table};
 use crate::cloudevents::json::{Desk, max_rows};
 use crate::cloudevents::layout::Layout;
-use crate::json::padded::{PADDING, Padded, zero};
 
 const PAGE: usize = 65_536;
 
@@ -83,7 +83,7 @@ pub(super) fn parts(len: usize) -> Parts {
     // SAFETY: `make_room` has taken these bytes from the memory for good and nobody else knows of them. The
     // parts do not overlap; they live until the export that asked for them returns, and exports do not nest,
     // because no export calls out to JavaScript while it holds them. All addresses are multiples of 8.
-    // `js/wasm.ts` makes room before it calls anything else of an instance.
+    // `js/engine/instance.ts` makes room before it calls anything else of an instance.
     unsafe {
         let start = START.0.get() as *mut u8;
         let (padding, zero) = (start.add(len).cast::<[u64; PADDING / 8]>(), zero());

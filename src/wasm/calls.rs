@@ -5,20 +5,20 @@ use wasm_bindgen::{JsError, JsValue};
 
 use super::config;
 use super::port::{failure, moment, response};
-use crate::effect::{Input, Machine, Output};
+use crate::base::http::Request;
+use crate::base::ids::{ExchangeId, OpId};
+use crate::base::time::{Deadline, Millis};
 use crate::engine::calls::{Calls, Judge, Settled};
-use crate::engine::verdict;
+use crate::engine::classify;
+use crate::engine::machine::{Input, Machine, Output};
 use crate::events_protocol;
-use crate::http::Request;
-use crate::ids::{ExchangeId, OpId};
-use crate::time::{Deadline, Millis};
 
-/// Who judges, by the number that `JUDGES` in `js/calls.ts` gives it.
-const JUDGES: &[Judge] = &[verdict::judge, events_protocol::client::judge];
+/// Who judges, by the number that `JUDGES` in `js/client/calls.ts` gives it.
+const JUDGES: &[Judge] = &[classify::judge, events_protocol::client::judge];
 
 #[wasm_bindgen]
 extern "C" {
-    /// `js/calls.ts`
+    /// `js/client/calls.ts`
     pub type CallsSink;
     #[wasm_bindgen(method, structural, catch)]
     #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has no other way to name them")]
@@ -61,7 +61,7 @@ impl CallsPort {
     /// No calls yet; options as `config.rs` reads them.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, judge: usize, seed: f64) -> Result<Self, JsError> {
-        let judge = JUDGES.get(judge).copied().unwrap_or(verdict::judge);
+        let judge = JUDGES.get(judge).copied().unwrap_or(classify::judge);
         Ok(Self(Calls::new(config::calls(options)?, judge, seed.to_bits())))
     }
 

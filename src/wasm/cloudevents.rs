@@ -3,12 +3,12 @@
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::arena;
+use crate::base::error::Code;
+use crate::base::json::block::Native;
 use crate::cloudevents::attribute::Form;
 use crate::cloudevents::event::{Culprit, Refusal};
 use crate::cloudevents::http::decode_value;
 use crate::cloudevents::json::{self, Sequence};
-use crate::error::Code;
-use crate::json::block::Native;
 
 /// Makes room for `len` bytes and gives the address to write them to, 0 if memory is used up.
 #[wasm_bindgen]

@@ -4,6 +4,8 @@ use serde::Deserialize;
 use wasm_bindgen::{JsError, JsValue};
 
 use super::stream::Stream;
+use crate::base::secret::Secret;
+use crate::base::time::Millis;
 use crate::bayeux::client::Client;
 use crate::bayeux::session;
 use crate::bayeux::wire::Transport;
@@ -11,10 +13,8 @@ use crate::engine::calls;
 use crate::outbox::{self, Overflow};
 use crate::salesforce::auth::Flow;
 use crate::salesforce::client as salesforce;
-use crate::secret::Secret;
-use crate::time::Millis;
 
-/// What `{ retry: …, maxInFlight: … }` of a client may say. `js/calls.ts` has checked that these
+/// What `{ retry: …, maxInFlight: … }` of a client may say. `js/client/calls.ts` has checked that these
 /// are the only names and that the values are numbers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

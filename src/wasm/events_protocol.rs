@@ -3,13 +3,13 @@
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::arena;
+use crate::base::json::block::Native;
+use crate::base::json::scan::Kind;
 use crate::events_protocol::event::{Envelope, Member, Rule};
 use crate::events_protocol::server::{self, Outcome, Subject};
 use crate::events_protocol::wire::Fault;
-use crate::json::block::Native;
-use crate::json::scan::Kind;
 
-/// By the numbers of `Rule` in `js/events-protocol/engine.ts`.
+/// By the numbers of `Rule` in `js/systems/events-protocol/engine.ts`.
 const RULES: [Rule; 4] = [Rule::Usual, Rule::Strict, Rule::Lenient, Rule::Answer];
 /// Faults that are not about a member, by their numbers from 1 on. A member has 8 more than its own number.
 const FAULTS: [Fault; 5] =
@@ -41,7 +41,7 @@ pub fn events_settle(len: usize, outcome: u32) -> Vec<u8> {
     server::settle(&subject, &outcome_of(outcome, next(), next(), next())).into_bytes()
 }
 
-/// By the numbers of `Outcome` in `js/events-protocol/engine.ts`.
+/// By the numbers of `Outcome` in `js/systems/events-protocol/engine.ts`.
 fn outcome_of<'a>(number: u32, first: &'a str, second: &'a str, third: &'a str) -> Outcome<'a> {
     match number {
         0 => Outcome::Returned(first),

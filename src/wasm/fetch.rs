@@ -1,7 +1,7 @@
 //! What goes out in an HTTP exchange, and what an answer says before its body. The only home of gloo-net and wasm-bindgen-futures.
 //!
 //! A `fetch` of the user is called and waited for here ([`exchange`]); whatever it does ends in one place. The platform's own is waited for in
-//! `js/transport.ts`, between [`request_init`] and [`answer_head`], and that is where bodies are read: a promise that is awaited here
+//! `js/platform/fetch.ts`, between [`request_init`] and [`answer_head`], and that is where bodies are read: a promise that is awaited here
 //! costs two closures and two microtasks with a context of their own, in Node a sixth of what a request of the outbox takes.
 //!
 //! None of this returns an object: V8 11 ends the process when code that waits for a wasm call to return an object is thrown out meanwhile,
@@ -14,7 +14,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortSignal, Request, RequestInit, RequestRedirect};
 
-use crate::http::read_retry_after;
+use crate::base::http::read_retry_after;
 
 /// Fills in what the platform's `fetch` wants beside the URL. It is given no `Request`: from that it would make another, and send the body
 /// of that as a stream.

@@ -5,15 +5,15 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::arena;
 use super::port::{failure, moment, response};
-use crate::effect::{Input, Machine, Output};
+use crate::base::http::Request;
+use crate::base::ids::{ExchangeId, OpId};
+use crate::base::json::block::Native;
+use crate::base::time::{Deadline, Millis};
+use crate::engine::machine::{Input, Machine, Output};
 use crate::glassflow::sink::{Options, Settled, Sink};
 use crate::glassflow::wire::{self, Endpoint, Topic};
-use crate::http::Request;
-use crate::ids::{ExchangeId, OpId};
-use crate::json::block::Native;
-use crate::time::{Deadline, Millis};
 
-/// The URL of an endpoint by its number in `js/glassflow/wire.ts`; empty if no URL can carry that id.
+/// The URL of an endpoint by its number in `js/systems/glassflow/wire.ts`; empty if no URL can carry that id.
 #[wasm_bindgen]
 pub fn glassflow_url(base: &str, pipeline: &str, endpoint: usize) -> String {
     let endpoints = [
@@ -36,7 +36,7 @@ pub fn glassflow_event(len: usize) -> Vec<u32> {
 
 #[wasm_bindgen]
 extern "C" {
-    /// `js/glassflow/driver.ts`
+    /// `js/systems/glassflow/driver.ts`
     pub type PipelineSink;
     #[wasm_bindgen(method, structural, catch)]
     fn send(this: &PipelineSink, id: u32, url: String, headers: String, patience: f64)
@@ -62,7 +62,7 @@ pub struct PipelineSinkPort(Sink);
 
 #[wasm_bindgen]
 impl PipelineSinkPort {
-    /// A sink for these two addresses; `js/glassflow/sink.ts` has checked the numbers.
+    /// A sink for these two addresses; `js/systems/glassflow/sink.ts` has checked the numbers.
     #[wasm_bindgen(constructor)]
     pub fn new(output: String, failed: String, base: f64, max: f64, seed: f64) -> Self {
         let (base, max) = (Millis(base as u64), Millis(max as u64));

@@ -5,17 +5,17 @@ use wasm_bindgen::{JsError, JsValue};
 
 use super::config;
 use super::port::{failure, moment, response, retry_after};
+use crate::base::error::Error;
+use crate::base::ids::ExchangeId;
+use crate::base::time::{Deadline, Millis};
 use crate::bc_events;
-use crate::effect::{Input, Machine, Output};
-use crate::error::Error;
-use crate::ids::ExchangeId;
-use crate::outbox::act::{Act, Fate, Stock};
+use crate::engine::machine::{Input, Machine, Output};
 use crate::outbox::answer::{Judge, by_status};
+use crate::outbox::effect::{Act, Fate, Stock};
 use crate::outbox::machine::Outbox;
 use crate::outbox::segment::{Part, SegmentId};
 use crate::outbox::session::{Company, Contents, SessionId, Staged};
 use crate::outbox::writes::Write;
-use crate::time::{Deadline, Millis};
 
 #[wasm_bindgen]
 extern "C" {

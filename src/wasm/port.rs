@@ -1,10 +1,10 @@
-//! What all ports say alike: machines as JavaScript sees them. Facts go in, `drain` pushes what is to be done into a sink (`js/sink.ts`).
+//! What all ports say alike: machines as JavaScript sees them. Facts go in, `drain` pushes what is to be done into a sink (`js/engine/effect-queue.ts`).
 //!
 //! The sink's methods only append to an array. They are declared with `catch`, because a throw through an
 //! import without it would leave the machine locked; there is nothing to be done about such an error.
 
-use crate::http::{Failure, Response};
-use crate::time::{Millis, Moment};
+use crate::base::http::{Failure, Response};
+use crate::base::time::{Millis, Moment};
 
 pub(super) fn moment(now: f64) -> Moment {
     Moment::from_millis(now as u64)

@@ -5,20 +5,20 @@ use wasm_bindgen::{JsError, JsValue};
 
 use super::config;
 use super::port::{failure, moment, response};
+use crate::base::error::Code;
+use crate::base::http::Request;
+use crate::base::ids::ExchangeId;
+use crate::base::json::text::unescape;
+use crate::base::time::{Deadline, Moment};
 use crate::bayeux::client::Client;
 use crate::bayeux::message::Row;
 use crate::bayeux::session::{Event, Notice, Session, State, Trouble};
-use crate::effect::{Input, Machine, Output};
-use crate::error::Code;
-use crate::http::Request;
-use crate::ids::ExchangeId;
-use crate::json::text::unescape;
+use crate::engine::machine::{Input, Machine, Output};
 use crate::salesforce::client as salesforce;
-use crate::time::{Deadline, Moment};
 
 #[wasm_bindgen]
 extern "C" {
-    /// `js/bayeux/driver.ts`
+    /// `js/systems/bayeux/driver.ts`
     pub type StreamSink;
     #[wasm_bindgen(method, structural, catch)]
     #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has no other way to name them")]

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { BayeuxClient, CloudEvent, isFerryError } from "eventferry";
-import { call } from "../../dist/wasm.js";
+import { call } from "../../dist/engine/instance.js";
 import { Server, listen, until, url } from "./bayeux-world.mjs";
 
 const fast = { retry: { baseMs: 1, maxMs: 5 }, transports: ["long-polling"] };

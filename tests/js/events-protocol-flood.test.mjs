@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import * as api from "eventferry/events-protocol";
-import { engine } from "../../dist/wasm.js";
+import { engine } from "../../dist/engine/instance.js";
 import { flood, floodProcessor } from "./events-protocol-flood.mjs";
 
 setFlagsFromString("--expose-gc");

@@ -5,7 +5,7 @@ import { inspect } from "node:util";
 import {
   EventBuilder, EventException, EventNotFoundException, EventProcessor, EventRegistry, MissingEventInformationException, RequestEvent, ResponseEvent, isFerryError,
 } from "eventferry/events-protocol";
-import { call } from "../../dist/wasm.js";
+import { call } from "../../dist/engine/instance.js";
 
 const text = (members = {}) => JSON.stringify({ name: "do:it", version: 1, id: "id-1", flowId: "flow-1", payload: { a: 1 }, identity: { userId: 7 }, auth: { token: "s3cret" }, metadata: { origin: "web" }, ...members });
 

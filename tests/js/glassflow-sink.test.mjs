@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { runInNewContext } from "node:vm";
-import { call } from "../../dist/wasm.js";
+import { call } from "../../dist/engine/instance.js";
 import { BASE, TOKEN, bytes, consumed, jumpingClock, server, sinkOf, sourceTo, text, world } from "./glassflow-world.mjs";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));

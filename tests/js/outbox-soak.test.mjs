@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, memoryStore } from "eventferry";
-import { call } from "../../dist/wasm.js";
+import { call } from "../../dist/engine/instance.js";
 import { balance, event, publisherTo, rest, server, storeWith } from "./outbox-world.mjs";
 
 const UNREACHABLE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11]);

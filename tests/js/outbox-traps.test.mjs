@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { isFerryError, memoryStore } from "eventferry";
-import { call, fullGlue } from "../../dist/wasm.js";
+import { call, fullGlue } from "../../dist/engine/instance.js";
 import { balance, event, publisherTo, rest, server, storeWith, until } from "./outbox-world.mjs";
 
 /** (module (func (export "f") unreachable)) */

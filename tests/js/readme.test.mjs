@@ -331,9 +331,9 @@ test("no block that says run= was left out", () => {
 });
 
 test("the table of errors is that of the code", () => {
-  const rows = [...read("js/errors.ts").matchAll(/^ {2}\["(ERR_\w+)", "(\w+)", (true|false), "((?:[^"\\]|\\.)*)"\],$/gm)];
-  const codes = new Set(read("js/errors.ts").match(/ERR_\w+/g));
-  assert.equal(rows.length, codes.size, "the table of js/errors.ts can be read");
+  const rows = [...read("js/client/errors.ts").matchAll(/^ {2}\["(ERR_\w+)", "(\w+)", (true|false), "((?:[^"\\]|\\.)*)"\],$/gm)];
+  const codes = new Set(read("js/client/errors.ts").match(/ERR_\w+/g));
+  assert.equal(rows.length, codes.size, "the table of js/client/errors.ts can be read");
   const shown = [...readme.matchAll(/^\| `(ERR_\w+)` \| (\w+) \| (yes|no) \| (.*) \|$/gm)].map(([, ...cells]) => cells);
   assert.deepEqual(shown, rows.map(([, code, culprit, retryable, sentence]) => [code, culprit, retryable === "true" ? "yes" : "no", sentence]));
   for (const code of readme.match(/ERR_\w+/g)) assert.ok(codes.has(code), `there is no ${code}`);
@@ -383,21 +383,21 @@ test("the limits are those of the code", () => {
   const MIB = 1024 * 1024;
   const number = (path, pattern) => Function(`return ${pattern.exec(read(path))[1].replaceAll("_", "")}`)();
   const limits = [
-    ["128 MiB", 128 * MIB, number("js/wasm.ts", /LARGEST_INPUT = ([\w]+)/)],
-    ["16 MiB", 16 * MIB, number("js/cloudevents/http.ts", /DEFAULT_MAX_BYTES = ([\d* ]+)/)],
-    ["1 MiB", MIB, number("js/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
-    ["1 MiB", MIB, number("js/events-protocol/processor.ts", /const MIB = ([\d* ]+)/)],
-    ["100", 100, number("js/events-protocol/schema.ts", /MAX_FIELDS = (\d+)/)],
-    ["16 KiB", 16 * 1024, number("js/events-protocol/client.ts", /MAX_BODY_BYTES = ([\d* ]+)/)],
-    ["512", 512, number("src/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
+    ["128 MiB", 128 * MIB, number("js/engine/instance.ts", /LARGEST_INPUT = ([\w]+)/)],
+    ["16 MiB", 16 * MIB, number("js/systems/cloudevents/http.ts", /DEFAULT_MAX_BYTES = ([\d* ]+)/)],
+    ["1 MiB", MIB, number("js/systems/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
+    ["1 MiB", MIB, number("js/systems/events-protocol/processor.ts", /const MIB = ([\d* ]+)/)],
+    ["100", 100, number("js/systems/events-protocol/schema.ts", /MAX_FIELDS = (\d+)/)],
+    ["16 KiB", 16 * 1024, number("js/systems/events-protocol/client.ts", /MAX_BODY_BYTES = ([\d* ]+)/)],
+    ["512", 512, number("src/base/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
     ["128", 128, number("src/cloudevents/event.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
-    ["64 MiB", 64, number("src/bayeux/session/words.rs", /max_answer: (\d+) << 20/)],
-    ["64 KiB, Salesforce 32 KiB", 65_536 + 32_768, number("src/bayeux/session/words.rs", /max_request: ([\d_]+)/) + number("src/salesforce/client.rs", /max_request: ([\d_]+)/)],
+    ["64 MiB", 64, number("src/bayeux/session/types.rs", /max_answer: (\d+) << 20/)],
+    ["64 KiB, Salesforce 32 KiB", 65_536 + 32_768, number("src/bayeux/session/types.rs", /max_request: ([\d_]+)/) + number("src/salesforce/client.rs", /max_request: ([\d_]+)/)],
     ["1 024", 1024, number("src/salesforce/replay.rs", /WINDOW: usize = (\d+)/)],
-    ["16 MiB", 16 * MIB, number("js/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
-    ["64 KiB and 10 MiB", 64 * 1024, number("js/salesforce/proxy.ts", /options\.maxRequestBytes, ([\d* ]+)\)/)],
-    ["64 KiB and 10 MiB", 10 * MIB, number("js/salesforce/proxy.ts", /options\.maxAnswerBytes, ([\d* ]+)\)/)],
-    ["200 bytes", 200, number("src/error.rs", /MAX_DETAIL: usize = (\d+)/)],
+    ["16 MiB", 16 * MIB, number("js/systems/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
+    ["64 KiB and 10 MiB", 64 * 1024, number("js/systems/salesforce/proxy.ts", /options\.maxRequestBytes, ([\d* ]+)\)/)],
+    ["64 KiB and 10 MiB", 10 * MIB, number("js/systems/salesforce/proxy.ts", /options\.maxAnswerBytes, ([\d* ]+)\)/)],
+    ["200 bytes", 200, number("src/base/error.rs", /MAX_DETAIL: usize = (\d+)/)],
   ];
   const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1].split("\n").filter((line) => line.startsWith("| ")).map((line) => line.split(" | ")[1]);
   for (const [words, promised, actual] of limits) {

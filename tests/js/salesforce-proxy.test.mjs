@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
-import { salesforceProxy } from "../../dist/salesforce/proxy.js";
+import { salesforceProxy } from "../../dist/systems/salesforce/proxy.js";
 
 const PAGE = "https://app.example.com";
 const EDGE = "https://edge.example.com/sf";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import "eventferry";
-import { startFlight } from "../../dist/transport.js";
-import { fullGlue } from "../../dist/wasm.js";
+import { startFlight } from "../../dist/platform/fetch.js";
+import { fullGlue } from "../../dist/engine/instance.js";
 import { never, rest } from "./outbox-world.mjs";
 
 const bytes = (text) => new TextEncoder().encode(text);

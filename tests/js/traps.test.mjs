@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, Publisher, isFerryError } from "eventferry";
-import { call, engine, fullGlue } from "../../dist/wasm.js";
+import { call, engine, fullGlue } from "../../dist/engine/instance.js";
 
 const text = '{"specversion":"1.0","id":"1","source":"/s","type":"t"}';
 /** (module (func (export "f") unreachable)) */

@@ -5,17 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use eventferry::base::error::Code;
+use eventferry::base::http::{Failure, Request, Response};
+use eventferry::base::ids::{ExchangeId, OpId};
+use eventferry::base::secret::Secret;
+use eventferry::base::time::{Deadline, Millis, Moment};
 use eventferry::bayeux::client::Client;
 use eventferry::bayeux::session::{Event, Notice, Options, Session, State, Trouble};
 use eventferry::bayeux::wire::{Complaint, Transport};
-use eventferry::effect::{Input, Machine, Output};
-use eventferry::error::Code;
-use eventferry::http::{Failure, Request, Response};
-use eventferry::ids::{ExchangeId, OpId};
+use eventferry::engine::machine::{Input, Machine, Output};
 use eventferry::salesforce::auth::Flow;
 use eventferry::salesforce::client as salesforce;
-use eventferry::secret::Secret;
-use eventferry::time::{Deadline, Millis, Moment};
 use serde_json::{Value, json};
 
 /// Both kinds of clients.
@@ -1204,11 +1204,14 @@ fn rests(world: &World) -> Vec<u64> {
 
 /// Scenarios that speak of what is not in the machine, and where that is tried.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("sb-11", "listeners are dispatched by js/bayeux.ts, see tests/js/bayeux-client.test.mjs"),
+    ("sb-11", "listeners are dispatched by js/systems/bayeux/index.ts, see tests/js/bayeux-client.test.mjs"),
     ("sb-13", "one subscribe message speaks of one channel; several go in one request"),
     ("ex-05", "timesync is not offered: nothing here needs the clock of the server"),
-    ("ex-08", "extensions of the application run in js/bayeux.ts, see tests/js/bayeux-client.test.mjs"),
-    ("ck-02", "credentials are set by js/bayeux.ts, see tests/js/bayeux-browser.test.mjs"),
+    (
+        "ex-08",
+        "extensions of the application run in js/systems/bayeux/index.ts, see tests/js/bayeux-client.test.mjs",
+    ),
+    ("ck-02", "credentials are set by js/systems/bayeux/index.ts, see tests/js/bayeux-browser.test.mjs"),
     // With both transports, ws-01 opens a socket before it has asked, and hs-03 asks by HTTP before it opens one: one of them cannot be.
     ("hs-03", "contradicts ws-01, which opens the socket first"),
 ];

@@ -1,8 +1,8 @@
 //! BriteEvents: whatever a server says, its judge has an answer for every event, and says of none that it was taken if the status does not.
 
+use eventferry::base::http::Response;
 use eventferry::bc_events::wire::judge;
-use eventferry::engine::noise::Noise;
-use eventferry::http::Response;
+use eventferry::engine::jitter::Noise;
 use eventferry::outbox::answer::{Answer, Judged};
 
 const PIECES: &[&str] = &[

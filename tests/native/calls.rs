@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use eventferry::effect::{Input, Machine};
+use eventferry::base::error::{Code, Error};
+use eventferry::base::http::{Failure, Request, Response};
+use eventferry::base::ids::{ExchangeId, OpId};
+use eventferry::base::time::{Millis, Moment};
 use eventferry::engine::calls::{Calls, Options, Settled};
-use eventferry::engine::noise::Noise;
-use eventferry::engine::verdict::judge;
-use eventferry::error::{Code, Error};
-use eventferry::http::{Failure, Request, Response};
-use eventferry::ids::{ExchangeId, OpId};
-use eventferry::time::{Millis, Moment};
+use eventferry::engine::classify::judge;
+use eventferry::engine::jitter::Noise;
+use eventferry::engine::machine::{Input, Machine};
 
 use crate::world::{Reply, World};
 

@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use eventferry::base::http::{Failure, Request, Response};
+use eventferry::base::ids::ExchangeId;
+use eventferry::base::secret::Secret;
+use eventferry::base::time::{Deadline, Moment};
 use eventferry::bayeux::session::{Event, Options, State};
-use eventferry::effect::{Input, Machine, Output};
-use eventferry::engine::noise::Noise;
-use eventferry::http::{Failure, Request, Response};
-use eventferry::ids::ExchangeId;
+use eventferry::engine::jitter::Noise;
+use eventferry::engine::machine::{Input, Machine, Output};
 use eventferry::salesforce::auth::Flow;
 use eventferry::salesforce::client as salesforce;
-use eventferry::secret::Secret;
-use eventferry::time::{Deadline, Moment};
 use serde_json::{Value, json};
 
 const CHANNELS: [&str; 2] = ["/event/A__e", "/topic/T?Name='x'"];

@@ -1,12 +1,12 @@
 //! The scanner of events against `serde_json`, and the guess against the scan without it.
 
+use eventferry::base::error::Code;
+use eventferry::base::json::block::Words;
+use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::event::{Member, Row, Table, WIDE};
 use eventferry::cloudevents::json::{Desk, Sequence, is_json_text, max_rows, scan_document, scan_sequence};
 use eventferry::cloudevents::layout::Layout;
-use eventferry::engine::noise::Noise;
-use eventferry::error::Code;
-use eventferry::json::block::Words;
-use eventferry::json::padded::{Padded, pad};
+use eventferry::engine::jitter::Noise;
 use serde_json::Value;
 use serde_json::de::IoRead;
 

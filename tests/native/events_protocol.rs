@@ -1,15 +1,15 @@
 //! The two steps of a server of the events protocol, and the judge of its client.
 
-use eventferry::engine::noise::Noise;
-use eventferry::engine::verdict::Verdict;
-use eventferry::error::{Code, Error};
+use eventferry::base::error::{Code, Error};
+use eventferry::base::http::{Failure, Response};
+use eventferry::base::json::block::{Native, Words};
+use eventferry::base::json::padded::{Padded, pad};
+use eventferry::engine::classify::Verdict;
+use eventferry::engine::jitter::Noise;
 use eventferry::events_protocol::client::judge;
 use eventferry::events_protocol::event::{Envelope, Member, Rule};
 use eventferry::events_protocol::server::{Outcome, Subject, accept, settle};
 use eventferry::events_protocol::wire::Fault;
-use eventferry::http::{Failure, Response};
-use eventferry::json::block::{Native, Words};
-use eventferry::json::padded::{Padded, pad};
 use serde_json::{Value, json};
 
 const EVENT: &str = r#"{"name":"get:event:example","version":1,"id":"id-1","flowId":"flow-1","payload":{"example":"x"},"identity":{"userId":1},"auth":{"token":"s"},"metadata":{"origin":"w"}}"#;
@@ -252,7 +252,7 @@ fn hurt_events_are_read_as_serde_json_reads_them_or_refused() {
         for member in Member::ALL {
             let Some((kind, span)) = envelope.get(member) else { continue };
             let raw = &bytes[span.start..span.end];
-            let is_text = kind == eventferry::json::scan::Kind::String;
+            let is_text = kind == eventferry::base::json::scan::Kind::String;
             let json = if is_text { [b"\"", raw, b"\""].concat() } else { raw.to_vec() };
             let read: Value = serde_json::from_slice(&json).expect("a member is JSON");
             let there = value.get(member.as_str()).or_else(|| value.get("flow_id"));

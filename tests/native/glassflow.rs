@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eventferry::effect::{Input, Machine};
-use eventferry::engine::noise::Noise;
-use eventferry::error::Code;
+use eventferry::base::error::Code;
+use eventferry::base::http::{Failure, Request, Response};
+use eventferry::base::ids::{ExchangeId, OpId};
+use eventferry::base::time::{Millis, Moment};
+use eventferry::engine::jitter::Noise;
+use eventferry::engine::machine::{Input, Machine};
 use eventferry::glassflow::sink::{LONGEST_ASKED, Options, Settled, Sink};
 use eventferry::glassflow::wire::{self, Endpoint, Topic};
-use eventferry::http::{Failure, Request, Response};
-use eventferry::ids::{ExchangeId, OpId};
-use eventferry::time::{Millis, Moment};
 
 use crate::world::{Reply, World};
 

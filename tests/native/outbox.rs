@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eventferry::effect::{Input, Machine, Output};
-use eventferry::engine::noise::Noise;
-use eventferry::error::Code;
-use eventferry::http::{Failure, Response};
-use eventferry::ids::ExchangeId;
-use eventferry::outbox::act::{Act, Fate, Stock};
+use eventferry::base::error::Code;
+use eventferry::base::http::{Failure, Response};
+use eventferry::base::ids::ExchangeId;
+use eventferry::base::time::{Deadline, Millis, Moment};
+use eventferry::engine::jitter::Noise;
+use eventferry::engine::machine::{Input, Machine, Output};
 use eventferry::outbox::answer::{Answer, Judged, judge};
+use eventferry::outbox::effect::{Act, Fate, Stock};
 use eventferry::outbox::machine::Outbox;
 use eventferry::outbox::segment::{Part, SegmentId};
 use eventferry::outbox::session::{Company, Contents, SessionId, Staged};
 use eventferry::outbox::writes::Write;
 use eventferry::outbox::{Options, Overflow};
-use eventferry::time::{Deadline, Millis, Moment};
 
 /// An event of the world. Its number is its id and the order in which it was published.
 type EventNo = u32;

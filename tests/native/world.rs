@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use eventferry::effect::{Input, Machine, Output};
-use eventferry::http::{Failure, Request, Response};
-use eventferry::ids::ExchangeId;
-use eventferry::time::{Deadline, Moment};
+use eventferry::base::http::{Failure, Request, Response};
+use eventferry::base::ids::ExchangeId;
+use eventferry::base::time::{Deadline, Moment};
+use eventferry::engine::machine::{Input, Machine, Output};
 
 /// What a server does with one request.
 #[derive(Clone, Debug)]

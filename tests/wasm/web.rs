@@ -8,12 +8,12 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+use eventferry::base::json::block::{Block, Native, Simd, Words, is_string_stop};
+use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::event::Table;
 use eventferry::cloudevents::json::{Desk, is_json_text, scan_document};
 use eventferry::cloudevents::layout::Layout;
-use eventferry::engine::noise::Noise;
-use eventferry::json::block::{Block, Native, Simd, Words, is_string_stop};
-use eventferry::json::padded::{Padded, pad};
+use eventferry::engine::jitter::Noise;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);

@@ -9,8 +9,8 @@
  *
  * Without accounts everybody may come in who names what the flow needs. Secrets are compared and never kept.
  */
-import { readBody } from "../../cloudevents/http.js";
-import { FerryError, shown } from "../../errors.js";
+import { readBody } from "../../systems/cloudevents/http.js";
+import { FerryError, shown } from "../../client/errors.js";
 import { USER_ID } from "./channels.js";
 import { json } from "./json.js";
 import { ORGANIZATION_ID, type AccessToken, type Tokens, identityUrl } from "./tokens.js";

@@ -11,8 +11,8 @@
  * Lives here: which message gets which reply. Not here: what a session remembers (`session.ts`), what is replayed
  * (`replay.ts`), how a refusal is worded (`messages.ts`).
  */
-import { readBody } from "../../cloudevents/http.js";
-import { isFerryError } from "../../errors.js";
+import { readBody } from "../../systems/cloudevents/http.js";
+import { isFerryError } from "../../client/errors.js";
 import { connectionReset } from "../faults.js";
 import type { Lifetime } from "../service.js";
 import { type Subscription, kindOf, subscriptionOf } from "./channels.js";

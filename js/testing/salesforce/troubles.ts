@@ -2,7 +2,7 @@
  * What goes wrong inside of an answer, where the faults of the emulator, which know paths and statuses, do not get:
  * refusals of single messages, answers of the test's own, and polls whose events are lost on the way.
  */
-import { FerryError, shown } from "../../errors.js";
+import { FerryError, shown } from "../../client/errors.js";
 import { type BayeuxMessage, type Reply, refused } from "./messages.js";
 
 /** Messages to refuse, and how. */

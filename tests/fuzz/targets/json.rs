@@ -2,9 +2,9 @@
 #![no_main]
 
 use eventferry::cloudevents::json::is_json_text;
-use eventferry::json::block::Words;
-use eventferry::json::padded::{Padded, pad};
-use eventferry::json::scan::{Fault, Scanner};
+use eventferry::base::json::block::Words;
+use eventferry::base::json::padded::{Padded, pad};
+use eventferry::base::json::scan::{Fault, Scanner};
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde::de::IgnoredAny;

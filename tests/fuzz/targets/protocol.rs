@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use eventferry::events_protocol::event::{Envelope, Member, Rule};
 use eventferry::events_protocol::server::{Outcome, Subject, accept, settle};
 use eventferry::events_protocol::wire::Fault;
-use eventferry::json::block::Words;
-use eventferry::json::padded::{Padded, pad};
+use eventferry::base::json::block::Words;
+use eventferry::base::json::padded::{Padded, pad};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -74,7 +74,7 @@ fn compare(text: &[u8], envelope: &Envelope, members: &Members<'_>, rule: Rule) 
     let units: Vec<u16> = text.encode_utf16().collect();
     for member in Member::ALL {
         let Some((kind, span)) = envelope.get(member) else { continue };
-        let quotes = usize::from(kind == eventferry::json::scan::Kind::String);
+        let quotes = usize::from(kind == eventferry::base::json::scan::Kind::String);
         let raw = &text[span.start - quotes..span.end + quotes];
         let name = match member {
             Member::FlowId if rule != Rule::Strict && !members.contains_key("flowId") => "flow_id",

@@ -3,8 +3,8 @@
 use eventferry::cloudevents::event::{Extension, Row, Table};
 use eventferry::cloudevents::json::{Desk, scan_document};
 use eventferry::cloudevents::layout::Layout;
-use eventferry::json::block::Words;
-use eventferry::json::padded::{Padded, pad};
+use eventferry::base::json::block::Words;
+use eventferry::base::json::padded::{Padded, pad};
 
 /// Everything of an extension but its checksum: two units of the name, two of the value, the flags.
 pub type Seen = (Row, Vec<[u32; 5]>);

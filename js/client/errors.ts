@@ -1,0 +1,146 @@
+/** Who is to blame for an error, which is also who can mend it. */
+export type Culprit = "caller" | "peer" | "network" | "internal";
+
+/**
+ * Every code, who is to blame, whether the same call may succeed later, and one sentence.
+ * The rows stand in the order of `src/base/error.rs`: the engine names a code by its row. A test compares the two.
+ */
+const TABLE = [
+  ["ERR_MISSING_ATTRIBUTE", "peer", false, "a required attribute is missing"],
+  ["ERR_INVALID_ATTRIBUTE_NAME", "peer", false, "an attribute has a name that CloudEvents does not allow"],
+  ["ERR_INVALID_ATTRIBUTE_VALUE", "peer", false, "an attribute has a value that its type does not allow"],
+  ["ERR_UNSUPPORTED_SPECVERSION", "peer", false, "the specversion is neither 1.0 nor 0.3"],
+  ["ERR_INVALID_EVENT", "peer", false, "the text is not an event in the JSON format"],
+  ["ERR_INVALID_BATCH", "peer", false, "the text is not a batch in the JSON batch format"],
+  ["ERR_INVALID_DATA", "peer", false, "the data of the event does not fit its form"],
+  ["ERR_INVALID_HEADER_VALUE", "peer", false, "a header value cannot be decoded"],
+  ["ERR_UNSUPPORTED_FORMAT", "peer", false, "the event format is not supported"],
+  ["ERR_NOT_A_CLOUDEVENT", "peer", false, "the message is not a CloudEvent"],
+  ["ERR_NOT_CONVERTIBLE", "caller", false, "the event cannot be expressed in that version"],
+  ["ERR_TOO_LARGE", "peer", false, "the input is larger than the limit"],
+  ["ERR_INVALID_ARGUMENT", "caller", false, "an argument or option is not usable"],
+  ["ERR_NOT_INITIALIZED", "caller", false, "the engine is not loaded yet"],
+  ["ERR_WASM_INIT", "caller", false, "this runtime refused to start the WebAssembly module"],
+  ["ERR_CLOSED", "caller", false, "the client is closed"],
+  ["ERR_ABORTED", "caller", false, "the operation was aborted"],
+  ["ERR_TIMEOUT", "network", true, "no answer within the time allowed"],
+  ["ERR_NETWORK", "network", true, "the request did not reach the server or its answer was lost"],
+  ["ERR_REDIRECTED", "peer", false, "the server answered with a redirect, which is not followed"],
+  ["ERR_UNAUTHORIZED", "peer", false, "the server refused the credentials"],
+  ["ERR_REJECTED", "peer", false, "the server refused the request"],
+  ["ERR_GONE", "peer", false, "the target is gone for good"],
+  ["ERR_RATE_LIMITED", "peer", true, "the server asks for a slower pace"],
+  ["ERR_UNAVAILABLE", "peer", true, "the server could not handle the request"],
+  ["ERR_QUEUE_FULL", "caller", true, "too many operations are waiting"],
+  ["ERR_STORE", "caller", true, "the store could not be read or written"],
+  ["ERR_ROLLED_BACK", "caller", false, "the event was rolled back before it was flushed"],
+  ["ERR_EXPIRED", "network", false, "the event could not be delivered within its time"],
+  ["ERR_INTERNAL", "internal", false, "the engine stopped because of a bug and was reset"],
+] as const satisfies readonly (readonly [string, Culprit, boolean, string])[];
+
+/** The stable name of what went wrong. Match on this, never on the message. */
+export type FerryErrorCode = (typeof TABLE)[number][0];
+
+/** What is exactly wrong with an event, in the order of `Reason` in `src/cloudevents/event.rs`. */
+export const REASONS = [
+  "is missing",
+  "must not be empty",
+  "has a JSON value of the wrong kind",
+  "has a control character, a noncharacter or half a surrogate pair in it",
+  "is not an RFC 3339 timestamp",
+  "is not a URI-reference (RFC 3986)",
+  "is not an absolute URI (RFC 3986)",
+  "is not a media type such as text/plain (RFC 2046)",
+  "is not an integer of 32 bits",
+  "is not a name of a-z and 0-9, or is the reserved word data",
+  "is there more than once",
+  "is not JSON",
+  "is not UTF-8",
+  "is nested too deep",
+  "is not a JSON object",
+  "has something behind its end",
+  "has more than 128 extension attributes",
+  "cannot stand together with data_base64",
+  "is not Base64 (RFC 4648 section 4, with padding)",
+  "must be a string, because the datacontenttype is not JSON",
+  "is neither \"1.0\" nor \"0.3\"",
+  "is not \"base64\"",
+  "is not a JSON array",
+  "is of another version than the events before it",
+  "has an opening quote without a closing one",
+] as const;
+
+const BRAND = Symbol.for("eventferry.FerryError");
+
+interface Particulars {
+  status?: number | undefined;
+  attribute?: string | undefined;
+  cause?: unknown;
+  culprit?: Culprit | undefined;
+  body?: Uint8Array | undefined;
+}
+
+/** Everything that this package throws or rejects with. Tokens and passwords never appear in it. */
+export class FerryError extends Error {
+  /** Stable, `ERR_…`. */
+  readonly code: FerryErrorCode;
+  /** Who can mend it. */
+  readonly culprit: Culprit;
+  /** Whether the same call may succeed later without a change. */
+  readonly retryable: boolean;
+  /** The HTTP status, where there was an answer. */
+  declare readonly status?: number;
+  /** Which attribute of the event was wrong. */
+  declare readonly attribute?: string;
+  /**
+   * What the server had said, byte for byte, where a client keeps it: above all what could not be read of something that is gone from the server.
+   * Not enumerable, so that no log shows it by accident.
+   */
+  declare readonly body?: Uint8Array;
+
+  constructor(code: FerryErrorCode, message?: string, particulars: Particulars = {}) {
+    const row = TABLE.find((row) => row[0] === code) ?? TABLE[TABLE.length - 1]!;
+    super(message ?? row[3], "cause" in particulars ? { cause: particulars.cause } : undefined);
+    this.code = code;
+    this.culprit = particulars.culprit ?? row[1];
+    this.retryable = row[2];
+    if (particulars.status !== undefined) this.status = particulars.status;
+    if (particulars.attribute !== undefined) this.attribute = particulars.attribute;
+    if (particulars.body !== undefined) Object.defineProperty(this, "body", { value: particulars.body });
+  }
+
+  /** The same as text. */
+  get bodyText(): string | undefined {
+    return this.body && new TextDecoder().decode(this.body);
+  }
+
+  /** True for errors of every copy of this package on the page. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === "object" && value !== null && BRAND in value;
+  }
+}
+Object.defineProperty(FerryError.prototype, "name", { value: "FerryError", configurable: true, writable: true });
+Object.defineProperty(FerryError.prototype, BRAND, { value: true });
+
+/** Whether `error` comes from this package, and has that code if one is given. */
+export function isFerryError(error: unknown, code?: FerryErrorCode): error is FerryError {
+  return error instanceof FerryError && (code === undefined || error.code === code);
+}
+
+/** The code behind a number of the engine, which counts from 1. */
+export function codeOf(number: number): FerryErrorCode {
+  return TABLE[number - 1]?.[0] ?? "ERR_INTERNAL";
+}
+
+/** The sentence of a code. */
+export function sentenceOf(code: FerryErrorCode): string {
+  return TABLE.find((row) => row[0] === code)![3];
+}
+
+/** A value as part of a message: on one line, in quotes, and not too long. */
+export function shown(value: unknown): string {
+  // An object may have a toString that throws, or none at all.
+  const isObject = (typeof value === "object" && value !== null) || typeof value === "function";
+  const text = typeof value === "string" ? JSON.stringify(value) : isObject ? Object.prototype.toString.call(value) : String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}

@@ -1,0 +1,43 @@
+/** What the build generates: glue by wasm-bindgen, and the modules themselves. */
+
+declare module "*/wasm/cloudevents.glue.js" {
+  export const initSync: import("./instance.js").Glue["initSync"];
+  export const exportsNow: import("./instance.js").Glue["exportsNow"];
+  export const __wbg_reset_state: import("./instance.js").Glue["__wbg_reset_state"];
+}
+
+declare module "*/wasm/cloudevents.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
+declare module "*/wasm/full.glue.js" {
+  type Glue = import("./instance.js").FullGlue;
+  export const initSync: Glue["initSync"];
+  export const exportsNow: Glue["exportsNow"];
+  export const __wbg_reset_state: Glue["__wbg_reset_state"];
+  export const CallsPort: Glue["CallsPort"];
+  export const OutboxPort: Glue["OutboxPort"];
+  export const StreamPort: Glue["StreamPort"];
+  export const PipelineSinkPort: Glue["PipelineSinkPort"];
+  export const glassflow_url: Glue["glassflow_url"];
+  export const glassflow_event: Glue["glassflow_event"];
+  export const events_accept: Glue["events_accept"];
+  export const events_settle: Glue["events_settle"];
+  export const request_init: Glue["request_init"];
+  export const answer_head: Glue["answer_head"];
+  export const exchange: Glue["exchange"];
+}
+
+declare module "*/wasm/full.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
+declare module "*.wasm" {
+  const module: WebAssembly.Module;
+  export default module;
+}
+
+declare module "*.wasm?module" {
+  const module: WebAssembly.Module;
+  export default module;
+}

@@ -1,0 +1,175 @@
+/**
+ * The loop: command, drain, act. It owns what must end even if the engine traps: the timer and the flights.
+ *
+ * ```text
+ *   tell ──> port ──drain──> what it says ──┬─ wait ───> one timer ──tick──> port ──drain──> …
+ *                                           ├─ cancel ─> flight ends
+ *                                           └─ all else ─> handlers ──fly──> flight ──outcome──> port ──drain──> …
+ * ```
+ */
+import { FerryError, isFerryError } from "../client/errors.js";
+import { type Handlers, type Recorder, recorder } from "./effect-queue.js";
+import { type FetchLike, type Flight, type FlightPlan, type Outcome, WHY, plannedFlight, startFlight } from "../platform/fetch.js";
+import { type FullGlue, call, fullGlue, onReset } from "./instance.js";
+
+/** What every machine's port has, see `src/wasm`. */
+export interface Port {
+  tick(now: number): void;
+  response(now: number, id: number, status: number, retryAfterMs: number, headers: string, body: Uint8Array): void;
+  failure(now: number, id: number, why: number): void;
+  drain(sink: object): void;
+  free(): void;
+}
+
+export interface PumpOptions<P extends Port> {
+  makePort(glue: FullGlue): P;
+  /** For all that the machine may say but `wait` and `cancel`. */
+  handlers: Handlers;
+  fetch: FetchLike | undefined;
+  /** The engine was thrown away, and the machine with it. */
+  died(): void;
+  /** A machine was made: what the one before it knew can be told to it. */
+  born?(port: P, now: number): void;
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Drives one machine. */
+export class Pump<P extends Port> {
+  /** Why the fact came about that is told just now, if it was a failure. */
+  cause: unknown;
+  readonly #options: PumpOptions<P>;
+  readonly #recorder: Recorder<Handlers>;
+  readonly #sink: object;
+  #port: P | undefined;
+  #glue: FullGlue | undefined;
+  #forgetReset: (() => void) | undefined;
+  #flights = new Map<number, Flight>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the machine wants to be told the time. */
+  #wakesAt: number | undefined;
+  #isClosed = false;
+
+  constructor(options: PumpOptions<P>) {
+    this.#options = options;
+    this.#recorder = recorder({
+      ...options.handlers,
+      cancel: (id: number) => {
+        this.#flights.get(id)?.cancel();
+        this.#flights.delete(id);
+      },
+    });
+    this.#sink = { ...this.#recorder.sink, wait: (at: number) => void (this.#wakesAt = at) };
+  }
+
+  /** Whether there is a machine. */
+  get isRunning(): boolean {
+    return this.#port !== undefined;
+  }
+
+  /** Tells the machine something, or asks it, and does what it says then. It is made if need be. */
+  tell<T>(fact: (port: P, now: number) => T): T {
+    const port = this.#openPort();
+    const result = call(() => fact(port, monotonicNow()));
+    this.#drain(port);
+    return result;
+  }
+
+  /** Asks something that changes nothing. */
+  ask<T>(question: (port: P) => T): T {
+    const port = this.#openPort();
+    return call(() => question(port));
+  }
+
+  /** The machine, for a question that is asked so often that every closure counts. What it throws goes through `trapped`. */
+  get port(): P {
+    return this.#port ?? this.#openPort();
+  }
+
+  /**
+   * Starts an exchange, as soon as its plan is there; its end is told to the machine, by `land` if that wants to do it in another way. A plan
+   * that fails is an exchange that did not reach the server.
+   */
+  fly(id: number, plan: FlightPlan | Promise<FlightPlan>, land?: (port: P, now: number, outcome: Outcome) => void): void {
+    // It was closed by something that was said before this.
+    if (!this.#port) return;
+    const start = (plan: FlightPlan) => startFlight(this.#glue!, this.#options.fetch, plan);
+    const flight = plan instanceof Promise ? plannedFlight(plan, start) : start(plan);
+    this.#flights.set(id, flight);
+    void flight.outcome.then((outcome) => {
+      // After a trap the same number may be that of another.
+      if (this.#flights.get(id) !== flight) return;
+      this.#flights.delete(id);
+      this.cause = outcome.kind === "failure" ? outcome.cause : undefined;
+      this.tellUnasked((port, now) => {
+        if (land) land(port, now, outcome);
+        else if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, outcome.body);
+        else port.failure(now, id, WHY[outcome.why]);
+      });
+      this.cause = undefined;
+    });
+  }
+
+  /** Exchanges that are under way come to their end, whatever the machine says of them from now on. It will not hear of it. */
+  letGo(): void {
+    this.#flights.clear();
+  }
+
+  /** Ends the machine; what it has under way is given up. Whatever is told afterwards is refused with `ERR_CLOSED`. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const port = this.#port;
+    this.#forget();
+    if (port) call(() => port.free());
+  }
+
+  /** Nobody is there to catch an error, and after a trap `died` has been called. */
+  tellUnasked(fact: (port: P, now: number) => void): void {
+    try {
+      this.tell(fact);
+    } catch (error) {
+      if (!isFerryError(error, "ERR_INTERNAL")) throw error;
+    }
+  }
+
+  #openPort(): P {
+    if (this.#isClosed) throw new FerryError("ERR_CLOSED");
+    if (!this.#port) {
+      const glue = fullGlue();
+      this.#port = call(() => this.#options.makePort(glue));
+      this.#glue = glue;
+      this.#forgetReset = onReset(() => {
+        this.#forget();
+        this.#options.died();
+      });
+      const born = this.#port;
+      call(() => this.#options.born?.(born, monotonicNow()));
+    }
+    return this.#port;
+  }
+
+  #drain(port: P): void {
+    this.#wakesAt = undefined;
+    call(() => port.drain(this.#sink));
+    clearTimeout(this.#timer);
+    if (this.#wakesAt !== undefined) {
+      const millis = Math.min(Math.max(0, this.#wakesAt - monotonicNow()), LONGEST_TIMER_MS);
+      this.#timer = setTimeout(() => this.tellUnasked((port, now) => port.tick(now)), millis);
+    }
+    this.#recorder.play();
+  }
+
+  #forget(): void {
+    clearTimeout(this.#timer);
+    this.#forgetReset?.();
+    const flights = [...this.#flights.values()];
+    this.#flights.clear();
+    for (const flight of flights) flight.cancel();
+    this.#port = undefined;
+  }
+}
+
+function monotonicNow(): number {
+  return performance.now();
+}

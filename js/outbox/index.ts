@@ -1,0 +1,24 @@
+/** Sessions, the outbox behind them, and where it keeps events. */
+export type { HeadersOption } from "../client/options.js";
+export { Publisher, type PublisherOptions, type SendOptions } from "../systems/cloudevents/publisher.js";
+export { CloudEvent } from "../systems/cloudevents/event.js";
+export type { OutboxOptions } from "./options.js";
+export {
+  Outbox,
+  type DrainReport,
+  type KeepAliveOptions,
+  type OutboxEvents,
+  type OutboxStats,
+} from "./outbox.js";
+export type { DeliveryInfo } from "./packet.js";
+export type { DeadEvent } from "./dead-letters.js";
+export type { FlushReport } from "./report.js";
+export { EventSession, type EventReceipt, type FlushOptions, type WaitOptions } from "./session.js";
+export { denoKvStore } from "../stores/deno-kv.js";
+export { durableObjectStore } from "../stores/durable-object.js";
+export { fileStore, type FileStoreOptions } from "../stores/file.js";
+export { indexedDbStore, type IndexedDbOptions } from "../stores/indexeddb.js";
+export { localStorageStore } from "../stores/local-storage.js";
+export { memoryStore } from "../stores/memory.js";
+export type { Change, DeadLetter, Durability, OutboxStore, PeekLimit, Segment, Stock, StoreTraits } from "../stores/store.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../client/errors.js";

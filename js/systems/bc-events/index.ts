@@ -1,0 +1,22 @@
+/** BriteEvents: publishing with topics, sessions and calls that are named after them. The only entry point that loads YAML and JSON Schema. */
+export { EventClient, type EventClientOptions } from "./client.js";
+export { EventSession, type Session, type SessionOptions, type UntypedSession } from "./session.js";
+export type { Topic } from "./topics.js";
+export type { ActorType, BcEvent } from "./envelope.js";
+export type { DataOf, MagicCalls, PublishOf, TopicDefinition, TopicDefinitions, TopicSource } from "./types.js";
+export type { ClientOptions, HeadersOption } from "../../client/options.js";
+export type { FetchLike } from "../../platform/fetch.js";
+export type { OutboxOptions } from "../../outbox/options.js";
+export type { Outbox, DrainReport, KeepAliveOptions, OutboxEvents, OutboxStats } from "../../outbox/outbox.js";
+export type { DeliveryInfo } from "../../outbox/packet.js";
+export type { DeadEvent } from "../../outbox/dead-letters.js";
+export type { FlushReport } from "../../outbox/report.js";
+export type { EventReceipt, FlushOptions, WaitOptions } from "../../outbox/session.js";
+export { denoKvStore } from "../../stores/deno-kv.js";
+export { durableObjectStore } from "../../stores/durable-object.js";
+export { fileStore, type FileStoreOptions } from "../../stores/file.js";
+export { indexedDbStore, type IndexedDbOptions } from "../../stores/indexeddb.js";
+export { localStorageStore } from "../../stores/local-storage.js";
+export { memoryStore } from "../../stores/memory.js";
+export type { Durability, OutboxStore } from "../../stores/store.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../client/errors.js";

@@ -1,0 +1,22 @@
+/** GlassFlow pipelines: a source to publish to, a sink to consume from. */
+export { PipelineDataSource, type PipelineDataSourceOptions, type PublishResult } from "./source.js";
+export { PipelineDataSink, type ConsumeResult, type EventsOptions, type PipelineDataSinkOptions } from "./sink.js";
+export { PipelineEvent } from "./event.js";
+export type { PipelineCallOptions, PipelineOptions } from "./pipeline.js";
+export type { FailedPublish, PublishAllOptions, PublishReport } from "./publish-all.js";
+export type { HeadersOption } from "../../client/options.js";
+export { CloudEvent } from "../cloudevents/event.js";
+export type { OutboxOptions } from "../../outbox/options.js";
+export { Outbox, type DrainReport, type KeepAliveOptions, type OutboxEvents, type OutboxStats } from "../../outbox/outbox.js";
+export type { DeliveryInfo } from "../../outbox/packet.js";
+export type { DeadEvent } from "../../outbox/dead-letters.js";
+export type { FlushReport } from "../../outbox/report.js";
+export { EventSession, type EventReceipt, type FlushOptions, type WaitOptions } from "../../outbox/session.js";
+export { denoKvStore } from "../../stores/deno-kv.js";
+export { durableObjectStore } from "../../stores/durable-object.js";
+export { fileStore, type FileStoreOptions } from "../../stores/file.js";
+export { indexedDbStore, type IndexedDbOptions } from "../../stores/indexeddb.js";
+export { localStorageStore } from "../../stores/local-storage.js";
+export { memoryStore } from "../../stores/memory.js";
+export type { OutboxStore } from "../../stores/store.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../client/errors.js";

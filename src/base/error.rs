@@ -1,0 +1,152 @@
+//! One table of everything that can go wrong. The macro writes the enum, the stable strings and the list
+//! that tests walk; `js/client/errors.ts` carries the same rows in the same order, and a test compares the two.
+
+use core::fmt;
+
+/// Who is to blame, which is also who can mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// The program that called us.
+    Caller,
+    /// The other side of the wire.
+    Peer,
+    /// Something between the two.
+    Network,
+    /// This library.
+    Internal,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $wire:literal $culprit:ident $retryable:literal $sentence:literal;)*) => {
+        /// A stable error code. Its number is its row in the table, starting at 1 (0 means no error at the
+        /// wasm boundary).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum Code { $(#[doc = $sentence] $(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The string that JavaScript sees, `ERR_…`.
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $wire,)* } }
+            /// Who is to blame.
+            pub const fn culprit(self) -> Culprit { match self { $(Self::$name => Culprit::$culprit,)* } }
+            /// Whether the same call may succeed later without a change.
+            pub const fn is_retryable(self) -> bool { match self { $(Self::$name => $retryable,)* } }
+            /// One sentence for people.
+            pub const fn sentence(self) -> &'static str { match self { $(Self::$name => $sentence,)* } }
+        }
+    };
+}
+
+codes! {
+    // name                  wire string                    culprit  again? one sentence
+    MissingAttribute      "ERR_MISSING_ATTRIBUTE"         Peer     false "a required attribute is missing";
+    InvalidAttributeName  "ERR_INVALID_ATTRIBUTE_NAME"    Peer     false "an attribute has a name that CloudEvents does not allow";
+    InvalidAttributeValue "ERR_INVALID_ATTRIBUTE_VALUE"   Peer     false "an attribute has a value that its type does not allow";
+    UnsupportedSpecversion "ERR_UNSUPPORTED_SPECVERSION"  Peer     false "the specversion is neither 1.0 nor 0.3";
+    InvalidEvent          "ERR_INVALID_EVENT"             Peer     false "the text is not an event in the JSON format";
+    InvalidBatch          "ERR_INVALID_BATCH"             Peer     false "the text is not a batch in the JSON batch format";
+    InvalidData           "ERR_INVALID_DATA"              Peer     false "the data of the event does not fit its form";
+    InvalidHeaderValue    "ERR_INVALID_HEADER_VALUE"      Peer     false "a header value cannot be decoded";
+    UnsupportedFormat     "ERR_UNSUPPORTED_FORMAT"        Peer     false "the event format is not supported";
+    NotACloudEvent        "ERR_NOT_A_CLOUDEVENT"          Peer     false "the message is not a CloudEvent";
+    NotConvertible        "ERR_NOT_CONVERTIBLE"           Caller   false "the event cannot be expressed in that version";
+    TooLarge              "ERR_TOO_LARGE"                 Peer     false "the input is larger than the limit";
+    InvalidArgument       "ERR_INVALID_ARGUMENT"          Caller   false "an argument or option is not usable";
+    NotInitialized        "ERR_NOT_INITIALIZED"           Caller   false "the engine is not loaded yet";
+    WasmInit              "ERR_WASM_INIT"                 Caller   false "this runtime refused to start the WebAssembly module";
+    Closed                "ERR_CLOSED"                    Caller   false "the client is closed";
+    Aborted               "ERR_ABORTED"                   Caller   false "the operation was aborted";
+    Timeout               "ERR_TIMEOUT"                   Network  true  "no answer within the time allowed";
+    Network               "ERR_NETWORK"                   Network  true  "the request did not reach the server or its answer was lost";
+    Redirected            "ERR_REDIRECTED"                Peer     false "the server answered with a redirect, which is not followed";
+    Unauthorized          "ERR_UNAUTHORIZED"              Peer     false "the server refused the credentials";
+    Rejected              "ERR_REJECTED"                  Peer     false "the server refused the request";
+    Gone                  "ERR_GONE"                      Peer     false "the target is gone for good";
+    RateLimited           "ERR_RATE_LIMITED"              Peer     true  "the server asks for a slower pace";
+    Unavailable           "ERR_UNAVAILABLE"               Peer     true  "the server could not handle the request";
+    QueueFull             "ERR_QUEUE_FULL"                Caller   true  "too many operations are waiting";
+    Store                 "ERR_STORE"                     Caller   true  "the store could not be read or written";
+    RolledBack            "ERR_ROLLED_BACK"               Caller   false "the event was rolled back before it was flushed";
+    Expired               "ERR_EXPIRED"                   Network  false "the event could not be delivered within its time";
+    Internal              "ERR_INTERNAL"                  Internal false "the engine stopped because of a bug and was reset";
+}
+
+/// What a machine says when an operation fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The row of the table.
+    pub code: Code,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// What the peer said, cut to [`Error::MAX_DETAIL`] bytes. Empty where it said nothing.
+    pub detail: String,
+}
+
+impl Error {
+    /// How many bytes of a peer's answer are kept for the message.
+    pub const MAX_DETAIL: usize = 200;
+
+    /// An error without particulars.
+    #[cold]
+    pub const fn new(code: Code) -> Self {
+        Self { code, status: None, detail: String::new() }
+    }
+
+    /// An error that a peer's answer caused. The detail is cut and freed of control characters.
+    #[cold]
+    pub fn from_answer(code: Code, status: u16, body: &[u8]) -> Self {
+        Self { code, status: Some(status), detail: excerpt(body) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.sentence())?;
+        if let Some(status) = self.status {
+            write!(f, " (HTTP {status})")?;
+        }
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The first printable stretch of a peer's answer, on one line.
+fn excerpt(body: &[u8]) -> String {
+    let head = body.get(..body.len().min(Error::MAX_DETAIL)).unwrap_or_default();
+    let text = String::from_utf8_lossy(head);
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
+    words.join(" ").trim_end_matches(['\u{FFFD}', ' ']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_the_rows() {
+        for (row, code) in Code::ALL.iter().enumerate() {
+            assert_eq!(*code as usize, row);
+        }
+    }
+
+    #[test]
+    fn says_what_the_server_said_on_one_line() {
+        let error = Error::from_answer(Code::Rejected, 400, b"bad\r\n\tevent\x00 type \xff");
+        assert_eq!(error.to_string(), "the server refused the request (HTTP 400): bad event type");
+    }
+
+    #[test]
+    fn cuts_a_long_answer() {
+        let error = Error::from_answer(Code::Rejected, 400, &[b'x'; 10_000]);
+        assert_eq!(error.detail.len(), Error::MAX_DETAIL);
+    }
+}
