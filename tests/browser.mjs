@@ -19,8 +19,14 @@ export function capabilities(engine, binary, profile) {
         "goog:chromeOptions": {
           binary,
           args: [
-            "--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--no-first-run", ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+            "--headless=new",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
             ...(profile ? [`--user-data-dir=${profile}`] : []),
           ],
         },
@@ -60,7 +66,12 @@ export async function start(engine, { seconds = 60, profile } = {}) {
     }
     const command = commands(`http://127.0.0.1:${port}`, seconds);
     const { sessionId, capabilities: got } = await command("POST", "/session", {
-      capabilities: { alwaysMatch: { ...capabilities(engine, found.browser, profile), timeouts: { script: seconds * 1000, pageLoad: seconds * 1000 } } },
+      capabilities: {
+        alwaysMatch: {
+          ...capabilities(engine, found.browser, profile),
+          timeouts: { script: seconds * 1000, pageLoad: seconds * 1000 },
+        },
+      },
     });
     const session = `/session/${sessionId}`;
     return {
@@ -112,7 +123,8 @@ function descendants(pid) {
     }
   }
   const found = [];
-  for (let some = [pid]; some.length > 0; found.push(...some)) some = [...parents].filter(([, parent]) => some.includes(parent)).map(([child]) => child);
+  for (let some = [pid]; some.length > 0; found.push(...some))
+    some = [...parents].filter(([, parent]) => some.includes(parent)).map(([child]) => child);
   return found;
 }
 
@@ -127,7 +139,10 @@ function killed(pid) {
 
 function listening(driver, says, seconds) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`the driver of the browser was not ready within ${seconds} s`)), seconds * 1000);
+    const timer = setTimeout(
+      () => reject(new Error(`the driver of the browser was not ready within ${seconds} s`)),
+      seconds * 1000,
+    );
     driver.once("error", reject);
     let words = "";
     driver.once("exit", (code) => {

@@ -27,8 +27,13 @@ export async function python(name, requirements) {
   mkdirSync(HOME, { recursive: true });
   console.log(`  installing for Python: ${requirements.join(" ")}`);
   const quietly = { show: false, minutes: 4 };
-  if (!(await makeEnvironment(folder, quietly))) throw missing("there is no Python 3 with venv on this machine (Debian: apt-get install python3-venv)");
-  const { problem, output } = await runChild(interpreter, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...requirements], quietly);
+  if (!(await makeEnvironment(folder, quietly)))
+    throw missing("there is no Python 3 with venv on this machine (Debian: apt-get install python3-venv)");
+  const { problem, output } = await runChild(
+    interpreter,
+    ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...requirements],
+    quietly,
+  );
   if (problem) throw missing(`pip could not install ${requirements.join(" ")}: ${output.trim().split("\n").at(-1)}`);
   writeFileSync(stamp, wanted);
   return interpreter;

@@ -49,7 +49,8 @@ function chosen(only) {
   const wanted = new Set();
   const want = (name) => {
     const stage = STAGES.find((stage) => stage.name === name);
-    if (!stage) fail(`there is no stage ${JSON.stringify(name)}; there are ${STAGES.map(({ name }) => name).join(", ")}`);
+    if (!stage)
+      fail(`there is no stage ${JSON.stringify(name)}; there are ${STAGES.map(({ name }) => name).join(", ")}`);
     stage.needs.forEach(want);
     wanted.add(name);
   };

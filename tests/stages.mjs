@@ -2,7 +2,12 @@
 // which puts its results into the tally. A stage that throws has failed.
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import {
-  ensureBrowser, ensureModules, ensureRust, ensureRustComponents, ensureWasmBindgen, ensureWasmPack,
+  ensureBrowser,
+  ensureModules,
+  ensureRust,
+  ensureRustComponents,
+  ensureWasmBindgen,
+  ensureWasmPack,
 } from "../js/build/tools.mjs";
 import { capabilities } from "./browser.mjs";
 import { runChild } from "./child.mjs";
@@ -18,7 +23,12 @@ export const STAGES = [
   { name: "build", what: "the package", needs: ["tools"], run: build },
   { name: "js", what: "the JavaScript tests, in Node", needs: ["build"], run: js },
   { name: "wasm", what: "the Rust tests of the browser side, in browsers", needs: ["tools"], run: wasm },
-  { name: "cases", what: "the CloudEvents cases in browsers, those of the events protocol in workerd", needs: ["build"], run: cases },
+  {
+    name: "cases",
+    what: "the CloudEvents cases in browsers, those of the events protocol in workerd",
+    needs: ["build"],
+    run: cases,
+  },
   { name: "stores", what: "the stores, in every runtime", needs: ["build"], run: stores },
   { name: "faults", what: "kills, outages, full storage and pages that end", needs: ["build"], run: faults },
   { name: "interop", what: "others' clients against our emulator", needs: ["build"], run: interop },
@@ -36,7 +46,10 @@ function tools(tally) {
 
 async function lint(tally) {
   await succeeds(tally, "the Rust is formatted", "cargo", ["fmt", "--check"]);
-  const clippy = (name, ...args) => succeeds(tally, `clippy: ${name}`, "cargo", ["clippy", "--quiet", ...args, "--", "-D", "warnings"], { minutes: 10 });
+  const clippy = (name, ...args) =>
+    succeeds(tally, `clippy: ${name}`, "cargo", ["clippy", "--quiet", ...args, "--", "-D", "warnings"], {
+      minutes: 10,
+    });
   await clippy("core and tests", "--all-targets");
   await clippy("the module full", ...WASM, "--lib");
   await clippy("the module cloudevents", ...WASM, "--lib", "--no-default-features");
@@ -51,7 +64,9 @@ function build(tally) {
 }
 
 async function js(tally) {
-  const files = readdirSync("tests/js").filter((file) => file.endsWith(".test.mjs")).map((file) => `tests/js/${file}`);
+  const files = readdirSync("tests/js")
+    .filter((file) => file.endsWith(".test.mjs"))
+    .map((file) => `tests/js/${file}`);
   if (files.length === 0) throw new Skip("there is no tests/js/*.test.mjs");
   await counts(tally, "node --test", nodeResults, node, ["--test", "--test-reporter=spec", ...files], { minutes: 15 });
 }
@@ -68,8 +83,19 @@ async function wasm(tally) {
     writeFileSync("target/webdriver.json", JSON.stringify(capabilities(engine, found.browser)));
     const env = { ...process.env, WASM_BINDGEN_TEST_WEBDRIVER_JSON: "target/webdriver.json" };
     // No mode but this keeps wasm-pack from downloading what is already there.
-    const args = ["test", "--headless", "--mode", "no-install", `--${engine}`, engine === "chrome" ? "--chromedriver" : "--geckodriver", found.driver];
-    await counts(tally, `wasm-pack in ${engine}`, rustResults, "wasm-pack", [...args, "--", "--lib", "--test", "web"], { env, minutes: 15 });
+    const args = [
+      "test",
+      "--headless",
+      "--mode",
+      "no-install",
+      `--${engine}`,
+      engine === "chrome" ? "--chromedriver" : "--geckodriver",
+      found.driver,
+    ];
+    await counts(tally, `wasm-pack in ${engine}`, rustResults, "wasm-pack", [...args, "--", "--lib", "--test", "web"], {
+      env,
+      minutes: 15,
+    });
   }
 }
 
@@ -126,7 +152,11 @@ async function counts(tally, name, read, program, args, options) {
 
 /** The sum over the test binaries and the examples in the documentation. */
 function rustResults(output) {
-  return sum([...output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored/gm)].map(([, ...numbers]) => numbers.map(Number)));
+  return sum(
+    [...output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored/gm)].map(([, ...numbers]) =>
+      numbers.map(Number),
+    ),
+  );
 }
 
 function nodeResults(output) {

@@ -15,20 +15,34 @@ const require = createRequire(new URL("runtimes/package.json", import.meta.url))
  * @throws {Skip} where workerd is not installed; an error with CI=true
  */
 export async function startWorker(entry) {
-  if (!existsSync(join(dirname(require.resolve("./package.json")), "node_modules/miniflare"))) throw missing("workerd is not installed in tests/runtimes (npm ci there)");
+  if (!existsSync(join(dirname(require.resolve("./package.json")), "node_modules/miniflare")))
+    throw missing("workerd is not installed in tests/runtimes (npm ci there)");
   const { build } = await import(require.resolve("esbuild"));
   const { Miniflare } = await import(require.resolve("miniflare"));
   const folder = mkdtempSync(join(tmpdir(), "eventferry-workerd-"));
   const scriptPath = join(folder, "worker.mjs");
-  await build({ entryPoints: [entry], outfile: scriptPath, bundle: true, format: "esm", loader: { ".wasm": "copy" }, logLevel: "error" });
+  await build({
+    entryPoints: [entry],
+    outfile: scriptPath,
+    bundle: true,
+    format: "esm",
+    loader: { ".wasm": "copy" },
+    logLevel: "error",
+  });
   const lines = [];
   const miniflare = new Miniflare({
-    modules: true, scriptPath, modulesRoot: folder,
-    modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }, { type: "ESModule", include: ["**/*.mjs"] }],
+    modules: true,
+    scriptPath,
+    modulesRoot: folder,
+    modulesRules: [
+      { type: "CompiledWasm", include: ["**/*.wasm"] },
+      { type: "ESModule", include: ["**/*.mjs"] },
+    ],
     compatibilityDate: "2025-05-05",
     cf: false,
     host: "127.0.0.1",
-    handleRuntimeStdio: (...streams) => streams.forEach((stream) => stream.on("data", (data) => lines.push(...String(data).split("\n")))),
+    handleRuntimeStdio: (...streams) =>
+      streams.forEach((stream) => stream.on("data", (data) => lines.push(...String(data).split("\n")))),
   });
   const url = await miniflare.ready;
   return {

@@ -7,7 +7,13 @@ import { ensureRust, fail, run, step } from "../js/build/tools.mjs";
 
 const FIRST_PORT = 8787;
 const PORTS_TO_TRY = 20;
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".map": "application/json", ".wasm": "application/wasm" };
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".map": "application/json",
+  ".wasm": "application/wasm",
+};
 /** What the page can have go wrong: once, but for a strait that stays closed until it is opened. */
 const TROUBLES = {
   refusal: { status: 503, headers: { "retry-after": "1" }, body: "the emulator was asked to refuse this one\n" },
@@ -23,15 +29,25 @@ let port;
 try {
   const { values } = parseArgs({ options: { port: { type: "string" } } });
   port = values.port === undefined ? undefined : Number(values.port);
-  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port < 65536)) throw new Error("the port is a number up to 65535");
+  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port < 65536))
+    throw new Error("the port is a number up to 65535");
 } catch (error) {
   fail(`${error.message}. Use: npm run demo -- --port 8787`);
 }
 
 prepare();
 const { createEmulator } = await import("../dist/entries/testing.js");
-const emulator = createEmulator({ services: [{ prefix: "/", handle: serveFile }, { prefix: "/demo", handle: arrangeTrouble }] });
-emulator.glassflow.createPipeline({ id: "demo", accessTokens: ["demo"], transform: (event) => ({ ...event, seenAt: new Date() }) });
+const emulator = createEmulator({
+  services: [
+    { prefix: "/", handle: serveFile },
+    { prefix: "/demo", handle: arrangeTrouble },
+  ],
+});
+emulator.glassflow.createPipeline({
+  id: "demo",
+  accessTokens: ["demo"],
+  transform: (event) => ({ ...event, seenAt: new Date() }),
+});
 const { url } = await listen();
 
 console.log(`
@@ -63,7 +79,8 @@ function prepare() {
     step("installing the packages that the build needs");
     run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci"]);
   }
-  const isStale = (made, ...sources) => !existsSync(made) || sources.some((source) => newest(source) > statSync(made).mtimeMs);
+  const isStale = (made, ...sources) =>
+    !existsSync(made) || sources.some((source) => newest(source) > statSync(made).mtimeMs);
   const needsRust = isStale("dist/wasm/full.wasm", "src", "Cargo.toml", "Cargo.lock");
   if (!needsRust && !isStale("dist/cjs/package.json", "js", "tsconfig.json")) return;
   step(`building eventferry${needsRust ? " (about two minutes the first time)" : ""}`);
@@ -84,14 +101,16 @@ async function listen() {
       return await emulator.listen(tried);
     } catch (error) {
       if (error.cause?.code !== "EADDRINUSE" || port !== undefined) fail(`${error.message}.`);
-      if (tried >= FIRST_PORT + PORTS_TO_TRY) fail(`all ports from ${FIRST_PORT} to ${tried} are taken; choose one with --port.`);
+      if (tried >= FIRST_PORT + PORTS_TO_TRY)
+        fail(`all ports from ${FIRST_PORT} to ${tried} are taken; choose one with --port.`);
     }
   }
 }
 
 /** The page from www/, the package from dist/. */
 function serveFile(request, { pathname }) {
-  if (request.method !== "GET" && request.method !== "HEAD") return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
+  if (request.method !== "GET" && request.method !== "HEAD")
+    return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
   let path;
   try {
     path = normalize(decodeURIComponent(pathname === "/" ? "/index.html" : pathname)).replaceAll("\\", "/");
@@ -100,9 +119,14 @@ function serveFile(request, { pathname }) {
   }
   const file = path.startsWith("/dist/") ? join(root, path) : join(root, "www", path);
   const type = TYPES[extname(file)];
-  if (!type || path.includes("\0") || path.includes("..") || !existsSync(file)) return new Response("there is no such file\n", { status: 404 });
+  if (!type || path.includes("\0") || path.includes("..") || !existsSync(file))
+    return new Response("there is no such file\n", { status: 404 });
   return new Response(readFileSync(file), {
-    headers: { "content-type": type.startsWith("text/") ? `${type}; charset=utf-8` : type, "cache-control": "no-cache", "x-content-type-options": "nosniff" },
+    headers: {
+      "content-type": type.startsWith("text/") ? `${type}; charset=utf-8` : type,
+      "cache-control": "no-cache",
+      "x-content-type-options": "nosniff",
+    },
   });
 }
 
@@ -114,7 +138,11 @@ function arrangeTrouble(request, { pathname, searchParams }) {
     const trouble = TROUBLES[kind];
     if (!trouble) return new Response(`the kinds are ${Object.keys(TROUBLES).join(", ")}\n`, { status: 400 });
     emulator.faults.clear();
-    emulator.faults.add({ ...trouble, ...(kind !== "closed" && { times: 1 }), match: (delivery) => delivery.method === "POST" && new URL(delivery.url).pathname.startsWith("/cloudevents") });
+    emulator.faults.add({
+      ...trouble,
+      ...(kind !== "closed" && { times: 1 }),
+      match: (delivery) => delivery.method === "POST" && new URL(delivery.url).pathname.startsWith("/cloudevents"),
+    });
   } else if (request.method === "DELETE") {
     emulator.faults.clear();
   } else if (request.method !== "GET") {

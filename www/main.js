@@ -15,7 +15,13 @@ let message;
 function compose() {
   const field = new FormData(form);
   const text = field.get("data");
-  const carrier = { "ce-specversion": "1.0", "ce-id": "draft", "ce-source": "/", "ce-type": "draft", ...(text.trim() && { "content-type": "application/json" }) };
+  const carrier = {
+    "ce-specversion": "1.0",
+    "ce-id": "draft",
+    "ce-source": "/",
+    "ce-type": "draft",
+    ...(text.trim() && { "content-type": "application/json" }),
+  };
   const draft = fromHttp(carrier, text.trim() ? text : "");
   void draft.data; // reading checks that it is JSON
   const name = field.get("extensionName").trim();
@@ -63,13 +69,18 @@ function showMessage() {
   for (const [name, value] of Object.entries(message.headers)) lines.push(line("header", name, value));
   out.replaceChildren(...lines, "\n", new TextDecoder().decode(bytes));
   const count = Object.keys(message.headers).length;
-  $("message-size").textContent = `${count} header${count === 1 ? "" : "s"}, ${bytes.length.toLocaleString("en")} bytes of body; the browser adds host, length and its own`;
+  $("message-size").textContent =
+    `${count} header${count === 1 ? "" : "s"}, ${bytes.length.toLocaleString("en")} bytes of body; the browser adds host, length and its own`;
 }
 
 function line(kind, name, value) {
   const row = document.createElement("span");
   row.className = kind;
-  row.append(kind === "header" ? Object.assign(document.createElement("b"), { textContent: `${name}: ` }) : name, value ?? "", "\n");
+  row.append(
+    kind === "header" ? Object.assign(document.createElement("b"), { textContent: `${name}: ` }) : name,
+    value ?? "",
+    "\n",
+  );
   return row;
 }
 
@@ -86,7 +97,9 @@ function showError(error) {
   note.className = "error";
   note.id = "field-error";
   note.setAttribute("role", "status");
-  const code = Object.assign(document.createElement("code"), { textContent: `${error.code}${error.attribute === undefined ? "" : `  ${error.attribute}`}` });
+  const code = Object.assign(document.createElement("code"), {
+    textContent: `${error.code}${error.attribute === undefined ? "" : `  ${error.attribute}`}`,
+  });
   note.append(code, error.message);
   field.append(note);
   field.dataset.invalid = "";
@@ -129,10 +142,18 @@ async function send({ headers, body }) {
   try {
     const answer = await fetch(CHANNEL, { method: "POST", headers, body: bytes.length > 0 ? bytes : null });
     const words = (await answer.text()).trimEnd();
-    const extra = ["retry-after"].filter((name) => answer.headers.has(name)).map((name) => `\n${name}: ${answer.headers.get(name)}`);
-    outcome = { good: answer.ok, text: `${answer.status} ${answer.statusText}${extra.join("")}${words && `\n\n${words}`}` };
+    const extra = ["retry-after"]
+      .filter((name) => answer.headers.has(name))
+      .map((name) => `\n${name}: ${answer.headers.get(name)}`);
+    outcome = {
+      good: answer.ok,
+      text: `${answer.status} ${answer.statusText}${extra.join("")}${words && `\n\n${words}`}`,
+    };
   } catch (error) {
-    outcome = { good: false, text: `No answer: the connection broke (${error.name}: ${error.message}).\nWhether the event arrived cannot be known from here; see the arrivals.` };
+    outcome = {
+      good: false,
+      text: `No answer: the connection broke (${error.name}: ${error.message}).\nWhether the event arrived cannot be known from here; see the arrivals.`,
+    };
   }
   const tookMs = performance.now() - start;
   void refreshTrouble();
@@ -163,7 +184,11 @@ async function refreshTrouble() {
 
 // --------------------------------------------------------------------------------------------------- hold
 
-const { outbox } = new Publisher({ url: new URL(CHANNEL, location.href), mode: "batch", outbox: { name: "demo", batch: { maxEvents: 50 } } });
+const { outbox } = new Publisher({
+  url: new URL(CHANNEL, location.href),
+  mode: "batch",
+  outbox: { name: "demo", batch: { maxEvents: 50 } },
+});
 const PLACES = { indexeddb: "IndexedDB", localstorage: "localStorage", memory: "memory: it goes with the page" };
 
 for (const button of document.querySelectorAll("[data-load]")) {
@@ -171,7 +196,9 @@ for (const button of document.querySelectorAll("[data-load]")) {
     outbox
       .run((session) => {
         for (let left = Number(button.dataset.load); left > 0; left--) {
-          session.publish(new CloudEvent({ type: "com.example.cargo.loaded", source: "/hold", subject: `crate ${++crates}` }));
+          session.publish(
+            new CloudEvent({ type: "com.example.cargo.loaded", source: "/hold", subject: `crate ${++crates}` }),
+          );
         }
       })
       .catch((error) => ($("hold-words").textContent = error.message)),
@@ -181,7 +208,9 @@ let crates = 0;
 
 $("closed").addEventListener("click", async () => {
   const isClosed = $("closed").getAttribute("aria-pressed") === "true";
-  await fetch("/demo/trouble" + (isClosed ? "" : "?kind=closed"), { method: isClosed ? "DELETE" : "POST" }).catch(() => undefined);
+  await fetch("/demo/trouble" + (isClosed ? "" : "?kind=closed"), { method: isClosed ? "DELETE" : "POST" }).catch(
+    () => undefined,
+  );
   await refreshTrouble();
   // The page knows that it works again; a client has to try.
   if (isClosed) void outbox.drain({ deadlineMs: 10_000 });
@@ -197,8 +226,11 @@ for (const type of ["accepted", "delivered", "dead"]) outbox.addEventListener(ty
 
 function showHold() {
   const stats = outbox.stats();
-  for (const cell of document.querySelectorAll("[data-count]")) cell.textContent = stats[cell.dataset.count].toLocaleString("en");
-  $("hold-store").textContent = stats.store ? `in ${PLACES[stats.store] ?? stats.store}${stats.isLeader ? "" : ", another tab sends"}` : "";
+  for (const cell of document.querySelectorAll("[data-count]"))
+    cell.textContent = stats[cell.dataset.count].toLocaleString("en");
+  $("hold-store").textContent = stats.store
+    ? `in ${PLACES[stats.store] ?? stats.store}${stats.isLeader ? "" : ", another tab sends"}`
+    : "";
   $("hold-words").textContent = stats.pending === 0 ? "Nothing is waiting." : lastTrouble || "On their way.";
   if (stats.pending === 0) lastTrouble = "";
 }
@@ -227,7 +259,9 @@ function setService(isThere) {
   $("service").dataset.state = isThere ? "in-service" : "out";
   $("service-words").textContent = isThere ? `In service at ${location.host}` : "Out of service";
   $("notice").hidden = isThere;
-  $("notice").textContent = isThere ? "" : "The emulator is gone. Start it again with “npm run demo”; this page reconnects by itself.";
+  $("notice").textContent = isThere
+    ? ""
+    : "The emulator is gone. Start it again with “npm run demo”; this page reconnects by itself.";
   updateSend();
   if (isThere) void refreshTrouble();
 }
@@ -238,7 +272,13 @@ function updateSend() {
 
 function arrived(seq, text) {
   // Numbers only grow; a lower one is the first of an emulator that was started anew.
-  if (seq <= lastSeq) $("board").prepend(Object.assign(document.createElement("li"), { className: "restart", textContent: "The emulator was started anew." }));
+  if (seq <= lastSeq)
+    $("board").prepend(
+      Object.assign(document.createElement("li"), {
+        className: "restart",
+        textContent: "The emulator was started anew.",
+      }),
+    );
   lastSeq = seq;
   const event = CloudEvent.fromJSON(text);
   const row = document.createElement("li");
@@ -250,17 +290,28 @@ function arrived(seq, text) {
     return span;
   };
   const departed = new Date(event.time ?? NaN);
-  const clock = Number.isNaN(+departed) ? "" : `${departed.toLocaleTimeString("en-GB")}.${String(departed.getMilliseconds()).padStart(3, "0")}`;
-  summary.append(cell("seq", String(seq)), cell("clock", clock), cell("type", event.type), cell("source", event.source), cell("subject", event.subject ?? ""));
+  const clock = Number.isNaN(+departed)
+    ? ""
+    : `${departed.toLocaleTimeString("en-GB")}.${String(departed.getMilliseconds()).padStart(3, "0")}`;
+  summary.append(
+    cell("seq", String(seq)),
+    cell("clock", clock),
+    cell("type", event.type),
+    cell("source", event.source),
+    cell("subject", event.subject ?? ""),
+  );
   details.append(summary);
   // Taken apart only when somebody looks.
-  details.addEventListener("toggle", () => details.childElementCount === 1 && details.append(manifest(event)), { once: true });
+  details.addEventListener("toggle", () => details.childElementCount === 1 && details.append(manifest(event)), {
+    once: true,
+  });
   row.append(details);
   $("board").prepend(row);
   while ($("board").childElementCount > MOST_ROWS) $("board").lastElementChild.remove();
   total++;
   $("board-empty").hidden = true;
-  $("arrivals-count").textContent = `${total.toLocaleString("en")}${total > MOST_ROWS ? `, the last ${MOST_ROWS} shown` : ""}`;
+  $("arrivals-count").textContent =
+    `${total.toLocaleString("en")}${total > MOST_ROWS ? `, the last ${MOST_ROWS} shown` : ""}`;
   announce(`${event.type} arrived`);
 }
 
@@ -270,10 +321,15 @@ function manifest(event) {
   const list = document.createElement("dl");
   const add = (name, value) => {
     if (value === undefined) return;
-    list.append(Object.assign(document.createElement("dt"), { textContent: name }), Object.assign(document.createElement("dd"), { textContent: String(value) }));
+    list.append(
+      Object.assign(document.createElement("dt"), { textContent: name }),
+      Object.assign(document.createElement("dd"), { textContent: String(value) }),
+    );
   };
-  for (const name of ["specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema"]) add(name, event[name]);
-  for (const [name, value] of Object.entries(event.extensions)) add(name, typeof value === "object" ? JSON.stringify(value) : value);
+  for (const name of ["specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema"])
+    add(name, event[name]);
+  for (const [name, value] of Object.entries(event.extensions))
+    add(name, typeof value === "object" ? JSON.stringify(value) : value);
   const data = document.createElement("pre");
   data.className = "wire";
   data.textContent = dataOf(event);
@@ -306,7 +362,16 @@ const samples = Array.from({ length: SAMPLES }, (_, at) =>
     source: "/shops/harbour",
     subject: `order/${at}`,
     tenant: "north",
-    data: { orderId: at, customer: { name: "Åsa Öberg", city: "Göteborg" }, lines: Array.from({ length: 12 }, (_, line) => ({ sku: `SKU-${at}-${line}`, quantity: line + 1, price: 18.5, note: "no milk" })) },
+    data: {
+      orderId: at,
+      customer: { name: "Åsa Öberg", city: "Göteborg" },
+      lines: Array.from({ length: 12 }, (_, line) => ({
+        sku: `SKU-${at}-${line}`,
+        quantity: line + 1,
+        price: 18.5,
+        note: "no milk",
+      })),
+    },
   }).toString(),
 );
 
@@ -320,7 +385,9 @@ const WORK = {
 };
 
 $("log-count").textContent = SAMPLES.toLocaleString("en");
-$("log-size").textContent = Math.round(samples.reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0) / SAMPLES).toLocaleString("en");
+$("log-size").textContent = Math.round(
+  samples.reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0) / SAMPLES,
+).toLocaleString("en");
 $("measure").addEventListener("click", async () => {
   $("measure").disabled = true;
   for (const [row, [ours, theirs]] of Object.entries(WORK)) {

@@ -44,9 +44,29 @@ function buildModule(name, { features, wasmOpt }) {
   const out = `target/glue/${name}`;
   rmSync(out, { recursive: true, force: true });
   // `out-name` is in the import object of the module, so it must be the same for the tests and for both.
-  run("wasm-bindgen", ["--target", "web", "--omit-default-module-path", "--experimental-reset-state-function",
-    "--remove-name-section", "--remove-producers-section", "--no-typescript", "--out-dir", out, "--out-name", "glue", raw]);
-  run("npx", ["--no-install", "wasm-opt", ...wasmOpt, "--low-memory-unused", `${out}/glue_bg.wasm`, "-o", `dist/wasm/${name}.wasm`]);
+  run("wasm-bindgen", [
+    "--target",
+    "web",
+    "--omit-default-module-path",
+    "--experimental-reset-state-function",
+    "--remove-name-section",
+    "--remove-producers-section",
+    "--no-typescript",
+    "--out-dir",
+    out,
+    "--out-name",
+    "glue",
+    raw,
+  ]);
+  run("npx", [
+    "--no-install",
+    "wasm-opt",
+    ...wasmOpt,
+    "--low-memory-unused",
+    `${out}/glue_bg.wasm`,
+    "-o",
+    `dist/wasm/${name}.wasm`,
+  ]);
   const wasm = readFileSync(`dist/wasm/${name}.wasm`);
   new WebAssembly.Module(wasm);
   writeFileSync(`dist/wasm/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
@@ -56,22 +76,33 @@ function buildModule(name, { features, wasmOpt }) {
 /** Panics name their place in the source: it shall be the same whoever builds, and tell nothing of their machine. */
 function withoutPaths() {
   const registries = join(cargoHome, "registry/src");
-  const folders = existsSync(registries) ? readdirSync(registries).map((name) => [join(registries, name), "crates"]) : [];
+  const folders = existsSync(registries)
+    ? readdirSync(registries).map((name) => [join(registries, name), "crates"])
+    : [];
   // The last one that fits is taken.
-  const flags = [[cargoHome, "cargo"], [root, "eventferry"], ...folders].map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+  const flags = [[cargoHome, "cargo"], [root, "eventferry"], ...folders].map(
+    ([from, to]) => `--remap-path-prefix=${from}=${to}`,
+  );
   return `target.wasm32-unknown-unknown.rustflags=${JSON.stringify(flags)}`;
 }
 
 /** Each patch must match exactly once, so that a new wasm-bindgen cannot pass unnoticed. */
 function patchGlue(glue, name) {
   const patch = (from, to) => {
-    if (glue.split(from).length !== 2) fail(`the glue of ${name} does not have exactly one «${from}»; look at what wasm-bindgen changed`);
+    if (glue.split(from).length !== 2)
+      fail(`the glue of ${name} does not have exactly one «${from}»; look at what wasm-bindgen changed`);
     glue = glue.replace(from, to);
   };
   // In the Vercel edge sandbox the module comes from another realm.
-  patch("!(module instanceof WebAssembly.Module)", "Object.prototype.toString.call(module) !== '[object WebAssembly.Module]'");
+  patch(
+    "!(module instanceof WebAssembly.Module)",
+    "Object.prototype.toString.call(module) !== '[object WebAssembly.Module]'",
+  );
   // The codecs call the exports themselves, not through a wrapper for each.
-  patch("function __wbg_get_imports() {", "export function exportsNow() {\n    return wasm;\n}\nfunction __wbg_get_imports() {");
+  patch(
+    "function __wbg_get_imports() {",
+    "export function exportsNow() {\n    return wasm;\n}\nfunction __wbg_get_imports() {",
+  );
   // What an instance that was thrown away has waited for comes all the same: an error there would be one that nobody can catch.
   if (name === "full") patch("throw new Error('Cannot invoke closure from previous WASM instance');", "return;");
   return transformSync(glue, { minify: true, format: "esm", target: "es2022" }).code;
@@ -87,7 +118,12 @@ function inline(wasm) {
   for (const byte of wasm) {
     const code = (byte + SHIFT) & 255;
     const char = String.fromCharCode(code);
-    text += char === '"' || char === "\\" ? `\\${char}` : code >= 32 && code < 127 ? char : `\\x${code.toString(16).padStart(2, "0")}`;
+    text +=
+      char === '"' || char === "\\"
+        ? `\\${char}`
+        : code >= 32 && code < 127
+          ? char
+          : `\\x${code.toString(16).padStart(2, "0")}`;
   }
   const code = `const text="${text}";
 export function bytes() {
@@ -104,7 +140,9 @@ export function bytes() {
 /** For runtimes without require(esm): the same files once more, in a folder that says it is CommonJS. Not bundled, so that entry points share their classes. */
 async function buildCommonJs() {
   step("translating to CommonJS");
-  const scripts = readdirSync("dist", { recursive: true }).filter((file) => file.endsWith(".js") && !/\.(workerd|edge)\.js$/.test(file));
+  const scripts = readdirSync("dist", { recursive: true }).filter(
+    (file) => file.endsWith(".js") && !/\.(workerd|edge)\.js$/.test(file),
+  );
   await esbuild({
     entryPoints: scripts.filter((file) => !file.startsWith("cjs")).map((file) => `dist/${file}`),
     outbase: "dist",

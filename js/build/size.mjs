@@ -19,7 +19,10 @@ export const APPS = [
   { title: "the event alone", code: `import { CloudEvent } from "eventferry/cloudevents"; console.log(CloudEvent);` },
   { title: "all of eventferry/cloudevents", code: `import * as all from "eventferry/cloudevents"; console.log(all);` },
   { title: "all of eventferry", code: `import * as all from "eventferry"; console.log(all);` },
-  { title: "EventClient of bc-events", code: `import { EventClient } from "eventferry/bc-events"; console.log(EventClient);` },
+  {
+    title: "EventClient of bc-events",
+    code: `import { EventClient } from "eventferry/bc-events"; console.log(EventClient);`,
+  },
   { title: "eventferry/slim, without the wasm", code: `import * as all from "eventferry/slim"; console.log(all);` },
   { title: "eventferry.wasm, for slim", file: "dist/wasm/full.wasm" },
 ];
@@ -36,7 +39,9 @@ export async function measure({ code, file, folder = "." }) {
   return {
     raw: bytes.length,
     gzip: gzipSync(bytes, { level: 9 }).length,
-    brotli: brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } }).length,
+    brotli: brotliCompressSync(bytes, {
+      params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+    }).length,
   };
 }
 
@@ -67,8 +72,12 @@ async function print() {
   console.log(`${"bytes".padEnd(36)}${["raw", "gzip", "brotli"].map((name) => name.padStart(10)).join("")}`);
   for (const app of apps) {
     const { raw, gzip, brotli } = await measure(app);
-    const verdict = app.budget ? `  ${brotli <= app.budget ? "✓" : "✗"} ${brotli <= app.budget ? "within" : "beyond"} ${app.budget}` : "";
-    console.log(`${app.title.padEnd(36)}${[raw, gzip, brotli].map((size) => String(size).padStart(10)).join("")}${verdict}`);
+    const verdict = app.budget
+      ? `  ${brotli <= app.budget ? "✓" : "✗"} ${brotli <= app.budget ? "within" : "beyond"} ${app.budget}`
+      : "";
+    console.log(
+      `${app.title.padEnd(36)}${[raw, gzip, brotli].map((size) => String(size).padStart(10)).join("")}${verdict}`,
+    );
   }
 }
 

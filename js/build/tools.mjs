@@ -36,7 +36,9 @@ export function run(program, args, options = {}) {
   } catch (error) {
     if (error.code === "ENOENT") fail(`${program} is not installed or not in the PATH.`);
     if (error.code === "ETIMEDOUT") fail(`\`${program} ${args.join(" ")}\` did not end in time and was stopped.`);
-    fail(`\`${program} ${args.join(" ")}\` failed${error.status ? ` with exit code ${error.status}` : ""}. Its own words are above.`);
+    fail(
+      `\`${program} ${args.join(" ")}\` failed${error.status ? ` with exit code ${error.status}` : ""}. Its own words are above.`,
+    );
   }
 }
 
@@ -48,10 +50,12 @@ export function ask(program, args) {
 
 /** Rust, and its target for WebAssembly. */
 export function ensureRust() {
-  if (!ask("cargo", ["--version"])) fail("Rust is needed to build eventferry: install it from https://rustup.rs, then try again.");
+  if (!ask("cargo", ["--version"]))
+    fail("Rust is needed to build eventferry: install it from https://rustup.rs, then try again.");
   const libdir = ask("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
   if (libdir && existsSync(libdir)) return;
-  if (!ask("rustup", ["--version"])) fail("The Rust target wasm32-unknown-unknown is missing and there is no rustup to add it.");
+  if (!ask("rustup", ["--version"]))
+    fail("The Rust target wasm32-unknown-unknown is missing and there is no rustup to add it.");
   step("adding the Rust target wasm32-unknown-unknown");
   run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
 }
@@ -61,14 +65,17 @@ export function ensureRustComponents(...components) {
   const program = { rustfmt: "rustfmt", clippy: "cargo-clippy" };
   const absent = components.filter((component) => !ask(program[component], ["--version"]));
   if (absent.length === 0) return;
-  if (!ask("rustup", ["--version"])) fail(`The Rust components ${absent.join(" and ")} are missing and there is no rustup to add them.`);
+  if (!ask("rustup", ["--version"]))
+    fail(`The Rust components ${absent.join(" and ")} are missing and there is no rustup to add them.`);
   step(`adding the Rust components ${absent.join(" and ")}`);
   run("rustup", ["component", "add", ...absent]);
 }
 
 /** The npm packages of a folder, exactly as its lock file says. */
 export function ensureModules(folder) {
-  const lock = createHash("sha256").update(readFileSync(join(folder, "package-lock.json"))).digest("hex");
+  const lock = createHash("sha256")
+    .update(readFileSync(join(folder, "package-lock.json")))
+    .digest("hex");
   const stamp = join(folder, "node_modules/.installed-from-lock");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   step(`installing the npm packages of ${relative("", folder) || "the repository"}`);
@@ -87,7 +94,8 @@ export function ensureWasmBindgen() {
 export function cargoInstall(crate, version) {
   step(`installing ${crate}${version ? ` ${version}` : ""} with cargo (2 to 4 minutes, once)`);
   const args = ["install", crate, ...(version ? ["--version", version] : [])];
-  if (spawnSync("cargo", [...args, "--locked", "--quiet"], { stdio: "ignore", timeout: 15 * MINUTES }).status === 0) return;
+  if (spawnSync("cargo", [...args, "--locked", "--quiet"], { stdio: "ignore", timeout: 15 * MINUTES }).status === 0)
+    return;
   run("cargo", [...args, "--quiet"]);
 }
 
@@ -104,7 +112,13 @@ export function ensureGeckodriver() {
 
 const BROWSERS = {
   chrome: {
-    programs: ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"],
+    programs: [
+      "chromium",
+      "chromium-browser",
+      "google-chrome",
+      "google-chrome-stable",
+      "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    ],
     packages: ["chromium", "chromium-driver"],
     driver: "chromedriver",
   },
@@ -137,12 +151,17 @@ function aptInstall(packages) {
   step(`installing ${packages.join(", ")} with apt-get`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   run("apt-get", ["-qq", "update"], { env });
-  run("apt-get", ["-qq", "install", "-y", "--no-install-recommends", ...packages], { env, stdio: ["ignore", "ignore", "inherit"] });
+  run("apt-get", ["-qq", "install", "-y", "--no-install-recommends", ...packages], {
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
 }
 
 /** Where a program is, or undefined. */
 export function which(program) {
-  const places = program.includes("/") ? [program] : process.env.PATH.split(delimiter).map((folder) => join(folder, program));
+  const places = program.includes("/")
+    ? [program]
+    : process.env.PATH.split(delimiter).map((folder) => join(folder, program));
   return places.find((place) => {
     try {
       accessSync(place, constants.X_OK);

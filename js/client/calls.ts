@@ -3,7 +3,14 @@
  * the room's judge in the engine to say. The machine behind it is `src/engine/calls.rs`.
  */
 import { FerryError, codeOf, shown } from "./errors.js";
-import { type ClientOptions, DEFAULT_TIMEOUT_MS, type HeadersOption, aborted, headerLines, invalid } from "./options.js";
+import {
+  type ClientOptions,
+  DEFAULT_TIMEOUT_MS,
+  type HeadersOption,
+  aborted,
+  headerLines,
+  invalid,
+} from "./options.js";
 import { type Port, Pump } from "../engine/pump.js";
 import { fullGlue } from "../engine/instance.js";
 
@@ -98,16 +105,35 @@ export class Calls {
       makePort: (glue) => new glue.CallsPort(config, judge, Math.random()),
       fetch: options.fetch,
       handlers: {
-        send: (id: number, method: "GET" | "POST", url: string, headers: string, body: Uint8Array, patienceMs: number, maxAnswerBytes: number, wanted: string) =>
-          this.#pump.fly(id, { method, url, headers, body, patienceMs, maxAnswerBytes, wanted, needsBody }),
-        settled: (op: number, code: number, message: string, attempts: number, status: number, headers: string, body: Uint8Array) => {
+        send: (
+          id: number,
+          method: "GET" | "POST",
+          url: string,
+          headers: string,
+          body: Uint8Array,
+          patienceMs: number,
+          maxAnswerBytes: number,
+          wanted: string,
+        ) => this.#pump.fly(id, { method, url, headers, body, patienceMs, maxAnswerBytes, wanted, needsBody }),
+        settled: (
+          op: number,
+          code: number,
+          message: string,
+          attempts: number,
+          status: number,
+          headers: string,
+          body: Uint8Array,
+        ) => {
           const waiting = this.#all.get(op);
           this.#all.delete(op);
           const mediaType = /^content-type: ([^;\n]*)/.exec(headers)?.[1]?.trim().toLowerCase() ?? "";
           const answer = { status, attempts, mediaType, body };
           if (code === 0) return waiting?.resolve(answer);
           const { cause } = this.#pump;
-          const error = new FerryError(codeOf(code), message, { status: status || undefined, ...(cause !== undefined && { cause }) });
+          const error = new FerryError(codeOf(code), message, {
+            status: status || undefined,
+            ...(cause !== undefined && { cause }),
+          });
           answers.set(error, answer);
           waiting?.reject(error);
         },
@@ -158,7 +184,10 @@ export class Calls {
         if (this.#isClosed) throw new FerryError("ERR_CLOSED");
         // The machine may settle it before `tell` returns.
         this.#pump.tell((port, now) => {
-          op = method === "GET" ? port.get(now, url, headers, timeoutMs, maxAnswerBytes) : port.post(now, url, headers, body, timeoutMs, maxAnswerBytes);
+          op =
+            method === "GET"
+              ? port.get(now, url, headers, timeoutMs, maxAnswerBytes)
+              : port.post(now, url, headers, body, timeoutMs, maxAnswerBytes);
           this.#all.set(op, waiting);
         });
       } catch (error) {
@@ -185,7 +214,10 @@ export class Calls {
 function placed(error: FerryError, method: string, url: string): FerryError {
   const { code, message, status, cause } = error;
   const { origin, pathname } = new URL(url);
-  const placed = new FerryError(code, `${method} ${origin}${pathname}: ${message}`, { status, ...(cause !== undefined && { cause }) });
+  const placed = new FerryError(code, `${method} ${origin}${pathname}: ${message}`, {
+    status,
+    ...(cause !== undefined && { cause }),
+  });
   const answer = answers.get(error);
   if (answer) answers.set(placed, answer);
   return placed;
@@ -194,7 +226,10 @@ function placed(error: FerryError, method: string, url: string): FerryError {
 /** The numbers for the machine; their ranges are checked in `src/wasm/config.rs`. */
 function checkedConfig({ retry = {}, maxInFlight }: CallsOptions): Record<string, number> {
   const config: Record<string, number> = {};
-  for (const [name, value] of [...Object.entries(retry).map(([name, value]) => [`retry.${name}`, value] as const), ["maxInFlight", maxInFlight] as const]) {
+  for (const [name, value] of [
+    ...Object.entries(retry).map(([name, value]) => [`retry.${name}`, value] as const),
+    ["maxInFlight", maxInFlight] as const,
+  ]) {
     if (value === undefined) continue;
     const field = /^(?:retry\.(attempts|baseMs|maxMs)|(maxInFlight))$/.exec(name);
     if (!field) throw invalid(`there is no option ${name}`);

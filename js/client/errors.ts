@@ -63,8 +63,8 @@ export const REASONS = [
   "cannot stand together with data_base64",
   "is not Base64 (RFC 4648 section 4, with padding)",
   "must be a string, because the datacontenttype is not JSON",
-  "is neither \"1.0\" nor \"0.3\"",
-  "is not \"base64\"",
+  'is neither "1.0" nor "0.3"',
+  'is not "base64"',
   "is not a JSON array",
   "is of another version than the events before it",
   "has an opening quote without a closing one",
@@ -141,6 +141,11 @@ export function sentenceOf(code: FerryErrorCode): string {
 export function shown(value: unknown): string {
   // An object may have a toString that throws, or none at all.
   const isObject = (typeof value === "object" && value !== null) || typeof value === "function";
-  const text = typeof value === "string" ? JSON.stringify(value) : isObject ? Object.prototype.toString.call(value) : String(value);
+  const text =
+    typeof value === "string"
+      ? JSON.stringify(value)
+      : isObject
+        ? Object.prototype.toString.call(value)
+        : String(value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }

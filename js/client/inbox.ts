@@ -65,7 +65,13 @@ export class Feed<T> {
   unshift(item: T): void {
     if (this.#taken > 0) {
       const [first] = this.#chunks;
-      const rest = { length: first!.length - this.#taken, at: ((skipped) => (index: number) => first!.at(index + skipped))(this.#taken) };
+      const rest = {
+        length: first!.length - this.#taken,
+        at: (
+          (skipped) => (index: number) =>
+            first!.at(index + skipped)
+        )(this.#taken),
+      };
       this.#chunks[0] = rest;
       this.#taken = 0;
     }

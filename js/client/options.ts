@@ -23,7 +23,8 @@ const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 export function checkClient(what: string, options: unknown, names: readonly string[]): void {
   checkNames(what, options, ["fetch", "signal", "timeoutMs", "headers", ...names]);
   const { fetch, signal, timeoutMs, headers } = options as Record<string, unknown>;
-  if (fetch !== undefined && typeof fetch !== "function") throw invalid(`fetch is a function like the global one, not ${shown(fetch)}`);
+  if (fetch !== undefined && typeof fetch !== "function")
+    throw invalid(`fetch is a function like the global one, not ${shown(fetch)}`);
   checkSignal(signal);
   checkTimeout(timeoutMs);
   if (headers !== undefined && typeof headers !== "function") merged([headers as HeadersInit], {});
@@ -31,7 +32,8 @@ export function checkClient(what: string, options: unknown, names: readonly stri
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is no object and for names that are not among these. */
 export function checkNames(what: string, options: unknown, names: readonly string[]): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) throw invalid(`${what} takes an object of options, not ${shown(options)}`);
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw invalid(`${what} takes an object of options, not ${shown(options)}`);
   const unknown = Object.keys(options).find((name) => !names.includes(name));
   if (unknown !== undefined) throw invalid(`${what} has no option ${shown(unknown)}; there are ${names.join(", ")}`);
 }
@@ -40,13 +42,16 @@ export function checkNames(what: string, options: unknown, names: readonly strin
 export function checkTimeout(timeoutMs: unknown, name = "timeoutMs"): void {
   if (timeoutMs === undefined) return;
   if (!(typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS)) {
-    throw invalid(`${name} is a number of milliseconds above 0 and up to ${LONGEST_TIMEOUT_MS}, not ${shown(timeoutMs)}`);
+    throw invalid(
+      `${name} is a number of milliseconds above 0 and up to ${LONGEST_TIMEOUT_MS}, not ${shown(timeoutMs)}`,
+    );
   }
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkSignal(signal: unknown): void {
-  if (signal !== undefined && typeof (signal as AbortSignal | null)?.addEventListener !== "function") throw invalid(`signal is an AbortSignal, not ${shown(signal)}`);
+  if (signal !== undefined && typeof (signal as AbortSignal | null)?.addEventListener !== "function")
+    throw invalid(`signal is an AbortSignal, not ${shown(signal)}`);
 }
 
 /**
@@ -62,15 +67,22 @@ export function checkedUrl(given: unknown, name = "url"): string {
     // Not shown: it may have a password or a token in it.
     throw invalid(`${name} must be an absolute URL`);
   }
-  if (url.protocol !== "https:" && url.protocol !== "http:") throw invalid(`${name} must be http or https, not ${shown(url.protocol)}`);
-  if (url.username || url.password) throw invalid(`${name} must not have a user name or password in it; give an authorization header`);
+  if (url.protocol !== "https:" && url.protocol !== "http:")
+    throw invalid(`${name} must be http or https, not ${shown(url.protocol)}`);
+  if (url.username || url.password)
+    throw invalid(`${name} must not have a user name or password in it; give an authorization header`);
   return url.href;
 }
 
 /** Headers as `name: value` lines; at once, unless a function has to be waited for. Later ones win over earlier, and those of the room over all. */
-export function headerLines(given: readonly (HeadersOption | undefined)[], own: Record<string, string>): string | Promise<string> {
+export function headerLines(
+  given: readonly (HeadersOption | undefined)[],
+  own: Record<string, string>,
+): string | Promise<string> {
   const asked = given.map((option) => (typeof option === "function" ? option() : option));
-  return asked.some((headers) => typeof (headers as Promise<HeadersInit> | undefined)?.then === "function") ? Promise.all(asked).then((all) => merged(all, own)) : merged(asked as (HeadersInit | undefined)[], own);
+  return asked.some((headers) => typeof (headers as Promise<HeadersInit> | undefined)?.then === "function")
+    ? Promise.all(asked).then((all) => merged(all, own))
+    : merged(asked as (HeadersInit | undefined)[], own);
 }
 
 /** Headers that are there already, as `name: value` lines. */

@@ -42,12 +42,25 @@ export interface FullGlue extends Glue {
   StreamPort: {
     new (options: object, seed: number): import("../systems/bayeux/driver.js").StreamPort;
   };
-  PipelineSinkPort: new (output: string, failed: string, baseMs: number, maxMs: number, seed: number) => import("../systems/glassflow/driver.js").PipelineSinkPort;
+  PipelineSinkPort: new (
+    output: string,
+    failed: string,
+    baseMs: number,
+    maxMs: number,
+    seed: number,
+  ) => import("../systems/glassflow/driver.js").PipelineSinkPort;
   glassflow_url(base: string, pipeline: string, endpoint: number): string;
   glassflow_event(len: number): Uint32Array;
   events_accept(len: number, rule: number): number;
   events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
-  request_init(init: RequestInit, method: string, headers: string, body: Uint8Array, signal: AbortSignal, isKeepalive: boolean): void;
+  request_init(
+    init: RequestInit,
+    method: string,
+    headers: string,
+    body: Uint8Array,
+    signal: AbortSignal,
+    isKeepalive: boolean,
+  ): void;
   answer_head(answer: Response, wanted: string, head: unknown[]): void;
   exchange(
     fetch: (request: Request) => Promise<Response>,
@@ -118,7 +131,10 @@ export function engine(): Engine {
 }
 
 function notInitialized(): FerryError {
-  return new FerryError("ERR_NOT_INITIALIZED", "the engine is not loaded yet: with eventferry/slim, await init(…) first");
+  return new FerryError(
+    "ERR_NOT_INITIALIZED",
+    "the engine is not loaded yet: with eventferry/slim, await init(…) first",
+  );
 }
 
 const started = new WeakSet<Provider>();
@@ -131,7 +147,11 @@ function start(): Engine {
     codecs = started.has(provider) ? provider.glue.exportsNow() : provider.glue.initSync({ module: provider.source() });
   } catch (cause) {
     if (cause instanceof FerryError) throw cause;
-    throw new FerryError("ERR_WASM_INIT", `this runtime refused to start the WebAssembly module: ${(cause as Error)?.message}`, { cause });
+    throw new FerryError(
+      "ERR_WASM_INIT",
+      `this runtime refused to start the WebAssembly module: ${(cause as Error)?.message}`,
+      { cause },
+    );
   }
   started.add(provider);
   liveProvider = provider;
@@ -150,7 +170,10 @@ function makeRoom(engine: Engine, len: number): void {
 }
 
 function tooLarge(len: number): FerryError {
-  return new FerryError("ERR_TOO_LARGE", `an input of ${len} bytes is too large: the engine takes ${LARGEST_INPUT}, if the runtime has the memory`);
+  return new FerryError(
+    "ERR_TOO_LARGE",
+    `an input of ${len} bytes is too large: the engine takes ${LARGEST_INPUT}, if the runtime has the memory`,
+  );
 }
 
 /** Makes sure that `len` bytes fit and that the views are on the memory as it is now. */
@@ -201,7 +224,10 @@ export function call<T>(body: () => T): T {
 /** What to throw for something that came out of the engine. After a trap the instance is gone when this returns. */
 export function trapped(error: unknown): unknown {
   if (error instanceof FerryError) return error;
-  const isTrap = error instanceof WebAssembly.RuntimeError || error instanceof RangeError || (error as Error)?.name === "InternalError";
+  const isTrap =
+    error instanceof WebAssembly.RuntimeError ||
+    error instanceof RangeError ||
+    (error as Error)?.name === "InternalError";
   if (isTrap && liveProvider) {
     live = undefined;
     liveProvider.glue.__wbg_reset_state();

@@ -9,7 +9,15 @@
  */
 import { FerryError, isFerryError } from "../client/errors.js";
 import { type Handlers, type Recorder, recorder } from "./effect-queue.js";
-import { type FetchLike, type Flight, type FlightPlan, type Outcome, WHY, plannedFlight, startFlight } from "../platform/fetch.js";
+import {
+  type FetchLike,
+  type Flight,
+  type FlightPlan,
+  type Outcome,
+  WHY,
+  plannedFlight,
+  startFlight,
+} from "../platform/fetch.js";
 import { type FullGlue, call, fullGlue, onReset } from "./instance.js";
 
 /** What every machine's port has, see `src/wasm`. */
@@ -90,7 +98,11 @@ export class Pump<P extends Port> {
    * Starts an exchange, as soon as its plan is there; its end is told to the machine, by `land` if that wants to do it in another way. A plan
    * that fails is an exchange that did not reach the server.
    */
-  fly(id: number, plan: FlightPlan | Promise<FlightPlan>, land?: (port: P, now: number, outcome: Outcome) => void): void {
+  fly(
+    id: number,
+    plan: FlightPlan | Promise<FlightPlan>,
+    land?: (port: P, now: number, outcome: Outcome) => void,
+  ): void {
     // It was closed by something that was said before this.
     if (!this.#port) return;
     const start = (plan: FlightPlan) => startFlight(this.#glue!, this.#options.fetch, plan);
@@ -103,7 +115,8 @@ export class Pump<P extends Port> {
       this.cause = outcome.kind === "failure" ? outcome.cause : undefined;
       this.tellUnasked((port, now) => {
         if (land) land(port, now, outcome);
-        else if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, outcome.body);
+        else if (outcome.kind === "response")
+          port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, outcome.body);
         else port.failure(now, id, WHY[outcome.why]);
       });
       this.cause = undefined;

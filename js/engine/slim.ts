@@ -27,16 +27,21 @@ async function compiled(source: ModuleSource): Promise<WebAssembly.Module> {
   const tag = Object.prototype.toString.call(source);
   if (tag === "[object WebAssembly.Module]") return source as WebAssembly.Module;
   try {
-    if (typeof source === "string" || tag === "[object URL]") return await compiled(await fetch(source as string | URL));
+    if (typeof source === "string" || tag === "[object URL]")
+      return await compiled(await fetch(source as string | URL));
     if (tag === "[object Response]") {
       const response = source as Response;
       if (!response.ok) throw new Error(`HTTP ${response.status} for ${response.url}`);
       return await WebAssembly.compile(await response.arrayBuffer());
     }
-    if (ArrayBuffer.isView(source) || tag === "[object ArrayBuffer]") return await WebAssembly.compile(source as BufferSource);
+    if (ArrayBuffer.isView(source) || tag === "[object ArrayBuffer]")
+      return await WebAssembly.compile(source as BufferSource);
   } catch (cause) {
     if (cause instanceof FerryError) throw cause;
     throw new FerryError("ERR_WASM_INIT", `the module could not be loaded: ${(cause as Error)?.message}`, { cause });
   }
-  throw new FerryError("ERR_INVALID_ARGUMENT", `init takes a WebAssembly.Module, bytes, a URL or a Response, not ${shown(source)}`);
+  throw new FerryError(
+    "ERR_INVALID_ARGUMENT",
+    `init takes a WebAssembly.Module, bytes, a URL or a Response, not ${shown(source)}`,
+  );
 }

@@ -20,7 +20,13 @@ export interface DeadEvent {
 }
 
 /** The letter of an event of a packet. */
-export function letterFor(packet: Packet, index: number, { code, message: reason }: FerryError, status: number, attempts: number): DeadLetter {
+export function letterFor(
+  packet: Packet,
+  index: number,
+  { code, message: reason }: FerryError,
+  status: number,
+  attempts: number,
+): DeadLetter {
   const body = packet.slice(index, index + 1).slice();
   // Not by the place alone: when a segment was written anew with what is left of it, other events have that place.
   const key = `${packet.key}.${index}.${fingerprint(body)}`;
@@ -29,11 +35,23 @@ export function letterFor(packet: Packet, index: number, { code, message: reason
 
 /** How a letter looks from outside. */
 export function deadEvent<E>(wire: Wire<E>, { body, at, code, status, reason, attempts }: DeadLetter): DeadEvent {
-  return { id: wire.idOf(body), text: wire.textOf?.(body) ?? new TextDecoder().decode(body), at: new Date(at), code, status, reason, attempts };
+  return {
+    id: wire.idOf(body),
+    text: wire.textOf?.(body) ?? new TextDecoder().decode(body),
+    at: new Date(at),
+    code,
+    status,
+    reason,
+    attempts,
+  };
 }
 
 /** Letters as segments again, each of one kin. */
-export function segmentsOf<E>(wire: Wire<E>, letters: readonly DeadLetter[], nextKey: (at: number) => string): Segment[] {
+export function segmentsOf<E>(
+  wire: Wire<E>,
+  letters: readonly DeadLetter[],
+  nextKey: (at: number) => string,
+): Segment[] {
   const at = Date.now();
   const byKin = new Map<string | undefined, DeadLetter[]>();
   for (const letter of letters) {

@@ -86,18 +86,22 @@ export class Driver<E> {
     this.#sender = new Sender(options);
     this.keeper = new Keeper(options.store, options.name, this.#patience, (error) => this.#degraded(error));
     this.#pump = new Pump<OutboxPort>({
-      makePort: (glue) => new glue.OutboxPort(options.config, options.wire.judge ?? OUTBOX_JUDGES.byStatus, Math.random()),
+      makePort: (glue) =>
+        new glue.OutboxPort(options.config, options.wire.judge ?? OUTBOX_JUDGES.byStatus, Math.random()),
       fetch: options.fetch,
       died: () => this.#died(),
       born: (port, now) => this.#born(port, now),
       handlers: {
-        write: (put: Uint32Array, remove: Uint32Array, bury: Uint32Array) => void this.#write(this.#change(put, remove, bury)),
+        write: (put: Uint32Array, remove: Uint32Array, bury: Uint32Array) =>
+          void this.#write(this.#change(put, remove, bury)),
         look: (events: number, bytes: number) => void this.#look(events, bytes),
         dispatch: (id: number, parts: Uint32Array, isLeaving: boolean) => void this.#dispatch(id, parts, isLeaving),
         accepted: (segment: number) => this.#accepted(segment),
-        delivered: (segment: number, from: number, to: number, status: number, tries: number) => this.#delivered(segment, from, to, status, tries),
+        delivered: (segment: number, from: number, to: number, status: number, tries: number) =>
+          this.#delivered(segment, from, to, status, tries),
         died: (...particulars: [number, number, number, number, number, string]) => this.#buried(...particulars),
-        retry: (restMs: number, failures: number, code: number, status: number, message: string) => this.#retry(restMs, failures, code, status, message),
+        retry: (restMs: number, failures: number, code: number, status: number, message: string) =>
+          this.#retry(restMs, failures, code, status, message),
         forget: (segment: number, isKept: boolean) => this.#forget(segment, isKept),
         pressure: (isHigh: boolean) => options.tell("pressure", () => ({ isHigh, ...this.counters() })),
       },
@@ -123,7 +127,10 @@ export class Driver<E> {
   /** How much more surely fits behind what a session has staged. */
   ease(session: number): Ease {
     try {
-      return this.ask((port) => ({ bytes: Math.min(port.ease_bytes(session), EASE_BYTES), events: port.ease_events(session) }));
+      return this.ask((port) => ({
+        bytes: Math.min(port.ease_bytes(session), EASE_BYTES),
+        events: port.ease_events(session),
+      }));
     } catch {
       return NO_EASE;
     }
@@ -162,7 +169,10 @@ export class Driver<E> {
     try {
       this.tell((port, now) => {
         // What was staged before an engine was thrown away, the present one does not know.
-        const [lost, known] = [packets.filter(({ life }) => life !== this.lives), packets.filter(({ life }) => life === this.lives)];
+        const [lost, known] = [
+          packets.filter(({ life }) => life !== this.lives),
+          packets.filter(({ life }) => life === this.lives),
+        ];
         for (const packet of lost) this.#recommit(port, now, packet);
         const handles = port.commit(now, session, this.#own(packets[0]!.body!, packets[0]!.sizes));
         known.forEach((packet, index) => this.#add(packet, handles[index]!));
@@ -180,7 +190,10 @@ export class Driver<E> {
 
   full(): FerryError {
     const { bytes } = this.counters();
-    return new FerryError("ERR_QUEUE_FULL", `the outbox is full: it holds ${bytes} of ${this.#options.config["maxBytes"]} bytes`);
+    return new FerryError(
+      "ERR_QUEUE_FULL",
+      `the outbox is full: it holds ${bytes} of ${this.#options.config["maxBytes"]} bytes`,
+    );
   }
 
   // ---- commands
@@ -229,7 +242,10 @@ export class Driver<E> {
   counters(): Record<(typeof COUNTERS)[number], number> {
     this.#borrower?.settle();
     const numbers = this.#isOver ? this.#lastCounters : this.#pump.ask((port) => port.counters());
-    return Object.fromEntries(COUNTERS.map((name, at) => [name, numbers?.[at] ?? 0])) as Record<(typeof COUNTERS)[number], number>;
+    return Object.fromEntries(COUNTERS.map((name, at) => [name, numbers?.[at] ?? 0])) as Record<
+      (typeof COUNTERS)[number],
+      number
+    >;
   }
 
   /** When the oldest event that is known here was committed, in Unix milliseconds. */
@@ -240,7 +256,12 @@ export class Driver<E> {
   }
 
   /** Resolves with true when the packets are there, with false when the waiting is over before. */
-  until(packets: Packet[], isThere: (packet: Packet) => boolean, signal: AbortSignal | undefined, deadlineMs: number | undefined): Promise<boolean> {
+  until(
+    packets: Packet[],
+    isThere: (packet: Packet) => boolean,
+    signal: AbortSignal | undefined,
+    deadlineMs: number | undefined,
+  ): Promise<boolean> {
     return waiting(signal, deadlineMs, (done) => {
       let left = packets.length;
       if (left === 0) return done();
@@ -292,7 +313,14 @@ export class Driver<E> {
     if (letters.length === 0) return 0;
     const put = isReplay ? segmentsOf(this.wire, letters, (at) => this.#keys.next(at)) : [];
     await this.keeper.call((store) => store.write({ ...NO_CHANGE, put, exhume: letters.map(({ key }) => key) }));
-    this.tell((port, now) => port.exhumed(now, letters.length, letters.reduce((sum, { body }) => sum + body.length, 0), isReplay));
+    this.tell((port, now) =>
+      port.exhumed(
+        now,
+        letters.length,
+        letters.reduce((sum, { body }) => sum + body.length, 0),
+        isReplay,
+      ),
+    );
     this.#tabs?.say({ isNew: true });
     return letters.length;
   }
@@ -376,7 +404,11 @@ export class Driver<E> {
     // What is about to be deleted shall not be found.
     const purges = this.#purges;
     await this.#purging?.catch(() => undefined);
-    const segments = await this.keeper.peek(events, bytes, new Set(Array.from(this.#packets.values(), ({ key }) => key)));
+    const segments = await this.keeper.peek(
+      events,
+      bytes,
+      new Set(Array.from(this.#packets.values(), ({ key }) => key)),
+    );
     if (this.#isOver || life !== this.lives) return;
     // It may have been written while the store was looking.
     const found = segments?.filter(({ key }) => purges === this.#purges && !this.#byKey.get(key)?.body);
@@ -391,7 +423,14 @@ export class Driver<E> {
   #find(port: OutboxPort, now: number, { key, at, body, sizes, lanes = NO_LANES }: Segment): void {
     const own = this.#byKey.get(key);
     const packet = own && own.count === sizes.length ? own : new Packet();
-    const handle = port.found(now, sizes, lanes, this.#own(body, sizes), Math.max(0, Date.now() - at), own?.handle ?? 0);
+    const handle = port.found(
+      now,
+      sizes,
+      lanes,
+      this.#own(body, sizes),
+      Math.max(0, Date.now() - at),
+      own?.handle ?? 0,
+    );
     Object.assign(packet, { at, key, body, sizes, lanes, isAccepted: true });
     if (packet !== own) packet.left = packet.count;
     if (own && packet !== own) packet.follow(own, (index) => this.wire.idOf(packet.slice(index, index + 1)));
@@ -442,7 +481,12 @@ export class Driver<E> {
     const isWhole = to - from === packet.count;
     packet.deliver(from, to, status, attempts);
     this.#options.tell("delivered", () => ({ ids: this.#ids(packet, from, to), status, attempts }));
-    this.#tabs?.tell(() => ({ key: packet.key, status, attempts, ...(!isWhole && { ids: this.#ids(packet, from, to) }) }));
+    this.#tabs?.tell(() => ({
+      key: packet.key,
+      status,
+      attempts,
+      ...(!isWhole && { ids: this.#ids(packet, from, to) }),
+    }));
   }
 
   #buried(handle: number, index: number, attempts: number, code: number, status: number, message: string): void {
@@ -458,7 +502,10 @@ export class Driver<E> {
   #retry(restMs: number, failures: number, code: number, status: number, message: string): void {
     const { cause } = this.#pump;
     // Headers that HTTP does not allow are more than a request that did not arrive.
-    const error = cause instanceof FerryError ? cause : new FerryError(codeOf(code), message, { status: status || undefined, ...(cause !== undefined && { cause }) });
+    const error =
+      cause instanceof FerryError
+        ? cause
+        : new FerryError(codeOf(code), message, { status: status || undefined, ...(cause !== undefined && { cause }) });
     this.#options.tell("retry", () => ({ error, restMs, failures }));
     // Time alone will not mend it.
     if (!error.retryable) this.#degraded(error);
@@ -493,7 +540,9 @@ export class Driver<E> {
     const share = packet.left > 0 ? (ids?.length ?? packet.left) / packet.left : 0;
     const bytes = Array.from(packet.sizes).reduce((sum, size) => sum + size, 0) * share;
     const count = packet.settleElsewhere(ids, status ?? 0, attempts ?? 0, problem);
-    this.#inform((port, now) => port.settled_elsewhere(now, packet.handle, problem ? 0 : count, problem ? count : 0, bytes));
+    this.#inform((port, now) =>
+      port.settled_elsewhere(now, packet.handle, problem ? 0 : count, problem ? count : 0, bytes),
+    );
     if (packet.left === 0) this.#byKey.delete(packet.key);
   }
 
@@ -524,7 +573,15 @@ export class Driver<E> {
   }
 
   #recommit(port: OutboxPort, now: number, packet: Packet): void {
-    this.#add(packet, port.recommit(now, Uint32Array.from(packet.sizes), Uint32Array.from(packet.lanes), this.#own(packet.body!, packet.sizes)));
+    this.#add(
+      packet,
+      port.recommit(
+        now,
+        Uint32Array.from(packet.sizes),
+        Uint32Array.from(packet.lanes),
+        this.#own(packet.body!, packet.sizes),
+      ),
+    );
   }
 
   /** Whether there is a machine that says so. One that breaks when it is asked does not, and the next one will be asked again. */

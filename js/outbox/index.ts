@@ -20,5 +20,14 @@ export { fileStore, type FileStoreOptions } from "../stores/file.js";
 export { indexedDbStore, type IndexedDbOptions } from "../stores/indexeddb.js";
 export { localStorageStore } from "../stores/local-storage.js";
 export { memoryStore } from "../stores/memory.js";
-export type { Change, DeadLetter, Durability, OutboxStore, PeekLimit, Segment, Stock, StoreTraits } from "../stores/store.js";
+export type {
+  Change,
+  DeadLetter,
+  Durability,
+  OutboxStore,
+  PeekLimit,
+  Segment,
+  Stock,
+  StoreTraits,
+} from "../stores/store.js";
 export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../client/errors.js";

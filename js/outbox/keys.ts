@@ -8,7 +8,9 @@ export class Keys {
 
   /** The next key, after all that were made here, whatever the clock does. */
   next(unixMs: number): string {
-    this.#writer ||= Array.from(crypto.getRandomValues(new Uint8Array(5)), (byte) => byte.toString(36).padStart(2, "0")).join("");
+    this.#writer ||= Array.from(crypto.getRandomValues(new Uint8Array(5)), (byte) =>
+      byte.toString(36).padStart(2, "0"),
+    ).join("");
     if (unixMs > this.#last) [this.#last, this.#count] = [unixMs, 0];
     return `${this.#last.toString(36).padStart(9, "0")}-${(this.#count++).toString(36).padStart(6, "0")}-${this.#writer}`;
   }

@@ -62,7 +62,10 @@ const NUMBERS: Record<string, string> = {
 };
 /** The others, and what is wrong with a value, if anything. */
 const OTHERS: Record<string, (value: unknown) => string | false> = {
-  store: (store) => (typeof store === "object" ? lacking(store) : store !== "auto" && store !== "memory" && `is "auto", "memory" or a store`),
+  store: (store) =>
+    typeof store === "object"
+      ? lacking(store)
+      : store !== "auto" && store !== "memory" && `is "auto", "memory" or a store`,
   name: (name) => (typeof name !== "string" || name === "") && "is a text",
   overflow: (overflow) => !OVERFLOW.includes(overflow as string) && `is one of ${OVERFLOW.join(", ")}`,
   unload: (unload) => unload !== "resend" && unload !== "hold" && `is "resend" or "hold"`,
@@ -70,7 +73,11 @@ const OTHERS: Record<string, (value: unknown) => string | false> = {
 };
 
 /** The configuration of the machine. `room`: what the room says about its wire, over which no option goes. */
-export function configured(options: OutboxOptions, room: Record<string, number | boolean>, timeoutMs: number): Record<string, number | boolean> {
+export function configured(
+  options: OutboxOptions,
+  room: Record<string, number | boolean>,
+  timeoutMs: number,
+): Record<string, number | boolean> {
   const isPage = typeof document !== "undefined";
   const config: Record<string, number | boolean> = {
     maxBatchBytes: (isPage ? 56 : 256) * 1024,
@@ -82,7 +89,11 @@ export function configured(options: OutboxOptions, room: Record<string, number |
   };
   for (const [name, value] of flat("", options)) {
     const field = NUMBERS[name];
-    const problem = field ? typeof value !== "number" && "is a number" : OTHERS[name] ? OTHERS[name](value) : "is not known";
+    const problem = field
+      ? typeof value !== "number" && "is a number"
+      : OTHERS[name]
+        ? OTHERS[name](value)
+        : "is not known";
     if (problem) throw invalid(`${name} ${problem}`, value);
     // How many events a request can carry is not for users to say where it is one.
     if (field && !(field === "maxEvents" && room[field] !== undefined)) config[field] = value as number;
@@ -100,7 +111,8 @@ export function configured(options: OutboxOptions, room: Record<string, number |
 
 /** Options with the names of their groups; what is `undefined` is not there. */
 function flat(group: string, options: unknown): [string, unknown][] {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) throw invalid(`${group.slice(0, -1)} is an object of options`.trim(), options);
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw invalid(`${group.slice(0, -1)} is an object of options`.trim(), options);
   return Object.entries(options).flatMap(([inner, value]): [string, unknown][] => {
     const name = group + inner;
     if (value === undefined) return [];
@@ -110,8 +122,12 @@ function flat(group: string, options: unknown): [string, unknown][] {
 
 function lacking(store: unknown): string | false {
   const its = (store ?? {}) as Record<string, unknown>;
-  const method = ["open", "write", "peek", "dead", "count", "close"].find((method) => typeof its[method] !== "function");
-  return method ? `has to be a store with the method ${method}` : typeof its["kind"] !== "string" && "has to be a store with a text as its kind";
+  const method = ["open", "write", "peek", "dead", "count", "close"].find(
+    (method) => typeof its[method] !== "function",
+  );
+  return method
+    ? `has to be a store with the method ${method}`
+    : typeof its["kind"] !== "string" && "has to be a store with a text as its kind";
 }
 
 function invalid(problem: string, value: unknown): FerryError {

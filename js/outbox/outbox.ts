@@ -196,7 +196,8 @@ export class Outbox<E> extends EventTarget {
   readonly dead = {
     /** The oldest of them. */
     list: async (limit = 100): Promise<DeadEvent[]> => {
-      if (!(typeof limit === "number" && limit >= 0)) throw invalid(`list takes a number of events, not ${shown(limit)}`);
+      if (!(typeof limit === "number" && limit >= 0))
+        throw invalid(`list takes a number of events, not ${shown(limit)}`);
       return (await this.#driver.dead(limit)).map((letter) => deadEvent(this.#driver.wire, letter));
     },
     /** Sends these once more, with the ids they have. Gives how many there were. */
@@ -211,10 +212,12 @@ export class Outbox<E> extends EventTarget {
    * @example outbox.keepAlive((promise) => context.waitUntil(promise));
    */
   keepAlive(waitUntil: (promise: Promise<unknown>) => void, options: KeepAliveOptions = {}): void {
-    if (typeof waitUntil !== "function") throw invalid(`keepAlive takes the function waitUntil, not ${shown(waitUntil)}`);
+    if (typeof waitUntil !== "function")
+      throw invalid(`keepAlive takes the function waitUntil, not ${shown(waitUntil)}`);
     const { budgetMs = 25_000, maxRequests } = checkedWait(options);
     checkMillis("budgetMs", budgetMs);
-    if (maxRequests !== undefined && !(Number.isInteger(maxRequests) && maxRequests >= 0)) throw invalid(`maxRequests is a number of requests, not ${shown(maxRequests)}`);
+    if (maxRequests !== undefined && !(Number.isInteger(maxRequests) && maxRequests >= 0))
+      throw invalid(`maxRequests is a number of requests, not ${shown(maxRequests)}`);
     this.#waitUntil = waitUntil;
     this.#budgetMs = budgetMs;
     this.#isCovered = false;
@@ -234,9 +237,21 @@ export class Outbox<E> extends EventTarget {
     return this.close();
   }
 
-  override addEventListener<K extends keyof OutboxEvents>(type: K, listener: (event: OutboxEvents[K]) => void, options?: boolean | AddEventListenerOptions): void;
-  override addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
-  override addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void {
+  override addEventListener<K extends keyof OutboxEvents>(
+    type: K,
+    listener: (event: OutboxEvents[K]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
     // Details cost something, so they are only made for a type that somebody has listened to.
     this.#listened.add(type);
     super.addEventListener(type, listener, options);
@@ -288,11 +303,14 @@ export class Outbox<E> extends EventTarget {
   }
 
   async #exhume(ids: Iterable<string>, isReplay: boolean): Promise<number> {
-    if (typeof ids === "string" || typeof ids?.[Symbol.iterator] !== "function") throw invalid(`a list of ids is wanted, not ${shown(ids)}`);
+    if (typeof ids === "string" || typeof ids?.[Symbol.iterator] !== "function")
+      throw invalid(`a list of ids is wanted, not ${shown(ids)}`);
     const wanted = new Set(ids);
     // One after the other: two that are asked for the same letter must not both find it.
     const work = this.#exhuming.then(async () => {
-      const letters = (await this.#driver.dead(Infinity)).filter(({ body }) => wanted.has(this.#driver.wire.idOf(body)));
+      const letters = (await this.#driver.dead(Infinity)).filter(({ body }) =>
+        wanted.has(this.#driver.wire.idOf(body)),
+      );
       return this.#driver.exhume(letters, isReplay);
     });
     this.#exhuming = work.catch(() => undefined);

@@ -85,15 +85,25 @@ export class Packet {
     let start = 0;
     for (let at = 0; at < from; at++) start += this.sizes[at]! + 1;
     const texts: Uint8Array<ArrayBuffer>[] = [];
-    for (let at = from; at < to; start += this.sizes[at++]! + 1) texts.push(this.body!.subarray(start, start + this.sizes[at]!));
+    for (let at = from; at < to; start += this.sizes[at++]! + 1)
+      texts.push(this.body!.subarray(start, start + this.sizes[at]!));
     return texts;
   }
 
   /** As the store keeps it: with all events, or only some. */
   toSegment(kept?: Uint32Array): Segment {
-    const pick = (numbers: ArrayLike<number>) => (kept ? Uint32Array.from(kept, (index) => numbers[index]!) : new Uint32Array(numbers));
-    const body: Uint8Array<ArrayBuffer> = kept ? joined([...kept].map((index) => this.slice(index, index + 1))) : this.body!;
-    return { key: this.key, at: this.at, body, sizes: pick(this.sizes), ...(this.lanes.length > 0 && { lanes: pick(this.lanes) }) };
+    const pick = (numbers: ArrayLike<number>) =>
+      kept ? Uint32Array.from(kept, (index) => numbers[index]!) : new Uint32Array(numbers);
+    const body: Uint8Array<ArrayBuffer> = kept
+      ? joined([...kept].map((index) => this.slice(index, index + 1)))
+      : this.body!;
+    return {
+      key: this.key,
+      at: this.at,
+      body,
+      sizes: pick(this.sizes),
+      ...(this.lanes.length > 0 && { lanes: pick(this.lanes) }),
+    };
   }
 
   /** The oldest events that are left make room for others. */
@@ -162,7 +172,12 @@ export class Packet {
   }
 
   /** Another tab has delivered or buried these, by their ids; all that are left if none are given. */
-  settleElsewhere(ids: readonly string[] | undefined, status: number, attempts: number, problem: FerryError | undefined): number {
+  settleElsewhere(
+    ids: readonly string[] | undefined,
+    status: number,
+    attempts: number,
+    problem: FerryError | undefined,
+  ): number {
     const count = Math.min(ids?.length ?? this.left, this.left);
     if (!ids && !problem) {
       this.deliver(0, this.count, status, attempts);

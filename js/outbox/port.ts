@@ -34,4 +34,16 @@ export interface OutboxPort extends Port {
 export const LOOK = { foundNothing: 0, found: 1, failed: 2 } as const;
 
 /** What `counters` gives, in its order. */
-export const COUNTERS = ["accepted", "delivered", "dead", "purged", "pending", "attempts", "refused", "droppedOldest", "droppedNewest", "staged", "bytes"] as const;
+export const COUNTERS = [
+  "accepted",
+  "delivered",
+  "dead",
+  "purged",
+  "pending",
+  "attempts",
+  "refused",
+  "droppedOldest",
+  "droppedNewest",
+  "staged",
+  "bytes",
+] as const;

@@ -42,5 +42,13 @@ export function report<E>(wire: Wire<E>, packets: Packet[], ids: string[][], abo
 function deathOf<E>(wire: Wire<E>, packet: Packet, index: number, id: string): DeadEvent {
   const { letter, problem, attempts = 0 } = packet.deathOf(index, id);
   if (letter) return deadEvent(wire, letter);
-  return { id, text: "", at: new Date(), code: problem?.code ?? "ERR_INTERNAL", status: problem?.status ?? 0, reason: problem?.message ?? "", attempts };
+  return {
+    id,
+    text: "",
+    at: new Date(),
+    code: problem?.code ?? "ERR_INTERNAL",
+    status: problem?.status ?? 0,
+    reason: problem?.message ?? "",
+    attempts,
+  };
 }

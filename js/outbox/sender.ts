@@ -48,7 +48,13 @@ export class Sender<E> {
       const asked = isLeaving && this.#given ? this.#given[0] : headers.ask();
       const finish = (given: HeadersInit | undefined, body: Uint8Array): FlightPlan => {
         this.#given = [given];
-        const plan = { url, headers: headers.lines(given, own), body, patienceMs: timeoutMs, maxAnswerBytes: ANSWER_BYTES_BESIDES + batch.count * ANSWER_BYTES };
+        const plan = {
+          url,
+          headers: headers.lines(given, own),
+          body,
+          patienceMs: timeoutMs,
+          maxAnswerBytes: ANSWER_BYTES_BESIDES + batch.count * ANSWER_BYTES,
+        };
         return { ...plan, keepalive: keepalive.take(body.length) };
       };
       const ready = zipped ?? (gzip && body.length >= GZIP_BYTES && !isLeaving && CAN_ZIP ? gzipped(body) : body);
@@ -76,7 +82,10 @@ export class Sender<E> {
     const { wire, gzip } = this.#options;
     const list = gzip && CAN_ZIP && wire.list?.([packet.body!]);
     if (!list || list.length < GZIP_BYTES) return;
-    void gzipped(list).then((zipped) => void (packet.body && (packet.zipped = zipped)), () => undefined);
+    void gzipped(list).then(
+      (zipped) => void (packet.body && (packet.zipped = zipped)),
+      () => undefined,
+    );
   }
 
   /** How many bytes of events a page that ends can still send, if they compress as these do. */

@@ -134,7 +134,8 @@ export class EventSession<E> {
    */
   async flush(options: FlushOptions = {}): Promise<FlushReport> {
     const { until = "accepted", signal, deadlineMs } = checkedWait(options);
-    if (until !== "accepted" && until !== "delivered") throw invalid(`until is "accepted" or "delivered", not ${shown(until)}`);
+    if (until !== "accepted" && until !== "delivered")
+      throw invalid(`until is "accepted" or "delivered", not ${shown(until)}`);
     const packets = this.#take();
     const ids = packets.map((packet) => packet.ids);
     this.#commit(packets);
@@ -257,16 +258,19 @@ function droppedPacket(problem: FerryError): Packet {
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkedWait<T extends object>(options: T & WaitOptions): T & WaitOptions {
-  if (typeof options !== "object" || options === null) throw invalid(`an object of options is wanted, not ${shown(options)}`);
+  if (typeof options !== "object" || options === null)
+    throw invalid(`an object of options is wanted, not ${shown(options)}`);
   const { signal, deadlineMs } = options;
-  if (signal !== undefined && typeof signal?.addEventListener !== "function") throw invalid(`signal is an AbortSignal, not ${shown(signal)}`);
+  if (signal !== undefined && typeof signal?.addEventListener !== "function")
+    throw invalid(`signal is an AbortSignal, not ${shown(signal)}`);
   checkMillis("deadlineMs", deadlineMs);
   return options;
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkMillis(name: string, value: unknown): void {
-  if (value !== undefined && !(typeof value === "number" && value >= 0)) throw invalid(`${name} is a number of milliseconds, not ${shown(value)}`);
+  if (value !== undefined && !(typeof value === "number" && value >= 0))
+    throw invalid(`${name} is a number of milliseconds, not ${shown(value)}`);
 }
 
 function invalid(problem: string): FerryError {

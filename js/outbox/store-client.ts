@@ -46,7 +46,12 @@ export class Keeper {
   /** What tabs share, once it is open. */
   get place(): Place {
     const { kind, acquire } = this.store!;
-    return { name: this.#name, kind, isShared: this.traits!.isShared, lease: acquire && ((owner, forMs) => this.#lease(owner, forMs)) };
+    return {
+      name: this.#name,
+      kind,
+      isShared: this.traits!.isShared,
+      lease: acquire && ((owner, forMs) => this.#lease(owner, forMs)),
+    };
   }
 
   /** How long it makes sense to wait at the end until all is written. */
@@ -127,7 +132,8 @@ export class Keeper {
     try {
       return await this.call(async (store) => {
         const found = [...(await store.peek({ events, bytes, skip }))];
-        const isGood = ({ key, body, sizes }: Segment) => typeof key === "string" && ArrayBuffer.isView(body) && ArrayBuffer.isView(sizes);
+        const isGood = ({ key, body, sizes }: Segment) =>
+          typeof key === "string" && ArrayBuffer.isView(body) && ArrayBuffer.isView(sizes);
         if (!found.every(isGood)) throw new Error("peek has to resolve with segments");
         return found;
       });
@@ -144,7 +150,10 @@ export class Keeper {
 
   /** Deletes everything but segments with these keys. */
   async empty(spared: () => Set<string>): Promise<void> {
-    for (let segments; (segments = await this.call((store) => store.peek({ events: 1000, bytes: 1 << 22, skip: spared() }))).length > 0; ) {
+    for (
+      let segments;
+      (segments = await this.call((store) => store.peek({ events: 1000, bytes: 1 << 22, skip: spared() }))).length > 0;
+    ) {
       await this.call((store) => store.write({ ...NO_CHANGE, remove: segments.map(({ key }) => key) }));
     }
     for (let letters; (letters = await this.dead(1000)).length > 0; ) {

@@ -51,7 +51,17 @@ const GRACE_MS = 250;
 export function startFlight(
   glue: FullGlue,
   fetchLike: FetchLike | undefined,
-  { method = "POST", url, headers, body, patienceMs, maxAnswerBytes = MAX_ANSWER_BYTES, wanted = "", needsBody = false, keepalive }: FlightPlan,
+  {
+    method = "POST",
+    url,
+    headers,
+    body,
+    patienceMs,
+    maxAnswerBytes = MAX_ANSWER_BYTES,
+    wanted = "",
+    needsBody = false,
+    keepalive,
+  }: FlightPlan,
 ): Flight {
   const controller = new AbortController();
   let settle!: (outcome: Outcome) => void;
@@ -168,7 +178,9 @@ async function firstBytes(answer: Response, max: number): Promise<{ body: Uint8A
 function asAsync(fetchLike: FetchLike, keepalive: boolean): (request: Request) => Promise<Response> {
   return (request) => {
     // Firefox looks for it beside a request, and not in it.
-    const answer = answered(() => (keepalive ? (fetchLike as typeof fetch)(request, { keepalive }) : fetchLike(request)));
+    const answer = answered(() =>
+      keepalive ? (fetchLike as typeof fetch)(request, { keepalive }) : fetchLike(request),
+    );
     // After a trap there may be nobody left to hear of it.
     answer.catch(() => undefined);
     return answer;

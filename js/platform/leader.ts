@@ -91,7 +91,9 @@ export class Tabs {
       // Where the platform refuses locks.
       const failed = () => void (isOver || this.#lead(true));
       // Whoever has to wait is to know that somebody else leads.
-      locks.request(this.#name, { ifAvailable: true }, (lock) => (lock ? take() : void (isOver || wait().catch(failed)))).catch(failed);
+      locks
+        .request(this.#name, { ifAvailable: true }, (lock) => (lock ? take() : void (isOver || wait().catch(failed))))
+        .catch(failed);
     } else if (this.#isShared && this.#lease) {
       void this.#renew(this.#lease);
     } else {

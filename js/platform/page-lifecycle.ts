@@ -43,7 +43,9 @@ export interface PageWatcher {
 
 /** Watches the page, if there is one. Gives the function that ends it. */
 export function watchPage({ hidden, shown, online }: PageWatcher): () => void {
-  const listeners: [EventTarget, string, (event: Event) => void][] = [[globalThis as unknown as EventTarget, "online", online]];
+  const listeners: [EventTarget, string, (event: Event) => void][] = [
+    [globalThis as unknown as EventTarget, "online", online],
+  ];
   if (typeof document !== "undefined") {
     listeners.push(
       [document, "visibilitychange", () => document.visibilityState === "hidden" && hidden(false)],

@@ -45,7 +45,11 @@ export class Patience {
 }
 
 /** True when `start` has called back, false when the signal or the time came first. */
-export function waiting(signal: AbortSignal | undefined, deadlineMs: number | undefined, start: (done: () => void, giveUp: () => void) => void): Promise<boolean> {
+export function waiting(
+  signal: AbortSignal | undefined,
+  deadlineMs: number | undefined,
+  start: (done: () => void, giveUp: () => void) => void,
+): Promise<boolean> {
   return new Promise((resolve) => {
     let isOver = false;
     let timer: ReturnType<typeof setTimeout> | undefined;

@@ -54,7 +54,11 @@ export function letterBytes({ key, body, ...rest }: DeadLetter): Bytes {
 /** The body is a copy. */
 export function toLetter(key: string, bytes: Uint8Array): DeadLetter {
   const end = LETTER_HEAD + new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
-  return { ...JSON.parse(new TextDecoder().decode(bytes.subarray(LETTER_HEAD, end))), key, body: copy(bytes, end, bytes.length) };
+  return {
+    ...JSON.parse(new TextDecoder().decode(bytes.subarray(LETTER_HEAD, end))),
+    key,
+    body: copy(bytes, end, bytes.length),
+  };
 }
 
 /** Pieces of at most `limit` bytes, at least one. */

@@ -63,8 +63,10 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
   let turn: Promise<unknown> = Promise.resolve();
 
   /** Where a segment (`s`) or letter (`d`) is; pieces behind the first are elsewhere, so that nobody meets them who looks for the oldest. */
-  const pieceKey = ([kind, key]: Place, at: number) => (at === 0 ? [...root, kind, key] : [...root, `${kind}+`, key, String(at)]);
-  const steps = (place: Place, from: number): Step[] => range(from, pieces.get(place.join("/")) ?? 1).map((at) => ({ key: pieceKey(place, at) }));
+  const pieceKey = ([kind, key]: Place, at: number) =>
+    at === 0 ? [...root, kind, key] : [...root, `${kind}+`, key, String(at)];
+  const steps = (place: Place, from: number): Step[] =>
+    range(from, pieces.get(place.join("/")) ?? 1).map((at) => ({ key: pieceKey(place, at) }));
 
   function learn(place: Place, first: unknown): Uint8Array {
     pieces.set(place.join("/"), pieceCount(first as Uint8Array, LARGEST_VALUE));

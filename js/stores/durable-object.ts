@@ -79,7 +79,9 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     const found = new Map<string, unknown>();
     const others = pieceKeys(key, 1);
     for (const some of chunks(others)) for (const [name, piece] of await storage.get(some)) found.set(name, piece);
-    return found.size < others.length ? undefined : inOne([first, ...others.map((name) => found.get(name) as Uint8Array)]);
+    return found.size < others.length
+      ? undefined
+      : inOne([first, ...others.map((name) => found.get(name) as Uint8Array)]);
   }
 
   /**

@@ -85,7 +85,9 @@ export function readRecords(bytes: Uint8Array, crc32: Crc32, apply: (change: Cha
 
 /** How much of the file a segment or dead letter takes, roughly. */
 export function weight(item: Segment | DeadLetter): number {
-  return "sizes" in item ? item.body.length + 4 * item.sizes.length * (item.lanes ? 2 : 1) + 64 : item.body.length + 256;
+  return "sizes" in item
+    ? item.body.length + 4 * item.sizes.length * (item.lanes ? 2 : 1) + 64
+    : item.body.length + 256;
 }
 
 function addEntry(add: (part: Uint8Array) => void, kind: number, key: string, value: Uint8Array): void {
@@ -99,7 +101,11 @@ function addEntry(add: (part: Uint8Array) => void, kind: number, key: string, va
   add(value);
 }
 
-function recordAt(bytes: Uint8Array, at: number, crc32: Crc32): { entries: Uint8Array; end: number; isIntact: boolean } | undefined {
+function recordAt(
+  bytes: Uint8Array,
+  at: number,
+  crc32: Crc32,
+): { entries: Uint8Array; end: number; isIntact: boolean } | undefined {
   if (at + RECORD_HEAD > bytes.length) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset + at);
   const length = view.getUint32(0, true);

@@ -26,7 +26,11 @@ export async function lockFile(platform: Platform, path: string): Promise<() => 
     if (theirs === undefined) continue;
     const [pid = "", start = ""] = theirs.trim().split(" ");
     const runs = await isRunning(platform, Number(pid), start);
-    if (runs === undefined) throw new FerryError("ERR_STORE", `the file ${path} is locked by process ${pid}, and we may not ask whether that still runs`);
+    if (runs === undefined)
+      throw new FerryError(
+        "ERR_STORE",
+        `the file ${path} is locked by process ${pid}, and we may not ask whether that still runs`,
+      );
     if (runs) throw new FerryError("ERR_STORE", `the file ${path} is in use by process ${pid}`);
     await takeAway(platform, lock, theirs);
   }

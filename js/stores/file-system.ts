@@ -52,7 +52,11 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 function noFiles(cause?: unknown): FerryError {
-  return new FerryError("ERR_STORE", "a file store needs the files of Node (20.16 or later), Deno or Bun, which this runtime does not have", cause === undefined ? {} : { cause });
+  return new FerryError(
+    "ERR_STORE",
+    "a file store needs the files of Node (20.16 or later), Deno or Bun, which this runtime does not have",
+    cause === undefined ? {} : { cause },
+  );
 }
 
 /** For runtimes whose `zlib` has none. */

@@ -165,7 +165,12 @@ class FileStore implements OutboxStore {
       const group = this.#waiting;
       this.#waiting = [];
       try {
-        await this.#append(records(group.map(({ change }) => change), this.#opened.platform.crc32));
+        await this.#append(
+          records(
+            group.map(({ change }) => change),
+            this.#opened.platform.crc32,
+          ),
+        );
       } catch (error) {
         for (const { reject } of group) reject(error);
         continue;
@@ -286,7 +291,10 @@ class FileStore implements OutboxStore {
   async #syncFolder(): Promise<void> {
     const { platform } = this.#opened;
     // Windows does not open folders, and has no need to.
-    const folder = this.#durability === "disk" ? await platform.fs.open(platform.folderOf(this.#path), "r").catch(() => undefined) : undefined;
+    const folder =
+      this.#durability === "disk"
+        ? await platform.fs.open(platform.folderOf(this.#path), "r").catch(() => undefined)
+        : undefined;
     try {
       await folder?.sync();
       this.#isMoved = false;

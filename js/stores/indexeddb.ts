@@ -62,7 +62,10 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
   }
 
   /** Resolves when the transaction is complete. */
-  async function transact<T>(mode: IDBTransactionMode, body: (segments: IDBObjectStore, dead: IDBObjectStore, meta: IDBObjectStore) => Promise<T>): Promise<T> {
+  async function transact<T>(
+    mode: IDBTransactionMode,
+    body: (segments: IDBObjectStore, dead: IDBObjectStore, meta: IDBObjectStore) => Promise<T>,
+  ): Promise<T> {
     let transaction: IDBTransaction | undefined;
     try {
       const begun = (transaction = await begin(mode));
@@ -115,7 +118,10 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
         return taken;
       }),
 
-    dead: (limit) => transact("readonly", async (_segments, dead) => (limit > 0 ? answer<DeadLetter[]>(dead.getAll(null, limit)) : [])),
+    dead: (limit) =>
+      transact("readonly", async (_segments, dead) =>
+        limit > 0 ? answer<DeadLetter[]>(dead.getAll(null, limit)) : [],
+      ),
 
     count: () =>
       transact("readonly", async (segments, dead) => {

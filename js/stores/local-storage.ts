@@ -24,7 +24,10 @@ export function localStorageStore(name?: string): OutboxStore {
   const letterKey = ({ key }: { key: string }) => `${prefix}d/${key}`;
   const read = (key: string) => localStorage.getItem(key);
   /** Keys in the storage, oldest first. */
-  const keys = (start: string) => Object.keys(localStorage).filter((key) => key.startsWith(start)).sort();
+  const keys = (start: string) =>
+    Object.keys(localStorage)
+      .filter((key) => key.startsWith(start))
+      .sort();
 
   function* rows<T>(start: string): Generator<T> {
     for (const key of keys(start)) {
@@ -38,7 +41,9 @@ export function localStorageStore(name?: string): OutboxStore {
 
   function checkQuota(puts: readonly Entry[], removes: readonly string[]): void {
     const gone = new Set([...removes, ...puts.map(([key]) => key)]);
-    const rest = keys(prefix).filter((key) => !gone.has(key)).map((key): Entry => [key, read(key) ?? ""]);
+    const rest = keys(prefix)
+      .filter((key) => !gone.has(key))
+      .map((key): Entry => [key, read(key) ?? ""]);
     const size = [...rest, ...puts].reduce((size, [key, text]) => size + key.length + text.length, 0);
     if (puts.length > 0 && size > QUOTA) throw new Error(`more than ${QUOTA} characters`);
   }
@@ -69,7 +74,10 @@ export function localStorageStore(name?: string): OutboxStore {
 
     write: ({ put, remove, bury, exhume }) =>
       attempt(() => {
-        const puts = [...put.map((it): Entry => [segmentKey(it), packed(it)]), ...bury.map((it): Entry => [letterKey(it), packed(it)])];
+        const puts = [
+          ...put.map((it): Entry => [segmentKey(it), packed(it)]),
+          ...bury.map((it): Entry => [letterKey(it), packed(it)]),
+        ];
         const removes = [...remove.map((key) => segmentKey({ key })), ...exhume.map((key) => letterKey({ key }))];
         checkQuota(puts, removes);
         // In this order a crash in between leaves an event twice, not gone.
@@ -98,9 +106,13 @@ async function attempt<T>(body: () => T): Promise<T> {
 /** As JSON: the body as text, numbers as a list. */
 function packed(row: Segment | DeadLetter): string {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  return JSON.stringify(row, (name, value) => (name === "body" ? decoder.decode(value) : ArrayBuffer.isView(value) ? [...(value as Uint32Array)] : value));
+  return JSON.stringify(row, (name, value) =>
+    name === "body" ? decoder.decode(value) : ArrayBuffer.isView(value) ? [...(value as Uint32Array)] : value,
+  );
 }
 
 function unpacked<T>(text: string): T {
-  return JSON.parse(text, (name, value) => (name === "body" ? new TextEncoder().encode(value) : Array.isArray(value) ? new Uint32Array(value) : value));
+  return JSON.parse(text, (name, value) =>
+    name === "body" ? new TextEncoder().encode(value) : Array.isArray(value) ? new Uint32Array(value) : value,
+  );
 }

@@ -28,7 +28,11 @@ export function pick(segments: Iterable<Segment>, limit: PeekLimit): Segment[] {
 }
 
 /** Adds to what was counted so far. */
-export function stockOf(segments: Iterable<Segment>, letters: Iterable<DeadLetter>, stock: Stock = { events: 0, bytes: 0, dead: 0, deadBytes: 0 }): Stock {
+export function stockOf(
+  segments: Iterable<Segment>,
+  letters: Iterable<DeadLetter>,
+  stock: Stock = { events: 0, bytes: 0, dead: 0, deadBytes: 0 },
+): Stock {
   for (const { sizes, body } of segments) {
     stock.events += sizes.length;
     stock.bytes += body.length;

@@ -100,8 +100,10 @@ export class BriteEventsEmulator implements Service {
    */
   refuse(refusal: Refusal): void {
     const { errorType, match = () => true } = refusal;
-    if (typeof errorType !== "string" || errorType === "") throw new FerryError("ERR_INVALID_ARGUMENT", `errorType is a text, not ${shown(errorType)}`);
-    if (typeof match !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `match is a function, not ${shown(match)}`);
+    if (typeof errorType !== "string" || errorType === "")
+      throw new FerryError("ERR_INVALID_ARGUMENT", `errorType is a text, not ${shown(errorType)}`);
+    if (typeof match !== "function")
+      throw new FerryError("ERR_INVALID_ARGUMENT", `match is a function, not ${shown(match)}`);
     this.#refusals.push({ errorType, match, times: integer("times", refusal.times, 1, 1) });
   }
 
@@ -113,20 +115,32 @@ export class BriteEventsEmulator implements Service {
    */
   async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedBcEvent[]> {
     integer("count", count, 1, 1);
-    return this.#watchers.until(() => (this.#count >= count ? this.received : undefined), options.timeoutMs, this.#lifetime, () => `${this.#count} of ${count} events came`);
+    return this.#watchers.until(
+      () => (this.#count >= count ? this.received : undefined),
+      options.timeoutMs,
+      this.#lifetime,
+      () => `${this.#count} of ${count} events came`,
+    );
   }
 
   /** Answers what the emulator has found to be for this service. */
   async handle(request: Request, url: URL): Promise<Response> {
     const path = url.pathname.slice(PATH.length);
     const isBulk = path === "/events/bulk/" || path === "/events/bulk";
-    if (path !== "/events" && !isBulk) return plain(404, `there is ${PATH}/events for one event and ${PATH}/events/bulk/ for many`);
+    if (path !== "/events" && !isBulk)
+      return plain(404, `there is ${PATH}/events for one event and ${PATH}/events/bulk/ for many`);
     if (request.method === "GET" && !isBulk) return this.#page(url);
-    if (request.method !== "POST") return plain(405, "events are sent here with POST", { allow: isBulk ? "POST, OPTIONS" : "GET, POST, OPTIONS" });
+    if (request.method !== "POST")
+      return plain(405, "events are sent here with POST", { allow: isBulk ? "POST, OPTIONS" : "GET, POST, OPTIONS" });
     try {
       const rawBody = await readBody(request, { maxBytes: this.#maxBodyBytes });
       const body = parsed(rawBody);
-      const common = { headers: Object.freeze(Object.fromEntries(request.headers)), rawBody, receivedAt: new Date(), jobId: request.headers.get("x-britecore-job-id") ?? undefined };
+      const common = {
+        headers: Object.freeze(Object.fromEntries(request.headers)),
+        rawBody,
+        receivedAt: new Date(),
+        jobId: request.headers.get("x-britecore-job-id") ?? undefined,
+      };
       return isBulk ? this.#takeMany(body, common) : this.#takeOne(body, common);
     } catch (error) {
       if (!isFerryError(error)) throw error;
@@ -144,7 +158,8 @@ export class BriteEventsEmulator implements Service {
   }
 
   #takeMany(events: unknown, common: Common): Response {
-    if (!Array.isArray(events) || events.length === 0 || events.length > MOST_IN_BULK) return invalid(`the body has to be a list of 1 to ${MOST_IN_BULK} events`);
+    if (!Array.isArray(events) || events.length === 0 || events.length > MOST_IN_BULK)
+      return invalid(`the body has to be a list of 1 to ${MOST_IN_BULK} events`);
     const records = events.map((event) => {
       const errorType = envelopeProblem(event) ? INVALID : this.#refused(event as BcEvent);
       if (errorType) return errorType;
@@ -157,7 +172,11 @@ export class BriteEventsEmulator implements Service {
   #page(url: URL): Response {
     const after = integer("after", url.searchParams.get("after"), 0, 0);
     const found = this.#received.filter(({ seq }) => seq > after).slice(0, MAX_PAGE);
-    return json(200, found.map(({ seq, event, eventId, jobId, mode }) => ({ seq, event, eventId, jobId, mode })), { "cache-control": "no-store" });
+    return json(
+      200,
+      found.map(({ seq, event, eventId, jobId, mode }) => ({ seq, event, eventId, jobId, mode })),
+      { "cache-control": "no-store" },
+    );
   }
 
   #refused(event: BcEvent): string | undefined {
@@ -173,7 +192,11 @@ export class BriteEventsEmulator implements Service {
     this.#count++;
     const last = this.#received[this.#received.length - 2];
     if (last?.rawBody !== common.rawBody) this.#bytes += common.rawBody.length;
-    while (this.#received.length > this.#maxEvents || (this.#bytes > this.#maxBytes && this.#received[0]!.rawBody !== common.rawBody)) this.#drop();
+    while (
+      this.#received.length > this.#maxEvents ||
+      (this.#bytes > this.#maxBytes && this.#received[0]!.rawBody !== common.rawBody)
+    )
+      this.#drop();
     this.#watchers.tell();
     return eventId;
   }

@@ -51,9 +51,13 @@ export class CloudEventsEmulator implements Service {
   /** @internal */
   constructor(options: CloudEventsEmulatorOptions, lifetime: Lifetime) {
     const { status = 204 } = options;
-    if (status !== 202 && status !== 204) throw new FerryError("ERR_INVALID_ARGUMENT", `a delivery is answered with 202 or 204, not ${shown(status)}`);
+    if (status !== 202 && status !== 204)
+      throw new FerryError("ERR_INVALID_ARGUMENT", `a delivery is answered with 202 or 204, not ${shown(status)}`);
     this.#status = status;
-    this.#store = new EventStore(integer("maxEvents", options.maxEvents, 10_000, 1), integer("maxBytes", options.maxBytes, 64 * 1024 * 1024, 1));
+    this.#store = new EventStore(
+      integer("maxEvents", options.maxEvents, 10_000, 1),
+      integer("maxBytes", options.maxBytes, 64 * 1024 * 1024, 1),
+    );
     this.#maxBodyBytes = integer("maxBodyBytes", options.maxBodyBytes, 16 * 1024 * 1024, 1);
     this.#heartbeatMs = integer("heartbeatMs", options.heartbeatMs, 15_000, 1, 2 ** 31 - 1);
     this.#lifetime = lifetime;
@@ -83,7 +87,12 @@ export class CloudEventsEmulator implements Service {
   async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedEvent[]> {
     integer("count", count, 1, 1);
     const store = this.#store;
-    return store.watchers.until(() => (store.count >= count ? store.all() : undefined), options.timeoutMs, this.#lifetime, () => `${store.count} of ${count} events came`);
+    return store.watchers.until(
+      () => (store.count >= count ? store.all() : undefined),
+      options.timeoutMs,
+      this.#lifetime,
+      () => `${store.count} of ${count} events came`,
+    );
   }
 
   /**
@@ -114,11 +123,15 @@ export class CloudEventsEmulator implements Service {
 
   async #takeIn(request: Request, channel: string): Promise<Response> {
     if (request.method === "OPTIONS") return this.#handshake(request);
-    if (request.method !== "POST") return plain(405, "events are sent here with POST and read at /events and /stream", { allow: WRITE_METHODS });
+    if (request.method !== "POST")
+      return plain(405, "events are sent here with POST and read at /events and /stream", { allow: WRITE_METHODS });
     const rawBody = await readBody(request, { maxBytes: this.#maxBodyBytes });
     const events = [...batchFromHttp(request.headers, rawBody)];
     const headers = Object.freeze(Object.fromEntries(request.headers));
-    this.#store.add({ mode: contentMode(headers)!, headers, rawBody, channel, receivedAt: new Date(), url: request.url }, events);
+    this.#store.add(
+      { mode: contentMode(headers)!, headers, rawBody, channel, receivedAt: new Date(), url: request.url },
+      events,
+    );
     return new Response(null, { status: this.#status });
   }
 
@@ -130,22 +143,30 @@ export class CloudEventsEmulator implements Service {
     const found = this.#store.after(after, limit + 1, channel);
     const end = found.findIndex(({ event }, at) => at === limit || event.specversion !== found[0]!.event.specversion);
     const page = end < 0 ? found : found.slice(0, end);
-    const headers: Record<string, string> = { "content-type": "application/cloudevents-batch+json; charset=UTF-8", "cache-control": "no-store" };
+    const headers: Record<string, string> = {
+      "content-type": "application/cloudevents-batch+json; charset=UTF-8",
+      "cache-control": "no-store",
+    };
     if (page.length < found.length) {
       headers["link"] = `<${url.pathname}?after=${page.at(-1)!.seq}&limit=${limit}>; rel="next"`;
     }
-    return new Response(EventBatch.of(page.map(({ event }) => event)).toBytes() as Uint8Array<ArrayBuffer>, { headers });
+    return new Response(EventBatch.of(page.map(({ event }) => event)).toBytes() as Uint8Array<ArrayBuffer>, {
+      headers,
+    });
   }
 
   #one(url: URL, channel: string, seq: string): Response {
     const found = this.#store.get(channel, integer("the number of an event", seq, 0, 0));
     if (!found) return plain(404, `the channel ${shown(channel)} has no event ${seq}, or has it no more`);
     const mode = url.searchParams.get("mode") ?? (found.mode === "binary" ? "binary" : "structured");
-    if (mode !== "binary" && mode !== "structured") throw new FerryError("ERR_INVALID_ARGUMENT", `the mode is binary or structured, not ${shown(mode)}`);
+    if (mode !== "binary" && mode !== "structured")
+      throw new FerryError("ERR_INVALID_ARGUMENT", `the mode is binary or structured, not ${shown(mode)}`);
     const { headers, body } = mode === "binary" ? toBinary(found.event) : toStructured(found.event);
     // As bytes: to text the platform would add a content type.
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-    return new Response((bytes ?? null) as Uint8Array<ArrayBuffer> | null, { headers: { ...headers, "cache-control": "no-store" } });
+    return new Response((bytes ?? null) as Uint8Array<ArrayBuffer> | null, {
+      headers: { ...headers, "cache-control": "no-store" },
+    });
   }
 
   #stream(request: Request, url: URL, channel: string): Response {
@@ -156,14 +177,30 @@ export class CloudEventsEmulator implements Service {
     const wanted = /^\d{1,15}$/.test(resumed) ? Number(resumed) : asked;
     // A number from the future is of an emulator before this one; nothing of this one was seen.
     const after = wanted > store.lastSeq ? 0 : wanted;
-    const body = eventStream({ store, channel, after, heartbeatMs: this.#heartbeatMs, lifetime: this.#lifetime, request });
-    return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", connection: "keep-alive" } });
+    const body = eventStream({
+      store,
+      channel,
+      after,
+      heartbeatMs: this.#heartbeatMs,
+      lifetime: this.#lifetime,
+      request,
+    });
+    return new Response(body, {
+      headers: {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-store",
+        connection: "keep-alive",
+      },
+    });
   }
 }
 
 function segments(path: string): string[] {
   try {
-    return path.split("/").filter((part) => part !== "").map(decodeURIComponent);
+    return path
+      .split("/")
+      .filter((part) => part !== "")
+      .map(decodeURIComponent);
   } catch {
     throw new FerryError("ERR_INVALID_ARGUMENT", `the path has a percent sign that escapes nothing: ${shown(path)}`);
   }

@@ -10,7 +10,8 @@ export type Cors = "open" | "with cookies" | "none";
 export function preflight(request: Request, cors: Cors): Response | undefined {
   const { headers } = request;
   const method = headers.get("access-control-request-method");
-  if (cors === "none" || request.method !== "OPTIONS" || method === null || headers.has("webhook-request-origin")) return undefined;
+  if (cors === "none" || request.method !== "OPTIONS" || method === null || headers.has("webhook-request-origin"))
+    return undefined;
   return new Response(null, {
     status: 204,
     headers: {
@@ -29,7 +30,9 @@ export function readable(answer: Response, request: Request, cors: Cors): Respon
   if (cors === "none") return answer;
   const headers = new Headers(answer.headers);
   for (const [name, value] of Object.entries(welcome(request, cors))) headers.set(name, value);
-  const names = [...new Set(answer.headers.keys())].filter((name) => name !== "connection" && name !== "set-cookie" && !name.startsWith("access-control-"));
+  const names = [...new Set(answer.headers.keys())].filter(
+    (name) => name !== "connection" && name !== "set-cookie" && !name.startsWith("access-control-"),
+  );
   if (names.length > 0) headers.set("access-control-expose-headers", names.join(", "));
   return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
 }

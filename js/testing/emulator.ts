@@ -87,14 +87,24 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const eventsProtocol = new EventsProtocolEmulator(options.eventsProtocol ?? {}, lifetime);
   const salesforce = new SalesforceEmulator(options.salesforce ?? {}, lifetime);
   const maxHeaderBytes = integer("maxHeaderBytes", options.maxHeaderBytes, 128 * 1024, 1024, 16 * 1024 * 1024);
-  const services = byPrefix([cloudEvents, briteEvents, glassflow, eventsProtocol, salesforce, ...salesforce.atRoot, ...(options.services ?? [])]);
+  const services = byPrefix([
+    cloudEvents,
+    briteEvents,
+    glassflow,
+    eventsProtocol,
+    salesforce,
+    ...salesforce.atRoot,
+    ...(options.services ?? []),
+  ]);
   const servers = new Set<Listening>();
 
   async function answer(request: Request): Promise<Response> {
     if (lifetime.isOver) throw connectionReset();
     request.signal.throwIfAborted();
     const url = new URL(request.url);
-    const service = services.find(({ prefix }) => prefix === "/" || url.pathname === prefix || url.pathname.startsWith(`${prefix}/`));
+    const service = services.find(
+      ({ prefix }) => prefix === "/" || url.pathname === prefix || url.pathname.startsWith(`${prefix}/`),
+    );
     const cors = service?.cors ?? "open";
     const asked = preflight(request, cors);
     if (asked) return asked;
@@ -110,7 +120,8 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     eventsProtocol,
     salesforce,
     faults,
-    fetch: async (input, init) => answer(init === undefined && input instanceof Request ? input : new Request(input, init)),
+    fetch: async (input, init) =>
+      answer(init === undefined && input instanceof Request ? input : new Request(input, init)),
     async listen(port = 0) {
       if (lifetime.isOver) throw new FerryError("ERR_CLOSED", "the emulator is closed");
       const server = await listenWithNode(integer("port", port, 0, 0, 65_535), maxHeaderBytes, answer);
@@ -133,8 +144,13 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
 function byPrefix(services: readonly Service[]): readonly Service[] {
   const sorted = [...services].sort((a, b) => b.prefix.length - a.prefix.length);
   sorted.forEach(({ prefix }, at) => {
-    if (!/^\/(?:[^/?#]+(?:\/[^/?#]+)*)?$/.test(prefix)) throw new FerryError("ERR_INVALID_ARGUMENT", `the prefix of a service is a path such as /mine, not ${shown(prefix)}`);
-    if (sorted[at + 1]?.prefix === prefix) throw new FerryError("ERR_INVALID_ARGUMENT", `two services have the prefix ${shown(prefix)}`);
+    if (!/^\/(?:[^/?#]+(?:\/[^/?#]+)*)?$/.test(prefix))
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `the prefix of a service is a path such as /mine, not ${shown(prefix)}`,
+      );
+    if (sorted[at + 1]?.prefix === prefix)
+      throw new FerryError("ERR_INVALID_ARGUMENT", `two services have the prefix ${shown(prefix)}`);
   });
   return sorted;
 }

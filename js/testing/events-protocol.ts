@@ -115,7 +115,12 @@ export class EventsProtocolEmulator implements Service {
   async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedRequest[]> {
     integer("count", count, 1, 1);
     const found = () => this.#kept.length + this.#dropped;
-    return this.#watchers.until(() => (found() >= count ? this.received : undefined), options.timeoutMs, this.#lifetime, () => `${found()} of ${count} requests came`);
+    return this.#watchers.until(
+      () => (found() >= count ? this.received : undefined),
+      options.timeoutMs,
+      this.#lifetime,
+      () => `${found()} of ${count} requests came`,
+    );
   }
 
   /** Answers what the emulator has found to be for this service. */
@@ -130,26 +135,56 @@ export class EventsProtocolEmulator implements Service {
       answer = await this.#answer(event, request);
     } catch (error) {
       if (!(error instanceof Malformed) && !isFerryError(error, "ERR_TOO_LARGE")) throw error;
-      const parameters = error instanceof Malformed && error.property ? { propertyName: error.property } : { message: error.message };
+      const parameters =
+        error instanceof Malformed && error.property ? { propertyName: error.property } : { message: error.message };
       answer = EventBuilder.errorFor(undefined, "badProtocol", "INVALID_COMMUNICATION_PROTOCOL", parameters);
     }
     // `auth` is left out of what is written.
     const text = JSON.stringify(answer);
-    this.#keep({ event, answer, headers: Object.freeze(Object.fromEntries(request.headers)), rawBody, receivedAt: new Date(), url: request.url }, rawBody.length + text.length);
+    this.#keep(
+      {
+        event,
+        answer,
+        headers: Object.freeze(Object.fromEntries(request.headers)),
+        rawBody,
+        receivedAt: new Date(),
+        url: request.url,
+      },
+      rawBody.length + text.length,
+    );
     return new Response(text, { headers: { "content-type": "application/json" } });
   }
 
   async #answer(event: RequestEvent, request: Request): Promise<ResponseEvent> {
     const { name, version, id, flowId, userId, userType } = event;
     const found = this.#registry.find(name, version);
-    if (!found) return EventBuilder.errorFor({ name: "", version: 1, id, flowId }, "eventNotFound", "NO_EVENT_HANDLER_FOUND", { event: name, version });
-    const context: HandlerContext = { signal: request.signal, id, flowId, eventName: name, eventVersion: version, userId, userType, request, env: undefined, ctx: undefined };
+    if (!found)
+      return EventBuilder.errorFor({ name: "", version: 1, id, flowId }, "eventNotFound", "NO_EVENT_HANDLER_FOUND", {
+        event: name,
+        version,
+      });
+    const context: HandlerContext = {
+      signal: request.signal,
+      id,
+      flowId,
+      eventName: name,
+      eventVersion: version,
+      userId,
+      userType,
+      request,
+      env: undefined,
+      ctx: undefined,
+    };
     try {
       const sent = found.camelCase ? inCamelCase(event.payload) : event.payload;
       const result = await found.handle(event, found.schema ? await fitted(found.schema, sent) : sent, context);
-      return result instanceof ResponseEvent ? result : EventBuilder.responseFor(event, result instanceof ProtocolEvent ? result.payload : result);
+      return result instanceof ResponseEvent
+        ? result
+        : EventBuilder.responseFor(event, result instanceof ProtocolEvent ? result.payload : result);
     } catch (error) {
-      return isEventException(error) ? EventBuilder.errorFor(event, error) : EventBuilder.errorFor(event, "error", "UNHANDLED_ERROR");
+      return isEventException(error)
+        ? EventBuilder.errorFor(event, error)
+        : EventBuilder.errorFor(event, "error", "UNHANDLED_ERROR");
     }
   }
 
@@ -170,11 +205,19 @@ function addExamples(events: EventsProtocolEmulator): void {
   };
   events.register({ name: "get:event:example", schema: isExample, handle: (_, { example }) => ({ got: example }) });
   events.register({ name: "echo:event", handle: (_, payload) => payload });
-  events.register({ name: "redirect:event", handle: (event, payload) => EventBuilder.redirectFor(event, { url: "https://example.com/", queryParameters: {}, ...payload }) });
+  events.register({
+    name: "redirect:event",
+    handle: (event, payload) =>
+      EventBuilder.redirectFor(event, { url: "https://example.com/", queryParameters: {}, ...payload }),
+  });
   events.register({
     name: "raise:error",
     handle: (_, payload) => {
-      const { type = "error", code = "RAISED", parameters = {} } = (payload ?? {}) as { type?: EventErrorType; code?: string; parameters?: Record<string, unknown> };
+      const {
+        type = "error",
+        code = "RAISED",
+        parameters = {},
+      } = (payload ?? {}) as { type?: EventErrorType; code?: string; parameters?: Record<string, unknown> };
       throw new EventException(parameters, { type, code });
     },
   });
@@ -217,12 +260,20 @@ function eventIn(body: Uint8Array): RequestEvent {
     throw new Malformed("the request is not JSON");
   }
   if (!isObject(found)) throw new Malformed("the request is not a JSON object");
-  for (const [member, fits] of RULES) if (!fits(found[member])) throw new Malformed(`the member ${member} is missing or of the wrong kind`, member);
+  for (const [member, fits] of RULES)
+    if (!fits(found[member])) throw new Malformed(`the member ${member} is missing or of the wrong kind`, member);
   const members = found as unknown as { name: string; version: number; id: string; flowId: string };
-  const texts = Object.fromEntries(["payload", "identity", "auth", "metadata"].map((member) => [member, JSON.stringify(found[member])]));
-  return new RequestEvent(undefined, { name: members.name, version: members.version, id: members.id, flowId: members.flowId, ...texts });
+  const texts = Object.fromEntries(
+    ["payload", "identity", "auth", "metadata"].map((member) => [member, JSON.stringify(found[member])]),
+  );
+  return new RequestEvent(undefined, {
+    name: members.name,
+    version: members.version,
+    id: members.id,
+    flowId: members.flowId,
+    ...texts,
+  });
 }
-
 
 function isText(value: unknown): boolean {
   return typeof value === "string";

@@ -214,17 +214,21 @@ function check(fault: Fault): void {
       refuse(`has a whole number from ${least} to ${most} for ${name}, not ${shown(value)}`);
     }
   };
-  if (match !== undefined && typeof match !== "string" && typeof match !== "function") refuse(`matches by a path or a function, not ${shown(match)}`);
+  if (match !== undefined && typeof match !== "string" && typeof match !== "function")
+    refuse(`matches by a path or a function, not ${shown(match)}`);
   whole("times", times, 1, Number.MAX_SAFE_INTEGER);
   whole("seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   whole("status", status, 200, 599);
   whole("cutBodyAfter", cutBodyAfter, 0, Number.MAX_SAFE_INTEGER);
   whole("delayMs", delayMs, 0, 2 ** 31 - 1); // what timers can do
-  if (probability !== undefined && !(probability >= 0 && probability <= 1)) refuse(`has a probability from 0 to 1, not ${shown(probability)}`);
+  if (probability !== undefined && !(probability >= 0 && probability <= 1))
+    refuse(`has a probability from 0 to 1, not ${shown(probability)}`);
   if (after !== undefined && after !== "store") refuse(`strikes after "store" or at once, not after ${shown(after)}`);
   const answers = status !== undefined || body !== undefined;
   if (+answers + +(hang ?? false) + +(reset ?? false) > 1) refuse("either answers, hangs or resets");
-  if ((hang || reset) && (headers || cutBodyAfter !== undefined)) refuse("that hangs or resets has no answer to change");
+  if ((hang || reset) && (headers || cutBodyAfter !== undefined))
+    refuse("that hangs or resets has no answer to change");
   if (body !== undefined && [204, 205, 304].includes(status ?? 200)) refuse(`cannot answer ${status} with a body`);
-  if (!answers && !hang && !reset && !headers && delayMs === undefined && cutBodyAfter === undefined) refuse("without an effect is none");
+  if (!answers && !hang && !reset && !headers && delayMs === undefined && cutBodyAfter === undefined)
+    refuse("without an effect is none");
 }

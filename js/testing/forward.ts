@@ -54,7 +54,10 @@ export class Forwarder implements Forwarding {
     }
     const { mode } = options;
     if (mode !== undefined && !["binary", "structured", "batch"].includes(mode)) {
-      throw new FerryError("ERR_INVALID_ARGUMENT", `the content mode is binary, structured or batch, not ${shown(mode)}`);
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `the content mode is binary, structured or batch, not ${shown(mode)}`,
+      );
     }
     this.#options = options;
     this.#timeoutMs = integer("timeoutMs", options.timeoutMs, 10_000, 1, 2 ** 31 - 1);
@@ -114,7 +117,10 @@ export class Forwarder implements Forwarding {
     const missed = seq - this.#cursor - (next ? 1 : 0);
     if (missed > 0) {
       this.#failed += missed;
-      this.#lastError = new FerryError("ERR_QUEUE_FULL", `${missed} events left the emulator before they could be forwarded`);
+      this.#lastError = new FerryError(
+        "ERR_QUEUE_FULL",
+        `${missed} events left the emulator before they could be forwarded`,
+      );
     }
     this.#cursor = seq;
     return next;
@@ -137,7 +143,8 @@ export class Forwarder implements Forwarding {
         signal: sending.signal,
       });
       await answer.body?.cancel();
-      if (!answer.ok) throw new FerryError("ERR_REJECTED", `the server answered ${answer.status}`, { status: answer.status });
+      if (!answer.ok)
+        throw new FerryError("ERR_REJECTED", `the server answered ${answer.status}`, { status: answer.status });
     } finally {
       clearTimeout(timer);
     }

@@ -83,7 +83,8 @@ export class GlassFlowEmulator implements Service {
    */
   createPipeline(options: EmulatedPipelineOptions = {}): EmulatedPipeline {
     const pipeline = new EmulatedPipeline(options);
-    if (this.#pipelines.has(pipeline.id)) throw new FerryError("ERR_INVALID_ARGUMENT", `there is a pipeline ${shown(pipeline.id)} already`);
+    if (this.#pipelines.has(pipeline.id))
+      throw new FerryError("ERR_INVALID_ARGUMENT", `there is a pipeline ${shown(pipeline.id)} already`);
     this.#pipelines.set(pipeline.id, pipeline);
     return pipeline;
   }
@@ -107,7 +108,8 @@ export class GlassFlowEmulator implements Service {
   async handle(request: Request, url: URL): Promise<Response> {
     const [, id, endpoint] = /^\/glassflow(?:\/v1)?\/pipelines\/([^/]+)\/(.+)$/.exec(url.pathname) ?? [];
     const method = METHODS.get(endpoint ?? "");
-    if (id === undefined || !method) return detail(404, `there is ${PREFIX}/v1/pipelines/<id>/ and below it ${[...METHODS.keys()].join(", ")}`);
+    if (id === undefined || !method)
+      return detail(404, `there is ${PREFIX}/v1/pipelines/<id>/ and below it ${[...METHODS.keys()].join(", ")}`);
     if (request.method !== method) return detail(405, `this address takes ${method}`, { allow: method });
     const pipeline = this.#pipelines.get(decoded(id));
     if (!pipeline) return detail(404, "pipeline not found");
@@ -124,14 +126,21 @@ export class GlassFlowEmulator implements Service {
   async #publish(request: Request, pipeline: EmulatedPipeline): Promise<Response> {
     let text: string;
     try {
-      text = new TextDecoder("utf-8", { fatal: true }).decode(await readBody(request, { maxBytes: this.#maxBodyBytes }));
+      text = new TextDecoder("utf-8", { fatal: true }).decode(
+        await readBody(request, { maxBytes: this.#maxBodyBytes }),
+      );
       JSON.parse(text);
     } catch (error) {
       const isLarge = isFerryError(error, "ERR_TOO_LARGE");
-      return detail(isLarge ? 413 : 400, isLarge ? `an event has at most ${this.#maxBodyBytes} bytes` : "the body is not JSON");
+      return detail(
+        isLarge ? 413 : 400,
+        isLarge ? `an event has at most ${this.#maxBodyBytes} bytes` : "the body is not JSON",
+      );
     }
     const headers = Object.fromEntries([...request.headers].filter(([name]) => name !== TOKEN_HEADER));
-    return pipeline.publish(text, headers) ? json(200, "{}") : detail(503, "the pipeline is full", { "retry-after": "1" });
+    return pipeline.publish(text, headers)
+      ? json(200, "{}")
+      : detail(503, "the pipeline is full", { "retry-after": "1" });
   }
 }
 
@@ -158,16 +167,28 @@ export class EmulatedPipeline {
   #isPaused = false;
 
   /** @internal */
-  constructor({ id = crypto.randomUUID(), accessTokens = [crypto.randomUUID()], transform = unchanged, rateLimit, ...limits }: EmulatedPipelineOptions) {
-    if (typeof id !== "string" || id === "") throw new FerryError("ERR_INVALID_ARGUMENT", `the id of a pipeline is a text, not ${shown(id)}`);
-    if (typeof transform !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `transform is a function, not ${shown(transform)}`);
+  constructor({
+    id = crypto.randomUUID(),
+    accessTokens = [crypto.randomUUID()],
+    transform = unchanged,
+    rateLimit,
+    ...limits
+  }: EmulatedPipelineOptions) {
+    if (typeof id !== "string" || id === "")
+      throw new FerryError("ERR_INVALID_ARGUMENT", `the id of a pipeline is a text, not ${shown(id)}`);
+    if (typeof transform !== "function")
+      throw new FerryError("ERR_INVALID_ARGUMENT", `transform is a function, not ${shown(transform)}`);
     this.id = id;
     this.accessTokens = [...accessTokens];
     this.transform = transform;
     this.#maxEvents = integer("maxEvents", limits.maxEvents, 100_000, 1);
     this.#maxBytes = integer("maxBytes", limits.maxBytes, 256 * MIB, 1);
     this.#maxKept = integer("maxKept", limits.maxKept, 1000, 0);
-    if (rateLimit) this.#rateLimit = { requests: integer("rateLimit.requests", rateLimit.requests, 1, 1), perMs: integer("rateLimit.perMs", rateLimit.perMs, 1000, 1) };
+    if (rateLimit)
+      this.#rateLimit = {
+        requests: integer("rateLimit.requests", rateLimit.requests, 1, 1),
+        perMs: integer("rateLimit.perMs", rateLimit.perMs, 1000, 1),
+      };
   }
 
   /** The first token that is good. */
@@ -218,7 +239,11 @@ export class EmulatedPipeline {
   /** Takes an event. False: there is no room. @internal */
   publish(text: string, headers: Record<string, string>): boolean {
     const { input, output, failed } = this.#queues;
-    if (input.length + output.length + failed.length >= this.#maxEvents || input.bytes + output.bytes + failed.bytes + text.length > this.#maxBytes) return false;
+    if (
+      input.length + output.length + failed.length >= this.#maxEvents ||
+      input.bytes + output.bytes + failed.bytes + text.length > this.#maxBytes
+    )
+      return false;
     const event: PublishedEvent = {
       requestId: crypto.randomUUID(),
       receivedAt: new Date(),
@@ -260,7 +285,10 @@ export class EmulatedPipeline {
         continue;
       }
       this.#working = Promise.resolve(result)
-        .then((result) => this.#change(event, result), (error: unknown) => this.#fail(event, error))
+        .then(
+          (result) => this.#change(event, result),
+          (error: unknown) => this.#fail(event, error),
+        )
         .finally(() => {
           this.#working = undefined;
           this.#work();
@@ -286,7 +314,10 @@ export class EmulatedPipeline {
 
   #fail(event: PublishedEvent, error: unknown): void {
     const { name = "Error", message = String(error), stack = "" } = (error ?? {}) as Partial<Error>;
-    const body = consumed(event, `"status":"error","error_details":${JSON.stringify(`${name}: ${message}`)},"stack_trace":${JSON.stringify(stack)}`);
+    const body = consumed(
+      event,
+      `"status":"error","error_details":${JSON.stringify(`${name}: ${message}`)},"stack_trace":${JSON.stringify(stack)}`,
+    );
     this.#queues.failed.add(body, body.length);
   }
 }

@@ -15,8 +15,18 @@ export type { AddedFault, Fault, Faults } from "./faults.js";
 export type { ForwardOptions, Forwarding } from "./forward.js";
 export type { Listening } from "./node.js";
 export type {
-  BayeuxMessage, EventParticulars, Forgetting, SalesforceAccount, SalesforceEmulator, SalesforceEmulatorOptions, SalesforceInterceptor, SalesforceLogin, SalesforceRefusal, SalesforceRequest,
-  SalesforceSession, StoredEvent,
+  BayeuxMessage,
+  EventParticulars,
+  Forgetting,
+  SalesforceAccount,
+  SalesforceEmulator,
+  SalesforceEmulatorOptions,
+  SalesforceInterceptor,
+  SalesforceLogin,
+  SalesforceRefusal,
+  SalesforceRequest,
+  SalesforceSession,
+  StoredEvent,
 } from "./salesforce.js";
 export type { Service } from "./service.js";
 export type { ReceivedEvent } from "./store.js";

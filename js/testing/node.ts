@@ -61,7 +61,11 @@ interface Server extends Emitter {
 const HOST = "127.0.0.1";
 
 /** Serves `handler` until it is closed. */
-export async function listenWithNode(port: number, maxHeaderBytes: number, handler: (request: Request) => Promise<Response>): Promise<Listening> {
+export async function listenWithNode(
+  port: number,
+  maxHeaderBytes: number,
+  handler: (request: Request) => Promise<Response>,
+): Promise<Listening> {
   const http = await nodeHttp();
   const open = new Set<{ break(): void }>();
   const sockets = new Set<Socket>();
@@ -76,7 +80,8 @@ export async function listenWithNode(port: number, maxHeaderBytes: number, handl
     socket.once("close", () => sockets.delete(socket));
   });
   await new Promise<void>((resolve, reject) => {
-    const refuse = (cause: Error) => reject(new FerryError("ERR_INVALID_ARGUMENT", `cannot listen on ${HOST}:${port}: ${cause.message}`, { cause }));
+    const refuse = (cause: Error) =>
+      reject(new FerryError("ERR_INVALID_ARGUMENT", `cannot listen on ${HOST}:${port}: ${cause.message}`, { cause }));
     server.once("error", refuse);
     server.once("listening", () => {
       server.off("error", refuse);
@@ -111,7 +116,11 @@ async function nodeHttp(): Promise<NodeHttp> {
 }
 
 function noServer(cause?: unknown): FerryError {
-  return new FerryError("ERR_INVALID_ARGUMENT", "listen needs node:http, which this runtime does not have; pass requests to emulator.fetch instead", cause === undefined ? {} : { cause });
+  return new FerryError(
+    "ERR_INVALID_ARGUMENT",
+    "listen needs node:http, which this runtime does not have; pass requests to emulator.fetch instead",
+    cause === undefined ? {} : { cause },
+  );
 }
 
 /** One request and its answer. */
@@ -164,8 +173,15 @@ class Exchange {
     // As they came: each line by itself, bytes as Latin-1; Headers joins what is there twice.
     const headers = new Headers();
     for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at]!, rawHeaders[at + 1]!);
-    const hasBody = method !== "GET" && method !== "HEAD" && (headers.has("content-length") || headers.has("transfer-encoding"));
-    const init = { method, headers, signal: this.#aborter.signal, body: hasBody ? bodyOf(this.#incoming) : null, duplex: "half" };
+    const hasBody =
+      method !== "GET" && method !== "HEAD" && (headers.has("content-length") || headers.has("transfer-encoding"));
+    const init = {
+      method,
+      headers,
+      signal: this.#aborter.signal,
+      body: hasBody ? bodyOf(this.#incoming) : null,
+      duplex: "half",
+    };
     return new Request(url.startsWith("/") ? origin + url : new URL(url, origin), init);
   }
 

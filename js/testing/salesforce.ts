@@ -23,7 +23,17 @@ import { type SalesforceInterceptor, type SalesforceRefusal, Troubles } from "./
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
 
-export type { EventParticulars, BayeuxMessage, Forgetting, SalesforceAccount, SalesforceInterceptor, SalesforceLogin, SalesforceRefusal, SalesforceRequest, StoredEvent };
+export type {
+  EventParticulars,
+  BayeuxMessage,
+  Forgetting,
+  SalesforceAccount,
+  SalesforceInterceptor,
+  SalesforceLogin,
+  SalesforceRefusal,
+  SalesforceRequest,
+  StoredEvent,
+};
 
 /** How the Salesforce service of an emulator works. Durations are in milliseconds. */
 export interface SalesforceEmulatorOptions {
@@ -97,19 +107,29 @@ export class SalesforceEmulator implements Service {
   /** @internal */
   constructor(options: SalesforceEmulatorOptions, lifetime: Lifetime) {
     const { unauthorizedStatus = 200, channels, cors = true, now = () => Date.now() } = options;
-    if (unauthorizedStatus !== 200 && unauthorizedStatus !== 401) throw new FerryError("ERR_INVALID_ARGUMENT", `unauthorizedStatus is 200 or 401, not ${shown(unauthorizedStatus)}`);
+    if (unauthorizedStatus !== 200 && unauthorizedStatus !== 401)
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `unauthorizedStatus is 200 or 401, not ${shown(unauthorizedStatus)}`,
+      );
     if (typeof now !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `now is a function, not ${shown(now)}`);
     this.cors = cors ? "with cookies" : "none";
     this.#lifetime = lifetime;
     this.#tokens = new Tokens(integer("tokenLifetimeMs", options.tokenLifetimeMs, 2 * 3_600_000, 1), now);
     this.#oauth = new OAuth(options.accounts, options.rotateRefreshTokens === true, this.#tokens, now);
-    this.#log = new ReplayLog(integer("maxEvents", options.maxEvents, 100_000, 1), integer("maxBytes", options.maxBytes, 128 * 1024 * 1024, 1), integer("firstReplayId", options.firstReplayId, 1, 0), now);
+    this.#log = new ReplayLog(
+      integer("maxEvents", options.maxEvents, 100_000, 1),
+      integer("maxBytes", options.maxBytes, 128 * 1024 * 1024, 1),
+      integer("firstReplayId", options.firstReplayId, 1, 0),
+      now,
+    );
     this.#streaming = new StreamingServer({
       rules: {
         timeoutMs: integer("timeoutMs", options.timeoutMs, 110_000, 0, MAX_TIMER_MS),
         gapMs: integer("sessionGapMs", options.sessionGapMs, 40_000, 1),
         maxClients: integer("maxClients", options.maxClients, 1000, 1),
-        eventsPerDay: options.eventsPerDay === undefined ? Infinity : integer("eventsPerDay", options.eventsPerDay, 0, 0),
+        eventsPerDay:
+          options.eventsPerDay === undefined ? Infinity : integer("eventsPerDay", options.eventsPerDay, 0, 0),
         maxEventsPerAnswer: integer("maxEventsPerAnswer", options.maxEventsPerAnswer, 1000, 1),
         maxQueue: integer("maxQueue", options.maxQueue, 100_000, 1),
         maxBodyBytes: integer("maxBodyBytes", options.maxBodyBytes, 32_768, 1),
@@ -155,7 +175,9 @@ export class SalesforceEmulator implements Service {
     try {
       return this.#spread(this.#log.addAsIs(nameOf(channel), data));
     } catch (cause) {
-      throw cause instanceof FerryError ? cause : new FerryError("ERR_INVALID_ARGUMENT", "the data of an event is JSON", { cause });
+      throw cause instanceof FerryError
+        ? cause
+        : new FerryError("ERR_INVALID_ARGUMENT", "the data of an event is JSON", { cause });
     }
   }
 
@@ -176,7 +198,9 @@ export class SalesforceEmulator implements Service {
 
   /** Everything that clients sent to a channel, such as `"/meta/subscribe"`, oldest first. */
   messages(channel: string): readonly BayeuxMessage[] {
-    return this.#streaming.requests.flatMap(({ messages }) => messages.filter((message) => message.channel === channel));
+    return this.#streaming.requests.flatMap(({ messages }) =>
+      messages.filter((message) => message.channel === channel),
+    );
   }
 
   /** The requests for tokens, oldest first, 1000 at most. A fresh list. */
@@ -186,7 +210,12 @@ export class SalesforceEmulator implements Service {
 
   /** The sessions that there are. A fresh list. */
   get sessions(): readonly SalesforceSession[] {
-    return this.#streaming.sessions.map(({ clientId, username, subscriptions, isHeld }) => ({ clientId, username, subscriptions: [...subscriptions.keys()], isHeld }));
+    return this.#streaming.sessions.map(({ clientId, username, subscriptions, isHeld }) => ({
+      clientId,
+      username,
+      subscriptions: [...subscriptions.keys()],
+      isHeld,
+    }));
   }
 
   /** Forgets the requests and logins that were kept. Events, sessions and tokens stay. */
@@ -267,20 +296,33 @@ export class SalesforceEmulator implements Service {
    * @param options.timeoutMs How long to wait. @default 10 000
    * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed meanwhile.
    */
-  async waitFor(condition: (salesforce: SalesforceEmulator) => boolean, options: { timeoutMs?: number } = {}): Promise<void> {
-    if (typeof condition !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `waitFor is given a function, not ${shown(condition)}`);
-    await this.#watchers.until(() => condition(this) || undefined, options.timeoutMs, this.#lifetime, () => "it did not come to that");
+  async waitFor(
+    condition: (salesforce: SalesforceEmulator) => boolean,
+    options: { timeoutMs?: number } = {},
+  ): Promise<void> {
+    if (typeof condition !== "function")
+      throw new FerryError("ERR_INVALID_ARGUMENT", `waitFor is given a function, not ${shown(condition)}`);
+    await this.#watchers.until(
+      () => condition(this) || undefined,
+      options.timeoutMs,
+      this.#lifetime,
+      () => "it did not come to that",
+    );
   }
 
   /** Answers what the emulator has found to be for this service. */
   handle(request: Request, url: URL): Response | Promise<Response> {
     const isBelow = url.pathname === this.prefix || url.pathname.startsWith(`${this.prefix}/`);
-    const [area, kind, ...rest] = url.pathname.slice(isBelow ? this.prefix.length : 0).split("/").filter((part) => part !== "");
+    const [area, kind, ...rest] = url.pathname
+      .slice(isBelow ? this.prefix.length : 0)
+      .split("/")
+      .filter((part) => part !== "");
     // With a server on a socket the host is what the client has called it.
     const host = request.headers.get("host") ?? url.host;
     const base = `${url.protocol}//${host}${isBelow ? this.prefix : ""}`;
     if (area === "cometd") return this.#streaming.handle(request, kind);
-    if (area === "services" && kind === "oauth2" && ["token", "revoke", "userinfo"].includes(rest[0] ?? "")) return this.#oauth.handle(request, rest[0]!, base);
+    if (area === "services" && kind === "oauth2" && ["token", "revoke", "userinfo"].includes(rest[0] ?? ""))
+      return this.#oauth.handle(request, rest[0]!, base);
     if (area === "id") return this.#oauth.handle(request, "id", base);
     if (area === "services" && kind === "data") return this.#rest.handle(request, url, rest);
     return plain(404, "there is /services/oauth2/token, /services/data/v68.0 and /cometd/68.0");
@@ -299,5 +341,8 @@ export class SalesforceEmulator implements Service {
 
 function nameOf(channel: unknown): string {
   if (typeof channel === "string" && /^\/[^?*]*[^?*/]$/.test(channel)) return channel;
-  throw new FerryError("ERR_INVALID_ARGUMENT", `events are published to a channel such as /event/Name__e, without pattern and filter, not to ${shown(channel)}`);
+  throw new FerryError(
+    "ERR_INVALID_ARGUMENT",
+    `events are published to a channel such as /event/Name__e, without pattern and filter, not to ${shown(channel)}`,
+  );
 }

@@ -64,10 +64,17 @@ export function plain(status: number, message: string, headers: Record<string, s
 }
 
 /** A number of a query or an option, within its limits. */
-export function integer(name: string, value: unknown, standard: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
+export function integer(
+  name: string,
+  value: unknown,
+  standard: number,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): number {
   if (value === undefined || value === null) return standard;
   const number = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
-  if (Number.isSafeInteger(number) && (number as number) >= least && (number as number) <= most) return number as number;
+  if (Number.isSafeInteger(number) && (number as number) >= least && (number as number) <= most)
+    return number as number;
   const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
   throw new FerryError("ERR_INVALID_ARGUMENT", `${name} is a whole number ${range}, not ${String(value)}`);
 }

@@ -33,7 +33,14 @@ export interface StreamOptions {
 const PAGE = 64;
 
 /** The events behind a number, and then each new one, until the reader leaves or the emulator is closed. */
-export function eventStream({ store, channel, after, heartbeatMs, lifetime, request }: StreamOptions): ReadableStream<Uint8Array> {
+export function eventStream({
+  store,
+  channel,
+  after,
+  heartbeatMs,
+  lifetime,
+  request,
+}: StreamOptions): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let cursor = after;
   let isOver = false;
@@ -89,5 +96,8 @@ export function eventStream({ store, channel, after, heartbeatMs, lifetime, requ
 function sseText({ seq, event }: ReceivedEvent): string {
   const { body } = toStructured(event);
   const text = typeof body === "string" ? body : new TextDecoder().decode(body);
-  return `id: ${seq}\n${text.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`).join("")}\n`;
+  return `id: ${seq}\n${text
+    .split(/\r\n|\r|\n/)
+    .map((line) => `data: ${line}\n`)
+    .join("")}\n`;
 }

@@ -44,7 +44,10 @@ export class Watchers {
         }
       });
       // Not in the background: a test that only waits must not end before its time.
-      const timer = setTimeout(() => settle(() => reject(new FerryError("ERR_TIMEOUT", `${late()} within ${ms} ms`))), ms);
+      const timer = setTimeout(
+        () => settle(() => reject(new FerryError("ERR_TIMEOUT", `${late()} within ${ms} ms`))),
+        ms,
+      );
       let leave = () => {};
       leave = lifetime.join(() => settle(() => reject(new FerryError("ERR_CLOSED", "the emulator was closed"))));
     });

@@ -13,7 +13,16 @@ const BROWSERS = {
     listening: /successfully on port (\d+)/,
     capabilities: {
       browserName: "chrome",
-      "goog:chromeOptions": { args: ["--headless=new", "--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] },
+      "goog:chromeOptions": {
+        args: [
+          "--headless=new",
+          "--no-sandbox",
+          "--no-first-run",
+          "--disable-background-networking",
+          "--disable-component-update",
+          "--disable-sync",
+        ],
+      },
     },
   },
   firefox: {
@@ -21,7 +30,10 @@ const BROWSERS = {
     listening: /Listening on [^ ]*:(\d+)/,
     capabilities: {
       browserName: "firefox",
-      "moz:firefoxOptions": { args: ["-headless"], prefs: { "privacy.reduceTimerPrecision": false, "dom.max_script_run_time": 0 } },
+      "moz:firefoxOptions": {
+        args: ["-headless"],
+        prefs: { "privacy.reduceTimerPrecision": false, "dom.max_script_run_time": 0 },
+      },
     },
   },
 };
@@ -50,7 +62,8 @@ export async function runInBrowser(name, options, patience) {
     try {
       await driver.post(`${session}/timeouts`, { script: patience });
       await driver.post(`${session}/url`, { url: `http://127.0.0.1:${server.address().port}/` });
-      const run = "const [options, done] = arguments; bench(options).then((tables) => done({ tables }), (error) => done({ failure: String(error?.stack ?? error) }));";
+      const run =
+        "const [options, done] = arguments; bench(options).then((tables) => done({ tables }), (error) => done({ failure: String(error?.stack ?? error) }));";
       const { tables, failure } = await driver.post(`${session}/execute/async`, { script: run, args: [options] });
       if (failure) throw new Error(failure);
       return tables;
@@ -80,7 +93,11 @@ async function startDriver({ driver: [program, ...args], listening }) {
     setTimeout(() => reject(new Error(`${program} does not say its port: ${said}`)), 15_000).unref();
   });
   const send = async (method, path, body) => {
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { "content-type": "application/json" }, ...(body && { body: JSON.stringify(body) }) });
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method,
+      headers: { "content-type": "application/json" },
+      ...(body && { body: JSON.stringify(body) }),
+    });
     const { value } = await answer.json();
     if (!answer.ok) throw new Error(`${value.error}: ${value.message}`);
     return value;

@@ -11,12 +11,19 @@ export function coldStart(command, { quick }) {
   for (let turn = -1; turn < (quick ? 5 : 21); turn++) {
     for (const name of scripts) {
       const start = performance.now();
-      const { status, stderr } = spawnSync(command[0], [...command.slice(1), join(import.meta.dirname, "cold", `${name}.mjs`)], { timeout: 10_000, encoding: "utf8" });
+      const { status, stderr } = spawnSync(
+        command[0],
+        [...command.slice(1), join(import.meta.dirname, "cold", `${name}.mjs`)],
+        { timeout: 10_000, encoding: "utf8" },
+      );
       const took = performance.now() - start;
       if (status !== 0) throw new Error(`cold/${name}.mjs ended with ${status}: ${stderr}`);
       if (turn >= 0) times[name].push(took);
     }
   }
   const empty = quartiles(times.empty);
-  return { empty, rows: scripts.slice(1).map((name) => ({ name, added: quartiles(times[name].map((time) => time - empty.median)) })) };
+  return {
+    empty,
+    rows: scripts.slice(1).map((name) => ({ name, added: quartiles(times[name].map((time) => time - empty.median)) })),
+  };
 }

@@ -11,8 +11,13 @@ function noise(seed) {
   };
 }
 
-const WORDS = "amber birch cedar delta ember fjord grove haven inlet jetty knoll lunar maple north ocean prism quill ridge solar tidal".split(" ");
-export const TYPES = ["created", "updated", "paid", "shipped", "cancelled", "returned", "refunded", "reviewed"].map((verb) => `com.example.order.${verb}`);
+const WORDS =
+  "amber birch cedar delta ember fjord grove haven inlet jetty knoll lunar maple north ocean prism quill ridge solar tidal".split(
+    " ",
+  );
+export const TYPES = ["created", "updated", "paid", "shipped", "cancelled", "returned", "refunded", "reviewed"].map(
+  (verb) => `com.example.order.${verb}`,
+);
 
 /** Events as plain objects whose `data` has about `size` bytes of JSON. */
 export function plainEvents(count, size, seed = size) {
@@ -36,7 +41,13 @@ function orderOf(size, random) {
     order.items = [];
     missing -= 11;
     while (missing > 130) {
-      const item = { sku: `${word()}-${random() % 10000}`, quantity: 1 + (random() % 9), price: (random() % 10000) / 100, title: `${word()} ${word()} ${word()}`, gift: random() % 2 === 0 };
+      const item = {
+        sku: `${word()}-${random() % 10000}`,
+        quantity: 1 + (random() % 9),
+        price: (random() % 10000) / 100,
+        title: `${word()} ${word()} ${word()}`,
+        gift: random() % 2 === 0,
+      };
       order.items.push(item);
       missing -= JSON.stringify(item).length + 1;
     }

@@ -81,7 +81,8 @@ function agree(title, inputs, most, contenders) {
       return JSON.stringify(contender.show(at));
     });
     shown.forEach((text, which) => {
-      if (text !== shown[0]) throw new Error(`${title}: ${contenders[which].name} says ${text}, but ${contenders[0].name} says ${shown[0]}`);
+      if (text !== shown[0])
+        throw new Error(`${title}: ${contenders[which].name} says ${text}, but ${contenders[0].name} says ${shown[0]}`);
     });
   }
   const sums = contenders.map((contender) => {
@@ -89,7 +90,8 @@ function agree(title, inputs, most, contenders) {
     contender.prepare?.(0, some);
     return contender.run(0, some);
   });
-  if (sums.some((sum) => sum !== sums[0])) throw new Error(`${title}: the sums are ${sums}, for ${contenders.map(({ name }) => name)}`);
+  if (sums.some((sum) => sum !== sums[0]))
+    throw new Error(`${title}: the sums are ${sums}, for ${contenders.map(({ name }) => name)}`);
 }
 
 /** Median, and the distance of the quartiles in per cent of it. */

@@ -34,7 +34,8 @@ const COMMANDS = {
 const RUNTIMES = [...Object.keys(COMMANDS), "chromium", "firefox"];
 const CHOICES = [...RUNTIMES, "outbox", "bayeux"];
 
-for (const name of only ?? []) if (!CHOICES.includes(name)) fail(`there is no runtime ${name}; there are ${CHOICES.join(", ")}`);
+for (const name of only ?? [])
+  if (!CHOICES.includes(name)) fail(`there is no runtime ${name}; there are ${CHOICES.join(", ")}`);
 if (!existsSync(join(here, "../../dist/entries/cloudevents.js"))) fail("there is no dist/; run `npm run build` first");
 installPeers();
 
@@ -45,7 +46,8 @@ for (const name of RUNTIMES) {
   try {
     const tables = await inRuntime(name);
     if (tables) results[name] = tables;
-    if (tables && (name === "node" || name === "bun") && !options.filter) starts[name] = coldStart(COMMANDS[name], { quick });
+    if (tables && (name === "node" || name === "bun") && !options.filter)
+      starts[name] = coldStart(COMMANDS[name], { quick });
   } catch (error) {
     note(`\x1b[31m✗\x1b[0m ${name}: ${error.message}`);
     process.exitCode = 1;
@@ -75,7 +77,9 @@ if (asJson) {
   console.log(JSON.stringify({ results, starts, outbox: ofOutbox, bayeux: ofBayeux }, undefined, 2));
 } else {
   if (Object.keys(results).length > 0) {
-    console.log(`\nEach figure: how many times as fast eventferry is, median of rounds in which all took turns, ± distance of the quartiles.`);
+    console.log(
+      `\nEach figure: how many times as fast eventferry is, median of rounds in which all took turns, ± distance of the quartiles.`,
+    );
   }
   printTables(results);
   printColdStarts(starts);
@@ -89,12 +93,16 @@ async function inRuntime(name) {
   if (missing) return note(`\x1b[33m∅\x1b[0m ${name} is not installed: skipped`);
   note(`\x1b[36m▸\x1b[0m measuring in ${name}`);
   if (!command) return runInBrowser(name, options, PATIENCE);
-  const { status, signal, stdout, stderr } = spawnSync(command[0], [...command.slice(1), join(here, "main.mjs"), JSON.stringify(options)], {
-    cwd: here,
-    encoding: "utf8",
-    timeout: PATIENCE,
-    maxBuffer: 1 << 26,
-  });
+  const { status, signal, stdout, stderr } = spawnSync(
+    command[0],
+    [...command.slice(1), join(here, "main.mjs"), JSON.stringify(options)],
+    {
+      cwd: here,
+      encoding: "utf8",
+      timeout: PATIENCE,
+      maxBuffer: 1 << 26,
+    },
+  );
   if (status !== 0) throw new Error(`ended with ${signal ?? status}: ${stderr}`);
   return JSON.parse(stdout.trim().split("\n").at(-1));
 }
@@ -104,7 +112,11 @@ function installPeers() {
   const installed = join(here, "node_modules/.package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(here, "package-lock.json")).mtimeMs) return;
   note("\x1b[36m▸\x1b[0m installing the rivals (once)");
-  const { status, stdout, stderr } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: here, encoding: "utf8", shell: process.platform === "win32" });
+  const { status, stdout, stderr } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], {
+    cwd: here,
+    encoding: "utf8",
+    shell: process.platform === "win32",
+  });
   if (status !== 0) fail(`npm ci in tests/bench failed:\n${stdout}${stderr}`);
 }
 

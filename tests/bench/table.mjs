@@ -17,13 +17,28 @@ const TARGETS = {
 export function printTables(results) {
   const titles = [...new Set(Object.values(results).flatMap((tables) => tables.map(({ title }) => title)))];
   for (const title of titles) {
-    const found = Object.entries(results).flatMap(([runtime, tables]) => tables.filter((table) => table.title === title).map((table) => ({ runtime, ...table })));
-    const { unit, rows: [, plain] } = found[0];
+    const found = Object.entries(results).flatMap(([runtime, tables]) =>
+      tables.filter((table) => table.title === title).map((table) => ({ runtime, ...table })),
+    );
+    const {
+      unit,
+      rows: [, plain],
+    } = found[0];
     console.log(`\n\x1b[1m${title}\x1b[0m`);
     console.log(line("", "× cloudevents", `× ${plain.name}`, `${unit === "event" ? "an" : "a"} ${unit} takes`));
-    for (const { runtime, rows: [, , ours] } of found) {
+    for (const {
+      runtime,
+      rows: [, , ours],
+    } of found) {
       const target = TARGETS[title]?.[runtime] ?? {};
-      console.log(line(runtime, ratio(ours.overSdk, target.sdk), ratio(ours.overPlain, target.plain), duration(ours.nanoseconds.median)));
+      console.log(
+        line(
+          runtime,
+          ratio(ours.overSdk, target.sdk),
+          ratio(ours.overPlain, target.plain),
+          duration(ours.nanoseconds.median),
+        ),
+      );
     }
   }
 }
@@ -38,7 +53,8 @@ export function printColdStarts(starts) {
   }
 }
 
-const line = (...cells) => `  ${cells.map((cell, at) => (at === 0 ? cell.padEnd(10) : pad(cell, at === 3 ? 18 : 27))).join("")}`;
+const line = (...cells) =>
+  `  ${cells.map((cell, at) => (at === 0 ? cell.padEnd(10) : pad(cell, at === 3 ? 18 : 27))).join("")}`;
 
 export function pad(cell, width) {
   // eslint-disable-next-line no-control-regex

@@ -25,9 +25,18 @@ export async function inTurns(all, rounds, run, note) {
 
 /** Its last line, or what its problem was. */
 export function inChild(script, options, flags = []) {
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [...flags, script, JSON.stringify(options)], { encoding: "utf8", timeout: PATIENCE });
-  if (status !== 0) return { problem: signal ? `${script} did not end within ${PATIENCE / 1000} s` : `${script} ended with ${status}: ${stderr}` };
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [...flags, script, JSON.stringify(options)], {
+    encoding: "utf8",
+    timeout: PATIENCE,
+  });
+  if (status !== 0)
+    return {
+      problem: signal
+        ? `${script} did not end within ${PATIENCE / 1000} s`
+        : `${script} ended with ${status}: ${stderr}`,
+    };
   return JSON.parse(stdout.trim().split("\n").at(-1));
 }
 
-export const quartilesOf = (runs, keys) => Object.fromEntries(keys.map((key) => [key, quartiles(runs.map((run) => run[key]))]));
+export const quartilesOf = (runs, keys) =>
+  Object.fromEntries(keys.map((key) => [key, quartiles(runs.map((run) => run[key]))]));

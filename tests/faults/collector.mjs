@@ -7,7 +7,11 @@ import { fileAt } from "../serve.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const FOLDERS = { "/tests/": join(root, "tests"), "/dist/": join(root, "dist") };
-const CORS = { "access-control-allow-origin": "*", "access-control-allow-headers": "*", "access-control-allow-methods": "*" };
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": "*",
+  "access-control-allow-methods": "*",
+};
 
 /**
  * Starts one. Batches of events are posted to `/collect`, everything else that is posted is a note for `noted`.
@@ -17,7 +21,8 @@ const CORS = { "access-control-allow-origin": "*", "access-control-allow-headers
  */
 export async function collect({ behave = () => ({}) } = {}) {
   const collector = {
-    url: "", behave,
+    url: "",
+    behave,
     /** How often each id was taken. */
     seen: new Map(),
     /** Batches with their ids, when they came and when they were answered, and whether they were taken. */
@@ -61,7 +66,13 @@ export async function collect({ behave = () => ({}) } = {}) {
     if (request.method === "OPTIONS") return response.writeHead(204, CORS).end();
     if (request.method !== "POST") {
       const file = await fileAt(FOLDERS, pathname).catch(() => undefined);
-      return response.writeHead(file ? 200 : 404, { ...CORS, "cache-control": "no-cache", "content-type": file?.type ?? "text/plain" }).end(file?.body);
+      return response
+        .writeHead(file ? 200 : 404, {
+          ...CORS,
+          "cache-control": "no-cache",
+          "content-type": file?.type ?? "text/plain",
+        })
+        .end(file?.body);
     }
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -72,7 +83,13 @@ export async function collect({ behave = () => ({}) } = {}) {
     }
     const parsed = JSON.parse(body);
     const events = Array.isArray(parsed) ? parsed : [parsed];
-    const entry = { at: Date.now(), until: Infinity, ids: events.map(({ id }) => id), bytes: body.length, taken: false };
+    const entry = {
+      at: Date.now(),
+      until: Infinity,
+      ids: events.map(({ id }) => id),
+      bytes: body.length,
+      taken: false,
+    };
     collector.requests.push(entry);
     collector.mostOpen = Math.max(collector.mostOpen, ++open);
     let isOpen = true;

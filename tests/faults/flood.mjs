@@ -7,7 +7,9 @@ const LIMIT = 8 * 1024 * 1024;
 
 export async function floods(tally) {
   await tally.check("a million events towards a dead server", () => flood({}));
-  await tally.check("a million events towards a dead server, the oldest staged make room", () => flood({ overflow: "drop-oldest" }));
+  await tally.check("a million events towards a dead server, the oldest staged make room", () =>
+    flood({ overflow: "drop-oldest" }),
+  );
 }
 
 async function flood(options) {
@@ -21,7 +23,9 @@ async function flood(options) {
     const start = process.cpuUsage();
     for (let number = 0; number < PUBLISHES / 10; number++) {
       try {
-        session.publish(new CloudEvent({ type: "t", source: "/flood", data: { number } })).accepted.catch(() => undefined);
+        session
+          .publish(new CloudEvent({ type: "t", source: "/flood", data: { number } }))
+          .accepted.catch(() => undefined);
       } catch (error) {
         codes.add(isFerryError(error) ? error.code : String(error));
         refused++;
@@ -43,9 +47,15 @@ async function flood(options) {
   const dropped = droppedBy.reject + droppedBy.dropOldest + droppedBy.dropNewest;
   hold(accepted === pending && accepted > 10_000, `${accepted} were accepted, ${pending} are pending`);
   hold(accepted + dropped === PUBLISHES, `${accepted} were accepted and ${dropped} dropped`);
-  hold(options.overflow ? refused === 0 : refused === droppedBy.reject && String([...codes]) === "ERR_QUEUE_FULL", `${refused} were refused with ${[...codes]}`);
+  hold(
+    options.overflow ? refused === 0 : refused === droppedBy.reject && String([...codes]) === "ERR_QUEUE_FULL",
+    `${refused} were refused with ${[...codes]}`,
+  );
   const grown = (rss - memory.rss) / 2 ** 20;
-  hold(grown < 60 && arrayBuffers < 2 * LIMIT + memory.arrayBuffers, `memory has grown by ${Math.round(grown)} MiB since it was full`);
+  hold(
+    grown < 60 && arrayBuffers < 2 * LIMIT + memory.arrayBuffers,
+    `memory has grown by ${Math.round(grown)} MiB since it was full`,
+  );
   const [full, last] = [Math.min(...tenths.slice(0, 5)), Math.min(...tenths.slice(5))];
   hold(last < 3 * full + 50, `${tenths.map(Math.round)} ms of CPU for each tenth`);
   return `${accepted} accepted, ${tenths.map(Math.round).join(", ")} ms of CPU for each tenth, ${Math.round(grown)} MiB more since it was full`;

@@ -14,13 +14,21 @@ const CHAINS = 10;
 export async function kills(tally) {
   await Promise.all([
     tally.check(`${KILLS * CHAINS} kills of Node, a server that answers`, () => lives(() => ({}), true)),
-    tally.check(`${KILLS * CHAINS} kills of Node, a server that refuses, resets and loses answers`, () => lives(badly, false)),
+    tally.check(`${KILLS * CHAINS} kills of Node, a server that refuses, resets and loses answers`, () =>
+      lives(badly, false),
+    ),
   ]);
 }
 
 function badly() {
   const chance = Math.random();
-  return chance < 0.15 ? { status: 503 } : chance < 0.25 ? { reset: true } : chance < 0.35 ? { lose: true } : { delayMs: Math.random() * 30 };
+  return chance < 0.15
+    ? { status: 503 }
+    : chance < 0.25
+      ? { reset: true }
+      : chance < 0.35
+        ? { lose: true }
+        : { delayMs: Math.random() * 30 };
 }
 
 async function lives(behave, isWell) {
@@ -34,7 +42,10 @@ async function lives(behave, isWell) {
       for (let kill = 0; kill < KILLS; kill++) promised.push(...(await live(collector.url, path, `${chain}.${kill}`)));
       collector.behave = () => ({});
       const { aborted, accepted, delivered, dead, pending, purged } = await drain(collector.url, path);
-      hold(!aborted && pending === 0 && dead === 0 && accepted === delivered + dead + purged, `the last life has ${JSON.stringify({ aborted, accepted, delivered, dead, pending })}`);
+      hold(
+        !aborted && pending === 0 && dead === 0 && accepted === delivered + dead + purged,
+        `the last life has ${JSON.stringify({ aborted, accepted, delivered, dead, pending })}`,
+      );
     }
     nothingLost(collector, promised);
     hold(promised.length > 1000, `only ${promised.length} were promised`);
@@ -69,11 +80,16 @@ function run(...args) {
   const child = start(process.execPath, [program, ...args]);
   const all = [];
   const ready = new Promise((resolve) => {
-    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", (line) => (all.push(line), line === "ready" && resolve()));
+    for (const stream of [child.stdout, child.stderr])
+      createInterface({ input: stream }).on("line", (line) => (all.push(line), line === "ready" && resolve()));
   });
   const ended = new Promise((resolve) => child.once("close", resolve)).then(() => {
     const problem = all.find((line) => !/^(\+|=|ready$)/.test(line));
     hold(problem === undefined, `a life said: ${problem}`);
   });
-  return { child, ended, lines: { all, ready, of: (mark) => all.filter((line) => line.startsWith(mark)).map((line) => line.slice(1)) } };
+  return {
+    child,
+    ended,
+    lines: { all, ready, of: (mark) => all.filter((line) => line.startsWith(mark)).map((line) => line.slice(1)) },
+  };
 }

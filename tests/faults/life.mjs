@@ -6,7 +6,11 @@ const [, , what, url, path, life] = process.argv;
 const say = (line) => writeSync(1, `${line}\n`);
 process.on("unhandledRejection", (error) => say(`!${error?.stack ?? error}`));
 
-const publisher = new Publisher({ url: `${url}collect`, timeoutMs: 2000, outbox: { store: fileStore(path), retry: { baseMs: 20, maxMs: 200 } } });
+const publisher = new Publisher({
+  url: `${url}collect`,
+  timeoutMs: 2000,
+  outbox: { store: fileStore(path), retry: { baseMs: 20, maxMs: 200 } },
+});
 
 const ACTS = {
   async live() {
@@ -15,9 +19,18 @@ const ACTS = {
     for (;;) {
       const session = publisher.session();
       const receipts = Array.from({ length: 1 + Math.floor(Math.random() * 20) }, () =>
-        session.publish(new CloudEvent({ id: `${life}-${number++}`, type: "t", source: "/kill", data: { number, padding: "x".repeat(Math.random() * 300) } })),
+        session.publish(
+          new CloudEvent({
+            id: `${life}-${number++}`,
+            type: "t",
+            source: "/kill",
+            data: { number, padding: "x".repeat(Math.random() * 300) },
+          }),
+        ),
       );
-      const isAccepted = Promise.all(receipts.map(({ accepted }) => accepted)).then(() => say(`+${receipts.map(({ id }) => id)}`));
+      const isAccepted = Promise.all(receipts.map(({ accepted }) => accepted)).then(() =>
+        say(`+${receipts.map(({ id }) => id)}`),
+      );
       await session.flush();
       await isAccepted;
       if (Math.random() < 0.3) await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));

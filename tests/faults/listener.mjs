@@ -10,7 +10,13 @@ const [, , url, path, policy, last] = process.argv;
 const say = (line) => writeSync(1, `${line}\n`);
 process.on("unhandledRejection", (error) => say(`!${error?.stack ?? error}`));
 
-const auth = passwordAuth({ loginUrl: url, consumerKey: "key", consumerSecret: "secret", username: "user@example.com", password: "password" });
+const auth = passwordAuth({
+  loginUrl: url,
+  consumerKey: "key",
+  consumerSecret: "secret",
+  username: "user@example.com",
+  password: "password",
+});
 const client = new SalesforceClient(auth, { replay: replayStore(fileStore(path), { policy, initial: "all" }) });
 await client.open();
 const open = new Set(["/event/Order_Placed__e", "/event/Order_Shipped__e"]);

@@ -13,13 +13,17 @@ const WAYS = {
   "answers 503": () => ({ status: 503 }),
   "resets connections": () => ({ reset: true }),
   "answers 429 with Retry-After": () => ({ status: 429, headers: { "retry-after": "7" } }),
-  "hangs": () => ({ hang: true }),
+  hangs: () => ({ hang: true }),
 };
 
 export async function outages(tally) {
   await Promise.all([
     ...Object.entries(WAYS).map(([name, behave]) => tally.check(`the server ${name} for 20 s`, () => outage(behave))),
-    ...ENGINES.map((engine) => tally.check(`${engine}, ${engine === "chrome" ? "offline" : "the port is closed"} for 20 s`, () => offline(engine))),
+    ...ENGINES.map((engine) =>
+      tally.check(`${engine}, ${engine === "chrome" ? "offline" : "the port is closed"} for 20 s`, () =>
+        offline(engine),
+      ),
+    ),
   ]);
 }
 
@@ -27,7 +31,13 @@ function offline(engine) {
   return withBrowser(engine, async ({ collector, open }) => {
     const browser = await open();
     await visit(browser, collector, { baseMs: 500 });
-    const conditions = (isOffline) => browser.devTools("Network.emulateNetworkConditions", { offline: isOffline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
+    const conditions = (isOffline) =>
+      browser.devTools("Network.emulateNetworkConditions", {
+        offline: isOffline,
+        latency: 0,
+        downloadThroughput: -1,
+        uploadThroughput: -1,
+      });
     if (engine === "chrome") await browser.devTools("Network.enable", {});
     await browser.evaluate("void outage();");
     await pause(1000);

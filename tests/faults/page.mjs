@@ -9,10 +9,17 @@ addEventListener("unhandledrejection", ({ reason }) => problems.push(`unhandled:
 /** Storage that is not there, refuses, or does not answer. */
 const BLOCKED = {
   missing: { get: () => undefined },
-  refused: { get: () => { throw new DOMException("on purpose", "SecurityError"); } },
+  refused: {
+    get: () => {
+      throw new DOMException("on purpose", "SecurityError");
+    },
+  },
   silent: { value: { open: () => new EventTarget() } },
 };
-for (const [place, how] of [["indexedDB", asked.indexedDB], ["localStorage", asked.localStorage]]) {
+for (const [place, how] of [
+  ["indexedDB", asked.indexedDB],
+  ["localStorage", asked.localStorage],
+]) {
   if (how) Object.defineProperty(globalThis, place, BLOCKED[how]);
 }
 addEventListener("error", ({ message }) => problems.push(`uncaught: ${message}`));
@@ -22,8 +29,10 @@ const publisher = new Publisher({
   ...(asked.mode && { mode: asked.mode }),
   timeoutMs: Number(asked.timeoutMs ?? 10_000),
   outbox: {
-    store: asked.store ?? (asked.isAuto ? "auto" : indexedDbStore()), ...(asked.unload && { unload: asked.unload }),
-    retry: { baseMs: Number(asked.baseMs ?? 100), ...(asked.maxMs && { maxMs: Number(asked.maxMs) }) }, ...(asked.maxEvents && { batch: { maxEvents: Number(asked.maxEvents) } }),
+    store: asked.store ?? (asked.isAuto ? "auto" : indexedDbStore()),
+    ...(asked.unload && { unload: asked.unload }),
+    retry: { baseMs: Number(asked.baseMs ?? 100), ...(asked.maxMs && { maxMs: Number(asked.maxMs) }) },
+    ...(asked.maxEvents && { batch: { maxEvents: Number(asked.maxEvents) } }),
   },
 });
 const { outbox } = publisher;
@@ -81,7 +90,7 @@ async function endure() {
     ids.push(...publish(`outage.${ids.length}`, count - ids.length, 20, session));
     await session.flush();
   }
-  for (let tries = 0; tries < 200 && (outbox.stats().pending > 0); tries++) await wait(100);
+  for (let tries = 0; tries < 200 && outbox.stats().pending > 0; tries++) await wait(100);
   const left = outbox.stats().pending;
   await outbox.drain({ deadlineMs: 10_000 });
   return { ids, left, failures: retries, problems };
@@ -125,7 +134,14 @@ new BroadcastChannel("test").onmessage = async ({ data: { what, round } }) => {
       note(JSON.stringify({ what: "accepted", ids: receipts.slice(-10).map(({ id }) => id) }));
     }
     const ends = await Promise.allSettled(receipts.map(({ delivered }) => delivered));
-    note(JSON.stringify({ what: "delivered", round, tab, count: ends.filter(({ status }) => status === "fulfilled").length }));
+    note(
+      JSON.stringify({
+        what: "delivered",
+        round,
+        tab,
+        count: ends.filter(({ status }) => status === "fulfilled").length,
+      }),
+    );
   } else {
     note(JSON.stringify({ what, round, tab, stats: outbox.stats(), problems }));
   }

@@ -8,7 +8,9 @@ import { collect } from "./collector.mjs";
 /** Opens the page of the tests and waits for its script. */
 export async function visit(browser, collector, asked = {}) {
   await browser.open(`${collector.url}tests/faults/page.html?${new URLSearchParams(asked)}`);
-  await browser.evaluate("for (let tries = 0; !globalThis.isReady; tries++) { if (tries > 500) throw new Error('the script of the page did not start'); await new Promise((next) => setTimeout(next, 20)); }");
+  await browser.evaluate(
+    "for (let tries = 0; !globalThis.isReady; tries++) { if (tries > 500) throw new Error('the script of the page did not start'); await new Promise((next) => setTimeout(next, 20)); }",
+  );
 }
 
 /** Runs a body with a collector, and a folder for a profile. What `open` has started is ended, one browser at a time. */
@@ -27,4 +29,8 @@ export async function withBrowser(engine, body) {
 }
 
 /** Waits until the outbox of the page has delivered everything. */
-export const drained = (browser, ms = 15_000) => browser.evaluate("const report = await outbox.drain({ deadlineMs: arguments[0] }); return { ...report, problems };", ms);
+export const drained = (browser, ms = 15_000) =>
+  browser.evaluate(
+    "const report = await outbox.drain({ deadlineMs: arguments[0] }); return { ...report, problems };",
+    ms,
+  );

@@ -17,22 +17,46 @@ import { visit, withBrowser } from "./pages.mjs";
 const EVENTS = 100_000;
 const KILLS = 6;
 const KILLED_EVENTS = 400;
-const TROUBLES = [{ status: 503 }, { status: 429, headers: { "retry-after": "0" } }, { reset: true }, { status: 502, body: "<html/>" }];
+const TROUBLES = [
+  { status: 503 },
+  { status: 429, headers: { "retry-after": "0" } },
+  { reset: true },
+  { status: 502, body: "<html/>" },
+];
 
 export async function pipelines(tally) {
   await tally.check(`${EVENTS} events through publishAll and iteration with faults on both sides`, hundredThousand);
   await tally.check(`a consumer with a file as its store, ${KILLS} kills`, killed);
-  await Promise.all(ENGINES.map((engine) => tally.check(`${engine}, a page that consumes into IndexedDB and is killed, and two that take turns`, () => page(engine))));
+  await Promise.all(
+    ENGINES.map((engine) =>
+      tally.check(`${engine}, a page that consumes into IndexedDB and is killed, and two that take turns`, () =>
+        page(engine),
+      ),
+    ),
+  );
 }
 
 async function hundredThousand() {
   const emulator = createEmulator();
   const pipeline = emulator.glassflow.createPipeline();
-  const options = { pipelineId: pipeline.id, pipelineAccessToken: pipeline.accessToken, baseUrl: "http://emulator/glassflow/v1", fetch: emulator.fetch };
+  const options = {
+    pipelineId: pipeline.id,
+    pipelineAccessToken: pipeline.accessToken,
+    baseUrl: "http://emulator/glassflow/v1",
+    fetch: emulator.fetch,
+  };
   const source = new PipelineDataSource({ ...options, retry: { attempts: 50, baseMs: 1, maxMs: 2 } });
   const sink = new PipelineDataSink({ ...options, backoff: { baseMs: 1, maxMs: 2 } });
   const faults = ["input", "output"].flatMap((topic, side) =>
-    TROUBLES.map((trouble, at) => emulator.faults.add({ match: `/glassflow/v1/pipelines/${pipeline.id}/topics/${topic}/`, probability: 0.003, seed: side * 10 + at + 1, ...trouble })));
+    TROUBLES.map((trouble, at) =>
+      emulator.faults.add({
+        match: `/glassflow/v1/pipelines/${pipeline.id}/topics/${topic}/`,
+        probability: 0.003,
+        seed: side * 10 + at + 1,
+        ...trouble,
+      }),
+    ),
+  );
   let made = 0;
   function* events() {
     while (made < EVENTS) yield { n: made++ };
@@ -47,10 +71,16 @@ async function hundredThousand() {
     if (++next === EVENTS) break;
   }
   const { published, failed } = await publishing;
-  hold(published === EVENTS && failed.length === 0, `${published} were published, ${failed.length} failed: ${failed[0]?.error}`);
+  hold(
+    published === EVENTS && failed.length === 0,
+    `${published} were published, ${failed.length} failed: ${failed[0]?.error}`,
+  );
   hold((await sink.consume()).status === 204, "there is more than was published");
   const hits = faults.map((fault) => fault.hits);
-  hold(hits.every((count) => count > 100), `not every fault struck: ${hits}`);
+  hold(
+    hits.every((count) => count > 100),
+    `not every fault struck: ${hits}`,
+  );
   const struck = hits.slice(TROUBLES.length).reduce((sum, count) => sum + count, 0);
   hold(retries === struck, `${retries} retries were told of, and ${struck} faults struck the sink`);
   return `${hits.reduce((sum, count) => sum + count, 0)} faults, ${Math.round((performance.now() - started) / 1000)} s`;
@@ -62,17 +92,33 @@ async function killed() {
   const emulator = createEmulator();
   const { url } = await emulator.listen();
   const pipeline = emulator.glassflow.createPipeline();
-  const source = new PipelineDataSource({ pipelineId: pipeline.id, pipelineAccessToken: pipeline.accessToken, baseUrl: `${url}/glassflow/v1` });
-  await source.publishAll(Array.from({ length: KILLED_EVENTS }, (_, n) => ({ n })), { concurrency: 16 });
+  const source = new PipelineDataSource({
+    pipelineId: pipeline.id,
+    pipelineAccessToken: pipeline.accessToken,
+    baseUrl: `${url}/glassflow/v1`,
+  });
+  await source.publishAll(
+    Array.from({ length: KILLED_EVENTS }, (_, n) => ({ n })),
+    { concurrency: 16 },
+  );
   const handed = new Map();
   const done = new Set();
   let again = 0;
   try {
     for (let life = 0; life <= KILLS; life++) {
       const inHand = [...handed.keys()].filter((n) => !done.has(n));
-      const consumer = start(process.execPath, [fileURLToPath(new URL("consumer.mjs", import.meta.url)), join(folder, "store")], {
-        env: { ...process.env, PIPELINE_ID: pipeline.id, PIPELINE_ACCESS_TOKEN: pipeline.accessToken, BASE_URL: `${url}/glassflow/v1` },
-      });
+      const consumer = start(
+        process.execPath,
+        [fileURLToPath(new URL("consumer.mjs", import.meta.url)), join(folder, "store")],
+        {
+          env: {
+            ...process.env,
+            PIPELINE_ID: pipeline.id,
+            PIPELINE_ACCESS_TOKEN: pipeline.accessToken,
+            BASE_URL: `${url}/glassflow/v1`,
+          },
+        },
+      );
       const first = [];
       await new Promise((resolve, reject) => {
         let rest = "";
@@ -94,7 +140,9 @@ async function killed() {
         consumer.once("exit", () => resolve());
       });
       end(consumer);
-      await new Promise((resolve) => (consumer.exitCode !== null || consumer.signalCode !== null ? resolve() : consumer.once("exit", resolve)));
+      await new Promise((resolve) =>
+        consumer.exitCode !== null || consumer.signalCode !== null ? resolve() : consumer.once("exit", resolve),
+      );
       again += inHand.filter((n) => first.includes(n)).length;
       // One more may come before it: done, and not acknowledged.
       const forgotten = inHand.filter((n) => !first.slice(0, inHand.length + 1).includes(n));
@@ -133,9 +181,12 @@ const SCRIPT = `
 
 async function opened(browser, collector) {
   await visit(browser, collector);
-  await browser.evaluate(`
+  await browser.evaluate(
+    `
     document.head.append(Object.assign(document.createElement("script"), { type: "module", textContent: arguments[0] }));
-    for (let tries = 0; !globalThis.canTake; tries++) { if (tries > 500) throw new Error("the script did not start"); await new Promise((next) => setTimeout(next, 20)); }`, SCRIPT);
+    for (let tries = 0; !globalThis.canTake; tries++) { if (tries > 500) throw new Error("the script did not start"); await new Promise((next) => setTimeout(next, 20)); }`,
+    SCRIPT,
+  );
 }
 
 /** The emulator is of another origin, so the page has to ask first. */
@@ -143,7 +194,11 @@ async function page(engine) {
   const emulator = createEmulator();
   const { url } = await emulator.listen();
   const pipeline = emulator.glassflow.createPipeline();
-  const options = { pipelineId: pipeline.id, pipelineAccessToken: pipeline.accessToken, baseUrl: `${url}/glassflow/v1` };
+  const options = {
+    pipelineId: pipeline.id,
+    pipelineAccessToken: pipeline.accessToken,
+    baseUrl: `${url}/glassflow/v1`,
+  };
   await new PipelineDataSource(options).publishAll(Array.from({ length: 10 }, (_, n) => ({ n })));
   try {
     return await withBrowser(engine, async ({ collector, open }) => {
@@ -159,7 +214,9 @@ async function page(engine) {
       hold(after === "1,2,4,5", `after the kill it has seen ${after}`);
       // Another one waits for the first to end, and has what that leaves behind.
       await browser.evaluate("begin(arguments[0]);", JSON.stringify(["two", options, 2, [5, 6]]));
-      const early = await browser.evaluate("await new Promise((next) => setTimeout(next, 300)); return globalThis.seen;");
+      const early = await browser.evaluate(
+        "await new Promise((next) => setTimeout(next, 300)); return globalThis.seen;",
+      );
       hold(early === after, `two have handed out at the same time: ${early}`);
       const late = await browser.evaluate("await end('one'); return await other;");
       hold(late === "5,6", `the other one has seen ${late}`);

@@ -36,9 +36,16 @@ async function lives(policy) {
     await Promise.race([ended, pause(PATIENCE_MS)]);
     child.kill("SIGKILL");
     await ended;
-    hold(lines.at(-1) === "end", `the last life had not everything after ${PATIENCE_MS / 1000} s, its last words were: ${lines.at(-1)}`);
+    hold(
+      lines.at(-1) === "end",
+      `the last life had not everything after ${PATIENCE_MS / 1000} s, its last words were: ${lines.at(-1)}`,
+    );
     found.add(lines);
-    for (const channel of CHANNELS) hold(found.last(channel) === publisher.count, `${channel} ended with ${found.last(channel)} of ${publisher.count}`);
+    for (const channel of CHANNELS)
+      hold(
+        found.last(channel) === publisher.count,
+        `${channel} ended with ${found.last(channel)} of ${publisher.count}`,
+      );
     const { received, repeated, livesWithEvents } = found;
     hold(livesWithEvents > kills / 2, `only ${livesWithEvents} of ${kills} lives were long enough to receive anything`);
     return `${2 * publisher.count} published, ${received} received in ${livesWithEvents} lives, ${repeated} of them again, none missing`;
@@ -123,10 +130,17 @@ async function live(kill, ...args) {
 }
 
 function run(url, folder, policy, last) {
-  const child = start(process.execPath, [program, url, join(folder, "markers"), policy, ...(last === undefined ? [] : [last])]);
+  const child = start(process.execPath, [
+    program,
+    url,
+    join(folder, "markers"),
+    policy,
+    ...(last === undefined ? [] : [last]),
+  ]);
   const lines = [];
   const ready = new Promise((resolve) => {
-    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", (line) => (lines.push(line), line === "ready" && resolve()));
+    for (const stream of [child.stdout, child.stderr])
+      createInterface({ input: stream }).on("line", (line) => (lines.push(line), line === "ready" && resolve()));
   });
   const ended = new Promise((resolve) => child.once("close", resolve)).then(() => {
     const problem = lines.find((line) => !/^([+=]|ready$|end$)/.test(line));

@@ -26,23 +26,34 @@ export async function soak(tally) {
   const count = total.toLocaleString("en");
   await tally.check(`${count} events over a server that has a bad day, seed ${seed}`, async () => {
     const { findings, remark } = await listen(seed, total, process.execPath, [here("eventferry.mjs")]);
-    hold(findings.lost === 0 && findings.repeated === 0 && findings.disordered === 0 && findings.problems.length === 0, remark);
+    hold(
+      findings.lost === 0 && findings.repeated === 0 && findings.disordered === 0 && findings.problems.length === 0,
+      remark,
+    );
     return remark;
   });
   if (!option("rivals")) return;
   // These are told, not judged.
-  const beside = (name, program, ...args) => tally.check(`beside it: ${name}`, async () => (await listen(seed, total, await program(), args)).remark);
+  const beside = (name, program, ...args) =>
+    tally.check(`beside it: ${name}`, async () => (await listen(seed, total, await program(), args)).remark);
   const node = () => process.execPath;
   const ofOriginal = () => python("aiosfstream", PACKAGES);
   await beside("aiosfstream 0.5.0", ofOriginal, here("original.py"), "plain");
-  await beside("aiosfstream 0.5.0, with a program around it that opens it again", ofOriginal, here("original.py"), "helped");
+  await beside(
+    "aiosfstream 0.5.0, with a program around it that opens it again",
+    ofOriginal,
+    here("original.py"),
+    "helped",
+  );
   await beside("CometD 9, as guides show it", node, here("cometd.mjs"), "plain");
   await beside("CometD 9, with replay ids and logins by the program around it", node, here("cometd.mjs"), "helped");
 }
 
 /** What a client got from a fresh server. */
 async function listen(seed, total, program, [script, ...more]) {
-  const server = start(process.execPath, [here("server.mjs"), seed, total], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const server = start(process.execPath, [here("server.mjs"), seed, total], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
   const findings = new Findings();
   const client = {};
   try {
@@ -55,13 +66,21 @@ async function listen(seed, total, program, [script, ...more]) {
     server.send("go");
     const { published, troubles } = await message(server);
     const publishedAt = Date.now();
-    while (findings.missing(published) > 0 && client.isRunning() && Date.now() - Math.max(findings.lastAt, publishedAt) < SILENCE_MS) await pause(50);
+    while (
+      findings.missing(published) > 0 &&
+      client.isRunning() &&
+      Date.now() - Math.max(findings.lastAt, publishedAt) < SILENCE_MS
+    )
+      await pause(50);
     findings.close(published);
     const seconds = ((findings.lastAt - begun) / 1000).toFixed(0);
     const count = Object.values(troubles).reduce((sum, times) => sum + times, 0);
     const { received, lost, repeated, disordered, problems } = findings;
-    const remark = `${received} of ${total} received, ${lost} lost, ${repeated} twice, ${disordered} out of order, in ${seconds} s with ${count} troubles` +
-      (problems.length > 0 ? `; it said ${problems.length} things like: ${problems.slice(0, 25).join(" | ").slice(0, 2500)}` : "");
+    const remark =
+      `${received} of ${total} received, ${lost} lost, ${repeated} twice, ${disordered} out of order, in ${seconds} s with ${count} troubles` +
+      (problems.length > 0
+        ? `; it said ${problems.length} things like: ${problems.slice(0, 25).join(" | ").slice(0, 2500)}`
+        : "");
     return { findings, troubles, remark };
   } finally {
     if (client.child) end(client.child);
@@ -109,7 +128,8 @@ function run(program, args, findings) {
   const ended = new Promise((resolve) => child.once("close", resolve)).then(() => (isRunning = false));
   let isReady;
   const ready = new Promise((resolve) => (isReady = resolve));
-  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", (line) => (findings.read(line), findings.isReady && isReady()));
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream }).on("line", (line) => (findings.read(line), findings.isReady && isReady()));
   return { child, ended, ready, isRunning: () => isRunning };
 }
 

@@ -11,11 +11,19 @@ const BLOCKED = [
 ];
 
 export async function storagePages(tally) {
-  await Promise.all(ENGINES.map((engine) => tally.check(`${engine} starts`, () => withBrowser(engine, async ({ collector, open }) => {
-    const browser = await open();
-    for (const name of ["QuotaExceededError", "AbortError", "InvalidStateError"]) await tally.check(`${engine}, IndexedDB throws ${name} for a while`, () => full(browser, collector, name));
-    for (const [title, asked, kind, told] of BLOCKED) await tally.check(`${engine}, ${title}`, () => blocked(browser, collector, asked, kind, told));
-  }))));
+  await Promise.all(
+    ENGINES.map((engine) =>
+      tally.check(`${engine} starts`, () =>
+        withBrowser(engine, async ({ collector, open }) => {
+          const browser = await open();
+          for (const name of ["QuotaExceededError", "AbortError", "InvalidStateError"])
+            await tally.check(`${engine}, IndexedDB throws ${name} for a while`, () => full(browser, collector, name));
+          for (const [title, asked, kind, told] of BLOCKED)
+            await tally.check(`${engine}, ${title}`, () => blocked(browser, collector, asked, kind, told));
+        }),
+      ),
+    ),
+  );
 }
 
 async function full(browser, collector, name) {
@@ -31,7 +39,10 @@ async function full(browser, collector, name) {
 
 async function blocked(browser, collector, asked, kind, told) {
   await visit(browser, collector, { isAuto: 1, ...asked });
-  const { ids, store, degraded } = await browser.evaluate("const ids = publish(arguments[0], 50, 20); await held.flush({ deadlineMs: 5000 }); return { ids, store: outbox.stats().store, degraded };", `${JSON.stringify(asked)}`);
+  const { ids, store, degraded } = await browser.evaluate(
+    "const ids = publish(arguments[0], 50, 20); await held.flush({ deadlineMs: 5000 }); return { ids, store: outbox.stats().store, degraded };",
+    `${JSON.stringify(asked)}`,
+  );
   hold(store === kind, `it uses ${store}`);
   hold(degraded.length === told, `degraded: ${degraded}`);
   const { aborted, problems } = await drained(browser);

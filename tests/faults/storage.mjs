@@ -34,11 +34,21 @@ async function withPublisher(store, options, body) {
   const unhandled = [];
   const note = (error) => unhandled.push(error);
   process.on("unhandledRejection", note);
-  const publisher = new Publisher({ url: `${collector.url}collect`, timeoutMs: 1000, outbox: { store, batch: { maxAgeMs: 0 }, retry: { baseMs: 20, maxMs: 200 }, ...options } });
+  const publisher = new Publisher({
+    url: `${collector.url}collect`,
+    timeoutMs: 1000,
+    outbox: { store, batch: { maxAgeMs: 0 }, retry: { baseMs: 20, maxMs: 200 }, ...options },
+  });
   const degraded = [];
   publisher.outbox.addEventListener("degraded", ({ detail }) => degraded.push(detail.error));
   try {
-    const remark = await body({ collector, publisher, outbox: publisher.outbox, degraded, publish: (session, count) => publish(session, count) });
+    const remark = await body({
+      collector,
+      publisher,
+      outbox: publisher.outbox,
+      degraded,
+      publish: (session, count) => publish(session, count),
+    });
     await pause(20);
     hold(unhandled.length === 0, `unhandled: ${unhandled[0]?.stack}`);
     return remark;
@@ -50,7 +60,10 @@ async function withPublisher(store, options, body) {
 }
 
 let number = 0;
-const publish = (session, count) => Array.from({ length: count }, () => session.publish(new CloudEvent({ id: `${number++}`, type: "t", source: "/storage", data: "x".repeat(100) })));
+const publish = (session, count) =>
+  Array.from({ length: count }, () =>
+    session.publish(new CloudEvent({ id: `${number++}`, type: "t", source: "/storage", data: "x".repeat(100) })),
+  );
 const idsOf = (receipts) => receipts.map(({ id }) => id);
 const failing = (name) => Promise.reject(new DOMException("on purpose", name));
 
@@ -85,7 +98,10 @@ async function whileDead(name) {
     const session = publisher.session();
     const receipts = publish(session, 10);
     const report = await session.flush({ deadlineMs: 300 });
-    hold(report.aborted && report.accepted.length === 0 && report.pending.length === 10, "what nobody has counts as accepted");
+    hold(
+      report.aborted && report.accepted.length === 0 && report.pending.length === 10,
+      "what nobody has counts as accepted",
+    );
     hold(degraded.length === 1, `${degraded.length} degraded events`);
     isBad = false;
     await Promise.all(receipts.map(({ accepted }) => accepted));
@@ -158,7 +174,13 @@ async function hangs(method) {
     }
     hold(code === "ERR_QUEUE_FULL", `publish past the limit threw ${code}`);
     const closing = Date.now();
-    const isClosed = await Promise.race([outbox.close().then(() => true, (error) => `rejected: ${error}`), pause(25_000).then(() => false)]);
+    const isClosed = await Promise.race([
+      outbox.close().then(
+        () => true,
+        (error) => `rejected: ${error}`,
+      ),
+      pause(25_000).then(() => false),
+    ]);
     hold(isClosed === true || (method === "close" && isClosed), `close did not come back within 25 s: ${isClosed}`);
     return `close took ${((Date.now() - closing) / 1000).toFixed(1)} s`;
   });

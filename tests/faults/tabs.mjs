@@ -22,25 +22,42 @@ function together(engine) {
       await visit(browser, collector, { tab });
     }
     await browser.go(asking);
-    const tell = (what, round) => browser.evaluate("new BroadcastChannel('test').postMessage({ what: arguments[0], round: arguments[1] });", what, round);
-    const notes = (what, round) => collector.noted.map((text) => JSON.parse(text)).filter((note) => note.what === what && note.round === round);
+    const tell = (what, round) =>
+      browser.evaluate(
+        "new BroadcastChannel('test').postMessage({ what: arguments[0], round: arguments[1] });",
+        what,
+        round,
+      );
+    const notes = (what, round) =>
+      collector.noted.map((text) => JSON.parse(text)).filter((note) => note.what === what && note.round === round);
     let asked = 0;
     const leaders = async () => {
       const round = `${asked++}`;
       await tell("stats", round);
-      hold(await until(() => notes("stats", round).length === handles.size), `only ${notes("stats", round).length} of ${handles.size} tabs answered`);
+      hold(
+        await until(() => notes("stats", round).length === handles.size),
+        `only ${notes("stats", round).length} of ${handles.size} tabs answered`,
+      );
       const problem = notes("stats", round).flatMap(({ problems }) => problems)[0];
       hold(problem === undefined, `a tab says: ${problem}`);
-      return notes("stats", round).filter(({ stats }) => stats.isLeader).map(({ tab }) => tab);
+      return notes("stats", round)
+        .filter(({ stats }) => stats.isLeader)
+        .map(({ tab }) => tab);
     };
     const round = async (name) => {
       collector.mostOpen = 0;
       await tell("publish", name);
       await until(() => notes("delivered", name).length === handles.size, 30_000);
       const told = notes("delivered", name);
-      hold(told.length === handles.size && told.every(({ count }) => count === EACH), `of ${handles.size} tabs ${told.length} know what became of theirs: ${told.map(({ count }) => count)}`);
+      hold(
+        told.length === handles.size && told.every(({ count }) => count === EACH),
+        `of ${handles.size} tabs ${told.length} know what became of theirs: ${told.map(({ count }) => count)}`,
+      );
     };
-    const allIds = (name) => [...handles.keys()].flatMap((tab) => Array.from({ length: EACH }, (_, at) => `${name}.${tab}.${Math.floor(at / 10)}.${at % 10}`));
+    const allIds = (name) =>
+      [...handles.keys()].flatMap((tab) =>
+        Array.from({ length: EACH }, (_, at) => `${name}.${tab}.${Math.floor(at / 10)}.${at % 10}`),
+      );
 
     collector.behave = () => ({ delayMs: 30 });
     await round("first");
@@ -56,10 +73,16 @@ function together(engine) {
     await browser.go(asking);
     await pause(200);
     const [second, ...others] = await leaders();
-    hold(second !== undefined && second !== first && others.length === 0, `after ${first} has gone these lead: ${[second, ...others]}`);
+    hold(
+      second !== undefined && second !== first && others.length === 0,
+      `after ${first} has gone these lead: ${[second, ...others]}`,
+    );
     await round("second");
     nothingLost(collector, allIds("second"));
-    hold(collector.mostOpen === 1 && collector.duplicates === 0, `${collector.mostOpen} requests were open at once, ${collector.duplicates} came twice`);
+    hold(
+      collector.mostOpen === 1 && collector.duplicates === 0,
+      `${collector.mostOpen} requests were open at once, ${collector.duplicates} came twice`,
+    );
 
     // The one that leads is closed while all are at it.
     collector.behave = () => ({ delayMs: 200 });
@@ -71,9 +94,15 @@ function together(engine) {
     await browser.go(asking);
     await until(() => notes("delivered", "third").length === handles.size, 30_000);
     const told = notes("delivered", "third");
-    hold(told.length === handles.size && told.every(({ count }) => count === EACH), `of ${handles.size} tabs ${told.length} know what became of theirs: ${told.map(({ count }) => count)}`);
+    hold(
+      told.length === handles.size && told.every(({ count }) => count === EACH),
+      `of ${handles.size} tabs ${told.length} know what became of theirs: ${told.map(({ count }) => count)}`,
+    );
     nothingLost(collector, allIds("third"));
-    const promised = collector.noted.map((text) => JSON.parse(text)).filter(({ what }) => what === "accepted").flatMap(({ ids }) => ids);
+    const promised = collector.noted
+      .map((text) => JSON.parse(text))
+      .filter(({ what }) => what === "accepted")
+      .flatMap(({ ids }) => ids);
     await until(() => collector.missing(promised).length === 0);
     nothingLost(collector, promised);
     hold(collector.duplicates <= 2 * 250, `${collector.duplicates} came twice`);

@@ -8,7 +8,13 @@ const shared = new Publisher({ url, outbox: { store: memoryStore(), retry } });
 const other = new Publisher({ url });
 
 function publish(session, name, count) {
-  return Array.from({ length: count }, (_, at) => session.publish(new CloudEvent({ id: `${name}.${at}`, type: "t", source: "/worker", data: { padding: "x".repeat(100) } })).id);
+  return Array.from(
+    { length: count },
+    (_, at) =>
+      session.publish(
+        new CloudEvent({ id: `${name}.${at}`, type: "t", source: "/worker", data: { padding: "x".repeat(100) } }),
+      ).id,
+  );
 }
 
 /** Answers with the ids when they are stored. */

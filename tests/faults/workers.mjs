@@ -26,16 +26,22 @@ async function withObjects() {
       collector.behave = badly;
       life = await start(script, folder);
       const end = Date.now() + 300 + Math.random() * 900;
-      await Promise.all(["KV", "SQL", "KV", "SQL"].map(async (space, lane) => {
-        for (let turn = 0; Date.now() < end; turn++) {
-          const answer = await life.ask(space, `${kill}-${space}-${lane}-${turn}`, 1 + Math.floor(Math.random() * 10)).catch((error) => {
-            // A killed one does not answer; one that runs has to.
-            hold(!error.answered, error.message);
-            return [];
-          });
-          ids.push(...answer);
-        }
-      }).concat(pause(end - Date.now() - 30).then(life.kill)));
+      await Promise.all(
+        ["KV", "SQL", "KV", "SQL"]
+          .map(async (space, lane) => {
+            for (let turn = 0; Date.now() < end; turn++) {
+              const answer = await life
+                .ask(space, `${kill}-${space}-${lane}-${turn}`, 1 + Math.floor(Math.random() * 10))
+                .catch((error) => {
+                  // A killed one does not answer; one that runs has to.
+                  hold(!error.answered, error.message);
+                  return [];
+                });
+              ids.push(...answer);
+            }
+          })
+          .concat(pause(end - Date.now() - 30).then(life.kill)),
+      );
       await life.dispose();
     }
     // From now on nobody asks anything: alarms do all. At the first one the server is away, and then they are killed again.
@@ -102,7 +108,13 @@ async function withRequests() {
 
 function badly() {
   const chance = Math.random();
-  return chance < 0.2 ? { status: 503 } : chance < 0.3 ? { reset: true } : chance < 0.4 ? { lose: true } : { delayMs: Math.random() * 50 };
+  return chance < 0.2
+    ? { status: 503 }
+    : chance < 0.3
+      ? { reset: true }
+      : chance < 0.4
+        ? { lose: true }
+        : { delayMs: Math.random() * 50 };
 }
 
 /** The Worker as wrangler would upload it. */
@@ -110,8 +122,13 @@ async function built(url, folder) {
   const { build } = await import(require.resolve("esbuild"));
   const outfile = join(folder, "built/worker.mjs");
   await build({
-    entryPoints: [fileURLToPath(new URL("worker.mjs", import.meta.url))], outfile, bundle: true, format: "esm",
-    loader: { ".wasm": "copy" }, define: { COLLECTOR: JSON.stringify(url) }, logLevel: "error",
+    entryPoints: [fileURLToPath(new URL("worker.mjs", import.meta.url))],
+    outfile,
+    bundle: true,
+    format: "esm",
+    loader: { ".wasm": "copy" },
+    define: { COLLECTOR: JSON.stringify(url) },
+    logLevel: "error",
   });
   return outfile;
 }
@@ -122,14 +139,20 @@ async function start(scriptPath, folder) {
   const lines = [];
   const before = new Set(workerds());
   const miniflare = new Miniflare({
-    modules: true, scriptPath, modulesRoot: join(folder, "built"),
-    modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }, { type: "ESModule", include: ["**/*.mjs"] }],
+    modules: true,
+    scriptPath,
+    modulesRoot: join(folder, "built"),
+    modulesRules: [
+      { type: "CompiledWasm", include: ["**/*.wasm"] },
+      { type: "ESModule", include: ["**/*.mjs"] },
+    ],
     compatibilityDate: "2025-05-05",
     durableObjects: { KV: "KeyValue", SQL: { className: "Sqlite", useSQLite: true } },
     durableObjectsPersist: join(folder, "storage"),
     cf: false,
     host: "127.0.0.1",
-    handleRuntimeStdio: (...streams) => streams.forEach((stream) => stream.on("data", (data) => lines.push(...String(data).split("\n")))),
+    handleRuntimeStdio: (...streams) =>
+      streams.forEach((stream) => stream.on("data", (data) => lines.push(...String(data).split("\n")))),
   });
   const url = await miniflare.ready;
   const pids = workerds().filter((pid) => !before.has(pid));
@@ -147,12 +170,17 @@ async function start(scriptPath, folder) {
 
 /** The processes of workerd that we have started. */
 function workerds() {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-      return stat.includes("(workerd)") && Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === process.pid;
-    } catch {
-      return false;
-    }
-  });
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+        return (
+          stat.includes("(workerd)") && Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === process.pid
+        );
+      } catch {
+        return false;
+      }
+    });
 }

@@ -51,7 +51,8 @@ const OWN = {
 
 for (const { kind, transports, sees } of WAYS) {
   const other = sees === "POST" ? "upgrade" : "POST";
-  const check = (name, body) => tally.check(`${kind}, ${transports}: ${name}`, () => withClient(kind, { transports }, body));
+  const check = (name, body) =>
+    tally.check(`${kind}, ${transports}: ${name}`, () => withClient(kind, { transports }, body));
 
   await check("subscribe, publish, receive, unsubscribe", async ({ peer, client, next }) => {
     await client.subscribe("/chat/room");
@@ -74,8 +75,10 @@ for (const { kind, transports, sees } of WAYS) {
   await check("patterns", async ({ peer, client, next }) => {
     await client.subscribe("/one/*");
     await client.subscribe("/deep/**");
-    for (const channel of ["/one", "/one/a", "/one/a/b", "/deep/a", "/deep/a/b", "/one/end"]) peer.publish(channel, channel);
-    for (const channel of ["/one/a", "/deep/a", "/deep/a/b", "/one/end"]) assert.deepEqual(await next(), [channel, channel]);
+    for (const channel of ["/one", "/one/a", "/one/a/b", "/deep/a", "/deep/a/b", "/one/end"])
+      peer.publish(channel, channel);
+    for (const channel of ["/one/a", "/deep/a", "/deep/a/b", "/one/end"])
+      assert.deepEqual(await next(), [channel, channel]);
   });
 
   await check("with its own client, in both directions", async ({ peer, client, next }) => {
@@ -107,7 +110,10 @@ for (const { kind, transports, sees } of WAYS) {
     for (let turn = 0; turn < 2; turn++) {
       await peer.kill();
       await peer.start();
-      await peer.until("it knows the subscriptions again", () => peer.seen("subscribed", "/kept") === 1 && peer.seen("subscribed", "/kept-too/*") === 1);
+      await peer.until(
+        "it knows the subscriptions again",
+        () => peer.seen("subscribed", "/kept") === 1 && peer.seen("subscribed", "/kept-too/*") === 1,
+      );
       assert.equal(peer.seen("subscribed", "/left"), 0);
       peer.publish("/kept", turn);
       peer.publish("/kept-too/a", turn);
@@ -126,17 +132,24 @@ await tally.check("cometd: an answer that is lost on the way comes again", () =>
     for (const text of ["lost", "after it"]) peer.publish("/acknowledged", text);
     assert.deepEqual(await next(), ["/acknowledged", "lost"]);
     assert.deepEqual(await next(), ["/acknowledged", "after it"]);
-  }));
+  }),
+);
 
 const both = { transports: ["websocket", "long-polling"] };
 for (const [kind, ...options] of [["cometd"], ["faye", "no-websocket"]]) {
   await tally.check(`${kind}: falls back to long polling where there is no WebSocket`, () =>
-    withClient(kind, both, async ({ peer, client, next }) => {
-      await client.subscribe("/fallen");
-      peer.publish("/fallen", "but not lost");
-      assert.deepEqual(await next(), ["/fallen", "but not lost"]);
-      assert.ok(peer.seen("request", "POST") > 0);
-    }, options));
+    withClient(
+      kind,
+      both,
+      async ({ peer, client, next }) => {
+        await client.subscribe("/fallen");
+        peer.publish("/fallen", "but not lost");
+        assert.deepEqual(await next(), ["/fallen", "but not lost"]);
+        assert.ok(peer.seen("request", "POST") > 0);
+      },
+      options,
+    ),
+  );
 }
 
 await tally.check("faye: takes the WebSocket where there is one, and falls back when there is none any more", () =>
@@ -151,7 +164,8 @@ await tally.check("faye: takes the WebSocket where there is one, and falls back 
     peer.publish("/either", 2);
     assert.deepEqual(await next(), ["/either", 2]);
     assert.ok(peer.seen("request", "POST") > 0, "there was no POST");
-  }));
+  }),
+);
 
 tally.finish();
 

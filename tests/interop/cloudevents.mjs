@@ -12,10 +12,26 @@ const target = new URL("cloudevents/interop", url).href;
 
 /** What both libraries can say alike. The SDK sends headers unescaped, so those stay within printable ASCII. */
 const init = {
-  id: "1-a", type: "com.example.made", source: "/shops/7", subject: "a-subject", time: "2026-01-01T00:00:00.000Z",
-  datacontenttype: "application/json", anext: "value", flag: true, count: 5, data: { text: "Euro € 😀", list: [1, 2.5, null] },
+  id: "1-a",
+  type: "com.example.made",
+  source: "/shops/7",
+  subject: "a-subject",
+  time: "2026-01-01T00:00:00.000Z",
+  datacontenttype: "application/json",
+  anext: "value",
+  flag: true,
+  count: 5,
+  data: { text: "Euro € 😀", list: [1, 2.5, null] },
 };
-const seen = (event) => [event.id, event.type, event.source, event.subject, new Date(event.time).getTime(), event.datacontenttype, event.data];
+const seen = (event) => [
+  event.id,
+  event.type,
+  event.source,
+  event.subject,
+  new Date(event.time).getTime(),
+  event.datacontenttype,
+  event.data,
+];
 
 for (const mode of ["binary", "structured"]) {
   await tally.check(`the SDK sends an event in ${mode} mode and the emulator has it`, async () => {
@@ -25,7 +41,10 @@ for (const mode of ["binary", "structured"]) {
     const [{ event, mode: received }] = await emulator.cloudEvents.waitFor(1, { timeoutMs: 5000 });
     assert.equal(received, mode);
     assert.deepEqual(seen(event), seen(init));
-    assert.deepEqual(["anext", "flag", "count"].map((name) => String(event.get(name))), ["value", "true", "5"]);
+    assert.deepEqual(
+      ["anext", "flag", "count"].map((name) => String(event.get(name))),
+      ["value", "true", "5"],
+    );
   });
 
   await tally.check(`the SDK reads what we write in ${mode} mode`, () => {
@@ -34,14 +53,20 @@ for (const mode of ["binary", "structured"]) {
     if (mode === "structured") headers["content-type"] = headers["content-type"].toLowerCase();
     const event = sdk.HTTP.toEvent({ headers, body });
     assert.deepEqual(seen(event), seen(init));
-    assert.deepEqual(["anext", "flag", "count"].map((name) => String(event[name])), ["value", "true", "5"]);
+    assert.deepEqual(
+      ["anext", "flag", "count"].map((name) => String(event[name])),
+      ["value", "true", "5"],
+    );
   });
 }
 
 await tally.check("the SDK reads a batch of ours, and we read the events it holds", () => {
   const { headers, body } = ours.toBatch(["1", "2"].map((id) => new ours.CloudEvent({ ...init, id })));
   const events = sdk.HTTP.toEvent({ headers, body });
-  assert.deepEqual(events.map(({ id }) => id), ["1", "2"]);
+  assert.deepEqual(
+    events.map(({ id }) => id),
+    ["1", "2"],
+  );
   assert.deepEqual(seen(ours.CloudEvent.fromJSON(JSON.stringify(events[1]))), seen({ ...init, id: "2" }));
 });
 

@@ -40,8 +40,26 @@ async function theirServer() {
   const ids = { id: "id-1", flowId: "flow-1" };
 
   await check("answers with success, and text beyond ASCII comes through", async () => {
-    const response = await client.sendEvent({ name: "get:event:example", payload: { example: "ç€😀" }, ...ids, identity: { userId: 1 }, auth: { token: "t" }, metadata: { origin: "web" } });
-    assert.deepEqual([response.isSuccess, response.name, response.version, response.payload, response.id, response.flowId, response.status], [true, "get:event:example:response", 1, { got: "ç€😀" }, "id-1", "flow-1", 200]);
+    const response = await client.sendEvent({
+      name: "get:event:example",
+      payload: { example: "ç€😀" },
+      ...ids,
+      identity: { userId: 1 },
+      auth: { token: "t" },
+      metadata: { origin: "web" },
+    });
+    assert.deepEqual(
+      [
+        response.isSuccess,
+        response.name,
+        response.version,
+        response.payload,
+        response.id,
+        response.flowId,
+        response.status,
+      ],
+      [true, "get:event:example:response", 1, { got: "ç€😀" }, "id-1", "flow-1", 200],
+    );
     // It repeats what it was sent, and we show that to nobody who does not ask.
     assert.deepEqual(response.auth, { token: "t" });
     assert.ok(!JSON.stringify(response).includes('"t"'));
@@ -57,32 +75,67 @@ async function theirServer() {
   });
   await check("answers with a redirect", async () => {
     const response = await client.sendEvent({ name: "redirect:event" });
-    assert.deepEqual([response.isRedirect, response.isError, response.errorType, response.payload], [true, false, undefined, { url: "https://e.x", queryParameters: { a: 1 } }]);
+    assert.deepEqual(
+      [response.isRedirect, response.isError, response.errorType, response.payload],
+      [true, false, undefined, { url: "https://e.x", queryParameters: { a: 1 } }],
+    );
   });
   await check("answers with every type of error that it has", async () => {
-    for (const type of ["error", "badProtocol", "badRequest", "unauthorized", "notFound", "forbidden", "userDenied", "resourceDenied", "expired", "unknown"]) {
+    for (const type of [
+      "error",
+      "badProtocol",
+      "badRequest",
+      "unauthorized",
+      "notFound",
+      "forbidden",
+      "userDenied",
+      "resourceDenied",
+      "expired",
+      "unknown",
+    ]) {
       const response = await client.sendEvent({ name: "raise:event", payload: { type } });
-      assert.deepEqual([response.isError, response.errorType, response.errorCode, response.errorParameters], [true, type, "RAISED", { asked: type }]);
+      assert.deepEqual(
+        [response.isError, response.errorType, response.errorCode, response.errorParameters],
+        [true, type, "RAISED", { asked: type }],
+      );
     }
   });
   await check("says which fields are missing", async () => {
     const response = await client.sendEvent({ name: "get:event:example" });
-    assert.deepEqual([response.errorType, response.errorCode, response.errorParameters], ["badRequest", "MISSING_FIELDS", { fields: [{ name: "example", errorType: "value_error.missing", message: "field required" }] }]);
+    assert.deepEqual(
+      [response.errorType, response.errorCode, response.errorParameters],
+      [
+        "badRequest",
+        "MISSING_FIELDS",
+        { fields: [{ name: "example", errorType: "value_error.missing", message: "field required" }] },
+      ],
+    );
   });
   await check("does not know an event", async () => {
     const response = await client.sendEvent({ name: "get:nothing", version: 3 });
-    assert.deepEqual([response.name, response.errorType, response.errorCode], ["get:nothing:notFound", "notFound", "EVENT_NOT_FOUND"]);
+    assert.deepEqual(
+      [response.name, response.errorType, response.errorCode],
+      ["get:nothing:notFound", "notFound", "EVENT_NOT_FOUND"],
+    );
   });
   await check("crashes, and we say so and keep what it said", async () => {
     const error = await client.sendEvent({ name: "raise:event", payload: { type: "crash" } }).catch((error) => error);
-    assert.deepEqual([error.code, error.status, JSON.parse(error.bodyText)], ["ERR_UNAVAILABLE", 500, { crash: "RuntimeError('not of the protocol')" }]);
+    assert.deepEqual(
+      [error.code, error.status, JSON.parse(error.bodyText)],
+      ["ERR_UNAVAILABLE", 500, { crash: "RuntimeError('not of the protocol')" }],
+    );
     const list = await client.sendEvent({ name: "echo:event", payload: [1] }).catch((error) => error);
     assert.equal(list.status, 500);
   });
   await check("is asked by many at once", async () => {
     const numbers = Array.from({ length: 100 }, (_, number) => number);
-    const answers = await Promise.all(numbers.map((number) => client.sendEvent({ name: "echo:event", payload: { number } })));
-    assert.deepEqual(answers.map(({ payload }) => payload.number), numbers);
+    const answers = await Promise.all(
+      numbers.map((number) => client.sendEvent({ name: "echo:event", payload: { number } })),
+    );
+    assert.deepEqual(
+      answers.map(({ payload }) => payload.number),
+      numbers,
+    );
   });
   client.close();
   end(child);
@@ -93,11 +146,38 @@ async function theirClientAndTheEmulator() {
   const { url } = await emulator.listen();
   const { send, close } = originalClient(`${url}/events/`);
   await tally.check("the emulator and the original client", async () => {
-    const ask = (name, payload) => send({ name, version: 1, payload, id: "id-1", flow_id: "flow-1", auth: { token: "t" } });
+    const ask = (name, payload) =>
+      send({ name, version: 1, payload, id: "id-1", flow_id: "flow-1", auth: { token: "t" } });
     const { event, is_success: isSuccess } = await ask("get:event:example", { example: "ç€😀" });
-    assert.deepEqual([isSuccess, event], [true, { name: "get:event:example:response", version: 1, payload: { got: "ç€😀" }, id: "id-1", flowId: "flow-1", identity: {}, auth: {}, metadata: {} }]);
+    assert.deepEqual(
+      [isSuccess, event],
+      [
+        true,
+        {
+          name: "get:event:example:response",
+          version: 1,
+          payload: { got: "ç€😀" },
+          id: "id-1",
+          flowId: "flow-1",
+          identity: {},
+          auth: {},
+          metadata: {},
+        },
+      ],
+    );
     assert.equal((await ask("redirect:event", {})).is_redirect, true);
-    for (const type of ["error", "badProtocol", "badRequest", "unauthorized", "notFound", "forbidden", "userDenied", "resourceDenied", "expired"]) assert.equal((await ask("raise:error", { type })).error_type, type);
+    for (const type of [
+      "error",
+      "badProtocol",
+      "badRequest",
+      "unauthorized",
+      "notFound",
+      "forbidden",
+      "userDenied",
+      "resourceDenied",
+      "expired",
+    ])
+      assert.equal((await ask("raise:error", { type })).error_type, type);
     assert.equal((await ask("crash:event", {})).event.payload.code, "UNHANDLED_ERROR");
     assert.equal((await ask("get:nothing", {})).event.name, "eventNotFound");
     const seen = await emulator.eventsProtocol.waitFor(13);
@@ -142,39 +222,97 @@ async function askedByTheirs(url, server) {
   const nothing = { identity: {}, auth: {}, metadata: {} };
 
   await check("success, without the token that was sent", async () => {
-    const { event: answer, ...rest } = await send(event("get:event:example", { example: "ç€😀" }, { identity: { userId: 1 }, auth: { token: "t" }, metadata: { origin: "web" } }));
-    assert.deepEqual(answer, { name: "get:event:example:response", version: 1, payload: { got: "ç€😀" }, id: "id-1", flowId: "flow-1", ...nothing });
+    const { event: answer, ...rest } = await send(
+      event(
+        "get:event:example",
+        { example: "ç€😀" },
+        { identity: { userId: 1 }, auth: { token: "t" }, metadata: { origin: "web" } },
+      ),
+    );
+    assert.deepEqual(answer, {
+      name: "get:event:example:response",
+      version: 1,
+      payload: { got: "ç€😀" },
+      id: "id-1",
+      flowId: "flow-1",
+      ...nothing,
+    });
     assert.deepEqual(rest, { is_success: true, is_redirect: false, is_error: false, error_type: null });
   });
   await check("payloads in snake case and in camel case", async () => {
-    for (const payload of [{ user_name: "a", address: { zip_code: 1 } }, { userName: "a", address: { zipCode: "1" }, tags: [] }]) {
-      assert.deepEqual((await send(event("put:nested", payload))).event.payload, { userName: "a", address: { zipCode: 1 }, tags: [] });
+    for (const payload of [
+      { user_name: "a", address: { zip_code: 1 } },
+      { userName: "a", address: { zipCode: "1" }, tags: [] },
+    ]) {
+      assert.deepEqual((await send(event("put:nested", payload))).event.payload, {
+        userName: "a",
+        address: { zipCode: 1 },
+        tags: [],
+      });
     }
   });
   await check("a redirect", async () => {
     const { event: answer, is_redirect: isRedirect } = await send(event("do:boom", { k: "redirect" }));
-    assert.deepEqual([isRedirect, answer.name, answer.payload], [true, "do:boom:redirect", { url: "https://e.x", queryParameters: { a: 1 } }]);
+    assert.deepEqual(
+      [isRedirect, answer.name, answer.payload],
+      [true, "do:boom:redirect", { url: "https://e.x", queryParameters: { a: 1 } }],
+    );
   });
   await check("errors that handlers throw", async () => {
-    for (const [k, type, code] of [["dep", "error", "FAILED_DEPENDENCY"], ["timeout", "error", "EVENT_TIMEOUT"], ["notfound", "notFound", "EVENT_NOT_FOUND"], ["missing", "badRequest", "MISSING_FIELDS"], ["parse", "badProtocol", "INVALID_COMMUNICATION_PROTOCOL"], ["what", "error", "UNHANDLED_ERROR"]]) {
+    for (const [k, type, code] of [
+      ["dep", "error", "FAILED_DEPENDENCY"],
+      ["timeout", "error", "EVENT_TIMEOUT"],
+      ["notfound", "notFound", "EVENT_NOT_FOUND"],
+      ["missing", "badRequest", "MISSING_FIELDS"],
+      ["parse", "badProtocol", "INVALID_COMMUNICATION_PROTOCOL"],
+      ["what", "error", "UNHANDLED_ERROR"],
+    ]) {
       const { event: answer, error_type: errorType } = await send(event("do:boom", { k }));
-      assert.deepEqual([answer.name, errorType, answer.payload.code, answer.id], [`do:boom:${type}`, type, code, "id-1"]);
+      assert.deepEqual(
+        [answer.name, errorType, answer.payload.code, answer.id],
+        [`do:boom:${type}`, type, code, "id-1"],
+      );
     }
   });
   await check("a payload that does not fit", async () => {
     const { event: answer, error_type: errorType } = await send(event("get:event:example", {}));
-    assert.deepEqual([errorType, answer.payload], ["badRequest", { code: "MISSING_FIELDS", parameters: { fields: [{ name: "example", errorType: "value_error.missing", message: "field required" }] } }]);
+    assert.deepEqual(
+      [errorType, answer.payload],
+      [
+        "badRequest",
+        {
+          code: "MISSING_FIELDS",
+          parameters: { fields: [{ name: "example", errorType: "value_error.missing", message: "field required" }] },
+        },
+      ],
+    );
   });
   await check("an event without a handler, which it knows as an error", async () => {
-    const { event: answer, is_error: isError, error_type: errorType } = await send(event("get:nothing", {}, { version: 3 }));
-    assert.deepEqual([isError, errorType, answer.name, answer.payload], [true, "unknown", "eventNotFound", { code: "NO_EVENT_HANDLER_FOUND", parameters: { event: "get:nothing", version: 3 } }]);
+    const {
+      event: answer,
+      is_error: isError,
+      error_type: errorType,
+    } = await send(event("get:nothing", {}, { version: 3 }));
+    assert.deepEqual(
+      [isError, errorType, answer.name, answer.payload],
+      [
+        true,
+        "unknown",
+        "eventNotFound",
+        { code: "NO_EVENT_HANDLER_FOUND", parameters: { event: "get:nothing", version: 3 } },
+      ],
+    );
   });
   await check("its own ids, when it is given none", async () => {
     const { event: answer } = await send({ name: "get:event:example", version: 1, payload: { example: "x" } });
     for (const one of [answer.id, answer.flowId]) assert.match(one, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
   });
   await check("members that are null", async () => {
-    assert.equal((await send(event("get:event:example", { example: "x" }, { identity: null, auth: null, metadata: null }))).is_success, true);
+    assert.equal(
+      (await send(event("get:event:example", { example: "x" }, { identity: null, auth: null, metadata: null })))
+        .is_success,
+      true,
+    );
   });
   close();
 }

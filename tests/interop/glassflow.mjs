@@ -38,7 +38,11 @@ await tally.check("glassflow 2.1.0 for Python is there", async () => {
 });
 
 async function sdk(pipeline, steps, { token = pipeline.accessToken, id = pipeline.id } = {}) {
-  const { problem, output } = await runChild(interpreter, ["-c", PROGRAM, JSON.stringify({ url: baseUrl, id, token, steps })], { show: false, minutes: 2 });
+  const { problem, output } = await runChild(
+    interpreter,
+    ["-c", PROGRAM, JSON.stringify({ url: baseUrl, id, token, steps })],
+    { show: false, minutes: 2 },
+  );
   if (problem) throw new Error(`${problem}\n${output}`);
   return JSON.parse(output.trim().split("\n").at(-1));
 }
@@ -51,18 +55,37 @@ const ours = ({ id, accessToken }) => {
 /** A transformation that changes events and fails at some. */
 const transform = (event) => {
   if (event.n % 5 === 3) throw new RangeError(`no room for ${event.n}`);
-  return { ...event, doubled: event.n * 2, "ключ": "значение 😀" };
+  return { ...event, doubled: event.n * 2, ключ: "значение 😀" };
 };
-const events = Array.from({ length: 40 }, (_, n) => ({ n, text: `Euro € ${n} "quoted" 😀`, list: [1, 2.5, null], nested: { deep: [true] } }));
+const events = Array.from({ length: 40 }, (_, n) => ({
+  n,
+  text: `Euro € ${n} "quoted" 😀`,
+  list: [1, 2.5, null],
+  nested: { deep: [true] },
+}));
 const failing = events.filter(({ n }) => n % 5 === 3);
 const published = events.map((event) => ["source", "publish", event]);
 const consumed = (count, method = "consume") => Array.from({ length: count }, () => ["sink", method]);
 
 /** Of an event, what both clients can say. */
-const theirs = ({ payload, response, status, error_details, stack_trace, event_context: context }) =>
-  [payload, response ?? null, status, error_details, stack_trace !== null, context.request_id, new Date(context.receive_time).getTime()];
-const mine = ({ payload, response, status, errorDetails, stackTrace, requestId, receiveTime }) =>
-  [payload, response ?? null, status, errorDetails ?? null, stackTrace !== undefined, requestId, new Date(receiveTime).getTime()];
+const theirs = ({ payload, response, status, error_details, stack_trace, event_context: context }) => [
+  payload,
+  response ?? null,
+  status,
+  error_details,
+  stack_trace !== null,
+  context.request_id,
+  new Date(context.receive_time).getTime(),
+];
+const mine = ({ payload, response, status, errorDetails, stackTrace, requestId, receiveTime }) => [
+  payload,
+  response ?? null,
+  status,
+  errorDetails ?? null,
+  stackTrace !== undefined,
+  requestId,
+  new Date(receiveTime).getTime(),
+];
 /** The same without what differs from one publishing to the other. */
 const said = (event) => event.slice(0, 5);
 
@@ -79,23 +102,48 @@ if (interpreter) {
   await tally.check("what the SDK publishes our sink sees, all of it and in the same order", async () => {
     const results = await sdk(byThem, published);
     assert.deepEqual([...new Set(results.map(({ status }) => status))], [200]);
-    assert.deepEqual(byThem.published.map(({ payload }) => payload), events);
+    assert.deepEqual(
+      byThem.published.map(({ payload }) => payload),
+      events,
+    );
     const output = await everything(ours(byThem).sink, "consume");
-    assert.deepEqual(output.map(([payload]) => payload), events.filter((event) => !failing.includes(event)));
-    assert.deepEqual(output.map(([, response]) => response), output.map(([payload]) => transform(payload)));
+    assert.deepEqual(
+      output.map(([payload]) => payload),
+      events.filter((event) => !failing.includes(event)),
+    );
+    assert.deepEqual(
+      output.map(([, response]) => response),
+      output.map(([payload]) => transform(payload)),
+    );
     const failed = await everything(ours(byThem).sink, "consumeFailed");
-    assert.deepEqual(failed.map(([payload, , status, details]) => [payload, status, details]), failing.map((event) => [event, "error", `RangeError: no room for ${event.n}`]));
+    assert.deepEqual(
+      failed.map(([payload, , status, details]) => [payload, status, details]),
+      failing.map((event) => [event, "error", `RangeError: no room for ${event.n}`]),
+    );
   });
 
   await tally.check("what our source publishes the SDK sees, all of it and in the same order", async () => {
     const { source } = ours(byUs);
     assert.deepEqual(await source.publishAll(events), { published: events.length, failed: [] });
     const count = events.length - failing.length;
-    const results = await sdk(byUs, [...consumed(count), ...consumed(failing.length, "consume_failed"), ["sink", "consume"]]);
-    assert.deepEqual(results.map(({ status }) => status), [...Array(events.length).fill(200), 204]);
+    const results = await sdk(byUs, [
+      ...consumed(count),
+      ...consumed(failing.length, "consume_failed"),
+      ["sink", "consume"],
+    ]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      [...Array(events.length).fill(200), 204],
+    );
     const bodies = results.slice(0, -1).map(({ body }) => theirs(body));
-    assert.deepEqual(bodies.slice(0, count).map(([payload]) => payload), events.filter((event) => !failing.includes(event)));
-    assert.deepEqual(bodies.slice(count).map(([payload]) => payload), failing);
+    assert.deepEqual(
+      bodies.slice(0, count).map(([payload]) => payload),
+      events.filter((event) => !failing.includes(event)),
+    );
+    assert.deepEqual(
+      bodies.slice(count).map(([payload]) => payload),
+      failing,
+    );
   });
 
   await tally.check("both clients read the same from the same queues", async () => {
@@ -110,7 +158,10 @@ if (interpreter) {
     for (let count = 0; count < 12; count++) again.push(mine((await sink.consume()).event));
     const others = await sdk(twin, consumed(rest.length));
     assert.deepEqual(again.map(said), first.map(said));
-    assert.deepEqual(others.map(({ body }) => said(theirs(body))), rest.map(said));
+    assert.deepEqual(
+      others.map(({ body }) => said(theirs(body))),
+      rest.map(said),
+    );
   });
 
   await tally.check("a failed event that is published again goes through to the SDK", async () => {
@@ -122,20 +173,59 @@ if (interpreter) {
       if (twin.waiting.failed === 0) break;
     }
     const results = await sdk(twin, consumed(failed.length));
-    assert.deepEqual(results.map(({ body }) => body.response.mended), failed);
+    assert.deepEqual(
+      results.map(({ body }) => body.response.mended),
+      failed,
+    );
     assert.equal(failed.length, failing.length * 2);
   });
 
   await tally.check("the emulator refuses the SDK as the service does", async () => {
-    assert.deepEqual(await sdk(twin, [["source", "publish", {}], ["sink", "consume"], ["sink", "validate_credentials"]], { token: "wrong" }), Array(3).fill({ raises: "PipelineAccessTokenInvalidError" }));
-    assert.deepEqual(await sdk(twin, [["source", "publish", {}], ["sink", "consume_failed"], ["source", "validate_credentials"]], { id: "nowhere" }), Array(3).fill({ raises: "PipelineNotFoundError" }));
-    assert.deepEqual(await sdk(twin, [["source", "validate_credentials"], ["sink", "consume"]]), [{ status: 200 }, { status: 204, body: null }]);
+    assert.deepEqual(
+      await sdk(
+        twin,
+        [
+          ["source", "publish", {}],
+          ["sink", "consume"],
+          ["sink", "validate_credentials"],
+        ],
+        { token: "wrong" },
+      ),
+      Array(3).fill({ raises: "PipelineAccessTokenInvalidError" }),
+    );
+    assert.deepEqual(
+      await sdk(
+        twin,
+        [
+          ["source", "publish", {}],
+          ["sink", "consume_failed"],
+          ["source", "validate_credentials"],
+        ],
+        { id: "nowhere" },
+      ),
+      Array(3).fill({ raises: "PipelineNotFoundError" }),
+    );
+    assert.deepEqual(
+      await sdk(twin, [
+        ["source", "validate_credentials"],
+        ["sink", "consume"],
+      ]),
+      [{ status: 200 }, { status: 204, body: null }],
+    );
   });
 
   await tally.check("for 429 the SDK has a return value, and we have an error", async () => {
     const limited = emulator.glassflow.createPipeline({ rateLimit: { requests: 1, perMs: 3_600_000 } });
     limited.now = () => 0;
-    assert.deepEqual((await sdk(limited, [["source", "publish", {}], ["source", "publish", {}]])).map(({ status }) => status), [200, 429]);
+    assert.deepEqual(
+      (
+        await sdk(limited, [
+          ["source", "publish", {}],
+          ["source", "publish", {}],
+        ])
+      ).map(({ status }) => status),
+      [200, 429],
+    );
     await assert.rejects(ours(limited).source.publish({}), { code: "ERR_RATE_LIMITED", status: 429 });
   });
 }

@@ -10,7 +10,14 @@ import { python } from "../python.mjs";
 import { Tally } from "../tally.mjs";
 
 const REQUIREMENTS = ["aiosfstream==0.5.0", "aiocometd==0.4.5", "aiohttp==3.14.5"];
-const ACCOUNT = { username: "u@example.com", password: "pw", securityToken: "TOKEN", consumerKey: "key", consumerSecret: "secret", refreshToken: "refresh" };
+const ACCOUNT = {
+  username: "u@example.com",
+  password: "pw",
+  securityToken: "TOKEN",
+  consumerKey: "key",
+  consumerSecret: "secret",
+  refreshToken: "refresh",
+};
 const PASSWORD = { username: "u@example.com", password: "pwTOKEN" };
 const CHANNEL = "/event/A__e";
 
@@ -32,7 +39,9 @@ const publish = (salesforce, ...all) => all.map((N__c) => salesforce.publish(CHA
 
 /** Leads one aiosfstream; its methods are those of `Leader`. */
 function lead(interpreter) {
-  const child = start(interpreter, [fileURLToPath(new URL("salesforce.py", import.meta.url))], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = start(interpreter, [fileURLToPath(new URL("salesforce.py", import.meta.url))], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const call = async (method, args = {}) => {
     child.stdin.write(`${JSON.stringify({ do: method, ...args })}\n`);
@@ -62,24 +71,38 @@ async function aiosfstream() {
   const interpreter = await python("aiosfstream", REQUIREMENTS);
   const check = (...all) => checkPython(interpreter, ...all);
 
-  await check("logs in with password and token, subscribes, receives every kind of event, and goes", async (call, salesforce, base) => {
-    assert.equal(await call("make", { base, ...PASSWORD }), `${base}/cometd/45.0`);
-    const channels = ["/data/AccountChangeEvent", CHANNEL, "/topic/T", "/u/x"];
-    for (const channel of channels) await call("subscribe", { channel });
-    const sent = channels.map((channel) => salesforce.publish(channel, channel === "/u/x" ? "text" : { Id: "001" }));
-    const received = await call("receive", { count: 4 });
-    assert.deepEqual(received.map(({ channel, data }) => ({ channel, data })), sent.map(({ channel, data }) => ({ channel, data })));
-    assert.deepEqual(await call("unsubscribe", { channel: CHANNEL }), channels.filter((channel) => channel !== CHANNEL));
-    assert.equal((await call("publish", { channel: "/u/x", data: "back" })).successful, true);
-    assert.equal((await call("receive"))[0].data.payload, "back");
-    await assert.rejects(call("publish", { channel: CHANNEL, data: {} }), /^Error: ServerError/);
-    await call("close");
-    assert.deepEqual(salesforce.sessions, []);
-  });
+  await check(
+    "logs in with password and token, subscribes, receives every kind of event, and goes",
+    async (call, salesforce, base) => {
+      assert.equal(await call("make", { base, ...PASSWORD }), `${base}/cometd/45.0`);
+      const channels = ["/data/AccountChangeEvent", CHANNEL, "/topic/T", "/u/x"];
+      for (const channel of channels) await call("subscribe", { channel });
+      const sent = channels.map((channel) => salesforce.publish(channel, channel === "/u/x" ? "text" : { Id: "001" }));
+      const received = await call("receive", { count: 4 });
+      assert.deepEqual(
+        received.map(({ channel, data }) => ({ channel, data })),
+        sent.map(({ channel, data }) => ({ channel, data })),
+      );
+      assert.deepEqual(
+        await call("unsubscribe", { channel: CHANNEL }),
+        channels.filter((channel) => channel !== CHANNEL),
+      );
+      assert.equal((await call("publish", { channel: "/u/x", data: "back" })).successful, true);
+      assert.equal((await call("receive"))[0].data.payload, "back");
+      await assert.rejects(call("publish", { channel: CHANNEL, data: {} }), /^Error: ServerError/);
+      await call("close");
+      assert.deepEqual(salesforce.sessions, []);
+    },
+  );
 
   await check("hears of a wrong password as it does from Salesforce", async (call, salesforce, base) => {
-    await assert.rejects(call("make", { base, username: "u@example.com", password: "pw" }), { type: "AuthenticationError" });
-    assert.deepEqual(salesforce.logins.map(({ error }) => error), ["invalid_grant"]);
+    await assert.rejects(call("make", { base, username: "u@example.com", password: "pw" }), {
+      type: "AuthenticationError",
+    });
+    assert.deepEqual(
+      salesforce.logins.map(({ error }) => error),
+      ["invalid_grant"],
+    );
   });
 
   await check("logs in with a refresh token", async (call, salesforce, base) => {
@@ -87,7 +110,10 @@ async function aiosfstream() {
     await call("subscribe", { channel: CHANNEL });
     publish(salesforce, 1);
     assert.deepEqual(numbers(await call("receive")), [1]);
-    assert.deepEqual(salesforce.logins.map(({ grantType }) => grantType), ["refresh_token"]);
+    assert.deepEqual(
+      salesforce.logins.map(({ grantType }) => grantType),
+      ["refresh_token"],
+    );
   });
 
   await check("replays everything, and what came behind a stored id", async (call, salesforce, base) => {
@@ -96,7 +122,12 @@ async function aiosfstream() {
     await call("subscribe", { channel: CHANNEL });
     assert.deepEqual(numbers(await call("receive", { count: 3 })), [1, 2, 3]);
     await call("close");
-    await call("make", { base, replay: "stored", markers: { [CHANNEL]: [second.data.payload.CreatedDate, Number(second.replayId)] }, ...PASSWORD });
+    await call("make", {
+      base,
+      replay: "stored",
+      markers: { [CHANNEL]: [second.data.payload.CreatedDate, Number(second.replayId)] },
+      ...PASSWORD,
+    });
     await call("subscribe", { channel: CHANNEL });
     const [third] = await call("receive");
     assert.deepEqual(numbers([third]), [3]);
@@ -115,7 +146,10 @@ async function aiosfstream() {
     assert.deepEqual(numbers(await call("receive")), [2]);
   });
 
-  for (const [what, break_] of [["is gone", "expireSessions"], ["is gone with the server", "restart"]]) {
+  for (const [what, break_] of [
+    ["is gone", "expireSessions"],
+    ["is gone with the server", "restart"],
+  ]) {
     await check(`goes on from its marker when the session ${what}`, async (call, salesforce, base) => {
       await call("make", { base, replay: "stored", ...PASSWORD });
       await call("subscribe", { channel: CHANNEL });
@@ -139,23 +173,30 @@ async function aiosfstream() {
   });
 
   let time = Date.now();
-  await check("logs in again when the time of its token is over", async (call, salesforce, base) => {
-    await call("make", { base, replay: "stored", ...PASSWORD });
-    await call("subscribe", { channel: CHANNEL });
-    await held(salesforce);
-    time += 3 * 3_600_000;
-    salesforce.answerPolls();
-    await salesforce.waitFor(({ logins }) => logins.length === 2);
-    publish(salesforce, 1);
-    assert.deepEqual(numbers(await call("receive")), [1]);
-  }, { now: () => time });
+  await check(
+    "logs in again when the time of its token is over",
+    async (call, salesforce, base) => {
+      await call("make", { base, replay: "stored", ...PASSWORD });
+      await call("subscribe", { channel: CHANNEL });
+      await held(salesforce);
+      time += 3 * 3_600_000;
+      salesforce.answerPolls();
+      await salesforce.waitFor(({ logins }) => logins.length === 2);
+      publish(salesforce, 1);
+      assert.deepEqual(numbers(await call("receive")), [1]);
+    },
+    { now: () => time },
+  );
 }
 
 /** A check with a jsforce connection that has logged in. */
 const checkJsforce = (name, body) =>
   tally.check(`jsforce ${name}`, () =>
     arranged(async (salesforce, base, emulator) => {
-      const connection = new jsforce.Connection({ version: "60.0", oauth2: { loginUrl: base, clientId: "key", clientSecret: "secret" } });
+      const connection = new jsforce.Connection({
+        version: "60.0",
+        oauth2: { loginUrl: base, clientId: "key", clientSecret: "secret" },
+      });
       await connection.login(PASSWORD.username, PASSWORD.password);
       assert.equal(connection.instanceUrl, base);
       const clients = [];
@@ -168,11 +209,12 @@ const checkJsforce = (name, body) =>
           events.push({ data });
           for (const look of waiting) look();
         });
-        const upTo = (count) => new Promise((resolve) => {
-          const look = () => events.length >= count && resolve(events);
-          waiting.push(look);
-          look();
-        });
+        const upTo = (count) =>
+          new Promise((resolve) => {
+            const look = () => events.length >= count && resolve(events);
+            waiting.push(look);
+            look();
+          });
         return { subscription, events, upTo };
       };
       try {
@@ -186,16 +228,22 @@ const checkJsforce = (name, body) =>
 async function jsforceClient() {
   const { Replay, AuthFailure } = streaming.StreamingExtension;
 
-  await checkJsforce("logs in, subscribes to a topic, and pushes to a channel by REST", async ({ connection, salesforce }) => {
-    const topic = new Promise((resolve) => connection.streaming.topic("T").subscribe(resolve));
-    const pushed = new Promise((resolve) => connection.streaming.channel("/u/x").subscribe(resolve));
-    await salesforce.waitFor(({ sessions }) => sessions.flatMap(({ subscriptions }) => subscriptions).length === 2);
-    salesforce.publish("/topic/T", { Id: "001" });
-    assert.equal((await topic).sobject.Id, "001");
-    assert.deepEqual(await connection.streaming.channel("/u/x").push({ payload: "hello", userIds: [] }), { fanoutCount: 1, userOnlineStatus: {} });
-    assert.equal((await pushed).payload, "hello");
-    for (const client of Object.values(connection.streaming._fayeClients)) client.disconnect();
-  });
+  await checkJsforce(
+    "logs in, subscribes to a topic, and pushes to a channel by REST",
+    async ({ connection, salesforce }) => {
+      const topic = new Promise((resolve) => connection.streaming.topic("T").subscribe(resolve));
+      const pushed = new Promise((resolve) => connection.streaming.channel("/u/x").subscribe(resolve));
+      await salesforce.waitFor(({ sessions }) => sessions.flatMap(({ subscriptions }) => subscriptions).length === 2);
+      salesforce.publish("/topic/T", { Id: "001" });
+      assert.equal((await topic).sobject.Id, "001");
+      assert.deepEqual(await connection.streaming.channel("/u/x").push({ payload: "hello", userIds: [] }), {
+        fanoutCount: 1,
+        userOnlineStatus: {},
+      });
+      assert.equal((await pushed).payload, "hello");
+      for (const client of Object.values(connection.streaming._fayeClients)) client.disconnect();
+    },
+  );
 
   await checkJsforce("replays everything, and what came behind an id", async ({ salesforce, listen }) => {
     const [, second] = publish(salesforce, 1, 2, 3);

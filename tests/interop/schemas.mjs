@@ -15,10 +15,18 @@ const LIBRARIES = {
     late: z.object({ user: z.object({ id: z.number() }) }).refine(async ({ user }) => user.id > 0, "an id is above 0"),
   },
   valibot: {
-    schema: v.object({ user: v.object({ id: v.number(), email: v.pipe(v.string(), v.email()) }), tags: v.optional(v.array(v.string()), []) }),
-    late: v.pipeAsync(v.object({ user: v.object({ id: v.number() }) }), v.checkAsync(async ({ user }) => user.id > 0, "an id is above 0")),
+    schema: v.object({
+      user: v.object({ id: v.number(), email: v.pipe(v.string(), v.email()) }),
+      tags: v.optional(v.array(v.string()), []),
+    }),
+    late: v.pipeAsync(
+      v.object({ user: v.object({ id: v.number() }) }),
+      v.checkAsync(async ({ user }) => user.id > 0, "an id is above 0"),
+    ),
   },
-  arktype: { schema: type({ user: { id: "number", email: "string.email" }, tags: type("string[]").default(() => []) }) },
+  arktype: {
+    schema: type({ user: { id: "number", email: "string.email" }, tags: type("string[]").default(() => []) }),
+  },
 };
 
 const tally = new Tally();
@@ -30,30 +38,42 @@ for (const [library, { schema, late }] of Object.entries(LIBRARIES)) {
 
   await tally.check(`${library}: a payload that fits, with what the schema adds`, async () => {
     const user = { id: 7, email: "a@example.com" };
-    assert.deepEqual(await ask("put:user", { user }).then(({ name, payload }) => [name, payload]), ["put:user:response", { user, tags: [] }]);
+    assert.deepEqual(await ask("put:user", { user }).then(({ name, payload }) => [name, payload]), [
+      "put:user:response",
+      { user, tags: [] },
+    ]);
   });
   await tally.check(`${library}: every field that is wrong, with its path`, async () => {
     const { name, payload } = await ask("put:user", { user: { email: "no" }, tags: ["a", 7] });
     assert.deepEqual([name, payload.code], ["put:user:badRequest", "MISSING_FIELDS"]);
     const found = Object.fromEntries(payload.parameters.fields.map(({ name, ...rest }) => [name, rest]));
     assert.deepEqual(Object.keys(found).sort(), ["tags.1", "user.email", "user.id"]);
-    assert.deepEqual([found["user.id"].errorType, found["user.id"].pointer, found["tags.1"].pointer], ["value_error.missing", "/user/id", "/tags/1"]);
+    assert.deepEqual(
+      [found["user.id"].errorType, found["user.id"].pointer, found["tags.1"].pointer],
+      ["value_error.missing", "/user/id", "/tags/1"],
+    );
     for (const { message, errorType } of Object.values(found)) assert.ok(message.length > 3 && errorType.length > 3);
   });
   await tally.check(`${library}: payloads that are no objects`, async () => {
-    for (const payload of [null, [], "text", 7]) assert.equal((await ask("put:user", payload)).name, "put:user:badRequest");
+    for (const payload of [null, [], "text", 7])
+      assert.equal((await ask("put:user", payload)).name, "put:user:badRequest");
   });
   if (!late) continue;
   await tally.check(`${library}: a schema that takes its time`, async () => {
     assert.equal((await ask("put:late", { user: { id: 7 } })).name, "put:late:response");
     const { payload } = await ask("put:late", { user: { id: -7 } });
-    assert.deepEqual(payload.parameters.fields.map(({ name, message }) => [name, message]), [["", "an id is above 0"]]);
+    assert.deepEqual(
+      payload.parameters.fields.map(({ name, message }) => [name, message]),
+      [["", "an id is above 0"]],
+    );
   });
 }
 
 await tally.check("TypeScript knows the payload of a handler by its schema", () => {
   const file = fileURLToPath(new URL("schemas.types.mts", import.meta.url));
-  writeFileSync(file, `
+  writeFileSync(
+    file,
+    `
 import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
@@ -72,10 +92,31 @@ events.register({ name: "a:b", handle: (event, payload, { signal }) => [payload.
 events.register({ name: "a:b", schema: z.object({ id: z.number() }), handle: (event, payload) => payload.other });
 // @ts-expect-error a schema is none of these
 events.register({ name: "a:b", schema: { id: "number" }, handle: () => ({}) });
-`);
+`,
+  );
   try {
-    const options = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ["lib.es2022.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts"], types: [], paths: { "eventferry/events-protocol": [fileURLToPath(new URL("../../dist/entries/events-protocol.d.ts", import.meta.url))] } };
-    const problems = ts.getPreEmitDiagnostics(ts.createProgram([file], options)).map(({ messageText, file, start }) => `${file?.fileName.split("/").at(-1)}:${file && file.getLineAndCharacterOfPosition(start).line + 1} ${ts.flattenDiagnosticMessageText(messageText, "\n")}`);
+    const options = {
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+      skipLibCheck: true,
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.NodeNext,
+      moduleResolution: ts.ModuleResolutionKind.NodeNext,
+      lib: ["lib.es2022.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts"],
+      types: [],
+      paths: {
+        "eventferry/events-protocol": [
+          fileURLToPath(new URL("../../dist/entries/events-protocol.d.ts", import.meta.url)),
+        ],
+      },
+    };
+    const problems = ts
+      .getPreEmitDiagnostics(ts.createProgram([file], options))
+      .map(
+        ({ messageText, file, start }) =>
+          `${file?.fileName.split("/").at(-1)}:${file && file.getLineAndCharacterOfPosition(start).line + 1} ${ts.flattenDiagnosticMessageText(messageText, "\n")}`,
+      );
     assert.deepEqual(problems, []);
   } finally {
     rmSync(file);

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, EventBatch } from "eventferry/cloudevents";
 
-const line = (id, more = "") => `{"specversion":"1.0","id":"${id}","source":"/s","type":"t${id % 2}","subject":"é😀","data":{"n":${id},"f":1.0}${more}}`;
+const line = (id, more = "") =>
+  `{"specversion":"1.0","id":"${id}","source":"/s","type":"t${id % 2}","subject":"é😀","data":{"n":${id},"f":1.0}${more}}`;
 const lines = Array.from({ length: 50 }, (_, id) => line(id, id % 7 === 0 ? ',"ext":"ü"' : ""));
 const text = `[${lines.join(" , ")}]`;
 const inputs = { text, bytes: new TextEncoder().encode(text) };
@@ -12,14 +13,25 @@ for (const [kind, input] of Object.entries(inputs)) {
   test(`reads a batch from ${kind} lazily and in order`, () => {
     const batch = EventBatch.parse(input);
     assert.equal(batch.length, 50);
-    assert.deepEqual([...batch].map(({ id }) => id), Array.from({ length: 50 }, (_, id) => String(id)));
+    assert.deepEqual(
+      [...batch].map(({ id }) => id),
+      Array.from({ length: 50 }, (_, id) => String(id)),
+    );
     const event = batch.at(7);
-    assert.deepEqual([event.type, event.subject, event.get("ext"), event.data, event.toString()], ["t1", "é😀", "ü", { n: 7, f: 1 }, lines[7]]);
-    assert.deepEqual([batch.at(-1).id, batch.at(50), batch.at(-51), batch.at(NaN), batch.at(1.9).id], ["49", undefined, undefined, undefined, "1"]);
+    assert.deepEqual(
+      [event.type, event.subject, event.get("ext"), event.data, event.toString()],
+      ["t1", "é😀", "ü", { n: 7, f: 1 }, lines[7]],
+    );
+    assert.deepEqual(
+      [batch.at(-1).id, batch.at(50), batch.at(-51), batch.at(NaN), batch.at(1.9).id],
+      ["49", undefined, undefined, undefined, "1"],
+    );
   });
 
   test(`filters a batch from ${kind} and copies what it keeps byte for byte`, () => {
-    const odd = EventBatch.parse(input).filter((event) => event.type === "t1").filter((event) => event.data.n > 40);
+    const odd = EventBatch.parse(input)
+      .filter((event) => event.type === "t1")
+      .filter((event) => event.data.n > 40);
     assert.equal(odd.length, 5);
     const expected = [41, 43, 45, 47, 49].map((id) => lines[id]);
     assert.equal(new TextDecoder().decode(odd.toBytes()), `[${expected.join(",")}]`);
@@ -48,16 +60,34 @@ test("an event over several lines becomes one line of NDJSON", () => {
 
 test("says which event is bad, and why", () => {
   for (const [input, code, message] of [
-    [`[${line(1)},{"specversion":"1.0","source":"/s","type":"t"}]`, "ERR_MISSING_ATTRIBUTE", 'event 1 of the batch: the attribute "id" is missing'],
-    [`[${line(1)},${line(2, ',"Bad":1')}]`, "ERR_INVALID_ATTRIBUTE_NAME", 'event 1 of the batch: the attribute "Bad" is not a name of a-z and 0-9, or is the reserved word data'],
-    [`[${line(1)},7]`, "ERR_INVALID_BATCH", /^the text is not a batch in the JSON batch format: event 1 of the batch is not a JSON object/],
+    [
+      `[${line(1)},{"specversion":"1.0","source":"/s","type":"t"}]`,
+      "ERR_MISSING_ATTRIBUTE",
+      'event 1 of the batch: the attribute "id" is missing',
+    ],
+    [
+      `[${line(1)},${line(2, ',"Bad":1')}]`,
+      "ERR_INVALID_ATTRIBUTE_NAME",
+      'event 1 of the batch: the attribute "Bad" is not a name of a-z and 0-9, or is the reserved word data',
+    ],
+    [
+      `[${line(1)},7]`,
+      "ERR_INVALID_BATCH",
+      /^the text is not a batch in the JSON batch format: event 1 of the batch is not a JSON object/,
+    ],
     ["{}", "ERR_INVALID_BATCH", /: it is not a JSON array/],
     [`[${line(1)}] x`, "ERR_INVALID_BATCH", /: it has something behind its end/],
-    [`[${line(1)},${line(2).replace("1.0", "0.3")}]`, "ERR_INVALID_BATCH", /: event 1 of the batch is of another version than the events before it/],
+    [
+      `[${line(1)},${line(2).replace("1.0", "0.3")}]`,
+      "ERR_INVALID_BATCH",
+      /: event 1 of the batch is of another version than the events before it/,
+    ],
   ]) {
-    for (const form of [input, new TextEncoder().encode(input)]) assert.throws(() => EventBatch.parse(form), { code, message });
+    for (const form of [input, new TextEncoder().encode(input)])
+      assert.throws(() => EventBatch.parse(form), { code, message });
   }
-  for (const input of [undefined, null, [], {}]) assert.throws(() => EventBatch.parse(input), { code: "ERR_INVALID_ARGUMENT" });
+  for (const input of [undefined, null, [], {}])
+    assert.throws(() => EventBatch.parse(input), { code: "ERR_INVALID_ARGUMENT" });
 });
 
 test("what was read cannot be changed from outside", () => {
@@ -71,7 +101,10 @@ test("holds events that were made here, too", () => {
   const made = [1, 2].map((id) => new CloudEvent({ id: String(id), type: "t", source: "/s", data: id }));
   const batch = EventBatch.of(made);
   assert.equal(batch.at(0), made[0]);
-  assert.deepEqual([...EventBatch.parse(batch.toBytes())].map(({ data }) => data), [1, 2]);
+  assert.deepEqual(
+    [...EventBatch.parse(batch.toBytes())].map(({ data }) => data),
+    [1, 2],
+  );
   assert.equal(batch.filter(({ id }) => id === "2").length, 1);
 });
 

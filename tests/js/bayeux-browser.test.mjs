@@ -15,14 +15,26 @@ test("a browser is asked to send its cookies, and none is set by us", async () =
   const requests = [];
   globalThis.fetch = async (request) => {
     const messages = JSON.parse(await request.clone().text());
-    requests.push({ credentials: request.credentials, cookie: request.headers.get("cookie"), channels: messages.map(({ channel }) => channel) });
+    requests.push({
+      credentials: request.credentials,
+      cookie: request.headers.get("cookie"),
+      channels: messages.map(({ channel }) => channel),
+    });
     const answers = messages.map(({ id, channel }) => ({
-      id, channel, successful: true, clientId: "c1", version: "1.0", supportedConnectionTypes: ["long-polling"],
+      id,
+      channel,
+      successful: true,
+      clientId: "c1",
+      version: "1.0",
+      supportedConnectionTypes: ["long-polling"],
       advice: { reconnect: "retry", interval: 60_000, timeout: 30_000 },
     }));
     return Response.json(answers, { headers: { "set-cookie": "BAYEUX_BROWSER=b1" } });
   };
-  for (const [options, credentials] of [[{}, "include"], [{ credentials: "omit" }, "omit"]]) {
+  for (const [options, credentials] of [
+    [{}, "include"],
+    [{ credentials: "omit" }, "omit"],
+  ]) {
     requests.length = 0;
     const client = new BayeuxClient("https://example.com/cometd", { transports: ["long-polling"], ...options });
     await client.open();

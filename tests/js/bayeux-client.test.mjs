@@ -22,7 +22,10 @@ test("subscribes, publishes and receives", async () => {
   assert.deepEqual([...client.subscriptions], ["/orders/*"]);
   await client.publish("/orders/new", { n: 1.5, text: "Euro € 😀" });
   const message = await client.receive();
-  assert.deepEqual([message.channel, message.data, message.dataText], ["/orders/new", { n: 1.5, text: "Euro € 😀" }, '{"n":1.5,"text":"Euro € 😀"}']);
+  assert.deepEqual(
+    [message.channel, message.data, message.dataText],
+    ["/orders/new", { n: 1.5, text: "Euro € 😀" }, '{"n":1.5,"text":"Euro € 😀"}'],
+  );
   assert.equal(message.data, message.data);
   assert.deepEqual(Object.keys(message.raw).sort(), ["channel", "data", "id"]);
   assert.deepEqual([message.replayId, message.createdDate, await message.ack()], [undefined, undefined, undefined]);
@@ -38,7 +41,10 @@ test("messages become CloudEvents whose data is as it came", async () => {
   server.publish("/a b", { big: 0 }, { id: "77" });
   const event = (await client.receive()).toCloudEvent();
   assert.ok(event instanceof CloudEvent);
-  assert.deepEqual([event.id, event.type, event.source, event.subject, event.data], ["77", "org.cometd.message", "https://example.com/a%20b", "/a b", { big: 0 }]);
+  assert.deepEqual(
+    [event.id, event.type, event.source, event.subject, event.data],
+    ["77", "org.cometd.message", "https://example.com/a%20b", "/a b", { big: 0 }],
+  );
   await client.close();
 });
 
@@ -46,7 +52,10 @@ test("what is asked for in one go leaves in one request", async () => {
   const { server, client } = await opened();
   await Promise.all(["/a", "/b", "/c"].map((channel) => client.subscribe(channel)));
   const asked = server.requests.filter(({ channels }) => channels.includes("/meta/subscribe"));
-  assert.deepEqual(asked.map(({ channels }) => channels.length), [3]);
+  assert.deepEqual(
+    asked.map(({ channels }) => channels.length),
+    [3],
+  );
   await client.close();
 });
 
@@ -59,7 +68,11 @@ test("subscribes before it is open, and again after the server has forgotten the
   await subscribed;
   await until(() => server.held === 1);
   server.forget();
-  await until(() => heard.filter((state) => state === "connected").length === 2 && [...server.sessions.values()][0]?.subscriptions.has("/a"));
+  await until(
+    () =>
+      heard.filter((state) => state === "connected").length === 2 &&
+      [...server.sessions.values()][0]?.subscriptions.has("/a"),
+  );
   server.publish("/a", 1);
   assert.equal((await client.receive()).data, 1);
   assert.ok(heard.includes("session_replaced") && heard.includes("possible_gap"));
@@ -121,7 +134,12 @@ test("a client that was never opened closes without a request", async () => {
   const client = clientOf(server);
   await client.close();
   assert.equal(server.requests.length, 0);
-  for (const call of [() => client.open(), () => client.subscribe("/a"), () => client.publish("/a", 1), () => client.unsubscribe("/a")]) {
+  for (const call of [
+    () => client.open(),
+    () => client.subscribe("/a"),
+    () => client.publish("/a", 1),
+    () => client.unsubscribe("/a"),
+  ]) {
     await assert.rejects(call, { code: "ERR_CLOSED" });
   }
 });
@@ -143,7 +161,10 @@ test("receive is given up by its signal, and the message goes to the next", asyn
 test("the signal of the client ends it", async () => {
   const controller = new AbortController();
   const { client } = await opened(new Server(), { signal: controller.signal });
-  const waiting = assert.rejects(client.receive(), (error) => error.code === "ERR_ABORTED" && error.cause.message === "done");
+  const waiting = assert.rejects(
+    client.receive(),
+    (error) => error.code === "ERR_ABORTED" && error.cause.message === "done",
+  );
   controller.abort(new Error("done"));
   await waiting;
   await client.close();
@@ -234,9 +255,14 @@ test("a subscription that is lost reaches those who receive", async () => {
   await client.subscribe("/a");
   await until(() => server.held === 1);
   server.intercept = ({ messages: [message] }) =>
-    message.channel === "/meta/subscribe" ? Response.json([{ ...message, successful: false, error: "403:/a:no more" }]) : undefined;
+    message.channel === "/meta/subscribe"
+      ? Response.json([{ ...message, successful: false, error: "403:/a:no more" }])
+      : undefined;
   server.forget();
-  await assert.rejects(client.receive(), { code: "ERR_REJECTED", message: "the server refused the subscription to /a: 403:/a:no more" });
+  await assert.rejects(client.receive(), {
+    code: "ERR_REJECTED",
+    message: "the server refused the subscription to /a: 403:/a:no more",
+  });
   assert.deepEqual([client.subscriptions.size, client.closed], [0, false]);
   await client.close();
 });
@@ -250,7 +276,10 @@ test("a link that is down for too long is a timeout for those who receive, and t
   };
   const waiting = client.receive();
   for (const session of server.sessions.values()) session.release();
-  await assert.rejects(waiting, (error) => error.code === "ERR_TIMEOUT" && error.retryable && /could not be made again in time/.test(error.message));
+  await assert.rejects(
+    waiting,
+    (error) => error.code === "ERR_TIMEOUT" && error.retryable && /could not be made again in time/.test(error.message),
+  );
   assert.equal(client.closed, false);
   server.intercept = undefined;
   await until(() => client.state === "connected");
@@ -260,11 +289,21 @@ test("a link that is down for too long is a timeout for those who receive, and t
 });
 
 test("open fails with what went wrong when no server answers in time", async () => {
-  const client = new BayeuxClient(url, { ...fast, connectionTimeoutMs: 20, fetch: async () => Promise.reject(new TypeError("fetch failed")) });
+  const client = new BayeuxClient(url, {
+    ...fast,
+    connectionTimeoutMs: 20,
+    fetch: async () => Promise.reject(new TypeError("fetch failed")),
+  });
   await assert.rejects(client.open(), { code: "ERR_NETWORK" });
   assert.equal(client.closed, true);
-  for (const [status, code] of [[404, "ERR_REJECTED"], [302, "ERR_REDIRECTED"], [403, "ERR_UNAUTHORIZED"]]) {
-    await assert.rejects(new BayeuxClient(url, { ...fast, fetch: async () => new Response("x", { status }) }).open(), { code });
+  for (const [status, code] of [
+    [404, "ERR_REJECTED"],
+    [302, "ERR_REDIRECTED"],
+    [403, "ERR_UNAUTHORIZED"],
+  ]) {
+    await assert.rejects(new BayeuxClient(url, { ...fast, fetch: async () => new Response("x", { status }) }).open(), {
+      code,
+    });
   }
 });
 
@@ -282,7 +321,9 @@ test("a server that closes the connection ends receive and the loop with an erro
   await client.subscribe("/a");
   await until(() => server.held === 1);
   server.intercept = ({ messages: [message] }) =>
-    message.channel === "/meta/connect" ? Response.json([{ channel: "/meta/connect", id: message.id, successful: true, advice: { reconnect: "none" } }]) : undefined;
+    message.channel === "/meta/connect"
+      ? Response.json([{ channel: "/meta/connect", id: message.id, successful: true, advice: { reconnect: "none" } }])
+      : undefined;
   const looping = (async () => {
     for await (const _ of client);
   })();
@@ -296,7 +337,8 @@ test("a server that closes the connection ends receive and the loop with an erro
 test("auth is asked before the first request, and again when the server refuses what it gave", async () => {
   const asked = [];
   const server = new Server();
-  server.intercept = ({ headers }) => (headers.get("authorization") === "Bearer new" ? undefined : new Response("<html>", { status: 401 }));
+  server.intercept = ({ headers }) =>
+    headers.get("authorization") === "Bearer new" ? undefined : new Response("<html>", { status: 401 });
   const { client } = await opened(server, {
     auth: async (why) => {
       asked.push(why);
@@ -306,8 +348,14 @@ test("auth is asked before the first request, and again when the server refuses 
   assert.deepEqual(asked, [{ renew: false }, { renew: true }]);
   await client.close();
   const refused = clientOf(server, { auth: () => ({ authorization: "Bearer s3cret" }) });
-  await assert.rejects(refused.open(), (error) => error.code === "ERR_UNAUTHORIZED" && !inspect(error).includes("s3cret"));
-  await assert.rejects(clientOf(server, { auth: () => Promise.reject(new Error("no token today")) }).open(), { code: "ERR_UNAUTHORIZED", message: "there are no credentials: no token today" });
+  await assert.rejects(
+    refused.open(),
+    (error) => error.code === "ERR_UNAUTHORIZED" && !inspect(error).includes("s3cret"),
+  );
+  await assert.rejects(clientOf(server, { auth: () => Promise.reject(new Error("no token today")) }).open(), {
+    code: "ERR_UNAUTHORIZED",
+    message: "there are no credentials: no token today",
+  });
 });
 
 test("extensions see all messages, may change them, and drop them", async () => {
@@ -328,13 +376,17 @@ test("extensions see all messages, may change them, and drop them", async () => 
     ],
   });
   await client.subscribe("/**");
-  await assert.rejects(client.publish("/secret", 1), { code: "ERR_REJECTED", message: "the server refused an event for /secret: 404::message_deleted" });
+  await assert.rejects(client.publish("/secret", 1), {
+    code: "ERR_REJECTED",
+    message: "the server refused an event for /secret: 404::message_deleted",
+  });
   assert.equal(server.count("/secret"), 0);
   await client.publish("/a", { n: 1 });
   await client.publish("/b", { hidden: true });
   await client.publish("/c", 3);
   assert.deepEqual([(await client.receive()).data, (await client.receive()).data], [{ n: 2 }, 3]);
-  for (const line of ["> /meta/handshake", "< /meta/handshake", "> /meta/connect", "> /secret", "< /a"]) assert.ok(seen.includes(line), line);
+  for (const line of ["> /meta/handshake", "< /meta/handshake", "> /meta/connect", "> /secret", "< /a"])
+    assert.ok(seen.includes(line), line);
   await client.close();
 });
 
@@ -368,7 +420,10 @@ test("everything goes over one WebSocket where there is one", async () => {
   server.publish("/a", 2);
   assert.equal((await client.receive()).data, 2);
   assert.ok(server.requests.every(({ viaSocket }) => viaSocket));
-  assert.deepEqual(server.sockets.map(({ address }) => address), ["wss://example.com/cometd"]);
+  assert.deepEqual(
+    server.sockets.map(({ address }) => address),
+    ["wss://example.com/cometd"],
+  );
   server.sockets[0].closes(1001);
   await until(() => server.sockets.length === 2 && client.state === "connected");
   await client.close();
@@ -378,7 +433,12 @@ test("everything goes over one WebSocket where there is one", async () => {
 test("a WebSocket that cannot be opened is given up for long polling", async () => {
   const server = new Server();
   server.transports = ["long-polling"];
-  for (const webSocket of [server.webSocket, () => { throw new SyntaxError("no such URL"); }]) {
+  for (const webSocket of [
+    server.webSocket,
+    () => {
+      throw new SyntaxError("no such URL");
+    },
+  ]) {
     const client = clientOf(server, { transports: ["websocket", "long-polling"], webSocket });
     const heard = listen(client);
     await client.open();
@@ -403,10 +463,16 @@ test("a trap of the engine ends the client, and nothing waits for ever", async (
   await client.subscribe("/a");
   await until(() => server.held === 1);
   server.intercept = () => new Promise(() => {});
-  const pending = [client.receive(), client.publish("/a", 1), client.subscribe("/b")].map((promise) => assert.rejects(promise, { code: "ERR_INTERNAL" }));
+  const pending = [client.receive(), client.publish("/a", 1), client.subscribe("/b")].map((promise) =>
+    assert.rejects(promise, { code: "ERR_INTERNAL" }),
+  );
   await new Promise((resolve) => setTimeout(resolve));
-  const unreachable = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11]);
-  assert.throws(() => call(new WebAssembly.Instance(new WebAssembly.Module(unreachable)).exports.f), { code: "ERR_INTERNAL" });
+  const unreachable = new Uint8Array([
+    0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
+  ]);
+  assert.throws(() => call(new WebAssembly.Instance(new WebAssembly.Module(unreachable)).exports.f), {
+    code: "ERR_INTERNAL",
+  });
   await Promise.all(pending);
   assert.equal(client.closed, true);
   await client.close();
@@ -431,9 +497,14 @@ test("mistakes are named when they are made", async () => {
     [{ ack: 1 }, /ack is true or false/],
     [{ fetch: 1 }, /fetch is a function/],
   ]) {
-    assert.throws(() => new BayeuxClient(url, options), (error) => error.code === "ERR_INVALID_ARGUMENT" && words.test(error.message), JSON.stringify(options));
+    assert.throws(
+      () => new BayeuxClient(url, options),
+      (error) => error.code === "ERR_INVALID_ARGUMENT" && words.test(error.message),
+      JSON.stringify(options),
+    );
   }
-  for (const bad of ["cometd", "ftp://a/b", "https://u:p@a/b", undefined]) assert.throws(() => new BayeuxClient(bad), { code: "ERR_INVALID_ARGUMENT" });
+  for (const bad of ["cometd", "ftp://a/b", "https://u:p@a/b", undefined])
+    assert.throws(() => new BayeuxClient(bad), { code: "ERR_INVALID_ARGUMENT" });
   const { client } = await opened();
   for (const channel of ["a", "", "/", "//a", "/meta/connect", 7, undefined, null]) {
     await assert.rejects(client.subscribe(channel), { code: "ERR_INVALID_ARGUMENT" }, String(channel));
@@ -446,5 +517,8 @@ test("mistakes are named when they are made", async () => {
   await assert.rejects(client.receive({ signal: 1 }), { code: "ERR_INVALID_ARGUMENT" });
   await client.close();
   await assert.rejects(clientOf(new Server()).receive(), { code: "ERR_INVALID_ARGUMENT" });
-  await assert.rejects(clientOf(new Server()).publish("/a", 1), { code: "ERR_INVALID_ARGUMENT", message: "the client is not open yet" });
+  await assert.rejects(clientOf(new Server()).publish("/a", 1), {
+    code: "ERR_INVALID_ARGUMENT",
+    message: "the client is not open yet",
+  });
 });

@@ -9,7 +9,16 @@ async function receiving(texts, use, prepare = () => {}) {
   const client = new SalesforceClient(sessionAuth({ accessToken: "t", instanceUrl: "https://org.example" }), {
     fetch: async (request) => {
       const [{ channel, id, subscription }] = await request.json();
-      const reply = JSON.stringify({ channel, id, subscription, successful: true, clientId: "c", version: "1.0", supportedConnectionTypes: ["long-polling"], ext: { replay: true } });
+      const reply = JSON.stringify({
+        channel,
+        id,
+        subscription,
+        successful: true,
+        clientId: "c",
+        version: "1.0",
+        supportedConnectionTypes: ["long-polling"],
+        ext: { replay: true },
+      });
       if (channel === "/meta/connect" && ++polls > 2) return new Promise(() => {});
       return new Response(`[${[...(polls === 2 && channel === "/meta/connect" ? texts : []), reply].join(",")}]`);
     },
@@ -31,10 +40,25 @@ async function received(texts) {
   return messages;
 }
 
-const event = (channel, replayId, more = {}) => `{"channel":${JSON.stringify(channel)},"data":{"event":{"replayId":${replayId}},"payload":${JSON.stringify(more)}}}`;
+const event = (channel, replayId, more = {}) =>
+  `{"channel":${JSON.stringify(channel)},"data":{"event":{"replayId":${replayId}},"payload":${JSON.stringify(more)}}}`;
 
 test("replay ids are the text that came, whatever they look like", async () => {
-  const ids = ["0", "13", "999999999999999", "4294967296", "9007199254740993", "123456789012345678901234567890", '"abc"', '"007"', '"7"', '"a\\"b\\u0041"', "-5", "1e3", '"é😀"'];
+  const ids = [
+    "0",
+    "13",
+    "999999999999999",
+    "4294967296",
+    "9007199254740993",
+    "123456789012345678901234567890",
+    '"abc"',
+    '"007"',
+    '"7"',
+    '"a\\"b\\u0041"',
+    "-5",
+    "1e3",
+    '"é😀"',
+  ];
   const messages = await received(ids.map((id) => event("/event/A__e", id)));
   assert.deepEqual(
     messages.map(({ replayId }) => replayId),
@@ -48,17 +72,34 @@ test("a message without a replay id has none", async () => {
 });
 
 test("each message knows its channel, among many and with escapes", async () => {
-  const channels = Array.from({ length: 60 }, (_, at) => `/event/Number${(at * 7) % 25}__e`).concat('/u/a"b', "/u/é😀", "/u/plain", '/u/a"b');
+  const channels = Array.from({ length: 60 }, (_, at) => `/event/Number${(at * 7) % 25}__e`).concat(
+    '/u/a"b',
+    "/u/é😀",
+    "/u/plain",
+    '/u/a"b',
+  );
   const messages = await received(channels.map((channel, at) => event(channel, at + 1)));
-  assert.deepEqual(messages.map(({ channel }) => channel), channels);
+  assert.deepEqual(
+    messages.map(({ channel }) => channel),
+    channels,
+  );
 });
 
 test("data and the whole message are cut out behind characters of every length", async () => {
   const texts = ["a", "é", "€", "😀"].map((text, at) => event(`/u/${text}`, at + 1, { text }));
   const messages = await received(texts);
-  assert.deepEqual(messages.map(({ dataText }) => JSON.parse(dataText).payload.text), ["a", "é", "€", "😀"]);
-  assert.deepEqual(messages.map(({ data }) => data.payload.text), ["a", "é", "€", "😀"]);
-  assert.deepEqual(messages.map(({ raw }) => raw), texts.map((text) => JSON.parse(text)));
+  assert.deepEqual(
+    messages.map(({ dataText }) => JSON.parse(dataText).payload.text),
+    ["a", "é", "€", "😀"],
+  );
+  assert.deepEqual(
+    messages.map(({ data }) => data.payload.text),
+    ["a", "é", "€", "😀"],
+  );
+  assert.deepEqual(
+    messages.map(({ raw }) => raw),
+    texts.map((text) => JSON.parse(text)),
+  );
   assert.equal(messages[0].data, messages[0].data, "it is parsed once");
 });
 
@@ -73,12 +114,16 @@ test("messages go to the listeners of their channel, the others into the inbox, 
       heard.push(replayId);
       await gate;
     });
-  await receiving(texts, async (client) => {
-    assert.equal((await client.receive()).channel, "/event/B__e");
-    assert.equal(client.pendingCount, 3, "two for the listener, one in the inbox");
-    goOn();
-    assert.equal((await client.receive()).channel, "/event/C__e");
-    while (client.pendingCount > 0) await new Promise(setImmediate);
-    assert.deepEqual(heard, ["1", "3"]);
-  }, listen);
+  await receiving(
+    texts,
+    async (client) => {
+      assert.equal((await client.receive()).channel, "/event/B__e");
+      assert.equal(client.pendingCount, 3, "two for the listener, one in the inbox");
+      goOn();
+      assert.equal((await client.receive()).channel, "/event/C__e");
+      while (client.pendingCount > 0) await new Promise(setImmediate);
+      assert.deepEqual(heard, ["1", "3"]);
+    },
+    listen,
+  );
 });

@@ -14,7 +14,12 @@ export class Server {
   /** For the option `fetch`. */
   fetch = async (request) => {
     const messages = JSON.parse(await request.clone().text());
-    const seen = { url: request.url, headers: request.headers, messages, channels: messages.map(({ channel }) => channel) };
+    const seen = {
+      url: request.url,
+      headers: request.headers,
+      messages,
+      channels: messages.map(({ channel }) => channel),
+    };
     this.requests.push(seen);
     const instead = await this.intercept?.(seen, request);
     if (instead) return instead;
@@ -51,7 +56,15 @@ export class Server {
   /** To everybody who is subscribed. */
   publish(channel, data, more = {}) {
     for (const session of this.sessions.values()) {
-      if (![...session.subscriptions].some((pattern) => pattern === channel || (pattern.endsWith("/**") && channel.startsWith(pattern.slice(0, -2))) || (pattern.endsWith("/*") && channel.startsWith(pattern.slice(0, -1))))) continue;
+      if (
+        ![...session.subscriptions].some(
+          (pattern) =>
+            pattern === channel ||
+            (pattern.endsWith("/**") && channel.startsWith(pattern.slice(0, -2))) ||
+            (pattern.endsWith("/*") && channel.startsWith(pattern.slice(0, -1))),
+        )
+      )
+        continue;
       session.queue.push({ channel, data, ...more });
       if (session.socket) session.socket.say(JSON.stringify(session.queue.splice(0)));
       session.release?.();
@@ -73,16 +86,28 @@ export class Server {
       if (channel === "/meta/handshake") {
         const client = `client${++this.#count}`;
         this.sessions.set(client, { subscriptions: new Set(), queue: [], socket });
-        replies.push({ ...reply, clientId: client, version: "1.0", supportedConnectionTypes: this.transports, advice: { reconnect: "retry", interval: 0, timeout: 30_000 } });
+        replies.push({
+          ...reply,
+          clientId: client,
+          version: "1.0",
+          supportedConnectionTypes: this.transports,
+          advice: { reconnect: "retry", interval: 0, timeout: 30_000 },
+        });
         continue;
       }
       const session = this.sessions.get(clientId);
       const hasCookie = socket || !this.wantsCookie || /BAYEUX_BROWSER=b1/.test(cookie);
       if (!session || !hasCookie) {
-        replies.push({ ...reply, successful: false, error: "402::session_unknown", advice: { reconnect: "handshake", interval: 0 } });
+        replies.push({
+          ...reply,
+          successful: false,
+          error: "402::session_unknown",
+          advice: { reconnect: "handshake", interval: 0 },
+        });
         continue;
       }
-      if (channel === "/meta/subscribe" && /forbidden/.test(subscription)) Object.assign(reply, { successful: false, error: `403:${subscription}:Permission Denied` });
+      if (channel === "/meta/subscribe" && /forbidden/.test(subscription))
+        Object.assign(reply, { successful: false, error: `403:${subscription}:Permission Denied` });
       else if (channel === "/meta/subscribe") session.subscriptions.add(subscription);
       else if (channel === "/meta/unsubscribe") session.subscriptions.delete(subscription);
       else if (channel === "/meta/disconnect") {
@@ -94,7 +119,12 @@ export class Server {
           signal?.addEventListener("abort", resolve);
         });
         session.release = undefined;
-        if (!this.sessions.has(clientId)) Object.assign(reply, { successful: false, error: "402::session_unknown", advice: { reconnect: "handshake", interval: 0 } });
+        if (!this.sessions.has(clientId))
+          Object.assign(reply, {
+            successful: false,
+            error: "402::session_unknown",
+            advice: { reconnect: "handshake", interval: 0 },
+          });
       } else if (!channel.startsWith("/meta/")) this.publish(channel, message.data, { id });
       replies.push(...session.queue.splice(0), reply);
     }

@@ -23,7 +23,11 @@ async function perform({ input }) {
   const topics = input.topics?.$yaml ?? input.topics ?? defaultTopics;
   let client;
   try {
-    client = clientTo(world, { apiUrl: input.api?.replace("{BASE}", BASE), topics, serviceName: input.service_name ?? "MyService" });
+    client = clientTo(world, {
+      apiUrl: input.api?.replace("{BASE}", BASE),
+      topics,
+      serviceName: input.service_name ?? "MyService",
+    });
   } catch (error) {
     seen.steps.push({ op: "new EventClient", error });
     return seen;
@@ -67,10 +71,22 @@ async function perform({ input }) {
     },
     queue_len: () => session.staged,
     queue: () => queue.length,
-    topics: () => Object.fromEntries(client.topics.map(({ name, category, entity, action }) => [name, { category, entity, action }])),
+    topics: () =>
+      Object.fromEntries(
+        client.topics.map(({ name, category, entity, action }) => [name, { category, entity, action }]),
+      ),
     get_topic: (...names) => String(client.getTopic(...names)),
-    urls: () => ({ publish_url: client.publishUrl?.replace(BASE, "{BASE}") ?? null, publish_bulk_url: client.publishBulkUrl?.replace(BASE, "{BASE}") ?? null, default_category: client.defaultCategory ?? null }),
-    actor: () => ({ actor_id: session.actorId, actor_type: session.actorType, job_id: session.jobId, publish_immediately: session.publishImmediately }),
+    urls: () => ({
+      publish_url: client.publishUrl?.replace(BASE, "{BASE}") ?? null,
+      publish_bulk_url: client.publishBulkUrl?.replace(BASE, "{BASE}") ?? null,
+      default_category: client.defaultCategory ?? null,
+    }),
+    actor: () => ({
+      actor_id: session.actorId,
+      actor_type: session.actorType,
+      job_id: session.jobId,
+      publish_immediately: session.publishImmediately,
+    }),
     hasattr: (name) => name in session,
   };
   for (const [op, ...given] of input.ops) {
@@ -95,52 +111,98 @@ function answerOf({ status, json, text, drop }) {
 
 /** What differs from the original, if anything. Errors come earlier than there: what it finds at flush is found when something is published. */
 function difference({ expected }, seen) {
-  const isRaised = expected.steps.map(({ raises }, at) => raises !== undefined && seen.steps.slice(0, at + 1).some(({ error }) => isFerryError(error)));
+  const isRaised = expected.steps.map(
+    ({ raises }, at) => raises !== undefined && seen.steps.slice(0, at + 1).some(({ error }) => isFerryError(error)),
+  );
   for (const [at, step] of expected.steps.entries()) {
     const found = seen.steps[at];
     if (step.raises?.startsWith("tenacity.")) {
       if (!seen.reports.some(({ pending }) => pending.length > 0)) return `${step.op} was not left pending`;
     } else if (step.raises) {
       if (!isRaised[at]) return `${step.op} raised nothing, and nothing before it did`;
-      if (found?.error && step.message?.startsWith("Topic not found: ") && !step.message.includes("None") && !found.error.message.startsWith(step.message)) return `${found.error.message}, not ${step.message}`;
-      if (found?.error && step.message?.startsWith("Could not resolve") && !found.error.message.startsWith(step.message)) return `${found.error.message}, not ${step.message}`;
+      if (
+        found?.error &&
+        step.message?.startsWith("Topic not found: ") &&
+        !step.message.includes("None") &&
+        !found.error.message.startsWith(step.message)
+      )
+        return `${found.error.message}, not ${step.message}`;
+      if (
+        found?.error &&
+        step.message?.startsWith("Could not resolve") &&
+        !found.error.message.startsWith(step.message)
+      )
+        return `${found.error.message}, not ${step.message}`;
       if (found?.error && !isFerryError(found.error)) return `${step.op} threw ${found.error}`;
-      if (step.path?.length > 0 && !seen.steps.some(({ error }) => error?.attribute?.endsWith(step.path.at(-1)) || error?.message.includes(step.path.join("/")))) return `nothing names ${step.path.join(".")}`;
+      if (
+        step.path?.length > 0 &&
+        !seen.steps.some(
+          ({ error }) => error?.attribute?.endsWith(step.path.at(-1)) || error?.message.includes(step.path.join("/")),
+        )
+      )
+        return `nothing names ${step.path.join(".")}`;
     } else if (found?.error) {
       if (!expected.steps.slice(at + 1).some(({ raises }) => raises)) return `${step.op} threw ${found.error.message}`;
     } else if (step.op === "queue") {
       if (found.returns !== step.returns.length) return `${found.returns} are queued`;
-    } else if (JSON.stringify(sorted(found?.returns ?? null)) !== JSON.stringify(sorted(step.returns ?? null)) && step.op !== "queue_len") {
+    } else if (
+      JSON.stringify(sorted(found?.returns ?? null)) !== JSON.stringify(sorted(step.returns ?? null)) &&
+      step.op !== "queue_len"
+    ) {
       return `${step.op} gave ${JSON.stringify(found?.returns)}`;
     }
   }
   const wanted = expected.requests;
   const exhausted = expected.steps.some(({ raises }) => raises?.startsWith("tenacity."));
-  if (!exhausted && wanted.length !== seen.requests.length) return `${seen.requests.length} requests, not ${wanted.length}`;
+  if (!exhausted && wanted.length !== seen.requests.length)
+    return `${seen.requests.length} requests, not ${wanted.length}`;
   for (const [at, { path, body_json, headers }] of wanted.entries()) {
     const found = seen.requests[at];
     if (!found) return exhausted ? undefined : `there is no request ${at}`;
     if (found.path !== path) return `request ${at} went to ${found.path}`;
-    if (headers?.["x-britecore-job-id"] && found.job !== headers["x-britecore-job-id"]) return `request ${at} has the job ${found.job}`;
+    if (headers?.["x-britecore-job-id"] && found.job !== headers["x-britecore-job-id"])
+      return `request ${at} has the job ${found.job}`;
     if (!found.job) return `request ${at} has no job`;
-    const body = body_json?.$array_length === undefined ? found.body : { $array_length: found.body.length, $first: found.body[0], $last: found.body.at(-1) };
+    const body =
+      body_json?.$array_length === undefined
+        ? found.body
+        : { $array_length: found.body.length, $first: found.body[0], $last: found.body.at(-1) };
     // Also the order of the members.
     if (JSON.stringify(body) !== JSON.stringify(body_json)) return `request ${at} has the body ${JSON.stringify(body)}`;
   }
   return undefined;
 }
 
-const sorted = (value) => (typeof value === "object" && value !== null ? Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])])) : value);
+const sorted = (value) =>
+  typeof value === "object" && value !== null
+    ? Object.fromEntries(
+        Object.keys(value)
+          .sort()
+          .map((key) => [key, sorted(value[key])]),
+      )
+    : value;
 
-const refuses = (pattern) => (seen) => assert.ok(seen.steps.some(({ error }) => isFerryError(error) && pattern.test(error.message)), JSON.stringify(seen.steps.map(({ op, error }) => [op, error?.message])));
+const refuses = (pattern) => (seen) =>
+  assert.ok(
+    seen.steps.some(({ error }) => isFerryError(error) && pattern.test(error.message)),
+    JSON.stringify(seen.steps.map(({ op, error }) => [op, error?.message])),
+  );
 const delivers = (requests) => (seen) => {
-  assert.ok(seen.reports.length > 0 && seen.reports.every(({ pending, dead }) => pending.length + dead.length === 0), JSON.stringify(seen.reports));
+  assert.ok(
+    seen.reports.length > 0 && seen.reports.every(({ pending, dead }) => pending.length + dead.length === 0),
+    JSON.stringify(seen.reports),
+  );
   assert.equal(seen.requests.length, requests);
 };
-const stops = (code, status, requests = 1) => (seen) => {
-  assert.deepEqual(seen.reports.at(-1).dead.map(({ code, status }) => [code, status]), [[code, status]]);
-  assert.equal(seen.requests.length, requests);
-};
+const stops =
+  (code, status, requests = 1) =>
+  (seen) => {
+    assert.deepEqual(
+      seen.reports.at(-1).dead.map(({ code, status }) => [code, status]),
+      [[code, status]],
+    );
+    assert.equal(seen.requests.length, requests);
+  };
 const waits = (seen) => {
   assert.equal(seen.reports.at(-1).pending.length, 1);
   assert.deepEqual(seen.reports.at(-1).delivered, []);
@@ -156,13 +218,27 @@ const MENDED = {
   "bc-topics-no-default-category": refuses(/Topics\[0\] needs the member Category/),
   "bc-topics-yaml11-bool": ({ steps }) => assert.deepEqual(Object.keys(steps[0].returns), ["testing.TestOn"]),
   "bc-topics-yaml-number-category": refuses(/DefaultCategory is a text, not 5/),
-  "bc-get-topic": ({ steps }) => assert.deepEqual([steps[0].returns, ...steps.slice(1).map(({ error }) => error.message.split(";")[0])], ["testing.TestCreated", "Topic not found: testing.TestCreated", "Topic not found: nope.NotRealFailed"]),
+  "bc-get-topic": ({ steps }) =>
+    assert.deepEqual(
+      [steps[0].returns, ...steps.slice(1).map(({ error }) => error.message.split(";")[0])],
+      ["testing.TestCreated", "Topic not found: testing.TestCreated", "Topic not found: nope.NotRealFailed"],
+    ),
   "bc-publish-no-action": refuses(/publish needs action/),
   "bc-publish-no-data": refuses(/data breaks the rule type/),
-  "bc-magic-camel-token-fails": ({ steps }) => assert.deepEqual(steps.map(({ error }) => error), [undefined, undefined]),
-  "bc-magic-underscores": ({ steps }) => assert.ok(steps.filter(({ op }) => op.startsWith("magic")).every(({ error }) => error instanceof Error)),
-  "bc-magic-shadowed-by-real-method": ({ steps }) => assert.equal(steps.find(({ op }) => op === "queue").returns >= 2, true),
-  "bc-magic-hasattr": ({ steps }) => assert.deepEqual(steps.map(({ returns }) => returns), [true, false, true, false]),
+  "bc-magic-camel-token-fails": ({ steps }) =>
+    assert.deepEqual(
+      steps.map(({ error }) => error),
+      [undefined, undefined],
+    ),
+  "bc-magic-underscores": ({ steps }) =>
+    assert.ok(steps.filter(({ op }) => op.startsWith("magic")).every(({ error }) => error instanceof Error)),
+  "bc-magic-shadowed-by-real-method": ({ steps }) =>
+    assert.equal(steps.find(({ op }) => op === "queue").returns >= 2, true),
+  "bc-magic-hasattr": ({ steps }) =>
+    assert.deepEqual(
+      steps.map(({ returns }) => returns),
+      [true, false, true, false],
+    ),
   "bc-validate-action-trailing-newline": refuses(/action breaks the rule pattern/),
   "bc-validate-draft6-exclusiveMinimum-number-rejected": refuses(/exclusiveMinimum/),
   "bc-validate-schema-null": refuses(/Topics\[0\]\.Schema is a JSON Schema, which is an object, not null/),
@@ -187,7 +263,8 @@ const MENDED = {
   "bc-body-nan": refuses(/data\.n is not a finite number/),
   "bc-no-retry-400-other": stops("ERR_REJECTED", 400),
   "bc-400-without-errorType": stops("ERR_REJECTED", 400),
-  "bc-status-401-json-silent": (seen) => assert.ok(seen.requests.length >= 2, "it was tried again, and the second time it worked"),
+  "bc-status-401-json-silent": (seen) =>
+    assert.ok(seen.requests.length >= 2, "it was tried again, and the second time it worked"),
   "bc-status-409-json-silent": stops("ERR_REJECTED", 409),
   "bc-status-422-json-silent": stops("ERR_REJECTED", 422),
   "bc-status-502-json-silent": delivers(2),
@@ -201,21 +278,33 @@ const MENDED = {
   "bc-slow-then-retryable": delivers(2),
   "bc-bulk-partial-non-retryable": (seen) => {
     assert.equal(seen.requests.length, 1);
-    assert.deepEqual(seen.reports[0].dead.map(({ code, reason, text }) => [code, reason, JSON.parse(text).data.n]), [["ERR_REJECTED", "the server refused the request (HTTP 201): ValidationException", 5]]);
+    assert.deepEqual(
+      seen.reports[0].dead.map(({ code, reason, text }) => [code, reason, JSON.parse(text).data.n]),
+      [["ERR_REJECTED", "the server refused the request (HTTP 201): ValidationException", 5]],
+    );
     assert.equal(seen.reports[0].delivered.length, 5);
   },
   "bc-bulk-records-short": (seen) => {
     delivers(2)(seen);
-    assert.deepEqual(seen.requests[1].body.map(({ data }) => data.n), [1, 2, 3, 4, 5]);
+    assert.deepEqual(
+      seen.requests[1].body.map(({ data }) => data.n),
+      [1, 2, 3, 4, 5],
+    );
   },
   "bc-bulk-records-objects": (seen) => {
     delivers(2)(seen);
-    assert.deepEqual(seen.requests[1].body.map(({ data }) => data.n), [0]);
+    assert.deepEqual(
+      seen.requests[1].body.map(({ data }) => data.n),
+      [0],
+    );
   },
   // Halved until the culprit stands alone; there was none.
   "bc-bulk-non-retryable-400-continues": (seen) => {
     assert.equal(seen.reports[0].delivered.length, 251);
-    assert.deepEqual(seen.requests.map(({ body }) => body.length), [250, 125, 125, 1]);
+    assert.deepEqual(
+      seen.requests.map(({ body }) => body.length),
+      [250, 125, 125, 1],
+    );
   },
 };
 /** What cannot be told in the language of the cases; each has a test of its own in `bc-events-*.test.mjs`. */
@@ -252,20 +341,30 @@ test("every BriteEvents case is mirrored, or mended as it says here", { skip }, 
 });
 
 test("what the original cannot say in cases has tests of its own", async () => {
-  const names = ["magic", "session", "delivery"].map((name) => readFileSync(new URL(`bc-events-${name}.test.mjs`, import.meta.url), "utf8")).join("\n");
-  for (const name of Object.values(ELSEWHERE)) assert.ok(names.includes(`test("${name}"`), `there is no test «${name}»`);
+  const names = ["magic", "session", "delivery"]
+    .map((name) => readFileSync(new URL(`bc-events-${name}.test.mjs`, import.meta.url), "utf8"))
+    .join("\n");
+  for (const name of Object.values(ELSEWHERE))
+    assert.ok(names.includes(`test("${name}"`), `there is no test «${name}»`);
 });
 
-test("every body that the original has sent is taken by the emulator, and answered so that the original understands it", { skip }, async () => {
+test("every body that the original has sent is taken by the emulator, and answered so that the original understands it", {
+  skip,
+}, async () => {
   const emulator = createEmulator();
   const { url } = await emulator.listen();
   let count = 0;
   for (const { id, expected } of cases) {
     for (const { method, path, headers, body_text, body_json } of expected.requests ?? []) {
-      if (body_text === undefined || body_text.startsWith("[]") || id === "bc-validate-action-trailing-newline") continue;
+      if (body_text === undefined || body_text.startsWith("[]") || id === "bc-validate-action-trailing-newline")
+        continue;
       emulator.briteEvents.clear();
       const job = headers["x-britecore-job-id"];
-      const answer = await fetch(`${url}/brite-events${path}`, { method, body: body_text, headers: { "content-type": "application/json", ...(job && { "x-britecore-job-id": job }) } });
+      const answer = await fetch(`${url}/brite-events${path}`, {
+        method,
+        body: body_text,
+        headers: { "content-type": "application/json", ...(job && { "x-britecore-job-id": job }) },
+      });
       assert.equal(answer.status, 201, id);
       const said = await answer.json();
       const sent = [body_json].flat();
@@ -273,7 +372,11 @@ test("every body that the original has sent is taken by the emulator, and answer
       if (path === "/events") assert.equal(said.failedRecords ?? 0, 0);
       else assert.deepEqual(said, { failedRecords: 0, records: sent.map(() => "Success") });
       assert.equal(said.errorType, undefined);
-      assert.deepEqual(emulator.briteEvents.received.map(({ event }) => event), sent, id);
+      assert.deepEqual(
+        emulator.briteEvents.received.map(({ event }) => event),
+        sent,
+        id,
+      );
       assert.equal(new TextDecoder().decode(emulator.briteEvents.received[0].rawBody), body_text);
       assert.equal(emulator.briteEvents.received[0].jobId, job);
       count++;

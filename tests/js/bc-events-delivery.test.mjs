@@ -8,15 +8,29 @@ import { clientTo, server } from "./bc-events-world.mjs";
 const SUCCESS = "Success";
 const PASSES = "InternalFailureException";
 const numbers = ({ body }) => [body].flat().map(({ data }) => data.n);
-const publish = (session, from, to) => Array.from({ length: to - from }, (_, at) => session.createdMyEntity({ n: from + at }));
+const publish = (session, from, to) =>
+  Array.from({ length: to - from }, (_, at) => session.createdMyEntity({ n: from + at }));
 
 for (const [count, expected] of [
   [1, [["/events", 1]]],
   [5, Array(5).fill(["/events", 1])],
   [6, [["/events/bulk/", 6]]],
   [250, [["/events/bulk/", 250]]],
-  [251, [["/events/bulk/", 250], ["/events/bulk/", 1]]],
-  [600, [["/events/bulk/", 250], ["/events/bulk/", 250], ["/events/bulk/", 100]]],
+  [
+    251,
+    [
+      ["/events/bulk/", 250],
+      ["/events/bulk/", 1],
+    ],
+  ],
+  [
+    600,
+    [
+      ["/events/bulk/", 250],
+      ["/events/bulk/", 250],
+      ["/events/bulk/", 100],
+    ],
+  ],
 ]) {
   test(`a flush of ${count} makes ${expected.length} requests in order, all with the job`, async () => {
     const { requests, fetch } = server(201);
@@ -24,10 +38,19 @@ for (const [count, expected] of [
     const session = client.userSession("USER_ID", "JOB_ID");
     publish(session, 0, count);
     assert.equal((await session.flush({ until: "delivered" })).delivered.length, count);
-    assert.deepEqual(requests.map(({ path, body }) => [path, [body].flat().length]), expected);
+    assert.deepEqual(
+      requests.map(({ path, body }) => [path, [body].flat().length]),
+      expected,
+    );
     assert.ok(requests.every(({ body, path }) => Array.isArray(body) === (path !== "/events")));
-    assert.deepEqual(requests.flatMap(numbers), Array.from({ length: count }, (_, n) => n));
-    assert.deepEqual([...new Set(requests.map(({ job, headers }) => `${job} ${headers.get("content-type")}`))], ["JOB_ID application/json"]);
+    assert.deepEqual(
+      requests.flatMap(numbers),
+      Array.from({ length: count }, (_, n) => n),
+    );
+    assert.deepEqual(
+      [...new Set(requests.map(({ job, headers }) => `${job} ${headers.get("content-type")}`))],
+      ["JOB_ID application/json"],
+    );
     await client.close();
   });
 }
@@ -38,7 +61,10 @@ test("lots stay whole up to events of four kilobytes", async () => {
   const session = client.userSession("USER_ID", "JOB_ID");
   for (let n = 0; n < 250; n++) session.createdMyEntity({ n, text: "x".repeat(3800) });
   await session.flush({ until: "delivered" });
-  assert.deepEqual(requests.map(({ body }) => body.length), [250]);
+  assert.deepEqual(
+    requests.map(({ body }) => body.length),
+    [250],
+  );
   await client.close();
 });
 
@@ -57,9 +83,16 @@ test("sessions with different jobs share the outbox and no request", async () =>
   await Promise.all(flushes);
   const byJob = (job) => requests.filter((request) => request.job === job);
   for (const [at, [job, count]] of Object.entries(jobs).entries()) {
-    assert.deepEqual(byJob(job).flatMap(numbers), Array.from({ length: count }, (_, n) => at * 1000 + n), job);
+    assert.deepEqual(
+      byJob(job).flatMap(numbers),
+      Array.from({ length: count }, (_, n) => at * 1000 + n),
+      job,
+    );
   }
-  assert.deepEqual(byJob("job-b").map(({ path }) => path), ["/events", "/events", "/events"]);
+  assert.deepEqual(
+    byJob("job-b").map(({ path }) => path),
+    ["/events", "/events", "/events"],
+  );
   assert.equal(requests.length, 1 + 3 + 2 + 1);
   await client.close();
 });
@@ -75,25 +108,73 @@ test("two flushes of one session are not put together, and stay in order", async
   publish(session, 8, 14);
   await session.flush({ until: "delivered" });
   await client.outbox.drain();
-  assert.deepEqual(requests.slice(1).map((request) => [request.path, numbers(request)]), [["/events/bulk/", [0, 1, 2, 3, 4, 5]], ["/events", [6]], ["/events", [7]], ["/events/bulk/", [8, 9, 10, 11, 12, 13]]]);
+  assert.deepEqual(
+    requests.slice(1).map((request) => [request.path, numbers(request)]),
+    [
+      ["/events/bulk/", [0, 1, 2, 3, 4, 5]],
+      ["/events", [6]],
+      ["/events", [7]],
+      ["/events/bulk/", [8, 9, 10, 11, 12, 13]],
+    ],
+  );
   await client.close();
 });
 
 test("of a lot that was taken in part, only the rest is sent again, in one request", async () => {
-  const records = [SUCCESS, PASSES, SUCCESS, "ProvisionedThroughputExceededException", "ValidationException", { errorType: PASSES }, SUCCESS];
-  const { requests, fetch } = server([201, { failedRecords: 4, records }], [201, { failedRecords: 0, records: Array(3).fill(SUCCESS) }]);
+  const records = [
+    SUCCESS,
+    PASSES,
+    SUCCESS,
+    "ProvisionedThroughputExceededException",
+    "ValidationException",
+    { errorType: PASSES },
+    SUCCESS,
+  ];
+  const { requests, fetch } = server(
+    [201, { failedRecords: 4, records }],
+    [201, { failedRecords: 0, records: Array(3).fill(SUCCESS) }],
+  );
   const client = clientTo({ fetch });
   const dead = [];
   client.outbox.addEventListener("dead", ({ detail }) => dead.push(detail));
   const session = client.userSession("USER_ID", "JOB_ID");
   const receipts = publish(session, 0, 7);
   const report = await session.flush({ until: "delivered" });
-  assert.deepEqual(requests.map((request) => [request.path, request.job, numbers(request)]), [["/events/bulk/", "JOB_ID", [0, 1, 2, 3, 4, 5, 6]], ["/events/bulk/", "JOB_ID", [1, 3, 5]]]);
-  assert.deepEqual(report.delivered, receipts.filter((_, at) => at !== 4).map(({ id }) => id));
-  assert.deepEqual(report.dead.map(({ id, code, status, reason, text, attempts }) => [id, code, status, reason, JSON.parse(text).data, attempts]), [
-    [receipts[4].id, "ERR_REJECTED", 201, "the server refused the request (HTTP 201): ValidationException", { n: 4 }, 1],
-  ]);
-  assert.deepEqual(dead.map(({ id, error }) => [id, error.code]), [[receipts[4].id, "ERR_REJECTED"]]);
+  assert.deepEqual(
+    requests.map((request) => [request.path, request.job, numbers(request)]),
+    [
+      ["/events/bulk/", "JOB_ID", [0, 1, 2, 3, 4, 5, 6]],
+      ["/events/bulk/", "JOB_ID", [1, 3, 5]],
+    ],
+  );
+  assert.deepEqual(
+    report.delivered,
+    receipts.filter((_, at) => at !== 4).map(({ id }) => id),
+  );
+  assert.deepEqual(
+    report.dead.map(({ id, code, status, reason, text, attempts }) => [
+      id,
+      code,
+      status,
+      reason,
+      JSON.parse(text).data,
+      attempts,
+    ]),
+    [
+      [
+        receipts[4].id,
+        "ERR_REJECTED",
+        201,
+        "the server refused the request (HTTP 201): ValidationException",
+        { n: 4 },
+        1,
+      ],
+    ],
+  );
+  assert.deepEqual(
+    dead.map(({ id, error }) => [id, error.code]),
+    [[receipts[4].id, "ERR_REJECTED"]],
+  );
   assert.equal((await receipts[3].delivered).attempts, 2);
   await assert.rejects(receipts[4].delivered, { code: "ERR_REJECTED", status: 201 });
   await client.close();
@@ -105,13 +186,23 @@ test("a single event is not taken apart by an answer that speaks of records", as
   const session = client.userSession("USER_ID", "JOB_ID");
   publish(session, 1, 2);
   await session.flush({ until: "delivered" });
-  assert.deepEqual(requests.map(({ path, body }) => [path, body.data.n]), [["/events", 1], ["/events", 1]]);
+  assert.deepEqual(
+    requests.map(({ path, body }) => [path, body.data.n]),
+    [
+      ["/events", 1],
+      ["/events", 1],
+    ],
+  );
   await client.close();
 });
 
 test("what of a flush was delivered is not sent again, whatever became of the rest", async () => {
   let left = 1;
-  const { requests, fetch } = server(() => (left-- > 0 ? new Response("{}", { status: 201 }) : new Response(JSON.stringify({ errorType: PASSES }), { status: 500 })));
+  const { requests, fetch } = server(() =>
+    left-- > 0
+      ? new Response("{}", { status: 201 })
+      : new Response(JSON.stringify({ errorType: PASSES }), { status: 500 }),
+  );
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID", "JOB_ID");
   publish(session, 0, 600);
@@ -146,8 +237,15 @@ test("answers are what they are, never success", async () => {
       publish(session, 0, count);
       const { delivered } = await session.flush({ until: "delivered" });
       assert.equal(delivered.length, count);
-      assert.deepEqual(requests.map((request) => numbers(request).length), [count, count], `${answer}`);
-      assert.deepEqual(retries.map(({ code, status }) => [code, status]), [[code, answer[0]]]);
+      assert.deepEqual(
+        requests.map((request) => numbers(request).length),
+        [count, count],
+        `${answer}`,
+      );
+      assert.deepEqual(
+        retries.map(({ code, status }) => [code, status]),
+        [[code, answer[0]]],
+      );
       await client.close();
     }
   }
@@ -168,19 +266,44 @@ test("what the server will never take becomes a dead letter, with its words, and
       publish(session, 1, 2);
       letters.push(...(await session.flush({ until: "delivered" })).dead);
     }
-    assert.deepEqual(letters.map(({ code, status }) => [code, status]), [[code, status], [code, status]]);
+    assert.deepEqual(
+      letters.map(({ code, status }) => [code, status]),
+      [
+        [code, status],
+        [code, status],
+      ],
+    );
     assert.match(letters[0].reason, new RegExp(`HTTP ${status}.*(ValidationException|bad)`));
-    assert.deepEqual(JSON.parse(letters[0].text), { action: "Created", category: "testing", entity: "MyEntity", data: { n: 1 }, actor: { id: "USER_ID", type: "user" } });
-    assert.deepEqual((await client.outbox.dead.list()).map(({ id }) => id), letters.map(({ id }) => id));
+    assert.deepEqual(JSON.parse(letters[0].text), {
+      action: "Created",
+      category: "testing",
+      entity: "MyEntity",
+      data: { n: 1 },
+      actor: { id: "USER_ID", type: "user" },
+    });
+    assert.deepEqual(
+      (await client.outbox.dead.list()).map(({ id }) => id),
+      letters.map(({ id }) => id),
+    );
     assert.equal(await client.outbox.dead.replay(letters.map(({ id }) => id)), 2);
     await client.outbox.drain();
-    assert.deepEqual(requests.slice(2).map(({ path, job }) => `${path} ${job}`).sort(), ["/events job-a", "/events job-b"]);
+    assert.deepEqual(
+      requests
+        .slice(2)
+        .map(({ path, job }) => `${path} ${job}`)
+        .sort(),
+      ["/events job-a", "/events job-b"],
+    );
     await client.close();
   }
 });
 
 test("one bad event of a lot is found, and costs the others nothing", async () => {
-  const { requests, fetch } = server(({ body }) => ([body].flat().some(({ data }) => data.n === 77) ? new Response('{"errorType":"X"}', { status: 400 }) : new Response("{}", { status: 201 })));
+  const { requests, fetch } = server(({ body }) =>
+    [body].flat().some(({ data }) => data.n === 77)
+      ? new Response('{"errorType":"X"}', { status: 400 })
+      : new Response("{}", { status: 201 }),
+  );
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID", "JOB_ID");
   publish(session, 0, 250);
@@ -192,11 +315,19 @@ test("one bad event of a lot is found, and costs the others nothing", async () =
 
 test("what another process has left is sent as it would have been, with its job", async () => {
   const store = memoryStore();
-  const kept = { ...store, kind: "mine", close: async () => undefined, open: async () => ({ durability: "disk", isShared: false }) };
+  const kept = {
+    ...store,
+    kind: "mine",
+    close: async () => undefined,
+    open: async () => ({ durability: "disk", isShared: false }),
+  };
   for (const name of ["write", "peek", "dead", "count"]) kept[name] = (...given) => store[name](...given);
   await store.open("x");
   const down = clientTo(server(new TypeError("no network")), { outbox: { store: kept } });
-  for (const [job, count] of [["job-a", 6], ["job-b", 2]]) {
+  for (const [job, count] of [
+    ["job-a", 6],
+    ["job-b", 2],
+  ]) {
     const session = down.userSession("USER_ID", job);
     publish(session, 0, count);
     await session.flush();
@@ -205,7 +336,11 @@ test("what another process has left is sent as it would have been, with its job"
   const { requests, fetch } = server(201);
   const up = clientTo({ fetch }, { outbox: { store: kept } });
   await up.outbox.drain();
-  assert.deepEqual(requests.map(({ path, job, body }) => `${job} ${path} ${[body].flat().length}`).sort(), ["job-a /events/bulk/ 6", "job-b /events 1", "job-b /events 1"]);
+  assert.deepEqual(requests.map(({ path, job, body }) => `${job} ${path} ${[body].flat().length}`).sort(), [
+    "job-a /events/bulk/ 6",
+    "job-b /events 1",
+    "job-b /events 1",
+  ]);
   assert.equal(up.outbox.stats().pending, 0);
   await up.close();
 });
@@ -214,7 +349,12 @@ test("a body that a store has spoiled becomes a dead letter and holds nobody up"
   const store = memoryStore();
   await store.open("x");
   const body = new TextEncoder().encode('{"bulk":0,"id":"1","job":"j');
-  await store.write({ put: [{ key: "000000000-000000-a", at: Date.now(), body, sizes: Uint32Array.of(body.length) }], remove: [], bury: [], exhume: [] });
+  await store.write({
+    put: [{ key: "000000000-000000-a", at: Date.now(), body, sizes: Uint32Array.of(body.length) }],
+    remove: [],
+    bury: [],
+    exhume: [],
+  });
   const emulator = createEmulator();
   const client = clientTo({ fetch: emulator.fetch }, { apiUrl: "http://emulator/brite-events", outbox: { store } });
   const session = client.userSession("USER_ID", "JOB_ID");
@@ -228,19 +368,35 @@ test("a body that a store has spoiled becomes a dead letter and holds nobody up"
 test("bodies can be compressed", async () => {
   const { fetch } = server(201);
   const seen = [];
-  const client = clientTo({
-    fetch: async (request) => {
-      const stream = request.headers.get("content-encoding") === "gzip" ? request.body.pipeThrough(new DecompressionStream("gzip")) : request.body;
-      seen.push([new URL(request.url).pathname, request.headers.get("content-encoding"), JSON.parse(await new Response(stream).text())]);
-      return fetch(new Request(request.url, { method: "POST", body: "{}" }));
+  const client = clientTo(
+    {
+      fetch: async (request) => {
+        const stream =
+          request.headers.get("content-encoding") === "gzip"
+            ? request.body.pipeThrough(new DecompressionStream("gzip"))
+            : request.body;
+        seen.push([
+          new URL(request.url).pathname,
+          request.headers.get("content-encoding"),
+          JSON.parse(await new Response(stream).text()),
+        ]);
+        return fetch(new Request(request.url, { method: "POST", body: "{}" }));
+      },
     },
-  }, { outbox: { gzip: true } });
+    { outbox: { gzip: true } },
+  );
   const session = client.userSession("USER_ID", "JOB_ID");
   session.createdMyEntity({ n: 0, text: "x".repeat(4000) });
   await session.flush({ until: "delivered" });
   publish(session, 1, 101);
   await session.flush({ until: "delivered" });
-  assert.deepEqual(seen.map(([path, encoding, body]) => [path, encoding, Array.isArray(body) ? body.length : body.data.n]), [["/v1/events", "gzip", 0], ["/v1/events/bulk/", "gzip", 100]]);
+  assert.deepEqual(
+    seen.map(([path, encoding, body]) => [path, encoding, Array.isArray(body) ? body.length : body.data.n]),
+    [
+      ["/v1/events", "gzip", 0],
+      ["/v1/events/bulk/", "gzip", 100],
+    ],
+  );
   await client.close();
 });
 
@@ -252,7 +408,14 @@ test("a worse day of the emulator loses nothing", async () => {
   const client = clientTo({ fetch: emulator.fetch }, { apiUrl: "http://emulator/brite-events" });
   let next = 0;
   const sent = new Map();
-  for (const [job, count] of [["a", 3], ["b", 20], ["a", 260], ["c", 1], ["b", 5], ["c", 6]]) {
+  for (const [job, count] of [
+    ["a", 3],
+    ["b", 20],
+    ["a", 260],
+    ["c", 1],
+    ["b", 5],
+    ["c", 6],
+  ]) {
     const session = client.userSession("USER_ID", job);
     for (let at = 0; at < count; at++, next++) {
       session.createdMyEntity({ n: next });
@@ -262,7 +425,10 @@ test("a worse day of the emulator loses nothing", async () => {
   }
   await client.outbox.drain();
   const arrived = new Map(emulator.briteEvents.received.map(({ event, jobId }) => [event.data.n, jobId]));
-  assert.deepEqual([...arrived].sort(([a], [b]) => a - b), [...sent]);
+  assert.deepEqual(
+    [...arrived].sort(([a], [b]) => a - b),
+    [...sent],
+  );
   assert.deepEqual(client.outbox.stats().dead, 0);
   await client.close();
   await emulator.close();

@@ -8,19 +8,50 @@ import { build } from "esbuild";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const { name, exports, dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const CONDITIONS = { browser: ["browser"], workerd: ["workerd", "worker", "browser"], "edge-light": ["edge-light", "browser"], node: ["node"] };
+const CONDITIONS = {
+  browser: ["browser"],
+  workerd: ["workerd", "worker", "browser"],
+  "edge-light": ["edge-light", "browser"],
+  node: ["node"],
+};
 
 /** Which packages an entry point brings along. */
 async function packagesOf(entry, conditions, format) {
   const { metafile } = await build({
-    stdin: { contents: format === "cjs" ? `require(${JSON.stringify(entry)});` : `import * as all from ${JSON.stringify(entry)}; console.log(all);`, resolveDir: root },
-    bundle: true, write: false, metafile: true, format, conditions, logLevel: "error", platform: conditions.includes("node") ? "node" : "browser",
-    loader: { ".wasm": "empty" }, plugins: [{ name: "wasm", setup: ({ onResolve }) => onResolve({ filter: /\.wasm\?module$/ }, ({ path }) => ({ path, external: true })) }],
+    stdin: {
+      contents:
+        format === "cjs"
+          ? `require(${JSON.stringify(entry)});`
+          : `import * as all from ${JSON.stringify(entry)}; console.log(all);`,
+      resolveDir: root,
+    },
+    bundle: true,
+    write: false,
+    metafile: true,
+    format,
+    conditions,
+    logLevel: "error",
+    platform: conditions.includes("node") ? "node" : "browser",
+    loader: { ".wasm": "empty" },
+    plugins: [
+      {
+        name: "wasm",
+        setup: ({ onResolve }) => onResolve({ filter: /\.wasm\?module$/ }, ({ path }) => ({ path, external: true })),
+      },
+    ],
   });
-  return [...new Set(Object.keys(metafile.inputs).map((path) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]).filter(Boolean))].sort();
+  return [
+    ...new Set(
+      Object.keys(metafile.inputs)
+        .map((path) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1])
+        .filter(Boolean),
+    ),
+  ].sort();
 }
 
-const entries = Object.keys(exports).filter((subpath) => !/\.\w+$/.test(subpath)).map((subpath) => name + subpath.slice(1));
+const entries = Object.keys(exports)
+  .filter((subpath) => !/\.\w+$/.test(subpath))
+  .map((subpath) => name + subpath.slice(1));
 
 test("the dependencies are those of one entry point, and of no other", async () => {
   assert.deepEqual(Object.keys(dependencies).sort(), ["@cfworker/json-schema", "yaml"]);

@@ -23,10 +23,31 @@ async function called(names, more = {}) {
 }
 
 test("both orders work in snake_case and in camelCase, whatever the case of the words", async () => {
-  const test = ["created_test", "test_created", "createdTest", "testCreated", "CREATED_TEST", "cReAtEd_tEsT", "CreatedTest"];
-  assert.deepEqual(await called(test), test.map(() => "Test.Created"));
-  const three = ["updated_policy_holder_address", "policy_holder_address_updated", "updatedPolicyHolderAddress", "policyHolderAddressUpdated", "updated_policyHolderAddress", "PolicyHolderAddress_updated"];
-  assert.deepEqual(await called(three), three.map(() => "PolicyHolderAddress.Updated"));
+  const test = [
+    "created_test",
+    "test_created",
+    "createdTest",
+    "testCreated",
+    "CREATED_TEST",
+    "cReAtEd_tEsT",
+    "CreatedTest",
+  ];
+  assert.deepEqual(
+    await called(test),
+    test.map(() => "Test.Created"),
+  );
+  const three = [
+    "updated_policy_holder_address",
+    "policy_holder_address_updated",
+    "updatedPolicyHolderAddress",
+    "policyHolderAddressUpdated",
+    "updated_policyHolderAddress",
+    "PolicyHolderAddress_updated",
+  ];
+  assert.deepEqual(
+    await called(three),
+    three.map(() => "PolicyHolderAddress.Updated"),
+  );
 });
 
 test("an unknown name is refused at the call, with the nearest in the same spelling", () => {
@@ -40,39 +61,79 @@ test("an unknown name is refused at the call, with the nearest in the same spell
     ["createdNothing", "createdTest, createdMyEntity, deletedTest"],
   ]) {
     const error = thrown(() => session[name]({ a: 1 }));
-    assert.deepEqual([error.code, error.message], ["ERR_INVALID_ARGUMENT", `Could not resolve convenience wrapper for: ${name}; the nearest are ${nearest}`]);
+    assert.deepEqual(
+      [error.code, error.message],
+      ["ERR_INVALID_ARGUMENT", `Could not resolve convenience wrapper for: ${name}; the nearest are ${nearest}`],
+    );
     assert.equal(name in session, false);
   }
   assert.equal(session.staged, 0);
 });
 
 test("topics of another category are out of reach", () => {
-  const session = clientTo(server(201), { topics: { DefaultCategory: "testing", Topics: [{ Action: "Created", Entity: "Test", Category: "claims", Schema }] } }).userSession("USER_ID");
+  const session = clientTo(server(201), {
+    topics: { DefaultCategory: "testing", Topics: [{ Action: "Created", Entity: "Test", Category: "claims", Schema }] },
+  }).userSession("USER_ID");
   assert.equal("createdTest" in session, false);
   assert.match(thrown(() => session.createdTest({ a: 1 })).message, /there are no topics/);
 });
 
 test("a name that may be two topics is refused, but with underscores it is read as the original did", async () => {
-  const two = { DefaultCategory: "testing", Topics: [{ Entity: "Created", Action: "Updated", Schema }, { Entity: "Updated", Action: "Created", Schema }] };
-  assert.deepEqual(await called(["created_updated", "updated_created"], { topics: two }), ["Created.Updated", "Updated.Created"]);
+  const two = {
+    DefaultCategory: "testing",
+    Topics: [
+      { Entity: "Created", Action: "Updated", Schema },
+      { Entity: "Updated", Action: "Created", Schema },
+    ],
+  };
+  assert.deepEqual(await called(["created_updated", "updated_created"], { topics: two }), [
+    "Created.Updated",
+    "Updated.Created",
+  ]);
   const session = clientTo(server(201), { topics: two }).userSession("USER_ID");
   const error = thrown(() => session.createdUpdated({ a: 1 }));
   assert.equal(error.code, "ERR_INVALID_ARGUMENT");
-  assert.match(error.message, /^createdUpdated may mean testing\.CreatedUpdated or testing\.UpdatedCreated: use publish/);
+  assert.match(
+    error.message,
+    /^createdUpdated may mean testing\.CreatedUpdated or testing\.UpdatedCreated: use publish/,
+  );
   assert.equal("createdUpdated" in session, false);
-  assert.deepEqual(await called(["created_created", "createdCreated"], { topics: { DefaultCategory: "a", Topics: [{ Entity: "Created", Action: "Created", Schema }] } }), ["Created.Created", "Created.Created"]);
+  assert.deepEqual(
+    await called(["created_created", "createdCreated"], {
+      topics: { DefaultCategory: "a", Topics: [{ Entity: "Created", Action: "Created", Schema }] },
+    }),
+    ["Created.Created", "Created.Created"],
+  );
 });
 
 test("methods go before topics, and the other order still reaches those", async () => {
-  const hidden = { DefaultCategory: "testing", Topics: [{ Entity: "Id", Action: "Job", Schema }, { Entity: "Bulk", Action: "Publish", Schema }] };
+  const hidden = {
+    DefaultCategory: "testing",
+    Topics: [
+      { Entity: "Id", Action: "Job", Schema },
+      { Entity: "Bulk", Action: "Publish", Schema },
+    ],
+  };
   const session = clientTo(server(201), { topics: hidden }).userSession("USER_ID", "JOB");
   assert.equal(session.jobId, "JOB");
-  assert.deepEqual(await called(["idJob", "id_job", "job_id", "publishBulk", "bulk_publish"], { topics: hidden }), ["Id.Job", "Id.Job", "Id.Job", "Bulk.Publish", "Bulk.Publish"]);
+  assert.deepEqual(await called(["idJob", "id_job", "job_id", "publishBulk", "bulk_publish"], { topics: hidden }), [
+    "Id.Job",
+    "Id.Job",
+    "Id.Job",
+    "Bulk.Publish",
+    "Bulk.Publish",
+  ]);
 });
 
 test("a magic call takes the data and nothing else", () => {
   const session = clientTo().userSession("USER_ID");
-  for (const given of [[], [{ a: 1 }, { b: 2 }]]) assert.match(thrown(() => session.createdMyEntity(...given)).message, new RegExp(`createdMyEntity takes the data of one event and nothing else; it was given ${given.length} arguments`));
+  for (const given of [[], [{ a: 1 }, { b: 2 }]])
+    assert.match(
+      thrown(() => session.createdMyEntity(...given)).message,
+      new RegExp(
+        `createdMyEntity takes the data of one event and nothing else; it was given ${given.length} arguments`,
+      ),
+    );
 });
 
 test("the topic is that of the moment at which the call was read", async () => {
@@ -98,8 +159,31 @@ test("a session can be inspected, awaited and written as JSON", async () => {
   assert.equal(Object.prototype.toString.call(session), "[object Object]");
   assert.equal(String(session), "[object Object]");
   assert.equal(session.constructor, EventSession);
-  for (const name of ["then", "toJSON", "inspect", "catch", "finally", "asymmetricMatch", "nodeType", "$$typeof", "_isVue", "__v_skip", "__esModule", "@@iterator", "length", "0", ""]) assert.equal(session[name], undefined, name);
-  for (const symbol of [Symbol.iterator, Symbol.toPrimitive, Symbol.toStringTag, Symbol.for("nodejs.util.inspect.custom"), Symbol("mine")]) {
+  for (const name of [
+    "then",
+    "toJSON",
+    "inspect",
+    "catch",
+    "finally",
+    "asymmetricMatch",
+    "nodeType",
+    "$$typeof",
+    "_isVue",
+    "__v_skip",
+    "__esModule",
+    "@@iterator",
+    "length",
+    "0",
+    "",
+  ])
+    assert.equal(session[name], undefined, name);
+  for (const symbol of [
+    Symbol.iterator,
+    Symbol.toPrimitive,
+    Symbol.toStringTag,
+    Symbol.for("nodejs.util.inspect.custom"),
+    Symbol("mine"),
+  ]) {
     assert.equal(session[symbol], undefined);
     assert.equal(symbol in session, false);
   }
@@ -110,18 +194,27 @@ test("a session can be inspected, awaited and written as JSON", async () => {
 
 test("in says which calls there are", () => {
   const session = clientTo().userSession("USER_ID");
-  assert.deepEqual(["created_test", "createdTest", "flush", "createdNothing", "__len__", "then"].map((name) => name in session), [true, true, true, false, false, false]);
+  assert.deepEqual(
+    ["created_test", "createdTest", "flush", "createdNothing", "__len__", "then"].map((name) => name in session),
+    [true, true, true, false, false, false],
+  );
 });
 
 test("sessions of two clients have the calls of their own topics", () => {
-  const other = clientTo(server(201), { topics: { DefaultCategory: "a", Topics: [{ Action: "Closed", Entity: "Door", Schema }] } }).userSession("USER_ID");
+  const other = clientTo(server(201), {
+    topics: { DefaultCategory: "a", Topics: [{ Action: "Closed", Entity: "Door", Schema }] },
+  }).userSession("USER_ID");
   const session = clientTo().userSession("USER_ID");
-  assert.deepEqual(["closedDoor" in other, "createdTest" in other, "closedDoor" in session, "createdTest" in session], [true, false, false, true]);
+  assert.deepEqual(
+    ["closedDoor" in other, "createdTest" in other, "closedDoor" in session, "createdTest" in session],
+    [true, false, false, true],
+  );
 });
 
 test("names made for it do not take long to be refused", () => {
   const session = clientTo().userSession("USER_ID");
-  for (const name of ["a".repeat(50_000), "a_".repeat(25_000), "aB".repeat(25_000), `${"a_".repeat(25_000)}!`]) assert.equal(name in session, false);
+  for (const name of ["a".repeat(50_000), "a_".repeat(25_000), "aB".repeat(25_000), `${"a_".repeat(25_000)}!`])
+    assert.equal(name in session, false);
 });
 
 test("calls and data are typed where the topics are a constant", () => {
@@ -172,13 +265,29 @@ session.publish({ action: "Closed", entity: "Cart" });
 new EventClient({ serviceName: "orders", topics: { Topics: [], DefaultCategory: 5 } });
 `;
   const file = join(root, "tests/js/bc-events-types-block.mts");
-  const options = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.esnext.disposable.d.ts"], types: [] };
+  const options = {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.esnext.disposable.d.ts"],
+    types: [],
+  };
   const host = ts.createCompilerHost(options);
   const { getSourceFile, fileExists } = host;
   host.fileExists = (path) => path === file || fileExists(path);
-  host.getSourceFile = (path, version, ...more) => (path === file ? ts.createSourceFile(path, code, version) : getSourceFile(path, version, ...more));
+  host.getSourceFile = (path, version, ...more) =>
+    path === file ? ts.createSourceFile(path, code, version) : getSourceFile(path, version, ...more);
   const problems = ts.getPreEmitDiagnostics(ts.createProgram([file], options, host));
-  assert.deepEqual(problems.map(({ messageText, start }) => `${code.slice(0, start).split("\n").length}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`), []);
+  assert.deepEqual(
+    problems.map(
+      ({ messageText, start }) =>
+        `${code.slice(0, start).split("\n").length}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`,
+    ),
+    [],
+  );
   assert.equal(typeof EventClient, "function");
   assert.ok(topics);
 });

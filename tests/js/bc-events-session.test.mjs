@@ -16,13 +16,20 @@ test("options are refused by name", () => {
     [{ topics, serviceName: "MyService", url: API }, /^an EventClient has no option "url"; there are .*apiUrl/],
     [{ topics, serviceName: "MyService", apiUrl: "events.example.com" }, /^apiUrl must be an absolute URL$/],
     [{ topics, serviceName: "MyService", apiUrl: "ftp://example.com" }, /^apiUrl must be http or https, not "ftp:"$/],
-    [{ topics, serviceName: "MyService", apiUrl: "https://me:s3cret@example.com" }, /^apiUrl must not have a user name or password in it/],
+    [
+      { topics, serviceName: "MyService", apiUrl: "https://me:s3cret@example.com" },
+      /^apiUrl must not have a user name or password in it/,
+    ],
     [{ topics, serviceName: "MyService", apiUrl: API, timeoutMs: -1 }, /^timeoutMs/],
     [{ topics, serviceName: "MyService", apiUrl: API, fetch: 7 }, /^fetch/],
     [{ topics, serviceName: "MyService", apiUrl: API, outbox: { stroe: "memory" } }, /^outbox: stroe is not known/],
   ]) {
     const error = thrown(() => new EventClient(options));
-    assert.deepEqual([error.code, pattern.test(error.message), error.message.includes("s3cret")], ["ERR_INVALID_ARGUMENT", true, false], error.message);
+    assert.deepEqual(
+      [error.code, pattern.test(error.message), error.message.includes("s3cret")],
+      ["ERR_INVALID_ARGUMENT", true, false],
+      error.message,
+    );
   }
 });
 
@@ -30,7 +37,11 @@ test("addresses are put together without a slash too many, and keep their query"
   for (const [apiUrl, publish, bulk] of [
     ["https://example.com", "https://example.com/events", "https://example.com/events/bulk/"],
     ["https://example.com/v1/", "https://example.com/v1/events", "https://example.com/v1/events/bulk/"],
-    [new URL("https://example.com/v1//?key=1#x"), "https://example.com/v1/events?key=1", "https://example.com/v1/events/bulk/?key=1"],
+    [
+      new URL("https://example.com/v1//?key=1#x"),
+      "https://example.com/v1/events?key=1",
+      "https://example.com/v1/events/bulk/?key=1",
+    ],
     ["", null, null],
     [null, null, null],
   ]) {
@@ -42,20 +53,37 @@ test("addresses are put together without a slash too many, and keep their query"
 test("the three kinds of actor", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
-  for (const session of [client.userSession("USER_ID", "J"), client.serviceSession("J"), client.thirdPartySession("J")]) {
+  for (const session of [
+    client.userSession("USER_ID", "J"),
+    client.serviceSession("J"),
+    client.thirdPartySession("J"),
+  ]) {
     assert.equal(session.client, client);
     session.createdTest(data);
     await session.flush({ until: "delivered" });
     assert.deepEqual(requests.at(-1).body.actor, { id: session.actorId, type: session.actorType });
   }
-  assert.deepEqual(requests.map(({ body }) => body.actor), [{ id: "USER_ID", type: "user" }, { id: "MyService", type: "service" }, { id: "MyService", type: "third-party" }]);
+  assert.deepEqual(
+    requests.map(({ body }) => body.actor),
+    [
+      { id: "USER_ID", type: "user" },
+      { id: "MyService", type: "service" },
+      { id: "MyService", type: "third-party" },
+    ],
+  );
   await client.close();
 });
 
 test("an actor with less than five characters is refused when something is published", () => {
-  for (const [session, id] of [[clientTo().userSession("ABCD"), "ABCD"], [clientTo(server(201), { serviceName: "Auth" }).serviceSession(), "Auth"]]) {
+  for (const [session, id] of [
+    [clientTo().userSession("ABCD"), "ABCD"],
+    [clientTo(server(201), { serviceName: "Auth" }).serviceSession(), "Auth"],
+  ]) {
     const error = thrown(() => session.createdTest(data));
-    assert.deepEqual([error.code, error.attribute, session.actorId, session.staged], ["ERR_INVALID_DATA", "actor.id", id, 0]);
+    assert.deepEqual(
+      [error.code, error.attribute, session.actorId, session.staged],
+      ["ERR_INVALID_DATA", "actor.id", id, 0],
+    );
     assert.match(error.message, /actor\.id breaks the rule minLength: it has to have 5 characters at least/);
   }
   assert.match(thrown(() => clientTo().userSession(4711)).message, /^userId is a text, not 4711$/);
@@ -84,7 +112,10 @@ test("publish says what it wants", () => {
     [[], /^publish takes one object/],
     [[null], /^publish takes one object/],
     [[[]], /^publish takes one object/],
-    [[{ action: "Created", entity: "Test", data, foo: 1 }], /^publish has no option "foo"; there are action, entity, data, category$/],
+    [
+      [{ action: "Created", entity: "Test", data, foo: 1 }],
+      /^publish has no option "foo"; there are action, entity, data, category$/,
+    ],
     [[{ entity: "Test", data }], /^publish needs action, a text such as Created, not undefined$/],
     [[{ action: "Created", data }], /^publish needs entity/],
     [[{ action: "Created", entity: "Test", category: 5, data }], /^category is a text, not 5$/],
@@ -108,16 +139,33 @@ test("data are what JSON makes of them, and what it cannot express is refused", 
     [{ a: -Infinity, n: null }, /: data\.a is not a finite number/],
     [{ a: { b: 10n } }, /: data\.a\.b is a BigInt/],
     [loop, /: data cannot be written as JSON: Converting circular structure/],
-    [{ toJSON: () => { throw new Error("no"); } }, /: data cannot be written as JSON: no/],
+    [
+      {
+        toJSON: () => {
+          throw new Error("no");
+        },
+      },
+      /: data cannot be written as JSON: no/,
+    ],
     [{ a: undefined }, /data breaks the rule minProperties/],
   ]) {
     const error = thrown(() => session.createdMyEntity(bad));
     assert.match(error.message, pattern);
     assert.match(error.message, /^testing\.MyEntityCreated: /);
   }
-  session.createdMyEntity({ at: new Date(0), none: undefined, nothing: null, text: 'ç€😀"\n\ud800', "data": 0, "$&": "$`" });
+  session.createdMyEntity({
+    at: new Date(0),
+    none: undefined,
+    nothing: null,
+    text: 'ç€😀"\n\ud800',
+    data: 0,
+    "$&": "$`",
+  });
   await session.flush({ until: "delivered" });
-  assert.equal(requests[0].text, '{"action":"Created","category":"testing","entity":"MyEntity","data":{"at":"1970-01-01T00:00:00.000Z","nothing":null,"text":"ç€😀\\"\\n\\ud800","data":0,"$&":"$`"},"actor":{"id":"USER_ID","type":"user"}}');
+  assert.equal(
+    requests[0].text,
+    '{"action":"Created","category":"testing","entity":"MyEntity","data":{"at":"1970-01-01T00:00:00.000Z","nothing":null,"text":"ç€😀\\"\\n\\ud800","data":0,"$&":"$`"},"actor":{"id":"USER_ID","type":"user"}}',
+  );
   await client.close();
 });
 
@@ -129,7 +177,10 @@ test("what is changed after publish is not sent", async () => {
   session.createdMyEntity(data);
   data.v = 2;
   await session.flush({ until: "delivered" });
-  assert.deepEqual(requests.map(({ body }) => body.data), [{ v: 1 }]);
+  assert.deepEqual(
+    requests.map(({ body }) => body.data),
+    [{ v: 1 }],
+  );
   await client.close();
 });
 
@@ -150,7 +201,10 @@ test("a flush clears what it flushed, and rollback drops only what was not", asy
   await session.flush({ until: "delivered" });
   assert.deepEqual((await session.flush()).accepted, []);
   assert.deepEqual(await first.delivered, { status: 201, attempts: 1, ids: [first.id] });
-  assert.deepEqual(requests.map(({ body }) => body.data.n), [1, 4]);
+  assert.deepEqual(
+    requests.map(({ body }) => body.data.n),
+    [1, 4],
+  );
   await client.close();
 });
 
@@ -163,9 +217,13 @@ test("with publishImmediately there is nothing to flush and nothing to roll back
   assert.equal(session.staged, 0);
   assert.deepEqual(session.rollback(), []);
   await Promise.all(receipts.map(({ delivered }) => delivered));
-  assert.deepEqual(requests.map(({ path, body }) => [path, body.data.n]), [1, 2, 3, 4, 5, 6, 7].map((n) => ["/events", n]));
+  assert.deepEqual(
+    requests.map(({ path, body }) => [path, body.data.n]),
+    [1, 2, 3, 4, 5, 6, 7].map((n) => ["/events", n]),
+  );
   assert.equal(thrown(() => session.createdMyEntity({})).code, "ERR_INVALID_DATA");
-  for (const bad of [{ publishImmediatly: true }, { publishImmediately: 1 }, true]) assert.equal(thrown(() => client.serviceSession("J", bad)).code, "ERR_INVALID_ARGUMENT");
+  for (const bad of [{ publishImmediatly: true }, { publishImmediately: 1 }, true])
+    assert.equal(thrown(() => client.serviceSession("J", bad)).code, "ERR_INVALID_ARGUMENT");
   await client.close();
 });
 
@@ -194,7 +252,10 @@ test("in local mode events are checked and count as delivered, and nothing is se
 
 test("sessions of the outbox itself publish nothing", async () => {
   const client = clientTo();
-  await assert.rejects(client.outbox.run((session) => session.publish({ action: "Created", entity: "Test", data })), { code: "ERR_INVALID_ARGUMENT", message: /^events are published with a session of the client/ });
+  await assert.rejects(
+    client.outbox.run((session) => session.publish({ action: "Created", entity: "Test", data })),
+    { code: "ERR_INVALID_ARGUMENT", message: /^events are published with a session of the client/ },
+  );
   await client.close();
 });
 
@@ -214,7 +275,9 @@ test("a closed client takes nothing more", async () => {
   assert.equal(thrown(() => aborted.userSession("USER_ID")).code, "ERR_CLOSED");
 });
 
-test("a session that is disposed of flushes", { skip: !Symbol.asyncDispose && "this runtime has no Symbol.asyncDispose" }, async () => {
+test("a session that is disposed of flushes", {
+  skip: !Symbol.asyncDispose && "this runtime has no Symbol.asyncDispose",
+}, async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID");
@@ -227,7 +290,10 @@ test("a session that is disposed of flushes", { skip: !Symbol.asyncDispose && "t
 
 test("tokens are nowhere to be seen", async () => {
   const { requests, fetch } = server([401, { message: "no" }]);
-  const client = clientTo({ fetch }, { apiUrl: `${API}?key=s3cret`, headers: async () => ({ authorization: "Bearer s3cret" }) });
+  const client = clientTo(
+    { fetch },
+    { apiUrl: `${API}?key=s3cret`, headers: async () => ({ authorization: "Bearer s3cret" }) },
+  );
   const told = [];
   client.outbox.addEventListener("degraded", ({ detail }) => told.push(detail.error));
   const session = client.userSession("USER_ID", "J");
@@ -236,7 +302,8 @@ test("tokens are nowhere to be seen", async () => {
   assert.equal(pending.length, 1);
   assert.equal(requests[0].headers.get("authorization"), "Bearer s3cret");
   assert.equal(told[0].code, "ERR_UNAUTHORIZED");
-  for (const thing of [client, session, ...told]) assert.equal(inspect(thing, { depth: 9, showHidden: true }).includes("Bearer s3cret"), false);
+  for (const thing of [client, session, ...told])
+    assert.equal(inspect(thing, { depth: 9, showHidden: true }).includes("Bearer s3cret"), false);
   for (const error of told) assert.equal(inspect(error, { depth: 9 }).includes("s3cret"), false);
   await client.close();
 });

@@ -40,8 +40,14 @@ Topics:
 });
 
 test("what is no YAML is refused with its place", () => {
-  assert.match(refusal("Topics:\n  - Action: [Created\n    Entity: x: y\n"), /^topics is not YAML: .* at line \d+, column \d+/);
-  assert.match(refusal("DefaultCategory: a\nDefaultCategory: b\nTopics: []\n"), /^topics is not YAML: Map keys must be unique at line 2, column 1$/);
+  assert.match(
+    refusal("Topics:\n  - Action: [Created\n    Entity: x: y\n"),
+    /^topics is not YAML: .* at line \d+, column \d+/,
+  );
+  assert.match(
+    refusal("DefaultCategory: a\nDefaultCategory: b\nTopics: []\n"),
+    /^topics is not YAML: Map keys must be unique at line 2, column 1$/,
+  );
   assert.match(refusal("a: &a [x]\nb: *nowhere\nTopics: []"), /nowhere/);
   assert.match(refusal("config/topics.yml"), /read the file first/);
   assert.match(refusal(""), /^topics is an object with the member Topics, or its YAML text, not null$/);
@@ -51,18 +57,39 @@ test("what is no YAML is refused with its place", () => {
 
 test("everything that is wrong with topics is said at once", () => {
   assert.equal(
-    refusal({ Topics: [topic(), { Entity: "x" }, topic({ Category: "a", Action: true }), "no", topic({ Category: "a" }), topic({ Category: "a" }), topic({ Category: "a", Entity: "Y", Schema: null })] }),
+    refusal({
+      Topics: [
+        topic(),
+        { Entity: "x" },
+        topic({ Category: "a", Action: true }),
+        "no",
+        topic({ Category: "a" }),
+        topic({ Category: "a" }),
+        topic({ Category: "a", Entity: "Y", Schema: null }),
+      ],
+    }),
     "Topics[0] needs the member Category, because there is no DefaultCategory; Topics[1] needs the member Action; Topics[1] needs the member Schema; " +
       'Topics[2].Action is a text, not true; Topics[3] is an object, not "no"; Topics[5] is the topic a.TestCreated once more, after Topics[4]; ' +
       "Topics[6].Schema is a JSON Schema, which is an object, not null",
   );
-  for (const nothing of [undefined, null, 7, [], new Uint8Array(1)]) assert.match(refusal(nothing), /^topics is an object with the member Topics|^topics needs the member Topics/);
+  for (const nothing of [undefined, null, 7, [], new Uint8Array(1)])
+    assert.match(refusal(nothing), /^topics is an object with the member Topics|^topics needs the member Topics/);
 });
 
 test("two topics whose names run together are two topics", async () => {
   const { requests, fetch } = server(201);
-  const client = clientTo({ fetch }, { topics: { DefaultCategory: "a", Topics: [topic({ Entity: "My", Action: "EntityCreated" }), topic({ Entity: "MyEntity" })] } });
-  client.userSession("USER_ID", undefined, { publishImmediately: true }).publish({ action: "Created", entity: "MyEntity", data: { a: 1 } });
+  const client = clientTo(
+    { fetch },
+    {
+      topics: {
+        DefaultCategory: "a",
+        Topics: [topic({ Entity: "My", Action: "EntityCreated" }), topic({ Entity: "MyEntity" })],
+      },
+    },
+  );
+  client
+    .userSession("USER_ID", undefined, { publishImmediately: true })
+    .publish({ action: "Created", entity: "MyEntity", data: { a: 1 } });
   await client.outbox.drain();
   assert.deepEqual([requests[0].body.entity, requests[0].body.action], ["MyEntity", "Created"]);
   await client.close();
@@ -75,21 +102,45 @@ test("the default category of the options goes before that of the topics", () =>
 
 test("an unknown topic is refused with the nearest ones", () => {
   const session = clientTo().userSession("USER_ID");
-  assert.equal(thrown(() => session.publish({ action: "Creatd", entity: "Test", data: { a: 1 } })).message, "Topic not found: testing.TestCreatd; the nearest are testing.TestCreated, testing.TestDeleted, testing.MyEntityCreated");
+  assert.equal(
+    thrown(() => session.publish({ action: "Creatd", entity: "Test", data: { a: 1 } })).message,
+    "Topic not found: testing.TestCreatd; the nearest are testing.TestCreated, testing.TestDeleted, testing.MyEntityCreated",
+  );
   assert.equal(session.staged, 0);
-  assert.equal(thrown(() => withTopics({ DefaultCategory: "a", Topics: [] }).getTopic("a", "Test", "Created")).message, "Topic not found: a.TestCreated; there are no topics");
+  assert.equal(
+    thrown(() => withTopics({ DefaultCategory: "a", Topics: [] }).getTopic("a", "Test", "Created")).message,
+    "Topic not found: a.TestCreated; there are no topics",
+  );
 });
 
 test("names that no event can have are refused when they are published, and all of them by checkTopics", () => {
-  for (const [more, attribute] of [[{ Action: "WasCreated" }, "action"], [{ Action: "Created\n" }, "action"], [{ Entity: "test" }, "entity"], [{ Entity: "PolicyURL" }, "entity"], [{ Category: "my-cat" }, "category"]]) {
+  for (const [more, attribute] of [
+    [{ Action: "WasCreated" }, "action"],
+    [{ Action: "Created\n" }, "action"],
+    [{ Entity: "test" }, "entity"],
+    [{ Entity: "PolicyURL" }, "entity"],
+    [{ Category: "my-cat" }, "category"],
+  ]) {
     const client = withTopics(one(more));
     const { Action = "Created", Entity = "Test", Category } = more;
-    const error = thrown(() => client.userSession("USER_ID").publish({ action: Action, entity: Entity, category: Category, data: { a: 1 } }));
+    const error = thrown(() =>
+      client.userSession("USER_ID").publish({ action: Action, entity: Entity, category: Category, data: { a: 1 } }),
+    );
     assert.deepEqual([error.code, error.culprit, error.attribute], ["ERR_INVALID_DATA", "caller", attribute]);
     assert.match(error.message, new RegExp(`${attribute} breaks the rule pattern: it has to be `));
     assert.match(thrown(() => client.checkTopics()).message, /breaks the rule pattern/);
   }
-  const error = thrown(() => withTopics({ DefaultCategory: "a", Topics: [topic({ Schema: { type: "strin" } }), topic({ Entity: "X" }), topic({ Entity: "Created", Action: "Updated" }), topic({ Entity: "Updated", Action: "Created" })] }).checkTopics());
+  const error = thrown(() =>
+    withTopics({
+      DefaultCategory: "a",
+      Topics: [
+        topic({ Schema: { type: "strin" } }),
+        topic({ Entity: "X" }),
+        topic({ Entity: "Created", Action: "Updated" }),
+        topic({ Entity: "Updated", Action: "Created" }),
+      ],
+    }).checkTopics(),
+  );
   assert.equal(
     error.message,
     "a.TestCreated: the schema has to be one of array, boolean, integer, null, number, object, string, or a list of them (at #/type); " +
@@ -105,7 +156,10 @@ test("a broken schema is refused with its place", () => {
     [{ type: "strin" }, /at #\/type/],
     [{ type: [] }, /at #\/type/],
     [{ required: true }, /has to be a list of texts \(at #\/required\)/],
-    [{ properties: { n: { exclusiveMinimum: 5 } } }, /has to be true or false in Draft 4.*at #\/properties\/n\/exclusiveMinimum/],
+    [
+      { properties: { n: { exclusiveMinimum: 5 } } },
+      /has to be true or false in Draft 4.*at #\/properties\/n\/exclusiveMinimum/,
+    ],
     [{ properties: { n: { exclusiveMinimum: true } } }, /needs minimum beside it/],
     [{ properties: { "a/b~c": 5 } }, /at #\/properties\/a~1b~0c/],
     [{ properties: [] }, /has to be an object of schemas/],
@@ -132,26 +186,57 @@ test("errors name the topic, the path and the rule", () => {
     type: "object",
     required: ["id"],
     additionalProperties: false,
-    properties: { id: { type: "string", minLength: 2 }, lines: { type: "array", items: { $ref: "#/definitions/line" } }, either: { anyOf: [{ type: "string" }, { type: "null" }] }, kind: { enum: ["a", "b"] } },
+    properties: {
+      id: { type: "string", minLength: 2 },
+      lines: { type: "array", items: { $ref: "#/definitions/line" } },
+      either: { anyOf: [{ type: "string" }, { type: "null" }] },
+      kind: { enum: ["a", "b"] },
+    },
     definitions: { line: { type: "object", properties: { "unit price": { type: "number", minimum: 0 } } } },
   };
   for (const [data, path, sentence] of [
     [{ lines: [] }, "data", 'data breaks the rule required at #/required: it needs the member "id"'],
     [{ id: 5 }, "data.id", "data.id breaks the rule type at #/properties/id/type: it has to be string, not number"],
-    [{ id: "é" }, "data.id", "data.id breaks the rule minLength at #/properties/id/minLength: it does not fit: String is too short (1 < 2)"],
-    [{ id: "ab", extra: 1 }, "data.extra", "data.extra breaks the rule additionalProperties at #/additionalProperties: it must not be there"],
-    [{ id: "ab", lines: [{}, { "unit price": -1 }] }, 'data.lines[1]["unit price"]', 'data.lines[1]["unit price"] breaks the rule minimum at #/properties/lines/items/$ref/properties/unit%20price/minimum: it does not fit: -1 is less than 0'],
-    [{ id: "ab", either: 7 }, "data.either", "data.either breaks the rule anyOf at #/properties/either/anyOf: it does not fit: Instance does not match any subschemas"],
-    [{ id: "ab", kind: "c" }, "data.kind", 'data.kind breaks the rule enum at #/properties/kind/enum: it does not fit: Instance does not match any of ["a","b"]'],
+    [
+      { id: "é" },
+      "data.id",
+      "data.id breaks the rule minLength at #/properties/id/minLength: it does not fit: String is too short (1 < 2)",
+    ],
+    [
+      { id: "ab", extra: 1 },
+      "data.extra",
+      "data.extra breaks the rule additionalProperties at #/additionalProperties: it must not be there",
+    ],
+    [
+      { id: "ab", lines: [{}, { "unit price": -1 }] },
+      'data.lines[1]["unit price"]',
+      'data.lines[1]["unit price"] breaks the rule minimum at #/properties/lines/items/$ref/properties/unit%20price/minimum: it does not fit: -1 is less than 0',
+    ],
+    [
+      { id: "ab", either: 7 },
+      "data.either",
+      "data.either breaks the rule anyOf at #/properties/either/anyOf: it does not fit: Instance does not match any subschemas",
+    ],
+    [
+      { id: "ab", kind: "c" },
+      "data.kind",
+      'data.kind breaks the rule enum at #/properties/kind/enum: it does not fit: Instance does not match any of ["a","b"]',
+    ],
   ]) {
     const error = verdict(schema, data);
-    assert.deepEqual([error?.code, error?.culprit, error?.attribute, error?.message], ["ERR_INVALID_DATA", "caller", path, `testing.TestCreated: ${sentence}`]);
+    assert.deepEqual(
+      [error?.code, error?.culprit, error?.attribute, error?.message],
+      ["ERR_INVALID_DATA", "caller", path, `testing.TestCreated: ${sentence}`],
+    );
   }
   assert.equal(verdict(schema, { id: "ab", lines: [{ "unit price": 1 }], either: null, kind: "a" }), undefined);
   const many = verdict({ required: ["a", "b", "c", "d", "e"] }, { z: 1 });
   assert.match(many.message, /"a"; .*"b"; .*"c"; and more$/);
   // Alternatives in every item, and none of them fits.
-  const long = verdict({ properties: { l: { items: { anyOf: [{ type: "string" }, { type: "null" }] } } } }, { l: Array(20_000).fill(1) });
+  const long = verdict(
+    { properties: { l: { items: { anyOf: [{ type: "string" }, { type: "null" }] } } } },
+    { l: Array(20_000).fill(1) },
+  );
   assert.deepEqual([long.attribute, long.message.length < 500], ["data.l[0]", true]);
 });
 
@@ -169,7 +254,14 @@ test("a schema is of Draft 4 unless it says otherwise, and formats are not check
     [{ ...seven, properties: { n: { exclusiveMinimum: 5 } } }, { n: 5 }, false],
     [{ ...seven, dependentRequired: { a: ["b"] } }, { a: 1 }, true],
     [{ ...says("https://json-schema.org/draft/2019-09/schema"), dependentRequired: { a: ["b"] } }, { a: 1 }, false],
-    [{ ...says("https://json-schema.org/draft/2020-12/schema"), properties: { l: { prefixItems: [{ type: "string" }] } } }, { l: [1] }, false],
+    [
+      {
+        ...says("https://json-schema.org/draft/2020-12/schema"),
+        properties: { l: { prefixItems: [{ type: "string" }] } },
+      },
+      { l: [1] },
+      false,
+    ],
     [{ dependencies: { a: ["b"] } }, { a: 1 }, false],
     [{ dependencies: { a: { required: ["b"] } } }, { a: 1 }, false],
     [{ properties: { id: { type: "string", format: "uuid" } } }, { id: "no uuid" }, true],
@@ -185,12 +277,26 @@ test("a schema is of Draft 4 unless it says otherwise, and formats are not check
     [{ required: ["toString"] }, { a: 1 }, false],
   ]) {
     const error = verdict(schema, data);
-    assert.equal(error?.code, isGood ? undefined : "ERR_INVALID_DATA", `${JSON.stringify(schema)} ${JSON.stringify(data)}: ${error}`);
+    assert.equal(
+      error?.code,
+      isGood ? undefined : "ERR_INVALID_DATA",
+      `${JSON.stringify(schema)} ${JSON.stringify(data)}: ${error}`,
+    );
   }
 });
 
 test("definitions may be frozen, and are not changed", () => {
-  const freeze = (value) => (typeof value === "object" && value !== null ? Object.freeze(Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, Array.isArray(inner) ? Object.freeze(inner.map(freeze)) : freeze(inner)]))) : value);
+  const freeze = (value) =>
+    typeof value === "object" && value !== null
+      ? Object.freeze(
+          Object.fromEntries(
+            Object.entries(value).map(([key, inner]) => [
+              key,
+              Array.isArray(inner) ? Object.freeze(inner.map(freeze)) : freeze(inner),
+            ]),
+          ),
+        )
+      : value;
   const frozen = freeze(topics);
   const before = JSON.stringify(frozen);
   const session = clientTo(server(201), { topics: frozen }).userSession("USER_ID");

@@ -7,8 +7,24 @@ const object = { type: "object" };
 export const topics = {
   DefaultCategory: "testing",
   Topics: [
-    { Action: "Created", Entity: "Test", Schema: { type: "object", required: ["id", "url"], properties: { id: { type: "string", format: "uuid" }, url: { type: "string", format: "uri" } } } },
-    { Action: "Deleted", Entity: "Test", Schema: { type: "object", required: ["id", "name"], properties: { id: { type: "string" }, name: { type: "string" } } } },
+    {
+      Action: "Created",
+      Entity: "Test",
+      Schema: {
+        type: "object",
+        required: ["id", "url"],
+        properties: { id: { type: "string", format: "uuid" }, url: { type: "string", format: "uri" } },
+      },
+    },
+    {
+      Action: "Deleted",
+      Entity: "Test",
+      Schema: {
+        type: "object",
+        required: ["id", "name"],
+        properties: { id: { type: "string" }, name: { type: "string" } },
+      },
+    },
     { Action: "Created", Entity: "MyEntity", Schema: object },
     { Action: "Updated", Entity: "PolicyHolderAddress", Schema: object },
   ],
@@ -22,7 +38,13 @@ export function server(...answers) {
   const requests = [];
   const fetch = async (request) => {
     const text = await request.clone().text();
-    const seen = { path: new URL(request.url).pathname.replace(/^\/v1/, ""), job: request.headers.get("x-britecore-job-id"), headers: request.headers, text, body: JSON.parse(text) };
+    const seen = {
+      path: new URL(request.url).pathname.replace(/^\/v1/, ""),
+      job: request.headers.get("x-britecore-job-id"),
+      headers: request.headers,
+      text,
+      body: JSON.parse(text),
+    };
     requests.push(seen);
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     if (typeof answer === "function") return answer(seen);
@@ -36,7 +58,14 @@ export function server(...answers) {
 
 /** A client with an outbox in memory that rests for next to no time. */
 export function clientTo({ fetch } = server(201), { outbox = {}, ...options } = {}) {
-  return new EventClient({ apiUrl: API, serviceName: "MyService", topics, fetch, ...options, outbox: { store: memoryStore(), ...outbox, retry: { baseMs: 1, maxMs: 5, ...outbox.retry } } });
+  return new EventClient({
+    apiUrl: API,
+    serviceName: "MyService",
+    topics,
+    fetch,
+    ...options,
+    outbox: { store: memoryStore(), ...outbox, retry: { baseMs: 1, maxMs: 5, ...outbox.retry } },
+  });
 }
 
 export function thrown(body) {

@@ -23,7 +23,8 @@ async function inBrowser(engine) {
       try {
         await browser.open(`${server.url}tests/js/browser-cases.html`);
         results = await browser.evaluate("return await globalThis.report;");
-        if (!results?.length) throw new Error("the page gave no results; the package did not load, or there are no cases");
+        if (!results?.length)
+          throw new Error("the page gave no results; the package did not load, or there are no cases");
         return `${results.length} cases in ${browser.name}`;
       } finally {
         await browser.close();

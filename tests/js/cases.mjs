@@ -50,9 +50,10 @@ const KINDS = {
     else api.fromHttp(input.headers, bytesOf(input.body));
   },
   encode: (api, { input }, expect) => {
-    const message = input.mode === "batch"
-      ? api.toBatch(input.event.map((event) => build(api, event)))
-      : api[input.mode === "binary" ? "toBinary" : "toStructured"](build(api, input.event));
+    const message =
+      input.mode === "batch"
+        ? api.toBatch(input.event.map((event) => build(api, event)))
+        : api[input.mode === "binary" ? "toBinary" : "toStructured"](build(api, input.event));
     return compareMessage(message, expect);
   },
   roundtrip: (api, { input, time_compare }, expect) => {
@@ -69,7 +70,10 @@ const KINDS = {
     const event = build(api, input.event).toVersion(input.to);
     const problem = expect.event && compareEvent(event, expect.event);
     if (problem) return problem;
-    return expect.structured_json && same(JSON.parse(textOf(api.toStructured(event).body)), expect.structured_json, "structured");
+    return (
+      expect.structured_json &&
+      same(JSON.parse(textOf(api.toStructured(event).body)), expect.structured_json, "structured")
+    );
   },
 };
 
@@ -86,7 +90,10 @@ function build(api, { attributes, data = { absent: true } }) {
   else if ("json" in data) init.data = data.json;
   if ("data" in attributes) {
     // A case about an attribute called data: only the JSON format can say that there is one.
-    return api.fromHttp({ ...Object.fromEntries(Object.entries(attributes).map(([name, value]) => [`ce-${name}`, String(value)])) }, "");
+    return api.fromHttp(
+      { ...Object.fromEntries(Object.entries(attributes).map(([name, value]) => [`ce-${name}`, String(value)])) },
+      "",
+    );
   }
   return new api.CloudEvent(init);
 }
@@ -109,9 +116,11 @@ function compareEvent(event, expected, timeCompare) {
     if (event.get(name) !== undefined) return `${name} is ${event.get(name)}, not absent`;
   }
   const { data = { absent: true } } = expected;
-  if (data.absent) return event.data === undefined && event.dataBytes === undefined ? undefined : `has data: ${event.data}`;
+  if (data.absent)
+    return event.data === undefined && event.dataBytes === undefined ? undefined : `has data: ${event.data}`;
   if ("json" in data) return same(event.data, data.json, "data");
-  if ("text" in data && (event.data !== data.text || event.dataText !== data.text)) return `data is ${JSON.stringify(event.data)}, not the text ${JSON.stringify(data.text)}`;
+  if ("text" in data && (event.data !== data.text || event.dataText !== data.text))
+    return `data is ${JSON.stringify(event.data)}, not the text ${JSON.stringify(data.text)}`;
   if ("base64" in data) return same(Array.from(event.dataBytes ?? []), Array.from(base64(data.base64)), "dataBytes");
 }
 
@@ -121,11 +130,13 @@ function compareMessage({ headers, body }, expect) {
   for (const [name, value] of Object.entries(expect.headers ?? {})) {
     if (found[name] !== value) return `header ${name} is ${found[name]}, not ${value}`;
   }
-  const extra = expect.headers && Object.keys(found).filter((name) => name.startsWith("ce-") && !(name in expect.headers));
+  const extra =
+    expect.headers && Object.keys(found).filter((name) => name.startsWith("ce-") && !(name in expect.headers));
   if (extra?.length && expect.headers["ce-id"]) return `has headers that were not asked for: ${extra}`;
   for (const name of expect.absent_headers ?? []) if (name in found) return `has a header ${name}: ${found[name]}`;
   if (expect.body?.utf8 !== undefined) return same(textOf(body), expect.body.utf8, "body");
-  if (expect.body?.base64 !== undefined) return same(Array.from(bytesOf2(body)), Array.from(base64(expect.body.base64)), "body");
+  if (expect.body?.base64 !== undefined)
+    return same(Array.from(bytesOf2(body)), Array.from(base64(expect.body.base64)), "body");
   if (expect.body && "json" in expect.body) return same(JSON.parse(textOf(body)), expect.body.json, "body");
 }
 
@@ -136,18 +147,24 @@ function instant(text) {
 }
 
 function same(found, expected, what) {
-  return canonical(found) === canonical(expected) ? undefined : `${what} is ${canonical(found)}, not ${canonical(expected)}`;
+  return canonical(found) === canonical(expected)
+    ? undefined
+    : `${what} is ${canonical(found)}, not ${canonical(expected)}`;
 }
 
 function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (typeof value === "object" && value !== null) {
-    return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join()}}`;
+    return `{${Object.keys(value)
+      .sort()
+      .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`)
+      .join()}}`;
   }
   return String(JSON.stringify(value));
 }
 
-const bytesOf = (body) => (body === undefined ? undefined : "utf8" in body ? new TextEncoder().encode(body.utf8) : base64(body.base64));
+const bytesOf = (body) =>
+  body === undefined ? undefined : "utf8" in body ? new TextEncoder().encode(body.utf8) : base64(body.base64);
 const bytesOf2 = (body) => (typeof body === "string" ? new TextEncoder().encode(body) : (body ?? new Uint8Array(0)));
 const textOf = (body) => (typeof body === "string" ? body : new TextDecoder().decode(body));
 const base64 = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));

@@ -7,7 +7,10 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { CloudEvent, fromHttp, toStructured } from "../../dist/entries/cloudevents.js";
 
-const demo = (port) => spawn(process.execPath, [fileURLToPath(new URL("../../www/demo.mjs", import.meta.url)), "--port", port], { stdio: ["ignore", "pipe", "pipe"] });
+const demo = (port) =>
+  spawn(process.execPath, [fileURLToPath(new URL("../../www/demo.mjs", import.meta.url)), "--port", port], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 let child;
 let url;
 
@@ -24,13 +27,28 @@ before(async () => {
 after(() => child.kill("SIGKILL"));
 
 test("serves the page, its style and its script, and nothing else", async () => {
-  for (const [path, type] of [["/", "text/html"], ["/main.js", "text/javascript"], ["/style.css", "text/css"], ["/dist/wasm/full.wasm", "application/wasm"]]) {
+  for (const [path, type] of [
+    ["/", "text/html"],
+    ["/main.js", "text/javascript"],
+    ["/style.css", "text/css"],
+    ["/dist/wasm/full.wasm", "application/wasm"],
+  ]) {
     const answer = await fetch(url + path);
     assert.equal(answer.status, 200, path);
     assert.ok(answer.headers.get("content-type").startsWith(type), path);
     await answer.body.cancel();
   }
-  for (const path of ["/package.json", "/../package.json", "/dist/../package.json", "/%2e%2e/js/errors.ts", "/..%2f..%2fpackage.json", "/dist/..%5c..%5cpackage.json", "/x.js%00", "/dist/", "/%"]) {
+  for (const path of [
+    "/package.json",
+    "/../package.json",
+    "/dist/../package.json",
+    "/%2e%2e/js/errors.ts",
+    "/..%2f..%2fpackage.json",
+    "/dist/..%5c..%5cpackage.json",
+    "/x.js%00",
+    "/dist/",
+    "/%",
+  ]) {
     // Not with fetch, which would tidy the path up.
     const [answer] = await once(request(url, { path }).end(), "response");
     answer.resume();
@@ -48,7 +66,10 @@ test("every import of the page is there", async () => {
     seen.add(at);
     const answer = await fetch(at);
     assert.equal(answer.status, 200, at);
-    for (const [, name] of (await answer.text()).matchAll(/^(?:import|export)\b[^"';]*?\bfrom\s*"([^"]+)"|^import\s*"([^"]+)"/gm)) todo.push(new URL(imports[name] ?? name, at).href);
+    for (const [, name] of (await answer.text()).matchAll(
+      /^(?:import|export)\b[^"';]*?\bfrom\s*"([^"]+)"|^import\s*"([^"]+)"/gm,
+    ))
+      todo.push(new URL(imports[name] ?? name, at).href);
   }
   assert.ok(seen.has(`${url}/dist/entries/index.js`));
   assert.ok(seen.size > 8, [...seen].join());
@@ -64,14 +85,19 @@ test("names every element that its script asks for", async () => {
 });
 
 test("events flow, also through trouble", async () => {
-  const send = () => fetch(`${url}/cloudevents/demo`, { method: "POST", ...toStructured(new CloudEvent({ type: "t", source: "/demo", data: 7 })) });
+  const send = () =>
+    fetch(`${url}/cloudevents/demo`, {
+      method: "POST",
+      ...toStructured(new CloudEvent({ type: "t", source: "/demo", data: 7 })),
+    });
   const stream = (await fetch(`${url}/cloudevents/demo/stream?after=0`)).body.pipeThrough(new TextDecoderStream());
   assert.equal((await send()).status, 204);
   let text = "";
   for await (const chunk of stream) if (/\ndata: .*\n\n/.test((text += chunk))) break;
   assert.equal(fromHttp({ "content-type": "application/cloudevents+json" }, /\ndata: (.*)\n/.exec(text)[1]).data, 7);
 
-  const arrange = async (method, kind) => (await fetch(`${url}/demo/trouble${kind ? `?kind=${kind}` : ""}`, { method })).json();
+  const arrange = async (method, kind) =>
+    (await fetch(`${url}/demo/trouble${kind ? `?kind=${kind}` : ""}`, { method })).json();
   assert.deepEqual(await arrange("POST", "refusal"), { pending: 1, isClosed: false });
   const refused = await send();
   assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "1"]);

@@ -5,13 +5,28 @@ import { createServer, connect } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CloudEvent, EventBatch, batchFromRequest, fromHttp, fromRequest, toBatch, toBinary, toStructured } from "../../dist/entries/cloudevents.js";
+import {
+  CloudEvent,
+  EventBatch,
+  batchFromRequest,
+  fromHttp,
+  fromRequest,
+  toBatch,
+  toBinary,
+  toStructured,
+} from "../../dist/entries/cloudevents.js";
 import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
 
 const HERE = "http://emulator.test";
 const event = (more = {}) => new CloudEvent({ type: "com.example.tested", source: "/tests", data: { n: 1 }, ...more });
 const post = (send, path, message, init = {}) =>
-  send(HERE + path, { method: "POST", ...message, body: bytesOf(message.body), ...init, headers: { ...message.headers, ...init.headers } });
+  send(HERE + path, {
+    method: "POST",
+    ...message,
+    body: bytesOf(message.body),
+    ...init,
+    headers: { ...message.headers, ...init.headers },
+  });
 const bytesOf = (body) => (typeof body === "string" ? new TextEncoder().encode(body) : body);
 const until = async (isSo, what) => {
   for (let tries = 0; tries < 200; tries++) {
@@ -85,15 +100,26 @@ describe("takes events", () => {
   test("in all three modes, and keeps what came", async () => {
     const emulator = createEmulator();
     const before = Date.now();
-    assert.equal((await post(emulator.fetch, "/cloudevents", toBinary(event({ id: "1", subject: "ü %" })))).status, 204);
-    await post(emulator.fetch, "/cloudevents/orders", toStructured(event({ id: "2" })), { headers: { "x-more": "yes" } });
+    assert.equal(
+      (await post(emulator.fetch, "/cloudevents", toBinary(event({ id: "1", subject: "ü %" })))).status,
+      204,
+    );
+    await post(emulator.fetch, "/cloudevents/orders", toStructured(event({ id: "2" })), {
+      headers: { "x-more": "yes" },
+    });
     const batch = toBatch([event({ id: "3" }), event({ id: "4" })]);
     const answer = await post(emulator.fetch, "/cloudevents/orders/", batch);
     assert.equal(await answer.text(), "");
     const { received } = emulator.cloudEvents;
-    assert.deepEqual(received.map(({ event, mode, channel, seq }) => [event.id, mode, channel, seq]), [
-      ["1", "binary", "default", 1], ["2", "structured", "orders", 2], ["3", "batch", "orders", 3], ["4", "batch", "orders", 4],
-    ]);
+    assert.deepEqual(
+      received.map(({ event, mode, channel, seq }) => [event.id, mode, channel, seq]),
+      [
+        ["1", "binary", "default", 1],
+        ["2", "structured", "orders", 2],
+        ["3", "batch", "orders", 3],
+        ["4", "batch", "orders", 4],
+      ],
+    );
     assert.equal(received[0].event.subject, "ü %");
     assert.equal(received[0].headers["ce-subject"], "%C3%BC%20%25");
     assert.equal(received[1].headers["x-more"], "yes");
@@ -116,13 +142,28 @@ describe("takes events", () => {
   test("and refuses others with the words of the error", async () => {
     const emulator = createEmulator({ cloudEvents: { maxBodyBytes: 100 } });
     const cases = [
-      [{ "content-type": "application/cloudevents+json" }, '{"specversion":"1.0","id":"1","source":"/"}', 400, 'the attribute "type" is missing\n'],
+      [
+        { "content-type": "application/cloudevents+json" },
+        '{"specversion":"1.0","id":"1","source":"/"}',
+        400,
+        'the attribute "type" is missing\n',
+      ],
       [{ "content-type": "application/cloudevents+json" }, "{", 400, /^the text is not an event/],
-      [{ "content-type": "application/cloudevents-batch+json" }, '[{"specversion":"1.0"}]', 400, /^event 0 of the batch: the attribute "id" is missing/],
+      [
+        { "content-type": "application/cloudevents-batch+json" },
+        '[{"specversion":"1.0"}]',
+        400,
+        /^event 0 of the batch: the attribute "id" is missing/,
+      ],
       [{ "content-type": "application/cloudevents+xml" }, "<x/>", 415, /\+json is\n$/],
       [{ "content-type": "application/json" }, "{}", 415, /^the message has no ce- headers/],
       [{}, new Uint8Array(1), 400, /^the message has no ce- headers/],
-      [{ "content-type": "application/cloudevents+json" }, "x".repeat(101), 413, "the body has more than the 100 bytes allowed\n"],
+      [
+        { "content-type": "application/cloudevents+json" },
+        "x".repeat(101),
+        413,
+        "the body has more than the 100 bytes allowed\n",
+      ],
     ];
     for (const [headers, body, status, words] of cases) {
       const answer = await post(emulator.fetch, "/cloudevents", { headers, body });
@@ -137,29 +178,50 @@ describe("takes events", () => {
   test("and knows its addresses", async () => {
     const { fetch } = createEmulator();
     const statuses = [
-      ["GET", "/cloudevents", 405], ["PUT", "/cloudevents/x", 405], ["POST", "/cloudevents/x/events", 405], ["GET", "/cloudevents/x/other", 404],
-      ["GET", "/cloudevents/x/stream/1", 404], ["GET", "/cloudevents/x/events/1/more", 404], ["GET", "/cloudeventsx", 404], ["GET", "/", 404],
-      ["GET", "/cloudevents/%E0%A4%A/events", 400], ["GET", "/cloudevents/x/events/one", 400], ["GET", "/cloudevents/x/events?after=-1", 400],
-      ["GET", "/cloudevents/x/events?limit=0", 400], ["GET", "/cloudevents/x/stream?after=x", 400], ["GET", "/cloudevents/x/events/1", 404],
+      ["GET", "/cloudevents", 405],
+      ["PUT", "/cloudevents/x", 405],
+      ["POST", "/cloudevents/x/events", 405],
+      ["GET", "/cloudevents/x/other", 404],
+      ["GET", "/cloudevents/x/stream/1", 404],
+      ["GET", "/cloudevents/x/events/1/more", 404],
+      ["GET", "/cloudeventsx", 404],
+      ["GET", "/", 404],
+      ["GET", "/cloudevents/%E0%A4%A/events", 400],
+      ["GET", "/cloudevents/x/events/one", 400],
+      ["GET", "/cloudevents/x/events?after=-1", 400],
+      ["GET", "/cloudevents/x/events?limit=0", 400],
+      ["GET", "/cloudevents/x/stream?after=x", 400],
+      ["GET", "/cloudevents/x/events/1", 404],
     ];
-    for (const [method, path, status] of statuses) assert.equal((await fetch(HERE + path, { method })).status, status, `${method} ${path}`);
+    for (const [method, path, status] of statuses)
+      assert.equal((await fetch(HERE + path, { method })).status, status, `${method} ${path}`);
   });
 
   test("up to a number and a size, and counts what went", async () => {
     const emulator = createEmulator({ cloudEvents: { maxEvents: 3 } });
     const send = (to, id) => post(to.fetch, "/cloudevents", toBinary(event({ id })));
     for (const id of ["1", "2", "3", "4", "5"]) await send(emulator, id);
-    assert.deepEqual(emulator.cloudEvents.received.map(({ event }) => event.id), ["3", "4", "5"]);
+    assert.deepEqual(
+      emulator.cloudEvents.received.map(({ event }) => event.id),
+      ["3", "4", "5"],
+    );
     assert.equal(emulator.cloudEvents.dropped, 2);
     assert.equal((await emulator.cloudEvents.waitFor(5)).length, 3);
     emulator.cloudEvents.clear();
     assert.equal(emulator.cloudEvents.dropped, 0);
 
     const small = createEmulator({ cloudEvents: { maxBytes: 5000 } });
-    for (const id of ["1", "2", "3"]) await post(small.fetch, "/cloudevents", toBinary(event({ id, data: "x".repeat(2000) })));
-    assert.deepEqual(small.cloudEvents.received.map(({ event }) => event.id), ["2", "3"]);
+    for (const id of ["1", "2", "3"])
+      await post(small.fetch, "/cloudevents", toBinary(event({ id, data: "x".repeat(2000) })));
+    assert.deepEqual(
+      small.cloudEvents.received.map(({ event }) => event.id),
+      ["2", "3"],
+    );
     await post(small.fetch, "/cloudevents", toBinary(event({ id: "big", data: "x".repeat(9000) })));
-    assert.deepEqual(small.cloudEvents.received.map(({ event }) => event.id), ["big"]);
+    assert.deepEqual(
+      small.cloudEvents.received.map(({ event }) => event.id),
+      ["big"],
+    );
   });
 
   test("and waitFor tells when they are there", async () => {
@@ -167,8 +229,14 @@ describe("takes events", () => {
     const both = emulator.cloudEvents.waitFor(2);
     await post(emulator.fetch, "/cloudevents", toBinary(event({ id: "a" })));
     await post(emulator.fetch, "/cloudevents", toBinary(event({ id: "b" })));
-    assert.deepEqual((await both).map(({ event }) => event.id), ["a", "b"]);
-    await assert.rejects(emulator.cloudEvents.waitFor(3, { timeoutMs: 20 }), (error) => isFerryError(error, "ERR_TIMEOUT") && error.message === "2 of 3 events came within 20 ms");
+    assert.deepEqual(
+      (await both).map(({ event }) => event.id),
+      ["a", "b"],
+    );
+    await assert.rejects(
+      emulator.cloudEvents.waitFor(3, { timeoutMs: 20 }),
+      (error) => isFerryError(error, "ERR_TIMEOUT") && error.message === "2 of 3 events came within 20 ms",
+    );
     await assert.rejects(emulator.cloudEvents.waitFor(0), refused("ERR_INVALID_ARGUMENT"));
     const never = emulator.cloudEvents.waitFor(3);
     await emulator.close();
@@ -179,14 +247,18 @@ describe("takes events", () => {
 });
 
 describe("gives events back", () => {
-  const odd = '{ "type":"t",\r\n"specversion":"1.0","data" : {"big":12345678901234567890, "f":1.0}, "source":"/s","subject":"ü","id":"\\u0041"}';
+  const odd =
+    '{ "type":"t",\r\n"specversion":"1.0","data" : {"big":12345678901234567890, "f":1.0}, "source":"/s","subject":"ü","id":"\\u0041"}';
   const structured = { headers: { "content-type": "application/cloudevents+json" }, body: odd };
 
   test("as a batch, byte for byte as they came", async () => {
     const { fetch } = createEmulator();
     await post(fetch, "/cloudevents/c", structured);
     await post(fetch, "/cloudevents/other", toBinary(event()));
-    await post(fetch, "/cloudevents/c", { headers: { "content-type": "application/cloudevents-batch+json" }, body: `[ ${odd} ,${odd}]` });
+    await post(fetch, "/cloudevents/c", {
+      headers: { "content-type": "application/cloudevents-batch+json" },
+      body: `[ ${odd} ,${odd}]`,
+    });
     const answer = await fetch(`${HERE}/cloudevents/c/events`);
     assert.equal(answer.headers.get("content-type"), "application/cloudevents-batch+json; charset=UTF-8");
     assert.equal(await answer.text(), `[${odd},${odd},${odd}]`);
@@ -194,7 +266,8 @@ describe("gives events back", () => {
 
   test("in pages, each of one version", async () => {
     const { fetch } = createEmulator();
-    for (const specversion of ["1.0", "1.0", "0.3", "1.0"]) await post(fetch, "/cloudevents/c", toBinary(event({ specversion })));
+    for (const specversion of ["1.0", "1.0", "0.3", "1.0"])
+      await post(fetch, "/cloudevents/c", toBinary(event({ specversion })));
     const seen = [];
     let next = "/cloudevents/c/events?limit=5";
     while (next) {
@@ -212,7 +285,11 @@ describe("gives events back", () => {
     const { fetch } = createEmulator();
     await post(fetch, "/cloudevents/c", structured);
     const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
-    await post(fetch, "/cloudevents/c", toBinary(event({ id: "b", datacontenttype: "application/x-thing", data: bytes, more: "ü" })));
+    await post(
+      fetch,
+      "/cloudevents/c",
+      toBinary(event({ id: "b", datacontenttype: "application/x-thing", data: bytes, more: "ü" })),
+    );
     const asItCame = await fetch(`${HERE}/cloudevents/c/events/1`);
     assert.equal(await asItCame.text(), odd);
     const binary = await fetch(`${HERE}/cloudevents/c/events/1?mode=binary`);
@@ -227,7 +304,10 @@ describe("gives events back", () => {
     assert.deepEqual(back.dataBytes, bytes);
     assert.equal((await fetch(`${HERE}/cloudevents/c/events/2?mode=batch`)).status, 400);
     assert.equal((await fetch(`${HERE}/cloudevents/other/events/2`)).status, 404);
-    await post(fetch, "/cloudevents/c", { headers: structured.headers, body: '{"specversion":"0.3","id":"1","source":"/","type":"t","map":{"a":1}}' });
+    await post(fetch, "/cloudevents/c", {
+      headers: structured.headers,
+      body: '{"specversion":"0.3","id":"1","source":"/","type":"t","map":{"a":1}}',
+    });
     assert.equal((await fetch(`${HERE}/cloudevents/c/events/3?mode=binary`)).status, 406);
   });
 
@@ -252,7 +332,10 @@ describe("streams", () => {
     assert.deepEqual((await stream.next()).value, { retry: "1000", id: "1", data: undefined });
     const first = take(stream, 1);
     await post(emulator.fetch, "/cloudevents/elsewhere", toBinary(event({ id: "elsewhere" })));
-    await post(emulator.fetch, "/cloudevents/c", { headers: { "content-type": "application/cloudevents+json" }, body: odd });
+    await post(emulator.fetch, "/cloudevents/c", {
+      headers: { "content-type": "application/cloudevents+json" },
+      body: odd,
+    });
     const [{ id, data }] = await first;
     assert.equal(id, "3");
     assert.equal(data, odd.replace("\r\n", "\n").replace("\r", "\n"));
@@ -270,7 +353,10 @@ describe("streams", () => {
       await stream.return();
       return found.map(({ id, data }) => (assert.equal(CloudEvent.fromJSON(data).id, id), Number(id)));
     };
-    assert.deepEqual(await ids("stream?after=0", {}, 200), Array.from({ length: 200 }, (_, at) => at + 1));
+    assert.deepEqual(
+      await ids("stream?after=0", {}, 200),
+      Array.from({ length: 200 }, (_, at) => at + 1),
+    );
     assert.deepEqual(await ids("stream?after=198", {}, 2), [199, 200]);
     assert.deepEqual(await ids("stream?after=0", { "last-event-id": "197" }, 3), [198, 199, 200]);
     assert.deepEqual(await ids("stream?after=199", { "last-event-id": "not ours" }, 1), [200]);
@@ -307,8 +393,14 @@ describe("streams", () => {
 describe("forwards", () => {
   test("in order, in the mode that is wanted, and counts", async () => {
     const [first, second] = [createEmulator(), createEmulator()];
-    const same = first.cloudEvents.forwardTo(`${HERE}/cloudevents/same`, { fetch: second.fetch, headers: { "x-by": "test" } });
-    const structured = first.cloudEvents.forwardTo(`${HERE}/cloudevents/structured`, { fetch: second.fetch, mode: "structured" });
+    const same = first.cloudEvents.forwardTo(`${HERE}/cloudevents/same`, {
+      fetch: second.fetch,
+      headers: { "x-by": "test" },
+    });
+    const structured = first.cloudEvents.forwardTo(`${HERE}/cloudevents/structured`, {
+      fetch: second.fetch,
+      mode: "structured",
+    });
     second.faults.add({ match: "/cloudevents/same", status: 503, times: 1 });
     await post(first.fetch, "/cloudevents", toBinary(event({ id: "refused" })));
     await post(first.fetch, "/cloudevents", toBatch([event({ id: "1" }), event({ id: "2" })]));
@@ -318,7 +410,14 @@ describe("forwards", () => {
     assert.ok(isFerryError(same.lastError, "ERR_REJECTED"));
     assert.equal(same.lastError.status, 503);
     const at = (channel) => second.cloudEvents.received.filter((it) => it.channel === channel);
-    assert.deepEqual(at("same").map(({ event, mode }) => [event.id, mode]), [["1", "batch"], ["2", "batch"], ["3", "binary"]]);
+    assert.deepEqual(
+      at("same").map(({ event, mode }) => [event.id, mode]),
+      [
+        ["1", "batch"],
+        ["2", "batch"],
+        ["3", "binary"],
+      ],
+    );
     assert.equal(at("same")[0].headers["x-by"], "test");
     assert.ok(at("structured").every(({ mode }) => mode === "structured"));
     same.stop();
@@ -348,7 +447,10 @@ describe("forwards", () => {
 describe("OPTIONS", () => {
   test("shakes hands with web hooks", async () => {
     const { fetch } = createEmulator();
-    const answer = await fetch(`${HERE}/cloudevents/c`, { method: "OPTIONS", headers: { "webhook-request-origin": "sender.example", "webhook-request-rate": "120" } });
+    const answer = await fetch(`${HERE}/cloudevents/c`, {
+      method: "OPTIONS",
+      headers: { "webhook-request-origin": "sender.example", "webhook-request-rate": "120" },
+    });
     assert.equal(answer.headers.get("webhook-allowed-origin"), "*");
     assert.equal(answer.headers.get("webhook-allowed-rate"), "120");
     assert.match(answer.headers.get("allow"), /POST/);
@@ -359,7 +461,11 @@ describe("OPTIONS", () => {
     emulator.faults.add({ status: 503, headers: { "retry-after": "2" } });
     const asked = await emulator.fetch(`${HERE}/cloudevents/c`, {
       method: "OPTIONS",
-      headers: { origin: "http://127.0.0.1:1", "access-control-request-method": "POST", "access-control-request-headers": "ce-id,content-type" },
+      headers: {
+        origin: "http://127.0.0.1:1",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "ce-id,content-type",
+      },
     });
     assert.equal(asked.status, 204);
     assert.equal(asked.headers.get("access-control-allow-origin"), "*");
@@ -377,7 +483,13 @@ describe("faults", () => {
 
   test("answer in place of the service, as often as they should", async () => {
     const emulator = createEmulator();
-    const fault = emulator.faults.add({ match: "/cloudevents/c", status: 429, headers: { "retry-after": "3" }, body: "slow down", times: 2 });
+    const fault = emulator.faults.add({
+      match: "/cloudevents/c",
+      status: 429,
+      headers: { "retry-after": "3" },
+      body: "slow down",
+      times: 2,
+    });
     assert.equal((await deliver(emulator, "/cloudevents/other")).status, 204);
     const answer = await deliver(emulator);
     assert.deepEqual([answer.status, answer.headers.get("retry-after"), await answer.text()], [429, "3", "slow down"]);
@@ -475,11 +587,27 @@ describe("faults", () => {
   test("are refused where they make no sense", () => {
     const { faults } = createEmulator();
     const bad = [
-      null, {}, { times: 1 }, { status: 99 }, { status: 600 }, { status: 503.5 }, { status: 500, times: 0 }, { status: 500, probability: 2 },
-      { status: 500, seed: 0.5 }, { delayMs: -1 }, { delayMs: 2 ** 31 }, { hang: true, reset: true }, { hang: true, status: 500 },
-      { reset: true, body: "x" }, { hang: true, cutBodyAfter: 1 }, { status: 204, body: "x" }, { reset: true, after: "later" }, { reset: true, match: 7 },
+      null,
+      {},
+      { times: 1 },
+      { status: 99 },
+      { status: 600 },
+      { status: 503.5 },
+      { status: 500, times: 0 },
+      { status: 500, probability: 2 },
+      { status: 500, seed: 0.5 },
+      { delayMs: -1 },
+      { delayMs: 2 ** 31 },
+      { hang: true, reset: true },
+      { hang: true, status: 500 },
+      { reset: true, body: "x" },
+      { hang: true, cutBodyAfter: 1 },
+      { status: 204, body: "x" },
+      { reset: true, after: "later" },
+      { reset: true, match: 7 },
     ];
-    for (const fault of bad) assert.throws(() => faults.add(fault), refused("ERR_INVALID_ARGUMENT"), JSON.stringify(fault));
+    for (const fault of bad)
+      assert.throws(() => faults.add(fault), refused("ERR_INVALID_ARGUMENT"), JSON.stringify(fault));
     assert.equal(faults.list.length, 0);
   });
 });
@@ -489,17 +617,29 @@ describe("services of one's own", () => {
     const emulator = createEmulator({
       services: [
         { prefix: "/", handle: (_, url) => new Response(`root ${url.pathname}`) },
-        { prefix: "/mine/deep", handle: () => { throw new Error("on purpose"); } },
+        {
+          prefix: "/mine/deep",
+          handle: () => {
+            throw new Error("on purpose");
+          },
+        },
         { prefix: "/mine", handle: () => new Response("mine") },
       ],
     });
     const text = async (path) => (await emulator.fetch(HERE + path)).text();
-    assert.deepEqual([await text("/other"), await text("/mine"), await text("/mine/x"), await text("/minex")], ["root /other", "mine", "mine", "root /minex"]);
+    assert.deepEqual(
+      [await text("/other"), await text("/mine"), await text("/mine/x"), await text("/minex")],
+      ["root /other", "mine", "mine", "root /minex"],
+    );
     const failed = await emulator.fetch(`${HERE}/mine/deep/x`);
     assert.equal(failed.status, 500);
     assert.equal(await failed.text(), "the service /mine/deep failed: on purpose\n");
     for (const prefix of ["mine", "/mine/", "/a?b", "/cloudevents"]) {
-      assert.throws(() => createEmulator({ services: [{ prefix, handle: () => new Response() }] }), refused("ERR_INVALID_ARGUMENT"), prefix);
+      assert.throws(
+        () => createEmulator({ services: [{ prefix, handle: () => new Response() }] }),
+        refused("ERR_INVALID_ARGUMENT"),
+        prefix,
+      );
     }
   });
 });
@@ -507,7 +647,20 @@ describe("services of one's own", () => {
 describe("over a socket", () => {
   test("takes headers as they are: doubled ones joined, bytes as Latin-1", () =>
     listening({}, async (emulator, url) => {
-      const head = ["POST /cloudevents/c HTTP/1.1", "Host: x", "ce-specversion: 1.0", "CE-ID: 1", "ce-source: /", "ce-type: t", "X-Twice: a", "x-twice: b", "X-Latin: \xfc\xff", "Content-Length: 2", "", "{}"];
+      const head = [
+        "POST /cloudevents/c HTTP/1.1",
+        "Host: x",
+        "ce-specversion: 1.0",
+        "CE-ID: 1",
+        "ce-source: /",
+        "ce-type: t",
+        "X-Twice: a",
+        "x-twice: b",
+        "X-Latin: \xfc\xff",
+        "Content-Length: 2",
+        "",
+        "{}",
+      ];
       const { text } = await raw(url, Buffer.from(head.join("\r\n"), "latin1"), { keepOpen: true });
       assert.match(text, /^HTTP\/1\.1 204 /);
       assert.match(text, /\r\nconnection: close\r\n/i, "no connection is kept, so that no client resends by itself");
@@ -519,16 +672,31 @@ describe("over a socket", () => {
 
   test("refuses heads and bodies that are too large, and what is not HTTP", () =>
     listening({ maxHeaderBytes: 4096, cloudEvents: { maxBodyBytes: 1000 } }, async (emulator, url) => {
-      const answer = await post((path, init) => fetch(path.replace(HERE, url), init), "/cloudevents", toStructured(event({ data: "x".repeat(100_000) })));
+      const answer = await post(
+        (path, init) => fetch(path.replace(HERE, url), init),
+        "/cloudevents",
+        toStructured(event({ data: "x".repeat(100_000) })),
+      );
       assert.equal(answer.status, 413);
       const endless = async function* () {
         for (let at = 0; at < 100; at++) yield new Uint8Array(1000);
       };
-      const streamed = await fetch(`${url}/cloudevents`, { method: "POST", headers: { "content-type": "application/cloudevents+json" }, body: ReadableStream.from(endless()), duplex: "half" });
+      const streamed = await fetch(`${url}/cloudevents`, {
+        method: "POST",
+        headers: { "content-type": "application/cloudevents+json" },
+        body: ReadableStream.from(endless()),
+        duplex: "half",
+      });
       assert.equal(streamed.status, 413);
-      assert.match((await raw(url, `GET / HTTP/1.1\r\nHost: x\r\nx-long: ${"x".repeat(5000)}\r\n\r\n`)).text, /^HTTP\/1\.1 431 /);
+      assert.match(
+        (await raw(url, `GET / HTTP/1.1\r\nHost: x\r\nx-long: ${"x".repeat(5000)}\r\n\r\n`)).text,
+        /^HTTP\/1\.1 431 /,
+      );
       assert.match((await raw(url, "what?\r\n\r\n")).text, /^HTTP\/1\.1 400 /);
-      assert.match((await raw(url, "TRACE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", { keepOpen: true })).text, /^HTTP\/1\.1 400 /);
+      assert.match(
+        (await raw(url, "TRACE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", { keepOpen: true })).text,
+        /^HTTP\/1\.1 400 /,
+      );
       assert.equal((await fetch(`${url}/cloudevents`)).status, 405);
       assert.equal(emulator.cloudEvents.received.length, 0);
     }));
@@ -569,15 +737,22 @@ describe("over a socket", () => {
 
   test("a request that breaks off is not an event", () =>
     listening({}, async (emulator, url) => {
-      await raw(url, "POST /cloudevents HTTP/1.1\r\nHost: x\r\nce-id: 1\r\nce-specversion: 1.0\r\nce-source: /\r\nce-type: t\r\nContent-Length: 10\r\n\r\n12345");
+      await raw(
+        url,
+        "POST /cloudevents HTTP/1.1\r\nHost: x\r\nce-id: 1\r\nce-specversion: 1.0\r\nce-source: /\r\nce-type: t\r\nContent-Length: 10\r\n\r\n12345",
+      );
       assert.equal(emulator.cloudEvents.received.length, 0);
     }));
 
   test("faults reach the socket: reset, half a body, lost answer", () =>
     listening({}, async (emulator, url) => {
-      const send = () => post((path, init) => fetch(path.replace(HERE, url), init), "/cloudevents/c", toBinary(event()));
+      const send = () =>
+        post((path, init) => fetch(path.replace(HERE, url), init), "/cloudevents/c", toBinary(event()));
       emulator.faults.add({ reset: true, times: 1 });
-      await assert.rejects(send(), (error) => error instanceof TypeError && /ECONNRESET|UND_ERR_SOCKET/.test(error.cause?.code));
+      await assert.rejects(
+        send(),
+        (error) => error instanceof TypeError && /ECONNRESET|UND_ERR_SOCKET/.test(error.cause?.code),
+      );
       assert.equal(emulator.cloudEvents.received.length, 0);
       emulator.faults.add({ after: "store", reset: true, times: 1 });
       await assert.rejects(send(), TypeError);
@@ -586,7 +761,10 @@ describe("over a socket", () => {
       const { text } = await raw(url, "GET /cloudevents/c HTTP/1.1\r\nHost: x\r\n\r\n", { keepOpen: true });
       assert.match(text, /\r\n\r\n4\r\n0123\r\n$/, "four bytes and no end");
       emulator.faults.add({ body: "0123456789", cutBodyAfter: 4, times: 1 });
-      await assert.rejects(fetch(`${url}/cloudevents/c`).then((answer) => answer.text()), TypeError);
+      await assert.rejects(
+        fetch(`${url}/cloudevents/c`).then((answer) => answer.text()),
+        TypeError,
+      );
       emulator.faults.add({ status: 503, delayMs: 20, times: 1 });
       assert.equal((await send()).status, 503);
       assert.equal((await send()).status, 204);
@@ -595,7 +773,10 @@ describe("over a socket", () => {
   test("a client that leaves ends what hangs and what streams", () =>
     listening({}, async (emulator, url) => {
       let ended = 0;
-      emulator.faults.add({ match: (request) => (request.signal.addEventListener("abort", () => ended++), request.url.endsWith("/hang")), hang: true });
+      emulator.faults.add({
+        match: (request) => (request.signal.addEventListener("abort", () => ended++), request.url.endsWith("/hang")),
+        hang: true,
+      });
       const aborter = new AbortController();
       const hanging = fetch(`${url}/cloudevents/hang`, { method: "POST", signal: aborter.signal });
       await blocks(await fetch(`${url}/cloudevents/c/stream`, { signal: aborter.signal })).next();
@@ -610,10 +791,14 @@ describe("over a socket", () => {
     const before = handles();
     const server = await emulator.listen();
     emulator.faults.add({ match: "/cloudevents/hang", hang: true });
-    const hanging = Array.from({ length: 12 }, () => assert.rejects(fetch(`${server.url}/cloudevents/hang`), TypeError));
+    const hanging = Array.from({ length: 12 }, () =>
+      assert.rejects(fetch(`${server.url}/cloudevents/hang`), TypeError),
+    );
     const streams = await Promise.all(Array.from({ length: 12 }, () => fetch(`${server.url}/cloudevents/c/stream`)));
     const unread = await fetch(`${server.url}/cloudevents/c/stream?after=0`);
-    const halfSent = raw(server.url, "POST /cloudevents HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1", { keepOpen: true });
+    const halfSent = raw(server.url, "POST /cloudevents HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1", {
+      keepOpen: true,
+    });
     await new Promise((resolve) => setTimeout(resolve, 30));
     const start = performance.now();
     await Promise.all([server.close(), server.close()]);
@@ -632,14 +817,20 @@ describe("over a socket", () => {
     const other = createServer();
     await new Promise((resolve) => other.listen(0, "127.0.0.1", resolve));
     const emulator = createEmulator();
-    await assert.rejects(emulator.listen(other.address().port), (error) => isFerryError(error, "ERR_INVALID_ARGUMENT") && error.cause.code === "EADDRINUSE");
+    await assert.rejects(
+      emulator.listen(other.address().port),
+      (error) => isFerryError(error, "ERR_INVALID_ARGUMENT") && error.cause.code === "EADDRINUSE",
+    );
     await assert.rejects(emulator.listen(70_000), refused("ERR_INVALID_ARGUMENT"));
     await new Promise((resolve) => other.close(resolve));
   });
 });
 
 describe("real events", () => {
-  const folder = [join(dirname(fileURLToPath(import.meta.url)), "../../../shared/cases/real_events"), join(dirname(fileURLToPath(import.meta.url)), "../shared/cases/real_events")].find(existsSync);
+  const folder = [
+    join(dirname(fileURLToPath(import.meta.url)), "../../../shared/cases/real_events"),
+    join(dirname(fileURLToPath(import.meta.url)), "../shared/cases/real_events"),
+  ].find(existsSync);
   const files = folder ? readdirSync(folder, { recursive: true }).filter((file) => file.endsWith(".json")) : [];
 
   /** What is an event is read as it is; what is only a payload, or breaks a rule of events, becomes the data of one. */
@@ -647,37 +838,49 @@ describe("real events", () => {
     const bytes = new Uint8Array(readFileSync(join(folder, file)));
     const value = JSON.parse(new TextDecoder().decode(bytes));
     // One of Google's has an attribute called methodName, which CloudEvents 1.0 forbids.
-    const isEvent = "specversion" in value && Object.keys(value).every((name) => /^([a-z0-9]+|data_base64)$/.test(name));
+    const isEvent =
+      "specversion" in value && Object.keys(value).every((name) => /^([a-z0-9]+|data_base64)$/.test(name));
     if (isEvent) return CloudEvent.fromJSON(bytes);
-    const headers = { "ce-specversion": "1.0", "ce-id": file, "ce-source": "/real", "ce-type": value.context?.type ?? "google.data", "content-type": "application/json" };
+    const headers = {
+      "ce-specversion": "1.0",
+      "ce-id": file,
+      "ce-source": "/real",
+      "ce-type": value.context?.type ?? "google.data",
+      "content-type": "application/json",
+    };
     return fromHttp(headers, bytes);
   };
 
-  test("come back byte for byte through each mode", { skip: files.length === 0 && "the folder of real events is not here" }, () =>
-    listening({}, async (emulator, url) => {
-      const send = (message) => post((path, init) => fetch(path.replace(HERE, url), init), "/cloudevents/c", message);
-      const events = files.map(eventOf);
-      for (const event of events) assert.equal((await send(toBinary(event))).status, 204);
-      for (const event of events) assert.equal((await send(toStructured(event))).status, 204);
-      assert.equal((await send(toBatch(EventBatch.of(events)))).status, 204);
-      const received = await emulator.cloudEvents.waitFor(3 * events.length);
-      const replayed = [...(await batchFromRequest(await fetch(`${url}/cloudevents/c/events`)))];
-      assert.equal(replayed.length, received.length);
-      const one = async ({ seq }, mode) => fromRequest(await fetch(`${url}/cloudevents/c/events/${seq}?mode=${mode}`));
-      for (const [at, entry] of received.entries()) {
-        const sent = events[at % events.length];
-        const name = files[at % events.length];
-        const inJson = [await one(entry, "structured"), replayed[at]];
-        const asBytes = [entry.event, await one(entry, "binary")];
-        for (const event of [...inJson, ...asBytes]) {
-          assert.equal(event.id, sent.id, name);
-          assert.deepEqual({ ...event.extensions }, { ...sent.extensions });
-          // In the JSON format white space around a value is not part of it; all else is the same byte for byte.
-          const exact = entry.mode === "binary" && asBytes.includes(event);
-          const [got, want] = [event, sent].map(({ dataText }) => (exact ? dataText : dataText.trim()));
-          assert.equal(got, want, name);
-          if (want === sent.dataText) assert.deepEqual(event.dataBytes, sent.dataBytes);
+  test(
+    "come back byte for byte through each mode",
+    { skip: files.length === 0 && "the folder of real events is not here" },
+    () =>
+      listening({}, async (emulator, url) => {
+        const send = (message) => post((path, init) => fetch(path.replace(HERE, url), init), "/cloudevents/c", message);
+        const events = files.map(eventOf);
+        for (const event of events) assert.equal((await send(toBinary(event))).status, 204);
+        for (const event of events) assert.equal((await send(toStructured(event))).status, 204);
+        assert.equal((await send(toBatch(EventBatch.of(events)))).status, 204);
+        const received = await emulator.cloudEvents.waitFor(3 * events.length);
+        const replayed = [...(await batchFromRequest(await fetch(`${url}/cloudevents/c/events`)))];
+        assert.equal(replayed.length, received.length);
+        const one = async ({ seq }, mode) =>
+          fromRequest(await fetch(`${url}/cloudevents/c/events/${seq}?mode=${mode}`));
+        for (const [at, entry] of received.entries()) {
+          const sent = events[at % events.length];
+          const name = files[at % events.length];
+          const inJson = [await one(entry, "structured"), replayed[at]];
+          const asBytes = [entry.event, await one(entry, "binary")];
+          for (const event of [...inJson, ...asBytes]) {
+            assert.equal(event.id, sent.id, name);
+            assert.deepEqual({ ...event.extensions }, { ...sent.extensions });
+            // In the JSON format white space around a value is not part of it; all else is the same byte for byte.
+            const exact = entry.mode === "binary" && asBytes.includes(event);
+            const [got, want] = [event, sent].map(({ dataText }) => (exact ? dataText : dataText.trim()));
+            assert.equal(got, want, name);
+            if (want === sent.dataText) assert.deepEqual(event.dataBytes, sent.dataBytes);
+          }
         }
-      }
-    }));
+      }),
+  );
 });

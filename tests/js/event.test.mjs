@@ -21,43 +21,85 @@ test("fills in id, time, version and media type", () => {
 
 test("decoding invents nothing", () => {
   const event = CloudEvent.fromJSON(json(""));
-  assert.deepEqual([event.time, event.datacontenttype, event.data, event.dataBytes, event.dataText, event.subject], Array(6).fill(undefined));
+  assert.deepEqual(
+    [event.time, event.datacontenttype, event.data, event.dataBytes, event.dataText, event.subject],
+    Array(6).fill(undefined),
+  );
   assert.deepEqual(Object.keys(event.extensions), []);
 });
 
 test("takes every type that an extension may have", () => {
   const event = new CloudEvent({
-    ...base, text: "x", yes: true, no: false, zero: 0, min: -2147483648, max: 2147483647,
-    when: new Date(0), bytes: new Uint8Array([0, 255, 254]), link: new URL("https://example.com"), nothing: null, undef: undefined,
+    ...base,
+    text: "x",
+    yes: true,
+    no: false,
+    zero: 0,
+    min: -2147483648,
+    max: 2147483647,
+    when: new Date(0),
+    bytes: new Uint8Array([0, 255, 254]),
+    link: new URL("https://example.com"),
+    nothing: null,
+    undef: undefined,
   });
-  assert.deepEqual({ ...event.extensions }, {
-    text: "x", yes: true, no: false, zero: 0, min: -2147483648, max: 2147483647,
-    when: "1970-01-01T00:00:00.000Z", bytes: "AP/+", link: "https://example.com/",
-  });
+  assert.deepEqual(
+    { ...event.extensions },
+    {
+      text: "x",
+      yes: true,
+      no: false,
+      zero: 0,
+      min: -2147483648,
+      max: 2147483647,
+      when: "1970-01-01T00:00:00.000Z",
+      bytes: "AP/+",
+      link: "https://example.com/",
+    },
+  );
   assert.equal(Object.getPrototypeOf(event.extensions), null);
 });
 
 test("refuses values that no attribute can have, and names the attribute", () => {
   const bad = {
-    id: [5, "", {}], source: [5, "", "a b"], type: [[], ""], subject: ["", "\ud800", "a\nb"], time: ["now", 5, new Date(NaN), new Date(8.64e15)],
-    datacontenttype: ["json", ""], dataschema: ["/relative", ""],
+    id: [5, "", {}],
+    source: [5, "", "a b"],
+    type: [[], ""],
+    subject: ["", "\ud800", "a\nb"],
+    time: ["now", 5, new Date(NaN), new Date(8.64e15)],
+    datacontenttype: ["json", ""],
+    dataschema: ["/relative", ""],
     ext: [1.5, 2147483648, -2147483649, NaN, {}, [], () => 1, Symbol("x"), 5n, "\u0000", "\udc00", new Date(NaN)],
   };
   for (const [attribute, values] of Object.entries(bad)) {
     for (const value of values) {
-      assert.throws(() => new CloudEvent({ ...base, [attribute]: value }), (error) => {
-        assert.ok(error instanceof FerryError && error instanceof Error);
-        assert.deepEqual([error.code, error.attribute, error.culprit], ["ERR_INVALID_ATTRIBUTE_VALUE", attribute, "caller"], String(value));
-        assert.ok(error.message.includes(JSON.stringify(attribute)), error.message);
-        return true;
-      });
+      assert.throws(
+        () => new CloudEvent({ ...base, [attribute]: value }),
+        (error) => {
+          assert.ok(error instanceof FerryError && error instanceof Error);
+          assert.deepEqual(
+            [error.code, error.attribute, error.culprit],
+            ["ERR_INVALID_ATTRIBUTE_VALUE", attribute, "caller"],
+            String(value),
+          );
+          assert.ok(error.message.includes(JSON.stringify(attribute)), error.message);
+          return true;
+        },
+      );
     }
   }
   for (const attribute of ["type", "source"]) {
-    assert.throws(() => new CloudEvent({ ...base, [attribute]: undefined }), { code: "ERR_MISSING_ATTRIBUTE", attribute });
+    assert.throws(() => new CloudEvent({ ...base, [attribute]: undefined }), {
+      code: "ERR_MISSING_ATTRIBUTE",
+      attribute,
+    });
   }
-  assert.throws(() => new CloudEvent({ ...base, specversion: "2.0" }), { code: "ERR_UNSUPPORTED_SPECVERSION", attribute: "specversion" });
-  for (const init of [undefined, null, "x", 5]) assert.throws(() => new CloudEvent(init), { code: "ERR_INVALID_ARGUMENT" });
+  assert.throws(() => new CloudEvent({ ...base, specversion: "2.0" }), {
+    code: "ERR_UNSUPPORTED_SPECVERSION",
+    attribute: "specversion",
+  });
+  for (const init of [undefined, null, "x", 5])
+    assert.throws(() => new CloudEvent(init), { code: "ERR_INVALID_ARGUMENT" });
 });
 
 test("what somebody has put on Object.prototype is no attribute", () => {
@@ -73,10 +115,20 @@ test("data that JSON cannot say is refused when the event is made", () => {
   const cyclic = {};
   cyclic.self = cyclic;
   for (const data of [cyclic, 5n, () => 1, Symbol("x"), NaN, Infinity]) {
-    assert.throws(() => new CloudEvent({ ...base, data }), { code: "ERR_INVALID_DATA", attribute: "data", culprit: "caller" });
+    assert.throws(() => new CloudEvent({ ...base, data }), {
+      code: "ERR_INVALID_DATA",
+      attribute: "data",
+      culprit: "caller",
+    });
   }
-  assert.throws(() => new CloudEvent({ ...base, datacontenttype: "text/plain", data: { a: 1 } }), { code: "ERR_INVALID_DATA", attribute: "data" });
-  assert.throws(() => new CloudEvent({ ...base, datacontenttype: "text/plain", data: "\ud800" }), { code: "ERR_INVALID_DATA", attribute: "data" });
+  assert.throws(() => new CloudEvent({ ...base, datacontenttype: "text/plain", data: { a: 1 } }), {
+    code: "ERR_INVALID_DATA",
+    attribute: "data",
+  });
+  assert.throws(() => new CloudEvent({ ...base, datacontenttype: "text/plain", data: "\ud800" }), {
+    code: "ERR_INVALID_DATA",
+    attribute: "data",
+  });
 });
 
 test("nothing from outside can change an event", () => {
@@ -93,8 +145,14 @@ test("nothing from outside can change an event", () => {
   assert.deepEqual([JSON.parse(withData.toString()).data, withData.data], [{ a: [1] }, { a: [1] }]);
   assert.deepEqual(withBytes.dataBytes, new Uint8Array([1, 2]));
   assert.equal(toStructured(decoded).body, json(',"data":{"a":1},"ext":"x"'));
-  assert.throws(() => { "use strict"; decoded.id = "2"; }, TypeError);
-  assert.throws(() => { "use strict"; decoded.extensions.ext = "y"; }, TypeError);
+  assert.throws(() => {
+    "use strict";
+    decoded.id = "2";
+  }, TypeError);
+  assert.throws(() => {
+    "use strict";
+    decoded.extensions.ext = "y";
+  }, TypeError);
   const body = new TextEncoder().encode(json(""));
   const fromBytes = CloudEvent.fromJSON(body);
   body.fill(0x20);
@@ -116,45 +174,82 @@ test("an event that is passed on is the text that arrived, to the byte", () => {
 test("text and bytes are read alike, also beyond ASCII and far from the start", () => {
   for (const filler of ["", "é", "€😀".repeat(50), "x".repeat(300_000)]) {
     const text = `{"data":{"filler":"${filler}"},"subject":"é😀","id":"\\u0069d","source":"/s","specversion":"1.0","type":"${"t".repeat(5000)}","ext":"ü"}`;
-    for (const input of [text, new TextEncoder().encode(text), new Uint8Array([0xef, 0xbb, 0xbf, ...new TextEncoder().encode(text)])]) {
+    for (const input of [
+      text,
+      new TextEncoder().encode(text),
+      new Uint8Array([0xef, 0xbb, 0xbf, ...new TextEncoder().encode(text)]),
+    ]) {
       const event = CloudEvent.fromJSON(input);
-      assert.deepEqual([event.id, event.subject, event.type.length, event.get("ext"), event.data.filler], ["id", "é😀", 5000, "ü", filler]);
+      assert.deepEqual(
+        [event.id, event.subject, event.type.length, event.get("ext"), event.data.filler],
+        ["id", "é😀", 5000, "ü", filler],
+      );
     }
   }
 });
 
 test("says what is wrong with the text, and where", () => {
   const messages = {
-    [json("") + "x"]: ["ERR_INVALID_EVENT", "the text is not an event in the JSON format: it has something behind its end (at position 55)"],
+    [json("") + "x"]: [
+      "ERR_INVALID_EVENT",
+      "the text is not an event in the JSON format: it has something behind its end (at position 55)",
+    ],
     "[]": ["ERR_INVALID_EVENT", "the text is not an event in the JSON format: it is not a JSON object (at position 0)"],
     [json(',"time":"lunchtime"')]: ["ERR_INVALID_ATTRIBUTE_VALUE", 'the attribute "time" is not an RFC 3339 timestamp'],
-    [json(',"My-Ext":1')]: ["ERR_INVALID_ATTRIBUTE_NAME", 'the attribute "My-Ext" is not a name of a-z and 0-9, or is the reserved word data'],
-    [json(',"\\u00e9":1')]: ["ERR_INVALID_ATTRIBUTE_NAME", 'the attribute "é" is not a name of a-z and 0-9, or is the reserved word data'],
-    [json(',"data_base64":"?"')]: ["ERR_INVALID_DATA", 'the member "data_base64" is not Base64 (RFC 4648 section 4, with padding)'],
-    [json(',"data":1,"datacontenttype":"text/plain"')]: ["ERR_INVALID_DATA", 'the member "data" must be a string, because the datacontenttype is not JSON'],
+    [json(',"My-Ext":1')]: [
+      "ERR_INVALID_ATTRIBUTE_NAME",
+      'the attribute "My-Ext" is not a name of a-z and 0-9, or is the reserved word data',
+    ],
+    [json(',"\\u00e9":1')]: [
+      "ERR_INVALID_ATTRIBUTE_NAME",
+      'the attribute "é" is not a name of a-z and 0-9, or is the reserved word data',
+    ],
+    [json(',"data_base64":"?"')]: [
+      "ERR_INVALID_DATA",
+      'the member "data_base64" is not Base64 (RFC 4648 section 4, with padding)',
+    ],
+    [json(',"data":1,"datacontenttype":"text/plain"')]: [
+      "ERR_INVALID_DATA",
+      'the member "data" must be a string, because the datacontenttype is not JSON',
+    ],
   };
   for (const [text, [code, message]] of Object.entries(messages)) {
     for (const input of [text, new TextEncoder().encode(text)]) {
-      assert.throws(() => CloudEvent.fromJSON(input), { name: "FerryError", code, message, culprit: "peer", retryable: false });
+      assert.throws(() => CloudEvent.fromJSON(input), {
+        name: "FerryError",
+        code,
+        message,
+        culprit: "peer",
+        retryable: false,
+      });
     }
   }
   assert.throws(() => CloudEvent.fromJSON(json(',"subject":"\ud800"')), { code: "ERR_INVALID_EVENT" });
   assert.throws(() => CloudEvent.fromJSON(new Uint8Array([0x7b, 0x22, 0xff, 0x22])), { code: "ERR_INVALID_EVENT" });
-  assert.throws(() => CloudEvent.fromJSON(json(`,"data":${"[".repeat(600)}${"]".repeat(600)}`)), { code: "ERR_INVALID_EVENT" });
-  for (const input of [undefined, null, 5, true]) assert.throws(() => CloudEvent.fromJSON(input), { code: "ERR_INVALID_ARGUMENT" });
+  assert.throws(() => CloudEvent.fromJSON(json(`,"data":${"[".repeat(600)}${"]".repeat(600)}`)), {
+    code: "ERR_INVALID_EVENT",
+  });
+  for (const input of [undefined, null, 5, true])
+    assert.throws(() => CloudEvent.fromJSON(input), { code: "ERR_INVALID_ARGUMENT" });
 });
 
 test("every truncation of an event is refused, and none is half an event", () => {
   const text = json(',"subject":"é😀","data":{"a":[1,2.5,"x\\u00e9"]},"ext":true');
   const bytes = new TextEncoder().encode(text);
   for (let end = 0; end < text.length; end++) assert.throws(() => CloudEvent.fromJSON(text.slice(0, end)), FerryError);
-  for (let end = 0; end < bytes.length; end++) assert.throws(() => CloudEvent.fromJSON(bytes.slice(0, end)), FerryError);
+  for (let end = 0; end < bytes.length; end++)
+    assert.throws(() => CloudEvent.fromJSON(bytes.slice(0, end)), FerryError);
 });
 
 test("with makes a changed copy and carries the data untouched", () => {
-  const event = CloudEvent.fromJSON(json(',"subject":"s","ext":"x","datacontenttype":"application/json","data":{"big":1524831183200260097}'));
+  const event = CloudEvent.fromJSON(
+    json(',"subject":"s","ext":"x","datacontenttype":"application/json","data":{"big":1524831183200260097}'),
+  );
   const changed = event.with({ subject: null, ext: 5, more: "y", type: "t2" });
-  assert.deepEqual([changed.subject, changed.get("ext"), changed.get("more"), changed.type, changed.id], [undefined, 5, "y", "t2", "1"]);
+  assert.deepEqual(
+    [changed.subject, changed.get("ext"), changed.get("more"), changed.type, changed.id],
+    [undefined, 5, "y", "t2", "1"],
+  );
   assert.deepEqual([event.subject, event.get("ext"), event.type], ["s", "x", "t"]);
   assert.ok(changed.toString().includes("1524831183200260097"));
   assert.equal(changed.time, undefined);
@@ -170,17 +265,41 @@ test("with makes a changed copy and carries the data untouched", () => {
 });
 
 test("converts between the versions, and says what cannot be converted", () => {
-  const old = CloudEvent.fromJSON('{"specversion":"0.3","id":"1","source":"/s","type":"t","schemaurl":"https://e.com/s","datacontentencoding":"base64","datacontenttype":"application/octet-stream","data":"AP8=","flag":true}');
+  const old = CloudEvent.fromJSON(
+    '{"specversion":"0.3","id":"1","source":"/s","type":"t","schemaurl":"https://e.com/s","datacontentencoding":"base64","datacontenttype":"application/octet-stream","data":"AP8=","flag":true}',
+  );
   const now = old.toVersion("1.0");
-  assert.deepEqual([now.dataschema, now.schemaurl, now.get("datacontentencoding"), now.get("flag")], ["https://e.com/s", undefined, undefined, true]);
-  assert.deepEqual(JSON.parse(now.toString()), { specversion: "1.0", id: "1", source: "/s", type: "t", datacontenttype: "application/octet-stream", dataschema: "https://e.com/s", flag: true, data_base64: "AP8=" });
+  assert.deepEqual(
+    [now.dataschema, now.schemaurl, now.get("datacontentencoding"), now.get("flag")],
+    ["https://e.com/s", undefined, undefined, true],
+  );
+  assert.deepEqual(JSON.parse(now.toString()), {
+    specversion: "1.0",
+    id: "1",
+    source: "/s",
+    type: "t",
+    datacontenttype: "application/octet-stream",
+    dataschema: "https://e.com/s",
+    flag: true,
+    data_base64: "AP8=",
+  });
   assert.deepEqual(JSON.parse(now.toVersion("0.3").toString()).data, "AP8=");
   assert.equal(now.toVersion("0.3").get("flag"), "true");
-  for (const [member, attribute] of [['"m":{"a":1}', "m"], ['"dataschema":"x"', "dataschema"], ['"schemaurl":"/x"', "schemaurl"]]) {
-    assert.throws(() => CloudEvent.fromJSON(`{"specversion":"0.3","id":"1","source":"/s","type":"t",${member}}`).toVersion("1.0"), { code: "ERR_NOT_CONVERTIBLE", attribute });
+  for (const [member, attribute] of [
+    ['"m":{"a":1}', "m"],
+    ['"dataschema":"x"', "dataschema"],
+    ['"schemaurl":"/x"', "schemaurl"],
+  ]) {
+    assert.throws(
+      () => CloudEvent.fromJSON(`{"specversion":"0.3","id":"1","source":"/s","type":"t",${member}}`).toVersion("1.0"),
+      { code: "ERR_NOT_CONVERTIBLE", attribute },
+    );
   }
   for (const attribute of ["schemaurl", "datacontentencoding"]) {
-    assert.throws(() => new CloudEvent({ ...base, [attribute]: "x" }).toVersion("0.3"), { code: "ERR_NOT_CONVERTIBLE", attribute });
+    assert.throws(() => new CloudEvent({ ...base, [attribute]: "x" }).toVersion("0.3"), {
+      code: "ERR_NOT_CONVERTIBLE",
+      attribute,
+    });
   }
   assert.equal(now.toVersion("1.0"), now);
   assert.throws(() => now.toVersion("2.0"), { code: "ERR_UNSUPPORTED_SPECVERSION" });
@@ -188,14 +307,21 @@ test("converts between the versions, and says what cannot be converted", () => {
 
 test("toJSON, JSON.stringify and fromJSON of an object fit together", () => {
   const event = new CloudEvent({ ...base, id: "1", time: null, data: [1, "é"], ext: 5 });
-  assert.deepEqual(JSON.parse(JSON.stringify(event)), { specversion: "1.0", id: "1", source: "/orders", type: "com.example.made", ext: 5, data: [1, "é"] });
+  assert.deepEqual(JSON.parse(JSON.stringify(event)), {
+    specversion: "1.0",
+    id: "1",
+    source: "/orders",
+    type: "com.example.made",
+    ext: 5,
+    data: [1, "é"],
+  });
   assert.deepEqual(CloudEvent.fromJSON(event.toJSON()).data, [1, "é"]);
   assert.equal(CloudEvent.fromJSON(event).toString(), event.toString());
   assert.throws(() => CloudEvent.fromJSON({ type: "t" }), { code: "ERR_MISSING_ATTRIBUTE", attribute: "specversion" });
 });
 
 test("attributes with quotes and backslashes survive every way", () => {
-  const odd = { id: 'a"b\\c', subject: "tab is not allowed, \\n is", type: "t\"", ext: '"\\"' };
+  const odd = { id: 'a"b\\c', subject: "tab is not allowed, \\n is", type: 't"', ext: '"\\"' };
   const event = new CloudEvent({ ...base, ...odd });
   for (const again of [CloudEvent.fromJSON(event.toString()), fromHttp(toBinary(event).headers)]) {
     for (const [name, value] of Object.entries(odd)) assert.equal(again.get(name), value);
@@ -204,7 +330,10 @@ test("attributes with quotes and backslashes survive every way", () => {
 
 test("0.3 keeps objects as extensions, frozen", () => {
   const event = CloudEvent.fromJSON('{"specversion":"0.3","id":"1","source":"","type":"t","m":{"a":{"b":1}}}');
-  assert.throws(() => { "use strict"; event.get("m").a.b = 2; }, TypeError);
+  assert.throws(() => {
+    "use strict";
+    event.get("m").a.b = 2;
+  }, TypeError);
   assert.throws(() => toBinary(event), { code: "ERR_NOT_CONVERTIBLE", attribute: "m" });
   assert.equal(event.with({ source: "/s" }).get("m").a.b, 1);
 });
@@ -226,15 +355,26 @@ test("data of a message in binary mode is what its media type says", () => {
 test("what arrived as bytes goes out of structured mode as the same bytes", () => {
   const headers = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t" };
   for (const [contentType, bytes] of [
-    ["application/json", [0x7b, 0x7d]], ["application/json", [0x7b]], ["application/json", [0xef, 0xbb, 0xbf, 0x31]], ["application/json", [0x20, 0x31, 0x0a]],
-    ["text/plain", [0xc3, 0xa9]], ["text/plain", [0xff]], ["text/plain; charset=iso-8859-1", [0xe9]], ["image/png", [0, 1, 2]], [undefined, [0x31]],
+    ["application/json", [0x7b, 0x7d]],
+    ["application/json", [0x7b]],
+    ["application/json", [0xef, 0xbb, 0xbf, 0x31]],
+    ["application/json", [0x20, 0x31, 0x0a]],
+    ["text/plain", [0xc3, 0xa9]],
+    ["text/plain", [0xff]],
+    ["text/plain; charset=iso-8859-1", [0xe9]],
+    ["image/png", [0, 1, 2]],
+    [undefined, [0x31]],
   ]) {
     const event = fromHttp({ ...headers, ...(contentType && { "content-type": contentType }) }, new Uint8Array(bytes));
     const again = CloudEvent.fromJSON(toStructured(event).body);
     const back = toBinary(again).body;
     const found = typeof back === "string" ? [...new TextEncoder().encode(back)] : [...back];
     // White space around a JSON value is not part of the value.
-    assert.deepEqual(found, contentType === "application/json" && bytes[0] === 0x20 ? [0x31] : bytes, `${contentType} ${bytes}`);
+    assert.deepEqual(
+      found,
+      contentType === "application/json" && bytes[0] === 0x20 ? [0x31] : bytes,
+      `${contentType} ${bytes}`,
+    );
     assert.equal(again.datacontenttype, contentType);
   }
 });
@@ -244,7 +384,10 @@ test("text goes out in the charset that its media type names, or not at all", ()
   assert.deepEqual(toBinary(latin).body, new Uint8Array([0x63, 0x61, 0x66, 0xe9]));
   assert.equal(fromHttp(toBinary(latin).headers, toBinary(latin).body).data, "caf\u00e9");
   assert.equal(CloudEvent.fromJSON(latin.toString()).data, "caf\u00e9");
-  assert.equal(toBinary(new CloudEvent({ ...base, datacontenttype: "text/plain; charset=UTF-8", data: "€" })).body, "€");
+  assert.equal(
+    toBinary(new CloudEvent({ ...base, datacontenttype: "text/plain; charset=UTF-8", data: "€" })).body,
+    "€",
+  );
   for (const charset of ["iso-8859-1", "utf-16", "us-ascii"]) {
     const event = new CloudEvent({ ...base, datacontenttype: `text/plain; charset=${charset}`, data: "€" });
     assert.throws(() => toBinary(event), { code: "ERR_INVALID_DATA", attribute: "data", culprit: "caller" });
@@ -254,7 +397,12 @@ test("text goes out in the charset that its media type names, or not at all", ()
 
 test("an event has no more extensions than a reader takes, however it is made", () => {
   const extensions = (count) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`ext${at}`, "x"]));
-  const headers = (count) => Object.fromEntries(Object.entries({ specversion: "1.0", id: "1", source: "/s", type: "t", ...extensions(count) }).map(([name, value]) => [`ce-${name}`, value]));
+  const headers = (count) =>
+    Object.fromEntries(
+      Object.entries({ specversion: "1.0", id: "1", source: "/s", type: "t", ...extensions(count) }).map(
+        ([name, value]) => [`ce-${name}`, value],
+      ),
+    );
   assert.equal(CloudEvent.fromJSON(new CloudEvent({ ...base, ...extensions(128) }).toString()).get("ext127"), "x");
   assert.throws(() => new CloudEvent({ ...base, ...extensions(129) }), { code: "ERR_TOO_LARGE" });
   assert.equal(fromHttp(headers(128)).get("ext127"), "x");
@@ -278,7 +426,11 @@ test("an event without an id gets a UUID of its own, also on pages that have no 
     assert.equal(new Set(ids).size, ids.length);
     const digits = ids.map((id) => id.replaceAll("-", ""));
     const varied = Array.from({ length: 32 }, (_, at) => new Set(digits.map((id) => id[at])).size);
-    assert.deepEqual(varied, varied.map((_, at) => (at === 12 ? 1 : at === 16 ? 4 : 16)), "every digit but those of the version and the variant takes every value");
+    assert.deepEqual(
+      varied,
+      varied.map((_, at) => (at === 12 ? 1 : at === 16 ? 4 : 16)),
+      "every digit but those of the version and the variant takes every value",
+    );
   } finally {
     crypto.randomUUID = randomUUID;
   }

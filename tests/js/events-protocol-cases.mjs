@@ -27,15 +27,33 @@ export async function runCases(api, cases, process = processorOf(api)) {
 /** The server that the cases were recorded with, in our words. */
 export function registryOf(api) {
   const { EventBuilder, EventRegistry } = api;
-  const contextOf = ({ id, flowId, eventName, eventVersion, userId, userType }) =>
-    ({ id, flow_id: flowId, event_name: eventName, event_version: eventVersion, user_id: userId ?? null, user_type: userType ?? null });
+  const contextOf = ({ id, flowId, eventName, eventVersion, userId, userType }) => ({
+    id,
+    flow_id: flowId,
+    event_name: eventName,
+    event_version: eventVersion,
+    user_id: userId ?? null,
+    user_type: userType ?? null,
+  });
   const boom = {
-    base: () => { throw new api.EventException({ a: 1 }); },
-    dep: () => { throw new api.EventFailedDependencyException("svc down"); },
-    timeout: () => { throw new api.EventTimeoutException("too slow"); },
-    notfound: () => { throw new api.EventNotFoundException("nope"); },
-    missing: () => { throw new api.MissingEventInformationException({ fields: ["cpf"] }); },
-    parse: () => { throw new api.EventParsingException({ x: 1 }); },
+    base: () => {
+      throw new api.EventException({ a: 1 });
+    },
+    dep: () => {
+      throw new api.EventFailedDependencyException("svc down");
+    },
+    timeout: () => {
+      throw new api.EventTimeoutException("too slow");
+    },
+    notfound: () => {
+      throw new api.EventNotFoundException("nope");
+    },
+    missing: () => {
+      throw new api.MissingEventInformationException({ fields: ["cpf"] });
+    },
+    parse: () => {
+      throw new api.EventParsingException({ x: 1 });
+    },
     dict: () => ({ plain: true }),
     redirect: (event) => EventBuilder.redirectFor(event, "https://e.x", { a: 1 }),
     list: () => [1, 2],
@@ -43,40 +61,90 @@ export function registryOf(api) {
     ctx: (event, payload, context) => contextOf(context),
   };
   return new EventRegistry()
-    .register({ name: "get:event:example", version: 1, schema: model({ example: text }), handle: (event, { example }) => EventBuilder.responseFor(event, { got: example }) })
-    .register({ name: "put:nested", camelCase: true, schema: model({ userName: text, address: model({ zipCode: int }), tags: optional(list, []) }), handle: (event, payload) => payload })
+    .register({
+      name: "get:event:example",
+      version: 1,
+      schema: model({ example: text }),
+      handle: (event, { example }) => EventBuilder.responseFor(event, { got: example }),
+    })
+    .register({
+      name: "put:nested",
+      camelCase: true,
+      schema: model({ userName: text, address: model({ zipCode: int }), tags: optional(list, []) }),
+      handle: (event, payload) => payload,
+    })
     .register({ name: "do:boom", handle: (event, payload, context) => boom[payload.k](event, payload, context) })
-    .register({ name: "async:ok", handle: async (event, payload, { userId, userType }) => ({ user_id: userId, user_type: userType ?? null, t: "str" }) })
+    .register({
+      name: "async:ok",
+      handle: async (event, payload, { userId, userType }) => ({
+        user_id: userId,
+        user_type: userType ?? null,
+        t: "str",
+      }),
+    })
     .register({ name: "no:schema", handle: (event, payload) => payload });
 }
 
 function processorOf(api) {
-  const processors = Object.fromEntries(["usual", "strict", "lenient"].map((envelope) => [envelope, new api.EventProcessor(registryOf(api), { envelope })]));
+  const processors = Object.fromEntries(
+    ["usual", "strict", "lenient"].map((envelope) => [envelope, new api.EventProcessor(registryOf(api), { envelope })]),
+  );
   return (raw, envelope) => processors[envelope].process(raw);
 }
 
-const KINDS = { server, "server-cross": cross, client, register, "response-classification": classify, model: events, builder, exceptions, context };
+const KINDS = {
+  server,
+  "server-cross": cross,
+  client,
+  register,
+  "response-classification": classify,
+  model: events,
+  builder,
+  exceptions,
+  context,
+};
 
 // ---------------------------------------------------------------- servers
 
 async function server(api, { id, input, expected, advice }, process) {
   const answer = JSON.parse(await process(input.raw, "usual"));
-  return envelopeOf(answer) ?? SERVER[advice]?.({ api, id, input, expected, answer, process }) ?? (SERVER[advice] ? undefined : `there is no rule for the advice "${advice}"`);
+  return (
+    envelopeOf(answer) ??
+    SERVER[advice]?.({ api, id, input, expected, answer, process }) ??
+    (SERVER[advice] ? undefined : `there is no rule for the advice "${advice}"`)
+  );
 }
 
 /** What holds for every answer. */
 function envelopeOf(answer) {
-  return same(Object.keys(answer), ["name", "version", "id", "flowId", "payload", "identity", "auth", "metadata"], "the members") ?? same(answer.auth, {}, "auth");
+  return (
+    same(
+      Object.keys(answer),
+      ["name", "version", "id", "flowId", "payload", "identity", "auth", "metadata"],
+      "the members",
+    ) ?? same(answer.auth, {}, "auth")
+  );
 }
 
 /** Everything as recorded, but what servers other than Python's leave out of answers. */
-const asRecorded = ({ answer, expected }) => same(answer, { ...expected.response, identity: {}, auth: {}, metadata: {} }, "the answer");
-const isBadProtocol = (property) => ({ answer }) =>
-  same([answer.name, answer.version, answer.payload.code], ["badProtocol", 1, "INVALID_COMMUNICATION_PROTOCOL"], "the answer")
-  ?? (UUID.test(answer.id) && UUID.test(answer.flowId) ? undefined : "the ids are not fresh")
-  ?? (property && same(answer.payload.parameters, { propertyName: property }, "the parameters"));
+const asRecorded = ({ answer, expected }) =>
+  same(answer, { ...expected.response, identity: {}, auth: {}, metadata: {} }, "the answer");
+const isBadProtocol =
+  (property) =>
+  ({ answer }) =>
+    same(
+      [answer.name, answer.version, answer.payload.code],
+      ["badProtocol", 1, "INVALID_COMMUNICATION_PROTOCOL"],
+      "the answer",
+    ) ??
+    (UUID.test(answer.id) && UUID.test(answer.flowId) ? undefined : "the ids are not fresh") ??
+    (property && same(answer.payload.parameters, { propertyName: property }, "the parameters"));
 const isBadRequest = ({ answer, input }) =>
-  same([answer.name, answer.payload.code], [`${JSON.parse(input.raw).name}:badRequest`, "MISSING_FIELDS"], "the answer");
+  same(
+    [answer.name, answer.payload.code],
+    [`${JSON.parse(input.raw).name}:badRequest`, "MISSING_FIELDS"],
+    "the answer",
+  );
 
 const SERVER = {
   mirror: asRecorded,
@@ -86,23 +154,59 @@ const SERVER = {
   "lenient on read, always write all eight members": asRecorded,
   "accept any JSON payload": asRecorded,
   "AsyncLocalStorage-like context, explicit ctx argument in browsers": asRecorded,
-  "full JSON pointer, all errors": (one) => isBadRequest(one) ?? same(one.answer.payload.parameters.fields.map(({ name, pointer, errorType, message }) => ({ name, pointer, errorType, message })), one.expected.response.payload.parameters.fields.map(({ name, ...rest }) => ({ name: `address.${name}`, pointer: `/address/${name}`, ...rest })), "the fields"),
+  "full JSON pointer, all errors": (one) =>
+    isBadRequest(one) ??
+    same(
+      one.answer.payload.parameters.fields.map(({ name, pointer, errorType, message }) => ({
+        name,
+        pointer,
+        errorType,
+        message,
+      })),
+      one.expected.response.payload.parameters.fields.map(({ name, ...rest }) => ({
+        name: `address.${name}`,
+        pointer: `/address/${name}`,
+        ...rest,
+      })),
+      "the fields",
+    ),
   // Payloads of any kind are legal, as in Kotlin; it is the schema that does not take them.
-  "never throw on bad input: answer badProtocol": (one) => (/"payload": (?:null|"|\[)/.test(one.input.raw) ? isBadRequest(one) : isBadProtocol()(one)),
+  "never throw on bad input: answer badProtocol": (one) =>
+    /"payload": (?:null|"|\[)/.test(one.input.raw) ? isBadRequest(one) : isBadProtocol()(one),
   "keep arrays as arrays": isBadRequest,
   "require text": isBadProtocol("name"),
   badProtocol: isBadProtocol("id"),
   refuse: isBadProtocol(),
-  "flowId wins": (one) => asRecorded({ ...one, expected: { response: { ...one.expected.response, flowId: JSON.parse(one.input.raw).flowId } } }),
+  "flowId wins": (one) =>
+    asRecorded({
+      ...one,
+      expected: { response: { ...one.expected.response, flowId: JSON.parse(one.input.raw).flowId } },
+    }),
   "answer badProtocol as the other ports do, or generate fresh ids": async (one) => {
     const lenient = JSON.parse(await one.process(one.input.raw, "lenient"));
-    return isBadProtocol("id")(one) ?? (UUID.test(lenient.id) && UUID.test(lenient.flowId) && lenient.id !== lenient.flowId ? undefined : "a lenient server makes no fresh ids");
+    return (
+      isBadProtocol("id")(one) ??
+      (UUID.test(lenient.id) && UUID.test(lenient.flowId) && lenient.id !== lenient.flowId
+        ? undefined
+        : "a lenient server makes no fresh ids")
+    );
   },
-  "badProtocol in strict mode": async (one) => isBadProtocol("payload")(one) ?? asRecorded({ ...one, answer: JSON.parse(await one.process(one.input.raw, "lenient")) }),
-  "require a code": ({ api, answer }) => threw(() => new api.EventException({ a: 1 }), "ERR_INVALID_ARGUMENT") ?? same([answer.name, answer.payload], ["do:boom:error", { code: "UNHANDLED_ERROR", parameters: {} }], "the answer"),
-  "wrap plain values as the response payload": ({ answer }) => same([answer.name, answer.payload], ["do:boom:response", { plain: true }], "the answer"),
-  "keep ids as text": ({ answer, input }) => same([answer.name, answer.payload.user_id], ["async:ok:response", JSON.parse(input.raw).identity.user.id], "the answer"),
-  "return the raw payload": ({ answer, input }) => same([answer.name, answer.payload], ["no:schema:response", JSON.parse(input.raw).payload], "the answer"),
+  "badProtocol in strict mode": async (one) =>
+    isBadProtocol("payload")(one) ??
+    asRecorded({ ...one, answer: JSON.parse(await one.process(one.input.raw, "lenient")) }),
+  "require a code": ({ api, answer }) =>
+    threw(() => new api.EventException({ a: 1 }), "ERR_INVALID_ARGUMENT") ??
+    same([answer.name, answer.payload], ["do:boom:error", { code: "UNHANDLED_ERROR", parameters: {} }], "the answer"),
+  "wrap plain values as the response payload": ({ answer }) =>
+    same([answer.name, answer.payload], ["do:boom:response", { plain: true }], "the answer"),
+  "keep ids as text": ({ answer, input }) =>
+    same(
+      [answer.name, answer.payload.user_id],
+      ["async:ok:response", JSON.parse(input.raw).identity.user.id],
+      "the answer",
+    ),
+  "return the raw payload": ({ answer, input }) =>
+    same([answer.name, answer.payload], ["no:schema:response", JSON.parse(input.raw).payload], "the answer"),
 };
 
 /**
@@ -120,46 +224,82 @@ async function cross(api, { id, input, expected }, process) {
   const oracle = takenByOthers ? { ...js, ...(js.name === "eventNotFound" && { version: 1 }) } : rust;
   if (oracle.name === "badProtocol") {
     const message = oracle.payload.parameters.message;
-    const member = /missing field `(\w+)`/.exec(message)?.[1] ?? (message.includes("expected u16") ? "version" : undefined);
+    const member =
+      /missing field `(\w+)`/.exec(message)?.[1] ?? (message.includes("expected u16") ? "version" : undefined);
     const found = isBadProtocol(member)({ answer });
     // Without identity, auth or metadata the Python server answers, and so do we unless we are told to be strict.
-    const lax = ["identity", "auth", "metadata"].includes(member) ? same(usual.name, expected["python-0.2.4"].name, "the usual answer") : isBadProtocol(member)({ answer: usual });
+    const lax = ["identity", "auth", "metadata"].includes(member)
+      ? same(usual.name, expected["python-0.2.4"].name, "the usual answer")
+      : isBadProtocol(member)({ answer: usual });
     return found ?? lax;
   }
   // Our example has a schema, and theirs had none.
   if (oracle.payload.got === null || (id.includes("identity-string") && oracle.name.endsWith(":response"))) {
-    return id.includes("identity-string") ? isBadProtocol("identity")({ answer }) : same(answer.name, "get:event:example:badRequest", "the name");
+    return id.includes("identity-string")
+      ? isBadProtocol("identity")({ answer })
+      : same(answer.name, "get:event:example:badRequest", "the name");
   }
   return same(answer, oracle, "the strict answer") ?? same(usual, oracle, "the usual answer");
 }
 
 // ---------------------------------------------------------------- clients
 
-const ANSWER = { name: "a:b:response", version: 1, payload: { ok: true }, id: "i", flowId: "f", identity: {}, auth: {}, metadata: {} };
+const ANSWER = {
+  name: "a:b:response",
+  version: 1,
+  payload: { ok: true },
+  id: "i",
+  flowId: "f",
+  identity: {},
+  auth: {},
+  metadata: {},
+};
 
 async function client(api, testCase) {
   const { id, input, expected, advice, requests = [] } = testCase;
   if (id === "ep-cli-default-timeout") return defaultTimeout(api);
-  if (advice === "validate in the constructor") return threw(() => new api.EventClient({ url: "not a url" }), "ERR_INVALID_ARGUMENT");
+  if (advice === "validate in the constructor")
+    return threw(() => new api.EventClient({ url: "not a url" }), "ERR_INVALID_ARGUMENT");
   const [script] = input.server;
   const seen = [];
   const fetch = async (request) => {
     if (advice === "FailedDependency") throw new TypeError("connection refused");
-    seen.push({ method: request.method, type: request.headers.get("content-type"), path: new URL(request.url).pathname, body: JSON.parse(await request.text()) });
-    if (script?.delay) await new Promise((resolve, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
-    const { status = 200, json = ANSWER, text = JSON.stringify(json), headers = { "content-type": "application/json" } } = script ?? {};
+    seen.push({
+      method: request.method,
+      type: request.headers.get("content-type"),
+      path: new URL(request.url).pathname,
+      body: JSON.parse(await request.text()),
+    });
+    if (script?.delay)
+      await new Promise((resolve, reject) =>
+        request.signal.addEventListener("abort", () => reject(request.signal.reason)),
+      );
+    const {
+      status = 200,
+      json = ANSWER,
+      text = JSON.stringify(json),
+      headers = { "content-type": "application/json" },
+    } = script ?? {};
     return new Response(status === 204 ? null : new TextEncoder().encode(text), { status, headers });
   };
   const { name, version, payload, id: eventId, flow_id: flowId, identity, auth, metadata, timeout } = input.send_event;
   const event = JSON.parse(JSON.stringify({ name, version, payload, id: eventId, flowId, identity, auth, metadata }));
-  const send = (options) => new api.EventClient({ url: "http://127.0.0.1/events/", fetch, ...options }).sendEvent({ ...event, ...(timeout && { timeoutMs: 20 }) });
+  const send = (options) =>
+    new api.EventClient({ url: "http://127.0.0.1/events/", fetch, ...options }).sendEvent({
+      ...event,
+      ...(timeout && { timeoutMs: 20 }),
+    });
   if (advice === "validate, opt-out") {
     const refused = await rejected(send(), "ERR_INVALID_ARGUMENT");
     if (refused) return refused;
   }
   const response = await send({ checkNames: advice !== "validate, opt-out" }).catch((error) => error);
   for (const [at, { method, path, body_json }] of requests.entries()) {
-    const wrong = same([seen[at]?.method, seen[at]?.path, seen[at]?.type, blurred(seen[at]?.body, body_json)], [method, path, "application/json", body_json], "the request");
+    const wrong = same(
+      [seen[at]?.method, seen[at]?.path, seen[at]?.type, blurred(seen[at]?.body, body_json)],
+      [method, path, "application/json", body_json],
+      "the request",
+    );
     if (wrong) return wrong;
   }
   const rule = CLIENT[advice] ?? CLIENT[expected.event ? "as recorded" : "refused"];
@@ -170,21 +310,41 @@ function recorded({ response, expected }) {
   if (response instanceof Error) return `threw ${response.code} ${response.message}`;
   const { name, version, payload, id, flowId, identity, metadata } = response;
   const errorType = expected.is_error ? expected.error_type : undefined;
-  return same({ name, version, payload, id, flowId, identity, auth: response.auth, metadata }, expected.event, "the event")
-    ?? same([response.isSuccess, response.isRedirect, response.isError], [expected.is_success, expected.is_redirect, expected.is_error], "what it is")
-    ?? same(response.errorType, errorType, "the type of error");
+  return (
+    same(
+      { name, version, payload, id, flowId, identity, auth: response.auth, metadata },
+      expected.event,
+      "the event",
+    ) ??
+    same(
+      [response.isSuccess, response.isRedirect, response.isError],
+      [expected.is_success, expected.is_redirect, expected.is_error],
+      "what it is",
+    ) ??
+    same(response.errorType, errorType, "the type of error")
+  );
 }
 
-const refusedWith = (code, body) => ({ api, response }) => {
-  if (!api.isFerryError(response, code)) return `is ${response?.code ?? response?.name}, not ${code}`;
-  if (body !== undefined && response.bodyText !== body) return `kept ${JSON.stringify(response.bodyText)}`;
-};
+const refusedWith =
+  (code, body) =>
+  ({ api, response }) => {
+    if (!api.isFerryError(response, code)) return `is ${response?.code ?? response?.name}, not ${code}`;
+    if (body !== undefined && response.bodyText !== body) return `kept ${JSON.stringify(response.bodyText)}`;
+  };
 /** Suffixes that other ports know. */
 const KNOWN = /(?:^|:)(?:eventNotFound|gone|unprocessable)$/;
-const takes = (json) => ({ response }) => same(response?.payload, json, "the payload");
+const takes =
+  (json) =>
+  ({ response }) =>
+    same(response?.payload, json, "the payload");
 const knowsIt = (one) => {
   const { suffix } = one.response;
-  return recorded({ ...one, expected: { ...one.expected, error_type: KNOWN.test(one.expected.event.name) ? suffix : "unknown" } }) ?? same(suffix, one.expected.event.name.split(":").at(-1), "the suffix");
+  return (
+    recorded({
+      ...one,
+      expected: { ...one.expected, error_type: KNOWN.test(one.expected.event.name) ? suffix : "unknown" },
+    }) ?? same(suffix, one.expected.event.name.split(":").at(-1), "the suffix")
+  );
 };
 
 const CLIENT = {
@@ -196,23 +356,36 @@ const CLIENT = {
   "map to eventNotFound": knowsIt,
   "return a tagged union; offer throwOnError": async (one) => {
     const error = await one.send({ throwOnError: true }).catch((error) => error);
-    return recorded(one) ?? same([error.response?.errorType, one.response.kind], [one.response.errorType, "error"], "what was thrown");
+    return (
+      recorded(one) ??
+      same([error.response?.errorType, one.response.kind], [one.response.errorType, "error"], "what was thrown")
+    );
   },
   "parse an event body whatever the status; keep status and body on the error": async ({ api, response, script }) => {
-    const wrong = same([response.name, response.status, response.payload], [script.json.name, script.status, script.json.payload], "the response");
+    const wrong = same(
+      [response.name, response.status, response.payload],
+      [script.json.name, script.status, script.json.payload],
+      "the response",
+    );
     if (wrong) return wrong;
     script.json = "no event";
-    const client = new api.EventClient({ url: "http://127.0.0.1/events/", fetch: async () => new Response("no event", { status: script.status }) });
+    const client = new api.EventClient({
+      url: "http://127.0.0.1/events/",
+      fetch: async () => new Response("no event", { status: script.status }),
+    });
     const error = await client.sendEvent({ name: "event:name" }).catch((error) => error);
     return same([error.status, error.bodyText], [script.status, "no event"], "the error");
   },
   "keep the raw text": (one) => refusedWith("ERR_INVALID_EVENT", one.script.text)(one),
   "BadProtocol error": refusedWith("ERR_INVALID_EVENT"),
-  "take the request's ids, flag it": ({ response, event }) => same([response.id, response.flowId, response.hasRequestIds], [event.id, event.flowId, true], "the ids"),
+  "take the request's ids, flag it": ({ response, event }) =>
+    same([response.id, response.flowId, response.hasRequestIds], [event.id, event.flowId, true], "the ids"),
   "accept any JSON": (one) => takes(one.script.json.payload)(one),
   "always UTF-8": (one) => takes(JSON.parse(one.script.text).payload)(one),
   "milliseconds, default 15000, documented": refusedWith("ERR_TIMEOUT"),
-  FailedDependency: ({ api, response }) => refusedWith("ERR_NETWORK")({ api, response }) ?? same(response instanceof api.FailedDependencyException, true, "its class"),
+  FailedDependency: ({ api, response }) =>
+    refusedWith("ERR_NETWORK")({ api, response }) ??
+    same(response instanceof api.FailedDependencyException, true, "its class"),
 };
 
 /** The timer is looked at, not waited for. */
@@ -221,7 +394,9 @@ async function defaultTimeout({ EventClient }) {
   const asked = [];
   globalThis.setTimeout = (body, ms, ...more) => (asked.push(ms), original(body, ms, ...more));
   try {
-    await new EventClient({ url: "http://127.0.0.1/events/", fetch: async () => Response.json(ANSWER) }).sendEvent({ name: "event:name" });
+    await new EventClient({ url: "http://127.0.0.1/events/", fetch: async () => Response.json(ANSWER) }).sendEvent({
+      name: "event:name",
+    });
   } finally {
     globalThis.setTimeout = original;
   }
@@ -237,26 +412,47 @@ function register(api, { id, input, expected, advice }) {
     case "ep-reg-name-rules": {
       // The recorded ones are those of a pattern that is matched as a prefix; the advice is to match all of the name.
       const all = /^[a-z_]*[a-z](:[a-z_]*[a-z])+$/;
-      return input.names.map((name) => {
-        const problem = all.test(name) ? void registry.register({ name, handle }) : threw(() => registry.register({ name, handle }), "ERR_INVALID_ARGUMENT");
-        if (problem) return `${JSON.stringify(name)}: ${problem}`;
-        new api.EventRegistry({ checkNames: false }).register({ name, handle });
-      }).find((problem) => problem !== undefined);
+      return input.names
+        .map((name) => {
+          const problem = all.test(name)
+            ? void registry.register({ name, handle })
+            : threw(() => registry.register({ name, handle }), "ERR_INVALID_ARGUMENT");
+          if (problem) return `${JSON.stringify(name)}: ${problem}`;
+          new api.EventRegistry({ checkNames: false }).register({ name, handle });
+        })
+        .find((problem) => problem !== undefined);
     }
     case "ep-reg-duplicate-overwrites": {
       registry.register({ name: "a:b", handle });
       const other = () => 2;
-      return threw(() => registry.register({ name: "a:b", handle: other }), "ERR_INVALID_ARGUMENT") ?? same(registry.register({ name: "a:b", handle: other, replace: true }).get("a:b").handle === other, true, "the new one");
+      return (
+        threw(() => registry.register({ name: "a:b", handle: other }), "ERR_INVALID_ARGUMENT") ??
+        same(
+          registry.register({ name: "a:b", handle: other, replace: true }).get("a:b").handle === other,
+          true,
+          "the new one",
+        )
+      );
     }
     case "ep-reg-wrong-class":
     case "ep-reg-handler-abstract":
-      return threw(() => registry.register({ name: "a:b", handle: {} }), "ERR_INVALID_ARGUMENT") ?? threw(() => registry.register({ name: "a:b" }), "ERR_INVALID_ARGUMENT");
+      return (
+        threw(() => registry.register({ name: "a:b", handle: {} }), "ERR_INVALID_ARGUMENT") ??
+        threw(() => registry.register({ name: "a:b" }), "ERR_INVALID_ARGUMENT")
+      );
     case "ep-reg-register-without-version":
       return same(registry.register({ name: "a:b", handle }).events, [{ name: "a:b", version: 1 }], "the events");
     case "ep-reg-lookup-missing": {
       const error = caught(() => registry.get(input.name, input.version));
       const { code, type, parameters, expected: isExpected } = expected;
-      return same(error instanceof api.EventNotFoundException, true, "its class") ?? same([error.code, error.type, error.parameters, error.expected], [code, type, parameters, isExpected], "the exception");
+      return (
+        same(error instanceof api.EventNotFoundException, true, "its class") ??
+        same(
+          [error.code, error.type, error.parameters, error.expected],
+          [code, type, parameters, isExpected],
+          "the exception",
+        )
+      );
     }
     default:
       return `there is no rule for the advice "${advice}"`;
@@ -264,13 +460,19 @@ function register(api, { id, input, expected, advice }) {
 }
 
 function classify(api, { input, expected }) {
-  return input.names.map((name) => {
-    const { is_success, is_redirect, is_error, error_type } = expected[name];
-    if (name === "") return threw(() => new api.ResponseEvent({ name }), "ERR_INVALID_ARGUMENT");
-    const response = new api.ResponseEvent({ name });
-    const errorType = !is_error ? undefined : KNOWN.test(name) ? response.suffix : error_type;
-    return same([response.isSuccess, response.isRedirect, response.isError, response.errorType], [is_success, is_redirect, is_error, errorType], name);
-  }).find((problem) => problem !== undefined);
+  return input.names
+    .map((name) => {
+      const { is_success, is_redirect, is_error, error_type } = expected[name];
+      if (name === "") return threw(() => new api.ResponseEvent({ name }), "ERR_INVALID_ARGUMENT");
+      const response = new api.ResponseEvent({ name });
+      const errorType = !is_error ? undefined : KNOWN.test(name) ? response.suffix : error_type;
+      return same(
+        [response.isSuccess, response.isRedirect, response.isError, response.errorType],
+        [is_success, is_redirect, is_error, errorType],
+        name,
+      );
+    })
+    .find((problem) => problem !== undefined);
 }
 
 async function events(api, { id, input, expected }) {
@@ -279,27 +481,51 @@ async function events(api, { id, input, expected }) {
   const event = (init) => EventBuilder.event({ name: "a:b", id: "i", flowId: "f", ...init });
   switch (id) {
     case "ep-evt-json-text":
-      return same(JSON.parse(event({ version: 1, payload: { snake_key: "ç" } }).toText()), JSON.parse(expected.text), "the event");
+      return same(
+        JSON.parse(event({ version: 1, payload: { snake_key: "ç" } }).toText()),
+        JSON.parse(expected.text),
+        "the event",
+      );
     case "ep-evt-positional":
       return threw(() => new RequestEvent("a:b", 1), "ERR_INVALID_ARGUMENT");
     case "ep-evt-by-alias-false":
-      return threw(() => event({ by_alias: false }), "ERR_INVALID_ARGUMENT") ?? threw(() => event({ flow_id: "f" }), "ERR_INVALID_ARGUMENT");
+      return (
+        threw(() => event({ by_alias: false }), "ERR_INVALID_ARGUMENT") ??
+        threw(() => event({ flow_id: "f" }), "ERR_INVALID_ARGUMENT")
+      );
     case "ep-evt-payload_as":
-      return same(await event({ payload: { userName: "a", address: { zipCode: "3" } } }).payloadAs(nested), expected, "the payload");
+      return same(
+        await event({ payload: { userName: "a", address: { zipCode: "3" } } }).payloadAs(nested),
+        expected,
+        "the payload",
+      );
     case "ep-evt-payload_as-error": {
-      const error = await event({ payload: input.payload }).payloadAs(nested).catch((error) => error);
+      const error = await event({ payload: input.payload })
+        .payloadAs(nested)
+        .catch((error) => error);
       return same(error.parameters?.fields, expected.fields, "the fields");
     }
     case "ep-evt-identity_as-broken":
     case "ep-evt-auth_as-broken": {
       const who = { userId: 7, zipCode: "3" };
       const zip = model({ zipCode: int });
-      return same(await event({ identity: who }).identityAs(zip), { zipCode: 3 }, "the identity") ?? same(await event({ auth: who }).authAs(zip), { zipCode: 3 }, "auth");
+      return (
+        same(await event({ identity: who }).identityAs(zip), { zipCode: 3 }, "the identity") ??
+        same(await event({ auth: who }).authAs(zip), { zipCode: 3 }, "auth")
+      );
     }
     case "ep-evt-redirect-payload-import":
-      return same(EventBuilder.redirectFor(event(), "https://e.x").payload, { url: "https://e.x", queryParameters: {} }, "the payload");
+      return same(
+        EventBuilder.redirectFor(event(), "https://e.x").payload,
+        { url: "https://e.x", queryParameters: {} },
+        "the payload",
+      );
     case "ep-evt-from_event":
-      return same(JSON.parse(JSON.stringify(EventBuilder.responseFor(event(), { x: 1 }))), expected.event, "the response");
+      return same(
+        JSON.parse(JSON.stringify(EventBuilder.responseFor(event(), { x: 1 }))),
+        expected.event,
+        "the response",
+      );
     default:
       return "there is no rule for this case";
   }
@@ -312,7 +538,8 @@ function builder({ EventBuilder, RequestEvent }, { id, input, expected }) {
     "ep-bld-response_for": () => EventBuilder.responseFor(event, { ok: true }),
     "ep-bld-response_for-payload-not-validated": () => EventBuilder.responseFor(event, input.payload),
     "ep-bld-error_for": () => EventBuilder.errorFor(event, "userDenied", "INVALID_EMAIL", parameters),
-    "ep-bld-error_for-no-event": () => EventBuilder.errorFor(undefined, "badProtocol", "INVALID_COMMUNICATION_PROTOCOL", parameters),
+    "ep-bld-error_for-no-event": () =>
+      EventBuilder.errorFor(undefined, "badProtocol", "INVALID_COMMUNICATION_PROTOCOL", parameters),
   }[id]?.();
   if (!made) return "there is no rule for this case";
   // Fresh ids where Python has those of its import; and no auth, ever.
@@ -325,7 +552,11 @@ function exceptions(api, { expected }) {
     const given = "message" in parameters ? parameters.message : parameters;
     // The base has no code of its own, and asks for one.
     const error = code === "" ? new api[name](given, { code: "CODE" }) : new api[name](given);
-    const problem = same([error.code, error.type, error.parameters, error.expected], [code || "CODE", type, parameters, isExpected], name);
+    const problem = same(
+      [error.code, error.type, error.parameters, error.expected],
+      [code || "CODE", type, parameters, isExpected],
+      name,
+    );
     if (problem) return problem;
   }
 }
@@ -346,7 +577,15 @@ async function context(api, { input }) {
   });
   const { id, flow_id: flowId } = input.outer;
   const { payload } = await client.sendEvent({ name: "outer:event", id, flowId });
-  return same(payload, [{ id, flowId }, { id: "inner", flowId }, { id, flowId }], "the contexts");
+  return same(
+    payload,
+    [
+      { id, flowId },
+      { id: "inner", flowId },
+      { id, flowId },
+    ],
+    "the contexts",
+  );
 }
 
 // ---------------------------------------------------------------- as pydantic 1 does it
@@ -362,7 +601,9 @@ function text(value) {
 
 function int(value) {
   const number = typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
-  return typeof number === "number" ? { value: Math.trunc(number) } : issue("type_error.integer", "value is not a valid integer");
+  return typeof number === "number"
+    ? { value: Math.trunc(number) }
+    : issue("type_error.integer", "value is not a valid integer");
 }
 
 function list(value) {
@@ -374,11 +615,13 @@ const optional = (kind, standard) => Object.assign((value) => kind(value), { sta
 /** A Standard Schema of an object. */
 function model(fields) {
   const validate = (value) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return issue("type_error.dict", "value is not a valid dict");
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      return issue("type_error.dict", "value is not a valid dict");
     const [made, issues] = [{}, []];
     for (const [name, kind] of Object.entries(fields)) {
       if (value[name] === undefined && "standard" in kind) made[name] = kind.standard;
-      else if (value[name] === undefined) issues.push({ errorType: "value_error.missing", message: "field required", path: [name] });
+      else if (value[name] === undefined)
+        issues.push({ errorType: "value_error.missing", message: "field required", path: [name] });
       else {
         const result = (kind["~standard"]?.validate ?? kind)(value[name]);
         if (result.issues) issues.push(...result.issues.map((one) => ({ ...one, path: [name, ...(one.path ?? [])] })));
@@ -395,7 +638,12 @@ function model(fields) {
 /** The same with `{UUID4}` in place of fresh UUIDs, where one is expected. */
 function blurred(found, expected) {
   if (!found || !expected) return found;
-  return Object.fromEntries(Object.entries(found).map(([name, value]) => [name, expected[name] === "{UUID4}" && UUID.test(value) ? "{UUID4}" : value]));
+  return Object.fromEntries(
+    Object.entries(found).map(([name, value]) => [
+      name,
+      expected[name] === "{UUID4}" && UUID.test(value) ? "{UUID4}" : value,
+    ]),
+  );
 }
 
 function caught(body) {
@@ -412,16 +660,25 @@ function threw(body, code) {
 }
 
 async function rejected(promise, code) {
-  const error = await promise.then(() => undefined, (error) => error);
+  const error = await promise.then(
+    () => undefined,
+    (error) => error,
+  );
   return error?.code === code ? undefined : `did not reject with ${code} but ${error?.code ?? "nothing"}`;
 }
 
 function same(found, expected, what) {
-  return canonical(found) === canonical(expected) ? undefined : `${what} is ${canonical(found)}, not ${canonical(expected)}`;
+  return canonical(found) === canonical(expected)
+    ? undefined
+    : `${what} is ${canonical(found)}, not ${canonical(expected)}`;
 }
 
 function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
-  if (typeof value === "object" && value !== null) return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join()}}`;
+  if (typeof value === "object" && value !== null)
+    return `{${Object.keys(value)
+      .sort()
+      .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`)
+      .join()}}`;
   return String(JSON.stringify(value));
 }

@@ -3,19 +3,42 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { ErrorResponseException, EventBuilder, EventClient, EventProcessor, EventRegistry, FailedDependencyException, FerryError, RequestEvent, isFerryError } from "eventferry/events-protocol";
+import {
+  ErrorResponseException,
+  EventBuilder,
+  EventClient,
+  EventProcessor,
+  EventRegistry,
+  FailedDependencyException,
+  FerryError,
+  RequestEvent,
+  isFerryError,
+} from "eventferry/events-protocol";
 import * as everything from "eventferry";
 import { createEmulator } from "eventferry/testing";
 
 const URL_OF_EVENTS = "https://example.com/events?key=s3cret";
-const ANSWER = { name: "get:it:response", version: 1, id: "i", flowId: "f", payload: { ok: true }, identity: {}, auth: {}, metadata: {} };
+const ANSWER = {
+  name: "get:it:response",
+  version: 1,
+  id: "i",
+  flowId: "f",
+  payload: { ok: true },
+  identity: {},
+  auth: {},
+  metadata: {},
+};
 const refusal = (code) => (error) => isFerryError(error, code);
 
 /** A client and the requests that it made. */
 function clientOf(answer, options = {}) {
   const requests = [];
   const fetch = async (request) => {
-    requests.push({ url: request.url, headers: Object.fromEntries(request.headers), body: await request.clone().json() });
+    requests.push({
+      url: request.url,
+      headers: Object.fromEntries(request.headers),
+      body: await request.clone().json(),
+    });
     return answer(request, requests.length);
   };
   return { client: new EventClient({ url: URL_OF_EVENTS, fetch, ...options }), requests };
@@ -23,12 +46,37 @@ function clientOf(answer, options = {}) {
 const says = (body, init) => () => new Response(typeof body === "string" ? body : JSON.stringify(body), init);
 
 test("an event goes out with all its members, and its answer comes back", async () => {
-  const { client, requests } = clientOf(says(ANSWER), { headers: async () => ({ authorization: "Bearer abc", "x-tenant": "1" }) });
-  const event = { name: "get:it", version: 2, id: "id-1", flowId: "flow-1", payload: [1, { ç: "€" }], identity: { userId: 7 }, auth: { token: "t" }, metadata: { origin: "web" } };
+  const { client, requests } = clientOf(says(ANSWER), {
+    headers: async () => ({ authorization: "Bearer abc", "x-tenant": "1" }),
+  });
+  const event = {
+    name: "get:it",
+    version: 2,
+    id: "id-1",
+    flowId: "flow-1",
+    payload: [1, { ç: "€" }],
+    identity: { userId: 7 },
+    auth: { token: "t" },
+    metadata: { origin: "web" },
+  };
   const response = await client.sendEvent({ ...event, headers: { "x-tenant": "2" } });
   assert.deepEqual(requests[0].body, event);
-  assert.deepEqual([requests[0].headers["content-type"], requests[0].headers.authorization, requests[0].headers["x-tenant"]], ["application/json", "Bearer abc", "2"]);
-  assert.deepEqual([response.isSuccess, response.isRedirect, response.isError, response.kind, response.errorType, response.payload, response.status], [true, false, false, "success", undefined, { ok: true }, 200]);
+  assert.deepEqual(
+    [requests[0].headers["content-type"], requests[0].headers.authorization, requests[0].headers["x-tenant"]],
+    ["application/json", "Bearer abc", "2"],
+  );
+  assert.deepEqual(
+    [
+      response.isSuccess,
+      response.isRedirect,
+      response.isError,
+      response.kind,
+      response.errorType,
+      response.payload,
+      response.status,
+    ],
+    [true, false, false, "success", undefined, { ok: true }, 200],
+  );
 });
 
 test("ids are fresh for each event, and those of the event that is being handled where it is named", async () => {
@@ -39,8 +87,16 @@ test("ids are fresh for each event, and those of the event that is being handled
   assert.equal(new Set(ids).size, 4);
   for (const id of ids) assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   const parent = EventBuilder.event({ name: "do:that", id: "p", flowId: "pf" });
-  for (const more of [{}, { id: "own" }, { flowId: "own" }]) await client.sendEvent({ name: "get:it", parent, ...more });
-  assert.deepEqual(requests.slice(2).map(({ body }) => [body.id, body.flowId]), [["p", "pf"], ["own", "pf"], ["p", "own"]]);
+  for (const more of [{}, { id: "own" }, { flowId: "own" }])
+    await client.sendEvent({ name: "get:it", parent, ...more });
+  assert.deepEqual(
+    requests.slice(2).map(({ body }) => [body.id, body.flowId]),
+    [
+      ["p", "pf"],
+      ["own", "pf"],
+      ["p", "own"],
+    ],
+  );
 });
 
 test("an event of the builder can be sent, and sent again", async () => {
@@ -59,8 +115,19 @@ test("no token gets into an error, wherever it stood", async () => {
     const { client } = clientOf(answer, { headers: { authorization: `Bearer ${token}` } });
     const error = await client.sendEvent({ name: "get:it", auth: { token } }).catch((error) => error);
     if (!(error instanceof Error)) continue;
-    assert.ok(error instanceof FerryError && error instanceof FailedDependencyException && !(error instanceof ErrorResponseException));
-    for (const shown of [error.message, error.stack, String(error), JSON.stringify(error), inspect(error, { depth: 9, showHidden: true })]) assert.ok(!shown.includes(token), shown);
+    assert.ok(
+      error instanceof FerryError &&
+        error instanceof FailedDependencyException &&
+        !(error instanceof ErrorResponseException),
+    );
+    for (const shown of [
+      error.message,
+      error.stack,
+      String(error),
+      JSON.stringify(error),
+      inspect(error, { depth: 9, showHidden: true }),
+    ])
+      assert.ok(!shown.includes(token), shown);
   }
   const { client } = clientOf(says(ANSWER));
   for (const wrong of [{ auth: [token] }, { auth: token }, { auth: { token, circle: 1n } }, { identity: token }]) {
@@ -71,30 +138,58 @@ test("no token gets into an error, wherever it stood", async () => {
 });
 
 test("what is no event is thrown, by its status, with what was said", async () => {
-  for (const [status, code] of [[200, "ERR_INVALID_EVENT"], [202, "ERR_INVALID_EVENT"], [302, "ERR_REDIRECTED"], [400, "ERR_REJECTED"], [401, "ERR_UNAUTHORIZED"], [404, "ERR_REJECTED"], [410, "ERR_GONE"], [429, "ERR_RATE_LIMITED"], [500, "ERR_UNAVAILABLE"], [503, "ERR_UNAVAILABLE"]]) {
+  for (const [status, code] of [
+    [200, "ERR_INVALID_EVENT"],
+    [202, "ERR_INVALID_EVENT"],
+    [302, "ERR_REDIRECTED"],
+    [400, "ERR_REJECTED"],
+    [401, "ERR_UNAUTHORIZED"],
+    [404, "ERR_REJECTED"],
+    [410, "ERR_GONE"],
+    [429, "ERR_RATE_LIMITED"],
+    [500, "ERR_UNAVAILABLE"],
+    [503, "ERR_UNAVAILABLE"],
+  ]) {
     const { client } = clientOf(says("<h1>no</h1>", { status }));
     const error = await client.sendEvent({ name: "get:it" }).catch((error) => error);
     assert.deepEqual([error.code, error.status], [code, status]);
     if (status !== 302) assert.equal(error.bodyText, "<h1>no</h1>");
   }
-  const error = await clientOf(says({ ...ANSWER, version: "v1" })).client.sendEvent({ name: "get:it" }).catch((error) => error);
-  assert.equal(error.message, "POST https://example.com/events: the text is not an event in the JSON format (HTTP 200): the answer has no member version that is a whole number");
+  const error = await clientOf(says({ ...ANSWER, version: "v1" }))
+    .client.sendEvent({ name: "get:it" })
+    .catch((error) => error);
+  assert.equal(
+    error.message,
+    "POST https://example.com/events: the text is not an event in the JSON format (HTTP 200): the answer has no member version that is a whole number",
+  );
 });
 
 test("what is kept of an answer has a bound, and so has an answer", async () => {
   const long = "é".repeat(100_000);
-  const error = await clientOf(says(long, { status: 500 })).client.sendEvent({ name: "get:it" }).catch((error) => error);
+  const error = await clientOf(says(long, { status: 500 }))
+    .client.sendEvent({ name: "get:it" })
+    .catch((error) => error);
   assert.equal(error.bodyText, "é".repeat(8 * 1024));
   const large = { ...ANSWER, payload: "x".repeat(2000) };
   const size = JSON.stringify(large).length;
-  assert.equal((await clientOf(says(large), { maxResponseBytes: size }).client.sendEvent({ name: "get:it" })).payload.length, 2000);
-  await assert.rejects(clientOf(says(large), { maxResponseBytes: size - 1 }).client.sendEvent({ name: "get:it" }), (error) => isFerryError(error, "ERR_TOO_LARGE") && /maxResponseBytes allows more/.test(error.message));
+  assert.equal(
+    (await clientOf(says(large), { maxResponseBytes: size }).client.sendEvent({ name: "get:it" })).payload.length,
+    2000,
+  );
+  await assert.rejects(
+    clientOf(says(large), { maxResponseBytes: size - 1 }).client.sendEvent({ name: "get:it" }),
+    (error) => isFerryError(error, "ERR_TOO_LARGE") && /maxResponseBytes allows more/.test(error.message),
+  );
   const mebibytes = { ...ANSWER, payload: "x".repeat(3 * 2 ** 20) };
   assert.equal((await clientOf(says(mebibytes)).client.sendEvent({ name: "get:it" })).payload.length, 3 * 2 ** 20);
 });
 
 test("an answer without ids has those of the request, and says so", async () => {
-  for (const [left, found] of [["id", ["mine", "f", true]], ["flowId", ["i", "ours", true]], ["metadata", ["i", "f", false]]]) {
+  for (const [left, found] of [
+    ["id", ["mine", "f", true]],
+    ["flowId", ["i", "ours", true]],
+    ["metadata", ["i", "f", false]],
+  ]) {
     const { [left]: _, ...answer } = ANSWER;
     const response = await clientOf(says(answer)).client.sendEvent({ name: "get:it", id: "mine", flowId: "ours" });
     assert.deepEqual([response.id, response.flowId, response.hasRequestIds], found);
@@ -102,15 +197,35 @@ test("an answer without ids has those of the request, and says so", async () => 
 });
 
 test("every type of error is known by its name, and others are unknown", async () => {
-  for (const type of ["error", "badRequest", "badProtocol", "notFound", "eventNotFound", "unauthorized", "forbidden", "userDenied", "resourceDenied", "expired", "gone", "unprocessable"]) {
+  for (const type of [
+    "error",
+    "badRequest",
+    "badProtocol",
+    "notFound",
+    "eventNotFound",
+    "unauthorized",
+    "forbidden",
+    "userDenied",
+    "resourceDenied",
+    "expired",
+    "gone",
+    "unprocessable",
+  ]) {
     for (const name of [`get:it:${type}`, type]) {
-      const { errorType, errorCode, errorParameters, isError } = await clientOf(says({ ...ANSWER, name, payload: { code: "C", parameters: { a: 1 } } })).client.sendEvent({ name: "get:it" });
+      const { errorType, errorCode, errorParameters, isError } = await clientOf(
+        says({ ...ANSWER, name, payload: { code: "C", parameters: { a: 1 } } }),
+      ).client.sendEvent({ name: "get:it" });
       assert.deepEqual([errorType, errorCode, errorParameters, isError], [type, "C", { a: 1 }, true]);
     }
   }
   for (const payload of [null, 7, "x", [], { code: 7, parameters: "x" }]) {
-    const response = await clientOf(says({ ...ANSWER, name: "get:it:bad_request", payload })).client.sendEvent({ name: "get:it" });
-    assert.deepEqual([response.errorType, response.suffix, response.errorCode, response.errorParameters], ["unknown", "bad_request", undefined, undefined]);
+    const response = await clientOf(says({ ...ANSWER, name: "get:it:bad_request", payload })).client.sendEvent({
+      name: "get:it",
+    });
+    assert.deepEqual(
+      [response.errorType, response.suffix, response.errorCode, response.errorParameters],
+      ["unknown", "bad_request", undefined, undefined],
+    );
   }
 });
 
@@ -118,20 +233,48 @@ test("throwOnError throws what is an error, and only that", async () => {
   const denied = { ...ANSWER, name: "get:it:userDenied", payload: { code: "NO", parameters: {} } };
   const { client } = clientOf(says(denied), { throwOnError: true });
   const error = await client.sendEvent({ name: "get:it", auth: { token: "s3cret" } }).catch((error) => error);
-  assert.ok(error instanceof ErrorResponseException && error instanceof FerryError && !(error instanceof FailedDependencyException));
-  assert.deepEqual([error.code, error.message, error.response.errorType, error.name], ["ERR_REJECTED", '"get:it" was answered with "get:it:userDenied", code "NO"', "userDenied", "ErrorResponseException"]);
+  assert.ok(
+    error instanceof ErrorResponseException &&
+      error instanceof FerryError &&
+      !(error instanceof FailedDependencyException),
+  );
+  assert.deepEqual(
+    [error.code, error.message, error.response.errorType, error.name],
+    [
+      "ERR_REJECTED",
+      '"get:it" was answered with "get:it:userDenied", code "NO"',
+      "userDenied",
+      "ErrorResponseException",
+    ],
+  );
   assert.equal((await client.sendEvent({ name: "get:it", throwOnError: false })).errorType, "userDenied");
-  assert.ok((await clientOf(says({ ...ANSWER, name: "get:it:redirect" }), { throwOnError: true }).client.sendEvent({ name: "get:it" })).isRedirect);
+  assert.ok(
+    (
+      await clientOf(says({ ...ANSWER, name: "get:it:redirect" }), { throwOnError: true }).client.sendEvent({
+        name: "get:it",
+      })
+    ).isRedirect,
+  );
   assert.ok(!(new FerryError("ERR_REJECTED") instanceof ErrorResponseException));
 });
 
 test("time runs out for one call, and one signal ends it", async () => {
-  const { client } = clientOf((request) => new Promise((resolve, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason))));
-  await assert.rejects(client.sendEvent({ name: "get:it", timeoutMs: 1 }), (error) => isFerryError(error, "ERR_TIMEOUT") && error.retryable && error.bodyText === undefined);
+  const { client } = clientOf(
+    (request) =>
+      new Promise((resolve, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason))),
+  );
+  await assert.rejects(
+    client.sendEvent({ name: "get:it", timeoutMs: 1 }),
+    (error) => isFerryError(error, "ERR_TIMEOUT") && error.retryable && error.bodyText === undefined,
+  );
   const controller = new AbortController();
   const given = client.sendEvent({ name: "get:it", signal: controller.signal });
   controller.abort("enough");
-  await assert.rejects(given, (error) => isFerryError(error, "ERR_ABORTED") && error.cause === "enough" && !(error instanceof FailedDependencyException));
+  await assert.rejects(
+    given,
+    (error) =>
+      isFerryError(error, "ERR_ABORTED") && error.cause === "enough" && !(error instanceof FailedDependencyException),
+  );
   const last = client.sendEvent({ name: "get:it" });
   client.close();
   await assert.rejects(last, refusal("ERR_ABORTED"));
@@ -139,9 +282,26 @@ test("time runs out for one call, and one signal ends it", async () => {
 });
 
 test("an answer that breaks off or stands still is none, and its status does not save it", async () => {
-  const half = (end) => () => new Response(new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode(JSON.stringify(ANSWER).slice(0, 50))), pull: end }));
-  await assert.rejects(clientOf(half((controller) => controller.error(new Error("reset")))).client.sendEvent({ name: "get:it" }), (error) => isFerryError(error, "ERR_NETWORK") && error.cause.message === "reset");
-  const still = (request) => new Response(new ReadableStream({ start: (controller) => (controller.enqueue(new Uint8Array([123])), request.signal.addEventListener("abort", () => controller.error(request.signal.reason))) }));
+  const half = (end) => () =>
+    new Response(
+      new ReadableStream({
+        start: (controller) => controller.enqueue(new TextEncoder().encode(JSON.stringify(ANSWER).slice(0, 50))),
+        pull: end,
+      }),
+    );
+  await assert.rejects(
+    clientOf(half((controller) => controller.error(new Error("reset")))).client.sendEvent({ name: "get:it" }),
+    (error) => isFerryError(error, "ERR_NETWORK") && error.cause.message === "reset",
+  );
+  const still = (request) =>
+    new Response(
+      new ReadableStream({
+        start: (controller) => (
+          controller.enqueue(new Uint8Array([123])),
+          request.signal.addEventListener("abort", () => controller.error(request.signal.reason))
+        ),
+      }),
+    );
   await assert.rejects(clientOf(still).client.sendEvent({ name: "get:it", timeoutMs: 20 }), refusal("ERR_TIMEOUT"));
 });
 
@@ -152,7 +312,9 @@ test("tries again only when it is told to, with the same ids", async () => {
   assert.ok((await client.sendEvent({ name: "get:it" })).isSuccess);
   assert.deepEqual(requests[0].body, requests[1].body);
   // An event is an answer, and nothing to try again.
-  const busy = clientOf(says({ ...ANSWER, name: "get:it:error" }, { status: 503 }), { retry: { attempts: 5, baseMs: 1 } });
+  const busy = clientOf(says({ ...ANSWER, name: "get:it:error" }, { status: 503 }), {
+    retry: { attempts: 5, baseMs: 1 },
+  });
   assert.equal((await busy.client.sendEvent({ name: "get:it" })).errorType, "error");
   assert.equal(busy.requests.length, 1);
 });
@@ -165,7 +327,12 @@ test("mistakes are named before anything is sent", async () => {
     [{ url: URL_OF_EVENTS, timeout: 1 }, /no option "timeout"/],
     [{ url: URL_OF_EVENTS, maxResponseBytes: 0 }, /maxResponseBytes is a whole number/],
     [{ url: URL_OF_EVENTS, retry: { attempts: 0 } }, /retry.attempts/],
-  ]) assert.throws(() => new EventClient(options), (error) => isFerryError(error, "ERR_INVALID_ARGUMENT") && words.test(error.message), String(words));
+  ])
+    assert.throws(
+      () => new EventClient(options),
+      (error) => isFerryError(error, "ERR_INVALID_ARGUMENT") && words.test(error.message),
+      String(words),
+    );
   const { client, requests } = clientOf(says(ANSWER));
   for (const [event, words, attribute] of [
     [undefined, /sendEvent takes an object/],
@@ -180,7 +347,13 @@ test("mistakes are named before anything is sent", async () => {
     [{ name: "get:it", timeoutMs: 0 }, /timeoutMs is a number/],
     [{ name: "get:it", signal: {} }, /signal is an AbortSignal/],
     [{ name: "get:it", parent: "id" }, /parent is an event or the context/],
-  ]) await assert.rejects(client.sendEvent(event), (error) => isFerryError(error, "ERR_INVALID_ARGUMENT") && words.test(error.message) && error.attribute === attribute, String(words));
+  ])
+    await assert.rejects(
+      client.sendEvent(event),
+      (error) =>
+        isFerryError(error, "ERR_INVALID_ARGUMENT") && words.test(error.message) && error.attribute === attribute,
+      String(words),
+    );
   assert.equal(requests.length, 0);
   await clientOf(says(ANSWER), { checkNames: false }).client.sendEvent({ name: "Get It" });
 });
@@ -193,25 +366,51 @@ test("a server whose handlers ask each other keeps flows apart", async () => {
   events.register({
     name: "get:outer",
     async handle(event, { number }, context) {
-      const answers = await Promise.all([event, context].map((parent) => client.sendEvent({ name: "get:inner", payload: { number }, parent, signal: context.signal })));
+      const answers = await Promise.all(
+        [event, context].map((parent) =>
+          client.sendEvent({ name: "get:inner", payload: { number }, parent, signal: context.signal }),
+        ),
+      );
       return answers.map(({ payload }) => payload);
     },
   });
-  const all = await Promise.all(Array.from({ length: 200 }, (_, number) => client.sendEvent({ name: "get:outer", payload: { number }, id: `i${number}`, flowId: `f${number}` })));
-  all.forEach(({ payload }, number) => assert.deepEqual(payload, [[`i${number}`, `f${number}`, number], [`i${number}`, `f${number}`, number]]));
+  const all = await Promise.all(
+    Array.from({ length: 200 }, (_, number) =>
+      client.sendEvent({ name: "get:outer", payload: { number }, id: `i${number}`, flowId: `f${number}` }),
+    ),
+  );
+  all.forEach(({ payload }, number) =>
+    assert.deepEqual(payload, [
+      [`i${number}`, `f${number}`, number],
+      [`i${number}`, `f${number}`, number],
+    ]),
+  );
 });
 
 test("over sockets: success, a server that is not there, one that hangs up, half an answer", async () => {
-  const answers = [(response) => response.end(JSON.stringify(ANSWER)), (response) => response.destroy(), (response) => { response.writeHead(200, { "content-length": "1000" }); response.write("{"); setImmediate(() => response.destroy()); }];
+  const answers = [
+    (response) => response.end(JSON.stringify(ANSWER)),
+    (response) => response.destroy(),
+    (response) => {
+      response.writeHead(200, { "content-length": "1000" });
+      response.write("{");
+      setImmediate(() => response.destroy());
+    },
+  ];
   const server = createServer((request, response) => request.resume().on("end", () => answers.shift()(response)));
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${server.address().port}/events`;
   const client = new EventClient({ url });
   assert.ok((await client.sendEvent({ name: "get:it" })).isSuccess);
-  for (let count = 0; count < 2; count++) await assert.rejects(client.sendEvent({ name: "get:it" }), refusal("ERR_NETWORK"));
+  for (let count = 0; count < 2; count++)
+    await assert.rejects(client.sendEvent({ name: "get:it" }), refusal("ERR_NETWORK"));
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
-  await assert.rejects(client.sendEvent({ name: "get:it" }), (error) => isFerryError(error, "ERR_NETWORK") && error instanceof FailedDependencyException && error.cause !== undefined);
+  await assert.rejects(
+    client.sendEvent({ name: "get:it" }),
+    (error) =>
+      isFerryError(error, "ERR_NETWORK") && error instanceof FailedDependencyException && error.cause !== undefined,
+  );
 });
 
 test("the root has the same classes, the client under a name of its own", () => {
@@ -227,18 +426,28 @@ test("the emulator answers with its examples and with one's own, and keeps what 
   const { eventsProtocol } = emulator;
   const ask = (name, payload) => client.sendEvent({ name, payload, auth: { token: "t" }, identity: { userId: 7 } });
   assert.deepEqual((await ask("get:event:example", { example: "x" })).payload, { got: "x" });
-  assert.deepEqual((await ask("get:event:example", {})).errorParameters.fields, [{ name: "example", errorType: "value_error.missing", message: "the example is text" }]);
+  assert.deepEqual((await ask("get:event:example", {})).errorParameters.fields, [
+    { name: "example", errorType: "value_error.missing", message: "the example is text" },
+  ]);
   assert.deepEqual((await ask("echo:event", [1])).payload, [1]);
   assert.equal((await ask("redirect:event", { url: "https://e.x/" })).payload.url, "https://e.x/");
   assert.equal((await ask("raise:error", { type: "gone", code: "C" })).errorType, "gone");
   assert.equal((await ask("crash:event")).errorCode, "UNHANDLED_ERROR");
   assert.equal((await ask("get:nothing")).errorType, "eventNotFound");
-  eventsProtocol.register({ name: "echo:event", handle: () => ({ own: true }) }).register({ name: "get:user", handle: ({ userId }) => ({ userId }) });
-  assert.deepEqual([(await ask("echo:event")).payload, (await ask("get:user")).payload], [{ own: true }, { userId: "7" }]);
+  eventsProtocol
+    .register({ name: "echo:event", handle: () => ({ own: true }) })
+    .register({ name: "get:user", handle: ({ userId }) => ({ userId }) });
+  assert.deepEqual(
+    [(await ask("echo:event")).payload, (await ask("get:user")).payload],
+    [{ own: true }, { userId: "7" }],
+  );
   const all = await eventsProtocol.waitFor(9);
   assert.deepEqual([all.length, eventsProtocol.dropped, all[0].seq], [6, 3, 4]);
   const { event, answer, headers, rawBody } = all.at(-1);
-  assert.deepEqual([event.name, event.auth, answer.payload, headers["content-type"]], ["get:user", { token: "t" }, { userId: "7" }, "application/json"]);
+  assert.deepEqual(
+    [event.name, event.auth, answer.payload, headers["content-type"]],
+    ["get:user", { token: "t" }, { userId: "7" }, "application/json"],
+  );
   assert.equal(JSON.parse(new TextDecoder().decode(rawBody)).name, "get:user");
   eventsProtocol.clear();
   assert.equal((await (await emulator.fetch("http://emulator/events")).text()).includes("POST"), true);
@@ -250,16 +459,36 @@ test("the emulator answers with its examples and with one's own, and keeps what 
 
 test("the emulator is as strict as the origin, and so is a strict server: both answer every broken request alike", async () => {
   const emulator = createEmulator();
-  const { fetch } = new EventProcessor(new EventRegistry().register({ name: "get:it", handle: () => ({ ok: true }) }), { envelope: "strict" });
+  const { fetch } = new EventProcessor(new EventRegistry().register({ name: "get:it", handle: () => ({ ok: true }) }), {
+    envelope: "strict",
+  });
   emulator.eventsProtocol.register({ name: "get:it", handle: () => ({ ok: true }) });
   const event = { ...ANSWER, name: "get:it" };
-  const bodies = ["", "no", "[]", "null", "{}", "\ufeff{}", ...Object.keys(event).flatMap((member) => [undefined, null, 7, "x", [], {}, true].map((value) => JSON.stringify({ ...event, [member]: value })))];
+  const bodies = [
+    "",
+    "no",
+    "[]",
+    "null",
+    "{}",
+    "\ufeff{}",
+    ...Object.keys(event).flatMap((member) =>
+      [undefined, null, 7, "x", [], {}, true].map((value) => JSON.stringify({ ...event, [member]: value })),
+    ),
+  ];
   for (const body of bodies) {
-    const [theirs, ours] = await Promise.all([emulator.fetch, fetch].map(async (answer) => {
-      const { id, flowId, payload, ...rest } = await (await answer(new Request("http://emulator/events", { method: "POST", body }))).json();
-      // Only the words may differ, and ids where they are fresh.
-      return { ...rest, payload: payload.parameters?.message ? { ...payload, parameters: "words" } : payload, ...(rest.name !== "badProtocol" && { id, flowId }) };
-    }));
+    const [theirs, ours] = await Promise.all(
+      [emulator.fetch, fetch].map(async (answer) => {
+        const { id, flowId, payload, ...rest } = await (
+          await answer(new Request("http://emulator/events", { method: "POST", body }))
+        ).json();
+        // Only the words may differ, and ids where they are fresh.
+        return {
+          ...rest,
+          payload: payload.parameters?.message ? { ...payload, parameters: "words" } : payload,
+          ...(rest.name !== "badProtocol" && { id, flowId }),
+        };
+      }),
+    );
     assert.deepEqual(ours, theirs, body);
   }
   assert.ok(bodies.length > 50);

@@ -11,33 +11,88 @@ export function chances(seed) {
 }
 
 const encoder = new TextEncoder();
-const event = (number, members) => ({ name: "flood:echo", version: 1, id: `id-${number}`, flowId: `flow-${number}`, payload: { number, text: "ü€😀".repeat(number % 7) }, identity: { userId: number }, auth: { token: `secret-${number}` }, metadata: {}, ...members });
+const event = (number, members) => ({
+  name: "flood:echo",
+  version: 1,
+  id: `id-${number}`,
+  flowId: `flow-${number}`,
+  payload: { number, text: "ü€😀".repeat(number % 7) },
+  identity: { userId: number },
+  auth: { token: `secret-${number}` },
+  metadata: {},
+  ...members,
+});
 
-const badProtocol = (parameters) => (answer) => answer.name === "badProtocol" && answer.version === 1 && answer.payload.code === "INVALID_COMMUNICATION_PROTOCOL" && JSON.stringify(answer.payload.parameters) === JSON.stringify(parameters);
+const badProtocol = (parameters) => (answer) =>
+  answer.name === "badProtocol" &&
+  answer.version === 1 &&
+  answer.payload.code === "INVALID_COMMUNICATION_PROTOCOL" &&
+  JSON.stringify(answer.payload.parameters) === JSON.stringify(parameters);
 const property = (propertyName) => badProtocol({ propertyName });
 const message = (message) => badProtocol({ message });
-const ends = (number, name, code) => (answer) => answer.name === name && answer.id === `id-${number}` && answer.flowId === `flow-${number}` && answer.payload.code === code;
+const ends = (number, name, code) => (answer) =>
+  answer.name === name &&
+  answer.id === `id-${number}` &&
+  answer.flowId === `flow-${number}` &&
+  answer.payload.code === code;
 
 /** Each is a body for a number, and what its answer has to be. */
 const MALFORMED = [
-  ...["name", "version", "id", "flowId"].flatMap((member) => [undefined, null, {}, [], true].map((value) => (number) => [JSON.stringify(event(number, { [member]: value })), property(member)])),
-  ...["identity", "auth", "metadata"].flatMap((member) => ["abc", 7, [], false].map((value) => (number) => [JSON.stringify(event(number, { [member]: value })), property(member)])),
-  ...["v1", "1", 1.5, 2 ** 31, 1e300].map((version) => (number) => [JSON.stringify(event(number, { version })), property("version")]),
-  ...[7, ""].map((name) => (number) => [JSON.stringify(event(number, { name })), name === "" ? ends(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND") : property("name")]),
+  ...["name", "version", "id", "flowId"].flatMap((member) =>
+    [undefined, null, {}, [], true].map((value) => (number) => [
+      JSON.stringify(event(number, { [member]: value })),
+      property(member),
+    ]),
+  ),
+  ...["identity", "auth", "metadata"].flatMap((member) =>
+    ["abc", 7, [], false].map((value) => (number) => [
+      JSON.stringify(event(number, { [member]: value })),
+      property(member),
+    ]),
+  ),
+  ...["v1", "1", 1.5, 2 ** 31, 1e300].map((version) => (number) => [
+    JSON.stringify(event(number, { version })),
+    property("version"),
+  ]),
+  ...[7, ""].map((name) => (number) => [
+    JSON.stringify(event(number, { name })),
+    name === "" ? ends(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND") : property("name"),
+  ]),
   (number) => [JSON.stringify(event(number, { payload: undefined })), property("payload")],
-  ...["", " ", "not json", "{", "{}x", "nul", '{"a":1,}', "\u0000"].map((body) => () => [body, message("the text is not JSON")]),
+  ...["", " ", "not json", "{", "{}x", "nul", '{"a":1,}', "\u0000"].map((body) => () => [
+    body,
+    message("the text is not JSON"),
+  ]),
   ...["null", "[]", "7", '"text"', "true"].map((body) => () => [body, message("the text is not a JSON object")]),
   () => ["{}", property("name")],
   (number) => [JSON.stringify(event(number)).slice(0, 40 + (number % 60)), message("the text is not JSON")],
   (number) => [`${JSON.stringify(event(number))}{}`, message("the text is not JSON")],
-  (number) => [JSON.stringify(event(number)).replace('"number":', '"n":NaN,"number":'), message("the text is not JSON")],
-  (number) => [JSON.stringify(event(number)).replace('"metadata":{}', `"metadata":${'{"a":'.repeat(600)}1${"}".repeat(600)}`), message("the text is nested too deep")],
+  (number) => [
+    JSON.stringify(event(number)).replace('"number":', '"n":NaN,"number":'),
+    message("the text is not JSON"),
+  ],
+  (number) => [
+    JSON.stringify(event(number)).replace('"metadata":{}', `"metadata":${'{"a":'.repeat(600)}1${"}".repeat(600)}`),
+    message("the text is nested too deep"),
+  ],
   (number) => [encoder.encode(JSON.stringify(event(number))).with(10, 0xff), message("the text is not UTF-8")],
   () => [`"${"x".repeat(70_000)}"`, message("the text is longer than this server takes")],
-  ...[null, [], [["example", "x"]], "abc", 7].map((payload) => (number) => [JSON.stringify(event(number, { payload })), ends(number, "flood:echo:badRequest", "MISSING_FIELDS")]),
-  (number) => [JSON.stringify(event(number, { name: "flood:unknown" })), ends(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND")],
-  (number) => [JSON.stringify(event(number, { version: 70_000 })), ends(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND")],
-  (number) => [JSON.stringify(event(number, { name: "flood:throw" })), ends(number, "flood:throw:error", "UNHANDLED_ERROR")],
+  ...[null, [], [["example", "x"]], "abc", 7].map((payload) => (number) => [
+    JSON.stringify(event(number, { payload })),
+    ends(number, "flood:echo:badRequest", "MISSING_FIELDS"),
+  ]),
+  (number) => [
+    JSON.stringify(event(number, { name: "flood:unknown" })),
+    ends(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND"),
+  ],
+  (number) => [
+    JSON.stringify(event(number, { version: 70_000 })),
+    ends(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND"),
+  ],
+  (number) => [
+    JSON.stringify(event(number, { name: "flood:throw" })),
+    ends(number, "flood:throw:error", "UNHANDLED_ERROR"),
+  ],
   (number) => [JSON.stringify(event(number, { name: "flood:deny" })), ends(number, "flood:deny:userDenied", "DENIED")],
 ];
 
@@ -48,7 +103,9 @@ export function request(number, chance) {
     return { isMalformed: true, body, isRight };
   }
   const sent = event(number);
-  const isRight = ({ name, version, id, flowId, payload }) => JSON.stringify([name, version, id, flowId, payload]) === JSON.stringify(["flood:echo:response", 1, sent.id, sent.flowId, sent.payload]);
+  const isRight = ({ name, version, id, flowId, payload }) =>
+    JSON.stringify([name, version, id, flowId, payload]) ===
+    JSON.stringify(["flood:echo:response", 1, sent.id, sent.flowId, sent.payload]);
   return { isMalformed: false, body: JSON.stringify(sent), isRight };
 }
 
@@ -67,8 +124,19 @@ export function floodProcessor({ EventException, EventProcessor, EventRegistry }
       return payload;
     },
   });
-  events.register({ name: "flood:throw", handle: async ({ payload }) => { await rest(payload.number % 5); throw new Error(`secret-${payload.number}`); } });
-  events.register({ name: "flood:deny", handle: ({ payload }) => { throw new EventException({ number: payload.number }, { code: "DENIED", type: "userDenied" }); } });
+  events.register({
+    name: "flood:throw",
+    handle: async ({ payload }) => {
+      await rest(payload.number % 5);
+      throw new Error(`secret-${payload.number}`);
+    },
+  });
+  events.register({
+    name: "flood:deny",
+    handle: ({ payload }) => {
+      throw new EventException({ number: payload.number }, { code: "DENIED", type: "userDenied" });
+    },
+  });
   return new EventProcessor(events, { maxBytes: 65_536, maxInFlight: 10_000 });
 }
 
@@ -89,7 +157,8 @@ export async function flood({ count, lanes, send, seed = 1, onTenth = () => {} }
       if (isMalformed) malformed++;
       const text = await send(body);
       if (text.includes("secret-")) throw new Error(`the answer to ${number} shows a token: ${text}`);
-      if (!isRight(JSON.parse(text))) throw new Error(`${number}: ${String(body).slice(0, 200)} was answered with ${text.slice(0, 300)}`);
+      if (!isRight(JSON.parse(text)))
+        throw new Error(`${number}: ${String(body).slice(0, 200)} was answered with ${text.slice(0, 300)}`);
       if (++done % (count / 10) === 0) onTenth(done);
     }
   };

@@ -19,13 +19,16 @@ test("a flood of 50,000, a tenth of them malformed: each is answered with its ow
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     used.push({ heap: heapUsed + arrayBuffers, wasm: engine().codecs.memory.buffer.byteLength });
   };
-  const send = async (body) => (await processor.fetch(new Request("https://example.com/events", { method: "POST", body }))).text();
+  const send = async (body) =>
+    (await processor.fetch(new Request("https://example.com/events", { method: "POST", body }))).text();
   const malformed = await flood({ count: COUNT, lanes: 100, send, onTenth });
   assert.ok(malformed > COUNT * 0.09 && malformed < COUNT * 0.11, `${malformed} were malformed`);
   assert.equal(processor.underWay, 0);
   assert.equal(used.length, 10);
   const [early, late] = [used[2], used[9]];
-  t.diagnostic(`${malformed} malformed; heap and buffers ${used.map(({ heap }) => (heap / 2 ** 20).toFixed(1)).join(" ")} MiB`);
+  t.diagnostic(
+    `${malformed} malformed; heap and buffers ${used.map(({ heap }) => (heap / 2 ** 20).toFixed(1)).join(" ")} MiB`,
+  );
   assert.equal(late.wasm, early.wasm, "the memory of the engine has not grown");
   // 35,000 requests later, a leak of 100 bytes for each would be 3.3 MiB.
   assert.ok(late.heap - early.heap < 3 * 2 ** 20, `it has grown by ${late.heap - early.heap} bytes`);

@@ -11,7 +11,9 @@ const BASE = "http://server.test";
 /** The management API, and the client of versions 1.x. */
 const MANAGEMENT = /\b(?:Pipeline|Space|Secret|GlassFlowClient|PipelineClient|pipeline_client)\(/;
 
-test("every GlassFlow case of source and sink passes, or is mended", { skip: !existsSync(path) && "the shared cases are not here" }, async (t) => {
+test("every GlassFlow case of source and sink passes, or is mended", {
+  skip: !existsSync(path) && "the shared cases are not here",
+}, async (t) => {
   const { cases } = JSON.parse(readFileSync(path, "utf8"));
   const counts = { passed: 0, mended: 0, "out of scope": 0 };
   for (const testCase of cases) {
@@ -27,7 +29,11 @@ test("every GlassFlow case of source and sink passes, or is mended", { skip: !ex
       counts[remark ? "mended" : "passed"]++;
     });
   }
-  t.diagnostic(Object.entries(counts).map(([what, count]) => `${count} ${what}`).join(", "));
+  t.diagnostic(
+    Object.entries(counts)
+      .map(([what, count]) => `${count} ${what}`)
+      .join(", "),
+  );
   assert.ok(counts.passed + counts.mended >= 30);
 });
 
@@ -35,7 +41,10 @@ async function runCase({ call, server, expected }) {
   if (call.includes("PIPELINE_ID")) return environment();
   const measured = resolved(expected);
   const plan = planned(call);
-  const { fetch, requests } = scripted(server, measured.requests.length === 0 && /Connection/.test(measured.steps[0]?.raises));
+  const { fetch, requests } = scripted(
+    server,
+    measured.requests.length === 0 && /Connection/.test(measured.steps[0]?.raises),
+  );
   const clock = jumpingClock();
   const outcomes = [];
   try {
@@ -47,7 +56,10 @@ async function runCase({ call, server, expected }) {
         outcomes.push({ value: await client[step.method](...step.given) });
       } catch (error) {
         assert.equal(error?.name, "FerryError", `nothing but a FerryError, not ${error?.stack}`);
-        assert.ok(!JSON.stringify([error.message, String(error.cause)]).includes(step.token ?? "tok-1"), "the token is not shown");
+        assert.ok(
+          !JSON.stringify([error.message, String(error.cause)]).includes(step.token ?? "tok-1"),
+          "the token is not shown",
+        );
         outcomes.push({ error });
       }
     }
@@ -59,7 +71,8 @@ async function runCase({ call, server, expected }) {
 
 /** What the newest version did; older ones only where it has nothing. */
 function resolved(expected) {
-  for (const version of ["2.1.0", "2.0.8", "1.0.11"]) if (typeof expected[version] === "object") return { version, ...expected[version] };
+  for (const version of ["2.1.0", "2.0.8", "1.0.11"])
+    if (typeof expected[version] === "object") return { version, ...expected[version] };
   throw new Error("no version was measured");
 }
 
@@ -74,32 +87,49 @@ function planned(call) {
   const standard = { client: 1, kind: "PipelineDataSource", id: "pipe-1", token: "tok-1", method: "publish" };
   const base = /^server_url='\{BASE\}(.*?)' then publish\((.*)\)$/.exec(call);
   if (base) return [{ ...standard, base: BASE + base[1], given: [literal(base[2])] }];
-  if (/^source\.publish/.test(call)) return call.split("; ").map((one) => ({ ...standard, given: [literal(/publish\((.*)\)$/.exec(one)[1])] }));
+  if (/^source\.publish/.test(call))
+    return call.split("; ").map((one) => ({ ...standard, given: [literal(/publish\((.*)\)$/.exec(one)[1])] }));
   const sink = { ...standard, kind: "PipelineDataSink", given: [] };
   if (/^two sinks/.test(call)) return [1, 2].map((client) => ({ ...sink, client, method: "consume" }));
   const NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
   const many = /^(\w+) (consume|consume_failed)\(\) calls/.exec(call);
   if (many) return Array(NUMBERS.indexOf(many[1])).fill({ ...sink, method: camel(many[2]) });
   const calls = [...call.matchAll(/(consume_failed|consume|publish)\(([^)]*)\)/g)];
-  if (calls.length > 0) return calls.map(([, method, given]) => ({ ...(method === "publish" ? standard : sink), client: method === "publish" ? 1 : 2, method: camel(method), given: given === "" ? [] : [literal(given)] }));
+  if (calls.length > 0)
+    return calls.map(([, method, given]) => ({
+      ...(method === "publish" ? standard : sink),
+      client: method === "publish" ? 1 : 2,
+      method: camel(method),
+      given: given === "" ? [] : [literal(given)],
+    }));
   throw new Error(`nobody knows how to call ${call}`);
 }
 
 /** What JSON has no words for. */
 function revived(value) {
-  if (typeof value === "string") return value.startsWith("BigInt ") ? BigInt(value.slice(7)) : value.startsWith("Float ") ? Number(value.slice(6)) : value;
+  if (typeof value === "string")
+    return value.startsWith("BigInt ")
+      ? BigInt(value.slice(7))
+      : value.startsWith("Float ")
+        ? Number(value.slice(6))
+        : value;
   if (Array.isArray(value)) return value.map(revived);
-  return typeof value === "object" && value !== null ? Object.fromEntries(Object.entries(value).map(([name, value]) => [name, revived(value)])) : value;
+  return typeof value === "object" && value !== null
+    ? Object.fromEntries(Object.entries(value).map(([name, value]) => [name, revived(value)]))
+    : value;
 }
 
 /** As much of Python's literals as the cases have. */
 function pythonToJson(text) {
-  return text.replace(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|float\('(\w+)'\)|(\d+)\*\*(\d+)|\b(None|True|False)\b/g, (all, single, double, float, base, exponent, word) => {
-    if (float) return `"Float ${{ nan: "NaN", inf: "Infinity", infinity: "Infinity" }[float.toLowerCase()]}"`;
-    if (word) return { None: "null", True: "true", False: "false" }[word];
-    if (base) return `"BigInt ${BigInt(base) ** BigInt(exponent)}"`;
-    return `"${(single ?? double ?? "").replace(/\\'/g, "'").replace(/(?<!\\)"/g, '\\"')}"`;
-  });
+  return text.replace(
+    /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|float\('(\w+)'\)|(\d+)\*\*(\d+)|\b(None|True|False)\b/g,
+    (all, single, double, float, base, exponent, word) => {
+      if (float) return `"Float ${{ nan: "NaN", inf: "Infinity", infinity: "Infinity" }[float.toLowerCase()]}"`;
+      if (word) return { None: "null", True: "true", False: "false" }[word];
+      if (base) return `"BigInt ${BigInt(base) ** BigInt(exponent)}"`;
+      return `"${(single ?? double ?? "").replace(/\\'/g, "'").replace(/(?<!\\)"/g, '\\"')}"`;
+    },
+  );
 }
 
 const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
@@ -114,11 +144,23 @@ function scripted(answers, isRefusing) {
   const requests = [];
   const fetch = async (request) => {
     const { method, url, headers } = request;
-    requests.push({ method, url: new URL(url), headers: Object.fromEntries(headers), text: await request.text(), at: performance.now() });
+    requests.push({
+      method,
+      url: new URL(url),
+      headers: Object.fromEntries(headers),
+      text: await request.text(),
+      at: performance.now(),
+    });
     const { status = 200, json, text, headers: given = {}, drop } = left.shift() ?? {};
     if (isRefusing || drop) throw new TypeError("fetch failed");
     const body = json !== undefined ? JSON.stringify(json) : (text ?? null);
-    return new Response([204, 304].includes(status) ? null : body, { status, headers: { ...(json !== undefined && { "content-type": "application/json" }), ...JSON.parse(JSON.stringify(given).replaceAll("{BASE}", BASE)) } });
+    return new Response([204, 304].includes(status) ? null : body, {
+      status,
+      headers: {
+        ...(json !== undefined && { "content-type": "application/json" }),
+        ...JSON.parse(JSON.stringify(given).replaceAll("{BASE}", BASE)),
+      },
+    });
   };
   return { fetch, requests };
 }
@@ -153,7 +195,8 @@ function compare(plan, outcomes, requests, measured, answers, clock) {
     asked++;
     compareRequest(step, request, original, mended);
     const status = answer.status ?? 200;
-    if (!original || answer.drop || /Connection|Timeout/.test(theirs.raises ?? "")) return assert.equal(error?.code, "ERR_NETWORK", what);
+    if (!original || answer.drop || /Connection|Timeout/.test(theirs.raises ?? ""))
+      return assert.equal(error?.code, "ERR_NETWORK", what);
     if (status >= 300 && status < 400) {
       assert.equal(error?.code, "ERR_REDIRECTED", what);
       return mended("a redirect is not followed: it may lose the event");
@@ -181,26 +224,53 @@ function compareRequest(step, request, original, mended) {
   const ours = request.url.pathname + request.url.search;
   if (ours !== path) {
     const encoded = encodeURIComponent(step.id);
-    const endpoint = { publish: "topics/input/events", consume: "topics/output/events/consume", consumeFailed: "topics/failed/events/consume", validateCredentials: "status/access_token" }[step.method];
+    const endpoint = {
+      publish: "topics/input/events",
+      consume: "topics/output/events/consume",
+      consumeFailed: "topics/failed/events/consume",
+      validateCredentials: "status/access_token",
+    }[step.method];
     assert.equal(ours, `/v1/pipelines/${encoded}/${endpoint}`);
-    mended(path.includes("//") ? "a slash at the end of the base URL is not doubled" : "the id is escaped and stays one segment of the path");
+    mended(
+      path.includes("//")
+        ? "a slash at the end of the base URL is not doubled"
+        : "the id is escaped and stays one segment of the path",
+    );
   }
   assert.equal(request.headers["x-pipeline-access-token"], original.headers["x-pipeline-access-token"]);
   assert.equal(request.headers["content-type"], original.headers["content-type"]);
   // Of the spaces and escapes that JSON leaves open they choose others.
-  const same = (text) => (text === "" ? text : text.replace(/"(?:[^"\\]|\\.)*"|\s+/g, (part) => (part.startsWith('"') ? JSON.stringify(JSON.parse(part)) : "")));
+  const same = (text) =>
+    text === ""
+      ? text
+      : text.replace(/"(?:[^"\\]|\\.)*"|\s+/g, (part) =>
+          part.startsWith('"') ? JSON.stringify(JSON.parse(part)) : "",
+        );
   assert.equal(same(request.text), same(original.body_text ?? ""));
   assert.ok(!request.text.includes("tok-1"), "the token is not in the body");
 }
 
 function compareError(error, status, answer, theirs, what) {
-  const codes = { 401: "ERR_UNAUTHORIZED", 403: "ERR_UNAUTHORIZED", 410: "ERR_GONE", 413: "ERR_TOO_LARGE", 415: "ERR_UNSUPPORTED_FORMAT", 429: "ERR_RATE_LIMITED" };
-  const code = codes[status] ?? (status === 408 || status === 425 || (status >= 500 && status !== 501) ? "ERR_UNAVAILABLE" : "ERR_REJECTED");
+  const codes = {
+    401: "ERR_UNAUTHORIZED",
+    403: "ERR_UNAUTHORIZED",
+    410: "ERR_GONE",
+    413: "ERR_TOO_LARGE",
+    415: "ERR_UNSUPPORTED_FORMAT",
+    429: "ERR_RATE_LIMITED",
+  };
+  const code =
+    codes[status] ??
+    (status === 408 || status === 425 || (status >= 500 && status !== 501) ? "ERR_UNAVAILABLE" : "ERR_REJECTED");
   assert.ok(theirs.raises, what);
   assert.deepEqual([error?.code, error?.status], [code, status], what);
   const said = answer.json?.detail ?? answer.text;
   if (said) assert.ok(error.message.includes(said), `${error.message} has ${said}`);
-  assert.deepEqual(new TextDecoder().decode(error.body), answer.json === undefined ? (answer.text ?? "") : JSON.stringify(answer.json), what);
+  assert.deepEqual(
+    new TextDecoder().decode(error.body),
+    answer.json === undefined ? (answer.text ?? "") : JSON.stringify(answer.json),
+    what,
+  );
 }
 
 function compareConsumed(step, { value, error }, theirs, answer, status, mended, what) {
@@ -224,10 +294,29 @@ function compareConsumed(step, { value, error }, theirs, answer, status, mended,
   }
   const { event } = value ?? assert.fail(`${what}: ${error}`);
   const context = body.event_context ?? {};
-  const read = [event.payload, event.response ?? null, event.status, event.requestId, event.receiveTime, event.externalId, event.errorDetails, event.stackTrace];
-  const there = [body.payload, body.response ?? null, body.status, context.request_id ?? body.req_id, context.receive_time ?? body.receive_time, context.external_id ?? undefined, body.error_details ?? undefined, body.stack_trace ?? undefined];
+  const read = [
+    event.payload,
+    event.response ?? null,
+    event.status,
+    event.requestId,
+    event.receiveTime,
+    event.externalId,
+    event.errorDetails,
+    event.stackTrace,
+  ];
+  const there = [
+    body.payload,
+    body.response ?? null,
+    body.status,
+    context.request_id ?? body.req_id,
+    context.receive_time ?? body.receive_time,
+    context.external_id ?? undefined,
+    body.error_details ?? undefined,
+    body.stack_trace ?? undefined,
+  ];
   assert.deepEqual(read, there, what);
-  if (theirs.raises) return mended("an answer that lacks something is read all the same: the event is gone from the server");
+  if (theirs.raises)
+    return mended("an answer that lacks something is read all the same: the event is gone from the server");
   if (step.method === "consumeFailed") {
     assert.deepEqual(event.data, body.payload, what);
     if (theirs["event()"] === null) mended("of a failed event the data are its payload");
@@ -247,14 +336,16 @@ function compareRests(plan, requests, { sleeps = [] }, answers, clock, mended) {
     const { status = 200, drop, headers = {} } = answers[at] ?? {};
     const isError = drop || (status >= 300 && status !== 429);
     if (status === 200 && !drop) [least, most] = [1000, 1000];
-    else if (isError || status === 204 || status === 429) [least, most] = [Math.min(least * 2, 60_000), Math.min(most * 2, 60_000) + 100];
+    else if (isError || status === 204 || status === 429)
+      [least, most] = [Math.min(least * 2, 60_000), Math.min(most * 2, 60_000) + 100];
     const asked = Number(headers["Retry-After"] ?? 0) * 1000;
     isMended ||= isError || asked > least;
     const [from, to] = most > 1000 ? [Math.max(least, asked), Math.max(most, asked)] : [asked, asked];
     assert.ok(rest >= from && rest <= to + 1, `${rest} is not from ${from} to ${to}`);
     // Theirs are the same, until one of us differs on purpose.
     const theirs = most > 1000 && !isMended ? left.shift() * 1000 : undefined;
-    if (theirs !== undefined) assert.ok(theirs >= least && theirs <= most, `they have rested ${theirs}, not from ${least} to ${most}`);
+    if (theirs !== undefined)
+      assert.ok(theirs >= least && theirs <= most, `they have rested ${theirs}, not from ${least} to ${most}`);
   });
   if (isMended) mended("errors rest as well, and Retry-After is kept");
   else assert.deepEqual(left, [], "they have rested as often");
@@ -268,7 +359,10 @@ async function environment() {
     delete process.env.PIPELINE_ACCESS_TOKEN;
     assert.throws(() => new PipelineDataSource(options), { code: "ERR_INVALID_ARGUMENT", message: /PIPELINE_ID/ });
     process.env.PIPELINE_ID = "env-id";
-    assert.throws(() => new PipelineDataSink(options), { code: "ERR_INVALID_ARGUMENT", message: /PIPELINE_ACCESS_TOKEN/ });
+    assert.throws(() => new PipelineDataSink(options), {
+      code: "ERR_INVALID_ARGUMENT",
+      message: /PIPELINE_ACCESS_TOKEN/,
+    });
     process.env.PIPELINE_ACCESS_TOKEN = "env-tok";
     assert.equal(new PipelineDataSource(options).pipelineId, "env-id");
     assert.equal(new PipelineDataSink({ ...options, pipelineId: "mine" }).pipelineId, "mine");

@@ -9,7 +9,11 @@ function pipelineWith(options) {
   const emulator = createEmulator({ glassflow: { maxBodyBytes: 100 } });
   const pipeline = emulator.glassflow.createPipeline({ id: "pipe/1", accessTokens: ["t1", "t2"], ...options });
   const ask = (path, { body, method = "POST", token = "t1", id = "pipe%2F1", base = "/glassflow/v1" } = {}) =>
-    emulator.fetch(`http://emulator${base}/pipelines/${id}/${path}`, { method, body, headers: token === null ? {} : { "x-pipeline-access-token": token } });
+    emulator.fetch(`http://emulator${base}/pipelines/${id}/${path}`, {
+      method,
+      body,
+      headers: token === null ? {} : { "x-pipeline-access-token": token },
+    });
   const publish = (body, more) => ask("topics/input/events", { body, ...more });
   const consume = (topic = "output", more) => ask(`topics/${topic}/events/consume`, more);
   const status = (more) => ask("status/access_token", { method: "GET", ...more });
@@ -17,7 +21,9 @@ function pipelineWith(options) {
 }
 
 test("an event goes in, is transformed, and comes out once", async () => {
-  const { pipeline, publish, consume } = pipelineWith({ transform: ({ n }, log) => (log(`saw ${n}`), n < 0 ? undefined : { n: n + 1 }) });
+  const { pipeline, publish, consume } = pipelineWith({
+    transform: ({ n }, log) => (log(`saw ${n}`), n < 0 ? undefined : { n: n + 1 }),
+  });
   assert.equal((await publish('{"n":1}')).status, 200);
   const answer = await consume();
   assert.deepEqual([answer.status, answer.headers.get("content-type")], [200, "application/json"]);
@@ -33,14 +39,26 @@ test("an event goes in, is transformed, and comes out once", async () => {
 });
 
 test("what the transformation throws makes a failed event", async () => {
-  const { publish, consume, pipeline } = pipelineWith({ transform: () => { throw new RangeError("too far"); } });
+  const { publish, consume, pipeline } = pipelineWith({
+    transform: () => {
+      throw new RangeError("too far");
+    },
+  });
   await publish("[1]");
   assert.deepEqual(pipeline.waiting, { input: 0, output: 0, failed: 1 });
   assert.equal((await consume()).status, 204);
-  const { payload, status, error_details: details, stack_trace: trace, ...rest } = await (await consume("failed")).json();
+  const {
+    payload,
+    status,
+    error_details: details,
+    stack_trace: trace,
+    ...rest
+  } = await (await consume("failed")).json();
   assert.deepEqual([payload, status, details, "response" in rest], [[1], "error", "RangeError: too far", false]);
   assert.match(trace, /^RangeError: too far\n/);
-  pipeline.transform = () => { throw "a text"; };
+  pipeline.transform = () => {
+    throw "a text";
+  };
   await publish("1");
   assert.equal((await (await consume("failed")).json()).error_details, "Error: a text");
   pipeline.transform = () => 1n;
@@ -50,7 +68,9 @@ test("what the transformation throws makes a failed event", async () => {
 
 test("async transformations keep the order, and idle waits for them", async () => {
   const release = [];
-  const { publish, pipeline, consume } = pipelineWith({ transform: async (n) => (await new Promise((resolve) => release.push(resolve)), n) });
+  const { publish, pipeline, consume } = pipelineWith({
+    transform: async (n) => (await new Promise((resolve) => release.push(resolve)), n),
+  });
   for (const n of [1, 2, 3]) await publish(String(n));
   assert.deepEqual(pipeline.waiting, { input: 2, output: 0, failed: 0 });
   let isIdle = false;
@@ -88,7 +108,12 @@ test("the text of an event keeps its digits", async () => {
 
 test("tokens, ids, paths and methods are looked at as the service does", async () => {
   const { ask, publish, consume, status, emulator } = pipelineWith();
-  for (const call of [publish.bind(undefined, "1"), consume.bind(undefined, "output"), consume.bind(undefined, "failed"), status]) {
+  for (const call of [
+    publish.bind(undefined, "1"),
+    consume.bind(undefined, "output"),
+    consume.bind(undefined, "failed"),
+    status,
+  ]) {
     assert.ok([200, 204].includes((await call({ token: "t2" })).status));
     for (const token of [null, "", "T1", "t1 t2"]) {
       const refused = await call({ token });
@@ -100,7 +125,8 @@ test("tokens, ids, paths and methods are looked at as the service does", async (
   }
   assert.equal((await ask("topics/input/events", { method: "GET" })).headers.get("allow"), "POST");
   assert.equal((await status({ method: "POST" })).status, 405);
-  for (const path of ["", "topics", "topics/output/events", "../x", "constructor"]) assert.equal((await ask(path)).status, 404);
+  for (const path of ["", "topics", "topics/output/events", "../x", "constructor"])
+    assert.equal((await ask(path)).status, 404);
   assert.equal((await emulator.fetch("http://emulator/glassflow")).status, 404);
   assert.equal((await ask("status/access_token", { method: "GET", id: "%zz" })).status, 404);
 });
@@ -121,7 +147,10 @@ test("what is no JSON, too large, too much or too often is refused", async () =>
   assert.deepEqual([full.status, full.headers.get("retry-after")], [503, "1"]);
   now = 400;
   const often = await small.consume();
-  assert.deepEqual([often.status, often.headers.get("retry-after"), await often.json()], [429, "2", { detail: "too many requests" }]);
+  assert.deepEqual(
+    [often.status, often.headers.get("retry-after"), await often.json()],
+    [429, "2", { detail: "too many requests" }],
+  );
   now = 1500;
   assert.equal((await small.consume()).status, 200);
   assert.equal(pipeline.id, "pipe/1");
@@ -131,7 +160,10 @@ test("what is no JSON, too large, too much or too often is refused", async () =>
 test("what is kept for assertions is bounded, and the token is not in it", async () => {
   const { publish, pipeline } = pipelineWith({ maxKept: 5, transform: (n, log) => (log(n), n) });
   for (let n = 0; n < 37; n++) await publish(String(n));
-  assert.deepEqual(pipeline.published.map(({ payload }) => payload), [32, 33, 34, 35, 36]);
+  assert.deepEqual(
+    pipeline.published.map(({ payload }) => payload),
+    [32, 33, 34, 35, 36],
+  );
   assert.deepEqual(pipeline.logs, [32, 33, 34, 35, 36]);
   assert.ok(!JSON.stringify(pipeline.published).includes('"t1"'));
 });
@@ -143,7 +175,15 @@ test("pipelines are made, found and taken away, and bad ones are refused", () =>
   assert.match(pipeline.accessToken, /^[0-9a-f-]{36}$/);
   assert.equal(glassflow.pipeline(pipeline.id), pipeline);
   assert.throws(() => glassflow.createPipeline({ id: pipeline.id }), { code: "ERR_INVALID_ARGUMENT" });
-  for (const bad of [{ id: "" }, { id: 7 }, { transform: "x" }, { maxEvents: 0 }, { maxBytes: 0 }, { rateLimit: { requests: 0, perMs: 1 } }, { maxKept: -1 }]) {
+  for (const bad of [
+    { id: "" },
+    { id: 7 },
+    { transform: "x" },
+    { maxEvents: 0 },
+    { maxBytes: 0 },
+    { rateLimit: { requests: 0, perMs: 1 } },
+    { maxKept: -1 },
+  ]) {
     assert.throws(() => glassflow.createPipeline(bad), { code: "ERR_INVALID_ARGUMENT" });
   }
   assert.equal(glassflow.deletePipeline(pipeline.id), true);

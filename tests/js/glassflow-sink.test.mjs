@@ -4,7 +4,18 @@ import { test } from "node:test";
 import { inspect } from "node:util";
 import { runInNewContext } from "node:vm";
 import { call } from "../../dist/engine/instance.js";
-import { BASE, TOKEN, bytes, consumed, jumpingClock, server, sinkOf, sourceTo, text, world } from "./glassflow-world.mjs";
+import {
+  BASE,
+  TOKEN,
+  bytes,
+  consumed,
+  jumpingClock,
+  server,
+  sinkOf,
+  sourceTo,
+  text,
+  world,
+} from "./glassflow-world.mjs";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const turns = async (count) => {
@@ -23,7 +34,11 @@ const withoutWaiting = (body) => async (t) => {
 function held(answer) {
   let give;
   const when = new Promise((resolve) => (give = resolve));
-  return { give: () => give(), answer: () => when.then(() => (typeof answer === "number" ? new Response(null, { status: answer }) : Response.json(answer))) };
+  return {
+    give: () => give(),
+    answer: () =>
+      when.then(() => (typeof answer === "number" ? new Response(null, { status: answer }) : Response.json(answer))),
+  };
 }
 
 test("an event has what the service says of it", async () => {
@@ -31,34 +46,73 @@ test("an event has what the service says of it", async () => {
   const { status, event, ...more } = await sinkOf(fake).consume();
   assert.deepEqual([status, more], [200, {}]);
   const { payload, response, data, requestId, receiveTime, externalId, errorDetails, stackTrace, isFailed } = event;
-  assert.deepEqual({ payload, response, data, status: event.status, requestId, receiveTime, externalId, errorDetails, stackTrace, isFailed }, {
-    payload: { a: 1 }, response: { a: 1, b: 2 }, data: { a: 1, b: 2 }, status: "success", requestId: "r-1", receiveTime: "2024-09-23T07:28:27.958Z", externalId: "x-1",
-    errorDetails: undefined, stackTrace: undefined, isFailed: false,
-  });
+  assert.deepEqual(
+    {
+      payload,
+      response,
+      data,
+      status: event.status,
+      requestId,
+      receiveTime,
+      externalId,
+      errorDetails,
+      stackTrace,
+      isFailed,
+    },
+    {
+      payload: { a: 1 },
+      response: { a: 1, b: 2 },
+      data: { a: 1, b: 2 },
+      status: "success",
+      requestId: "r-1",
+      receiveTime: "2024-09-23T07:28:27.958Z",
+      externalId: "x-1",
+      errorDetails: undefined,
+      stackTrace: undefined,
+      isFailed: false,
+    },
+  );
   assert.equal(event.payload, event.payload, "parsed once");
   assert.deepEqual(JSON.parse(text(event.body)), consumed());
   assert.match(inspect(event), /^PipelineEvent \{\n {2}payload: \{ a: 1 \}/);
   assert.equal(JSON.parse(JSON.stringify(event)).requestId, "r-1");
   const [{ method, url, headers, body }] = fake.requests;
-  assert.deepEqual([method, url, body, headers["x-pipeline-access-token"], headers["content-type"]], ["POST", `${BASE}/pipelines/pipe-1/topics/output/events/consume`, "", TOKEN, undefined]);
+  assert.deepEqual(
+    [method, url, body, headers["x-pipeline-access-token"], headers["content-type"]],
+    ["POST", `${BASE}/pipelines/pipe-1/topics/output/events/consume`, "", TOKEN, undefined],
+  );
 });
 
 test("a failed event has its payload as data, the details and the stack trace", async () => {
-  const fake = server(consumed({ response: undefined, status: "error", error_details: "KeyError: 'b'", stack_trace: "Traceback …\n  line" }));
+  const fake = server(
+    consumed({
+      response: undefined,
+      status: "error",
+      error_details: "KeyError: 'b'",
+      stack_trace: "Traceback …\n  line",
+    }),
+  );
   const { event } = await sinkOf(fake).consumeFailed();
-  assert.deepEqual([event.isFailed, event.data, event.response, event.errorDetails, event.stackTrace], [true, { a: 1 }, undefined, "KeyError: 'b'", "Traceback …\n  line"]);
+  assert.deepEqual(
+    [event.isFailed, event.data, event.response, event.errorDetails, event.stackTrace],
+    [true, { a: 1 }, undefined, "KeyError: 'b'", "Traceback …\n  line"],
+  );
   assert.equal(fake.requests[0].url, `${BASE}/pipelines/pipe-1/topics/failed/events/consume`);
 });
 
 test("what the service leaves out is undefined, and what it says in another form is there all the same", async () => {
   const { event } = await sinkOf(server({ payload: null, status: { code: 7 }, error_details: null })).consume();
-  assert.deepEqual([event.payload, event.response, event.data, event.requestId, event.receiveTime, event.status, event.errorDetails], [null, undefined, undefined, undefined, undefined, '{"code":7}', undefined]);
+  assert.deepEqual(
+    [event.payload, event.response, event.data, event.requestId, event.receiveTime, event.status, event.errorDetails],
+    [null, undefined, undefined, undefined, undefined, '{"code":7}', undefined],
+  );
   const { event: nothing } = await sinkOf(server(consumed({ response: null }))).consume();
   assert.deepEqual([nothing.response, nothing.data], [null, null]);
 });
 
 test("an event is not parsed before somebody looks, and loses no digit", async () => {
-  const body = '{"payload": {"n": 12345678901234567890, "m": 1.50}, "event_context": {"request_id": "r"}, "response": [1e400, "\\u00e9"]}';
+  const body =
+    '{"payload": {"n": 12345678901234567890, "m": 1.50}, "event_context": {"request_id": "r"}, "response": [1e400, "\\u00e9"]}';
   const { event } = await sinkOf(server(new Response(body))).consume();
   assert.equal(event.payloadText, '{"n": 12345678901234567890, "m": 1.50}');
   assert.equal(event.responseText, '[1e400, "\\u00e9"]');
@@ -70,27 +124,68 @@ test("an event becomes a CloudEvent", async () => {
   const { event } = await sinkOf(server(consumed())).consume();
   const cloudEvent = event.toCloudEvent();
   assert.deepEqual(cloudEvent.toJSON(), {
-    specversion: "1.0", id: "r-1", source: `${BASE}/pipelines/pipe-1`, type: "dev.glassflow.pipeline.output", time: "2024-09-23T07:28:27.958Z",
-    pipelinestatus: "success", externalid: "x-1", datacontenttype: "application/json", data: { a: 1, b: 2 },
+    specversion: "1.0",
+    id: "r-1",
+    source: `${BASE}/pipelines/pipe-1`,
+    type: "dev.glassflow.pipeline.output",
+    time: "2024-09-23T07:28:27.958Z",
+    pipelinestatus: "success",
+    externalid: "x-1",
+    datacontenttype: "application/json",
+    data: { a: 1, b: 2 },
   });
-  const failed = (await sinkOf(server(consumed({ response: undefined, error_details: "boom" }))).consumeFailed()).event.toCloudEvent();
-  assert.deepEqual([failed.type, failed.data, failed.get("errordetails")], ["dev.glassflow.pipeline.failed", { a: 1 }, "boom"]);
-  const odd = consumed({ response: undefined, error_details: "two\nlines", event_context: { receive_time: "2024-09-23T07:28:27" }, req_id: undefined, receive_time: undefined });
+  const failed = (
+    await sinkOf(server(consumed({ response: undefined, error_details: "boom" }))).consumeFailed()
+  ).event.toCloudEvent();
+  assert.deepEqual(
+    [failed.type, failed.data, failed.get("errordetails")],
+    ["dev.glassflow.pipeline.failed", { a: 1 }, "boom"],
+  );
+  const odd = consumed({
+    response: undefined,
+    error_details: "two\nlines",
+    event_context: { receive_time: "2024-09-23T07:28:27" },
+    req_id: undefined,
+    receive_time: undefined,
+  });
   const bare = (await sinkOf(server(odd)).consume()).event.toCloudEvent();
   assert.deepEqual([bare.time, bare.get("errordetails"), bare.data], [undefined, undefined, undefined]);
   assert.match(bare.id, /^[0-9a-f-]{36}$/);
 });
 
 test("an answer that cannot be read is in the error, byte for byte, and its message says nothing of it", async () => {
-  const bad = ["", "hello", "<html>secret</html>", "[]", "null", "{}", '{"status":"success"}', '{"payload":1', '\ufeff{"payload":1}', new Uint8Array([123, 255, 254]), `{"payload":${"[".repeat(600)}${"]".repeat(600)}}`];
+  const bad = [
+    "",
+    "hello",
+    "<html>secret</html>",
+    "[]",
+    "null",
+    "{}",
+    '{"status":"success"}',
+    '{"payload":1',
+    '\ufeff{"payload":1}',
+    new Uint8Array([123, 255, 254]),
+    `{"payload":${"[".repeat(600)}${"]".repeat(600)}}`,
+  ];
   for (const body of bad) {
-    for (const [method, verb] of [["consume", "consume from"], ["consumeFailed", "consume a failed event of"]]) {
-      const error = await sinkOf(server(new Response(body)))[method]().catch((error) => error);
+    for (const [method, verb] of [
+      ["consume", "consume from"],
+      ["consumeFailed", "consume a failed event of"],
+    ]) {
+      const error = await sinkOf(server(new Response(body)))
+        [method]()
+        .catch((error) => error);
       assert.deepEqual([error.code, error.status, error.culprit], ["ERR_INVALID_EVENT", 200, "peer"], String(body));
       assert.deepEqual(error.body, typeof body === "string" ? bytes(body) : body);
-      const sentence = body === "" ? "the answer is empty" : "the answer is not an event that can be read; its bytes are in the body of this error";
+      const sentence =
+        body === ""
+          ? "the answer is empty"
+          : "the answer is not an event that can be read; its bytes are in the body of this error";
       assert.equal(error.message, `${verb} pipeline "pipe-1" at ${BASE}: ${sentence} (HTTP 200)`);
-      assert.ok(!("body" in JSON.parse(JSON.stringify(error))) && !inspect(error).includes("Uint8Array"), "no log shows it by accident");
+      assert.ok(
+        !("body" in JSON.parse(JSON.stringify(error))) && !inspect(error).includes("Uint8Array"),
+        "no log shows it by accident",
+      );
     }
   }
 });
@@ -98,10 +193,15 @@ test("an answer that cannot be read is in the error, byte for byte, and its mess
 test("an event may be large, and one that is larger than maxEventBytes comes raw", async () => {
   const large = consumed({ payload: "x".repeat(3_000_000), response: 1 });
   assert.equal((await sinkOf(server(large)).consume()).event.payload.length, 3_000_000);
-  const error = await sinkOf(server(large), { maxEventBytes: 1_000_000 }).consume().catch((error) => error);
+  const error = await sinkOf(server(large), { maxEventBytes: 1_000_000 })
+    .consume()
+    .catch((error) => error);
   assert.equal(error.code, "ERR_TOO_LARGE");
   assert.deepEqual(JSON.parse(text(error.body)), large);
-  assert.match(error.message, /larger than the 1000000 bytes of maxEventBytes; all 30\d+ bytes are in the body of this error/);
+  assert.match(
+    error.message,
+    /larger than the 1000000 bytes of maxEventBytes; all 30\d+ bytes are in the body of this error/,
+  );
   const exact = JSON.stringify(consumed()).length;
   assert.equal((await sinkOf(server(consumed()), { maxEventBytes: exact }).consume()).status, 200);
   await assert.rejects(sinkOf(server(consumed()), { maxEventBytes: exact - 1 }).consume(), { code: "ERR_TOO_LARGE" });
@@ -121,7 +221,14 @@ test("an answer that breaks off is handed over as far as it came", async () => {
 test("the bytes of an answer may be of another realm, as in test environments that have globals of their own", async () => {
   const foreign = runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes(JSON.stringify(consumed()))] });
   assert.ok(!(foreign instanceof Uint8Array));
-  const answer = () => new Response(new ReadableStream({ start: (controller) => (controller.enqueue(foreign.subarray(0, 9)), controller.enqueue(foreign.subarray(9)), controller.close()) }));
+  const answer = () =>
+    new Response(
+      new ReadableStream({
+        start: (controller) => (
+          controller.enqueue(foreign.subarray(0, 9)), controller.enqueue(foreign.subarray(9)), controller.close()
+        ),
+      }),
+    );
   assert.deepEqual((await sinkOf(server(answer)).consume()).event.payload, { a: 1 });
 });
 
@@ -133,36 +240,61 @@ test("other successes are no event, and what they have said is not thrown away",
   assert.deepEqual([status, event, text(body)], [202, undefined, '{"payload":1}']);
 });
 
-test("rests twice as long each time there is nothing, for both queues, and comes down with an event", withoutWaiting(async (clock) => {
-  const fake = server(204, 429, 204, 204, 204, 204, 204, 204, consumed(), 204);
-  const sink = sinkOf(fake);
-  for (let at = 0; at < 10; at++) await (at % 2 ? sink.consumeFailed() : sink.consume());
-  const rests = clock.rests(fake.requests);
-  let [least, most] = [1000, 1000];
-  for (const rest of rests.slice(0, 8)) {
-    [least, most] = [Math.min(2 * least, 60_000), Math.min(2 * most, 60_000) + 101];
-    assert.ok(rest >= least && rest <= most, `${rest} is not from ${least} to ${most}`);
-  }
-  assert.equal(rests[8], 0);
-}));
+test(
+  "rests twice as long each time there is nothing, for both queues, and comes down with an event",
+  withoutWaiting(async (clock) => {
+    const fake = server(204, 429, 204, 204, 204, 204, 204, 204, consumed(), 204);
+    const sink = sinkOf(fake);
+    for (let at = 0; at < 10; at++) await (at % 2 ? sink.consumeFailed() : sink.consume());
+    const rests = clock.rests(fake.requests);
+    let [least, most] = [1000, 1000];
+    for (const rest of rests.slice(0, 8)) {
+      [least, most] = [Math.min(2 * least, 60_000), Math.min(2 * most, 60_000) + 101];
+      assert.ok(rest >= least && rest <= most, `${rest} is not from ${least} to ${most}`);
+    }
+    assert.equal(rests[8], 0);
+  }),
+);
 
-test("keeps what Retry-After says, and rests after errors as well", withoutWaiting(async (clock) => {
-  const fake = server(new Response(null, { status: 429, headers: { "retry-after": "7" } }), 500, new TypeError("gone"), 401, consumed());
-  const sink = sinkOf(fake);
-  const outcomes = [];
-  for (let at = 0; at < 5; at++) outcomes.push(await sink.consume().then(({ status }) => status, ({ code }) => code));
-  assert.deepEqual(outcomes, [429, "ERR_UNAVAILABLE", "ERR_NETWORK", "ERR_UNAUTHORIZED", 200]);
-  const [first, ...others] = clock.rests(fake.requests);
-  assert.ok(first >= 7000 && first < 7002, `${first}`);
-  [4000, 8000, 16_000].forEach((least, at) => assert.ok(others[at] >= least && others[at] < least + 1600, `${others}`));
-}));
+test(
+  "keeps what Retry-After says, and rests after errors as well",
+  withoutWaiting(async (clock) => {
+    const fake = server(
+      new Response(null, { status: 429, headers: { "retry-after": "7" } }),
+      500,
+      new TypeError("gone"),
+      401,
+      consumed(),
+    );
+    const sink = sinkOf(fake);
+    const outcomes = [];
+    for (let at = 0; at < 5; at++)
+      outcomes.push(
+        await sink.consume().then(
+          ({ status }) => status,
+          ({ code }) => code,
+        ),
+      );
+    assert.deepEqual(outcomes, [429, "ERR_UNAVAILABLE", "ERR_NETWORK", "ERR_UNAUTHORIZED", 200]);
+    const [first, ...others] = clock.rests(fake.requests);
+    assert.ok(first >= 7000 && first < 7002, `${first}`);
+    [4000, 8000, 16_000].forEach((least, at) =>
+      assert.ok(others[at] >= least && others[at] < least + 1600, `${others}`),
+    );
+  }),
+);
 
-test("the rests can be chosen", withoutWaiting(async (clock) => {
-  const fake = server(204);
-  const sink = sinkOf(fake, { backoff: { baseMs: 10, maxMs: 30 } });
-  for (let at = 0; at < 4; at++) await sink.consume();
-  clock.rests(fake.requests).forEach((rest, at) => assert.ok(rest >= [20, 30, 30][at] && rest <= [22, 33, 33][at], `${rest}`));
-}));
+test(
+  "the rests can be chosen",
+  withoutWaiting(async (clock) => {
+    const fake = server(204);
+    const sink = sinkOf(fake, { backoff: { baseMs: 10, maxMs: 30 } });
+    for (let at = 0; at < 4; at++) await sink.consume();
+    clock
+      .rests(fake.requests)
+      .forEach((rest, at) => assert.ok(rest >= [20, 30, 30][at] && rest <= [22, 33, 33][at], `${rest}`));
+  }),
+);
 
 test("a call that rests can be given up, and makes no request", async () => {
   const fake = server(204);
@@ -222,7 +354,10 @@ test("closing waits for the request that is under way and gives what it brings",
   assert.throws(() => sink.events(), { code: "ERR_CLOSED" });
   slow.give();
   const left = await closing;
-  assert.deepEqual(left.map(({ status, event }) => [status, event.payload]), [[200, "late"]]);
+  assert.deepEqual(
+    left.map(({ status, event }) => [status, event.payload]),
+    [[200, "late"]],
+  );
   assert.equal(sink.close(), sink.close());
   await assert.rejects(sink.validateCredentials(), { code: "ERR_CLOSED" });
 });
@@ -234,7 +369,10 @@ test("what cannot be read is given by close as well", async () => {
   await turns(3);
   const closing = sink.close();
   slow.give();
-  assert.deepEqual((await closing).map(({ status, body }) => [status, text(body)]), [[200, "raw"]]);
+  assert.deepEqual(
+    (await closing).map(({ status, body }) => [status, text(body)]),
+    [[200, "raw"]],
+  );
 });
 
 test("a signal closes the sink", async () => {
@@ -251,7 +389,10 @@ test("calls wait for each other, so events come in their order", async () => {
   const { source, sink } = world();
   await source.publishAll([0, 1, 2, 3, 4]);
   const results = await Promise.all([0, 1, 2, 3, 4].map(() => sink.consume()));
-  assert.deepEqual(results.map(({ event }) => event.payload), [0, 1, 2, 3, 4]);
+  assert.deepEqual(
+    results.map(({ event }) => event.payload),
+    [0, 1, 2, 3, 4],
+  );
 });
 
 test("iteration asks for an event when one is wanted, and not before", async () => {
@@ -262,25 +403,51 @@ test("iteration asks for an event when one is wanted, and not before", async () 
   assert.equal((await iterator.next()).value.payload, 1);
   await turns(5);
   assert.equal(pipeline.waiting.output, 2);
-  assert.deepEqual((await Promise.all([iterator.next(), iterator.next()])).map(({ value }) => value.payload), [2, 3]);
+  assert.deepEqual(
+    (await Promise.all([iterator.next(), iterator.next()])).map(({ value }) => value.payload),
+    [2, 3],
+  );
   assert.deepEqual(await iterator.return(), { done: true, value: undefined });
   assert.deepEqual(await iterator.next(), { done: true, value: undefined });
 });
 
-test("iteration goes on while there is nothing, and after failures that time can mend, and tells of those", withoutWaiting(async (clock) => {
-  const fake = server(204, new TypeError("gone"), 503, new Response(null, { status: 429, headers: { "retry-after": "9" } }), consumed());
-  const told = [];
-  for await (const event of sinkOf(fake).events({ onRetry: ({ code }, restMs) => told.push([code, restMs]) })) {
-    assert.deepEqual(event.payload, { a: 1 });
-    break;
-  }
-  assert.deepEqual(told.map(([code]) => code), ["ERR_NETWORK", "ERR_UNAVAILABLE", "ERR_RATE_LIMITED"]);
-  const rests = clock.rests(fake.requests).slice(1);
-  told.forEach(([, restMs], at) => assert.ok(Math.abs(restMs - rests[at]) < 2, `${restMs} was told, and ${rests[at]} rested`));
-}));
+test(
+  "iteration goes on while there is nothing, and after failures that time can mend, and tells of those",
+  withoutWaiting(async (clock) => {
+    const fake = server(
+      204,
+      new TypeError("gone"),
+      503,
+      new Response(null, { status: 429, headers: { "retry-after": "9" } }),
+      consumed(),
+    );
+    const told = [];
+    for await (const event of sinkOf(fake).events({ onRetry: ({ code }, restMs) => told.push([code, restMs]) })) {
+      assert.deepEqual(event.payload, { a: 1 });
+      break;
+    }
+    assert.deepEqual(
+      told.map(([code]) => code),
+      ["ERR_NETWORK", "ERR_UNAVAILABLE", "ERR_RATE_LIMITED"],
+    );
+    const rests = clock.rests(fake.requests).slice(1);
+    told.forEach(([, restMs], at) =>
+      assert.ok(Math.abs(restMs - rests[at]) < 2, `${restMs} was told, and ${rests[at]} rested`),
+    );
+  }),
+);
 
 test("iteration ends with what time cannot mend, and a new one goes on with the next event", async () => {
-  const sink = sinkOf(server(consumed({ payload: 1 }), new Response("what is this?"), new Response("{}", { status: 202 }), 401, consumed({ payload: 2 })), { backoff: { baseMs: 1, maxMs: 1 } });
+  const sink = sinkOf(
+    server(
+      consumed({ payload: 1 }),
+      new Response("what is this?"),
+      new Response("{}", { status: 202 }),
+      401,
+      consumed({ payload: 2 }),
+    ),
+    { backoff: { baseMs: 1, maxMs: 1 } },
+  );
   const seen = [];
   for (let at = 0; at < 4; at++) {
     try {
@@ -292,7 +459,13 @@ test("iteration ends with what time cannot mend, and a new one goes on with the 
       seen.push([error.code, error.status, text(error.body)]);
     }
   }
-  assert.deepEqual(seen, [1, ["ERR_INVALID_EVENT", 200, "what is this?"], ["ERR_REJECTED", 202, "{}"], ["ERR_UNAUTHORIZED", 401, '{"detail":"words of the server"}'], 2]);
+  assert.deepEqual(seen, [
+    1,
+    ["ERR_INVALID_EVENT", 200, "what is this?"],
+    ["ERR_REJECTED", 202, "{}"],
+    ["ERR_UNAUTHORIZED", 401, '{"detail":"words of the server"}'],
+    2,
+  ]);
   const iterator = sinkOf(server(404))[Symbol.asyncIterator]();
   await assert.rejects(iterator.next(), { code: "ERR_REJECTED", status: 404 });
   assert.equal((await iterator.next()).done, true);
@@ -331,29 +504,52 @@ test("return ends an iteration that rests, and close ends all of them", async ()
   const next = iterator.next();
   await iterator.return();
   assert.deepEqual(await next, { done: true, value: undefined });
-  const others = [sink[Symbol.asyncIterator](), sink.events({ failed: true })[Symbol.asyncIterator]()].map((iterator) => iterator.next());
+  const others = [sink[Symbol.asyncIterator](), sink.events({ failed: true })[Symbol.asyncIterator]()].map((iterator) =>
+    iterator.next(),
+  );
   await sink.close();
-  assert.deepEqual(await Promise.all(others), [{ done: true, value: undefined }, { done: true, value: undefined }]);
+  assert.deepEqual(await Promise.all(others), [
+    { done: true, value: undefined },
+    { done: true, value: undefined },
+  ]);
 });
 
 test("options of an iteration are checked", () => {
   const sink = sinkOf(server(204));
-  for (const bad of [{ failed: "yes" }, { fail: true }, { signal: 1 }, { onRetry: 1 }, { store: "memory" }, { store: {} }, { maxUnacknowledged: 0 }, 7, null]) {
+  for (const bad of [
+    { failed: "yes" },
+    { fail: true },
+    { signal: 1 },
+    { onRetry: 1 },
+    { store: "memory" },
+    { store: {} },
+    { maxUnacknowledged: 0 },
+    7,
+    null,
+  ]) {
     assert.throws(() => sink.events(bad), { code: "ERR_INVALID_ARGUMENT" }, inspect(bad));
   }
 });
 
 test("a failed event is published again in one call, byte for byte", async () => {
-  const { pipeline, source, sink } = world({ transform: (data) => { throw new TypeError(`cannot take ${typeof data}`); } });
+  const { pipeline, source, sink } = world({
+    transform: (data) => {
+      throw new TypeError(`cannot take ${typeof data}`);
+    },
+  });
   const json = '{ "n": 12345678901234567890,  "t": "\\u00e9" }';
   await source.publishText(json, {});
   const { event } = await sink.consumeFailed();
-  assert.deepEqual([event.errorDetails, event.stackTrace.includes("cannot take object")], ["TypeError: cannot take object", true]);
+  assert.deepEqual(
+    [event.errorDetails, event.stackTrace.includes("cannot take object")],
+    ["TypeError: cannot take object", true],
+  );
   pipeline.transform = (data) => ({ mended: data.t });
   assert.deepEqual(await event.republish(source), { status: 200 });
   assert.equal(pipeline.published[1].text, json);
   assert.deepEqual((await sink.consume()).event.response, { mended: "é" });
-  for (const bad of [undefined, sink, "source"]) await assert.rejects(event.republish(bad), { code: "ERR_INVALID_ARGUMENT" });
+  for (const bad of [undefined, sink, "source"])
+    await assert.rejects(event.republish(bad), { code: "ERR_INVALID_ARGUMENT" });
   await assert.rejects(event.republish(sourceTo(server(503))), { code: "ERR_UNAVAILABLE" });
 });
 
@@ -364,7 +560,9 @@ test("ack without a store has nothing to do", async () => {
 });
 
 test("when the engine traps, what was kept is still there and the sink goes on", async () => {
-  const UNREACHABLE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11]);
+  const UNREACHABLE = new Uint8Array([
+    0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
+  ]);
   const trap = new WebAssembly.Instance(new WebAssembly.Module(UNREACHABLE)).exports.f;
   const slow = held(consumed({ payload: "kept" }));
   const hang = () => new Promise(() => {});

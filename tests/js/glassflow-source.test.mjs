@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { CloudEvent, FerryError, PipelineDataSink, PipelineDataSource, isFerryError, memoryStore } from "eventferry/glassflow";
+import {
+  CloudEvent,
+  FerryError,
+  PipelineDataSink,
+  PipelineDataSource,
+  isFerryError,
+  memoryStore,
+} from "eventferry/glassflow";
 import { BASE, TOKEN, server, sinkOf, sourceTo, text, world } from "./glassflow-world.mjs";
 
 const range = (count) => Array.from({ length: count }, (_, n) => ({ n }));
@@ -20,15 +27,40 @@ test("an event is one request, as the original makes it", async () => {
 test("any JSON value is an event, and what JSON cannot say is refused before a request is made", async () => {
   const fake = server(200);
   const source = sourceTo(fake);
-  const good = [[{}, "{}"], [[1, null], "[1,null]"], ["null", '"null"'], [0, "0"], [false, "false"], [{ x: 2n ** 70n, y: [-1n], z: "1n" }, '{"x":1180591620717411303424,"y":[-1],"z":"1n"}'], [7n, "7"]];
+  const good = [
+    [{}, "{}"],
+    [[1, null], "[1,null]"],
+    ["null", '"null"'],
+    [0, "0"],
+    [false, "false"],
+    [{ x: 2n ** 70n, y: [-1n], z: "1n" }, '{"x":1180591620717411303424,"y":[-1],"z":"1n"}'],
+    [7n, "7"],
+  ];
   for (const [event] of good) await source.publish(event);
-  assert.deepEqual(fake.requests.map(({ body }) => body), good.map(([, body]) => body));
+  assert.deepEqual(
+    fake.requests.map(({ body }) => body),
+    good.map(([, body]) => body),
+  );
   const circle = {};
   circle.self = circle;
-  for (const bad of [undefined, null, () => 1, Symbol("s"), NaN, { deep: [{ here: -Infinity }] }, { a: 1n, b: NaN }, circle, new Uint8Array(2), new ArrayBuffer(2), new DataView(new ArrayBuffer(1))]) {
+  for (const bad of [
+    undefined,
+    null,
+    () => 1,
+    Symbol("s"),
+    NaN,
+    { deep: [{ here: -Infinity }] },
+    { a: 1n, b: NaN },
+    circle,
+    new Uint8Array(2),
+    new ArrayBuffer(2),
+    new DataView(new ArrayBuffer(1)),
+  ]) {
     await assert.rejects(source.publish(bad), { code: "ERR_INVALID_ARGUMENT" }, inspect(bad));
   }
-  await assert.rejects(source.publish({ deep: [{ here: -Infinity }] }), { message: 'the event has -Infinity as "here", and JSON has no such number' });
+  await assert.rejects(source.publish({ deep: [{ here: -Infinity }] }), {
+    message: 'the event has -Infinity as "here", and JSON has no such number',
+  });
   assert.equal(fake.requests.length, good.length);
 });
 
@@ -45,31 +77,66 @@ test("errors say which pipeline it was and what was wrong, with the words of the
     [404, "ERR_REJECTED", "there is no such pipeline (HTTP 404): words of the server"],
     [429, "ERR_RATE_LIMITED", "the server asks for a slower pace (HTTP 429): words of the server"],
     [500, "ERR_UNAVAILABLE", "the server could not handle the request (HTTP 500): words of the server"],
-    [new Response("<html>\n<h1>Bad  gateway</h1>\u0007", { status: 502 }), "ERR_UNAVAILABLE", "the server could not handle the request (HTTP 502): <html> <h1>Bad gateway</h1>"],
-    [new Response('{"msg":"not empty"}', { status: 409 }), "ERR_REJECTED", "the server refused the request (HTTP 409): not empty"],
-    [new Response(null, { status: 302, headers: { location: "/elsewhere" } }), "ERR_REDIRECTED", "the server answered with a redirect, which is not followed (HTTP 302)"],
-    [new Response("x".repeat(1000), { status: 400 }), "ERR_REJECTED", `the server refused the request (HTTP 400): ${"x".repeat(199)}…`],
+    [
+      new Response("<html>\n<h1>Bad  gateway</h1>\u0007", { status: 502 }),
+      "ERR_UNAVAILABLE",
+      "the server could not handle the request (HTTP 502): <html> <h1>Bad gateway</h1>",
+    ],
+    [
+      new Response('{"msg":"not empty"}', { status: 409 }),
+      "ERR_REJECTED",
+      "the server refused the request (HTTP 409): not empty",
+    ],
+    [
+      new Response(null, { status: 302, headers: { location: "/elsewhere" } }),
+      "ERR_REDIRECTED",
+      "the server answered with a redirect, which is not followed (HTTP 302)",
+    ],
+    [
+      new Response("x".repeat(1000), { status: 400 }),
+      "ERR_REJECTED",
+      `the server refused the request (HTTP 400): ${"x".repeat(199)}…`,
+    ],
   ];
   for (const [answer, code, message] of table) {
     const status = typeof answer === "number" ? answer : answer.status;
-    const verbs = [[(fake) => sourceTo(fake).publish({}), "publish to"], [(fake) => sourceTo(fake).validateCredentials(), "validate the access token of"], [(fake) => sinkOf(fake).validateCredentials(), "validate the access token of"]];
-    if (status !== 429) verbs.push([(fake) => sinkOf(fake).consume(), "consume from"], [(fake) => sinkOf(fake).consumeFailed(), "consume a failed event of"]);
+    const verbs = [
+      [(fake) => sourceTo(fake).publish({}), "publish to"],
+      [(fake) => sourceTo(fake).validateCredentials(), "validate the access token of"],
+      [(fake) => sinkOf(fake).validateCredentials(), "validate the access token of"],
+    ];
+    if (status !== 429)
+      verbs.push(
+        [(fake) => sinkOf(fake).consume(), "consume from"],
+        [(fake) => sinkOf(fake).consumeFailed(), "consume a failed event of"],
+      );
     for (const [call, verb] of verbs) {
-      await assert.rejects(call(server(answer)), { code, status, message: `${verb} pipeline "pipe-1" at ${BASE}: ${message}` });
+      await assert.rejects(call(server(answer)), {
+        code,
+        status,
+        message: `${verb} pipeline "pipe-1" at ${BASE}: ${message}`,
+      });
     }
   }
-  const refused = await sourceTo(server(401)).publish({}).catch((error) => error);
+  const refused = await sourceTo(server(401))
+    .publish({})
+    .catch((error) => error);
   assert.equal(text(refused.body), '{"detail":"words of the server"}');
 });
 
 test("an answer of which a fetch has kept a copy is not waited for beyond what is read of it", async () => {
   const kept = new Response("x".repeat(100_000), { status: 400 });
-  await assert.rejects(sourceTo({ fetch: async () => kept.clone() }, { timeoutMs: 300 }).publish({}), { code: "ERR_REJECTED", status: 400 });
+  await assert.rejects(sourceTo({ fetch: async () => kept.clone() }, { timeoutMs: 300 }).publish({}), {
+    code: "ERR_REJECTED",
+    status: 400,
+  });
 });
 
 test("without an answer the error says so, and keeps what the fetch threw", async () => {
   const cause = new TypeError("fetch failed");
-  const error = await sourceTo(server(cause)).publish({}).catch((error) => error);
+  const error = await sourceTo(server(cause))
+    .publish({})
+    .catch((error) => error);
   assert.deepEqual([error.code, error.retryable, error.status, error.cause], ["ERR_NETWORK", true, undefined, cause]);
   const hanging = server(() => new Promise(() => {}));
   await assert.rejects(sourceTo(hanging, { timeoutMs: 5 }).publish({}), { code: "ERR_TIMEOUT" });
@@ -81,23 +148,42 @@ test("the token gets into nothing but its header, even if the server repeats it"
   const telling = new TypeError(`Invalid header value ${TOKEN}`);
   const seen = [];
   for (const answer of [echo, telling]) {
-    for (const call of [(fake) => sourceTo(fake).publish({}), (fake) => sourceTo(fake).validateCredentials(), (fake) => sinkOf(fake).consume()]) {
+    for (const call of [
+      (fake) => sourceTo(fake).publish({}),
+      (fake) => sourceTo(fake).validateCredentials(),
+      (fake) => sinkOf(fake).consume(),
+    ]) {
       const error = await call(server(answer)).catch((error) => error);
       assert.ok(isFerryError(error));
-      seen.push(error.message, String(error), JSON.stringify(error), inspect(error, { depth: 9, showHidden: true }), text(error.body ?? new Uint8Array()), String(error.cause));
+      seen.push(
+        error.message,
+        String(error),
+        JSON.stringify(error),
+        inspect(error, { depth: 9, showHidden: true }),
+        text(error.body ?? new Uint8Array()),
+        String(error.cause),
+      );
     }
   }
   for (const Client of [PipelineDataSource, PipelineDataSink]) {
     for (const pipelineAccessToken of [`${TOKEN}\n`, ` ${TOKEN}`, `${TOKEN}\u20ac`]) {
-      assert.throws(() => new Client({ pipelineId: "p", pipelineAccessToken }), (error) => (seen.push(inspect(error)), error.code === "ERR_INVALID_ARGUMENT"));
-      const lazy = new Client({ pipelineId: "p", pipelineAccessToken: () => pipelineAccessToken, fetch: server(200).fetch });
+      assert.throws(
+        () => new Client({ pipelineId: "p", pipelineAccessToken }),
+        (error) => (seen.push(inspect(error)), error.code === "ERR_INVALID_ARGUMENT"),
+      );
+      const lazy = new Client({
+        pipelineId: "p",
+        pipelineAccessToken: () => pipelineAccessToken,
+        fetch: server(200).fetch,
+      });
       const error = await (lazy.publish?.({}) ?? lazy.consume()).catch((error) => error);
       assert.equal(error.code, "ERR_INVALID_ARGUMENT");
       seen.push(inspect(error));
     }
   }
   const source = sourceTo(server(200));
-  for (const client of [source, sinkOf(server(204)), source.outbox, source.session()]) seen.push(inspect(client, { depth: 9, showHidden: true }), JSON.stringify(client), String(client));
+  for (const client of [source, sinkOf(server(204)), source.outbox, source.session()])
+    seen.push(inspect(client, { depth: 9, showHidden: true }), JSON.stringify(client), String(client));
   source.close();
   for (const one of seen) assert.ok(!one?.includes(TOKEN), one);
   assert.ok(seen.some((one) => one.includes("the token … is unknown")));
@@ -106,22 +192,38 @@ test("the token gets into nothing but its header, even if the server repeats it"
 test("a token may be a function, asked before each request, also an async one", async () => {
   const fake = server(200);
   let count = 0;
-  const source = sourceTo(fake, { pipelineAccessToken: async () => `token-${++count}`, outbox: { store: memoryStore() } });
+  const source = sourceTo(fake, {
+    pipelineAccessToken: async () => `token-${++count}`,
+    outbox: { store: memoryStore() },
+  });
   await source.publish({});
   await source.validateCredentials();
   const session = source.session();
   session.publish({});
   session.publish({});
   await session.flush({ until: "delivered" });
-  assert.deepEqual(fake.requests.map(({ headers }) => headers["x-pipeline-access-token"]), ["token-1", "token-2", "token-3", "token-4"]);
+  assert.deepEqual(
+    fake.requests.map(({ headers }) => headers["x-pipeline-access-token"]),
+    ["token-1", "token-2", "token-3", "token-4"],
+  );
   source.close();
 });
 
 test("a function for the token that fails is the caller's, and makes no request", async () => {
   const cause = new Error("no session");
-  for (const pipelineAccessToken of [() => { throw cause; }, async () => { throw cause; }]) {
+  for (const pipelineAccessToken of [
+    () => {
+      throw cause;
+    },
+    async () => {
+      throw cause;
+    },
+  ]) {
     const fake = server(200);
-    for (const call of [() => sourceTo(fake, { pipelineAccessToken }).publish({}), () => sinkOf(fake, { pipelineAccessToken }).consume()]) {
+    for (const call of [
+      () => sourceTo(fake, { pipelineAccessToken }).publish({}),
+      () => sinkOf(fake, { pipelineAccessToken }).consume(),
+    ]) {
       await assert.rejects(call(), { code: "ERR_NETWORK", culprit: "caller", retryable: true, cause });
     }
     assert.equal(fake.requests.length, 0);
@@ -136,7 +238,10 @@ test("what a client is told is checked when it is made, and the message names th
     [{ ...good, pipelineId: "" }, /^pipelineId "" is none that a URL can carry$/],
     [{ ...good, pipelineId: ".." }, /^pipelineId "\.\." is none/],
     [{ ...good, pipelineAccessToken: "" }, /^pipelineAccessToken is empty$/],
-    [{ ...good, pipelineAccessToken: 7 }, /^pipelineAccessToken is a text, or a function that gives one, not of the type number$/],
+    [
+      { ...good, pipelineAccessToken: 7 },
+      /^pipelineAccessToken is a text, or a function that gives one, not of the type number$/,
+    ],
     [{ ...good, pipelineAccessToken: null }, /not null$/],
     [{ ...good, baseUrl: "api.glassflow.dev" }, /^baseUrl must be an absolute URL$/],
     [{ ...good, baseUrl: "ftp://example.com" }, /^baseUrl must be http or https/],
@@ -147,11 +252,21 @@ test("what a client is told is checked when it is made, and the message names th
     [{ ...good, signal: {} }, /^signal is an AbortSignal/],
     [null, /takes an object of options/],
   ];
-  for (const [options, message] of bad) for (const Client of [PipelineDataSource, PipelineDataSink]) assert.throws(() => new Client(options), { code: "ERR_INVALID_ARGUMENT", message });
-  for (const [options, message] of [[{ retry: { attempts: 0 } }, /^retry\.attempts/], [{ outbox: { nme: "x" } }, /^outbox: nme is not known/]]) {
+  for (const [options, message] of bad)
+    for (const Client of [PipelineDataSource, PipelineDataSink])
+      assert.throws(() => new Client(options), { code: "ERR_INVALID_ARGUMENT", message });
+  for (const [options, message] of [
+    [{ retry: { attempts: 0 } }, /^retry\.attempts/],
+    [{ outbox: { nme: "x" } }, /^outbox: nme is not known/],
+  ]) {
     assert.throws(() => new PipelineDataSource({ ...good, ...options }), { code: "ERR_INVALID_ARGUMENT", message });
   }
-  for (const [options, message] of [[{ backoff: { baseMs: 0 } }, /^backoff\.baseMs is a whole number/], [{ backoff: { min: 1 } }, /^backoff has no option "min"/], [{ maxEventBytes: 2 ** 28 }, /^maxEventBytes/], [{ retry: {} }, /has no option "retry"/]]) {
+  for (const [options, message] of [
+    [{ backoff: { baseMs: 0 } }, /^backoff\.baseMs is a whole number/],
+    [{ backoff: { min: 1 } }, /^backoff has no option "min"/],
+    [{ maxEventBytes: 2 ** 28 }, /^maxEventBytes/],
+    [{ retry: {} }, /has no option "retry"/],
+  ]) {
     assert.throws(() => new PipelineDataSink({ ...good, ...options }), { code: "ERR_INVALID_ARGUMENT", message });
   }
 });
@@ -159,7 +274,10 @@ test("what a client is told is checked when it is made, and the message names th
 test("a call can be given a time and a signal, and nothing else", async () => {
   const source = sourceTo(server(() => new Promise(() => {})));
   await assert.rejects(source.publish({}, { timeoutMs: 5 }), { code: "ERR_TIMEOUT" });
-  await assert.rejects(source.publish({}, { signal: AbortSignal.abort("enough") }), { code: "ERR_ABORTED", cause: "enough" });
+  await assert.rejects(source.publish({}, { signal: AbortSignal.abort("enough") }), {
+    code: "ERR_ABORTED",
+    cause: "enough",
+  });
   const aborter = new AbortController();
   const publishing = source.publish({}, { signal: aborter.signal });
   setImmediate(() => aborter.abort("enough"));
@@ -177,7 +295,10 @@ test("publishAll with one request at a time publishes in order, whatever the ans
   const { emulator, pipeline, source } = world({}, { source: { retry: { attempts: 20, baseMs: 1, maxMs: 1 } } });
   emulator.faults.add({ match: (request) => request.url.includes("/input/"), status: 503, probability: 0.3 });
   assert.deepEqual(await source.publishAll(range(200)), { published: 200, failed: [] });
-  assert.deepEqual(pipeline.published.map(({ payload }) => payload.n), range(200).map(({ n }) => n));
+  assert.deepEqual(
+    pipeline.published.map(({ payload }) => payload.n),
+    range(200).map(({ n }) => n),
+  );
 });
 
 test("publishAll has at most so many under way, and takes the next one only when the oldest is done", async () => {
@@ -219,10 +340,17 @@ test("publishAll keeps events with the same key in order, however many requests 
   let calls = 0;
   emulator.faults.add({ match: () => ++calls % 3 === 0, delayMs: 3 });
   const events = range(120).map(({ n }) => ({ n, user: n % 7 }));
-  assert.deepEqual(await source.publishAll(events, { concurrency: 16, key: ({ user }) => (user === 0 ? undefined : `user ${user}`) }), { published: 120, failed: [] });
+  assert.deepEqual(
+    await source.publishAll(events, { concurrency: 16, key: ({ user }) => (user === 0 ? undefined : `user ${user}`) }),
+    { published: 120, failed: [] },
+  );
   const all = pipeline.published.map(({ payload }) => payload);
   assert.notDeepEqual(all, events, "without a key some were overtaken");
-  for (let user = 1; user < 7; user++) assert.deepEqual(all.filter((event) => event.user === user), events.filter((event) => event.user === user));
+  for (let user = 1; user < 7; user++)
+    assert.deepEqual(
+      all.filter((event) => event.user === user),
+      events.filter((event) => event.user === user),
+    );
 });
 
 test("the report has every event that failed, with its place and its error, and the others are published", async () => {
@@ -235,10 +363,16 @@ test("the report has every event that failed, with its place and its error, and 
     const report = await source.publishAll(events, { concurrency });
     assert.equal(report.published + report.failed.length, events.length);
     assert.equal(report.published, pipeline.waiting.output - before);
-    assert.deepEqual(report.failed.map(({ index }) => index), report.failed.map(({ index }) => index).sort((a, b) => a - b));
+    assert.deepEqual(
+      report.failed.map(({ index }) => index),
+      report.failed.map(({ index }) => index).sort((a, b) => a - b),
+    );
     assert.ok(report.failed.every(({ index, event, error }) => Object.is(event, events[index]) && isFerryError(error)));
     assert.ok(report.failed.length > 5);
-    assert.deepEqual(report.failed.filter(({ index }) => index === 50 || index === 51).map(({ error }) => error.code), ["ERR_INVALID_ARGUMENT", "ERR_INVALID_ARGUMENT"]);
+    assert.deepEqual(
+      report.failed.filter(({ index }) => index === 50 || index === 51).map(({ error }) => error.code),
+      ["ERR_INVALID_ARGUMENT", "ERR_INVALID_ARGUMENT"],
+    );
     assert.deepEqual(Object.keys(report), ["published", "failed"]);
   }
 });
@@ -248,11 +382,23 @@ test("publishAll takes sync and async iterables, also of promises, and nothing e
   const published = () => pipeline.published.map(({ payload }) => payload);
   await source.publishAll(new Set([1, 2]));
   await source.publishAll([Promise.resolve(3)]);
-  await source.publishAll((async function* () { yield 4; })());
+  await source.publishAll(
+    (async function* () {
+      yield 4;
+    })(),
+  );
   await source.publishAll([]);
   assert.deepEqual(published(), [1, 2, 3, 4]);
-  for (const bad of ["text", 7, null, undefined, {}]) await assert.rejects(source.publishAll(bad), { code: "ERR_INVALID_ARGUMENT" });
-  for (const bad of [{ concurrency: 0 }, { concurrency: 65 }, { concurrency: "2" }, { key: "id" }, { ordered: true }, { signal: 1 }]) {
+  for (const bad of ["text", 7, null, undefined, {}])
+    await assert.rejects(source.publishAll(bad), { code: "ERR_INVALID_ARGUMENT" });
+  for (const bad of [
+    { concurrency: 0 },
+    { concurrency: 65 },
+    { concurrency: "2" },
+    { key: "id" },
+    { ordered: true },
+    { signal: 1 },
+  ]) {
     await assert.rejects(source.publishAll([1], bad), { code: "ERR_INVALID_ARGUMENT" });
   }
   assert.deepEqual(published(), [1, 2, 3, 4]);
@@ -261,7 +407,14 @@ test("publishAll takes sync and async iterables, also of promises, and nothing e
 test("an iterable that throws ends publishAll; what came before is published, and what it threw is in the report", async () => {
   const { pipeline, source } = world();
   const cause = new Error("the file ends here");
-  const report = await source.publishAll((function* () { yield 1; yield 2; throw cause; })(), { concurrency: 3 });
+  const report = await source.publishAll(
+    (function* () {
+      yield 1;
+      yield 2;
+      throw cause;
+    })(),
+    { concurrency: 3 },
+  );
   assert.deepEqual(report, { published: 2, failed: [], aborted: true, cause });
   assert.equal(pipeline.published.length, 2);
 });
@@ -277,20 +430,37 @@ test("publishAll ends when its signal aborts: nothing more is taken, and what wa
     }
   }
   let count = 0;
-  const source = sourceTo({ fetch: async (request) => {
-    if (++count <= 10) return new Response("{}");
-    setImmediate(() => aborter.abort());
-    return new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
-  } });
+  const source = sourceTo({
+    fetch: async (request) => {
+      if (++count <= 10) return new Response("{}");
+      setImmediate(() => aborter.abort());
+      return new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
+    },
+  });
   const report = await source.publishAll(endless(), { signal: aborter.signal, concurrency: 2 });
-  assert.deepEqual([report.published, report.aborted, report.failed.map(({ event, error }) => [event, error.code])], [10, true, [[10, "ERR_ABORTED"], [11, "ERR_ABORTED"]]]);
+  assert.deepEqual(
+    [report.published, report.aborted, report.failed.map(({ event, error }) => [event, error.code])],
+    [
+      10,
+      true,
+      [
+        [10, "ERR_ABORTED"],
+        [11, "ERR_ABORTED"],
+      ],
+    ],
+  );
   assert.ok(isEnded, "the iterable was told");
 });
 
 test("publishAll does not wait for an iterable that waits itself when the signal aborts, and reports what it gives after that", async () => {
   const aborter = new AbortController();
   let give;
-  const events = { [Symbol.asyncIterator]: () => ({ next: () => new Promise((resolve) => (give = resolve)), return: () => new Promise(() => {}) }) };
+  const events = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => new Promise((resolve) => (give = resolve)),
+      return: () => new Promise(() => {}),
+    }),
+  };
   const publishing = sourceTo(server(200)).publishAll(events, { signal: aborter.signal });
   await turn();
   aborter.abort();
@@ -298,7 +468,10 @@ test("publishAll does not wait for an iterable that waits itself when the signal
   assert.deepEqual(report, { published: 0, failed: [], aborted: true });
   give({ done: false, value: "late" });
   await turn();
-  assert.deepEqual(report.failed.map(({ index, event, error }) => [index, event, error.code]), [[0, "late", "ERR_ABORTED"]]);
+  assert.deepEqual(
+    report.failed.map(({ index, event, error }) => [index, event, error.code]),
+    [[0, "late", "ERR_ABORTED"]],
+  );
 });
 
 test("publishAll ends when the source is closed", async () => {
@@ -320,7 +493,10 @@ test("a session sends one event in each request, in order, and knows each by an 
   assert.deepEqual(delivered, [...receipts.map(({ id }) => id), "my-id"]);
   assert.equal(new Set(delivered).size, 21);
   assert.deepEqual(dead, []);
-  assert.deepEqual(pipeline.published.map(({ text }) => text), [...range(20).map((event) => JSON.stringify(event)), '{"specversion":"1.0","id":"my-id","source":"/s","type":"t"}']);
+  assert.deepEqual(
+    pipeline.published.map(({ text }) => text),
+    [...range(20).map((event) => JSON.stringify(event)), '{"specversion":"1.0","id":"my-id","source":"/s","type":"t"}'],
+  );
   assert.equal((await receipts[3].delivered).status, 200);
   assert.throws(() => session.publish(null), { code: "ERR_INVALID_ARGUMENT" });
   await source.outbox.close();
@@ -345,7 +521,11 @@ test("what a pipeline refuses becomes a dead letter that shows the event, and ca
 test("what a session has flushed survives a token that is refused, and goes out with the next one", async () => {
   const { pipeline, source, emulator } = world();
   let token = "old";
-  const mine = sourceTo(emulator, { baseUrl: "http://emulator/glassflow/v1", pipelineAccessToken: () => token, outbox: { store: memoryStore(), retry: { baseMs: 1, maxMs: 1 } } });
+  const mine = sourceTo(emulator, {
+    baseUrl: "http://emulator/glassflow/v1",
+    pipelineAccessToken: () => token,
+    outbox: { store: memoryStore(), retry: { baseMs: 1, maxMs: 1 } },
+  });
   const degraded = [];
   mine.outbox.addEventListener("degraded", ({ detail }) => {
     degraded.push(detail.error.code);
@@ -354,7 +534,10 @@ test("what a session has flushed survives a token that is refused, and goes out 
   const session = mine.session();
   session.publish({ kept: true });
   await session.flush({ until: "delivered" });
-  assert.deepEqual(pipeline.published.map(({ payload }) => payload), [{ kept: true }]);
+  assert.deepEqual(
+    pipeline.published.map(({ payload }) => payload),
+    [{ kept: true }],
+  );
   assert.deepEqual(degraded, ["ERR_UNAUTHORIZED"]);
   await mine.outbox.close();
   source.close();
@@ -365,10 +548,16 @@ test("credentials are validated, and 429 is no yes", async () => {
   assert.equal(await sourceTo(fake).validateCredentials(), undefined);
   assert.equal(await sinkOf(fake).validateCredentials(), undefined);
   for (const { method, url, headers, body } of fake.requests) {
-    assert.deepEqual([method, url, body, headers["content-type"]], ["GET", `${BASE}/pipelines/pipe-1/status/access_token`, "", undefined]);
+    assert.deepEqual(
+      [method, url, body, headers["content-type"]],
+      ["GET", `${BASE}/pipelines/pipe-1/status/access_token`, "", undefined],
+    );
     assert.equal(headers["x-pipeline-access-token"], TOKEN);
   }
-  await assert.rejects(sourceTo(server(429)).validateCredentials(), (error) => error instanceof FerryError && error.code === "ERR_RATE_LIMITED");
+  await assert.rejects(
+    sourceTo(server(429)).validateCredentials(),
+    (error) => error instanceof FerryError && error.code === "ERR_RATE_LIMITED",
+  );
 });
 
 test("headers of the user go along, and do not replace the token", async () => {
@@ -378,7 +567,8 @@ test("headers of the user go along, and do not replace the token", async () => {
   await sinkOf(server(204), { headers: () => headers }).consume();
   const both = server(204);
   await sinkOf(both, { headers: async () => headers }).consume();
-  for (const { headers } of [...fake.requests, ...both.requests]) assert.deepEqual([headers["x-mine"], headers["x-pipeline-access-token"]], ["1", TOKEN]);
+  for (const { headers } of [...fake.requests, ...both.requests])
+    assert.deepEqual([headers["x-mine"], headers["x-pipeline-access-token"]], ["1", TOKEN]);
 });
 
 test("pages without https have no randomUUID: events are published there too, with big integers and through sessions", async () => {
@@ -392,7 +582,10 @@ test("pages without https have no randomUUID: events are published there too, wi
     const { id } = session.publish({ n: 1 });
     assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4/);
     assert.deepEqual((await session.flush({ until: "delivered" })).delivered, [id]);
-    assert.deepEqual(fake.requests.map(({ body }) => body), ['{"big":1180591620717411303424}', '{"n":1}']);
+    assert.deepEqual(
+      fake.requests.map(({ body }) => body),
+      ['{"big":1180591620717411303424}', '{"n":1}'],
+    );
     source.close();
   } finally {
     crypto.randomUUID = randomUUID;

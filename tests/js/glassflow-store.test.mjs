@@ -43,14 +43,21 @@ test("an event is in the store before it is handed out, and leaves it with ack",
   const sink = sinkOf(emulator, settings);
   for await (const event of sink.events({ store })) {
     const segments = await store.inner.peek({ events: 9, bytes: 1e9, skip: new Set() });
-    assert.deepEqual(segments.map(({ body }) => text(body)), [text(event.body)]);
+    assert.deepEqual(
+      segments.map(({ body }) => text(body)),
+      [text(event.body)],
+    );
     await event.ack();
     await event.ack();
     assert.equal((await store.inner.count()).events, 0);
     if (event.payload === 1) break;
   }
   assert.equal(store.log.filter(([name]) => name === "open").length, 1);
-  assert.equal(store.log.filter(([name, change]) => name === "write" && change.remove.length > 0).length, 2, "ack a second time does nothing");
+  assert.equal(
+    store.log.filter(([name, change]) => name === "write" && change.remove.length > 0).length,
+    2,
+    "ack a second time does nothing",
+  );
   await sink.close();
   assert.equal(store.log.at(-1)[0], "close");
 });
@@ -84,7 +91,10 @@ test("hundreds that were left come back in order, and new ones after them", asyn
   const again = await take(sinkOf(emulator, settings), 300, { store }, (n) => n % 2 === 0);
   assert.deepEqual(payloads(again), range(300));
   const rest = await take(sinkOf(emulator, settings), 150, { store });
-  assert.deepEqual(payloads(rest), range(150).map((n) => n * 2 + 1));
+  assert.deepEqual(
+    payloads(rest),
+    range(150).map((n) => n * 2 + 1),
+  );
 });
 
 test("who forgets to acknowledge is told before the store is full", async () => {
@@ -92,20 +102,32 @@ test("who forgets to acknowledge is told before the store is full", async () => 
   await source.publishAll(range(10));
   const sink = sinkOf(emulator, settings);
   const seen = [];
-  await assert.rejects(async () => {
-    for await (const event of sink.events({ store: memoryStore(), maxUnacknowledged: 4 })) seen.push(event.payload);
-  }, { code: "ERR_QUEUE_FULL", message: "4 events were handed out and not acknowledged; call ack() of each event when the work on it is done" });
+  await assert.rejects(
+    async () => {
+      for await (const event of sink.events({ store: memoryStore(), maxUnacknowledged: 4 })) seen.push(event.payload);
+    },
+    {
+      code: "ERR_QUEUE_FULL",
+      message: "4 events were handed out and not acknowledged; call ack() of each event when the work on it is done",
+    },
+  );
   assert.deepEqual(seen, range(4));
 });
 
 test("an event that the store does not take is in the error, and comes again", async () => {
   let isFull = true;
-  const store = storeWith({ write: (inner, change) => (isFull && change.put.length > 0 ? Promise.reject(new Error("the disk is full")) : inner.write(change)) });
+  const store = storeWith({
+    write: (inner, change) =>
+      isFull && change.put.length > 0 ? Promise.reject(new Error("the disk is full")) : inner.write(change),
+  });
   const fake = server(consumed({ payload: "kept" }), 204);
   const sink = sinkOf(fake);
   const error = await take(sink, 1, { store }).catch((error) => error);
   assert.deepEqual([error.code, error.retryable, JSON.parse(text(error.body)).payload], ["ERR_STORE", true, "kept"]);
-  assert.equal(error.message, 'consume from pipeline "pipe-1" at https://example.com/v1: mine: the disk is full; the event comes again in the next iteration of this sink (HTTP 200)');
+  assert.equal(
+    error.message,
+    'consume from pipeline "pipe-1" at https://example.com/v1: mine: the disk is full; the event comes again in the next iteration of this sink (HTTP 200)',
+  );
   isFull = false;
   const [event] = await take(sink, 1, { store });
   assert.equal(event.payload, "kept");
@@ -114,7 +136,10 @@ test("an event that the store does not take is in the error, and comes again", a
 
 test("an ack that the store does not take can be repeated", async () => {
   let failures = 1;
-  const store = storeWith({ write: (inner, change) => (change.remove.length > 0 && failures-- > 0 ? Promise.reject(new Error("not now")) : inner.write(change)) });
+  const store = storeWith({
+    write: (inner, change) =>
+      change.remove.length > 0 && failures-- > 0 ? Promise.reject(new Error("not now")) : inner.write(change),
+  });
   const [event] = await take(sinkOf(server(consumed())), 1, { store }, () => false);
   await assert.rejects(event.ack(), { code: "ERR_STORE" });
   assert.equal((await store.inner.count()).events, 1);
@@ -128,14 +153,22 @@ test("an answer that cannot be read becomes a dead letter of the store, and the 
   const error = await take(sink, 1, { store }).catch((error) => error);
   assert.deepEqual([error.code, text(error.body)], ["ERR_INVALID_EVENT", "not an event"]);
   const [letter] = await store.dead(9);
-  assert.deepEqual([text(letter.body), letter.code, letter.status, letter.reason], ["not an event", "ERR_INVALID_EVENT", 200, error.message]);
+  assert.deepEqual(
+    [text(letter.body), letter.code, letter.status, letter.reason],
+    ["not an event", "ERR_INVALID_EVENT", 200, error.message],
+  );
   assert.deepEqual(payloads(await take(sink, 1, { store })), ["next"]);
 });
 
 test("what a store has spoiled becomes a dead letter as well, once", async () => {
   const store = memoryStore();
   await store.open("x");
-  await store.write({ put: [{ key: "0", at: 0, body: new TextEncoder().encode("spoiled"), sizes: Uint32Array.of(7) }], remove: [], bury: [], exhume: [] });
+  await store.write({
+    put: [{ key: "0", at: 0, body: new TextEncoder().encode("spoiled"), sizes: Uint32Array.of(7) }],
+    remove: [],
+    bury: [],
+    exhume: [],
+  });
   const sink = sinkOf(server(consumed({ payload: "fresh" })));
   await assert.rejects(take(sink, 1, { store }), { code: "ERR_INVALID_EVENT" });
   assert.deepEqual(payloads(await take(sink, 1, { store })), ["fresh"]);
@@ -147,15 +180,24 @@ test("one iteration over a store at a time, and a store for each queue", async (
   const sink = sinkOf(server(consumed()));
   const first = sink.events({ store })[Symbol.asyncIterator]();
   await first.next();
-  await assert.rejects(sink.events({ store })[Symbol.asyncIterator]().next(), { code: "ERR_INVALID_ARGUMENT", message: /goes on; end it first/ });
-  assert.throws(() => sink.events({ store, failed: true })[Symbol.asyncIterator](), { code: "ERR_INVALID_ARGUMENT", message: /the other queue/ });
+  await assert.rejects(sink.events({ store })[Symbol.asyncIterator]().next(), {
+    code: "ERR_INVALID_ARGUMENT",
+    message: /goes on; end it first/,
+  });
+  assert.throws(() => sink.events({ store, failed: true })[Symbol.asyncIterator](), {
+    code: "ERR_INVALID_ARGUMENT",
+    message: /the other queue/,
+  });
   await first.return();
   assert.equal((await sink.events({ store })[Symbol.asyncIterator]().next()).done, false);
 });
 
 test("what comes after the signal has aborted goes into the store", async () => {
   let give;
-  const fake = server(() => new Promise((resolve) => (give = () => resolve(Response.json(consumed({ payload: "late" }))))), 204);
+  const fake = server(
+    () => new Promise((resolve) => (give = () => resolve(Response.json(consumed({ payload: "late" }))))),
+    204,
+  );
   const sink = sinkOf(fake);
   const store = memoryStore();
   const aborter = new AbortController();
@@ -179,7 +221,11 @@ test("after the sink was closed an ack is refused, and the event comes again", a
 });
 
 test("a failed event that is published again is acknowledged when the pipeline has taken it, and not before", async () => {
-  const { pipeline, source, emulator } = world({ transform: () => { throw new Error("no"); } });
+  const { pipeline, source, emulator } = world({
+    transform: () => {
+      throw new Error("no");
+    },
+  });
   await source.publish("try again");
   const store = memoryStore();
   const [event] = await take(sinkOf(emulator, settings), 1, { store, failed: true }, () => false);
@@ -196,17 +242,22 @@ test("of two that share a store one hands out, and the other takes over when it 
   try {
     const inner = memoryStore();
     let lease = { owner: undefined, until: 0 };
-    const shared = () => storeWith({
-      open: async () => ({ durability: "os", isShared: true }),
-      ...Object.fromEntries(["write", "peek", "dead", "count"].map((name) => [name, (_, ...given) => inner[name](...given)])),
-    });
+    const shared = () =>
+      storeWith({
+        open: async () => ({ durability: "os", isShared: true }),
+        ...Object.fromEntries(
+          ["write", "peek", "dead", "count"].map((name) => [name, (_, ...given) => inner[name](...given)]),
+        ),
+      });
     const acquire = async (owner, forMs) => {
       if (lease.owner !== owner && lease.until > performance.now()) return false;
       lease = { owner, until: performance.now() + forMs };
       return true;
     };
     const [one, two] = [0, 1].map(() => Object.assign(shared(), { acquire }));
-    const [first, second] = [server(consumed({ payload: "first" }), 204), server(consumed({ payload: "second" }))].map((fake) => sinkOf(fake, { backoff: { baseMs: 50, maxMs: 100 } }));
+    const [first, second] = [server(consumed({ payload: "first" }), 204), server(consumed({ payload: "second" }))].map(
+      (fake) => sinkOf(fake, { backoff: { baseMs: 50, maxMs: 100 } }),
+    );
     const iterator = first.events({ store: one })[Symbol.asyncIterator]();
     assert.equal((await iterator.next()).value.payload, "first");
     const other = take(second, 2, { store: two }, () => false);

@@ -10,32 +10,56 @@ export const text = (bytes) => new TextDecoder().decode(bytes);
 /** The body of a consumed event. */
 export function consumed(more = {}) {
   const context = { request_id: "r-1", external_id: "x-1", receive_time: "2024-09-23T07:28:27.958Z" };
-  return { req_id: "r-1", receive_time: context.receive_time, payload: { a: 1 }, event_context: context, status: "success", response: { a: 1, b: 2 }, ...more };
+  return {
+    req_id: "r-1",
+    receive_time: context.receive_time,
+    payload: { a: 1 },
+    event_context: context,
+    status: "success",
+    response: { a: 1, b: 2 },
+    ...more,
+  };
 }
 
 /** A server that gives these answers in turn, and the last one for ever: a status, an object as JSON, a Response, an Error to throw, or a function. */
 export function server(...answers) {
   const requests = [];
   const fetch = async (request) => {
-    requests.push({ method: request.method, url: request.url, headers: Object.fromEntries(request.headers), body: await request.text(), at: performance.now(), signal: request.signal });
+    requests.push({
+      method: request.method,
+      url: request.url,
+      headers: Object.fromEntries(request.headers),
+      body: await request.text(),
+      at: performance.now(),
+      signal: request.signal,
+    });
     let answer = answers.length > 1 ? answers.shift() : answers[0];
     if (typeof answer === "function") answer = await answer(request);
     if (answer instanceof Error) throw answer;
     if (answer instanceof Response) return answer.bodyUsed ? answer : answer.clone();
-    return typeof answer === "number" ? new Response(answer === 204 ? null : '{"detail":"words of the server"}', { status: answer }) : Response.json(answer);
+    return typeof answer === "number"
+      ? new Response(answer === 204 ? null : '{"detail":"words of the server"}', { status: answer })
+      : Response.json(answer);
   };
   return { requests, fetch };
 }
 
-export const sourceTo = ({ fetch }, options = {}) => new PipelineDataSource({ pipelineId: "pipe-1", pipelineAccessToken: TOKEN, baseUrl: BASE, fetch, ...options });
-export const sinkOf = ({ fetch }, options = {}) => new PipelineDataSink({ pipelineId: "pipe-1", pipelineAccessToken: TOKEN, baseUrl: BASE, fetch, ...options });
+export const sourceTo = ({ fetch }, options = {}) =>
+  new PipelineDataSource({ pipelineId: "pipe-1", pipelineAccessToken: TOKEN, baseUrl: BASE, fetch, ...options });
+export const sinkOf = ({ fetch }, options = {}) =>
+  new PipelineDataSink({ pipelineId: "pipe-1", pipelineAccessToken: TOKEN, baseUrl: BASE, fetch, ...options });
 
 /** An emulator with a pipeline, and clients of it that hardly rest. */
 export function world(pipelineOptions = {}, { source = {}, sink = {} } = {}) {
   const emulator = createEmulator();
   const pipeline = emulator.glassflow.createPipeline({ id: "pipe-1", accessTokens: [TOKEN], ...pipelineOptions });
   const options = { baseUrl: "http://emulator/glassflow/v1" };
-  return { emulator, pipeline, source: sourceTo(emulator, { ...options, ...source }), sink: sinkOf(emulator, { ...options, backoff: { baseMs: 1, maxMs: 2 }, ...sink }) };
+  return {
+    emulator,
+    pipeline,
+    source: sourceTo(emulator, { ...options, ...source }),
+    sink: sinkOf(emulator, { ...options, backoff: { baseMs: 1, maxMs: 2 }, ...sink }),
+  };
 }
 
 /** Puts a clock that jumps in place of the real one: whenever nothing else happens, the next timer is due. `restore` ends it. */
@@ -51,7 +75,8 @@ export function jumpingClock() {
   };
   globalThis.clearTimeout = (timer) => void timers.delete(timer);
   performance.now = () => now;
-  const pause = (rounds) => new Promise((resolve) => (rounds === 0 ? resolve() : setImmediate(() => pause(rounds - 1).then(resolve))));
+  const pause = (rounds) =>
+    new Promise((resolve) => (rounds === 0 ? resolve() : setImmediate(() => pause(rounds - 1).then(resolve))));
   const run = async () => {
     while (!isOver) {
       // As many turns as an answer takes from the server to whoever waits for it, and some more.

@@ -1,7 +1,19 @@
 // Messages on web-standard objects.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CloudEvent, EventBatch, batchFromHttp, batchFromRequest, contentMode, fromHttp, fromRequest, toBatch, toBinary, toRequest, toStructured } from "eventferry/cloudevents";
+import {
+  CloudEvent,
+  EventBatch,
+  batchFromHttp,
+  batchFromRequest,
+  contentMode,
+  fromHttp,
+  fromRequest,
+  toBatch,
+  toBinary,
+  toRequest,
+  toStructured,
+} from "eventferry/cloudevents";
 
 const url = "https://example.com/events";
 const event = new CloudEvent({ id: "1", type: "t", source: "/s", time: null, subject: "Euro €", data: { a: 1 } });
@@ -19,7 +31,10 @@ test("an event crosses a Request and a Response in every mode", async () => {
   }
   const request = toRequest(url, [event, event.with({ id: "2" })]);
   assert.equal(contentMode(request.headers), "batch");
-  assert.deepEqual([...(await batchFromRequest(request))].map(({ id }) => id), ["1", "2"]);
+  assert.deepEqual(
+    [...(await batchFromRequest(request))].map(({ id }) => id),
+    ["1", "2"],
+  );
   assert.equal((await batchFromRequest(toRequest(url, event))).length, 1);
   assert.equal((await batchFromRequest(toRequest(url, event, { mode: "batch" }))).length, 1);
   assert.throws(() => toRequest(url, [event, event], { mode: "binary" }), { code: "ERR_INVALID_ARGUMENT" });
@@ -27,21 +42,44 @@ test("an event crosses a Request and a Response in every mode", async () => {
 });
 
 test("headers may be of any shape, and of any case", () => {
-  const shapes = [headers, new Headers(headers), Object.entries(headers), new Map(Object.entries(headers)), { "CE-SPECVERSION": "1.0", "Ce-Id": "1", "cE-source": "/s", "ce-TYPE": ["t"], other: undefined, accept: ["a", "b"] }];
+  const shapes = [
+    headers,
+    new Headers(headers),
+    Object.entries(headers),
+    new Map(Object.entries(headers)),
+    {
+      "CE-SPECVERSION": "1.0",
+      "Ce-Id": "1",
+      "cE-source": "/s",
+      "ce-TYPE": ["t"],
+      other: undefined,
+      accept: ["a", "b"],
+    },
+  ];
   for (const shape of shapes) {
     assert.equal(fromHttp(shape, null).id, "1");
     assert.equal(contentMode(shape), "binary");
   }
   assert.throws(() => fromHttp({ ...headers, "CE-ID": "2" }), { code: "ERR_INVALID_EVENT", attribute: "id" });
-  assert.throws(() => fromHttp({ ...headers, "ce-x": "1", "CE-X": "2" }), { code: "ERR_INVALID_EVENT", attribute: "x" });
-  for (const bad of [undefined, null, "ce-id: 1", 5]) assert.throws(() => fromHttp(bad, ""), { code: "ERR_INVALID_ARGUMENT" });
+  assert.throws(() => fromHttp({ ...headers, "ce-x": "1", "CE-X": "2" }), {
+    code: "ERR_INVALID_EVENT",
+    attribute: "x",
+  });
+  for (const bad of [undefined, null, "ce-id: 1", 5])
+    assert.throws(() => fromHttp(bad, ""), { code: "ERR_INVALID_ARGUMENT" });
 });
 
 test("the mode is found by the content type alone", () => {
   for (const [contentType, mode] of [
-    ["application/cloudevents+json", "structured"], [" Application/CloudEvents+JSON ; charset=x", "structured"], ["application/cloudevents+avro", "structured"],
-    ["application/cloudevents-batch+json", "batch"], ["APPLICATION/CLOUDEVENTS-BATCH+JSON", "batch"], ["application/json", undefined], [undefined, undefined],
-  ]) assert.equal(contentMode(contentType === undefined ? {} : { "content-type": contentType }), mode, contentType);
+    ["application/cloudevents+json", "structured"],
+    [" Application/CloudEvents+JSON ; charset=x", "structured"],
+    ["application/cloudevents+avro", "structured"],
+    ["application/cloudevents-batch+json", "batch"],
+    ["APPLICATION/CLOUDEVENTS-BATCH+JSON", "batch"],
+    ["application/json", undefined],
+    [undefined, undefined],
+  ])
+    assert.equal(contentMode(contentType === undefined ? {} : { "content-type": contentType }), mode, contentType);
   for (const name of Object.keys(headers)) assert.equal(contentMode({ [name]: "x" }), "binary");
 });
 
@@ -51,24 +89,39 @@ test("a structured body wins over headers, however odd those are", () => {
 });
 
 test("formats that are not spoken are refused and not guessed", () => {
-  for (const contentType of ["application/cloudevents", "application/cloudevents+xml", "application/cloudevents+jsonx", "application/cloudevents-batch+avro"]) {
+  for (const contentType of [
+    "application/cloudevents",
+    "application/cloudevents+xml",
+    "application/cloudevents+jsonx",
+    "application/cloudevents-batch+avro",
+  ]) {
     const read = contentType.includes("batch") ? batchFromHttp : fromHttp;
     assert.throws(() => read({ "content-type": contentType }, "{}"), { code: "ERR_UNSUPPORTED_FORMAT" }, contentType);
   }
-  assert.throws(() => fromHttp({ "content-type": "application/cloudevents-batch+json" }, "[]"), { code: "ERR_INVALID_EVENT" });
+  assert.throws(() => fromHttp({ "content-type": "application/cloudevents-batch+json" }, "[]"), {
+    code: "ERR_INVALID_EVENT",
+  });
   assert.throws(() => fromHttp({ "content-type": "text/plain" }, "x"), { code: "ERR_NOT_A_CLOUDEVENT" });
   assert.throws(() => fromHttp({ "content-type": "application/cloudevents+json" }), { code: "ERR_INVALID_EVENT" });
   assert.throws(() => fromHttp({ ...headers, "content-type": "text/plain" }, 5), { code: "ERR_INVALID_ARGUMENT" });
 });
 
 test("a binary message never looks like a structured one", () => {
-  const nested = new CloudEvent({ type: "t", source: "/s", datacontenttype: "application/cloudevents+json", data: { id: "inner" } });
+  const nested = new CloudEvent({
+    type: "t",
+    source: "/s",
+    datacontenttype: "application/cloudevents+json",
+    data: { id: "inner" },
+  });
   assert.throws(() => toBinary(nested), { code: "ERR_INVALID_ATTRIBUTE_VALUE", attribute: "datacontenttype" });
-  assert.equal(fromHttp({ "content-type": "application/cloudevents+json" }, toStructured(nested).body).data.id, "inner");
+  assert.equal(
+    fromHttp({ "content-type": "application/cloudevents+json" }, toStructured(nested).body).data.id,
+    "inner",
+  );
 });
 
 test("nothing but printable ASCII leaves in a header", () => {
-  for (const message of [toBinary(event.with({ subject: "a\u00e9\u4e2d😀\u00a0\"%" })), toBinary(event)]) {
+  for (const message of [toBinary(event.with({ subject: 'a\u00e9\u4e2d😀\u00a0"%' })), toBinary(event)]) {
     for (const [name, value] of Object.entries(message.headers)) {
       assert.match(name, /^[a-z0-9-]+$/);
       assert.match(value, /^[\x21-\x7e]*$/);
@@ -79,17 +132,26 @@ test("nothing but printable ASCII leaves in a header", () => {
 
 test("a body beyond the limit is refused and its stream cancelled", async () => {
   let cancelled = 0;
-  const endless = () => new Response(new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(1000)), cancel: () => void cancelled++ }), { headers });
+  const endless = () =>
+    new Response(new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(1000)), cancel: () => void cancelled++ }), {
+      headers,
+    });
   await assert.rejects(fromRequest(endless(), { maxBytes: 10_000 }), { code: "ERR_TOO_LARGE" });
   assert.equal(cancelled, 1);
   const announced = new Response("x".repeat(100), { headers: { ...headers, "content-length": "100" } });
   await assert.rejects(fromRequest(announced, { maxBytes: 99 }), { code: "ERR_TOO_LARGE" });
-  assert.equal((await fromRequest(new Response("x".repeat(100), { headers }), { maxBytes: 100 })).dataBytes.length, 100);
+  assert.equal(
+    (await fromRequest(new Response("x".repeat(100), { headers }), { maxBytes: 100 })).dataBytes.length,
+    100,
+  );
 });
 
 test("a body that breaks off is an error, and never half an event", async () => {
   let sent = 0;
-  const broken = new Response(new ReadableStream({ pull: (c) => (sent++ ? c.error(new Error("gone")) : c.enqueue(new Uint8Array(5))) }), { headers });
+  const broken = new Response(
+    new ReadableStream({ pull: (c) => (sent++ ? c.error(new Error("gone")) : c.enqueue(new Uint8Array(5))) }),
+    { headers },
+  );
   await assert.rejects(fromRequest(broken), { code: "ERR_NETWORK" });
   const used = new Response("x", { headers });
   await used.text();
@@ -101,10 +163,16 @@ test("batches go out as they came in", () => {
   for (const body of [text, new TextEncoder().encode(text)]) {
     const batch = batchFromHttp({ "content-type": "application/cloudevents-batch+json" }, body);
     const out = toBatch(batch).body;
-    assert.equal(typeof out === "string" ? out : new TextDecoder().decode(out), `[${event.toString()},{"specversion":"1.0","id":"2","source":"/s","type":"t","data":1.0}]`);
+    assert.equal(
+      typeof out === "string" ? out : new TextDecoder().decode(out),
+      `[${event.toString()},{"specversion":"1.0","id":"2","source":"/s","type":"t","data":1.0}]`,
+    );
   }
   assert.equal(toBatch([]).body, "[]");
-  assert.throws(() => toBatch([event, CloudEvent.fromJSON('{"specversion":"0.3","id":"1","source":"/s","type":"t"}')]), { code: "ERR_INVALID_BATCH" });
+  assert.throws(
+    () => toBatch([event, CloudEvent.fromJSON('{"specversion":"0.3","id":"1","source":"/s","type":"t"}')]),
+    { code: "ERR_INVALID_BATCH" },
+  );
   assert.throws(() => toBatch([{}]), { code: "ERR_INVALID_ARGUMENT" });
   assert.ok(batchFromHttp(headers, "x") instanceof EventBatch);
 });

@@ -4,15 +4,38 @@ import { test } from "node:test";
 import { CloudEvent, fromMessage, toMessage } from "eventferry/cloudevents";
 
 const event = new CloudEvent({
-  id: "1", type: "t", source: "/s", time: "2026-01-01T00:00:00Z", subject: "Euro € 100%", datacontenttype: "application/json",
-  partitionkey: "k", count: 5, flag: true, data: { a: 1 },
+  id: "1",
+  type: "t",
+  source: "/s",
+  time: "2026-01-01T00:00:00Z",
+  subject: "Euro € 100%",
+  datacontenttype: "application/json",
+  partitionkey: "k",
+  count: 5,
+  flag: true,
+  data: { a: 1 },
 });
-const attributes = (e) => [e.id, e.type, e.source, e.time, e.subject, e.datacontenttype, e.get("partitionkey"), String(e.get("count")), String(e.get("flag")), e.data];
+const attributes = (e) => [
+  e.id,
+  e.type,
+  e.source,
+  e.time,
+  e.subject,
+  e.datacontenttype,
+  e.get("partitionkey"),
+  String(e.get("count")),
+  String(e.get("flag")),
+  e.data,
+];
 
 test("an event survives every binding in both modes", () => {
   for (const binding of ["kafka", "amqp", "mqtt", "nats"]) {
     for (const mode of ["binary", "structured"]) {
-      assert.deepEqual(attributes(fromMessage(toMessage(event, binding, mode), binding)), attributes(event), `${binding} ${mode}`);
+      assert.deepEqual(
+        attributes(fromMessage(toMessage(event, binding, mode), binding)),
+        attributes(event),
+        `${binding} ${mode}`,
+      );
     }
   }
 });
@@ -20,21 +43,46 @@ test("an event survives every binding in both modes", () => {
 test("Kafka: ce_ headers in UTF-8, the partition key, and a tombstone for no data", () => {
   const message = toMessage(event, "kafka");
   assert.deepEqual(message, {
-    key: "k", value: '{"a":1}',
-    headers: { "content-type": "application/json", ce_specversion: "1.0", ce_id: "1", ce_source: "/s", ce_type: "t", ce_time: "2026-01-01T00:00:00Z", ce_subject: "Euro € 100%", ce_partitionkey: "k", ce_count: "5", ce_flag: "true" },
+    key: "k",
+    value: '{"a":1}',
+    headers: {
+      "content-type": "application/json",
+      ce_specversion: "1.0",
+      ce_id: "1",
+      ce_source: "/s",
+      ce_type: "t",
+      ce_time: "2026-01-01T00:00:00Z",
+      ce_subject: "Euro € 100%",
+      ce_partitionkey: "k",
+      ce_count: "5",
+      ce_flag: "true",
+    },
   });
   assert.equal(toMessage(event.with({ data: undefined }), "kafka").value, null);
-  assert.deepEqual(toMessage(event, "kafka", "structured").headers, { "content-type": "application/cloudevents+json; charset=UTF-8" });
-  const received = { value: Buffer.from('{"a":1}'), headers: Object.fromEntries(Object.entries(message.headers).map(([name, value]) => [name, Buffer.from(value)])) };
+  assert.deepEqual(toMessage(event, "kafka", "structured").headers, {
+    "content-type": "application/cloudevents+json; charset=UTF-8",
+  });
+  const received = {
+    value: Buffer.from('{"a":1}'),
+    headers: Object.fromEntries(Object.entries(message.headers).map(([name, value]) => [name, Buffer.from(value)])),
+  };
   assert.deepEqual(attributes(fromMessage(received, "kafka")), attributes(event));
-  assert.throws(() => fromMessage({ value: null, headers: { ...message.headers, ce_id: Buffer.from([0xff]) } }, "kafka"), { code: "ERR_INVALID_HEADER_VALUE", attribute: "id" });
+  assert.throws(
+    () => fromMessage({ value: null, headers: { ...message.headers, ce_id: Buffer.from([0xff]) } }, "kafka"),
+    { code: "ERR_INVALID_HEADER_VALUE", attribute: "id" },
+  );
 });
 
 test("AMQP: application properties with either separator and native types", () => {
   const message = toMessage(event, "amqp");
   assert.equal(message.content_type, "application/json");
-  assert.deepEqual([message.application_properties.cloudEvents_count, message.application_properties.cloudEvents_flag], [5, true]);
-  const colons = Object.fromEntries(Object.entries(message.application_properties).map(([name, value]) => [name.replace("_", ":"), value]));
+  assert.deepEqual(
+    [message.application_properties.cloudEvents_count, message.application_properties.cloudEvents_flag],
+    [5, true],
+  );
+  const colons = Object.fromEntries(
+    Object.entries(message.application_properties).map(([name, value]) => [name.replace("_", ":"), value]),
+  );
   colons["cloudEvents:time"] = new Date("2026-01-01T00:00:00Z");
   assert.equal(fromMessage({ ...message, application_properties: colons }, "amqp").time, "2026-01-01T00:00:00.000Z");
 });
@@ -45,16 +93,24 @@ test("MQTT: bare names, and properties of others are left alone", () => {
   assert.equal(message.properties.contentType, "application/json");
   message.properties.userProperties["Not-Ours"] = "x";
   assert.equal(fromMessage(message, "mqtt").get("not-ours"), undefined);
-  assert.equal(fromMessage({ payload: event.toString(), properties: { contentType: "application/cloudevents+json" } }, "mqtt").id, "1");
+  assert.equal(
+    fromMessage({ payload: event.toString(), properties: { contentType: "application/cloudevents+json" } }, "mqtt").id,
+    "1",
+  );
 });
 
 test("NATS: ce- headers escaped as in HTTP, and the media type among them", () => {
   const message = toMessage(event, "nats");
   assert.equal(message.headers["ce-subject"], "Euro%20%E2%82%AC%20100%25");
   assert.equal(message.headers["ce-datacontenttype"], "application/json");
-  assert.deepEqual(toMessage(event, "nats", "structured").headers, { "Content-Type": "application/cloudevents+json; charset=UTF-8" });
+  assert.deepEqual(toMessage(event, "nats", "structured").headers, {
+    "Content-Type": "application/cloudevents+json; charset=UTF-8",
+  });
   const asHdrs = new Map(Object.entries(message.headers).map(([name, value]) => [name, [value]]));
-  assert.deepEqual(attributes(fromMessage({ data: new TextEncoder().encode(message.data), headers: asHdrs }, "nats")), attributes(event));
+  assert.deepEqual(
+    attributes(fromMessage({ data: new TextEncoder().encode(message.data), headers: asHdrs }, "nats")),
+    attributes(event),
+  );
 });
 
 test("what is no event, binding or mode is refused", () => {

@@ -1,7 +1,18 @@
 // Arguments that plain JavaScript lets through: a clear error each, nothing uncaught, and nothing silently made of them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CloudEvent, EventBatch, Publisher, fromRequest, toBatch, toBinary, toMessage, toRequest, toStructured, webhook } from "eventferry";
+import {
+  CloudEvent,
+  EventBatch,
+  Publisher,
+  fromRequest,
+  toBatch,
+  toBinary,
+  toMessage,
+  toRequest,
+  toStructured,
+  webhook,
+} from "eventferry";
 
 const url = "https://example.com/";
 const event = new CloudEvent({ type: "t", source: "/s" });
@@ -10,7 +21,14 @@ const misuse = { name: "FerryError", code: "ERR_INVALID_ARGUMENT", culprit: "cal
 
 test("what is no event, list, format, filter or URL is refused by name", () => {
   for (const bad of [undefined, null, 5, {}, "x"]) {
-    for (const use of [toBinary, toStructured, (it) => toMessage(it, "kafka"), (it) => EventBatch.of([it]), (it) => toBatch([it]), (it) => toRequest(url, [it])]) {
+    for (const use of [
+      toBinary,
+      toStructured,
+      (it) => toMessage(it, "kafka"),
+      (it) => EventBatch.of([it]),
+      (it) => toBatch([it]),
+      (it) => toRequest(url, [it]),
+    ]) {
       assert.throws(() => use(bad), misuse, `${use} ${bad}`);
     }
     if (bad !== "x") assert.throws(() => toBatch(bad), misuse);
@@ -24,13 +42,19 @@ test("what is no event, list, format, filter or URL is refused by name", () => {
 test("an object without toString is refused like any other", () => {
   const bare = Object.create(null);
   assert.throws(() => toBinary(bare), misuse);
-  assert.throws(() => new CloudEvent({ type: "t", source: "/s", ext: bare }), { code: "ERR_INVALID_ATTRIBUTE_VALUE", attribute: "ext" });
+  assert.throws(() => new CloudEvent({ type: "t", source: "/s", ext: bare }), {
+    code: "ERR_INVALID_ATTRIBUTE_VALUE",
+    attribute: "ext",
+  });
 });
 
 test("a fetch that returns no Response fails the delivery at once, and nothing is left uncaught", async () => {
   for (const answer of [undefined, null, {}, { status: 204 }, "ok"]) {
     const publisher = new Publisher({ url, fetch: async () => answer });
-    await assert.rejects(publisher.send(event), (error) => error.code === "ERR_NETWORK" && /did not return a Response/.test(error.cause.message));
+    await assert.rejects(
+      publisher.send(event),
+      (error) => error.code === "ERR_NETWORK" && /did not return a Response/.test(error.cause.message),
+    );
   }
   await assert.rejects(new Publisher({ url }).send(undefined), misuse);
 });
@@ -43,13 +67,25 @@ test("a limit that limits nothing is refused", async () => {
 });
 
 test("a body of texts instead of bytes is refused and not read as zeros", async () => {
-  const body = new ReadableStream({ start(controller) { controller.enqueue("abc"); controller.close(); } });
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue("abc");
+      controller.close();
+    },
+  });
   await assert.rejects(fromRequest(new Response(body, { headers })), misuse);
 });
 
 test("an authorize that throws lets nobody in, and the handler still answers", async () => {
   const seen = [];
-  const handle = webhook({ allowedOrigins: "*", onEvent: () => seen.push("event"), authorize() { throw new Error("down"); }, onError: ({ message }) => seen.push(message) });
+  const handle = webhook({
+    allowedOrigins: "*",
+    onEvent: () => seen.push("event"),
+    authorize() {
+      throw new Error("down");
+    },
+    onError: ({ message }) => seen.push(message),
+  });
   assert.equal((await handle(toRequest(url, event))).status, 500);
   assert.deepEqual(seen, ["down"]);
 });

@@ -19,10 +19,19 @@ test("run commits what returns and rolls back what throws", async () => {
   const to = server(202);
   const publisher = publisherTo(to);
   const { outbox } = publisher;
-  assert.equal(await outbox.run(async (session) => (session.publish(event(1)), await rest(), session.publish(event(2)).id)), "2");
+  assert.equal(
+    await outbox.run(async (session) => (session.publish(event(1)), await rest(), session.publish(event(2)).id)),
+    "2",
+  );
   const problem = new Error("mine");
   let lost;
-  await assert.rejects(outbox.run((session) => { lost = session.publish(event(3)); throw problem; }), problem);
+  await assert.rejects(
+    outbox.run((session) => {
+      lost = session.publish(event(3));
+      throw problem;
+    }),
+    problem,
+  );
   await assert.rejects(lost.accepted, { code: "ERR_ROLLED_BACK" });
   assert.equal(await outbox.run(() => 7), 7);
   await outbox.drain();
@@ -33,8 +42,14 @@ test("run commits what returns and rolls back what throws", async () => {
 test("closing while run is at work ends it with ERR_CLOSED and settles its receipts", async () => {
   const publisher = publisherTo(server(202));
   let receipt;
-  const running = publisher.outbox.run(async (session) => { receipt = session.publish(event(1)); await rest(10); });
-  const thrower = publisher.outbox.run(async () => { await rest(10); throw new Error("mine"); });
+  const running = publisher.outbox.run(async (session) => {
+    receipt = session.publish(event(1));
+    await rest(10);
+  });
+  const thrower = publisher.outbox.run(async () => {
+    await rest(10);
+    throw new Error("mine");
+  });
   const outcomes = Promise.allSettled([running, thrower]);
   await publisher.outbox.close();
   const [ran, threw] = await outcomes;
@@ -48,7 +63,12 @@ test("drain says how it went: empty, in back-off, with a deadline, a signal, pau
   const publisher = publisherTo(to, { outbox: { retry: { baseMs: 60_000, maxMs: 60_000 } } });
   const { outbox } = publisher;
   assert.deepEqual(await outbox.drain(), { delivered: 0, dead: 0, pending: 0, aborted: false });
-  assert.deepEqual(await outbox.drain({ signal: AbortSignal.abort() }), { delivered: 0, dead: 0, pending: 0, aborted: false });
+  assert.deepEqual(await outbox.drain({ signal: AbortSignal.abort() }), {
+    delivered: 0,
+    dead: 0,
+    pending: 0,
+    aborted: false,
+  });
   const { flushed } = publish(publisher, 1);
   await until(() => to.requests.length === 1);
   await rest(2);
@@ -59,7 +79,12 @@ test("drain says how it went: empty, in back-off, with a deadline, a signal, pau
   assert.equal((await outbox.drain()).aborted, true);
   outbox.resume();
   assert.equal((await flushed).delivered.length, 1, "resume tries at once");
-  assert.deepEqual(await outbox.drain({ signal: controller.signal }), { delivered: 1, dead: 0, pending: 0, aborted: false });
+  assert.deepEqual(await outbox.drain({ signal: controller.signal }), {
+    delivered: 1,
+    dead: 0,
+    pending: 0,
+    aborted: false,
+  });
   await outbox.close();
   await assert.rejects(outbox.drain(), { code: "ERR_CLOSED" });
 });
@@ -123,7 +148,10 @@ test("purge deletes what is staged, stored and dead, and says how many", async (
   await assert.rejects(staged.accepted, { code: "ERR_ROLLED_BACK" });
   assert.deepEqual(await store.count(), { events: 0, bytes: 0, dead: 0, deadBytes: 0 });
   const stats = outbox.stats();
-  assert.deepEqual([stats.pending, stats.dead, stats.purged, stats.bytes, stats.staged, balance(stats)], [0, 0, 3, 0, 0, 0]);
+  assert.deepEqual(
+    [stats.pending, stats.dead, stats.purged, stats.bytes, stats.staged, balance(stats)],
+    [0, 0, 3, 0, 0, 0],
+  );
   assert.equal(await outbox.purge(), 0);
   assert.equal((await outbox.drain()).aborted, false);
   publisher.close();
@@ -132,7 +160,16 @@ test("purge deletes what is staged, stored and dead, and says how many", async (
 test("what is flushed while a purge goes on is not meant by it", async () => {
   let late;
   const inner = memoryStore();
-  const store = storeWith({ peek: async (_, limit) => { const found = await inner.peek(limit); await late?.(); return found; }, write: (_, change) => inner.write(change), dead: (_, n) => inner.dead(n), count: () => inner.count() });
+  const store = storeWith({
+    peek: async (_, limit) => {
+      const found = await inner.peek(limit);
+      await late?.();
+      return found;
+    },
+    write: (_, change) => inner.write(change),
+    dead: (_, n) => inner.dead(n),
+    count: () => inner.count(),
+  });
   const to = server(503);
   const publisher = publisherTo(to, { outbox: { store, retry: { baseMs: 60_000, maxMs: 60_000 } } });
   const { receipts } = publish(publisher, 1);
@@ -154,12 +191,18 @@ test("the counters balance whenever anybody looks", async () => {
   let turn = 0;
   const to = server(({ text }) => {
     const status = statuses[turn++ % statuses.length];
-    return status === 207 ? Response.json(JSON.parse(text).map((_, at) => ({ status: at % 3 ? 202 : 503 })), { status }) : new Response(null, { status });
+    return status === 207
+      ? Response.json(
+          JSON.parse(text).map((_, at) => ({ status: at % 3 ? 202 : 503 })),
+          { status },
+        )
+      : new Response(null, { status });
   });
   const publisher = publisherTo(to, { outbox: { batch: { maxEvents: 16 } } });
   const { outbox } = publisher;
   const watch = setInterval(() => assert.equal(balance(outbox.stats()), 0), 1);
-  for (const type of ["accepted", "delivered", "retry", "dead"]) outbox.addEventListener(type, () => assert.equal(balance(outbox.stats()), 0));
+  for (const type of ["accepted", "delivered", "retry", "dead"])
+    outbox.addEventListener(type, () => assert.equal(balance(outbox.stats()), 0));
   for (let round = 0; round < 20; round++) {
     publish(publisher, ...Array.from({ length: 10 }, (_, at) => round * 10 + at));
     await rest(1);
@@ -184,11 +227,17 @@ test("one bad event among many dies alone, is listed, replayed with its id, and 
   assert.deepEqual([report.delivered.length, report.dead.map(({ id }) => id), report.pending], [99, ["13"], []]);
   assert.ok(to.requests.length <= 16);
   await assert.rejects(receipts[13].delivered, { code: "ERR_REJECTED", status: 422 });
-  assert.deepEqual(told.map(([, { id, error }]) => [id, error.status]), [["13", 422]]);
+  assert.deepEqual(
+    told.map(([, { id, error }]) => [id, error.status]),
+    [["13", 422]],
+  );
   await outbox.drain();
   const [letter] = await outbox.dead.list();
   assert.equal(letter.text, event(13).toString());
-  assert.deepEqual([await outbox.dead.list(0), await outbox.dead.replay(["nobody"]), await outbox.dead.remove([])], [[], 0, 0]);
+  assert.deepEqual(
+    [await outbox.dead.list(0), await outbox.dead.replay(["nobody"]), await outbox.dead.remove([])],
+    [[], 0, 0],
+  );
   isMended = true;
   assert.equal(await outbox.dead.replay([letter.id]), 1);
   assert.equal(balance(outbox.stats()), 0);
@@ -222,13 +271,21 @@ test("it tells what happens", async () => {
   const { outbox } = publisher;
   const told = listen(outbox, "accepted", "delivered", "retry", "degraded");
   await publish(publisher, 1, 2).flushed;
-  assert.deepEqual(told.map(([type, { ids, error, status, attempts, failures }]) => [type, ids?.join() ?? error.status, status ?? failures, attempts]), [
-    ["accepted", "1,2", undefined, undefined],
-    ["retry", 503, 1, undefined],
-    ["retry", 404, 2, undefined],
-    ["degraded", 404, undefined, undefined],
-    ["delivered", "1,2", 202, 3],
-  ]);
+  assert.deepEqual(
+    told.map(([type, { ids, error, status, attempts, failures }]) => [
+      type,
+      ids?.join() ?? error.status,
+      status ?? failures,
+      attempts,
+    ]),
+    [
+      ["accepted", "1,2", undefined, undefined],
+      ["retry", 503, 1, undefined],
+      ["retry", 404, 2, undefined],
+      ["degraded", 404, undefined, undefined],
+      ["delivered", "1,2", 202, 3],
+    ],
+  );
   publisher.close();
 });
 
@@ -257,7 +314,8 @@ test("a listener that publishes, flushes, purges or closes does not disturb what
   })) {
     const to = server(202);
     const publisher = publisherTo(to);
-    for (const type of ["accepted", "delivered"]) publisher.outbox.addEventListener(type, () => act(publisher), { once: true });
+    for (const type of ["accepted", "delivered"])
+      publisher.outbox.addEventListener(type, () => act(publisher), { once: true });
     const { flushed } = publish(publisher, 1, 2);
     await flushed;
     await rest(10);
@@ -277,7 +335,10 @@ test("pressure is told once, and once when it is over", async () => {
   assert.throws(() => session.publish(event(1)), { code: "ERR_QUEUE_FULL", culprit: "caller", message: /1000 bytes/ });
   await session.flush({ until: "delivered" });
   await publisher.outbox.drain();
-  assert.deepEqual(told.map(([, { isHigh }]) => isHigh), [true, false]);
+  assert.deepEqual(
+    told.map(([, { isHigh }]) => isHigh),
+    [true, false],
+  );
   assert.deepEqual(publisher.outbox.stats().droppedBy, { reject: 1, dropOldest: 0, dropNewest: 0 });
   publisher.close();
 });
@@ -341,11 +402,17 @@ test("waiting for room ends when there is some", async () => {
 
 test("batches end at their number of events and of bytes, and wait for company", async () => {
   const size = event(10).toString().length;
-  for (const [batch, lengths] of [[{ maxEvents: 4 }, [4, 4, 2]], [{ maxBytes: 3 * size + 5 }, [3, 3, 3, 1]]]) {
+  for (const [batch, lengths] of [
+    [{ maxEvents: 4 }, [4, 4, 2]],
+    [{ maxBytes: 3 * size + 5 }, [3, 3, 3, 1]],
+  ]) {
     const to = server(202);
     const publisher = publisherTo(to, { outbox: { batch } });
     await publish(publisher, ...Array.from({ length: 10 }, (_, id) => id + 10)).flushed;
-    assert.deepEqual(to.ids().map(({ length }) => length), lengths);
+    assert.deepEqual(
+      to.ids().map(({ length }) => length),
+      lengths,
+    );
     publisher.close();
   }
   const to = server(202);
@@ -365,7 +432,12 @@ test("batches end at their number of events and of bytes, and wait for company",
 test("single events go several at once, and never more", async () => {
   let now = 0;
   let most = 0;
-  const to = server(async () => { most = Math.max(most, ++now); await rest(2); now--; return new Response(null, { status: 202 }); });
+  const to = server(async () => {
+    most = Math.max(most, ++now);
+    await rest(2);
+    now--;
+    return new Response(null, { status: 202 });
+  });
   const publisher = publisherTo(to, { mode: "structured", outbox: { concurrency: 3 } });
   await publish(publisher, ...Array.from({ length: 30 }, (_, id) => id)).flushed;
   assert.deepEqual([most, to.requests.length], [3, 30]);
@@ -392,7 +464,22 @@ test("a 207 speaks of each event, in order or by id", async () => {
 });
 
 test("of a 207 that says nothing of use nothing counts as delivered", async () => {
-  const bodies = ["", "null", "7", "{}", "[]", "[1]", '[{"status":"202"}]', '[{"status":65738}]', '[{"status":-334}]', '{"results":null}', '{"results":5}', "<html>", '[{"id":"9","status":202}]', '[{"id":null,"status":202}]'];
+  const bodies = [
+    "",
+    "null",
+    "7",
+    "{}",
+    "[]",
+    "[1]",
+    '[{"status":"202"}]',
+    '[{"status":65738}]',
+    '[{"status":-334}]',
+    '{"results":null}',
+    '{"results":5}',
+    "<html>",
+    '[{"id":"9","status":202}]',
+    '[{"id":null,"status":202}]',
+  ];
   const to = server(...bodies.map((body) => new Response(body, { status: 207 })), 202);
   const publisher = publisherTo(to);
   const { delivered } = await publish(publisher, 1).flushed;
@@ -401,37 +488,70 @@ test("of a 207 that says nothing of use nothing counts as delivered", async () =
 });
 
 test("of events with the same id one refusal is not taken for another's success", async () => {
-  const to = server(Response.json([{ id: "1", status: 503 }, { id: "1", status: 202 }], { status: 207 }), 202);
+  const to = server(
+    Response.json(
+      [
+        { id: "1", status: 503 },
+        { id: "1", status: 202 },
+      ],
+      { status: 207 },
+    ),
+    202,
+  );
   const publisher = publisherTo(to);
   const session = publisher.session();
   session.publish(event(1, { source: "/a" }));
   session.publish(event(1, { source: "/b" }));
   await session.flush({ until: "delivered" });
-  assert.deepEqual(JSON.parse(to.requests[1].text).map(({ source }) => source), ["/a"]);
+  assert.deepEqual(
+    JSON.parse(to.requests[1].text).map(({ source }) => source),
+    ["/a"],
+  );
   publisher.close();
 });
 
 test("a long 207 is read to its end", async () => {
-  const to = server(({ text }) => Response.json(JSON.parse(text).map(({ id }) => ({ id, status: 202, words: "x".repeat(500) })), { status: 207 }));
+  const to = server(({ text }) =>
+    Response.json(
+      JSON.parse(text).map(({ id }) => ({ id, status: 202, words: "x".repeat(500) })),
+      { status: 207 },
+    ),
+  );
   const publisher = publisherTo(to, { outbox: { batch: { maxEvents: 1000 } } });
-  assert.equal((await publish(publisher, ...Array.from({ length: 1000 }, (_, id) => id)).flushed).delivered.length, 1000);
+  assert.equal(
+    (await publish(publisher, ...Array.from({ length: 1000 }, (_, id) => id)).flushed).delivered.length,
+    1000,
+  );
   assert.equal(to.requests.length, 1);
   publisher.close();
 });
 
 test("a token that is refused is asked for again", async () => {
   let tokens = 0;
-  const to = server(({ headers }) => new Response(null, { status: headers.get("authorization") === "Bearer 2" ? 202 : 401 }));
+  const to = server(
+    ({ headers }) => new Response(null, { status: headers.get("authorization") === "Bearer 2" ? 202 : 401 }),
+  );
   const publisher = publisherTo(to, { headers: async () => ({ authorization: `Bearer ${++tokens}` }) });
   const told = listen(publisher.outbox, "degraded");
   await publish(publisher, 1).flushed;
   assert.equal(tokens, 2);
-  assert.deepEqual(told.map(([, { error }]) => error.code), ["ERR_UNAUTHORIZED"]);
+  assert.deepEqual(
+    told.map(([, { error }]) => error.code),
+    ["ERR_UNAUTHORIZED"],
+  );
   publisher.close();
 });
 
 test("headers that fail are a failure like others, and no secret gets out", async () => {
-  const bad = [() => { throw new Error("no token yet"); }, () => Promise.reject(new Error("no token yet")), () => ({ authorization: "s3cret\n" + "\0" }), () => 5, () => Promise.resolve("s3cret")];
+  const bad = [
+    () => {
+      throw new Error("no token yet");
+    },
+    () => Promise.reject(new Error("no token yet")),
+    () => ({ authorization: "s3cret\n" + "\0" }),
+    () => 5,
+    () => Promise.resolve("s3cret"),
+  ];
   for (const wrong of bad) {
     let turn = 0;
     const to = server(202);
@@ -439,7 +559,10 @@ test("headers that fail are a failure like others, and no secret gets out", asyn
     const told = listen(publisher.outbox, "retry", "degraded");
     await publish(publisher, 1).flushed;
     assert.deepEqual([to.requests.length, told[0][0]], [1, "retry"]);
-    for (const [, { error }] of told) assert.ok(error.name === "FerryError" && !`${error.message} ${error.stack} ${JSON.stringify(error)}`.includes("s3cret"));
+    for (const [, { error }] of told)
+      assert.ok(
+        error.name === "FerryError" && !`${error.message} ${error.stack} ${JSON.stringify(error)}`.includes("s3cret"),
+      );
     publisher.close();
   }
 });
@@ -470,12 +593,27 @@ test("headers that come too late do not send what was given up", async () => {
 test("whatever fetch does, it goes on", async () => {
   const reset = new TypeError("fetch failed");
   const nonsense = () => "ok";
-  const to = server(reset, nonsense, () => undefined, () => { throw null; }, () => { throw "text"; }, 302, 202);
+  const to = server(
+    reset,
+    nonsense,
+    () => undefined,
+    () => {
+      throw null;
+    },
+    () => {
+      throw "text";
+    },
+    302,
+    202,
+  );
   const publisher = publisherTo(to);
   const told = listen(publisher.outbox, "retry");
   const { receipts } = publish(publisher, 1);
   assert.deepEqual(await receipts[0].delivered, { status: 202, attempts: 7, ids: ["1"] });
-  assert.deepEqual(told.map(([, { error }]) => error.code), [...Array(5).fill("ERR_NETWORK"), "ERR_REDIRECTED"]);
+  assert.deepEqual(
+    told.map(([, { error }]) => error.code),
+    [...Array(5).fill("ERR_NETWORK"), "ERR_REDIRECTED"],
+  );
   assert.equal(told[0][1].error.cause, reset);
   publisher.close();
 });
@@ -485,7 +623,10 @@ test("a fetch that never answers is given up after its time", async () => {
   const publisher = publisherTo(to, { timeoutMs: 20 });
   const told = listen(publisher.outbox, "retry");
   await publish(publisher, 1).flushed;
-  assert.deepEqual(told.map(([, { error }]) => error.code), ["ERR_TIMEOUT"]);
+  assert.deepEqual(
+    told.map(([, { error }]) => error.code),
+    ["ERR_TIMEOUT"],
+  );
   publisher.close();
 });
 
@@ -521,7 +662,10 @@ test("events with the same partitionkey are never overtaken", async () => {
   await session.flush({ until: "delivered" });
   for (let key = 0; key < 4; key++) {
     const ids = seen.filter(({ partitionkey }) => partitionkey === `k${key}`).map(({ id }) => Number(id));
-    assert.deepEqual(ids, ids.toSorted((a, b) => a - b));
+    assert.deepEqual(
+      ids,
+      ids.toSorted((a, b) => a - b),
+    );
     assert.equal(ids.length, 10);
   }
   publisher.close();
@@ -536,7 +680,10 @@ test("large bodies go out zipped when asked for, and small ones do not", async (
     await session.flush({ until: "delivered" });
     session.publish(event("large", { data: "ü".repeat(3000) }));
     await session.flush({ until: "delivered" });
-    assert.deepEqual(to.requests.map(({ headers }) => headers.get("content-encoding")), [null, "gzip"]);
+    assert.deepEqual(
+      to.requests.map(({ headers }) => headers.get("content-encoding")),
+      [null, "gzip"],
+    );
     assert.ok(to.requests[1].body.length < 500);
     assert.ok(gunzipSync(to.requests[1].body).toString().includes("ü".repeat(3000)));
     publisher.close();
@@ -546,7 +693,10 @@ test("large bodies go out zipped when asked for, and small ones do not", async (
 test("an event that is too old becomes a dead letter", async () => {
   const publisher = publisherTo(server(503), { outbox: { retry: { maxAgeMs: 30 } } });
   const { dead } = await publish(publisher, 1).flushed;
-  assert.deepEqual(dead.map(({ id, code }) => [id, code]), [["1", "ERR_EXPIRED"]]);
+  assert.deepEqual(
+    dead.map(({ id, code }) => [id, code]),
+    [["1", "ERR_EXPIRED"]],
+  );
   publisher.close();
 });
 
@@ -561,20 +711,34 @@ test("what a store has is delivered by the next one, in order", async () => {
   const up = publisherTo(to, { outbox: { store: fileStore(path) } });
   await publish(up, 4).flushed;
   const { delivered, pending } = await up.outbox.drain();
-  assert.deepEqual([delivered, pending, to.ids().flat(), up.outbox.stats().durability], [4, 0, ["1", "2", "3", "4"], "disk"]);
+  assert.deepEqual(
+    [delivered, pending, to.ids().flat(), up.outbox.stats().durability],
+    [4, 0, ["1", "2", "3", "4"], "disk"],
+  );
   await up.outbox.close();
   await rm(folder, { recursive: true });
 });
 
 test("against a server with faults everything arrives, and what arrives twice has the same id", async () => {
   const emulator = createEmulator();
-  for (const fault of [{ status: 503, probability: 0.2 }, { reset: true, probability: 0.2, seed: 2 }, { after: "store", reset: true, probability: 0.2, seed: 3 }]) emulator.faults.add({ match: "/cloudevents", times: 10, ...fault });
+  for (const fault of [
+    { status: 503, probability: 0.2 },
+    { reset: true, probability: 0.2, seed: 2 },
+    { after: "store", reset: true, probability: 0.2, seed: 3 },
+  ])
+    emulator.faults.add({ match: "/cloudevents", times: 10, ...fault });
   for (const mode of ["batch", "binary", "structured"]) {
     emulator.cloudEvents.clear();
-    const publisher = publisherTo({ fetch: emulator.fetch }, { url: "http://emulator/cloudevents", mode, outbox: { batch: { maxEvents: 7 } } });
+    const publisher = publisherTo(
+      { fetch: emulator.fetch },
+      { url: "http://emulator/cloudevents", mode, outbox: { batch: { maxEvents: 7 } } },
+    );
     const sent = Array.from({ length: 60 }, (_, id) => String(id));
     await publish(publisher, ...sent).flushed;
-    assert.deepEqual([...new Set(emulator.cloudEvents.received.map(({ event: { id } }) => id))].toSorted((a, b) => a - b), sent);
+    assert.deepEqual(
+      [...new Set(emulator.cloudEvents.received.map(({ event: { id } }) => id))].toSorted((a, b) => a - b),
+      sent,
+    );
     await publisher.outbox.close();
   }
   await emulator.close();
@@ -582,7 +746,12 @@ test("against a server with faults everything arrives, and what arrives twice ha
 
 test("events of one segment that die in different lives have dead letters of their own, though each was the first that was left", async () => {
   const inner = memoryStore();
-  const shared = () => storeWith({ ...Object.fromEntries(["open", "write", "peek", "dead", "count"].map((name) => [name, (_, ...given) => inner[name](...given)])) });
+  const shared = () =>
+    storeWith({
+      ...Object.fromEntries(
+        ["open", "write", "peek", "dead", "count"].map((name) => [name, (_, ...given) => inner[name](...given)]),
+      ),
+    });
   // Refuses the first of each request, so one dies; the others wait for the next life.
   const refusingOne = () => {
     let isDone = false;
@@ -590,7 +759,10 @@ test("events of one segment that die in different lives have dead letters of the
       const events = JSON.parse(text);
       if (isDone) return new Response(null, { status: 503 });
       isDone = true;
-      return Response.json(events.map((_, at) => ({ status: at === 0 ? 422 : 503 })), { status: 207 });
+      return Response.json(
+        events.map((_, at) => ({ status: at === 0 ? 422 : 503 })),
+        { status: 207 },
+      );
     });
   };
   for (let life = 0; life < 3; life++) {

@@ -5,7 +5,11 @@ import { Publisher, memoryStore } from "eventferry";
 import { balance, event, listen, never, publisherTo, rest, server, storeWith, until, url } from "./outbox-world.mjs";
 
 const misuse = (pattern) => (error) => {
-  assert.deepEqual([error.name, error.code, error.culprit], ["FerryError", "ERR_INVALID_ARGUMENT", "caller"], error.stack);
+  assert.deepEqual(
+    [error.name, error.code, error.culprit],
+    ["FerryError", "ERR_INVALID_ARGUMENT", "caller"],
+    error.stack,
+  );
   assert.match(error.message, pattern);
   assert.ok(!error.message.includes("s3cret"));
   return true;
@@ -13,18 +17,44 @@ const misuse = (pattern) => (error) => {
 
 test("options of the outbox are refused by name when the publisher is made", () => {
   for (const [outbox, pattern] of [
-    [null, /object of options/], [5, /object of options/], ["memory", /object of options/],
-    [{ store: "disk" }, /store/], [{ store: null }, /store/], [{ store: {} }, /store/], [{ store: memoryStore }, /store/],
-    [{ store: { ...memoryStore(), peek: undefined } }, /store.*peek/], [{ store: { ...memoryStore(), kind: 5 } }, /store.*kind/],
+    [null, /object of options/],
+    [5, /object of options/],
+    ["memory", /object of options/],
+    [{ store: "disk" }, /store/],
+    [{ store: null }, /store/],
+    [{ store: {} }, /store/],
+    [{ store: memoryStore }, /store/],
+    [{ store: { ...memoryStore(), peek: undefined } }, /store.*peek/],
+    [{ store: { ...memoryStore(), kind: 5 } }, /store.*kind/],
     [{ store: { ...memoryStore(), close: "x" } }, /store.*close/],
-    [{ name: "" }, /name/], [{ name: 5 }, /name/],
-    [{ maxBytes: 0 }, /maxBytes/], [{ maxBytes: "1" }, /maxBytes/], [{ maxBytes: NaN }, /maxBytes/], [{ maxBytes: 1.5 }, /maxBytes/], [{ maxBytes: Infinity }, /maxBytes/],
-    [{ overflow: "drop" }, /overflow/], [{ overflow: 1 }, /overflow/],
-    [{ batch: 5 }, /batch/], [{ batch: null }, /batch/], [{ batch: "x" }, /batch/], [{ batch: [] }, /batch/],
-    [{ batch: { maxEvents: 0 } }, /batch\.maxEvents/], [{ batch: { maxEvents: 10_001 } }, /batch\.maxEvents/], [{ batch: { maxBytes: -1 } }, /batch\.maxBytes/],
-    [{ batch: { maxAgeMs: "1" } }, /batch\.maxAgeMs/], [{ batch: { size: 1 } }, /batch\.size/],
-    [{ retry: 3 }, /retry/], [{ retry: { baseMs: -1 } }, /retry\.baseMs/], [{ retry: { maxMs: {} } }, /retry\.maxMs/], [{ retry: { maxAgeMs: null } }, /retry\.maxAgeMs/], [{ retry: { attempts: 3 } }, /retry\.attempts/],
-    [{ concurrency: 0 }, /concurrency/], [{ concurrency: 65 }, /concurrency/], [{ unload: "beacon" }, /unload/], [{ gzip: "yes" }, /gzip/], [{ gzip: 1 }, /gzip/],
+    [{ name: "" }, /name/],
+    [{ name: 5 }, /name/],
+    [{ maxBytes: 0 }, /maxBytes/],
+    [{ maxBytes: "1" }, /maxBytes/],
+    [{ maxBytes: NaN }, /maxBytes/],
+    [{ maxBytes: 1.5 }, /maxBytes/],
+    [{ maxBytes: Infinity }, /maxBytes/],
+    [{ overflow: "drop" }, /overflow/],
+    [{ overflow: 1 }, /overflow/],
+    [{ batch: 5 }, /batch/],
+    [{ batch: null }, /batch/],
+    [{ batch: "x" }, /batch/],
+    [{ batch: [] }, /batch/],
+    [{ batch: { maxEvents: 0 } }, /batch\.maxEvents/],
+    [{ batch: { maxEvents: 10_001 } }, /batch\.maxEvents/],
+    [{ batch: { maxBytes: -1 } }, /batch\.maxBytes/],
+    [{ batch: { maxAgeMs: "1" } }, /batch\.maxAgeMs/],
+    [{ batch: { size: 1 } }, /batch\.size/],
+    [{ retry: 3 }, /retry/],
+    [{ retry: { baseMs: -1 } }, /retry\.baseMs/],
+    [{ retry: { maxMs: {} } }, /retry\.maxMs/],
+    [{ retry: { maxAgeMs: null } }, /retry\.maxAgeMs/],
+    [{ retry: { attempts: 3 } }, /retry\.attempts/],
+    [{ concurrency: 0 }, /concurrency/],
+    [{ concurrency: 65 }, /concurrency/],
+    [{ unload: "beacon" }, /unload/],
+    [{ gzip: "yes" }, /gzip/],
+    [{ gzip: 1 }, /gzip/],
     [{ flushInterval: 5 }, /flushInterval/],
   ]) {
     assert.throws(() => new Publisher({ url, outbox }), misuse(pattern), JSON.stringify(outbox));
@@ -32,8 +62,22 @@ test("options of the outbox are refused by name when the publisher is made", () 
 });
 
 test("undefined is no option, and a time that is no whole number is good enough", async () => {
-  const undefinedOptions = { store: undefined, name: undefined, maxBytes: undefined, overflow: undefined, batch: undefined, retry: { baseMs: undefined }, gzip: undefined };
-  const publisher = new Publisher({ url, fetch: server(202).fetch, timeoutMs: 10.5, headers: undefined, outbox: undefinedOptions });
+  const undefinedOptions = {
+    store: undefined,
+    name: undefined,
+    maxBytes: undefined,
+    overflow: undefined,
+    batch: undefined,
+    retry: { baseMs: undefined },
+    gzip: undefined,
+  };
+  const publisher = new Publisher({
+    url,
+    fetch: server(202).fetch,
+    timeoutMs: 10.5,
+    headers: undefined,
+    outbox: undefinedOptions,
+  });
   assert.equal((await publisher.session().flush()).aborted, false);
   publisher.close();
 });
@@ -44,8 +88,17 @@ test("arguments of sessions and of the outbox are refused by name, and nothing i
   const session = publisher.session();
   session.publish(event(1));
   for (const [options, pattern] of [
-    [null, /options/], ["delivered", /options/], [{ until: "stored" }, /until/], [{ until: null }, /until/], [{ deadlineMs: -1 }, /deadlineMs/], [{ deadlineMs: NaN }, /deadlineMs/],
-    [{ deadlineMs: "5" }, /deadlineMs/], [{ deadlineMs: null }, /deadlineMs/], [{ signal: {} }, /signal/], [{ signal: null }, /signal/], [{ signal: new AbortController() }, /signal/],
+    [null, /options/],
+    ["delivered", /options/],
+    [{ until: "stored" }, /until/],
+    [{ until: null }, /until/],
+    [{ deadlineMs: -1 }, /deadlineMs/],
+    [{ deadlineMs: NaN }, /deadlineMs/],
+    [{ deadlineMs: "5" }, /deadlineMs/],
+    [{ deadlineMs: null }, /deadlineMs/],
+    [{ signal: {} }, /signal/],
+    [{ signal: null }, /signal/],
+    [{ signal: new AbortController() }, /signal/],
   ]) {
     await assert.rejects(session.flush(options), misuse(pattern));
     if (!Object.hasOwn(Object(options), "until")) await assert.rejects(outbox.drain(options), misuse(pattern));
@@ -59,7 +112,14 @@ test("arguments of sessions and of the outbox are refused by name, and nothing i
   for (const bad of [null, "5", -1, NaN, {}]) await assert.rejects(outbox.dead.list(bad), misuse(/list/));
   for (const bad of [undefined, null, 5, {}]) assert.throws(() => outbox.keepAlive(bad), misuse(/waitUntil/));
   const waitUntil = () => {};
-  for (const [options, pattern] of [[null, /options/], [{ budgetMs: "1" }, /budgetMs/], [{ budgetMs: -1 }, /budgetMs/], [{ maxRequests: -1 }, /maxRequests/], [{ maxRequests: 1.5 }, /maxRequests/], [{ maxRequests: "20" }, /maxRequests/]]) {
+  for (const [options, pattern] of [
+    [null, /options/],
+    [{ budgetMs: "1" }, /budgetMs/],
+    [{ budgetMs: -1 }, /budgetMs/],
+    [{ maxRequests: -1 }, /maxRequests/],
+    [{ maxRequests: 1.5 }, /maxRequests/],
+    [{ maxRequests: "20" }, /maxRequests/],
+  ]) {
     assert.throws(() => outbox.keepAlive(waitUntil, options), misuse(pattern));
   }
   assert.equal((await session.flush({ until: "delivered" })).delivered.length, 1);
@@ -67,7 +127,17 @@ test("arguments of sessions and of the outbox are refused by name, and nothing i
 });
 
 test("a store that throws, rejects or resolves with nonsense when it is opened is told of, and tried again", async () => {
-  const wrong = [() => { throw new Error("broken"); }, () => Promise.reject(new Error("broken")), () => Promise.reject(undefined), () => undefined, async () => undefined, async () => 5, async () => ({})];
+  const wrong = [
+    () => {
+      throw new Error("broken");
+    },
+    () => Promise.reject(new Error("broken")),
+    () => Promise.reject(undefined),
+    () => undefined,
+    async () => undefined,
+    async () => 5,
+    async () => ({}),
+  ];
   for (const call of ["open", "count"]) {
     for (const bad of wrong) {
       if (call === "count" && wrong.indexOf(bad) > 4) continue;
@@ -80,7 +150,11 @@ test("a store that throws, rejects or resolves with nonsense when it is opened i
       session.publish(event(1));
       assert.equal((await session.flush({ deadlineMs: 10 })).aborted, true);
       assert.equal((await session.flush({ until: "delivered" })).aborted, false);
-      assert.deepEqual(told.map(([, { error }]) => [error.name, error.code]), [["FerryError", "ERR_STORE"]], `${call} ${bad}`);
+      assert.deepEqual(
+        told.map(([, { error }]) => [error.name, error.code]),
+        [["FerryError", "ERR_STORE"]],
+        `${call} ${bad}`,
+      );
       assert.match(told[0][1].error.message, /^mine: /);
       await publisher.outbox.close();
     }
@@ -88,7 +162,13 @@ test("a store that throws, rejects or resolves with nonsense when it is opened i
 });
 
 test("a store that does not write: events go out from memory, and count as accepted then", async () => {
-  for (const bad of [() => { throw new Error("broken"); }, () => Promise.reject(new Error("quota")), () => Promise.reject(null)]) {
+  for (const bad of [
+    () => {
+      throw new Error("broken");
+    },
+    () => Promise.reject(new Error("quota")),
+    () => Promise.reject(null),
+  ]) {
     const store = storeWith({ write: bad });
     const to = server(202);
     const publisher = publisherTo(to, { outbox: { store } });
@@ -105,27 +185,57 @@ test("a store that does not write: events go out from memory, and count as accep
 });
 
 test("a store that is wrong when it is looked into or asked for the dead is told of, and looked into again", async () => {
-  await Promise.all([() => { throw new Error("broken"); }, () => Promise.reject(new Error("broken")), async () => undefined, async () => [{}], async () => 5].map(async (bad) => {
-    let turn = 0;
-    const store = storeWith({ peek: (inner, limit) => (turn++ ? inner.peek(limit) : bad()), dead: bad, count: async () => ({ events: 3, bytes: 30, dead: 1, deadBytes: 10 }) });
-    const publisher = publisherTo(server(202), { outbox: { store } });
-    const told = listen(publisher.outbox, "degraded");
-    const session = publisher.session();
-    session.publish(event(1));
-    assert.equal((await session.flush({ until: "delivered" })).delivered.length, 1);
-    assert.deepEqual(told.map(([, { error }]) => error.code), ["ERR_STORE"], String(bad));
-    const listed = await publisher.outbox.dead.list().catch((error) => error);
-    assert.ok(Array.isArray(listed) || listed.code === "ERR_STORE", String(listed));
-    assert.equal(balance(publisher.outbox.stats()), 0);
-    await publisher.outbox.close();
-  }));
+  await Promise.all(
+    [
+      () => {
+        throw new Error("broken");
+      },
+      () => Promise.reject(new Error("broken")),
+      async () => undefined,
+      async () => [{}],
+      async () => 5,
+    ].map(async (bad) => {
+      let turn = 0;
+      const store = storeWith({
+        peek: (inner, limit) => (turn++ ? inner.peek(limit) : bad()),
+        dead: bad,
+        count: async () => ({ events: 3, bytes: 30, dead: 1, deadBytes: 10 }),
+      });
+      const publisher = publisherTo(server(202), { outbox: { store } });
+      const told = listen(publisher.outbox, "degraded");
+      const session = publisher.session();
+      session.publish(event(1));
+      assert.equal((await session.flush({ until: "delivered" })).delivered.length, 1);
+      assert.deepEqual(
+        told.map(([, { error }]) => error.code),
+        ["ERR_STORE"],
+        String(bad),
+      );
+      const listed = await publisher.outbox.dead.list().catch((error) => error);
+      assert.ok(Array.isArray(listed) || listed.code === "ERR_STORE", String(listed));
+      assert.equal(balance(publisher.outbox.stats()), 0);
+      await publisher.outbox.close();
+    }),
+  );
 });
 
 test("a segment that the store has spoiled does not keep others from being delivered", async () => {
   const store = memoryStore();
   const body = new TextEncoder().encode('{"specversion":"1.0","id"');
-  await store.write({ put: [{ key: "000000001-000000-x", at: Date.now(), body, sizes: Uint32Array.of(body.length) }], remove: [], bury: [], exhume: [] });
-  const to = server(({ text }) => { try { JSON.parse(text); return new Response(null, { status: 202 }); } catch { return new Response(null, { status: 400 }); } });
+  await store.write({
+    put: [{ key: "000000001-000000-x", at: Date.now(), body, sizes: Uint32Array.of(body.length) }],
+    remove: [],
+    bury: [],
+    exhume: [],
+  });
+  const to = server(({ text }) => {
+    try {
+      JSON.parse(text);
+      return new Response(null, { status: 202 });
+    } catch {
+      return new Response(null, { status: 400 });
+    }
+  });
   for (const mode of ["batch", "structured"]) {
     const publisher = publisherTo(to, { mode, outbox: { store } });
     const told = listen(publisher.outbox, "dead", "delivered", "accepted");
@@ -140,7 +250,15 @@ test("a segment that the store has spoiled does not keep others from being deliv
 });
 
 test("a store that cannot be closed makes close reject, with ERR_STORE and once", async () => {
-  const publisher = publisherTo(server(202), { outbox: { store: storeWith({ close: () => { throw new Error("broken"); } }) } });
+  const publisher = publisherTo(server(202), {
+    outbox: {
+      store: storeWith({
+        close: () => {
+          throw new Error("broken");
+        },
+      }),
+    },
+  });
   await publisher.outbox.drain();
   await assert.rejects(publisher.outbox.close(), { code: "ERR_STORE" });
   publisher.close();
@@ -148,7 +266,11 @@ test("a store that cannot be closed makes close reject, with ERR_STORE and once"
 });
 
 test("closing while the store opens, or never does, comes to its end", async () => {
-  for (const open of [never, () => Promise.reject(new Error("broken")), async (inner, name) => (await rest(10), inner.open(name))]) {
+  for (const open of [
+    never,
+    () => Promise.reject(new Error("broken")),
+    async (inner, name) => (await rest(10), inner.open(name)),
+  ]) {
     const store = storeWith({ open });
     const publisher = publisherTo(server(202), { outbox: { store } });
     const waiting = publisher.outbox.drain();
@@ -187,7 +309,14 @@ test("a publisher that is closed at once leaves nothing behind", async () => {
   used.outbox.close();
   await used.outbox.close();
   assert.equal(used.outbox.stats().accepted, 0);
-  for (const call of [() => used.outbox.drain(), () => used.outbox.purge(), () => used.outbox.dead.list(), () => used.outbox.dead.replay(["1"]), () => used.outbox.run(() => {})]) await assert.rejects(call, { code: "ERR_CLOSED" });
+  for (const call of [
+    () => used.outbox.drain(),
+    () => used.outbox.purge(),
+    () => used.outbox.dead.list(),
+    () => used.outbox.dead.replay(["1"]),
+    () => used.outbox.run(() => {}),
+  ])
+    await assert.rejects(call, { code: "ERR_CLOSED" });
   await rest(5);
 });
 
@@ -198,7 +327,10 @@ test("a listener that throws does not break delivery", async () => {
   process.on("uncaughtException", (error) => uncaught.push(error.message));
   const to = server(503, 202);
   const publisher = publisherTo(to);
-  for (const type of ["accepted", "retry", "delivered"]) publisher.outbox.addEventListener(type, () => { throw new Error(type); });
+  for (const type of ["accepted", "retry", "delivered"])
+    publisher.outbox.addEventListener(type, () => {
+      throw new Error(type);
+    });
   const session = publisher.session();
   session.publish(event(1));
   assert.equal((await session.flush({ until: "delivered" })).delivered.length, 1);
@@ -211,7 +343,12 @@ test("a listener that throws does not break delivery", async () => {
 
 test("a store that does not open: dead letters and purge say why instead of waiting for ever", async () => {
   let isBroken = true;
-  const store = storeWith({ open: async (inner, name) => { if (isBroken) throw new Error("the disk is gone"); return inner.open(name); } });
+  const store = storeWith({
+    open: async (inner, name) => {
+      if (isBroken) throw new Error("the disk is gone");
+      return inner.open(name);
+    },
+  });
   const publisher = publisherTo(server(202), { outbox: { store } });
   const { outbox } = publisher;
   const session = publisher.session();
@@ -240,7 +377,10 @@ test("run waits no longer for the store than it was told, and what it published 
   const controller = new AbortController();
   setTimeout(() => controller.abort(), 5);
   assert.equal(await outbox.run((session) => session.publish(event(2)).id, { signal: controller.signal }), "2");
-  await assert.rejects(outbox.run(() => assert.fail("not to be called"), { deadlineMs: "soon" }), { code: "ERR_INVALID_ARGUMENT" });
+  await assert.rejects(
+    outbox.run(() => assert.fail("not to be called"), { deadlineMs: "soon" }),
+    { code: "ERR_INVALID_ARGUMENT" },
+  );
   assert.equal(to.requests.length, 0);
   release();
   await outbox.drain();

@@ -18,7 +18,11 @@ const hide = () => {
 test("in binary mode a page that ends sends each event under its own headers", async () => {
   const to = server(202);
   let asked = 0;
-  const publisher = publisherTo(to, { mode: "binary", headers: () => (asked++ ? never() : Promise.resolve({ "x-token": "t0ken" })), outbox: { concurrency: 1 } });
+  const publisher = publisherTo(to, {
+    mode: "binary",
+    headers: () => (asked++ ? never() : Promise.resolve({ "x-token": "t0ken" })),
+    outbox: { concurrency: 1 },
+  });
   const session = publisher.session();
   session.publish(event(1, { subject: "first" }));
   await session.flush({ until: "delivered" });
@@ -27,7 +31,10 @@ test("in binary mode a page that ends sends each event under its own headers", a
   await until(() => to.requests.length === 2);
   const { request, headers } = to.requests[1];
   const sent = await fromRequest(request.clone());
-  assert.deepEqual([sent.id, sent.subject, sent.data, headers.get("x-token"), request.keepalive], ["2", undefined, { n: 2 }, "t0ken", true]);
+  assert.deepEqual(
+    [sent.id, sent.subject, sent.data, headers.get("x-token"), request.keepalive],
+    ["2", undefined, { n: 2 }, "t0ken", true],
+  );
   assert.equal(session.staged, 0);
   await publisher.outbox.drain();
   await publisher.outbox.close();
@@ -91,14 +98,20 @@ test("with gzip a page that ends gets more away, in bodies that were compressed 
     return new Response(null, { status: 202 });
   };
   const { Publisher, memoryStore } = await import("eventferry");
-  const publisher = new Publisher({ url: "https://example.com/", mode: "batch", fetch, outbox: { store: memoryStore(), gzip: true, batch: { maxAgeMs: 0 }, retry: { baseMs: 60_000, maxMs: 60_000 } } });
+  const publisher = new Publisher({
+    url: "https://example.com/",
+    mode: "batch",
+    fetch,
+    outbox: { store: memoryStore(), gzip: true, batch: { maxAgeMs: 0 }, retry: { baseMs: 60_000, maxMs: 60_000 } },
+  });
   const session = publisher.session();
   // The first fails, so that the others wait.
   session.publish(event("first"));
   await session.flush();
   await until(() => publisher.outbox.stats().attempts === 1);
   await rest(5);
-  for (let at = 0; at < 160; at++) session.publish(event(at, { data: { words: "the quick brown fox jumps over the lazy dog ".repeat(30), at } }));
+  for (let at = 0; at < 160; at++)
+    session.publish(event(at, { data: { words: "the quick brown fox jumps over the lazy dog ".repeat(30), at } }));
   await session.flush();
   await rest(100);
   isUp = true;
@@ -110,7 +123,9 @@ test("with gzip a page that ends gets more away, in bodies that were compressed 
   assert.ok(zipped.length > 0 && requests.every(({ keepalive }) => keepalive));
   const ids = [];
   for (const { body, headers } of requests) {
-    const text = headers.has("content-encoding") ? await new Response(new Blob([body]).stream().pipeThrough(new DecompressionStream("gzip"))).text() : new TextDecoder().decode(body);
+    const text = headers.has("content-encoding")
+      ? await new Response(new Blob([body]).stream().pipeThrough(new DecompressionStream("gzip"))).text()
+      : new TextDecoder().decode(body);
     for (const { id } of JSON.parse(text)) ids.push(id);
   }
   assert.equal(new Set(ids).size, ids.length);

@@ -41,9 +41,19 @@ test("a report is plain data and says exactly how far each event has got", async
   session.publish(event(1));
   session.publish(event(2));
   const accepted = await session.flush();
-  assert.deepEqual(JSON.parse(JSON.stringify(accepted)), { accepted: ["1", "2"], delivered: [], pending: ["1", "2"], dead: [], aborted: false });
+  assert.deepEqual(JSON.parse(JSON.stringify(accepted)), {
+    accepted: ["1", "2"],
+    delivered: [],
+    pending: ["1", "2"],
+    dead: [],
+    aborted: false,
+  });
   const early = await session.flush({ until: "delivered", deadlineMs: 0 });
-  assert.deepEqual(early, { accepted: [], delivered: [], pending: [], dead: [], aborted: true }, "the second flush waits for the first, and lists its own");
+  assert.deepEqual(
+    early,
+    { accepted: [], delivered: [], pending: [], dead: [], aborted: true },
+    "the second flush waits for the first, and lists its own",
+  );
   session.publish(event(3));
   const controller = new AbortController();
   const waiting = session.flush({ until: "delivered", signal: controller.signal });
@@ -60,7 +70,14 @@ test("a report is plain data and says exactly how far each event has got", async
 test("a flush of nothing, with a signal that has aborted too, is done at once", async () => {
   const publisher = publisherTo(server(202));
   const empty = { accepted: [], delivered: [], pending: [], dead: [], aborted: false };
-  for (const options of [undefined, {}, { until: "delivered" }, { deadlineMs: 0 }, { signal: AbortSignal.abort() }, { until: "delivered", signal: AbortSignal.abort() }]) {
+  for (const options of [
+    undefined,
+    {},
+    { until: "delivered" },
+    { deadlineMs: 0 },
+    { signal: AbortSignal.abort() },
+    { until: "delivered", signal: AbortSignal.abort() },
+  ]) {
     assert.deepEqual(await publisher.session().flush(options), empty);
   }
   publisher.close();
@@ -97,7 +114,10 @@ test("rollback gives the ids, oldest first, and rejects the receipts", async () 
   await session.flush();
   const receipts = Array.from({ length: 40 }, (_, id) => session.publish(event(id)));
   const asked = assert.rejects(receipts[0].accepted, { code: "ERR_ROLLED_BACK", culprit: "caller" });
-  assert.deepEqual(session.rollback(), receipts.map(({ id }) => id));
+  assert.deepEqual(
+    session.rollback(),
+    receipts.map(({ id }) => id),
+  );
   await asked;
   await assert.rejects(receipts[0].delivered, { code: "ERR_ROLLED_BACK" });
   await assert.rejects(receipts[39].accepted, { code: "ERR_ROLLED_BACK" });
@@ -110,7 +130,9 @@ test("rollback gives the ids, oldest first, and rejects the receipts", async () 
 
 test("rollback during a flush drops only what was staged after it", async () => {
   const to = server(202);
-  const publisher = publisherTo(to, { outbox: { store: storeWith({ write: async (inner, change) => (await rest(5), inner.write(change)) }) } });
+  const publisher = publisherTo(to, {
+    outbox: { store: storeWith({ write: async (inner, change) => (await rest(5), inner.write(change)) }) },
+  });
   const session = publisher.session();
   session.publish(event(1));
   const first = session.flush({ until: "delivered" });
@@ -151,7 +173,10 @@ test("receipts settle in whatever order they are asked", async () => {
   const receipts = [1, 2, 3].map((id) => session.publish(event(id)));
   const before = [receipts[0].delivered, receipts[0].accepted, receipts[0].delivered];
   await session.flush({ until: "delivered" });
-  assert.deepEqual((await Promise.all(before)).map((done) => done?.ids), [["1"], undefined, ["1"]]);
+  assert.deepEqual(
+    (await Promise.all(before)).map((done) => done?.ids),
+    [["1"], undefined, ["1"]],
+  );
   assert.deepEqual((await receipts[2].delivered).ids, ["3"]);
   assert.equal(await receipts[1].accepted, undefined);
   publisher.close();
@@ -210,31 +235,55 @@ test("events arrive byte for byte, whatever is in them", async () => {
     for (const text of texts) session.publish(CloudEvent.fromJSON(text));
     assert.equal((await session.flush({ until: "delivered" })).delivered.length, texts.length, mode);
     const bodies = to.requests.map(({ text }) => text);
-    assert.equal(mode === "batch" ? bodies.map((body) => body.slice(1, -1)).join(",") : bodies.join(","), texts.join(","));
-    assert.match(to.requests[0].headers.get("content-type"), mode === "batch" ? /^application\/cloudevents-batch\+json/ : /^application\/cloudevents\+json/);
-    if (mode === "batch") for (const { request } of to.requests) assert.ok((await batchFromRequest(request)).length > 0);
+    assert.equal(
+      mode === "batch" ? bodies.map((body) => body.slice(1, -1)).join(",") : bodies.join(","),
+      texts.join(","),
+    );
+    assert.match(
+      to.requests[0].headers.get("content-type"),
+      mode === "batch" ? /^application\/cloudevents-batch\+json/ : /^application\/cloudevents\+json/,
+    );
+    if (mode === "batch")
+      for (const { request } of to.requests) assert.ok((await batchFromRequest(request)).length > 0);
     await publisher.outbox.close();
   }
 });
 
 test("binary mode carries headers and the data as they are", async () => {
   const to = server(202);
-  const publisher = publisherTo(to, { mode: "binary", headers: { "x-token": "t0ken", "ce-id": "not ours" }, outbox: { concurrency: 1 } });
+  const publisher = publisherTo(to, {
+    mode: "binary",
+    headers: { "x-token": "t0ken", "ce-id": "not ours" },
+    outbox: { concurrency: 1 },
+  });
   const session = publisher.session();
   session.publish(event(1, { subject: "å", data: undefined, datacontenttype: undefined }));
   session.publish(event(2, { data: new Uint8Array([0, 255]), datacontenttype: "application/octet-stream" }));
   session.publish(event(3, { data: { a: "ü" } }));
   await session.flush({ until: "delivered" });
   const events = await Promise.all(to.requests.map(({ request }) => fromRequest(request)));
-  assert.deepEqual(events.map(({ id }) => id), ["1", "2", "3"]);
-  assert.deepEqual([events[0].subject, events[0].data, [...events[1].data], events[2].data], ["å", undefined, [0, 255], { a: "ü" }]);
-  assert.deepEqual(to.requests.map(({ headers }) => headers.get("x-token")), Array(3).fill("t0ken"));
+  assert.deepEqual(
+    events.map(({ id }) => id),
+    ["1", "2", "3"],
+  );
+  assert.deepEqual(
+    [events[0].subject, events[0].data, [...events[1].data], events[2].data],
+    ["å", undefined, [0, 255], { a: "ü" }],
+  );
+  assert.deepEqual(
+    to.requests.map(({ headers }) => headers.get("x-token")),
+    Array(3).fill("t0ken"),
+  );
   await publisher.outbox.close();
 });
 
 test("events of version 0.3 go as they are, and in a batch as 1.0", async () => {
   const old = new CloudEvent({ specversion: "0.3", id: "1", type: "t", source: "/s", time: null, data: { n: 1 } });
-  for (const [mode, version] of [["structured", "0.3"], ["binary", "0.3"], ["batch", "1.0"]]) {
+  for (const [mode, version] of [
+    ["structured", "0.3"],
+    ["binary", "0.3"],
+    ["batch", "1.0"],
+  ]) {
     const to = server(202);
     const publisher = publisherTo(to, { mode });
     const session = publisher.session();
@@ -283,19 +332,24 @@ test("events of one key keep their order, whatever kind of value the key is", as
   const seen = to.requests.slice(1).map(({ text }) => JSON.parse(text));
   for (const key of ["a", 7, true]) {
     const ids = seen.filter(({ partitionkey }) => partitionkey === key).map(({ id }) => Number(id));
-    assert.deepEqual([...new Set(ids)], [...new Set(ids)].sort((a, b) => a - b));
+    assert.deepEqual(
+      [...new Set(ids)],
+      [...new Set(ids)].sort((a, b) => a - b),
+    );
   }
   await publisher.outbox.close();
 });
 
 const bytesOf = (staged) => new TextEncoder().encode(staged.toString()).length;
-const TEXTS = ["plain", "größer", "Ω≈ç√", "日本語", "🦊🚢", "\u0000\u001f\"\\", ""];
+const TEXTS = ["plain", "größer", "Ω≈ç√", "日本語", "🦊🚢", '\u0000\u001f"\\', ""];
 
 test("events of all scripts that are staged together arrive as they were, and count with their bytes", async () => {
   const to = server(202);
   const publisher = publisherTo(to, { outbox: { batch: { maxBytes: 1000 } } });
   const session = publisher.session();
-  const events = Array.from({ length: 200 }, (_, at) => event(at, { data: TEXTS[at % TEXTS.length].repeat(at % 5), ...(at % 9 === 0 && { partitionkey: `k${at % 2}` }) }));
+  const events = Array.from({ length: 200 }, (_, at) =>
+    event(at, { data: TEXTS[at % TEXTS.length].repeat(at % 5), ...(at % 9 === 0 && { partitionkey: `k${at % 2}` }) }),
+  );
   for (const one of events) session.publish(one);
   const { staged, bytes } = publisher.outbox.stats();
   assert.deepEqual([staged, bytes], [200, events.reduce((sum, one) => sum + bytesOf(one), 0)]);
@@ -303,7 +357,11 @@ test("events of all scripts that are staged together arrive as they were, and co
   const arrived = to.requests.flatMap(({ text }) => JSON.parse(text));
   const sorted = (all) => all.map((one) => JSON.stringify(one)).sort();
   assert.deepEqual(sorted(arrived), sorted(events));
-  for (const { body, text } of to.requests) assert.ok(body.length - JSON.parse(text).length - 1 <= 1000 || JSON.parse(text).length === 1, "a request has the bytes it may have");
+  for (const { body, text } of to.requests)
+    assert.ok(
+      body.length - JSON.parse(text).length - 1 <= 1000 || JSON.parse(text).length === 1,
+      "a request has the bytes it may have",
+    );
   assert.equal(publisher.outbox.stats().bytes, 0);
   await publisher.outbox.close();
 });
@@ -314,11 +372,14 @@ test("sessions that stage in turns get all the room there is, and no more", asyn
   const sessions = [1, 2, 3].map(() => publisher.session());
   let staged = 0;
   const fill = () => {
-    for (;; staged++) sessions[(staged >> 2) % 3].publish(event(10 + (staged % 80)));
+    for (; ; staged++) sessions[(staged >> 2) % 3].publish(event(10 + (staged % 80)));
   };
   assert.throws(fill, { code: "ERR_QUEUE_FULL" });
   assert.deepEqual([staged, publisher.outbox.stats().bytes, publisher.outbox.stats().staged], [50, 50 * size, 50]);
-  assert.equal(sessions.reduce((sum, session) => sum + session.staged, 0), 50);
+  assert.equal(
+    sessions.reduce((sum, session) => sum + session.staged, 0),
+    50,
+  );
   sessions[0].rollback();
   assert.ok(publisher.outbox.stats().bytes < 50 * size);
   sessions[1].publish(event(11));
@@ -348,12 +409,17 @@ test("events that are staged together end as if each had been staged by itself",
       const chance = (below) => (state = (state * 1103515245 + 12345) & 0x7fffffff) % below;
       const maxBytes = 2000 + chance(20_000);
       const to = server(202);
-      const publisher = publisherTo(to, { outbox: { maxBytes, overflow, batch: { maxEvents: 1 + chance(40), maxBytes: 300 + chance(4000) } } });
+      const publisher = publisherTo(to, {
+        outbox: { maxBytes, overflow, batch: { maxEvents: 1 + chance(40), maxBytes: 300 + chance(4000) } },
+      });
       const sessions = [publisher.session(), publisher.session()];
       const [expected, counts] = [[[], []], { reject: 0, dropOldest: 0, dropNewest: 0 }];
       for (let step = 0; step < 150; step++) {
         const mine = chance(4) === 0 ? 1 : 0;
-        const one = event(step, { data: TEXTS[chance(TEXTS.length)].repeat(chance(chance(10) === 0 ? 400 : 20)), ...(chance(6) === 0 && { partitionkey: "k" }) });
+        const one = event(step, {
+          data: TEXTS[chance(TEXTS.length)].repeat(chance(chance(10) === 0 ? 400 : 20)),
+          ...(chance(6) === 0 && { partitionkey: "k" }),
+        });
         const fate = stageOne(expected, mine, one.toString(), { maxBytes, overflow }, counts);
         if (fate === "refused") assert.throws(() => sessions[mine].publish(one), { code: "ERR_QUEUE_FULL" });
         else sessions[mine].publish(one).accepted.catch(() => undefined);
@@ -366,15 +432,33 @@ test("events that are staged together end as if each had been staged by itself",
         const { staged, bytes, droppedBy } = publisher.outbox.stats();
         const told = [sessions[0].staged, sessions[1].staged, staged, bytes, droppedBy];
         const all = expected.flat();
-        assert.deepEqual(told, [expected[0].length, expected[1].length, all.length, all.reduce((sum, text) => sum + bytesOf(text), 0), counts], `${overflow}, seed ${seed}, step ${step}`);
+        assert.deepEqual(
+          told,
+          [
+            expected[0].length,
+            expected[1].length,
+            all.length,
+            all.reduce((sum, text) => sum + bytesOf(text), 0),
+            counts,
+          ],
+          `${overflow}, seed ${seed}, step ${step}`,
+        );
       }
       for (const session of sessions) await session.flush({ until: "delivered" });
-      const ids = (texts) => texts.map((text) => JSON.parse(text)).filter(({ partitionkey }) => partitionkey === undefined).map(({ id }) => id);
+      const ids = (texts) =>
+        texts
+          .map((text) => JSON.parse(text))
+          .filter(({ partitionkey }) => partitionkey === undefined)
+          .map(({ id }) => id);
       const arrived = to.requests.flatMap(({ text }) => JSON.parse(text).map((one) => JSON.stringify(one)));
       assert.deepEqual([...arrived].sort(), expected.flat().sort(), `${overflow}, seed ${seed}`);
       for (const texts of expected) {
         const mine = new Set(ids(texts));
-        assert.deepEqual(ids(arrived).filter((id) => mine.has(id)), [...mine], "those without a key keep their order as well, as long as nothing fails");
+        assert.deepEqual(
+          ids(arrived).filter((id) => mine.has(id)),
+          [...mine],
+          "those without a key keep their order as well, as long as nothing fails",
+        );
       }
       await publisher.outbox.close();
     }

@@ -23,13 +23,20 @@ function receiver() {
 for (const concurrency of [1, 3]) {
   test(`a receiver of single events gets all of them, and no event dies of a 415 (concurrency ${concurrency})`, async () => {
     const { fetch, received, refused } = receiver();
-    const publisher = new Publisher({ url: "https://example.com/", fetch, outbox: { store: memoryStore(), concurrency, batch: { maxEvents: 5 } } });
+    const publisher = new Publisher({
+      url: "https://example.com/",
+      fetch,
+      outbox: { store: memoryStore(), concurrency, batch: { maxEvents: 5 } },
+    });
     const session = publisher.session();
     for (let at = 0; at < 37; at++) session.publish(event(String(at)));
     const { delivered, dead } = await session.flush({ until: "delivered" });
     assert.equal(delivered.length, 37);
     assert.deepEqual(dead, []);
-    assert.deepEqual(received.map(Number).sort((a, b) => a - b), Array.from({ length: 37 }, (_, at) => at));
+    assert.deepEqual(
+      received.map(Number).sort((a, b) => a - b),
+      Array.from({ length: 37 }, (_, at) => at),
+    );
     assert.ok(refused() <= concurrency, `${refused()} batches were refused`);
     session.publish(event("later"));
     await session.flush({ until: "delivered" });
@@ -40,11 +47,19 @@ for (const concurrency of [1, 3]) {
 
 test("whoever asks for batches gets what the server says to them", async () => {
   const { fetch } = receiver();
-  const publisher = new Publisher({ url: "https://example.com/", mode: "batch", fetch, outbox: { store: memoryStore() } });
+  const publisher = new Publisher({
+    url: "https://example.com/",
+    mode: "batch",
+    fetch,
+    outbox: { store: memoryStore() },
+  });
   const session = publisher.session();
   session.publish(event("1"));
   const { dead } = await session.flush({ until: "delivered" });
-  assert.deepEqual(dead.map(({ id, code, status }) => [id, code, status]), [["1", "ERR_UNSUPPORTED_FORMAT", 415]]);
+  assert.deepEqual(
+    dead.map(({ id, code, status }) => [id, code, status]),
+    [["1", "ERR_UNSUPPORTED_FORMAT", 415]],
+  );
   await publisher.outbox.close();
 });
 
@@ -56,7 +71,12 @@ test("two replays of the same letter send it once", async () => {
     received.push(await request.json());
     return new Response(null, { status: 204 });
   };
-  const publisher = new Publisher({ url: "https://example.com/", mode: "batch", fetch, outbox: { store: memoryStore() } });
+  const publisher = new Publisher({
+    url: "https://example.com/",
+    mode: "batch",
+    fetch,
+    outbox: { store: memoryStore() },
+  });
   await publisher.outbox.run((session) => void session.publish(event("1")));
   await publisher.outbox.drain();
   isRefused = false;
@@ -69,7 +89,12 @@ test("two replays of the same letter send it once", async () => {
 
 test("the signal of a publisher closes its outbox", async () => {
   const controller = new AbortController();
-  const publisher = new Publisher({ url: "https://example.com/", signal: controller.signal, fetch: async () => new Response(), outbox: { store: memoryStore() } });
+  const publisher = new Publisher({
+    url: "https://example.com/",
+    signal: controller.signal,
+    fetch: async () => new Response(),
+    outbox: { store: memoryStore() },
+  });
   const session = publisher.session();
   controller.abort();
   assert.throws(() => session.publish(event("1")), { code: "ERR_CLOSED" });

@@ -5,7 +5,9 @@ import { FerryError, memoryStore } from "eventferry";
 import { call } from "../../dist/engine/instance.js";
 import { balance, event, publisherTo, rest, server, storeWith } from "./outbox-world.mjs";
 
-const UNREACHABLE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11]);
+const UNREACHABLE = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
+]);
 const trap = new WebAssembly.Instance(new WebAssembly.Module(UNREACHABLE)).exports.f;
 
 /** Mulberry32. */
@@ -25,14 +27,16 @@ async function soak(seed, { traps, lives, mode, overflow }) {
   /** By the server, before they were stored. */
   const refused = new Set();
   let isCalm = false;
-  const flaky = (name) => async (_, ...given) => {
-    if (chance() < 0.3) await rest(chance() * 3);
-    const roll = isCalm ? 1 : chance();
-    if (roll < 0.05) throw new Error("before");
-    const done = await inner[name](...given);
-    if (roll < 0.1) throw new Error("after");
-    return done;
-  };
+  const flaky =
+    (name) =>
+    async (_, ...given) => {
+      if (chance() < 0.3) await rest(chance() * 3);
+      const roll = isCalm ? 1 : chance();
+      if (roll < 0.05) throw new Error("before");
+      const done = await inner[name](...given);
+      if (roll < 0.1) throw new Error("after");
+      return done;
+    };
   const answer = async ({ text }) => {
     const events = mode === "batch" ? JSON.parse(text) : [JSON.parse(text)];
     if (chance() < 0.5) await rest(chance() * 3);
@@ -44,7 +48,10 @@ async function soak(seed, { traps, lives, mode, overflow }) {
     if (roll < 0.3 && mode === "batch") {
       const statuses = events.map(() => (chance() < 0.5 ? 202 : 503));
       take(events.filter((_, at) => statuses[at] === 202));
-      return Response.json(statuses.map((status) => ({ status })), { status: 207 });
+      return Response.json(
+        statuses.map((status) => ({ status })),
+        { status: 207 },
+      );
     }
     take(events);
     if (roll < 0.4) throw new TypeError("lost after");
@@ -53,7 +60,21 @@ async function soak(seed, { traps, lives, mode, overflow }) {
   const poison = new Set();
   for (let life = 0, id = 0; life < lives; life++) {
     let closed = false;
-    const publisher = publisherTo(server(answer), { mode, outbox: { store: storeWith({ write: flaky("write"), peek: flaky("peek"), dead: (_, n) => inner.dead(n), count: () => inner.count(), open: (_, name) => inner.open(name) }), ...(overflow && { overflow, maxBytes: 3000 }), batch: { maxEvents: 16 }, concurrency: mode === "batch" ? 1 + (seed % 2) : 4 } });
+    const publisher = publisherTo(server(answer), {
+      mode,
+      outbox: {
+        store: storeWith({
+          write: flaky("write"),
+          peek: flaky("peek"),
+          dead: (_, n) => inner.dead(n),
+          count: () => inner.count(),
+          open: (_, name) => inner.open(name),
+        }),
+        ...(overflow && { overflow, maxBytes: 3000 }),
+        batch: { maxEvents: 16 },
+        concurrency: mode === "batch" ? 1 + (seed % 2) : 4,
+      },
+    });
     const { outbox } = publisher;
     const sessions = [publisher.session(), publisher.session()];
     for (let step = 0; step < 60; step++) {
@@ -64,17 +85,30 @@ async function soak(seed, { traps, lives, mode, overflow }) {
         if (isPoison) poison.add(it.id);
         try {
           const receipt = session.publish(it);
-          receipt.accepted.then(() => accepted.add(receipt.id), (error) => (["ERR_ROLLED_BACK", "ERR_QUEUE_FULL"].includes(error.code) ? gone : refused).add(receipt.id));
+          receipt.accepted.then(
+            () => accepted.add(receipt.id),
+            (error) => (["ERR_ROLLED_BACK", "ERR_QUEUE_FULL"].includes(error.code) ? gone : refused).add(receipt.id),
+          );
         } catch (error) {
-          assert.ok(error instanceof FerryError && error.code === (overflow ? "ERR_QUEUE_FULL" : "ERR_INTERNAL"), error);
+          assert.ok(
+            error instanceof FerryError && error.code === (overflow ? "ERR_QUEUE_FULL" : "ERR_INTERNAL"),
+            error,
+          );
           gone.add(it.id);
         }
       }
       const roll = chance();
       if (roll < 0.5) void session.flush({ until: chance() < 0.5 ? "accepted" : "delivered" });
       else if (roll < 0.55) session.rollback().forEach((id) => gone.add(id));
-      else if (roll < 0.6) { outbox.pause(); setTimeout(() => closed || outbox.resume(), 2); }
-      else if (roll < 0.65 && traps) try { call(trap); } catch { /* what was wanted */ }
+      else if (roll < 0.6) {
+        outbox.pause();
+        setTimeout(() => closed || outbox.resume(), 2);
+      } else if (roll < 0.65 && traps)
+        try {
+          call(trap);
+        } catch {
+          /* what was wanted */
+        }
       if (chance() < 0.3) await rest(1);
       assert.equal(balance(outbox.stats()), 0);
       assert.ok(!overflow || outbox.stats().bytes <= (overflow === "wait" ? 6000 : 3000), "no more than there may be");
@@ -89,7 +123,11 @@ async function soak(seed, { traps, lives, mode, overflow }) {
     outbox.resume();
     const report = await outbox.drain({ deadlineMs: 8000 });
     const stats = outbox.stats();
-    assert.deepEqual([report.aborted, stats.pending, stats.staged, balance(stats)], [false, 0, 0, 0], JSON.stringify(stats));
+    assert.deepEqual(
+      [report.aborted, stats.pending, stats.staged, balance(stats)],
+      [false, 0, 0, 0],
+      JSON.stringify(stats),
+    );
     const dead = await outbox.dead.list(1000);
     closed = true;
     await outbox.close();

@@ -53,7 +53,10 @@ test("receipts that are asked after another tab has delivered a part of their fl
   await until(() => second.outbox.stats().delivered === 2);
   assert.deepEqual(await receipts[0].delivered, { status: 202, attempts: 1, ids: ["1"] });
   const { accepted, delivered, pending, dead, aborted } = await flushed;
-  assert.deepEqual([accepted, delivered, pending, dead, aborted], [["1", "2", "3", "4"], ["1", "2"], ["3", "4"], [], true]);
+  assert.deepEqual(
+    [accepted, delivered, pending, dead, aborted],
+    [["1", "2", "3", "4"], ["1", "2"], ["3", "4"], [], true],
+  );
   assert.equal(balance(second.outbox.stats()), 0);
   await close(second, first);
 });
@@ -73,7 +76,8 @@ test("receipts that are asked after another tab has buried their events know why
 });
 
 test("receipts of a flush of which the store has less than was put there: what is missing was delivered by another", async () => {
-  const packet = (...ids) => Object.assign(new Packet(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
+  const packet = (...ids) =>
+    Object.assign(new Packet(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
   const [mine, found] = [packet("1", "2", "3"), packet("2", "3")];
   const asked = [mine.wait(0, "1", true), mine.wait(1, "2", true)];
   let isSettled = false;
@@ -93,7 +97,12 @@ test("receipts of a flush of which the store has less than was put there: what i
 });
 
 test("a store that is too full for a lease: events are sent all the same, because nothing else makes room", async () => {
-  for (const full of [() => { throw new Error("no room"); }, () => Promise.reject(new Error("no room"))]) {
+  for (const full of [
+    () => {
+      throw new Error("no room");
+    },
+    () => Promise.reject(new Error("no room")),
+  ]) {
     const store = { ...shared().tab(), acquire: full };
     const to = server(202);
     const publisher = publisherTo(to, { outbox: { store } });
@@ -102,14 +111,19 @@ test("a store that is too full for a lease: events are sent all the same, becaus
     session.publish(event(1));
     const { delivered, aborted } = await session.flush({ until: "delivered", deadlineMs: 2000 });
     assert.deepEqual([delivered, aborted, publisher.outbox.stats().isLeader], [["1"], false, true]);
-    assert.deepEqual(told.map(([, { error }]) => [error.code, error.message]), [["ERR_STORE", "shared: no room"]]);
+    assert.deepEqual(
+      told.map(([, { error }]) => [error.code, error.message]),
+      [["ERR_STORE", "shared: no room"]],
+    );
     await publisher.outbox.close();
   }
 });
 
 test("a platform that has locks and refuses them: events are sent all the same", async () => {
   const was = Object.getOwnPropertyDescriptor(globalThis, "navigator");
-  const refuse = async () => { throw new DOMException("storage is not allowed here", "SecurityError"); };
+  const refuse = async () => {
+    throw new DOMException("storage is not allowed here", "SecurityError");
+  };
   const busy = { request: async (_, { ifAvailable }, body) => (ifAvailable ? body(null) : refuse()) };
   try {
     for (const locks of [{ request: refuse }, busy]) {
@@ -128,7 +142,8 @@ test("a platform that has locks and refuses them: events are sent all the same",
 });
 
 test("what was known of events before the store had less of them stays known: the dead are not taken for delivered", async () => {
-  const packet = (...ids) => Object.assign(new Packet(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
+  const packet = (...ids) =>
+    Object.assign(new Packet(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
   const [mine, found] = [packet("1", "2", "3"), packet("3")];
   const problem = new FerryError("ERR_REJECTED");
   mine.settleElsewhere(["1"], 400, 2, problem);
@@ -136,5 +151,8 @@ test("what was known of events before the store had less of them stays known: th
   found.follow(mine, () => "3");
   await assert.rejects(mine.wait(0, "1", true), problem);
   assert.deepEqual(await mine.wait(1, "2", true), { status: 202, attempts: 1, ids: ["2"] });
-  assert.deepEqual([["1", "2", "3"].map((id, index) => mine.stateOf(index, id)), mine.deathOf(0, "1")], [[2, 1, 0], { problem, attempts: 2 }]);
+  assert.deepEqual(
+    [["1", "2", "3"].map((id, index) => mine.stateOf(index, id)), mine.deathOf(0, "1")],
+    [[2, 1, 0], { problem, attempts: 2 }],
+  );
 });

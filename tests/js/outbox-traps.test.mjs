@@ -7,9 +7,15 @@ import { call, fullGlue } from "../../dist/engine/instance.js";
 import { balance, event, publisherTo, rest, server, storeWith, until } from "./outbox-world.mjs";
 
 /** (module (func (export "f") unreachable)) */
-const UNREACHABLE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11]);
+const UNREACHABLE = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
+]);
 const trap = new WebAssembly.Instance(new WebAssembly.Module(UNREACHABLE)).exports.f;
-const provoke = () => assert.throws(() => call(trap), (error) => isFerryError(error, "ERR_INTERNAL"));
+const provoke = () =>
+  assert.throws(
+    () => call(trap),
+    (error) => isFerryError(error, "ERR_INTERNAL"),
+  );
 const gate = () => {
   let open;
   const opened = new Promise((resolve) => (open = resolve));
@@ -37,7 +43,9 @@ test("a trap while events are staged: they are flushed with what comes after, in
 test("a trap while events are staged: they can be rolled back, and make room for others", async () => {
   const size = event(10).toString().length;
   const to = server(202);
-  const publisher = publisherTo(to, { outbox: { maxBytes: 3 * size, overflow: "drop-oldest", batch: { maxBytes: 2 * size } } });
+  const publisher = publisherTo(to, {
+    outbox: { maxBytes: 3 * size, overflow: "drop-oldest", batch: { maxBytes: 2 * size } },
+  });
   const session = publisher.session();
   for (const id of [10, 11, 12]) session.publish(event(id));
   provoke();
@@ -55,7 +63,12 @@ test("a trap while events are staged: they can be rolled back, and make room for
 test("a trap while the store writes: nothing counts as accepted that is not, and all is delivered", async () => {
   const { open, opened } = gate();
   let writes = 0;
-  const store = storeWith({ write: async (inner, change) => { if (writes++ === 0) await opened; return inner.write(change); } });
+  const store = storeWith({
+    write: async (inner, change) => {
+      if (writes++ === 0) await opened;
+      return inner.write(change);
+    },
+  });
   const to = server(202);
   const publisher = publisherTo(to, { outbox: { store } });
   const session = publisher.session();
@@ -72,13 +85,27 @@ test("a trap while the store writes: nothing counts as accepted that is not, and
   assert.deepEqual([(await flushed).delivered, (await second).delivered, isAccepted], [["1"], ["2"], true]);
   await later.accepted;
   await publisher.outbox.drain();
-  assert.deepEqual([(await store.inner.count()).events, balance(publisher.outbox.stats()), publisher.outbox.stats().pending], [0, 0, 0]);
+  assert.deepEqual(
+    [(await store.inner.count()).events, balance(publisher.outbox.stats()), publisher.outbox.stats().pending],
+    [0, 0, 0],
+  );
   await publisher.outbox.close();
 });
 
 test("a trap while events are stored and rest, are in flight, or wait for headers: they are delivered, with the same ids", async () => {
   const { open, opened } = gate();
-  for (const [first, options] of [[503, {}], [() => opened, {}], [202, { headers: async () => { await opened; } }]]) {
+  for (const [first, options] of [
+    [503, {}],
+    [() => opened, {}],
+    [
+      202,
+      {
+        headers: async () => {
+          await opened;
+        },
+      },
+    ],
+  ]) {
     const store = memoryStore();
     const to = server(first, 202);
     const publisher = publisherTo(to, { ...options, outbox: { store, retry: { baseMs: 100, maxMs: 100 } } });
@@ -125,13 +152,21 @@ test("dead letters are still counted after a trap", async () => {
   await publisher.outbox.drain();
   assert.equal(publisher.outbox.stats().dead, 1);
   assert.equal(await publisher.outbox.dead.replay(["1"]), 1);
-  assert.deepEqual(await publisher.outbox.drain({ deadlineMs: 1000 }), { delivered: 1, dead: 0, pending: 0, aborted: false });
+  assert.deepEqual(await publisher.outbox.drain({ deadlineMs: 1000 }), {
+    delivered: 1,
+    dead: 0,
+    pending: 0,
+    aborted: false,
+  });
   await publisher.outbox.close();
 });
 
 test("a hundred traps while events are published lose none", async () => {
   const seen = new Set();
-  const to = server(({ text }) => { for (const { id } of JSON.parse(text)) seen.add(id); return new Response(null, { status: 202 }); });
+  const to = server(({ text }) => {
+    for (const { id } of JSON.parse(text)) seen.add(id);
+    return new Response(null, { status: 202 });
+  });
   const publisher = publisherTo(to);
   const session = publisher.session();
   for (let round = 0; round < 100; round++) {
@@ -148,10 +183,21 @@ test("a hundred traps while events are published lose none", async () => {
 });
 
 /** Runs a program, and says how it ended. */
-const child = (code, ms = 4000) => new Promise((resolve) => {
-  const started = Date.now();
-  execFile(process.execPath, ["--input-type=module", "-e", `import { Publisher, CloudEvent, memoryStore } from "eventferry"; const url = "http://127.0.0.1:9/"; const ok = async () => new Response(null, { status: 202 }); const event = new CloudEvent({ id: "1", type: "t", source: "/s" });${code}`], { timeout: ms }, (error, out, err) => resolve({ code: error ? (error.code ?? error.signal) : 0, out: out.trim(), err, ms: Date.now() - started }));
-});
+const child = (code, ms = 4000) =>
+  new Promise((resolve) => {
+    const started = Date.now();
+    execFile(
+      process.execPath,
+      [
+        "--input-type=module",
+        "-e",
+        `import { Publisher, CloudEvent, memoryStore } from "eventferry"; const url = "http://127.0.0.1:9/"; const ok = async () => new Response(null, { status: 202 }); const event = new CloudEvent({ id: "1", type: "t", source: "/s" });${code}`,
+      ],
+      { timeout: ms },
+      (error, out, err) =>
+        resolve({ code: error ? (error.code ?? error.signal) : 0, out: out.trim(), err, ms: Date.now() - started }),
+    );
+  });
 
 test("a process ends by itself when there is nothing to do, with and without close", async () => {
   for (const code of [
@@ -170,7 +216,9 @@ test("a process ends by itself when there is nothing to do, with and without clo
 });
 
 test("a process stays until what was flushed is delivered", async () => {
-  const { out } = await child(`let turn = 0; const p = new Publisher({ url, fetch: async () => { console.log(++turn); return new Response(null, { status: turn < 3 ? 503 : 202 }); }, outbox: { retry: { baseMs: 20 } } }); const s = p.session(); s.publish(event); s.flush();`);
+  const { out } = await child(
+    `let turn = 0; const p = new Publisher({ url, fetch: async () => { console.log(++turn); return new Response(null, { status: turn < 3 ? 503 : 202 }); }, outbox: { retry: { baseMs: 20 } } }); const s = p.session(); s.publish(event); s.flush();`,
+  );
   assert.equal(out, "1\n2\n3");
 });
 
@@ -179,7 +227,10 @@ test("an event that was delivered before it was stored is in the store after all
   // Stored, and not known to be; then the engine that has asked for it is gone.
   let failures = 1;
   const store = storeWith({
-    open: (_, name) => inner.open(name), peek: (_, limit) => inner.peek(limit), count: () => inner.count(), dead: (_, n) => inner.dead(n),
+    open: (_, name) => inner.open(name),
+    peek: (_, limit) => inner.peek(limit),
+    count: () => inner.count(),
+    dead: (_, n) => inner.dead(n),
     write: async (_, change) => {
       await inner.write(change);
       if (failures-- > 0) throw new Error("it was written all the same");
@@ -193,7 +244,12 @@ test("an event that was delivered before it was stored is in the store after all
   await first.flush({ until: "delivered" });
   await early.delivered;
   const body = new TextEncoder().encode(event("of another").toString());
-  await inner.write({ put: [{ key: "zzz", at: Date.now(), body, sizes: Uint32Array.of(body.length) }], remove: [], bury: [], exhume: [] });
+  await inner.write({
+    put: [{ key: "zzz", at: Date.now(), body, sizes: Uint32Array.of(body.length) }],
+    remove: [],
+    bury: [],
+    exhume: [],
+  });
   assert.equal((await inner.count()).events, 2);
   provoke();
   await publisher.outbox.drain({ deadlineMs: 2000 });

@@ -2,7 +2,8 @@
 import { CloudEvent, Publisher, memoryStore } from "eventferry";
 
 export const url = "https://example.com/events?access_token=s3cret";
-export const event = (id, more = {}) => new CloudEvent({ id: String(id), type: "t", source: "/s", time: null, data: { n: id }, ...more });
+export const event = (id, more = {}) =>
+  new CloudEvent({ id: String(id), type: "t", source: "/s", time: null, data: { n: id }, ...more });
 export const rest = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
 export const never = () => new Promise(() => {});
 
@@ -24,7 +25,9 @@ export function server(...answers) {
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     if (typeof answer === "function") return answer(seen);
     if (answer instanceof Error) throw answer;
-    return typeof answer === "number" ? new Response(answer === 204 ? null : "words of the server", { status: answer }) : answer.clone();
+    return typeof answer === "number"
+      ? new Response(answer === 204 ? null : "words of the server", { status: answer })
+      : answer.clone();
   };
   /** Ids of each request in batch mode. */
   const ids = () => requests.map(({ text }) => JSON.parse(text).map(({ id }) => id));
@@ -33,7 +36,12 @@ export function server(...answers) {
 
 /** A publisher that has an outbox in memory and rests for next to no time. */
 export function publisherTo({ fetch }, { outbox = {}, ...options } = {}) {
-  return new Publisher({ url, fetch, ...options, outbox: { store: memoryStore(), ...outbox, retry: { baseMs: 1, maxMs: 5, ...outbox.retry } } });
+  return new Publisher({
+    url,
+    fetch,
+    ...options,
+    outbox: { store: memoryStore(), ...outbox, retry: { baseMs: 1, maxMs: 5, ...outbox.retry } },
+  });
 }
 
 /** A store in memory whose calls can be replaced, and that notes them. */
@@ -57,4 +65,5 @@ export function listen(outbox, ...types) {
   return told;
 }
 
-export const balance = ({ accepted, delivered, dead, pending, purged }) => accepted - delivered - dead - pending - purged;
+export const balance = ({ accepted, delivered, dead, pending, purged }) =>
+  accepted - delivered - dead - pending - purged;

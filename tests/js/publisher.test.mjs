@@ -12,11 +12,14 @@ const answering = (...answers) => {
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     if (typeof answer === "function") return answer(request);
     if (answer instanceof Error) throw answer;
-    return typeof answer === "number" ? new Response(answer === 204 ? null : "words of the server", { status: answer }) : answer.clone();
+    return typeof answer === "number"
+      ? new Response(answer === 204 ? null : "words of the server", { status: answer })
+      : answer.clone();
   };
   return { requests, fetch };
 };
-const hanging = (request) => new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
+const hanging = (request) =>
+  new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
 
 test("delivers in every mode and says what the server answered", async () => {
   const { requests, fetch } = answering(202);
@@ -24,8 +27,14 @@ test("delivers in every mode and says what the server answered", async () => {
   assert.deepEqual(await publisher.send(event()), { status: 202, attempts: 1, ids: ["1"] });
   await publisher.send(event(), { mode: "structured", headers: async () => ({ "x-more": "y" }) });
   assert.deepEqual((await publisher.send([event("1"), event("2")])).ids, ["1", "2"]);
-  assert.deepEqual(requests.map(({ headers }) => contentMode(headers)), ["binary", "structured", "batch"]);
-  assert.deepEqual(requests.map(({ headers }) => headers.get("authorization")), Array(3).fill("Bearer t0ken"));
+  assert.deepEqual(
+    requests.map(({ headers }) => contentMode(headers)),
+    ["binary", "structured", "batch"],
+  );
+  assert.deepEqual(
+    requests.map(({ headers }) => headers.get("authorization")),
+    Array(3).fill("Bearer t0ken"),
+  );
   assert.equal(requests[1].headers.get("x-more"), "y");
   assert.equal((await fromRequest(requests[0])).id, "1");
   assert.equal((await batchFromRequest(requests[2])).length, 2);
@@ -35,18 +44,32 @@ test("delivers in every mode and says what the server answered", async () => {
 test("several events in structured mode go one after the other, and the first failure ends it", async () => {
   const { requests, fetch } = answering(200, 400);
   const publisher = new Publisher({ url, fetch, mode: "structured" });
-  await assert.rejects(publisher.send([event("1"), event("2"), event("3")]), { code: "ERR_REJECTED", status: 400, message: /1 of 3 events were delivered before/ });
+  await assert.rejects(publisher.send([event("1"), event("2"), event("3")]), {
+    code: "ERR_REJECTED",
+    status: 400,
+    message: /1 of 3 events were delivered before/,
+  });
   assert.equal(requests.length, 2);
   assert.deepEqual(await publisher.send([]), { status: 0, attempts: 0, ids: [] });
 });
 
 test("errors say what the server said, and never a secret", async () => {
   for (const [answer, code, status] of [
-    [400, "ERR_REJECTED", 400], [401, "ERR_UNAUTHORIZED", 401], [302, "ERR_REDIRECTED", 302], [410, "ERR_GONE", 410],
-    [413, "ERR_TOO_LARGE", 413], [415, "ERR_UNSUPPORTED_FORMAT", 415], [429, "ERR_RATE_LIMITED", 429], [503, "ERR_UNAVAILABLE", 503],
+    [400, "ERR_REJECTED", 400],
+    [401, "ERR_UNAUTHORIZED", 401],
+    [302, "ERR_REDIRECTED", 302],
+    [410, "ERR_GONE", 410],
+    [413, "ERR_TOO_LARGE", 413],
+    [415, "ERR_UNSUPPORTED_FORMAT", 415],
+    [429, "ERR_RATE_LIMITED", 429],
+    [503, "ERR_UNAVAILABLE", 503],
     [new TypeError("connect refused"), "ERR_NETWORK", undefined],
   ]) {
-    const publisher = new Publisher({ url, fetch: answering(answer).fetch, headers: { authorization: "Bearer t0ken" } });
+    const publisher = new Publisher({
+      url,
+      fetch: answering(answer).fetch,
+      headers: { authorization: "Bearer t0ken" },
+    });
     await assert.rejects(publisher.send(event()), (error) => {
       assert.deepEqual([error.code, error.status], [code, status]);
       assert.ok(error.message.startsWith("POST https://example.com/events: "), error.message);
@@ -62,7 +85,11 @@ test("tries again when asked to, with the same id", async () => {
   const { requests, fetch } = answering(503, new TypeError("reset"), 202);
   const publisher = new Publisher({ url, fetch, retry: { attempts: 3, baseMs: 1 } });
   assert.deepEqual(await publisher.send(event("7")), { status: 202, attempts: 3, ids: ["7"] });
-  assert.deepEqual(await Promise.all(requests.map(async (request) => (await fromRequest(request)).id)), ["7", "7", "7"]);
+  assert.deepEqual(await Promise.all(requests.map(async (request) => (await fromRequest(request)).id)), [
+    "7",
+    "7",
+    "7",
+  ]);
 });
 
 test("a timeout ends the request, and an answer that had begun still counts", async () => {
@@ -70,9 +97,13 @@ test("a timeout ends the request, and an answer that had begun still counts", as
   await assert.rejects(publisher.send(event()), { code: "ERR_TIMEOUT", culprit: "network", retryable: true });
   const deaf = new Publisher({ url, fetch: () => new Promise(() => {}), timeoutMs: 20 });
   await assert.rejects(deaf.send(event()), { code: "ERR_TIMEOUT" });
-  const slowBody = (request) => new Response(new ReadableStream({
-    start: (c) => request.signal.addEventListener("abort", () => c.error(request.signal.reason)),
-  }), { status: 202 });
+  const slowBody = (request) =>
+    new Response(
+      new ReadableStream({
+        start: (c) => request.signal.addEventListener("abort", () => c.error(request.signal.reason)),
+      }),
+      { status: 202 },
+    );
   const begun = new Publisher({ url, fetch: slowBody, timeoutMs: 50 });
   assert.equal((await begun.send(event())).status, 202);
 });
@@ -84,8 +115,18 @@ test("aborting rejects at once with the reason, before, during and between tries
   for (const answer of [hanging, 503]) {
     const { fetch, requests } = answering(answer);
     const controller = new AbortController();
-    const publisher = new Publisher({ url, fetch: (request) => { queueMicrotask(() => setTimeout(() => controller.abort(reason))); return fetch(request); }, retry: { attempts: 5, baseMs: 60_000, maxMs: 60_000 } });
-    await assert.rejects(publisher.send(event(), { signal: controller.signal }), { code: "ERR_ABORTED", cause: reason });
+    const publisher = new Publisher({
+      url,
+      fetch: (request) => {
+        queueMicrotask(() => setTimeout(() => controller.abort(reason)));
+        return fetch(request);
+      },
+      retry: { attempts: 5, baseMs: 60_000, maxMs: 60_000 },
+    });
+    await assert.rejects(publisher.send(event(), { signal: controller.signal }), {
+      code: "ERR_ABORTED",
+      cause: reason,
+    });
     assert.ok(requests.length <= 2);
   }
 });
@@ -104,22 +145,45 @@ test("closing gives up what is under way and refuses more", async () => {
 
 test("more than the window is refused and nothing else suffers", async () => {
   let release;
-  const gate = new Promise((resolve) => { release = resolve; });
-  const publisher = new Publisher({ url, fetch: async () => { await gate; return new Response(null, { status: 202 }); }, maxInFlight: 2 });
+  const gate = new Promise((resolve) => {
+    release = resolve;
+  });
+  const publisher = new Publisher({
+    url,
+    fetch: async () => {
+      await gate;
+      return new Response(null, { status: 202 });
+    },
+    maxInFlight: 2,
+  });
   const sends = ["1", "2", "3"].map((id) => publisher.send(event(id)));
   await assert.rejects(sends[2], { code: "ERR_QUEUE_FULL" });
   release();
-  assert.deepEqual((await Promise.all(sends.slice(0, 2))).map(({ status }) => status), [202, 202]);
+  assert.deepEqual(
+    (await Promise.all(sends.slice(0, 2))).map(({ status }) => status),
+    [202, 202],
+  );
 });
 
 test("bad options are refused by name when the publisher is made", () => {
   for (const [options, message] of [
-    [undefined, /object of options/], [{ url: "/relative" }, /absolute URL/], [{ url: "ftp://x" }, /http or https/],
-    [{ url: "https://me:pw@example.com" }, /user name or password/], [{ url, timeoutMs: 0 }, /timeoutMs/], [{ url, timeoutMs: "5" }, /timeoutMs/],
-    [{ url, retry: { attempts: 0 } }, /retry\.attempts/], [{ url, retry: { attempts: 1.5 } }, /retry\.attempts/], [{ url, retry: { baseMs: "x" } }, /retry\.baseMs/],
-    [{ url, retry: { tries: 2 } }, /retry\.tries/], [{ url, maxInFlight: 0 }, /maxInFlight/], [{ url, fetch: "x" }, /fetch/],
+    [undefined, /object of options/],
+    [{ url: "/relative" }, /absolute URL/],
+    [{ url: "ftp://x" }, /http or https/],
+    [{ url: "https://me:pw@example.com" }, /user name or password/],
+    [{ url, timeoutMs: 0 }, /timeoutMs/],
+    [{ url, timeoutMs: "5" }, /timeoutMs/],
+    [{ url, retry: { attempts: 0 } }, /retry\.attempts/],
+    [{ url, retry: { attempts: 1.5 } }, /retry\.attempts/],
+    [{ url, retry: { baseMs: "x" } }, /retry\.baseMs/],
+    [{ url, retry: { tries: 2 } }, /retry\.tries/],
+    [{ url, maxInFlight: 0 }, /maxInFlight/],
+    [{ url, fetch: "x" }, /fetch/],
   ]) {
-    assert.throws(() => new Publisher(options), (error) => error.code === "ERR_INVALID_ARGUMENT" && message.test(error.message) && !error.message.includes("pw"));
+    assert.throws(
+      () => new Publisher(options),
+      (error) => error.code === "ERR_INVALID_ARGUMENT" && message.test(error.message) && !error.message.includes("pw"),
+    );
   }
 });
 
@@ -132,13 +196,24 @@ test("headers that HTTP does not allow are refused without showing them, as soon
 });
 
 test("an option that there is not is refused by its name", () => {
-  assert.throws(() => new Publisher({ url, timeout: 5 }), { code: "ERR_INVALID_ARGUMENT", message: /"timeout".*timeoutMs/ });
+  assert.throws(() => new Publisher({ url, timeout: 5 }), {
+    code: "ERR_INVALID_ARGUMENT",
+    message: /"timeout".*timeoutMs/,
+  });
 });
 
 test("thousands of events at once all arrive", async () => {
   const seen = new Set();
   let requests = 0;
-  const publisher = new Publisher({ url, maxInFlight: 5000, fetch: async (request) => { seen.add(request.headers.get("ce-id")); return new Response(null, { status: requests++ % 10 ? 202 : 503 }); }, retry: { attempts: 20, baseMs: 1 } });
+  const publisher = new Publisher({
+    url,
+    maxInFlight: 5000,
+    fetch: async (request) => {
+      seen.add(request.headers.get("ce-id"));
+      return new Response(null, { status: requests++ % 10 ? 202 : 503 });
+    },
+    retry: { attempts: 20, baseMs: 1 },
+  });
   const done = await Promise.all(Array.from({ length: 3000 }, (_, id) => publisher.send(event(String(id)))));
   assert.ok(done.every(({ status }) => status === 202));
   assert.equal(seen.size, 3000);

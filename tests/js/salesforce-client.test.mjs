@@ -6,13 +6,27 @@ import { join } from "node:path";
 import { after, before, test as run } from "node:test";
 import { inspect } from "node:util";
 import {
-  FerryError, SalesforceClient, SalesforceStreamingClient, clientCredentialsAuth, fileStore, jwtBearerAuth, memoryStore, passwordAuth, refreshTokenAuth,
-  replayStore, sessionAuth,
+  FerryError,
+  SalesforceClient,
+  SalesforceStreamingClient,
+  clientCredentialsAuth,
+  fileStore,
+  jwtBearerAuth,
+  memoryStore,
+  passwordAuth,
+  refreshTokenAuth,
+  replayStore,
+  sessionAuth,
 } from "eventferry";
 import { createEmulator } from "eventferry/testing";
 import { listen, until } from "./bayeux-world.mjs";
 
-const SECRETS = { consumerKey: "key-1", consumerSecret: "c0nsumer-s3cret", username: "u@example.com", password: "p4ssword!" };
+const SECRETS = {
+  consumerKey: "key-1",
+  consumerSecret: "c0nsumer-s3cret",
+  username: "u@example.com",
+  password: "p4ssword!",
+};
 const A = "/event/A__e";
 const hasService = createEmulator().salesforce !== undefined;
 const test = (title, body) => run(title, { skip: !hasService && "the emulator does not stand for Salesforce" }, body);
@@ -38,7 +52,8 @@ async function opened(options = {}, channel = A) {
 
 const numbers = async (client, count) => {
   const found = [];
-  for (let n = 0; n < count; n++) found.push((await client.receive({ signal: AbortSignal.timeout(8000) })).data.payload.N);
+  for (let n = 0; n < count; n++)
+    found.push((await client.receive({ signal: AbortSignal.timeout(8000) })).data.payload.N);
   return found;
 };
 
@@ -49,7 +64,10 @@ test("logs in by user name and password with the token behind it, and receives",
   assert.deepEqual([message.channel, message.replayId, message.data.payload.N], [A, String(sent.replayId), 1]);
   assert.equal(message.createdDate, message.data.payload.CreatedDate);
   const event = message.toCloudEvent();
-  assert.deepEqual([event.type, event.subject, event.get("replayid"), event.time, event.id], ["com.salesforce.event.A__e", A, message.replayId, message.createdDate, message.data.event.EventUuid]);
+  assert.deepEqual(
+    [event.type, event.subject, event.get("replayid"), event.time, event.id],
+    ["com.salesforce.event.A__e", A, message.replayId, message.createdDate, message.data.event.EventUuid],
+  );
 
   await client.close();
   assert.equal(emulator.salesforce.sessions.length, 0);
@@ -64,7 +82,10 @@ test("a wrong password is refused at once, and not tried again", async () => {
     },
   });
   await assert.rejects(client.open(), (error) => {
-    assert.deepEqual([error.code, error.status, error.message], ["ERR_UNAUTHORIZED", 400, "the login server refused: invalid_grant: authentication failure"]);
+    assert.deepEqual(
+      [error.code, error.status, error.message],
+      ["ERR_UNAUTHORIZED", 400, "the login server refused: invalid_grant: authentication failure"],
+    );
     return error instanceof FerryError;
   });
   assert.equal(logins, 1);
@@ -74,19 +95,29 @@ test("nothing shows a secret", async () => {
   const auths = [
     passwordAuth({ ...SECRETS, securityToken: "T0KEN" }),
     refreshTokenAuth({ consumerKey: "k", consumerSecret: SECRETS.consumerSecret, refreshToken: "r3fresh" }),
-    clientCredentialsAuth({ consumerKey: "k", consumerSecret: SECRETS.consumerSecret, loginUrl: "https://acme.my.salesforce.com" }),
+    clientCredentialsAuth({
+      consumerKey: "k",
+      consumerSecret: SECRETS.consumerSecret,
+      loginUrl: "https://acme.my.salesforce.com",
+    }),
     sessionAuth({ accessToken: "acc3ss", instanceUrl: "https://acme.my.salesforce.com" }),
   ];
   const errors = [];
   for (const auth of auths) {
-    for (const fetch of [async () => Promise.reject(new TypeError("no")), async (request) => new Response(await request.text(), { status: 400 })]) {
+    for (const fetch of [
+      async () => Promise.reject(new TypeError("no")),
+      async (request) => new Response(await request.text(), { status: 400 }),
+    ]) {
       const client = new SalesforceClient(auth, { fetch, retry, connectionTimeoutMs: 5 });
       await client.open().catch((error) => errors.push(error));
       errors.push(client);
     }
   }
-  const shown = [auths, errors].map((all) => [inspect(all, { depth: 9, showHidden: true }), JSON.stringify(all), String(all)].join()).join();
-  for (const secret of [SECRETS.consumerSecret, SECRETS.password, "T0KEN", "r3fresh", "acc3ss"]) assert.ok(!shown.includes(secret), secret);
+  const shown = [auths, errors]
+    .map((all) => [inspect(all, { depth: 9, showHidden: true }), JSON.stringify(all), String(all)].join())
+    .join();
+  for (const secret of [SECRETS.consumerSecret, SECRETS.password, "T0KEN", "r3fresh", "acc3ss"])
+    assert.ok(!shown.includes(secret), secret);
   assert.ok(errors.some((error) => error.code));
 });
 
@@ -190,7 +221,13 @@ test("marks are saved when a message is handed over", async () => {
 
 test("with the policy manual a mark moves when everything before it was acknowledged", async () => {
   const marks = new Map();
-  const client = await opened({ replay: { get: (channel) => marks.get(channel), set: (channel, mark) => void marks.set(channel, mark), policy: "manual" } });
+  const client = await opened({
+    replay: {
+      get: (channel) => marks.get(channel),
+      set: (channel, mark) => void marks.set(channel, mark),
+      policy: "manual",
+    },
+  });
   for (const N of [1, 2, 3]) emulator.salesforce.publish(A, { N });
   const [one, two, three] = [await client.receive(), await client.receive(), await client.receive()];
   await two.ack();
@@ -205,7 +242,12 @@ test("with the policy manual a mark moves when everything before it was acknowle
 
 test("with the policy next a mark is saved when the next message is asked for, or at the end", async () => {
   const marks = new Map();
-  const client = await opened({ replay: Object.assign(Object.create({ get: (channel) => marks.get(channel), set: (channel, mark) => marks.set(channel, mark) }), { policy: "next" }) });
+  const client = await opened({
+    replay: Object.assign(
+      Object.create({ get: (channel) => marks.get(channel), set: (channel, mark) => marks.set(channel, mark) }),
+      { policy: "next" },
+    ),
+  });
   emulator.salesforce.publish(A, { N: 1 });
   emulator.salesforce.publish(A, { N: 2 });
   const one = await client.receive();
@@ -256,7 +298,10 @@ test("a store that fails gives the message again", async () => {
     },
   });
   emulator.salesforce.publish(A, { N: 1 });
-  await assert.rejects(client.receive(), { code: "ERR_STORE", message: "how far a channel got could not be saved: disk full" });
+  await assert.rejects(client.receive(), {
+    code: "ERR_STORE",
+    message: "how far a channel got could not be saved: disk full",
+  });
   fails = false;
   assert.deepEqual(await numbers(client, 1), [1]);
   await client.close();
@@ -264,31 +309,68 @@ test("a store that fails gives the message again", async () => {
   await assert.rejects(unreadable.subscribe(A), { code: "ERR_STORE" });
   await unreadable.close();
   const store = memoryStore();
-  await store.write({ put: [{ key: "x", body: new Uint8Array([123, 125]), sizes: Uint32Array.of(2), at: 0 }], remove: [], bury: [], exhume: [] });
+  await store.write({
+    put: [{ key: "x", body: new Uint8Array([123, 125]), sizes: Uint32Array.of(2), at: 0 }],
+    remove: [],
+    bury: [],
+    exhume: [],
+  });
   await assert.rejects(async () => replayStore(store).get(A), { code: "ERR_STORE", message: /a store of its own/ });
 });
 
 test("jwt bearer signs a statement that the key's owner can check", async () => {
-  const { publicKey, privateKey } = await crypto.subtle.generateKey({ name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) }, true, ["sign", "verify"]);
-  const pem = `-----BEGIN PRIVATE KEY-----\n${Buffer.from(await crypto.subtle.exportKey("pkcs8", privateKey)).toString("base64").replace(/(.{64})/g, "$1\n")}\n-----END PRIVATE KEY-----\n`;
+  const { publicKey, privateKey } = await crypto.subtle.generateKey(
+    { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) },
+    true,
+    ["sign", "verify"],
+  );
+  const pem = `-----BEGIN PRIVATE KEY-----\n${Buffer.from(await crypto.subtle.exportKey("pkcs8", privateKey))
+    .toString("base64")
+    .replace(/(.{64})/g, "$1\n")}\n-----END PRIVATE KEY-----\n`;
   for (const key of [pem, privateKey]) {
     let form;
     const fetch = async (request) => {
       if (request.url.includes("oauth2")) form = new URLSearchParams(await request.clone().text());
       return globalThis.fetch(request);
     };
-    const client = new SalesforceClient(jwtBearerAuth({ consumerKey: "key-1", username: "u@example.com", privateKey: key, loginUrl: base, sandbox: true }), { fetch, retry });
+    const client = new SalesforceClient(
+      jwtBearerAuth({
+        consumerKey: "key-1",
+        username: "u@example.com",
+        privateKey: key,
+        loginUrl: base,
+        sandbox: true,
+      }),
+      { fetch, retry },
+    );
     await client.open();
     const [head, claims, signature] = form.get("assertion").split(".");
     assert.equal(form.get("grant_type"), "urn:ietf:params:oauth:grant-type:jwt-bearer");
-    assert.ok(await crypto.subtle.verify("RSASSA-PKCS1-v1_5", publicKey, Buffer.from(signature, "base64url"), new TextEncoder().encode(`${head}.${claims}`)));
+    assert.ok(
+      await crypto.subtle.verify(
+        "RSASSA-PKCS1-v1_5",
+        publicKey,
+        Buffer.from(signature, "base64url"),
+        new TextEncoder().encode(`${head}.${claims}`),
+      ),
+    );
     const { iss, sub, aud, exp } = JSON.parse(Buffer.from(claims, "base64url"));
     assert.deepEqual([iss, sub, aud], ["key-1", "u@example.com", "https://test.salesforce.com"]);
     assert.ok(Math.abs(exp - Date.now() / 1000 - 170) < 30);
     await client.close();
   }
-  const broken = new SalesforceClient(jwtBearerAuth({ consumerKey: "k", username: "u", privateKey: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", loginUrl: base }));
-  await assert.rejects(broken.open(), { code: "ERR_INVALID_ARGUMENT", message: "the private key could not sign: it must be an RSA key for RS256" });
+  const broken = new SalesforceClient(
+    jwtBearerAuth({
+      consumerKey: "k",
+      username: "u",
+      privateKey: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+      loginUrl: base,
+    }),
+  );
+  await assert.rejects(broken.open(), {
+    code: "ERR_INVALID_ARGUMENT",
+    message: "the private key could not sign: it must be an RSA key for RS256",
+  });
 });
 
 test("a new refresh token takes the place of the old one, and is told", async () => {
@@ -297,11 +379,23 @@ test("a new refresh token takes the place of the old one, and is told", async ()
   const fetch = async (request) => {
     if (request.url.includes("oauth2")) {
       tokens.push(new URLSearchParams(await request.clone().text()).get("refresh_token"));
-      return Response.json({ access_token: emulator.salesforce.issueToken(), instance_url: base, refresh_token: `r${tokens.length + 1}` });
+      return Response.json({
+        access_token: emulator.salesforce.issueToken(),
+        instance_url: base,
+        refresh_token: `r${tokens.length + 1}`,
+      });
     }
     return globalThis.fetch(request);
   };
-  const client = new SalesforceClient(refreshTokenAuth({ consumerKey: "k", refreshToken: "r1", loginUrl: base, onRefreshToken: (token) => told.push(token) }), { fetch, retry });
+  const client = new SalesforceClient(
+    refreshTokenAuth({
+      consumerKey: "k",
+      refreshToken: "r1",
+      loginUrl: base,
+      onRefreshToken: (token) => told.push(token),
+    }),
+    { fetch, retry },
+  );
   await client.open();
   await client.subscribe(A);
   emulator.salesforce.revokeTokens();
@@ -311,7 +405,10 @@ test("a new refresh token takes the place of the old one, and is told", async ()
 });
 
 test("a given session works until it is refused", async () => {
-  const client = new SalesforceClient(sessionAuth({ accessToken: emulator.salesforce.issueToken(), instanceUrl: base }), { retry });
+  const client = new SalesforceClient(
+    sessionAuth({ accessToken: emulator.salesforce.issueToken(), instanceUrl: base }),
+    { retry },
+  );
   await client.open();
   await client.subscribe(A);
   emulator.salesforce.publish(A, { N: 1 });
@@ -325,13 +422,23 @@ test("a given session works until it is refused", async () => {
 test("what the server refuses leads to what can be done about it", async () => {
   const client = await opened();
   const { salesforce } = emulator;
-  await assert.rejects(client.publish(A, {}), { code: "ERR_INVALID_ARGUMENT", message: /POST \/services\/data\/vXX\.X\/sobjects\/A__e/ });
+  await assert.rejects(client.publish(A, {}), {
+    code: "ERR_INVALID_ARGUMENT",
+    message: /POST \/services\/data\/vXX\.X\/sobjects\/A__e/,
+  });
   const off = salesforce.refuse({ on: "/meta/subscribe", error: "403:denied_by_security_policy:create_denied" });
   await assert.rejects(client.subscribe("/topic/X"), { code: "ERR_REJECTED", status: 403 });
   off();
   await client.close();
-  salesforce.refuse({ on: "/meta/handshake", error: "403::Handshake denied", failureReason: "403::Organization concurrent user limit exceeded" });
-  await assert.rejects(clientOf().open(), (error) => error.code === "ERR_RATE_LIMITED" && /concurrent user limit/.test(error.message));
+  salesforce.refuse({
+    on: "/meta/handshake",
+    error: "403::Handshake denied",
+    failureReason: "403::Organization concurrent user limit exceeded",
+  });
+  await assert.rejects(
+    clientOf().open(),
+    (error) => error.code === "ERR_RATE_LIMITED" && /concurrent user limit/.test(error.message),
+  );
   salesforce.clearTroubles();
 });
 
@@ -350,16 +457,29 @@ test("mistakes are named when they are made, and secrets are not", () => {
     [() => passwordAuth({ ...good, consumerKey: undefined }), /^consumerKey is a string/],
     [() => passwordAuth({ ...good, sandbox: "yes" }), /sandbox is true or false/],
     [() => passwordAuth(undefined), /takes an object of options/],
-    [() => clientCredentialsAuth({ consumerKey: "k", consumerSecret: "s" }), /needs loginUrl, the address of My Domain/],
-    [() => jwtBearerAuth({ consumerKey: "k", username: "u", privateKey: "-----BEGIN RSA PRIVATE KEY-----" }), /PKCS #8/],
-    [() => refreshTokenAuth({ consumerKey: "k", refreshToken: "r", onRefreshToken: 1 }), /onRefreshToken is a function/],
+    [
+      () => clientCredentialsAuth({ consumerKey: "k", consumerSecret: "s" }),
+      /needs loginUrl, the address of My Domain/,
+    ],
+    [
+      () => jwtBearerAuth({ consumerKey: "k", username: "u", privateKey: "-----BEGIN RSA PRIVATE KEY-----" }),
+      /PKCS #8/,
+    ],
+    [
+      () => refreshTokenAuth({ consumerKey: "k", refreshToken: "r", onRefreshToken: 1 }),
+      /onRefreshToken is a function/,
+    ],
     [() => sessionAuth({ accessToken: "x" }), /instanceUrl must be an absolute URL/],
     [() => new SalesforceClient({ flow: "password" }), /auth is what passwordAuth/],
     [() => new SalesforceClient(undefined), /auth is what passwordAuth/],
     [() => replayStore({}), /replayStore takes a store/],
     [() => replayStore(memoryStore(), { policy: "auto" }), /policy is/],
   ]) {
-    assert.throws(make, (error) => error.code === "ERR_INVALID_ARGUMENT" && words.test(error.message) && !/1234567/.test(error.message), String(make));
+    assert.throws(
+      make,
+      (error) => error.code === "ERR_INVALID_ARGUMENT" && words.test(error.message) && !/1234567/.test(error.message),
+      String(make),
+    );
   }
 });
 
@@ -368,16 +488,38 @@ test("a stored mark that is no number goes to the server as it is: its ids are f
   const fetch = async (request) => {
     const [message] = JSON.parse(await request.clone().text());
     if (message.channel === "/meta/subscribe") asked.push(message.ext.replay);
-    return Response.json([{
-      id: message.id, channel: message.channel, subscription: message.subscription, successful: true, clientId: "c1", version: "1.0", ext: { replay: true },
-      supportedConnectionTypes: ["long-polling"], advice: { reconnect: "retry", interval: 60_000, timeout: 30_000 },
-    }]);
+    return Response.json([
+      {
+        id: message.id,
+        channel: message.channel,
+        subscription: message.subscription,
+        successful: true,
+        clientId: "c1",
+        version: "1.0",
+        ext: { replay: true },
+        supportedConnectionTypes: ["long-polling"],
+        advice: { reconnect: "retry", interval: 60_000, timeout: 30_000 },
+      },
+    ]);
   };
-  const marks = new Map([["/event/A__e", { replayId: "eyJv.12-x" }], ["/event/B__e", { replayId: "all" }], ["/event/C__e", { replayId: "41" }], ["/event/D__e", { replayId: "two words" }], ["/event/E__e", "41"]]);
-  const client = new SalesforceClient(sessionAuth({ accessToken: "t", instanceUrl: "https://example.com" }), { fetch, replay: marks });
+  const marks = new Map([
+    ["/event/A__e", { replayId: "eyJv.12-x" }],
+    ["/event/B__e", { replayId: "all" }],
+    ["/event/C__e", { replayId: "41" }],
+    ["/event/D__e", { replayId: "two words" }],
+    ["/event/E__e", "41"],
+  ]);
+  const client = new SalesforceClient(sessionAuth({ accessToken: "t", instanceUrl: "https://example.com" }), {
+    fetch,
+    replay: marks,
+  });
   await client.open();
   for (const channel of ["A", "B", "C"]) await client.subscribe(`/event/${channel}__e`);
   assert.deepEqual(asked, [{ "/event/A__e": "eyJv.12-x" }, { "/event/B__e": -2 }, { "/event/C__e": 41 }]);
-  for (const channel of ["D", "E"]) await assert.rejects(client.subscribe(`/event/${channel}__e`), { code: "ERR_INVALID_ARGUMENT", message: /a mark is { replayId }/ });
+  for (const channel of ["D", "E"])
+    await assert.rejects(client.subscribe(`/event/${channel}__e`), {
+      code: "ERR_INVALID_ARGUMENT",
+      message: /a mark is { replayId }/,
+    });
   await client.close();
 });

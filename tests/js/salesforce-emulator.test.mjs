@@ -16,24 +16,49 @@ function clock() {
 
 /** Asks for a token and gives back status and answer. */
 async function login(fetch, fields, { base = `${HERE}/salesforce`, headers = {} } = {}) {
-  const answer = await fetch(`${base}/services/oauth2/token`, { method: "POST", body: new URLSearchParams(fields), headers });
+  const answer = await fetch(`${base}/services/oauth2/token`, {
+    method: "POST",
+    body: new URLSearchParams(fields),
+    headers,
+  });
   assert.match(answer.headers.get("content-type"), /^application\/json/);
   return { status: answer.status, ...(await answer.json()) };
 }
-const PASSWORD = { grant_type: "password", client_id: "key", client_secret: "secret", username: "u@example.com", password: "pw" };
+const PASSWORD = {
+  grant_type: "password",
+  client_id: "key",
+  client_secret: "secret",
+  username: "u@example.com",
+  password: "pw",
+};
 
 /** As little of a client as tells what the server says: it keeps cookies, and counts its messages. */
 class Peer {
   cookies = new Map();
   count = 0;
-  constructor(emulator, { token = emulator.salesforce.issueToken(), base = `${HERE}/salesforce`, version = "60.0", fetch = emulator.fetch } = {}) {
+  constructor(
+    emulator,
+    {
+      token = emulator.salesforce.issueToken(),
+      base = `${HERE}/salesforce`,
+      version = "60.0",
+      fetch = emulator.fetch,
+    } = {},
+  ) {
     Object.assign(this, { token, address: `${base}/cometd/${version}`, fetch });
   }
   async post(body, { headers = {}, signal } = {}) {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
     const answer = await this.fetch(this.address, {
-      method: "POST", body: typeof body === "string" ? body : JSON.stringify(body), signal,
-      headers: { "content-type": "application/json", ...(this.token && { authorization: `Bearer ${this.token}` }), ...(cookie && { cookie }), ...headers },
+      method: "POST",
+      body: typeof body === "string" ? body : JSON.stringify(body),
+      signal,
+      headers: {
+        "content-type": "application/json",
+        ...(this.token && { authorization: `Bearer ${this.token}` }),
+        ...(cookie && { cookie }),
+        ...headers,
+      },
     });
     for (const line of answer.headers.getSetCookie()) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
@@ -57,7 +82,11 @@ class Peer {
     return this.send("/meta/connect", { connectionType: "long-polling", ...more }, options);
   }
   subscribe(subscription, replay, more = {}) {
-    return this.send("/meta/subscribe", { subscription, ...(replay !== undefined && { ext: { replay: { [subscription.split("?")[0]]: replay } } }), ...more });
+    return this.send("/meta/subscribe", {
+      subscription,
+      ...(replay !== undefined && { ext: { replay: { [subscription.split("?")[0]]: replay } } }),
+      ...more,
+    });
   }
   async open(more) {
     this.clientId = (await this.handshake(more)).clientId;
@@ -73,13 +102,29 @@ describe("gives tokens", () => {
     const { fetch, salesforce } = createEmulator();
     const answer = await login(fetch, PASSWORD);
     assert.equal(answer.status, 200);
-    assert.deepEqual(Object.keys(answer).sort(), ["access_token", "id", "instance_url", "issued_at", "scope", "signature", "status", "token_type"]);
+    assert.deepEqual(Object.keys(answer).sort(), [
+      "access_token",
+      "id",
+      "instance_url",
+      "issued_at",
+      "scope",
+      "signature",
+      "status",
+      "token_type",
+    ]);
     assert.equal(answer.instance_url, `${HERE}/salesforce`);
     assert.equal(answer.token_type, "Bearer");
     assert.match(answer.access_token, /^00D\w{12}!AQ[\w.]{48}$/);
     assert.equal((await login(fetch, PASSWORD, { base: HERE })).instance_url, HERE);
-    assert.deepEqual(salesforce.logins[0], { grantType: "password", username: "u@example.com", consumerKey: "key", error: undefined });
-    const who = await fetch(`${HERE}/salesforce/services/oauth2/userinfo`, { headers: { authorization: `Bearer ${answer.access_token}` } });
+    assert.deepEqual(salesforce.logins[0], {
+      grantType: "password",
+      username: "u@example.com",
+      consumerKey: "key",
+      error: undefined,
+    });
+    const who = await fetch(`${HERE}/salesforce/services/oauth2/userinfo`, {
+      headers: { authorization: `Bearer ${answer.access_token}` },
+    });
     assert.equal((await who.json()).username, "u@example.com");
     assert.equal((await fetch(answer.id)).status, 403);
   });
@@ -87,7 +132,9 @@ describe("gives tokens", () => {
   test("over a socket, for the name that the client has for it", async () => {
     const emulator = createEmulator();
     const { url } = await emulator.listen();
-    const { instance_url } = await login(fetch, PASSWORD, { base: `${url.replace("127.0.0.1", "localhost")}/salesforce` });
+    const { instance_url } = await login(fetch, PASSWORD, {
+      base: `${url.replace("127.0.0.1", "localhost")}/salesforce`,
+    });
     assert.equal(instance_url, `${url.replace("127.0.0.1", "localhost")}/salesforce`);
     await emulator.close();
   });
@@ -96,7 +143,12 @@ describe("gives tokens", () => {
     const { fetch } = createEmulator();
     const { id, issued_at, signature } = await login(fetch, PASSWORD);
     const { createHmac } = await import("node:crypto");
-    assert.equal(signature, createHmac("sha256", "secret").update(id + issued_at).digest("base64"));
+    assert.equal(
+      signature,
+      createHmac("sha256", "secret")
+        .update(id + issued_at)
+        .digest("base64"),
+    );
   });
 
   test("to nobody who leaves out what the flow needs", async () => {
@@ -108,17 +160,33 @@ describe("gives tokens", () => {
       [{ ...PASSWORD, client_secret: "" }, "invalid_client", "invalid client credentials"],
       [{ ...PASSWORD, password: "" }, "invalid_grant", "authentication failure"],
       [{ grant_type: "refresh_token", client_id: "key" }, "invalid_grant", "expired access/refresh token"],
-      [{ grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer", assertion: "a.b" }, "invalid_grant", "invalid assertion"],
+      [
+        { grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer", assertion: "a.b" },
+        "invalid_grant",
+        "invalid assertion",
+      ],
     ];
-    for (const [fields, error, error_description] of cases) assert.deepEqual(await login(fetch, fields), { status: 400, error, error_description });
+    for (const [fields, error, error_description] of cases)
+      assert.deepEqual(await login(fetch, fields), { status: 400, error, error_description });
     assert.equal(salesforce.logins.at(-1).error, "invalid_grant");
     assert.equal((await fetch(`${HERE}/salesforce/services/oauth2/token`)).status, 405);
-    const noForm = await fetch(`${HERE}/salesforce/services/oauth2/token`, { method: "POST", body: JSON.stringify(PASSWORD), headers: { "content-type": "application/json" } });
+    const noForm = await fetch(`${HERE}/salesforce/services/oauth2/token`, {
+      method: "POST",
+      body: JSON.stringify(PASSWORD),
+      headers: { "content-type": "application/json" },
+    });
     assert.equal((await noForm.json()).error, "invalid_request");
   });
 
   test("only to the accounts, where there are some", async () => {
-    const account = { username: "u@example.com", password: "pw", securityToken: "TOKEN", consumerKey: "key", consumerSecret: "secret", refreshToken: "r1" };
+    const account = {
+      username: "u@example.com",
+      password: "pw",
+      securityToken: "TOKEN",
+      consumerKey: "key",
+      consumerSecret: "secret",
+      refreshToken: "r1",
+    };
     const { fetch } = createEmulator({ salesforce: { accounts: [account] } });
     const error = async (fields) => (await login(fetch, fields)).error;
     const good = { ...PASSWORD, password: "pwTOKEN" };
@@ -131,19 +199,28 @@ describe("gives tokens", () => {
     assert.equal(await error(refresh), undefined);
     assert.equal(await error({ ...refresh, client_secret: "other" }), "invalid_client");
     assert.equal(await error({ ...refresh, refresh_token: "r2" }), "invalid_grant");
-    assert.equal(await error({ grant_type: "client_credentials", client_id: "key", client_secret: "secret" }), undefined);
+    assert.equal(
+      await error({ grant_type: "client_credentials", client_id: "key", client_secret: "secret" }),
+      undefined,
+    );
     assert.throws(() => createEmulator({ salesforce: { accounts: [{}] } }), refused("ERR_INVALID_ARGUMENT"));
   });
 
   test("for refresh tokens until they are revoked or replaced, and for a key in HTTP Basic", async () => {
     const { fetch } = createEmulator({ salesforce: { rotateRefreshTokens: true } });
-    const refresh = (token) => login(fetch, { grant_type: "refresh_token", refresh_token: token }, { headers: { authorization: `Basic ${btoa("a%20key:secret")}` } });
+    const refresh = (token) =>
+      login(
+        fetch,
+        { grant_type: "refresh_token", refresh_token: token },
+        { headers: { authorization: `Basic ${btoa("a%20key:secret")}` } },
+      );
     const first = await refresh("r1");
     assert.equal(first.status, 200);
     assert.equal((await refresh("r1")).error, "invalid_grant");
     const second = await refresh(first.refresh_token);
     assert.equal(second.status, 200);
-    const revoke = (token) => fetch(`${HERE}/salesforce/services/oauth2/revoke`, { method: "POST", body: new URLSearchParams({ token }) });
+    const revoke = (token) =>
+      fetch(`${HERE}/salesforce/services/oauth2/revoke`, { method: "POST", body: new URLSearchParams({ token }) });
     assert.equal((await revoke(second.refresh_token)).status, 200);
     assert.equal((await revoke("unknown")).status, 400);
     assert.equal((await refresh(second.refresh_token)).error, "invalid_grant");
@@ -151,15 +228,34 @@ describe("gives tokens", () => {
 
   test("for a JWT that the app has signed", async () => {
     const time = clock();
-    const { publicKey, privateKey } = await crypto.subtle.generateKey({ name: "RSASSA-PKCS1-v1_5", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" }, true, ["sign", "verify"]);
-    const account = { username: "u@example.com", consumerKey: "key", publicKey: await crypto.subtle.exportKey("jwk", publicKey) };
+    const { publicKey, privateKey } = await crypto.subtle.generateKey(
+      { name: "RSASSA-PKCS1-v1_5", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" },
+      true,
+      ["sign", "verify"],
+    );
+    const account = {
+      username: "u@example.com",
+      consumerKey: "key",
+      publicKey: await crypto.subtle.exportKey("jwk", publicKey),
+    };
     const { fetch } = createEmulator({ salesforce: { accounts: [account], now: time.now } });
     const seconds = time.now() / 1000;
     const ask = async (changes = {}, { header = { alg: "RS256" }, spoil = false } = {}) => {
-      const claims = { iss: "key", sub: "u@example.com", aud: "https://login.salesforce.com", exp: seconds + 180, ...changes };
+      const claims = {
+        iss: "key",
+        sub: "u@example.com",
+        aud: "https://login.salesforce.com",
+        exp: seconds + 180,
+        ...changes,
+      };
       const text = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
-      const signature = Buffer.from(await crypto.subtle.sign("RSASSA-PKCS1-v1_5", privateKey, Buffer.from(spoil ? `${text} ` : text))).toString("base64url");
-      const { status, error_description } = await login(fetch, { grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer", assertion: `${text}.${signature}` });
+      const signature = Buffer.from(
+        await crypto.subtle.sign("RSASSA-PKCS1-v1_5", privateKey, Buffer.from(spoil ? `${text} ` : text)),
+      ).toString("base64url");
+      const { status, error_description } = await login(fetch, {
+        grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        assertion: `${text}.${signature}`,
+      });
       return error_description ?? status;
     };
     assert.equal(await ask(), 200);
@@ -178,18 +274,35 @@ describe("shakes hands", () => {
   test("with a client id, what it can, and two cookies", async () => {
     const emulator = createEmulator();
     const peer = new Peer(emulator);
-    const answer = await peer.post([peer.message("/meta/handshake", { version: "1.0", supportedConnectionTypes: ["long-polling"], ext: { replay: true, ack: true } })]);
+    const answer = await peer.post([
+      peer.message("/meta/handshake", {
+        version: "1.0",
+        supportedConnectionTypes: ["long-polling"],
+        ext: { replay: true, ack: true },
+      }),
+    ]);
     const [reply] = await answer.json();
     assert.match(reply.clientId, /^[a-z0-9]{26}$/);
     assert.deepEqual(reply, {
-      channel: "/meta/handshake", id: "1", successful: true, clientId: reply.clientId, version: "1.0", minimumVersion: "1.0",
-      supportedConnectionTypes: ["long-polling"], ext: { replay: true, "payload.format": true },
+      channel: "/meta/handshake",
+      id: "1",
+      successful: true,
+      clientId: reply.clientId,
+      version: "1.0",
+      minimumVersion: "1.0",
+      supportedConnectionTypes: ["long-polling"],
+      ext: { replay: true, "payload.format": true },
     });
     const [browser, route] = answer.headers.getSetCookie();
     assert.match(browser, /^BAYEUX_BROWSER=\w{22}; Path=\/; HttpOnly$/);
     assert.match(route, /^sfdc-stream=!\S+=; path=\/; SameSite=None; Secure; Expires=\w{3}, /);
     // The second session of a browser has the same cookie.
-    assert.deepEqual((await peer.post([peer.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })])).headers.getSetCookie().length, 1);
+    assert.deepEqual(
+      (
+        await peer.post([peer.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })])
+      ).headers.getSetCookie().length,
+      1,
+    );
   });
 
   test("but not with everybody", async () => {
@@ -202,7 +315,10 @@ describe("shakes hands", () => {
     };
     assert.equal(await why(new Peer(emulator, { token: "" })), "401::Request requires authentication");
     assert.equal(await why(new Peer(emulator, { token: "expired" })), "401::Authentication invalid");
-    assert.equal(await why(new Peer(emulator), { supportedConnectionTypes: ["websocket"] }), "400::Invalid connection type websocket");
+    assert.equal(
+      await why(new Peer(emulator), { supportedConnectionTypes: ["websocket"] }),
+      "400::Invalid connection type websocket",
+    );
     await opened(emulator);
     assert.equal(await why(new Peer(emulator)), "403::Organization concurrent user limit exceeded");
     emulator.salesforce.expireSessions();
@@ -212,8 +328,16 @@ describe("shakes hands", () => {
   test("alone, whatever comes with it", async () => {
     const emulator = createEmulator();
     const peer = new Peer(emulator);
-    const messages = await (await peer.post([peer.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] }), peer.message("/meta/connect")])).json();
-    assert.deepEqual(messages.map(({ channel }) => channel), ["/meta/handshake"]);
+    const messages = await (
+      await peer.post([
+        peer.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] }),
+        peer.message("/meta/connect"),
+      ])
+    ).json();
+    assert.deepEqual(
+      messages.map(({ channel }) => channel),
+      ["/meta/handshake"],
+    );
   });
 
   test("with every scheme of authorization, until the token's time is over", async () => {
@@ -222,7 +346,11 @@ describe("shakes hands", () => {
     const token = emulator.salesforce.issueToken({ accessToken: "session" });
     for (const authorization of ["Bearer session", "OAuth session", "session"]) {
       const peer = new Peer(emulator, { token });
-      const [reply] = await (await peer.post([peer.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })], { headers: { authorization } })).json();
+      const [reply] = await (
+        await peer.post([peer.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })], {
+          headers: { authorization },
+        })
+      ).json();
       assert.equal(reply.successful, true, authorization);
     }
     time.pass(1000);
@@ -235,7 +363,10 @@ describe("shakes hands", () => {
   test("in the versions that are not retired, and with bodies that are Bayeux", async () => {
     const emulator = createEmulator();
     const cases = [
-      ["36.0", /^400::Unsupported API version\. Only API versions '37\.0' and later are supported\. URI format: '\/cometd\/68\.0'$/],
+      [
+        "36.0",
+        /^400::Unsupported API version\. Only API versions '37\.0' and later are supported\. URI format: '\/cometd\/68\.0'$/,
+      ],
       ["60", /^400::Unsupported API version/],
       ["", /^400::API version in the URI is mandatory\. URI format: '\/cometd\/68\.0'$/],
     ];
@@ -251,7 +382,9 @@ describe("shakes hands", () => {
     const large = await peer.post(JSON.stringify([peer.message("/meta/connect", { more: "x".repeat(32_768) })]));
     assert.equal(large.status, 413);
     assert.deepEqual(await large.json(), [{ successful: false, error: "413::Maximum Request Size Exceeded" }]);
-    const form = new URLSearchParams({ message: JSON.stringify(peer.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })) });
+    const form = new URLSearchParams({
+      message: JSON.stringify(peer.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })),
+    });
     const answer = await peer.post(String(form), { headers: { "content-type": "application/x-www-form-urlencoded" } });
     assert.equal((await answer.json())[0].successful, true);
   });
@@ -263,7 +396,14 @@ describe("holds a poll", () => {
     const peer = new Peer(emulator);
     peer.clientId = (await peer.handshake()).clientId;
     const first = await peer.connect();
-    assert.deepEqual(first, { clientId: peer.clientId, channel: "/meta/connect", id: "2", successful: true, advice: { interval: 0, timeout: 110000, reconnect: "retry" }, events: [] });
+    assert.deepEqual(first, {
+      clientId: peer.clientId,
+      channel: "/meta/connect",
+      id: "2",
+      successful: true,
+      advice: { interval: 0, timeout: 110000, reconnect: "retry" },
+      events: [],
+    });
     await peer.subscribe(CHANNEL);
     const poll = peer.connect();
     await held(emulator);
@@ -271,7 +411,13 @@ describe("holds a poll", () => {
     emulator.salesforce.publish(CHANNEL, { N__c: 2 });
     const second = await poll;
     assert.equal(second.advice, undefined);
-    assert.deepEqual(second.events.map(({ channel, data }) => [channel, data.payload.N__c]), [[CHANNEL, 1], [CHANNEL, 2]]);
+    assert.deepEqual(
+      second.events.map(({ channel, data }) => [channel, data.payload.N__c]),
+      [
+        [CHANNEL, 1],
+        [CHANNEL, 2],
+      ],
+    );
     assert.deepEqual(ids(second.events), ["1", "2"]);
   });
 
@@ -288,8 +434,19 @@ describe("holds a poll", () => {
   test("not in company, and not when something waits", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
-    const both = await (await peer.post([peer.message("/meta/connect", { connectionType: "long-polling" }), peer.message("/meta/subscribe", { subscription: CHANNEL })])).json();
-    assert.deepEqual(both.map(({ channel, successful }) => [channel, successful]), [["/meta/connect", true], ["/meta/subscribe", true]]);
+    const both = await (
+      await peer.post([
+        peer.message("/meta/connect", { connectionType: "long-polling" }),
+        peer.message("/meta/subscribe", { subscription: CHANNEL }),
+      ])
+    ).json();
+    assert.deepEqual(
+      both.map(({ channel, successful }) => [channel, successful]),
+      [
+        ["/meta/connect", true],
+        ["/meta/subscribe", true],
+      ],
+    );
     emulator.salesforce.publish(CHANNEL, {});
     assert.deepEqual(ids((await peer.connect()).events), ["1"]);
   });
@@ -360,14 +517,30 @@ describe("holds a poll", () => {
   test("and says what is wrong with the one who asks", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
-    const errorOf = async (change, more) => (await Object.assign(Object.assign(new Peer(emulator), { clientId: peer.clientId, cookies: new Map(peer.cookies), token: peer.token }), change).connect(more)).error;
-    assert.equal(await errorOf({ cookies: new Map() }), `400::Client ${peer.clientId} has established a session, but no BAYEUX_BROWSER cookie present`);
+    const errorOf = async (change, more) =>
+      (
+        await Object.assign(
+          Object.assign(new Peer(emulator), {
+            clientId: peer.clientId,
+            cookies: new Map(peer.cookies),
+            token: peer.token,
+          }),
+          change,
+        ).connect(more)
+      ).error;
+    assert.equal(
+      await errorOf({ cookies: new Map() }),
+      `400::Client ${peer.clientId} has established a session, but no BAYEUX_BROWSER cookie present`,
+    );
     assert.equal(await errorOf({ cookies: new Map([["BAYEUX_BROWSER", "other"]]) }), "403::Unknown client");
     assert.equal(await errorOf({ clientId: "other" }), "403::Unknown client");
     assert.equal(await errorOf({ clientId: undefined }), "403::Unknown client");
     assert.equal(await errorOf({ token: "other" }), "401::Authentication invalid");
     assert.equal(await errorOf({ token: "" }), "401::Request requires authentication");
-    assert.equal(await errorOf({ token: emulator.salesforce.issueToken({ username: "somebody else" }) }), "400::Authenticated user id does not match the session's user id");
+    assert.equal(
+      await errorOf({ token: emulator.salesforce.issueToken({ username: "somebody else" }) }),
+      "400::Authenticated user id does not match the session's user id",
+    );
     assert.equal(await errorOf({}, { connectionType: "websocket" }), "400::Invalid connection type websocket");
     assert.equal((await new Peer(emulator).subscribe(CHANNEL)).error, "403::Client has not completed handshake");
     const lost = new Peer(emulator);
@@ -419,7 +592,10 @@ describe("replays", () => {
     for (const id of [3, 0, 11, "x"]) {
       const { error, successful } = await peer.subscribe(CHANNEL, id);
       assert.equal(successful, false);
-      assert.equal(error, `400::The replayId {${id}} you provided was invalid.  Please provide a valid ID, -2 to replay all events, or -1 to replay only new events.`);
+      assert.equal(
+        error,
+        `400::The replayId {${id}} you provided was invalid.  Please provide a valid ID, -2 to replay all events, or -1 to replay only new events.`,
+      );
     }
     assert.deepEqual(emulator.salesforce.sessions[0].subscriptions, []);
     emulator.salesforce.forgetEvents({ channel: CHANNEL, upTo: 4 });
@@ -445,9 +621,15 @@ describe("replays", () => {
   test("by a map whose keys are channels without the filter", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
-    const reply = await peer.send("/meta/subscribe", { subscription: "/topic/T?Name='x'", ext: { replay: { "/topic/T?Name='x'": -1 } } });
-    assert.equal(reply.error, "400::The replayId for channel {/topic/T} wasn't found using the provided replay ID map {{/topic/T?Name='x'=-1}}. "
-      + "Ensure that the channel name you provided in the replay map is valid and matches the channel name used for subscribing.");
+    const reply = await peer.send("/meta/subscribe", {
+      subscription: "/topic/T?Name='x'",
+      ext: { replay: { "/topic/T?Name='x'": -1 } },
+    });
+    assert.equal(
+      reply.error,
+      "400::The replayId for channel {/topic/T} wasn't found using the provided replay ID map {{/topic/T?Name='x'=-1}}. " +
+        "Ensure that the channel name you provided in the replay map is valid and matches the channel name used for subscribing.",
+    );
     assert.equal((await peer.subscribe("/topic/T?Name='x'", -1)).successful, true);
   });
 
@@ -467,8 +649,14 @@ describe("replays", () => {
     emulator.salesforce.publishData("/systemTopic/Logging", { sobject: { Id: "07L" } });
     emulator.salesforce.publish(CHANNEL, {}, { replayId: "0012" });
     const text = await (await peer.post([peer.message("/meta/connect", { connectionType: "long-polling" })])).text();
-    assert.ok(text.startsWith(`[{"data":{"payload":{},"event":{"replayId":9007199254740993}},"channel":"${CHANNEL}"},`), text);
-    assert.deepEqual(emulator.salesforce.events.map(({ replayId }) => replayId), ["9007199254740993", undefined, "0012"]);
+    assert.ok(
+      text.startsWith(`[{"data":{"payload":{},"event":{"replayId":9007199254740993}},"channel":"${CHANNEL}"},`),
+      text,
+    );
+    assert.deepEqual(
+      emulator.salesforce.events.map(({ replayId }) => replayId),
+      ["9007199254740993", undefined, "0012"],
+    );
     assert.equal((await peer.subscribe(CHANNEL, "9007199254740993")).events.length, 1);
     assert.equal(emulator.salesforce.publish(CHANNEL, {}).replayId, "700");
     assert.throws(() => emulator.salesforce.publishData(CHANNEL, "{"), refused("ERR_INVALID_ARGUMENT"));
@@ -478,7 +666,10 @@ describe("replays", () => {
   test("up to a number and a size, and loses a session that falls behind", async () => {
     const { salesforce } = createEmulator({ salesforce: { maxEvents: 3 } });
     for (let n = 0; n < 5000; n++) salesforce.publish("/u/x", `${n}`);
-    assert.deepEqual(salesforce.events.map(({ data }) => data.payload), ["4997", "4998", "4999"]);
+    assert.deepEqual(
+      salesforce.events.map(({ data }) => data.payload),
+      ["4997", "4998", "4999"],
+    );
     const small = createEmulator({ salesforce: { maxBytes: 600, maxQueue: 2 } });
     const peer = await opened(small);
     await peer.subscribe("/u/x");
@@ -493,13 +684,25 @@ describe("spreads events", () => {
     const time = clock();
     const { salesforce } = createEmulator({ salesforce: { now: time.now } });
     const createdDate = "2026-01-01T00:00:00.000Z";
-    assert.deepEqual(salesforce.publish("/topic/T", { Id: "001", Name: "x" }, { type: "updated" }).data, { event: { createdDate, replayId: 1, type: "updated" }, sobject: { Id: "001", Name: "x" } });
+    assert.deepEqual(salesforce.publish("/topic/T", { Id: "001", Name: "x" }, { type: "updated" }).data, {
+      event: { createdDate, replayId: 1, type: "updated" },
+      sobject: { Id: "001", Name: "x" },
+    });
     assert.deepEqual(salesforce.publish("/u/x", "text").data, { event: { createdDate, replayId: 2 }, payload: "text" });
     const platform = salesforce.publish("/event/Low_Ink__e", { Ink__c: 0.2 }).data;
     assert.match(platform.event.EventUuid, /^[0-9a-f-]{36}$/);
     assert.deepEqual(platform.payload, { CreatedDate: createdDate, CreatedById: "005D0000001cSZsIAM", Ink__c: 0.2 });
     const change = salesforce.publish("/data/AccountChangeEvent", { Name: "Acme" }, { changeType: "GAP_UPDATE" }).data;
-    assert.deepEqual([change.payload.Name, change.payload.ChangeEventHeader.entityName, change.payload.ChangeEventHeader.changeType, change.payload.ChangeEventHeader.commitTimestamp, change.event.replayId], ["Acme", "Account", "GAP_UPDATE", time.now(), 5]);
+    assert.deepEqual(
+      [
+        change.payload.Name,
+        change.payload.ChangeEventHeader.entityName,
+        change.payload.ChangeEventHeader.changeType,
+        change.payload.ChangeEventHeader.commitTimestamp,
+        change.event.replayId,
+      ],
+      ["Acme", "Account", "GAP_UPDATE", time.now(), 5],
+    );
     assert.deepEqual(salesforce.publish("/other", { a: 1 }).data, { a: 1 });
   });
 
@@ -509,11 +712,29 @@ describe("spreads events", () => {
       const peer = await opened(emulator);
       assert.equal((await peer.subscribe(subscription)).successful, true);
       for (const record of records) emulator.salesforce.publish("/topic/T", record);
-      return (await peer.connect({ advice: { timeout: 0 } })).events.map(({ channel, data }) => [channel, data.sobject.Id]);
+      return (await peer.connect({ advice: { timeout: 0 } })).events.map(({ channel, data }) => [
+        channel,
+        data.sobject.Id,
+      ]);
     };
-    assert.deepEqual(await got("/topic/T?Name='x'", { Id: "1", Name: "x" }, { Id: "2", Name: "y" }, { Id: "3" }), [["/topic/T", "1"]]);
-    assert.deepEqual(await got("/topic/T?Name='x & y'&Phone='(415) 555-1212'", { Id: "1", Name: "x & y" }, { Id: "2", Phone: "(415) 555-1212" }, { Id: "3", Phone: "1" }), [["/topic/T", "1"], ["/topic/T", "2"]]);
-    assert.deepEqual(await got("/topic/T?Amount=5", { Id: "1", Amount: 5 }, { Id: "2", Amount: 6 }), [["/topic/T", "1"]]);
+    assert.deepEqual(await got("/topic/T?Name='x'", { Id: "1", Name: "x" }, { Id: "2", Name: "y" }, { Id: "3" }), [
+      ["/topic/T", "1"],
+    ]);
+    assert.deepEqual(
+      await got(
+        "/topic/T?Name='x & y'&Phone='(415) 555-1212'",
+        { Id: "1", Name: "x & y" },
+        { Id: "2", Phone: "(415) 555-1212" },
+        { Id: "3", Phone: "1" },
+      ),
+      [
+        ["/topic/T", "1"],
+        ["/topic/T", "2"],
+      ],
+    );
+    assert.deepEqual(await got("/topic/T?Amount=5", { Id: "1", Amount: 5 }, { Id: "2", Amount: 6 }), [
+      ["/topic/T", "1"],
+    ]);
   });
 
   test("once, to patterns too, until they are unsubscribed", async () => {
@@ -531,7 +752,9 @@ describe("spreads events", () => {
 
   test("of channels that there are, as often a day as the organization may", async () => {
     const time = clock();
-    const emulator = createEmulator({ salesforce: { channels: ["/topic/T", CHANNEL], eventsPerDay: 1, now: time.now } });
+    const emulator = createEmulator({
+      salesforce: { channels: ["/topic/T", CHANNEL], eventsPerDay: 1, now: time.now },
+    });
     const peer = await opened(emulator);
     const error = async (subscription) => (await peer.subscribe(subscription)).error;
     assert.equal(await error("/u/none"), "400::The channel you requested to subscribe to does not exist {/u/none}");
@@ -559,13 +782,28 @@ describe("spreads events", () => {
     assert.equal((await peer.send("/chat", { data: { text: "hi" } })).successful, true);
     assert.equal((await peer.send(CHANNEL, { data: {} })).error, "403:denied_by_security_policy:publish_denied");
     const rest = async (path, body) => {
-      const answer = await emulator.fetch(`${HERE}/salesforce/services/data/v60.0/${path}`, { method: body ? "POST" : "GET", body: body && JSON.stringify(body), headers: { authorization: `Bearer ${peer.token}` } });
+      const answer = await emulator.fetch(`${HERE}/salesforce/services/data/v60.0/${path}`, {
+        method: body ? "POST" : "GET",
+        body: body && JSON.stringify(body),
+        headers: { authorization: `Bearer ${peer.token}` },
+      });
       return { status: answer.status, body: await answer.json() };
     };
     assert.equal((await rest("sobjects/A__e", { N__c: 1 })).status, 201);
-    const { body: { records: [{ Id }] } } = await rest(`query?q=${encodeURIComponent("SELECT Id FROM StreamingChannel WHERE Name = '/u/x' LIMIT 1")}`);
-    assert.deepEqual((await rest(`sobjects/StreamingChannel/${Id}/push`, { pushEvents: [{ payload: "over REST", userIds: [] }] })).body, [{ fanoutCount: 1, userOnlineStatus: {} }]);
-    assert.deepEqual((await rest(`sobjects/StreamingChannel/${Id}/push`)).body, { OnlineUserIds: [], ChannelName: "/u/x" });
+    const {
+      body: {
+        records: [{ Id }],
+      },
+    } = await rest(`query?q=${encodeURIComponent("SELECT Id FROM StreamingChannel WHERE Name = '/u/x' LIMIT 1")}`);
+    assert.deepEqual(
+      (await rest(`sobjects/StreamingChannel/${Id}/push`, { pushEvents: [{ payload: "over REST", userIds: [] }] }))
+        .body,
+      [{ fanoutCount: 1, userOnlineStatus: {} }],
+    );
+    assert.deepEqual((await rest(`sobjects/StreamingChannel/${Id}/push`)).body, {
+      OnlineUserIds: [],
+      ChannelName: "/u/x",
+    });
     assert.equal((await rest(`sobjects/StreamingChannel/${Id}/push`, { pushEvents: [{ payload: 7 }] })).status, 400);
     assert.equal((await rest("sobjects/Account", {})).status, 404);
     emulator.salesforce.revokeTokens();
@@ -573,8 +811,14 @@ describe("spreads events", () => {
     peer.token = emulator.salesforce.issueToken();
     // What was published over Bayeux came with the replies to it.
     const { events } = await peer.connect({ advice: { timeout: 0 } });
-    assert.deepEqual(events.map(({ data }) => data.payload.N__c ?? data.payload), [1, "over REST"]);
-    assert.deepEqual(published.events.map(({ data }) => data.payload), ["over Bayeux"]);
+    assert.deepEqual(
+      events.map(({ data }) => data.payload.N__c ?? data.payload),
+      [1, "over REST"],
+    );
+    assert.deepEqual(
+      published.events.map(({ data }) => data.payload),
+      ["over Bayeux"],
+    );
     const strict = await opened(createEmulator({ salesforce: { allowPublish: false } }));
     assert.equal((await strict.send("/u/x", { data: 1 })).successful, false);
   });
@@ -640,7 +884,11 @@ describe("has go wrong what a test wants", () => {
     const peer = await opened(emulator);
     await peer.subscribe(CHANNEL);
     emulator.salesforce.loseAnswers();
-    assert.equal((await peer.connect({ advice: { timeout: 0 } })).successful, true, "one without events is none of those");
+    assert.equal(
+      (await peer.connect({ advice: { timeout: 0 } })).successful,
+      true,
+      "one without events is none of those",
+    );
     emulator.salesforce.publish(CHANNEL, {});
     await assert.rejects(peer.connect(), TypeError);
     assert.deepEqual((await peer.connect({ advice: { timeout: 0 } })).events, []);
@@ -654,10 +902,21 @@ describe("has go wrong what a test wants", () => {
     const failureReason = "503::Server is too busy.  Please try your request again later.";
     salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid", failureReason });
     assert.deepEqual(await peer.connect(), {
-      clientId: peer.clientId, channel: "/meta/connect", id: "3", successful: false, error: "401::Authentication invalid",
-      advice: { reconnect: "none", interval: 0 }, ext: { sfdc: { failureReason } }, events: [],
+      clientId: peer.clientId,
+      channel: "/meta/connect",
+      id: "3",
+      successful: false,
+      error: "401::Authentication invalid",
+      advice: { reconnect: "none", interval: 0 },
+      ext: { sfdc: { failureReason } },
+      events: [],
     });
-    salesforce.refuse({ on: "/meta/subscribe", subscription: CHANNEL, error: "403:denied_by_security_policy:create_denied", times: 2 });
+    salesforce.refuse({
+      on: "/meta/subscribe",
+      subscription: CHANNEL,
+      error: "403:denied_by_security_policy:create_denied",
+      times: 2,
+    });
     assert.equal((await peer.subscribe("/u/x")).successful, true);
     for (const successful of [false, false, true]) assert.equal((await peer.subscribe(CHANNEL)).successful, successful);
     const end = salesforce.refuse({ on: "*", error: "500::oops", reconnect: "retry", times: Infinity });
@@ -667,17 +926,24 @@ describe("has go wrong what a test wants", () => {
     salesforce.refuse({ on: "*", error: "500::oops" });
     salesforce.clearTroubles();
     assert.equal((await peer.subscribe(CHANNEL)).successful, true);
-    for (const refusal of [undefined, {}, { on: "*" }, { on: "*", error: "x", times: 0 }]) assert.throws(() => salesforce.refuse(refusal), refused("ERR_INVALID_ARGUMENT"));
+    for (const refusal of [undefined, {}, { on: "*" }, { on: "*", error: "x", times: 0 }])
+      assert.throws(() => salesforce.refuse(refusal), refused("ERR_INVALID_ARGUMENT"));
   });
 
   test("whole answers of the test's own", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
-    const end = emulator.salesforce.intercept(([message]) => (message.channel === "/meta/connect" ? [{ channel: "/meta/connect", id: Number(message.id), successful: true }] : undefined));
+    const end = emulator.salesforce.intercept(([message]) =>
+      message.channel === "/meta/connect"
+        ? [{ channel: "/meta/connect", id: Number(message.id), successful: true }]
+        : undefined,
+    );
     assert.equal((await peer.connect()).id, 3);
     assert.equal((await peer.subscribe(CHANNEL)).successful, true);
     end();
-    emulator.salesforce.intercept(() => new Response("<html/>", { status: 401, headers: { "content-type": "text/html" } }));
+    emulator.salesforce.intercept(
+      () => new Response("<html/>", { status: 401, headers: { "content-type": "text/html" } }),
+    );
     assert.equal((await peer.post([peer.message("/meta/connect")])).status, 401);
     assert.throws(() => emulator.salesforce.intercept({}), refused("ERR_INVALID_ARGUMENT"));
   });
@@ -688,7 +954,10 @@ describe("has go wrong what a test wants", () => {
     emulator.faults.add({ match: "/salesforce/cometd", status: 503, times: 1 });
     assert.equal((await peer.post([peer.message("/meta/connect")])).status, 503);
     emulator.faults.add({ match: "/salesforce/services/oauth2/token", hang: true, times: 1 });
-    await assert.rejects(login((url, init) => emulator.fetch(url, { ...init, signal: AbortSignal.timeout(5) }), PASSWORD), { name: "TimeoutError" });
+    await assert.rejects(
+      login((url, init) => emulator.fetch(url, { ...init, signal: AbortSignal.timeout(5) }), PASSWORD),
+      { name: "TimeoutError" },
+    );
   });
 });
 
@@ -700,13 +969,28 @@ describe("tells a test", () => {
     const peer = await opened(emulator);
     await peer.subscribe(CHANNEL);
     await subscribed;
-    assert.deepEqual(salesforce.sessions, [{ clientId: peer.clientId, username: "user@example.com", subscriptions: [CHANNEL], isHeld: false }]);
-    assert.deepEqual(salesforce.requests.map(({ messages, version }) => [messages[0].channel, version]), [["/meta/handshake", "60.0"], ["/meta/connect", "60.0"], ["/meta/subscribe", "60.0"]]);
+    assert.deepEqual(salesforce.sessions, [
+      { clientId: peer.clientId, username: "user@example.com", subscriptions: [CHANNEL], isHeld: false },
+    ]);
+    assert.deepEqual(
+      salesforce.requests.map(({ messages, version }) => [messages[0].channel, version]),
+      [
+        ["/meta/handshake", "60.0"],
+        ["/meta/connect", "60.0"],
+        ["/meta/subscribe", "60.0"],
+      ],
+    );
     assert.equal(salesforce.requests[0].headers["content-type"], "application/json");
-    assert.deepEqual(salesforce.messages("/meta/subscribe").map(({ subscription }) => subscription), [CHANNEL]);
+    assert.deepEqual(
+      salesforce.messages("/meta/subscribe").map(({ subscription }) => subscription),
+      [CHANNEL],
+    );
     salesforce.clear();
     assert.deepEqual([salesforce.requests, salesforce.logins], [[], []]);
-    await assert.rejects(salesforce.waitFor(() => false, { timeoutMs: 1 }), refused("ERR_TIMEOUT"));
+    await assert.rejects(
+      salesforce.waitFor(() => false, { timeoutMs: 1 }),
+      refused("ERR_TIMEOUT"),
+    );
     await assert.rejects(salesforce.waitFor(true), refused("ERR_INVALID_ARGUMENT"));
     const failing = salesforce.waitFor(({ events }) => events.length > 0 && assert.fail("so it is"));
     salesforce.publish(CHANNEL, {});
@@ -717,8 +1001,19 @@ describe("tells a test", () => {
   });
 
   test("that an option is out of its range", () => {
-    for (const options of [{ timeoutMs: -1 }, { maxClients: 0 }, { unauthorizedStatus: 403 }, { now: 7 }, { maxEventsPerAnswer: 0 }, { eventsPerDay: -1 }]) {
-      assert.throws(() => createEmulator({ salesforce: options }), refused("ERR_INVALID_ARGUMENT"), JSON.stringify(options));
+    for (const options of [
+      { timeoutMs: -1 },
+      { maxClients: 0 },
+      { unauthorizedStatus: 403 },
+      { now: 7 },
+      { maxEventsPerAnswer: 0 },
+      { eventsPerDay: -1 },
+    ]) {
+      assert.throws(
+        () => createEmulator({ salesforce: options }),
+        refused("ERR_INVALID_ARGUMENT"),
+        JSON.stringify(options),
+      );
     }
   });
 });
@@ -738,7 +1033,14 @@ describe("whatever goes wrong", () => {
       const next = chance(seed);
       const emulator = createEmulator({ salesforce: { maxEventsPerAnswer: 7 } });
       const { salesforce } = emulator;
-      const troubles = [() => salesforce.expireSessions(), () => salesforce.restart(), () => salesforce.dropPolls(), () => salesforce.loseAnswers(), () => salesforce.revokeTokens(), () => undefined];
+      const troubles = [
+        () => salesforce.expireSessions(),
+        () => salesforce.restart(),
+        () => salesforce.dropPolls(),
+        () => salesforce.loseAnswers(),
+        () => salesforce.revokeTokens(),
+        () => undefined,
+      ];
       const peer = new Peer(emulator);
       const received = [];
       let published = 0;
@@ -754,21 +1056,32 @@ describe("whatever goes wrong", () => {
       await open();
       while (received.length < 500) {
         const poll = peer.connect({ advice: { timeout: 5 } }).catch(() => ({ successful: false, events: [] }));
-        for (let some = Math.min(next(12), 500 - published); some > 0; some--, published++) salesforce.publish(CHANNEL, {});
+        for (let some = Math.min(next(12), 500 - published); some > 0; some--, published++)
+          salesforce.publish(CHANNEL, {});
         troubles[next(troubles.length)]();
         const { successful, error, events } = await poll;
         keep(events);
         if (error === "401::Authentication invalid") peer.token = salesforce.issueToken();
         else if (!successful) await open().catch(() => (peer.token = salesforce.issueToken()));
       }
-      assert.deepEqual(received, salesforce.events.map(({ replayId }) => Number(replayId)));
+      assert.deepEqual(
+        received,
+        salesforce.events.map(({ replayId }) => Number(replayId)),
+      );
     });
   }
 });
 
 describe("in a page of another origin", () => {
   const origin = "https://page.example";
-  const preflight = { method: "OPTIONS", headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type" } };
+  const preflight = {
+    method: "OPTIONS",
+    headers: {
+      origin,
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "authorization,content-type",
+    },
+  };
 
   test("works with cookies", async () => {
     const emulator = createEmulator();

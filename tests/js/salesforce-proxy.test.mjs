@@ -9,7 +9,13 @@ const PAGE = "https://app.example.com";
 const EDGE = "https://edge.example.com/sf";
 const INSTANCE = "https://acme.my.salesforce.com";
 const CHANNEL = "/event/A__e";
-const PASSWORD = { grant_type: "password", client_id: "key", client_secret: "secret", username: "u@example.com", password: "a-password" };
+const PASSWORD = {
+  grant_type: "password",
+  client_id: "key",
+  client_secret: "secret",
+  username: "u@example.com",
+  password: "a-password",
+};
 const refused = (code, words) => (error) => isFerryError(error, code) && (!words || words.test(error.message));
 
 /** A proxy in front of an emulator, with everything that went to Salesforce. */
@@ -37,7 +43,9 @@ class Page {
     this.proxy = proxy;
   }
   async fetch(path, { headers = {}, ...init } = {}) {
-    const answer = await this.proxy(new Request(EDGE + path, { method: "POST", ...init, headers: { origin: PAGE, ...headers } }));
+    const answer = await this.proxy(
+      new Request(EDGE + path, { method: "POST", ...init, headers: { origin: PAGE, ...headers } }),
+    );
     assert.deepEqual(answer.headers.getSetCookie(), [], "the proxy sets no cookies");
     return answer;
   }
@@ -51,7 +59,15 @@ class Page {
   }
   post(messages, { headers = {}, ...init } = {}) {
     const body = typeof messages === "string" ? messages : JSON.stringify(messages);
-    return this.fetch("/cometd/60.0", { body, ...init, headers: { "content-type": "application/json", ...(this.token && { authorization: `Bearer ${this.token}` }), ...headers } });
+    return this.fetch("/cometd/60.0", {
+      body,
+      ...init,
+      headers: {
+        "content-type": "application/json",
+        ...(this.token && { authorization: `Bearer ${this.token}` }),
+        ...headers,
+      },
+    });
   }
   async send(channel, more, init) {
     const answer = await this.post([this.message(channel, more)], init);
@@ -63,7 +79,9 @@ class Page {
     return this.send("/meta/connect", { connectionType: "long-polling", ...more }, init);
   }
   async open() {
-    this.clientId = (await this.send("/meta/handshake", { version: "1.0", supportedConnectionTypes: ["long-polling"] })).clientId;
+    this.clientId = (
+      await this.send("/meta/handshake", { version: "1.0", supportedConnectionTypes: ["long-polling"] })
+    ).clientId;
     await this.connect();
     return this;
   }
@@ -89,11 +107,17 @@ describe("carries", () => {
     await page.open();
     const [cookie] = sent.filter(({ body }) => body.includes("/meta/connect")).map(({ headers }) => headers.cookie);
     assert.match(cookie, /^BAYEUX_BROWSER=\w{22}; sfdc-stream=!\S+=$/);
-    assert.equal((await page.send("/meta/subscribe", { subscription: CHANNEL, ext: { replay: { [CHANNEL]: -1 } } })).successful, true);
+    assert.equal(
+      (await page.send("/meta/subscribe", { subscription: CHANNEL, ext: { replay: { [CHANNEL]: -1 } } })).successful,
+      true,
+    );
     const poll = page.connect();
     await emulator.salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
     emulator.salesforce.publish(CHANNEL, { N__c: 1 });
-    assert.deepEqual((await poll).events.map(({ data }) => data.payload.N__c), [1]);
+    assert.deepEqual(
+      (await poll).events.map(({ data }) => data.payload.N__c),
+      [1],
+    );
     assert.equal((await page.send("/meta/disconnect")).successful, true);
     assert.deepEqual(emulator.salesforce.sessions, []);
   });
@@ -105,14 +129,28 @@ describe("carries", () => {
     const body = `[ {"channel":"/meta/subscribe" ,"clientId":"${page.clientId}", "subscription":"/u/\\"][{}", "ext":{"replay":{"/u/x":9007199254740993,"/u/y":-2}}},\n{"channel":"/u/y","clientId":"${page.clientId}","data":{"f":1.0,"e":1e400,"text":"9007199254740993","nested":[[{}],"]"]}}]`;
     await (await page.post(body)).text();
     const [plain] = page.clientId.split("~");
-    assert.equal(sent.at(-1).body, body.replaceAll(page.clientId, plain).replace("[ {", "[{").replace('e" ,', 'e",').replaceAll('", "', '","').replace(",\n", ","));
+    assert.equal(
+      sent.at(-1).body,
+      body
+        .replaceAll(page.clientId, plain)
+        .replace("[ {", "[{")
+        .replace('e" ,', 'e",')
+        .replaceAll('", "', '","')
+        .replace(",\n", ","),
+    );
   });
 
   test("nothing of a request but what is needed", async () => {
     const { page, sent, emulator } = arrange({ allowedHeaders: ["X-User"] });
     page.token = emulator.salesforce.issueToken();
-    await page.post([page.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })], { headers: { cookie: "user=secret; BAYEUX_BROWSER=b", "x-user": "7", "x-forwarded-for": "1.2.3.4", referer: PAGE } });
-    assert.deepEqual(sent[0].headers, { accept: "application/json", authorization: `Bearer ${page.token}`, "content-type": "application/json; charset=utf-8" });
+    await page.post([page.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })], {
+      headers: { cookie: "user=secret; BAYEUX_BROWSER=b", "x-user": "7", "x-forwarded-for": "1.2.3.4", referer: PAGE },
+    });
+    assert.deepEqual(sent[0].headers, {
+      accept: "application/json",
+      authorization: `Bearer ${page.token}`,
+      "content-type": "application/json; charset=utf-8",
+    });
     await page.login({ ...PASSWORD, more: "no", redirect_uri: "x" }, { headers: { authorization: "Basic x" } });
     assert.deepEqual(Object.keys(sent[1].headers), ["accept", "content-type"]);
     assert.deepEqual([...new URLSearchParams(sent[1].body).keys()], [...Object.keys(PASSWORD), "redirect_uri"]);
@@ -133,9 +171,25 @@ describe("carries", () => {
   });
 
   test("a large answer piece by piece, and no more than it may", async () => {
-    const pieces = ["[", ...Array.from({ length: 50 }, () => '{"channel":"/u/x","data":1},'), '{"channel":"/meta/connect","successful":true}]'];
+    const pieces = [
+      "[",
+      ...Array.from({ length: 50 }, () => '{"channel":"/u/x","data":1},'),
+      '{"channel":"/meta/connect","successful":true}]',
+    ];
     let given = 0;
-    const slow = () => new Response(new ReadableStream({ pull: (controller) => (given < pieces.length ? controller.enqueue(new TextEncoder().encode(pieces[given++])) : controller.close()) }, { highWaterMark: 0 }), { headers: { "content-type": "application/json" } });
+    const slow = () =>
+      new Response(
+        new ReadableStream(
+          {
+            pull: (controller) =>
+              given < pieces.length
+                ? controller.enqueue(new TextEncoder().encode(pieces[given++]))
+                : controller.close(),
+          },
+          { highWaterMark: 0 },
+        ),
+        { headers: { "content-type": "application/json" } },
+      );
     const { page } = arrange({ fetch: slow });
     const answer = await page.post([page.message("/meta/connect")]);
     const reader = answer.body.getReader();
@@ -148,14 +202,26 @@ describe("carries", () => {
   });
 
   test("what Salesforce refuses", async () => {
-    const { page, emulator } = arrange({}, { accounts: [{ username: "u@example.com", password: "other" }], unauthorizedStatus: 401 });
-    assert.deepEqual(await page.login(), { status: 400, error: "invalid_grant", error_description: "authentication failure" });
-    const answer = await page.post([page.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })], { headers: { authorization: "Bearer expired" } });
+    const { page, emulator } = arrange(
+      {},
+      { accounts: [{ username: "u@example.com", password: "other" }], unauthorizedStatus: 401 },
+    );
+    assert.deepEqual(await page.login(), {
+      status: 400,
+      error: "invalid_grant",
+      error_description: "authentication failure",
+    });
+    const answer = await page.post([page.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })], {
+      headers: { authorization: "Bearer expired" },
+    });
     assert.equal(answer.status, 401);
     assert.equal((await answer.json())[0].ext.sfdc.failureReason, "401::Authentication invalid");
     emulator.faults.add({ status: 503, headers: { "retry-after": "7" }, body: "<html>host 10.0.0.7</html>", times: 1 });
     const busy = await page.post([page.message("/meta/connect")]);
-    assert.deepEqual([busy.status, busy.headers.get("retry-after"), busy.headers.get("access-control-expose-headers")], [503, "7", "retry-after"]);
+    assert.deepEqual(
+      [busy.status, busy.headers.get("retry-after"), busy.headers.get("access-control-expose-headers")],
+      [503, "7", "retry-after"],
+    );
     assert.equal(await busy.text(), "Salesforce answered with something other than JSON\n");
   });
 });
@@ -173,7 +239,8 @@ describe("lends a token", () => {
       allowedChannels: [CHANNEL, "/topic/*", "/u/**"],
       ...more,
     });
-    arranged.page.fetch = (path, init = {}) => Page.prototype.fetch.call(arranged.page, path, { ...init, headers: { "x-user": "7", ...init.headers } });
+    arranged.page.fetch = (path, init = {}) =>
+      Page.prototype.fetch.call(arranged.page, path, { ...init, headers: { "x-user": "7", ...init.headers } });
     return { ...arranged, asked };
   };
 
@@ -194,11 +261,19 @@ describe("lends a token", () => {
     salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid" });
     assert.equal((await page.connect({ advice: { timeout: 0 } })).successful, true);
     assert.deepEqual(asked.splice(0), [false, false, false, true]);
-    salesforce.refuse({ on: "/meta/handshake", error: "403::Handshake denied", failureReason: "401::Authentication invalid" });
+    salesforce.refuse({
+      on: "/meta/handshake",
+      error: "403::Handshake denied",
+      failureReason: "401::Authentication invalid",
+    });
     await page.open();
     assert.deepEqual(asked.splice(0), [false, true, false]);
     // A server that is busy has nothing against the token.
-    salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid", failureReason: "503::Server is too busy." });
+    salesforce.refuse({
+      on: "/meta/connect",
+      error: "401::Authentication invalid",
+      failureReason: "503::Server is too busy.",
+    });
     assert.equal((await page.connect()).error, "401::Authentication invalid");
     salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid", times: 2 });
     assert.equal((await page.connect()).error, "401::Authentication invalid");
@@ -210,7 +285,10 @@ describe("lends a token", () => {
   test("and does not throw away events for it", async () => {
     const { page, emulator, asked } = lent();
     await page.open();
-    emulator.salesforce.intercept(([{ channel, id }]) => [{ channel: CHANNEL, data: { event: { replayId: 1 } } }, { channel, id, successful: false, error: "401::Authentication invalid" }]);
+    emulator.salesforce.intercept(([{ channel, id }]) => [
+      { channel: CHANNEL, data: { event: { replayId: 1 } } },
+      { channel, id, successful: false, error: "401::Authentication invalid" },
+    ]);
     asked.length = 0;
     assert.equal((await page.connect()).events.length, 1);
     assert.deepEqual(asked, [false]);
@@ -224,25 +302,84 @@ describe("lends a token", () => {
       if (!successful) assert.equal(error, "403::Restricted channel");
       return successful;
     };
-    for (const channel of [CHANNEL, "/topic/T", "/topic/T?Name='x'", "/topic/*", "/u/a/b", "/u/a/*", "/u/a/**", "/u/**", ["/u/a", CHANNEL]]) assert.equal(await isAllowed(channel), true, String(channel));
-    for (const channel of ["/event/B__e", "/event/*", "/**", "/topic/**", "/topic/a/b", "/topic/", "/u/", "/topic/** ", "/topic/a/", "/u/a//b", "/u/a b", "/u/***", "/data/ChangeEvents", "", [CHANNEL, "/**"], [], 7]) assert.equal(await isAllowed(channel), false, String(channel));
+    for (const channel of [
+      CHANNEL,
+      "/topic/T",
+      "/topic/T?Name='x'",
+      "/topic/*",
+      "/u/a/b",
+      "/u/a/*",
+      "/u/a/**",
+      "/u/**",
+      ["/u/a", CHANNEL],
+    ])
+      assert.equal(await isAllowed(channel), true, String(channel));
+    for (const channel of [
+      "/event/B__e",
+      "/event/*",
+      "/**",
+      "/topic/**",
+      "/topic/a/b",
+      "/topic/",
+      "/u/",
+      "/topic/** ",
+      "/topic/a/",
+      "/u/a//b",
+      "/u/a b",
+      "/u/***",
+      "/data/ChangeEvents",
+      "",
+      [CHANNEL, "/**"],
+      [],
+      7,
+    ])
+      assert.equal(await isAllowed(channel), false, String(channel));
     assert.equal(emulator.salesforce.sessions[0].subscriptions.includes("/event/B__e"), false);
-    for (const channel of ["/u/a", "/meta/subscribe/", "/meta/subscribe ", "/meta/other", 7]) assert.equal((await page.send(channel, { data: 1, subscription: "/**" })).error, "403::Restricted channel", String(channel));
+    for (const channel of ["/u/a", "/meta/subscribe/", "/meta/subscribe ", "/meta/other", 7])
+      assert.equal(
+        (await page.send(channel, { data: 1, subscription: "/**" })).error,
+        "403::Restricted channel",
+        String(channel),
+      );
     // Salesforce gets what was looked at, and not a field of the same name beside it.
     const twice = `[{"channel":"/meta/subscribe","clientId":"${page.clientId}","subscription":"/**","subscription":"${CHANNEL}"}]`;
     assert.equal((await (await page.post(twice)).json())[0].successful, true);
     assert.equal(sent.at(-1).body.includes("/**"), false);
     // In company the others go on.
-    const messages = await (await page.post([page.message("/meta/subscribe", { subscription: "/**" }), page.message("/meta/connect", { connectionType: "long-polling" })])).json();
-    assert.deepEqual(messages.map(({ channel, successful }) => [channel, successful]), [["/meta/subscribe", false], ["/meta/connect", true]]);
-    assert.deepEqual(emulator.salesforce.messages("/meta/connect").at(-1).advice, { timeout: 0 }, "nobody waits for a poll to be told no");
+    const messages = await (
+      await page.post([
+        page.message("/meta/subscribe", { subscription: "/**" }),
+        page.message("/meta/connect", { connectionType: "long-polling" }),
+      ])
+    ).json();
+    assert.deepEqual(
+      messages.map(({ channel, successful }) => [channel, successful]),
+      [
+        ["/meta/subscribe", false],
+        ["/meta/connect", true],
+      ],
+    );
+    assert.deepEqual(
+      emulator.salesforce.messages("/meta/connect").at(-1).advice,
+      { timeout: 0 },
+      "nobody waits for a poll to be told no",
+    );
   });
 
   test("never in words", async () => {
     const secret = "a-secret-token";
-    const { page, errors } = lent({ accessToken: () => secret, consumerSecret: "the-app-secret", fetch: async () => { throw new Error("connect failed"); } });
+    const { page, errors } = lent({
+      accessToken: () => secret,
+      consumerSecret: "the-app-secret",
+      fetch: async () => {
+        throw new Error("connect failed");
+      },
+    });
     const answer = await page.post([page.message("/meta/connect")]);
-    const told = inspect([await answer.text(), [...answer.headers], errors, page.proxy], { depth: 9, showHidden: true });
+    const told = inspect([await answer.text(), [...answer.headers], errors, page.proxy], {
+      depth: 9,
+      showHidden: true,
+    });
     assert.equal(answer.status, 502);
     assert.equal(errors[0].code, "ERR_NETWORK");
     assert.doesNotMatch(told, /a-secret|the-app-secret/);
@@ -252,58 +389,108 @@ describe("lends a token", () => {
 describe("is not open", () => {
   test("to other origins", async () => {
     const { page, sent } = arrange();
-    for (const origin of ["https://evil.example", "null", `${PAGE}.evil.example`, `${PAGE}/`, PAGE.toUpperCase(), "http://app.example.com", "https://edge.example.com"]) {
-      for (const [path, init] of [["/cometd/60.0", { body: "[]" }], ["/services/oauth2/token", { body: new URLSearchParams(PASSWORD) }], ["/cometd/60.0", { method: "OPTIONS", headers: { "access-control-request-method": "POST" } }]]) {
+    for (const origin of [
+      "https://evil.example",
+      "null",
+      `${PAGE}.evil.example`,
+      `${PAGE}/`,
+      PAGE.toUpperCase(),
+      "http://app.example.com",
+      "https://edge.example.com",
+    ]) {
+      for (const [path, init] of [
+        ["/cometd/60.0", { body: "[]" }],
+        ["/services/oauth2/token", { body: new URLSearchParams(PASSWORD) }],
+        ["/cometd/60.0", { method: "OPTIONS", headers: { "access-control-request-method": "POST" } }],
+      ]) {
         const answer = await page.fetch(path, { ...init, headers: { ...init.headers, origin } });
         assert.equal(answer.status, 403, origin);
         assert.equal(answer.headers.get("access-control-allow-origin"), null);
         assert.equal(answer.headers.get("vary"), "origin");
       }
     }
-    assert.equal((await page.proxy(new Request(`${EDGE}/cometd/60.0`, { method: "POST", body: "[]" }))).status, 403, "without an origin");
+    assert.equal(
+      (await page.proxy(new Request(`${EDGE}/cometd/60.0`, { method: "POST", body: "[]" }))).status,
+      403,
+      "without an origin",
+    );
     assert.equal(sent.length, 0);
   });
 
   test("and says to the others exactly what they may", async () => {
     const { page } = arrange({ allowedHeaders: ["X-User"] });
-    const answer = await page.fetch("/cometd/60.0", { method: "OPTIONS", headers: { "access-control-request-method": "PUT", "access-control-request-headers": "x-evil" } });
+    const answer = await page.fetch("/cometd/60.0", {
+      method: "OPTIONS",
+      headers: { "access-control-request-method": "PUT", "access-control-request-headers": "x-evil" },
+    });
     assert.deepEqual(Object.fromEntries(answer.headers), {
-      "access-control-allow-origin": PAGE, "access-control-allow-credentials": "true", "access-control-allow-methods": "POST",
-      "access-control-allow-headers": "authorization, content-type, x-user", "access-control-max-age": "600", vary: "origin",
+      "access-control-allow-origin": PAGE,
+      "access-control-allow-credentials": "true",
+      "access-control-allow-methods": "POST",
+      "access-control-allow-headers": "authorization, content-type, x-user",
+      "access-control-max-age": "600",
+      vary: "origin",
     });
   });
 
   test("at other addresses and for other methods", async () => {
     const { page, sent } = arrange();
     const cases = [
-      ["/", 404], ["/services/data/v60.0/query", 404], ["/services/oauth2/revoke", 404], ["/services/oauth2/token/x", 404], ["/cometd/", 404], ["/cometd/60.0/other", 404],
-      ["/cometd/60.0/../../services/data/v60.0", 404], ["/cometd/60.0%2f..", 404], ["/cometd/x", 404], ["/cometd/60.0?x=y", 415],
+      ["/", 404],
+      ["/services/data/v60.0/query", 404],
+      ["/services/oauth2/revoke", 404],
+      ["/services/oauth2/token/x", 404],
+      ["/cometd/", 404],
+      ["/cometd/60.0/other", 404],
+      ["/cometd/60.0/../../services/data/v60.0", 404],
+      ["/cometd/60.0%2f..", 404],
+      ["/cometd/x", 404],
+      ["/cometd/60.0?x=y", 415],
     ];
     for (const [path, status] of cases) assert.equal((await page.fetch(path, { body: "[]" })).status, status, path);
-    for (const method of ["GET", "PUT", "DELETE", "OPTIONS"]) assert.equal((await page.fetch("/cometd/60.0", { method })).status, 405, method);
+    for (const method of ["GET", "PUT", "DELETE", "OPTIONS"])
+      assert.equal((await page.fetch("/cometd/60.0", { method })).status, 405, method);
     assert.equal(sent.length, 0);
     const { page: other, sent: there } = arrange();
-    await other.fetch("/cometd/60.0/connect", { body: '[{"channel":"/meta/connect"}]', headers: { "content-type": "application/json" } });
+    await other.fetch("/cometd/60.0/connect", {
+      body: '[{"channel":"/meta/connect"}]',
+      headers: { "content-type": "application/json" },
+    });
     assert.equal(there[0].url, `${INSTANCE}/cometd/60.0/connect`);
   });
 
   test("for bodies that are not what they should be", async () => {
     const { page, sent } = arrange({ maxRequestBytes: 1000 });
-    for (const body of ["", "[]", "{", "7", "[7]", "[[{}]]", "null"]) assert.equal((await page.post(body)).status, 400, body);
+    for (const body of ["", "[]", "{", "7", "[7]", "[[{}]]", "null"])
+      assert.equal((await page.post(body)).status, 400, body);
     assert.equal((await page.post("[{}]", { headers: { "content-type": "text/plain" } })).status, 415);
     const large = await page.post([page.message("/meta/connect", { more: "x".repeat(1000) })]);
     assert.equal(large.status, 413);
     assert.equal((await large.json())[0].error, "413::Maximum Request Size Exceeded");
     assert.equal((await page.login({ ...PASSWORD, password: "x".repeat(1000) })).status, 413);
-    assert.equal((await page.login(PASSWORD, { body: JSON.stringify(PASSWORD), headers: { "content-type": "application/json" } })).status, 415);
+    assert.equal(
+      (await page.login(PASSWORD, { body: JSON.stringify(PASSWORD), headers: { "content-type": "application/json" } }))
+        .status,
+      415,
+    );
     assert.equal(sent.length, 0);
   });
 
   test("for client ids that were made up", async () => {
     const { page, sent } = arrange();
     const jar = (text) => `id~${btoa(text).replaceAll("=", "").replaceAll("+", "-").replaceAll("/", "_")}`;
-    const statusOf = async (...clientIds) => (await page.post(clientIds.map((clientId) => ({ channel: "/meta/connect", clientId })))).status;
-    for (const id of [jar("sid=00D"), jar("BAYEUX_BROWSER=a; sid=b"), jar("BAYEUX_BROWSER=a\r\nx-evil: 1"), jar("BAYEUX_BROWSER=a;sid=b"), jar("BAYEUX_BROWSER="), "id~", "id~%", jar(`BAYEUX_BROWSER=${"x".repeat(2000)}`)]) {
+    const statusOf = async (...clientIds) =>
+      (await page.post(clientIds.map((clientId) => ({ channel: "/meta/connect", clientId })))).status;
+    for (const id of [
+      jar("sid=00D"),
+      jar("BAYEUX_BROWSER=a; sid=b"),
+      jar("BAYEUX_BROWSER=a\r\nx-evil: 1"),
+      jar("BAYEUX_BROWSER=a;sid=b"),
+      jar("BAYEUX_BROWSER="),
+      "id~",
+      "id~%",
+      jar(`BAYEUX_BROWSER=${"x".repeat(2000)}`),
+    ]) {
       assert.equal(await statusOf(id), 400, id);
     }
     assert.equal(await statusOf(jar("BAYEUX_BROWSER=a"), jar("BAYEUX_BROWSER=b")), 400);
@@ -318,11 +505,18 @@ describe("is not open", () => {
 
   test("for grants that are not let through, and tokens of other instances", async () => {
     const { page, sent } = arrange();
-    assert.deepEqual(await page.login({ ...PASSWORD, grant_type: "client_credentials" }), { status: 400, error: "unsupported_grant_type", error_description: "the proxy does not carry this grant type" });
+    assert.deepEqual(await page.login({ ...PASSWORD, grant_type: "client_credentials" }), {
+      status: 400,
+      error: "unsupported_grant_type",
+      error_description: "the proxy does not carry this grant type",
+    });
     assert.equal((await page.login({})).error, "unsupported_grant_type");
     assert.equal(sent.length, 0);
     const closed = arrange({ grants: [] });
-    assert.equal((await closed.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status, 404);
+    assert.equal(
+      (await closed.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status,
+      404,
+    );
     const elsewhere = arrange({ loginUrl: "https://login.salesforce.com" });
     const answer = await elsewhere.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) });
     assert.equal(answer.status, 502);
@@ -338,21 +532,37 @@ describe("is not open", () => {
   });
 
   test("to redirects, and does not wait for ever", async () => {
-    const { page, errors } = arrange({ fetch: async () => new Response(null, { status: 302, headers: { location: "https://evil.example" } }) });
+    const { page, errors } = arrange({
+      fetch: async () => new Response(null, { status: 302, headers: { location: "https://evil.example" } }),
+    });
     assert.equal((await page.post([page.message("/meta/connect")])).status, 502);
     assert.equal(errors[0].code, "ERR_REDIRECTED");
-    const hang = (request) => new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
+    const hang = (request) =>
+      new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
     const slow = arrange({ fetch: hang, timeoutMs: 1, pollTimeoutMs: 5 });
     assert.equal((await slow.page.post([page.message("/meta/connect")])).status, 504);
     assert.equal((await slow.page.post([page.message("/meta/subscribe")])).status, 504);
-    assert.equal((await slow.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status, 504);
-    assert.deepEqual(slow.errors.map(({ code }) => code), ["ERR_TIMEOUT", "ERR_TIMEOUT", "ERR_TIMEOUT"]);
+    assert.equal(
+      (await slow.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status,
+      504,
+    );
+    assert.deepEqual(
+      slow.errors.map(({ code }) => code),
+      ["ERR_TIMEOUT", "ERR_TIMEOUT", "ERR_TIMEOUT"],
+    );
     const garbled = arrange({ fetch: async () => new Response("<html>") });
-    assert.equal((await garbled.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status, 502);
+    assert.equal(
+      (await garbled.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status,
+      502,
+    );
   });
 
   test("when nobody can say who a caller is", async () => {
-    const { page, sent, errors } = arrange({ authorize: async () => { throw new Error("the database is away"); } });
+    const { page, sent, errors } = arrange({
+      authorize: async () => {
+        throw new Error("the database is away");
+      },
+    });
     assert.equal((await page.post([page.message("/meta/connect")])).status, 500);
     assert.equal(errors[0].message, "the database is away");
     const vague = arrange({ authorize: () => "yes" });
@@ -363,13 +573,37 @@ describe("is not open", () => {
   test("by its options", () => {
     const good = { instanceUrl: INSTANCE, allowedOrigins: [PAGE] };
     const cases = [
-      [undefined, /options/], [{}, /allowedOrigins/], [{ ...good, allowedOrigins: [] }, /not empty/], [{ ...good, allowedOrigins: "*" }, /list of origins/], [{ ...good, allowedOrigins: ["*"] }, /as browsers do/],
-      [{ ...good, allowedOrigins: [`${PAGE}/`] }, /as browsers do/], [{ ...good, allowedOrigins: ["null"] }, /as browsers do/], [{ ...good, instanceUrl: undefined }, /instanceUrl/], [{ ...good, instanceUrl: "http://acme.my.salesforce.com" }, /https/],
-      [{ ...good, instanceUrl: `${INSTANCE}?x` }, /query/], [{ ...good, loginUrl: "ftp://x" }, /loginUrl/], [{ ...good, accessToken: () => "x" }, /authorize/], [{ ...good, accessToken: () => "x", authorize: () => true }, /allowedChannels/],
-      [{ ...good, allowedChannels: ["event/A"] }, /allowedChannels/], [{ ...good, allowedChannels: ["/topic/T?x"] }, /allowedChannels/], [{ ...good, grants: ["magic"] }, /magic/], [{ ...good, consumerSecret: 7 }, /consumerSecret is a text$/],
-      [{ ...good, allowedHeaders: ["a b"] }, /allowedHeaders/], [{ ...good, maxRequestBytes: 0 }, /maxRequestBytes/], [{ ...good, timeoutMs: -1 }, /timeoutMs/], [{ ...good, authorize: true }, /authorize is a function/], [{ ...good, allowOrigins: [] }, /no option "allowOrigins"/],
+      [undefined, /options/],
+      [{}, /allowedOrigins/],
+      [{ ...good, allowedOrigins: [] }, /not empty/],
+      [{ ...good, allowedOrigins: "*" }, /list of origins/],
+      [{ ...good, allowedOrigins: ["*"] }, /as browsers do/],
+      [{ ...good, allowedOrigins: [`${PAGE}/`] }, /as browsers do/],
+      [{ ...good, allowedOrigins: ["null"] }, /as browsers do/],
+      [{ ...good, instanceUrl: undefined }, /instanceUrl/],
+      [{ ...good, instanceUrl: "http://acme.my.salesforce.com" }, /https/],
+      [{ ...good, instanceUrl: `${INSTANCE}?x` }, /query/],
+      [{ ...good, loginUrl: "ftp://x" }, /loginUrl/],
+      [{ ...good, accessToken: () => "x" }, /authorize/],
+      [{ ...good, accessToken: () => "x", authorize: () => true }, /allowedChannels/],
+      [{ ...good, allowedChannels: ["event/A"] }, /allowedChannels/],
+      [{ ...good, allowedChannels: ["/topic/T?x"] }, /allowedChannels/],
+      [{ ...good, grants: ["magic"] }, /magic/],
+      [{ ...good, consumerSecret: 7 }, /consumerSecret is a text$/],
+      [{ ...good, allowedHeaders: ["a b"] }, /allowedHeaders/],
+      [{ ...good, maxRequestBytes: 0 }, /maxRequestBytes/],
+      [{ ...good, timeoutMs: -1 }, /timeoutMs/],
+      [{ ...good, authorize: true }, /authorize is a function/],
+      [{ ...good, allowOrigins: [] }, /no option "allowOrigins"/],
     ];
-    for (const [options, words] of cases) assert.throws(() => salesforceProxy(options), refused("ERR_INVALID_ARGUMENT", words), inspect(options));
-    assert.equal(typeof salesforceProxy({ instanceUrl: "http://127.0.0.1:8787/salesforce/", allowedOrigins: ["http://localhost:3000"] }), "function");
+    for (const [options, words] of cases)
+      assert.throws(() => salesforceProxy(options), refused("ERR_INVALID_ARGUMENT", words), inspect(options));
+    assert.equal(
+      typeof salesforceProxy({
+        instanceUrl: "http://127.0.0.1:8787/salesforce/",
+        allowedOrigins: ["http://localhost:3000"],
+      }),
+      "function",
+    );
   });
 });

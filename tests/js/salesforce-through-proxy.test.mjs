@@ -20,7 +20,12 @@ const held = (salesforce) => salesforce.waitFor(({ sessions }) => sessions.some(
 
 function arrange(options) {
   const emulator = createEmulator();
-  const proxy = salesforceProxy({ instanceUrl: "https://acme.my.salesforce.com", allowedOrigins: [PAGE], fetch: emulator.fetch, ...options(emulator) });
+  const proxy = salesforceProxy({
+    instanceUrl: "https://acme.my.salesforce.com",
+    allowedOrigins: [PAGE],
+    fetch: emulator.fetch,
+    ...options(emulator),
+  });
   return { emulator, proxy, salesforce: emulator.salesforce };
 }
 
@@ -49,18 +54,34 @@ describe("through the proxy", () => {
       },
     }));
     const client = new SalesforceClient(sessionAuth({ accessToken: "none", instanceUrl: EDGE }), inPage(proxy));
-    await survives(client, salesforce, [() => undefined, () => salesforce.revokeTokens(), () => salesforce.expireSessions(), () => salesforce.loseAnswers(), () => salesforce.restart()]);
+    await survives(client, salesforce, [
+      () => undefined,
+      () => salesforce.revokeTokens(),
+      () => salesforce.expireSessions(),
+      () => salesforce.loseAnswers(),
+      () => salesforce.restart(),
+    ]);
     assert.equal(asked.filter((renew) => renew).length, 1);
     assert.ok(salesforce.requests.every(({ headers }) => headers.authorization.startsWith("Bearer 00D")));
-    await assert.rejects(client.subscribe("/topic/T"), (error) => isFerryError(error, "ERR_REJECTED") && /403::Restricted channel/.test(error.message));
+    await assert.rejects(
+      client.subscribe("/topic/T"),
+      (error) => isFerryError(error, "ERR_REJECTED") && /403::Restricted channel/.test(error.message),
+    );
     await client.close();
     await emulator.close();
   });
 
   test("with a login of its own", async () => {
     const { emulator, proxy, salesforce } = arrange(() => ({ consumerSecret: "of-the-proxy" }));
-    const client = new SalesforceClient(passwordAuth({ consumerKey: "key", consumerSecret: "none", username: "u", password: "p", loginUrl: EDGE }), inPage(proxy));
-    await survives(client, salesforce, [() => undefined, () => salesforce.revokeTokens(), () => salesforce.expireSessions()]);
+    const client = new SalesforceClient(
+      passwordAuth({ consumerKey: "key", consumerSecret: "none", username: "u", password: "p", loginUrl: EDGE }),
+      inPage(proxy),
+    );
+    await survives(client, salesforce, [
+      () => undefined,
+      () => salesforce.revokeTokens(),
+      () => salesforce.expireSessions(),
+    ]);
     assert.equal(salesforce.logins.length, 2);
     await client.close();
     await emulator.close();

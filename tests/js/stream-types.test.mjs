@@ -57,5 +57,13 @@ new SalesforceClient(login);
 ${common.replace("BAYEUX | SALESFORCE", "SalesforceClient")}`;
 
 test("types of the clients of streams are exported from their entry points, and fit", () => {
-  assert.deepEqual(problemsOf([bayeux("eventferry"), bayeux("eventferry/bayeux"), salesforce("eventferry"), salesforce("eventferry/salesforce")]), []);
+  assert.deepEqual(
+    problemsOf([
+      bayeux("eventferry"),
+      bayeux("eventferry/bayeux"),
+      salesforce("eventferry"),
+      salesforce("eventferry/salesforce"),
+    ]),
+    [],
+  );
 });

@@ -8,7 +8,13 @@ import { never, rest } from "./outbox-world.mjs";
 
 const bytes = (text) => new TextEncoder().encode(text);
 const fly = (fetch, plan = {}) =>
-  startFlight(fullGlue(), fetch, { url: "https://example.com/x", headers: "content-type: text/plain", body: bytes("hi"), patienceMs: 5000, ...plan });
+  startFlight(fullGlue(), fetch, {
+    url: "https://example.com/x",
+    headers: "content-type: text/plain",
+    body: bytes("hi"),
+    patienceMs: 5000,
+    ...plan,
+  });
 /** What an exchange with this answer ends with; its body as text. */
 const outcomeOf = async (answer, plan) => {
   const { body, ...outcome } = await fly(async () => answer, plan).outcome;
@@ -25,7 +31,13 @@ const streamOf = (...chunks) =>
   });
 
 test("carries a request and its answer", async () => {
-  const echo = async (request) => new Response([request.method, request.url, request.headers.get("content-type"), request.redirect, await request.text()].join(" "), { status: 201, headers: { "retry-after": "3", "x-a": "1" } });
+  const echo = async (request) =>
+    new Response(
+      [request.method, request.url, request.headers.get("content-type"), request.redirect, await request.text()].join(
+        " ",
+      ),
+      { status: 201, headers: { "retry-after": "3", "x-a": "1" } },
+    );
   const { body, ...outcome } = await fly(echo, { wanted: "x-a x-none" }).outcome;
   assert.deepEqual(outcome, { kind: "response", status: 201, retryAfterMs: 3000, headers: "x-a: 1\n" });
   assert.equal(new TextDecoder().decode(body), "POST https://example.com/x text/plain manual hi");
@@ -33,7 +45,13 @@ test("carries a request and its answer", async () => {
 
 test("reads no more of an answer than the limit and cancels the rest", async () => {
   let cancelled = 0;
-  const endless = () => new Response(new ReadableStream({ pull: (controller) => controller.enqueue(bytes("0123456789")), cancel: () => void cancelled++ }));
+  const endless = () =>
+    new Response(
+      new ReadableStream({
+        pull: (controller) => controller.enqueue(bytes("0123456789")),
+        cancel: () => void cancelled++,
+      }),
+    );
   assert.equal((await outcomeOf(endless(), { maxAnswerBytes: 25 })).text, "0123456789012345678901234");
   assert.equal((await outcomeOf(endless(), { maxAnswerBytes: 10 })).text, "0123456789");
   assert.equal((await outcomeOf(endless(), { maxAnswerBytes: 0 })).text, "");
@@ -51,7 +69,13 @@ test("an answer in many pieces, in one and in none is read whole", async () => {
 test("a body that breaks off still has a status, unless all of it is needed", async () => {
   const gone = new Error("gone");
   const broken = (status) => new Response(streamOf("hi", gone), { status });
-  assert.deepEqual(await outcomeOf(broken(500)), { kind: "response", status: 500, retryAfterMs: -1, headers: "", text: "hi" });
+  assert.deepEqual(await outcomeOf(broken(500)), {
+    kind: "response",
+    status: 500,
+    retryAfterMs: -1,
+    headers: "",
+    text: "hi",
+  });
   assert.equal((await outcomeOf(broken(200))).text, "hi");
   assert.deepEqual(await outcomeOf(broken(200), { needsBody: true }), { kind: "failure", why: "network", cause: gone });
   assert.equal((await outcomeOf(broken(503), { needsBody: true })).status, 503);
@@ -69,7 +93,15 @@ test("an answer whose body never ends counts with its status when the time is up
   const hanging = async (request) => {
     // Node lets go of a request, and of its signal, when nobody holds it.
     kept = request;
-    return new Response(new ReadableStream({ start: (controller) => { controller.enqueue(bytes("so far")); kept.signal.addEventListener("abort", () => controller.error(kept.signal.reason)); } }), { status: 202 });
+    return new Response(
+      new ReadableStream({
+        start: (controller) => {
+          controller.enqueue(bytes("so far"));
+          kept.signal.addEventListener("abort", () => controller.error(kept.signal.reason));
+        },
+      }),
+      { status: 202 },
+    );
   };
   const { body, ...outcome } = await fly(hanging, { patienceMs: 20 }).outcome;
   assert.deepEqual([outcome.kind, outcome.status, new TextDecoder().decode(body)], ["response", 202, "so far"]);

@@ -7,9 +7,15 @@ import { call, engine, fullGlue } from "../../dist/engine/instance.js";
 
 const text = '{"specversion":"1.0","id":"1","source":"/s","type":"t"}';
 /** (module (func (export "f") unreachable)) */
-const UNREACHABLE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11]);
+const UNREACHABLE = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
+]);
 const trap = new WebAssembly.Instance(new WebAssembly.Module(UNREACHABLE)).exports.f;
-const provoke = () => assert.throws(() => call(trap), (error) => isFerryError(error, "ERR_INTERNAL") && error.cause instanceof WebAssembly.RuntimeError);
+const provoke = () =>
+  assert.throws(
+    () => call(trap),
+    (error) => isFerryError(error, "ERR_INTERNAL") && error.cause instanceof WebAssembly.RuntimeError,
+  );
 
 test("after a trap the instance is replaced, and events decoded before stay whole", () => {
   const before = CloudEvent.fromJSON(text);
@@ -55,7 +61,10 @@ test("the end of what a trap broke off is not taken for that of what has its num
 
 test("an answer that comes after a trap hurts nobody", async () => {
   let answer;
-  const publisher = new Publisher({ url: "https://example.com/", fetch: () => new Promise((resolve) => (answer = () => resolve(new Response("x", { status: 202 })))) });
+  const publisher = new Publisher({
+    url: "https://example.com/",
+    fetch: () => new Promise((resolve) => (answer = () => resolve(new Response("x", { status: 202 })))),
+  });
   const rejected = assert.rejects(publisher.send(CloudEvent.fromJSON(text)), { code: "ERR_INTERNAL" });
   await new Promise((resolve) => setTimeout(resolve));
   provoke();
@@ -67,7 +76,9 @@ test("an answer that comes after a trap hurts nobody", async () => {
 
 test("growing the memory does not disturb what was read", () => {
   const small = CloudEvent.fromJSON(text);
-  const large = CloudEvent.fromJSON(`{"specversion":"1.0","id":"2","source":"/s","type":"t","data":"${"x".repeat(3_000_000)}"}`);
+  const large = CloudEvent.fromJSON(
+    `{"specversion":"1.0","id":"2","source":"/s","type":"t","data":"${"x".repeat(3_000_000)}"}`,
+  );
   assert.deepEqual([small.id, large.id, large.data.length], ["1", "2", 3_000_000]);
   assert.throws(() => CloudEvent.fromJSON("x".repeat(128 * 1024 * 1024 + 1)), { code: "ERR_TOO_LARGE" });
   assert.equal(CloudEvent.fromJSON(text).id, "1");

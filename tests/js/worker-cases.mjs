@@ -15,7 +15,11 @@ await tally.check("a Worker with an EventProcessor starts", async () => {
 });
 if (worker) {
   const post = async (path, body) => {
-    const response = await fetch(new URL(path, worker.url), { method: "POST", body, signal: AbortSignal.timeout(60_000) }).catch((error) => {
+    const response = await fetch(new URL(path, worker.url), {
+      method: "POST",
+      body,
+      signal: AbortSignal.timeout(60_000),
+    }).catch((error) => {
       throw new Error(`${error.message}: ${error.cause?.message ?? ""}`);
     });
     if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
@@ -34,20 +38,36 @@ if (worker) {
   tally.add({ passed: results.filter(({ problem }) => problem === undefined).length });
 
   await check(`a flood of ${FLOOD} over HTTP, a tenth of them malformed`, async () => {
-    const malformed = await flood({ count: FLOOD, lanes: 16, send: async (body) => (await post("flood", body)).text() });
+    const malformed = await flood({
+      count: FLOOD,
+      lanes: 16,
+      send: async (body) => (await post("flood", body)).text(),
+    });
     return `${malformed} malformed, each answered with its own`;
   });
 
   await check("handlers that never end are answered in time, side by side", async () => {
-    const ask = async (number) => (await post("impatient", JSON.stringify({ name: "never:ends", version: 1, id: `i${number}`, flowId: "f", payload: {} }))).json();
+    const ask = async (number) =>
+      (
+        await post(
+          "impatient",
+          JSON.stringify({ name: "never:ends", version: 1, id: `i${number}`, flowId: "f", payload: {} }),
+        )
+      ).json();
     const answers = await Promise.all(Array.from({ length: 20 }, (_, number) => ask(number)));
-    const wrong = answers.find(({ name, id, payload }, number) => name !== "never:ends:error" || id !== `i${number}` || payload.code !== "EVENT_TIMEOUT");
+    const wrong = answers.find(
+      ({ name, id, payload }, number) =>
+        name !== "never:ends:error" || id !== `i${number}` || payload.code !== "EVENT_TIMEOUT",
+    );
     if (wrong) throw new Error(JSON.stringify(wrong));
   });
 
   await check("a handler has what the runtime gives", async () => {
-    const { payload } = await (await post("impatient", JSON.stringify({ name: "get:context", version: 1, id: "i", flowId: "f", payload: {} }))).json();
-    if (JSON.stringify(payload) !== '{"env":"object","waitUntil":"function","path":"/impatient"}') throw new Error(JSON.stringify(payload));
+    const { payload } = await (
+      await post("impatient", JSON.stringify({ name: "get:context", version: 1, id: "i", flowId: "f", payload: {} }))
+    ).json();
+    if (JSON.stringify(payload) !== '{"env":"object","waitUntil":"function","path":"/impatient"}')
+      throw new Error(JSON.stringify(payload));
   });
 
   await check("the runtime had nothing to complain of", () => {

@@ -45,6 +45,6 @@ fn javascript_has_a_sentence_for_every_reason() {
         js.split("REASONS = [").nth(1).and_then(|rest| rest.split("] as const").next()).expect("the list");
     assert_eq!(
         reasons.matches(" = ").count(),
-        sentences.lines().filter(|line| line.trim().starts_with('"')).count()
+        sentences.lines().filter(|line| line.trim().starts_with(['"', '\''])).count()
     );
 }

@@ -13,7 +13,8 @@ const root = join(here, "../..");
  * for static files; `remove()` takes both away
  */
 export async function consumer() {
-  if (!existsSync(join(root, "dist/entries/index.js"))) throw new Error("there is no dist/ to pack: run `npm run build` first");
+  if (!existsSync(join(root, "dist/entries/index.js")))
+    throw new Error("there is no dist/ to pack: run `npm run build` first");
   const folder = mkdtempSync(join(tmpdir(), "eventferry-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   process.on("exit", remove);
@@ -29,7 +30,11 @@ export async function consumer() {
 }
 
 async function npm(cwd, ...args) {
-  const { ok, output, problem } = await runChild("npm", ["--loglevel=error", ...args], { cwd, minutes: 5, show: false });
+  const { ok, output, problem } = await runChild("npm", ["--loglevel=error", ...args], {
+    cwd,
+    minutes: 5,
+    show: false,
+  });
   if (!ok) throw new Error(`${problem}\n${output}`);
   return output;
 }

@@ -9,7 +9,10 @@ import { runChild } from "../child.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
-const COMPILERS = { "TypeScript of today": join(here, "node_modules/typescript"), "TypeScript of the build": join(root, "node_modules/typescript") };
+const COMPILERS = {
+  "TypeScript of today": join(here, "node_modules/typescript"),
+  "TypeScript of the build": join(root, "node_modules/typescript"),
+};
 const STRICT = ["--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022", "--lib", "es2022,dom"];
 const RESOLUTIONS = {
   node16: ["--module", "node16", "--moduleResolution", "node16", "types.mts", "types.cts"],
@@ -21,20 +24,27 @@ export async function hygiene({ app, installed }, tally) {
 
   await tally.check("publint finds nothing", async () => {
     const { messages } = await publint({ pkgDir: installed, level: "warning", pack: false });
-    if (messages.length > 0) throw new Error(messages.map((message) => formatMessage(message, manifest, { color: false })).join("\n    "));
+    if (messages.length > 0)
+      throw new Error(messages.map((message) => formatMessage(message, manifest, { color: false })).join("\n    "));
   });
 
   for (const [compiler, folder] of Object.entries(COMPILERS)) {
     for (const [resolution, args] of Object.entries(RESOLUTIONS)) {
       await tally.check(`${compiler}, moduleResolution ${resolution}`, async () => {
-        const { ok, output } = await runChild(process.execPath, [join(folder, "bin/tsc"), ...STRICT, ...args], { cwd: app, minutes: 2, show: false });
+        const { ok, output } = await runChild(process.execPath, [join(folder, "bin/tsc"), ...STRICT, ...args], {
+          cwd: app,
+          minutes: 2,
+          show: false,
+        });
         if (!ok) throw new Error(output);
       });
     }
   }
 
   await tally.check("no path of the machine that built it is in the package", () => {
-    const places = [homedir(), root, process.env.CARGO_HOME].filter((place) => place?.length > 1).map((place) => Buffer.from(place));
+    const places = [homedir(), root, process.env.CARGO_HOME]
+      .filter((place) => place?.length > 1)
+      .map((place) => Buffer.from(place));
     const files = readdirSync(installed, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
     const telltale = files.filter((file) => {
       const content = readFileSync(join(file.parentPath ?? file.path, file.name));

@@ -27,10 +27,24 @@ export async function pages(consumer, tally) {
   }
   withoutBundler(consumer);
 
-  const server = await serve({ "/": site, "/node_modules/": join(app, "node_modules") }, {
-    headers: (path) => Object.fromEntries(Object.entries(POLICIES).filter(([prefix]) => path.startsWith(prefix)).map(([, policy]) => ["content-security-policy", policy])),
+  const server = await serve(
+    { "/": site, "/node_modules/": join(app, "node_modules") },
+    {
+      headers: (path) =>
+        Object.fromEntries(
+          Object.entries(POLICIES)
+            .filter(([prefix]) => path.startsWith(prefix))
+            .map(([, policy]) => ["content-security-policy", policy]),
+        ),
+    },
+  );
+  const dev = await viteServer({
+    root: app,
+    configFile: false,
+    logLevel: "error",
+    clearScreen: false,
+    server: { host: "127.0.0.1", port: 0, hmr: false, watch: null },
   });
-  const dev = await viteServer({ root: app, configFile: false, logLevel: "error", clearScreen: false, server: { host: "127.0.0.1", port: 0, hmr: false, watch: null } });
   try {
     await dev.listen();
     const devUrl = dev.resolvedUrls.local[0];
@@ -66,7 +80,11 @@ async function inBrowser(engine, list, tally) {
     for (const [name, url] of list) {
       await tally.check(`${engine}, ${name}`, async () => {
         await browser.open(url);
-        return judge(await browser.evaluate("if (!globalThis.report) throw new Error('the script of the page did not start'); return await globalThis.report;"));
+        return judge(
+          await browser.evaluate(
+            "if (!globalThis.report) throw new Error('the script of the page did not start'); return await globalThis.report;",
+          ),
+        );
       });
     }
   } finally {
@@ -77,8 +95,14 @@ async function inBrowser(engine, list, tally) {
 async function withEsbuild({ app, site }) {
   const names = ["page", "page-worker", "module-worker", "page-refused"];
   await esbuild({
-    absWorkingDir: app, entryPoints: names.map((name) => `${name}.mjs`), outdir: join(site, "bundled"),
-    bundle: true, minify: true, format: "esm", platform: "browser", logLevel: "error",
+    absWorkingDir: app,
+    entryPoints: names.map((name) => `${name}.mjs`),
+    outdir: join(site, "bundled"),
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    logLevel: "error",
   });
   for (const name of names) writeFileSync(join(site, "bundled", `${name}.html`), html(`/bundled/${name}.js`));
   for (const prefix of Object.keys(POLICIES)) cpSync(join(site, "bundled"), join(site, prefix), { recursive: true });
@@ -86,8 +110,15 @@ async function withEsbuild({ app, site }) {
 
 async function withVite({ app, site }) {
   await viteBuild({
-    root: app, configFile: false, logLevel: "error", base: "./",
-    build: { outDir: join(site, "vite"), emptyOutDir: false, rollupOptions: { input: ["index.html", "slim.html"].map((page) => join(app, page)) } },
+    root: app,
+    configFile: false,
+    logLevel: "error",
+    base: "./",
+    build: {
+      outDir: join(site, "vite"),
+      emptyOutDir: false,
+      rollupOptions: { input: ["index.html", "slim.html"].map((page) => join(app, page)) },
+    },
   });
 }
 
@@ -95,11 +126,16 @@ async function withWebpack({ app, site }) {
   const names = ["page", "webpack-slim"];
   const path = join(site, "webpack");
   const compiler = webpack({
-    context: app, mode: "production", target: "web", performance: false,
+    context: app,
+    mode: "production",
+    target: "web",
+    performance: false,
     entry: Object.fromEntries(names.map((name) => [name, `./${name}.mjs`])),
     output: { path },
   });
-  const stats = await new Promise((resolve, reject) => compiler.run((error, stats) => (error ? reject(error) : resolve(stats))));
+  const stats = await new Promise((resolve, reject) =>
+    compiler.run((error, stats) => (error ? reject(error) : resolve(stats))),
+  );
   await new Promise((resolve) => compiler.close(resolve));
   if (stats.hasErrors() || stats.hasWarnings()) throw new Error(stats.toString("errors-warnings"));
   for (const name of names) writeFileSync(join(path, `${name}.html`), html(`/webpack/${name}.js`));
@@ -113,8 +149,12 @@ function withoutBundler({ app, site, installed }) {
     if (target.default) imports[name + subpath.slice(1)] = `/node_modules/${name}${target.default.slice(1)}`;
   }
   // What the README says that a page without a bundler needs besides.
-  const [section] = /`eventferry\/bc-events` does what[^]*?\n## /.exec(readFileSync(join(installed, "README.md"), "utf8"));
-  const dependencies = Object.fromEntries([...section.matchAll(/`"([^"]+)":\s"([^"]+)"`/g)].map(([, name, path]) => [name, path]));
+  const [section] = /`eventferry\/bc-events` does what[^]*?\n## /.exec(
+    readFileSync(join(installed, "README.md"), "utf8"),
+  );
+  const dependencies = Object.fromEntries(
+    [...section.matchAll(/`"([^"]+)":\s"([^"]+)"`/g)].map(([, name, path]) => [name, path]),
+  );
   if (Object.keys(dependencies).length !== 2) throw new Error("the README does not say what the import map needs");
   Object.assign(imports, dependencies);
   const map = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
@@ -123,4 +163,5 @@ function withoutBundler({ app, site, installed }) {
   writeFileSync(join(site, "slim.html"), html("/page-slim.mjs", map));
 }
 
-const html = (script, head = "") => `<!doctype html><meta charset="utf-8"><title>smoke</title>${head}<script type="module" src="${script}"></script>\n`;
+const html = (script, head = "") =>
+  `<!doctype html><meta charset="utf-8"><title>smoke</title>${head}<script type="module" src="${script}"></script>\n`;

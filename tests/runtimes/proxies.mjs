@@ -22,10 +22,35 @@ export async function proxies({ app }, tally) {
   const options = { instanceUrl: `${url}/salesforce`, allowedOrigins: [PAGE] };
   try {
     await tally.check("the proxy to Salesforce in Node", () => inNode(createEmulator, from, options, emulator));
-    await tally.check("the proxy to Salesforce in workerd", () => inWorkerd(join(app, "built", "proxy"), join(folder, "salesforce/proxy.js"), options, emulator));
-    await tally.check("the proxy to Salesforce in Deno", () => inProgram(app, from, options, emulator, bin("deno"), ["run", "--quiet", "--no-prompt", "--allow-net=127.0.0.1"], "Deno.serve({ hostname: '127.0.0.1', port: 0, onListen: ({ port }) => console.log(port) }, proxy)"));
-    await tally.check("the proxy to Salesforce in Bun", () => inProgram(app, from, options, emulator, bin("bun"), [], "console.log(Bun.serve({ hostname: '127.0.0.1', port: 0, idleTimeout: 0, fetch: proxy }).port)"));
-    for (const engine of ENGINES) await tally.check(`the proxy to Salesforce, for a page of another origin in ${engine}`, () => inBrowser(engine, createEmulator, from));
+    await tally.check("the proxy to Salesforce in workerd", () =>
+      inWorkerd(join(app, "built", "proxy"), join(folder, "salesforce/proxy.js"), options, emulator),
+    );
+    await tally.check("the proxy to Salesforce in Deno", () =>
+      inProgram(
+        app,
+        from,
+        options,
+        emulator,
+        bin("deno"),
+        ["run", "--quiet", "--no-prompt", "--allow-net=127.0.0.1"],
+        "Deno.serve({ hostname: '127.0.0.1', port: 0, onListen: ({ port }) => console.log(port) }, proxy)",
+      ),
+    );
+    await tally.check("the proxy to Salesforce in Bun", () =>
+      inProgram(
+        app,
+        from,
+        options,
+        emulator,
+        bin("bun"),
+        [],
+        "console.log(Bun.serve({ hostname: '127.0.0.1', port: 0, idleTimeout: 0, fetch: proxy }).port)",
+      ),
+    );
+    for (const engine of ENGINES)
+      await tally.check(`the proxy to Salesforce, for a page of another origin in ${engine}`, () =>
+        inBrowser(engine, createEmulator, from),
+      );
   } finally {
     await emulator.close();
   }
@@ -38,8 +63,21 @@ export async function proxies({ app }, tally) {
  */
 async function use(edge, { salesforce }, { hearsOfLeaving = true } = {}) {
   salesforce.restart();
-  const send = (path, type, body, more = {}) => fetch(edge + path, { method: "POST", body, ...more, headers: { origin: PAGE, "content-type": type, ...more.headers }, signal: more.signal ?? AbortSignal.timeout(20_000) });
-  const form = new URLSearchParams({ grant_type: "password", client_id: "k", client_secret: "s", username: "u", password: "p" });
+  const send = (path, type, body, more = {}) =>
+    fetch(edge + path, {
+      method: "POST",
+      body,
+      ...more,
+      headers: { origin: PAGE, "content-type": type, ...more.headers },
+      signal: more.signal ?? AbortSignal.timeout(20_000),
+    });
+  const form = new URLSearchParams({
+    grant_type: "password",
+    client_id: "k",
+    client_secret: "s",
+    username: "u",
+    password: "p",
+  });
   const login = await send("/services/oauth2/token", "application/x-www-form-urlencoded", form);
   const { access_token, instance_url } = await login.json();
   same(instance_url, edge, "the instance of the page");
@@ -48,7 +86,10 @@ async function use(edge, { salesforce }, { hearsOfLeaving = true } = {}) {
   let count = 0;
   const say = async (channel, more, init) => {
     const message = { channel, id: String(++count), ...(clientId && { clientId }), ...more };
-    const answer = await send("/cometd/60.0", "application/json", JSON.stringify([message]), { ...init, headers: { authorization: `Bearer ${access_token}` } });
+    const answer = await send("/cometd/60.0", "application/json", JSON.stringify([message]), {
+      ...init,
+      headers: { authorization: `Bearer ${access_token}` },
+    });
     same(answer.headers.get("set-cookie"), null, "cookies");
     return answer.json();
   };
@@ -66,7 +107,11 @@ async function use(edge, { salesforce }, { hearsOfLeaving = true } = {}) {
   aborter.abort();
   same(await left, "AbortError", "the end of the poll");
   if (hearsOfLeaving) await salesforce.waitFor(({ sessions }) => !sessions.some(({ isHeld }) => isHeld));
-  const other = await fetch(`${edge}/cometd/60.0`, { method: "POST", body: "[]", headers: { origin: "https://evil.example" } });
+  const other = await fetch(`${edge}/cometd/60.0`, {
+    method: "POST",
+    body: "[]",
+    headers: { origin: "https://evil.example" },
+  });
   same(other.status, 403, "the status for another origin");
   return `login, subscription, poll, event, ${hearsOfLeaving ? "abort, " : ""}refusal`;
 }
@@ -89,7 +134,15 @@ async function inNode(createEmulator, from, options, emulator) {
 /** Salesforce as it is, without CORS: the page gets there through the proxy alone, though it keeps no cookie and sends those it has. */
 async function inBrowser(engine, createEmulator, from) {
   const { salesforceProxy } = await import(from);
-  const salesforce = createEmulator({ salesforce: { cors: false }, services: [{ prefix: "/page", handle: () => new Response("<!doctype html><title>page</title>", { headers: { "content-type": "text/html" } }) }] });
+  const salesforce = createEmulator({
+    salesforce: { cors: false },
+    services: [
+      {
+        prefix: "/page",
+        handle: () => new Response("<!doctype html><title>page</title>", { headers: { "content-type": "text/html" } }),
+      },
+    ],
+  });
   const { url } = await salesforce.listen();
   // Another host in the eyes of a browser, and another site.
   const page = url.replace("127.0.0.1", "localhost");
@@ -114,8 +167,16 @@ async function inBrowser(engine, createEmulator, from) {
       return { ...state, cookies: document.cookie };`;
     const state = await browser.evaluate(inPage, edge, CHANNEL, "open");
     salesforce.salesforce.publish(CHANNEL, { N__c: 7 });
-    same(JSON.stringify(await browser.evaluate(inPage, edge, CHANNEL, "poll", state)), "[7,null]", "what the poll brought");
-    same(await browser.evaluate(inPage, `${url}/salesforce`, CHANNEL, "open").catch(() => "refused"), "refused", "without the proxy");
+    same(
+      JSON.stringify(await browser.evaluate(inPage, edge, CHANNEL, "poll", state)),
+      "[7,null]",
+      "what the poll brought",
+    );
+    same(
+      await browser.evaluate(inPage, `${url}/salesforce`, CHANNEL, "open").catch(() => "refused"),
+      "refused",
+      "without the proxy",
+    );
     return browser.name;
   } finally {
     await browser?.close();
@@ -127,8 +188,22 @@ async function inBrowser(engine, createEmulator, from) {
 async function inWorkerd(folder, path, options, emulator) {
   mkdirSync(folder, { recursive: true });
   const script = `import { salesforceProxy } from ${JSON.stringify(path)}; export default { fetch: salesforceProxy(${JSON.stringify(options)}) };`;
-  await build({ stdin: { contents: script, resolveDir: folder }, outfile: join(folder, "worker.mjs"), bundle: true, format: "esm", conditions: ["workerd"], logLevel: "error" });
-  const workerd = new Miniflare({ modules: true, scriptPath: join(folder, "worker.mjs"), modulesRoot: folder, compatibilityDate: "2025-05-05", cf: false, host: "127.0.0.1" });
+  await build({
+    stdin: { contents: script, resolveDir: folder },
+    outfile: join(folder, "worker.mjs"),
+    bundle: true,
+    format: "esm",
+    conditions: ["workerd"],
+    logLevel: "error",
+  });
+  const workerd = new Miniflare({
+    modules: true,
+    scriptPath: join(folder, "worker.mjs"),
+    modulesRoot: folder,
+    compatibilityDate: "2025-05-05",
+    cf: false,
+    host: "127.0.0.1",
+  });
   try {
     const url = await workerd.ready;
     return await use(`${url.origin}/sf`, emulator, { hearsOfLeaving: false });
@@ -139,7 +214,10 @@ async function inWorkerd(folder, path, options, emulator) {
 
 async function inProgram(app, from, options, emulator, program, args, serve) {
   const script = join(app, `proxy-${program.split("/").at(-1)}.mjs`);
-  writeFileSync(script, `import { salesforceProxy } from ${JSON.stringify(from)};\nconst proxy = salesforceProxy(${JSON.stringify(options)});\n${serve};\n`);
+  writeFileSync(
+    script,
+    `import { salesforceProxy } from ${JSON.stringify(from)};\nconst proxy = salesforceProxy(${JSON.stringify(options)});\n${serve};\n`,
+  );
   const child = start(program, [...args, script], { stdio: ["ignore", "pipe", "inherit"] });
   try {
     const { value: port } = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();

@@ -11,7 +11,9 @@ export async function smoke(api, { also = [], bcEvents } = {}) {
   const checks = Object.entries({
     ...CHECKS,
     ...(api.Publisher && CHECKS_OF_THE_FULL_MODULE),
-    ...(bcEvents && { "BriteEvents: topics in YAML, checked data, a lot with its job": () => publishesBriteEvents(api, bcEvents) }),
+    ...(bcEvents && {
+      "BriteEvents: topics in YAML, checked data, a lot with its job": () => publishesBriteEvents(api, bcEvents),
+    }),
     ...(api.PipelineDataSource && CHECKS_OF_GLASSFLOW),
     ...(api.BayeuxClient && CHECKS_OF_STREAMS),
     ...(api.EventsProtocolClient && CHECKS_OF_THE_EVENTS_PROTOCOL),
@@ -53,7 +55,7 @@ const CHECKS = {
   "an event has its attributes": (api) => {
     const event = sample(api);
     equal(event.specversion, "1.0");
-    equal(event.subject, "Grüße aus 100% \"Köln\" 🚢");
+    equal(event.subject, 'Grüße aus 100% "Köln" 🚢');
     equal(event.get("shard"), 7);
     equal(event.data, { orderId: 7 });
     equal(Math.abs(Date.parse(event.time) - Date.now()) < 60_000, true);
@@ -69,7 +71,7 @@ const CHECKS = {
   "headers are percent-encoded UTF-8": (api) => {
     const { headers } = api.toBinary(sample(api));
     equal(headers["ce-subject"], "Gr%C3%BC%C3%9Fe%20aus%20100%25%20%22K%C3%B6ln%22%20%F0%9F%9A%A2");
-    equal(api.fromHttp(new Headers(headers)).subject, "Grüße aus 100% \"Köln\" 🚢");
+    equal(api.fromHttp(new Headers(headers)).subject, 'Grüße aus 100% "Köln" 🚢');
   },
   "structured mode there and back": (api) => {
     const event = sample(api);
@@ -83,7 +85,10 @@ const CHECKS = {
     const batch = api.batchFromHttp(headers, body);
     equal(batch.length, 3);
     const kept = batch.filter((event) => event.type === "a");
-    equal([...kept].map((event) => event.id), ["0", "2"]);
+    equal(
+      [...kept].map((event) => event.id),
+      ["0", "2"],
+    );
     equal(JSON.parse(api.toBatch(kept).body).length, 2);
   },
   "a Request carries an event": async (api) => {
@@ -103,7 +108,12 @@ const CHECKS = {
   },
   "bytes stay bytes": async (api) => {
     const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
-    const event = new api.CloudEvent({ type: "t", source: "/s", data: bytes, datacontenttype: "application/octet-stream" });
+    const event = new api.CloudEvent({
+      type: "t",
+      source: "/s",
+      data: bytes,
+      datacontenttype: "application/octet-stream",
+    });
     for (const mode of ["binary", "structured"]) {
       const read = await api.fromRequest(api.toRequest("http://example.com/", event, { mode }));
       equal(Array.from(read.dataBytes), Array.from(bytes));
@@ -122,7 +132,10 @@ const CHECKS = {
     const wrong = thrown(() => api.CloudEvent.fromJSON(TEXT.replace('"id":"1"', '"id":"1","time":"yesterday"')));
     equal([wrong.code, wrong.attribute], ["ERR_INVALID_ATTRIBUTE_VALUE", "time"]);
     for (const error of [missing, wrong]) {
-      equal([error instanceof Error, error instanceof api.FerryError, error.name, api.isFerryError(error, error.code)], [true, true, "FerryError", true]);
+      equal(
+        [error instanceof Error, error instanceof api.FerryError, error.name, api.isFerryError(error, error.code)],
+        [true, true, "FerryError", true],
+      );
       equal(typeof error.stack, "string");
     }
   },
@@ -142,7 +155,17 @@ const CHECKS_OF_STREAMS = {
       const [{ channel, advice }] = messages;
       if (channel === "/meta/connect" && !advice) await new Promise((resolve) => (held = resolve));
       const event = channel === "/meta/connect" && !advice ? [{ channel: "/a", data: { text: "é" } }] : [];
-      return Response.json([...event, ...messages.map(({ channel, id, subscription }) => ({ channel, id, subscription, successful: true, clientId: "c", supportedConnectionTypes: ["long-polling"] }))]);
+      return Response.json([
+        ...event,
+        ...messages.map(({ channel, id, subscription }) => ({
+          channel,
+          id,
+          subscription,
+          successful: true,
+          clientId: "c",
+          supportedConnectionTypes: ["long-polling"],
+        })),
+      ]);
     };
     const client = new api.BayeuxClient("https://example.com/smoke", { fetch, transports: ["long-polling"] });
     await client.open();
@@ -166,7 +189,12 @@ const CHECKS_OF_THE_FULL_MODULE = {
       return new Response(null, { status: answers.shift() });
     };
     // What "auto" takes here: IndexedDB in browsers, memory elsewhere.
-    const publisher = new api.Publisher({ url: "https://example.com/smoke", mode: "batch", fetch, outbox: { retry: { baseMs: 1 } } });
+    const publisher = new api.Publisher({
+      url: "https://example.com/smoke",
+      mode: "batch",
+      fetch,
+      outbox: { retry: { baseMs: 1 } },
+    });
     const session = publisher.session();
     session.publish(sample(api));
     equal(session.rollback().length, 1);
@@ -186,7 +214,11 @@ const CHECKS_OF_THE_FULL_MODULE = {
       received.push((await api.fromRequest(request)).id);
       return new Response(null, { status: answers.shift() });
     };
-    const publisher = new api.Publisher({ url: "https://example.com/events", fetch, retry: { attempts: 2, baseMs: 1 } });
+    const publisher = new api.Publisher({
+      url: "https://example.com/events",
+      fetch,
+      retry: { attempts: 2, baseMs: 1 },
+    });
     const event = sample(api);
     equal(await publisher.send(event), { status: 204, attempts: 2, ids: [event.id] });
     equal(received, [event.id, event.id]);
@@ -195,9 +227,15 @@ const CHECKS_OF_THE_FULL_MODULE = {
   "a publisher says why it could not deliver": async (api) => {
     const refuse = async () => new Response("no such topic", { status: 404 });
     const broken = async () => Promise.reject("not even an Error");
-    for (const [fetch, code, status] of [[refuse, "ERR_REJECTED", 404], [broken, "ERR_NETWORK", undefined]]) {
+    for (const [fetch, code, status] of [
+      [refuse, "ERR_REJECTED", 404],
+      [broken, "ERR_NETWORK", undefined],
+    ]) {
       const publisher = new api.Publisher({ url: "https://example.com/events", fetch });
-      const error = await publisher.send(sample(api)).then(() => undefined, (error) => error);
+      const error = await publisher.send(sample(api)).then(
+        () => undefined,
+        (error) => error,
+      );
       equal([error?.code, error?.status], [code, status]);
       publisher.close();
     }
@@ -207,12 +245,23 @@ const CHECKS_OF_THE_FULL_MODULE = {
 const CHECKS_OF_GLASSFLOW = {
   "a pipeline takes an event and gives another": async (api) => {
     const asked = [];
-    const answers = [new Response("{}"), new Response(null, { status: 204 }), new Response('{"payload":{"n":1},"response":{"n":2},"status":"success"}')];
+    const answers = [
+      new Response("{}"),
+      new Response(null, { status: 204 }),
+      new Response('{"payload":{"n":1},"response":{"n":2},"status":"success"}'),
+    ];
     const fetch = async (request) => {
-      asked.push(`${request.method} ${new URL(request.url).pathname} ${request.headers.get("x-pipeline-access-token")} ${await request.text()}`);
+      asked.push(
+        `${request.method} ${new URL(request.url).pathname} ${request.headers.get("x-pipeline-access-token")} ${await request.text()}`,
+      );
       return answers.shift();
     };
-    const options = { pipelineId: "p 1", pipelineAccessToken: async () => "t", baseUrl: "https://example.com/v1", fetch };
+    const options = {
+      pipelineId: "p 1",
+      pipelineAccessToken: async () => "t",
+      baseUrl: "https://example.com/v1",
+      fetch,
+    };
     const source = new api.PipelineDataSource(options);
     equal(await source.publish({ n: 1n }), { status: 200 });
     source.close();
@@ -229,13 +278,20 @@ const CHECKS_OF_GLASSFLOW = {
 
 const CHECKS_OF_THE_EVENTS_PROTOCOL = {
   "a server of the events protocol answers a client of it": async (api) => {
-    const events = new api.EventRegistry().register({ name: "get:user:name", schema: ({ id }) => typeof id === "number", handle: async (event, { id }) => ({ name: `Åsa ${id} 🚢`, sender: event.userId }) });
+    const events = new api.EventRegistry().register({
+      name: "get:user:name",
+      schema: ({ id }) => typeof id === "number",
+      handle: async (event, { id }) => ({ name: `Åsa ${id} 🚢`, sender: event.userId }),
+    });
     const processor = new api.EventProcessor(events);
     const client = new api.EventsProtocolClient({ url: "https://example.com/events", fetch: processor.fetch });
     const ask = (name, payload) => client.sendEvent({ name, payload, identity: { userId: 1 }, auth: { token: "t" } });
     const { isSuccess, payload } = await ask("get:user:name", { id: 7 });
     equal([isSuccess, payload], [true, { name: "Åsa 7 🚢", sender: "1" }]);
-    equal([(await ask("get:user:name", {})).errorType, (await ask("get:nothing")).errorType], ["badRequest", "eventNotFound"]);
+    equal(
+      [(await ask("get:user:name", {})).errorType, (await ask("get:nothing")).errorType],
+      ["badRequest", "eventNotFound"],
+    );
     equal(JSON.parse(await processor.process("no event")).payload.code, "INVALID_COMMUNICATION_PROTOCOL");
     client.close();
   },
@@ -253,22 +309,43 @@ function sharesClasses(api, also) {
 export async function publishesBriteEvents(api, { EventClient, FerryError }, needsYaml = false) {
   const requests = [];
   const fetch = async (request) => {
-    requests.push([new URL(request.url).pathname, request.headers.get("x-britecore-job-id"), (await request.json()).length]);
+    requests.push([
+      new URL(request.url).pathname,
+      request.headers.get("x-britecore-job-id"),
+      (await request.json()).length,
+    ]);
     return Response.json({ failedRecords: 0, records: [] }, { status: 201 });
   };
-  const make = (topics) => new EventClient({ apiUrl: "https://example.com/api", serviceName: "smoke-test", topics, fetch });
+  const make = (topics) =>
+    new EventClient({ apiUrl: "https://example.com/api", serviceName: "smoke-test", topics, fetch });
   let client;
   try {
-    client = make("DefaultCategory: smoke\nTopics:\n  - {Action: Created, Entity: BigTest, Schema: {type: object, required: [id]}}\n");
+    client = make(
+      "DefaultCategory: smoke\nTopics:\n  - {Action: Created, Entity: BigTest, Schema: {type: object, required: [id]}}\n",
+    );
   } catch (error) {
     // Deno without permissions. The README says so.
     if (!error.message.includes("--allow-env=LOG_TOKENS,LOG_STREAM") || !globalThis.Deno || needsYaml) throw error;
-    client = make({ DefaultCategory: "smoke", Topics: [{ Action: "Created", Entity: "BigTest", Schema: { type: "object", required: ["id"] } }] });
+    client = make({
+      DefaultCategory: "smoke",
+      Topics: [{ Action: "Created", Entity: "BigTest", Schema: { type: "object", required: ["id"] } }],
+    });
   }
   const session = client.serviceSession("job-1");
   const refused = thrown(() => session.createdBigTest({ no: 1 }));
-  equal([refused.code, refused instanceof api.FerryError, FerryError === api.FerryError, session.staged], ["ERR_INVALID_DATA", true, true, 0]);
-  for (const name of ["createdBigTest", "bigTestCreated", "created_big_test", "big_test_created", "createdBigTest", "createdBigTest"]) session[name]({ id: name });
+  equal(
+    [refused.code, refused instanceof api.FerryError, FerryError === api.FerryError, session.staged],
+    ["ERR_INVALID_DATA", true, true, 0],
+  );
+  for (const name of [
+    "createdBigTest",
+    "bigTestCreated",
+    "created_big_test",
+    "big_test_created",
+    "createdBigTest",
+    "createdBigTest",
+  ])
+    session[name]({ id: name });
   const { delivered } = await session.flush({ until: "delivered" });
   equal([delivered.length, requests], [6, [["/api/events/bulk/", "job-1", 6]]]);
   await client.close();
@@ -280,7 +357,7 @@ function sample({ CloudEvent }) {
   const event = new CloudEvent({
     type: "com.example.order.created",
     source: "https://example.com/shop",
-    subject: "Grüße aus 100% \"Köln\" 🚢",
+    subject: 'Grüße aus 100% "Köln" 🚢',
     data: { orderId: 7 },
     shard: 7,
     ...(id && { id }),

@@ -8,7 +8,10 @@ const CHECKS = {
   async "IndexedDB: says what survives"() {
     equal(await indexedDbStore("n").open("x"), { durability: "os", isShared: true });
     equal(await indexedDbStore("n", { durability: "strict" }).open("x"), { durability: "disk", isShared: true });
-    equal((await indexedDB.databases()).map(({ name }) => name), ["eventferry-n"]);
+    equal(
+      (await indexedDB.databases()).map(({ name }) => name),
+      ["eventferry-n"],
+    );
   },
 
   ...Object.fromEntries(
@@ -18,16 +21,22 @@ const CHECKS = {
         const store = await opened(indexedDbStore());
         await store.write(change({ put: [segment("a")] }));
         let left = 1;
-        const error = await shimmed(IDBObjectStore.prototype, "put", (put) => function (row) {
-          if (row.key === "c" && left-- > 0) throw new DOMException("no more", name);
-          return put.call(this, row);
-        }, async () => {
-          const both = change({ put: [segment("b"), segment("c")], remove: ["a"], bury: [letter("x")] });
-          const error = await rejects(store.write(both));
-          equal(await keys(store), ["a"], "what is there after the failure");
-          await store.write(both);
-          return error;
-        });
+        const error = await shimmed(
+          IDBObjectStore.prototype,
+          "put",
+          (put) =>
+            function (row) {
+              if (row.key === "c" && left-- > 0) throw new DOMException("no more", name);
+              return put.call(this, row);
+            },
+          async () => {
+            const both = change({ put: [segment("b"), segment("c")], remove: ["a"], bury: [letter("x")] });
+            const error = await rejects(store.write(both));
+            equal(await keys(store), ["a"], "what is there after the failure");
+            await store.write(both);
+            return error;
+          },
+        );
         equal(error.cause.name, name);
         equal(error.message.includes("the storage is full"), name === "QuotaExceededError", error.message);
         equal(await keys(store), ["b", "c"]);
@@ -37,12 +46,18 @@ const CHECKS = {
 
   async "IndexedDB: a request fails by itself, with nothing kept"() {
     const store = await opened(indexedDbStore());
-    await shimmed(IDBObjectStore.prototype, "put", (put) => function (row) {
-      return row.key === "b" ? this.add({ key: "a" }) : put.call(this, row);
-    }, async () => {
-      await store.write(change({ put: [segment("a")] }));
-      await rejects(store.write(change({ put: [segment("0"), segment("b")] })));
-    });
+    await shimmed(
+      IDBObjectStore.prototype,
+      "put",
+      (put) =>
+        function (row) {
+          return row.key === "b" ? this.add({ key: "a" }) : put.call(this, row);
+        },
+      async () => {
+        await store.write(change({ put: [segment("a")] }));
+        await rejects(store.write(change({ put: [segment("0"), segment("b")] })));
+      },
+    );
     equal(await keys(store), ["a"]);
   },
 
@@ -51,7 +66,11 @@ const CHECKS = {
       const store = await opened(indexedDbStore());
       await store.write(change({ put: [segment("a")] }));
       connectionsSeen.at(-1).close();
-      await Promise.all([store.write(change({ put: [segment("b")] })), store.write(change({ put: [segment("c")] })), store.write(change({ remove: ["b"] }))]);
+      await Promise.all([
+        store.write(change({ put: [segment("b")] })),
+        store.write(change({ put: [segment("c")] })),
+        store.write(change({ remove: ["b"] })),
+      ]);
       connectionsSeen.at(-1).close();
       equal(await keys(store), ["a", "c"]);
       connectionsSeen.at(-1).dispatchEvent(new Event("close"));
@@ -64,33 +83,52 @@ const CHECKS = {
     await watched(async () => {
       const store = await opened(indexedDbStore());
       const broken = connectionsSeen.at(-1);
-      await shimmed(IDBObjectStore.prototype, "put", (put) => function (row) {
-        if (this.transaction.db === broken) throw new DOMException("no more", "UnknownError");
-        return put.call(this, row);
-      }, async () => {
-        await rejects(store.write(change({ put: [segment("a")] })));
-        await store.write(change({ put: [segment("a")] }));
-      });
+      await shimmed(
+        IDBObjectStore.prototype,
+        "put",
+        (put) =>
+          function (row) {
+            if (this.transaction.db === broken) throw new DOMException("no more", "UnknownError");
+            return put.call(this, row);
+          },
+        async () => {
+          await rejects(store.write(change({ put: [segment("a")] })));
+          await store.write(change({ put: [segment("a")] }));
+        },
+      );
       equal(await keys(store), ["a"]);
     });
   },
 
   async "IndexedDB: of a view, only what it shows is stored"() {
     const store = await opened(indexedDbStore());
-    const [body, sizes, lanes] = [new Uint8Array(1_000_000).fill(49).subarray(5, 6), new Uint32Array(9).fill(1).subarray(3, 4), new Uint32Array(9).subarray(3, 4)];
+    const [body, sizes, lanes] = [
+      new Uint8Array(1_000_000).fill(49).subarray(5, 6),
+      new Uint32Array(9).fill(1).subarray(3, 4),
+      new Uint32Array(9).subarray(3, 4),
+    ];
     await store.write(change({ put: [{ key: "a", body, sizes, lanes, at: 1 }], bury: [{ ...letter("a"), body }] }));
     const [found] = await store.peek({ events: 1, bytes: 1, skip: new Set() });
-    equal([found.body, found.sizes, found.lanes].map(({ buffer }) => buffer.byteLength), [1, 4, 4]);
+    equal(
+      [found.body, found.sizes, found.lanes].map(({ buffer }) => buffer.byteLength),
+      [1, 4, 4],
+    );
     equal((await store.dead(1))[0].body.buffer.byteLength, 1);
   },
 
   async "IndexedDB: a transaction is aborted from outside"() {
     const store = await opened(indexedDbStore());
-    await shimmed(IDBDatabase.prototype, "transaction", (transaction) => function (...args) {
-      const made = transaction.apply(this, args);
-      made.commit = () => made.abort();
-      return made;
-    }, () => rejects(store.write(change({ put: [segment("a")] }))));
+    await shimmed(
+      IDBDatabase.prototype,
+      "transaction",
+      (transaction) =>
+        function (...args) {
+          const made = transaction.apply(this, args);
+          made.commit = () => made.abort();
+          return made;
+        },
+      () => rejects(store.write(change({ put: [segment("a")] }))),
+    );
     await store.write(change({ put: [segment("b")] }));
     equal(await keys(store), ["b"]);
   },
@@ -99,7 +137,11 @@ const CHECKS = {
     const store = await opened(indexedDbStore());
     await store.write(change({ put: [segment("a")] }));
     await new Promise((resolve, reject) => {
-      Object.assign(indexedDB.deleteDatabase("eventferry-outbox"), { onsuccess: resolve, onerror: reject, onblocked: () => reject(new Error("it is in the way")) });
+      Object.assign(indexedDB.deleteDatabase("eventferry-outbox"), {
+        onsuccess: resolve,
+        onerror: reject,
+        onblocked: () => reject(new Error("it is in the way")),
+      });
     });
     await store.write(change({ put: [segment("b")] }));
     equal(await keys(store), ["b"]);
@@ -107,9 +149,26 @@ const CHECKS = {
 
   async "IndexedDB: missing or blocked"() {
     await withIndexedDb({ value: undefined }, async () => rejects(indexedDbStore().open("x")));
-    const blocked = { get: () => { throw new DOMException("blocked", "SecurityError"); } };
-    await withIndexedDb(blocked, async () => equal((await rejects(indexedDbStore().open("x"))).cause.name, "SecurityError"));
-    const refusing = { value: { open() { const request = {}; setTimeout(() => { request.error = new DOMException("private", "InvalidStateError"); request.onerror(); }); return request; } } };
+    const blocked = {
+      get: () => {
+        throw new DOMException("blocked", "SecurityError");
+      },
+    };
+    await withIndexedDb(blocked, async () =>
+      equal((await rejects(indexedDbStore().open("x"))).cause.name, "SecurityError"),
+    );
+    const refusing = {
+      value: {
+        open() {
+          const request = {};
+          setTimeout(() => {
+            request.error = new DOMException("private", "InvalidStateError");
+            request.onerror();
+          });
+          return request;
+        },
+      },
+    };
     await withIndexedDb(refusing, async () => rejects(indexedDbStore().open("x")));
   },
 
@@ -142,11 +201,21 @@ const CHECKS = {
   async "auto: localStorage if not, and then memory"() {
     await withIndexedDb({ value: undefined }, async () => {
       const { store, traits, refused } = await openAuto("outbox");
-      equal([store.kind, traits.durability, refused.map(({ code }) => code)], ["localstorage", "process", ["ERR_STORE"]]);
-      await shimmed(Storage.prototype, "setItem", () => () => { throw new DOMException("full", "QuotaExceededError"); }, async () => {
-        const { store, traits, refused } = await openAuto("outbox");
-        equal([store.kind, traits.durability, refused.length], ["memory", "none", 2]);
-      });
+      equal(
+        [store.kind, traits.durability, refused.map(({ code }) => code)],
+        ["localstorage", "process", ["ERR_STORE"]],
+      );
+      await shimmed(
+        Storage.prototype,
+        "setItem",
+        () => () => {
+          throw new DOMException("full", "QuotaExceededError");
+        },
+        async () => {
+          const { store, traits, refused } = await openAuto("outbox");
+          equal([store.kind, traits.durability, refused.length], ["memory", "none", 2]);
+        },
+      );
     });
   },
 
@@ -167,13 +236,27 @@ const CHECKS = {
     const before = { ...localStorage };
     for (let fails = 1; fails <= 4; fails++) {
       let calls = 0;
-      await shimmed(Storage.prototype, "setItem", (setItem) => function (...args) {
-        if (++calls === fails) throw new DOMException("full", "QuotaExceededError");
-        return setItem.apply(this, args);
-      }, async () => {
-        const error = await rejects(store.write(change({ put: [segment("a", ["other"]), segment("c"), segment("d")], bury: [letter("x", "2")], remove: ["b"] })));
-        if (!error.message.includes("the storage is full")) throw new Error(error.message);
-      });
+      await shimmed(
+        Storage.prototype,
+        "setItem",
+        (setItem) =>
+          function (...args) {
+            if (++calls === fails) throw new DOMException("full", "QuotaExceededError");
+            return setItem.apply(this, args);
+          },
+        async () => {
+          const error = await rejects(
+            store.write(
+              change({
+                put: [segment("a", ["other"]), segment("c"), segment("d")],
+                bury: [letter("x", "2")],
+                remove: ["b"],
+              }),
+            ),
+          );
+          if (!error.message.includes("the storage is full")) throw new Error(error.message);
+        },
+      );
       equal({ ...localStorage }, before, `what is there when call ${fails} fails`);
     }
   },
@@ -211,7 +294,15 @@ const CHECKS = {
   },
 
   async "localStorage: missing or blocked"() {
-    for (const property of [{ value: undefined }, { value: null }, { get: () => { throw new DOMException("blocked", "SecurityError"); } }]) {
+    for (const property of [
+      { value: undefined },
+      { value: null },
+      {
+        get: () => {
+          throw new DOMException("blocked", "SecurityError");
+        },
+      },
+    ]) {
       await replaced("localStorage", property, () => rejects(localStorageStore().open("x")));
     }
   },
@@ -241,7 +332,8 @@ export async function measure(store, segments = 100) {
   const start = performance.now();
   for (const one of all) await store.write(change({ put: [one] }));
   const written = performance.now();
-  while ((await keys(store, { events: 500 })).length > 0) await store.write(change({ remove: await keys(store, { events: 500 }) }));
+  while ((await keys(store, { events: 500 })).length > 0)
+    await store.write(change({ remove: await keys(store, { events: 500 }) }));
   const emptied = performance.now();
   await store.close();
   return { write: (written - start) / segments, drain: (emptied - written) / segments };
@@ -263,11 +355,17 @@ async function closeAll() {
 /** Counts the connections that are made. */
 async function watched(body) {
   connectionsSeen.length = 0;
-  await shimmed(IDBFactory.prototype, "open", (open) => function (...args) {
-    const request = open.apply(this, args);
-    request.addEventListener("success", () => connectionsSeen.push(request.result));
-    return request;
-  }, body);
+  await shimmed(
+    IDBFactory.prototype,
+    "open",
+    (open) =>
+      function (...args) {
+        const request = open.apply(this, args);
+        request.addEventListener("success", () => connectionsSeen.push(request.result));
+        return request;
+      },
+    body,
+  );
   return { connections: connectionsSeen.length };
 }
 

@@ -17,9 +17,14 @@ export async function browsers(tally, addResults) {
       });
       try {
         await browser.open(`${server.url}tests/stores/page.html`);
-        const parts = await browser.evaluate("while (!globalThis.report) await new Promise((next) => setTimeout(next, 20)); return Object.keys(globalThis.report);");
+        const parts = await browser.evaluate(
+          "while (!globalThis.report) await new Promise((next) => setTimeout(next, 20)); return Object.keys(globalThis.report);",
+        );
         for (const part of parts) {
-          addResults(`${engine}, ${part}`, await browser.evaluate("return await globalThis.report[arguments[0]]();", part));
+          addResults(
+            `${engine}, ${part}`,
+            await browser.evaluate("return await globalThis.report[arguments[0]]();", part),
+          );
         }
         return browser.name;
       } finally {

@@ -112,7 +112,8 @@ async function entries(kv) {
   return keys;
 }
 
-const forwarded = (kv) => Object.fromEntries(["get", "getMany", "list", "atomic"].map((method) => [method, kv[method].bind(kv)]));
+const forwarded = (kv) =>
+  Object.fromEntries(["get", "getMany", "list", "atomic"].map((method) => [method, kv[method].bind(kv)]));
 
 /** Notes how many mutations each commit has. */
 function counting(kv, sizes) {
@@ -122,7 +123,13 @@ function counting(kv, sizes) {
 /** The commit of that number, after the two of `open`, breaks. */
 function failing(kv, number) {
   let commits = -2;
-  return { ...forwarded(kv), atomic: () => counted(kv.atomic(), async () => { if (commits++ === number) throw new TypeError("broken"); }) };
+  return {
+    ...forwarded(kv),
+    atomic: () =>
+      counted(kv.atomic(), async () => {
+        if (commits++ === number) throw new TypeError("broken");
+      }),
+  };
 }
 
 function counted(atomic, before) {

@@ -25,10 +25,16 @@ class Subject {
       delete: (names) => (few(names), storage.delete(names)),
       put: (entries) => {
         few(Object.keys(entries));
-        for (const value of Object.values(entries)) if (value.length > 127 * KIB) throw new RangeError(`a value of ${value.length} bytes`);
+        for (const value of Object.values(entries))
+          if (value.length > 127 * KIB) throw new RangeError(`a value of ${value.length} bytes`);
         return storage.put(entries);
       },
-      ...Object.fromEntries(["list", "sync", "getAlarm", "setAlarm", "deleteAlarm"].map((method) => [method, storage[method].bind(storage)])),
+      ...Object.fromEntries(
+        ["list", "sync", "getAlarm", "setAlarm", "deleteAlarm"].map((method) => [
+          method,
+          storage[method].bind(storage),
+        ]),
+      ),
     };
   }
 
@@ -100,7 +106,11 @@ class Subject {
   }
 
   async rang() {
-    return { key: await this.ctx.storage.get("rang"), next: await this.ctx.storage.getAlarm(), left: (await (await this.opened()).count()).events };
+    return {
+      key: await this.ctx.storage.get("rang"),
+      next: await this.ctx.storage.getAlarm(),
+      left: (await (await this.opened()).count()).events,
+    };
   }
 }
 
@@ -149,8 +159,17 @@ const CHECKS = {
 
   async "a storage that fails"(storage) {
     const broken = {};
-    const fragile = (method) => (...args) => (broken[method] ? Promise.reject(new Error("broken")) : storage[method](...args));
-    const store = durableObjectStore({ ...storage, put: fragile("put"), delete: fragile("delete"), sync: fragile("sync"), list: fragile("list") });
+    const fragile =
+      (method) =>
+      (...args) =>
+        broken[method] ? Promise.reject(new Error("broken")) : storage[method](...args);
+    const store = durableObjectStore({
+      ...storage,
+      put: fragile("put"),
+      delete: fragile("delete"),
+      sync: fragile("sync"),
+      list: fragile("list"),
+    });
     await store.open("outbox");
     for (const method of ["put", "delete", "sync", "list"]) {
       broken[method] = true;

@@ -9,7 +9,11 @@ export async function durableObjects(tally, addResults) {
   const { build } = await import(require.resolve("esbuild"));
   const { Miniflare } = await import(require.resolve("miniflare"));
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("durable-object-worker.mjs", import.meta.url))], bundle: true, write: false, format: "esm", logLevel: "error",
+    entryPoints: [fileURLToPath(new URL("durable-object-worker.mjs", import.meta.url))],
+    bundle: true,
+    write: false,
+    format: "esm",
+    logLevel: "error",
   });
   const workerd = new Miniflare({
     modules: true,
@@ -21,17 +25,24 @@ export async function durableObjects(tally, addResults) {
     handleRuntimeStdio: (out, err) => void [out.resume(), err.resume()], // it tells of every object that is broken off
   });
   const ask = async (space, ...rest) => {
-    const response = await workerd.dispatchFetch(`http://localhost/${[space, ...rest].join("/")}`, { signal: AbortSignal.timeout(60_000) });
+    const response = await workerd.dispatchFetch(`http://localhost/${[space, ...rest].join("/")}`, {
+      signal: AbortSignal.timeout(60_000),
+    });
     if (!response.ok) throw new Error(await response.text());
     return response.json();
   };
   try {
-    for (const [space, name] of [["KV", "Durable Object of keys and values"], ["SQL", "Durable Object of SQLite"]]) {
+    for (const [space, name] of [
+      ["KV", "Durable Object of keys and values"],
+      ["SQL", "Durable Object of SQLite"],
+    ]) {
       await tally.check(`${name}: it answers`, () => ask(space, "first", "found"));
       addResults(name, await ask(space, "laws", "laws"));
       addResults(name, await ask(space, "checks", "checks"));
       for (const turns of [0, 1, 2, 3, 5, 10, 50, "soon"]) {
-        await tally.check(`${name}: broken off after ${turns} turns, a large change is there or not`, () => brokenOff(ask, space, turns));
+        await tally.check(`${name}: broken off after ${turns} turns, a large change is there or not`, () =>
+          brokenOff(ask, space, turns),
+        );
       }
       await tally.check(`${name}: what has resolved survives being broken off`, async () => {
         await ask(space, "after", "breakOffAfter").catch(() => undefined);
@@ -64,5 +75,6 @@ async function alarm(ask, space) {
 }
 
 function same(found, wanted) {
-  if (JSON.stringify(found) !== JSON.stringify(wanted)) throw new Error(`${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`);
+  if (JSON.stringify(found) !== JSON.stringify(wanted))
+    throw new Error(`${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`);
 }

@@ -1,6 +1,15 @@
 // What can happen to a file: it is cut, damaged, full, in use, and its process dies.
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,7 +36,14 @@ const CHECKS = {
     const lengths = [];
     await used(path, async (store) => {
       for (const key of ["a", "b", "c"]) {
-        await store.write(change({ put: [segment(key, ["1", "2"], { lanes: [1, 2] })], bury: [letter(key)], remove: ["no"], exhume: ["no"] }));
+        await store.write(
+          change({
+            put: [segment(key, ["1", "2"], { lanes: [1, 2] })],
+            bury: [letter(key)],
+            remove: ["no"],
+            exhume: ["no"],
+          }),
+        );
         lengths.push(statSync(path).size);
       }
     });
@@ -39,7 +55,15 @@ const CHECKS = {
         equal(statSync(path).size, lengths[1]);
         await store.write(change({ put: [segment("d")] }));
       });
-      await used(path, async (store) => equal([await keys(store), await deadKeys(store)], [["a", "b", "d"], ["a", "b"]]));
+      await used(path, async (store) =>
+        equal(
+          [await keys(store), await deadKeys(store)],
+          [
+            ["a", "b", "d"],
+            ["a", "b"],
+          ],
+        ),
+      );
     }
     for (let length = 0; length <= EMPTY; length++) {
       writeFileSync(path, whole.subarray(0, length));
@@ -70,7 +94,7 @@ const CHECKS = {
     // Not in the length, which is where the way to the next one is.
     for (let at = lengths[1] + 4; at < lengths[2]; at++) {
       const damaged = Buffer.from(whole);
-      damaged[at] ^= 1 << at % 8;
+      damaged[at] ^= 1 << (at % 8);
       writeFileSync(path, damaged);
       await used(path, async (store) => {
         equal(await keys(store), ["a", "c", "d"], `what is there with byte ${at} flipped`);
@@ -180,7 +204,9 @@ const CHECKS = {
     const name = (n) => `k${String(n).padStart(4, "0")}`;
     let largest = 0;
     await used(path, async (store) => {
-      await store.write(change({ put: [segment("0", ["1", "2"], { lanes: [4, 5], at: 77 })], bury: [letter("a"), letter("b")] }));
+      await store.write(
+        change({ put: [segment("0", ["1", "2"], { lanes: [4, 5], at: 77 })], bury: [letter("a"), letter("b")] }),
+      );
       for (let n = 0; n < 1000; n++) {
         await store.write(change({ put: [segment(name(n), [text])], remove: n >= 20 ? [name(n - 20)] : [] }));
         largest = Math.max(largest, statSync(path).size);
@@ -191,7 +217,10 @@ const CHECKS = {
     equal(readdirSync(join(path, "..")), ["log"]);
     await used(path, async (store) => {
       equal(await keys(store), ["0", ...Array.from({ length: 20 }, (_, n) => name(n + 980)), "z"]);
-      equal((await store.peek({ events: 1, bytes: 1, skip: new Set() }))[0], segment("0", ["1", "2"], { lanes: [4, 5], at: 77 }));
+      equal(
+        (await store.peek({ events: 1, bytes: 1, skip: new Set() }))[0],
+        segment("0", ["1", "2"], { lanes: [4, 5], at: 77 }),
+      );
       equal(await store.dead(9), [letter("a"), letter("b")]);
     });
   },
@@ -288,7 +317,11 @@ const CHECKS = {
         const there = new Set(await keys(store));
         for (const key of resolved) if (!there.has(key)) throw new Error(`round ${round}: ${key} is lost`);
         for (const found of await store.peek({ events: Infinity, bytes: Infinity, skip: new Set() })) {
-          equal(found.body.length, found.sizes.reduce((sum, size) => sum + size + 1, -1), "the length of a body");
+          equal(
+            found.body.length,
+            found.sizes.reduce((sum, size) => sum + size + 1, -1),
+            "the length of a body",
+          );
         }
       });
     }
@@ -392,7 +425,9 @@ async function faulty(disk) {
 function spawnChild(args, { limit } = {}) {
   const program = [process.execPath, fileURLToPath(new URL("file-child.mjs", import.meta.url)), ...args];
   const child = limit
-    ? spawn("sh", ["-c", `ulimit -f ${limit * 2}; exec "$@"`, "sh", ...program], { stdio: ["ignore", "pipe", "inherit"] })
+    ? spawn("sh", ["-c", `ulimit -f ${limit * 2}; exec "$@"`, "sh", ...program], {
+        stdio: ["ignore", "pipe", "inherit"],
+      })
     : spawn(program[0], program.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   child.stdout.setEncoding("utf8");
@@ -403,7 +438,13 @@ function spawnChild(args, { limit } = {}) {
     });
   });
   const ended = new Promise((resolve) => child.once("close", resolve));
-  return { pid: child.pid, line: Promise.race([line, ended]), ended, output: () => output, kill: (signal) => child.kill(signal) };
+  return {
+    pid: child.pid,
+    line: Promise.race([line, ended]),
+    ended,
+    output: () => output,
+    kill: (signal) => child.kill(signal),
+  };
 }
 
 async function child(args, options) {

@@ -18,7 +18,10 @@ const ACTS = {
 
   /** Keeps it, so that no other gets it after. */
   async race() {
-    await opening.then(() => say("got it"), (error) => say(error.message));
+    await opening.then(
+      () => say("got it"),
+      (error) => say(error.message),
+    );
     setInterval(() => undefined, 1000);
   },
 
@@ -28,10 +31,12 @@ const ACTS = {
     const name = (n) => `r${round.padStart(2, "0")}-${String(n).padStart(6, "0")}`;
     const text = `"${"x".repeat(9000)}"`;
     for (let n = 0; ; n += 4) {
-      await Promise.all([0, 1, 2, 3].map(async (more) => {
-        await store.write(change({ put: [segment(name(n + more), Array(1 + (n % 17)).fill(text))] }));
-        say(`+${name(n + more)}`);
-      }));
+      await Promise.all(
+        [0, 1, 2, 3].map(async (more) => {
+          await store.write(change({ put: [segment(name(n + more), Array(1 + (n % 17)).fill(text))] }));
+          say(`+${name(n + more)}`);
+        }),
+      );
       const old = (await keys(store)).slice(0, -8);
       for (const key of old) say(`-${key}`);
       await store.write(change({ remove: old }));
@@ -43,7 +48,10 @@ const ACTS = {
     let fitted = 0;
     const text = "1".repeat(3000);
     for (;;) {
-      const made = await store.write(change({ put: [segment(`k${1000 + fitted}`, [text])] })).then(() => true, (error) => (say(error.message), false));
+      const made = await store.write(change({ put: [segment(`k${1000 + fitted}`, [text])] })).then(
+        () => true,
+        (error) => (say(error.message), false),
+      );
       if (!made) break;
       if (++fitted > 10_000) throw new Error("there is no limit");
     }

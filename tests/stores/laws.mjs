@@ -10,13 +10,25 @@ export const change = (parts) => ({ ...NOTHING, ...parts });
 /** A segment of these texts. */
 export function segment(key, texts = [`{"id":"${key}"}`], { lanes, at = 1_700_000_000_123 } = {}) {
   return {
-    key, body: encoder.encode(texts.join(",")), sizes: Uint32Array.from(texts, (text) => encoder.encode(text).length),
-    ...(lanes && { lanes: Uint32Array.from(lanes) }), at,
+    key,
+    body: encoder.encode(texts.join(",")),
+    sizes: Uint32Array.from(texts, (text) => encoder.encode(text).length),
+    ...(lanes && { lanes: Uint32Array.from(lanes) }),
+    at,
   };
 }
 
 export function letter(key, text = `{"id":"${key}"}`) {
-  return { key, body: encoder.encode(text), lane: 7, at: 1_700_000_000_456, code: "ERR_REJECTED", status: 422, reason: "no – «nein» 🚫", attempts: 3 };
+  return {
+    key,
+    body: encoder.encode(text),
+    lane: 7,
+    at: 1_700_000_000_456,
+    code: "ERR_REJECTED",
+    status: 422,
+    reason: "no – «nein» 🚫",
+    attempts: 3,
+  };
 }
 
 /** Keys of what is there, oldest first. */
@@ -29,7 +41,10 @@ export function equal(found, wanted, what = "it") {
 }
 
 export async function rejects(promise, code = "ERR_STORE") {
-  const error = await promise.then(() => undefined, (error) => error);
+  const error = await promise.then(
+    () => undefined,
+    (error) => error,
+  );
   if (error === undefined) throw new Error("it did not reject");
   if (error.code !== code) throw new Error(`it rejected with ${error.code}: ${error.stack ?? error}`);
   return error;
@@ -54,7 +69,10 @@ const LAWS = {
   async "what is put comes back as it was"({ store, twice, reopen }) {
     const put = [segment("a"), segment("b", ["1", "[2]", '"drei"'], { lanes: [0, 5, 4_294_967_295], at: 3.5 })];
     await store.write(change({ put }));
-    equal(await store.peek(ALL), [segment("a"), segment("b", ["1", "[2]", '"drei"'], { lanes: [0, 5, 4_294_967_295], at: 3.5 })]);
+    equal(await store.peek(ALL), [
+      segment("a"),
+      segment("b", ["1", "[2]", '"drei"'], { lanes: [0, 5, 4_294_967_295], at: 3.5 }),
+    ]);
     equal("lanes" in (await store.peek(ALL))[0], false, "whether lanes are there that were left out");
     await reopen();
     equal(await store.peek(ALL), put, "what is found after opening again");
@@ -62,8 +80,8 @@ const LAWS = {
 
   async "bodies are kept byte for byte"({ store, twice, reopen }) {
     const text = '{"a":"Åre – 2 × kaffe 🎉 \\u0000\\ud800 \u2028\ufeff"}';
-    await store.write(change({ put: [segment("a", ["\ufeff1", text, "{\n\t\"b\": 1\n}"])] }));
-    await twice(async () => equal(await store.peek(ALL), [segment("a", ["\ufeff1", text, "{\n\t\"b\": 1\n}"])]));
+    await store.write(change({ put: [segment("a", ["\ufeff1", text, '{\n\t"b": 1\n}'])] }));
+    await twice(async () => equal(await store.peek(ALL), [segment("a", ["\ufeff1", text, '{\n\t"b": 1\n}'])]));
   },
 
   async "views of larger arrays are kept as what they show"({ store }) {
@@ -71,7 +89,13 @@ const LAWS = {
     const wide = new Uint8Array(100).fill(120);
     wide.set(body, 10);
     const numbers = Uint32Array.of(9, ...sizes, 9);
-    const put = { key: "a", body: wide.subarray(10, 10 + body.length), sizes: numbers.subarray(1, 3), lanes: numbers.subarray(2, 4), at: 1 };
+    const put = {
+      key: "a",
+      body: wide.subarray(10, 10 + body.length),
+      sizes: numbers.subarray(1, 3),
+      lanes: numbers.subarray(2, 4),
+      at: 1,
+    };
     await store.write(change({ put: [put] }));
     const [found] = await store.peek(ALL);
     equal(found, { key: "a", body, sizes, lanes: Uint32Array.of(4, 9), at: 1 });
@@ -104,7 +128,8 @@ const LAWS = {
   },
 
   async "the smallest key is the oldest"({ store, twice, reopen }) {
-    for (const key of ["b", "A", "b.1", "b-1", "0", "b1", "z", "Z", "a"]) await store.write(change({ put: [segment(key)], bury: [letter(key)] }));
+    for (const key of ["b", "A", "b.1", "b-1", "0", "b1", "z", "Z", "a"])
+      await store.write(change({ put: [segment(key)], bury: [letter(key)] }));
     const wanted = ["0", "A", "Z", "a", "b", "b-1", "b.1", "b1", "z"];
     await twice(async () => {
       equal(await keys(store), wanted);
@@ -134,7 +159,12 @@ const LAWS = {
 
   async "the same change twice changes nothing"({ store, twice, reopen }) {
     await store.write(change({ put: [segment("a"), segment("b")], bury: [letter("x")] }));
-    const same = change({ put: [segment("b", ["2"]), segment("c")], remove: ["a"], bury: [letter("a")], exhume: ["x"] });
+    const same = change({
+      put: [segment("b", ["2"]), segment("c")],
+      remove: ["a"],
+      bury: [letter("a")],
+      exhume: ["x"],
+    });
     await store.write(same);
     await store.write(same);
     await twice(async () => {
@@ -157,7 +187,11 @@ const LAWS = {
   async "changes that overlap take effect in order"({ store, twice, reopen }) {
     const made = [];
     for (let round = 0; round < 20; round++) {
-      made.push(store.write(change({ put: [segment("a", [String(round)]), segment(`b${round}`)], bury: [letter("a", String(round))] })));
+      made.push(
+        store.write(
+          change({ put: [segment("a", [String(round)]), segment(`b${round}`)], bury: [letter("a", String(round))] }),
+        ),
+      );
       if (round % 2) made.push(store.write(change({ remove: ["a"], exhume: ["a"] })));
       if (round > 2) made.push(store.write(change({ remove: [`b${round - 3}`] })));
     }
@@ -171,7 +205,12 @@ const LAWS = {
   },
 
   async "peek gives as much as the limit allows"({ store }) {
-    const put = [1, 2, 3, 4, 5, 6].map((n) => segment(`k${n}`, Array.from({ length: n }, () => "1234567")));
+    const put = [1, 2, 3, 4, 5, 6].map((n) =>
+      segment(
+        `k${n}`,
+        Array.from({ length: n }, () => "1234567"),
+      ),
+    );
     await store.write(change({ put }));
     const tell = (limit) => keys(store, limit).then((keys) => keys.join(" "));
     equal(await tell({ events: 6 }), "k1 k2 k3");
@@ -212,7 +251,12 @@ const LAWS = {
   },
 
   async "it counts what it has"({ store, twice, reopen }) {
-    await store.write(change({ put: [segment("a", ["1", "22"]), segment("b", ['"é"'])], bury: [letter("x", "12345"), letter("y", "1")] }));
+    await store.write(
+      change({
+        put: [segment("a", ["1", "22"]), segment("b", ['"é"'])],
+        bury: [letter("x", "12345"), letter("y", "1")],
+      }),
+    );
     await twice(async () => equal(await store.count(), { events: 3, bytes: 4 + 4, dead: 2, deadBytes: 6 }));
     await store.write(change({ put: [segment("a", ["1"])], remove: ["b"], exhume: ["x"] }));
     equal(await store.count(), { events: 1, bytes: 1, dead: 1, deadBytes: 1 });
@@ -247,7 +291,12 @@ const LAWS = {
   async "two have the same store open"({ store, beside }) {
     const other = await beside("outbox");
     if (!other) return;
-    await Promise.all([1, 2, 3, 4, 5].flatMap((n) => [store.write(change({ put: [segment(`a${n}`)] })), other.write(change({ put: [segment(`b${n}`)] }))]));
+    await Promise.all(
+      [1, 2, 3, 4, 5].flatMap((n) => [
+        store.write(change({ put: [segment(`a${n}`)] })),
+        other.write(change({ put: [segment(`b${n}`)] })),
+      ]),
+    );
     await Promise.all([store.write(change({ remove: ["b1", "a2"] })), other.write(change({ remove: ["a1", "b2"] }))]);
     for (const one of [store, other]) equal(await keys(one), ["a3", "a4", "a5", "b3", "b4", "b5"]);
   },
@@ -314,7 +363,8 @@ class World {
   constructor(place) {
     this.#place = place;
     this.largest = place.largest ?? Infinity;
-    for (const method of ["write", "peek", "dead", "count", "acquire"]) this.store[method] = (...args) => this.#current[method](...args);
+    for (const method of ["write", "peek", "dead", "count", "acquire"])
+      this.store[method] = (...args) => this.#current[method](...args);
     for (const method of ["reopen", "twice", "beside"]) this[method] = this[method].bind(this);
   }
 

@@ -12,7 +12,11 @@ const program = fileURLToPath(new URL("program.mjs", import.meta.url));
 const PROGRAMS = [
   ["Node", process.execPath, [program]],
   ["Bun", bin("bun"), [program]],
-  ["Deno", bin("deno"), ["run", "--quiet", "--no-prompt", "--unstable-kv", "--allow-read", "--allow-write", "--allow-env", program]],
+  [
+    "Deno",
+    bin("deno"),
+    ["run", "--quiet", "--no-prompt", "--unstable-kv", "--allow-read", "--allow-write", "--allow-env", program],
+  ],
 ];
 
 const tally = new Tally();

@@ -6,7 +6,10 @@ import { invalid } from "../../client/options.js";
 export function checkChannel(channel: unknown): asserts channel is string {
   const isName = typeof channel === "string" && /^\/[^\s/]/.test(channel) && channel.isWellFormed?.() !== false;
   if (!isName) throw invalid(`a channel is a name such as /topic/orders, not ${shown(channel)}`);
-  if (channel.startsWith("/meta/")) throw invalid(`${shown(channel)} belongs to the protocol: /meta/ channels can be neither subscribed to nor published on`);
+  if (channel.startsWith("/meta/"))
+    throw invalid(
+      `${shown(channel)} belongs to the protocol: /meta/ channels can be neither subscribed to nor published on`,
+    );
 }
 
 /** The name of a channel without a filter, which is what its messages say. */
@@ -17,7 +20,8 @@ export function withoutFilter(channel: string): string {
 
 /** Whether a subscription is for a channel: `/a/*` takes in one segment, `/a/**` one or more. */
 export function matches(subscription: string, channel: string): boolean {
-  if (subscription.endsWith("/**")) return channel.length > subscription.length - 2 && channel.startsWith(subscription.slice(0, -2));
+  if (subscription.endsWith("/**"))
+    return channel.length > subscription.length - 2 && channel.startsWith(subscription.slice(0, -2));
   if (subscription.endsWith("/*")) {
     const start = subscription.length - 1;
     return channel.length > start && channel.startsWith(subscription.slice(0, -1)) && !channel.includes("/", start);

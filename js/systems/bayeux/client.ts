@@ -1,6 +1,14 @@
 /** A client for any Bayeux server. The machine behind it is `src/bayeux`. */
 import { shown } from "../../client/errors.js";
-import { type ClientOptions, type HeadersOption, checkClient, checkTimeout, checkedUrl, headerLines, invalid } from "../../client/options.js";
+import {
+  type ClientOptions,
+  type HeadersOption,
+  checkClient,
+  checkTimeout,
+  checkedUrl,
+  headerLines,
+  invalid,
+} from "../../client/options.js";
 import { type BayeuxExtension, Extensions, checkExtensions } from "./extensions.js";
 import { fetchWithCookies, isDeno, platformKeepsCookies, sentOnce } from "./platform.js";
 import type { SocketMaker } from "./socket.js";
@@ -68,15 +76,23 @@ export function checkStream(what: string, options: unknown, names: readonly stri
     throw invalid(`credentials is "include", "same-origin" or "omit", not ${shown(credentials)}`);
   }
   if (retry === undefined) return;
-  if (typeof retry !== "object" || retry === null) throw invalid(`retry is an object with baseMs and maxMs, not ${shown(retry)}`);
+  if (typeof retry !== "object" || retry === null)
+    throw invalid(`retry is an object with baseMs and maxMs, not ${shown(retry)}`);
   for (const [name, value] of Object.entries(retry)) {
-    if (name !== "baseMs" && name !== "maxMs") throw invalid(`retry has no option ${shown(name)}; there are baseMs, maxMs`);
-    if (!(typeof value === "number" && value >= 0 && value <= 86_400_000)) throw invalid(`retry.${name} is a number of milliseconds from 0 to 86400000, not ${shown(value)}`);
+    if (name !== "baseMs" && name !== "maxMs")
+      throw invalid(`retry has no option ${shown(name)}; there are baseMs, maxMs`);
+    if (!(typeof value === "number" && value >= 0 && value <= 86_400_000))
+      throw invalid(`retry.${name} is a number of milliseconds from 0 to 86400000, not ${shown(value)}`);
   }
 }
 
 /** What the machines of all streams are told. Made when the client opens: before, there may be no clock. */
-export function streamConfig({ timeoutMs, connectionTimeoutMs = 10_000, retry = {}, drain }: StreamOptions): Record<string, unknown> {
+export function streamConfig({
+  timeoutMs,
+  connectionTimeoutMs = 10_000,
+  retry = {},
+  drain,
+}: StreamOptions): Record<string, unknown> {
   return {
     keepsCookies: !platformKeepsCookies(),
     epoch: Date.now() - performance.now(),
@@ -109,8 +125,10 @@ export class BayeuxClient extends StreamClient {
     const { auth, webSocket, extensions = [], ack, transports } = options;
     const href = checkedUrl(url);
     checkExtensions(extensions);
-    if (auth !== undefined && typeof auth !== "function") throw invalid(`auth is a function that gives headers, not ${shown(auth)}`);
-    if (webSocket !== undefined && typeof webSocket !== "function") throw invalid(`webSocket is a function that makes a WebSocket from a URL, not ${shown(webSocket)}`);
+    if (auth !== undefined && typeof auth !== "function")
+      throw invalid(`auth is a function that gives headers, not ${shown(auth)}`);
+    if (webSocket !== undefined && typeof webSocket !== "function")
+      throw invalid(`webSocket is a function that makes a WebSocket from a URL, not ${shown(webSocket)}`);
     if (ack !== undefined && typeof ack !== "boolean") throw invalid(`ack is true or false, not ${shown(ack)}`);
     checkTransports(transports);
     super({
@@ -141,7 +159,10 @@ export class BayeuxClient extends StreamClient {
 
 function checkTransports(transports: unknown): void {
   if (transports === undefined) return;
-  const isGood = Array.isArray(transports) && transports.length > 0 && transports.every((name) => TRANSPORTS.includes(name as string));
+  const isGood =
+    Array.isArray(transports) &&
+    transports.length > 0 &&
+    transports.every((name) => TRANSPORTS.includes(name as string));
   if (!isGood) throw invalid(`transports is an array of "websocket" and "long-polling", not ${shown(transports)}`);
 }
 

@@ -85,9 +85,17 @@ export class Driver {
       makePort: (glue) => new glue.StreamPort(options.config(), Math.random()),
       fetch: options.fetch,
       handlers: {
-        send: (id: number, url: string, headers: string, body: Uint8Array, patienceMs: number, maxAnswerBytes: number, wanted: string) =>
-          this.#send(id, { url, headers, body, patienceMs, maxAnswerBytes, wanted }),
-        messages: (source: number, table: Uint32Array, channels: string[]) => listener.messages(this.#answers.get(source)!, table, channels),
+        send: (
+          id: number,
+          url: string,
+          headers: string,
+          body: Uint8Array,
+          patienceMs: number,
+          maxAnswerBytes: number,
+          wanted: string,
+        ) => this.#send(id, { url, headers, body, patienceMs, maxAnswerBytes, wanted }),
+        messages: (source: number, table: Uint32Array, channels: string[]) =>
+          listener.messages(this.#answers.get(source)!, table, channels),
         settled: (op: number, code: number, status: number, message: string) => {
           const waiting = this.#waiting.get(op);
           this.#waiting.delete(op);
@@ -102,7 +110,10 @@ export class Driver {
         credentials: (renew: boolean) => {
           listener.credentials(renew).then(
             (headers) => this.#tellIfAlive((port, now) => port.authorize(now, headers)),
-            (error: unknown) => this.#tellIfAlive((port, now) => port.unauthorized(now, `there are no credentials: ${(error as Error)?.message ?? String(error)}`)),
+            (error: unknown) =>
+              this.#tellIfAlive((port, now) =>
+                port.unauthorized(now, `there are no credentials: ${(error as Error)?.message ?? String(error)}`),
+              ),
           );
         },
         sign: (claims: string) => {
@@ -170,7 +181,9 @@ export class Driver {
       const text = this.#guarded(() => extensions.outgoing(id, decoder.decode(plan.body)));
       if (text === undefined) {
         const replies = encoder.encode(JSON.stringify(extensions.take(id)));
-        queueMicrotask(() => this.#land(id, { kind: "response", status: 200, retryAfterMs: -1, headers: "", body: replies }));
+        queueMicrotask(() =>
+          this.#land(id, { kind: "response", status: 200, retryAfterMs: -1, headers: "", body: replies }),
+        );
         return;
       }
       plan.body = encoder.encode(text);
@@ -185,7 +198,11 @@ export class Driver {
     } catch (error) {
       lines = Promise.reject(error);
     }
-    this.#pump.fly(id, typeof lines === "string" ? { ...plan, headers: lines } : lines.then((lines) => ({ ...plan, headers: lines })), land);
+    this.#pump.fly(
+      id,
+      typeof lines === "string" ? { ...plan, headers: lines } : lines.then((lines) => ({ ...plan, headers: lines })),
+      land,
+    );
   }
 
   #sendSocket(id: number, text: string): void {
@@ -242,7 +259,10 @@ export class Driver {
   #error(code: number, status: number, message: string): FerryError | undefined {
     if (code === 0) return undefined;
     const { cause } = this.#pump;
-    return new FerryError(codeOf(code), message, { status: status || undefined, ...(cause !== undefined && { cause }) });
+    return new FerryError(codeOf(code), message, {
+      status: status || undefined,
+      ...(cause !== undefined && { cause }),
+    });
   }
 
   #end(error: FerryError | undefined): void {

@@ -15,8 +15,11 @@ export interface BayeuxExtension {
 export function checkExtensions(extensions: unknown): void {
   if (extensions === undefined) return;
   const isGood = (extension: BayeuxExtension | null) =>
-    typeof extension === "object" && extension !== null && [extension.outgoing, extension.incoming].every((hook) => hook === undefined || typeof hook === "function");
-  if (!Array.isArray(extensions) || !extensions.every(isGood)) throw invalid(`extensions is an array of objects with functions outgoing and incoming, not ${shown(extensions)}`);
+    typeof extension === "object" &&
+    extension !== null &&
+    [extension.outgoing, extension.incoming].every((hook) => hook === undefined || typeof hook === "function");
+  if (!Array.isArray(extensions) || !extensions.every(isGood))
+    throw invalid(`extensions is an array of objects with functions outgoing and incoming, not ${shown(extensions)}`);
 }
 
 /** The extensions of one client. */
@@ -36,7 +39,14 @@ export class Extensions {
       const { channel, id, subscription } = message;
       const changed = this.#run("outgoing", message, [...this.#all].reverse());
       // As a CometD server says it.
-      if (!changed) dropped.push({ channel, id, ...(subscription !== undefined && { subscription }), successful: false, error: "404::message_deleted" });
+      if (!changed)
+        dropped.push({
+          channel,
+          id,
+          ...(subscription !== undefined && { subscription }),
+          successful: false,
+          error: "404::message_deleted",
+        });
       return changed ?? [];
     });
     if (dropped.length > 0) this.#replies.set(source, dropped);
@@ -53,7 +63,9 @@ export class Extensions {
       // Not Bayeux; the machine says so.
       return text;
     }
-    const kept = messages.flatMap((message) => (typeof message === "object" && message !== null ? (this.#run("incoming", message, this.#all) ?? []) : []));
+    const kept = messages.flatMap((message) =>
+      typeof message === "object" && message !== null ? (this.#run("incoming", message, this.#all) ?? []) : [],
+    );
     return JSON.stringify([...kept, ...this.take(source)]);
   }
 
@@ -64,7 +76,11 @@ export class Extensions {
     return replies;
   }
 
-  #run(hook: "outgoing" | "incoming", message: RawMessage, extensions: readonly BayeuxExtension[]): RawMessage | undefined {
+  #run(
+    hook: "outgoing" | "incoming",
+    message: RawMessage,
+    extensions: readonly BayeuxExtension[],
+  ): RawMessage | undefined {
     const { id } = message;
     for (const extension of extensions) {
       const changed = extension[hook]?.(message);

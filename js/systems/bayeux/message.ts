@@ -113,7 +113,10 @@ export class Message implements StreamMessage {
   }
 
   get createdDate(): string | undefined {
-    const { event, payload } = (this.data ?? {}) as { event?: { createdDate?: unknown }; payload?: { ChangeEventHeader?: { commitTimestamp?: unknown }; CreatedDate?: unknown } };
+    const { event, payload } = (this.data ?? {}) as {
+      event?: { createdDate?: unknown };
+      payload?: { ChangeEventHeader?: { commitTimestamp?: unknown }; CreatedDate?: unknown };
+    };
     const date = event?.createdDate ?? payload?.ChangeEventHeader?.commitTimestamp ?? payload?.CreatedDate;
     if (typeof date === "string") return date;
     return typeof date === "number" && Math.abs(date) <= 8.64e15 ? new Date(date).toISOString() : undefined;

@@ -43,7 +43,10 @@ export class Sockets {
       const socket = this.#make(url);
       this.#all.set(id, socket);
       socket.addEventListener("open", () => isOurs() && this.#listener.opened(id));
-      socket.addEventListener("message", ({ data }: { data: unknown }) => isOurs() && this.#listener.text(id, typeof data === "string" ? data : ""));
+      socket.addEventListener(
+        "message",
+        ({ data }: { data: unknown }) => isOurs() && this.#listener.text(id, typeof data === "string" ? data : ""),
+      );
       socket.addEventListener("close", ({ code }: { code?: number }) => closed(code ?? 1006));
       socket.addEventListener("error", () => closed(1006));
     } catch {

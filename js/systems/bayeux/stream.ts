@@ -205,7 +205,8 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
    */
   async subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
     checkChannel(channel);
-    if (listener !== undefined && typeof listener !== "function") throw invalid(`a listener is a function, not ${shown(listener)}`);
+    if (listener !== undefined && typeof listener !== "function")
+      throw invalid(`a listener is a function, not ${shown(listener)}`);
     this.#checkAlive();
     const prepared = await this.#room.prepare?.(channel);
     this.#checkAlive();
@@ -296,25 +297,41 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       try {
         message = await this.receive();
       } catch (error) {
-        if (this.#feed.hasEnded && !this.#feed.error && error instanceof FerryError && error.code === "ERR_CLOSED") return;
+        if (this.#feed.hasEnded && !this.#feed.error && error instanceof FerryError && error.code === "ERR_CLOSED")
+          return;
         throw error;
       }
       yield message;
     }
   }
 
-  override addEventListener<K extends keyof StreamEvents>(type: K, listener: (event: StreamEvents[K]) => void, options?: boolean | AddEventListenerOptions): void;
-  override addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
-  override addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void {
+  override addEventListener<K extends keyof StreamEvents>(
+    type: K,
+    listener: (event: StreamEvents[K]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
     this.#listened.add(type);
     super.addEventListener(type, listener, options);
   }
 
   #arrive(messages: Messages): void {
     if (this.#listening.length === 0) return this.#feed.push(messages);
-    const listeners = messages.channels.map((channel) => this.#listening.filter((listening) => matches(listening.channel, channel)).map(({ listener }) => listener));
+    const listeners = messages.channels.map((channel) =>
+      this.#listening.filter((listening) => matches(listening.channel, channel)).map(({ listener }) => listener),
+    );
     const rest: number[] = [];
-    for (let index = 0; index < messages.length; index++) if (listeners[messages.channelOf(index)]!.length === 0) rest.push(index);
+    for (let index = 0; index < messages.length; index++)
+      if (listeners[messages.channelOf(index)]!.length === 0) rest.push(index);
     const count = messages.length - rest.length;
     if (count > 0) this.#work.push({ messages, listeners });
     this.#workCount += count;
@@ -373,7 +390,8 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       // Connected but deaf is what nobody must be without knowing.
       if (error && !this.#listened.has("notice")) this.#feed.fault(error);
     }
-    if (this.#listened.has("notice")) this.#tell("notice", { kind, ...(channel !== undefined && { channel }), ...(error && { error }) });
+    if (this.#listened.has("notice"))
+      this.#tell("notice", { kind, ...(channel !== undefined && { channel }), ...(error && { error }) });
   }
 
   #report(error: unknown): void {

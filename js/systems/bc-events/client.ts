@@ -1,7 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The client of BriteEvents: made once per process; its sessions are made once per request. */
 import { FerryError, shown } from "../../client/errors.js";
-import { type ClientOptions, DEFAULT_TIMEOUT_MS, checkClient, checkedUrl, invalid, merged } from "../../client/options.js";
+import {
+  type ClientOptions,
+  DEFAULT_TIMEOUT_MS,
+  checkClient,
+  checkedUrl,
+  invalid,
+  merged,
+} from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { Encoded } from "../../outbox/wire.js";
@@ -61,8 +68,10 @@ export class EventClient<const T extends TopicSource = TopicSource> {
   constructor(options: EventClientOptions<T>) {
     checkClient("an EventClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
     const { apiUrl, serviceName, topics, defaultCategory, outbox } = options;
-    if (typeof serviceName !== "string" || serviceName === "") throw invalid(`serviceName is a text, not ${shown(serviceName)}`);
-    if (defaultCategory !== undefined && (typeof defaultCategory !== "string" || defaultCategory === "")) throw invalid(`defaultCategory is a text, not ${shown(defaultCategory)}`);
+    if (typeof serviceName !== "string" || serviceName === "")
+      throw invalid(`serviceName is a text, not ${shown(serviceName)}`);
+    if (defaultCategory !== undefined && (typeof defaultCategory !== "string" || defaultCategory === ""))
+      throw invalid(`defaultCategory is a text, not ${shown(defaultCategory)}`);
     this.serviceName = serviceName;
     [this.publishUrl, this.publishBulkUrl] = urlsOf(apiUrl);
     this.#topics = new TopicTable(topics, defaultCategory);
@@ -84,7 +93,9 @@ export class EventClient<const T extends TopicSource = TopicSource> {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` with the nearest names if there is no such topic */
   getTopic(category: string, entity: string, action: string): Topic {
-    for (const name of [category, entity, action]) if (typeof name !== "string") throw invalid(`getTopic takes category, entity and action, which are texts, not ${shown(name)}`);
+    for (const name of [category, entity, action])
+      if (typeof name !== "string")
+        throw invalid(`getTopic takes category, entity and action, which are texts, not ${shown(name)}`);
     return this.#topics.get(category, { entity, action });
   }
 
@@ -138,7 +149,14 @@ export class EventClient<const T extends TopicSource = TopicSource> {
 
   #session(id: string, type: ActorType, jobId: string | null | undefined, options: SessionOptions): Session<T> {
     const client = this as unknown as EventClient<TopicSource>;
-    const session = new EventSession<T>({ client, topics: this.#topics, buffer: this.outbox.session(), actor: { id, type }, jobId, options });
+    const session = new EventSession<T>({
+      client,
+      topics: this.#topics,
+      buffer: this.outbox.session(),
+      actor: { id, type },
+      jobId,
+      options,
+    });
     return Object.setPrototypeOf(session, this.#prototype) as Session<T>;
   }
 
@@ -152,7 +170,10 @@ export class EventClient<const T extends TopicSource = TopicSource> {
       // What is kept from a time with a server must not end here, so the store is another one too.
       fetch: isLocal ? nobody : this.#options.fetch,
       timeoutMs,
-      headers: { ask: () => (typeof headers === "function" ? headers() : headers), lines: (given, own) => merged([given], own) },
+      headers: {
+        ask: () => (typeof headers === "function" ? headers() : headers),
+        lines: (given, own) => merged([given], own),
+      },
       config: { concurrency: CONCURRENCY, maxBatchBytes: BATCH_BYTES, maxAgeMs: 0, baseMs: FIRST_REST_MS },
     });
     const close = () => void outbox.close().catch(() => undefined);

@@ -12,19 +12,34 @@ export function snapshot(topic: string, data: unknown): { text: string; seen: un
     text = JSON.stringify(data);
   } catch (cause) {
     const odd = find(data, "data", (value) => typeof value === "bigint");
-    throw invalid(`${topic}: ${odd ? `${odd} is a BigInt, which JSON does not have` : `data cannot be written as JSON: ${(cause as Error)?.message?.split("\n")[0]}`}`);
+    throw invalid(
+      `${topic}: ${odd ? `${odd} is a BigInt, which JSON does not have` : `data cannot be written as JSON: ${(cause as Error)?.message?.split("\n")[0]}`}`,
+    );
   }
   if (text === undefined) return { text: "null", seen: undefined };
   // NaN and infinity become null, so without one there is nothing to look for.
-  const odd = text.includes("null") ? find(data, "data", (value) => typeof value === "number" && !Number.isFinite(value)) : undefined;
+  const odd = text.includes("null")
+    ? find(data, "data", (value) => typeof value === "number" && !Number.isFinite(value))
+    : undefined;
   if (odd) throw invalid(`${topic}: ${odd} is not a finite number, and JSON has no other`);
   return { text, seen: JSON.parse(text) };
 }
 
 /** The path of the first value of a kind. */
-function find(value: unknown, path: string, is: (value: unknown) => boolean, above: readonly unknown[] = []): string | undefined {
+function find(
+  value: unknown,
+  path: string,
+  is: (value: unknown) => boolean,
+  above: readonly unknown[] = [],
+): string | undefined {
   if (is(value)) return path;
-  if (typeof value !== "object" || value === null || above.includes(value) || typeof (value as { toJSON?: unknown }).toJSON === "function") return undefined;
+  if (
+    typeof value !== "object" ||
+    value === null ||
+    above.includes(value) ||
+    typeof (value as { toJSON?: unknown }).toJSON === "function"
+  )
+    return undefined;
   for (const [name, inner] of Object.entries(value)) {
     const found = find(inner, Array.isArray(value) ? `${path}[${name}]` : `${path}.${name}`, is, [...above, value]);
     if (found) return found;

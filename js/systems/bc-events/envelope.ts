@@ -48,7 +48,8 @@ export function nameProblem(names: Record<string, unknown>): Problem | undefined
   for (const path of ["action", "category", "entity"] as const) {
     const name = names[path];
     if (typeof name !== "string") return { path, rule: "type", says: "has to be text" };
-    if (!PATTERNS[path].test(name)) return { path, rule: "pattern", says: `has to be ${FORMS[path]}, and not ${JSON.stringify(name)}` };
+    if (!PATTERNS[path].test(name))
+      return { path, rule: "pattern", says: `has to be ${FORMS[path]}, and not ${JSON.stringify(name)}` };
   }
   return undefined;
 }
@@ -56,19 +57,27 @@ export function nameProblem(names: Record<string, unknown>): Problem | undefined
 /** What is wrong with any data, whatever their topic. */
 export function dataProblem(data: unknown): Problem | undefined {
   if (!isObject(data)) return { path: "data", rule: "type", says: "has to be an object" };
-  return Object.keys(data).length > 0 ? undefined : { path: "data", rule: "minProperties", says: "has to have a member at least" };
+  return Object.keys(data).length > 0
+    ? undefined
+    : { path: "data", rule: "minProperties", says: "has to have a member at least" };
 }
 
 /** What is wrong with an actor. */
 export function actorProblem(actor: unknown): Problem | undefined {
   if (!isObject(actor)) return { path: "actor", rule: "type", says: "has to be an object" };
   const { id, type } = actor;
-  for (const [path, value] of [["actor.id", id], ["actor.type", type]] as const) {
+  for (const [path, value] of [
+    ["actor.id", id],
+    ["actor.type", type],
+  ] as const) {
     if (value === undefined) return { path, rule: "required", says: "is missing" };
     if (typeof value !== "string") return { path, rule: "type", says: "has to be text" };
   }
-  if ([...(id as string)].length < SHORTEST_ACTOR) return { path: "actor.id", rule: "minLength", says: `has to have ${SHORTEST_ACTOR} characters at least` };
-  return ACTORS.includes(type as string) ? undefined : { path: "actor.type", rule: "enum", says: `has to be one of ${ACTORS.join(", ")}` };
+  if ([...(id as string)].length < SHORTEST_ACTOR)
+    return { path: "actor.id", rule: "minLength", says: `has to have ${SHORTEST_ACTOR} characters at least` };
+  return ACTORS.includes(type as string)
+    ? undefined
+    : { path: "actor.type", rule: "enum", says: `has to be one of ${ACTORS.join(", ")}` };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

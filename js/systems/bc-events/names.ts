@@ -16,7 +16,23 @@ export interface Reading {
 }
 
 /** Names that a runtime, a test runner or a framework may look for. No topic is behind them, unless a topic has that name. */
-const PROBES = new Set(["toJSON", "asymmetricMatch", "nodeType", "tagName", "ownerDocument", "hasAttribute", "isMockFunction", "toString", "toLocaleString", "valueOf", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "getReader", "defaultProps"]);
+const PROBES = new Set([
+  "toJSON",
+  "asymmetricMatch",
+  "nodeType",
+  "tagName",
+  "ownerDocument",
+  "hasAttribute",
+  "isMockFunction",
+  "toString",
+  "toLocaleString",
+  "valueOf",
+  "hasOwnProperty",
+  "isPrototypeOf",
+  "propertyIsEnumerable",
+  "getReader",
+  "defaultProps",
+]);
 
 /** Whether a name is made like one of ours, so that who calls it wants to publish. */
 export function isMagic(name: string): boolean {
@@ -43,14 +59,20 @@ export function isSnake(name: string): boolean {
 export function callsOf({ entity, action }: Reading): { camel: [string, string]; snake: [string, string] } {
   const words = (entity.match(/[A-Z]?[^A-Z]+|[A-Z]/g) ?? [entity]).map((word) => word.toLowerCase()).join("_");
   const small = (name: string) => name.charAt(0).toLowerCase() + name.slice(1);
-  return { camel: [small(action) + entity, small(entity) + action], snake: [`${action.toLowerCase()}_${words}`, `${words}_${action.toLowerCase()}`] };
+  return {
+    camel: [small(action) + entity, small(entity) + action],
+    snake: [`${action.toLowerCase()}_${words}`, `${words}_${action.toLowerCase()}`],
+  };
 }
 
 /** The three of some names that are most like one, the nearest first. */
 export function nearest(name: string, names: Iterable<string>): string[] {
   const sought = name.slice(0, 100).toLowerCase();
   const ranked = Array.from(names, (name) => ({ name, distance: distance(sought, name.toLowerCase()) }));
-  return ranked.sort((one, other) => one.distance - other.distance).slice(0, 3).map(({ name }) => name);
+  return ranked
+    .sort((one, other) => one.distance - other.distance)
+    .slice(0, 3)
+    .map(({ name }) => name);
 }
 
 function bothWays(words: readonly string[]): Reading[] {

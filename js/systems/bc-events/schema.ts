@@ -18,8 +18,24 @@ const DRAFTS: readonly [RegExp, SchemaDraft][] = [
 ];
 /** What came with later drafts, and means nothing before. */
 const SINCE_6 = ["const", "contains", "propertyNames", "if", "then", "else"];
-const SINCE_2019 = ["dependentRequired", "dependentSchemas", "unevaluatedItems", "unevaluatedProperties", "minContains", "maxContains", "prefixItems", "$recursiveRef", "$recursiveAnchor", "$anchor"];
-const IGNORED: Record<SchemaDraft, readonly string[]> = { 4: [...SINCE_6, ...SINCE_2019], 7: SINCE_2019, "2019-09": [], "2020-12": [] };
+const SINCE_2019 = [
+  "dependentRequired",
+  "dependentSchemas",
+  "unevaluatedItems",
+  "unevaluatedProperties",
+  "minContains",
+  "maxContains",
+  "prefixItems",
+  "$recursiveRef",
+  "$recursiveAnchor",
+  "$anchor",
+];
+const IGNORED: Record<SchemaDraft, readonly string[]> = {
+  4: [...SINCE_6, ...SINCE_2019],
+  7: SINCE_2019,
+  "2019-09": [],
+  "2020-12": [],
+};
 const TYPES = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
 /** A schema that can be used. */
@@ -50,7 +66,10 @@ export class TopicSchema {
       return leaves(this.#validator.validate(data).errors.slice(0, MOST_ERRORS));
     } catch (error) {
       const [sentence] = (error as Error).message.split("\n");
-      throw new SchemaProblem("#", error instanceof RangeError ? "refers to itself without end" : `cannot be used: ${sentence}`);
+      throw new SchemaProblem(
+        "#",
+        error instanceof RangeError ? "refers to itself without end" : `cannot be used: ${sentence}`,
+      );
     }
   }
 }
@@ -65,7 +84,11 @@ export class SchemaProblem extends Error {
 function draftOf(uri: unknown): SchemaDraft {
   if (uri === undefined) return DEFAULT_DRAFT;
   if (typeof uri !== "string") throw new SchemaProblem("#/$schema", "has to name its draft with a text");
-  if (/draft-03\b/.test(uri)) throw new SchemaProblem("#/$schema", "is one of Draft 3, which is not supported; there are Draft 4, 6, 7, 2019-09 and 2020-12");
+  if (/draft-03\b/.test(uri))
+    throw new SchemaProblem(
+      "#/$schema",
+      "is one of Draft 3, which is not supported; there are Draft 4, 6, 7, 2019-09 and 2020-12",
+    );
   return DRAFTS.find(([pattern]) => pattern.test(uri))?.[1] ?? DEFAULT_DRAFT;
 }
 
@@ -115,25 +138,34 @@ const patterned: Keyword = (value, at, copy) => {
 const depending: Keyword = (value, at, copy) => {
   if (!isObject(value)) throw new SchemaProblem(at, "has to be an object");
   const all: Json = {};
-  for (const [name, what] of Object.entries(value)) set(all, name, Array.isArray(what) ? texts(what, `${at}/${pointer(name)}`, copy) : copy.schema(what, `${at}/${pointer(name)}`));
+  for (const [name, what] of Object.entries(value))
+    set(
+      all,
+      name,
+      Array.isArray(what) ? texts(what, `${at}/${pointer(name)}`, copy) : copy.schema(what, `${at}/${pointer(name)}`),
+    );
   return all;
 };
 const texts: Keyword = (value, at) => {
-  if (!Array.isArray(value) || !value.every((name) => typeof name === "string")) throw new SchemaProblem(at, "has to be a list of texts");
+  if (!Array.isArray(value) || !value.every((name) => typeof name === "string"))
+    throw new SchemaProblem(at, "has to be a list of texts");
   return [...value];
 };
 const type: Keyword = (value, at) => {
   const all = Array.isArray(value) ? value : [value];
   const wrong = all.find((name) => !TYPES.includes(name as string));
-  if (all.length === 0 || wrong !== undefined) throw new SchemaProblem(at, `has to be one of ${TYPES.join(", ")}, or a list of them`);
+  if (all.length === 0 || wrong !== undefined)
+    throw new SchemaProblem(at, `has to be one of ${TYPES.join(", ")}, or a list of them`);
   return Array.isArray(value) ? [...value] : value;
 };
 const values: Keyword = (value, at) => {
-  if (!Array.isArray(value) || value.length === 0) throw new SchemaProblem(at, "has to be a list with a value at least");
+  if (!Array.isArray(value) || value.length === 0)
+    throw new SchemaProblem(at, "has to be a list with a value at least");
   return structuredClone(value);
 };
 const count: Keyword = (value, at) => {
-  if (!(Number.isInteger(value) && (value as number) >= 0)) throw new SchemaProblem(at, "has to be a whole number from 0");
+  if (!(Number.isInteger(value) && (value as number) >= 0))
+    throw new SchemaProblem(at, "has to be a whole number from 0");
   return value;
 };
 const number: Keyword = (value, at) => {
@@ -142,7 +174,11 @@ const number: Keyword = (value, at) => {
 };
 const exclusive: Keyword = (value, at, copy) => {
   if (!copy.isDraft4) return number(value, at, copy);
-  if (typeof value !== "boolean") throw new SchemaProblem(at, "has to be true or false in Draft 4; a number belongs to later drafts, and $schema says which one is meant");
+  if (typeof value !== "boolean")
+    throw new SchemaProblem(
+      at,
+      "has to be true or false in Draft 4; a number belongs to later drafts, and $schema says which one is meant",
+    );
   return value;
 };
 const flag: Keyword = (value, at) => {
@@ -203,7 +239,8 @@ const KEYWORDS: Record<string, Keyword> = {
 
 /** In Draft 4 it only says how another keyword is meant. */
 function checkExclusive(schema: Json, side: string, at: string): void {
-  if (`exclusive${side}` in schema && !(side.toLowerCase() in schema)) throw new SchemaProblem(`${at}/exclusive${side}`, `needs ${side.toLowerCase()} beside it`);
+  if (`exclusive${side}` in schema && !(side.toLowerCase() in schema))
+    throw new SchemaProblem(`${at}/exclusive${side}`, `needs ${side.toLowerCase()} beside it`);
 }
 
 /** What Python writes in another way than JavaScript. */
@@ -211,7 +248,11 @@ const PYTHON: Record<string, string> = { "\\A": "^", "\\Z": "$", "\\_": "_", "(?
 
 /** A pattern that may have been written for Python, as JavaScript wants it, which knows fewer escapes. */
 function asPattern(pattern: string, at: string): string {
-  const mended = pattern.replace(/\(\?P<|\\[^]/g, (piece) => PYTHON[piece] ?? (/^\\[!"#%&',:;<=>@`~ -]$/.test(piece) ? `\\x${piece.charCodeAt(1).toString(16)}` : piece));
+  const mended = pattern.replace(
+    /\(\?P<|\\[^]/g,
+    (piece) =>
+      PYTHON[piece] ?? (/^\\[!"#%&',:;<=>@`~ -]$/.test(piece) ? `\\x${piece.charCodeAt(1).toString(16)}` : piece),
+  );
   for (const candidate of [pattern, mended]) {
     try {
       new RegExp(candidate, "u");
@@ -229,11 +270,24 @@ function leaves(errors: readonly OutputUnit[]): Problem[] {
   errors.forEach(({ instanceLocation, keyword, keywordLocation, error }, at) => {
     const next = errors[at + 1];
     // What alternatives say of themselves comes behind, and would only confuse.
-    const isInside = errors.some((outer, before) => before < at && ALTERNATIVES.includes(outer.keyword) && keywordLocation.startsWith(`${outer.keywordLocation}/`));
+    const isInside = errors.some(
+      (outer, before) =>
+        before < at && ALTERNATIVES.includes(outer.keyword) && keywordLocation.startsWith(`${outer.keywordLocation}/`),
+    );
     if (isInside || keyword === "false") return;
-    if (CONTAINERS.includes(keyword) && next && next.keyword !== "false" && next.keywordLocation.startsWith(keywordLocation)) return;
+    if (
+      CONTAINERS.includes(keyword) &&
+      next &&
+      next.keyword !== "false" &&
+      next.keywordLocation.startsWith(keywordLocation)
+    )
+      return;
     const path = next?.keyword === "false" ? next.instanceLocation : instanceLocation;
-    problems.push({ path: pathOf(path), rule: `${keyword} at ${keywordLocation}`, says: next?.keyword === "false" ? "must not be there" : sentence(error) });
+    problems.push({
+      path: pathOf(path),
+      rule: `${keyword} at ${keywordLocation}`,
+      says: next?.keyword === "false" ? "must not be there" : sentence(error),
+    });
   });
   return problems;
 }
@@ -246,13 +300,36 @@ function sentence(error: string): string {
   return member ? `needs the member ${member}` : `does not fit: ${error.replace(/\.$/, "").replaceAll("  ", " ")}`;
 }
 
-const CONTAINERS = ["properties", "patternProperties", "additionalProperties", "unevaluatedProperties", "propertyNames", "items", "additionalItems", "prefixItems", "unevaluatedItems", "dependencies", "dependentSchemas", "allOf", "$ref", "$recursiveRef", "if"];
+const CONTAINERS = [
+  "properties",
+  "patternProperties",
+  "additionalProperties",
+  "unevaluatedProperties",
+  "propertyNames",
+  "items",
+  "additionalItems",
+  "prefixItems",
+  "unevaluatedItems",
+  "dependencies",
+  "dependentSchemas",
+  "allOf",
+  "$ref",
+  "$recursiveRef",
+  "if",
+];
 const ALTERNATIVES = ["anyOf", "oneOf", "not", "contains"];
 
 /** `#/address/lines/0` as `data.address.lines[0]`. */
 function pathOf(location: string): string {
-  const steps = location.split("/").slice(1).map((step) => decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~"));
-  return steps.reduce((path, step) => path + (/^\d+$/.test(step) ? `[${step}]` : /^[\w$-]+$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`), "data");
+  const steps = location
+    .split("/")
+    .slice(1)
+    .map((step) => decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~"));
+  return steps.reduce(
+    (path, step) =>
+      path + (/^\d+$/.test(step) ? `[${step}]` : /^[\w$-]+$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`),
+    "data",
+  );
 }
 
 function pointer(name: string): string {

@@ -21,7 +21,8 @@ export interface SessionOptions {
 }
 
 /** A session with the calls of its topics: typed ones where the topics are a constant, any where they are not. */
-export type Session<T extends TopicSource = TopicSource> = IsConstant<T> extends true ? EventSession<T> & MagicCalls<T> : UntypedSession<T>;
+export type Session<T extends TopicSource = TopicSource> =
+  IsConstant<T> extends true ? EventSession<T> & MagicCalls<T> : UntypedSession<T>;
 
 /** A session of topics that TypeScript does not know. */
 export interface UntypedSession<T extends TopicSource = TopicSource> extends EventSession<T> {
@@ -55,7 +56,8 @@ export class EventSession<T extends TopicSource = TopicSource> {
     const { jobId, options } = particulars;
     this.#particulars = particulars;
     checkNames("a session", options, ["publishImmediately"]);
-    if (options.publishImmediately !== undefined && typeof options.publishImmediately !== "boolean") throw invalid(`publishImmediately is true or false, not ${shown(options.publishImmediately)}`);
+    if (options.publishImmediately !== undefined && typeof options.publishImmediately !== "boolean")
+      throw invalid(`publishImmediately is true or false, not ${shown(options.publishImmediately)}`);
     this.#jobId = checkedJobId(jobId);
   }
 
@@ -95,14 +97,27 @@ export class EventSession<T extends TopicSource = TopicSource> {
    * that break their schema, with the topic, the path and the rule in the message and the path as `attribute`; `ERR_QUEUE_FULL`, `ERR_CLOSED`
    */
   publish(event: PublishOf<T>): EventReceipt {
-    if (arguments.length !== 1 || typeof event !== "object" || event === null || Array.isArray(event)) throw invalid("publish takes one object with action, entity, data, and category if it is not the default one");
+    if (arguments.length !== 1 || typeof event !== "object" || event === null || Array.isArray(event))
+      throw invalid("publish takes one object with action, entity, data, and category if it is not the default one");
     checkNames("publish", event, ["action", "entity", "data", "category"]);
-    const { action, entity, data, category } = event as { action?: unknown; entity?: unknown; data?: unknown; category?: unknown };
+    const { action, entity, data, category } = event as {
+      action?: unknown;
+      entity?: unknown;
+      data?: unknown;
+      category?: unknown;
+    };
     const { topics } = this.#particulars;
-    for (const [name, value] of [["action", action], ["entity", entity]] as const) {
-      if (typeof value !== "string" || value === "") throw invalid(`publish needs ${name}, a text such as ${name === "action" ? "Created" : "PolicyHolder"}, not ${shown(value)}`);
+    for (const [name, value] of [
+      ["action", action],
+      ["entity", entity],
+    ] as const) {
+      if (typeof value !== "string" || value === "")
+        throw invalid(
+          `publish needs ${name}, a text such as ${name === "action" ? "Created" : "PolicyHolder"}, not ${shown(value)}`,
+        );
     }
-    if (category !== undefined && category !== null && typeof category !== "string") throw invalid(`category is a text, not ${shown(category)}`);
+    if (category !== undefined && category !== null && typeof category !== "string")
+      throw invalid(`category is a text, not ${shown(category)}`);
     const its = category || topics.defaultCategory;
     if (its === undefined) throw invalid("publish needs category, because there is no default one");
     return this.#publish(topics.get(its, { action: action as string, entity: entity as string }), data);
@@ -129,7 +144,8 @@ export class EventSession<T extends TopicSource = TopicSource> {
   /** The call behind a magic name. @internal */
   static call(session: EventSession, topic: Topic, name: string): (...given: unknown[]) => EventReceipt {
     return (...given) => {
-      if (given.length !== 1) throw invalid(`${name} takes the data of one event and nothing else; it was given ${given.length} arguments`);
+      if (given.length !== 1)
+        throw invalid(`${name} takes the data of one event and nothing else; it was given ${given.length} arguments`);
       return session.#publish(topic, given[0]);
     };
   }
@@ -142,7 +158,10 @@ export class EventSession<T extends TopicSource = TopicSource> {
     if (problem) throw refused(topic, [problem]);
     const problems = topic.problems(seen);
     if (problems.length > 0) throw refused(topic, problems);
-    const envelope = JSON.stringify({ action, category, entity, data: 0, actor } satisfies Record<keyof BcEvent, unknown>);
+    const envelope = JSON.stringify({ action, category, entity, data: 0, actor } satisfies Record<
+      keyof BcEvent,
+      unknown
+    >);
     // Everything before the data is words of letters, so the place is the first.
     const event = envelope.replace('"data":0', () => `"data":${text}`);
     const receipt = buffer.publish(new EncodedEvent(freshId(), this.jobId, event));
@@ -157,7 +176,8 @@ export class EventSession<T extends TopicSource = TopicSource> {
  */
 export function magicPrototype(topics: TopicTable): object {
   return new Proxy(Object.create(EventSession.prototype) as object, {
-    has: (target, name) => Reflect.has(target, name) || (typeof name === "string" && topics.resolve(name) instanceof Topic),
+    has: (target, name) =>
+      Reflect.has(target, name) || (typeof name === "string" && topics.resolve(name) instanceof Topic),
     get(target, name, session: EventSession) {
       if (typeof name === "symbol" || Reflect.has(target, name)) return Reflect.get(target, name, session);
       const found = topics.resolve(name);
@@ -172,7 +192,9 @@ export function magicPrototype(topics: TopicTable): object {
 
 function refused(topic: Topic, problems: readonly Problem[]): FerryError {
   const [{ path }] = problems as [Problem];
-  const sentences = problems.slice(0, MOST_PROBLEMS).map(({ path, rule, says }) => `${path} breaks the rule ${rule}: it ${says}`);
+  const sentences = problems
+    .slice(0, MOST_PROBLEMS)
+    .map(({ path, rule, says }) => `${path} breaks the rule ${rule}: it ${says}`);
   const message = `${topic.name}: ${sentences.join("; ")}${problems.length > sentences.length ? "; and more" : ""}`;
   return new FerryError("ERR_INVALID_DATA", message, { attribute: path, culprit: "caller" });
 }
@@ -180,6 +202,9 @@ function refused(topic: Topic, problems: readonly Problem[]): FerryError {
 /** Job ids travel in a header. */
 function checkedJobId(jobId: unknown): string | undefined {
   if (jobId === undefined || jobId === null) return undefined;
-  if (typeof jobId !== "string" || !/^[!-~](?:[ -~]*[!-~])?$/.test(jobId)) throw invalid(`jobId is a text of ASCII characters without spaces around it, because it travels in a header, not ${shown(jobId)}`);
+  if (typeof jobId !== "string" || !/^[!-~](?:[ -~]*[!-~])?$/.test(jobId))
+    throw invalid(
+      `jobId is a text of ASCII characters without spaces around it, because it travels in a header, not ${shown(jobId)}`,
+    );
   return jobId;
 }

@@ -66,7 +66,8 @@ export class TopicTable implements Iterable<Topic> {
    */
   constructor(source: unknown, defaultCategory?: string) {
     const definitions = typeof source === "string" ? readYaml(source) : source;
-    if (!isObject(definitions)) throw invalid(`topics is an object with the member Topics, or its YAML text, not ${shown(definitions)}`);
+    if (!isObject(definitions))
+      throw invalid(`topics is an object with the member Topics, or its YAML text, not ${shown(definitions)}`);
     const { DefaultCategory, Topics } = definitions;
     const problems: string[] = [];
     this.defaultCategory = optional(defaultCategory ?? DefaultCategory, "DefaultCategory", problems);
@@ -91,7 +92,14 @@ export class TopicTable implements Iterable<Topic> {
     const found = this.find(category, reading);
     if (found) return found;
     const sought = nameOf(category, reading.entity, reading.action);
-    throw invalid(`Topic not found: ${sought}${suggestion(nearest(sought, Array.from(this, ({ name }) => name)))}`);
+    throw invalid(
+      `Topic not found: ${sought}${suggestion(
+        nearest(
+          sought,
+          Array.from(this, ({ name }) => name),
+        ),
+      )}`,
+    );
   }
 
   /** The topic that a magic name means: the topics it may mean if that is not clear. */
@@ -100,7 +108,9 @@ export class TopicTable implements Iterable<Topic> {
     if (category === undefined) return undefined;
     const groups = readings(name);
     for (const [at, group] of groups.entries()) {
-      const found = [...new Set(group.map((reading) => this.find(category, reading)).filter((topic) => topic !== undefined))];
+      const found = [
+        ...new Set(group.map((reading) => this.find(category, reading)).filter((topic) => topic !== undefined)),
+      ];
       // Where only underscores part words, what was written for the original has to mean what it meant.
       const isLegacy = at === 0 && isSnake(name);
       if (found.length > 0) return found.length > 1 && !isLegacy ? found : found[0];
@@ -110,17 +120,29 @@ export class TopicTable implements Iterable<Topic> {
 
   /** What to say to who called a name behind which there is no topic, or more than one. */
   unresolved(name: string, found: readonly Topic[]): string {
-    if (found.length > 0) return `${name} may mean ${found.map(String).join(" or ")}: use publish, or the name with underscores, which takes its last word for the action`;
+    if (found.length > 0)
+      return `${name} may mean ${found.map(String).join(" or ")}: use publish, or the name with underscores, which takes its last word for the action`;
     const spelled = (topic: Topic) => callsOf(topic)[isSnake(name) ? "snake" : "camel"];
-    const calls = Array.from(this).filter(({ category }) => category === this.defaultCategory).flatMap(spelled);
+    const calls = Array.from(this)
+      .filter(({ category }) => category === this.defaultCategory)
+      .flatMap(spelled);
     return `Could not resolve convenience wrapper for: ${name}${suggestion(nearest(name, calls))}`;
   }
 
   /** What is wrong with topics that nothing can be published under, and names that are not clear. */
   problems(): string[] {
-    const broken = Array.from(this, (topic) => [topic, topic.problem()] as const).filter(([, problem]) => problem !== undefined);
-    const unclear = new Set(Array.from(this).flatMap((topic) => callsOf(topic).camel).filter((name) => Array.isArray(this.resolve(name))));
-    return [...broken.map(([topic, problem]) => `${topic}: ${problem}`), ...Array.from(unclear, (name) => this.unresolved(name, this.resolve(name) as Topic[]))];
+    const broken = Array.from(this, (topic) => [topic, topic.problem()] as const).filter(
+      ([, problem]) => problem !== undefined,
+    );
+    const unclear = new Set(
+      Array.from(this)
+        .flatMap((topic) => callsOf(topic).camel)
+        .filter((name) => Array.isArray(this.resolve(name))),
+    );
+    return [
+      ...broken.map(([topic, problem]) => `${topic}: ${problem}`),
+      ...Array.from(unclear, (name) => this.unresolved(name, this.resolve(name) as Topic[])),
+    ];
   }
 
   #add(definition: unknown, at: number, places: Map<string, number>, problems: string[]): void {
@@ -134,11 +156,15 @@ export class TopicTable implements Iterable<Topic> {
     const entity = text(Entity, `${place}.Entity`, problems);
     const category = optional(Category, `${place}.Category`, problems) ?? this.defaultCategory;
     if (!isObject(Schema)) problems.push(`${place}.Schema is a JSON Schema, which is an object, not ${shown(Schema)}`);
-    if (category === undefined && (Category ?? undefined) === undefined) problems.push(`${place} needs the member Category, because there is no DefaultCategory`);
+    if (category === undefined && (Category ?? undefined) === undefined)
+      problems.push(`${place} needs the member Category, because there is no DefaultCategory`);
     if (action === undefined || entity === undefined || category === undefined) return;
     const key = keyOf(category, entity, action);
     const before = places.get(key);
-    if (before !== undefined) return void problems.push(`${place} is the topic ${nameOf(category, entity, action)} once more, after Topics[${before}]`);
+    if (before !== undefined)
+      return void problems.push(
+        `${place} is the topic ${nameOf(category, entity, action)} once more, after Topics[${before}]`,
+      );
     places.set(key, at);
     this.#topics.set(key, new Topic(category, entity, action, Schema));
   }
@@ -157,14 +183,18 @@ function text(value: unknown, what: string, problems: string[]): string | undefi
 /** YAML 1.2, where `On` is a text, with anchors, aliases and `<<`. Tags make nothing. */
 function readYaml(text: string): unknown {
   const document = documentOf(text);
-  if (document.errors.length > 0) throw invalid(`topics is not YAML: ${document.errors.map(({ message }) => message.split("\n")[0]!.replace(/:$/, "")).join("; ")}`);
+  if (document.errors.length > 0)
+    throw invalid(
+      `topics is not YAML: ${document.errors.map(({ message }) => message.split("\n")[0]!.replace(/:$/, "")).join("; ")}`,
+    );
   let definitions: unknown;
   try {
     definitions = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
     throw invalid(`topics is not YAML that can be used: ${(error as Error).message}`);
   }
-  if (typeof definitions === "string") throw invalid("topics is YAML text, and this is a single text: read the file first, and give what is in it");
+  if (typeof definitions === "string")
+    throw invalid("topics is YAML text, and this is a single text: read the file first, and give what is in it");
   return definitions;
 }
 
@@ -174,7 +204,9 @@ function documentOf(text: string): Document.Parsed {
   } catch (cause) {
     // It has debugging aids that are switched on by the environment.
     if (!/^(?:NotCapable|PermissionDenied)$/.test((cause as Error)?.name)) throw cause;
-    throw invalid("YAML needs Deno's permission --allow-env=LOG_TOKENS,LOG_STREAM, because the package yaml asks for these two variables; topics as an object need none");
+    throw invalid(
+      "YAML needs Deno's permission --allow-env=LOG_TOKENS,LOG_STREAM, because the package yaml asks for these two variables; topics as an object need none",
+    );
   }
 }
 
@@ -182,7 +214,9 @@ function opened(definition: unknown): TopicSchema | SchemaProblem {
   try {
     return new TopicSchema(definition);
   } catch (error) {
-    return error instanceof SchemaProblem ? error : new SchemaProblem("#", `cannot be used: ${(error as Error)?.message}`);
+    return error instanceof SchemaProblem
+      ? error
+      : new SchemaProblem("#", `cannot be used: ${(error as Error)?.message}`);
   }
 }
 

@@ -52,7 +52,11 @@ interface Simple {
 }
 
 type ObjectOf<S> = S extends { readonly properties: infer P }
-  ? Flat<{ -readonly [K in keyof P as K extends RequiredOf<S> ? K : never]: DataOf<P[K]> } & { -readonly [K in keyof P as K extends RequiredOf<S> ? never : K]?: DataOf<P[K]> }>
+  ? Flat<
+      { -readonly [K in keyof P as K extends RequiredOf<S> ? K : never]: DataOf<P[K]> } & {
+        -readonly [K in keyof P as K extends RequiredOf<S> ? never : K]?: DataOf<P[K]>;
+      }
+    >
   : object;
 type RequiredOf<S> = S extends { readonly required: readonly (infer Name)[] } ? Name : never;
 type Flat<T> = { [K in keyof T]: T[K] } & {};
@@ -65,7 +69,9 @@ type EventData<U> = U extends { readonly Schema: infer S } ? (unknown extends Da
 
 /** What `publish` takes. */
 export type PublishOf<T> = IsConstant<T> extends true ? OneOf<TopicOf<T>> : AnyPublish;
-type OneOf<U> = U extends { readonly Action: infer A; readonly Entity: infer E } ? { action: A; entity: E; data: EventData<U>; category?: string | null | undefined } : never;
+type OneOf<U> = U extends { readonly Action: infer A; readonly Entity: infer E }
+  ? { action: A; entity: E; data: EventData<U>; category?: string | null | undefined }
+  : never;
 
 interface AnyPublish {
   action: string;
@@ -75,10 +81,20 @@ interface AnyPublish {
 }
 
 /** Whether TypeScript knows the names of the topics. */
-export type IsConstant<T> = T extends { readonly Topics: readonly { readonly Action: infer A extends string }[] } ? (string extends A ? false : true) : false;
+export type IsConstant<T> = T extends { readonly Topics: readonly { readonly Action: infer A extends string }[] }
+  ? string extends A
+    ? false
+    : true
+  : false;
 
 /** The magic calls of a constant. Only topics of the default category can be reached by them. */
-export type MagicCalls<T> = { readonly [U in TopicOf<T> as U extends { readonly Category: infer C } ? (C extends Default<T> ? CallsOf<U> : never) : CallsOf<U>]: (data: EventData<U>) => EventReceipt };
+export type MagicCalls<T> = {
+  readonly [U in TopicOf<T> as U extends { readonly Category: infer C }
+    ? C extends Default<T>
+      ? CallsOf<U>
+      : never
+    : CallsOf<U>]: (data: EventData<U>) => EventReceipt;
+};
 
 type Default<T> = T extends { readonly DefaultCategory: infer C } ? C : never;
 type CallsOf<U> = U extends { readonly Action: infer A extends string; readonly Entity: infer E extends string }
@@ -86,4 +102,6 @@ type CallsOf<U> = U extends { readonly Action: infer A extends string; readonly 
   : never;
 /** `PolicyHolder` as `policy_holder`. */
 type Snake<E extends string> = Uncapitalize<E> extends `${infer First}${infer Rest}` ? `${First}${Tail<Rest>}` : "";
-type Tail<E extends string> = E extends `${infer First}${infer Rest}` ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${Tail<Rest>}` : "";
+type Tail<E extends string> = E extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${Tail<Rest>}`
+  : "";

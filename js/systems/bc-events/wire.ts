@@ -48,7 +48,8 @@ export class BcEventsWire implements Wire<Encoded> {
 
   /** Sessions have done it, because they know the topic. Those of `outbox.run` do not. */
   encode(event: Encoded): Encoded {
-    if (!(event instanceof EncodedEvent)) throw invalid("events are published with a session of the client, such as client.userSession(…)");
+    if (!(event instanceof EncodedEvent))
+      throw invalid("events are published with a session of the client, such as client.userSession(…)");
     return event;
   }
 
@@ -72,7 +73,10 @@ export class BcEventsWire implements Wire<Encoded> {
   request(batch: Batch): WireRequest {
     const texts = batch.texts();
     const head = headOf(texts[0]!);
-    const headers: Record<string, string> = { "content-type": "application/json", ...(head && { [JOB_HEADER]: head.job }) };
+    const headers: Record<string, string> = {
+      "content-type": "application/json",
+      ...(head && { [JOB_HEADER]: head.job }),
+    };
     // More than one event that should go alone: the page ends, and there is time for one request.
     if (texts.length === 1 && !head?.bulk) return { url: this.#url, headers, body: eventOf(texts[0]!) };
     return { url: this.#bulkUrl, headers, body: listed(texts.map(eventOf)) };

@@ -32,7 +32,12 @@ const NAME = /^[a-z0-9]+$/;
 const accepted: (string | undefined)[] = [];
 
 /** An error about one attribute. */
-export function badAttribute(attribute: string, problem: string, value?: unknown, code: "ERR_INVALID_ATTRIBUTE_VALUE" | "ERR_NOT_CONVERTIBLE" = "ERR_INVALID_ATTRIBUTE_VALUE"): FerryError {
+export function badAttribute(
+  attribute: string,
+  problem: string,
+  value?: unknown,
+  code: "ERR_INVALID_ATTRIBUTE_VALUE" | "ERR_NOT_CONVERTIBLE" = "ERR_INVALID_ATTRIBUTE_VALUE",
+): FerryError {
   const what = value === undefined ? "" : `: ${shown(value)}`;
   return new FerryError(code, `the attribute ${shown(attribute)} ${problem}${what}`, { attribute });
 }
@@ -73,7 +78,9 @@ export function checked(name: string, text: unknown, form: Form, mayBeEmpty = fa
 /** Checks the name of an extension attribute. */
 export function checkName(name: string): void {
   if (!NAME.test(name) || name === "data") {
-    throw new FerryError("ERR_INVALID_ATTRIBUTE_NAME", `the attribute name ${shown(name)} ${REASONS[9]}`, { attribute: name });
+    throw new FerryError("ERR_INVALID_ATTRIBUTE_NAME", `the attribute name ${shown(name)} ${REASONS[9]}`, {
+      attribute: name,
+    });
   }
 }
 
@@ -83,7 +90,10 @@ const MAX_EXTENSIONS = 128;
 /** Refuses more extension attributes than our own reader takes. */
 export function checkCount(extensions: ReadonlyMap<string, unknown> | undefined): void {
   if (extensions && extensions.size > MAX_EXTENSIONS) {
-    throw new FerryError("ERR_TOO_LARGE", `the event has ${extensions.size} extension attributes, more than the ${MAX_EXTENSIONS} allowed`);
+    throw new FerryError(
+      "ERR_TOO_LARGE",
+      `the event has ${extensions.size} extension attributes, more than the ${MAX_EXTENSIONS} allowed`,
+    );
   }
 }
 
@@ -124,7 +134,8 @@ export function deepFreeze<T>(value: T): T {
 export function toTimestamp(name: string, date: Date): string {
   const time = date.getTime();
   // Years outside 0000-9999 have no RFC 3339 form, and toISOString writes them with a sign.
-  if (!(time >= -62167219200000 && time < 253402300800000)) throw badAttribute(name, "is not a Date that RFC 3339 can express", date);
+  if (!(time >= -62167219200000 && time < 253402300800000))
+    throw badAttribute(name, "is not a Date that RFC 3339 can express", date);
   return date.toISOString();
 }
 
@@ -145,7 +156,9 @@ export function isJson(mediaType: string): boolean {
 
 /** Whether a media type means text, so that `data` is a string. Everything else that is not JSON is bytes. */
 export function isTextual(mediaType: string): boolean {
-  return /^(?:text\/|[^;]*(?:[/+](?:xml|yaml|json-seq|csv)|\/(?:x-)?(?:ndjson|jsonlines|javascript|ecmascript|graphql|sql|toml|www-form-urlencoded))\s*(?:;|$)|[^;]*;.*charset=)/i.test(mediaType);
+  return /^(?:text\/|[^;]*(?:[/+](?:xml|yaml|json-seq|csv)|\/(?:x-)?(?:ndjson|jsonlines|javascript|ecmascript|graphql|sql|toml|www-form-urlencoded))\s*(?:;|$)|[^;]*;.*charset=)/i.test(
+    mediaType,
+  );
 }
 
 /** The charset parameter of a media type, for `TextDecoder`. */
@@ -159,12 +172,19 @@ export type Bytes = Uint8Array | ArrayBuffer;
 /** Whether a value is bytes: an ArrayBuffer, also of another realm, or any view on one. */
 export function isBytes(value: unknown): value is ArrayBuffer | ArrayBufferView {
   if (typeof value !== "object" || value === null) return false;
-  return ArrayBuffer.isView(value) || (Object.getPrototypeOf(value) !== Object.prototype && !Array.isArray(value)) && Object.prototype.toString.call(value) === "[object ArrayBuffer]";
+  return (
+    ArrayBuffer.isView(value) ||
+    (Object.getPrototypeOf(value) !== Object.prototype &&
+      !Array.isArray(value) &&
+      Object.prototype.toString.call(value) === "[object ArrayBuffer]")
+  );
 }
 
 /** A view on the same bytes. */
 export function asBytes(value: ArrayBuffer | ArrayBufferView): Uint8Array {
-  return ArrayBuffer.isView(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(value);
+  return ArrayBuffer.isView(value)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : new Uint8Array(value);
 }
 
 /** Base64 with the engine's own encoder where it has one. */

@@ -27,8 +27,14 @@ export class EventBatch implements Iterable<CloudEvent> {
   /** Where there is no source: the events themselves. */
   readonly #events: readonly CloudEvent[] | undefined;
 
-  private constructor(tag: symbol, source: string | Uint8Array | undefined, rows: Uint32Array | undefined, events: readonly CloudEvent[] | undefined) {
-    if (tag !== SCANNED) throw new FerryError("ERR_INVALID_ARGUMENT", "an EventBatch is made with EventBatch.parse or EventBatch.of");
+  private constructor(
+    tag: symbol,
+    source: string | Uint8Array | undefined,
+    rows: Uint32Array | undefined,
+    events: readonly CloudEvent[] | undefined,
+  ) {
+    if (tag !== SCANNED)
+      throw new FerryError("ERR_INVALID_ARGUMENT", "an EventBatch is made with EventBatch.parse or EventBatch.of");
     this.#source = source;
     this.#rows = rows;
     this.#events = events;
@@ -66,13 +72,20 @@ export class EventBatch implements Iterable<CloudEvent> {
     const code = call(() => now.codecs.scan_all(len, +(format === "ndjson"), +inBytes));
     const count = now.table[INDEX_WORD]!;
     if (code !== 0) throw refused(code, source, `event ${count} of the batch`);
-    return new EventBatch(SCANNED, source, new Uint32Array(now.codecs.memory.buffer, now.codecs.rows(), ROW_WORDS * count).slice(), undefined);
+    return new EventBatch(
+      SCANNED,
+      source,
+      new Uint32Array(now.codecs.memory.buffer, now.codecs.rows(), ROW_WORDS * count).slice(),
+      undefined,
+    );
   }
 
   /** The JSON batch text of events, and of an untouched batch the bytes that arrived. @internal */
   static textOf(events: Iterable<CloudEvent> | EventBatch): string | Uint8Array<ArrayBuffer> {
     const batch = events instanceof EventBatch ? events : EventBatch.of(events);
-    return typeof batch.#source === "string" || batch.#source === undefined ? batch.#write("batch") : batch.toBytes("batch");
+    return typeof batch.#source === "string" || batch.#source === undefined
+      ? batch.#write("batch")
+      : batch.toBytes("batch");
   }
 
   /** How many events there are. */
@@ -97,7 +110,10 @@ export class EventBatch implements Iterable<CloudEvent> {
   /** The events that `keep` keeps. They stay as they arrived. */
   filter(keep: ((event: CloudEvent) => boolean) | { matches(event: CloudEvent): boolean }): EventBatch {
     if (typeof keep !== "function" && typeof keep?.matches !== "function") {
-      throw new FerryError("ERR_INVALID_ARGUMENT", `a filter is a function, or has one called matches; ${shown(keep)} is neither`);
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `a filter is a function, or has one called matches; ${shown(keep)} is neither`,
+      );
     }
     const test = typeof keep === "function" ? keep : (event: CloudEvent) => keep.matches(event);
     const kept: number[] = [];
@@ -137,7 +153,10 @@ export class EventBatch implements Iterable<CloudEvent> {
       const event = this.#events?.[at];
       if (event !== undefined) {
         if (format === "batch" && event.specversion !== (version ??= event.specversion)) {
-          throw new FerryError("ERR_INVALID_BATCH", "all events of a batch must be of one version; convert them with toVersion");
+          throw new FerryError(
+            "ERR_INVALID_BATCH",
+            "all events of a batch must be of one version; convert them with toVersion",
+          );
         }
       }
       const text = event ? event.toString() : (this.#part(at) as string);
@@ -162,18 +181,23 @@ export class EventBatch implements Iterable<CloudEvent> {
 }
 
 function checkFormat(format: unknown): void {
-  if (format !== "batch" && format !== "ndjson") throw new FerryError("ERR_INVALID_ARGUMENT", `the format is batch or ndjson, not ${shown(format)}`);
+  if (format !== "batch" && format !== "ndjson")
+    throw new FerryError("ERR_INVALID_ARGUMENT", `the format is batch or ndjson, not ${shown(format)}`);
 }
 
 /** Refuses what is no event, with a sentence instead of what the engine would say. */
 export function checkEvent(event: unknown): void {
-  if (!(event instanceof CloudEvent)) throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is needed here, not ${shown(event)}`);
+  if (!(event instanceof CloudEvent))
+    throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is needed here, not ${shown(event)}`);
 }
 
 /** The events of something that can be walked over. */
 export function listOf<T>(events: Iterable<T>): T[] {
   if (typeof events?.[Symbol.iterator] !== "function") {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `events are a CloudEvent, an EventBatch or a list, not ${shown(events)}`);
+    throw new FerryError(
+      "ERR_INVALID_ARGUMENT",
+      `events are a CloudEvent, an EventBatch or a list, not ${shown(events)}`,
+    );
   }
   return [...events];
 }

@@ -3,15 +3,7 @@
  */
 import { FerryError, REASONS, shown } from "../../client/errors.js";
 import { call, engine, isWellFormed, putBytes } from "../../engine/instance.js";
-import {
-  type ExtensionValue,
-  charsetOf,
-  deepFreeze,
-  fromBase64,
-  isJson,
-  isTextual,
-  toBase64,
-} from "./attribute.js";
+import { type ExtensionValue, charsetOf, deepFreeze, fromBase64, isJson, isTextual, toBase64 } from "./attribute.js";
 import { T } from "./table.js";
 
 /** How the payload is kept. */
@@ -116,7 +108,12 @@ export function fromWords(t: Uint32Array, source: string | Uint8Array, o: number
     text: isText ? source : undefined,
     bytes: isText ? undefined : source,
     whole: true,
-    kept: to === 0 ? Kept.Nothing : t[o + T.Present]! & ((1 << T.DataBase64) | (1 << T.DataContentEncoding)) ? Kept.Base64 : Kept.Json,
+    kept:
+      to === 0
+        ? Kept.Nothing
+        : t[o + T.Present]! & ((1 << T.DataBase64) | (1 << T.DataContentEncoding))
+          ? Kept.Base64
+          : Kept.Json,
     from: t[o + T.Data]!,
     to,
     value: undefined,
@@ -150,8 +147,13 @@ export function fromChecked(parts: Parts): Inside {
 /** Whether a string attribute is too far away or too long for the packed form. */
 export function hasWide(it: Inside): boolean {
   return (
-    it.id === T.Wide || it.source === T.Wide || it.type === T.Wide || it.time === T.Wide || it.subject === T.Wide ||
-    it.contentType === T.Wide || it.schema === T.Wide
+    it.id === T.Wide ||
+    it.source === T.Wide ||
+    it.type === T.Wide ||
+    it.time === T.Wide ||
+    it.subject === T.Wide ||
+    it.contentType === T.Wide ||
+    it.schema === T.Wide
   );
 }
 
@@ -201,7 +203,9 @@ export function schemaName(it: Inside): "dataschema" | "schemaurl" {
 /** The schema of the data. */
 export function schemaText(it: Inside): string | undefined {
   const { schema } = it;
-  return typeof schema === "number" ? (it.schema = cut(it, schema, it.version === 10 ? T.DataSchema : T.SchemaUrl)) : schema;
+  return typeof schema === "number"
+    ? (it.schema = cut(it, schema, it.version === 10 ? T.DataSchema : T.SchemaUrl))
+    : schema;
 }
 
 /** The media type, also the one that is implied. */
@@ -272,7 +276,9 @@ export function payloadBytes(it: Inside): Uint8Array | undefined {
       return undefined;
     case Kept.Json:
     case Kept.Text:
-      return it.kept === Kept.Json && holdsJson(it) ? new TextEncoder().encode(sliceOf(it)) : textBytes(dataOf(it) as string, contentTypeOf(it));
+      return it.kept === Kept.Json && holdsJson(it)
+        ? new TextEncoder().encode(sliceOf(it))
+        : textBytes(dataOf(it) as string, contentTypeOf(it));
     case Kept.Base64: {
       const text = sliceOf(it);
       return fromBase64(text.includes("\\") ? JSON.parse(`"${text}"`) : text);
@@ -288,8 +294,13 @@ export function payloadBytes(it: Inside): Uint8Array | undefined {
 function textBytes(text: string, contentType: string | undefined): Uint8Array<ArrayBuffer> {
   const charset = charsetOf(contentType);
   if (isUtf8(charset) || /^[\0-\x7f]*$/.test(text)) return new TextEncoder().encode(text);
-  if (/^(?:iso-?8859-1|latin-?1)$/i.test(charset) && /^[\0-\x7f\xa0-\xff]*$/.test(text)) return Uint8Array.from(text, (char) => char.charCodeAt(0));
-  throw new FerryError("ERR_INVALID_DATA", `the data cannot be written in the charset ${shown(charset)} of its datacontenttype`, { attribute: "data", culprit: "caller" });
+  if (/^(?:iso-?8859-1|latin-?1)$/i.test(charset) && /^[\0-\x7f\xa0-\xff]*$/.test(text))
+    return Uint8Array.from(text, (char) => char.charCodeAt(0));
+  throw new FerryError(
+    "ERR_INVALID_DATA",
+    `the data cannot be written in the charset ${shown(charset)} of its datacontenttype`,
+    { attribute: "data", culprit: "caller" },
+  );
 }
 
 function isUtf8(charset: string): boolean {
@@ -343,7 +354,13 @@ export function dataMember(it: Inside, contentType: string | undefined): string 
   if (json && contentType !== undefined && (it.kept === Kept.Body || it.version === 3) && isJsonText(bytes)) {
     return `"data":${utf8.decode(bytes)}`;
   }
-  if (it.kept === Kept.Body && contentType !== undefined && !json && isTextual(contentType) && isUtf8(charsetOf(contentType))) {
+  if (
+    it.kept === Kept.Body &&
+    contentType !== undefined &&
+    !json &&
+    isTextual(contentType) &&
+    isUtf8(charsetOf(contentType))
+  ) {
     const text = utf8.decode(bytes);
     if (sameBytes(new TextEncoder().encode(text), bytes)) return `"data":${asJson(text)}`;
   }
@@ -355,7 +372,8 @@ export function dataMember(it: Inside, contentType: string | undefined): string 
 export function bodyPayload(body: string | Uint8Array | null | undefined): Payload {
   if (body === null || body === undefined || body.length === 0) return NO_PAYLOAD;
   if (typeof body !== "string") return { kept: Kept.Body, bytes: body };
-  if (!isWellFormed(body)) throw new FerryError("ERR_INVALID_DATA", "the body has half a surrogate pair in it", { attribute: "data" });
+  if (!isWellFormed(body))
+    throw new FerryError("ERR_INVALID_DATA", "the body has half a surrogate pair in it", { attribute: "data" });
   return { kept: Kept.Body, text: body };
 }
 
@@ -378,7 +396,10 @@ function decodeText(bytes: Uint8Array, contentType: string | undefined): string 
   try {
     return new TextDecoder(charset, { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new FerryError("ERR_INVALID_DATA", `the data is no text in the charset ${shown(charset)}`, { attribute: "data", cause });
+    throw new FerryError("ERR_INVALID_DATA", `the data is no text in the charset ${shown(charset)}`, {
+      attribute: "data",
+      cause,
+    });
   }
 }
 
@@ -386,7 +407,11 @@ function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
   } catch (cause) {
-    throw new FerryError("ERR_INVALID_DATA", `the data is not JSON, although its datacontenttype says so: ${(cause as Error).message}`, { attribute: "data", cause });
+    throw new FerryError(
+      "ERR_INVALID_DATA",
+      `the data is not JSON, although its datacontenttype says so: ${(cause as Error).message}`,
+      { attribute: "data", cause },
+    );
   }
 }
 

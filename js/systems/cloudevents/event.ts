@@ -55,9 +55,10 @@ export class CloudEvent<T = unknown> {
   /** @throws {FerryError} with the attribute that is wrong. */
   constructor(init: CloudEventInit<T>);
   constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown, c?: unknown) {
-    this.#it = init === SCANNED
-      ? fromWords(a as Uint32Array, b as string | Uint8Array, c as number)
-      : fromChecked(init === CHECKED ? (a as Parts) : readCallers(init as CloudEventInit));
+    this.#it =
+      init === SCANNED
+        ? fromWords(a as Uint32Array, b as string | Uint8Array, c as number)
+        : fromChecked(init === CHECKED ? (a as Parts) : readCallers(init as CloudEventInit));
     if (init === SCANNED && hasWide(this.#it)) cutWide(this.#it, a as Uint32Array);
   }
 
@@ -66,7 +67,10 @@ export class CloudEvent<T = unknown> {
     if (typeof json === "string") return scanText<T>(json);
     if (isBytes(json)) return scanBytes<T>(asBytes(json).slice());
     if (typeof json !== "object" || json === null) {
-      throw new FerryError("ERR_INVALID_ARGUMENT", `CloudEvent.fromJSON takes text, bytes or an object, not ${shown(json)}`);
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `CloudEvent.fromJSON takes text, bytes or an object, not ${shown(json)}`,
+      );
     }
     return scanText<T>(json instanceof CloudEvent ? json.toString() : stringified(json));
   }
@@ -191,7 +195,8 @@ export class CloudEvent<T = unknown> {
     const version = changes.specversion ?? this.specversion;
     if (version !== this.specversion) return this.toVersion(version).with(changes);
     const init: Record<string, unknown> = { ...this.extensions };
-    for (const name of ["specversion", "id", "source", "type", "time", "subject"] as const) init[name] = this[name] ?? null;
+    for (const name of ["specversion", "id", "source", "type", "time", "subject"] as const)
+      init[name] = this[name] ?? null;
     init["datacontenttype"] = writtenContentType(this.#it);
     init[schemaName(this.#it)] = schemaText(this.#it);
     for (const name in changes) init[name] = changes[name] ?? (name === "data" ? changes[name] : null);
@@ -225,7 +230,8 @@ export class CloudEvent<T = unknown> {
     const extensions = new Map<string, ExtensionValue>();
     extensionsIn(this.#it)?.forEach((value, name) => {
       if (typeof value === "object") throw notConvertible(name, "is an object, which 1.0 does not have");
-      if (taken.includes(name)) throw notConvertible(name, `is an extension that ${version} would read as something else`);
+      if (taken.includes(name))
+        throw notConvertible(name, `is an extension that ${version} would read as something else`);
       // 0.3 has no Boolean.
       extensions.set(name, typeof value === "boolean" && !to10 ? String(value) : value);
     });
@@ -283,10 +289,16 @@ export class CloudEvent<T = unknown> {
   }
 
   /** What a message in binary mode carries. @internal */
-  static binaryPayload(event: CloudEvent): { contentType: string | undefined; body: string | Uint8Array<ArrayBuffer> | undefined } {
+  static binaryPayload(event: CloudEvent): {
+    contentType: string | undefined;
+    body: string | Uint8Array<ArrayBuffer> | undefined;
+  } {
     const it = event.#it;
     // Outside the JSON format nobody else would know what is implied there.
-    return { contentType: contentTypeOf(it) ?? (it.kept === Kept.Json ? "application/json" : undefined), body: binaryBody(it) };
+    return {
+      contentType: contentTypeOf(it) ?? (it.kept === Kept.Json ? "application/json" : undefined),
+      body: binaryBody(it),
+    };
   }
 
   /** The bytes or the text that the event arrived as, if it arrived in the JSON format. @internal */

@@ -21,7 +21,10 @@ const IS_DENO = "Deno" in globalThis;
 /** The headers as pairs, with names in lower case. */
 export function pairsOf(headers: HeadersLike): Iterable<readonly [string, string]> {
   if (typeof headers !== "object" || headers === null) {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `headers are a Headers object, pairs or a plain object, not ${shown(headers)}`);
+    throw new FerryError(
+      "ERR_INVALID_ARGUMENT",
+      `headers are a Headers object, pairs or a plain object, not ${shown(headers)}`,
+    );
   }
   const pairs: [string, string][] = [];
   if (isHeaders(headers)) {
@@ -63,7 +66,11 @@ export function decodeHeader(attribute: string, value: string): string {
   const decoded = len < 0 ? -1 : call(() => engine().codecs.decode_header(len));
   if (decoded < 0) {
     const reason = len < 0 ? REASONS[12] : REASONS[engine().table[REASON_WORD]!];
-    throw new FerryError("ERR_INVALID_HEADER_VALUE", `the header of the attribute ${shown(attribute)} ${reason}: ${shown(value)}`, { attribute });
+    throw new FerryError(
+      "ERR_INVALID_HEADER_VALUE",
+      `the header of the attribute ${shown(attribute)} ${reason}: ${shown(value)}`,
+      { attribute },
+    );
   }
   return call(() => takeScratch(decoded));
 }

@@ -1,7 +1,16 @@
 /** The HTTP protocol binding 1.0.2: events to messages and back, in binary, structured and batched mode. */
 import { FerryError, shown } from "../../client/errors.js";
 import { inOne } from "../../platform/bytes.js";
-import { type ExtensionValue, Form, asBytes, badAttribute, checkCount, checkName, checked, isBytes } from "./attribute.js";
+import {
+  type ExtensionValue,
+  Form,
+  asBytes,
+  badAttribute,
+  checkCount,
+  checkName,
+  checked,
+  isBytes,
+} from "./attribute.js";
 import { EventBatch, checkEvent, listOf } from "./batch.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { missing } from "./init.js";
@@ -54,14 +63,20 @@ export function toBinary(event: CloudEvent): HttpMessage {
   if (dataschema !== undefined) headers["ce-dataschema"] = encodeHeader(dataschema);
   if (schemaurl !== undefined) headers["ce-schemaurl"] = encodeHeader(schemaurl);
   CloudEvent.extensionsOf(event)?.forEach((value, name) => {
-    if (typeof value === "object") throw badAttribute(name, "is an object, which a header cannot carry", undefined, "ERR_NOT_CONVERTIBLE");
+    if (typeof value === "object")
+      throw badAttribute(name, "is an object, which a header cannot carry", undefined, "ERR_NOT_CONVERTIBLE");
     headers[`ce-${name}`] = encodeHeader(String(value));
   });
   const { contentType, body } = CloudEvent.binaryPayload(event);
   if (contentType !== undefined) {
     if (CLOUDEVENT_TYPE.test(contentType)) {
-      const problem = "makes a binary message look like a structured one; use structured mode, or application/json for an event within an event";
-      throw new FerryError("ERR_INVALID_ATTRIBUTE_VALUE", `the attribute "datacontenttype" ${problem}: ${shown(contentType)}`, { attribute: "datacontenttype", culprit: "caller" });
+      const problem =
+        "makes a binary message look like a structured one; use structured mode, or application/json for an event within an event";
+      throw new FerryError(
+        "ERR_INVALID_ATTRIBUTE_VALUE",
+        `the attribute "datacontenttype" ${problem}: ${shown(contentType)}`,
+        { attribute: "datacontenttype", culprit: "caller" },
+      );
     }
     headers["content-type"] = contentType;
   }
@@ -90,7 +105,9 @@ export function toBatch(events: Iterable<CloudEvent> | EventBatch): HttpMessage 
 export function contentMode(headers: HeadersLike): ContentMode | undefined {
   const mode = modeOf(headerOf(headers, "content-type"));
   if (mode !== "binary") return mode;
-  return ["ce-specversion", "ce-id", "ce-source", "ce-type"].some((name) => headerOf(headers, name) !== undefined) ? mode : undefined;
+  return ["ce-specversion", "ce-id", "ce-source", "ce-type"].some((name) => headerOf(headers, name) !== undefined)
+    ? mode
+    : undefined;
 }
 
 function modeOf(contentType: string | undefined): ContentMode {
@@ -119,7 +136,10 @@ export function batchFromHttp(headers: HeadersLike, body?: Body): EventBatch {
  * @example
  * export default { async fetch(request) { const event = await fromRequest(request); … } }
  */
-export async function fromRequest<T = unknown>(message: Request | Response, options?: ReadOptions): Promise<CloudEvent<T>> {
+export async function fromRequest<T = unknown>(
+  message: Request | Response,
+  options?: ReadOptions,
+): Promise<CloudEvent<T>> {
   return read<T>(message.headers, await readBody(message, options));
 }
 
@@ -132,7 +152,11 @@ export async function batchFromRequest(message: Request | Response, options?: Re
  * A Request that carries one event or several: by default in binary mode, and several as a batch.
  * The method is POST unless `init` says otherwise; headers of `init` are added.
  */
-export function toRequest(url: string | URL, events: CloudEvent | Iterable<CloudEvent> | EventBatch, init: Omit<RequestInit, "mode"> & { mode?: RequestMode | ContentMode } = {}): Request {
+export function toRequest(
+  url: string | URL,
+  events: CloudEvent | Iterable<CloudEvent> | EventBatch,
+  init: Omit<RequestInit, "mode"> & { mode?: RequestMode | ContentMode } = {},
+): Request {
   const { mode, ...rest } = init;
   const isContentMode = mode === "binary" || mode === "structured" || mode === "batch";
   const message = toMode(events, isContentMode ? mode : undefined);
@@ -143,7 +167,9 @@ export function toRequest(url: string | URL, events: CloudEvent | Iterable<Cloud
   try {
     return new Request(url, requestInit);
   } catch (cause) {
-    throw new FerryError("ERR_INVALID_ARGUMENT", "the platform makes no Request of this URL and these options", { cause });
+    throw new FerryError("ERR_INVALID_ARGUMENT", "the platform makes no Request of this URL and these options", {
+      cause,
+    });
   }
 }
 
@@ -158,7 +184,10 @@ export function toMode(events: CloudEvent | Iterable<CloudEvent> | EventBatch, m
     case "batch":
       return toBatch(isOne ? [events] : events);
     default:
-      throw new FerryError("ERR_INVALID_ARGUMENT", `the content mode is binary, structured or batch, not ${shown(mode)}`);
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `the content mode is binary, structured or batch, not ${shown(mode)}`,
+      );
   }
 }
 
@@ -166,7 +195,10 @@ function onlyOne(events: CloudEvent | Iterable<CloudEvent>): CloudEvent {
   if (events instanceof CloudEvent) return events;
   const [first, second] = listOf(events);
   if (first === undefined || second !== undefined) {
-    throw new FerryError("ERR_INVALID_ARGUMENT", "binary and structured mode carry exactly one event; use batch mode for others");
+    throw new FerryError(
+      "ERR_INVALID_ARGUMENT",
+      "binary and structured mode carry exactly one event; use batch mode for others",
+    );
   }
   return first;
 }
@@ -176,7 +208,10 @@ function read<T>(headers: HeadersLike, body: string | Uint8Array | undefined): C
   const { contentType } = found;
   if (contentType === undefined || !CLOUDEVENT_TYPE.test(contentType)) return fromHeaders<T>(found, body);
   if (modeOf(contentType) === "batch") {
-    throw new FerryError("ERR_INVALID_EVENT", "the message carries a batch of events; read it with batchFromHttp or batchFromRequest");
+    throw new FerryError(
+      "ERR_INVALID_EVENT",
+      "the message carries a batch of events; read it with batchFromHttp or batchFromRequest",
+    );
   }
   checkFormat(contentType);
   return typeof body === "string" ? scanText<T>(body) : scanBytes<T>(body ?? new Uint8Array(0));
@@ -192,7 +227,10 @@ function readBatch(headers: HeadersLike, body: string | Uint8Array | undefined):
 /** Only the JSON format is spoken; nothing else is guessed to be it. */
 function checkFormat(contentType: string): void {
   if (!/^\s*application\/cloudevents(?:-batch)?\+json\s*(?:;|$)/i.test(contentType)) {
-    throw new FerryError("ERR_UNSUPPORTED_FORMAT", `the event format of ${shown(contentType)} is not supported, only +json is`);
+    throw new FerryError(
+      "ERR_UNSUPPORTED_FORMAT",
+      `the event format of ${shown(contentType)} is not supported, only +json is`,
+    );
   }
 }
 
@@ -289,7 +327,11 @@ function fromHeaders<T>(found: Found, body: string | Uint8Array | undefined): Cl
   if (twice !== undefined) throw moreThanOnce(twice);
   if (version === undefined) throw missing("specversion");
   if (version !== "1.0" && (version = decodeHeader("specversion", version)) !== "1.0" && version !== "0.3") {
-    throw new FerryError("ERR_UNSUPPORTED_SPECVERSION", `the attribute "specversion" is neither "1.0" nor "0.3": ${shown(version)}`, { attribute: "specversion" });
+    throw new FerryError(
+      "ERR_UNSUPPORTED_SPECVERSION",
+      `the attribute "specversion" is neither "1.0" nor "0.3": ${shown(version)}`,
+      { attribute: "specversion" },
+    );
   }
   if (id === undefined) throw missing("id");
   if (source === undefined) throw missing("source");
@@ -305,7 +347,8 @@ function fromHeaders<T>(found: Found, body: string | Uint8Array | undefined): Cl
     subject: subject === undefined ? undefined : attributeFrom("subject", subject, Form.Text),
     contentType: contentType === undefined ? undefined : checked("datacontenttype", contentType, Form.MediaType),
     schema: ours === undefined ? undefined : schemaOf(ours, v10),
-    extensions: found.extensions || foreign !== undefined ? extensionsOf(found.extensions ?? [], foreign, v10) : undefined,
+    extensions:
+      found.extensions || foreign !== undefined ? extensionsOf(found.extensions ?? [], foreign, v10) : undefined,
     payload: bodyPayload(body),
     implied: false,
     quotable: false,
@@ -318,7 +361,11 @@ function schemaOf(value: string, v10: boolean): string {
 }
 
 /** The schema attribute of the other version is an extension like any other. */
-function extensionsOf(pairs: [string, string][], foreign: string | undefined, v10: boolean): Map<string, ExtensionValue> {
+function extensionsOf(
+  pairs: [string, string][],
+  foreign: string | undefined,
+  v10: boolean,
+): Map<string, ExtensionValue> {
   if (foreign !== undefined) pairs.push([v10 ? "schemaurl" : "dataschema", foreign]);
   const extensions = new Map<string, ExtensionValue>();
   for (const [name, value] of pairs) {
@@ -331,7 +378,9 @@ function extensionsOf(pairs: [string, string][], foreign: string | undefined, v1
 }
 
 function moreThanOnce(name: string): FerryError {
-  return new FerryError("ERR_INVALID_EVENT", `the attribute ${shown(name)} is there more than once`, { attribute: name });
+  return new FerryError("ERR_INVALID_EVENT", `the attribute ${shown(name)} is there more than once`, {
+    attribute: name,
+  });
 }
 
 /** A body that nobody else can change any more. */
@@ -339,7 +388,10 @@ function ownBody(body: Body): string | Uint8Array | undefined {
   if (body === null || body === undefined) return undefined;
   if (typeof body === "string") return body;
   if (isBytes(body)) return asBytes(body).slice();
-  throw new FerryError("ERR_INVALID_ARGUMENT", `a body is a string, a Uint8Array or an ArrayBuffer, not ${shown(body)}`);
+  throw new FerryError(
+    "ERR_INVALID_ARGUMENT",
+    `a body is a string, a Uint8Array or an ArrayBuffer, not ${shown(body)}`,
+  );
 }
 
 /** Refuses a limit that would limit nothing. */
@@ -378,14 +430,17 @@ export async function readBody(message: Request | Response, options: ReadOptions
   try {
     for (let step = await reader.read(); !step.done; step = await reader.read()) {
       // A stream of texts would become zeros below, one for each character.
-      if (!(step.value instanceof Uint8Array)) throw new FerryError("ERR_INVALID_ARGUMENT", "the body is a stream of something other than bytes");
+      if (!(step.value instanceof Uint8Array))
+        throw new FerryError("ERR_INVALID_ARGUMENT", "the body is a stream of something other than bytes");
       size += step.value.length;
       if (size > maxBytes + spare) throw tooLarge();
       if (size <= maxBytes) chunks.push(step.value);
     }
   } catch (error) {
     await reader.cancel().catch(() => undefined);
-    throw error instanceof FerryError ? error : new FerryError("ERR_NETWORK", "the body broke off before its end", { cause: error });
+    throw error instanceof FerryError
+      ? error
+      : new FerryError("ERR_NETWORK", "the body broke off before its end", { cause: error });
   }
   if (size > maxBytes) throw tooLarge();
   return inOne(chunks);

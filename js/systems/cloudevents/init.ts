@@ -59,7 +59,11 @@ export function readCallers(init: CloudEventInit): Parts {
   } catch (error) {
     if (!(error instanceof FerryError) || error.culprit !== "peer") throw error;
     const { code, message, attribute } = error;
-    throw new FerryError(code, message, { attribute, culprit: "caller", ...(error.cause !== undefined && { cause: error.cause }) });
+    throw new FerryError(code, message, {
+      attribute,
+      culprit: "caller",
+      ...(error.cause !== undefined && { cause: error.cause }),
+    });
   }
 }
 
@@ -121,7 +125,8 @@ function readInit(init: CloudEventInit): Parts {
         if (name === (v10 ? "dataschema" : "schemaurl")) {
           schema = checked(name, value, v10 ? Form.Uri : Form.UriReference, !v10);
         } else if (!v10 && name === "datacontentencoding") {
-          if (typeof value !== "string" || value.toLowerCase() !== "base64") throw badAttribute(name, REASONS[21], value);
+          if (typeof value !== "string" || value.toLowerCase() !== "base64")
+            throw badAttribute(name, REASONS[21], value);
           inBase64 = true;
         } else {
           checkName(name);
@@ -162,7 +167,11 @@ export function missing(name: string): FerryError {
 
 /** The error for a version that is neither. */
 export function unsupportedVersion(version: unknown): FerryError {
-  return new FerryError("ERR_UNSUPPORTED_SPECVERSION", `the attribute "specversion" ${REASONS[20]}: ${shown(version)}`, { attribute: "specversion" });
+  return new FerryError(
+    "ERR_UNSUPPORTED_SPECVERSION",
+    `the attribute "specversion" ${REASONS[20]}: ${shown(version)}`,
+    { attribute: "specversion" },
+  );
 }
 
 function toPayload(data: unknown, contentType: string | undefined, inBase64: boolean): Payload {
@@ -170,13 +179,21 @@ function toPayload(data: unknown, contentType: string | undefined, inBase64: boo
   if (isBytes(data)) return { kept: Kept.Bytes, bytes: asBytes(data).slice() };
   if (inBase64 && typeof data === "string") return { kept: Kept.Bytes, bytes: decodedBase64(data) };
   if (contentType === undefined || isJson(contentType)) {
-    if (typeof data === "number" && !Number.isFinite(data)) throw new FerryError("ERR_INVALID_DATA", `the data ${data} cannot be expressed in JSON`, { attribute: "data", culprit: "caller" });
+    if (typeof data === "number" && !Number.isFinite(data))
+      throw new FerryError("ERR_INVALID_DATA", `the data ${data} cannot be expressed in JSON`, {
+        attribute: "data",
+        culprit: "caller",
+      });
     const text = stringified(data);
     // The object itself is not kept: what the caller does to it later must not reach the event.
     return { kept: Kept.Json, text, from: 0, to: text.length };
   }
   if (typeof data !== "string") throw notString(contentType);
-  if (!isWellFormed(data)) throw new FerryError("ERR_INVALID_DATA", "the data has half a surrogate pair in it", { attribute: "data", culprit: "caller" });
+  if (!isWellFormed(data))
+    throw new FerryError("ERR_INVALID_DATA", "the data has half a surrogate pair in it", {
+      attribute: "data",
+      culprit: "caller",
+    });
   return { kept: Kept.Text, text: data, from: 0, to: data.length };
 }
 
@@ -196,7 +213,14 @@ export function stringified(value: unknown): string {
     const text = JSON.stringify(value);
     if (text !== undefined) return text;
   } catch (cause) {
-    throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: ${(cause as Error).message}`, { attribute: "data", cause, culprit: "caller" });
+    throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: ${(cause as Error).message}`, {
+      attribute: "data",
+      cause,
+      culprit: "caller",
+    });
   }
-  throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: it is a ${typeof value}`, { attribute: "data", culprit: "caller" });
+  throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: it is a ${typeof value}`, {
+    attribute: "data",
+    culprit: "caller",
+  });
 }

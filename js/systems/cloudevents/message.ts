@@ -54,10 +54,15 @@ interface Messages {
 }
 
 /** A message that carries the event. */
-export function toMessage<B extends Binding>(event: CloudEvent, binding: B, mode: "binary" | "structured" = "binary"): Messages[B] {
+export function toMessage<B extends Binding>(
+  event: CloudEvent,
+  binding: B,
+  mode: "binary" | "structured" = "binary",
+): Messages[B] {
   checkEvent(event);
   const structured = mode === "structured" ? toStructured(event) : undefined;
-  if (!structured && mode !== "binary") throw new FerryError("ERR_INVALID_ARGUMENT", `a message is in binary or structured mode, not ${shown(mode)}`);
+  if (!structured && mode !== "binary")
+    throw new FerryError("ERR_INVALID_ARGUMENT", `a message is in binary or structured mode, not ${shown(mode)}`);
   const { headers, body } = structured ?? toBinary(event);
   const contentType = headers["content-type"];
   const attributes = Object.keys(headers)
@@ -84,7 +89,10 @@ export function toMessage<B extends Binding>(event: CloudEvent, binding: B, mode
       case "mqtt":
         return {
           payload: body ?? "",
-          properties: { ...(contentType !== undefined && { contentType }), ...(!structured && { userProperties: prefixed("") }) },
+          properties: {
+            ...(contentType !== undefined && { contentType }),
+            ...(!structured && { userProperties: prefixed("") }),
+          },
         };
       case "nats":
         return {
@@ -119,7 +127,8 @@ export function toMessage<B extends Binding>(event: CloudEvent, binding: B, mode
 export function fromMessage<B extends Binding>(message: Messages[B], binding: B): CloudEvent {
   const headers = new Map<string, string>();
   // Attributes go the way of HTTP headers, so that one reader knows all rules.
-  const attribute = (name: string, value: unknown) => headers.set(`ce-${name.toLowerCase()}`, encodeHeader(textOf(name, value)));
+  const attribute = (name: string, value: unknown) =>
+    headers.set(`ce-${name.toLowerCase()}`, encodeHeader(textOf(name, value)));
   let contentType: unknown;
   let body: Body;
   switch (binding as Binding) {
@@ -179,7 +188,10 @@ function textOf(name: string, value: unknown): string {
     try {
       return new TextDecoder("utf-8", { fatal: true }).decode(asBytes(value));
     } catch (cause) {
-      throw new FerryError("ERR_INVALID_HEADER_VALUE", `the header ${shown(name)} is not UTF-8`, { attribute: name.replace(/^ce_/, ""), cause });
+      throw new FerryError("ERR_INVALID_HEADER_VALUE", `the header ${shown(name)} is not UTF-8`, {
+        attribute: name.replace(/^ce_/, ""),
+        cause,
+      });
     }
   }
   return value instanceof Date ? value.toISOString() : String(value);

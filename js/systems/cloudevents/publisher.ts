@@ -1,7 +1,15 @@
 /** Publishing over HTTP, now and without a buffer; sessions and their outbox keep what has to be kept. */
 import { Calls, type CallsOptions, JUDGES } from "../../client/calls.js";
 import { FerryError } from "../../client/errors.js";
-import { DEFAULT_TIMEOUT_MS, type HeadersOption, checkClient, checkSignal, checkTimeout, checkedUrl, merged } from "../../client/options.js";
+import {
+  DEFAULT_TIMEOUT_MS,
+  type HeadersOption,
+  checkClient,
+  checkSignal,
+  checkTimeout,
+  checkedUrl,
+  merged,
+} from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { DeliveryInfo } from "../../outbox/packet.js";
@@ -78,7 +86,11 @@ export class Publisher {
     const all = listOf(events);
     if (all.length === 0) return { status: 0, attempts: 0, ids: [] };
     if (mode === undefined || mode === "batch") {
-      return this.#deliver(toMode(events instanceof EventBatch ? events : all, "batch"), all.map((event) => event.id), options);
+      return this.#deliver(
+        toMode(events instanceof EventBatch ? events : all, "batch"),
+        all.map((event) => event.id),
+        options,
+      );
     }
     const done: DeliveryInfo = { status: 0, attempts: 0, ids: [] };
     for (const event of all) {
@@ -90,7 +102,11 @@ export class Publisher {
       } catch (error) {
         if (!(error instanceof FerryError)) throw error;
         const { code, message, status, attribute, cause } = error;
-        throw new FerryError(code, `${message} (${done.ids.length} of ${all.length} events were delivered before)`, { status, attribute, ...(cause !== undefined && { cause }) });
+        throw new FerryError(code, `${message} (${done.ids.length} of ${all.length} events were delivered before)`, {
+          status,
+          attribute,
+          ...(cause !== undefined && { cause }),
+        });
       }
     }
     return done;
@@ -133,7 +149,10 @@ export class Publisher {
       name: origin + pathname,
       fetch,
       timeoutMs,
-      headers: { ask: () => (typeof headers === "function" ? headers() : headers), lines: (given, own) => merged([given], own) },
+      headers: {
+        ask: () => (typeof headers === "function" ? headers() : headers),
+        lines: (given, own) => merged([given], own),
+      },
       config: mode === undefined || mode === "batch" ? { concurrency: 1 } : SINGLES,
     });
     const close = () => void outbox.close().catch(() => undefined);
@@ -142,7 +161,11 @@ export class Publisher {
     return outbox;
   }
 
-  async #deliver({ headers, body }: HttpMessage, ids: string[], { headers: given, signal, timeoutMs }: SendOptions): Promise<DeliveryInfo> {
+  async #deliver(
+    { headers, body }: HttpMessage,
+    ids: string[],
+    { headers: given, signal, timeoutMs }: SendOptions,
+  ): Promise<DeliveryInfo> {
     const { status, attempts } = await this.#calls.call({ url: this.#url, headers, body, given, signal, timeoutMs });
     return { status, attempts, ids };
   }

@@ -34,8 +34,18 @@ export const enum T {
 }
 
 const MEMBERS = [
-  "specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "schemaurl",
-  "datacontentencoding", "data", "data_base64",
+  "specversion",
+  "id",
+  "source",
+  "type",
+  "time",
+  "subject",
+  "datacontenttype",
+  "dataschema",
+  "schemaurl",
+  "datacontentencoding",
+  "data",
+  "data_base64",
 ] as const;
 
 /** How many words a row has. */
@@ -68,4 +78,3 @@ export function refused(number: number, source: string | Uint8Array, where = "")
   const noun = attribute === "data" || attribute === "data_base64" ? "member" : "attribute";
   return new FerryError(code, `${where && `${where}: `}the ${noun} ${shown(attribute)} ${reason}`, { attribute });
 }
-

@@ -53,7 +53,8 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
   }
   checkLimit(maxBytes);
   if (typeof onEvent !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", "onEvent is a function");
-  const isWelcome = (origin: string) => allowedOrigins === "*" || allowedOrigins.some((name) => name.toLowerCase() === origin.toLowerCase());
+  const isWelcome = (origin: string) =>
+    allowedOrigins === "*" || allowedOrigins.some((name) => name.toLowerCase() === origin.toLowerCase());
 
   return async (request) => {
     if (request.method === "OPTIONS") return handshake(request);
@@ -61,18 +62,21 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
   };
 
   async function answerTo(request: Request): Promise<Response> {
-    if (request.method !== "POST") return refusal(405, "this target takes POST and OPTIONS", { allow: ALLOWED_METHODS });
+    if (request.method !== "POST")
+      return refusal(405, "this target takes POST and OPTIONS", { allow: ALLOWED_METHODS });
     const origin = request.headers.get("webhook-request-origin");
     if (origin !== null && !isWelcome(origin)) return refusal(403, "this origin may not deliver here");
     try {
-      if (authorize && !(await authorize(request))) return refusal(401, "the credentials were refused", { "www-authenticate": "Bearer" });
+      if (authorize && !(await authorize(request)))
+        return refusal(401, "the credentials were refused", { "www-authenticate": "Bearer" });
     } catch (error) {
       // Whoever cannot be asked has not said yes.
       onError?.(error, request);
       return refusal(500, "the credentials could not be checked");
     }
     const mode = contentMode(request.headers);
-    if (mode === undefined) return refusal(request.headers.has("content-type") ? 415 : 400, "the message is not a CloudEvent");
+    if (mode === undefined)
+      return refusal(request.headers.has("content-type") ? 415 : 400, "the message is not a CloudEvent");
     let events: EventBatch;
     try {
       events = await batchFromRequest(request, { maxBytes });
@@ -118,13 +122,17 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
     if (origin !== null && isWelcome(origin)) {
       headers.set("webhook-allowed-origin", allowedOrigins === "*" ? "*" : origin);
       const asked = request.headers.get("webhook-request-rate");
-      if (asked !== null || allowedRate !== undefined) headers.set("webhook-allowed-rate", String(allowedRate ?? asked));
+      if (asked !== null || allowedRate !== undefined)
+        headers.set("webhook-allowed-rate", String(allowedRate ?? asked));
     }
     const page = request.headers.get("origin");
     if (page !== null && request.headers.has("access-control-request-method") && isWelcome(hostOf(page))) {
       headers.set("access-control-allow-origin", page);
       headers.set("access-control-allow-methods", "POST");
-      headers.set("access-control-allow-headers", request.headers.get("access-control-request-headers") ?? "content-type");
+      headers.set(
+        "access-control-allow-headers",
+        request.headers.get("access-control-request-headers") ?? "content-type",
+      );
       headers.set("vary", "origin");
     }
     return new Response(null, { status: 200, headers });

@@ -27,7 +27,8 @@ export class CloudEventsWire implements Wire<CloudEvent> {
   }
 
   encode(event: CloudEvent): Encoded {
-    if (!(event instanceof CloudEvent)) throw new FerryError("ERR_INVALID_ARGUMENT", `publish takes a CloudEvent, not ${shown(event)}`);
+    if (!(event instanceof CloudEvent))
+      throw new FerryError("ERR_INVALID_ARGUMENT", `publish takes a CloudEvent, not ${shown(event)}`);
     // A batch has one version only.
     if (this.#mode === "batch") event = event.toVersion("1.0");
     const key = event.get("partitionkey");
@@ -49,7 +50,8 @@ export class CloudEventsWire implements Wire<CloudEvent> {
       return { url: this.#url, headers: { "content-type": BATCH_TYPE }, body: listed(stretches) };
     }
     const text = stretches[0]!;
-    if (this.#mode === "structured") return { url: this.#url, headers: { "content-type": STRUCTURED_TYPE }, body: text };
+    if (this.#mode === "structured")
+      return { url: this.#url, headers: { "content-type": STRUCTURED_TYPE }, body: text };
     const { headers, body = "" } = toBinary(CloudEvent.fromJSON(text));
     return { url: this.#url, headers, body: typeof body === "string" ? encoder.encode(body) : body };
   }
@@ -79,7 +81,8 @@ export class CloudEventsWire implements Wire<CloudEvent> {
     } catch {
       // Nobody knows what it says, so nothing counts as delivered.
     }
-    if (!all.some((result) => result?.id !== undefined)) return Array.from({ length: batch.count }, (_, at) => statusOf(all[at]));
+    if (!all.some((result) => result?.id !== undefined))
+      return Array.from({ length: batch.count }, (_, at) => statusOf(all[at]));
     const byId = new Map<unknown, unknown[]>();
     for (const result of all) {
       const others = byId.get(result?.id);

@@ -41,16 +41,33 @@ export const EventBuilder = {
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`, also for types that the protocol does not have
    */
-  errorFor(event: Subject | undefined, type: EventErrorType | EventException, code?: string, parameters: Record<string, unknown> = {}, options: AnswerOptions = {}): ResponseEvent {
+  errorFor(
+    event: Subject | undefined,
+    type: EventErrorType | EventException,
+    code?: string,
+    parameters: Record<string, unknown> = {},
+    options: AnswerOptions = {},
+  ): ResponseEvent {
     if (isEventException(type)) return EventBuilder.errorFor(event, type.type, type.code, { ...type.parameters });
     checkErrorType(type);
-    if (typeof code !== "string" || code === "") throw invalid(`an error has a code such as "INVALID_EMAIL", and not ${shown(code)}`);
+    if (typeof code !== "string" || code === "")
+      throw invalid(`an error has a code such as "INVALID_EMAIL", and not ${shown(code)}`);
     checkParameters(parameters);
-    return answer(event === undefined || event === null ? undefined : checkedSubject(event), type, { code, parameters }, options);
+    return answer(
+      event === undefined || event === null ? undefined : checkedSubject(event),
+      type,
+      { code, parameters },
+      options,
+    );
   },
 
   /** A redirect: `NAME:redirect` with `{ url, queryParameters }`. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-  redirectFor(event: Subject, to: string | URL | RedirectPayload, queryParameters: Record<string, unknown> = {}, options: AnswerOptions = {}): ResponseEvent {
+  redirectFor(
+    event: Subject,
+    to: string | URL | RedirectPayload,
+    queryParameters: Record<string, unknown> = {},
+    options: AnswerOptions = {},
+  ): ResponseEvent {
     const isPlace = typeof to === "string" || to instanceof URL;
     const { url, queryParameters: query = {} } = isPlace ? { url: String(to), queryParameters } : to;
     if (typeof url !== "string" || url === "") throw invalid(`a redirect leads to a url, and not to ${shown(url)}`);
@@ -58,7 +75,12 @@ export const EventBuilder = {
   },
 } as const;
 
-function answer(subject: Subject | undefined, suffix: string, payload: unknown, { identity, metadata }: AnswerOptions): ResponseEvent {
+function answer(
+  subject: Subject | undefined,
+  suffix: string,
+  payload: unknown,
+  { identity, metadata }: AnswerOptions,
+): ResponseEvent {
   return new ResponseEvent({
     ...(subject ? { version: subject.version, id: subject.id, flowId: subject.flowId } : { version: 1 }),
     name: subject?.name ? `${subject.name}:${suffix}` : suffix,
@@ -71,7 +93,9 @@ function answer(subject: Subject | undefined, suffix: string, payload: unknown, 
 
 function checkedSubject(event: Subject): Subject {
   const { name, version, id, flowId } = (event ?? {}) as Partial<Subject>;
-  const isOne = typeof name === "string" && typeof version === "number" && typeof id === "string" && typeof flowId === "string";
-  if (!isOne) throw invalid(`an answer is about an event with name, version, id and flowId, and not about ${shown(event)}`);
+  const isOne =
+    typeof name === "string" && typeof version === "number" && typeof id === "string" && typeof flowId === "string";
+  if (!isOne)
+    throw invalid(`an answer is about an event with name, version, id and flowId, and not about ${shown(event)}`);
   return event;
 }

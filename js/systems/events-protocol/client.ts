@@ -1,7 +1,15 @@
 /** Sends events and gives back how they were answered. */
 import { type Call, Calls, type CallsOptions, JUDGES, answerOf } from "../../client/calls.js";
 import { FerryError, shown } from "../../client/errors.js";
-import { type HeadersOption, checkClient, checkNames, checkSignal, checkTimeout, checkedUrl, invalid } from "../../client/options.js";
+import {
+  type HeadersOption,
+  checkClient,
+  checkNames,
+  checkSignal,
+  checkTimeout,
+  checkedUrl,
+  invalid,
+} from "../../client/options.js";
 import { Rule, accept } from "./engine.js";
 import { type EventInit, type FlowIds, RequestEvent, ResponseEvent, checkFlow } from "./event.js";
 import { checkName } from "./names.js";
@@ -56,7 +64,11 @@ export class FailedDependencyException extends FerryError {
   }
 }
 Object.defineProperty(FailedDependencyException.prototype, DEPENDENCY, { value: true });
-Object.defineProperty(FailedDependencyException.prototype, "name", { value: "FailedDependencyException", configurable: true, writable: true });
+Object.defineProperty(FailedDependencyException.prototype, "name", {
+  value: "FailedDependencyException",
+  configurable: true,
+  writable: true,
+});
 
 /** An answer that is an error, for clients that want it thrown. Its `code` is `ERR_REJECTED`. */
 export class ErrorResponseException extends FerryError {
@@ -66,7 +78,11 @@ export class ErrorResponseException extends FerryError {
   /** @internal */
   constructor(request: RequestEvent, response: ResponseEvent) {
     const { errorCode } = response;
-    super("ERR_REJECTED", `${shown(request.name)} was answered with ${shown(response.name)}${errorCode === undefined ? "" : `, code ${shown(errorCode)}`}`, { status: response.status });
+    super(
+      "ERR_REJECTED",
+      `${shown(request.name)} was answered with ${shown(response.name)}${errorCode === undefined ? "" : `, code ${shown(errorCode)}`}`,
+      { status: response.status },
+    );
     this.response = response;
   }
 
@@ -75,7 +91,11 @@ export class ErrorResponseException extends FerryError {
   }
 }
 Object.defineProperty(ErrorResponseException.prototype, ERROR_RESPONSE, { value: true });
-Object.defineProperty(ErrorResponseException.prototype, "name", { value: "ErrorResponseException", configurable: true, writable: true });
+Object.defineProperty(ErrorResponseException.prototype, "name", {
+  value: "ErrorResponseException",
+  configurable: true,
+  writable: true,
+});
 
 /**
  * Sends events over HTTP.
@@ -96,8 +116,13 @@ export class EventClient {
     checkClient("EventClient", options, OPTIONS);
     this.#url = checkedUrl(options.url);
     const { maxResponseBytes } = options;
-    if (maxResponseBytes !== undefined && !(Number.isInteger(maxResponseBytes) && maxResponseBytes > 0 && maxResponseBytes < 128 * MIB)) {
-      throw invalid(`maxResponseBytes is a whole number of bytes above 0 and below 128 MiB, not ${shown(maxResponseBytes)}`);
+    if (
+      maxResponseBytes !== undefined &&
+      !(Number.isInteger(maxResponseBytes) && maxResponseBytes > 0 && maxResponseBytes < 128 * MIB)
+    ) {
+      throw invalid(
+        `maxResponseBytes is a whole number of bytes above 0 and below 128 MiB, not ${shown(maxResponseBytes)}`,
+      );
     }
     this.#options = { ...options };
     this.#calls = new Calls(this.#options, JUDGES.eventsProtocol, true);
@@ -112,10 +137,18 @@ export class EventClient {
    * an answer with a good status that is no event. Besides `ERR_INVALID_ARGUMENT`, `ERR_ABORTED`, `ERR_QUEUE_FULL`, `ERR_CLOSED`. With
    * `throwOnError` an {@link ErrorResponseException} for answers that are errors.
    */
-  async sendEvent<T = any>(event: RequestEvent | SendEventInit, options: SendEventOptions = {}): Promise<ResponseEvent<T>> {
+  async sendEvent<T = any>(
+    event: RequestEvent | SendEventInit,
+    options: SendEventOptions = {},
+  ): Promise<ResponseEvent<T>> {
     checkNames("sendEvent", options, SEND_OPTIONS);
     const [request, own] = event instanceof RequestEvent ? [event, options] : requestOf(event, options);
-    const { timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS, signal, headers, throwOnError = this.#options.throwOnError ?? false } = own;
+    const {
+      timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      signal,
+      headers,
+      throwOnError = this.#options.throwOnError ?? false,
+    } = own;
     if (this.#options.checkNames ?? true) checkName(request.name);
     checkTimeout(timeoutMs);
     checkSignal(signal);
@@ -149,14 +182,27 @@ export class EventClient {
       if (!(error instanceof FerryError) || error.culprit === "caller" || error.culprit === "internal") throw error;
       const answer = answerOf(error);
       const isCut = (answer?.body.length ?? 0) > maxResponseBytes && error.code === "ERR_INVALID_EVENT";
-      throw new FailedDependencyException(isCut ? tooLarge(maxResponseBytes, answer!.status) : error, answer?.status ? answer.body.slice(0, MAX_BODY_BYTES) : undefined);
+      throw new FailedDependencyException(
+        isCut ? tooLarge(maxResponseBytes, answer!.status) : error,
+        answer?.status ? answer.body.slice(0, MAX_BODY_BYTES) : undefined,
+      );
     }
   }
 }
 
 /** The request that an object describes, and what it says of how to send it. */
 function requestOf(event: SendEventInit, options: SendEventOptions): [RequestEvent, SendEventOptions] {
-  checkNames("sendEvent", event, ["name", "version", "payload", "id", "flowId", "identity", "auth", "metadata", ...SEND_OPTIONS]);
+  checkNames("sendEvent", event, [
+    "name",
+    "version",
+    "payload",
+    "id",
+    "flowId",
+    "identity",
+    "auth",
+    "metadata",
+    ...SEND_OPTIONS,
+  ]);
   const { timeoutMs, signal, headers, throwOnError, parent, ...init } = event;
   const own = { ...definedOf({ timeoutMs, signal, headers, throwOnError, parent }), ...definedOf(options) };
   if (own.parent !== undefined) checkFlow("parent", own.parent);
@@ -169,8 +215,13 @@ function definedOf(options: { [K in keyof SendEventOptions]: SendEventOptions[K]
 }
 
 function tooLarge(maxResponseBytes: number, status: number): FerryError {
-  return new FerryError("ERR_TOO_LARGE", `the answer has more than the ${maxResponseBytes} bytes allowed; maxResponseBytes allows more`, { status });
+  return new FerryError(
+    "ERR_TOO_LARGE",
+    `the answer has more than the ${maxResponseBytes} bytes allowed; maxResponseBytes allows more`,
+    { status },
+  );
 }
 
 // Where the runtime knows it, `await using client = …` closes.
-if (Symbol.dispose) Object.defineProperty(EventClient.prototype, Symbol.dispose, { value: EventClient.prototype.close });
+if (Symbol.dispose)
+  Object.defineProperty(EventClient.prototype, Symbol.dispose, { value: EventClient.prototype.close });

@@ -92,13 +92,18 @@ export function accept(body: string | Uint8Array, rule: Rule): Members | number 
     const piece = text.slice(places[at * 3], places[at * 3 + 1]);
     const isValue = at < 4;
     // Strings stand without their quotes in the table.
-    found[name] = how === 3 || (isValue && how === 1) ? piece : isValue ? (JSON.parse(`"${piece}"`) as string) : `"${piece}"`;
+    found[name] =
+      how === 3 || (isValue && how === 1) ? piece : isValue ? (JSON.parse(`"${piece}"`) as string) : `"${piece}"`;
   });
   return { ...found, version: Number(found.version) } as Members;
 }
 
 /** Writes the answer. `pieces` are what the outcome needs, as JSON text. */
-export function settle({ name, version, id, flowId }: Subject, outcome: number, ...pieces: string[]): Uint8Array<ArrayBuffer> {
+export function settle(
+  { name, version, id, flowId }: Subject,
+  outcome: number,
+  ...pieces: string[]
+): Uint8Array<ArrayBuffer> {
   const glue = fullGlue();
   const len = putText([unquoted(name), version, unquoted(id), unquoted(flowId), ...pieces].join(SEPARATOR));
   return call(() => glue.events_settle(len, outcome));

@@ -59,7 +59,16 @@ export abstract class ProtocolEvent<T = unknown> implements Subject {
   }
 
   /** @internal */
-  constructor({ name, version, id = freshId(), flowId = freshId(), payload = "{}", identity = "{}", auth = "{}", metadata = "{}" }: Members) {
+  constructor({
+    name,
+    version,
+    id = freshId(),
+    flowId = freshId(),
+    payload = "{}",
+    identity = "{}",
+    auth = "{}",
+    metadata = "{}",
+  }: Members) {
     this.name = name;
     this.version = version;
     this.id = id;
@@ -220,10 +229,14 @@ function membersOf(what: string, given: EventInit | undefined): Members {
   checkNames(what, given, MEMBERS);
   const init = given!;
   const { name, version = 1, id, flowId } = init;
-  if (typeof name !== "string" || name === "") throw wrong("name", `text, such as get:user:name, and not ${shown(name)}`);
+  if (typeof name !== "string" || name === "")
+    throw wrong("name", `text, such as get:user:name, and not ${shown(name)}`);
   checkVersion(version);
   const members: Members = { name, version };
-  for (const [member, value] of [["id", id], ["flowId", flowId]] as const) {
+  for (const [member, value] of [
+    ["id", id],
+    ["flowId", flowId],
+  ] as const) {
     if (value === undefined) continue;
     if (typeof value !== "string" || value === "") throw wrong(member, `text, and not ${shown(value)}`);
     members[member] = value;
@@ -243,7 +256,10 @@ export function jsonOf(member: string, value: unknown): string {
   try {
     json = JSON.stringify(value);
   } catch (cause) {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `the ${member} of an event cannot be written as JSON`, { attribute: member, cause });
+    throw new FerryError("ERR_INVALID_ARGUMENT", `the ${member} of an event cannot be written as JSON`, {
+      attribute: member,
+      cause,
+    });
   }
   if (json === undefined) throw wrong(member, "something that JSON can say");
   return json;
@@ -256,7 +272,8 @@ function wrong(member: string, what: string): FerryError {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkFlow(what: string, ids: unknown): asserts ids is FlowIds {
   const { id, flowId } = (ids ?? {}) as Partial<FlowIds>;
-  if (typeof id !== "string" || typeof flowId !== "string") throw invalid(`${what} is an event or the context of a handler, with id and flowId, and not ${shown(ids)}`);
+  if (typeof id !== "string" || typeof flowId !== "string")
+    throw invalid(`${what} is an event or the context of a handler, with id and flowId, and not ${shown(ids)}`);
 }
 
 function text(value: unknown): string | undefined {

@@ -42,7 +42,10 @@ export class EventException extends Error {
 
   constructor(parameters: Record<string, unknown> = {}, options: EventExceptionOptions = {}) {
     const { code = new.target.code, type = new.target.type, expected = false, message = code, cause } = options;
-    if (typeof code !== "string" || code === "") throw invalid(`an EventException needs a code such as "INVALID_EMAIL", as an option or as a static field of its class, and not ${shown(code)}`);
+    if (typeof code !== "string" || code === "")
+      throw invalid(
+        `an EventException needs a code such as "INVALID_EMAIL", as an option or as a static field of its class, and not ${shown(code)}`,
+      );
     checkErrorType(type);
     checkParameters(parameters);
     super(message, cause === undefined ? undefined : { cause });
@@ -52,7 +55,11 @@ export class EventException extends Error {
     this.expected = expected;
   }
 }
-Object.defineProperty(EventException.prototype, "name", { value: "EventException", configurable: true, writable: true });
+Object.defineProperty(EventException.prototype, "name", {
+  value: "EventException",
+  configurable: true,
+  writable: true,
+});
 Object.defineProperty(EventException.prototype, BRAND, { value: true });
 
 /** Whether it is an exception of any copy of this package. */
@@ -99,5 +106,6 @@ export class EventTimeoutException extends EventException {
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkParameters(parameters: unknown): asserts parameters is Record<string, unknown> {
-  if (typeof parameters !== "object" || parameters === null || Array.isArray(parameters)) throw invalid(`the parameters of an error are an object, not ${shown(parameters)}`);
+  if (typeof parameters !== "object" || parameters === null || Array.isArray(parameters))
+    throw invalid(`the parameters of an error are an object, not ${shown(parameters)}`);
 }

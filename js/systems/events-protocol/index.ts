@@ -22,6 +22,12 @@ export {
 } from "./exceptions.js";
 export type { EventErrorType } from "./names.js";
 export { EventProcessor, type ProcessOptions, type ProcessorOptions } from "./processor.js";
-export { EventRegistry, type ExceptionHandler, type HandlerContext, type Registration, type RegistryOptions } from "./registry.js";
+export {
+  EventRegistry,
+  type ExceptionHandler,
+  type HandlerContext,
+  type Registration,
+  type RegistryOptions,
+} from "./registry.js";
 export type { EventSchema, FieldError, PayloadOf, SchemaIssue, SchemaResult, StandardSchema } from "./schema.js";
 export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../client/errors.js";

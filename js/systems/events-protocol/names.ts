@@ -33,7 +33,8 @@ export function isErrorType(suffix: unknown): suffix is EventErrorType {
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a type of error that receivers would not know. */
 export function checkErrorType(type: unknown): asserts type is EventErrorType {
-  if (!isErrorType(type)) throw invalid(`${shown(type)} is no type of error of the events protocol; there are ${ERROR_TYPES.join(", ")}`);
+  if (!isErrorType(type))
+    throw invalid(`${shown(type)} is no type of error of the events protocol; there are ${ERROR_TYPES.join(", ")}`);
 }
 
 /** At least two words of `a`-`z` and `_`, each of them ending with a letter. */
@@ -50,6 +51,10 @@ export function checkName(name: unknown): asserts name is string {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` with the attribute `version`. */
 export function checkVersion(version: unknown): asserts version is number {
   if (!(Number.isInteger(version) && Math.abs(version as number) < 2 ** 31)) {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `the version of an event is a whole number of 32 bits, not ${shown(version)}`, { attribute: "version" });
+    throw new FerryError(
+      "ERR_INVALID_ARGUMENT",
+      `the version of an event is a whole number of 32 bits, not ${shown(version)}`,
+      { attribute: "version" },
+    );
   }
 }

@@ -53,7 +53,11 @@ export interface ProcessOptions {
 }
 
 /** The options with their defaults. */
-type Settings = { [K in keyof Omit<ProcessorOptions, "envelope">]-?: ProcessorOptions[K] | (K extends "onError" | "allowedOrigins" ? undefined : never) } & { rule: Rule };
+type Settings = {
+  [K in keyof Omit<ProcessorOptions, "envelope">]-?:
+    | ProcessorOptions[K]
+    | (K extends "onError" | "allowedOrigins" ? undefined : never);
+} & { rule: Rule };
 
 /** What the runtime tells of a request. */
 interface Surroundings {
@@ -68,7 +72,16 @@ type Bytes = Uint8Array<ArrayBuffer>;
 type End = [subject: Subject, outcome: number, ...pieces: string[]];
 
 const RULES: Record<string, Rule> = { usual: Rule.Usual, strict: Rule.Strict, lenient: Rule.Lenient };
-const OPTIONS = ["envelope", "handlerTimeoutMs", "maxInFlight", "maxBytes", "onError", "exposeErrors", "echo", "allowedOrigins"];
+const OPTIONS = [
+  "envelope",
+  "handlerTimeoutMs",
+  "maxInFlight",
+  "maxBytes",
+  "onError",
+  "exposeErrors",
+  "echo",
+  "allowedOrigins",
+];
 const MIB = 1024 * 1024;
 const METHODS = "POST, OPTIONS";
 /** So much of a request that is too large is read to its end, so that its answer arrives. */
@@ -89,18 +102,44 @@ export class EventProcessor {
   #underWay = 0;
 
   constructor(registry: EventRegistry, options: ProcessorOptions = {}) {
-    if (!(registry instanceof EventRegistry)) throw invalid(`an EventProcessor takes an EventRegistry, not ${shown(registry)}`);
+    if (!(registry instanceof EventRegistry))
+      throw invalid(`an EventProcessor takes an EventRegistry, not ${shown(registry)}`);
     checkNames("EventProcessor", options, OPTIONS);
-    const { envelope = "usual", handlerTimeoutMs = 30_000, maxInFlight = 1000, maxBytes = MIB, exposeErrors = false, echo = false, onError, allowedOrigins } = options;
-    if (!Object.hasOwn(RULES, envelope)) throw invalid(`envelope is "usual", "strict" or "lenient", not ${shown(envelope)}`);
+    const {
+      envelope = "usual",
+      handlerTimeoutMs = 30_000,
+      maxInFlight = 1000,
+      maxBytes = MIB,
+      exposeErrors = false,
+      echo = false,
+      onError,
+      allowedOrigins,
+    } = options;
+    if (!Object.hasOwn(RULES, envelope))
+      throw invalid(`envelope is "usual", "strict" or "lenient", not ${shown(envelope)}`);
     if (handlerTimeoutMs !== Infinity) checkTimeout(handlerTimeoutMs, "handlerTimeoutMs");
-    for (const [name, value] of [["maxInFlight", maxInFlight], ["maxBytes", maxBytes]] as const) {
-      if (!(Number.isInteger(value) && value > 0 && value <= 128 * MIB)) throw invalid(`${name} is a whole number above 0 and up to ${128 * MIB}, not ${shown(value)}`);
+    for (const [name, value] of [
+      ["maxInFlight", maxInFlight],
+      ["maxBytes", maxBytes],
+    ] as const) {
+      if (!(Number.isInteger(value) && value > 0 && value <= 128 * MIB))
+        throw invalid(`${name} is a whole number above 0 and up to ${128 * MIB}, not ${shown(value)}`);
     }
-    if (onError !== undefined && typeof onError !== "function") throw invalid(`onError is a function, not ${shown(onError)}`);
-    if (allowedOrigins !== undefined && allowedOrigins !== "*" && !Array.isArray(allowedOrigins)) throw invalid('allowedOrigins is "*" or a list of origins such as https://example.com');
+    if (onError !== undefined && typeof onError !== "function")
+      throw invalid(`onError is a function, not ${shown(onError)}`);
+    if (allowedOrigins !== undefined && allowedOrigins !== "*" && !Array.isArray(allowedOrigins))
+      throw invalid('allowedOrigins is "*" or a list of origins such as https://example.com');
     this.#registry = registry;
-    this.#options = { rule: RULES[envelope]!, handlerTimeoutMs, maxInFlight, maxBytes, exposeErrors, echo, onError, allowedOrigins };
+    this.#options = {
+      rule: RULES[envelope]!,
+      handlerTimeoutMs,
+      maxInFlight,
+      maxBytes,
+      exposeErrors,
+      echo,
+      onError,
+      allowedOrigins,
+    };
   }
 
   /** How many handlers are under way. */
@@ -129,10 +168,14 @@ export class EventProcessor {
    */
   readonly fetch = async (request: Request, env?: unknown, ctx?: unknown): Promise<Response> => {
     const headers = this.#headersFor(request);
-    if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: { allow: METHODS, ...headers } });
+    if (request.method === "OPTIONS")
+      return new Response(null, { status: 204, headers: { allow: METHODS, ...headers } });
     if (request.method !== "POST") {
       await readBody(request, { maxBytes: 0 }, SPARE_BYTES).catch(() => undefined);
-      return new Response("events are sent here with POST\n", { status: 405, headers: { "content-type": "text/plain; charset=utf-8", allow: METHODS, ...headers } });
+      return new Response("events are sent here with POST\n", {
+        status: 405,
+        headers: { "content-type": "text/plain; charset=utf-8", allow: METHODS, ...headers },
+      });
     }
     const answer = await this.#answerTo(request, env, ctx);
     return new Response(answer, { headers: { "content-type": "application/json; charset=utf-8", ...headers } });
@@ -219,7 +262,10 @@ export class EventProcessor {
     const late = new Promise<End>((resolve) => {
       if (handlerTimeoutMs === Infinity) return;
       timer = setTimeout(() => {
-        const error = new FerryError("ERR_TIMEOUT", `the handler of ${shown(event.name)} did not come to an end within ${handlerTimeoutMs} ms`);
+        const error = new FerryError(
+          "ERR_TIMEOUT",
+          `the handler of ${shown(event.name)} did not come to an end within ${handlerTimeoutMs} ms`,
+        );
         resolve([event, Outcome.Late, String(handlerTimeoutMs)]);
         abort(error);
         this.#tell(error, event);
@@ -234,7 +280,11 @@ export class EventProcessor {
   }
 
   /** Never rejects. */
-  async #run(event: RequestEvent, { schema, camelCase, ...registration }: Registration, context: HandlerContext): Promise<End> {
+  async #run(
+    event: RequestEvent,
+    { schema, camelCase, ...registration }: Registration,
+    context: HandlerContext,
+  ): Promise<End> {
     try {
       const sent = camelCase ? inCamelCase(event.payload) : event.payload;
       const payload = schema === undefined ? sent : await fitted(schema, sent);
@@ -273,13 +323,20 @@ export class EventProcessor {
     // Answers that a handler made whole say what they want to say.
     if (!this.#options.echo || end[1] !== Outcome.Returned) return end;
     const { version, id, flowId } = event;
-    return [{ name: `${event.name}:response`, version, id, flowId }, Outcome.Built, end[2]!, carried(event, "identity"), carried(event, "metadata")];
+    return [
+      { name: `${event.name}:response`, version, id, flowId },
+      Outcome.Built,
+      end[2]!,
+      carried(event, "identity"),
+      carried(event, "metadata"),
+    ];
   }
 
   #headersFor(request: Request): Record<string, string> {
     const { allowedOrigins } = this.#options;
     const origin = request.headers.get("origin");
-    if (allowedOrigins === undefined || origin === null || !(allowedOrigins === "*" || allowedOrigins.includes(origin))) return {};
+    if (allowedOrigins === undefined || origin === null || !(allowedOrigins === "*" || allowedOrigins.includes(origin)))
+      return {};
     return {
       "access-control-allow-origin": origin,
       vary: "origin",
@@ -293,11 +350,19 @@ export class EventProcessor {
 }
 
 function answered(event: RequestEvent, result: unknown): End {
-  if (result instanceof ResponseEvent) return [result, Outcome.Built, carried(result, "payload"), carried(result, "identity"), carried(result, "metadata")];
+  if (result instanceof ResponseEvent)
+    return [
+      result,
+      Outcome.Built,
+      carried(result, "payload"),
+      carried(result, "identity"),
+      carried(result, "metadata"),
+    ];
   // One that gives the request back has made no answer; what it says is the payload, and who sent it stays out of it.
   if (result instanceof ProtocolEvent) return [result, Outcome.Built, carried(result, "payload"), "{}", "{}"];
   const payload = result === undefined ? "{}" : JSON.stringify(result);
-  if (payload === undefined) throw invalid(`the handler of ${shown(event.name)} gave back what JSON cannot say: ${shown(result)}`);
+  if (payload === undefined)
+    throw invalid(`the handler of ${shown(event.name)} gave back what JSON cannot say: ${shown(result)}`);
   return [event, Outcome.Returned, payload];
 }
 

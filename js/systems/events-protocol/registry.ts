@@ -45,7 +45,10 @@ export interface Registration<P = any> {
 }
 
 /** Makes an answer, or an exception that says it, of what a handler has thrown. */
-export type ExceptionHandler<E = any> = (error: E, event: RequestEvent) => EventException | ResponseEvent | Promise<EventException | ResponseEvent>;
+export type ExceptionHandler<E = any> = (
+  error: E,
+  event: RequestEvent,
+) => EventException | ResponseEvent | Promise<EventException | ResponseEvent>;
 
 /** How a registry works. */
 export interface RegistryOptions {
@@ -91,12 +94,19 @@ export class EventRegistry {
     const registration = given as Registration;
     const { name, version = 1, schema, handle, replace = false } = registration;
     if (this.#checksNames) checkName(name);
-    else if (typeof name !== "string") throw new FerryError("ERR_INVALID_ARGUMENT", `the name of an event is text, not ${shown(name)}`, { attribute: "name" });
+    else if (typeof name !== "string")
+      throw new FerryError("ERR_INVALID_ARGUMENT", `the name of an event is text, not ${shown(name)}`, {
+        attribute: "name",
+      });
     checkVersion(version);
     if (schema !== undefined) checkSchema(schema);
-    if (typeof handle !== "function") throw invalid(`handle is a function that takes the event, its payload and a context, and not ${shown(handle)}`);
+    if (typeof handle !== "function")
+      throw invalid(`handle is a function that takes the event, its payload and a context, and not ${shown(handle)}`);
     const versions = this.#handlers.get(name) ?? new Map<number, Registration>();
-    if (versions.has(version) && !replace) throw invalid(`there is a handler for version ${version} of ${shown(name)} already; replace: true puts this one in its place`);
+    if (versions.has(version) && !replace)
+      throw invalid(
+        `there is a handler for version ${version} of ${shown(name)} already; replace: true puts this one in its place`,
+      );
     this.#handlers.set(name, versions.set(version, registration));
     return this;
   }
@@ -107,10 +117,22 @@ export class EventRegistry {
    * @param type a class of errors, or a function that says whether it is about this error
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`
    */
-  onException<E>(type: (abstract new (...args: any[]) => E) | ((error: unknown) => boolean), map: ExceptionHandler<E>): this {
-    if (typeof type !== "function" || typeof map !== "function") throw invalid("onException takes a class of errors or a function that picks them, and a function that makes an EventException or an answer of one");
-    const isClass = (type as unknown) === Error || type.prototype instanceof Error || /^class\b/.test(Function.prototype.toString.call(type));
-    this.#mappings.push({ fits: isClass ? (error) => error instanceof type : (type as (error: unknown) => boolean), map });
+  onException<E>(
+    type: (abstract new (...args: any[]) => E) | ((error: unknown) => boolean),
+    map: ExceptionHandler<E>,
+  ): this {
+    if (typeof type !== "function" || typeof map !== "function")
+      throw invalid(
+        "onException takes a class of errors or a function that picks them, and a function that makes an EventException or an answer of one",
+      );
+    const isClass =
+      (type as unknown) === Error ||
+      type.prototype instanceof Error ||
+      /^class\b/.test(Function.prototype.toString.call(type));
+    this.#mappings.push({
+      fits: isClass ? (error) => error instanceof type : (type as (error: unknown) => boolean),
+      map,
+    });
     return this;
   }
 
@@ -128,7 +150,9 @@ export class EventRegistry {
 
   /** All events that have a handler, in the order in which their names came. */
   get events(): { name: string; version: number }[] {
-    return [...this.#handlers].flatMap(([name, versions]) => [...versions.keys()].map((version) => ({ name, version })));
+    return [...this.#handlers].flatMap(([name, versions]) =>
+      [...versions.keys()].map((version) => ({ name, version })),
+    );
   }
 
   /** @internal */

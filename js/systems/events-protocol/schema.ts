@@ -10,7 +10,9 @@ export interface SchemaIssue {
 }
 
 /** What a Standard Schema says of a value. */
-export type SchemaResult<T> = { readonly value: T; readonly issues?: undefined } | { readonly issues: ReadonlyArray<SchemaIssue> };
+export type SchemaResult<T> =
+  | { readonly value: T; readonly issues?: undefined }
+  | { readonly issues: ReadonlyArray<SchemaIssue> };
 
 /** Version 1 of the interface that zod, valibot, arktype and others have. */
 export interface StandardSchema<T = unknown> {
@@ -26,10 +28,13 @@ export interface StandardSchema<T = unknown> {
  * A schema, or a function that is given the payload, also async. For one that does not fit it throws, or gives back `false` or `{ issues: [{ message, path }] }`;
  * for one that does it gives back `true` or nothing; everything else that it gives back is the payload for the handler.
  */
-export type EventSchema<T = unknown> = StandardSchema<T> | ((payload: any) => T | boolean | void | Promise<T | boolean | void>);
+export type EventSchema<T = unknown> =
+  | StandardSchema<T>
+  | ((payload: any) => T | boolean | void | Promise<T | boolean | void>);
 
 /** What a handler is given of a payload that went through a function with this result. */
-export type PayloadOf<R> = Exclude<Awaited<R>, boolean | void> extends never ? any : Exclude<Awaited<R>, boolean | void>;
+export type PayloadOf<R> =
+  Exclude<Awaited<R>, boolean | void> extends never ? any : Exclude<Awaited<R>, boolean | void>;
 
 /** One entry of `fields` in the parameters of `MISSING_FIELDS`. */
 export interface FieldError {
@@ -50,7 +55,9 @@ const MISFIT = "the payload does not fit";
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is neither a schema nor a function. */
 export function checkSchema(schema: unknown): asserts schema is EventSchema {
   if (standardOf(schema) || typeof schema === "function") return;
-  throw invalid(`schema is a Standard Schema, such as those of zod, valibot and arktype, or a function, and not ${shown(schema)}`);
+  throw invalid(
+    `schema is a Standard Schema, such as those of zod, valibot and arktype, or a function, and not ${shown(schema)}`,
+  );
 }
 
 /**
@@ -82,7 +89,12 @@ export async function fitted<T>(schema: EventSchema<T>, value: unknown): Promise
 export function inCamelCase(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inCamelCase);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name.replace(/(?<=[^_])_+([a-zA-Z0-9])/g, (_, letter: string) => letter.toUpperCase()), inCamelCase(member)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [
+      name.replace(/(?<=[^_])_+([a-zA-Z0-9])/g, (_, letter: string) => letter.toUpperCase()),
+      inCamelCase(member),
+    ]),
+  );
 }
 
 /** A type of arktype is a function, and a schema all the same. */
@@ -100,11 +112,18 @@ function issuesOf(error: unknown): readonly SchemaIssue[] {
 }
 
 function isIssues(issues: unknown): issues is readonly SchemaIssue[] {
-  return Array.isArray(issues) && issues.length > 0 && issues.every((issue) => typeof (issue as SchemaIssue | null)?.message === "string");
+  return (
+    Array.isArray(issues) &&
+    issues.length > 0 &&
+    issues.every((issue) => typeof (issue as SchemaIssue | null)?.message === "string")
+  );
 }
 
 function refusal(issues: readonly SchemaIssue[], value: unknown): MissingEventInformationException {
-  return new MissingEventInformationException({ fields: issues.slice(0, MAX_FIELDS).map((issue) => fieldOf(issue, value)) }, { expected: true });
+  return new MissingEventInformationException(
+    { fields: issues.slice(0, MAX_FIELDS).map((issue) => fieldOf(issue, value)) },
+    { expected: true },
+  );
 }
 
 function fieldOf(issue: SchemaIssue, value: unknown): FieldError {
@@ -115,7 +134,9 @@ function fieldOf(issue: SchemaIssue, value: unknown): FieldError {
     name: keys.join("."),
     errorType: given.find((word): word is string => typeof word === "string") ?? "value_error",
     message: String(issue.message).slice(0, MAX_MESSAGE),
-    ...(keys.length > 1 && { pointer: keys.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("") }),
+    ...(keys.length > 1 && {
+      pointer: keys.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""),
+    }),
   };
 }
 

@@ -74,8 +74,18 @@ export class SinkDriver {
       fetch,
       handlers: {
         send: (id: number, url: string, headers: string, patienceMs: number) => {
-          const plan = (lines: string): FlightPlan => ({ url, headers: `${headers}\n${lines}`, body: NOTHING, patienceMs, maxAnswerBytes });
-          this.#pump.fly(id, planned(() => pipeline.headers(), plan), (port, now, outcome) => this.#land(port, now, id, outcome));
+          const plan = (lines: string): FlightPlan => ({
+            url,
+            headers: `${headers}\n${lines}`,
+            body: NOTHING,
+            patienceMs,
+            maxAnswerBytes,
+          });
+          this.#pump.fly(
+            id,
+            planned(() => pipeline.headers(), plan),
+            (port, now, outcome) => this.#land(port, now, id, outcome),
+          );
         },
         settled: (...particulars: [number, boolean, number, number, number, number]) => this.#settled(...particulars),
       },
@@ -136,7 +146,8 @@ export class SinkDriver {
     this.#isClosed = true;
     if (this.#pump.isRunning) {
       this.#pump.tellUnasked((port) => port.close());
-      if (this.#pump.isRunning && !this.#pump.ask((port) => port.is_idle())) await new Promise<void>((resolve) => (this.#idle = resolve));
+      if (this.#pump.isRunning && !this.#pump.ask((port) => port.is_idle()))
+        await new Promise<void>((resolve) => (this.#idle = resolve));
     }
     this.#pump.close();
   }
@@ -169,12 +180,19 @@ export class SinkDriver {
     if (cause instanceof FerryError) return cause;
     if (!outcome) return new FerryError(code);
     const verb = isFailed ? "consume a failed event of" : "consume from";
-    return this.#options.pipeline.problem(verb, code, { status: status || undefined, cause, ...(outcome.kind === "response" && { body: outcome.body }) });
+    return this.#options.pipeline.problem(verb, code, {
+      status: status || undefined,
+      cause,
+      ...(outcome.kind === "response" && { body: outcome.body }),
+    });
   }
 }
 
 /** A plan for a flight; at once, unless the headers have to be waited for. */
-function planned(ask: () => string | Promise<string>, plan: (lines: string) => FlightPlan): FlightPlan | Promise<FlightPlan> {
+function planned(
+  ask: () => string | Promise<string>,
+  plan: (lines: string) => FlightPlan,
+): FlightPlan | Promise<FlightPlan> {
   try {
     const lines = ask();
     return typeof lines === "string" ? plan(lines) : lines.then(plan);

@@ -51,7 +51,13 @@ export class PipelineEvent<P = unknown, R = unknown> {
   #response: { value: unknown } | undefined;
 
   /** @internal */
-  constructor(pipeline: Pipeline, isFailed: boolean, body: Uint8Array, parts: Uint32Array, acknowledge?: () => Promise<void>) {
+  constructor(
+    pipeline: Pipeline,
+    isFailed: boolean,
+    body: Uint8Array,
+    parts: Uint32Array,
+    acknowledge?: () => Promise<void>,
+  ) {
     // Not enumerable: in a log it would drown the rest.
     Object.defineProperty(this, "body", { value: body });
     this.#pipeline = pipeline;
@@ -128,12 +134,16 @@ export class PipelineEvent<P = unknown, R = unknown> {
       source: this.#pipeline.uri,
       type: `dev.glassflow.pipeline.${this.isFailed ? "failed" : "output"}`,
       time: this.receiveTime,
-      ...Object.fromEntries(Object.entries(extensions).filter(([, text]) => text !== undefined && text !== "" && !CONTROL.test(text))),
+      ...Object.fromEntries(
+        Object.entries(extensions).filter(([, text]) => text !== undefined && text !== "" && !CONTROL.test(text)),
+      ),
     };
     const data = this.isFailed ? this.payloadText : this.responseText;
     const read = (attributes: object) => {
       const head = JSON.stringify(attributes).slice(0, -1);
-      return CloudEvent.fromJSON<P | R>(data === undefined ? `${head}}` : `${head},"datacontenttype":"application/json","data":${data}}`);
+      return CloudEvent.fromJSON<P | R>(
+        data === undefined ? `${head}}` : `${head},"datacontenttype":"application/json","data":${data}}`,
+      );
     };
     try {
       return read(attributes);
@@ -151,7 +161,11 @@ export class PipelineEvent<P = unknown, R = unknown> {
   }
 
   /** For `console.log` in Node and Bun. */
-  [Symbol.for("nodejs.util.inspect.custom")](_depth: number, options: object, inspect?: (value: object, options: object) => string): string {
+  [Symbol.for("nodejs.util.inspect.custom")](
+    _depth: number,
+    options: object,
+    inspect?: (value: object, options: object) => string,
+  ): string {
     return `PipelineEvent ${inspect?.(this.toJSON(), options) ?? JSON.stringify(this)}`;
   }
 
@@ -173,7 +187,12 @@ export class PipelineEvent<P = unknown, R = unknown> {
 }
 
 /** Reads the body of an answer. `undefined` if it is no event. */
-export function readEvent(pipeline: Pipeline, isFailed: boolean, body: Uint8Array, acknowledge?: () => Promise<void>): PipelineEvent | undefined {
+export function readEvent(
+  pipeline: Pipeline,
+  isFailed: boolean,
+  body: Uint8Array,
+  acknowledge?: () => Promise<void>,
+): PipelineEvent | undefined {
   const glue = fullGlue();
   const len = putBytes(body);
   const parts = call(() => glue.glassflow_event(len));

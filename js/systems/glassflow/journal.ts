@@ -60,7 +60,11 @@ export class Journal {
 
   /** Starts an iteration: whatever is in the store comes first. */
   begin(): void {
-    if (this.#isBusy) throw new FerryError("ERR_INVALID_ARGUMENT", "an iteration over this store goes on; end it first, with break or return()");
+    if (this.#isBusy)
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        "an iteration over this store goes on; end it first, with break or return()",
+      );
     this.#isBusy = true;
     this.#forget();
     this.#tabs?.apply();
@@ -111,7 +115,16 @@ export class Journal {
     await this.#open();
     const at = Date.now();
     const { code, status = 0, message: reason } = error;
-    const letter = { key: key ?? this.#keys.next(at), body: body.slice(), lane: 0, at, code, status, reason, attempts: 1 };
+    const letter = {
+      key: key ?? this.#keys.next(at),
+      body: body.slice(),
+      lane: 0,
+      at,
+      code,
+      status,
+      reason,
+      attempts: 1,
+    };
     await this.#call((store) => store.write({ ...NOTHING, remove: key === undefined ? [] : [key], bury: [letter] }));
     if (key !== undefined) this.#inHand.delete(key);
   }
@@ -129,7 +142,14 @@ export class Journal {
     this.#tabs?.close();
     const opening = this.#opening;
     this.#patience.lookAround();
-    if (opening && (await opening.then(() => true, () => false))) await this.#call((store) => store.close());
+    if (
+      opening &&
+      (await opening.then(
+        () => true,
+        () => false,
+      ))
+    )
+      await this.#call((store) => store.close());
     this.#patience.end();
   }
 
@@ -148,16 +168,21 @@ export class Journal {
     if (this.#isClosed) return;
     const { kind, acquire } = this.#store;
     // Who cannot get a lease hands out nothing: another may do so at the same time.
-    const lease = acquire && ((owner: string, forMs: number) => this.#call(async (store) => store.acquire!(owner, forMs)).catch(() => false));
-    this.#tabs = new Tabs({ name: this.#name, kind, isShared, lease }, {
-      lead: (leads) => {
-        // Whoever led meanwhile has handed out and acknowledged.
-        if (leads) this.#forget();
-        this.#isLeader = leads;
-        this.#patience.lookAround();
+    const lease =
+      acquire &&
+      ((owner: string, forMs: number) => this.#call(async (store) => store.acquire!(owner, forMs)).catch(() => false));
+    this.#tabs = new Tabs(
+      { name: this.#name, kind, isShared, lease },
+      {
+        lead: (leads) => {
+          // Whoever led meanwhile has handed out and acknowledged.
+          if (leads) this.#forget();
+          this.#isLeader = leads;
+          this.#patience.lookAround();
+        },
+        hear: () => undefined,
       },
-      hear: () => undefined,
-    });
+    );
     if (this.#isBusy) this.#tabs.apply();
   }
 
@@ -183,6 +208,12 @@ export class Journal {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkStore(store: unknown): asserts store is OutboxStore {
   const its = (store ?? {}) as Record<string, unknown>;
-  const method = ["open", "write", "peek", "dead", "count", "close"].find((method) => typeof its[method] !== "function");
-  if (method) throw new FerryError("ERR_INVALID_ARGUMENT", `store is a store such as indexedDbStore() or fileStore(path), with the method ${method}, not ${shown(store)}`);
+  const method = ["open", "write", "peek", "dead", "count", "close"].find(
+    (method) => typeof its[method] !== "function",
+  );
+  if (method)
+    throw new FerryError(
+      "ERR_INVALID_ARGUMENT",
+      `store is a store such as indexedDbStore() or fileStore(path), with the method ${method}, not ${shown(store)}`,
+    );
 }

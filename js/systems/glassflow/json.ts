@@ -12,8 +12,10 @@ import { freshId } from "../../platform/uuid.js";
  */
 export function jsonOf(event: unknown): string {
   if (event instanceof CloudEvent) return event.toString();
-  if (event === undefined || event === null) throw invalid(`publish takes an event, which is a JSON value, not ${event}`);
-  if (event instanceof ArrayBuffer || ArrayBuffer.isView(event)) throw invalid("an event is a JSON value; bytes have to be put into one, for example as Base64");
+  if (event === undefined || event === null)
+    throw invalid(`publish takes an event, which is a JSON value, not ${event}`);
+  if (event instanceof ArrayBuffer || ArrayBuffer.isView(event))
+    throw invalid("an event is a JSON value; bytes have to be put into one, for example as Base64");
   let text: string | undefined;
   try {
     text = JSON.stringify(event);
@@ -46,7 +48,11 @@ function withDigits(event: unknown, cause: unknown): string | undefined {
 }
 
 function unwritable(cause: unknown): FerryError {
-  return new FerryError("ERR_INVALID_ARGUMENT", `the event cannot be written as JSON: ${(cause as Error | undefined)?.message ?? String(cause)}`, { cause });
+  return new FerryError(
+    "ERR_INVALID_ARGUMENT",
+    `the event cannot be written as JSON: ${(cause as Error | undefined)?.message ?? String(cause)}`,
+    { cause },
+  );
 }
 
 function refuseNonNumbers(event: unknown): void {

@@ -51,13 +51,19 @@ export class Pipeline {
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(what: string, options: PipelineOptions, names: readonly string[]) {
     checkClient(what, options, ["pipelineId", "pipelineAccessToken", "baseUrl", ...names]);
-    const { pipelineId = fromEnvironment("PIPELINE_ID"), pipelineAccessToken = fromEnvironment("PIPELINE_ACCESS_TOKEN") } = options;
-    if (pipelineId === undefined) throw invalid("pipelineId is missing: give the option, or set PIPELINE_ID in the environment");
+    const {
+      pipelineId = fromEnvironment("PIPELINE_ID"),
+      pipelineAccessToken = fromEnvironment("PIPELINE_ACCESS_TOKEN"),
+    } = options;
+    if (pipelineId === undefined)
+      throw invalid("pipelineId is missing: give the option, or set PIPELINE_ID in the environment");
     if (typeof pipelineId !== "string") throw invalid(`pipelineId is a text, not ${shown(pipelineId)}`);
-    if (pipelineAccessToken === undefined) throw invalid("pipelineAccessToken is missing: give the option, or set PIPELINE_ACCESS_TOKEN in the environment");
+    if (pipelineAccessToken === undefined)
+      throw invalid("pipelineAccessToken is missing: give the option, or set PIPELINE_ACCESS_TOKEN in the environment");
     if (typeof pipelineAccessToken !== "function") checkToken(pipelineAccessToken);
     const base = new URL(checkedUrl(options.baseUrl ?? DEFAULT_BASE_URL, "baseUrl"));
-    if (base.search || base.hash) throw invalid("baseUrl must not have a query or a fragment, because paths are put behind it");
+    if (base.search || base.hash)
+      throw invalid("baseUrl must not have a query or a fragment, because paths are put behind it");
     this.id = pipelineId;
     this.#base = base.href.replace(/\/+$/, "");
     this.#token = pipelineAccessToken;
@@ -115,21 +121,30 @@ export class Pipeline {
 
   /** Whether the token is good. */
   async validateCredentials(calls: Calls, options: PipelineCallOptions): Promise<void> {
-    await this.call("validate the access token of", calls, { method: "GET", url: this.url(Endpoint.Status), ...options });
+    await this.call("validate the access token of", calls, {
+      method: "GET",
+      url: this.url(Endpoint.Status),
+      ...options,
+    });
   }
 
   /** An error that says what was to be done, with which pipeline, and what came of it; without the token, even where the server repeats it. */
   problem(verb: string, code: FerryErrorCode, { status, cause, body, sentence }: Particulars): FerryError {
     const clean = body && this.#withoutToken(body);
     const said = detailOf(clean);
-    const message = this.#message(verb, sentence ?? SENTENCES[status ?? 0] ?? sentenceOf(code), status) + (said && `: ${said}`);
+    const message =
+      this.#message(verb, sentence ?? SENTENCES[status ?? 0] ?? sentenceOf(code), status) + (said && `: ${said}`);
     const isTelling = this.#used !== "" && String((cause as Error | undefined)?.message ?? cause).includes(this.#used);
     return new FerryError(code, message, { status, body: clean, ...(cause !== undefined && !isTelling && { cause }) });
   }
 
   /** An error that has in it, byte for byte, what was taken from the pipeline. Its message says nothing of that, because it is no answer but an event. */
   lost(verb: string, code: FerryErrorCode, sentence: string, { status, cause, body }: Particulars): FerryError {
-    return new FerryError(code, this.#message(verb, sentence, status), { status, body, ...(cause !== undefined && { cause }) });
+    return new FerryError(code, this.#message(verb, sentence, status), {
+      status,
+      body,
+      ...(cause !== undefined && { cause }),
+    });
   }
 
   #message(verb: string, sentence: string, status: number | undefined): string {
@@ -138,7 +153,9 @@ export class Pipeline {
 
   #withoutToken(body: Uint8Array): Uint8Array {
     const text = new TextDecoder().decode(body);
-    return this.#used !== "" && text.includes(this.#used) ? new TextEncoder().encode(text.replaceAll(this.#used, "…")) : body;
+    return this.#used !== "" && text.includes(this.#used)
+      ? new TextEncoder().encode(text.replaceAll(this.#used, "…"))
+      : body;
   }
 }
 
@@ -152,9 +169,19 @@ interface Particulars {
 }
 
 /** What these mean for a pipeline. */
-const SENTENCES: Record<number, string> = { 401: "the pipeline access token was refused", 404: "there is no such pipeline" };
+const SENTENCES: Record<number, string> = {
+  401: "the pipeline access token was refused",
+  404: "there is no such pipeline",
+};
 /** Of these the message is as good as it can be. */
-const KEPT: readonly FerryErrorCode[] = ["ERR_ABORTED", "ERR_CLOSED", "ERR_INVALID_ARGUMENT", "ERR_QUEUE_FULL", "ERR_INTERNAL", "ERR_NOT_INITIALIZED"];
+const KEPT: readonly FerryErrorCode[] = [
+  "ERR_ABORTED",
+  "ERR_CLOSED",
+  "ERR_INVALID_ARGUMENT",
+  "ERR_QUEUE_FULL",
+  "ERR_INTERNAL",
+  "ERR_NOT_INITIALIZED",
+];
 
 /** What a server said for people, on one line and not too long. `{ "detail": "…" }` is the form of the service. */
 function detailOf(body: Uint8Array | undefined): string {
@@ -173,21 +200,32 @@ function detailOf(body: Uint8Array | undefined): string {
 
 /** Never shows it. */
 function checkToken(token: unknown): void {
-  if (typeof token !== "string") throw invalid(`pipelineAccessToken is a text, or a function that gives one, not ${token === null ? "null" : `of the type ${typeof token}`}`);
+  if (typeof token !== "string")
+    throw invalid(
+      `pipelineAccessToken is a text, or a function that gives one, not ${token === null ? "null" : `of the type ${typeof token}`}`,
+    );
   if (token === "") throw invalid("pipelineAccessToken is empty");
   if (!/^[\x21-\x7e\xa0-\xff](?:[\x20-\x7e\xa0-\xff]*[\x21-\x7e\xa0-\xff])?$/.test(token)) {
-    throw invalid("pipelineAccessToken has a line break, a space at an end or another character in it that a header cannot carry");
+    throw invalid(
+      "pipelineAccessToken has a line break, a space at an end or another character in it that a header cannot carry",
+    );
   }
 }
 
 function noToken(cause: unknown): FerryError {
   if (cause instanceof FerryError) return cause;
-  return new FerryError("ERR_NETWORK", "the function given as pipelineAccessToken failed, so no request was made", { cause, culprit: "caller" });
+  return new FerryError("ERR_NETWORK", "the function given as pipelineAccessToken failed, so no request was made", {
+    cause,
+    culprit: "caller",
+  });
 }
 
 /** A variable of the environment. Browsers and some edge runtimes have none, and Deno asks for leave. */
 function fromEnvironment(name: string): string | undefined {
-  const { process, Deno } = globalThis as { process?: { env?: Record<string, string | undefined> }; Deno?: { env?: { get(name: string): string | undefined } } };
+  const { process, Deno } = globalThis as {
+    process?: { env?: Record<string, string | undefined> };
+    Deno?: { env?: { get(name: string): string | undefined } };
+  };
   for (const read of [() => process?.env?.[name], () => Deno?.env?.get(name)]) {
     try {
       const value = read();

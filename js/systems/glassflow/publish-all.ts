@@ -113,10 +113,15 @@ export async function publishAll<E>(
 }
 
 /** The next event, or nothing if the signal comes first. An event that comes after that is given to `late`, so that it is not lost. */
-async function nextOf<E>(iterator: Iterator<E> | AsyncIterator<E>, signal: AbortSignal | undefined, late: (event: E) => void): Promise<IteratorResult<E> | undefined> {
+async function nextOf<E>(
+  iterator: Iterator<E> | AsyncIterator<E>,
+  signal: AbortSignal | undefined,
+  late: (event: E) => void,
+): Promise<IteratorResult<E> | undefined> {
   const next = iterator.next();
   // Without a promise in between, where there is none: a hundred thousand of them take their time.
-  if (!isPromise(next)) return isPromise(next.value) ? { done: next.done ?? false, value: await next.value } as IteratorResult<E> : next;
+  if (!isPromise(next))
+    return isPromise(next.value) ? ({ done: next.done ?? false, value: await next.value } as IteratorResult<E>) : next;
   if (!signal) return next;
   let giveUp!: () => void;
   const given = new Promise<undefined>((resolve) => (giveUp = () => resolve(undefined)));
@@ -124,7 +129,10 @@ async function nextOf<E>(iterator: Iterator<E> | AsyncIterator<E>, signal: Abort
   try {
     const first = await Promise.race([next, given]);
     if (!first) {
-      next.then((step) => !step.done && late(step.value), () => undefined);
+      next.then(
+        (step) => !step.done && late(step.value),
+        () => undefined,
+      );
       endOf(iterator);
     }
     return first;

@@ -157,11 +157,17 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     checkNames("events", options, ["failed", "signal", "store", "maxUnacknowledged", "onRetry"]);
     const { failed = false, signal, store, maxUnacknowledged = 1000, onRetry } = options;
     if (typeof failed !== "boolean") throw invalid(`failed is true or false, not ${shown(failed)}`);
-    if (onRetry !== undefined && typeof onRetry !== "function") throw invalid(`onRetry is a function, not ${shown(onRetry)}`);
+    if (onRetry !== undefined && typeof onRetry !== "function")
+      throw invalid(`onRetry is a function, not ${shown(onRetry)}`);
     checkSignal(signal);
     checkWhole("maxUnacknowledged", maxUnacknowledged, 1_000_000);
     if (store !== undefined) checkStore(store);
-    const iterate = () => new Iteration(this, { failed, signal, onRetry, ends: this.#iterations, maxUnacknowledged }, store && this.#journal(store, failed));
+    const iterate = () =>
+      new Iteration(
+        this,
+        { failed, signal, onRetry, ends: this.#iterations, maxUnacknowledged },
+        store && this.#journal(store, failed),
+      );
     return { [Symbol.asyncIterator]: () => iterate() as unknown as AsyncIterator<PipelineEvent<P, R>> };
   }
 
@@ -173,7 +179,15 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   async validateCredentials(options: PipelineCallOptions = {}): Promise<void> {
     const { fetch, signal, timeoutMs, headers } = this.#options;
     if (this.#closing) throw new FerryError("ERR_CLOSED");
-    this.#calls ??= new Calls({ ...(fetch && { fetch }), ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }), ...(headers && { headers }) }, JUDGES.webhook);
+    this.#calls ??= new Calls(
+      {
+        ...(fetch && { fetch }),
+        ...(signal && { signal }),
+        ...(timeoutMs !== undefined && { timeoutMs }),
+        ...(headers && { headers }),
+      },
+      JUDGES.webhook,
+    );
     await this.#pipeline.validateCredentials(this.#calls, checkedCall("validateCredentials", options));
   }
 
@@ -207,16 +221,30 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     if (body.length > this.#maxEventBytes) {
       const isCut = body.length >= this.#maxAnswerBytes;
       const inside = `${isCut ? "its first" : "all"} ${body.length} bytes are in the body of this error`;
-      throw this.#lost(isFailed, "ERR_TOO_LARGE", `the event is larger than the ${this.#maxEventBytes} bytes of maxEventBytes; ${inside}`, { status: 200, body });
+      throw this.#lost(
+        isFailed,
+        "ERR_TOO_LARGE",
+        `the event is larger than the ${this.#maxEventBytes} bytes of maxEventBytes; ${inside}`,
+        { status: 200, body },
+      );
     }
     let event: PipelineEvent | undefined;
     try {
       event = readEvent(this.#pipeline, isFailed, body, acknowledge);
     } catch (cause) {
-      throw this.#lost(isFailed, isFerryError(cause) ? cause.code : "ERR_INTERNAL", (cause as Error).message, { status: 200, body }, cause);
+      throw this.#lost(
+        isFailed,
+        isFerryError(cause) ? cause.code : "ERR_INTERNAL",
+        (cause as Error).message,
+        { status: 200, body },
+        cause,
+      );
     }
     if (event) return event;
-    const sentence = body.length === 0 ? "the answer is empty" : "the answer is not an event that can be read; its bytes are in the body of this error";
+    const sentence =
+      body.length === 0
+        ? "the answer is empty"
+        : "the answer is not an event that can be read; its bytes are in the body of this error";
     throw this.#lost(isFailed, "ERR_INVALID_EVENT", sentence, { status: 200, body });
   }
 
@@ -227,11 +255,27 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
 
   /** An event that the store did not take. @internal */
   unstored(isFailed: boolean, cause: FerryError, taken: Taken): FerryError {
-    return this.#lost(isFailed, cause.code, `${cause.message}; the event comes again in the next iteration of this sink`, taken, cause);
+    return this.#lost(
+      isFailed,
+      cause.code,
+      `${cause.message}; the event comes again in the next iteration of this sink`,
+      taken,
+      cause,
+    );
   }
 
-  #lost(isFailed: boolean, code: FerryErrorCode, sentence: string, { status, body }: Omit<Taken, "restMs">, cause?: unknown): FerryError {
-    return this.#pipeline.lost(isFailed ? "consume a failed event of" : "consume from", code, sentence, { status, body, cause });
+  #lost(
+    isFailed: boolean,
+    code: FerryErrorCode,
+    sentence: string,
+    { status, body }: Omit<Taken, "restMs">,
+    cause?: unknown,
+  ): FerryError {
+    return this.#pipeline.lost(isFailed ? "consume a failed event of" : "consume from", code, sentence, {
+      status,
+      body,
+      cause,
+    });
   }
 
   async #consume(isFailed: boolean, options: PipelineCallOptions): Promise<ConsumeResult> {
@@ -250,7 +294,8 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
       journal = new Journal(store, origin + pathname, isFailed);
       this.#journals.set(store, journal);
     }
-    if (journal.isFailed !== isFailed) throw invalid("this store is in use for the other queue of the pipeline; give each a store of its own");
+    if (journal.isFailed !== isFailed)
+      throw invalid("this store is in use for the other queue of the pipeline; give each a store of its own");
     return journal;
   }
 
@@ -268,13 +313,15 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     await this.#driver.close();
     await this.#keeping;
     for (const journal of this.#journals.values()) await journal.close().catch(() => undefined);
-    const left = [false, true].flatMap((isFailed) => this.#strays[queueOf(isFailed)].map((taken): ConsumeResult => {
-      try {
-        return this.#result(isFailed, taken);
-      } catch {
-        return { status: taken.status, body: taken.body };
-      }
-    }));
+    const left = [false, true].flatMap((isFailed) =>
+      this.#strays[queueOf(isFailed)].map((taken): ConsumeResult => {
+        try {
+          return this.#result(isFailed, taken);
+        } catch {
+          return { status: taken.status, body: taken.body };
+        }
+      }),
+    );
     Object.assign(this.#strays, { output: [], failed: [] });
     return left;
   }
@@ -363,7 +410,10 @@ class Iteration implements AsyncIterableIterator<PipelineEvent> {
   async #kept(journal: Journal): Promise<PipelineEvent | undefined> {
     const { maxUnacknowledged, failed } = this.#options;
     if (journal.inHand >= maxUnacknowledged) {
-      throw new FerryError("ERR_QUEUE_FULL", `${journal.inHand} events were handed out and not acknowledged; call ack() of each event when the work on it is done`);
+      throw new FerryError(
+        "ERR_QUEUE_FULL",
+        `${journal.inHand} events were handed out and not acknowledged; call ack() of each event when the work on it is done`,
+      );
     }
     const entry = await journal.next(this.#end.signal);
     if (this.#isOver) return undefined;
@@ -382,7 +432,12 @@ class Iteration implements AsyncIterableIterator<PipelineEvent> {
   }
 
   /** Reads an answer, or makes it a dead letter. `key`: it is in the store already. */
-  async #readKept(journal: Journal, body: Uint8Array, key: string | undefined, acknowledge = () => journal.acknowledge(key!)): Promise<PipelineEvent> {
+  async #readKept(
+    journal: Journal,
+    body: Uint8Array,
+    key: string | undefined,
+    acknowledge = () => journal.acknowledge(key!),
+  ): Promise<PipelineEvent> {
     try {
       return this.#sink.read(this.#options.failed, body, acknowledge);
     } catch (error) {
@@ -427,5 +482,6 @@ function queueOf(isFailed: boolean): Queue {
 }
 
 function checkWhole(name: string, value: unknown, most: number): void {
-  if (!(Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most)) throw invalid(`${name} is a whole number from 1 to ${most}, not ${shown(value)}`);
+  if (!(Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most))
+    throw invalid(`${name} is a whole number from 1 to ${most}, not ${shown(value)}`);
 }

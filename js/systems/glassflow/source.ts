@@ -72,7 +72,10 @@ export class PipelineDataSource {
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`
    */
-  async publishAll<E>(events: Iterable<E> | AsyncIterable<E>, options: PublishAllOptions<E> = {}): Promise<PublishReport<E>> {
+  async publishAll<E>(
+    events: Iterable<E> | AsyncIterable<E>,
+    options: PublishAllOptions<E> = {},
+  ): Promise<PublishReport<E>> {
     return publishAll(events, options, (event, call) => this.publish(event, call));
   }
 
@@ -111,7 +114,12 @@ export class PipelineDataSource {
 
   /** Publishes an event that is JSON text already. @internal */
   async publishText(text: string, options: PipelineCallOptions): Promise<PublishResult> {
-    const call = { url: this.#url, headers: { "content-type": "application/json" }, body: text, ...checkedCall("publish", options) };
+    const call = {
+      url: this.#url,
+      headers: { "content-type": "application/json" },
+      body: text,
+      ...checkedCall("publish", options),
+    };
     const { status } = await this.#pipeline.call("publish to", this.#calls, call);
     return { status };
   }
@@ -155,9 +163,14 @@ export function checkedCall(what: string, options: PipelineCallOptions): Pipelin
 
 /** By its shape: it may come from another copy of this package. */
 export function checkedSource(source: unknown): PipelineDataSource {
-  if (typeof (source as PipelineDataSource | undefined)?.publishText === "function") return source as PipelineDataSource;
-  throw new FerryError("ERR_INVALID_ARGUMENT", `republish takes the PipelineDataSource to publish to, not ${shown(source)}`);
+  if (typeof (source as PipelineDataSource | undefined)?.publishText === "function")
+    return source as PipelineDataSource;
+  throw new FerryError(
+    "ERR_INVALID_ARGUMENT",
+    `republish takes the PipelineDataSource to publish to, not ${shown(source)}`,
+  );
 }
 
 // Where the runtime knows it, `await using source = …` closes.
-if (Symbol.dispose) Object.defineProperty(PipelineDataSource.prototype, Symbol.dispose, { value: PipelineDataSource.prototype.close });
+if (Symbol.dispose)
+  Object.defineProperty(PipelineDataSource.prototype, Symbol.dispose, { value: PipelineDataSource.prototype.close });

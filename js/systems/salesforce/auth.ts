@@ -75,32 +75,59 @@ export class SalesforceAuth {
 /** What is in it, for the client. */
 export function insideOf(auth: unknown): Inside {
   const inside = insides.get(auth as SalesforceAuth);
-  if (!inside) throw invalid("auth is what passwordAuth, refreshTokenAuth, clientCredentialsAuth, jwtBearerAuth or sessionAuth give");
+  if (!inside)
+    throw invalid(
+      "auth is what passwordAuth, refreshTokenAuth, clientCredentialsAuth, jwtBearerAuth or sessionAuth give",
+    );
   return inside;
 }
 
 /** User name and password: simple, discouraged by Salesforce, and blocked in many organisations. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function passwordAuth(options: PasswordOptions): SalesforceAuth {
-  checkNames("passwordAuth", options, ["consumerKey", "consumerSecret", "username", "password", "securityToken", "sandbox", "loginUrl"]);
+  checkNames("passwordAuth", options, [
+    "consumerKey",
+    "consumerSecret",
+    "username",
+    "password",
+    "securityToken",
+    "sandbox",
+    "loginUrl",
+  ]);
   checkTexts(options, ["consumerKey", "consumerSecret", "username", "password"], ["securityToken"]);
   const { consumerKey, consumerSecret: secret, username, password, securityToken = "" } = options;
-  return new SalesforceAuth("password", { config: { consumerKey, secret, username, token: password + securityToken, tokenUrl: tokenUrl(options) } });
+  return new SalesforceAuth("password", {
+    config: { consumerKey, secret, username, token: password + securityToken, tokenUrl: tokenUrl(options) },
+  });
 }
 
 /** A refresh token of an earlier login in a browser. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
-  checkNames("refreshTokenAuth", options, ["consumerKey", "consumerSecret", "refreshToken", "onRefreshToken", "sandbox", "loginUrl"]);
+  checkNames("refreshTokenAuth", options, [
+    "consumerKey",
+    "consumerSecret",
+    "refreshToken",
+    "onRefreshToken",
+    "sandbox",
+    "loginUrl",
+  ]);
   checkTexts(options, ["consumerKey", "refreshToken"], ["consumerSecret"]);
   const { consumerKey, consumerSecret: secret, refreshToken: token, onRefreshToken } = options;
-  if (onRefreshToken !== undefined && typeof onRefreshToken !== "function") throw invalid(`onRefreshToken is a function, not ${shown(onRefreshToken)}`);
-  return new SalesforceAuth("refreshToken", { config: { consumerKey, secret, token, tokenUrl: tokenUrl(options) }, onRefreshToken });
+  if (onRefreshToken !== undefined && typeof onRefreshToken !== "function")
+    throw invalid(`onRefreshToken is a function, not ${shown(onRefreshToken)}`);
+  return new SalesforceAuth("refreshToken", {
+    config: { consumerKey, secret, token, tokenUrl: tokenUrl(options) },
+    onRefreshToken,
+  });
 }
 
 /** The connected app itself, as the user that it is set up to run as. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function clientCredentialsAuth(options: ClientCredentialsOptions): SalesforceAuth {
   checkNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
   checkTexts(options, ["consumerKey", "consumerSecret"], []);
-  if (options.loginUrl === undefined) throw invalid("clientCredentialsAuth needs loginUrl, the address of My Domain: the general login hosts do not take this flow");
+  if (options.loginUrl === undefined)
+    throw invalid(
+      "clientCredentialsAuth needs loginUrl, the address of My Domain: the general login hosts do not take this flow",
+    );
   const { consumerKey, consumerSecret: secret } = options;
   return new SalesforceAuth("clientCredentials", { config: { consumerKey, secret, tokenUrl: tokenUrl(options) } });
 }
@@ -110,23 +137,37 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
   checkNames("jwtBearerAuth", options, ["consumerKey", "username", "privateKey", "audience", "sandbox", "loginUrl"]);
   checkTexts(options, ["consumerKey", "username"], ["audience"]);
   const { consumerKey, username, privateKey, audience, sandbox } = options;
-  if (typeof privateKey === "string" ? !/-----BEGIN PRIVATE KEY-----/.test(privateKey) : (privateKey as CryptoKey | undefined)?.type !== "private") {
-    throw invalid("privateKey is an RSA key in PEM (PKCS #8, it begins with -----BEGIN PRIVATE KEY-----) or a private CryptoKey");
+  if (
+    typeof privateKey === "string"
+      ? !/-----BEGIN PRIVATE KEY-----/.test(privateKey)
+      : (privateKey as CryptoKey | undefined)?.type !== "private"
+  ) {
+    throw invalid(
+      "privateKey is an RSA key in PEM (PKCS #8, it begins with -----BEGIN PRIVATE KEY-----) or a private CryptoKey",
+    );
   }
-  return new SalesforceAuth("jwtBearer", { config: { consumerKey, username, place: audience ?? generalHost(sandbox), tokenUrl: tokenUrl(options) }, privateKey });
+  return new SalesforceAuth("jwtBearer", {
+    config: { consumerKey, username, place: audience ?? generalHost(sandbox), tokenUrl: tokenUrl(options) },
+    privateKey,
+  });
 }
 
 /** A session that somebody else has made. When it ends, so does the client. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function sessionAuth(options: SessionOptions): SalesforceAuth {
   checkNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
   checkTexts(options, ["accessToken"], []);
-  return new SalesforceAuth("session", { config: { token: options.accessToken, place: checkedUrl(options.instanceUrl, "instanceUrl") } });
+  return new SalesforceAuth("session", {
+    config: { token: options.accessToken, place: checkedUrl(options.instanceUrl, "instanceUrl") },
+  });
 }
 
 /** Signs claims as a JWT with RS256. */
 export async function sign(claims: string, privateKey: string | CryptoKey): Promise<string> {
   const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
-  const key = typeof privateKey === "string" ? await crypto.subtle.importKey("pkcs8", pemBytes(privateKey), algorithm, false, ["sign"]) : privateKey;
+  const key =
+    typeof privateKey === "string"
+      ? await crypto.subtle.importKey("pkcs8", pemBytes(privateKey), algorithm, false, ["sign"])
+      : privateKey;
   const head = `${base64url(encoder.encode('{"alg":"RS256"}'))}.${base64url(encoder.encode(claims))}`;
   const signature = await crypto.subtle.sign(algorithm, key, encoder.encode(head));
   return `${head}.${base64url(new Uint8Array(signature))}`;
@@ -150,10 +191,12 @@ function checkTexts(options: object, required: readonly string[], optional: read
   const all = options as Record<string, unknown>;
   for (const name of [...required, ...optional]) {
     const isGood = typeof all[name] === "string" && all[name] !== "";
-    if (!isGood && (required.includes(name) || all[name] !== undefined)) throw new FerryError("ERR_INVALID_ARGUMENT", `${name} is a string that is not empty`);
+    if (!isGood && (required.includes(name) || all[name] !== undefined))
+      throw new FerryError("ERR_INVALID_ARGUMENT", `${name} is a string that is not empty`);
   }
   const { sandbox } = options as LoginHost;
-  if (sandbox !== undefined && typeof sandbox !== "boolean") throw invalid(`sandbox is true or false, not ${shown(sandbox)}`);
+  if (sandbox !== undefined && typeof sandbox !== "boolean")
+    throw invalid(`sandbox is true or false, not ${shown(sandbox)}`);
 }
 
 function generalHost(sandbox: boolean | undefined): string {

@@ -26,7 +26,15 @@ export interface SalesforceOptions extends StreamOptions {
 export interface SalesforceStreamingOptions extends SalesforceOptions, PasswordOptions {}
 
 const NAMES = ["replay", "replayFallback", "apiVersion", "streamingUrl"];
-const LOGIN_NAMES = ["consumerKey", "consumerSecret", "username", "password", "securityToken", "sandbox", "loginUrl"] as const;
+const LOGIN_NAMES = [
+  "consumerKey",
+  "consumerSecret",
+  "username",
+  "password",
+  "securityToken",
+  "sandbox",
+  "loginUrl",
+] as const;
 const API_VERSION = "68.0";
 
 /**
@@ -44,15 +52,24 @@ export class SalesforceClient extends StreamClient {
     const { config, privateKey, onRefreshToken } = insideOf(auth);
     const { replay = "new", replayFallback, apiVersion = API_VERSION, streamingUrl } = options;
     const storage = isStorage(replay) ? replay : undefined;
-    if (replayFallback !== undefined && replayFallback !== "new" && replayFallback !== "all") throw invalid(`replayFallback is "new" or "all", not ${shown(replayFallback)}`);
-    if (typeof apiVersion !== "string" || !/^\d+\.\d+$/.test(apiVersion)) throw invalid(`apiVersion is a version such as "68.0", not ${shown(apiVersion)}`);
+    if (replayFallback !== undefined && replayFallback !== "new" && replayFallback !== "all")
+      throw invalid(`replayFallback is "new" or "all", not ${shown(replayFallback)}`);
+    if (typeof apiVersion !== "string" || !/^\d+\.\d+$/.test(apiVersion))
+      throw invalid(`apiVersion is a version such as "68.0", not ${shown(apiVersion)}`);
     checkPolicy(storage?.policy);
     const start = startOf(storage ? (storage.initial ?? "new") : replay, storage ? "replay.initial" : "replay");
     const endpoint = streamingUrl === undefined ? undefined : checkedUrl(streamingUrl, "streamingUrl");
     const marks = storage && new Marks(storage, storage.policy ?? "automatic");
     super({
       driver: {
-        config: () => ({ ...streamConfig(options), ...config, start, fallback: replayFallback && startOf(replayFallback, "replayFallback"), apiVersion, endpoint }),
+        config: () => ({
+          ...streamConfig(options),
+          ...config,
+          start,
+          fallback: replayFallback && startOf(replayFallback, "replayFallback"),
+          apiVersion,
+          endpoint,
+        }),
         fetch: streamFetch(options),
         headers: options.headers as HeadersOption | undefined,
         makeSocket: undefined,
@@ -96,5 +113,7 @@ export class SalesforceStreamingClient extends SalesforceClient {
 }
 
 function isStorage(replay: unknown): replay is ReplayStorage {
-  return typeof (replay as ReplayStorage | null)?.get === "function" && typeof (replay as ReplayStorage).set === "function";
+  return (
+    typeof (replay as ReplayStorage | null)?.get === "function" && typeof (replay as ReplayStorage).set === "function"
+  );
 }

@@ -20,7 +20,13 @@ export {
   type SessionOptions,
 } from "./auth.js";
 export { salesforceProxy, type SalesforceProxyOptions } from "./proxy.js";
-export { replayStore, type ReplayMarker, type ReplayPolicy, type ReplayStorage, type ReplayStoreOptions } from "./replay.js";
+export {
+  replayStore,
+  type ReplayMarker,
+  type ReplayPolicy,
+  type ReplayStorage,
+  type ReplayStoreOptions,
+} from "./replay.js";
 export type { StreamOptions } from "../bayeux/client.js";
 export type { StreamState } from "../bayeux/driver.js";
 export type { StreamMessage } from "../bayeux/message.js";

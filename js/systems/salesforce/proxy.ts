@@ -72,8 +72,23 @@ export interface SalesforceProxyOptions {
 }
 
 const NAMES = [
-  "instanceUrl", "loginUrl", "allowedOrigins", "authorize", "accessToken", "allowedChannels", "grants", "consumerKey", "consumerSecret", "publicUrl",
-  "allowedHeaders", "maxRequestBytes", "maxAnswerBytes", "timeoutMs", "pollTimeoutMs", "fetch", "onError",
+  "instanceUrl",
+  "loginUrl",
+  "allowedOrigins",
+  "authorize",
+  "accessToken",
+  "allowedChannels",
+  "grants",
+  "consumerKey",
+  "consumerSecret",
+  "publicUrl",
+  "allowedHeaders",
+  "maxRequestBytes",
+  "maxAnswerBytes",
+  "timeoutMs",
+  "pollTimeoutMs",
+  "fetch",
+  "onError",
 ] as const;
 
 const ROUTE = /^(.*)\/(?:services\/oauth2\/(token)|cometd\/(\d{2,3}\.\d)(\/(?:handshake|connect|disconnect))?\/?)$/;
@@ -95,14 +110,18 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
   const origins = originsOf(options.allowedOrigins);
   const pageHeaders = [...PAGE_HEADERS, ...(options.allowedHeaders ?? []).map(headerName)].join(", ");
   for (const name of ["authorize", "accessToken", "fetch", "onError"] as const) {
-    if (options[name] !== undefined && typeof options[name] !== "function") throw invalid(`${name} is a function, not ${shown(options[name])}`);
+    if (options[name] !== undefined && typeof options[name] !== "function")
+      throw invalid(`${name} is a function, not ${shown(options[name])}`);
   }
   for (const name of ["consumerKey", "consumerSecret"] as const) {
     // Not shown: it may be the secret, in the wrong form.
-    if (options[name] !== undefined && (typeof options[name] !== "string" || options[name] === "")) throw invalid(`${name} is a text`);
+    if (options[name] !== undefined && (typeof options[name] !== "string" || options[name] === ""))
+      throw invalid(`${name} is a text`);
   }
   if (accessToken && (!authorize || allowedChannels === undefined)) {
-    throw invalid("with accessToken the proxy lends its token to whoever asks: give authorize, which says who may, and allowedChannels, which says what they may see");
+    throw invalid(
+      "with accessToken the proxy lends its token to whoever asks: give authorize, which says who may, and allowedChannels, which says what they may see",
+    );
   }
   const page = publicUrl === undefined ? undefined : baseUrl(publicUrl, "publicUrl");
   const instanceUrl = baseUrl(options.instanceUrl, "instanceUrl");
@@ -118,22 +137,32 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
     loginUrl: options.loginUrl === undefined ? instanceUrl : baseUrl(options.loginUrl, "loginUrl"),
     instanceUrl,
     grants,
-    fixed: { ...(options.consumerKey !== undefined && { client_id: options.consumerKey }), ...(options.consumerSecret !== undefined && { client_secret: options.consumerSecret }) },
+    fixed: {
+      ...(options.consumerKey !== undefined && { client_id: options.consumerKey }),
+      ...(options.consumerSecret !== undefined && { client_secret: options.consumerSecret }),
+    },
     maxRequestBytes,
   });
-  const cometd = new Cometd(upstream, { instanceUrl, accessToken, channels: channelsOf(allowedChannels), maxRequestBytes });
+  const cometd = new Cometd(upstream, {
+    instanceUrl,
+    accessToken,
+    channels: channelsOf(allowedChannels),
+    maxRequestBytes,
+  });
 
   return async (request) => {
     const origin = request.headers.get("origin");
     // A page of no name, such as one in a sandboxed frame, calls itself "null" and can be anybody's.
-    if (origin === null || !origins.has(origin)) return text(403, "this origin may not use the proxy", { vary: "origin" });
+    if (origin === null || !origins.has(origin))
+      return text(403, "this origin may not use the proxy", { vary: "origin" });
     return forPage(await answer(request), origin);
   };
 
   async function answer(request: Request): Promise<Response> {
     const url = new URL(request.url);
     const [, mount = "", token, version, suffix = ""] = ROUTE.exec(url.pathname) ?? [];
-    if ((token === undefined && version === undefined) || (token !== undefined && grants.length === 0)) return text(404, "there is no such address here");
+    if ((token === undefined && version === undefined) || (token !== undefined && grants.length === 0))
+      return text(404, "there is no such address here");
     if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) return preflight();
     if (request.method !== "POST") return text(405, "this address takes POST", { allow: "POST, OPTIONS" });
     try {
@@ -154,7 +183,11 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
   function preflight(): Response {
     return new Response(null, {
       status: 204,
-      headers: { "access-control-allow-methods": "POST", "access-control-allow-headers": pageHeaders, "access-control-max-age": "600" },
+      headers: {
+        "access-control-allow-methods": "POST",
+        "access-control-allow-headers": pageHeaders,
+        "access-control-max-age": "600",
+      },
     });
   }
 }
@@ -171,10 +204,13 @@ function forPage(answer: Response, origin: string): Response {
 }
 
 function originsOf(given: unknown): Set<string> {
-  if (!Array.isArray(given) || given.length === 0) throw invalid('allowedOrigins is a list of origins such as "https://app.example.com", and not empty');
+  if (!Array.isArray(given) || given.length === 0)
+    throw invalid('allowedOrigins is a list of origins such as "https://app.example.com", and not empty');
   for (const origin of given as unknown[]) {
     if (typeof origin !== "string" || !/^https?:\/\/[^/]+$/.test(origin) || new URL(origin).origin !== origin) {
-      throw invalid(`an allowed origin is written as browsers do, such as "https://app.example.com", without a path; not ${shown(origin)}`);
+      throw invalid(
+        `an allowed origin is written as browsers do, such as "https://app.example.com", without a path; not ${shown(origin)}`,
+      );
     }
   }
   return new Set(given as string[]);
@@ -187,8 +223,13 @@ function headerName(name: unknown): string {
 
 function channelsOf(given: unknown): readonly string[] | undefined {
   if (given === undefined || given === "*") return undefined;
-  if (!Array.isArray(given) || !given.every((channel) => typeof channel === "string" && channel.startsWith("/") && !channel.includes("?"))) {
-    throw invalid('allowedChannels is "*" or a list of channels such as "/event/Order__e" and "/topic/*", without filters');
+  if (
+    !Array.isArray(given) ||
+    !given.every((channel) => typeof channel === "string" && channel.startsWith("/") && !channel.includes("?"))
+  ) {
+    throw invalid(
+      'allowedChannels is "*" or a list of channels such as "/event/Order__e" and "/topic/*", without filters',
+    );
   }
   return [...(given as string[])];
 }
@@ -204,7 +245,8 @@ function grantsOf(given: unknown = DEFAULT_GRANTS): readonly string[] {
 function baseUrl(given: unknown, name: string): string {
   const url = new URL(checkedUrl(given, name));
   if (url.search || url.hash) throw invalid(`${name} must not have a query or a fragment`);
-  if (url.protocol !== "https:" && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)) throw invalid(`${name} must be https`);
+  if (url.protocol !== "https:" && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname))
+    throw invalid(`${name} must be https`);
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 

@@ -43,9 +43,13 @@ export interface ReplayStoreOptions {
  *
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`; the calls of the storage: `ERR_STORE`
  */
-export function replayStore(store: OutboxStore, options: ReplayStoreOptions = {}): ReplayStorage & { close(): Promise<void> } {
+export function replayStore(
+  store: OutboxStore,
+  options: ReplayStoreOptions = {},
+): ReplayStorage & { close(): Promise<void> } {
   checkNames("replayStore", options, ["policy", "initial"]);
-  if (typeof store?.write !== "function" || typeof store.peek !== "function") throw invalid(`replayStore takes a store such as memoryStore() or fileStore(path), not ${shown(store)}`);
+  if (typeof store?.write !== "function" || typeof store.peek !== "function")
+    throw invalid(`replayStore takes a store such as memoryStore() or fileStore(path), not ${shown(store)}`);
   const { policy, initial } = options;
   checkPolicy(policy);
   startOf(initial ?? "new", "initial");
@@ -62,7 +66,9 @@ export function replayStore(store: OutboxStore, options: ReplayStoreOptions = {}
     get: async (channel) => (await loaded()).get(channel),
     async set(channel, marker) {
       const known = await loaded();
-      const text = encoder.encode(JSON.stringify({ channel, replayId: marker.replayId, ...(marker.date !== undefined && { date: marker.date }) }));
+      const text = encoder.encode(
+        JSON.stringify({ channel, replayId: marker.replayId, ...(marker.date !== undefined && { date: marker.date }) }),
+      );
       const segment = { key: keyOf(channel), body: text, sizes: Uint32Array.of(text.length), at: Date.now() };
       await store.write({ put: [segment], remove: [], bury: [], exhume: [] });
       known.set(channel, marker);
@@ -85,7 +91,10 @@ async function load(store: OutboxStore): Promise<Map<string, ReplayMarker>> {
   for (const segment of await store.peek({ events: 1e6, bytes: 2 ** 30, skip: new Set() })) {
     const { channel, replayId, date } = parsed(segment.body);
     if (typeof channel !== "string" || typeof replayId !== "string") {
-      throw new FerryError("ERR_STORE", "the store has something else in it than marks: give each outbox and each replayStore a store of its own");
+      throw new FerryError(
+        "ERR_STORE",
+        "the store has something else in it than marks: give each outbox and each replayStore a store of its own",
+      );
     }
     marks.set(channel, { replayId, ...(typeof date === "string" && { date }) });
   }
@@ -107,7 +116,8 @@ function keyOf(channel: string): string {
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkPolicy(policy: unknown): void {
-  if (policy !== undefined && !["automatic", "next", "manual"].includes(policy as string)) throw invalid(`policy is "automatic", "next" or "manual", not ${shown(policy)}`);
+  if (policy !== undefined && !["automatic", "next", "manual"].includes(policy as string))
+    throw invalid(`policy is "automatic", "next" or "manual", not ${shown(policy)}`);
 }
 
 /** Where to start, as the server wants it. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -115,7 +125,8 @@ export function startOf(start: unknown, name: string): string {
   if (start === "new") return "-1";
   if (start === "all") return "-2";
   const text = typeof start === "number" && Number.isSafeInteger(start) ? String(start) : start;
-  if (typeof text !== "string" || !/^-?\d{1,200}$/.test(text)) throw invalid(`${name} is "new", "all" or a replay id, not ${shown(start)}`);
+  if (typeof text !== "string" || !/^-?\d{1,200}$/.test(text))
+    throw invalid(`${name} is "new", "all" or a replay id, not ${shown(start)}`);
   return text;
 }
 
@@ -123,7 +134,8 @@ export function startOf(start: unknown, name: string): string {
 function checkedMark(id: unknown): string {
   if (id === "new" || id === "all") return startOf(id, "the mark");
   const text = typeof id === "number" && Number.isSafeInteger(id) ? String(id) : id;
-  if (typeof text !== "string" || text === "" || text.length > 200 || /[\s\p{Cc}]/u.test(text)) throw invalid(`a mark is { replayId }, with a replay id as text, not with ${shown(id)}`);
+  if (typeof text !== "string" || text === "" || text.length > 200 || /[\s\p{Cc}]/u.test(text))
+    throw invalid(`a mark is { replayId }, with a replay id as text, not with ${shown(id)}`);
   return text;
 }
 
@@ -212,11 +224,16 @@ export class Marks {
       const batch = this.#unsaved;
       this.#unsaved = new Map();
       for (const [channel, { replayId, createdDate }] of batch) {
-        await this.#storage.set(channel, { replayId: replayId!, ...(createdDate !== undefined && { date: createdDate }) });
+        await this.#storage.set(channel, {
+          replayId: replayId!,
+          ...(createdDate !== undefined && { date: createdDate }),
+        });
       }
     };
     // Behind the one that runs: that may have started without this one.
-    const saving = (this.#saving ?? Promise.resolve()).catch(() => undefined).then(() => (this.#unsaved.size > 0 ? write() : undefined));
+    const saving = (this.#saving ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => (this.#unsaved.size > 0 ? write() : undefined));
     const guarded = saving.catch((cause: unknown) => {
       throw failed("saved", cause);
     });
@@ -228,5 +245,9 @@ export class Marks {
 
 function failed(what: string, cause: unknown): FerryError {
   if (cause instanceof FerryError) return cause;
-  return new FerryError("ERR_STORE", `how far a channel got could not be ${what}: ${(cause as Error)?.message ?? String(cause)}`, { cause });
+  return new FerryError(
+    "ERR_STORE",
+    `how far a channel got could not be ${what}: ${(cause as Error)?.message ?? String(cause)}`,
+    { cause },
+  );
 }

@@ -43,7 +43,13 @@ export interface EventParticulars {
 }
 
 /** The `data` of an event: its content in the shape of the channel's kind. */
-export function dataOf(channel: string, content: unknown, particulars: EventParticulars, replayId: number | string, now: number): unknown {
+export function dataOf(
+  channel: string,
+  content: unknown,
+  particulars: EventParticulars,
+  replayId: number | string,
+  now: number,
+): unknown {
   const createdDate = particulars.createdDate ?? new Date(now).toISOString();
   const fields = typeof content === "object" && content !== null ? content : { value: content };
   switch (kindOf(channel)) {
@@ -58,7 +64,11 @@ export function dataOf(channel: string, content: unknown, particulars: EventPart
         event: { EventUuid: crypto.randomUUID(), replayId },
       };
     case "change":
-      return { schema: "IeRuaY6cbI_HsV8Rv1Mc5g", payload: { ChangeEventHeader: header(channel, particulars, now), ...fields }, event: { replayId } };
+      return {
+        schema: "IeRuaY6cbI_HsV8Rv1Mc5g",
+        payload: { ChangeEventHeader: header(channel, particulars, now), ...fields },
+        event: { replayId },
+      };
     case "other":
       return content;
   }
@@ -100,13 +110,19 @@ export function subscriptionOf(name: string): Subscription {
   const at = name.indexOf("?");
   const channel = at < 0 ? name : name.slice(0, at);
   const filter = at < 0 ? [] : conditions(name.slice(at + 1));
-  return { name, channel, covers: pattern(channel), admits: (data) => filter.length === 0 || filter.some((condition) => condition(data)) };
+  return {
+    name,
+    channel,
+    covers: pattern(channel),
+    admits: (data) => filter.length === 0 || filter.some((condition) => condition(data)),
+  };
 }
 
 function pattern(channel: string): (target: string) => boolean {
   const [, start, stars] = /^(.*\/)(\*\*?)$/.exec(channel) ?? [];
   if (start === undefined) return (target) => target === channel;
-  return (target) => target.startsWith(start) && target.length > start.length && (stars === "**" || !target.includes("/", start.length));
+  return (target) =>
+    target.startsWith(start) && target.length > start.length && (stars === "**" || !target.includes("/", start.length));
 }
 
 /** `Field=value` or `Field='value'`, joined by `&`; a quoted value may hold anything but a quote. */

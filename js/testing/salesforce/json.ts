@@ -5,5 +5,8 @@ export function json(status: number, value: unknown, headers: Record<string, str
 
 /** The same for what is JSON already. */
 export function jsonText(status: number, text: string, headers: Record<string, string> = {}): Response {
-  return new Response(text, { status, headers: { "content-type": "application/json;charset=UTF-8", "cache-control": "no-store", ...headers } });
+  return new Response(text, {
+    status,
+    headers: { "content-type": "application/json;charset=UTF-8", "cache-control": "no-store", ...headers },
+  });
 }

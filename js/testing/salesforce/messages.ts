@@ -45,13 +45,17 @@ export const WORDS = {
   noSlash: "400::Channel subscriptions must start with a leading '/'",
   anotherUser: "400::Authenticated user id does not match the session's user id",
   tooLarge: "413::Maximum Request Size Exceeded",
-  noCookie: (clientId: string) => `400::Client ${clientId} has established a session, but no BAYEUX_BROWSER cookie present`,
+  noCookie: (clientId: string) =>
+    `400::Client ${clientId} has established a session, but no BAYEUX_BROWSER cookie present`,
   connectionType: (name: unknown) => `400::Invalid connection type ${String(name)}`,
   unknownChannel: (channel: string) => `400::The channel you requested to subscribe to does not exist {${channel}}`,
   // Two blanks, as in the logs.
-  expiredId: (id: string) => `400::The replayId {${id}} you provided was invalid.  Please provide a valid ID, -2 to replay all events, or -1 to replay only new events.`,
+  expiredId: (id: string) =>
+    `400::The replayId {${id}} you provided was invalid.  Please provide a valid ID, -2 to replay all events, or -1 to replay only new events.`,
   noReplayId: (channel: string, map: object) =>
-    `400::The replayId for channel {${channel}} wasn't found using the provided replay ID map {{${Object.entries(map).map(([key, id]) => `${key}=${id}`).join(", ")}}}. ` +
+    `400::The replayId for channel {${channel}} wasn't found using the provided replay ID map {{${Object.entries(map)
+      .map(([key, id]) => `${key}=${id}`)
+      .join(", ")}}}. ` +
     "Ensure that the channel name you provided in the replay map is valid and matches the channel name used for subscribing.",
 } as const;
 
@@ -59,15 +63,21 @@ export const WORDS = {
 export function versionError(version: string | undefined): string | undefined {
   if (version === undefined) return `400::API version in the URI is mandatory. ${EXAMPLE}`;
   const isSupported = /^\d{2,3}\.0$/.test(version) && Number(version) >= OLDEST_VERSION;
-  return isSupported ? undefined : `400::Unsupported API version. Only API versions '${OLDEST_VERSION}.0' and later are supported. ${EXAMPLE}`;
+  return isSupported
+    ? undefined
+    : `400::Unsupported API version. Only API versions '${OLDEST_VERSION}.0' and later are supported. ${EXAMPLE}`;
 }
 
 /** The messages of a body: an array of objects, one object, or either in a form. Undefined if it is nothing of these. */
 export function parse(body: string, contentType: string): BayeuxMessage[] | undefined {
   try {
-    const texts = /^application\/x-www-form-urlencoded\b/i.test(contentType) ? new URLSearchParams(body).getAll("message") : [body];
+    const texts = /^application\/x-www-form-urlencoded\b/i.test(contentType)
+      ? new URLSearchParams(body).getAll("message")
+      : [body];
     const messages = texts.flatMap((text) => JSON.parse(text) as unknown);
-    const areMessages = messages.length > 0 && messages.every((message) => typeof message === "object" && message !== null && !Array.isArray(message));
+    const areMessages =
+      messages.length > 0 &&
+      messages.every((message) => typeof message === "object" && message !== null && !Array.isArray(message));
     return areMessages ? (messages as BayeuxMessage[]) : undefined;
   } catch {
     return undefined;
@@ -80,7 +90,12 @@ export function accepted(message: BayeuxMessage, more: Record<string, unknown> =
 }
 
 /** An answer that says no. To a connect it says too how to go on. */
-export function refused(message: BayeuxMessage, error: string, reconnect: "none" | "retry" | "handshake" = "none", failureReason?: string): Reply {
+export function refused(
+  message: BayeuxMessage,
+  error: string,
+  reconnect: "none" | "retry" | "handshake" = "none",
+  failureReason?: string,
+): Reply {
   const { channel } = message;
   return {
     ...echo(message),
@@ -88,7 +103,12 @@ export function refused(message: BayeuxMessage, error: string, reconnect: "none"
     error,
     ...(channel === CONNECT || channel === HANDSHAKE ? { advice: { reconnect, interval: 0 } } : {}),
     ...(channel === HANDSHAKE || failureReason !== undefined
-      ? { ext: { ...(failureReason !== undefined && { sfdc: { failureReason } }), ...(channel === HANDSHAKE && OFFERED) } }
+      ? {
+          ext: {
+            ...(failureReason !== undefined && { sfdc: { failureReason } }),
+            ...(channel === HANDSHAKE && OFFERED),
+          },
+        }
       : {}),
   };
 }

@@ -73,22 +73,27 @@ export class OAuth {
 
   constructor(accounts: readonly SalesforceAccount[] | undefined, rotates: boolean, tokens: Tokens, now: () => number) {
     this.#accounts = accounts?.map((account) => {
-      if (typeof account?.username !== "string" || account.username === "") throw new FerryError("ERR_INVALID_ARGUMENT", `an account has a username, not ${shown(account?.username)}`);
+      if (typeof account?.username !== "string" || account.username === "")
+        throw new FerryError("ERR_INVALID_ARGUMENT", `an account has a username, not ${shown(account?.username)}`);
       return { ...account };
     });
     this.#rotates = rotates;
     this.#tokens = tokens;
     this.#now = now;
-    for (const { username, refreshToken } of this.#accounts ?? []) if (refreshToken !== undefined) tokens.issueRefresh(username, refreshToken);
+    for (const { username, refreshToken } of this.#accounts ?? [])
+      if (refreshToken !== undefined) tokens.issueRefresh(username, refreshToken);
   }
 
   /** Answers what is below `/services/oauth2/` and `/id/`. `base` is where the service stands for this caller. */
   async handle(request: Request, endpoint: string, base: string): Promise<Response> {
     if (endpoint === "userinfo" || endpoint === "id") return this.#whoIs(request, base);
-    if (request.method !== "POST") return json(405, { error: "invalid_request", error_description: "must use HTTP POST" }, { allow: "POST" });
+    if (request.method !== "POST")
+      return json(405, { error: "invalid_request", error_description: "must use HTTP POST" }, { allow: "POST" });
     const form = await formOf(request);
     if (endpoint === "revoke") {
-      return this.#tokens.revoke(form.get("token") ?? "") ? new Response(null, { status: 200 }) : json(400, { error: "unsupported_token_type", error_description: "this token is not supported" });
+      return this.#tokens.revoke(form.get("token") ?? "")
+        ? new Response(null, { status: 200 })
+        : json(400, { error: "unsupported_token_type", error_description: "this token is not supported" });
     }
     return this.#token(form, request, base);
   }
@@ -110,32 +115,46 @@ export class OAuth {
     }
   }
 
-  async #admit(form: URLSearchParams, consumerKey: string | undefined, secret: string | undefined, base: string): Promise<Admitted> {
+  async #admit(
+    form: URLSearchParams,
+    consumerKey: string | undefined,
+    secret: string | undefined,
+    base: string,
+  ): Promise<Admitted> {
     const grantType = form.get("grant_type");
     if (!grantType) throw new Refusal("invalid_request", "grant type is missing");
     if (grantType === JWT_GRANT) return { username: await this.#assertion(form.get("assertion") ?? "", base) };
-    if (!["password", "refresh_token", "client_credentials"].includes(grantType)) throw new Refusal("unsupported_grant_type", "grant type not supported");
+    if (!["password", "refresh_token", "client_credentials"].includes(grantType))
+      throw new Refusal("unsupported_grant_type", "grant type not supported");
 
     const accounts = this.#accounts;
-    const ofApp = accounts?.filter((account) => account.consumerKey === undefined || account.consumerKey === consumerKey);
+    const ofApp = accounts?.filter(
+      (account) => account.consumerKey === undefined || account.consumerKey === consumerKey,
+    );
     if (!consumerKey || ofApp?.length === 0) throw new Refusal("invalid_client_id", "client identifier invalid");
     // A public client refreshes without a secret.
     const isPublic = grantType === "refresh_token" && secret === undefined;
-    const known = isPublic ? ofApp : ofApp?.filter((account) => account.consumerSecret === undefined || account.consumerSecret === secret);
-    if ((!secret && !isPublic) || known?.length === 0) throw new Refusal("invalid_client", "invalid client credentials");
+    const known = isPublic
+      ? ofApp
+      : ofApp?.filter((account) => account.consumerSecret === undefined || account.consumerSecret === secret);
+    if ((!secret && !isPublic) || known?.length === 0)
+      throw new Refusal("invalid_client", "invalid client credentials");
 
     if (grantType === "client_credentials") return { username: known?.[0]?.username ?? STRANGER };
     if (grantType === "refresh_token") return this.#refresh(form.get("refresh_token") ?? "", known);
     const username = form.get("username") ?? "";
     const password = form.get("password") ?? "";
-    const isGood = known ? known.some((account) => account.username === username && fits(account, password)) : username !== "" && password !== "";
+    const isGood = known
+      ? known.some((account) => account.username === username && fits(account, password))
+      : username !== "" && password !== "";
     if (!isGood) throw new Refusal("invalid_grant", "authentication failure");
     return { username };
   }
 
   #refresh(refreshToken: string, known: readonly SalesforceAccount[] | undefined): Admitted {
     const username = refreshToken === "" ? undefined : this.#tokens.userOf(refreshToken, known ? undefined : STRANGER);
-    if (username === undefined || (known && !known.some((account) => account.username === username))) throw new Refusal("invalid_grant", "expired access/refresh token");
+    if (username === undefined || (known && !known.some((account) => account.username === username)))
+      throw new Refusal("invalid_grant", "expired access/refresh token");
     if (!this.#rotates) return { username };
     this.#tokens.revoke(refreshToken);
     return { username, refreshToken: this.#tokens.issueRefresh(username) };
@@ -154,20 +173,33 @@ export class OAuth {
       throw invalid;
     }
     const seconds = this.#now() / 1000;
-    if (typeof claims.exp !== "number" || claims.exp <= seconds || claims.exp > seconds + MAX_ASSERTION_SECONDS) throw invalid;
-    if (![base, new URL(base).origin, ...AUDIENCES].includes(String(claims.aud))) throw new Refusal("invalid_grant", "Audience validation failed");
-    const known = this.#accounts?.filter((account) => account.consumerKey === undefined || account.consumerKey === claims.iss);
-    if (typeof claims.iss !== "string" || known?.length === 0) throw new Refusal("invalid_client_id", "client identifier invalid");
+    if (typeof claims.exp !== "number" || claims.exp <= seconds || claims.exp > seconds + MAX_ASSERTION_SECONDS)
+      throw invalid;
+    if (![base, new URL(base).origin, ...AUDIENCES].includes(String(claims.aud)))
+      throw new Refusal("invalid_grant", "Audience validation failed");
+    const known = this.#accounts?.filter(
+      (account) => account.consumerKey === undefined || account.consumerKey === claims.iss,
+    );
+    if (typeof claims.iss !== "string" || known?.length === 0)
+      throw new Refusal("invalid_client_id", "client identifier invalid");
     const account = known?.find(({ username }) => username === claims.sub);
-    if (typeof claims.sub !== "string" || (known && !account)) throw new Refusal("invalid_grant", "user hasn't approved this consumer");
+    if (typeof claims.sub !== "string" || (known && !account))
+      throw new Refusal("invalid_grant", "user hasn't approved this consumer");
     if (account?.publicKey && !(await isSigned(account.publicKey, `${head}.${body}`, signature))) throw invalid;
     return claims.sub;
   }
 
   #whoIs(request: Request, base: string): Response {
     const token = this.#tokens.find(request.headers.get("authorization") ?? "");
-    if (!token) return new Response("Bad_OAuth_Token", { status: 403, headers: { "content-type": "text/html;charset=UTF-8" } });
-    return json(200, { id: identityUrl(base), user_id: USER_ID, organization_id: ORGANIZATION_ID, username: token.username, preferred_username: token.username });
+    if (!token)
+      return new Response("Bad_OAuth_Token", { status: 403, headers: { "content-type": "text/html;charset=UTF-8" } });
+    return json(200, {
+      id: identityUrl(base),
+      user_id: USER_ID,
+      organization_id: ORGANIZATION_ID,
+      username: token.username,
+      preferred_username: token.username,
+    });
   }
 
   #note(login: SalesforceLogin): void {
@@ -180,7 +212,12 @@ function fits({ password, securityToken = "" }: SalesforceAccount, sent: string)
   return password === undefined || sent === password + securityToken;
 }
 
-async function tokenAnswer({ accessToken, issuedAt }: AccessToken, base: string, secret: string | undefined, refreshToken: string | undefined): Promise<object> {
+async function tokenAnswer(
+  { accessToken, issuedAt }: AccessToken,
+  base: string,
+  secret: string | undefined,
+  refreshToken: string | undefined,
+): Promise<object> {
   const id = identityUrl(base);
   return {
     access_token: accessToken,
@@ -197,7 +234,13 @@ async function tokenAnswer({ accessToken, issuedAt }: AccessToken, base: string,
 /** HMAC-SHA256 in Base64; of an empty secret there is none. */
 async function signature(secret: string | undefined, text: string): Promise<string> {
   const encoder = new TextEncoder();
-  const key = await crypto.subtle.importKey("raw", encoder.encode(secret || "none"), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const key = await crypto.subtle.importKey(
+    "raw",
+    encoder.encode(secret || "none"),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["sign"],
+  );
   return btoa(String.fromCharCode(...new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(text)))));
 }
 

@@ -57,7 +57,9 @@ export class ReplayLog {
   all(): StoredEvent[] {
     const now = this.#now();
     // Kinds are kept for different times, so what is over need not stand at the start.
-    const kept = this.#events.slice(this.#gone).filter(({ channel, publishedAt }) => now - publishedAt < retentionMs(channel));
+    const kept = this.#events
+      .slice(this.#gone)
+      .filter(({ channel, publishedAt }) => now - publishedAt < retentionMs(channel));
     if (kept.length < this.#events.length - this.#gone) this.#replace(kept);
     return kept;
   }
@@ -89,7 +91,10 @@ export class ReplayLog {
   forget({ channel, upTo }: Forgetting = {}): void {
     const events = this.all();
     const isMeant = (event: StoredEvent) => channel === undefined || event.channel === channel;
-    const last = upTo === undefined ? events.length : events.findLastIndex((event) => isMeant(event) && event.replayId === String(upTo));
+    const last =
+      upTo === undefined
+        ? events.length
+        : events.findLastIndex((event) => isMeant(event) && event.replayId === String(upTo));
     this.#replace(events.filter((event, at) => at > last || !isMeant(event)));
   }
 
@@ -98,7 +103,10 @@ export class ReplayLog {
     const event: StoredEvent = { channel, replayId, publishedAt: this.#now(), data, text };
     this.#events.push(event);
     this.#bytes += text.length;
-    while (this.#events.length - this.#gone > this.#maxEvents || (this.#bytes > this.#maxBytes && this.#events.length - this.#gone > 1)) {
+    while (
+      this.#events.length - this.#gone > this.#maxEvents ||
+      (this.#bytes > this.#maxBytes && this.#events.length - this.#gone > 1)
+    ) {
       this.#bytes -= this.#events[this.#gone++]!.text.length;
     }
     if (this.#gone > SLACK && this.#gone * 2 > this.#events.length) this.#replace(this.#events.slice(this.#gone));

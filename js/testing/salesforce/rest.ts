@@ -30,8 +30,13 @@ export class Rest {
     this.#publish = publish;
   }
 
-  async handle(request: Request, url: URL, [version = "", resource = "", name = "", id = "", action = ""]: readonly string[]): Promise<Response> {
-    if (!this.#tokens.find(request.headers.get("authorization") ?? "")) return problem(401, "INVALID_SESSION_ID", "Session expired or invalid");
+  async handle(
+    request: Request,
+    url: URL,
+    [version = "", resource = "", name = "", id = "", action = ""]: readonly string[],
+  ): Promise<Response> {
+    if (!this.#tokens.find(request.headers.get("authorization") ?? ""))
+      return problem(401, "INVALID_SESSION_ID", "Session expired or invalid");
     if (!/^v\d{2,3}\.0$/.test(version)) return notFound();
     if (resource === "query" && request.method === "GET") return this.#query(url.searchParams.get("q") ?? "", version);
     if (resource !== "sobjects") return notFound();
@@ -39,15 +44,21 @@ export class Rest {
     if (request.method !== "POST" || id !== "") return notFound();
     const fields = await bodyOf(request);
     if (fields === undefined) return problem(400, "JSON_PARSER_ERROR", "The body is no JSON object");
-    if (name === "StreamingChannel") return json(201, { id: this.#idOf(String(fields["Name"])), success: true, errors: [] });
+    if (name === "StreamingChannel")
+      return json(201, { id: this.#idOf(String(fields["Name"])), success: true, errors: [] });
     if (!name.endsWith("__e")) return notFound();
     const { replayId } = this.#publish(`/event/${name}`, fields);
-    return json(201, { id: `e00xx${randomText(13).replace(/[._]/g, "0")}`, success: true, errors: [{ statusCode: "OPERATION_ENQUEUED", message: replayId, fields: [] }] });
+    return json(201, {
+      id: `e00xx${randomText(13).replace(/[._]/g, "0")}`,
+      success: true,
+      errors: [{ statusCode: "OPERATION_ENQUEUED", message: replayId, fields: [] }],
+    });
   }
 
   #query(query: string, version: string): Response {
     const [, channel] = /from\s+StreamingChannel\b.*\bName\s*=\s*'([^']+)'/is.exec(query) ?? [];
-    if (channel === undefined) return problem(400, "MALFORMED_QUERY", "The emulator finds StreamingChannel by Name and nothing else");
+    if (channel === undefined)
+      return problem(400, "MALFORMED_QUERY", "The emulator finds StreamingChannel by Name and nothing else");
     const id = this.#idOf(channel);
     const attributes = { type: "StreamingChannel", url: `/services/data/${version}/sobjects/StreamingChannel/${id}` };
     return json(200, { totalSize: 1, done: true, records: [{ attributes, Id: id, Name: channel }] });
@@ -58,10 +69,15 @@ export class Rest {
     if (channel === undefined) return notFound();
     if (request.method === "GET") return json(200, { OnlineUserIds: [], ChannelName: channel });
     const events = (await bodyOf(request))?.["pushEvents"];
-    if (request.method !== "POST" || !Array.isArray(events)) return problem(400, "JSON_PARSER_ERROR", "The body has no list pushEvents");
+    if (request.method !== "POST" || !Array.isArray(events))
+      return problem(400, "JSON_PARSER_ERROR", "The body has no list pushEvents");
     const payloads = events.map((event: { payload?: unknown } | null) => event?.payload);
-    if (payloads.some((payload) => typeof payload !== "string" || payload.length > MAX_PAYLOAD)) return problem(400, "INVALID_FIELD", `A payload is a text of at most ${MAX_PAYLOAD} characters`);
-    return json(200, payloads.map((payload) => ({ fanoutCount: this.#publish(channel, payload).reached, userOnlineStatus: {} })));
+    if (payloads.some((payload) => typeof payload !== "string" || payload.length > MAX_PAYLOAD))
+      return problem(400, "INVALID_FIELD", `A payload is a text of at most ${MAX_PAYLOAD} characters`);
+    return json(
+      200,
+      payloads.map((payload) => ({ fanoutCount: this.#publish(channel, payload).reached, userOnlineStatus: {} })),
+    );
   }
 
   #idOf(channel: string): string {

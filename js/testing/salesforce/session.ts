@@ -47,7 +47,11 @@ export class Session {
   #endPoll: ((end: PollEnd) => void) | undefined;
   #isLost = false;
 
-  constructor(of: { clientId: string; username: string; browser: string | undefined; acknowledges: boolean }, limits: SessionLimits, now: number) {
+  constructor(
+    of: { clientId: string; username: string; browser: string | undefined; acknowledges: boolean },
+    limits: SessionLimits,
+    now: number,
+  ) {
     this.clientId = of.clientId;
     this.username = of.username;
     this.browser = of.browser;

@@ -18,7 +18,20 @@ import type { Lifetime } from "../service.js";
 import { type Subscription, kindOf, subscriptionOf } from "./channels.js";
 import { json, jsonText } from "./json.js";
 import {
-  type BayeuxMessage, CONNECT, DISCONNECT, HANDSHAKE, OFFERED, type Reply, SUBSCRIBE, UNSUBSCRIBE, WORDS, accepted, denied, parse, refused, versionError,
+  type BayeuxMessage,
+  CONNECT,
+  DISCONNECT,
+  HANDSHAKE,
+  OFFERED,
+  type Reply,
+  SUBSCRIBE,
+  UNSUBSCRIBE,
+  WORDS,
+  accepted,
+  denied,
+  parse,
+  refused,
+  versionError,
 } from "./messages.js";
 import type { ReplayLog, StoredEvent } from "./replay.js";
 import { Session, type SessionLimits } from "./session.js";
@@ -113,7 +126,8 @@ export class StreamingServer {
 
   async handle(request: Request, version: string | undefined): Promise<Response> {
     const { rules, troubles, now, onChange } = this.#parts;
-    if (request.method !== "POST") return json(405, [{ successful: false, error: "405::Only POST allowed" }], { allow: "POST" });
+    if (request.method !== "POST")
+      return json(405, [{ successful: false, error: "405::Only POST allowed" }], { allow: "POST" });
     let body: string;
     try {
       body = new TextDecoder().decode(await readBody(request, { maxBytes: rules.maxBodyBytes }));
@@ -122,7 +136,8 @@ export class StreamingServer {
       throw error;
     }
     const messages = parse(body, request.headers.get("content-type") ?? "");
-    if (!messages) return json(400, [{ successful: false, error: "400::The body is no Bayeux message and no array of them" }]);
+    if (!messages)
+      return json(400, [{ successful: false, error: "400::The body is no Bayeux message and no array of them" }]);
     this.requests.push({ messages, version, headers: Object.freeze(Object.fromEntries(request.headers)), at: now() });
     if (this.requests.length > MAX_REQUESTS) this.requests.shift();
     onChange();
@@ -130,7 +145,11 @@ export class StreamingServer {
     const own = await troubles.answerTo(messages, request);
     if (own !== undefined) return own instanceof Response ? own : json(200, own);
     const wrongVersion = versionError(version);
-    if (wrongVersion !== undefined) return json(400, messages.map((message) => refused(message, wrongVersion)));
+    if (wrongVersion !== undefined)
+      return json(
+        400,
+        messages.map((message) => refused(message, wrongVersion)),
+      );
     const handshake = messages.find(({ channel }) => channel === HANDSHAKE);
     const caller = this.#caller(request);
     // A handshake travels alone; its company is not looked at.
@@ -173,7 +192,10 @@ export class StreamingServer {
     answer.headers.append("set-cookie", routingCookie(now()));
     // In a page an answer cannot set cookies, so none can come back.
     const asked = rules.requireCookie && answer.headers.has("set-cookie") ? cookie : undefined;
-    this.#sessions.set(clientId, new Session({ clientId, username: token.username, browser: asked, acknowledges }, rules, now()));
+    this.#sessions.set(
+      clientId,
+      new Session({ clientId, username: token.username, browser: asked, acknowledges }, rules, now()),
+    );
     return answer;
   }
 
@@ -195,9 +217,15 @@ export class StreamingServer {
       } else replies.push(this.#reply(message, found!));
     }
     // The session may have been lost while the poll was held; and events are not for one whose token is refused.
-    const isGood = session && this.#sessions.has(session.clientId) && !session.isOver(now()) && !replies.some(({ error }) => error === WORDS.badToken || error === WORDS.noToken);
+    const isGood =
+      session &&
+      this.#sessions.has(session.clientId) &&
+      !session.isOver(now()) &&
+      !replies.some(({ error }) => error === WORDS.badToken || error === WORDS.noToken);
     const events = isGood ? session!.take(isConnect) : [];
-    if (session?.acknowledges && isConnect) for (const reply of replies) if (reply["channel"] === CONNECT && reply.successful) reply["ext"] = { ack: session.batch };
+    if (session?.acknowledges && isConnect)
+      for (const reply of replies)
+        if (reply["channel"] === CONNECT && reply.successful) reply["ext"] = { ack: session.batch };
     session?.answered(now());
     this.#count(events.length);
     if (isConnect && events.length > 0 && troubles.losesNext()) throw connectionReset();
@@ -205,7 +233,8 @@ export class StreamingServer {
     const text = `[${[...events.map((event) => event.text), ...replies.map((reply) => JSON.stringify(reply))].join(",")}]`;
     const answer = jsonText(isUnauthorized ? rules.unauthorizedStatus : 200, text);
     // Another server has got the request, and is where the next ones go.
-    if (replies.some(({ error }) => error === WORDS.unknownClient)) answer.headers.append("set-cookie", routingCookie(now()));
+    if (replies.some(({ error }) => error === WORDS.unknownClient))
+      answer.headers.append("set-cookie", routingCookie(now()));
     return answer;
   }
 
@@ -217,20 +246,31 @@ export class StreamingServer {
   }
 
   /** Why a message is not even looked at. */
-  #obstacle(message: BayeuxMessage, session: Session | undefined, { token, problem, browser }: Caller): Reply | undefined {
+  #obstacle(
+    message: BayeuxMessage,
+    session: Session | undefined,
+    { token, problem, browser }: Caller,
+  ): Reply | undefined {
     if (problem !== undefined) return refused(message, problem);
     if (!session) {
       const isLost = message.channel === CONNECT || message.clientId !== undefined;
       return refused(message, isLost ? WORDS.unknownClient : WORDS.noHandshake, "handshake");
     }
-    if (session.browser !== undefined && browser === undefined) return refused(message, WORDS.noCookie(session.clientId));
+    if (session.browser !== undefined && browser === undefined)
+      return refused(message, WORDS.noCookie(session.clientId));
     return token!.username === session.username ? undefined : refused(message, WORDS.anotherUser);
   }
 
   /** The reply to a connect; nothing if another one has taken its place. */
-  async #connect(message: BayeuxMessage, session: Session, isAlone: boolean, request: Request): Promise<Reply | undefined> {
+  async #connect(
+    message: BayeuxMessage,
+    session: Session,
+    isAlone: boolean,
+    request: Request,
+  ): Promise<Reply | undefined> {
     const { rules, lifetime, now, onChange } = this.#parts;
-    if (message.connectionType !== "long-polling") return refused(message, WORDS.connectionType(message.connectionType));
+    if (message.connectionType !== "long-polling")
+      return refused(message, WORDS.connectionType(message.connectionType));
     if (this.#isSpent()) return refused(message, WORDS.deliveries);
     const acknowledged = message.ext?.ack;
     // Whoever has asked for acknowledgements and gives none has everything.
@@ -304,7 +344,8 @@ export class StreamingServer {
     if (channel.startsWith("/meta/")) return WORDS.restricted;
     if (channel.startsWith("/service/")) return [];
     if (this.#isSpent()) return WORDS.deliveries;
-    if (rules.channels && ![...rules.channels].some((known) => subscription.covers(known))) return WORDS.unknownChannel(channel);
+    if (rules.channels && ![...rules.channels].some((known) => subscription.covers(known)))
+      return WORDS.unknownChannel(channel);
     const map = ext?.replay;
     if (typeof map !== "object" || map === null) return [];
     const id = (map as Record<string, unknown>)[channel];

@@ -25,7 +25,10 @@ export interface SalesforceRefusal {
  * Answers instead of the service: with a Response, with messages, or with undefined to let the service do it.
  * It may wait as long as it likes; what it throws breaks the connection.
  */
-export type SalesforceInterceptor = (messages: readonly BayeuxMessage[], request: Request) => Response | readonly object[] | undefined | Promise<Response | readonly object[] | undefined>;
+export type SalesforceInterceptor = (
+  messages: readonly BayeuxMessage[],
+  request: Request,
+) => Response | readonly object[] | undefined | Promise<Response | readonly object[] | undefined>;
 
 /** The troubles that a test has asked for. */
 export class Troubles {
@@ -34,17 +37,27 @@ export class Troubles {
   #toLose = 0;
 
   refuse(refusal: SalesforceRefusal): () => void {
-    if (typeof refusal?.on !== "string") throw new FerryError("ERR_INVALID_ARGUMENT", `a refusal names the channel of the messages with "on", not ${shown(refusal?.on)}`);
-    if (typeof refusal.error !== "string") throw new FerryError("ERR_INVALID_ARGUMENT", `a refusal has an error such as "403::Unknown client", not ${shown(refusal.error)}`);
+    if (typeof refusal?.on !== "string")
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `a refusal names the channel of the messages with "on", not ${shown(refusal?.on)}`,
+      );
+    if (typeof refusal.error !== "string")
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `a refusal has an error such as "403::Unknown client", not ${shown(refusal.error)}`,
+      );
     const { times = 1 } = refusal;
-    if (!(Number.isInteger(times) && times > 0) && times !== Infinity) throw new FerryError("ERR_INVALID_ARGUMENT", `times is a whole number from 1, not ${shown(times)}`);
+    if (!(Number.isInteger(times) && times > 0) && times !== Infinity)
+      throw new FerryError("ERR_INVALID_ARGUMENT", `times is a whole number from 1, not ${shown(times)}`);
     const entry = { refusal: { ...refusal }, left: times };
     this.#refusals.push(entry);
     return () => void (this.#refusals = this.#refusals.filter((other) => other !== entry));
   }
 
   intercept(interceptor: SalesforceInterceptor): () => void {
-    if (typeof interceptor !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `an interceptor is a function, not ${shown(interceptor)}`);
+    if (typeof interceptor !== "function")
+      throw new FerryError("ERR_INVALID_ARGUMENT", `an interceptor is a function, not ${shown(interceptor)}`);
     this.#interceptors.push(interceptor);
     return () => void (this.#interceptors = this.#interceptors.filter((other) => other !== interceptor));
   }
@@ -62,7 +75,10 @@ export class Troubles {
 
   /** The first refusal that fits, counted. */
   refusalOf(message: BayeuxMessage): Reply | undefined {
-    const entry = this.#refusals.find(({ refusal: { on, subscription } }) => (on === "*" || on === message.channel) && (subscription === undefined || subscription === message.subscription));
+    const entry = this.#refusals.find(
+      ({ refusal: { on, subscription } }) =>
+        (on === "*" || on === message.channel) && (subscription === undefined || subscription === message.subscription),
+    );
     if (!entry) return undefined;
     if (--entry.left <= 0) this.#refusals = this.#refusals.filter((other) => other !== entry);
     const { error, reconnect, failureReason } = entry.refusal;
@@ -70,7 +86,10 @@ export class Troubles {
   }
 
   /** What the first interceptor says that says something. */
-  async answerTo(messages: readonly BayeuxMessage[], request: Request): Promise<Response | readonly object[] | undefined> {
+  async answerTo(
+    messages: readonly BayeuxMessage[],
+    request: Request,
+  ): Promise<Response | readonly object[] | undefined> {
     for (const interceptor of this.#interceptors) {
       const answer = await interceptor(messages, request);
       if (answer !== undefined) return answer;

@@ -45,10 +45,22 @@ export class Script {
     const reply = { channel, id, clientId: CLIENT_ID, successful: true };
     if (channel === "/meta/handshake") {
       this.#polls = 0;
-      return Buffer.from(JSON.stringify([{ ...reply, version: "1.0", minimumVersion: "1.0", supportedConnectionTypes: ["long-polling"], ext: { replay: true } }]));
+      return Buffer.from(
+        JSON.stringify([
+          {
+            ...reply,
+            version: "1.0",
+            minimumVersion: "1.0",
+            supportedConnectionTypes: ["long-polling"],
+            ext: { replay: true },
+          },
+        ]),
+      );
     }
-    if (channel === "/meta/subscribe") return Buffer.from(JSON.stringify([{ ...reply, subscription: message.subscription }]));
-    if (message.advice?.timeout === 0) return Buffer.from(JSON.stringify([{ ...reply, advice: { reconnect: "retry", interval: 0, timeout: 110_000 } }]));
+    if (channel === "/meta/subscribe")
+      return Buffer.from(JSON.stringify([{ ...reply, subscription: message.subscription }]));
+    if (message.advice?.timeout === 0)
+      return Buffer.from(JSON.stringify([{ ...reply, advice: { reconnect: "retry", interval: 0, timeout: 110_000 } }]));
     return this.#events(id);
   }
 
@@ -57,7 +69,8 @@ export class Script {
     for (let which = 0; which < this.#numbers.length; which++) {
       let rest = first + (which >> 1);
       // By hand, because this counts for the client where the server is in its process.
-      for (let at = this.#numbers[which] + DIGITS; rest > 0; rest = Math.trunc(rest / 10)) this.#body[--at] = 48 + (rest % 10);
+      for (let at = this.#numbers[which] + DIGITS; rest > 0; rest = Math.trunc(rest / 10))
+        this.#body[--at] = 48 + (rest % 10);
     }
     this.#body.write(JSON.stringify(id).padEnd(ID_WIDTH), this.#idAt, "latin1");
     return this.#body;

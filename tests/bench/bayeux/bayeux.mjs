@@ -10,7 +10,8 @@ const here = import.meta.dirname;
 /** Not measured: the engine has compiled what matters, and the connection is open. */
 const WARMUP = 60;
 
-const versionOf = (name) => JSON.parse(readFileSync(join(here, "../node_modules", name, "package.json"), "utf8")).version;
+const versionOf = (name) =>
+  JSON.parse(readFileSync(join(here, "../node_modules", name, "package.json"), "utf8")).version;
 
 /** Each `module` is one of `clients/`. */
 const clients = () => [
@@ -28,13 +29,20 @@ export async function bayeux({ quick = false, filter = "", note }) {
   const tables = [];
   try {
     const [port] = await Promise.race([
-      createInterface({ input: server.stdout })[Symbol.asyncIterator]().next().then(({ value }) => [value]),
+      createInterface({ input: server.stdout })
+        [Symbol.asyncIterator]()
+        .next()
+        .then(({ value }) => [value]),
       new Promise((_, reject) => server.once("exit", () => reject(new Error("the server ended before it listened")))),
     ]);
-    for (const [wire, url] of [["in memory", undefined], ["over loopback", `http://127.0.0.1:${port}`]]) {
+    for (const [wire, url] of [
+      ["in memory", undefined],
+      ["over loopback", `http://127.0.0.1:${port}`],
+    ]) {
       for (const [reading, who] of Object.entries(READINGS)) {
         const title = `streaming: an answer with 1,000 events of 1 KB ${wire}, ${who}`;
-        if (title.includes(filter)) tables.push({ title, wire, reading, polls, rows: await compare({ url, reading, rounds, polls, note }) });
+        if (title.includes(filter))
+          tables.push({ title, wire, reading, polls, rows: await compare({ url, reading, rounds, polls, note }) });
       }
     }
   } finally {
@@ -45,11 +53,18 @@ export async function bayeux({ quick = false, filter = "", note }) {
 
 async function compare({ rounds, note, ...options }) {
   let sum;
-  const found = await inTurns(clients(), rounds, ({ module }) => {
-    const figures = inChild(join(here, "client.mjs"), { ...options, module, warmup: WARMUP });
-    sum ??= figures.sum;
-    return figures.problem === undefined && figures.sum !== sum ? { problem: `it read ${figures.sum} and not ${sum}` } : figures;
-  }, note);
+  const found = await inTurns(
+    clients(),
+    rounds,
+    ({ module }) => {
+      const figures = inChild(join(here, "client.mjs"), { ...options, module, warmup: WARMUP });
+      sum ??= figures.sum;
+      return figures.problem === undefined && figures.sum !== sum
+        ? { problem: `it read ${figures.sum} and not ${sum}` }
+        : figures;
+    },
+    note,
+  );
   const cpuOf = (key, round) => found.find((row) => row.key === key)?.runs[round].cpu ?? NaN;
   return found.map(({ key, name, runs }) => ({
     key,

@@ -8,7 +8,9 @@ const server = createServer((request, response) => {
   request.on("data", (chunk) => chunks.push(chunk));
   request.on("end", () => {
     const body = script.answer(Buffer.concat(chunks));
-    response.writeHead(200, { "content-type": "application/json;charset=UTF-8", "content-length": body.length }).end(body);
+    response
+      .writeHead(200, { "content-type": "application/json;charset=UTF-8", "content-length": body.length })
+      .end(body);
   });
 });
 server.keepAliveTimeout = 60_000;

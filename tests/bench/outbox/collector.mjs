@@ -40,7 +40,12 @@ function reportOn(bodies, total) {
     }
   }
   const distinct = times.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
-  return { requests: bodies.length, bytes: bodies.reduce((sum, { length }) => sum + length, 0), received, lost: total - distinct };
+  return {
+    requests: bodies.length,
+    bytes: bodies.reduce((sum, { length }) => sum + length, 0),
+    received,
+    lost: total - distinct,
+  };
 }
 
 /** The numbers of the orders, in any of the formats that the clients speak. */

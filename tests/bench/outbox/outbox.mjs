@@ -51,13 +51,20 @@ async function delivery(rounds, events, note) {
   const collector = start(process.execPath, [join(here, "collector.mjs")], { stdio: ["ignore", "pipe", "inherit"] });
   try {
     const [port] = await Promise.race([
-      createInterface({ input: collector.stdout })[Symbol.asyncIterator]().next().then(({ value }) => [value]),
-      new Promise((_, reject) => collector.once("exit", () => reject(new Error("the collector ended before it listened")))),
+      createInterface({ input: collector.stdout })
+        [Symbol.asyncIterator]()
+        .next()
+        .then(({ value }) => [value]),
+      new Promise((_, reject) =>
+        collector.once("exit", () => reject(new Error("the collector ended before it listened"))),
+      ),
     ]);
     let runs = 0;
     const oneRun = async ({ key, name, ...client }) => {
       const url = `http://127.0.0.1:${port}/${++runs}`;
-      const figures = withFolder((folder) => inChild(join(here, "client.mjs"), { ...client, url, folder, events, warmup: WARMUP }));
+      const figures = withFolder((folder) =>
+        inChild(join(here, "client.mjs"), { ...client, url, folder, events, warmup: WARMUP }),
+      );
       const total = WARMUP + events;
       const { requests, bytes, received, lost } = await (await fetch(`${url}?total=${total}`)).json();
       return { ...figures, requests, bytes, lost, repeated: received - (total - lost) };
@@ -89,7 +96,12 @@ function publish(quick, note) {
 }
 
 async function memory(rounds, events, note) {
-  const found = await inTurns(KEEPERS, rounds, ({ key }) => inChild(join(here, "memory.mjs"), { keeper: key, events }, ["--expose-gc"]), note);
+  const found = await inTurns(
+    KEEPERS,
+    rounds,
+    ({ key }) => inChild(join(here, "memory.mjs"), { keeper: key, events }, ["--expose-gc"]),
+    note,
+  );
   const ofStrings = found.find(({ key }) => key === "strings").runs;
   return {
     events,

@@ -37,7 +37,11 @@ const table = measure(
     inputs: EVENTS,
     contenders: [
       contender("JSON.stringify(event)", makeEvents, (event) => JSON.stringify(event)),
-      contender("JSON.stringify(init)", (from, to) => (events = inits.slice(from, to)), (init) => JSON.stringify(init)),
+      contender(
+        "JSON.stringify(init)",
+        (from, to) => (events = inits.slice(from, to)),
+        (init) => JSON.stringify(init),
+      ),
       contender(
         "session.publish(event)",
         (from, to) => {

@@ -5,7 +5,8 @@ import { duration, pad, ratio } from "../table.mjs";
 const TARGETS = { memory: { floor: 0.75 } };
 
 export function printOutbox({ delivery, publish, memory }) {
-  if (delivery || publish || memory) console.log("\nThe outbox, in Node: medians of rounds in which all took turns, ± distance of the quartiles.");
+  if (delivery || publish || memory)
+    console.log("\nThe outbox, in Node: medians of rounds in which all took turns, ± distance of the quartiles.");
   if (delivery) {
     heading(delivery.title, "how many times as many events each delivers in a second of CPU as");
     console.log(line("", "× OpenTelemetry", "× floor", "an event takes", "wall", "peak RSS", "sent", "lost"));
@@ -32,7 +33,9 @@ export function printOutbox({ delivery, publish, memory }) {
     heading(memory.title, "growth, how many times as much as an array of the same texts");
     console.log(line("", "kept, × texts", "peak RSS, × texts", "kept", "peak RSS"));
     for (const { name, keptOverStrings, peakOverStrings, kept, peak } of memory.rows) {
-      console.log(line(name, ratio(keptOverStrings), ratio(peakOverStrings), mebibytes(kept.median), mebibytes(peak.median)));
+      console.log(
+        line(name, ratio(keptOverStrings), ratio(peakOverStrings), mebibytes(kept.median), mebibytes(peak.median)),
+      );
     }
   }
 }
@@ -42,5 +45,6 @@ function heading(title, what) {
 }
 
 const WIDTHS = [30, 27, 27, 16, 10, 11, 11, 8];
-const line = (...cells) => `  ${cells.map((cell, at) => (at === 0 ? cell.padEnd(WIDTHS[0]) : pad(cell, WIDTHS[at]))).join("")}`;
+const line = (...cells) =>
+  `  ${cells.map((cell, at) => (at === 0 ? cell.padEnd(WIDTHS[0]) : pad(cell, WIDTHS[at]))).join("")}`;
 const mebibytes = (value) => `${value < 100 ? value.toFixed(1) : value.toFixed(0)} MiB`;

@@ -13,13 +13,28 @@ export function batchTables({ ferry: { EventBatch }, sdk: { HTTP } }) {
       unit: "batch",
       make() {
         const wanted = TYPES[2];
-        const inputs = Array.from({ length: BATCHES }, (_, at) => encoder.encode(JSON.stringify(plainEvents(1000, 300, 100 + at))));
-        const withSdk = (bytes) => encoder.encode(JSON.stringify(HTTP.toEvent({ headers: HEADERS, body: decoder.decode(bytes) }).filter(({ type }) => type === wanted)));
-        const plain = (bytes) => encoder.encode(JSON.stringify(JSON.parse(decoder.decode(bytes)).filter(({ type }) => type === wanted)));
-        const ours = (bytes) => EventBatch.parse(bytes).filter((event) => event.type === wanted).toBytes();
+        const inputs = Array.from({ length: BATCHES }, (_, at) =>
+          encoder.encode(JSON.stringify(plainEvents(1000, 300, 100 + at))),
+        );
+        const withSdk = (bytes) =>
+          encoder.encode(
+            JSON.stringify(
+              HTTP.toEvent({ headers: HEADERS, body: decoder.decode(bytes) }).filter(({ type }) => type === wanted),
+            ),
+          );
+        const plain = (bytes) =>
+          encoder.encode(JSON.stringify(JSON.parse(decoder.decode(bytes)).filter(({ type }) => type === wanted)));
+        const ours = (bytes) =>
+          EventBatch.parse(bytes)
+            .filter((event) => event.type === wanted)
+            .toBytes();
         return {
           inputs: BATCHES,
-          contenders: [contender("cloudevents", inputs, withSdk), contender("JSON.parse", inputs, plain), contender("eventferry", inputs, ours)],
+          contenders: [
+            contender("cloudevents", inputs, withSdk),
+            contender("JSON.parse", inputs, plain),
+            contender("eventferry", inputs, ours),
+          ],
         };
       },
     },

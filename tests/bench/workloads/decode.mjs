@@ -72,7 +72,8 @@ export function decodeTables({ ferry: { CloudEvent }, sdk: { HTTP } }) {
               let sum = 0;
               for (let at = from; at < to; at++) {
                 const event = HTTP.toEvent({ headers: HEADERS, body: inputs[at] });
-                sum += event.id.length + event.source.length + event.type.length + event.time.length + event.data.amount;
+                sum +=
+                  event.id.length + event.source.length + event.type.length + event.time.length + event.data.amount;
               }
               return sum;
             },
@@ -84,7 +85,8 @@ export function decodeTables({ ferry: { CloudEvent }, sdk: { HTTP } }) {
               let sum = 0;
               for (let at = from; at < to; at++) {
                 const event = JSON.parse(inputs[at]);
-                sum += event.id.length + event.source.length + event.type.length + event.time.length + event.data.amount;
+                sum +=
+                  event.id.length + event.source.length + event.type.length + event.time.length + event.data.amount;
               }
               return sum;
             },
@@ -96,7 +98,8 @@ export function decodeTables({ ferry: { CloudEvent }, sdk: { HTTP } }) {
               let sum = 0;
               for (let at = from; at < to; at++) {
                 const event = CloudEvent.fromJSON(inputs[at]);
-                sum += event.id.length + event.source.length + event.type.length + event.time.length + event.data.amount;
+                sum +=
+                  event.id.length + event.source.length + event.type.length + event.time.length + event.data.amount;
               }
               return sum;
             },

@@ -54,7 +54,10 @@ export function encodeTables({ ferry, sdk }) {
     title: "encode binary, data 100 B",
     make() {
       const inputs = inits();
-      const shown = ({ headers, body }) => [["id", "source", "type", "time"].map((name) => headers[`ce-${name}`]), JSON.parse(body)];
+      const shown = ({ headers, body }) => [
+        ["id", "source", "type", "time"].map((name) => headers[`ce-${name}`]),
+        JSON.parse(body),
+      ];
       return {
         inputs: COUNT,
         contenders: [
@@ -101,14 +104,22 @@ export function encodeTables({ ferry, sdk }) {
   return [structured, binary];
 }
 
-const inits = () => plainEvents(COUNT, 100, 17).map(({ id, source, type, time, data }) => ({ id, source, type, time, data }));
+const inits = () =>
+  plainEvents(COUNT, 100, 17).map(({ id, source, type, time, data }) => ({ id, source, type, time, data }));
 
 /** Looks into the text, so that text which is kept in pieces has to be put together, as sending it would. */
 const idIn = (text) => text.charCodeAt(text.length - 1) + (text.length > 200 ? 1 : 0);
 
 function plainBinary({ id, source, type, time, data }) {
   return {
-    headers: { "content-type": "application/json", "ce-specversion": "1.0", "ce-id": id, "ce-source": source, "ce-type": type, "ce-time": time },
+    headers: {
+      "content-type": "application/json",
+      "ce-specversion": "1.0",
+      "ce-id": id,
+      "ce-source": source,
+      "ce-type": type,
+      "ce-time": time,
+    },
     body: JSON.stringify(data),
   };
 }

@@ -50,7 +50,11 @@ export function headerTables({ ferry: { fromHttp }, sdk: { HTTP } }) {
               let sum = 0;
               for (let at = from; at < to; at++) {
                 const it = headers[at];
-                sum += it.get("ce-id").length + it.get("ce-source").length + it.get("ce-type").length + it.get("ce-time").length;
+                sum +=
+                  it.get("ce-id").length +
+                  it.get("ce-source").length +
+                  it.get("ce-type").length +
+                  it.get("ce-time").length;
               }
               return sum;
             },

@@ -40,11 +40,23 @@ function take({ channel, data }) {
 }
 
 async function begin() {
-  const form = { grant_type: "password", client_id: "key", client_secret: "secret", username: "user@example.com", password: "password" };
+  const form = {
+    grant_type: "password",
+    client_id: "key",
+    client_secret: "secret",
+    username: "user@example.com",
+    password: "password",
+  };
   const response = await fetch(`${url}/services/oauth2/token`, { method: "POST", body: new URLSearchParams(form) });
   if (!response.ok) throw new Error(`the login answered ${response.status}`);
   const { access_token } = await response.json();
-  cometd.configure({ url: `${url}/cometd/60.0`, requestHeaders: { Authorization: `Bearer ${access_token}` }, appendMessageTypeToURL: false, useWorkerScheduler: false, logLevel: "error" });
+  cometd.configure({
+    url: `${url}/cometd/60.0`,
+    requestHeaders: { Authorization: `Bearer ${access_token}` },
+    appendMessageTypeToURL: false,
+    useWorkerScheduler: false,
+    logLevel: "error",
+  });
   cometd.handshake();
 }
 
@@ -54,7 +66,10 @@ async function again(advice) {
   isBusy = true;
   for (let isBegun = false; !isBegun; ) {
     await new Promise((resolve) => setTimeout(resolve, 500));
-    isBegun = await begin().then(() => true, () => false);
+    isBegun = await begin().then(
+      () => true,
+      () => false,
+    );
   }
   isBusy = false;
 }

@@ -3,7 +3,13 @@ import { SalesforceClient, passwordAuth } from "../../../dist/entries/salesforce
 import { numberOf, say } from "./words.mjs";
 
 const [, , loginUrl, channels] = process.argv;
-const auth = passwordAuth({ loginUrl, consumerKey: "key", consumerSecret: "secret", username: "user@example.com", password: "password" });
+const auth = passwordAuth({
+  loginUrl,
+  consumerKey: "key",
+  consumerSecret: "secret",
+  username: "user@example.com",
+  password: "password",
+});
 const client = new SalesforceClient(auth, { replay: "new", connectionTimeoutMs: 60_000 });
 await client.open();
 for (const channel of channels.split(",")) await client.subscribe(channel);

@@ -37,7 +37,13 @@ const TROUBLES = {
     await connected();
     salesforce.revokeTokens();
   },
-  "a gateway says 502": () => during(between(10, 300), { match: isPoll, status: 502, body: "<html>Bad Gateway</html>", headers: { "content-type": "text/html" } }),
+  "a gateway says 502": () =>
+    during(between(10, 300), {
+      match: isPoll,
+      status: 502,
+      body: "<html>Bad Gateway</html>",
+      headers: { "content-type": "text/html" },
+    }),
   async "the token ends, and there is no login for a while"() {
     await connected();
     salesforce.revokeTokens();
@@ -73,7 +79,10 @@ async function go() {
   await trouble;
   salesforce.clearTroubles();
   faults.clear();
-  tell({ published: CHANNELS.map((channel, at) => [channel, Math.ceil((total - at) / CHANNELS.length)]), troubles: done });
+  tell({
+    published: CHANNELS.map((channel, at) => [channel, Math.ceil((total - at) / CHANNELS.length)]),
+    troubles: done,
+  });
 }
 
 async function begin(name) {
@@ -83,7 +92,9 @@ async function begin(name) {
 
 /** A token that was never of any use is a reason to give up. Who is not there for long has done that. */
 function connected() {
-  return salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld), { timeoutMs: 5000 }).catch(() => undefined);
+  return salesforce
+    .waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld), { timeoutMs: 5000 })
+    .catch(() => undefined);
 }
 
 async function during(ms, fault) {
@@ -94,7 +105,10 @@ async function during(ms, fault) {
 
 /** The events of each channel are numbered from 1. */
 function publish(at) {
-  salesforce.publish(CHANNELS[at % CHANNELS.length], { Number: 1 + Math.floor(at / CHANNELS.length), Padding: PADDING });
+  salesforce.publish(CHANNELS[at % CHANNELS.length], {
+    Number: 1 + Math.floor(at / CHANNELS.length),
+    Padding: PADDING,
+  });
 }
 
 /** Numbers from 0 to below 1 that the seed determines (mulberry32, public domain). */

@@ -17,7 +17,10 @@ const SERVERS = {
     bayeux.addExtension(new acknowledgement.AcknowledgedMessagesExtension());
     bayeux.addListener("subscribed", ({ name }) => tell({ subscribed: name }));
     bayeux.addListener("unsubscribed", ({ name }) => tell({ unsubscribed: name }));
-    return { server: createServer(bayeux.handle), publish: (channel, data) => bayeux.createServerChannel(channel).publish(null, data) };
+    return {
+      server: createServer(bayeux.handle),
+      publish: (channel, data) => bayeux.createServerChannel(channel).publish(null, data),
+    };
   },
 
   faye() {

@@ -29,14 +29,21 @@ export class Peer {
 
   async start(...options) {
     this.#log = [];
-    this.#child = start(process.execPath, [program, this.kind, this.#port, ...options], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.#child = start(process.execPath, [program, this.kind, this.#port, ...options], {
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
     this.#child.on("message", (message) => {
       this.#log.push(message);
       for (const look of [...this.#watchers]) look();
     });
-    const ended = new Promise((_, reject) => this.#child.once("exit", (code) => reject(new Error(`the server of ${this.kind} ended with ${code}`))));
+    const ended = new Promise((_, reject) =>
+      this.#child.once("exit", (code) => reject(new Error(`the server of ${this.kind} ended with ${code}`))),
+    );
     ended.catch(() => {});
-    await Promise.race([ended, this.until("it listens", () => this.#log.some(({ port }) => (this.#port = port ?? this.#port)))]);
+    await Promise.race([
+      ended,
+      this.until("it listens", () => this.#log.some(({ port }) => (this.#port = port ?? this.#port))),
+    ]);
   }
 
   /** Ends it at once, without a goodbye to anybody. */
@@ -64,7 +71,10 @@ export class Peer {
         then();
       };
       const look = () => is() && settle(resolve);
-      const timer = setTimeout(() => settle(() => reject(new Error(`${this.kind}: it did not come to that: ${what}`))), PATIENCE_MS);
+      const timer = setTimeout(
+        () => settle(() => reject(new Error(`${this.kind}: it did not come to that: ${what}`))),
+        PATIENCE_MS,
+      );
       this.#watchers.add(look);
       look();
     });
@@ -74,6 +84,8 @@ export class Peer {
 /** Rejects when something takes too long. */
 export function soon(what, promise) {
   let timer;
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`it did not come to that: ${what}`)), PATIENCE_MS)));
+  const late = new Promise(
+    (_, reject) => (timer = setTimeout(() => reject(new Error(`it did not come to that: ${what}`)), PATIENCE_MS)),
+  );
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

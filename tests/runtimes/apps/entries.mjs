@@ -4,7 +4,9 @@ import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 const { name, exports } = JSON.parse(readFileSync(require.resolve("eventferry/package.json"), "utf8"));
-const entries = Object.keys(exports).filter((subpath) => !/\.\w+$/.test(subpath)).map((subpath) => name + subpath.slice(1));
+const entries = Object.keys(exports)
+  .filter((subpath) => !/\.\w+$/.test(subpath))
+  .map((subpath) => name + subpath.slice(1));
 const problems = [];
 for (const entry of entries) {
   const [imported, required] = [await import(entry), require(entry)].map((api) => Object.keys(api).sort().join());

@@ -2,7 +2,11 @@
 import eventferry = require("eventferry");
 import slim = require("eventferry/slim");
 
-const event: eventferry.CloudEvent<{ orderId: number }> = new eventferry.CloudEvent({ type: "t", source: "/s", data: { orderId: 7 } });
+const event: eventferry.CloudEvent<{ orderId: number }> = new eventferry.CloudEvent({
+  type: "t",
+  source: "/s",
+  data: { orderId: 7 },
+});
 export const orderId: number | undefined = event.data?.orderId;
 export const loaded: Promise<void> = slim.init(new Uint8Array(8));
 

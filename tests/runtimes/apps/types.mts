@@ -1,5 +1,15 @@
 // Compiled, not run: the types as a strict consumer sees them.
-import { CloudEvent, EventBatch, FerryError, type FerryErrorCode, Publisher, batchFromRequest, fromRequest, toRequest, webhook } from "eventferry";
+import {
+  CloudEvent,
+  EventBatch,
+  FerryError,
+  type FerryErrorCode,
+  Publisher,
+  batchFromRequest,
+  fromRequest,
+  toRequest,
+  webhook,
+} from "eventferry";
 import { CloudEvent as Same } from "eventferry/cloudevents";
 import { EventClient, type EventReceipt } from "eventferry/bc-events";
 import { init } from "eventferry/slim";
@@ -16,13 +26,26 @@ export const time: string | undefined = event.time;
 export const request: Request = toRequest("https://example.com/", event, { mode: "structured" });
 export const read: Promise<CloudEvent<Order>> = fromRequest<Order>(request);
 export const batch: Promise<EventBatch> = batchFromRequest(request);
-export const handler: (request: Request) => Promise<Response> = webhook({ allowedOrigins: "*", onEvent: ({ id }) => id.length });
+export const handler: (request: Request) => Promise<Response> = webhook({
+  allowedOrigins: "*",
+  onEvent: ({ id }) => id.length,
+});
 export const publisher = new Publisher({ url: "https://example.com/", retry: { attempts: 3 } });
 export const status: Promise<number> = publisher.send(event).then(({ status }) => status);
-export const code = (error: unknown): FerryErrorCode | undefined => (error instanceof FerryError ? error.code : undefined);
+export const code = (error: unknown): FerryErrorCode | undefined =>
+  error instanceof FerryError ? error.code : undefined;
 export const loaded: Promise<void> = init(new URL("https://example.com/eventferry.wasm"));
 export const emulator = createEmulator;
-const topics = { DefaultCategory: "shop", Topics: [{ Action: "Created", Entity: "BigOrder", Schema: { type: "object", required: ["id"], properties: { id: { type: "string" } } } }] } as const;
+const topics = {
+  DefaultCategory: "shop",
+  Topics: [
+    {
+      Action: "Created",
+      Entity: "BigOrder",
+      Schema: { type: "object", required: ["id"], properties: { id: { type: "string" } } },
+    },
+  ],
+} as const;
 const session = new EventClient({ serviceName: "orders", topics }).userSession("user-1");
 export const receipts: EventReceipt[] = [session.createdBigOrder({ id: "1" }), session.big_order_created({ id: "1" })];
 

@@ -5,15 +5,32 @@ import * as cloudevents from "eventferry/cloudevents";
 import { smoke } from "./smoke.mjs";
 
 // Applications make theirs here.
-const publisher = new full.Publisher({ url: "https://example.com/events", fetch: async () => new Response(null, { status: 202 }) });
+const publisher = new full.Publisher({
+  url: "https://example.com/events",
+  fetch: async () => new Response(null, { status: 202 }),
+});
 const pipeline = { pipelineId: "p", pipelineAccessToken: "t", fetch: async () => new Response(null, { status: 204 }) };
 const source = new full.PipelineDataSource(pipeline);
 const sink = new full.PipelineDataSink(pipeline);
-const processor = new full.EventProcessor(new full.EventRegistry().register({ name: "get:time", handle: (event, payload, { ctx }) => ({ waitUntil: typeof ctx.waitUntil }) }));
-const client = new full.EventsProtocolClient({ url: "https://example.com/events", fetch: async () => new Response("{}", { status: 500 }) });
+const processor = new full.EventProcessor(
+  new full.EventRegistry().register({
+    name: "get:time",
+    handle: (event, payload, { ctx }) => ({ waitUntil: typeof ctx.waitUntil }),
+  }),
+);
+const client = new full.EventsProtocolClient({
+  url: "https://example.com/events",
+  fetch: async () => new Response("{}", { status: 500 }),
+});
 const streams = [
-  new full.BayeuxClient("https://example.com/cometd", { fetch: async () => new Response(null, { status: 404 }), transports: ["long-polling"] }),
-  new full.SalesforceClient(full.sessionAuth({ accessToken: "t", instanceUrl: "https://example.com" }), { fetch: async () => new Response(null, { status: 404 }), replay: full.replayStore(full.memoryStore()) }),
+  new full.BayeuxClient("https://example.com/cometd", {
+    fetch: async () => new Response(null, { status: 404 }),
+    transports: ["long-polling"],
+  }),
+  new full.SalesforceClient(full.sessionAuth({ accessToken: "t", instanceUrl: "https://example.com" }), {
+    fetch: async () => new Response(null, { status: 404 }),
+    replay: full.replayStore(full.memoryStore()),
+  }),
 ];
 
 export default {
@@ -24,8 +41,11 @@ export default {
     const statuses = [await source.publish({}), await sink.consume()].map(({ status }) => status);
     if (statuses.join() !== "204,204") report.problems.push(`the pipeline of the module scope answered ${statuses}`);
     const event = '{"name":"get:time","version":1,"id":"i","flowId":"f","payload":{}}';
-    const { payload } = await (await processor.fetch(new Request("https://example.com/events", { method: "POST", body: event }), env, ctx)).json();
-    if (payload.waitUntil !== "function") report.problems.push(`the server of the module scope answered ${JSON.stringify(payload)}`);
+    const { payload } = await (
+      await processor.fetch(new Request("https://example.com/events", { method: "POST", body: event }), env, ctx)
+    ).json();
+    if (payload.waitUntil !== "function")
+      report.problems.push(`the server of the module scope answered ${JSON.stringify(payload)}`);
     const error = await client.sendEvent({ name: "get:time" }).catch((error) => error);
     if (error.code !== "ERR_UNAVAILABLE") report.problems.push(`the client of the module scope said ${error}`);
     for (const stream of streams) {

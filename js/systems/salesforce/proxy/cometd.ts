@@ -60,18 +60,24 @@ export class Cometd {
 
   /** Carries one request. */
   async carry(request: Request, version: string, suffix: string, onError: (error: unknown) => void): Promise<Response> {
-    if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? "")) return text(415, "the messages are JSON, application/json");
+    if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
+      return text(415, "the messages are JSON, application/json");
     let body: string;
     try {
       body = await textOf(request, this.#rules.maxRequestBytes);
     } catch (error) {
-      if (isFerryError(error, "ERR_TOO_LARGE")) return json(413, JSON.stringify([{ successful: false, error: "413::Maximum Request Size Exceeded" }]));
+      if (isFerryError(error, "ERR_TOO_LARGE"))
+        return json(413, JSON.stringify([{ successful: false, error: "413::Maximum Request Size Exceeded" }]));
       return text(400, "the messages could not be read");
     }
     const found = messagesOf(body);
     if (!found) return text(400, "the body is no Bayeux message and no array of them");
-    const refusals = found.messages.filter((message) => !this.#admits(message)).map((message) => JSON.stringify(refusalOf(message)));
-    const carried = found.messages.filter((message) => this.#admits(message)).map((message) => (refusals.length > 0 ? unheld(message) : message));
+    const refusals = found.messages
+      .filter((message) => !this.#admits(message))
+      .map((message) => JSON.stringify(refusalOf(message)));
+    const carried = found.messages
+      .filter((message) => this.#admits(message))
+      .map((message) => (refusals.length > 0 ? unheld(message) : message));
     if (carried.length === 0) return json(200, `[${refusals.join(",")}]`);
     const parcel = parcelOf(carried, found.write);
     if (!parcel) return text(400, "the messages have client ids that the proxy did not give out, or several");
@@ -88,7 +94,8 @@ export class Cometd {
     const { accessToken } = this.#rules;
     for (let renew = false; ; renew = true) {
       const token: unknown = await accessToken?.(request, renew);
-      if (accessToken && (typeof token !== "string" || token === "")) throw new FerryError("ERR_INVALID_ARGUMENT", "accessToken gave no text");
+      if (accessToken && (typeof token !== "string" || token === ""))
+        throw new FerryError("ERR_INVALID_ARGUMENT", "accessToken gave no text");
       const authorization = accessToken ? `Bearer ${token as string}` : request.headers.get("authorization");
       const headers = {
         "content-type": "application/json; charset=utf-8",
@@ -96,20 +103,37 @@ export class Cometd {
         ...(authorization !== null && { authorization }),
         ...(parcel.cookies !== undefined && { cookie: parcel.cookies }),
       };
-      const answer = await this.#upstream.post(url, headers, parcel.body, { isPoll: parcel.isPoll, signal: request.signal });
+      const answer = await this.#upstream.post(url, headers, parcel.body, {
+        isPoll: parcel.isPoll,
+        signal: request.signal,
+      });
       const { status } = answer;
       const retryAfter = answer.headers.get("retry-after");
       // Pages of a gateway are for people, and may say more than a page needs to know.
       if (!/^application\/json\s*(;|$)/i.test(answer.headers.get("content-type") ?? "")) {
         await answer.body?.cancel().catch(() => undefined);
         if (accessToken && status === 401 && !renew) continue;
-        return text(status < 400 ? 502 : status, "Salesforce answered with something other than JSON", retryAfter === null ? {} : { "retry-after": retryAfter });
+        return text(
+          status < 400 ? 502 : status,
+          "Salesforce answered with something other than JSON",
+          retryAfter === null ? {} : { "retry-after": retryAfter },
+        );
       }
-      const { start, rest } = accessToken || parcel.isHandshake ? await peeked(answer, parcel.isHandshake ? MAX_HANDSHAKE_BYTES : PEEK_BYTES) : { start: undefined, rest: answer.body };
+      const { start, rest } =
+        accessToken || parcel.isHandshake
+          ? await peeked(answer, parcel.isHandshake ? MAX_HANDSHAKE_BYTES : PEEK_BYTES)
+          : { start: undefined, rest: answer.body };
       if (start !== undefined && rest === null) {
         // The whole answer is here.
         if (accessToken && !renew && refusesToken(status, start)) continue;
-        return json(status, withRefusals(parcel.isHandshake ? shaken(start, cookiesAfter(answer.headers, parcel.cookies)) : start, refusals), retryAfter);
+        return json(
+          status,
+          withRefusals(
+            parcel.isHandshake ? shaken(start, cookiesAfter(answer.headers, parcel.cookies)) : start,
+            refusals,
+          ),
+          retryAfter,
+        );
       }
       if (refusals.length === 0) return json(status, rest, retryAfter);
       return json(status, withRefusals(await textOf(new Response(rest), Infinity), refusals), retryAfter);
@@ -122,7 +146,12 @@ export class Cometd {
     // By the exact name: to a server that trims names, others may mean the same.
     if (channel !== "/meta/subscribe") return false;
     const names = [subscription].flat();
-    return names.length > 0 && names.every((name) => typeof name === "string" && channels.some((allowed) => covers(allowed, name.split("?")[0]!)));
+    return (
+      names.length > 0 &&
+      names.every(
+        (name) => typeof name === "string" && channels.some((allowed) => covers(allowed, name.split("?")[0]!)),
+      )
+    );
   }
 }
 
@@ -148,7 +177,9 @@ function messagesOf(body: string): { messages: Message[]; write: (value: unknown
   try {
     const { value, write } = exactly(body);
     const messages = [value].flat();
-    const areMessages = messages.length > 0 && messages.every((message) => typeof message === "object" && message !== null && !Array.isArray(message));
+    const areMessages =
+      messages.length > 0 &&
+      messages.every((message) => typeof message === "object" && message !== null && !Array.isArray(message));
     return areMessages ? { messages: messages as Message[], write } : undefined;
   } catch {
     return undefined;
@@ -162,13 +193,23 @@ function parcelOf(carried: readonly Message[], write: (value: unknown) => string
   if (ids.size > 1 || (id !== undefined && typeof id !== "string")) return undefined;
   const session = id === undefined ? undefined : unjarred(id);
   if (id !== undefined && !session) return undefined;
-  const messages = carried.map((message) => (message.clientId === id && session ? { ...message, clientId: session.clientId } : message));
+  const messages = carried.map((message) =>
+    message.clientId === id && session ? { ...message, clientId: session.clientId } : message,
+  );
   const channels = carried.map(({ channel }) => channel);
-  return { body: write(messages), cookies: session?.cookies, isHandshake: channels.includes("/meta/handshake"), isPoll: channels.includes("/meta/connect") };
+  return {
+    body: write(messages),
+    cookies: session?.cookies,
+    isHandshake: channels.includes("/meta/handshake"),
+    isPoll: channels.includes("/meta/connect"),
+  };
 }
 
 /** The text of a short body; or what there is of a longer one, put back in front of the rest. */
-async function peeked(answer: Response, most: number): Promise<{ start: string | undefined; rest: ReadableStream<Uint8Array> | null }> {
+async function peeked(
+  answer: Response,
+  most: number,
+): Promise<{ start: string | undefined; rest: ReadableStream<Uint8Array> | null }> {
   if (answer.body === null) return { start: "", rest: null };
   const reader = answer.body.getReader();
   const chunks: Uint8Array[] = [];
@@ -177,7 +218,10 @@ async function peeked(answer: Response, most: number): Promise<{ start: string |
     const { done, value } = await reader.read();
     if (done) {
       const decoder = new TextDecoder();
-      return { start: chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode(), rest: null };
+      return {
+        start: chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode(),
+        rest: null,
+      };
     }
     chunks.push(value);
     size += value.length;
@@ -201,9 +245,14 @@ async function peeked(answer: Response, most: number): Promise<{ start: string |
 /** Whether an answer says that the token is refused, and carries nothing that would be lost if it was thrown away. */
 function refusesToken(status: number, body: string): boolean {
   if (status === 401) return true;
-  const messages = messagesOf(body)?.messages as { successful?: unknown; error?: unknown; data?: unknown; ext?: { sfdc?: { failureReason?: unknown } } }[] | undefined;
+  const messages = messagesOf(body)?.messages as
+    | { successful?: unknown; error?: unknown; data?: unknown; ext?: { sfdc?: { failureReason?: unknown } } }[]
+    | undefined;
   if (!messages || messages.some(({ data }) => data !== undefined)) return false;
-  return messages.some(({ successful, error, ext }) => successful === false && String(ext?.sfdc?.failureReason ?? error).startsWith("401::"));
+  return messages.some(
+    ({ successful, error, ext }) =>
+      successful === false && String(ext?.sfdc?.failureReason ?? error).startsWith("401::"),
+  );
 }
 
 /** The answer to a handshake, with cookies in its client id. */
@@ -211,7 +260,13 @@ function shaken(body: string, cookies: string | undefined): string {
   const found = messagesOf(body);
   if (!found || cookies === undefined) return body;
   const { messages, write } = found;
-  return write(messages.map((message) => (message.channel === "/meta/handshake" && typeof message.clientId === "string" ? { ...message, clientId: jarred({ clientId: message.clientId, cookies }) } : message)));
+  return write(
+    messages.map((message) =>
+      message.channel === "/meta/handshake" && typeof message.clientId === "string"
+        ? { ...message, clientId: jarred({ clientId: message.clientId, cookies }) }
+        : message,
+    ),
+  );
 }
 
 /** An array of messages, with those of the proxy in front. */

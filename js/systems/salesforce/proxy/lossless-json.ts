@@ -19,7 +19,9 @@ export function exactly(text: string): Exact {
   JSON.parse(text);
   // Nobody can guess it, so no text of theirs becomes a number.
   const mark = `${crypto.randomUUID()}:`;
-  const marked = text.replace(TOKEN, (token) => (token.startsWith('"') || String(Number(token)) === token ? token : `"${mark}${token}"`));
+  const marked = text.replace(TOKEN, (token) =>
+    token.startsWith('"') || String(Number(token)) === token ? token : `"${mark}${token}"`,
+  );
   const numbers = new RegExp(`"${mark}([^"]+)"`, "g");
   return { value: JSON.parse(marked), write: (value) => JSON.stringify(value).replace(numbers, "$1") };
 }

@@ -20,7 +20,9 @@ const MAX_ID = 6000;
 
 /** What a page gets to see. */
 export function jarred({ clientId, cookies }: JarredId): string {
-  return cookies === undefined ? clientId : `${clientId}${SEPARATOR}${btoa(cookies).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`;
+  return cookies === undefined
+    ? clientId
+    : `${clientId}${SEPARATOR}${btoa(cookies).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`;
 }
 
 /** What Salesforce gets to see, or undefined for an id that was not made here. */
@@ -29,8 +31,15 @@ export function unjarred(id: string): JarredId | undefined {
   if (at < 0) return { clientId: id, cookies: undefined };
   if (id.length > MAX_ID) return undefined;
   try {
-    const pairs = atob(id.slice(at + 1).replaceAll("-", "+").replaceAll("_", "/")).split("; ");
-    const areCookies = pairs.every((pair) => NAMES.some((name) => pair.startsWith(`${name}=`) && VALUE.test(pair.slice(name.length + 1))));
+    const pairs = atob(
+      id
+        .slice(at + 1)
+        .replaceAll("-", "+")
+        .replaceAll("_", "/"),
+    ).split("; ");
+    const areCookies = pairs.every((pair) =>
+      NAMES.some((name) => pair.startsWith(`${name}=`) && VALUE.test(pair.slice(name.length + 1))),
+    );
     return areCookies ? { clientId: id.slice(0, at), cookies: pairs.join("; ") } : undefined;
   } catch {
     return undefined;
@@ -43,7 +52,9 @@ export function cookiesAfter(headers: Headers, before: string | undefined): stri
   const lines = typeof headers.getSetCookie === "function" ? headers.getSetCookie() : [headers.get("set-cookie") ?? ""];
   const pairs = NAMES.flatMap((name) => {
     const isOurs = new RegExp(`(?:^|[,;]\\s*)${name}=([^;,]*)`);
-    const value = [before ?? "", ...lines].map((line) => isOurs.exec(line)?.[1]).findLast((found) => found !== undefined);
+    const value = [before ?? "", ...lines]
+      .map((line) => isOurs.exec(line)?.[1])
+      .findLast((found) => found !== undefined);
     return value !== undefined && VALUE.test(value) ? [`${name}=${value}`] : [];
   });
   return pairs.length > 0 ? pairs.join("; ") : undefined;

@@ -28,7 +28,12 @@ export class Upstream {
    *
    * @throws {FerryError} `ERR_ABORTED` if the page gave up, `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_REDIRECTED`
    */
-  async post(url: string, headers: Record<string, string>, content: string, { isPoll = false, signal }: { isPoll?: boolean; signal: AbortSignal }): Promise<Response> {
+  async post(
+    url: string,
+    headers: Record<string, string>,
+    content: string,
+    { isPoll = false, signal }: { isPoll?: boolean; signal: AbortSignal },
+  ): Promise<Response> {
     const aborter = new AbortController();
     let giveUp: (reason: unknown) => void = () => undefined;
     // Not left to the fetch: one that was given may not look at its signal, and a signal may go deaf when its request is collected.
@@ -41,10 +46,13 @@ export class Upstream {
     signal.addEventListener("abort", leave);
     if (signal.aborted) leave();
     let isLate = false;
-    const patience = setTimeout(() => {
-      isLate = true;
-      leave();
-    }, isPoll ? this.#options.pollTimeoutMs : this.#options.timeoutMs);
+    const patience = setTimeout(
+      () => {
+        isLate = true;
+        leave();
+      },
+      isPoll ? this.#options.pollTimeoutMs : this.#options.timeoutMs,
+    );
     const done = () => {
       clearTimeout(patience);
       signal.removeEventListener("abort", leave);
@@ -52,15 +60,25 @@ export class Upstream {
     const explain = (cause: unknown) => {
       if (cause instanceof FerryError) return cause;
       if (signal.aborted) return new FerryError("ERR_ABORTED", "the page gave the request up", { cause });
-      return isLate ? new FerryError("ERR_TIMEOUT", "Salesforce did not answer in time") : new FerryError("ERR_NETWORK", "Salesforce could not be reached", { cause });
+      return isLate
+        ? new FerryError("ERR_TIMEOUT", "Salesforce did not answer in time")
+        : new FerryError("ERR_NETWORK", "Salesforce could not be reached", { cause });
     };
     let asked: Promise<Response> | undefined;
     try {
-      const request = new Request(url, { method: "POST", headers, body: content, redirect: "manual", signal: aborter.signal });
+      const request = new Request(url, {
+        method: "POST",
+        headers,
+        body: content,
+        redirect: "manual",
+        signal: aborter.signal,
+      });
       asked = (this.#options.fetch ?? ((request) => fetch(request)))(request);
       const answer = await Promise.race([asked, givenUp]);
       if (answer.type === "opaqueredirect" || (answer.status >= 300 && answer.status < 400)) {
-        throw new FerryError("ERR_REDIRECTED", "Salesforce answered with a redirect: check instanceUrl and loginUrl", { status: answer.status });
+        throw new FerryError("ERR_REDIRECTED", "Salesforce answered with a redirect: check instanceUrl and loginUrl", {
+          status: answer.status,
+        });
       }
       if (answer.body === null) done();
       // In Node the time would keep a process alive in which nobody reads the answer.
@@ -99,7 +117,12 @@ export async function textOf(message: Request | Response, maxBytes: number): Pro
 }
 
 /** The same bytes, up to a limit. Calls `done` at the end of whatever kind; `explain` says what to make of an error. */
-function limited(body: ReadableStream<Uint8Array>, maxBytes: number, done: () => void, explain: (error: unknown) => unknown): ReadableStream<Uint8Array> {
+function limited(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  done: () => void,
+  explain: (error: unknown) => unknown,
+): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   let left = maxBytes;
   return new ReadableStream<Uint8Array>(

@@ -8,10 +8,24 @@ export function open({ url, fetch, take }) {
   if (fetch !== globalThis.fetch) window.XMLHttpRequest = over(fetch);
   const cometd = new CometD();
   cometd.unregisterTransport("websocket");
-  cometd.configure({ url: `${url}/cometd/60.0`, requestHeaders: { Authorization: "Bearer t" }, useWorkerScheduler: false, logLevel: "error" });
+  cometd.configure({
+    url: `${url}/cometd/60.0`,
+    requestHeaders: { Authorization: "Bearer t" },
+    useWorkerScheduler: false,
+    logLevel: "error",
+  });
   cometd.handshake(({ successful }) => {
     if (!successful) throw new Error("the handshake failed");
-    cometd.subscribe(CHANNEL, ({ channel, data }) => take(channel, () => data.event.replayId, () => data), { ext: { replay: { [CHANNEL]: -1 } } });
+    cometd.subscribe(
+      CHANNEL,
+      ({ channel, data }) =>
+        take(
+          channel,
+          () => data.event.replayId,
+          () => data,
+        ),
+      { ext: { replay: { [CHANNEL]: -1 } } },
+    );
   });
 }
 

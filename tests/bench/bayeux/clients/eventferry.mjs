@@ -6,5 +6,11 @@ export async function open({ url, fetch, take }) {
   const auth = ferry.sessionAuth({ accessToken: "t", instanceUrl: url });
   const client = new ferry.SalesforceClient(auth, { apiVersion: "60.0", ...(fetch !== globalThis.fetch && { fetch }) });
   await client.open();
-  await client.subscribe(CHANNEL, (message) => take(message.channel, () => message.replayId, () => message.data));
+  await client.subscribe(CHANNEL, (message) =>
+    take(
+      message.channel,
+      () => message.replayId,
+      () => message.data,
+    ),
+  );
 }

@@ -27,7 +27,11 @@ export function open({ url, hasIdentity = false }) {
   return {
     publish(at) {
       const event = eventOf(at);
-      texts.push(JSON.stringify(hasIdentity ? { specversion: "1.0", id: randomUUID(), time: new Date().toISOString(), ...event } : event));
+      texts.push(
+        JSON.stringify(
+          hasIdentity ? { specversion: "1.0", id: randomUUID(), time: new Date().toISOString(), ...event } : event,
+        ),
+      );
       if (texts.length === BATCH) close();
     },
     async finish() {

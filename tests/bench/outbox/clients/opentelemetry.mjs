@@ -7,7 +7,9 @@ import { BATCH, SOURCE, orderOf, typeOf } from "../events.mjs";
 
 export function open({ url, total }) {
   const exporter = new OTLPLogExporter({ url });
-  const provider = new LoggerProvider({ processors: [new BatchLogRecordProcessor({ exporter, maxQueueSize: total, maxExportBatchSize: BATCH })] });
+  const provider = new LoggerProvider({
+    processors: [new BatchLogRecordProcessor({ exporter, maxQueueSize: total, maxExportBatchSize: BATCH })],
+  });
   const logger = provider.getLogger(SOURCE);
   return {
     publish: (at) => logger.emit({ eventName: typeOf(at), attributes: orderOf(at) }),
