@@ -14,7 +14,7 @@
 //!   cloudevents/  a room that others may use: its codecs, which are pure functions
 //!   outbox/       what rooms share: accepted events are delivered, or kept
 //!    |
-//!   engine/       parts without protocol: calls, exchanges, back-off, timers, verdicts, noise
+//!   engine/       parts without protocol: calls, exchanges, back-off, timers, verdicts, rng
 //!    |
 //!   words         effect http time wall json/ error secret ids: plain data, no I/O
 //! ```
@@ -42,7 +42,7 @@
 //! use eventferry::base::http::{Request, Response};
 //! use eventferry::base::time::Moment;
 //!
-//! let mut calls = Calls::new(Options::default(), classify::judge, 42);
+//! let mut calls = Calls::new(Options::default(), classify::classify_response, 42);
 //! let now = Moment::from_millis(0);
 //! let request = Request::post("https://example.com/events", "content-type: text/plain", b"hello".to_vec());
 //! let op = calls.send(now, request);

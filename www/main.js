@@ -217,8 +217,8 @@ $("closed").addEventListener("click", async () => {
 });
 
 let lastTrouble = "";
-outbox.addEventListener("retry", ({ detail: { error, restMs } }) => {
-  lastTrouble = `${error.message}. The next try is in ${(restMs / 1000).toFixed(1)} s.`;
+outbox.addEventListener("retry", ({ detail: { error, delayMs } }) => {
+  lastTrouble = `${error.message}. The next try is in ${(delayMs / 1000).toFixed(1)} s.`;
   showHold();
 });
 outbox.addEventListener("degraded", ({ detail: { error } }) => (lastTrouble = error.message));

@@ -2,25 +2,25 @@
  * Calls: one request with as many tries as were asked for, and a promise for its answer. For the clients of all rooms; what an answer means is for
  * the room's judge in the engine to say. The machine behind it is `src/engine/calls.rs`.
  */
-import { FerryError, codeOf, shown } from "./errors.js";
+import { FerryError, codeOf, formatValue } from "./errors.js";
 import {
   type ClientOptions,
   DEFAULT_TIMEOUT_MS,
   type HeadersOption,
   aborted,
   headerLines,
-  invalid,
+  invalidArgument,
 } from "./options.js";
 import { type Port, Pump } from "../engine/pump.js";
 import { fullGlue } from "../engine/instance.js";
 
-/** Who says what an answer means, in the order of `JUDGES` in `src/wasm/calls.rs`. */
-export const JUDGES = { webhook: 0, eventsProtocol: 1 } as const;
+/** Who says what an answer means, in the order of `CLASSIFIERS` in `src/wasm/calls.rs`. */
+export const CLASSIFIERS = { webhook: 0, eventsProtocol: 1 } as const;
 
 /** The handle of the machine. */
 export interface CallsPort extends Port {
-  post(now: number, url: string, headers: string, body: Uint8Array, patienceMs: number, maxAnswerBytes: number): number;
-  get(now: number, url: string, headers: string, patienceMs: number, maxAnswerBytes: number): number;
+  post(now: number, url: string, headers: string, body: Uint8Array, timeoutMs: number, maxResponseBytes: number): number;
+  get(now: number, url: string, headers: string, timeoutMs: number, maxResponseBytes: number): number;
   cancel(op: number): void;
   close(): void;
 }
@@ -57,11 +57,11 @@ export interface Call {
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
   /** How much of the answer is read; what is beyond is cut off. @default 16 KiB */
-  maxAnswerBytes?: number;
+  maxResponseBytes?: number;
 }
 
 /** What the server said. */
-export interface Answer {
+export interface CallResponse {
   /** 0: there was no answer, or it was a redirect that a browser hides. */
   status: number;
   /** How many requests it took. */
@@ -72,16 +72,16 @@ export interface Answer {
 }
 
 interface Waiting {
-  resolve(answer: Answer): void;
+  resolve(answer: CallResponse): void;
   reject(error: FerryError): void;
 }
 
 const MAX_ANSWER_BYTES = 16 * 1024;
 const NOTHING = new Uint8Array(0);
-const answers = new WeakMap<FerryError, Answer>();
+const answers = new WeakMap<FerryError, CallResponse>();
 
 /** What the server had said when a call failed. Kept beside the error, because it may hold what no log should show. */
-export function answerOf(error: FerryError): Answer | undefined {
+export function responseOf(error: FerryError): CallResponse | undefined {
   return answers.get(error);
 }
 
@@ -111,10 +111,10 @@ export class Calls {
           url: string,
           headers: string,
           body: Uint8Array,
-          patienceMs: number,
-          maxAnswerBytes: number,
+          timeoutMs: number,
+          maxResponseBytes: number,
           wanted: string,
-        ) => this.#pump.fly(id, { method, url, headers, body, patienceMs, maxAnswerBytes, wanted, needsBody }),
+        ) => this.#pump.startExchange(id, { method, url, headers, body, timeoutMs, maxResponseBytes, responseHeaders: wanted, needsBody }),
         settled: (
           op: number,
           code: number,
@@ -138,7 +138,7 @@ export class Calls {
           waiting?.reject(error);
         },
       },
-      died: () => {
+      onReset: () => {
         // Nobody else will settle what is under way.
         const lost = [...this.#all.values()];
         this.#all.clear();
@@ -152,16 +152,16 @@ export class Calls {
    *
    * @throws {FerryError} what the judge made of the answer; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_ABORTED`, `ERR_QUEUE_FULL`, `ERR_CLOSED`
    */
-  async call(call: Call): Promise<Answer> {
+  async call(call: Call): Promise<CallResponse> {
     const signals = [this.#options.signal, call.signal].filter((signal) => signal !== undefined);
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
     const lines = headerLines([this.#options.headers, call.given], call.headers ?? {});
     const headers = typeof lines === "string" ? lines : await lines;
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
-    const { method = "POST", url, maxAnswerBytes = MAX_ANSWER_BYTES } = call;
+    const { method = "POST", url, maxResponseBytes = MAX_ANSWER_BYTES } = call;
     const body = typeof call.body === "string" ? new TextEncoder().encode(call.body) : (call.body ?? NOTHING);
     const timeoutMs = call.timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    return new Promise<Answer>((resolve, reject) => {
+    return new Promise<CallResponse>((resolve, reject) => {
       let op: number | undefined;
       let reason: AbortSignal | undefined;
       const giveUp = (event: Event) => {
@@ -177,17 +177,17 @@ export class Calls {
         },
         reject: (error) => {
           tidy();
-          reject(reason && error.code === "ERR_ABORTED" ? aborted(reason) : placed(error, method, url));
+          reject(reason && error.code === "ERR_ABORTED" ? aborted(reason) : withUrl(error, method, url));
         },
       };
       try {
         if (this.#isClosed) throw new FerryError("ERR_CLOSED");
         // The machine may settle it before `tell` returns.
-        this.#pump.tell((port, now) => {
+        this.#pump.send((port, now) => {
           op =
             method === "GET"
-              ? port.get(now, url, headers, timeoutMs, maxAnswerBytes)
-              : port.post(now, url, headers, body, timeoutMs, maxAnswerBytes);
+              ? port.get(now, url, headers, timeoutMs, maxResponseBytes)
+              : port.post(now, url, headers, body, timeoutMs, maxResponseBytes);
           this.#all.set(op, waiting);
         });
       } catch (error) {
@@ -201,17 +201,17 @@ export class Calls {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#pump.isRunning) this.#pump.tellUnasked((port) => port.close());
+    if (this.#pump.isRunning) this.#pump.sendInBackground((port) => port.close());
     this.#pump.close();
   }
 
   #cancel(op: number): void {
-    if (this.#all.has(op)) this.#pump.tellUnasked((port) => port.cancel(op));
+    if (this.#all.has(op)) this.#pump.sendInBackground((port) => port.cancel(op));
   }
 }
 
 /** The message with the place it is about, without what may be secret in a URL. */
-function placed(error: FerryError, method: string, url: string): FerryError {
+function withUrl(error: FerryError, method: string, url: string): FerryError {
   const { code, message, status, cause } = error;
   const { origin, pathname } = new URL(url);
   const placed = new FerryError(code, `${method} ${origin}${pathname}: ${message}`, {
@@ -232,14 +232,14 @@ function checkedConfig({ retry = {}, maxInFlight }: CallsOptions): Record<string
   ]) {
     if (value === undefined) continue;
     const field = /^(?:retry\.(attempts|baseMs|maxMs)|(maxInFlight))$/.exec(name);
-    if (!field) throw invalid(`there is no option ${name}`);
-    if (typeof value !== "number") throw invalid(`${name} is a number, not ${shown(value)}`);
+    if (!field) throw invalidArgument(`there is no option ${name}`);
+    if (typeof value !== "number") throw invalidArgument(`${name} is a number, not ${formatValue(value)}`);
     config[(field[1] ?? field[2])!] = value;
   }
   try {
     fullGlue().CallsPort.check(config);
   } catch (error) {
-    throw error instanceof FerryError ? error : invalid((error as Error).message);
+    throw error instanceof FerryError ? error : invalidArgument((error as Error).message);
   }
   return config;
 }

@@ -138,7 +138,7 @@ export function sentenceOf(code: FerryErrorCode): string {
 }
 
 /** A value as part of a message: on one line, in quotes, and not too long. */
-export function shown(value: unknown): string {
+export function formatValue(value: unknown): string {
   // An object may have a toString that throws, or none at all.
   const isObject = (typeof value === "object" && value !== null) || typeof value === "function";
   const text =

@@ -11,32 +11,32 @@ export interface Chunk<T> {
   at(index: number): T;
 }
 
-export interface FeedOptions {
+export interface InboxOptions {
   /** From how many items on it is full. */
   limit: number;
-  full(): void;
+  onFull(): void;
   /** Half of the limit is free again. */
-  roomy(): void;
+  onDrained(): void;
 }
 
-interface Taker<T> {
+interface Receiver<T> {
   resolve(item: T): void;
   reject(error: unknown): void;
 }
 
-export class Feed<T> {
-  readonly #options: FeedOptions;
+export class Inbox<T> {
+  readonly #options: InboxOptions;
   #chunks: Chunk<T>[] = [];
   /** How much of the first chunk is gone. */
   #taken = 0;
   #size = 0;
   #isFull = false;
-  #takers = new Set<Taker<T>>();
+  #takers = new Set<Receiver<T>>();
   #end: { error: FerryError | undefined } | undefined;
   /** Something went wrong that the next taker has to know, and no more than that. */
   #faults: FerryError[] = [];
 
-  constructor(options: FeedOptions) {
+  constructor(options: InboxOptions) {
     this.#options = options;
   }
 
@@ -57,7 +57,7 @@ export class Feed<T> {
     this.#serve();
     if (this.#size >= this.#options.limit && !this.#isFull) {
       this.#isFull = true;
-      this.#options.full();
+      this.#options.onFull();
     }
   }
 
@@ -81,13 +81,13 @@ export class Feed<T> {
   }
 
   /** Those who wait now are told of a fault; items may still come. */
-  disturb(error: FerryError): void {
+  rejectWaiting(error: FerryError): void {
     for (const taker of [...this.#takers]) this.#settle(taker, () => taker.reject(error));
   }
 
   /** The next who takes is told of a fault. */
-  fault(error: FerryError): void {
-    if (this.#takers.size > 0) this.disturb(error);
+  pushError(error: FerryError): void {
+    if (this.#takers.size > 0) this.rejectWaiting(error);
     else if (this.#faults.length < 100) this.#faults.push(error);
   }
 
@@ -108,7 +108,7 @@ export class Feed<T> {
     return new Promise<T>((resolve, reject) => {
       const giveUp = () => this.#settle(taker, () => reject(aborted(signal!)));
       const tidy = () => signal?.removeEventListener("abort", giveUp);
-      const taker: Taker<T> = {
+      const taker: Receiver<T> = {
         resolve: (item) => (tidy(), resolve(item)),
         reject: (error) => (tidy(), reject(error)),
       };
@@ -126,7 +126,7 @@ export class Feed<T> {
     return this.#end?.error;
   }
 
-  #settle(taker: Taker<T>, how: () => void): void {
+  #settle(taker: Receiver<T>, how: () => void): void {
     if (this.#takers.delete(taker)) how();
   }
 
@@ -148,7 +148,7 @@ export class Feed<T> {
     this.#size--;
     if (this.#isFull && this.#size <= this.#options.limit / 2) {
       this.#isFull = false;
-      this.#options.roomy();
+      this.#options.onDrained();
     }
     return item;
   }

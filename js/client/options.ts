@@ -1,5 +1,5 @@
 /** Options that every client has, and how they are checked. Messages never show a value that may be secret. */
-import { FerryError, shown } from "./errors.js";
+import { FerryError, formatValue } from "./errors.js";
 import type { FetchLike } from "../platform/fetch.js";
 
 /** Headers to add, or a function that gives them, asked once for each message: for tokens that change. */
@@ -24,26 +24,26 @@ export function checkClient(what: string, options: unknown, names: readonly stri
   checkNames(what, options, ["fetch", "signal", "timeoutMs", "headers", ...names]);
   const { fetch, signal, timeoutMs, headers } = options as Record<string, unknown>;
   if (fetch !== undefined && typeof fetch !== "function")
-    throw invalid(`fetch is a function like the global one, not ${shown(fetch)}`);
+    throw invalidArgument(`fetch is a function like the global one, not ${formatValue(fetch)}`);
   checkSignal(signal);
   checkTimeout(timeoutMs);
-  if (headers !== undefined && typeof headers !== "function") merged([headers as HeadersInit], {});
+  if (headers !== undefined && typeof headers !== "function") mergeHeaders([headers as HeadersInit], {});
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is no object and for names that are not among these. */
 export function checkNames(what: string, options: unknown, names: readonly string[]): void {
   if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw invalid(`${what} takes an object of options, not ${shown(options)}`);
+    throw invalidArgument(`${what} takes an object of options, not ${formatValue(options)}`);
   const unknown = Object.keys(options).find((name) => !names.includes(name));
-  if (unknown !== undefined) throw invalid(`${what} has no option ${shown(unknown)}; there are ${names.join(", ")}`);
+  if (unknown !== undefined) throw invalidArgument(`${what} has no option ${formatValue(unknown)}; there are ${names.join(", ")}`);
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkTimeout(timeoutMs: unknown, name = "timeoutMs"): void {
   if (timeoutMs === undefined) return;
   if (!(typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS)) {
-    throw invalid(
-      `${name} is a number of milliseconds above 0 and up to ${LONGEST_TIMEOUT_MS}, not ${shown(timeoutMs)}`,
+    throw invalidArgument(
+      `${name} is a number of milliseconds above 0 and up to ${LONGEST_TIMEOUT_MS}, not ${formatValue(timeoutMs)}`,
     );
   }
 }
@@ -51,7 +51,7 @@ export function checkTimeout(timeoutMs: unknown, name = "timeoutMs"): void {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkSignal(signal: unknown): void {
   if (signal !== undefined && typeof (signal as AbortSignal | null)?.addEventListener !== "function")
-    throw invalid(`signal is an AbortSignal, not ${shown(signal)}`);
+    throw invalidArgument(`signal is an AbortSignal, not ${formatValue(signal)}`);
 }
 
 /**
@@ -65,12 +65,12 @@ export function checkedUrl(given: unknown, name = "url"): string {
     url = new URL(given as string | URL);
   } catch {
     // Not shown: it may have a password or a token in it.
-    throw invalid(`${name} must be an absolute URL`);
+    throw invalidArgument(`${name} must be an absolute URL`);
   }
   if (url.protocol !== "https:" && url.protocol !== "http:")
-    throw invalid(`${name} must be http or https, not ${shown(url.protocol)}`);
+    throw invalidArgument(`${name} must be http or https, not ${formatValue(url.protocol)}`);
   if (url.username || url.password)
-    throw invalid(`${name} must not have a user name or password in it; give an authorization header`);
+    throw invalidArgument(`${name} must not have a user name or password in it; give an authorization header`);
   return url.href;
 }
 
@@ -81,19 +81,19 @@ export function headerLines(
 ): string | Promise<string> {
   const asked = given.map((option) => (typeof option === "function" ? option() : option));
   return asked.some((headers) => typeof (headers as Promise<HeadersInit> | undefined)?.then === "function")
-    ? Promise.all(asked).then((all) => merged(all, own))
-    : merged(asked as (HeadersInit | undefined)[], own);
+    ? Promise.all(asked).then((all) => mergeHeaders(all, own))
+    : mergeHeaders(asked as (HeadersInit | undefined)[], own);
 }
 
 /** Headers that are there already, as `name: value` lines. */
-export function merged(given: readonly (HeadersInit | undefined)[], own: Record<string, string>): string {
+export function mergeHeaders(given: readonly (HeadersInit | undefined)[], own: Record<string, string>): string {
   const headers = new Headers();
   for (const some of given) {
     try {
       new Headers(some).forEach((value, name) => headers.set(name, value));
     } catch {
       // The message of the platform may quote a value, and the value may be a token.
-      throw invalid("the headers given have a name or value that HTTP does not allow");
+      throw invalidArgument("the headers given have a name or value that HTTP does not allow");
     }
   }
   for (const name in own) headers.set(name, own[name]!);
@@ -108,6 +108,6 @@ export function aborted(signal: AbortSignal): FerryError {
 }
 
 /** A mistake of the caller. */
-export function invalid(sentence: string): FerryError {
+export function invalidArgument(sentence: string): FerryError {
   return new FerryError("ERR_INVALID_ARGUMENT", sentence);
 }

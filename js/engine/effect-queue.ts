@@ -6,22 +6,22 @@
 /** What is done for each thing that a machine may say, by the names in `src/wasm`. */
 export type Handlers = Record<string, (...args: never[]) => void>;
 
-export interface Recorder<H extends Handlers> {
+export interface EffectQueue<H extends Handlers> {
   /** Given to the machine. */
   readonly sink: H;
   /** Does what was written down. */
-  play(): void;
+  run(): void;
 }
 
 /** A sink for these handlers. */
-export function recorder<H extends Handlers>(handlers: H): Recorder<H> {
+export function effectQueue<H extends Handlers>(handlers: H): EffectQueue<H> {
   let said: [string, never[]][] = [];
   let isPlaying = false;
   const sink: Handlers = {};
   for (const name in handlers) sink[name] = (...args) => void said.push([name, args]);
   return {
     sink: sink as H,
-    play() {
+    run() {
       // What is done may make the machine talk again; that waits for its turn.
       if (isPlaying) return;
       isPlaying = true;

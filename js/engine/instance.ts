@@ -11,7 +11,7 @@ import { FerryError } from "../client/errors.js";
 /** What the codecs need of the engine. Numbers only; text lies in memory. */
 export interface Codecs {
   readonly memory: WebAssembly.Memory;
-  room(len: number): number;
+  reserve(len: number): number;
   table(): number;
   rows(): number;
   scratch(): number;
@@ -156,13 +156,13 @@ function start(): Engine {
   started.add(provider);
   liveProvider = provider;
   live = { codecs, input: new Uint8Array(0), table: new Uint32Array(0) };
-  makeRoom(live, 8192);
+  reserve(live, 8192);
   return live;
 }
 
-function makeRoom(engine: Engine, len: number): void {
+function reserve(engine: Engine, len: number): void {
   if (len > 3 * LARGEST_INPUT) throw tooLarge(len);
-  const address = engine.codecs.room(len) >>> 0;
+  const address = engine.codecs.reserve(len) >>> 0;
   if (address === 0) throw tooLarge(len);
   const { memory } = engine.codecs;
   engine.input = new Uint8Array(memory.buffer, address, Math.max(len, 8192));
@@ -180,7 +180,7 @@ function tooLarge(len: number): FerryError {
 function ready(len: number): Engine {
   const now = live ?? start();
   // Growing the memory detaches the views: their length becomes 0.
-  if (now.input.length < len || now.table.length === 0) call(() => makeRoom(now, Math.max(len, now.input.length)));
+  if (now.input.length < len || now.table.length === 0) call(() => reserve(now, Math.max(len, now.input.length)));
   return now;
 }
 

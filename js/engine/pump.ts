@@ -8,15 +8,15 @@
  * ```
  */
 import { FerryError, isFerryError } from "../client/errors.js";
-import { type Handlers, type Recorder, recorder } from "./effect-queue.js";
+import { type Handlers, type EffectQueue, effectQueue } from "./effect-queue.js";
 import {
   type FetchLike,
-  type Flight,
-  type FlightPlan,
-  type Outcome,
-  WHY,
-  plannedFlight,
-  startFlight,
+  type Exchange,
+  type RequestPlan,
+  type ExchangeOutcome,
+  FAILURE,
+  startWhenPlanned,
+  startExchange,
 } from "../platform/fetch.js";
 import { type FullGlue, call, fullGlue, onReset } from "./instance.js";
 
@@ -35,9 +35,9 @@ export interface PumpOptions<P extends Port> {
   handlers: Handlers;
   fetch: FetchLike | undefined;
   /** The engine was thrown away, and the machine with it. */
-  died(): void;
+  onReset(): void;
   /** A machine was made: what the one before it knew can be told to it. */
-  born?(port: P, now: number): void;
+  onStart?(port: P, now: number): void;
 }
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -47,12 +47,12 @@ export class Pump<P extends Port> {
   /** Why the fact came about that is told just now, if it was a failure. */
   cause: unknown;
   readonly #options: PumpOptions<P>;
-  readonly #recorder: Recorder<Handlers>;
+  readonly #recorder: EffectQueue<Handlers>;
   readonly #sink: object;
   #port: P | undefined;
   #glue: FullGlue | undefined;
   #forgetReset: (() => void) | undefined;
-  #flights = new Map<number, Flight>();
+  #flights = new Map<number, Exchange>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the machine wants to be told the time. */
   #wakesAt: number | undefined;
@@ -60,7 +60,7 @@ export class Pump<P extends Port> {
 
   constructor(options: PumpOptions<P>) {
     this.#options = options;
-    this.#recorder = recorder({
+    this.#recorder = effectQueue({
       ...options.handlers,
       cancel: (id: number) => {
         this.#flights.get(id)?.cancel();
@@ -76,7 +76,7 @@ export class Pump<P extends Port> {
   }
 
   /** Tells the machine something, or asks it, and does what it says then. It is made if need be. */
-  tell<T>(fact: (port: P, now: number) => T): T {
+  send<T>(fact: (port: P, now: number) => T): T {
     const port = this.#openPort();
     const result = call(() => fact(port, monotonicNow()));
     this.#drain(port);
@@ -84,7 +84,7 @@ export class Pump<P extends Port> {
   }
 
   /** Asks something that changes nothing. */
-  ask<T>(question: (port: P) => T): T {
+  query<T>(question: (port: P) => T): T {
     const port = this.#openPort();
     return call(() => question(port));
   }
@@ -98,33 +98,33 @@ export class Pump<P extends Port> {
    * Starts an exchange, as soon as its plan is there; its end is told to the machine, by `land` if that wants to do it in another way. A plan
    * that fails is an exchange that did not reach the server.
    */
-  fly(
+  startExchange(
     id: number,
-    plan: FlightPlan | Promise<FlightPlan>,
-    land?: (port: P, now: number, outcome: Outcome) => void,
+    plan: RequestPlan | Promise<RequestPlan>,
+    land?: (port: P, now: number, outcome: ExchangeOutcome) => void,
   ): void {
     // It was closed by something that was said before this.
     if (!this.#port) return;
-    const start = (plan: FlightPlan) => startFlight(this.#glue!, this.#options.fetch, plan);
-    const flight = plan instanceof Promise ? plannedFlight(plan, start) : start(plan);
+    const start = (plan: RequestPlan) => startExchange(this.#glue!, this.#options.fetch, plan);
+    const flight = plan instanceof Promise ? startWhenPlanned(plan, start) : start(plan);
     this.#flights.set(id, flight);
     void flight.outcome.then((outcome) => {
       // After a trap the same number may be that of another.
       if (this.#flights.get(id) !== flight) return;
       this.#flights.delete(id);
       this.cause = outcome.kind === "failure" ? outcome.cause : undefined;
-      this.tellUnasked((port, now) => {
+      this.sendInBackground((port, now) => {
         if (land) land(port, now, outcome);
         else if (outcome.kind === "response")
           port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, outcome.body);
-        else port.failure(now, id, WHY[outcome.why]);
+        else port.failure(now, id, FAILURE[outcome.why]);
       });
       this.cause = undefined;
     });
   }
 
   /** Exchanges that are under way come to their end, whatever the machine says of them from now on. It will not hear of it. */
-  letGo(): void {
+  detachExchanges(): void {
     this.#flights.clear();
   }
 
@@ -138,9 +138,9 @@ export class Pump<P extends Port> {
   }
 
   /** Nobody is there to catch an error, and after a trap `died` has been called. */
-  tellUnasked(fact: (port: P, now: number) => void): void {
+  sendInBackground(fact: (port: P, now: number) => void): void {
     try {
-      this.tell(fact);
+      this.send(fact);
     } catch (error) {
       if (!isFerryError(error, "ERR_INTERNAL")) throw error;
     }
@@ -154,10 +154,10 @@ export class Pump<P extends Port> {
       this.#glue = glue;
       this.#forgetReset = onReset(() => {
         this.#forget();
-        this.#options.died();
+        this.#options.onReset();
       });
       const born = this.#port;
-      call(() => this.#options.born?.(born, monotonicNow()));
+      call(() => this.#options.onStart?.(born, monotonicNow()));
     }
     return this.#port;
   }
@@ -168,9 +168,9 @@ export class Pump<P extends Port> {
     clearTimeout(this.#timer);
     if (this.#wakesAt !== undefined) {
       const millis = Math.min(Math.max(0, this.#wakesAt - monotonicNow()), LONGEST_TIMER_MS);
-      this.#timer = setTimeout(() => this.tellUnasked((port, now) => port.tick(now)), millis);
+      this.#timer = setTimeout(() => this.sendInBackground((port, now) => port.tick(now)), millis);
     }
-    this.#recorder.play();
+    this.#recorder.run();
   }
 
   #forget(): void {

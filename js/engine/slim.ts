@@ -1,5 +1,5 @@
 /** Loading by hand, for those who bring the module themselves. */
-import { FerryError, shown } from "../client/errors.js";
+import { FerryError, formatValue } from "../client/errors.js";
 import { type FullGlue, engine, provide } from "./instance.js";
 
 /** A compiled module, its bytes, where to fetch it, or the answer of a fetch. */
@@ -42,6 +42,6 @@ async function compiled(source: ModuleSource): Promise<WebAssembly.Module> {
   }
   throw new FerryError(
     "ERR_INVALID_ARGUMENT",
-    `init takes a WebAssembly.Module, bytes, a URL or a Response, not ${shown(source)}`,
+    `init takes a WebAssembly.Module, bytes, a URL or a Response, not ${formatValue(source)}`,
   );
 }

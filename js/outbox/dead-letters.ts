@@ -1,7 +1,7 @@
 /** Dead letters: what is kept of events that will not be delivered unless they are replayed. */
 import type { FerryError, FerryErrorCode } from "../client/errors.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
-import { type Packet, joined } from "./packet.js";
+import { type TrackedSegment, joined } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 
 /** An event that will not be delivered unless it is replayed. */
@@ -20,8 +20,8 @@ export interface DeadEvent {
 }
 
 /** The letter of an event of a packet. */
-export function letterFor(
-  packet: Packet,
+export function toDeadLetter(
+  packet: TrackedSegment,
   index: number,
   { code, message: reason }: FerryError,
   status: number,
@@ -30,7 +30,7 @@ export function letterFor(
   const body = packet.slice(index, index + 1).slice();
   // Not by the place alone: when a segment was written anew with what is left of it, other events have that place.
   const key = `${packet.key}.${index}.${fingerprint(body)}`;
-  return { key, body, lane: packet.lanes[index] ?? 0, at: Date.now(), code, status, reason, attempts };
+  return { key, body, orderingKey: packet.lanes[index] ?? 0, at: Date.now(), code, status, reason, attempts };
 }
 
 /** How a letter looks from outside. */
@@ -55,7 +55,7 @@ export function segmentsOf<E>(
   const at = Date.now();
   const byKin = new Map<string | undefined, DeadLetter[]>();
   for (const letter of letters) {
-    const name = wire.kin?.(letter.body).name;
+    const name = wire.grouping?.(letter.body).batchKey;
     byKin.set(name, [...(byKin.get(name) ?? []), letter]);
   }
   return Array.from(byKin.values(), (kin) => ({
@@ -63,7 +63,7 @@ export function segmentsOf<E>(
     at,
     body: joined(kin.map(({ body }) => body)),
     sizes: Uint32Array.from(kin, ({ body }) => body.length),
-    lanes: Uint32Array.from(kin, ({ lane }) => lane),
+    lanes: Uint32Array.from(kin, ({ orderingKey: lane }) => lane),
   }));
 }
 

@@ -12,16 +12,16 @@ import { Pump } from "../engine/pump.js";
 import type { Change, DeadLetter, OutboxStore, Segment } from "../stores/store.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { trapped } from "../engine/instance.js";
-import { Keeper, NO_CHANGE } from "./store-client.js";
+import { StoreClient, NO_CHANGE } from "./store-client.js";
 import { Keys } from "./keys.js";
-import { letterFor, segmentsOf } from "./dead-letters.js";
-import { Packet } from "./packet.js";
-import { Patience, waiting } from "../platform/waiters.js";
+import { toDeadLetter, segmentsOf } from "./dead-letters.js";
+import { TrackedSegment } from "./tracked-segment.js";
+import { Waiters, waitFor } from "../platform/waiters.js";
 import { COUNTERS, LOOK, type OutboxPort } from "./port.js";
 import { Sender, type SenderOptions } from "./sender.js";
-import { type EventSession, laneOf } from "./session.js";
-import { type News, Tabs } from "../platform/leader.js";
-import { OUTBOX_JUDGES, type Batch, type Wire } from "./wire.js";
+import { type EventSession, orderingKeyOf } from "./session.js";
+import { type TabMessage, LeaderElection } from "../platform/leader.js";
+import { OUTBOX_CLASSIFIERS, type Batch, type Wire } from "./wire.js";
 
 /** What a driver is told by its outbox. */
 export interface DriverOptions<E> extends SenderOptions<E> {
@@ -34,18 +34,18 @@ export interface DriverOptions<E> extends SenderOptions<E> {
 }
 
 /** How much more a session may stage before it has to ask again. */
-export interface Ease {
+export interface Credit {
   bytes: number;
   events: number;
 }
 
-export const NO_EASE: Ease = { bytes: 0, events: 0 };
+export const NO_CREDIT: Credit = { bytes: 0, events: 0 };
 /** Texts take more memory than bytes, and all at once more time. */
-const EASE_BYTES = 192 * 1024;
+const MAX_CREDIT_BYTES = 192 * 1024;
 
-export class Driver<E> {
+export class OutboxDriver<E> {
   readonly wire: Wire<E>;
-  readonly keeper: Keeper;
+  readonly keeper: StoreClient;
   isLeader = false;
   isPaused = false;
   /** Takes nothing more. */
@@ -59,20 +59,20 @@ export class Driver<E> {
   readonly #sender: Sender<E>;
   readonly #keys = new Keys();
   /** Those that the machine knows, by its numbers. */
-  #packets = new Map<number, Packet>();
+  #packets = new Map<number, TrackedSegment>();
   /** The same and our own that only the store has, by key. */
-  #byKey = new Map<string, Packet>();
+  #byKey = new Map<string, TrackedSegment>();
   /** Committed when the engine was thrown away, and not known to be stored. */
-  #lost: Packet[] = [];
+  #lost: TrackedSegment[] = [];
   /** What waits for the machine or the store. */
-  readonly #patience = new Patience();
+  readonly #patience = new Waiters();
   #lastCounters: Float64Array | undefined;
   /** For which engine the store was counted. */
   #counted = -1;
   #isOver = false;
   /** Whether it is known who leads. */
   #isDecided = false;
-  #tabs: Tabs | undefined;
+  #tabs: LeaderElection | undefined;
   #opening: Promise<void> | undefined;
   #purging: Promise<unknown> | undefined;
   #purges = 0;
@@ -84,13 +84,13 @@ export class Driver<E> {
     this.#options = options;
     this.wire = options.wire;
     this.#sender = new Sender(options);
-    this.keeper = new Keeper(options.store, options.name, this.#patience, (error) => this.#degraded(error));
+    this.keeper = new StoreClient(options.store, options.name, this.#patience, (error) => this.#degraded(error));
     this.#pump = new Pump<OutboxPort>({
       makePort: (glue) =>
-        new glue.OutboxPort(options.config, options.wire.judge ?? OUTBOX_JUDGES.byStatus, Math.random()),
+        new glue.OutboxPort(options.config, options.wire.classifier ?? OUTBOX_CLASSIFIERS.byStatus, Math.random()),
       fetch: options.fetch,
-      died: () => this.#died(),
-      born: (port, now) => this.#born(port, now),
+      onReset: () => this.#died(),
+      onStart: (port, now) => this.#born(port, now),
       handlers: {
         write: (put: Uint32Array, remove: Uint32Array, bury: Uint32Array) =>
           void this.#write(this.#change(put, remove, bury)),
@@ -100,8 +100,8 @@ export class Driver<E> {
         delivered: (segment: number, from: number, to: number, status: number, tries: number) =>
           this.#delivered(segment, from, to, status, tries),
         died: (...particulars: [number, number, number, number, number, string]) => this.#buried(...particulars),
-        retry: (restMs: number, failures: number, code: number, status: number, message: string) =>
-          this.#retry(restMs, failures, code, status, message),
+        retry: (delayMs: number, failures: number, code: number, status: number, message: string) =>
+          this.#retry(delayMs, failures, code, status, message),
         forget: (segment: number, isKept: boolean) => this.#forget(segment, isKept),
         pressure: (isHigh: boolean) => options.tell("pressure", () => ({ isHigh, ...this.counters() })),
       },
@@ -118,41 +118,41 @@ export class Driver<E> {
     if (this.isClosed) throw closed();
     const { port } = this.#pump;
     try {
-      return port.stage(session, size, key === undefined ? 0 : laneOf(key));
+      return port.stage(session, size, key === undefined ? 0 : orderingKeyOf(key));
     } catch (error) {
       throw trapped(error);
     }
   }
 
   /** How much more surely fits behind what a session has staged. */
-  ease(session: number): Ease {
+  credit(session: number): Credit {
     try {
-      return this.ask((port) => ({
-        bytes: Math.min(port.ease_bytes(session), EASE_BYTES),
-        events: port.ease_events(session),
+      return this.query((port) => ({
+        bytes: Math.min(port.credit_bytes(session), MAX_CREDIT_BYTES),
+        events: port.credit_events(session),
       }));
     } catch {
-      return NO_EASE;
+      return NO_CREDIT;
     }
   }
 
   /** Only one session at a time has room of which the engine does not know how much of it is used. */
-  lend(session: EventSession<E>): void {
+  grantCredit(session: EventSession<E>): void {
     this.#borrower?.settle();
     this.#borrower = session;
   }
 
   /** Stages more of a session, for which there was ease. `life`: the engine that has the rest of it. */
-  append(session: number, life: number, sizes: number[], lanes: ArrayLike<number>): void {
+  stageMany(session: number, life: number, sizes: number[], lanes: ArrayLike<number>): void {
     if (life !== this.lives || this.isClosed) return;
     try {
-      this.ask((port) => port.append(session, Uint32Array.from(sizes), Uint32Array.from(lanes)));
+      this.query((port) => port.stage_many(session, Uint32Array.from(sizes), Uint32Array.from(lanes)));
     } catch {
       // The engine is gone, and with it what it knew of the session. The next one is told all of it with the commit.
     }
   }
 
-  commit(session: number, packets: Packet[]): void {
+  commit(session: number, packets: TrackedSegment[]): void {
     if (packets.length === 0) return;
     if (this.isClosed) {
       for (const packet of packets) packet.abandon(closed());
@@ -167,7 +167,7 @@ export class Driver<E> {
       if (this.wire.seal) for (const text of packet.texts(0, packet.count)) this.wire.seal(text, flushed);
     }
     try {
-      this.tell((port, now) => {
+      this.send((port, now) => {
         // What was staged before an engine was thrown away, the present one does not know.
         const [lost, known] = [
           packets.filter(({ life }) => life !== this.lives),
@@ -185,7 +185,7 @@ export class Driver<E> {
   }
 
   rollBack(session: number): void {
-    if (!this.isClosed) this.tell((port) => port.roll_back(session));
+    if (!this.isClosed) this.send((port) => port.roll_back(session));
   }
 
   full(): FerryError {
@@ -214,34 +214,34 @@ export class Driver<E> {
   }
 
   /** Tells the machine something and looks who has waited for it. */
-  tell<T>(fact: (port: OutboxPort, now: number) => T): T {
-    const result = this.#pump.tell(fact);
-    this.#patience.lookAround();
+  send<T>(fact: (port: OutboxPort, now: number) => T): T {
+    const result = this.#pump.send(fact);
+    this.#patience.recheck();
     return result;
   }
 
-  ask<T>(question: (port: OutboxPort) => T): T {
-    return this.#pump.ask(question);
+  query<T>(question: (port: OutboxPort) => T): T {
+    return this.#pump.query(question);
   }
 
-  hurry(): void {
+  flushNow(): void {
     void this.open();
-    this.tell((port, now) => port.hurry(now));
+    this.send((port, now) => port.flush_now(now));
   }
 
   pause(isPaused: boolean): void {
     this.isPaused = isPaused;
-    this.tell((port, now) => port.pause(now, isPaused));
+    this.send((port, now) => port.pause(now, isPaused));
   }
 
   /** What rests may work now. */
-  wake(): void {
-    if (!this.isClosed) this.tell((port, now) => port.wake(now));
+  online(): void {
+    if (!this.isClosed) this.send((port, now) => port.online(now));
   }
 
   counters(): Record<(typeof COUNTERS)[number], number> {
     this.#borrower?.settle();
-    const numbers = this.#isOver ? this.#lastCounters : this.#pump.ask((port) => port.counters());
+    const numbers = this.#isOver ? this.#lastCounters : this.#pump.query((port) => port.counters());
     return Object.fromEntries(COUNTERS.map((name, at) => [name, numbers?.[at] ?? 0])) as Record<
       (typeof COUNTERS)[number],
       number
@@ -257,12 +257,12 @@ export class Driver<E> {
 
   /** Resolves with true when the packets are there, with false when the waiting is over before. */
   until(
-    packets: Packet[],
-    isThere: (packet: Packet) => boolean,
+    packets: TrackedSegment[],
+    isThere: (packet: TrackedSegment) => boolean,
     signal: AbortSignal | undefined,
     deadlineMs: number | undefined,
   ): Promise<boolean> {
-    return waiting(signal, deadlineMs, (done) => {
+    return waitFor(signal, deadlineMs, (done) => {
       let left = packets.length;
       if (left === 0) return done();
       for (const packet of packets) packet.watch(() => isThere(packet) && (--left === 0 && done(), true));
@@ -275,19 +275,19 @@ export class Driver<E> {
   }
 
   /** The page is hidden or ends. */
-  leave(isResending: boolean): void {
+  pageHidden(isResending: boolean): void {
     const bytes = this.#sender.room(this.#packets.values());
-    if (isResending && this.#pump.isRunning) this.tell((port, now) => port.leave(now, bytes, this.#options.gzip));
+    if (isResending && this.#pump.isRunning) this.send((port, now) => port.page_hidden(now, bytes, this.#options.gzip));
   }
 
   /** Others may lead. `isSending`: what is under way goes on, because it may survive the page. */
-  stepAside(isSending: boolean): void {
-    if (this.isLeader && isSending) this.#pump.letGo();
+  resign(isSending: boolean): void {
+    if (this.isLeader && isSending) this.#pump.detachExchanges();
     this.#tabs?.release();
   }
 
-  standInLine(): void {
-    this.#tabs?.apply();
+  joinElection(): void {
+    this.#tabs?.join();
   }
 
   async purge(): Promise<number> {
@@ -296,7 +296,7 @@ export class Driver<E> {
     // When the machine has forgotten all, which is at once. What is committed while this goes on is not meant.
     this.#purging = Promise.resolve().then(() => this.keeper.empty(() => new Set(this.#byKey.keys())));
     const all = [...this.#byKey.values()];
-    const purged = this.tell((port, now) => port.purge(now));
+    const purged = this.send((port, now) => port.purge(now));
     for (const packet of all) packet.abandon(new FerryError("ERR_ABORTED", "the event was purged"));
     this.#byKey.clear();
     await this.#purging;
@@ -309,19 +309,19 @@ export class Driver<E> {
   }
 
   /** Puts dead letters back under new keys, or removes them. */
-  async exhume(letters: DeadLetter[], isReplay: boolean): Promise<number> {
+  async removeDead(letters: DeadLetter[], isReplay: boolean): Promise<number> {
     if (letters.length === 0) return 0;
     const put = isReplay ? segmentsOf(this.wire, letters, (at) => this.#keys.next(at)) : [];
-    await this.keeper.call((store) => store.write({ ...NO_CHANGE, put, exhume: letters.map(({ key }) => key) }));
-    this.tell((port, now) =>
-      port.exhumed(
+    await this.keeper.call((store) => store.write({ ...NO_CHANGE, put, deadRemove: letters.map(({ key }) => key) }));
+    this.send((port, now) =>
+      port.dead_removed(
         now,
         letters.length,
         letters.reduce((sum, { body }) => sum + body.length, 0),
         isReplay,
       ),
     );
-    this.#tabs?.say({ isNew: true });
+    this.#tabs?.broadcast({ isNew: true });
     return letters.length;
   }
 
@@ -331,7 +331,7 @@ export class Driver<E> {
       this.pause(true);
       await this.untilIt((port) => port.is_settled(), undefined, this.keeper.farewellMs);
     }
-    if (this.#pump.isRunning) this.#lastCounters = this.#pump.ask((port) => port.counters());
+    if (this.#pump.isRunning) this.#lastCounters = this.#pump.query((port) => port.counters());
     this.#isOver = true;
     this.keeper.end();
     this.#pump.close();
@@ -346,17 +346,17 @@ export class Driver<E> {
   async #open(): Promise<void> {
     await this.keeper.open();
     if (this.#isOver) return;
-    this.#tabs = new Tabs(this.keeper.place, {
-      lead: (leads) => {
+    this.#tabs = new LeaderElection(this.keeper.place, {
+      onLeaderChange: (leads) => {
         this.isLeader = leads;
         this.#isDecided = true;
-        if (this.#counted === this.lives) this.#inform((port, now) => port.lead(now, leads));
+        if (this.#counted === this.lives) this.#inform((port, now) => port.set_leader(now, leads));
         this.#options.tell("leader", () => ({ leads }));
       },
-      hear: (news) => this.#hear(news),
+      onMessage: (news) => this.#hear(news),
     });
     await this.#count();
-    if (!this.isClosed) this.#tabs.apply();
+    if (!this.isClosed) this.#tabs.join();
   }
 
   /** Tells a machine what the store has in it, once, and with that that it is open. */
@@ -369,7 +369,7 @@ export class Driver<E> {
       this.#counted = life;
       this.#inform((port, now) => {
         port.opened(now, ...stock);
-        if (this.#isDecided) port.lead(now, this.isLeader);
+        if (this.#isDecided) port.set_leader(now, this.isLeader);
       });
     });
   }
@@ -379,7 +379,7 @@ export class Driver<E> {
     const isDone = await this.keeper.write(change);
     // Whoever has asked for it is gone.
     if (this.#isOver || life !== this.lives) return;
-    if (isDone && change.put.length > 0) this.#tabs?.say({ isNew: true });
+    if (isDone && change.put.length > 0) this.#tabs?.broadcast({ isNew: true });
     this.#inform((port, now) => port.written(now, isDone));
     if (this.keeper.isArmed && this.#says((port) => port.is_quiet())) await this.keeper.disarm();
   }
@@ -396,7 +396,7 @@ export class Driver<E> {
     const remove = [...removes].map((handle) => this.#packets.get(handle)?.key).filter((key) => key !== undefined);
     const bury: (DeadLetter | undefined)[] = [];
     for (let at = 0; at < buries.length; at += 2) bury.push(this.#packets.get(buries[at]!)?.letterOf(buries[at + 1]!));
-    return { ...NO_CHANGE, put, remove, bury: bury.filter((letter) => letter !== undefined) };
+    return { ...NO_CHANGE, put, remove, deadPut: bury.filter((letter) => letter !== undefined) };
   }
 
   async #look(events: number, bytes: number, isSecond = false): Promise<void> {
@@ -416,13 +416,13 @@ export class Driver<E> {
     if (segments && segments.length > 0 && found!.length === 0 && !isSecond) return this.#look(events, bytes, true);
     this.#inform((port, now) => {
       for (const segment of found ?? []) this.#find(port, now, segment);
-      port.looked(now, !found ? LOOK.failed : found.length > 0 ? LOOK.found : LOOK.foundNothing);
+      port.peeked(now, !found ? LOOK.failed : found.length > 0 ? LOOK.found : LOOK.foundNothing);
     });
   }
 
-  #find(port: OutboxPort, now: number, { key, at, body, sizes, lanes = NO_LANES }: Segment): void {
+  #find(port: OutboxPort, now: number, { key, at, body, sizes, orderingKeys: lanes = NO_LANES }: Segment): void {
     const own = this.#byKey.get(key);
-    const packet = own && own.count === sizes.length ? own : new Packet();
+    const packet = own && own.count === sizes.length ? own : new TrackedSegment();
     const handle = port.found(
       now,
       sizes,
@@ -440,7 +440,7 @@ export class Driver<E> {
   // ---- the server
 
   #dispatch(id: number, parts: Uint32Array, isLeaving: boolean): void {
-    const sent: [Packet, number, number][] = [];
+    const sent: [TrackedSegment, number, number][] = [];
     let count = 0;
     for (let at = 0; at < parts.length; at += 3) {
       const [from, to] = [parts[at + 1]!, parts[at + 2]!];
@@ -453,18 +453,18 @@ export class Driver<E> {
       ids: () => sent.flatMap(([packet, from, to]) => this.#ids(packet, from, to)),
       texts: () => sent.flatMap(([packet, from, to]) => packet.texts(from, to)),
     };
-    const [[packet, from, to]] = sent as [[Packet, number, number]];
+    const [[packet, from, to]] = sent as [[TrackedSegment, number, number]];
     const zipped = sent.length === 1 && from === 0 && to === packet.count ? packet.zipped : undefined;
-    this.#pump.fly(id, this.#sender.plan(batch, isLeaving, zipped), (port, now, outcome) => {
+    this.#pump.startExchange(id, this.#sender.plan(batch, isLeaving, zipped), (port, now, outcome) => {
       this.#sender.land(port, now, id, outcome, batch);
       // Once what it means was done. Not by queueMicrotask, for which Node makes a context of its own.
-      void Promise.resolve().then(() => this.#patience.lookAround());
+      void Promise.resolve().then(() => this.#patience.recheck());
     });
   }
 
   // ---- packets
 
-  #add(packet: Packet, handle: number): void {
+  #add(packet: TrackedSegment, handle: number): void {
     packet.handle = handle;
     this.#packets.set(handle, packet);
     this.#byKey.set(packet.key, packet);
@@ -481,7 +481,7 @@ export class Driver<E> {
     const isWhole = to - from === packet.count;
     packet.deliver(from, to, status, attempts);
     this.#options.tell("delivered", () => ({ ids: this.#ids(packet, from, to), status, attempts }));
-    this.#tabs?.tell(() => ({
+    this.#tabs?.broadcastLazily(() => ({
       key: packet.key,
       status,
       attempts,
@@ -492,21 +492,21 @@ export class Driver<E> {
   #buried(handle: number, index: number, attempts: number, code: number, status: number, message: string): void {
     const packet = this.#packets.get(handle)!;
     const error = new FerryError(codeOf(code), message, { status: status || undefined });
-    const letter = letterFor(packet, index, error, status, attempts);
+    const letter = toDeadLetter(packet, index, error, status, attempts);
     const id = this.wire.idOf(letter.body);
     packet.die(index, error, letter);
     this.#options.tell("dead", () => ({ id, error, attempts }));
-    this.#tabs?.tell(() => ({ key: packet.key, ids: [id], status, attempts, code: error.code, message }));
+    this.#tabs?.broadcastLazily(() => ({ key: packet.key, ids: [id], status, attempts, code: error.code, message }));
   }
 
-  #retry(restMs: number, failures: number, code: number, status: number, message: string): void {
+  #retry(delayMs: number, failures: number, code: number, status: number, message: string): void {
     const { cause } = this.#pump;
     // Headers that HTTP does not allow are more than a request that did not arrive.
     const error =
       cause instanceof FerryError
         ? cause
         : new FerryError(codeOf(code), message, { status: status || undefined, ...(cause !== undefined && { cause }) });
-    this.#options.tell("retry", () => ({ error, restMs, failures }));
+    this.#options.tell("retry", () => ({ error, delayMs, failures }));
     // Time alone will not mend it.
     if (!error.retryable) this.#degraded(error);
   }
@@ -522,18 +522,18 @@ export class Driver<E> {
     if (!isKept) this.#byKey.delete(packet.key);
   }
 
-  #ids(packet: Packet, from: number, to: number): string[] {
+  #ids(packet: TrackedSegment, from: number, to: number): string[] {
     return packet.texts(from, to).map((text) => this.wire.idOf(text));
   }
 
   /** How many events of a segment go in one request that then has no others; 0 if they may go with others. */
   #own(body: Uint8Array, sizes: ArrayLike<number>): number {
-    return this.wire.kin && sizes.length > 0 ? this.wire.kin(body.subarray(0, sizes[0])).most : 0;
+    return this.wire.grouping && sizes.length > 0 ? this.wire.grouping(body.subarray(0, sizes[0])).maxEvents : 0;
   }
 
   /** Another tab has stored something, or settled something of ours. */
-  #hear({ isNew, key, ids, status, attempts, code, message }: News): void {
-    if (isNew) this.#inform((port, now) => port.stir(now));
+  #hear({ isNew, key, ids, status, attempts, code, message }: TabMessage): void {
+    if (isNew) this.#inform((port, now) => port.store_changed(now));
     const packet = key === undefined ? undefined : this.#byKey.get(key);
     if (!packet || packet.body) return;
     const problem = code && new FerryError(code, message, { status });
@@ -572,7 +572,7 @@ export class Driver<E> {
     port.pause(now, this.isPaused || this.isClosed);
   }
 
-  #recommit(port: OutboxPort, now: number, packet: Packet): void {
+  #recommit(port: OutboxPort, now: number, packet: TrackedSegment): void {
     this.#add(
       packet,
       port.recommit(
@@ -587,7 +587,7 @@ export class Driver<E> {
   /** Whether there is a machine that says so. One that breaks when it is asked does not, and the next one will be asked again. */
   #says(is: (port: OutboxPort) => boolean): boolean {
     try {
-      return this.#pump.isRunning && this.ask(is);
+      return this.#pump.isRunning && this.query(is);
     } catch (error) {
       if (!isFerryError(error, "ERR_INTERNAL")) throw error;
       return false;
@@ -596,8 +596,8 @@ export class Driver<E> {
 
   /** Tells the machine something that nobody waits for. */
   #inform(fact: (port: OutboxPort, now: number) => void): void {
-    this.#pump.tellUnasked(fact);
-    this.#patience.lookAround();
+    this.#pump.sendInBackground(fact);
+    this.#patience.recheck();
   }
 }
 

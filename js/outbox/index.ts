@@ -10,7 +10,7 @@ export {
   type OutboxEvents,
   type OutboxStats,
 } from "./outbox.js";
-export type { DeliveryInfo } from "./packet.js";
+export type { DeliveryInfo } from "./tracked-segment.js";
 export type { DeadEvent } from "./dead-letters.js";
 export type { FlushReport } from "./report.js";
 export { EventSession, type EventReceipt, type FlushOptions, type WaitOptions } from "./session.js";
@@ -27,7 +27,7 @@ export type {
   OutboxStore,
   PeekLimit,
   Segment,
-  Stock,
+  StoreCounts,
   StoreTraits,
 } from "../stores/store.js";
 export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../client/errors.js";

@@ -1,5 +1,5 @@
 /** Options of an outbox, checked, and as the machine wants them. */
-import { FerryError, shown } from "../client/errors.js";
+import { FerryError, formatValue } from "../client/errors.js";
 import type { OutboxStore } from "../stores/store.js";
 import { fullGlue } from "../engine/instance.js";
 
@@ -131,5 +131,5 @@ function lacking(store: unknown): string | false {
 }
 
 function invalid(problem: string, value: unknown): FerryError {
-  return new FerryError("ERR_INVALID_ARGUMENT", `outbox: ${problem}; it was ${shown(value)}`);
+  return new FerryError("ERR_INVALID_ARGUMENT", `outbox: ${problem}; it was ${formatValue(value)}`);
 }

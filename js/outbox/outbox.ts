@@ -1,10 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The outbox as applications see it. What is accepted is delivered, or kept where somebody can look at it. */
-import { FerryError, shown } from "../client/errors.js";
+import { FerryError, formatValue } from "../client/errors.js";
 import { memoryStore } from "../stores/memory.js";
 import type { Durability } from "../stores/store.js";
 import type { FetchLike } from "../platform/fetch.js";
-import { Driver } from "./driver.js";
+import { OutboxDriver } from "./driver.js";
 import { type DeadEvent, deadEvent } from "./dead-letters.js";
 import { configured, type OutboxOptions } from "./options.js";
 import { watchPage } from "../platform/page-lifecycle.js";
@@ -51,8 +51,8 @@ export interface OutboxEvents {
   accepted: CustomEvent<{ ids: string[] }>;
   /** The server has taken events: `{ ids, status, attempts }`. */
   delivered: CustomEvent<{ ids: string[]; status: number; attempts: number }>;
-  /** A request has failed and will be repeated: `{ error, restMs, failures }`. */
-  retry: CustomEvent<{ error: FerryError; restMs: number; failures: number }>;
+  /** A request has failed and will be repeated: `{ error, delayMs, failures }`. */
+  retry: CustomEvent<{ error: FerryError; delayMs: number; failures: number }>;
   /** An event has become a dead letter: `{ id, error, attempts }`. */
   dead: CustomEvent<{ id: string; error: FerryError; attempts: number }>;
   /** Four fifths of the room are used (`isHigh`), or no longer three fifths. */
@@ -83,7 +83,7 @@ export interface KeepAliveOptions {
 
 /** Keeps what sessions have flushed until it is delivered. */
 export class Outbox<E> extends EventTarget {
-  readonly #driver: Driver<E>;
+  readonly #driver: OutboxDriver<E>;
   readonly #isResending: boolean;
   readonly #listened = new Set<string>();
   #unwatch: (() => void) | undefined;
@@ -100,7 +100,7 @@ export class Outbox<E> extends EventTarget {
     const config = configured(options, room.config, room.timeoutMs);
     const { store = "auto", name = room.name, unload, gzip = false } = options;
     this.#isResending = unload !== "hold";
-    this.#driver = new Driver<E>({
+    this.#driver = new OutboxDriver<E>({
       wire: room.wire,
       name,
       store: store === "memory" ? memoryStore() : store,
@@ -124,7 +124,7 @@ export class Outbox<E> extends EventTarget {
    * @returns what `body` returns, when its events are accepted, or the waiting was ended.
    */
   async run<T>(body: (session: EventSession<E>) => Promise<T> | T, options: WaitOptions = {}): Promise<T> {
-    if (typeof body !== "function") throw invalid(`run takes a function, not ${shown(body)}`);
+    if (typeof body !== "function") throw invalid(`run takes a function, not ${formatValue(body)}`);
     checkedWait(options);
     const session = this.#newSession(false);
     let result: T;
@@ -149,8 +149,8 @@ export class Outbox<E> extends EventTarget {
    */
   async drain(options: WaitOptions = {}): Promise<DrainReport> {
     const { signal, deadlineMs } = checkedWait(options);
-    void this.#start().then(() => this.#driver.wake());
-    this.#driver.wake();
+    void this.#start().then(() => this.#driver.online());
+    this.#driver.online();
     let isQuiet = false;
     await this.#driver.untilIt((port) => (isQuiet = port.is_quiet()) || this.#driver.isPaused, signal, deadlineMs);
     const { delivered, dead, pending } = this.#driver.counters();
@@ -165,7 +165,7 @@ export class Outbox<E> extends EventTarget {
 
   resume(): void {
     this.#driver.pause(false);
-    this.#driver.wake();
+    this.#driver.online();
   }
 
   /**
@@ -197,7 +197,7 @@ export class Outbox<E> extends EventTarget {
     /** The oldest of them. */
     list: async (limit = 100): Promise<DeadEvent[]> => {
       if (!(typeof limit === "number" && limit >= 0))
-        throw invalid(`list takes a number of events, not ${shown(limit)}`);
+        throw invalid(`list takes a number of events, not ${formatValue(limit)}`);
       return (await this.#driver.dead(limit)).map((letter) => deadEvent(this.#driver.wire, letter));
     },
     /** Sends these once more, with the ids they have. Gives how many there were. */
@@ -213,15 +213,15 @@ export class Outbox<E> extends EventTarget {
    */
   keepAlive(waitUntil: (promise: Promise<unknown>) => void, options: KeepAliveOptions = {}): void {
     if (typeof waitUntil !== "function")
-      throw invalid(`keepAlive takes the function waitUntil, not ${shown(waitUntil)}`);
+      throw invalid(`keepAlive takes the function waitUntil, not ${formatValue(waitUntil)}`);
     const { budgetMs = 25_000, maxRequests } = checkedWait(options);
     checkMillis("budgetMs", budgetMs);
     if (maxRequests !== undefined && !(Number.isInteger(maxRequests) && maxRequests >= 0))
-      throw invalid(`maxRequests is a number of requests, not ${shown(maxRequests)}`);
+      throw invalid(`maxRequests is a number of requests, not ${formatValue(maxRequests)}`);
     this.#waitUntil = waitUntil;
     this.#budgetMs = budgetMs;
     this.#isCovered = false;
-    if (maxRequests !== undefined) this.#driver.tell((port, now) => port.allow(now, maxRequests));
+    if (maxRequests !== undefined) this.#driver.send((port, now) => port.allow_requests(now, maxRequests));
     if (this.#driver.counters().pending > 0) this.#cover();
   }
 
@@ -264,15 +264,15 @@ export class Outbox<E> extends EventTarget {
       hidden: (isEnding) => {
         this.#commitAll();
         // In Chromium a page that has ended is hidden after that: what it has sent already it must not send again.
-        if (!this.#hasLeft) this.#driver.leave(this.#isResending);
+        if (!this.#hasLeft) this.#driver.pageHidden(this.#isResending);
         this.#hasLeft ||= isEnding;
-        if (isEnding) this.#driver.stepAside(this.#isResending);
+        if (isEnding) this.#driver.resign(this.#isResending);
       },
       shown: () => {
         this.#hasLeft = false;
-        this.#driver.standInLine();
+        this.#driver.joinElection();
       },
-      online: () => this.#driver.wake(),
+      online: () => this.#driver.online(),
     });
     return this.#driver.open();
   }
@@ -304,14 +304,14 @@ export class Outbox<E> extends EventTarget {
 
   async #exhume(ids: Iterable<string>, isReplay: boolean): Promise<number> {
     if (typeof ids === "string" || typeof ids?.[Symbol.iterator] !== "function")
-      throw invalid(`a list of ids is wanted, not ${shown(ids)}`);
+      throw invalid(`a list of ids is wanted, not ${formatValue(ids)}`);
     const wanted = new Set(ids);
     // One after the other: two that are asked for the same letter must not both find it.
     const work = this.#exhuming.then(async () => {
       const letters = (await this.#driver.dead(Infinity)).filter(({ body }) =>
         wanted.has(this.#driver.wire.idOf(body)),
       );
-      return this.#driver.exhume(letters, isReplay);
+      return this.#driver.removeDead(letters, isReplay);
     });
     this.#exhuming = work.catch(() => undefined);
     return work;

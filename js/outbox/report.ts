@@ -1,6 +1,6 @@
 /** What a flush reports. */
 import { type DeadEvent, deadEvent } from "./dead-letters.js";
-import { type Packet, State } from "./packet.js";
+import { type TrackedSegment, State } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 
 /** What became of the events of one flush, up to the moment at which that was over. */
@@ -17,7 +17,7 @@ export interface FlushReport {
 }
 
 /** How far the events of these packets have got, whose ids are given: a packet that was committed has none any more. */
-export function report<E>(wire: Wire<E>, packets: Packet[], ids: string[][], aborted: boolean): FlushReport {
+export function report<E>(wire: Wire<E>, packets: TrackedSegment[], ids: string[][], aborted: boolean): FlushReport {
   const all: FlushReport = { accepted: [], delivered: [], pending: [], dead: [], aborted };
   packets.forEach((packet, at) => {
     const mine = ids[at]!;
@@ -39,7 +39,7 @@ export function report<E>(wire: Wire<E>, packets: Packet[], ids: string[][], abo
   return all;
 }
 
-function deathOf<E>(wire: Wire<E>, packet: Packet, index: number, id: string): DeadEvent {
+function deathOf<E>(wire: Wire<E>, packet: TrackedSegment, index: number, id: string): DeadEvent {
   const { letter, problem, attempts = 0 } = packet.deathOf(index, id);
   if (letter) return deadEvent(wire, letter);
   return {

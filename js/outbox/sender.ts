@@ -1,7 +1,7 @@
 /** Requests of an outbox: how they are made of events, and what their answers say. */
-import { type FlightPlan, type Outcome, WHY } from "../platform/fetch.js";
+import { type RequestPlan, type ExchangeOutcome, FAILURE } from "../platform/fetch.js";
 import { keepalive } from "../platform/page-lifecycle.js";
-import type { Packet } from "./packet.js";
+import type { TrackedSegment } from "./tracked-segment.js";
 import type { OutboxPort } from "./port.js";
 import { SINGLES, type Batch, type Wire } from "./wire.js";
 
@@ -41,19 +41,19 @@ export class Sender<E> {
    *
    * @param zipped the body, compressed before
    */
-  plan(batch: Batch, isLeaving: boolean, zipped: Uint8Array | undefined): FlightPlan | Promise<FlightPlan> {
+  plan(batch: Batch, isLeaving: boolean, zipped: Uint8Array | undefined): RequestPlan | Promise<RequestPlan> {
     const { wire, timeoutMs, headers, gzip } = this.#options;
     try {
       const { url, headers: own, body } = wire.request(batch);
       const asked = isLeaving && this.#given ? this.#given[0] : headers.ask();
-      const finish = (given: HeadersInit | undefined, body: Uint8Array): FlightPlan => {
+      const finish = (given: HeadersInit | undefined, body: Uint8Array): RequestPlan => {
         this.#given = [given];
         const plan = {
           url,
           headers: headers.lines(given, own),
           body,
-          patienceMs: timeoutMs,
-          maxAnswerBytes: ANSWER_BYTES_BESIDES + batch.count * ANSWER_BYTES,
+          timeoutMs,
+          maxResponseBytes: ANSWER_BYTES_BESIDES + batch.count * ANSWER_BYTES,
         };
         return { ...plan, keepalive: keepalive.take(body.length) };
       };
@@ -67,18 +67,18 @@ export class Sender<E> {
   }
 
   /** Tells the machine what became of a request. */
-  land(port: OutboxPort, now: number, id: number, outcome: Outcome, batch: Batch): void {
-    if (outcome.kind === "failure") return port.failure(now, id, WHY[outcome.why]);
+  land(port: OutboxPort, now: number, id: number, outcome: ExchangeOutcome, batch: Batch): void {
+    if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.why]);
     const { wire } = this.#options;
     const { status, body, retryAfterMs } = outcome;
-    if (wire.wantsSingles?.(status, batch)) return port.regroup(now, id, SINGLES.maxEvents, SINGLES.concurrency);
+    if (wire.wantsSingles?.(status, batch)) return port.limit_batches(now, id, SINGLES.maxEvents, SINGLES.concurrency);
     const statuses = wire.statuses?.(status, body, batch);
-    if (statuses) port.partly(now, id, Uint16Array.from(statuses), retryAfterMs);
-    else port.response(now, id, status, retryAfterMs, "", wire.judge ? body : body.subarray(0, 1024));
+    if (statuses) port.response_each(now, id, Uint16Array.from(statuses), retryAfterMs);
+    else port.response(now, id, status, retryAfterMs, "", wire.classifier ? body : body.subarray(0, 1024));
   }
 
   /** Compresses what a request with these events alone would carry. */
-  zip(packet: Packet): void {
+  zip(packet: TrackedSegment): void {
     const { wire, gzip } = this.#options;
     const list = gzip && CAN_ZIP && wire.list?.([packet.body!]);
     if (!list || list.length < GZIP_BYTES) return;
@@ -89,7 +89,7 @@ export class Sender<E> {
   }
 
   /** How many bytes of events a page that ends can still send, if they compress as these do. */
-  room(packets: Iterable<Packet>): number {
+  room(packets: Iterable<TrackedSegment>): number {
     let [plain, zipped] = [1, 1];
     for (const packet of packets) {
       plain += packet.body!.length;

@@ -1,8 +1,8 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: what is published is staged, ready to be stored, until it is flushed or rolled back. */
-import { FerryError, shown } from "../client/errors.js";
-import { type Driver, type Ease, NO_EASE } from "./driver.js";
-import { type DeliveryInfo, Packet, framed } from "./packet.js";
+import { FerryError, formatValue } from "../client/errors.js";
+import { type OutboxDriver, type Credit, NO_CREDIT } from "./driver.js";
+import { type DeliveryInfo, TrackedSegment, framed } from "./tracked-segment.js";
 import { type FlushReport, report } from "./report.js";
 
 /** What becomes of one event. Nothing is computed unless it is asked for. */
@@ -35,25 +35,25 @@ const COMMA = 44;
 
 /** Buffers events until `flush`. */
 export class EventSession<E> {
-  readonly #driver: Driver<E>;
+  readonly #driver: OutboxDriver<E>;
   readonly #number: number;
   /** Staged, but not encoded yet: however many bytes they have, the engine will take them. */
   #texts: string[] = [];
   /** What it will surely take besides. */
-  #ease: Ease = NO_EASE;
+  #ease: Credit = NO_CREDIT;
   #arena = new Uint8Array(1024);
   #used = 0;
   /** The last one is still in the arena. */
-  #packets: Packet[] = [];
+  #packets: TrackedSegment[] = [];
   /** Flushed, and not settled. */
-  #underWay = new Set<Packet>();
+  #underWay = new Set<TrackedSegment>();
 
   readonly #committed: () => void;
   /** Whether a page that ends may flush it. @internal */
   readonly isFree: boolean;
 
   /** @internal */
-  constructor(driver: Driver<E>, number: number, isFree: boolean, committed: () => void) {
+  constructor(driver: OutboxDriver<E>, number: number, isFree: boolean, committed: () => void) {
     this.#driver = driver;
     this.#number = number;
     this.isFree = isFree;
@@ -88,14 +88,14 @@ export class EventSession<E> {
     ids.push(id);
     if (key !== undefined || lanes.length > 0) {
       while (lanes.length < ids.length - 1) lanes.push(0);
-      lanes.push(laneOf(key));
+      lanes.push(orderingKeyOf(key));
     }
     return new Receipt(id, packet, ids.length - 1);
   }
 
   /** Stages an event that may not fit. Gives whether it is staged. */
   #stage(text: string, key: string | undefined): boolean {
-    this.#driver.lend(this);
+    this.#driver.grantCredit(this);
     const size = this.#write(text);
     const staged = this.#driver.stage(this.#number, size, key);
     if (staged === -2) throw this.#driver.full();
@@ -105,7 +105,7 @@ export class EventSession<E> {
     if (staged & 1 || this.#packets.length === 0) this.#open(size);
     else this.#used += size + 1;
     (this.#packets[this.#packets.length - 1]!.sizes as number[]).push(size);
-    this.#ease = this.#driver.ease(this.#number);
+    this.#ease = this.#driver.credit(this.#number);
     return true;
   }
 
@@ -113,7 +113,7 @@ export class EventSession<E> {
   settle(): void {
     const texts = this.#texts;
     this.#texts = [];
-    this.#ease = NO_EASE;
+    this.#ease = NO_CREDIT;
     if (texts.length === 0) return;
     const packet = this.#packets[this.#packets.length - 1]!;
     const sizes = packet.sizes as number[];
@@ -125,7 +125,7 @@ export class EventSession<E> {
       this.#used += size + 1;
       sizes.push(size);
     }
-    this.#driver.append(this.#number, packet.life, sizes.slice(from), packet.lanes.slice(from));
+    this.#driver.stageMany(this.#number, packet.life, sizes.slice(from), packet.lanes.slice(from));
   }
 
   /**
@@ -135,14 +135,14 @@ export class EventSession<E> {
   async flush(options: FlushOptions = {}): Promise<FlushReport> {
     const { until = "accepted", signal, deadlineMs } = checkedWait(options);
     if (until !== "accepted" && until !== "delivered")
-      throw invalid(`until is "accepted" or "delivered", not ${shown(until)}`);
+      throw invalid(`until is "accepted" or "delivered", not ${formatValue(until)}`);
     const packets = this.#take();
     const ids = packets.map((packet) => packet.ids);
     this.#commit(packets);
     for (const packet of packets) this.#underWay.add(packet);
     for (const packet of this.#underWay) if (packet.left === 0) this.#underWay.delete(packet);
-    if (until === "delivered") this.#driver.hurry();
-    const isThere = (packet: Packet) => packet.left === 0 || (until === "accepted" && packet.isAccepted);
+    if (until === "delivered") this.#driver.flushNow();
+    const isThere = (packet: TrackedSegment) => packet.left === 0 || (until === "accepted" && packet.isAccepted);
     const isDone = await this.#driver.until([...this.#underWay], isThere, signal, deadlineMs);
     return report(this.#driver.wire, packets, ids, !isDone || packets.some(({ isAbandoned }) => isAbandoned));
   }
@@ -188,7 +188,7 @@ export class EventSession<E> {
     this.#end();
     this.#arena.copyWithin(0, start, start + size);
     this.#used = size;
-    this.#packets.push(new Packet(this.#driver.lives));
+    this.#packets.push(new TrackedSegment(this.#driver.lives));
   }
 
   /** Ends the last packet. */
@@ -198,13 +198,13 @@ export class EventSession<E> {
     this.#used = 0;
   }
 
-  #commit(packets: Packet[]): void {
+  #commit(packets: TrackedSegment[]): void {
     for (const packet of packets) packet.ids = [];
     this.#driver.commit(this.#number, packets);
     if (packets.length > 0) this.#committed();
   }
 
-  #take(): Packet[] {
+  #take(): TrackedSegment[] {
     this.settle();
     this.#end();
     this.#driver.staging.delete(this);
@@ -224,10 +224,10 @@ export class EventSession<E> {
 /** The promises of one event. Its fields are not private to the engine, because there is one for every event. */
 class Receipt implements EventReceipt {
   readonly id: string;
-  private readonly packet: Packet;
+  private readonly packet: TrackedSegment;
   private readonly index: number;
 
-  constructor(id: string, packet: Packet, index: number) {
+  constructor(id: string, packet: TrackedSegment, index: number) {
     this.id = id;
     this.packet = packet;
     this.index = index;
@@ -243,15 +243,15 @@ class Receipt implements EventReceipt {
 }
 
 /** A number for a key, 0 for none (FNV-1a). Two keys with the same number only wait for each other without need. */
-export function laneOf(key: string | undefined): number {
+export function orderingKeyOf(key: string | undefined): number {
   if (key === undefined) return 0;
   let hash = 0x811c9dc5;
   for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
   return hash >>> 0 || 1;
 }
 
-function droppedPacket(problem: FerryError): Packet {
-  const packet = new Packet();
+function droppedPacket(problem: FerryError): TrackedSegment {
+  const packet = new TrackedSegment();
   packet.abandon(problem);
   return packet;
 }
@@ -259,10 +259,10 @@ function droppedPacket(problem: FerryError): Packet {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkedWait<T extends object>(options: T & WaitOptions): T & WaitOptions {
   if (typeof options !== "object" || options === null)
-    throw invalid(`an object of options is wanted, not ${shown(options)}`);
+    throw invalid(`an object of options is wanted, not ${formatValue(options)}`);
   const { signal, deadlineMs } = options;
   if (signal !== undefined && typeof signal?.addEventListener !== "function")
-    throw invalid(`signal is an AbortSignal, not ${shown(signal)}`);
+    throw invalid(`signal is an AbortSignal, not ${formatValue(signal)}`);
   checkMillis("deadlineMs", deadlineMs);
   return options;
 }
@@ -270,7 +270,7 @@ export function checkedWait<T extends object>(options: T & WaitOptions): T & Wai
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkMillis(name: string, value: unknown): void {
   if (value !== undefined && !(typeof value === "number" && value >= 0))
-    throw invalid(`${name} is a number of milliseconds, not ${shown(value)}`);
+    throw invalid(`${name} is a number of milliseconds, not ${formatValue(value)}`);
 }
 
 function invalid(problem: string): FerryError {

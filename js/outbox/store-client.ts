@@ -11,8 +11,8 @@
 import { openAuto } from "../stores/auto.js";
 import { storeFailure } from "../stores/failure.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
-import type { Patience } from "../platform/waiters.js";
-import type { Place } from "../platform/leader.js";
+import type { Waiters } from "../platform/waiters.js";
+import type { ElectionScope } from "../platform/leader.js";
 
 /** How long a store may take for one call. It may come to its end later, which is as if it had been done twice. */
 const STORE_PATIENCE_MS = 10_000;
@@ -21,14 +21,14 @@ const FAILING_PATIENCE_MS = 1000;
 /** How often whoever starts us again shall do so. */
 const WAKE_MS = 10_000;
 
-export const NO_CHANGE: Change = { put: [], remove: [], bury: [], exhume: [] };
+export const NO_CHANGE: Change = { put: [], remove: [], deadPut: [], deadRemove: [] };
 
-export class Keeper {
+export class StoreClient {
   store: OutboxStore | undefined;
   traits: StoreTraits | undefined;
   readonly #given: OutboxStore | "auto";
   readonly #name: string;
-  readonly #patience: Patience;
+  readonly #patience: Waiters;
   readonly #degraded: (error: unknown) => void;
   /** Whether somebody was asked to start us again. */
   isArmed = false;
@@ -36,7 +36,7 @@ export class Keeper {
   problem: unknown;
   #isOver = false;
 
-  constructor(store: OutboxStore | "auto", name: string, patience: Patience, degraded: (error: unknown) => void) {
+  constructor(store: OutboxStore | "auto", name: string, patience: Waiters, degraded: (error: unknown) => void) {
     this.#given = store;
     this.#name = name;
     this.#patience = patience;
@@ -44,7 +44,7 @@ export class Keeper {
   }
 
   /** What tabs share, once it is open. */
-  get place(): Place {
+  get place(): ElectionScope {
     const { kind, acquire } = this.store!;
     return {
       name: this.#name,
@@ -90,7 +90,7 @@ export class Keeper {
       } catch (error) {
         if (this.#isOver) return;
         this.problem = error;
-        this.#patience.lookAround();
+        this.#patience.recheck();
         this.#degraded(error);
         await this.#patience.until(() => false, undefined, Math.min(100 * 2 ** failures, 5000));
       }
@@ -100,7 +100,7 @@ export class Keeper {
   /** Asks the store for something, but not for ever, nor longer than until the end. Rejects with nothing but a `FerryError`. */
   async call<T>(body: (store: OutboxStore) => Promise<T>, store = this.store!): Promise<T> {
     try {
-      return await this.#patience.within(STORE_PATIENCE_MS, body(store));
+      return await this.#patience.withTimeout(STORE_PATIENCE_MS, body(store));
     } catch (cause) {
       throw storeFailure(store.kind, cause);
     }
@@ -157,7 +157,7 @@ export class Keeper {
       await this.call((store) => store.write({ ...NO_CHANGE, remove: segments.map(({ key }) => key) }));
     }
     for (let letters; (letters = await this.dead(1000)).length > 0; ) {
-      await this.call((store) => store.write({ ...NO_CHANGE, exhume: letters.map(({ key }) => key) }));
+      await this.call((store) => store.write({ ...NO_CHANGE, deadRemove: letters.map(({ key }) => key) }));
     }
   }
 

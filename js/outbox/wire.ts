@@ -20,14 +20,14 @@ export interface Batch {
   texts(): Uint8Array[];
 }
 
-/** Who says what an answer means, in the order of `JUDGES` in `src/wasm/outbox.rs`. */
-export const OUTBOX_JUDGES = { byStatus: 0, bcEvents: 1 } as const;
+/** Who says what an answer means, in the order of `CLASSIFIERS` in `src/wasm/outbox.rs`. */
+export const OUTBOX_CLASSIFIERS = { byStatus: 0, bcEvents: 1 } as const;
 
 /** What events have to have in common to share a request, and how many of them may. */
-export interface Kin {
-  readonly name: string;
+export interface Grouping {
+  readonly batchKey: string;
   /** Events of one flush in one request at most; other flushes have requests of their own. */
-  readonly most: number;
+  readonly maxEvents: number;
 }
 
 /** A request without the headers of the user. */
@@ -49,9 +49,9 @@ export interface Wire<E> {
    * Whose kin an event is, where not all may share a request. All events of a flush are of the same kin, and those of a dead letter that is
    * replayed go with their kin too.
    */
-  kin?(text: Uint8Array): Kin;
-  /** One of `OUTBOX_JUDGES`, where the status of an answer does not say it all. @default by status */
-  readonly judge?: number;
+  grouping?(text: Uint8Array): Grouping;
+  /** One of `OUTBOX_CLASSIFIERS`, where the status of an answer does not say it all. @default by status */
+  readonly classifier?: number;
   /** The id of an encoded event; empty if it is none, because a store has spoiled it. */
   idOf(body: Uint8Array): string;
   /** The event itself, as people may want to see it of a dead letter. Left out where that is the encoded event. */

@@ -1,5 +1,5 @@
 /** All of these bytes, one piece behind the other. */
-export function inOne(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+export function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
   let at = 0;
   for (const piece of pieces) {

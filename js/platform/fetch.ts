@@ -1,31 +1,31 @@
 /** One HTTP exchange with a time limit. What goes out and the head of what comes back are made and read in `src/wasm/fetch.rs`. */
-import { inOne } from "./bytes.js";
+import { concat } from "./bytes.js";
 import { type FullGlue, call } from "../engine/instance.js";
 
 /** A function like the global `fetch`. */
 export type FetchLike = (request: Request) => Promise<Response>;
 
 /** How an exchange ended. */
-export type Outcome =
+export type ExchangeOutcome =
   | { kind: "response"; status: number; retryAfterMs: number; headers: string; body: Uint8Array }
   | { kind: "failure"; why: "timeout" | "aborted" | "network"; cause?: unknown };
 
 /** Numbers of the reasons, for `failure` of a port. */
-export const WHY = { timeout: 0, aborted: 1, network: 2 } as const;
+export const FAILURE = { timeout: 0, aborted: 1, network: 2 } as const;
 
 /** What is to be exchanged. */
-export interface FlightPlan {
+export interface RequestPlan {
   /** @default "POST" */
   method?: "GET" | "POST";
   url: string;
   /** Lines of `name: value`. */
   headers: string;
   body: Uint8Array;
-  patienceMs: number;
+  timeoutMs: number;
   /** How much of the answer is read. @default 16 KiB */
-  maxAnswerBytes?: number;
+  maxResponseBytes?: number;
   /** Headers of the answer that are to be seen: lower-case names parted by one space. @default none */
-  wanted?: string;
+  responseHeaders?: string;
   /** Whether a good status is worth nothing without all of its body: one that breaks off is then no answer. @default false */
   needsBody?: boolean;
   /** A share of the room for requests that survive the page, given back at the end. `isAnswered`: an answer was read. */
@@ -33,9 +33,9 @@ export interface FlightPlan {
 }
 
 /** A running exchange. */
-export interface Flight {
+export interface Exchange {
   /** Never rejects. */
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<ExchangeOutcome>;
   /** Gives up; the outcome is `aborted` at once. */
   cancel(): void;
 }
@@ -48,7 +48,7 @@ const GRACE_MS = 250;
  * Starts an exchange. When the time is up, the fetch is aborted; if an answer had begun by then, that answer
  * counts, because its status says what became of the request.
  */
-export function startFlight(
+export function startExchange(
   glue: FullGlue,
   fetchLike: FetchLike | undefined,
   {
@@ -56,24 +56,24 @@ export function startFlight(
     url,
     headers,
     body,
-    patienceMs,
-    maxAnswerBytes = MAX_ANSWER_BYTES,
-    wanted = "",
+    timeoutMs,
+    maxResponseBytes = MAX_ANSWER_BYTES,
+    responseHeaders: wanted = "",
     needsBody = false,
     keepalive,
-  }: FlightPlan,
-): Flight {
+  }: RequestPlan,
+): Exchange {
   const controller = new AbortController();
-  let settle!: (outcome: Outcome) => void;
+  let settle!: (outcome: ExchangeOutcome) => void;
   let isLate = false;
   let isOver = false;
   let grace: ReturnType<typeof setTimeout> | undefined;
-  const outcome = new Promise<Outcome>((resolve) => {
+  const outcome = new Promise<ExchangeOutcome>((resolve) => {
     settle = resolve;
   });
   // One that we have given up says nothing about the budget.
   void outcome.then((outcome) => keepalive?.release(outcome.kind === "response" || outcome.why === "aborted"));
-  const end = (how: Outcome) => {
+  const end = (how: ExchangeOutcome) => {
     isOver = true;
     clearTimeout(patience);
     clearTimeout(grace);
@@ -83,12 +83,12 @@ export function startFlight(
     isLate = true;
     controller.abort();
     grace = setTimeout(() => end({ kind: "failure", why: "timeout" }), GRACE_MS);
-  }, patienceMs);
+  }, timeoutMs);
   const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
   try {
     const landed = async (head: unknown) => {
       const [answer, status, retryAfterMs, headers] = head as [Response, number, number, string];
-      const { body, broken } = await firstBytes(answer, maxAnswerBytes);
+      const { body, broken } = await firstBytes(answer, maxResponseBytes);
       if (needsBody && broken !== undefined && status >= 200 && status < 300) failed(broken);
       else end({ kind: "response", status, retryAfterMs, headers, body });
     };
@@ -123,9 +123,9 @@ export function startFlight(
 }
 
 /** An exchange whose plan is still being made. */
-export function plannedFlight(plan: Promise<FlightPlan>, start: (plan: FlightPlan) => Flight): Flight {
-  const aborted: Outcome = { kind: "failure", why: "aborted" };
-  let flight: Flight | undefined;
+export function startWhenPlanned(plan: Promise<RequestPlan>, start: (plan: RequestPlan) => Exchange): Exchange {
+  const aborted: ExchangeOutcome = { kind: "failure", why: "aborted" };
+  let flight: Exchange | undefined;
   let isOver = false;
   const outcome = plan.then(
     (plan) => {
@@ -133,7 +133,7 @@ export function plannedFlight(plan: Promise<FlightPlan>, start: (plan: FlightPla
       plan.keepalive?.release(false);
       return aborted;
     },
-    (cause): Outcome => ({ kind: "failure", why: "network", cause }),
+    (cause): ExchangeOutcome => ({ kind: "failure", why: "network", cause }),
   );
   return {
     outcome,
@@ -171,7 +171,7 @@ async function firstBytes(answer: Response, max: number): Promise<{ body: Uint8A
   } catch (cause) {
     broken = cause;
   }
-  return { body: chunks.length === 1 ? chunks[0]! : inOne(chunks), broken };
+  return { body: chunks.length === 1 ? chunks[0]! : concat(chunks), broken };
 }
 
 /** Only Errors may reject into wasm, and nothing may throw into it. */

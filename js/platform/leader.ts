@@ -11,7 +11,7 @@
 import type { FerryErrorCode } from "../client/errors.js";
 
 /** What tabs tell each other. */
-export interface News {
+export interface TabMessage {
   /** Something was stored. */
   isNew?: true;
   /** Of this segment these events were settled, all if no ids are given. With a code they have died. */
@@ -23,13 +23,13 @@ export interface News {
   message?: string;
 }
 
-export interface TabsListener {
-  lead(leads: boolean): void;
-  hear(news: News): void;
+export interface ElectionListener {
+  onLeaderChange(leads: boolean): void;
+  onMessage(news: TabMessage): void;
 }
 
 /** What tabs share. */
-export interface Place {
+export interface ElectionScope {
   name: string;
   /** The kind of the store. */
   kind: string;
@@ -40,11 +40,11 @@ export interface Place {
 
 const LEASE_MS = 15_000;
 
-export class Tabs {
+export class LeaderElection {
   readonly #name: string;
   readonly #isShared: boolean;
-  readonly #lease: Place["lease"];
-  readonly #listener: TabsListener;
+  readonly #lease: ElectionScope["lease"];
+  readonly #listener: ElectionListener;
   readonly #channel: BroadcastChannel | undefined;
   readonly #owner = Math.random().toString(36).slice(2);
   /** Ends the present application. */
@@ -52,21 +52,21 @@ export class Tabs {
   /** Not known before somebody has answered. */
   #leads: boolean | undefined;
 
-  constructor({ name, kind, isShared, lease }: Place, listener: TabsListener) {
+  constructor({ name, kind, isShared, lease }: ElectionScope, listener: ElectionListener) {
     this.#name = `eventferry:${kind}:${name}`;
     this.#isShared = isShared;
     this.#lease = lease;
     this.#listener = listener;
     if (isShared && typeof BroadcastChannel !== "undefined") {
       this.#channel = new BroadcastChannel(this.#name);
-      this.#channel.onmessage = ({ data }) => listener.hear(data as News);
+      this.#channel.onmessage = ({ data }) => listener.onMessage(data as TabMessage);
       // In Node it would keep the process alive.
       (this.#channel as { unref?: () => void }).unref?.();
     }
   }
 
   /** Wants to lead. */
-  apply(): void {
+  join(): void {
     if (this.#end) return;
     const locks = this.#isShared && typeof navigator !== "undefined" ? navigator.locks : undefined;
     if (locks) {
@@ -109,13 +109,13 @@ export class Tabs {
     this.#lead(false);
   }
 
-  say(news: News): void {
+  broadcast(news: TabMessage): void {
     this.#channel?.postMessage(news);
   }
 
   /** Says something that is only worked out if somebody may hear it. */
-  tell(news: () => News): void {
-    if (this.#channel) this.say(news());
+  broadcastLazily(news: () => TabMessage): void {
+    if (this.#channel) this.broadcast(news());
   }
 
   close(): void {
@@ -124,7 +124,7 @@ export class Tabs {
     this.#channel?.close();
   }
 
-  async #renew(lease: NonNullable<Place["lease"]>): Promise<void> {
+  async #renew(lease: NonNullable<ElectionScope["lease"]>): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isOver = false;
     this.#end = () => {
@@ -146,6 +146,6 @@ export class Tabs {
   #lead(leads: boolean): void {
     if (this.#leads === leads) return;
     this.#leads = leads;
-    this.#listener.lead(leads);
+    this.#listener.onLeaderChange(leads);
   }
 }

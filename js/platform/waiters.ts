@@ -2,22 +2,22 @@
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-export class Patience {
+export class Waiters {
   /** Who looks whether it is there, and how to end that. */
   readonly #all = new Map<() => void, () => void>();
 
   /** True when `is` has become true: it is asked now, and whenever somebody calls `lookAround`. False when the waiting is over before. */
-  until(is: () => boolean, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
+  until(isTrue: () => boolean, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
     let look: () => void;
-    return waiting(signal, deadlineMs, (done, giveUp) => {
-      look = () => void (is() && done());
+    return waitFor(signal, deadlineMs, (done, giveUp) => {
+      look = () => void (isTrue() && done());
       this.#all.set(look, giveUp);
       look();
     }).finally(() => this.#all.delete(look));
   }
 
   /** What becomes of a promise. Rejects if that takes longer, or everything is over. */
-  async within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  async withTimeout<T>(ms: number, promise: Promise<T>): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const look = () => undefined;
     const tooLate = new Promise<never>((_, reject) => {
@@ -34,7 +34,7 @@ export class Patience {
   }
 
   /** Something may be there now. */
-  lookAround(): void {
+  recheck(): void {
     for (const look of [...this.#all.keys()]) look();
   }
 
@@ -45,7 +45,7 @@ export class Patience {
 }
 
 /** True when `start` has called back, false when the signal or the time came first. */
-export function waiting(
+export function waitFor(
   signal: AbortSignal | undefined,
   deadlineMs: number | undefined,
   start: (done: () => void, giveUp: () => void) => void,

@@ -2,7 +2,7 @@
  * Segments and dead letters as bytes, for places that keep bytes, in pieces if a place takes only so many at once.
  * Numbers are little-endian, as on all machines that JavaScript runs on. Not for applications.
  *
- *     segment:      length u32 | events u32 | at f64 | has lanes u32 | sizes u32… | lanes u32… | body
+ *     segment:      length u32 | events u32 | at f64 | has orderingKeys u32 | sizes u32… | orderingKeys u32… | body
  *     dead letter:  length u32 | length of the JSON u32 | JSON of all but key and body | body
  */
 import type { DeadLetter, Segment } from "./store.js";
@@ -12,15 +12,15 @@ const LETTER_HEAD = 8;
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-export function segmentBytes({ sizes, lanes, at, body }: Segment): Bytes {
-  const bytes = new Uint8Array(SEGMENT_HEAD + sizes.byteLength + (lanes?.byteLength ?? 0) + body.length);
+export function segmentBytes({ sizes, orderingKeys, at, body }: Segment): Bytes {
+  const bytes = new Uint8Array(SEGMENT_HEAD + sizes.byteLength + (orderingKeys?.byteLength ?? 0) + body.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.length, true);
   view.setUint32(4, sizes.length, true);
   view.setFloat64(8, at, true);
-  view.setUint32(16, lanes ? 1 : 0, true);
+  view.setUint32(16, orderingKeys ? 1 : 0, true);
   bytes.set(raw(sizes), SEGMENT_HEAD);
-  if (lanes) bytes.set(raw(lanes), SEGMENT_HEAD + sizes.byteLength);
+  if (orderingKeys) bytes.set(raw(orderingKeys), SEGMENT_HEAD + sizes.byteLength);
   bytes.set(body, bytes.length - body.length);
   return bytes;
 }
@@ -35,7 +35,7 @@ export function toSegment(key: string, bytes: Uint8Array): Segment {
     key,
     body: copy(bytes, hasLanes ? end + 4 * events : end, bytes.length),
     sizes: new Uint32Array(copy(bytes, SEGMENT_HEAD, end).buffer),
-    ...(hasLanes && { lanes: new Uint32Array(copy(bytes, end, end + 4 * events).buffer) }),
+    ...(hasLanes && { orderingKeys: new Uint32Array(copy(bytes, end, end + 4 * events).buffer) }),
     at: view.getFloat64(8, true),
   };
 }

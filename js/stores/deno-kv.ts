@@ -1,6 +1,6 @@
 /** The store for Deno and Deno Deploy. */
-import { inOne } from "../platform/bytes.js";
-import { basketFor, stockOf } from "./peek-limit.js";
+import { concat } from "../platform/bytes.js";
+import { peekUpTo, countsOf } from "./peek-limit.js";
 import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore } from "./store.js";
@@ -95,7 +95,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
       const others = await many(steps([kind, key], 1).map((step) => step.key));
       // Another process may be taking it away.
       if (others.includes(null)) continue;
-      if (visit(key, inOne([first, ...(others as Uint8Array[])])) === false) return;
+      if (visit(key, concat([first, ...(others as Uint8Array[])])) === false) return;
     }
   }
 
@@ -135,13 +135,13 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
         return { durability: "disk", isShared: true };
       }),
 
-    write: ({ put, remove, bury, exhume }) =>
+    write: ({ put, remove, deadPut, deadRemove }) =>
       attempt(async () => {
         const puts: [Place, Bytes][] = [
           ...put.map((segment): [Place, Bytes] => [["s", segment.key], segmentBytes(segment)]),
-          ...bury.map((letter): [Place, Bytes] => [["d", letter.key], letterBytes(letter)]),
+          ...deadPut.map((letter): [Place, Bytes] => [["d", letter.key], letterBytes(letter)]),
         ];
-        const removes: Place[] = [...remove.map((key): Place => ["s", key]), ...exhume.map((key): Place => ["d", key])];
+        const removes: Place[] = [...remove.map((key): Place => ["s", key]), ...deadRemove.map((key): Place => ["d", key])];
         const made = turn.then(async () => {
           await lookUp(removes);
           for (const some of commits(plan(puts, removes))) await commit(some);
@@ -153,7 +153,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
 
     peek: (limit) =>
       attempt(async () => {
-        const basket = basketFor(limit);
+        const basket = peekUpTo(limit);
         await walk("s", (key, bytes) => basket.add(toSegment(key, bytes)), 16);
         return basket.taken;
       }),
@@ -167,9 +167,9 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
 
     count: () =>
       attempt(async () => {
-        const stock = stockOf([], []);
-        await walk("s", (key, bytes) => !!stockOf([toSegment(key, bytes)], [], stock), 100);
-        await walk("d", (key, bytes) => !!stockOf([], [toLetter(key, bytes)], stock), 100);
+        const stock = countsOf([], []);
+        await walk("s", (key, bytes) => !!countsOf([toSegment(key, bytes)], [], stock), 100);
+        await walk("d", (key, bytes) => !!countsOf([], [toLetter(key, bytes)], stock), 100);
         return stock;
       }),
 

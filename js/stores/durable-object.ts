@@ -1,6 +1,6 @@
 /** The store for Cloudflare Workers: the storage of a Durable Object, in both of its back ends. */
-import { inOne } from "../platform/bytes.js";
-import { basketFor, stockOf } from "./peek-limit.js";
+import { concat } from "../platform/bytes.js";
+import { peekUpTo, countsOf } from "./peek-limit.js";
 import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import { storeFailure } from "./failure.js";
 import type { OutboxStore } from "./store.js";
@@ -81,7 +81,7 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     for (const some of chunks(others)) for (const [name, piece] of await storage.get(some)) found.set(name, piece);
     return found.size < others.length
       ? undefined
-      : inOne([first, ...others.map((name) => found.get(name) as Uint8Array)]);
+      : concat([first, ...others.map((name) => found.get(name) as Uint8Array)]);
   }
 
   /**
@@ -115,12 +115,12 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
         return { durability: "replicated", isShared: false };
       }),
 
-    write: ({ put, remove, bury, exhume }) =>
+    write: ({ put, remove, deadPut, deadRemove }) =>
       attempt(async () => {
         const puts = new Map<string, Bytes>();
         for (const segment of put) puts.set(segmentKey(segment.key), segmentBytes(segment));
-        for (const letter of bury) puts.set(letterKey(letter.key), letterBytes(letter));
-        const removes = [...remove.map(segmentKey), ...exhume.map(letterKey)];
+        for (const letter of deadPut) puts.set(letterKey(letter.key), letterBytes(letter));
+        const removes = [...remove.map(segmentKey), ...deadRemove.map(letterKey)];
         const submitted = turn.then(async () => {
           await lookUp(removes);
           return { written: submit(puts, removes) };
@@ -133,7 +133,7 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
 
     peek: (limit) =>
       attempt(async () => {
-        const basket = basketFor(limit);
+        const basket = peekUpTo(limit);
         await walk(segmentKey(""), (key, bytes) => basket.add(toSegment(key, bytes)));
         return basket.taken;
       }),
@@ -147,9 +147,9 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
 
     count: () =>
       attempt(async () => {
-        const stock = stockOf([], []);
-        await walk(segmentKey(""), (key, bytes) => !!stockOf([toSegment(key, bytes)], [], stock));
-        await walk(letterKey(""), (key, bytes) => !!stockOf([], [toLetter(key, bytes)], stock));
+        const stock = countsOf([], []);
+        await walk(segmentKey(""), (key, bytes) => !!countsOf([toSegment(key, bytes)], [], stock));
+        await walk(letterKey(""), (key, bytes) => !!countsOf([], [toLetter(key, bytes)], stock));
         return stock;
       }),
 

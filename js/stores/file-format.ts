@@ -5,7 +5,7 @@
  *     record:  length of the entries u32 | their CRC-32 u32 | entry…
  *     entry:   kind u8 | 0 u8 | length of the key u16 | length of the value u32 | key | value
  */
-import { inOne } from "../platform/bytes.js";
+import { concat } from "../platform/bytes.js";
 import { type Bytes, letterBytes, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import type { Change, DeadLetter, Segment } from "./store.js";
 
@@ -18,8 +18,8 @@ const RECORD_HEAD = 8;
 const ENTRY_HEAD = 8;
 const PUT = 1;
 const REMOVE = 2;
-const BURY = 3;
-const EXHUME = 4;
+const DEAD_PUT = 3;
+const DEAD_REMOVE = 4;
 const NOTHING = new Uint8Array(0);
 
 /** One record for each change; a change with nothing in it has none. */
@@ -37,8 +37,8 @@ export function records(changes: readonly Change[], crc32: Crc32): Bytes {
     add(head);
     for (const segment of change.put) addEntry(add, PUT, segment.key, segmentBytes(segment));
     for (const key of change.remove) addEntry(add, REMOVE, key, NOTHING);
-    for (const letter of change.bury) addEntry(add, BURY, letter.key, letterBytes(letter));
-    for (const key of change.exhume) addEntry(add, EXHUME, key, NOTHING);
+    for (const letter of change.deadPut) addEntry(add, DEAD_PUT, letter.key, letterBytes(letter));
+    for (const key of change.deadRemove) addEntry(add, DEAD_REMOVE, key, NOTHING);
     if (length > start) {
       heads.push({ view: new DataView(head.buffer), start, end: length });
     } else {
@@ -46,7 +46,7 @@ export function records(changes: readonly Change[], crc32: Crc32): Bytes {
       length -= RECORD_HEAD;
     }
   }
-  const bytes = inOne(parts);
+  const bytes = concat(parts);
   const view = new DataView(bytes.buffer);
   for (const { start, end } of heads) {
     view.setUint32(start - RECORD_HEAD, end - start, true);
@@ -86,7 +86,7 @@ export function readRecords(bytes: Uint8Array, crc32: Crc32, apply: (change: Cha
 /** How much of the file a segment or dead letter takes, roughly. */
 export function weight(item: Segment | DeadLetter): number {
   return "sizes" in item
-    ? item.body.length + 4 * item.sizes.length * (item.lanes ? 2 : 1) + 64
+    ? item.body.length + 4 * item.sizes.length * (item.orderingKeys ? 2 : 1) + 64
     : item.body.length + 256;
 }
 
@@ -117,7 +117,7 @@ function recordAt(
 }
 
 function toChange(entries: Uint8Array): Change {
-  const change = { put: [] as Segment[], remove: [] as string[], bury: [] as DeadLetter[], exhume: [] as string[] };
+  const change = { put: [] as Segment[], remove: [] as string[], deadPut: [] as DeadLetter[], deadRemove: [] as string[] };
   const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
   const text = new TextDecoder();
   for (let at = 0; at < entries.length; ) {
@@ -128,8 +128,8 @@ function toChange(entries: Uint8Array): Change {
     const value = entries.subarray(keyEnd, end);
     if (kind === PUT) change.put.push(toSegment(key, value));
     else if (kind === REMOVE) change.remove.push(key);
-    else if (kind === BURY) change.bury.push(toLetter(key, value));
-    else if (kind === EXHUME) change.exhume.push(key);
+    else if (kind === DEAD_PUT) change.deadPut.push(toLetter(key, value));
+    else if (kind === DEAD_REMOVE) change.deadRemove.push(key);
     at = end;
   }
   return change;

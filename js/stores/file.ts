@@ -5,8 +5,8 @@ import { storeFailure } from "./failure.js";
 import { MAGIC, readRecords, records, weight } from "./file-format.js";
 import { lockFile } from "./file-lock.js";
 import { type FileHandle, type Platform, codeOf, loadPlatform } from "./file-system.js";
-import { Shelves } from "./ordered-map.js";
-import type { Change, DeadLetter, OutboxStore, PeekLimit, Segment, Stock, StoreTraits } from "./store.js";
+import { MemoryTables } from "./ordered-map.js";
+import type { Change, DeadLetter, OutboxStore, PeekLimit, Segment, StoreCounts, StoreTraits } from "./store.js";
 
 export interface FileStoreOptions {
   /**
@@ -51,7 +51,7 @@ class FileStore implements OutboxStore {
   readonly #path: string;
   readonly #durability: "os" | "disk";
   #platform: Platform | undefined;
-  #shelves = new Shelves();
+  #shelves = new MemoryTables();
   #handle: FileHandle | undefined;
   #unlock: (() => Promise<void>) | undefined;
   /** Where the next record goes. */
@@ -103,7 +103,7 @@ class FileStore implements OutboxStore {
     return this.#attempt(async () => this.#opened.shelves.dead(limit));
   }
 
-  count(): Promise<Stock> {
+  count(): Promise<StoreCounts> {
     return this.#attempt(async () => this.#opened.shelves.count());
   }
 
@@ -118,7 +118,7 @@ class FileStore implements OutboxStore {
     return `the file ${this.#path}`;
   }
 
-  get #opened(): { platform: Platform; handle: FileHandle; shelves: Shelves } {
+  get #opened(): { platform: Platform; handle: FileHandle; shelves: MemoryTables } {
     if (!this.#platform || !this.#handle) throw new FerryError("ERR_STORE", `${this.#place} is not open`);
     return { platform: this.#platform, handle: this.#handle, shelves: this.#shelves };
   }
@@ -136,7 +136,7 @@ class FileStore implements OutboxStore {
     await fs.unlink(`${this.#path}.new`).catch(() => undefined);
     this.#handle = await openOrCreate(this.#platform!, this.#path);
     const bytes = await fs.readFile(this.#path);
-    this.#shelves = new Shelves();
+    this.#shelves = new MemoryTables();
     this.#live = 0;
     const good = readRecords(bytes, crc32, (change) => this.#apply(change));
     if (good === undefined) throw new FerryError("ERR_STORE", `${this.#place} is there, and is not an outbox`);
@@ -213,11 +213,11 @@ class FileStore implements OutboxStore {
     const { segments, letters } = this.#shelves;
     const weigh = (item: Segment | DeadLetter | undefined) => (item ? weight(item) : 0);
     for (const segment of change.put) this.#live += weight(segment) - weigh(segments.get(segment.key));
-    for (const letter of change.bury) this.#live += weight(letter) - weigh(letters.get(letter.key));
-    this.#shelves.apply({ put: change.put, remove: [], bury: change.bury, exhume: [] });
+    for (const letter of change.deadPut) this.#live += weight(letter) - weigh(letters.get(letter.key));
+    this.#shelves.apply({ put: change.put, remove: [], deadPut: change.deadPut, deadRemove: [] });
     for (const key of change.remove) this.#live -= weigh(segments.get(key));
-    for (const key of change.exhume) this.#live -= weigh(letters.get(key));
-    this.#shelves.apply({ put: [], remove: change.remove, bury: [], exhume: change.exhume });
+    for (const key of change.deadRemove) this.#live -= weigh(letters.get(key));
+    this.#shelves.apply({ put: [], remove: change.remove, deadPut: [], deadRemove: change.deadRemove });
   }
 
   async #tidy(): Promise<void> {
@@ -267,16 +267,16 @@ class FileStore implements OutboxStore {
 
   /** Everything that is there, as changes of about a megabyte. */
   *#inParts(): Generator<Change> {
-    let part = { put: [] as Segment[], remove: [], bury: [] as DeadLetter[], exhume: [] };
+    let part = { put: [] as Segment[], remove: [], deadPut: [] as DeadLetter[], deadRemove: [] };
     let size = 0;
     for (const { items } of [this.#shelves.segments, this.#shelves.letters]) {
       for (const item of items) {
         if ("sizes" in item) part.put.push(item);
-        else part.bury.push(item);
+        else part.deadPut.push(item);
         size += weight(item);
         if (size < REWRITE_FROM) continue;
         yield part;
-        part = { put: [], remove: [], bury: [], exhume: [] };
+        part = { put: [], remove: [], deadPut: [], deadRemove: [] };
         size = 0;
       }
     }

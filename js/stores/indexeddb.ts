@@ -1,5 +1,5 @@
 /** The store for browsers: pages, and workers of all kinds. */
-import { basketFor, stockOf } from "./peek-limit.js";
+import { peekUpTo, countsOf } from "./peek-limit.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 
@@ -100,20 +100,20 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       return { durability: durability === "strict" ? "disk" : "os", isShared: true };
     },
 
-    write: ({ put, remove, bury, exhume }) =>
+    write: ({ put, remove, deadPut, deadRemove }) =>
       transact("readwrite", async (segments, dead) => {
-        for (const { body, sizes, lanes, ...rest } of put) {
+        for (const { body, sizes, orderingKeys, ...rest } of put) {
           // Copies, because with a view all that is behind it would be stored.
-          segments.put({ ...rest, body: body.slice(), sizes: sizes.slice(), ...(lanes && { lanes: lanes.slice() }) });
+          segments.put({ ...rest, body: body.slice(), sizes: sizes.slice(), ...(orderingKeys && { orderingKeys: orderingKeys.slice() }) });
         }
-        for (const letter of bury) dead.put({ ...letter, body: letter.body.slice() });
+        for (const letter of deadPut) dead.put({ ...letter, body: letter.body.slice() });
         for (const key of remove) segments.delete(key);
-        for (const key of exhume) dead.delete(key);
+        for (const key of deadRemove) dead.delete(key);
       }),
 
     peek: (limit) =>
       transact("readonly", async (segments) => {
-        const { taken, add } = basketFor(limit);
+        const { taken, add } = peekUpTo(limit);
         await walk(segments, add);
         return taken;
       }),
@@ -125,9 +125,9 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
 
     count: () =>
       transact("readonly", async (segments, dead) => {
-        const stock = stockOf([], []);
-        await walk<Segment>(segments, (row) => !!stockOf([row], [], stock));
-        await walk<DeadLetter>(dead, (row) => !!stockOf([], [row], stock));
+        const stock = countsOf([], []);
+        await walk<Segment>(segments, (row) => !!countsOf([row], [], stock));
+        await walk<DeadLetter>(dead, (row) => !!countsOf([], [row], stock));
         return stock;
       }),
 

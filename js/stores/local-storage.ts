@@ -1,5 +1,5 @@
 /** The last resort in browsers. */
-import { pick, stockOf } from "./peek-limit.js";
+import { takeUpTo, countsOf } from "./peek-limit.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 
@@ -72,22 +72,22 @@ export function localStorageStore(name?: string): OutboxStore {
         return { durability: "process", isShared: true };
       }),
 
-    write: ({ put, remove, bury, exhume }) =>
+    write: ({ put, remove, deadPut, deadRemove }) =>
       attempt(() => {
         const puts = [
           ...put.map((it): Entry => [segmentKey(it), packed(it)]),
-          ...bury.map((it): Entry => [letterKey(it), packed(it)]),
+          ...deadPut.map((it): Entry => [letterKey(it), packed(it)]),
         ];
-        const removes = [...remove.map((key) => segmentKey({ key })), ...exhume.map((key) => letterKey({ key }))];
+        const removes = [...remove.map((key) => segmentKey({ key })), ...deadRemove.map((key) => letterKey({ key }))];
         checkQuota(puts, removes);
         // In this order a crash in between leaves an event twice, not gone.
         putAll(puts);
         for (const key of removes) localStorage.removeItem(key);
       }),
 
-    peek: (limit) => attempt(() => pick(segments(), limit)),
+    peek: (limit) => attempt(() => takeUpTo(segments(), limit)),
     dead: (limit) => attempt(() => [...letters()].slice(0, limit)),
-    count: () => attempt(() => stockOf(segments(), letters())),
+    count: () => attempt(() => countsOf(segments(), letters())),
     close: async () => undefined,
   };
 }

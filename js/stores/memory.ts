@@ -1,5 +1,5 @@
 /** A store that forgets: for tests, and for when there is no better place. */
-import { Shelves } from "./ordered-map.js";
+import { MemoryTables } from "./ordered-map.js";
 import type { OutboxStore } from "./store.js";
 
 /**
@@ -7,7 +7,7 @@ import type { OutboxStore } from "./store.js";
  * It never fails, and what it has survives `close` and another `open` of the same store.
  */
 export function memoryStore(): OutboxStore {
-  const shelves = new Shelves();
+  const shelves = new MemoryTables();
   return {
     kind: "memory",
     open: async () => ({ durability: "none", isShared: false }),

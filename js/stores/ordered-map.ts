@@ -1,9 +1,9 @@
 /** What a store has, in memory. Not for applications. */
-import { pick, stockOf } from "./peek-limit.js";
-import type { Change, DeadLetter, PeekLimit, Segment, Stock } from "./store.js";
+import { takeUpTo, countsOf } from "./peek-limit.js";
+import type { Change, DeadLetter, PeekLimit, Segment, StoreCounts } from "./store.js";
 
 /** Things in the order of their keys. What comes last and what goes first costs next to nothing, and that is the rule. */
-export class Shelf<T extends { readonly key: string }> {
+export class OrderedMap<T extends { readonly key: string }> {
   readonly items: T[] = [];
 
   get(key: string): T | undefined {
@@ -32,26 +32,26 @@ export class Shelf<T extends { readonly key: string }> {
 }
 
 /** Everything a store has. */
-export class Shelves {
-  readonly segments = new Shelf<Segment>();
-  readonly letters = new Shelf<DeadLetter>();
+export class MemoryTables {
+  readonly segments = new OrderedMap<Segment>();
+  readonly letters = new OrderedMap<DeadLetter>();
 
-  apply({ put, remove, bury, exhume }: Change): void {
+  apply({ put, remove, deadPut, deadRemove }: Change): void {
     for (const segment of put) this.segments.set(segment);
     for (const key of remove) this.segments.delete(key);
-    for (const letter of bury) this.letters.set(letter);
-    for (const key of exhume) this.letters.delete(key);
+    for (const letter of deadPut) this.letters.set(letter);
+    for (const key of deadRemove) this.letters.delete(key);
   }
 
   peek(limit: PeekLimit): Segment[] {
-    return pick(this.segments.items, limit);
+    return takeUpTo(this.segments.items, limit);
   }
 
   dead(limit: number): DeadLetter[] {
     return this.letters.items.slice(0, limit);
   }
 
-  count(): Stock {
-    return stockOf(this.segments.items, this.letters.items);
+  count(): StoreCounts {
+    return countsOf(this.segments.items, this.letters.items);
   }
 }

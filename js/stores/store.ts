@@ -22,7 +22,7 @@ export interface Segment {
   /** How many bytes each text has. */
   readonly sizes: Uint32Array<ArrayBuffer>;
   /** One number for each event: events with the same number other than 0 are delivered in order. Left out if all are 0. */
-  readonly lanes?: Uint32Array<ArrayBuffer>;
+  readonly orderingKeys?: Uint32Array<ArrayBuffer>;
   /** When it was committed, in Unix milliseconds. */
   readonly at: number;
 }
@@ -33,8 +33,8 @@ export interface DeadLetter {
   readonly key: string;
   /** The JSON text of the event in UTF-8. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** Its number among `lanes`. */
-  readonly lane: number;
+  /** Its number among `orderingKeys`. */
+  readonly orderingKey: number;
   /** When it died, in Unix milliseconds. */
   readonly at: number;
   readonly code: FerryErrorCode;
@@ -50,13 +50,13 @@ export interface Change {
   readonly put: readonly Segment[];
   /** Keys of segments. */
   readonly remove: readonly string[];
-  readonly bury: readonly DeadLetter[];
+  readonly deadPut: readonly DeadLetter[];
   /** Keys of dead letters to take away. */
-  readonly exhume: readonly string[];
+  readonly deadRemove: readonly string[];
 }
 
 /** What a store has in it. */
-export interface Stock {
+export interface StoreCounts {
   /** Events in segments. */
   events: number;
   /** Bytes of their bodies. */
@@ -97,7 +97,7 @@ export interface OutboxStore {
   /** The oldest dead letters. */
   dead(limit: number): Promise<DeadLetter[]>;
   /** Asked when the outbox is opened. */
-  count(): Promise<Stock>;
+  count(): Promise<StoreCounts>;
   /** Releases what it holds; what it keeps stays. */
   close(): Promise<void>;
   /**

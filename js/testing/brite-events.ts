@@ -11,7 +11,7 @@
  */
 import { type BcEvent, envelopeProblem } from "../systems/bc-events/envelope.js";
 import { readBody } from "../systems/cloudevents/http.js";
-import { FerryError, isFerryError, shown } from "../client/errors.js";
+import { FerryError, isFerryError, formatValue } from "../client/errors.js";
 import { freshId } from "../platform/uuid.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
@@ -101,9 +101,9 @@ export class BriteEventsEmulator implements Service {
   refuse(refusal: Refusal): void {
     const { errorType, match = () => true } = refusal;
     if (typeof errorType !== "string" || errorType === "")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `errorType is a text, not ${shown(errorType)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `errorType is a text, not ${formatValue(errorType)}`);
     if (typeof match !== "function")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `match is a function, not ${shown(match)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `match is a function, not ${formatValue(match)}`);
     this.#refusals.push({ errorType, match, times: integer("times", refusal.times, 1, 1) });
   }
 

@@ -13,7 +13,7 @@
 import { EventBatch } from "../systems/cloudevents/batch.js";
 import { batchFromHttp, contentMode, readBody, toBinary, toStructured } from "../systems/cloudevents/http.js";
 import { webhook } from "../systems/cloudevents/webhook.js";
-import { FerryError, isFerryError, shown } from "../client/errors.js";
+import { FerryError, isFerryError, formatValue } from "../client/errors.js";
 import { Forwarder, type Forwarding, type ForwardOptions } from "./forward.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { eventStream } from "./sse.js";
@@ -52,7 +52,7 @@ export class CloudEventsEmulator implements Service {
   constructor(options: CloudEventsEmulatorOptions, lifetime: Lifetime) {
     const { status = 204 } = options;
     if (status !== 202 && status !== 204)
-      throw new FerryError("ERR_INVALID_ARGUMENT", `a delivery is answered with 202 or 204, not ${shown(status)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `a delivery is answered with 202 or 204, not ${formatValue(status)}`);
     this.#status = status;
     this.#store = new EventStore(
       integer("maxEvents", options.maxEvents, 10_000, 1),
@@ -157,10 +157,10 @@ export class CloudEventsEmulator implements Service {
 
   #one(url: URL, channel: string, seq: string): Response {
     const found = this.#store.get(channel, integer("the number of an event", seq, 0, 0));
-    if (!found) return plain(404, `the channel ${shown(channel)} has no event ${seq}, or has it no more`);
+    if (!found) return plain(404, `the channel ${formatValue(channel)} has no event ${seq}, or has it no more`);
     const mode = url.searchParams.get("mode") ?? (found.mode === "binary" ? "binary" : "structured");
     if (mode !== "binary" && mode !== "structured")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `the mode is binary or structured, not ${shown(mode)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `the mode is binary or structured, not ${formatValue(mode)}`);
     const { headers, body } = mode === "binary" ? toBinary(found.event) : toStructured(found.event);
     // As bytes: to text the platform would add a content type.
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
@@ -202,7 +202,7 @@ function segments(path: string): string[] {
       .filter((part) => part !== "")
       .map(decodeURIComponent);
   } catch {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `the path has a percent sign that escapes nothing: ${shown(path)}`);
+    throw new FerryError("ERR_INVALID_ARGUMENT", `the path has a percent sign that escapes nothing: ${formatValue(path)}`);
   }
 }
 

@@ -7,7 +7,7 @@
  *   listen ─> node.ts ─> fetch
  * ```
  */
-import { FerryError, shown } from "../client/errors.js";
+import { FerryError, formatValue } from "../client/errors.js";
 import { BriteEventsEmulator, type BriteEventsEmulatorOptions } from "./brite-events.js";
 import { CloudEventsEmulator, type CloudEventsEmulatorOptions } from "./cloudevents.js";
 import { preflight, readable } from "./cors.js";
@@ -147,10 +147,10 @@ function byPrefix(services: readonly Service[]): readonly Service[] {
     if (!/^\/(?:[^/?#]+(?:\/[^/?#]+)*)?$/.test(prefix))
       throw new FerryError(
         "ERR_INVALID_ARGUMENT",
-        `the prefix of a service is a path such as /mine, not ${shown(prefix)}`,
+        `the prefix of a service is a path such as /mine, not ${formatValue(prefix)}`,
       );
     if (sorted[at + 1]?.prefix === prefix)
-      throw new FerryError("ERR_INVALID_ARGUMENT", `two services have the prefix ${shown(prefix)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `two services have the prefix ${formatValue(prefix)}`);
   });
   return sorted;
 }

@@ -6,7 +6,7 @@
  *                                                              └─> the service's answer, whole or cut
  * ```
  */
-import { FerryError, shown } from "../client/errors.js";
+import { FerryError, formatValue } from "../client/errors.js";
 import type { Lifetime } from "./service.js";
 
 const RESETS = new WeakSet<object>();
@@ -207,23 +207,23 @@ function check(fault: Fault): void {
   const refuse = (problem: string): never => {
     throw new FerryError("ERR_INVALID_ARGUMENT", `a fault ${problem}`);
   };
-  if (typeof fault !== "object" || fault === null) refuse(`is an object, not ${shown(fault)}`);
+  if (typeof fault !== "object" || fault === null) refuse(`is an object, not ${formatValue(fault)}`);
   const { match, times, probability, seed, status, body, headers, delayMs, hang, reset, cutBodyAfter, after } = fault;
   const whole = (name: string, value: unknown, least: number, most: number) => {
     if (value !== undefined && !(Number.isInteger(value) && (value as number) >= least && (value as number) <= most)) {
-      refuse(`has a whole number from ${least} to ${most} for ${name}, not ${shown(value)}`);
+      refuse(`has a whole number from ${least} to ${most} for ${name}, not ${formatValue(value)}`);
     }
   };
   if (match !== undefined && typeof match !== "string" && typeof match !== "function")
-    refuse(`matches by a path or a function, not ${shown(match)}`);
+    refuse(`matches by a path or a function, not ${formatValue(match)}`);
   whole("times", times, 1, Number.MAX_SAFE_INTEGER);
   whole("seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   whole("status", status, 200, 599);
   whole("cutBodyAfter", cutBodyAfter, 0, Number.MAX_SAFE_INTEGER);
   whole("delayMs", delayMs, 0, 2 ** 31 - 1); // what timers can do
   if (probability !== undefined && !(probability >= 0 && probability <= 1))
-    refuse(`has a probability from 0 to 1, not ${shown(probability)}`);
-  if (after !== undefined && after !== "store") refuse(`strikes after "store" or at once, not after ${shown(after)}`);
+    refuse(`has a probability from 0 to 1, not ${formatValue(probability)}`);
+  if (after !== undefined && after !== "store") refuse(`strikes after "store" or at once, not after ${formatValue(after)}`);
   const answers = status !== undefined || body !== undefined;
   if (+answers + +(hang ?? false) + +(reset ?? false) > 1) refuse("either answers, hangs or resets");
   if ((hang || reset) && (headers || cutBodyAfter !== undefined))

@@ -1,6 +1,6 @@
 /** Sends received events on to another server. */
 import { type ContentMode, toMode } from "../systems/cloudevents/http.js";
-import { FerryError, shown } from "../client/errors.js";
+import { FerryError, formatValue } from "../client/errors.js";
 import { type Lifetime, integer } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./store.js";
 
@@ -50,13 +50,13 @@ export class Forwarder implements Forwarding {
     try {
       this.url = new URL(url).href;
     } catch {
-      throw new FerryError("ERR_INVALID_ARGUMENT", `events are forwarded to a URL, not ${shown(url)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `events are forwarded to a URL, not ${formatValue(url)}`);
     }
     const { mode } = options;
     if (mode !== undefined && !["binary", "structured", "batch"].includes(mode)) {
       throw new FerryError(
         "ERR_INVALID_ARGUMENT",
-        `the content mode is binary, structured or batch, not ${shown(mode)}`,
+        `the content mode is binary, structured or batch, not ${formatValue(mode)}`,
       );
     }
     this.#options = options;

@@ -18,7 +18,7 @@
  * ```
  */
 import { readBody } from "../systems/cloudevents/http.js";
-import { FerryError, isFerryError, shown } from "../client/errors.js";
+import { FerryError, isFerryError, formatValue } from "../client/errors.js";
 import { type Service, integer } from "./service.js";
 
 /** How the GlassFlow service of an emulator works. */
@@ -84,7 +84,7 @@ export class GlassFlowEmulator implements Service {
   createPipeline(options: EmulatedPipelineOptions = {}): EmulatedPipeline {
     const pipeline = new EmulatedPipeline(options);
     if (this.#pipelines.has(pipeline.id))
-      throw new FerryError("ERR_INVALID_ARGUMENT", `there is a pipeline ${shown(pipeline.id)} already`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `there is a pipeline ${formatValue(pipeline.id)} already`);
     this.#pipelines.set(pipeline.id, pipeline);
     return pipeline;
   }
@@ -175,9 +175,9 @@ export class EmulatedPipeline {
     ...limits
   }: EmulatedPipelineOptions) {
     if (typeof id !== "string" || id === "")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `the id of a pipeline is a text, not ${shown(id)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `the id of a pipeline is a text, not ${formatValue(id)}`);
     if (typeof transform !== "function")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `transform is a function, not ${shown(transform)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `transform is a function, not ${formatValue(transform)}`);
     this.id = id;
     this.accessTokens = [...accessTokens];
     this.transform = transform;

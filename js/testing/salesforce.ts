@@ -10,7 +10,7 @@
  * The same addresses are there without the prefix, because clients of Salesforce are told a host and no path.
  * `instance_url` leads back to where the login came from.
  */
-import { FerryError, shown } from "../client/errors.js";
+import { FerryError, formatValue } from "../client/errors.js";
 import type { Cors } from "./cors.js";
 import type { EventParticulars } from "./salesforce/channels.js";
 import type { BayeuxMessage } from "./salesforce/messages.js";
@@ -110,9 +110,9 @@ export class SalesforceEmulator implements Service {
     if (unauthorizedStatus !== 200 && unauthorizedStatus !== 401)
       throw new FerryError(
         "ERR_INVALID_ARGUMENT",
-        `unauthorizedStatus is 200 or 401, not ${shown(unauthorizedStatus)}`,
+        `unauthorizedStatus is 200 or 401, not ${formatValue(unauthorizedStatus)}`,
       );
-    if (typeof now !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `now is a function, not ${shown(now)}`);
+    if (typeof now !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `now is a function, not ${formatValue(now)}`);
     this.cors = cors ? "with cookies" : "none";
     this.#lifetime = lifetime;
     this.#tokens = new Tokens(integer("tokenLifetimeMs", options.tokenLifetimeMs, 2 * 3_600_000, 1), now);
@@ -301,7 +301,7 @@ export class SalesforceEmulator implements Service {
     options: { timeoutMs?: number } = {},
   ): Promise<void> {
     if (typeof condition !== "function")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `waitFor is given a function, not ${shown(condition)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `waitFor is given a function, not ${formatValue(condition)}`);
     await this.#watchers.until(
       () => condition(this) || undefined,
       options.timeoutMs,
@@ -343,6 +343,6 @@ function nameOf(channel: unknown): string {
   if (typeof channel === "string" && /^\/[^?*]*[^?*/]$/.test(channel)) return channel;
   throw new FerryError(
     "ERR_INVALID_ARGUMENT",
-    `events are published to a channel such as /event/Name__e, without pattern and filter, not to ${shown(channel)}`,
+    `events are published to a channel such as /event/Name__e, without pattern and filter, not to ${formatValue(channel)}`,
   );
 }

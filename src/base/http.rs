@@ -28,17 +28,17 @@ pub struct Request {
     url: String,
     headers: String,
     body: Vec<u8>,
-    patience: Millis,
-    room: u32,
-    wanted: &'static str,
+    timeout: Millis,
+    max_response_bytes: u32,
+    response_headers: &'static str,
 }
 
 impl Request {
     /// How long an exchange may take if nobody says otherwise.
-    pub const DEFAULT_PATIENCE: Millis = Millis(10_000);
+    pub const DEFAULT_TIMEOUT: Millis = Millis(10_000);
 
     /// How many bytes of an answer are read if nobody says otherwise.
-    pub const DEFAULT_ROOM: u32 = 16 * 1024;
+    pub const DEFAULT_MAX_RESPONSE_BYTES: u32 = 16 * 1024;
 
     /// A GET.
     pub fn get(url: impl Into<String>, headers: impl Into<String>) -> Self {
@@ -52,30 +52,30 @@ impl Request {
             url: url.into(),
             headers: headers.into(),
             body,
-            patience: Self::DEFAULT_PATIENCE,
-            room: Self::DEFAULT_ROOM,
-            wanted: "",
+            timeout: Self::DEFAULT_TIMEOUT,
+            max_response_bytes: Self::DEFAULT_MAX_RESPONSE_BYTES,
+            response_headers: "",
         }
     }
 
     /// The same request with another time limit.
     #[must_use]
-    pub const fn with_patience(mut self, patience: Millis) -> Self {
-        self.patience = patience;
+    pub const fn with_timeout(mut self, timeout: Millis) -> Self {
+        self.timeout = timeout;
         self
     }
 
     /// The same request, of whose answer up to so many bytes are read. What is beyond them is cut off.
     #[must_use]
-    pub const fn with_room(mut self, bytes: u32) -> Self {
-        self.room = bytes;
+    pub const fn with_max_response_bytes(mut self, bytes: u32) -> Self {
+        self.max_response_bytes = bytes;
         self
     }
 
     /// The same request, of whose answer these headers are seen: lower-case names parted by one space.
     #[must_use]
-    pub const fn with_wanted(mut self, names: &'static str) -> Self {
-        self.wanted = names;
+    pub const fn with_response_headers(mut self, names: &'static str) -> Self {
+        self.response_headers = names;
         self
     }
 
@@ -85,18 +85,18 @@ impl Request {
     }
 
     /// How many bytes of the answer are read.
-    pub const fn room(&self) -> u32 {
-        self.room
+    pub const fn max_response_bytes(&self) -> u32 {
+        self.max_response_bytes
     }
 
     /// The names of the headers of the answer that are seen.
-    pub const fn wanted(&self) -> &'static str {
-        self.wanted
+    pub const fn response_headers(&self) -> &'static str {
+        self.response_headers
     }
 
     /// How long the exchange may take, from its start to the end of the answer.
-    pub const fn patience(&self) -> Millis {
-        self.patience
+    pub const fn timeout(&self) -> Millis {
+        self.timeout
     }
 
     /// The absolute URL.
@@ -127,7 +127,7 @@ pub struct Response {
     pub status: u16,
     /// How long the server asked to wait, from `Retry-After`.
     pub retry_after: Option<Millis>,
-    /// The headers that the request wanted, as lines of `name: value`; `set-cookie` may have several. None where it wanted none.
+    /// The headers that the request response_headers, as lines of `name: value`; `set-cookie` may have several. None where it response_headers none.
     pub headers: String,
     /// The first bytes of the body; the carrier bounds them.
     pub body: Vec<u8>,
@@ -139,12 +139,12 @@ impl Response {
         Self { status, retry_after: None, headers: String::new(), body: Vec::new() }
     }
 
-    /// The value of the first header of that name, lower case, among those that were wanted.
+    /// The value of the first header of that name, lower case, among those that were response_headers.
     pub fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.headers_named(name).next()
     }
 
-    /// The values of all headers of that name, lower case, among those that were wanted.
+    /// The values of all headers of that name, lower case, among those that were response_headers.
     pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .lines()

@@ -1,7 +1,7 @@
 //! What a server may do in its own way: where a subscription starts, what a refusal means, which events were here before.
 
 use super::message::{DataReader, Reply, Row, opaque};
-use super::session::Trouble;
+use super::session::SessionError;
 use crate::base::json::padded::Padded;
 use crate::base::time::Millis;
 
@@ -33,15 +33,15 @@ pub enum Reaction {
     /// The credentials are no longer good: ask for new ones, then start a new session.
     Reauthorize,
     /// Rest at least that long, longer each time, then start a new session.
-    Busy(Trouble, Millis),
+    Busy(SessionError, Millis),
     /// Ask for the same subscription again after a rest of that length.
-    Later(Trouble, Millis),
+    Later(SessionError, Millis),
     /// Ask for the same subscription again at once: where it starts has changed, and there may be a gap.
-    Again(Trouble),
+    Again(SessionError),
     /// Refuse the operation, and go on.
-    Refuse(Trouble),
+    Refuse(SessionError),
     /// Go no further.
-    Stop(Trouble),
+    Stop(SessionError),
 }
 
 /// Whether a subscription can be taken up where it was.
@@ -93,7 +93,7 @@ pub trait Dialect {
     }
 
     /// Why nothing can be published on a channel.
-    fn refuses_to_publish(&self, _channel: &str) -> Option<Trouble> {
+    fn refuses_to_publish(&self, _channel: &str) -> Option<SessionError> {
         None
     }
 }

@@ -21,7 +21,7 @@ mod types;
 
 use std::collections::VecDeque;
 
-pub use types::{Event, Notice, Options, State, Trouble};
+pub use types::{Event, Notice, Options, SessionError, State};
 
 use super::cookies::Jar;
 use super::dialect::{Dialect, Kind};
@@ -35,7 +35,7 @@ use crate::base::secret::Secret;
 use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
-use crate::engine::jitter::Noise;
+use crate::engine::jitter::Rng;
 use crate::engine::machine::{Input, Output};
 use crate::engine::timers::Timers;
 
@@ -155,7 +155,7 @@ const BUSIEST: u64 = 600_000;
 #[derive(Clone, Debug)]
 pub struct Session {
     options: Options,
-    noise: Noise,
+    rng: Rng,
     now: Moment,
     phase: Phase,
     /// The host in use, which may be an advised one.
@@ -192,7 +192,7 @@ pub struct Session {
     is_overdue: bool,
     events_seen: usize,
     down_since: Option<Moment>,
-    last_trouble: Option<Trouble>,
+    last_trouble: Option<SessionError>,
     socket: Socket,
     sockets: Counter,
     /// Sockets in a row that were not opened.
@@ -205,7 +205,7 @@ impl Session {
     pub fn new(options: Options, seed: u64) -> Self {
         let transport = options.transports.first().copied().unwrap_or(Transport::LongPolling);
         Self {
-            noise: Noise::new(seed),
+            rng: Rng::new(seed),
             now: Moment::default(),
             phase: Phase::Idle,
             url: options.url.clone(),
@@ -281,7 +281,7 @@ impl Session {
     pub fn subscribe(&mut self, now: Moment, channel: &str) -> OpId {
         let op = self.op(now);
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            self.settle(op, Err(Trouble::new(Code::Closed, Code::Closed.sentence())));
+            self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
             return op;
         }
         if let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == channel) {
@@ -304,7 +304,7 @@ impl Session {
     pub fn unsubscribe(&mut self, now: Moment, channel: &str, all: bool) -> OpId {
         let op = self.op(now);
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            self.settle(op, Err(Trouble::new(Code::Closed, Code::Closed.sentence())));
+            self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
             return op;
         }
         let Some(at) = self.subscriptions.iter().position(|known| known.channel == channel) else {
@@ -321,7 +321,7 @@ impl Session {
         for waiting in gone.waiting {
             self.settle(
                 waiting,
-                Err(Trouble::new(Code::Aborted, format!("{channel} was unsubscribed meanwhile"))),
+                Err(SessionError::new(Code::Aborted, format!("{channel} was unsubscribed meanwhile"))),
             );
         }
         self.todo.retain(|todo| !matches!(todo, Todo::Subscribe(other) if other == channel));
@@ -364,7 +364,7 @@ impl Session {
     }
 
     /// No credentials. Tried again after a rest, unless that `is_final`.
-    pub fn unauthorized(&mut self, now: Moment, trouble: Trouble, hint: Option<Millis>, is_final: bool) {
+    pub fn unauthorized(&mut self, now: Moment, trouble: SessionError, hint: Option<Millis>, is_final: bool) {
         self.now = now;
         if self.phase == Phase::Authorizing {
             if is_final {
@@ -396,7 +396,7 @@ impl Session {
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
             return;
         }
-        self.refuse_all(&Trouble::new(Code::Closed, Code::Closed.sentence()));
+        self.refuse_all(&SessionError::new(Code::Closed, Code::Closed.sentence()));
         self.timers = Timers::new();
         self.is_due = false;
         self.phase = Phase::Closing;
@@ -435,7 +435,7 @@ impl Session {
         match read(document.padded(), dialect.data_reader()) {
             Ok(reading) => self.take(None, document, reading, dialect),
             Err(_) => {
-                let trouble = Trouble::new(
+                let trouble = SessionError::new(
                     Code::Unavailable,
                     "the server sent a frame that is not Bayeux; the socket is opened anew",
                 );
@@ -450,7 +450,7 @@ impl Session {
     pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
         self.now = now;
         if self.socket == Socket::Opening(id) || self.socket == Socket::Open(id) {
-            self.drop_socket(Trouble::new(Code::Network, format!("the WebSocket was closed ({code})")));
+            self.drop_socket(SessionError::new(Code::Network, format!("the WebSocket was closed ({code})")));
         }
     }
 
@@ -536,17 +536,17 @@ impl Session {
         OpId(self.ops.advance())
     }
 
-    fn settle(&mut self, op: OpId, result: Result<(), Trouble>) {
+    fn settle(&mut self, op: OpId, result: Result<(), SessionError>) {
         self.announce(Event::Settled(op, result));
     }
 
-    fn settle_if(&mut self, op: Option<OpId>, result: Result<(), Trouble>) {
+    fn settle_if(&mut self, op: Option<OpId>, result: Result<(), SessionError>) {
         if let Some(op) = op {
             self.settle(op, result);
         }
     }
 
-    fn notice(&mut self, kind: &'static str, channel: Option<String>, trouble: Option<Trouble>) {
+    fn notice(&mut self, kind: &'static str, channel: Option<String>, trouble: Option<SessionError>) {
         self.announce(Event::Notice(Notice { kind, channel, trouble }));
     }
 
@@ -578,9 +578,9 @@ impl Subscription {
     }
 }
 
-fn closed_or(phase: Phase, otherwise: &str) -> Trouble {
+fn closed_or(phase: Phase, otherwise: &str) -> SessionError {
     match phase {
-        Phase::Closing | Phase::Closed => Trouble::new(Code::Closed, Code::Closed.sentence()),
-        _ => Trouble::new(Code::InvalidArgument, otherwise),
+        Phase::Closing | Phase::Closed => SessionError::new(Code::Closed, Code::Closed.sentence()),
+        _ => SessionError::new(Code::InvalidArgument, otherwise),
     }
 }

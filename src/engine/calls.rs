@@ -8,13 +8,13 @@
 //!            resting ──cancel──────────────────┘ settled (aborted)
 //! ```
 //!
-//! What an answer means is the caller's to say: a room gives its own [`Judge`].
+//! What an answer means is the caller's to say: a room gives its own [`Classifier`].
 
 use super::backoff::Backoff;
-use super::classify::Verdict;
+use super::classify::ResponseClass;
 use super::exchange::Exchanges;
-use super::jitter::Noise;
-use super::ordered_map::Sorted;
+use super::jitter::Rng;
+use super::ordered_map::OrderedMap;
 use super::timers::Timers;
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
@@ -23,7 +23,7 @@ use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::machine::{Input, Machine, Output};
 
 /// Says what the end of an exchange means.
-pub type Judge = fn(&Result<Response, Failure>) -> Verdict;
+pub type Classifier = fn(&Result<Response, Failure>) -> ResponseClass;
 
 /// How calls are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,23 +71,23 @@ struct Call {
 #[derive(Clone, Debug)]
 pub struct Calls {
     options: Options,
-    judge: Judge,
-    noise: Noise,
+    judge: Classifier,
+    rng: Rng,
     ops: Counter,
-    calls: Sorted<OpId, Call>,
+    calls: OrderedMap<OpId, Call>,
     exchanges: Exchanges<OpId, Settled>,
     rests: Timers<OpId>,
 }
 
 impl Calls {
     /// No calls. The seed feeds the jitter of the rests.
-    pub fn new(options: Options, judge: Judge, seed: u64) -> Self {
+    pub fn new(options: Options, judge: Classifier, seed: u64) -> Self {
         Self {
             options,
             judge,
-            noise: Noise::new(seed),
+            rng: Rng::new(seed),
             ops: Counter::default(),
-            calls: Sorted::new(),
+            calls: OrderedMap::new(),
             exchanges: Exchanges::new(),
             rests: Timers::new(),
         }
@@ -145,7 +145,7 @@ impl Calls {
     ) {
         let Some(call) = self.calls.get_mut(op) else { return };
         call.exchange = None;
-        match call.backoff.next(hint, &mut self.noise) {
+        match call.backoff.next(hint, &mut self.rng) {
             Some(rest) => self.rests.set(op, now.after(rest)),
             None => self.settle(op, Err(error), answer),
         }
@@ -166,12 +166,12 @@ impl Machine for Calls {
         if let Input::Exchange(id, outcome) = input
             && let Some(op) = self.exchanges.land(id)
         {
-            let verdict = (self.judge)(&outcome);
+            let class = (self.judge)(&outcome);
             let answer = outcome.ok();
-            match verdict {
-                Verdict::Done => self.settle(op, Ok(()), answer),
-                Verdict::Later(error, hint) => self.rest(now, op, (error, hint), answer),
-                Verdict::Fail(error) => self.settle(op, Err(error), answer),
+            match class {
+                ResponseClass::Done => self.settle(op, Ok(()), answer),
+                ResponseClass::Retry(error, hint) => self.rest(now, op, (error, hint), answer),
+                ResponseClass::Fail(error) => self.settle(op, Err(error), answer),
             }
         }
         while let Some(op) = self.rests.due(now) {

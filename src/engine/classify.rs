@@ -7,25 +7,25 @@ use crate::base::time::Millis;
 
 /// What to do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ResponseClass {
     /// Delivered.
     Done,
     /// Not now: the error, in case nobody tries again, and how long the server asked to wait.
-    Later(Error, Option<Millis>),
+    Retry(Error, Option<Millis>),
     /// Not ever.
     Fail(Error),
 }
 
 /// Judges the end of an exchange.
-pub fn judge(outcome: &Result<Response, Failure>) -> Verdict {
+pub fn classify_response(outcome: &Result<Response, Failure>) -> ResponseClass {
     let answer = match outcome {
         Ok(answer) => answer,
-        Err(Failure::Timeout) => return Verdict::Later(Error::new(Code::Timeout), None),
-        Err(Failure::Network) => return Verdict::Later(Error::new(Code::Network), None),
-        Err(Failure::Aborted) => return Verdict::Fail(Error::new(Code::Aborted)),
+        Err(Failure::Timeout) => return ResponseClass::Retry(Error::new(Code::Timeout), None),
+        Err(Failure::Network) => return ResponseClass::Retry(Error::new(Code::Network), None),
+        Err(Failure::Aborted) => return ResponseClass::Fail(Error::new(Code::Aborted)),
     };
     let code = match answer.status {
-        200..=299 => return Verdict::Done,
+        200..=299 => return ResponseClass::Done,
         // 0 is a redirect that a browser hides from us.
         0 | 300..=399 => Code::Redirected,
         401 | 403 | 407 => Code::Unauthorized,
@@ -37,5 +37,9 @@ pub fn judge(outcome: &Result<Response, Failure>) -> Verdict {
         _ => Code::Rejected,
     };
     let error = Error::from_answer(code, answer.status, &answer.body);
-    if code.is_retryable() { Verdict::Later(error, answer.retry_after) } else { Verdict::Fail(error) }
+    if code.is_retryable() {
+        ResponseClass::Retry(error, answer.retry_after)
+    } else {
+        ResponseClass::Fail(error)
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::ordered_map::Sorted;
+use super::ordered_map::OrderedMap;
 use crate::base::http::Request;
 use crate::base::ids::{Counter, ExchangeId};
 use crate::engine::machine::Output;
@@ -11,14 +11,14 @@ use crate::engine::machine::Output;
 #[derive(Clone, Debug)]
 pub struct Exchanges<T, E> {
     ids: Counter,
-    flying: Sorted<ExchangeId, T>,
+    flying: OrderedMap<ExchangeId, T>,
     outputs: VecDeque<Output<E>>,
 }
 
 impl<T, E> Exchanges<T, E> {
     /// Nothing in flight.
     pub fn new() -> Self {
-        Self { ids: Counter::default(), flying: Sorted::new(), outputs: VecDeque::new() }
+        Self { ids: Counter::default(), flying: OrderedMap::new(), outputs: VecDeque::new() }
     }
 
     /// Asks for an exchange.

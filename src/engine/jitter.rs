@@ -2,9 +2,9 @@
 
 /// SplitMix64: small, fast, and good enough to keep clients from knocking at the same time. Not for secrets.
 #[derive(Clone, Debug)]
-pub struct Noise(u64);
+pub struct Rng(u64);
 
-impl Noise {
+impl Rng {
     /// Starts from a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
@@ -28,19 +28,19 @@ mod tests {
 
     #[test]
     fn stays_within_bounds_and_reaches_both_ends() {
-        let mut noise = Noise::new(7);
-        let drawn: Vec<u64> = (0..1000).map(|_| noise.up_to(3)).collect();
+        let mut rng = Rng::new(7);
+        let drawn: Vec<u64> = (0..1000).map(|_| rng.up_to(3)).collect();
         assert!(drawn.iter().all(|n| *n <= 3));
         assert!((0..=3).all(|n| drawn.contains(&n)));
-        assert_eq!(Noise::new(1).up_to(0), 0);
-        let _ = Noise::new(1).up_to(u64::MAX);
+        assert_eq!(Rng::new(1).up_to(0), 0);
+        let _ = Rng::new(1).up_to(u64::MAX);
     }
 
     #[test]
     fn repeats_itself_from_the_same_seed() {
         let draw = |seed| {
-            let mut noise = Noise::new(seed);
-            [noise.up_to(1000), noise.up_to(1000)]
+            let mut rng = Rng::new(seed);
+            [rng.up_to(1000), rng.up_to(1000)]
         };
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 
 /// Values by key. A set is a map to nothing.
 #[derive(Clone, Debug)]
-pub struct Sorted<K, V = ()>(VecDeque<(K, V)>);
+pub struct OrderedMap<K, V = ()>(VecDeque<(K, V)>);
 
-impl<K: Ord + Copy, V> Sorted<K, V> {
+impl<K: Ord + Copy, V> OrderedMap<K, V> {
     /// Nothing.
     pub const fn new() -> Self {
         Self(VecDeque::new())
@@ -105,7 +105,7 @@ impl<K: Ord + Copy, V> Sorted<K, V> {
     }
 }
 
-impl<K: Ord + Copy> Sorted<K> {
+impl<K: Ord + Copy> OrderedMap<K> {
     /// Adds a key. False if it was there.
     pub fn add(&mut self, key: K) -> bool {
         let is_new = !self.contains(key);
@@ -116,7 +116,7 @@ impl<K: Ord + Copy> Sorted<K> {
     }
 }
 
-impl<K: Ord + Copy, V> Default for Sorted<K, V> {
+impl<K: Ord + Copy, V> Default for OrderedMap<K, V> {
     fn default() -> Self {
         Self::new()
     }
@@ -127,15 +127,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::engine::jitter::Noise;
+    use crate::engine::jitter::Rng;
 
     #[test]
     fn does_what_the_map_of_the_standard_library_does() {
-        let mut noise = Noise::new(1);
-        let (mut ours, mut theirs) = (Sorted::new(), BTreeMap::new());
+        let mut rng = Rng::new(1);
+        let (mut ours, mut theirs) = (OrderedMap::new(), BTreeMap::new());
         for step in 0..20_000 {
-            let key = noise.up_to(40);
-            if noise.up_to(2) == 0 {
+            let key = rng.up_to(40);
+            if rng.up_to(2) == 0 {
                 assert_eq!(ours.remove(key), theirs.remove(&key));
             } else {
                 ours.insert(key, step);

@@ -1,19 +1,19 @@
 //! Moments to be reminded of.
 
-use super::ordered_map::Sorted;
+use super::ordered_map::OrderedMap;
 use crate::base::time::{Deadline, Moment};
 
 /// At most one moment for each key.
 #[derive(Clone, Debug)]
 pub struct Timers<K> {
-    by_key: Sorted<K, Moment>,
-    by_moment: Sorted<(Moment, K)>,
+    by_key: OrderedMap<K, Moment>,
+    by_moment: OrderedMap<(Moment, K)>,
 }
 
 impl<K: Ord + Copy> Timers<K> {
     /// No timers.
     pub const fn new() -> Self {
-        Self { by_key: Sorted::new(), by_moment: Sorted::new() }
+        Self { by_key: OrderedMap::new(), by_moment: OrderedMap::new() }
     }
 
     /// Sets or moves the timer of `key`.

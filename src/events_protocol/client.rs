@@ -6,22 +6,22 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Response};
 use crate::base::json::block::Native;
 use crate::base::json::padded::{Padded, pad};
-use crate::engine::classify::{self, Verdict};
+use crate::engine::classify::{self, ResponseClass};
 
 /// An answer is an event, whatever its status: servers in front of the other side may have made it a 4xx or 5xx. An answer that is none is judged
 /// by its status, and one that claims success is no answer at all. What it said is kept from the message, because a server that repeats the
 /// request repeats its `auth`.
-pub fn judge(outcome: &Result<Response, Failure>) -> Verdict {
+pub fn judge(outcome: &Result<Response, Failure>) -> ResponseClass {
     let fault = match outcome {
         Ok(Response { status: 0 | 300..=399, .. }) | Err(_) => None,
         Ok(answer) => match read(&answer.body) {
-            Ok(()) => return Verdict::Done,
+            Ok(()) => return ResponseClass::Done,
             Err(fault) => Some(fault),
         },
     };
     let status = outcome.as_ref().ok().map(|answer| answer.status);
-    match classify::judge(outcome) {
-        Verdict::Done => Verdict::Fail(Error {
+    match classify::classify_response(outcome) {
+        ResponseClass::Done => ResponseClass::Fail(Error {
             code: Code::InvalidEvent,
             status,
             detail: match fault {
@@ -33,8 +33,8 @@ pub fn judge(outcome: &Result<Response, Failure>) -> Verdict {
                 None => String::new(),
             },
         }),
-        Verdict::Later(error, hint) => Verdict::Later(silenced(error), hint),
-        Verdict::Fail(error) => Verdict::Fail(silenced(error)),
+        ResponseClass::Retry(error, hint) => ResponseClass::Retry(silenced(error), hint),
+        ResponseClass::Fail(error) => ResponseClass::Fail(silenced(error)),
     }
 }
 

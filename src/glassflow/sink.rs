@@ -26,9 +26,9 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
 use crate::base::ids::{Counter, ExchangeId, OpId};
 use crate::base::time::{Deadline, Millis, Moment};
-use crate::engine::classify::{self, Verdict};
+use crate::engine::classify::{self, ResponseClass};
 use crate::engine::exchange::Exchanges;
-use crate::engine::jitter::Noise;
+use crate::engine::jitter::Rng;
 use crate::engine::machine::{Input, Machine, Output};
 
 /// How a sink works.
@@ -76,14 +76,14 @@ pub struct Settled {
 struct Call {
     op: OpId,
     topic: Topic,
-    patience: Millis,
+    timeout: Millis,
 }
 
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Sink {
     options: Options,
-    noise: Noise,
+    rng: Rng,
     ops: Counter,
     /// The oldest first; the answer that is under way is for the first of its topic.
     calls: VecDeque<Call>,
@@ -99,7 +99,7 @@ impl Sink {
         Self {
             rest: options.base,
             options,
-            noise: Noise::new(seed),
+            rng: Rng::new(seed),
             ops: Counter::default(),
             calls: VecDeque::new(),
             exchanges: Exchanges::new(),
@@ -107,14 +107,14 @@ impl Sink {
         }
     }
 
-    /// Asks for one event; the request may take as long as `patience` says.
-    pub fn consume(&mut self, now: Moment, topic: Topic, patience: Millis) -> OpId {
+    /// Asks for one event; the request may take as long as `timeout` says.
+    pub fn consume(&mut self, now: Moment, topic: Topic, timeout: Millis) -> OpId {
         let op = OpId(self.ops.advance());
         if self.calls.len() >= self.options.window {
             self.settle(Some(op), topic, None, Err(Error::new(Code::QueueFull)), Millis(0));
             return op;
         }
-        self.calls.push_back(Call { op, topic, patience });
+        self.calls.push_back(Call { op, topic, timeout });
         self.ask(now);
         op
     }
@@ -144,12 +144,12 @@ impl Sink {
         if !self.is_idle() || now < self.not_before {
             return;
         }
-        let Some(Call { topic, patience, .. }) = self.calls.front().copied() else { return };
+        let Some(Call { topic, timeout, .. }) = self.calls.front().copied() else { return };
         let url = match topic {
             Topic::Output => &self.options.output,
             Topic::Failed => &self.options.failed,
         };
-        let request = Request::post(url.as_str(), HEADERS, Vec::new()).with_patience(patience);
+        let request = Request::post(url.as_str(), HEADERS, Vec::new()).with_timeout(timeout);
         self.exchanges.start(topic, request);
     }
 
@@ -171,7 +171,7 @@ impl Sink {
         match result {
             Ok(200) => self.rest = base,
             Ok(204 | 429) | Err(_) => {
-                let jitter = self.noise.up_to(base.0 / 10);
+                let jitter = self.rng.up_to(base.0 / 10);
                 self.rest = Millis(self.rest.0.saturating_mul(2).min(max.0).saturating_add(jitter));
             }
             Ok(_) => {}
@@ -219,9 +219,9 @@ const HEADERS: &str = "accept: application/json";
 fn judge(outcome: &Result<Response, Failure>) -> (Result<u16, Error>, Option<Millis>) {
     let status = outcome.as_ref().map_or(0, |answer| answer.status);
     let hint = outcome.as_ref().ok().and_then(|answer| answer.retry_after);
-    match classify::judge(outcome) {
-        Verdict::Done => (Ok(status), hint),
-        Verdict::Later(error, hint) if error.code == Code::RateLimited => (Ok(429), hint),
-        Verdict::Later(error, _) | Verdict::Fail(error) => (Err(error), hint),
+    match classify::classify_response(outcome) {
+        ResponseClass::Done => (Ok(status), hint),
+        ResponseClass::Retry(error, hint) if error.code == Code::RateLimited => (Ok(429), hint),
+        ResponseClass::Retry(error, _) | ResponseClass::Fail(error) => (Err(error), hint),
     }
 }

@@ -3,7 +3,7 @@
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Response};
 use crate::base::time::Millis;
-use crate::engine::classify::{self, Verdict};
+use crate::engine::classify::{self, ResponseClass};
 
 /// What to do with the events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +18,13 @@ pub enum Answer {
     Poison(Error),
 }
 
-/// Judges the end of an exchange. Differs from [`classify::judge`] in what a queue can do and a single call cannot: wait until
+/// Judges the end of an exchange. Differs from [`classify::classify_response`] in what a queue can do and a single call cannot: wait until
 /// a server, a token or an address was mended. Only answers that speak of the events themselves are final.
 pub fn judge(outcome: &Result<Response, Failure>) -> Answer {
-    match classify::judge(outcome) {
-        Verdict::Done => Answer::Taken(outcome.as_ref().map_or(0, |answer| answer.status)),
-        Verdict::Later(error, hint) => Answer::Later(error, hint),
-        Verdict::Fail(error) => {
+    match classify::classify_response(outcome) {
+        ResponseClass::Done => Answer::Taken(outcome.as_ref().map_or(0, |answer| answer.status)),
+        ResponseClass::Retry(error, hint) => Answer::Later(error, hint),
+        ResponseClass::Fail(error) => {
             let hint = outcome.as_ref().ok().and_then(|answer| answer.retry_after);
             match (error.code, error.status) {
                 (Code::TooLarge, _) => Answer::TooLarge(error),
@@ -46,7 +46,7 @@ pub enum Judged {
 }
 
 /// Says what an answer to a request with so many events means. A room has one of its own where statuses do not tell.
-pub type Judge = fn(&Response, events: u32) -> Judged;
+pub type Classifier = fn(&Response, events: u32) -> Judged;
 
 /// The judge of those whose statuses do.
 pub fn by_status(answer: &Response, _: u32) -> Judged {

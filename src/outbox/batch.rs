@@ -1,17 +1,17 @@
 //! Which events go into the next request.
 //!
-//! What lives here: the walk through the window, oldest first. An event that cannot go keeps back those behind it in its lane,
+//! What lives here: the walk through the window, oldest first. An event that cannot go keeps back those behind it in its ordering key,
 //! and nobody else. A segment whose events keep to themselves begins a request and ends it, or waits for the next one.
 
 use super::segment::{Part, Segment, SegmentId, State, Stored};
-use super::session::Company;
+use super::session::Grouping;
 use crate::base::time::{Millis, Moment};
-use crate::engine::ordered_map::Sorted;
+use crate::engine::ordered_map::OrderedMap;
 
 /// What events wait for before they are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Haste {
-    /// For company.
+    /// For grouping.
     None,
     /// For the store.
     Rush,
@@ -27,40 +27,40 @@ pub(super) struct Terms {
     pub(super) most_bytes: u64,
     pub(super) now: Moment,
     pub(super) linger: Millis,
-    pub(super) strict_lanes: bool,
+    pub(super) one_per_ordering_key: bool,
     pub(super) leads: bool,
-    /// Our own segments above this one wait with what has a lane: something that only the store has may have to go first.
+    /// Our own segments above this one wait with what has an ordering key: something that only the store has may have to go first.
     pub(super) older: Option<SegmentId>,
     pub(super) haste: Haste,
 }
 
-/// Events for a request, and their bytes. `None` if there are none, or too few and the oldest may wait for company.
-pub(super) fn pick(segments: &Sorted<SegmentId, Segment>, terms: &Terms) -> Option<(Vec<Part>, u64)> {
+/// Events for a request, and their bytes. `None` if there are none, or too few and the oldest may wait for others.
+pub(super) fn pick(segments: &OrderedMap<SegmentId, Segment>, terms: &Terms) -> Option<(Vec<Part>, u64)> {
     let mut batch: Vec<Part> = Vec::new();
     let (mut events, mut bytes) = (0, 0);
-    let mut blocked = Sorted::new();
+    let mut blocked = OrderedMap::new();
     let mut is_full = false;
     let mut since = None;
     'walk: for (id, segment) in segments.iter().filter(|(_, segment)| is_open(segment, terms)) {
-        let most_events = match segment.contents().company {
-            Company::Any => terms.most_events,
-            Company::Own(_) if !batch.is_empty() => {
+        let most_events = match segment.contents().grouping {
+            Grouping::Any => terms.most_events,
+            Grouping::Own(_) if !batch.is_empty() => {
                 // Nothing behind it may overtake it.
-                for lane in segment.lanes_left() {
-                    blocked.add(lane);
+                for ordering_key in segment.lanes_left() {
+                    blocked.add(ordering_key);
                 }
                 continue;
             }
             // Whoever leaves has time for one request and not for many.
-            Company::Own(_) if terms.haste == Haste::Leaving => terms.most_events,
-            Company::Own(most) => terms.most_events.min(most.max(1)),
+            Grouping::Own(_) if terms.haste == Haste::Leaving => terms.most_events,
+            Grouping::Own(most) => terms.most_events.min(most.max(1)),
         };
         let whole = segment.contents().bytes();
         if segment.is_plain() && events + segment.len() <= most_events && bytes + whole <= terms.most_bytes {
             (events, bytes) = (events + segment.len(), bytes + whole);
             batch.push(Part { segment: id, from: 0, to: segment.len() });
             since.get_or_insert(segment.since);
-            is_full = segment.contents().company != Company::Any;
+            is_full = segment.contents().grouping != Grouping::Any;
             if is_full {
                 break;
             }
@@ -68,15 +68,15 @@ pub(super) fn pick(segments: &Sorted<SegmentId, Segment>, terms: &Terms) -> Opti
         }
         let is_behind = id.is_own() && terms.older.is_some_and(|older| older < id);
         for index in 0..segment.len() {
-            let lane = segment.contents().lane(index);
+            let ordering_key = segment.contents().ordering_key(index);
             let is_ready = match segment.state(index) {
                 State::Gone => continue,
                 State::Taken => false,
                 State::Ready => segment.rest(index).is_none_or(|until| until <= terms.now),
             };
-            let waits = lane != 0 && (is_behind || blocked.contains(lane));
-            if lane != 0 && (!is_ready || waits || terms.strict_lanes) {
-                blocked.add(lane);
+            let waits = ordering_key != 0 && (is_behind || blocked.contains(ordering_key));
+            if ordering_key != 0 && (!is_ready || waits || terms.one_per_ordering_key) {
+                blocked.add(ordering_key);
             }
             if !is_ready || waits {
                 continue;
@@ -93,7 +93,7 @@ pub(super) fn pick(segments: &Sorted<SegmentId, Segment>, terms: &Terms) -> Opti
                 _ => batch.push(Part { segment: id, from: index, to: index + 1 }),
             }
         }
-        is_full = segment.contents().company != Company::Any && !batch.is_empty();
+        is_full = segment.contents().grouping != Grouping::Any && !batch.is_empty();
         if is_full {
             break;
         }

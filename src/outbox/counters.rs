@@ -2,7 +2,7 @@
 
 /// How many events went which way since the outbox was opened; those found in the store count as accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct Counters {
     /// Written, or taken by the server before they were.
     pub accepted: u64,
     /// Taken by the server.
@@ -21,7 +21,7 @@ pub struct Ledger {
     pub dropped_newest: u64,
 }
 
-impl Ledger {
+impl Counters {
     /// Accepted and neither delivered, dead nor purged.
     pub const fn pending(&self) -> u64 {
         self.accepted.saturating_sub(self.delivered + self.dead + self.purged)

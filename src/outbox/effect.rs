@@ -8,11 +8,11 @@ use crate::base::time::Millis;
 
 /// What the owner is to do or to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum Effect {
     /// Write this, then say [`super::machine::Outbox::written`].
     Write(Write),
     /// Look for segments that are not known here, the oldest first, up to so many events and bytes; then say
-    /// [`super::machine::Outbox::found`] for each and [`super::machine::Outbox::looked`].
+    /// [`super::machine::Outbox::found`] for each and [`super::machine::Outbox::peeked`].
     Look {
         /// Events.
         events: u32,
@@ -39,7 +39,7 @@ pub enum Act {
         /// In how many requests the first of them was.
         tries: u32,
     },
-    /// This one will never be delivered. A [`Write`] will bury it.
+    /// This one will never be delivered. A [`Write`] will dead_put it.
     Died {
         /// Its segment.
         segment: SegmentId,
@@ -60,14 +60,14 @@ pub enum Act {
         failures: u32,
     },
     /// The owner need not know the segment under this number any more.
-    Forget(SegmentId, Fate),
+    Forget(SegmentId, Outcome),
     /// Four fifths of the room are used, or no longer three fifths.
     Pressure(bool),
 }
 
 /// Why a segment is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     /// All its events are gone, and the store has none of them any more.
     Removed,
     /// The store has it, and it is ours: it will be found again.
@@ -78,7 +78,7 @@ pub enum Fate {
 
 /// How many segments of what size the owner found when it opened the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stock {
+pub struct StoreCounts {
     /// Events in segments.
     pub events: u64,
     /// Their bytes.

@@ -18,10 +18,10 @@ mod store_sync;
 use std::collections::VecDeque;
 
 use super::Options;
-use super::counters::Ledger;
-use super::effect::Act;
+use super::counters::Counters;
+use super::effect::Effect;
 use super::segment::{Part, Segment, SegmentId, State, Stored};
-use super::session::{Company, Contents, SessionId, Sessions, Staged};
+use super::session::{Contents, Grouping, SessionId, Sessions, Staged};
 use super::writes::Writes;
 use crate::base::error::{Code, Error};
 use crate::base::http::Failure;
@@ -29,9 +29,9 @@ use crate::base::ids::Counter;
 use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
-use crate::engine::jitter::Noise;
+use crate::engine::jitter::Rng;
 use crate::engine::machine::{Input, Machine, Output};
-use crate::engine::ordered_map::Sorted;
+use crate::engine::ordered_map::OrderedMap;
 
 #[derive(Clone, Debug)]
 struct Flight {
@@ -54,22 +54,22 @@ const LOOK_REST: Millis = Millis(1000);
 #[derive(Clone, Debug)]
 pub struct Outbox {
     options: Options,
-    noise: Noise,
+    rng: Rng,
     backoff: Backoff,
     now: Moment,
-    ledger: Ledger,
+    counters: Counters,
     sessions: Sessions,
     own_ids: Counter,
     found_ids: Counter,
-    segments: Sorted<SegmentId, Segment>,
+    segments: OrderedMap<SegmentId, Segment>,
     /// Our own that only the store has: how many events of each are not gone, and their bytes.
-    evicted: Sorted<SegmentId, (u32, u64)>,
-    /// What the store had when it was opened and nobody has looked at yet.
+    evicted: OrderedMap<SegmentId, (u32, u64)>,
+    /// What the store had when it was opened and nobody has peeked at yet.
     unseen: (u64, u64),
     writes: Writes,
     /// Batches with their events taken that wait for their turn.
     plans: VecDeque<Vec<Part>>,
-    exchanges: Exchanges<Flight, Act>,
+    exchanges: Exchanges<Flight, Effect>,
     /// Bytes of committed events that are not gone, and of dead letters.
     held: u64,
     /// As much of `held` as waits for its first write.
@@ -87,7 +87,7 @@ pub struct Outbox {
     requests_left: u32,
     /// The store may have segments that are not known here.
     beyond: bool,
-    /// Since we lead, the store has not been looked through to its end: it may have older events of every lane.
+    /// Since we lead, the store has not been peeked through to its end: it may have older events of every ordering key.
     is_new: bool,
     /// Counts what makes `beyond` true.
     epoch: u32,
@@ -99,17 +99,17 @@ impl Outbox {
     /// An outbox whose store is not open yet. The seed feeds the jitter of the rests.
     pub fn new(options: Options, seed: u64) -> Self {
         Self {
-            noise: Noise::new(seed),
+            rng: Rng::new(seed),
             backoff: Backoff::new(options.base, options.max, 0),
             batch_bytes: options.batch_bytes,
             options,
             now: Moment::default(),
-            ledger: Ledger::default(),
+            counters: Counters::default(),
             sessions: Sessions::default(),
             own_ids: Counter::default(),
             found_ids: Counter::default(),
-            segments: Sorted::new(),
-            evicted: Sorted::new(),
+            segments: OrderedMap::new(),
+            evicted: OrderedMap::new(),
             unseen: (0, 0),
             writes: Writes::default(),
             plans: VecDeque::new(),
@@ -133,26 +133,26 @@ impl Outbox {
         }
     }
 
-    /// Stages an event of so many bytes. Events with the same lane other than 0 keep their order.
-    pub fn stage(&mut self, session: SessionId, size: u32, lane: u32) -> Staged {
-        let staged = self.sessions.stage(&self.options, self.held, session, size, lane);
+    /// Stages an event of so many bytes. Events with the same ordering key other than 0 keep their order.
+    pub fn stage(&mut self, session: SessionId, size: u32, ordering_key: u32) -> Staged {
+        let staged = self.sessions.stage(&self.options, self.held, session, size, ordering_key);
         match staged {
-            Staged::In { dropped, .. } => self.ledger.dropped_oldest += u64::from(dropped),
-            Staged::Refused => self.ledger.refused += 1,
-            Staged::Dropped => self.ledger.dropped_newest += 1,
+            Staged::In { dropped, .. } => self.counters.dropped_oldest += u64::from(dropped),
+            Staged::Refused => self.counters.refused += 1,
+            Staged::Dropped => self.counters.dropped_newest += 1,
         }
         self.feel_pressure();
         staged
     }
 
     /// How much more surely fits behind what a session has staged: bytes, and events.
-    pub fn ease(&self, session: SessionId) -> (u64, u32) {
-        self.sessions.ease(&self.options, self.held, session)
+    pub fn credit(&self, session: SessionId) -> (u64, u32) {
+        self.sessions.credit(&self.options, self.held, session)
     }
 
-    /// Stages events for which there was [`Outbox::ease`].
-    pub fn append(&mut self, session: SessionId, sizes: &[u32], lanes: &[u32]) {
-        self.sessions.append(session, sizes, lanes);
+    /// Stages events for which there was [`Outbox::credit`].
+    pub fn stage_many(&mut self, session: SessionId, sizes: &[u32], ordering_keys: &[u32]) {
+        self.sessions.stage_many(session, sizes, ordering_keys);
         self.feel_pressure();
     }
 
@@ -164,12 +164,12 @@ impl Outbox {
     }
 
     /// Hands what a session has staged over to be stored, all or nothing. Gives the new segments in their order.
-    pub fn commit(&mut self, now: Moment, session: SessionId, company: Company) -> Vec<SegmentId> {
+    pub fn commit(&mut self, now: Moment, session: SessionId, grouping: Grouping) -> Vec<SegmentId> {
         let contents = self.sessions.take(session);
         let bytes = contents.iter().map(Contents::bytes).sum();
         let ids: Vec<SegmentId> = contents
             .into_iter()
-            .map(|contents| self.add_new(now, Contents { company, ..contents }))
+            .map(|contents| self.add_new(now, Contents { grouping, ..contents }))
             .collect();
         if !ids.is_empty() {
             self.held += bytes;
@@ -192,8 +192,8 @@ impl Outbox {
     }
 
     /// The counters.
-    pub fn ledger(&self) -> Ledger {
-        self.ledger
+    pub fn counters(&self) -> Counters {
+        self.counters
     }
 
     /// Events that are staged.
@@ -208,7 +208,7 @@ impl Outbox {
 
     /// Whether there is nothing to write, to send, or to look for.
     pub fn is_quiet(&self) -> bool {
-        self.is_open && self.ledger.pending() == 0 && self.is_settled() && self.segments.is_empty()
+        self.is_open && self.counters.pending() == 0 && self.is_settled() && self.segments.is_empty()
     }
 
     /// Whether all that was decided is written and nothing is under way.
@@ -233,7 +233,7 @@ impl Outbox {
         let is_pressed = used >= most.saturating_mul(if self.is_pressed { 3 } else { 4 }) && used > 0;
         if is_pressed != self.is_pressed {
             self.is_pressed = is_pressed;
-            self.exchanges.announce(Act::Pressure(is_pressed));
+            self.exchanges.announce(Effect::Pressure(is_pressed));
         }
     }
 
@@ -305,7 +305,7 @@ impl Outbox {
 }
 
 impl Machine for Outbox {
-    type Event = Act;
+    type Event = Effect;
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
@@ -317,7 +317,7 @@ impl Machine for Outbox {
         self.go_on(now);
     }
 
-    fn poll(&mut self) -> Output<Act> {
+    fn poll(&mut self) -> Output<Effect> {
         self.exchanges.poll().unwrap_or_else(|| Output::Wait(self.deadline()))
     }
 }

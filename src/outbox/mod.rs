@@ -24,7 +24,7 @@
 //! - [`machine`]: when to write, send, rest and look for more.
 //!
 //! Bodies never come here. The owner keeps them under the number of their segment, in memory or in a store, and
-//! makes the requests; [`effect::Act`] tells it which events belong in one.
+//! makes the requests; [`effect::Effect`] tells it which events belong in one.
 //!
 //! ## Invariants
 //!
@@ -33,8 +33,8 @@
 //! 3. `accepted = delivered + dead + pending + purged` at every moment.
 //! 4. One write at a time: what is decided while it runs goes into the next one, all or nothing.
 //! 5. New events never cut a rest short. What the server asks for with `Retry-After` is a floor, up to an hour.
-//! 6. Events with the same lane are under way one batch at a time, oldest first.
-//! 7. A segment that keeps to itself ([`session::Company`]) shares no request, and what says how it travels is the same for all of it.
+//! 6. Events with the same ordering key are under way one batch at a time, oldest first.
+//! 7. A segment that keeps to itself ([`session::Grouping`]) shares no request, and what says how it travels is the same for all of it.
 //! 8. No step takes longer because more is stored: only a window of it is known here.
 
 pub mod answer;
@@ -59,9 +59,9 @@ pub struct Options {
     pub linger: Millis,
     /// Requests under way at once. Default 1.
     pub flights: u32,
-    /// Whether a request has at most one event of each lane. Needed where an answer can speak of single events, because a
+    /// Whether a request has at most one event of each ordering key. Needed where an answer can speak of single events, because a
     /// later one may be taken when an earlier one was not. Default false.
-    pub strict_lanes: bool,
+    pub one_per_ordering_key: bool,
     /// Bytes that may be staged and stored, dead letters included. Default 8 MiB.
     pub max_bytes: u64,
     /// What happens to an event that does not fit. Default: it is refused.
@@ -74,7 +74,7 @@ pub struct Options {
     pub max_age: Millis,
     /// How long a request may take. Longer than the owner's own limit: this one only catches answers that never come,
     /// because the owner was put to sleep. Default 15 000.
-    pub patience: Millis,
+    pub timeout: Millis,
 }
 
 impl Default for Options {
@@ -84,13 +84,13 @@ impl Default for Options {
             batch_bytes: 256 * 1024,
             linger: Millis(0),
             flights: 1,
-            strict_lanes: false,
+            one_per_ordering_key: false,
             max_bytes: 8 * 1024 * 1024,
             overflow: Overflow::Reject,
             base: Millis(500),
             max: Millis(30_000),
             max_age: Millis(7 * 24 * 60 * 60 * 1000),
-            patience: Millis(15_000),
+            timeout: Millis(15_000),
         }
     }
 }

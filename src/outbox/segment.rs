@@ -8,7 +8,7 @@
 
 use super::session::Contents;
 use crate::base::time::Moment;
-use crate::engine::ordered_map::Sorted;
+use crate::engine::ordered_map::OrderedMap;
 
 /// The number under which the owner keeps the bodies of a segment. Higher numbers came later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,7 +89,7 @@ pub struct Segment {
     contents: Contents,
     marks: Vec<Mark>,
     left: u32,
-    rests: Sorted<u32, Moment>,
+    rests: OrderedMap<u32, Moment>,
     /// Whether the store has it.
     pub stored: Stored,
     /// It is to be forgotten as soon as nothing of it waits to be written; until then nothing of it is sent.
@@ -108,7 +108,7 @@ impl Segment {
             left: contents.len(),
             contents,
             marks,
-            rests: Sorted::new(),
+            rests: OrderedMap::new(),
             stored,
             is_leaving: false,
             since,
@@ -116,7 +116,7 @@ impl Segment {
         }
     }
 
-    /// Sizes and lanes.
+    /// Sizes and ordering keys.
     pub fn contents(&self) -> &Contents {
         &self.contents
     }
@@ -146,10 +146,12 @@ impl Segment {
         (0..self.len()).filter(|index| self.state(*index) != State::Gone).collect()
     }
 
-    /// The lanes of those that are not gone, without 0.
+    /// The ordering keys of those that are not gone, without 0.
     pub fn lanes_left(&self) -> impl Iterator<Item = u32> + '_ {
-        let lanes = self.contents.lanes.iter().zip(&self.marks);
-        lanes.filter(|(lane, mark)| **lane != 0 && mark.state != State::Gone).map(|(lane, _)| *lane)
+        let ordering_keys = self.contents.ordering_keys.iter().zip(&self.marks);
+        ordering_keys
+            .filter(|(ordering_key, mark)| **ordering_key != 0 && mark.state != State::Gone)
+            .map(|(ordering_key, _)| *ordering_key)
     }
 
     /// Where an event is.
@@ -176,7 +178,7 @@ impl Segment {
 
     /// Whether every event is to be sent now, and none has to keep an order.
     pub fn is_plain(&self) -> bool {
-        self.contents.lanes.is_empty() && self.is_untouched()
+        self.contents.ordering_keys.is_empty() && self.is_untouched()
     }
 
     /// The earliest moment at which an event of it ends its rest.

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use super::{Options, Overflow};
-use crate::engine::ordered_map::Sorted;
+use crate::engine::ordered_map::OrderedMap;
 
 /// A session of one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,7 +17,7 @@ pub struct SessionId(pub u32);
 
 /// With whom the events of a segment may share a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Company {
+pub enum Grouping {
     /// With whatever else there is.
     #[default]
     Any,
@@ -31,19 +31,19 @@ pub struct Contents {
     /// Bytes of each event.
     pub sizes: Vec<u32>,
     /// Lane of each event; empty if all are 0.
-    pub lanes: Vec<u32>,
+    pub ordering_keys: Vec<u32>,
     /// With whom they share a request.
-    pub company: Company,
+    pub grouping: Grouping,
 }
 
 impl Contents {
     /// Adds an event at the end.
-    pub fn push(&mut self, size: u32, lane: u32) {
-        if lane != 0 && self.lanes.is_empty() {
-            self.lanes = vec![0; self.sizes.len()];
+    pub fn push(&mut self, size: u32, ordering_key: u32) {
+        if ordering_key != 0 && self.ordering_keys.is_empty() {
+            self.ordering_keys = vec![0; self.sizes.len()];
         }
-        if lane != 0 || !self.lanes.is_empty() {
-            self.lanes.push(lane);
+        if ordering_key != 0 || !self.ordering_keys.is_empty() {
+            self.ordering_keys.push(ordering_key);
         }
         self.sizes.push(size);
     }
@@ -63,9 +63,9 @@ impl Contents {
         self.sizes.iter().map(|size| u64::from(*size)).sum()
     }
 
-    /// The lane of an event, 0 for none.
-    pub fn lane(&self, index: u32) -> u32 {
-        self.lanes.get(index as usize).copied().unwrap_or(0)
+    /// The ordering key of an event, 0 for none.
+    pub fn ordering_key(&self, index: u32) -> u32 {
+        self.ordering_keys.get(index as usize).copied().unwrap_or(0)
     }
 
     /// The bytes of an event.
@@ -105,14 +105,21 @@ struct Session {
 /// All sessions that have something staged.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
-    by_id: Sorted<SessionId, Session>,
+    by_id: OrderedMap<SessionId, Session>,
     events: u64,
     bytes: u64,
 }
 
 impl Sessions {
-    /// Stages an event, if `held` bytes outside of the sessions leave room for it.
-    pub fn stage(&mut self, options: &Options, held: u64, id: SessionId, size: u32, lane: u32) -> Staged {
+    /// Stages an event, if `held` bytes outside of the sessions page_hidden room for it.
+    pub fn stage(
+        &mut self,
+        options: &Options,
+        held: u64,
+        id: SessionId,
+        size: u32,
+        ordering_key: u32,
+    ) -> Staged {
         let size_64 = u64::from(size);
         let limit = limit(options);
         let own = self.by_id.get(id).map_or(0, |session| session.bytes);
@@ -141,7 +148,7 @@ impl Sessions {
             session.open_bytes = 0;
         }
         if let Some(open) = session.segments.back_mut() {
-            open.push(size, lane);
+            open.push(size, ordering_key);
         }
         session.open_bytes += size_64;
         session.bytes += size_64;
@@ -151,7 +158,7 @@ impl Sessions {
     }
 
     /// How much more surely fits into the last segment of a session: bytes, and events.
-    pub fn ease(&self, options: &Options, held: u64, id: SessionId) -> (u64, u32) {
+    pub fn credit(&self, options: &Options, held: u64, id: SessionId) -> (u64, u32) {
         let Some((session, open)) =
             self.by_id.get(id).and_then(|it| it.segments.back().map(|open| (it, open)))
         else {
@@ -162,12 +169,12 @@ impl Sessions {
         (bytes, segment_events(options).saturating_sub(open.len()))
     }
 
-    /// Stages events for which there was [`Sessions::ease`], behind the last one of the session.
-    pub fn append(&mut self, id: SessionId, sizes: &[u32], lanes: &[u32]) {
+    /// Stages events for which there was [`Sessions::credit`], behind the last one of the session.
+    pub fn stage_many(&mut self, id: SessionId, sizes: &[u32], ordering_keys: &[u32]) {
         let Some(session) = self.by_id.get_mut(id) else { return };
         let Some(open) = session.segments.back_mut() else { return };
         for (index, size) in sizes.iter().enumerate() {
-            open.push(*size, lanes.get(index).copied().unwrap_or(0));
+            open.push(*size, ordering_keys.get(index).copied().unwrap_or(0));
             session.open_bytes += u64::from(*size);
             session.bytes += u64::from(*size);
             self.bytes += u64::from(*size);
@@ -180,7 +187,7 @@ impl Sessions {
         let Some(mut session) = self.by_id.remove(id) else { return Vec::new() };
         if let Some(first) = session.segments.front_mut() {
             first.sizes.drain(..session.gone);
-            first.lanes.drain(..session.gone.min(first.lanes.len()));
+            first.ordering_keys.drain(..session.gone.min(first.ordering_keys.len()));
         }
         for contents in &session.segments {
             self.events -= u64::from(contents.len());
@@ -252,8 +259,8 @@ mod tests {
         assert_eq!((sessions.events(), sessions.bytes()), (19, 616));
         let taken = sessions.take(ME);
         assert_eq!(taken.iter().map(Contents::len).collect::<Vec<_>>(), [2, 16, 1]);
-        assert_eq!(taken[0].lanes, [0, 7]);
-        assert!(taken[1].lanes.is_empty());
+        assert_eq!(taken[0].ordering_keys, [0, 7]);
+        assert!(taken[1].ordering_keys.is_empty());
         assert_eq!((sessions.events(), sessions.bytes()), (0, 0));
         assert!(sessions.take(ME).is_empty());
     }
@@ -280,20 +287,20 @@ mod tests {
     fn what_is_appended_with_ease_is_staged_as_if_one_by_one() {
         let (mut one_by_one, mut at_once, options) =
             (Sessions::default(), Sessions::default(), options(10_000, Overflow::Reject));
-        assert_eq!(at_once.ease(&options, 0, ME), (0, 0), "there is no segment to append to");
+        assert_eq!(at_once.credit(&options, 0, ME), (0, 0), "there is no segment to append to");
         one_by_one.stage(&options, 0, ME, 10, 0);
         at_once.stage(&options, 0, ME, 10, 0);
-        assert_eq!(at_once.ease(&options, 0, ME), (90, 15));
-        for (size, lane) in [(20, 0), (30, 7), (40, 0)] {
-            assert_eq!(one_by_one.stage(&options, 0, ME, size, lane), opens(false));
+        assert_eq!(at_once.credit(&options, 0, ME), (90, 15));
+        for (size, ordering_key) in [(20, 0), (30, 7), (40, 0)] {
+            assert_eq!(one_by_one.stage(&options, 0, ME, size, ordering_key), opens(false));
         }
-        at_once.append(ME, &[20, 30, 40], &[0, 7]);
-        assert_eq!(at_once.ease(&options, 0, ME), (0, 12));
+        at_once.stage_many(ME, &[20, 30, 40], &[0, 7]);
+        assert_eq!(at_once.credit(&options, 0, ME), (0, 12));
         assert_eq!((at_once.events(), at_once.bytes()), (one_by_one.events(), one_by_one.bytes()));
         assert_eq!(at_once.stage(&options, 0, ME, 1, 0), opens(true));
         assert_eq!(one_by_one.stage(&options, 0, ME, 1, 0), opens(true));
         assert_eq!(at_once.take(ME), one_by_one.take(ME));
-        at_once.append(ME, &[1], &[]);
+        at_once.stage_many(ME, &[1], &[]);
         assert_eq!(at_once.events(), 0, "a session that has nothing staged has nothing to append to");
     }
 
@@ -302,8 +309,8 @@ mod tests {
         let (mut sessions, options) = (Sessions::default(), options(50, Overflow::Reject));
         sessions.stage(&options, 0, ME, 20, 0);
         sessions.stage(&options, 0, SessionId(2), 10, 0);
-        assert_eq!(sessions.ease(&options, 15, ME), (5, 15));
-        assert_eq!(sessions.ease(&options, 25, ME), (0, 15));
+        assert_eq!(sessions.credit(&options, 15, ME), (5, 15));
+        assert_eq!(sessions.credit(&options, 25, ME), (0, 15));
     }
 
     #[test]

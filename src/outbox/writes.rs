@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::segment::SegmentId;
 use crate::base::time::{Millis, Moment};
-use crate::engine::ordered_map::Sorted;
+use crate::engine::ordered_map::OrderedMap;
 
 /// What shall be written at once, all or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub struct Write {
     pub put: Vec<Put>,
     /// Segments to remove.
     pub remove: Vec<SegmentId>,
-    /// Events to keep as dead letters, as `Act::Died` has described them.
-    pub bury: Vec<(SegmentId, u32)>,
+    /// Events to keep as dead letters, as `Effect::Died` has described them.
+    pub dead_put: Vec<(SegmentId, u32)>,
 }
 
 /// One segment to put.
@@ -45,9 +45,9 @@ type Commit = (Vec<SegmentId>, u64);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Work {
     pub(super) commits: VecDeque<Commit>,
-    pub(super) rewrite: Sorted<SegmentId>,
-    pub(super) remove: Sorted<SegmentId>,
-    pub(super) bury: Vec<(SegmentId, u32)>,
+    pub(super) rewrite: OrderedMap<SegmentId>,
+    pub(super) remove: OrderedMap<SegmentId>,
+    pub(super) dead_put: Vec<(SegmentId, u32)>,
 }
 
 impl Work {
@@ -56,7 +56,7 @@ impl Work {
     }
 
     fn makes_room(&self) -> bool {
-        !self.rewrite.is_empty() || !self.remove.is_empty() || !self.bury.is_empty()
+        !self.rewrite.is_empty() || !self.remove.is_empty() || !self.dead_put.is_empty()
     }
 }
 
@@ -93,8 +93,8 @@ impl Writes {
         self.waiting.remove.add(segment);
     }
 
-    pub(super) fn bury(&mut self, segment: SegmentId, index: u32) {
-        self.waiting.bury.push((segment, index));
+    pub(super) fn dead_put(&mut self, segment: SegmentId, index: u32) {
+        self.waiting.dead_put.push((segment, index));
     }
 
     /// The outcome of one request was said; it is not settled before it is written.
@@ -143,7 +143,7 @@ impl Writes {
             commits: VecDeque::new(),
             rewrite: core::mem::take(&mut self.waiting.rewrite),
             remove: core::mem::take(&mut self.waiting.remove),
-            bury: core::mem::take(&mut self.waiting.bury),
+            dead_put: core::mem::take(&mut self.waiting.dead_put),
         };
         let mut bytes = 0;
         while !alone
@@ -179,7 +179,7 @@ impl Writes {
         for segment in work.rewrite.keys() {
             self.waiting.rewrite.add(segment);
         }
-        self.waiting.bury.extend(work.bury);
+        self.waiting.dead_put.extend(work.dead_put);
         let mut unwritten = Vec::new();
         for (mut segments, bytes) in work.commits.into_iter().rev() {
             segments.retain(|segment| !self.waiting.remove.contains(*segment));

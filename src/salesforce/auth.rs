@@ -5,8 +5,8 @@ use crate::base::http::{Failure, Request, Response};
 use crate::base::json::find::{Document, write_string};
 use crate::base::secret::Secret;
 use crate::base::time::Millis;
-use crate::bayeux::session::Trouble;
-use crate::engine::classify::{self, Verdict};
+use crate::bayeux::session::SessionError;
+use crate::engine::classify::{self, ResponseClass};
 
 /// How to log in.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ pub struct Grant {
 #[derive(Clone, Debug)]
 pub struct Refusal {
     /// Why.
-    pub trouble: Trouble,
+    pub trouble: SessionError,
     /// How long to wait at least.
     pub hint: Option<Millis>,
     /// Trying again would not help, and may lock the account.
@@ -150,27 +150,27 @@ pub fn given(flow: &Flow) -> Option<Grant> {
 
 /// Reads the answer to [`request`].
 pub fn read(flow: &Flow, outcome: Result<Response, Failure>) -> Result<Grant, Box<Refusal>> {
-    let verdict = classify::judge(&outcome);
+    let class = classify::classify_response(&outcome);
     let body = Document::new(outcome.map(|response| response.body).unwrap_or_default());
     let string = |name: &str| body.get(&[name]).and_then(|value| value.label());
-    match verdict {
-        Verdict::Done => {
+    match class {
+        ResponseClass::Done => {
             let refresh_token = string("refresh_token").map(Secret::new);
             let kind = string("token_type").unwrap_or_else(|| "Bearer".to_owned());
             let granted = string("access_token").zip(string("instance_url"));
             granted.and_then(|(token, url)| grant(&kind, &token, &url, refresh_token)).ok_or_else(|| {
                 let message = "the login server did not answer with an access_token and an instance_url";
                 Box::new(Refusal {
-                    trouble: Trouble::new(Code::Unavailable, message),
+                    trouble: SessionError::new(Code::Unavailable, message),
                     hint: None,
                     is_final: false,
                 })
             })
         }
-        Verdict::Later(error, hint) => {
+        ResponseClass::Retry(error, hint) => {
             Err(Box::new(Refusal { trouble: told(&error), hint, is_final: false }))
         }
-        Verdict::Fail(error) => {
+        ResponseClass::Fail(error) => {
             let Some(kind) = string("error") else {
                 return Err(Box::new(Refusal { trouble: told(&error), hint: None, is_final: true }));
             };
@@ -182,17 +182,17 @@ pub fn read(flow: &Flow, outcome: Result<Response, Failure>) -> Result<Grant, Bo
                 flow.hidden(said).chars().filter(|char| !char.is_control()).take(300).collect();
             let is_pace = kind == "rate_limit_exceeded";
             let code = if is_pace { Code::RateLimited } else { Code::Unauthorized };
-            let mut trouble = Trouble::new(code, format!("the login server refused: {said}"));
+            let mut trouble = SessionError::new(code, format!("the login server refused: {said}"));
             (trouble.status, trouble.said) = (error.status, Some(said));
             Err(Box::new(Refusal { trouble, hint: is_pace.then_some(LONG_REST), is_final: !is_pace }))
         }
     }
 }
 
-fn told(error: &Error) -> Trouble {
+fn told(error: &Error) -> SessionError {
     // Without what the server said: it may repeat what it was sent.
     let plain = Error { detail: String::new(), ..error.clone() };
-    let mut trouble = Trouble::new(error.code, format!("the login did not work: {plain}"));
+    let mut trouble = SessionError::new(error.code, format!("the login did not work: {plain}"));
     trouble.status = error.status;
     trouble
 }

@@ -17,7 +17,7 @@ use crate::base::error::Code;
 use crate::base::ids::OpId;
 use crate::base::secret::Secret;
 use crate::base::time::{Millis, Moment};
-use crate::bayeux::session::{self, Session, Trouble};
+use crate::bayeux::session::{self, Session, SessionError};
 use crate::bayeux::wire::Transport;
 use crate::engine::machine::{Input, Machine, Output};
 
@@ -114,7 +114,7 @@ impl Client {
             Some(request) => self.session.send_foreign(request),
             None => {
                 let message = "the private key could not sign: it must be an RSA key for RS256";
-                self.session.unauthorized(now, Trouble::new(Code::InvalidArgument, message), None, true);
+                self.session.unauthorized(now, SessionError::new(Code::InvalidArgument, message), None, true);
             }
         }
     }
@@ -126,7 +126,7 @@ impl Client {
                     "the server refuses the session that was given, and there is no way to get another";
                 return self.session.unauthorized(
                     self.session.now(),
-                    Trouble::new(Code::Unauthorized, message),
+                    SessionError::new(Code::Unauthorized, message),
                     None,
                     true,
                 );
@@ -143,7 +143,7 @@ impl Client {
                 "the session that was given has an access token or an instance URL that is not usable";
             self.session.unauthorized(
                 self.session.now(),
-                Trouble::new(Code::InvalidArgument, message),
+                SessionError::new(Code::InvalidArgument, message),
                 None,
                 true,
             );

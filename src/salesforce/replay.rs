@@ -17,7 +17,7 @@ use crate::base::json::scan::{Fault, Kind as JsonKind, Scanner, Span};
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, Dialect, Kind, Reaction};
 use crate::bayeux::message::{DataReader, Marks, Reply, Row, whole};
-use crate::bayeux::session::Trouble;
+use crate::bayeux::session::SessionError;
 use crate::bayeux::wire::{Complaint, without_filter};
 
 /// Only what happens from now on.
@@ -135,7 +135,7 @@ impl Dialect for Replay {
             Kind::Handshake => "a session".to_owned(),
             _ => "the connection".to_owned(),
         };
-        let trouble = |code| Trouble::said(code, &what, &error);
+        let trouble = |code| SessionError::said(code, &what, &error);
         let subscribes = kind == Kind::Subscribe;
         Some(match cause.code? {
             401 => Reaction::Reauthorize,
@@ -214,18 +214,18 @@ impl Dialect for Replay {
         }
     }
 
-    fn refuses_to_publish(&self, channel: &str) -> Option<Trouble> {
+    fn refuses_to_publish(&self, channel: &str) -> Option<SessionError> {
         let name = without_filter(channel).rsplit('/').next().unwrap_or_default();
         let message = format!(
             "Salesforce takes no events over the Streaming API: send them by REST, POST /services/data/vXX.X/sobjects/{name}"
         );
-        Some(Trouble::new(Code::InvalidArgument, message))
+        Some(SessionError::new(Code::InvalidArgument, message))
     }
 }
 
 impl Replay {
     /// The server no longer has the id that a channel was to go on from.
-    fn forgotten(&mut self, channel: &str, mut trouble: Trouble) -> Reaction {
+    fn forgotten(&mut self, channel: &str, mut trouble: SessionError) -> Reaction {
         let position = self.position(channel).to_owned();
         match self.fallback.clone() {
             Some(fallback) if fallback != position => {

@@ -43,7 +43,7 @@ const fn total(capacity: usize) -> usize {
 }
 
 /// Makes room for that many bytes of input and gives their address, 0 if there is no memory left.
-pub(super) fn make_room(wanted: usize) -> usize {
+pub(super) fn reserve(wanted: usize) -> usize {
     if wanted <= CAPACITY.0.get() && START.0.get() != 0 {
         return START.0.get();
     }
@@ -80,7 +80,7 @@ pub(super) fn rows_address() -> usize {
 pub(super) fn parts(len: usize) -> Parts {
     let capacity = CAPACITY.0.get();
     let len = len.min(capacity);
-    // SAFETY: `make_room` has taken these bytes from the memory for good and nobody else knows of them. The
+    // SAFETY: `reserve` has taken these bytes from the memory for good and nobody else knows of them. The
     // parts do not overlap; they live until the export that asked for them returns, and exports do not nest,
     // because no export calls out to JavaScript while it holds them. All addresses are multiples of 8.
     // `js/engine/instance.ts` makes room before it calls anything else of an instance.

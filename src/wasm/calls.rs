@@ -8,13 +8,13 @@ use super::port::{failure, moment, response};
 use crate::base::http::Request;
 use crate::base::ids::{ExchangeId, OpId};
 use crate::base::time::{Deadline, Millis};
-use crate::engine::calls::{Calls, Judge, Settled};
+use crate::engine::calls::{Calls, Classifier, Settled};
 use crate::engine::classify;
 use crate::engine::machine::{Input, Machine, Output};
 use crate::events_protocol;
 
-/// Who judges, by the number that `JUDGES` in `js/client/calls.ts` gives it.
-const JUDGES: &[Judge] = &[classify::judge, events_protocol::client::judge];
+/// Who judges, by the number that `CLASSIFIERS` in `js/client/calls.ts` gives it.
+const CLASSIFIERS: &[Classifier] = &[classify::classify_response, events_protocol::client::judge];
 
 #[wasm_bindgen]
 extern "C" {
@@ -29,7 +29,7 @@ extern "C" {
         url: String,
         headers: String,
         body: Vec<u8>,
-        patience: f64,
+        timeout: f64,
         room: u32,
         wanted: &str,
     ) -> Result<(), JsValue>;
@@ -60,9 +60,9 @@ pub struct CallsPort(Calls);
 impl CallsPort {
     /// No calls yet; options as `config.rs` reads them.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue, judge: usize, seed: f64) -> Result<Self, JsError> {
-        let judge = JUDGES.get(judge).copied().unwrap_or(classify::judge);
-        Ok(Self(Calls::new(config::calls(options)?, judge, seed.to_bits())))
+    pub fn new(options: JsValue, classifier: usize, seed: f64) -> Result<Self, JsError> {
+        let classifier = CLASSIFIERS.get(classifier).copied().unwrap_or(classify::classify_response);
+        Ok(Self(Calls::new(config::calls(options)?, classifier, seed.to_bits())))
     }
 
     /// Whether the options are good, without making anything: module scope of an edge runtime has no randomness.
@@ -70,22 +70,22 @@ impl CallsPort {
         config::calls(options).map(drop)
     }
 
-    /// Posts `body`; each try may take `patience` milliseconds, and up to `room` bytes of an answer are read.
+    /// Posts `body`; each try may take `timeout` milliseconds, and up to `room` bytes of an answer are read.
     pub fn post(
         &mut self,
         now: f64,
         url: String,
         headers: String,
         body: Vec<u8>,
-        patience: f64,
+        timeout: f64,
         room: u32,
     ) -> u32 {
-        self.send(now, Request::post(url, headers, body), patience, room)
+        self.send(now, Request::post(url, headers, body), timeout, room)
     }
 
     /// Gets what is at `url`.
-    pub fn get(&mut self, now: f64, url: String, headers: String, patience: f64, room: u32) -> u32 {
-        self.send(now, Request::get(url, headers), patience, room)
+    pub fn get(&mut self, now: f64, url: String, headers: String, timeout: f64, room: u32) -> u32 {
+        self.send(now, Request::get(url, headers), timeout, room)
     }
 
     /// Gives up a call.
@@ -132,19 +132,21 @@ impl CallsPort {
 }
 
 impl CallsPort {
-    fn send(&mut self, now: f64, request: Request, patience: f64, room: u32) -> u32 {
+    fn send(&mut self, now: f64, request: Request, timeout: f64, room: u32) -> u32 {
         // An answer that is not what it says it is has to be told from one that is.
-        let request =
-            request.with_patience(Millis(patience as u64)).with_room(room).with_wanted("content-type");
+        let request = request
+            .with_timeout(Millis(timeout as u64))
+            .with_max_response_bytes(room)
+            .with_response_headers("content-type");
         self.0.send(moment(now), request).0
     }
 }
 
 fn send(sink: &CallsSink, id: ExchangeId, request: Request) -> Result<(), JsValue> {
-    let (method, wanted) = (request.method().name(), request.wanted());
-    let (patience, room) = (request.patience().0 as f64, request.room());
+    let (method, wanted) = (request.method().name(), request.response_headers());
+    let (timeout, room) = (request.timeout().0 as f64, request.max_response_bytes());
     let (url, headers, body) = request.into_parts();
-    sink.send(id.0, method, url, headers, body, patience, room, wanted)
+    sink.send(id.0, method, url, headers, body, timeout, room, wanted)
 }
 
 fn settle(sink: &CallsSink, Settled { op, result, answer, attempts }: Settled) -> Result<(), JsValue> {

@@ -12,8 +12,8 @@ use crate::cloudevents::json::{self, Sequence};
 
 /// Makes room for `len` bytes and gives the address to write them to, 0 if memory is used up.
 #[wasm_bindgen]
-pub fn room(len: usize) -> usize {
-    arena::make_room(len)
+pub fn reserve(len: usize) -> usize {
+    arena::reserve(len)
 }
 
 /// Where the table of the last scan lies.

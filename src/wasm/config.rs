@@ -50,7 +50,7 @@ struct OutboxConfig {
     max_batch_bytes: Option<f64>,
     max_age_ms: Option<f64>,
     concurrency: Option<f64>,
-    strict_lanes: Option<bool>,
+    one_per_ordering_key: Option<bool>,
     max_bytes: Option<f64>,
     overflow: Option<u8>,
     base_ms: Option<f64>,
@@ -75,7 +75,7 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
             .map_or(defaults.batch_bytes, u64::from),
         linger: millis("outbox.batch.maxAgeMs", config.max_age_ms, DAY_MS, defaults.linger)?,
         flights: whole("outbox.concurrency", config.concurrency, 1, 64)?.unwrap_or(defaults.flights),
-        strict_lanes: config.strict_lanes.unwrap_or(defaults.strict_lanes),
+        one_per_ordering_key: config.one_per_ordering_key.unwrap_or(defaults.one_per_ordering_key),
         max_bytes: whole("outbox.maxBytes", config.max_bytes, 1, u32::MAX)?
             .map_or(defaults.max_bytes, u64::from),
         overflow: match config.overflow {
@@ -87,7 +87,7 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
         base: millis("outbox.retry.baseMs", config.base_ms, DAY_MS, defaults.base)?,
         max: millis("outbox.retry.maxMs", config.max_ms, DAY_MS, defaults.max)?,
         max_age: millis("outbox.retry.maxAgeMs", config.give_up_ms, u32::MAX, defaults.max_age)?,
-        patience: millis("timeoutMs", config.timeout_ms, u32::MAX, defaults.patience)?,
+        timeout: millis("timeoutMs", config.timeout_ms, u32::MAX, defaults.timeout)?,
     })
 }
 
@@ -103,7 +103,7 @@ struct StreamConfig {
     drains: Option<bool>,
     epoch: f64,
     timeout_ms: Option<f64>,
-    patience_ms: Option<f64>,
+    connection_timeout_ms: Option<f64>,
     base_ms: Option<f64>,
     max_ms: Option<f64>,
     /// Which login, see `flow`.
@@ -141,7 +141,7 @@ pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
         waits_for_room: true,
         epoch: config.epoch as u64,
         network_delay: millis(config.timeout_ms, defaults.network_delay),
-        patience: config.patience_ms.map(|ms| Millis(ms as u64)),
+        timeout: config.connection_timeout_ms.map(|ms| Millis(ms as u64)),
         base: millis(config.base_ms, defaults.base),
         max: millis(config.max_ms, defaults.max),
         ..defaults

@@ -39,8 +39,7 @@ extern "C" {
     /// `js/systems/glassflow/driver.ts`
     pub type PipelineSink;
     #[wasm_bindgen(method, structural, catch)]
-    fn send(this: &PipelineSink, id: u32, url: String, headers: String, patience: f64)
-    -> Result<(), JsValue>;
+    fn send(this: &PipelineSink, id: u32, url: String, headers: String, timeout: f64) -> Result<(), JsValue>;
     /// The end of a call, or with `op` 0 an answer that nobody waits for. `exchange` 0: none was made; `code` 0: success.
     #[wasm_bindgen(method, structural, catch)]
     fn settled(
@@ -70,9 +69,9 @@ impl PipelineSinkPort {
     }
 
     /// Asks for one event.
-    pub fn consume(&mut self, now: f64, failed: bool, patience: f64) -> u32 {
+    pub fn consume(&mut self, now: f64, failed: bool, timeout: f64) -> u32 {
         let topic = if failed { Topic::Failed } else { Topic::Output };
-        self.0.consume(moment(now), topic, Millis(patience as u64)).0
+        self.0.consume(moment(now), topic, Millis(timeout as u64)).0
     }
 
     /// Gives up a call, but not its request.
@@ -123,9 +122,9 @@ impl PipelineSinkPort {
 }
 
 fn send(sink: &PipelineSink, id: ExchangeId, request: Request) -> Result<(), JsValue> {
-    let patience = request.patience().0 as f64;
+    let timeout = request.timeout().0 as f64;
     let (url, headers, _) = request.into_parts();
-    sink.send(id.0, url, headers, patience)
+    sink.send(id.0, url, headers, timeout)
 }
 
 fn settle(

@@ -10,11 +10,11 @@ use crate::base::ids::ExchangeId;
 use crate::base::time::{Deadline, Millis};
 use crate::bc_events;
 use crate::engine::machine::{Input, Machine, Output};
-use crate::outbox::answer::{Judge, by_status};
-use crate::outbox::effect::{Act, Fate, Stock};
+use crate::outbox::answer::{Classifier, by_status};
+use crate::outbox::effect::{Effect, Outcome, StoreCounts};
 use crate::outbox::machine::Outbox;
 use crate::outbox::segment::{Part, SegmentId};
-use crate::outbox::session::{Company, Contents, SessionId, Staged};
+use crate::outbox::session::{Contents, Grouping, SessionId, Staged};
 use crate::outbox::writes::Write;
 
 #[wasm_bindgen]
@@ -22,7 +22,7 @@ extern "C" {
     /// `js/outbox/driver.ts`
     pub type OutboxSink;
     #[wasm_bindgen(method, structural, catch)]
-    fn write(this: &OutboxSink, put: Vec<u32>, remove: Vec<u32>, bury: Vec<u32>) -> Result<(), JsValue>;
+    fn write(this: &OutboxSink, put: Vec<u32>, remove: Vec<u32>, dead_put: Vec<u32>) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn look(this: &OutboxSink, events: u32, bytes: f64) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -67,20 +67,20 @@ extern "C" {
     fn wait(this: &OutboxSink, at: f64) -> Result<(), JsValue>;
 }
 
-/// Who judges answers, by the number that `OUTBOX_JUDGES` in `js/outbox/wire.ts` gives it.
-const JUDGES: &[Judge] = &[by_status, bc_events::wire::judge];
+/// Who judges answers, by the number that `OUTBOX_CLASSIFIERS` in `js/outbox/wire.ts` gives it.
+const CLASSIFIERS: &[Classifier] = &[by_status, bc_events::wire::judge];
 
 /// The outbox, behind one handle.
 #[wasm_bindgen]
-pub struct OutboxPort(Outbox, Judge);
+pub struct OutboxPort(Outbox, Classifier);
 
 #[wasm_bindgen]
 impl OutboxPort {
-    /// An outbox with options as `config.rs` reads them, and the number of its judge.
+    /// An outbox with options as `config.rs` reads them, and the number of its classifier.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue, judge: usize, seed: f64) -> Result<Self, JsError> {
-        let judge = JUDGES.get(judge).copied().unwrap_or(by_status);
-        Ok(Self(Outbox::new(config::outbox(options)?, seed.to_bits()), judge))
+    pub fn new(options: JsValue, classifier: usize, seed: f64) -> Result<Self, JsError> {
+        let classifier = CLASSIFIERS.get(classifier).copied().unwrap_or(by_status);
+        Ok(Self(Outbox::new(config::outbox(options)?, seed.to_bits()), classifier))
     }
 
     /// Whether the options are good.
@@ -90,8 +90,8 @@ impl OutboxPort {
 
     /// Stages an event: -2 refused, -1 dropped, otherwise twice the number of older ones that were dropped for it, and one
     /// more if it opens a segment.
-    pub fn stage(&mut self, session: u32, size: u32, lane: u32) -> i32 {
-        match self.0.stage(SessionId(session), size, lane) {
+    pub fn stage(&mut self, session: u32, size: u32, ordering_key: u32) -> i32 {
+        match self.0.stage(SessionId(session), size, ordering_key) {
             Staged::Refused => -2,
             Staged::Dropped => -1,
             Staged::In { opens, dropped } => (dropped * 2) as i32 + i32::from(opens),
@@ -99,18 +99,18 @@ impl OutboxPort {
     }
 
     /// How many more bytes surely fit behind what is staged.
-    pub fn ease_bytes(&self, session: u32) -> u32 {
-        u32::try_from(self.0.ease(SessionId(session)).0).unwrap_or(u32::MAX)
+    pub fn credit_bytes(&self, session: u32) -> u32 {
+        u32::try_from(self.0.credit(SessionId(session)).0).unwrap_or(u32::MAX)
     }
 
     /// How many more events do.
-    pub fn ease_events(&self, session: u32) -> u32 {
-        self.0.ease(SessionId(session)).1
+    pub fn credit_events(&self, session: u32) -> u32 {
+        self.0.credit(SessionId(session)).1
     }
 
-    /// Stages events that fit with ease.
-    pub fn append(&mut self, session: u32, sizes: &[u32], lanes: &[u32]) {
-        self.0.append(SessionId(session), sizes, lanes);
+    /// Stages events that fit with credit.
+    pub fn stage_many(&mut self, session: u32, sizes: &[u32], ordering_keys: &[u32]) {
+        self.0.stage_many(SessionId(session), sizes, ordering_keys);
     }
 
     /// Drops what is staged.
@@ -121,18 +121,18 @@ impl OutboxPort {
     /// Commits what is staged, and gives the numbers of the segments. `own`: how many events of a segment go in one request that then
     /// has no others, 0 if they may go with others.
     pub fn commit(&mut self, now: f64, session: u32, own: u32) -> Vec<u32> {
-        let ids = self.0.commit(moment(now), SessionId(session), company(own));
+        let ids = self.0.commit(moment(now), SessionId(session), grouping(own));
         ids.into_iter().map(|id| id.0).collect()
     }
 
     /// Commits what an engine that was thrown away had committed.
-    pub fn recommit(&mut self, now: f64, sizes: Vec<u32>, lanes: Vec<u32>, own: u32) -> u32 {
-        self.0.recommit(moment(now), Contents { sizes, lanes, company: company(own) }).0
+    pub fn recommit(&mut self, now: f64, sizes: Vec<u32>, ordering_keys: Vec<u32>, own: u32) -> u32 {
+        self.0.recommit(moment(now), Contents { sizes, ordering_keys, grouping: grouping(own) }).0
     }
 
     /// The store is open.
     pub fn opened(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
-        let stock = Stock {
+        let stock = StoreCounts {
             events: events as u64,
             bytes: bytes as u64,
             dead: dead as u64,
@@ -151,24 +151,24 @@ impl OutboxPort {
         &mut self,
         now: f64,
         sizes: Vec<u32>,
-        lanes: Vec<u32>,
+        ordering_keys: Vec<u32>,
         own: u32,
         age: f64,
         known: u32,
     ) -> u32 {
         let known = (known != 0).then_some(SegmentId(known));
-        let contents = Contents { sizes, lanes, company: company(own) };
+        let contents = Contents { sizes, ordering_keys, grouping: grouping(own) };
         self.0.found(moment(now), contents, Millis(age as u64), known).0
     }
 
     /// A look has ended: 0 it found nothing new, 1 it found something, 2 it failed.
-    pub fn looked(&mut self, now: f64, result: u8) {
-        self.0.looked(moment(now), if result > 1 { Err(()) } else { Ok(result == 0) });
+    pub fn peeked(&mut self, now: f64, result: u8) {
+        self.0.peeked(moment(now), if result > 1 { Err(()) } else { Ok(result == 0) });
     }
 
     /// Somebody else has stored something.
-    pub fn stir(&mut self, now: f64) {
-        self.0.stir(moment(now));
+    pub fn store_changed(&mut self, now: f64) {
+        self.0.store_changed(moment(now));
     }
 
     /// Somebody else has settled events of ours.
@@ -177,8 +177,8 @@ impl OutboxPort {
     }
 
     /// Dead letters were put back, or removed.
-    pub fn exhumed(&mut self, now: f64, letters: u32, bytes: f64, replayed: bool) {
-        self.0.exhumed(moment(now), letters, bytes as u64, replayed);
+    pub fn dead_removed(&mut self, now: f64, letters: u32, bytes: f64, replayed: bool) {
+        self.0.dead_removed(moment(now), letters, bytes as u64, replayed);
     }
 
     /// Everything is deleted.
@@ -187,8 +187,8 @@ impl OutboxPort {
     }
 
     /// Whether we are the ones that send.
-    pub fn lead(&mut self, now: f64, leads: bool) {
-        self.0.lead(moment(now), leads);
+    pub fn set_leader(&mut self, now: f64, leads: bool) {
+        self.0.set_leader(moment(now), leads);
     }
 
     /// Sends nothing from now on, or goes on.
@@ -196,24 +196,24 @@ impl OutboxPort {
         self.0.pause(moment(now), is_paused);
     }
 
-    /// What is ready shall not wait for company.
-    pub fn hurry(&mut self, now: f64) {
-        self.0.hurry(moment(now));
+    /// What is ready shall not wait for others.
+    pub fn flush_now(&mut self, now: f64) {
+        self.0.flush_now(moment(now));
     }
 
     /// It may work now.
-    pub fn wake(&mut self, now: f64) {
-        self.0.wake(moment(now));
+    pub fn online(&mut self, now: f64) {
+        self.0.online(moment(now));
     }
 
     /// How many requests may start from now on.
-    pub fn allow(&mut self, now: f64, requests: u32) {
-        self.0.allow(moment(now), requests);
+    pub fn allow_requests(&mut self, now: f64, requests: u32) {
+        self.0.allow_requests(moment(now), requests);
     }
 
     /// The page may end: sends up to so many bytes at once.
-    pub fn leave(&mut self, now: f64, bytes: f64, apart: bool) {
-        self.0.leave(moment(now), bytes as u64, apart);
+    pub fn page_hidden(&mut self, now: f64, bytes: f64, apart: bool) {
+        self.0.page_hidden(moment(now), bytes as u64, apart);
     }
 
     /// Time has passed.
@@ -228,13 +228,13 @@ impl OutboxPort {
     }
 
     /// The server wants other requests.
-    pub fn regroup(&mut self, now: f64, id: u32, events: u32, flights: u32) {
-        self.0.regroup(moment(now), ExchangeId(id), events, flights);
+    pub fn limit_batches(&mut self, now: f64, id: u32, events: u32, flights: u32) {
+        self.0.limit_batches(moment(now), ExchangeId(id), events, flights);
     }
 
     /// An exchange was answered event by event.
-    pub fn partly(&mut self, now: f64, id: u32, statuses: Vec<u16>, after: f64) {
-        self.0.partly(moment(now), ExchangeId(id), &statuses, retry_after(after));
+    pub fn response_each(&mut self, now: f64, id: u32, statuses: Vec<u16>, after: f64) {
+        self.0.response_each(moment(now), ExchangeId(id), &statuses, retry_after(after));
     }
 
     /// An exchange came to nothing.
@@ -244,17 +244,17 @@ impl OutboxPort {
 
     /// The counters: accepted, delivered, dead, purged, pending, attempts, refused, dropped oldest, dropped newest, staged, bytes.
     pub fn counters(&self) -> Vec<f64> {
-        let ledger = self.0.ledger();
+        let counters = self.0.counters();
         [
-            ledger.accepted,
-            ledger.delivered,
-            ledger.dead,
-            ledger.purged,
-            ledger.pending(),
-            ledger.attempts,
-            ledger.refused,
-            ledger.dropped_oldest,
-            ledger.dropped_newest,
+            counters.accepted,
+            counters.delivered,
+            counters.dead,
+            counters.purged,
+            counters.pending(),
+            counters.attempts,
+            counters.refused,
+            counters.dropped_oldest,
+            counters.dropped_newest,
             self.0.staged(),
             self.0.bytes(),
         ]
@@ -288,14 +288,14 @@ impl OutboxPort {
     }
 }
 
-fn company(own: u32) -> Company {
-    if own == 0 { Company::Any } else { Company::Own(own) }
+fn grouping(own: u32) -> Grouping {
+    if own == 0 { Grouping::Any } else { Grouping::Own(own) }
 }
 
-fn say(sink: &OutboxSink, act: Act) -> Result<(), JsValue> {
+fn say(sink: &OutboxSink, act: Effect) -> Result<(), JsValue> {
     let particulars = |error: &Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.to_string());
     match act {
-        Act::Write(Write { put, remove, bury }) => sink.write(
+        Effect::Write(Write { put, remove, dead_put }) => sink.write(
             put.into_iter()
                 .flat_map(|put| {
                     let kept = put.kept.unwrap_or_default();
@@ -303,26 +303,26 @@ fn say(sink: &OutboxSink, act: Act) -> Result<(), JsValue> {
                 })
                 .collect(),
             remove.into_iter().map(|id| id.0).collect(),
-            bury.into_iter().flat_map(|(id, index)| [id.0, index]).collect(),
+            dead_put.into_iter().flat_map(|(id, index)| [id.0, index]).collect(),
         ),
-        Act::Look { events, bytes } => sink.look(events, bytes as f64),
-        Act::Send { exchange, batch, leaving } => {
+        Effect::Look { events, bytes } => sink.look(events, bytes as f64),
+        Effect::Send { exchange, batch, leaving } => {
             let flat = |part: Part| [part.segment.0, part.from, part.to];
             sink.dispatch(exchange.0, batch.into_iter().flat_map(flat).collect(), leaving)
         }
-        Act::Accepted(segment) => sink.accepted(segment.0),
-        Act::Delivered { part, status, tries } => {
+        Effect::Accepted(segment) => sink.accepted(segment.0),
+        Effect::Delivered { part, status, tries } => {
             sink.delivered(part.segment.0, part.from, part.to, status, tries)
         }
-        Act::Died { segment, index, error, tries } => {
+        Effect::Died { segment, index, error, tries } => {
             let (code, status, message) = particulars(&error);
             sink.died(segment.0, index, tries, code, status, message)
         }
-        Act::Retry { error, rest, failures } => {
+        Effect::Retry { error, rest, failures } => {
             let (code, status, message) = particulars(&error);
             sink.retry(rest.0 as f64, failures, code, status, message)
         }
-        Act::Forget(segment, fate) => sink.forget(segment.0, fate == Fate::Evicted),
-        Act::Pressure(is_high) => sink.pressure(is_high),
+        Effect::Forget(segment, fate) => sink.forget(segment.0, fate == Outcome::Evicted),
+        Effect::Pressure(is_high) => sink.pressure(is_high),
     }
 }

@@ -12,7 +12,7 @@ use crate::base::json::text::unescape;
 use crate::base::time::{Deadline, Moment};
 use crate::bayeux::client::Client;
 use crate::bayeux::message::Row;
-use crate::bayeux::session::{Event, Notice, Session, State, Trouble};
+use crate::bayeux::session::{Event, Notice, Session, SessionError, State};
 use crate::engine::machine::{Input, Machine, Output};
 use crate::salesforce::client as salesforce;
 
@@ -28,7 +28,7 @@ extern "C" {
         url: String,
         headers: String,
         body: Vec<u8>,
-        patience: f64,
+        timeout: f64,
         room: u32,
         wanted: &str,
     ) -> Result<(), JsValue>;
@@ -131,7 +131,7 @@ impl StreamPort {
 
     /// No credentials.
     pub fn unauthorized(&mut self, now: f64, message: String) {
-        let trouble = Trouble::new(Code::Unauthorized, message);
+        let trouble = SessionError::new(Code::Unauthorized, message);
         self.session().unauthorized(moment(now), trouble, None, true);
     }
 
@@ -255,9 +255,10 @@ fn carry<E>(sink: &StreamSink, output: Output<E>) -> Next {
 }
 
 fn send(sink: &StreamSink, id: ExchangeId, request: Request) -> Next {
-    let (patience, room, wanted) = (request.patience().0 as f64, request.room(), request.wanted());
+    let (timeout, room, wanted) =
+        (request.timeout().0 as f64, request.max_response_bytes(), request.response_headers());
     let (url, headers, body) = request.into_parts();
-    said(sink.send(id.0, url, headers, body, patience, room, wanted))
+    said(sink.send(id.0, url, headers, body, timeout, room, wanted))
 }
 
 fn say(sink: &StreamSink, event: Event) -> Next {
@@ -296,7 +297,7 @@ fn say(sink: &StreamSink, event: Event) -> Next {
     })
 }
 
-fn parts(trouble: &Trouble) -> (u8, u16, &str) {
+fn parts(trouble: &SessionError) -> (u8, u16, &str) {
     (trouble.code as u8 + 1, trouble.status.unwrap_or(0), &trouble.message)
 }
 

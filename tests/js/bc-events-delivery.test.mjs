@@ -352,8 +352,8 @@ test("a body that a store has spoiled becomes a dead letter and holds nobody up"
   await store.write({
     put: [{ key: "000000000-000000-a", at: Date.now(), body, sizes: Uint32Array.of(body.length) }],
     remove: [],
-    bury: [],
-    exhume: [],
+    deadPut: [],
+    deadRemove: [],
   });
   const emulator = createEmulator();
   const client = clientTo({ fetch: emulator.fetch }, { apiUrl: "http://emulator/brite-events", outbox: { store } });

@@ -422,7 +422,7 @@ test(
       consumed(),
     );
     const told = [];
-    for await (const event of sinkOf(fake).events({ onRetry: ({ code }, restMs) => told.push([code, restMs]) })) {
+    for await (const event of sinkOf(fake).events({ onRetry: ({ code }, delayMs) => told.push([code, delayMs]) })) {
       assert.deepEqual(event.payload, { a: 1 });
       break;
     }
@@ -431,8 +431,8 @@ test(
       ["ERR_NETWORK", "ERR_UNAVAILABLE", "ERR_RATE_LIMITED"],
     );
     const rests = clock.rests(fake.requests).slice(1);
-    told.forEach(([, restMs], at) =>
-      assert.ok(Math.abs(restMs - rests[at]) < 2, `${restMs} was told, and ${rests[at]} rested`),
+    told.forEach(([, delayMs], at) =>
+      assert.ok(Math.abs(delayMs - rests[at]) < 2, `${delayMs} was told, and ${rests[at]} rested`),
     );
   }),
 );

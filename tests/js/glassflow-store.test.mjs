@@ -166,8 +166,8 @@ test("what a store has spoiled becomes a dead letter as well, once", async () =>
   await store.write({
     put: [{ key: "0", at: 0, body: new TextEncoder().encode("spoiled"), sizes: Uint32Array.of(7) }],
     remove: [],
-    bury: [],
-    exhume: [],
+    deadPut: [],
+    deadRemove: [],
   });
   const sink = sinkOf(server(consumed({ payload: "fresh" })));
   await assert.rejects(take(sink, 1, { store }), { code: "ERR_INVALID_EVENT" });

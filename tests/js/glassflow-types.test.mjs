@@ -35,7 +35,7 @@ export async function use(sink: PipelineDataSink, signal: AbortSignal): Promise<
   const outbox: Outbox<unknown> = source.outbox;
   const { status, event, body }: ConsumeResult<Order, Taxed> = await sink.consume<Order, Taxed>(call);
   const tax: number | undefined = event?.response?.withTax;
-  const how: EventsOptions = { failed: true, signal, store: memoryStore(), maxUnacknowledged: 5, onRetry: (error: FerryError, restMs: number) => console.log(error.code, restMs.toFixed()) };
+  const how: EventsOptions = { failed: true, signal, store: memoryStore(), maxUnacknowledged: 5, onRetry: (error: FerryError, delayMs: number) => console.log(error.code, delayMs.toFixed()) };
   for await (const event of sink.events<Order>(how)) {
     const id: number = event.payload.orderId;
     const details: string | undefined = event.errorDetails;

@@ -642,7 +642,7 @@ test("a rest that the server asks for is kept, and new events do not cut it shor
   assert.equal(to.requests.length, 1);
   await first.flushed;
   assert.ok(Date.now() - started >= 990);
-  assert.ok(told[0][1].restMs >= 990);
+  assert.ok(told[0][1].delayMs >= 990);
   publisher.close();
 });
 

@@ -225,8 +225,8 @@ test("a segment that the store has spoiled does not keep others from being deliv
   await store.write({
     put: [{ key: "000000001-000000-x", at: Date.now(), body, sizes: Uint32Array.of(body.length) }],
     remove: [],
-    bury: [],
-    exhume: [],
+    deadPut: [],
+    deadRemove: [],
   });
   const to = server(({ text }) => {
     try {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, memoryStore } from "eventferry";
-import { Packet } from "../../dist/outbox/packet.js";
+import { TrackedSegment } from "../../dist/outbox/tracked-segment.js";
 import { balance, event, listen, never, publisherTo, server, until } from "./outbox-world.mjs";
 
 /** A store that tabs share: the first that asks leads until it closes. */
@@ -77,7 +77,7 @@ test("receipts that are asked after another tab has buried their events know why
 
 test("receipts of a flush of which the store has less than was put there: what is missing was delivered by another", async () => {
   const packet = (...ids) =>
-    Object.assign(new Packet(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
+    Object.assign(new TrackedSegment(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
   const [mine, found] = [packet("1", "2", "3"), packet("2", "3")];
   const asked = [mine.wait(0, "1", true), mine.wait(1, "2", true)];
   let isSettled = false;
@@ -143,7 +143,7 @@ test("a platform that has locks and refuses them: events are sent all the same",
 
 test("what was known of events before the store had less of them stays known: the dead are not taken for delivered", async () => {
   const packet = (...ids) =>
-    Object.assign(new Packet(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
+    Object.assign(new TrackedSegment(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
   const [mine, found] = [packet("1", "2", "3"), packet("3")];
   const problem = new FerryError("ERR_REJECTED");
   mine.settleElsewhere(["1"], 400, 2, problem);

@@ -247,8 +247,8 @@ test("an event that was delivered before it was stored is in the store after all
   await inner.write({
     put: [{ key: "zzz", at: Date.now(), body, sizes: Uint32Array.of(body.length) }],
     remove: [],
-    bury: [],
-    exhume: [],
+    deadPut: [],
+    deadRemove: [],
   });
   assert.equal((await inner.count()).events, 2);
   provoke();

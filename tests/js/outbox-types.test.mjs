@@ -8,7 +8,7 @@ import {
   CloudEvent, Publisher, Outbox, EventSession, FerryError, memoryStore, indexedDbStore, localStorageStore, durableObjectStore, denoKvStore, fileStore,
   type Change, type DeadEvent, type DeadLetter, type DeliveryInfo, type DrainReport, type Durability, type EventReceipt, type FlushOptions, type FlushReport,
   type KeepAliveOptions, type OutboxEvents, type OutboxOptions, type OutboxStats, type OutboxStore, type PeekLimit, type PublisherOptions, type Segment,
-  type Stock, type StoreTraits, type WaitOptions,
+  type StoreCounts, type StoreTraits, type WaitOptions,
 } from "${entry}";
 
 class MyStore implements OutboxStore {
@@ -18,7 +18,7 @@ class MyStore implements OutboxStore {
   write(change: Change): Promise<void> { return this.#inner.write(change); }
   peek(limit: PeekLimit): Promise<Segment[]> { return this.#inner.peek(limit); }
   dead(limit: number): Promise<DeadLetter[]> { return this.#inner.dead(limit); }
-  count(): Promise<Stock> { return this.#inner.count(); }
+  count(): Promise<StoreCounts> { return this.#inner.count(); }
   close(): Promise<void> { return this.#inner.close(); }
 }
 const outboxOptions: OutboxOptions = { store: new MyStore(), overflow: "drop-oldest", batch: { maxEvents: 10 }, retry: { baseMs: 1 }, unload: "hold" };

@@ -312,8 +312,8 @@ test("a store that fails gives the message again", async () => {
   await store.write({
     put: [{ key: "x", body: new Uint8Array([123, 125]), sizes: Uint32Array.of(2), at: 0 }],
     remove: [],
-    bury: [],
-    exhume: [],
+    deadPut: [],
+    deadRemove: [],
   });
   await assert.rejects(async () => replayStore(store).get(A), { code: "ERR_STORE", message: /a store of its own/ });
 });

@@ -197,7 +197,7 @@ describe("carries", () => {
     assert.equal(given, 1, "nothing is gathered");
     await reader.cancel();
     given = 0;
-    const small = arrange({ fetch: slow, maxAnswerBytes: 200 });
+    const small = arrange({ fetch: slow, maxResponseBytes: 200 });
     await assert.rejects((await small.page.post([page.message("/meta/connect")])).text(), refused("ERR_TOO_LARGE"));
   });
 

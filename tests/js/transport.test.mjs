@@ -2,17 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import "eventferry";
-import { startFlight } from "../../dist/platform/fetch.js";
+import { startExchange } from "../../dist/platform/fetch.js";
 import { fullGlue } from "../../dist/engine/instance.js";
 import { never, rest } from "./outbox-world.mjs";
 
 const bytes = (text) => new TextEncoder().encode(text);
 const fly = (fetch, plan = {}) =>
-  startFlight(fullGlue(), fetch, {
+  startExchange(fullGlue(), fetch, {
     url: "https://example.com/x",
     headers: "content-type: text/plain",
     body: bytes("hi"),
-    patienceMs: 5000,
+    timeoutMs: 5000,
     ...plan,
   });
 /** What an exchange with this answer ends with; its body as text. */
@@ -38,7 +38,7 @@ test("carries a request and its answer", async () => {
       ),
       { status: 201, headers: { "retry-after": "3", "x-a": "1" } },
     );
-  const { body, ...outcome } = await fly(echo, { wanted: "x-a x-none" }).outcome;
+  const { body, ...outcome } = await fly(echo, { responseHeaders: "x-a x-none" }).outcome;
   assert.deepEqual(outcome, { kind: "response", status: 201, retryAfterMs: 3000, headers: "x-a: 1\n" });
   assert.equal(new TextDecoder().decode(body), "POST https://example.com/x text/plain manual hi");
 });
@@ -52,9 +52,9 @@ test("reads no more of an answer than the limit and cancels the rest", async () 
         cancel: () => void cancelled++,
       }),
     );
-  assert.equal((await outcomeOf(endless(), { maxAnswerBytes: 25 })).text, "0123456789012345678901234");
-  assert.equal((await outcomeOf(endless(), { maxAnswerBytes: 10 })).text, "0123456789");
-  assert.equal((await outcomeOf(endless(), { maxAnswerBytes: 0 })).text, "");
+  assert.equal((await outcomeOf(endless(), { maxResponseBytes: 25 })).text, "0123456789012345678901234");
+  assert.equal((await outcomeOf(endless(), { maxResponseBytes: 10 })).text, "0123456789");
+  assert.equal((await outcomeOf(endless(), { maxResponseBytes: 0 })).text, "");
   await rest();
   assert.equal(cancelled, 3);
 });
@@ -103,8 +103,8 @@ test("an answer whose body never ends counts with its status when the time is up
       { status: 202 },
     );
   };
-  const { body, ...outcome } = await fly(hanging, { patienceMs: 20 }).outcome;
+  const { body, ...outcome } = await fly(hanging, { timeoutMs: 20 }).outcome;
   assert.deepEqual([outcome.kind, outcome.status, new TextDecoder().decode(body)], ["response", 202, "so far"]);
   const deaf = async () => new Response(new ReadableStream({ pull: never }));
-  assert.deepEqual(await fly(deaf, { patienceMs: 20 }).outcome, { kind: "failure", why: "timeout" });
+  assert.deepEqual(await fly(deaf, { timeoutMs: 20 }).outcome, { kind: "failure", why: "timeout" });
 });

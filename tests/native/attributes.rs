@@ -21,8 +21,8 @@ fn every_vector_is_judged_as_it_says() {
     let vectors: Value = serde_json::from_str(include_str!("../vectors/attributes.json")).expect("vectors");
     assert_eq!(vectors.as_object().map(|v| v.len()), Some(RULES.len()));
     for (name, rule) in RULES {
-        for (verdict, expected) in [("good", true), ("bad", false)] {
-            let texts = vectors[name][verdict].as_array().expect(name);
+        for (class, expected) in [("good", true), ("bad", false)] {
+            let texts = vectors[name][class].as_array().expect(name);
             assert!(!texts.is_empty());
             for text in texts {
                 let text = text.as_str().expect("a string");

@@ -11,7 +11,7 @@ use eventferry::base::ids::{ExchangeId, OpId};
 use eventferry::base::secret::Secret;
 use eventferry::base::time::{Deadline, Millis, Moment};
 use eventferry::bayeux::client::Client;
-use eventferry::bayeux::session::{Event, Notice, Options, Session, State, Trouble};
+use eventferry::bayeux::session::{Event, Notice, Options, Session, SessionError, State};
 use eventferry::bayeux::wire::{Complaint, Transport};
 use eventferry::engine::machine::{Input, Machine, Output};
 use eventferry::salesforce::auth::Flow;
@@ -82,7 +82,7 @@ enum Fact {
         via: &'static str,
         url: String,
         headers: String,
-        patience: u64,
+        timeout: u64,
         bytes: usize,
     },
     Token {
@@ -99,10 +99,10 @@ enum Fact {
         channel: String,
         data: Value,
     },
-    Settled(String, Result<(), Trouble>),
+    Settled(String, Result<(), SessionError>),
     Notice(Notice),
     Lost,
-    Ended(Option<Trouble>),
+    Ended(Option<SessionError>),
     SocketOpen,
     SocketClose,
 }
@@ -360,7 +360,7 @@ impl World {
             return self.later(after + 1, Coming::Landing(id, outcome));
         }
         let messages: Vec<Value> = serde_json::from_str(&body).expect("an array");
-        self.sent(&messages, "http", request.url(), request.headers(), request.patience().0, body.len());
+        self.sent(&messages, "http", request.url(), request.headers(), request.timeout().0, body.len());
         let channel = text(&messages[0]["channel"]);
         let mut parts = Vec::new();
         let mut landing = None;
@@ -370,7 +370,7 @@ impl World {
                     ["/meta/handshake", "/meta/connect"]
                         .contains(&message["channel"].as_str().unwrap_or_default())
                 }) {
-                    landing = Some((request.patience().0, Err(Failure::Timeout)));
+                    landing = Some((request.timeout().0, Err(Failure::Timeout)));
                 } else {
                     parts.extend(messages.iter().map(granted));
                 }
@@ -388,8 +388,8 @@ impl World {
         {
             response.body = serde_json::to_vec(&parts).expect("JSON");
         }
-        let (after, outcome) = if after >= request.patience().0 {
-            (request.patience().0, Err(Failure::Timeout))
+        let (after, outcome) = if after >= request.timeout().0 {
+            (request.timeout().0, Err(Failure::Timeout))
         } else {
             (after + 1, outcome)
         };
@@ -410,13 +410,13 @@ impl World {
         via: &'static str,
         url: &str,
         headers: &str,
-        patience: u64,
+        timeout: u64,
         bytes: usize,
     ) {
         for message in messages {
             let (url, headers) = (url.to_owned(), headers.to_owned());
             let with = messages.len();
-            self.note(Fact::Sent { message: message.clone(), with, via, url, headers, patience, bytes });
+            self.note(Fact::Sent { message: message.clone(), with, via, url, headers, timeout, bytes });
         }
     }
 
@@ -551,7 +551,7 @@ fn peer(config: &Value) -> Peer {
     };
     let scheme = config["scheme"].as_str().unwrap_or("https");
     let has_ack = config["extensions"].as_array().is_some_and(|names| names.iter().any(|name| name == "ack"));
-    // Its patience is tried by a test of its own; the scripts do not know of it.
+    // Its timeout is tried by a test of its own; the scripts do not know of it.
     let common = Options {
         url: format!("{scheme}://server.example/cometd"),
         transports,
@@ -560,7 +560,7 @@ fn peer(config: &Value) -> Peer {
         follows_hosts: config["followHosts"] == true,
         drains: config["mode"] == "drain",
         epoch: 1_700_000_000_000,
-        patience: None,
+        timeout: None,
         ..Options::default()
     };
     if config["salesforce"] != true {
@@ -587,7 +587,7 @@ fn peer(config: &Value) -> Peer {
             session: Options {
                 drains: common.drains,
                 epoch: common.epoch,
-                patience: None,
+                timeout: None,
                 ..salesforce::streaming()
             },
         },
@@ -635,7 +635,7 @@ fn http(step: &Value, messages: &[Value], request: &Request) -> (u64, Result<Res
         return (delay, Err(Failure::Network));
     }
     if step["hang"] == true {
-        return (request.patience().0, Err(Failure::Timeout));
+        return (request.timeout().0, Err(Failure::Timeout));
     }
     let mut response = Response::new(step["status"].as_u64().unwrap_or(200) as u16);
     for (name, value) in step["headers"].as_object().into_iter().flatten() {
@@ -646,7 +646,7 @@ fn http(step: &Value, messages: &[Value], request: &Request) -> (u64, Result<Res
     let joined = step["joined_set_cookie"].as_str().into_iter();
     for cookie in step["set_cookie"].as_array().into_iter().flatten().filter_map(Value::as_str).chain(joined)
     {
-        if request.wanted() == "set-cookie" {
+        if request.response_headers() == "set-cookie" {
             response.headers.push_str(&format!("set-cookie: {cookie}\n"));
         }
     }
@@ -774,7 +774,7 @@ fn is_kind(kind: &str, code: Code) -> bool {
     }
 }
 
-fn is_trouble(wanted: &Value, trouble: &Trouble) -> bool {
+fn is_trouble(wanted: &Value, trouble: &SessionError) -> bool {
     let complaint = Complaint::parse(trouble.said.as_deref().unwrap_or_default());
     wanted["kind"].as_str().is_none_or(|kind| is_kind(kind, trouble.code))
         && wanted["code"].as_u64().is_none_or(|code| complaint.code == Some(code as u16))
@@ -800,10 +800,10 @@ fn check(case: &Value, world: &World) -> Result<Vec<String>, String> {
             .iter()
             .enumerate()
             .filter_map(move |(at, (when, fact))| match fact {
-                Fact::Sent { message, with, via, url, headers, patience, bytes }
+                Fact::Sent { message, with, via, url, headers, timeout, bytes }
                     if message["channel"] == channel || channel == "*" =>
                 {
-                    Some((at, *when, message, *with, *via, url, headers, *patience, *bytes))
+                    Some((at, *when, message, *with, *via, url, headers, *timeout, *bytes))
                 }
                 _ => None,
             })
@@ -971,7 +971,7 @@ fn check(case: &Value, world: &World) -> Result<Vec<String>, String> {
                     return fail(&format!("{settled:?}"));
                 }
             } else if let Some(name) = name("reject") {
-                let fits = |trouble: &Trouble| is_trouble(&expected["error"], trouble);
+                let fits = |trouble: &SessionError| is_trouble(&expected["error"], trouble);
                 if !settled
                     .iter()
                     .any(|(other, result)| other.starts_with(name) && result.as_ref().is_err_and(fits))

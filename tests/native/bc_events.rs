@@ -2,7 +2,7 @@
 
 use eventferry::base::http::Response;
 use eventferry::bc_events::wire::judge;
-use eventferry::engine::jitter::Noise;
+use eventferry::engine::jitter::Rng;
 use eventferry::outbox::answer::{Answer, Judged};
 
 const PIECES: &[&str] = &[
@@ -44,18 +44,18 @@ const VALUES: &[&str] = &[
     "{\"errorType\":7}",
 ];
 
-fn one_of<'a>(noise: &mut Noise, all: &[&'a str]) -> &'a str {
-    all[noise.up_to(all.len() as u64 - 1) as usize]
+fn one_of<'a>(rng: &mut Rng, all: &[&'a str]) -> &'a str {
+    all[rng.up_to(all.len() as u64 - 1) as usize]
 }
 
 /// An answer as the server might give it, or pieces of some.
-fn body(noise: &mut Noise) -> String {
-    if noise.up_to(1) == 0 {
-        return (0..noise.up_to(12)).map(|_| one_of(noise, PIECES)).collect();
+fn body(rng: &mut Rng) -> String {
+    if rng.up_to(1) == 0 {
+        return (0..rng.up_to(12)).map(|_| one_of(rng, PIECES)).collect();
     }
-    let records: Vec<&str> = (0..noise.up_to(6)).map(|_| one_of(noise, VALUES)).collect();
-    let (failed, error) = (one_of(noise, VALUES), one_of(noise, VALUES));
-    match noise.up_to(3) {
+    let records: Vec<&str> = (0..rng.up_to(6)).map(|_| one_of(rng, VALUES)).collect();
+    let (failed, error) = (one_of(rng, VALUES), one_of(rng, VALUES));
+    match rng.up_to(3) {
         0 => format!("{{\"errorType\":{error}}}"),
         1 => format!("{{\"failedRecords\":{failed}}}"),
         _ => format!("{{\"failedRecords\":{failed},\"records\":[{}]}}", records.join(", ")),
@@ -64,16 +64,16 @@ fn body(noise: &mut Noise) -> String {
 
 #[test]
 fn whatever_a_server_says_every_event_gets_its_answer() {
-    let mut noise = Noise::new(11);
+    let mut rng = Rng::new(11);
     let (mut each, mut never, mut later) = (0, 0, 0);
     for _ in 0..100_000 {
-        let mut body = body(&mut noise).into_bytes();
-        if noise.up_to(9) == 0 && !body.is_empty() {
-            let at = noise.up_to(body.len() as u64 - 1) as usize;
-            body[at] = noise.up_to(255) as u8;
+        let mut body = body(&mut rng).into_bytes();
+        if rng.up_to(9) == 0 && !body.is_empty() {
+            let at = rng.up_to(body.len() as u64 - 1) as usize;
+            body[at] = rng.up_to(255) as u8;
         }
-        let status = [200, 201, 204, 400, 401, 404, 413, 429, 500, 503, 0][noise.up_to(10) as usize];
-        let events = 1 + noise.up_to(4) as u32;
+        let status = [200, 201, 204, 400, 401, 404, 413, 429, 500, 503, 0][rng.up_to(10) as usize];
+        let events = 1 + rng.up_to(4) as u32;
         match judge(&Response { body: body.clone(), ..Response::new(status) }, events) {
             Judged::Whole(Answer::Taken(as_said)) => {
                 assert_eq!(as_said, status);

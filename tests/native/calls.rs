@@ -7,8 +7,8 @@ use eventferry::base::http::{Failure, Request, Response};
 use eventferry::base::ids::{ExchangeId, OpId};
 use eventferry::base::time::{Millis, Moment};
 use eventferry::engine::calls::{Calls, Options, Settled};
-use eventferry::engine::classify::judge;
-use eventferry::engine::jitter::Noise;
+use eventferry::engine::classify::classify_response;
+use eventferry::engine::jitter::Rng;
 use eventferry::engine::machine::{Input, Machine};
 
 use crate::world::{Reply, World};
@@ -19,7 +19,7 @@ fn status(status: u16) -> Reply {
 
 fn request(body: &str) -> Request {
     Request::post("https://example.com/", "content-type: text/plain", body.as_bytes().to_vec())
-        .with_patience(Millis(1000))
+        .with_timeout(Millis(1000))
 }
 
 fn patient(retries: u32) -> Options {
@@ -30,7 +30,7 @@ fn patient(retries: u32) -> Options {
 fn deliver(options: Options, replies: Vec<Reply>) -> (World<Calls>, Result<(u16, u32), Error>) {
     let mut replies = replies.into_iter().peekable();
     let mut last = Reply::Hang;
-    let mut world = World::new(Calls::new(options, judge, 1), move |_, _| {
+    let mut world = World::new(Calls::new(options, classify_response, 1), move |_, _| {
         last = replies.next().unwrap_or_else(|| last.clone());
         last.clone()
     });
@@ -107,7 +107,7 @@ fn rests_as_long_as_the_server_asks_and_gives_up_when_that_is_too_long() {
 #[test]
 fn cancelling_settles_at_once_in_flight_and_at_rest() {
     for replies in [Reply::Hang, status(503)] {
-        let mut world = World::new(Calls::new(patient(9), judge, 1), move |_, _| replies.clone());
+        let mut world = World::new(Calls::new(patient(9), classify_response, 1), move |_, _| replies.clone());
         let op = world.machine.send(Moment::default(), request("x"));
         world.settle();
         if !matches!(world.requests.len(), 1) {
@@ -124,7 +124,9 @@ fn cancelling_settles_at_once_in_flight_and_at_rest() {
 #[test]
 fn a_full_window_refuses_and_keeps_what_it_has() {
     let mut world =
-        World::new(Calls::new(Options { window: 2, ..Options::default() }, judge, 1), |_, _| status(200));
+        World::new(Calls::new(Options { window: 2, ..Options::default() }, classify_response, 1), |_, _| {
+            status(200)
+        });
     for _ in 0..3 {
         world.machine.send(Moment::default(), request("x"));
     }
@@ -139,11 +141,11 @@ fn a_full_window_refuses_and_keeps_what_it_has() {
 #[test]
 fn ten_thousand_random_worlds_settle_everything_exactly_once() {
     for seed in 0..10_000 {
-        let mut noise = Noise::new(seed);
-        let mut server = Noise::new(seed ^ 0xffff);
-        let retries = noise.up_to(4) as u32;
-        let mut world =
-            World::new(Calls::new(patient(retries), judge, seed), move |_, _| match server.up_to(9) {
+        let mut rng = Rng::new(seed);
+        let mut server = Rng::new(seed ^ 0xffff);
+        let retries = rng.up_to(4) as u32;
+        let mut world = World::new(Calls::new(patient(retries), classify_response, seed), move |_, _| {
+            match server.up_to(9) {
                 0 => Reply::Hang,
                 1 => Reply::After(server.up_to(2000), Err(Failure::Network)),
                 2 => Reply::After(server.up_to(2000), Err(Failure::Aborted)),
@@ -155,16 +157,17 @@ fn ten_thousand_random_worlds_settle_everything_exactly_once() {
                     server.up_to(2000),
                     Ok(Response::new([200, 202, 301, 400, 500, 503][server.up_to(5) as usize])),
                 ),
-            });
+            }
+        });
         let mut ops = BTreeSet::new();
-        for _ in 0..noise.up_to(8) {
+        for _ in 0..rng.up_to(8) {
             ops.insert(world.machine.send(world.moment(), request("x")));
-            match noise.up_to(5) {
-                0 => world.machine.cancel(OpId(noise.up_to(9) as u32)),
+            match rng.up_to(5) {
+                0 => world.machine.cancel(OpId(rng.up_to(9) as u32)),
                 // Facts about exchanges that nobody asked for, and a clock that runs backwards.
                 1 => world.machine.handle(
                     Moment::default(),
-                    Input::Exchange(ExchangeId(noise.up_to(99) as u32 + 50), Ok(Response::new(200))),
+                    Input::Exchange(ExchangeId(rng.up_to(99) as u32 + 50), Ok(Response::new(200))),
                 ),
                 2 => world.machine.handle(Moment::default(), Input::Tick),
                 _ => drop(world.step()),
@@ -180,7 +183,7 @@ fn ten_thousand_random_worlds_settle_everything_exactly_once() {
 
 #[test]
 fn closing_settles_all() {
-    let mut world = World::new(Calls::new(patient(3), judge, 1), |_, _| Reply::Hang);
+    let mut world = World::new(Calls::new(patient(3), classify_response, 1), |_, _| Reply::Hang);
     for _ in 0..5 {
         world.machine.send(Moment::default(), request("x"));
     }

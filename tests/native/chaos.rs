@@ -8,7 +8,7 @@ use eventferry::base::ids::ExchangeId;
 use eventferry::base::secret::Secret;
 use eventferry::base::time::{Deadline, Moment};
 use eventferry::bayeux::session::{Event, Options, State};
-use eventferry::engine::jitter::Noise;
+use eventferry::engine::jitter::Rng;
 use eventferry::engine::machine::{Input, Machine, Output};
 use eventferry::salesforce::auth::Flow;
 use eventferry::salesforce::client as salesforce;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const CHANNELS: [&str; 2] = ["/event/A__e", "/topic/T?Name='x'"];
 
 #[derive(Clone, Copy, PartialEq)]
-enum Trouble {
+enum SessionError {
     None,
     /// The request is lost, or its answer, with what was in it.
     LostOnTheWay,
@@ -36,7 +36,7 @@ struct Session {
 }
 
 struct Server {
-    noise: Noise,
+    rng: Rng,
     /// One event every so many milliseconds, each with the next id, for one channel after the other.
     pace: u64,
     last: u64,
@@ -62,18 +62,18 @@ impl Server {
         CHANNELS[(id % 2) as usize].split('?').next().unwrap_or_default()
     }
 
-    fn pick(&mut self) -> Trouble {
-        if self.noise.up_to(999) >= self.trouble {
-            return Trouble::None;
+    fn pick(&mut self) -> SessionError {
+        if self.rng.up_to(999) >= self.trouble {
+            return SessionError::None;
         }
         [
-            Trouble::LostOnTheWay,
-            Trouble::LostOnTheWayBack,
-            Trouble::LostOnTheWayBack,
-            Trouble::Gateway,
-            Trouble::Unauthorized,
-            Trouble::Hangs,
-        ][self.noise.up_to(5) as usize]
+            SessionError::LostOnTheWay,
+            SessionError::LostOnTheWayBack,
+            SessionError::LostOnTheWayBack,
+            SessionError::Gateway,
+            SessionError::Unauthorized,
+            SessionError::Hangs,
+        ][self.rng.up_to(5) as usize]
     }
 
     /// Makes ready what has happened by then.
@@ -203,7 +203,7 @@ fn client(seed: u64) -> salesforce::Client {
             api_version: "68.0".to_owned(),
             start: "-2".to_owned(),
             fallback: None,
-            session: Options { patience: None, ..salesforce::streaming() },
+            session: Options { timeout: None, ..salesforce::streaming() },
         },
         seed,
     )
@@ -211,13 +211,13 @@ fn client(seed: u64) -> salesforce::Client {
 
 /// Lets a client live through it. Gives the ids that arrived, in their order.
 fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
-    let mut noise = Noise::new(seed);
+    let mut rng = Rng::new(seed);
     let mut client = client(seed ^ 0xabcd);
     let mut server = Server {
-        noise: Noise::new(seed ^ 0x1234),
-        pace: 50 + noise.up_to(20_000),
+        rng: Rng::new(seed ^ 0x1234),
+        pace: 50 + rng.up_to(20_000),
         last,
-        most: [1, 2, 5, 1000][noise.up_to(3) as usize],
+        most: [1, 2, 5, 1000][rng.up_to(3) as usize],
         sessions: BTreeMap::new(),
         next_session: 0,
         token: 1,
@@ -236,7 +236,7 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
     client.session.subscribe(Moment::default(), CHANNELS[0]);
     client.session.open(Moment::default());
     // The other one while a poll is held, when there is a lot of it already.
-    let mut joins_at = Some(noise.up_to(100) * server.pace);
+    let mut joins_at = Some(rng.up_to(100) * server.pace);
     for step in 0.. {
         assert!(
             step < 400_000,
@@ -246,14 +246,14 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
         let deadline = loop {
             match client.poll() {
                 Output::Send(id, request) => {
-                    let at = now + 1 + noise.up_to(200);
+                    let at = now + 1 + rng.up_to(200);
                     if request.url().contains("/cometd")
                         && String::from_utf8_lossy(request.body()).contains("/meta/connect")
                     {
                         connects.push(id.0);
                         assert_eq!(connects.len(), 1, "two connects at once");
                     }
-                    landing.insert((now + request.patience().0, id.0), Err(Failure::Timeout));
+                    landing.insert((now + request.timeout().0, id.0), Err(Failure::Timeout));
                     arriving.insert((at, id.0), request);
                 }
                 Output::Cancel(id) => {
@@ -309,7 +309,7 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
         if let Some(key) = arrival.filter(|key| key.0 == next) {
             let request = arriving.remove(&key).expect("a request");
             // Only what is still wanted is answered, but the server does not know.
-            let back = now + 1 + noise.up_to(200);
+            let back = now + 1 + rng.up_to(200);
             let mut answer = |at: u64, outcome: Result<Response, Failure>| {
                 if landing.keys().any(|(_, id)| *id == key.1) {
                     landing.retain(|(_, id), _| *id != key.1);
@@ -318,12 +318,12 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
             };
             // Until all is settled a failure would be one for the application.
             let trouble =
-                if unsettled > usize::from(joins_at.is_some()) { Trouble::None } else { server.pick() };
+                if unsettled > usize::from(joins_at.is_some()) { SessionError::None } else { server.pick() };
             let status = |status: u16| Ok(Response { body: b"<html>".to_vec(), ..Response::new(status) });
             if request.url().ends_with("/token") {
                 server.logins += 1;
                 match trouble {
-                    Trouble::None | Trouble::Unauthorized => {
+                    SessionError::None | SessionError::Unauthorized => {
                         server.token += 1;
                         let body = json!({ "access_token": format!("T{}", server.token), "instance_url": "https://acme.example" });
                         answer(
@@ -331,8 +331,8 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
                             Ok(Response { body: body.to_string().into_bytes(), ..Response::new(200) }),
                         );
                     }
-                    Trouble::Gateway => answer(back, status(503)),
-                    Trouble::Hangs => {}
+                    SessionError::Gateway => answer(back, status(503)),
+                    SessionError::Hangs => {}
                     _ => answer(back, Err(Failure::Network)),
                 }
                 continue;
@@ -347,10 +347,10 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
                 .to_owned();
             let id = messages[0]["clientId"].as_str().unwrap_or_default().to_owned();
             match trouble {
-                Trouble::LostOnTheWay => answer(back, Err(Failure::Network)),
-                Trouble::Hangs => {}
-                Trouble::Gateway => answer(back, status(502)),
-                Trouble::Unauthorized
+                SessionError::LostOnTheWay => answer(back, Err(Failure::Network)),
+                SessionError::Hangs => {}
+                SessionError::Gateway => answer(back, status(502)),
+                SessionError::Unauthorized
                     if messages[0]["channel"] == "/meta/connect" && server.proven == token =>
                 {
                     server.sessions.remove(&id);
@@ -360,9 +360,9 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
                         Ok(Response { body: refused.to_string().into_bytes(), ..Response::new(200) }),
                     );
                 }
-                Trouble::None | Trouble::LostOnTheWayBack | Trouble::Unauthorized => {
+                SessionError::None | SessionError::LostOnTheWayBack | SessionError::Unauthorized => {
                     // Now and then the server forgets somebody.
-                    if server.noise.up_to(999) < server.trouble / 4 {
+                    if server.rng.up_to(999) < server.trouble / 4 {
                         server.sessions.remove(&id);
                     }
                     let probes = messages[0]["advice"]["timeout"] == 0
@@ -383,7 +383,7 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
                         continue;
                     }
                     let body = Value::Array(server.answer(&messages, now)).to_string().into_bytes();
-                    let outcome = if trouble == Trouble::LostOnTheWayBack {
+                    let outcome = if trouble == SessionError::LostOnTheWayBack {
                         Err(Failure::Network)
                     } else {
                         Ok(Response { body, ..Response::new(200) })
@@ -458,9 +458,9 @@ fn nothing_that_a_peer_says_makes_it_panic_and_every_operation_ends_once() {
     use eventferry::bayeux::client::Client;
     let mut connections = 0;
     for seed in 0..1500 {
-        let mut noise = Noise::new(seed);
+        let mut rng = Rng::new(seed);
         let mut sessions = Vec::new();
-        let options = Options { url: "http://a.example/x".to_owned(), patience: None, ..Options::default() };
+        let options = Options { url: "http://a.example/x".to_owned(), timeout: None, ..Options::default() };
         let mut bayeux = Client::new(options, seed);
         let mut sales = client(seed);
         let is_sales = seed % 2 == 0;
@@ -473,13 +473,11 @@ fn nothing_that_a_peer_says_makes_it_panic_and_every_operation_ends_once() {
         for step in 0..250 {
             let moment = Moment::from_millis(now);
             let session = if is_sales { &mut sales.session } else { &mut bayeux.session };
-            match noise.up_to(if step > 240 { 0 } else { 14 }) {
+            match rng.up_to(if step > 240 { 0 } else { 14 }) {
                 0 if step > 240 => session.close(moment),
-                1 => {
-                    open_ops.push(session.subscribe(moment, ["/a", "/b", "/c/*"][noise.up_to(2) as usize]).0)
-                }
+                1 => open_ops.push(session.subscribe(moment, ["/a", "/b", "/c/*"][rng.up_to(2) as usize]).0),
                 2 => open_ops.push(
-                    session.unsubscribe(moment, ["/a", "/b"][noise.up_to(1) as usize], noise.up_to(1) == 0).0,
+                    session.unsubscribe(moment, ["/a", "/b"][rng.up_to(1) as usize], rng.up_to(1) == 0).0,
                 ),
                 3 => open_ops.push(
                     if is_sales {
@@ -492,47 +490,47 @@ fn nothing_that_a_peer_says_makes_it_panic_and_every_operation_ends_once() {
                 4 => session.pause(moment),
                 5 => session.resume_polling(moment),
                 // Time may seem to go back.
-                6 => now = now.saturating_sub(noise.up_to(50)),
+                6 => now = now.saturating_sub(rng.up_to(50)),
                 _ => {}
             }
-            now += noise.up_to(1500);
+            now += rng.up_to(1500);
             let moment = Moment::from_millis(now);
             let mut text = String::from("[");
-            for at in 0..noise.up_to(4) {
+            for at in 0..rng.up_to(4) {
                 if at > 0 {
                     text.push(',');
                 }
                 // Every other time one that may help.
-                let most = if noise.up_to(1) == 0 { 4 } else { PIECES.len() as u64 - 1 };
-                text.push_str(PIECES[noise.up_to(most) as usize]);
+                let most = if rng.up_to(1) == 0 { 4 } else { PIECES.len() as u64 - 1 };
+                text.push_str(PIECES[rng.up_to(most) as usize]);
             }
             text.push(']');
-            if noise.up_to(9) == 0 {
-                let mut cut = noise.up_to(text.len() as u64) as usize;
+            if rng.up_to(9) == 0 {
+                let mut cut = rng.up_to(text.len() as u64) as usize;
                 while !text.is_char_boundary(cut) {
                     cut -= 1;
                 }
                 text.truncate(cut);
             }
-            let is_socket = noise.up_to(1) == 0 && !sockets.is_empty();
+            let is_socket = rng.up_to(1) == 0 && !sockets.is_empty();
             if is_socket && !is_sales {
-                let id = sockets[noise.up_to(sockets.len() as u64 - 1) as usize];
-                match noise.up_to(5) {
+                let id = sockets[rng.up_to(sockets.len() as u64 - 1) as usize];
+                match rng.up_to(5) {
                     0 => bayeux.socket_closed(moment, id, 1006),
                     1 | 2 => bayeux.session.socket_opened(moment, id),
                     _ => bayeux.socket_text(moment, id, text.into_bytes()),
                 }
             } else {
-                let id = if flying.is_empty() || noise.up_to(9) == 0 {
+                let id = if flying.is_empty() || rng.up_to(9) == 0 {
                     9999
                 } else {
-                    flying.remove(noise.up_to(flying.len() as u64 - 1) as usize)
+                    flying.remove(rng.up_to(flying.len() as u64 - 1) as usize)
                 };
                 let token = r#"{"access_token":"T","instance_url":"https://a.example"}"#;
-                let body = if is_sales && noise.up_to(2) == 0 { token.to_owned() } else { text };
+                let body = if is_sales && rng.up_to(2) == 0 { token.to_owned() } else { text };
                 let status =
-                    if noise.up_to(9) == 0 { [401, 503, 500, 404][noise.up_to(3) as usize] } else { 200 };
-                let outcome = match noise.up_to(9) {
+                    if rng.up_to(9) == 0 { [401, 503, 500, 404][rng.up_to(3) as usize] } else { 200 };
+                let outcome = match rng.up_to(9) {
                     0 => Err(Failure::Network),
                     1 => Err(Failure::Timeout),
                     _ => Ok(Response {
@@ -542,7 +540,7 @@ fn nothing_that_a_peer_says_makes_it_panic_and_every_operation_ends_once() {
                     }),
                 };
                 let input =
-                    if noise.up_to(3) == 0 { Input::Tick } else { Input::Exchange(ExchangeId(id), outcome) };
+                    if rng.up_to(3) == 0 { Input::Tick } else { Input::Exchange(ExchangeId(id), outcome) };
                 if is_sales { sales.handle(moment, input) } else { bayeux.handle(moment, input) }
             }
             for turn in 0.. {

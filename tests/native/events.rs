@@ -6,7 +6,7 @@ use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::event::{Member, Row, Table, WIDE};
 use eventferry::cloudevents::json::{Desk, Sequence, is_json_text, max_rows, scan_document, scan_sequence};
 use eventferry::cloudevents::layout::Layout;
-use eventferry::engine::jitter::Noise;
+use eventferry::engine::jitter::Rng;
 use serde_json::Value;
 use serde_json::de::IoRead;
 
@@ -30,38 +30,36 @@ fn is_json(text: &[u8]) -> bool {
     is_json_text::<Words>(Padded::new(&bytes).expect("padded"))
 }
 
-fn pick<T: Copy>(noise: &mut Noise, from: &[T]) -> T {
-    from[noise.up_to(from.len() as u64 - 1) as usize]
+fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
+    from[rng.up_to(from.len() as u64 - 1) as usize]
 }
 
 /// Random JSON text of limited depth, with random white space.
-fn random_json(noise: &mut Noise, depth: u64) -> String {
-    let space = |noise: &mut Noise| pick(noise, &["", "", "", " ", "\n", "\t \r"]);
+fn random_json(rng: &mut Rng, depth: u64) -> String {
+    let space = |rng: &mut Rng| pick(rng, &["", "", "", " ", "\n", "\t \r"]);
     let kinds = if depth == 0 { 6 } else { 8 };
-    let value = match noise.up_to(kinds - 1) {
-        0 => pick(noise, &["null", "true", "false"]).to_owned(),
+    let value = match rng.up_to(kinds - 1) {
+        0 => pick(rng, &["null", "true", "false"]).to_owned(),
         1 | 2 => {
-            pick(noise, &["0", "-0", "1", "-12", "12.5", "1e5", "-1.5E-10", "12345678901234567890", "0.0"])
+            pick(rng, &["0", "-0", "1", "-12", "12.5", "1e5", "-1.5E-10", "12345678901234567890", "0.0"])
                 .to_owned()
         }
-        3..=5 => random_string(noise),
+        3..=5 => random_string(rng),
         6 => {
-            let items: Vec<String> = (0..noise.up_to(3)).map(|_| random_json(noise, depth - 1)).collect();
+            let items: Vec<String> = (0..rng.up_to(3)).map(|_| random_json(rng, depth - 1)).collect();
             format!("[{}]", items.join(","))
         }
         _ => {
-            let members: Vec<String> = (0..noise.up_to(3))
-                .map(|_| {
-                    format!("{}{}:{}", random_string(noise), space(noise), random_json(noise, depth - 1))
-                })
+            let members: Vec<String> = (0..rng.up_to(3))
+                .map(|_| format!("{}{}:{}", random_string(rng), space(rng), random_json(rng, depth - 1)))
                 .collect();
-            format!("{{{}{}}}", space(noise), members.join(","))
+            format!("{{{}{}}}", space(rng), members.join(","))
         }
     };
-    format!("{}{value}{}", space(noise), space(noise))
+    format!("{}{value}{}", space(rng), space(rng))
 }
 
-fn random_string(noise: &mut Noise) -> String {
+fn random_string(rng: &mut Rng) -> String {
     let pieces = [
         "a",
         "key",
@@ -80,20 +78,20 @@ fn random_string(noise: &mut Noise) -> String {
         "]",
         ",",
     ];
-    let text: String = (0..noise.up_to(4)).map(|_| pick(noise, &pieces)).collect();
+    let text: String = (0..rng.up_to(4)).map(|_| pick(rng, &pieces)).collect();
     format!("\"{text}\"")
 }
 
 /// Breaks text at a random place, more or less.
-fn mutate(noise: &mut Noise, text: &mut Vec<u8>) {
+fn mutate(rng: &mut Rng, text: &mut Vec<u8>) {
     if text.is_empty() {
         return;
     }
-    let at = noise.up_to(text.len() as u64 - 1) as usize;
-    match noise.up_to(3) {
+    let at = rng.up_to(text.len() as u64 - 1) as usize;
+    match rng.up_to(3) {
         0 => drop(text.remove(at)),
-        1 => text[at] = noise.up_to(255) as u8,
-        2 => text.insert(at, pick(noise, b"{}[]\",:\\0eE+-.tfn \x00\x1f\x7f\x80\xc3\xed\xf0")),
+        1 => text[at] = rng.up_to(255) as u8,
+        2 => text.insert(at, pick(rng, b"{}[]\",:\\0eE+-.tfn \x00\x1f\x7f\x80\xc3\xed\xf0")),
         _ => text.truncate(at),
     }
 }
@@ -118,12 +116,12 @@ impl DeserializeFrom for serde::de::IgnoredAny {
 
 #[test]
 fn takes_exactly_the_json_that_serde_takes() {
-    let mut noise = Noise::new(1);
+    let mut rng = Rng::new(1);
     let (mut good, mut bad) = (0, 0);
     for _ in 0..30_000 {
-        let mut text = random_json(&mut noise, 4).into_bytes();
-        for _ in 0..noise.up_to(2) {
-            mutate(&mut noise, &mut text);
+        let mut text = random_json(&mut rng, 4).into_bytes();
+        for _ in 0..rng.up_to(2) {
+            mutate(&mut rng, &mut text);
         }
         let expected = serde_accepts(&text);
         assert_eq!(is_json(&text), expected, "{:?}", String::from_utf8_lossy(&text));
@@ -154,11 +152,11 @@ fn cut(text: &str, table: &Table, member: Member) -> Option<String> {
 
 #[test]
 fn finds_members_where_serde_finds_them() {
-    let mut noise = Noise::new(2);
+    let mut rng = Rng::new(2);
     for _ in 0..3_000 {
-        let data = random_json(&mut noise, 3);
-        let subject = pick(&mut noise, &["plain", "é", "Euro \\u20ac", "\\ud83d\\ude00 x", "a\\/b"]);
-        let id = "i".repeat(pick(&mut noise, &[1, 5, 4095, 4096, 5000]));
+        let data = random_json(&mut rng, 3);
+        let subject = pick(&mut rng, &["plain", "é", "Euro \\u20ac", "\\ud83d\\ude00 x", "a\\/b"]);
+        let id = "i".repeat(pick(&mut rng, &[1, 5, 4095, 4096, 5000]));
         let mut members = [
             "\"specversion\":\"1.0\"".to_owned(),
             format!("\"id\":\"{id}\""),
@@ -168,7 +166,7 @@ fn finds_members_where_serde_finds_them() {
             format!("\"data\":{data}"),
         ];
         for at in (1..members.len()).rev() {
-            members.swap(at, noise.up_to(at as u64) as usize);
+            members.swap(at, rng.up_to(at as u64) as usize);
         }
         let text = format!("{{ {} }}", members.join(" ,\n"));
         let (code, table) = scan(text.as_bytes(), &mut Layout::new());
@@ -204,17 +202,16 @@ fn visible(code: u32, table: &Table) -> impl PartialEq + std::fmt::Debug + use<>
 
 #[test]
 fn a_guess_never_changes_what_is_found() {
-    let mut noise = Noise::new(3);
+    let mut rng = Rng::new(3);
     let mut layout = Layout::new();
     let mut accepted = 0;
     for _ in 0..40_000 {
-        let version = pick(&mut noise, &["1.0", "1.0", "1.0", "1.0", "0.3", "0.9"]);
-        let source = pick(&mut noise, &["/s", "/s", "/shop", "https://example.com/a/b?c", "not a uri", ""]);
-        let media = pick(&mut noise, &["application/json", "application/json", "text/plain", "x"]);
-        let time =
-            pick(&mut noise, &["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-02-30T00:00:00Z"]);
+        let version = pick(&mut rng, &["1.0", "1.0", "1.0", "1.0", "0.3", "0.9"]);
+        let source = pick(&mut rng, &["/s", "/s", "/shop", "https://example.com/a/b?c", "not a uri", ""]);
+        let media = pick(&mut rng, &["application/json", "application/json", "text/plain", "x"]);
+        let time = pick(&mut rng, &["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-02-30T00:00:00Z"]);
         let tail = pick(
-            &mut noise,
+            &mut rng,
             &[
                 "",
                 "",
@@ -227,7 +224,7 @@ fn a_guess_never_changes_what_is_found() {
             ],
         );
         let data = pick(
-            &mut noise,
+            &mut rng,
             &[
                 "{\"a\":1}",
                 "\"text\"",
@@ -241,16 +238,16 @@ fn a_guess_never_changes_what_is_found() {
                 "\"4",
             ],
         );
-        let id = noise.up_to(999);
-        let space = pick(&mut noise, &["", "", "", " "]);
-        let mut text = match noise.up_to(3) {
+        let id = rng.up_to(999);
+        let space = pick(&mut rng, &["", "", "", " "]);
+        let mut text = match rng.up_to(3) {
             0 => format!("{{\"specversion\":\"{version}\",\"id\":\"{id}\",\"source\":\"{source}\",\"type\":\"t\"{tail}}}{space}"),
             1 => format!("{{\"specversion\":\"{version}\",\"id\":\"{id}\",\"source\":\"{source}\",\"type\":\"t\"{tail},\"data\":{data}{space}}}"),
             _ => format!("{{\"specversion\":\"{version}\",{space}\"id\":\"{id}\",\"source\":\"{source}\",\"type\":\"t\",\"time\":\"{time}\",\"datacontenttype\":\"{media}\"{tail},\"data\":{data}}}"),
         }
         .into_bytes();
-        if noise.up_to(9) == 0 {
-            mutate(&mut noise, &mut text);
+        if rng.up_to(9) == 0 {
+            mutate(&mut rng, &mut text);
         }
         let (code, table) = scan(&text, &mut layout);
         let (expected_code, expected) = scan(&text, &mut Layout::new());

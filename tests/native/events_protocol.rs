@@ -4,8 +4,8 @@ use eventferry::base::error::{Code, Error};
 use eventferry::base::http::{Failure, Response};
 use eventferry::base::json::block::{Native, Words};
 use eventferry::base::json::padded::{Padded, pad};
-use eventferry::engine::classify::Verdict;
-use eventferry::engine::jitter::Noise;
+use eventferry::engine::classify::ResponseClass;
+use eventferry::engine::jitter::Rng;
 use eventferry::events_protocol::client::judge;
 use eventferry::events_protocol::event::{Envelope, Member, Rule};
 use eventferry::events_protocol::server::{Outcome, Subject, accept, settle};
@@ -206,7 +206,7 @@ fn every_end_has_its_answer() {
 }
 
 /// An event that was hurt in up to four places.
-fn hurt(noise: &mut Noise) -> Vec<u8> {
+fn hurt(rng: &mut Rng) -> Vec<u8> {
     const WORDS: [&[u8]; 14] = [
         b"null",
         b"{}",
@@ -224,10 +224,10 @@ fn hurt(noise: &mut Noise) -> Vec<u8> {
         b"true",
     ];
     let mut bytes = EVENT.as_bytes().to_vec();
-    for _ in 0..=noise.up_to(3) {
-        let from = noise.up_to(bytes.len() as u64) as usize;
-        let to = (from + noise.up_to(12) as usize).min(bytes.len());
-        let word = WORDS[noise.up_to(WORDS.len() as u64 - 1) as usize];
+    for _ in 0..=rng.up_to(3) {
+        let from = rng.up_to(bytes.len() as u64) as usize;
+        let to = (from + rng.up_to(12) as usize).min(bytes.len());
+        let word = WORDS[rng.up_to(WORDS.len() as u64 - 1) as usize];
         bytes.splice(from..to, word.iter().copied());
     }
     bytes
@@ -235,10 +235,10 @@ fn hurt(noise: &mut Noise) -> Vec<u8> {
 
 #[test]
 fn hurt_events_are_read_as_serde_json_reads_them_or_refused() {
-    let mut noise = Noise::new(6);
+    let mut rng = Rng::new(6);
     let mut taken = 0;
     for _ in 0..60_000 {
-        let bytes = hurt(&mut noise);
+        let bytes = hurt(&mut rng);
         let padded = pad(&bytes);
         let text = Padded::new(&padded).expect("padded");
         let found = accept::<Words>(text, Rule::Usual);
@@ -264,10 +264,10 @@ fn hurt_events_are_read_as_serde_json_reads_them_or_refused() {
 
 #[test]
 fn an_answer_is_json_with_the_ids_of_its_request_whatever_they_are() {
-    let mut noise = Noise::new(7);
+    let mut rng = Rng::new(7);
     for round in 0..5_000 {
-        let odd: String = (0..noise.up_to(12))
-            .map(|_| char::from_u32(noise.up_to(0x2fff) as u32).unwrap_or('\u{1f600}'))
+        let odd: String = (0..rng.up_to(12))
+            .map(|_| char::from_u32(rng.up_to(0x2fff) as u32).unwrap_or('\u{1f600}'))
             .collect();
         let quoted = Value::String(format!("{odd}{round}")).to_string();
         let raw = &quoted[1..quoted.len() - 1];
@@ -294,11 +294,11 @@ fn answer(status: u16, body: &str) -> Result<Response, Failure> {
 #[test]
 fn an_event_is_an_answer_whatever_the_status() {
     for status in [200, 202, 400, 404, 429, 500, 503] {
-        assert_eq!(judge(&answer(status, EVENT)), Verdict::Done, "{status}");
-        assert_eq!(judge(&answer(status, &format!("\u{feff}{EVENT}"))), Verdict::Done, "{status}");
+        assert_eq!(judge(&answer(status, EVENT)), ResponseClass::Done, "{status}");
+        assert_eq!(judge(&answer(status, &format!("\u{feff}{EVENT}"))), ResponseClass::Done, "{status}");
         assert_eq!(
             judge(&answer(status, r#"{"name":"a:b:error","version":"1"}"#)),
-            Verdict::Done,
+            ResponseClass::Done,
             "{status}"
         );
     }
@@ -310,11 +310,11 @@ fn what_is_no_event_is_judged_by_its_status_and_success_is_none() {
     // The token stands for what a server might repeat of the request.
     let body = r#"{"auth":{"token":"s3cret"}}"#;
     for (status, code) in [(400, Code::Rejected), (403, Code::Unauthorized), (410, Code::Gone)] {
-        assert_eq!(judge(&answer(status, body)), Verdict::Fail(failed(code, status)));
+        assert_eq!(judge(&answer(status, body)), ResponseClass::Fail(failed(code, status)));
     }
-    assert_eq!(judge(&answer(302, EVENT)), Verdict::Fail(failed(Code::Redirected, 302)));
-    assert_eq!(judge(&answer(503, body)), Verdict::Later(failed(Code::Unavailable, 503), None));
-    assert_eq!(judge(&Err(Failure::Timeout)), Verdict::Later(Error::new(Code::Timeout), None));
+    assert_eq!(judge(&answer(302, EVENT)), ResponseClass::Fail(failed(Code::Redirected, 302)));
+    assert_eq!(judge(&answer(503, body)), ResponseClass::Retry(failed(Code::Unavailable, 503), None));
+    assert_eq!(judge(&Err(Failure::Timeout)), ResponseClass::Retry(Error::new(Code::Timeout), None));
     for (body, detail) in [
         ("", "the text is not JSON"),
         ("hello", "the text is not JSON"),
@@ -323,6 +323,6 @@ fn what_is_no_event_is_judged_by_its_status_and_success_is_none() {
         (r#"{"name":"a"}"#, "the answer has no member version that is a whole number"),
     ] {
         let expected = Error { code: Code::InvalidEvent, status: Some(200), detail: detail.to_owned() };
-        assert_eq!(judge(&answer(200, body)), Verdict::Fail(expected), "{body}");
+        assert_eq!(judge(&answer(200, body)), ResponseClass::Fail(expected), "{body}");
     }
 }

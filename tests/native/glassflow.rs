@@ -6,7 +6,7 @@ use eventferry::base::error::Code;
 use eventferry::base::http::{Failure, Request, Response};
 use eventferry::base::ids::{ExchangeId, OpId};
 use eventferry::base::time::{Millis, Moment};
-use eventferry::engine::jitter::Noise;
+use eventferry::engine::jitter::Rng;
 use eventferry::engine::machine::{Input, Machine};
 use eventferry::glassflow::sink::{LONGEST_ASKED, Options, Settled, Sink};
 use eventferry::glassflow::wire::{self, Endpoint, Topic};
@@ -257,8 +257,8 @@ fn refuses_more_calls_than_the_window_and_settles_all_at_the_end() {
 #[test]
 fn ten_thousand_random_worlds_lose_no_event_and_settle_every_call_once() {
     for seed in 0..10_000 {
-        let mut noise = Noise::new(seed);
-        let mut server = Noise::new(seed ^ 0xffff);
+        let mut rng = Rng::new(seed);
+        let mut server = Rng::new(seed ^ 0xffff);
         let given = std::rc::Rc::new(std::cell::Cell::new(0));
         let counter = given.clone();
         let mut world = World::new(Sink::new(options(), seed), move |_, _: &Request| {
@@ -279,22 +279,22 @@ fn ten_thousand_random_worlds_lose_no_event_and_settle_every_call_once() {
             }
         });
         let mut ops = BTreeMap::new();
-        for _ in 0..noise.up_to(12) {
-            let topic = if noise.up_to(1) == 0 { Topic::Output } else { Topic::Failed };
+        for _ in 0..rng.up_to(12) {
+            let topic = if rng.up_to(1) == 0 { Topic::Output } else { Topic::Failed };
             ops.insert(world.machine.consume(world.moment(), topic, PATIENCE), topic);
-            match noise.up_to(6) {
-                0 => world.machine.cancel(OpId(noise.up_to(13) as u32)),
+            match rng.up_to(6) {
+                0 => world.machine.cancel(OpId(rng.up_to(13) as u32)),
                 // Facts about exchanges that nobody asked for, and a clock that runs backwards.
                 1 => world.machine.handle(
                     Moment::default(),
-                    Input::Exchange(ExchangeId(noise.up_to(99) as u32 + 50), Ok(Response::new(200))),
+                    Input::Exchange(ExchangeId(rng.up_to(99) as u32 + 50), Ok(Response::new(200))),
                 ),
                 2 => world.machine.handle(Moment::default(), Input::Tick),
                 3 => {}
                 _ => drop(world.step()),
             }
         }
-        if noise.up_to(9) == 0 {
+        if rng.up_to(9) == 0 {
             world.machine.close();
         }
         world.run();

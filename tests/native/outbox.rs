@@ -6,13 +6,13 @@ use eventferry::base::error::Code;
 use eventferry::base::http::{Failure, Response};
 use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Deadline, Millis, Moment};
-use eventferry::engine::jitter::Noise;
+use eventferry::engine::jitter::Rng;
 use eventferry::engine::machine::{Input, Machine, Output};
 use eventferry::outbox::answer::{Answer, Judged, judge};
-use eventferry::outbox::effect::{Act, Fate, Stock};
+use eventferry::outbox::effect::{Effect, Outcome, StoreCounts};
 use eventferry::outbox::machine::Outbox;
 use eventferry::outbox::segment::{Part, SegmentId};
-use eventferry::outbox::session::{Company, Contents, SessionId, Staged};
+use eventferry::outbox::session::{Contents, Grouping, SessionId, Staged};
 use eventferry::outbox::writes::Write;
 use eventferry::outbox::{Options, Overflow};
 
@@ -22,8 +22,8 @@ type EventNo = u32;
 #[derive(Clone, Copy, Debug)]
 struct Known {
     size: u32,
-    lane: u32,
-    company: Company,
+    ordering_key: u32,
+    grouping: Grouping,
 }
 
 /// A segment as the store has it.
@@ -47,11 +47,11 @@ enum Happening {
     Looked(u32, u64),
     /// The server gets a request.
     Arrive(Vec<EventNo>),
-    Answer(ExchangeId, Verdict),
+    Answer(ExchangeId, ResponseClass),
 }
 
 #[derive(Clone, Debug)]
-enum Verdict {
+enum ResponseClass {
     Whole(Result<Response, Failure>),
     Partly(Vec<u16>),
 }
@@ -75,7 +75,7 @@ struct World {
     now: u64,
     /// What is added to the clock that the machine sees.
     skew: u64,
-    noise: Noise,
+    rng: Rng,
     weather: Weather,
     weather_was: Weather,
     seed: u64,
@@ -99,7 +99,7 @@ struct World {
     requests: Vec<(u64, Vec<EventNo>)>,
     died: BTreeMap<EventNo, Code>,
     letters: BTreeMap<(SegmentId, u32), EventNo>,
-    acts: Vec<Act>,
+    acts: Vec<Effect>,
     deadline: Deadline,
     life: u64,
 }
@@ -111,7 +111,7 @@ impl World {
             options,
             now: 1000,
             skew: 0,
-            noise: Noise::new(seed ^ 0xabcd),
+            rng: Rng::new(seed ^ 0xabcd),
             weather,
             weather_was: weather,
             seed,
@@ -144,7 +144,7 @@ impl World {
     }
 
     fn chance(&mut self, percent: u64) -> bool {
-        self.noise.up_to(99) < percent
+        self.rng.up_to(99) < percent
     }
 
     fn later(&mut self, delay: u64, what: Happening) {
@@ -154,14 +154,14 @@ impl World {
 
     fn open(&mut self) {
         let size = |no: &EventNo| u64::from(self.events[*no as usize].size);
-        let stock = Stock {
+        let stock = StoreCounts {
             events: self.store.segments.values().map(|kept| kept.events.len() as u64).sum(),
             bytes: self.store.segments.values().flat_map(|kept| &kept.events).map(size).sum(),
             dead: self.store.dead.len() as u64,
             dead_bytes: self.store.dead.iter().map(size).sum(),
         };
         self.machine.opened(self.moment(), stock);
-        self.machine.lead(self.moment(), true);
+        self.machine.set_leader(self.moment(), true);
         self.settle();
     }
 
@@ -173,7 +173,7 @@ impl World {
         self.evicted.clear();
         self.staged.clear();
         for (at, what) in std::mem::take(&mut self.agenda) {
-            let survives = self.noise.up_to(1) == 0;
+            let survives = self.rng.up_to(1) == 0;
             match what {
                 Happening::Change(..) if survives => self.happen(what),
                 Happening::Arrive(..) if survives => drop(self.agenda.insert(at, what)),
@@ -183,17 +183,19 @@ impl World {
         self.open();
     }
 
-    fn publish(&mut self, session: SessionId, size: u32, lane: u32) -> Option<EventNo> {
-        let (bytes, events) = self.machine.ease(session);
-        let dropped = if events > 0 && u64::from(size) <= bytes && self.noise.up_to(1) == 0 {
-            self.machine.append(session, &[size], &[lane]);
+    fn publish(&mut self, session: SessionId, size: u32, ordering_key: u32) -> Option<EventNo> {
+        let (bytes, events) = self.machine.credit(session);
+        let dropped = if events > 0 && u64::from(size) <= bytes && self.rng.up_to(1) == 0 {
+            self.machine.stage_many(session, &[size], &[ordering_key]);
             0
         } else {
-            let Staged::In { dropped, .. } = self.machine.stage(session, size, lane) else { return None };
+            let Staged::In { dropped, .. } = self.machine.stage(session, size, ordering_key) else {
+                return None;
+            };
             dropped
         };
         let no = self.events.len() as EventNo;
-        self.events.push(Known { size, lane, company: Company::Any });
+        self.events.push(Known { size, ordering_key, grouping: Grouping::Any });
         let staged = self.staged.entry(session).or_default();
         staged.push(no);
         staged.drain(..dropped as usize);
@@ -202,14 +204,14 @@ impl World {
     }
 
     fn commit(&mut self, session: SessionId) -> Vec<EventNo> {
-        self.commit_as(session, Company::Any)
+        self.commit_as(session, Grouping::Any)
     }
 
-    fn commit_as(&mut self, session: SessionId, company: Company) -> Vec<EventNo> {
-        let ids = self.machine.commit(self.moment(), session, company);
+    fn commit_as(&mut self, session: SessionId, grouping: Grouping) -> Vec<EventNo> {
+        let ids = self.machine.commit(self.moment(), session, grouping);
         let events = self.staged.remove(&session).unwrap_or_default();
         for no in &events {
-            self.events[*no as usize].company = company;
+            self.events[*no as usize].grouping = grouping;
         }
         self.committed.extend(&events);
         let mut rest = events.clone();
@@ -264,56 +266,56 @@ impl World {
                 _ => panic!("an outbox makes no requests of its own"),
             }
         }
-        let ledger = self.machine.ledger();
+        let counters = self.machine.counters();
         assert_eq!(
-            ledger.accepted,
-            ledger.delivered + ledger.dead + ledger.pending() + ledger.purged,
-            "the counters balance: {ledger:?}"
+            counters.accepted,
+            counters.delivered + counters.dead + counters.pending() + counters.purged,
+            "the counters balance: {counters:?}"
         );
     }
 
-    fn act(&mut self, act: Act) {
+    fn act(&mut self, act: Effect) {
         self.acts.push(act.clone());
         match act {
-            Act::Write(write) => self.write(write),
-            Act::Look { events, bytes } => {
-                let delay = self.noise.up_to(20);
+            Effect::Write(write) => self.write(write),
+            Effect::Look { events, bytes } => {
+                let delay = self.rng.up_to(20);
                 self.later(delay, Happening::Looked(events, bytes));
             }
-            Act::Send { exchange, batch, leaving } => {
+            Effect::Send { exchange, batch, leaving } => {
                 let events = self.events_of(&batch);
                 self.check_company(&batch, &events, leaving);
                 self.requests.push((self.now, events.clone()));
                 self.serve(exchange, events);
             }
-            Act::Accepted(segment) => {
+            Effect::Accepted(segment) => {
                 let events = self.bodies[&segment].1.clone();
                 self.accepted.extend(events);
             }
-            Act::Delivered { part, .. } => {
+            Effect::Delivered { part, .. } => {
                 for no in self.events_of(&[part]) {
                     assert!(self.taken.contains_key(&no), "{no} was said to be delivered");
                     self.accepted.insert(no);
                 }
             }
-            Act::Died { segment, index, error, .. } => {
+            Effect::Died { segment, index, error, .. } => {
                 let no = self.bodies[&segment].1[index as usize];
                 self.died.insert(no, error.code);
                 self.letters.insert((segment, index), no);
             }
-            Act::Forget(segment, fate) => {
+            Effect::Forget(segment, fate) => {
                 let (key, _) = self.bodies.remove(&segment).expect("known");
-                if fate == Fate::Evicted {
+                if fate == Outcome::Evicted {
                     self.evicted.insert(key, segment);
                 }
             }
-            Act::Retry { .. } | Act::Pressure(_) => {}
+            Effect::Retry { .. } | Effect::Pressure(_) => {}
         }
     }
 
     fn check_company(&self, batch: &[Part], events: &[EventNo], leaving: bool) {
         for no in events {
-            if let Company::Own(most) = self.events[*no as usize].company {
+            if let Grouping::Own(most) = self.events[*no as usize].grouping {
                 assert!(batch.iter().all(|part| part.segment == batch[0].segment), "{no} is among others");
                 assert!(leaving || events.len() <= most as usize, "{} events with {no}", events.len());
             }
@@ -334,22 +336,22 @@ impl World {
             })
             .collect();
         let remove = write.remove.iter().filter_map(|id| Some(self.bodies.get(id)?.0)).collect();
-        let bury = write.bury.iter().map(|letter| self.letters[letter]).collect();
-        let change = Happening::Change(put, remove, bury);
-        let delay = 1 + self.noise.up_to(10);
+        let dead_put = write.dead_put.iter().map(|letter| self.letters[letter]).collect();
+        let change = Happening::Change(put, remove, dead_put);
+        let delay = 1 + self.rng.up_to(10);
         if !self.chance(self.weather.write_fails) {
             self.later(delay, change);
             self.later(delay, Happening::Written(true));
             return;
         }
-        match self.noise.up_to(2) {
+        match self.rng.up_to(2) {
             // Before it had an effect.
             0 => {}
             // After.
             1 => self.later(delay, change),
             // Nobody waited for it any more, and then it was done all the same.
             _ => {
-                let much_later = delay + self.noise.up_to(200);
+                let much_later = delay + self.rng.up_to(200);
                 self.later(much_later, change);
             }
         }
@@ -357,23 +359,23 @@ impl World {
     }
 
     fn serve(&mut self, exchange: ExchangeId, events: Vec<EventNo>) {
-        let delay = 1 + self.noise.up_to(100);
+        let delay = 1 + self.rng.up_to(100);
         let weather = self.weather;
-        let answer = |world: &mut Self, verdict| world.later(delay, Happening::Answer(exchange, verdict));
+        let answer = |world: &mut Self, class| world.later(delay, Happening::Answer(exchange, class));
         if self.chance(weather.hangs) {
-            if self.noise.up_to(1) == 0 {
+            if self.rng.up_to(1) == 0 {
                 self.later(delay, Happening::Arrive(events.clone()));
             }
         } else if self.chance(weather.refused) {
-            let verdict = match self.noise.up_to(4) {
+            let class = match self.rng.up_to(4) {
                 0 => Err(Failure::Network),
                 1 => Err(Failure::Timeout),
-                2 => Ok(Response { retry_after: Some(Millis(self.noise.up_to(3000))), ..Response::new(429) }),
-                _ => Ok(Response::new([500, 503, 401, 404, 307][self.noise.up_to(4) as usize])),
+                2 => Ok(Response { retry_after: Some(Millis(self.rng.up_to(3000))), ..Response::new(429) }),
+                _ => Ok(Response::new([500, 503, 401, 404, 307][self.rng.up_to(4) as usize])),
             };
-            answer(self, Verdict::Whole(verdict));
+            answer(self, ResponseClass::Whole(class));
         } else if weather.most_events.is_some_and(|most| events.len() > most) {
-            answer(self, Verdict::Whole(Ok(Response::new(413))));
+            answer(self, ResponseClass::Whole(Ok(Response::new(413))));
         } else if self.chance(weather.partial) {
             let statuses: Vec<u16> = events
                 .iter()
@@ -381,7 +383,7 @@ impl World {
                     if self.poison.contains(no) {
                         422
                     } else {
-                        [200, 201, 503, 429][self.noise.up_to(3) as usize]
+                        [200, 201, 503, 429][self.rng.up_to(3) as usize]
                     }
                 })
                 .collect();
@@ -392,27 +394,27 @@ impl World {
                 .map(|(no, _)| *no)
                 .collect();
             self.later(delay, Happening::Arrive(good));
-            answer(self, Verdict::Partly(statuses));
+            answer(self, ResponseClass::Partly(statuses));
         } else if events.iter().any(|no| self.poison.contains(no)) {
-            answer(self, Verdict::Whole(Ok(Response::new(400))));
+            answer(self, ResponseClass::Whole(Ok(Response::new(400))));
         } else {
             self.later(delay, Happening::Arrive(events.clone()));
-            let verdict =
+            let class =
                 if self.chance(weather.lost_answer) { Err(Failure::Network) } else { Ok(Response::new(202)) };
-            answer(self, Verdict::Whole(verdict));
+            answer(self, ResponseClass::Whole(class));
         }
     }
 
     fn happen(&mut self, what: Happening) {
         match what {
-            Happening::Change(put, remove, bury) => {
+            Happening::Change(put, remove, dead_put) => {
                 for (key, kept) in put {
                     self.store.segments.insert(key, kept);
                 }
                 for key in remove {
                     self.store.segments.remove(&key);
                 }
-                self.store.dead.extend(bury);
+                self.store.dead.extend(dead_put);
             }
             Happening::Written(is_done) => self.machine.written(self.moment(), is_done),
             Happening::Looked(events, bytes) => self.look(events, bytes),
@@ -425,18 +427,18 @@ impl World {
                     }
                 }
             }
-            Happening::Answer(id, Verdict::Whole(outcome)) => {
+            Happening::Answer(id, ResponseClass::Whole(outcome)) => {
                 self.machine.handle(self.moment(), Input::Exchange(id, outcome));
             }
-            Happening::Answer(id, Verdict::Partly(statuses)) => {
-                self.machine.partly(self.moment(), id, &statuses, None);
+            Happening::Answer(id, ResponseClass::Partly(statuses)) => {
+                self.machine.response_each(self.moment(), id, &statuses, None);
             }
         }
     }
 
     fn look(&mut self, most_events: u32, most_bytes: u64) {
         if self.chance(self.weather.look_fails) {
-            return self.machine.looked(self.moment(), Err(()));
+            return self.machine.peeked(self.moment(), Err(()));
         }
         let skip: BTreeSet<u64> = self.bodies.values().map(|(key, _)| *key).collect();
         let (mut events, mut bytes, mut found) = (0, 0, 0);
@@ -446,20 +448,20 @@ impl World {
             }
             let mut contents = Contents::default();
             for no in &kept.events {
-                let Known { size, lane, company } = self.events[*no as usize];
-                contents.push(size, lane);
-                contents.company = company;
+                let Known { size, ordering_key, grouping } = self.events[*no as usize];
+                contents.push(size, ordering_key);
+                contents.grouping = grouping;
             }
             if found > 0 && (events + contents.len() > most_events || bytes + contents.bytes() > most_bytes) {
                 break;
             }
             (events, bytes, found) = (events + contents.len(), bytes + contents.bytes(), found + 1);
             let own = self.evicted.remove(&key);
-            let age = Millis(self.noise.up_to(50_000));
+            let age = Millis(self.rng.up_to(50_000));
             let id = self.machine.found(self.moment(), contents, age, own);
             self.bodies.insert(id, (key, kept.events));
         }
-        self.machine.looked(self.moment(), Ok(found == 0));
+        self.machine.peeked(self.moment(), Ok(found == 0));
     }
 
     /// Lets the next thing happen. False if nothing ever will.
@@ -508,16 +510,16 @@ impl World {
     fn clear_up(&mut self) {
         self.weather = Weather::default();
         self.machine.pause(self.moment(), false);
-        self.machine.lead(self.moment(), true);
-        self.machine.allow(self.moment(), u32::MAX);
-        self.machine.wake(self.moment());
+        self.machine.set_leader(self.moment(), true);
+        self.machine.allow_requests(self.moment(), u32::MAX);
+        self.machine.online(self.moment());
         for _ in 0..100 {
             self.run_for(600_000);
             if self.machine.is_quiet() && self.agenda.is_empty() && self.store.segments.is_empty() {
                 return;
             }
             // What was written late by a write that counted as failed is there again.
-            self.machine.stir(self.moment());
+            self.machine.store_changed(self.moment());
         }
         let debug = format!("{:?}", self.machine);
         let debug = debug.split("outputs").next().unwrap_or_default();
@@ -560,8 +562,8 @@ fn what_is_committed_is_stored_sent_and_removed() {
     assert_eq!(world.first_taken, events);
     assert_eq!(world.requests.iter().map(|(_, events)| events.len()).collect::<Vec<_>>(), [10, 10, 5]);
     assert!(world.store.segments.is_empty());
-    let ledger = world.machine.ledger();
-    assert_eq!((ledger.accepted, ledger.delivered, ledger.attempts), (25, 25, 3));
+    let counters = world.machine.counters();
+    assert_eq!((counters.accepted, counters.delivered, counters.attempts), (25, 25, 3));
     assert_eq!(world.machine.bytes(), 0);
 }
 
@@ -597,8 +599,8 @@ fn a_store_that_fails_does_not_keep_events_from_the_server() {
     world.run_for(10_000);
     assert_eq!(world.first_taken, events);
     assert_eq!(world.accepted.len(), 3, "taken by the server counts as accepted");
-    let ledger = world.machine.ledger();
-    assert_eq!((ledger.accepted, ledger.delivered), (3, 3));
+    let counters = world.machine.counters();
+    assert_eq!((counters.accepted, counters.delivered), (3, 3));
     world.clear_up();
     assert!(world.store.segments.is_empty());
 }
@@ -650,7 +652,7 @@ fn what_an_answer_says_was_not_taken_is_sent_again_in_one_request() {
     world.weather = Weather::default();
     let statuses = [200, 503, 200, 429, 200, 422, 200, 500, 200, 200];
     world.taken.extend([0, 2, 4, 6, 8, 9].map(|no| (no, 1)));
-    world.machine.partly(world.moment(), ExchangeId(1), &statuses, None);
+    world.machine.response_each(world.moment(), ExchangeId(1), &statuses, None);
     world.run_for(10_000);
     assert_eq!(world.requests.iter().map(|(_, events)| events.clone()).collect::<Vec<_>>()[1..], [[1, 3, 7]]);
     assert_eq!(world.store.dead, BTreeSet::from([5]));
@@ -662,12 +664,14 @@ fn events_that_keep_to_themselves_share_no_request_and_keep_their_order() {
     let mut world = World::new(options, 1, Weather::default());
     world.run_for(500);
     world.machine.pause(world.moment(), true);
-    let (any, own) = (Company::Any, Company::Own);
-    for (count, lane, company) in [(2, 7, any), (3, 7, own(1)), (4, 8, own(3)), (1, 0, any), (2, 7, any)] {
+    let (any, own) = (Grouping::Any, Grouping::Own);
+    for (count, ordering_key, grouping) in
+        [(2, 7, any), (3, 7, own(1)), (4, 8, own(3)), (1, 0, any), (2, 7, any)]
+    {
         for _ in 0..count {
-            world.publish(ME, 10, lane).expect("room");
+            world.publish(ME, 10, ordering_key).expect("room");
         }
-        world.commit_as(ME, company);
+        world.commit_as(ME, grouping);
     }
     world.run_for(500);
     world.clear_up();
@@ -684,9 +688,9 @@ fn whoever_leaves_sends_what_goes_one_by_one_in_one_request() {
     for _ in 0..4 {
         world.publish(ME, 10, 7).expect("room");
     }
-    world.commit_as(ME, Company::Own(1));
+    world.commit_as(ME, Grouping::Own(1));
     world.weather.refused = 100;
-    world.machine.leave(world.moment(), 1000, false);
+    world.machine.page_hidden(world.moment(), 1000, false);
     world.settle();
     world.clear_up();
     // It did not arrive, and the page stays after all.
@@ -742,7 +746,7 @@ fn a_server_may_ask_for_an_hour_but_not_for_a_year() {
         world.settle();
         world.weather = Weather::default();
         // Nothing but the clock may end it.
-        world.machine.wake(world.moment());
+        world.machine.online(world.moment());
         let start = world.now;
         while requests_of(&world) < 2 {
             assert!(world.step());
@@ -770,15 +774,16 @@ fn after_many_failures_only_small_probes_are_sent() {
 
 #[test]
 fn events_with_the_same_lane_keep_their_order_and_others_go_on() {
-    let options = Options { batch_events: 2, flights: 3, strict_lanes: true, ..small() };
+    let options = Options { batch_events: 2, flights: 3, one_per_ordering_key: true, ..small() };
     let mut world = World::new(options, 5, Weather { partial: 60, ..Weather::default() });
     for no in 0..60 {
         world.publish(ME, 10, no % 3);
     }
     world.commit(ME);
     world.run_for(3_600_000);
-    for lane in [1, 2] {
-        let order: Vec<EventNo> = world.first_taken.iter().copied().filter(|no| no % 3 == lane).collect();
+    for ordering_key in [1, 2] {
+        let order: Vec<EventNo> =
+            world.first_taken.iter().copied().filter(|no| no % 3 == ordering_key).collect();
         assert!(order.is_sorted() && order.len() == 20, "{order:?}");
     }
 }
@@ -787,23 +792,23 @@ fn events_with_the_same_lane_keep_their_order_and_others_go_on() {
 fn a_window_full_of_events_that_wait_for_older_ones_does_not_keep_those_from_being_looked_for() {
     let mut machine = Outbox::new(small(), 1);
     let mut looks = 0;
-    machine.opened(Moment::from_millis(0), Stock { events: 1, bytes: 10, ..Stock::default() });
-    machine.lead(Moment::from_millis(0), true);
+    machine.opened(Moment::from_millis(0), StoreCounts { events: 1, bytes: 10, ..StoreCounts::default() });
+    machine.set_leader(Moment::from_millis(0), true);
     for no in 0..320 {
         machine.stage(ME, 10, no % 2);
     }
-    machine.commit(Moment::from_millis(0), ME, Company::Any);
-    // The first look and the first write fail, so that what has no lane is sent from memory, and the rest waits in the window.
+    machine.commit(Moment::from_millis(0), ME, Grouping::Any);
+    // The first look and the first write fail, so that what has no ordering key is sent from memory, and the rest waits in the window.
     for millis in 0..5000 {
         machine.handle(Moment::from_millis(millis), Input::Tick);
         loop {
             match machine.poll() {
-                Output::Event(Act::Look { .. }) => {
+                Output::Event(Effect::Look { .. }) => {
                     looks += 1;
-                    machine.looked(Moment::from_millis(millis), if looks == 1 { Err(()) } else { Ok(true) });
+                    machine.peeked(Moment::from_millis(millis), if looks == 1 { Err(()) } else { Ok(true) });
                 }
-                Output::Event(Act::Write(_)) => machine.written(Moment::from_millis(millis), millis > 300),
-                Output::Event(Act::Send { exchange, .. }) => {
+                Output::Event(Effect::Write(_)) => machine.written(Moment::from_millis(millis), millis > 300),
+                Output::Event(Effect::Send { exchange, .. }) => {
                     machine.handle(
                         Moment::from_millis(millis),
                         Input::Exchange(exchange, Ok(Response::new(200))),
@@ -814,8 +819,8 @@ fn a_window_full_of_events_that_wait_for_older_ones_does_not_keep_those_from_bei
             }
         }
     }
-    assert!(looks > 1, "it never looked again");
-    assert_eq!((machine.ledger().delivered, machine.ledger().pending()), (320, 0));
+    assert!(looks > 1, "it never peeked again");
+    assert_eq!((machine.counters().delivered, machine.counters().pending()), (320, 0));
 }
 
 #[test]
@@ -835,11 +840,11 @@ fn a_full_outbox_refuses_and_has_room_again_after_delivery() {
     let mut world = World::new(options, 1, Weather::default());
     commit(&mut world, 2);
     assert_eq!(world.publish(ME, 100, 0), None);
-    assert!(world.acts.contains(&Act::Pressure(true)));
+    assert!(world.acts.contains(&Effect::Pressure(true)));
     world.clear_up();
-    assert!(world.acts.contains(&Act::Pressure(false)));
+    assert!(world.acts.contains(&Effect::Pressure(false)));
     assert!(world.publish(ME, 100, 0).is_some());
-    assert_eq!(world.machine.ledger().refused, 1);
+    assert_eq!(world.machine.counters().refused, 1);
 }
 
 #[test]
@@ -860,7 +865,7 @@ fn an_answer_that_never_comes_does_not_hold_the_others() {
     let mut world = World::new(small(), 1, Weather { hangs: 100, ..Weather::default() });
     commit(&mut world, 3);
     world.run_for(16_000);
-    assert!(world.machine.ledger().attempts >= 1);
+    assert!(world.machine.counters().attempts >= 1);
     world.clear_up();
     assert_eq!(world.taken.len(), 3);
 }
@@ -868,11 +873,11 @@ fn an_answer_that_never_comes_does_not_hold_the_others() {
 #[test]
 fn whoever_does_not_lead_stores_but_does_not_send() {
     let mut world = World::new(small(), 1, Weather::default());
-    world.machine.lead(world.moment(), false);
+    world.machine.set_leader(world.moment(), false);
     commit(&mut world, 3);
     world.run_for(60_000);
     assert_eq!((world.requests.len(), world.accepted.len(), world.store.segments.len()), (0, 3, 1));
-    world.machine.lead(world.moment(), true);
+    world.machine.set_leader(world.moment(), true);
     world.run_for(60_000);
     assert_eq!(world.taken.len(), 3);
 }
@@ -881,7 +886,7 @@ fn whoever_does_not_lead_stores_but_does_not_send() {
 fn leaving_sends_what_is_not_stored_yet_within_the_budget() {
     let mut world = World::new(small(), 1, Weather::default());
     commit(&mut world, 15);
-    world.machine.leave(world.moment(), 1200, false);
+    world.machine.page_hidden(world.moment(), 1200, false);
     world.settle();
     let sent: Vec<usize> = world.requests.iter().map(|(_, events)| events.len()).collect();
     assert_eq!(sent, [10, 2]);
@@ -894,7 +899,7 @@ fn leaving_sends_what_is_not_stored_yet_within_the_budget() {
 fn leaving_puts_no_more_events_into_a_request_than_it_can_carry() {
     let mut world = World::new(Options { batch_events: 1, flights: 6, ..small() }, 1, Weather::default());
     commit(&mut world, 15);
-    world.machine.leave(world.moment(), 1200, false);
+    world.machine.page_hidden(world.moment(), 1200, false);
     world.settle();
     let sent: Vec<usize> = world.requests.iter().map(|(_, events)| events.len()).collect();
     assert_eq!(sent, [1; 12]);
@@ -908,7 +913,7 @@ fn pausing_keeps_everything_and_purging_deletes_it() {
     world.machine.pause(world.moment(), true);
     commit(&mut world, 30);
     world.run_for(60_000);
-    assert_eq!((world.requests.len(), world.machine.ledger().pending()), (0, 30));
+    assert_eq!((world.requests.len(), world.machine.counters().pending()), (0, 30));
     assert_eq!(world.machine.purge(world.moment()), 30);
     world.settle();
     world.store.segments.clear();
@@ -920,11 +925,11 @@ fn pausing_keeps_everything_and_purging_deletes_it() {
 #[test]
 fn a_request_budget_ends_the_sending() {
     let mut world = World::new(small(), 1, Weather::default());
-    world.machine.allow(world.moment(), 2);
+    world.machine.allow_requests(world.moment(), 2);
     commit(&mut world, 50);
     world.run_for(60_000);
     assert_eq!(world.taken.len(), 20);
-    world.machine.allow(world.moment(), 9);
+    world.machine.allow_requests(world.moment(), 9);
     world.run_for(60_000);
     assert_eq!(world.taken.len(), 50);
 }
@@ -941,7 +946,7 @@ fn company_is_waited_for_unless_there_is_hurry() {
     world.run_for(1000);
     assert_eq!(world.requests.len(), 1);
     commit(&mut world, 1);
-    world.machine.hurry(world.moment());
+    world.machine.flush_now(world.moment());
     world.run_for(30);
     assert_eq!(world.requests.len(), 2);
 }
@@ -952,7 +957,7 @@ fn a_crash_costs_at_most_one_batch_twice() {
         let mut world = World::new(small(), seed, Weather::default());
         for _ in 0..5 {
             commit(&mut world, 7);
-            let wait = world.noise.up_to(150);
+            let wait = world.rng.up_to(150);
             world.run_for(wait);
         }
         world.crash();
@@ -962,51 +967,51 @@ fn a_crash_costs_at_most_one_batch_twice() {
 }
 
 /// In every other world some sessions keep to themselves.
-fn company(seed: u64, session: SessionId) -> Company {
+fn grouping(seed: u64, session: SessionId) -> Grouping {
     match (seed % 2, session.0) {
-        (1, most @ 2..) => Company::Own(most * most - 3),
-        _ => Company::Any,
+        (1, most @ 2..) => Grouping::Own(most * most - 3),
+        _ => Grouping::Any,
     }
 }
 
-/// In every fourth world an answer may take a later event of a lane and leave an earlier one, as the protocol of some rooms does.
+/// In every fourth world an answer may take a later event of an ordering key and leave an earlier one, as the protocol of some rooms does.
 fn is_loose(seed: u64) -> bool {
     seed % 4 == 3
 }
 
 /// One life story from a seed: everything goes wrong that can, then the weather clears up.
 fn random_world(seed: u64) -> World {
-    let mut noise = Noise::new(seed.wrapping_mul(0x1234_5678_9abc_def1));
-    let percent = |noise: &mut Noise, most| if noise.up_to(2) == 0 { 0 } else { noise.up_to(most) };
+    let mut rng = Rng::new(seed.wrapping_mul(0x1234_5678_9abc_def1));
+    let percent = |rng: &mut Rng, most| if rng.up_to(2) == 0 { 0 } else { rng.up_to(most) };
     let weather = Weather {
-        write_fails: percent(&mut noise, 60),
-        look_fails: percent(&mut noise, 40),
-        lost_answer: percent(&mut noise, 30),
-        refused: percent(&mut noise, 50),
-        partial: percent(&mut noise, 40),
-        hangs: percent(&mut noise, 10),
-        most_events: (noise.up_to(3) == 0).then(|| 1 + noise.up_to(9) as usize),
+        write_fails: percent(&mut rng, 60),
+        look_fails: percent(&mut rng, 40),
+        lost_answer: percent(&mut rng, 30),
+        refused: percent(&mut rng, 50),
+        partial: percent(&mut rng, 40),
+        hangs: percent(&mut rng, 10),
+        most_events: (rng.up_to(3) == 0).then(|| 1 + rng.up_to(9) as usize),
     };
     let options = Options {
-        batch_events: 1 + noise.up_to(19) as u32,
-        batch_bytes: 50 + noise.up_to(3000),
-        linger: Millis(noise.up_to(1) * noise.up_to(300)),
-        flights: 1 + noise.up_to(3) as u32,
-        strict_lanes: weather.partial > 0 && !is_loose(seed),
+        batch_events: 1 + rng.up_to(19) as u32,
+        batch_bytes: 50 + rng.up_to(3000),
+        linger: Millis(rng.up_to(1) * rng.up_to(300)),
+        flights: 1 + rng.up_to(3) as u32,
+        one_per_ordering_key: weather.partial > 0 && !is_loose(seed),
         max_bytes: 100_000,
         ..Options::default()
     };
     let mut world = World::new(options, seed, weather);
     for _ in 0..60 {
-        let session = SessionId(1 + noise.up_to(2) as u32);
-        let lane = (noise.up_to(5) as u32).saturating_sub(2);
-        if let Some(no) = world.publish(session, 1 + noise.up_to(120) as u32, lane)
-            && noise.up_to(20) == 0
+        let session = SessionId(1 + rng.up_to(2) as u32);
+        let ordering_key = (rng.up_to(5) as u32).saturating_sub(2);
+        if let Some(no) = world.publish(session, 1 + rng.up_to(120) as u32, ordering_key)
+            && rng.up_to(20) == 0
         {
             world.poison.insert(no);
         }
-        match noise.up_to(24) {
-            0..=9 => drop(world.commit_as(session, company(seed, session))),
+        match rng.up_to(24) {
+            0..=9 => drop(world.commit_as(session, grouping(seed, session))),
             10 => {
                 world.machine.roll_back(session);
                 world.staged.remove(&session);
@@ -1014,30 +1019,30 @@ fn random_world(seed: u64) -> World {
             11 => world.crash(),
             12 => {
                 let at = world.moment();
-                let is_paused = noise.up_to(1) == 0;
+                let is_paused = rng.up_to(1) == 0;
                 world.machine.pause(at, is_paused);
             }
             13 => {
                 let at = world.moment();
-                let leads = noise.up_to(1) == 0;
-                world.machine.lead(at, leads);
+                let leads = rng.up_to(1) == 0;
+                world.machine.set_leader(at, leads);
             }
-            14 => world.machine.wake(world.moment()),
-            15 => world.machine.hurry(world.moment()),
-            16 => world.machine.leave(world.moment(), 500, false),
+            14 => world.machine.online(world.moment()),
+            15 => world.machine.flush_now(world.moment()),
+            16 => world.machine.page_hidden(world.moment(), 500, false),
             // The clock jumps, forwards for good and backwards for one call.
-            17 => world.skew += noise.up_to(100_000),
+            17 => world.skew += rng.up_to(100_000),
             18 => world.machine.handle(Moment::default(), Input::Tick),
             // Facts about exchanges that nobody asked for.
             19 => world
                 .machine
                 .handle(world.moment(), Input::Exchange(ExchangeId(9999), Ok(Response::new(200)))),
-            _ => world.run_for(noise.up_to(400)),
+            _ => world.run_for(rng.up_to(400)),
         }
         world.settle();
     }
     for session in 1..=3 {
-        world.commit_as(SessionId(session), company(seed, SessionId(session)));
+        world.commit_as(SessionId(session), grouping(seed, SessionId(session)));
     }
     world.run_for(2000);
     world.clear_up();
@@ -1070,12 +1075,12 @@ fn check_that_nothing_is_lost(world: &World) {
         assert!(world.poison.contains(no), "seed {seed}: {no} died without a reason");
     }
     assert!(world.store.segments.is_empty(), "seed {seed}: something was left in the store");
-    let ledger = world.machine.ledger();
-    assert_eq!(ledger.pending(), 0, "seed {seed}");
+    let counters = world.machine.counters();
+    assert_eq!(counters.pending(), 0, "seed {seed}");
     let bytes = world.store.dead.iter().map(|no| u64::from(world.events[*no as usize].size)).sum();
     // A write that counted as failed and was done later brings events back, and poison dies twice.
     let is_exact = world.weather_was.write_fails == 0;
-    let (dead, found) = ((ledger.dead, world.machine.bytes()), (world.store.dead.len() as u64, bytes));
+    let (dead, found) = ((counters.dead, world.machine.bytes()), (world.store.dead.len() as u64, bytes));
     assert!(
         dead == found || (!is_exact && dead > found),
         "seed {seed}: the dead are {found:?}, not {dead:?}"
@@ -1088,10 +1093,14 @@ fn check_the_order_of_lanes(world: &World) {
     let mut last = BTreeMap::new();
     // What was not accepted may arrive from a process that has died, when the next one is at work already.
     for no in world.first_taken.iter().filter(|no| world.accepted.contains(no)) {
-        let lane = world.events[*no as usize].lane;
-        if lane != 0 {
-            let before = last.insert(lane, *no).unwrap_or(*no);
-            assert!(place[&before] <= place[no], "seed {}: {before} before {no} in lane {lane}", world.seed);
+        let ordering_key = world.events[*no as usize].ordering_key;
+        if ordering_key != 0 {
+            let before = last.insert(ordering_key, *no).unwrap_or(*no);
+            assert!(
+                place[&before] <= place[no],
+                "seed {}: {before} before {no} in ordering_key {ordering_key}",
+                world.seed
+            );
         }
     }
 }
@@ -1102,9 +1111,9 @@ fn a_server_that_takes_no_batches_gets_events_one_by_one() {
     commit(&mut world, 25);
     world.run_for(50);
     world.weather = Weather::default();
-    world.machine.regroup(world.moment(), ExchangeId(1), 1, 6);
+    world.machine.limit_batches(world.moment(), ExchangeId(1), 1, 6);
     // Whoever says it late, or twice, is not heard.
-    world.machine.regroup(world.moment(), ExchangeId(1), 3, 1);
+    world.machine.limit_batches(world.moment(), ExchangeId(1), 3, 1);
     world.clear_up();
     assert!(world.requests[1..].iter().all(|(_, events)| events.len() == 1));
     assert_eq!((world.taken.len(), world.died.len()), (25, 0));
@@ -1116,10 +1125,10 @@ fn what_others_had_stored_does_not_keep_a_follower_waiting() {
     commit(&mut world, 25);
     world.run_for(50);
     world.crash();
-    assert_eq!(world.machine.ledger().pending(), 25, "as long as nobody has said who leads");
-    world.machine.lead(world.moment(), false);
+    assert_eq!(world.machine.counters().pending(), 25, "as long as nobody has said who leads");
+    world.machine.set_leader(world.moment(), false);
     world.settle();
-    assert_eq!(world.machine.ledger().pending(), 0);
+    assert_eq!(world.machine.counters().pending(), 0);
     world.clear_up();
     assert_eq!(world.taken.len(), 25);
 }
@@ -1130,7 +1139,7 @@ fn leaving_with_bodies_that_are_ready_sends_each_segment_apart() {
     for _ in 0..3 {
         commit(&mut world, 2);
     }
-    world.machine.leave(world.moment(), 10_000, true);
+    world.machine.page_hidden(world.moment(), 10_000, true);
     world.settle();
     assert_eq!(world.requests.iter().map(|(_, events)| events.len()).collect::<Vec<_>>(), [2, 2, 2]);
     world.clear_up();

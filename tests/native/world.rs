@@ -12,7 +12,7 @@ use eventferry::engine::machine::{Input, Machine, Output};
 pub(crate) enum Reply {
     /// Answers after so many milliseconds.
     After(u64, Result<Response, Failure>),
-    /// Never answers; the carrier's patience ends it.
+    /// Never answers; the carrier's timeout ends it.
     Hang,
 }
 
@@ -58,8 +58,8 @@ impl<M: Machine> World<M> {
             match self.machine.poll() {
                 Output::Send(id, request) => {
                     let (after, outcome) = match (self.server)(self.now, &request) {
-                        Reply::After(after, outcome) if after < request.patience().0 => (after, outcome),
-                        _ => (request.patience().0, Err(Failure::Timeout)),
+                        Reply::After(after, outcome) if after < request.timeout().0 => (after, outcome),
+                        _ => (request.timeout().0, Err(Failure::Timeout)),
                     };
                     self.flying.insert((self.now + after, id), outcome);
                     self.requests.push((self.now, request));

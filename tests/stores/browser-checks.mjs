@@ -30,7 +30,7 @@ const CHECKS = {
               return put.call(this, row);
             },
           async () => {
-            const both = change({ put: [segment("b"), segment("c")], remove: ["a"], bury: [letter("x")] });
+            const both = change({ put: [segment("b"), segment("c")], remove: ["a"], deadPut: [letter("x")] });
             const error = await rejects(store.write(both));
             equal(await keys(store), ["a"], "what is there after the failure");
             await store.write(both);
@@ -102,15 +102,15 @@ const CHECKS = {
 
   async "IndexedDB: of a view, only what it shows is stored"() {
     const store = await opened(indexedDbStore());
-    const [body, sizes, lanes] = [
+    const [body, sizes, orderingKeys] = [
       new Uint8Array(1_000_000).fill(49).subarray(5, 6),
       new Uint32Array(9).fill(1).subarray(3, 4),
       new Uint32Array(9).subarray(3, 4),
     ];
-    await store.write(change({ put: [{ key: "a", body, sizes, lanes, at: 1 }], bury: [{ ...letter("a"), body }] }));
+    await store.write(change({ put: [{ key: "a", body, sizes, orderingKeys, at: 1 }], deadPut: [{ ...letter("a"), body }] }));
     const [found] = await store.peek({ events: 1, bytes: 1, skip: new Set() });
     equal(
-      [found.body, found.sizes, found.lanes].map(({ buffer }) => buffer.byteLength),
+      [found.body, found.sizes, found.orderingKeys].map(({ buffer }) => buffer.byteLength),
       [1, 4, 4],
     );
     equal((await store.dead(1))[0].body.buffer.byteLength, 1);
@@ -232,7 +232,7 @@ const CHECKS = {
 
   async "localStorage: full in the middle of a change, and it is as before"() {
     const store = await opened(localStorageStore());
-    await store.write(change({ put: [segment("a"), segment("b")], bury: [letter("x")] }));
+    await store.write(change({ put: [segment("a"), segment("b")], deadPut: [letter("x")] }));
     const before = { ...localStorage };
     for (let fails = 1; fails <= 4; fails++) {
       let calls = 0;
@@ -249,7 +249,7 @@ const CHECKS = {
             store.write(
               change({
                 put: [segment("a", ["other"]), segment("c"), segment("d")],
-                bury: [letter("x", "2")],
+                deadPut: [letter("x", "2")],
                 remove: ["b"],
               }),
             ),
@@ -278,7 +278,7 @@ const CHECKS = {
     const error = await rejects(store.write(change({ put: [segment("e", [text])] })));
     if (!/262144 characters/.test(error.message)) throw new Error(error.message);
     // What does not make it larger is taken all the same, and so is what makes the room.
-    await store.write(change({ bury: [letter("a", text)], remove: ["a"] }));
+    await store.write(change({ deadPut: [letter("a", text)], remove: ["a"] }));
     await store.write(change({ put: [segment("e", [text])], remove: ["b"] }));
     equal(await keys(store), ["c", "d", "e"]);
     equal(await deadKeys(store), ["a"]);

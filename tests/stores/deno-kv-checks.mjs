@@ -12,9 +12,9 @@ const CHECKS = {
     await kv.set(["eventferry", "outbox2"], 1);
     await kv.set(["mine"], 1);
     const store = await opened(kv);
-    await store.write(change({ put: [segment("a", ["1".repeat(200_000)])], bury: [letter("a", "1".repeat(200_000))] }));
+    await store.write(change({ put: [segment("a", ["1".repeat(200_000)])], deadPut: [letter("a", "1".repeat(200_000))] }));
     const other = await opened(kv);
-    await other.write(change({ remove: ["a"], exhume: ["a"] }));
+    await other.write(change({ remove: ["a"], deadRemove: ["a"] }));
     equal(await entries(kv), [["eventferry", "outbox2"], ["mine"]], "what is left");
   },
 
@@ -23,8 +23,8 @@ const CHECKS = {
     const store = await opened(counting(kv, sizes));
     sizes.length = 0;
     const put = Array.from({ length: 100 }, (_, n) => segment(`k${1000 + n}`, ["1".repeat(5_000)]));
-    await store.write(change({ put, bury: [letter("x")] }));
-    await store.write(change({ remove: put.map(({ key }) => key), exhume: ["x"] }));
+    await store.write(change({ put, deadPut: [letter("x")] }));
+    await store.write(change({ remove: put.map(({ key }) => key), deadRemove: ["x"] }));
     equal(sizes, [101, 101]);
   },
 
@@ -58,17 +58,17 @@ const CHECKS = {
   async "what was large and is small now takes no more than it needs"(kv) {
     const store = await opened(kv);
     const text = "1".repeat(300_000);
-    await store.write(change({ put: [segment("a", [text])], bury: [letter("a", text)] }));
-    await store.write(change({ put: [segment("a", [text.slice(0, 100_000)])], bury: [letter("a")] }));
+    await store.write(change({ put: [segment("a", [text])], deadPut: [letter("a", text)] }));
+    await store.write(change({ put: [segment("a", [text.slice(0, 100_000)])], deadPut: [letter("a")] }));
     equal((await entries(kv)).length, 2 + 1);
   },
 
   async "2 000 removals"(kv) {
     const store = await opened(kv);
     const names = Array.from({ length: 2000 }, (_, n) => `k${1000 + n}`);
-    await store.write(change({ put: names.map((name) => segment(name)), bury: names.map((name) => letter(name)) }));
+    await store.write(change({ put: names.map((name) => segment(name)), deadPut: names.map((name) => letter(name)) }));
     equal((await store.count()).events, 2000);
-    await (await opened(kv)).write(change({ remove: names, exhume: names }));
+    await (await opened(kv)).write(change({ remove: names, deadRemove: names }));
     equal(await keys(store), []);
     equal(await deadKeys(store), []);
   },

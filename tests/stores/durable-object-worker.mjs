@@ -117,7 +117,7 @@ class Subject {
 /** 200 small segments, one of 20 pieces and a dead letter. */
 function many() {
   const put = Array.from({ length: 200 }, (_, n) => segment(`k${1000 + n}`));
-  return change({ put: [...put, segment("large", ["1".repeat(20 * 120 * KIB - 1000)])], bury: [letter("x")] });
+  return change({ put: [...put, segment("large", ["1".repeat(20 * 120 * KIB - 1000)])], deadPut: [letter("x")] });
 }
 
 const CHECKS = {
@@ -129,12 +129,12 @@ const CHECKS = {
     await raw.put({ mine: 1, "eventferry/outbox2/s/a": 1 });
     const store = durableObjectStore(storage);
     await store.open("outbox");
-    await store.write(change({ put: [segment("a", ["1".repeat(500_000)])], bury: [letter("a", "1".repeat(500_000))] }));
+    await store.write(change({ put: [segment("a", ["1".repeat(500_000)])], deadPut: [letter("a", "1".repeat(500_000))] }));
     equal((await raw.list()).size, 2 + 5 + 5);
     // One that has not seen it clears it all away too.
     const other = durableObjectStore(storage);
     await other.open("outbox");
-    await other.write(change({ remove: ["a"], exhume: ["a"] }));
+    await other.write(change({ remove: ["a"], deadRemove: ["a"] }));
     equal([...(await raw.list()).keys()], ["eventferry/outbox2/s/a", "mine"]);
   },
 
@@ -152,8 +152,8 @@ const CHECKS = {
     const store = durableObjectStore(storage);
     await store.open("outbox");
     const text = "1".repeat(500_000);
-    await store.write(change({ put: [segment("a", [text])], bury: [letter("a", text)] }));
-    await store.write(change({ put: [segment("a", [text.slice(0, 200_000)])], bury: [letter("a")] }));
+    await store.write(change({ put: [segment("a", [text])], deadPut: [letter("a", text)] }));
+    await store.write(change({ put: [segment("a", [text.slice(0, 200_000)])], deadPut: [letter("a")] }));
     equal((await raw.list()).size, 2 + 1);
   },
 

@@ -38,10 +38,10 @@ const CHECKS = {
       for (const key of ["a", "b", "c"]) {
         await store.write(
           change({
-            put: [segment(key, ["1", "2"], { lanes: [1, 2] })],
-            bury: [letter(key)],
+            put: [segment(key, ["1", "2"], { orderingKeys: [1, 2] })],
+            deadPut: [letter(key)],
             remove: ["no"],
-            exhume: ["no"],
+            deadRemove: ["no"],
           }),
         );
         lengths.push(statSync(path).size);
@@ -190,9 +190,9 @@ const CHECKS = {
   async "an empty outbox is an empty file"(path) {
     await used(path, async (store) => {
       for (let round = 0; round < 5; round++) {
-        await store.write(change({ put: [segment("a", ["1".repeat(round * 1000)])], bury: [letter("b")] }));
+        await store.write(change({ put: [segment("a", ["1".repeat(round * 1000)])], deadPut: [letter("b")] }));
         await store.write(change({ remove: ["a"] }));
-        await store.write(change({ exhume: ["b"] }));
+        await store.write(change({ deadRemove: ["b"] }));
         await store.write(change({}));
         equal(statSync(path).size, EMPTY);
       }
@@ -205,7 +205,7 @@ const CHECKS = {
     let largest = 0;
     await used(path, async (store) => {
       await store.write(
-        change({ put: [segment("0", ["1", "2"], { lanes: [4, 5], at: 77 })], bury: [letter("a"), letter("b")] }),
+        change({ put: [segment("0", ["1", "2"], { orderingKeys: [4, 5], at: 77 })], deadPut: [letter("a"), letter("b")] }),
       );
       for (let n = 0; n < 1000; n++) {
         await store.write(change({ put: [segment(name(n), [text])], remove: n >= 20 ? [name(n - 20)] : [] }));
@@ -219,7 +219,7 @@ const CHECKS = {
       equal(await keys(store), ["0", ...Array.from({ length: 20 }, (_, n) => name(n + 980)), "z"]);
       equal(
         (await store.peek({ events: 1, bytes: 1, skip: new Set() }))[0],
-        segment("0", ["1", "2"], { lanes: [4, 5], at: 77 }),
+        segment("0", ["1", "2"], { orderingKeys: [4, 5], at: 77 }),
       );
       equal(await store.dead(9), [letter("a"), letter("b")]);
     });

@@ -2,18 +2,18 @@
 
 const encoder = new TextEncoder();
 const ALL = { events: Infinity, bytes: Infinity, skip: new Set() };
-const NOTHING = { put: [], remove: [], bury: [], exhume: [] };
+const NOTHING = { put: [], remove: [], deadPut: [], deadRemove: [] };
 
 /** A change with the rest left empty. */
 export const change = (parts) => ({ ...NOTHING, ...parts });
 
 /** A segment of these texts. */
-export function segment(key, texts = [`{"id":"${key}"}`], { lanes, at = 1_700_000_000_123 } = {}) {
+export function segment(key, texts = [`{"id":"${key}"}`], { orderingKeys, at = 1_700_000_000_123 } = {}) {
   return {
     key,
     body: encoder.encode(texts.join(",")),
     sizes: Uint32Array.from(texts, (text) => encoder.encode(text).length),
-    ...(lanes && { lanes: Uint32Array.from(lanes) }),
+    ...(orderingKeys && { orderingKeys: Uint32Array.from(orderingKeys) }),
     at,
   };
 }
@@ -22,7 +22,7 @@ export function letter(key, text = `{"id":"${key}"}`) {
   return {
     key,
     body: encoder.encode(text),
-    lane: 7,
+    orderingKey: 7,
     at: 1_700_000_000_456,
     code: "ERR_REJECTED",
     status: 422,
@@ -67,13 +67,13 @@ function sum(numbers) {
 
 const LAWS = {
   async "what is put comes back as it was"({ store, twice, reopen }) {
-    const put = [segment("a"), segment("b", ["1", "[2]", '"drei"'], { lanes: [0, 5, 4_294_967_295], at: 3.5 })];
+    const put = [segment("a"), segment("b", ["1", "[2]", '"drei"'], { orderingKeys: [0, 5, 4_294_967_295], at: 3.5 })];
     await store.write(change({ put }));
     equal(await store.peek(ALL), [
       segment("a"),
-      segment("b", ["1", "[2]", '"drei"'], { lanes: [0, 5, 4_294_967_295], at: 3.5 }),
+      segment("b", ["1", "[2]", '"drei"'], { orderingKeys: [0, 5, 4_294_967_295], at: 3.5 }),
     ]);
-    equal("lanes" in (await store.peek(ALL))[0], false, "whether lanes are there that were left out");
+    equal("orderingKeys" in (await store.peek(ALL))[0], false, "whether orderingKeys are there that were left out");
     await reopen();
     equal(await store.peek(ALL), put, "what is found after opening again");
   },
@@ -93,12 +93,12 @@ const LAWS = {
       key: "a",
       body: wide.subarray(10, 10 + body.length),
       sizes: numbers.subarray(1, 3),
-      lanes: numbers.subarray(2, 4),
+      orderingKeys: numbers.subarray(2, 4),
       at: 1,
     };
     await store.write(change({ put: [put] }));
     const [found] = await store.peek(ALL);
-    equal(found, { key: "a", body, sizes, lanes: Uint32Array.of(4, 9), at: 1 });
+    equal(found, { key: "a", body, sizes, orderingKeys: Uint32Array.of(4, 9), at: 1 });
   },
 
   async "a large event"({ store, twice, reopen, largest }) {
@@ -116,12 +116,12 @@ const LAWS = {
 
   async "a large event that becomes small, and small again"({ store, twice, reopen, largest }) {
     const text = "1".repeat(Math.min(500_000, largest / 2));
-    await store.write(change({ put: [segment("a", [text])], bury: [letter("a", text)] }));
-    await store.write(change({ put: [segment("a")], bury: [letter("a")] }));
+    await store.write(change({ put: [segment("a", [text])], deadPut: [letter("a", text)] }));
+    await store.write(change({ put: [segment("a")], deadPut: [letter("a")] }));
     await reopen();
     equal(await store.peek(ALL), [segment("a")]);
     equal(await store.dead(9), [letter("a")]);
-    await store.write(change({ put: [segment("a", [text])], exhume: ["a"] }));
+    await store.write(change({ put: [segment("a", [text])], deadRemove: ["a"] }));
     await reopen();
     await store.write(change({ remove: ["a"] }));
     equal(await store.count(), { events: 0, bytes: 0, dead: 0, deadBytes: 0 });
@@ -129,7 +129,7 @@ const LAWS = {
 
   async "the smallest key is the oldest"({ store, twice, reopen }) {
     for (const key of ["b", "A", "b.1", "b-1", "0", "b1", "z", "Z", "a"])
-      await store.write(change({ put: [segment(key)], bury: [letter(key)] }));
+      await store.write(change({ put: [segment(key)], deadPut: [letter(key)] }));
     const wanted = ["0", "A", "Z", "a", "b", "b-1", "b.1", "b1", "z"];
     await twice(async () => {
       equal(await keys(store), wanted);
@@ -149,8 +149,8 @@ const LAWS = {
   },
 
   async "a segment with a key that is there replaces it"({ store, twice, reopen }) {
-    await store.write(change({ put: [segment("a", ["1", "2", "3"], { lanes: [1, 2, 3] }), segment("b")] }));
-    await store.write(change({ put: [segment("a", ["3"])], bury: [letter("x"), letter("x", "[]")] }));
+    await store.write(change({ put: [segment("a", ["1", "2", "3"], { orderingKeys: [1, 2, 3] }), segment("b")] }));
+    await store.write(change({ put: [segment("a", ["3"])], deadPut: [letter("x"), letter("x", "[]")] }));
     await twice(async () => {
       equal(await store.peek(ALL), [segment("a", ["3"]), segment("b")]);
       equal(await store.dead(5), [letter("x", "[]")]);
@@ -158,12 +158,12 @@ const LAWS = {
   },
 
   async "the same change twice changes nothing"({ store, twice, reopen }) {
-    await store.write(change({ put: [segment("a"), segment("b")], bury: [letter("x")] }));
+    await store.write(change({ put: [segment("a"), segment("b")], deadPut: [letter("x")] }));
     const same = change({
       put: [segment("b", ["2"]), segment("c")],
       remove: ["a"],
-      bury: [letter("a")],
-      exhume: ["x"],
+      deadPut: [letter("a")],
+      deadRemove: ["x"],
     });
     await store.write(same);
     await store.write(same);
@@ -174,7 +174,7 @@ const LAWS = {
   },
 
   async "to remove what is not there is no error"({ store }) {
-    await store.write(change({ remove: ["no", "no"], exhume: ["no"] }));
+    await store.write(change({ remove: ["no", "no"], deadRemove: ["no"] }));
     equal(await keys(store), []);
   },
 
@@ -189,10 +189,10 @@ const LAWS = {
     for (let round = 0; round < 20; round++) {
       made.push(
         store.write(
-          change({ put: [segment("a", [String(round)]), segment(`b${round}`)], bury: [letter("a", String(round))] }),
+          change({ put: [segment("a", [String(round)]), segment(`b${round}`)], deadPut: [letter("a", String(round))] }),
         ),
       );
-      if (round % 2) made.push(store.write(change({ remove: ["a"], exhume: ["a"] })));
+      if (round % 2) made.push(store.write(change({ remove: ["a"], deadRemove: ["a"] })));
       if (round > 2) made.push(store.write(change({ remove: [`b${round - 3}`] })));
     }
     made.push(store.write(change({ put: [segment("c", ["1"])] })), store.write(change({ put: [segment("c", ["2"])] })));
@@ -238,14 +238,14 @@ const LAWS = {
 
   async "dead letters come back as they were"({ store, twice, reopen, largest }) {
     const long = letter("b", `"${"ö".repeat(Math.min(200_000, largest / 4))}"`);
-    await store.write(change({ bury: [letter("a", '"Åre"'), long, letter("c")] }));
+    await store.write(change({ deadPut: [letter("a", '"Åre"'), long, letter("c")] }));
     await twice(async () => {
       equal(await store.dead(10), [letter("a", '"Åre"'), long, letter("c")]);
       equal(await deadKeys(store, 1), ["a"]);
       equal(await deadKeys(store, 0), []);
       equal(await keys(store), []);
     });
-    await store.write(change({ exhume: ["a", "b"], put: [segment("b")] }));
+    await store.write(change({ deadRemove: ["a", "b"], put: [segment("b")] }));
     equal(await deadKeys(store), ["c"]);
     equal(await keys(store), ["b"]);
   },
@@ -254,18 +254,18 @@ const LAWS = {
     await store.write(
       change({
         put: [segment("a", ["1", "22"]), segment("b", ['"é"'])],
-        bury: [letter("x", "12345"), letter("y", "1")],
+        deadPut: [letter("x", "12345"), letter("y", "1")],
       }),
     );
     await twice(async () => equal(await store.count(), { events: 3, bytes: 4 + 4, dead: 2, deadBytes: 6 }));
-    await store.write(change({ put: [segment("a", ["1"])], remove: ["b"], exhume: ["x"] }));
+    await store.write(change({ put: [segment("a", ["1"])], remove: ["b"], deadRemove: ["x"] }));
     equal(await store.count(), { events: 1, bytes: 1, dead: 1, deadBytes: 1 });
   },
 
   async "hundreds of segments in one change and one by one"({ store, twice, reopen }) {
     const name = (n) => `s${String(n).padStart(5, "0")}`;
     const numbers = Array.from({ length: 300 }, (_, n) => n);
-    await store.write(change({ put: numbers.map((n) => segment(name(n), ["1", "2"], { lanes: [n, 0] })) }));
+    await store.write(change({ put: numbers.map((n) => segment(name(n), ["1", "2"], { orderingKeys: [n, 0] })) }));
     equal((await store.count()).events, 600);
     equal(await keys(store), numbers.map(name));
     equal(await keys(store, { events: 500 }), numbers.slice(0, 250).map(name));

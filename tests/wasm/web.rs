@@ -13,7 +13,7 @@ use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::event::Table;
 use eventferry::cloudevents::json::{Desk, is_json_text, scan_document};
 use eventferry::cloudevents::layout::Layout;
-use eventferry::engine::jitter::Noise;
+use eventferry::engine::jitter::Rng;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -58,16 +58,16 @@ fn scan<B: Block>(text: &[u8], layout: &mut Layout) -> (u32, String) {
 
 #[wasm_bindgen_test]
 fn scanners_answer_alike_on_good_and_broken_events() {
-    let mut noise = Noise::new(1);
+    let mut rng = Rng::new(1);
     let (mut simd, mut words) = (Layout::new(), Layout::new());
     let mut accepted = 0;
     for round in 0..20_000 {
         let mut text = EVENTS[round % EVENTS.len()].as_bytes().to_vec();
-        for _ in 0..noise.up_to(2) {
-            let at = noise.up_to(text.len() as u64 - 1) as usize;
-            match noise.up_to(2) {
+        for _ in 0..rng.up_to(2) {
+            let at = rng.up_to(text.len() as u64 - 1) as usize;
+            match rng.up_to(2) {
                 0 => drop(text.remove(at)),
-                1 => text[at] = noise.up_to(255) as u8,
+                1 => text[at] = rng.up_to(255) as u8,
                 _ => text.truncate(at + 1),
             }
         }

@@ -1,14 +1,14 @@
 /** Names of channels. */
-import { shown } from "../../client/errors.js";
-import { invalid } from "../../client/options.js";
+import { formatValue } from "../../client/errors.js";
+import { invalidArgument } from "../../client/options.js";
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what a server would not take as the name of a channel or a pattern. */
 export function checkChannel(channel: unknown): asserts channel is string {
   const isName = typeof channel === "string" && /^\/[^\s/]/.test(channel) && channel.isWellFormed?.() !== false;
-  if (!isName) throw invalid(`a channel is a name such as /topic/orders, not ${shown(channel)}`);
+  if (!isName) throw invalidArgument(`a channel is a name such as /topic/orders, not ${formatValue(channel)}`);
   if (channel.startsWith("/meta/"))
-    throw invalid(
-      `${shown(channel)} belongs to the protocol: /meta/ channels can be neither subscribed to nor published on`,
+    throw invalidArgument(
+      `${formatValue(channel)} belongs to the protocol: /meta/ channels can be neither subscribed to nor published on`,
     );
 }
 

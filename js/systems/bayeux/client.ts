@@ -1,5 +1,5 @@
 /** A client for any Bayeux server. The machine behind it is `src/bayeux`. */
-import { shown } from "../../client/errors.js";
+import { formatValue } from "../../client/errors.js";
 import {
   type ClientOptions,
   type HeadersOption,
@@ -7,7 +7,7 @@ import {
   checkTimeout,
   checkedUrl,
   headerLines,
-  invalid,
+  invalidArgument,
 } from "../../client/options.js";
 import { type BayeuxExtension, Extensions, checkExtensions } from "./extensions.js";
 import { fetchWithCookies, isDeno, platformKeepsCookies, sentOnce } from "./platform.js";
@@ -69,20 +69,20 @@ export function checkStream(what: string, options: unknown, names: readonly stri
   const { connectionTimeoutMs, maxPending, retry, credentials, drain } = options as StreamOptions;
   if (connectionTimeoutMs !== Infinity) checkTimeout(connectionTimeoutMs, "connectionTimeoutMs");
   if (maxPending !== undefined && !(Number.isInteger(maxPending) && maxPending >= 1 && maxPending <= 1_000_000)) {
-    throw invalid(`maxPending is a whole number from 1 to 1000000, not ${shown(maxPending)}`);
+    throw invalidArgument(`maxPending is a whole number from 1 to 1000000, not ${formatValue(maxPending)}`);
   }
-  if (drain !== undefined && typeof drain !== "boolean") throw invalid(`drain is true or false, not ${shown(drain)}`);
+  if (drain !== undefined && typeof drain !== "boolean") throw invalidArgument(`drain is true or false, not ${formatValue(drain)}`);
   if (credentials !== undefined && !["include", "same-origin", "omit"].includes(credentials)) {
-    throw invalid(`credentials is "include", "same-origin" or "omit", not ${shown(credentials)}`);
+    throw invalidArgument(`credentials is "include", "same-origin" or "omit", not ${formatValue(credentials)}`);
   }
   if (retry === undefined) return;
   if (typeof retry !== "object" || retry === null)
-    throw invalid(`retry is an object with baseMs and maxMs, not ${shown(retry)}`);
+    throw invalidArgument(`retry is an object with baseMs and maxMs, not ${formatValue(retry)}`);
   for (const [name, value] of Object.entries(retry)) {
     if (name !== "baseMs" && name !== "maxMs")
-      throw invalid(`retry has no option ${shown(name)}; there are baseMs, maxMs`);
+      throw invalidArgument(`retry has no option ${formatValue(name)}; there are baseMs, maxMs`);
     if (!(typeof value === "number" && value >= 0 && value <= 86_400_000))
-      throw invalid(`retry.${name} is a number of milliseconds from 0 to 86400000, not ${shown(value)}`);
+      throw invalidArgument(`retry.${name} is a number of milliseconds from 0 to 86400000, not ${formatValue(value)}`);
   }
 }
 
@@ -98,7 +98,7 @@ export function streamConfig({
     epoch: Date.now() - performance.now(),
     timeoutMs,
     drains: drain,
-    patienceMs: connectionTimeoutMs === Infinity ? undefined : connectionTimeoutMs,
+    connectionTimeoutMs: connectionTimeoutMs === Infinity ? undefined : connectionTimeoutMs,
     ...retry,
   };
 }
@@ -126,10 +126,10 @@ export class BayeuxClient extends StreamClient {
     const href = checkedUrl(url);
     checkExtensions(extensions);
     if (auth !== undefined && typeof auth !== "function")
-      throw invalid(`auth is a function that gives headers, not ${shown(auth)}`);
+      throw invalidArgument(`auth is a function that gives headers, not ${formatValue(auth)}`);
     if (webSocket !== undefined && typeof webSocket !== "function")
-      throw invalid(`webSocket is a function that makes a WebSocket from a URL, not ${shown(webSocket)}`);
-    if (ack !== undefined && typeof ack !== "boolean") throw invalid(`ack is true or false, not ${shown(ack)}`);
+      throw invalidArgument(`webSocket is a function that makes a WebSocket from a URL, not ${formatValue(webSocket)}`);
+    if (ack !== undefined && typeof ack !== "boolean") throw invalidArgument(`ack is true or false, not ${formatValue(ack)}`);
     checkTransports(transports);
     super({
       driver: {
@@ -163,7 +163,7 @@ function checkTransports(transports: unknown): void {
     Array.isArray(transports) &&
     transports.length > 0 &&
     transports.every((name) => TRANSPORTS.includes(name as string));
-  if (!isGood) throw invalid(`transports is an array of "websocket" and "long-polling", not ${shown(transports)}`);
+  if (!isGood) throw invalidArgument(`transports is an array of "websocket" and "long-polling", not ${formatValue(transports)}`);
 }
 
 function defaultTransports({ auth, webSocket }: BayeuxOptions): string[] {

@@ -2,8 +2,8 @@
 import { FerryError, codeOf } from "../../client/errors.js";
 import { type HeadersOption, headerLines } from "../../client/options.js";
 import { type Port, Pump } from "../../engine/pump.js";
-import type { FetchLike, FlightPlan, Outcome } from "../../platform/fetch.js";
-import { WHY } from "../../platform/fetch.js";
+import type { FetchLike, RequestPlan, ExchangeOutcome } from "../../platform/fetch.js";
+import { FAILURE } from "../../platform/fetch.js";
 import { Extensions } from "./extensions.js";
 import { type SocketMaker, Sockets } from "./socket.js";
 
@@ -77,9 +77,9 @@ export class Driver {
     this.#options = options;
     const { listener, extensions } = options;
     this.#sockets = new Sockets(options.makeSocket ?? ((url) => new WebSocket(url)), {
-      opened: (id) => this.#pump.tellUnasked((port, now) => port.socket_opened(now, id)),
+      opened: (id) => this.#pump.sendInBackground((port, now) => port.socket_opened(now, id)),
       text: (id, text) => this.#hearSocket(id, extensions ? extensions.incoming(-id, text) : text),
-      closed: (id, code) => this.#pump.tellUnasked((port, now) => port.socket_closed(now, id, code)),
+      closed: (id, code) => this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code)),
     });
     this.#pump = new Pump<StreamPort>({
       makePort: (glue) => new glue.StreamPort(options.config(), Math.random()),
@@ -90,10 +90,10 @@ export class Driver {
           url: string,
           headers: string,
           body: Uint8Array,
-          patienceMs: number,
-          maxAnswerBytes: number,
+          timeoutMs: number,
+          maxResponseBytes: number,
           wanted: string,
-        ) => this.#send(id, { url, headers, body, patienceMs, maxAnswerBytes, wanted }),
+        ) => this.#send(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders: wanted }),
         messages: (source: number, table: Uint32Array, channels: string[]) =>
           listener.messages(this.#answers.get(source)!, table, channels),
         settled: (op: number, code: number, status: number, message: string) => {
@@ -127,7 +127,7 @@ export class Driver {
         socket_send: (id: number, text: string) => this.#sendSocket(id, text),
         socket_close: (id: number) => this.#sockets.close(id),
       },
-      died: () => this.#end(new FerryError("ERR_INTERNAL")),
+      onReset: () => this.#end(new FerryError("ERR_INTERNAL")),
     });
   }
 
@@ -141,7 +141,7 @@ export class Driver {
       if (this.#hasEnded) return reject(new FerryError("ERR_CLOSED"));
       try {
         this.#waiting.set(
-          this.#pump.ask((port) => command(port, performance.now())),
+          this.#pump.query((port) => command(port, performance.now())),
           { resolve, reject },
         );
         this.#schedule();
@@ -170,13 +170,13 @@ export class Driver {
   }
 
   #tellIfAlive(fact: (port: StreamPort, now: number) => void): void {
-    if (!this.#hasEnded) this.#pump.tellUnasked(fact);
+    if (!this.#hasEnded) this.#pump.sendInBackground(fact);
   }
 
-  #send(id: number, plan: FlightPlan): void {
+  #send(id: number, plan: RequestPlan): void {
     const { headers, extensions, listener } = this.#options;
     listener.sent(plan.url);
-    const isLogin = plan.wanted === "" && plan.headers.includes("x-www-form-urlencoded");
+    const isLogin = plan.responseHeaders === "" && plan.headers.includes("x-www-form-urlencoded");
     if (extensions && !isLogin) {
       const text = this.#guarded(() => extensions.outgoing(id, decoder.decode(plan.body)));
       if (text === undefined) {
@@ -188,8 +188,8 @@ export class Driver {
       }
       plan.body = encoder.encode(text);
     }
-    const land = (_port: StreamPort, _now: number, outcome: Outcome) => this.#hear(id, outcome);
-    if (headers === undefined || isLogin) return this.#pump.fly(id, plan, land);
+    const land = (_port: StreamPort, _now: number, outcome: ExchangeOutcome) => this.#hear(id, outcome);
+    if (headers === undefined || isLogin) return this.#pump.startExchange(id, plan, land);
     let lines: string | Promise<string>;
     try {
       // What the machine says wins: it knows the token and the cookies.
@@ -198,7 +198,7 @@ export class Driver {
     } catch (error) {
       lines = Promise.reject(error);
     }
-    this.#pump.fly(
+    this.#pump.startExchange(
       id,
       typeof lines === "string" ? { ...plan, headers: lines } : lines.then((lines) => ({ ...plan, headers: lines })),
       land,
@@ -227,14 +227,14 @@ export class Driver {
   }
 
   /** An answer that did not come from outside. */
-  #land(id: number, outcome: Outcome): void {
+  #land(id: number, outcome: ExchangeOutcome): void {
     this.#tellIfAlive(() => this.#hear(id, outcome));
   }
 
-  #hear(id: number, outcome: Outcome): void {
+  #hear(id: number, outcome: ExchangeOutcome): void {
     const { port } = this.#pump;
     const now = performance.now();
-    if (outcome.kind === "failure") return port.failure(now, id, WHY[outcome.why]);
+    if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.why]);
     let { body } = outcome;
     const { extensions } = this.#options;
     if (extensions && !(body.length === 0)) {

@@ -7,9 +7,9 @@
  *             inbox or listeners full: polling pauses until half of it is free
  * ```
  */
-import { FerryError, shown } from "../../client/errors.js";
-import { Feed } from "../../client/inbox.js";
-import { aborted, checkSignal, invalid } from "../../client/options.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { Inbox } from "../../client/inbox.js";
+import { aborted, checkSignal, invalidArgument } from "../../client/options.js";
 import { checkChannel, matches, withoutFilter } from "./channels.js";
 import { Driver, type DriverOptions, type StreamListener, type StreamPort, type StreamState } from "./driver.js";
 import { type Message, type MessageHome, Messages, type StreamMessage } from "./message.js";
@@ -71,7 +71,7 @@ export interface StreamRoom {
 export abstract class StreamClient extends EventTarget implements AsyncIterable<StreamMessage>, AsyncDisposable {
   readonly #room: StreamRoom;
   readonly #driver: Driver;
-  readonly #feed: Feed<Message>;
+  readonly #feed: Inbox<Message>;
   #state: StreamState = "disconnected";
   #phase: "new" | "open" | "closed" = "new";
   #opening: Promise<void> | undefined;
@@ -100,10 +100,10 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   protected constructor(room: StreamRoom) {
     super();
     this.#room = room;
-    this.#feed = new Feed<Message>({
+    this.#feed = new Inbox<Message>({
       limit: room.maxPending,
-      full: () => this.#setFull(true, this.#isWorkFull),
-      roomy: () => this.#setFull(false, this.#isWorkFull),
+      onFull: () => this.#setFull(true, this.#isWorkFull),
+      onDrained: () => this.#setFull(false, this.#isWorkFull),
     });
     this.#driver = new Driver({
       ...room.driver,
@@ -116,7 +116,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
         },
         state: (state) => this.#setState(state),
         notice: (kind, channel, error) => this.#notice(kind, channel, error),
-        lost: (error) => this.#feed.disturb(error),
+        lost: (error) => this.#feed.rejectWaiting(error),
         ended: (error) => this.#end(error),
         sent: (url) => (this.#origin ||= new URL(url).origin),
       },
@@ -161,7 +161,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     try {
       checkSignal(signal);
       if (this.#phase === "closed") throw new FerryError("ERR_CLOSED");
-      if (this.#opening) throw invalid("the client is open already");
+      if (this.#opening) throw invalidArgument("the client is open already");
       if (signal?.aborted) throw aborted(signal);
     } catch (error) {
       return Promise.reject(error);
@@ -206,7 +206,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   async subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
     checkChannel(channel);
     if (listener !== undefined && typeof listener !== "function")
-      throw invalid(`a listener is a function, not ${shown(listener)}`);
+      throw invalidArgument(`a listener is a function, not ${formatValue(listener)}`);
     this.#checkAlive();
     const prepared = await this.#room.prepare?.(channel);
     this.#checkAlive();
@@ -262,7 +262,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     } catch (cause) {
       throw new FerryError("ERR_INVALID_ARGUMENT", `the data is no JSON value: ${(cause as Error).message}`, { cause });
     }
-    if (text === undefined) throw invalid("the data is no JSON value");
+    if (text === undefined) throw invalidArgument("the data is no JSON value");
     await this.#driver.start((port, now) => port.publish(now, channel, text));
   }
 
@@ -275,7 +275,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
    */
   async receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
     checkSignal(options.signal);
-    if (this.#phase === "new") throw invalid("the client is not open yet: await client.open() first");
+    if (this.#phase === "new") throw invalidArgument("the client is not open yet: await client.open() first");
     const message = await this.#feed.take(options.signal);
     const saved = this.#room.hand?.(message);
     if (saved) {
@@ -388,7 +388,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       this.#subscriptions.delete(channel);
       this.#listening = this.#listening.filter((listening) => listening.channel !== channel);
       // Connected but deaf is what nobody must be without knowing.
-      if (error && !this.#listened.has("notice")) this.#feed.fault(error);
+      if (error && !this.#listened.has("notice")) this.#feed.pushError(error);
     }
     if (this.#listened.has("notice"))
       this.#tell("notice", { kind, ...(channel !== undefined && { channel }), ...(error && { error }) });

@@ -1,13 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The client of BriteEvents: made once per process; its sessions are made once per request. */
-import { FerryError, shown } from "../../client/errors.js";
+import { FerryError, formatValue } from "../../client/errors.js";
 import {
   type ClientOptions,
   DEFAULT_TIMEOUT_MS,
   checkClient,
   checkedUrl,
-  invalid,
-  merged,
+  invalidArgument,
+  mergeHeaders,
 } from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
@@ -69,9 +69,9 @@ export class EventClient<const T extends TopicSource = TopicSource> {
     checkClient("an EventClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
     const { apiUrl, serviceName, topics, defaultCategory, outbox } = options;
     if (typeof serviceName !== "string" || serviceName === "")
-      throw invalid(`serviceName is a text, not ${shown(serviceName)}`);
+      throw invalidArgument(`serviceName is a text, not ${formatValue(serviceName)}`);
     if (defaultCategory !== undefined && (typeof defaultCategory !== "string" || defaultCategory === ""))
-      throw invalid(`defaultCategory is a text, not ${shown(defaultCategory)}`);
+      throw invalidArgument(`defaultCategory is a text, not ${formatValue(defaultCategory)}`);
     this.serviceName = serviceName;
     [this.publishUrl, this.publishBulkUrl] = urlsOf(apiUrl);
     this.#topics = new TopicTable(topics, defaultCategory);
@@ -95,7 +95,7 @@ export class EventClient<const T extends TopicSource = TopicSource> {
   getTopic(category: string, entity: string, action: string): Topic {
     for (const name of [category, entity, action])
       if (typeof name !== "string")
-        throw invalid(`getTopic takes category, entity and action, which are texts, not ${shown(name)}`);
+        throw invalidArgument(`getTopic takes category, entity and action, which are texts, not ${formatValue(name)}`);
     return this.#topics.get(category, { entity, action });
   }
 
@@ -106,7 +106,7 @@ export class EventClient<const T extends TopicSource = TopicSource> {
    */
   checkTopics(): void {
     const problems = this.#topics.problems();
-    if (problems.length > 0) throw invalid(problems.join("; "));
+    if (problems.length > 0) throw invalidArgument(problems.join("; "));
   }
 
   /**
@@ -117,7 +117,7 @@ export class EventClient<const T extends TopicSource = TopicSource> {
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
    */
   userSession(userId: string, jobId?: string | null, options: SessionOptions = {}): Session<T> {
-    if (typeof userId !== "string") throw invalid(`userId is a text, not ${shown(userId)}`);
+    if (typeof userId !== "string") throw invalidArgument(`userId is a text, not ${formatValue(userId)}`);
     return this.#session(userId, "user", jobId, options);
   }
 
@@ -172,7 +172,7 @@ export class EventClient<const T extends TopicSource = TopicSource> {
       timeoutMs,
       headers: {
         ask: () => (typeof headers === "function" ? headers() : headers),
-        lines: (given, own) => merged([given], own),
+        lines: (given, own) => mergeHeaders([given], own),
       },
       config: { concurrency: CONCURRENCY, maxBatchBytes: BATCH_BYTES, maxAgeMs: 0, baseMs: FIRST_REST_MS },
     });

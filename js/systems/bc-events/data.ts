@@ -1,5 +1,5 @@
 /** Data as JSON, taken when they are published: what is changed in an object later does not change the event. */
-import { invalid } from "../../client/options.js";
+import { invalidArgument } from "../../client/options.js";
 
 /**
  * The text of data, and the data as whoever reads that text sees them.
@@ -12,7 +12,7 @@ export function snapshot(topic: string, data: unknown): { text: string; seen: un
     text = JSON.stringify(data);
   } catch (cause) {
     const odd = find(data, "data", (value) => typeof value === "bigint");
-    throw invalid(
+    throw invalidArgument(
       `${topic}: ${odd ? `${odd} is a BigInt, which JSON does not have` : `data cannot be written as JSON: ${(cause as Error)?.message?.split("\n")[0]}`}`,
     );
   }
@@ -21,7 +21,7 @@ export function snapshot(topic: string, data: unknown): { text: string; seen: un
   const odd = text.includes("null")
     ? find(data, "data", (value) => typeof value === "number" && !Number.isFinite(value))
     : undefined;
-  if (odd) throw invalid(`${topic}: ${odd} is not a finite number, and JSON has no other`);
+  if (odd) throw invalidArgument(`${topic}: ${odd} is not a finite number, and JSON has no other`);
   return { text, seen: JSON.parse(text) };
 }
 

@@ -8,7 +8,7 @@ export type { ClientOptions, HeadersOption } from "../../client/options.js";
 export type { FetchLike } from "../../platform/fetch.js";
 export type { OutboxOptions } from "../../outbox/options.js";
 export type { Outbox, DrainReport, KeepAliveOptions, OutboxEvents, OutboxStats } from "../../outbox/outbox.js";
-export type { DeliveryInfo } from "../../outbox/packet.js";
+export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
 export type { EventReceipt, FlushOptions, WaitOptions } from "../../outbox/session.js";

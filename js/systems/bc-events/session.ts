@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: who has done something, for which job. Their events are staged until they are flushed or rolled back. */
-import { FerryError, shown } from "../../client/errors.js";
-import { checkNames, invalid } from "../../client/options.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { checkNames, invalidArgument } from "../../client/options.js";
 import type { FlushReport } from "../../outbox/report.js";
 import type { EventReceipt, EventSession as BufferedSession, FlushOptions } from "../../outbox/session.js";
 import type { Encoded } from "../../outbox/wire.js";
@@ -57,7 +57,7 @@ export class EventSession<T extends TopicSource = TopicSource> {
     this.#particulars = particulars;
     checkNames("a session", options, ["publishImmediately"]);
     if (options.publishImmediately !== undefined && typeof options.publishImmediately !== "boolean")
-      throw invalid(`publishImmediately is true or false, not ${shown(options.publishImmediately)}`);
+      throw invalidArgument(`publishImmediately is true or false, not ${formatValue(options.publishImmediately)}`);
     this.#jobId = checkedJobId(jobId);
   }
 
@@ -98,7 +98,7 @@ export class EventSession<T extends TopicSource = TopicSource> {
    */
   publish(event: PublishOf<T>): EventReceipt {
     if (arguments.length !== 1 || typeof event !== "object" || event === null || Array.isArray(event))
-      throw invalid("publish takes one object with action, entity, data, and category if it is not the default one");
+      throw invalidArgument("publish takes one object with action, entity, data, and category if it is not the default one");
     checkNames("publish", event, ["action", "entity", "data", "category"]);
     const { action, entity, data, category } = event as {
       action?: unknown;
@@ -112,14 +112,14 @@ export class EventSession<T extends TopicSource = TopicSource> {
       ["entity", entity],
     ] as const) {
       if (typeof value !== "string" || value === "")
-        throw invalid(
-          `publish needs ${name}, a text such as ${name === "action" ? "Created" : "PolicyHolder"}, not ${shown(value)}`,
+        throw invalidArgument(
+          `publish needs ${name}, a text such as ${name === "action" ? "Created" : "PolicyHolder"}, not ${formatValue(value)}`,
         );
     }
     if (category !== undefined && category !== null && typeof category !== "string")
-      throw invalid(`category is a text, not ${shown(category)}`);
+      throw invalidArgument(`category is a text, not ${formatValue(category)}`);
     const its = category || topics.defaultCategory;
-    if (its === undefined) throw invalid("publish needs category, because there is no default one");
+    if (its === undefined) throw invalidArgument("publish needs category, because there is no default one");
     return this.#publish(topics.get(its, { action: action as string, entity: entity as string }), data);
   }
 
@@ -145,7 +145,7 @@ export class EventSession<T extends TopicSource = TopicSource> {
   static call(session: EventSession, topic: Topic, name: string): (...given: unknown[]) => EventReceipt {
     return (...given) => {
       if (given.length !== 1)
-        throw invalid(`${name} takes the data of one event and nothing else; it was given ${given.length} arguments`);
+        throw invalidArgument(`${name} takes the data of one event and nothing else; it was given ${given.length} arguments`);
       return session.#publish(topic, given[0]);
     };
   }
@@ -184,7 +184,7 @@ export function magicPrototype(topics: TopicTable): object {
       if (found instanceof Topic) return EventSession.call(session, found, name);
       if (!isMagic(name)) return undefined;
       return () => {
-        throw invalid(topics.unresolved(name, found ?? []));
+        throw invalidArgument(topics.unresolved(name, found ?? []));
       };
     },
   });
@@ -203,8 +203,8 @@ function refused(topic: Topic, problems: readonly Problem[]): FerryError {
 function checkedJobId(jobId: unknown): string | undefined {
   if (jobId === undefined || jobId === null) return undefined;
   if (typeof jobId !== "string" || !/^[!-~](?:[ -~]*[!-~])?$/.test(jobId))
-    throw invalid(
-      `jobId is a text of ASCII characters without spaces around it, because it travels in a header, not ${shown(jobId)}`,
+    throw invalidArgument(
+      `jobId is a text of ASCII characters without spaces around it, because it travels in a header, not ${formatValue(jobId)}`,
     );
   return jobId;
 }

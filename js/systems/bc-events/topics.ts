@@ -1,7 +1,7 @@
 /** The topics of an application: read from an object or from YAML, checked, and found by their names. */
 import { type Document, parseDocument } from "yaml";
-import { shown } from "../../client/errors.js";
-import { invalid } from "../../client/options.js";
+import { formatValue } from "../../client/errors.js";
+import { invalidArgument } from "../../client/options.js";
 import { type Problem, nameProblem } from "./envelope.js";
 import { type Reading, callsOf, isSnake, nearest, readings } from "./names.js";
 import { SchemaProblem, TopicSchema } from "./schema.js";
@@ -44,7 +44,7 @@ export class Topic {
       if (schema instanceof SchemaProblem) throw schema;
       return schema.problems(data);
     } catch (error) {
-      throw invalid(`${this.name}: ${(error as Error).message}`);
+      throw invalidArgument(`${this.name}: ${(error as Error).message}`);
     }
   }
 
@@ -67,15 +67,15 @@ export class TopicTable implements Iterable<Topic> {
   constructor(source: unknown, defaultCategory?: string) {
     const definitions = typeof source === "string" ? readYaml(source) : source;
     if (!isObject(definitions))
-      throw invalid(`topics is an object with the member Topics, or its YAML text, not ${shown(definitions)}`);
+      throw invalidArgument(`topics is an object with the member Topics, or its YAML text, not ${formatValue(definitions)}`);
     const { DefaultCategory, Topics } = definitions;
     const problems: string[] = [];
     this.defaultCategory = optional(defaultCategory ?? DefaultCategory, "DefaultCategory", problems);
-    if (!("Topics" in definitions)) throw invalid("topics needs the member Topics: a list of topics");
-    if (!Array.isArray(Topics)) throw invalid(`Topics is a list of topics, not ${shown(Topics)}`);
+    if (!("Topics" in definitions)) throw invalidArgument("topics needs the member Topics: a list of topics");
+    if (!Array.isArray(Topics)) throw invalidArgument(`Topics is a list of topics, not ${formatValue(Topics)}`);
     const places = new Map<string, number>();
     Topics.forEach((definition, at) => this.#add(definition, at, places, problems));
-    if (problems.length > 0) throw invalid(problems.join("; "));
+    if (problems.length > 0) throw invalidArgument(problems.join("; "));
   }
 
   [Symbol.iterator](): Iterator<Topic> {
@@ -92,7 +92,7 @@ export class TopicTable implements Iterable<Topic> {
     const found = this.find(category, reading);
     if (found) return found;
     const sought = nameOf(category, reading.entity, reading.action);
-    throw invalid(
+    throw invalidArgument(
       `Topic not found: ${sought}${suggestion(
         nearest(
           sought,
@@ -147,7 +147,7 @@ export class TopicTable implements Iterable<Topic> {
 
   #add(definition: unknown, at: number, places: Map<string, number>, problems: string[]): void {
     const place = `Topics[${at}]`;
-    if (!isObject(definition)) return void problems.push(`${place} is an object, not ${shown(definition)}`);
+    if (!isObject(definition)) return void problems.push(`${place} is an object, not ${formatValue(definition)}`);
     const missing = ["Action", "Entity", "Schema"].filter((name) => !(name in definition));
     for (const name of missing) problems.push(`${place} needs the member ${name}`);
     if (missing.length > 0) return;
@@ -155,7 +155,7 @@ export class TopicTable implements Iterable<Topic> {
     const action = text(Action, `${place}.Action`, problems);
     const entity = text(Entity, `${place}.Entity`, problems);
     const category = optional(Category, `${place}.Category`, problems) ?? this.defaultCategory;
-    if (!isObject(Schema)) problems.push(`${place}.Schema is a JSON Schema, which is an object, not ${shown(Schema)}`);
+    if (!isObject(Schema)) problems.push(`${place}.Schema is a JSON Schema, which is an object, not ${formatValue(Schema)}`);
     if (category === undefined && (Category ?? undefined) === undefined)
       problems.push(`${place} needs the member Category, because there is no DefaultCategory`);
     if (action === undefined || entity === undefined || category === undefined) return;
@@ -176,7 +176,7 @@ function optional(value: unknown, what: string, problems: string[]): string | un
 
 function text(value: unknown, what: string, problems: string[]): string | undefined {
   if (typeof value === "string" && value !== "") return value;
-  problems.push(`${what} is a text, not ${value === "" ? "an empty one" : shown(value)}`);
+  problems.push(`${what} is a text, not ${value === "" ? "an empty one" : formatValue(value)}`);
   return undefined;
 }
 
@@ -184,17 +184,17 @@ function text(value: unknown, what: string, problems: string[]): string | undefi
 function readYaml(text: string): unknown {
   const document = documentOf(text);
   if (document.errors.length > 0)
-    throw invalid(
+    throw invalidArgument(
       `topics is not YAML: ${document.errors.map(({ message }) => message.split("\n")[0]!.replace(/:$/, "")).join("; ")}`,
     );
   let definitions: unknown;
   try {
     definitions = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw invalid(`topics is not YAML that can be used: ${(error as Error).message}`);
+    throw invalidArgument(`topics is not YAML that can be used: ${(error as Error).message}`);
   }
   if (typeof definitions === "string")
-    throw invalid("topics is YAML text, and this is a single text: read the file first, and give what is in it");
+    throw invalidArgument("topics is YAML text, and this is a single text: read the file first, and give what is in it");
   return definitions;
 }
 
@@ -204,7 +204,7 @@ function documentOf(text: string): Document.Parsed {
   } catch (cause) {
     // It has debugging aids that are switched on by the environment.
     if (!/^(?:NotCapable|PermissionDenied)$/.test((cause as Error)?.name)) throw cause;
-    throw invalid(
+    throw invalidArgument(
       "YAML needs Deno's permission --allow-env=LOG_TOKENS,LOG_STREAM, because the package yaml asks for these two variables; topics as an object need none",
     );
   }

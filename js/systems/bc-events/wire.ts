@@ -12,9 +12,9 @@
  *
  * The server's answers are read in `src/bc_events/wire.rs`.
  */
-import { invalid } from "../../client/options.js";
-import { listed } from "../../outbox/packet.js";
-import { OUTBOX_JUDGES, type Batch, type Encoded, type Kin, type Wire, type WireRequest } from "../../outbox/wire.js";
+import { invalidArgument } from "../../client/options.js";
+import { listed } from "../../outbox/tracked-segment.js";
+import { OUTBOX_CLASSIFIERS, type Batch, type Encoded, type Grouping, type Wire, type WireRequest } from "../../outbox/wire.js";
 
 /** Up to so many events of a flush go one by one. */
 const MOST_SINGLES = 5;
@@ -37,7 +37,7 @@ interface Head {
 }
 
 export class BcEventsWire implements Wire<Encoded> {
-  readonly judge = OUTBOX_JUDGES.bcEvents;
+  readonly classifier = OUTBOX_CLASSIFIERS.bcEvents;
   readonly #url: string;
   readonly #bulkUrl: string;
 
@@ -49,7 +49,7 @@ export class BcEventsWire implements Wire<Encoded> {
   /** Sessions have done it, because they know the topic. Those of `outbox.run` do not. */
   encode(event: Encoded): Encoded {
     if (!(event instanceof EncodedEvent))
-      throw invalid("events are published with a session of the client, such as client.userSession(…)");
+      throw invalidArgument("events are published with a session of the client, such as client.userSession(…)");
     return event;
   }
 
@@ -57,9 +57,9 @@ export class BcEventsWire implements Wire<Encoded> {
     text[BULK_AT] = flushed > MOST_SINGLES ? ONE : ZERO;
   }
 
-  kin(text: Uint8Array): Kin {
+  grouping(text: Uint8Array): Grouping {
     const { bulk, job } = headOf(text) ?? { bulk: 0, job: "" };
-    return { name: `${bulk}${job}`, most: bulk ? MOST_IN_BULK : 1 };
+    return { batchKey: `${bulk}${job}`, maxEvents: bulk ? MOST_IN_BULK : 1 };
   }
 
   idOf(body: Uint8Array): string {

@@ -5,7 +5,7 @@
  * accept a subset: printable ASCII is always a String, and a text that was accepted a moment ago still is.
  * Whatever a short cut does not accept is asked of the engine.
  */
-import { FerryError, REASONS, shown } from "../../client/errors.js";
+import { FerryError, REASONS, formatValue } from "../../client/errors.js";
 import { call, engine, putText } from "../../engine/instance.js";
 
 /** The value of an extension attribute: String, Boolean or Integer; an object only in 0.3. */
@@ -38,8 +38,8 @@ export function badAttribute(
   value?: unknown,
   code: "ERR_INVALID_ATTRIBUTE_VALUE" | "ERR_NOT_CONVERTIBLE" = "ERR_INVALID_ATTRIBUTE_VALUE",
 ): FerryError {
-  const what = value === undefined ? "" : `: ${shown(value)}`;
-  return new FerryError(code, `the attribute ${shown(attribute)} ${problem}${what}`, { attribute });
+  const what = value === undefined ? "" : `: ${formatValue(value)}`;
+  return new FerryError(code, `the attribute ${formatValue(attribute)} ${problem}${what}`, { attribute });
 }
 
 /** Whether `text` is of the usual kind that certainly has the form. */
@@ -78,7 +78,7 @@ export function checked(name: string, text: unknown, form: Form, mayBeEmpty = fa
 /** Checks the name of an extension attribute. */
 export function checkName(name: string): void {
   if (!NAME.test(name) || name === "data") {
-    throw new FerryError("ERR_INVALID_ATTRIBUTE_NAME", `the attribute name ${shown(name)} ${REASONS[9]}`, {
+    throw new FerryError("ERR_INVALID_ATTRIBUTE_NAME", `the attribute name ${formatValue(name)} ${REASONS[9]}`, {
       attribute: name,
     });
   }

@@ -2,7 +2,7 @@
  * Several events at once: the JSON batch format and NDJSON. The engine checks all of them in one pass and
  * writes down where each stands; an event becomes an object when it is asked for.
  */
-import { FerryError, shown } from "../../client/errors.js";
+import { FerryError, formatValue } from "../../client/errors.js";
 import { call, engine, putBytes, putText } from "../../engine/instance.js";
 import { asBytes, isBytes } from "./attribute.js";
 import { CloudEvent, scanBytes, scanText, withoutBom } from "./event.js";
@@ -48,7 +48,7 @@ export class EventBatch implements Iterable<CloudEvent> {
    */
   static parse(json: string | Uint8Array, options: { format?: BatchFormat } = {}): EventBatch {
     if (typeof json !== "string" && !isBytes(json)) {
-      throw new FerryError("ERR_INVALID_ARGUMENT", `EventBatch.parse takes text or bytes, not ${shown(json)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `EventBatch.parse takes text or bytes, not ${formatValue(json)}`);
     }
     const { format = "batch" } = options;
     checkFormat(format);
@@ -112,7 +112,7 @@ export class EventBatch implements Iterable<CloudEvent> {
     if (typeof keep !== "function" && typeof keep?.matches !== "function") {
       throw new FerryError(
         "ERR_INVALID_ARGUMENT",
-        `a filter is a function, or has one called matches; ${shown(keep)} is neither`,
+        `a filter is a function, or has one called matches; ${formatValue(keep)} is neither`,
       );
     }
     const test = typeof keep === "function" ? keep : (event: CloudEvent) => keep.matches(event);
@@ -182,13 +182,13 @@ export class EventBatch implements Iterable<CloudEvent> {
 
 function checkFormat(format: unknown): void {
   if (format !== "batch" && format !== "ndjson")
-    throw new FerryError("ERR_INVALID_ARGUMENT", `the format is batch or ndjson, not ${shown(format)}`);
+    throw new FerryError("ERR_INVALID_ARGUMENT", `the format is batch or ndjson, not ${formatValue(format)}`);
 }
 
 /** Refuses what is no event, with a sentence instead of what the engine would say. */
 export function checkEvent(event: unknown): void {
   if (!(event instanceof CloudEvent))
-    throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is needed here, not ${shown(event)}`);
+    throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is needed here, not ${formatValue(event)}`);
 }
 
 /** The events of something that can be walked over. */
@@ -196,7 +196,7 @@ export function listOf<T>(events: Iterable<T>): T[] {
   if (typeof events?.[Symbol.iterator] !== "function") {
     throw new FerryError(
       "ERR_INVALID_ARGUMENT",
-      `events are a CloudEvent, an EventBatch or a list, not ${shown(events)}`,
+      `events are a CloudEvent, an EventBatch or a list, not ${formatValue(events)}`,
     );
   }
   return [...events];

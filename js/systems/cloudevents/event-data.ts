@@ -1,7 +1,7 @@
 /**
  * What an event keeps, and how its attributes and its payload are read out of it. `event.ts` is the face of this.
  */
-import { FerryError, REASONS, shown } from "../../client/errors.js";
+import { FerryError, REASONS, formatValue } from "../../client/errors.js";
 import { call, engine, isWellFormed, putBytes } from "../../engine/instance.js";
 import { type ExtensionValue, charsetOf, deepFreeze, fromBase64, isJson, isTextual, toBase64 } from "./attribute.js";
 import { T } from "./table.js";
@@ -298,7 +298,7 @@ function textBytes(text: string, contentType: string | undefined): Uint8Array<Ar
     return Uint8Array.from(text, (char) => char.charCodeAt(0));
   throw new FerryError(
     "ERR_INVALID_DATA",
-    `the data cannot be written in the charset ${shown(charset)} of its datacontenttype`,
+    `the data cannot be written in the charset ${formatValue(charset)} of its datacontenttype`,
     { attribute: "data", culprit: "caller" },
   );
 }
@@ -396,7 +396,7 @@ function decodeText(bytes: Uint8Array, contentType: string | undefined): string 
   try {
     return new TextDecoder(charset, { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new FerryError("ERR_INVALID_DATA", `the data is no text in the charset ${shown(charset)}`, {
+    throw new FerryError("ERR_INVALID_DATA", `the data is no text in the charset ${formatValue(charset)}`, {
       attribute: "data",
       cause,
     });
@@ -417,5 +417,5 @@ function parsedJson(text: string): unknown {
 
 /** The error for data that is not text under a media type that is not JSON. */
 export function notString(contentType: string): FerryError {
-  return new FerryError("ERR_INVALID_DATA", `the data ${REASONS[19]}: ${shown(contentType)}`, { attribute: "data" });
+  return new FerryError("ERR_INVALID_DATA", `the data ${REASONS[19]}: ${formatValue(contentType)}`, { attribute: "data" });
 }

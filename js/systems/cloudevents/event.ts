@@ -3,7 +3,7 @@
  * text and a few numbers that say where things stand in it. Strings are cut out when they are read, `data` is
  * parsed by the engine of the runtime when it is read, and an event that is only passed on is never taken apart.
  */
-import { FerryError, REASONS, shown } from "../../client/errors.js";
+import { FerryError, REASONS, formatValue } from "../../client/errors.js";
 import { call, engine, putBytes, putText, trapped } from "../../engine/instance.js";
 import { type ExtensionValue, Form, asBytes, badAttribute, checked, isBytes } from "./attribute.js";
 import { type CloudEventInit, type Specversion, readCallers, stringified, unsupportedVersion } from "./init.js";
@@ -69,7 +69,7 @@ export class CloudEvent<T = unknown> {
     if (typeof json !== "object" || json === null) {
       throw new FerryError(
         "ERR_INVALID_ARGUMENT",
-        `CloudEvent.fromJSON takes text, bytes or an object, not ${shown(json)}`,
+        `CloudEvent.fromJSON takes text, bytes or an object, not ${formatValue(json)}`,
       );
     }
     return scanText<T>(json instanceof CloudEvent ? json.toString() : stringified(json));

@@ -2,7 +2,7 @@
  * Attribute values in headers: HTTP protocol binding 1.0.2, section 3.1.3.2. The rules of decoding are in
  * `src/cloudevents/http.rs`; a value without quotes and percent signs in printable ASCII needs none of them.
  */
-import { FerryError, REASONS, shown } from "../../client/errors.js";
+import { FerryError, REASONS, formatValue } from "../../client/errors.js";
 import { call, engine, putText, takeScratch } from "../../engine/instance.js";
 import { Form, checked, isUsual } from "./attribute.js";
 
@@ -23,7 +23,7 @@ export function pairsOf(headers: HeadersLike): Iterable<readonly [string, string
   if (typeof headers !== "object" || headers === null) {
     throw new FerryError(
       "ERR_INVALID_ARGUMENT",
-      `headers are a Headers object, pairs or a plain object, not ${shown(headers)}`,
+      `headers are a Headers object, pairs or a plain object, not ${formatValue(headers)}`,
     );
   }
   const pairs: [string, string][] = [];
@@ -68,7 +68,7 @@ export function decodeHeader(attribute: string, value: string): string {
     const reason = len < 0 ? REASONS[12] : REASONS[engine().table[REASON_WORD]!];
     throw new FerryError(
       "ERR_INVALID_HEADER_VALUE",
-      `the header of the attribute ${shown(attribute)} ${reason}: ${shown(value)}`,
+      `the header of the attribute ${formatValue(attribute)} ${reason}: ${formatValue(value)}`,
       { attribute },
     );
   }

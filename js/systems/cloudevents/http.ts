@@ -1,6 +1,6 @@
 /** The HTTP protocol binding 1.0.2: events to messages and back, in binary, structured and batched mode. */
-import { FerryError, shown } from "../../client/errors.js";
-import { inOne } from "../../platform/bytes.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { concat } from "../../platform/bytes.js";
 import {
   type ExtensionValue,
   Form,
@@ -74,7 +74,7 @@ export function toBinary(event: CloudEvent): HttpMessage {
         "makes a binary message look like a structured one; use structured mode, or application/json for an event within an event";
       throw new FerryError(
         "ERR_INVALID_ATTRIBUTE_VALUE",
-        `the attribute "datacontenttype" ${problem}: ${shown(contentType)}`,
+        `the attribute "datacontenttype" ${problem}: ${formatValue(contentType)}`,
         { attribute: "datacontenttype", culprit: "caller" },
       );
     }
@@ -186,7 +186,7 @@ export function toMode(events: CloudEvent | Iterable<CloudEvent> | EventBatch, m
     default:
       throw new FerryError(
         "ERR_INVALID_ARGUMENT",
-        `the content mode is binary, structured or batch, not ${shown(mode)}`,
+        `the content mode is binary, structured or batch, not ${formatValue(mode)}`,
       );
   }
 }
@@ -229,7 +229,7 @@ function checkFormat(contentType: string): void {
   if (!/^\s*application\/cloudevents(?:-batch)?\+json\s*(?:;|$)/i.test(contentType)) {
     throw new FerryError(
       "ERR_UNSUPPORTED_FORMAT",
-      `the event format of ${shown(contentType)} is not supported, only +json is`,
+      `the event format of ${formatValue(contentType)} is not supported, only +json is`,
     );
   }
 }
@@ -329,7 +329,7 @@ function fromHeaders<T>(found: Found, body: string | Uint8Array | undefined): Cl
   if (version !== "1.0" && (version = decodeHeader("specversion", version)) !== "1.0" && version !== "0.3") {
     throw new FerryError(
       "ERR_UNSUPPORTED_SPECVERSION",
-      `the attribute "specversion" is neither "1.0" nor "0.3": ${shown(version)}`,
+      `the attribute "specversion" is neither "1.0" nor "0.3": ${formatValue(version)}`,
       { attribute: "specversion" },
     );
   }
@@ -378,7 +378,7 @@ function extensionsOf(
 }
 
 function moreThanOnce(name: string): FerryError {
-  return new FerryError("ERR_INVALID_EVENT", `the attribute ${shown(name)} is there more than once`, {
+  return new FerryError("ERR_INVALID_EVENT", `the attribute ${formatValue(name)} is there more than once`, {
     attribute: name,
   });
 }
@@ -390,14 +390,14 @@ function ownBody(body: Body): string | Uint8Array | undefined {
   if (isBytes(body)) return asBytes(body).slice();
   throw new FerryError(
     "ERR_INVALID_ARGUMENT",
-    `a body is a string, a Uint8Array or an ArrayBuffer, not ${shown(body)}`,
+    `a body is a string, a Uint8Array or an ArrayBuffer, not ${formatValue(body)}`,
   );
 }
 
 /** Refuses a limit that would limit nothing. */
 export function checkLimit(maxBytes: unknown): void {
   if (!(typeof maxBytes === "number" && maxBytes >= 0)) {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `maxBytes is a number of bytes, not ${shown(maxBytes)}`);
+    throw new FerryError("ERR_INVALID_ARGUMENT", `maxBytes is a number of bytes, not ${formatValue(maxBytes)}`);
   }
 }
 
@@ -443,5 +443,5 @@ export async function readBody(message: Request | Response, options: ReadOptions
       : new FerryError("ERR_NETWORK", "the body broke off before its end", { cause: error });
   }
   if (size > maxBytes) throw tooLarge();
-  return inOne(chunks);
+  return concat(chunks);
 }

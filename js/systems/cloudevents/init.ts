@@ -1,5 +1,5 @@
 /** Making an event from what a caller passes: defaults, and every check. */
-import { FerryError, REASONS, shown } from "../../client/errors.js";
+import { FerryError, REASONS, formatValue } from "../../client/errors.js";
 import { freshId } from "../../platform/uuid.js";
 import { isWellFormed } from "../../engine/instance.js";
 import {
@@ -69,7 +69,7 @@ export function readCallers(init: CloudEventInit): Parts {
 
 function readInit(init: CloudEventInit): Parts {
   if (typeof init !== "object" || init === null) {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is made from an object, not from ${shown(init)}`);
+    throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is made from an object, not from ${formatValue(init)}`);
   }
   const specversion = init.specversion ?? "1.0";
   if (specversion !== "1.0" && specversion !== "0.3") throw unsupportedVersion(specversion);
@@ -162,14 +162,14 @@ function isQuotable(value: unknown): value is string {
 
 /** The error for a required attribute that is not there. */
 export function missing(name: string): FerryError {
-  return new FerryError("ERR_MISSING_ATTRIBUTE", `the attribute ${shown(name)} is missing`, { attribute: name });
+  return new FerryError("ERR_MISSING_ATTRIBUTE", `the attribute ${formatValue(name)} is missing`, { attribute: name });
 }
 
 /** The error for a version that is neither. */
 export function unsupportedVersion(version: unknown): FerryError {
   return new FerryError(
     "ERR_UNSUPPORTED_SPECVERSION",
-    `the attribute "specversion" ${REASONS[20]}: ${shown(version)}`,
+    `the attribute "specversion" ${REASONS[20]}: ${formatValue(version)}`,
     { attribute: "specversion" },
   );
 }

@@ -9,7 +9,7 @@
  * | MQTT 1.0.2 | user property `name` | `contentType` | `payload` |
  * | NATS 1.0.2 | header `ce-name`, percent-encoded | header `ce-datacontenttype` | `data` |
  */
-import { FerryError, shown } from "../../client/errors.js";
+import { FerryError, formatValue } from "../../client/errors.js";
 import { asBytes, isBytes } from "./attribute.js";
 import { checkEvent } from "./batch.js";
 import { CloudEvent } from "./event.js";
@@ -62,7 +62,7 @@ export function toMessage<B extends Binding>(
   checkEvent(event);
   const structured = mode === "structured" ? toStructured(event) : undefined;
   if (!structured && mode !== "binary")
-    throw new FerryError("ERR_INVALID_ARGUMENT", `a message is in binary or structured mode, not ${shown(mode)}`);
+    throw new FerryError("ERR_INVALID_ARGUMENT", `a message is in binary or structured mode, not ${formatValue(mode)}`);
   const { headers, body } = structured ?? toBinary(event);
   const contentType = headers["content-type"];
   const attributes = Object.keys(headers)
@@ -105,7 +105,7 @@ export function toMessage<B extends Binding>(
               ]),
         };
       default:
-        throw new FerryError("ERR_INVALID_ARGUMENT", `the binding is kafka, amqp, mqtt or nats, not ${shown(binding)}`);
+        throw new FerryError("ERR_INVALID_ARGUMENT", `the binding is kafka, amqp, mqtt or nats, not ${formatValue(binding)}`);
     }
   }
 
@@ -176,7 +176,7 @@ export function fromMessage<B extends Binding>(message: Messages[B], binding: B)
       break;
     }
     default:
-      throw new FerryError("ERR_INVALID_ARGUMENT", `the binding is kafka, amqp, mqtt or nats, not ${shown(binding)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `the binding is kafka, amqp, mqtt or nats, not ${formatValue(binding)}`);
   }
   if (contentType !== undefined && contentType !== null) headers.set("content-type", String(contentType));
   return fromHttp([...headers], body);
@@ -188,7 +188,7 @@ function textOf(name: string, value: unknown): string {
     try {
       return new TextDecoder("utf-8", { fatal: true }).decode(asBytes(value));
     } catch (cause) {
-      throw new FerryError("ERR_INVALID_HEADER_VALUE", `the header ${shown(name)} is not UTF-8`, {
+      throw new FerryError("ERR_INVALID_HEADER_VALUE", `the header ${formatValue(name)} is not UTF-8`, {
         attribute: name.replace(/^ce_/, ""),
         cause,
       });

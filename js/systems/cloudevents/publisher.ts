@@ -1,5 +1,5 @@
 /** Publishing over HTTP, now and without a buffer; sessions and their outbox keep what has to be kept. */
-import { Calls, type CallsOptions, JUDGES } from "../../client/calls.js";
+import { Calls, type CallsOptions, CLASSIFIERS } from "../../client/calls.js";
 import { FerryError } from "../../client/errors.js";
 import {
   DEFAULT_TIMEOUT_MS,
@@ -8,11 +8,11 @@ import {
   checkSignal,
   checkTimeout,
   checkedUrl,
-  merged,
+  mergeHeaders,
 } from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
-import type { DeliveryInfo } from "../../outbox/packet.js";
+import type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 import type { EventSession } from "../../outbox/session.js";
 import { SINGLES } from "../../outbox/wire.js";
 import { EventBatch, listOf } from "./batch.js";
@@ -65,7 +65,7 @@ export class Publisher {
     checkClient("a Publisher", options, ["url", "mode", "outbox", "retry", "maxInFlight"]);
     this.#url = checkedUrl(options.url);
     this.#options = { ...options };
-    this.#calls = new Calls(this.#options, JUDGES.webhook);
+    this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
     if (options.outbox !== undefined) this.#outbox = this.#makeOutbox();
   }
 
@@ -151,7 +151,7 @@ export class Publisher {
       timeoutMs,
       headers: {
         ask: () => (typeof headers === "function" ? headers() : headers),
-        lines: (given, own) => merged([given], own),
+        lines: (given, own) => mergeHeaders([given], own),
       },
       config: mode === undefined || mode === "batch" ? { concurrency: 1 } : SINGLES,
     });

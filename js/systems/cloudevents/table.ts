@@ -1,5 +1,5 @@
 /** What the engine writes of a scanned event, and the errors for what it refuses. The layout is that of `src/cloudevents/event.rs`. */
-import { FerryError, REASONS, codeOf, sentenceOf, shown } from "../../client/errors.js";
+import { FerryError, REASONS, codeOf, sentenceOf, formatValue } from "../../client/errors.js";
 import { engine } from "../../engine/instance.js";
 
 /** Words of the table, see `Table` in `src/cloudevents/event.rs`; its first sixteen are those of a row. */
@@ -76,5 +76,5 @@ export function refused(number: number, source: string | Uint8Array, where = "")
     attribute = end >>> 31 ? JSON.parse(`"${name}"`) : name;
   }
   const noun = attribute === "data" || attribute === "data_base64" ? "member" : "attribute";
-  return new FerryError(code, `${where && `${where}: `}the ${noun} ${shown(attribute)} ${reason}`, { attribute });
+  return new FerryError(code, `${where && `${where}: `}the ${noun} ${formatValue(attribute)} ${reason}`, { attribute });
 }

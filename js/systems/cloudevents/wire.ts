@@ -1,7 +1,7 @@
 /** CloudEvents on the outbox: kept in the JSON format, sent in any of the three modes. */
-import { FerryError, shown } from "../../client/errors.js";
+import { FerryError, formatValue } from "../../client/errors.js";
 import { type Batch, type Encoded, type Wire, type WireRequest } from "../../outbox/wire.js";
-import { listed } from "../../outbox/packet.js";
+import { listed } from "../../outbox/tracked-segment.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, toBinary } from "./http.js";
 
@@ -28,7 +28,7 @@ export class CloudEventsWire implements Wire<CloudEvent> {
 
   encode(event: CloudEvent): Encoded {
     if (!(event instanceof CloudEvent))
-      throw new FerryError("ERR_INVALID_ARGUMENT", `publish takes a CloudEvent, not ${shown(event)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `publish takes a CloudEvent, not ${formatValue(event)}`);
     // A batch has one version only.
     if (this.#mode === "batch") event = event.toVersion("1.0");
     const key = event.get("partitionkey");

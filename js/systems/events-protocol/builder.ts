@@ -1,6 +1,6 @@
 /** Answers made by hand. */
-import { shown } from "../../client/errors.js";
-import { invalid } from "../../client/options.js";
+import { formatValue } from "../../client/errors.js";
+import { invalidArgument } from "../../client/options.js";
 import type { Subject } from "./engine.js";
 import { type EventInit, RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, checkParameters, isEventException } from "./exceptions.js";
@@ -51,7 +51,7 @@ export const EventBuilder = {
     if (isEventException(type)) return EventBuilder.errorFor(event, type.type, type.code, { ...type.parameters });
     checkErrorType(type);
     if (typeof code !== "string" || code === "")
-      throw invalid(`an error has a code such as "INVALID_EMAIL", and not ${shown(code)}`);
+      throw invalidArgument(`an error has a code such as "INVALID_EMAIL", and not ${formatValue(code)}`);
     checkParameters(parameters);
     return answer(
       event === undefined || event === null ? undefined : checkedSubject(event),
@@ -70,7 +70,7 @@ export const EventBuilder = {
   ): ResponseEvent {
     const isPlace = typeof to === "string" || to instanceof URL;
     const { url, queryParameters: query = {} } = isPlace ? { url: String(to), queryParameters } : to;
-    if (typeof url !== "string" || url === "") throw invalid(`a redirect leads to a url, and not to ${shown(url)}`);
+    if (typeof url !== "string" || url === "") throw invalidArgument(`a redirect leads to a url, and not to ${formatValue(url)}`);
     return answer(checkedSubject(event), "redirect", { url, queryParameters: query }, options);
   },
 } as const;
@@ -96,6 +96,6 @@ function checkedSubject(event: Subject): Subject {
   const isOne =
     typeof name === "string" && typeof version === "number" && typeof id === "string" && typeof flowId === "string";
   if (!isOne)
-    throw invalid(`an answer is about an event with name, version, id and flowId, and not about ${shown(event)}`);
+    throw invalidArgument(`an answer is about an event with name, version, id and flowId, and not about ${formatValue(event)}`);
   return event;
 }

@@ -1,6 +1,6 @@
 /** Sends events and gives back how they were answered. */
-import { type Call, Calls, type CallsOptions, JUDGES, answerOf } from "../../client/calls.js";
-import { FerryError, shown } from "../../client/errors.js";
+import { type Call, Calls, type CallsOptions, CLASSIFIERS, responseOf } from "../../client/calls.js";
+import { FerryError, formatValue } from "../../client/errors.js";
 import {
   type HeadersOption,
   checkClient,
@@ -8,7 +8,7 @@ import {
   checkSignal,
   checkTimeout,
   checkedUrl,
-  invalid,
+  invalidArgument,
 } from "../../client/options.js";
 import { Rule, accept } from "./engine.js";
 import { type EventInit, type FlowIds, RequestEvent, ResponseEvent, checkFlow } from "./event.js";
@@ -80,7 +80,7 @@ export class ErrorResponseException extends FerryError {
     const { errorCode } = response;
     super(
       "ERR_REJECTED",
-      `${shown(request.name)} was answered with ${shown(response.name)}${errorCode === undefined ? "" : `, code ${shown(errorCode)}`}`,
+      `${formatValue(request.name)} was answered with ${formatValue(response.name)}${errorCode === undefined ? "" : `, code ${formatValue(errorCode)}`}`,
       { status: response.status },
     );
     this.response = response;
@@ -120,12 +120,12 @@ export class EventClient {
       maxResponseBytes !== undefined &&
       !(Number.isInteger(maxResponseBytes) && maxResponseBytes > 0 && maxResponseBytes < 128 * MIB)
     ) {
-      throw invalid(
-        `maxResponseBytes is a whole number of bytes above 0 and below 128 MiB, not ${shown(maxResponseBytes)}`,
+      throw invalidArgument(
+        `maxResponseBytes is a whole number of bytes above 0 and below 128 MiB, not ${formatValue(maxResponseBytes)}`,
       );
     }
     this.#options = { ...options };
-    this.#calls = new Calls(this.#options, JUDGES.eventsProtocol, true);
+    this.#calls = new Calls(this.#options, CLASSIFIERS.eventsProtocol, true);
   }
 
   /**
@@ -173,14 +173,14 @@ export class EventClient {
     const { maxResponseBytes = 4 * MIB } = this.#options;
     try {
       // One byte more, to see that there are more.
-      const { body, status } = await this.#calls.call({ ...call, maxAnswerBytes: maxResponseBytes + 1 });
+      const { body, status } = await this.#calls.call({ ...call, maxResponseBytes: maxResponseBytes + 1 });
       if (body.length > maxResponseBytes) throw tooLarge(maxResponseBytes, status);
       const members = accept(body, Rule.Answer);
       if (typeof members === "number") throw new FerryError("ERR_INTERNAL");
       return new ResponseEvent<T>(undefined, members, status, request);
     } catch (error) {
       if (!(error instanceof FerryError) || error.culprit === "caller" || error.culprit === "internal") throw error;
-      const answer = answerOf(error);
+      const answer = responseOf(error);
       const isCut = (answer?.body.length ?? 0) > maxResponseBytes && error.code === "ERR_INVALID_EVENT";
       throw new FailedDependencyException(
         isCut ? tooLarge(maxResponseBytes, answer!.status) : error,

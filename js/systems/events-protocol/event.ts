@@ -1,6 +1,6 @@
 /** Events as objects. What they carry stays the text it came as until somebody reads it. */
-import { FerryError, shown } from "../../client/errors.js";
-import { checkNames, invalid } from "../../client/options.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { checkNames, invalidArgument } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";
 import type { Members, Subject } from "./engine.js";
 import { type EventErrorType, checkVersion, isErrorType, suffixOf } from "./names.js";
@@ -230,7 +230,7 @@ function membersOf(what: string, given: EventInit | undefined): Members {
   const init = given!;
   const { name, version = 1, id, flowId } = init;
   if (typeof name !== "string" || name === "")
-    throw wrong("name", `text, such as get:user:name, and not ${shown(name)}`);
+    throw wrong("name", `text, such as get:user:name, and not ${formatValue(name)}`);
   checkVersion(version);
   const members: Members = { name, version };
   for (const [member, value] of [
@@ -238,7 +238,7 @@ function membersOf(what: string, given: EventInit | undefined): Members {
     ["flowId", flowId],
   ] as const) {
     if (value === undefined) continue;
-    if (typeof value !== "string" || value === "") throw wrong(member, `text, and not ${shown(value)}`);
+    if (typeof value !== "string" || value === "") throw wrong(member, `text, and not ${formatValue(value)}`);
     members[member] = value;
   }
   for (const member of CARRIED) {
@@ -273,7 +273,7 @@ function wrong(member: string, what: string): FerryError {
 export function checkFlow(what: string, ids: unknown): asserts ids is FlowIds {
   const { id, flowId } = (ids ?? {}) as Partial<FlowIds>;
   if (typeof id !== "string" || typeof flowId !== "string")
-    throw invalid(`${what} is an event or the context of a handler, with id and flowId, and not ${shown(ids)}`);
+    throw invalidArgument(`${what} is an event or the context of a handler, with id and flowId, and not ${formatValue(ids)}`);
 }
 
 function text(value: unknown): string | undefined {

@@ -1,6 +1,6 @@
 /** Errors that a handler throws to have them answered. */
-import { shown } from "../../client/errors.js";
-import { invalid } from "../../client/options.js";
+import { formatValue } from "../../client/errors.js";
+import { invalidArgument } from "../../client/options.js";
 import { type EventErrorType, checkErrorType } from "./names.js";
 
 /** What else is to be said of an exception. */
@@ -43,8 +43,8 @@ export class EventException extends Error {
   constructor(parameters: Record<string, unknown> = {}, options: EventExceptionOptions = {}) {
     const { code = new.target.code, type = new.target.type, expected = false, message = code, cause } = options;
     if (typeof code !== "string" || code === "")
-      throw invalid(
-        `an EventException needs a code such as "INVALID_EMAIL", as an option or as a static field of its class, and not ${shown(code)}`,
+      throw invalidArgument(
+        `an EventException needs a code such as "INVALID_EMAIL", as an option or as a static field of its class, and not ${formatValue(code)}`,
       );
     checkErrorType(type);
     checkParameters(parameters);
@@ -107,5 +107,5 @@ export class EventTimeoutException extends EventException {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkParameters(parameters: unknown): asserts parameters is Record<string, unknown> {
   if (typeof parameters !== "object" || parameters === null || Array.isArray(parameters))
-    throw invalid(`the parameters of an error are an object, not ${shown(parameters)}`);
+    throw invalidArgument(`the parameters of an error are an object, not ${formatValue(parameters)}`);
 }

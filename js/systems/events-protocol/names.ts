@@ -1,6 +1,6 @@
 /** The words of the protocol: names of events, and what the end of a response's name means. */
-import { FerryError, shown } from "../../client/errors.js";
-import { invalid } from "../../client/options.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { invalidArgument } from "../../client/options.js";
 
 /** The ends of names of responses that are errors, of all ports of the protocol. */
 export const ERROR_TYPES = [
@@ -34,7 +34,7 @@ export function isErrorType(suffix: unknown): suffix is EventErrorType {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a type of error that receivers would not know. */
 export function checkErrorType(type: unknown): asserts type is EventErrorType {
   if (!isErrorType(type))
-    throw invalid(`${shown(type)} is no type of error of the events protocol; there are ${ERROR_TYPES.join(", ")}`);
+    throw invalidArgument(`${formatValue(type)} is no type of error of the events protocol; there are ${ERROR_TYPES.join(", ")}`);
 }
 
 /** At least two words of `a`-`z` and `_`, each of them ending with a letter. */
@@ -43,7 +43,7 @@ const NAME = /^[a-z_]*[a-z](?::[a-z_]*[a-z])+$/;
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` with the attribute `name`, for a name that the protocol does not allow. */
 export function checkName(name: unknown): asserts name is string {
   if (typeof name !== "string" || !NAME.test(name)) {
-    const sentence = `the name of an event is at least two words of a-z and _ with colons between them, such as get:user:name, each of which ends with a letter, and not ${shown(name)}; checkNames: false allows others`;
+    const sentence = `the name of an event is at least two words of a-z and _ with colons between them, such as get:user:name, each of which ends with a letter, and not ${formatValue(name)}; checkNames: false allows others`;
     throw new FerryError("ERR_INVALID_ARGUMENT", sentence, { attribute: "name" });
   }
 }
@@ -53,7 +53,7 @@ export function checkVersion(version: unknown): asserts version is number {
   if (!(Number.isInteger(version) && Math.abs(version as number) < 2 ** 31)) {
     throw new FerryError(
       "ERR_INVALID_ARGUMENT",
-      `the version of an event is a whole number of 32 bits, not ${shown(version)}`,
+      `the version of an event is a whole number of 32 bits, not ${formatValue(version)}`,
       { attribute: "version" },
     );
   }

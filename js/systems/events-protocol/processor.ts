@@ -10,8 +10,8 @@
  * the call that answers it.
  */
 import { readBody } from "../cloudevents/http.js";
-import { FerryError, isFerryError, shown } from "../../client/errors.js";
-import { checkNames, checkTimeout, invalid } from "../../client/options.js";
+import { FerryError, isFerryError, formatValue } from "../../client/errors.js";
+import { checkNames, checkTimeout, invalidArgument } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";
 import { Fault, Outcome, Rule, type Subject, accept, settle } from "./engine.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent, carried } from "./event.js";
@@ -103,7 +103,7 @@ export class EventProcessor {
 
   constructor(registry: EventRegistry, options: ProcessorOptions = {}) {
     if (!(registry instanceof EventRegistry))
-      throw invalid(`an EventProcessor takes an EventRegistry, not ${shown(registry)}`);
+      throw invalidArgument(`an EventProcessor takes an EventRegistry, not ${formatValue(registry)}`);
     checkNames("EventProcessor", options, OPTIONS);
     const {
       envelope = "usual",
@@ -116,19 +116,19 @@ export class EventProcessor {
       allowedOrigins,
     } = options;
     if (!Object.hasOwn(RULES, envelope))
-      throw invalid(`envelope is "usual", "strict" or "lenient", not ${shown(envelope)}`);
+      throw invalidArgument(`envelope is "usual", "strict" or "lenient", not ${formatValue(envelope)}`);
     if (handlerTimeoutMs !== Infinity) checkTimeout(handlerTimeoutMs, "handlerTimeoutMs");
     for (const [name, value] of [
       ["maxInFlight", maxInFlight],
       ["maxBytes", maxBytes],
     ] as const) {
       if (!(Number.isInteger(value) && value > 0 && value <= 128 * MIB))
-        throw invalid(`${name} is a whole number above 0 and up to ${128 * MIB}, not ${shown(value)}`);
+        throw invalidArgument(`${name} is a whole number above 0 and up to ${128 * MIB}, not ${formatValue(value)}`);
     }
     if (onError !== undefined && typeof onError !== "function")
-      throw invalid(`onError is a function, not ${shown(onError)}`);
+      throw invalidArgument(`onError is a function, not ${formatValue(onError)}`);
     if (allowedOrigins !== undefined && allowedOrigins !== "*" && !Array.isArray(allowedOrigins))
-      throw invalid('allowedOrigins is "*" or a list of origins such as https://example.com');
+      throw invalidArgument('allowedOrigins is "*" or a list of origins such as https://example.com');
     this.#registry = registry;
     this.#options = {
       rule: RULES[envelope]!,
@@ -264,7 +264,7 @@ export class EventProcessor {
       timer = setTimeout(() => {
         const error = new FerryError(
           "ERR_TIMEOUT",
-          `the handler of ${shown(event.name)} did not come to an end within ${handlerTimeoutMs} ms`,
+          `the handler of ${formatValue(event.name)} did not come to an end within ${handlerTimeoutMs} ms`,
         );
         resolve([event, Outcome.Late, String(handlerTimeoutMs)]);
         abort(error);
@@ -362,7 +362,7 @@ function answered(event: RequestEvent, result: unknown): End {
   if (result instanceof ProtocolEvent) return [result, Outcome.Built, carried(result, "payload"), "{}", "{}"];
   const payload = result === undefined ? "{}" : JSON.stringify(result);
   if (payload === undefined)
-    throw invalid(`the handler of ${shown(event.name)} gave back what JSON cannot say: ${shown(result)}`);
+    throw invalidArgument(`the handler of ${formatValue(event.name)} gave back what JSON cannot say: ${formatValue(result)}`);
   return [event, Outcome.Returned, payload];
 }
 
@@ -372,7 +372,7 @@ function raised(event: RequestEvent, { type, code, parameters }: EventException)
 
 /** For a developer who asked for it. */
 function exposed(error: unknown): string {
-  const { name, message, stack } = error instanceof Error ? error : { name: "", message: shown(error), stack: "" };
+  const { name, message, stack } = error instanceof Error ? error : { name: "", message: formatValue(error), stack: "" };
   return JSON.stringify({ name, message, stack });
 }
 

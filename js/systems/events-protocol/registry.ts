@@ -1,6 +1,6 @@
 /** Which handler takes which event. */
-import { FerryError, shown } from "../../client/errors.js";
-import { checkNames, invalid } from "../../client/options.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { checkNames, invalidArgument } from "../../client/options.js";
 import type { RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, EventNotFoundException } from "./exceptions.js";
 import { checkName, checkVersion } from "./names.js";
@@ -95,17 +95,17 @@ export class EventRegistry {
     const { name, version = 1, schema, handle, replace = false } = registration;
     if (this.#checksNames) checkName(name);
     else if (typeof name !== "string")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `the name of an event is text, not ${shown(name)}`, {
+      throw new FerryError("ERR_INVALID_ARGUMENT", `the name of an event is text, not ${formatValue(name)}`, {
         attribute: "name",
       });
     checkVersion(version);
     if (schema !== undefined) checkSchema(schema);
     if (typeof handle !== "function")
-      throw invalid(`handle is a function that takes the event, its payload and a context, and not ${shown(handle)}`);
+      throw invalidArgument(`handle is a function that takes the event, its payload and a context, and not ${formatValue(handle)}`);
     const versions = this.#handlers.get(name) ?? new Map<number, Registration>();
     if (versions.has(version) && !replace)
-      throw invalid(
-        `there is a handler for version ${version} of ${shown(name)} already; replace: true puts this one in its place`,
+      throw invalidArgument(
+        `there is a handler for version ${version} of ${formatValue(name)} already; replace: true puts this one in its place`,
       );
     this.#handlers.set(name, versions.set(version, registration));
     return this;
@@ -122,7 +122,7 @@ export class EventRegistry {
     map: ExceptionHandler<E>,
   ): this {
     if (typeof type !== "function" || typeof map !== "function")
-      throw invalid(
+      throw invalidArgument(
         "onException takes a class of errors or a function that picks them, and a function that makes an EventException or an answer of one",
       );
     const isClass =

@@ -1,6 +1,6 @@
 /** What a payload has to look like: any Standard Schema (https://standardschema.dev), or a function. */
-import { shown } from "../../client/errors.js";
-import { invalid } from "../../client/options.js";
+import { formatValue } from "../../client/errors.js";
+import { invalidArgument } from "../../client/options.js";
 import { MissingEventInformationException, isEventException } from "./exceptions.js";
 
 /** One thing that is wrong, as a Standard Schema says it. */
@@ -55,8 +55,8 @@ const MISFIT = "the payload does not fit";
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is neither a schema nor a function. */
 export function checkSchema(schema: unknown): asserts schema is EventSchema {
   if (standardOf(schema) || typeof schema === "function") return;
-  throw invalid(
-    `schema is a Standard Schema, such as those of zod, valibot and arktype, or a function, and not ${shown(schema)}`,
+  throw invalidArgument(
+    `schema is a Standard Schema, such as those of zod, valibot and arktype, or a function, and not ${formatValue(schema)}`,
   );
 }
 

@@ -9,12 +9,12 @@
 import { FerryError, type FerryErrorCode, codeOf } from "../../client/errors.js";
 import { aborted } from "../../client/options.js";
 import { type Port, Pump } from "../../engine/pump.js";
-import { type FetchLike, type FlightPlan, type Outcome, WHY } from "../../platform/fetch.js";
+import { type FetchLike, type RequestPlan, type ExchangeOutcome, FAILURE } from "../../platform/fetch.js";
 import type { Pipeline } from "./pipeline.js";
 
 /** The handle of the machine, see `src/wasm/glassflow.rs`. */
 export interface PipelineSinkPort extends Port {
-  consume(now: number, isFailed: boolean, patienceMs: number): number;
+  consume(now: number, isFailed: boolean, timeoutMs: number): number;
   cancel(op: number): void;
   close(): void;
   is_idle(): boolean;
@@ -26,7 +26,7 @@ export interface Taken {
   status: number;
   body: Uint8Array;
   /** How long the next request will rest. */
-  restMs: number;
+  delayMs: number;
 }
 
 export interface SinkDriverOptions {
@@ -37,7 +37,7 @@ export interface SinkDriverOptions {
   baseMs: number;
   maxMs: number;
   /** How much of an answer is read. */
-  maxAnswerBytes: number;
+  maxResponseBytes: number;
   /** An answer with a body came, and whoever wanted it has given up. */
   stray(isFailed: boolean, taken: Taken): void;
 }
@@ -62,26 +62,26 @@ export class SinkDriver {
   readonly #pump: Pump<PipelineSinkPort>;
   #all = new Map<number, Waiting>();
   /** The last answer; there is one exchange at a time. */
-  #landed: { id: number; outcome: Outcome } | undefined;
+  #landed: { id: number; outcome: ExchangeOutcome } | undefined;
   #isClosed = false;
   #idle: (() => void) | undefined;
 
   constructor(options: SinkDriverOptions) {
     this.#options = options;
-    const { pipeline, urls, fetch, baseMs, maxMs, maxAnswerBytes } = options;
+    const { pipeline, urls, fetch, baseMs, maxMs, maxResponseBytes } = options;
     this.#pump = new Pump<PipelineSinkPort>({
       makePort: (glue) => new glue.PipelineSinkPort(...urls, baseMs, maxMs, Math.random()),
       fetch,
       handlers: {
-        send: (id: number, url: string, headers: string, patienceMs: number) => {
-          const plan = (lines: string): FlightPlan => ({
+        send: (id: number, url: string, headers: string, timeoutMs: number) => {
+          const plan = (lines: string): RequestPlan => ({
             url,
             headers: `${headers}\n${lines}`,
             body: NOTHING,
-            patienceMs,
-            maxAnswerBytes,
+            timeoutMs,
+            maxResponseBytes,
           });
-          this.#pump.fly(
+          this.#pump.startExchange(
             id,
             planned(() => pipeline.headers(), plan),
             (port, now, outcome) => this.#land(port, now, id, outcome),
@@ -89,7 +89,7 @@ export class SinkDriver {
         },
         settled: (...particulars: [number, boolean, number, number, number, number]) => this.#settled(...particulars),
       },
-      died: () => {
+      onReset: () => {
         // Nobody else will settle what is under way.
         const lost = [...this.#all.values()];
         this.#all.clear();
@@ -104,7 +104,7 @@ export class SinkDriver {
    *
    * @throws {FerryError} why there is no answer that means something
    */
-  take(isFailed: boolean, patienceMs: number, signal: AbortSignal | undefined): Promise<Taken> {
+  take(isFailed: boolean, timeoutMs: number, signal: AbortSignal | undefined): Promise<Taken> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new FerryError("ERR_CLOSED");
       if (signal?.aborted) throw aborted(signal);
@@ -112,7 +112,7 @@ export class SinkDriver {
       let isGivenUp = false;
       const giveUp = () => {
         isGivenUp = true;
-        if (op !== undefined && this.#all.has(op)) this.#pump.tellUnasked((port) => port.cancel(op!));
+        if (op !== undefined && this.#all.has(op)) this.#pump.sendInBackground((port) => port.cancel(op!));
       };
       const tidy = () => signal?.removeEventListener("abort", giveUp);
       signal?.addEventListener("abort", giveUp);
@@ -129,8 +129,8 @@ export class SinkDriver {
       };
       try {
         // The machine may settle it before `tell` returns.
-        this.#pump.tell((port, now) => {
-          op = port.consume(now, isFailed, patienceMs);
+        this.#pump.send((port, now) => {
+          op = port.consume(now, isFailed, timeoutMs);
           this.#all.set(op, waiting);
         });
       } catch (error) {
@@ -145,36 +145,36 @@ export class SinkDriver {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#pump.isRunning) {
-      this.#pump.tellUnasked((port) => port.close());
-      if (this.#pump.isRunning && !this.#pump.ask((port) => port.is_idle()))
+      this.#pump.sendInBackground((port) => port.close());
+      if (this.#pump.isRunning && !this.#pump.query((port) => port.is_idle()))
         await new Promise<void>((resolve) => (this.#idle = resolve));
     }
     this.#pump.close();
   }
 
-  #land(port: PipelineSinkPort, now: number, id: number, outcome: Outcome): void {
+  #land(port: PipelineSinkPort, now: number, id: number, outcome: ExchangeOutcome): void {
     this.#landed = { id, outcome };
     // What the server said stays here.
     if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, "", NOTHING);
-    else port.failure(now, id, WHY[outcome.why]);
+    else port.failure(now, id, FAILURE[outcome.why]);
     if (this.#idle && port.is_idle()) queueMicrotask(this.#idle);
   }
 
-  #settled(op: number, isFailed: boolean, exchange: number, status: number, code: number, restMs: number): void {
+  #settled(op: number, isFailed: boolean, exchange: number, status: number, code: number, delayMs: number): void {
     const outcome = this.#landed?.id === exchange ? this.#landed.outcome : undefined;
     const body = outcome?.kind === "response" ? outcome.body : NOTHING;
     const waiting = this.#all.get(op);
     this.#all.delete(op);
     if (code === 0) {
-      const taken = { status, body, restMs };
+      const taken = { status, body, delayMs };
       return waiting ? waiting.resolve(taken) : this.#options.stray(isFailed, taken);
     }
     const error = this.#problem(isFailed, codeOf(code), status, outcome);
-    rests.set(error, restMs);
+    rests.set(error, delayMs);
     waiting?.reject(error);
   }
 
-  #problem(isFailed: boolean, code: FerryErrorCode, status: number, outcome: Outcome | undefined): FerryError {
+  #problem(isFailed: boolean, code: FerryErrorCode, status: number, outcome: ExchangeOutcome | undefined): FerryError {
     const cause = outcome?.kind === "failure" ? outcome.cause : undefined;
     // A token or headers that cannot be had are more than a request that did not arrive.
     if (cause instanceof FerryError) return cause;
@@ -191,8 +191,8 @@ export class SinkDriver {
 /** A plan for a flight; at once, unless the headers have to be waited for. */
 function planned(
   ask: () => string | Promise<string>,
-  plan: (lines: string) => FlightPlan,
-): FlightPlan | Promise<FlightPlan> {
+  plan: (lines: string) => RequestPlan,
+): RequestPlan | Promise<RequestPlan> {
   try {
     const lines = ask();
     return typeof lines === "string" ? plan(lines) : lines.then(plan);

@@ -14,7 +14,7 @@ export {
   type OutboxEvents,
   type OutboxStats,
 } from "../../outbox/outbox.js";
-export type { DeliveryInfo } from "../../outbox/packet.js";
+export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
 export { EventSession, type EventReceipt, type FlushOptions, type WaitOptions } from "../../outbox/session.js";

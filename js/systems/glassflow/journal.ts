@@ -10,10 +10,10 @@
  *
  * Of those who share a store in a browser or a Deno KV, one hands out at a time.
  */
-import { FerryError, shown } from "../../client/errors.js";
+import { FerryError, formatValue } from "../../client/errors.js";
 import { Keys } from "../../outbox/keys.js";
-import { Patience } from "../../platform/waiters.js";
-import { Tabs } from "../../platform/leader.js";
+import { Waiters } from "../../platform/waiters.js";
+import { LeaderElection } from "../../platform/leader.js";
 import { storeFailure } from "../../stores/failure.js";
 import type { Change, OutboxStore } from "../../stores/store.js";
 
@@ -26,15 +26,15 @@ export interface Entry {
 const STORE_PATIENCE_MS = 10_000;
 /** How much is read from the store at once. */
 const PAGE = { events: 64, bytes: 1 << 20 };
-const NOTHING: Change = { put: [], remove: [], bury: [], exhume: [] };
+const NOTHING: Change = { put: [], remove: [], deadPut: [], deadRemove: [] };
 
 export class Journal {
   readonly isFailed: boolean;
   readonly #store: OutboxStore;
   readonly #name: string;
   readonly #keys = new Keys();
-  readonly #patience = new Patience();
-  #tabs: Tabs | undefined;
+  readonly #patience = new Waiters();
+  #tabs: LeaderElection | undefined;
   #opening: Promise<void> | undefined;
   #isLeader = false;
   #isClosed = false;
@@ -67,7 +67,7 @@ export class Journal {
       );
     this.#isBusy = true;
     this.#forget();
-    this.#tabs?.apply();
+    this.#tabs?.join();
   }
 
   /** Ends the iteration: others who share the store may have theirs. */
@@ -118,14 +118,14 @@ export class Journal {
     const letter = {
       key: key ?? this.#keys.next(at),
       body: body.slice(),
-      lane: 0,
+      orderingKey: 0,
       at,
       code,
       status,
       reason,
       attempts: 1,
     };
-    await this.#call((store) => store.write({ ...NOTHING, remove: key === undefined ? [] : [key], bury: [letter] }));
+    await this.#call((store) => store.write({ ...NOTHING, remove: key === undefined ? [] : [key], deadPut: [letter] }));
     if (key !== undefined) this.#inHand.delete(key);
   }
 
@@ -141,7 +141,7 @@ export class Journal {
     this.#isClosed = true;
     this.#tabs?.close();
     const opening = this.#opening;
-    this.#patience.lookAround();
+    this.#patience.recheck();
     if (
       opening &&
       (await opening.then(
@@ -171,19 +171,19 @@ export class Journal {
     const lease =
       acquire &&
       ((owner: string, forMs: number) => this.#call(async (store) => store.acquire!(owner, forMs)).catch(() => false));
-    this.#tabs = new Tabs(
+    this.#tabs = new LeaderElection(
       { name: this.#name, kind, isShared, lease },
       {
-        lead: (leads) => {
+        onLeaderChange: (leads) => {
           // Whoever led meanwhile has handed out and acknowledged.
           if (leads) this.#forget();
           this.#isLeader = leads;
-          this.#patience.lookAround();
+          this.#patience.recheck();
         },
-        hear: () => undefined,
+        onMessage: () => undefined,
       },
     );
-    if (this.#isBusy) this.#tabs.apply();
+    if (this.#isBusy) this.#tabs.join();
   }
 
   #forget(): void {
@@ -194,7 +194,7 @@ export class Journal {
 
   async #call<T>(body: (store: OutboxStore) => Promise<T>): Promise<T> {
     try {
-      return await this.#patience.within(STORE_PATIENCE_MS, body(this.#store));
+      return await this.#patience.withTimeout(STORE_PATIENCE_MS, body(this.#store));
     } catch (cause) {
       throw storeFailure(this.#store.kind, cause);
     }
@@ -214,6 +214,6 @@ export function checkStore(store: unknown): asserts store is OutboxStore {
   if (method)
     throw new FerryError(
       "ERR_INVALID_ARGUMENT",
-      `store is a store such as indexedDbStore() or fileStore(path), with the method ${method}, not ${shown(store)}`,
+      `store is a store such as indexedDbStore() or fileStore(path), with the method ${method}, not ${formatValue(store)}`,
     );
 }

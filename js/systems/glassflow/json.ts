@@ -1,7 +1,7 @@
 /** Events as JSON text. */
 import { CloudEvent } from "../cloudevents/event.js";
-import { FerryError, shown } from "../../client/errors.js";
-import { invalid } from "../../client/options.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { invalidArgument } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";
 
 /**
@@ -13,16 +13,16 @@ import { freshId } from "../../platform/uuid.js";
 export function jsonOf(event: unknown): string {
   if (event instanceof CloudEvent) return event.toString();
   if (event === undefined || event === null)
-    throw invalid(`publish takes an event, which is a JSON value, not ${event}`);
+    throw invalidArgument(`publish takes an event, which is a JSON value, not ${event}`);
   if (event instanceof ArrayBuffer || ArrayBuffer.isView(event))
-    throw invalid("an event is a JSON value; bytes have to be put into one, for example as Base64");
+    throw invalidArgument("an event is a JSON value; bytes have to be put into one, for example as Base64");
   let text: string | undefined;
   try {
     text = JSON.stringify(event);
   } catch (cause) {
     text = withDigits(event, cause);
   }
-  if (text === undefined) throw invalid(`publish takes an event, which is a JSON value, not ${shown(event)}`);
+  if (text === undefined) throw invalidArgument(`publish takes an event, which is a JSON value, not ${formatValue(event)}`);
   // JSON.stringify writes null for numbers that JSON does not have.
   if (text.includes("null")) refuseNonNumbers(event);
   return text;
@@ -58,7 +58,7 @@ function unwritable(cause: unknown): FerryError {
 function refuseNonNumbers(event: unknown): void {
   JSON.stringify(event, (name, value: unknown) => {
     if (typeof value === "number" && !Number.isFinite(value)) {
-      throw invalid(`the event has ${value}${name === "" ? "" : ` as ${shown(name)}`}, and JSON has no such number`);
+      throw invalidArgument(`the event has ${value}${name === "" ? "" : ` as ${formatValue(name)}`}, and JSON has no such number`);
     }
     return typeof value === "bigint" ? 0 : value;
   });

@@ -1,7 +1,7 @@
 /** One pipeline: where it is, who may use it, and how errors speak of it. The token is seen by nobody but the requests. */
-import { type Answer, type Call, type Calls, answerOf } from "../../client/calls.js";
-import { FerryError, type FerryErrorCode, sentenceOf, shown } from "../../client/errors.js";
-import { type ClientOptions, checkClient, checkedUrl, headerLines, invalid } from "../../client/options.js";
+import { type CallResponse, type Call, type Calls, responseOf } from "../../client/calls.js";
+import { FerryError, type FerryErrorCode, sentenceOf, formatValue } from "../../client/errors.js";
+import { type ClientOptions, checkClient, checkedUrl, headerLines, invalidArgument } from "../../client/options.js";
 import { call, fullGlue } from "../../engine/instance.js";
 
 /** Which pipeline, and how to reach it. */
@@ -56,19 +56,19 @@ export class Pipeline {
       pipelineAccessToken = fromEnvironment("PIPELINE_ACCESS_TOKEN"),
     } = options;
     if (pipelineId === undefined)
-      throw invalid("pipelineId is missing: give the option, or set PIPELINE_ID in the environment");
-    if (typeof pipelineId !== "string") throw invalid(`pipelineId is a text, not ${shown(pipelineId)}`);
+      throw invalidArgument("pipelineId is missing: give the option, or set PIPELINE_ID in the environment");
+    if (typeof pipelineId !== "string") throw invalidArgument(`pipelineId is a text, not ${formatValue(pipelineId)}`);
     if (pipelineAccessToken === undefined)
-      throw invalid("pipelineAccessToken is missing: give the option, or set PIPELINE_ACCESS_TOKEN in the environment");
+      throw invalidArgument("pipelineAccessToken is missing: give the option, or set PIPELINE_ACCESS_TOKEN in the environment");
     if (typeof pipelineAccessToken !== "function") checkToken(pipelineAccessToken);
     const base = new URL(checkedUrl(options.baseUrl ?? DEFAULT_BASE_URL, "baseUrl"));
     if (base.search || base.hash)
-      throw invalid("baseUrl must not have a query or a fragment, because paths are put behind it");
+      throw invalidArgument("baseUrl must not have a query or a fragment, because paths are put behind it");
     this.id = pipelineId;
     this.#base = base.href.replace(/\/+$/, "");
     this.#token = pipelineAccessToken;
     this.#headers = options.headers;
-    if (this.url(Endpoint.Status) === "") throw invalid(`pipelineId ${shown(pipelineId)} is none that a URL can carry`);
+    if (this.url(Endpoint.Status) === "") throw invalidArgument(`pipelineId ${formatValue(pipelineId)} is none that a URL can carry`);
   }
 
   url(endpoint: Endpoint): string {
@@ -108,14 +108,14 @@ export class Pipeline {
   }
 
   /** Makes a call with the token. Its error speaks of the pipeline. */
-  async call(verb: string, calls: Calls, { headers, ...call }: Call): Promise<Answer> {
+  async call(verb: string, calls: Calls, { headers, ...call }: Call): Promise<CallResponse> {
     const token = await this.token();
     try {
       return await calls.call({ ...call, headers: { ...headers, accept: "application/json", [TOKEN_HEADER]: token } });
     } catch (error) {
       if (!(error instanceof FerryError) || KEPT.includes(error.code)) throw error;
       const { code, status, cause } = error;
-      throw this.problem(verb, code, { status, cause, body: answerOf(error)?.body });
+      throw this.problem(verb, code, { status, cause, body: responseOf(error)?.body });
     }
   }
 
@@ -148,7 +148,7 @@ export class Pipeline {
   }
 
   #message(verb: string, sentence: string, status: number | undefined): string {
-    return `${verb} pipeline ${shown(this.id)} at ${this.#base}: ${sentence}${status ? ` (HTTP ${status})` : ""}`;
+    return `${verb} pipeline ${formatValue(this.id)} at ${this.#base}: ${sentence}${status ? ` (HTTP ${status})` : ""}`;
   }
 
   #withoutToken(body: Uint8Array): Uint8Array {
@@ -201,12 +201,12 @@ function detailOf(body: Uint8Array | undefined): string {
 /** Never shows it. */
 function checkToken(token: unknown): void {
   if (typeof token !== "string")
-    throw invalid(
+    throw invalidArgument(
       `pipelineAccessToken is a text, or a function that gives one, not ${token === null ? "null" : `of the type ${typeof token}`}`,
     );
-  if (token === "") throw invalid("pipelineAccessToken is empty");
+  if (token === "") throw invalidArgument("pipelineAccessToken is empty");
   if (!/^[\x21-\x7e\xa0-\xff](?:[\x20-\x7e\xa0-\xff]*[\x21-\x7e\xa0-\xff])?$/.test(token)) {
-    throw invalid(
+    throw invalidArgument(
       "pipelineAccessToken has a line break, a space at an end or another character in it that a header cannot carry",
     );
   }

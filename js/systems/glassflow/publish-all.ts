@@ -7,8 +7,8 @@
  *                          published, or among the failed
  * ```
  */
-import { isFerryError, shown } from "../../client/errors.js";
-import { aborted, checkNames, checkSignal, checkTimeout, invalid } from "../../client/options.js";
+import { isFerryError, formatValue } from "../../client/errors.js";
+import { aborted, checkNames, checkSignal, checkTimeout, invalidArgument } from "../../client/options.js";
 import type { PipelineCallOptions } from "./pipeline.js";
 
 /** How many events are published. */
@@ -156,7 +156,7 @@ function iteratorOf<E>(events: Iterable<E> | AsyncIterable<E>): Iterator<E> | As
     if (typeof given?.[Symbol.asyncIterator] === "function") return given[Symbol.asyncIterator]!();
     if (typeof given?.[Symbol.iterator] === "function") return given[Symbol.iterator]!();
   }
-  throw invalid(`publishAll takes an array or something else to iterate over, not ${shown(events)}`);
+  throw invalidArgument(`publishAll takes an array or something else to iterate over, not ${formatValue(events)}`);
 }
 
 function checked<E>(options: PublishAllOptions<E>): PublishAllOptions<E> & { concurrency: number } {
@@ -165,9 +165,9 @@ function checked<E>(options: PublishAllOptions<E>): PublishAllOptions<E> & { con
   checkSignal(signal);
   checkTimeout(timeoutMs);
   if (!(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= MOST_AT_ONCE)) {
-    throw invalid(`concurrency is a whole number from 1 to ${MOST_AT_ONCE}, not ${shown(concurrency)}`);
+    throw invalidArgument(`concurrency is a whole number from 1 to ${MOST_AT_ONCE}, not ${formatValue(concurrency)}`);
   }
-  if (key !== undefined && typeof key !== "function") throw invalid(`key is a function of an event, not ${shown(key)}`);
+  if (key !== undefined && typeof key !== "function") throw invalidArgument(`key is a function of an event, not ${formatValue(key)}`);
   return { ...options, concurrency };
 }
 

@@ -1,7 +1,7 @@
 /** Consuming from a pipeline: one event, or all of them as they come. What is taken is gone from the server, so nothing that was taken is dropped here. */
-import { Calls, JUDGES } from "../../client/calls.js";
-import { FerryError, type FerryErrorCode, isFerryError, shown } from "../../client/errors.js";
-import { DEFAULT_TIMEOUT_MS, aborted, checkNames, checkSignal, invalid } from "../../client/options.js";
+import { Calls, CLASSIFIERS } from "../../client/calls.js";
+import { FerryError, type FerryErrorCode, isFerryError, formatValue } from "../../client/errors.js";
+import { DEFAULT_TIMEOUT_MS, aborted, checkNames, checkSignal, invalidArgument } from "../../client/options.js";
 import type { OutboxStore } from "../../stores/store.js";
 import { SinkDriver, type Taken, restAfter } from "./driver.js";
 import { type PipelineEvent, readEvent } from "./event.js";
@@ -55,7 +55,7 @@ export interface EventsOptions {
   /** With a store: how many events may be handed out and not acknowledged. More would fill the store unnoticed. @default 1 000 */
   maxUnacknowledged?: number;
   /** Told of each failure after which the iteration rests and goes on: time-outs, network errors, 429 and the 5xx. An event whose answer was lost is lost. */
-  onRetry?: (error: FerryError, restMs: number) => void;
+  onRetry?: (error: FerryError, delayMs: number) => void;
 }
 
 const MIB = 1024 * 1024;
@@ -78,7 +78,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   readonly #driver: SinkDriver;
   readonly #maxEventBytes: number;
   /** How much of an answer is read. */
-  readonly #maxAnswerBytes: number;
+  readonly #maxResponseBytes: number;
   readonly #journals = new Map<OutboxStore, Journal>();
   /** How to end each iteration that goes on. No AbortController: at module scope of a Worker none can be made. */
   readonly #iterations = new Set<() => void>();
@@ -99,14 +99,14 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     checkWhole("backoff.maxMs", maxMs, DAY_MS);
     checkWhole("maxEventBytes", maxEventBytes, MOST_EVENT_BYTES);
     this.#maxEventBytes = maxEventBytes;
-    this.#maxAnswerBytes = Math.max(maxEventBytes + 1, MAX_ANSWER_BYTES);
+    this.#maxResponseBytes = Math.max(maxEventBytes + 1, MAX_ANSWER_BYTES);
     this.#driver = new SinkDriver({
       pipeline: this.#pipeline,
       urls: [this.#pipeline.url(Endpoint.Consume), this.#pipeline.url(Endpoint.ConsumeFailed)],
       fetch,
       baseMs,
       maxMs,
-      maxAnswerBytes: this.#maxAnswerBytes,
+      maxResponseBytes: this.#maxResponseBytes,
       stray: (isFailed, taken) => this.#stray(isFailed, taken),
     });
     const close = () => void this.close().catch(() => undefined);
@@ -156,9 +156,9 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     if (this.#closing) throw new FerryError("ERR_CLOSED");
     checkNames("events", options, ["failed", "signal", "store", "maxUnacknowledged", "onRetry"]);
     const { failed = false, signal, store, maxUnacknowledged = 1000, onRetry } = options;
-    if (typeof failed !== "boolean") throw invalid(`failed is true or false, not ${shown(failed)}`);
+    if (typeof failed !== "boolean") throw invalidArgument(`failed is true or false, not ${formatValue(failed)}`);
     if (onRetry !== undefined && typeof onRetry !== "function")
-      throw invalid(`onRetry is a function, not ${shown(onRetry)}`);
+      throw invalidArgument(`onRetry is a function, not ${formatValue(onRetry)}`);
     checkSignal(signal);
     checkWhole("maxUnacknowledged", maxUnacknowledged, 1_000_000);
     if (store !== undefined) checkStore(store);
@@ -186,7 +186,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
         ...(timeoutMs !== undefined && { timeoutMs }),
         ...(headers && { headers }),
       },
-      JUDGES.webhook,
+      CLASSIFIERS.webhook,
     );
     await this.#pipeline.validateCredentials(this.#calls, checkedCall("validateCredentials", options));
   }
@@ -207,8 +207,8 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   async take(isFailed: boolean, { signal, timeoutMs }: PipelineCallOptions): Promise<Taken> {
     if (this.#closing) throw new FerryError("ERR_CLOSED");
     if (signal?.aborted) throw aborted(signal);
-    const patienceMs = timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    return this.#strays[queueOf(isFailed)].shift() ?? this.#driver.take(isFailed, patienceMs, signal);
+    const limitMs = timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    return this.#strays[queueOf(isFailed)].shift() ?? this.#driver.take(isFailed, limitMs, signal);
   }
 
   /** An answer that has to be taken once more. @internal */
@@ -219,7 +219,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   /** Reads an answer of 200. Whatever it throws has the answer in it. @internal */
   read(isFailed: boolean, body: Uint8Array, acknowledge?: () => Promise<void>): PipelineEvent {
     if (body.length > this.#maxEventBytes) {
-      const isCut = body.length >= this.#maxAnswerBytes;
+      const isCut = body.length >= this.#maxResponseBytes;
       const inside = `${isCut ? "its first" : "all"} ${body.length} bytes are in the body of this error`;
       throw this.#lost(
         isFailed,
@@ -268,7 +268,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     isFailed: boolean,
     code: FerryErrorCode,
     sentence: string,
-    { status, body }: Omit<Taken, "restMs">,
+    { status, body }: Omit<Taken, "delayMs">,
     cause?: unknown,
   ): FerryError {
     return this.#pipeline.lost(isFailed ? "consume a failed event of" : "consume from", code, sentence, {
@@ -295,7 +295,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
       this.#journals.set(store, journal);
     }
     if (journal.isFailed !== isFailed)
-      throw invalid("this store is in use for the other queue of the pipeline; give each a store of its own");
+      throw invalidArgument("this store is in use for the other queue of the pipeline; give each a store of its own");
     return journal;
   }
 
@@ -333,7 +333,7 @@ interface IterationOptions {
   /** Where to be told that the sink ends. */
   ends: Set<() => void>;
   maxUnacknowledged: number;
-  onRetry: ((error: FerryError, restMs: number) => void) | undefined;
+  onRetry: ((error: FerryError, delayMs: number) => void) | undefined;
 }
 
 /** One walk over the events. */
@@ -453,7 +453,7 @@ class Iteration implements AsyncIterableIterator<PipelineEvent> {
     try {
       const taken = await this.#sink.take(failed, { signal: this.#end.signal });
       if (taken.status === 200) return taken;
-      if (taken.status === 429) onRetry?.(new FerryError("ERR_RATE_LIMITED", undefined, { status: 429 }), taken.restMs);
+      if (taken.status === 429) onRetry?.(new FerryError("ERR_RATE_LIMITED", undefined, { status: 429 }), taken.delayMs);
       else if (taken.status !== 204) throw this.#sink.unexpected(failed, taken);
     } catch (error) {
       if (!isFerryError(error) || !error.retryable) throw error;
@@ -483,5 +483,5 @@ function queueOf(isFailed: boolean): Queue {
 
 function checkWhole(name: string, value: unknown, most: number): void {
   if (!(Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most))
-    throw invalid(`${name} is a whole number from 1 to ${most}, not ${shown(value)}`);
+    throw invalidArgument(`${name} is a whole number from 1 to ${most}, not ${formatValue(value)}`);
 }

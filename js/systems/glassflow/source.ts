@@ -1,7 +1,7 @@
 /** Publishing to a pipeline: now, many at once, or buffered in sessions whose outbox keeps what has to be kept. */
-import { Calls, type CallsOptions, JUDGES } from "../../client/calls.js";
-import { FerryError, shown } from "../../client/errors.js";
-import { DEFAULT_TIMEOUT_MS, checkNames, checkSignal, checkTimeout, merged } from "../../client/options.js";
+import { Calls, type CallsOptions, CLASSIFIERS } from "../../client/calls.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { DEFAULT_TIMEOUT_MS, checkNames, checkSignal, checkTimeout, mergeHeaders } from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { EventSession } from "../../outbox/session.js";
@@ -43,7 +43,7 @@ export class PipelineDataSource {
   constructor(options: PipelineDataSourceOptions = {}) {
     this.#pipeline = new Pipeline("a PipelineDataSource", options, ["retry", "maxInFlight", "outbox"]);
     this.#options = { ...options };
-    this.#calls = new Calls(this.#options, JUDGES.webhook);
+    this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
     this.#url = this.#pipeline.url(Endpoint.Publish);
     if (options.outbox !== undefined) this.#outbox = this.#makeOutbox();
   }
@@ -142,7 +142,7 @@ export class PipelineDataSource {
           const given = this.#pipeline.token();
           return typeof given === "string" ? use(given) : given.then(use);
         },
-        lines: (given, own) => merged([given], { ...own, [TOKEN_HEADER]: token }),
+        lines: (given, own) => mergeHeaders([given], { ...own, [TOKEN_HEADER]: token }),
       },
       config: { maxEvents: 1, concurrency: 1 },
     });
@@ -167,7 +167,7 @@ export function checkedSource(source: unknown): PipelineDataSource {
     return source as PipelineDataSource;
   throw new FerryError(
     "ERR_INVALID_ARGUMENT",
-    `republish takes the PipelineDataSource to publish to, not ${shown(source)}`,
+    `republish takes the PipelineDataSource to publish to, not ${formatValue(source)}`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** How to log in to Salesforce. Requests and answers are read and written in `src/salesforce/auth.rs`; here is what needs the platform: signing. */
-import { FerryError, shown } from "../../client/errors.js";
-import { checkNames, checkedUrl, invalid } from "../../client/options.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { checkNames, checkedUrl, invalidArgument } from "../../client/options.js";
 
 /** Where to log in. */
 export interface LoginHost {
@@ -76,7 +76,7 @@ export class SalesforceAuth {
 export function insideOf(auth: unknown): Inside {
   const inside = insides.get(auth as SalesforceAuth);
   if (!inside)
-    throw invalid(
+    throw invalidArgument(
       "auth is what passwordAuth, refreshTokenAuth, clientCredentialsAuth, jwtBearerAuth or sessionAuth give",
     );
   return inside;
@@ -113,7 +113,7 @@ export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
   checkTexts(options, ["consumerKey", "refreshToken"], ["consumerSecret"]);
   const { consumerKey, consumerSecret: secret, refreshToken: token, onRefreshToken } = options;
   if (onRefreshToken !== undefined && typeof onRefreshToken !== "function")
-    throw invalid(`onRefreshToken is a function, not ${shown(onRefreshToken)}`);
+    throw invalidArgument(`onRefreshToken is a function, not ${formatValue(onRefreshToken)}`);
   return new SalesforceAuth("refreshToken", {
     config: { consumerKey, secret, token, tokenUrl: tokenUrl(options) },
     onRefreshToken,
@@ -125,7 +125,7 @@ export function clientCredentialsAuth(options: ClientCredentialsOptions): Salesf
   checkNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
   checkTexts(options, ["consumerKey", "consumerSecret"], []);
   if (options.loginUrl === undefined)
-    throw invalid(
+    throw invalidArgument(
       "clientCredentialsAuth needs loginUrl, the address of My Domain: the general login hosts do not take this flow",
     );
   const { consumerKey, consumerSecret: secret } = options;
@@ -142,7 +142,7 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
       ? !/-----BEGIN PRIVATE KEY-----/.test(privateKey)
       : (privateKey as CryptoKey | undefined)?.type !== "private"
   ) {
-    throw invalid(
+    throw invalidArgument(
       "privateKey is an RSA key in PEM (PKCS #8, it begins with -----BEGIN PRIVATE KEY-----) or a private CryptoKey",
     );
   }
@@ -196,7 +196,7 @@ function checkTexts(options: object, required: readonly string[], optional: read
   }
   const { sandbox } = options as LoginHost;
   if (sandbox !== undefined && typeof sandbox !== "boolean")
-    throw invalid(`sandbox is true or false, not ${shown(sandbox)}`);
+    throw invalidArgument(`sandbox is true or false, not ${formatValue(sandbox)}`);
 }
 
 function generalHost(sandbox: boolean | undefined): string {

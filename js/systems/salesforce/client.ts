@@ -3,8 +3,8 @@ import { withoutFilter } from "../bayeux/channels.js";
 import { type StreamOptions, checkStream, streamConfig, streamFetch } from "../bayeux/client.js";
 import type { StreamPort } from "../bayeux/driver.js";
 import { StreamClient } from "../bayeux/stream.js";
-import { shown } from "../../client/errors.js";
-import { type HeadersOption, checkedUrl, invalid } from "../../client/options.js";
+import { formatValue } from "../../client/errors.js";
+import { type HeadersOption, checkedUrl, invalidArgument } from "../../client/options.js";
 import { type PasswordOptions, type SalesforceAuth, insideOf, passwordAuth, sign } from "./auth.js";
 import { Marks, type ReplayStorage, checkPolicy, startOf } from "./replay.js";
 
@@ -53,9 +53,9 @@ export class SalesforceClient extends StreamClient {
     const { replay = "new", replayFallback, apiVersion = API_VERSION, streamingUrl } = options;
     const storage = isStorage(replay) ? replay : undefined;
     if (replayFallback !== undefined && replayFallback !== "new" && replayFallback !== "all")
-      throw invalid(`replayFallback is "new" or "all", not ${shown(replayFallback)}`);
+      throw invalidArgument(`replayFallback is "new" or "all", not ${formatValue(replayFallback)}`);
     if (typeof apiVersion !== "string" || !/^\d+\.\d+$/.test(apiVersion))
-      throw invalid(`apiVersion is a version such as "68.0", not ${shown(apiVersion)}`);
+      throw invalidArgument(`apiVersion is a version such as "68.0", not ${formatValue(apiVersion)}`);
     checkPolicy(storage?.policy);
     const start = startOf(storage ? (storage.initial ?? "new") : replay, storage ? "replay.initial" : "replay");
     const endpoint = streamingUrl === undefined ? undefined : checkedUrl(streamingUrl, "streamingUrl");

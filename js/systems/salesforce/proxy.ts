@@ -12,8 +12,8 @@
  * itself. It keeps nothing: the cookies of a session travel in the client id that the page gets (`proxy/jar.ts`), so
  * every instance of an edge function can answer the next request.
  */
-import { isFerryError, shown } from "../../client/errors.js";
-import { checkNames, checkTimeout, checkedUrl, invalid } from "../../client/options.js";
+import { isFerryError, formatValue } from "../../client/errors.js";
+import { checkNames, checkTimeout, checkedUrl, invalidArgument } from "../../client/options.js";
 import type { FetchLike } from "../../platform/fetch.js";
 import { text } from "./proxy/answers.js";
 import { Cometd } from "./proxy/cometd.js";
@@ -60,7 +60,7 @@ export interface SalesforceProxyOptions {
   /** The largest request that is taken, in bytes. @default 65 536 */
   maxRequestBytes?: number;
   /** The largest answer that is passed on, in bytes; a larger one breaks off. @default 10 MiB */
-  maxAnswerBytes?: number;
+  maxResponseBytes?: number;
   /** How long Salesforce may take to begin its answer. @default 10 000 */
   timeoutMs?: number;
   /** How long it may take for a poll, which it holds for 110 s. @default 130 000 */
@@ -84,7 +84,7 @@ const NAMES = [
   "publicUrl",
   "allowedHeaders",
   "maxRequestBytes",
-  "maxAnswerBytes",
+  "maxResponseBytes",
   "timeoutMs",
   "pollTimeoutMs",
   "fetch",
@@ -111,15 +111,15 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
   const pageHeaders = [...PAGE_HEADERS, ...(options.allowedHeaders ?? []).map(headerName)].join(", ");
   for (const name of ["authorize", "accessToken", "fetch", "onError"] as const) {
     if (options[name] !== undefined && typeof options[name] !== "function")
-      throw invalid(`${name} is a function, not ${shown(options[name])}`);
+      throw invalidArgument(`${name} is a function, not ${formatValue(options[name])}`);
   }
   for (const name of ["consumerKey", "consumerSecret"] as const) {
     // Not shown: it may be the secret, in the wrong form.
     if (options[name] !== undefined && (typeof options[name] !== "string" || options[name] === ""))
-      throw invalid(`${name} is a text`);
+      throw invalidArgument(`${name} is a text`);
   }
   if (accessToken && (!authorize || allowedChannels === undefined)) {
-    throw invalid(
+    throw invalidArgument(
       "with accessToken the proxy lends its token to whoever asks: give authorize, which says who may, and allowedChannels, which says what they may see",
     );
   }
@@ -129,7 +129,7 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
     fetch: options.fetch,
     timeoutMs: milliseconds("timeoutMs", options.timeoutMs, 10_000),
     pollTimeoutMs: milliseconds("pollTimeoutMs", options.pollTimeoutMs, 130_000),
-    maxAnswerBytes: size("maxAnswerBytes", options.maxAnswerBytes, 10 * 1024 * 1024),
+    maxResponseBytes: size("maxResponseBytes", options.maxResponseBytes, 10 * 1024 * 1024),
   });
   const maxRequestBytes = size("maxRequestBytes", options.maxRequestBytes, 64 * 1024);
   const grants = accessToken ? [] : grantsOf(options.grants);
@@ -205,11 +205,11 @@ function forPage(answer: Response, origin: string): Response {
 
 function originsOf(given: unknown): Set<string> {
   if (!Array.isArray(given) || given.length === 0)
-    throw invalid('allowedOrigins is a list of origins such as "https://app.example.com", and not empty');
+    throw invalidArgument('allowedOrigins is a list of origins such as "https://app.example.com", and not empty');
   for (const origin of given as unknown[]) {
     if (typeof origin !== "string" || !/^https?:\/\/[^/]+$/.test(origin) || new URL(origin).origin !== origin) {
-      throw invalid(
-        `an allowed origin is written as browsers do, such as "https://app.example.com", without a path; not ${shown(origin)}`,
+      throw invalidArgument(
+        `an allowed origin is written as browsers do, such as "https://app.example.com", without a path; not ${formatValue(origin)}`,
       );
     }
   }
@@ -218,7 +218,7 @@ function originsOf(given: unknown): Set<string> {
 
 function headerName(name: unknown): string {
   if (typeof name === "string" && /^[\w!#$%&'*+.^`|~-]+$/.test(name)) return name.toLowerCase();
-  throw invalid(`allowedHeaders has names of headers, not ${shown(name)}`);
+  throw invalidArgument(`allowedHeaders has names of headers, not ${formatValue(name)}`);
 }
 
 function channelsOf(given: unknown): readonly string[] | undefined {
@@ -227,7 +227,7 @@ function channelsOf(given: unknown): readonly string[] | undefined {
     !Array.isArray(given) ||
     !given.every((channel) => typeof channel === "string" && channel.startsWith("/") && !channel.includes("?"))
   ) {
-    throw invalid(
+    throw invalidArgument(
       'allowedChannels is "*" or a list of channels such as "/event/Order__e" and "/topic/*", without filters',
     );
   }
@@ -235,18 +235,18 @@ function channelsOf(given: unknown): readonly string[] | undefined {
 }
 
 function grantsOf(given: unknown = DEFAULT_GRANTS): readonly string[] {
-  if (!Array.isArray(given)) throw invalid("grants is a list of grant types");
+  if (!Array.isArray(given)) throw invalidArgument("grants is a list of grant types");
   const unknown = (given as unknown[]).find((grant) => !GRANTS.includes(grant as string));
-  if (unknown !== undefined) throw invalid(`a grant is one of ${GRANTS.join(", ")}, not ${shown(unknown)}`);
+  if (unknown !== undefined) throw invalidArgument(`a grant is one of ${GRANTS.join(", ")}, not ${formatValue(unknown)}`);
   return [...(given as string[])];
 }
 
 /** Without a slash at the end. Over plain HTTP only to this machine: tokens and passwords go there. */
 function baseUrl(given: unknown, name: string): string {
   const url = new URL(checkedUrl(given, name));
-  if (url.search || url.hash) throw invalid(`${name} must not have a query or a fragment`);
+  if (url.search || url.hash) throw invalidArgument(`${name} must not have a query or a fragment`);
   if (url.protocol !== "https:" && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname))
-    throw invalid(`${name} must be https`);
+    throw invalidArgument(`${name} must be https`);
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 
@@ -258,5 +258,5 @@ function milliseconds(name: string, given: number | undefined, standard: number)
 function size(name: string, given: unknown, standard: number): number {
   if (given === undefined) return standard;
   if (Number.isSafeInteger(given) && (given as number) > 0) return given as number;
-  throw invalid(`${name} is a number of bytes, not ${shown(given)}`);
+  throw invalidArgument(`${name} is a number of bytes, not ${formatValue(given)}`);
 }

@@ -1,8 +1,8 @@
 /** How far each channel got: what is kept, where, and when it is saved. */
 import { withoutFilter } from "../bayeux/channels.js";
 import type { Message } from "../bayeux/message.js";
-import { FerryError, shown } from "../../client/errors.js";
-import { checkNames, invalid } from "../../client/options.js";
+import { FerryError, formatValue } from "../../client/errors.js";
+import { checkNames, invalidArgument } from "../../client/options.js";
 import type { OutboxStore } from "../../stores/store.js";
 
 /** How far a channel got. */
@@ -49,7 +49,7 @@ export function replayStore(
 ): ReplayStorage & { close(): Promise<void> } {
   checkNames("replayStore", options, ["policy", "initial"]);
   if (typeof store?.write !== "function" || typeof store.peek !== "function")
-    throw invalid(`replayStore takes a store such as memoryStore() or fileStore(path), not ${shown(store)}`);
+    throw invalidArgument(`replayStore takes a store such as memoryStore() or fileStore(path), not ${formatValue(store)}`);
   const { policy, initial } = options;
   checkPolicy(policy);
   startOf(initial ?? "new", "initial");
@@ -70,7 +70,7 @@ export function replayStore(
         JSON.stringify({ channel, replayId: marker.replayId, ...(marker.date !== undefined && { date: marker.date }) }),
       );
       const segment = { key: keyOf(channel), body: text, sizes: Uint32Array.of(text.length), at: Date.now() };
-      await store.write({ put: [segment], remove: [], bury: [], exhume: [] });
+      await store.write({ put: [segment], remove: [], deadPut: [], deadRemove: [] });
       known.set(channel, marker);
     },
     async close() {
@@ -117,7 +117,7 @@ function keyOf(channel: string): string {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkPolicy(policy: unknown): void {
   if (policy !== undefined && !["automatic", "next", "manual"].includes(policy as string))
-    throw invalid(`policy is "automatic", "next" or "manual", not ${shown(policy)}`);
+    throw invalidArgument(`policy is "automatic", "next" or "manual", not ${formatValue(policy)}`);
 }
 
 /** Where to start, as the server wants it. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -126,7 +126,7 @@ export function startOf(start: unknown, name: string): string {
   if (start === "all") return "-2";
   const text = typeof start === "number" && Number.isSafeInteger(start) ? String(start) : start;
   if (typeof text !== "string" || !/^-?\d{1,200}$/.test(text))
-    throw invalid(`${name} is "new", "all" or a replay id, not ${shown(start)}`);
+    throw invalidArgument(`${name} is "new", "all" or a replay id, not ${formatValue(start)}`);
   return text;
 }
 
@@ -135,7 +135,7 @@ function checkedMark(id: unknown): string {
   if (id === "new" || id === "all") return startOf(id, "the mark");
   const text = typeof id === "number" && Number.isSafeInteger(id) ? String(id) : id;
   if (typeof text !== "string" || text === "" || text.length > 200 || /[\s\p{Cc}]/u.test(text))
-    throw invalid(`a mark is { replayId }, with a replay id as text, not with ${shown(id)}`);
+    throw invalidArgument(`a mark is { replayId }, with a replay id as text, not with ${formatValue(id)}`);
   return text;
 }
 

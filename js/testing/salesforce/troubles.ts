@@ -2,7 +2,7 @@
  * What goes wrong inside of an answer, where the faults of the emulator, which know paths and statuses, do not get:
  * refusals of single messages, answers of the test's own, and polls whose events are lost on the way.
  */
-import { FerryError, shown } from "../../client/errors.js";
+import { FerryError, formatValue } from "../../client/errors.js";
 import { type BayeuxMessage, type Reply, refused } from "./messages.js";
 
 /** Messages to refuse, and how. */
@@ -40,16 +40,16 @@ export class Troubles {
     if (typeof refusal?.on !== "string")
       throw new FerryError(
         "ERR_INVALID_ARGUMENT",
-        `a refusal names the channel of the messages with "on", not ${shown(refusal?.on)}`,
+        `a refusal names the channel of the messages with "on", not ${formatValue(refusal?.on)}`,
       );
     if (typeof refusal.error !== "string")
       throw new FerryError(
         "ERR_INVALID_ARGUMENT",
-        `a refusal has an error such as "403::Unknown client", not ${shown(refusal.error)}`,
+        `a refusal has an error such as "403::Unknown client", not ${formatValue(refusal.error)}`,
       );
     const { times = 1 } = refusal;
     if (!(Number.isInteger(times) && times > 0) && times !== Infinity)
-      throw new FerryError("ERR_INVALID_ARGUMENT", `times is a whole number from 1, not ${shown(times)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `times is a whole number from 1, not ${formatValue(times)}`);
     const entry = { refusal: { ...refusal }, left: times };
     this.#refusals.push(entry);
     return () => void (this.#refusals = this.#refusals.filter((other) => other !== entry));
@@ -57,7 +57,7 @@ export class Troubles {
 
   intercept(interceptor: SalesforceInterceptor): () => void {
     if (typeof interceptor !== "function")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `an interceptor is a function, not ${shown(interceptor)}`);
+      throw new FerryError("ERR_INVALID_ARGUMENT", `an interceptor is a function, not ${formatValue(interceptor)}`);
     this.#interceptors.push(interceptor);
     return () => void (this.#interceptors = this.#interceptors.filter((other) => other !== interceptor));
   }

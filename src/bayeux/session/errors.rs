@@ -6,7 +6,9 @@
 //!   unanswered ──> handshake_failed, connect_failed ──rest──> again, until the owner has to hear of it
 //! ```
 
-use super::{Event, Lane, Phase, SLEPT, Sent, Session, Socket, Standing, State, Timer, Todo, Trouble, Via};
+use super::{
+    Event, Lane, Phase, SLEPT, Sent, Session, SessionError, Socket, Standing, State, Timer, Todo, Via,
+};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
 use crate::base::time::Millis;
@@ -14,7 +16,7 @@ use crate::bayeux::dialect::{Dialect, Kind, Reaction};
 use crate::bayeux::message::{Reconnect, Reply};
 use crate::bayeux::wire::{Transport, at_host};
 use crate::engine::classify;
-use crate::engine::classify::Verdict;
+use crate::engine::classify::ResponseClass;
 use crate::engine::timers::Timers;
 
 impl Session {
@@ -32,7 +34,7 @@ impl Session {
             Kind::Unsubscribe => format!("to end the subscription to {}", sent.channel),
             Kind::Publish => format!("an event for {}", sent.channel),
         };
-        let trouble = Trouble::said(Code::Rejected, &what, &complaint);
+        let trouble = SessionError::said(Code::Rejected, &what, &complaint);
         let advice = reply.advice(self.transport.name());
         if let Some(advice) = &advice {
             self.hosts = advice.hosts.iter().cloned().collect();
@@ -100,7 +102,7 @@ impl Session {
         match reaction {
             Reaction::Later(trouble, rest) if !is_stubborn => {
                 known.standing = Standing::Wanted;
-                let rest = Millis(rest.0 + self.noise.up_to(rest.0));
+                let rest = Millis(rest.0 + self.rng.up_to(rest.0));
                 self.notice("trouble", Some(channel.to_owned()), Some(trouble));
                 self.timers.set(Timer::Again, self.now.after(rest));
                 // The others need not wait for it.
@@ -131,7 +133,7 @@ impl Session {
             Reaction::Handshake { drop_cookies } => self.new_session(drop_cookies),
             Reaction::Reauthorize => {
                 if core::mem::replace(&mut self.is_renewed, true) {
-                    return self.stop(Trouble::new(
+                    return self.stop(SessionError::new(
                         Code::Unauthorized,
                         "the server refuses the credentials, although they are new",
                     ));
@@ -183,7 +185,7 @@ impl Session {
         }
         self.refuse_sent(
             left,
-            &Trouble::new(Code::Network, "the session ended before the server had answered"),
+            &SessionError::new(Code::Network, "the session ended before the server had answered"),
         );
         for known in &mut self.subscriptions {
             known.standing = Standing::Wanted;
@@ -197,7 +199,7 @@ impl Session {
     }
 
     /// A message to which there was no reply.
-    pub(super) fn unanswered(&mut self, sent: Sent, trouble: &Trouble, hint: Option<Millis>) {
+    pub(super) fn unanswered(&mut self, sent: Sent, trouble: &SessionError, hint: Option<Millis>) {
         if self.phase == Phase::Closed {
             return;
         }
@@ -223,7 +225,7 @@ impl Session {
                 known.standing = Standing::Wanted;
                 known.has_gap = true;
                 if known.waiting.is_empty() || known.was_live {
-                    let rest = self.backoff.rest_after(2, &mut self.noise);
+                    let rest = self.backoff.delay_after(2, &mut self.rng);
                     if self.phase == Phase::Connected && !self.is_connect_out() {
                         // The next connect asks for them again.
                         self.is_held = false;
@@ -250,7 +252,7 @@ impl Session {
         }
     }
 
-    pub(super) fn handshake_failed(&mut self, trouble: &Trouble, hint: Option<Millis>) {
+    pub(super) fn handshake_failed(&mut self, trouble: &SessionError, hint: Option<Millis>) {
         if self.gives_up(trouble) {
             return self.stop(trouble.clone());
         }
@@ -265,7 +267,7 @@ impl Session {
         self.again(rest);
     }
 
-    pub(super) fn connect_failed(&mut self, trouble: &Trouble, hint: Option<Millis>, slept: bool) {
+    pub(super) fn connect_failed(&mut self, trouble: &SessionError, hint: Option<Millis>, slept: bool) {
         if self.gives_up(trouble) {
             return self.stop(trouble.clone());
         }
@@ -290,11 +292,11 @@ impl Session {
     }
 
     /// Whether another try would be of no use. What has worked once is tried again.
-    pub(super) fn gives_up(&self, trouble: &Trouble) -> bool {
+    pub(super) fn gives_up(&self, trouble: &SessionError) -> bool {
         trouble.code == Code::Redirected || self.opening.is_some() && !trouble.code.is_retryable()
     }
 
-    pub(super) fn drop_socket(&mut self, trouble: Trouble) {
+    pub(super) fn drop_socket(&mut self, trouble: SessionError) {
         let was_open = matches!(self.socket, Socket::Open(_));
         self.close_socket();
         self.socket_failures = if was_open { 0 } else { self.socket_failures + 1 };
@@ -345,7 +347,7 @@ impl Session {
         }
     }
 
-    pub(super) fn link_is_down(&mut self, trouble: &Trouble) {
+    pub(super) fn link_is_down(&mut self, trouble: &SessionError) {
         self.last_trouble = Some(trouble.clone());
         if self.down_since.is_none() {
             self.down_since = Some(self.now);
@@ -354,20 +356,20 @@ impl Session {
     }
 
     pub(super) fn expect_loss(&mut self) {
-        if let Some(patience) = self.options.patience {
-            self.timers.set(Timer::Lost, self.now.after(patience));
+        if let Some(timeout) = self.options.timeout {
+            self.timers.set(Timer::Lost, self.now.after(timeout));
         }
     }
 
     pub(super) fn closed_by_server(&mut self, reply: &Reply) {
         self.notice("closed_by_server", None, None);
         let why = reply.error().map(|error| format!(": {error}")).unwrap_or_default();
-        let mut trouble = Trouble::new(Code::Rejected, format!("the server closed the connection{why}"));
+        let mut trouble = SessionError::new(Code::Rejected, format!("the server closed the connection{why}"));
         trouble.said = reply.error();
         self.stop(trouble);
     }
 
-    pub(super) fn stop(&mut self, trouble: Trouble) {
+    pub(super) fn stop(&mut self, trouble: SessionError) {
         self.exchanges.cancel_all();
         // What was sent as well: its answer is not heard any more.
         self.refuse_all(&trouble);
@@ -375,7 +377,7 @@ impl Session {
         self.end(Some(trouble));
     }
 
-    pub(super) fn end(&mut self, trouble: Option<Trouble>) {
+    pub(super) fn end(&mut self, trouble: Option<SessionError>) {
         if self.phase == Phase::Closed {
             return;
         }
@@ -389,7 +391,7 @@ impl Session {
         self.announce(Event::Ended(trouble));
     }
 
-    pub(super) fn refuse_all(&mut self, trouble: &Trouble) {
+    pub(super) fn refuse_all(&mut self, trouble: &SessionError) {
         let sent = self.sent.iter().filter_map(|sent| sent.op).collect::<Vec<_>>();
         for op in sent {
             self.settle(op, Err(trouble.clone()));
@@ -405,7 +407,7 @@ impl Session {
     }
 
     /// Refuses what waits to be sent, or for a subscription.
-    pub(super) fn refuse_waiting(&mut self, trouble: &Trouble) {
+    pub(super) fn refuse_waiting(&mut self, trouble: &SessionError) {
         let mut ops = Vec::new();
         for known in &mut self.subscriptions {
             ops.append(&mut known.waiting);
@@ -427,7 +429,7 @@ impl Session {
         }
     }
 
-    pub(super) fn refuse_sent(&mut self, sent: Vec<Sent>, trouble: &Trouble) {
+    pub(super) fn refuse_sent(&mut self, sent: Vec<Sent>, trouble: &SessionError) {
         for sent in sent {
             self.settle_if(sent.op, Err(trouble.clone()));
         }
@@ -435,16 +437,16 @@ impl Session {
 }
 
 #[cold]
-pub(super) fn unknown_advice() -> Trouble {
-    Trouble::new(
+pub(super) fn unknown_advice() -> SessionError {
+    SessionError::new(
         Code::Rejected,
         "the server gave an advice that is not known, so the client must not go on by itself",
     )
 }
 
 #[cold]
-fn cookies_missing(complaint: &str) -> Trouble {
-    let mut trouble = Trouble::said(Code::Rejected, "the connection", complaint);
+fn cookies_missing(complaint: &str) -> SessionError {
+    let mut trouble = SessionError::said(Code::Rejected, "the connection", complaint);
     trouble.message.push_str(
         " - the session cookie did not come back: in a browser, cookies of the server's site are blocked; elsewhere, something between takes them away",
     );
@@ -453,13 +455,14 @@ fn cookies_missing(complaint: &str) -> Trouble {
 
 /// Why an exchange gave nothing, and how long the server asked to wait.
 #[cold]
-pub(super) fn failed(outcome: &Result<Response, Failure>, is_empty: bool) -> (Trouble, Option<Millis>) {
-    match classify::judge(outcome) {
-        Verdict::Later(error, hint) => (Trouble::of(&error), hint),
-        Verdict::Fail(error) => (Trouble::of(&error), None),
-        Verdict::Done => {
+pub(super) fn failed(outcome: &Result<Response, Failure>, is_empty: bool) -> (SessionError, Option<Millis>) {
+    match classify::classify_response(outcome) {
+        ResponseClass::Retry(error, hint) => (SessionError::of(&error), hint),
+        ResponseClass::Fail(error) => (SessionError::of(&error), None),
+        ResponseClass::Done => {
             let what = if is_empty { "without a message in it" } else { "that is not Bayeux" };
-            let mut trouble = Trouble::new(Code::Unavailable, format!("the server gave an answer {what}"));
+            let mut trouble =
+                SessionError::new(Code::Unavailable, format!("the server gave an answer {what}"));
             trouble.status = outcome.as_ref().ok().map(|response| response.status);
             (trouble, None)
         }

@@ -7,7 +7,7 @@
 //! ```
 
 use super::errors::{failed, unknown_advice};
-use super::{Event, Pace, Phase, Sent, Session, Standing, State, Timer, Todo, Trouble, Via};
+use super::{Event, Pace, Phase, Sent, Session, SessionError, Standing, State, Timer, Todo, Via};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
@@ -46,7 +46,10 @@ impl Session {
         }
         let (trouble, hint) = failure.unwrap_or_else(|| {
             (
-                Trouble::new(Code::Unavailable, "the answer of the server has no reply to the message in it"),
+                SessionError::new(
+                    Code::Unavailable,
+                    "the answer of the server has no reply to the message in it",
+                ),
                 None,
             )
         });
@@ -226,7 +229,7 @@ impl Session {
     pub(super) fn shaken(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
         let Some(client_id) = reply.client_id() else {
             let trouble =
-                Trouble::new(Code::Unavailable, "the server granted a session, but gave no clientId");
+                SessionError::new(Code::Unavailable, "the server granted a session, but gave no clientId");
             self.notice("trouble", None, Some(trouble));
             let rest = self.rest(None);
             return self.again(rest);
@@ -241,7 +244,7 @@ impl Session {
         if !offered(self.transport) {
             let Some(other) = self.options.transports.iter().copied().find(|other| offered(*other)) else {
                 let message = format!("the server offers none of our transports, but {}", offers.join(", "));
-                return self.stop(Trouble::new(Code::Rejected, message));
+                return self.stop(SessionError::new(Code::Rejected, message));
             };
             self.switch_to(other);
         }

@@ -1,6 +1,6 @@
 //! What a session does next: who is asked for credentials, which message leaves on which lane, and what is put off until when.
 
-use super::{BUSIEST, Event, Lane, Phase, Sent, Session, Socket, Standing, Timer, Todo, Trouble, Via};
+use super::{BUSIEST, Event, Lane, Phase, Sent, Session, SessionError, Socket, Standing, Timer, Todo, Via};
 use crate::base::error::{Code, Error};
 use crate::base::http::Request;
 use crate::base::ids::OpId;
@@ -168,8 +168,8 @@ impl Session {
     pub(super) fn send(&mut self, lane: Lane, messages: Vec<(u32, Kind, String, Option<OpId>, String)>) {
         let is_connect = matches!(messages.first(), Some((_, Kind::Connect, ..)));
         let hold = if is_connect { self.pace.hold.0 } else { 0 };
-        let patience = Millis(self.options.network_delay.0.saturating_add(hold));
-        let due = self.now.after(patience);
+        let timeout = Millis(self.options.network_delay.0.saturating_add(hold));
+        let due = self.now.after(timeout);
         let mut body = String::from("[");
         for (at, (.., message)) in messages.iter().enumerate() {
             if at > 0 {
@@ -201,9 +201,9 @@ impl Session {
             }
             let wanted = if self.options.keeps_cookies { "set-cookie" } else { "" };
             let request = Request::post(url, headers, body.into_bytes())
-                .with_patience(patience)
-                .with_room(self.options.max_answer)
-                .with_wanted(wanted);
+                .with_timeout(timeout)
+                .with_max_response_bytes(self.options.max_answer)
+                .with_response_headers(wanted);
             if is_connect {
                 self.timers.set(Timer::Watch, due.after(Millis(1000)));
             }
@@ -243,21 +243,21 @@ impl Session {
                     if let Via::Exchange(id) = late.via {
                         self.exchanges.cancel(id);
                     }
-                    self.unanswered(late, &Trouble::of(&Error::new(Code::Timeout)), None);
+                    self.unanswered(late, &SessionError::of(&Error::new(Code::Timeout)), None);
                 }
             }
             Timer::Reply => {
-                let trouble = Trouble::of(&Error::new(Code::Timeout));
+                let trouble = SessionError::of(&Error::new(Code::Timeout));
                 self.notice("trouble", None, Some(trouble.clone()));
                 self.drop_socket(trouble);
             }
             Timer::Lost => {
                 let last = self.last_trouble.clone();
                 if self.opening.is_some() {
-                    return self.stop(last.unwrap_or_else(|| Trouble::of(&Error::new(Code::Timeout))));
+                    return self.stop(last.unwrap_or_else(|| SessionError::of(&Error::new(Code::Timeout))));
                 }
                 let why = last.map(|trouble| format!(" ({})", trouble.message)).unwrap_or_default();
-                let trouble = Trouble::new(
+                let trouble = SessionError::new(
                     Code::Timeout,
                     format!("the connection to the server is lost and could not be made again in time{why}"),
                 );
@@ -288,7 +288,7 @@ impl Session {
     }
 
     pub(super) fn rest(&mut self, hint: Option<Millis>) -> Millis {
-        let rest = self.backoff.rest(&mut self.noise);
+        let rest = self.backoff.rest(&mut self.rng);
         rest.max(hint.unwrap_or_default()).max(self.pace.interval)
     }
 
@@ -296,6 +296,6 @@ impl Session {
     pub(super) fn busy_rest(&mut self, least: Millis) -> Millis {
         let rest = least.0.saturating_mul(1 << self.busy.min(16)).min(BUSIEST.max(least.0));
         self.busy += 1;
-        Millis(rest + self.noise.up_to(rest / 10))
+        Millis(rest + self.rng.up_to(rest / 10))
     }
 }

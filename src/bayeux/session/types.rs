@@ -34,7 +34,7 @@ pub struct Options {
     /// The longest rest. Default 60 000.
     pub max: Millis,
     /// How long the link may be down before that is reported. Default 10 000; `None`: it is never.
-    pub patience: Option<Millis>,
+    pub timeout: Option<Millis>,
     /// How long polling may rest for a slow consumer. Default: for ever.
     pub max_pause: Option<Millis>,
     /// After events there is no further poll until the owner has called [`Session::resume_polling`], because only it knows what there is room for.
@@ -60,7 +60,7 @@ impl Default for Options {
             hold: Millis(60_000),
             base: Millis(1000),
             max: Millis(60_000),
-            patience: Some(Millis(10_000)),
+            timeout: Some(Millis(10_000)),
             max_pause: None,
             waits_for_room: false,
             max_request: 65_536,
@@ -71,7 +71,7 @@ impl Default for Options {
 
 /// What went wrong, for people and programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct SessionError {
     /// The row of the table of errors.
     pub code: Code,
     /// The number of the server's complaint, or the HTTP status.
@@ -82,7 +82,7 @@ pub struct Trouble {
     pub said: Option<String>,
 }
 
-impl Trouble {
+impl SessionError {
     /// With a sentence of its own.
     #[cold]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
@@ -129,7 +129,7 @@ pub struct Notice {
     /// The channel that it is about.
     pub channel: Option<String>,
     /// What went wrong, if something did.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<SessionError>,
 }
 
 /// What the application, or the owner of the socket, hears.
@@ -145,15 +145,15 @@ pub enum Event {
         rows: Vec<Row>,
     },
     /// An operation has ended.
-    Settled(OpId, Result<(), Trouble>),
+    Settled(OpId, Result<(), SessionError>),
     /// The session goes on to another state.
     State(State),
     /// Something to know.
     Notice(Notice),
-    /// The link has been down for the patience of the application. Said again each time that has passed.
-    Lost(Trouble),
+    /// The link has been down for the timeout of the application. Said again each time that has passed.
+    Lost(SessionError),
     /// Nothing comes after it. Without a trouble if it was closed by us.
-    Ended(Option<Trouble>),
+    Ended(Option<SessionError>),
     /// Credentials are wanted; `renew`: those there were are refused.
     NeedsToken {
         /// Whether there were some.

@@ -6,16 +6,16 @@ use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
 use crate::base::time::{Millis, Moment};
 use crate::engine::backoff::Backoff;
-use crate::engine::ordered_map::Sorted;
-use crate::outbox::answer::{Answer, Judge, Judged, judge, judge_status};
+use crate::engine::ordered_map::OrderedMap;
+use crate::outbox::answer::{Answer, Classifier, Judged, judge, judge_status};
 use crate::outbox::batch::{self, Haste, Terms, split};
-use crate::outbox::effect::Act;
+use crate::outbox::effect::Effect;
 use crate::outbox::segment::{Part, SegmentId, Stored};
-use crate::outbox::session::Company;
+use crate::outbox::session::Grouping;
 
 impl Outbox {
     /// Whether this outbox is the one that sends from the store.
-    pub fn lead(&mut self, now: Moment, leads: bool) {
+    pub fn set_leader(&mut self, now: Moment, leads: bool) {
         if self.leads != leads {
             self.leads = leads;
             if leads {
@@ -28,7 +28,7 @@ impl Outbox {
             // What others had stored before we came is theirs.
             self.forget_unseen();
         }
-        self.stir(now);
+        self.store_changed(now);
     }
 
     /// Sends nothing from now on, or goes on. What is under way comes to its end.
@@ -37,14 +37,14 @@ impl Outbox {
         self.go_on(now);
     }
 
-    /// What is ready shall not wait for company.
-    pub fn hurry(&mut self, now: Moment) {
+    /// What is ready shall not wait for others.
+    pub fn flush_now(&mut self, now: Moment) {
         self.rush = true;
         self.go_on(now);
     }
 
     /// There is reason to believe that it works now: a rest of our own choice ends.
-    pub fn wake(&mut self, now: Moment) {
+    pub fn online(&mut self, now: Moment) {
         self.rush = true;
         self.rest_until = self.asked_until;
         self.look_at = self.now;
@@ -52,14 +52,14 @@ impl Outbox {
     }
 
     /// How many requests may start from now on.
-    pub fn allow(&mut self, now: Moment, requests: u32) {
+    pub fn allow_requests(&mut self, now: Moment, requests: u32) {
         self.requests_left = requests;
         self.go_on(now);
     }
 
     /// The page may end at any moment: sends what is ready and what is not stored yet, up to so many bytes, whatever else
     /// would make it wait, except a pause. `apart`: each segment in a request of its own, because its owner has that ready.
-    pub fn leave(&mut self, now: Moment, mut bytes: u64, apart: bool) {
+    pub fn page_hidden(&mut self, now: Moment, mut bytes: u64, apart: bool) {
         self.tick(now);
         while !self.is_paused && bytes > 0 {
             let most = (self.options.batch_events, bytes.min(self.batch_bytes));
@@ -82,7 +82,7 @@ impl Outbox {
 
     /// The server does not take requests of that kind: from now on they have so many events, and so many are under way at once. What the
     /// exchange had is sent again in that way.
-    pub fn regroup(&mut self, now: Moment, exchange: ExchangeId, events: u32, flights: u32) {
+    pub fn limit_batches(&mut self, now: Moment, exchange: ExchangeId, events: u32, flights: u32) {
         let Some(flight) = self.exchanges.land(exchange) else { return };
         self.options.batch_events = events.max(1);
         self.options.flights = flights.max(1);
@@ -95,7 +95,13 @@ impl Outbox {
     }
 
     /// An answer that speaks of each event of a request: their statuses, in order.
-    pub fn partly(&mut self, now: Moment, exchange: ExchangeId, statuses: &[u16], hint: Option<Millis>) {
+    pub fn response_each(
+        &mut self,
+        now: Moment,
+        exchange: ExchangeId,
+        statuses: &[u16],
+        hint: Option<Millis>,
+    ) {
         let Some(flight) = self.exchanges.land(exchange) else { return };
         self.now = self.now.max(now);
         self.apply_each(&flight, statuses.iter().map(|status| judge_status(*status)), hint);
@@ -103,7 +109,7 @@ impl Outbox {
     }
 
     /// An answer of which the room's judge says what it means.
-    pub fn answered(&mut self, now: Moment, exchange: ExchangeId, answer: &Response, judge: Judge) {
+    pub fn answered(&mut self, now: Moment, exchange: ExchangeId, answer: &Response, judge: Classifier) {
         let Some(flight) = self.exchanges.land(exchange) else { return };
         self.now = self.now.max(now);
         match judge(answer, flight.batch.iter().map(|part| part.len()).sum()) {
@@ -159,7 +165,7 @@ impl Outbox {
             };
             self.send(batch, false);
         }
-        if self.rush && self.ledger.pending() == 0 && self.segments.is_empty() {
+        if self.rush && self.counters.pending() == 0 && self.segments.is_empty() {
             self.rush = false;
         }
     }
@@ -174,19 +180,19 @@ impl Outbox {
             && self.exchanges.flying() + self.writes.unsettled() < most as usize
     }
 
-    /// The next of the batches that wait, or its first events. A batch waits longer if it would overtake one in a lane.
+    /// The next of the batches that wait, or its first events. A batch waits longer if it would overtake one in an ordering key.
     pub(super) fn next_plan(&mut self, most: u32) -> Option<Vec<Part>> {
-        let mut busy: Sorted<u32> = Sorted::new();
+        let mut busy: OrderedMap<u32> = OrderedMap::new();
         for flight in self.exchanges.values() {
-            for lane in self.lanes_of(&flight.batch) {
-                busy.add(lane);
+            for ordering_key in self.lanes_of(&flight.batch) {
+                busy.add(ordering_key);
             }
         }
         let at = self.plans.iter().position(|plan| {
-            let lanes = self.lanes_of(plan);
-            let is_free = !lanes.iter().any(|lane| busy.contains(*lane));
-            for lane in lanes {
-                busy.add(lane);
+            let ordering_keys = self.lanes_of(plan);
+            let is_free = !ordering_keys.iter().any(|ordering_key| busy.contains(*ordering_key));
+            for ordering_key in ordering_keys {
+                busy.add(ordering_key);
             }
             is_free
         })?;
@@ -201,18 +207,19 @@ impl Outbox {
     /// How many events of a batch may share a request: one that was made by a page that ended may have more than its events like.
     fn most_of(&self, batch: &[Part]) -> u32 {
         let first = batch.first().and_then(|part| self.segments.get(part.segment));
-        match first.map(|segment| segment.contents().company) {
-            Some(Company::Own(most)) => most.max(1),
+        match first.map(|segment| segment.contents().grouping) {
+            Some(Grouping::Own(most)) => most.max(1),
             _ => u32::MAX,
         }
     }
 
     pub(super) fn lanes_of(&self, batch: &[Part]) -> Vec<u32> {
         let contents = |part: &Part| Some((*part, self.segments.get(part.segment)?.contents()));
-        let with_lanes = batch.iter().filter_map(contents).filter(|(_, contents)| !contents.lanes.is_empty());
+        let with_lanes =
+            batch.iter().filter_map(contents).filter(|(_, contents)| !contents.ordering_keys.is_empty());
         with_lanes
-            .flat_map(|(part, contents)| (part.from..part.to).map(|index| contents.lane(index)))
-            .filter(|lane| *lane != 0)
+            .flat_map(|(part, contents)| (part.from..part.to).map(|index| contents.ordering_key(index)))
+            .filter(|ordering_key| *ordering_key != 0)
             .collect()
     }
 
@@ -223,7 +230,7 @@ impl Outbox {
             most_bytes: most.1,
             now: self.now,
             linger: self.options.linger,
-            strict_lanes: self.options.strict_lanes,
+            one_per_ordering_key: self.options.one_per_ordering_key,
             leads: self.leads,
             older: if self.is_new { Some(SegmentId::FIRST) } else { self.evicted.keys().next() },
             haste,
@@ -243,12 +250,12 @@ impl Outbox {
                 segment.count_try(part.from, part.to);
             }
         }
-        self.ledger.attempts += 1;
+        self.counters.attempts += 1;
         self.requests_left = self.requests_left.saturating_sub(1);
-        let overdue = self.now.after(self.options.patience);
+        let overdue = self.now.after(self.options.timeout);
         let flight = Flight { batch: batch.clone(), started: self.now, overdue };
         let exchange = self.exchanges.expect(flight);
-        self.exchanges.announce(Act::Send { exchange, batch, leaving });
+        self.exchanges.announce(Effect::Send { exchange, batch, leaving });
     }
 
     pub(super) fn judge(&mut self, flight: Flight, outcome: &Result<Response, Failure>) {
@@ -305,7 +312,7 @@ impl Outbox {
         // Several requests that were under way together are one failure.
         if self.failures == 0 || started >= self.rest_until {
             self.failures += 1;
-            let mut rest = self.backoff.rest(&mut self.noise);
+            let mut rest = self.backoff.rest(&mut self.rng);
             if self.failures >= BREAKER {
                 rest = Millis(self.options.max.0 / 2 + rest.0 / 2);
             }
@@ -313,7 +320,7 @@ impl Outbox {
         }
         self.rest_until = self.rest_until.max(self.asked_until);
         let rest = Millis(self.rest_until.as_millis() - self.now.as_millis());
-        self.exchanges.announce(Act::Retry { error, rest, failures: self.failures });
+        self.exchanges.announce(Effect::Retry { error, rest, failures: self.failures });
     }
 
     /// Some events of a request rest, because the answer says that they were not taken. They end their rest together, so that
@@ -322,7 +329,7 @@ impl Outbox {
         let tries = |(segment, index): &(SegmentId, u32)| Some(self.segments.get(*segment)?.tries(*index));
         let Some(tries) = events.iter().filter_map(tries).max() else { return };
         let backoff = Backoff::new(self.options.base, self.options.max, 0);
-        let rest = backoff.rest_after(tries.saturating_sub(1), &mut self.noise);
+        let rest = backoff.delay_after(tries.saturating_sub(1), &mut self.rng);
         let rest = rest.max(hint.map_or(Millis(0), |hint| hint.min(LONGEST_HINT)));
         for (id, index) in events {
             if let Some(segment) = self.segments.get_mut(*id) {
@@ -344,8 +351,8 @@ impl Outbox {
     pub(super) fn deliver(&mut self, part: Part, status: u16) {
         let tries = self.segments.get(part.segment).map_or(0, |segment| segment.tries(part.from));
         let gone = (part.from..part.to).filter(|index| self.let_go(part.segment, *index)).count();
-        self.ledger.delivered += gone as u64;
-        self.exchanges.announce(Act::Delivered { part, status, tries });
+        self.counters.delivered += gone as u64;
+        self.exchanges.announce(Effect::Delivered { part, status, tries });
         self.store_less(part.segment);
     }
 
@@ -353,11 +360,11 @@ impl Outbox {
         let Some(segment) = self.segments.get(id) else { return };
         let (tries, bytes) = (segment.tries(index), segment.contents().size(index));
         if self.let_go(id, index) {
-            self.ledger.dead += 1;
+            self.counters.dead += 1;
             // Dead letters are kept, so they need their room.
             self.held += bytes;
-            self.exchanges.announce(Act::Died { segment: id, index, error, tries });
-            self.writes.bury(id, index);
+            self.exchanges.announce(Effect::Died { segment: id, index, error, tries });
+            self.writes.dead_put(id, index);
             self.store_less(id);
         }
     }
@@ -370,7 +377,7 @@ impl Outbox {
         let bytes = segment.contents().size(index);
         self.held = self.held.saturating_sub(bytes);
         if segment.stored != Stored::Kept {
-            self.ledger.accepted += 1;
+            self.counters.accepted += 1;
         }
         true
     }

@@ -3,20 +3,20 @@
 use super::{LOOK_REST, Outbox, WINDOW};
 use crate::base::time::{Millis, Moment};
 use crate::outbox::Overflow;
-use crate::outbox::effect::{Act, Fate, Stock};
+use crate::outbox::effect::{Effect, Outcome, StoreCounts};
 use crate::outbox::segment::{Segment, SegmentId, State, Stored};
 use crate::outbox::session::Contents;
 use crate::outbox::writes::{Put, Write};
 
 impl Outbox {
     /// The store is open, and this is in it.
-    pub fn opened(&mut self, now: Moment, stock: Stock) {
+    pub fn opened(&mut self, now: Moment, stock: StoreCounts) {
         self.is_open = true;
         self.unseen = (stock.events, stock.bytes);
-        self.ledger.accepted += stock.events + stock.dead;
-        self.ledger.dead += stock.dead;
+        self.counters.accepted += stock.events + stock.dead;
+        self.counters.dead += stock.dead;
         self.held += stock.bytes + stock.dead_bytes;
-        self.stir(now);
+        self.store_changed(now);
     }
 
     /// The last write was done, or has failed, or nobody knows.
@@ -49,12 +49,12 @@ impl Outbox {
         if own.is_none() {
             let seen = (more.min(self.unseen.0), bytes.min(self.unseen.1));
             self.unseen = (self.unseen.0 - seen.0, self.unseen.1 - seen.1);
-            self.ledger.accepted += more - seen.0;
+            self.counters.accepted += more - seen.0;
             self.held += bytes - seen.1;
         } else {
             // Others may have delivered some of it; or some is there again, because the store did not hear that it was gone.
-            self.ledger.accepted += more;
-            self.ledger.delivered += u64::from(owed.saturating_sub(events));
+            self.counters.accepted += more;
+            self.counters.delivered += u64::from(owed.saturating_sub(events));
             self.held = (self.held + bytes).saturating_sub(owed_bytes);
         }
         let left = Millis(self.options.max_age.0.saturating_sub(age.0));
@@ -63,7 +63,7 @@ impl Outbox {
     }
 
     /// A look has ended. `is_all`: it has found nothing that was not known.
-    pub fn looked(&mut self, now: Moment, result: Result<bool, ()>) {
+    pub fn peeked(&mut self, now: Moment, result: Result<bool, ()>) {
         let started = self.looking.take();
         match result {
             Ok(is_all) => {
@@ -73,7 +73,7 @@ impl Outbox {
                     self.forget_unseen();
                     // What is not there any more was settled by others.
                     for (_, (events, bytes)) in self.evicted.take() {
-                        self.ledger.delivered += u64::from(events);
+                        self.counters.delivered += u64::from(events);
                         self.held = self.held.saturating_sub(bytes);
                     }
                 }
@@ -84,7 +84,7 @@ impl Outbox {
     }
 
     /// Somebody else has stored something.
-    pub fn stir(&mut self, now: Moment) {
+    pub fn store_changed(&mut self, now: Moment) {
         self.beyond = true;
         self.epoch = self.epoch.wrapping_add(1);
         self.go_on(now);
@@ -100,23 +100,23 @@ impl Outbox {
             if owed.0 == 0 {
                 self.evicted.remove(id);
             }
-            self.ledger.delivered += u64::from(delivered);
-            self.ledger.dead += u64::from(dead);
+            self.counters.delivered += u64::from(delivered);
+            self.counters.dead += u64::from(dead);
             self.held = self.held.saturating_sub(bytes);
         }
         self.go_on(now);
     }
 
     /// Dead letters were put back among the events of the store (`replayed`), or removed.
-    pub fn exhumed(&mut self, now: Moment, letters: u32, bytes: u64, replayed: bool) {
-        let letters = u64::from(letters).min(self.ledger.dead);
-        self.ledger.dead -= letters;
+    pub fn dead_removed(&mut self, now: Moment, letters: u32, bytes: u64, replayed: bool) {
+        let letters = u64::from(letters).min(self.counters.dead);
+        self.counters.dead -= letters;
         if replayed {
             // They are counted already, and will be found.
             self.unseen = (self.unseen.0 + letters, self.unseen.1 + bytes);
-            self.stir(now);
+            self.store_changed(now);
         } else {
-            self.ledger.purged += letters;
+            self.counters.purged += letters;
             self.held = self.held.saturating_sub(bytes);
             self.go_on(now);
         }
@@ -125,35 +125,35 @@ impl Outbox {
     /// Everything is to be deleted, staged events and dead letters too; the owner empties the store when this has returned.
     pub fn purge(&mut self, now: Moment) -> u64 {
         let queued: u64 = self.uncounted().map(|segment| u64::from(segment.left())).sum();
-        let purged = self.ledger.pending() + queued + self.ledger.dead;
-        self.ledger.accepted += queued;
-        self.ledger.purged += purged;
-        self.ledger.dead = 0;
+        let purged = self.counters.pending() + queued + self.counters.dead;
+        self.counters.accepted += queued;
+        self.counters.purged += purged;
+        self.counters.dead = 0;
         self.exchanges.cancel_all();
         self.plans.clear();
         self.writes.clear();
         for (id, _) in self.segments.take() {
-            self.exchanges.announce(Act::Forget(id, Fate::Removed));
+            self.exchanges.announce(Effect::Forget(id, Outcome::Removed));
         }
         self.evicted.take();
         (self.unseen, self.held, self.unwritten) = ((0, 0), 0, 0);
-        self.stir(now);
+        self.store_changed(now);
         purged
     }
 
     pub(super) fn note_written(&mut self) {
         let Some(work) = self.writes.done() else { return };
         for id in work.remove.keys() {
-            self.exchanges.announce(Act::Forget(id, Fate::Removed));
+            self.exchanges.announce(Effect::Forget(id, Outcome::Removed));
         }
         let mut window = self.window();
         for (ids, _) in work.commits {
             for id in ids {
                 let Some(segment) = self.segments.get_mut(id) else { continue };
                 segment.stored = Stored::Kept;
-                self.ledger.accepted += u64::from(segment.left());
+                self.counters.accepted += u64::from(segment.left());
                 self.unwritten = self.unwritten.saturating_sub(segment.contents().bytes());
-                self.exchanges.announce(Act::Accepted(id));
+                self.exchanges.announce(Effect::Accepted(id));
                 // What is behind something that only the store has must come after it.
                 let is_whole = segment.is_untouched();
                 match window.checked_sub(segment.left()) {
@@ -170,7 +170,7 @@ impl Outbox {
         self.evicted.insert(id, (segment.left(), segment.left_bytes()));
         self.beyond = true;
         self.epoch = self.epoch.wrapping_add(1);
-        self.exchanges.announce(Act::Forget(id, Fate::Evicted));
+        self.exchanges.announce(Effect::Forget(id, Outcome::Evicted));
     }
 
     /// How many more events the window has room for.
@@ -181,7 +181,7 @@ impl Outbox {
 
     pub(super) fn forget_unseen(&mut self) {
         let (events, bytes) = core::mem::take(&mut self.unseen);
-        self.ledger.accepted -= events.min(self.ledger.accepted);
+        self.counters.accepted -= events.min(self.counters.accepted);
         self.held = self.held.saturating_sub(bytes);
     }
 
@@ -222,9 +222,9 @@ impl Outbox {
         if id.is_own() {
             self.evict(id);
         } else if let Some(segment) = self.segments.remove(id) {
-            self.ledger.accepted -= u64::from(segment.left()).min(self.ledger.accepted);
+            self.counters.accepted -= u64::from(segment.left()).min(self.counters.accepted);
             self.held = self.held.saturating_sub(segment.left_bytes());
-            self.exchanges.announce(Act::Forget(id, Fate::Disowned));
+            self.exchanges.announce(Effect::Forget(id, Outcome::Disowned));
         }
     }
 
@@ -238,13 +238,13 @@ impl Outbox {
             .then(|| self.options.max_bytes.saturating_sub(kept));
         let Some(work) = self.writes.start(room) else { return };
         let mut write =
-            Write { put: Vec::new(), remove: work.remove.keys().collect(), bury: work.bury.clone() };
+            Write { put: Vec::new(), remove: work.remove.keys().collect(), dead_put: work.dead_put.clone() };
         for id in work.commits.iter().flat_map(|(ids, _)| ids.iter().copied()).chain(work.rewrite.keys()) {
             let Some(segment) = self.segments.get(id) else { continue };
             let kept = (segment.left() < segment.len()).then(|| segment.kept());
             write.put.push(Put { segment: id, kept });
         }
-        self.exchanges.announce(Act::Write(write));
+        self.exchanges.announce(Effect::Write(write));
     }
 
     /// The store has to hear that events of a segment are gone.
@@ -283,7 +283,7 @@ impl Outbox {
         {
             self.looking = Some(self.epoch);
             let bytes = u64::from(WINDOW) * self.options.batch_bytes;
-            self.exchanges.announce(Act::Look { events: window.max(self.options.batch_events), bytes });
+            self.exchanges.announce(Effect::Look { events: window.max(self.options.batch_events), bytes });
         }
     }
 }

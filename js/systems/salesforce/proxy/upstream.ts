@@ -11,7 +11,7 @@ export interface UpstreamOptions {
   fetch: FetchLike | undefined;
   timeoutMs: number;
   pollTimeoutMs: number;
-  maxAnswerBytes: number;
+  maxResponseBytes: number;
 }
 
 /** Where requests go out. */
@@ -83,7 +83,7 @@ export class Upstream {
       if (answer.body === null) done();
       // In Node the time would keep a process alive in which nobody reads the answer.
       (patience as { unref?: () => void }).unref?.();
-      const body = answer.body && limited(answer.body, this.#options.maxAnswerBytes, done, explain);
+      const body = answer.body && limited(answer.body, this.#options.maxResponseBytes, done, explain);
       return new Response(body, { status: answer.status, headers: answer.headers });
     } catch (cause) {
       done();

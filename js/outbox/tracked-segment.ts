@@ -29,7 +29,7 @@ export const enum State {
   Dead,
 }
 
-export class Packet {
+export class TrackedSegment {
   /** Its number in the machine, 0 before it is committed. */
   handle = 0;
   key = "";
@@ -56,7 +56,7 @@ export class Packet {
   /** What another tab has settled, by id: here nobody knows any more where in the packet those are. */
   #elsewhere = new Map<string, { info: Omit<DeliveryInfo, "ids">; problem: FerryError | undefined }>();
   /** What the store has in place of this, and where the events are in there. Those that are not were settled by another tab. */
-  #successor: { packet: Packet; places: Map<string, number> } | undefined;
+  #successor: { packet: TrackedSegment; places: Map<string, number> } | undefined;
   /** Why none of its events will get any further. */
   #end: FerryError | undefined;
   #waiters: Waiter[] = [];
@@ -102,7 +102,7 @@ export class Packet {
       at: this.at,
       body,
       sizes: pick(this.sizes),
-      ...(this.lanes.length > 0 && { lanes: pick(this.lanes) }),
+      ...(this.lanes.length > 0 && { orderingKeys: pick(this.lanes) }),
     };
   }
 
@@ -196,7 +196,7 @@ export class Packet {
   }
 
   /** The store has other events of a segment than we thought: whoever waits for one is found by its id. */
-  follow(before: Packet, idAt: (index: number) => string): void {
+  follow(before: TrackedSegment, idAt: (index: number) => string): void {
     const places = new Map(Array.from({ length: this.count }, (_, index) => [idAt(index), index]));
     before.#successor = { packet: this, places };
     for (const waiter of before.#waiters) {
