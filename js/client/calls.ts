@@ -2,28 +2,12 @@
  * Calls: one request with as many tries as were asked for, and a promise for its answer. For the clients of all rooms; what an answer means is for
  * the room's judge in the engine to say. The machine behind it is `src/engine/calls.rs`.
  */
-import { FerryError, codeOf, formatValue } from "./errors.js";
-import {
-  type ClientOptions,
-  DEFAULT_TIMEOUT_MS,
-  type HeadersOption,
-  aborted,
-  headerLines,
-  invalidArgument,
-} from "./options.js";
-import { type Port, Pump } from "../engine/pump.js";
+import { FerryError, codeOf } from "../engine/errors.js";
+import { type ClientOptions, DEFAULT_TIMEOUT_MS, type HeadersOption, aborted, headerLines } from "./options.js";
+import { Pump } from "../engine/pump.js";
 import { fullGlue } from "../engine/instance.js";
-
-/** Who says what an answer means, in the order of `CLASSIFIERS` in `src/wasm/calls.rs`. */
-export const CLASSIFIERS = { webhook: 0, eventsProtocol: 1 } as const;
-
-/** The handle of the machine. */
-export interface CallsPort extends Port {
-  post(now: number, url: string, headers: string, body: Uint8Array, timeoutMs: number, maxResponseBytes: number): number;
-  get(now: number, url: string, headers: string, timeoutMs: number, maxResponseBytes: number): number;
-  cancel(op: number): void;
-  close(): void;
-}
+import { formatValue, invalidArgument } from "../engine/messages.js";
+import type { CallsPort } from "../engine/ports.js";
 
 /** Options of a client that makes calls. */
 export interface CallsOptions extends ClientOptions {
@@ -114,7 +98,17 @@ export class Calls {
           timeoutMs: number,
           maxResponseBytes: number,
           wanted: string,
-        ) => this.#pump.startExchange(id, { method, url, headers, body, timeoutMs, maxResponseBytes, responseHeaders: wanted, needsBody }),
+        ) =>
+          this.#pump.startExchange(id, {
+            method,
+            url,
+            headers,
+            body,
+            timeoutMs,
+            maxResponseBytes,
+            responseHeaders: wanted,
+            needsBody,
+          }),
         settled: (
           op: number,
           code: number,

@@ -2,7 +2,7 @@
  * A bounded inbox: what arrives waits here until somebody takes it. It holds no limit itself, because what has arrived cannot be sent back; it
  * says when it is full and when it has room again, and its owner stops asking for more.
  */
-import { FerryError } from "./errors.js";
+import { FerryError } from "../engine/errors.js";
 import { aborted } from "./options.js";
 
 /** Items that are made when they are taken. */

@@ -1,6 +1,7 @@
 /** Options that every client has, and how they are checked. Messages never show a value that may be secret. */
-import { FerryError, formatValue } from "./errors.js";
+import { FerryError } from "../engine/errors.js";
 import type { FetchLike } from "../platform/fetch.js";
+import { formatValue, invalidArgument } from "../engine/messages.js";
 
 /** Headers to add, or a function that gives them, asked once for each message: for tokens that change. */
 export type HeadersOption = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
@@ -35,7 +36,8 @@ export function checkNames(what: string, options: unknown, names: readonly strin
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw invalidArgument(`${what} takes an object of options, not ${formatValue(options)}`);
   const unknown = Object.keys(options).find((name) => !names.includes(name));
-  if (unknown !== undefined) throw invalidArgument(`${what} has no option ${formatValue(unknown)}; there are ${names.join(", ")}`);
+  if (unknown !== undefined)
+    throw invalidArgument(`${what} has no option ${formatValue(unknown)}; there are ${names.join(", ")}`);
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -105,9 +107,4 @@ export function mergeHeaders(given: readonly (HeadersInit | undefined)[], own: R
 /** What a call rejects with after its signal has aborted. */
 export function aborted(signal: AbortSignal): FerryError {
   return new FerryError("ERR_ABORTED", undefined, { cause: signal.reason });
-}
-
-/** A mistake of the caller. */
-export function invalidArgument(sentence: string): FerryError {
-  return new FerryError("ERR_INVALID_ARGUMENT", sentence);
 }

@@ -6,7 +6,9 @@
  * among those that entry points have registered serves everybody. The codecs keep no state in the engine
  * between two calls, so a richer one can take over at any time.
  */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "./errors.js";
+import type { CallsPort, OutboxPort, PipelineSinkPort, StreamPort } from "./ports.js";
+import type { FetchBindings } from "../platform/fetch.js";
 
 /** What the codecs need of the engine. Numbers only; text lies in memory. */
 export interface Codecs {
@@ -30,17 +32,17 @@ export interface Glue {
 }
 
 /** The generated glue of the full module. */
-export interface FullGlue extends Glue {
+export interface FullGlue extends Glue, FetchBindings {
   CallsPort: {
-    new (options: object, judge: number, seed: number): import("../client/calls.js").CallsPort;
+    new (options: object, judge: number, seed: number): CallsPort;
     check(options: object): void;
   };
   OutboxPort: {
-    new (options: object, judge: number, seed: number): import("../outbox/port.js").OutboxPort;
+    new (options: object, judge: number, seed: number): OutboxPort;
     check(options: object): void;
   };
   StreamPort: {
-    new (options: object, seed: number): import("../systems/bayeux/driver.js").StreamPort;
+    new (options: object, seed: number): StreamPort;
   };
   PipelineSinkPort: new (
     output: string,
@@ -48,32 +50,11 @@ export interface FullGlue extends Glue {
     baseMs: number,
     maxMs: number,
     seed: number,
-  ) => import("../systems/glassflow/driver.js").PipelineSinkPort;
+  ) => PipelineSinkPort;
   glassflow_url(base: string, pipeline: string, endpoint: number): string;
   glassflow_event(len: number): Uint32Array;
   events_accept(len: number, rule: number): number;
   events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
-  request_init(
-    init: RequestInit,
-    method: string,
-    headers: string,
-    body: Uint8Array,
-    signal: AbortSignal,
-    isKeepalive: boolean,
-  ): void;
-  answer_head(answer: Response, wanted: string, head: unknown[]): void;
-  exchange(
-    fetch: (request: Request) => Promise<Response>,
-    method: string,
-    url: string,
-    headers: string,
-    body: Uint8Array,
-    signal: AbortSignal,
-    wanted: string,
-    isKeepalive: boolean,
-    landed: (head: unknown) => void,
-    failed: (cause: unknown) => void,
-  ): void;
 }
 
 /** One module, and how to get at its code. Nothing is loaded before `source` is called. */

@@ -7,27 +7,19 @@
  *                                           └─ all else ─> handlers ──fly──> flight ──outcome──> port ──drain──> …
  * ```
  */
-import { FerryError, isFerryError } from "../client/errors.js";
+import { FerryError, isFerryError } from "./errors.js";
 import { type Handlers, type EffectQueue, effectQueue } from "./effect-queue.js";
 import {
+  type FetchBindings,
   type FetchLike,
   type Exchange,
   type RequestPlan,
   type ExchangeOutcome,
-  FAILURE,
   startWhenPlanned,
   startExchange,
 } from "../platform/fetch.js";
 import { type FullGlue, call, fullGlue, onReset } from "./instance.js";
-
-/** What every machine's port has, see `src/wasm`. */
-export interface Port {
-  tick(now: number): void;
-  response(now: number, id: number, status: number, retryAfterMs: number, headers: string, body: Uint8Array): void;
-  failure(now: number, id: number, why: number): void;
-  drain(sink: object): void;
-  free(): void;
-}
+import { FAILURE, type Port } from "./ports.js";
 
 export interface PumpOptions<P extends Port> {
   makePort(glue: FullGlue): P;
@@ -50,7 +42,7 @@ export class Pump<P extends Port> {
   readonly #recorder: EffectQueue<Handlers>;
   readonly #sink: object;
   #port: P | undefined;
-  #glue: FullGlue | undefined;
+  #fetchBindings: FetchBindings | undefined;
   #forgetReset: (() => void) | undefined;
   #flights = new Map<number, Exchange>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -105,7 +97,7 @@ export class Pump<P extends Port> {
   ): void {
     // It was closed by something that was said before this.
     if (!this.#port) return;
-    const start = (plan: RequestPlan) => startExchange(this.#glue!, this.#options.fetch, plan);
+    const start = (plan: RequestPlan) => startExchange(this.#fetchBindings!, this.#options.fetch, plan);
     const flight = plan instanceof Promise ? startWhenPlanned(plan, start) : start(plan);
     this.#flights.set(id, flight);
     void flight.outcome.then((outcome) => {
@@ -151,7 +143,7 @@ export class Pump<P extends Port> {
     if (!this.#port) {
       const glue = fullGlue();
       this.#port = call(() => this.#options.makePort(glue));
-      this.#glue = glue;
+      this.#fetchBindings = guarded(glue);
       this.#forgetReset = onReset(() => {
         this.#forget();
         this.#options.onReset();
@@ -185,4 +177,13 @@ export class Pump<P extends Port> {
 
 function monotonicNow(): number {
   return performance.now();
+}
+
+/** The bindings of an exchange, whose traps are seen as those of any other call. */
+function guarded(glue: FullGlue): FetchBindings {
+  return {
+    request_init: (...args) => call(() => glue.request_init(...args)),
+    answer_head: (...args) => call(() => glue.answer_head(...args)),
+    exchange: (...args) => call(() => glue.exchange(...args)),
+  };
 }

@@ -1,6 +1,7 @@
 /** Loading by hand, for those who bring the module themselves. */
-import { FerryError, formatValue } from "../client/errors.js";
+import { FerryError } from "./errors.js";
 import { type FullGlue, engine, provide } from "./instance.js";
+import { formatValue } from "./messages.js";
 
 /** A compiled module, its bytes, where to fetch it, or the answer of a fetch. */
 export type ModuleSource = WebAssembly.Module | BufferSource | string | URL | Response;

@@ -5,3 +5,6 @@ import { provide } from "../engine/instance.js";
 
 provide("full", { glue, source: () => module });
 export * from "../outbox/index.js";
+export type { HeadersOption } from "../client/options.js";
+export { CloudEvent } from "../systems/cloudevents/event.js";
+export { Publisher, type PublisherOptions, type SendOptions } from "../systems/cloudevents/publisher.js";

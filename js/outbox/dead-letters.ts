@@ -1,5 +1,5 @@
 /** Dead letters: what is kept of events that will not be delivered unless they are replayed. */
-import type { FerryError, FerryErrorCode } from "../client/errors.js";
+import type { FerryError, FerryErrorCode } from "../engine/errors.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
 import { type TrackedSegment, joined } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";

@@ -7,7 +7,7 @@
  *                                        └─ accepted, delivered, died, forget ──> packets ──> receipts, events
  * ```
  */
-import { FerryError, codeOf, isFerryError } from "../client/errors.js";
+import { FerryError, codeOf, isFerryError } from "../engine/errors.js";
 import { Pump } from "../engine/pump.js";
 import type { Change, DeadLetter, OutboxStore, Segment } from "../stores/store.js";
 import type { FetchLike } from "../platform/fetch.js";
@@ -17,11 +17,12 @@ import { Keys } from "./keys.js";
 import { toDeadLetter, segmentsOf } from "./dead-letters.js";
 import { TrackedSegment } from "./tracked-segment.js";
 import { Waiters, waitFor } from "../platform/waiters.js";
-import { COUNTERS, LOOK, type OutboxPort } from "./port.js";
 import { Sender, type SenderOptions } from "./sender.js";
 import { type EventSession, orderingKeyOf } from "./session.js";
-import { type TabMessage, LeaderElection } from "../platform/leader.js";
-import { OUTBOX_CLASSIFIERS, type Batch, type Wire } from "./wire.js";
+import { LeaderElection } from "../platform/leader.js";
+import type { TabMessage } from "./tab-message.js";
+import { type Batch, type Wire } from "./wire.js";
+import { COUNTERS, OUTBOX_CLASSIFIERS, type OutboxPort, PEEKED } from "../engine/ports.js";
 
 /** What a driver is told by its outbox. */
 export interface DriverOptions<E> extends SenderOptions<E> {
@@ -72,7 +73,7 @@ export class OutboxDriver<E> {
   #isOver = false;
   /** Whether it is known who leads. */
   #isDecided = false;
-  #tabs: LeaderElection | undefined;
+  #tabs: LeaderElection<TabMessage> | undefined;
   #opening: Promise<void> | undefined;
   #purging: Promise<unknown> | undefined;
   #purges = 0;
@@ -416,7 +417,7 @@ export class OutboxDriver<E> {
     if (segments && segments.length > 0 && found!.length === 0 && !isSecond) return this.#look(events, bytes, true);
     this.#inform((port, now) => {
       for (const segment of found ?? []) this.#find(port, now, segment);
-      port.peeked(now, !found ? LOOK.failed : found.length > 0 ? LOOK.found : LOOK.foundNothing);
+      port.peeked(now, !found ? PEEKED.failed : found.length > 0 ? PEEKED.found : PEEKED.foundNothing);
     });
   }
 

@@ -1,7 +1,4 @@
 /** Sessions, the outbox behind them, and where it keeps events. */
-export type { HeadersOption } from "../client/options.js";
-export { Publisher, type PublisherOptions, type SendOptions } from "../systems/cloudevents/publisher.js";
-export { CloudEvent } from "../systems/cloudevents/event.js";
 export type { OutboxOptions } from "./options.js";
 export {
   Outbox,
@@ -30,4 +27,4 @@ export type {
   StoreCounts,
   StoreTraits,
 } from "../stores/store.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../client/errors.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../engine/errors.js";

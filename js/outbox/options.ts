@@ -1,7 +1,8 @@
 /** Options of an outbox, checked, and as the machine wants them. */
-import { FerryError, formatValue } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import type { OutboxStore } from "../stores/store.js";
 import { fullGlue } from "../engine/instance.js";
+import { formatValue } from "../engine/messages.js";
 
 /** How an outbox works. */
 export interface OutboxOptions {

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The outbox as applications see it. What is accepted is delivered, or kept where somebody can look at it. */
-import { FerryError, formatValue } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import { memoryStore } from "../stores/memory.js";
 import type { Durability } from "../stores/store.js";
 import type { FetchLike } from "../platform/fetch.js";
@@ -11,6 +11,7 @@ import { watchPage } from "../platform/page-lifecycle.js";
 import type { Headerer } from "./sender.js";
 import { checkedWait, checkMillis, EventSession, type WaitOptions } from "./session.js";
 import type { Wire } from "./wire.js";
+import { formatValue } from "../engine/messages.js";
 
 export interface DrainReport {
   /** Events delivered since the outbox was opened. */

@@ -1,9 +1,9 @@
 /** Requests of an outbox: how they are made of events, and what their answers say. */
-import { type RequestPlan, type ExchangeOutcome, FAILURE } from "../platform/fetch.js";
-import { keepalive } from "../platform/page-lifecycle.js";
+import { type RequestPlan, type ExchangeOutcome } from "../platform/fetch.js";
+import { keepalive } from "../platform/keepalive-budget.js";
 import type { TrackedSegment } from "./tracked-segment.js";
-import type { OutboxPort } from "./port.js";
 import { SINGLES, type Batch, type Wire } from "./wire.js";
+import { FAILURE, type OutboxPort } from "../engine/ports.js";
 
 /** The headers of the user. */
 export interface Headerer {

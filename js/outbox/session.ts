@@ -1,9 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: what is published is staged, ready to be stored, until it is flushed or rolled back. */
-import { FerryError, formatValue } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import { type OutboxDriver, type Credit, NO_CREDIT } from "./driver.js";
 import { type DeliveryInfo, TrackedSegment, framed } from "./tracked-segment.js";
 import { type FlushReport, report } from "./report.js";
+import { formatValue } from "../engine/messages.js";
 
 /** What becomes of one event. Nothing is computed unless it is asked for. */
 export interface EventReceipt {

@@ -2,7 +2,7 @@
  * A packet: the bodies of one segment, and what is known of its events. The machine knows a segment by its number, the store by
  * its key; here the two meet, and the promises of receipts wait here.
  */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
 
 /** What became of events that the server took. */

@@ -20,9 +20,6 @@ export interface Batch {
   texts(): Uint8Array[];
 }
 
-/** Who says what an answer means, in the order of `CLASSIFIERS` in `src/wasm/outbox.rs`. */
-export const OUTBOX_CLASSIFIERS = { byStatus: 0, bcEvents: 1 } as const;
-
 /** What events have to have in common to share a request, and how many of them may. */
 export interface Grouping {
   readonly batchKey: string;

@@ -1,17 +1,41 @@
-/** One HTTP exchange with a time limit. What goes out and the head of what comes back are made and read in `src/wasm/fetch.rs`. */
+/** One HTTP exchange with a time limit. `src/wasm/fetch.rs` builds the request and reads the head of the response. */
 import { concat } from "./bytes.js";
-import { type FullGlue, call } from "../engine/instance.js";
 
 /** A function like the global `fetch`. */
 export type FetchLike = (request: Request) => Promise<Response>;
+
+/** What the engine does of an exchange. `src/wasm/fetch.rs` implements it. */
+export interface FetchBindings {
+  /** Fills in the options of the platform's `fetch`. */
+  request_init(
+    init: RequestInit,
+    method: string,
+    headers: string,
+    body: Uint8Array,
+    signal: AbortSignal,
+    isKeepalive: boolean,
+  ): void;
+  /** Appends to `head`: the response, its status, retryAfterMs or -1, and the requested headers as lines. */
+  answer_head(response: Response, responseHeaders: string, head: unknown[]): void;
+  /** Sends a request by a `fetch` of the user, and calls back once. */
+  exchange(
+    fetch: (request: Request) => Promise<Response>,
+    method: string,
+    url: string,
+    headers: string,
+    body: Uint8Array,
+    signal: AbortSignal,
+    responseHeaders: string,
+    isKeepalive: boolean,
+    landed: (head: unknown) => void,
+    failed: (cause: unknown) => void,
+  ): void;
+}
 
 /** How an exchange ended. */
 export type ExchangeOutcome =
   | { kind: "response"; status: number; retryAfterMs: number; headers: string; body: Uint8Array }
   | { kind: "failure"; why: "timeout" | "aborted" | "network"; cause?: unknown };
-
-/** Numbers of the reasons, for `failure` of a port. */
-export const FAILURE = { timeout: 0, aborted: 1, network: 2 } as const;
 
 /** What is to be exchanged. */
 export interface RequestPlan {
@@ -49,7 +73,7 @@ const GRACE_MS = 250;
  * counts, because its status says what became of the request.
  */
 export function startExchange(
-  glue: FullGlue,
+  bindings: FetchBindings,
   fetchLike: FetchLike | undefined,
   {
     method = "POST",
@@ -58,7 +82,7 @@ export function startExchange(
     body,
     timeoutMs,
     maxResponseBytes = MAX_ANSWER_BYTES,
-    responseHeaders: wanted = "",
+    responseHeaders = "",
     needsBody = false,
     keepalive,
   }: RequestPlan,
@@ -95,17 +119,28 @@ export function startExchange(
     const { signal } = controller;
     const survives = keepalive !== undefined;
     if (fetchLike) {
-      glue.exchange(asAsync(fetchLike, survives), method, url, headers, body, signal, wanted, survives, landed, failed);
+      bindings.exchange(
+        asAsync(fetchLike, survives),
+        method,
+        url,
+        headers,
+        body,
+        signal,
+        responseHeaders,
+        survives,
+        landed,
+        failed,
+      );
     } else {
       const init: RequestInit = {};
-      call(() => glue.request_init(init, method, headers, body, signal, survives));
+      bindings.request_init(init, method, headers, body, signal, survives);
       // Looked up now: tests and frameworks replace the global one.
       answered(() => fetch(url, init))
         .then((answer) => {
           // After a trap there may be another engine, which has nothing to do with this.
           if (isOver) return;
           const head: unknown[] = [];
-          call(() => glue.answer_head(answer, wanted, head));
+          bindings.answer_head(answer, responseHeaders, head);
           return landed(head);
         })
         .catch(failed);

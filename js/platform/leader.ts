@@ -8,24 +8,10 @@
  * With Web Locks the platform passes the lead on when a tab ends. Without them there are leases in the store, and where these do not
  * work either everybody leads, which costs duplicates and no loss.
  */
-import type { FerryErrorCode } from "../client/errors.js";
 
-/** What tabs tell each other. */
-export interface TabMessage {
-  /** Something was stored. */
-  isNew?: true;
-  /** Of this segment these events were settled, all if no ids are given. With a code they have died. */
-  key?: string;
-  ids?: string[];
-  status?: number;
-  attempts?: number;
-  code?: FerryErrorCode;
-  message?: string;
-}
-
-export interface ElectionListener {
+export interface ElectionListener<M> {
   onLeaderChange(leads: boolean): void;
-  onMessage(news: TabMessage): void;
+  onMessage(message: M): void;
 }
 
 /** What tabs share. */
@@ -40,11 +26,11 @@ export interface ElectionScope {
 
 const LEASE_MS = 15_000;
 
-export class LeaderElection {
+export class LeaderElection<M = never> {
   readonly #name: string;
   readonly #isShared: boolean;
   readonly #lease: ElectionScope["lease"];
-  readonly #listener: ElectionListener;
+  readonly #listener: ElectionListener<M>;
   readonly #channel: BroadcastChannel | undefined;
   readonly #owner = Math.random().toString(36).slice(2);
   /** Ends the present application. */
@@ -52,14 +38,14 @@ export class LeaderElection {
   /** Not known before somebody has answered. */
   #leads: boolean | undefined;
 
-  constructor({ name, kind, isShared, lease }: ElectionScope, listener: ElectionListener) {
+  constructor({ name, kind, isShared, lease }: ElectionScope, listener: ElectionListener<M>) {
     this.#name = `eventferry:${kind}:${name}`;
     this.#isShared = isShared;
     this.#lease = lease;
     this.#listener = listener;
     if (isShared && typeof BroadcastChannel !== "undefined") {
       this.#channel = new BroadcastChannel(this.#name);
-      this.#channel.onmessage = ({ data }) => listener.onMessage(data as TabMessage);
+      this.#channel.onmessage = ({ data }) => listener.onMessage(data as M);
       // In Node it would keep the process alive.
       (this.#channel as { unref?: () => void }).unref?.();
     }
@@ -109,13 +95,13 @@ export class LeaderElection {
     this.#lead(false);
   }
 
-  broadcast(news: TabMessage): void {
-    this.#channel?.postMessage(news);
+  broadcast(message: M): void {
+    this.#channel?.postMessage(message);
   }
 
   /** Says something that is only worked out if somebody may hear it. */
-  broadcastLazily(news: () => TabMessage): void {
-    if (this.#channel) this.broadcast(news());
+  broadcastLazily(message: () => M): void {
+    if (this.#channel) this.broadcast(message());
   }
 
   close(): void {

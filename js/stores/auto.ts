@@ -1,5 +1,5 @@
 /** The best store that works here. */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import { indexedDbStore } from "./indexeddb.js";
 import { localStorageStore } from "./local-storage.js";
 import { memoryStore } from "./memory.js";

@@ -141,7 +141,10 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
           ...put.map((segment): [Place, Bytes] => [["s", segment.key], segmentBytes(segment)]),
           ...deadPut.map((letter): [Place, Bytes] => [["d", letter.key], letterBytes(letter)]),
         ];
-        const removes: Place[] = [...remove.map((key): Place => ["s", key]), ...deadRemove.map((key): Place => ["d", key])];
+        const removes: Place[] = [
+          ...remove.map((key): Place => ["s", key]),
+          ...deadRemove.map((key): Place => ["d", key]),
+        ];
         const made = turn.then(async () => {
           await lookUp(removes);
           for (const some of commits(plan(puts, removes))) await commit(some);

@@ -1,5 +1,5 @@
 /** How stores say that something went wrong. Not for applications. */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 
 /** What a place threw, as an `ERR_STORE` that says which place. */
 export function storeFailure(place: string, cause: unknown): FerryError {

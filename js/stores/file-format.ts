@@ -117,7 +117,12 @@ function recordAt(
 }
 
 function toChange(entries: Uint8Array): Change {
-  const change = { put: [] as Segment[], remove: [] as string[], deadPut: [] as DeadLetter[], deadRemove: [] as string[] };
+  const change = {
+    put: [] as Segment[],
+    remove: [] as string[],
+    deadPut: [] as DeadLetter[],
+    deadRemove: [] as string[],
+  };
   const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
   const text = new TextDecoder();
   for (let at = 0; at < entries.length; ) {

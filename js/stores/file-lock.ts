@@ -1,5 +1,5 @@
 /** One process for one file: a lock beside it that says whose it is. Not for applications. */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import { type Platform, codeOf } from "./file-system.js";
 
 /**

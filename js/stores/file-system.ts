@@ -1,5 +1,5 @@
 /** As much of Node's modules as a file store uses; Deno and Bun have them too. Not for applications. */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import type { Crc32 } from "./file-format.js";
 
 export interface FileHandle {

@@ -1,5 +1,5 @@
 /** The store for programs on a machine with a disk: Node, Deno and Bun. */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import type { Bytes } from "./bytes.js";
 import { storeFailure } from "./failure.js";
 import { MAGIC, readRecords, records, weight } from "./file-format.js";

@@ -104,7 +104,12 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       transact("readwrite", async (segments, dead) => {
         for (const { body, sizes, orderingKeys, ...rest } of put) {
           // Copies, because with a view all that is behind it would be stored.
-          segments.put({ ...rest, body: body.slice(), sizes: sizes.slice(), ...(orderingKeys && { orderingKeys: orderingKeys.slice() }) });
+          segments.put({
+            ...rest,
+            body: body.slice(),
+            sizes: sizes.slice(),
+            ...(orderingKeys && { orderingKeys: orderingKeys.slice() }),
+          });
         }
         for (const letter of deadPut) dead.put({ ...letter, body: letter.body.slice() });
         for (const key of remove) segments.delete(key);

@@ -11,7 +11,7 @@
  * - Both sides keep the arrays that go to and fro: nobody writes into them, nobody transfers them.
  * - No key stands in `put` and in `remove` of the same change.
  */
-import type { FerryErrorCode } from "../client/errors.js";
+import type { FerryErrorCode } from "../engine/errors.js";
 
 /** Events that were committed together. */
 export interface Segment {

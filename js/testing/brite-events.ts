@@ -11,10 +11,11 @@
  */
 import { type BcEvent, envelopeProblem } from "../systems/bc-events/envelope.js";
 import { readBody } from "../systems/cloudevents/http.js";
-import { FerryError, isFerryError, formatValue } from "../client/errors.js";
+import { FerryError, isFerryError } from "../engine/errors.js";
 import { freshId } from "../platform/uuid.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
+import { formatValue } from "../engine/messages.js";
 
 /** How the BriteEvents service of an emulator works. */
 export interface BriteEventsEmulatorOptions {

@@ -13,11 +13,12 @@
 import { EventBatch } from "../systems/cloudevents/batch.js";
 import { batchFromHttp, contentMode, readBody, toBinary, toStructured } from "../systems/cloudevents/http.js";
 import { webhook } from "../systems/cloudevents/webhook.js";
-import { FerryError, isFerryError, formatValue } from "../client/errors.js";
+import { FerryError, isFerryError } from "../engine/errors.js";
 import { Forwarder, type Forwarding, type ForwardOptions } from "./forward.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { eventStream } from "./sse.js";
 import { EventStore, type ReceivedEvent } from "./store.js";
+import { formatValue } from "../engine/messages.js";
 
 /** How the CloudEvents service of an emulator works. */
 export interface CloudEventsEmulatorOptions {
@@ -52,7 +53,10 @@ export class CloudEventsEmulator implements Service {
   constructor(options: CloudEventsEmulatorOptions, lifetime: Lifetime) {
     const { status = 204 } = options;
     if (status !== 202 && status !== 204)
-      throw new FerryError("ERR_INVALID_ARGUMENT", `a delivery is answered with 202 or 204, not ${formatValue(status)}`);
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `a delivery is answered with 202 or 204, not ${formatValue(status)}`,
+      );
     this.#status = status;
     this.#store = new EventStore(
       integer("maxEvents", options.maxEvents, 10_000, 1),
@@ -202,7 +206,10 @@ function segments(path: string): string[] {
       .filter((part) => part !== "")
       .map(decodeURIComponent);
   } catch {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `the path has a percent sign that escapes nothing: ${formatValue(path)}`);
+    throw new FerryError(
+      "ERR_INVALID_ARGUMENT",
+      `the path has a percent sign that escapes nothing: ${formatValue(path)}`,
+    );
   }
 }
 

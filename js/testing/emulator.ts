@@ -7,7 +7,7 @@
  *   listen ─> node.ts ─> fetch
  * ```
  */
-import { FerryError, formatValue } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import { BriteEventsEmulator, type BriteEventsEmulatorOptions } from "./brite-events.js";
 import { CloudEventsEmulator, type CloudEventsEmulatorOptions } from "./cloudevents.js";
 import { preflight, readable } from "./cors.js";
@@ -17,6 +17,7 @@ import { GlassFlowEmulator, type GlassFlowEmulatorOptions } from "./glassflow.js
 import { type Listening, listenWithNode } from "./node.js";
 import { SalesforceEmulator, type SalesforceEmulatorOptions } from "./salesforce.js";
 import { Lifetime, type Service, integer, plain } from "./service.js";
+import { formatValue } from "../engine/messages.js";
 
 /** How an emulator works. */
 export interface EmulatorOptions {

@@ -14,7 +14,7 @@
  * Written beside the engine and not with it: what one of the two misreads the other shows.
  */
 import { readBody } from "../systems/cloudevents/http.js";
-import { isFerryError } from "../client/errors.js";
+import { isFerryError } from "../engine/errors.js";
 import { EventBuilder } from "../systems/events-protocol/builder.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent } from "../systems/events-protocol/event.js";
 import { EventException, isEventException } from "../systems/events-protocol/exceptions.js";

@@ -6,8 +6,9 @@
  *                                                              └─> the service's answer, whole or cut
  * ```
  */
-import { FerryError, formatValue } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import type { Lifetime } from "./service.js";
+import { formatValue } from "../engine/messages.js";
 
 const RESETS = new WeakSet<object>();
 
@@ -223,7 +224,8 @@ function check(fault: Fault): void {
   whole("delayMs", delayMs, 0, 2 ** 31 - 1); // what timers can do
   if (probability !== undefined && !(probability >= 0 && probability <= 1))
     refuse(`has a probability from 0 to 1, not ${formatValue(probability)}`);
-  if (after !== undefined && after !== "store") refuse(`strikes after "store" or at once, not after ${formatValue(after)}`);
+  if (after !== undefined && after !== "store")
+    refuse(`strikes after "store" or at once, not after ${formatValue(after)}`);
   const answers = status !== undefined || body !== undefined;
   if (+answers + +(hang ?? false) + +(reset ?? false) > 1) refuse("either answers, hangs or resets");
   if ((hang || reset) && (headers || cutBodyAfter !== undefined))

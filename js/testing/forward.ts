@@ -1,8 +1,9 @@
 /** Sends received events on to another server. */
 import { type ContentMode, toMode } from "../systems/cloudevents/http.js";
-import { FerryError, formatValue } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import { type Lifetime, integer } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./store.js";
+import { formatValue } from "../engine/messages.js";
 
 /** How events are sent on. */
 export interface ForwardOptions {

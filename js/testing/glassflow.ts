@@ -18,8 +18,9 @@
  * ```
  */
 import { readBody } from "../systems/cloudevents/http.js";
-import { FerryError, isFerryError, formatValue } from "../client/errors.js";
+import { FerryError, isFerryError } from "../engine/errors.js";
 import { type Service, integer } from "./service.js";
+import { formatValue } from "../engine/messages.js";
 
 /** How the GlassFlow service of an emulator works. */
 export interface GlassFlowEmulatorOptions {

@@ -30,4 +30,4 @@ export type {
 } from "./salesforce.js";
 export type { Service } from "./service.js";
 export type { ReceivedEvent } from "./store.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../client/errors.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../engine/errors.js";

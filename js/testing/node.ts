@@ -7,7 +7,7 @@
  * a POST, and a fault would hit the wrong one. An answer that may break off in its body says `connection:
  * keep-alive`: without it Node's own fetch takes half a body for the whole.
  */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 
 /** A server that listens. */
 export interface Listening {

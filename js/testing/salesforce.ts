@@ -10,7 +10,7 @@
  * The same addresses are there without the prefix, because clients of Salesforce are told a host and no path.
  * `instance_url` leads back to where the login came from.
  */
-import { FerryError, formatValue } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import type { Cors } from "./cors.js";
 import type { EventParticulars } from "./salesforce/channels.js";
 import type { BayeuxMessage } from "./salesforce/messages.js";
@@ -22,6 +22,7 @@ import { Tokens } from "./salesforce/tokens.js";
 import { type SalesforceInterceptor, type SalesforceRefusal, Troubles } from "./salesforce/troubles.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
+import { formatValue } from "../engine/messages.js";
 
 export type {
   EventParticulars,
@@ -112,7 +113,8 @@ export class SalesforceEmulator implements Service {
         "ERR_INVALID_ARGUMENT",
         `unauthorizedStatus is 200 or 401, not ${formatValue(unauthorizedStatus)}`,
       );
-    if (typeof now !== "function") throw new FerryError("ERR_INVALID_ARGUMENT", `now is a function, not ${formatValue(now)}`);
+    if (typeof now !== "function")
+      throw new FerryError("ERR_INVALID_ARGUMENT", `now is a function, not ${formatValue(now)}`);
     this.cors = cors ? "with cookies" : "none";
     this.#lifetime = lifetime;
     this.#tokens = new Tokens(integer("tokenLifetimeMs", options.tokenLifetimeMs, 2 * 3_600_000, 1), now);

@@ -2,7 +2,7 @@
  * What the emulator is made of. A service is one file: it answers everything below its prefix and keeps what it
  * saw. It knows nothing of faults, CORS or sockets; the emulator does that for all of them.
  */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import type { Cors } from "./cors.js";
 
 /** One family of routes. */

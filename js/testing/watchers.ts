@@ -1,5 +1,5 @@
 /** Those who want to know when a service has taken something in. */
-import { FerryError } from "../client/errors.js";
+import { FerryError } from "../engine/errors.js";
 import { type Lifetime, integer } from "./service.js";
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -1,5 +1,5 @@
 //! One table of everything that can go wrong. The macro writes the enum, the stable strings and the list
-//! that tests walk; `js/client/errors.ts` carries the same rows in the same order, and a test compares the two.
+//! that tests walk; `js/engine/errors.ts` carries the same rows in the same order, and a test compares the two.
 
 use core::fmt;
 

@@ -88,7 +88,7 @@ pub const fn form_of(member: u8) -> Form {
     }
 }
 
-/// What exactly is wrong, for the sentence in the message. `js/client/errors.ts` has the sentences in this order.
+/// What exactly is wrong, for the sentence in the message. `js/engine/errors.ts` has the sentences in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {

@@ -492,10 +492,10 @@ test("no block that says run= was left out", () => {
 
 test("the table of errors is that of the code", () => {
   const rows = [
-    ...read("js/client/errors.ts").matchAll(/^ {2}\["(ERR_\w+)", "(\w+)", (true|false), "((?:[^"\\]|\\.)*)"\],$/gm),
+    ...read("js/engine/errors.ts").matchAll(/^ {2}\["(ERR_\w+)", "(\w+)", (true|false), "((?:[^"\\]|\\.)*)"\],$/gm),
   ];
-  const codes = new Set(read("js/client/errors.ts").match(/ERR_\w+/g));
-  assert.equal(rows.length, codes.size, "the table of js/client/errors.ts can be read");
+  const codes = new Set(read("js/engine/errors.ts").match(/ERR_\w+/g));
+  assert.equal(rows.length, codes.size, "the table of js/engine/errors.ts can be read");
   const shown = [...readme.matchAll(/^\| `(ERR_\w+)` \| (\w+) \| (yes|no) \| (.*) \|$/gm)].map(([, ...cells]) => cells);
   assert.deepEqual(
     shown,

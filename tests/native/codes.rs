@@ -4,7 +4,7 @@ use eventferry::base::error::{Code, Culprit};
 
 #[test]
 fn both_tables_have_the_same_rows_in_the_same_order() {
-    let source = include_str!("../../js/client/errors.ts");
+    let source = include_str!("../../js/engine/errors.ts");
     let rows: Vec<&str> = source.lines().map(str::trim).filter(|line| line.starts_with("[\"ERR_")).collect();
     let expected: Vec<String> = Code::ALL
         .iter()
@@ -40,7 +40,7 @@ fn javascript_has_a_sentence_for_every_reason() {
     let rust = include_str!("../../src/cloudevents/event.rs");
     let reasons =
         rust.split("pub enum Reason {").nth(1).and_then(|rest| rest.split('}').next()).expect("the enum");
-    let js = include_str!("../../js/client/errors.ts");
+    let js = include_str!("../../js/engine/errors.ts");
     let sentences =
         js.split("REASONS = [").nth(1).and_then(|rest| rest.split("] as const").next()).expect("the list");
     assert_eq!(

@@ -107,7 +107,9 @@ const CHECKS = {
       new Uint32Array(9).fill(1).subarray(3, 4),
       new Uint32Array(9).subarray(3, 4),
     ];
-    await store.write(change({ put: [{ key: "a", body, sizes, orderingKeys, at: 1 }], deadPut: [{ ...letter("a"), body }] }));
+    await store.write(
+      change({ put: [{ key: "a", body, sizes, orderingKeys, at: 1 }], deadPut: [{ ...letter("a"), body }] }),
+    );
     const [found] = await store.peek({ events: 1, bytes: 1, skip: new Set() });
     equal(
       [found.body, found.sizes, found.orderingKeys].map(({ buffer }) => buffer.byteLength),

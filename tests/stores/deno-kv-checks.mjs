@@ -12,7 +12,9 @@ const CHECKS = {
     await kv.set(["eventferry", "outbox2"], 1);
     await kv.set(["mine"], 1);
     const store = await opened(kv);
-    await store.write(change({ put: [segment("a", ["1".repeat(200_000)])], deadPut: [letter("a", "1".repeat(200_000))] }));
+    await store.write(
+      change({ put: [segment("a", ["1".repeat(200_000)])], deadPut: [letter("a", "1".repeat(200_000))] }),
+    );
     const other = await opened(kv);
     await other.write(change({ remove: ["a"], deadRemove: ["a"] }));
     equal(await entries(kv), [["eventferry", "outbox2"], ["mine"]], "what is left");

@@ -129,7 +129,9 @@ const CHECKS = {
     await raw.put({ mine: 1, "eventferry/outbox2/s/a": 1 });
     const store = durableObjectStore(storage);
     await store.open("outbox");
-    await store.write(change({ put: [segment("a", ["1".repeat(500_000)])], deadPut: [letter("a", "1".repeat(500_000))] }));
+    await store.write(
+      change({ put: [segment("a", ["1".repeat(500_000)])], deadPut: [letter("a", "1".repeat(500_000))] }),
+    );
     equal((await raw.list()).size, 2 + 5 + 5);
     // One that has not seen it clears it all away too.
     const other = durableObjectStore(storage);

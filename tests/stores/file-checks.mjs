@@ -205,7 +205,10 @@ const CHECKS = {
     let largest = 0;
     await used(path, async (store) => {
       await store.write(
-        change({ put: [segment("0", ["1", "2"], { orderingKeys: [4, 5], at: 77 })], deadPut: [letter("a"), letter("b")] }),
+        change({
+          put: [segment("0", ["1", "2"], { orderingKeys: [4, 5], at: 77 })],
+          deadPut: [letter("a"), letter("b")],
+        }),
       );
       for (let n = 0; n < 1000; n++) {
         await store.write(change({ put: [segment(name(n), [text])], remove: n >= 20 ? [name(n - 20)] : [] }));

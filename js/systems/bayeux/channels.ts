@@ -1,6 +1,5 @@
 /** Names of channels. */
-import { formatValue } from "../../client/errors.js";
-import { invalidArgument } from "../../client/options.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what a server would not take as the name of a channel or a pattern. */
 export function checkChannel(channel: unknown): asserts channel is string {

@@ -1,5 +1,4 @@
 /** A client for any Bayeux server. The machine behind it is `src/bayeux`. */
-import { formatValue } from "../../client/errors.js";
 import {
   type ClientOptions,
   type HeadersOption,
@@ -7,12 +6,12 @@ import {
   checkTimeout,
   checkedUrl,
   headerLines,
-  invalidArgument,
 } from "../../client/options.js";
 import { type BayeuxExtension, Extensions, checkExtensions } from "./extensions.js";
 import { fetchWithCookies, isDeno, platformKeepsCookies, sentOnce } from "./platform.js";
 import type { SocketMaker } from "./socket.js";
 import { StreamClient } from "./stream.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** Options that all clients of streams have. */
 export interface StreamOptions extends ClientOptions {
@@ -71,7 +70,8 @@ export function checkStream(what: string, options: unknown, names: readonly stri
   if (maxPending !== undefined && !(Number.isInteger(maxPending) && maxPending >= 1 && maxPending <= 1_000_000)) {
     throw invalidArgument(`maxPending is a whole number from 1 to 1000000, not ${formatValue(maxPending)}`);
   }
-  if (drain !== undefined && typeof drain !== "boolean") throw invalidArgument(`drain is true or false, not ${formatValue(drain)}`);
+  if (drain !== undefined && typeof drain !== "boolean")
+    throw invalidArgument(`drain is true or false, not ${formatValue(drain)}`);
   if (credentials !== undefined && !["include", "same-origin", "omit"].includes(credentials)) {
     throw invalidArgument(`credentials is "include", "same-origin" or "omit", not ${formatValue(credentials)}`);
   }
@@ -129,7 +129,8 @@ export class BayeuxClient extends StreamClient {
       throw invalidArgument(`auth is a function that gives headers, not ${formatValue(auth)}`);
     if (webSocket !== undefined && typeof webSocket !== "function")
       throw invalidArgument(`webSocket is a function that makes a WebSocket from a URL, not ${formatValue(webSocket)}`);
-    if (ack !== undefined && typeof ack !== "boolean") throw invalidArgument(`ack is true or false, not ${formatValue(ack)}`);
+    if (ack !== undefined && typeof ack !== "boolean")
+      throw invalidArgument(`ack is true or false, not ${formatValue(ack)}`);
     checkTransports(transports);
     super({
       driver: {
@@ -163,7 +164,8 @@ function checkTransports(transports: unknown): void {
     Array.isArray(transports) &&
     transports.length > 0 &&
     transports.every((name) => TRANSPORTS.includes(name as string));
-  if (!isGood) throw invalidArgument(`transports is an array of "websocket" and "long-polling", not ${formatValue(transports)}`);
+  if (!isGood)
+    throw invalidArgument(`transports is an array of "websocket" and "long-polling", not ${formatValue(transports)}`);
 }
 
 function defaultTransports({ auth, webSocket }: BayeuxOptions): string[] {

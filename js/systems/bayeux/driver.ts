@@ -1,29 +1,11 @@
 /** Drives the machine of a stream: requests, sockets, operations. The machines are `src/bayeux` and `src/salesforce`. */
-import { FerryError, codeOf } from "../../client/errors.js";
+import { FerryError, codeOf } from "../../engine/errors.js";
 import { type HeadersOption, headerLines } from "../../client/options.js";
-import { type Port, Pump } from "../../engine/pump.js";
+import { Pump } from "../../engine/pump.js";
 import type { FetchLike, RequestPlan, ExchangeOutcome } from "../../platform/fetch.js";
-import { FAILURE } from "../../platform/fetch.js";
 import { Extensions } from "./extensions.js";
 import { type SocketMaker, Sockets } from "./socket.js";
-
-/** The handle of the machine. */
-export interface StreamPort extends Port {
-  open(now: number): number;
-  subscribe(now: number, channel: string): number;
-  unsubscribe(now: number, channel: string, all: boolean): number;
-  publish(now: number, channel: string, data: string): number;
-  mark(channel: string, id: string): void;
-  authorize(now: number, headers: string): void;
-  unauthorized(now: number, message: string): void;
-  signed(now: number, assertion: string | undefined): void;
-  pause(now: number): void;
-  resume(now: number): void;
-  close(now: number): void;
-  socket_opened(now: number, id: number): void;
-  socket_text(now: number, id: number, text: Uint8Array): void;
-  socket_closed(now: number, id: number, code: number): void;
-}
+import { FAILURE, type StreamPort } from "../../engine/ports.js";
 
 export type StreamState = "connecting" | "connected" | "disconnected";
 const STATES: readonly StreamState[] = ["connecting", "connecting", "connected", "disconnected"];

@@ -7,4 +7,4 @@ export type { SocketLike, SocketMaker } from "./socket.js";
 export type { MessageListener, StreamEvents, StreamNotice, Subscription } from "./stream.js";
 export type { FetchLike } from "../../platform/fetch.js";
 export type { HeadersOption } from "../../client/options.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../client/errors.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../engine/errors.js";

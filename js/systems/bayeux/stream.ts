@@ -7,12 +7,14 @@
  *             inbox or listeners full: polling pauses until half of it is free
  * ```
  */
-import { FerryError, formatValue } from "../../client/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { Inbox } from "../../client/inbox.js";
-import { aborted, checkSignal, invalidArgument } from "../../client/options.js";
+import { aborted, checkSignal } from "../../client/options.js";
 import { checkChannel, matches, withoutFilter } from "./channels.js";
-import { Driver, type DriverOptions, type StreamListener, type StreamPort, type StreamState } from "./driver.js";
+import { Driver, type DriverOptions, type StreamListener, type StreamState } from "./driver.js";
 import { type Message, type MessageHome, Messages, type StreamMessage } from "./message.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
+import type { StreamPort } from "../../engine/ports.js";
 
 /** Takes messages as they come. The next one waits for its promise. */
 export type MessageListener<T = unknown> = (message: StreamMessage<T>) => unknown;

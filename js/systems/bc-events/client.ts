@@ -1,14 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The client of BriteEvents: made once per process; its sessions are made once per request. */
-import { FerryError, formatValue } from "../../client/errors.js";
-import {
-  type ClientOptions,
-  DEFAULT_TIMEOUT_MS,
-  checkClient,
-  checkedUrl,
-  invalidArgument,
-  mergeHeaders,
-} from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
+import { type ClientOptions, DEFAULT_TIMEOUT_MS, checkClient, checkedUrl, mergeHeaders } from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { Encoded } from "../../outbox/wire.js";
@@ -17,6 +10,7 @@ import { EventSession, type Session, type SessionOptions, magicPrototype } from 
 import { type Topic, TopicTable } from "./topics.js";
 import type { TopicSource } from "./types.js";
 import { BcEventsWire } from "./wire.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** How a client works. */
 export interface EventClientOptions<T extends TopicSource = TopicSource> extends ClientOptions {

@@ -1,5 +1,5 @@
 /** Data as JSON, taken when they are published: what is changed in an object later does not change the event. */
-import { invalidArgument } from "../../client/options.js";
+import { invalidArgument } from "../../engine/messages.js";
 
 /**
  * The text of data, and the data as whoever reads that text sees them.

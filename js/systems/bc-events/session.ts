@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: who has done something, for which job. Their events are staged until they are flushed or rolled back. */
-import { FerryError, formatValue } from "../../client/errors.js";
-import { checkNames, invalidArgument } from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
+import { checkNames } from "../../client/options.js";
 import type { FlushReport } from "../../outbox/report.js";
 import type { EventReceipt, EventSession as BufferedSession, FlushOptions } from "../../outbox/session.js";
 import type { Encoded } from "../../outbox/wire.js";
@@ -13,6 +13,7 @@ import { isMagic } from "./names.js";
 import { Topic, type TopicTable } from "./topics.js";
 import type { IsConstant, MagicCalls, PublishOf, TopicSource } from "./types.js";
 import { EncodedEvent } from "./wire.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** Options of one session. */
 export interface SessionOptions {
@@ -98,7 +99,9 @@ export class EventSession<T extends TopicSource = TopicSource> {
    */
   publish(event: PublishOf<T>): EventReceipt {
     if (arguments.length !== 1 || typeof event !== "object" || event === null || Array.isArray(event))
-      throw invalidArgument("publish takes one object with action, entity, data, and category if it is not the default one");
+      throw invalidArgument(
+        "publish takes one object with action, entity, data, and category if it is not the default one",
+      );
     checkNames("publish", event, ["action", "entity", "data", "category"]);
     const { action, entity, data, category } = event as {
       action?: unknown;
@@ -145,7 +148,9 @@ export class EventSession<T extends TopicSource = TopicSource> {
   static call(session: EventSession, topic: Topic, name: string): (...given: unknown[]) => EventReceipt {
     return (...given) => {
       if (given.length !== 1)
-        throw invalidArgument(`${name} takes the data of one event and nothing else; it was given ${given.length} arguments`);
+        throw invalidArgument(
+          `${name} takes the data of one event and nothing else; it was given ${given.length} arguments`,
+        );
       return session.#publish(topic, given[0]);
     };
   }

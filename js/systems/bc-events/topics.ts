@@ -1,10 +1,9 @@
 /** The topics of an application: read from an object or from YAML, checked, and found by their names. */
 import { type Document, parseDocument } from "yaml";
-import { formatValue } from "../../client/errors.js";
-import { invalidArgument } from "../../client/options.js";
 import { type Problem, nameProblem } from "./envelope.js";
 import { type Reading, callsOf, isSnake, nearest, readings } from "./names.js";
 import { SchemaProblem, TopicSchema } from "./schema.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** One topic. */
 export class Topic {
@@ -67,7 +66,9 @@ export class TopicTable implements Iterable<Topic> {
   constructor(source: unknown, defaultCategory?: string) {
     const definitions = typeof source === "string" ? readYaml(source) : source;
     if (!isObject(definitions))
-      throw invalidArgument(`topics is an object with the member Topics, or its YAML text, not ${formatValue(definitions)}`);
+      throw invalidArgument(
+        `topics is an object with the member Topics, or its YAML text, not ${formatValue(definitions)}`,
+      );
     const { DefaultCategory, Topics } = definitions;
     const problems: string[] = [];
     this.defaultCategory = optional(defaultCategory ?? DefaultCategory, "DefaultCategory", problems);
@@ -155,7 +156,8 @@ export class TopicTable implements Iterable<Topic> {
     const action = text(Action, `${place}.Action`, problems);
     const entity = text(Entity, `${place}.Entity`, problems);
     const category = optional(Category, `${place}.Category`, problems) ?? this.defaultCategory;
-    if (!isObject(Schema)) problems.push(`${place}.Schema is a JSON Schema, which is an object, not ${formatValue(Schema)}`);
+    if (!isObject(Schema))
+      problems.push(`${place}.Schema is a JSON Schema, which is an object, not ${formatValue(Schema)}`);
     if (category === undefined && (Category ?? undefined) === undefined)
       problems.push(`${place} needs the member Category, because there is no DefaultCategory`);
     if (action === undefined || entity === undefined || category === undefined) return;
@@ -194,7 +196,9 @@ function readYaml(text: string): unknown {
     throw invalidArgument(`topics is not YAML that can be used: ${(error as Error).message}`);
   }
   if (typeof definitions === "string")
-    throw invalidArgument("topics is YAML text, and this is a single text: read the file first, and give what is in it");
+    throw invalidArgument(
+      "topics is YAML text, and this is a single text: read the file first, and give what is in it",
+    );
   return definitions;
 }
 

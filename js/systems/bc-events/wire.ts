@@ -12,9 +12,10 @@
  *
  * The server's answers are read in `src/bc_events/wire.rs`.
  */
-import { invalidArgument } from "../../client/options.js";
 import { listed } from "../../outbox/tracked-segment.js";
-import { OUTBOX_CLASSIFIERS, type Batch, type Encoded, type Grouping, type Wire, type WireRequest } from "../../outbox/wire.js";
+import { type Batch, type Encoded, type Grouping, type Wire, type WireRequest } from "../../outbox/wire.js";
+import { invalidArgument } from "../../engine/messages.js";
+import { OUTBOX_CLASSIFIERS } from "../../engine/ports.js";
 
 /** Up to so many events of a flush go one by one. */
 const MOST_SINGLES = 5;

@@ -5,8 +5,9 @@
  * accept a subset: printable ASCII is always a String, and a text that was accepted a moment ago still is.
  * Whatever a short cut does not accept is asked of the engine.
  */
-import { FerryError, REASONS, formatValue } from "../../client/errors.js";
+import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, putText } from "../../engine/instance.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** The value of an extension attribute: String, Boolean or Integer; an object only in 0.3. */
 export type ExtensionValue = string | boolean | number | Readonly<Record<string, unknown>>;

@@ -2,11 +2,12 @@
  * Several events at once: the JSON batch format and NDJSON. The engine checks all of them in one pass and
  * writes down where each stands; an event becomes an object when it is asked for.
  */
-import { FerryError, formatValue } from "../../client/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { call, engine, putBytes, putText } from "../../engine/instance.js";
 import { asBytes, isBytes } from "./attribute.js";
 import { CloudEvent, scanBytes, scanText, withoutBom } from "./event.js";
 import { ROW_WORDS, isComplete, refused } from "./table.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** The two ways to write several events as text. */
 export type BatchFormat = "batch" | "ndjson";

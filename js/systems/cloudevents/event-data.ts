@@ -1,10 +1,11 @@
 /**
  * What an event keeps, and how its attributes and its payload are read out of it. `event.ts` is the face of this.
  */
-import { FerryError, REASONS, formatValue } from "../../client/errors.js";
+import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, isWellFormed, putBytes } from "../../engine/instance.js";
 import { type ExtensionValue, charsetOf, deepFreeze, fromBase64, isJson, isTextual, toBase64 } from "./attribute.js";
 import { T } from "./table.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** How the payload is kept. */
 export const enum Kept {
@@ -417,5 +418,7 @@ function parsedJson(text: string): unknown {
 
 /** The error for data that is not text under a media type that is not JSON. */
 export function notString(contentType: string): FerryError {
-  return new FerryError("ERR_INVALID_DATA", `the data ${REASONS[19]}: ${formatValue(contentType)}`, { attribute: "data" });
+  return new FerryError("ERR_INVALID_DATA", `the data ${REASONS[19]}: ${formatValue(contentType)}`, {
+    attribute: "data",
+  });
 }

@@ -3,7 +3,7 @@
  * text and a few numbers that say where things stand in it. Strings are cut out when they are read, `data` is
  * parsed by the engine of the runtime when it is read, and an event that is only passed on is never taken apart.
  */
-import { FerryError, REASONS, formatValue } from "../../client/errors.js";
+import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, putBytes, putText, trapped } from "../../engine/instance.js";
 import { type ExtensionValue, Form, asBytes, badAttribute, checked, isBytes } from "./attribute.js";
 import { type CloudEventInit, type Specversion, readCallers, stringified, unsupportedVersion } from "./init.js";
@@ -36,6 +36,7 @@ import {
   writtenContentType,
 } from "./event-data.js";
 import { T, refused } from "./table.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** Tells the constructor to take over what the engine has just scanned. */
 const SCANNED = Symbol();

@@ -2,9 +2,10 @@
  * Attribute values in headers: HTTP protocol binding 1.0.2, section 3.1.3.2. The rules of decoding are in
  * `src/cloudevents/http.rs`; a value without quotes and percent signs in printable ASCII needs none of them.
  */
-import { FerryError, REASONS, formatValue } from "../../client/errors.js";
+import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, putText, takeScratch } from "../../engine/instance.js";
 import { Form, checked, isUsual } from "./attribute.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** Headers in any of the shapes that platforms hand out. Names count without regard to case. */
 export type HeadersLike =

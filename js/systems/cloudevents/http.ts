@@ -1,5 +1,5 @@
 /** The HTTP protocol binding 1.0.2: events to messages and back, in binary, structured and batched mode. */
-import { FerryError, formatValue } from "../../client/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { concat } from "../../platform/bytes.js";
 import {
   type ExtensionValue,
@@ -16,6 +16,7 @@ import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { missing } from "./init.js";
 import { bodyPayload } from "./event-data.js";
 import { type HeadersLike, attributeFrom, decodeHeader, encodeHeader, headerOf, pairsOf } from "./headers.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** How events travel in HTTP messages. */
 export type ContentMode = "binary" | "structured" | "batch";

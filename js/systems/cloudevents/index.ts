@@ -29,4 +29,4 @@ export {
   type NatsMessage,
 } from "./message.js";
 export { webhook, type WebhookOptions } from "./webhook.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../client/errors.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../engine/errors.js";

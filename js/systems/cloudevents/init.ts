@@ -1,5 +1,5 @@
 /** Making an event from what a caller passes: defaults, and every check. */
-import { FerryError, REASONS, formatValue } from "../../client/errors.js";
+import { FerryError, REASONS } from "../../engine/errors.js";
 import { freshId } from "../../platform/uuid.js";
 import { isWellFormed } from "../../engine/instance.js";
 import {
@@ -19,6 +19,7 @@ import {
   toTimestamp,
 } from "./attribute.js";
 import { Kept, NO_PAYLOAD, type Parts, type Payload, QUOTABLE, notString } from "./event-data.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** The versions of the specification. */
 export type Specversion = "1.0" | "0.3";

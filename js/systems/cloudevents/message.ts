@@ -9,12 +9,13 @@
  * | MQTT 1.0.2 | user property `name` | `contentType` | `payload` |
  * | NATS 1.0.2 | header `ce-name`, percent-encoded | header `ce-datacontenttype` | `data` |
  */
-import { FerryError, formatValue } from "../../client/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { asBytes, isBytes } from "./attribute.js";
 import { checkEvent } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { decodeHeader, encodeHeader } from "./headers.js";
 import { type Body, fromHttp, toBinary, toStructured } from "./http.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** The protocols. */
 export type Binding = "kafka" | "amqp" | "mqtt" | "nats";
@@ -105,7 +106,10 @@ export function toMessage<B extends Binding>(
               ]),
         };
       default:
-        throw new FerryError("ERR_INVALID_ARGUMENT", `the binding is kafka, amqp, mqtt or nats, not ${formatValue(binding)}`);
+        throw new FerryError(
+          "ERR_INVALID_ARGUMENT",
+          `the binding is kafka, amqp, mqtt or nats, not ${formatValue(binding)}`,
+        );
     }
   }
 
@@ -176,7 +180,10 @@ export function fromMessage<B extends Binding>(message: Messages[B], binding: B)
       break;
     }
     default:
-      throw new FerryError("ERR_INVALID_ARGUMENT", `the binding is kafka, amqp, mqtt or nats, not ${formatValue(binding)}`);
+      throw new FerryError(
+        "ERR_INVALID_ARGUMENT",
+        `the binding is kafka, amqp, mqtt or nats, not ${formatValue(binding)}`,
+      );
   }
   if (contentType !== undefined && contentType !== null) headers.set("content-type", String(contentType));
   return fromHttp([...headers], body);

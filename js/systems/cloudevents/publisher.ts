@@ -1,6 +1,6 @@
 /** Publishing over HTTP, now and without a buffer; sessions and their outbox keep what has to be kept. */
-import { Calls, type CallsOptions, CLASSIFIERS } from "../../client/calls.js";
-import { FerryError } from "../../client/errors.js";
+import { Calls, type CallsOptions } from "../../client/calls.js";
+import { FerryError } from "../../engine/errors.js";
 import {
   DEFAULT_TIMEOUT_MS,
   type HeadersOption,
@@ -19,6 +19,7 @@ import { EventBatch, listOf } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, type HttpMessage, toMode } from "./http.js";
 import { CloudEventsWire } from "./wire.js";
+import { CLASSIFIERS } from "../../engine/ports.js";
 
 /** How a publisher works. */
 export interface PublisherOptions extends CallsOptions {

@@ -1,6 +1,7 @@
 /** What the engine writes of a scanned event, and the errors for what it refuses. The layout is that of `src/cloudevents/event.rs`. */
-import { FerryError, REASONS, codeOf, sentenceOf, formatValue } from "../../client/errors.js";
+import { FerryError, REASONS, codeOf, sentenceOf } from "../../engine/errors.js";
 import { engine } from "../../engine/instance.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** Words of the table, see `Table` in `src/cloudevents/event.rs`; its first sixteen are those of a row. */
 export const enum T {

@@ -7,7 +7,7 @@
  *   POST ──> 204 | 4xx with what is wrong
  * ```
  */
-import { FerryError, isFerryError } from "../../client/errors.js";
+import { FerryError, isFerryError } from "../../engine/errors.js";
 import type { EventBatch } from "./batch.js";
 import type { CloudEvent } from "./event.js";
 import { batchFromRequest, checkLimit, contentMode } from "./http.js";

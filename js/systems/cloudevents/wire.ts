@@ -1,9 +1,10 @@
 /** CloudEvents on the outbox: kept in the JSON format, sent in any of the three modes. */
-import { FerryError, formatValue } from "../../client/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { type Batch, type Encoded, type Wire, type WireRequest } from "../../outbox/wire.js";
 import { listed } from "../../outbox/tracked-segment.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, toBinary } from "./http.js";
+import { formatValue } from "../../engine/messages.js";
 
 const BATCH_TYPE = "application/cloudevents-batch+json; charset=UTF-8";
 const STRUCTURED_TYPE = "application/cloudevents+json; charset=UTF-8";

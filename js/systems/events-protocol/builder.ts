@@ -1,10 +1,9 @@
 /** Answers made by hand. */
-import { formatValue } from "../../client/errors.js";
-import { invalidArgument } from "../../client/options.js";
 import type { Subject } from "./engine.js";
 import { type EventInit, RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, checkParameters, isEventException } from "./exceptions.js";
 import { type EventErrorType, checkErrorType } from "./names.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** What an answer may say of the one who answers. `auth` is never part of an answer. */
 export interface AnswerOptions {
@@ -70,7 +69,8 @@ export const EventBuilder = {
   ): ResponseEvent {
     const isPlace = typeof to === "string" || to instanceof URL;
     const { url, queryParameters: query = {} } = isPlace ? { url: String(to), queryParameters } : to;
-    if (typeof url !== "string" || url === "") throw invalidArgument(`a redirect leads to a url, and not to ${formatValue(url)}`);
+    if (typeof url !== "string" || url === "")
+      throw invalidArgument(`a redirect leads to a url, and not to ${formatValue(url)}`);
     return answer(checkedSubject(event), "redirect", { url, queryParameters: query }, options);
   },
 } as const;
@@ -96,6 +96,8 @@ function checkedSubject(event: Subject): Subject {
   const isOne =
     typeof name === "string" && typeof version === "number" && typeof id === "string" && typeof flowId === "string";
   if (!isOne)
-    throw invalidArgument(`an answer is about an event with name, version, id and flowId, and not about ${formatValue(event)}`);
+    throw invalidArgument(
+      `an answer is about an event with name, version, id and flowId, and not about ${formatValue(event)}`,
+    );
   return event;
 }

@@ -1,6 +1,6 @@
 /** Sends events and gives back how they were answered. */
-import { type Call, Calls, type CallsOptions, CLASSIFIERS, responseOf } from "../../client/calls.js";
-import { FerryError, formatValue } from "../../client/errors.js";
+import { type Call, Calls, type CallsOptions, responseOf } from "../../client/calls.js";
+import { FerryError } from "../../engine/errors.js";
 import {
   type HeadersOption,
   checkClient,
@@ -8,11 +8,12 @@ import {
   checkSignal,
   checkTimeout,
   checkedUrl,
-  invalidArgument,
 } from "../../client/options.js";
 import { Rule, accept } from "./engine.js";
 import { type EventInit, type FlowIds, RequestEvent, ResponseEvent, checkFlow } from "./event.js";
 import { checkName } from "./names.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { CLASSIFIERS } from "../../engine/ports.js";
 
 /** How a client works. */
 export interface EventClientOptions extends CallsOptions {

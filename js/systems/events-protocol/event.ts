@@ -1,10 +1,11 @@
 /** Events as objects. What they carry stays the text it came as until somebody reads it. */
-import { FerryError, formatValue } from "../../client/errors.js";
-import { checkNames, invalidArgument } from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
+import { checkNames } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";
 import type { Members, Subject } from "./engine.js";
 import { type EventErrorType, checkVersion, isErrorType, suffixOf } from "./names.js";
 import { type EventSchema, fitted } from "./schema.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** The two ids that belong to a flow: those of an event, or of the context of a handler. */
 export interface FlowIds {
@@ -273,7 +274,9 @@ function wrong(member: string, what: string): FerryError {
 export function checkFlow(what: string, ids: unknown): asserts ids is FlowIds {
   const { id, flowId } = (ids ?? {}) as Partial<FlowIds>;
   if (typeof id !== "string" || typeof flowId !== "string")
-    throw invalidArgument(`${what} is an event or the context of a handler, with id and flowId, and not ${formatValue(ids)}`);
+    throw invalidArgument(
+      `${what} is an event or the context of a handler, with id and flowId, and not ${formatValue(ids)}`,
+    );
 }
 
 function text(value: unknown): string | undefined {

@@ -1,7 +1,6 @@
 /** Errors that a handler throws to have them answered. */
-import { formatValue } from "../../client/errors.js";
-import { invalidArgument } from "../../client/options.js";
 import { type EventErrorType, checkErrorType } from "./names.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** What else is to be said of an exception. */
 export interface EventExceptionOptions {

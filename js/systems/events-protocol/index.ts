@@ -30,4 +30,4 @@ export {
   type RegistryOptions,
 } from "./registry.js";
 export type { EventSchema, FieldError, PayloadOf, SchemaIssue, SchemaResult, StandardSchema } from "./schema.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../client/errors.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../engine/errors.js";

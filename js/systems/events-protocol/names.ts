@@ -1,6 +1,6 @@
 /** The words of the protocol: names of events, and what the end of a response's name means. */
-import { FerryError, formatValue } from "../../client/errors.js";
-import { invalidArgument } from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** The ends of names of responses that are errors, of all ports of the protocol. */
 export const ERROR_TYPES = [
@@ -34,7 +34,9 @@ export function isErrorType(suffix: unknown): suffix is EventErrorType {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a type of error that receivers would not know. */
 export function checkErrorType(type: unknown): asserts type is EventErrorType {
   if (!isErrorType(type))
-    throw invalidArgument(`${formatValue(type)} is no type of error of the events protocol; there are ${ERROR_TYPES.join(", ")}`);
+    throw invalidArgument(
+      `${formatValue(type)} is no type of error of the events protocol; there are ${ERROR_TYPES.join(", ")}`,
+    );
 }
 
 /** At least two words of `a`-`z` and `_`, each of them ending with a letter. */

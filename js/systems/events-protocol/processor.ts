@@ -10,14 +10,15 @@
  * the call that answers it.
  */
 import { readBody } from "../cloudevents/http.js";
-import { FerryError, isFerryError, formatValue } from "../../client/errors.js";
-import { checkNames, checkTimeout, invalidArgument } from "../../client/options.js";
+import { FerryError, isFerryError } from "../../engine/errors.js";
+import { checkNames, checkTimeout } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";
 import { Fault, Outcome, Rule, type Subject, accept, settle } from "./engine.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent, carried } from "./event.js";
 import { type EventException, isEventException } from "./exceptions.js";
 import { EventRegistry, type HandlerContext, type Registration } from "./registry.js";
 import { fitted, inCamelCase } from "./schema.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** How a server works. */
 export interface ProcessorOptions {
@@ -362,7 +363,9 @@ function answered(event: RequestEvent, result: unknown): End {
   if (result instanceof ProtocolEvent) return [result, Outcome.Built, carried(result, "payload"), "{}", "{}"];
   const payload = result === undefined ? "{}" : JSON.stringify(result);
   if (payload === undefined)
-    throw invalidArgument(`the handler of ${formatValue(event.name)} gave back what JSON cannot say: ${formatValue(result)}`);
+    throw invalidArgument(
+      `the handler of ${formatValue(event.name)} gave back what JSON cannot say: ${formatValue(result)}`,
+    );
   return [event, Outcome.Returned, payload];
 }
 
@@ -372,7 +375,8 @@ function raised(event: RequestEvent, { type, code, parameters }: EventException)
 
 /** For a developer who asked for it. */
 function exposed(error: unknown): string {
-  const { name, message, stack } = error instanceof Error ? error : { name: "", message: formatValue(error), stack: "" };
+  const { name, message, stack } =
+    error instanceof Error ? error : { name: "", message: formatValue(error), stack: "" };
   return JSON.stringify({ name, message, stack });
 }
 

@@ -1,10 +1,11 @@
 /** Which handler takes which event. */
-import { FerryError, formatValue } from "../../client/errors.js";
-import { checkNames, invalidArgument } from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
+import { checkNames } from "../../client/options.js";
 import type { RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, EventNotFoundException } from "./exceptions.js";
 import { checkName, checkVersion } from "./names.js";
 import { type EventSchema, type PayloadOf, type StandardSchema, checkSchema } from "./schema.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** What a handler knows beside the event. Given to `sendEvent` as `parent`, it makes the event one of the same flow. */
 export interface HandlerContext {
@@ -101,7 +102,9 @@ export class EventRegistry {
     checkVersion(version);
     if (schema !== undefined) checkSchema(schema);
     if (typeof handle !== "function")
-      throw invalidArgument(`handle is a function that takes the event, its payload and a context, and not ${formatValue(handle)}`);
+      throw invalidArgument(
+        `handle is a function that takes the event, its payload and a context, and not ${formatValue(handle)}`,
+      );
     const versions = this.#handlers.get(name) ?? new Map<number, Registration>();
     if (versions.has(version) && !replace)
       throw invalidArgument(

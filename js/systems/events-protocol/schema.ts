@@ -1,7 +1,6 @@
 /** What a payload has to look like: any Standard Schema (https://standardschema.dev), or a function. */
-import { formatValue } from "../../client/errors.js";
-import { invalidArgument } from "../../client/options.js";
 import { MissingEventInformationException, isEventException } from "./exceptions.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** One thing that is wrong, as a Standard Schema says it. */
 export interface SchemaIssue {

@@ -6,19 +6,12 @@
  *                                                                 └─nobody waits─> stray
  * ```
  */
-import { FerryError, type FerryErrorCode, codeOf } from "../../client/errors.js";
+import { FerryError, type FerryErrorCode, codeOf } from "../../engine/errors.js";
 import { aborted } from "../../client/options.js";
-import { type Port, Pump } from "../../engine/pump.js";
-import { type FetchLike, type RequestPlan, type ExchangeOutcome, FAILURE } from "../../platform/fetch.js";
+import { Pump } from "../../engine/pump.js";
+import { type FetchLike, type RequestPlan, type ExchangeOutcome } from "../../platform/fetch.js";
 import type { Pipeline } from "./pipeline.js";
-
-/** The handle of the machine, see `src/wasm/glassflow.rs`. */
-export interface PipelineSinkPort extends Port {
-  consume(now: number, isFailed: boolean, timeoutMs: number): number;
-  cancel(op: number): void;
-  close(): void;
-  is_idle(): boolean;
-}
+import { FAILURE, type PipelineSinkPort } from "../../engine/ports.js";
 
 /** What a server said to a request for an event. */
 export interface Taken {

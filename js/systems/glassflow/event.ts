@@ -1,6 +1,6 @@
 /** A consumed event. It stays the bytes that came: its payload is parsed when somebody looks, and passed on as it is. */
 import { CloudEvent } from "../cloudevents/event.js";
-import { isFerryError } from "../../client/errors.js";
+import { isFerryError } from "../../engine/errors.js";
 import { freshId } from "../../platform/uuid.js";
 import { call, fullGlue, putBytes } from "../../engine/instance.js";
 import type { Pipeline, PipelineCallOptions } from "./pipeline.js";

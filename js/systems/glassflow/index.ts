@@ -25,4 +25,4 @@ export { indexedDbStore, type IndexedDbOptions } from "../../stores/indexeddb.js
 export { localStorageStore } from "../../stores/local-storage.js";
 export { memoryStore } from "../../stores/memory.js";
 export type { OutboxStore } from "../../stores/store.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../client/errors.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../engine/errors.js";

@@ -10,12 +10,13 @@
  *
  * Of those who share a store in a browser or a Deno KV, one hands out at a time.
  */
-import { FerryError, formatValue } from "../../client/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { Keys } from "../../outbox/keys.js";
 import { Waiters } from "../../platform/waiters.js";
 import { LeaderElection } from "../../platform/leader.js";
 import { storeFailure } from "../../stores/failure.js";
 import type { Change, OutboxStore } from "../../stores/store.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** An answer in the store. */
 export interface Entry {

@@ -1,8 +1,8 @@
 /** Events as JSON text. */
 import { CloudEvent } from "../cloudevents/event.js";
-import { FerryError, formatValue } from "../../client/errors.js";
-import { invalidArgument } from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
 import { freshId } from "../../platform/uuid.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /**
  * The JSON text of an event. BigInts become digits, as integers of any size do in the original; a CloudEvent is written in the JSON event format.
@@ -22,7 +22,8 @@ export function jsonOf(event: unknown): string {
   } catch (cause) {
     text = withDigits(event, cause);
   }
-  if (text === undefined) throw invalidArgument(`publish takes an event, which is a JSON value, not ${formatValue(event)}`);
+  if (text === undefined)
+    throw invalidArgument(`publish takes an event, which is a JSON value, not ${formatValue(event)}`);
   // JSON.stringify writes null for numbers that JSON does not have.
   if (text.includes("null")) refuseNonNumbers(event);
   return text;
@@ -58,7 +59,9 @@ function unwritable(cause: unknown): FerryError {
 function refuseNonNumbers(event: unknown): void {
   JSON.stringify(event, (name, value: unknown) => {
     if (typeof value === "number" && !Number.isFinite(value)) {
-      throw invalidArgument(`the event has ${value}${name === "" ? "" : ` as ${formatValue(name)}`}, and JSON has no such number`);
+      throw invalidArgument(
+        `the event has ${value}${name === "" ? "" : ` as ${formatValue(name)}`}, and JSON has no such number`,
+      );
     }
     return typeof value === "bigint" ? 0 : value;
   });

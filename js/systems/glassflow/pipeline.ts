@@ -1,8 +1,9 @@
 /** One pipeline: where it is, who may use it, and how errors speak of it. The token is seen by nobody but the requests. */
 import { type CallResponse, type Call, type Calls, responseOf } from "../../client/calls.js";
-import { FerryError, type FerryErrorCode, sentenceOf, formatValue } from "../../client/errors.js";
-import { type ClientOptions, checkClient, checkedUrl, headerLines, invalidArgument } from "../../client/options.js";
+import { FerryError, type FerryErrorCode, sentenceOf } from "../../engine/errors.js";
+import { type ClientOptions, checkClient, checkedUrl, headerLines } from "../../client/options.js";
 import { call, fullGlue } from "../../engine/instance.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** Which pipeline, and how to reach it. */
 export interface PipelineOptions extends ClientOptions {
@@ -59,7 +60,9 @@ export class Pipeline {
       throw invalidArgument("pipelineId is missing: give the option, or set PIPELINE_ID in the environment");
     if (typeof pipelineId !== "string") throw invalidArgument(`pipelineId is a text, not ${formatValue(pipelineId)}`);
     if (pipelineAccessToken === undefined)
-      throw invalidArgument("pipelineAccessToken is missing: give the option, or set PIPELINE_ACCESS_TOKEN in the environment");
+      throw invalidArgument(
+        "pipelineAccessToken is missing: give the option, or set PIPELINE_ACCESS_TOKEN in the environment",
+      );
     if (typeof pipelineAccessToken !== "function") checkToken(pipelineAccessToken);
     const base = new URL(checkedUrl(options.baseUrl ?? DEFAULT_BASE_URL, "baseUrl"));
     if (base.search || base.hash)
@@ -68,7 +71,8 @@ export class Pipeline {
     this.#base = base.href.replace(/\/+$/, "");
     this.#token = pipelineAccessToken;
     this.#headers = options.headers;
-    if (this.url(Endpoint.Status) === "") throw invalidArgument(`pipelineId ${formatValue(pipelineId)} is none that a URL can carry`);
+    if (this.url(Endpoint.Status) === "")
+      throw invalidArgument(`pipelineId ${formatValue(pipelineId)} is none that a URL can carry`);
   }
 
   url(endpoint: Endpoint): string {

@@ -7,9 +7,10 @@
  *                          published, or among the failed
  * ```
  */
-import { isFerryError, formatValue } from "../../client/errors.js";
-import { aborted, checkNames, checkSignal, checkTimeout, invalidArgument } from "../../client/options.js";
+import { isFerryError } from "../../engine/errors.js";
+import { aborted, checkNames, checkSignal, checkTimeout } from "../../client/options.js";
 import type { PipelineCallOptions } from "./pipeline.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** How many events are published. */
 export interface PublishAllOptions<E = unknown> extends PipelineCallOptions {
@@ -167,7 +168,8 @@ function checked<E>(options: PublishAllOptions<E>): PublishAllOptions<E> & { con
   if (!(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= MOST_AT_ONCE)) {
     throw invalidArgument(`concurrency is a whole number from 1 to ${MOST_AT_ONCE}, not ${formatValue(concurrency)}`);
   }
-  if (key !== undefined && typeof key !== "function") throw invalidArgument(`key is a function of an event, not ${formatValue(key)}`);
+  if (key !== undefined && typeof key !== "function")
+    throw invalidArgument(`key is a function of an event, not ${formatValue(key)}`);
   return { ...options, concurrency };
 }
 

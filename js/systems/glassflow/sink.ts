@@ -1,13 +1,15 @@
 /** Consuming from a pipeline: one event, or all of them as they come. What is taken is gone from the server, so nothing that was taken is dropped here. */
-import { Calls, CLASSIFIERS } from "../../client/calls.js";
-import { FerryError, type FerryErrorCode, isFerryError, formatValue } from "../../client/errors.js";
-import { DEFAULT_TIMEOUT_MS, aborted, checkNames, checkSignal, invalidArgument } from "../../client/options.js";
+import { Calls } from "../../client/calls.js";
+import { FerryError, type FerryErrorCode, isFerryError } from "../../engine/errors.js";
+import { DEFAULT_TIMEOUT_MS, aborted, checkNames, checkSignal } from "../../client/options.js";
 import type { OutboxStore } from "../../stores/store.js";
 import { SinkDriver, type Taken, restAfter } from "./driver.js";
 import { type PipelineEvent, readEvent } from "./event.js";
 import { Journal, checkStore } from "./journal.js";
 import { Endpoint, Pipeline, type PipelineCallOptions, type PipelineOptions } from "./pipeline.js";
 import { checkedCall } from "./source.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { CLASSIFIERS } from "../../engine/ports.js";
 
 /** How a sink works. */
 export interface PipelineDataSinkOptions extends PipelineOptions {
@@ -453,7 +455,8 @@ class Iteration implements AsyncIterableIterator<PipelineEvent> {
     try {
       const taken = await this.#sink.take(failed, { signal: this.#end.signal });
       if (taken.status === 200) return taken;
-      if (taken.status === 429) onRetry?.(new FerryError("ERR_RATE_LIMITED", undefined, { status: 429 }), taken.delayMs);
+      if (taken.status === 429)
+        onRetry?.(new FerryError("ERR_RATE_LIMITED", undefined, { status: 429 }), taken.delayMs);
       else if (taken.status !== 204) throw this.#sink.unexpected(failed, taken);
     } catch (error) {
       if (!isFerryError(error) || !error.retryable) throw error;

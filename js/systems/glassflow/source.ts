@@ -1,6 +1,6 @@
 /** Publishing to a pipeline: now, many at once, or buffered in sessions whose outbox keeps what has to be kept. */
-import { Calls, type CallsOptions, CLASSIFIERS } from "../../client/calls.js";
-import { FerryError, formatValue } from "../../client/errors.js";
+import { Calls, type CallsOptions } from "../../client/calls.js";
+import { FerryError } from "../../engine/errors.js";
 import { DEFAULT_TIMEOUT_MS, checkNames, checkSignal, checkTimeout, mergeHeaders } from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
@@ -9,6 +9,8 @@ import { jsonOf } from "./json.js";
 import { Endpoint, Pipeline, type PipelineCallOptions, type PipelineOptions, TOKEN_HEADER } from "./pipeline.js";
 import { type PublishAllOptions, type PublishReport, publishAll } from "./publish-all.js";
 import { PipelineWire } from "./wire.js";
+import { formatValue } from "../../engine/messages.js";
+import { CLASSIFIERS } from "../../engine/ports.js";
 
 /** How a source works. */
 export interface PipelineDataSourceOptions extends PipelineOptions, CallsOptions {

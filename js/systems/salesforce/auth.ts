@@ -1,6 +1,7 @@
 /** How to log in to Salesforce. Requests and answers are read and written in `src/salesforce/auth.rs`; here is what needs the platform: signing. */
-import { FerryError, formatValue } from "../../client/errors.js";
-import { checkNames, checkedUrl, invalidArgument } from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
+import { checkNames, checkedUrl } from "../../client/options.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** Where to log in. */
 export interface LoginHost {

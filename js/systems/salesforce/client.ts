@@ -1,12 +1,12 @@
 /** Clients of the Streaming API of Salesforce. The machine behind them is `src/salesforce`. */
 import { withoutFilter } from "../bayeux/channels.js";
 import { type StreamOptions, checkStream, streamConfig, streamFetch } from "../bayeux/client.js";
-import type { StreamPort } from "../bayeux/driver.js";
 import { StreamClient } from "../bayeux/stream.js";
-import { formatValue } from "../../client/errors.js";
-import { type HeadersOption, checkedUrl, invalidArgument } from "../../client/options.js";
+import { type HeadersOption, checkedUrl } from "../../client/options.js";
 import { type PasswordOptions, type SalesforceAuth, insideOf, passwordAuth, sign } from "./auth.js";
 import { Marks, type ReplayStorage, checkPolicy, startOf } from "./replay.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
+import type { StreamPort } from "../../engine/ports.js";
 
 export interface SalesforceOptions extends StreamOptions {
   /**

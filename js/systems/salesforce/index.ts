@@ -40,4 +40,4 @@ export { memoryStore } from "../../stores/memory.js";
 export type { OutboxStore } from "../../stores/store.js";
 export type { FetchLike } from "../../platform/fetch.js";
 export type { HeadersOption } from "../../client/options.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../client/errors.js";
+export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../engine/errors.js";

@@ -12,13 +12,14 @@
  * itself. It keeps nothing: the cookies of a session travel in the client id that the page gets (`proxy/jar.ts`), so
  * every instance of an edge function can answer the next request.
  */
-import { isFerryError, formatValue } from "../../client/errors.js";
-import { checkNames, checkTimeout, checkedUrl, invalidArgument } from "../../client/options.js";
+import { isFerryError } from "../../engine/errors.js";
+import { checkNames, checkTimeout, checkedUrl } from "../../client/options.js";
 import type { FetchLike } from "../../platform/fetch.js";
 import { text } from "./proxy/answers.js";
 import { Cometd } from "./proxy/cometd.js";
 import { GRANTS, Login } from "./proxy/login.js";
 import { Upstream } from "./proxy/upstream.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** How a proxy works. Durations are in milliseconds. */
 export interface SalesforceProxyOptions {
@@ -237,7 +238,8 @@ function channelsOf(given: unknown): readonly string[] | undefined {
 function grantsOf(given: unknown = DEFAULT_GRANTS): readonly string[] {
   if (!Array.isArray(given)) throw invalidArgument("grants is a list of grant types");
   const unknown = (given as unknown[]).find((grant) => !GRANTS.includes(grant as string));
-  if (unknown !== undefined) throw invalidArgument(`a grant is one of ${GRANTS.join(", ")}, not ${formatValue(unknown)}`);
+  if (unknown !== undefined)
+    throw invalidArgument(`a grant is one of ${GRANTS.join(", ")}, not ${formatValue(unknown)}`);
   return [...(given as string[])];
 }
 

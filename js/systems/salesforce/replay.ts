@@ -1,9 +1,10 @@
 /** How far each channel got: what is kept, where, and when it is saved. */
 import { withoutFilter } from "../bayeux/channels.js";
 import type { Message } from "../bayeux/message.js";
-import { FerryError, formatValue } from "../../client/errors.js";
-import { checkNames, invalidArgument } from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
+import { checkNames } from "../../client/options.js";
 import type { OutboxStore } from "../../stores/store.js";
+import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** How far a channel got. */
 export interface ReplayMarker {
@@ -49,7 +50,9 @@ export function replayStore(
 ): ReplayStorage & { close(): Promise<void> } {
   checkNames("replayStore", options, ["policy", "initial"]);
   if (typeof store?.write !== "function" || typeof store.peek !== "function")
-    throw invalidArgument(`replayStore takes a store such as memoryStore() or fileStore(path), not ${formatValue(store)}`);
+    throw invalidArgument(
+      `replayStore takes a store such as memoryStore() or fileStore(path), not ${formatValue(store)}`,
+    );
   const { policy, initial } = options;
   checkPolicy(policy);
   startOf(initial ?? "new", "initial");

@@ -10,10 +10,11 @@
  * Without accounts everybody may come in who names what the flow needs. Secrets are compared and never kept.
  */
 import { readBody } from "../../systems/cloudevents/http.js";
-import { FerryError, formatValue } from "../../client/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { USER_ID } from "./channels.js";
 import { json } from "./json.js";
 import { ORGANIZATION_ID, type AccessToken, type Tokens, identityUrl } from "./tokens.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** Who may log in, and with what. What is left out is not asked for. */
 export interface SalesforceAccount {
@@ -74,7 +75,10 @@ export class OAuth {
   constructor(accounts: readonly SalesforceAccount[] | undefined, rotates: boolean, tokens: Tokens, now: () => number) {
     this.#accounts = accounts?.map((account) => {
       if (typeof account?.username !== "string" || account.username === "")
-        throw new FerryError("ERR_INVALID_ARGUMENT", `an account has a username, not ${formatValue(account?.username)}`);
+        throw new FerryError(
+          "ERR_INVALID_ARGUMENT",
+          `an account has a username, not ${formatValue(account?.username)}`,
+        );
       return { ...account };
     });
     this.#rotates = rotates;

@@ -12,7 +12,7 @@
  * (`replay.ts`), how a refusal is worded (`messages.ts`).
  */
 import { readBody } from "../../systems/cloudevents/http.js";
-import { isFerryError } from "../../client/errors.js";
+import { isFerryError } from "../../engine/errors.js";
 import { connectionReset } from "../faults.js";
 import type { Lifetime } from "../service.js";
 import { type Subscription, kindOf, subscriptionOf } from "./channels.js";

@@ -2,8 +2,9 @@
  * What goes wrong inside of an answer, where the faults of the emulator, which know paths and statuses, do not get:
  * refusals of single messages, answers of the test's own, and polls whose events are lost on the way.
  */
-import { FerryError, formatValue } from "../../client/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { type BayeuxMessage, type Reply, refused } from "./messages.js";
+import { formatValue } from "../../engine/messages.js";
 
 /** Messages to refuse, and how. */
 export interface SalesforceRefusal {

@@ -9,7 +9,7 @@
  *         └─> all else streams through
  * ```
  */
-import { FerryError, isFerryError } from "../../../client/errors.js";
+import { FerryError, isFerryError } from "../../../engine/errors.js";
 import { json, text } from "./answers.js";
 import { exactly } from "./lossless-json.js";
 import { cookiesAfter, jarred, unjarred } from "./session-cookies.js";

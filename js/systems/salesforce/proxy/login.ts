@@ -2,7 +2,7 @@
  * Login through the proxy: the fields of the grant go to Salesforce and nothing else, the fields of a token come back,
  * with the proxy as the instance.
  */
-import { FerryError, isFerryError } from "../../../client/errors.js";
+import { FerryError, isFerryError } from "../../../engine/errors.js";
 import { json, text } from "./answers.js";
 import { textOf, type Upstream } from "./upstream.js";
 

@@ -3,7 +3,7 @@
  *
  * Not here: what is sent and what the answer means. Redirects are not followed, because they would lead elsewhere.
  */
-import { FerryError } from "../../../client/errors.js";
+import { FerryError } from "../../../engine/errors.js";
 import type { FetchLike } from "../../../platform/fetch.js";
 
 /** Limits, and who fetches. */

@@ -136,16 +136,3 @@ export function codeOf(number: number): FerryErrorCode {
 export function sentenceOf(code: FerryErrorCode): string {
   return TABLE.find((row) => row[0] === code)![3];
 }
-
-/** A value as part of a message: on one line, in quotes, and not too long. */
-export function formatValue(value: unknown): string {
-  // An object may have a toString that throws, or none at all.
-  const isObject = (typeof value === "object" && value !== null) || typeof value === "function";
-  const text =
-    typeof value === "string"
-      ? JSON.stringify(value)
-      : isObject
-        ? Object.prototype.toString.call(value)
-        : String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
-}

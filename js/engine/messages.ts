@@ -1,0 +1,57 @@
+/** Builds the messages of `ERR_INVALID_ARGUMENT`, so that all of them read alike. */
+import { FerryError } from "./errors.js";
+
+/** In place of a received value that may be secret: the message then does not show one. */
+export const HIDDEN: unique symbol = Symbol("hidden");
+
+/**
+ * `<name> must be <expected>; received <value>; <advice>`.
+ *
+ * @param expected the type or range, for example `a number of milliseconds above 0`
+ * @param received the value that was given, or `HIDDEN`
+ * @param advice what to do, if that is not obvious
+ */
+export function mustBe(name: string, expected: string, received: unknown, advice?: string): FerryError {
+  const parts = [`${name} must be ${expected}`];
+  if (received !== HIDDEN) parts.push(`received ${formatValue(received)}`);
+  if (advice !== undefined) parts.push(advice);
+  return invalidArgument(parts.join("; "));
+}
+
+/** `<owner> has no option "<name>"; did you mean "<near miss>"?`, or a list of the names it has. */
+export function unknownOption(owner: string, name: string, known: readonly string[]): FerryError {
+  const near = known.find((candidate) => isNearMiss(name, candidate));
+  const hint = near === undefined ? `the options are ${known.join(", ")}` : `did you mean ${formatValue(near)}?`;
+  return invalidArgument(`${owner} has no option ${formatValue(name)}; ${hint}`);
+}
+
+/** A mistake of the caller that fits no pattern. */
+export function invalidArgument(sentence: string): FerryError {
+  return new FerryError("ERR_INVALID_ARGUMENT", sentence);
+}
+
+/** A value as part of a message: on one line, in quotes, and at most 80 characters long. */
+export function formatValue(value: unknown): string {
+  // An object may have a toString that throws, or none at all.
+  const isObject = (typeof value === "object" && value !== null) || typeof value === "function";
+  const text =
+    typeof value === "string"
+      ? JSON.stringify(value)
+      : isObject
+        ? Object.prototype.toString.call(value)
+        : String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
+
+/** Whether two names differ in case, separators, or one character that is missing, added, changed or swapped. */
+function isNearMiss(given: string, known: string): boolean {
+  const [a, b] = [given, known].map((name) => name.toLowerCase().replaceAll(/[-_\s]/g, "")) as [string, string];
+  if (a === b) return true;
+  if (Math.abs(a.length - b.length) > 1) return false;
+  let start = 0;
+  while (start < a.length && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  const [left, right] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
+  return (left.length <= 1 && right.length <= 1) || (left.length === 2 && left === right[1]! + right[0]!);
+}
