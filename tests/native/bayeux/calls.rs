@@ -31,6 +31,8 @@ pub(crate) fn calls(case: &Value) -> Vec<(u64, String)> {
         "dc-03" => say(HELD, &["close"]),
         "dc-04" => say(HELD, &["subscribe /a"]).into_iter().chain(say(HELD + 10, &["close"])).collect(),
         "ws-04" => say(HELD, &["subscribe /a"]),
+        // The second one shows where the refused one has left its channel.
+        "sf-15" => [say(0, &["subscribe /event/A__e"]), say(60_000, &["subscribe /event/A__e"])].concat(),
         "sf-21" => say(0, &["subscribe /event/A__e", "subscribe /event/B__e"]),
         "sf-32" => (0..400).map(|at| (HELD, format!("subscribe /event/Channel_{at}__e"))).collect(),
         "sf-34" => say(0, &["subscribe /event/A__e"]),

@@ -25,6 +25,14 @@ impl Peer {
         }
     }
 
+    pub(crate) fn subscriptions(&self) -> Vec<String> {
+        let session = match self {
+            Self::Bayeux(client) => &client.session,
+            Self::Salesforce(client) => &client.session,
+        };
+        session.subscriptions().map(str::to_owned).collect()
+    }
+
     pub(crate) fn handle(&mut self, now: Moment, input: Input) {
         match self {
             Self::Bayeux(client) => client.handle(now, input),

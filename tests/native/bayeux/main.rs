@@ -1,4 +1,6 @@
-//! Bayeux and Salesforce in a simulated world: the scripted scenarios of `tests/vectors/bayeux_scenarios.json`.
+//! Bayeux and Salesforce in a simulated world: the scenarios of `tests/vectors/bayeux_scenarios.json`, one test each.
+//!
+//! `SCENARIO=hs-01 cargo test --test bayeux hs_01 -- --nocapture` also prints what happened in that scenario.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,58 +13,115 @@
 mod calls;
 mod client;
 mod expectations;
+mod scenarios;
 mod server;
 mod world;
 
-use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
+/// Makes a test of each scenario; the ids have `_` in place of `-`. Those behind `ignored` cannot be run against the state machine.
+macro_rules! scenarios {
+    (run: [$($id:ident)*] ignored: [$($ignored:ident = $reason:literal)*]) => {
+        const RUN: &[&str] = &[$(stringify!($id)),*];
+        const IGNORED: &[&str] = &[$(stringify!($ignored)),*];
+        $(#[test] fn $id() { run(stringify!($id)); })*
+        $(#[test] #[ignore = $reason] fn $ignored() { run(stringify!($ignored)); })*
+    };
+}
 
-use crate::calls::run;
-use crate::expectations::check;
+scenarios! {
+    run: [
+        hs_01 hs_02 hs_05 hs_07 hs_08 hs_09 hs_10 hs_11 hs_12 hs_13 hs_14 hs_15
+        cn_01 cn_02 cn_04 cn_05 cn_06 cn_07 cn_08 cn_09 cn_10 cn_11 cn_12 cn_13 cn_14 cn_15 cn_16 cn_18 cn_19 cn_20 cn_22
+        sb_01 sb_02 sb_03 sb_04 sb_05 sb_07 sb_08 sb_09 sb_10 sb_12
+        dc_01 dc_02 dc_03 dc_04
+        ws_01 ws_02 ws_03 ws_04 ws_05 ws_06
+        ex_01 ex_02 ex_03 ex_06 ex_07
+        ck_01 ck_03 ck_04 ck_05 ck_06
+        sf_01 sf_02 sf_04 sf_05 sf_07 sf_08 sf_09 sf_10 sf_11 sf_12 sf_13 sf_14 sf_15 sf_16 sf_17 sf_20 sf_21 sf_22 sf_23 sf_24 sf_25 sf_27 sf_28 sf_29 sf_30 sf_31 sf_32 sf_33 sf_34 sf_35 sf_37 sf_38
+    ]
+    ignored: [
+        sb_11 = "listeners are dispatched in JavaScript"
+        sb_13 = "a subscribe message names one channel; several messages share a request"
+        ex_05 = "timesync is not offered: nothing needs the clock of the server"
+        ex_08 = "extensions of the application run in JavaScript"
+        ck_02 = "credentials are set in JavaScript"
+        cn_17 = "its connect reply replaces the advice that had maxInterval, as cn-04 demands; see long_outage_leads_to_a_handshake"
+        hs_03 = "contradicts ws-01, which opens the socket before the first request"
+    ]
+}
 
-/// Scenarios that speak of what is not in the machine, and where that is tried.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("sb-11", "listeners are dispatched by js/bayeux.ts, see tests/js/bayeux-client.test.mjs"),
-    ("sb-13", "one subscribe message speaks of one channel; several go in one request"),
-    ("ex-05", "timesync is not offered: nothing here needs the clock of the server"),
-    ("ex-08", "extensions of the application run in js/bayeux.ts, see tests/js/bayeux-client.test.mjs"),
-    ("ck-02", "credentials are set by js/bayeux.ts, see tests/js/bayeux-browser.test.mjs"),
-    // With both transports, ws-01 opens a socket before it has asked, and hs-03 asks by HTTP before it opens one: one of them cannot be.
-    ("hs-03", "contradicts ws-01, which opens the socket first"),
+/// Where the scenarios are tested that JavaScript has to fulfil.
+const TESTED_IN_JAVASCRIPT: &[(&str, &str, &str)] = &[
+    (
+        "sb_11",
+        "tests/js/bayeux-client.test.mjs",
+        "listeners get what they are for, one message after the other; the rest goes into the inbox",
+    ),
+    (
+        "ex_08",
+        "tests/js/bayeux-client.test.mjs",
+        "extensions see all messages, may change them, and drop them",
+    ),
+    (
+        "ck_02",
+        "tests/js/bayeux-browser.test.mjs",
+        "a browser is asked to send its cookies, and none is set by us",
+    ),
 ];
 
-#[test]
-fn scripted_scenarios() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/cases/bayeux_scenarios.json");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        return eprintln!("skipped: the scenarios are not here");
-    };
-    let cases: Vec<Value> = serde_json::from_str(&text).expect("JSON");
-    let only = std::env::var("SCENARIO").unwrap_or_default();
-    let (mut passed, mut failures, mut unseen) = (0, Vec::new(), BTreeMap::<String, Vec<String>>::new());
-    for case in cases.iter().filter(|case| case["id"].as_str().is_some_and(|id| id.contains(&only))) {
-        let id = case["id"].as_str().expect("an id");
-        if let Some((_, why)) = ELSEWHERE.iter().find(|(other, _)| *other == id) {
-            eprintln!("{id} is not run here: {why}");
-            continue;
-        }
-        let world = run(case);
-        match check(case, &world) {
-            Ok(names) => {
-                passed += 1;
-                for name in names {
-                    unseen.entry(name).or_default().push(id.to_owned());
-                }
-            }
-            Err(why) => failures.push(format!("{id} {}\n  {why}", case["title"])),
-        }
-        if !only.is_empty() {
-            for (at, fact) in &world.facts {
-                eprintln!("{at:>8} {fact:?}");
-            }
+static PASSED: AtomicUsize = AtomicUsize::new(0);
+
+fn run(name: &str) {
+    let id = name.replace('_', "-");
+    let all = scenarios::load();
+    let scenario =
+        all.iter().find(|one| one["id"] == *id).unwrap_or_else(|| panic!("there is no scenario {id}"));
+    scenarios::validate(scenario).unwrap_or_else(|why| panic!("{id}: {why}"));
+    let world = calls::run(scenario);
+    if std::env::var("SCENARIO").is_ok_and(|wanted| wanted == id) {
+        for (at, fact) in &world.facts {
+            eprintln!("{at:>8} {fact:?}");
         }
     }
-    eprintln!("{passed} scenarios passed; not looked at: {unseen:?}");
-    assert!(failures.is_empty(), "{} of {} scenarios:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    expectations::check(scenario, &world).unwrap_or_else(|why| panic!("{id} {}\n  {why}", scenario["title"]));
+    if IGNORED.contains(&name) {
+        return;
+    }
+    if PASSED.fetch_add(1, Ordering::Relaxed) + 1 == RUN.len() {
+        // Not with `println!`, whose output of a test that passes is not shown.
+        writeln!(std::io::stdout(), "\nbayeux: {} cases passed", RUN.len()).expect("standard output");
+    }
+}
+
+/// The scenario cn-17 with `maxInterval` in the newest advice, where a client that replaces advice finds it.
+#[test]
+fn long_outage_leads_to_a_handshake() {
+    let all = scenarios::load();
+    let mut scenario = all.into_iter().find(|one| one["id"] == "cn-17").expect("the scenario cn-17");
+    scenario["server_script"][1]["reply"][0]["advice"]["maxInterval"] = 10_000.into();
+    scenarios::validate(&scenario).expect("a valid scenario");
+    expectations::check(&scenario, &calls::run(&scenario)).expect("a handshake after the outage");
+}
+
+#[test]
+fn every_scenario_has_a_test() {
+    let all = scenarios::load();
+    let mut ids =
+        all.iter().map(|one| one["id"].as_str().expect("an id").replace('-', "_")).collect::<Vec<_>>();
+    let mut names = [RUN, IGNORED].concat();
+    ids.sort();
+    names.sort_unstable();
+    assert_eq!(ids, names);
+}
+
+#[test]
+fn scenarios_of_the_javascript_side_have_their_tests() {
+    for (name, file, test) in TESTED_IN_JAVASCRIPT {
+        assert!(IGNORED.contains(name), "{name} is run here");
+        let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.contains(&format!("test(\"{test}\"")), "{file} has no test {test:?}");
+    }
 }

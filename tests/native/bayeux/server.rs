@@ -112,6 +112,9 @@ impl World {
             response.body = serde_json::to_vec(&parts).expect("JSON");
         }
         let (after, outcome) = if after >= request.patience().0 {
+            if let Ok(response) = outcome {
+                self.later(after, Coming::Late(id, response));
+            }
             (request.patience().0, Err(Failure::Timeout))
         } else {
             (after + 1, outcome)
@@ -136,10 +139,20 @@ impl World {
         patience: u64,
         bytes: usize,
     ) {
+        self.requests += 1;
+        let (request, with) = (self.requests, messages.len());
         for message in messages {
             let (url, headers) = (url.to_owned(), headers.to_owned());
-            let with = messages.len();
-            self.note(Fact::Sent { message: message.clone(), with, via, url, headers, patience, bytes });
+            self.note(Fact::Sent {
+                message: message.clone(),
+                request,
+                with,
+                via,
+                url,
+                headers,
+                patience,
+                bytes,
+            });
         }
     }
 

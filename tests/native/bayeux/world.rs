@@ -16,6 +16,8 @@ use crate::client::{Peer, peer};
 /// Something that is going to happen.
 pub(crate) enum Coming {
     Landing(ExchangeId, Result<Response, Failure>),
+    /// The answer to a request that was given up.
+    Late(ExchangeId, Response),
     Opened(u32),
     Text(u32, String),
     SocketClosed(u32, u16),
@@ -27,6 +29,8 @@ pub(crate) enum Coming {
 pub(crate) enum Fact {
     Sent {
         message: Value,
+        /// The number of the request or frame, and how many messages it had.
+        request: u32,
         with: usize,
         via: &'static str,
         url: String,
@@ -42,6 +46,10 @@ pub(crate) enum Fact {
         channel: String,
         failed: bool,
     },
+    Late,
+    /// What came over the socket.
+    Frame(Value),
+    Called(String),
     Cancelled(String),
     State(State),
     Event {
@@ -54,6 +62,9 @@ pub(crate) enum Fact {
     Ended(Option<Trouble>),
     SocketOpen,
     SocketClose,
+    /// The inbox is full, and is emptied.
+    Paused,
+    Consumed,
 }
 
 pub(crate) struct Step {
@@ -81,6 +92,9 @@ pub(crate) struct World {
     pub(crate) consumer: Option<(usize, u64)>,
     pub(crate) pending: usize,
     pub(crate) most_pending: usize,
+    /// The replay id of the last event, by channel; at first those that the client was given.
+    pub(crate) positions: BTreeMap<String, String>,
+    pub(crate) requests: u32,
     pub(crate) paces: Vec<(Millis, Millis)>,
     /// All goes over one socket, whatever the handshake of the script says.
     pub(crate) is_socket: bool,
@@ -124,6 +138,13 @@ impl World {
             consumer: config["highWaterMark"].as_u64().map(|mark| (mark as usize, 7000)),
             pending: 0,
             most_pending: 0,
+            positions: config["replay"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(channel, id)| (channel.clone(), id.to_string()))
+                .collect(),
+            requests: 0,
             paces: Vec::new(),
             is_socket: config["transport"] == "websocket",
         }
@@ -193,11 +214,16 @@ impl World {
                         serde_json::from_str(&String::from_utf16_lossy(&units[row.message.0..row.message.1]))
                             .expect("JSON");
                     let mut data: Value = serde_json::from_str(data).expect("JSON");
-                    if let Some(position) = row.marks.position {
-                        data["event"]["replayId"] = json!(whole[position.start..position.end]);
+                    let position =
+                        row.marks.position.map(|position| whole[position.start..position.end].to_owned());
+                    if let Some(position) = &position {
+                        data["event"]["replayId"] = json!(position);
                     }
                     assert_eq!(message["channel"], json!(whole[row.channel.start..row.channel.end]));
                     let channel = whole[row.channel.start..row.channel.end].to_owned();
+                    if let Some(position) = position {
+                        self.positions.insert(channel.clone(), position);
+                    }
                     self.note(Fact::Event { channel, data });
                     self.pending += 1;
                 }
@@ -206,6 +232,7 @@ impl World {
                     if self.pending >= mark {
                         let now = self.moment();
                         self.peer.session().pause(now);
+                        self.note(Fact::Paused);
                     }
                     self.later(each, Coming::Call("consume".to_owned()));
                 }
@@ -270,11 +297,19 @@ impl World {
                 self.note(Fact::Landed { channel, failed });
                 self.peer.handle(now, Input::Exchange(id, outcome));
             }
+            Coming::Late(id, response) => {
+                self.note(Fact::Late);
+                self.peer.handle(now, Input::Exchange(id, Ok(response)));
+            }
             Coming::Opened(id) => self.peer.session().socket_opened(now, id),
-            Coming::Text(id, text) => match &mut self.peer {
-                Peer::Bayeux(client) => client.socket_text(now, id, text.into_bytes()),
-                Peer::Salesforce(_) => unreachable!("no sockets"),
-            },
+            Coming::Text(id, text) => {
+                // Some frames are no JSON on purpose.
+                self.note(Fact::Frame(serde_json::from_str(&text).unwrap_or_default()));
+                match &mut self.peer {
+                    Peer::Bayeux(client) => client.socket_text(now, id, text.into_bytes()),
+                    Peer::Salesforce(_) => unreachable!("no sockets"),
+                }
+            }
             Coming::SocketClosed(id, code) => match &mut self.peer {
                 Peer::Bayeux(client) => client.socket_closed(now, id, code),
                 Peer::Salesforce(client) => client.socket_closed(now, id, code),
@@ -285,6 +320,7 @@ impl World {
 
     pub(crate) fn call(&mut self, call: &str) {
         let now = self.moment();
+        self.note(Fact::Called(call.to_owned()));
         let mut words = call.splitn(2, ' ');
         match (words.next().unwrap_or_default(), words.next()) {
             ("subscribe", Some(channel)) => self.subscribe(channel),
@@ -305,6 +341,7 @@ impl World {
             }
             ("consume", _) => {
                 self.pending = 0;
+                self.note(Fact::Consumed);
                 self.peer.session().resume_polling(now);
             }
             other => unreachable!("{other:?}"),
