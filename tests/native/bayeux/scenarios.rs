@@ -79,14 +79,14 @@ fn one_of(value: &Value, known: &[&str], place: &str) -> Result<(), String> {
     if is_known { Ok(()) } else { Err(format!("the runner does not know the {place} {value}")) }
 }
 
-fn each<'a>(list: &'a Value) -> impl Iterator<Item = &'a Value> {
+fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
 /// Whether the runner knows everything that the scenario asks of client and server. Expectations are checked one by one.
 pub(crate) fn validate(case: &Value) -> Result<(), String> {
     only_known(case, CASE_KEYS, "the scenario")?;
-    if !case["expect"].as_array().is_some_and(|expect| !expect.is_empty()) {
+    if case["expect"].as_array().is_none_or(Vec::is_empty) {
         return Err("the scenario expects nothing".to_owned());
     }
     let client = &case["client"];

@@ -177,13 +177,12 @@ pub(super) fn markers(check: &mut Check<'_>, expected: &Value) -> Outcome {
 
 /// A second subscription starts where the first one did, which was refused.
 pub(super) fn marker_kept(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let id = word(expected, "marker_kept")?;
+    let id = word(expected, "marker_kept")?.parse::<u64>().map_err(|error| error.to_string())?;
     let all = check.sent("/meta/subscribe");
     require(all.len() >= 2, || "nobody subscribed again".to_owned())?;
     let starts = |message: &Value| {
         let replay = message["ext"]["replay"].as_object();
-        replay
-            .is_some_and(|replay| !replay.is_empty() && replay.values().all(|start| start.to_string() == id))
+        replay.is_some_and(|replay| !replay.is_empty() && replay.values().all(|start| *start == id))
     };
     let messages = all.iter().map(|sent| sent.message).collect::<Vec<_>>();
     require(messages.iter().all(|message| starts(message)), || format!("sent were {messages:?}"))
