@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { ENGINES, start } from "../browser.mjs";
 import { serve } from "../serve.mjs";
 import { Tally } from "../tally.mjs";
-import { readCases, vectorPath } from "../vectors.mjs";
+import { countLine, readCases, vectorPath } from "../vectors.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const cases = fileURLToPath(vectorPath("cloudevents_cases"));
@@ -35,5 +35,7 @@ async function inBrowser(engine) {
   });
   const broken = results.filter(({ problem }) => problem !== undefined);
   for (const { id, problem } of broken) console.log(`✗ ${engine}: ${id}: ${problem}`);
-  tally.add({ passed: results.length - broken.length, failed: broken.length });
+  const passed = results.length - broken.length;
+  if (passed > 0) console.log(countLine(`cloudevents in ${engine}`, passed));
+  tally.add({ passed, failed: broken.length });
 }

@@ -1,7 +1,7 @@
 // The cases of the events protocol in workerd, and what a Worker has to bear: a flood over HTTP, and handlers that never end.
 import { fileURLToPath } from "node:url";
 import { Tally } from "../tally.mjs";
-import { readCases } from "../vectors.mjs";
+import { countLine, readCases } from "../vectors.mjs";
 import { startWorker } from "../workerd.mjs";
 import { flood } from "./events-protocol-flood.mjs";
 
@@ -30,7 +30,9 @@ if (worker) {
     return `${results.length} cases`;
   });
   for (const { id, problem } of results) if (problem !== undefined) tally.fail(`workerd: ${id}`, problem);
-  tally.add({ passed: results.filter(({ problem }) => problem === undefined).length });
+  const passed = results.filter(({ problem }) => problem === undefined).length;
+  if (passed > 0) console.log(countLine("events-protocol in workerd", passed));
+  tally.add({ passed });
 
   await check(`a flood of ${FLOOD} over HTTP, a tenth of them malformed`, async () => {
     const malformed = await flood({ count: FLOOD, lanes: 16, send: async (body) => (await post("flood", body)).text() });
