@@ -26,6 +26,8 @@ for (const [at, stage] of stages.entries()) {
   console.log(`  ${Math.round((performance.now() - start) / 1000)} s; until now: ${tally}`);
 }
 if (broken.size > 0) console.log(`\nNot all is well in: ${[...broken].join(", ")}`);
+if (tally.cases.size > 0)
+  console.log(`\ncases: ${[...tally.cases].map(([system, count]) => `${system} ${count}`).join(", ")}`);
 console.log();
 tally.finish();
 

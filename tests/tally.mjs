@@ -3,6 +3,7 @@
 const PASS = "\x1b[32m✓\x1b[0m";
 const FAIL = "\x1b[31m✗\x1b[0m";
 const SKIP = "\x1b[33m-\x1b[0m";
+const CASES = /^([a-z][a-z -]*): (\d+) cases passed$/gm;
 const LINE = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/;
 
 /** Thrown by a check that cannot be made here; its message says why. */
@@ -17,6 +18,8 @@ export class Tally {
   passed = 0;
   failed = 0;
   skipped = 0;
+  /** How many cases have passed, by system. */
+  cases = new Map();
 
   /** Makes one check and says how it went. `body` may return a remark for the line. */
   async check(name, body) {
@@ -48,6 +51,13 @@ export class Tally {
     this.passed += passed;
     this.failed += failed;
     this.skipped += skipped;
+  }
+
+  /** Takes the lines of `countLine` out of an output. A system among `expected` that has none, or no cases, is a failure. */
+  addCases(output, expected) {
+    const found = new Map([...output.matchAll(CASES)].map(([, system, count]) => [system, Number(count)]));
+    for (const [system, count] of found) this.cases.set(system, count);
+    for (const system of expected) if (!found.get(system)) this.fail(system, "no cases passed");
   }
 
   toString() {

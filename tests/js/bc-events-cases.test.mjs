@@ -1,15 +1,16 @@
-// The shared BriteEvents cases: each was run on the original. What `advice` says to mirror is compared with that; what it says to mend has a line here
+// The BriteEvents cases: each was run on the original. What `advice` says to mirror is compared with that; what it says to mend has a line here
 // that says how. The bodies that the original sent are then given to the emulator.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { createEmulator } from "../../dist/entries/testing.js";
 import { isFerryError } from "../../dist/entries/bc-events.js";
+import { readCases } from "../vectors.mjs";
+import { testCases } from "./case-tests.mjs";
+import { onlyKnown, onlyOneOf } from "./known-keys.mjs";
 import { clientTo, server, topics as defaultTopics } from "./bc-events-world.mjs";
 
-const path = new URL("../../../shared/cases/bc_events_cases.json", import.meta.url);
-const skip = !existsSync(path) && "the shared cases are not here";
-const cases = skip ? [] : JSON.parse(readFileSync(path, "utf8")).cases;
+const cases = readCases("bc_events_cases");
 const BASE = "http://127.0.0.1:9";
 /** Nobody waits longer for a delivery that will not come about. */
 const DEADLINE_MS = 250;
@@ -315,42 +316,93 @@ const ELSEWHERE = {
   "bc-bulk-second-chunk-exhausted": "what of a flush was delivered is not sent again, whatever became of the rest",
 };
 
-test("every BriteEvents case is mirrored, or mended as it says here", { skip }, async (t) => {
-  const problems = [];
-  let count = 0;
-  for (const testCase of cases) {
-    const { id, advice, input } = testCase;
-    if (id in ELSEWHERE) continue;
-    if (!input.ops) {
-      problems.push(`${id}: nobody knows how to run it`);
-      continue;
-    }
-    count++;
-    try {
-      const seen = await perform(testCase);
-      if (MENDED[id]) MENDED[id](seen);
-      else if (/^(?:mirror|same)/.test(advice)) assert.equal(difference(testCase, seen), undefined);
-      else problems.push(`${id}: nobody has said how it is mended (${advice})`);
-    } catch (error) {
-      problems.push(`${id} (${advice}): ${error.message}`);
-    }
+const OPS = [
+  "publish",
+  "magic",
+  "magic_n",
+  "magic_kw",
+  "flush",
+  "rollback",
+  "queue_len",
+  "queue",
+  "topics",
+  "get_topic",
+  "urls",
+  "actor",
+  "hasattr",
+];
+
+/** Throws for what the runner does not look at. */
+function checkKeys(testCase) {
+  const { id, input, expected } = testCase;
+  // Documentation: why there is the case, and where it was measured.
+  onlyKnown(testCase, ["id", "input", "expected", "advice", "why", "source"], "the case", id);
+  onlyKnown(input, ["api", "topics", "service_name", "session", "ops", "server", "server_default"], "input", id);
+  onlyOneOf(input.session?.[0], [undefined, "user", "service", "third_party", "raw"], "session", id);
+  for (const [op] of input.ops) onlyOneOf(op, OPS, "op", id);
+  for (const answer of [input.server ?? [], input.server_default ?? []].flat()) {
+    // Documentation: nobody waits for a slow answer; the original has no time limit, and ours is tried elsewhere.
+    onlyKnown(answer, ["status", "json", "text", "drop", "delay"], "server", id);
   }
-  t.diagnostic(`${count} cases, ${Object.keys(ELSEWHERE).length} more elsewhere`);
-  assert.deepEqual(problems, []);
-  assert.ok(count > 75);
+  // Documentation: what Python logged, and how long it waited between its tries.
+  onlyKnown(expected, ["steps", "requests", "log", "gaps_seconds"], "expected", id);
+  for (const step of expected.steps) {
+    // Documentation: how long the call took in Python.
+    onlyKnown(step, ["op", "raises", "returns", "message", "path", "seconds"], "steps", id);
+  }
+  for (const request of expected.requests) {
+    onlyKnown(request, ["method", "path", "headers", "body_json", "body_text"], "requests", id);
+    // Documentation: all but the first are of Python's HTTP client.
+    onlyKnown(
+      request.headers,
+      ["x-britecore-job-id", "content-type", "content-length", "accept", "accept-encoding", "connection", "user-agent"],
+      "requests.headers",
+      id,
+    );
+  }
+}
+
+testCases(
+  "bc-events",
+  cases.filter(({ id }) => !(id in ELSEWHERE)),
+  {
+    atLeast: 76,
+    run: async (testCase) => {
+      const { id, advice } = testCase;
+      checkKeys(testCase);
+      const seen = await perform(testCase);
+      if (MENDED[id]) return MENDED[id](seen);
+      assert.match(advice, /^(?:mirror|same)/, "there is a rule for what is mended");
+      assert.equal(difference(testCase, seen), undefined);
+    },
+  },
+);
+
+for (const [id, name] of Object.entries(ELSEWHERE)) {
+  test(`${id} is tested as «${name}»`, () => {
+    assert.ok(
+      cases.some((testCase) => testCase.id === id),
+      "the case is there",
+    );
+    const files = ["magic", "session", "delivery"].map((file) =>
+      readFileSync(new URL(`bc-events-${file}.test.mjs`, import.meta.url), "utf8"),
+    );
+    assert.ok(
+      files.some((text) => text.includes(`test("${name}"`)),
+      "the test is there",
+    );
+  });
+}
+
+test("every case that is named here is in the file", () => {
+  for (const id of Object.keys(MENDED))
+    assert.ok(
+      cases.some((testCase) => testCase.id === id),
+      id,
+    );
 });
 
-test("what the original cannot say in cases has tests of its own", async () => {
-  const names = ["magic", "session", "delivery"]
-    .map((name) => readFileSync(new URL(`bc-events-${name}.test.mjs`, import.meta.url), "utf8"))
-    .join("\n");
-  for (const name of Object.values(ELSEWHERE))
-    assert.ok(names.includes(`test("${name}"`), `there is no test «${name}»`);
-});
-
-test("every body that the original has sent is taken by the emulator, and answered so that the original understands it", {
-  skip,
-}, async () => {
+test("every body that the original has sent is taken by the emulator, and answered so that the original understands it", async () => {
   const emulator = createEmulator();
   const { url } = await emulator.listen();
   let count = 0;

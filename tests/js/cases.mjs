@@ -1,18 +1,82 @@
 // Runs the machine-readable CloudEvents cases against the public API. One runner for every place: it takes the API and the
 // cases, and gives back a line for each case, so that a browser can run it as well as Node.
 
+import { onlyKnown, onlyOneOf } from "./known-keys.mjs";
+
 /** @returns {{ id: string, level: string, kind: string, problem?: string, note?: string }[]} */
 export function runCases(api, cases) {
   return cases.map((testCase) => {
     const { id, level, kind } = testCase;
-    let problem = attempt(api, testCase, testCase.expect);
     let note;
+    let problem = unknown(testCase);
+    if (problem !== undefined) return { id, level, kind, problem };
+    problem = attempt(api, testCase, testCase.expect);
     if (problem !== undefined && testCase.alt_expect) {
       const withAlternative = attempt(api, testCase, testCase.alt_expect);
       if (withAlternative === undefined) [problem, note] = [undefined, "as alt_expect allows"];
     }
     return { id, level, kind, ...(problem !== undefined && { problem }), ...(note && { note }) };
   });
+}
+
+/** The levels are for the report: a case of each has to pass. */
+const LEVELS = ["must", "should", "policy"];
+/**
+ * Documentation: where a rule stands, what others do, what a strict mode would do, which this package does not have, and that a view of the data
+ * as a value may lose precision, while this runner compares the bytes.
+ */
+const DOCUMENTATION = ["normative_in", "why", "source", "peers", "strict_expect", "value_view_ok"];
+
+/** Which members of input and expectation each kind looks at. */
+const KEYS = {
+  "decode-binary": { input: ["headers", "body"], expect: ["event", "error"] },
+  "decode-structured": { input: ["headers", "body"], expect: ["event", "error"] },
+  "decode-batch": { input: ["headers", "body"], expect: ["events", "error"] },
+  reject: { input: ["headers", "body"], expect: ["error"] },
+  encode: { input: ["mode", "event"], expect: ["headers", "absent_headers", "content_type_essence", "body", "error"] },
+  roundtrip: { input: ["headers", "body", "via"], expect: ["event", "binary", "error"] },
+  convert: { input: ["event", "to"], expect: ["event", "structured_json", "error"] },
+};
+/** `or_json` allows another view of bytes that this package does not give: it is held to the bytes. */
+const DATA = ["absent", "json", "text", "base64", "or_json"];
+
+/** What the runner does not know of a case, if anything. */
+function unknown(testCase) {
+  const { id, kind, level, input, expect, alt_expect: alternative, time_compare: timeCompare } = testCase;
+  const event = (one, place) => {
+    onlyKnown(one, ["attributes", "data", "absent_attributes"], place, id);
+    onlyKnown(one?.data, DATA, `${place}.data`, id);
+  };
+  const message = (one, place) => {
+    onlyKnown(one?.body, ["utf8", "base64", "json"], `${place}.body`, id);
+  };
+  try {
+    onlyKnown(
+      testCase,
+      ["id", "kind", "level", "input", "expect", "alt_expect", "time_compare", ...DOCUMENTATION],
+      "the case",
+      id,
+    );
+    onlyOneOf(kind, Object.keys(KINDS), "kind", id);
+    onlyOneOf(level, LEVELS, "level", id);
+    onlyOneOf(timeCompare, [undefined, "text", "instant-ns"], "time_compare", id);
+    onlyKnown(input, KEYS[kind].input, "input", id);
+    onlyKnown(input.body, ["utf8", "base64"], "input.body", id);
+    if (kind === "encode") onlyOneOf(input.mode, ["binary", "structured", "batch"], "mode", id);
+    for (const mode of input.via ?? []) onlyOneOf(mode, ["binary", "structured"], "mode", id);
+    for (const one of [input.event ?? []].flat()) event(one, "input.event");
+    for (const [place, one] of Object.entries({ expect, alt_expect: alternative ?? {} })) {
+      onlyKnown(one, KEYS[kind].expect, place, id);
+      onlyKnown(one.error, ["code", "attribute"], `${place}.error`, id);
+      for (const expected of [one.event ?? [], one.events ?? []].flat()) event(expected, `${place}.event`);
+      message(one, place);
+      onlyKnown(one.binary, ["headers", "absent_headers", "body"], `${place}.binary`, id);
+      message(one.binary, `${place}.binary`);
+    }
+    if (Object.keys(expect).length === 0) return `the case ${id} expects nothing`;
+  } catch (error) {
+    return error.message;
+  }
 }
 
 function attempt(api, testCase, expect) {
@@ -133,6 +197,9 @@ function compareMessage({ headers, body }, expect) {
   const extra =
     expect.headers && Object.keys(found).filter((name) => name.startsWith("ce-") && !(name in expect.headers));
   if (extra?.length && expect.headers["ce-id"]) return `has headers that were not asked for: ${extra}`;
+  const essence = found["content-type"]?.split(";")[0].trim().toLowerCase();
+  if (expect.content_type_essence !== undefined && essence !== expect.content_type_essence)
+    return `content-type is ${essence}, not ${expect.content_type_essence}`;
   for (const name of expect.absent_headers ?? []) if (name in found) return `has a header ${name}: ${found[name]}`;
   if (expect.body?.utf8 !== undefined) return same(textOf(body), expect.body.utf8, "body");
   if (expect.body?.base64 !== undefined)

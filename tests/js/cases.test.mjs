@@ -1,23 +1,15 @@
-// The shared CloudEvents cases through the public API, in Node.
+// The CloudEvents cases through the public API, in Node. `browser-cases.mjs` has them in browsers.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
-import { test } from "node:test";
 import * as api from "eventferry/cloudevents";
+import { readCases } from "../vectors.mjs";
+import { testCases } from "./case-tests.mjs";
 import { runCases } from "./cases.mjs";
 
-const path = new URL("../../../shared/cases/cloudevents_cases.json", import.meta.url);
-
-test("every CloudEvents case of level must passes", {
-  skip: !existsSync(path) && "the shared cases are not here",
-}, (t) => {
-  const { cases } = JSON.parse(readFileSync(path, "utf8"));
-  const results = runCases(api, cases);
-  for (const { id, level, problem, note } of results.filter(
-    ({ level, problem, note }) => level !== "must" || problem || note,
-  )) {
-    t.diagnostic(`${level} ${id}: ${problem ?? note ?? "as expected"}`);
-  }
-  const failed = results.filter(({ problem }) => problem !== undefined);
-  assert.deepEqual(failed, []);
-  assert.ok(results.length > 150);
+testCases("cloudevents", readCases("cloudevents_cases"), {
+  atLeast: 150,
+  run: (testCase, t) => {
+    const [{ problem, note }] = runCases(api, [testCase]);
+    assert.equal(problem, undefined);
+    if (note) t.diagnostic(note);
+  },
 });

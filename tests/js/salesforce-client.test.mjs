@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test as run } from "node:test";
+import { after, before, test } from "node:test";
 import { inspect } from "node:util";
 import {
   FerryError,
@@ -28,8 +28,6 @@ const SECRETS = {
   password: "p4ssword!",
 };
 const A = "/event/A__e";
-const hasService = createEmulator().salesforce !== undefined;
-const test = (title, body) => run(title, { skip: !hasService && "the emulator does not stand for Salesforce" }, body);
 let emulator;
 let base;
 before(async () => {

@@ -9,7 +9,6 @@
 )]
 
 mod attributes;
-mod bayeux;
 mod bc_events;
 mod calls;
 mod chaos;

@@ -1,0 +1,109 @@
+//! Expectations about errors and notices.
+
+use eventferry::base::error::Code;
+use eventferry::bayeux::session::{Notice, SessionError};
+use eventferry::bayeux::wire::Complaint;
+use serde_json::Value;
+
+use super::{Check, Outcome, require, word};
+use crate::scenarios::only_known;
+use crate::world::Fact;
+
+const KEYS: &[&str] = &["kind", "code", "text", "args", "reason", "replayId", "hint"];
+
+/// The codes that stand for the kinds of errors of the scenarios.
+fn is_kind(kind: &str, code: Code) -> bool {
+    match kind {
+        "server" | "cookies" => code == Code::Rejected,
+        "transport" => matches!(code, Code::Network | Code::Timeout | Code::Unavailable | Code::Redirected),
+        "protocol" => matches!(code, Code::Unavailable | Code::Rejected),
+        "auth" => code == Code::Unauthorized,
+        "limit" => code == Code::RateLimited,
+        "config" | "unsupported" => code == Code::InvalidArgument,
+        "closed" => code == Code::Closed,
+        "timeout" => code == Code::Timeout,
+        "replay" => code == Code::Gone,
+        other => panic!("the runner does not know the kind {other:?} of an error"),
+    }
+}
+
+fn is_reason(reason: &str, code: Code) -> bool {
+    match reason {
+        "empty" | "parse" => code == Code::Unavailable,
+        "redirect" => code == Code::Redirected,
+        other => panic!("the runner does not know the reason {other:?} of an error"),
+    }
+}
+
+/// What the message of the error has to speak of.
+fn is_hint(hint: &str, message: &str) -> bool {
+    match hint {
+        "the session cookie did not come back" => message.contains("cookie"),
+        "use REST: POST /services/data/vXX.X/sobjects/A__e" => message.contains("REST"),
+        other => panic!("the runner does not know the hint {other:?} of an error"),
+    }
+}
+
+fn is_trouble(wanted: &Value, trouble: &SessionError) -> bool {
+    let said = trouble.said.as_deref().unwrap_or_default();
+    let complaint = Complaint::parse(said);
+    let holds = |key: &str, check: &dyn Fn(&str) -> bool| wanted[key].as_str().is_none_or(check);
+    holds("kind", &|kind| is_kind(kind, trouble.code))
+        && holds("reason", &|reason| is_reason(reason, trouble.code))
+        && holds("hint", &|hint| is_hint(hint, &trouble.message))
+        && holds("replayId", &|id| said.contains(&format!("{{{id}}}")))
+        && wanted["code"].as_u64().is_none_or(|code| complaint.code == Some(code as u16))
+        && holds("code", &|code| said.starts_with(code))
+        && holds("text", &|text| said.ends_with(text))
+        && wanted["args"].as_array().is_none_or(|args| {
+            args.iter().filter_map(Value::as_str).eq(complaint.arguments.iter().map(String::as_str))
+        })
+}
+
+pub(super) fn reject(check: &mut Check<'_>, expected: &Value) -> Outcome {
+    let call = word(expected, "reject")?;
+    only_known(&expected["error"], KEYS, "error")?;
+    let settled = check.world.facts.iter().filter_map(|(_, fact)| match fact {
+        Fact::Settled(name, result) => Some((name, result)),
+        _ => None,
+    });
+    let settled = settled.collect::<Vec<_>>();
+    let is_rejected = settled.iter().any(|(name, result)| {
+        name.starts_with(call)
+            && result.as_ref().is_err_and(|trouble| is_trouble(&expected["error"], trouble))
+    });
+    require(is_rejected, || format!("{settled:?}"))
+}
+
+pub(super) fn error(check: &mut Check<'_>, expected: &Value) -> Outcome {
+    let wanted = &expected["error"];
+    only_known(wanted, KEYS, "error")?;
+    let is_fatal = expected["fatal"] != false;
+    let fits = check.has(|fact| match fact {
+        Fact::Ended(Some(trouble)) => is_fatal && is_trouble(wanted, trouble),
+        Fact::Notice(Notice { trouble: Some(trouble), .. }) => !is_fatal && is_trouble(wanted, trouble),
+        _ => false,
+    });
+    require(fits, || "no such error".to_owned())
+}
+
+pub(super) fn notice(check: &mut Check<'_>, expected: &Value) -> Outcome {
+    let kind = word(expected, "notice")?;
+    require(check.has(|fact| matches!(fact, Fact::Notice(notice) if notice.kind == kind)), || {
+        "never".to_owned()
+    })
+}
+
+pub(super) fn subscription_error(check: &mut Check<'_>, expected: &Value) -> Outcome {
+    let lost = &expected["subscription_error"];
+    only_known(lost, &[&["channel"], KEYS].concat(), "subscription_error")?;
+    let fits = check.has(|fact| match fact {
+        Fact::Notice(Notice {
+            kind: "subscription_lost",
+            channel: Some(channel),
+            trouble: Some(trouble),
+        }) => lost["channel"] == **channel && is_trouble(lost, trouble),
+        _ => false,
+    });
+    require(fits, || "no notice of it".to_owned())
+}
