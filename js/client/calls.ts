@@ -8,6 +8,7 @@ import { Pump } from "../engine/pump.js";
 import { fullGlue } from "../engine/instance.js";
 import { formatValue, invalidArgument } from "../engine/messages.js";
 import type { CallsPort } from "../engine/ports.js";
+import { random } from "../platform/random.js";
 
 /** Options of a client that makes calls. */
 export interface CallsOptions extends ClientOptions {
@@ -86,7 +87,7 @@ export class Calls {
     this.#options = options;
     this.#pump = new Pump<CallsPort>({
       // Nothing is made yet: at module scope of a Worker there is no randomness.
-      makePort: (glue) => new glue.CallsPort(config, judge, Math.random()),
+      makePort: (glue) => new glue.CallsPort(config, judge, random()),
       fetch: options.fetch,
       handlers: {
         send: (

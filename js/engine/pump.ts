@@ -20,6 +20,7 @@ import {
 } from "../platform/fetch.js";
 import { type FullGlue, call, fullGlue, onReset } from "./instance.js";
 import { FAILURE, type Port } from "./ports.js";
+import { monotonicNow, startTimer, stopTimer, type Timer } from "../platform/clock.js";
 
 export interface PumpOptions<P extends Port> {
   makePort(glue: FullGlue): P;
@@ -45,7 +46,7 @@ export class Pump<P extends Port> {
   #fetchBindings: FetchBindings | undefined;
   #forgetReset: (() => void) | undefined;
   #flights = new Map<number, Exchange>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
   /** When the machine wants to be told the time. */
   #wakesAt: number | undefined;
   #isClosed = false;
@@ -157,26 +158,22 @@ export class Pump<P extends Port> {
   #drain(port: P): void {
     this.#wakesAt = undefined;
     call(() => port.drain(this.#sink));
-    clearTimeout(this.#timer);
+    stopTimer(this.#timer);
     if (this.#wakesAt !== undefined) {
       const millis = Math.min(Math.max(0, this.#wakesAt - monotonicNow()), LONGEST_TIMER_MS);
-      this.#timer = setTimeout(() => this.sendInBackground((port, now) => port.tick(now)), millis);
+      this.#timer = startTimer(() => this.sendInBackground((port, now) => port.tick(now)), millis);
     }
     this.#recorder.run();
   }
 
   #forget(): void {
-    clearTimeout(this.#timer);
+    stopTimer(this.#timer);
     this.#forgetReset?.();
     const flights = [...this.#flights.values()];
     this.#flights.clear();
     for (const flight of flights) flight.cancel();
     this.#port = undefined;
   }
-}
-
-function monotonicNow(): number {
-  return performance.now();
 }
 
 /** The bindings of an exchange, whose traps are seen as those of any other call. */

@@ -3,6 +3,7 @@ import type { FerryError, FerryErrorCode } from "../engine/errors.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
 import { type TrackedSegment, joined } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
+import { unixNow } from "../platform/clock.js";
 
 /** An event that will not be delivered unless it is replayed. */
 export interface DeadEvent {
@@ -30,7 +31,7 @@ export function toDeadLetter(
   const body = packet.slice(index, index + 1).slice();
   // Not by the place alone: when a segment was written anew with what is left of it, other events have that place.
   const key = `${packet.key}.${index}.${fingerprint(body)}`;
-  return { key, body, orderingKey: packet.lanes[index] ?? 0, at: Date.now(), code, status, reason, attempts };
+  return { key, body, orderingKey: packet.lanes[index] ?? 0, at: unixNow(), code, status, reason, attempts };
 }
 
 /** How a letter looks from outside. */
@@ -52,7 +53,7 @@ export function segmentsOf<E>(
   letters: readonly DeadLetter[],
   nextKey: (at: number) => string,
 ): Segment[] {
-  const at = Date.now();
+  const at = unixNow();
   const byKin = new Map<string | undefined, DeadLetter[]>();
   for (const letter of letters) {
     const name = wire.grouping?.(letter.body).batchKey;

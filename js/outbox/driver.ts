@@ -23,6 +23,8 @@ import { LeaderElection } from "../platform/leader.js";
 import type { TabMessage } from "./tab-message.js";
 import { type Batch, type Wire } from "./wire.js";
 import { COUNTERS, OUTBOX_CLASSIFIERS, type OutboxPort, PEEKED } from "../engine/ports.js";
+import { startTimer, unixNow } from "../platform/clock.js";
+import { random } from "../platform/random.js";
 
 /** What a driver is told by its outbox. */
 export interface DriverOptions<E> extends SenderOptions<E> {
@@ -88,7 +90,7 @@ export class OutboxDriver<E> {
     this.keeper = new StoreClient(options.store, options.name, this.#patience, (error) => this.#degraded(error));
     this.#pump = new Pump<OutboxPort>({
       makePort: (glue) =>
-        new glue.OutboxPort(options.config, options.wire.classifier ?? OUTBOX_CLASSIFIERS.byStatus, Math.random()),
+        new glue.OutboxPort(options.config, options.wire.classifier ?? OUTBOX_CLASSIFIERS.byStatus, random()),
       fetch: options.fetch,
       onReset: () => this.#died(),
       onStart: (port, now) => this.#born(port, now),
@@ -160,7 +162,7 @@ export class OutboxDriver<E> {
       throw closed();
     }
     void this.open();
-    const at = Date.now();
+    const at = unixNow();
     const flushed = packets.reduce((sum, { count }) => sum + count, 0);
     for (const packet of packets) {
       packet.at = at;
@@ -424,14 +426,7 @@ export class OutboxDriver<E> {
   #find(port: OutboxPort, now: number, { key, at, body, sizes, orderingKeys: lanes = NO_LANES }: Segment): void {
     const own = this.#byKey.get(key);
     const packet = own && own.count === sizes.length ? own : new TrackedSegment();
-    const handle = port.found(
-      now,
-      sizes,
-      lanes,
-      this.#own(body, sizes),
-      Math.max(0, Date.now() - at),
-      own?.handle ?? 0,
-    );
+    const handle = port.found(now, sizes, lanes, this.#own(body, sizes), Math.max(0, unixNow() - at), own?.handle ?? 0);
     Object.assign(packet, { at, key, body, sizes, lanes, isAccepted: true });
     if (packet !== own) packet.left = packet.count;
     if (own && packet !== own) packet.follow(own, (index) => this.wire.idOf(packet.slice(index, index + 1)));
@@ -565,7 +560,7 @@ export class OutboxDriver<E> {
       if (this.#isOver || life !== this.lives || !this.keeper.traits) return;
       void this.#count();
     };
-    setTimeout(again, Math.min(10 * life, 1000));
+    startTimer(again, Math.min(10 * life, 1000));
   }
 
   #born(port: OutboxPort, now: number): void {

@@ -12,6 +12,7 @@ import type { Headerer } from "./sender.js";
 import { checkedWait, checkMillis, EventSession, type WaitOptions } from "./session.js";
 import type { Wire } from "./wire.js";
 import { formatValue } from "../engine/messages.js";
+import { unixNow } from "../platform/clock.js";
 
 export interface DrainReport {
   /** Events delivered since the outbox was opened. */
@@ -185,7 +186,7 @@ export class Outbox<E> extends EventTarget {
     const oldest = this.#driver.oldest();
     return {
       ...counters,
-      oldestMs: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest),
+      oldestMs: oldest === undefined ? 0 : Math.max(0, unixNow() - oldest),
       droppedBy: { reject: refused, dropOldest: droppedOldest, dropNewest: droppedNewest },
       store: this.#driver.keeper.store?.kind,
       durability: this.#driver.keeper.traits?.durability,

@@ -2,6 +2,7 @@
 import { type DeadEvent, deadEvent } from "./dead-letters.js";
 import { type TrackedSegment, State } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
+import { unixNow } from "../platform/clock.js";
 
 /** What became of the events of one flush, up to the moment at which that was over. */
 export interface FlushReport {
@@ -45,7 +46,7 @@ function deathOf<E>(wire: Wire<E>, packet: TrackedSegment, index: number, id: st
   return {
     id,
     text: "",
-    at: new Date(),
+    at: new Date(unixNow()),
     code: problem?.code ?? "ERR_INTERNAL",
     status: problem?.status ?? 0,
     reason: problem?.message ?? "",

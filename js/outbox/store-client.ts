@@ -13,6 +13,7 @@ import { storeFailure } from "../stores/failure.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
 import type { Waiters } from "../platform/waiters.js";
 import type { ElectionScope } from "../platform/leader.js";
+import { unixNow } from "../platform/clock.js";
 
 /** How long a store may take for one call. It may come to its end later, which is as if it had been done twice. */
 const STORE_PATIENCE_MS = 10_000;
@@ -165,7 +166,7 @@ export class StoreClient {
   async arm(): Promise<void> {
     if (!this.store?.wakeAt) return;
     try {
-      await this.call((store) => store.wakeAt!(Date.now() + WAKE_MS));
+      await this.call((store) => store.wakeAt!(unixNow() + WAKE_MS));
       this.isArmed = true;
     } catch (error) {
       this.#degraded(error);

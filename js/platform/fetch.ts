@@ -1,5 +1,6 @@
 /** One HTTP exchange with a time limit. `src/wasm/fetch.rs` builds the request and reads the head of the response. */
 import { concat } from "./bytes.js";
+import { startTimer, stopTimer, type Timer } from "./clock.js";
 
 /** A function like the global `fetch`. */
 export type FetchLike = (request: Request) => Promise<Response>;
@@ -91,7 +92,7 @@ export function startExchange(
   let settle!: (outcome: ExchangeOutcome) => void;
   let isLate = false;
   let isOver = false;
-  let grace: ReturnType<typeof setTimeout> | undefined;
+  let grace: Timer | undefined;
   const outcome = new Promise<ExchangeOutcome>((resolve) => {
     settle = resolve;
   });
@@ -99,14 +100,14 @@ export function startExchange(
   void outcome.then((outcome) => keepalive?.release(outcome.kind === "response" || outcome.why === "aborted"));
   const end = (how: ExchangeOutcome) => {
     isOver = true;
-    clearTimeout(patience);
-    clearTimeout(grace);
+    stopTimer(patience);
+    stopTimer(grace);
     settle(how);
   };
-  const patience = setTimeout(() => {
+  const patience = startTimer(() => {
     isLate = true;
     controller.abort();
-    grace = setTimeout(() => end({ kind: "failure", why: "timeout" }), GRACE_MS);
+    grace = startTimer(() => end({ kind: "failure", why: "timeout" }), GRACE_MS);
   }, timeoutMs);
   const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
   try {

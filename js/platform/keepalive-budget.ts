@@ -1,4 +1,5 @@
 /** The budget of a document for requests that survive it. */
+import { monotonicNow, startTimer } from "./clock.js";
 
 /**
  * Fetch standard, "HTTP-network-or-cache fetch": the bodies of a document's requests with `keepalive` may have 64 KiB together. Others on
@@ -22,12 +23,12 @@ export const keepalive = {
   pausedUntil: 0,
 
   take(bytes: number): Keepalive | undefined {
-    if (typeof document === "undefined" || bytes > this.left || performance.now() < this.pausedUntil) return undefined;
+    if (typeof document === "undefined" || bytes > this.left || monotonicNow() < this.pausedUntil) return undefined;
     this.left -= bytes;
     return {
       release: (isAnswered) => {
-        if (!isAnswered) this.pausedUntil = performance.now() + 1000;
-        setTimeout(() => (this.left += bytes), RETURN_MS);
+        if (!isAnswered) this.pausedUntil = monotonicNow() + 1000;
+        startTimer(() => (this.left += bytes), RETURN_MS);
       },
     };
   },

@@ -8,6 +8,8 @@
  * With Web Locks the platform passes the lead on when a tab ends. Without them there are leases in the store, and where these do not
  * work either everybody leads, which costs duplicates and no loss.
  */
+import { startTimer, stopTimer, type Timer } from "./clock.js";
+import { random } from "./random.js";
 
 export interface ElectionListener<M> {
   onLeaderChange(leads: boolean): void;
@@ -32,7 +34,7 @@ export class LeaderElection<M = never> {
   readonly #lease: ElectionScope["lease"];
   readonly #listener: ElectionListener<M>;
   readonly #channel: BroadcastChannel | undefined;
-  readonly #owner = Math.random().toString(36).slice(2);
+  readonly #owner = random().toString(36).slice(2);
   /** Ends the present application. */
   #end: (() => void) | undefined;
   /** Not known before somebody has answered. */
@@ -111,18 +113,18 @@ export class LeaderElection<M = never> {
   }
 
   async #renew(lease: NonNullable<ElectionScope["lease"]>): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let timer: Timer | undefined;
     let isOver = false;
     this.#end = () => {
       isOver = true;
-      clearTimeout(timer);
+      stopTimer(timer);
       if (this.#leads) void lease(this.#owner, 0);
     };
     const step = async () => {
       const isOurs = await lease(this.#owner, LEASE_MS);
       if (isOver) return;
       this.#lead(isOurs);
-      timer = setTimeout(() => void step(), isOurs ? LEASE_MS / 3 : LEASE_MS / 3 + Math.random() * 1000);
+      timer = startTimer(() => void step(), isOurs ? LEASE_MS / 3 : LEASE_MS / 3 + random() * 1000);
       // In Deno and Node it would keep the process alive.
       (timer as { unref?: () => void }).unref?.();
     };

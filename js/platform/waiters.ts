@@ -1,4 +1,5 @@
 /** Waiting that comes to an end: with what was waited for, by a signal, by a time, or when all of it is over. */
+import { startTimer, stopTimer, type Timer } from "./clock.js";
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -18,17 +19,17 @@ export class Waiters {
 
   /** What becomes of a promise. Rejects if that takes longer, or everything is over. */
   async withTimeout<T>(ms: number, promise: Promise<T>): Promise<T> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let timer: Timer | undefined;
     const look = () => undefined;
     const tooLate = new Promise<never>((_, reject) => {
       const giveUp = () => reject(new Error(`it did not answer within ${ms / 1000} s`));
-      timer = setTimeout(giveUp, ms);
+      timer = startTimer(giveUp, ms);
       this.#all.set(look, giveUp);
     });
     try {
       return await Promise.race([promise, tooLate]);
     } finally {
-      clearTimeout(timer);
+      stopTimer(timer);
       this.#all.delete(look);
     }
   }
@@ -52,10 +53,10 @@ export function waitFor(
 ): Promise<boolean> {
   return new Promise((resolve) => {
     let isOver = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let timer: Timer | undefined;
     const end = (isThere: boolean) => {
       isOver = true;
-      clearTimeout(timer);
+      stopTimer(timer);
       signal?.removeEventListener("abort", giveUp);
       resolve(isThere);
     };
@@ -64,6 +65,6 @@ export function waitFor(
     if (isOver) return;
     if (signal?.aborted) return giveUp();
     signal?.addEventListener("abort", giveUp);
-    if (deadlineMs !== undefined && deadlineMs <= LONGEST_TIMER_MS) timer = setTimeout(giveUp, deadlineMs);
+    if (deadlineMs !== undefined && deadlineMs <= LONGEST_TIMER_MS) timer = startTimer(giveUp, deadlineMs);
   });
 }

@@ -4,6 +4,7 @@ import { indexedDbStore } from "./indexeddb.js";
 import { localStorageStore } from "./local-storage.js";
 import { memoryStore } from "./memory.js";
 import type { OutboxStore, StoreTraits } from "./store.js";
+import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
 
 /** A store that is open, and what was better but did not work. */
 export interface Opened {
@@ -40,13 +41,13 @@ function isBrowser(): boolean {
 
 async function openWithin(store: OutboxStore, name: string, ms: number): Promise<StoreTraits> {
   const opening = store.open(name);
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
   const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+    timer = startTimer(() => {
       reject(new FerryError("ERR_STORE", `${store.kind}: it did not open within ${ms / 1000} s`));
       // Should it open after all, nobody waits for it any more.
       opening.then(() => store.close()).catch(() => undefined);
     }, ms);
   });
-  return Promise.race([opening, tooLate]).finally(() => clearTimeout(timer));
+  return Promise.race([opening, tooLate]).finally(() => stopTimer(timer));
 }

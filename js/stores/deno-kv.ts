@@ -4,6 +4,7 @@ import { peekUpTo, countsOf } from "./peek-limit.js";
 import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore } from "./store.js";
+import { unixNow } from "../platform/clock.js";
 
 /** As much of `Deno.Kv` as is used. */
 export interface DenoKvLike {
@@ -181,10 +182,10 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
         const key = [...root, "lease"];
         const entry = await kv.get(key);
         const lease = entry.value as Lease | null;
-        if (lease && lease.owner !== owner && lease.until > Date.now()) return false;
+        if (lease && lease.owner !== owner && lease.until > unixNow()) return false;
         const atomic = kv.atomic();
         atomic.check({ key, versionstamp: entry.versionstamp });
-        atomic.set(key, { owner, until: Date.now() + forMs } satisfies Lease);
+        atomic.set(key, { owner, until: unixNow() + forMs } satisfies Lease);
         return (await atomic.commit()).ok;
       }),
 

@@ -1,6 +1,7 @@
 /** One process for one file: a lock beside it that says whose it is. Not for applications. */
 import { FerryError } from "../engine/errors.js";
 import { type Platform, codeOf } from "./file-system.js";
+import { sleep } from "../platform/clock.js";
 
 /**
  * Takes the lock, from a process that is gone too.
@@ -41,7 +42,7 @@ export async function lockFile(platform: Platform, path: string): Promise<() => 
 async function settled(platform: Platform, lock: string): Promise<string | undefined> {
   const text = await read(platform, lock);
   if (text !== "") return text;
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await sleep(100);
   return read(platform, lock);
 }
 

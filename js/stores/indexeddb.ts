@@ -2,6 +2,7 @@
 import { peekUpTo, countsOf } from "./peek-limit.js";
 import { storeFailure } from "./failure.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
+import { unixNow } from "../platform/clock.js";
 
 export interface IndexedDbOptions {
   /**
@@ -139,7 +140,7 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
     acquire: (owner, forMs) =>
       transact("readwrite", async (_segments, _dead, meta) => {
         const lease = await answer(meta.get("lease"));
-        const now = Date.now();
+        const now = unixNow();
         const isFree = !lease || lease.owner === owner || lease.until <= now;
         if (isFree) meta.put({ key: "lease", owner, until: now + forMs });
         return isFree;

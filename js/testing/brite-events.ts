@@ -16,6 +16,7 @@ import { freshId } from "../platform/uuid.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
 import { formatValue } from "../engine/messages.js";
+import { unixNow } from "../platform/clock.js";
 
 /** How the BriteEvents service of an emulator works. */
 export interface BriteEventsEmulatorOptions {
@@ -139,7 +140,7 @@ export class BriteEventsEmulator implements Service {
       const common = {
         headers: Object.freeze(Object.fromEntries(request.headers)),
         rawBody,
-        receivedAt: new Date(),
+        receivedAt: new Date(unixNow()),
         jobId: request.headers.get("x-britecore-job-id") ?? undefined,
       };
       return isBulk ? this.#takeMany(body, common) : this.#takeOne(body, common);

@@ -19,6 +19,7 @@ import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { eventStream } from "./sse.js";
 import { EventStore, type ReceivedEvent } from "./store.js";
 import { formatValue } from "../engine/messages.js";
+import { unixNow } from "../platform/clock.js";
 
 /** How the CloudEvents service of an emulator works. */
 export interface CloudEventsEmulatorOptions {
@@ -133,7 +134,7 @@ export class CloudEventsEmulator implements Service {
     const events = [...batchFromHttp(request.headers, rawBody)];
     const headers = Object.freeze(Object.fromEntries(request.headers));
     this.#store.add(
-      { mode: contentMode(headers)!, headers, rawBody, channel, receivedAt: new Date(), url: request.url },
+      { mode: contentMode(headers)!, headers, rawBody, channel, receivedAt: new Date(unixNow()), url: request.url },
       events,
     );
     return new Response(null, { status: this.#status });

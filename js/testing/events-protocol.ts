@@ -23,6 +23,7 @@ import { EventRegistry, type HandlerContext, type Registration } from "../system
 import { type PayloadOf, type StandardSchema, fitted, inCamelCase } from "../systems/events-protocol/schema.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
+import { unixNow } from "../platform/clock.js";
 
 /** How the events protocol service of an emulator works. */
 export interface EventsProtocolEmulatorOptions {
@@ -147,7 +148,7 @@ export class EventsProtocolEmulator implements Service {
         answer,
         headers: Object.freeze(Object.fromEntries(request.headers)),
         rawBody,
-        receivedAt: new Date(),
+        receivedAt: new Date(unixNow()),
         url: request.url,
       },
       rawBody.length + text.length,

@@ -9,6 +9,7 @@
 import { FerryError } from "../engine/errors.js";
 import type { Lifetime } from "./service.js";
 import { formatValue } from "../engine/messages.js";
+import { startTimer, stopTimer } from "../platform/clock.js";
 
 const RESETS = new WeakSet<object>();
 
@@ -152,10 +153,10 @@ export function isConnectionReset(error: unknown): boolean {
 function pause(ms: number | undefined, request: Request, lifetime: Lifetime): Promise<void> {
   return new Promise((resolve, reject) => {
     const leave = lifetime.join(() => {
-      clearTimeout(timer);
+      stopTimer(timer);
       reject(request.signal.aborted ? request.signal.reason : connectionReset());
     }, request.signal);
-    const timer = ms === undefined ? undefined : setTimeout(() => (leave(), resolve()), ms);
+    const timer = ms === undefined ? undefined : startTimer(() => (leave(), resolve()), ms);
   });
 }
 

@@ -4,6 +4,7 @@ import { FerryError } from "../engine/errors.js";
 import { type Lifetime, integer } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./store.js";
 import { formatValue } from "../engine/messages.js";
+import { startTimer, stopTimer } from "../platform/clock.js";
 
 /** How events are sent on. */
 export interface ForwardOptions {
@@ -134,7 +135,7 @@ export class Forwarder implements Forwarding {
     const body = typeof message.body === "string" ? new TextEncoder().encode(message.body) : message.body;
     const sending = (this.#sending = new AbortController());
     const late = () => sending.abort(new FerryError("ERR_TIMEOUT", `no answer within ${this.#timeoutMs} ms`));
-    const timer = setTimeout(late, this.#timeoutMs);
+    const timer = startTimer(late, this.#timeoutMs);
     try {
       const answer = await send(this.url, {
         method: "POST",
@@ -147,7 +148,7 @@ export class Forwarder implements Forwarding {
       if (!answer.ok)
         throw new FerryError("ERR_REJECTED", `the server answered ${answer.status}`, { status: answer.status });
     } finally {
-      clearTimeout(timer);
+      stopTimer(timer);
     }
   }
 }

@@ -21,6 +21,7 @@ import { readBody } from "../systems/cloudevents/http.js";
 import { FerryError, isFerryError } from "../engine/errors.js";
 import { type Service, integer } from "./service.js";
 import { formatValue } from "../engine/messages.js";
+import { monotonicNow, unixNow } from "../platform/clock.js";
 
 /** How the GlassFlow service of an emulator works. */
 export interface GlassFlowEmulatorOptions {
@@ -155,7 +156,7 @@ export class EmulatedPipeline {
   /** May be changed at any time, for events that come from then on. */
   transform: Transformation;
   /** The clock of the rate limit, in milliseconds; tests may put their own in its place. */
-  now: () => number = () => performance.now();
+  now: () => number = () => monotonicNow();
   readonly #queues = { input: new Line<PublishedEvent>(), output: new Line<string>(), failed: new Line<string>() };
   readonly #published: PublishedEvent[] = [];
   readonly #logs: unknown[] = [];
@@ -247,7 +248,7 @@ export class EmulatedPipeline {
       return false;
     const event: PublishedEvent = {
       requestId: crypto.randomUUID(),
-      receivedAt: new Date(),
+      receivedAt: new Date(unixNow()),
       text,
       get payload() {
         return JSON.parse(text) as unknown;

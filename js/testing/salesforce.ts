@@ -23,6 +23,7 @@ import { type SalesforceInterceptor, type SalesforceRefusal, Troubles } from "./
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
 import { formatValue } from "../engine/messages.js";
+import { unixNow } from "../platform/clock.js";
 
 export type {
   EventParticulars,
@@ -107,7 +108,7 @@ export class SalesforceEmulator implements Service {
 
   /** @internal */
   constructor(options: SalesforceEmulatorOptions, lifetime: Lifetime) {
-    const { unauthorizedStatus = 200, channels, cors = true, now = () => Date.now() } = options;
+    const { unauthorizedStatus = 200, channels, cors = true, now = () => unixNow() } = options;
     if (unauthorizedStatus !== 200 && unauthorizedStatus !== 401)
       throw new FerryError(
         "ERR_INVALID_ARGUMENT",

@@ -16,6 +16,7 @@
 import { toStructured } from "../systems/cloudevents/http.js";
 import type { Lifetime } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./store.js";
+import { startTimer, stopTimer } from "../platform/clock.js";
 
 /** What a stream reads, and from where. */
 export interface StreamOptions {
@@ -57,9 +58,9 @@ export function eventStream({
   /** Whether something happened before the heartbeat was due. */
   const something = () =>
     new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(false), heartbeatMs);
+      const timer = startTimer(() => resolve(false), heartbeatMs);
       wake = () => {
-        clearTimeout(timer);
+        stopTimer(timer);
         resolve(true);
       };
     });

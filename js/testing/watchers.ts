@@ -1,6 +1,7 @@
 /** Those who want to know when a service has taken something in. */
 import { FerryError } from "../engine/errors.js";
 import { type Lifetime, integer } from "./service.js";
+import { startTimer, stopTimer } from "../platform/clock.js";
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -30,7 +31,7 @@ export class Watchers {
       const now = find();
       if (now !== undefined) return resolve(now);
       const settle = (then: () => void) => {
-        clearTimeout(timer);
+        stopTimer(timer);
         unwatch();
         leave();
         then();
@@ -44,7 +45,7 @@ export class Watchers {
         }
       });
       // Not in the background: a test that only waits must not end before its time.
-      const timer = setTimeout(
+      const timer = startTimer(
         () => settle(() => reject(new FerryError("ERR_TIMEOUT", `${late()} within ${ms} ms`))),
         ms,
       );

@@ -12,6 +12,7 @@ import { fetchWithCookies, isDeno, platformKeepsCookies, sentOnce } from "./plat
 import type { SocketMaker } from "./socket.js";
 import { StreamClient } from "./stream.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { monotonicNow, unixNow } from "../../platform/clock.js";
 
 /** Options that all clients of streams have. */
 export interface StreamOptions extends ClientOptions {
@@ -95,7 +96,7 @@ export function streamConfig({
 }: StreamOptions): Record<string, unknown> {
   return {
     keepsCookies: !platformKeepsCookies(),
-    epoch: Date.now() - performance.now(),
+    epoch: unixNow() - monotonicNow(),
     timeoutMs,
     drains: drain,
     connectionTimeoutMs: connectionTimeoutMs === Infinity ? undefined : connectionTimeoutMs,

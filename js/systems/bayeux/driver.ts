@@ -6,6 +6,8 @@ import type { FetchLike, RequestPlan, ExchangeOutcome } from "../../platform/fet
 import { Extensions } from "./extensions.js";
 import { type SocketMaker, Sockets } from "./socket.js";
 import { FAILURE, type StreamPort } from "../../engine/ports.js";
+import { monotonicNow } from "../../platform/clock.js";
+import { random } from "../../platform/random.js";
 
 export type StreamState = "connecting" | "connected" | "disconnected";
 const STATES: readonly StreamState[] = ["connecting", "connecting", "connected", "disconnected"];
@@ -64,7 +66,7 @@ export class Driver {
       closed: (id, code) => this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code)),
     });
     this.#pump = new Pump<StreamPort>({
-      makePort: (glue) => new glue.StreamPort(options.config(), Math.random()),
+      makePort: (glue) => new glue.StreamPort(options.config(), random()),
       fetch: options.fetch,
       handlers: {
         send: (
@@ -123,7 +125,7 @@ export class Driver {
       if (this.#hasEnded) return reject(new FerryError("ERR_CLOSED"));
       try {
         this.#waiting.set(
-          this.#pump.query((port) => command(port, performance.now())),
+          this.#pump.query((port) => command(port, monotonicNow())),
           { resolve, reject },
         );
         this.#schedule();
@@ -215,7 +217,7 @@ export class Driver {
 
   #hear(id: number, outcome: ExchangeOutcome): void {
     const { port } = this.#pump;
-    const now = performance.now();
+    const now = monotonicNow();
     if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.why]);
     let { body } = outcome;
     const { extensions } = this.#options;

@@ -8,6 +8,7 @@
 import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, putText } from "../../engine/instance.js";
 import { formatValue } from "../../engine/messages.js";
+import { unixNow } from "../../platform/clock.js";
 
 /** The value of an extension attribute: String, Boolean or Integer; an object only in 0.3. */
 export type ExtensionValue = string | boolean | number | Readonly<Record<string, unknown>>;
@@ -145,7 +146,7 @@ let clockText = "";
 
 /** The timestamp of this moment. Formatting costs more than all else in a new event, so it is kept for its millisecond. */
 export function timestampNow(): string {
-  const now = Date.now();
+  const now = unixNow();
   if (now !== clock) clockText = new Date((clock = now)).toISOString();
   return clockText;
 }

@@ -19,6 +19,7 @@ import { type EventException, isEventException } from "./exceptions.js";
 import { EventRegistry, type HandlerContext, type Registration } from "./registry.js";
 import { fitted, inCamelCase } from "./schema.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { startTimer, stopTimer, type Timer } from "../../platform/clock.js";
 
 /** How a server works. */
 export interface ProcessorOptions {
@@ -259,10 +260,10 @@ export class EventProcessor {
         return event.userType;
       },
     };
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let timer: Timer | undefined;
     const late = new Promise<End>((resolve) => {
       if (handlerTimeoutMs === Infinity) return;
-      timer = setTimeout(() => {
+      timer = startTimer(() => {
         const error = new FerryError(
           "ERR_TIMEOUT",
           `the handler of ${formatValue(event.name)} did not come to an end within ${handlerTimeoutMs} ms`,
@@ -275,7 +276,7 @@ export class EventProcessor {
     try {
       return await Promise.race([this.#run(event, registration, context), late]);
     } finally {
-      clearTimeout(timer);
+      stopTimer(timer);
       signal?.removeEventListener("abort", giveUp);
     }
   }

@@ -12,6 +12,7 @@ import { Pump } from "../../engine/pump.js";
 import { type FetchLike, type RequestPlan, type ExchangeOutcome } from "../../platform/fetch.js";
 import type { Pipeline } from "./pipeline.js";
 import { FAILURE, type PipelineSinkPort } from "../../engine/ports.js";
+import { random } from "../../platform/random.js";
 
 /** What a server said to a request for an event. */
 export interface Taken {
@@ -63,7 +64,7 @@ export class SinkDriver {
     this.#options = options;
     const { pipeline, urls, fetch, baseMs, maxMs, maxResponseBytes } = options;
     this.#pump = new Pump<PipelineSinkPort>({
-      makePort: (glue) => new glue.PipelineSinkPort(...urls, baseMs, maxMs, Math.random()),
+      makePort: (glue) => new glue.PipelineSinkPort(...urls, baseMs, maxMs, random()),
       fetch,
       handlers: {
         send: (id: number, url: string, headers: string, timeoutMs: number) => {

@@ -17,6 +17,7 @@ import { LeaderElection } from "../../platform/leader.js";
 import { storeFailure } from "../../stores/failure.js";
 import type { Change, OutboxStore } from "../../stores/store.js";
 import { formatValue } from "../../engine/messages.js";
+import { unixNow } from "../../platform/clock.js";
 
 /** An answer in the store. */
 export interface Entry {
@@ -95,7 +96,7 @@ export class Journal {
   /** Stores an answer, which then counts as handed out, and gives its key. */
   async keep(body: Uint8Array): Promise<string> {
     await this.#open();
-    const at = Date.now();
+    const at = unixNow();
     const key = this.#keys.next(at);
     // Copied: the store may keep the array, and the event has it too.
     const segment = { key, at, body: body.slice(), sizes: Uint32Array.of(body.length) };
@@ -114,7 +115,7 @@ export class Journal {
   /** Makes an answer that cannot be read a dead letter of the store. `key`: it is there already. */
   async bury(body: Uint8Array, error: FerryError, key?: string): Promise<void> {
     await this.#open();
-    const at = Date.now();
+    const at = unixNow();
     const { code, status = 0, message: reason } = error;
     const letter = {
       key: key ?? this.#keys.next(at),

@@ -5,6 +5,7 @@ import { FerryError } from "../../engine/errors.js";
 import { checkNames } from "../../client/options.js";
 import type { OutboxStore } from "../../stores/store.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { unixNow } from "../../platform/clock.js";
 
 /** How far a channel got. */
 export interface ReplayMarker {
@@ -72,7 +73,7 @@ export function replayStore(
       const text = encoder.encode(
         JSON.stringify({ channel, replayId: marker.replayId, ...(marker.date !== undefined && { date: marker.date }) }),
       );
-      const segment = { key: keyOf(channel), body: text, sizes: Uint32Array.of(text.length), at: Date.now() };
+      const segment = { key: keyOf(channel), body: text, sizes: Uint32Array.of(text.length), at: unixNow() };
       await store.write({ put: [segment], remove: [], deadPut: [], deadRemove: [] });
       known.set(channel, marker);
     },

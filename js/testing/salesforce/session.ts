@@ -13,6 +13,7 @@
 import type { Lifetime } from "../service.js";
 import type { Subscription } from "./channels.js";
 import type { StoredEvent } from "./replay.js";
+import { startTimer, stopTimer } from "../../platform/clock.js";
 
 /** How a held poll ended. Events and time make an answer; a duplicate and a lost session fail it; the rest is no answer at all. */
 export type PollEnd = "events" | "time" | "duplicate" | "lost" | "revoked" | "dropped";
@@ -133,11 +134,11 @@ export class Session {
     return new Promise((resolve) => {
       const end = (how: PollEnd) => {
         this.#endPoll = undefined;
-        clearTimeout(timer);
+        stopTimer(timer);
         leave();
         resolve(how);
       };
-      const timer = setTimeout(() => end("time"), ms);
+      const timer = startTimer(() => end("time"), ms);
       this.#endPoll = end;
       let leave = () => {};
       leave = lifetime.join(() => end("dropped"), request.signal);

@@ -5,6 +5,7 @@
  */
 import { FerryError } from "../../../engine/errors.js";
 import type { FetchLike } from "../../../platform/fetch.js";
+import { startTimer, stopTimer } from "../../../platform/clock.js";
 
 /** Limits, and who fetches. */
 export interface UpstreamOptions {
@@ -46,7 +47,7 @@ export class Upstream {
     signal.addEventListener("abort", leave);
     if (signal.aborted) leave();
     let isLate = false;
-    const patience = setTimeout(
+    const patience = startTimer(
       () => {
         isLate = true;
         leave();
@@ -54,7 +55,7 @@ export class Upstream {
       isPoll ? this.#options.pollTimeoutMs : this.#options.timeoutMs,
     );
     const done = () => {
-      clearTimeout(patience);
+      stopTimer(patience);
       signal.removeEventListener("abort", leave);
     };
     const explain = (cause: unknown) => {
