@@ -64,7 +64,7 @@ export function segmentsOf<E>(
     at,
     body: joined(kin.map(({ body }) => body)),
     sizes: Uint32Array.from(kin, ({ body }) => body.length),
-    lanes: Uint32Array.from(kin, ({ orderingKey: lane }) => lane),
+    orderingKeys: Uint32Array.from(kin, ({ orderingKey }) => orderingKey),
   }));
 }
 

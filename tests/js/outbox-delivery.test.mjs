@@ -254,6 +254,24 @@ test("one bad event among many dies alone, is listed, replayed with its id, and 
   publisher.close();
 });
 
+test("a replayed dead letter keeps its ordering key in the store", async () => {
+  const store = storeWith();
+  const publisher = publisherTo(server(422), { outbox: { store } });
+  const session = publisher.session();
+  session.publish(event(1, { partitionkey: "k" }));
+  await session.flush({ until: "delivered" });
+  await publisher.outbox.drain();
+  publisher.outbox.pause();
+  assert.equal(await publisher.outbox.dead.replay(["1"]), 1);
+  const orderingKeys = store.log.flatMap(([name, change]) =>
+    name === "write" ? change.put.map(({ orderingKeys: keys }) => keys && [...keys]) : [],
+  );
+  assert.equal(orderingKeys.length, 2);
+  assert.ok(orderingKeys[0][0] > 0);
+  assert.deepEqual(orderingKeys[1], orderingKeys[0]);
+  await publisher.outbox.close();
+});
+
 test("a request that is too large is halved until it is taken, and an event that is too large alone dies", async () => {
   const to = server(({ body }) => new Response(null, { status: body.length > 300 ? 413 : 204 }));
   const publisher = publisherTo(to);
