@@ -1,7 +1,8 @@
 /** Dead letters: what is kept of events that will not be delivered unless they are replayed. */
 import type { FerryError, FerryErrorCode } from "../engine/errors.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
-import { type TrackedSegment, joined } from "./tracked-segment.js";
+import { joinTexts } from "./json-texts.js";
+import type { TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 import { unixNow } from "../platform/clock.js";
 
@@ -62,7 +63,7 @@ export function segmentsOf<E>(
   return Array.from(byKin.values(), (kin) => ({
     key: nextKey(at),
     at,
-    body: joined(kin.map(({ body }) => body)),
+    body: joinTexts(kin.map(({ body }) => body)),
     sizes: Uint32Array.from(kin, ({ body }) => body.length),
     orderingKeys: Uint32Array.from(kin, ({ orderingKey }) => orderingKey),
   }));

@@ -167,7 +167,7 @@ export class OutboxDriver<E> {
     for (const packet of packets) {
       packet.at = at;
       packet.key = this.#keys.next(at);
-      if (this.wire.seal) for (const text of packet.texts(0, packet.count)) this.wire.seal(text, flushed);
+      if (this.wire.onCommit) for (const text of packet.texts(0, packet.count)) this.wire.onCommit(text, flushed);
     }
     try {
       this.send((port, now) => {
@@ -445,7 +445,7 @@ export class OutboxDriver<E> {
     }
     const batch: Batch = {
       count,
-      stretches: sent.map(([packet, from, to]) => packet.slice(from, to)),
+      chunks: sent.map(([packet, from, to]) => packet.slice(from, to)),
       ids: () => sent.flatMap(([packet, from, to]) => this.#ids(packet, from, to)),
       texts: () => sent.flatMap(([packet, from, to]) => packet.texts(from, to)),
     };

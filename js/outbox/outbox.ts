@@ -8,7 +8,7 @@ import { OutboxDriver } from "./driver.js";
 import { type DeadEvent, deadEvent } from "./dead-letters.js";
 import { configured, type OutboxOptions } from "./options.js";
 import { watchPage } from "../platform/page-lifecycle.js";
-import type { Headerer } from "./sender.js";
+import type { HeaderSource } from "./sender.js";
 import { checkedWait, checkMillis, EventSession, type WaitOptions } from "./session.js";
 import type { Wire } from "./wire.js";
 import { formatValue } from "../engine/messages.js";
@@ -66,12 +66,12 @@ export interface OutboxEvents {
 }
 
 /** What a room gives. @internal */
-export interface Room<E> {
+export interface OutboxSystem<E> {
   wire: Wire<E>;
   name: string;
   fetch: FetchLike | undefined;
   timeoutMs: number;
-  headers: Headerer;
+  headers: HeaderSource;
   /** Of the machine, see `src/wasm/config.rs`. */
   config: Record<string, number | boolean>;
 }
@@ -97,7 +97,7 @@ export class Outbox<E> extends EventTarget {
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(options: OutboxOptions, room: Room<E>) {
+  constructor(options: OutboxOptions, room: OutboxSystem<E>) {
     super();
     const config = configured(options, room.config, room.timeoutMs);
     const { store = "auto", name = room.name, unload, gzip = false } = options;

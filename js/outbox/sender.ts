@@ -2,13 +2,13 @@
 import { type RequestPlan, type ExchangeOutcome } from "../platform/fetch.js";
 import { keepalive } from "../platform/keepalive-budget.js";
 import type { TrackedSegment } from "./tracked-segment.js";
-import { SINGLES, type Batch, type Wire } from "./wire.js";
+import { SINGLE_EVENT_LIMITS, type Batch, type Wire } from "./wire.js";
 import { FAILURE, type OutboxPort } from "../engine/ports.js";
 
 /** The headers of the user. */
-export interface Headerer {
+export interface HeaderSource {
   /** Asks for them. */
-  ask(): HeadersInit | undefined | Promise<HeadersInit | undefined>;
+  resolve(): HeadersInit | undefined | Promise<HeadersInit | undefined>;
   /** Lines of these and those of a request, which win. */
   lines(given: HeadersInit | undefined, own: Record<string, string>): string;
 }
@@ -16,7 +16,7 @@ export interface Headerer {
 export interface SenderOptions<E> {
   wire: Wire<E>;
   timeoutMs: number;
-  headers: Headerer;
+  headers: HeaderSource;
   gzip: boolean;
 }
 
@@ -45,7 +45,7 @@ export class Sender<E> {
     const { wire, timeoutMs, headers, gzip } = this.#options;
     try {
       const { url, headers: own, body } = wire.request(batch);
-      const asked = isLeaving && this.#given ? this.#given[0] : headers.ask();
+      const asked = isLeaving && this.#given ? this.#given[0] : headers.resolve();
       const finish = (given: HeadersInit | undefined, body: Uint8Array): RequestPlan => {
         this.#given = [given];
         const plan = {
@@ -71,8 +71,8 @@ export class Sender<E> {
     if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.why]);
     const { wire } = this.#options;
     const { status, body, retryAfterMs } = outcome;
-    if (wire.wantsSingles?.(status, batch)) return port.limit_batches(now, id, SINGLES.maxEvents, SINGLES.concurrency);
-    const statuses = wire.statuses?.(status, body, batch);
+    if (wire.rejectsBatches?.(status, batch)) return port.limit_batches(now, id, SINGLE_EVENT_LIMITS.maxEvents, SINGLE_EVENT_LIMITS.concurrency);
+    const statuses = wire.eventStatuses?.(status, body, batch);
     if (statuses) port.response_each(now, id, Uint16Array.from(statuses), retryAfterMs);
     else port.response(now, id, status, retryAfterMs, "", wire.classifier ? body : body.subarray(0, 1024));
   }
@@ -80,7 +80,7 @@ export class Sender<E> {
   /** Compresses what a request with these events alone would carry. */
   zip(packet: TrackedSegment): void {
     const { wire, gzip } = this.#options;
-    const list = gzip && CAN_ZIP && wire.list?.([packet.body!]);
+    const list = gzip && CAN_ZIP && wire.encodeBody?.([packet.body!]);
     if (!list || list.length < GZIP_BYTES) return;
     void gzipped(list).then(
       (zipped) => void (packet.body && (packet.zipped = zipped)),

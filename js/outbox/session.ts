@@ -2,7 +2,8 @@
 /** Sessions: what is published is staged, ready to be stored, until it is flushed or rolled back. */
 import { FerryError } from "../engine/errors.js";
 import { type OutboxDriver, type Credit, NO_CREDIT } from "./driver.js";
-import { type DeliveryInfo, TrackedSegment, framed } from "./tracked-segment.js";
+import { withBrackets } from "./json-texts.js";
+import { type DeliveryInfo, TrackedSegment } from "./tracked-segment.js";
 import { type FlushReport, report } from "./report.js";
 import { formatValue } from "../engine/messages.js";
 
@@ -73,7 +74,7 @@ export class EventSession<E> {
    * `"reject"` or `"wait"`; `ERR_CLOSED`.
    */
   publish(event: E): EventReceipt {
-    const { id, text, key } = this.#driver.wire.encode(event);
+    const { id, text, orderingKey: key } = this.#driver.wire.encode(event);
     // UTF-8 has at most three bytes for what is one unit of a text. Most events need no answer of the engine, so they are told to it together.
     const most = text.length * 3;
     if (this.#ease.events > 0 && most <= this.#ease.bytes && !this.#driver.isClosed) {
@@ -195,7 +196,7 @@ export class EventSession<E> {
   /** Ends the last packet. */
   #end(): void {
     const packet = this.#packets[this.#packets.length - 1];
-    if (packet) packet.body = framed(this.#arena.subarray(0, this.#used));
+    if (packet) packet.body = withBrackets(this.#arena.subarray(0, this.#used));
     this.#used = 0;
   }
 

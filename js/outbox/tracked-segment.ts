@@ -4,6 +4,7 @@
  */
 import { FerryError } from "../engine/errors.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
+import { joinTexts } from "./json-texts.js";
 
 /** What became of events that the server took. */
 export interface DeliveryInfo {
@@ -95,7 +96,7 @@ export class TrackedSegment {
     const pick = (numbers: ArrayLike<number>) =>
       kept ? Uint32Array.from(kept, (index) => numbers[index]!) : new Uint32Array(numbers);
     const body: Uint8Array<ArrayBuffer> = kept
-      ? joined([...kept].map((index) => this.slice(index, index + 1)))
+      ? joinTexts([...kept].map((index) => this.slice(index, index + 1)))
       : this.body!;
     return {
       key: this.key,
@@ -275,41 +276,9 @@ export class TrackedSegment {
   }
 }
 
-const COMMA = 44;
 /** Another tab has settled it, and has not told us how. */
 const NOBODY_SAID = { status: 0, attempts: 0 };
 
-/** A copy with a place before it and one behind, so that a list of them all needs no other copy. */
-export function framed(texts: Uint8Array): Uint8Array<ArrayBuffer> {
-  const frame = new Uint8Array(texts.length + 2);
-  frame.set(texts, 1);
-  return frame.subarray(1, -1);
-}
-
-/** The JSON array of these texts, in the frame of the only one if it has one. */
-export function listed(stretches: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const [first] = stretches as readonly Uint8Array<ArrayBuffer>[];
-  const isFramed = stretches.length === 1 && first!.byteOffset === 1 && first!.buffer.byteLength === first!.length + 2;
-  const list = isFramed ? new Uint8Array(first!.buffer) : joined(stretches, 1, 1);
-  list[0] = 0x5b; // [
-  list[list.length - 1] = 0x5d; // ]
-  return list;
-}
-
 function madeRoom(): FerryError {
   return new FerryError("ERR_QUEUE_FULL", "the event was dropped to make room for newer ones");
-}
-
-/** Texts with commas between them. */
-export function joined(texts: readonly Uint8Array[], before = 0, after = 0): Uint8Array<ArrayBuffer> {
-  let length = before + after + texts.length - 1;
-  for (const text of texts) length += text.length;
-  const all = new Uint8Array(length);
-  let at = before;
-  for (const text of texts) {
-    if (at > before) all[at++] = COMMA;
-    all.set(text, at);
-    at += text.length;
-  }
-  return all;
 }

@@ -6,14 +6,14 @@ export interface Encoded {
   /** Its JSON text. */
   readonly text: string;
   /** Events with the same key are delivered in order. */
-  readonly key?: string | undefined;
+  readonly orderingKey?: string | undefined;
 }
 
 /** Bodies of events that go in one request. */
 export interface Batch {
   readonly count: number;
   /** Stretches of JSON texts parted by commas, in order. */
-  readonly stretches: readonly Uint8Array[];
+  readonly chunks: readonly Uint8Array[];
   /** The id of each event. */
   ids(): string[];
   /** The text of each event. */
@@ -35,13 +35,13 @@ export interface WireRequest {
 }
 
 /** Requests of one event each: six at once is what browsers and Workers allow towards one server. */
-export const SINGLES = { maxEvents: 1, concurrency: 6 } as const;
+export const SINGLE_EVENT_LIMITS = { maxEvents: 1, concurrency: 6 } as const;
 
 export interface Wire<E> {
   /** Checks an event and turns it into text. */
   encode(event: E): Encoded;
   /** Events are flushed, so many together: may change each text in place, but not its length. */
-  seal?(text: Uint8Array, flushed: number): void;
+  onCommit?(text: Uint8Array, flushed: number): void;
   /**
    * Whose kin an event is, where not all may share a request. All events of a flush are of the same kin, and those of a dead letter that is
    * replayed go with their kin too.
@@ -56,9 +56,9 @@ export interface Wire<E> {
   /** The request that carries these events. */
   request(batch: Batch): WireRequest;
   /** The body of a request with exactly these, if that can be said beforehand. */
-  list?(stretches: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined;
+  encodeBody?(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined;
   /** Whether an answer says that the server takes no batches. From then on requests are made of `SINGLES`. */
-  wantsSingles?(status: number, batch: Batch): boolean;
+  rejectsBatches?(status: number, batch: Batch): boolean;
   /** The status of each event, if an answer speaks of each. */
-  statuses?(status: number, answer: Uint8Array, batch: Batch): readonly number[] | undefined;
+  eventStatuses?(status: number, answer: Uint8Array, batch: Batch): readonly number[] | undefined;
 }

@@ -14,7 +14,7 @@ import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 import type { EventSession } from "../../outbox/session.js";
-import { SINGLES } from "../../outbox/wire.js";
+import { SINGLE_EVENT_LIMITS } from "../../outbox/wire.js";
 import { EventBatch, listOf } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, type HttpMessage, toMode } from "./http.js";
@@ -151,10 +151,10 @@ export class Publisher {
       fetch,
       timeoutMs,
       headers: {
-        ask: () => (typeof headers === "function" ? headers() : headers),
+        resolve: () => (typeof headers === "function" ? headers() : headers),
         lines: (given, own) => mergeHeaders([given], own),
       },
-      config: mode === undefined || mode === "batch" ? { concurrency: 1 } : SINGLES,
+      config: mode === undefined || mode === "batch" ? { concurrency: 1 } : SINGLE_EVENT_LIMITS,
     });
     const close = () => void outbox.close().catch(() => undefined);
     if (signal?.aborted) close();

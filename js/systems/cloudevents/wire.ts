@@ -1,7 +1,7 @@
 /** CloudEvents on the outbox: kept in the JSON format, sent in any of the three modes. */
 import { FerryError } from "../../engine/errors.js";
 import { type Batch, type Encoded, type Wire, type WireRequest } from "../../outbox/wire.js";
-import { listed } from "../../outbox/tracked-segment.js";
+import { toJsonArray } from "../../outbox/json-texts.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, toBinary } from "./http.js";
 import { formatValue } from "../../engine/messages.js";
@@ -33,7 +33,7 @@ export class CloudEventsWire implements Wire<CloudEvent> {
     // A batch has one version only.
     if (this.#mode === "batch") event = event.toVersion("1.0");
     const key = event.get("partitionkey");
-    return { id: event.id, text: event.toString(), key: key === undefined ? key : String(key) };
+    return { id: event.id, text: event.toString(), orderingKey: key === undefined ? key : String(key) };
   }
 
   idOf(body: Uint8Array): string {
@@ -45,24 +45,24 @@ export class CloudEventsWire implements Wire<CloudEvent> {
   }
 
   request(batch: Batch): WireRequest {
-    const { stretches } = batch;
+    const { chunks } = batch;
     if (this.#mode === "batch") {
       this.#asBatch.add(batch);
-      return { url: this.#url, headers: { "content-type": BATCH_TYPE }, body: listed(stretches) };
+      return { url: this.#url, headers: { "content-type": BATCH_TYPE }, body: toJsonArray(chunks) };
     }
-    const text = stretches[0]!;
+    const text = chunks[0]!;
     if (this.#mode === "structured")
       return { url: this.#url, headers: { "content-type": STRUCTURED_TYPE }, body: text };
     const { headers, body = "" } = toBinary(CloudEvent.fromJSON(text));
     return { url: this.#url, headers, body: typeof body === "string" ? encoder.encode(body) : body };
   }
 
-  list(stretches: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined {
-    return this.#mode === "batch" ? listed(stretches) : undefined;
+  encodeBody(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined {
+    return this.#mode === "batch" ? toJsonArray(chunks) : undefined;
   }
 
   /** HTTP web hook specification, section 2.2: 415 is for a format that is not supported. */
-  wantsSingles(status: number, batch: Batch): boolean {
+  rejectsBatches(status: number, batch: Batch): boolean {
     if (status !== 415 || this.#isGiven || !this.#asBatch.has(batch)) return false;
     this.#mode = "binary";
     return true;
@@ -73,7 +73,7 @@ export class CloudEventsWire implements Wire<CloudEvent> {
    * events, or of `{ "id": "…", "status": 202 }` in any order; those with the same id in the order of the events. Of which nothing is said,
    * that is sent again.
    */
-  statuses(status: number, answer: Uint8Array, batch: Batch): number[] | undefined {
+  eventStatuses(status: number, answer: Uint8Array, batch: Batch): number[] | undefined {
     if (status !== 207) return undefined;
     let all: { id?: unknown; status?: unknown }[] = [];
     try {

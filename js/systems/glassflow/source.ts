@@ -140,7 +140,7 @@ export class PipelineDataSource {
       fetch,
       timeoutMs,
       headers: {
-        ask: () => {
+        resolve: () => {
           const given = this.#pipeline.token();
           return typeof given === "string" ? use(given) : given.then(use);
         },

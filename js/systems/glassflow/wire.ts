@@ -32,8 +32,8 @@ export class PipelineWire implements Wire<unknown> {
     return decoder.decode(eventOf(body));
   }
 
-  request({ stretches }: Batch): WireRequest {
-    return { url: this.#url, headers: { ...HEADERS }, body: eventOf(stretches[0]!) };
+  request({ chunks }: Batch): WireRequest {
+    return { url: this.#url, headers: { ...HEADERS }, body: eventOf(chunks[0]!) };
   }
 }
 
