@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore } from "eventferry/glassflow";
-import { storeWith } from "./outbox-world.mjs";
+import { storeWith } from "./outbox-fixtures.mjs";
 import { consumed, jumpingClock, server, sinkOf, sourceTo, text, world } from "./glassflow-world.mjs";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
