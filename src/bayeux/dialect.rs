@@ -1,7 +1,7 @@
 //! What a server may do in its own way: where a subscription starts, what a refusal means, which events were here before.
 
+use super::errors::SessionError;
 use super::message::{DataReader, Reply, Row, opaque};
-use super::session::SessionError;
 use crate::base::json::padded::Padded;
 use crate::base::time::Millis;
 

@@ -14,6 +14,7 @@
 pub mod client;
 pub mod cookies;
 pub mod dialect;
+pub mod errors;
 pub mod message;
 pub mod session;
 pub mod wire;

@@ -14,17 +14,18 @@
 //!
 //! What lives here: the rules of Bayeux. What this file must not know: any one server, which is for a [`Dialect`]; what is in an event.
 
-mod errors;
 mod incoming;
 mod outgoing;
+mod recovery;
 mod types;
 
 use std::collections::VecDeque;
 
-pub use types::{Event, Notice, Options, SessionError, State};
+pub use types::{Event, Notice, Options, State};
 
 use super::cookies::Jar;
 use super::dialect::{Dialect, Kind};
+use super::errors::SessionError;
 use super::message::read;
 use super::wire::Transport;
 use crate::base::error::Code;

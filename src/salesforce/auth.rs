@@ -5,7 +5,7 @@ use crate::base::http::{Failure, Request, Response};
 use crate::base::json::find::{Document, write_string};
 use crate::base::secret::Secret;
 use crate::base::time::Millis;
-use crate::bayeux::session::SessionError;
+use crate::bayeux::errors::SessionError;
 use crate::engine::classify::{self, ResponseClass};
 
 /// How to log in.

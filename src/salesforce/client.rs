@@ -17,7 +17,8 @@ use crate::base::error::Code;
 use crate::base::ids::OpId;
 use crate::base::secret::Secret;
 use crate::base::time::{Millis, Moment};
-use crate::bayeux::session::{self, Session, SessionError};
+use crate::bayeux::errors::SessionError;
+use crate::bayeux::session::{self, Session};
 use crate::bayeux::wire::Transport;
 use crate::engine::machine::{Input, Machine, Output};
 

@@ -16,8 +16,8 @@ use crate::base::json::padded::Padded;
 use crate::base::json::scan::{Fault, Kind as JsonKind, Scanner, Span};
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, Dialect, Kind, Reaction};
+use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::{DataReader, Marks, Reply, Row, whole};
-use crate::bayeux::session::SessionError;
 use crate::bayeux::wire::{Complaint, without_filter};
 
 /// Only what happens from now on.

@@ -3,10 +3,8 @@
 use serde::Deserialize;
 use wasm_bindgen::{JsError, JsValue};
 
-use super::stream::Stream;
 use crate::base::secret::Secret;
 use crate::base::time::Millis;
-use crate::bayeux::client::Client;
 use crate::bayeux::session;
 use crate::bayeux::wire::Transport;
 use crate::engine::calls;
@@ -123,8 +121,14 @@ struct StreamConfig {
     fallback: Option<String>,
 }
 
-/// Makes the client of a stream; the error names the field.
-pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
+/// The options of one of the two kinds of streams.
+pub(super) enum StreamOptions {
+    Bayeux(session::Options),
+    Salesforce(salesforce::Options),
+}
+
+/// Reads the options of a stream; the error names the field.
+pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
     let config: StreamConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
     let defaults = if config.flow.is_some() { salesforce::streaming() } else { session::Options::default() };
@@ -153,7 +157,7 @@ pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
     let place = config.place.unwrap_or_default();
     let required = |secret: Option<Secret>| secret.unwrap_or_else(|| Secret::new(String::new()));
     let flow = match config.flow {
-        None => return Ok(Stream::Bayeux(Box::new(Client::new(session, seed)))),
+        None => return Ok(StreamOptions::Bayeux(session)),
         Some(0) => Flow::Password {
             consumer_key,
             consumer_secret: required(consumer_secret),
@@ -165,7 +169,7 @@ pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
         Some(3) => Flow::JwtBearer { consumer_key, username, audience: place },
         Some(_) => Flow::Given { access_token: token, instance_url: place },
     };
-    let options = salesforce::Options {
+    Ok(StreamOptions::Salesforce(salesforce::Options {
         flow,
         token_url: config.token_url.unwrap_or_default(),
         endpoint: config.endpoint,
@@ -173,8 +177,7 @@ pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
         start: config.start.unwrap_or_default(),
         fallback: config.fallback,
         session,
-    };
-    Ok(Stream::Salesforce(Box::new(salesforce::Client::new(options, seed))))
+    }))
 }
 
 fn transport(name: &str) -> Option<Transport> {

@@ -3,7 +3,7 @@
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
 
-use super::config;
+use super::config::{self, StreamOptions};
 use super::port::{failure, moment, response};
 use crate::base::error::Code;
 use crate::base::http::Request;
@@ -11,8 +11,9 @@ use crate::base::ids::ExchangeId;
 use crate::base::json::text::unescape;
 use crate::base::time::{Deadline, Moment};
 use crate::bayeux::client::Client;
+use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::Row;
-use crate::bayeux::session::{Event, Notice, Session, SessionError, State};
+use crate::bayeux::session::{Event, Notice, Session, State};
 use crate::engine::machine::{Input, Machine, Output};
 use crate::salesforce::client as salesforce;
 
@@ -76,8 +77,8 @@ extern "C" {
     fn wait(this: &StreamSink, at: f64) -> Result<(), JsValue>;
 }
 
-/// What the options say which of them it is.
-pub(super) enum Stream {
+/// The options say which of the two it is.
+enum Stream {
     Bayeux(Box<Client>),
     Salesforce(Box<salesforce::Client>),
 }
@@ -91,7 +92,13 @@ impl StreamPort {
     /// A client that does nothing yet, with options as `config.rs` reads them.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, seed: f64) -> Result<Self, JsError> {
-        Ok(Self(config::stream(options, seed.to_bits())?))
+        let seed = seed.to_bits();
+        Ok(Self(match config::stream(options)? {
+            StreamOptions::Bayeux(options) => Stream::Bayeux(Box::new(Client::new(options, seed))),
+            StreamOptions::Salesforce(options) => {
+                Stream::Salesforce(Box::new(salesforce::Client::new(options, seed)))
+            }
+        }))
     }
 
     /// Starts.

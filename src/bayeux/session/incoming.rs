@@ -3,11 +3,11 @@
 //! ```text
 //!   answer ──read──┬─ events ──held back? ──> the owner
 //!                  └─ replies ──> sent? ──┬─ successful ──> shaken, connected, granted
-//!                                         └─ not ────────> errors.rs
+//!                                         └─ not ────────> recovery.rs
 //! ```
 
-use super::errors::{failed, unknown_advice};
-use super::{Event, Pace, Phase, Sent, Session, SessionError, Standing, State, Timer, Todo, Via};
+use super::recovery::{failed, unknown_advice};
+use super::{Event, Pace, Phase, Sent, Session, Standing, State, Timer, Todo, Via};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
@@ -15,6 +15,7 @@ use crate::base::json::find::Document;
 use crate::base::json::padded::Padded;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, Dialect, Kind, Reaction};
+use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::{Advice, Reading, Reconnect, Reply, Row, read};
 use crate::bayeux::wire::{Transport, without_filter};
 

@@ -1,11 +1,12 @@
 //! What a session does next: who is asked for credentials, which message leaves on which lane, and what is put off until when.
 
-use super::{BUSIEST, Event, Lane, Phase, Sent, Session, SessionError, Socket, Standing, Timer, Todo, Via};
+use super::{BUSIEST, Event, Lane, Phase, Sent, Session, Socket, Standing, Timer, Todo, Via};
 use crate::base::error::{Code, Error};
 use crate::base::http::Request;
 use crate::base::ids::OpId;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Dialect, Kind};
+use crate::bayeux::errors::SessionError;
 use crate::bayeux::wire::{Outgoing, Transport, socket_url, url_for};
 
 impl Session {

@@ -1,10 +1,10 @@
 //! What a session is told, and what it says.
 
-use crate::base::error::{Code, Error};
 use crate::base::ids::{ExchangeId, OpId};
 use crate::base::time::Millis;
+use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::Row;
-use crate::bayeux::wire::{Complaint, Transport};
+use crate::bayeux::wire::Transport;
 
 /// How a session works.
 #[derive(Clone, Debug)]
@@ -66,44 +66,6 @@ impl Default for Options {
             max_request: 65_536,
             max_answer: 64 << 20,
         }
-    }
-}
-
-/// What went wrong, for people and programs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionError {
-    /// The row of the table of errors.
-    pub code: Code,
-    /// The number of the server's complaint, or the HTTP status.
-    pub status: Option<u16>,
-    /// A whole sentence.
-    pub message: String,
-    /// What the server said, as it said it.
-    pub said: Option<String>,
-}
-
-impl SessionError {
-    /// With a sentence of its own.
-    #[cold]
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, status: None, message: message.into(), said: None }
-    }
-
-    /// What a server said about a message of ours.
-    #[cold]
-    pub fn said(code: Code, what: &str, complaint: &str) -> Self {
-        let cut: String = complaint.chars().filter(|char| !char.is_control()).take(500).collect();
-        let reason = if cut.is_empty() { "it did not say why" } else { &cut };
-        Self {
-            code,
-            status: Complaint::parse(complaint).code,
-            message: format!("the server refused {what}: {reason}"),
-            said: Some(complaint.to_owned()),
-        }
-    }
-
-    pub(super) fn of(error: &Error) -> Self {
-        Self { code: error.code, status: error.status, message: error.to_string(), said: None }
     }
 }
 

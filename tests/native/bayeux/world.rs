@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use eventferry::base::http::{Failure, Response};
 use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Deadline, Millis, Moment};
-use eventferry::bayeux::session::{Event, Notice, SessionError, State};
+use eventferry::bayeux::errors::SessionError;
+use eventferry::bayeux::session::{Event, Notice, State};
 use eventferry::engine::machine::{Input, Output};
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! Expectations about errors and notices.
 
 use eventferry::base::error::Code;
-use eventferry::bayeux::session::{Notice, SessionError};
+use eventferry::bayeux::errors::SessionError;
+use eventferry::bayeux::session::Notice;
 use eventferry::bayeux::wire::Complaint;
 use serde_json::Value;
 

@@ -6,13 +6,12 @@
 //!   unanswered ──> handshake_failed, connect_failed ──rest──> again, until the owner has to hear of it
 //! ```
 
-use super::{
-    Event, Lane, Phase, SLEPT, Sent, Session, SessionError, Socket, Standing, State, Timer, Todo, Via,
-};
+use super::{Event, Lane, Phase, SLEPT, Sent, Session, Socket, Standing, State, Timer, Todo, Via};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Dialect, Kind, Reaction};
+use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::{Reconnect, Reply};
 use crate::bayeux::wire::{Transport, at_host};
 use crate::engine::classify;
