@@ -1,6 +1,6 @@
 //! A client for any Bayeux server: a [`Session`] with the plain [`Dialect`](super::dialect::Dialect).
 
-use super::dialect::Plain;
+use super::dialect::DefaultDialect;
 use super::session::{Event, Options, Session};
 use crate::base::ids::OpId;
 use crate::base::time::Moment;
@@ -21,12 +21,12 @@ impl Client {
 
     /// See [`Session::publish`].
     pub fn publish(&mut self, now: Moment, channel: &str, data: &str) -> OpId {
-        self.session.publish(now, channel, data, &Plain)
+        self.session.publish(now, channel, data, &DefaultDialect)
     }
 
     /// See [`Session::socket_text`].
     pub fn socket_text(&mut self, now: Moment, id: u32, text: Vec<u8>) {
-        self.session.socket_text(now, id, text, &mut Plain);
+        self.session.socket_text(now, id, text, &mut DefaultDialect);
     }
 
     /// See [`Session::socket_closed`].
@@ -40,10 +40,10 @@ impl Machine for Client {
 
     fn handle(&mut self, now: Moment, input: Input) {
         // There are no exchanges but those of the session.
-        drop(self.session.handle(now, input, &mut Plain));
+        drop(self.session.handle(now, input, &mut DefaultDialect));
     }
 
     fn poll(&mut self) -> Output<Event> {
-        self.session.poll(&mut Plain)
+        self.session.poll(&mut DefaultDialect)
     }
 }

@@ -1,4 +1,4 @@
-//! A cookie jar for platforms that keep none: Node, Deno, Bun and Workers. RFC 6265 as far as it concerns one server.
+//! A cookie cookies for platforms that keep none: Node, Deno, Bun and Workers. RFC 6265 as far as it concerns one server.
 //!
 //! Times are Unix times in milliseconds, which the owner reckons from its clock.
 
@@ -6,10 +6,10 @@ use crate::base::wall::read_http_date;
 
 /// Cookies, the oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Jar(Vec<Cookie>);
+pub struct CookieJar(Vec<Cookie>);
 
 /// More than that a server has no business to keep at a client.
-const MOST: usize = 50;
+const MAX_COOKIES: usize = 50;
 
 #[derive(Clone, Debug)]
 struct Cookie {
@@ -17,30 +17,30 @@ struct Cookie {
     value: String,
     host: String,
     /// Whether hosts below that one get it as well.
-    is_wide: bool,
+    is_domain_cookie: bool,
     path: String,
     is_secure: bool,
-    ends: Option<u64>,
+    expires_at: Option<u64>,
 }
 
-impl Jar {
+impl CookieJar {
     /// Takes a `Set-Cookie` header of an answer from `url`. Several may stand in one line, parted by commas.
     pub fn store(&mut self, url: &str, header: &str, now: u64) {
-        for line in split(header) {
+        for line in split_set_cookie(header) {
             if let Some(cookie) = Cookie::parse(url, line, now) {
                 let same = |other: &Cookie| {
                     (&other.name, &other.host, &other.path) == (&cookie.name, &cookie.host, &cookie.path)
                 };
-                let has_ended = cookie.ends.is_some_and(|ends| ends <= now);
+                let is_expired = cookie.expires_at.is_some_and(|expires_at| expires_at <= now);
                 match self.0.iter().position(same) {
-                    Some(at) if has_ended => drop(self.0.remove(at)),
-                    // It keeps its place in the order.
+                    Some(at) if is_expired => drop(self.0.remove(at)),
+                    // It keeps its target in the order.
                     Some(at) => {
                         if let Some(there) = self.0.get_mut(at) {
                             *there = cookie;
                         }
                     }
-                    None if has_ended || self.0.len() >= MOST => {}
+                    None if is_expired || self.0.len() >= MAX_COOKIES => {}
                     None => self.0.push(cookie),
                 }
             }
@@ -49,9 +49,9 @@ impl Jar {
 
     /// The `Cookie` header for a request to `url`; empty if there is none to send.
     pub fn header(&self, url: &str, now: u64) -> String {
-        let place = Place::of(url);
-        let fitting = self.0.iter().filter(|cookie| cookie.fits(&place, now));
-        fitting.map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect::<Vec<_>>().join("; ")
+        let target = UrlParts::of(url);
+        let sendable = self.0.iter().filter(|cookie| cookie.matches(&target, now));
+        sendable.map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect::<Vec<_>>().join("; ")
     }
 
     /// Forgets all.
@@ -62,20 +62,20 @@ impl Jar {
 
 impl Cookie {
     fn parse(url: &str, line: &str, now: u64) -> Option<Self> {
-        let place = Place::of(url);
+        let target = UrlParts::of(url);
         let mut parts = line.split(';').map(str::trim);
         let (name, value) = parts.next()?.split_once('=')?;
         let mut cookie = Self {
             name: name.trim().to_owned(),
             value: value.trim().to_owned(),
-            host: place.host.to_owned(),
-            is_wide: false,
+            host: target.host.to_owned(),
+            is_domain_cookie: false,
             path: "/".to_owned(),
             is_secure: false,
-            ends: None,
+            expires_at: None,
         };
         // Without an attribute, it is for the folder of the page that set it.
-        if let Some((folder, _)) = place.path.rsplit_once('/')
+        if let Some((folder, _)) = target.path.rsplit_once('/')
             && !folder.is_empty()
         {
             cookie.path = folder.to_owned();
@@ -88,21 +88,24 @@ impl Cookie {
                 "domain" => {
                     let domain = value.trim_start_matches('.').to_ascii_lowercase();
                     if !domain.is_empty() {
-                        if !is_within(place.host, &domain) || !domain.contains('.') && domain != place.host {
+                        if !is_within(target.host, &domain) || !domain.contains('.') && domain != target.host
+                        {
                             return None;
                         }
-                        (cookie.host, cookie.is_wide) = (domain, true);
+                        (cookie.host, cookie.is_domain_cookie) = (domain, true);
                     }
                 }
                 "secure" => cookie.is_secure = true,
                 "max-age" => {
                     if let Ok(seconds) = value.parse::<i64>() {
                         has_max_age = true;
-                        cookie.ends = Some(now.saturating_add_signed(seconds.max(0).saturating_mul(1000)));
+                        cookie.expires_at =
+                            Some(now.saturating_add_signed(seconds.max(0).saturating_mul(1000)));
                     }
                 }
                 "expires" if !has_max_age => {
-                    cookie.ends = read_http_date(&value.replace('-', " ")).map(|at| at.saturating_mul(1000));
+                    cookie.expires_at =
+                        read_http_date(&value.replace('-', " ")).map(|at| at.saturating_mul(1000));
                 }
                 _ => {}
             }
@@ -113,15 +116,16 @@ impl Cookie {
             return None;
         }
         // A server that is not reached safely must not set what only safe requests get.
-        (!cookie.name.is_empty() && (!cookie.is_secure || place.is_secure)).then_some(cookie)
+        (!cookie.name.is_empty() && (!cookie.is_secure || target.is_secure)).then_some(cookie)
     }
 
-    fn fits(&self, place: &Place<'_>, now: u64) -> bool {
-        let host = if self.is_wide { is_within(place.host, &self.host) } else { place.host == self.host };
-        let path = place.path.strip_prefix(self.path.trim_end_matches('/'));
+    fn matches(&self, target: &UrlParts<'_>, now: u64) -> bool {
+        let host =
+            if self.is_domain_cookie { is_within(target.host, &self.host) } else { target.host == self.host };
+        let path = target.path.strip_prefix(self.path.trim_end_matches('/'));
         host && path.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            && (!self.is_secure || place.is_secure)
-            && self.ends.is_none_or(|ends| ends > now)
+            && (!self.is_secure || target.is_secure)
+            && self.expires_at.is_none_or(|expires_at| expires_at > now)
     }
 }
 
@@ -129,13 +133,13 @@ fn is_within(host: &str, domain: &str) -> bool {
     host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
 }
 
-struct Place<'a> {
+struct UrlParts<'a> {
     host: &'a str,
     path: &'a str,
     is_secure: bool,
 }
 
-impl<'a> Place<'a> {
+impl<'a> UrlParts<'a> {
     /// Of a URL as the platform writes it: lower-case host, no user.
     fn of(url: &'a str) -> Self {
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
@@ -156,7 +160,7 @@ impl<'a> Place<'a> {
 }
 
 /// The cookies in a header: a comma parts two of them if `name=` follows, which no date has.
-fn split(header: &str) -> Vec<&str> {
+fn split_set_cookie(header: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut start = 0;
     for (at, _) in header.match_indices(',') {
@@ -180,11 +184,11 @@ mod tests {
     const URL: &str = "https://acme.my.salesforce.com:8443/cometd/68.0";
 
     fn after(lines: &[&str], url: &str) -> String {
-        let mut jar = Jar::default();
+        let mut cookies = CookieJar::default();
         for line in lines {
-            jar.store(url, line, 1000);
+            cookies.store(url, line, 1000);
         }
-        jar.header(url, 1000)
+        cookies.header(url, 1000)
     }
 
     #[test]
@@ -227,12 +231,12 @@ mod tests {
     fn a_new_value_takes_the_place_of_the_old_and_ends_when_it_is_over() {
         assert_eq!(after(&["a=1; Path=/", "b=2; Path=/", "a=3; Path=/"], URL), "a=3; b=2");
         assert_eq!(after(&["a=1; Path=/", "a=; Path=/; Max-Age=0"], URL), "");
-        let mut jar = Jar::default();
-        jar.store(URL, "a=1; Path=/; Max-Age=10", 0);
-        assert_eq!((jar.header(URL, 9999).as_str(), jar.header(URL, 10_000).as_str()), ("a=1", ""));
-        assert_eq!(jar.header("https://other.example/cometd/68.0", 0), "");
-        jar.store(URL, "only=here", 0);
-        assert_eq!(jar.header("https://acme.my.salesforce.com/other", 0), "a=1");
+        let mut cookies = CookieJar::default();
+        cookies.store(URL, "a=1; Path=/; Max-Age=10", 0);
+        assert_eq!((cookies.header(URL, 9999).as_str(), cookies.header(URL, 10_000).as_str()), ("a=1", ""));
+        assert_eq!(cookies.header("https://other.example/cometd/68.0", 0), "");
+        cookies.store(URL, "only=here", 0);
+        assert_eq!(cookies.header("https://acme.my.salesforce.com/other", 0), "a=1");
     }
 
     #[test]
@@ -242,10 +246,10 @@ mod tests {
 
     #[test]
     fn does_not_grow_without_end() {
-        let mut jar = Jar::default();
+        let mut cookies = CookieJar::default();
         for at in 0..1000 {
-            jar.store(URL, &format!("c{at}=1"), 0);
+            cookies.store(URL, &format!("c{at}=1"), 0);
         }
-        assert_eq!(jar.0.len(), MOST);
+        assert_eq!(cookies.0.len(), MAX_COOKIES);
     }
 }

@@ -1,13 +1,13 @@
 //! What a server may do in its own way: where a subscription starts, what a refusal means, which events were here before.
 
 use super::errors::SessionError;
-use super::message::{DataReader, Reply, Row, opaque};
+use super::message::{DataReader, EventSpans, Reply, skip_data};
 use crate::base::json::padded::Padded;
 use crate::base::time::Millis;
 
 /// What a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MessageKind {
     /// The start of a session.
     Handshake,
     /// The heartbeat, with which most events come.
@@ -35,9 +35,9 @@ pub enum Reaction {
     /// Rest at least that long, longer each time, then start a new session.
     Busy(SessionError, Millis),
     /// Ask for the same subscription again after a rest of that length.
-    Later(SessionError, Millis),
+    ResubscribeLater(SessionError, Millis),
     /// Ask for the same subscription again at once: where it starts has changed, and there may be a gap.
-    Again(SessionError),
+    Resubscribe(SessionError),
     /// Refuse the operation, and go on.
     Refuse(SessionError),
     /// Go no further.
@@ -48,18 +48,18 @@ pub enum Reaction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Continuity {
     /// The server repeats what was lost.
-    Kept,
+    Replayed,
     /// It would, if a place were known.
-    Unknown,
+    PositionUnknown,
     /// The server keeps nothing.
-    None,
+    NotReplayed,
 }
 
 /// A way to speak Bayeux.
 pub trait Dialect {
     /// How `data` is read.
     fn data_reader(&self) -> DataReader {
-        opaque
+        skip_data
     }
 
     /// Members for the `ext` of a handshake, as JSON without braces.
@@ -68,7 +68,7 @@ pub trait Dialect {
     }
 
     /// A session was granted. What it lacks of that which was asked for.
-    fn shaken(&mut self, _reply: &Reply) -> Option<&'static str> {
+    fn handshake_accepted(&mut self, _reply: &Reply) -> Option<&'static str> {
         None
     }
 
@@ -78,28 +78,34 @@ pub trait Dialect {
     }
 
     /// What a refusal means, if it means something special. `channel`: of a subscription. `is_opening`: there has been no session yet.
-    fn judge(&mut self, _kind: Kind, _reply: &Reply, _channel: &str, _is_opening: bool) -> Option<Reaction> {
+    fn classify_refusal(
+        &mut self,
+        _kind: MessageKind,
+        _reply: &Reply,
+        _channel: &str,
+        _is_opening: bool,
+    ) -> Option<Reaction> {
         None
     }
 
     /// An event has come. Whether it is new.
-    fn arrived(&mut self, _text: Padded<'_>, _row: &Row) -> bool {
+    fn record_event(&mut self, _text: Padded<'_>, _row: &EventSpans) -> bool {
         true
     }
 
     /// Whether what was lost on a channel comes again after a new subscription.
     fn continuity(&self, _channel: &str) -> Continuity {
-        Continuity::None
+        Continuity::NotReplayed
     }
 
     /// Why nothing can be published on a channel.
-    fn refuses_to_publish(&self, _channel: &str) -> Option<SessionError> {
+    fn publish_error(&self, _channel: &str) -> Option<SessionError> {
         None
     }
 }
 
 /// Bayeux as it is written.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Plain;
+pub struct DefaultDialect;
 
-impl Dialect for Plain {}
+impl Dialect for DefaultDialect {}

@@ -9,24 +9,24 @@ use crate::base::json::scan::{Fault, Kind, Scanner, Span};
 
 /// What a dialect wants to know of the `data` of an event: a name for it, and what tells it from others.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Marks {
+pub struct EventIds {
     /// Where to go on after it. A number, or a string without its quotes.
-    pub position: Option<Span>,
+    pub replay_id: Option<Span>,
     /// What no other event has.
-    pub identity: Option<Span>,
+    pub uuid: Option<Span>,
 }
 
 /// Steps over the value of `data` that starts here.
-pub type DataReader = fn(&mut Scanner<'_>) -> Result<(Span, Marks), Fault>;
+pub type DataReader = fn(&mut Scanner<'_>) -> Result<(Span, EventIds), Fault>;
 
 /// Steps over data without looking at it.
-pub fn opaque(scanner: &mut Scanner<'_>) -> Result<(Span, Marks), Fault> {
+pub fn skip_data(scanner: &mut Scanner<'_>) -> Result<(Span, EventIds), Fault> {
     let (kind, span) = scanner.value()?;
-    Ok((whole(kind, span), Marks::default()))
+    Ok((with_quotes(kind, span), EventIds::default()))
 }
 
 /// Strings with their quotes.
-pub(crate) const fn whole(kind: Kind, mut span: Span) -> Span {
+pub(crate) const fn with_quotes(kind: Kind, mut span: Span) -> Span {
     if matches!(kind, Kind::String) {
         span.start -= 1;
         span.start_unit -= 1;
@@ -38,7 +38,7 @@ pub(crate) const fn whole(kind: Kind, mut span: Span) -> Span {
 
 /// Where the parts of an event stand in their text.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct EventSpans {
     /// The message.
     pub message: (usize, usize),
     /// What is between the quotes.
@@ -46,14 +46,14 @@ pub struct Row {
     /// The JSON value, strings with their quotes.
     pub data: Span,
     /// What the dialect has found in it.
-    pub marks: Marks,
+    pub ids: EventIds,
 }
 
 /// One answer or frame, read.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub struct ParsedMessages {
     /// The events, in their order.
-    pub rows: Vec<Row>,
+    pub events: Vec<EventSpans>,
     /// All else, in its order.
     pub replies: Vec<Reply>,
 }
@@ -148,57 +148,61 @@ pub enum Reconnect {
 }
 
 /// Reads an answer: an array of messages, or a single one.
-pub fn read(text: Padded<'_>, data: DataReader) -> Result<Reading, Fault> {
+pub fn parse_messages(text: Padded<'_>, data: DataReader) -> Result<ParsedMessages, Fault> {
     let mut scanner = Scanner::new(text);
-    let mut reading = Reading::default();
+    let mut parsed = ParsedMessages::default();
     scanner.skip_space();
     if scanner.peek() == b'{' {
-        read_message(&mut scanner, data, &mut reading)?;
+        parse_message(&mut scanner, data, &mut parsed)?;
     } else {
-        items(&mut scanner, |scanner| read_message(scanner, data, &mut reading))?;
+        items(&mut scanner, |scanner| parse_message(scanner, data, &mut parsed))?;
     }
-    if scanner.is_finished() { Ok(reading) } else { Err(Fault::Syntax) }
+    if scanner.is_finished() { Ok(parsed) } else { Err(Fault::Syntax) }
 }
 
 #[derive(Default)]
-struct Seen {
+struct Members {
     channel: Option<Span>,
     id: Option<(Kind, Span)>,
     successful: Option<Kind>,
-    data: Option<(Span, Marks)>,
+    data: Option<(Span, EventIds)>,
 }
 
-fn read_message(scanner: &mut Scanner<'_>, data: DataReader, reading: &mut Reading) -> Result<(), Fault> {
+fn parse_message(
+    scanner: &mut Scanner<'_>,
+    data: DataReader,
+    parsed: &mut ParsedMessages,
+) -> Result<(), Fault> {
     let (start, start_unit, text) = (scanner.pos(), scanner.units(), scanner.text());
-    let mut seen = Seen::default();
+    let mut found = Members::default();
     members(scanner, |name, scanner| {
         match name {
             b"channel" => {
                 let (kind, span) = scanner.value()?;
-                seen.channel = (kind == Kind::String).then_some(span);
+                found.channel = (kind == Kind::String).then_some(span);
             }
-            b"data" => seen.data = Some(data(scanner)?),
-            b"id" => seen.id = Some(scanner.value()?),
-            b"successful" => seen.successful = Some(scanner.value()?.0),
+            b"data" => found.data = Some(data(scanner)?),
+            b"id" => found.id = Some(scanner.value()?),
+            b"successful" => found.successful = Some(scanner.value()?.0),
             _ => drop(scanner.value()?),
         }
         Ok(())
     })?;
     // Without a channel it is nothing that anybody could have meant for us.
-    let Some(channel) = seen.channel else { return Ok(()) };
+    let Some(channel) = found.channel else { return Ok(()) };
     let is_meta = text.get(channel.start, channel.end).starts_with(b"/meta/");
-    if !is_meta && seen.successful.is_none() {
-        if let Some((data, marks)) = seen.data {
-            reading.rows.push(Row { message: (start_unit, scanner.units()), channel, data, marks });
+    if !is_meta && found.successful.is_none() {
+        if let Some((data, ids)) = found.data {
+            parsed.events.push(EventSpans { message: (start_unit, scanner.units()), channel, data, ids });
         }
         return Ok(());
     }
-    reading.replies.push(Reply {
+    parsed.replies.push(Reply {
         channel: string(text, channel),
-        id: seen
+        id: found
             .id
             .and_then(|(kind, span)| matches!(kind, Kind::String | Kind::Number).then(|| string(text, span))),
-        successful: match seen.successful {
+        successful: match found.successful {
             Some(Kind::True) => Some(true),
             Some(Kind::False) => Some(false),
             _ => None,
@@ -212,18 +216,18 @@ fn read_message(scanner: &mut Scanner<'_>, data: DataReader, reading: &mut Readi
 mod tests {
     use super::*;
 
-    fn reading(text: &str) -> Result<Reading, Fault> {
-        read(Document::new(text.as_bytes().to_vec()).padded(), opaque)
+    fn parse(text: &str) -> Result<ParsedMessages, Fault> {
+        parse_messages(Document::new(text.as_bytes().to_vec()).padded(), skip_data)
     }
 
     #[test]
     fn tells_events_from_replies_by_what_they_say_and_not_by_their_id() {
         let text = r#"[{"channel":"/a","data":"é","id":"1"},{"channel":"/a","id":1,"successful":true},
             {"channel":"/meta/connect","id":"2"},{"data":1},{"channel":"/b"}]"#;
-        let Ok(Reading { rows, replies }) = reading(text) else { unreachable!() };
-        assert_eq!(rows.len(), 1);
-        assert_eq!(rows.first().map(|row| &text[row.data.start..row.data.end]), Some("\"é\""));
-        assert_eq!(rows.first().map(|row| row.message), Some((1, 37)));
+        let Ok(ParsedMessages { events, replies }) = parse(text) else { unreachable!() };
+        assert_eq!(events.len(), 1);
+        assert_eq!(events.first().map(|row| &text[row.data.start..row.data.end]), Some("\"é\""));
+        assert_eq!(events.first().map(|row| row.message), Some((1, 37)));
         let ids: Vec<_> = replies.iter().map(|reply| reply.id.as_deref()).collect();
         assert_eq!(ids, [Some("1"), Some("2")]);
         assert_eq!(replies.first().and_then(|reply| reply.successful), Some(true));
@@ -231,17 +235,17 @@ mod tests {
 
     #[test]
     fn takes_a_single_message_and_refuses_all_else() {
-        assert_eq!(reading(r#"{"channel":"/a","data":1}"#).map(|reading| reading.rows.len()), Ok(1));
+        assert_eq!(parse(r#"{"channel":"/a","data":1}"#).map(|parsed| parsed.events.len()), Ok(1));
         for text in ["", "<html>", "[{]", "1", "[1]", "[]x", "{\"channel\":\"/a\"} {}"] {
-            assert!(reading(text).is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
-        assert_eq!(reading("[]").map(|reading| reading.rows.len() + reading.replies.len()), Ok(0));
+        assert_eq!(parse("[]").map(|parsed| parsed.events.len() + parsed.replies.len()), Ok(0));
     }
 
     #[test]
     fn advice_for_a_transport_goes_before_that_for_all() {
         let text = r#"[{"channel":"/meta/connect","advice":{"interval":1000,"timeout":30000,"long-polling":{"interval":250},"reconnect":"later"}}]"#;
-        let Ok(Reading { replies, .. }) = reading(text) else { unreachable!() };
+        let Ok(ParsedMessages { replies, .. }) = parse(text) else { unreachable!() };
         let advice = replies.first().and_then(|reply| reply.advice("long-polling")).unwrap_or_default();
         assert_eq!((advice.interval, advice.timeout), (Some(250), Some(30_000)));
         assert_eq!(advice.reconnect, Some(Reconnect::Unknown));

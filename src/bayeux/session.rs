@@ -23,10 +23,10 @@ use std::collections::VecDeque;
 
 pub use types::{Event, Notice, Options, State};
 
-use super::cookies::Jar;
-use super::dialect::{Dialect, Kind};
+use super::cookies::CookieJar;
+use super::dialect::{Dialect, MessageKind};
 use super::errors::SessionError;
-use super::message::read;
+use super::message::parse_messages;
 use super::wire::Transport;
 use crate::base::error::Code;
 use crate::base::http::{Failure, Request, Response};
@@ -52,31 +52,31 @@ enum Phase {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
+enum RequestKind {
     Connect,
-    Other,
+    Messages,
     /// Not Bayeux: for the owner.
-    Foreign,
+    Owner,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     /// The next handshake or connect.
-    Next,
+    Connect,
     /// Subscriptions to ask for again.
-    Again,
+    Resubscribe,
     /// The next try to get credentials.
-    Token,
+    Authorize,
     /// An answer to the connect is so late that the machine must have slept.
-    Watch,
+    ConnectReply,
     /// A reply by the socket, or its opening.
-    Reply,
+    SocketReply,
     /// The link has been down for too long.
-    Lost,
+    ConnectionTimeout,
     /// The consumer has been slow for too long.
-    Pause,
+    MaxPause,
     /// The server does not answer the goodbye.
-    Close,
+    Disconnect,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +94,9 @@ enum Via {
 
 /// A message that is to be answered.
 #[derive(Clone, Debug)]
-struct Sent {
+struct PendingMessage {
     id: u32,
-    kind: Kind,
+    kind: MessageKind,
     channel: String,
     op: Option<OpId>,
     via: Via,
@@ -104,33 +104,33 @@ struct Sent {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum SubscriptionState {
     /// To be asked for.
-    Wanted,
+    Pending,
     /// Asked for.
-    Asked,
+    Requested,
     /// Granted.
-    Live,
+    Active,
 }
 
 #[derive(Clone, Debug)]
 struct Subscription {
     channel: String,
-    users: u32,
-    standing: Standing,
+    subscriber_count: u32,
+    state: SubscriptionState,
     /// Granted at least once.
-    was_live: bool,
+    has_been_active: bool,
     waiting: Vec<OpId>,
     /// An answer was lost, and what it had for this channel.
     has_gap: bool,
     /// Taken back for the time being: what the server had ready for it has to run off before it is asked for again.
-    is_left: bool,
-    refusals: u32,
+    is_draining: bool,
+    refusal_count: u32,
 }
 
 /// A message for the other lane.
 #[derive(Clone, Debug)]
-enum Todo {
+enum Command {
     Subscribe(String),
     Unsubscribe(String, Option<OpId>),
     Publish(OpId, String, String),
@@ -138,19 +138,19 @@ enum Todo {
 
 /// What the server advises, with what holds where it says nothing.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
+struct Timing {
     interval: Millis,
-    hold: Millis,
+    poll_timeout: Millis,
     /// How long the server keeps a session without a connect.
-    keeps: Option<Millis>,
+    max_interval: Option<Millis>,
 }
 
 /// How late an answer must be for the machine to have slept.
-const SLEPT: Millis = Millis(2000);
+const SLEEP_THRESHOLD: Millis = Millis(2000);
 /// How long a goodbye may take.
-const GOODBYE: Millis = Millis(2500);
+const DISCONNECT_TIMEOUT: Millis = Millis(2500);
 /// The longest rest while the server is busy.
-const BUSIEST: u64 = 600_000;
+const MAX_BUSY_DELAY_MS: u64 = 600_000;
 
 /// The machine, which its owner lends a dialect at each call.
 #[derive(Clone, Debug)]
@@ -165,40 +165,40 @@ pub struct Session {
     transport: Transport,
     credentials: Option<Secret>,
     /// The credentials are new since the last success.
-    is_renewed: bool,
+    has_new_credentials: bool,
     client_id: Option<String>,
     has_had_session: bool,
     /// The session has answered no connect yet.
-    is_unproven: bool,
-    ack: Option<i64>,
-    pace: Pace,
-    ids: Counter,
-    ops: Counter,
-    opening: Option<OpId>,
-    exchanges: Exchanges<Lane, Event>,
-    sent: Vec<Sent>,
-    todo: VecDeque<Todo>,
+    is_session_unproven: bool,
+    last_ack: Option<i64>,
+    timing: Timing,
+    message_ids: Counter,
+    op_ids: Counter,
+    open_op: Option<OpId>,
+    exchanges: Exchanges<RequestKind, Event>,
+    pending: Vec<PendingMessage>,
+    commands: VecDeque<Command>,
     subscriptions: Vec<Subscription>,
     timers: Timers<Timer>,
     backoff: Backoff,
-    busy: u32,
+    busy_count: u32,
     /// A handshake or connect is due as soon as all is said.
-    is_due: bool,
+    is_connect_due: bool,
     /// A connect was due, but waits for channels that are being taken up.
-    is_held: bool,
+    is_connect_held: bool,
     /// Events were held back, so the server may have more of them ready.
-    has_more: bool,
+    has_queued_events: bool,
     is_paused: bool,
     /// The pause has been too long for the server.
-    is_overdue: bool,
-    events_seen: usize,
+    has_pause_expired: bool,
+    last_event_count: usize,
     down_since: Option<Moment>,
-    last_trouble: Option<SessionError>,
+    last_error: Option<SessionError>,
     socket: Socket,
-    sockets: Counter,
+    socket_ids: Counter,
     /// Sockets in a row that were not opened.
     socket_failures: u32,
-    jar: Jar,
+    cookies: CookieJar,
 }
 
 impl Session {
@@ -213,45 +213,45 @@ impl Session {
             hosts: VecDeque::new(),
             transport,
             credentials: None,
-            is_renewed: false,
+            has_new_credentials: false,
             client_id: None,
             has_had_session: false,
-            is_unproven: true,
-            ack: None,
-            pace: Pace { interval: Millis(0), hold: options.hold, keeps: None },
-            ids: Counter::default(),
-            ops: Counter::default(),
-            opening: None,
+            is_session_unproven: true,
+            last_ack: None,
+            timing: Timing { interval: Millis(0), poll_timeout: options.poll_timeout, max_interval: None },
+            message_ids: Counter::default(),
+            op_ids: Counter::default(),
+            open_op: None,
             exchanges: Exchanges::new(),
-            sent: Vec::new(),
-            todo: VecDeque::new(),
+            pending: Vec::new(),
+            commands: VecDeque::new(),
             subscriptions: Vec::new(),
             timers: Timers::new(),
-            backoff: Backoff::new(options.base, options.max, u32::MAX),
-            busy: 0,
-            is_due: false,
-            is_held: false,
-            has_more: false,
+            backoff: Backoff::new(options.backoff_base, options.backoff_max, u32::MAX),
+            busy_count: 0,
+            is_connect_due: false,
+            is_connect_held: false,
+            has_queued_events: false,
             is_paused: false,
-            is_overdue: false,
-            events_seen: 0,
+            has_pause_expired: false,
+            last_event_count: 0,
             down_since: None,
-            last_trouble: None,
+            last_error: None,
             socket: Socket::None,
-            sockets: Counter::default(),
+            socket_ids: Counter::default(),
             socket_failures: 0,
-            jar: Jar::default(),
+            cookies: CookieJar::default(),
             options,
         }
     }
 
     /// Starts. The operation ends when the link works, or when it is clear that it will not.
     pub fn open(&mut self, now: Moment) -> OpId {
-        let op = self.op(now);
+        let op = self.next_op(now);
         if self.phase == Phase::Idle {
-            self.opening = Some(op);
-            self.announce(Event::State(State::Handshaking));
-            self.begin();
+            self.open_op = Some(op);
+            self.emit(Event::State(State::Handshaking));
+            self.authorize_or_handshake();
         } else {
             self.settle(op, Err(closed_or(self.phase, "the client is open already")));
         }
@@ -260,34 +260,34 @@ impl Session {
 
     /// Starts with a session that another client has left.
     pub fn resume(&mut self, now: Moment, client_id: &str, cookies: &str, channels: &[String]) -> OpId {
-        let op = self.op(now);
-        self.opening = Some(op);
+        let op = self.next_op(now);
+        self.open_op = Some(op);
         for cookie in cookies.split("; ").filter(|cookie| !cookie.is_empty()) {
-            self.jar.store(&self.url, &format!("{cookie}; path=/"), self.unix(now));
+            self.cookies.store(&self.url, &format!("{cookie}; path=/"), self.unix_ms(now));
         }
         for channel in channels {
             let mut subscription = Subscription::new(channel);
-            (subscription.standing, subscription.was_live) = (Standing::Live, true);
+            (subscription.state, subscription.has_been_active) = (SubscriptionState::Active, true);
             self.subscriptions.push(subscription);
         }
         self.has_had_session = true;
         self.client_id = Some(client_id.to_owned());
         self.phase = Phase::Connecting;
-        self.announce(Event::State(State::Connecting));
-        self.is_due = true;
+        self.emit(Event::State(State::Connecting));
+        self.is_connect_due = true;
         op
     }
 
     /// Subscribes to a channel or a pattern; before `open` as well. A second subscription to the same costs no message.
     pub fn subscribe(&mut self, now: Moment, channel: &str) -> OpId {
-        let op = self.op(now);
+        let op = self.next_op(now);
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
             self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
             return op;
         }
         if let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == channel) {
-            known.users += 1;
-            if known.standing == Standing::Live {
+            known.subscriber_count += 1;
+            if known.state == SubscriptionState::Active {
                 self.settle(op, Ok(()));
             } else {
                 known.waiting.push(op);
@@ -297,13 +297,13 @@ impl Session {
         let mut subscription = Subscription::new(channel);
         subscription.waiting.push(op);
         self.subscriptions.push(subscription);
-        self.todo.push_back(Todo::Subscribe(channel.to_owned()));
+        self.commands.push_back(Command::Subscribe(channel.to_owned()));
         op
     }
 
     /// Takes back one subscription to a channel, or `all` of them. Only the last costs a message.
     pub fn unsubscribe(&mut self, now: Moment, channel: &str, all: bool) -> OpId {
-        let op = self.op(now);
+        let op = self.next_op(now);
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
             self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
             return op;
@@ -313,8 +313,8 @@ impl Session {
             return op;
         };
         let Some(known) = self.subscriptions.get_mut(at) else { return op };
-        known.users -= 1;
-        if known.users > 0 && !all {
+        known.subscriber_count -= 1;
+        if known.subscriber_count > 0 && !all {
             self.settle(op, Ok(()));
             return op;
         }
@@ -325,28 +325,28 @@ impl Session {
                 Err(SessionError::new(Code::Aborted, format!("{channel} was unsubscribed meanwhile"))),
             );
         }
-        self.todo.retain(|todo| !matches!(todo, Todo::Subscribe(other) if other == channel));
-        self.go_on_polling();
-        if gone.standing == Standing::Wanted || self.client_id.is_none() {
+        self.commands.retain(|command| !matches!(command, Command::Subscribe(other) if other == channel));
+        self.release_held_connect();
+        if gone.state == SubscriptionState::Pending || self.client_id.is_none() {
             self.settle(op, Ok(()));
         } else {
-            self.todo.push_back(Todo::Unsubscribe(channel.to_owned(), Some(op)));
+            self.commands.push_back(Command::Unsubscribe(channel.to_owned(), Some(op)));
         }
         op
     }
 
     /// Publishes `data`, a JSON text. It is sent once: if the answer is lost, nobody knows whether it arrived.
     pub fn publish(&mut self, now: Moment, channel: &str, data: &str, dialect: &dyn Dialect) -> OpId {
-        let op = self.op(now);
+        let op = self.next_op(now);
         if !matches!(
             self.phase,
             Phase::Handshaking | Phase::Connecting | Phase::Connected | Phase::Authorizing
         ) {
             self.settle(op, Err(closed_or(self.phase, "the client is not open yet")));
-        } else if let Some(trouble) = dialect.refuses_to_publish(channel) {
-            self.settle(op, Err(trouble));
+        } else if let Some(error) = dialect.publish_error(channel) {
+            self.settle(op, Err(error));
         } else {
-            self.todo.push_back(Todo::Publish(op, channel.to_owned(), data.to_owned()));
+            self.commands.push_back(Command::Publish(op, channel.to_owned(), data.to_owned()));
         }
         op
     }
@@ -360,20 +360,20 @@ impl Session {
                 self.url = url;
             }
             self.phase = Phase::Handshaking;
-            self.is_due = true;
+            self.is_connect_due = true;
         }
     }
 
-    /// No credentials. Tried again after a rest, unless that `is_final`.
-    pub fn unauthorized(&mut self, now: Moment, trouble: SessionError, hint: Option<Millis>, is_final: bool) {
+    /// No credentials. Tried again after a delay, unless that `is_final`.
+    pub fn unauthorized(&mut self, now: Moment, error: SessionError, hint: Option<Millis>, is_final: bool) {
         self.now = now;
         if self.phase == Phase::Authorizing {
             if is_final {
-                return self.stop(trouble);
+                return self.stop(error);
             }
-            self.link_is_down(&trouble);
-            let rest = self.rest(hint);
-            self.timers.set(Timer::Token, now.after(rest));
+            self.connection_failed(&error);
+            let delay = self.retry_delay(hint);
+            self.timers.set(Timer::Authorize, now.after(delay));
         }
     }
 
@@ -386,9 +386,9 @@ impl Session {
     /// The consumer has room again.
     pub fn resume_polling(&mut self, now: Moment) {
         self.now = now;
-        (self.is_paused, self.is_overdue) = (false, false);
-        self.timers.clear(Timer::Pause);
-        self.go_on_polling();
+        (self.is_paused, self.has_pause_expired) = (false, false);
+        self.timers.clear(Timer::MaxPause);
+        self.release_held_connect();
     }
 
     /// Says goodbye and ends. What is under way is refused with `ERR_CLOSED`.
@@ -397,22 +397,22 @@ impl Session {
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
             return;
         }
-        self.refuse_all(&SessionError::new(Code::Closed, Code::Closed.sentence()));
+        self.reject_all(&SessionError::new(Code::Closed, Code::Closed.sentence()));
         self.timers = Timers::new();
-        self.is_due = false;
+        self.is_connect_due = false;
         self.phase = Phase::Closing;
-        let shakes = self.sent.iter().any(|sent| sent.kind == Kind::Handshake);
+        let shakes = self.pending.iter().any(|sent| sent.kind == MessageKind::Handshake);
         if !shakes {
             self.exchanges.cancel_all();
-            self.sent.clear();
+            self.pending.clear();
         }
         if let Some(client_id) = self.client_id.take() {
-            self.goodbye(&client_id);
+            self.send_disconnect(&client_id);
         } else if !shakes {
-            self.end(None);
+            self.finish(None);
         }
         if self.phase == Phase::Closing {
-            self.timers.set(Timer::Close, now.after(GOODBYE));
+            self.timers.set(Timer::Disconnect, now.after(DISCONNECT_TIMEOUT));
         }
     }
 
@@ -421,8 +421,8 @@ impl Session {
         self.now = now;
         if self.socket == Socket::Opening(id) {
             self.socket = Socket::Open(id);
-            self.timers.clear(Timer::Reply);
-            self.is_due = !self.is_connect_out();
+            self.timers.clear(Timer::SocketReply);
+            self.is_connect_due = !self.is_connect_pending();
         }
     }
 
@@ -433,25 +433,28 @@ impl Session {
             return;
         }
         let document = Document::new(text);
-        match read(document.padded(), dialect.data_reader()) {
-            Ok(reading) => self.take(None, document, reading, dialect),
+        match parse_messages(document.padded(), dialect.data_reader()) {
+            Ok(messages) => self.process_messages(None, document, messages, dialect),
             Err(_) => {
-                let trouble = SessionError::new(
+                let error = SessionError::new(
                     Code::Unavailable,
                     "the server sent a frame that is not Bayeux; the socket is opened anew",
                 );
-                self.notice("trouble", None, Some(trouble.clone()));
-                self.drop_socket(trouble);
+                self.notify("trouble", None, Some(error.clone()));
+                self.on_socket_failure(error);
             }
         }
-        self.watch_replies();
+        self.reset_reply_timer();
     }
 
     /// A socket was closed, or could not be opened.
     pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
         self.now = now;
         if self.socket == Socket::Opening(id) || self.socket == Socket::Open(id) {
-            self.drop_socket(SessionError::new(Code::Network, format!("the WebSocket was closed ({code})")));
+            self.on_socket_failure(SessionError::new(
+                Code::Network,
+                format!("the WebSocket was closed ({code})"),
+            ));
         }
     }
 
@@ -463,20 +466,20 @@ impl Session {
         dialect: &mut dyn Dialect,
     ) -> Option<Result<Response, Failure>> {
         self.now = now;
-        let mut foreign = None;
+        let mut owner_outcome = None;
         if let Input::Exchange(id, outcome) = input
             && let Some(lane) = self.exchanges.land(id)
         {
-            if lane == Lane::Foreign {
-                foreign = Some(outcome);
+            if lane == RequestKind::Owner {
+                owner_outcome = Some(outcome);
             } else {
-                self.land(id, outcome, dialect);
+                self.on_exchange_end(id, outcome, dialect);
             }
         }
         while let Some(timer) = self.timers.due(now) {
-            self.remind(timer);
+            self.on_timer(timer);
         }
-        foreign
+        owner_outcome
     }
 
     /// Says the next thing to do.
@@ -484,21 +487,21 @@ impl Session {
         if let Some(output) = self.exchanges.poll() {
             return output;
         }
-        if core::mem::take(&mut self.is_due) {
-            self.proceed(dialect);
+        if core::mem::take(&mut self.is_connect_due) {
+            self.send_due_connect(dialect);
         }
-        self.flush(dialect);
+        self.send_commands(dialect);
         self.exchanges.poll().unwrap_or_else(|| Output::Wait(self.deadline()))
     }
 
     /// Starts an exchange whose end [`Self::handle`] gives back.
-    pub fn send_foreign(&mut self, request: Request) {
-        self.exchanges.start(Lane::Foreign, request);
+    pub fn send_for_owner(&mut self, request: Request) {
+        self.exchanges.start(RequestKind::Owner, request);
     }
 
     /// The channels that are subscribed to, or were and will be again.
     pub fn subscriptions(&self) -> impl Iterator<Item = &str> {
-        self.subscriptions.iter().filter(|known| known.was_live).map(|known| known.channel.as_str())
+        self.subscriptions.iter().filter(|known| known.has_been_active).map(|known| known.channel.as_str())
     }
 
     /// The moment of the last command or input.
@@ -507,56 +510,60 @@ impl Session {
     }
 
     /// How long a connect is held, and how long the client rests between two.
-    pub const fn pace(&self) -> (Millis, Millis) {
-        (self.pace.hold, self.pace.interval)
+    pub const fn timing(&self) -> (Millis, Millis) {
+        (self.timing.poll_timeout, self.timing.interval)
     }
 }
 
 /// What all of it needs.
 impl Session {
     /// A connect that was held back leaves, if nothing holds it any more.
-    const fn go_on_polling(&mut self) {
-        self.is_due |= core::mem::replace(&mut self.is_held, false);
+    const fn release_held_connect(&mut self) {
+        self.is_connect_due |= core::mem::replace(&mut self.is_connect_held, false);
     }
 
-    fn wanted(&self) -> Vec<String> {
-        let wanted =
-            self.subscriptions.iter().filter(|known| known.standing == Standing::Wanted && !known.is_left);
+    fn unqueued_channels(&self) -> Vec<String> {
+        let wanted = self
+            .subscriptions
+            .iter()
+            .filter(|known| known.state == SubscriptionState::Pending && !known.is_draining);
         let waits = |channel: &str| {
-            self.todo.iter().any(|todo| matches!(todo, Todo::Subscribe(other) if other == channel))
+            self.commands
+                .iter()
+                .any(|command| matches!(command, Command::Subscribe(other) if other == channel))
         };
         wanted.filter(|known| !waits(&known.channel)).map(|known| known.channel.clone()).collect()
     }
 
-    fn is_connect_out(&self) -> bool {
-        self.sent.iter().any(|sent| matches!(sent.kind, Kind::Handshake | Kind::Connect))
+    fn is_connect_pending(&self) -> bool {
+        self.pending.iter().any(|sent| matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect))
     }
 
-    fn op(&mut self, now: Moment) -> OpId {
+    fn next_op(&mut self, now: Moment) -> OpId {
         self.now = now;
-        OpId(self.ops.advance())
+        OpId(self.op_ids.advance())
     }
 
     fn settle(&mut self, op: OpId, result: Result<(), SessionError>) {
-        self.announce(Event::Settled(op, result));
+        self.emit(Event::Settled(op, result));
     }
 
-    fn settle_if(&mut self, op: Option<OpId>, result: Result<(), SessionError>) {
+    fn settle_optional(&mut self, op: Option<OpId>, result: Result<(), SessionError>) {
         if let Some(op) = op {
             self.settle(op, result);
         }
     }
 
-    fn notice(&mut self, kind: &'static str, channel: Option<String>, trouble: Option<SessionError>) {
-        self.announce(Event::Notice(Notice { kind, channel, trouble }));
+    fn notify(&mut self, kind: &'static str, channel: Option<String>, error: Option<SessionError>) {
+        self.emit(Event::Notice(Notice { kind, channel, error }));
     }
 
-    fn announce(&mut self, event: Event) {
+    fn emit(&mut self, event: Event) {
         self.exchanges.announce(event);
     }
 
-    fn unix(&self, now: Moment) -> u64 {
-        self.options.epoch.saturating_add(now.as_millis())
+    fn unix_ms(&self, now: Moment) -> u64 {
+        self.options.epoch_unix_ms.saturating_add(now.as_millis())
     }
 
     fn deadline(&self) -> Deadline {
@@ -568,13 +575,13 @@ impl Subscription {
     fn new(channel: &str) -> Self {
         Self {
             channel: channel.to_owned(),
-            users: 1,
-            standing: Standing::Wanted,
-            was_live: false,
+            subscriber_count: 1,
+            state: SubscriptionState::Pending,
+            has_been_active: false,
             waiting: Vec::new(),
             has_gap: false,
-            is_left: false,
-            refusals: 0,
+            is_draining: false,
+            refusal_count: 0,
         }
     }
 }

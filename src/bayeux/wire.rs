@@ -66,7 +66,7 @@ impl Outgoing {
 
 /// The error field, taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Complaint {
+pub struct ErrorField {
     /// The number, if it begins with one.
     pub code: Option<u16>,
     /// What stands between the colons.
@@ -75,7 +75,7 @@ pub struct Complaint {
     pub text: String,
 }
 
-impl Complaint {
+impl ErrorField {
     /// Three digits, a colon, arguments parted by commas, a colon, text: parted at the first two colons only, because servers put colons into
     /// texts. Anything else is all text.
     pub fn parse(field: &str) -> Self {
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn parts_errors_at_the_first_two_colons() {
         let parse = |field: &str| {
-            let Complaint { code, arguments, text } = Complaint::parse(field);
+            let ErrorField { code, arguments, text } = ErrorField::parse(field);
             (code, arguments.join("|"), text)
         };
         let text = |text: &str| text.to_owned();

@@ -1,4 +1,4 @@
-//! The client of the Streaming API: a login, then a [`Session`] with the dialect [`Replay`].
+//! The client of the Streaming API: a login, then a [`Session`] with the dialect [`ReplayDialect`].
 //!
 //! ```text
 //!            session needs a token                    grant
@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 
 use super::auth::{self, Flow};
-use super::replay::Replay;
+use super::replay::ReplayDialect;
 use crate::base::error::Code;
 use crate::base::ids::OpId;
 use crate::base::secret::Secret;
@@ -34,22 +34,22 @@ pub struct Options {
     /// Of the Streaming API.
     pub api_version: String,
     /// Where channels start that have no mark: an id, -1 or -2.
-    pub start: String,
+    pub replay_start: String,
     /// Where they start when the server has forgotten their id.
-    pub fallback: Option<String>,
-    /// The rest is as for any Bayeux server; see [`streaming`].
+    pub replay_fallback: Option<String>,
+    /// The rest is as for any Bayeux server; see [`session_defaults`].
     pub session: session::Options,
 }
 
 /// What Salesforce wants of a session: no sockets, small requests, and a poll at least every 40 seconds.
-pub fn streaming() -> session::Options {
+pub fn session_defaults() -> session::Options {
     session::Options {
         transports: vec![Transport::LongPolling],
-        ack: false,
-        needs_auth: true,
-        max_request: 32_768,
+        has_ack_extension: false,
+        is_auth_required: true,
+        max_request_bytes: 32_768,
         max_pause: Some(Millis(30_000)),
-        hold: Millis(110_000),
+        poll_timeout: Millis(110_000),
         ..session::Options::default()
     }
 }
@@ -57,7 +57,7 @@ pub fn streaming() -> session::Options {
 /// What the owner hears.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// What a session says; never [`session::Event::NeedsToken`].
+    /// What a session says; never [`session::Event::NeedsCredentials`].
     Session(session::Event),
     /// Sign these claims, and call [`Client::signed`].
     Sign {
@@ -73,34 +73,34 @@ pub enum Event {
 pub struct Client {
     /// What most commands go to.
     pub session: Session,
-    replay: Replay,
+    replay: ReplayDialect,
     flow: Flow,
     token_url: String,
     endpoint: Option<String>,
     api_version: String,
-    epoch: u64,
-    said: VecDeque<Event>,
+    epoch_unix_ms: u64,
+    events: VecDeque<Event>,
 }
 
 impl Client {
     /// A client that does nothing yet.
     pub fn new(options: Options, seed: u64) -> Self {
-        let epoch = options.session.epoch;
+        let epoch_unix_ms = options.session.epoch_unix_ms;
         Self {
-            session: Session::new(session::Options { needs_auth: true, ..options.session }, seed),
-            replay: Replay::new(options.start, options.fallback),
+            session: Session::new(session::Options { is_auth_required: true, ..options.session }, seed),
+            replay: ReplayDialect::new(options.replay_start, options.replay_fallback),
             flow: options.flow,
             token_url: options.token_url,
             endpoint: options.endpoint,
             api_version: options.api_version,
-            epoch,
-            said: VecDeque::new(),
+            epoch_unix_ms,
+            events: VecDeque::new(),
         }
     }
 
     /// A channel goes on behind that id. For a subscription that is made afterwards.
-    pub fn set_mark(&mut self, channel: &str, id: &str) {
-        self.replay.set_mark(channel, id);
+    pub fn set_replay_id(&mut self, channel: &str, id: &str) {
+        self.replay.set_replay_id(channel, id);
     }
 
     /// Refused: Salesforce takes no events this way.
@@ -110,9 +110,10 @@ impl Client {
 
     /// The claims were signed. Nothing if they could not be.
     pub fn signed(&mut self, now: Moment, assertion: Option<&str>) {
-        let request = assertion.and_then(|assertion| auth::request(&self.flow, &self.token_url, assertion));
+        let request =
+            assertion.and_then(|assertion| auth::token_request(&self.flow, &self.token_url, assertion));
         match request {
-            Some(request) => self.session.send_foreign(request),
+            Some(request) => self.session.send_for_owner(request),
             None => {
                 let message = "the private key could not sign: it must be an RSA key for RS256";
                 self.session.unauthorized(now, SessionError::new(Code::InvalidArgument, message), None, true);
@@ -120,9 +121,9 @@ impl Client {
         }
     }
 
-    fn log_in(&mut self, renew: bool) {
-        if let Some(grant) = auth::given(&self.flow) {
-            if renew {
+    fn log_in(&mut self, is_renewal: bool) {
+        if let Some(grant) = auth::existing_grant(&self.flow) {
+            if is_renewal {
                 let message =
                     "the server refuses the session that was given, and there is no way to get another";
                 return self.session.unauthorized(
@@ -132,13 +133,13 @@ impl Client {
                     true,
                 );
             }
-            return self.grant(grant);
+            return self.apply_grant(grant);
         }
-        let unix = self.epoch.saturating_add(self.session.now().as_millis());
-        if let Some(claims) = auth::statement(&self.flow, unix) {
-            self.said.push_back(Event::Sign { claims });
-        } else if let Some(request) = auth::request(&self.flow, &self.token_url, "") {
-            self.session.send_foreign(request);
+        let unix = self.epoch_unix_ms.saturating_add(self.session.now().as_millis());
+        if let Some(claims) = auth::jwt_claims(&self.flow, unix) {
+            self.events.push_back(Event::Sign { claims });
+        } else if let Some(request) = auth::token_request(&self.flow, &self.token_url, "") {
+            self.session.send_for_owner(request);
         } else {
             let message =
                 "the session that was given has an access token or an instance URL that is not usable";
@@ -151,13 +152,13 @@ impl Client {
         }
     }
 
-    fn grant(&mut self, grant: auth::Grant) {
+    fn apply_grant(&mut self, grant: auth::Grant) {
         if let (Some(newest), Flow::RefreshToken { refresh_token, .. }) =
             (grant.refresh_token, &mut self.flow)
             && newest != *refresh_token
         {
             *refresh_token = newest.clone();
-            self.said.push_back(Event::RefreshToken(newest));
+            self.events.push_back(Event::RefreshToken(newest));
         }
         let url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
@@ -178,10 +179,10 @@ impl Machine for Client {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Some(outcome) = self.session.handle(now, input, &mut self.replay) {
-            match auth::read(&self.flow, outcome) {
-                Ok(grant) => self.grant(grant),
-                Err(refusal) => {
-                    self.session.unauthorized(now, refusal.trouble, refusal.hint, refusal.is_final);
+            match auth::read_token_response(&self.flow, outcome) {
+                Ok(grant) => self.apply_grant(grant),
+                Err(failure) => {
+                    self.session.unauthorized(now, failure.error, failure.min_delay, failure.is_final);
                 }
             }
         }
@@ -189,12 +190,12 @@ impl Machine for Client {
 
     fn poll(&mut self) -> Output<Event> {
         loop {
-            if let Some(event) = self.said.pop_front() {
+            if let Some(event) = self.events.pop_front() {
                 return Output::Event(event);
             }
             return match self.session.poll(&mut self.replay) {
-                Output::Event(session::Event::NeedsToken { renew }) => {
-                    self.log_in(renew);
+                Output::Event(session::Event::NeedsCredentials { is_renewal }) => {
+                    self.log_in(is_renewal);
                     continue;
                 }
                 Output::Event(event) => Output::Event(Event::Session(event)),

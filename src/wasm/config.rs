@@ -131,23 +131,24 @@ pub(super) enum StreamOptions {
 pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
     let config: StreamConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
-    let defaults = if config.flow.is_some() { salesforce::streaming() } else { session::Options::default() };
+    let defaults =
+        if config.flow.is_some() { salesforce::session_defaults() } else { session::Options::default() };
     let transports: Vec<Transport> =
         config.transports.iter().flat_map(|names| names.split(' ')).filter_map(transport).collect();
     let millis = |value: Option<f64>, default| value.map_or(default, |ms| Millis(ms as u64));
     let session = session::Options {
         url: config.url.unwrap_or_default(),
         transports: if transports.is_empty() { defaults.transports } else { transports },
-        ack: config.ack.unwrap_or(defaults.ack),
-        needs_auth: config.needs_auth == Some(true),
-        keeps_cookies: config.keeps_cookies,
-        drains: config.drains == Some(true),
-        waits_for_room: true,
-        epoch: config.epoch as u64,
-        network_delay: millis(config.timeout_ms, defaults.network_delay),
-        timeout: config.connection_timeout_ms.map(|ms| Millis(ms as u64)),
-        base: millis(config.base_ms, defaults.base),
-        max: millis(config.max_ms, defaults.max),
+        has_ack_extension: config.ack.unwrap_or(defaults.has_ack_extension),
+        is_auth_required: config.needs_auth == Some(true),
+        has_cookie_jar: config.keeps_cookies,
+        is_draining: config.drains == Some(true),
+        has_manual_resume: true,
+        epoch_unix_ms: config.epoch as u64,
+        max_network_delay: millis(config.timeout_ms, defaults.max_network_delay),
+        connection_timeout: config.connection_timeout_ms.map(|ms| Millis(ms as u64)),
+        backoff_base: millis(config.base_ms, defaults.backoff_base),
+        backoff_max: millis(config.max_ms, defaults.backoff_max),
         ..defaults
     };
     let consumer_key = config.consumer_key.unwrap_or_default();
@@ -167,15 +168,15 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         Some(1) => Flow::RefreshToken { consumer_key, consumer_secret, refresh_token: token },
         Some(2) => Flow::ClientCredentials { consumer_key, consumer_secret: required(consumer_secret) },
         Some(3) => Flow::JwtBearer { consumer_key, username, audience: place },
-        Some(_) => Flow::Given { access_token: token, instance_url: place },
+        Some(_) => Flow::ExistingSession { access_token: token, instance_url: place },
     };
     Ok(StreamOptions::Salesforce(salesforce::Options {
         flow,
         token_url: config.token_url.unwrap_or_default(),
         endpoint: config.endpoint,
         api_version: config.api_version.unwrap_or_default(),
-        start: config.start.unwrap_or_default(),
-        fallback: config.fallback,
+        replay_start: config.start.unwrap_or_default(),
+        replay_fallback: config.fallback,
         session,
     }))
 }

@@ -12,7 +12,7 @@ use crate::base::json::text::unescape;
 use crate::base::time::{Deadline, Moment};
 use crate::bayeux::client::Client;
 use crate::bayeux::errors::SessionError;
-use crate::bayeux::message::Row;
+use crate::bayeux::message::EventSpans;
 use crate::bayeux::session::{Event, Notice, Session, State};
 use crate::engine::machine::{Input, Machine, Output};
 use crate::salesforce::client as salesforce;
@@ -127,7 +127,7 @@ impl StreamPort {
     /// Where a channel goes on.
     pub fn mark(&mut self, channel: &str, id: &str) {
         if let Stream::Salesforce(client) = &mut self.0 {
-            client.set_mark(channel, id);
+            client.set_replay_id(channel, id);
         }
     }
 
@@ -138,8 +138,8 @@ impl StreamPort {
 
     /// No credentials.
     pub fn unauthorized(&mut self, now: f64, message: String) {
-        let trouble = SessionError::new(Code::Unauthorized, message);
-        self.session().unauthorized(moment(now), trouble, None, true);
+        let error = SessionError::new(Code::Unauthorized, message);
+        self.session().unauthorized(moment(now), error, None, true);
     }
 
     /// Signed claims, none if they could not be signed.
@@ -270,13 +270,13 @@ fn send(sink: &StreamSink, id: ExchangeId, request: Request) -> Next {
 
 fn say(sink: &StreamSink, event: Event) -> Next {
     said(match event {
-        Event::Messages { source, text, rows } => {
-            let (table, channels) = table(&text, &rows);
+        Event::Messages { source, text, events } => {
+            let (table, channels) = table(&text, &events);
             sink.messages(source.map_or(0, |id| id.0), table, channels)
         }
         Event::Settled(op, Ok(())) => sink.settled(op.0, 0, 0, ""),
-        Event::Settled(op, Err(trouble)) => {
-            let (code, status, message) = parts(&trouble);
+        Event::Settled(op, Err(error)) => {
+            let (code, status, message) = parts(&error);
             sink.settled(op.0, code, status, message)
         }
         Event::State(state) => sink.state(match state {
@@ -285,36 +285,36 @@ fn say(sink: &StreamSink, event: Event) -> Next {
             State::Connected => 2,
             State::Disconnected => 3,
         }),
-        Event::Notice(Notice { kind, channel, trouble }) => {
-            let (code, status, message) = trouble.as_ref().map_or((0, 0, ""), parts);
+        Event::Notice(Notice { kind, channel, error }) => {
+            let (code, status, message) = error.as_ref().map_or((0, 0, ""), parts);
             sink.notice(kind, channel, code, status, message)
         }
-        Event::Lost(trouble) => {
-            let (code, status, message) = parts(&trouble);
+        Event::ConnectionLost(error) => {
+            let (code, status, message) = parts(&error);
             sink.lost(code, status, message)
         }
-        Event::Ended(trouble) => {
-            let (code, status, message) = trouble.as_ref().map_or((0, 0, ""), parts);
+        Event::Ended(error) => {
+            let (code, status, message) = error.as_ref().map_or((0, 0, ""), parts);
             sink.ended(code, status, message)
         }
-        Event::NeedsToken { renew } => sink.credentials(renew),
+        Event::NeedsCredentials { is_renewal } => sink.credentials(is_renewal),
         Event::SocketOpen { id, url } => sink.socket_open(id, url),
         Event::SocketSend { id, text } => sink.socket_send(id, text),
         Event::SocketClose { id } => sink.socket_close(id),
     })
 }
 
-fn parts(trouble: &SessionError) -> (u8, u16, &str) {
-    (trouble.code as u8 + 1, trouble.status.unwrap_or(0), &trouble.message)
+fn parts(error: &SessionError) -> (u8, u16, &str) {
+    (error.code as u8 + 1, error.status.unwrap_or(0), &error.message)
 }
 
 /// Eight words for each event: the number of its channel; message and data, each from and to in UTF-16 units of the text; then where its replay id
 /// is: 0 there is none, 1 it is the number whose upper and lower half follow, 2 it stands in the text from and to, 3 the same with escapes.
-fn table(text: &[u8], rows: &[Row]) -> (Vec<u32>, Vec<String>) {
-    let mut table = Vec::with_capacity(rows.len() * 8);
+fn table(text: &[u8], events: &[EventSpans]) -> (Vec<u32>, Vec<String>) {
+    let mut table = Vec::with_capacity(events.len() * 8);
     let mut channels: Vec<(&[u8], String)> = Vec::new();
     let mut number = 0;
-    for Row { message, channel, data, marks } in rows {
+    for EventSpans { message, channel, data, ids } in events {
         let name = text.get(channel.start..channel.end).unwrap_or_default();
         if channels.get(number).is_none_or(|(known, _)| *known != name) {
             // Where there are many, some are named twice; that does no harm.
@@ -329,7 +329,7 @@ fn table(text: &[u8], rows: &[Row]) -> (Vec<u32>, Vec<String>) {
         }
         table.push(number as u32);
         table.extend([message.0, message.1, data.start_unit, data.end_unit].map(|unit| unit as u32));
-        table.extend(match marks.position {
+        table.extend(match ids.replay_id {
             None => [0; 3],
             Some(id) => match text.get(id.start..id.end).and_then(short_number) {
                 Some(number) => [1, (number >> 32) as u32, number as u32],

@@ -6,11 +6,14 @@
 //!   unanswered ──> handshake_failed, connect_failed ──rest──> again, until the owner has to hear of it
 //! ```
 
-use super::{Event, Lane, Phase, SLEPT, Sent, Session, Socket, Standing, State, Timer, Todo, Via};
+use super::{
+    Command, Event, PendingMessage, Phase, RequestKind, SLEEP_THRESHOLD, Session, Socket, State,
+    SubscriptionState, Timer, Via,
+};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
 use crate::base::time::Millis;
-use crate::bayeux::dialect::{Dialect, Kind, Reaction};
+use crate::bayeux::dialect::{Dialect, MessageKind, Reaction};
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::{Reconnect, Reply};
 use crate::bayeux::wire::{Transport, at_host};
@@ -19,424 +22,428 @@ use crate::engine::classify::ResponseClass;
 use crate::engine::timers::Timers;
 
 impl Session {
-    pub(super) fn refused(&mut self, sent: Sent, reply: &Reply, dialect: &mut dyn Dialect) {
+    pub(super) fn on_refusal(&mut self, sent: PendingMessage, reply: &Reply, dialect: &mut dyn Dialect) {
         if self.phase == Phase::Closing {
-            return self.end(None);
+            return self.finish(None);
         }
-        let reaction = dialect.judge(sent.kind, reply, &sent.channel, self.opening.is_some());
-        let complaint = reply.error().unwrap_or_default();
+        let reaction = dialect.classify_refusal(sent.kind, reply, &sent.channel, self.open_op.is_some());
+        let error_field = reply.error().unwrap_or_default();
         let what = match sent.kind {
-            Kind::Handshake => "a session".to_owned(),
-            Kind::Connect => "the connection".to_owned(),
-            Kind::Disconnect => "the end of the session".to_owned(),
-            Kind::Subscribe => format!("the subscription to {}", sent.channel),
-            Kind::Unsubscribe => format!("to end the subscription to {}", sent.channel),
-            Kind::Publish => format!("an event for {}", sent.channel),
+            MessageKind::Handshake => "a session".to_owned(),
+            MessageKind::Connect => "the connection".to_owned(),
+            MessageKind::Disconnect => "the end of the session".to_owned(),
+            MessageKind::Subscribe => format!("the subscription to {}", sent.channel),
+            MessageKind::Unsubscribe => format!("to end the subscription to {}", sent.channel),
+            MessageKind::Publish => format!("an event for {}", sent.channel),
         };
-        let trouble = SessionError::said(Code::Rejected, &what, &complaint);
+        let error = SessionError::refused(Code::Rejected, &what, &error_field);
         let advice = reply.advice(self.transport.name());
         if let Some(advice) = &advice {
             self.hosts = advice.hosts.iter().cloned().collect();
-            if matches!(sent.kind, Kind::Handshake | Kind::Connect) {
-                self.advise(advice);
+            if matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect) {
+                self.apply_advice(advice);
             }
         }
         let advice = advice.unwrap_or_default();
-        let is_lane = matches!(sent.kind, Kind::Handshake | Kind::Connect);
+        let is_connection_message = matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect);
         let reaction = reaction.unwrap_or_else(|| {
-            if is_lane && complaint.contains("BAYEUX_BROWSER") {
-                return Reaction::Stop(cookies_missing(&complaint));
+            if is_connection_message && error_field.contains("BAYEUX_BROWSER") {
+                return Reaction::Stop(missing_cookie_error(&error_field));
             }
             match advice.reconnect {
-                Some(Reconnect::Handshake) if sent.kind != Kind::Handshake => {
+                Some(Reconnect::Handshake) if sent.kind != MessageKind::Handshake => {
                     Reaction::Handshake { drop_cookies: false }
                 }
-                Some(Reconnect::None) if is_lane => Reaction::Stop(trouble.clone()),
-                Some(Reconnect::Unknown) if is_lane => Reaction::Stop(unknown_advice()),
-                _ if is_lane && advice.interval.is_some_and(|interval| interval < 0) => {
-                    Reaction::Stop(trouble.clone())
+                Some(Reconnect::None) if is_connection_message => Reaction::Stop(error.clone()),
+                Some(Reconnect::Unknown) if is_connection_message => Reaction::Stop(unknown_advice_error()),
+                _ if is_connection_message && advice.interval.is_some_and(|interval| interval < 0) => {
+                    Reaction::Stop(error.clone())
                 }
-                _ => Reaction::Refuse(trouble.clone()),
+                _ => Reaction::Refuse(error.clone()),
             }
         });
         match (sent.kind, reaction) {
-            (Kind::Handshake, Reaction::Refuse(_)) => {
-                self.notice("trouble", None, Some(trouble));
-                let rest = self.rest(None);
-                self.again(rest);
+            (MessageKind::Handshake, Reaction::Refuse(_)) => {
+                self.notify("trouble", None, Some(error));
+                let delay = self.retry_delay(None);
+                self.schedule_connect(delay);
             }
-            (Kind::Connect, Reaction::Refuse(_)) => {
-                self.notice("trouble", None, Some(trouble.clone()));
-                self.connect_failed(&trouble, None, false);
+            (MessageKind::Connect, Reaction::Refuse(_)) => {
+                self.notify("trouble", None, Some(error.clone()));
+                self.connect_failed(&error, None, false);
             }
             (
-                Kind::Subscribe,
-                reaction @ (Reaction::Refuse(_) | Reaction::Later(..) | Reaction::Again(_)),
+                MessageKind::Subscribe,
+                reaction @ (Reaction::Refuse(_) | Reaction::ResubscribeLater(..) | Reaction::Resubscribe(_)),
             ) => {
-                self.subscription_refused(&sent.channel, reaction);
+                self.on_subscription_refused(&sent.channel, reaction);
             }
             (kind, reaction) => {
                 // Its channel is asked for again with the next session.
-                if kind != Kind::Subscribe {
+                if kind != MessageKind::Subscribe {
                     let why = match &reaction {
                         Reaction::Stop(why) | Reaction::Refuse(why) => why.clone(),
-                        _ => trouble,
+                        _ => error,
                     };
-                    self.settle_if(sent.op, Err(why));
+                    self.settle_optional(sent.op, Err(why));
                 }
-                self.react(reaction);
-                if kind == Kind::Unsubscribe {
-                    self.go_on_polling();
+                self.apply_reaction(reaction);
+                if kind == MessageKind::Unsubscribe {
+                    self.release_held_connect();
                 }
             }
         }
     }
 
-    pub(super) fn subscription_refused(&mut self, channel: &str, reaction: Reaction) {
+    pub(super) fn on_subscription_refused(&mut self, channel: &str, reaction: Reaction) {
         let Some(at) = self.subscriptions.iter().position(|known| known.channel == channel) else { return };
         let Some(known) = self.subscriptions.get_mut(at) else { return };
-        known.refusals += 1;
+        known.refusal_count += 1;
         // A server that refuses whatever is asked for.
-        let is_stubborn = known.refusals > 10;
+        let is_stubborn = known.refusal_count > 10;
         match reaction {
-            Reaction::Later(trouble, rest) if !is_stubborn => {
-                known.standing = Standing::Wanted;
-                let rest = Millis(rest.0 + self.rng.up_to(rest.0));
-                self.notice("trouble", Some(channel.to_owned()), Some(trouble));
-                self.timers.set(Timer::Again, self.now.after(rest));
+            Reaction::ResubscribeLater(error, delay) if !is_stubborn => {
+                known.state = SubscriptionState::Pending;
+                let delay = Millis(delay.0 + self.rng.up_to(delay.0));
+                self.notify("trouble", Some(channel.to_owned()), Some(error));
+                self.timers.set(Timer::Resubscribe, self.now.after(delay));
                 // The others need not wait for it.
-                self.go_on_polling();
+                self.release_held_connect();
             }
-            Reaction::Again(trouble) if !is_stubborn => {
-                known.standing = Standing::Wanted;
-                self.todo.push_back(Todo::Subscribe(channel.to_owned()));
-                self.notice("replay_gap", Some(channel.to_owned()), Some(trouble));
+            Reaction::Resubscribe(error) if !is_stubborn => {
+                known.state = SubscriptionState::Pending;
+                self.commands.push_back(Command::Subscribe(channel.to_owned()));
+                self.notify("replay_gap", Some(channel.to_owned()), Some(error));
             }
-            Reaction::Later(trouble, _) | Reaction::Again(trouble) | Reaction::Refuse(trouble) => {
+            Reaction::ResubscribeLater(error, _) | Reaction::Resubscribe(error) | Reaction::Refuse(error) => {
                 let gone = self.subscriptions.remove(at);
                 let nobody_waits = gone.waiting.is_empty();
                 for op in gone.waiting {
-                    self.settle(op, Err(trouble.clone()));
+                    self.settle(op, Err(error.clone()));
                 }
-                if nobody_waits || gone.was_live {
-                    self.notice("subscription_lost", Some(channel.to_owned()), Some(trouble));
+                if nobody_waits || gone.has_been_active {
+                    self.notify("subscription_lost", Some(channel.to_owned()), Some(error));
                 }
-                self.go_on_polling();
+                self.release_held_connect();
             }
             _ => {}
         }
     }
 
-    pub(super) fn react(&mut self, reaction: Reaction) {
+    pub(super) fn apply_reaction(&mut self, reaction: Reaction) {
         match reaction {
-            Reaction::Handshake { drop_cookies } => self.new_session(drop_cookies),
+            Reaction::Handshake { drop_cookies } => self.start_new_session(drop_cookies),
             Reaction::Reauthorize => {
-                if core::mem::replace(&mut self.is_renewed, true) {
+                if core::mem::replace(&mut self.has_new_credentials, true) {
                     return self.stop(SessionError::new(
                         Code::Unauthorized,
                         "the server refuses the credentials, although they are new",
                     ));
                 }
-                self.leave_session();
+                self.abandon_session();
                 self.credentials = None;
-                self.begin();
+                self.authorize_or_handshake();
             }
-            Reaction::Busy(trouble, least) => {
-                self.leave_session();
-                self.notice("trouble", None, Some(trouble));
+            Reaction::Busy(error, least) => {
+                self.abandon_session();
+                self.notify("trouble", None, Some(error));
                 self.phase = Phase::Handshaking;
-                let rest = self.busy_rest(least);
-                self.again(rest);
+                let delay = self.busy_delay(least);
+                self.schedule_connect(delay);
             }
-            Reaction::Stop(trouble) => self.stop(trouble),
-            Reaction::Refuse(trouble) | Reaction::Later(trouble, _) | Reaction::Again(trouble) => {
-                self.notice("trouble", None, Some(trouble));
+            Reaction::Stop(error) => self.stop(error),
+            Reaction::Refuse(error) | Reaction::ResubscribeLater(error, _) | Reaction::Resubscribe(error) => {
+                self.notify("trouble", None, Some(error));
             }
         }
     }
 
     /// The session is gone.
-    pub(super) fn new_session(&mut self, drop_cookies: bool) {
+    pub(super) fn start_new_session(&mut self, drop_cookies: bool) {
         if drop_cookies {
-            self.jar.clear();
+            self.cookies.clear();
         }
-        let is_unproven = self.is_unproven;
-        self.leave_session();
+        let is_session_unproven = self.is_session_unproven;
+        self.abandon_session();
         self.phase = Phase::Handshaking;
-        self.announce(Event::State(State::Handshaking));
-        if self.options.follows_hosts
+        self.emit(Event::State(State::Handshaking));
+        if self.options.can_follow_hosts
             && let Some(host) = self.hosts.pop_front()
         {
             self.url = at_host(&self.url, &host);
         }
-        // A session that never worked is not followed by another without a rest.
-        let rest = if is_unproven { self.rest(None) } else { self.pace.interval };
-        self.again(rest);
+        // A session that never worked is not followed by another without a delay.
+        let delay = if is_session_unproven { self.retry_delay(None) } else { self.timing.interval };
+        self.schedule_connect(delay);
     }
 
-    pub(super) fn leave_session(&mut self) {
+    pub(super) fn abandon_session(&mut self) {
         self.client_id = None;
-        self.is_unproven = true;
-        let mut left = core::mem::take(&mut self.sent);
-        left.retain(|sent| sent.kind != Kind::Subscribe);
-        for id in self.exchanges.ids_where(|lane| *lane != Lane::Foreign) {
+        self.is_session_unproven = true;
+        let mut left = core::mem::take(&mut self.pending);
+        left.retain(|sent| sent.kind != MessageKind::Subscribe);
+        for id in self.exchanges.ids_where(|kind| *kind != RequestKind::Owner) {
             self.exchanges.cancel(id);
         }
-        self.refuse_sent(
+        self.reject_messages(
             left,
             &SessionError::new(Code::Network, "the session ended before the server had answered"),
         );
         for known in &mut self.subscriptions {
-            known.standing = Standing::Wanted;
+            known.state = SubscriptionState::Pending;
         }
-        for timer in [Timer::Next, Timer::Watch, Timer::Pause, Timer::Again] {
+        for timer in [Timer::Connect, Timer::ConnectReply, Timer::MaxPause, Timer::Resubscribe] {
             self.timers.clear(timer);
         }
-        (self.is_due, self.is_held, self.has_more) = (false, false, false);
+        (self.is_connect_due, self.is_connect_held, self.has_queued_events) = (false, false, false);
         // After a break down, the socket of before is of no use to the next session.
-        self.watch_replies();
+        self.reset_reply_timer();
     }
 
     /// A message to which there was no reply.
-    pub(super) fn unanswered(&mut self, sent: Sent, trouble: &SessionError, hint: Option<Millis>) {
+    pub(super) fn on_no_reply(&mut self, sent: PendingMessage, error: &SessionError, hint: Option<Millis>) {
         if self.phase == Phase::Closed {
             return;
         }
         if self.phase == Phase::Closing {
-            return self.end(None);
+            return self.finish(None);
         }
         // Events may have come with it.
-        if sent.kind != Kind::Handshake {
-            for known in self.subscriptions.iter_mut().filter(|known| known.standing != Standing::Wanted) {
+        if sent.kind != MessageKind::Handshake {
+            for known in
+                self.subscriptions.iter_mut().filter(|known| known.state != SubscriptionState::Pending)
+            {
                 known.has_gap = true;
             }
         }
-        let slept = trouble.code == Code::Timeout && self.now > sent.due.after(SLEPT);
+        let slept = error.code == Code::Timeout && self.now > sent.due.after(SLEEP_THRESHOLD);
         match sent.kind {
-            Kind::Handshake => self.handshake_failed(trouble, hint),
-            Kind::Connect => self.connect_failed(trouble, hint, slept),
-            Kind::Subscribe => {
+            MessageKind::Handshake => self.handshake_failed(error, hint),
+            MessageKind::Connect => self.connect_failed(error, hint, slept),
+            MessageKind::Subscribe => {
                 let Some(at) = self.subscriptions.iter().position(|known| known.channel == sent.channel)
                 else {
                     return;
                 };
                 let Some(known) = self.subscriptions.get_mut(at) else { return };
-                known.standing = Standing::Wanted;
+                known.state = SubscriptionState::Pending;
                 known.has_gap = true;
-                if known.waiting.is_empty() || known.was_live {
-                    let rest = self.backoff.delay_after(2, &mut self.rng);
-                    if self.phase == Phase::Connected && !self.is_connect_out() {
+                if known.waiting.is_empty() || known.has_been_active {
+                    let delay = self.backoff.delay_after(2, &mut self.rng);
+                    if self.phase == Phase::Connected && !self.is_connect_pending() {
                         // The next connect asks for them again.
-                        self.is_held = false;
-                        self.again(rest);
+                        self.is_connect_held = false;
+                        self.schedule_connect(delay);
                     } else {
-                        self.timers.set(Timer::Again, self.now.after(rest));
+                        self.timers.set(Timer::Resubscribe, self.now.after(delay));
                     }
                 } else {
                     for op in self.subscriptions.remove(at).waiting {
-                        self.settle(op, Err(trouble.clone()));
+                        self.settle(op, Err(error.clone()));
                     }
                 }
             }
-            Kind::Unsubscribe => {
+            MessageKind::Unsubscribe => {
                 if let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == sent.channel)
                 {
-                    known.is_left = false;
+                    known.is_draining = false;
                 }
-                self.settle_if(sent.op, Err(trouble.clone()));
-                self.go_on_polling();
+                self.settle_optional(sent.op, Err(error.clone()));
+                self.release_held_connect();
             }
-            Kind::Publish => self.settle_if(sent.op, Err(trouble.clone())),
-            Kind::Disconnect => {}
+            MessageKind::Publish => self.settle_optional(sent.op, Err(error.clone())),
+            MessageKind::Disconnect => {}
         }
     }
 
-    pub(super) fn handshake_failed(&mut self, trouble: &SessionError, hint: Option<Millis>) {
-        if self.gives_up(trouble) {
-            return self.stop(trouble.clone());
+    pub(super) fn handshake_failed(&mut self, error: &SessionError, hint: Option<Millis>) {
+        if self.is_fatal(error) {
+            return self.stop(error.clone());
         }
-        self.link_is_down(trouble);
-        if self.options.follows_hosts
+        self.connection_failed(error);
+        if self.options.can_follow_hosts
             && let Some(host) = self.hosts.pop_front()
         {
             self.url = at_host(&self.url, &host);
-            return self.again(Millis(0));
+            return self.schedule_connect(Millis(0));
         }
-        let rest = self.rest(hint);
-        self.again(rest);
+        let delay = self.retry_delay(hint);
+        self.schedule_connect(delay);
     }
 
-    pub(super) fn connect_failed(&mut self, trouble: &SessionError, hint: Option<Millis>, slept: bool) {
-        if self.gives_up(trouble) {
-            return self.stop(trouble.clone());
+    pub(super) fn connect_failed(&mut self, error: &SessionError, hint: Option<Millis>, slept: bool) {
+        if self.is_fatal(error) {
+            return self.stop(error.clone());
         }
-        self.timers.clear(Timer::Watch);
-        self.link_is_down(trouble);
+        self.timers.clear(Timer::ConnectReply);
+        self.connection_failed(error);
         self.phase = Phase::Connecting;
-        self.is_held = false;
-        self.announce(Event::State(State::Connecting));
-        let rest = if slept { Millis(0) } else { self.rest(hint) };
+        self.is_connect_held = false;
+        self.emit(Event::State(State::Connecting));
+        let delay = if slept { Millis(0) } else { self.retry_delay(hint) };
         let since = self.down_since.unwrap_or(self.now);
-        if let Some(keeps) = self.pace.keeps {
-            let longest = self.pace.hold.0.saturating_add(self.pace.interval.0).saturating_add(keeps.0);
-            if self.now.after(rest) > since.after(Millis(longest)) {
+        if let Some(keeps) = self.timing.max_interval {
+            let longest =
+                self.timing.poll_timeout.0.saturating_add(self.timing.interval.0).saturating_add(keeps.0);
+            if self.now.after(delay) > since.after(Millis(longest)) {
                 // By then the server has forgotten the session.
-                self.is_unproven = false;
-                self.leave_session();
+                self.is_session_unproven = false;
+                self.abandon_session();
                 self.phase = Phase::Handshaking;
-                self.announce(Event::State(State::Handshaking));
+                self.emit(Event::State(State::Handshaking));
             }
         }
-        self.again(rest);
+        self.schedule_connect(delay);
     }
 
     /// Whether another try would be of no use. What has worked once is tried again.
-    pub(super) fn gives_up(&self, trouble: &SessionError) -> bool {
-        trouble.code == Code::Redirected || self.opening.is_some() && !trouble.code.is_retryable()
+    pub(super) fn is_fatal(&self, error: &SessionError) -> bool {
+        error.code == Code::Redirected || self.open_op.is_some() && !error.code.is_retryable()
     }
 
-    pub(super) fn drop_socket(&mut self, trouble: SessionError) {
+    pub(super) fn on_socket_failure(&mut self, error: SessionError) {
         let was_open = matches!(self.socket, Socket::Open(_));
         self.close_socket();
         self.socket_failures = if was_open { 0 } else { self.socket_failures + 1 };
-        let mut left = core::mem::take(&mut self.sent);
-        self.sent = left.extract_if(.., |sent| sent.via != Via::Socket).collect();
+        let mut left = core::mem::take(&mut self.pending);
+        self.pending = left.extract_if(.., |sent| sent.via != Via::Socket).collect();
         // The first time that it could not be opened, or the second if it has worked before.
         let has_other = self.options.transports.contains(&Transport::LongPolling);
         let falls_back = !was_open && has_other && (!self.has_had_session || self.socket_failures > 1);
-        let has_lane = left.iter().any(|sent| matches!(sent.kind, Kind::Handshake | Kind::Connect));
+        let has_connection_message =
+            left.iter().any(|sent| matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect));
         for sent in left {
-            self.unanswered(sent, &trouble, None);
+            self.on_no_reply(sent, &error, None);
         }
         if matches!(self.phase, Phase::Closed | Phase::Closing) {
-            return self.end(None);
+            return self.finish(None);
         }
         if falls_back {
-            self.notice("transport_fallback", None, Some(trouble));
+            self.notify("transport_fallback", None, Some(error));
             let had_session = self.client_id.is_some();
-            self.switch_to(Transport::LongPolling);
+            self.switch_transport(Transport::LongPolling);
             if had_session {
-                self.leave_session();
+                self.abandon_session();
                 self.phase = Phase::Handshaking;
             }
-            self.again(Millis(0));
-        } else if !has_lane {
+            self.schedule_connect(Millis(0));
+        } else if !has_connection_message {
             match self.phase {
-                Phase::Handshaking => self.handshake_failed(&trouble, None),
+                Phase::Handshaking => self.handshake_failed(&error, None),
                 Phase::Connecting | Phase::Connected => {
                     for known in &mut self.subscriptions {
                         known.has_gap = true;
                     }
-                    self.connect_failed(&trouble, None, false);
+                    self.connect_failed(&error, None, false);
                 }
                 _ => {}
             }
         }
     }
 
-    pub(super) fn switch_to(&mut self, transport: Transport) {
+    pub(super) fn switch_transport(&mut self, transport: Transport) {
         self.close_socket();
         self.transport = transport;
     }
 
     pub(super) fn close_socket(&mut self) {
         if let Socket::Opening(id) | Socket::Open(id) = core::mem::replace(&mut self.socket, Socket::None) {
-            self.announce(Event::SocketClose { id });
-            self.timers.clear(Timer::Reply);
+            self.emit(Event::SocketClose { id });
+            self.timers.clear(Timer::SocketReply);
         }
     }
 
-    pub(super) fn link_is_down(&mut self, trouble: &SessionError) {
-        self.last_trouble = Some(trouble.clone());
+    pub(super) fn connection_failed(&mut self, error: &SessionError) {
+        self.last_error = Some(error.clone());
         if self.down_since.is_none() {
             self.down_since = Some(self.now);
-            self.expect_loss();
+            self.start_connection_timeout();
         }
     }
 
-    pub(super) fn expect_loss(&mut self) {
-        if let Some(timeout) = self.options.timeout {
-            self.timers.set(Timer::Lost, self.now.after(timeout));
+    pub(super) fn start_connection_timeout(&mut self) {
+        if let Some(timeout) = self.options.connection_timeout {
+            self.timers.set(Timer::ConnectionTimeout, self.now.after(timeout));
         }
     }
 
-    pub(super) fn closed_by_server(&mut self, reply: &Reply) {
-        self.notice("closed_by_server", None, None);
+    pub(super) fn on_closed_by_server(&mut self, reply: &Reply) {
+        self.notify("closed_by_server", None, None);
         let why = reply.error().map(|error| format!(": {error}")).unwrap_or_default();
-        let mut trouble = SessionError::new(Code::Rejected, format!("the server closed the connection{why}"));
-        trouble.said = reply.error();
-        self.stop(trouble);
+        let mut error = SessionError::new(Code::Rejected, format!("the server closed the connection{why}"));
+        error.server_error = reply.error();
+        self.stop(error);
     }
 
-    pub(super) fn stop(&mut self, trouble: SessionError) {
+    pub(super) fn stop(&mut self, error: SessionError) {
         self.exchanges.cancel_all();
         // What was sent as well: its answer is not heard any more.
-        self.refuse_all(&trouble);
-        self.sent.clear();
-        self.end(Some(trouble));
+        self.reject_all(&error);
+        self.pending.clear();
+        self.finish(Some(error));
     }
 
-    pub(super) fn end(&mut self, trouble: Option<SessionError>) {
+    pub(super) fn finish(&mut self, error: Option<SessionError>) {
         if self.phase == Phase::Closed {
             return;
         }
         self.phase = Phase::Closed;
         self.close_socket();
-        self.sent.clear();
+        self.pending.clear();
         self.client_id = None;
         self.timers = Timers::new();
-        self.is_due = false;
-        self.announce(Event::State(State::Disconnected));
-        self.announce(Event::Ended(trouble));
+        self.is_connect_due = false;
+        self.emit(Event::State(State::Disconnected));
+        self.emit(Event::Ended(error));
     }
 
-    pub(super) fn refuse_all(&mut self, trouble: &SessionError) {
-        let sent = self.sent.iter().filter_map(|sent| sent.op).collect::<Vec<_>>();
+    pub(super) fn reject_all(&mut self, error: &SessionError) {
+        let sent = self.pending.iter().filter_map(|sent| sent.op).collect::<Vec<_>>();
         for op in sent {
-            self.settle(op, Err(trouble.clone()));
+            self.settle(op, Err(error.clone()));
         }
-        for sent in &mut self.sent {
+        for sent in &mut self.pending {
             sent.op = None;
         }
-        if let Some(op) = self.opening.take() {
-            self.settle(op, Err(trouble.clone()));
+        if let Some(op) = self.open_op.take() {
+            self.settle(op, Err(error.clone()));
         }
-        self.refuse_waiting(trouble);
+        self.reject_waiting(error);
         self.subscriptions.clear();
     }
 
     /// Refuses what waits to be sent, or for a subscription.
-    pub(super) fn refuse_waiting(&mut self, trouble: &SessionError) {
+    pub(super) fn reject_waiting(&mut self, error: &SessionError) {
         let mut ops = Vec::new();
         for known in &mut self.subscriptions {
             ops.append(&mut known.waiting);
         }
-        self.subscriptions.retain(|known| known.was_live);
-        for todo in core::mem::take(&mut self.todo) {
-            match todo {
-                Todo::Publish(op, ..) | Todo::Unsubscribe(_, Some(op)) => ops.push(op),
-                Todo::Subscribe(channel) => {
+        self.subscriptions.retain(|known| known.has_been_active);
+        for command in core::mem::take(&mut self.commands) {
+            match command {
+                Command::Publish(op, ..) | Command::Unsubscribe(_, Some(op)) => ops.push(op),
+                Command::Subscribe(channel) => {
                     if self.subscriptions.iter().any(|known| known.channel == channel) {
-                        self.todo.push_back(Todo::Subscribe(channel));
+                        self.commands.push_back(Command::Subscribe(channel));
                     }
                 }
-                Todo::Unsubscribe(_, None) => {}
+                Command::Unsubscribe(_, None) => {}
             }
         }
         for op in ops {
-            self.settle(op, Err(trouble.clone()));
+            self.settle(op, Err(error.clone()));
         }
     }
 
-    pub(super) fn refuse_sent(&mut self, sent: Vec<Sent>, trouble: &SessionError) {
+    pub(super) fn reject_messages(&mut self, sent: Vec<PendingMessage>, error: &SessionError) {
         for sent in sent {
-            self.settle_if(sent.op, Err(trouble.clone()));
+            self.settle_optional(sent.op, Err(error.clone()));
         }
     }
 }
 
 #[cold]
-pub(super) fn unknown_advice() -> SessionError {
+pub(super) fn unknown_advice_error() -> SessionError {
     SessionError::new(
         Code::Rejected,
         "the server gave an advice that is not known, so the client must not go on by itself",
@@ -444,26 +451,28 @@ pub(super) fn unknown_advice() -> SessionError {
 }
 
 #[cold]
-fn cookies_missing(complaint: &str) -> SessionError {
-    let mut trouble = SessionError::said(Code::Rejected, "the connection", complaint);
-    trouble.message.push_str(
+fn missing_cookie_error(error_field: &str) -> SessionError {
+    let mut error = SessionError::refused(Code::Rejected, "the connection", error_field);
+    error.message.push_str(
         " - the session cookie did not come back: in a browser, cookies of the server's site are blocked; elsewhere, something between takes them away",
     );
-    trouble
+    error
 }
 
 /// Why an exchange gave nothing, and how long the server asked to wait.
 #[cold]
-pub(super) fn failed(outcome: &Result<Response, Failure>, is_empty: bool) -> (SessionError, Option<Millis>) {
+pub(super) fn response_error(
+    outcome: &Result<Response, Failure>,
+    is_empty: bool,
+) -> (SessionError, Option<Millis>) {
     match classify::classify_response(outcome) {
-        ResponseClass::Retry(error, hint) => (SessionError::of(&error), hint),
-        ResponseClass::Fail(error) => (SessionError::of(&error), None),
+        ResponseClass::Retry(error, hint) => (SessionError::from_error(&error), hint),
+        ResponseClass::Fail(error) => (SessionError::from_error(&error), None),
         ResponseClass::Done => {
             let what = if is_empty { "without a message in it" } else { "that is not Bayeux" };
-            let mut trouble =
-                SessionError::new(Code::Unavailable, format!("the server gave an answer {what}"));
-            trouble.status = outcome.as_ref().ok().map(|response| response.status);
-            (trouble, None)
+            let mut error = SessionError::new(Code::Unavailable, format!("the server gave an answer {what}"));
+            error.status = outcome.as_ref().ok().map(|response| response.status);
+            (error, None)
         }
     }
 }

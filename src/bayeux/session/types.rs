@@ -3,7 +3,7 @@
 use crate::base::ids::{ExchangeId, OpId};
 use crate::base::time::Millis;
 use crate::bayeux::errors::SessionError;
-use crate::bayeux::message::Row;
+use crate::bayeux::message::EventSpans;
 use crate::bayeux::wire::Transport;
 
 /// How a session works.
@@ -14,35 +14,35 @@ pub struct Options {
     /// In the order of preference.
     pub transports: Vec<Transport>,
     /// Ask the server to repeat what was not acknowledged. Default true; servers that do not know it do not answer it.
-    pub ack: bool,
+    pub has_ack_extension: bool,
     /// Ask for credentials before each first handshake.
-    pub needs_auth: bool,
+    pub is_auth_required: bool,
     /// Keep cookies, because the platform does not.
-    pub keeps_cookies: bool,
+    pub has_cookie_jar: bool,
     /// Go to the hosts that the server advises. Default false: credentials would go to a host that nobody named.
-    pub follows_hosts: bool,
+    pub can_follow_hosts: bool,
     /// Leave when the server has no more events.
-    pub drains: bool,
+    pub is_draining: bool,
     /// The Unix time in milliseconds at the zero of the owner's clock, for cookies that end.
-    pub epoch: u64,
+    pub epoch_unix_ms: u64,
     /// How much longer than the server holds a connect an answer may take, and how long any other may. Default 10 000.
-    pub network_delay: Millis,
+    pub max_network_delay: Millis,
     /// How long a server holds a connect if it does not say. Default 60 000.
-    pub hold: Millis,
+    pub poll_timeout: Millis,
     /// The longest first rest after a failure, doubled each time. Default 1 000.
-    pub base: Millis,
-    /// The longest rest. Default 60 000.
-    pub max: Millis,
+    pub backoff_base: Millis,
+    /// The longest delay. Default 60 000.
+    pub backoff_max: Millis,
     /// How long the link may be down before that is reported. Default 10 000; `None`: it is never.
-    pub timeout: Option<Millis>,
+    pub connection_timeout: Option<Millis>,
     /// How long polling may rest for a slow consumer. Default: for ever.
     pub max_pause: Option<Millis>,
     /// After events there is no further poll until the owner has called [`Session::resume_polling`], because only it knows what there is room for.
-    pub waits_for_room: bool,
+    pub has_manual_resume: bool,
     /// How many bytes of messages go into one request. Default 65 536.
-    pub max_request: usize,
+    pub max_request_bytes: usize,
     /// How many bytes of an answer are read. Default 64 MiB.
-    pub max_answer: u32,
+    pub max_response_bytes: u32,
 }
 
 impl Default for Options {
@@ -50,21 +50,21 @@ impl Default for Options {
         Self {
             url: String::new(),
             transports: vec![Transport::WebSocket, Transport::LongPolling],
-            ack: true,
-            needs_auth: false,
-            keeps_cookies: true,
-            follows_hosts: false,
-            drains: false,
-            epoch: 0,
-            network_delay: Millis(10_000),
-            hold: Millis(60_000),
-            base: Millis(1000),
-            max: Millis(60_000),
-            timeout: Some(Millis(10_000)),
+            has_ack_extension: true,
+            is_auth_required: false,
+            has_cookie_jar: true,
+            can_follow_hosts: false,
+            is_draining: false,
+            epoch_unix_ms: 0,
+            max_network_delay: Millis(10_000),
+            poll_timeout: Millis(60_000),
+            backoff_base: Millis(1000),
+            backoff_max: Millis(60_000),
+            connection_timeout: Some(Millis(10_000)),
             max_pause: None,
-            waits_for_room: false,
-            max_request: 65_536,
-            max_answer: 64 << 20,
+            has_manual_resume: false,
+            max_request_bytes: 65_536,
+            max_response_bytes: 64 << 20,
         }
     }
 }
@@ -86,25 +86,25 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// `session_replaced`, `closed_by_server`, `multiple_clients`, `transport_fallback`, `replay_gap`, `possible_gap`, `replay_unsupported`,
-    /// `subscription_lost`, `trouble`
+    /// `subscription_lost`, `error`
     pub kind: &'static str,
     /// The channel that it is about.
     pub channel: Option<String>,
     /// What went wrong, if something did.
-    pub trouble: Option<SessionError>,
+    pub error: Option<SessionError>,
 }
 
 /// What the application, or the owner of the socket, hears.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Events have arrived; `source` is the exchange they came with, none for a socket. `rows` stand in `text`.
+    /// Events have arrived; `source` is the exchange they came with, none for a socket. `events` stand in `text`.
     Messages {
         /// The exchange.
         source: Option<ExchangeId>,
         /// The whole answer.
         text: Vec<u8>,
         /// The events in it.
-        rows: Vec<Row>,
+        events: Vec<EventSpans>,
     },
     /// An operation has ended.
     Settled(OpId, Result<(), SessionError>),
@@ -113,13 +113,13 @@ pub enum Event {
     /// Something to know.
     Notice(Notice),
     /// The link has been down for the timeout of the application. Said again each time that has passed.
-    Lost(SessionError),
-    /// Nothing comes after it. Without a trouble if it was closed by us.
+    ConnectionLost(SessionError),
+    /// Nothing comes after it. Without a error if it was closed by us.
     Ended(Option<SessionError>),
     /// Credentials are wanted; `renew`: those there were are refused.
-    NeedsToken {
+    NeedsCredentials {
         /// Whether there were some.
-        renew: bool,
+        is_renewal: bool,
     },
     /// Open a socket.
     SocketOpen {

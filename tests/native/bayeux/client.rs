@@ -80,12 +80,12 @@ pub(crate) fn peer(config: &Value) -> Peer {
     let common = Options {
         url: format!("{scheme}://server.example/cometd"),
         transports,
-        ack: has_ack,
-        keeps_cookies: config["environment"] != "browser",
-        follows_hosts: config["followHosts"] == true,
-        drains: config["mode"] == "drain",
-        epoch: 1_700_000_000_000,
-        timeout: None,
+        has_ack_extension: has_ack,
+        has_cookie_jar: config["environment"] != "browser",
+        can_follow_hosts: config["followHosts"] == true,
+        is_draining: config["mode"] == "drain",
+        epoch_unix_ms: 1_700_000_000_000,
+        connection_timeout: None,
         ..Options::default()
     };
     if config["salesforce"] != true {
@@ -107,19 +107,19 @@ pub(crate) fn peer(config: &Value) -> Peer {
             token_url: "https://login.salesforce.com/services/oauth2/token".to_owned(),
             endpoint: None,
             api_version: config["apiVersion"].as_str().unwrap_or("68.0").to_owned(),
-            start,
-            fallback: config["replayFallback"].as_i64().map(|id| id.to_string()),
+            replay_start: start,
+            replay_fallback: config["replayFallback"].as_i64().map(|id| id.to_string()),
             session: Options {
-                drains: common.drains,
-                epoch: common.epoch,
-                timeout: None,
-                ..salesforce::streaming()
+                is_draining: common.is_draining,
+                epoch_unix_ms: common.epoch_unix_ms,
+                connection_timeout: None,
+                ..salesforce::session_defaults()
             },
         },
         7,
     );
     for (channel, id) in config["replay"].as_object().into_iter().flatten() {
-        client.set_mark(channel, &id.to_string());
+        client.set_replay_id(channel, &id.to_string());
     }
     Peer::Salesforce(Box::new(client))
 }

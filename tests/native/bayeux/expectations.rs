@@ -3,10 +3,10 @@
 //! An expectation is an object. One of its keys says what is expected, the others are its details. [`KINDS`] lists all of them;
 //! a key that is not there fails the scenario.
 
+mod errors;
 mod outcomes;
 mod requests;
 mod timing;
-mod troubles;
 
 use std::collections::BTreeMap;
 
@@ -91,10 +91,10 @@ const KINDS: &[Kind] = &[
     kind("markers", &[], outcomes::markers),
     kind("marker_kept", &[], outcomes::marker_kept),
     kind("markers_kept", &[], outcomes::markers_kept),
-    kind("reject", &["error"], troubles::reject),
-    kind("error", &["fatal"], troubles::error),
-    kind("notice", &[], troubles::notice),
-    kind("subscription_error", &[], troubles::subscription_error),
+    kind("reject", &["error"], errors::reject),
+    kind("error", &["fatal"], errors::error),
+    kind("notice", &[], errors::notice),
+    kind("subscription_error", &[], errors::subscription_error),
     // Documentation: what the test does, which `calls` has in a form that can be run.
     kind("call", &[], documentation),
     kind("clock_jump_ms", &[], documentation),

@@ -187,7 +187,7 @@ impl World {
                 Output::Load(_) | Output::Save(..) => unreachable!("a session keeps nothing"),
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
-                    let pace = self.peer.session().pace();
+                    let pace = self.peer.session().timing();
                     self.paces.push(pace);
                     assert!(
                         matches!(self.peer.poll(), Output::Wait(again) if again == deadline),
@@ -201,10 +201,10 @@ impl World {
 
     pub(crate) fn hear(&mut self, event: Event) {
         match event {
-            Event::Messages { text, rows, .. } => {
+            Event::Messages { text, events, .. } => {
                 let whole = String::from_utf8(text).expect("UTF-8");
                 let units: Vec<u16> = whole.encode_utf16().collect();
-                for row in rows {
+                for row in events {
                     let data = &whole[row.data.start..row.data.end];
                     // JavaScript cuts the same text by UTF-16 units.
                     assert_eq!(
@@ -216,7 +216,7 @@ impl World {
                             .expect("JSON");
                     let mut data: Value = serde_json::from_str(data).expect("JSON");
                     let position =
-                        row.marks.position.map(|position| whole[position.start..position.end].to_owned());
+                        row.ids.replay_id.map(|position| whole[position.start..position.end].to_owned());
                     if let Some(position) = &position {
                         data["event"]["replayId"] = json!(position);
                     }
@@ -245,9 +245,9 @@ impl World {
             }
             Event::State(state) => self.note(Fact::State(state)),
             Event::Notice(notice) => self.note(Fact::Notice(notice)),
-            Event::Lost(_) => self.note(Fact::Lost),
-            Event::Ended(trouble) => self.note(Fact::Ended(trouble)),
-            Event::NeedsToken { .. } => unreachable!("nobody asked for authentication"),
+            Event::ConnectionLost(_) => self.note(Fact::Lost),
+            Event::Ended(error) => self.note(Fact::Ended(error)),
+            Event::NeedsCredentials { .. } => unreachable!("nobody asked for authentication"),
             Event::SocketOpen { id, .. } => {
                 self.note(Fact::SocketOpen);
                 let step = self.take(|step| step["on"] == "ws:open");

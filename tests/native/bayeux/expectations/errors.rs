@@ -3,7 +3,7 @@
 use eventferry::base::error::Code;
 use eventferry::bayeux::errors::SessionError;
 use eventferry::bayeux::session::Notice;
-use eventferry::bayeux::wire::Complaint;
+use eventferry::bayeux::wire::ErrorField;
 use serde_json::Value;
 
 use super::{Check, Outcome, require, word};
@@ -45,13 +45,13 @@ fn is_hint(hint: &str, message: &str) -> bool {
     }
 }
 
-fn is_trouble(wanted: &Value, trouble: &SessionError) -> bool {
-    let said = trouble.said.as_deref().unwrap_or_default();
-    let complaint = Complaint::parse(said);
+fn is_error(wanted: &Value, error: &SessionError) -> bool {
+    let said = error.server_error.as_deref().unwrap_or_default();
+    let complaint = ErrorField::parse(said);
     let holds = |key: &str, check: &dyn Fn(&str) -> bool| wanted[key].as_str().is_none_or(check);
-    holds("kind", &|kind| is_kind(kind, trouble.code))
-        && holds("reason", &|reason| is_reason(reason, trouble.code))
-        && holds("hint", &|hint| is_hint(hint, &trouble.message))
+    holds("kind", &|kind| is_kind(kind, error.code))
+        && holds("reason", &|reason| is_reason(reason, error.code))
+        && holds("hint", &|hint| is_hint(hint, &error.message))
         && holds("replayId", &|id| said.contains(&format!("{{{id}}}")))
         && wanted["code"].as_u64().is_none_or(|code| complaint.code == Some(code as u16))
         && holds("code", &|code| said.starts_with(code))
@@ -70,8 +70,7 @@ pub(super) fn reject(check: &mut Check<'_>, expected: &Value) -> Outcome {
     });
     let settled = settled.collect::<Vec<_>>();
     let is_rejected = settled.iter().any(|(name, result)| {
-        name.starts_with(call)
-            && result.as_ref().is_err_and(|trouble| is_trouble(&expected["error"], trouble))
+        name.starts_with(call) && result.as_ref().is_err_and(|error| is_error(&expected["error"], error))
     });
     require(is_rejected, || format!("{settled:?}"))
 }
@@ -81,8 +80,8 @@ pub(super) fn error(check: &mut Check<'_>, expected: &Value) -> Outcome {
     only_known(wanted, KEYS, "error")?;
     let is_fatal = expected["fatal"] != false;
     let fits = check.has(|fact| match fact {
-        Fact::Ended(Some(trouble)) => is_fatal && is_trouble(wanted, trouble),
-        Fact::Notice(Notice { trouble: Some(trouble), .. }) => !is_fatal && is_trouble(wanted, trouble),
+        Fact::Ended(Some(error)) => is_fatal && is_error(wanted, error),
+        Fact::Notice(Notice { error: Some(error), .. }) => !is_fatal && is_error(wanted, error),
         _ => false,
     });
     require(fits, || "no such error".to_owned())
@@ -99,11 +98,9 @@ pub(super) fn subscription_error(check: &mut Check<'_>, expected: &Value) -> Out
     let lost = &expected["subscription_error"];
     only_known(lost, &[&["channel"], KEYS].concat(), "subscription_error")?;
     let fits = check.has(|fact| match fact {
-        Fact::Notice(Notice {
-            kind: "subscription_lost",
-            channel: Some(channel),
-            trouble: Some(trouble),
-        }) => lost["channel"] == **channel && is_trouble(lost, trouble),
+        Fact::Notice(Notice { kind: "subscription_lost", channel: Some(channel), error: Some(error) }) => {
+            lost["channel"] == **channel && is_error(lost, error)
+        }
         _ => false,
     });
     require(fits, || "no notice of it".to_owned())
