@@ -14,24 +14,31 @@
 //!
 //! What lives here: the rules of Bayeux. What this file must not know: any one server, which is for a [`Dialect`]; what is in an event.
 
+mod commands;
+mod ending;
+mod gaps;
 mod incoming;
 mod outgoing;
 mod recovery;
+mod refusal;
+mod sockets;
+mod state;
+mod timers;
 mod types;
 
 use std::collections::VecDeque;
 
+use state::{
+    Command, PendingMessage, Phase, RequestKind, Socket, Subscription, SubscriptionState, Timer, Timing, Via,
+};
 pub use types::{Event, Notice, Options, State};
 
 use super::cookies::CookieJar;
 use super::dialect::{Dialect, MessageKind};
 use super::errors::SessionError;
-use super::message::parse_messages;
 use super::wire::Transport;
-use crate::base::error::Code;
 use crate::base::http::{Failure, Request, Response};
-use crate::base::ids::{Counter, ExchangeId, OpId};
-use crate::base::json::find::Document;
+use crate::base::ids::{Counter, OpId};
 use crate::base::secret::Secret;
 use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::backoff::Backoff;
@@ -39,111 +46,6 @@ use crate::engine::exchange::Exchanges;
 use crate::engine::jitter::Rng;
 use crate::engine::machine::{Input, Output};
 use crate::engine::timers::Timers;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Idle,
-    Authorizing,
-    Handshaking,
-    Connecting,
-    Connected,
-    Closing,
-    Closed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RequestKind {
-    Connect,
-    Messages,
-    /// Not Bayeux: for the owner.
-    Owner,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    /// The next handshake or connect.
-    Connect,
-    /// Subscriptions to ask for again.
-    Resubscribe,
-    /// The next try to get credentials.
-    Authorize,
-    /// An answer to the connect is so late that the machine must have slept.
-    ConnectReply,
-    /// A reply by the socket, or its opening.
-    SocketReply,
-    /// The link has been down for too long.
-    ConnectionTimeout,
-    /// The consumer has been slow for too long.
-    MaxPause,
-    /// The server does not answer the goodbye.
-    Disconnect,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Socket {
-    None,
-    Opening(u32),
-    Open(u32),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Via {
-    Exchange(ExchangeId),
-    Socket,
-}
-
-/// A message that is to be answered.
-#[derive(Clone, Debug)]
-struct PendingMessage {
-    id: u32,
-    kind: MessageKind,
-    channel: String,
-    op: Option<OpId>,
-    via: Via,
-    due: Moment,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SubscriptionState {
-    /// To be asked for.
-    Pending,
-    /// Asked for.
-    Requested,
-    /// Granted.
-    Active,
-}
-
-#[derive(Clone, Debug)]
-struct Subscription {
-    channel: String,
-    subscriber_count: u32,
-    state: SubscriptionState,
-    /// Granted at least once.
-    has_been_active: bool,
-    waiting: Vec<OpId>,
-    /// An answer was lost, and what it had for this channel.
-    has_gap: bool,
-    /// Taken back for the time being: what the server had ready for it has to run off before it is asked for again.
-    is_draining: bool,
-    refusal_count: u32,
-}
-
-/// A message for the other lane.
-#[derive(Clone, Debug)]
-enum Command {
-    Subscribe(String),
-    Unsubscribe(String, Option<OpId>),
-    Publish(OpId, String, String),
-}
-
-/// What the server advises, with what holds where it says nothing.
-#[derive(Clone, Copy, Debug)]
-struct Timing {
-    interval: Millis,
-    poll_timeout: Millis,
-    /// How long the server keeps a session without a connect.
-    max_interval: Option<Millis>,
-}
 
 /// How late an answer must be for the machine to have slept.
 const SLEEP_THRESHOLD: Millis = Millis(2000);
@@ -245,219 +147,6 @@ impl Session {
         }
     }
 
-    /// Starts. The operation ends when the link works, or when it is clear that it will not.
-    pub fn open(&mut self, now: Moment) -> OpId {
-        let op = self.next_op(now);
-        if self.phase == Phase::Idle {
-            self.open_op = Some(op);
-            self.emit(Event::State(State::Handshaking));
-            self.authorize_or_handshake();
-        } else {
-            self.settle(op, Err(closed_or(self.phase, "the client is open already")));
-        }
-        op
-    }
-
-    /// Starts with a session that another client has left.
-    pub fn resume(&mut self, now: Moment, client_id: &str, cookies: &str, channels: &[String]) -> OpId {
-        let op = self.next_op(now);
-        self.open_op = Some(op);
-        for cookie in cookies.split("; ").filter(|cookie| !cookie.is_empty()) {
-            self.cookies.store(&self.url, &format!("{cookie}; path=/"), self.unix_ms(now));
-        }
-        for channel in channels {
-            let mut subscription = Subscription::new(channel);
-            (subscription.state, subscription.has_been_active) = (SubscriptionState::Active, true);
-            self.subscriptions.push(subscription);
-        }
-        self.has_had_session = true;
-        self.client_id = Some(client_id.to_owned());
-        self.phase = Phase::Connecting;
-        self.emit(Event::State(State::Connecting));
-        self.is_connect_due = true;
-        op
-    }
-
-    /// Subscribes to a channel or a pattern; before `open` as well. A second subscription to the same costs no message.
-    pub fn subscribe(&mut self, now: Moment, channel: &str) -> OpId {
-        let op = self.next_op(now);
-        if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
-            return op;
-        }
-        if let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == channel) {
-            known.subscriber_count += 1;
-            if known.state == SubscriptionState::Active {
-                self.settle(op, Ok(()));
-            } else {
-                known.waiting.push(op);
-            }
-            return op;
-        }
-        let mut subscription = Subscription::new(channel);
-        subscription.waiting.push(op);
-        self.subscriptions.push(subscription);
-        self.commands.push_back(Command::Subscribe(channel.to_owned()));
-        op
-    }
-
-    /// Takes back one subscription to a channel, or `all` of them. Only the last costs a message.
-    pub fn unsubscribe(&mut self, now: Moment, channel: &str, all: bool) -> OpId {
-        let op = self.next_op(now);
-        if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
-            return op;
-        }
-        let Some(at) = self.subscriptions.iter().position(|known| known.channel == channel) else {
-            self.settle(op, Ok(()));
-            return op;
-        };
-        let Some(known) = self.subscriptions.get_mut(at) else { return op };
-        known.subscriber_count -= 1;
-        if known.subscriber_count > 0 && !all {
-            self.settle(op, Ok(()));
-            return op;
-        }
-        let gone = self.subscriptions.remove(at);
-        for waiting in gone.waiting {
-            self.settle(
-                waiting,
-                Err(SessionError::new(Code::Aborted, format!("{channel} was unsubscribed meanwhile"))),
-            );
-        }
-        self.commands.retain(|command| !matches!(command, Command::Subscribe(other) if other == channel));
-        self.release_held_connect();
-        if gone.state == SubscriptionState::Pending || self.client_id.is_none() {
-            self.settle(op, Ok(()));
-        } else {
-            self.commands.push_back(Command::Unsubscribe(channel.to_owned(), Some(op)));
-        }
-        op
-    }
-
-    /// Publishes `data`, a JSON text. It is sent once: if the answer is lost, nobody knows whether it arrived.
-    pub fn publish(&mut self, now: Moment, channel: &str, data: &str, dialect: &dyn Dialect) -> OpId {
-        let op = self.next_op(now);
-        if !matches!(
-            self.phase,
-            Phase::Handshaking | Phase::Connecting | Phase::Connected | Phase::Authorizing
-        ) {
-            self.settle(op, Err(closed_or(self.phase, "the client is not open yet")));
-        } else if let Some(error) = dialect.publish_error(channel) {
-            self.settle(op, Err(error));
-        } else {
-            self.commands.push_back(Command::Publish(op, channel.to_owned(), data.to_owned()));
-        }
-        op
-    }
-
-    /// Credentials, as header lines, and where the server is if they say so.
-    pub fn authorize(&mut self, now: Moment, headers: String, url: Option<String>) {
-        self.now = now;
-        if self.phase == Phase::Authorizing {
-            self.credentials = Some(Secret::new(headers));
-            if let Some(url) = url {
-                self.url = url;
-            }
-            self.phase = Phase::Handshaking;
-            self.is_connect_due = true;
-        }
-    }
-
-    /// No credentials. Tried again after a delay, unless that `is_final`.
-    pub fn unauthorized(&mut self, now: Moment, error: SessionError, hint: Option<Millis>, is_final: bool) {
-        self.now = now;
-        if self.phase == Phase::Authorizing {
-            if is_final {
-                return self.stop(error);
-            }
-            self.connection_failed(&error);
-            let delay = self.retry_delay(hint);
-            self.timers.set(Timer::Authorize, now.after(delay));
-        }
-    }
-
-    /// The consumer is slow: no further poll until [`Self::resume_polling`].
-    pub fn pause(&mut self, now: Moment) {
-        self.now = now;
-        self.is_paused = true;
-    }
-
-    /// The consumer has room again.
-    pub fn resume_polling(&mut self, now: Moment) {
-        self.now = now;
-        (self.is_paused, self.has_pause_expired) = (false, false);
-        self.timers.clear(Timer::MaxPause);
-        self.release_held_connect();
-    }
-
-    /// Says goodbye and ends. What is under way is refused with `ERR_CLOSED`.
-    pub fn close(&mut self, now: Moment) {
-        self.now = now;
-        if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            return;
-        }
-        self.reject_all(&SessionError::new(Code::Closed, Code::Closed.sentence()));
-        self.timers = Timers::new();
-        self.is_connect_due = false;
-        self.phase = Phase::Closing;
-        let shakes = self.pending.iter().any(|sent| sent.kind == MessageKind::Handshake);
-        if !shakes {
-            self.exchanges.cancel_all();
-            self.pending.clear();
-        }
-        if let Some(client_id) = self.client_id.take() {
-            self.send_disconnect(&client_id);
-        } else if !shakes {
-            self.finish(None);
-        }
-        if self.phase == Phase::Closing {
-            self.timers.set(Timer::Disconnect, now.after(DISCONNECT_TIMEOUT));
-        }
-    }
-
-    /// A socket was opened.
-    pub fn socket_opened(&mut self, now: Moment, id: u32) {
-        self.now = now;
-        if self.socket == Socket::Opening(id) {
-            self.socket = Socket::Open(id);
-            self.timers.clear(Timer::SocketReply);
-            self.is_connect_due = !self.is_connect_pending();
-        }
-    }
-
-    /// A socket has said something. What is not text comes as no bytes.
-    pub fn socket_text(&mut self, now: Moment, id: u32, text: Vec<u8>, dialect: &mut dyn Dialect) {
-        self.now = now;
-        if self.socket != Socket::Open(id) {
-            return;
-        }
-        let document = Document::new(text);
-        match parse_messages(document.padded(), dialect.data_reader()) {
-            Ok(messages) => self.process_messages(None, document, messages, dialect),
-            Err(_) => {
-                let error = SessionError::new(
-                    Code::Unavailable,
-                    "the server sent a frame that is not Bayeux; the socket is opened anew",
-                );
-                self.notify("trouble", None, Some(error.clone()));
-                self.on_socket_failure(error);
-            }
-        }
-        self.reset_reply_timer();
-    }
-
-    /// A socket was closed, or could not be opened.
-    pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
-        self.now = now;
-        if self.socket == Socket::Opening(id) || self.socket == Socket::Open(id) {
-            self.on_socket_failure(SessionError::new(
-                Code::Network,
-                format!("the WebSocket was closed ({code})"),
-            ));
-        }
-    }
-
     /// Takes a fact in. Gives the end of an exchange that is not Bayeux.
     pub fn handle(
         &mut self,
@@ -468,9 +157,9 @@ impl Session {
         self.now = now;
         let mut owner_outcome = None;
         if let Input::Exchange(id, outcome) = input
-            && let Some(lane) = self.exchanges.land(id)
+            && let Some(kind) = self.exchanges.land(id)
         {
-            if lane == RequestKind::Owner {
+            if kind == RequestKind::Owner {
                 owner_outcome = Some(outcome);
             } else {
                 self.on_exchange_end(id, outcome, dialect);
@@ -501,7 +190,10 @@ impl Session {
 
     /// The channels that are subscribed to, or were and will be again.
     pub fn subscriptions(&self) -> impl Iterator<Item = &str> {
-        self.subscriptions.iter().filter(|known| known.has_been_active).map(|known| known.channel.as_str())
+        self.subscriptions
+            .iter()
+            .filter(|subscription| subscription.has_been_active)
+            .map(|subscription| subscription.channel.as_str())
     }
 
     /// The moment of the last command or input.
@@ -523,16 +215,18 @@ impl Session {
     }
 
     fn unqueued_channels(&self) -> Vec<String> {
-        let wanted = self
-            .subscriptions
-            .iter()
-            .filter(|known| known.state == SubscriptionState::Pending && !known.is_draining);
+        let wanted = self.subscriptions.iter().filter(|subscription| {
+            subscription.state == SubscriptionState::Pending && !subscription.is_draining
+        });
         let waits = |channel: &str| {
             self.commands
                 .iter()
                 .any(|command| matches!(command, Command::Subscribe(other) if other == channel))
         };
-        wanted.filter(|known| !waits(&known.channel)).map(|known| known.channel.clone()).collect()
+        wanted
+            .filter(|subscription| !waits(&subscription.channel))
+            .map(|subscription| subscription.channel.clone())
+            .collect()
     }
 
     fn is_connect_pending(&self) -> bool {
@@ -568,27 +262,5 @@ impl Session {
 
     fn deadline(&self) -> Deadline {
         self.timers.next()
-    }
-}
-
-impl Subscription {
-    fn new(channel: &str) -> Self {
-        Self {
-            channel: channel.to_owned(),
-            subscriber_count: 1,
-            state: SubscriptionState::Pending,
-            has_been_active: false,
-            waiting: Vec::new(),
-            has_gap: false,
-            is_draining: false,
-            refusal_count: 0,
-        }
-    }
-}
-
-fn closed_or(phase: Phase, otherwise: &str) -> SessionError {
-    match phase {
-        Phase::Closing | Phase::Closed => SessionError::new(Code::Closed, Code::Closed.sentence()),
-        _ => SessionError::new(Code::InvalidArgument, otherwise),
     }
 }

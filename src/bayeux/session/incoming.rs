@@ -6,15 +6,16 @@
 //!                                         └─ not ────────> recovery.rs
 //! ```
 
-use super::recovery::{response_error, unknown_advice_error};
-use super::{Command, Event, PendingMessage, Phase, Session, State, SubscriptionState, Timer, Timing, Via};
+use super::gaps::replay_start;
+use super::recovery::response_error;
+use super::refusal::unknown_advice_error;
+use super::{Event, PendingMessage, Phase, Session, State, SubscriptionState, Timer, Timing, Via};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
 use crate::base::json::find::Document;
-use crate::base::json::padded::Padded;
 use crate::base::time::Millis;
-use crate::bayeux::dialect::{Continuity, Dialect, MessageKind, Reaction};
+use crate::bayeux::dialect::{Dialect, MessageKind, Reaction};
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::{Advice, EventSpans, ParsedMessages, Reconnect, Reply, parse_messages};
 use crate::bayeux::wire::{Transport, without_filter};
@@ -102,8 +103,8 @@ impl Session {
                 });
                 if has_dropped && !from {
                     self.has_queued_events = true;
-                    for known in &mut self.subscriptions {
-                        known.has_gap |= without_filter(&known.channel) == channel;
+                    for subscription in &mut self.subscriptions {
+                        subscription.has_gap |= without_filter(&subscription.channel) == channel;
                     }
                 }
             }
@@ -120,55 +121,6 @@ impl Session {
             }
             self.process_reply(&reply, dialect);
         }
-    }
-
-    /// Channels whose events in this answer come again, and would overtake others now. True: only those that stand before what was asked for.
-    pub(super) fn replayed_channels(
-        &self,
-        source: Option<ExchangeId>,
-        dialect: &dyn Dialect,
-    ) -> Vec<(String, bool)> {
-        let has_pause_expired = self.is_paused && self.has_pause_expired;
-        let mut names = Vec::new();
-        for known in &self.subscriptions {
-            let is_usual = known.state == SubscriptionState::Active && !known.has_gap && !has_pause_expired;
-            if is_usual
-                || self.last_ack.is_some()
-                || dialect.continuity(&known.channel) != Continuity::Replayed
-            {
-                continue;
-            }
-            let is_own = known.state == SubscriptionState::Requested
-                && self.pending.iter().any(|sent| {
-                    sent.kind == MessageKind::Subscribe
-                        && sent.channel == known.channel
-                        && source.is_some_and(|source| sent.via == Via::Exchange(source))
-                });
-            // A new session that sends what was not asked for yet has it from the one before.
-            let is_unasked = known.state == SubscriptionState::Pending && !known.has_gap;
-            if !is_unasked {
-                names.push((without_filter(&known.channel).to_owned(), is_own));
-            }
-        }
-        names
-    }
-
-    /// Whether a channel that goes on where it was is being asked for, or is just going to be.
-    pub(super) fn is_resuming_channel(&self, dialect: &dyn Dialect) -> bool {
-        self.subscriptions.iter().any(|known| {
-            let is_asked = known.state == SubscriptionState::Requested
-                || known.state == SubscriptionState::Pending
-                    && self.commands.iter().any(
-                        |command| matches!(command, Command::Subscribe(channel) if *channel == known.channel),
-                    );
-            is_asked && dialect.continuity(&known.channel) == Continuity::Replayed
-        })
-    }
-
-    /// Whether a channel is just being taken back, to be asked for again.
-    pub(super) fn is_draining_channel(&self) -> bool {
-        self.commands.iter().any(|command| matches!(command, Command::Unsubscribe(_, None)))
-            || self.pending.iter().any(|sent| sent.kind == MessageKind::Unsubscribe && sent.op.is_none())
     }
 
     pub(super) fn process_reply(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
@@ -211,11 +163,12 @@ impl Session {
             MessageKind::Handshake => self.on_handshake_success(reply, dialect),
             MessageKind::Connect => self.on_connect_success(reply, dialect),
             MessageKind::Subscribe => {
-                if let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == sent.channel)
+                if let Some(subscription) =
+                    self.subscriptions.iter_mut().find(|subscription| subscription.channel == sent.channel)
                 {
-                    (known.state, known.has_been_active, known.refusal_count) =
+                    (subscription.state, subscription.has_been_active, subscription.refusal_count) =
                         (SubscriptionState::Active, true, 0);
-                    for op in core::mem::take(&mut known.waiting) {
+                    for op in core::mem::take(&mut subscription.waiting) {
                         self.settle(op, Ok(()));
                     }
                 }
@@ -280,33 +233,6 @@ impl Session {
         self.schedule_connect(Millis(0));
     }
 
-    /// A new session knows no subscriptions.
-    pub(super) fn queue_resubscriptions(&mut self, dialect: &dyn Dialect) {
-        for command in core::mem::take(&mut self.commands) {
-            match command {
-                Command::Publish(..) => self.commands.push_back(command),
-                // That is done with the session.
-                Command::Unsubscribe(_, op) => self.settle_optional(op, Ok(())),
-                Command::Subscribe(_) => {}
-            }
-        }
-        let mut anew = Vec::new();
-        let mut gaps = Vec::new();
-        for known in &mut self.subscriptions {
-            (known.state, known.has_gap, known.is_draining) = (SubscriptionState::Pending, false, false);
-            if known.has_been_active && dialect.continuity(&known.channel) != Continuity::Replayed {
-                gaps.push(known.channel.clone());
-            }
-            anew.push(Command::Subscribe(known.channel.clone()));
-        }
-        for (at, command) in anew.into_iter().enumerate() {
-            self.commands.insert(at, command);
-        }
-        for channel in gaps {
-            self.notify("possible_gap", Some(channel), None);
-        }
-    }
-
     pub(super) fn on_connect_success(&mut self, reply: &Reply, dialect: &dyn Dialect) {
         if !matches!(self.phase, Phase::Connecting | Phase::Connected) {
             return;
@@ -344,46 +270,12 @@ impl Session {
         if !self.is_paused {
             self.repair_gaps(dialect);
         }
-        let is_settled = self.subscriptions.iter().all(|known| known.state == SubscriptionState::Active);
+        let is_settled =
+            self.subscriptions.iter().all(|subscription| subscription.state == SubscriptionState::Active);
         if self.options.is_draining && was_connected && is_settled && self.last_event_count == 0 {
             return self.close(self.now);
         }
         self.schedule_connect(self.timing.interval);
-    }
-
-    /// Answers were lost. What was in them comes again to those who subscribe again from where they were; but first what the server has ready
-    /// has to run off, because it would come before that.
-    pub(super) fn repair_gaps(&mut self, dialect: &dyn Dialect) {
-        let has_queued_events = core::mem::take(&mut self.has_queued_events);
-        let mut gaps = Vec::new();
-        for known in &mut self.subscriptions {
-            // One that is being asked for keeps its gap until it is answered.
-            if !known.has_gap || known.state == SubscriptionState::Requested {
-                continue;
-            }
-            let is_kept = dialect.continuity(&known.channel) == Continuity::Replayed;
-            // What the server repeats by itself is not lost.
-            if self.last_ack.is_none() && is_kept {
-                known.state = SubscriptionState::Pending;
-                self.commands.retain(
-                    |command| !matches!(command, Command::Subscribe(channel) if *channel == known.channel),
-                );
-                if !core::mem::replace(&mut known.is_draining, true) {
-                    self.commands.push_back(Command::Unsubscribe(known.channel.clone(), None));
-                }
-                if !has_queued_events {
-                    self.commands.push_back(Command::Subscribe(known.channel.clone()));
-                }
-            } else {
-                known.has_gap = false;
-                if self.last_ack.is_none() && known.has_been_active {
-                    gaps.push(known.channel.clone());
-                }
-            }
-        }
-        for channel in gaps {
-            self.notify("possible_gap", Some(channel), None);
-        }
     }
 
     pub(super) fn apply_advice(&mut self, advice: &Advice) {
@@ -404,18 +296,4 @@ impl Session {
             self.timers.clear(timer);
         }
     }
-}
-
-/// Behind the last event whose id is lower than that of the one before: there begins what is repeated. 0 if there is none.
-fn replay_start(text: Padded<'_>, events: &[EventSpans], is_of: impl Fn(&EventSpans) -> bool) -> usize {
-    let (mut behind, mut last) = (0, 0);
-    for (at, row) in events.iter().enumerate().filter(|(_, row)| is_of(row)) {
-        let id = row.ids.replay_id.map(|span| text.get(span.start, span.end)).unwrap_or_default();
-        let Some(id) = core::str::from_utf8(id).ok().and_then(|id| id.parse::<u64>().ok()) else { continue };
-        if id < last {
-            behind = at;
-        }
-        last = id;
-    }
-    behind
 }

@@ -1,16 +1,13 @@
 //! What a session does next: who is asked for credentials, which message leaves on which lane, and what is put off until when.
 
 use super::{
-    Command, Event, MAX_BUSY_DELAY_MS, PendingMessage, Phase, RequestKind, Session, Socket,
-    SubscriptionState, Timer, Via,
+    Command, Event, PendingMessage, Phase, RequestKind, Session, Socket, SubscriptionState, Timer, Via,
 };
-use crate::base::error::{Code, Error};
 use crate::base::http::Request;
 use crate::base::ids::OpId;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Dialect, MessageKind};
-use crate::bayeux::errors::SessionError;
-use crate::bayeux::wire::{Outgoing, Transport, socket_url, url_for};
+use crate::bayeux::wire::{Outgoing, Transport, url_for};
 
 impl Session {
     pub(super) fn authorize_or_handshake(&mut self) {
@@ -42,26 +39,11 @@ impl Session {
                 }
             }
             Phase::Connected => {
-                let has_gap = self.subscriptions.iter().any(|known| known.has_gap);
+                let has_gap = self.subscriptions.iter().any(|subscription| subscription.has_gap);
                 self.send_connect(self.has_pause_expired || has_gap || self.options.is_draining);
             }
             _ => {}
         }
-    }
-
-    /// Whether a message may leave now. Opens a socket if there is none.
-    pub(super) fn prepare_socket(&mut self) -> bool {
-        if self.transport == Transport::LongPolling {
-            return true;
-        }
-        let wants = matches!(self.phase, Phase::Handshaking | Phase::Connecting | Phase::Connected);
-        if self.socket == Socket::None && wants {
-            let id = self.socket_ids.advance();
-            self.socket = Socket::Opening(id);
-            self.emit(Event::SocketOpen { id, url: socket_url(&self.url) });
-            self.timers.set(Timer::SocketReply, self.now.after(self.options.max_network_delay));
-        }
-        matches!(self.socket, Socket::Open(_))
     }
 
     pub(super) fn send_handshake(&mut self, dialect: &dyn Dialect) {
@@ -136,11 +118,12 @@ impl Session {
             let id = self.message_ids.advance();
             let (kind, channel, op, message) = match &next {
                 Command::Subscribe(channel) => {
-                    let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == *channel)
+                    let Some(subscription) =
+                        self.subscriptions.iter_mut().find(|subscription| subscription.channel == *channel)
                     else {
                         continue;
                     };
-                    if known.state != SubscriptionState::Pending {
+                    if subscription.state != SubscriptionState::Pending {
                         continue;
                     }
                     let message = Outgoing::new("/meta/subscribe", id)
@@ -168,9 +151,10 @@ impl Session {
                 break;
             }
             if kind == MessageKind::Subscribe
-                && let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == channel)
+                && let Some(subscription) =
+                    self.subscriptions.iter_mut().find(|subscription| subscription.channel == channel)
             {
-                (known.state, known.has_gap, known.is_draining) =
+                (subscription.state, subscription.has_gap, subscription.is_draining) =
                     (SubscriptionState::Requested, false, false);
             }
             size += message.len() + 1;
@@ -239,90 +223,5 @@ impl Session {
         });
         self.pending.extend(sent);
         self.reset_reply_timer();
-    }
-
-    /// The next reply by the socket that may be missing.
-    pub(super) fn reset_reply_timer(&mut self) {
-        if matches!(self.socket, Socket::Opening(_)) {
-            return;
-        }
-        match self.pending.iter().filter(|sent| sent.via == Via::Socket).map(|sent| sent.due).min() {
-            Some(due) => self.timers.set(Timer::SocketReply, due),
-            None => self.timers.clear(Timer::SocketReply),
-        }
-    }
-
-    pub(super) fn on_timer(&mut self, timer: Timer) {
-        match timer {
-            Timer::Connect => self.is_connect_due = true,
-            Timer::Authorize => self.emit(Event::NeedsCredentials { is_renewal: self.has_new_credentials }),
-            Timer::Resubscribe => {
-                for channel in self.unqueued_channels() {
-                    // The server may have it, and only its answer was lost.
-                    self.commands.push_back(Command::Unsubscribe(channel.clone(), None));
-                    self.commands.push_back(Command::Subscribe(channel));
-                }
-            }
-            Timer::ConnectReply => {
-                if let Some(at) = self.pending.iter().position(|sent| sent.kind == MessageKind::Connect) {
-                    let late = self.pending.remove(at);
-                    if let Via::Exchange(id) = late.via {
-                        self.exchanges.cancel(id);
-                    }
-                    self.on_no_reply(late, &SessionError::from_error(&Error::new(Code::Timeout)), None);
-                }
-            }
-            Timer::SocketReply => {
-                let error = SessionError::from_error(&Error::new(Code::Timeout));
-                self.notify("trouble", None, Some(error.clone()));
-                self.on_socket_failure(error);
-            }
-            Timer::ConnectionTimeout => {
-                let last = self.last_error.clone();
-                if self.open_op.is_some() {
-                    return self
-                        .stop(last.unwrap_or_else(|| SessionError::from_error(&Error::new(Code::Timeout))));
-                }
-                let why = last.map(|error| format!(" ({})", error.message)).unwrap_or_default();
-                let error = SessionError::new(
-                    Code::Timeout,
-                    format!("the connection to the server is lost and could not be made again in time{why}"),
-                );
-                self.reject_waiting(&error);
-                self.emit(Event::ConnectionLost(error));
-                self.start_connection_timeout();
-            }
-            Timer::MaxPause => {
-                if self.is_paused && self.phase == Phase::Connected {
-                    (self.has_pause_expired, self.is_connect_due) = (true, true);
-                }
-            }
-            Timer::Disconnect => {
-                self.exchanges.cancel_all();
-                self.finish(None);
-            }
-        }
-    }
-
-    /// The next handshake or connect after a delay.
-    pub(super) fn schedule_connect(&mut self, delay: Millis) {
-        self.timers.clear(Timer::Connect);
-        if delay.0 == 0 {
-            self.is_connect_due = true;
-        } else {
-            self.timers.set(Timer::Connect, self.now.after(delay));
-        }
-    }
-
-    pub(super) fn retry_delay(&mut self, hint: Option<Millis>) -> Millis {
-        let delay = self.backoff.rest(&mut self.rng);
-        delay.max(hint.unwrap_or_default()).max(self.timing.interval)
-    }
-
-    /// A rest for a server that is busy: that long, doubled each time, and a tenth by chance.
-    pub(super) fn busy_delay(&mut self, least: Millis) -> Millis {
-        let delay = least.0.saturating_mul(1 << self.busy_count.min(16)).min(MAX_BUSY_DELAY_MS.max(least.0));
-        self.busy_count += 1;
-        Millis(delay + self.rng.up_to(delay / 10))
     }
 }
