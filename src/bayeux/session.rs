@@ -1,18 +1,30 @@
-//! The session: everything that a Bayeux client does by itself.
+//! The session: the state machine of a Bayeux client.
 //!
 //! ```text
-//!               needs credentials                     granted                 answered
+//!               needs credentials                   successful               successful
 //!   idle ──open──> authorizing ──> handshaking ───────────────> connecting ───────────> connected ─┐
-//!                      ▲            ▲  │ ▲ └─ rest ─┘            │ ▲ └─ rest ─┘          │ ▲ └ interval, pause
-//!                      │            │  │ └──── session unknown ──┘ └──── link lost ──────┘ │
+//!                      ▲            ▲  │ ▲ └─ delay ─┘           │ ▲ └─ delay ─┘         │ ▲ └ interval, pause
+//!                      │            │  │ └──── unknown session ──┘ └─ connection lost ───┘ │
 //!                      └── refused ─┴──┴───────────────────────────────────────────────────┘
-//!   any ──close──> closing ──> closed          any ──refused for good──> closed
+//!   any ──close──> closing ──> closed          any ──fatal error──> closed
 //! ```
 //!
-//! Two lanes: one message holds the connect lane (a handshake or a connect, never two), everything else shares the other, merged as it waits.
-//! What an answer has in it is taken in whole, events first, before the next message leaves.
+//! At most two requests run at a time: one for the handshake or the connect, and one for all other messages,
+//! which are batched while they wait. All messages of a response are processed, events first, before the next
+//! message is sent.
 //!
-//! What lives here: the rules of Bayeux. What this file must not know: any one server, which is for a [`Dialect`]; what is in an event.
+//! The rules of Bayeux are here. Rules of one server belong in a [`Dialect`]; the session does not read the
+//! data of events.
+//!
+//! | file | job |
+//! |---|---|
+//! | `commands.rs` | what the owner can ask for: open, subscribe, publish, close |
+//! | `outgoing.rs` | which message is sent next |
+//! | `incoming.rs` | what a response means |
+//! | `gaps.rs` | replay of lost events |
+//! | `refusal.rs`, `recovery.rs` | what a refusal or a missing reply leads to |
+//! | `sockets.rs`, `timers.rs`, `ending.rs` | the WebSocket, the timers, the end |
+//! | `state.rs`, `types.rs` | internal state, public types |
 
 mod commands;
 mod ending;
@@ -29,7 +41,8 @@ mod types;
 use std::collections::VecDeque;
 
 use state::{
-    Command, PendingMessage, Phase, RequestKind, Socket, Subscription, SubscriptionState, Timer, Timing, Via,
+    Command, OutgoingMessage, PendingMessage, Phase, RequestKind, Socket, Subscription, SubscriptionState,
+    Timer, Timing, Via,
 };
 pub use types::{Event, Notice, Options, State};
 
@@ -47,64 +60,69 @@ use crate::engine::jitter::Rng;
 use crate::engine::machine::{Input, Output};
 use crate::engine::timers::Timers;
 
-/// How late an answer must be for the machine to have slept.
+/// A timeout that fires this late means that the computer was asleep.
 const SLEEP_THRESHOLD: Millis = Millis(2000);
-/// How long a goodbye may take.
+/// How long the reply to a disconnect may take.
 const DISCONNECT_TIMEOUT: Millis = Millis(2500);
-/// The longest rest while the server is busy.
+/// The longest delay after the server has reported that it is busy.
 const MAX_BUSY_DELAY_MS: u64 = 600_000;
 
-/// The machine, which its owner lends a dialect at each call.
+/// The state machine. Its owner passes the dialect with each call.
 #[derive(Clone, Debug)]
 pub struct Session {
     options: Options,
     rng: Rng,
     now: Moment,
     phase: Phase,
-    /// The host in use, which may be an advised one.
+    /// The URL in use; its host may be one that the server advised.
     url: String,
     hosts: VecDeque<String>,
     transport: Transport,
     credentials: Option<Secret>,
-    /// The credentials are new since the last success.
+    /// The credentials were renewed since the last successful connect.
     has_new_credentials: bool,
     client_id: Option<String>,
     has_had_session: bool,
-    /// The session has answered no connect yet.
+    /// No connect of this session has succeeded yet.
     is_session_unproven: bool,
+    /// The last batch number of the ack extension; `None` if the server does not offer it.
     last_ack: Option<i64>,
     timing: Timing,
     message_ids: Counter,
     op_ids: Counter,
     open_op: Option<OpId>,
     exchanges: Exchanges<RequestKind, Event>,
+    /// Messages that wait for a reply.
     pending: Vec<PendingMessage>,
+    /// Messages that wait to be sent.
     commands: VecDeque<Command>,
     subscriptions: Vec<Subscription>,
     timers: Timers<Timer>,
     backoff: Backoff,
+    /// Busy reports since the last successful connect.
     busy_count: u32,
-    /// A handshake or connect is due as soon as all is said.
+    /// The next `poll` sends a handshake or connect.
     is_connect_due: bool,
-    /// A connect was due, but waits for channels that are being taken up.
+    /// A connect is due, but waits for a subscription that is being resumed, or for the consumer.
     is_connect_held: bool,
-    /// Events were held back, so the server may have more of them ready.
+    /// Events were dropped because they will be replayed, so the server may have more of them queued.
     has_queued_events: bool,
     is_paused: bool,
-    /// The pause has been too long for the server.
+    /// The pause has reached `Options::max_pause`.
     has_pause_expired: bool,
+    /// New events in the last response.
     last_event_count: usize,
     down_since: Option<Moment>,
     last_error: Option<SessionError>,
     socket: Socket,
     socket_ids: Counter,
-    /// Sockets in a row that were not opened.
+    /// Consecutive sockets that could not be opened.
     socket_failures: u32,
     cookies: CookieJar,
 }
 
 impl Session {
-    /// A session that does nothing yet. The seed feeds the jitter of the rests.
+    /// An idle session. `seed` determines the jitter of the delays.
     pub fn new(options: Options, seed: u64) -> Self {
         let transport = options.transports.first().copied().unwrap_or(Transport::LongPolling);
         Self {
@@ -147,7 +165,7 @@ impl Session {
         }
     }
 
-    /// Takes a fact in. Gives the end of an exchange that is not Bayeux.
+    /// Processes one input. Returns the outcome of an exchange that [`Self::send_for_owner`] started.
     pub fn handle(
         &mut self,
         now: Moment,
@@ -171,7 +189,7 @@ impl Session {
         owner_outcome
     }
 
-    /// Says the next thing to do.
+    /// The next output.
     pub fn poll(&mut self, dialect: &mut dyn Dialect) -> Output<Event> {
         if let Some(output) = self.exchanges.poll() {
             return output;
@@ -183,12 +201,12 @@ impl Session {
         self.exchanges.poll().unwrap_or_else(|| Output::Wait(self.deadline()))
     }
 
-    /// Starts an exchange whose end [`Self::handle`] gives back.
+    /// Starts an exchange for the owner, such as a login. [`Self::handle`] returns its outcome.
     pub fn send_for_owner(&mut self, request: Request) {
         self.exchanges.start(RequestKind::Owner, request);
     }
 
-    /// The channels that are subscribed to, or were and will be again.
+    /// The channels that the server has accepted at least once and that are not unsubscribed.
     pub fn subscriptions(&self) -> impl Iterator<Item = &str> {
         self.subscriptions
             .iter()
@@ -201,34 +219,36 @@ impl Session {
         self.now
     }
 
-    /// How long a connect is held, and how long the client rests between two.
+    /// How long the server holds a connect, and the interval between two connects.
     pub const fn timing(&self) -> (Millis, Millis) {
         (self.timing.poll_timeout, self.timing.interval)
     }
 }
 
-/// What all of it needs.
+/// Helpers of all parts.
 impl Session {
-    /// A connect that was held back leaves, if nothing holds it any more.
+    /// Schedules the connect that was held back; `send_due_connect` checks again whether it may be sent.
     const fn release_held_connect(&mut self) {
         self.is_connect_due |= core::mem::replace(&mut self.is_connect_held, false);
     }
 
+    /// Channels to subscribe to again for which no command is queued.
     fn unqueued_channels(&self) -> Vec<String> {
-        let wanted = self.subscriptions.iter().filter(|subscription| {
+        let unsubscribed = self.subscriptions.iter().filter(|subscription| {
             subscription.state == SubscriptionState::Pending && !subscription.is_draining
         });
-        let waits = |channel: &str| {
+        let is_queued = |channel: &str| {
             self.commands
                 .iter()
                 .any(|command| matches!(command, Command::Subscribe(other) if other == channel))
         };
-        wanted
-            .filter(|subscription| !waits(&subscription.channel))
+        unsubscribed
+            .filter(|subscription| !is_queued(&subscription.channel))
             .map(|subscription| subscription.channel.clone())
             .collect()
     }
 
+    /// Whether a handshake or connect waits for its reply.
     fn is_connect_pending(&self) -> bool {
         self.pending.iter().any(|sent| matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect))
     }

@@ -168,13 +168,7 @@ impl Dialect for ReplayDialect {
                     Reaction::Stop(error(Code::RateLimited))
                 }
             }
-            400 if has("cookie present") => {
-                let mut error = error(Code::Rejected);
-                error.message.push_str(
-                    " - the session cookie did not come back: in a browser, cookies of the server's site are blocked; elsewhere, something between takes them away",
-                );
-                Reaction::Stop(error)
-            }
+            400 if has("cookie present") => Reaction::Stop(error(Code::Rejected).with_cookie_advice()),
             400 if has("authenticated user id does not match") => Reaction::Handshake { drop_cookies: true },
             400 if has("replayid") && has("invalid") && subscribes => {
                 self.on_expired_replay_id(channel, error(Code::Gone))

@@ -12,7 +12,7 @@ use crate::bayeux::errors::SessionError;
 use crate::engine::timers::Timers;
 
 impl Session {
-    /// Starts. The operation ends when the link works, or when it is clear that it will not.
+    /// Opens the session. The operation ends with the first successful connect, or with a fatal error.
     pub fn open(&mut self, now: Moment) -> OpId {
         let op = self.next_op(now);
         if self.phase == Phase::Idle {
@@ -25,7 +25,7 @@ impl Session {
         op
     }
 
-    /// Starts with a session that another client has left.
+    /// Continues a session that another client has left open.
     pub fn resume(&mut self, now: Moment, client_id: &str, cookies: &str, channels: &[String]) -> OpId {
         let op = self.next_op(now);
         self.open_op = Some(op);
@@ -45,7 +45,8 @@ impl Session {
         op
     }
 
-    /// Subscribes to a channel or a pattern; before `open` as well. A second subscription to the same costs no message.
+    /// Subscribes to a channel or a pattern, also before `open`. A second subscription to the same channel sends
+    /// no message.
     pub fn subscribe(&mut self, now: Moment, channel: &str) -> OpId {
         let op = self.next_op(now);
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
@@ -70,7 +71,7 @@ impl Session {
         op
     }
 
-    /// Takes back one subscription to a channel, or `all` of them. Only the last costs a message.
+    /// Removes one subscription to a channel, or `all` of them. Only the last one sends a message.
     pub fn unsubscribe(&mut self, now: Moment, channel: &str, all: bool) -> OpId {
         let op = self.next_op(now);
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
@@ -88,16 +89,19 @@ impl Session {
             self.settle(op, Ok(()));
             return op;
         }
-        let gone = self.subscriptions.remove(at);
-        for waiting in gone.waiting {
+        let removed = self.subscriptions.remove(at);
+        for waiting in removed.waiting {
             self.settle(
                 waiting,
-                Err(SessionError::new(Code::Aborted, format!("{channel} was unsubscribed meanwhile"))),
+                Err(SessionError::new(
+                    Code::Aborted,
+                    format!("{channel} was unsubscribed before the server replied"),
+                )),
             );
         }
         self.commands.retain(|command| !matches!(command, Command::Subscribe(other) if other == channel));
         self.release_held_connect();
-        if gone.state == SubscriptionState::Pending || self.client_id.is_none() {
+        if removed.state == SubscriptionState::Pending || self.client_id.is_none() {
             self.settle(op, Ok(()));
         } else {
             self.commands.push_back(Command::Unsubscribe(channel.to_owned(), Some(op)));
@@ -105,7 +109,7 @@ impl Session {
         op
     }
 
-    /// Publishes `data`, a JSON text. It is sent once: if the answer is lost, nobody knows whether it arrived.
+    /// Publishes `data`, a JSON text. It is sent once: if the reply is lost, it is unknown whether it arrived.
     pub fn publish(&mut self, now: Moment, channel: &str, data: &str, dialect: &dyn Dialect) -> OpId {
         let op = self.next_op(now);
         if !matches!(
@@ -121,7 +125,7 @@ impl Session {
         op
     }
 
-    /// Credentials, as header lines, and where the server is if they say so.
+    /// Provides credentials as header lines, and the URL of the server if the login has named one.
     pub fn authorize(&mut self, now: Moment, headers: String, url: Option<String>) {
         self.now = now;
         if self.phase == Phase::Authorizing {
@@ -134,26 +138,33 @@ impl Session {
         }
     }
 
-    /// No credentials. Tried again after a delay, unless that `is_final`.
-    pub fn unauthorized(&mut self, now: Moment, error: SessionError, hint: Option<Millis>, is_final: bool) {
+    /// Reports that there are no credentials. Unless the failure `is_final`, they are requested again after a
+    /// delay of at least `min_delay`.
+    pub fn unauthorized(
+        &mut self,
+        now: Moment,
+        error: SessionError,
+        min_delay: Option<Millis>,
+        is_final: bool,
+    ) {
         self.now = now;
         if self.phase == Phase::Authorizing {
             if is_final {
                 return self.stop(error);
             }
             self.connection_failed(&error);
-            let delay = self.retry_delay(hint);
+            let delay = self.retry_delay(min_delay);
             self.timers.set(Timer::Authorize, now.after(delay));
         }
     }
 
-    /// The consumer is slow: no further poll until [`Self::resume_polling`].
+    /// Stops polling until [`Self::resume_polling`], because the consumer is slow.
     pub fn pause(&mut self, now: Moment) {
         self.now = now;
         self.is_paused = true;
     }
 
-    /// The consumer has room again.
+    /// Polls again after [`Self::pause`], or after events if `Options::has_manual_resume`.
     pub fn resume_polling(&mut self, now: Moment) {
         self.now = now;
         (self.is_paused, self.has_pause_expired) = (false, false);
@@ -161,7 +172,7 @@ impl Session {
         self.release_held_connect();
     }
 
-    /// Says goodbye and ends. What is under way is refused with `ERR_CLOSED`.
+    /// Disconnects. Pending operations are rejected with `ERR_CLOSED`.
     pub fn close(&mut self, now: Moment) {
         self.now = now;
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
@@ -171,14 +182,14 @@ impl Session {
         self.timers = Timers::new();
         self.is_connect_due = false;
         self.phase = Phase::Closing;
-        let shakes = self.pending.iter().any(|sent| sent.kind == MessageKind::Handshake);
-        if !shakes {
+        let is_handshaking = self.pending.iter().any(|sent| sent.kind == MessageKind::Handshake);
+        if !is_handshaking {
             self.exchanges.cancel_all();
             self.pending.clear();
         }
         if let Some(client_id) = self.client_id.take() {
             self.send_disconnect(&client_id);
-        } else if !shakes {
+        } else if !is_handshaking {
             self.finish(None);
         }
         if self.phase == Phase::Closing {
@@ -187,6 +198,7 @@ impl Session {
     }
 }
 
+/// `ERR_CLOSED` if the session is closing or closed, else `ERR_INVALID_ARGUMENT` with that message.
 fn closed_or(phase: Phase, otherwise: &str) -> SessionError {
     match phase {
         Phase::Closing | Phase::Closed => SessionError::new(Code::Closed, Code::Closed.sentence()),

@@ -1,4 +1,4 @@
-//! The end of a session.
+//! The end of a session, and the rejection of its operations.
 
 use super::{Command, Event, PendingMessage, Phase, Session, State};
 use crate::base::error::Code;
@@ -15,14 +15,16 @@ impl Session {
         self.stop(error);
     }
 
+    /// Ends the session with an error. All operations are rejected with it.
     pub(super) fn stop(&mut self, error: SessionError) {
         self.exchanges.cancel_all();
-        // What was sent as well: its answer is not heard any more.
+        // Pending operations too: their replies are ignored from now on.
         self.reject_all(&error);
         self.pending.clear();
         self.finish(Some(error));
     }
 
+    /// Ends the session. Nothing is emitted after `Event::Ended`.
     pub(super) fn finish(&mut self, error: Option<SessionError>) {
         if self.phase == Phase::Closed {
             return;
@@ -52,7 +54,7 @@ impl Session {
         self.subscriptions.clear();
     }
 
-    /// Refuses what waits to be sent, or for a subscription.
+    /// Rejects queued operations and those that wait for a subscription.
     pub(super) fn reject_waiting(&mut self, error: &SessionError) {
         let mut ops = Vec::new();
         for subscription in &mut self.subscriptions {

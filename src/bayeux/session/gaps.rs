@@ -1,4 +1,12 @@
-//! Gaps.
+//! Repair of gaps: events that were in a lost response are replayed by a new subscription.
+//!
+//! ```text
+//!   response lost ──> has_gap ──connect succeeds──> unsubscribe, drain queued events ──> subscribe from the last id
+//!                                   └─ the server does not replay ──> notice `possible_gap`
+//! ```
+//!
+//! Events of a channel that is going to be replayed are dropped until then. Otherwise newer events would be
+//! delivered before older ones.
 
 use super::{Command, Session, SubscriptionState, Via};
 use crate::base::ids::ExchangeId;
@@ -8,7 +16,8 @@ use crate::bayeux::message::EventSpans;
 use crate::bayeux::wire::without_filter;
 
 impl Session {
-    /// Channels whose events in this answer come again, and would overtake others now. True: only those that stand before what was asked for.
+    /// Channels whose events in this response are dropped because they will be replayed. True: the response is
+    /// the reply to the subscription itself, so only events before the start of the replay are dropped.
     pub(super) fn replayed_channels(
         &self,
         source: Option<ExchangeId>,
@@ -17,59 +26,60 @@ impl Session {
         let has_pause_expired = self.is_paused && self.has_pause_expired;
         let mut names = Vec::new();
         for subscription in &self.subscriptions {
-            let is_usual = subscription.state == SubscriptionState::Active
+            let is_delivered = subscription.state == SubscriptionState::Active
                 && !subscription.has_gap
                 && !has_pause_expired;
-            if is_usual
+            if is_delivered
                 || self.last_ack.is_some()
                 || dialect.continuity(&subscription.channel) != Continuity::Replayed
             {
                 continue;
             }
-            let is_own = subscription.state == SubscriptionState::Requested
+            let is_own_reply = subscription.state == SubscriptionState::Requested
                 && self.pending.iter().any(|sent| {
                     sent.kind == MessageKind::Subscribe
                         && sent.channel == subscription.channel
                         && source.is_some_and(|source| sent.via == Via::Exchange(source))
                 });
-            // A new session that sends what was not asked for yet has it from the one before.
-            let is_unasked = subscription.state == SubscriptionState::Pending && !subscription.has_gap;
-            if !is_unasked {
-                names.push((without_filter(&subscription.channel).to_owned(), is_own));
+            // Events of a channel that this session has not subscribed to yet were queued for the one before.
+            let is_from_last_session =
+                subscription.state == SubscriptionState::Pending && !subscription.has_gap;
+            if !is_from_last_session {
+                names.push((without_filter(&subscription.channel).to_owned(), is_own_reply));
             }
         }
         names
     }
 
-    /// Whether a channel that goes on where it was is being asked for, or is just going to be.
+    /// Whether a subscription with replay is queued or waits for its reply.
     pub(super) fn is_resuming_channel(&self, dialect: &dyn Dialect) -> bool {
         self.subscriptions.iter().any(|subscription| {
-            let is_asked = subscription.state == SubscriptionState::Requested
+            let is_resuming = subscription.state == SubscriptionState::Requested
                 || subscription.state == SubscriptionState::Pending
                     && self.commands.iter().any(
                         |command| matches!(command, Command::Subscribe(channel) if *channel == subscription.channel),
                     );
-            is_asked && dialect.continuity(&subscription.channel) == Continuity::Replayed
+            is_resuming && dialect.continuity(&subscription.channel) == Continuity::Replayed
         })
     }
 
-    /// Whether a channel is just being taken back, to be asked for again.
+    /// Whether a temporary unsubscription is queued or waits for its reply.
     pub(super) fn is_draining_channel(&self) -> bool {
         self.commands.iter().any(|command| matches!(command, Command::Unsubscribe(_, None)))
             || self.pending.iter().any(|sent| sent.kind == MessageKind::Unsubscribe && sent.op.is_none())
     }
 
-    /// A new session knows no subscriptions.
+    /// Queues all subscriptions for a new session, which has none.
     pub(super) fn queue_resubscriptions(&mut self, dialect: &dyn Dialect) {
         for command in core::mem::take(&mut self.commands) {
             match command {
                 Command::Publish(..) => self.commands.push_back(command),
-                // That is done with the session.
+                // The old session is gone, and its subscription with it.
                 Command::Unsubscribe(_, op) => self.settle_optional(op, Ok(())),
                 Command::Subscribe(_) => {}
             }
         }
-        let mut anew = Vec::new();
+        let mut subscribes = Vec::new();
         let mut gaps = Vec::new();
         for subscription in &mut self.subscriptions {
             (subscription.state, subscription.has_gap, subscription.is_draining) =
@@ -79,9 +89,9 @@ impl Session {
             {
                 gaps.push(subscription.channel.clone());
             }
-            anew.push(Command::Subscribe(subscription.channel.clone()));
+            subscribes.push(Command::Subscribe(subscription.channel.clone()));
         }
-        for (at, command) in anew.into_iter().enumerate() {
+        for (at, command) in subscribes.into_iter().enumerate() {
             self.commands.insert(at, command);
         }
         for channel in gaps {
@@ -89,19 +99,19 @@ impl Session {
         }
     }
 
-    /// Answers were lost. What was in them comes again to those who subscribe again from where they were; but first what the server has ready
-    /// has to run off, because it would come before that.
+    /// Subscribes again to channels with a gap. The server then replays from the last id. Before that, events
+    /// that the server has already queued must drain, because it would deliver them before the replay.
     pub(super) fn repair_gaps(&mut self, dialect: &dyn Dialect) {
         let has_queued_events = core::mem::take(&mut self.has_queued_events);
         let mut gaps = Vec::new();
         for subscription in &mut self.subscriptions {
-            // One that is being asked for keeps its gap until it is answered.
+            // A requested subscription keeps its gap until the reply.
             if !subscription.has_gap || subscription.state == SubscriptionState::Requested {
                 continue;
             }
-            let is_kept = dialect.continuity(&subscription.channel) == Continuity::Replayed;
-            // What the server repeats by itself is not lost.
-            if self.last_ack.is_none() && is_kept {
+            let is_replayed = dialect.continuity(&subscription.channel) == Continuity::Replayed;
+            // With the ack extension the server repeats unacknowledged events by itself.
+            if self.last_ack.is_none() && is_replayed {
                 subscription.state = SubscriptionState::Pending;
                 self.commands.retain(
                     |command| !matches!(command, Command::Subscribe(channel) if *channel == subscription.channel),
@@ -125,20 +135,21 @@ impl Session {
     }
 }
 
-/// Behind the last event whose id is lower than that of the one before: there begins what is repeated. 0 if there is none.
+/// The index at which the replay starts: the last event of the channel with a lower id than the one before it.
+/// 0 if the ids only grow.
 pub(super) fn replay_start(
     text: Padded<'_>,
     events: &[EventSpans],
     is_of: impl Fn(&EventSpans) -> bool,
 ) -> usize {
-    let (mut behind, mut last) = (0, 0);
-    for (at, row) in events.iter().enumerate().filter(|(_, row)| is_of(row)) {
-        let id = row.ids.replay_id.map(|span| text.get(span.start, span.end)).unwrap_or_default();
+    let (mut start, mut last) = (0, 0);
+    for (at, event) in events.iter().enumerate().filter(|(_, event)| is_of(event)) {
+        let id = event.ids.replay_id.map(|span| text.get(span.start, span.end)).unwrap_or_default();
         let Some(id) = core::str::from_utf8(id).ok().and_then(|id| id.parse::<u64>().ok()) else { continue };
         if id < last {
-            behind = at;
+            start = at;
         }
         last = id;
     }
-    behind
+    start
 }

@@ -1,9 +1,10 @@
-//! What a session makes of an answer: events first, then the replies.
+//! What a response means: its events are delivered first, then its replies are processed.
 //!
 //! ```text
-//!   answer ──read──┬─ events ──held back? ──> the owner
-//!                  └─ replies ──> sent? ──┬─ successful ──> shaken, connected, granted
-//!                                         └─ not ────────> recovery.rs
+//!   response ──parse──┬─ events ──will be replayed? no ──new? yes ──> owner
+//!                     └─ replies ──pending message? ──┬─ successful ──> on_success
+//!                                                     └─ not ────────> on_refusal (refusal.rs)
+//!   no reply, no response ──> on_no_reply (recovery.rs)
 //! ```
 
 use super::gaps::replay_start;
@@ -46,11 +47,11 @@ impl Session {
             }
             Err(why) => failure = Some(response_error(&Err(why), false)),
         }
-        let (error, hint) = failure.unwrap_or_else(|| {
+        let (error, min_delay) = failure.unwrap_or_else(|| {
             (
                 SessionError::new(
                     Code::Unavailable,
-                    "the answer of the server has no reply to the message in it",
+                    "the response of the server contains no reply to the message",
                 ),
                 None,
             )
@@ -72,11 +73,11 @@ impl Session {
         }
         self.notify("trouble", None, Some(error.clone()));
         for sent in unanswered {
-            self.on_no_reply(sent, &error, hint);
+            self.on_no_reply(sent, &error, min_delay);
         }
     }
 
-    /// Takes in everything that an answer or frame has in it.
+    /// Processes all messages of a response or frame.
     pub(super) fn process_messages(
         &mut self,
         source: Option<ExchangeId>,
@@ -86,22 +87,23 @@ impl Session {
     ) {
         let ParsedMessages { mut events, replies } = messages;
         let text = document.padded();
-        let held_back = self.replayed_channels(source, dialect);
-        if !held_back.is_empty() {
-            let name = |row: &EventSpans| text.get(row.channel.start, row.channel.end);
-            for (channel, from) in held_back {
-                let is_of = |row: &EventSpans| row.ids.replay_id.is_some() && name(row) == channel.as_bytes();
-                // Of an answer to its own subscription what the server had ready before is left out: it comes again behind that.
-                let until = if from { replay_start(text, &events, is_of) } else { events.len() };
+        let replayed = self.replayed_channels(source, dialect);
+        if !replayed.is_empty() {
+            let name = |event: &EventSpans| text.get(event.channel.start, event.channel.end);
+            for (channel, is_own_reply) in replayed {
+                let is_of =
+                    |event: &EventSpans| event.ids.replay_id.is_some() && name(event) == channel.as_bytes();
+                // In the reply to its own subscription, only events before the replay are dropped.
+                let until = if is_own_reply { replay_start(text, &events, is_of) } else { events.len() };
                 let mut at = 0;
                 let mut has_dropped = false;
-                events.retain(|row| {
-                    let drops = at < until && is_of(row);
+                events.retain(|event| {
+                    let is_dropped = at < until && is_of(event);
                     at += 1;
-                    has_dropped |= drops;
-                    !drops
+                    has_dropped |= is_dropped;
+                    !is_dropped
                 });
-                if has_dropped && !from {
+                if has_dropped && !is_own_reply {
                     self.has_queued_events = true;
                     for subscription in &mut self.subscriptions {
                         subscription.has_gap |= without_filter(&subscription.channel) == channel;
@@ -109,7 +111,7 @@ impl Session {
                 }
             }
         }
-        events.retain(|row| dialect.record_event(text, row));
+        events.retain(|event| dialect.record_event(text, event));
         self.last_event_count = events.len();
         if !events.is_empty() && self.phase != Phase::Closed {
             self.is_paused |= self.options.has_manual_resume;
@@ -134,7 +136,7 @@ impl Session {
             _ => MessageKind::Publish,
         };
         let channels = reply.subscriptions();
-        let answered = self.pending.iter().position(|sent| {
+        let position = self.pending.iter().position(|sent| {
             sent.kind == kind
                 && match &reply.id {
                     Some(id) => *id == sent.id.to_string(),
@@ -142,8 +144,8 @@ impl Session {
                 }
                 && (kind != MessageKind::Publish || sent.channel == reply.channel)
         });
-        let Some(at) = answered else {
-            // A server may say goodbye unasked.
+        let Some(at) = position else {
+            // A server may disconnect unasked.
             if kind == MessageKind::Disconnect && self.phase != Phase::Closing {
                 self.on_closed_by_server(reply);
             }
@@ -186,7 +188,7 @@ impl Session {
     pub(super) fn on_handshake_success(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
         let Some(client_id) = reply.client_id() else {
             let error =
-                SessionError::new(Code::Unavailable, "the server granted a session, but gave no clientId");
+                SessionError::new(Code::Unavailable, "the handshake reply of the server has no clientId");
             self.notify("trouble", None, Some(error));
             let delay = self.retry_delay(None);
             return self.schedule_connect(delay);
@@ -194,13 +196,16 @@ impl Session {
         if self.phase == Phase::Closing {
             return self.send_disconnect(&client_id);
         }
-        let offers =
-            reply.get(&["supportedConnectionTypes"]).map(|value| value.strings()).unwrap_or_default();
         let offered =
-            |transport: Transport| offers.is_empty() || offers.iter().any(|offer| offer == transport.name());
-        if !offered(self.transport) {
-            let Some(other) = self.options.transports.iter().copied().find(|other| offered(*other)) else {
-                let message = format!("the server offers none of our transports, but {}", offers.join(", "));
+            reply.get(&["supportedConnectionTypes"]).map(|value| value.strings()).unwrap_or_default();
+        let is_offered =
+            |transport: Transport| offered.is_empty() || offered.iter().any(|name| name == transport.name());
+        if !is_offered(self.transport) {
+            let Some(other) = self.options.transports.iter().copied().find(|other| is_offered(*other)) else {
+                let message = format!(
+                    "the server supports none of the configured transports; it offers {}",
+                    offered.join(", ")
+                );
                 return self.stop(SessionError::new(Code::Rejected, message));
             };
             self.switch_transport(other);
@@ -226,8 +231,8 @@ impl Session {
         if core::mem::replace(&mut self.has_had_session, true) {
             self.notify("session_replaced", None, None);
         }
-        if let Some(lack) = dialect.handshake_accepted(reply) {
-            self.notify(lack, None, None);
+        if let Some(notice) = dialect.handshake_accepted(reply) {
+            self.notify(notice, None, None);
         }
         self.queue_resubscriptions(dialect);
         self.schedule_connect(Millis(0));
@@ -278,6 +283,7 @@ impl Session {
         self.schedule_connect(self.timing.interval);
     }
 
+    /// New advice replaces all earlier advice.
     pub(super) fn apply_advice(&mut self, advice: &Advice) {
         let millis = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).map(Millis);
         self.timing = Timing {
@@ -287,6 +293,7 @@ impl Session {
         };
     }
 
+    /// Resets all counters of failures after a successful connect.
     pub(super) fn connection_restored(&mut self) {
         self.backoff.reset();
         self.busy_count = 0;

@@ -1,9 +1,11 @@
-//! What a session does when something goes wrong: an answer that says no, one that never came, a link that is down.
+//! Recovery from a missing reply, a lost connection, or a lost session.
 //!
 //! ```text
-//!   refused ──dialect: which reaction?──┬─ again, with new credentials, in a new session, elsewhere, later
-//!                                       └─ never ──> stop
-//!   unanswered ──> handshake_failed, connect_failed ──rest──> again, until the owner has to hear of it
+//!   no reply ──┬─ handshake, connect ──fatal? no──> delay ──> again        ──down for connection_timeout──> notice
+//!              │                       └─ yes ──> stop
+//!              ├─ subscribe ──> again after a delay, or rejected if it was never accepted
+//!              └─ publish, unsubscribe ──> rejected
+//!   unknown session ──> abandon_session ──> handshake ──> all subscriptions again
 //! ```
 
 use super::{
@@ -19,7 +21,7 @@ use crate::engine::classify;
 use crate::engine::classify::ResponseClass;
 
 impl Session {
-    /// The session is gone.
+    /// The server does not know the session any more: starts another.
     pub(super) fn start_new_session(&mut self, drop_cookies: bool) {
         if drop_cookies {
             self.cookies.clear();
@@ -33,22 +35,23 @@ impl Session {
         {
             self.url = at_host(&self.url, &host);
         }
-        // A session that never worked is not followed by another without a delay.
+        // If the session never worked, the next one must wait.
         let delay = if is_session_unproven { self.retry_delay(None) } else { self.timing.interval };
         self.schedule_connect(delay);
     }
 
+    /// Drops all state of the session. Pending messages are rejected; subscriptions are kept for the next one.
     pub(super) fn abandon_session(&mut self) {
         self.client_id = None;
         self.is_session_unproven = true;
-        let mut left = core::mem::take(&mut self.pending);
-        left.retain(|sent| sent.kind != MessageKind::Subscribe);
+        let mut unanswered = core::mem::take(&mut self.pending);
+        unanswered.retain(|sent| sent.kind != MessageKind::Subscribe);
         for id in self.exchanges.ids_where(|kind| *kind != RequestKind::Owner) {
             self.exchanges.cancel(id);
         }
         self.reject_messages(
-            left,
-            &SessionError::new(Code::Network, "the session ended before the server had answered"),
+            unanswered,
+            &SessionError::new(Code::Network, "the session ended before the server replied"),
         );
         for subscription in &mut self.subscriptions {
             subscription.state = SubscriptionState::Pending;
@@ -57,19 +60,24 @@ impl Session {
             self.timers.clear(timer);
         }
         (self.is_connect_due, self.is_connect_held, self.has_queued_events) = (false, false, false);
-        // After a break down, the socket of before is of no use to the next session.
+        // No reply over the socket is expected any more.
         self.reset_reply_timer();
     }
 
-    /// A message to which there was no reply.
-    pub(super) fn on_no_reply(&mut self, sent: PendingMessage, error: &SessionError, hint: Option<Millis>) {
+    /// A message got no reply: it was lost, or its reply was.
+    pub(super) fn on_no_reply(
+        &mut self,
+        sent: PendingMessage,
+        error: &SessionError,
+        min_delay: Option<Millis>,
+    ) {
         if self.phase == Phase::Closed {
             return;
         }
         if self.phase == Phase::Closing {
             return self.finish(None);
         }
-        // Events may have come with it.
+        // The lost response may have contained events.
         if sent.kind != MessageKind::Handshake {
             for subscription in self
                 .subscriptions
@@ -79,10 +87,10 @@ impl Session {
                 subscription.has_gap = true;
             }
         }
-        let slept = error.code == Code::Timeout && self.now > sent.due.after(SLEEP_THRESHOLD);
+        let has_slept = error.code == Code::Timeout && self.now > sent.due.after(SLEEP_THRESHOLD);
         match sent.kind {
-            MessageKind::Handshake => self.handshake_failed(error, hint),
-            MessageKind::Connect => self.connect_failed(error, hint, slept),
+            MessageKind::Handshake => self.handshake_failed(error, min_delay),
+            MessageKind::Connect => self.connect_failed(error, min_delay, has_slept),
             MessageKind::Subscribe => {
                 let Some(at) =
                     self.subscriptions.iter().position(|subscription| subscription.channel == sent.channel)
@@ -95,7 +103,7 @@ impl Session {
                 if subscription.waiting.is_empty() || subscription.has_been_active {
                     let delay = self.backoff.delay_after(2, &mut self.rng);
                     if self.phase == Phase::Connected && !self.is_connect_pending() {
-                        // The next connect asks for them again.
+                        // After the next connect, `repair_gaps` subscribes again.
                         self.is_connect_held = false;
                         self.schedule_connect(delay);
                     } else {
@@ -121,7 +129,7 @@ impl Session {
         }
     }
 
-    pub(super) fn handshake_failed(&mut self, error: &SessionError, hint: Option<Millis>) {
+    pub(super) fn handshake_failed(&mut self, error: &SessionError, min_delay: Option<Millis>) {
         if self.is_fatal(error) {
             return self.stop(error.clone());
         }
@@ -132,11 +140,16 @@ impl Session {
             self.url = at_host(&self.url, &host);
             return self.schedule_connect(Millis(0));
         }
-        let delay = self.retry_delay(hint);
+        let delay = self.retry_delay(min_delay);
         self.schedule_connect(delay);
     }
 
-    pub(super) fn connect_failed(&mut self, error: &SessionError, hint: Option<Millis>, slept: bool) {
+    pub(super) fn connect_failed(
+        &mut self,
+        error: &SessionError,
+        min_delay: Option<Millis>,
+        has_slept: bool,
+    ) {
         if self.is_fatal(error) {
             return self.stop(error.clone());
         }
@@ -145,13 +158,17 @@ impl Session {
         self.phase = Phase::Connecting;
         self.is_connect_held = false;
         self.emit(Event::State(State::Connecting));
-        let delay = if slept { Millis(0) } else { self.retry_delay(hint) };
+        let delay = if has_slept { Millis(0) } else { self.retry_delay(min_delay) };
         let since = self.down_since.unwrap_or(self.now);
-        if let Some(keeps) = self.timing.max_interval {
-            let longest =
-                self.timing.poll_timeout.0.saturating_add(self.timing.interval.0).saturating_add(keeps.0);
-            if self.now.after(delay) > since.after(Millis(longest)) {
-                // By then the server has forgotten the session.
+        if let Some(max_interval) = self.timing.max_interval {
+            let session_lifetime_ms = self
+                .timing
+                .poll_timeout
+                .0
+                .saturating_add(self.timing.interval.0)
+                .saturating_add(max_interval.0);
+            if self.now.after(delay) > since.after(Millis(session_lifetime_ms)) {
+                // By then the server has removed the session.
                 self.is_session_unproven = false;
                 self.abandon_session();
                 self.phase = Phase::Handshaking;
@@ -161,11 +178,12 @@ impl Session {
         self.schedule_connect(delay);
     }
 
-    /// Whether another try would be of no use. What has worked once is tried again.
+    /// Whether a retry is pointless. After a successful `open`, every failure but a redirect is retried.
     pub(super) fn is_fatal(&self, error: &SessionError) -> bool {
         error.code == Code::Redirected || self.open_op.is_some() && !error.code.is_retryable()
     }
 
+    /// Records when and why the connection was lost.
     pub(super) fn connection_failed(&mut self, error: &SessionError) {
         self.last_error = Some(error.clone());
         if self.down_since.is_none() {
@@ -181,18 +199,19 @@ impl Session {
     }
 }
 
-/// Why an exchange gave nothing, and how long the server asked to wait.
+/// The error of an exchange without usable messages, and the delay that the server asked for.
 #[cold]
 pub(super) fn response_error(
     outcome: &Result<Response, Failure>,
     is_empty: bool,
 ) -> (SessionError, Option<Millis>) {
     match classify::classify_response(outcome) {
-        ResponseClass::Retry(error, hint) => (SessionError::from_error(&error), hint),
+        ResponseClass::Retry(error, min_delay) => (SessionError::from_error(&error), min_delay),
         ResponseClass::Fail(error) => (SessionError::from_error(&error), None),
         ResponseClass::Done => {
-            let what = if is_empty { "without a message in it" } else { "that is not Bayeux" };
-            let mut error = SessionError::new(Code::Unavailable, format!("the server gave an answer {what}"));
+            let what = if is_empty { "contains no message" } else { "is not an array of Bayeux messages" };
+            let mut error =
+                SessionError::new(Code::Unavailable, format!("the response of the server {what}"));
             error.status = outcome.as_ref().ok().map(|response| response.status);
             (error, None)
         }

@@ -1,4 +1,11 @@
-//! Refusals.
+//! What a refusal by the server leads to: a reply with `successful: false`.
+//!
+//! ```text
+//!   refused ──dialect, else advice──┬─ Handshake, Reauthorize, Busy ──> another session
+//!                                   ├─ Resubscribe, ResubscribeLater ──> the same subscription again
+//!                                   ├─ Refuse ──> the operation is rejected
+//!                                   └─ Stop ──> the session ends
+//! ```
 
 use super::{Command, PendingMessage, Phase, Session, SubscriptionState, Timer};
 use crate::base::error::Code;
@@ -65,7 +72,7 @@ impl Session {
                 self.on_subscription_refused(&sent.channel, reaction);
             }
             (kind, reaction) => {
-                // Its channel is asked for again with the next session.
+                // A subscription is sent again in the next session.
                 if kind != MessageKind::Subscribe {
                     let why = match &reaction {
                         Reaction::Stop(why) | Reaction::Refuse(why) => why.clone(),
@@ -88,29 +95,29 @@ impl Session {
         };
         let Some(subscription) = self.subscriptions.get_mut(at) else { return };
         subscription.refusal_count += 1;
-        // A server that refuses whatever is asked for.
-        let is_stubborn = subscription.refusal_count > 10;
+        // Prevents an endless loop with a server that refuses every start of the replay.
+        let is_exhausted = subscription.refusal_count > 10;
         match reaction {
-            Reaction::ResubscribeLater(error, delay) if !is_stubborn => {
+            Reaction::ResubscribeLater(error, delay) if !is_exhausted => {
                 subscription.state = SubscriptionState::Pending;
                 let delay = Millis(delay.0 + self.rng.up_to(delay.0));
                 self.notify("trouble", Some(channel.to_owned()), Some(error));
                 self.timers.set(Timer::Resubscribe, self.now.after(delay));
-                // The others need not wait for it.
+                // Other subscriptions must not wait for this one.
                 self.release_held_connect();
             }
-            Reaction::Resubscribe(error) if !is_stubborn => {
+            Reaction::Resubscribe(error) if !is_exhausted => {
                 subscription.state = SubscriptionState::Pending;
                 self.commands.push_back(Command::Subscribe(channel.to_owned()));
                 self.notify("replay_gap", Some(channel.to_owned()), Some(error));
             }
             Reaction::ResubscribeLater(error, _) | Reaction::Resubscribe(error) | Reaction::Refuse(error) => {
-                let gone = self.subscriptions.remove(at);
-                let nobody_waits = gone.waiting.is_empty();
-                for op in gone.waiting {
+                let removed = self.subscriptions.remove(at);
+                let is_unwatched = removed.waiting.is_empty();
+                for op in removed.waiting {
                     self.settle(op, Err(error.clone()));
                 }
-                if nobody_waits || gone.has_been_active {
+                if is_unwatched || removed.has_been_active {
                     self.notify("subscription_lost", Some(channel.to_owned()), Some(error));
                 }
                 self.release_held_connect();
@@ -126,7 +133,7 @@ impl Session {
                 if core::mem::replace(&mut self.has_new_credentials, true) {
                     return self.stop(SessionError::new(
                         Code::Unauthorized,
-                        "the server refuses the credentials, although they are new",
+                        "the server refused the new credentials",
                     ));
                 }
                 self.abandon_session();
@@ -152,15 +159,11 @@ impl Session {
 pub(super) fn unknown_advice_error() -> SessionError {
     SessionError::new(
         Code::Rejected,
-        "the server gave an advice that is not known, so the client must not go on by itself",
+        "the server sent an unknown value of advice.reconnect, after which a client must not retry",
     )
 }
 
 #[cold]
 fn missing_cookie_error(error_field: &str) -> SessionError {
-    let mut error = SessionError::refused(Code::Rejected, "the connection", error_field);
-    error.message.push_str(
-        " - the session cookie did not come back: in a browser, cookies of the server's site are blocked; elsewhere, something between takes them away",
-    );
-    error
+    SessionError::refused(Code::Rejected, "the connection", error_field).with_cookie_advice()
 }

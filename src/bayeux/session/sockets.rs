@@ -10,7 +10,7 @@ use crate::bayeux::message::parse_messages;
 use crate::bayeux::wire::{Transport, socket_url};
 
 impl Session {
-    /// A socket was opened.
+    /// Reports that a socket is open.
     pub fn socket_opened(&mut self, now: Moment, id: u32) {
         self.now = now;
         if self.socket == Socket::Opening(id) {
@@ -20,7 +20,7 @@ impl Session {
         }
     }
 
-    /// A socket has said something. What is not text comes as no bytes.
+    /// Processes a frame. A frame that is not text is passed as no bytes.
     pub fn socket_text(&mut self, now: Moment, id: u32, text: Vec<u8>, dialect: &mut dyn Dialect) {
         self.now = now;
         if self.socket != Socket::Open(id) {
@@ -32,7 +32,7 @@ impl Session {
             Err(_) => {
                 let error = SessionError::new(
                     Code::Unavailable,
-                    "the server sent a frame that is not Bayeux; the socket is opened anew",
+                    "the server sent a WebSocket frame that is not a Bayeux message; the WebSocket is reopened",
                 );
                 self.notify("trouble", None, Some(error.clone()));
                 self.on_socket_failure(error);
@@ -41,24 +41,24 @@ impl Session {
         self.reset_reply_timer();
     }
 
-    /// A socket was closed, or could not be opened.
+    /// Reports that a socket was closed, or could not be opened.
     pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
         self.now = now;
         if self.socket == Socket::Opening(id) || self.socket == Socket::Open(id) {
             self.on_socket_failure(SessionError::new(
                 Code::Network,
-                format!("the WebSocket was closed ({code})"),
+                format!("the WebSocket closed with code {code}"),
             ));
         }
     }
 
-    /// Whether a message may leave now. Opens a socket if there is none.
+    /// Whether a message can be sent now. Opens a socket if the transport needs one and there is none.
     pub(super) fn prepare_socket(&mut self) -> bool {
         if self.transport == Transport::LongPolling {
             return true;
         }
-        let wants = matches!(self.phase, Phase::Handshaking | Phase::Connecting | Phase::Connected);
-        if self.socket == Socket::None && wants {
+        let is_needed = matches!(self.phase, Phase::Handshaking | Phase::Connecting | Phase::Connected);
+        if self.socket == Socket::None && is_needed {
             let id = self.socket_ids.advance();
             self.socket = Socket::Opening(id);
             self.emit(Event::SocketOpen { id, url: socket_url(&self.url) });
@@ -67,18 +67,19 @@ impl Session {
         matches!(self.socket, Socket::Open(_))
     }
 
+    /// Reconnects, by long-polling if the socket could not be opened.
     pub(super) fn on_socket_failure(&mut self, error: SessionError) {
         let was_open = matches!(self.socket, Socket::Open(_));
         self.close_socket();
         self.socket_failures = if was_open { 0 } else { self.socket_failures + 1 };
-        let mut left = core::mem::take(&mut self.pending);
-        self.pending = left.extract_if(.., |sent| sent.via != Via::Socket).collect();
-        // The first time that it could not be opened, or the second if it has worked before.
+        let mut unanswered = core::mem::take(&mut self.pending);
+        self.pending = unanswered.extract_if(.., |sent| sent.via != Via::Socket).collect();
+        // Fall back at the first failure to open, or at the second if a session has existed before.
         let has_other = self.options.transports.contains(&Transport::LongPolling);
         let falls_back = !was_open && has_other && (!self.has_had_session || self.socket_failures > 1);
         let has_connection_message =
-            left.iter().any(|sent| matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect));
-        for sent in left {
+            unanswered.iter().any(|sent| matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect));
+        for sent in unanswered {
             self.on_no_reply(sent, &error, None);
         }
         if matches!(self.phase, Phase::Closed | Phase::Closing) {

@@ -17,9 +17,11 @@ pub(super) enum Phase {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestKind {
+    /// A handshake or a connect.
     Connect,
+    /// All other messages.
     Messages,
-    /// Not Bayeux: for the owner.
+    /// Not Bayeux: started by the owner.
     Owner,
 }
 
@@ -27,19 +29,19 @@ pub(super) enum RequestKind {
 pub(super) enum Timer {
     /// The next handshake or connect.
     Connect,
-    /// Subscriptions to ask for again.
+    /// Subscribe again to channels that were refused or not answered.
     Resubscribe,
-    /// The next try to get credentials.
+    /// The next request for credentials.
     Authorize,
-    /// An answer to the connect is so late that the machine must have slept.
+    /// The owner has not reported the timeout of a connect: the computer was asleep.
     ConnectReply,
-    /// A reply by the socket, or its opening.
+    /// The timeout of a reply over the socket, or of its opening.
     SocketReply,
-    /// The link has been down for too long.
+    /// The connection has been down for `Options::connection_timeout`.
     ConnectionTimeout,
-    /// The consumer has been slow for too long.
+    /// Polling has been paused for `Options::max_pause`.
     MaxPause,
-    /// The server does not answer the goodbye.
+    /// The timeout of the disconnect.
     Disconnect,
 }
 
@@ -56,7 +58,25 @@ pub(super) enum Via {
     Socket,
 }
 
-/// A message that is to be answered.
+/// A message that is ready to be sent.
+pub(super) struct OutgoingMessage {
+    pub(super) id: u32,
+    pub(super) kind: MessageKind,
+    /// The channel that it is about; empty for handshake, connect and disconnect.
+    pub(super) channel: String,
+    pub(super) op: Option<OpId>,
+    /// The message as JSON.
+    pub(super) text: String,
+}
+
+impl OutgoingMessage {
+    /// A handshake, connect or disconnect.
+    pub(super) const fn meta(id: u32, kind: MessageKind, text: String) -> Self {
+        Self { id, kind, channel: String::new(), op: None, text }
+    }
+}
+
+/// A message that waits for its reply.
 #[derive(Clone, Debug)]
 pub(super) struct PendingMessage {
     pub(super) id: u32,
@@ -64,16 +84,17 @@ pub(super) struct PendingMessage {
     pub(super) channel: String,
     pub(super) op: Option<OpId>,
     pub(super) via: Via,
+    /// When the reply times out.
     pub(super) due: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SubscriptionState {
-    /// To be asked for.
+    /// Not requested in this session yet.
     Pending,
-    /// Asked for.
+    /// The request waits for its reply.
     Requested,
-    /// Granted.
+    /// The server has accepted it.
     Active,
 }
 
@@ -82,28 +103,34 @@ pub(super) struct Subscription {
     pub(super) channel: String,
     pub(super) subscriber_count: u32,
     pub(super) state: SubscriptionState,
-    /// Granted at least once.
+    /// The server has accepted it at least once.
     pub(super) has_been_active: bool,
+    /// Operations that end when it is accepted or refused.
     pub(super) waiting: Vec<OpId>,
-    /// An answer was lost, and what it had for this channel.
+    /// A response was lost that may have contained events of this channel.
     pub(super) has_gap: bool,
-    /// Taken back for the time being: what the server had ready for it has to run off before it is asked for again.
+    /// Temporarily unsubscribed, so that queued events drain before the client subscribes again.
     pub(super) is_draining: bool,
+    /// Refusals since it was last accepted.
     pub(super) refusal_count: u32,
 }
 
-/// A message for the other lane.
+/// A message that waits to be sent.
 #[derive(Clone, Debug)]
 pub(super) enum Command {
     Subscribe(String),
+    /// Without an operation if the session itself unsubscribes, to subscribe again.
     Unsubscribe(String, Option<OpId>),
+    /// Operation, channel, data.
     Publish(OpId, String, String),
 }
 
-/// What the server advises, with what holds where it says nothing.
+/// The advice of the server, with the defaults of the client filled in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
+    /// Between the end of a connect and the start of the next.
     pub(super) interval: Millis,
+    /// How long the server holds a connect.
     pub(super) poll_timeout: Millis,
     /// How long the server keeps a session without a connect.
     pub(super) max_interval: Option<Millis>,

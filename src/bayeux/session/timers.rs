@@ -13,7 +13,7 @@ impl Session {
             Timer::Authorize => self.emit(Event::NeedsCredentials { is_renewal: self.has_new_credentials }),
             Timer::Resubscribe => {
                 for channel in self.unqueued_channels() {
-                    // The server may have it, and only its answer was lost.
+                    // The server may have accepted it: perhaps only the reply was lost.
                     self.commands.push_back(Command::Unsubscribe(channel.clone(), None));
                     self.commands.push_back(Command::Subscribe(channel));
                 }
@@ -41,7 +41,9 @@ impl Session {
                 let why = last.map(|error| format!(" ({})", error.message)).unwrap_or_default();
                 let error = SessionError::new(
                     Code::Timeout,
-                    format!("the connection to the server is lost and could not be made again in time{why}"),
+                    format!(
+                        "the connection to the server was lost and not restored within the connection timeout{why}"
+                    ),
                 );
                 self.reject_waiting(&error);
                 self.emit(Event::ConnectionLost(error));
@@ -59,7 +61,7 @@ impl Session {
         }
     }
 
-    /// The next handshake or connect after a delay.
+    /// Schedules the next handshake or connect.
     pub(super) fn schedule_connect(&mut self, delay: Millis) {
         self.timers.clear(Timer::Connect);
         if delay.0 == 0 {
@@ -69,19 +71,20 @@ impl Session {
         }
     }
 
-    pub(super) fn retry_delay(&mut self, hint: Option<Millis>) -> Millis {
+    /// The next backoff delay, at least `min_delay` and the advised interval.
+    pub(super) fn retry_delay(&mut self, min_delay: Option<Millis>) -> Millis {
         let delay = self.backoff.rest(&mut self.rng);
-        delay.max(hint.unwrap_or_default()).max(self.timing.interval)
+        delay.max(min_delay.unwrap_or_default()).max(self.timing.interval)
     }
 
-    /// A rest for a server that is busy: that long, doubled each time, and a tenth by chance.
+    /// The delay for a busy server: `least`, doubled each time up to ten minutes, plus up to 10 % jitter.
     pub(super) fn busy_delay(&mut self, least: Millis) -> Millis {
         let delay = least.0.saturating_mul(1 << self.busy_count.min(16)).min(MAX_BUSY_DELAY_MS.max(least.0));
         self.busy_count += 1;
         Millis(delay + self.rng.up_to(delay / 10))
     }
 
-    /// The next reply by the socket that may be missing.
+    /// Sets the timer to the earliest timeout of a reply over the socket.
     pub(super) fn reset_reply_timer(&mut self) {
         if matches!(self.socket, Socket::Opening(_)) {
             return;
