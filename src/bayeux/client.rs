@@ -6,15 +6,15 @@ use crate::base::ids::OpId;
 use crate::base::time::Moment;
 use crate::engine::machine::{Input, Machine, Output};
 
-/// The machine.
+/// A client for any Bayeux server.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// What most commands go to.
+    /// The session, which takes most commands.
     pub session: Session,
 }
 
 impl Client {
-    /// A client that does nothing yet.
+    /// An idle client.
     pub fn new(options: Options, seed: u64) -> Self {
         Self { session: Session::new(options, seed) }
     }
@@ -39,7 +39,7 @@ impl Machine for Client {
     type Event = Event;
 
     fn handle(&mut self, now: Moment, input: Input) {
-        // There are no exchanges but those of the session.
+        // This client starts no exchanges of its own.
         drop(self.session.handle(now, input, &mut DefaultDialect));
     }
 

@@ -1,4 +1,4 @@
-//! The OAuth flows of Salesforce: pure functions from a flow to a request, and from an answer to a grant.
+//! The OAuth flows of Salesforce: pure functions from a flow to a token request, and from its response to a grant.
 
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
@@ -8,57 +8,57 @@ use crate::base::time::Millis;
 use crate::bayeux::errors::SessionError;
 use crate::engine::classify::{self, ResponseClass};
 
-/// How to log in.
+/// An OAuth flow with its credentials.
 #[derive(Clone, Debug)]
 pub enum Flow {
-    /// User name and password, with the security token behind it. It gives no refresh token.
+    /// User name and password. The security token is appended to the password. It yields no refresh token.
     Password {
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_key: String,
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_secret: Secret,
-        /// Of the user.
+        /// The name of the user.
         username: String,
-        /// Of the user, with the security token.
+        /// The password, followed by the security token.
         password: Secret,
     },
-    /// A refresh token, which may be replaced by each login.
+    /// A refresh token. Salesforce may replace it with each login.
     RefreshToken {
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_key: String,
-        /// Public clients have none.
+        /// The consumer secret; public clients have none.
         consumer_secret: Option<Secret>,
-        /// The newest.
+        /// The latest refresh token.
         refresh_token: Secret,
     },
-    /// The app itself.
+    /// The connected app itself, as the user that it is configured to run as.
     ClientCredentials {
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_key: String,
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_secret: Secret,
     },
-    /// A signed statement; the owner signs, because only it has the key.
+    /// A signed JWT. The owner signs it, because only the owner has the key.
     JwtBearer {
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_key: String,
-        /// Of the user.
+        /// The name of the user.
         username: String,
-        /// For whom it is: the login host.
+        /// The `aud` claim: the URL of the login host.
         audience: String,
     },
-    /// A session that somebody else has made.
+    /// A session that exists already. It cannot be renewed.
     ExistingSession {
         /// The access token or session id.
         access_token: Secret,
-        /// Where the organisation is.
+        /// The URL of the instance.
         instance_url: String,
     },
 }
 
 impl Flow {
-    /// What a server said, without the secrets that it repeats.
-    fn redact(&self, mut said: String) -> String {
+    /// Replaces secrets that the server repeats in its error text.
+    fn redact(&self, mut text: String) -> String {
         let secrets = match self {
             Self::Password { consumer_secret, password, .. } => [Some(consumer_secret), Some(password)],
             Self::RefreshToken { consumer_secret, refresh_token, .. } => {
@@ -68,40 +68,40 @@ impl Flow {
             Self::JwtBearer { .. } | Self::ExistingSession { .. } => [None, None],
         };
         for secret in secrets.into_iter().flatten().filter(|secret| !secret.expose().is_empty()) {
-            said = said.replace(secret.expose(), "…");
+            text = text.replace(secret.expose(), "…");
         }
-        said
+        text
     }
 }
 
-/// A login that worked.
+/// The result of a login.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// What goes behind `Authorization:`.
+    /// The value of the `Authorization` header.
     pub authorization: Secret,
-    /// Where the organisation is, without a slash at its end.
+    /// The URL of the instance, without a trailing slash.
     pub instance_url: String,
-    /// The refresh token that takes the place of the one before.
+    /// The refresh token that replaces the previous one.
     pub refresh_token: Option<Secret>,
 }
 
-/// A login that did not.
+/// A failed login.
 #[derive(Clone, Debug)]
 pub struct LoginError {
-    /// Why.
+    /// The cause.
     pub error: SessionError,
-    /// How long to wait at least.
+    /// The shortest delay before the next attempt.
     pub min_delay: Option<Millis>,
-    /// Trying again would not help, and may lock the account.
+    /// A retry cannot succeed, and might lock the account.
     pub is_final: bool,
 }
 
-/// How long a signed statement holds: Salesforce takes three minutes at most.
+/// The lifetime of a signed JWT. Salesforce accepts at most three minutes.
 const JWT_LIFETIME_SECONDS: u64 = 170;
-/// After too many logins.
+/// The delay after `rate_limit_exceeded`.
 const RATE_LIMIT_DELAY: Millis = Millis(60_000);
 
-/// The request for a token. `assertion`: the signed statement of [`jwt_claims`].
+/// The token request. `assertion` is the JWT with the claims of [`jwt_claims`]. `None` for an existing session.
 pub fn token_request(flow: &Flow, token_url: &str, assertion: &str) -> Option<Request> {
     let mut form = Form::default();
     match flow {
@@ -130,7 +130,7 @@ pub fn token_request(flow: &Flow, token_url: &str, assertion: &str) -> Option<Re
     Some(Request::post(token_url, headers, form.0.into_bytes()))
 }
 
-/// What is to be signed, as the claims of a JWT.
+/// The claims of the JWT to sign; `None` for other flows.
 pub fn jwt_claims(flow: &Flow, unix_ms: u64) -> Option<String> {
     let Flow::JwtBearer { consumer_key, username, audience } = flow else { return None };
     let mut claims = String::new();
@@ -142,13 +142,13 @@ pub fn jwt_claims(flow: &Flow, unix_ms: u64) -> Option<String> {
     Some(claims)
 }
 
-/// The grant of a session that somebody else has made.
+/// The grant of an existing session; `None` for other flows, or if its values cannot be used.
 pub fn existing_grant(flow: &Flow) -> Option<Grant> {
     let Flow::ExistingSession { access_token, instance_url } = flow else { return None };
     grant("Bearer", access_token.expose(), instance_url, None)
 }
 
-/// Reads the answer to [`token_request`].
+/// Reads the response to [`token_request`].
 pub fn read_token_response(
     flow: &Flow,
     outcome: Result<Response, Failure>,
@@ -162,7 +162,7 @@ pub fn read_token_response(
             let kind = string("token_type").unwrap_or_else(|| "Bearer".to_owned());
             let granted = string("access_token").zip(string("instance_url"));
             granted.and_then(|(token, url)| grant(&kind, &token, &url, refresh_token)).ok_or_else(|| {
-                let message = "the login server did not answer with an access_token and an instance_url";
+                let message = "the response of the login server has no usable access_token and instance_url";
                 Box::new(LoginError {
                     error: SessionError::new(Code::Unavailable, message),
                     min_delay: None,
@@ -181,16 +181,16 @@ pub fn read_token_response(
                     is_final: true,
                 }));
             };
-            let said = match string("error_description") {
+            let text = match string("error_description") {
                 Some(description) => format!("{kind}: {description}"),
                 None => kind.clone(),
             };
-            let said: String =
-                flow.redact(said).chars().filter(|char| !char.is_control()).take(300).collect();
+            let text: String =
+                flow.redact(text).chars().filter(|char| !char.is_control()).take(300).collect();
             let is_rate_limit = kind == "rate_limit_exceeded";
             let code = if is_rate_limit { Code::RateLimited } else { Code::Unauthorized };
-            let mut error = SessionError::new(code, format!("the login server refused: {said}"));
-            (error.status, error.server_error) = (cause.status, Some(said));
+            let mut error = SessionError::new(code, format!("the login server refused: {text}"));
+            (error.status, error.server_error) = (cause.status, Some(text));
             Err(Box::new(LoginError {
                 error,
                 min_delay: is_rate_limit.then_some(RATE_LIMIT_DELAY),
@@ -201,14 +201,14 @@ pub fn read_token_response(
 }
 
 fn login_error(cause: &Error) -> SessionError {
-    // Without what the server said: it may repeat what it was sent.
+    // Without the text of the server, which may repeat credentials.
     let plain = Error { detail: String::new(), ..cause.clone() };
-    let mut error = SessionError::new(cause.code, format!("the login did not work: {plain}"));
+    let mut error = SessionError::new(cause.code, format!("the login failed: {plain}"));
     error.status = cause.status;
     error
 }
 
-/// `None` for what cannot stand in a header, or is no URL.
+/// `None` if a value cannot be sent in a header, or the URL is not absolute.
 fn grant(kind: &str, token: &str, instance_url: &str, refresh_token: Option<Secret>) -> Option<Grant> {
     let is_clean = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     let is_url = instance_url.starts_with("https://") || instance_url.starts_with("http://");
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_forms() {
+    fn the_token_request_is_a_form() {
         let flow = Flow::Password {
             consumer_key: "key".to_owned(),
             consumer_secret: secret("s&="),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_grants_and_refusals() {
+    fn token_responses_are_grants_or_login_errors() {
         let flow =
             Flow::ClientCredentials { consumer_key: "key".to_owned(), consumer_secret: secret("SECRET") };
         let answer = |status, body: &str| {
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn states_who_asks_and_until_when() {
+    fn jwt_claims_name_issuer_subject_audience_and_expiry() {
         let flow = Flow::JwtBearer {
             consumer_key: "k\"".to_owned(),
             username: "u".to_owned(),

@@ -1,13 +1,13 @@
-//! The client of the Streaming API: a login, then a [`Session`] with the dialect [`ReplayDialect`].
+//! The client of the Streaming API: a login, then a [`Session`] with the [`ReplayDialect`].
 //!
 //! ```text
-//!            session needs a token                    grant
-//!   session ──────────────────────> login (sign) ───────────────> session at instance_url/cometd/version
-//!      ▲                               │ └─ rest ─┘ not reached
-//!      └── refused: 401, once ─────────┴──────────> refused: the end
+//!            session needs credentials                grant
+//!   session ──────────────────────────> login (sign) ───────────────> session at instance_url/cometd/version
+//!      ▲                                  │ └─ delay ─┘ server unavailable
+//!      └── 401, once ─────────────────────┴──────────> login refused: the end
 //! ```
 //!
-//! What lives here: who logs in when. What this file must not know: Bayeux messages.
+//! This file decides when to log in. It knows nothing of Bayeux messages.
 
 use std::collections::VecDeque;
 
@@ -22,26 +22,27 @@ use crate::bayeux::session::{self, Session};
 use crate::bayeux::wire::Transport;
 use crate::engine::machine::{Input, Machine, Output};
 
-/// How a client works.
+/// Options of a client.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How to log in.
+    /// The OAuth flow.
     pub flow: Flow,
-    /// Where tokens are granted.
+    /// The URL of the token endpoint.
     pub token_url: String,
-    /// Where the Streaming API is, if not at the instance URL of the login: a proxy.
+    /// The URL of the Streaming API if it is not that of the instance, such as a proxy.
     pub endpoint: Option<String>,
-    /// Of the Streaming API.
+    /// The version of the Streaming API, such as `68.0`.
     pub api_version: String,
-    /// Where channels start that have no mark: an id, -1 or -2.
+    /// Where channels without a stored replay id start: an id, `-1` for new events, `-2` for all stored events.
     pub replay_start: String,
-    /// Where they start when the server has forgotten their id.
+    /// Where a channel starts if the server no longer has its replay id; `None` to refuse the subscription.
     pub replay_fallback: Option<String>,
-    /// The rest is as for any Bayeux server; see [`session_defaults`].
+    /// Options of the session; see [`session_defaults`].
     pub session: session::Options,
 }
 
-/// What Salesforce wants of a session: no sockets, small requests, and a poll at least every 40 seconds.
+/// The limits of Salesforce: long-polling only, requests up to 32 768 bytes, and a connect within 40 s after each
+/// response. A pause therefore ends after 30 s.
 pub fn session_defaults() -> session::Options {
     session::Options {
         transports: vec![Transport::LongPolling],
@@ -54,24 +55,24 @@ pub fn session_defaults() -> session::Options {
     }
 }
 
-/// What the owner hears.
+/// Events for the owner.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// What a session says; never [`session::Event::NeedsCredentials`].
+    /// An event of the session; never [`session::Event::NeedsCredentials`].
     Session(session::Event),
-    /// Sign these claims, and call [`Client::signed`].
+    /// Sign these claims as a JWT with RS256, then call [`Client::signed`].
     Sign {
-        /// A JSON object.
+        /// The claims as a JSON object.
         claims: String,
     },
-    /// The refresh token was replaced: the one before does not work any more.
+    /// Salesforce has replaced the refresh token. The previous one is no longer valid.
     RefreshToken(Secret),
 }
 
-/// The machine.
+/// The state machine.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// What most commands go to.
+    /// The session, which takes most commands.
     pub session: Session,
     replay: ReplayDialect,
     flow: Flow,
@@ -83,7 +84,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that does nothing yet.
+    /// An idle client.
     pub fn new(options: Options, seed: u64) -> Self {
         let epoch_unix_ms = options.session.epoch_unix_ms;
         Self {
@@ -98,24 +99,24 @@ impl Client {
         }
     }
 
-    /// A channel goes on behind that id. For a subscription that is made afterwards.
+    /// Sets the id after which the next subscription to a channel starts.
     pub fn set_replay_id(&mut self, channel: &str, id: &str) {
         self.replay.set_replay_id(channel, id);
     }
 
-    /// Refused: Salesforce takes no events this way.
+    /// Always rejected: the Streaming API does not accept events.
     pub fn publish(&mut self, now: Moment, channel: &str, data: &str) -> OpId {
         self.session.publish(now, channel, data, &self.replay)
     }
 
-    /// The claims were signed. Nothing if they could not be.
+    /// Provides the signed JWT; `None` if signing failed.
     pub fn signed(&mut self, now: Moment, assertion: Option<&str>) {
         let request =
             assertion.and_then(|assertion| auth::token_request(&self.flow, &self.token_url, assertion));
         match request {
             Some(request) => self.session.send_for_owner(request),
             None => {
-                let message = "the private key could not sign: it must be an RSA key for RS256";
+                let message = "signing failed: privateKey must be an RSA key for RS256";
                 self.session.unauthorized(now, SessionError::new(Code::InvalidArgument, message), None, true);
             }
         }
@@ -124,8 +125,7 @@ impl Client {
     fn log_in(&mut self, is_renewal: bool) {
         if let Some(grant) = auth::existing_grant(&self.flow) {
             if is_renewal {
-                let message =
-                    "the server refuses the session that was given, and there is no way to get another";
+                let message = "the server refused the access token, which cannot be renewed: it was given as an existing session";
                 return self.session.unauthorized(
                     self.session.now(),
                     SessionError::new(Code::Unauthorized, message),
@@ -142,7 +142,7 @@ impl Client {
             self.session.send_for_owner(request);
         } else {
             let message =
-                "the session that was given has an access token or an instance URL that is not usable";
+                "accessToken must be printable ASCII without spaces, and instanceUrl an absolute URL";
             self.session.unauthorized(
                 self.session.now(),
                 SessionError::new(Code::InvalidArgument, message),
@@ -168,7 +168,7 @@ impl Client {
         self.session.authorize(self.session.now(), headers, Some(url));
     }
 
-    /// See [`Session::socket_closed`]; there are no sockets here.
+    /// See [`Session::socket_closed`].
     pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
         self.session.socket_closed(now, id, code);
     }

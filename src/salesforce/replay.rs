@@ -1,12 +1,12 @@
-//! The dialect of Salesforce: where each channel goes on, which events were here before, and what its refusals mean.
+//! The dialect of Salesforce: the replay id of each channel, duplicates, and the causes of refusals.
 //!
 //! ```text
-//!   subscribe ── start: a stored mark, or -1, or -2 ──> events ── position: the id that came last ──> subscribe again
-//!        └─ the server has on_expired_replay_id the id ──> fallback (and a gap is reported), or refused
+//!   subscribe ── a stored id, -1 or -2 ──> events ── the last id received ──> subscribe again
+//!        └─ the server no longer has the id ──> fallback and a notice of the gap, or refused
 //! ```
 //!
-//! Ids are text that is only ever given back. Salesforce names the true cause of a refusal in `ext.sfdc.failureReason`; the `error` beside it
-//! may say something else.
+//! Replay ids are opaque text. Salesforce names the cause of a refusal in `ext.sfdc.failureReason`; the `error`
+//! beside it may say something else.
 
 use std::collections::VecDeque;
 
@@ -20,49 +20,52 @@ use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::{DataReader, EventIds, EventSpans, Reply, with_quotes};
 use crate::bayeux::wire::{ErrorField, without_filter};
 
-/// Only what happens from now on.
+/// New events only.
 pub const REPLAY_NEW: &str = "-1";
-/// Everything that the server still has.
+/// All events that the server stores.
 pub const REPLAY_ALL: &str = "-2";
 
-/// How many events of a channel are remembered, to know them again.
+/// How many ids of a channel are kept to detect duplicates.
 const MAX_RECENT_IDS: usize = 1024;
-/// How many channels are.
+/// How many channels have replay ids; on further channels, all events are new and no id is kept.
 const MAX_CHANNELS: usize = 1024;
-/// What a busy server gets at least.
+/// The first delay when the server is busy.
 const BUSY_DELAY: Millis = Millis(30_000);
-/// A refused subscription is tried again sooner: the rest works.
+/// The first delay when only a subscription is refused because the server is busy.
 const SUBSCRIBE_RETRY_DELAY: Millis = Millis(5_000);
-/// Too many clients.
+/// The first delay when the organization has too many clients.
 const USER_LIMIT_DELAY: Millis = Millis(60_000);
 
-/// The dialect.
+/// The dialect of Salesforce.
 #[derive(Clone, Debug)]
 pub struct ReplayDialect {
     start: String,
     fallback: Option<String>,
+    /// The handshake reply offered the replay extension.
     is_replay_offered: bool,
     channels: Vec<Channel>,
+    /// The channel of the previous event, which is likely to be that of the next.
     last_channel: usize,
 }
 
 #[derive(Clone, Debug)]
 struct Channel {
     name: String,
-    /// A mark, or the id that came last.
+    /// The stored id, or that of the last event.
     replay_id: Option<String>,
-    /// The largest number that came, for ids that are numbers.
+    /// The highest id received, for ids that are numbers.
     highest_id: u64,
+    /// Hashes of the ids of the last events.
     recent_ids: VecDeque<u64>,
 }
 
 impl ReplayDialect {
-    /// Channels start there, unless there is a mark for them.
+    /// Channels without a stored id begin at `start`; with an expired one, at `fallback`.
     pub const fn new(start: String, fallback: Option<String>) -> Self {
         Self { start, fallback, is_replay_offered: true, channels: Vec::new(), last_channel: 0 }
     }
 
-    /// A channel goes on behind that id.
+    /// Sets the id after which the next subscription to a channel starts.
     pub fn set_replay_id(&mut self, channel: &str, id: &str) {
         if let Some(at) = self.channel(without_filter(channel).as_bytes())
             && let Some(channel) = self.channels.get_mut(at)
@@ -77,7 +80,7 @@ impl ReplayDialect {
         known.and_then(|known| known.replay_id.as_deref()).unwrap_or(&self.start)
     }
 
-    /// The channel of that name, which is made if need be. `None` if there are too many.
+    /// The index of a channel, which is added if it is missing. `None` if there are too many channels.
     fn channel(&mut self, name: &[u8]) -> Option<usize> {
         if self.channels.get(self.last_channel).is_none_or(|latest| latest.name.as_bytes() != name) {
             self.last_channel = match self.channels.iter().position(|known| known.name.as_bytes() == name) {
@@ -137,8 +140,8 @@ impl Dialect for ReplayDialect {
         channel: &str,
         is_opening: bool,
     ) -> Option<Reaction> {
-        let error = reply.string(&["ext", "sfdc", "failureReason"]).or_else(|| reply.error())?;
-        let cause = ErrorField::parse(&error);
+        let error_field = reply.string(&["ext", "sfdc", "failureReason"]).or_else(|| reply.error())?;
+        let cause = ErrorField::parse(&error_field);
         let text = cause.text.to_ascii_lowercase();
         let has = |part: &str| text.contains(part);
         let what = match kind {
@@ -146,11 +149,13 @@ impl Dialect for ReplayDialect {
             MessageKind::Handshake => "a session".to_owned(),
             _ => "the connection".to_owned(),
         };
-        let error = |code| SessionError::refused(code, &what, &error);
-        let subscribes = kind == MessageKind::Subscribe;
+        let error = |code| SessionError::refused(code, &what, &error_field);
+        let is_subscribe = kind == MessageKind::Subscribe;
         Some(match cause.code? {
             401 => Reaction::Reauthorize,
-            503 if subscribes => Reaction::ResubscribeLater(error(Code::Unavailable), SUBSCRIBE_RETRY_DELAY),
+            503 if is_subscribe => {
+                Reaction::ResubscribeLater(error(Code::Unavailable), SUBSCRIBE_RETRY_DELAY)
+            }
             503 => Reaction::Busy(error(Code::Unavailable), BUSY_DELAY),
             403 if has("unknown client") || has("not completed handshake") => {
                 Reaction::Handshake { drop_cookies: false }
@@ -162,7 +167,7 @@ impl Dialect for ReplayDialect {
                 Reaction::Busy(error(Code::RateLimited), USER_LIMIT_DELAY)
             }
             403 if has("limit") && has("exceeded") => {
-                if subscribes {
+                if is_subscribe {
                     Reaction::Refuse(error(Code::RateLimited))
                 } else {
                     Reaction::Stop(error(Code::RateLimited))
@@ -170,43 +175,43 @@ impl Dialect for ReplayDialect {
             }
             400 if has("cookie present") => Reaction::Stop(error(Code::Rejected).with_cookie_advice()),
             400 if has("authenticated user id does not match") => Reaction::Handshake { drop_cookies: true },
-            400 if has("replayid") && has("invalid") && subscribes => {
+            400 if has("replayid") && has("invalid") && is_subscribe => {
                 self.on_expired_replay_id(channel, error(Code::Gone))
             }
             400 if has("api version") || has("connection type") => {
                 Reaction::Stop(error(Code::InvalidArgument))
             }
             413 => Reaction::Refuse(error(Code::TooLarge)),
-            _ if subscribes => Reaction::Refuse(error(Code::Rejected)),
+            _ if is_subscribe => Reaction::Refuse(error(Code::Rejected)),
             _ => return None,
         })
     }
 
     fn record_event(&mut self, text: Padded<'_>, event: &EventSpans) -> bool {
         let bytes = |span: Span| text.get(span.start, span.end);
-        let Some(position) = event.ids.replay_id.map(bytes) else { return true };
+        let Some(id) = event.ids.replay_id.map(bytes) else { return true };
         let name = bytes(event.channel);
         let name = name.split(|byte| *byte == b'?').next().unwrap_or(name);
         let Some(at) = self.channel(name) else { return true };
         let Some(channel) = self.channels.get_mut(at) else { return true };
-        let identity = fingerprint(event.ids.uuid.map_or(position, bytes));
-        let number = number(position);
-        // One that is higher than all before cannot have been here.
+        let hash = fingerprint(event.ids.uuid.map_or(id, bytes));
+        let number = parse_number(id);
+        // An id that is higher than all before it cannot be a duplicate.
         let is_new = number.is_some_and(|number| number > channel.highest_id);
-        if !is_new && channel.recent_ids.contains(&identity) {
+        if !is_new && channel.recent_ids.contains(&hash) {
             return false;
         }
         channel.highest_id = channel.highest_id.max(number.unwrap_or(0));
         if channel.recent_ids.len() == MAX_RECENT_IDS {
             channel.recent_ids.pop_front();
         }
-        channel.recent_ids.push_back(identity);
+        channel.recent_ids.push_back(hash);
         match &mut channel.replay_id {
-            Some(text) => {
-                text.clear();
-                text.push_str(core::str::from_utf8(position).unwrap_or_default());
+            Some(last) => {
+                last.clear();
+                last.push_str(core::str::from_utf8(id).unwrap_or_default());
             }
-            none => *none = core::str::from_utf8(position).ok().map(str::to_owned),
+            last => *last = core::str::from_utf8(id).ok().map(str::to_owned),
         }
         true
     }
@@ -222,24 +227,24 @@ impl Dialect for ReplayDialect {
     fn publish_error(&self, channel: &str) -> Option<SessionError> {
         let name = without_filter(channel).rsplit('/').next().unwrap_or_default();
         let message = format!(
-            "Salesforce takes no events over the Streaming API: send them by REST, POST /services/data/vXX.X/sobjects/{name}"
+            "the Streaming API of Salesforce does not accept events; publish with REST: POST /services/data/vXX.X/sobjects/{name}"
         );
         Some(SessionError::new(Code::InvalidArgument, message))
     }
 }
 
 impl ReplayDialect {
-    /// The server no longer has the id that a channel was to go on from.
+    /// The server no longer stores events back to the replay id of a channel.
     fn on_expired_replay_id(&mut self, channel: &str, mut error: SessionError) -> Reaction {
-        let position = self.replay_id(channel).to_owned();
+        let replay_id = self.replay_id(channel).to_owned();
         match self.fallback.clone() {
-            Some(fallback) if fallback != position => {
+            Some(fallback) if fallback != replay_id => {
                 self.set_replay_id(channel, &fallback);
                 Reaction::Resubscribe(error)
             }
             _ => {
                 error.message = format!(
-                    "the server no longer has the replay id {position} of {channel}: events are lost; subscribe with replay \"all\" or \"new\", or set replayFallback"
+                    "the server no longer has the replay id {replay_id} of {channel}, so events were lost; set replayFallback, or subscribe with replay \"all\" or \"new\""
                 );
                 Reaction::Refuse(error)
             }
@@ -247,7 +252,7 @@ impl ReplayDialect {
     }
 }
 
-/// Finds `event.replayId` and `event.EventUuid`; all else is stepped over.
+/// Finds `event.replayId` and `event.EventUuid` and skips everything else.
 fn read_data(scanner: &mut Scanner<'_>) -> Result<(Span, EventIds), Fault> {
     let mut ids = EventIds::default();
     if scanner.peek() != b'{' {
@@ -282,16 +287,17 @@ fn read_data(scanner: &mut Scanner<'_>) -> Result<(Span, EventIds), Fault> {
     Ok((span, ids))
 }
 
-/// FNV-1a: to know an id again among a thousand.
+/// The FNV-1a hash of an id.
 fn fingerprint(text: &[u8]) -> u64 {
     text.iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn number(text: &[u8]) -> Option<u64> {
+fn parse_number(text: &[u8]) -> Option<u64> {
     core::str::from_utf8(text).ok()?.parse().ok()
 }
 
+/// Whether an id is a JSON integer, which is sent without quotes.
 fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     !digits.is_empty()
@@ -312,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_events_again_and_keeps_ids_as_text() {
+    fn duplicates_are_detected_and_ids_stay_text() {
         let mut replay = ReplayDialect::new(REPLAY_NEW.to_owned(), None);
         let text = r#"[{"channel":"/event/A__e","data":{"payload":{"event":{"replayId":1}},"event":{"replayId":9007199254740993,"EventUuid":"u1"}}},
             {"channel":"/event/A__e","data":{"event":{"replayId":9007199254740993,"EventUuid":"u1"}}},
@@ -327,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn lower_ids_that_are_not_known_are_new() {
+    fn an_event_with_a_lower_unknown_id_is_new() {
         let mut replay = ReplayDialect::new(REPLAY_NEW.to_owned(), None);
         let event = |id: u32| format!(r#"[{{"channel":"/a","data":{{"event":{{"replayId":{id}}}}}}}]"#);
         assert_eq!(which_are_new(&mut replay, &event(100)), [true]);

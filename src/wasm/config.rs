@@ -89,7 +89,7 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
     })
 }
 
-/// What the clients of streams are told, flat. `js/bayeux/options.ts` and `js/salesforce/options.ts` have checked names and types.
+/// The options of a stream, flat. `js/systems/bayeux` and `js/systems/salesforce` have checked names and types.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StreamConfig {
@@ -104,15 +104,15 @@ struct StreamConfig {
     connection_timeout_ms: Option<f64>,
     base_ms: Option<f64>,
     max_ms: Option<f64>,
-    /// Which login, see `flow`.
+    /// The OAuth flow of Salesforce as a number, see `stream`; `None` for Bayeux.
     flow: Option<u8>,
     consumer_key: Option<String>,
     username: Option<String>,
-    /// Consumer secret.
+    /// The consumer secret.
     secret: Option<String>,
-    /// Password, refresh token or access token.
+    /// The password, refresh token or access token.
     token: Option<String>,
-    /// Of the login host, or the instance.
+    /// The URL of the login host (`aud` of a JWT), or of the instance.
     place: Option<String>,
     token_url: Option<String>,
     endpoint: Option<String>,
@@ -121,7 +121,7 @@ struct StreamConfig {
     fallback: Option<String>,
 }
 
-/// The options of one of the two kinds of streams.
+/// The options of a stream of either kind.
 pub(super) enum StreamOptions {
     Bayeux(session::Options),
     Salesforce(salesforce::Options),
