@@ -1,4 +1,4 @@
-//! The client under test, of either kind, as the `client` member of a scenario describes it.
+//! The client under test, as the `client` member of a scenario describes it.
 
 use eventferry::base::ids::OpId;
 use eventferry::base::secret::Secret;
@@ -11,13 +11,13 @@ use eventferry::salesforce::auth::Flow;
 use eventferry::salesforce::client as salesforce;
 use serde_json::Value;
 
-/// Both kinds of clients.
-pub(crate) enum Peer {
+/// A client of either kind.
+pub(crate) enum TestClient {
     Bayeux(Box<Client>),
     Salesforce(Box<salesforce::Client>),
 }
 
-impl Peer {
+impl TestClient {
     pub(crate) fn session(&mut self) -> &mut Session {
         match self {
             Self::Bayeux(client) => &mut client.session,
@@ -65,7 +65,7 @@ impl Peer {
     }
 }
 
-pub(crate) fn peer(config: &Value) -> Peer {
+pub(crate) fn new_client(config: &Value) -> TestClient {
     let transports: Vec<Transport> = match config["transports"].as_array() {
         Some(names) => names
             .iter()
@@ -76,7 +76,7 @@ pub(crate) fn peer(config: &Value) -> Peer {
     };
     let scheme = config["scheme"].as_str().unwrap_or("https");
     let has_ack = config["extensions"].as_array().is_some_and(|names| names.iter().any(|name| name == "ack"));
-    // Its timeout is tried by a test of its own; the scripts do not know of it.
+    // The scripts do not expect the connection timeout; the JavaScript tests cover it.
     let common = Options {
         url: format!("{scheme}://server.example/cometd"),
         transports,
@@ -89,7 +89,7 @@ pub(crate) fn peer(config: &Value) -> Peer {
         ..Options::default()
     };
     if config["salesforce"] != true {
-        return Peer::Bayeux(Box::new(Client::new(common, 7)));
+        return TestClient::Bayeux(Box::new(Client::new(common, 7)));
     }
     let token = config["auth"]["securityToken"].as_str().unwrap_or_default();
     let start = match &config["replay"] {
@@ -121,5 +121,5 @@ pub(crate) fn peer(config: &Value) -> Peer {
     for (channel, id) in config["replay"].as_object().into_iter().flatten() {
         client.set_replay_id(channel, &id.to_string());
     }
-    Peer::Salesforce(Box::new(client))
+    TestClient::Salesforce(Box::new(client))
 }

@@ -1,6 +1,7 @@
-//! The simulated world of one scenario: one client, one clock, and what happened.
+//! The simulation of one scenario: one client, one scripted server, one clock, and the records of what happened.
 //!
-//! It checks the laws that hold in every scenario: the machine waits at some point, a wait is final, an operation settles once.
+//! It checks the laws that hold in every scenario: `poll` returns `Wait` at some point, `Wait` is final, and each
+//! operation settles once.
 
 use std::collections::BTreeMap;
 
@@ -12,26 +13,27 @@ use eventferry::bayeux::session::{Event, Notice, State};
 use eventferry::engine::machine::{Input, Output};
 use serde_json::{Value, json};
 
-use crate::client::{Peer, peer};
+use crate::test_client::{TestClient, new_client};
 
-/// Something that is going to happen.
-pub(crate) enum Coming {
-    Landing(ExchangeId, Result<Response, Failure>),
-    /// The answer to a request that was given up.
-    Late(ExchangeId, Response),
-    Opened(u32),
-    Text(u32, String),
+/// Something that will happen at a later time.
+pub(crate) enum Scheduled {
+    ExchangeEnd(ExchangeId, Result<Response, Failure>),
+    /// The response to a request that has timed out.
+    LateResponse(ExchangeId, Response),
+    SocketOpened(u32),
+    Frame(u32, String),
     SocketClosed(u32, u16),
     Call(String),
 }
 
-/// Something that has happened.
+/// Something that happened.
 #[derive(Clone, Debug)]
-pub(crate) enum Fact {
+pub(crate) enum Record {
     Sent {
         message: Value,
-        /// The number of the request or frame, and how many messages it had.
+        /// The number of the request or frame.
         request: u32,
+        /// The number of messages in it.
         with: usize,
         via: &'static str,
         url: String,
@@ -43,12 +45,12 @@ pub(crate) enum Fact {
         form: String,
         content_type: bool,
     },
-    Landed {
+    ExchangeEnd {
         channel: String,
         failed: bool,
     },
-    Late,
-    /// What came over the socket.
+    LateResponse,
+    /// A frame of the server.
     Frame(Value),
     Called(String),
     Cancelled(String),
@@ -63,8 +65,9 @@ pub(crate) enum Fact {
     Ended(Option<SessionError>),
     SocketOpen,
     SocketClose,
-    /// The inbox is full, and is emptied.
+    /// The inbox is full.
     Paused,
+    /// The application has emptied the inbox.
     Consumed,
 }
 
@@ -74,30 +77,30 @@ pub(crate) struct Step {
     pub(crate) taken_at: Option<u64>,
 }
 
-/// One client, one scripted server, one clock.
-pub(crate) struct World {
-    pub(crate) peer: Peer,
+/// One client, one scripted server and one clock.
+pub(crate) struct Simulation {
+    pub(crate) client: TestClient,
     pub(crate) now: u64,
     pub(crate) steps: Vec<Step>,
     pub(crate) sessions: usize,
-    pub(crate) facts: Vec<(u64, Fact)>,
-    pub(crate) coming: BTreeMap<(u64, u32), Coming>,
+    pub(crate) records: Vec<(u64, Record)>,
+    pub(crate) scheduled: BTreeMap<(u64, u32), Scheduled>,
     pub(crate) count: u32,
-    pub(crate) flying: BTreeMap<u32, (u64, String, bool)>,
+    pub(crate) in_flight: BTreeMap<u32, (u64, String, bool)>,
     pub(crate) ops: BTreeMap<u32, String>,
     pub(crate) deadline: Deadline,
-    /// The most connects, and the most requests, at the same time.
-    pub(crate) most: (usize, usize),
+    /// The highest number of simultaneous connects and of simultaneous requests.
+    pub(crate) max_in_flight: (usize, usize),
     pub(crate) accepts_sockets: bool,
-    /// How many events may wait for the application, and how long each takes it.
+    /// The capacity of the inbox, and the time between two reads in milliseconds.
     pub(crate) consumer: Option<(usize, u64)>,
     pub(crate) pending: usize,
-    pub(crate) most_pending: usize,
-    /// The replay id of the last event, by channel; at first those that the client was given.
+    pub(crate) max_pending: usize,
+    /// The replay id of the last event of each channel; before, the stored one.
     pub(crate) positions: BTreeMap<String, String>,
     pub(crate) requests: u32,
-    pub(crate) paces: Vec<(Millis, Millis)>,
-    /// All goes over one socket, whatever the handshake of the script says.
+    pub(crate) timings: Vec<(Millis, Millis)>,
+    /// All messages use one socket, whatever transports the handshake of the script offers.
     pub(crate) is_socket: bool,
 }
 
@@ -105,7 +108,7 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-impl World {
+impl Simulation {
     pub(crate) fn new(case: &Value) -> Self {
         let config = &case["client"];
         let steps: Vec<Value> = case["server_script"].as_array().cloned().unwrap_or_default();
@@ -124,21 +127,21 @@ impl World {
         let accepts_sockets =
             steps.iter().any(|step| step.step["on"] == "ws:open" && step.step["accept"] == true);
         Self {
-            peer: peer(config),
+            client: new_client(config),
             now: 0,
             steps,
             sessions: 0,
-            facts: Vec::new(),
-            coming: BTreeMap::new(),
+            records: Vec::new(),
+            scheduled: BTreeMap::new(),
             count: 0,
-            flying: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             ops: BTreeMap::new(),
             deadline: Deadline::Never,
-            most: (0, 0),
+            max_in_flight: (0, 0),
             accepts_sockets: accepts_sockets || config["transport"] == "websocket",
             consumer: config["highWaterMark"].as_u64().map(|mark| (mark as usize, 7000)),
             pending: 0,
-            most_pending: 0,
+            max_pending: 0,
             positions: config["replay"]
                 .as_object()
                 .into_iter()
@@ -146,7 +149,7 @@ impl World {
                 .map(|(channel, id)| (channel.clone(), id.to_string()))
                 .collect(),
             requests: 0,
-            paces: Vec::new(),
+            timings: Vec::new(),
             is_socket: config["transport"] == "websocket",
         }
     }
@@ -155,42 +158,43 @@ impl World {
         Moment::from_millis(self.now)
     }
 
-    pub(crate) fn later(&mut self, after: u64, coming: Coming) {
+    pub(crate) fn schedule(&mut self, after: u64, scheduled: Scheduled) {
         self.count += 1;
-        self.coming.insert((self.now + after, self.count), coming);
+        self.scheduled.insert((self.now + after, self.count), scheduled);
     }
 
-    pub(crate) fn note(&mut self, fact: Fact) {
-        self.facts.push((self.now, fact));
+    pub(crate) fn log(&mut self, record: Record) {
+        self.records.push((self.now, record));
     }
 
     pub(crate) fn subscribe(&mut self, channel: &str) {
         let now = self.moment();
-        let op = self.peer.session().subscribe(now, channel);
+        let op = self.client.session().subscribe(now, channel);
         self.ops.insert(op.0, format!("subscribe {channel}"));
     }
 
-    /// Does what the machine asks, until it waits.
-    pub(crate) fn settle(&mut self) {
+    /// Carries out all outputs of the client until it waits.
+    pub(crate) fn run_until_wait(&mut self) {
         for step in 0.. {
             assert!(step < 100_000, "the machine never waits");
-            match self.peer.poll() {
-                Output::Send(id, request) => self.serve(id, &request),
+            match self.client.poll() {
+                Output::Send(id, request) => self.on_request(id, &request),
                 Output::Cancel(id) => {
-                    if let Some((_, channel, _)) = self.flying.remove(&id.0) {
-                        self.note(Fact::Cancelled(channel));
+                    if let Some((_, channel, _)) = self.in_flight.remove(&id.0) {
+                        self.log(Record::Cancelled(channel));
                     }
-                    self.coming
-                        .retain(|_, coming| !matches!(coming, Coming::Landing(other, _) if *other == id));
+                    self.scheduled.retain(
+                        |_, scheduled| !matches!(scheduled, Scheduled::ExchangeEnd(other, _) if *other == id),
+                    );
                 }
-                Output::Event(event) => self.hear(event),
+                Output::Event(event) => self.on_event(event),
                 Output::Load(_) | Output::Save(..) => unreachable!("a session keeps nothing"),
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
-                    let pace = self.peer.session().timing();
-                    self.paces.push(pace);
+                    let timing = self.client.session().timing();
+                    self.timings.push(timing);
                     assert!(
-                        matches!(self.peer.poll(), Output::Wait(again) if again == deadline),
+                        matches!(self.client.poll(), Output::Wait(again) if again == deadline),
                         "wait is not final"
                     );
                     return;
@@ -199,14 +203,14 @@ impl World {
         }
     }
 
-    pub(crate) fn hear(&mut self, event: Event) {
+    pub(crate) fn on_event(&mut self, event: Event) {
         match event {
             Event::Messages { text, events, .. } => {
                 let whole = String::from_utf8(text).expect("UTF-8");
                 let units: Vec<u16> = whole.encode_utf16().collect();
                 for row in events {
                     let data = &whole[row.data.start..row.data.end];
-                    // JavaScript cuts the same text by UTF-16 units.
+                    // JavaScript slices the same text by UTF-16 units.
                     assert_eq!(
                         String::from_utf16_lossy(&units[row.data.start_unit..row.data.end_unit]),
                         data
@@ -225,125 +229,126 @@ impl World {
                     if let Some(position) = position {
                         self.positions.insert(channel.clone(), position);
                     }
-                    self.note(Fact::Event { channel, data });
+                    self.log(Record::Event { channel, data });
                     self.pending += 1;
                 }
-                self.most_pending = self.most_pending.max(self.pending);
+                self.max_pending = self.max_pending.max(self.pending);
                 if let Some((mark, each)) = self.consumer {
                     if self.pending >= mark {
                         let now = self.moment();
-                        self.peer.session().pause(now);
-                        self.note(Fact::Paused);
+                        self.client.session().pause(now);
+                        self.log(Record::Paused);
                     }
-                    self.later(each, Coming::Call("consume".to_owned()));
+                    self.schedule(each, Scheduled::Call("consume".to_owned()));
                 }
             }
             Event::Settled(op, result) => {
                 let name =
                     self.ops.remove(&op.0).unwrap_or_else(|| panic!("{op:?} settles twice, or is not known"));
-                self.note(Fact::Settled(name, result));
+                self.log(Record::Settled(name, result));
             }
-            Event::State(state) => self.note(Fact::State(state)),
-            Event::Notice(notice) => self.note(Fact::Notice(notice)),
-            Event::ConnectionLost(_) => self.note(Fact::Lost),
-            Event::Ended(error) => self.note(Fact::Ended(error)),
-            Event::NeedsCredentials { .. } => unreachable!("nobody asked for authentication"),
+            Event::State(state) => self.log(Record::State(state)),
+            Event::Notice(notice) => self.log(Record::Notice(notice)),
+            Event::ConnectionLost(_) => self.log(Record::Lost),
+            Event::Ended(error) => self.log(Record::Ended(error)),
+            Event::NeedsCredentials { .. } => unreachable!("these clients have no auth option"),
             Event::SocketOpen { id, .. } => {
-                self.note(Fact::SocketOpen);
-                let step = self.take(|step| step["on"] == "ws:open");
+                self.log(Record::SocketOpen);
+                let step = self.take_step(|step| step["on"] == "ws:open");
                 let accepts = step.map_or(self.accepts_sockets, |step| step["accept"] == true);
-                let coming = if accepts { Coming::Opened(id) } else { Coming::SocketClosed(id, 1006) };
-                self.later(1, coming);
+                let scheduled =
+                    if accepts { Scheduled::SocketOpened(id) } else { Scheduled::SocketClosed(id, 1006) };
+                self.schedule(1, scheduled);
             }
-            Event::SocketSend { id, text } => self.serve_socket(id, &text),
+            Event::SocketSend { id, text } => self.on_frame(id, &text),
             Event::SocketClose { id } => {
-                self.note(Fact::SocketClose);
-                self.coming.retain(|_, coming| {
-                    !matches!(coming, Coming::Opened(other) | Coming::Text(other, _) | Coming::SocketClosed(other, _) if *other == id)
+                self.log(Record::SocketClose);
+                self.scheduled.retain(|_, scheduled| {
+                    !matches!(scheduled, Scheduled::SocketOpened(other) | Scheduled::Frame(other, _) | Scheduled::SocketClosed(other, _) if *other == id)
                 });
             }
         }
     }
 
-    /// Lets the next thing happen. False if nothing ever will.
+    /// Runs the next scheduled item or timer. False if there is none.
     pub(crate) fn step(&mut self) -> bool {
-        self.settle();
-        let next = self.coming.keys().next().copied();
-        let waking = match self.deadline {
+        self.run_until_wait();
+        let next = self.scheduled.keys().next().copied();
+        let deadline = match self.deadline {
             Deadline::At(at) => Some(at.as_millis()),
             Deadline::Never => None,
         };
-        match (next, waking) {
-            (Some(key), waking) if waking.is_none_or(|waking| key.0 <= waking) => {
+        match (next, deadline) {
+            (Some(key), deadline) if deadline.is_none_or(|deadline| key.0 <= deadline) => {
                 self.now = self.now.max(key.0);
-                let coming = self.coming.remove(&key).expect("coming");
-                self.happen(coming);
+                let scheduled = self.scheduled.remove(&key).expect("scheduled");
+                self.run_scheduled(scheduled);
             }
             (_, Some(at)) => {
                 self.now = self.now.max(at);
                 let now = self.moment();
-                self.peer.handle(now, Input::Tick);
+                self.client.handle(now, Input::Tick);
             }
             _ => return false,
         }
-        self.settle();
+        self.run_until_wait();
         true
     }
 
-    pub(crate) fn happen(&mut self, coming: Coming) {
+    pub(crate) fn run_scheduled(&mut self, scheduled: Scheduled) {
         let now = self.moment();
-        match coming {
-            Coming::Landing(id, outcome) => {
-                let (_, channel, failed) = self.flying.remove(&id.0).expect("in flight");
-                self.note(Fact::Landed { channel, failed });
-                self.peer.handle(now, Input::Exchange(id, outcome));
+        match scheduled {
+            Scheduled::ExchangeEnd(id, outcome) => {
+                let (_, channel, failed) = self.in_flight.remove(&id.0).expect("in flight");
+                self.log(Record::ExchangeEnd { channel, failed });
+                self.client.handle(now, Input::Exchange(id, outcome));
             }
-            Coming::Late(id, response) => {
-                self.note(Fact::Late);
-                self.peer.handle(now, Input::Exchange(id, Ok(response)));
+            Scheduled::LateResponse(id, response) => {
+                self.log(Record::LateResponse);
+                self.client.handle(now, Input::Exchange(id, Ok(response)));
             }
-            Coming::Opened(id) => self.peer.session().socket_opened(now, id),
-            Coming::Text(id, text) => {
-                // Some frames are no JSON on purpose.
-                self.note(Fact::Frame(serde_json::from_str(&text).unwrap_or_default()));
-                match &mut self.peer {
-                    Peer::Bayeux(client) => client.socket_text(now, id, text.into_bytes()),
-                    Peer::Salesforce(_) => unreachable!("no sockets"),
+            Scheduled::SocketOpened(id) => self.client.session().socket_opened(now, id),
+            Scheduled::Frame(id, text) => {
+                // Some frames are deliberately not JSON.
+                self.log(Record::Frame(serde_json::from_str(&text).unwrap_or_default()));
+                match &mut self.client {
+                    TestClient::Bayeux(client) => client.socket_text(now, id, text.into_bytes()),
+                    TestClient::Salesforce(_) => unreachable!("no sockets"),
                 }
             }
-            Coming::SocketClosed(id, code) => match &mut self.peer {
-                Peer::Bayeux(client) => client.socket_closed(now, id, code),
-                Peer::Salesforce(client) => client.socket_closed(now, id, code),
+            Scheduled::SocketClosed(id, code) => match &mut self.client {
+                TestClient::Bayeux(client) => client.socket_closed(now, id, code),
+                TestClient::Salesforce(client) => client.socket_closed(now, id, code),
             },
-            Coming::Call(call) => self.call(&call),
+            Scheduled::Call(call) => self.call(&call),
         }
     }
 
     pub(crate) fn call(&mut self, call: &str) {
         let now = self.moment();
-        self.note(Fact::Called(call.to_owned()));
+        self.log(Record::Called(call.to_owned()));
         let mut words = call.splitn(2, ' ');
         match (words.next().unwrap_or_default(), words.next()) {
             ("subscribe", Some(channel)) => self.subscribe(channel),
             ("unsubscribe", Some(channel)) => {
-                let op = self.peer.session().unsubscribe(now, channel, false);
+                let op = self.client.session().unsubscribe(now, channel, false);
                 self.ops.insert(op.0, call.to_owned());
             }
             ("publish", Some(channel)) => {
-                let op = self.peer.publish(now, channel, "{\"n\":1}");
+                let op = self.client.publish(now, channel, "{\"n\":1}");
                 self.ops.insert(op.0, call.to_owned());
             }
-            ("close", _) => self.peer.session().close(now),
+            ("close", _) => self.client.session().close(now),
             ("jump", Some(ms)) => {
-                // Nothing happens while the machine sleeps.
+                // Nothing runs while the computer is asleep.
                 self.now += ms.parse::<u64>().expect("a number");
                 let now = self.moment();
-                self.peer.handle(now, Input::Tick);
+                self.client.handle(now, Input::Tick);
             }
             ("consume", _) => {
                 self.pending = 0;
-                self.note(Fact::Consumed);
-                self.peer.session().resume_polling(now);
+                self.log(Record::Consumed);
+                self.client.session().resume_polling(now);
             }
             other => unreachable!("{other:?}"),
         }
