@@ -1,5 +1,5 @@
-//! A cookie jar for platforms whose `fetch` keeps no cookies: Node, Deno, Bun and Workers. It implements the part
-//! of RFC 6265 that matters for one server (sections 5.2 to 5.4).
+//! A cookie jar for platforms whose `fetch` keeps no cookies: Node, Deno, Bun and Workers. It implements the
+//! part of RFC 6265 that matters for one server (sections 5.2 to 5.4).
 //!
 //! Times are Unix times in milliseconds.
 
@@ -25,8 +25,8 @@ struct Cookie {
 }
 
 impl CookieJar {
-    /// Stores the cookies of a `Set-Cookie` header in a response from `url`. Some platforms join several headers
-    /// with commas.
+    /// Stores the cookies of a `Set-Cookie` header in a response from `url`. Some platforms join several
+    /// headers with commas.
     pub fn store(&mut self, url: &str, header: &str, now: u64) {
         for line in split_set_cookie(header) {
             if let Some(cookie) = Cookie::parse(url, line, now) {

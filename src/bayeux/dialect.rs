@@ -1,4 +1,5 @@
-//! What differs between servers: where a subscription starts, what a refusal means, which events are duplicates.
+//! What differs between servers: where a subscription starts, what a refusal means, which events are
+//! duplicates.
 
 use super::errors::SessionError;
 use super::message::{DataReader, EventSpans, Reply, skip_data};
@@ -77,8 +78,8 @@ pub trait Dialect {
         String::new()
     }
 
-    /// The reaction to a refusal; `None` to follow the advice of the server. `channel` is that of a subscription.
-    /// `is_opening`: no connect has succeeded yet.
+    /// The reaction to a refusal; `None` to follow the advice of the server. `channel` is that of a
+    /// subscription. `is_opening`: no connect has succeeded yet.
     fn classify_refusal(
         &mut self,
         _kind: MessageKind,

@@ -1,7 +1,7 @@
 //! Parses incoming messages into events, of which only positions are kept, and replies.
 //!
-//! A message is a reply if its channel is a `/meta/` channel or if it has `successful`. The id does not matter:
-//! servers copy ids of requests into events. The `data` of an event is not parsed.
+//! A message is a reply if its channel is a `/meta/` channel or if it has `successful`. The id does not
+//! matter: servers copy ids of requests into events. The `data` of an event is not parsed.
 
 use crate::base::json::find::{Document, Value, items, members, string};
 use crate::base::json::padded::Padded;

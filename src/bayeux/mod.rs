@@ -2,10 +2,10 @@
 //!
 //! A client sends JSON arrays of messages by HTTP POST, or over a WebSocket. A **handshake** negotiates the
 //! transport and starts a session. The client then always has one **connect** pending, which the server holds
-//! until it has events for the client or `advice.timeout` passes. That poll delivers events and is the heartbeat
-//! of the session. All other messages (**subscribe**, **unsubscribe**, **publish**, **disconnect**) share a
-//! second request. With each reply the server can give **advice**: how to reconnect, when, and how long a connect
-//! is held.
+//! until it has events for the client or `advice.timeout` passes. That poll delivers events and is the
+//! heartbeat of the session. All other messages (**subscribe**, **unsubscribe**, **publish**, **disconnect**)
+//! share a second request. With each reply the server can give **advice**: how to reconnect, when, and how
+//! long a connect is held.
 //!
 //! ```text
 //!   client                                    server
@@ -23,14 +23,15 @@
 //! States of a [`session::Session`]:
 //!
 //! ```text
-//!   handshaking ──successful──> connecting ──successful──> connected ──advice "none", fatal error, close──> disconnected
+//!   handshaking ──successful──> connecting ──successful──> connected
 //!        ▲ └ delay ┘                ▲ └ delay ┘                │
 //!        │                          └── no reply ──────────────┤
 //!        └── advice "handshake", or unknown session ───────────┘
+//!   any ──close, advice "none", fatal error──> disconnected
 //! ```
 //!
-//! Bayeux alone delivers at most once: events in a lost response are gone. Two extensions repair that, and the
-//! session uses either of them: the ack extension of CometD, and the replay of Salesforce. Otherwise the
+//! Bayeux alone delivers at most once: events in a lost response are gone. Two extensions repair that, and
+//! the session uses either of them: the ack extension of CometD, and the replay of Salesforce. Otherwise the
 //! application gets the notice `possible_gap`.
 //!
 //! | file | job |

@@ -76,8 +76,8 @@ pub struct ErrorField {
 }
 
 impl ErrorField {
-    /// Three digits, a colon, arguments separated by commas, a colon, text. Only the first two colons separate,
-    /// because servers put colons into texts. A field that does not match is all text.
+    /// Three digits, a colon, arguments separated by commas, a colon, text. Only the first two colons
+    /// separate, because servers put colons into texts. A field that does not match is all text.
     pub fn parse(field: &str) -> Self {
         let mut parts = field.splitn(3, ':');
         if let (Some(code), Some(arguments), Some(text)) = (parts.next(), parts.next(), parts.next())
@@ -100,8 +100,8 @@ pub fn without_filter(channel: &str) -> &str {
     channel.split_once('?').map_or(channel, |(name, _)| name)
 }
 
-/// The URL for a message. As CometD does, the kind of a meta message is appended to the path: some servers and
-/// proxies route by it.
+/// The URL for a message. As CometD does, the kind of a meta message is appended to the path: some servers
+/// and proxies route by it.
 pub(crate) fn url_for(base: &str, channel: &str) -> String {
     let path = base.split_once("://").map_or(base, |(_, rest)| rest);
     let last = path.rsplit('/').next().unwrap_or_default();

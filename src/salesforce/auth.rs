@@ -1,4 +1,5 @@
-//! The OAuth flows of Salesforce: pure functions from a flow to a token request, and from its response to a grant.
+//! The OAuth flows of Salesforce: pure functions from a flow to a token request, and from its response to a
+//! grant.
 
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
@@ -101,7 +102,8 @@ const JWT_LIFETIME_SECONDS: u64 = 170;
 /// The delay after `rate_limit_exceeded`.
 const RATE_LIMIT_DELAY: Millis = Millis(60_000);
 
-/// The token request. `assertion` is the JWT with the claims of [`jwt_claims`]. `None` for an existing session.
+/// The token request. `assertion` is the JWT with the claims of [`jwt_claims`]. `None` for an existing
+/// session.
 pub fn token_request(flow: &Flow, token_url: &str, assertion: &str) -> Option<Request> {
     let mut form = Form::default();
     match flow {

@@ -33,7 +33,8 @@ pub struct Options {
     pub endpoint: Option<String>,
     /// The version of the Streaming API, such as `68.0`.
     pub api_version: String,
-    /// Where channels without a stored replay id start: an id, `-1` for new events, `-2` for all stored events.
+    /// Where channels without a stored replay id start: an id, `-1` for new events, `-2` for all stored
+    /// events.
     pub replay_start: String,
     /// Where a channel starts if the server no longer has its replay id; `None` to refuse the subscription.
     pub replay_fallback: Option<String>,
@@ -41,8 +42,8 @@ pub struct Options {
     pub session: session::Options,
 }
 
-/// The limits of Salesforce: long-polling only, requests up to 32 768 bytes, and a connect within 40 s after each
-/// response. A pause therefore ends after 30 s.
+/// The limits of Salesforce: long-polling only, requests up to 32 768 bytes, and a connect within 40 s after
+/// each response. A pause therefore ends after 30 s.
 pub fn session_defaults() -> session::Options {
     session::Options {
         transports: vec![Transport::LongPolling],

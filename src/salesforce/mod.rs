@@ -1,22 +1,23 @@
-//! The Streaming API of Salesforce: Bayeux by long-polling, with an OAuth login and a replay of stored events.
+//! The Streaming API of Salesforce: Bayeux by long-polling, with an OAuth login and a replay of stored
+//! events.
 //!
-//! The client logs in, which yields an access token and the URL of the instance, and opens a Bayeux session at
-//! `{instance_url}/cometd/{version}`. Each event has a replay id. A subscription names the id after which it
-//! starts, `-1` for new events only, or `-2` for all stored events (24 or 72 hours). The client keeps the last id of
-//! each channel. After a lost response or a new session it subscribes from there and drops duplicates, so
-//! that no event is missed while the server still stores it.
+//! The client logs in, which yields an access token and the URL of the instance, and opens a Bayeux session
+//! at `{instance_url}/cometd/{version}`. Each event has a replay id. A subscription names the id after which
+//! it starts, `-1` for new events only, or `-2` for all stored events (24 or 72 hours). The client keeps the
+//! last id of each channel. After a lost response or a new session it subscribes from there and drops
+//! duplicates, so that no event is missed while the server still stores it.
 //!
 //! ```text
-//!              needs credentials                   grant                       last id of each channel
-//!   session ───────────────────────> login ─────────────────> handshake ──────────> subscribe ──────> events
-//!      ▲                              │ ▲ └ delay ┘               ▲                      │  ▲            │
-//!      │                              │ └── 401, once ────────────┤                      │  └─ 400 ──────┤ replay id
-//!      └── login refused: the end ────┘                           └── 403 unknown client ┴───────────────┘ expired:
-//!                                                                                           replay_fallback, or refused
+//!   login ──grant──> handshake ──> subscribe from the last replay id ──> events
+//!    ▲ │ └ delay ┘       ▲              ▲ │                                │
+//!    │ │                 │              └─┤ 400, replay id expired: from replay_fallback, or refused
+//!    │ └─ refused: end   │                └────────────────────────────────┤
+//!    │                   ├─── 403 unknown client, lost session ────────────┤
+//!    └───────────────────┴─── 401: new credentials, once ──────────────────┘
 //! ```
 //!
-//! Salesforce names the cause of a refusal in `ext.sfdc.failureReason`; the `error` beside it may say something
-//! else. [`replay`] therefore classifies refusals before the session looks at `advice`.
+//! Salesforce names the cause of a refusal in `ext.sfdc.failureReason`; the `error` beside it may say
+//! something else. [`replay`] therefore classifies refusals before the session looks at `advice`.
 //!
 //! | file | job |
 //! |---|---|

@@ -5,8 +5,8 @@
 //!        └─ the server no longer has the id ──> fallback and a notice of the gap, or refused
 //! ```
 //!
-//! Replay ids are opaque text. Salesforce names the cause of a refusal in `ext.sfdc.failureReason`; the `error`
-//! beside it may say something else.
+//! Replay ids are opaque text. Salesforce names the cause of a refusal in `ext.sfdc.failureReason`; the
+//! `error` beside it may say something else.
 
 use std::collections::VecDeque;
 

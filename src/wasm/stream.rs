@@ -1,4 +1,5 @@
-//! The clients of Bayeux and Salesforce behind one port, because most of their commands and effects are the same.
+//! The clients of Bayeux and Salesforce behind one port, because most of their commands and effects are the
+//! same.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
@@ -310,8 +311,8 @@ fn error_parts(error: &SessionError) -> (u8, u16, &str) {
 }
 
 /// The table of events, eight numbers for each: the index of its channel; start and end of the message and of
-/// `data`, in UTF-16 units of the text; then the kind of its replay id and two values. Kind 0: none. 1: an integer,
-/// whose upper and lower 32 bits follow. 2: text, whose start and end follow. 3: text with escapes.
+/// `data`, in UTF-16 units of the text; then the kind of its replay id and two values. Kind 0: none. 1: an
+/// integer, whose upper and lower 32 bits follow. 2: text, whose start and end follow. 3: text with escapes.
 fn event_table(text: &[u8], events: &[EventSpans]) -> (Vec<u32>, Vec<String>) {
     let mut table = Vec::with_capacity(events.len() * 8);
     let mut channels: Vec<(&[u8], String)> = Vec::new();

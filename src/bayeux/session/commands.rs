@@ -45,8 +45,8 @@ impl Session {
         op
     }
 
-    /// Subscribes to a channel or a pattern, also before `open`. A second subscription to the same channel sends
-    /// no message.
+    /// Subscribes to a channel or a pattern, also before `open`. A second subscription to the same channel
+    /// sends no message.
     pub fn subscribe(&mut self, now: Moment, channel: &str) -> OpId {
         let op = self.next_op(now);
         if matches!(self.phase, Phase::Closing | Phase::Closed) {
@@ -109,7 +109,8 @@ impl Session {
         op
     }
 
-    /// Publishes `data`, a JSON text. It is sent once: if the reply is lost, it is unknown whether it arrived.
+    /// Publishes `data`, a JSON text. It is sent once: if the reply is lost, it is unknown whether it
+    /// arrived.
     pub fn publish(&mut self, now: Moment, channel: &str, data: &str, dialect: &dyn Dialect) -> OpId {
         let op = self.next_op(now);
         if !matches!(

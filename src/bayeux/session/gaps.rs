@@ -16,8 +16,8 @@ use crate::bayeux::message::EventSpans;
 use crate::bayeux::wire::without_filter;
 
 impl Session {
-    /// Channels whose events in this response are dropped because they will be replayed. True: the response is
-    /// the reply to the subscription itself, so only events before the start of the replay are dropped.
+    /// Channels whose events in this response are dropped because they will be replayed. True: the response
+    /// is the reply to the subscription itself, so only events before the start of the replay are dropped.
     pub(super) fn replayed_channels(
         &self,
         source: Option<ExchangeId>,
@@ -135,8 +135,8 @@ impl Session {
     }
 }
 
-/// The index at which the replay starts: the last event of the channel with a lower id than the one before it.
-/// 0 if the ids only grow.
+/// The index at which the replay starts: the last event of the channel with a lower id than the one before
+/// it. 0 if the ids only grow.
 pub(super) fn replay_start(
     text: Padded<'_>,
     events: &[EventSpans],

@@ -76,7 +76,8 @@ impl Session {
         );
     }
 
-    /// A probe has `advice.timeout` 0: the server replies without delay, which shows that the connection works.
+    /// A probe has `advice.timeout` 0: the server replies without delay, which shows that the connection
+    /// works.
     pub(super) fn send_connect(&mut self, is_probe: bool) {
         let Some(client_id) = &self.client_id else { return };
         let id = self.message_ids.advance();

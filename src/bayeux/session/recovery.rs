@@ -40,7 +40,8 @@ impl Session {
         self.schedule_connect(delay);
     }
 
-    /// Drops all state of the session. Pending messages are rejected; subscriptions are kept for the next one.
+    /// Drops all state of the session. Pending messages are rejected; subscriptions are kept for the next
+    /// one.
     pub(super) fn abandon_session(&mut self) {
         self.client_id = None;
         self.is_session_unproven = true;

@@ -13,15 +13,15 @@ pub struct Options {
     pub url: String,
     /// Transports in order of preference. Default: WebSocket, then long-polling.
     pub transports: Vec<Transport>,
-    /// Offer the ack extension, with which the server repeats unacknowledged events. Servers without it ignore
-    /// the offer. Default true.
+    /// Offer the ack extension, with which the server repeats unacknowledged events. Servers without it
+    /// ignore the offer. Default true.
     pub has_ack_extension: bool,
     /// Request credentials before the first handshake, and again when the server refuses them. Default false.
     pub is_auth_required: bool,
     /// Keep cookies here, for platforms whose `fetch` keeps none. Default true.
     pub has_cookie_jar: bool,
-    /// Follow `advice.hosts`. Default false, because credentials would be sent to a host that the application did
-    /// not name.
+    /// Follow `advice.hosts`. Default false, because credentials would be sent to a host that the application
+    /// did not name.
     pub can_follow_hosts: bool,
     /// Close the session once the server has no more events. Default false.
     pub is_draining: bool,
@@ -35,12 +35,13 @@ pub struct Options {
     pub backoff_base: Millis,
     /// The upper limit of all backoff delays. Default 60 s.
     pub backoff_max: Millis,
-    /// How long the connection may be down before `ConnectionLost` is emitted; `None` for never. Default 10 s.
+    /// How long the connection may be down before `ConnectionLost` is emitted; `None` for never. Default 10
+    /// s.
     pub connection_timeout: Option<Millis>,
     /// How long polling may pause for a slow consumer; `None` for no limit. Default `None`.
     pub max_pause: Option<Millis>,
-    /// Pause after each response with events until the owner calls `Session::resume_polling`, because only the
-    /// owner knows the free capacity of its inbox. Default false.
+    /// Pause after each response with events until the owner calls `Session::resume_polling`, because only
+    /// the owner knows the free capacity of its inbox. Default false.
     pub has_manual_resume: bool,
     /// The largest request body with more than one message. Default 64 KiB.
     pub max_request_bytes: usize,

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::simulation::{Scheduled, Simulation, text};
 
-/// The calls of the application and their times: those that the scenario names, or those that its script needs.
+/// The calls of the application and their times: those that the scenario names, or those that its script
+/// needs.
 pub(crate) fn calls(case: &Value) -> Vec<(u64, String)> {
     /// By then the client of each script is connected.
     const ONCE_CONNECTED_MS: u64 = 100;

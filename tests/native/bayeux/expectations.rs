@@ -1,7 +1,7 @@
 //! Compares the expectations of a scenario with the records of its simulation.
 //!
-//! An expectation is an object. One key is its kind, the others are details. [`KINDS`] lists all keys; an unknown
-//! key fails the scenario.
+//! An expectation is an object. One key is its kind, the others are details. [`KINDS`] lists all keys; an
+//! unknown key fails the scenario.
 
 mod errors;
 mod outcomes;

@@ -21,8 +21,8 @@ mod test_client;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Declares a test for each scenario; the ids have `_` instead of `-`. Those under `ignored` cannot be run against
-/// the state machine.
+/// Declares a test for each scenario; the ids have `_` instead of `-`. Those under `ignored` cannot be run
+/// against the state machine.
 macro_rules! scenarios {
     (run: [$($id:ident)*] ignored: [$($ignored:ident = $reason:literal)*]) => {
         const RUN: &[&str] = &[$(stringify!($id)),*];

@@ -47,7 +47,8 @@ const STEP_KEYS: &[&str] = &[
     "note",
     // Documentation: the client does not see the content type of a response and decides by its body.
     "ctype",
-    // Documentation: a client does not see the status that refuses a WebSocket; a step without `accept` refuses it.
+    // Documentation: a client does not see the status that refuses a WebSocket; a step without `accept`
+    // refuses it.
     "refuse",
 ];
 const HEADERS: &[&str] = &[

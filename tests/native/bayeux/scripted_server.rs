@@ -1,8 +1,8 @@
 //! The scripted server of a scenario.
 //!
-//! A script is a list of steps. A request uses the first unused step that matches it and belongs to its session:
-//! steps after the second successful handshake are not for the first session. Without a step, handshakes and
-//! connects are held, and all other messages succeed.
+//! A script is a list of steps. A request uses the first unused step that matches it and belongs to its
+//! session: steps after the second successful handshake are not for the first session. Without a step,
+//! handshakes and connects are held, and all other messages succeed.
 
 use eventferry::base::http::{Failure, Request, Response};
 use eventferry::base::ids::ExchangeId;

@@ -1,7 +1,8 @@
-//! The simulation of one scenario: one client, one scripted server, one clock, and the records of what happened.
+//! The simulation of one scenario: one client, one scripted server, one clock, and the records of what
+//! happened.
 //!
-//! It checks the laws that hold in every scenario: `poll` returns `Wait` at some point, `Wait` is final, and each
-//! operation settles once.
+//! It checks the laws that hold in every scenario: `poll` returns `Wait` at some point, `Wait` is final, and
+//! each operation settles once.
 
 use std::collections::BTreeMap;
 

@@ -90,7 +90,8 @@ pub(super) fn poll_pause_max_ms(check: &mut Check<'_>, expected: &Value) -> Outc
     require(polls.windows(2).all(|two| two[1] - two[0] <= most), || format!("{polls:?}"))
 }
 
-/// A late response to a poll that timed out neither changes the state nor leads to a second simultaneous poll.
+/// A late response to a poll that timed out neither changes the state nor leads to a second simultaneous
+/// poll.
 pub(super) fn no_state_change(check: &mut Check<'_>, expected: &Value) -> Outcome {
     require(expected["no_state_change"] == true, || "no_state_change must be true".to_owned())?;
     let records = &check.simulation.records;
