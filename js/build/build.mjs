@@ -5,7 +5,8 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, write
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
-import { cargoHome, ensureRust, ensureWasmBindgen, fail, run, step } from "./tools.mjs";
+import { commonJsManifest } from "./entry-points.mjs";
+import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 process.chdir(root);
@@ -19,7 +20,7 @@ const TARGET = ["--target", "wasm32-unknown-unknown"];
  * for the few lines of them that run often.
  */
 const MODULES = {
-  cloudevents: { features: ["--no-default-features"], wasmOpt: ["-O3"] },
+  codecs: { features: ["--no-default-features"], wasmOpt: ["-O3"] },
   full: { features: [], wasmOpt: ["-Oz", "--one-caller-inline-max-function-size=200"] },
 };
 const withoutCargo = process.argv.includes("--js-only") && existsSync("dist/wasm/full.wasm");
@@ -73,16 +74,26 @@ function buildModule(name, { features, wasmOpt }) {
   writeFileSync(`dist/wasm/${name}.inline.js`, inline(wasm));
 }
 
-/** Panics name their place in the source: it shall be the same whoever builds, and tell nothing of their machine. */
+/**
+ * Panics name their place in the source. These flags make it the same whoever builds, and tell nothing of their machine.
+ * With the component rust-src the standard library has local paths too; they become what they are without it.
+ */
 function withoutPaths() {
+  const sysroot = query("rustc", ["--print", "sysroot"]);
+  const commit = /^commit-hash: (\w+)$/m.exec(queryAll("rustc", ["-vV"]))?.[1];
   const registries = join(cargoHome, "registry/src");
   const folders = existsSync(registries)
     ? readdirSync(registries).map((name) => [join(registries, name), "crates"])
     : [];
+  const remapped = [
+    [cargoHome, "cargo"],
+    [root, "eventferry"],
+    ...folders,
+    [sysroot, "toolchain"],
+    [join(sysroot, "lib/rustlib/src/rust"), `/rustc/${commit}`],
+  ];
   // The last one that fits is taken.
-  const flags = [[cargoHome, "cargo"], [root, "eventferry"], ...folders].map(
-    ([from, to]) => `--remap-path-prefix=${from}=${to}`,
-  );
+  const flags = remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
   return `target.wasm32-unknown-unknown.rustflags=${JSON.stringify(flags)}`;
 }
 
@@ -152,7 +163,7 @@ async function buildCommonJs() {
     target: "es2022",
     logLevel: "error",
   });
-  writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');
+  writeFileSync("dist/cjs/package.json", commonJsManifest());
   for (const file of readdirSync("dist", { recursive: true })) {
     if (file.endsWith(".d.ts") && !file.startsWith("cjs")) cpSync(`dist/${file}`, `dist/cjs/${file}`);
   }
