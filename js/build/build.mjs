@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, write
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
-import { commonJsManifest } from "./entry-points.mjs";
+import { withoutImports } from "./entry-points.mjs";
 import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -25,8 +25,11 @@ const MODULES = {
 };
 const withoutCargo = process.argv.includes("--js-only") && existsSync("dist/wasm/full.wasm");
 
+// What an earlier build left of files that were moved since must not be shipped.
+for (const name of existsSync("dist") ? readdirSync("dist") : []) {
+  if (!(withoutCargo && name === "wasm")) rmSync(`dist/${name}`, { recursive: true });
+}
 if (!withoutCargo) {
-  rmSync("dist", { recursive: true, force: true });
   mkdirSync("dist/wasm", { recursive: true });
   ensureRust();
   ensureWasmBindgen();
@@ -163,8 +166,11 @@ async function buildCommonJs() {
     target: "es2022",
     logLevel: "error",
   });
-  writeFileSync("dist/cjs/package.json", commonJsManifest());
+  writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');
   for (const file of readdirSync("dist", { recursive: true })) {
     if (file.endsWith(".d.ts") && !file.startsWith("cjs")) cpSync(`dist/${file}`, `dist/cjs/${file}`);
+  }
+  for (const file of readdirSync("dist/cjs/entries").map((name) => `dist/cjs/entries/${name}`)) {
+    writeFileSync(file, withoutImports(readFileSync(file, "utf8")));
   }
 }

@@ -54,6 +54,7 @@ export const ENTRY_POINTS = [
     what: "the events protocol: client and server",
     engine: "full",
     from: ["systems/events-protocol/index"],
+    alias: { EventClient: "EventsProtocolClient" },
   },
   { name: "testing", what: "the emulator", engine: "codecs", from: ["testing/index"] },
   {
@@ -144,12 +145,9 @@ function generatedFields() {
   };
 }
 
-/** The package.json of `dist/cjs`: `imports` are looked up in the nearest one. */
-export function commonJsManifest() {
-  const imports = Object.fromEntries(
-    Object.keys(ENGINES).map((engine) => [`#engine/${engine}`, `./engine/load/${engine}.js`]),
-  );
-  return `${JSON.stringify({ type: "commonjs", imports }, null, 2)}\n`;
+/** An entry file as CommonJS, which always carries the module: `imports` of a nested package.json are not for every bundler. */
+export function withoutImports(code) {
+  return code.replaceAll(/"#engine\/(\w+)"/g, '"../engine/load/$1.js"');
 }
 
 /** What differs from the table: paths. With `write`, it is made equal. */

@@ -2,3 +2,4 @@
 import "#engine/full";
 
 export * from "../systems/events-protocol/index.js";
+export { EventsProtocolClient as EventClient } from "../systems/events-protocol/index.js";
