@@ -5,6 +5,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, write
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
+import { readArguments } from "./arguments.mjs";
 import { withoutImports } from "./entry-points.mjs";
 import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
 
@@ -23,7 +24,12 @@ const MODULES = {
   codecs: { features: ["--no-default-features"], wasmOpt: ["-O3"] },
   full: { features: [], wasmOpt: ["-Oz", "--one-caller-inline-max-function-size=200"] },
 };
-const withoutCargo = process.argv.includes("--js-only") && existsSync("dist/wasm/full.wasm");
+const options = readArguments({
+  command: "npm run build --",
+  summary: "Makes everything that `npm pack` ships, in dist/.",
+  flags: { "js-only": { description: "keep the WebAssembly modules of the last build" } },
+});
+const withoutCargo = options["js-only"] && existsSync("dist/wasm/full.wasm");
 
 // What an earlier build left of files that were moved since must not be shipped.
 for (const name of existsSync("dist") ? readdirSync("dist") : []) {
@@ -36,6 +42,7 @@ if (!withoutCargo) {
   run("cargo", ["fetch", "--quiet", "--locked", ...TARGET]);
   for (const [name, how] of Object.entries(MODULES)) buildModule(name, how);
 }
+writeFileSync("dist/wasm/full.wasm.d.ts", "declare const module: WebAssembly.Module;\nexport default module;\n");
 step("compiling the TypeScript");
 run("npx", ["--no-install", "tsc"]);
 await buildCommonJs();
@@ -170,7 +177,9 @@ async function buildCommonJs() {
   for (const file of readdirSync("dist", { recursive: true })) {
     if (file.endsWith(".d.ts") && !file.startsWith("cjs")) cpSync(`dist/${file}`, `dist/cjs/${file}`);
   }
-  for (const file of readdirSync("dist/cjs/entries").map((name) => `dist/cjs/entries/${name}`)) {
-    writeFileSync(file, withoutImports(readFileSync(file, "utf8")));
-  }
+  const entries = [
+    ...readdirSync("dist/cjs/entries").map((name) => `dist/cjs/entries/${name}`),
+    ...readdirSync("dist/entries").flatMap((name) => (name.endsWith(".d.ts") ? [`dist/entries/${name}`] : [])),
+  ];
+  for (const file of entries) writeFileSync(file, withoutImports(readFileSync(file, "utf8")));
 }

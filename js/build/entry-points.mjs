@@ -141,11 +141,18 @@ function generatedFields() {
     module: "./dist/entries/index.js",
     types: "./dist/entries/index.d.ts",
     imports,
-    exports: { ...exports, "./eventferry.wasm": "./dist/wasm/full.wasm", "./package.json": "./package.json" },
+    exports: {
+      ...exports,
+      "./eventferry.wasm": { types: "./dist/wasm/full.wasm.d.ts", default: "./dist/wasm/full.wasm" },
+      "./package.json": "./package.json",
+    },
   };
 }
 
-/** An entry file as CommonJS, which always carries the module: `imports` of a nested package.json are not for every bundler. */
+/**
+ * An entry file without `imports`: as CommonJS, which always carries the module, and as declarations, for resolvers of types
+ * that do not know `imports`.
+ */
 export function withoutImports(code) {
   return code.replaceAll(/"#engine\/(\w+)"/g, '"../engine/load/$1.js"');
 }

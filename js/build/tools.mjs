@@ -109,6 +109,11 @@ export function ensureWasmPack() {
   if (!which("wasm-pack")) cargoInstall("wasm-pack");
 }
 
+/** Checks licenses, versions and sources of the crates. */
+export function ensureCargoDeny() {
+  if (!which("cargo-deny")) cargoInstall("cargo-deny");
+}
+
 /** The driver of Firefox; its makers publish it as a crate. Gives its path. */
 export function ensureGeckodriver() {
   if (!driverOf("firefox")) cargoInstall("geckodriver");
