@@ -354,7 +354,7 @@ test("auth is asked before the first request, and again when the server refuses 
   );
   await assert.rejects(clientOf(server, { auth: () => Promise.reject(new Error("no token today")) }).open(), {
     code: "ERR_UNAUTHORIZED",
-    message: "there are no credentials: no token today",
+    message: "auth returned no credentials: no token today",
   });
 });
 
@@ -483,18 +483,21 @@ test("a trap of the engine ends the client, and nothing waits for ever", async (
 test("mistakes are named when they are made", async () => {
   for (const [options, words] of [
     [{ transport: "websocket" }, /has no option "transport"/],
-    [{ transports: [] }, /transports is an array/],
-    [{ transports: ["callback-polling"] }, /transports is an array/],
-    [{ maxPending: 0 }, /maxPending is a whole number/],
+    [{ transports: [] }, /^transports must be a non-empty array of "websocket" and "long-polling"; received /],
+    [
+      { transports: ["callback-polling"] },
+      /^transports must be a non-empty array of "websocket" and "long-polling"; received /,
+    ],
+    [{ maxPending: 0 }, /^maxPending must be an integer from 1 to 1000000; received 0$/],
     [{ connectionTimeoutMs: -1 }, /connectionTimeoutMs is a number/],
     [{ retry: { attempts: 3 } }, /retry has no option "attempts"/],
-    [{ retry: 3 }, /retry is an object/],
-    [{ credentials: "yes" }, /credentials is/],
-    [{ drain: 1 }, /drain is true or false/],
-    [{ auth: "Bearer s3cret" }, /auth is a function/],
-    [{ extensions: [{ outgoing: 1 }] }, /extensions is an array/],
-    [{ webSocket: "ws" }, /webSocket is a function/],
-    [{ ack: 1 }, /ack is true or false/],
+    [{ retry: 3 }, /^retry must be an object with baseMs and maxMs; received 3$/],
+    [{ credentials: "yes" }, /^credentials must be "include", "same-origin" or "omit"; received "yes"$/],
+    [{ drain: 1 }, /^drain must be a boolean; received 1$/],
+    [{ auth: "Bearer s3cret" }, /^auth must be a function that returns headers$/],
+    [{ extensions: [{ outgoing: 1 }] }, /^extensions must be an array of objects/],
+    [{ webSocket: "ws" }, /^webSocket must be a function/],
+    [{ ack: 1 }, /^ack must be a boolean; received 1$/],
     [{ fetch: 1 }, /fetch is a function/],
   ]) {
     assert.throws(

@@ -298,7 +298,7 @@ test("a store that fails gives the message again", async () => {
   emulator.salesforce.publish(A, { N: 1 });
   await assert.rejects(client.receive(), {
     code: "ERR_STORE",
-    message: "how far a channel got could not be saved: disk full",
+    message: "failed to save the replay position: disk full",
   });
   fails = false;
   assert.deepEqual(await numbers(client, 1), [1]);
@@ -313,7 +313,7 @@ test("a store that fails gives the message again", async () => {
     deadPut: [],
     deadRemove: [],
   });
-  await assert.rejects(async () => replayStore(store).get(A), { code: "ERR_STORE", message: /a store of its own/ });
+  await assert.rejects(async () => replayStore(store).get(A), { code: "ERR_STORE", message: /its own store/ });
 });
 
 test("jwt bearer signs a statement that the key's owner can check", async () => {
@@ -444,20 +444,20 @@ test("mistakes are named when they are made, and secrets are not", () => {
   const good = { ...SECRETS };
   for (const [make, words] of [
     [() => clientOf({ sandbax: true }), /has no option "sandbax"/],
-    [() => clientOf({ replay: "newest" }), /replay is "new", "all" or a replay id/],
-    [() => clientOf({ replay: "" }), /replay is "new", "all" or a replay id/],
-    [() => clientOf({ replay: 1.5 }), /replay is "new"/],
-    [() => clientOf({ replayFallback: "old" }), /replayFallback is/],
-    [() => clientOf({ apiVersion: "v68" }), /apiVersion is/],
+    [() => clientOf({ replay: "newest" }), /^replay must be "new", "all" or a replay id; received "/],
+    [() => clientOf({ replay: "" }), /^replay must be "new", "all" or a replay id; received "/],
+    [() => clientOf({ replay: 1.5 }), /^replay must be "new", "all" or a replay id; received 1.5$/],
+    [() => clientOf({ replayFallback: "old" }), /^replayFallback must be "new" or "all"; received "old"$/],
+    [() => clientOf({ apiVersion: "v68" }), /^apiVersion must be a version such as "68.0"; received "v68"$/],
     [() => clientOf({ streamingUrl: "/cometd" }), /streamingUrl must be an absolute URL/],
     [() => clientOf({ loginUrl: "login" }), /loginUrl must be an absolute URL/],
-    [() => passwordAuth({ ...good, password: 1234567 }), /^password is a string/],
-    [() => passwordAuth({ ...good, consumerKey: undefined }), /^consumerKey is a string/],
-    [() => passwordAuth({ ...good, sandbox: "yes" }), /sandbox is true or false/],
+    [() => passwordAuth({ ...good, password: 1234567 }), /^password must be a non-empty string$/],
+    [() => passwordAuth({ ...good, consumerKey: undefined }), /^consumerKey must be a non-empty string$/],
+    [() => passwordAuth({ ...good, sandbox: "yes" }), /^sandbox must be a boolean; received "yes"$/],
     [() => passwordAuth(undefined), /takes an object of options/],
     [
       () => clientCredentialsAuth({ consumerKey: "k", consumerSecret: "s" }),
-      /needs loginUrl, the address of My Domain/,
+      /^loginUrl must be the URL of My Domain; received undefined; /,
     ],
     [
       () => jwtBearerAuth({ consumerKey: "k", username: "u", privateKey: "-----BEGIN RSA PRIVATE KEY-----" }),
@@ -465,13 +465,16 @@ test("mistakes are named when they are made, and secrets are not", () => {
     ],
     [
       () => refreshTokenAuth({ consumerKey: "k", refreshToken: "r", onRefreshToken: 1 }),
-      /onRefreshToken is a function/,
+      /^onRefreshToken must be a function$/,
     ],
     [() => sessionAuth({ accessToken: "x" }), /instanceUrl must be an absolute URL/],
-    [() => new SalesforceClient({ flow: "password" }), /auth is what passwordAuth/],
-    [() => new SalesforceClient(undefined), /auth is what passwordAuth/],
-    [() => replayStore({}), /replayStore takes a store/],
-    [() => replayStore(memoryStore(), { policy: "auto" }), /policy is/],
+    [() => new SalesforceClient({ flow: "password" }), /^auth must be the result of passwordAuth/],
+    [() => new SalesforceClient(undefined), /^auth must be the result of passwordAuth/],
+    [() => replayStore({}), /^store must be a store such as memoryStore\(\)/],
+    [
+      () => replayStore(memoryStore(), { policy: "auto" }),
+      /^policy must be "automatic", "next" or "manual"; received "auto"$/,
+    ],
   ]) {
     assert.throws(
       make,
@@ -517,7 +520,7 @@ test("a stored mark that is no number goes to the server as it is: its ids are f
   for (const channel of ["D", "E"])
     await assert.rejects(client.subscribe(`/event/${channel}__e`), {
       code: "ERR_INVALID_ARGUMENT",
-      message: /a mark is { replayId }/,
+      message: /^replayId of a stored marker must be a replay id as text; received /,
     });
   await client.close();
 });

@@ -508,7 +508,7 @@ describe("is not open", () => {
     assert.deepEqual(await page.login({ ...PASSWORD, grant_type: "client_credentials" }), {
       status: 400,
       error: "unsupported_grant_type",
-      error_description: "the proxy does not carry this grant type",
+      error_description: "the proxy does not allow this grant type",
     });
     assert.equal((await page.login({})).error, "unsupported_grant_type");
     assert.equal(sent.length, 0);
@@ -575,11 +575,11 @@ describe("is not open", () => {
     const cases = [
       [undefined, /options/],
       [{}, /allowedOrigins/],
-      [{ ...good, allowedOrigins: [] }, /not empty/],
-      [{ ...good, allowedOrigins: "*" }, /list of origins/],
-      [{ ...good, allowedOrigins: ["*"] }, /as browsers do/],
-      [{ ...good, allowedOrigins: [`${PAGE}/`] }, /as browsers do/],
-      [{ ...good, allowedOrigins: ["null"] }, /as browsers do/],
+      [{ ...good, allowedOrigins: [] }, /^allowedOrigins must be a non-empty array of origins/],
+      [{ ...good, allowedOrigins: "*" }, /^allowedOrigins must be a non-empty array of origins .*; received "\*"$/],
+      [{ ...good, allowedOrigins: ["*"] }, /^each of allowedOrigins must be an origin as browsers send it/],
+      [{ ...good, allowedOrigins: [`${PAGE}/`] }, /^each of allowedOrigins must be an origin as browsers send it/],
+      [{ ...good, allowedOrigins: ["null"] }, /^each of allowedOrigins must be an origin as browsers send it/],
       [{ ...good, instanceUrl: undefined }, /instanceUrl/],
       [{ ...good, instanceUrl: "http://acme.my.salesforce.com" }, /https/],
       [{ ...good, instanceUrl: `${INSTANCE}?x` }, /query/],
@@ -588,12 +588,12 @@ describe("is not open", () => {
       [{ ...good, accessToken: () => "x", authorize: () => true }, /allowedChannels/],
       [{ ...good, allowedChannels: ["event/A"] }, /allowedChannels/],
       [{ ...good, allowedChannels: ["/topic/T?x"] }, /allowedChannels/],
-      [{ ...good, grants: ["magic"] }, /magic/],
-      [{ ...good, consumerSecret: 7 }, /consumerSecret is a text$/],
+      [{ ...good, grants: ["magic"] }, /^each of grants must be one of .*; received "magic"$/],
+      [{ ...good, consumerSecret: 7 }, /^consumerSecret must be a non-empty string$/],
       [{ ...good, allowedHeaders: ["a b"] }, /allowedHeaders/],
       [{ ...good, maxRequestBytes: 0 }, /maxRequestBytes/],
       [{ ...good, timeoutMs: -1 }, /timeoutMs/],
-      [{ ...good, authorize: true }, /authorize is a function/],
+      [{ ...good, authorize: true }, /^authorize must be a function$/],
       [{ ...good, allowOrigins: [] }, /no option "allowOrigins"/],
     ];
     for (const [options, words] of cases)

@@ -1,13 +1,16 @@
 /** Names of channels. */
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { mustBe } from "../../engine/messages.js";
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what a server would not take as the name of a channel or a pattern. */
 export function checkChannel(channel: unknown): asserts channel is string {
   const isName = typeof channel === "string" && /^\/[^\s/]/.test(channel) && channel.isWellFormed?.() !== false;
-  if (!isName) throw invalidArgument(`a channel is a name such as /topic/orders, not ${formatValue(channel)}`);
+  if (!isName) throw mustBe("channel", "a name such as /topic/orders", channel);
   if (channel.startsWith("/meta/"))
-    throw invalidArgument(
-      `${formatValue(channel)} belongs to the protocol: /meta/ channels can be neither subscribed to nor published on`,
+    throw mustBe(
+      "channel",
+      "outside of /meta/",
+      channel,
+      "/meta/ channels belong to the protocol and accept neither subscriptions nor events",
     );
 }
 

@@ -11,7 +11,7 @@ import { type BayeuxExtension, Extensions, checkExtensions } from "./extensions.
 import { fetchWithCookies, isDeno, platformKeepsCookies, sentOnce } from "./platform.js";
 import type { SocketMaker } from "./socket.js";
 import { StreamClient } from "./stream.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { HIDDEN, mustBe, unknownOption } from "../../engine/messages.js";
 import { monotonicNow, unixNow } from "../../platform/clock.js";
 
 /** Options that all clients of streams have. */
@@ -69,21 +69,18 @@ export function checkStream(what: string, options: unknown, names: readonly stri
   const { connectionTimeoutMs, maxPending, retry, credentials, drain } = options as StreamOptions;
   if (connectionTimeoutMs !== Infinity) checkTimeout(connectionTimeoutMs, "connectionTimeoutMs");
   if (maxPending !== undefined && !(Number.isInteger(maxPending) && maxPending >= 1 && maxPending <= 1_000_000)) {
-    throw invalidArgument(`maxPending is a whole number from 1 to 1000000, not ${formatValue(maxPending)}`);
+    throw mustBe("maxPending", "an integer from 1 to 1000000", maxPending);
   }
-  if (drain !== undefined && typeof drain !== "boolean")
-    throw invalidArgument(`drain is true or false, not ${formatValue(drain)}`);
+  if (drain !== undefined && typeof drain !== "boolean") throw mustBe("drain", "a boolean", drain);
   if (credentials !== undefined && !["include", "same-origin", "omit"].includes(credentials)) {
-    throw invalidArgument(`credentials is "include", "same-origin" or "omit", not ${formatValue(credentials)}`);
+    throw mustBe("credentials", '"include", "same-origin" or "omit"', credentials);
   }
   if (retry === undefined) return;
-  if (typeof retry !== "object" || retry === null)
-    throw invalidArgument(`retry is an object with baseMs and maxMs, not ${formatValue(retry)}`);
+  if (typeof retry !== "object" || retry === null) throw mustBe("retry", "an object with baseMs and maxMs", retry);
   for (const [name, value] of Object.entries(retry)) {
-    if (name !== "baseMs" && name !== "maxMs")
-      throw invalidArgument(`retry has no option ${formatValue(name)}; there are baseMs, maxMs`);
+    if (name !== "baseMs" && name !== "maxMs") throw unknownOption("retry", name, ["baseMs", "maxMs"]);
     if (!(typeof value === "number" && value >= 0 && value <= 86_400_000))
-      throw invalidArgument(`retry.${name} is a number of milliseconds from 0 to 86400000, not ${formatValue(value)}`);
+      throw mustBe(`retry.${name}`, "a number of milliseconds from 0 to 86400000", value);
   }
 }
 
@@ -127,11 +124,10 @@ export class BayeuxClient extends StreamClient {
     const href = checkedUrl(url);
     checkExtensions(extensions);
     if (auth !== undefined && typeof auth !== "function")
-      throw invalidArgument(`auth is a function that gives headers, not ${formatValue(auth)}`);
+      throw mustBe("auth", "a function that returns headers", HIDDEN);
     if (webSocket !== undefined && typeof webSocket !== "function")
-      throw invalidArgument(`webSocket is a function that makes a WebSocket from a URL, not ${formatValue(webSocket)}`);
-    if (ack !== undefined && typeof ack !== "boolean")
-      throw invalidArgument(`ack is true or false, not ${formatValue(ack)}`);
+      throw mustBe("webSocket", "a function that creates a WebSocket for a URL", webSocket);
+    if (ack !== undefined && typeof ack !== "boolean") throw mustBe("ack", "a boolean", ack);
     checkTransports(transports);
     super({
       driver: {
@@ -165,8 +161,7 @@ function checkTransports(transports: unknown): void {
     Array.isArray(transports) &&
     transports.length > 0 &&
     transports.every((name) => TRANSPORTS.includes(name as string));
-  if (!isGood)
-    throw invalidArgument(`transports is an array of "websocket" and "long-polling", not ${formatValue(transports)}`);
+  if (!isGood) throw mustBe("transports", 'a non-empty array of "websocket" and "long-polling"', transports);
 }
 
 function defaultTransports({ auth, webSocket }: BayeuxOptions): string[] {

@@ -96,7 +96,7 @@ export class Driver {
             (headers) => this.#tellIfAlive((port, now) => port.authorize(now, headers)),
             (error: unknown) =>
               this.#tellIfAlive((port, now) =>
-                port.unauthorized(now, `there are no credentials: ${(error as Error)?.message ?? String(error)}`),
+                port.unauthorized(now, `auth returned no credentials: ${(error as Error)?.message ?? String(error)}`),
               ),
           );
         },

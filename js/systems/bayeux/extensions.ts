@@ -1,5 +1,5 @@
 /** Extensions of the application: functions that see every message, and may change or drop it. They cost the parsing of everything. */
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { mustBe } from "../../engine/messages.js";
 
 /** A message as it travels. */
 export type RawMessage = Record<string, unknown> & { channel: string };
@@ -18,9 +18,7 @@ export function checkExtensions(extensions: unknown): void {
     extension !== null &&
     [extension.outgoing, extension.incoming].every((hook) => hook === undefined || typeof hook === "function");
   if (!Array.isArray(extensions) || !extensions.every(isGood))
-    throw invalidArgument(
-      `extensions is an array of objects with functions outgoing and incoming, not ${formatValue(extensions)}`,
-    );
+    throw mustBe("extensions", "an array of objects with functions outgoing and incoming", extensions);
 }
 
 /** The extensions of one client. */

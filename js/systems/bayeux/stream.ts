@@ -13,7 +13,7 @@ import { aborted, checkSignal } from "../../client/options.js";
 import { checkChannel, matches, withoutFilter } from "./channels.js";
 import { Driver, type DriverOptions, type StreamListener, type StreamState } from "./driver.js";
 import { type Message, type MessageHome, Messages, type StreamMessage } from "./message.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { invalidArgument, mustBe } from "../../engine/messages.js";
 import type { StreamPort } from "../../engine/ports.js";
 
 /** Takes messages as they come. The next one waits for its promise. */
@@ -207,8 +207,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
    */
   async subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
     checkChannel(channel);
-    if (listener !== undefined && typeof listener !== "function")
-      throw invalidArgument(`a listener is a function, not ${formatValue(listener)}`);
+    if (listener !== undefined && typeof listener !== "function") throw mustBe("listener", "a function", listener);
     this.#checkAlive();
     const prepared = await this.#room.prepare?.(channel);
     this.#checkAlive();
@@ -262,9 +261,9 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     try {
       text = JSON.stringify(data);
     } catch (cause) {
-      throw new FerryError("ERR_INVALID_ARGUMENT", `the data is no JSON value: ${(cause as Error).message}`, { cause });
+      throw new FerryError("ERR_INVALID_ARGUMENT", `data must be a JSON value: ${(cause as Error).message}`, { cause });
     }
-    if (text === undefined) throw invalidArgument("the data is no JSON value");
+    if (text === undefined) throw mustBe("data", "a JSON value", data);
     await this.#driver.start((port, now) => port.publish(now, channel, text));
   }
 
@@ -277,7 +276,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
    */
   async receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
     checkSignal(options.signal);
-    if (this.#phase === "new") throw invalidArgument("the client is not open yet: await client.open() first");
+    if (this.#phase === "new") throw invalidArgument("the client is not open yet; await client.open() first");
     const message = await this.#feed.take(options.signal);
     const saved = this.#room.hand?.(message);
     if (saved) {

@@ -1,7 +1,6 @@
 /** How to log in to Salesforce. Requests and answers are read and written in `src/salesforce/auth.rs`; here is what needs the platform: signing. */
-import { FerryError } from "../../engine/errors.js";
 import { checkNames, checkedUrl } from "../../client/options.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { HIDDEN, mustBe } from "../../engine/messages.js";
 
 /** Where to log in. */
 export interface LoginHost {
@@ -77,8 +76,10 @@ export class SalesforceAuth {
 export function insideOf(auth: unknown): Inside {
   const inside = insides.get(auth as SalesforceAuth);
   if (!inside)
-    throw invalidArgument(
-      "auth is what passwordAuth, refreshTokenAuth, clientCredentialsAuth, jwtBearerAuth or sessionAuth give",
+    throw mustBe(
+      "auth",
+      "the result of passwordAuth, refreshTokenAuth, clientCredentialsAuth, jwtBearerAuth or sessionAuth",
+      HIDDEN,
     );
   return inside;
 }
@@ -114,7 +115,7 @@ export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
   checkTexts(options, ["consumerKey", "refreshToken"], ["consumerSecret"]);
   const { consumerKey, consumerSecret: secret, refreshToken: token, onRefreshToken } = options;
   if (onRefreshToken !== undefined && typeof onRefreshToken !== "function")
-    throw invalidArgument(`onRefreshToken is a function, not ${formatValue(onRefreshToken)}`);
+    throw mustBe("onRefreshToken", "a function", HIDDEN);
   return new SalesforceAuth("refreshToken", {
     config: { consumerKey, secret, token, tokenUrl: tokenUrl(options) },
     onRefreshToken,
@@ -126,8 +127,11 @@ export function clientCredentialsAuth(options: ClientCredentialsOptions): Salesf
   checkNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
   checkTexts(options, ["consumerKey", "consumerSecret"], []);
   if (options.loginUrl === undefined)
-    throw invalidArgument(
-      "clientCredentialsAuth needs loginUrl, the address of My Domain: the general login hosts do not take this flow",
+    throw mustBe(
+      "loginUrl",
+      "the URL of My Domain",
+      undefined,
+      "login.salesforce.com and test.salesforce.com do not support this flow",
     );
   const { consumerKey, consumerSecret: secret } = options;
   return new SalesforceAuth("clientCredentials", { config: { consumerKey, secret, tokenUrl: tokenUrl(options) } });
@@ -143,8 +147,10 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
       ? !/-----BEGIN PRIVATE KEY-----/.test(privateKey)
       : (privateKey as CryptoKey | undefined)?.type !== "private"
   ) {
-    throw invalidArgument(
-      "privateKey is an RSA key in PEM (PKCS #8, it begins with -----BEGIN PRIVATE KEY-----) or a private CryptoKey",
+    throw mustBe(
+      "privateKey",
+      "an RSA key in PEM (PKCS #8, beginning with -----BEGIN PRIVATE KEY-----) or a private CryptoKey",
+      HIDDEN,
     );
   }
   return new SalesforceAuth("jwtBearer", {
@@ -193,11 +199,10 @@ function checkTexts(options: object, required: readonly string[], optional: read
   for (const name of [...required, ...optional]) {
     const isGood = typeof all[name] === "string" && all[name] !== "";
     if (!isGood && (required.includes(name) || all[name] !== undefined))
-      throw new FerryError("ERR_INVALID_ARGUMENT", `${name} is a string that is not empty`);
+      throw mustBe(name, "a non-empty string", HIDDEN);
   }
   const { sandbox } = options as LoginHost;
-  if (sandbox !== undefined && typeof sandbox !== "boolean")
-    throw invalidArgument(`sandbox is true or false, not ${formatValue(sandbox)}`);
+  if (sandbox !== undefined && typeof sandbox !== "boolean") throw mustBe("sandbox", "a boolean", sandbox);
 }
 
 function generalHost(sandbox: boolean | undefined): string {

@@ -5,7 +5,7 @@ import { StreamClient } from "../bayeux/stream.js";
 import { type HeadersOption, checkedUrl } from "../../client/options.js";
 import { type PasswordOptions, type SalesforceAuth, insideOf, passwordAuth, sign } from "./auth.js";
 import { Marks, type ReplayStorage, checkPolicy, startOf } from "./replay.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { mustBe } from "../../engine/messages.js";
 import type { StreamPort } from "../../engine/ports.js";
 
 export interface SalesforceOptions extends StreamOptions {
@@ -53,9 +53,9 @@ export class SalesforceClient extends StreamClient {
     const { replay = "new", replayFallback, apiVersion = API_VERSION, streamingUrl } = options;
     const storage = isStorage(replay) ? replay : undefined;
     if (replayFallback !== undefined && replayFallback !== "new" && replayFallback !== "all")
-      throw invalidArgument(`replayFallback is "new" or "all", not ${formatValue(replayFallback)}`);
+      throw mustBe("replayFallback", '"new" or "all"', replayFallback);
     if (typeof apiVersion !== "string" || !/^\d+\.\d+$/.test(apiVersion))
-      throw invalidArgument(`apiVersion is a version such as "68.0", not ${formatValue(apiVersion)}`);
+      throw mustBe("apiVersion", 'a version such as "68.0"', apiVersion);
     checkPolicy(storage?.policy);
     const start = startOf(storage ? (storage.initial ?? "new") : replay, storage ? "replay.initial" : "replay");
     const endpoint = streamingUrl === undefined ? undefined : checkedUrl(streamingUrl, "streamingUrl");

@@ -19,7 +19,7 @@ import { text } from "./proxy/answers.js";
 import { Cometd } from "./proxy/cometd.js";
 import { GRANTS, Login } from "./proxy/login.js";
 import { Upstream } from "./proxy/upstream.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { HIDDEN, invalidArgument, mustBe } from "../../engine/messages.js";
 
 /** How a proxy works. Durations are in milliseconds. */
 export interface SalesforceProxyOptions {
@@ -111,17 +111,16 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
   const origins = originsOf(options.allowedOrigins);
   const pageHeaders = [...PAGE_HEADERS, ...(options.allowedHeaders ?? []).map(headerName)].join(", ");
   for (const name of ["authorize", "accessToken", "fetch", "onError"] as const) {
-    if (options[name] !== undefined && typeof options[name] !== "function")
-      throw invalidArgument(`${name} is a function, not ${formatValue(options[name])}`);
+    if (options[name] !== undefined && typeof options[name] !== "function") throw mustBe(name, "a function", HIDDEN);
   }
   for (const name of ["consumerKey", "consumerSecret"] as const) {
     // Not shown: it may be the secret, in the wrong form.
     if (options[name] !== undefined && (typeof options[name] !== "string" || options[name] === ""))
-      throw invalidArgument(`${name} is a text`);
+      throw mustBe(name, "a non-empty string", HIDDEN);
   }
   if (accessToken && (!authorize || allowedChannels === undefined)) {
     throw invalidArgument(
-      "with accessToken the proxy lends its token to whoever asks: give authorize, which says who may, and allowedChannels, which says what they may see",
+      "accessToken needs authorize and allowedChannels; without them, every caller could use the token for every channel",
     );
   }
   const page = publicUrl === undefined ? undefined : baseUrl(publicUrl, "publicUrl");
@@ -155,7 +154,7 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
     const origin = request.headers.get("origin");
     // A page of no name, such as one in a sandboxed frame, calls itself "null" and can be anybody's.
     if (origin === null || !origins.has(origin))
-      return text(403, "this origin may not use the proxy", { vary: "origin" });
+      return text(403, "the proxy does not allow this origin", { vary: "origin" });
     return forPage(await answer(request), origin);
   };
 
@@ -163,15 +162,15 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
     const url = new URL(request.url);
     const [, mount = "", token, version, suffix = ""] = ROUTE.exec(url.pathname) ?? [];
     if ((token === undefined && version === undefined) || (token !== undefined && grants.length === 0))
-      return text(404, "there is no such address here");
+      return text(404, "not found");
     if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) return preflight();
-    if (request.method !== "POST") return text(405, "this address takes POST", { allow: "POST, OPTIONS" });
+    if (request.method !== "POST") return text(405, "only POST is allowed", { allow: "POST, OPTIONS" });
     try {
-      if (authorize && (await authorize(request)) !== true) return text(403, "this caller may not use the proxy");
+      if (authorize && (await authorize(request)) !== true) return text(403, "the proxy does not allow this caller");
     } catch (error) {
       // Whoever cannot be asked has not said yes.
       onError?.(error, request);
-      return text(500, "the caller could not be checked");
+      return text(500, "authorize failed");
     }
     const fail = (error: unknown) => {
       // That a page goes is no trouble.
@@ -206,11 +205,13 @@ function forPage(answer: Response, origin: string): Response {
 
 function originsOf(given: unknown): Set<string> {
   if (!Array.isArray(given) || given.length === 0)
-    throw invalidArgument('allowedOrigins is a list of origins such as "https://app.example.com", and not empty');
+    throw mustBe("allowedOrigins", 'a non-empty array of origins such as "https://app.example.com"', given);
   for (const origin of given as unknown[]) {
     if (typeof origin !== "string" || !/^https?:\/\/[^/]+$/.test(origin) || new URL(origin).origin !== origin) {
-      throw invalidArgument(
-        `an allowed origin is written as browsers do, such as "https://app.example.com", without a path; not ${formatValue(origin)}`,
+      throw mustBe(
+        "each of allowedOrigins",
+        'an origin as browsers send it, such as "https://app.example.com", without a path',
+        origin,
       );
     }
   }
@@ -219,7 +220,7 @@ function originsOf(given: unknown): Set<string> {
 
 function headerName(name: unknown): string {
   if (typeof name === "string" && /^[\w!#$%&'*+.^`|~-]+$/.test(name)) return name.toLowerCase();
-  throw invalidArgument(`allowedHeaders has names of headers, not ${formatValue(name)}`);
+  throw mustBe("each of allowedHeaders", "the name of a header", name);
 }
 
 function channelsOf(given: unknown): readonly string[] | undefined {
@@ -228,27 +229,28 @@ function channelsOf(given: unknown): readonly string[] | undefined {
     !Array.isArray(given) ||
     !given.every((channel) => typeof channel === "string" && channel.startsWith("/") && !channel.includes("?"))
   ) {
-    throw invalidArgument(
-      'allowedChannels is "*" or a list of channels such as "/event/Order__e" and "/topic/*", without filters',
+    throw mustBe(
+      "allowedChannels",
+      '"*" or an array of channels such as "/event/Order__e" and "/topic/*", without filters',
+      given,
     );
   }
   return [...(given as string[])];
 }
 
 function grantsOf(given: unknown = DEFAULT_GRANTS): readonly string[] {
-  if (!Array.isArray(given)) throw invalidArgument("grants is a list of grant types");
+  if (!Array.isArray(given)) throw mustBe("grants", "an array of grant types", given);
   const unknown = (given as unknown[]).find((grant) => !GRANTS.includes(grant as string));
-  if (unknown !== undefined)
-    throw invalidArgument(`a grant is one of ${GRANTS.join(", ")}, not ${formatValue(unknown)}`);
+  if (unknown !== undefined) throw mustBe("each of grants", `one of ${GRANTS.join(", ")}`, unknown);
   return [...(given as string[])];
 }
 
 /** Without a slash at the end. Over plain HTTP only to this machine: tokens and passwords go there. */
 function baseUrl(given: unknown, name: string): string {
   const url = new URL(checkedUrl(given, name));
-  if (url.search || url.hash) throw invalidArgument(`${name} must not have a query or a fragment`);
+  if (url.search || url.hash) throw mustBe(name, "a URL without a query and a fragment", HIDDEN);
   if (url.protocol !== "https:" && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname))
-    throw invalidArgument(`${name} must be https`);
+    throw mustBe(name, "an https URL", url.protocol);
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 
@@ -260,5 +262,5 @@ function milliseconds(name: string, given: number | undefined, standard: number)
 function size(name: string, given: unknown, standard: number): number {
   if (given === undefined) return standard;
   if (Number.isSafeInteger(given) && (given as number) > 0) return given as number;
-  throw invalidArgument(`${name} is a number of bytes, not ${formatValue(given)}`);
+  throw mustBe(name, "a number of bytes above 0", given);
 }

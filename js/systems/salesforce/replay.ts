@@ -4,7 +4,7 @@ import type { Message } from "../bayeux/message.js";
 import { FerryError } from "../../engine/errors.js";
 import { checkNames } from "../../client/options.js";
 import type { OutboxStore } from "../../stores/store.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { mustBe } from "../../engine/messages.js";
 import { unixNow } from "../../platform/clock.js";
 
 /** How far a channel got. */
@@ -51,9 +51,7 @@ export function replayStore(
 ): ReplayStorage & { close(): Promise<void> } {
   checkNames("replayStore", options, ["policy", "initial"]);
   if (typeof store?.write !== "function" || typeof store.peek !== "function")
-    throw invalidArgument(
-      `replayStore takes a store such as memoryStore() or fileStore(path), not ${formatValue(store)}`,
-    );
+    throw mustBe("store", "a store such as memoryStore() or fileStore(path)", store);
   const { policy, initial } = options;
   checkPolicy(policy);
   startOf(initial ?? "new", "initial");
@@ -97,7 +95,7 @@ async function load(store: OutboxStore): Promise<Map<string, ReplayMarker>> {
     if (typeof channel !== "string" || typeof replayId !== "string") {
       throw new FerryError(
         "ERR_STORE",
-        "the store has something else in it than marks: give each outbox and each replayStore a store of its own",
+        "the store contains something else than replay markers; give each outbox and each replayStore its own store",
       );
     }
     marks.set(channel, { replayId, ...(typeof date === "string" && { date }) });
@@ -121,7 +119,7 @@ function keyOf(channel: string): string {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkPolicy(policy: unknown): void {
   if (policy !== undefined && !["automatic", "next", "manual"].includes(policy as string))
-    throw invalidArgument(`policy is "automatic", "next" or "manual", not ${formatValue(policy)}`);
+    throw mustBe("policy", '"automatic", "next" or "manual"', policy);
 }
 
 /** Where to start, as the server wants it. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -129,8 +127,7 @@ export function startOf(start: unknown, name: string): string {
   if (start === "new") return "-1";
   if (start === "all") return "-2";
   const text = typeof start === "number" && Number.isSafeInteger(start) ? String(start) : start;
-  if (typeof text !== "string" || !/^-?\d{1,200}$/.test(text))
-    throw invalidArgument(`${name} is "new", "all" or a replay id, not ${formatValue(start)}`);
+  if (typeof text !== "string" || !/^-?\d{1,200}$/.test(text)) throw mustBe(name, '"new", "all" or a replay id', start);
   return text;
 }
 
@@ -139,7 +136,7 @@ function checkedMark(id: unknown): string {
   if (id === "new" || id === "all") return startOf(id, "the mark");
   const text = typeof id === "number" && Number.isSafeInteger(id) ? String(id) : id;
   if (typeof text !== "string" || text === "" || text.length > 200 || /[\s\p{Cc}]/u.test(text))
-    throw invalidArgument(`a mark is { replayId }, with a replay id as text, not with ${formatValue(id)}`);
+    throw mustBe("replayId of a stored marker", "a replay id as text", id);
   return text;
 }
 
@@ -239,7 +236,7 @@ export class Marks {
       .catch(() => undefined)
       .then(() => (this.#unsaved.size > 0 ? write() : undefined));
     const guarded = saving.catch((cause: unknown) => {
-      throw failed("saved", cause);
+      throw failed("save", cause);
     });
     guarded.catch(() => undefined);
     this.#saving = guarded;
@@ -251,7 +248,7 @@ function failed(what: string, cause: unknown): FerryError {
   if (cause instanceof FerryError) return cause;
   return new FerryError(
     "ERR_STORE",
-    `how far a channel got could not be ${what}: ${(cause as Error)?.message ?? String(cause)}`,
+    `failed to ${what} the replay position: ${(cause as Error)?.message ?? String(cause)}`,
     { cause },
   );
 }

@@ -9,7 +9,8 @@
  *         └─> all else streams through
  * ```
  */
-import { FerryError, isFerryError } from "../../../engine/errors.js";
+import { isFerryError } from "../../../engine/errors.js";
+import { HIDDEN, mustBe } from "../../../engine/messages.js";
 import { json, text } from "./answers.js";
 import { exactly } from "./lossless-json.js";
 import { cookiesAfter, jarred, unjarred } from "./session-cookies.js";
@@ -61,7 +62,7 @@ export class Cometd {
   /** Carries one request. */
   async carry(request: Request, version: string, suffix: string, onError: (error: unknown) => void): Promise<Response> {
     if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
-      return text(415, "the messages are JSON, application/json");
+      return text(415, "content-type must be application/json");
     let body: string;
     try {
       body = await textOf(request, this.#rules.maxRequestBytes);
@@ -71,7 +72,7 @@ export class Cometd {
       return text(400, "the messages could not be read");
     }
     const found = messagesOf(body);
-    if (!found) return text(400, "the body is no Bayeux message and no array of them");
+    if (!found) return text(400, "the body must be a Bayeux message or a non-empty array of them");
     const refusals = found.messages
       .filter((message) => !this.#admits(message))
       .map((message) => JSON.stringify(refusalOf(message)));
@@ -80,13 +81,13 @@ export class Cometd {
       .map((message) => (refusals.length > 0 ? unheld(message) : message));
     if (carried.length === 0) return json(200, `[${refusals.join(",")}]`);
     const parcel = parcelOf(carried, found.write);
-    if (!parcel) return text(400, "the messages have client ids that the proxy did not give out, or several");
+    if (!parcel) return text(400, "all messages must have the same clientId, one that the proxy has issued");
     try {
       return await this.#deliver(parcel, refusals, `${this.#rules.instanceUrl}/cometd/${version}${suffix}`, request);
     } catch (error) {
       onError(error);
       if (isFerryError(error, "ERR_TIMEOUT")) return text(504, "Salesforce did not answer in time");
-      return text(502, "the messages could not be carried to Salesforce");
+      return text(502, "the messages could not be forwarded to Salesforce");
     }
   }
 
@@ -95,7 +96,7 @@ export class Cometd {
     for (let renew = false; ; renew = true) {
       const token: unknown = await accessToken?.(request, renew);
       if (accessToken && (typeof token !== "string" || token === ""))
-        throw new FerryError("ERR_INVALID_ARGUMENT", "accessToken gave no text");
+        throw mustBe("the result of accessToken", "a non-empty string", HIDDEN);
       const authorization = accessToken ? `Bearer ${token as string}` : request.headers.get("authorization");
       const headers = {
         "content-type": "application/json; charset=utf-8",

@@ -64,7 +64,7 @@ export class Login {
   async carry(request: Request, page: string, onError: (error: unknown) => void): Promise<Response> {
     const { loginUrl, instanceUrl, grants, fixed, maxRequestBytes } = this.#rules;
     if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
-      return refusal(415, "invalid_request", "the login is a form, application/x-www-form-urlencoded");
+      return refusal(415, "invalid_request", "content-type must be application/x-www-form-urlencoded");
     let asked: URLSearchParams;
     try {
       asked = new URLSearchParams(await textOf(request, maxRequestBytes));
@@ -74,7 +74,7 @@ export class Login {
         : refusal(400, "invalid_request", "the login could not be read");
     }
     if (!grants.includes(asked.get("grant_type") ?? ""))
-      return refusal(400, "unsupported_grant_type", "the proxy does not carry this grant type");
+      return refusal(400, "unsupported_grant_type", "the proxy does not allow this grant type");
     const form = new URLSearchParams();
     for (const name of ASKED) {
       const value = fixed[name] ?? asked.get(name);
@@ -91,7 +91,7 @@ export class Login {
       if (fields["instance_url"] !== undefined) {
         // A token of another organization would be of no use here, and is nothing for this instance to see.
         if (String(fields["instance_url"]).replace(/\/+$/, "") !== instanceUrl)
-          throw new FerryError("ERR_REJECTED", "the login is for another instance than instanceUrl names", {
+          throw new FerryError("ERR_REJECTED", "the login returned a token of another instance than instanceUrl", {
             status: answer.status,
           });
         found["instance_url"] = page;
@@ -101,7 +101,7 @@ export class Login {
       onError(error);
       return isFerryError(error, "ERR_TIMEOUT")
         ? text(504, "Salesforce did not answer in time")
-        : text(502, "the login could not be carried to Salesforce");
+        : text(502, "the login could not be forwarded to Salesforce");
     }
   }
 }

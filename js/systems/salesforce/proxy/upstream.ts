@@ -60,7 +60,7 @@ export class Upstream {
     };
     const explain = (cause: unknown) => {
       if (cause instanceof FerryError) return cause;
-      if (signal.aborted) return new FerryError("ERR_ABORTED", "the page gave the request up", { cause });
+      if (signal.aborted) return new FerryError("ERR_ABORTED", "the page aborted the request", { cause });
       return isLate
         ? new FerryError("ERR_TIMEOUT", "Salesforce did not answer in time")
         : new FerryError("ERR_NETWORK", "Salesforce could not be reached", { cause });
@@ -136,7 +136,7 @@ function limited(
             return controller.close();
           }
           left -= value.length;
-          if (left < 0) throw new FerryError("ERR_TOO_LARGE", "the answer is larger than the proxy passes on");
+          if (left < 0) throw new FerryError("ERR_TOO_LARGE", "the response is larger than maxResponseBytes");
           controller.enqueue(value);
         } catch (error) {
           done();
