@@ -516,7 +516,7 @@ test("mistakes are named when they are made", async () => {
   await assert.rejects(client.publish("/a", undefined), { code: "ERR_INVALID_ARGUMENT" });
   await assert.rejects(client.publish("/a", 1n), { code: "ERR_INVALID_ARGUMENT" });
   await assert.rejects(client.subscribe("/a", "listener"), { code: "ERR_INVALID_ARGUMENT" });
-  await assert.rejects(client.open(), { code: "ERR_INVALID_ARGUMENT", message: "the client is open already" });
+  await assert.rejects(client.open(), { code: "ERR_INVALID_ARGUMENT", message: "the client is already open" });
   await assert.rejects(client.receive({ signal: 1 }), { code: "ERR_INVALID_ARGUMENT" });
   await client.close();
   await assert.rejects(clientOf(new Server()).receive(), { code: "ERR_INVALID_ARGUMENT" });

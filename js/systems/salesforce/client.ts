@@ -1,6 +1,7 @@
 /** Clients of the Streaming API of Salesforce. The machine behind them is `src/salesforce`. */
 import { withoutFilter } from "../bayeux/channels.js";
-import { type StreamOptions, checkStream, streamConfig, streamFetch } from "../bayeux/client.js";
+import { streamFetch } from "../bayeux/fetch.js";
+import { checkStreamOptions, streamConfig, type StreamOptions } from "../bayeux/options.js";
 import { StreamClient } from "../bayeux/stream.js";
 import { type HeadersOption, checkedUrl } from "../../client/options.js";
 import { type PasswordOptions, type SalesforceAuth, insideOf, passwordAuth, sign } from "./auth.js";
@@ -48,7 +49,7 @@ const API_VERSION = "68.0";
  */
 export class SalesforceClient extends StreamClient {
   constructor(auth: SalesforceAuth, options: SalesforceOptions = {}) {
-    checkStream("a SalesforceClient", options, NAMES);
+    checkStreamOptions("a SalesforceClient", options, NAMES);
     const { config, privateKey, onRefreshToken } = insideOf(auth);
     const { replay = "new", replayFallback, apiVersion = API_VERSION, streamingUrl } = options;
     const storage = isStorage(replay) ? replay : undefined;
@@ -70,7 +71,7 @@ export class SalesforceClient extends StreamClient {
           apiVersion,
           endpoint,
         }),
-        fetch: streamFetch(options),
+        fetch: streamFetch(options.fetch, options.credentials),
         headers: options.headers as HeadersOption | undefined,
         makeSocket: undefined,
         extensions: undefined,
@@ -78,22 +79,22 @@ export class SalesforceClient extends StreamClient {
       listener: {
         credentials: async () => "",
         sign: (claims) => sign(claims, privateKey!),
-        rotated: (refreshToken) => onRefreshToken?.(refreshToken),
+        onRefreshToken: (refreshToken) => onRefreshToken?.(refreshToken),
       },
       maxPending: options.maxPending ?? 100,
       signal: options.signal,
       ...(marks && {
-        prepare: async (channel: string) => {
+        prepareSubscription: async (channel: string) => {
           const id = await marks.find(channel);
           return id === undefined ? undefined : (port: StreamPort) => port.mark(withoutFilter(channel), id);
         },
-        hand: (message) => marks.hand(message),
-        done: (message) => marks.done(message),
+        beforeReceive: (message) => marks.hand(message),
+        afterListeners: (message) => marks.done(message),
         ack: (message) => marks.ack(message),
-        settle: () => marks.settle(),
+        flush: () => marks.settle(),
       }),
       // `/event/Order__e` is com.salesforce.event.Order__e.
-      typeOf: (channel) => `com.salesforce${channel.replace(/\//g, ".")}`,
+      eventTypeOf: (channel) => `com.salesforce${channel.replace(/\//g, ".")}`,
     });
   }
 }
@@ -101,7 +102,7 @@ export class SalesforceClient extends StreamClient {
 /** The same for user name and password, as the Python `aiosfstream` has it. */
 export class SalesforceStreamingClient extends SalesforceClient {
   constructor(options: SalesforceStreamingOptions) {
-    checkStream("a SalesforceStreamingClient", options, [...NAMES, ...LOGIN_NAMES]);
+    checkStreamOptions("a SalesforceStreamingClient", options, [...NAMES, ...LOGIN_NAMES]);
     const rest: Record<string, unknown> = { ...options };
     const login: Record<string, unknown> = {};
     for (const name of LOGIN_NAMES) {

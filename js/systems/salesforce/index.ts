@@ -27,10 +27,17 @@ export {
   type ReplayStorage,
   type ReplayStoreOptions,
 } from "./replay.js";
-export type { StreamOptions } from "../bayeux/client.js";
-export type { StreamState } from "../bayeux/driver.js";
+export type { StreamOptions } from "../bayeux/options.js";
+
 export type { StreamMessage } from "../bayeux/message.js";
-export type { MessageListener, StreamEvents, StreamNotice, Subscription } from "../bayeux/stream.js";
+export type {
+  MessageListener,
+  StreamEvents,
+  StreamNotice,
+  StreamNoticeKind,
+  StreamState,
+  Subscription,
+} from "../bayeux/stream-types.js";
 export { denoKvStore } from "../../stores/deno-kv.js";
 export { durableObjectStore } from "../../stores/durable-object.js";
 export { fileStore, type FileStoreOptions } from "../../stores/file.js";
