@@ -6,8 +6,8 @@ import { type BayeuxOptions, checkBayeuxOptions, defaultTransports, streamConfig
 import { StreamClient } from "./stream.js";
 
 /**
- * A client for CometD, Faye and other Bayeux servers: subscribe, publish, receive. It reconnects when the connection is lost, and
- * restores all subscriptions.
+ * A client for CometD, Faye and other Bayeux servers: subscribe, publish, receive. It reconnects when the connection is
+ * lost, and restores all subscriptions.
  *
  * @example
  * await using client = new BayeuxClient("https://example.com/cometd");

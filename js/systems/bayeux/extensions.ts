@@ -7,7 +7,10 @@ export type RawMessage = Record<string, unknown> & { channel: string };
 // biome-ignore lint/suspicious/noConfusingVoidType: an extension may return nothing
 type Replacement = RawMessage | null | undefined | void;
 
-/** Functions that see every message, those of the protocol included. They may change the message, return another one, or return null to drop it. */
+/**
+ * Functions that see every message, those of the protocol included. They may change the message, return another one, or
+ * return null to drop it.
+ */
 export interface BayeuxExtension {
   /** Called for each message before it is sent. */
   outgoing?(message: RawMessage): Replacement;
@@ -36,7 +39,9 @@ export class Extensions {
     this.#extensions = extensions;
   }
 
-  /** Runs the extensions over outgoing messages. Returns the text to send, or undefined if every message was dropped. */
+  /**
+   * Runs the extensions over outgoing messages. Returns the text to send, or undefined if every message was dropped.
+   */
   outgoing(source: number, text: string): string | undefined {
     const refusals: RawMessage[] = [];
     const kept = (JSON.parse(text) as RawMessage[]).flatMap((message) => {

@@ -25,8 +25,9 @@ function fetchWithCookies(credentials: RequestCredentials): FetchLike {
 }
 
 /**
- * Deno silently sends a request again if its connection breaks and its body is in memory (seen in 2.9). The lost response is then lost
- * for good, because the client does not know about it. Deno cannot send a body again that is a stream.
+ * Deno silently sends a request again if its connection breaks and its body is in memory (seen in 2.9). The lost
+ * response is then lost for good, because the client does not know about it. Deno cannot send a body again that is a
+ * stream.
  */
 const fetchWithoutResend: FetchLike = async (request) => {
   // A login can be sent twice without harm, and some servers do not accept forms in chunks.

@@ -1,4 +1,7 @@
-/** Calls the listeners of subscriptions: one message after the other, without a delay unless a listener returns a promise. */
+/**
+ * Calls the listeners of subscriptions: one message after the other, without a delay unless a listener returns a
+ * promise.
+ */
 import type { Chunk } from "../../client/inbox.js";
 import { matchesChannel } from "./channels.js";
 import type { Message, MessageChunk } from "./message.js";

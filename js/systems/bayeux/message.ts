@@ -1,4 +1,7 @@
-/** Messages of a stream. They are offsets into the text of a response, and each part is cut out and parsed when it is first read. */
+/**
+ * Messages of a stream. They are offsets into the text of a response, and each part is cut out and parsed when it is
+ * first read.
+ */
 import type { Chunk } from "../../client/inbox.js";
 import { freshId } from "../../platform/uuid.js";
 import { CloudEvent } from "../cloudevents/event.js";
@@ -18,7 +21,8 @@ export interface StreamMessage<T = unknown> {
   /** When the event was created, in ISO 8601, if the message says so. */
   readonly createdDate?: string | undefined;
   /**
-   * Acknowledges the message. With the replay policy `manual` that saves the replay position of its channel; otherwise it does nothing.
+   * Acknowledges the message. With the replay policy `manual` that saves the replay position of its channel; otherwise
+   * it does nothing.
    *
    * @throws {FerryError} `ERR_STORE` if the position could not be saved
    */
@@ -34,7 +38,9 @@ export interface MessageHost {
   originOf(message: Message): { type: string; source: string };
 }
 
-/** Columns of a row of the table, see `table` in `src/wasm/stream.rs`: channel number, then start and end of each part. */
+/**
+ * Columns of a row of the table, see `table` in `src/wasm/stream.rs`: channel number, then start and end of each part.
+ */
 const COLUMN = { channel: 0, message: 1, data: 3, replayIdForm: 5, replayId: 6 } as const;
 const COLUMNS = 8;
 /** How the table has a replay id: as the upper and lower half of a number, or as a part of the text. */

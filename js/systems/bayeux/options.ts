@@ -6,21 +6,25 @@ import { type BayeuxExtension, checkExtensions } from "./extensions.js";
 import { platformKeepsCookies } from "./fetch.js";
 import type { SocketMaker } from "./socket.js";
 
-/** Options of all clients of streams. `timeoutMs` limits each request; a poll may take that much longer than the server holds it. */
+/**
+ * Options of all clients of streams. `timeoutMs` limits each request; a poll may take that much longer than the server
+ * holds it.
+ */
 export interface StreamOptions extends ClientOptions {
   /**
-   * How long the connection may be down before `receive` rejects with `ERR_TIMEOUT`, and `open` with the error that occurred. The client
-   * keeps trying after that. `Infinity`: no limit. Higher values delay the report of an outage. @default 10 000
+   * How long the connection may be down before `receive` rejects with `ERR_TIMEOUT`, and `open` with the error that
+   * occurred. The client keeps trying after that. `Infinity`: no limit. Higher values delay the report of an outage.
+   * @default 10 000
    */
   connectionTimeoutMs?: number;
   /**
-   * Number of messages in the inbox at which polling pauses, until half of them have been taken. One response of the server may exceed it.
-   * Higher values need more memory. @default 100
+   * Number of messages in the inbox at which polling pauses, until half of them have been taken. One response of the
+   * server may exceed it. Higher values need more memory. @default 100
    */
   maxPending?: number;
   /**
-   * Exponential backoff with full jitter after a failure: a random delay up to `baseMs`, which doubles each time up to `maxMs`.
-   * `Retry-After` is honoured. Higher values delay the recovery.
+   * Exponential backoff with full jitter after a failure: a random delay up to `baseMs`, which doubles each time up to
+   * `maxMs`. `Retry-After` is honoured. Higher values delay the recovery.
    */
   retry?: {
     /** @default 1 000 */
@@ -29,26 +33,37 @@ export interface StreamOptions extends ClientOptions {
     maxMs?: number;
   };
   /**
-   * Closes the client when the server has no more messages for the subscriptions made before `open`; loops over the client then end. For
-   * functions that run from time to time and read what has arrived since. @default false
+   * Closes the client when the server has no more messages for the subscriptions made before `open`; loops over the
+   * client then end. For functions that run from time to time and read what has arrived since. @default false
    */
   drain?: boolean;
-  /** Whether a browser sends cookies to a server of another site. Elsewhere the client keeps cookies itself. @default "include" */
+  /**
+   * Whether a browser sends cookies to a server of another site. Elsewhere the client keeps cookies itself.
+   *
+   * @default "include"
+   */
   credentials?: RequestCredentials;
 }
 
 /** Options of a client of a Bayeux server. */
 export interface BayeuxOptions extends StreamOptions {
   /**
-   * Transports in order of preference. If a WebSocket cannot be opened, the client falls back to long polling; a new session tries it again.
+   * Transports in order of preference. If a WebSocket cannot be opened, the client falls back to long polling; a new
+   * session tries it again.
    *
    * @default both where `WebSocket` exists; only `long-polling` with `auth`, because a WebSocket cannot send headers
    */
   transports?: readonly ("websocket" | "long-polling")[];
-  /** Extensions that see every message and may change or drop it. They run in this order for incoming messages, in reverse for outgoing ones. @default none */
+  /**
+   * Extensions that see every message and may change or drop it. They run in this order for incoming messages, in
+   * reverse for outgoing ones.
+   *
+   * @default none
+   */
   extensions?: readonly BayeuxExtension[];
   /**
-   * Returns the headers that authorize requests. Called before the first request, and with `renew` when the server answers with HTTP 401.
+   * Returns the headers that authorize requests. Called before the first request, and with `renew` when the server
+   * answers with HTTP 401.
    *
    * @default no authorization
    */
@@ -108,7 +123,9 @@ export function defaultTransports({ auth, webSocket }: BayeuxOptions): readonly 
   return hasSockets && !auth ? TRANSPORTS : ["long-polling"];
 }
 
-/** The options of the engine that all streams share. Made when the client opens, because earlier there may be no clock. */
+/**
+ * The options of the engine that all streams share. Made when the client opens, because earlier there may be no clock.
+ */
 export function streamConfig({
   timeoutMs,
   connectionTimeoutMs = 10_000,

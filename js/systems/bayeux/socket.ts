@@ -1,9 +1,9 @@
 /**
  * WebSockets of a client. Their events become calls of a listener.
  *
- * gloo-net could open them in the wasm module instead. That adds 20 KB to the module (6.5 KB compressed), allows only the global
- * constructor (Node 20 has none; headers and tests need another), and leaves the socket open after a trap, because the future that reads
- * from it belongs to the engine instance.
+ * gloo-net could open them in the wasm module instead. That adds 20 KB to the module (6.5 KB compressed), allows only
+ * the global constructor (Node 20 has none; headers and tests need another), and leaves the socket open after a trap,
+ * because the future that reads from it belongs to the engine instance.
  */
 
 /** The part of a WebSocket that is used. */

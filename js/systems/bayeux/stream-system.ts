@@ -9,7 +9,10 @@ export interface StreamSystem {
   listener: Pick<StreamDriverListener, "credentials" | "sign" | "onRefreshToken">;
   maxPending: number;
   signal: AbortSignal | undefined;
-  /** Called before a channel is subscribed to. Returns the command that sets where the channel starts, if it has a replay position. */
+  /**
+   * Called before a channel is subscribed to. Returns the command that sets where the channel starts, if it has a
+   * replay position.
+   */
   prepareSubscription?(channel: string): Promise<((port: StreamPort) => void) | undefined>;
   /** Called before `receive` returns a message. If it rejects, the message returns to the inbox. */
   beforeReceive?(message: Message): Promise<void> | undefined;

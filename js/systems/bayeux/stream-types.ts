@@ -45,7 +45,10 @@ export interface StreamEvents {
   /** The state of the connection has changed. */
   state: CustomEvent<{ readonly state: StreamState }>;
   notice: CustomEvent<StreamNotice>;
-  /** The listener of a subscription threw, or a replay position could not be saved. Without a listener the error is reported as uncaught. */
+  /**
+   * The listener of a subscription threw, or a replay position could not be saved. Without a listener the error is
+   * reported as uncaught.
+   */
   error: CustomEvent<{ readonly error: unknown }>;
 }
 

@@ -98,7 +98,10 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     return this.#state;
   }
 
-  /** Whether the client has ended: by `close`, by a signal, or by an error. Messages that have arrived can still be received. */
+  /**
+   * Whether the client has ended: by `close`, by a signal, or by an error. Messages that have arrived can still be
+   * received.
+   */
   get closed(): boolean {
     return this.#phase === "closed";
   }
@@ -121,8 +124,9 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   /**
    * Connects. Resolves once connected. `signal` ends the client.
    *
-   * @throws {FerryError} `ERR_UNAUTHORIZED`, `ERR_REJECTED`, `ERR_RATE_LIMITED`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_REDIRECTED`,
-   * `ERR_UNAVAILABLE`, `ERR_ABORTED`, `ERR_CLOSED`; `ERR_INVALID_ARGUMENT` if the client is already open
+   * @throws {FerryError} `ERR_UNAUTHORIZED`, `ERR_REJECTED`, `ERR_RATE_LIMITED`, `ERR_NETWORK`, `ERR_TIMEOUT`,
+   * `ERR_REDIRECTED`, `ERR_UNAVAILABLE`, `ERR_ABORTED`, `ERR_CLOSED`; `ERR_INVALID_ARGUMENT` if the client is already
+   * open
    */
   open(options: { signal?: AbortSignal } = {}): Promise<void> {
     const { signal } = options;
@@ -149,8 +153,8 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   }
 
   /**
-   * Disconnects and ends the client. Never rejects because of the server. Pending operations reject with `ERR_CLOSED`; messages that have
-   * arrived can still be received. Further calls return the same promise.
+   * Disconnects and ends the client. Never rejects because of the server. Pending operations reject with `ERR_CLOSED`;
+   * messages that have arrived can still be received. Further calls return the same promise.
    *
    * @throws {FerryError} `ERR_STORE` if the last replay positions could not be saved
    */
@@ -165,11 +169,12 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   }
 
   /**
-   * Subscribes to a channel, or to many with `/*` or `/**` at the end; possible before `open`. Messages go to the listener, if there is one,
-   * otherwise to the inbox. Only the first subscription to a channel sends a request.
+   * Subscribes to a channel, or to many with `/*` or `/**` at the end; possible before `open`. Messages go to the
+   * listener, if there is one, otherwise to the inbox. Only the first subscription to a channel sends a request.
    *
-   * @throws {FerryError} `ERR_REJECTED` and others with the error of the server, and its number in `status`; `ERR_TIMEOUT`, `ERR_NETWORK`,
-   * `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be read
+   * @throws {FerryError} `ERR_REJECTED` and others with the error of the server, and its number in `status`;
+   * `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be
+   * read
    */
   async subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
     checkChannel(channel);
@@ -215,11 +220,12 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   }
 
   /**
-   * Publishes an event on a channel, without retries: after `ERR_TIMEOUT` or `ERR_NETWORK` it is unknown whether the event arrived. Events
-   * that are published in the same turn share a request.
+   * Publishes an event on a channel, without retries: after `ERR_TIMEOUT` or `ERR_NETWORK` it is unknown whether the
+   * event arrived. Events that are published in the same turn share a request.
    *
    * @param data any JSON value
-   * @throws {FerryError} `ERR_REJECTED` with the error of the server; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`
+   * @throws {FerryError} `ERR_REJECTED` with the error of the server; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`,
+   * `ERR_INVALID_ARGUMENT`
    */
   async publish(channel: string, data: unknown): Promise<void> {
     checkChannel(channel);
@@ -237,9 +243,10 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   /**
    * Takes the next message from the inbox, and waits for one if it is empty.
    *
-   * @throws {FerryError} `ERR_TIMEOUT` if the connection is down for longer than `connectionTimeoutMs` (the client keeps trying, so call it
-   * again); `ERR_REJECTED`, `ERR_UNAUTHORIZED` and others if the server has ended the connection, or has refused to renew a subscription;
-   * `ERR_STORE` if the replay position could not be saved (the next call returns the same message); `ERR_ABORTED`; `ERR_CLOSED`
+   * @throws {FerryError} `ERR_TIMEOUT` if the connection is down for longer than `connectionTimeoutMs` (the client
+   * keeps trying, so call it again); `ERR_REJECTED`, `ERR_UNAUTHORIZED` and others if the server has ended the
+   * connection, or has refused to renew a subscription; `ERR_STORE` if the replay position could not be saved (the next
+   * call returns the same message); `ERR_ABORTED`; `ERR_CLOSED`
    */
   async receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
     checkSignal(options.signal);
