@@ -56,7 +56,7 @@ export interface StreamEvents {
 export interface Subscription {
   readonly channel: string;
   /**
-   * Ends this subscription. Only with the last subscription to the channel is the server told.
+   * Ends this subscription. The server is informed only if it was the last one to the channel.
    *
    * @throws {FerryError} as `subscribe`
    */

@@ -77,7 +77,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
         ...system.listener,
         onMessages: (response, table, channels) => {
           this.#onMessages(new MessageChunk(this.#host, response, table, channels));
-          // The engine pauses after each response, until it is told to go on.
+          // The engine pauses after each response until `resume`.
           if (!this.#isInboxFull && !this.#areListenersFull) this.#driver.send((port, now) => port.resume(now));
         },
         onState: (state) => this.#setState(state),

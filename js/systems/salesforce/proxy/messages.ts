@@ -62,7 +62,7 @@ export function toOutgoing(
   };
 }
 
-/** Asks Salesforce not to hold a connect, because the replies to refused messages wait for the same response. */
+/** The same message; a connect then is not held, because the replies to refused messages wait for the response. */
 export function withoutHold(message: BayeuxMessage): BayeuxMessage {
   if (message.channel !== "/meta/connect") return message;
   return { ...message, advice: { ...(message.advice as object | undefined), timeout: 0 } };
