@@ -1,21 +1,21 @@
-// The Salesforce service of the emulator: what it answers to which message, as the documents of Salesforce and the logs of its users have it.
+// The Salesforce service of the emulator: its replies, as documented by Salesforce and seen in the logs of its users.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { abortAfter, realTime, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
-const HERE = "http://emulator.test";
+virtualTime();
+
+const ORIGIN = "http://emulator.test";
 const CHANNEL = "/event/A__e";
-const refused = (code) => (error) => isFerryError(error, code);
-const ids = (events) => events.map(({ data }) => String(data.event.replayId));
+const isError = (code) => (error) => isFerryError(error, code);
+const replayIds = (events) => events.map(({ data }) => String(data.event.replayId));
 
-/** A clock that goes when it is told to. */
-function clock() {
-  let time = Date.UTC(2026, 0, 1);
-  return { now: () => time, pass: (ms) => void (time += ms) };
-}
+/** Sets the wall clock ahead. Timers do not run, so held polls stay held. */
+const advance = (ms) => virtualClock().setUnix(virtualClock().unixNow() + ms);
 
-/** Asks for a token and gives back status and answer. */
-async function login(fetch, fields, { base = `${HERE}/salesforce`, headers = {} } = {}) {
+/** Requests a token. Returns the status and the fields of the response. */
+async function login(fetch, fields, { base = `${ORIGIN}/salesforce`, headers = {} } = {}) {
   const answer = await fetch(`${base}/services/oauth2/token`, {
     method: "POST",
     body: new URLSearchParams(fields),
@@ -32,7 +32,7 @@ const PASSWORD = {
   password: "pw",
 };
 
-/** As little of a client as tells what the server says: it keeps cookies, and counts its messages. */
+/** A minimal client that shows the replies of the server. It keeps cookies and numbers its messages. */
 class Peer {
   cookies = new Map();
   count = 0;
@@ -40,7 +40,7 @@ class Peer {
     emulator,
     {
       token = emulator.salesforce.issueToken(),
-      base = `${HERE}/salesforce`,
+      base = `${ORIGIN}/salesforce`,
       version = "60.0",
       fetch = emulator.fetch,
     } = {},
@@ -69,7 +69,7 @@ class Peer {
   message(channel, more = {}) {
     return { channel, id: String(++this.count), ...(this.clientId && { clientId: this.clientId }), ...more };
   }
-  /** Sends one message and gives back the reply, with the events that came before it. */
+  /** Sends one message. Returns the reply, with the events that arrived before it. */
   async send(channel, more, options) {
     const messages = await (await this.post([this.message(channel, more)], options)).json();
     const reply = messages.at(-1);
@@ -95,10 +95,23 @@ class Peer {
   }
 }
 const opened = (emulator, options) => new Peer(emulator, options).open();
-const held = (emulator) => emulator.salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
+/** Runs a test over real sockets, during which virtual time stands still. */
+const overLoopback = (run) =>
+  realTime(
+    (async () => {
+      const emulator = createEmulator();
+      const { url } = await emulator.listen();
+      try {
+        await run(emulator, url);
+      } finally {
+        await emulator.close();
+      }
+    })(),
+  );
+const untilHeld = (emulator) => emulator.salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
 
-describe("gives tokens", () => {
-  test("to the password flow, with an instance that leads back to the service", async () => {
+describe("the token endpoint", () => {
+  test("supports the password flow, and returns the service as the instance", async () => {
     const { fetch, salesforce } = createEmulator();
     const answer = await login(fetch, PASSWORD);
     assert.equal(answer.status, 200);
@@ -112,34 +125,32 @@ describe("gives tokens", () => {
       "status",
       "token_type",
     ]);
-    assert.equal(answer.instance_url, `${HERE}/salesforce`);
+    assert.equal(answer.instance_url, `${ORIGIN}/salesforce`);
     assert.equal(answer.token_type, "Bearer");
     assert.match(answer.access_token, /^00D\w{12}!AQ[\w.]{48}$/);
-    assert.equal((await login(fetch, PASSWORD, { base: HERE })).instance_url, HERE);
+    assert.equal((await login(fetch, PASSWORD, { base: ORIGIN })).instance_url, ORIGIN);
     assert.deepEqual(salesforce.logins[0], {
       grantType: "password",
       username: "u@example.com",
       consumerKey: "key",
       error: undefined,
     });
-    const who = await fetch(`${HERE}/salesforce/services/oauth2/userinfo`, {
+    const userInfo = await fetch(`${ORIGIN}/salesforce/services/oauth2/userinfo`, {
       headers: { authorization: `Bearer ${answer.access_token}` },
     });
-    assert.equal((await who.json()).username, "u@example.com");
+    assert.equal((await userInfo.json()).username, "u@example.com");
     assert.equal((await fetch(answer.id)).status, 403);
   });
 
-  test("over a socket, for the name that the client has for it", async () => {
-    const emulator = createEmulator();
-    const { url } = await emulator.listen();
-    const { instance_url } = await login(fetch, PASSWORD, {
-      base: `${url.replace("127.0.0.1", "localhost")}/salesforce`,
-    });
-    assert.equal(instance_url, `${url.replace("127.0.0.1", "localhost")}/salesforce`);
-    await emulator.close();
-  });
+  test("returns the host name that the client used, over a socket", () =>
+    overLoopback(async (_emulator, url) => {
+      const { instance_url } = await login(fetch, PASSWORD, {
+        base: `${url.replace("127.0.0.1", "localhost")}/salesforce`,
+      });
+      assert.equal(instance_url, `${url.replace("127.0.0.1", "localhost")}/salesforce`);
+    }));
 
-  test("and signs them with the secret of the app", async () => {
+  test("signs tokens with the consumer secret", async () => {
     const { fetch } = createEmulator();
     const { id, issued_at, signature } = await login(fetch, PASSWORD);
     const { createHmac } = await import("node:crypto");
@@ -151,7 +162,7 @@ describe("gives tokens", () => {
     );
   });
 
-  test("to nobody who leaves out what the flow needs", async () => {
+  test("refuses requests without the fields of their flow", async () => {
     const { fetch, salesforce } = createEmulator();
     const cases = [
       [{}, "invalid_request", "grant type is missing"],
@@ -169,8 +180,8 @@ describe("gives tokens", () => {
     for (const [fields, error, error_description] of cases)
       assert.deepEqual(await login(fetch, fields), { status: 400, error, error_description });
     assert.equal(salesforce.logins.at(-1).error, "invalid_grant");
-    assert.equal((await fetch(`${HERE}/salesforce/services/oauth2/token`)).status, 405);
-    const noForm = await fetch(`${HERE}/salesforce/services/oauth2/token`, {
+    assert.equal((await fetch(`${ORIGIN}/salesforce/services/oauth2/token`)).status, 405);
+    const noForm = await fetch(`${ORIGIN}/salesforce/services/oauth2/token`, {
       method: "POST",
       body: JSON.stringify(PASSWORD),
       headers: { "content-type": "application/json" },
@@ -178,7 +189,7 @@ describe("gives tokens", () => {
     assert.equal((await noForm.json()).error, "invalid_request");
   });
 
-  test("only to the accounts, where there are some", async () => {
+  test("accepts only the configured accounts", async () => {
     const account = {
       username: "u@example.com",
       password: "pw",
@@ -203,10 +214,10 @@ describe("gives tokens", () => {
       await error({ grant_type: "client_credentials", client_id: "key", client_secret: "secret" }),
       undefined,
     );
-    assert.throws(() => createEmulator({ salesforce: { accounts: [{}] } }), refused("ERR_INVALID_ARGUMENT"));
+    assert.throws(() => createEmulator({ salesforce: { accounts: [{}] } }), isError("ERR_INVALID_ARGUMENT"));
   });
 
-  test("for refresh tokens until they are revoked or replaced, and for a key in HTTP Basic", async () => {
+  test("accepts refresh tokens until they are revoked or replaced, and client credentials in HTTP Basic", async () => {
     const { fetch } = createEmulator({ salesforce: { rotateRefreshTokens: true } });
     const refresh = (token) =>
       login(
@@ -220,14 +231,13 @@ describe("gives tokens", () => {
     const second = await refresh(first.refresh_token);
     assert.equal(second.status, 200);
     const revoke = (token) =>
-      fetch(`${HERE}/salesforce/services/oauth2/revoke`, { method: "POST", body: new URLSearchParams({ token }) });
+      fetch(`${ORIGIN}/salesforce/services/oauth2/revoke`, { method: "POST", body: new URLSearchParams({ token }) });
     assert.equal((await revoke(second.refresh_token)).status, 200);
     assert.equal((await revoke("unknown")).status, 400);
     assert.equal((await refresh(second.refresh_token)).error, "invalid_grant");
   });
 
-  test("for a JWT that the app has signed", async () => {
-    const time = clock();
+  test("accepts a JWT that the connected app has signed", async () => {
     const { publicKey, privateKey } = await crypto.subtle.generateKey(
       { name: "RSASSA-PKCS1-v1_5", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" },
       true,
@@ -238,9 +248,9 @@ describe("gives tokens", () => {
       consumerKey: "key",
       publicKey: await crypto.subtle.exportKey("jwk", publicKey),
     };
-    const { fetch } = createEmulator({ salesforce: { accounts: [account], now: time.now } });
-    const seconds = time.now() / 1000;
-    const ask = async (changes = {}, { header = { alg: "RS256" }, spoil = false } = {}) => {
+    const { fetch } = createEmulator({ salesforce: { accounts: [account] } });
+    const seconds = virtualClock().unixNow() / 1000;
+    const errorOf = async (changes = {}, { header = { alg: "RS256" }, spoil = false } = {}) => {
       const claims = {
         iss: "key",
         sub: "u@example.com",
@@ -258,20 +268,20 @@ describe("gives tokens", () => {
       });
       return error_description ?? status;
     };
-    assert.equal(await ask(), 200);
-    assert.equal(await ask({ aud: `${HERE}/salesforce` }), 200);
-    assert.equal(await ask({ aud: "https://elsewhere.example" }), "Audience validation failed");
-    assert.equal(await ask({ exp: seconds }), "invalid assertion");
-    assert.equal(await ask({ exp: seconds + 3600 }), "invalid assertion");
-    assert.equal(await ask({ iss: "other" }), "client identifier invalid");
-    assert.equal(await ask({ sub: "other" }), "user hasn't approved this consumer");
-    assert.equal(await ask({}, { spoil: true }), "invalid assertion");
-    assert.equal(await ask({}, { header: { alg: "none" } }), "invalid assertion");
+    assert.equal(await errorOf(), 200);
+    assert.equal(await errorOf({ aud: `${ORIGIN}/salesforce` }), 200);
+    assert.equal(await errorOf({ aud: "https://elsewhere.example" }), "Audience validation failed");
+    assert.equal(await errorOf({ exp: seconds }), "invalid assertion");
+    assert.equal(await errorOf({ exp: seconds + 3600 }), "invalid assertion");
+    assert.equal(await errorOf({ iss: "other" }), "client identifier invalid");
+    assert.equal(await errorOf({ sub: "other" }), "user hasn't approved this consumer");
+    assert.equal(await errorOf({}, { spoil: true }), "invalid assertion");
+    assert.equal(await errorOf({}, { header: { alg: "none" } }), "invalid assertion");
   });
 });
 
-describe("shakes hands", () => {
-  test("with a client id, what it can, and two cookies", async () => {
+describe("a handshake", () => {
+  test("returns a client id, the supported extensions and two cookies", async () => {
     const emulator = createEmulator();
     const peer = new Peer(emulator);
     const answer = await peer.post([
@@ -305,27 +315,27 @@ describe("shakes hands", () => {
     );
   });
 
-  test("but not with everybody", async () => {
+  test("is refused without a valid token, for other transports and above maxClients", async () => {
     const emulator = createEmulator({ salesforce: { maxClients: 1 } });
-    const why = async (peer, more) => {
+    const reasonOf = async (peer, more) => {
       const reply = await peer.handshake(more);
       assert.equal(reply.error, "403::Handshake denied");
       assert.deepEqual(reply.advice, { reconnect: "none", interval: 0 });
       return reply.ext.sfdc.failureReason;
     };
-    assert.equal(await why(new Peer(emulator, { token: "" })), "401::Request requires authentication");
-    assert.equal(await why(new Peer(emulator, { token: "expired" })), "401::Authentication invalid");
+    assert.equal(await reasonOf(new Peer(emulator, { token: "" })), "401::Request requires authentication");
+    assert.equal(await reasonOf(new Peer(emulator, { token: "expired" })), "401::Authentication invalid");
     assert.equal(
-      await why(new Peer(emulator), { supportedConnectionTypes: ["websocket"] }),
+      await reasonOf(new Peer(emulator), { supportedConnectionTypes: ["websocket"] }),
       "400::Invalid connection type websocket",
     );
     await opened(emulator);
-    assert.equal(await why(new Peer(emulator)), "403::Organization concurrent user limit exceeded");
+    assert.equal(await reasonOf(new Peer(emulator)), "403::Organization concurrent user limit exceeded");
     emulator.salesforce.expireSessions();
     assert.equal((await new Peer(emulator).handshake()).successful, true);
   });
 
-  test("alone, whatever comes with it", async () => {
+  test("is answered alone, without the messages beside it", async () => {
     const emulator = createEmulator();
     const peer = new Peer(emulator);
     const messages = await (
@@ -340,9 +350,9 @@ describe("shakes hands", () => {
     );
   });
 
-  test("with every scheme of authorization, until the token's time is over", async () => {
-    const time = clock();
-    const emulator = createEmulator({ salesforce: { now: time.now, tokenLifetimeMs: 1000, unauthorizedStatus: 401 } });
+  test("accepts every authorization scheme until the token expires", async () => {
+    let now = Date.UTC(2026, 0, 1);
+    const emulator = createEmulator({ salesforce: { now: () => now, tokenLifetimeMs: 1000, unauthorizedStatus: 401 } });
     const token = emulator.salesforce.issueToken({ accessToken: "session" });
     for (const authorization of ["Bearer session", "OAuth session", "session"]) {
       const peer = new Peer(emulator, { token });
@@ -353,14 +363,14 @@ describe("shakes hands", () => {
       ).json();
       assert.equal(reply.successful, true, authorization);
     }
-    time.pass(1000);
+    now += 1000;
     const peer = new Peer(emulator, { token });
     const answer = await peer.post([peer.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })]);
     assert.equal(answer.status, 401);
     assert.equal((await answer.json())[0].ext.sfdc.failureReason, "401::Authentication invalid");
   });
 
-  test("in the versions that are not retired, and with bodies that are Bayeux", async () => {
+  test("requires a supported API version and a valid Bayeux body", async () => {
     const emulator = createEmulator();
     const cases = [
       [
@@ -390,8 +400,8 @@ describe("shakes hands", () => {
   });
 });
 
-describe("holds a poll", () => {
-  test("but not the first one, which brings the advice", async () => {
+describe("a poll", () => {
+  test("is held, apart from the first one, which returns the advice", async () => {
     const emulator = createEmulator();
     const peer = new Peer(emulator);
     peer.clientId = (await peer.handshake()).clientId;
@@ -406,7 +416,7 @@ describe("holds a poll", () => {
     });
     await peer.subscribe(CHANNEL);
     const poll = peer.connect();
-    await held(emulator);
+    await untilHeld(emulator);
     emulator.salesforce.publish(CHANNEL, { N__c: 1 });
     emulator.salesforce.publish(CHANNEL, { N__c: 2 });
     const second = await poll;
@@ -418,20 +428,20 @@ describe("holds a poll", () => {
         [CHANNEL, 2],
       ],
     );
-    assert.deepEqual(ids(second.events), ["1", "2"]);
+    assert.deepEqual(replayIds(second.events), ["1", "2"]);
   });
 
-  test("until its time is over, that of the server or a shorter one that the client wishes", async () => {
+  test("is held until the timeout of the server, or a shorter one of the client", async () => {
     const emulator = createEmulator({ salesforce: { timeoutMs: 1 } });
     const peer = await opened(emulator);
     assert.deepEqual((await peer.connect()).events, []);
     assert.equal((await peer.connect({ advice: { timeout: 60_000 } })).successful, true);
-    const patient = await opened(createEmulator());
-    assert.equal((await patient.connect({ advice: { timeout: 0 } })).successful, true);
-    assert.equal((await patient.connect({ advice: { timeout: 1 } })).successful, true);
+    const second = await opened(createEmulator());
+    assert.equal((await second.connect({ advice: { timeout: 0 } })).successful, true);
+    assert.equal((await second.connect({ advice: { timeout: 1 } })).successful, true);
   });
 
-  test("not in company, and not when something waits", async () => {
+  test("is not held beside other messages or while events wait", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     const both = await (
@@ -448,73 +458,70 @@ describe("holds a poll", () => {
       ],
     );
     emulator.salesforce.publish(CHANNEL, {});
-    assert.deepEqual(ids((await peer.connect()).events), ["1"]);
+    assert.deepEqual(replayIds((await peer.connect()).events), ["1"]);
   });
 
-  test("once: another one fails the first", async () => {
+  test("fails when another poll of the session arrives", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     const first = peer.post([peer.message("/meta/connect", { connectionType: "long-polling" })]);
-    await held(emulator);
+    await untilHeld(emulator);
     const second = peer.connect();
     assert.equal((await first).status, 500);
     emulator.salesforce.answerPolls();
     assert.equal((await second).successful, true);
   });
 
-  test("and keeps what it has when the caller goes", async () => {
+  test("that is aborted keeps its events for the next one", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     await peer.subscribe(CHANNEL);
     const aborter = new AbortController();
     const poll = peer.connect({}, { signal: aborter.signal });
-    await held(emulator);
+    await untilHeld(emulator);
     aborter.abort();
     await assert.rejects(poll, { name: "AbortError" });
     emulator.salesforce.publish(CHANNEL, {});
-    assert.deepEqual(ids((await peer.connect()).events), ["1"]);
+    assert.deepEqual(replayIds((await peer.connect()).events), ["1"]);
   });
 
-  test("also over a socket, where the caller goes without a word", async () => {
-    const emulator = createEmulator();
-    const { url } = await emulator.listen();
-    const peer = await opened(emulator, { base: `${url}/salesforce`, fetch });
-    const aborter = new AbortController();
-    const poll = peer.connect({}, { signal: aborter.signal });
-    await held(emulator);
-    aborter.abort();
-    await assert.rejects(poll, { name: "AbortError" });
-    await emulator.salesforce.waitFor(({ sessions }) => !sessions[0].isHeld);
-    await emulator.close();
-  });
+  test("that is aborted over a socket is released", () =>
+    overLoopback(async (emulator, url) => {
+      const peer = await opened(emulator, { base: `${url}/salesforce`, fetch });
+      const aborter = new AbortController();
+      const poll = peer.connect({}, { signal: aborter.signal });
+      await untilHeld(emulator);
+      aborter.abort();
+      await assert.rejects(poll, { name: "AbortError" });
+      await emulator.salesforce.waitFor(({ sessions }) => !sessions[0].isHeld);
+    }));
 
-  test("until the emulator is closed", async () => {
+  test("fails when the emulator is closed", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     const poll = peer.connect();
-    await held(emulator);
+    await untilHeld(emulator);
     await emulator.close();
     await assert.rejects(poll, TypeError);
   });
 
-  test("for a session that comes back in time", async () => {
-    const time = clock();
-    const emulator = createEmulator({ salesforce: { now: time.now } });
+  test("must follow the previous one in time, or the session is lost", async () => {
+    const emulator = createEmulator();
     const peer = await opened(emulator);
-    time.pass(40_000);
+    advance(40_000);
     const poll = peer.connect();
-    await held(emulator);
-    time.pass(110_000);
+    await untilHeld(emulator);
+    advance(110_000);
     emulator.salesforce.answerPolls();
     assert.equal((await poll).successful, true);
-    time.pass(40_001);
+    advance(40_001);
     const late = await peer.connect();
     assert.equal(late.error, "403::Unknown client");
     assert.deepEqual(late.advice, { reconnect: "handshake", interval: 0 });
     assert.deepEqual(emulator.salesforce.sessions, []);
   });
 
-  test("and says what is wrong with the one who asks", async () => {
+  test("is refused with the reason that Salesforce gives", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     const errorOf = async (change, more) =>
@@ -538,7 +545,7 @@ describe("holds a poll", () => {
     assert.equal(await errorOf({ token: "other" }), "401::Authentication invalid");
     assert.equal(await errorOf({ token: "" }), "401::Request requires authentication");
     assert.equal(
-      await errorOf({ token: emulator.salesforce.issueToken({ username: "somebody else" }) }),
+      await errorOf({ token: emulator.salesforce.issueToken({ username: "other" }) }),
       "400::Authenticated user id does not match the session's user id",
     );
     assert.equal(await errorOf({}, { connectionType: "websocket" }), "400::Invalid connection type websocket");
@@ -546,38 +553,38 @@ describe("holds a poll", () => {
     const lost = new Peer(emulator);
     lost.clientId = "gone";
     assert.equal((await lost.subscribe(CHANNEL)).error, "403::Unknown client");
-    assert.match(lost.cookies.get("sfdc-stream"), /^!/, "another server has taken over");
+    assert.match(lost.cookies.get("sfdc-stream"), /^!/, "another server handles the session");
   });
 
-  test("without a cookie where that is not wanted", async () => {
+  test("needs no cookie with requireCookie: false", async () => {
     const emulator = createEmulator({ salesforce: { requireCookie: false } });
     const peer = await opened(emulator);
     peer.cookies.clear();
     assert.equal((await peer.subscribe(CHANNEL)).successful, true);
   });
 
-  test("and lets go of the session at a disconnect", async () => {
+  test("is answered when the session disconnects", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     const poll = peer.connect();
-    await held(emulator);
+    await untilHeld(emulator);
     assert.equal((await peer.send("/meta/disconnect")).successful, true);
     await poll;
     assert.deepEqual(emulator.salesforce.sessions, []);
   });
 });
 
-describe("replays", () => {
-  /** Five events, of which the ids are 1 2 4 5 10. */
-  function stocked(options) {
+describe("replay", () => {
+  /** An emulator with five events, whose replay ids are 1, 2, 4, 5 and 10. */
+  function emulatorWithEvents(options) {
     const emulator = createEmulator({ salesforce: options });
     for (let n = 1; n <= 5; n++) emulator.salesforce.publish(CHANNEL, { N__c: n });
     return emulator;
   }
 
-  test("everything, what came behind an id, or nothing", async () => {
-    const emulator = stocked();
-    const replayed = async (id) => ids((await (await opened(emulator)).subscribe(CHANNEL, id)).events);
+  test("returns all events, those behind an id, or none", async () => {
+    const emulator = emulatorWithEvents();
+    const replayed = async (id) => replayIds((await (await opened(emulator)).subscribe(CHANNEL, id)).events);
     assert.deepEqual(await replayed(-2), ["1", "2", "4", "5", "10"]);
     assert.deepEqual(await replayed(4), ["5", "10"]);
     assert.deepEqual(await replayed("4"), ["5", "10"]);
@@ -586,8 +593,8 @@ describe("replays", () => {
     assert.deepEqual(await replayed(undefined), []);
   });
 
-  test("not behind an id that it does not know", async () => {
-    const emulator = stocked();
+  test("refuses an unknown id", async () => {
+    const emulator = emulatorWithEvents();
     const peer = await opened(emulator);
     for (const id of [3, 0, 11, "x"]) {
       const { error, successful } = await peer.subscribe(CHANNEL, id);
@@ -600,25 +607,24 @@ describe("replays", () => {
     assert.deepEqual(emulator.salesforce.sessions[0].subscriptions, []);
     emulator.salesforce.forgetEvents({ channel: CHANNEL, upTo: 4 });
     assert.match((await peer.subscribe(CHANNEL, 4)).error, /^400::The replayId \{4\}/);
-    assert.deepEqual(ids((await peer.subscribe(CHANNEL, -2)).events), ["5", "10"]);
+    assert.deepEqual(replayIds((await peer.subscribe(CHANNEL, -2)).events), ["5", "10"]);
     emulator.salesforce.forgetEvents();
     assert.deepEqual(emulator.salesforce.events, []);
   });
 
-  test("for a day or three, depending on the channel", async () => {
-    const time = clock();
-    const { salesforce } = createEmulator({ salesforce: { now: time.now } });
+  test("keeps events for one day or three, depending on the channel", async () => {
+    const { salesforce } = createEmulator();
     for (const channel of ["/topic/T", "/u/x", CHANNEL, "/data/AccountChangeEvent"]) salesforce.publish(channel, {});
     const channels = () => salesforce.events.map(({ channel }) => channel);
-    time.pass(24 * 3_600_000 - 1);
+    advance(24 * 3_600_000 - 1);
     assert.equal(channels().length, 4);
-    time.pass(1);
+    advance(1);
     assert.deepEqual(channels(), [CHANNEL, "/data/AccountChangeEvent"]);
-    time.pass(48 * 3_600_000);
+    advance(48 * 3_600_000);
     assert.deepEqual(channels(), []);
   });
 
-  test("by a map whose keys are channels without the filter", async () => {
+  test("takes a map whose keys are channels without filters", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     const reply = await peer.send("/meta/subscribe", {
@@ -633,15 +639,15 @@ describe("replays", () => {
     assert.equal((await peer.subscribe("/topic/T?Name='x'", -1)).successful, true);
   });
 
-  test("before the reply that makes it legal, in answers of a bounded size", async () => {
-    const emulator = stocked({ maxEventsPerAnswer: 2 });
+  test("sends events before the reply to the subscription, in responses of limited size", async () => {
+    const emulator = emulatorWithEvents({ maxEventsPerAnswer: 2 });
     const peer = await opened(emulator);
-    assert.deepEqual(ids((await peer.subscribe(CHANNEL, -2)).events), ["1", "2"]);
-    assert.deepEqual(ids((await peer.connect()).events), ["4", "5"]);
-    assert.deepEqual(ids((await peer.connect()).events), ["10"]);
+    assert.deepEqual(replayIds((await peer.subscribe(CHANNEL, -2)).events), ["1", "2"]);
+    assert.deepEqual(replayIds((await peer.connect()).events), ["4", "5"]);
+    assert.deepEqual(replayIds((await peer.connect()).events), ["10"]);
   });
 
-  test("with ids larger than a number, and without any", async () => {
+  test("supports ids beyond the integers of JavaScript, and events without an id", async () => {
     const emulator = createEmulator({ salesforce: { firstReplayId: 700 } });
     const peer = await opened(emulator);
     await peer.subscribe(CHANNEL);
@@ -659,11 +665,11 @@ describe("replays", () => {
     );
     assert.equal((await peer.subscribe(CHANNEL, "9007199254740993")).events.length, 1);
     assert.equal(emulator.salesforce.publish(CHANNEL, {}).replayId, "700");
-    assert.throws(() => emulator.salesforce.publishData(CHANNEL, "{"), refused("ERR_INVALID_ARGUMENT"));
-    assert.throws(() => emulator.salesforce.publish("/topic/T?Name='x'", {}), refused("ERR_INVALID_ARGUMENT"));
+    assert.throws(() => emulator.salesforce.publishData(CHANNEL, "{"), isError("ERR_INVALID_ARGUMENT"));
+    assert.throws(() => emulator.salesforce.publish("/topic/T?Name='x'", {}), isError("ERR_INVALID_ARGUMENT"));
   });
 
-  test("up to a number and a size, and loses a session that falls behind", async () => {
+  test("keeps events up to maxEvents and maxBytes, and drops a session above maxQueue", async () => {
     const { salesforce } = createEmulator({ salesforce: { maxEvents: 3 } });
     for (let n = 0; n < 5000; n++) salesforce.publish("/u/x", `${n}`);
     assert.deepEqual(
@@ -679,10 +685,10 @@ describe("replays", () => {
   });
 });
 
-describe("spreads events", () => {
-  test("in the shape of their channel", async () => {
-    const time = clock();
-    const { salesforce } = createEmulator({ salesforce: { now: time.now } });
+describe("publishing", () => {
+  test("gives events the shape of their channel", async () => {
+    const { salesforce } = createEmulator();
+    virtualClock().setUnix(Date.UTC(2026, 0, 1));
     const createdDate = "2026-01-01T00:00:00.000Z";
     assert.deepEqual(salesforce.publish("/topic/T", { Id: "001", Name: "x" }, { type: "updated" }).data, {
       event: { createdDate, replayId: 1, type: "updated" },
@@ -701,12 +707,12 @@ describe("spreads events", () => {
         change.payload.ChangeEventHeader.commitTimestamp,
         change.event.replayId,
       ],
-      ["Acme", "Account", "GAP_UPDATE", time.now(), 5],
+      ["Acme", "Account", "GAP_UPDATE", Date.UTC(2026, 0, 1), 5],
     );
     assert.deepEqual(salesforce.publish("/other", { a: 1 }).data, { a: 1 });
   });
 
-  test("to those whose filter fits", async () => {
+  test("delivers to subscriptions whose filter matches", async () => {
     const emulator = createEmulator();
     const got = async (subscription, ...records) => {
       const peer = await opened(emulator);
@@ -737,7 +743,7 @@ describe("spreads events", () => {
     ]);
   });
 
-  test("once, to patterns too, until they are unsubscribed", async () => {
+  test("delivers once to overlapping patterns, until they are unsubscribed", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     assert.equal((await peer.send("/meta/subscribe", { subscription: ["/u/*", "/u/**", "/u/a"] })).successful, true);
@@ -750,10 +756,9 @@ describe("spreads events", () => {
     assert.deepEqual(await got(), ["/u/a"]);
   });
 
-  test("of channels that there are, as often a day as the organization may", async () => {
-    const time = clock();
+  test("allows existing channels, and limits the events of a day", async () => {
     const emulator = createEmulator({
-      salesforce: { channels: ["/topic/T", CHANNEL], eventsPerDay: 1, now: time.now },
+      salesforce: { channels: ["/topic/T", CHANNEL], eventsPerDay: 1 },
     });
     const peer = await opened(emulator);
     const error = async (subscription) => (await peer.subscribe(subscription)).error;
@@ -768,12 +773,12 @@ describe("spreads events", () => {
     assert.equal((await peer.connect()).events.length, 1);
     assert.equal((await peer.connect()).error, "403::Organization total events daily limit exceeded");
     assert.equal(await error(CHANNEL), "403::Organization total events daily limit exceeded");
-    time.pass(24 * 3_600_000);
+    advance(24 * 3_600_000);
     const again = await opened(emulator);
     assert.equal((await again.subscribe(CHANNEL)).successful, true);
   });
 
-  test("that come over Bayeux for generic channels, and over REST", async () => {
+  test("accepts events over Bayeux for generic channels, and over REST", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     for (const channel of ["/u/x", CHANNEL, "/chat"]) await peer.subscribe(channel);
@@ -782,7 +787,7 @@ describe("spreads events", () => {
     assert.equal((await peer.send("/chat", { data: { text: "hi" } })).successful, true);
     assert.equal((await peer.send(CHANNEL, { data: {} })).error, "403:denied_by_security_policy:publish_denied");
     const rest = async (path, body) => {
-      const answer = await emulator.fetch(`${HERE}/salesforce/services/data/v60.0/${path}`, {
+      const answer = await emulator.fetch(`${ORIGIN}/salesforce/services/data/v60.0/${path}`, {
         method: body ? "POST" : "GET",
         body: body && JSON.stringify(body),
         headers: { authorization: `Bearer ${peer.token}` },
@@ -809,7 +814,7 @@ describe("spreads events", () => {
     emulator.salesforce.revokeTokens();
     assert.equal((await rest("sobjects/A__e", {})).body[0].errorCode, "INVALID_SESSION_ID");
     peer.token = emulator.salesforce.issueToken();
-    // What was published over Bayeux came with the replies to it.
+    // Events published over Bayeux arrived with the replies.
     const { events } = await peer.connect({ advice: { timeout: 0 } });
     assert.deepEqual(
       events.map(({ data }) => data.payload.N__c ?? data.payload),
@@ -823,7 +828,7 @@ describe("spreads events", () => {
     assert.equal((await strict.send("/u/x", { data: 1 })).successful, false);
   });
 
-  test("again until they are acknowledged, where that was agreed", async () => {
+  test("repeats events until they are acknowledged, with acknowledges: true", async () => {
     const emulator = createEmulator({ salesforce: { acknowledges: true } });
     const peer = new Peer(emulator);
     const { clientId, ext } = await peer.handshake({ ext: { ack: true } });
@@ -831,28 +836,28 @@ describe("spreads events", () => {
     assert.equal(ext.ack, true);
     const connect = async (ack) => {
       const reply = await peer.connect({ ext: { ack }, advice: { timeout: 0 } });
-      return [reply.ext.ack, ids(reply.events)];
+      return [reply.ext.ack, replayIds(reply.events)];
     };
     assert.deepEqual(await connect(0), [1, []]);
     await peer.subscribe(CHANNEL);
     emulator.salesforce.publish(CHANNEL, {});
-    assert.deepEqual((await peer.subscribe("/u/x")).events, [], "they come with a connect only");
+    assert.deepEqual((await peer.subscribe("/u/x")).events, [], "events arrive only with a connect");
     assert.deepEqual(await connect(1), [2, ["1"]]);
     emulator.salesforce.publish(CHANNEL, {});
     assert.deepEqual(await connect(2), [3, ["2"]]);
-    assert.deepEqual(await connect(2), [4, ["2"]], "the answer before was lost");
+    assert.deepEqual(await connect(2), [4, ["2"]], "the previous response was lost");
     assert.deepEqual(await connect(4), [5, []]);
   });
 });
 
-describe("has go wrong what a test wants", () => {
-  test("tokens, sessions and polls, for those who hold one at once", async () => {
+describe("faults", () => {
+  test("revoke tokens, expire sessions and drop polls, held ones included", async () => {
     const emulator = createEmulator();
     const { salesforce } = emulator;
     const polling = async () => {
       const peer = await opened(emulator);
       const poll = peer.connect();
-      await held(emulator);
+      await untilHeld(emulator);
       return { peer, poll };
     };
     let { peer, poll } = await polling();
@@ -860,7 +865,7 @@ describe("has go wrong what a test wants", () => {
     const revoked = await poll;
     assert.deepEqual([revoked.error, revoked.advice.reconnect], ["401::Authentication invalid", "none"]);
     peer.token = salesforce.issueToken();
-    assert.equal((await peer.subscribe(CHANNEL)).successful, true, "the session is still there");
+    assert.equal((await peer.subscribe(CHANNEL)).successful, true, "the session still exists");
 
     ({ peer, poll } = await polling());
     salesforce.expireSessions();
@@ -879,7 +884,7 @@ describe("has go wrong what a test wants", () => {
     assert.equal(salesforce.events.length, 1);
   });
 
-  test("answers that are lost with their events", async () => {
+  test("lose responses with their events", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     await peer.subscribe(CHANNEL);
@@ -887,15 +892,15 @@ describe("has go wrong what a test wants", () => {
     assert.equal(
       (await peer.connect({ advice: { timeout: 0 } })).successful,
       true,
-      "one without events is none of those",
+      "a response without events is not lost",
     );
     emulator.salesforce.publish(CHANNEL, {});
     await assert.rejects(peer.connect(), TypeError);
     assert.deepEqual((await peer.connect({ advice: { timeout: 0 } })).events, []);
-    assert.deepEqual(ids((await peer.subscribe(CHANNEL, -2)).events), ["1"]);
+    assert.deepEqual(replayIds((await peer.subscribe(CHANNEL, -2)).events), ["1"]);
   });
 
-  test("single messages, with the words of every error", async () => {
+  test("refuse single messages with any error", async () => {
     const emulator = createEmulator();
     const { salesforce } = emulator;
     const peer = await opened(emulator);
@@ -927,10 +932,10 @@ describe("has go wrong what a test wants", () => {
     salesforce.clearTroubles();
     assert.equal((await peer.subscribe(CHANNEL)).successful, true);
     for (const refusal of [undefined, {}, { on: "*" }, { on: "*", error: "x", times: 0 }])
-      assert.throws(() => salesforce.refuse(refusal), refused("ERR_INVALID_ARGUMENT"));
+      assert.throws(() => salesforce.refuse(refusal), isError("ERR_INVALID_ARGUMENT"));
   });
 
-  test("whole answers of the test's own", async () => {
+  test("replace whole responses", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     const end = emulator.salesforce.intercept(([message]) =>
@@ -945,24 +950,24 @@ describe("has go wrong what a test wants", () => {
       () => new Response("<html/>", { status: 401, headers: { "content-type": "text/html" } }),
     );
     assert.equal((await peer.post([peer.message("/meta/connect")])).status, 401);
-    assert.throws(() => emulator.salesforce.intercept({}), refused("ERR_INVALID_ARGUMENT"));
+    assert.throws(() => emulator.salesforce.intercept({}), isError("ERR_INVALID_ARGUMENT"));
   });
 
-  test("and the faults of the emulator beside them", async () => {
+  test("combine with the general faults of the emulator", async () => {
     const emulator = createEmulator();
     const peer = await opened(emulator);
     emulator.faults.add({ match: "/salesforce/cometd", status: 503, times: 1 });
     assert.equal((await peer.post([peer.message("/meta/connect")])).status, 503);
     emulator.faults.add({ match: "/salesforce/services/oauth2/token", hang: true, times: 1 });
     await assert.rejects(
-      login((url, init) => emulator.fetch(url, { ...init, signal: AbortSignal.timeout(5) }), PASSWORD),
+      login((url, init) => emulator.fetch(url, { ...init, signal: abortAfter(5) }), PASSWORD),
       { name: "TimeoutError" },
     );
   });
 });
 
-describe("tells a test", () => {
-  test("what came, and when something is so", async () => {
+describe("inspection", () => {
+  test("shows sessions and requests, and waits for a condition", async () => {
     const emulator = createEmulator();
     const { salesforce } = emulator;
     const subscribed = salesforce.waitFor(({ sessions }) => sessions[0]?.subscriptions.includes(CHANNEL));
@@ -989,18 +994,18 @@ describe("tells a test", () => {
     assert.deepEqual([salesforce.requests, salesforce.logins], [[], []]);
     await assert.rejects(
       salesforce.waitFor(() => false, { timeoutMs: 1 }),
-      refused("ERR_TIMEOUT"),
+      isError("ERR_TIMEOUT"),
     );
-    await assert.rejects(salesforce.waitFor(true), refused("ERR_INVALID_ARGUMENT"));
-    const failing = salesforce.waitFor(({ events }) => events.length > 0 && assert.fail("so it is"));
+    await assert.rejects(salesforce.waitFor(true), isError("ERR_INVALID_ARGUMENT"));
+    const failing = salesforce.waitFor(({ events }) => events.length > 0 && assert.fail("failed condition"));
     salesforce.publish(CHANNEL, {});
-    await assert.rejects(failing, /so it is/);
+    await assert.rejects(failing, /failed condition/);
     const never = salesforce.waitFor(() => false);
     await emulator.close();
-    await assert.rejects(never, refused("ERR_CLOSED"));
+    await assert.rejects(never, isError("ERR_CLOSED"));
   });
 
-  test("that an option is out of its range", () => {
+  test("refuses options out of range", () => {
     for (const options of [
       { timeoutMs: -1 },
       { maxClients: 0 },
@@ -1011,29 +1016,29 @@ describe("tells a test", () => {
     ]) {
       assert.throws(
         () => createEmulator({ salesforce: options }),
-        refused("ERR_INVALID_ARGUMENT"),
+        isError("ERR_INVALID_ARGUMENT"),
         JSON.stringify(options),
       );
     }
   });
 });
 
-describe("whatever goes wrong", () => {
-  /** Numbers below `most` that a seed determines. */
-  function chance(seed) {
+describe("recovery", () => {
+  /** A generator of pseudo-random integers below a limit. */
+  function randomIntegers(seed) {
     let state = seed;
-    return (most) => {
+    return (limit) => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return Math.floor((state / 2 ** 32) * most);
+      return Math.floor((state / 2 ** 32) * limit);
     };
   }
 
   for (const seed of [1, 2, 3, 4, 5]) {
-    test(`a client that subscribes again from its last id has every event, in order (seed ${seed})`, async () => {
-      const next = chance(seed);
+    test(`a client that subscribes again behind its last id gets every event in order (seed ${seed})`, async () => {
+      const next = randomIntegers(seed);
       const emulator = createEmulator({ salesforce: { maxEventsPerAnswer: 7 } });
       const { salesforce } = emulator;
-      const troubles = [
+      const faults = [
         () => salesforce.expireSessions(),
         () => salesforce.restart(),
         () => salesforce.dropPolls(),
@@ -1046,7 +1051,11 @@ describe("whatever goes wrong", () => {
       let published = 0;
       let last = -2;
       const keep = (events) => {
-        for (const event of ids(events).map(Number)) if (event > last) received.push((last = event));
+        for (const id of replayIds(events).map(Number)) {
+          if (id <= last) continue;
+          last = id;
+          received.push(id);
+        }
       };
       const open = async () => {
         peer.clientId = undefined;
@@ -1056,13 +1065,18 @@ describe("whatever goes wrong", () => {
       await open();
       while (received.length < 500) {
         const poll = peer.connect({ advice: { timeout: 5 } }).catch(() => ({ successful: false, events: [] }));
-        for (let some = Math.min(next(12), 500 - published); some > 0; some--, published++)
+        for (let count = Math.min(next(12), 500 - published); count > 0; count--) {
           salesforce.publish(CHANNEL, {});
-        troubles[next(troubles.length)]();
+          published++;
+        }
+        faults[next(faults.length)]();
         const { successful, error, events } = await poll;
         keep(events);
         if (error === "401::Authentication invalid") peer.token = salesforce.issueToken();
-        else if (!successful) await open().catch(() => (peer.token = salesforce.issueToken()));
+        else if (!successful)
+          await open().catch(() => {
+            peer.token = salesforce.issueToken();
+          });
       }
       assert.deepEqual(
         received,
@@ -1072,7 +1086,7 @@ describe("whatever goes wrong", () => {
   }
 });
 
-describe("in a page of another origin", () => {
+describe("CORS", () => {
   const origin = "https://page.example";
   const preflight = {
     method: "OPTIONS",
@@ -1083,23 +1097,23 @@ describe("in a page of another origin", () => {
     },
   };
 
-  test("works with cookies", async () => {
+  test("allows credentials for the origin of the page", async () => {
     const emulator = createEmulator();
-    const asked = await emulator.fetch(`${HERE}/salesforce/cometd/60.0`, preflight);
+    const asked = await emulator.fetch(`${ORIGIN}/salesforce/cometd/60.0`, preflight);
     assert.equal(asked.headers.get("access-control-allow-origin"), origin);
     assert.equal(asked.headers.get("access-control-allow-credentials"), "true");
     assert.equal(asked.headers.get("access-control-allow-headers"), "authorization,content-type");
-    const answer = await emulator.fetch(`${HERE}/cometd/60.0`, { method: "POST", body: "[", headers: { origin } });
+    const answer = await emulator.fetch(`${ORIGIN}/cometd/60.0`, { method: "POST", body: "[", headers: { origin } });
     assert.equal(answer.headers.get("access-control-allow-origin"), origin);
     assert.equal(answer.headers.get("access-control-allow-credentials"), "true");
   });
 
-  test("or not at all, as with Salesforce", async () => {
+  test("can be disabled, as at Salesforce", async () => {
     const emulator = createEmulator({ salesforce: { cors: false } });
-    const asked = await emulator.fetch(`${HERE}/salesforce/cometd/60.0`, preflight);
+    const asked = await emulator.fetch(`${ORIGIN}/salesforce/cometd/60.0`, preflight);
     assert.equal(asked.status, 405);
     assert.equal(asked.headers.get("access-control-allow-origin"), null);
-    const other = await emulator.fetch(`${HERE}/cloudevents`, preflight);
+    const other = await emulator.fetch(`${ORIGIN}/cloudevents`, preflight);
     assert.equal(other.headers.get("access-control-allow-origin"), "*");
   });
 });
