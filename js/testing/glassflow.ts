@@ -17,7 +17,7 @@
  *                └─throws─> failed ──consume──> gone
  * ```
  */
-import { readBody } from "../systems/cloudevents/http.js";
+import { readBody } from "../systems/cloudevents/body.js";
 import { FerryError, isFerryError } from "../engine/errors.js";
 import { type Service, integer } from "./service.js";
 import { formatValue } from "../engine/messages.js";
