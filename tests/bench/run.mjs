@@ -1,10 +1,10 @@
-// `npm run bench`: eventferry beside npm `cloudevents` and beside plain JSON, in every runtime that is there; and its
-// outbox beside OpenTelemetry and Segment, and its streaming client beside CometD's, in Node.
+// `npm run bench`: compares eventferry with npm `cloudevents` and with plain JSON in every installed runtime, its outbox
+// with OpenTelemetry and Segment, and its streaming client with CometD's, both in Node.
 //
-//   --quick         few rounds, to see that it works
+//   --quick         few rounds, to check that it works
 //   --only=node     one runtime, or several: --only=node,firefox; --only=outbox for the outbox, --only=bayeux for streaming
-//   --filter=10     only workloads with that in their title
-//   --json          figures for programs
+//   --filter=10     only workloads with this text in their title
+//   --json          output as JSON
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -22,8 +22,8 @@ const quick = process.argv.includes("--quick");
 const asJson = process.argv.includes("--json");
 const only = option("only")?.split(",");
 const options = { quick, filter: option("filter") ?? "" };
-/** Longest for one runtime. */
-const PATIENCE = quick ? 30_000 : 60_000;
+/** The time limit of one runtime. */
+const TIMEOUT_MS = quick ? 30_000 : 60_000;
 
 const bin = (name) => join(here, "node_modules/.bin", name);
 const COMMANDS = {
@@ -78,7 +78,7 @@ if (asJson) {
 } else {
   if (Object.keys(results).length > 0) {
     console.log(
-      `\nEach figure: how many times as fast eventferry is, median of rounds in which all took turns, ± distance of the quartiles.`,
+      `\nEach figure: how many times as fast eventferry is, median of interleaved rounds, ± interquartile range.`,
     );
   }
   printTables(results);
@@ -92,14 +92,14 @@ async function inRuntime(name) {
   const missing = command ? spawnSync(command[0], ["--version"]).error : !isInstalled(name);
   if (missing) return note(`\x1b[33m∅\x1b[0m ${name} is not installed: skipped`);
   note(`\x1b[36m▸\x1b[0m measuring in ${name}`);
-  if (!command) return runInBrowser(name, options, PATIENCE);
+  if (!command) return runInBrowser(name, options, TIMEOUT_MS);
   const { status, signal, stdout, stderr } = spawnSync(
     command[0],
     [...command.slice(1), join(here, "main.mjs"), JSON.stringify(options)],
     {
       cwd: here,
       encoding: "utf8",
-      timeout: PATIENCE,
+      timeout: TIMEOUT_MS,
       maxBuffer: 1 << 26,
     },
   );
@@ -107,11 +107,11 @@ async function inRuntime(name) {
   return JSON.parse(stdout.trim().split("\n").at(-1));
 }
 
-/** The rivals have a lock file of their own, so that nobody who builds the package has to install them. */
+/** Installs the other libraries. They have their own lock file, because a build of the package does not need them. */
 function installPeers() {
   const installed = join(here, "node_modules/.package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(here, "package-lock.json")).mtimeMs) return;
-  note("\x1b[36m▸\x1b[0m installing the rivals (once)");
+  note("\x1b[36m▸\x1b[0m installing the other libraries (once)");
   const { status, stdout, stderr } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], {
     cwd: here,
     encoding: "utf8",
@@ -124,7 +124,7 @@ function note(text) {
   console.error(text);
 }
 
-function fail(sentence) {
-  note(`\x1b[31m✗\x1b[0m ${sentence}`);
+function fail(message) {
+  note(`\x1b[31m✗\x1b[0m ${message}`);
   process.exit(1);
 }

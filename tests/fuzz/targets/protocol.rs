@@ -1,14 +1,14 @@
-//! Events of the events protocol: what is read is what `serde_json` reads, every rule refuses the first member that it must, and the answer to
-//! whatever came is an event.
+//! Events of the events protocol: they are read as `serde_json` reads them, each rule rejects the first invalid
+//! member, and the answer to any input is an event.
 #![no_main]
 
 use std::collections::BTreeMap;
 
+use eventferry::base::json::block::Words;
+use eventferry::base::json::padded::{Padded, pad};
 use eventferry::events_protocol::event::{Envelope, Member, Rule};
 use eventferry::events_protocol::server::{Outcome, Subject, accept, settle};
 use eventferry::events_protocol::wire::Fault;
-use eventferry::base::json::block::Words;
-use eventferry::base::json::padded::{Padded, pad};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -30,8 +30,8 @@ fuzz_target!(|text: &[u8]| {
                 assert_eq!(first_wrong(members, rule), Some(*member), "{rule:?}")
             }
             (Err(Fault::TooDeep), _) => {}
-            (Err(fault), Some(_)) => panic!("{fault:?}, but it is an object"),
-            // A name with half a surrogate pair is none of ours, and no String.
+            (Err(fault), Some(_)) => panic!("{fault:?}, although it is an object"),
+            // serde_json rejects a name with a lone surrogate; here it is an unknown member.
             (Ok(_) | Err(Fault::Member(_)), None) => {
                 assert!(String::from_utf8_lossy(text).to_ascii_lowercase().contains("\\ud"))
             }
@@ -41,7 +41,7 @@ fuzz_target!(|text: &[u8]| {
     }
 });
 
-/// A rule as its documentation says it, by the first characters of the members.
+/// The first member that a rule must reject, by the first characters of the members.
 fn first_wrong(members: &Members<'_>, rule: Rule) -> Option<Member> {
     let raw = |name: &str| members.get(name).map(|value| value.get());
     Member::ALL.into_iter().find(|member| {
@@ -101,7 +101,7 @@ fn answer(text: &[u8], found: Result<Envelope, Fault>) {
     };
     let written = settle(&subject, &outcome);
     let answer: Option<Value> = serde_json::from_str(&written).ok();
-    // Half surrogates come back as they came, and serde_json does not take them.
+    // Lone surrogates are echoed, and serde_json rejects them.
     let answer = answer.unwrap_or_else(|| {
         assert!(written.to_ascii_lowercase().contains("\\ud"), "{written}");
         Value::Null
