@@ -45,14 +45,14 @@ export interface FullGlue extends Glue, FetchBindings {
     new (options: object, seed: number): StreamPort;
   };
   PipelineSinkPort: new (
-    output: string,
-    failed: string,
-    baseMs: number,
-    maxMs: number,
+    outputUrl: string,
+    failedUrl: string,
+    baseDelayMs: number,
+    maxDelayMs: number,
     seed: number,
   ) => PipelineSinkPort;
-  glassflow_url(base: string, pipeline: string, endpoint: number): string;
-  glassflow_event(len: number): Uint32Array;
+  glassflow_url(base: string, pipelineId: string, endpoint: number): string;
+  glassflow_event_spans(len: number): Uint32Array;
   events_accept(len: number, rule: number): number;
   events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
 }

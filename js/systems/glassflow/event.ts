@@ -195,6 +195,6 @@ export function readEvent(
 ): PipelineEvent | undefined {
   const glue = fullGlue();
   const len = putBytes(body);
-  const parts = call(() => glue.glassflow_event(len));
+  const parts = call(() => glue.glassflow_event_spans(len));
   return parts.length === 0 ? undefined : new PipelineEvent(pipeline, isFailed, body, parts, acknowledge);
 }
