@@ -20,7 +20,7 @@ export interface Codecs {
   scan(len: number): number;
   scan_all(len: number, lines: number, inBytes: number): number;
   is_json(len: number): number;
-  fits(len: number, form: number): number;
+  matches_format(len: number, format: number): number;
   decode_header(len: number): number;
 }
 
@@ -77,7 +77,7 @@ let live: Engine | undefined;
 let liveProvider: Provider | undefined;
 const encoder = new TextEncoder();
 
-/** Words of the table that JavaScript looks at; `src/cloudevents/event.rs` has the layout. */
+/** Words of the table that JavaScript looks at; `src/cloudevents/table.rs` has the layout. */
 const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
 /** 128 MiB: with scratch space and rows the engine then uses a third of a gigabyte. */
 const LARGEST_INPUT = 0x800_0000;

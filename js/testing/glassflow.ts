@@ -19,7 +19,7 @@
  */
 import { isFerryError } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
-import { readBody } from "../systems/cloudevents/http.js";
+import { readBody } from "../systems/cloudevents/body.js";
 import { EmulatedPipeline, type EmulatedPipelineOptions } from "./glassflow/pipeline.js";
 import { type Service, integer } from "./service.js";
 

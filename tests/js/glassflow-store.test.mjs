@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore } from "eventferry/glassflow";
 import { consumed, emulatedPipeline, server, sinkOf, sourceTo, text } from "./glassflow-fixtures.mjs";
-import { storeWith } from "./outbox-world.mjs";
+import { storeWith } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();

@@ -18,7 +18,8 @@ export {
 export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
-export { EventSession, type EventReceipt, type FlushOptions, type WaitOptions } from "../../outbox/session.js";
+export { EventSession, type EventReceipt, type FlushOptions } from "../../outbox/session.js";
+export type { WaitOptions } from "../../outbox/wait-options.js";
 export { denoKvStore } from "../../stores/deno-kv.js";
 export { durableObjectStore } from "../../stores/durable-object.js";
 export { fileStore, type FileStoreOptions } from "../../stores/file.js";

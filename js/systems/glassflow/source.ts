@@ -151,7 +151,7 @@ export class PipelineDataSource {
       fetch,
       timeoutMs,
       headers: {
-        ask: () => {
+        resolve: () => {
           const nextToken = this.#pipeline.token();
           return typeof nextToken === "string" ? headersAfter(nextToken) : nextToken.then(headersAfter);
         },

@@ -35,8 +35,8 @@ export class PipelineWire implements Wire<unknown> {
     return decoder.decode(eventBytes(body));
   }
 
-  request({ stretches }: Batch): WireRequest {
-    return { url: this.#url, headers: { ...HEADERS }, body: eventBytes(stretches[0]!) };
+  request({ chunks }: Batch): WireRequest {
+    return { url: this.#url, headers: { ...HEADERS }, body: eventBytes(chunks[0]!) };
   }
 }
 

@@ -1,17 +1,18 @@
 //! Expectations about errors and notices.
 
 use eventferry::base::error::Code;
-use eventferry::bayeux::session::{Notice, SessionError};
-use eventferry::bayeux::wire::Complaint;
+use eventferry::bayeux::errors::SessionError;
+use eventferry::bayeux::session::Notice;
+use eventferry::bayeux::wire::ErrorField;
 use serde_json::Value;
 
-use super::{Check, Outcome, require, word};
+use super::{Check, Outcome, require, string_of};
 use crate::scenarios::only_known;
-use crate::world::Fact;
+use crate::simulation::Record;
 
 const KEYS: &[&str] = &["kind", "code", "text", "args", "reason", "replayId", "hint"];
 
-/// The codes that stand for the kinds of errors of the scenarios.
+/// Whether a code belongs to a kind of errors in the scenarios.
 fn is_kind(kind: &str, code: Code) -> bool {
     match kind {
         "server" | "cookies" => code == Code::Rejected,
@@ -35,7 +36,7 @@ fn is_reason(reason: &str, code: Code) -> bool {
     }
 }
 
-/// What the message of the error has to speak of.
+/// Whether a message contains the hint that a scenario expects.
 fn is_hint(hint: &str, message: &str) -> bool {
     match hint {
         "the session cookie did not come back" => message.contains("cookie"),
@@ -44,33 +45,32 @@ fn is_hint(hint: &str, message: &str) -> bool {
     }
 }
 
-fn is_trouble(wanted: &Value, trouble: &SessionError) -> bool {
-    let said = trouble.said.as_deref().unwrap_or_default();
-    let complaint = Complaint::parse(said);
+fn is_error(wanted: &Value, error: &SessionError) -> bool {
+    let server_error = error.server_error.as_deref().unwrap_or_default();
+    let error_field = ErrorField::parse(server_error);
     let holds = |key: &str, check: &dyn Fn(&str) -> bool| wanted[key].as_str().is_none_or(check);
-    holds("kind", &|kind| is_kind(kind, trouble.code))
-        && holds("reason", &|reason| is_reason(reason, trouble.code))
-        && holds("hint", &|hint| is_hint(hint, &trouble.message))
-        && holds("replayId", &|id| said.contains(&format!("{{{id}}}")))
-        && wanted["code"].as_u64().is_none_or(|code| complaint.code == Some(code as u16))
-        && holds("code", &|code| said.starts_with(code))
-        && holds("text", &|text| said.ends_with(text))
+    holds("kind", &|kind| is_kind(kind, error.code))
+        && holds("reason", &|reason| is_reason(reason, error.code))
+        && holds("hint", &|hint| is_hint(hint, &error.message))
+        && holds("replayId", &|id| server_error.contains(&format!("{{{id}}}")))
+        && wanted["code"].as_u64().is_none_or(|code| error_field.code == Some(code as u16))
+        && holds("code", &|code| server_error.starts_with(code))
+        && holds("text", &|text| server_error.ends_with(text))
         && wanted["args"].as_array().is_none_or(|args| {
-            args.iter().filter_map(Value::as_str).eq(complaint.arguments.iter().map(String::as_str))
+            args.iter().filter_map(Value::as_str).eq(error_field.arguments.iter().map(String::as_str))
         })
 }
 
 pub(super) fn reject(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let call = word(expected, "reject")?;
+    let call = string_of(expected, "reject")?;
     only_known(&expected["error"], KEYS, "error")?;
-    let settled = check.world.facts.iter().filter_map(|(_, fact)| match fact {
-        Fact::Settled(name, result) => Some((name, result)),
+    let settled = check.simulation.records.iter().filter_map(|(_, record)| match record {
+        Record::Settled(name, result) => Some((name, result)),
         _ => None,
     });
     let settled = settled.collect::<Vec<_>>();
     let is_rejected = settled.iter().any(|(name, result)| {
-        name.starts_with(call)
-            && result.as_ref().is_err_and(|trouble| is_trouble(&expected["error"], trouble))
+        name.starts_with(call) && result.as_ref().is_err_and(|error| is_error(&expected["error"], error))
     });
     require(is_rejected, || format!("{settled:?}"))
 }
@@ -79,17 +79,17 @@ pub(super) fn error(check: &mut Check<'_>, expected: &Value) -> Outcome {
     let wanted = &expected["error"];
     only_known(wanted, KEYS, "error")?;
     let is_fatal = expected["fatal"] != false;
-    let fits = check.has(|fact| match fact {
-        Fact::Ended(Some(trouble)) => is_fatal && is_trouble(wanted, trouble),
-        Fact::Notice(Notice { trouble: Some(trouble), .. }) => !is_fatal && is_trouble(wanted, trouble),
+    let fits = check.has(|record| match record {
+        Record::Ended(Some(error)) => is_fatal && is_error(wanted, error),
+        Record::Notice(Notice { error: Some(error), .. }) => !is_fatal && is_error(wanted, error),
         _ => false,
     });
     require(fits, || "no such error".to_owned())
 }
 
 pub(super) fn notice(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let kind = word(expected, "notice")?;
-    require(check.has(|fact| matches!(fact, Fact::Notice(notice) if notice.kind == kind)), || {
+    let kind = string_of(expected, "notice")?;
+    require(check.has(|record| matches!(record, Record::Notice(notice) if notice.kind == kind)), || {
         "never".to_owned()
     })
 }
@@ -97,12 +97,10 @@ pub(super) fn notice(check: &mut Check<'_>, expected: &Value) -> Outcome {
 pub(super) fn subscription_error(check: &mut Check<'_>, expected: &Value) -> Outcome {
     let lost = &expected["subscription_error"];
     only_known(lost, &[&["channel"], KEYS].concat(), "subscription_error")?;
-    let fits = check.has(|fact| match fact {
-        Fact::Notice(Notice {
-            kind: "subscription_lost",
-            channel: Some(channel),
-            trouble: Some(trouble),
-        }) => lost["channel"] == **channel && is_trouble(lost, trouble),
+    let fits = check.has(|record| match record {
+        Record::Notice(Notice { kind: "subscription_lost", channel: Some(channel), error: Some(error) }) => {
+            lost["channel"] == **channel && is_error(lost, error)
+        }
         _ => false,
     });
     require(fits, || "no notice of it".to_owned())

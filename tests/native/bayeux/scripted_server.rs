@@ -1,18 +1,19 @@
 //! The scripted server of a scenario.
 //!
-//! A script is a list of steps. A request takes the first step that fits it and that belongs to the session it was sent in (steps behind the
-//! second granted handshake are not for the first session). What no step speaks of is granted, but handshakes and connects, which are held.
+//! A script is a list of steps. A request uses the first unused step that matches it and belongs to its
+//! session: steps after the second successful handshake are not for the first session. Without a step,
+//! handshakes and connects are held, and all other messages succeed.
 
 use eventferry::base::http::{Failure, Request, Response};
 use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::Millis;
 use serde_json::{Value, json};
 
-use crate::world::{Coming, Fact, World, text};
+use crate::simulation::{Record, Scheduled, Simulation, text};
 
-impl World {
-    /// The first step that fits, which is used up.
-    pub(crate) fn take(&mut self, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+impl Simulation {
+    /// The first unused step that matches; it is used from now on.
+    pub(crate) fn take_step(&mut self, fits: impl Fn(&Value) -> bool) -> Option<Value> {
         let (now, sessions) = (self.now, self.sessions.max(1));
         let found = self.steps.iter_mut().find(|step| {
             let repeats = step.step["repeat_for_ms"].as_u64();
@@ -42,7 +43,7 @@ impl World {
                 && step["via"].as_str().is_none_or(|wanted| wanted == via)
                 && step["host"].as_str().is_none_or(|wanted| wanted == host)
         };
-        let batched = self.take(|step| {
+        let batched = self.take_step(|step| {
             fits(step, &|on| {
                 on.strip_prefix("batch:").is_some_and(|on| {
                     let mut on = on.split(',');
@@ -66,68 +67,69 @@ impl World {
                 let is_same = subscription.is_null() || subscription == message["subscription"];
                 fits(step, &|on| on == channel || on == "*") && is_same
             };
-            let step = self.take(fitting);
+            let step = self.take_step(fitting);
             found.push((step, vec![message.clone()]));
         }
         found
     }
 
-    pub(crate) fn serve(&mut self, id: ExchangeId, request: &Request) {
+    pub(crate) fn on_request(&mut self, id: ExchangeId, request: &Request) {
         let body = String::from_utf8(request.body().to_vec()).expect("UTF-8");
         if request.url().contains("/oauth2/token") {
             let content_type = request.headers().contains("application/x-www-form-urlencoded");
-            self.note(Fact::Token { form: body, content_type });
-            let step = self.take(|step| step["on"].as_str().is_some_and(|on| on.starts_with("POST")));
-            self.flying.insert(id.0, (self.now, "token".to_owned(), false));
+            self.log(Record::Token { form: body, content_type });
+            let step = self.take_step(|step| step["on"].as_str().is_some_and(|on| on.starts_with("POST")));
+            self.in_flight.insert(id.0, (self.now, "token".to_owned(), false));
             let (after, outcome) = step.map_or((0, Err(Failure::Network)), |step| http(&step, &[], request));
-            return self.later(after + 1, Coming::Landing(id, outcome));
+            return self.schedule(after + 1, Scheduled::ExchangeEnd(id, outcome));
         }
         let messages: Vec<Value> = serde_json::from_str(&body).expect("an array");
         self.sent(&messages, "http", request.url(), request.headers(), request.timeout().0, body.len());
         let channel = text(&messages[0]["channel"]);
-        let mut parts = Vec::new();
-        let mut landing = None;
+        let mut replies = Vec::new();
+        let mut ending = None;
         for (step, messages) in self.steps_for(&messages, "http", request.url()) {
             let Some(step) = step else {
                 if messages.iter().any(|message| {
                     ["/meta/handshake", "/meta/connect"]
                         .contains(&message["channel"].as_str().unwrap_or_default())
                 }) {
-                    landing = Some((request.timeout().0, Err(Failure::Timeout)));
+                    ending = Some((request.timeout().0, Err(Failure::Timeout)));
                 } else {
-                    parts.extend(messages.iter().map(granted));
+                    replies.extend(messages.iter().map(success_reply));
                 }
                 continue;
             };
             if step["reply"].is_array() || step["reply"] == "$ack_all" {
-                parts.extend(answer(&step, &messages));
+                replies.extend(replies_of(&step, &messages));
             }
             let (after, outcome) = http(&step, &messages, request);
-            landing = Some((landing.map_or(0, |(after, _)| after).max(after), outcome));
+            ending = Some((ending.map_or(0, |(after, _)| after).max(after), outcome));
         }
-        let (after, mut outcome) = landing.unwrap_or((0, Ok(Response::new(200))));
+        let (after, mut outcome) = ending.unwrap_or((0, Ok(Response::new(200))));
         if let Ok(response) = &mut outcome
-            && (!parts.is_empty())
+            && (!replies.is_empty())
         {
-            response.body = serde_json::to_vec(&parts).expect("JSON");
+            response.body = serde_json::to_vec(&replies).expect("JSON");
         }
         let (after, outcome) = if after >= request.timeout().0 {
             if let Ok(response) = outcome {
-                self.later(after, Coming::Late(id, response));
+                self.schedule(after, Scheduled::LateResponse(id, response));
             }
             (request.timeout().0, Err(Failure::Timeout))
         } else {
             (after + 1, outcome)
         };
-        if parts.iter().any(|part| part["channel"] == "/meta/handshake" && part["successful"] == true) {
+        if replies.iter().any(|part| part["channel"] == "/meta/handshake" && part["successful"] == true) {
             self.sessions += 1;
         }
         let failed =
-            outcome.is_err() || parts.iter().any(|part| part["successful"] == false) || parts.is_empty();
-        self.flying.insert(id.0, (self.now, channel, failed));
-        let connects = self.flying.values().filter(|(_, channel, _)| channel == "/meta/connect").count();
-        self.most = (self.most.0.max(connects), self.most.1.max(self.flying.len()));
-        self.later(after, Coming::Landing(id, outcome));
+            outcome.is_err() || replies.iter().any(|part| part["successful"] == false) || replies.is_empty();
+        self.in_flight.insert(id.0, (self.now, channel, failed));
+        let connects = self.in_flight.values().filter(|(_, channel, _)| channel == "/meta/connect").count();
+        self.max_in_flight =
+            (self.max_in_flight.0.max(connects), self.max_in_flight.1.max(self.in_flight.len()));
+        self.schedule(after, Scheduled::ExchangeEnd(id, outcome));
     }
 
     pub(crate) fn sent(
@@ -143,7 +145,7 @@ impl World {
         let (request, with) = (self.requests, messages.len());
         for message in messages {
             let (url, headers) = (url.to_owned(), headers.to_owned());
-            self.note(Fact::Sent {
+            self.log(Record::Sent {
                 message: message.clone(),
                 request,
                 with,
@@ -156,7 +158,7 @@ impl World {
         }
     }
 
-    pub(crate) fn serve_socket(&mut self, id: u32, body: &str) {
+    pub(crate) fn on_frame(&mut self, id: u32, body: &str) {
         let messages: Vec<Value> = serde_json::from_str(body).expect("an array");
         self.sent(&messages, "websocket", "ws://server/", "", 0, body.len());
         for (step, messages) in self.steps_for(&messages, "websocket", "ws://server/") {
@@ -166,43 +168,45 @@ impl World {
                     .iter()
                     .filter(|message| !quiet.contains(&message["channel"].as_str().unwrap_or_default()))
                 {
-                    self.later(5, Coming::Text(id, json!([granted(message)]).to_string()));
+                    self.schedule(5, Scheduled::Frame(id, json!([success_reply(message)]).to_string()));
                 }
                 continue;
             };
             let delay = step["delay"].as_u64().unwrap_or(0) + 1;
             if let Some(code) = step["ws_close"].as_u64() {
-                self.later(delay, Coming::SocketClosed(id, code as u16));
+                self.schedule(delay, Scheduled::SocketClosed(id, code as u16));
             } else if step["raw"] == "not json" {
-                self.later(delay, Coming::Text(id, "not json".to_owned()));
+                self.schedule(delay, Scheduled::Frame(id, "not json".to_owned()));
             } else if !step["reply"].is_null() {
-                let mut parts = answer(&step, &messages);
-                if self.is_socket && parts[0]["channel"] == "/meta/handshake" {
-                    parts[0]["supportedConnectionTypes"] = json!(["websocket"]);
+                let mut replies = replies_of(&step, &messages);
+                if self.is_socket && replies[0]["channel"] == "/meta/handshake" {
+                    replies[0]["supportedConnectionTypes"] = json!(["websocket"]);
                 }
-                if parts.iter().any(|part| part["channel"] == "/meta/handshake" && part["successful"] == true)
+                if replies
+                    .iter()
+                    .any(|part| part["channel"] == "/meta/handshake" && part["successful"] == true)
                 {
                     self.sessions += 1;
                 }
                 let frame = if step["raw"] == "object" {
-                    parts[0].to_string()
+                    replies[0].to_string()
                 } else {
-                    Value::Array(parts).to_string()
+                    Value::Array(replies).to_string()
                 };
-                self.later(delay, Coming::Text(id, frame));
+                self.schedule(delay, Scheduled::Frame(id, frame));
             }
             for later in step["then"].as_array().into_iter().flatten() {
-                let frame = Value::Array(answer(later, &messages)).to_string();
-                self.later(later["after_ms"].as_u64().unwrap_or(1) + delay, Coming::Text(id, frame));
+                let frame = Value::Array(replies_of(later, &messages)).to_string();
+                self.schedule(later["after_ms"].as_u64().unwrap_or(1) + delay, Scheduled::Frame(id, frame));
             }
             for (at, push) in step["push"].as_array().into_iter().flatten().enumerate() {
-                self.later(10 + at as u64, Coming::Text(id, push.to_string()));
+                self.schedule(10 + at as u64, Scheduled::Frame(id, push.to_string()));
             }
         }
     }
 }
 
-pub(crate) fn granted(message: &Value) -> Value {
+pub(crate) fn success_reply(message: &Value) -> Value {
     let mut reply = json!({ "channel": message["channel"], "id": message["id"], "successful": true });
     if !message["subscription"].is_null() {
         reply["subscription"] = message["subscription"].clone();
@@ -210,13 +214,13 @@ pub(crate) fn granted(message: &Value) -> Value {
     reply
 }
 
-/// The replies of a step, with the ids of what they answer.
-pub(crate) fn answer(step: &Value, messages: &[Value]) -> Vec<Value> {
+/// The replies of a step, with the ids of their requests.
+pub(crate) fn replies_of(step: &Value, messages: &[Value]) -> Vec<Value> {
     if step["reply"] == "$ack_all" {
-        return messages.iter().map(granted).collect();
+        return messages.iter().map(success_reply).collect();
     }
-    let mut parts: Vec<Value> = step["reply"].as_array().cloned().unwrap_or_default();
-    for part in &mut parts {
+    let mut replies: Vec<Value> = step["reply"].as_array().cloned().unwrap_or_default();
+    for part in &mut replies {
         let asked = messages.iter().find(|message| {
             message["channel"] == part["channel"]
                 && (part["subscription"].is_null() || part["subscription"] == message["subscription"])
@@ -228,7 +232,7 @@ pub(crate) fn answer(step: &Value, messages: &[Value]) -> Vec<Value> {
             part["id"] = json!(text(&id).parse::<u32>().expect("a number"));
         }
     }
-    parts
+    replies
 }
 
 /// What a step does with a request over HTTP, and when.
@@ -261,7 +265,7 @@ pub(crate) fn http(step: &Value, messages: &[Value], request: &Request) -> (u64,
     } else if !step["json"].is_null() {
         step["json"].to_string().into_bytes()
     } else {
-        Value::Array(answer(step, messages)).to_string().into_bytes()
+        Value::Array(replies_of(step, messages)).to_string().into_bytes()
     };
     (delay, Ok(response))
 }

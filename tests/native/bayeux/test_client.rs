@@ -1,4 +1,4 @@
-//! The client under test, of either kind, as the `client` member of a scenario describes it.
+//! The client under test, as the `client` member of a scenario describes it.
 
 use eventferry::base::ids::OpId;
 use eventferry::base::secret::Secret;
@@ -11,13 +11,13 @@ use eventferry::salesforce::auth::Flow;
 use eventferry::salesforce::client as salesforce;
 use serde_json::Value;
 
-/// Both kinds of clients.
-pub(crate) enum Peer {
+/// A client of either kind.
+pub(crate) enum TestClient {
     Bayeux(Box<Client>),
     Salesforce(Box<salesforce::Client>),
 }
 
-impl Peer {
+impl TestClient {
     pub(crate) fn session(&mut self) -> &mut Session {
         match self {
             Self::Bayeux(client) => &mut client.session,
@@ -65,7 +65,7 @@ impl Peer {
     }
 }
 
-pub(crate) fn peer(config: &Value) -> Peer {
+pub(crate) fn new_client(config: &Value) -> TestClient {
     let transports: Vec<Transport> = match config["transports"].as_array() {
         Some(names) => names
             .iter()
@@ -76,20 +76,20 @@ pub(crate) fn peer(config: &Value) -> Peer {
     };
     let scheme = config["scheme"].as_str().unwrap_or("https");
     let has_ack = config["extensions"].as_array().is_some_and(|names| names.iter().any(|name| name == "ack"));
-    // Its timeout is tried by a test of its own; the scripts do not know of it.
+    // The scripts do not expect the connection timeout; the JavaScript tests cover it.
     let common = Options {
         url: format!("{scheme}://server.example/cometd"),
         transports,
-        ack: has_ack,
-        keeps_cookies: config["environment"] != "browser",
-        follows_hosts: config["followHosts"] == true,
-        drains: config["mode"] == "drain",
-        epoch: 1_700_000_000_000,
-        timeout: None,
+        has_ack_extension: has_ack,
+        has_cookie_jar: config["environment"] != "browser",
+        can_follow_hosts: config["followHosts"] == true,
+        is_draining: config["mode"] == "drain",
+        epoch_unix_ms: 1_700_000_000_000,
+        connection_timeout: None,
         ..Options::default()
     };
     if config["salesforce"] != true {
-        return Peer::Bayeux(Box::new(Client::new(common, 7)));
+        return TestClient::Bayeux(Box::new(Client::new(common, 7)));
     }
     let token = config["auth"]["securityToken"].as_str().unwrap_or_default();
     let start = match &config["replay"] {
@@ -107,19 +107,19 @@ pub(crate) fn peer(config: &Value) -> Peer {
             token_url: "https://login.salesforce.com/services/oauth2/token".to_owned(),
             endpoint: None,
             api_version: config["apiVersion"].as_str().unwrap_or("68.0").to_owned(),
-            start,
-            fallback: config["replayFallback"].as_i64().map(|id| id.to_string()),
+            replay_start: start,
+            replay_fallback: config["replayFallback"].as_i64().map(|id| id.to_string()),
             session: Options {
-                drains: common.drains,
-                epoch: common.epoch,
-                timeout: None,
-                ..salesforce::streaming()
+                is_draining: common.is_draining,
+                epoch_unix_ms: common.epoch_unix_ms,
+                connection_timeout: None,
+                ..salesforce::session_defaults()
             },
         },
         7,
     );
     for (channel, id) in config["replay"].as_object().into_iter().flatten() {
-        client.set_mark(channel, &id.to_string());
+        client.set_replay_id(channel, &id.to_string());
     }
-    Peer::Salesforce(Box::new(client))
+    TestClient::Salesforce(Box::new(client))
 }
