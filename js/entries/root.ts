@@ -7,11 +7,10 @@ export * from "../outbox/index.js";
 export * from "../systems/bayeux/index.js";
 export * from "../systems/salesforce/index.js";
 export * from "../systems/glassflow/index.js";
-// `EventClient` is also what the client of another system is called.
 export {
   ErrorResponseException,
   EventBuilder,
-  EventClient as EventsProtocolClient,
+  EventsProtocolClient,
   EventException,
   EventFailedDependencyException,
   EventNotFoundException,
@@ -23,8 +22,8 @@ export {
   MissingEventInformationException,
   RequestEvent,
   ResponseEvent,
-  type AnswerOptions,
-  type EventClientOptions as EventsProtocolClientOptions,
+  type ResponseOptions,
+  type EventsProtocolClientOptions,
   type EventErrorType,
   type EventExceptionOptions,
   type EventInit,

@@ -9,7 +9,7 @@
  *
  * No description of the server is public: this one checks what the client promises to send.
  */
-import { type BcEvent, envelopeProblem } from "../systems/bc-events/envelope.js";
+import { type BriteEvent, envelopeProblem } from "../systems/bc-events/envelope.js";
 import { readBody } from "../systems/cloudevents/http.js";
 import { FerryError, isFerryError } from "../engine/errors.js";
 import { freshId } from "../platform/uuid.js";
@@ -29,10 +29,10 @@ export interface BriteEventsEmulatorOptions {
 }
 
 /** One event as the emulator received it. */
-export interface ReceivedBcEvent {
+export interface ReceivedBriteEvent {
   /** Counts all events of the emulator from 1, and goes on after `clear()`. */
   readonly seq: number;
-  readonly event: BcEvent;
+  readonly event: BriteEvent;
   /** What the answer called it. */
   readonly eventId: string;
   /** From the header `x-britecore-job-id`; the original sends none with a lot. */
@@ -46,19 +46,19 @@ export interface ReceivedBcEvent {
 }
 
 /** Events that the service shall refuse. */
-export interface Refusal {
+export interface RefuseRule {
   /** `InternalFailureException` and `ProvisionedThroughputExceededException` pass; clients give up at all others. */
   errorType: string;
   /** Which events. @default all */
-  match?: (event: BcEvent) => boolean;
+  match?: (event: BriteEvent) => boolean;
   /** How many events at most. @default 1 */
   times?: number;
 }
 
 const PATH = "/brite-events";
-const MOST_IN_BULK = 250;
-const MAX_PAGE = 1000;
-const INVALID = "ValidationException";
+const MAX_BULK_EVENTS = 250;
+const MAX_PAGE_EVENTS = 1000;
+const VALIDATION_ERROR = "ValidationException";
 
 /** The BriteEvents service of an emulator, and what it has seen. */
 export class BriteEventsEmulator implements Service {
@@ -69,11 +69,11 @@ export class BriteEventsEmulator implements Service {
   readonly #maxBodyBytes: number;
   readonly #lifetime: Lifetime;
   readonly #watchers = new Watchers();
-  #received: ReceivedBcEvent[] = [];
+  #received: ReceivedBriteEvent[] = [];
   #bytes = 0;
   #count = 0;
   #lastSeq = 0;
-  #refusals: Required<Refusal>[] = [];
+  #refusals: Required<RefuseRule>[] = [];
 
   /** @internal */
   constructor(options: BriteEventsEmulatorOptions, lifetime: Lifetime) {
@@ -84,7 +84,7 @@ export class BriteEventsEmulator implements Service {
   }
 
   /** The events that were taken and are still kept, oldest first. A fresh list. */
-  get received(): readonly ReceivedBcEvent[] {
+  get received(): readonly ReceivedBriteEvent[] {
     return [...this.#received];
   }
 
@@ -100,7 +100,7 @@ export class BriteEventsEmulator implements Service {
    *
    * @example emulator.briteEvents.refuse({ errorType: "InternalFailureException", times: 2 });
    */
-  refuse(refusal: Refusal): void {
+  refuse(refusal: RefuseRule): void {
     const { errorType, match = () => true } = refusal;
     if (typeof errorType !== "string" || errorType === "")
       throw new FerryError("ERR_INVALID_ARGUMENT", `errorType is a text, not ${formatValue(errorType)}`);
@@ -115,7 +115,7 @@ export class BriteEventsEmulator implements Service {
    * @param options.timeoutMs How long to wait, in milliseconds. @default 10 000
    * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed meanwhile.
    */
-  async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedBcEvent[]> {
+  async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedBriteEvent[]> {
     integer("count", count, 1, 1);
     return this.#watchers.until(
       () => (this.#count >= count ? this.received : undefined),
@@ -136,7 +136,7 @@ export class BriteEventsEmulator implements Service {
       return plain(405, "events are sent here with POST", { allow: isBulk ? "POST, OPTIONS" : "GET, POST, OPTIONS" });
     try {
       const rawBody = await readBody(request, { maxBytes: this.#maxBodyBytes });
-      const body = parsed(rawBody);
+      const body = parseJson(rawBody);
       const common = {
         headers: Object.freeze(Object.fromEntries(request.headers)),
         rawBody,
@@ -146,49 +146,49 @@ export class BriteEventsEmulator implements Service {
       return isBulk ? this.#takeMany(body, common) : this.#takeOne(body, common);
     } catch (error) {
       if (!isFerryError(error)) throw error;
-      return error.code === "ERR_TOO_LARGE" ? plain(413, error.message) : invalid(error.message);
+      return error.code === "ERR_TOO_LARGE" ? plain(413, error.message) : invalidResponse(error.message);
     }
   }
 
-  #takeOne(event: unknown, common: Common): Response {
+  #takeOne(event: unknown, common: RequestFields): Response {
     const problem = envelopeProblem(event);
-    if (problem) return invalid(`${problem.path} ${problem.says}`.trim());
-    const errorType = this.#refused(event as BcEvent);
-    if (errorType) return json(400, { errorType, message: "the emulator was asked to refuse this one" });
-    const eventId = this.#keep(event as BcEvent, "single", common);
-    return json(201, { eventId, jobId: common.jobId ?? null });
+    if (problem) return invalidResponse(`${problem.path} ${problem.message}`.trim());
+    const errorType = this.#refused(event as BriteEvent);
+    if (errorType) return jsonResponse(400, { errorType, message: "the emulator was asked to refuse this one" });
+    const eventId = this.#keep(event as BriteEvent, "single", common);
+    return jsonResponse(201, { eventId, jobId: common.jobId ?? null });
   }
 
-  #takeMany(events: unknown, common: Common): Response {
-    if (!Array.isArray(events) || events.length === 0 || events.length > MOST_IN_BULK)
-      return invalid(`the body has to be a list of 1 to ${MOST_IN_BULK} events`);
+  #takeMany(events: unknown, common: RequestFields): Response {
+    if (!Array.isArray(events) || events.length === 0 || events.length > MAX_BULK_EVENTS)
+      return invalidResponse(`the body has to be a list of 1 to ${MAX_BULK_EVENTS} events`);
     const records = events.map((event) => {
-      const errorType = envelopeProblem(event) ? INVALID : this.#refused(event as BcEvent);
+      const errorType = envelopeProblem(event) ? VALIDATION_ERROR : this.#refused(event as BriteEvent);
       if (errorType) return errorType;
-      this.#keep(event as BcEvent, "bulk", common);
+      this.#keep(event as BriteEvent, "bulk", common);
       return "Success";
     });
-    return json(201, { failedRecords: records.filter((record) => record !== "Success").length, records });
+    return jsonResponse(201, { failedRecords: records.filter((record) => record !== "Success").length, records });
   }
 
   #page(url: URL): Response {
     const after = integer("after", url.searchParams.get("after"), 0, 0);
-    const found = this.#received.filter(({ seq }) => seq > after).slice(0, MAX_PAGE);
-    return json(
+    const found = this.#received.filter(({ seq }) => seq > after).slice(0, MAX_PAGE_EVENTS);
+    return jsonResponse(
       200,
       found.map(({ seq, event, eventId, jobId, mode }) => ({ seq, event, eventId, jobId, mode })),
       { "cache-control": "no-store" },
     );
   }
 
-  #refused(event: BcEvent): string | undefined {
+  #refused(event: BriteEvent): string | undefined {
     const refusal = this.#refusals.find(({ match }) => match(event));
     if (!refusal) return undefined;
     if (--refusal.times === 0) this.#refusals.splice(this.#refusals.indexOf(refusal), 1);
     return refusal.errorType;
   }
 
-  #keep(event: BcEvent, mode: "single" | "bulk", common: Common): string {
+  #keep(event: BriteEvent, mode: "single" | "bulk", common: RequestFields): string {
     const eventId = freshId();
     this.#received.push({ seq: ++this.#lastSeq, event, eventId, mode, ...common });
     this.#count++;
@@ -210,9 +210,9 @@ export class BriteEventsEmulator implements Service {
   }
 }
 
-type Common = Pick<ReceivedBcEvent, "headers" | "rawBody" | "receivedAt" | "jobId">;
+type RequestFields = Pick<ReceivedBriteEvent, "headers" | "rawBody" | "receivedAt" | "jobId">;
 
-function parsed(body: Uint8Array): unknown {
+function parseJson(body: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch {
@@ -220,10 +220,10 @@ function parsed(body: Uint8Array): unknown {
   }
 }
 
-function invalid(message: string): Response {
-  return json(400, { errorType: INVALID, message });
+function invalidResponse(message: string): Response {
+  return jsonResponse(400, { errorType: VALIDATION_ERROR, message });
 }
 
-function json(status: number, body: unknown, headers: Record<string, string> = {}): Response {
+function jsonResponse(status: number, body: unknown, headers: Record<string, string> = {}): Response {
   return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } });
 }

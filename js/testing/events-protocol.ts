@@ -20,7 +20,7 @@ import { ProtocolEvent, RequestEvent, ResponseEvent } from "../systems/events-pr
 import { EventException, isEventException } from "../systems/events-protocol/exceptions.js";
 import type { EventErrorType } from "../systems/events-protocol/names.js";
 import { EventRegistry, type HandlerContext, type Registration } from "../systems/events-protocol/registry.js";
-import { type PayloadOf, type StandardSchema, fitted, inCamelCase } from "../systems/events-protocol/schema.js";
+import { type PayloadOf, type StandardSchema, validate, toCamelCase } from "../systems/events-protocol/schema.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
 import { unixNow } from "../platform/clock.js";
@@ -132,12 +132,14 @@ export class EventsProtocolEmulator implements Service {
     let answer: ResponseEvent;
     try {
       rawBody = await readBody(request, { maxBytes: this.#maxBodyBytes });
-      event = eventIn(rawBody);
+      event = parseEvent(rawBody);
       answer = await this.#answer(event, request);
     } catch (error) {
-      if (!(error instanceof Malformed) && !isFerryError(error, "ERR_TOO_LARGE")) throw error;
+      if (!(error instanceof InvalidRequest) && !isFerryError(error, "ERR_TOO_LARGE")) throw error;
       const parameters =
-        error instanceof Malformed && error.property ? { propertyName: error.property } : { message: error.message };
+        error instanceof InvalidRequest && error.property
+          ? { propertyName: error.property }
+          : { message: error.message };
       answer = EventBuilder.errorFor(undefined, "badProtocol", "INVALID_COMMUNICATION_PROTOCOL", parameters);
     }
     // `auth` is left out of what is written.
@@ -177,8 +179,8 @@ export class EventsProtocolEmulator implements Service {
       ctx: undefined,
     };
     try {
-      const sent = found.camelCase ? inCamelCase(event.payload) : event.payload;
-      const result = await found.handle(event, found.schema ? await fitted(found.schema, sent) : sent, context);
+      const sent = found.camelCase ? toCamelCase(event.payload) : event.payload;
+      const result = await found.handle(event, found.schema ? await validate(found.schema, sent) : sent, context);
       return result instanceof ResponseEvent
         ? result
         : EventBuilder.responseFor(event, result instanceof ProtocolEvent ? result.payload : result);
@@ -231,7 +233,7 @@ function addExamples(events: EventsProtocolEmulator): void {
 }
 
 /** What is no event. */
-class Malformed extends Error {
+class InvalidRequest extends Error {
   constructor(
     message: string,
     readonly property?: string,
@@ -241,7 +243,7 @@ class Malformed extends Error {
 }
 
 /** The members in the order in which the origin looks at them. */
-const RULES: [member: string, fits: (value: unknown) => boolean][] = [
+const MEMBER_CHECKS: [member: string, fits: (value: unknown) => boolean][] = [
   ["name", isText],
   ["version", (value) => Number.isInteger(value) && Math.abs(value as number) <= MAX_INT],
   ["id", isText],
@@ -252,17 +254,17 @@ const RULES: [member: string, fits: (value: unknown) => boolean][] = [
   ["metadata", isObject],
 ];
 
-/** @throws {Malformed} */
-function eventIn(body: Uint8Array): RequestEvent {
+/** @throws {InvalidRequest} */
+function parseEvent(body: Uint8Array): RequestEvent {
   let found: unknown;
   try {
     found = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch {
-    throw new Malformed("the request is not JSON");
+    throw new InvalidRequest("the request is not JSON");
   }
-  if (!isObject(found)) throw new Malformed("the request is not a JSON object");
-  for (const [member, fits] of RULES)
-    if (!fits(found[member])) throw new Malformed(`the member ${member} is missing or of the wrong kind`, member);
+  if (!isObject(found)) throw new InvalidRequest("the request is not a JSON object");
+  for (const [member, fits] of MEMBER_CHECKS)
+    if (!fits(found[member])) throw new InvalidRequest(`the member ${member} is missing or of the wrong kind`, member);
   const members = found as unknown as { name: string; version: number; id: string; flowId: string };
   const texts = Object.fromEntries(
     ["payload", "identity", "auth", "metadata"].map((member) => [member, JSON.stringify(found[member])]),

@@ -153,7 +153,7 @@ test("a session can be inspected, awaited and written as JSON", async () => {
   const session = clientTo().userSession("USER_ID", "s3cret-job");
   assert.equal(await session, session);
   assert.equal(JSON.stringify(session), "{}");
-  assert.equal(inspect(session), "EventSession {}");
+  assert.equal(inspect(session), "BriteEventsSession {}");
   assert.equal(inspect(session, { showProxy: true, showHidden: true, depth: 0 }).includes("s3cret"), false);
   assert.ok(session instanceof EventSession);
   assert.equal(Object.prototype.toString.call(session), "[object Object]");

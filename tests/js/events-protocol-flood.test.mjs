@@ -23,7 +23,7 @@ test("a flood of 50,000, a tenth of them malformed: each is answered with its ow
     (await processor.fetch(new Request("https://example.com/events", { method: "POST", body }))).text();
   const malformed = await flood({ count: COUNT, lanes: 100, send, onTenth });
   assert.ok(malformed > COUNT * 0.09 && malformed < COUNT * 0.11, `${malformed} were malformed`);
-  assert.equal(processor.underWay, 0);
+  assert.equal(processor.inFlight, 0);
   assert.equal(used.length, 10);
   const [early, late] = [used[2], used[9]];
   t.diagnostic(

@@ -440,7 +440,7 @@ test("a handler that does not end is answered in time and aborted, and its end i
     ],
   );
   assert.deepEqual(
-    [signal.aborted, signal.reason.code, told, processor.underWay],
+    [signal.aborted, signal.reason.code, told, processor.inFlight],
     [true, "ERR_TIMEOUT", ["ERR_TIMEOUT"], 0],
   );
   finish(new Error("late"));
@@ -467,7 +467,7 @@ test("handlers run side by side, up to the bound, and the next ones are sent awa
   const waiting = [];
   const { ask, processor } = server(() => new Promise((resolve) => waiting.push(resolve)), { maxInFlight: 3 });
   const first = [ask({ id: "0" }), ask({ id: "1" }), ask({ id: "2" })];
-  assert.equal(processor.underWay, 3);
+  assert.equal(processor.inFlight, 3);
   const refused = await ask({ id: "3" });
   assert.deepEqual([refused.name, refused.id, refused.payload.code], ["do:it:error", "3", "TOO_MANY_EVENTS"]);
   // What has no handler needs no room.

@@ -6,14 +6,14 @@ import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { Encoded } from "../../outbox/wire.js";
 import type { ActorType } from "./envelope.js";
-import { EventSession, type Session, type SessionOptions, magicPrototype } from "./session.js";
+import { BriteEventsSession, type SessionWithCalls, type SessionOptions, dynamicMethods } from "./session.js";
 import { type Topic, TopicTable } from "./topics.js";
 import type { TopicSource } from "./types.js";
-import { BcEventsWire } from "./wire.js";
+import { BriteEventsWire } from "./wire.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** How a client works. */
-export interface EventClientOptions<T extends TopicSource = TopicSource> extends ClientOptions {
+export interface BriteEventsClientOptions<T extends TopicSource = TopicSource> extends ClientOptions {
   /**
    * Where the API is: an absolute http or https URL, to which `/events` and `/events/bulk/` are added. Without it, or with an empty text, the client
    * works in local mode: events are checked and count as delivered, and nothing is sent.
@@ -30,12 +30,12 @@ export interface EventClientOptions<T extends TopicSource = TopicSource> extends
 }
 
 /** A URL that nothing is sent to. */
-const LOCAL_URL = "http://localhost/";
+const LOCAL_MODE_URL = "http://localhost/";
 /** Lots of 250 events stay whole up to events of 4 KiB. */
-const BATCH_BYTES = 1024 * 1024;
-const FIRST_REST_MS = 200;
+const MAX_BATCH_BYTES = 1024 * 1024;
+const RETRY_BASE_MS = 200;
 /** Jobs whose events are under way at once; the events of one job always go one request after the other. */
-const CONCURRENCY = 6;
+const MAX_CONCURRENT_REQUESTS = 6;
 
 /**
  * Publishes events to BriteEvents.
@@ -46,7 +46,7 @@ const CONCURRENCY = 6;
  * session.createdOrder({ id: "7" });
  * await session.flush();
  */
-export class EventClient<const T extends TopicSource = TopicSource> {
+export class BriteEventsClient<const T extends TopicSource = TopicSource> {
   readonly serviceName: string;
   /** Where single events go; `null` in local mode. */
   readonly publishUrl: string | null;
@@ -59,7 +59,7 @@ export class EventClient<const T extends TopicSource = TopicSource> {
   #isClosed = false;
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option, or everything that is wrong with the topics */
-  constructor(options: EventClientOptions<T>) {
+  constructor(options: BriteEventsClientOptions<T>) {
     checkClient("an EventClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
     const { apiUrl, serviceName, topics, defaultCategory, outbox } = options;
     if (typeof serviceName !== "string" || serviceName === "")
@@ -67,9 +67,9 @@ export class EventClient<const T extends TopicSource = TopicSource> {
     if (defaultCategory !== undefined && (typeof defaultCategory !== "string" || defaultCategory === ""))
       throw invalidArgument(`defaultCategory is a text, not ${formatValue(defaultCategory)}`);
     this.serviceName = serviceName;
-    [this.publishUrl, this.publishBulkUrl] = urlsOf(apiUrl);
+    [this.publishUrl, this.publishBulkUrl] = endpointsOf(apiUrl);
     this.#topics = new TopicTable(topics, defaultCategory);
-    this.#prototype = magicPrototype(this.#topics);
+    this.#prototype = dynamicMethods(this.#topics);
     this.#options = { ...options };
     // What an earlier process has left goes out without being asked for.
     if (outbox !== undefined) this.#outbox = this.#makeOutbox();
@@ -110,18 +110,18 @@ export class EventClient<const T extends TopicSource = TopicSource> {
    * @param jobId joins what belongs together, such as the events of one request; a fresh UUID if there is none
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
    */
-  userSession(userId: string, jobId?: string | null, options: SessionOptions = {}): Session<T> {
+  userSession(userId: string, jobId?: string | null, options: SessionOptions = {}): SessionWithCalls<T> {
     if (typeof userId !== "string") throw invalidArgument(`userId is a text, not ${formatValue(userId)}`);
     return this.#session(userId, "user", jobId, options);
   }
 
   /** A session of this service itself. */
-  serviceSession(jobId?: string | null, options: SessionOptions = {}): Session<T> {
+  serviceSession(jobId?: string | null, options: SessionOptions = {}): SessionWithCalls<T> {
     return this.#session(this.serviceName, "service", jobId, options);
   }
 
   /** A session of this service as somebody else's. */
-  thirdPartySession(jobId?: string | null, options: SessionOptions = {}): Session<T> {
+  thirdPartySession(jobId?: string | null, options: SessionOptions = {}): SessionWithCalls<T> {
     return this.#session(this.serviceName, "third-party", jobId, options);
   }
 
@@ -141,9 +141,14 @@ export class EventClient<const T extends TopicSource = TopicSource> {
     return this.close();
   }
 
-  #session(id: string, type: ActorType, jobId: string | null | undefined, options: SessionOptions): Session<T> {
-    const client = this as unknown as EventClient<TopicSource>;
-    const session = new EventSession<T>({
+  #session(
+    id: string,
+    type: ActorType,
+    jobId: string | null | undefined,
+    options: SessionOptions,
+  ): SessionWithCalls<T> {
+    const client = this as unknown as BriteEventsClient<TopicSource>;
+    const session = new BriteEventsSession<T>({
       client,
       topics: this.#topics,
       buffer: this.outbox.session(),
@@ -151,24 +156,29 @@ export class EventClient<const T extends TopicSource = TopicSource> {
       jobId,
       options,
     });
-    return Object.setPrototypeOf(session, this.#prototype) as Session<T>;
+    return Object.setPrototypeOf(session, this.#prototype) as SessionWithCalls<T>;
   }
 
   #makeOutbox(): Outbox<Encoded> {
     const { outbox: settings = {}, headers, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = this.#options;
     const isLocal = this.publishUrl === null;
-    const url = new URL(this.publishUrl ?? LOCAL_URL);
+    const url = new URL(this.publishUrl ?? LOCAL_MODE_URL);
     const outbox = new Outbox<Encoded>(isLocal ? { ...settings, store: "memory" } : settings, {
-      wire: new BcEventsWire({ publish: url.href, publishBulk: this.publishBulkUrl ?? url.href }),
+      wire: new BriteEventsWire({ publish: url.href, publishBulk: this.publishBulkUrl ?? url.href }),
       name: isLocal ? "bc-events" : `bc-events ${url.origin}${url.pathname}`,
       // What is kept from a time with a server must not end here, so the store is another one too.
-      fetch: isLocal ? nobody : this.#options.fetch,
+      fetch: isLocal ? acceptLocally : this.#options.fetch,
       timeoutMs,
       headers: {
         ask: () => (typeof headers === "function" ? headers() : headers),
         lines: (given, own) => mergeHeaders([given], own),
       },
-      config: { concurrency: CONCURRENCY, maxBatchBytes: BATCH_BYTES, maxAgeMs: 0, baseMs: FIRST_REST_MS },
+      config: {
+        concurrency: MAX_CONCURRENT_REQUESTS,
+        maxBatchBytes: MAX_BATCH_BYTES,
+        maxAgeMs: 0,
+        baseMs: RETRY_BASE_MS,
+      },
     });
     const close = () => void outbox.close().catch(() => undefined);
     if (signal?.aborted) close();
@@ -178,11 +188,11 @@ export class EventClient<const T extends TopicSource = TopicSource> {
 }
 
 /** Local mode. */
-async function nobody(): Promise<Response> {
+async function acceptLocally(): Promise<Response> {
   return new Response(null, { status: 204 });
 }
 
-function urlsOf(apiUrl: unknown): [string, string] | [null, null] {
+function endpointsOf(apiUrl: unknown): [string, string] | [null, null] {
   if (apiUrl === undefined || apiUrl === null || apiUrl === "") return [null, null];
   const url = new URL(checkedUrl(apiUrl, "apiUrl"));
   url.hash = "";

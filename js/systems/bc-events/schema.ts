@@ -7,10 +7,10 @@ import type { Problem } from "./envelope.js";
 
 type Json = Record<string, unknown>;
 /** Copies what a keyword says, or says what is wrong with it. */
-type Keyword = (value: unknown, at: string, copy: Copy) => unknown;
+type Keyword = (value: unknown, at: string, copy: SchemaCopier) => unknown;
 
 const DEFAULT_DRAFT: SchemaDraft = "4";
-const MOST_ERRORS = 100;
+const MAX_ERRORS = 100;
 const DRAFTS: readonly [RegExp, SchemaDraft][] = [
   [/draft-0[67]\b/, "7"],
   [/2019-09/, "2019-09"],
@@ -42,31 +42,31 @@ const TYPES = ["array", "boolean", "integer", "null", "number", "object", "strin
 export class TopicSchema {
   readonly #validator: Validator;
 
-  /** @throws {SchemaProblem} */
+  /** @throws {SchemaError} */
   constructor(schema: unknown) {
-    if (!isObject(schema)) throw new SchemaProblem("#", "has to be an object");
+    if (!isObject(schema)) throw new SchemaError("#", "has to be an object");
     const draft = draftOf(schema["$schema"]);
     // A copy also because the validator notes addresses in the schema, which is the user's, and may be frozen.
-    const copy = new Copy(draft).schema(schema, "#") as Schema;
+    const copy = new SchemaCopier(draft).schema(schema, "#") as Schema;
     try {
       this.#validator = new Validator(copy, draft, false);
     } catch (error) {
-      throw new SchemaProblem("#", `cannot be used: ${(error as Error).message}`);
+      throw new SchemaError("#", `cannot be used: ${(error as Error).message}`);
     }
   }
 
   /**
    * What is wrong with data that JSON can express, the first of it; nothing if they are good.
    *
-   * @throws {SchemaProblem} if the schema refers to something that is not there, or to itself without end
+   * @throws {SchemaError} if the schema refers to something that is not there, or to itself without end
    */
   problems(data: unknown): Problem[] {
     try {
       // Nobody reads more of them, and each is compared with those before.
-      return leaves(this.#validator.validate(data).errors.slice(0, MOST_ERRORS));
+      return innermostProblems(this.#validator.validate(data).errors.slice(0, MAX_ERRORS));
     } catch (error) {
       const [sentence] = (error as Error).message.split("\n");
-      throw new SchemaProblem(
+      throw new SchemaError(
         "#",
         error instanceof RangeError ? "refers to itself without end" : `cannot be used: ${sentence}`,
       );
@@ -75,7 +75,7 @@ export class TopicSchema {
 }
 
 /** What is wrong with a schema, and where. */
-export class SchemaProblem extends Error {
+export class SchemaError extends Error {
   constructor(at: string, says: string) {
     super(`the schema ${says} (at ${at})`);
   }
@@ -83,9 +83,9 @@ export class SchemaProblem extends Error {
 
 function draftOf(uri: unknown): SchemaDraft {
   if (uri === undefined) return DEFAULT_DRAFT;
-  if (typeof uri !== "string") throw new SchemaProblem("#/$schema", "has to name its draft with a text");
+  if (typeof uri !== "string") throw new SchemaError("#/$schema", "has to name its draft with a text");
   if (/draft-03\b/.test(uri))
-    throw new SchemaProblem(
+    throw new SchemaError(
       "#/$schema",
       "is one of Draft 3, which is not supported; there are Draft 4, 6, 7, 2019-09 and 2020-12",
     );
@@ -93,7 +93,7 @@ function draftOf(uri: unknown): SchemaDraft {
 }
 
 /** Makes a copy of a schema with the keywords of its draft. */
-class Copy {
+class SchemaCopier {
   readonly #draft: SchemaDraft;
 
   constructor(draft: SchemaDraft) {
@@ -106,152 +106,156 @@ class Copy {
 
   schema(schema: unknown, at: string): unknown {
     if (typeof schema === "boolean") return schema;
-    if (!isObject(schema)) throw new SchemaProblem(at, "has to be an object");
+    if (!isObject(schema)) throw new SchemaError(at, "has to be an object");
     const copy: Json = {};
     for (const [name, value] of Object.entries(schema)) {
       // Formats were never checked, and what was sent for years shall not be refused now.
       if (name === "format" || IGNORED[this.#draft].includes(name)) continue;
-      const keyword = Object.hasOwn(KEYWORDS, name) ? KEYWORDS[name]! : raw;
-      set(copy, name, keyword(value, `${at}/${pointer(name)}`, this));
+      const keyword = Object.hasOwn(KEYWORDS, name) ? KEYWORDS[name]! : unchecked;
+      setOwn(copy, name, keyword(value, `${at}/${escapePointer(name)}`, this));
     }
     if (this.isDraft4) for (const side of ["Minimum", "Maximum"]) checkExclusive(schema, side, at);
     return copy;
   }
 }
 
-const one: Keyword = (value, at, copy) => copy.schema(value, at);
-const many: Keyword = (value, at, copy) => {
-  if (!Array.isArray(value)) throw new SchemaProblem(at, "has to be a list of schemas");
+const subschema: Keyword = (value, at, copy) => copy.schema(value, at);
+const schemaList: Keyword = (value, at, copy) => {
+  if (!Array.isArray(value)) throw new SchemaError(at, "has to be a list of schemas");
   return value.map((schema, index) => copy.schema(schema, `${at}/${index}`));
 };
-const named: Keyword = (value, at, copy) => {
-  if (!isObject(value)) throw new SchemaProblem(at, "has to be an object of schemas");
+const schemaMap: Keyword = (value, at, copy) => {
+  if (!isObject(value)) throw new SchemaError(at, "has to be an object of schemas");
   const all: Json = {};
-  for (const [name, schema] of Object.entries(value)) set(all, name, copy.schema(schema, `${at}/${pointer(name)}`));
+  for (const [name, schema] of Object.entries(value))
+    setOwn(all, name, copy.schema(schema, `${at}/${escapePointer(name)}`));
   return all;
 };
-const patterned: Keyword = (value, at, copy) => {
+const patternMap: Keyword = (value, at, copy) => {
   const all: Json = {};
-  for (const [name, schema] of Object.entries(named(value, at, copy) as Json)) set(all, asPattern(name, at), schema);
+  for (const [name, schema] of Object.entries(schemaMap(value, at, copy) as Json))
+    setOwn(all, toJavaScriptPattern(name, at), schema);
   return all;
 };
-const depending: Keyword = (value, at, copy) => {
-  if (!isObject(value)) throw new SchemaProblem(at, "has to be an object");
+const dependencies: Keyword = (value, at, copy) => {
+  if (!isObject(value)) throw new SchemaError(at, "has to be an object");
   const all: Json = {};
   for (const [name, what] of Object.entries(value))
-    set(
+    setOwn(
       all,
       name,
-      Array.isArray(what) ? texts(what, `${at}/${pointer(name)}`, copy) : copy.schema(what, `${at}/${pointer(name)}`),
+      Array.isArray(what)
+        ? stringList(what, `${at}/${escapePointer(name)}`, copy)
+        : copy.schema(what, `${at}/${escapePointer(name)}`),
     );
   return all;
 };
-const texts: Keyword = (value, at) => {
+const stringList: Keyword = (value, at) => {
   if (!Array.isArray(value) || !value.every((name) => typeof name === "string"))
-    throw new SchemaProblem(at, "has to be a list of texts");
+    throw new SchemaError(at, "has to be a list of texts");
   return [...value];
 };
 const type: Keyword = (value, at) => {
   const all = Array.isArray(value) ? value : [value];
   const wrong = all.find((name) => !TYPES.includes(name as string));
   if (all.length === 0 || wrong !== undefined)
-    throw new SchemaProblem(at, `has to be one of ${TYPES.join(", ")}, or a list of them`);
+    throw new SchemaError(at, `has to be one of ${TYPES.join(", ")}, or a list of them`);
   return Array.isArray(value) ? [...value] : value;
 };
-const values: Keyword = (value, at) => {
-  if (!Array.isArray(value) || value.length === 0)
-    throw new SchemaProblem(at, "has to be a list with a value at least");
+const enumValues: Keyword = (value, at) => {
+  if (!Array.isArray(value) || value.length === 0) throw new SchemaError(at, "has to be a list with a value at least");
   return structuredClone(value);
 };
-const count: Keyword = (value, at) => {
+const nonNegativeInteger: Keyword = (value, at) => {
   if (!(Number.isInteger(value) && (value as number) >= 0))
-    throw new SchemaProblem(at, "has to be a whole number from 0");
+    throw new SchemaError(at, "has to be a whole number from 0");
   return value;
 };
 const number: Keyword = (value, at) => {
-  if (typeof value !== "number" || !Number.isFinite(value)) throw new SchemaProblem(at, "has to be a number");
+  if (typeof value !== "number" || !Number.isFinite(value)) throw new SchemaError(at, "has to be a number");
   return value;
 };
-const exclusive: Keyword = (value, at, copy) => {
+const exclusiveBound: Keyword = (value, at, copy) => {
   if (!copy.isDraft4) return number(value, at, copy);
   if (typeof value !== "boolean")
-    throw new SchemaProblem(
+    throw new SchemaError(
       at,
       "has to be true or false in Draft 4; a number belongs to later drafts, and $schema says which one is meant",
     );
   return value;
 };
-const flag: Keyword = (value, at) => {
-  if (typeof value !== "boolean") throw new SchemaProblem(at, "has to be true or false");
+const booleanValue: Keyword = (value, at) => {
+  if (typeof value !== "boolean") throw new SchemaError(at, "has to be true or false");
   return value;
 };
 const text: Keyword = (value, at) => {
-  if (typeof value !== "string") throw new SchemaProblem(at, "has to be a text");
+  if (typeof value !== "string") throw new SchemaError(at, "has to be a text");
   return value;
 };
-const raw: Keyword = (value) => (typeof value === "object" ? structuredClone(value) : value);
+const unchecked: Keyword = (value) => (typeof value === "object" ? structuredClone(value) : value);
 
 const KEYWORDS: Record<string, Keyword> = {
-  properties: named,
-  definitions: named,
-  $defs: named,
-  dependentSchemas: named,
-  patternProperties: patterned,
-  dependencies: depending,
-  allOf: many,
-  anyOf: many,
-  oneOf: many,
-  prefixItems: many,
-  items: (value, at, copy) => (Array.isArray(value) ? many : one)(value, at, copy),
-  additionalItems: one,
-  additionalProperties: one,
-  unevaluatedItems: one,
-  unevaluatedProperties: one,
-  contains: one,
-  propertyNames: one,
-  not: one,
-  if: one,
-  then: one,
-  else: one,
-  required: texts,
+  properties: schemaMap,
+  definitions: schemaMap,
+  $defs: schemaMap,
+  dependentSchemas: schemaMap,
+  patternProperties: patternMap,
+  dependencies: dependencies,
+  allOf: schemaList,
+  anyOf: schemaList,
+  oneOf: schemaList,
+  prefixItems: schemaList,
+  items: (value, at, copy) => (Array.isArray(value) ? schemaList : subschema)(value, at, copy),
+  additionalItems: subschema,
+  additionalProperties: subschema,
+  unevaluatedItems: subschema,
+  unevaluatedProperties: subschema,
+  contains: subschema,
+  propertyNames: subschema,
+  not: subschema,
+  if: subschema,
+  then: subschema,
+  else: subschema,
+  required: stringList,
   type,
-  enum: values,
-  minLength: count,
-  maxLength: count,
-  minItems: count,
-  maxItems: count,
-  minProperties: count,
-  maxProperties: count,
-  minContains: count,
-  maxContains: count,
+  enum: enumValues,
+  minLength: nonNegativeInteger,
+  maxLength: nonNegativeInteger,
+  minItems: nonNegativeInteger,
+  maxItems: nonNegativeInteger,
+  minProperties: nonNegativeInteger,
+  maxProperties: nonNegativeInteger,
+  minContains: nonNegativeInteger,
+  maxContains: nonNegativeInteger,
   minimum: number,
   maximum: number,
   multipleOf: (value, at, copy) => {
-    if (!((number(value, at, copy) as number) > 0)) throw new SchemaProblem(at, "has to be a number above 0");
+    if (!((number(value, at, copy) as number) > 0)) throw new SchemaError(at, "has to be a number above 0");
     return value;
   },
-  exclusiveMinimum: exclusive,
-  exclusiveMaximum: exclusive,
-  uniqueItems: flag,
-  pattern: (value, at, copy) => asPattern(text(value, at, copy) as string, at),
+  exclusiveMinimum: exclusiveBound,
+  exclusiveMaximum: exclusiveBound,
+  uniqueItems: booleanValue,
+  pattern: (value, at, copy) => toJavaScriptPattern(text(value, at, copy) as string, at),
   $ref: text,
 };
 
 /** In Draft 4 it only says how another keyword is meant. */
 function checkExclusive(schema: Json, side: string, at: string): void {
   if (`exclusive${side}` in schema && !(side.toLowerCase() in schema))
-    throw new SchemaProblem(`${at}/exclusive${side}`, `needs ${side.toLowerCase()} beside it`);
+    throw new SchemaError(`${at}/exclusive${side}`, `needs ${side.toLowerCase()} beside it`);
 }
 
 /** What Python writes in another way than JavaScript. */
-const PYTHON: Record<string, string> = { "\\A": "^", "\\Z": "$", "\\_": "_", "(?P<": "(?<" };
+const PYTHON_SYNTAX: Record<string, string> = { "\\A": "^", "\\Z": "$", "\\_": "_", "(?P<": "(?<" };
 
 /** A pattern that may have been written for Python, as JavaScript wants it, which knows fewer escapes. */
-function asPattern(pattern: string, at: string): string {
+function toJavaScriptPattern(pattern: string, at: string): string {
   const mended = pattern.replace(
     /\(\?P<|\\[^]/g,
     (piece) =>
-      PYTHON[piece] ?? (/^\\[!"#%&',:;<=>@`~ -]$/.test(piece) ? `\\x${piece.charCodeAt(1).toString(16)}` : piece),
+      PYTHON_SYNTAX[piece] ??
+      (/^\\[!"#%&',:;<=>@`~ -]$/.test(piece) ? `\\x${piece.charCodeAt(1).toString(16)}` : piece),
   );
   for (const candidate of [pattern, mended]) {
     try {
@@ -261,11 +265,11 @@ function asPattern(pattern: string, at: string): string {
       // The next one, if there is one.
     }
   }
-  throw new SchemaProblem(at, "has to be a regular expression that JavaScript knows too");
+  throw new SchemaError(at, "has to be a regular expression that JavaScript knows too");
 }
 
 /** Of what the validator says, the innermost of each: that a member does not fit says nothing if it is also said why. */
-function leaves(errors: readonly OutputUnit[]): Problem[] {
+function innermostProblems(errors: readonly OutputUnit[]): Problem[] {
   const problems: Problem[] = [];
   errors.forEach(({ instanceLocation, keyword, keywordLocation, error }, at) => {
     const next = errors[at + 1];
@@ -284,9 +288,9 @@ function leaves(errors: readonly OutputUnit[]): Problem[] {
       return;
     const path = next?.keyword === "false" ? next.instanceLocation : instanceLocation;
     problems.push({
-      path: pathOf(path),
+      path: dataPath(path),
       rule: `${keyword} at ${keywordLocation}`,
-      says: next?.keyword === "false" ? "must not be there" : sentence(error),
+      message: next?.keyword === "false" ? "must not be there" : sentence(error),
     });
   });
   return problems;
@@ -320,7 +324,7 @@ const CONTAINERS = [
 const ALTERNATIVES = ["anyOf", "oneOf", "not", "contains"];
 
 /** `#/address/lines/0` as `data.address.lines[0]`. */
-function pathOf(location: string): string {
+function dataPath(location: string): string {
   const steps = location
     .split("/")
     .slice(1)
@@ -332,12 +336,12 @@ function pathOf(location: string): string {
   );
 }
 
-function pointer(name: string): string {
+function escapePointer(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
 /** As a member of its own, also if it is called `__proto__`. */
-function set(object: Json, name: string, value: unknown): void {
+function setOwn(object: Json, name: string, value: unknown): void {
   Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
 }
 

@@ -6,10 +6,10 @@ import type { FlushReport } from "../../outbox/report.js";
 import type { EventReceipt, EventSession as BufferedSession, FlushOptions } from "../../outbox/session.js";
 import type { Encoded } from "../../outbox/wire.js";
 import { freshId } from "../../platform/uuid.js";
-import type { EventClient } from "./client.js";
-import { snapshot } from "./data.js";
-import { type ActorType, type BcEvent, type Problem, actorProblem, dataProblem, nameProblem } from "./envelope.js";
-import { isMagic } from "./names.js";
+import type { BriteEventsClient } from "./client.js";
+import { serializeData } from "./serialize.js";
+import { type ActorType, type BriteEvent, type Problem, actorProblem, dataProblem, nameProblem } from "./envelope.js";
+import { isMethodName } from "./method-names.js";
 import { Topic, type TopicTable } from "./topics.js";
 import type { IsConstant, MagicCalls, PublishOf, TopicSource } from "./types.js";
 import { EncodedEvent } from "./wire.js";
@@ -22,18 +22,18 @@ export interface SessionOptions {
 }
 
 /** A session with the calls of its topics: typed ones where the topics are a constant, any where they are not. */
-export type Session<T extends TopicSource = TopicSource> =
-  IsConstant<T> extends true ? EventSession<T> & MagicCalls<T> : UntypedSession<T>;
+export type SessionWithCalls<T extends TopicSource = TopicSource> =
+  IsConstant<T> extends true ? BriteEventsSession<T> & MagicCalls<T> : UntypedSession<T>;
 
 /** A session of topics that TypeScript does not know. */
-export interface UntypedSession<T extends TopicSource = TopicSource> extends EventSession<T> {
+export interface UntypedSession<T extends TopicSource = TopicSource> extends BriteEventsSession<T> {
   // With anything else the methods would not fit.
   readonly [magic: string]: any;
 }
 
 /** What a session needs to know. */
-interface Particulars {
-  client: EventClient<TopicSource>;
+interface SessionInit {
+  client: BriteEventsClient<TopicSource>;
   topics: TopicTable;
   buffer: BufferedSession<Encoded>;
   actor: { id: string; type: ActorType };
@@ -42,29 +42,29 @@ interface Particulars {
 }
 
 /** How many broken rules a message names. */
-const MOST_PROBLEMS = 3;
+const MAX_REPORTED_PROBLEMS = 3;
 
 /**
  * Publishes events of one actor for one job. Besides its methods it has a call for each topic of the default category, in four spellings:
  * `session.createdPolicyHolder(data)`, `policyHolderCreated`, `created_policy_holder`, `policy_holder_created`.
  */
-export class EventSession<T extends TopicSource = TopicSource> {
-  readonly #particulars: Particulars;
+export class BriteEventsSession<T extends TopicSource = TopicSource> {
+  readonly #particulars: SessionInit;
   #jobId: string | undefined;
 
   /** @internal */
-  constructor(particulars: Particulars) {
+  constructor(particulars: SessionInit) {
     const { jobId, options } = particulars;
     this.#particulars = particulars;
     checkNames("a session", options, ["publishImmediately"]);
     if (options.publishImmediately !== undefined && typeof options.publishImmediately !== "boolean")
       throw invalidArgument(`publishImmediately is true or false, not ${formatValue(options.publishImmediately)}`);
-    this.#jobId = checkedJobId(jobId);
+    this.#jobId = validateJobId(jobId);
   }
 
   /** The client it belongs to. */
-  get client(): EventClient<T> {
-    return this.#particulars.client as unknown as EventClient<T>;
+  get client(): BriteEventsClient<T> {
+    return this.#particulars.client as unknown as BriteEventsClient<T>;
   }
 
   /** Who acts: the id of a user, or the name of a service. */
@@ -145,7 +145,7 @@ export class EventSession<T extends TopicSource = TopicSource> {
   }
 
   /** The call behind a magic name. @internal */
-  static call(session: EventSession, topic: Topic, name: string): (...given: unknown[]) => EventReceipt {
+  static call(session: BriteEventsSession, topic: Topic, name: string): (...given: unknown[]) => EventReceipt {
     return (...given) => {
       if (given.length !== 1)
         throw invalidArgument(
@@ -158,13 +158,13 @@ export class EventSession<T extends TopicSource = TopicSource> {
   #publish(topic: Topic, data: unknown): EventReceipt {
     const { buffer, actor } = this.#particulars;
     const { action, category, entity } = topic;
-    const { text, seen } = snapshot(topic.name, data);
+    const { text, seen } = serializeData(topic.name, data);
     const problem = nameProblem({ action, category, entity }) ?? dataProblem(seen) ?? actorProblem(actor);
-    if (problem) throw refused(topic, [problem]);
-    const problems = topic.problems(seen);
-    if (problems.length > 0) throw refused(topic, problems);
+    if (problem) throw invalidData(topic, [problem]);
+    const problems = topic.dataProblems(seen);
+    if (problems.length > 0) throw invalidData(topic, problems);
     const envelope = JSON.stringify({ action, category, entity, data: 0, actor } satisfies Record<
-      keyof BcEvent,
+      keyof BriteEvent,
       unknown
     >);
     // Everything before the data is words of letters, so the place is the first.
@@ -179,33 +179,33 @@ export class EventSession<T extends TopicSource = TopicSource> {
  * What the sessions of a client inherit from: the methods, and behind every other name the call of a topic. Symbols have nothing behind them, nor
  * has `then`, so that a session can be awaited, nor names that a runtime may look for.
  */
-export function magicPrototype(topics: TopicTable): object {
-  return new Proxy(Object.create(EventSession.prototype) as object, {
+export function dynamicMethods(topics: TopicTable): object {
+  return new Proxy(Object.create(BriteEventsSession.prototype) as object, {
     has: (target, name) =>
       Reflect.has(target, name) || (typeof name === "string" && topics.resolve(name) instanceof Topic),
-    get(target, name, session: EventSession) {
+    get(target, name, session: BriteEventsSession) {
       if (typeof name === "symbol" || Reflect.has(target, name)) return Reflect.get(target, name, session);
       const found = topics.resolve(name);
-      if (found instanceof Topic) return EventSession.call(session, found, name);
-      if (!isMagic(name)) return undefined;
+      if (found instanceof Topic) return BriteEventsSession.call(session, found, name);
+      if (!isMethodName(name)) return undefined;
       return () => {
-        throw invalidArgument(topics.unresolved(name, found ?? []));
+        throw invalidArgument(topics.resolveFailure(name, found ?? []));
       };
     },
   });
 }
 
-function refused(topic: Topic, problems: readonly Problem[]): FerryError {
+function invalidData(topic: Topic, problems: readonly Problem[]): FerryError {
   const [{ path }] = problems as [Problem];
   const sentences = problems
-    .slice(0, MOST_PROBLEMS)
-    .map(({ path, rule, says }) => `${path} breaks the rule ${rule}: it ${says}`);
+    .slice(0, MAX_REPORTED_PROBLEMS)
+    .map(({ path, rule, message: says }) => `${path} breaks the rule ${rule}: it ${says}`);
   const message = `${topic.name}: ${sentences.join("; ")}${problems.length > sentences.length ? "; and more" : ""}`;
   return new FerryError("ERR_INVALID_DATA", message, { attribute: path, culprit: "caller" });
 }
 
 /** Job ids travel in a header. */
-function checkedJobId(jobId: unknown): string | undefined {
+function validateJobId(jobId: unknown): string | undefined {
   if (jobId === undefined || jobId === null) return undefined;
   if (typeof jobId !== "string" || !/^[!-~](?:[ -~]*[!-~])?$/.test(jobId))
     throw invalidArgument(

@@ -1,8 +1,8 @@
 /** The topics of an application: read from an object or from YAML, checked, and found by their names. */
 import { type Document, parseDocument } from "yaml";
 import { type Problem, nameProblem } from "./envelope.js";
-import { type Reading, callsOf, isSnake, nearest, readings } from "./names.js";
-import { SchemaProblem, TopicSchema } from "./schema.js";
+import { type EntityAction, spellings, isSnakeCase, nearest, parseMethodName } from "./method-names.js";
+import { SchemaError, TopicSchema } from "./schema.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** One topic. */
@@ -13,14 +13,14 @@ export class Topic {
   /** `claims.PolicyCreated`: what the original calls it. */
   readonly name: string;
   readonly #definition: unknown;
-  #schema: TopicSchema | SchemaProblem | undefined;
+  #schema: TopicSchema | SchemaError | undefined;
 
   /** @internal */
   constructor(category: string, entity: string, action: string, definition: unknown) {
     this.category = category;
     this.entity = entity;
     this.action = action;
-    this.name = nameOf(category, entity, action);
+    this.name = topicName(category, entity, action);
     this.#definition = definition;
   }
 
@@ -29,18 +29,18 @@ export class Topic {
   }
 
   /** Why nothing can be published under it, if that is so. @internal */
-  problem(): string | undefined {
+  definitionProblem(): string | undefined {
     const problem = nameProblem({ action: this.action, category: this.category, entity: this.entity });
-    if (problem) return `${problem.path} breaks the rule ${problem.rule}: it ${problem.says}`;
+    if (problem) return `${problem.path} breaks the rule ${problem.rule}: it ${problem.message}`;
     const schema = this.#open();
-    return schema instanceof SchemaProblem ? schema.message : undefined;
+    return schema instanceof SchemaError ? schema.message : undefined;
   }
 
   /** What its schema has against data. @internal @throws {FerryError} if the schema is broken */
-  problems(data: unknown): Problem[] {
+  dataProblems(data: unknown): Problem[] {
     const schema = this.#open();
     try {
-      if (schema instanceof SchemaProblem) throw schema;
+      if (schema instanceof SchemaError) throw schema;
       return schema.problems(data);
     } catch (error) {
       throw invalidArgument(`${this.name}: ${(error as Error).message}`);
@@ -48,8 +48,8 @@ export class Topic {
   }
 
   /** Schemas are made ready when they are needed: an application that starts has other things to do. */
-  #open(): TopicSchema | SchemaProblem {
-    return (this.#schema ??= opened(this.#definition));
+  #open(): TopicSchema | SchemaError {
+    return (this.#schema ??= compileSchema(this.#definition));
   }
 }
 
@@ -84,15 +84,15 @@ export class TopicTable implements Iterable<Topic> {
   }
 
   /** The topic with these names. */
-  find(category: string, { entity, action }: Reading): Topic | undefined {
-    return this.#topics.get(keyOf(category, entity, action));
+  find(category: string, { entity, action }: EntityAction): Topic | undefined {
+    return this.#topics.get(topicKey(category, entity, action));
   }
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` with the nearest names */
-  get(category: string, reading: Reading): Topic {
+  get(category: string, reading: EntityAction): Topic {
     const found = this.find(category, reading);
     if (found) return found;
-    const sought = nameOf(category, reading.entity, reading.action);
+    const sought = topicName(category, reading.entity, reading.action);
     throw invalidArgument(
       `Topic not found: ${sought}${suggestion(
         nearest(
@@ -107,23 +107,23 @@ export class TopicTable implements Iterable<Topic> {
   resolve(name: string): Topic | Topic[] | undefined {
     const category = this.defaultCategory;
     if (category === undefined) return undefined;
-    const groups = readings(name);
+    const groups = parseMethodName(name);
     for (const [at, group] of groups.entries()) {
       const found = [
         ...new Set(group.map((reading) => this.find(category, reading)).filter((topic) => topic !== undefined)),
       ];
       // Where only underscores part words, what was written for the original has to mean what it meant.
-      const isLegacy = at === 0 && isSnake(name);
+      const isLegacy = at === 0 && isSnakeCase(name);
       if (found.length > 0) return found.length > 1 && !isLegacy ? found : found[0];
     }
     return undefined;
   }
 
   /** What to say to who called a name behind which there is no topic, or more than one. */
-  unresolved(name: string, found: readonly Topic[]): string {
+  resolveFailure(name: string, found: readonly Topic[]): string {
     if (found.length > 0)
       return `${name} may mean ${found.map(String).join(" or ")}: use publish, or the name with underscores, which takes its last word for the action`;
-    const spelled = (topic: Topic) => callsOf(topic)[isSnake(name) ? "snake" : "camel"];
+    const spelled = (topic: Topic) => spellings(topic)[isSnakeCase(name) ? "snake" : "camel"];
     const calls = Array.from(this)
       .filter(({ category }) => category === this.defaultCategory)
       .flatMap(spelled);
@@ -132,17 +132,17 @@ export class TopicTable implements Iterable<Topic> {
 
   /** What is wrong with topics that nothing can be published under, and names that are not clear. */
   problems(): string[] {
-    const broken = Array.from(this, (topic) => [topic, topic.problem()] as const).filter(
+    const broken = Array.from(this, (topic) => [topic, topic.definitionProblem()] as const).filter(
       ([, problem]) => problem !== undefined,
     );
     const unclear = new Set(
       Array.from(this)
-        .flatMap((topic) => callsOf(topic).camel)
+        .flatMap((topic) => spellings(topic).camel)
         .filter((name) => Array.isArray(this.resolve(name))),
     );
     return [
       ...broken.map(([topic, problem]) => `${topic}: ${problem}`),
-      ...Array.from(unclear, (name) => this.unresolved(name, this.resolve(name) as Topic[])),
+      ...Array.from(unclear, (name) => this.resolveFailure(name, this.resolve(name) as Topic[])),
     ];
   }
 
@@ -161,11 +161,11 @@ export class TopicTable implements Iterable<Topic> {
     if (category === undefined && (Category ?? undefined) === undefined)
       problems.push(`${place} needs the member Category, because there is no DefaultCategory`);
     if (action === undefined || entity === undefined || category === undefined) return;
-    const key = keyOf(category, entity, action);
+    const key = topicKey(category, entity, action);
     const before = places.get(key);
     if (before !== undefined)
       return void problems.push(
-        `${place} is the topic ${nameOf(category, entity, action)} once more, after Topics[${before}]`,
+        `${place} is the topic ${topicName(category, entity, action)} once more, after Topics[${before}]`,
       );
     places.set(key, at);
     this.#topics.set(key, new Topic(category, entity, action, Schema));
@@ -214,13 +214,11 @@ function documentOf(text: string): Document.Parsed {
   }
 }
 
-function opened(definition: unknown): TopicSchema | SchemaProblem {
+function compileSchema(definition: unknown): TopicSchema | SchemaError {
   try {
     return new TopicSchema(definition);
   } catch (error) {
-    return error instanceof SchemaProblem
-      ? error
-      : new SchemaProblem("#", `cannot be used: ${(error as Error)?.message}`);
+    return error instanceof SchemaError ? error : new SchemaError("#", `cannot be used: ${(error as Error)?.message}`);
   }
 }
 
@@ -228,12 +226,12 @@ function suggestion(names: readonly string[]): string {
   return names.length > 0 ? `; the nearest are ${names.join(", ")}` : "; there are no topics";
 }
 
-function nameOf(category: string, entity: string, action: string): string {
+function topicName(category: string, entity: string, action: string): string {
   return `${category}.${entity}${action}`;
 }
 
 /** Not the name: `My` + `EntityCreated` and `MyEntity` + `Created` have the same. */
-function keyOf(category: string, entity: string, action: string): string {
+function topicKey(category: string, entity: string, action: string): string {
   return JSON.stringify([category, entity, action]);
 }
 

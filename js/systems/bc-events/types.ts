@@ -35,15 +35,15 @@ export type DataOf<S> = S extends { readonly const: infer V }
         ? Name extends string
           ? DataOf<Omit<S, "type"> & { readonly type: Name }>
           : unknown
-        : S extends { readonly type: infer Name extends keyof Simple }
-          ? Simple[Name]
+        : S extends { readonly type: infer Name extends keyof PrimitiveTypes }
+          ? PrimitiveTypes[Name]
           : S extends { readonly type: "array" }
             ? readonly (S extends { readonly items: infer I } ? DataOf<I> : unknown)[]
             : S extends { readonly type: "object" } | { readonly properties: object }
               ? ObjectOf<S>
               : unknown;
 
-interface Simple {
+interface PrimitiveTypes {
   string: string;
   number: number;
   integer: number;
@@ -52,14 +52,14 @@ interface Simple {
 }
 
 type ObjectOf<S> = S extends { readonly properties: infer P }
-  ? Flat<
+  ? Flatten<
       { -readonly [K in keyof P as K extends RequiredOf<S> ? K : never]: DataOf<P[K]> } & {
         -readonly [K in keyof P as K extends RequiredOf<S> ? never : K]?: DataOf<P[K]>;
       }
     >
   : object;
 type RequiredOf<S> = S extends { readonly required: readonly (infer Name)[] } ? Name : never;
-type Flat<T> = { [K in keyof T]: T[K] } & {};
+type Flatten<T> = { [K in keyof T]: T[K] } & {};
 
 /** The topics of a constant, one by one. */
 export type TopicOf<T> = T extends { readonly Topics: readonly (infer U)[] } ? U : never;
@@ -68,8 +68,8 @@ export type TopicOf<T> = T extends { readonly Topics: readonly (infer U)[] } ? U
 type EventData<U> = U extends { readonly Schema: infer S } ? (unknown extends DataOf<S> ? object : DataOf<S>) : object;
 
 /** What `publish` takes. */
-export type PublishOf<T> = IsConstant<T> extends true ? OneOf<TopicOf<T>> : AnyPublish;
-type OneOf<U> = U extends { readonly Action: infer A; readonly Entity: infer E }
+export type PublishOf<T> = IsConstant<T> extends true ? PublishOneOf<TopicOf<T>> : AnyPublish;
+type PublishOneOf<U> = U extends { readonly Action: infer A; readonly Entity: infer E }
   ? { action: A; entity: E; data: EventData<U>; category?: string | null | undefined }
   : never;
 
@@ -90,18 +90,23 @@ export type IsConstant<T> = T extends { readonly Topics: readonly { readonly Act
 /** The magic calls of a constant. Only topics of the default category can be reached by them. */
 export type MagicCalls<T> = {
   readonly [U in TopicOf<T> as U extends { readonly Category: infer C }
-    ? C extends Default<T>
-      ? CallsOf<U>
+    ? C extends DefaultCategoryOf<T>
+      ? MethodNames<U>
       : never
-    : CallsOf<U>]: (data: EventData<U>) => EventReceipt;
+    : MethodNames<U>]: (data: EventData<U>) => EventReceipt;
 };
 
-type Default<T> = T extends { readonly DefaultCategory: infer C } ? C : never;
-type CallsOf<U> = U extends { readonly Action: infer A extends string; readonly Entity: infer E extends string }
-  ? `${Uncapitalize<A>}${E}` | `${Uncapitalize<E>}${A}` | `${Lowercase<A>}_${Snake<E>}` | `${Snake<E>}_${Lowercase<A>}`
+type DefaultCategoryOf<T> = T extends { readonly DefaultCategory: infer C } ? C : never;
+type MethodNames<U> = U extends { readonly Action: infer A extends string; readonly Entity: infer E extends string }
+  ?
+      | `${Uncapitalize<A>}${E}`
+      | `${Uncapitalize<E>}${A}`
+      | `${Lowercase<A>}_${SnakeCase<E>}`
+      | `${SnakeCase<E>}_${Lowercase<A>}`
   : never;
 /** `PolicyHolder` as `policy_holder`. */
-type Snake<E extends string> = Uncapitalize<E> extends `${infer First}${infer Rest}` ? `${First}${Tail<Rest>}` : "";
-type Tail<E extends string> = E extends `${infer First}${infer Rest}`
-  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${Tail<Rest>}`
+type SnakeCase<E extends string> =
+  Uncapitalize<E> extends `${infer First}${infer Rest}` ? `${First}${SnakeCaseTail<Rest>}` : "";
+type SnakeCaseTail<E extends string> = E extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${SnakeCaseTail<Rest>}`
   : "";

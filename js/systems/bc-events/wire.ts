@@ -18,26 +18,26 @@ import { invalidArgument } from "../../engine/messages.js";
 import { OUTBOX_CLASSIFIERS } from "../../engine/ports.js";
 
 /** Up to so many events of a flush go one by one. */
-const MOST_SINGLES = 5;
-const MOST_IN_BULK = 250;
+const MAX_SINGLE_EVENTS = 5;
+const MAX_BULK_EVENTS = 250;
 const JOB_HEADER = "x-britecore-job-id";
 const ZERO = 48;
 const ONE = 49;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 /** Before the event; quotes within the texts before it are escaped, so it is there once. */
-const SEPARATOR = encoder.encode(',"event":');
+const EVENT_MEMBER = encoder.encode(',"event":');
 /** Where the flag is. */
-const BULK_AT = '{"bulk":'.length;
+const BULK_FLAG_INDEX = '{"bulk":'.length;
 
 /** What stands before the event. */
-interface Head {
+interface StoredHead {
   bulk: number;
   id: string;
   job: string;
 }
 
-export class BcEventsWire implements Wire<Encoded> {
+export class BriteEventsWire implements Wire<Encoded> {
   readonly classifier = OUTBOX_CLASSIFIERS.bcEvents;
   readonly #url: string;
   readonly #bulkUrl: string;
@@ -55,32 +55,32 @@ export class BcEventsWire implements Wire<Encoded> {
   }
 
   seal(text: Uint8Array, flushed: number): void {
-    text[BULK_AT] = flushed > MOST_SINGLES ? ONE : ZERO;
+    text[BULK_FLAG_INDEX] = flushed > MAX_SINGLE_EVENTS ? ONE : ZERO;
   }
 
   grouping(text: Uint8Array): Grouping {
-    const { bulk, job } = headOf(text) ?? { bulk: 0, job: "" };
-    return { batchKey: `${bulk}${job}`, maxEvents: bulk ? MOST_IN_BULK : 1 };
+    const { bulk, job } = parseHead(text) ?? { bulk: 0, job: "" };
+    return { batchKey: `${bulk}${job}`, maxEvents: bulk ? MAX_BULK_EVENTS : 1 };
   }
 
   idOf(body: Uint8Array): string {
-    return headOf(body)?.id ?? "";
+    return parseHead(body)?.id ?? "";
   }
 
   textOf(text: Uint8Array): string {
-    return decoder.decode(eventOf(text));
+    return decoder.decode(eventBytes(text));
   }
 
   request(batch: Batch): WireRequest {
     const texts = batch.texts();
-    const head = headOf(texts[0]!);
+    const head = parseHead(texts[0]!);
     const headers: Record<string, string> = {
       "content-type": "application/json",
       ...(head && { [JOB_HEADER]: head.job }),
     };
     // More than one event that should go alone: the page ends, and there is time for one request.
-    if (texts.length === 1 && !head?.bulk) return { url: this.#url, headers, body: eventOf(texts[0]!) };
-    return { url: this.#bulkUrl, headers, body: listed(texts.map(eventOf)) };
+    if (texts.length === 1 && !head?.bulk) return { url: this.#url, headers, body: eventBytes(texts[0]!) };
+    return { url: this.#bulkUrl, headers, body: listed(texts.map(eventBytes)) };
   }
 }
 
@@ -99,25 +99,25 @@ export class EncodedEvent implements Encoded {
 }
 
 /** Nothing if a store has spoiled it. */
-function headOf(text: Uint8Array): Head | undefined {
-  const end = separatorAt(text);
+function parseHead(text: Uint8Array): StoredHead | undefined {
+  const end = indexOfEventMember(text);
   if (end < 0) return undefined;
   try {
-    return JSON.parse(`${decoder.decode(text.subarray(0, end))}}`) as Head;
+    return JSON.parse(`${decoder.decode(text.subarray(0, end))}}`) as StoredHead;
   } catch {
     return undefined;
   }
 }
 
 /** What is sent; all of it if a store has spoiled it, for the server to say what that is. */
-function eventOf(text: Uint8Array): Uint8Array {
-  const end = separatorAt(text);
-  return end < 0 ? text : text.subarray(end + SEPARATOR.length, text.length - 1);
+function eventBytes(text: Uint8Array): Uint8Array {
+  const end = indexOfEventMember(text);
+  return end < 0 ? text : text.subarray(end + EVENT_MEMBER.length, text.length - 1);
 }
 
-function separatorAt(text: Uint8Array): number {
-  for (let at = text.indexOf(SEPARATOR[0]!); at >= 0; at = text.indexOf(SEPARATOR[0]!, at + 1)) {
-    if (SEPARATOR.every((byte, index) => text[at + index] === byte)) return at;
+function indexOfEventMember(text: Uint8Array): number {
+  for (let at = text.indexOf(EVENT_MEMBER[0]!); at >= 0; at = text.indexOf(EVENT_MEMBER[0]!, at + 1)) {
+    if (EVENT_MEMBER.every((byte, index) => text[at + index] === byte)) return at;
   }
   return -1;
 }

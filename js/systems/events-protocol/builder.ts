@@ -1,12 +1,12 @@
 /** Answers made by hand. */
-import type { Subject } from "./engine.js";
+import type { EventRef } from "./engine.js";
 import { type EventInit, RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, checkParameters, isEventException } from "./exceptions.js";
 import { type EventErrorType, checkErrorType } from "./names.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** What an answer may say of the one who answers. `auth` is never part of an answer. */
-export interface AnswerOptions {
+export interface ResponseOptions {
   /** @default {} */
   identity?: object;
   /** @default {} */
@@ -27,8 +27,8 @@ export const EventBuilder = {
   },
 
   /** Success: `NAME:response` with the ids of the request. The payload is any JSON. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-  responseFor(event: Subject, payload: unknown, options: AnswerOptions = {}): ResponseEvent {
-    return answer(checkedSubject(event), "response", payload, options);
+  responseFor(event: EventRef, payload: unknown, options: ResponseOptions = {}): ResponseEvent {
+    return makeResponse(checkEventRef(event), "response", payload, options);
   },
 
   /**
@@ -41,19 +41,19 @@ export const EventBuilder = {
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`, also for types that the protocol does not have
    */
   errorFor(
-    event: Subject | undefined,
+    event: EventRef | undefined,
     type: EventErrorType | EventException,
     code?: string,
     parameters: Record<string, unknown> = {},
-    options: AnswerOptions = {},
+    options: ResponseOptions = {},
   ): ResponseEvent {
     if (isEventException(type)) return EventBuilder.errorFor(event, type.type, type.code, { ...type.parameters });
     checkErrorType(type);
     if (typeof code !== "string" || code === "")
       throw invalidArgument(`an error has a code such as "INVALID_EMAIL", and not ${formatValue(code)}`);
     checkParameters(parameters);
-    return answer(
-      event === undefined || event === null ? undefined : checkedSubject(event),
+    return makeResponse(
+      event === undefined || event === null ? undefined : checkEventRef(event),
       type,
       { code, parameters },
       options,
@@ -62,24 +62,24 @@ export const EventBuilder = {
 
   /** A redirect: `NAME:redirect` with `{ url, queryParameters }`. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   redirectFor(
-    event: Subject,
+    event: EventRef,
     to: string | URL | RedirectPayload,
     queryParameters: Record<string, unknown> = {},
-    options: AnswerOptions = {},
+    options: ResponseOptions = {},
   ): ResponseEvent {
     const isPlace = typeof to === "string" || to instanceof URL;
     const { url, queryParameters: query = {} } = isPlace ? { url: String(to), queryParameters } : to;
     if (typeof url !== "string" || url === "")
       throw invalidArgument(`a redirect leads to a url, and not to ${formatValue(url)}`);
-    return answer(checkedSubject(event), "redirect", { url, queryParameters: query }, options);
+    return makeResponse(checkEventRef(event), "redirect", { url, queryParameters: query }, options);
   },
 } as const;
 
-function answer(
-  subject: Subject | undefined,
+function makeResponse(
+  subject: EventRef | undefined,
   suffix: string,
   payload: unknown,
-  { identity, metadata }: AnswerOptions,
+  { identity, metadata }: ResponseOptions,
 ): ResponseEvent {
   return new ResponseEvent({
     ...(subject ? { version: subject.version, id: subject.id, flowId: subject.flowId } : { version: 1 }),
@@ -91,8 +91,8 @@ function answer(
   });
 }
 
-function checkedSubject(event: Subject): Subject {
-  const { name, version, id, flowId } = (event ?? {}) as Partial<Subject>;
+function checkEventRef(event: EventRef): EventRef {
+  const { name, version, id, flowId } = (event ?? {}) as Partial<EventRef>;
   const isOne =
     typeof name === "string" && typeof version === "number" && typeof id === "string" && typeof flowId === "string";
   if (!isOne)

@@ -9,14 +9,14 @@ import {
   checkTimeout,
   checkedUrl,
 } from "../../client/options.js";
-import { Rule, accept } from "./engine.js";
-import { type EventInit, type FlowIds, RequestEvent, ResponseEvent, checkFlow } from "./event.js";
+import { EnvelopeRule, readEvent } from "./engine.js";
+import { type EventInit, type FlowIds, RequestEvent, ResponseEvent, checkFlowIds } from "./event.js";
 import { checkName } from "./names.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
 
 /** How a client works. */
-export interface EventClientOptions extends CallsOptions {
+export interface EventsProtocolClientOptions extends CallsOptions {
   /** Where the other side takes events, by convention an address that ends with `/events`. It is used as it is. */
   url: string | URL;
   /** How long each request may take, from its start to the end of the answer. @default 15 000 */
@@ -45,12 +45,12 @@ export type SendEventInit = EventInit & SendEventOptions;
 
 const DEFAULT_TIMEOUT_MS = 15_000;
 const MIB = 1024 * 1024;
-const MAX_BODY_BYTES = 16 * 1024;
+const MAX_ERROR_BODY_BYTES = 16 * 1024;
 const OPTIONS = ["url", "throwOnError", "checkNames", "maxResponseBytes", "retry", "maxInFlight"];
 const SEND_OPTIONS = ["timeoutMs", "signal", "headers", "throwOnError", "parent"];
 
-const DEPENDENCY = Symbol.for("eventferry.FailedDependencyException");
-const ERROR_RESPONSE = Symbol.for("eventferry.ErrorResponseException");
+const FAILED_DEPENDENCY_BRAND = Symbol.for("eventferry.FailedDependencyException");
+const ERROR_RESPONSE_BRAND = Symbol.for("eventferry.ErrorResponseException");
 
 /** There was no event for an answer. `code` says why, `status` has the HTTP status, `body` the first 16 KiB of what was said instead. */
 export class FailedDependencyException extends FerryError {
@@ -61,10 +61,10 @@ export class FailedDependencyException extends FerryError {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return typeof value === "object" && value !== null && DEPENDENCY in value;
+    return typeof value === "object" && value !== null && FAILED_DEPENDENCY_BRAND in value;
   }
 }
-Object.defineProperty(FailedDependencyException.prototype, DEPENDENCY, { value: true });
+Object.defineProperty(FailedDependencyException.prototype, FAILED_DEPENDENCY_BRAND, { value: true });
 Object.defineProperty(FailedDependencyException.prototype, "name", {
   value: "FailedDependencyException",
   configurable: true,
@@ -88,10 +88,10 @@ export class ErrorResponseException extends FerryError {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return typeof value === "object" && value !== null && ERROR_RESPONSE in value;
+    return typeof value === "object" && value !== null && ERROR_RESPONSE_BRAND in value;
   }
 }
-Object.defineProperty(ErrorResponseException.prototype, ERROR_RESPONSE, { value: true });
+Object.defineProperty(ErrorResponseException.prototype, ERROR_RESPONSE_BRAND, { value: true });
 Object.defineProperty(ErrorResponseException.prototype, "name", {
   value: "ErrorResponseException",
   configurable: true,
@@ -106,14 +106,14 @@ Object.defineProperty(ErrorResponseException.prototype, "name", {
  * const response = await client.sendEvent({ name: "get:user:name", version: 1, payload: { userId: 7 } });
  * if (response.isSuccess) console.log(response.payload);
  */
-export class EventClient {
+export class EventsProtocolClient {
   /** Where events are sent to. */
   readonly #url: string;
-  readonly #options: EventClientOptions;
+  readonly #options: EventsProtocolClientOptions;
   readonly #calls: Calls;
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-  constructor(options: EventClientOptions) {
+  constructor(options: EventsProtocolClientOptions) {
     checkClient("EventClient", options, OPTIONS);
     this.#url = checkedUrl(options.url);
     const { maxResponseBytes } = options;
@@ -143,7 +143,7 @@ export class EventClient {
     options: SendEventOptions = {},
   ): Promise<ResponseEvent<T>> {
     checkNames("sendEvent", options, SEND_OPTIONS);
-    const [request, own] = event instanceof RequestEvent ? [event, options] : requestOf(event, options);
+    const [request, own] = event instanceof RequestEvent ? [event, options] : parseSendArguments(event, options);
     const {
       timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
       signal,
@@ -176,7 +176,7 @@ export class EventClient {
       // One byte more, to see that there are more.
       const { body, status } = await this.#calls.call({ ...call, maxResponseBytes: maxResponseBytes + 1 });
       if (body.length > maxResponseBytes) throw tooLarge(maxResponseBytes, status);
-      const members = accept(body, Rule.Answer);
+      const members = readEvent(body, EnvelopeRule.Response);
       if (typeof members === "number") throw new FerryError("ERR_INTERNAL");
       return new ResponseEvent<T>(undefined, members, status, request);
     } catch (error) {
@@ -185,14 +185,14 @@ export class EventClient {
       const isCut = (answer?.body.length ?? 0) > maxResponseBytes && error.code === "ERR_INVALID_EVENT";
       throw new FailedDependencyException(
         isCut ? tooLarge(maxResponseBytes, answer!.status) : error,
-        answer?.status ? answer.body.slice(0, MAX_BODY_BYTES) : undefined,
+        answer?.status ? answer.body.slice(0, MAX_ERROR_BODY_BYTES) : undefined,
       );
     }
   }
 }
 
 /** The request that an object describes, and what it says of how to send it. */
-function requestOf(event: SendEventInit, options: SendEventOptions): [RequestEvent, SendEventOptions] {
+function parseSendArguments(event: SendEventInit, options: SendEventOptions): [RequestEvent, SendEventOptions] {
   checkNames("sendEvent", event, [
     "name",
     "version",
@@ -205,13 +205,18 @@ function requestOf(event: SendEventInit, options: SendEventOptions): [RequestEve
     ...SEND_OPTIONS,
   ]);
   const { timeoutMs, signal, headers, throwOnError, parent, ...init } = event;
-  const own = { ...definedOf({ timeoutMs, signal, headers, throwOnError, parent }), ...definedOf(options) };
-  if (own.parent !== undefined) checkFlow("parent", own.parent);
+  const own = {
+    ...withoutUndefined({ timeoutMs, signal, headers, throwOnError, parent }),
+    ...withoutUndefined(options),
+  };
+  if (own.parent !== undefined) checkFlowIds("parent", own.parent);
   const { id = own.parent?.id, flowId = own.parent?.flowId } = init;
   return [new RequestEvent({ ...init, ...(id !== undefined && { id }), ...(flowId !== undefined && { flowId }) }), own];
 }
 
-function definedOf(options: { [K in keyof SendEventOptions]: SendEventOptions[K] | undefined }): SendEventOptions {
+function withoutUndefined(
+  options: { [K in keyof SendEventOptions]: SendEventOptions[K] | undefined },
+): SendEventOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
@@ -225,4 +230,6 @@ function tooLarge(maxResponseBytes: number, status: number): FerryError {
 
 // Where the runtime knows it, `await using client = …` closes.
 if (Symbol.dispose)
-  Object.defineProperty(EventClient.prototype, Symbol.dispose, { value: EventClient.prototype.close });
+  Object.defineProperty(EventsProtocolClient.prototype, Symbol.dispose, {
+    value: EventsProtocolClient.prototype.close,
+  });

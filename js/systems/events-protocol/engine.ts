@@ -9,34 +9,34 @@
 import { call, engine, fullGlue, putBytes, putText } from "../../engine/instance.js";
 
 /** How much of an event has to be there, in the order of `RULES` in `src/wasm/events_protocol.rs`. */
-export const enum Rule {
+export const enum EnvelopeRule {
   Usual,
   Strict,
   Lenient,
-  Answer,
+  Response,
 }
 
 /** How a request ended, by the numbers of `outcome_of` in `src/wasm/events_protocol.rs`. A fault is added to `Malformed`. */
-export const enum Outcome {
+export const enum RequestOutcome {
   /** payload */
-  Returned,
+  Payload,
   /** payload, identity, metadata */
-  Built,
+  Response,
   /** suffix, code, parameters */
-  Raised,
+  Exception,
   /** fields */
-  Refused,
+  InvalidPayload,
   /** parameters */
-  Unhandled,
+  UnhandledError,
   /** milliseconds */
-  Late,
-  Busy,
+  TimedOut,
+  TooManyEvents,
   NoHandler,
-  Malformed,
+  InvalidEvent,
 }
 
 /** Faults that are found outside of the engine, in the order of `FAULTS` there. */
-export const enum Fault {
+export const enum ReadError {
   NotUtf8 = 2,
   TooLarge = 5,
 }
@@ -54,28 +54,28 @@ export interface Members {
 }
 
 /** What an answer is about. */
-export interface Subject {
+export interface EventRef {
   readonly name: string;
   readonly version: number;
   readonly id: string;
   readonly flowId: string;
 }
 
-const NAMES = ["name", "version", "id", "flowId", "payload", "identity", "auth", "metadata"] as const;
+const MEMBERS = ["name", "version", "id", "flowId", "payload", "identity", "auth", "metadata"] as const;
 /** U+001E stands nowhere in JSON text. */
 const SEPARATOR = "\x1e";
 const BYTE_ORDER_MARK = 0xfeff;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Reads an event, or says by its number what is wrong with the text. */
-export function accept(body: string | Uint8Array, rule: Rule): Members | number {
+export function readEvent(body: string | Uint8Array, rule: EnvelopeRule): Members | number {
   const glue = fullGlue();
   let text: string | undefined;
   let len: number;
   if (typeof body === "string") {
     text = body.charCodeAt(0) === BYTE_ORDER_MARK ? body.slice(1) : body;
     len = putText(text);
-    if (len < 0) return Fault.NotUtf8;
+    if (len < 0) return ReadError.NotUtf8;
   } else {
     if (body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf) body = body.subarray(3);
     len = putBytes(body);
@@ -84,9 +84,9 @@ export function accept(body: string | Uint8Array, rule: Rule): Members | number 
   if (fault !== 0) return fault;
   text ??= decoder.decode(body as Uint8Array);
   const { codecs } = engine();
-  const places = new Uint32Array(codecs.memory.buffer, codecs.scratch(), NAMES.length * 3);
-  const found: Partial<Record<(typeof NAMES)[number], string>> = {};
-  NAMES.forEach((name, at) => {
+  const places = new Uint32Array(codecs.memory.buffer, codecs.scratch(), MEMBERS.length * 3);
+  const found: Partial<Record<(typeof MEMBERS)[number], string>> = {};
+  MEMBERS.forEach((name, at) => {
     const how = places[at * 3 + 2];
     if (!how) return;
     const piece = text.slice(places[at * 3], places[at * 3 + 1]);
@@ -99,17 +99,19 @@ export function accept(body: string | Uint8Array, rule: Rule): Members | number 
 }
 
 /** Writes the answer. `pieces` are what the outcome needs, as JSON text. */
-export function settle(
-  { name, version, id, flowId }: Subject,
+export function writeResponse(
+  { name, version, id, flowId }: EventRef,
   outcome: number,
   ...pieces: string[]
 ): Uint8Array<ArrayBuffer> {
   const glue = fullGlue();
-  const len = putText([unquoted(name), version, unquoted(id), unquoted(flowId), ...pieces].join(SEPARATOR));
+  const len = putText(
+    [jsonStringContent(name), version, jsonStringContent(id), jsonStringContent(flowId), ...pieces].join(SEPARATOR),
+  );
   return call(() => glue.events_settle(len, outcome));
 }
 
 /** Text as it stands between quotes in JSON. */
-function unquoted(text: string): string {
+function jsonStringContent(text: string): string {
   return JSON.stringify(text).slice(1, -1);
 }

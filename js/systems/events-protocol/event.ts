@@ -2,9 +2,9 @@
 import { FerryError } from "../../engine/errors.js";
 import { checkNames } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";
-import type { Members, Subject } from "./engine.js";
+import type { Members, EventRef } from "./engine.js";
 import { type EventErrorType, checkVersion, isErrorType, suffixOf } from "./names.js";
-import { type EventSchema, fitted } from "./schema.js";
+import { type EventSchema, validate } from "./schema.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** The two ids that belong to a flow: those of an event, or of the context of a handler. */
@@ -34,29 +34,29 @@ export interface EventInit {
 }
 
 /** The members that stay text. */
-type Carried = "payload" | "identity" | "auth" | "metadata";
-const CARRIED: readonly Carried[] = ["payload", "identity", "auth", "metadata"];
-const MEMBERS = ["name", "version", "id", "flowId", ...CARRIED];
+type JsonMember = "payload" | "identity" | "auth" | "metadata";
+const JSON_MEMBERS: readonly JsonMember[] = ["payload", "identity", "auth", "metadata"];
+const MEMBERS = ["name", "version", "id", "flowId", ...JSON_MEMBERS];
 
-let textOf: (event: ProtocolEvent, member: Carried) => string;
+let readMemberJson: (event: ProtocolEvent, member: JsonMember) => string;
 
 /** One of the members that an event carries, as JSON text. */
-export function carried(event: ProtocolEvent, member: Carried): string {
-  return textOf(event, member);
+export function memberJson(event: ProtocolEvent, member: JsonMember): string {
+  return readMemberJson(event, member);
 }
 
 /** What requests and responses have in common. Immutable, but for what is in the values that it gives out. */
-export abstract class ProtocolEvent<T = unknown> implements Subject {
+export abstract class ProtocolEvent<T = unknown> implements EventRef {
   readonly name: string;
   readonly version: number;
   readonly id: string;
   readonly flowId: string;
   /** Private, so that no log and no debugger shows `auth` by itself. */
-  readonly #texts: Readonly<Record<Carried, string>>;
-  readonly #values: Partial<Record<Carried, unknown>> = {};
+  readonly #texts: Readonly<Record<JsonMember, string>>;
+  readonly #values: Partial<Record<JsonMember, unknown>> = {};
 
   static {
-    textOf = (event, member) => event.#texts[member];
+    readMemberJson = (event, member) => event.#texts[member];
   }
 
   /** @internal */
@@ -105,7 +105,7 @@ export abstract class ProtocolEvent<T = unknown> implements Subject {
   /** `identity.userId`, or `identity.user.id`: text, or a number as text. */
   get userId(): string | undefined {
     const { userId, user } = this.identity;
-    return idText(userId) ?? idText((user as { id?: unknown } | undefined)?.id);
+    return idToString(userId) ?? idToString((user as { id?: unknown } | undefined)?.id);
   }
 
   /** `identity.user.type` */
@@ -120,17 +120,17 @@ export abstract class ProtocolEvent<T = unknown> implements Subject {
 
   /** The payload as a schema makes it. @throws {MissingEventInformationException} if it does not fit */
   payloadAs<U>(schema: EventSchema<U>): Promise<U> {
-    return fitted(schema, this.payload);
+    return validate(schema, this.payload);
   }
 
   /** The identity as a schema makes it. @throws {MissingEventInformationException} if it does not fit */
   identityAs<U>(schema: EventSchema<U>): Promise<U> {
-    return fitted(schema, this.identity);
+    return validate(schema, this.identity);
   }
 
   /** `auth` as a schema makes it. @throws {MissingEventInformationException} if it does not fit */
   authAs<U>(schema: EventSchema<U>): Promise<U> {
-    return fitted(schema, this.auth);
+    return validate(schema, this.auth);
   }
 
   /** All members, `auth` left empty: this is what `JSON.stringify` writes, so it goes into logs. */
@@ -146,7 +146,7 @@ export abstract class ProtocolEvent<T = unknown> implements Subject {
     return `{"name":${name},"version":${this.version},"id":${id},"flowId":${flowId},"payload":${payload},"identity":${identity},"auth":${auth},"metadata":${metadata}}`;
   }
 
-  #read(member: Carried): unknown {
+  #read(member: JsonMember): unknown {
     if (!(member in this.#values)) this.#values[member] = JSON.parse(this.#texts[member]);
     return this.#values[member];
   }
@@ -159,7 +159,7 @@ export class RequestEvent<T = unknown> extends ProtocolEvent<T> {
   /** @internal One that came in: nothing of it is checked again. */
   constructor(init: undefined, members: Members);
   constructor(init: EventInit | undefined, members?: Members) {
-    super(init === undefined && members ? members : membersOf("RequestEvent", init));
+    super(init === undefined && members ? members : validateInit("RequestEvent", init));
   }
 }
 
@@ -176,7 +176,7 @@ export class ResponseEvent<T = unknown> extends ProtocolEvent<T> {
   constructor(init: undefined, members: Members, status: number, request: FlowIds);
   constructor(init: EventInit | undefined, members?: Members, status?: number, request?: FlowIds) {
     const isReceived = init === undefined && members !== undefined;
-    super(isReceived ? { id: request!.id, flowId: request!.flowId, ...members } : membersOf("ResponseEvent", init));
+    super(isReceived ? { id: request!.id, flowId: request!.flowId, ...members } : validateInit("ResponseEvent", init));
     if (!isReceived) return;
     this.status = status!;
     this.hasRequestIds = members.id === undefined || members.flowId === undefined;
@@ -226,7 +226,7 @@ export class ResponseEvent<T = unknown> extends ProtocolEvent<T> {
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-function membersOf(what: string, given: EventInit | undefined): Members {
+function validateInit(what: string, given: EventInit | undefined): Members {
   checkNames(what, given, MEMBERS);
   const init = given!;
   const { name, version = 1, id, flowId } = init;
@@ -242,9 +242,9 @@ function membersOf(what: string, given: EventInit | undefined): Members {
     if (typeof value !== "string" || value === "") throw wrong(member, `text, and not ${formatValue(value)}`);
     members[member] = value;
   }
-  for (const member of CARRIED) {
+  for (const member of JSON_MEMBERS) {
     if (init[member] === undefined) continue;
-    const json = jsonOf(member, init[member]);
+    const json = toJson(member, init[member]);
     if (member !== "payload" && json[0] !== "{") throw wrong(member, "an object");
     members[member] = json;
   }
@@ -252,7 +252,7 @@ function membersOf(what: string, given: EventInit | undefined): Members {
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what JSON cannot say. The message shows nothing of the value. */
-export function jsonOf(member: string, value: unknown): string {
+export function toJson(member: string, value: unknown): string {
   let json: string | undefined;
   try {
     json = JSON.stringify(value);
@@ -271,7 +271,7 @@ function wrong(member: string, what: string): FerryError {
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-export function checkFlow(what: string, ids: unknown): asserts ids is FlowIds {
+export function checkFlowIds(what: string, ids: unknown): asserts ids is FlowIds {
   const { id, flowId } = (ids ?? {}) as Partial<FlowIds>;
   if (typeof id !== "string" || typeof flowId !== "string")
     throw invalidArgument(
@@ -283,6 +283,6 @@ function text(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-function idText(value: unknown): string | undefined {
+function idToString(value: unknown): string | undefined {
   return typeof value === "number" ? String(value) : text(value);
 }

@@ -1,15 +1,17 @@
-/** The room of the events protocol: a client, and a server for the edge. */
+/** The entry point `eventferry/events-protocol`: a client, and a server for edge runtimes. */
 export type { FetchLike } from "../../platform/fetch.js";
 export type { HeadersOption } from "../../client/options.js";
+// `EventClient` is the name of the original packages.
 export {
-  ErrorResponseException,
-  EventClient,
-  FailedDependencyException,
-  type EventClientOptions,
+  EventsProtocolClient,
+  EventsProtocolClient as EventClient,
+  type EventsProtocolClientOptions,
+  type EventsProtocolClientOptions as EventClientOptions,
   type SendEventInit,
   type SendEventOptions,
 } from "./client.js";
-export { EventBuilder, type AnswerOptions, type RedirectPayload } from "./builder.js";
+export { ErrorResponseException, FailedDependencyException } from "./client.js";
+export { EventBuilder, type ResponseOptions, type RedirectPayload } from "./builder.js";
 export { RequestEvent, ResponseEvent, type EventInit, type FlowIds, type ProtocolEvent } from "./event.js";
 export {
   EventException,

@@ -13,11 +13,11 @@ import { readBody } from "../cloudevents/http.js";
 import { FerryError, isFerryError } from "../../engine/errors.js";
 import { checkNames, checkTimeout } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";
-import { Fault, Outcome, Rule, type Subject, accept, settle } from "./engine.js";
-import { ProtocolEvent, RequestEvent, ResponseEvent, carried } from "./event.js";
+import { ReadError, RequestOutcome, EnvelopeRule, type EventRef, readEvent, writeResponse } from "./engine.js";
+import { ProtocolEvent, RequestEvent, ResponseEvent, memberJson } from "./event.js";
 import { type EventException, isEventException } from "./exceptions.js";
 import { EventRegistry, type HandlerContext, type Registration } from "./registry.js";
-import { fitted, inCamelCase } from "./schema.js";
+import { validate, toCamelCase } from "./schema.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 import { startTimer, stopTimer, type Timer } from "../../platform/clock.js";
 
@@ -59,10 +59,10 @@ type Settings = {
   [K in keyof Omit<ProcessorOptions, "envelope">]-?:
     | ProcessorOptions[K]
     | (K extends "onError" | "allowedOrigins" ? undefined : never);
-} & { rule: Rule };
+} & { rule: EnvelopeRule };
 
 /** What the runtime tells of a request. */
-interface Surroundings {
+interface Invocation {
   request?: Request | undefined;
   env?: unknown;
   ctx?: unknown;
@@ -71,9 +71,13 @@ interface Surroundings {
 
 type Bytes = Uint8Array<ArrayBuffer>;
 /** An outcome and the texts that it needs. */
-type End = [subject: Subject, outcome: number, ...pieces: string[]];
+type Result = [subject: EventRef, outcome: number, ...pieces: string[]];
 
-const RULES: Record<string, Rule> = { usual: Rule.Usual, strict: Rule.Strict, lenient: Rule.Lenient };
+const RULES: Record<string, EnvelopeRule> = {
+  usual: EnvelopeRule.Usual,
+  strict: EnvelopeRule.Strict,
+  lenient: EnvelopeRule.Lenient,
+};
 const OPTIONS = [
   "envelope",
   "handlerTimeoutMs",
@@ -87,7 +91,7 @@ const OPTIONS = [
 const MIB = 1024 * 1024;
 const METHODS = "POST, OPTIONS";
 /** So much of a request that is too large is read to its end, so that its answer arrives. */
-const SPARE_BYTES = 8 * MIB;
+const MAX_DISCARDED_BYTES = 8 * MIB;
 
 /**
  * Answers events with the handlers of a registry. Whatever comes in is answered with an event, and no handler can take the server down.
@@ -145,7 +149,7 @@ export class EventProcessor {
   }
 
   /** How many handlers are under way. */
-  get underWay(): number {
+  get inFlight(): number {
     return this.#underWay;
   }
 
@@ -173,7 +177,7 @@ export class EventProcessor {
     if (request.method === "OPTIONS")
       return new Response(null, { status: 204, headers: { allow: METHODS, ...headers } });
     if (request.method !== "POST") {
-      await readBody(request, { maxBytes: 0 }, SPARE_BYTES).catch(() => undefined);
+      await readBody(request, { maxBytes: 0 }, MAX_DISCARDED_BYTES).catch(() => undefined);
       return new Response("events are sent here with POST\n", {
         status: 405,
         headers: { "content-type": "text/plain; charset=utf-8", allow: METHODS, ...headers },
@@ -186,36 +190,36 @@ export class EventProcessor {
   async #answerTo(request: Request, env: unknown, ctx: unknown): Promise<Bytes> {
     let body: Uint8Array;
     try {
-      body = await readBody(request, { maxBytes: this.#options.maxBytes }, SPARE_BYTES);
+      body = await readBody(request, { maxBytes: this.#options.maxBytes }, MAX_DISCARDED_BYTES);
     } catch (error) {
       if (isFerryError(error, "ERR_INVALID_ARGUMENT")) throw error;
       // A body that breaks off is not JSON, and most likely nobody is there to hear of it.
-      return written(malformed(isFerryError(error, "ERR_TOO_LARGE") ? Fault.TooLarge : 1));
+      return write(invalidEvent(isFerryError(error, "ERR_TOO_LARGE") ? ReadError.TooLarge : 1));
     }
     return this.#answer(body, { request, env, ctx, signal: request.signal });
   }
 
-  async #answer(body: unknown, surroundings: Surroundings): Promise<Bytes> {
-    let end: End;
+  async #answer(body: unknown, surroundings: Invocation): Promise<Bytes> {
+    let end: Result;
     try {
       end = await this.#end(body, surroundings);
     } catch {
       // The engine broke off; it starts anew by itself, and the event is answered.
-      end = [nobody(), Outcome.Unhandled, "{}"];
+      end = [unknownEvent(), RequestOutcome.UnhandledError, "{}"];
     }
-    return written(end);
+    return write(end);
   }
 
   /** How an event ends. Rejects only if the engine is broken. */
-  async #end(body: unknown, surroundings: Surroundings): Promise<End> {
-    const text = asBody(body);
-    if (text.length > this.#options.maxBytes) return malformed(Fault.TooLarge);
-    const members = accept(text, this.#options.rule);
-    if (typeof members === "number") return malformed(members);
+  async #end(body: unknown, surroundings: Invocation): Promise<Result> {
+    const text = toBody(body);
+    if (text.length > this.#options.maxBytes) return invalidEvent(ReadError.TooLarge);
+    const members = readEvent(text, this.#options.rule);
+    if (typeof members === "number") return invalidEvent(members);
     const event = new RequestEvent(undefined, members);
     const registration = this.#registry.find(event.name, event.version);
-    if (!registration) return [event, Outcome.NoHandler];
-    if (this.#underWay >= this.#options.maxInFlight) return [event, Outcome.Busy];
+    if (!registration) return [event, RequestOutcome.NoHandler];
+    if (this.#underWay >= this.#options.maxInFlight) return [event, RequestOutcome.TooManyEvents];
     this.#underWay++;
     try {
       return this.#echoed(event, await this.#inTime(event, registration, surroundings));
@@ -225,7 +229,7 @@ export class EventProcessor {
   }
 
   /** Lets the handler run until its time is over. A timer of its own: in a Worker, one of another request may never ring. */
-  async #inTime(event: RequestEvent, registration: Registration, surroundings: Surroundings): Promise<End> {
+  async #inTime(event: RequestEvent, registration: Registration, surroundings: Invocation): Promise<Result> {
     const { handlerTimeoutMs } = this.#options;
     const { signal, request, env, ctx } = surroundings;
     let controller: AbortController | undefined;
@@ -261,14 +265,14 @@ export class EventProcessor {
       },
     };
     let timer: Timer | undefined;
-    const late = new Promise<End>((resolve) => {
+    const late = new Promise<Result>((resolve) => {
       if (handlerTimeoutMs === Infinity) return;
       timer = startTimer(() => {
         const error = new FerryError(
           "ERR_TIMEOUT",
           `the handler of ${formatValue(event.name)} did not come to an end within ${handlerTimeoutMs} ms`,
         );
-        resolve([event, Outcome.Late, String(handlerTimeoutMs)]);
+        resolve([event, RequestOutcome.TimedOut, String(handlerTimeoutMs)]);
         abort(error);
         this.#tell(error, event);
       }, handlerTimeoutMs);
@@ -286,31 +290,31 @@ export class EventProcessor {
     event: RequestEvent,
     { schema, camelCase, ...registration }: Registration,
     context: HandlerContext,
-  ): Promise<End> {
+  ): Promise<Result> {
     try {
-      const sent = camelCase ? inCamelCase(event.payload) : event.payload;
-      const payload = schema === undefined ? sent : await fitted(schema, sent);
+      const sent = camelCase ? toCamelCase(event.payload) : event.payload;
+      const payload = schema === undefined ? sent : await validate(schema, sent);
       const result: unknown = await registration.handle(event, payload, context);
-      return answered(event, result);
+      return resultOf(event, result);
     } catch (error) {
       return this.#failed(event, error);
     }
   }
 
-  async #failed(event: RequestEvent, error: unknown): Promise<End> {
+  async #failed(event: RequestEvent, error: unknown): Promise<Result> {
     try {
       if (isEventException(error)) {
         if (!error.expected) this.#tell(error, event);
-        return raised(event, error);
+        return exceptionResult(event, error);
       }
-      const mapped = await this.#registry.mapped(error, event);
-      if (isEventException(mapped)) return raised(event, mapped);
-      if (mapped !== undefined) return answered(event, mapped);
+      const mapped = await this.#registry.mapException(error, event);
+      if (isEventException(mapped)) return exceptionResult(event, mapped);
+      if (mapped !== undefined) return resultOf(event, mapped);
     } catch (another) {
       error = another;
     }
     this.#tell(error, event);
-    return [event, Outcome.Unhandled, this.#options.exposeErrors ? exposed(error) : "{}"];
+    return [event, RequestOutcome.UnhandledError, this.#options.exposeErrors ? errorDetails(error) : "{}"];
   }
 
   #tell(error: unknown, event: RequestEvent): void {
@@ -321,16 +325,16 @@ export class EventProcessor {
     }
   }
 
-  #echoed(event: RequestEvent, end: End): End {
+  #echoed(event: RequestEvent, end: Result): Result {
     // Answers that a handler made whole say what they want to say.
-    if (!this.#options.echo || end[1] !== Outcome.Returned) return end;
+    if (!this.#options.echo || end[1] !== RequestOutcome.Payload) return end;
     const { version, id, flowId } = event;
     return [
       { name: `${event.name}:response`, version, id, flowId },
-      Outcome.Built,
+      RequestOutcome.Response,
       end[2]!,
-      carried(event, "identity"),
-      carried(event, "metadata"),
+      memberJson(event, "identity"),
+      memberJson(event, "metadata"),
     ];
   }
 
@@ -351,51 +355,52 @@ export class EventProcessor {
   }
 }
 
-function answered(event: RequestEvent, result: unknown): End {
+function resultOf(event: RequestEvent, result: unknown): Result {
   if (result instanceof ResponseEvent)
     return [
       result,
-      Outcome.Built,
-      carried(result, "payload"),
-      carried(result, "identity"),
-      carried(result, "metadata"),
+      RequestOutcome.Response,
+      memberJson(result, "payload"),
+      memberJson(result, "identity"),
+      memberJson(result, "metadata"),
     ];
   // One that gives the request back has made no answer; what it says is the payload, and who sent it stays out of it.
-  if (result instanceof ProtocolEvent) return [result, Outcome.Built, carried(result, "payload"), "{}", "{}"];
+  if (result instanceof ProtocolEvent)
+    return [result, RequestOutcome.Response, memberJson(result, "payload"), "{}", "{}"];
   const payload = result === undefined ? "{}" : JSON.stringify(result);
   if (payload === undefined)
     throw invalidArgument(
       `the handler of ${formatValue(event.name)} gave back what JSON cannot say: ${formatValue(result)}`,
     );
-  return [event, Outcome.Returned, payload];
+  return [event, RequestOutcome.Payload, payload];
 }
 
-function raised(event: RequestEvent, { type, code, parameters }: EventException): End {
-  return [event, Outcome.Raised, type, JSON.stringify(code), JSON.stringify(parameters)];
+function exceptionResult(event: RequestEvent, { type, code, parameters }: EventException): Result {
+  return [event, RequestOutcome.Exception, type, JSON.stringify(code), JSON.stringify(parameters)];
 }
 
 /** For a developer who asked for it. */
-function exposed(error: unknown): string {
+function errorDetails(error: unknown): string {
   const { name, message, stack } =
     error instanceof Error ? error : { name: "", message: formatValue(error), stack: "" };
   return JSON.stringify({ name, message, stack });
 }
 
 /** The other side gets fresh ids, as from a Kotlin server: those in the request may be missing or anything. */
-function malformed(fault: number): End {
-  return [nobody(), Outcome.Malformed + fault];
+function invalidEvent(fault: number): Result {
+  return [unknownEvent(), RequestOutcome.InvalidEvent + fault];
 }
 
-function nobody(): Subject {
+function unknownEvent(): EventRef {
   return { name: "", version: 1, id: freshId(), flowId: freshId() };
 }
 
-function written(end: End): Bytes {
-  return settle(...end);
+function write(end: Result): Bytes {
+  return writeResponse(...end);
 }
 
 /** What somebody wants to be processed, as the engine takes it. What cannot be an event becomes text that is none. */
-function asBody(body: unknown): string | Uint8Array {
+function toBody(body: unknown): string | Uint8Array {
   if (typeof body === "string" || body instanceof Uint8Array) return body;
   if (body instanceof ProtocolEvent) return body.toText();
   if (body instanceof ArrayBuffer) return new Uint8Array(body);

@@ -57,8 +57,8 @@ export interface RegistryOptions {
   checkNames?: boolean;
 }
 
-interface Mapping {
-  fits: (error: unknown) => boolean;
+interface ExceptionMapping {
+  matches: (error: unknown) => boolean;
   map: ExceptionHandler;
 }
 
@@ -73,7 +73,7 @@ const OPTIONS = ["name", "version", "schema", "camelCase", "replace", "handle"];
  */
 export class EventRegistry {
   readonly #handlers = new Map<string, Map<number, Registration>>();
-  readonly #mappings: Mapping[] = [];
+  readonly #mappings: ExceptionMapping[] = [];
   readonly #checksNames: boolean;
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -133,7 +133,7 @@ export class EventRegistry {
       type.prototype instanceof Error ||
       /^class\b/.test(Function.prototype.toString.call(type));
     this.#mappings.push({
-      fits: isClass ? (error) => error instanceof type : (type as (error: unknown) => boolean),
+      matches: isClass ? (error) => error instanceof type : (type as (error: unknown) => boolean),
       map,
     });
     return this;
@@ -164,8 +164,8 @@ export class EventRegistry {
   }
 
   /** @internal What is to be answered for an error, if somebody has said it. */
-  async mapped(error: unknown, event: RequestEvent): Promise<EventException | ResponseEvent | undefined> {
-    for (const { fits, map } of this.#mappings) if (fits(error)) return map(error, event);
+  async mapException(error: unknown, event: RequestEvent): Promise<EventException | ResponseEvent | undefined> {
+    for (const { matches: fits, map } of this.#mappings) if (fits(error)) return map(error, event);
     return undefined;
   }
 }

@@ -49,11 +49,11 @@ export interface FieldError {
 /** What is wrong beyond that is not told: an answer has a bound. */
 const MAX_FIELDS = 100;
 const MAX_MESSAGE = 200;
-const MISFIT = "the payload does not fit";
+const MISMATCH_MESSAGE = "the payload does not fit";
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is neither a schema nor a function. */
 export function checkSchema(schema: unknown): asserts schema is EventSchema {
-  if (standardOf(schema) || typeof schema === "function") return;
+  if (standardSchemaOf(schema) || typeof schema === "function") return;
   throw invalidArgument(
     `schema is a Standard Schema, such as those of zod, valibot and arktype, or a function, and not ${formatValue(schema)}`,
   );
@@ -64,11 +64,11 @@ export function checkSchema(schema: unknown): asserts schema is EventSchema {
  *
  * @throws {MissingEventInformationException} with `fields`, a list of {@link FieldError}, if it does not fit.
  */
-export async function fitted<T>(schema: EventSchema<T>, value: unknown): Promise<T> {
-  const standard = standardOf(schema);
+export async function validate<T>(schema: EventSchema<T>, value: unknown): Promise<T> {
+  const standard = standardSchemaOf(schema);
   if (standard) {
     const result = await standard.validate(value);
-    if (result.issues) throw refusal(result.issues, value);
+    if (result.issues) throw invalidPayload(result.issues, value);
     return result.value as T;
   }
   let result: unknown;
@@ -76,38 +76,38 @@ export async function fitted<T>(schema: EventSchema<T>, value: unknown): Promise
     result = await (schema as (payload: unknown) => unknown)(value);
   } catch (error) {
     if (isEventException(error)) throw error;
-    throw refusal(issuesOf(error), value);
+    throw invalidPayload(issuesOfError(error), value);
   }
-  if (result === false) throw refusal([{ message: MISFIT }], value);
+  if (result === false) throw invalidPayload([{ message: MISMATCH_MESSAGE }], value);
   const { issues } = (result ?? {}) as { issues?: unknown };
-  if (isIssues(issues)) throw refusal(issues, value);
+  if (isIssues(issues)) throw invalidPayload(issues, value);
   return (result === true || result === undefined ? value : result) as T;
 }
 
 /** A payload with the names of all its members in camel case, as Python servers read them: `user_name` is `userName`. */
-export function inCamelCase(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inCamelCase);
+export function toCamelCase(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(toCamelCase);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, member]) => [
       name.replace(/(?<=[^_])_+([a-zA-Z0-9])/g, (_, letter: string) => letter.toUpperCase()),
-      inCamelCase(member),
+      toCamelCase(member),
     ]),
   );
 }
 
 /** A type of arktype is a function, and a schema all the same. */
-function standardOf(schema: unknown): StandardSchema["~standard"] | undefined {
+function standardSchemaOf(schema: unknown): StandardSchema["~standard"] | undefined {
   const standard = (schema as StandardSchema | null | undefined)?.["~standard"];
   return typeof standard?.validate === "function" ? standard : undefined;
 }
 
 /** Functions often call a schema that throws its issues. What the engine itself throws is about our code, not about the payload. */
-function issuesOf(error: unknown): readonly SchemaIssue[] {
+function issuesOfError(error: unknown): readonly SchemaIssue[] {
   const { issues } = (error ?? {}) as { issues?: unknown };
   if (isIssues(issues)) return issues;
   const isOurs = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
-  return [{ message: error instanceof Error && !isOurs ? error.message : MISFIT }];
+  return [{ message: error instanceof Error && !isOurs ? error.message : MISMATCH_MESSAGE }];
 }
 
 function isIssues(issues: unknown): issues is readonly SchemaIssue[] {
@@ -118,14 +118,14 @@ function isIssues(issues: unknown): issues is readonly SchemaIssue[] {
   );
 }
 
-function refusal(issues: readonly SchemaIssue[], value: unknown): MissingEventInformationException {
+function invalidPayload(issues: readonly SchemaIssue[], value: unknown): MissingEventInformationException {
   return new MissingEventInformationException(
-    { fields: issues.slice(0, MAX_FIELDS).map((issue) => fieldOf(issue, value)) },
+    { fields: issues.slice(0, MAX_FIELDS).map((issue) => toFieldError(issue, value)) },
     { expected: true },
   );
 }
 
-function fieldOf(issue: SchemaIssue, value: unknown): FieldError {
+function toFieldError(issue: SchemaIssue, value: unknown): FieldError {
   const keys = (issue.path ?? []).map((part) => String(typeof part === "object" ? part.key : part));
   const { errorType, code, type } = issue as { errorType?: unknown; code?: unknown; type?: unknown };
   const given = [errorType, isMissing(value, keys) ? "value_error.missing" : undefined, code, type];

@@ -10,13 +10,13 @@
  */
 
 /** What a name may mean. */
-export interface Reading {
+export interface EntityAction {
   entity: string;
   action: string;
 }
 
 /** Names that a runtime, a test runner or a framework may look for. No topic is behind them, unless a topic has that name. */
-const PROBES = new Set([
+const PROBED_NAMES = new Set([
   "toJSON",
   "asymmetricMatch",
   "nodeType",
@@ -35,28 +35,28 @@ const PROBES = new Set([
 ]);
 
 /** Whether a name is made like one of ours, so that who calls it wants to publish. */
-export function isMagic(name: string): boolean {
-  return /^[A-Za-z]+(?:_+[A-Za-z]+)*_*$/.test(name) && /_|[a-z][A-Z]/.test(name) && !PROBES.has(name);
+export function isMethodName(name: string): boolean {
+  return /^[A-Za-z]+(?:_+[A-Za-z]+)*_*$/.test(name) && /_|[a-z][A-Z]/.test(name) && !PROBED_NAMES.has(name);
 }
 
 /**
  * What a name may mean, in the order in which it counts: as the original reads it, for whom only underscores part words; then by its capitals.
  * Nothing for names with empty words: `created__test`, `_created_test`.
  */
-export function readings(name: string): Reading[][] {
+export function parseMethodName(name: string): EntityAction[][] {
   if (!/^[A-Za-z]+(?:_[A-Za-z]+)*$/.test(name)) return [];
   const words = name.split("_");
   const humps = words.flatMap((word) => word.match(/[A-Z]+(?![a-z])|[A-Z]?[a-z]+/g) ?? []);
-  return [bothWays(words), ...(humps.length > words.length ? [bothWays(humps)] : [])];
+  return [bothOrders(words), ...(humps.length > words.length ? [bothOrders(humps)] : [])];
 }
 
 /** Whether words are parted by underscores alone, as they were in Python. */
-export function isSnake(name: string): boolean {
+export function isSnakeCase(name: string): boolean {
   return name.includes("_");
 }
 
 /** The names under which a topic can be called. */
-export function callsOf({ entity, action }: Reading): { camel: [string, string]; snake: [string, string] } {
+export function spellings({ entity, action }: EntityAction): { camel: [string, string]; snake: [string, string] } {
   const words = (entity.match(/[A-Z]?[^A-Z]+|[A-Z]/g) ?? [entity]).map((word) => word.toLowerCase()).join("_");
   const small = (name: string) => name.charAt(0).toLowerCase() + name.slice(1);
   return {
@@ -68,14 +68,14 @@ export function callsOf({ entity, action }: Reading): { camel: [string, string];
 /** The three of some names that are most like one, the nearest first. */
 export function nearest(name: string, names: Iterable<string>): string[] {
   const sought = name.slice(0, 100).toLowerCase();
-  const ranked = Array.from(names, (name) => ({ name, distance: distance(sought, name.toLowerCase()) }));
+  const ranked = Array.from(names, (name) => ({ name, levenshteinDistance: distance(sought, name.toLowerCase()) }));
   return ranked
-    .sort((one, other) => one.distance - other.distance)
+    .sort((one, other) => one.levenshteinDistance - other.levenshteinDistance)
     .slice(0, 3)
     .map(({ name }) => name);
 }
 
-function bothWays(words: readonly string[]): Reading[] {
+function bothOrders(words: readonly string[]): EntityAction[] {
   if (words.length < 2) return [];
   const capitals = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1).toLowerCase());
   return [

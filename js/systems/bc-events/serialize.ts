@@ -6,12 +6,12 @@ import { invalidArgument } from "../../engine/messages.js";
  *
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` for what JSON cannot express, with its path
  */
-export function snapshot(topic: string, data: unknown): { text: string; seen: unknown } {
+export function serializeData(topic: string, data: unknown): { text: string; seen: unknown } {
   let text: string | undefined;
   try {
     text = JSON.stringify(data);
   } catch (cause) {
-    const odd = find(data, "data", (value) => typeof value === "bigint");
+    const odd = findPath(data, "data", (value) => typeof value === "bigint");
     throw invalidArgument(
       `${topic}: ${odd ? `${odd} is a BigInt, which JSON does not have` : `data cannot be written as JSON: ${(cause as Error)?.message?.split("\n")[0]}`}`,
     );
@@ -19,14 +19,14 @@ export function snapshot(topic: string, data: unknown): { text: string; seen: un
   if (text === undefined) return { text: "null", seen: undefined };
   // NaN and infinity become null, so without one there is nothing to look for.
   const odd = text.includes("null")
-    ? find(data, "data", (value) => typeof value === "number" && !Number.isFinite(value))
+    ? findPath(data, "data", (value) => typeof value === "number" && !Number.isFinite(value))
     : undefined;
   if (odd) throw invalidArgument(`${topic}: ${odd} is not a finite number, and JSON has no other`);
   return { text, seen: JSON.parse(text) };
 }
 
 /** The path of the first value of a kind. */
-function find(
+function findPath(
   value: unknown,
   path: string,
   is: (value: unknown) => boolean,
@@ -41,7 +41,7 @@ function find(
   )
     return undefined;
   for (const [name, inner] of Object.entries(value)) {
-    const found = find(inner, Array.isArray(value) ? `${path}[${name}]` : `${path}.${name}`, is, [...above, value]);
+    const found = findPath(inner, Array.isArray(value) ? `${path}[${name}]` : `${path}.${name}`, is, [...above, value]);
     if (found) return found;
   }
   return undefined;
