@@ -68,7 +68,7 @@ extern "C" {
 }
 
 /// Who judges answers, by the number that `OUTBOX_CLASSIFIERS` in `js/outbox/wire.ts` gives it.
-const CLASSIFIERS: &[Classifier] = &[by_status, bc_events::wire::judge];
+const CLASSIFIERS: &[Classifier] = &[by_status, bc_events::wire::classify_response];
 
 /// The outbox, behind one handle.
 #[wasm_bindgen]

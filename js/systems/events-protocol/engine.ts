@@ -80,7 +80,7 @@ export function readEvent(body: string | Uint8Array, rule: EnvelopeRule): Member
     if (body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf) body = body.subarray(3);
     len = putBytes(body);
   }
-  const fault = call(() => glue.events_accept(len, rule));
+  const fault = call(() => glue.events_read(len, rule));
   if (fault !== 0) return fault;
   text ??= decoder.decode(body as Uint8Array);
   const { codecs } = engine();
@@ -108,7 +108,7 @@ export function writeResponse(
   const len = putText(
     [jsonStringContent(name), version, jsonStringContent(id), jsonStringContent(flowId), ...pieces].join(SEPARATOR),
   );
-  return call(() => glue.events_settle(len, outcome));
+  return call(() => glue.events_respond(len, outcome));
 }
 
 /** Text as it stands between quotes in JSON. */
