@@ -10,7 +10,7 @@ use crate::events_protocol::event::{Envelope, EnvelopeRule, Member};
 use crate::events_protocol::server::{self, EventRef, RequestOutcome};
 use crate::events_protocol::wire::{self, ReadError};
 
-/// By the numbers of `EnvelopeRule` in `js/systems/events-protocol/engine.ts`.
+/// by the numbers of `ENVELOPE_RULE` in `js/systems/events-protocol/engine.ts`.
 const RULES: [EnvelopeRule; 4] =
     [EnvelopeRule::Usual, EnvelopeRule::Strict, EnvelopeRule::Lenient, EnvelopeRule::Response];
 /// Errors that do not concern one member, numbered from 1. The number of a member's error is [`FIRST_MEMBER`] plus
@@ -48,7 +48,7 @@ pub fn events_respond(len: usize, outcome: u32) -> Vec<u8> {
     server::respond(&event, &outcome_of(outcome, next(), next(), next())).into_bytes()
 }
 
-/// By the numbers of `RequestOutcome` in `js/systems/events-protocol/engine.ts`.
+/// By the numbers of `REQUEST_OUTCOME` in `js/systems/events-protocol/engine.ts`.
 fn outcome_of<'a>(number: u32, first: &'a str, second: &'a str, third: &'a str) -> RequestOutcome<'a> {
     match number {
         0 => RequestOutcome::Payload(first),

@@ -9,6 +9,7 @@ export {
 export {
   BriteEventsSession,
   BriteEventsSession as EventSession,
+  type SessionClient,
   type SessionOptions,
   type SessionWithCalls,
   type UntypedSession,

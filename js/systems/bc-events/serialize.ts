@@ -1,48 +1,51 @@
-/** Data as JSON, taken when they are published: what is changed in an object later does not change the event. */
+/** Serializes the data of an event when it is published, so that later changes to the object do not change the event. */
 import { invalidArgument } from "../../engine/messages.js";
 
 /**
- * The text of data, and the data as whoever reads that text sees them.
+ * The data as JSON text, and as the reader of that text parses it.
  *
- * @throws {FerryError} `ERR_INVALID_ARGUMENT` for what JSON cannot express, with its path
+ * @param topic the topic's name, for messages
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a value that JSON cannot express, with its path
  */
-export function serializeData(topic: string, data: unknown): { text: string; seen: unknown } {
-  let text: string | undefined;
+export function serializeData(topic: string, data: unknown): { json: string; parsed: unknown } {
+  let json: string | undefined;
   try {
-    text = JSON.stringify(data);
+    json = JSON.stringify(data);
   } catch (cause) {
-    const odd = findPath(data, "data", (value) => typeof value === "bigint");
-    throw invalidArgument(
-      `${topic}: ${odd ? `${odd} is a BigInt, which JSON does not have` : `data cannot be written as JSON: ${(cause as Error)?.message?.split("\n")[0]}`}`,
-    );
+    const path = findPath(data, "data", (value) => typeof value === "bigint");
+    if (path !== undefined) throw invalidArgument(`${topic}: ${path} must not be a BigInt: JSON has none`);
+    const [reason] = String((cause as Error | undefined)?.message).split("\n");
+    throw invalidArgument(`${topic}: data cannot be serialized as JSON: ${reason}`);
   }
-  if (text === undefined) return { text: "null", seen: undefined };
-  // NaN and infinity become null, so without one there is nothing to look for.
-  const odd = text.includes("null")
+  if (json === undefined) return { json: "null", parsed: undefined };
+  // JSON.stringify writes NaN and infinity as null, so a text without null has none of them.
+  const path = json.includes("null")
     ? findPath(data, "data", (value) => typeof value === "number" && !Number.isFinite(value))
     : undefined;
-  if (odd) throw invalidArgument(`${topic}: ${odd} is not a finite number, and JSON has no other`);
-  return { text, seen: JSON.parse(text) };
+  if (path !== undefined)
+    throw invalidArgument(`${topic}: ${path} must be a finite number: JSON has no NaN or infinity`);
+  return { json, parsed: JSON.parse(json) };
 }
 
-/** The path of the first value of a kind. */
+/** The path of the first value for which `matches` returns true. */
 function findPath(
   value: unknown,
   path: string,
-  is: (value: unknown) => boolean,
-  above: readonly unknown[] = [],
+  matches: (value: unknown) => boolean,
+  ancestors: readonly unknown[] = [],
 ): string | undefined {
-  if (is(value)) return path;
+  if (matches(value)) return path;
   if (
     typeof value !== "object" ||
     value === null ||
-    above.includes(value) ||
+    ancestors.includes(value) ||
     typeof (value as { toJSON?: unknown }).toJSON === "function"
   )
     return undefined;
-  for (const [name, inner] of Object.entries(value)) {
-    const found = findPath(inner, Array.isArray(value) ? `${path}[${name}]` : `${path}.${name}`, is, [...above, value]);
-    if (found) return found;
+  for (const [name, member] of Object.entries(value)) {
+    const memberPath = Array.isArray(value) ? `${path}[${name}]` : `${path}.${name}`;
+    const found = findPath(member, memberPath, matches, [...ancestors, value]);
+    if (found !== undefined) return found;
   }
   return undefined;
 }

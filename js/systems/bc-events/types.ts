@@ -1,30 +1,31 @@
-/** Topics as users define them, and the calls that TypeScript derives from topics that are written as a constant. */
+/** Topics as users define them, and the types that TypeScript derives from topics that are a constant. */
 import type { EventReceipt } from "../../outbox/session.js";
 
-/** One topic, with the names that the original gave its members. Others, such as `Description`, are not read. */
+/** One topic, with the member names of the original. Other members, such as `Description`, are ignored. */
 export interface TopicDefinition {
-  /** One capitalised word: `Created`. */
+  /** One capitalized word: `Created`. */
   readonly Action: string;
-  /** Capitalised words: `PolicyHolder`. */
+  /** Capitalized words: `PolicyHolder`. */
   readonly Entity: string;
-  /** A word of small letters. @default the default category */
+  /** One lower-case word. @default `DefaultCategory` */
   readonly Category?: string;
-  /** JSON Schema of the data: Draft 4, unless `$schema` says 6, 7, 2019-09 or 2020-12. `format` is not checked. */
+  /** JSON Schema of the data: Draft 4, unless `$schema` names 6, 7, 2019-09 or 2020-12. `format` is not checked. */
   readonly Schema: object;
   readonly [more: string]: unknown;
 }
 
-/** All topics of an application: what the topic file of the original has in it. */
+/** All topics of an application: the contents of a topic file of the original. */
 export interface TopicDefinitions {
+  /** The category of topics and calls that name none. */
   readonly DefaultCategory?: string;
   readonly Topics: readonly TopicDefinition[];
   readonly [more: string]: unknown;
 }
 
-/** What `topics` may be: definitions, or their YAML text. */
+/** The option `topics`: definitions, or their YAML text. */
 export type TopicSource = TopicDefinitions | string;
 
-/** The data that a JSON Schema allows, as far as TypeScript can say it. */
+/** The data that a JSON Schema allows, as far as TypeScript can express it. */
 export type DataOf<S> = S extends { readonly const: infer V }
   ? V
   : S extends { readonly enum: readonly (infer V)[] }
@@ -61,13 +62,13 @@ type ObjectOf<S> = S extends { readonly properties: infer P }
 type RequiredOf<S> = S extends { readonly required: readonly (infer Name)[] } ? Name : never;
 type Flatten<T> = { [K in keyof T]: T[K] } & {};
 
-/** The topics of a constant, one by one. */
+/** The union of the topics of a constant. */
 export type TopicOf<T> = T extends { readonly Topics: readonly (infer U)[] } ? U : never;
 
-/** Data of a topic: what its schema allows, and an object in any case. */
+/** The data of a topic: what its schema allows, or any object. */
 type EventData<U> = U extends { readonly Schema: infer S } ? (unknown extends DataOf<S> ? object : DataOf<S>) : object;
 
-/** What `publish` takes. */
+/** The parameter of `publish`. */
 export type PublishOf<T> = IsConstant<T> extends true ? PublishOneOf<TopicOf<T>> : AnyPublish;
 type PublishOneOf<U> = U extends { readonly Action: infer A; readonly Entity: infer E }
   ? { action: A; entity: E; data: EventData<U>; category?: string | null | undefined }
@@ -80,14 +81,14 @@ interface AnyPublish {
   category?: string | null | undefined;
 }
 
-/** Whether TypeScript knows the names of the topics. */
+/** `true` if TypeScript knows the names of the topics. */
 export type IsConstant<T> = T extends { readonly Topics: readonly { readonly Action: infer A extends string }[] }
   ? string extends A
     ? false
     : true
   : false;
 
-/** The magic calls of a constant. Only topics of the default category can be reached by them. */
+/** The magic calls of topics that are a constant. Only topics of the default category have calls. */
 export type MagicCalls<T> = {
   readonly [U in TopicOf<T> as U extends { readonly Category: infer C }
     ? C extends DefaultCategoryOf<T>
@@ -106,7 +107,7 @@ type MethodNames<U> = U extends { readonly Action: infer A extends string; reado
   : never;
 /** `PolicyHolder` as `policy_holder`. */
 type SnakeCase<E extends string> =
-  Uncapitalize<E> extends `${infer First}${infer Rest}` ? `${First}${SnakeCaseTail<Rest>}` : "";
-type SnakeCaseTail<E extends string> = E extends `${infer First}${infer Rest}`
-  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${SnakeCaseTail<Rest>}`
+  Uncapitalize<E> extends `${infer First}${infer Remainder}` ? `${First}${SnakeCaseTail<Remainder>}` : "";
+type SnakeCaseTail<E extends string> = E extends `${infer First}${infer Remainder}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${SnakeCaseTail<Remainder>}`
   : "";

@@ -10,9 +10,10 @@ export {
   type SendEventInit,
   type SendEventOptions,
 } from "./client.js";
-export { ErrorResponseException, FailedDependencyException } from "./client.js";
+export { ErrorResponseException, FailedDependencyException } from "./client-errors.js";
 export { EventBuilder, type ResponseOptions, type RedirectPayload } from "./builder.js";
-export { RequestEvent, ResponseEvent, type EventInit, type FlowIds, type ProtocolEvent } from "./event.js";
+export { RequestEvent, ResponseEvent, type ProtocolEvent } from "./event.js";
+export type { EventInit, FlowIds } from "./event-init.js";
 export {
   EventException,
   EventFailedDependencyException,
@@ -23,7 +24,8 @@ export {
   type EventExceptionOptions,
 } from "./exceptions.js";
 export type { EventErrorType } from "./names.js";
-export { EventProcessor, type ProcessOptions, type ProcessorOptions } from "./processor.js";
+export { EventProcessor, type ProcessOptions } from "./processor.js";
+export type { ProcessorOptions } from "./processor-options.js";
 export {
   EventRegistry,
   type ExceptionHandler,
