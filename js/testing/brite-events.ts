@@ -13,7 +13,7 @@ import { type BcEvent, envelopeProblem } from "../systems/bc-events/envelope.js"
 import { readBody } from "../systems/cloudevents/http.js";
 import { FerryError, isFerryError } from "../engine/errors.js";
 import { freshId } from "../platform/uuid.js";
-import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
 import { formatValue } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
@@ -130,10 +130,12 @@ export class BriteEventsEmulator implements Service {
     const path = url.pathname.slice(PATH.length);
     const isBulk = path === "/events/bulk/" || path === "/events/bulk";
     if (path !== "/events" && !isBulk)
-      return plain(404, `there is ${PATH}/events for one event and ${PATH}/events/bulk/ for many`);
+      return textResponse(404, `there is ${PATH}/events for one event and ${PATH}/events/bulk/ for many`);
     if (request.method === "GET" && !isBulk) return this.#page(url);
     if (request.method !== "POST")
-      return plain(405, "events are sent here with POST", { allow: isBulk ? "POST, OPTIONS" : "GET, POST, OPTIONS" });
+      return textResponse(405, "events are sent here with POST", {
+        allow: isBulk ? "POST, OPTIONS" : "GET, POST, OPTIONS",
+      });
     try {
       const rawBody = await readBody(request, { maxBytes: this.#maxBodyBytes });
       const body = parsed(rawBody);
@@ -146,7 +148,7 @@ export class BriteEventsEmulator implements Service {
       return isBulk ? this.#takeMany(body, common) : this.#takeOne(body, common);
     } catch (error) {
       if (!isFerryError(error)) throw error;
-      return error.code === "ERR_TOO_LARGE" ? plain(413, error.message) : invalid(error.message);
+      return error.code === "ERR_TOO_LARGE" ? textResponse(413, error.message) : invalid(error.message);
     }
   }
 
@@ -199,7 +201,7 @@ export class BriteEventsEmulator implements Service {
       (this.#bytes > this.#maxBytes && this.#received[0]!.rawBody !== common.rawBody)
     )
       this.#drop();
-    this.#watchers.tell();
+    this.#watchers.notify();
     return eventId;
   }
 

@@ -15,9 +15,9 @@ import { batchFromHttp, contentMode, readBody, toBinary, toStructured } from "..
 import { webhook } from "../systems/cloudevents/webhook.js";
 import { FerryError, isFerryError } from "../engine/errors.js";
 import { Forwarder, type Forwarding, type ForwardOptions } from "./forward.js";
-import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { eventStream } from "./sse.js";
-import { EventStore, type ReceivedEvent } from "./store.js";
+import { EventStore, type ReceivedEvent } from "./event-store.js";
 import { formatValue } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
 
@@ -38,7 +38,7 @@ export interface CloudEventsEmulatorOptions {
 const DEFAULT_CHANNEL = "default";
 const READ_METHODS = "GET, OPTIONS";
 const WRITE_METHODS = "POST, OPTIONS";
-const MAX_PAGE = 1000;
+const MAX_PAGE_EVENTS = 1000;
 
 /** The CloudEvents service of an emulator, and what it has seen. */
 export class CloudEventsEmulator implements Service {
@@ -113,23 +113,25 @@ export class CloudEventsEmulator implements Service {
   /** Answers what the emulator has found to be for this service. */
   async handle(request: Request, url: URL): Promise<Response> {
     try {
-      const [channel = DEFAULT_CHANNEL, view, seq, ...more] = segments(url.pathname.slice(this.prefix.length));
+      const [channel = DEFAULT_CHANNEL, view, seq, ...more] = pathSegments(url.pathname.slice(this.prefix.length));
       if (more.length > 0) return notFound();
-      if (view === undefined) return await this.#takeIn(request, channel);
+      if (view === undefined) return await this.#receive(request, channel);
       if (view !== "events" && (view !== "stream" || seq !== undefined)) return notFound();
-      if (request.method !== "GET") return plain(405, "this address is for reading", { allow: READ_METHODS });
+      if (request.method !== "GET") return textResponse(405, "this address is for reading", { allow: READ_METHODS });
       if (view === "stream") return this.#stream(request, url, channel);
-      return seq === undefined ? this.#page(url, channel) : this.#one(url, channel, seq);
+      return seq === undefined ? this.#listEvents(url, channel) : this.#getEvent(url, channel, seq);
     } catch (error) {
       if (!isFerryError(error) || error.culprit === "internal") throw error;
-      return plain(statusOf(error, request), error.message);
+      return textResponse(statusFor(error, request), error.message);
     }
   }
 
-  async #takeIn(request: Request, channel: string): Promise<Response> {
+  async #receive(request: Request, channel: string): Promise<Response> {
     if (request.method === "OPTIONS") return this.#handshake(request);
     if (request.method !== "POST")
-      return plain(405, "events are sent here with POST and read at /events and /stream", { allow: WRITE_METHODS });
+      return textResponse(405, "events are sent here with POST and read at /events and /stream", {
+        allow: WRITE_METHODS,
+      });
     const rawBody = await readBody(request, { maxBytes: this.#maxBodyBytes });
     const events = [...batchFromHttp(request.headers, rawBody)];
     const headers = Object.freeze(Object.fromEntries(request.headers));
@@ -141,10 +143,10 @@ export class CloudEventsEmulator implements Service {
   }
 
   /** All events of a batch are of one version, so a page ends before the first one of another. */
-  #page(url: URL, channel: string): Response {
+  #listEvents(url: URL, channel: string): Response {
     const query = url.searchParams;
     const after = integer("after", query.get("after"), 0, 0);
-    const limit = integer("limit", query.get("limit"), MAX_PAGE, 1, MAX_PAGE);
+    const limit = integer("limit", query.get("limit"), MAX_PAGE_EVENTS, 1, MAX_PAGE_EVENTS);
     const found = this.#store.after(after, limit + 1, channel);
     const end = found.findIndex(({ event }, at) => at === limit || event.specversion !== found[0]!.event.specversion);
     const page = end < 0 ? found : found.slice(0, end);
@@ -160,9 +162,9 @@ export class CloudEventsEmulator implements Service {
     });
   }
 
-  #one(url: URL, channel: string, seq: string): Response {
+  #getEvent(url: URL, channel: string, seq: string): Response {
     const found = this.#store.get(channel, integer("the number of an event", seq, 0, 0));
-    if (!found) return plain(404, `the channel ${formatValue(channel)} has no event ${seq}, or has it no more`);
+    if (!found) return textResponse(404, `the channel ${formatValue(channel)} has no event ${seq}, or has it no more`);
     const mode = url.searchParams.get("mode") ?? (found.mode === "binary" ? "binary" : "structured");
     if (mode !== "binary" && mode !== "structured")
       throw new FerryError("ERR_INVALID_ARGUMENT", `the mode is binary or structured, not ${formatValue(mode)}`);
@@ -200,7 +202,7 @@ export class CloudEventsEmulator implements Service {
   }
 }
 
-function segments(path: string): string[] {
+function pathSegments(path: string): string[] {
   try {
     return path
       .split("/")
@@ -215,11 +217,11 @@ function segments(path: string): string[] {
 }
 
 function notFound(): Response {
-  return plain(404, "there is /cloudevents/<channel>, and below it /events, /events/<seq> and /stream");
+  return textResponse(404, "there is /cloudevents/<channel>, and below it /events, /events/<seq> and /stream");
 }
 
 /** The statuses of the web hook specification. */
-function statusOf(error: FerryError, request: Request): number {
+function statusFor(error: FerryError, request: Request): number {
   switch (error.code) {
     case "ERR_TOO_LARGE":
       return 413;

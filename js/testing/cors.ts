@@ -7,7 +7,7 @@
 export type Cors = "open" | "with cookies" | "none";
 
 /** The answer to the preflight of a browser, or nothing if the request is none or the service knows none. */
-export function preflight(request: Request, cors: Cors): Response | undefined {
+export function preflightResponse(request: Request, cors: Cors): Response | undefined {
   const { headers } = request;
   const method = headers.get("access-control-request-method");
   if (cors === "none" || request.method !== "OPTIONS" || method === null || headers.has("webhook-request-origin"))
@@ -15,7 +15,7 @@ export function preflight(request: Request, cors: Cors): Response | undefined {
   return new Response(null, {
     status: 204,
     headers: {
-      ...welcome(request, cors),
+      ...originHeaders(request, cors),
       "access-control-allow-methods": method,
       // By name and not `*`, which leaves out Authorization.
       "access-control-allow-headers": headers.get("access-control-request-headers") ?? "*",
@@ -26,10 +26,10 @@ export function preflight(request: Request, cors: Cors): Response | undefined {
 }
 
 /** The same answer, readable for the pages that may, with all its headers. */
-export function readable(answer: Response, request: Request, cors: Cors): Response {
+export function withCorsHeaders(answer: Response, request: Request, cors: Cors): Response {
   if (cors === "none") return answer;
   const headers = new Headers(answer.headers);
-  for (const [name, value] of Object.entries(welcome(request, cors))) headers.set(name, value);
+  for (const [name, value] of Object.entries(originHeaders(request, cors))) headers.set(name, value);
   const names = [...new Set(answer.headers.keys())].filter(
     (name) => name !== "connection" && name !== "set-cookie" && !name.startsWith("access-control-"),
   );
@@ -37,7 +37,7 @@ export function readable(answer: Response, request: Request, cors: Cors): Respon
   return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
 }
 
-function welcome(request: Request, cors: Cors): Record<string, string> {
+function originHeaders(request: Request, cors: Cors): Record<string, string> {
   const origin = request.headers.get("origin");
   if (cors === "open" || origin === null) return { "access-control-allow-origin": "*" };
   return { "access-control-allow-origin": origin, "access-control-allow-credentials": "true", vary: "origin" };

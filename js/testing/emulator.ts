@@ -10,13 +10,13 @@
 import { FerryError } from "../engine/errors.js";
 import { BriteEventsEmulator, type BriteEventsEmulatorOptions } from "./brite-events.js";
 import { CloudEventsEmulator, type CloudEventsEmulatorOptions } from "./cloudevents.js";
-import { preflight, readable } from "./cors.js";
+import { preflightResponse, withCorsHeaders } from "./cors.js";
 import { EventsProtocolEmulator, type EventsProtocolEmulatorOptions } from "./events-protocol.js";
 import { Faults, connectionReset, isConnectionReset } from "./faults.js";
 import { GlassFlowEmulator, type GlassFlowEmulatorOptions } from "./glassflow.js";
 import { type Listening, listenWithNode } from "./node.js";
 import { SalesforceEmulator, type SalesforceEmulatorOptions } from "./salesforce.js";
-import { Lifetime, type Service, integer, plain } from "./service.js";
+import { Lifetime, type Service, integer, textResponse } from "./service.js";
 import { formatValue } from "../engine/messages.js";
 
 /** How an emulator works. */
@@ -88,30 +88,30 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const eventsProtocol = new EventsProtocolEmulator(options.eventsProtocol ?? {}, lifetime);
   const salesforce = new SalesforceEmulator(options.salesforce ?? {}, lifetime);
   const maxHeaderBytes = integer("maxHeaderBytes", options.maxHeaderBytes, 128 * 1024, 1024, 16 * 1024 * 1024);
-  const services = byPrefix([
+  const services = sortByPrefix([
     cloudEvents,
     briteEvents,
     glassflow,
     eventsProtocol,
     salesforce,
-    ...salesforce.atRoot,
+    ...salesforce.rootServices,
     ...(options.services ?? []),
   ]);
   const servers = new Set<Listening>();
 
   async function answer(request: Request): Promise<Response> {
-    if (lifetime.isOver) throw connectionReset();
+    if (lifetime.isClosed) throw connectionReset();
     request.signal.throwIfAborted();
     const url = new URL(request.url);
     const service = services.find(
       ({ prefix }) => prefix === "/" || url.pathname === prefix || url.pathname.startsWith(`${prefix}/`),
     );
     const cors = service?.cors ?? "open";
-    const asked = preflight(request, cors);
+    const asked = preflightResponse(request, cors);
     if (asked) return asked;
-    const respond = () => (service ? serve(service, request, url) : nothing(services));
-    const fault = faults.take(request, url);
-    return readable(await (fault ? fault.answer(request, lifetime, respond) : respond()), request, cors);
+    const respond = () => (service ? handleWith(service, request, url) : notFound(services));
+    const fault = faults.find(request, url);
+    return withCorsHeaders(await (fault ? fault.respond(request, lifetime, respond) : respond()), request, cors);
   }
 
   return {
@@ -124,7 +124,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     fetch: async (input, init) =>
       answer(init === undefined && input instanceof Request ? input : new Request(input, init)),
     async listen(port = 0) {
-      if (lifetime.isOver) throw new FerryError("ERR_CLOSED", "the emulator is closed");
+      if (lifetime.isClosed) throw new FerryError("ERR_CLOSED", "the emulator is closed");
       const server = await listenWithNode(integer("port", port, 0, 0, 65_535), maxHeaderBytes, answer);
       servers.add(server);
       return {
@@ -142,7 +142,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   };
 }
 
-function byPrefix(services: readonly Service[]): readonly Service[] {
+function sortByPrefix(services: readonly Service[]): readonly Service[] {
   const sorted = [...services].sort((a, b) => b.prefix.length - a.prefix.length);
   sorted.forEach(({ prefix }, at) => {
     if (!/^\/(?:[^/?#]+(?:\/[^/?#]+)*)?$/.test(prefix))
@@ -156,17 +156,17 @@ function byPrefix(services: readonly Service[]): readonly Service[] {
   return sorted;
 }
 
-async function nothing(services: readonly Service[]): Promise<Response> {
-  return plain(404, `nothing is here; there is ${services.map(({ prefix }) => prefix).join(", ")}`);
+async function notFound(services: readonly Service[]): Promise<Response> {
+  return textResponse(404, `nothing is here; there is ${services.map(({ prefix }) => prefix).join(", ")}`);
 }
 
-async function serve(service: Service, request: Request, url: URL): Promise<Response> {
+async function handleWith(service: Service, request: Request, url: URL): Promise<Response> {
   try {
     return await service.handle(request, url);
   } catch (error) {
     // A service may break the connection, and need not answer whom nobody waits for.
     if (isConnectionReset(error)) throw error;
     if (request.signal.aborted) throw request.signal.reason;
-    return plain(500, `the service ${service.prefix} failed: ${(error as Error)?.message ?? error}`);
+    return textResponse(500, `the service ${service.prefix} failed: ${(error as Error)?.message ?? error}`);
   }
 }

@@ -21,7 +21,7 @@ import { EventException, isEventException } from "../systems/events-protocol/exc
 import type { EventErrorType } from "../systems/events-protocol/names.js";
 import { EventRegistry, type HandlerContext, type Registration } from "../systems/events-protocol/registry.js";
 import { type PayloadOf, type StandardSchema, fitted, inCamelCase } from "../systems/events-protocol/schema.js";
-import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
 import { unixNow } from "../platform/clock.js";
 
@@ -126,7 +126,7 @@ export class EventsProtocolEmulator implements Service {
 
   /** Answers what the emulator has found to be for this service. */
   async handle(request: Request): Promise<Response> {
-    if (request.method !== "POST") return plain(405, "events are sent here with POST", { allow: "POST" });
+    if (request.method !== "POST") return textResponse(405, "events are sent here with POST", { allow: "POST" });
     let rawBody = new Uint8Array(0) as Uint8Array;
     let event: RequestEvent | undefined;
     let answer: ResponseEvent;
@@ -196,7 +196,7 @@ export class EventsProtocolEmulator implements Service {
       this.#bytes -= this.#kept.shift()!.bytes;
       this.#dropped++;
     }
-    this.#watchers.tell();
+    this.#watchers.notify();
   }
 }
 

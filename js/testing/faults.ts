@@ -11,7 +11,7 @@ import type { Lifetime } from "./service.js";
 import { formatValue } from "../engine/messages.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
 
-const RESETS = new WeakSet<object>();
+const CONNECTION_RESETS = new WeakSet<object>();
 
 /** What goes wrong, and when. At least one effect is needed; `hang`, `reset` and an answer exclude each other. */
 export interface Fault {
@@ -64,7 +64,7 @@ export class Faults {
    * @throws {FerryError} `ERR_INVALID_ARGUMENT` for values out of range and parts that contradict each other.
    */
   add(fault: Fault): AddedFault {
-    check(fault);
+    validate(fault);
     const active = new ActiveFault({ ...fault }, () => {
       this.#active = this.#active.filter((other) => other !== active);
     });
@@ -83,8 +83,8 @@ export class Faults {
   }
 
   /** The fault for a request, counted as a hit. @internal */
-  take(request: Request, url: URL): ActiveFault | undefined {
-    return this.#active.find((active) => active.strikes(request, url));
+  find(request: Request, url: URL): ActiveFault | undefined {
+    return this.#active.find((active) => active.appliesTo(request, url));
   }
 }
 
@@ -92,34 +92,34 @@ export class Faults {
 class ActiveFault implements AddedFault {
   readonly fault: Readonly<Fault>;
   readonly remove: () => void;
-  readonly #chance: () => number;
+  readonly #random: () => number;
   #hits = 0;
 
   constructor(fault: Fault, remove: () => void) {
     this.fault = fault;
     this.remove = remove;
-    this.#chance = chances(fault.seed ?? 1);
+    this.#random = seededRandom(fault.seed ?? 1);
   }
 
   get hits(): number {
     return this.#hits;
   }
 
-  strikes(request: Request, url: URL): boolean {
+  appliesTo(request: Request, url: URL): boolean {
     const { match, probability = 1, times = Infinity } = this.fault;
     if (typeof match === "string" ? !url.pathname.startsWith(match) : match && !match(request)) return false;
     // Drawn for every match, so that the outcome depends on nothing but the seed and the sequence.
-    if (this.#chance() >= probability) return false;
+    if (this.#random() >= probability) return false;
     if (++this.#hits >= times) this.remove();
     return true;
   }
 
   /** The answer under this fault. Rejects where the connection breaks. */
-  async answer(request: Request, lifetime: Lifetime, respond: () => Promise<Response>): Promise<Response> {
+  async respond(request: Request, lifetime: Lifetime, respond: () => Promise<Response>): Promise<Response> {
     const { after, delayMs = 0, hang, reset, status, headers, body, cutBodyAfter } = this.fault;
     let answer = after === "store" ? await respond() : undefined;
     try {
-      if (delayMs > 0 || hang) await pause(hang ? undefined : delayMs, request, lifetime);
+      if (delayMs > 0 || hang) await wait(hang ? undefined : delayMs, request, lifetime);
       if (reset) throw connectionReset();
       if (status !== undefined || body !== undefined) {
         await answer?.body?.cancel();
@@ -128,7 +128,7 @@ class ActiveFault implements AddedFault {
         answer ??= await respond();
         if (headers) answer = withHeaders(answer, headers);
       }
-      return cutBodyAfter === undefined ? answer : cut(answer, cutBodyAfter);
+      return cutBodyAfter === undefined ? answer : truncateBody(answer, cutBodyAfter);
     } catch (error) {
       await answer?.body?.cancel().catch(() => undefined);
       throw error;
@@ -140,19 +140,19 @@ export type { ActiveFault };
 /** What a broken connection looks like to whoever calls `fetch`. */
 export function connectionReset(): TypeError {
   const error = new TypeError("the emulator broke the connection");
-  RESETS.add(error);
+  CONNECTION_RESETS.add(error);
   return error;
 }
 
 /** Whether a service threw it to break the connection, and not because of a bug. */
 export function isConnectionReset(error: unknown): boolean {
-  return RESETS.has(error as object);
+  return CONNECTION_RESETS.has(error as object);
 }
 
 /** Waits, for ever if no time is given. Rejects when the caller aborts or the emulator is closed. */
-function pause(ms: number | undefined, request: Request, lifetime: Lifetime): Promise<void> {
+function wait(ms: number | undefined, request: Request, lifetime: Lifetime): Promise<void> {
   return new Promise((resolve, reject) => {
-    const leave = lifetime.join(() => {
+    const leave = lifetime.onClose(() => {
       stopTimer(timer);
       reject(request.signal.aborted ? request.signal.reason : connectionReset());
     }, request.signal);
@@ -167,7 +167,7 @@ function withHeaders(answer: Response, headers: Record<string, string>): Respons
 }
 
 /** The same answer, but its body breaks off. */
-function cut(answer: Response, bytes: number): Response {
+function truncateBody(answer: Response, bytes: number): Response {
   const { body, status, statusText } = answer;
   if (body === null) throw connectionReset();
   const reader = body.getReader();
@@ -195,7 +195,7 @@ function cut(answer: Response, bytes: number): Response {
 }
 
 /** Numbers from 0 to below 1 that a seed determines (mulberry32, public domain). */
-function chances(seed: number): () => number {
+function seededRandom(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -205,7 +205,7 @@ function chances(seed: number): () => number {
   };
 }
 
-function check(fault: Fault): void {
+function validate(fault: Fault): void {
   const refuse = (problem: string): never => {
     throw new FerryError("ERR_INVALID_ARGUMENT", `a fault ${problem}`);
   };

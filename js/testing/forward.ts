@@ -2,7 +2,7 @@
 import { type ContentMode, toMode } from "../systems/cloudevents/http.js";
 import { FerryError } from "../engine/errors.js";
 import { type Lifetime, integer } from "./service.js";
-import type { EventStore, ReceivedEvent } from "./store.js";
+import type { EventStore, ReceivedEvent } from "./event-store.js";
 import { formatValue } from "../engine/messages.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
 
@@ -39,7 +39,7 @@ export class Forwarder implements Forwarding {
   readonly #options: ForwardOptions;
   readonly #timeoutMs: number;
   readonly #store: EventStore;
-  readonly #leave: () => void;
+  readonly #stop: () => void;
   #sending: AbortController | undefined;
   #isStopped = false;
   #cursor: number;
@@ -71,8 +71,8 @@ export class Forwarder implements Forwarding {
       this.#isStopped = true;
       this.#sending?.abort();
     };
-    const leave = lifetime.join(end);
-    this.#leave = () => {
+    const leave = lifetime.onClose(end);
+    this.#stop = () => {
       leave();
       end();
     };
@@ -95,7 +95,7 @@ export class Forwarder implements Forwarding {
   }
 
   stop(): void {
-    this.#leave();
+    this.#stop();
   }
 
   async #run(): Promise<void> {

@@ -18,7 +18,7 @@ export interface Listening {
 }
 
 /** As much of `node:http` as is used. */
-interface NodeHttp {
+interface NodeHttpModule {
   createServer(options: { maxHeaderSize: number }, handler: (incoming: Incoming, outgoing: Outgoing) => void): Server;
 }
 interface Emitter {
@@ -66,8 +66,8 @@ export async function listenWithNode(
   maxHeaderBytes: number,
   handler: (request: Request) => Promise<Response>,
 ): Promise<Listening> {
-  const http = await nodeHttp();
-  const open = new Set<{ break(): void }>();
+  const http = await importNodeHttp();
+  const open = new Set<Exchange>();
   const sockets = new Set<Socket>();
   let origin = "";
   const server = http.createServer({ maxHeaderSize: maxHeaderBytes }, (incoming, outgoing) => {
@@ -95,27 +95,27 @@ export async function listenWithNode(
   const close = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());
-      for (const exchange of open) exchange.break();
+      for (const exchange of open) exchange.abort();
       for (const socket of sockets) socket.destroy();
       server.closeAllConnections?.();
     });
   return { url: origin, close: () => (closing ??= close()) };
 }
 
-async function nodeHttp(): Promise<NodeHttp> {
+async function importNodeHttp(): Promise<NodeHttpModule> {
   const name = ["node", "http"].join(":");
   // Browsers would complain in their console before they reject the import.
-  if (!("process" in globalThis || "Deno" in globalThis || "Bun" in globalThis)) throw noServer();
+  if (!("process" in globalThis || "Deno" in globalThis || "Bun" in globalThis)) throw noHttpServer();
   try {
     const { createServer } = await import(/* webpackIgnore: true */ /* @vite-ignore */ name);
     if (typeof createServer === "function") return { createServer };
   } catch (cause) {
-    throw noServer(cause);
+    throw noHttpServer(cause);
   }
-  throw noServer();
+  throw noHttpServer();
 }
 
-function noServer(cause?: unknown): FerryError {
+function noHttpServer(cause?: unknown): FerryError {
   return new FerryError(
     "ERR_INVALID_ARGUMENT",
     "listen needs node:http, which this runtime does not have; pass requests to emulator.fetch instead",
@@ -135,12 +135,12 @@ class Exchange {
     this.#outgoing = outgoing;
     outgoing.on("error", () => undefined); // "close" follows, and is what counts
     outgoing.once("close", () => {
-      if (!outgoing.writableFinished) this.break();
+      if (!outgoing.writableFinished) this.abort();
     });
   }
 
   /** Ends it on our side: nobody is there any more. */
-  break(): void {
+  abort(): void {
     if (this.#aborter.signal.aborted) return;
     this.#aborter.abort();
     void this.#reader?.cancel().catch(() => undefined);
@@ -150,7 +150,7 @@ class Exchange {
   async run(origin: string, handler: (request: Request) => Promise<Response>): Promise<void> {
     let request: Request;
     try {
-      request = this.#request(origin);
+      request = this.#toRequest(origin);
     } catch {
       // TRACE and CONNECT, which fetch does not know, and targets that are no URL.
       await this.#send(new Response("this request cannot be expressed with fetch\n", { status: 400 }));
@@ -168,7 +168,7 @@ class Exchange {
     await this.#send(answer);
   }
 
-  #request(origin: string): Request {
+  #toRequest(origin: string): Request {
     const { method, url, rawHeaders } = this.#incoming;
     // As they came: each line by itself, bytes as Latin-1; Headers joins what is there twice.
     const headers = new Headers();
@@ -179,7 +179,7 @@ class Exchange {
       method,
       headers,
       signal: this.#aborter.signal,
-      body: hasBody ? bodyOf(this.#incoming) : null,
+      body: hasBody ? bodyStream(this.#incoming) : null,
       duplex: "half",
     };
     return new Request(url.startsWith("/") ? origin + url : new URL(url, origin), init);
@@ -227,7 +227,7 @@ class Exchange {
 }
 
 /** The body as a stream. Whoever cancels it lets the rest flow by, so that the answer still gets through. */
-function bodyOf(incoming: Incoming): ReadableStream<Uint8Array> {
+function bodyStream(incoming: Incoming): ReadableStream<Uint8Array> {
   let isOver = false;
   return new ReadableStream<Uint8Array>(
     {

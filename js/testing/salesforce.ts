@@ -12,23 +12,23 @@
  */
 import { FerryError } from "../engine/errors.js";
 import type { Cors } from "./cors.js";
-import type { EventParticulars } from "./salesforce/channels.js";
+import type { EventMetadata } from "./salesforce/channels.js";
 import type { BayeuxMessage } from "./salesforce/messages.js";
-import { OAuth, type SalesforceAccount, type SalesforceLogin } from "./salesforce/oauth.js";
-import { type Forgetting, ReplayLog, type StoredEvent } from "./salesforce/replay.js";
-import { Rest } from "./salesforce/rest.js";
+import { OAuthServer, type SalesforceAccount, type SalesforceLogin } from "./salesforce/oauth.js";
+import { type EventSelection, ReplayLog, type StoredEvent } from "./salesforce/replay.js";
+import { RestApi } from "./salesforce/rest.js";
 import { type SalesforceRequest, StreamingServer } from "./salesforce/streaming.js";
-import { Tokens } from "./salesforce/tokens.js";
-import { type SalesforceInterceptor, type SalesforceRefusal, Troubles } from "./salesforce/troubles.js";
-import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { TokenStore } from "./salesforce/tokens.js";
+import { type SalesforceInterceptor, type SalesforceRefusal, Overrides } from "./salesforce/overrides.js";
+import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
 import { formatValue } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
 
 export type {
-  EventParticulars,
+  EventMetadata,
   BayeuxMessage,
-  Forgetting,
+  EventSelection,
   SalesforceAccount,
   SalesforceInterceptor,
   SalesforceLogin,
@@ -98,12 +98,12 @@ export class SalesforceEmulator implements Service {
   readonly prefix = "/salesforce";
   readonly cors: Cors;
   readonly #lifetime: Lifetime;
-  readonly #tokens: Tokens;
-  readonly #oauth: OAuth;
+  readonly #tokens: TokenStore;
+  readonly #oauth: OAuthServer;
   readonly #log: ReplayLog;
   readonly #streaming: StreamingServer;
-  readonly #rest: Rest;
-  readonly #troubles = new Troubles();
+  readonly #rest: RestApi;
+  readonly #overrides = new Overrides();
   readonly #watchers = new Watchers();
 
   /** @internal */
@@ -118,8 +118,8 @@ export class SalesforceEmulator implements Service {
       throw new FerryError("ERR_INVALID_ARGUMENT", `now is a function, not ${formatValue(now)}`);
     this.cors = cors ? "with cookies" : "none";
     this.#lifetime = lifetime;
-    this.#tokens = new Tokens(integer("tokenLifetimeMs", options.tokenLifetimeMs, 2 * 3_600_000, 1), now);
-    this.#oauth = new OAuth(options.accounts, options.rotateRefreshTokens === true, this.#tokens, now);
+    this.#tokens = new TokenStore(integer("tokenLifetimeMs", options.tokenLifetimeMs, 2 * 3_600_000, 1), now);
+    this.#oauth = new OAuthServer(options.accounts, options.rotateRefreshTokens === true, this.#tokens, now);
     this.#log = new ReplayLog(
       integer("maxEvents", options.maxEvents, 100_000, 1),
       integer("maxBytes", options.maxBytes, 128 * 1024 * 1024, 1),
@@ -144,19 +144,19 @@ export class SalesforceEmulator implements Service {
       },
       log: this.#log,
       tokens: this.#tokens,
-      troubles: this.#troubles,
+      overrides: this.#overrides,
       lifetime,
       now,
       onChange: () => this.#changed(),
     });
-    this.#rest = new Rest(this.#tokens, (channel, content) => {
+    this.#rest = new RestApi(this.#tokens, (channel, content) => {
       const event = this.#log.add(channel, content, {});
-      return { reached: this.#streaming.spread(event), replayId: event.replayId };
+      return { reached: this.#streaming.deliver(event), replayId: event.replayId };
     });
   }
 
   /** The same service at the addresses that Salesforce has. @internal */
-  get atRoot(): readonly Service[] {
+  get rootServices(): readonly Service[] {
     const handle = (request: Request, url: URL) => this.handle(request, url);
     return ["/services", "/cometd", "/id"].map((prefix) => ({ prefix, cors: this.cors, handle }));
   }
@@ -169,14 +169,14 @@ export class SalesforceEmulator implements Service {
    * @example
    * emulator.salesforce.publish("/event/Low_Ink__e", { Ink_Percentage__c: 0.2 }).replayId; // "1"
    */
-  publish(channel: string, content: unknown, particulars: EventParticulars = {}): StoredEvent {
-    return this.#spread(this.#log.add(nameOf(channel), content, particulars));
+  publish(channel: string, content: unknown, particulars: EventMetadata = {}): StoredEvent {
+    return this.#deliver(this.#log.add(validateChannel(channel), content, particulars));
   }
 
   /** Publishes an event with exactly this as its `data`; as JSON text it may hold numbers that JavaScript has not. */
   publishData(channel: string, data: unknown): StoredEvent {
     try {
-      return this.#spread(this.#log.addAsIs(nameOf(channel), data));
+      return this.#deliver(this.#log.addData(validateChannel(channel), data));
     } catch (cause) {
       throw cause instanceof FerryError
         ? cause
@@ -190,7 +190,7 @@ export class SalesforceEmulator implements Service {
   }
 
   /** Throws events away as if their time had come: to replay from one of them is refused then. */
-  forgetEvents(which: Forgetting = {}): void {
+  forgetEvents(which: EventSelection = {}): void {
     this.#log.forget(which);
   }
 
@@ -243,12 +243,12 @@ export class SalesforceEmulator implements Service {
 
   /** All sessions are gone: those with a poll hear `403::Unknown client` at once, the others when they come. */
   expireSessions(): void {
-    this.#streaming.forgetSessions("lost");
+    this.#streaming.removeSessions("lost");
   }
 
   /** As when the server is started anew: polls break, sessions are gone, events and tokens stay. */
   restart(): void {
-    this.#streaming.forgetSessions("dropped");
+    this.#streaming.removeSessions("dropped");
   }
 
   /** Breaks the connections of all polls that are held. The sessions stay. */
@@ -263,7 +263,7 @@ export class SalesforceEmulator implements Service {
 
   /** The next so many answers to polls that carry events are lost on the way: to the server they are delivered. */
   loseAnswers(times = 1): void {
-    this.#troubles.lose(integer("times", times, 1, 0));
+    this.#overrides.loseResponses(integer("times", times, 1, 0));
   }
 
   /**
@@ -277,17 +277,17 @@ export class SalesforceEmulator implements Service {
    * });
    */
   refuse(refusal: SalesforceRefusal): () => void {
-    return this.#troubles.refuse(refusal);
+    return this.#overrides.refuse(refusal);
   }
 
   /** Has a function answer requests to `/cometd` in place of the service, or leave them to it. Gives back how to end that. */
   intercept(interceptor: SalesforceInterceptor): () => void {
-    return this.#troubles.intercept(interceptor);
+    return this.#overrides.intercept(interceptor);
   }
 
   /** Ends what `refuse`, `intercept` and `loseAnswers` began. */
-  clearTroubles(): void {
-    this.#troubles.clear();
+  clearOverrides(): void {
+    this.#overrides.clear();
   }
 
   /**
@@ -328,21 +328,21 @@ export class SalesforceEmulator implements Service {
       return this.#oauth.handle(request, rest[0]!, base);
     if (area === "id") return this.#oauth.handle(request, "id", base);
     if (area === "services" && kind === "data") return this.#rest.handle(request, url, rest);
-    return plain(404, "there is /services/oauth2/token, /services/data/v68.0 and /cometd/68.0");
+    return textResponse(404, "there is /services/oauth2/token, /services/data/v68.0 and /cometd/68.0");
   }
 
-  #spread(event: StoredEvent): StoredEvent {
-    this.#streaming.spread(event);
+  #deliver(event: StoredEvent): StoredEvent {
+    this.#streaming.deliver(event);
     this.#changed();
     return event;
   }
 
   #changed(): void {
-    this.#watchers.tell();
+    this.#watchers.notify();
   }
 }
 
-function nameOf(channel: unknown): string {
+function validateChannel(channel: unknown): string {
   if (typeof channel === "string" && /^\/[^?*]*[^?*/]$/.test(channel)) return channel;
   throw new FerryError(
     "ERR_INVALID_ARGUMENT",

@@ -24,7 +24,7 @@ export class Lifetime {
   #isOver = false;
 
   /** Whether the emulator was closed. */
-  get isOver(): boolean {
+  get isClosed(): boolean {
     return this.#isOver;
   }
 
@@ -33,9 +33,9 @@ export class Lifetime {
    * Gives back how to leave before. A list of our own and not a signal for all: Node warns of a leak when
    * eleven listen to one.
    */
-  join(end: () => void, signal?: AbortSignal): () => void {
+  onClose(close: () => void, signal?: AbortSignal): () => void {
     if (this.#isOver || signal?.aborted) {
-      end();
+      close();
       return () => undefined;
     }
     const leave = () => {
@@ -44,7 +44,7 @@ export class Lifetime {
     };
     const once = () => {
       leave();
-      end();
+      close();
     };
     this.#ends.add(once);
     signal?.addEventListener("abort", once);
@@ -59,7 +59,7 @@ export class Lifetime {
 }
 
 /** An answer in plain words. */
-export function plain(status: number, message: string, headers: Record<string, string> = {}): Response {
+export function textResponse(status: number, message: string, headers: Record<string, string> = {}): Response {
   return new Response(`${message}\n`, { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers } });
 }
 

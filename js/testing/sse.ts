@@ -15,7 +15,7 @@
  */
 import { toStructured } from "../systems/cloudevents/http.js";
 import type { Lifetime } from "./service.js";
-import type { EventStore, ReceivedEvent } from "./store.js";
+import type { EventStore, ReceivedEvent } from "./event-store.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
 
 /** What a stream reads, and from where. */
@@ -31,7 +31,7 @@ export interface StreamOptions {
   request: Request;
 }
 
-const PAGE = 64;
+const PAGE_EVENTS = 64;
 
 /** The events behind a number, and then each new one, until the reader leaves or the emulator is closed. */
 export function eventStream({
@@ -68,16 +68,16 @@ export function eventStream({
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        leave = lifetime.join(end, request.signal);
+        leave = lifetime.onClose(end, request.signal);
         const gone = cursor + 1 < store.firstSeq ? `: events before ${store.firstSeq} are gone\n` : "";
         controller.enqueue(encoder.encode(`${gone}retry: 1000\nid: ${cursor}\n\n`));
       },
       async pull(controller) {
         while (!isOver) {
-          const found = store.after(cursor, PAGE, channel);
+          const found = store.after(cursor, PAGE_EVENTS, channel);
           if (found.length > 0) {
             cursor = found.at(-1)!.seq;
-            controller.enqueue(encoder.encode(found.map(sseText).join("")));
+            controller.enqueue(encoder.encode(found.map(toServerSentEvent).join("")));
             return;
           }
           if (!(await something()) && !isOver) {
@@ -94,7 +94,7 @@ export function eventStream({
 }
 
 /** A line break in an event stands between tokens, where it means nothing; here it begins another data line. */
-function sseText({ seq, event }: ReceivedEvent): string {
+function toServerSentEvent({ seq, event }: ReceivedEvent): string {
   const { body } = toStructured(event);
   const text = typeof body === "string" ? body : new TextDecoder().decode(body);
   return `id: ${seq}\n${text

@@ -3,7 +3,7 @@ import { FerryError } from "../engine/errors.js";
 import { type Lifetime, integer } from "./service.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class Watchers {
   readonly #all = new Set<() => void>();
@@ -15,7 +15,7 @@ export class Watchers {
   }
 
   /** Something has changed. */
-  tell(): void {
+  notify(): void {
     for (const watcher of [...this.#all]) watcher();
   }
 
@@ -27,7 +27,7 @@ export class Watchers {
    */
   until<T>(find: () => T | undefined, timeoutMs: unknown, lifetime: Lifetime, late: () => string): Promise<T> {
     return new Promise((resolve, reject) => {
-      const ms = integer("timeoutMs", timeoutMs, 10_000, 0, LONGEST_TIMER_MS);
+      const ms = integer("timeoutMs", timeoutMs, 10_000, 0, MAX_TIMER_MS);
       const now = find();
       if (now !== undefined) return resolve(now);
       const settle = (then: () => void) => {
@@ -50,7 +50,7 @@ export class Watchers {
         ms,
       );
       let leave = () => {};
-      leave = lifetime.join(() => settle(() => reject(new FerryError("ERR_CLOSED", "the emulator was closed"))));
+      leave = lifetime.onClose(() => settle(() => reject(new FerryError("ERR_CLOSED", "the emulator was closed"))));
     });
   }
 }

@@ -437,7 +437,7 @@ test("what the server refuses leads to what can be done about it", async () => {
     clientOf().open(),
     (error) => error.code === "ERR_RATE_LIMITED" && /concurrent user limit/.test(error.message),
   );
-  salesforce.clearTroubles();
+  salesforce.clearOverrides();
 });
 
 test("mistakes are named when they are made, and secrets are not", () => {

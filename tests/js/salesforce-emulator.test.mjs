@@ -924,7 +924,7 @@ describe("has go wrong what a test wants", () => {
     assert.deepEqual((await new Peer(emulator).handshake()).ext, { replay: true, "payload.format": true });
     end();
     salesforce.refuse({ on: "*", error: "500::oops" });
-    salesforce.clearTroubles();
+    salesforce.clearOverrides();
     assert.equal((await peer.subscribe(CHANNEL)).successful, true);
     for (const refusal of [undefined, {}, { on: "*" }, { on: "*", error: "x", times: 0 }])
       assert.throws(() => salesforce.refuse(refusal), refused("ERR_INVALID_ARGUMENT"));

@@ -31,7 +31,7 @@ export function retentionMs(channel: string): number {
 }
 
 /** What is told beside the content of an event. */
-export interface EventParticulars {
+export interface EventMetadata {
   /** What happened to the record of a PushTopic: created, updated, deleted or undeleted. @default "created" */
   type?: string;
   /** What happened to the record of a change event, GAP_UPDATE and the like included. @default "CREATE" */
@@ -43,10 +43,10 @@ export interface EventParticulars {
 }
 
 /** The `data` of an event: its content in the shape of the channel's kind. */
-export function dataOf(
+export function eventData(
   channel: string,
   content: unknown,
-  particulars: EventParticulars,
+  particulars: EventMetadata,
   replayId: number | string,
   now: number,
 ): unknown {
@@ -66,7 +66,7 @@ export function dataOf(
     case "change":
       return {
         schema: "IeRuaY6cbI_HsV8Rv1Mc5g",
-        payload: { ChangeEventHeader: header(channel, particulars, now), ...fields },
+        payload: { ChangeEventHeader: changeEventHeader(channel, particulars, now), ...fields },
         event: { replayId },
       };
     case "other":
@@ -77,7 +77,7 @@ export function dataOf(
 /** The user that all records of the emulator are of. */
 export const USER_ID = "005D0000001cSZsIAM";
 
-function header(channel: string, particulars: EventParticulars, now: number): object {
+function changeEventHeader(channel: string, particulars: EventMetadata, now: number): object {
   const commitTimestamp = particulars.createdDate === undefined ? now : Date.parse(particulars.createdDate);
   return {
     entityName: /^\/data\/(.+?)ChangeEvents?$/.exec(channel)?.[1] ?? "Account",
@@ -100,25 +100,25 @@ export interface Subscription {
   /** Without the filter: the key of the replay map. */
   readonly channel: string;
   /** Whether it is about that channel, whatever the filter. */
-  covers(channel: string): boolean;
+  matchesChannel(channel: string): boolean;
   /** Whether the filter lets that data through. */
-  admits(data: unknown): boolean;
+  matchesFilter(data: unknown): boolean;
 }
 
 /** Takes `/topic/T?Name='x'&Phone='y'`, `/u/*` and `/u/**` apart. The fields of a filter are alternatives. */
-export function subscriptionOf(name: string): Subscription {
+export function parseSubscription(name: string): Subscription {
   const at = name.indexOf("?");
   const channel = at < 0 ? name : name.slice(0, at);
-  const filter = at < 0 ? [] : conditions(name.slice(at + 1));
+  const filter = at < 0 ? [] : parseFilter(name.slice(at + 1));
   return {
     name,
     channel,
-    covers: pattern(channel),
-    admits: (data) => filter.length === 0 || filter.some((condition) => condition(data)),
+    matchesChannel: channelMatcher(channel),
+    matchesFilter: (data) => filter.length === 0 || filter.some((condition) => condition(data)),
   };
 }
 
-function pattern(channel: string): (target: string) => boolean {
+function channelMatcher(channel: string): (target: string) => boolean {
   const [, start, stars] = /^(.*\/)(\*\*?)$/.exec(channel) ?? [];
   if (start === undefined) return (target) => target === channel;
   return (target) =>
@@ -126,7 +126,7 @@ function pattern(channel: string): (target: string) => boolean {
 }
 
 /** `Field=value` or `Field='value'`, joined by `&`; a quoted value may hold anything but a quote. */
-function conditions(query: string): ((data: unknown) => boolean)[] {
+function parseFilter(query: string): ((data: unknown) => boolean)[] {
   return [...query.matchAll(/([^=&]+)=(?:'([^']*)'|([^&]*))/g)].map(([, field, quoted, bare]) => {
     const wanted = quoted ?? bare ?? "";
     return (data: unknown) => {

@@ -24,19 +24,19 @@ export const UNSUBSCRIBE = "/meta/unsubscribe";
 export const DISCONNECT = "/meta/disconnect";
 
 /** What the server can beside Bayeux, as it says in every answer to a handshake. */
-export const OFFERED = { replay: true, "payload.format": true } as const;
+export const SUPPORTED_EXTENSIONS = { replay: true, "payload.format": true } as const;
 
 /** The oldest version of the API that is not retired, and the one that the refusals name. */
 const OLDEST_VERSION = 37;
-const EXAMPLE = "URI format: '/cometd/68.0'";
+const URI_EXAMPLE = "URI format: '/cometd/68.0'";
 
 /** The words of the refusals, as the documentation and logs have them. */
-export const WORDS = {
+export const ERRORS = {
   noToken: "401::Request requires authentication",
   badToken: "401::Authentication invalid",
   unknownClient: "403::Unknown client",
   noHandshake: "403::Client has not completed handshake",
-  denied: "403::Handshake denied",
+  refusedHandshake: "403::Handshake denied",
   clients: "403::Organization concurrent user limit exceeded",
   deliveries: "403::Organization total events daily limit exceeded",
   restricted: "403::Restricted channel",
@@ -61,15 +61,15 @@ export const WORDS = {
 
 /** What is wrong with the version in the address, if something is. */
 export function versionError(version: string | undefined): string | undefined {
-  if (version === undefined) return `400::API version in the URI is mandatory. ${EXAMPLE}`;
+  if (version === undefined) return `400::API version in the URI is mandatory. ${URI_EXAMPLE}`;
   const isSupported = /^\d{2,3}\.0$/.test(version) && Number(version) >= OLDEST_VERSION;
   return isSupported
     ? undefined
-    : `400::Unsupported API version. Only API versions '${OLDEST_VERSION}.0' and later are supported. ${EXAMPLE}`;
+    : `400::Unsupported API version. Only API versions '${OLDEST_VERSION}.0' and later are supported. ${URI_EXAMPLE}`;
 }
 
 /** The messages of a body: an array of objects, one object, or either in a form. Undefined if it is nothing of these. */
-export function parse(body: string, contentType: string): BayeuxMessage[] | undefined {
+export function parseMessages(body: string, contentType: string): BayeuxMessage[] | undefined {
   try {
     const texts = /^application\/x-www-form-urlencoded\b/i.test(contentType)
       ? new URLSearchParams(body).getAll("message")
@@ -86,7 +86,7 @@ export function parse(body: string, contentType: string): BayeuxMessage[] | unde
 
 /** An answer that says yes. */
 export function accepted(message: BayeuxMessage, more: Record<string, unknown> = {}): Reply {
-  return { ...echo(message), successful: true, ...more };
+  return { ...echoFields(message), successful: true, ...more };
 }
 
 /** An answer that says no. To a connect it says too how to go on. */
@@ -98,7 +98,7 @@ export function refused(
 ): Reply {
   const { channel } = message;
   return {
-    ...echo(message),
+    ...echoFields(message),
     successful: false,
     error,
     ...(channel === CONNECT || channel === HANDSHAKE ? { advice: { reconnect, interval: 0 } } : {}),
@@ -106,7 +106,7 @@ export function refused(
       ? {
           ext: {
             ...(failureReason !== undefined && { sfdc: { failureReason } }),
-            ...(channel === HANDSHAKE && OFFERED),
+            ...(channel === HANDSHAKE && SUPPORTED_EXTENSIONS),
           },
         }
       : {}),
@@ -115,10 +115,10 @@ export function refused(
 
 /** A handshake that is refused for a reason, which stands where Salesforce puts it. */
 export function denied(message: BayeuxMessage, failureReason: string): Reply {
-  return refused(message, WORDS.denied, "none", failureReason);
+  return refused(message, ERRORS.refusedHandshake, "none", failureReason);
 }
 
-function echo({ channel, id, clientId, subscription }: BayeuxMessage): Record<string, unknown> {
+function echoFields({ channel, id, clientId, subscription }: BayeuxMessage): Record<string, unknown> {
   return {
     ...(clientId !== undefined && { clientId }),
     channel,

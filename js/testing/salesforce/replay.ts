@@ -6,7 +6,7 @@
  *   -1 ─> nothing of the past     -2 ─> all that is kept     n ─> all behind the event n, if that is kept
  * ```
  */
-import { type EventParticulars, type Subscription, dataOf, retentionMs } from "./channels.js";
+import { type EventMetadata, type Subscription, eventData, retentionMs } from "./channels.js";
 
 /** An event that was published. */
 export interface StoredEvent {
@@ -22,7 +22,7 @@ export interface StoredEvent {
 }
 
 /** Which events to throw away. */
-export interface Forgetting {
+export interface EventSelection {
   /** Only those of this channel. @default all channels */
   channel?: string;
   /** Only those up to the event with this id, which goes too. @default all */
@@ -30,9 +30,9 @@ export interface Forgetting {
 }
 
 /** Ids are one, two or five apart, so that nobody can count on the next one. */
-const GAPS = [1, 1, 2, 1, 5] as const;
+const ID_STEPS = [1, 1, 2, 1, 5] as const;
 /** How many may be gone at the start of the list before it is cut. */
-const SLACK = 1024;
+const COMPACT_AFTER = 1024;
 
 /** The events that are kept, oldest first, up to a number, a size and an age. */
 export class ReplayLog {
@@ -41,7 +41,7 @@ export class ReplayLog {
   readonly #now: () => number;
   #events: StoredEvent[] = [];
   /** How many at the start of the list are gone. */
-  #gone = 0;
+  #removed = 0;
   #bytes = 0;
   #lastId: number;
   #count = 0;
@@ -49,7 +49,7 @@ export class ReplayLog {
   constructor(maxEvents: number, maxBytes: number, firstId: number, now: () => number) {
     this.#maxEvents = maxEvents;
     this.#maxBytes = maxBytes;
-    this.#lastId = firstId - GAPS[0];
+    this.#lastId = firstId - ID_STEPS[0];
     this.#now = now;
   }
 
@@ -58,28 +58,28 @@ export class ReplayLog {
     const now = this.#now();
     // Kinds are kept for different times, so what is over need not stand at the start.
     const kept = this.#events
-      .slice(this.#gone)
+      .slice(this.#removed)
       .filter(({ channel, publishedAt }) => now - publishedAt < retentionMs(channel));
-    if (kept.length < this.#events.length - this.#gone) this.#replace(kept);
+    if (kept.length < this.#events.length - this.#removed) this.#replace(kept);
     return kept;
   }
 
   /** Adds an event in the shape that its channel asks for. */
-  add(channel: string, content: unknown, particulars: EventParticulars): StoredEvent {
+  add(channel: string, content: unknown, particulars: EventMetadata): StoredEvent {
     const replayId = particulars.replayId ?? this.#nextId();
     if (Number(replayId) > this.#lastId) this.#lastId = Number(replayId);
-    const data = dataOf(channel, content, particulars, replayId, this.#now());
-    return this.#keep(channel, String(replayId), data, JSON.stringify(data));
+    const data = eventData(channel, content, particulars, replayId, this.#now());
+    return this.#append(channel, String(replayId), data, JSON.stringify(data));
   }
 
   /** Adds an event that carries exactly this. As JSON text it may hold what `JSON.stringify` cannot write. */
-  addAsIs(channel: string, data: unknown): StoredEvent {
+  addData(channel: string, data: unknown): StoredEvent {
     const text = typeof data === "string" ? data : JSON.stringify(data);
-    return this.#keep(channel, /"replayId"\s*:\s*"?([^",}\s]+)/.exec(text)?.[1], JSON.parse(text), text);
+    return this.#append(channel, /"replayId"\s*:\s*"?([^",}\s]+)/.exec(text)?.[1], JSON.parse(text), text);
   }
 
   /** The events that a subscription asks for with a replay id; undefined if no event with that id is kept. */
-  since(id: string, { covers, admits }: Subscription): StoredEvent[] | undefined {
+  since(id: string, { matchesChannel: covers, matchesFilter: admits }: Subscription): StoredEvent[] | undefined {
     if (id === "-1") return [];
     const events = this.all().filter(({ channel }) => covers(channel));
     const last = id === "-2" ? -1 : events.findLastIndex(({ replayId }) => replayId === id);
@@ -88,7 +88,7 @@ export class ReplayLog {
   }
 
   /** Throws events away as if their time had come. */
-  forget({ channel, upTo }: Forgetting = {}): void {
+  forget({ channel, upTo }: EventSelection = {}): void {
     const events = this.all();
     const isMeant = (event: StoredEvent) => channel === undefined || event.channel === channel;
     const last =
@@ -98,28 +98,29 @@ export class ReplayLog {
     this.#replace(events.filter((event, at) => at > last || !isMeant(event)));
   }
 
-  #keep(channel: string, replayId: string | undefined, data: unknown, dataText: string): StoredEvent {
+  #append(channel: string, replayId: string | undefined, data: unknown, dataText: string): StoredEvent {
     const text = `{"data":${dataText},"channel":${JSON.stringify(channel)}}`;
     const event: StoredEvent = { channel, replayId, publishedAt: this.#now(), data, text };
     this.#events.push(event);
     this.#bytes += text.length;
     while (
-      this.#events.length - this.#gone > this.#maxEvents ||
-      (this.#bytes > this.#maxBytes && this.#events.length - this.#gone > 1)
+      this.#events.length - this.#removed > this.#maxEvents ||
+      (this.#bytes > this.#maxBytes && this.#events.length - this.#removed > 1)
     ) {
-      this.#bytes -= this.#events[this.#gone++]!.text.length;
+      this.#bytes -= this.#events[this.#removed++]!.text.length;
     }
-    if (this.#gone > SLACK && this.#gone * 2 > this.#events.length) this.#replace(this.#events.slice(this.#gone));
+    if (this.#removed > COMPACT_AFTER && this.#removed * 2 > this.#events.length)
+      this.#replace(this.#events.slice(this.#removed));
     return event;
   }
 
   #replace(events: StoredEvent[]): void {
     this.#events = events;
-    this.#gone = 0;
+    this.#removed = 0;
     this.#bytes = events.reduce((sum, { text }) => sum + text.length, 0);
   }
 
   #nextId(): number {
-    return this.#lastId + GAPS[this.#count++ % GAPS.length]!;
+    return this.#lastId + ID_STEPS[this.#count++ % ID_STEPS.length]!;
   }
 }

@@ -37,16 +37,16 @@ export class Session {
   readonly clientId: string;
   readonly username: string;
   /** The cookie that has to come back, if the platform could set one. */
-  readonly browser: string | undefined;
+  readonly browserCookie: string | undefined;
   /** Whether events come with answers to connect only, and again until they are acknowledged. */
   readonly acknowledges: boolean;
   readonly #limits: SessionLimits;
   #waiting: StoredEvent[] = [];
-  #unacknowledged: { batch: number; events: StoredEvent[] }[] = [];
+  #unacknowledged: { lastBatch: number; events: StoredEvent[] }[] = [];
   #batch = 0;
   #answeredAt: number;
   #endPoll: ((end: PollEnd) => void) | undefined;
-  #isLost = false;
+  #isOverflowed = false;
 
   constructor(
     of: { clientId: string; username: string; browser: string | undefined; acknowledges: boolean },
@@ -55,7 +55,7 @@ export class Session {
   ) {
     this.clientId = of.clientId;
     this.username = of.username;
-    this.browser = of.browser;
+    this.browserCookie = of.browser;
     this.acknowledges = of.acknowledges;
     this.#limits = limits;
     this.#answeredAt = now;
@@ -72,13 +72,13 @@ export class Session {
   }
 
   /** Whether it is gone: too long without a connect, or more waiting than is kept. */
-  isOver(now: number): boolean {
-    return this.#isLost || (!this.isHeld && now - this.#answeredAt > this.#limits.gapMs);
+  isExpired(now: number): boolean {
+    return this.#isOverflowed || (!this.isHeld && now - this.#answeredAt > this.#limits.gapMs);
   }
 
   /** Gives it an event that was published, once if it is subscribed to it in whatever way. Whether it is. */
-  offer(event: StoredEvent): boolean {
-    for (const { covers, admits } of this.subscriptions.values()) {
+  deliver(event: StoredEvent): boolean {
+    for (const { matchesChannel: covers, matchesFilter: admits } of this.subscriptions.values()) {
       if (!covers(event.channel) || !admits(event.data)) continue;
       this.queue([event]);
       return true;
@@ -90,7 +90,7 @@ export class Session {
   queue(events: readonly StoredEvent[]): void {
     if (events.length === 0) return;
     if (this.#waiting.length + events.length > this.#limits.maxQueue) {
-      this.#isLost = true;
+      this.#isOverflowed = true;
       return this.endPoll("lost");
     }
     for (const event of events) this.#waiting.push(event);
@@ -106,7 +106,7 @@ export class Session {
     const taken = this.#waiting.splice(0, this.#limits.maxEventsPerAnswer);
     if (this.acknowledges) {
       this.#batch++;
-      if (taken.length > 0) this.#unacknowledged.push({ batch: this.#batch, events: taken });
+      if (taken.length > 0) this.#unacknowledged.push({ lastBatch: this.#batch, events: taken });
     }
     return taken;
   }
@@ -118,13 +118,13 @@ export class Session {
 
   /** Forgets what came up to that answer, and has the rest wait again. */
   acknowledge(batch: number): void {
-    const missed = this.#unacknowledged.filter((sent) => sent.batch > batch);
+    const missed = this.#unacknowledged.filter((sent) => sent.lastBatch > batch);
     this.#unacknowledged = [];
     this.#waiting.unshift(...missed.flatMap(({ events }) => events));
   }
 
   /** Notes that an answer went out. */
-  answered(now: number): void {
+  noteResponse(now: number): void {
     this.#answeredAt = now;
   }
 
@@ -141,7 +141,7 @@ export class Session {
       const timer = startTimer(() => end("time"), ms);
       this.#endPoll = end;
       let leave = () => {};
-      leave = lifetime.join(() => end("dropped"), request.signal);
+      leave = lifetime.onClose(() => end("dropped"), request.signal);
     });
   }
 

@@ -14,7 +14,7 @@ export interface AccessToken {
 const MAX_TOKENS = 1000;
 
 /** What was given out and is still good. */
-export class Tokens {
+export class TokenStore {
   readonly #lifetimeMs: number;
   readonly #now: () => number;
   readonly #access = new Map<string, AccessToken>();
@@ -29,13 +29,13 @@ export class Tokens {
   /** A new access token, or the one that is asked for. */
   issue(username: string, accessToken = `${ORGANIZATION_ID.slice(0, 15)}!AQ${randomText(48)}`): AccessToken {
     const token = { accessToken, username, issuedAt: this.#now() };
-    keep(this.#access, accessToken, token);
+    putBounded(this.#access, accessToken, token);
     return token;
   }
 
   /** A new refresh token of a user. */
   issueRefresh(username: string, refreshToken = `5Aep861${randomText(40)}`): string {
-    keep(this.#refresh, refreshToken, username);
+    putBounded(this.#refresh, refreshToken, username);
     return refreshToken;
   }
 
@@ -53,7 +53,7 @@ export class Tokens {
   /** A token of either kind is good no more. Whether it was. */
   revoke(token: string): boolean {
     const isKnown = this.#access.delete(token) || this.#refresh.delete(token);
-    keep(this.#revoked, token, true);
+    putBounded(this.#revoked, token, true);
     return isKnown;
   }
 
@@ -74,7 +74,7 @@ export function identityUrl(base: string): string {
   return `${base}/id/${ORGANIZATION_ID}/${USER_ID}`;
 }
 
-function keep<V>(map: Map<string, V>, key: string, value: V): void {
+function putBounded<V>(map: Map<string, V>, key: string, value: V): void {
   map.delete(key);
   map.set(key, value);
   if (map.size > MAX_TOKENS) map.delete(map.keys().next().value!);

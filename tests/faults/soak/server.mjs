@@ -77,7 +77,7 @@ async function go() {
     await sleep(TURN_MS);
   }
   await trouble;
-  salesforce.clearTroubles();
+  salesforce.clearOverrides();
   faults.clear();
   tell({
     published: CHANNELS.map((channel, at) => [channel, Math.ceil((total - at) / CHANNELS.length)]),

@@ -32,10 +32,10 @@ export type SalesforceInterceptor = (
 ) => Response | readonly object[] | undefined | Promise<Response | readonly object[] | undefined>;
 
 /** The troubles that a test has asked for. */
-export class Troubles {
+export class Overrides {
   #refusals: { refusal: SalesforceRefusal; left: number }[] = [];
   #interceptors: SalesforceInterceptor[] = [];
-  #toLose = 0;
+  #responsesToLose = 0;
 
   refuse(refusal: SalesforceRefusal): () => void {
     if (typeof refusal?.on !== "string")
@@ -64,18 +64,18 @@ export class Troubles {
   }
 
   /** The next so many answers to connects that carry events are lost. */
-  lose(times: number): void {
-    this.#toLose = times;
+  loseResponses(times: number): void {
+    this.#responsesToLose = times;
   }
 
   clear(): void {
     this.#refusals = [];
     this.#interceptors = [];
-    this.#toLose = 0;
+    this.#responsesToLose = 0;
   }
 
   /** The first refusal that fits, counted. */
-  refusalOf(message: BayeuxMessage): Reply | undefined {
+  refusalFor(message: BayeuxMessage): Reply | undefined {
     const entry = this.#refusals.find(
       ({ refusal: { on, subscription } }) =>
         (on === "*" || on === message.channel) && (subscription === undefined || subscription === message.subscription),
@@ -87,7 +87,7 @@ export class Troubles {
   }
 
   /** What the first interceptor says that says something. */
-  async answerTo(
+  async interceptedAnswer(
     messages: readonly BayeuxMessage[],
     request: Request,
   ): Promise<Response | readonly object[] | undefined> {
@@ -99,7 +99,7 @@ export class Troubles {
   }
 
   /** Whether this answer, which carries events, is to be lost. */
-  losesNext(): boolean {
-    return this.#toLose > 0 && this.#toLose-- > 0;
+  takeLostResponse(): boolean {
+    return this.#responsesToLose > 0 && this.#responsesToLose-- > 0;
   }
 }

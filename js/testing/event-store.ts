@@ -83,7 +83,7 @@ export class EventStore {
       this.#bytes -= this.#entries.shift()!.bytes;
       this.#dropped++;
     }
-    this.watchers.tell();
+    this.watchers.notify();
   }
 
   /** The event with that number in that channel, if it is still there. */
