@@ -235,7 +235,7 @@ describe("takes events", () => {
     );
     await assert.rejects(
       emulator.cloudEvents.waitFor(3, { timeoutMs: 20 }),
-      (error) => isFerryError(error, "ERR_TIMEOUT") && error.message === "2 of 3 events came within 20 ms",
+      (error) => isFerryError(error, "ERR_TIMEOUT") && error.message === "received 2 of 3 events within 20 ms",
     );
     await assert.rejects(emulator.cloudEvents.waitFor(0), refused("ERR_INVALID_ARGUMENT"));
     const never = emulator.cloudEvents.waitFor(3);

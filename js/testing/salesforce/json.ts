@@ -1,9 +1,9 @@
-/** An answer in JSON, as Salesforce writes it. */
+/** A JSON response with the headers of Salesforce. */
 export function jsonResponse(status: number, value: unknown, headers: Record<string, string> = {}): Response {
   return jsonTextResponse(status, JSON.stringify(value), headers);
 }
 
-/** The same for what is JSON already. */
+/** The same for JSON text. */
 export function jsonTextResponse(status: number, text: string, headers: Record<string, string> = {}): Response {
   return new Response(text, {
     status,

@@ -1,52 +1,51 @@
 /**
- * The OAuth endpoints of Salesforce: tokens for the four flows that need no page, with the refusals of the real ones.
+ * The OAuth endpoints of Salesforce: tokens for the four flows without a login page, with the errors of Salesforce.
  *
  * ```text
  *   POST /services/oauth2/token        grant_type = password | refresh_token | client_credentials | …:jwt-bearer
  *   POST /services/oauth2/revoke       token
- *   GET  /services/oauth2/userinfo     and /id/<organization>/<user>: who a token is of
+ *   GET  /services/oauth2/userinfo     and /id/<organization>/<user>: the user of a token
  * ```
  *
- * Without accounts everybody may come in who names what the flow needs. Secrets are compared and never kept.
+ * Without accounts, any login with all fields of its flow succeeds. Secrets are compared and never recorded.
  */
 import { readBody } from "../../systems/cloudevents/http.js";
-import { FerryError } from "../../engine/errors.js";
+import { mustBe } from "../../engine/messages.js";
 import { USER_ID } from "./channels.js";
 import { jsonResponse } from "./json.js";
 import { ORGANIZATION_ID, type AccessToken, type TokenStore, identityUrl } from "./tokens.js";
-import { formatValue } from "../../engine/messages.js";
 
-/** Who may log in, and with what. What is left out is not asked for. */
+/** An account that may log in. A field that is left out is not checked. */
 export interface SalesforceAccount {
   username: string;
   password?: string;
-  /** Appended to the password by those who log in. */
+  /** Must follow the password in a login. */
   securityToken?: string;
-  /** Key of the connected app: `client_id`, and the issuer of a JWT. */
+  /** Key of the connected app: `client_id`, and `iss` of a JWT. */
   consumerKey?: string;
   consumerSecret?: string;
-  /** Good until it is revoked, or replaced where refresh tokens rotate. */
+  /** Valid until it is revoked, or used if refresh tokens rotate. */
   refreshToken?: string;
-  /** Checks the signature of a JWT: an RSASSA-PKCS1-v1_5 SHA-256 key as JSON Web Key. */
+  /** Key that verifies the signature of a JWT: RSASSA-PKCS1-v1_5 with SHA-256, as JSON Web Key. */
   publicKey?: JsonWebKey;
 }
 
-/** A request for a token, as it was kept. */
+/** A recorded token request. */
 export interface SalesforceLogin {
   readonly grantType: string;
   readonly username: string | undefined;
   readonly consumerKey: string | undefined;
-  /** Why it was refused: `invalid_grant` and the like. */
+  /** The OAuth error code if it was refused, such as `invalid_grant`. */
   readonly error: string | undefined;
 }
 
 interface Grant {
   username: string;
-  /** Where refresh tokens rotate. */
+  /** Only if refresh tokens rotate. */
   refreshToken?: string;
 }
 
-/** A refusal as the endpoint words it. */
+/** An error response of the token endpoint (RFC 6749, section 5.2). */
 class OAuthError extends Error {
   readonly code: string;
   constructor(code: string, description: string) {
@@ -56,10 +55,10 @@ class OAuthError extends Error {
 }
 
 const JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/** Salesforce wants three minutes; clocks differ. */
+/** Salesforce allows three minutes; the rest is tolerance for clock differences. */
 const MAX_ASSERTION_SECONDS = 5 * 60;
 const AUDIENCES: readonly string[] = ["https://login.salesforce.com", "https://test.salesforce.com"];
-/** Whose tokens are that the emulator does not know, where everybody may come in. */
+/** The user of unknown tokens if no accounts are configured. */
 const DEFAULT_USERNAME = "user@example.com";
 const MAX_LOGINS = 1000;
 const MAX_BODY_BYTES = 32 * 1024;
@@ -80,10 +79,7 @@ export class OAuthServer {
   ) {
     this.#accounts = accounts?.map((account) => {
       if (typeof account?.username !== "string" || account.username === "")
-        throw new FerryError(
-          "ERR_INVALID_ARGUMENT",
-          `an account has a username, not ${formatValue(account?.username)}`,
-        );
+        throw mustBe("username of an account", "a non-empty string", account?.username);
       return { ...account };
     });
     this.#rotates = rotates;
@@ -93,7 +89,7 @@ export class OAuthServer {
       if (refreshToken !== undefined) tokens.issueRefresh(username, refreshToken);
   }
 
-  /** Answers what is below `/services/oauth2/` and `/id/`. `base` is where the service stands for this caller. */
+  /** Answers requests below `/services/oauth2/` and `/id/`. `base` is the URL of the service as the caller used it. */
   async handle(request: Request, endpoint: string, base: string): Promise<Response> {
     if (endpoint === "userinfo" || endpoint === "id") return this.#userInfo(request, base);
     if (request.method !== "POST")
@@ -174,7 +170,7 @@ export class OAuthServer {
     return { username, refreshToken: this.#tokens.issueRefresh(username) };
   }
 
-  /** The user of a JWT that a connected app has signed for them. */
+  /** The user of a JWT assertion (RFC 7523). */
   async #verifyAssertion(assertion: string, base: string): Promise<string> {
     const invalid = new OAuthError("invalid_grant", "invalid assertion");
     const [head, body, signature, ...more] = assertion.split(".");
@@ -246,7 +242,7 @@ async function tokenResponse(
   };
 }
 
-/** HMAC-SHA256 in Base64; of an empty secret there is none. */
+/** HMAC-SHA256 in Base64. WebCrypto rejects an empty key, so a placeholder replaces it. */
 async function signature(secret: string | undefined, text: string): Promise<string> {
   const encoder = new TextEncoder();
   const key = await crypto.subtle.importKey(
@@ -265,7 +261,7 @@ async function hasValidSignature(publicKey: JsonWebKey, text: string, signature:
   try {
     return await crypto.subtle.verify(algorithm, key, decodeBase64Url(signature), new TextEncoder().encode(text));
   } catch {
-    return false; // no Base64
+    return false; // the signature is not valid Base64
   }
 }
 
@@ -275,7 +271,7 @@ async function parseForm(request: Request): Promise<URLSearchParams> {
   return new URLSearchParams(isForm ? body : "");
 }
 
-/** Key and secret of HTTP Basic. */
+/** Key and secret of an HTTP Basic header. */
 function parseBasicAuthorization(authorization: string | null): (string | undefined)[] {
   const [, encoded] = /^basic\s+(\S+)$/i.exec(authorization ?? "") ?? [];
   if (encoded === undefined) return [];

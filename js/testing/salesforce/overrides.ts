@@ -1,69 +1,64 @@
 /**
- * What goes wrong inside of an answer, where the faults of the emulator, which know paths and statuses, do not get:
- * refusals of single messages, answers of the test's own, and polls whose events are lost on the way.
+ * Failures inside a Bayeux response, which the faults of the emulator (by path and status) cannot express: refusals of
+ * single messages, responses supplied by the test, and lost responses to connects.
  */
-import { FerryError } from "../../engine/errors.js";
+import { mustBe } from "../../engine/messages.js";
 import { type BayeuxMessage, type Reply, refused } from "./messages.js";
-import { formatValue } from "../../engine/messages.js";
 
-/** Messages to refuse, and how. */
+/** Which messages to refuse, and the reply. */
 export interface SalesforceRefusal {
-  /** The channel of the messages: `"/meta/connect"`, `"/meta/subscribe"`, or that of a publish; `"*"` for all. */
+  /** Channel of the messages: `"/meta/connect"`, `"/meta/subscribe"`, or that of a publish; `"*"` for all. */
   on: string;
-  /** Only subscribe and unsubscribe messages for this. @default any */
+  /** Only subscribe and unsubscribe messages with this subscription. @default any */
   subscription?: string;
-  /** As the protocol has it: `"403::Handshake denied"`. */
+  /** The Bayeux error: `"403::Handshake denied"`. */
   error: string;
-  /** The true cause: `"503::Server is too busy.  Please try your request again later."` */
+  /** The cause in `ext.sfdc.failureReason`: `"503::Server is too busy.  Please try your request again later."` */
   failureReason?: string;
-  /** How an answer to a handshake or connect says to go on. @default "none" */
+  /** The reconnect advice in the reply to a handshake or connect. @default "none" */
   reconnect?: "none" | "retry" | "handshake";
-  /** How often. @default 1 */
+  /** Number of messages to refuse. @default 1 */
   times?: number;
 }
 
 /**
- * Answers instead of the service: with a Response, with messages, or with undefined to let the service do it.
- * It may wait as long as it likes; what it throws breaks the connection.
+ * Answers in place of the service with a Response or with messages, or returns undefined to let the service answer.
+ * An error that it throws becomes a 500 response.
  */
 export type SalesforceInterceptor = (
   messages: readonly BayeuxMessage[],
   request: Request,
 ) => Response | readonly object[] | undefined | Promise<Response | readonly object[] | undefined>;
 
-/** The troubles that a test has asked for. */
+/** The refusals, interceptors and lost responses that a test has added. */
 export class Overrides {
   #refusals: { refusal: SalesforceRefusal; left: number }[] = [];
   #interceptors: SalesforceInterceptor[] = [];
   #responsesToLose = 0;
 
   refuse(refusal: SalesforceRefusal): () => void {
-    if (typeof refusal?.on !== "string")
-      throw new FerryError(
-        "ERR_INVALID_ARGUMENT",
-        `a refusal names the channel of the messages with "on", not ${formatValue(refusal?.on)}`,
-      );
+    if (typeof refusal?.on !== "string") throw mustBe("on", 'a channel or "*"', refusal?.on);
     if (typeof refusal.error !== "string")
-      throw new FerryError(
-        "ERR_INVALID_ARGUMENT",
-        `a refusal has an error such as "403::Unknown client", not ${formatValue(refusal.error)}`,
-      );
+      throw mustBe("error", 'a string such as "403::Unknown client"', refusal.error);
     const { times = 1 } = refusal;
     if (!(Number.isInteger(times) && times > 0) && times !== Infinity)
-      throw new FerryError("ERR_INVALID_ARGUMENT", `times is a whole number from 1, not ${formatValue(times)}`);
+      throw mustBe("times", "an integer of at least 1 or Infinity", times);
     const entry = { refusal: { ...refusal }, left: times };
     this.#refusals.push(entry);
-    return () => void (this.#refusals = this.#refusals.filter((other) => other !== entry));
+    return () => {
+      this.#refusals = this.#refusals.filter((other) => other !== entry);
+    };
   }
 
   intercept(interceptor: SalesforceInterceptor): () => void {
-    if (typeof interceptor !== "function")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `an interceptor is a function, not ${formatValue(interceptor)}`);
+    if (typeof interceptor !== "function") throw mustBe("interceptor", "a function", interceptor);
     this.#interceptors.push(interceptor);
-    return () => void (this.#interceptors = this.#interceptors.filter((other) => other !== interceptor));
+    return () => {
+      this.#interceptors = this.#interceptors.filter((other) => other !== interceptor);
+    };
   }
 
-  /** The next so many answers to connects that carry events are lost. */
+  /** Loses the next connect responses that carry events. */
   loseResponses(times: number): void {
     this.#responsesToLose = times;
   }
@@ -74,7 +69,7 @@ export class Overrides {
     this.#responsesToLose = 0;
   }
 
-  /** The first refusal that fits, counted. */
+  /** The reply of the first refusal that matches; it counts as used. */
   refusalFor(message: BayeuxMessage): Reply | undefined {
     const entry = this.#refusals.find(
       ({ refusal: { on, subscription } }) =>
@@ -86,7 +81,7 @@ export class Overrides {
     return refused(message, error, reconnect, failureReason);
   }
 
-  /** What the first interceptor says that says something. */
+  /** The answer of the first interceptor that returns one. */
   async interceptedAnswer(
     messages: readonly BayeuxMessage[],
     request: Request,
@@ -98,7 +93,7 @@ export class Overrides {
     return undefined;
   }
 
-  /** Whether this answer, which carries events, is to be lost. */
+  /** Whether to lose this response, which carries events; it counts as lost. */
   takeLostResponse(): boolean {
     return this.#responsesToLose > 0 && this.#responsesToLose-- > 0;
   }

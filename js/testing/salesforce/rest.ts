@@ -1,10 +1,10 @@
 /**
- * As much of the REST API as events come in by.
+ * The part of the REST API that publishes events.
  *
  * ```text
  *   POST /services/data/v68.0/sobjects/<Name>__e                      publishes a platform event
- *   POST /services/data/v68.0/sobjects/StreamingChannel               makes a generic channel
- *   GET  /services/data/v68.0/query?q=… FROM StreamingChannel …       finds the id of one, by its name
+ *   POST /services/data/v68.0/sobjects/StreamingChannel               creates a generic channel
+ *   GET  /services/data/v68.0/query?q=… FROM StreamingChannel …       finds the id of one by its name
  *   POST /services/data/v68.0/sobjects/StreamingChannel/<id>/push     publishes to it
  * ```
  */
@@ -12,17 +12,17 @@ import { readBody } from "../../systems/cloudevents/http.js";
 import { jsonResponse } from "./json.js";
 import { type TokenStore, randomText } from "./tokens.js";
 
-/** Publishes, and says to how many sessions the event went. */
-export type Publish = (channel: string, content: unknown) => { reached: number; replayId: string | undefined };
+/** Publishes an event. Returns the number of sessions that received it, and its replay id. */
+export type Publish = (channel: string, content: unknown) => { sessionCount: number; replayId: string | undefined };
 
 const MAX_CHANNELS = 1000;
 const MAX_PAYLOAD_CHARS = 3000;
 
-/** What is below `/services/data`. */
+/** Answers requests below `/services/data`. */
 export class RestApi {
   readonly #tokens: TokenStore;
   readonly #publish: Publish;
-  /** Names of generic channels by their id. */
+  /** Names of generic channels by id. */
   readonly #channels = new Map<string, string>();
 
   constructor(tokens: TokenStore, publish: Publish) {
@@ -43,7 +43,7 @@ export class RestApi {
     if (name === "StreamingChannel" && action === "push") return this.#push(request, id);
     if (request.method !== "POST" || id !== "") return notFound();
     const fields = await parseBody(request);
-    if (fields === undefined) return errorResponse(400, "JSON_PARSER_ERROR", "The body is no JSON object");
+    if (fields === undefined) return errorResponse(400, "JSON_PARSER_ERROR", "The body must be a JSON object");
     if (name === "StreamingChannel")
       return jsonResponse(201, { id: this.#channelId(String(fields["Name"])), success: true, errors: [] });
     if (!name.endsWith("__e")) return notFound();
@@ -58,7 +58,7 @@ export class RestApi {
   #query(query: string, version: string): Response {
     const [, channel] = /from\s+StreamingChannel\b.*\bName\s*=\s*'([^']+)'/is.exec(query) ?? [];
     if (channel === undefined)
-      return errorResponse(400, "MALFORMED_QUERY", "The emulator finds StreamingChannel by Name and nothing else");
+      return errorResponse(400, "MALFORMED_QUERY", "The emulator supports only queries for StreamingChannel by Name");
     const id = this.#channelId(channel);
     const attributes = { type: "StreamingChannel", url: `/services/data/${version}/sobjects/StreamingChannel/${id}` };
     return jsonResponse(200, { totalSize: 1, done: true, records: [{ attributes, Id: id, Name: channel }] });
@@ -70,13 +70,13 @@ export class RestApi {
     if (request.method === "GET") return jsonResponse(200, { OnlineUserIds: [], ChannelName: channel });
     const events = (await parseBody(request))?.["pushEvents"];
     if (request.method !== "POST" || !Array.isArray(events))
-      return errorResponse(400, "JSON_PARSER_ERROR", "The body has no list pushEvents");
+      return errorResponse(400, "JSON_PARSER_ERROR", "The body must contain an array pushEvents");
     const payloads = events.map((event: { payload?: unknown } | null) => event?.payload);
     if (payloads.some((payload) => typeof payload !== "string" || payload.length > MAX_PAYLOAD_CHARS))
-      return errorResponse(400, "INVALID_FIELD", `A payload is a text of at most ${MAX_PAYLOAD_CHARS} characters`);
+      return errorResponse(400, "INVALID_FIELD", `payload must be a string of at most ${MAX_PAYLOAD_CHARS} characters`);
     return jsonResponse(
       200,
-      payloads.map((payload) => ({ fanoutCount: this.#publish(channel, payload).reached, userOnlineStatus: {} })),
+      payloads.map((payload) => ({ fanoutCount: this.#publish(channel, payload).sessionCount, userOnlineStatus: {} })),
     );
   }
 

@@ -1,15 +1,15 @@
 /**
- * The Streaming API: Bayeux over long polls at `/cometd/<version>`, with the rules of Salesforce.
+ * The Streaming API: Bayeux over long polling at `/cometd/<version>`, with the rules of Salesforce.
  *
  * ```text
- *   body ─> messages ─> interceptors ─> version? ─> handshake alone
+ *   body ─> messages ─> interceptors ─> version? ─> handshake: the only message that is answered
  *                                            └────> each message: token? session? cookie? refusal? ─> reply
- *                                                   a connect that is alone is held
- *   answer = events that wait for the session, then the replies
+ *                                                   a connect that is the only message is held
+ *   response = queued events of the session, then the replies
  * ```
  *
- * Lives here: which message gets which reply. Not here: what a session remembers (`session.ts`), what is replayed
- * (`replay.ts`), how a refusal is worded (`messages.ts`).
+ * This file decides which message gets which reply. The state of a session is in `session.ts`, the stored events in
+ * `replay.ts`, the error texts in `messages.ts`.
  */
 import { readBody } from "../../systems/cloudevents/http.js";
 import { isFerryError } from "../../engine/errors.js";
@@ -38,22 +38,22 @@ import { Session, type SessionLimits } from "./session.js";
 import { type AccessToken, type TokenStore, randomText } from "./tokens.js";
 import type { Overrides } from "./overrides.js";
 
-/** How the server works. */
+/** Rules of the server. */
 export interface StreamingRules extends SessionLimits {
-  /** How long a connect is held. */
+  /** Longest time that a connect is held. */
   timeoutMs: number;
   maxClients: number;
   eventsPerDay: number;
   maxBodyBytes: number;
   requireCookie: boolean;
   unauthorizedStatus: 200 | 401;
-  /** Channels that exist; undefined for all. */
+  /** The existing channels; undefined for all. */
   channels: ReadonlySet<string> | undefined;
   allowPublish: boolean;
   acknowledges: boolean;
 }
 
-/** What the server works with. */
+/** The collaborators of the server. */
 export interface StreamingDependencies {
   rules: StreamingRules;
   log: ReplayLog;
@@ -61,27 +61,27 @@ export interface StreamingDependencies {
   overrides: Overrides;
   lifetime: Lifetime;
   now: () => number;
-  /** Called after each change that a test may wait for. */
+  /** Called after each change that `waitFor` must check. */
   onChange: () => void;
 }
 
-/** A request to the streaming endpoint, as it was kept. */
+/** A recorded request to the streaming endpoint. */
 export interface SalesforceRequest {
   readonly messages: readonly BayeuxMessage[];
-  /** Version in the address. */
+  /** API version in the address. */
   readonly version: string | undefined;
-  /** With names in lower case. */
+  /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** When it came, in milliseconds since 1970. */
+  /** Time of arrival, in milliseconds since 1970. */
   readonly at: number;
 }
 
-/** Who sends a request, as far as its headers say. */
+/** The sender of a request, from its headers. */
 interface Caller {
   readonly token: AccessToken | undefined;
-  /** What is wrong with the token. */
+  /** The error for a missing or invalid token. */
   readonly problem: string | undefined;
-  /** The value of the session cookie. */
+  /** Value of the session cookie. */
   readonly browserCookie: string | undefined;
 }
 
@@ -100,25 +100,25 @@ export class StreamingServer {
     this.#dependencies = parts;
   }
 
-  /** The sessions that are not over. */
+  /** The sessions that have not expired. */
   get sessions(): Session[] {
     const now = this.#dependencies.now();
     for (const [clientId, session] of this.#sessions) if (session.isExpired(now)) this.#sessions.delete(clientId);
     return [...this.#sessions.values()];
   }
 
-  /** Gives an event that was published to all who are subscribed to it, and says how many these are. */
+  /** Queues a published event for all subscribed sessions. Returns their number. */
   deliver(event: StoredEvent): number {
     const sessions = this.sessions;
     return sessions.filter((session) => session.deliver(event)).length;
   }
 
-  /** Ends the polls that are held. */
-  endPolls(how: "time" | "lost" | "revoked" | "dropped"): void {
+  /** Ends all held connects. */
+  endPolls(how: "timeout" | "lost" | "revoked" | "dropped"): void {
     for (const session of this.#sessions.values()) session.endPoll(how);
   }
 
-  /** Forgets all sessions, as a server does that is started anew. */
+  /** Removes all sessions, as a restart of the server does. */
   removeSessions(polls: "lost" | "dropped"): void {
     this.endPolls(polls);
     this.#sessions.clear();
@@ -139,14 +139,15 @@ export class StreamingServer {
     const messages = parseMessages(body, request.headers.get("content-type") ?? "");
     if (!messages)
       return jsonResponse(400, [
-        { successful: false, error: "400::The body is no Bayeux message and no array of them" },
+        { successful: false, error: "400::The body must be a Bayeux message or an array of them" },
       ]);
     this.requests.push({ messages, version, headers: Object.freeze(Object.fromEntries(request.headers)), at: now() });
     if (this.requests.length > MAX_REQUESTS) this.requests.shift();
     onChange();
 
-    const own = await overrides.interceptedAnswer(messages, request);
-    if (own !== undefined) return own instanceof Response ? own : jsonResponse(200, own);
+    const intercepted = await overrides.interceptedAnswer(messages, request);
+    if (intercepted !== undefined)
+      return intercepted instanceof Response ? intercepted : jsonResponse(200, intercepted);
     const wrongVersion = versionError(version);
     if (wrongVersion !== undefined)
       return jsonResponse(
@@ -155,7 +156,7 @@ export class StreamingServer {
       );
     const handshake = messages.find(({ channel }) => channel === HANDSHAKE);
     const caller = this.#identifyCaller(request);
-    // A handshake travels alone; its company is not looked at.
+    // Other messages beside a handshake are ignored.
     const answer = await (handshake ? this.#handshake(handshake, caller) : this.#answer(messages, caller, request));
     onChange();
     return answer;
@@ -198,11 +199,11 @@ export class StreamingServer {
     ]);
     if (!isKnown) answer.headers.append("set-cookie", `BAYEUX_BROWSER=${cookie}; Path=/; HttpOnly`);
     answer.headers.append("set-cookie", routingCookie(now()));
-    // In a page an answer cannot set cookies, so none can come back.
-    const asked = rules.requireCookie && answer.headers.has("set-cookie") ? cookie : undefined;
+    // In a page a response cannot set cookies, so none can be required.
+    const requiredCookie = rules.requireCookie && answer.headers.has("set-cookie") ? cookie : undefined;
     this.#sessions.set(
       clientId,
-      new Session({ clientId, username: token.username, browser: asked, acknowledges }, rules, now()),
+      new Session({ clientId, username: token.username, browserCookie: requiredCookie, acknowledges }, rules, now()),
     );
     return answer;
   }
@@ -224,13 +225,13 @@ export class StreamingServer {
         replies.push(reply);
       } else replies.push(this.#reply(message, found!));
     }
-    // The session may have been lost while the poll was held; and events are not for one whose token is refused.
-    const isGood =
+    // The session may have been removed while the connect was held. A client whose token is refused gets no events.
+    const mayReceive =
       session &&
       this.#sessions.has(session.clientId) &&
       !session.isExpired(now()) &&
       !replies.some(({ error }) => error === ERRORS.badToken || error === ERRORS.noToken);
-    const events = isGood ? session!.take(isConnect) : [];
+    const events = mayReceive ? session!.take(isConnect) : [];
     if (session?.acknowledges && isConnect)
       for (const reply of replies)
         if (reply["channel"] === CONNECT && reply.successful) reply["ext"] = { ack: session.batch };
@@ -240,7 +241,7 @@ export class StreamingServer {
     const isUnauthorized = replies.every(({ error }) => error === ERRORS.badToken || error === ERRORS.noToken);
     const text = `[${[...events.map((event) => event.text), ...replies.map((reply) => JSON.stringify(reply))].join(",")}]`;
     const answer = jsonTextResponse(isUnauthorized ? rules.unauthorizedStatus : 200, text);
-    // Another server has got the request, and is where the next ones go.
+    // As if another server of the cluster had received the request and takes the following ones.
     if (replies.some(({ error }) => error === ERRORS.unknownClient))
       answer.headers.append("set-cookie", routingCookie(now()));
     return answer;
@@ -249,13 +250,13 @@ export class StreamingServer {
   #findSession({ clientId }: BayeuxMessage, { browserCookie: browser }: Caller): Session | undefined {
     const session = typeof clientId === "string" ? this.#sessions.get(clientId) : undefined;
     if (!session || session.isExpired(this.#dependencies.now())) return undefined;
-    // A cookie of somebody else hides it; that there is none is said.
+    // With the cookie of another browser the session is unknown. A missing cookie has an error of its own.
     return session.browserCookie !== undefined && browser !== undefined && session.browserCookie !== browser
       ? undefined
       : session;
   }
 
-  /** Why a message is not even looked at. */
+  /** The reply to a message whose token, session or cookie is not accepted. */
   #rejection(
     message: BayeuxMessage,
     session: Session | undefined,
@@ -271,7 +272,7 @@ export class StreamingServer {
     return token!.username === session.username ? undefined : refused(message, ERRORS.anotherUser);
   }
 
-  /** The reply to a connect; nothing if another one has taken its place. */
+  /** The reply to a connect; undefined if another connect has replaced it. */
   async #connect(
     message: BayeuxMessage,
     session: Session,
@@ -283,12 +284,13 @@ export class StreamingServer {
       return refused(message, ERRORS.connectionType(message.connectionType));
     if (this.#isDailyLimitReached()) return refused(message, ERRORS.deliveries);
     const acknowledged = message.ext?.ack;
-    // Whoever has asked for acknowledgements and gives none has everything.
+    // A client that enabled acknowledgement but sends none has received everything.
     if (session.acknowledges) session.acknowledge(typeof acknowledged === "number" ? acknowledged : session.batch);
     const isFirst = !session.isConnected;
     session.isConnected = true;
-    const wished = message.advice?.timeout;
-    const waitMs = Math.min(rules.timeoutMs, typeof wished === "number" && wished >= 0 ? wished : rules.timeoutMs);
+    const requested = message.advice?.timeout;
+    const isValid = typeof requested === "number" && requested >= 0;
+    const waitMs = isValid ? Math.min(rules.timeoutMs, requested) : rules.timeoutMs;
     if (isFirst) return accepted(message, { advice: { interval: 0, timeout: rules.timeoutMs, reconnect: "retry" } });
     if (!isAlone || waitMs === 0 || session.hasWaiting) return accepted(message);
     const held = session.hold(waitMs, request, lifetime);
@@ -320,14 +322,14 @@ export class StreamingServer {
         return accepted(message);
       case DISCONNECT:
         this.#sessions.delete(session.clientId);
-        session.endPoll("time");
+        session.endPoll("timeout");
         return accepted(message);
       default:
         return this.#publish(message);
     }
   }
 
-  /** Of several subscriptions in one message either all are made or none. */
+  /** Makes all subscriptions of one message or none. */
   #subscribe(message: BayeuxMessage, session: Session): Reply {
     const names = subscriptionNames(message);
     if (names.length === 0) return refused(message, ERRORS.noChannel);
@@ -345,7 +347,7 @@ export class StreamingServer {
     return accepted(message);
   }
 
-  /** The events to begin with, or why a subscription is refused. */
+  /** The events to replay for a subscription, or the error with which it is refused. */
   #replay(subscription: Subscription, { ext }: BayeuxMessage): readonly StoredEvent[] | string {
     const { rules, log } = this.#dependencies;
     const { name, channel } = subscription;
@@ -363,7 +365,7 @@ export class StreamingServer {
     return log.since(String(id), subscription) ?? ERRORS.expiredId(String(id));
   }
 
-  /** Salesforce takes events elsewhere; generic channels are open here, so that clients have something to publish to. */
+  /** Salesforce accepts no events over Bayeux. Here generic and other channels do, so that clients can test publishing. */
   #publish(message: BayeuxMessage): Reply {
     const { rules, log } = this.#dependencies;
     const { channel, data } = message;
