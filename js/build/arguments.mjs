@@ -33,8 +33,7 @@ export function readArguments({ command, summary, flags = {} }, args = process.a
       refuse(`unknown flag ${token.rawName}; the flags are ${names.join(", ")}`);
     // Without `strict`, parseArgs takes the next flag for the value of this one.
     const isMissing = !token.value || (!token.inlineValue && token.value.startsWith("-"));
-    if (flag.value !== undefined && isMissing)
-      refuse(`${token.rawName} needs a value: ${token.rawName}=${flag.value}`);
+    if (flag.value !== undefined && isMissing) refuse(`${token.rawName} needs a value: ${token.rawName}=${flag.value}`);
     if (flag.value === undefined && token.value !== undefined) refuse(`${token.rawName} takes no value`);
   }
   if (values.help) {

@@ -73,7 +73,7 @@ if (worker) {
   });
 
   await check("the runtime had nothing to complain of", () => {
-    const problem = worker.said().find((line) => /error|hang|different request/i.test(line));
+    const problem = worker.output().find((line) => /error|hang|different request/i.test(line));
     if (problem) throw new Error(problem);
   });
   await worker.close();
