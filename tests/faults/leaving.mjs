@@ -49,13 +49,13 @@ const title = ({ exit, bytes, isFlushed, unload = "resend", mode = "batch" }) =>
   `a page that ${exit}, ${bytes} bytes, ${isFlushed ? "flushed" : "not flushed"}, ${unload}, ${mode}`;
 
 async function left(engine, browser, collector, one) {
-  const first = await browser.here();
+  const first = await browser.currentTab();
   try {
     return await leave(engine, browser, collector, one, first);
   } finally {
     // Also if it has failed, so that the next one is alone.
-    if ((await browser.here().catch(() => first)) !== first) await browser.closeTab();
-    await browser.go(first);
+    if ((await browser.currentTab().catch(() => first)) !== first) await browser.closeTab();
+    await browser.switchTo(first);
   }
 }
 
@@ -67,7 +67,7 @@ async function leave(
   first,
 ) {
   collector.behave = () => ({ delayMs: 400 });
-  await browser.tab();
+  await browser.newTab();
   const asked = { unload, mode };
   await visit(browser, collector, asked);
   // A page that is new may still be looking for what others have left, and for its turn to send.
@@ -93,8 +93,8 @@ async function leave(
   const missing = collector.missing(ids).length;
   const taken = requests().reduce((sum, request) => sum + request.bytes, 0);
   if (exit === "closes") {
-    await browser.go(first);
-    await browser.tab();
+    await browser.switchTo(first);
+    await browser.newTab();
   }
   if (unload === "hold" && !isFlushed)
     hold(missing === EVENTS, `${EVENTS - missing} were sent although the page was to hold them`);

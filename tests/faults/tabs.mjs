@@ -13,15 +13,15 @@ export async function tabs(tally) {
 function together(engine) {
   return withBrowser(engine, async ({ collector, open }) => {
     const browser = await open();
-    const asking = await browser.here();
+    const asking = await browser.currentTab();
     // This one has no outbox: it only passes on what is asked.
     await browser.open(`${collector.url}tests/faults/asking.html`);
     const handles = new Map();
     for (let tab = 0; tab < TABS; tab++) {
-      handles.set(`${tab}`, await browser.tab());
+      handles.set(`${tab}`, await browser.newTab());
       await visit(browser, collector, { tab });
     }
-    await browser.go(asking);
+    await browser.switchTo(asking);
     const tell = (what, round) =>
       browser.evaluate(
         "new BroadcastChannel('test').postMessage({ what: arguments[0], round: arguments[1] });",
@@ -67,10 +67,10 @@ function together(engine) {
     const [first, ...more] = await leaders();
     hold(first !== undefined && more.length === 0, `these lead: ${[first, ...more]}`);
 
-    await browser.go(handles.get(first));
+    await browser.switchTo(handles.get(first));
     await browser.closeTab();
     handles.delete(first);
-    await browser.go(asking);
+    await browser.switchTo(asking);
     await pause(200);
     const [second, ...others] = await leaders();
     hold(
@@ -86,12 +86,12 @@ function together(engine) {
 
     // The one that leads is closed while all are at it.
     collector.behave = () => ({ delayMs: 200 });
-    await browser.go(handles.get(second));
+    await browser.switchTo(handles.get(second));
     await browser.evaluate("tell('publish', 'third');");
     await pause(150);
     await browser.closeTab();
     handles.delete(second);
-    await browser.go(asking);
+    await browser.switchTo(asking);
     await until(() => notes("delivered", "third").length === handles.size, 30_000);
     const told = notes("delivered", "third");
     hold(
