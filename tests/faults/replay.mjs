@@ -8,7 +8,7 @@ import { createEmulator } from "../../dist/entries/testing.js";
 import { start } from "../child.mjs";
 import { hold, pause } from "./collector.mjs";
 
-const program = fileURLToPath(new URL("listener.mjs", import.meta.url));
+const program = fileURLToPath(new URL("replay-listener.mjs", import.meta.url));
 const CHANNELS = ["/event/Order_Placed__e", "/event/Order_Shipped__e"];
 const KILLS = { manual: 50, next: 20 };
 /** Longest that the last life may take. */

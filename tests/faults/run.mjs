@@ -3,16 +3,16 @@
 //   node tests/faults/run.mjs                 all of it
 //   node tests/faults/run.mjs kills,outages   some of it
 import { Tally } from "../tally.mjs";
-import { crashes } from "./crash.mjs";
-import { floods } from "./flood.mjs";
-import { kills } from "./kill.mjs";
-import { leaving } from "./leaving.mjs";
-import { outages } from "./outage.mjs";
+import { crashes } from "./browser-kills.mjs";
+import { floods } from "./floods.mjs";
+import { kills } from "./process-kills.mjs";
+import { leaving } from "./page-exits.mjs";
+import { outages } from "./outages.mjs";
 import { pipelines } from "./pipelines.mjs";
 import { replay } from "./replay.mjs";
 import { soak } from "./soak.mjs";
 import { storage } from "./storage.mjs";
-import { storagePages } from "./storage-pages.mjs";
+import { storagePages } from "./browser-storage.mjs";
 import { tabs } from "./tabs.mjs";
 import { workers } from "./workers.mjs";
 

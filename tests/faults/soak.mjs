@@ -38,11 +38,11 @@ export async function soak(tally) {
     tally.check(`beside it: ${name}`, async () => (await listen(seed, total, await program(), args)).remark);
   const node = () => process.execPath;
   const ofOriginal = () => python("aiosfstream", PACKAGES);
-  await beside("aiosfstream 0.5.0", ofOriginal, here("original.py"), "plain");
+  await beside("aiosfstream 0.5.0", ofOriginal, here("aiosfstream.py"), "plain");
   await beside(
     "aiosfstream 0.5.0, with a program around it that opens it again",
     ofOriginal,
-    here("original.py"),
+    here("aiosfstream.py"),
     "helped",
   );
   await beside("CometD 9, as guides show it", node, here("cometd.mjs"), "plain");

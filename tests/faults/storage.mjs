@@ -1,4 +1,4 @@
-// Stores that fail for a while, and stores that never answer, in Node. What browsers do in such cases is in storage-pages.mjs.
+// Stores that fail for a while, and stores that never answer, in Node. What browsers do in such cases is in browser-storage.mjs.
 import { CloudEvent, Publisher, memoryStore } from "../../dist/entries/index.js";
 import { collect, hold, nothingLost, pause } from "./collector.mjs";
 

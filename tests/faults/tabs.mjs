@@ -15,7 +15,7 @@ function together(engine) {
     const browser = await open();
     const asking = await browser.currentTab();
     // This one has no outbox: it only passes on what is asked.
-    await browser.open(`${collector.url}tests/faults/asking.html`);
+    await browser.open(`${collector.url}tests/faults/empty.html`);
     const handles = new Map();
     for (let tab = 0; tab < TABS; tab++) {
       handles.set(`${tab}`, await browser.newTab());

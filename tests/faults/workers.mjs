@@ -122,7 +122,7 @@ async function built(url, folder) {
   const { build } = await import(require.resolve("esbuild"));
   const outfile = join(folder, "built/worker.mjs");
   await build({
-    entryPoints: [fileURLToPath(new URL("worker.mjs", import.meta.url))],
+    entryPoints: [fileURLToPath(new URL("workers-worker.mjs", import.meta.url))],
     outfile,
     bundle: true,
     format: "esm",

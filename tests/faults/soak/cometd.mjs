@@ -2,7 +2,7 @@
 // it has both, as guides for Salesforce show it: log in, subscribe after each handshake. `helped` keeps the last replay id of each channel
 // and subscribes from there, and logs in and begins anew whenever the client has given up.
 import { createRequire } from "node:module";
-import { numberOf, say } from "./words.mjs";
+import { numberOf, say } from "./output.mjs";
 
 const [, , url, channels, kind] = process.argv;
 const ofInterop = createRequire(new URL("../../interop/package.json", import.meta.url));

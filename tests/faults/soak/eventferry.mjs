@@ -1,6 +1,6 @@
 // Ours: `node eventferry.mjs <url> <channels>`. Says `ready`, and channel and number of each event.
 import { SalesforceClient, passwordAuth } from "../../../dist/entries/salesforce.js";
-import { numberOf, say } from "./words.mjs";
+import { numberOf, say } from "./output.mjs";
 
 const [, , loginUrl, channels] = process.argv;
 const auth = passwordAuth({

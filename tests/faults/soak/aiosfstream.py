@@ -1,4 +1,4 @@
-# The original: `python original.py <url> <channels> plain|helped`. It keeps a marker for each channel and goes back to all events where that has
+# The original: `python aiosfstream.py <url> <channels> plain|helped`. It keeps a marker for each channel and goes back to all events where that has
 # expired: the most that it can be asked for. `helped` opens another client with the same markers whenever one has given up. It runs on newer Pythons because the keyword `loop`, which was taken out of asyncio, is dropped for it.
 import asyncio
 import logging

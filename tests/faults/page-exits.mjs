@@ -83,7 +83,7 @@ async function leave(
     isFlushed,
   );
   if (exit === "goes on") await browser.open("data:text/html,gone");
-  else if (exit === "loads another") await browser.evaluate("location.href = '/tests/faults/asking.html';");
+  else if (exit === "loads another") await browser.evaluate("location.href = '/tests/faults/empty.html';");
   else await browser.closeTab();
   const requests = () => collector.requests.filter(({ ids: [id] }) => ids.includes(id));
   // Late ones come after some time, because both browsers and all else want the same processors.
@@ -139,7 +139,7 @@ async function back(browser, collector) {
   const ids = await browser.evaluate(
     "addEventListener('pageshow', ({ persisted }) => (globalThis.persisted = persisted)); return publish('back', 50, 20);",
   );
-  await browser.open(`${collector.url}tests/faults/asking.html`);
+  await browser.open(`${collector.url}tests/faults/empty.html`);
   await pause(300);
   await browser.evaluate("setTimeout(() => history.back(), 10);");
   await pause(500);

@@ -1,7 +1,7 @@
 // One life of a client of Salesforce with its markers in a file. It says `+` and what it was handed, `=` when that is acknowledged,
 // and ends when it is killed, or when it has had the last one of every channel.
 //
-//   node listener.mjs <url> <path> <manual|next|automatic> [number of the last event of each channel]
+//   node replay-listener.mjs <url> <path> <manual|next|automatic> [number of the last event of each channel]
 import { writeSync } from "node:fs";
 import { fileStore } from "../../dist/entries/outbox.js";
 import { SalesforceClient, passwordAuth, replayStore } from "../../dist/entries/salesforce.js";

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { start } from "../child.mjs";
 import { collect, hold, nothingLost, pause, repeated } from "./collector.mjs";
 
-const program = fileURLToPath(new URL("life.mjs", import.meta.url));
+const program = fileURLToPath(new URL("process-kills-publisher.mjs", import.meta.url));
 const KILLS = 5;
 const CHAINS = 10;
 
