@@ -42,19 +42,24 @@ export function run(program, args, options = {}) {
   }
 }
 
-/** The first line that a program prints, or undefined if it is not installed. */
-export function firstLine(program, args) {
+/** The output of a program, or undefined if it is not installed or fails. */
+export function queryAll(program, args) {
   const { status, stdout } = spawnSync(program, args, { encoding: "utf8", timeout: MINUTES });
-  return status === 0 ? stdout.trim().split("\n")[0] : undefined;
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+/** The first line of the output of a program, or undefined if it is not installed or fails. */
+export function query(program, args) {
+  return queryAll(program, args)?.split("\n")[0];
 }
 
 /** Ensures Rust with its WebAssembly target. */
 export function ensureRust() {
-  if (!firstLine("cargo", ["--version"]))
+  if (!query("cargo", ["--version"]))
     fail("building eventferry needs Rust; install it from https://rustup.rs and try again.");
-  const libdir = firstLine("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
+  const libdir = query("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
   if (libdir && existsSync(libdir)) return;
-  if (!firstLine("rustup", ["--version"]))
+  if (!query("rustup", ["--version"]))
     fail("the Rust target wasm32-unknown-unknown is missing, and rustup is not installed to add it.");
   step("adding the Rust target wasm32-unknown-unknown");
   run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
@@ -63,9 +68,9 @@ export function ensureRust() {
 /** Ensures components of the toolchain that a minimal installation omits. */
 export function ensureRustComponents(...components) {
   const program = { rustfmt: "rustfmt", clippy: "cargo-clippy" };
-  const absent = components.filter((component) => !firstLine(program[component], ["--version"]));
+  const absent = components.filter((component) => !query(program[component], ["--version"]));
   if (absent.length === 0) return;
-  if (!firstLine("rustup", ["--version"]))
+  if (!query("rustup", ["--version"]))
     fail(`the Rust components ${absent.join(" and ")} are missing, and rustup is not installed to add them.`);
   step(`adding the Rust components ${absent.join(" and ")}`);
   run("rustup", ["component", "add", ...absent]);
@@ -86,7 +91,7 @@ export function ensureModules(folder) {
 /** Ensures the wasm-bindgen program in the version of the crate; any other version rejects the module. */
 export function ensureWasmBindgen() {
   const version = /name = "wasm-bindgen"\nversion = "([^"]+)"/.exec(readFileSync("Cargo.lock", "utf8"))[1];
-  if (firstLine("wasm-bindgen", ["--version"]) === `wasm-bindgen ${version}`) return;
+  if (query("wasm-bindgen", ["--version"]) === `wasm-bindgen ${version}`) return;
   cargoInstall("wasm-bindgen-cli", version);
 }
 
@@ -102,6 +107,11 @@ export function cargoInstall(crate, version) {
 /** Ensures wasm-pack, which runs the Rust tests in browsers. From cargo, because the npm package downloads a binary. */
 export function ensureWasmPack() {
   if (!which("wasm-pack")) cargoInstall("wasm-pack");
+}
+
+/** Ensures cargo-deny, which checks licenses, versions and sources of the crates. */
+export function ensureCargoDeny() {
+  if (!which("cargo-deny")) cargoInstall("cargo-deny");
 }
 
 /** Ensures the driver of Firefox, which Mozilla publishes as a crate. Returns its path. */

@@ -1,12 +1,12 @@
 /** What the build generates: glue by wasm-bindgen, and the modules themselves. */
 
-declare module "*/wasm/cloudevents.glue.js" {
+declare module "*/wasm/codecs.glue.js" {
   export const initSync: import("./instance.js").Glue["initSync"];
   export const exportsNow: import("./instance.js").Glue["exportsNow"];
   export const __wbg_reset_state: import("./instance.js").Glue["__wbg_reset_state"];
 }
 
-declare module "*/wasm/cloudevents.inline.js" {
+declare module "*/wasm/codecs.inline.js" {
   export const bytes: () => Uint8Array<ArrayBuffer>;
 }
 

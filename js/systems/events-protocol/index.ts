@@ -3,9 +3,9 @@ export type { FetchLike } from "../../platform/fetch.js";
 export type { HeadersOption } from "../../client/options.js";
 export {
   ErrorResponseException,
-  EventClient,
+  EventClient as EventsProtocolClient,
   FailedDependencyException,
-  type EventClientOptions,
+  type EventClientOptions as EventsProtocolClientOptions,
   type SendEventInit,
   type SendEventOptions,
 } from "./client.js";
