@@ -1,39 +1,44 @@
-// Browsers are killed in the middle of things, with IndexedDB.
+// Browsers are killed while a page publishes into IndexedDB: every accepted event is delivered.
 import { ENGINES } from "../browser.mjs";
-import { hold, nothingLost, pause, repeated } from "./collector.mjs";
+import { countRepeated, ensure, ensureNothingLost, sleep } from "./collector.mjs";
 import { drained, visit, withBrowser } from "./pages.mjs";
 
 const KILLS = 6;
 
-export async function crashes(tally) {
-  await Promise.all(ENGINES.map((engine) => tally.check(`${engine}, ${KILLS} kills`, () => killed(engine))));
+export async function browserKills(tally) {
+  await Promise.all(
+    ENGINES.map((engine) =>
+      tally.check(`${engine}: no accepted event is lost in ${KILLS} kills`, () => killRepeatedly(engine)),
+    ),
+  );
 }
 
-function killed(engine) {
+function killRepeatedly(engine) {
   return withBrowser(engine, async ({ collector, open }) => {
-    const lasts = [];
     for (let kill = 0; kill < KILLS; kill++) {
       const delayMs = kill % 2 ? 400 : 0;
       collector.behave = () => ({ delayMs });
       const browser = await open();
       await visit(browser, collector);
       await browser.evaluate("void stream(arguments[0]);", `${kill}`);
-      await pause(Math.random() * 800 + delayMs);
+      await sleep(Math.random() * 800 + delayMs);
       browser.kill();
-      // What was on its way arrives.
-      await pause(100);
-      lasts.push(collector.requests.length);
+      // Requests in flight still arrive.
+      await sleep(100);
     }
     collector.behave = () => ({});
     const browser = await open();
     await visit(browser, collector);
     const { aborted, problems } = await drained(browser);
-    hold(!aborted && problems.length === 0, `the last life: ${aborted ? "not everything was delivered" : problems[0]}`);
-    const promised = collector.noted.flatMap((line) => line.split(","));
-    nothingLost(collector, promised);
-    hold(promised.length > 100, `only ${promised.length} were promised`);
-    const again = repeated(collector.requests);
-    hold(again <= KILLS, `${again} requests were repeated after ${KILLS} kills`);
-    return `${browser.name}: ${promised.length} promised, ${collector.seen.size} delivered, ${collector.duplicates} twice, of ${again} requests`;
+    ensure(
+      !aborted && problems.length === 0,
+      `after the last kill: ${aborted ? "not everything was delivered" : problems[0]}`,
+    );
+    const accepted = collector.notes.flatMap((line) => line.split(","));
+    ensureNothingLost(collector, accepted);
+    ensure(accepted.length > 100, `only ${accepted.length} were accepted`);
+    const repeatedRequests = countRepeated(collector.requests);
+    ensure(repeatedRequests <= KILLS, `${repeatedRequests} requests were repeated after ${KILLS} kills`);
+    return `${browser.name}: ${accepted.length} accepted, ${collector.seen.size} delivered, ${collector.duplicates} duplicates from ${repeatedRequests} repeated requests`;
   });
 }

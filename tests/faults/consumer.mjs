@@ -1,6 +1,6 @@
 // A process that consumes with a file as its store and says what it does, until somebody kills it or there is nothing left.
 import { setTimeout as pause } from "node:timers/promises";
-import { PipelineDataSink, fileStore } from "../../dist/entries/glassflow.js";
+import { fileStore, PipelineDataSink } from "../../dist/entries/glassflow.js";
 
 const sink = new PipelineDataSink({ baseUrl: process.env.BASE_URL });
 const say = (line) => new Promise((resolve) => process.stdout.write(`${line}\n`, resolve));

@@ -11,7 +11,7 @@ import { PipelineDataSink, PipelineDataSource } from "../../dist/entries/glassfl
 import { createEmulator } from "../../dist/entries/testing.js";
 import { ENGINES } from "../browser.mjs";
 import { end, start } from "../child.mjs";
-import { hold } from "./collector.mjs";
+import { ensure as hold } from "./collector.mjs";
 import { visit, withBrowser } from "./pages.mjs";
 
 const EVENTS = 100_000;

@@ -1,26 +1,28 @@
-// Node is killed again and again, with a file store.
+// Node processes that publish into a file store are killed repeatedly: every accepted event is delivered.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { start } from "../child.mjs";
-import { collect, hold, nothingLost, pause, repeated } from "./collector.mjs";
+import { collect, countRepeated, ensure, ensureNothingLost, sleep } from "./collector.mjs";
 
-const program = fileURLToPath(new URL("process-kills-publisher.mjs", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("process-kills-publisher.mjs", import.meta.url));
 const KILLS = 5;
 const CHAINS = 10;
 
 export async function kills(tally) {
   await Promise.all([
-    tally.check(`${KILLS * CHAINS} kills of Node, a server that answers`, () => lives(() => ({}), true)),
-    tally.check(`${KILLS * CHAINS} kills of Node, a server that refuses, resets and loses answers`, () =>
-      lives(badly, false),
+    tally.check(`no accepted event is lost in ${KILLS * CHAINS} kills of Node`, () => runChains(() => ({}), true)),
+    tally.check(
+      `no accepted event is lost in ${KILLS * CHAINS} kills of Node while the server refuses, resets and loses responses`,
+      () => runChains(fail, false),
     ),
   ]);
 }
 
-function badly() {
+/** The behaviour of a server that often fails. */
+function fail() {
   const chance = Math.random();
   return chance < 0.15
     ? { status: 503 }
@@ -31,39 +33,41 @@ function badly() {
         : { delayMs: Math.random() * 30 };
 }
 
-async function lives(behave, isWell) {
+/** Runs chains of processes on one store each; only the last process of a chain may end by itself. */
+async function runChains(behave, isReliable) {
   const collector = await collect({ behave });
   const folder = mkdtempSync(join(tmpdir(), "eventferry-kills-"));
-  const promised = [];
+  const acceptedIds = [];
   try {
     for (let chain = 0; chain < CHAINS; chain++) {
       const path = join(folder, `${chain}`);
       collector.behave = behave;
-      for (let kill = 0; kill < KILLS; kill++) promised.push(...(await live(collector.url, path, `${chain}.${kill}`)));
+      for (let kill = 0; kill < KILLS; kill++)
+        acceptedIds.push(...(await runUntilKilled(collector.url, path, `${chain}.${kill}`)));
       collector.behave = () => ({});
       const { aborted, accepted, delivered, dead, pending, purged } = await drain(collector.url, path);
-      hold(
+      ensure(
         !aborted && pending === 0 && dead === 0 && accepted === delivered + dead + purged,
-        `the last life has ${JSON.stringify({ aborted, accepted, delivered, dead, pending })}`,
+        `the last process reports ${JSON.stringify({ aborted, accepted, delivered, dead, pending })}`,
       );
     }
-    nothingLost(collector, promised);
-    hold(promised.length > 1000, `only ${promised.length} were promised`);
-    // What was under way when it was killed comes again, and nothing else.
-    const again = repeated(collector.requests);
-    if (isWell) hold(again <= KILLS * CHAINS, `${again} requests were repeated after ${KILLS * CHAINS} kills`);
-    return `${promised.length} promised, ${collector.seen.size} delivered, ${collector.duplicates} twice, of ${again} requests`;
+    ensureNothingLost(collector, acceptedIds);
+    ensure(acceptedIds.length > 1000, `only ${acceptedIds.length} were accepted`);
+    // Only requests in flight at a kill are repeated.
+    const count = countRepeated(collector.requests);
+    if (isReliable) ensure(count <= KILLS * CHAINS, `${count} requests were repeated after ${KILLS * CHAINS} kills`);
+    return `${acceptedIds.length} accepted, ${collector.seen.size} delivered, ${collector.duplicates} duplicates from ${count} repeated requests`;
   } finally {
     rmSync(folder, { recursive: true, force: true });
     await collector.close();
   }
 }
 
-/** Gives the ids that it has promised before it was killed. */
-async function live(url, path, life) {
-  const { child, lines, ended } = run("live", url, path, life);
+/** Runs a publisher and kills it. Returns the ids that were accepted before. */
+async function runUntilKilled(url, path, name) {
+  const { child, lines, ended } = run("publish", url, path, name);
   await Promise.race([lines.ready, ended]);
-  await pause(10 + Math.random() * 250);
+  await sleep(10 + Math.random() * 250);
   child.kill("SIGKILL");
   await ended;
   return lines.of("+").flatMap((line) => line.split(","));
@@ -72,20 +76,23 @@ async function live(url, path, life) {
 async function drain(url, path) {
   const { lines, ended } = run("drain", url, path, "");
   await ended;
-  hold(lines.of("=").length === 1, `the last life did not end well: ${lines.all.join("\n")}`);
+  ensure(lines.of("=").length === 1, `the last process failed: ${lines.all.join("\n")}`);
   return JSON.parse(lines.of("=")[0]);
 }
 
 function run(...args) {
-  const child = start(process.execPath, [program, ...args]);
+  const child = start(process.execPath, [PROGRAM, ...args]);
   const all = [];
   const ready = new Promise((resolve) => {
     for (const stream of [child.stdout, child.stderr])
-      createInterface({ input: stream }).on("line", (line) => (all.push(line), line === "ready" && resolve()));
+      createInterface({ input: stream }).on("line", (line) => {
+        all.push(line);
+        if (line === "ready") resolve();
+      });
   });
   const ended = new Promise((resolve) => child.once("close", resolve)).then(() => {
     const problem = all.find((line) => !/^(\+|=|ready$)/.test(line));
-    hold(problem === undefined, `a life said: ${problem}`);
+    ensure(problem === undefined, `a process printed: ${problem}`);
   });
   return {
     child,
