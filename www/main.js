@@ -168,7 +168,7 @@ const faultButtons = [...form.querySelectorAll("[data-fault]")];
 for (const button of faultButtons) {
   button.addEventListener("click", async () => {
     const isArmed = button.getAttribute("aria-pressed") === "true";
-    const path = "/demo/fault" + (isArmed ? "" : `?kind=${button.dataset.faults}`);
+    const path = isArmed ? "/demo/fault" : `/demo/fault?kind=${button.dataset.fault}`;
     const { pending } = await (await fetch(path, { method: isArmed ? "DELETE" : "POST" })).json();
     for (const other of faultButtons) other.setAttribute("aria-pressed", String(pending > 0 && other === button));
   });
@@ -212,7 +212,7 @@ let published = 0;
 
 $("outage").addEventListener("click", async () => {
   const isOutage = $("outage").getAttribute("aria-pressed") === "true";
-  await fetch("/demo/fault" + (isOutage ? "" : "?kind=outage"), { method: isOutage ? "DELETE" : "POST" }).catch(
+  await fetch(isOutage ? "/demo/fault" : "/demo/fault?kind=outage", { method: isOutage ? "DELETE" : "POST" }).catch(
     () => undefined,
   );
   await refreshFaults();
