@@ -10,7 +10,7 @@
  * No description of the server is public: this one checks what the client promises to send.
  */
 import { type BcEvent, envelopeProblem } from "../systems/bc-events/envelope.js";
-import { readBody } from "../systems/cloudevents/http.js";
+import { readBody } from "../systems/cloudevents/body.js";
 import { FerryError, isFerryError } from "../engine/errors.js";
 import { freshId } from "../platform/uuid.js";
 import { type Lifetime, type Service, integer, textResponse } from "./service.js";

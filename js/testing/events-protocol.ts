@@ -13,7 +13,7 @@
  *
  * Written beside the engine and not with it: what one of the two misreads the other shows.
  */
-import { readBody } from "../systems/cloudevents/http.js";
+import { readBody } from "../systems/cloudevents/body.js";
 import { isFerryError } from "../engine/errors.js";
 import { EventBuilder } from "../systems/events-protocol/builder.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent } from "../systems/events-protocol/event.js";

@@ -1,5 +1,5 @@
 /** Forwards received events to another server. */
-import { type ContentMode, toMode } from "../systems/cloudevents/http.js";
+import { type ContentMode, toHttp } from "../systems/cloudevents/http.js";
 import { FerryError } from "../engine/errors.js";
 import { type Lifetime, integer } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./event-store.js";
@@ -127,7 +127,7 @@ export class Forwarder implements Forwarding {
 
   async #send({ event, mode }: ReceivedEvent): Promise<void> {
     const { fetch: send = fetch, headers = {} } = this.#options;
-    const message = toMode(event, this.#options.mode ?? mode);
+    const message = toHttp(event, this.#options.mode ?? mode);
     // As bytes, because the platform adds a content type to text.
     const body = typeof message.body === "string" ? new TextEncoder().encode(message.body) : message.body;
     const sending = new AbortController();

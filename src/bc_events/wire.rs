@@ -12,33 +12,33 @@ use crate::base::error::{Code, Error};
 use crate::base::http::Response;
 use crate::base::json::find::{Document, Value, items, string};
 use crate::base::json::scan::{Kind, Scanner};
-use crate::outbox::answer::{Answer, Judged, judge as judge_status};
+use crate::outbox::answer::{Answer, Classified, classify as classify_status};
 
 /// Errors that pass.
 const PASSING: &[&str] = &["ProvisionedThroughputExceededException", "InternalFailureException"];
 const SUCCESS: &str = "Success";
 
 /// Says what an answer to a request with so many events means.
-pub fn judge(answer: &Response, events: u32) -> Judged {
-    let plain = judge_status(&Ok(answer.clone()));
+pub fn judge(answer: &Response, events: u32) -> Classified {
+    let plain = classify_status(&Ok(answer.clone()));
     let document = Document::new(answer.body.clone());
-    if !matches!(plain, Answer::Taken(_)) {
-        return Judged::Whole(refusal(answer, &document).unwrap_or(plain));
+    if !matches!(plain, Answer::Delivered(_)) {
+        return Classified::All(refusal(answer, &document).unwrap_or(plain));
     }
     if is_foreign(&answer.body, &document) {
-        return Judged::Whole(later(answer));
+        return Classified::All(later(answer));
     }
     let is_good = document.get(&["failedRecords"]).map(|failed| is_none(&failed));
     let records = document.get(&["records"]).filter(|records| records.kind == Kind::Array);
     match (is_good, records) {
-        (None, None) | (Some(true), _) => Judged::Whole(plain),
-        (Some(false), None) => Judged::Whole(later(answer)),
+        (None, None) | (Some(true), _) => Classified::All(plain),
+        (Some(false), None) => Classified::All(later(answer)),
         (_, Some(records)) => {
             let mut all = record_answers(answer, &records);
             // Without a count of what has failed, silence is no failure; with one, nobody knows.
             let rest = if is_good.is_none() { plain } else { later(answer) };
             all.resize(events as usize, rest);
-            Judged::Each(all)
+            Classified::Each(all)
         }
     }
 }
@@ -47,13 +47,13 @@ pub fn judge(answer: &Response, events: u32) -> Judged {
 fn refusal(answer: &Response, document: &Document) -> Option<Answer> {
     let name = document.get(&["errorType"])?.string()?;
     if is_passing(&name) {
-        return Some(match judge_status(&Ok(answer.clone())) {
-            is_later @ Answer::Later(..) => is_later,
+        return Some(match classify_status(&Ok(answer.clone())) {
+            is_later @ Answer::Retry(..) => is_later,
             _ => later(answer),
         });
     }
     // Of other statuses it is known what they mean.
-    matches!(answer.status, 400 | 500).then(|| Answer::Poison(said(answer, Code::Rejected)))
+    matches!(answer.status, 400 | 500).then(|| Answer::Rejected(said(answer, Code::Rejected)))
 }
 
 fn record_answers(answer: &Response, records: &Value<'_>) -> Vec<Answer> {
@@ -82,9 +82,9 @@ fn record_answer(answer: &Response, name: &str) -> Answer {
     let retry_after = answer.retry_after;
     let about = Response { body: name.as_bytes().to_vec(), retry_after, ..Response::new(answer.status) };
     match name {
-        SUCCESS => Answer::Taken(answer.status),
+        SUCCESS => Answer::Delivered(answer.status),
         name if is_passing(name) => later(&about),
-        _ => Answer::Poison(said(&about, Code::Rejected)),
+        _ => Answer::Rejected(said(&about, Code::Rejected)),
     }
 }
 
@@ -114,7 +114,7 @@ fn is_passing(name: &str) -> bool {
 }
 
 fn later(answer: &Response) -> Answer {
-    Answer::Later(said(answer, Code::Unavailable), answer.retry_after)
+    Answer::Retry(said(answer, Code::Unavailable), answer.retry_after)
 }
 
 fn said(answer: &Response, code: Code) -> Error {
@@ -132,17 +132,17 @@ mod tests {
     /// `+` taken, `~` later, `!` never.
     fn sign(answer: &Answer) -> char {
         match answer {
-            Answer::Taken(_) => '+',
-            Answer::Later(..) => '~',
-            Answer::TooLarge(_) | Answer::Poison(_) => '!',
+            Answer::Delivered(_) => '+',
+            Answer::Retry(..) => '~',
+            Answer::TooLarge(_) | Answer::Rejected(_) => '!',
         }
     }
 
     /// One sign for all events, or one for each.
     fn judged(status: u16, body: &str, events: u32) -> String {
         match judge(&answer(status, body), events) {
-            Judged::Whole(answer) => sign(&answer).to_string(),
-            Judged::Each(answers) => format!("each {}", answers.iter().map(sign).collect::<String>()),
+            Classified::All(answer) => sign(&answer).to_string(),
+            Classified::Each(answers) => format!("each {}", answers.iter().map(sign).collect::<String>()),
         }
     }
 
@@ -212,10 +212,11 @@ mod tests {
 
     #[test]
     fn errors_have_the_word_of_the_server() {
-        let Judged::Each(answers) = judge(&answer(201, r#"{"failedRecords":1,"records":["Odd"]}"#), 1) else {
+        let Classified::Each(answers) = judge(&answer(201, r#"{"failedRecords":1,"records":["Odd"]}"#), 1)
+        else {
             panic!("not each");
         };
-        let [Answer::Poison(error)] = answers.as_slice() else { panic!("{answers:?}") };
+        let [Answer::Rejected(error)] = answers.as_slice() else { panic!("{answers:?}") };
         assert_eq!(error.to_string(), "the server refused the request (HTTP 201): Odd");
     }
 }

@@ -23,7 +23,7 @@ pub fn events_accept(len: usize, rule: usize) -> u32 {
     let rule = RULES.get(rule).copied().unwrap_or(Rule::Usual);
     match server::accept::<Native>(parts.text, rule) {
         Ok(envelope) => {
-            write_places(&envelope, parts.desk.scratch);
+            write_places(&envelope, parts.context.scratch);
             0
         }
         Err(fault) => number_of(fault),

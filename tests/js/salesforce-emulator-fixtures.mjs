@@ -1,20 +1,15 @@
-// Helpers of the tests of the Salesforce emulator: a minimal Bayeux client, logins and a clock.
+// What the test files of the Salesforce emulator share: a token request, and a minimal client.
 import assert from "node:assert/strict";
-import { isFerryError } from "../../dist/entries/testing.js";
+import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { realTime, virtualClock } from "./virtual-clock.mjs";
 
 export const ORIGIN = "http://emulator.test";
 export const CHANNEL = "/event/A__e";
-export const hasCode = (code) => (error) => isFerryError(error, code);
+export const isError = (code) => (error) => isFerryError(error, code);
 export const replayIds = (events) => events.map(({ data }) => String(data.event.replayId));
 
-/** A clock that advances only by `advance`, for the option `now`. */
-export function manualClock() {
-  let time = Date.UTC(2026, 0, 1);
-  const advance = (ms) => {
-    time += ms;
-  };
-  return { now: () => time, advance };
-}
+/** Sets the wall clock ahead. Timers do not run, so held polls stay held. */
+export const advance = (ms) => virtualClock().setUnix(virtualClock().unixNow() + ms);
 
 /** Requests a token. Returns the status and the fields of the response. */
 export async function login(fetch, fields, { base = `${ORIGIN}/salesforce`, headers = {} } = {}) {
@@ -34,7 +29,7 @@ export const PASSWORD = {
   password: "pw",
 };
 
-/** A minimal Bayeux client: it stores cookies and numbers its messages. */
+/** A minimal client that shows the replies of the server. It keeps cookies and numbers its messages. */
 export class Peer {
   cookies = new Map();
   count = 0;
@@ -71,7 +66,7 @@ export class Peer {
   message(channel, more = {}) {
     return { channel, id: String(++this.count), ...(this.clientId && { clientId: this.clientId }), ...more };
   }
-  /** Sends one message. Returns the reply, with the events that preceded it as `events`. */
+  /** Sends one message. Returns the reply, with the events that arrived before it. */
   async send(channel, more, options) {
     const messages = await (await this.post([this.message(channel, more)], options)).json();
     const reply = messages.at(-1);
@@ -96,6 +91,19 @@ export class Peer {
     return this;
   }
 }
-export const openPeer = (emulator, options) => new Peer(emulator, options).open();
+export const opened = (emulator, options) => new Peer(emulator, options).open();
+/** Runs a test over real sockets, during which virtual time stands still. */
+export const overLoopback = (run) =>
+  realTime(
+    (async () => {
+      const emulator = createEmulator();
+      const { url } = await emulator.listen();
+      try {
+        await run(emulator, url);
+      } finally {
+        await emulator.close();
+      }
+    })(),
+  );
 export const untilHeld = (emulator) =>
   emulator.salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));

@@ -165,7 +165,7 @@ export class EventClient<const T extends TopicSource = TopicSource> {
       fetch: isLocal ? nobody : this.#options.fetch,
       timeoutMs,
       headers: {
-        ask: () => (typeof headers === "function" ? headers() : headers),
+        resolve: () => (typeof headers === "function" ? headers() : headers),
         lines: (given, own) => mergeHeaders([given], own),
       },
       config: { concurrency: CONCURRENCY, maxBatchBytes: BATCH_BYTES, maxAgeMs: 0, baseMs: FIRST_REST_MS },

@@ -11,7 +11,8 @@ export type { Outbox, DrainReport, KeepAliveOptions, OutboxEvents, OutboxStats }
 export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
-export type { EventReceipt, FlushOptions, WaitOptions } from "../../outbox/session.js";
+export type { EventReceipt, FlushOptions } from "../../outbox/session.js";
+export type { WaitOptions } from "../../outbox/wait-options.js";
 export { denoKvStore } from "../../stores/deno-kv.js";
 export { durableObjectStore } from "../../stores/durable-object.js";
 export { fileStore, type FileStoreOptions } from "../../stores/file.js";

@@ -12,7 +12,7 @@
  *
  * The server's answers are read in `src/bc_events/wire.rs`.
  */
-import { listed } from "../../outbox/tracked-segment.js";
+import { toJsonArray } from "../../outbox/json-texts.js";
 import { type Batch, type Encoded, type Grouping, type Wire, type WireRequest } from "../../outbox/wire.js";
 import { invalidArgument } from "../../engine/messages.js";
 import { OUTBOX_CLASSIFIERS } from "../../engine/ports.js";
@@ -54,7 +54,7 @@ export class BcEventsWire implements Wire<Encoded> {
     return event;
   }
 
-  seal(text: Uint8Array, flushed: number): void {
+  onCommit(text: Uint8Array, flushed: number): void {
     text[BULK_AT] = flushed > MOST_SINGLES ? ONE : ZERO;
   }
 
@@ -80,7 +80,7 @@ export class BcEventsWire implements Wire<Encoded> {
     };
     // More than one event that should go alone: the page ends, and there is time for one request.
     if (texts.length === 1 && !head?.bulk) return { url: this.#url, headers, body: eventOf(texts[0]!) };
-    return { url: this.#bulkUrl, headers, body: listed(texts.map(eventOf)) };
+    return { url: this.#bulkUrl, headers, body: toJsonArray(texts.map(eventOf)) };
   }
 }
 
@@ -89,12 +89,12 @@ export class EncodedEvent implements Encoded {
   readonly id: string;
   readonly text: string;
   /** Events of one job keep their order. */
-  readonly key: string;
+  readonly orderingKey: string;
 
   constructor(id: string, job: string, event: string) {
     this.id = id;
     this.text = `{"bulk":0,"id":${JSON.stringify(id)},"job":${JSON.stringify(job)},"event":${event}}`;
-    this.key = job;
+    this.orderingKey = job;
   }
 }
 

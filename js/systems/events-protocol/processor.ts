@@ -9,7 +9,7 @@
  * The two steps are in the engine; what lies between them belongs to the user, and takes its time there. Nothing of an event is kept anywhere but in
  * the call that answers it.
  */
-import { readBody } from "../cloudevents/http.js";
+import { readBody } from "../cloudevents/body.js";
 import { FerryError, isFerryError } from "../../engine/errors.js";
 import { checkNames, checkTimeout } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";

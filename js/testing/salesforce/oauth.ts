@@ -9,7 +9,7 @@
  *
  * Without accounts, any login with all fields of its flow succeeds. Secrets are compared and never recorded.
  */
-import { readBody } from "../../systems/cloudevents/http.js";
+import { readBody } from "../../systems/cloudevents/body.js";
 import { mustBe } from "../../engine/messages.js";
 import { USER_ID } from "./channels.js";
 import { jsonResponse } from "./json.js";

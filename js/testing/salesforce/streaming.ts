@@ -11,7 +11,7 @@
  * This file decides which message gets which reply. The state of a session is in `session.ts`, the stored events in
  * `replay.ts`, the error texts in `messages.ts`.
  */
-import { readBody } from "../../systems/cloudevents/http.js";
+import { readBody } from "../../systems/cloudevents/body.js";
 import { isFerryError } from "../../engine/errors.js";
 import { connectionReset } from "../faults.js";
 import type { Lifetime } from "../service.js";
