@@ -68,7 +68,7 @@ test("an error tells which event is invalid, and why", () => {
     [
       `[${line(1)},${line(2, ',"Bad":1')}]`,
       "ERR_INVALID_ATTRIBUTE_NAME",
-      'event 1 of the batch: the attribute "Bad" is not a name of a-z and 0-9, or is the reserved word data',
+      'event 1 of the batch: the attribute "Bad" has an invalid name: only a-z and 0-9 are allowed, and data is reserved',
     ],
     [
       `[${line(1)},7]`,
@@ -76,11 +76,11 @@ test("an error tells which event is invalid, and why", () => {
       /^the text is not a batch in the JSON batch format: event 1 of the batch is not a JSON object/,
     ],
     ["{}", "ERR_INVALID_BATCH", /: it is not a JSON array/],
-    [`[${line(1)}] x`, "ERR_INVALID_BATCH", /: it has something behind its end/],
+    [`[${line(1)}] x`, "ERR_INVALID_BATCH", /: it has more text after its end/],
     [
       `[${line(1)},${line(2).replace("1.0", "0.3")}]`,
       "ERR_INVALID_BATCH",
-      /: event 1 of the batch is of another version than the events before it/,
+      /: event 1 of the batch has another specversion than the events before it/,
     ],
   ]) {
     for (const form of [input, new TextEncoder().encode(input)])

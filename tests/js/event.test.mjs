@@ -190,17 +190,17 @@ test("an error tells what is wrong with the text, and where", () => {
   const messages = {
     [`${json("")}x`]: [
       "ERR_INVALID_EVENT",
-      "the text is not an event in the JSON format: it has something behind its end (at position 55)",
+      "the text is not an event in the JSON format: it has more text after its end (at position 55)",
     ],
     "[]": ["ERR_INVALID_EVENT", "the text is not an event in the JSON format: it is not a JSON object (at position 0)"],
     [json(',"time":"lunchtime"')]: ["ERR_INVALID_ATTRIBUTE_VALUE", 'the attribute "time" is not an RFC 3339 timestamp'],
     [json(',"My-Ext":1')]: [
       "ERR_INVALID_ATTRIBUTE_NAME",
-      'the attribute "My-Ext" is not a name of a-z and 0-9, or is the reserved word data',
+      'the attribute "My-Ext" has an invalid name: only a-z and 0-9 are allowed, and data is reserved',
     ],
     [json(',"\\u00e9":1')]: [
       "ERR_INVALID_ATTRIBUTE_NAME",
-      'the attribute "é" is not a name of a-z and 0-9, or is the reserved word data',
+      'the attribute "é" has an invalid name: only a-z and 0-9 are allowed, and data is reserved',
     ],
     [json(',"data_base64":"?"')]: [
       "ERR_INVALID_DATA",
