@@ -24,7 +24,7 @@ declare module "*/wasm/full.glue.js" {
   export const events_accept: Glue["events_accept"];
   export const events_settle: Glue["events_settle"];
   export const request_init: Glue["request_init"];
-  export const answer_head: Glue["answer_head"];
+  export const response_head: Glue["response_head"];
   export const exchange: Glue["exchange"];
 }
 

@@ -180,7 +180,7 @@ export class Pump<P extends Port> {
 function guarded(glue: FullGlue): FetchBindings {
   return {
     request_init: (...args) => call(() => glue.request_init(...args)),
-    answer_head: (...args) => call(() => glue.answer_head(...args)),
+    response_head: (...args) => call(() => glue.response_head(...args)),
     exchange: (...args) => call(() => glue.exchange(...args)),
   };
 }

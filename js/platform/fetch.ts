@@ -17,7 +17,7 @@ export interface FetchBindings {
     isKeepalive: boolean,
   ): void;
   /** Appends to `head`: the response, its status, retryAfterMs or -1, and the requested headers as lines. */
-  answer_head(response: Response, responseHeaders: string, head: unknown[]): void;
+  response_head(response: Response, responseHeaders: string, head: unknown[]): void;
   /** Sends a request by a `fetch` of the user, and calls back once. */
   exchange(
     fetch: (request: Request) => Promise<Response>,
@@ -141,7 +141,7 @@ export function startExchange(
           // After a trap there may be another engine, which has nothing to do with this.
           if (isOver) return;
           const head: unknown[] = [];
-          bindings.answer_head(answer, responseHeaders, head);
+          bindings.response_head(answer, responseHeaders, head);
           return landed(head);
         })
         .catch(failed);

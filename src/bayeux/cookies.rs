@@ -2,7 +2,7 @@
 //!
 //! Times are Unix times in milliseconds, which the owner reckons from its clock.
 
-use crate::base::wall::read_http_date;
+use crate::base::timestamp::read_http_date;
 
 /// Cookies, the oldest first.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@
 
 use crate::base::json::find::{Document, Value, items, members, string};
 use crate::base::json::padded::Padded;
-use crate::base::json::scan::{Fault, Kind, Scanner, Span};
+use crate::base::json::scan::{Kind, ScanError, Scanner, Span};
 
 /// What a dialect wants to know of the `data` of an event: a name for it, and what tells it from others.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,10 +17,10 @@ pub struct Marks {
 }
 
 /// Steps over the value of `data` that starts here.
-pub type DataReader = fn(&mut Scanner<'_>) -> Result<(Span, Marks), Fault>;
+pub type DataReader = fn(&mut Scanner<'_>) -> Result<(Span, Marks), ScanError>;
 
 /// Steps over data without looking at it.
-pub fn opaque(scanner: &mut Scanner<'_>) -> Result<(Span, Marks), Fault> {
+pub fn opaque(scanner: &mut Scanner<'_>) -> Result<(Span, Marks), ScanError> {
     let (kind, span) = scanner.value()?;
     Ok((whole(kind, span), Marks::default()))
 }
@@ -88,7 +88,7 @@ impl Reply {
 
     /// The session that the server chose.
     pub fn client_id(&self) -> Option<String> {
-        self.get(&["clientId"])?.label()
+        self.get(&["clientId"])?.string_or_number()
     }
 
     /// The channels that it speaks of.
@@ -148,7 +148,7 @@ pub enum Reconnect {
 }
 
 /// Reads an answer: an array of messages, or a single one.
-pub fn read(text: Padded<'_>, data: DataReader) -> Result<Reading, Fault> {
+pub fn read(text: Padded<'_>, data: DataReader) -> Result<Reading, ScanError> {
     let mut scanner = Scanner::new(text);
     let mut reading = Reading::default();
     scanner.skip_space();
@@ -157,7 +157,7 @@ pub fn read(text: Padded<'_>, data: DataReader) -> Result<Reading, Fault> {
     } else {
         items(&mut scanner, |scanner| read_message(scanner, data, &mut reading))?;
     }
-    if scanner.is_finished() { Ok(reading) } else { Err(Fault::Syntax) }
+    if scanner.is_finished() { Ok(reading) } else { Err(ScanError::Syntax) }
 }
 
 #[derive(Default)]
@@ -168,7 +168,7 @@ struct Seen {
     data: Option<(Span, Marks)>,
 }
 
-fn read_message(scanner: &mut Scanner<'_>, data: DataReader, reading: &mut Reading) -> Result<(), Fault> {
+fn read_message(scanner: &mut Scanner<'_>, data: DataReader, reading: &mut Reading) -> Result<(), ScanError> {
     let (start, start_unit, text) = (scanner.pos(), scanner.units(), scanner.text());
     let mut seen = Seen::default();
     members(scanner, |name, scanner| {
@@ -212,7 +212,7 @@ fn read_message(scanner: &mut Scanner<'_>, data: DataReader, reading: &mut Readi
 mod tests {
     use super::*;
 
-    fn reading(text: &str) -> Result<Reading, Fault> {
+    fn reading(text: &str) -> Result<Reading, ScanError> {
         read(Document::new(text.as_bytes().to_vec()).padded(), opaque)
     }
 

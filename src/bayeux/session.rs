@@ -464,7 +464,7 @@ impl Session {
         self.now = now;
         let mut foreign = None;
         if let Input::Exchange(id, outcome) = input
-            && let Some(lane) = self.exchanges.land(id)
+            && let Some(lane) = self.exchanges.finish(id)
         {
             if lane == Lane::Foreign {
                 foreign = Some(outcome);
@@ -472,7 +472,7 @@ impl Session {
                 self.land(id, outcome, dialect);
             }
         }
-        while let Some(timer) = self.timers.due(now) {
+        while let Some(timer) = self.timers.pop_due(now) {
             self.remind(timer);
         }
         foreign
@@ -551,7 +551,7 @@ impl Session {
     }
 
     fn announce(&mut self, event: Event) {
-        self.exchanges.announce(event);
+        self.exchanges.emit(event);
     }
 
     fn unix(&self, now: Moment) -> u64 {
@@ -559,7 +559,7 @@ impl Session {
     }
 
     fn deadline(&self) -> Deadline {
-        self.timers.next()
+        self.timers.next_deadline()
     }
 }
 

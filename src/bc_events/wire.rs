@@ -118,7 +118,7 @@ fn later(answer: &Response) -> Answer {
 }
 
 fn said(answer: &Response, code: Code) -> Error {
-    Error::from_answer(code, answer.status, &answer.body)
+    Error::from_response(code, answer.status, &answer.body)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! Attributes" and "Type System". All functions take UTF-8 that is known to be well formed.
 
 use crate::base::json::text::first_char;
-use crate::base::wall;
+use crate::base::timestamp;
 
 /// The types whose text has a form of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Form {
             Self::Text => is_text(text),
             Self::UriReference => is_uri_reference(text),
             Self::Uri => is_uri(text),
-            Self::Timestamp => wall::is_timestamp(text),
+            Self::Timestamp => timestamp::is_timestamp(text),
             Self::MediaType => is_media_type(text),
         }
     }

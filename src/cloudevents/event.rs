@@ -234,9 +234,9 @@ impl Place {
             name_start: name.start_unit as u32,
             name_end: name.end_unit as u32,
             kind,
-            plain: value.plain,
-            escaped: value.escaped,
-            name_escaped: name.escaped,
+            plain: value.is_plain,
+            escaped: value.has_escapes,
+            name_escaped: name.has_escapes,
         }
     }
 

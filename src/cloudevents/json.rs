@@ -12,7 +12,7 @@ use super::layout::Layout;
 use crate::base::error::Code;
 use crate::base::json::block::Block;
 use crate::base::json::padded::Padded;
-use crate::base::json::scan::{Fault, Kind, Scanner, Span};
+use crate::base::json::scan::{Kind, ScanError, Scanner, Span};
 use crate::base::json::text::unescape;
 
 type Scan<T = ()> = Result<T, Refusal>;
@@ -33,13 +33,13 @@ const fn bad_data(member: Member, reason: Reason) -> Refusal {
     refusal(Code::InvalidData, reason, Culprit::Member(member))
 }
 
-impl From<Fault> for Refusal {
+impl From<ScanError> for Refusal {
     #[cold]
-    fn from(fault: Fault) -> Self {
+    fn from(fault: ScanError) -> Self {
         whole(match fault {
-            Fault::Syntax => Reason::NotJson,
-            Fault::Encoding => Reason::NotUtf8,
-            Fault::TooDeep => Reason::TooDeep,
+            ScanError::Syntax => Reason::NotJson,
+            ScanError::Encoding => Reason::NotUtf8,
+            ScanError::TooDeep => Reason::TooDeep,
         })
     }
 }
@@ -238,7 +238,7 @@ fn scan_member<B: Block>(
     table: &mut Table,
 ) -> Scan {
     let name = scanner.string()?;
-    let content = characters(scanner.text(), name.start, name.end, name.escaped, scratch);
+    let content = characters(scanner.text(), name.start, name.end, name.has_escapes, scratch);
     let Some(member) = content.and_then(Member::from_name) else {
         let name = Name {
             span: &name,
@@ -282,7 +282,7 @@ fn characters<'a>(
 #[cold]
 const fn named(code: Code, reason: Reason, name: &Span) -> Refusal {
     let culprit =
-        Culprit::Name { start: name.start_unit as u32, end: name.end_unit as u32, escaped: name.escaped };
+        Culprit::Name { start: name.start_unit as u32, end: name.end_unit as u32, escaped: name.has_escapes };
     refusal(code, reason, culprit)
 }
 

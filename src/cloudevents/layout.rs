@@ -96,7 +96,7 @@ impl Layout {
         table.row.packed = [zero() as u32; MEMBERS];
         let (mut at, mut extensions) = (0, 0);
         // How far the head is known to be here, from `at`.
-        let mut same = self.same_bytes(&ahead, at);
+        let mut same = self.equal_bytes(&ahead, at);
         for slot in slots {
             let (start, end) = (slot.start as usize, slot.end as usize);
             if at + same < start {
@@ -107,13 +107,13 @@ impl Layout {
             let behind = if at + same > end {
                 first + (end - start) as u32
             } else {
-                ahead.step_over(start - at);
+                ahead.advance(start - at);
                 let value = ahead.pos();
-                if !ahead.skip_plain_rest() || !slot.takes(ahead.text().get(value, ahead.pos())) {
+                if !ahead.skip_plain_text() || !slot.takes(ahead.text().get(value, ahead.pos())) {
                     return false;
                 }
                 at = end;
-                same = self.same_bytes(&ahead, at);
+                same = self.equal_bytes(&ahead, at);
                 ahead.units() as u32
             };
             if slot.what == EXTENSION {
@@ -142,7 +142,7 @@ impl Layout {
         if at + same < self.head_len {
             return false;
         }
-        ahead.step_over(self.head_len - at);
+        ahead.advance(self.head_len - at);
         if self.data && !self.scan_data(&mut ahead, table) {
             return false;
         }
@@ -157,16 +157,16 @@ impl Layout {
     /// How many bytes from here are those of the head from `at`. No byte of the head is zero, so the comparison
     /// never passes the end of the text.
     #[inline(always)]
-    fn same_bytes<B: Block>(&self, ahead: &Scanner<'_, B>, at: usize) -> usize {
+    fn equal_bytes<B: Block>(&self, ahead: &Scanner<'_, B>, at: usize) -> usize {
         let (mut ahead, most) = (*ahead, self.head_len - at);
         let mut same = 0;
         while let Some(head) = self.head.get(at + same..).and_then(|rest| rest.first_chunk()) {
-            let different = !B::same_bytes(ahead.sixteen(), head) & 0xffff;
+            let different = !B::equal_bytes(ahead.peek_block(), head) & 0xffff;
             same += if different == 0 { 16 } else { different.trailing_zeros() as usize };
             if different != 0 || same >= most {
                 break;
             }
-            ahead.step_over(16);
+            ahead.advance(16);
         }
         same.min(most)
     }
@@ -179,11 +179,11 @@ impl Layout {
         if !self.json && kind != Kind::String {
             return false;
         }
-        let different = !B::same_bytes(ahead.sixteen(), &self.tail);
+        let different = !B::equal_bytes(ahead.peek_block(), &self.tail);
         if different & ((1 << self.tail_len) - 1) != 0 {
             return false;
         }
-        ahead.step_over(self.tail_len);
+        ahead.advance(self.tail_len);
         table.row.set_payload(start as u32, behind as u32);
         true
     }

@@ -23,12 +23,12 @@ pub enum Fault {
     Member(Member),
 }
 
-impl From<scan::Fault> for Fault {
-    fn from(fault: scan::Fault) -> Self {
+impl From<scan::ScanError> for Fault {
+    fn from(fault: scan::ScanError) -> Self {
         match fault {
-            scan::Fault::Syntax => Self::NotJson,
-            scan::Fault::Encoding => Self::NotUtf8,
-            scan::Fault::TooDeep => Self::TooDeep,
+            scan::ScanError::Syntax => Self::NotJson,
+            scan::ScanError::Encoding => Self::NotUtf8,
+            scan::ScanError::TooDeep => Self::TooDeep,
         }
     }
 }
@@ -94,7 +94,7 @@ fn known(text: Padded<'_>, name: &Span) -> Option<Known> {
     let raw = text.get(name.start, name.end);
     // The longest name we know has 8 characters, and an escape has 6 for one.
     let mut buffer = [0; 8 * 6];
-    let name = if name.escaped { unescape(raw, buffer.get_mut(..raw.len())?)? } else { raw };
+    let name = if name.has_escapes { unescape(raw, buffer.get_mut(..raw.len())?)? } else { raw };
     if name == b"flow_id" { Some(Known::SnakeFlowId) } else { Member::from_name(name).map(Known::Member) }
 }
 
@@ -138,7 +138,7 @@ fn check(text: Padded<'_>, envelope: &mut Envelope, rule: Rule) -> Result<(), Fa
 fn is_version(text: Padded<'_>, kind: Kind, span: &Span, rule: Rule) -> bool {
     let digits = text.get(span.start, span.end);
     match kind {
-        Kind::Number => span.plain && is_int32(digits),
+        Kind::Number => span.is_plain && is_int32(digits),
         Kind::String if matches!(rule, Rule::Lenient | Rule::Answer) => {
             !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) && is_int32(digits)
         }

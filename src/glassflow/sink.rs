@@ -137,7 +137,7 @@ impl Sink {
 
     /// Whether no request is under way.
     pub fn is_idle(&self) -> bool {
-        self.exchanges.flying() == 0
+        self.exchanges.in_flight() == 0
     }
 
     fn ask(&mut self, now: Moment) {
@@ -188,7 +188,7 @@ impl Sink {
         result: Result<u16, Error>,
         rest: Millis,
     ) {
-        self.exchanges.announce(Settled { op, topic, exchange, result, rest });
+        self.exchanges.emit(Settled { op, topic, exchange, result, rest });
     }
 }
 
@@ -197,7 +197,7 @@ impl Machine for Sink {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
-            && let Some(topic) = self.exchanges.land(id)
+            && let Some(topic) = self.exchanges.finish(id)
         {
             self.land(now, topic, id, &outcome);
         }

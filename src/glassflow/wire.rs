@@ -170,14 +170,14 @@ fn value<B: Block>(scanner: &mut Scanner<'_, B>) -> Option<(Extent, Extent)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::json::block::Words;
+    use crate::base::json::block::Swar;
     use crate::base::json::padded::pad;
 
     const BASE: &str = "https://api.glassflow.dev/v1";
 
     fn read(text: &str) -> Option<[&str; 8]> {
         let bytes = pad(text.as_bytes());
-        let parts = read_event::<Words>(Padded::new(&bytes).expect("padded"))?;
+        let parts = read_event::<Swar>(Padded::new(&bytes).expect("padded"))?;
         Some(parts.to_array().map(|[start, end]| text.get(start as usize..end as usize).expect("inside")))
     }
 

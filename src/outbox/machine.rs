@@ -213,7 +213,7 @@ impl Outbox {
 
     /// Whether all that was decided is written and nothing is under way.
     pub fn is_settled(&self) -> bool {
-        self.writes.is_idle() && self.exchanges.flying() == 0
+        self.writes.is_idle() && self.exchanges.in_flight() == 0
     }
 
     fn add_new(&mut self, now: Moment, contents: Contents) -> SegmentId {
@@ -233,7 +233,7 @@ impl Outbox {
         let is_pressed = used >= most.saturating_mul(if self.is_pressed { 3 } else { 4 }) && used > 0;
         if is_pressed != self.is_pressed {
             self.is_pressed = is_pressed;
-            self.exchanges.announce(Effect::Pressure(is_pressed));
+            self.exchanges.emit(Effect::Pressure(is_pressed));
         }
     }
 
@@ -309,7 +309,7 @@ impl Machine for Outbox {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
-            && let Some(flight) = self.exchanges.land(id)
+            && let Some(flight) = self.exchanges.finish(id)
         {
             self.now = self.now.max(now);
             self.judge(flight, &outcome);

@@ -152,7 +152,7 @@ pub fn given(flow: &Flow) -> Option<Grant> {
 pub fn read(flow: &Flow, outcome: Result<Response, Failure>) -> Result<Grant, Box<Refusal>> {
     let class = classify::classify_response(&outcome);
     let body = Document::new(outcome.map(|response| response.body).unwrap_or_default());
-    let string = |name: &str| body.get(&[name]).and_then(|value| value.label());
+    let string = |name: &str| body.get(&[name]).and_then(|value| value.string_or_number());
     match class {
         ResponseClass::Done => {
             let refresh_token = string("refresh_token").map(Secret::new);

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use crate::base::error::Code;
 use crate::base::json::find::{members, write_string};
 use crate::base::json::padded::Padded;
-use crate::base::json::scan::{Fault, Kind as JsonKind, Scanner, Span};
+use crate::base::json::scan::{Kind as JsonKind, ScanError, Scanner, Span};
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, Dialect, Kind, Reaction};
 use crate::bayeux::message::{DataReader, Marks, Reply, Row, whole};
@@ -243,7 +243,7 @@ impl Replay {
 }
 
 /// Finds `event.replayId` and `event.EventUuid`; all else is stepped over.
-fn read_data(scanner: &mut Scanner<'_>) -> Result<(Span, Marks), Fault> {
+fn read_data(scanner: &mut Scanner<'_>) -> Result<(Span, Marks), ScanError> {
     let mut marks = Marks::default();
     if scanner.peek() != b'{' {
         let (kind, span) = scanner.value()?;
@@ -271,8 +271,8 @@ fn read_data(scanner: &mut Scanner<'_>) -> Result<(Span, Marks), Fault> {
         end: scanner.pos(),
         start_unit,
         end_unit: scanner.units(),
-        plain: false,
-        escaped: false,
+        is_plain: false,
+        has_escapes: false,
     };
     Ok((span, marks))
 }

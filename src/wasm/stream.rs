@@ -315,7 +315,7 @@ fn table(text: &[u8], rows: &[Row]) -> (Vec<u32>, Vec<String>) {
             number = match channels.iter().skip(recent).position(|(known, _)| *known == name) {
                 Some(at) => recent + at,
                 None => {
-                    channels.push((name, decoded(name, channel.escaped)));
+                    channels.push((name, decoded(name, channel.has_escapes)));
                     channels.len() - 1
                 }
             };
@@ -326,7 +326,7 @@ fn table(text: &[u8], rows: &[Row]) -> (Vec<u32>, Vec<String>) {
             None => [0; 3],
             Some(id) => match text.get(id.start..id.end).and_then(short_number) {
                 Some(number) => [1, (number >> 32) as u32, number as u32],
-                None => [2 + u32::from(id.escaped), id.start_unit as u32, id.end_unit as u32],
+                None => [2 + u32::from(id.has_escapes), id.start_unit as u32, id.end_unit as u32],
             },
         });
     }

@@ -1,4 +1,4 @@
-//! The error table of Rust and that of JavaScript are one.
+//! The error tables of Rust and TypeScript are the same.
 
 use eventferry::base::error::{Code, Culprit};
 
@@ -27,7 +27,7 @@ fn both_tables_have_the_same_rows_in_the_same_order() {
 }
 
 #[test]
-fn codes_are_told_apart() {
+fn all_codes_differ() {
     let mut names: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     names.sort_unstable();
     names.dedup();
@@ -36,7 +36,7 @@ fn codes_are_told_apart() {
 }
 
 #[test]
-fn javascript_has_a_sentence_for_every_reason() {
+fn typescript_has_a_sentence_for_every_reason() {
     let rust = include_str!("../../src/cloudevents/event.rs");
     let reasons =
         rust.split("pub enum Reason {").nth(1).and_then(|rest| rest.split('}').next()).expect("the enum");

@@ -1,7 +1,7 @@
 //! The scanner of events against `serde_json`, and the guess against the scan without it.
 
 use eventferry::base::error::Code;
-use eventferry::base::json::block::Words;
+use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::event::{Member, Row, Table, WIDE};
 use eventferry::cloudevents::json::{Desk, Sequence, is_json_text, max_rows, scan_document, scan_sequence};
@@ -16,7 +16,7 @@ fn scan(text: &[u8], layout: &mut Layout) -> (u32, Table) {
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
     let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout };
-    let code = scan_document::<Words>(Padded::new(&bytes).expect("padded"), &mut desk);
+    let code = scan_document::<Swar>(Padded::new(&bytes).expect("padded"), &mut desk);
     (code, table)
 }
 
@@ -27,7 +27,7 @@ fn code_of(text: &str) -> Option<Code> {
 
 fn is_json(text: &[u8]) -> bool {
     let bytes = pad(text);
-    is_json_text::<Words>(Padded::new(&bytes).expect("padded"))
+    is_json_text::<Swar>(Padded::new(&bytes).expect("padded"))
 }
 
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
@@ -337,13 +337,8 @@ fn scan_all(text: &str, sequence: Sequence, in_bytes: bool) -> (u32, Vec<Row>) {
     let mut layout = Layout::new();
     let mut rows = vec![Row::EMPTY; max_rows(text.len())];
     let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout: &mut layout };
-    let code = scan_sequence::<Words>(
-        Padded::new(&bytes).expect("padded"),
-        sequence,
-        in_bytes,
-        &mut rows,
-        &mut desk,
-    );
+    let code =
+        scan_sequence::<Swar>(Padded::new(&bytes).expect("padded"), sequence, in_bytes, &mut rows, &mut desk);
     rows.truncate(if code == 0 { table.index as usize } else { 0 });
     (code, rows)
 }

@@ -2,7 +2,7 @@
 
 use eventferry::base::error::{Code, Error};
 use eventferry::base::http::{Failure, Response};
-use eventferry::base::json::block::{Native, Words};
+use eventferry::base::json::block::{Native, Swar};
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::engine::classify::ResponseClass;
 use eventferry::engine::jitter::Rng;
@@ -16,7 +16,7 @@ const EVENT: &str = r#"{"name":"get:event:example","version":1,"id":"id-1","flow
 
 fn take(text: &str, rule: Rule) -> Result<Envelope, Fault> {
     let padded = pad(text.as_bytes());
-    accept::<Words>(Padded::new(&padded).expect("padded"), rule)
+    accept::<Swar>(Padded::new(&padded).expect("padded"), rule)
 }
 
 fn cut<'t>(text: &'t str, envelope: &Envelope, member: Member) -> Option<&'t str> {
@@ -81,7 +81,7 @@ fn says_what_is_wrong_with_a_text_that_is_no_event() {
     assert_eq!(take(&deep, Rule::Usual).err(), Some(Fault::TooDeep));
     let padded = pad(b"{\"name\":\"\xff\"}");
     let text = Padded::new(&padded).expect("padded");
-    assert_eq!(accept::<Words>(text, Rule::Usual).err(), Some(Fault::NotUtf8));
+    assert_eq!(accept::<Swar>(text, Rule::Usual).err(), Some(Fault::NotUtf8));
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn hurt_events_are_read_as_serde_json_reads_them_or_refused() {
         let bytes = hurt(&mut rng);
         let padded = pad(&bytes);
         let text = Padded::new(&padded).expect("padded");
-        let found = accept::<Words>(text, Rule::Usual);
+        let found = accept::<Swar>(text, Rule::Usual);
         let native = accept::<Native>(text, Rule::Usual);
         assert_eq!(found.as_ref().err(), native.as_ref().err());
         let value: Option<Value> = serde_json::from_slice(&bytes).ok();

@@ -288,7 +288,7 @@ impl Session {
     }
 
     pub(super) fn rest(&mut self, hint: Option<Millis>) -> Millis {
-        let rest = self.backoff.rest(&mut self.rng);
+        let rest = self.backoff.next_delay(&mut self.rng);
         rest.max(hint.unwrap_or_default()).max(self.pace.interval)
     }
 

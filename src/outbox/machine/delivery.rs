@@ -83,7 +83,7 @@ impl Outbox {
     /// The server does not take requests of that kind: from now on they have so many events, and so many are under way at once. What the
     /// exchange had is sent again in that way.
     pub fn limit_batches(&mut self, now: Moment, exchange: ExchangeId, events: u32, flights: u32) {
-        let Some(flight) = self.exchanges.land(exchange) else { return };
+        let Some(flight) = self.exchanges.finish(exchange) else { return };
         self.options.batch_events = events.max(1);
         self.options.flights = flights.max(1);
         self.recover();
@@ -102,7 +102,7 @@ impl Outbox {
         statuses: &[u16],
         hint: Option<Millis>,
     ) {
-        let Some(flight) = self.exchanges.land(exchange) else { return };
+        let Some(flight) = self.exchanges.finish(exchange) else { return };
         self.now = self.now.max(now);
         self.apply_each(&flight, statuses.iter().map(|status| judge_status(*status)), hint);
         self.go_on(now);
@@ -110,7 +110,7 @@ impl Outbox {
 
     /// An answer of which the room's judge says what it means.
     pub fn answered(&mut self, now: Moment, exchange: ExchangeId, answer: &Response, judge: Classifier) {
-        let Some(flight) = self.exchanges.land(exchange) else { return };
+        let Some(flight) = self.exchanges.finish(exchange) else { return };
         self.now = self.now.max(now);
         match judge(answer, flight.batch.iter().map(|part| part.len()).sum()) {
             Judged::Whole(answer) => self.apply(flight, answer),
@@ -177,7 +177,7 @@ impl Outbox {
             && self.rest_until <= self.now
             && self.requests_left > 0
             // What was answered and not written yet would be sent again after a crash, like what is under way.
-            && self.exchanges.flying() + self.writes.unsettled() < most as usize
+            && self.exchanges.in_flight() + self.writes.unsettled() < most as usize
     }
 
     /// The next of the batches that wait, or its first events. A batch waits longer if it would overtake one in an ordering key.
@@ -254,8 +254,8 @@ impl Outbox {
         self.requests_left = self.requests_left.saturating_sub(1);
         let overdue = self.now.after(self.options.timeout);
         let flight = Flight { batch: batch.clone(), started: self.now, overdue };
-        let exchange = self.exchanges.expect(flight);
-        self.exchanges.announce(Effect::Send { exchange, batch, leaving });
+        let exchange = self.exchanges.register(flight);
+        self.exchanges.emit(Effect::Send { exchange, batch, leaving });
     }
 
     pub(super) fn judge(&mut self, flight: Flight, outcome: &Result<Response, Failure>) {
@@ -312,7 +312,7 @@ impl Outbox {
         // Several requests that were under way together are one failure.
         if self.failures == 0 || started >= self.rest_until {
             self.failures += 1;
-            let mut rest = self.backoff.rest(&mut self.rng);
+            let mut rest = self.backoff.next_delay(&mut self.rng);
             if self.failures >= BREAKER {
                 rest = Millis(self.options.max.0 / 2 + rest.0 / 2);
             }
@@ -320,7 +320,7 @@ impl Outbox {
         }
         self.rest_until = self.rest_until.max(self.asked_until);
         let rest = Millis(self.rest_until.as_millis() - self.now.as_millis());
-        self.exchanges.announce(Effect::Retry { error, rest, failures: self.failures });
+        self.exchanges.emit(Effect::Retry { error, rest, failures: self.failures });
     }
 
     /// Some events of a request rest, because the answer says that they were not taken. They end their rest together, so that
@@ -352,7 +352,7 @@ impl Outbox {
         let tries = self.segments.get(part.segment).map_or(0, |segment| segment.tries(part.from));
         let gone = (part.from..part.to).filter(|index| self.let_go(part.segment, *index)).count();
         self.counters.delivered += gone as u64;
-        self.exchanges.announce(Effect::Delivered { part, status, tries });
+        self.exchanges.emit(Effect::Delivered { part, status, tries });
         self.store_less(part.segment);
     }
 
@@ -363,7 +363,7 @@ impl Outbox {
             self.counters.dead += 1;
             // Dead letters are kept, so they need their room.
             self.held += bytes;
-            self.exchanges.announce(Effect::Died { segment: id, index, error, tries });
+            self.exchanges.emit(Effect::Died { segment: id, index, error, tries });
             self.writes.dead_put(id, index);
             self.store_less(id);
         }

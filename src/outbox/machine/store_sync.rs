@@ -133,7 +133,7 @@ impl Outbox {
         self.plans.clear();
         self.writes.clear();
         for (id, _) in self.segments.take() {
-            self.exchanges.announce(Effect::Forget(id, Outcome::Removed));
+            self.exchanges.emit(Effect::Forget(id, Outcome::Removed));
         }
         self.evicted.take();
         (self.unseen, self.held, self.unwritten) = ((0, 0), 0, 0);
@@ -144,7 +144,7 @@ impl Outbox {
     pub(super) fn note_written(&mut self) {
         let Some(work) = self.writes.done() else { return };
         for id in work.remove.keys() {
-            self.exchanges.announce(Effect::Forget(id, Outcome::Removed));
+            self.exchanges.emit(Effect::Forget(id, Outcome::Removed));
         }
         let mut window = self.window();
         for (ids, _) in work.commits {
@@ -153,7 +153,7 @@ impl Outbox {
                 segment.stored = Stored::Kept;
                 self.counters.accepted += u64::from(segment.left());
                 self.unwritten = self.unwritten.saturating_sub(segment.contents().bytes());
-                self.exchanges.announce(Effect::Accepted(id));
+                self.exchanges.emit(Effect::Accepted(id));
                 // What is behind something that only the store has must come after it.
                 let is_whole = segment.is_untouched();
                 match window.checked_sub(segment.left()) {
@@ -170,7 +170,7 @@ impl Outbox {
         self.evicted.insert(id, (segment.left(), segment.left_bytes()));
         self.beyond = true;
         self.epoch = self.epoch.wrapping_add(1);
-        self.exchanges.announce(Effect::Forget(id, Outcome::Evicted));
+        self.exchanges.emit(Effect::Forget(id, Outcome::Evicted));
     }
 
     /// How many more events the window has room for.
@@ -224,7 +224,7 @@ impl Outbox {
         } else if let Some(segment) = self.segments.remove(id) {
             self.counters.accepted -= u64::from(segment.left()).min(self.counters.accepted);
             self.held = self.held.saturating_sub(segment.left_bytes());
-            self.exchanges.announce(Effect::Forget(id, Outcome::Disowned));
+            self.exchanges.emit(Effect::Forget(id, Outcome::Disowned));
         }
     }
 
@@ -244,7 +244,7 @@ impl Outbox {
             let kept = (segment.left() < segment.len()).then(|| segment.kept());
             write.put.push(Put { segment: id, kept });
         }
-        self.exchanges.announce(Effect::Write(write));
+        self.exchanges.emit(Effect::Write(write));
     }
 
     /// The store has to hear that events of a segment are gone.
@@ -283,7 +283,7 @@ impl Outbox {
         {
             self.looking = Some(self.epoch);
             let bytes = u64::from(WINDOW) * self.options.batch_bytes;
-            self.exchanges.announce(Effect::Look { events: window.max(self.options.batch_events), bytes });
+            self.exchanges.emit(Effect::Look { events: window.max(self.options.batch_events), bytes });
         }
     }
 }
