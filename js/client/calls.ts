@@ -38,7 +38,7 @@ export interface Call {
   headers?: Record<string, string>;
   body?: string | Uint8Array | undefined;
   /** Headers that the user gave for this call; they win over those of the client. */
-  given?: HeadersOption | undefined;
+  userHeaders?: HeadersOption | undefined;
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
   /** How much of the answer is read; what is beyond is cut off. @default 16 KiB */
@@ -150,7 +150,7 @@ export class Calls {
   async call(call: Call): Promise<CallResponse> {
     const signals = [this.#options.signal, call.signal].filter((signal) => signal !== undefined);
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
-    const lines = headerLines([this.#options.headers, call.given], call.headers ?? {});
+    const lines = headerLines([this.#options.headers, call.userHeaders], call.headers ?? {});
     const headers = typeof lines === "string" ? lines : await lines;
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
     const { method = "POST", url, maxResponseBytes = MAX_ANSWER_BYTES } = call;

@@ -21,8 +21,8 @@ export const DEFAULT_TIMEOUT_MS = 10_000;
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is no object, for an option that `names` does not have, and for a bad `fetch`, `signal`, `timeoutMs` or `headers`. */
-export function checkClient(what: string, options: unknown, names: readonly string[]): void {
-  checkNames(what, options, ["fetch", "signal", "timeoutMs", "headers", ...names]);
+export function checkClientOptions(what: string, options: unknown, names: readonly string[]): void {
+  checkOptionNames(what, options, ["fetch", "signal", "timeoutMs", "headers", ...names]);
   const { fetch, signal, timeoutMs, headers } = options as Record<string, unknown>;
   if (fetch !== undefined && typeof fetch !== "function")
     throw invalidArgument(`fetch is a function like the global one, not ${formatValue(fetch)}`);
@@ -32,7 +32,7 @@ export function checkClient(what: string, options: unknown, names: readonly stri
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is no object and for names that are not among these. */
-export function checkNames(what: string, options: unknown, names: readonly string[]): void {
+export function checkOptionNames(what: string, options: unknown, names: readonly string[]): void {
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw invalidArgument(`${what} takes an object of options, not ${formatValue(options)}`);
   const unknown = Object.keys(options).find((name) => !names.includes(name));

@@ -8,7 +8,7 @@ export type Handlers = Record<string, (...args: never[]) => void>;
 
 export interface EffectQueue<H extends Handlers> {
   /** Given to the machine. */
-  readonly sink: H;
+  readonly effects: H;
   /** Does what was written down. */
   run(): void;
 }
@@ -20,7 +20,7 @@ export function effectQueue<H extends Handlers>(handlers: H): EffectQueue<H> {
   const sink: Handlers = {};
   for (const name in handlers) sink[name] = (...args) => void said.push([name, args]);
   return {
-    sink: sink as H,
+    effects: sink as H,
     run() {
       // What is done may make the machine talk again; that waits for its turn.
       if (isPlaying) return;

@@ -60,7 +60,7 @@ export class Pump<P extends Port> {
         this.#flights.delete(id);
       },
     });
-    this.#sink = { ...this.#recorder.sink, wait: (at: number) => void (this.#wakesAt = at) };
+    this.#sink = { ...this.#recorder.effects, wait: (at: number) => void (this.#wakesAt = at) };
   }
 
   /** Whether there is a machine. */
@@ -110,7 +110,7 @@ export class Pump<P extends Port> {
         if (land) land(port, now, outcome);
         else if (outcome.kind === "response")
           port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, outcome.body);
-        else port.failure(now, id, FAILURE[outcome.why]);
+        else port.failure(now, id, FAILURE[outcome.reason]);
       });
       this.cause = undefined;
     });

@@ -263,18 +263,18 @@ export class Outbox<E> extends EventTarget {
   #start(): Promise<void> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
     this.#unwatch ??= watchPage({
-      hidden: (isEnding) => {
+      onHidden: (isEnding) => {
         this.#commitAll();
         // In Chromium a page that has ended is hidden after that: what it has sent already it must not send again.
         if (!this.#hasLeft) this.#driver.pageHidden(this.#isResending);
         this.#hasLeft ||= isEnding;
         if (isEnding) this.#driver.resign(this.#isResending);
       },
-      shown: () => {
+      onVisible: () => {
         this.#hasLeft = false;
         this.#driver.joinElection();
       },
-      online: () => this.#driver.online(),
+      onOnline: () => this.#driver.online(),
     });
     return this.#driver.open();
   }

@@ -1,6 +1,6 @@
 /** Requests of an outbox: how they are made of events, and what their answers say. */
 import { type RequestPlan, type ExchangeOutcome } from "../platform/fetch.js";
-import { keepalive } from "../platform/keepalive-budget.js";
+import { keepaliveBudget } from "../platform/keepalive-budget.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import { SINGLES, type Batch, type Wire } from "./wire.js";
 import { FAILURE, type OutboxPort } from "../engine/ports.js";
@@ -55,7 +55,7 @@ export class Sender<E> {
           timeoutMs,
           maxResponseBytes: ANSWER_BYTES_BESIDES + batch.count * ANSWER_BYTES,
         };
-        return { ...plan, keepalive: keepalive.take(body.length) };
+        return { ...plan, keepalive: keepaliveBudget.take(body.length) };
       };
       const ready = zipped ?? (gzip && body.length >= GZIP_BYTES && !isLeaving && CAN_ZIP ? gzipped(body) : body);
       if (ready !== body) own["content-encoding"] = "gzip";
@@ -68,7 +68,7 @@ export class Sender<E> {
 
   /** Tells the machine what became of a request. */
   land(port: OutboxPort, now: number, id: number, outcome: ExchangeOutcome, batch: Batch): void {
-    if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.why]);
+    if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.reason]);
     const { wire } = this.#options;
     const { status, body, retryAfterMs } = outcome;
     if (wire.wantsSingles?.(status, batch)) return port.limit_batches(now, id, SINGLES.maxEvents, SINGLES.concurrency);
@@ -96,7 +96,7 @@ export class Sender<E> {
       zipped += (packet.zipped ?? packet.body!).length;
     }
     // What holds the events of a request together comes on top.
-    return Math.floor(keepalive.left * 0.96 * (plain / zipped));
+    return Math.floor(keepaliveBudget.remainingBytes * 0.96 * (plain / zipped));
   }
 }
 

@@ -9,7 +9,7 @@
  * ```
  */
 import { openAuto } from "../stores/auto.js";
-import { storeFailure } from "../stores/failure.js";
+import { storeError } from "../stores/store-error.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
 import type { Waiters } from "../platform/waiters.js";
 import type { ElectionScope } from "../platform/leader.js";
@@ -103,7 +103,7 @@ export class StoreClient {
     try {
       return await this.#patience.withTimeout(STORE_PATIENCE_MS, body(store));
     } catch (cause) {
-      throw storeFailure(store.kind, cause);
+      throw storeError(store.kind, cause);
     }
   }
 

@@ -36,7 +36,7 @@ export interface FetchBindings {
 /** How an exchange ended. */
 export type ExchangeOutcome =
   | { kind: "response"; status: number; retryAfterMs: number; headers: string; body: Uint8Array }
-  | { kind: "failure"; why: "timeout" | "aborted" | "network"; cause?: unknown };
+  | { kind: "failure"; reason: "timeout" | "aborted" | "network"; cause?: unknown };
 
 /** What is to be exchanged. */
 export interface RequestPlan {
@@ -97,7 +97,7 @@ export function startExchange(
     settle = resolve;
   });
   // One that we have given up says nothing about the budget.
-  void outcome.then((outcome) => keepalive?.release(outcome.kind === "response" || outcome.why === "aborted"));
+  void outcome.then((outcome) => keepalive?.release(outcome.kind === "response" || outcome.reason === "aborted"));
   const end = (how: ExchangeOutcome) => {
     isOver = true;
     stopTimer(patience);
@@ -107,9 +107,9 @@ export function startExchange(
   const patience = startTimer(() => {
     isLate = true;
     controller.abort();
-    grace = startTimer(() => end({ kind: "failure", why: "timeout" }), GRACE_MS);
+    grace = startTimer(() => end({ kind: "failure", reason: "timeout" }), GRACE_MS);
   }, timeoutMs);
-  const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
+  const failed = (cause: unknown) => end({ kind: "failure", reason: isLate ? "timeout" : "network", cause });
   try {
     const landed = async (head: unknown) => {
       const [answer, status, retryAfterMs, headers] = head as [Response, number, number, string];
@@ -152,7 +152,7 @@ export function startExchange(
   return {
     outcome,
     cancel() {
-      end({ kind: "failure", why: "aborted" });
+      end({ kind: "failure", reason: "aborted" });
       controller.abort();
     },
   };
@@ -160,7 +160,7 @@ export function startExchange(
 
 /** An exchange whose plan is still being made. */
 export function startWhenPlanned(plan: Promise<RequestPlan>, start: (plan: RequestPlan) => Exchange): Exchange {
-  const aborted: ExchangeOutcome = { kind: "failure", why: "aborted" };
+  const aborted: ExchangeOutcome = { kind: "failure", reason: "aborted" };
   let flight: Exchange | undefined;
   let isOver = false;
   const outcome = plan.then(
@@ -169,7 +169,7 @@ export function startWhenPlanned(plan: Promise<RequestPlan>, start: (plan: Reque
       plan.keepalive?.release(false);
       return aborted;
     },
-    (cause): ExchangeOutcome => ({ kind: "failure", why: "network", cause }),
+    (cause): ExchangeOutcome => ({ kind: "failure", reason: "network", cause }),
   );
   return {
     outcome,

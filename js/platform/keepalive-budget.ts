@@ -17,18 +17,19 @@ export interface Keepalive {
 }
 
 /** The budget of this document, whatever number of outboxes there are. */
-export const keepalive = {
-  left: KEEPALIVE_BYTES,
+export const keepaliveBudget = {
+  remainingBytes: KEEPALIVE_BYTES,
   /** Until then it is not used: it has failed, and others may have used it up. */
-  pausedUntil: 0,
+  pausedUntilMs: 0,
 
   take(bytes: number): Keepalive | undefined {
-    if (typeof document === "undefined" || bytes > this.left || monotonicNow() < this.pausedUntil) return undefined;
-    this.left -= bytes;
+    if (typeof document === "undefined" || bytes > this.remainingBytes || monotonicNow() < this.pausedUntilMs)
+      return undefined;
+    this.remainingBytes -= bytes;
     return {
       release: (isAnswered) => {
-        if (!isAnswered) this.pausedUntil = monotonicNow() + 1000;
-        startTimer(() => (this.left += bytes), RETURN_MS);
+        if (!isAnswered) this.pausedUntilMs = monotonicNow() + 1000;
+        startTimer(() => (this.remainingBytes += bytes), RETURN_MS);
       },
     };
   },

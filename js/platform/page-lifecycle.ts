@@ -3,13 +3,13 @@
 /** What an outbox wants to know of its page. */
 export interface PageWatcher {
   /** Hidden, or about to end. `isEnding`: it may come back from the cache, or not. */
-  hidden(isEnding: boolean): void;
-  shown(): void;
-  online(): void;
+  onHidden(isEnding: boolean): void;
+  onVisible(): void;
+  onOnline(): void;
 }
 
 /** Watches the page, if there is one. Gives the function that ends it. */
-export function watchPage({ hidden, shown, online }: PageWatcher): () => void {
+export function watchPage({ onHidden: hidden, onVisible: shown, onOnline: online }: PageWatcher): () => void {
   const listeners: [EventTarget, string, (event: Event) => void][] = [
     [globalThis as unknown as EventTarget, "online", online],
   ];

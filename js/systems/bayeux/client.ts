@@ -2,7 +2,7 @@
 import {
   type ClientOptions,
   type HeadersOption,
-  checkClient,
+  checkClientOptions,
   checkTimeout,
   checkedUrl,
   headerLines,
@@ -65,7 +65,7 @@ const TRANSPORTS = ["websocket", "long-polling"];
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkStream(what: string, options: unknown, names: readonly string[]): void {
-  checkClient(what, options, [...STREAM_NAMES, ...names]);
+  checkClientOptions(what, options, [...STREAM_NAMES, ...names]);
   const { connectionTimeoutMs, maxPending, retry, credentials, drain } = options as StreamOptions;
   if (connectionTimeoutMs !== Infinity) checkTimeout(connectionTimeoutMs, "connectionTimeoutMs");
   if (maxPending !== undefined && !(Number.isInteger(maxPending) && maxPending >= 1 && maxPending <= 1_000_000)) {

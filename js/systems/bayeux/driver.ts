@@ -218,7 +218,7 @@ export class Driver {
   #hear(id: number, outcome: ExchangeOutcome): void {
     const { port } = this.#pump;
     const now = monotonicNow();
-    if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.why]);
+    if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.reason]);
     let { body } = outcome;
     const { extensions } = this.#options;
     if (extensions && !(body.length === 0)) {

@@ -1,7 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The client of BriteEvents: made once per process; its sessions are made once per request. */
 import { FerryError } from "../../engine/errors.js";
-import { type ClientOptions, DEFAULT_TIMEOUT_MS, checkClient, checkedUrl, mergeHeaders } from "../../client/options.js";
+import {
+  type ClientOptions,
+  DEFAULT_TIMEOUT_MS,
+  checkClientOptions,
+  checkedUrl,
+  mergeHeaders,
+} from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { Encoded } from "../../outbox/wire.js";
@@ -60,7 +66,7 @@ export class EventClient<const T extends TopicSource = TopicSource> {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option, or everything that is wrong with the topics */
   constructor(options: EventClientOptions<T>) {
-    checkClient("an EventClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
+    checkClientOptions("an EventClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
     const { apiUrl, serviceName, topics, defaultCategory, outbox } = options;
     if (typeof serviceName !== "string" || serviceName === "")
       throw invalidArgument(`serviceName is a text, not ${formatValue(serviceName)}`);

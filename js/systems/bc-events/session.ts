@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: who has done something, for which job. Their events are staged until they are flushed or rolled back. */
 import { FerryError } from "../../engine/errors.js";
-import { checkNames } from "../../client/options.js";
+import { checkOptionNames } from "../../client/options.js";
 import type { FlushReport } from "../../outbox/report.js";
 import type { EventReceipt, EventSession as BufferedSession, FlushOptions } from "../../outbox/session.js";
 import type { Encoded } from "../../outbox/wire.js";
@@ -56,7 +56,7 @@ export class EventSession<T extends TopicSource = TopicSource> {
   constructor(particulars: Particulars) {
     const { jobId, options } = particulars;
     this.#particulars = particulars;
-    checkNames("a session", options, ["publishImmediately"]);
+    checkOptionNames("a session", options, ["publishImmediately"]);
     if (options.publishImmediately !== undefined && typeof options.publishImmediately !== "boolean")
       throw invalidArgument(`publishImmediately is true or false, not ${formatValue(options.publishImmediately)}`);
     this.#jobId = checkedJobId(jobId);
@@ -102,7 +102,7 @@ export class EventSession<T extends TopicSource = TopicSource> {
       throw invalidArgument(
         "publish takes one object with action, entity, data, and category if it is not the default one",
       );
-    checkNames("publish", event, ["action", "entity", "data", "category"]);
+    checkOptionNames("publish", event, ["action", "entity", "data", "category"]);
     const { action, entity, data, category } = event as {
       action?: unknown;
       entity?: unknown;

@@ -4,7 +4,7 @@ import { FerryError } from "../../engine/errors.js";
 import {
   DEFAULT_TIMEOUT_MS,
   type HeadersOption,
-  checkClient,
+  checkClientOptions,
   checkSignal,
   checkTimeout,
   checkedUrl,
@@ -63,7 +63,7 @@ export class Publisher {
   #isClosed = false;
 
   constructor(options: PublisherOptions) {
-    checkClient("a Publisher", options, ["url", "mode", "outbox", "retry", "maxInFlight"]);
+    checkClientOptions("a Publisher", options, ["url", "mode", "outbox", "retry", "maxInFlight"]);
     this.#url = checkedUrl(options.url);
     this.#options = { ...options };
     this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
@@ -167,7 +167,14 @@ export class Publisher {
     ids: string[],
     { headers: given, signal, timeoutMs }: SendOptions,
   ): Promise<DeliveryInfo> {
-    const { status, attempts } = await this.#calls.call({ url: this.#url, headers, body, given, signal, timeoutMs });
+    const { status, attempts } = await this.#calls.call({
+      url: this.#url,
+      headers,
+      body,
+      userHeaders: given,
+      signal,
+      timeoutMs,
+    });
     return { status, attempts, ids };
   }
 }

@@ -3,8 +3,8 @@ import { type Call, Calls, type CallsOptions, responseOf } from "../../client/ca
 import { FerryError } from "../../engine/errors.js";
 import {
   type HeadersOption,
-  checkClient,
-  checkNames,
+  checkClientOptions,
+  checkOptionNames,
   checkSignal,
   checkTimeout,
   checkedUrl,
@@ -114,7 +114,7 @@ export class EventClient {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(options: EventClientOptions) {
-    checkClient("EventClient", options, OPTIONS);
+    checkClientOptions("EventClient", options, OPTIONS);
     this.#url = checkedUrl(options.url);
     const { maxResponseBytes } = options;
     if (
@@ -142,7 +142,7 @@ export class EventClient {
     event: RequestEvent | SendEventInit,
     options: SendEventOptions = {},
   ): Promise<ResponseEvent<T>> {
-    checkNames("sendEvent", options, SEND_OPTIONS);
+    checkOptionNames("sendEvent", options, SEND_OPTIONS);
     const [request, own] = event instanceof RequestEvent ? [event, options] : requestOf(event, options);
     const {
       timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
@@ -157,7 +157,7 @@ export class EventClient {
       url: this.#url,
       headers: { "content-type": "application/json" },
       body: request.toText(),
-      given: headers,
+      userHeaders: headers,
       signal,
       timeoutMs,
     });
@@ -193,7 +193,7 @@ export class EventClient {
 
 /** The request that an object describes, and what it says of how to send it. */
 function requestOf(event: SendEventInit, options: SendEventOptions): [RequestEvent, SendEventOptions] {
-  checkNames("sendEvent", event, [
+  checkOptionNames("sendEvent", event, [
     "name",
     "version",
     "payload",

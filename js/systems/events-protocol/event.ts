@@ -1,6 +1,6 @@
 /** Events as objects. What they carry stays the text it came as until somebody reads it. */
 import { FerryError } from "../../engine/errors.js";
-import { checkNames } from "../../client/options.js";
+import { checkOptionNames } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";
 import type { Members, Subject } from "./engine.js";
 import { type EventErrorType, checkVersion, isErrorType, suffixOf } from "./names.js";
@@ -227,7 +227,7 @@ export class ResponseEvent<T = unknown> extends ProtocolEvent<T> {
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 function membersOf(what: string, given: EventInit | undefined): Members {
-  checkNames(what, given, MEMBERS);
+  checkOptionNames(what, given, MEMBERS);
   const init = given!;
   const { name, version = 1, id, flowId } = init;
   if (typeof name !== "string" || name === "")

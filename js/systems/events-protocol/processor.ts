@@ -11,7 +11,7 @@
  */
 import { readBody } from "../cloudevents/http.js";
 import { FerryError, isFerryError } from "../../engine/errors.js";
-import { checkNames, checkTimeout } from "../../client/options.js";
+import { checkOptionNames, checkTimeout } from "../../client/options.js";
 import { freshId } from "../../platform/uuid.js";
 import { Fault, Outcome, Rule, type Subject, accept, settle } from "./engine.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent, carried } from "./event.js";
@@ -106,7 +106,7 @@ export class EventProcessor {
   constructor(registry: EventRegistry, options: ProcessorOptions = {}) {
     if (!(registry instanceof EventRegistry))
       throw invalidArgument(`an EventProcessor takes an EventRegistry, not ${formatValue(registry)}`);
-    checkNames("EventProcessor", options, OPTIONS);
+    checkOptionNames("EventProcessor", options, OPTIONS);
     const {
       envelope = "usual",
       handlerTimeoutMs = 30_000,

@@ -1,6 +1,6 @@
 /** Which handler takes which event. */
 import { FerryError } from "../../engine/errors.js";
-import { checkNames } from "../../client/options.js";
+import { checkOptionNames } from "../../client/options.js";
 import type { RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, EventNotFoundException } from "./exceptions.js";
 import { checkName, checkVersion } from "./names.js";
@@ -78,7 +78,7 @@ export class EventRegistry {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(options: RegistryOptions = {}) {
-    checkNames("EventRegistry", options, ["checkNames"]);
+    checkOptionNames("EventRegistry", options, ["checkNames"]);
     this.#checksNames = options.checkNames ?? true;
   }
 
@@ -91,7 +91,7 @@ export class EventRegistry {
   register<R>(registration: Omit<Registration<PayloadOf<R>>, "schema"> & { schema: (payload: any) => R }): this;
   register(registration: Omit<Registration, "schema"> & { schema?: undefined }): this;
   register(given: object): this {
-    checkNames("register", given, OPTIONS);
+    checkOptionNames("register", given, OPTIONS);
     const registration = given as Registration;
     const { name, version = 1, schema, handle, replace = false } = registration;
     if (this.#checksNames) checkName(name);

@@ -150,7 +150,7 @@ export class SinkDriver {
     this.#landed = { id, outcome };
     // What the server said stays here.
     if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, "", NOTHING);
-    else port.failure(now, id, FAILURE[outcome.why]);
+    else port.failure(now, id, FAILURE[outcome.reason]);
     if (this.#idle && port.is_idle()) queueMicrotask(this.#idle);
   }
 

@@ -14,7 +14,7 @@ import { FerryError } from "../../engine/errors.js";
 import { Keys } from "../../outbox/keys.js";
 import { Waiters } from "../../platform/waiters.js";
 import { LeaderElection } from "../../platform/leader.js";
-import { storeFailure } from "../../stores/failure.js";
+import { storeError } from "../../stores/store-error.js";
 import type { Change, OutboxStore } from "../../stores/store.js";
 import { formatValue } from "../../engine/messages.js";
 import { unixNow } from "../../platform/clock.js";
@@ -198,7 +198,7 @@ export class Journal {
     try {
       return await this.#patience.withTimeout(STORE_PATIENCE_MS, body(this.#store));
     } catch (cause) {
-      throw storeFailure(this.#store.kind, cause);
+      throw storeError(this.#store.kind, cause);
     }
   }
 

@@ -1,7 +1,7 @@
 /** One pipeline: where it is, who may use it, and how errors speak of it. The token is seen by nobody but the requests. */
 import { type CallResponse, type Call, type Calls, responseOf } from "../../client/calls.js";
 import { FerryError, type FerryErrorCode, sentenceOf } from "../../engine/errors.js";
-import { type ClientOptions, checkClient, checkedUrl, headerLines } from "../../client/options.js";
+import { type ClientOptions, checkClientOptions, checkedUrl, headerLines } from "../../client/options.js";
 import { call, fullGlue } from "../../engine/instance.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 
@@ -51,7 +51,7 @@ export class Pipeline {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(what: string, options: PipelineOptions, names: readonly string[]) {
-    checkClient(what, options, ["pipelineId", "pipelineAccessToken", "baseUrl", ...names]);
+    checkClientOptions(what, options, ["pipelineId", "pipelineAccessToken", "baseUrl", ...names]);
     const {
       pipelineId = fromEnvironment("PIPELINE_ID"),
       pipelineAccessToken = fromEnvironment("PIPELINE_ACCESS_TOKEN"),

@@ -8,7 +8,7 @@
  * ```
  */
 import { isFerryError } from "../../engine/errors.js";
-import { aborted, checkNames, checkSignal, checkTimeout } from "../../client/options.js";
+import { aborted, checkOptionNames, checkSignal, checkTimeout } from "../../client/options.js";
 import type { PipelineCallOptions } from "./pipeline.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 
@@ -161,7 +161,7 @@ function iteratorOf<E>(events: Iterable<E> | AsyncIterable<E>): Iterator<E> | As
 }
 
 function checked<E>(options: PublishAllOptions<E>): PublishAllOptions<E> & { concurrency: number } {
-  checkNames("publishAll", options, ["concurrency", "key", "signal", "timeoutMs"]);
+  checkOptionNames("publishAll", options, ["concurrency", "key", "signal", "timeoutMs"]);
   const { concurrency = 1, key, signal, timeoutMs } = options;
   checkSignal(signal);
   checkTimeout(timeoutMs);

@@ -1,7 +1,7 @@
 /** Consuming from a pipeline: one event, or all of them as they come. What is taken is gone from the server, so nothing that was taken is dropped here. */
 import { Calls } from "../../client/calls.js";
 import { FerryError, type FerryErrorCode, isFerryError } from "../../engine/errors.js";
-import { DEFAULT_TIMEOUT_MS, aborted, checkNames, checkSignal } from "../../client/options.js";
+import { DEFAULT_TIMEOUT_MS, aborted, checkOptionNames, checkSignal } from "../../client/options.js";
 import type { OutboxStore } from "../../stores/store.js";
 import { SinkDriver, type Taken, restAfter } from "./driver.js";
 import { type PipelineEvent, readEvent } from "./event.js";
@@ -95,7 +95,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     this.#pipeline = new Pipeline("a PipelineDataSink", options, ["backoff", "maxEventBytes"]);
     this.#options = { ...options };
     const { backoff = {}, maxEventBytes = DEFAULT_MAX_EVENT_BYTES, fetch, signal } = options;
-    checkNames("backoff", backoff, ["baseMs", "maxMs"]);
+    checkOptionNames("backoff", backoff, ["baseMs", "maxMs"]);
     const { baseMs = 1000, maxMs = 60_000 } = backoff;
     checkWhole("backoff.baseMs", baseMs, DAY_MS);
     checkWhole("backoff.maxMs", maxMs, DAY_MS);
@@ -156,7 +156,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
    */
   events<P = unknown, R = unknown>(options: EventsOptions = {}): AsyncIterable<PipelineEvent<P, R>> {
     if (this.#closing) throw new FerryError("ERR_CLOSED");
-    checkNames("events", options, ["failed", "signal", "store", "maxUnacknowledged", "onRetry"]);
+    checkOptionNames("events", options, ["failed", "signal", "store", "maxUnacknowledged", "onRetry"]);
     const { failed = false, signal, store, maxUnacknowledged = 1000, onRetry } = options;
     if (typeof failed !== "boolean") throw invalidArgument(`failed is true or false, not ${formatValue(failed)}`);
     if (onRetry !== undefined && typeof onRetry !== "function")

@@ -1,7 +1,7 @@
 /** Publishing to a pipeline: now, many at once, or buffered in sessions whose outbox keeps what has to be kept. */
 import { Calls, type CallsOptions } from "../../client/calls.js";
 import { FerryError } from "../../engine/errors.js";
-import { DEFAULT_TIMEOUT_MS, checkNames, checkSignal, checkTimeout, mergeHeaders } from "../../client/options.js";
+import { DEFAULT_TIMEOUT_MS, checkOptionNames, checkSignal, checkTimeout, mergeHeaders } from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { EventSession } from "../../outbox/session.js";
@@ -157,7 +157,7 @@ export class PipelineDataSource {
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkedCall(what: string, options: PipelineCallOptions): PipelineCallOptions {
-  checkNames(what, options, ["signal", "timeoutMs"]);
+  checkOptionNames(what, options, ["signal", "timeoutMs"]);
   checkSignal(options.signal);
   checkTimeout(options.timeoutMs);
   return options;

@@ -1,6 +1,6 @@
 /** How to log in to Salesforce. Requests and answers are read and written in `src/salesforce/auth.rs`; here is what needs the platform: signing. */
 import { FerryError } from "../../engine/errors.js";
-import { checkNames, checkedUrl } from "../../client/options.js";
+import { checkOptionNames, checkedUrl } from "../../client/options.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 
 /** Where to log in. */
@@ -85,7 +85,7 @@ export function insideOf(auth: unknown): Inside {
 
 /** User name and password: simple, discouraged by Salesforce, and blocked in many organisations. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function passwordAuth(options: PasswordOptions): SalesforceAuth {
-  checkNames("passwordAuth", options, [
+  checkOptionNames("passwordAuth", options, [
     "consumerKey",
     "consumerSecret",
     "username",
@@ -103,7 +103,7 @@ export function passwordAuth(options: PasswordOptions): SalesforceAuth {
 
 /** A refresh token of an earlier login in a browser. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
-  checkNames("refreshTokenAuth", options, [
+  checkOptionNames("refreshTokenAuth", options, [
     "consumerKey",
     "consumerSecret",
     "refreshToken",
@@ -123,7 +123,7 @@ export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
 
 /** The connected app itself, as the user that it is set up to run as. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function clientCredentialsAuth(options: ClientCredentialsOptions): SalesforceAuth {
-  checkNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
+  checkOptionNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
   checkTexts(options, ["consumerKey", "consumerSecret"], []);
   if (options.loginUrl === undefined)
     throw invalidArgument(
@@ -135,7 +135,14 @@ export function clientCredentialsAuth(options: ClientCredentialsOptions): Salesf
 
 /** A statement signed with a key: no password, no person. The key is used by the crypto of the platform and never leaves it. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
-  checkNames("jwtBearerAuth", options, ["consumerKey", "username", "privateKey", "audience", "sandbox", "loginUrl"]);
+  checkOptionNames("jwtBearerAuth", options, [
+    "consumerKey",
+    "username",
+    "privateKey",
+    "audience",
+    "sandbox",
+    "loginUrl",
+  ]);
   checkTexts(options, ["consumerKey", "username"], ["audience"]);
   const { consumerKey, username, privateKey, audience, sandbox } = options;
   if (
@@ -155,7 +162,7 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
 
 /** A session that somebody else has made. When it ends, so does the client. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function sessionAuth(options: SessionOptions): SalesforceAuth {
-  checkNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
+  checkOptionNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
   checkTexts(options, ["accessToken"], []);
   return new SalesforceAuth("session", {
     config: { token: options.accessToken, place: checkedUrl(options.instanceUrl, "instanceUrl") },

@@ -13,7 +13,7 @@
  * every instance of an edge function can answer the next request.
  */
 import { isFerryError } from "../../engine/errors.js";
-import { checkNames, checkTimeout, checkedUrl } from "../../client/options.js";
+import { checkOptionNames, checkTimeout, checkedUrl } from "../../client/options.js";
 import type { FetchLike } from "../../platform/fetch.js";
 import { text } from "./proxy/answers.js";
 import { Cometd } from "./proxy/cometd.js";
@@ -106,7 +106,7 @@ const DEFAULT_GRANTS = GRANTS.filter((grant) => grant !== "client_credentials");
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` for options that are missing, unknown, or would leave the proxy open.
  */
 export function salesforceProxy(options: SalesforceProxyOptions): (request: Request) => Promise<Response> {
-  checkNames("salesforceProxy", options, NAMES);
+  checkOptionNames("salesforceProxy", options, NAMES);
   const { authorize, accessToken, allowedChannels, onError, publicUrl } = options;
   const origins = originsOf(options.allowedOrigins);
   const pageHeaders = [...PAGE_HEADERS, ...(options.allowedHeaders ?? []).map(headerName)].join(", ");

@@ -2,7 +2,7 @@
 import { withoutFilter } from "../bayeux/channels.js";
 import type { Message } from "../bayeux/message.js";
 import { FerryError } from "../../engine/errors.js";
-import { checkNames } from "../../client/options.js";
+import { checkOptionNames } from "../../client/options.js";
 import type { OutboxStore } from "../../stores/store.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 import { unixNow } from "../../platform/clock.js";
@@ -49,7 +49,7 @@ export function replayStore(
   store: OutboxStore,
   options: ReplayStoreOptions = {},
 ): ReplayStorage & { close(): Promise<void> } {
-  checkNames("replayStore", options, ["policy", "initial"]);
+  checkOptionNames("replayStore", options, ["policy", "initial"]);
   if (typeof store?.write !== "function" || typeof store.peek !== "function")
     throw invalidArgument(
       `replayStore takes a store such as memoryStore() or fileStore(path), not ${formatValue(store)}`,
