@@ -9,16 +9,19 @@ const data = { id: "1", url: "u" };
 
 test("options are refused by name", () => {
   for (const [options, pattern] of [
-    [undefined, /^an EventClient takes an object of options, not undefined$/],
+    [undefined, /^the options of an EventClient must be an object; received undefined$/],
     [{ serviceName: "MyService" }, /^topics is an object/],
     [{ topics }, /^serviceName is a text, not undefined$/],
     [{ topics, serviceName: "" }, /^serviceName is a text, not ""$/],
-    [{ topics, serviceName: "MyService", url: API }, /^an EventClient has no option "url"; there are .*apiUrl/],
+    [{ topics, serviceName: "MyService", url: API }, /^an EventClient has no option "url"; the options are .*apiUrl/],
     [{ topics, serviceName: "MyService", apiUrl: "events.example.com" }, /^apiUrl must be an absolute URL$/],
-    [{ topics, serviceName: "MyService", apiUrl: "ftp://example.com" }, /^apiUrl must be http or https, not "ftp:"$/],
+    [
+      { topics, serviceName: "MyService", apiUrl: "ftp://example.com" },
+      /^apiUrl must be an http or https URL; received "ftp:"$/,
+    ],
     [
       { topics, serviceName: "MyService", apiUrl: "https://me:s3cret@example.com" },
-      /^apiUrl must not have a user name or password in it/,
+      /^apiUrl must not contain a user name or password/,
     ],
     [{ topics, serviceName: "MyService", apiUrl: API, timeoutMs: -1 }, /^timeoutMs/],
     [{ topics, serviceName: "MyService", apiUrl: API, fetch: 7 }, /^fetch/],
@@ -114,7 +117,7 @@ test("publish says what it wants", () => {
     [[[]], /^publish takes one object/],
     [
       [{ action: "Created", entity: "Test", data, foo: 1 }],
-      /^publish has no option "foo"; there are action, entity, data, category$/,
+      /^publish has no option "foo"; the options are action, entity, data, category$/,
     ],
     [[{ entity: "Test", data }], /^publish needs action, a text such as Created, not undefined$/],
     [[{ action: "Created", data }], /^publish needs entity/],

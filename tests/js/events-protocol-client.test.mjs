@@ -321,7 +321,7 @@ test("tries again only when it is told to, with the same ids", async () => {
 
 test("mistakes are named before anything is sent", async () => {
   for (const [options, words] of [
-    [undefined, /takes an object of options/],
+    [undefined, /^the options of .* must be an object/],
     [{}, /url must be an absolute URL/],
     [{ url: "https://user:pass@example.com/" }, /must not have a user name/],
     [{ url: URL_OF_EVENTS, timeout: 1 }, /no option "timeout"/],
@@ -345,7 +345,7 @@ test("mistakes are named before anything is sent", async () => {
     [{ name: "get:it", payload: () => {} }, /something that JSON can say/, "payload"],
     [{ name: "get:it", metadata: 7 }, /the metadata of an event is an object/, "metadata"],
     [{ name: "get:it", timeoutMs: 0 }, /timeoutMs is a number/],
-    [{ name: "get:it", signal: {} }, /signal is an AbortSignal/],
+    [{ name: "get:it", signal: {} }, /signal must be an AbortSignal/],
     [{ name: "get:it", parent: "id" }, /parent is an event or the context/],
   ])
     await assert.rejects(

@@ -644,7 +644,7 @@ test("a processor refuses what would surprise later", () => {
   for (const [options, words] of [
     [{ envelope: "loose" }, /"usual", "strict" or "lenient"/],
     [{ envelope: "toString" }, /"usual", "strict" or "lenient"/],
-    [{ handlerTimeoutMs: 0 }, /handlerTimeoutMs is a number of milliseconds/],
+    [{ handlerTimeoutMs: 0 }, /handlerTimeoutMs must be a number of milliseconds/],
     [{ maxInFlight: 0 }, /maxInFlight is a whole number/],
     [{ maxBytes: "1" }, /maxBytes is a whole number/],
     [{ onError: true }, /onError is a function/],

@@ -233,7 +233,7 @@ test("a function for the token that fails is the caller's, and makes no request"
 test("what a client is told is checked when it is made, and the message names the option", () => {
   const good = { pipelineId: "p", pipelineAccessToken: "t" };
   const bad = [
-    [{ ...good, pipelineID: "x" }, /has no option "pipelineID"; there are .*pipelineId/],
+    [{ ...good, pipelineID: "x" }, /has no option "pipelineID"; did you mean "pipelineId"/],
     [{ ...good, pipelineId: 7 }, /^pipelineId is a text, not 7$/],
     [{ ...good, pipelineId: "" }, /^pipelineId "" is none that a URL can carry$/],
     [{ ...good, pipelineId: ".." }, /^pipelineId "\.\." is none/],
@@ -244,13 +244,13 @@ test("what a client is told is checked when it is made, and the message names th
     ],
     [{ ...good, pipelineAccessToken: null }, /not null$/],
     [{ ...good, baseUrl: "api.glassflow.dev" }, /^baseUrl must be an absolute URL$/],
-    [{ ...good, baseUrl: "ftp://example.com" }, /^baseUrl must be http or https/],
+    [{ ...good, baseUrl: "ftp://example.com" }, /^baseUrl must be an http or https URL/],
     [{ ...good, baseUrl: "https://user:secret@example.com" }, /^baseUrl must not have a user name/],
     [{ ...good, baseUrl: "https://example.com/v1?key=1" }, /^baseUrl must not have a query/],
     [{ ...good, timeoutMs: 0 }, /^timeoutMs is/],
     [{ ...good, fetch: "fetch" }, /^fetch is a function/],
-    [{ ...good, signal: {} }, /^signal is an AbortSignal/],
-    [null, /takes an object of options/],
+    [{ ...good, signal: {} }, /^signal must be an AbortSignal/],
+    [null, /^the options of .* must be an object/],
   ];
   for (const [options, message] of bad)
     for (const Client of [PipelineDataSource, PipelineDataSink])

@@ -454,7 +454,7 @@ test("mistakes are named when they are made, and secrets are not", () => {
     [() => passwordAuth({ ...good, password: 1234567 }), /^password is a string/],
     [() => passwordAuth({ ...good, consumerKey: undefined }), /^consumerKey is a string/],
     [() => passwordAuth({ ...good, sandbox: "yes" }), /sandbox is true or false/],
-    [() => passwordAuth(undefined), /takes an object of options/],
+    [() => passwordAuth(undefined), /^the options of .* must be an object/],
     [
       () => clientCredentialsAuth({ consumerKey: "k", consumerSecret: "s" }),
       /needs loginUrl, the address of My Domain/,

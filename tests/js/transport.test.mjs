@@ -77,7 +77,11 @@ test("a body that breaks off still has a status, unless all of it is needed", as
     text: "hi",
   });
   assert.equal((await outcomeOf(broken(200))).text, "hi");
-  assert.deepEqual(await outcomeOf(broken(200), { needsBody: true }), { kind: "failure", reason: "network", cause: gone });
+  assert.deepEqual(await outcomeOf(broken(200), { needsBody: true }), {
+    kind: "failure",
+    reason: "network",
+    cause: gone,
+  });
   assert.equal((await outcomeOf(broken(503), { needsBody: true })).status, 503);
 });
 
