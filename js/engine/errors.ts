@@ -44,7 +44,7 @@ const TABLE = [
 /** A stable error code. Match on this, never on the message. */
 export type FerryErrorCode = (typeof TABLE)[number][0];
 
-/** Details of why an event is invalid, in the order of `Reason` in `src/cloudevents/event.rs`. */
+/** What is exactly wrong with an event, in the order of `Reason` in `src/cloudevents/rejection.rs`. */
 export const REASONS = [
   "is missing",
   "must not be empty",

@@ -2,8 +2,9 @@
  * The engine instance. Loads the wasm module on first use, keeps the views on its memory current, and handles traps:
  * after a trap nothing in the instance can be trusted, so it is discarded.
  *
- * There are two modules, `cloudevents` and `full`; the second includes the first. If entry points have registered both,
- * `full` is used. The codecs keep no state in the engine between two calls, so `full` can take over at any time.
+ * Two modules exist, `codecs` and `full`, and the second can do all the first can. Whichever is richer
+ * among those that entry points have registered serves everybody. The codecs keep no state in the engine
+ * between two calls, so a richer one can take over at any time.
  */
 import { FerryError } from "./errors.js";
 import type { CallsPort, OutboxPort, PipelineSinkPort, StreamPort } from "./ports.js";
@@ -19,7 +20,7 @@ export interface Codecs {
   scan(len: number): number;
   scan_all(len: number, lines: number, inBytes: number): number;
   is_json(len: number): number;
-  fits(len: number, form: number): number;
+  matches_format(len: number, format: number): number;
   decode_header(len: number): number;
 }
 
@@ -44,16 +45,16 @@ export interface FullGlue extends Glue, FetchBindings {
     new (options: object, seed: number): StreamPort;
   };
   PipelineSinkPort: new (
-    output: string,
-    failed: string,
-    baseMs: number,
-    maxMs: number,
+    outputUrl: string,
+    failedUrl: string,
+    baseDelayMs: number,
+    maxDelayMs: number,
     seed: number,
   ) => PipelineSinkPort;
-  glassflow_url(base: string, pipeline: string, endpoint: number): string;
-  glassflow_event(len: number): Uint32Array;
-  events_accept(len: number, rule: number): number;
-  events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
+  glassflow_url(base: string, pipelineId: string, endpoint: number): string;
+  glassflow_event_spans(len: number): Uint32Array;
+  events_read(len: number, rule: number): number;
+  events_respond(len: number, outcome: number): Uint8Array<ArrayBuffer>;
 }
 
 /** A module and the source of its code. Nothing is loaded before `source` is called. */
@@ -71,20 +72,20 @@ export interface Engine {
   table: Uint32Array;
 }
 
-const providers: { cloudevents?: Provider; full?: Provider<FullGlue> } = {};
+const providers: { codecs?: Provider; full?: Provider<FullGlue> } = {};
 let current: Engine | undefined;
 let currentProvider: Provider | undefined;
 const encoder = new TextEncoder();
 
-/** The size of the table in 32-bit integers; `src/cloudevents/event.rs` has the layout. */
+/** Words of the table that JavaScript looks at; `src/cloudevents/table.rs` has the layout. */
 const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
 /** 128 MiB. With scratch space and rows, the engine then uses a third of a gigabyte. */
 const MAX_INPUT_BYTES = 0x800_0000;
 
-/** Registers a module. Entry points call it; nothing is loaded. */
-export function provide(kind: "cloudevents", provider: Provider): void;
+/** Registers a module. Called by entry points; does nothing else. */
+export function provide(kind: "codecs", provider: Provider): void;
 export function provide(kind: "full", provider: Provider<FullGlue>): void;
-export function provide(kind: "cloudevents" | "full", provider: Provider | Provider<FullGlue>): void {
+export function provide(kind: "codecs" | "full", provider: Provider | Provider<FullGlue>): void {
   if (providers[kind]) return;
   (providers as Record<string, Provider>)[kind] = provider;
   if (kind === "full") current = undefined;
@@ -120,7 +121,7 @@ function notInitialized(): FerryError {
 const started = new WeakSet<Provider>();
 
 function start(): Engine {
-  const provider = providers.full ?? providers.cloudevents;
+  const provider = providers.full ?? providers.codecs;
   if (!provider) throw notInitialized();
   let codecs: Codecs;
   try {

@@ -10,9 +10,9 @@
 
 use eventferry::base::json::block::{Block, Native, Simd, Swar, is_string_stop};
 use eventferry::base::json::padded::{Padded, pad};
-use eventferry::cloudevents::event::Table;
-use eventferry::cloudevents::json::{Desk, is_json_text, scan_document};
+use eventferry::cloudevents::json::{ScanContext, is_json_text, scan_document};
 use eventferry::cloudevents::layout::Layout;
+use eventferry::cloudevents::table::Table;
 use eventferry::engine::jitter::Rng;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -43,7 +43,7 @@ fn blocks_answer_alike_for_every_byte_in_every_place() {
 }
 
 const EVENTS: &[&str] = &[
-    r#"{"specversion":"1.0","id":"17","source":"/orders","type":"com.example.made","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json","data":{"a":[1,2.5e3,"text of more than sixteen bytes",null,true]}}"#,
+    r#"{"specversion":"1.0","id":"17","source":"/orders","type":"com.example.made","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json","data":{"a":[1,2.5e3,"text of more than peek_block bytes",null,true]}}"#,
     r#"{"specversion":"1.0","id":"18","source":"/orders","type":"com.example.made","time":"2026-01-01T00:00:01Z","datacontenttype":"application/json","data":"é€😀 \ud83d\ude00"}"#,
     r#"{ "data_base64" : "AP/+" , "type":"t", "source":"https://example.com/a?b#c", "id":"\u00e9", "specversion":"1.0", "ext":5 }"#,
     r#"{"specversion":"0.3","id":"1","source":"","type":"t","datacontentencoding":"base64","data":"e30="}"#,
@@ -53,8 +53,8 @@ fn scan<B: Block>(text: &[u8], layout: &mut Layout) -> (u32, String) {
     let bytes = pad(text);
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
-    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout };
-    let code = scan_document::<B>(Padded::new(&bytes).expect("padded"), &mut desk);
+    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout };
+    let code = scan_document::<B>(Padded::new(&bytes).expect("padded"), &mut context);
     let extensions = &table.extensions[..table.row.extension_count as usize];
     (code, format!("{:?} {extensions:?} {} {}", table.row, table.reason, table.at))
 }
