@@ -1,6 +1,6 @@
 /**
- * Calls: one request, with retries, and a promise for its response. The clients of all systems use it; a classifier in the
- * engine decides what a response means. The machine is `src/engine/calls.rs`.
+ * Calls: one request, with retries, and a promise for its response. The clients of all systems use it; a classifier in
+ * the engine decides what a response means. The machine is `src/engine/calls.rs`.
  */
 import { FerryError, codeOf } from "../engine/errors.js";
 import {
@@ -21,18 +21,26 @@ import { random } from "../platform/random.js";
 export interface CallsOptions extends ClientOptions {
   /**
    * Retries after timeouts, network errors and the statuses 408, 425, 429, 500, 502-504, 507, 509 and 520-599, with
-   * exponential backoff and full jitter. `Retry-After` is honoured; if it asks for more than `maxMs`, the call fails. If only
-   * the response was lost, the server receives the request twice.
+   * exponential backoff and full jitter. `Retry-After` is honoured; if it asks for more than `maxMs`, the call fails.
+   * If only the response was lost, the server receives the request twice.
    */
   retry?: {
-    /** The number of requests for one call, 1 to 101. More hide longer outages, but failures are reported later. @default 1 */
+    /**
+     * The number of requests for one call, 1 to 101. More hide longer outages, but failures are reported later.
+     *
+     * @default 1
+     */
     attempts?: number;
     /** The upper limit of the first delay in milliseconds; it doubles with each retry. @default 200 */
     baseMs?: number;
     /** The upper limit of every delay in milliseconds. @default 30 000 */
     maxMs?: number;
   };
-  /** The number of calls in progress at the same time; more fail with `ERR_QUEUE_FULL`. More use more memory. @default 1 000 */
+  /**
+   * The number of calls in progress at the same time; more fail with `ERR_QUEUE_FULL`. More use more memory.
+   *
+   * @default 1 000
+   */
   maxInFlight?: number;
 }
 

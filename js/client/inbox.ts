@@ -1,6 +1,6 @@
 /**
- * A queue of received items with backpressure. It accepts items beyond its limit, because they cannot be sent back; it tells
- * its owner when it is full and when it has capacity again, so that the owner stops reading and resumes.
+ * A queue of received items with backpressure. It accepts items beyond its limit, because they cannot be sent back; it
+ * tells its owner when it is full and when it has capacity again, so that the owner stops reading and resumes.
  */
 import { FerryError } from "../engine/errors.js";
 import { aborted } from "./options.js";

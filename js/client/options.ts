@@ -27,8 +27,8 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
  *
  * @param owner the class or function that has the options, for messages
  * @param names the options beside those of all clients
- * @throws {FerryError} `ERR_INVALID_ARGUMENT` if `options` is not an object or has an unknown name, or for a bad `fetch`,
- * `signal`, `timeoutMs` or `headers`
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` if `options` is not an object or has an unknown name, or for a bad
+ * `fetch`, `signal`, `timeoutMs` or `headers`
  */
 export function checkClientOptions(owner: string, options: unknown, names: readonly string[]): void {
   checkOptionNames(owner, options, ["fetch", "signal", "timeoutMs", "headers", ...names]);
@@ -93,8 +93,8 @@ export function checkedUrl(given: unknown, name = "url"): string {
 }
 
 /**
- * Merges headers to lines of `name: value`. Later ones override earlier ones, and those of the system all others. Returns a
- * promise only if a function does.
+ * Merges headers to lines of `name: value`. Later ones override earlier ones, and those of the system all others.
+ * Returns a promise only if a function does.
  */
 export function headerLines(
   options: readonly (HeadersOption | undefined)[],

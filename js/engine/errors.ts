@@ -1,6 +1,6 @@
 /**
- * Who caused an error, and can therefore fix it: the application (`caller`), the other end of the connection (`peer`), the
- * `network` between, or this package (`internal`).
+ * Who caused an error, and can therefore fix it: the application (`caller`), the other end of the connection (`peer`),
+ * the `network` between, or this package (`internal`).
  */
 export type Culprit = "caller" | "peer" | "network" | "internal";
 
@@ -96,8 +96,8 @@ export class FerryError extends Error {
   /** The name of the invalid attribute of an event. */
   declare readonly attribute?: string;
   /**
-   * The bytes of the response body, where a client keeps them: for example of an event that could not be read and that the
-   * server does not have any more. Not enumerable, so that no log shows it by accident.
+   * The bytes of the response body, where a client keeps them: for example of an event that could not be read and that
+   * the server does not have any more. Not enumerable, so that no log shows it by accident.
    */
   declare readonly body?: Uint8Array;
 

@@ -153,7 +153,7 @@ function reserve(engine: Engine, len: number): void {
 function tooLarge(len: number): FerryError {
   return new FerryError(
     "ERR_TOO_LARGE",
-    `an input of ${len} bytes is too large; the engine accepts ${MAX_INPUT_BYTES} bytes if the runtime has enough memory`,
+    `an input of ${len} bytes is too large; the limit is ${MAX_INPUT_BYTES} bytes, or less if memory is short`,
   );
 }
 

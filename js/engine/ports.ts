@@ -1,4 +1,7 @@
-/** The ports: the interfaces of the machines. `src/wasm` implements them. All times are in milliseconds; `now` is monotonic. */
+/**
+ * The ports: the interfaces of the machines. `src/wasm` implements them. All times are in milliseconds; `now` is
+ * monotonic.
+ */
 
 /** What all ports have. */
 export interface Port {

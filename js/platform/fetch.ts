@@ -71,8 +71,8 @@ const DEFAULT_MAX_RESPONSE_BYTES = 16 * 1024;
 const ABORT_GRACE_MS = 250;
 
 /**
- * Starts an exchange. On timeout the fetch is aborted. A response that has begun by then counts, because its status tells
- * what the server did with the request.
+ * Starts an exchange. On timeout the fetch is aborted. A response that has begun by then counts, because its status
+ * tells what the server did with the request.
  */
 export function startExchange(
   bindings: FetchBindings,
@@ -185,8 +185,8 @@ export function startWhenPlanned(plan: Promise<RequestPlan>, start: (plan: Reque
 }
 
 /**
- * Reads at most `maxBytes` of the body. If the body breaks off, `body` has the bytes that arrived and `error` tells why:
- * often the status is all that matters. Never rejects.
+ * Reads at most `maxBytes` of the body. If the body breaks off, `body` has the bytes that arrived and `error` tells
+ * why: often the status is all that matters. Never rejects.
  */
 async function readBody(response: Response, maxBytes: number): Promise<{ body: Uint8Array; error?: unknown }> {
   const chunks: Uint8Array[] = [];

@@ -25,7 +25,9 @@ export interface ElectionScope {
   /** The kind of the store. */
   kind: string;
   isShared: boolean;
-  /** Requests a lease from the store, if the store has leases. Resolves with whether `owner` may lead; never rejects. */
+  /**
+   * Requests a lease from the store, if the store has leases. Resolves with whether `owner` may lead; never rejects.
+   */
   lease: ((owner: string, durationMs: number) => Promise<boolean>) | undefined;
 }
 

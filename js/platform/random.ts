@@ -1,6 +1,6 @@
 /**
- * The source of random numbers, which a test can replace with a seeded one. Nothing is drawn at module scope, where edge
- * runtimes have no randomness.
+ * The source of random numbers, which a test can replace with a seeded one. Nothing is drawn at module scope, where
+ * edge runtimes have no randomness.
  */
 
 let source: () => number = () => Math.random();

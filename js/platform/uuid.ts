@@ -1,6 +1,6 @@
 /**
- * UUIDs of version 4 (RFC 9562, section 5.4). Not `crypto.randomUUID`: pages without https do not have it, and in Node its
- * strings consist of so many parts that writing them takes three times as long as with these.
+ * UUIDs of version 4 (RFC 9562, section 5.4). Not `crypto.randomUUID`: pages without https do not have it, and in Node
+ * its strings consist of so many parts that writing them takes three times as long as with these.
  */
 
 /** Bytes drawn together, because each draw is a system call. */

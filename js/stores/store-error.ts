@@ -1,11 +1,11 @@
-/** How stores say that something went wrong. Not for applications. */
+/** The errors of stores. Internal. */
 import { FerryError } from "../engine/errors.js";
 
-/** What a place threw, as an `ERR_STORE` that says which place. */
-export function storeError(place: string, cause: unknown): FerryError {
+/** An `ERR_STORE` for an error of a storage; the message names the storage. */
+export function storeError(storage: string, cause: unknown): FerryError {
   if (cause instanceof FerryError) return cause;
   const { name = "", message = "" } = (cause ?? {}) as Partial<Error>;
-  // Old Firefox calls it NS_ERROR_DOM_QUOTA_REACHED. A transaction that was aborted may not say why.
-  const what = /quota/i.test(name) ? "the storage is full" : message || name || "it broke off";
-  return new FerryError("ERR_STORE", `${place}: ${what}`, { cause });
+  // In old Firefox the name is NS_ERROR_DOM_QUOTA_REACHED. An aborted transaction may have no message.
+  const problem = /quota/i.test(name) ? "the storage is full" : message || name || "the operation was aborted";
+  return new FerryError("ERR_STORE", `${storage}: ${problem}`, { cause });
 }

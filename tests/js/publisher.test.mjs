@@ -179,7 +179,7 @@ test("bad options are refused by name when the publisher is made", () => {
     [{ url, retry: { attempts: 0 } }, /retry\.attempts/],
     [{ url, retry: { attempts: 1.5 } }, /retry\.attempts/],
     [{ url, retry: { baseMs: "x" } }, /retry\.baseMs/],
-    [{ url, retry: { tries: 2 } }, /retry\.tries/],
+    [{ url, retry: { tries: 2 } }, /retry has no option "tries"/],
     [{ url, maxInFlight: 0 }, /maxInFlight/],
     [{ url, fetch: "x" }, /fetch/],
   ]) {
