@@ -63,13 +63,13 @@ export interface OutboxPort extends Port {
   is_settled(): boolean;
 }
 
-/** The handle of the machine. */
+/** The port of a stream, see `src/wasm/stream.rs`. Methods that return a number return the id of the operation. */
 export interface StreamPort extends Port {
   open(now: number): number;
   subscribe(now: number, channel: string): number;
   unsubscribe(now: number, channel: string, all: boolean): number;
   publish(now: number, channel: string, data: string): number;
-  mark(channel: string, id: string): void;
+  set_replay_id(channel: string, id: string): void;
   authorize(now: number, headers: string): void;
   unauthorized(now: number, message: string): void;
   signed(now: number, assertion: string | undefined): void;

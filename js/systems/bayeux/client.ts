@@ -95,10 +95,10 @@ export function streamConfig({
   drain,
 }: StreamOptions): Record<string, unknown> {
   return {
-    keepsCookies: !platformKeepsCookies(),
-    epoch: unixNow() - monotonicNow(),
+    hasCookieJar: !platformKeepsCookies(),
+    epochUnixMs: unixNow() - monotonicNow(),
     timeoutMs,
-    drains: drain,
+    isDraining: drain,
     connectionTimeoutMs: connectionTimeoutMs === Infinity ? undefined : connectionTimeoutMs,
     ...retry,
   };
@@ -139,7 +139,7 @@ export class BayeuxClient extends StreamClient {
           ...streamConfig(options),
           url: href,
           ack: ack !== false,
-          needsAuth: auth !== undefined,
+          isAuthRequired: auth !== undefined,
           transports: (transports ?? defaultTransports(options)).join(" "),
         }),
         fetch: streamFetch(options),

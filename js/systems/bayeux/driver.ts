@@ -89,10 +89,11 @@ export class Driver {
         state: (state: number) => listener.state(STATES[state]!),
         notice: (kind: string, channel: string | undefined, code: number, status: number, message: string) =>
           listener.notice(kind, channel, this.#error(code, status, message)),
-        lost: (code: number, status: number, message: string) => listener.lost(this.#error(code, status, message)!),
+        connection_lost: (code: number, status: number, message: string) =>
+          listener.lost(this.#error(code, status, message)!),
         ended: (code: number, status: number, message: string) => this.#end(this.#error(code, status, message)),
-        credentials: (renew: boolean) => {
-          listener.credentials(renew).then(
+        need_credentials: (isRenewal: boolean) => {
+          listener.credentials(isRenewal).then(
             (headers) => this.#tellIfAlive((port, now) => port.authorize(now, headers)),
             (error: unknown) =>
               this.#tellIfAlive((port, now) =>
@@ -106,7 +107,7 @@ export class Driver {
             () => this.#tellIfAlive((port, now) => port.signed(now, undefined)),
           );
         },
-        rotated: (refreshToken: string) => listener.rotated(refreshToken),
+        refresh_token: (refreshToken: string) => listener.rotated(refreshToken),
         socket_open: (id: number, url: string) => this.#sockets.open(id, url),
         socket_send: (id: number, text: string) => this.#sendSocket(id, text),
         socket_close: (id: number) => this.#sockets.close(id),

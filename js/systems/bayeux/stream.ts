@@ -25,7 +25,7 @@ export interface StreamNotice {
    * `session_replaced`: the server had forgotten the session, and there is another. `possible_gap`: messages of `channel` may have been lost.
    * `replay_gap`: the server no longer had the place where `channel` was to go on, so it goes on elsewhere. `replay_unsupported`: the server
    * offers no replay. `subscription_lost`: the server refused to go on with `channel`. `transport_fallback`: no WebSocket.
-   * `multiple_clients`: another tab has the connection, so this one asks now and then. `closed_by_server`. `trouble`: something failed and will be tried again.
+   * `multiple_clients`: another tab has the connection, so this one asks now and then. `closed_by_server`. `transient_error`: something failed and will be retried.
    */
   readonly kind: string;
   readonly channel?: string;

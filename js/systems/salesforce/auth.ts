@@ -95,9 +95,9 @@ export function passwordAuth(options: PasswordOptions): SalesforceAuth {
     "loginUrl",
   ]);
   checkTexts(options, ["consumerKey", "consumerSecret", "username", "password"], ["securityToken"]);
-  const { consumerKey, consumerSecret: secret, username, password, securityToken = "" } = options;
+  const { consumerKey, consumerSecret, username, password, securityToken = "" } = options;
   return new SalesforceAuth("password", {
-    config: { consumerKey, secret, username, token: password + securityToken, tokenUrl: tokenUrl(options) },
+    config: { consumerKey, consumerSecret, username, token: password + securityToken, tokenUrl: tokenUrl(options) },
   });
 }
 
@@ -112,11 +112,11 @@ export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
     "loginUrl",
   ]);
   checkTexts(options, ["consumerKey", "refreshToken"], ["consumerSecret"]);
-  const { consumerKey, consumerSecret: secret, refreshToken: token, onRefreshToken } = options;
+  const { consumerKey, consumerSecret, refreshToken: token, onRefreshToken } = options;
   if (onRefreshToken !== undefined && typeof onRefreshToken !== "function")
     throw invalidArgument(`onRefreshToken is a function, not ${formatValue(onRefreshToken)}`);
   return new SalesforceAuth("refreshToken", {
-    config: { consumerKey, secret, token, tokenUrl: tokenUrl(options) },
+    config: { consumerKey, consumerSecret, token, tokenUrl: tokenUrl(options) },
     onRefreshToken,
   });
 }
@@ -129,8 +129,10 @@ export function clientCredentialsAuth(options: ClientCredentialsOptions): Salesf
     throw invalidArgument(
       "clientCredentialsAuth needs loginUrl, the address of My Domain: the general login hosts do not take this flow",
     );
-  const { consumerKey, consumerSecret: secret } = options;
-  return new SalesforceAuth("clientCredentials", { config: { consumerKey, secret, tokenUrl: tokenUrl(options) } });
+  const { consumerKey, consumerSecret } = options;
+  return new SalesforceAuth("clientCredentials", {
+    config: { consumerKey, consumerSecret, tokenUrl: tokenUrl(options) },
+  });
 }
 
 /** A statement signed with a key: no password, no person. The key is used by the crypto of the platform and never leaves it. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -148,7 +150,7 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
     );
   }
   return new SalesforceAuth("jwtBearer", {
-    config: { consumerKey, username, place: audience ?? generalHost(sandbox), tokenUrl: tokenUrl(options) },
+    config: { consumerKey, username, audience: audience ?? generalHost(sandbox), tokenUrl: tokenUrl(options) },
     privateKey,
   });
 }
@@ -158,7 +160,7 @@ export function sessionAuth(options: SessionOptions): SalesforceAuth {
   checkNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
   checkTexts(options, ["accessToken"], []);
   return new SalesforceAuth("session", {
-    config: { token: options.accessToken, place: checkedUrl(options.instanceUrl, "instanceUrl") },
+    config: { token: options.accessToken, instanceUrl: checkedUrl(options.instanceUrl, "instanceUrl") },
   });
 }
 

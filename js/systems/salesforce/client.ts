@@ -65,8 +65,8 @@ export class SalesforceClient extends StreamClient {
         config: () => ({
           ...streamConfig(options),
           ...config,
-          start,
-          fallback: replayFallback && startOf(replayFallback, "replayFallback"),
+          replayStart: start,
+          replayFallback: replayFallback && startOf(replayFallback, "replayFallback"),
           apiVersion,
           endpoint,
         }),
@@ -85,7 +85,7 @@ export class SalesforceClient extends StreamClient {
       ...(marks && {
         prepare: async (channel: string) => {
           const id = await marks.find(channel);
-          return id === undefined ? undefined : (port: StreamPort) => port.mark(withoutFilter(channel), id);
+          return id === undefined ? undefined : (port: StreamPort) => port.set_replay_id(withoutFilter(channel), id);
         },
         hand: (message) => marks.hand(message),
         done: (message) => marks.done(message),
