@@ -20,7 +20,7 @@ export interface Codecs {
   scan(len: number): number;
   scan_all(len: number, lines: number, inBytes: number): number;
   is_json(len: number): number;
-  fits(len: number, form: number): number;
+  matches_format(len: number, format: number): number;
   decode_header(len: number): number;
 }
 
@@ -45,16 +45,16 @@ export interface FullGlue extends Glue, FetchBindings {
     new (options: object, seed: number): StreamPort;
   };
   PipelineSinkPort: new (
-    output: string,
-    failed: string,
-    baseMs: number,
-    maxMs: number,
+    outputUrl: string,
+    failedUrl: string,
+    baseDelayMs: number,
+    maxDelayMs: number,
     seed: number,
   ) => PipelineSinkPort;
-  glassflow_url(base: string, pipeline: string, endpoint: number): string;
-  glassflow_event(len: number): Uint32Array;
-  events_accept(len: number, rule: number): number;
-  events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
+  glassflow_url(base: string, pipelineId: string, endpoint: number): string;
+  glassflow_event_spans(len: number): Uint32Array;
+  events_read(len: number, rule: number): number;
+  events_respond(len: number, outcome: number): Uint8Array<ArrayBuffer>;
 }
 
 /** One module, and how to get at its code. Nothing is loaded before `source` is called. */
@@ -77,7 +77,7 @@ let live: Engine | undefined;
 let liveProvider: Provider | undefined;
 const encoder = new TextEncoder();
 
-/** Words of the table that JavaScript looks at; `src/cloudevents/event.rs` has the layout. */
+/** Words of the table that JavaScript looks at; `src/cloudevents/table.rs` has the layout. */
 const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
 /** 128 MiB: with scratch space and rows the engine then uses a third of a gigabyte. */
 const LARGEST_INPUT = 0x800_0000;

@@ -1,15 +1,19 @@
 /** The emulator: the services that this package talks to, as one web-standard fetch handler. */
 export { createEmulator, type Emulator, type EmulatorOptions } from "./emulator.js";
-export type { BriteEventsEmulator, BriteEventsEmulatorOptions, ReceivedBcEvent, Refusal } from "./brite-events.js";
+export type {
+  BriteEventsEmulator,
+  BriteEventsEmulatorOptions,
+  ReceivedBriteEvent,
+  RefuseRule,
+} from "./brite-events.js";
 export type { CloudEventsEmulator, CloudEventsEmulatorOptions } from "./cloudevents.js";
+export type { GlassFlowEmulator, GlassFlowEmulatorOptions } from "./glassflow.js";
 export type {
   EmulatedPipeline,
   EmulatedPipelineOptions,
-  GlassFlowEmulator,
-  GlassFlowEmulatorOptions,
   PublishedEvent,
   Transformation,
-} from "./glassflow.js";
+} from "./glassflow/pipeline.js";
 export type { EventsProtocolEmulator, EventsProtocolEmulatorOptions, ReceivedRequest } from "./events-protocol.js";
 export type { AddedFault, Fault, Faults } from "./faults.js";
 export type { ForwardOptions, Forwarding } from "./forward.js";

@@ -72,7 +72,7 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
         batch_bytes: whole("outbox.batch.maxBytes", config.max_batch_bytes, 1, 1 << 26)?
             .map_or(defaults.batch_bytes, u64::from),
         linger: millis("outbox.batch.maxAgeMs", config.max_age_ms, DAY_MS, defaults.linger)?,
-        flights: whole("outbox.concurrency", config.concurrency, 1, 64)?.unwrap_or(defaults.flights),
+        concurrency: whole("outbox.concurrency", config.concurrency, 1, 64)?.unwrap_or(defaults.concurrency),
         one_per_ordering_key: config.one_per_ordering_key.unwrap_or(defaults.one_per_ordering_key),
         max_bytes: whole("outbox.maxBytes", config.max_bytes, 1, u32::MAX)?
             .map_or(defaults.max_bytes, u64::from),
@@ -82,8 +82,8 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
             Some(3) => Overflow::Wait,
             _ => Overflow::Reject,
         },
-        base: millis("outbox.retry.baseMs", config.base_ms, DAY_MS, defaults.base)?,
-        max: millis("outbox.retry.maxMs", config.max_ms, DAY_MS, defaults.max)?,
+        base_delay: millis("outbox.retry.baseMs", config.base_ms, DAY_MS, defaults.base_delay)?,
+        max_delay: millis("outbox.retry.maxMs", config.max_ms, DAY_MS, defaults.max_delay)?,
         max_age: millis("outbox.retry.maxAgeMs", config.give_up_ms, u32::MAX, defaults.max_age)?,
         timeout: millis("timeoutMs", config.timeout_ms, u32::MAX, defaults.timeout)?,
     })

@@ -1,8 +1,17 @@
-/** BriteEvents: publishing with topics, sessions and calls that are named after them. The only entry point that loads YAML and JSON Schema. */
-export { EventClient, type EventClientOptions } from "./client.js";
-export { EventSession, type Session, type SessionOptions, type UntypedSession } from "./session.js";
+/** The entry point `eventferry/bc-events`. It is the only one that loads YAML and JSON Schema. */
+export {
+  BriteEventsClient,
+  type BriteEventsClientOptions,
+} from "./client.js";
+export {
+  BriteEventsSession,
+  type SessionClient,
+  type SessionOptions,
+  type SessionWithCalls,
+  type UntypedSession,
+} from "./session.js";
 export type { Topic } from "./topics.js";
-export type { ActorType, BcEvent } from "./envelope.js";
+export type { ActorType, BriteEvent } from "./envelope.js";
 export type { DataOf, MagicCalls, PublishOf, TopicDefinition, TopicDefinitions, TopicSource } from "./types.js";
 export type { ClientOptions, HeadersOption } from "../../client/options.js";
 export type { FetchLike } from "../../platform/fetch.js";
@@ -11,7 +20,8 @@ export type { Outbox, DrainReport, KeepAliveOptions, OutboxEvents, OutboxStats }
 export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
-export type { EventReceipt, FlushOptions, WaitOptions } from "../../outbox/session.js";
+export type { EventReceipt, FlushOptions } from "../../outbox/session.js";
+export type { WaitOptions } from "../../outbox/wait-options.js";
 export { denoKvStore } from "../../stores/deno-kv.js";
 export { durableObjectStore } from "../../stores/durable-object.js";
 export { fileStore, type FileStoreOptions } from "../../stores/file.js";

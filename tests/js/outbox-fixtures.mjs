@@ -1,21 +1,12 @@
-// What the tests of the outbox share: a server of the test, events, stores that fail when told to. No network, no clock.
-import { CloudEvent, Publisher, memoryStore } from "eventferry";
+// Fixtures of the outbox tests: events, a fake server, publishers, and stores that fail on demand. No network.
+import { CloudEvent, memoryStore, Publisher } from "eventferry";
 
 export const url = "https://example.com/events?access_token=s3cret";
 export const event = (id, more = {}) =>
   new CloudEvent({ id: String(id), type: "t", source: "/s", time: null, data: { n: id }, ...more });
-export const rest = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
 export const never = () => new Promise(() => {});
 
-/** Waits for something that comes about without a promise. */
-export async function until(isTrue, ms = 2000) {
-  for (const end = Date.now() + ms; !isTrue(); ) {
-    if (Date.now() > end) throw new Error(`it did not come about: ${isTrue}`);
-    await rest(2);
-  }
-}
-
-/** A server that gives these answers in turn, and the last one for ever: a status, a Response, an Error to throw, or a function. */
+/** A server that gives these answers in turn, and the last one forever: a status, a Response, an Error to throw, or a function. */
 export function server(...answers) {
   const requests = [];
   const fetch = async (request) => {
@@ -26,15 +17,15 @@ export function server(...answers) {
     if (typeof answer === "function") return answer(seen);
     if (answer instanceof Error) throw answer;
     return typeof answer === "number"
-      ? new Response(answer === 204 ? null : "words of the server", { status: answer })
+      ? new Response(answer === 204 ? null : "error text of the server", { status: answer })
       : answer.clone();
   };
-  /** Ids of each request in batch mode. */
+  /** The ids of the events of each request, in batch mode. */
   const ids = () => requests.map(({ text }) => JSON.parse(text).map(({ id }) => id));
   return { requests, fetch, ids };
 }
 
-/** A publisher that has an outbox in memory and rests for next to no time. */
+/** A publisher with an outbox in memory and short retry delays. */
 export function publisherTo({ fetch }, { outbox = {}, ...options } = {}) {
   return new Publisher({
     url,
@@ -44,7 +35,7 @@ export function publisherTo({ fetch }, { outbox = {}, ...options } = {}) {
   });
 }
 
-/** A store in memory whose calls can be replaced, and that notes them. */
+/** A store in memory that records its calls, and of which each can be replaced. */
 export function storeWith(calls = {}) {
   const inner = memoryStore();
   const log = [];
@@ -58,12 +49,21 @@ export function storeWith(calls = {}) {
   return Object.assign(store, { inner, log });
 }
 
-/** Everything that an outbox tells. */
+/** Records the events of an outbox: `[type, detail]`. */
 export function listen(outbox, ...types) {
-  const told = [];
-  for (const type of types) outbox.addEventListener(type, ({ detail }) => told.push([type, detail]));
-  return told;
+  const events = [];
+  for (const type of types) outbox.addEventListener(type, ({ detail }) => events.push([type, detail]));
+  return events;
 }
 
+/** 0 if the counters balance. */
 export const balance = ({ accepted, delivered, dead, pending, purged }) =>
   accepted - delivered - dead - pending - purged;
+
+/** (module (func (export "f") unreachable)) */
+const UNREACHABLE = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
+]);
+
+/** Throws the error of a WebAssembly trap. */
+export const trap = new WebAssembly.Instance(new WebAssembly.Module(UNREACHABLE)).exports.f;

@@ -1,59 +1,61 @@
-// A Bayeux server in memory, as a `fetch` and as WebSockets: small, but it keeps sessions, holds polls and wants its cookie.
+// A Bayeux server in memory, as a `fetch` function and as WebSockets. It keeps sessions, holds polls and requires its
+// cookie.
 export const url = "https://example.com/cometd";
 
-export class Server {
+export class BayeuxServer {
   requests = [];
   sockets = [];
   sessions = new Map();
-  /** What to do with a request instead: gives a Response, throws, or gives nothing. */
+  /** Replaces the handling of a request: returns a Response, throws, or returns undefined for the usual handling. */
   intercept = undefined;
   transports = ["long-polling", "websocket"];
-  wantsCookie = true;
+  requiresCookie = true;
   #count = 0;
 
-  /** For the option `fetch`. */
+  /** For the client option `fetch`. */
   fetch = async (request) => {
     const messages = JSON.parse(await request.clone().text());
-    const seen = {
+    const record = {
       url: request.url,
       headers: request.headers,
       messages,
       channels: messages.map(({ channel }) => channel),
     };
-    this.requests.push(seen);
-    const instead = await this.intercept?.(seen, request);
-    if (instead) return instead;
+    this.requests.push(record);
+    const replacement = await this.intercept?.(record, request);
+    if (replacement) return replacement;
     const cookie = request.headers.get("cookie") ?? "";
-    const replies = await this.#answer(messages, { cookie, signal: request.signal });
+    const replies = await this.#reply(messages, { cookie, signal: request.signal });
     const headers = { "content-type": "application/json" };
-    if (seen.channels[0] === "/meta/handshake") headers["set-cookie"] = "BAYEUX_BROWSER=b1; Path=/; HttpOnly";
+    if (record.channels[0] === "/meta/handshake") headers["set-cookie"] = "BAYEUX_BROWSER=b1; Path=/; HttpOnly";
     return new Response(JSON.stringify(replies), { headers });
   };
 
-  /** For the option `webSocket`. */
+  /** For the client option `webSocket`. */
   webSocket = (address) => {
     const socket = new FakeSocket(address, async (text) => {
       for (const message of JSON.parse(text)) {
         this.requests.push({ url: address, messages: [message], channels: [message.channel], viaSocket: true });
-        void this.#answer([message], { socket }).then((replies) => socket.say(JSON.stringify(replies)));
+        void this.#reply([message], { socket }).then((replies) => socket.deliver(JSON.stringify(replies)));
       }
     });
     this.sockets.push(socket);
-    if (this.transports.includes("websocket")) queueMicrotask(() => socket.opens());
-    else queueMicrotask(() => socket.closes(1006));
+    if (this.transports.includes("websocket")) queueMicrotask(() => socket.simulateOpen());
+    else queueMicrotask(() => socket.simulateClose(1006));
     return socket;
   };
 
-  /** How many requests had a message on that channel. */
+  /** How many requests had a message on this channel. */
   count(channel) {
     return this.requests.filter(({ channels }) => channels.includes(channel)).length;
   }
 
-  get held() {
+  /** How many polls are held. */
+  get heldPolls() {
     return [...this.sessions.values()].filter((session) => session.release).length;
   }
 
-  /** To everybody who is subscribed. */
+  /** Delivers an event to all sessions that are subscribed. */
   publish(channel, data, more = {}) {
     for (const session of this.sessions.values()) {
       if (
@@ -66,19 +68,19 @@ export class Server {
       )
         continue;
       session.queue.push({ channel, data, ...more });
-      if (session.socket) session.socket.say(JSON.stringify(session.queue.splice(0)));
+      if (session.socket) session.socket.deliver(JSON.stringify(session.queue.splice(0)));
       session.release?.();
     }
   }
 
-  /** Forgets all sessions: polls that are held are told so. */
-  forget() {
-    const gone = [...this.sessions.values()];
+  /** Forgets all sessions, and answers their held polls. */
+  forgetSessions() {
+    const forgotten = [...this.sessions.values()];
     this.sessions.clear();
-    for (const session of gone) session.release?.();
+    for (const session of forgotten) session.release?.();
   }
 
-  async #answer(messages, { cookie, socket, signal }) {
+  async #reply(messages, { cookie, socket, signal }) {
     const replies = [];
     for (const message of messages) {
       const { channel, id, clientId, subscription } = message;
@@ -96,7 +98,7 @@ export class Server {
         continue;
       }
       const session = this.sessions.get(clientId);
-      const hasCookie = socket || !this.wantsCookie || /BAYEUX_BROWSER=b1/.test(cookie);
+      const hasCookie = socket || !this.requiresCookie || /BAYEUX_BROWSER=b1/.test(cookie);
       if (!session || !hasCookie) {
         replies.push({
           ...reply,
@@ -135,42 +137,34 @@ export class Server {
 class FakeSocket extends EventTarget {
   sent = [];
   isOpen = false;
-  constructor(address, hear) {
+  constructor(address, onText) {
     super();
-    Object.assign(this, { address, hear });
+    Object.assign(this, { address, onText });
   }
-  opens() {
+  simulateOpen() {
     this.isOpen = true;
     this.dispatchEvent(new Event("open"));
   }
-  say(data) {
+  deliver(data) {
     if (this.isOpen) this.dispatchEvent(new MessageEvent("message", { data }));
   }
-  closes(code) {
+  simulateClose(code) {
     this.isOpen = false;
     this.dispatchEvent(Object.assign(new Event("close"), { code }));
   }
   send(text) {
     this.sent.push(text);
-    void this.hear(text);
+    void this.onText(text);
   }
   close() {
     this.isOpen = false;
   }
 }
 
-/** Waits for something that comes about without a promise. */
-export async function until(isTrue, ms = 3000) {
-  for (const end = Date.now() + ms; !isTrue(); ) {
-    if (Date.now() > end) throw new Error(`it did not come about: ${isTrue}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
-
-/** All notices and states of a client. */
-export function listen(client) {
-  const heard = [];
-  client.addEventListener("notice", ({ detail }) => heard.push(detail.kind));
-  client.addEventListener("state", ({ detail }) => heard.push(detail.state));
-  return heard;
+/** Records the notices and states of a client. */
+export function recordEvents(client) {
+  const events = [];
+  client.addEventListener("notice", ({ detail }) => events.push(detail.kind));
+  client.addEventListener("state", ({ detail }) => events.push(detail.state));
+  return events;
 }
