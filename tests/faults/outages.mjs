@@ -1,15 +1,16 @@
-// The server is away for twenty seconds: in four ways for Node, and out of reach for browsers.
+// The server is unavailable for twenty seconds: in four ways for Node, and unreachable for browsers.
+
+import { CloudEvent, memoryStore, Publisher } from "../../dist/entries/index.js";
 import { ENGINES } from "../browser.mjs";
-import { CloudEvent, Publisher, memoryStore } from "../../dist/entries/index.js";
-import { collect, hold, nothingLost, pause, until } from "./collector.mjs";
+import { collect, ensure, ensureNothingLost, sleep, until } from "./collector.mjs";
 import { visit, withBrowser } from "./pages.mjs";
 
 const EVENTS = 2000;
-const AWAY_MS = 20_000;
-/** What the back-off allows: rests that double, and long ones from the eighth failure on. */
-const MOST_FAILURES = 12;
+const OUTAGE_MS = 20_000;
+/** The number of failures that the exponential backoff allows in that time. */
+const MAX_FAILURES = 12;
 
-const WAYS = {
+const OUTAGES = {
   "answers 503": () => ({ status: 503 }),
   "resets connections": () => ({ reset: true }),
   "answers 429 with Retry-After": () => ({ status: 429, headers: { "retry-after": "7" } }),
@@ -18,10 +19,15 @@ const WAYS = {
 
 export async function outages(tally) {
   await Promise.all([
-    ...Object.entries(WAYS).map(([name, behave]) => tally.check(`the server ${name} for 20 s`, () => outage(behave))),
+    ...Object.entries(OUTAGES).map(([name, behave]) =>
+      tally.check(`everything is delivered once, with few requests, after the server ${name} for 20 s`, () =>
+        outage(behave),
+      ),
+    ),
     ...ENGINES.map((engine) =>
-      tally.check(`${engine}, ${engine === "chrome" ? "offline" : "the port is closed"} for 20 s`, () =>
-        offline(engine),
+      tally.check(
+        `${engine}: everything is delivered after ${engine === "chrome" ? "the browser was offline" : "the port was closed"} for 20 s`,
+        () => offline(engine),
       ),
     ),
   ]);
@@ -40,15 +46,15 @@ function offline(engine) {
       });
     if (engine === "chrome") await browser.devTools("Network.enable", {});
     await browser.evaluate("void outage();");
-    await pause(1000);
-    await (engine === "chrome" ? conditions(true) : collector.hide());
-    await pause(AWAY_MS);
+    await sleep(1000);
+    await (engine === "chrome" ? conditions(true) : collector.stopListening());
+    await sleep(OUTAGE_MS);
     await (engine === "chrome" ? conditions(false) : collector.listen());
     const { ids, left, failures, problems } = await browser.evaluate("return await outage();");
-    hold(problems.length === 0, problems[0]);
-    nothingLost(collector, ids);
-    hold(failures > 0 && failures <= MOST_FAILURES, `${failures} requests failed`);
-    return `${failures} requests failed, ${left} events had to be asked for 20 s after it was back`;
+    ensure(problems.length === 0, problems[0]);
+    ensureNothingLost(collector, ids);
+    ensure(failures > 0 && failures <= MAX_FAILURES, `${failures} requests failed`);
+    return `${failures} requests failed, ${left} events were still pending 20 s after the outage`;
   });
 }
 
@@ -61,7 +67,7 @@ async function outage(behave) {
   let failures = 0;
   publisher.outbox.addEventListener("retry", () => failures++);
   try {
-    // At 100 each second, from a second before until the end of the outage.
+    // 100 events per second, from one second before the outage until its end.
     while (ids.length < EVENTS) {
       const age = Date.now() - started;
       collector.behave = age < 1000 ? () => ({}) : behave;
@@ -69,17 +75,17 @@ async function outage(behave) {
         ids.push(session.publish(new CloudEvent({ type: "t", source: "/outage", data: { number: ids.length } })).id);
       }
       await session.flush();
-      await pause(50);
+      await sleep(50);
     }
-    await pause(started + 1000 + AWAY_MS - Date.now());
+    await sleep(started + 1000 + OUTAGE_MS - Date.now());
     collector.behave = () => ({});
-    const back = Date.now();
-    // As long as a rest may be.
+    const end = Date.now();
+    // The longest delay between retries is 30 s.
     await until(() => publisher.outbox.stats().pending === 0, 31_000);
-    nothingLost(collector, ids);
-    hold(failures <= MOST_FAILURES && failures > 0, `${failures} requests failed`);
-    hold(collector.duplicates === 0, `${collector.duplicates} came twice`);
-    return `${failures} requests failed, everything was there ${((Date.now() - back) / 1000).toFixed(1)} s after it was back`;
+    ensureNothingLost(collector, ids);
+    ensure(failures <= MAX_FAILURES && failures > 0, `${failures} requests failed`);
+    ensure(collector.duplicates === 0, `${collector.duplicates} duplicates`);
+    return `${failures} requests failed, everything was delivered ${((Date.now() - end) / 1000).toFixed(1)} s after the outage`;
   } finally {
     await publisher.outbox.close();
     await collector.close();

@@ -1,5 +1,6 @@
-# The original: `python original.py <url> <channels> plain|helped`. It keeps a marker for each channel and goes back to all events where that has
-# expired: the most that it can be asked for. `helped` opens another client with the same markers whenever one has given up. It runs on newer Pythons because the keyword `loop`, which was taken out of asyncio, is dropped for it.
+# The original: `python aiosfstream_client.py <url> <channels> plain|restarting`. It stores a marker for each channel, and falls
+# back to all events if a marker has expired. `restarting` opens another client with the same markers whenever one has given
+# up. The keyword `loop`, which newer versions of asyncio no longer accept, is dropped.
 import asyncio
 import logging
 import sys
@@ -30,14 +31,14 @@ import aiosfstream.client  # noqa: E402
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
-def say(line):
+def write_line(line):
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-async def main(url, channels, is_helped):
+async def main(url, channels, is_restarting):
     aiosfstream.auth.TOKEN_URL = url + "/services/oauth2/token"
-    # Outlives the client, so that the next one goes on where it was.
+    # Kept outside the client, so that the next one resumes at the same position.
     markers = {}
     while True:
         client = aiosfstream.SalesforceStreamingClient(
@@ -48,15 +49,15 @@ async def main(url, channels, is_helped):
             await client.open()
             for channel in channels:
                 await client.subscribe(channel)
-            say("ready")
+            write_line("ready")
             while True:
                 message = await client.receive()
                 data = message["data"]
                 record = data.get("payload") or data.get("sobject")
-                say(f'{message["channel"]} {record["Number"]}')
+                write_line(f'{message["channel"]} {record["Number"]}')
         except (aiosfstream.exceptions.AiosfstreamException, asyncio.TimeoutError) as error:
-            say(f"{type(error).__name__}: {error}")
-        if not is_helped:
+            write_line(f"{type(error).__name__}: {error}")
+        if not is_restarting:
             return
         try:
             await client.close()
@@ -65,4 +66,4 @@ async def main(url, channels, is_helped):
         await asyncio.sleep(0.5)
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2].split(","), sys.argv[3] == "helped"))
+asyncio.run(main(sys.argv[1], sys.argv[2].split(","), sys.argv[3] == "restarting"))

@@ -1,23 +1,23 @@
-/** The memory of the CloudEvents service: a bounded list in the order of arrival. */
+/** The received events of the CloudEvents service: a bounded list in order of arrival. */
 import type { CloudEvent } from "../systems/cloudevents/event.js";
 import type { ContentMode } from "../systems/cloudevents/http.js";
 import { Watchers } from "./watchers.js";
 
 /** One event as the emulator received it. */
 export interface ReceivedEvent {
-  /** Counts all events of the emulator from 1, over all channels, and goes on after `clear()`. */
+  /** Sequence number, from 1, over all channels. `clear()` does not reset it. */
   readonly seq: number;
   readonly event: CloudEvent;
-  /** How the message carried it. */
+  /** Content mode of the message. */
   readonly mode: ContentMode;
   /** Headers of the message, with names in lower case. The same object for all events of one message. */
   readonly headers: Readonly<Record<string, string>>;
   /** Body of the message, byte for byte. The same array for all events of one message. */
   readonly rawBody: Uint8Array;
-  /** The channel that it was sent to. */
+  /** The channel it was sent to. */
   readonly channel: string;
   readonly receivedAt: Date;
-  /** Where the message was sent to. */
+  /** The URL the message was sent to. */
   readonly url: string;
 }
 
@@ -29,10 +29,10 @@ interface Entry {
   readonly bytes: number;
 }
 
-/** The last events, up to a number and a size. */
+/** The most recent events, limited in number and bytes. */
 export class EventStore {
   readonly #entries: Entry[] = [];
-  /** Told after each message. */
+  /** Notified after each message. */
   readonly watchers = new Watchers();
   readonly #maxEvents: number;
   readonly #maxBytes: number;
@@ -45,32 +45,32 @@ export class EventStore {
     this.#maxBytes = maxBytes;
   }
 
-  /** How many were pushed out by later ones since the last `clear`. */
+  /** Number of events that were evicted since the last `clear`. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** How many came since the last `clear`. */
+  /** Number of events that were received since the last `clear`. */
   get count(): number {
     return this.#entries.length + this.#dropped;
   }
 
-  /** Number of the last event that came; 0 before the first. */
+  /** Sequence number of the last event; 0 before the first. */
   get lastSeq(): number {
     return this.#lastSeq;
   }
 
-  /** Number of the oldest event that is still there, or that the next one will have. */
+  /** Sequence number of the oldest stored event, or that of the next event if none is stored. */
   get firstSeq(): number {
     return this.#lastSeq - this.#entries.length + 1;
   }
 
-  /** Everything that is there, oldest first. */
+  /** All stored events, oldest first. */
   all(): ReceivedEvent[] {
     return this.#entries.map((entry) => entry.received);
   }
 
-  /** Takes in the events of one message. */
+  /** Adds the events of one message. */
   add(message: ReceivedMessage, events: readonly CloudEvent[]): void {
     let size = message.rawBody.length;
     for (const name in message.headers) size += name.length + message.headers[name]!.length;
@@ -83,16 +83,16 @@ export class EventStore {
       this.#bytes -= this.#entries.shift()!.bytes;
       this.#dropped++;
     }
-    this.watchers.tell();
+    this.watchers.notify();
   }
 
-  /** The event with that number in that channel, if it is still there. */
+  /** The event of a channel with this sequence number, if it is still stored. */
   get(channel: string, seq: number): ReceivedEvent | undefined {
     const found = this.#entries[seq - this.firstSeq]?.received;
     return found?.channel === channel ? found : undefined;
   }
 
-  /** At most `limit` events behind a number, of one channel or of all. */
+  /** At most `limit` events after a sequence number, of one channel or of all. */
   after(seq: number, limit: number, channel?: string): ReceivedEvent[] {
     const found: ReceivedEvent[] = [];
     for (let at = Math.max(0, seq - this.firstSeq + 1); at < this.#entries.length && found.length < limit; at++) {
@@ -102,7 +102,7 @@ export class EventStore {
     return found;
   }
 
-  /** Forgets all events. Numbers go on. */
+  /** Removes all events. Sequence numbers continue. */
   clear(): void {
     this.#entries.length = 0;
     this.#bytes = 0;

@@ -1,15 +1,15 @@
-// What the clients of the soak say to their parent.
+// The output of the soak clients to their parent process.
 import { writeSync } from "node:fs";
 
-/** The numbers of records stand elsewhere than those of events. */
+/** The number of an event: PushTopic records have it elsewhere than platform and change events. */
 export const numberOf = ({ payload, sobject }) => (payload ?? sobject).Number;
 
-export function say(line) {
+export function print(line) {
   for (let text = `${line}\n`; text !== ""; ) {
     try {
       text = text.slice(writeSync(1, text));
     } catch (error) {
-      // The pipe is full for the moment.
+      // EAGAIN: the pipe is full, so the write is repeated.
       if (error.code !== "EAGAIN") throw error;
     }
   }

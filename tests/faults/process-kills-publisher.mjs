@@ -1,10 +1,11 @@
-// One life of a publisher with a file store. It says `+` and the ids of what was accepted, and ends when it is killed, or has delivered everything.
+// A publisher with a file store: `node process-kills-publisher.mjs publish|drain <url> <path> <name>`. It prints `+` and the
+// ids of accepted events. `publish` runs until it is killed, `drain` until everything is delivered.
 import { writeSync } from "node:fs";
-import { CloudEvent, Publisher, fileStore } from "../../dist/entries/index.js";
+import { CloudEvent, fileStore, Publisher } from "../../dist/entries/index.js";
 
-const [, , what, url, path, life] = process.argv;
-const say = (line) => writeSync(1, `${line}\n`);
-process.on("unhandledRejection", (error) => say(`!${error?.stack ?? error}`));
+const [, , command, url, path, name] = process.argv;
+const print = (line) => writeSync(1, `${line}\n`);
+process.on("unhandledRejection", (error) => print(`!${error?.stack ?? error}`));
 
 const publisher = new Publisher({
   url: `${url}collect`,
@@ -12,16 +13,16 @@ const publisher = new Publisher({
   outbox: { store: fileStore(path), retry: { baseMs: 20, maxMs: 200 } },
 });
 
-const ACTS = {
-  async live() {
-    say("ready");
+const COMMANDS = {
+  async publish() {
+    print("ready");
     let number = 0;
     for (;;) {
       const session = publisher.session();
       const receipts = Array.from({ length: 1 + Math.floor(Math.random() * 20) }, () =>
         session.publish(
           new CloudEvent({
-            id: `${life}-${number++}`,
+            id: `${name}-${number++}`,
             type: "t",
             source: "/kill",
             data: { number, padding: "x".repeat(Math.random() * 300) },
@@ -29,7 +30,7 @@ const ACTS = {
         ),
       );
       const isAccepted = Promise.all(receipts.map(({ accepted }) => accepted)).then(() =>
-        say(`+${receipts.map(({ id }) => id)}`),
+        print(`+${receipts.map(({ id }) => id)}`),
       );
       await session.flush();
       await isAccepted;
@@ -41,8 +42,8 @@ const ACTS = {
     const { aborted } = await publisher.outbox.drain({ deadlineMs: 20_000 });
     const stats = publisher.outbox.stats();
     await publisher.outbox.close();
-    say(`=${JSON.stringify({ aborted, ...stats })}`);
+    print(`=${JSON.stringify({ aborted, ...stats })}`);
     process.exit(0);
   },
 };
-await ACTS[what]();
+await COMMANDS[command]();

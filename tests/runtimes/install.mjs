@@ -1,4 +1,4 @@
-// Packs the package as it is built and installs the tarball into an empty folder, as a user would have it.
+// Packs the built package and installs the tarball into an empty folder, as a user would.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -9,12 +9,12 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
 
 /**
- * @returns `app`: a project with the package in its node_modules and our programs beside it; `site`: an empty folder
- * for static files; `remove()` takes both away
+ * @returns `app`: a project with the package in its node_modules and the test programs beside it; `site`: an empty folder
+ * for static files; `remove()` deletes both
  */
-export async function consumer() {
+export async function installPackage() {
   if (!existsSync(join(root, "dist/entries/index.js")))
-    throw new Error("there is no dist/ to pack: run `npm run build` first");
+    throw new Error("dist/ does not exist; run `npm run build` first");
   const folder = mkdtempSync(join(tmpdir(), "eventferry-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   process.on("exit", remove);

@@ -1,8 +1,8 @@
-// A Worker with an outbox for all requests, and one for each Durable Object.
-import { CloudEvent, Publisher, durableObjectStore, memoryStore } from "../../dist/entries/index.js";
+// A Worker with one outbox for all requests, and one for each Durable Object.
+import { CloudEvent, durableObjectStore, memoryStore, Publisher } from "../../dist/entries/index.js";
 
 const url = `${COLLECTOR}collect`;
-// At module scope, where nothing may happen.
+// Created at module scope, where Workers allow no I/O.
 const retry = { baseMs: 20, maxMs: 200 };
 const shared = new Publisher({ url, outbox: { store: memoryStore(), retry } });
 const other = new Publisher({ url });
@@ -17,8 +17,8 @@ function publish(session, name, count) {
   );
 }
 
-/** Answers with the ids when they are stored. */
-async function take(publisher, request) {
+/** Publishes as many events as the URL says. Responds with their ids once they are stored. */
+async function publishFrom(publisher, request) {
   const { pathname } = new URL(request.url);
   const [, , name, count] = pathname.split("/");
   const session = publisher.session();
@@ -27,33 +27,33 @@ async function take(publisher, request) {
   return Response.json(ids);
 }
 
-class Box {
+class OutboxObject {
   constructor(ctx) {
     this.publisher = new Publisher({ url, timeoutMs: 2000, outbox: { store: durableObjectStore(ctx.storage), retry } });
   }
 
   fetch(request) {
-    return take(this.publisher, request);
+    return publishFrom(this.publisher, request);
   }
 
   async alarm() {
     await this.publisher.outbox.drain({ deadlineMs: 1000 });
   }
 }
-export class KeyValue extends Box {}
-export class Sqlite extends Box {}
+export class KeyValue extends OutboxObject {}
+export class Sqlite extends OutboxObject {}
 
 export default {
   async fetch(request, env, ctx) {
-    const [, what] = new URL(request.url).pathname.split("/");
+    const [, target] = new URL(request.url).pathname.split("/");
     try {
-      if (what === "shared") {
+      if (target === "shared") {
         shared.outbox.keepAlive((promise) => ctx.waitUntil(promise));
-        return await take(shared, request);
+        return await publishFrom(shared, request);
       }
-      if (what === "uncovered") return await take(other, request);
-      const space = env[what];
-      return await space.get(space.idFromName("one")).fetch(request);
+      if (target === "uncovered") return await publishFrom(other, request);
+      const namespace = env[target];
+      return await namespace.get(namespace.idFromName("one")).fetch(request);
     } catch (error) {
       return new Response(error.stack, { status: 500 });
     }

@@ -1,5 +1,5 @@
-// The package as a thing to install: its manifest, its types, and that nothing of the machine that built it is in it.
-import { readFileSync, readdirSync } from "node:fs";
+// Checks of the package itself: its manifest, its types, and that it contains no path of the build machine.
+import { readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,8 +10,8 @@ import { runChild } from "../child.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
 const COMPILERS = {
-  "TypeScript of today": join(here, "node_modules/typescript"),
-  "TypeScript of the build": join(root, "node_modules/typescript"),
+  "the newest TypeScript": join(here, "node_modules/typescript"),
+  "the TypeScript of the build": join(root, "node_modules/typescript"),
 };
 const STRICT = ["--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022", "--lib", "es2022,dom"];
 const RESOLUTIONS = {
@@ -19,10 +19,10 @@ const RESOLUTIONS = {
   bundler: ["--module", "esnext", "--moduleResolution", "bundler", "types.mts"],
 };
 
-export async function hygiene({ app, installed }, tally) {
+export async function packageChecks({ app, installed }, tally) {
   const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
 
-  await tally.check("publint finds nothing", async () => {
+  await tally.check("publint reports no problem", async () => {
     const { messages } = await publint({ pkgDir: installed, level: "warning", pack: false });
     if (messages.length > 0)
       throw new Error(messages.map((message) => formatMessage(message, manifest, { color: false })).join("\n    "));
@@ -30,7 +30,7 @@ export async function hygiene({ app, installed }, tally) {
 
   for (const [compiler, folder] of Object.entries(COMPILERS)) {
     for (const [resolution, args] of Object.entries(RESOLUTIONS)) {
-      await tally.check(`${compiler}, moduleResolution ${resolution}`, async () => {
+      await tally.check(`the types compile with ${compiler} and moduleResolution ${resolution}`, async () => {
         const { ok, output } = await runChild(process.execPath, [join(folder, "bin/tsc"), ...STRICT, ...args], {
           cwd: app,
           minutes: 2,
@@ -41,16 +41,16 @@ export async function hygiene({ app, installed }, tally) {
     }
   }
 
-  await tally.check("no path of the machine that built it is in the package", () => {
-    const places = [homedir(), root, process.env.CARGO_HOME]
-      .filter((place) => place?.length > 1)
-      .map((place) => Buffer.from(place));
+  await tally.check("the package contains no path of the build machine", () => {
+    const paths = [homedir(), root, process.env.CARGO_HOME]
+      .filter((path) => path?.length > 1)
+      .map((path) => Buffer.from(path));
     const files = readdirSync(installed, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
-    const telltale = files.filter((file) => {
+    const offending = files.filter((file) => {
       const content = readFileSync(join(file.parentPath ?? file.path, file.name));
-      return places.some((place) => content.includes(place));
+      return paths.some((path) => content.includes(path));
     });
-    if (telltale.length > 0) throw new Error(telltale.map((file) => file.name).join(", "));
+    if (offending.length > 0) throw new Error(offending.map((file) => file.name).join(", "));
     return `${files.length} files`;
   });
 }
