@@ -60,11 +60,7 @@ const TESTED_IN_JAVASCRIPT: &[(&str, &str, &str)] = &[
         "tests/js/bayeux-client.test.mjs",
         "listeners get the messages of their channels one after the other, the inbox gets the others",
     ),
-    (
-        "ex_08",
-        "tests/js/bayeux-client.test.mjs",
-        "extensions see all messages, and can change and drop them",
-    ),
+    ("ex_08", "tests/js/bayeux-client.test.mjs", "extensions see all messages, and can change and drop them"),
     (
         "ck_02",
         "tests/js/bayeux-browser.test.mjs",
