@@ -1,18 +1,20 @@
-/**
- * The ports: what each machine of the engine offers to TypeScript. `src/wasm` implements them.
- * Times are in milliseconds: `now` is monotonic.
- */
+/** The ports: the interfaces of the machines. `src/wasm` implements them. All times are in milliseconds; `now` is monotonic. */
 
-/** What every machine's port has, see `src/wasm`. */
+/** What all ports have. */
 export interface Port {
+  /** Time has passed. */
   tick(now: number): void;
+  /** An exchange ended with a response. `retryAfterMs` -1: none. */
   response(now: number, id: number, status: number, retryAfterMs: number, headers: string, body: Uint8Array): void;
-  failure(now: number, id: number, why: number): void;
-  drain(sink: object): void;
+  /** An exchange ended without a response. `reason`: a value of `FAILURE`. */
+  failure(now: number, id: number, reason: number): void;
+  /** Passes all outputs to an effect queue. */
+  drain(effects: object): void;
+  /** Releases the machine. */
   free(): void;
 }
 
-/** The handle of the machine. */
+/** The machine that makes calls, see `src/wasm/calls.rs`. */
 export interface CallsPort extends Port {
   post(
     now: number,
@@ -157,5 +159,5 @@ export const CLASSIFIERS = { webhook: 0, eventsProtocol: 1 } as const;
 /** Which function classifies the responses to an outbox, in the order of `CLASSIFIERS` in `src/wasm/outbox.rs`. */
 export const OUTBOX_CLASSIFIERS = { byStatus: 0, bcEvents: 1 } as const;
 
-/** The last argument of `failure`. */
+/** The values of `failure`'s argument `reason`. */
 export const FAILURE = { timeout: 0, aborted: 1, network: 2 } as const;

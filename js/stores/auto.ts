@@ -7,7 +7,7 @@ import type { OutboxStore, StoreTraits } from "./store.js";
 import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
 
 /** A store that is open, and what was better but did not work. */
-export interface Opened {
+export interface OpenedStore {
   readonly store: OutboxStore;
   readonly traits: StoreTraits;
   /** Why each better store was given up, best first. Empty: it is the best there is for this place. */
@@ -15,17 +15,17 @@ export interface Opened {
 }
 
 /** How long a store may take to open. Browsers with a damaged profile never answer. */
-const PATIENCE_MS = 5_000;
+const OPEN_TIMEOUT_MS = 5_000;
 
 /**
  * Opens the best store for this place: in browsers IndexedDB, then `localStorage`, then memory; elsewhere memory, because no
  * other can be used without knowing where. Never rejects. A store that has not opened within 5 s counts as refused.
  */
-export async function openAuto(name: string): Promise<Opened> {
+export async function openAuto(name: string): Promise<OpenedStore> {
   const refused: FerryError[] = [];
   for (const store of isBrowser() ? [indexedDbStore(), localStorageStore()] : []) {
     try {
-      return { store, traits: await openWithin(store, name, PATIENCE_MS), refused };
+      return { store, traits: await openWithTimeout(store, name, OPEN_TIMEOUT_MS), refused };
     } catch (error) {
       refused.push(error as FerryError);
     }
@@ -39,7 +39,7 @@ function isBrowser(): boolean {
   return "indexedDB" in globalThis || "document" in globalThis;
 }
 
-async function openWithin(store: OutboxStore, name: string, ms: number): Promise<StoreTraits> {
+async function openWithTimeout(store: OutboxStore, name: string, ms: number): Promise<StoreTraits> {
   const opening = store.open(name);
   let timer: Timer | undefined;
   const tooLate = new Promise<never>((_, reject) => {

@@ -1,8 +1,16 @@
 /** The store for Deno and Deno Deploy. */
 import { concat } from "../platform/bytes.js";
 import { peekUpTo, countsOf } from "./peek-limit.js";
-import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
-import { storeFailure } from "./failure.js";
+import {
+  type Bytes,
+  splitChunks,
+  encodeDeadLetter,
+  chunkCount,
+  encodeSegment,
+  decodeDeadLetter,
+  decodeSegment,
+} from "./codec.js";
+import { storeError } from "./store-error.js";
 import type { DeadLetter, OutboxStore } from "./store.js";
 import { unixNow } from "../platform/clock.js";
 
@@ -70,7 +78,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     range(from, pieces.get(place.join("/")) ?? 1).map((at) => ({ key: pieceKey(place, at) }));
 
   function learn(place: Place, first: unknown): Uint8Array {
-    pieces.set(place.join("/"), pieceCount(first as Uint8Array, LARGEST_VALUE));
+    pieces.set(place.join("/"), chunkCount(first as Uint8Array, LARGEST_VALUE));
     return first as Uint8Array;
   }
 
@@ -106,7 +114,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     const seen: Step[] = [];
     const gone: Step[] = [];
     for (const [place, bytes] of puts) {
-      const parts = cut(bytes, LARGEST_VALUE);
+      const parts = splitChunks(bytes, LARGEST_VALUE);
       gone.push(...steps(place, parts.length));
       pieces.set(place.join("/"), parts.length);
       parts.forEach((value, at) => (at === 0 ? seen : hidden).push({ key: pieceKey(place, at), value }));
@@ -139,8 +147,8 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     write: ({ put, remove, deadPut, deadRemove }) =>
       attempt(async () => {
         const puts: [Place, Bytes][] = [
-          ...put.map((segment): [Place, Bytes] => [["s", segment.key], segmentBytes(segment)]),
-          ...deadPut.map((letter): [Place, Bytes] => [["d", letter.key], letterBytes(letter)]),
+          ...put.map((segment): [Place, Bytes] => [["s", segment.key], encodeSegment(segment)]),
+          ...deadPut.map((letter): [Place, Bytes] => [["d", letter.key], encodeDeadLetter(letter)]),
         ];
         const removes: Place[] = [
           ...remove.map((key): Place => ["s", key]),
@@ -158,22 +166,22 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     peek: (limit) =>
       attempt(async () => {
         const basket = peekUpTo(limit);
-        await walk("s", (key, bytes) => basket.add(toSegment(key, bytes)), 16);
+        await walk("s", (key, bytes) => basket.add(decodeSegment(key, bytes)), 16);
         return basket.taken;
       }),
 
     dead: (limit) =>
       attempt(async () => {
         const found: DeadLetter[] = [];
-        if (limit > 0) await walk("d", (key, bytes) => found.push(toLetter(key, bytes)) < limit, 16);
+        if (limit > 0) await walk("d", (key, bytes) => found.push(decodeDeadLetter(key, bytes)) < limit, 16);
         return found;
       }),
 
     count: () =>
       attempt(async () => {
         const stock = countsOf([], []);
-        await walk("s", (key, bytes) => !!countsOf([toSegment(key, bytes)], [], stock), 100);
-        await walk("d", (key, bytes) => !!countsOf([], [toLetter(key, bytes)], stock), 100);
+        await walk("s", (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], stock), 100);
+        await walk("d", (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], stock), 100);
         return stock;
       }),
 
@@ -201,7 +209,7 @@ async function attempt<T>(body: () => Promise<T>): Promise<T> {
   try {
     return await body();
   } catch (cause) {
-    throw storeFailure(PLACE, cause);
+    throw storeError(PLACE, cause);
   }
 }
 

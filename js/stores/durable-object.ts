@@ -1,8 +1,16 @@
 /** The store for Cloudflare Workers: the storage of a Durable Object, in both of its back ends. */
 import { concat } from "../platform/bytes.js";
 import { peekUpTo, countsOf } from "./peek-limit.js";
-import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
-import { storeFailure } from "./failure.js";
+import {
+  type Bytes,
+  splitChunks,
+  encodeDeadLetter,
+  chunkCount,
+  encodeSegment,
+  decodeDeadLetter,
+  decodeSegment,
+} from "./codec.js";
+import { storeError } from "./store-error.js";
 import type { OutboxStore } from "./store.js";
 
 /** As much of `ctx.storage` as is used. */
@@ -50,7 +58,7 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
 
   /** Remembers from the first piece how many there are. */
   function learn(key: string, first: unknown): Uint8Array {
-    pieces.set(key, pieceCount(first as Uint8Array, LARGEST_VALUE));
+    pieces.set(key, chunkCount(first as Uint8Array, LARGEST_VALUE));
     return first as Uint8Array;
   }
 
@@ -92,7 +100,7 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     const entries: [string, Bytes][] = [];
     const gone: string[] = [];
     for (const [key, bytes] of puts) {
-      const parts = cut(bytes, LARGEST_VALUE);
+      const parts = splitChunks(bytes, LARGEST_VALUE);
       gone.push(...pieceKeys(key, parts.length));
       pieces.set(key, parts.length);
       parts.forEach((part, at) => entries.push([pieceKey(key, at), part]));
@@ -118,8 +126,8 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     write: ({ put, remove, deadPut, deadRemove }) =>
       attempt(async () => {
         const puts = new Map<string, Bytes>();
-        for (const segment of put) puts.set(segmentKey(segment.key), segmentBytes(segment));
-        for (const letter of deadPut) puts.set(letterKey(letter.key), letterBytes(letter));
+        for (const segment of put) puts.set(segmentKey(segment.key), encodeSegment(segment));
+        for (const letter of deadPut) puts.set(letterKey(letter.key), encodeDeadLetter(letter));
         const removes = [...remove.map(segmentKey), ...deadRemove.map(letterKey)];
         const submitted = turn.then(async () => {
           await lookUp(removes);
@@ -134,22 +142,22 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     peek: (limit) =>
       attempt(async () => {
         const basket = peekUpTo(limit);
-        await walk(segmentKey(""), (key, bytes) => basket.add(toSegment(key, bytes)));
+        await walk(segmentKey(""), (key, bytes) => basket.add(decodeSegment(key, bytes)));
         return basket.taken;
       }),
 
     dead: (limit) =>
       attempt(async () => {
-        const found: ReturnType<typeof toLetter>[] = [];
-        if (limit > 0) await walk(letterKey(""), (key, bytes) => found.push(toLetter(key, bytes)) < limit);
+        const found: ReturnType<typeof decodeDeadLetter>[] = [];
+        if (limit > 0) await walk(letterKey(""), (key, bytes) => found.push(decodeDeadLetter(key, bytes)) < limit);
         return found;
       }),
 
     count: () =>
       attempt(async () => {
         const stock = countsOf([], []);
-        await walk(segmentKey(""), (key, bytes) => !!countsOf([toSegment(key, bytes)], [], stock));
-        await walk(letterKey(""), (key, bytes) => !!countsOf([], [toLetter(key, bytes)], stock));
+        await walk(segmentKey(""), (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], stock));
+        await walk(letterKey(""), (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], stock));
         return stock;
       }),
 
@@ -175,7 +183,7 @@ async function attempt<T>(body: () => Promise<T>): Promise<T> {
   try {
     return await body();
   } catch (cause) {
-    throw storeFailure("the storage of the Durable Object", cause);
+    throw storeError("the storage of the Durable Object", cause);
   }
 }
 

@@ -6,7 +6,7 @@
  *     entry:   kind u8 | 0 u8 | length of the key u16 | length of the value u32 | key | value
  */
 import { concat } from "../platform/bytes.js";
-import { type Bytes, letterBytes, segmentBytes, toLetter, toSegment } from "./bytes.js";
+import { type Bytes, encodeDeadLetter, encodeSegment, decodeDeadLetter, decodeSegment } from "./codec.js";
 import type { Change, DeadLetter, Segment } from "./store.js";
 
 /** What a file of ours starts with. */
@@ -35,9 +35,9 @@ export function records(changes: readonly Change[], crc32: Crc32): Bytes {
     const head = new Uint8Array(RECORD_HEAD);
     const start = length + RECORD_HEAD;
     add(head);
-    for (const segment of change.put) addEntry(add, PUT, segment.key, segmentBytes(segment));
+    for (const segment of change.put) addEntry(add, PUT, segment.key, encodeSegment(segment));
     for (const key of change.remove) addEntry(add, REMOVE, key, NOTHING);
-    for (const letter of change.deadPut) addEntry(add, DEAD_PUT, letter.key, letterBytes(letter));
+    for (const letter of change.deadPut) addEntry(add, DEAD_PUT, letter.key, encodeDeadLetter(letter));
     for (const key of change.deadRemove) addEntry(add, DEAD_REMOVE, key, NOTHING);
     if (length > start) {
       heads.push({ view: new DataView(head.buffer), start, end: length });
@@ -131,9 +131,9 @@ function toChange(entries: Uint8Array): Change {
     const end = keyEnd + view.getUint32(at + 4, true);
     const key = text.decode(entries.subarray(at + ENTRY_HEAD, keyEnd));
     const value = entries.subarray(keyEnd, end);
-    if (kind === PUT) change.put.push(toSegment(key, value));
+    if (kind === PUT) change.put.push(decodeSegment(key, value));
     else if (kind === REMOVE) change.remove.push(key);
-    else if (kind === DEAD_PUT) change.deadPut.push(toLetter(key, value));
+    else if (kind === DEAD_PUT) change.deadPut.push(decodeDeadLetter(key, value));
     else if (kind === DEAD_REMOVE) change.deadRemove.push(key);
     at = end;
   }

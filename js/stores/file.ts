@@ -1,7 +1,7 @@
 /** The store for programs on a machine with a disk: Node, Deno and Bun. */
 import { FerryError } from "../engine/errors.js";
-import type { Bytes } from "./bytes.js";
-import { storeFailure } from "./failure.js";
+import type { Bytes } from "./codec.js";
+import { storeError } from "./store-error.js";
 import { MAGIC, readRecords, records, weight } from "./file-format.js";
 import { lockFile } from "./file-lock.js";
 import { type FileHandle, type Platform, codeOf, loadPlatform } from "./file-system.js";
@@ -90,7 +90,7 @@ class FileStore implements OutboxStore {
 
   write(change: Change): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ change, resolve, reject: (error) => reject(storeFailure(this.#place, error)) });
+      this.#waiting.push({ change, resolve, reject: (error) => reject(storeError(this.#place, error)) });
       this.#flushing ??= this.#flush();
     });
   }
@@ -127,7 +127,7 @@ class FileStore implements OutboxStore {
     try {
       return await body();
     } catch (error) {
-      throw storeFailure(this.#place, error);
+      throw storeError(this.#place, error);
     }
   }
 
@@ -210,7 +210,7 @@ class FileStore implements OutboxStore {
   }
 
   #apply(change: Change): void {
-    const { segments, letters } = this.#shelves;
+    const { segments, deadLetters: letters } = this.#shelves;
     const weigh = (item: Segment | DeadLetter | undefined) => (item ? weight(item) : 0);
     for (const segment of change.put) this.#live += weight(segment) - weigh(segments.get(segment.key));
     for (const letter of change.deadPut) this.#live += weight(letter) - weigh(letters.get(letter.key));
@@ -222,7 +222,7 @@ class FileStore implements OutboxStore {
 
   async #tidy(): Promise<void> {
     const { handle, shelves } = this.#opened;
-    if (shelves.segments.items.length + shelves.letters.items.length === 0) {
+    if (shelves.segments.items.length + shelves.deadLetters.items.length === 0) {
       if (this.#length === MAGIC.length) return;
       // The disk need not know yet: the removals are in what is cut off.
       await handle.truncate(MAGIC.length);
@@ -269,7 +269,7 @@ class FileStore implements OutboxStore {
   *#inParts(): Generator<Change> {
     let part = { put: [] as Segment[], remove: [], deadPut: [] as DeadLetter[], deadRemove: [] };
     let size = 0;
-    for (const { items } of [this.#shelves.segments, this.#shelves.letters]) {
+    for (const { items } of [this.#shelves.segments, this.#shelves.deadLetters]) {
       for (const item of items) {
         if ("sizes" in item) part.put.push(item);
         else part.deadPut.push(item);

@@ -1,6 +1,6 @@
 /** The store for browsers: pages, and workers of all kinds. */
 import { peekUpTo, countsOf } from "./peek-limit.js";
-import { storeFailure } from "./failure.js";
+import { storeError } from "./store-error.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 import { unixNow } from "../platform/clock.js";
 
@@ -88,7 +88,7 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       }
       // Near the quota a connection may stay broken after it has failed once.
       drop();
-      throw storeFailure(PLACE, cause);
+      throw storeError(PLACE, cause);
     }
   }
 

@@ -1,6 +1,6 @@
 /** The last resort in browsers. */
 import { takeUpTo, countsOf } from "./peek-limit.js";
-import { storeFailure } from "./failure.js";
+import { storeError } from "./store-error.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 
 /** How many characters of keys and values it keeps at most: the site wants its own part of the five million that there are. */
@@ -99,7 +99,7 @@ async function attempt<T>(body: () => T): Promise<T> {
   try {
     return body();
   } catch (cause) {
-    throw storeFailure("localStorage", cause);
+    throw storeError("localStorage", cause);
   }
 }
 

@@ -34,13 +34,13 @@ export class OrderedMap<T extends { readonly key: string }> {
 /** Everything a store has. */
 export class MemoryTables {
   readonly segments = new OrderedMap<Segment>();
-  readonly letters = new OrderedMap<DeadLetter>();
+  readonly deadLetters = new OrderedMap<DeadLetter>();
 
   apply({ put, remove, deadPut, deadRemove }: Change): void {
     for (const segment of put) this.segments.set(segment);
     for (const key of remove) this.segments.delete(key);
-    for (const letter of deadPut) this.letters.set(letter);
-    for (const key of deadRemove) this.letters.delete(key);
+    for (const letter of deadPut) this.deadLetters.set(letter);
+    for (const key of deadRemove) this.deadLetters.delete(key);
   }
 
   peek(limit: PeekLimit): Segment[] {
@@ -48,10 +48,10 @@ export class MemoryTables {
   }
 
   dead(limit: number): DeadLetter[] {
-    return this.letters.items.slice(0, limit);
+    return this.deadLetters.items.slice(0, limit);
   }
 
   count(): StoreCounts {
-    return countsOf(this.segments.items, this.letters.items);
+    return countsOf(this.segments.items, this.deadLetters.items);
   }
 }

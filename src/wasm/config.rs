@@ -1,5 +1,6 @@
-//! Options of JavaScript objects. The only home of serde and serde-wasm-bindgen.
+//! Reads options from JavaScript objects. The only user of serde and serde-wasm-bindgen.
 
+use js_sys::Number;
 use serde::Deserialize;
 use wasm_bindgen::{JsError, JsValue};
 
@@ -12,8 +13,7 @@ use crate::outbox::{self, Overflow};
 use crate::salesforce::auth::Flow;
 use crate::salesforce::client as salesforce;
 
-/// What `{ retry: …, maxInFlight: … }` of a client may say. `js/client/calls.ts` has checked that these
-/// are the only names and that the values are numbers.
+/// The options of calls, flat. `js/client/calls.ts` has checked the names, and that the values are numbers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CallsConfig {
@@ -23,24 +23,25 @@ struct CallsConfig {
     max_in_flight: Option<f64>,
 }
 
-/// Reads the options of calls; the error names the field.
+/// Reads the options of calls. The error names the option.
 pub(super) fn calls(options: JsValue) -> Result<calls::Options, JsError> {
     let config: CallsConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
     let defaults = calls::Options::default();
     Ok(calls::Options {
-        retries: whole("retry.attempts", config.attempts, 1, 101)?
+        retries: integer("retry.attempts", config.attempts, 1, 101)?
             .map_or(defaults.retries, |attempts| attempts - 1),
-        base: whole("retry.baseMs", config.base_ms, 0, 86_400_000)?
-            .map_or(defaults.base, |ms| Millis(ms.into())),
-        max: whole("retry.maxMs", config.max_ms, 0, 86_400_000)?.map_or(defaults.max, |ms| Millis(ms.into())),
-        window: whole("maxInFlight", config.max_in_flight, 1, 1_000_000)?
-            .map_or(defaults.window, |window| window as usize),
+        base_delay: integer("retry.baseMs", config.base_ms, 0, 86_400_000)?
+            .map_or(defaults.base_delay, |ms| Millis(ms.into())),
+        max_delay: integer("retry.maxMs", config.max_ms, 0, 86_400_000)?
+            .map_or(defaults.max_delay, |ms| Millis(ms.into())),
+        max_in_flight: integer("maxInFlight", config.max_in_flight, 1, 1_000_000)?
+            .map_or(defaults.max_in_flight, |calls| calls as usize),
     })
 }
 
-/// What `outbox: { … }` may say, flat. `js/outbox/options.ts` has checked that these are the only names and that the values are
-/// numbers; it knows which defaults a browser has.
+/// The options of an outbox, flat. `js/outbox/options.ts` has checked names and types, and has set the
+/// defaults that depend on the page.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OutboxConfig {
@@ -57,24 +58,24 @@ struct OutboxConfig {
     timeout_ms: Option<f64>,
 }
 
-/// Reads the options of an outbox; the error names the field.
+/// Reads the options of an outbox. The error names the option.
 pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
     const DAY_MS: u32 = 86_400_000;
     let config: OutboxConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
     let defaults = outbox::Options::default();
-    let millis = |name, value, most, default: Millis| {
-        Ok::<_, JsError>(whole(name, value, 0, most)?.map_or(default, |ms| Millis(ms.into())))
+    let millis = |name, value, max, default: Millis| {
+        Ok::<_, JsError>(integer(name, value, 0, max)?.map_or(default, |ms| Millis(ms.into())))
     };
     Ok(outbox::Options {
-        batch_events: whole("outbox.batch.maxEvents", config.max_events, 1, 10_000)?
+        batch_events: integer("outbox.batch.maxEvents", config.max_events, 1, 10_000)?
             .unwrap_or(defaults.batch_events),
-        batch_bytes: whole("outbox.batch.maxBytes", config.max_batch_bytes, 1, 1 << 26)?
+        batch_bytes: integer("outbox.batch.maxBytes", config.max_batch_bytes, 1, 1 << 26)?
             .map_or(defaults.batch_bytes, u64::from),
         linger: millis("outbox.batch.maxAgeMs", config.max_age_ms, DAY_MS, defaults.linger)?,
-        concurrency: whole("outbox.concurrency", config.concurrency, 1, 64)?.unwrap_or(defaults.concurrency),
+        concurrency: integer("outbox.concurrency", config.concurrency, 1, 64)?.unwrap_or(defaults.concurrency),
         one_per_ordering_key: config.one_per_ordering_key.unwrap_or(defaults.one_per_ordering_key),
-        max_bytes: whole("outbox.maxBytes", config.max_bytes, 1, u32::MAX)?
+        max_bytes: integer("outbox.maxBytes", config.max_bytes, 1, u32::MAX)?
             .map_or(defaults.max_bytes, u64::from),
         overflow: match config.overflow {
             Some(1) => Overflow::DropOldest,
@@ -189,12 +190,16 @@ fn transport(name: &str) -> Option<Transport> {
     [Transport::WebSocket, Transport::LongPolling].into_iter().find(|transport| transport.name() == name)
 }
 
-fn whole(name: &str, value: Option<f64>, least: u32, most: u32) -> Result<Option<u32>, JsError> {
+fn integer(name: &str, value: Option<f64>, min: u32, max: u32) -> Result<Option<u32>, JsError> {
     match value {
         None => Ok(None),
-        Some(value) if value >= least.into() && value <= most.into() && value.fract() == 0.0 => {
+        Some(value) if value >= min.into() && value <= max.into() && value.fract() == 0.0 => {
             Ok(Some(value as u32))
         }
-        Some(_) => Err(JsError::new(&format!("{name} is a whole number from {least} to {most}"))),
+        Some(value) => {
+            // JavaScript formats the number: the code for `f64` in the module would be 17 KB.
+            let received = Number::from(value).to_string_with_radix(10).map(String::from).unwrap_or_default();
+            Err(JsError::new(&format!("{name} must be an integer from {min} to {max}; received {received}")))
+        }
     }
 }

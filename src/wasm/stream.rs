@@ -325,7 +325,7 @@ fn event_table(text: &[u8], events: &[EventSpans]) -> (Vec<u32>, Vec<String>) {
             number = match channels.iter().skip(recent).position(|(known, _)| *known == name) {
                 Some(at) => recent + at,
                 None => {
-                    channels.push((name, decode_name(name, channel.escaped)));
+                    channels.push((name, decode_name(name, channel.has_escapes)));
                     channels.len() - 1
                 }
             };
@@ -336,7 +336,7 @@ fn event_table(text: &[u8], events: &[EventSpans]) -> (Vec<u32>, Vec<String>) {
             None => [0; 3],
             Some(id) => match text.get(id.start..id.end).and_then(exact_integer) {
                 Some(number) => [1, (number >> 32) as u32, number as u32],
-                None => [2 + u32::from(id.escaped), id.start_unit as u32, id.end_unit as u32],
+                None => [2 + u32::from(id.has_escapes), id.start_unit as u32, id.end_unit as u32],
             },
         });
     }

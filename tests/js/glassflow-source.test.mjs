@@ -249,7 +249,7 @@ test("the options of a client are checked by its constructor, and the message na
     ],
     [{ ...good, pipelineAccessToken: null }, /received null$/],
     [{ ...good, baseUrl: "api.glassflow.dev" }, /^baseUrl must be an absolute URL$/],
-    [{ ...good, baseUrl: "ftp://example.com" }, /^baseUrl must be http or https/],
+    [{ ...good, baseUrl: "ftp://example.com" }, /^baseUrl must be an http or https URL/],
     [{ ...good, baseUrl: "https://user:secret@example.com" }, /^baseUrl must not have a user name/],
     [
       { ...good, baseUrl: "https://example.com/v1?key=1" },
@@ -257,8 +257,8 @@ test("the options of a client are checked by its constructor, and the message na
     ],
     [{ ...good, timeoutMs: 0 }, /^timeoutMs is/],
     [{ ...good, fetch: "fetch" }, /^fetch is a function/],
-    [{ ...good, signal: {} }, /^signal is an AbortSignal/],
-    [null, /takes an object of options/],
+    [{ ...good, signal: {} }, /^signal must be an AbortSignal/],
+    [null, /^the options of .* must be an object/],
   ];
   for (const [options, message] of bad)
     for (const Client of [PipelineDataSource, PipelineDataSink])

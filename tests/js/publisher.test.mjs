@@ -170,9 +170,9 @@ test("more than maxInFlight events are refused, and the others are delivered", a
 
 test("bad options are refused by name when the publisher is made", () => {
   for (const [options, message] of [
-    [undefined, /object of options/],
+    [undefined, /the options of .* must be an object/],
     [{ url: "/relative" }, /absolute URL/],
-    [{ url: "ftp://x" }, /http or https/],
+    [{ url: "ftp://x" }, /an http or https URL/],
     [{ url: "https://me:pw@example.com" }, /user name or password/],
     [{ url, timeoutMs: 0 }, /timeoutMs/],
     [{ url, timeoutMs: "5" }, /timeoutMs/],

@@ -78,7 +78,11 @@ test("a body that breaks off still has a status, unless all of it is needed", as
     text: "hi",
   });
   assert.equal((await outcomeOf(broken(200))).text, "hi");
-  assert.deepEqual(await outcomeOf(broken(200), { needsBody: true }), { kind: "failure", why: "network", cause: gone });
+  assert.deepEqual(await outcomeOf(broken(200), { needsBody: true }), {
+    kind: "failure",
+    reason: "network",
+    cause: gone,
+  });
   assert.equal((await outcomeOf(broken(503), { needsBody: true })).status, 503);
 });
 
@@ -107,5 +111,5 @@ test("an answer whose body never ends counts with its status when the time is up
   const { body, ...outcome } = await fly(hanging, { timeoutMs: 20 }).outcome;
   assert.deepEqual([outcome.kind, outcome.status, new TextDecoder().decode(body)], ["response", 202, "so far"]);
   const deaf = async () => new Response(new ReadableStream({ pull: never }));
-  assert.deepEqual(await fly(deaf, { timeoutMs: 20 }).outcome, { kind: "failure", why: "timeout" });
+  assert.deepEqual(await fly(deaf, { timeoutMs: 20 }).outcome, { kind: "failure", reason: "timeout" });
 });

@@ -224,7 +224,7 @@ export class StreamDriver {
     const { port } = this.#pump;
     const now = monotonicNow();
     if (outcome.kind === "failure") {
-      port.failure(now, id, FAILURE[outcome.why]);
+      port.failure(now, id, FAILURE[outcome.reason]);
       return;
     }
     let { body } = outcome;

@@ -1,5 +1,5 @@
 /** Ways to log in to Salesforce (OAuth 2.0). `src/salesforce/auth.rs` builds the requests and reads the responses. */
-import { checkedUrl, checkNames } from "../../client/options.js";
+import { checkedUrl, checkOptionNames } from "../../client/options.js";
 import { HIDDEN, mustBe } from "../../engine/messages.js";
 
 /** Where to log in. */
@@ -119,7 +119,7 @@ export function detailsOf(auth: unknown): AuthDetails {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function passwordAuth(options: PasswordOptions): SalesforceAuth {
-  checkNames("passwordAuth", options, [
+  checkOptionNames("passwordAuth", options, [
     "consumerKey",
     "consumerSecret",
     "username",
@@ -141,7 +141,7 @@ export function passwordAuth(options: PasswordOptions): SalesforceAuth {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
-  checkNames("refreshTokenAuth", options, [
+  checkOptionNames("refreshTokenAuth", options, [
     "consumerKey",
     "consumerSecret",
     "refreshToken",
@@ -165,7 +165,7 @@ export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function clientCredentialsAuth(options: ClientCredentialsOptions): SalesforceAuth {
-  checkNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
+  checkOptionNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
   checkStrings(options, ["consumerKey", "consumerSecret"], []);
   if (options.loginUrl === undefined)
     throw mustBe(
@@ -187,7 +187,14 @@ export function clientCredentialsAuth(options: ClientCredentialsOptions): Salesf
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
-  checkNames("jwtBearerAuth", options, ["consumerKey", "username", "privateKey", "audience", "sandbox", "loginUrl"]);
+  checkOptionNames("jwtBearerAuth", options, [
+    "consumerKey",
+    "username",
+    "privateKey",
+    "audience",
+    "sandbox",
+    "loginUrl",
+  ]);
   checkStrings(options, ["consumerKey", "username"], ["audience"]);
   const { consumerKey, username, privateKey, audience, sandbox } = options;
   if (
@@ -213,7 +220,7 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function sessionAuth(options: SessionOptions): SalesforceAuth {
-  checkNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
+  checkOptionNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
   checkStrings(options, ["accessToken"], []);
   return new SalesforceAuth("session", {
     config: { token: options.accessToken, instanceUrl: checkedUrl(options.instanceUrl, "instanceUrl") },

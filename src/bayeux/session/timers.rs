@@ -73,7 +73,7 @@ impl Session {
 
     /// The next backoff delay, at least `min_delay` and the advised interval.
     pub(super) fn retry_delay(&mut self, min_delay: Option<Millis>) -> Millis {
-        let delay = self.backoff.rest(&mut self.rng);
+        let delay = self.backoff.next_delay(&mut self.rng);
         delay.max(min_delay.unwrap_or_default()).max(self.timing.interval)
     }
 

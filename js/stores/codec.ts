@@ -12,7 +12,7 @@ const LETTER_HEAD = 8;
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-export function segmentBytes({ sizes, orderingKeys, at, body }: Segment): Bytes {
+export function encodeSegment({ sizes, orderingKeys, at, body }: Segment): Bytes {
   const bytes = new Uint8Array(SEGMENT_HEAD + sizes.byteLength + (orderingKeys?.byteLength ?? 0) + body.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.length, true);
@@ -26,7 +26,7 @@ export function segmentBytes({ sizes, orderingKeys, at, body }: Segment): Bytes 
 }
 
 /** The arrays are copies: nothing of `bytes` is kept. */
-export function toSegment(key: string, bytes: Uint8Array): Segment {
+export function decodeSegment(key: string, bytes: Uint8Array): Segment {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const events = view.getUint32(4, true);
   const end = SEGMENT_HEAD + 4 * events;
@@ -40,7 +40,7 @@ export function toSegment(key: string, bytes: Uint8Array): Segment {
   };
 }
 
-export function letterBytes({ key, body, ...rest }: DeadLetter): Bytes {
+export function encodeDeadLetter({ key, body, ...rest }: DeadLetter): Bytes {
   const head = new TextEncoder().encode(JSON.stringify(rest));
   const bytes = new Uint8Array(LETTER_HEAD + head.length + body.length);
   const view = new DataView(bytes.buffer);
@@ -52,7 +52,7 @@ export function letterBytes({ key, body, ...rest }: DeadLetter): Bytes {
 }
 
 /** The body is a copy. */
-export function toLetter(key: string, bytes: Uint8Array): DeadLetter {
+export function decodeDeadLetter(key: string, bytes: Uint8Array): DeadLetter {
   const end = LETTER_HEAD + new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
   return {
     ...JSON.parse(new TextDecoder().decode(bytes.subarray(LETTER_HEAD, end))),
@@ -62,13 +62,13 @@ export function toLetter(key: string, bytes: Uint8Array): DeadLetter {
 }
 
 /** Pieces of at most `limit` bytes, at least one. */
-export function cut(bytes: Bytes, limit: number): Bytes[] {
+export function splitChunks(bytes: Bytes, limit: number): Bytes[] {
   if (bytes.length <= limit) return [bytes];
   return Array.from({ length: Math.ceil(bytes.length / limit) }, (_, at) => bytes.slice(at * limit, (at + 1) * limit));
 }
 
 /** How many pieces there are, as the first of them says. */
-export function pieceCount(first: Uint8Array, limit: number): number {
+export function chunkCount(first: Uint8Array, limit: number): number {
   return Math.ceil(new DataView(first.buffer, first.byteOffset).getUint32(0, true) / limit);
 }
 

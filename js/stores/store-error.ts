@@ -2,7 +2,7 @@
 import { FerryError } from "../engine/errors.js";
 
 /** What a place threw, as an `ERR_STORE` that says which place. */
-export function storeFailure(place: string, cause: unknown): FerryError {
+export function storeError(place: string, cause: unknown): FerryError {
   if (cause instanceof FerryError) return cause;
   const { name = "", message = "" } = (cause ?? {}) as Partial<Error>;
   // Old Firefox calls it NS_ERROR_DOM_QUOTA_REACHED. A transaction that was aborted may not say why.
