@@ -97,10 +97,11 @@ struct StreamConfig {
     url: Option<String>,
     transports: Option<String>,
     ack: Option<bool>,
-    needs_auth: Option<bool>,
-    keeps_cookies: bool,
-    drains: Option<bool>,
-    epoch: f64,
+    is_auth_required: Option<bool>,
+    has_cookie_jar: bool,
+    is_draining: Option<bool>,
+    /// The Unix time at the zero of `now`.
+    epoch_unix_ms: f64,
     timeout_ms: Option<f64>,
     connection_timeout_ms: Option<f64>,
     base_ms: Option<f64>,
@@ -109,17 +110,18 @@ struct StreamConfig {
     flow: Option<u8>,
     consumer_key: Option<String>,
     username: Option<String>,
-    /// The consumer secret.
-    secret: Option<String>,
+    consumer_secret: Option<String>,
     /// The password, refresh token or access token.
     token: Option<String>,
-    /// The URL of the login host (`aud` of a JWT), or of the instance.
-    place: Option<String>,
+    /// The URL of the login host: the `aud` claim of a JWT.
+    audience: Option<String>,
+    /// The URL of the instance of an existing session.
+    instance_url: Option<String>,
     token_url: Option<String>,
     endpoint: Option<String>,
     api_version: Option<String>,
-    start: Option<String>,
-    fallback: Option<String>,
+    replay_start: Option<String>,
+    replay_fallback: Option<String>,
 }
 
 /// The options of a stream of either kind.
@@ -141,11 +143,11 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         url: config.url.unwrap_or_default(),
         transports: if transports.is_empty() { defaults.transports } else { transports },
         has_ack_extension: config.ack.unwrap_or(defaults.has_ack_extension),
-        is_auth_required: config.needs_auth == Some(true),
-        has_cookie_jar: config.keeps_cookies,
-        is_draining: config.drains == Some(true),
+        is_auth_required: config.is_auth_required == Some(true),
+        has_cookie_jar: config.has_cookie_jar,
+        is_draining: config.is_draining == Some(true),
         has_manual_resume: true,
-        epoch_unix_ms: config.epoch as u64,
+        epoch_unix_ms: config.epoch_unix_ms as u64,
         max_network_delay: millis(config.timeout_ms, defaults.max_network_delay),
         connection_timeout: config.connection_timeout_ms.map(|ms| Millis(ms as u64)),
         backoff_base: millis(config.base_ms, defaults.backoff_base),
@@ -154,9 +156,8 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
     };
     let consumer_key = config.consumer_key.unwrap_or_default();
     let username = config.username.unwrap_or_default();
-    let consumer_secret = config.secret.map(Secret::new);
+    let consumer_secret = config.consumer_secret.map(Secret::new);
     let token = Secret::new(config.token.unwrap_or_default());
-    let place = config.place.unwrap_or_default();
     let required = |secret: Option<Secret>| secret.unwrap_or_else(|| Secret::new(String::new()));
     let flow = match config.flow {
         None => return Ok(StreamOptions::Bayeux(session)),
@@ -168,16 +169,19 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         },
         Some(1) => Flow::RefreshToken { consumer_key, consumer_secret, refresh_token: token },
         Some(2) => Flow::ClientCredentials { consumer_key, consumer_secret: required(consumer_secret) },
-        Some(3) => Flow::JwtBearer { consumer_key, username, audience: place },
-        Some(_) => Flow::ExistingSession { access_token: token, instance_url: place },
+        Some(3) => Flow::JwtBearer { consumer_key, username, audience: config.audience.unwrap_or_default() },
+        Some(_) => Flow::ExistingSession {
+            access_token: token,
+            instance_url: config.instance_url.unwrap_or_default(),
+        },
     };
     Ok(StreamOptions::Salesforce(salesforce::Options {
         flow,
         token_url: config.token_url.unwrap_or_default(),
         endpoint: config.endpoint,
         api_version: config.api_version.unwrap_or_default(),
-        replay_start: config.start.unwrap_or_default(),
-        replay_fallback: config.fallback,
+        replay_start: config.replay_start.unwrap_or_default(),
+        replay_fallback: config.replay_fallback,
         session,
     }))
 }

@@ -133,10 +133,10 @@ export function streamConfig({
   drain,
 }: StreamOptions): Record<string, unknown> {
   return {
-    keepsCookies: !platformKeepsCookies(),
-    epoch: unixNow() - monotonicNow(),
+    hasCookieJar: !platformKeepsCookies(),
+    epochUnixMs: unixNow() - monotonicNow(),
     timeoutMs,
-    drains: drain,
+    isDraining: drain,
     connectionTimeoutMs: connectionTimeoutMs === Infinity ? undefined : connectionTimeoutMs,
     ...retry,
   };

@@ -129,9 +129,9 @@ export function passwordAuth(options: PasswordOptions): SalesforceAuth {
     "loginUrl",
   ]);
   checkStrings(options, ["consumerKey", "consumerSecret", "username", "password"], ["securityToken"]);
-  const { consumerKey, consumerSecret: secret, username, password, securityToken = "" } = options;
+  const { consumerKey, consumerSecret, username, password, securityToken = "" } = options;
   return new SalesforceAuth("password", {
-    config: { consumerKey, secret, username, token: password + securityToken, tokenUrl: tokenUrl(options) },
+    config: { consumerKey, consumerSecret, username, token: password + securityToken, tokenUrl: tokenUrl(options) },
   });
 }
 
@@ -150,11 +150,11 @@ export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
     "loginUrl",
   ]);
   checkStrings(options, ["consumerKey", "refreshToken"], ["consumerSecret"]);
-  const { consumerKey, consumerSecret: secret, refreshToken: token, onRefreshToken } = options;
+  const { consumerKey, consumerSecret, refreshToken: token, onRefreshToken } = options;
   if (onRefreshToken !== undefined && typeof onRefreshToken !== "function")
     throw mustBe("onRefreshToken", "a function", HIDDEN);
   return new SalesforceAuth("refreshToken", {
-    config: { consumerKey, secret, token, tokenUrl: tokenUrl(options) },
+    config: { consumerKey, consumerSecret, token, tokenUrl: tokenUrl(options) },
     onRefreshToken,
   });
 }
@@ -174,8 +174,10 @@ export function clientCredentialsAuth(options: ClientCredentialsOptions): Salesf
       undefined,
       "login.salesforce.com and test.salesforce.com do not support this flow",
     );
-  const { consumerKey, consumerSecret: secret } = options;
-  return new SalesforceAuth("clientCredentials", { config: { consumerKey, secret, tokenUrl: tokenUrl(options) } });
+  const { consumerKey, consumerSecret } = options;
+  return new SalesforceAuth("clientCredentials", {
+    config: { consumerKey, consumerSecret, tokenUrl: tokenUrl(options) },
+  });
 }
 
 /**
@@ -207,7 +209,7 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
     );
   }
   return new SalesforceAuth("jwtBearer", {
-    config: { consumerKey, username, place: audience ?? defaultLoginHost(sandbox), tokenUrl: tokenUrl(options) },
+    config: { consumerKey, username, audience: audience ?? defaultLoginHost(sandbox), tokenUrl: tokenUrl(options) },
     privateKey,
   });
 }
@@ -221,7 +223,7 @@ export function sessionAuth(options: SessionOptions): SalesforceAuth {
   checkOptionNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
   checkStrings(options, ["accessToken"], []);
   return new SalesforceAuth("session", {
-    config: { token: options.accessToken, place: checkedUrl(options.instanceUrl, "instanceUrl") },
+    config: { token: options.accessToken, instanceUrl: checkedUrl(options.instanceUrl, "instanceUrl") },
   });
 }
 

@@ -29,7 +29,7 @@ impl Session {
             }
             Timer::SocketReply => {
                 let error = SessionError::from_error(&Error::new(Code::Timeout));
-                self.notify("trouble", None, Some(error.clone()));
+                self.notify("transient_error", None, Some(error.clone()));
                 self.on_socket_failure(error);
             }
             Timer::ConnectionTimeout => {
