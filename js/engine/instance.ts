@@ -53,8 +53,8 @@ export interface FullGlue extends Glue, FetchBindings {
   ) => PipelineSinkPort;
   glassflow_url(base: string, pipelineId: string, endpoint: number): string;
   glassflow_event_spans(len: number): Uint32Array;
-  events_accept(len: number, rule: number): number;
-  events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
+  events_read(len: number, rule: number): number;
+  events_respond(len: number, outcome: number): Uint8Array<ArrayBuffer>;
 }
 
 /** One module, and how to get at its code. Nothing is loaded before `source` is called. */

@@ -1,6 +1,11 @@
 /** The emulator: the services that this package talks to, as one web-standard fetch handler. */
 export { createEmulator, type Emulator, type EmulatorOptions } from "./emulator.js";
-export type { BriteEventsEmulator, BriteEventsEmulatorOptions, ReceivedBcEvent, Refusal } from "./brite-events.js";
+export type {
+  BriteEventsEmulator,
+  BriteEventsEmulatorOptions,
+  ReceivedBriteEvent,
+  RefuseRule,
+} from "./brite-events.js";
 export type { CloudEventsEmulator, CloudEventsEmulatorOptions } from "./cloudevents.js";
 export type { GlassFlowEmulator, GlassFlowEmulatorOptions } from "./glassflow.js";
 export type {

@@ -52,7 +52,7 @@ async function briteEventsInWorkerd(app) {
     const received = await emulator.briteEvents.waitFor(6);
     const expected = [
       "202 accepted",
-      "400 orders.StockReserved: data.count breaks the rule type at #/properties/count/type: it has to be integer, not string",
+      "400 orders.StockReserved: data.count breaks the rule type at #/properties/count/type: it must be integer, not string",
       "202 accepted",
     ];
     const arrived = ["job-1", "job-3"].map((job) =>

@@ -1,6 +1,6 @@
-// What the tests of BriteEvents share: topics, a server of the test, and how to get what is thrown. No network, no clock.
+// Shared by the tests of BriteEvents: topics, a scripted server, a client for it, and the error that a function throws.
 import { memoryStore } from "../../dist/entries/index.js";
-import { EventClient } from "../../dist/entries/bc-events.js";
+import { BriteEventsClient } from "../../dist/entries/bc-events.js";
 
 export const API = "https://events.example.com/v1";
 const object = { type: "object" };
@@ -31,34 +31,34 @@ export const topics = {
 };
 
 /**
- * A server that gives these answers in turn, and the last one for ever: a status, a pair of status and JSON, a Response, an Error to throw, or a
- * function of the request.
+ * A server that sends the given responses in turn and repeats the last one: a status, a pair of status and JSON, a
+ * Response, an Error to throw, or a function of the request.
  */
-export function server(...answers) {
+export function server(...responses) {
   const requests = [];
   const fetch = async (request) => {
     const text = await request.clone().text();
-    const seen = {
+    const recorded = {
       path: new URL(request.url).pathname.replace(/^\/v1/, ""),
       job: request.headers.get("x-britecore-job-id"),
       headers: request.headers,
       text,
       body: JSON.parse(text),
     };
-    requests.push(seen);
-    const answer = answers.length > 1 ? answers.shift() : answers[0];
-    if (typeof answer === "function") return answer(seen);
-    if (answer instanceof Error) throw answer;
-    if (answer instanceof Response) return answer.clone();
-    const [status, body] = Array.isArray(answer) ? answer : [answer, { eventId: "e1", jobId: "j1" }];
+    requests.push(recorded);
+    const response = responses.length > 1 ? responses.shift() : responses[0];
+    if (typeof response === "function") return response(recorded);
+    if (response instanceof Error) throw response;
+    if (response instanceof Response) return response.clone();
+    const [status, body] = Array.isArray(response) ? response : [response, { eventId: "e1", jobId: "j1" }];
     return new Response(status === 204 ? null : typeof body === "string" ? body : JSON.stringify(body), { status });
   };
   return { requests, fetch };
 }
 
-/** A client with an outbox in memory that rests for next to no time. */
+/** A client with an outbox in memory. */
 export function clientTo({ fetch } = server(201), { outbox = {}, ...options } = {}) {
-  return new EventClient({
+  return new BriteEventsClient({
     apiUrl: API,
     serviceName: "MyService",
     topics,
@@ -68,6 +68,7 @@ export function clientTo({ fetch } = server(201), { outbox = {}, ...options } = 
   });
 }
 
+/** The error that a function throws. */
 export function thrown(body) {
   try {
     body();
