@@ -20,9 +20,9 @@ declare module "*/wasm/full.glue.js" {
   export const StreamPort: Glue["StreamPort"];
   export const PipelineSinkPort: Glue["PipelineSinkPort"];
   export const glassflow_url: Glue["glassflow_url"];
-  export const glassflow_event: Glue["glassflow_event"];
-  export const events_accept: Glue["events_accept"];
-  export const events_settle: Glue["events_settle"];
+  export const glassflow_event_spans: Glue["glassflow_event_spans"];
+  export const events_read: Glue["events_read"];
+  export const events_respond: Glue["events_respond"];
   export const request_init: Glue["request_init"];
   export const answer_head: Glue["answer_head"];
   export const exchange: Glue["exchange"];

@@ -45,16 +45,16 @@ export interface FullGlue extends Glue, FetchBindings {
     new (options: object, seed: number): StreamPort;
   };
   PipelineSinkPort: new (
-    output: string,
-    failed: string,
-    baseMs: number,
-    maxMs: number,
+    outputUrl: string,
+    failedUrl: string,
+    baseDelayMs: number,
+    maxDelayMs: number,
     seed: number,
   ) => PipelineSinkPort;
-  glassflow_url(base: string, pipeline: string, endpoint: number): string;
-  glassflow_event(len: number): Uint32Array;
-  events_accept(len: number, rule: number): number;
-  events_settle(len: number, outcome: number): Uint8Array<ArrayBuffer>;
+  glassflow_url(base: string, pipelineId: string, endpoint: number): string;
+  glassflow_event_spans(len: number): Uint32Array;
+  events_read(len: number, rule: number): number;
+  events_respond(len: number, outcome: number): Uint8Array<ArrayBuffer>;
 }
 
 /** One module, and how to get at its code. Nothing is loaded before `source` is called. */

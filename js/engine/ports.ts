@@ -95,7 +95,7 @@ export interface StreamPort extends Port {
   socket_closed(now: number, id: number, code: number): void;
 }
 
-/** The handle of the machine, see `src/wasm/glassflow.rs`. */
+/** The port of a GlassFlow sink, see `src/wasm/glassflow.rs`. */
 export interface PipelineSinkPort extends Port {
   consume(now: number, isFailed: boolean, timeoutMs: number): number;
   cancel(op: number): void;

@@ -1,50 +1,51 @@
 /**
- * A server of the events protocol: as strict about events as the origin (Kotlin), with an example registry, to which you add your own.
+ * A server of the events protocol, as strict about requests as the Kotlin original, with example handlers and those of the
+ * application.
  *
  * ```text
- *   POST /events     200 and the answer, an event, whatever it says; every path below will do
+ *   POST /events     200 and an event, whatever the outcome; paths below /events work too
  *
  *   get:event:example   { example: text }                  { got }
- *   echo:event          anything                           the same
+ *   echo:event          any payload                        the same payload
  *   redirect:event      { url?, queryParameters? }         a redirect
  *   raise:error         { type?, code?, parameters? }      that error
- *   crash:event         anything                           what becomes of a handler that throws something else
+ *   crash:event         any payload                        the response to an unhandled error
  * ```
  *
- * Written beside the engine and not with it: what one of the two misreads the other shows.
+ * It does not use the engine, so that tests that compare the two find misreadings of the protocol in either.
  */
-import { readBody } from "../systems/cloudevents/body.js";
 import { isFerryError } from "../engine/errors.js";
+import { unixNow } from "../platform/clock.js";
+import { readBody } from "../systems/cloudevents/body.js";
 import { EventBuilder } from "../systems/events-protocol/builder.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent } from "../systems/events-protocol/event.js";
 import { EventException, isEventException } from "../systems/events-protocol/exceptions.js";
 import type { EventErrorType } from "../systems/events-protocol/names.js";
 import { EventRegistry, type HandlerContext, type Registration } from "../systems/events-protocol/registry.js";
-import { type PayloadOf, type StandardSchema, fitted, inCamelCase } from "../systems/events-protocol/schema.js";
-import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { type PayloadOf, type StandardSchema, toCamelCase, validate } from "../systems/events-protocol/schema.js";
+import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
-import { unixNow } from "../platform/clock.js";
 
-/** How the events protocol service of an emulator works. */
+/** Options of the events protocol service of an emulator. */
 export interface EventsProtocolEmulatorOptions {
-  /** How many requests are kept; the oldest go first. @default 10 000 */
+  /** How many requests are kept. The oldest are dropped first. @default 10 000 */
   maxEvents?: number;
-  /** How many bytes of requests and answers are kept; at least the last one stays. @default 64 MiB */
+  /** How many bytes of requests and responses are kept; the last request always is. @default 64 MiB */
   maxBytes?: number;
-  /** The largest request that is taken; more is answered with `badProtocol`. @default 16 MiB */
+  /** Size limit of a request body in bytes. Larger ones are answered with `badProtocol`. @default 16 MiB */
   maxBodyBytes?: number;
 }
 
-/** A request as the emulator received it, and its answer. */
+/** A request that the emulator received, and its response. */
 export interface ReceivedRequest {
-  /** Counts from 1, and goes on after `clear()`. */
+  /** The number of the request, from 1. `clear()` does not reset it. */
   readonly seq: number;
-  /** The request; undefined if it was none. `auth` is in it, for those who ask. */
+  /** The event, including its `auth`; undefined if the request was not an event. */
   readonly event: RequestEvent | undefined;
-  readonly answer: ResponseEvent;
-  /** Headers of the request, with names in lower case. */
+  readonly response: ResponseEvent;
+  /** The headers of the request, with lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Body of the request, byte for byte. */
+  /** The body of the request. */
   readonly rawBody: Uint8Array;
   readonly receivedAt: Date;
   readonly url: string;
@@ -54,7 +55,7 @@ const PREFIX = "/events";
 const MIB = 1024 * 1024;
 const MAX_INT = 2 ** 31 - 1;
 
-/** The events protocol service of an emulator, and what it has seen. */
+/** The events protocol service of an emulator, with the requests it received. */
 export class EventsProtocolEmulator implements Service {
   readonly prefix = PREFIX;
   readonly #registry = new EventRegistry({ checkNames: false });
@@ -78,11 +79,12 @@ export class EventsProtocolEmulator implements Service {
   }
 
   /**
-   * Adds a handler, or puts it in the place of the one that is there.
+   * Adds a handler, or replaces the existing one.
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`
    */
   register<P>(registration: Omit<Registration<P>, "schema"> & { schema: StandardSchema<P> }): this;
+  // biome-ignore lint/suspicious/noExplicitAny: the function declares the type of its parameter
   register<R>(registration: Omit<Registration<PayloadOf<R>>, "schema"> & { schema: (payload: any) => R }): this;
   register(registration: Omit<Registration, "schema"> & { schema?: undefined }): this;
   register(registration: object): this {
@@ -90,17 +92,17 @@ export class EventsProtocolEmulator implements Service {
     return this;
   }
 
-  /** The requests that came and are still kept, oldest first. A fresh list. */
+  /** The received requests that are still kept, oldest first. A new list each time. */
   get received(): readonly ReceivedRequest[] {
     return this.#kept.map(({ received }) => received);
   }
 
-  /** How many requests were pushed out of `received` since the last `clear()`. */
+  /** How many requests were dropped from `received` since the last `clear()`. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Forgets all requests. Handlers stay. */
+  /** Forgets all requests. Handlers are kept. */
   clear(): void {
     this.#kept.length = 0;
     this.#bytes = 0;
@@ -108,44 +110,47 @@ export class EventsProtocolEmulator implements Service {
   }
 
   /**
-   * Resolves with `received` once `count` requests have been answered since the last `clear()`, those included that came before the call.
+   * Resolves with `received` once `count` requests were answered since the last `clear()`, including those before the
+   * call.
    *
-   * @param options.timeoutMs How long to wait, in milliseconds. @default 10 000
-   * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed meanwhile.
+   * @param options.timeoutMs The longest wait in milliseconds. @default 10 000
+   * @throws {FerryError} `ERR_TIMEOUT`, or `ERR_CLOSED` if the emulator is closed meanwhile
    */
   async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedRequest[]> {
     integer("count", count, 1, 1);
-    const found = () => this.#kept.length + this.#dropped;
+    const answered = () => this.#kept.length + this.#dropped;
     return this.#watchers.until(
-      () => (found() >= count ? this.received : undefined),
+      () => (answered() >= count ? this.received : undefined),
       options.timeoutMs,
       this.#lifetime,
-      () => `${found()} of ${count} requests came`,
+      () => `${answered()} of ${count} requests arrived`,
     );
   }
 
-  /** Answers what the emulator has found to be for this service. */
+  /** Answers a request whose path starts with `prefix`. */
   async handle(request: Request): Promise<Response> {
-    if (request.method !== "POST") return plain(405, "events are sent here with POST", { allow: "POST" });
+    if (request.method !== "POST") return textResponse(405, "send events with POST", { allow: "POST" });
     let rawBody = new Uint8Array(0) as Uint8Array;
     let event: RequestEvent | undefined;
-    let answer: ResponseEvent;
+    let response: ResponseEvent;
     try {
       rawBody = await readBody(request, { maxBytes: this.#maxBodyBytes });
-      event = eventIn(rawBody);
-      answer = await this.#answer(event, request);
+      event = parseEvent(rawBody);
+      response = await this.#answer(event, request);
     } catch (error) {
-      if (!(error instanceof Malformed) && !isFerryError(error, "ERR_TOO_LARGE")) throw error;
+      if (!(error instanceof InvalidRequest) && !isFerryError(error, "ERR_TOO_LARGE")) throw error;
       const parameters =
-        error instanceof Malformed && error.property ? { propertyName: error.property } : { message: error.message };
-      answer = EventBuilder.errorFor(undefined, "badProtocol", "INVALID_COMMUNICATION_PROTOCOL", parameters);
+        error instanceof InvalidRequest && error.property
+          ? { propertyName: error.property }
+          : { message: error.message };
+      response = EventBuilder.errorFor(undefined, "badProtocol", "INVALID_COMMUNICATION_PROTOCOL", parameters);
     }
-    // `auth` is left out of what is written.
-    const text = JSON.stringify(answer);
-    this.#keep(
+    // `toJSON` leaves `auth` out.
+    const text = JSON.stringify(response);
+    this.#store(
       {
         event,
-        answer,
+        response,
         headers: Object.freeze(Object.fromEntries(request.headers)),
         rawBody,
         receivedAt: new Date(unixNow()),
@@ -158,8 +163,8 @@ export class EventsProtocolEmulator implements Service {
 
   async #answer(event: RequestEvent, request: Request): Promise<ResponseEvent> {
     const { name, version, id, flowId, userId, userType } = event;
-    const found = this.#registry.find(name, version);
-    if (!found)
+    const registration = this.#registry.find(name, version);
+    if (!registration)
       return EventBuilder.errorFor({ name: "", version: 1, id, flowId }, "eventNotFound", "NO_EVENT_HANDLER_FOUND", {
         event: name,
         version,
@@ -177,8 +182,10 @@ export class EventsProtocolEmulator implements Service {
       ctx: undefined,
     };
     try {
-      const sent = found.camelCase ? inCamelCase(event.payload) : event.payload;
-      const result = await found.handle(event, found.schema ? await fitted(found.schema, sent) : sent, context);
+      const { schema, camelCase } = registration;
+      const received = camelCase ? toCamelCase(event.payload) : event.payload;
+      const payload = schema ? await validate(schema, received) : received;
+      const result = await registration.handle(event, payload, context);
       return result instanceof ResponseEvent
         ? result
         : EventBuilder.responseFor(event, result instanceof ProtocolEvent ? result.payload : result);
@@ -189,20 +196,21 @@ export class EventsProtocolEmulator implements Service {
     }
   }
 
-  #keep(request: Omit<ReceivedRequest, "seq">, bytes: number): void {
+  #store(request: Omit<ReceivedRequest, "seq">, bytes: number): void {
     this.#kept.push({ received: { seq: ++this.#seq, ...request }, bytes });
     this.#bytes += bytes;
     while (this.#kept.length > this.#maxEvents || (this.#bytes > this.#maxBytes && this.#kept.length > 1)) {
       this.#bytes -= this.#kept.shift()!.bytes;
       this.#dropped++;
     }
-    this.#watchers.tell();
+    this.#watchers.notify();
   }
 }
 
 function addExamples(events: EventsProtocolEmulator): void {
   const isExample = (payload: { example?: unknown } | null) => {
-    if (typeof payload?.example !== "string") throw { issues: [{ message: "the example is text", path: ["example"] }] };
+    if (typeof payload?.example !== "string")
+      throw { issues: [{ message: "example must be a string", path: ["example"] }] };
   };
   events.register({ name: "get:event:example", schema: isExample, handle: (_, { example }) => ({ got: example }) });
   events.register({ name: "echo:event", handle: (_, payload) => payload });
@@ -225,47 +233,49 @@ function addExamples(events: EventsProtocolEmulator): void {
   events.register({
     name: "crash:event",
     handle: () => {
-      throw new Error("asked for");
+      throw new Error("crash:event always fails");
     },
   });
 }
 
-/** What is no event. */
-class Malformed extends Error {
-  constructor(
-    message: string,
-    readonly property?: string,
-  ) {
+/** The request is not an event. */
+class InvalidRequest extends Error {
+  readonly property: string | undefined;
+
+  constructor(message: string, property?: string) {
     super(message);
+    this.property = property;
   }
 }
 
-/** The members in the order in which the origin looks at them. */
-const RULES: [member: string, fits: (value: unknown) => boolean][] = [
-  ["name", isText],
+/** The members in the order in which the original checks them. */
+const MEMBER_CHECKS: [member: string, isValid: (value: unknown) => boolean][] = [
+  ["name", isString],
   ["version", (value) => Number.isInteger(value) && Math.abs(value as number) <= MAX_INT],
-  ["id", isText],
-  ["flowId", isText],
+  ["id", isString],
+  ["flowId", isString],
   ["payload", (value) => value !== undefined],
   ["identity", isObject],
   ["auth", isObject],
   ["metadata", isObject],
 ];
 
-/** @throws {Malformed} */
-function eventIn(body: Uint8Array): RequestEvent {
-  let found: unknown;
+/** @throws {InvalidRequest} */
+function parseEvent(body: Uint8Array): RequestEvent {
+  let parsed: unknown;
   try {
-    found = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch {
-    throw new Malformed("the request is not JSON");
+    throw new InvalidRequest("the request is not JSON");
   }
-  if (!isObject(found)) throw new Malformed("the request is not a JSON object");
-  for (const [member, fits] of RULES)
-    if (!fits(found[member])) throw new Malformed(`the member ${member} is missing or of the wrong kind`, member);
-  const members = found as unknown as { name: string; version: number; id: string; flowId: string };
+  if (!isObject(parsed)) throw new InvalidRequest("the request is not a JSON object");
+  const event = parsed;
+  for (const [member, isValid] of MEMBER_CHECKS)
+    if (!isValid(event[member]))
+      throw new InvalidRequest(`the member ${member} is missing or of the wrong type`, member);
+  const members = event as unknown as { name: string; version: number; id: string; flowId: string };
   const texts = Object.fromEntries(
-    ["payload", "identity", "auth", "metadata"].map((member) => [member, JSON.stringify(found[member])]),
+    ["payload", "identity", "auth", "metadata"].map((member) => [member, JSON.stringify(event[member])]),
   );
   return new RequestEvent(undefined, {
     name: members.name,
@@ -276,7 +286,7 @@ function eventIn(body: Uint8Array): RequestEvent {
   });
 }
 
-function isText(value: unknown): boolean {
+function isString(value: unknown): boolean {
   return typeof value === "string";
 }
 

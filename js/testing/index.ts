@@ -1,23 +1,27 @@
 /** The emulator: the services that this package talks to, as one web-standard fetch handler. */
 export { createEmulator, type Emulator, type EmulatorOptions } from "./emulator.js";
-export type { BriteEventsEmulator, BriteEventsEmulatorOptions, ReceivedBcEvent, Refusal } from "./brite-events.js";
+export type {
+  BriteEventsEmulator,
+  BriteEventsEmulatorOptions,
+  ReceivedBriteEvent,
+  RefuseRule,
+} from "./brite-events.js";
 export type { CloudEventsEmulator, CloudEventsEmulatorOptions } from "./cloudevents.js";
+export type { GlassFlowEmulator, GlassFlowEmulatorOptions } from "./glassflow.js";
 export type {
   EmulatedPipeline,
   EmulatedPipelineOptions,
-  GlassFlowEmulator,
-  GlassFlowEmulatorOptions,
   PublishedEvent,
   Transformation,
-} from "./glassflow.js";
+} from "./glassflow/pipeline.js";
 export type { EventsProtocolEmulator, EventsProtocolEmulatorOptions, ReceivedRequest } from "./events-protocol.js";
 export type { AddedFault, Fault, Faults } from "./faults.js";
 export type { ForwardOptions, Forwarding } from "./forward.js";
 export type { Listening } from "./node.js";
 export type {
   BayeuxMessage,
-  EventParticulars,
-  Forgetting,
+  EventMetadata,
+  EventSelection,
   SalesforceAccount,
   SalesforceEmulator,
   SalesforceEmulatorOptions,
@@ -29,5 +33,5 @@ export type {
   StoredEvent,
 } from "./salesforce.js";
 export type { Service } from "./service.js";
-export type { ReceivedEvent } from "./store.js";
+export type { ReceivedEvent } from "./event-store.js";
 export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../engine/errors.js";

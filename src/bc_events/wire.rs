@@ -1,12 +1,14 @@
-//! What the server's answers mean. Nothing describes that server but the client that was written for it:
+//! Classifies the server's responses. The server has no public description; this is what the original Python client
+//! relies on:
 //!
 //! ```text
-//!   201  {"eventId": "…", "jobId": "…"}                                   taken
-//!   201  {"failedRecords": 2, "records": ["Success", "<error>", …]}       records[i] is about event i
-//!   400, 500  {"errorType": "<error>"}                                    nothing taken
+//!   201  {"eventId": "…", "jobId": "…"}                                   accepted
+//!   201  {"failedRecords": 2, "records": ["Success", "<error>", …]}       records[i] is the result of event i
+//!   400, 500  {"errorType": "<error>"}                                    nothing accepted
 //! ```
 //!
-//! Two errors pass, and then the same events may be sent again; all others are final. Where it says nothing, the status counts.
+//! Two errors are temporary, and the same events may be sent again after them. All other errors are final. Where the
+//! body says nothing, the status decides.
 
 use crate::base::error::{Code, Error};
 use crate::base::http::Response;
@@ -14,82 +16,83 @@ use crate::base::json::find::{Document, Value, items, string};
 use crate::base::json::scan::{Kind, Scanner};
 use crate::outbox::answer::{Answer, Classified, classify as classify_status};
 
-/// Errors that pass.
-const PASSING: &[&str] = &["ProvisionedThroughputExceededException", "InternalFailureException"];
+/// Errors after which the same events may be sent again.
+const TEMPORARY_ERRORS: &[&str] = &["ProvisionedThroughputExceededException", "InternalFailureException"];
 const SUCCESS: &str = "Success";
 
-/// Says what an answer to a request with so many events means.
-pub fn judge(answer: &Response, events: u32) -> Classified {
-    let plain = classify_status(&Ok(answer.clone()));
-    let document = Document::new(answer.body.clone());
-    if !matches!(plain, Answer::Delivered(_)) {
-        return Classified::All(refusal(answer, &document).unwrap_or(plain));
+/// Classifies the response to a request that carried `events` events.
+pub fn classify_response(response: &Response, events: u32) -> Classified {
+    let by_status = classify_status(&Ok(response.clone()));
+    let document = Document::new(response.body.clone());
+    if !matches!(by_status, Answer::Delivered(_)) {
+        return Classified::All(answer_of_error(response, &document).unwrap_or(by_status));
     }
-    if is_foreign(&answer.body, &document) {
-        return Classified::All(later(answer));
+    if is_html_or_truncated(&response.body, &document) {
+        return Classified::All(retry_later(response));
     }
-    let is_good = document.get(&["failedRecords"]).map(|failed| is_none(&failed));
+    let is_failure_free = document.get(&["failedRecords"]).map(|failed| is_zero(&failed));
     let records = document.get(&["records"]).filter(|records| records.kind == Kind::Array);
-    match (is_good, records) {
-        (None, None) | (Some(true), _) => Classified::All(plain),
-        (Some(false), None) => Classified::All(later(answer)),
+    match (is_failure_free, records) {
+        (None, None) | (Some(true), _) => Classified::All(by_status),
+        (Some(false), None) => Classified::All(retry_later(response)),
         (_, Some(records)) => {
-            let mut all = record_answers(answer, &records);
-            // Without a count of what has failed, silence is no failure; with one, nobody knows.
-            let rest = if is_good.is_none() { plain } else { later(answer) };
-            all.resize(events as usize, rest);
-            Classified::Each(all)
+            let mut answers = record_answers(response, &records);
+            // Events without a record: without `failedRecords` they count as accepted. With it, their result is
+            // unknown, and they are sent again.
+            let missing = if is_failure_free.is_none() { by_status } else { retry_later(response) };
+            answers.resize(events as usize, missing);
+            Classified::Each(answers)
         }
     }
 }
 
-/// An error that says more than the status.
-fn refusal(answer: &Response, document: &Document) -> Option<Answer> {
+/// The answer that `errorType` gives, if it says more than the status.
+fn answer_of_error(response: &Response, document: &Document) -> Option<Answer> {
     let name = document.get(&["errorType"])?.string()?;
-    if is_passing(&name) {
-        return Some(match classify_status(&Ok(answer.clone())) {
-            is_later @ Answer::Retry(..) => is_later,
-            _ => later(answer),
+    if is_temporary(&name) {
+        return Some(match classify_status(&Ok(response.clone())) {
+            retry @ Answer::Retry(..) => retry,
+            _ => retry_later(response),
         });
     }
-    // Of other statuses it is known what they mean.
-    matches!(answer.status, 400 | 500).then(|| Answer::Rejected(said(answer, Code::Rejected)))
+    // All other statuses have a fixed meaning, which `errorType` does not change.
+    matches!(response.status, 400 | 500).then(|| Answer::Rejected(error_of(response, Code::Rejected)))
 }
 
-fn record_answers(answer: &Response, records: &Value<'_>) -> Vec<Answer> {
+fn record_answers(response: &Response, records: &Value<'_>) -> Vec<Answer> {
     let document = Document::new(records.json().as_bytes().to_vec());
     let text = document.padded();
-    let mut all = Vec::new();
-    let walked = items(&mut Scanner::new(text), |scanner| {
+    let mut answers = Vec::new();
+    let scanned = items(&mut Scanner::new(text), |scanner| {
         let (kind, span) = scanner.value()?;
         let raw = text.get(span.start, span.end);
-        all.push(match kind {
-            Kind::String => record_answer(answer, &string(text, span)),
+        answers.push(match kind {
+            Kind::String => record_answer(response, &string(text, span)),
             Kind::Object => {
                 let record = Document::new(raw.to_vec());
                 let name = record.get(&["errorType"]).and_then(|name| name.string());
-                name.map_or_else(|| later(answer), |name| record_answer(answer, &name))
+                name.map_or_else(|| retry_later(response), |name| record_answer(response, &name))
             }
-            _ => later(answer),
+            _ => retry_later(response),
         });
         Ok(())
     });
-    debug_assert!(walked.is_ok(), "the scanner has accepted it before");
-    all
+    debug_assert!(scanned.is_ok(), "the document that contains the array was scanned before");
+    answers
 }
 
-fn record_answer(answer: &Response, name: &str) -> Answer {
-    let retry_after = answer.retry_after;
-    let about = Response { body: name.as_bytes().to_vec(), retry_after, ..Response::new(answer.status) };
+fn record_answer(response: &Response, name: &str) -> Answer {
+    let retry_after = response.retry_after;
+    let record = Response { body: name.as_bytes().to_vec(), retry_after, ..Response::new(response.status) };
     match name {
-        SUCCESS => Answer::Delivered(answer.status),
-        name if is_passing(name) => later(&about),
-        _ => Answer::Rejected(said(&about, Code::Rejected)),
+        SUCCESS => Answer::Delivered(response.status),
+        name if is_temporary(name) => retry_later(&record),
+        _ => Answer::Rejected(error_of(&record, Code::Rejected)),
     }
 }
 
-/// Whether a count, which may be written as text, is none. What is no count says that something has failed.
-fn is_none(failed: &Value<'_>) -> bool {
+/// Whether a count, possibly written as text, is zero. Anything that is not a count means that something failed.
+fn is_zero(failed: &Value<'_>) -> bool {
     let json = failed.json();
     match failed.kind {
         Kind::Null | Kind::False => true,
@@ -100,8 +103,8 @@ fn is_none(failed: &Value<'_>) -> bool {
     }
 }
 
-/// Whether somebody else than the server has answered, in HTML, or half of the answer is missing.
-fn is_foreign(body: &[u8], document: &Document) -> bool {
+/// Whether the body is HTML, so it comes from a proxy and not from the server, or a JSON object that is cut off.
+fn is_html_or_truncated(body: &[u8], document: &Document) -> bool {
     match body.trim_ascii_start().first() {
         Some(b'<') => true,
         Some(b'{') => document.get(&[]).is_none(),
@@ -109,28 +112,28 @@ fn is_foreign(body: &[u8], document: &Document) -> bool {
     }
 }
 
-fn is_passing(name: &str) -> bool {
-    PASSING.contains(&name)
+fn is_temporary(name: &str) -> bool {
+    TEMPORARY_ERRORS.contains(&name)
 }
 
-fn later(answer: &Response) -> Answer {
-    Answer::Retry(said(answer, Code::Unavailable), answer.retry_after)
+fn retry_later(response: &Response) -> Answer {
+    Answer::Retry(error_of(response, Code::Unavailable), response.retry_after)
 }
 
-fn said(answer: &Response, code: Code) -> Error {
-    Error::from_answer(code, answer.status, &answer.body)
+fn error_of(response: &Response, code: Code) -> Error {
+    Error::from_answer(code, response.status, &response.body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Response {
+    fn response(status: u16, body: &str) -> Response {
         Response { body: body.as_bytes().to_vec(), ..Response::new(status) }
     }
 
-    /// `+` taken, `~` later, `!` never.
-    fn sign(answer: &Answer) -> char {
+    /// `+` accepted, `~` retried later, `!` rejected for good.
+    fn symbol(answer: &Answer) -> char {
         match answer {
             Answer::Delivered(_) => '+',
             Answer::Retry(..) => '~',
@@ -138,16 +141,16 @@ mod tests {
         }
     }
 
-    /// One sign for all events, or one for each.
-    fn judged(status: u16, body: &str, events: u32) -> String {
-        match judge(&answer(status, body), events) {
-            Classified::All(answer) => sign(&answer).to_string(),
-            Classified::Each(answers) => format!("each {}", answers.iter().map(sign).collect::<String>()),
+    /// One symbol for the whole request, or one for each event.
+    fn classified(status: u16, body: &str, events: u32) -> String {
+        match classify_response(&response(status, body), events) {
+            Classified::All(answer) => symbol(&answer).to_string(),
+            Classified::Each(answers) => format!("each {}", answers.iter().map(symbol).collect::<String>()),
         }
     }
 
     #[test]
-    fn what_the_status_says_counts_where_the_server_says_no_more() {
+    fn the_status_decides_unless_the_body_says_more() {
         for (status, body, expected) in [
             (201, r#"{"eventId":"e1","jobId":"j1"}"#, "+"),
             (201, "", "+"),
@@ -168,28 +171,28 @@ mod tests {
             (502, "<html>", "~"),
             (503, r#"{"errorType":"Whatever"}"#, "~"),
         ] {
-            assert_eq!(judged(status, body, 6), expected, "{status} {body}");
+            assert_eq!(classified(status, body, 6), expected, "{status} {body}");
         }
     }
 
     #[test]
-    fn two_errors_pass_and_others_are_final() {
+    fn two_errors_are_temporary_and_others_are_final() {
         for status in [400, 409, 500, 503] {
-            for name in PASSING {
+            for name in TEMPORARY_ERRORS {
                 assert_eq!(
-                    judged(status, &format!(r#"{{"errorType":"{name}"}}"#), 6),
+                    classified(status, &format!(r#"{{"errorType":"{name}"}}"#), 6),
                     "~",
                     "{status} {name}"
                 );
             }
         }
         for status in [400, 500] {
-            assert_eq!(judged(status, r#"{"errorType":"ValidationException"}"#, 6), "!", "{status}");
+            assert_eq!(classified(status, r#"{"errorType":"ValidationException"}"#, 6), "!", "{status}");
         }
     }
 
     #[test]
-    fn records_speak_of_each_event() {
+    fn records_give_the_result_of_each_event() {
         for (body, expected) in [
             (
                 r#"{"failedRecords":2,"records":["Success","InternalFailureException","ValidationException"]}"#,
@@ -203,18 +206,22 @@ mod tests {
             (r#"{"records":["Success","ValidationException"]}"#, "+!+"),
             (r#"{"failedRecords":true,"records":[null,7,"Succ\u0065ss","Success","Success"]}"#, "~~+"),
         ] {
-            assert_eq!(judged(201, body, 3), format!("each {expected}"), "{body}");
+            assert_eq!(classified(201, body, 3), format!("each {expected}"), "{body}");
         }
-        assert_eq!(judged(201, r#"{"failedRecords":1,"records":["InternalFailureException"]}"#, 1), "each ~");
-        assert_eq!(judged(201, r#"{"failedRecords":1}"#, 3), "~");
-        assert_eq!(judged(201, r#"{"failedRecords":"two","records":{}}"#, 3), "~");
+        assert_eq!(
+            classified(201, r#"{"failedRecords":1,"records":["InternalFailureException"]}"#, 1),
+            "each ~"
+        );
+        assert_eq!(classified(201, r#"{"failedRecords":1}"#, 3), "~");
+        assert_eq!(classified(201, r#"{"failedRecords":"two","records":{}}"#, 3), "~");
     }
 
     #[test]
-    fn errors_have_the_word_of_the_server() {
-        let Classified::Each(answers) = judge(&answer(201, r#"{"failedRecords":1,"records":["Odd"]}"#), 1)
+    fn errors_quote_the_server() {
+        let Classified::Each(answers) =
+            classify_response(&response(201, r#"{"failedRecords":1,"records":["Odd"]}"#), 1)
         else {
-            panic!("not each");
+            panic!("the result is not per event");
         };
         let [Answer::Rejected(error)] = answers.as_slice() else { panic!("{answers:?}") };
         assert_eq!(error.to_string(), "the server refused the request (HTTP 201): Odd");

@@ -1,4 +1,4 @@
-//! What an event is made of.
+//! The members of an event, and which of them must be present.
 
 use crate::base::json::scan::{Kind, Span};
 
@@ -6,26 +6,26 @@ use crate::base::json::scan::{Kind, Span};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Member {
-    /// Which event: text, `domain:resource:action`. The end of a response's name says how it went.
+    /// The name, a string: `domain:resource:action`. The last part of a response's name is its outcome.
     Name,
-    /// Which version of it: a whole number.
+    /// The version of the event, an integer.
     Version,
-    /// The event: text.
+    /// The id of the event, a string.
     Id,
-    /// The flow that it belongs to: text.
+    /// The id of the flow that the event belongs to, a string.
     FlowId,
-    /// What it says: any JSON.
+    /// The content, any JSON.
     Payload,
-    /// Who says it: an object.
+    /// The sender, an object.
     Identity,
-    /// The proof of that, so nothing that is ever sent back: an object.
+    /// The credentials of the sender, an object. Never written into a response.
     Auth,
-    /// Facts about the event: an object.
+    /// Facts about the event, an object.
     Metadata,
 }
 
 impl Member {
-    /// All of them.
+    /// All members.
     pub const ALL: [Self; 8] = [
         Self::Name,
         Self::Version,
@@ -37,7 +37,7 @@ impl Member {
         Self::Metadata,
     ];
 
-    /// Its name in JSON.
+    /// The name in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -51,42 +51,46 @@ impl Member {
         }
     }
 
-    /// The member of that name.
+    /// The member with this name in JSON.
     pub fn from_name(name: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|member| member.as_str().as_bytes() == name)
     }
 }
 
-/// How much of an event has to be there. Whatever is there has to be of the right kind, under every rule.
+/// Which members of an event must be present. A member that is present must have the right type under every rule
+/// but `Response`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// `identity`, `auth` and `metadata` may be missing or null, and `flow_id` stands for a missing `flowId`: what peers in the field leave out.
+pub enum EnvelopeRule {
+    /// `identity`, `auth` and `metadata` may be missing or null, and `flow_id` is read where `flowId` is missing:
+    /// deployed peers leave these out.
     Usual,
-    /// All eight members have to be there, as the origin (Kotlin, since 6.0) demands.
+    /// All eight members must be present, as the Kotlin original demands since 6.0.
     Strict,
-    /// As usual; `id`, `flowId` and `payload` may be missing too, ids may be null, and the version may be digits in a string.
+    /// As `Usual`; in addition `id`, `flowId` and `payload` may be missing, ids may be null, and the version may be a
+    /// string of digits.
     Lenient,
-    /// What a client takes for an answer: `name` and `version`, leniently; of the others, those that are of the wrong kind count as missing.
-    Answer,
+    /// The rule of a client for responses: `name` and `version` as in `Lenient`. Other members of the wrong type count
+    /// as missing.
+    Response,
 }
 
-/// Where the members of one event stand in its text.
+/// The positions of an event's members in its text.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope {
-    places: [Option<(Kind, Span)>; Member::ALL.len()],
-    /// `flow_id`, as some peers write it.
+    positions: [Option<(Kind, Span)>; Member::ALL.len()],
+    /// The position of `flow_id`, the spelling of some peers.
     pub(super) snake_flow_id: Option<(Kind, Span)>,
 }
 
 impl Envelope {
-    /// Where a member stands, if it is there.
+    /// The kind and position of a member; `None` if it is missing.
     pub fn get(&self, member: Member) -> Option<(Kind, Span)> {
-        self.places.get(member as usize).copied().flatten()
+        self.positions.get(member as usize).copied().flatten()
     }
 
-    pub(super) fn set(&mut self, member: Member, place: Option<(Kind, Span)>) {
-        if let Some(there) = self.places.get_mut(member as usize) {
-            *there = place;
+    pub(super) fn set(&mut self, member: Member, position: Option<(Kind, Span)>) {
+        if let Some(entry) = self.positions.get_mut(member as usize) {
+            *entry = position;
         }
     }
 }

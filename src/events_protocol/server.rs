@@ -1,129 +1,138 @@
-//! The two steps between a request and its answer. What lies between them is not ours: handlers are code of the user, which runs in JavaScript,
-//! many at once, and takes its time.
+//! The responses of a server. Handlers are user code, which runs in JavaScript, concurrently and asynchronously,
+//! between the two steps of the engine:
 //!
 //! ```text
-//!   bytes ──accept──┬─ Envelope ──> a handler? ─ yes ─> payload fits? ─ yes ─> it runs ──┐ Returned, Built, Raised, Unhandled, Late
-//!                   │                   │ no                │ no                         │
-//!                   │ Fault             │ NoHandler         │ Refused                    │
-//!                   └───────────────────┴───────────────────┴────────────────────────────┴──settle──> bytes
+//!                       ┌─ event ─> handler? ─ yes ─> payload valid? ─ yes ─> handler runs ─┐
+//!   bytes ──read_event──┤              │ no                │ no                             │ Payload, Response,
+//!                       │ ReadError    │ NoHandler         │ InvalidPayload                 │ Exception, …
+//!                       └──────────────┴───────────────────┴────────────────────────────────┴──respond──> bytes
 //! ```
 //!
-//! What lives here: which answer the protocol has for which end. What this file must not know: who the handlers are. Nothing is remembered between
-//! the steps, so nothing can be mixed up or leak, and a server that was thrown away after a trap goes on as if nothing had been.
+//! `respond` decides which response the protocol has for each outcome. It does not know the handlers, and nothing is
+//! kept between the two steps: no state can leak from one request to another, and an engine that was replaced after a
+//! trap answers requests that were read before it.
 
-use super::event::{Envelope, Rule};
-use super::wire::{self, Fault, Written};
-use crate::base::json::block::Block;
-use crate::base::json::padded::Padded;
+use super::wire::{self, ReadError, ResponseMembers};
 
-/// The first step: reads and checks a request.
-pub fn accept<B: Block>(text: Padded<'_>, rule: Rule) -> Result<Envelope, Fault> {
-    wire::read::<B>(text, rule)
-}
-
-/// What an answer is about. Texts are without their quotes but with their escapes, as they stood in the request.
+/// Identifies the event that is answered. Strings are without their quotes but with their escapes, as in the
+/// request.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+pub struct EventRef<'a> {
     /// The name of the request.
     pub name: &'a str,
-    /// Its version, as digits.
+    /// The version of the request, as digits.
     pub version: &'a str,
-    /// Its id; a fresh one where it was not an event.
+    /// The id of the request; a fresh one if the request was not an event.
     pub id: &'a str,
-    /// The id of its flow; a fresh one where it was not an event.
+    /// The id of the flow; a fresh one if the request was not an event.
     pub flow_id: &'a str,
 }
 
-/// How a request ended. What is text here is JSON.
+/// How a request ended. Fields are JSON text unless noted.
 #[derive(Clone, Copy, Debug)]
-pub enum Outcome<'a> {
-    /// The handler gave a payload back.
-    Returned(&'a str),
-    /// The handler made the whole answer, and `Subject` is that.
-    Built {
+pub enum RequestOutcome<'a> {
+    /// The handler returned a payload.
+    Payload(&'a str),
+    /// The handler returned a whole response, which `EventRef` identifies.
+    Response {
         /// The payload.
         payload: &'a str,
-        /// Facts about the one who answers.
+        /// Facts about the server.
         identity: &'a str,
-        /// Facts about the answer.
+        /// Facts about the response.
         metadata: &'a str,
     },
-    /// The handler threw an error of the protocol.
-    Raised {
-        /// The kind of error: `notFound`, `userDenied`, … No quotes.
+    /// The handler threw an exception of the protocol.
+    Exception {
+        /// The type of error without quotes: `notFound`, `userDenied`, …
         suffix: &'a str,
-        /// What exactly, with its quotes.
+        /// The error code, with quotes.
         code: &'a str,
-        /// The particulars: an object.
+        /// The parameters, an object.
         parameters: &'a str,
     },
-    /// The schema of the handler does not take the payload: a list of `{name, errorType, message}`.
-    Refused(&'a str),
-    /// The handler threw something else: particulars for those who asked for them, as an object.
-    Unhandled(&'a str),
-    /// The handler did not come to an end in time: the digits of the milliseconds that it had.
-    Late(&'a str),
-    /// Too many requests are under way already.
-    Busy,
-    /// Nobody handles this event.
+    /// The payload does not match the schema of the handler: a list of `{name, errorType, message}`.
+    InvalidPayload(&'a str),
+    /// The handler threw any other error: the parameters that the server exposes, an object.
+    UnhandledError(&'a str),
+    /// The handler did not finish in time: the digits of the limit in milliseconds.
+    TimedOut(&'a str),
+    /// Too many requests are in flight.
+    TooManyEvents,
+    /// No handler is registered for the event.
     NoHandler,
-    /// The request is no event.
-    Malformed(Fault),
+    /// The request is not an event.
+    InvalidEvent(ReadError),
 }
 
-/// The second step: writes the answer.
-pub fn settle(subject: &Subject<'_>, outcome: &Outcome<'_>) -> String {
-    let Subject { name, version, id, flow_id } = *subject;
-    let mut event =
-        Written { name, suffix: "error", version, id, flow_id, payload: &[], identity: "{}", metadata: "{}" };
-    let particulars: [&str; 4];
+/// Writes the response for an outcome.
+pub fn respond(event: &EventRef<'_>, outcome: &RequestOutcome<'_>) -> String {
+    let EventRef { name, version, id, flow_id } = *event;
+    let mut response = ResponseMembers {
+        name,
+        suffix: "error",
+        version,
+        id,
+        flow_id,
+        payload: &[],
+        identity: "{}",
+        metadata: "{}",
+    };
+    let parameter_parts: [&str; 4];
     let code = match *outcome {
-        Outcome::Returned(payload) => {
-            event.suffix = "response";
-            return wire::write(&Written { payload: &[payload], ..event });
+        RequestOutcome::Payload(payload) => {
+            response.suffix = "response";
+            return wire::write_response(&ResponseMembers { payload: &[payload], ..response });
         }
-        Outcome::Built { payload, identity, metadata } => {
-            return wire::write(&Written { suffix: "", payload: &[payload], identity, metadata, ..event });
+        RequestOutcome::Response { payload, identity, metadata } => {
+            return wire::write_response(&ResponseMembers {
+                suffix: "",
+                payload: &[payload],
+                identity,
+                metadata,
+                ..response
+            });
         }
-        Outcome::Raised { suffix, code, parameters } => {
-            event.suffix = suffix;
-            particulars = [parameters, "", "", ""];
+        RequestOutcome::Exception { suffix, code, parameters } => {
+            response.suffix = suffix;
+            parameter_parts = [parameters, "", "", ""];
             code
         }
-        Outcome::Refused(fields) => {
-            event.suffix = "badRequest";
-            particulars = ["{\"fields\":", fields, "}", ""];
+        RequestOutcome::InvalidPayload(fields) => {
+            response.suffix = "badRequest";
+            parameter_parts = ["{\"fields\":", fields, "}", ""];
             "\"MISSING_FIELDS\""
         }
-        Outcome::Unhandled(parameters) => {
-            particulars = [parameters, "", "", ""];
+        RequestOutcome::UnhandledError(parameters) => {
+            parameter_parts = [parameters, "", "", ""];
             "\"UNHANDLED_ERROR\""
         }
-        Outcome::Late(millis) => {
-            particulars = ["{\"message\":\"the handler did not come to an end within ", millis, " ms\"}", ""];
+        RequestOutcome::TimedOut(millis) => {
+            parameter_parts = ["{\"message\":\"the handler did not finish within ", millis, " ms\"}", ""];
             "\"EVENT_TIMEOUT\""
         }
-        Outcome::Busy => {
-            particulars =
-                ["{\"message\":\"too many events are being handled; try again later\"}", "", "", ""];
+        RequestOutcome::TooManyEvents => {
+            parameter_parts =
+                ["{\"message\":\"too many events are in flight; try again later\"}", "", "", ""];
             "\"TOO_MANY_EVENTS\""
         }
-        // The origin answers these two under their bare names, always in version 1.
-        Outcome::NoHandler => {
-            event = Written { name: "", suffix: "eventNotFound", version: "1", ..event };
-            particulars = ["{\"event\":\"", name, "\",\"version\":", version];
+        // The Kotlin original sends these two under their bare names, always in version 1.
+        RequestOutcome::NoHandler => {
+            response = ResponseMembers { name: "", suffix: "eventNotFound", version: "1", ..response };
+            parameter_parts = ["{\"event\":\"", name, "\",\"version\":", version];
             "\"NO_EVENT_HANDLER_FOUND\""
         }
-        Outcome::Malformed(fault) => {
-            event = Written { name: "", suffix: "badProtocol", version: "1", ..event };
-            particulars = match fault {
-                Fault::Member(member) => ["{\"propertyName\":\"", member.as_str(), "\"}", ""],
-                fault => ["{\"message\":\"", fault.sentence(), "\"}", ""],
+        RequestOutcome::InvalidEvent(error) => {
+            response = ResponseMembers { name: "", suffix: "badProtocol", version: "1", ..response };
+            parameter_parts = match error {
+                ReadError::Member(member) => ["{\"propertyName\":\"", member.as_str(), "\"}", ""],
+                error => ["{\"message\":\"", error.message(), "\"}", ""],
             };
             "\"INVALID_COMMUNICATION_PROTOCOL\""
         }
     };
-    let end = if matches!(outcome, Outcome::NoHandler) { "}}" } else { "}" };
-    let [a, b, c, d] = particulars;
-    wire::write(&Written { payload: &["{\"code\":", code, ",\"parameters\":", a, b, c, d, end], ..event })
+    let end = if matches!(outcome, RequestOutcome::NoHandler) { "}}" } else { "}" };
+    let [a, b, c, d] = parameter_parts;
+    let payload = ["{\"code\":", code, ",\"parameters\":", a, b, c, d, end];
+    wire::write_response(&ResponseMembers { payload: &payload, ..response })
 }

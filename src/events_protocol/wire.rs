@@ -1,29 +1,30 @@
-//! Events as text. Pure functions: reading gives places, writing takes JSON text that was written by somebody else.
+//! Reads and writes events. Pure functions: reading gives positions in the text; writing takes members that are
+//! JSON text already.
 
-use super::event::{Envelope, Member, Rule};
+use super::event::{Envelope, EnvelopeRule, Member};
 use crate::base::json::block::Block;
 use crate::base::json::padded::Padded;
 use crate::base::json::scan::{self, Kind, Scanner, Span};
 use crate::base::json::text::unescape;
 
-/// Why a text is no event.
+/// Why a text is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Not JSON, or something behind its end.
+pub enum ReadError {
+    /// Not JSON, or more text after the JSON value.
     NotJson,
     /// Not UTF-8.
     NotUtf8,
     /// Nested deeper than [`scan::MAX_DEPTH`].
     TooDeep,
-    /// JSON, but no object.
+    /// JSON, but not an object.
     NotObject,
-    /// Longer than the reader takes; nobody looked into it.
+    /// Longer than the reader allows. The text was not parsed.
     TooLarge,
-    /// The first member, in their order, that is missing or of the wrong kind.
+    /// The first member, in the order of [`Member::ALL`], that is missing or of the wrong type.
     Member(Member),
 }
 
-impl From<scan::Fault> for Fault {
+impl From<scan::Fault> for ReadError {
     fn from(fault: scan::Fault) -> Self {
         match fault {
             scan::Fault::Syntax => Self::NotJson,
@@ -33,29 +34,29 @@ impl From<scan::Fault> for Fault {
     }
 }
 
-impl Fault {
-    /// What is wrong, for those that are not about one member.
-    pub const fn sentence(self) -> &'static str {
+impl ReadError {
+    /// The message for errors that do not concern one member.
+    pub const fn message(self) -> &'static str {
         match self {
             Self::NotJson => "the text is not JSON",
             Self::NotUtf8 => "the text is not UTF-8",
-            Self::TooDeep => "the text is nested too deep",
+            Self::TooDeep => "the text is nested too deeply",
             Self::NotObject => "the text is not a JSON object",
-            Self::TooLarge => "the text is longer than this server takes",
-            Self::Member(_) => "a member is missing or of the wrong kind",
+            Self::TooLarge => "the text is longer than this server allows",
+            Self::Member(_) => "a member is missing or of the wrong type",
         }
     }
 }
 
-/// Finds the members of the event that the text is. Of a member that is there several times the last one counts; those with other names are
-/// stepped over.
-pub fn read<B: Block>(text: Padded<'_>, rule: Rule) -> Result<Envelope, Fault> {
+/// Finds the members of an event in its text and checks them. The last of several members with the same name
+/// counts; members with other names are skipped.
+pub fn read_event<B: Block>(text: Padded<'_>, rule: EnvelopeRule) -> Result<Envelope, ReadError> {
     let mut scanner = Scanner::<B>::new(text);
     scanner.skip_space();
     if scanner.peek() != b'{' {
-        // A text that is no JSON at all is not called "no object".
+        // A text that is not JSON at all gets `NotJson`, not `NotObject`.
         scanner.value()?;
-        return Err(if scanner.is_finished() { Fault::NotObject } else { Fault::NotJson });
+        return Err(if scanner.is_finished() { ReadError::NotObject } else { ReadError::NotJson });
     }
     let mut envelope = Envelope::default();
     scanner.expect(b'{')?;
@@ -64,10 +65,10 @@ pub fn read<B: Block>(text: Padded<'_>, rule: Rule) -> Result<Envelope, Fault> {
         loop {
             let name = scanner.string()?;
             scanner.colon()?;
-            let place = Some(scanner.value()?);
-            match known(text, &name) {
-                Some(Known::Member(member)) => envelope.set(member, place),
-                Some(Known::SnakeFlowId) => envelope.snake_flow_id = place,
+            let position = Some(scanner.value()?);
+            match known_name(text, &name) {
+                Some(KnownName::Member(member)) => envelope.set(member, position),
+                Some(KnownName::SnakeFlowId) => envelope.snake_flow_id = position,
                 None => {}
             }
             scanner.skip_space();
@@ -79,33 +80,37 @@ pub fn read<B: Block>(text: Padded<'_>, rule: Rule) -> Result<Envelope, Fault> {
         }
     }
     if !scanner.is_finished() {
-        return Err(Fault::NotJson);
+        return Err(ReadError::NotJson);
     }
     check(text, &mut envelope, rule)?;
     Ok(envelope)
 }
 
-enum Known {
+enum KnownName {
     Member(Member),
     SnakeFlowId,
 }
 
-fn known(text: Padded<'_>, name: &Span) -> Option<Known> {
+fn known_name(text: Padded<'_>, name: &Span) -> Option<KnownName> {
     let raw = text.get(name.start, name.end);
-    // The longest name we know has 8 characters, and an escape has 6 for one.
+    // The longest known name has 8 characters, and an escaped character takes 6.
     let mut buffer = [0; 8 * 6];
     let name = if name.escaped { unescape(raw, buffer.get_mut(..raw.len())?)? } else { raw };
-    if name == b"flow_id" { Some(Known::SnakeFlowId) } else { Member::from_name(name).map(Known::Member) }
+    if name == b"flow_id" {
+        Some(KnownName::SnakeFlowId)
+    } else {
+        Member::from_name(name).map(KnownName::Member)
+    }
 }
 
-/// Holds the members to the rule. What counts as missing is taken out.
-fn check(text: Padded<'_>, envelope: &mut Envelope, rule: Rule) -> Result<(), Fault> {
-    if rule != Rule::Strict && envelope.get(Member::FlowId).is_none() {
-        let place = envelope.snake_flow_id;
-        envelope.set(Member::FlowId, place);
+/// Checks the members against the rule. Removes members that count as missing.
+fn check(text: Padded<'_>, envelope: &mut Envelope, rule: EnvelopeRule) -> Result<(), ReadError> {
+    if rule != EnvelopeRule::Strict && envelope.get(Member::FlowId).is_none() {
+        let position = envelope.snake_flow_id;
+        envelope.set(Member::FlowId, position);
     }
     for member in Member::ALL {
-        let fits = match envelope.get(member) {
+        let is_valid = match envelope.get(member) {
             None => false,
             Some((kind, span)) => match member {
                 Member::Name | Member::Id | Member::FlowId => kind == Kind::String,
@@ -114,32 +119,34 @@ fn check(text: Padded<'_>, envelope: &mut Envelope, rule: Rule) -> Result<(), Fa
                 Member::Identity | Member::Auth | Member::Metadata => kind == Kind::Object,
             },
         };
-        if fits {
+        if is_valid {
             continue;
         }
         let kind = envelope.get(member).map(|(kind, _)| kind);
         let is_absent = matches!(kind, None | Some(Kind::Null));
-        let may_be_absent = match (member, rule) {
-            (_, Rule::Strict) | (Member::Name | Member::Version, _) => false,
-            (Member::Identity | Member::Auth | Member::Metadata, _) => is_absent || rule == Rule::Answer,
-            (_, Rule::Usual) => false,
-            (_, Rule::Lenient) => is_absent,
-            (_, Rule::Answer) => true,
+        let can_be_absent = match (member, rule) {
+            (_, EnvelopeRule::Strict) | (Member::Name | Member::Version, _) => false,
+            (Member::Identity | Member::Auth | Member::Metadata, _) => {
+                is_absent || rule == EnvelopeRule::Response
+            }
+            (_, EnvelopeRule::Usual) => false,
+            (_, EnvelopeRule::Lenient) => is_absent,
+            (_, EnvelopeRule::Response) => true,
         };
-        if !may_be_absent {
-            return Err(Fault::Member(member));
+        if !can_be_absent {
+            return Err(ReadError::Member(member));
         }
         envelope.set(member, None);
     }
     Ok(())
 }
 
-/// A whole number of 32 bits, signed; where the rule is lenient also as its digits in a string.
-fn is_version(text: Padded<'_>, kind: Kind, span: &Span, rule: Rule) -> bool {
+/// A signed 32-bit integer; under the lenient rules also a string of digits.
+fn is_version(text: Padded<'_>, kind: Kind, span: &Span, rule: EnvelopeRule) -> bool {
     let digits = text.get(span.start, span.end);
     match kind {
         Kind::Number => span.plain && is_int32(digits),
-        Kind::String if matches!(rule, Rule::Lenient | Rule::Answer) => {
+        Kind::String if matches!(rule, EnvelopeRule::Lenient | EnvelopeRule::Response) => {
             !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) && is_int32(digits)
         }
         _ => false,
@@ -150,12 +157,12 @@ fn is_int32(digits: &[u8]) -> bool {
     core::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<i32>().is_ok())
 }
 
-/// An event as it is written: texts without their quotes but with their escapes, everything else as JSON.
+/// The members of a response: strings without their quotes but with their escapes, everything else as JSON.
 #[derive(Clone, Copy, Debug)]
-pub struct Written<'a> {
-    /// The name, in front of `suffix`.
+pub struct ResponseMembers<'a> {
+    /// The name of the request, which precedes `suffix`.
     pub name: &'a str,
-    /// What is put behind the name, with a colon between them if both are there.
+    /// Appended to the name, with a colon between the two if neither is empty.
     pub suffix: &'a str,
     /// Digits.
     pub version: &'a str,
@@ -163,7 +170,7 @@ pub struct Written<'a> {
     pub id: &'a str,
     /// The id of the flow.
     pub flow_id: &'a str,
-    /// JSON, in pieces that are joined.
+    /// JSON, in parts that are concatenated.
     pub payload: &'a [&'a str],
     /// An object.
     pub identity: &'a str,
@@ -171,22 +178,22 @@ pub struct Written<'a> {
     pub metadata: &'a str,
 }
 
-/// Writes an answer. `auth` is always empty: what proves an identity is never sent back.
-pub fn write(event: &Written<'_>) -> String {
-    let colon = if event.name.is_empty() || event.suffix.is_empty() { "" } else { ":" };
+/// Writes a response. `auth` is always empty: credentials are never sent back.
+pub fn write_response(response: &ResponseMembers<'_>) -> String {
+    let colon = if response.name.is_empty() || response.suffix.is_empty() { "" } else { ":" };
     let head = [
         "{\"name\":\"",
-        event.name,
+        response.name,
         colon,
-        event.suffix,
+        response.suffix,
         "\",\"version\":",
-        event.version,
+        response.version,
         ",\"id\":\"",
-        event.id,
+        response.id,
         "\",\"flowId\":\"",
-        event.flow_id,
+        response.flow_id,
         "\",\"payload\":",
     ];
-    let tail = [",\"identity\":", event.identity, ",\"auth\":{},\"metadata\":", event.metadata, "}"];
-    [&head[..], event.payload, &tail].concat().concat()
+    let tail = [",\"identity\":", response.identity, ",\"auth\":{},\"metadata\":", response.metadata, "}"];
+    [&head[..], response.payload, &tail].concat().concat()
 }

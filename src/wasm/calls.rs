@@ -14,7 +14,7 @@ use crate::engine::machine::{Input, Machine, Output};
 use crate::events_protocol;
 
 /// Who judges, by the number that `CLASSIFIERS` in `js/client/calls.ts` gives it.
-const CLASSIFIERS: &[Classifier] = &[classify::classify_response, events_protocol::client::judge];
+const CLASSIFIERS: &[Classifier] = &[classify::classify_response, events_protocol::client::classify_response];
 
 #[wasm_bindgen]
 extern "C" {

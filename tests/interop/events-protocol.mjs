@@ -209,7 +209,7 @@ async function theirClient() {
   if (!worker) return;
   await askedByTheirs(worker.url + "events/", "our server in workerd");
   await tally.check("workerd had nothing to complain of", () => {
-    const problem = worker.said().find((line) => /error|hang/i.test(line));
+    const problem = worker.output().find((line) => /error|hang/i.test(line));
     if (problem) throw new Error(problem);
   });
   await worker.close();

@@ -1,4 +1,5 @@
-// Streams in a browser, where only the platform handles cookies. A separate file, because the client checks the platform only once.
+// Streams in a browser, where only the platform handles cookies. A separate file, because the client checks the
+// platform only once.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { virtualTime } from "./virtual-clock.mjs";

@@ -1,4 +1,5 @@
-// A Bayeux server in memory, as a `fetch` function and as WebSockets. It keeps sessions, holds polls and requires its cookie.
+// A Bayeux server in memory, as a `fetch` function and as WebSockets. It keeps sessions, holds polls and requires its
+// cookie.
 export const url = "https://example.com/cometd";
 
 export class BayeuxServer {

@@ -1,5 +1,6 @@
-// The BriteEvents cases: each was run on the original. What `advice` says to mirror is compared with that; what it says to mend has a line here
-// that says how. The bodies that the original sent are then given to the emulator.
+// The BriteEvents cases, recorded from the original. A case whose `advice` is to mirror the original is compared with the
+// recording. A case whose advice is to fix the original has an expectation in `FIXED`. In addition, the emulator must
+// accept the bodies that the original sent.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -8,30 +9,34 @@ import { isFerryError } from "../../dist/entries/bc-events.js";
 import { readCases } from "../vectors.mjs";
 import { testCases } from "./case-tests.mjs";
 import { onlyKnown, onlyOneOf } from "./known-keys.mjs";
-import { clientTo, server, topics as defaultTopics } from "./bc-events-world.mjs";
+import { clientTo, server, topics as defaultTopics } from "./bc-events-fixtures.mjs";
+import { virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const cases = readCases("bc_events_cases");
 const BASE = "http://127.0.0.1:9";
-/** Nobody waits longer for a delivery that will not come about. */
+/** The virtual time after which a flush stops waiting for a delivery. */
 const DEADLINE_MS = 250;
 
-/** Does what a case says, and notes what came of it. */
-async function perform({ input }) {
-  const scripted = (input.server ?? []).map(answerOf);
-  const last = answerOf(input.server_default ?? { status: 201, json: { eventId: "e1", jobId: "j1" } });
-  const world = input.api === "http://127.0.0.1:1" ? server(new TypeError("refused")) : server(...scripted, last);
-  const seen = { steps: [], requests: world.requests, reports: [] };
+/** Runs the operations of a case and records their results. */
+async function runCase({ input }) {
+  const scripted = (input.server ?? []).map(responseOf);
+  const last = responseOf(input.server_default ?? { status: 201, json: { eventId: "e1", jobId: "j1" } });
+  const scriptedServer =
+    input.api === "http://127.0.0.1:1" ? server(new TypeError("refused")) : server(...scripted, last);
+  const recorded = { steps: [], requests: scriptedServer.requests, reports: [] };
   const topics = input.topics?.$yaml ?? input.topics ?? defaultTopics;
   let client;
   try {
-    client = clientTo(world, {
+    client = clientTo(scriptedServer, {
       apiUrl: input.api?.replace("{BASE}", BASE),
       topics,
       serviceName: input.service_name ?? "MyService",
     });
   } catch (error) {
-    seen.steps.push({ op: "new EventClient", error });
-    return seen;
+    recorded.steps.push({ op: "new BriteEventsClient", error });
+    return recorded;
   }
   const [kind = "user", ...rest] = input.session ?? ["user", "USER_ID", "JOB_ID"];
   let session;
@@ -43,8 +48,8 @@ async function perform({ input }) {
       raw: () => client.userSession(rest[0], rest[2], { publishImmediately: rest[3] }),
     }[kind]();
   } catch (error) {
-    seen.steps.push({ op: "session", error });
-    return seen;
+    recorded.steps.push({ op: "session", error });
+    return recorded;
   }
   let queue = [];
   const publish = (call) => {
@@ -55,16 +60,16 @@ async function perform({ input }) {
     else receipt.delivered.catch(() => undefined);
   };
   const values = (data) => JSON.parse(JSON.stringify(data), (_, value) => (value === "$NaN" ? NaN : value));
-  const perform = {
+  const operations = {
     publish: (event) => publish(() => session.publish(values(event))),
     magic: (name, data) => publish(() => session[name](values(data))),
     magic_n: (name, data, times) => {
-      for (let at = 0; at < times; at++) publish(() => session[name](values(data)));
+      for (let index = 0; index < times; index++) publish(() => session[name](values(data)));
     },
     magic_kw: (name, kwargs) => publish(() => session[name](...Object.values(values(kwargs)))),
     flush: async () => {
       queue = [];
-      seen.reports.push(await session.flush({ until: "delivered", deadlineMs: DEADLINE_MS }));
+      recorded.reports.push(await session.flush({ until: "delivered", deadlineMs: DEADLINE_MS }));
     },
     rollback: () => {
       queue = [];
@@ -90,35 +95,36 @@ async function perform({ input }) {
     }),
     hasattr: (name) => name in session,
   };
-  for (const [op, ...given] of input.ops) {
-    const name = op.startsWith("magic") || op === "hasattr" ? `${op} ${given[0]}` : op;
+  for (const [op, ...args] of input.ops) {
+    const name = op.startsWith("magic") || op === "hasattr" ? `${op} ${args[0]}` : op;
     try {
-      const returns = await perform[op](...given);
-      seen.steps.push({ op: name, returns: returns ?? null });
+      const returns = await operations[op](...args);
+      recorded.steps.push({ op: name, returns: returns ?? null });
     } catch (error) {
-      seen.steps.push({ op: name, error });
+      recorded.steps.push({ op: name, error });
     }
   }
   if (rest[3]) await client.outbox.drain({ deadlineMs: DEADLINE_MS });
-  seen.stats = client.outbox.stats();
+  recorded.stats = client.outbox.stats();
   await client.close();
-  return seen;
+  return recorded;
 }
 
-function answerOf({ status, json, text, drop }) {
+function responseOf({ status, json, text, drop }) {
   if (drop) return new TypeError("the connection broke");
   return [status, text ?? json ?? ""];
 }
 
-/** What differs from the original, if anything. Errors come earlier than there: what it finds at flush is found when something is published. */
-function difference({ expected }, seen) {
+/** The first difference from the original. Errors may come earlier: the original checks some things only at flush. */
+function difference({ expected }, recorded) {
   const isRaised = expected.steps.map(
-    ({ raises }, at) => raises !== undefined && seen.steps.slice(0, at + 1).some(({ error }) => isFerryError(error)),
+    ({ raises }, at) =>
+      raises !== undefined && recorded.steps.slice(0, at + 1).some(({ error }) => isFerryError(error)),
   );
   for (const [at, step] of expected.steps.entries()) {
-    const found = seen.steps[at];
+    const found = recorded.steps[at];
     if (step.raises?.startsWith("tenacity.")) {
-      if (!seen.reports.some(({ pending }) => pending.length > 0)) return `${step.op} was not left pending`;
+      if (!recorded.reports.some(({ pending }) => pending.length > 0)) return `${step.op} was not left pending`;
     } else if (step.raises) {
       if (!isRaised[at]) return `${step.op} raised nothing, and nothing before it did`;
       if (
@@ -137,7 +143,7 @@ function difference({ expected }, seen) {
       if (found?.error && !isFerryError(found.error)) return `${step.op} threw ${found.error}`;
       if (
         step.path?.length > 0 &&
-        !seen.steps.some(
+        !recorded.steps.some(
           ({ error }) => error?.attribute?.endsWith(step.path.at(-1)) || error?.message.includes(step.path.join("/")),
         )
       )
@@ -147,18 +153,18 @@ function difference({ expected }, seen) {
     } else if (step.op === "queue") {
       if (found.returns !== step.returns.length) return `${found.returns} are queued`;
     } else if (
-      JSON.stringify(sorted(found?.returns ?? null)) !== JSON.stringify(sorted(step.returns ?? null)) &&
+      JSON.stringify(withSortedKeys(found?.returns ?? null)) !== JSON.stringify(withSortedKeys(step.returns ?? null)) &&
       step.op !== "queue_len"
     ) {
       return `${step.op} gave ${JSON.stringify(found?.returns)}`;
     }
   }
-  const wanted = expected.requests;
+  const expectedRequests = expected.requests;
   const exhausted = expected.steps.some(({ raises }) => raises?.startsWith("tenacity."));
-  if (!exhausted && wanted.length !== seen.requests.length)
-    return `${seen.requests.length} requests, not ${wanted.length}`;
-  for (const [at, { path, body_json, headers }] of wanted.entries()) {
-    const found = seen.requests[at];
+  if (!exhausted && expectedRequests.length !== recorded.requests.length)
+    return `${recorded.requests.length} requests, not ${expectedRequests.length}`;
+  for (const [at, { path, body_json, headers }] of expectedRequests.entries()) {
+    const found = recorded.requests[at];
     if (!found) return exhausted ? undefined : `there is no request ${at}`;
     if (found.path !== path) return `request ${at} went to ${found.path}`;
     if (headers?.["x-britecore-job-id"] && found.job !== headers["x-britecore-job-id"])
@@ -168,64 +174,64 @@ function difference({ expected }, seen) {
       body_json?.$array_length === undefined
         ? found.body
         : { $array_length: found.body.length, $first: found.body[0], $last: found.body.at(-1) };
-    // Also the order of the members.
+    // The order of the members must be the same too.
     if (JSON.stringify(body) !== JSON.stringify(body_json)) return `request ${at} has the body ${JSON.stringify(body)}`;
   }
   return undefined;
 }
 
-const sorted = (value) =>
+const withSortedKeys = (value) =>
   typeof value === "object" && value !== null
     ? Object.fromEntries(
         Object.keys(value)
           .sort()
-          .map((key) => [key, sorted(value[key])]),
+          .map((key) => [key, withSortedKeys(value[key])]),
       )
     : value;
 
-const refuses = (pattern) => (seen) =>
+const throwsMatching = (pattern) => (recorded) =>
   assert.ok(
-    seen.steps.some(({ error }) => isFerryError(error) && pattern.test(error.message)),
-    JSON.stringify(seen.steps.map(({ op, error }) => [op, error?.message])),
+    recorded.steps.some(({ error }) => isFerryError(error) && pattern.test(error.message)),
+    JSON.stringify(recorded.steps.map(({ op, error }) => [op, error?.message])),
   );
-const delivers = (requests) => (seen) => {
+const deliversAll = (requests) => (recorded) => {
   assert.ok(
-    seen.reports.length > 0 && seen.reports.every(({ pending, dead }) => pending.length + dead.length === 0),
-    JSON.stringify(seen.reports),
+    recorded.reports.length > 0 && recorded.reports.every(({ pending, dead }) => pending.length + dead.length === 0),
+    JSON.stringify(recorded.reports),
   );
-  assert.equal(seen.requests.length, requests);
+  assert.equal(recorded.requests.length, requests);
 };
-const stops =
+const becomesDeadLetter =
   (code, status, requests = 1) =>
-  (seen) => {
+  (recorded) => {
     assert.deepEqual(
-      seen.reports.at(-1).dead.map(({ code, status }) => [code, status]),
+      recorded.reports.at(-1).dead.map(({ code, status }) => [code, status]),
       [[code, status]],
     );
-    assert.equal(seen.requests.length, requests);
+    assert.equal(recorded.requests.length, requests);
   };
-const waits = (seen) => {
-  assert.equal(seen.reports.at(-1).pending.length, 1);
-  assert.deepEqual(seen.reports.at(-1).delivered, []);
+const staysPending = (recorded) => {
+  assert.equal(recorded.reports.at(-1).pending.length, 1);
+  assert.deepEqual(recorded.reports.at(-1).delivered, []);
 };
 
-/** How what was wrong there is here, by case. */
-const MENDED = {
-  "bc-topics-no-Topics-key": refuses(/Topics/),
-  "bc-topics-null": refuses(/Topics is a list of topics, not null/),
-  "bc-topics-missing-Entity": refuses(/Topics\[0\] needs the member Entity/),
-  "bc-topics-missing-Action": refuses(/Topics\[0\] needs the member Action/),
-  "bc-topics-missing-Schema": refuses(/Topics\[0\] needs the member Schema/),
-  "bc-topics-no-default-category": refuses(/Topics\[0\] needs the member Category/),
+/** The expectations of cases in which the original is wrong. */
+const FIXED = {
+  "bc-topics-no-Topics-key": throwsMatching(/Topics/),
+  "bc-topics-null": throwsMatching(/Topics must be a list of topics; received null/),
+  "bc-topics-missing-Entity": throwsMatching(/Topics\[0\] needs the member Entity/),
+  "bc-topics-missing-Action": throwsMatching(/Topics\[0\] needs the member Action/),
+  "bc-topics-missing-Schema": throwsMatching(/Topics\[0\] needs the member Schema/),
+  "bc-topics-no-default-category": throwsMatching(/Topics\[0\] needs the member Category/),
   "bc-topics-yaml11-bool": ({ steps }) => assert.deepEqual(Object.keys(steps[0].returns), ["testing.TestOn"]),
-  "bc-topics-yaml-number-category": refuses(/DefaultCategory is a text, not 5/),
+  "bc-topics-yaml-number-category": throwsMatching(/DefaultCategory must be a non-empty string; received 5/),
   "bc-get-topic": ({ steps }) =>
     assert.deepEqual(
       [steps[0].returns, ...steps.slice(1).map(({ error }) => error.message.split(";")[0])],
       ["testing.TestCreated", "Topic not found: testing.TestCreated", "Topic not found: nope.NotRealFailed"],
     ),
-  "bc-publish-no-action": refuses(/publish needs action/),
-  "bc-publish-no-data": refuses(/data breaks the rule type/),
+  "bc-publish-no-action": throwsMatching(/action must be a non-empty string/),
+  "bc-publish-no-data": throwsMatching(/data breaks the rule type/),
   "bc-magic-camel-token-fails": ({ steps }) =>
     assert.deepEqual(
       steps.map(({ error }) => error),
@@ -240,80 +246,80 @@ const MENDED = {
       steps.map(({ returns }) => returns),
       [true, false, true, false],
     ),
-  "bc-validate-action-trailing-newline": refuses(/action breaks the rule pattern/),
-  "bc-validate-draft6-exclusiveMinimum-number-rejected": refuses(/exclusiveMinimum/),
-  "bc-validate-schema-null": refuses(/Topics\[0\]\.Schema is a JSON Schema, which is an object, not null/),
-  // JavaScript has one kind of number: 1.0 is 1. true is no integer here either.
-  "bc-validate-integer-float": refuses(/data\.n breaks the rule type .*: it has to be integer, not boolean/),
-  "bc-flush-5-single-posts": (seen) => {
-    delivers(5)(seen);
-    assert.equal(seen.steps.at(-1).returns, 0);
+  "bc-validate-action-trailing-newline": throwsMatching(/action breaks the rule pattern/),
+  "bc-validate-draft6-exclusiveMinimum-number-rejected": throwsMatching(/exclusiveMinimum/),
+  "bc-validate-schema-null": throwsMatching(/Topics\[0\]\.Schema must be a JSON Schema, an object; received null/),
+  // In JavaScript 1.0 and 1 are the same number. true is not an integer.
+  "bc-validate-integer-float": throwsMatching(/data\.n breaks the rule type .*: it must be integer, not boolean/),
+  "bc-flush-5-single-posts": (recorded) => {
+    deliversAll(5)(recorded);
+    assert.equal(recorded.steps.at(-1).returns, 0);
   },
-  "bc-flush-twice-resends": delivers(1),
-  "bc-flush-rollback-flush": delivers(1),
-  "bc-flush-threshold-crossed-by-leftovers": (seen) => {
-    delivers(6)(seen);
-    assert.ok(seen.requests.every(({ path }) => path === "/events"));
+  "bc-flush-twice-resends": deliversAll(1),
+  "bc-flush-rollback-flush": deliversAll(1),
+  "bc-flush-threshold-crossed-by-leftovers": (recorded) => {
+    deliversAll(6)(recorded);
+    assert.ok(recorded.requests.every(({ path }) => path === "/events"));
   },
-  "bc-job-id-none": (seen) => {
-    delivers(1)(seen);
-    assert.match(seen.requests[0].job, /^[0-9a-f-]{36}$/);
+  "bc-job-id-none": (recorded) => {
+    deliversAll(1)(recorded);
+    assert.match(recorded.requests[0].job, /^[0-9a-f-]{36}$/);
   },
-  "bc-job-id-non-latin": refuses(/jobId is a text of ASCII characters/),
-  "bc-body-unicode": delivers(1),
-  "bc-body-nan": refuses(/data\.n is not a finite number/),
-  "bc-no-retry-400-other": stops("ERR_REJECTED", 400),
-  "bc-400-without-errorType": stops("ERR_REJECTED", 400),
-  "bc-status-401-json-silent": (seen) =>
-    assert.ok(seen.requests.length >= 2, "it was tried again, and the second time it worked"),
-  "bc-status-409-json-silent": stops("ERR_REJECTED", 409),
-  "bc-status-422-json-silent": stops("ERR_REJECTED", 422),
-  "bc-status-502-json-silent": delivers(2),
-  "bc-status-503-json-silent": delivers(2),
-  "bc-status-201-empty-body": delivers(1),
-  "bc-status-204": delivers(1),
-  "bc-retry-connection-drop": delivers(2),
-  "bc-no-timeout-slow-server": delivers(1),
-  "bc-retry-exhausted-500": waits,
-  // A budget of 2 s is not ours: the outbox goes on.
-  "bc-slow-then-retryable": delivers(2),
-  "bc-bulk-partial-non-retryable": (seen) => {
-    assert.equal(seen.requests.length, 1);
+  "bc-job-id-non-latin": throwsMatching(/jobId must be a string of printable ASCII characters/),
+  "bc-body-unicode": deliversAll(1),
+  "bc-body-nan": throwsMatching(/data\.n must be a finite number/),
+  "bc-no-retry-400-other": becomesDeadLetter("ERR_REJECTED", 400),
+  "bc-400-without-errorType": becomesDeadLetter("ERR_REJECTED", 400),
+  "bc-status-401-json-silent": (recorded) =>
+    assert.ok(recorded.requests.length >= 2, "the request was retried and succeeded"),
+  "bc-status-409-json-silent": becomesDeadLetter("ERR_REJECTED", 409),
+  "bc-status-422-json-silent": becomesDeadLetter("ERR_REJECTED", 422),
+  "bc-status-502-json-silent": deliversAll(2),
+  "bc-status-503-json-silent": deliversAll(2),
+  "bc-status-201-empty-body": deliversAll(1),
+  "bc-status-204": deliversAll(1),
+  "bc-retry-connection-drop": deliversAll(2),
+  "bc-no-timeout-slow-server": deliversAll(1),
+  "bc-retry-exhausted-500": staysPending,
+  // The original gives up after 2 s; the outbox goes on.
+  "bc-slow-then-retryable": deliversAll(2),
+  "bc-bulk-partial-non-retryable": (recorded) => {
+    assert.equal(recorded.requests.length, 1);
     assert.deepEqual(
-      seen.reports[0].dead.map(({ code, reason, text }) => [code, reason, JSON.parse(text).data.n]),
+      recorded.reports[0].dead.map(({ code, reason, text }) => [code, reason, JSON.parse(text).data.n]),
       [["ERR_REJECTED", "the server refused the request (HTTP 201): ValidationException", 5]],
     );
-    assert.equal(seen.reports[0].delivered.length, 5);
+    assert.equal(recorded.reports[0].delivered.length, 5);
   },
-  "bc-bulk-records-short": (seen) => {
-    delivers(2)(seen);
+  "bc-bulk-records-short": (recorded) => {
+    deliversAll(2)(recorded);
     assert.deepEqual(
-      seen.requests[1].body.map(({ data }) => data.n),
+      recorded.requests[1].body.map(({ data }) => data.n),
       [1, 2, 3, 4, 5],
     );
   },
-  "bc-bulk-records-objects": (seen) => {
-    delivers(2)(seen);
+  "bc-bulk-records-objects": (recorded) => {
+    deliversAll(2)(recorded);
     assert.deepEqual(
-      seen.requests[1].body.map(({ data }) => data.n),
+      recorded.requests[1].body.map(({ data }) => data.n),
       [0],
     );
   },
-  // Halved until the culprit stands alone; there was none.
-  "bc-bulk-non-retryable-400-continues": (seen) => {
-    assert.equal(seen.reports[0].delivered.length, 251);
+  // The batch is halved to find the bad event; there was none.
+  "bc-bulk-non-retryable-400-continues": (recorded) => {
+    assert.equal(recorded.reports[0].delivered.length, 251);
     assert.deepEqual(
-      seen.requests.map(({ body }) => body.length),
+      recorded.requests.map(({ body }) => body.length),
       [250, 125, 125, 1],
     );
   },
 };
-/** What cannot be told in the language of the cases; each has a test of its own in `bc-events-*.test.mjs`. */
-const ELSEWHERE = {
-  "bc-magic-resolved-at-attribute-access": "the topic is that of the moment at which the call was read",
+/** Cases that the runner cannot express; each has its own test in `bc-events-*.test.mjs`. */
+const TESTED_ELSEWHERE = {
+  "bc-magic-resolved-at-attribute-access": "a call keeps the topic that it had when it was read",
   "bc-session-copy-recursion": "a session can be inspected, awaited and written as JSON",
-  "bc-flush-sends-mutated-data": "what is changed after publish is not sent",
-  "bc-bulk-second-chunk-exhausted": "what of a flush was delivered is not sent again, whatever became of the rest",
+  "bc-flush-sends-mutated-data": "changes to the data after publish are not sent",
+  "bc-bulk-second-chunk-exhausted": "delivered events of a flush are not sent again when others fail",
 };
 
 const OPS = [
@@ -332,27 +338,27 @@ const OPS = [
   "hasattr",
 ];
 
-/** Throws for what the runner does not look at. */
+/** Throws for keys that the runner does not check. */
 function checkKeys(testCase) {
   const { id, input, expected } = testCase;
-  // Documentation: why there is the case, and where it was measured.
+  // Documentation: the reason for the case, and where it was measured.
   onlyKnown(testCase, ["id", "input", "expected", "advice", "why", "source"], "the case", id);
   onlyKnown(input, ["api", "topics", "service_name", "session", "ops", "server", "server_default"], "input", id);
   onlyOneOf(input.session?.[0], [undefined, "user", "service", "third_party", "raw"], "session", id);
   for (const [op] of input.ops) onlyOneOf(op, OPS, "op", id);
   for (const answer of [input.server ?? [], input.server_default ?? []].flat()) {
-    // Documentation: nobody waits for a slow answer; the original has no time limit, and ours is tried elsewhere.
+    // Documentation: the delay of a response. The original has no time limit; that of this package has other tests.
     onlyKnown(answer, ["status", "json", "text", "drop", "delay"], "server", id);
   }
-  // Documentation: what Python logged, and how long it waited between its tries.
+  // Documentation: the log of Python, and its delays between attempts.
   onlyKnown(expected, ["steps", "requests", "log", "gaps_seconds"], "expected", id);
   for (const step of expected.steps) {
-    // Documentation: how long the call took in Python.
+    // Documentation: the duration of the call in Python.
     onlyKnown(step, ["op", "raises", "returns", "message", "path", "seconds"], "steps", id);
   }
   for (const request of expected.requests) {
     onlyKnown(request, ["method", "path", "headers", "body_json", "body_text"], "requests", id);
-    // Documentation: all but the first are of Python's HTTP client.
+    // Documentation: all but the first come from Python's HTTP client.
     onlyKnown(
       request.headers,
       ["x-britecore-job-id", "content-type", "content-length", "accept", "accept-encoding", "connection", "user-agent"],
@@ -364,22 +370,22 @@ function checkKeys(testCase) {
 
 testCases(
   "bc-events",
-  cases.filter(({ id }) => !(id in ELSEWHERE)),
+  cases.filter(({ id }) => !(id in TESTED_ELSEWHERE)),
   {
     atLeast: 76,
     run: async (testCase) => {
       const { id, advice } = testCase;
       checkKeys(testCase);
-      const seen = await perform(testCase);
-      if (MENDED[id]) return MENDED[id](seen);
-      assert.match(advice, /^(?:mirror|same)/, "there is a rule for what is mended");
-      assert.equal(difference(testCase, seen), undefined);
+      const recorded = await runCase(testCase);
+      if (FIXED[id]) return FIXED[id](recorded);
+      assert.match(advice, /^(?:mirror|same)/, "the case is in FIXED, or its advice is to mirror");
+      assert.equal(difference(testCase, recorded), undefined);
     },
   },
 );
 
-for (const [id, name] of Object.entries(ELSEWHERE)) {
-  test(`${id} is tested as «${name}»`, () => {
+for (const [id, name] of Object.entries(TESTED_ELSEWHERE)) {
+  test(`${id} is tested as "${name}"`, () => {
     assert.ok(
       cases.some((testCase) => testCase.id === id),
       "the case is there",
@@ -394,15 +400,15 @@ for (const [id, name] of Object.entries(ELSEWHERE)) {
   });
 }
 
-test("every case that is named here is in the file", () => {
-  for (const id of Object.keys(MENDED))
+test("every case of FIXED is in the file", () => {
+  for (const id of Object.keys(FIXED))
     assert.ok(
       cases.some((testCase) => testCase.id === id),
       id,
     );
 });
 
-test("every body that the original has sent is taken by the emulator, and answered so that the original understands it", async () => {
+test("the emulator accepts every body that the original sent, with a response that the original understands", async () => {
   const emulator = createEmulator();
   const { url } = await emulator.listen();
   let count = 0;
@@ -418,12 +424,12 @@ test("every body that the original has sent is taken by the emulator, and answer
         headers: { "content-type": "application/json", ...(job && { "x-britecore-job-id": job }) },
       });
       assert.equal(answer.status, 201, id);
-      const said = await answer.json();
+      const json = await answer.json();
       const sent = [body_json].flat();
-      // What `retry_if_we_need_to` of the original looks at.
-      if (path === "/events") assert.equal(said.failedRecords ?? 0, 0);
-      else assert.deepEqual(said, { failedRecords: 0, records: sent.map(() => "Success") });
-      assert.equal(said.errorType, undefined);
+      // The members that `retry_if_we_need_to` of the original reads.
+      if (path === "/events") assert.equal(json.failedRecords ?? 0, 0);
+      else assert.deepEqual(json, { failedRecords: 0, records: sent.map(() => "Success") });
+      assert.equal(json.errorType, undefined);
       assert.deepEqual(
         emulator.briteEvents.received.map(({ event }) => event),
         sent,

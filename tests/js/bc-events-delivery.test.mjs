@@ -1,15 +1,18 @@
-// BriteEvents on the wire and on the outbox: lots, jobs, what answers mean, and that nothing vanishes.
+// BriteEvents with the outbox: batches, jobs, the meaning of responses, and that no event is lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore } from "../../dist/entries/bc-events.js";
 import { createEmulator } from "../../dist/entries/testing.js";
-import { clientTo, server } from "./bc-events-world.mjs";
+import { clientTo, server } from "./bc-events-fixtures.mjs";
+import { virtualClock, virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const SUCCESS = "Success";
-const PASSES = "InternalFailureException";
+const TEMPORARY = "InternalFailureException";
 const numbers = ({ body }) => [body].flat().map(({ data }) => data.n);
 const publish = (session, from, to) =>
-  Array.from({ length: to - from }, (_, at) => session.createdMyEntity({ n: from + at }));
+  Array.from({ length: to - from }, (_, index) => session.createdMyEntity({ n: from + index }));
 
 for (const [count, expected] of [
   [1, [["/events", 1]]],
@@ -32,7 +35,7 @@ for (const [count, expected] of [
     ],
   ],
 ]) {
-  test(`a flush of ${count} makes ${expected.length} requests in order, all with the job`, async () => {
+  test(`a flush of ${count} makes ${expected.length} requests in order, each with the job`, async () => {
     const { requests, fetch } = server(201);
     const client = clientTo({ fetch });
     const session = client.userSession("USER_ID", "JOB_ID");
@@ -55,7 +58,7 @@ for (const [count, expected] of [
   });
 }
 
-test("lots stay whole up to events of four kilobytes", async () => {
+test("a batch of 250 events of four kilobytes is not split", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID", "JOB_ID");
@@ -68,7 +71,7 @@ test("lots stay whole up to events of four kilobytes", async () => {
   await client.close();
 });
 
-test("sessions with different jobs share the outbox and no request", async () => {
+test("sessions with different jobs share the outbox, but no requests", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
   const jobs = { "job-a": 7, "job-b": 3, 'job "c", "event":': 251, "job-d": 1 };
@@ -97,7 +100,7 @@ test("sessions with different jobs share the outbox and no request", async () =>
   await client.close();
 });
 
-test("two flushes of one session are not put together, and stay in order", async () => {
+test("two flushes of one session are not combined, and stay in order", async () => {
   const { requests, fetch } = server(503, 201);
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID", "JOB_ID");
@@ -120,14 +123,14 @@ test("two flushes of one session are not put together, and stay in order", async
   await client.close();
 });
 
-test("of a lot that was taken in part, only the rest is sent again, in one request", async () => {
+test("only the events of a batch that failed for now are sent again, in one request", async () => {
   const records = [
     SUCCESS,
-    PASSES,
+    TEMPORARY,
     SUCCESS,
     "ProvisionedThroughputExceededException",
     "ValidationException",
-    { errorType: PASSES },
+    { errorType: TEMPORARY },
     SUCCESS,
   ];
   const { requests, fetch } = server(
@@ -180,8 +183,8 @@ test("of a lot that was taken in part, only the rest is sent again, in one reque
   await client.close();
 });
 
-test("a single event is not taken apart by an answer that speaks of records", async () => {
-  const { requests, fetch } = server([201, { failedRecords: 1, records: [PASSES] }], 201);
+test("a response with records also works for a single event", async () => {
+  const { requests, fetch } = server([201, { failedRecords: 1, records: [TEMPORARY] }], 201);
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID", "JOB_ID");
   publish(session, 1, 2);
@@ -196,12 +199,12 @@ test("a single event is not taken apart by an answer that speaks of records", as
   await client.close();
 });
 
-test("what of a flush was delivered is not sent again, whatever became of the rest", async () => {
+test("delivered events of a flush are not sent again when others fail", async () => {
   let left = 1;
   const { requests, fetch } = server(() =>
     left-- > 0
       ? new Response("{}", { status: 201 })
-      : new Response(JSON.stringify({ errorType: PASSES }), { status: 500 }),
+      : new Response(JSON.stringify({ errorType: TEMPORARY }), { status: 500 }),
   );
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID", "JOB_ID");
@@ -214,7 +217,7 @@ test("what of a flush was delivered is not sent again, whatever became of the re
   await client.close();
 });
 
-test("answers are what they are, never success", async () => {
+test("responses that are not a success are retried with their error", async () => {
   for (const [answer, code] of [
     [[401, { message: "no" }], "ERR_UNAUTHORIZED"],
     [[403, { message: "no" }], "ERR_UNAUTHORIZED"],
@@ -251,7 +254,7 @@ test("answers are what they are, never success", async () => {
   }
 });
 
-test("what the server will never take becomes a dead letter, with its words, and can be sent again with its job", async () => {
+test("a rejected event becomes a dead letter with the server's reason, and can be replayed with its job", async () => {
   for (const [answer, code, status] of [
     [[400, { errorType: "ValidationException" }], "ERR_REJECTED", 400],
     [[500, { errorType: "ValidationException" }], "ERR_REJECTED", 500],
@@ -260,21 +263,21 @@ test("what the server will never take becomes a dead letter, with its words, and
   ]) {
     const { requests, fetch } = server(answer, answer, 201);
     const client = clientTo({ fetch });
-    const letters = [];
+    const deadLetters = [];
     for (const job of ["job-a", "job-b"]) {
       const session = client.userSession("USER_ID", job);
       publish(session, 1, 2);
-      letters.push(...(await session.flush({ until: "delivered" })).dead);
+      deadLetters.push(...(await session.flush({ until: "delivered" })).dead);
     }
     assert.deepEqual(
-      letters.map(({ code, status }) => [code, status]),
+      deadLetters.map(({ code, status }) => [code, status]),
       [
         [code, status],
         [code, status],
       ],
     );
-    assert.match(letters[0].reason, new RegExp(`HTTP ${status}.*(ValidationException|bad)`));
-    assert.deepEqual(JSON.parse(letters[0].text), {
+    assert.match(deadLetters[0].reason, new RegExp(`HTTP ${status}.*(ValidationException|bad)`));
+    assert.deepEqual(JSON.parse(deadLetters[0].text), {
       action: "Created",
       category: "testing",
       entity: "MyEntity",
@@ -283,9 +286,9 @@ test("what the server will never take becomes a dead letter, with its words, and
     });
     assert.deepEqual(
       (await client.outbox.dead.list()).map(({ id }) => id),
-      letters.map(({ id }) => id),
+      deadLetters.map(({ id }) => id),
     );
-    assert.equal(await client.outbox.dead.replay(letters.map(({ id }) => id)), 2);
+    assert.equal(await client.outbox.dead.replay(deadLetters.map(({ id }) => id)), 2);
     await client.outbox.drain();
     assert.deepEqual(
       requests
@@ -298,7 +301,7 @@ test("what the server will never take becomes a dead letter, with its words, and
   }
 });
 
-test("one bad event of a lot is found, and costs the others nothing", async () => {
+test("one bad event of a batch is isolated, and the others are delivered", async () => {
   const { requests, fetch } = server(({ body }) =>
     [body].flat().some(({ data }) => data.n === 77)
       ? new Response('{"errorType":"X"}', { status: 400 })
@@ -313,17 +316,17 @@ test("one bad event of a lot is found, and costs the others nothing", async () =
   await client.close();
 });
 
-test("what another process has left is sent as it would have been, with its job", async () => {
+test("events stored by an earlier process are sent in the same batches, with their jobs", async () => {
   const store = memoryStore();
-  const kept = {
+  const persistentStore = {
     ...store,
     kind: "mine",
     close: async () => undefined,
     open: async () => ({ durability: "disk", isShared: false }),
   };
-  for (const name of ["write", "peek", "dead", "count"]) kept[name] = (...given) => store[name](...given);
+  for (const name of ["write", "peek", "dead", "count"]) persistentStore[name] = (...args) => store[name](...args);
   await store.open("x");
-  const down = clientTo(server(new TypeError("no network")), { outbox: { store: kept } });
+  const down = clientTo(server(new TypeError("no network")), { outbox: { store: persistentStore } });
   for (const [job, count] of [
     ["job-a", 6],
     ["job-b", 2],
@@ -334,7 +337,7 @@ test("what another process has left is sent as it would have been, with its job"
   }
   await down.close();
   const { requests, fetch } = server(201);
-  const up = clientTo({ fetch }, { outbox: { store: kept } });
+  const up = clientTo({ fetch }, { outbox: { store: persistentStore } });
   await up.outbox.drain();
   assert.deepEqual(requests.map(({ path, job, body }) => `${job} ${path} ${[body].flat().length}`).sort(), [
     "job-a /events/bulk/ 6",
@@ -345,12 +348,12 @@ test("what another process has left is sent as it would have been, with its job"
   await up.close();
 });
 
-test("a body that a store has spoiled becomes a dead letter and holds nobody up", async () => {
+test("a corrupt stored event becomes a dead letter and does not block others", async () => {
   const store = memoryStore();
   await store.open("x");
   const body = new TextEncoder().encode('{"bulk":0,"id":"1","job":"j');
   await store.write({
-    put: [{ key: "000000000-000000-a", at: Date.now(), body, sizes: Uint32Array.of(body.length) }],
+    put: [{ key: "000000000-000000-a", at: virtualClock().unixNow(), body, sizes: Uint32Array.of(body.length) }],
     remove: [],
     deadPut: [],
     deadRemove: [],
@@ -365,46 +368,11 @@ test("a body that a store has spoiled becomes a dead letter and holds nobody up"
   await client.close();
 });
 
-test("bodies can be compressed", async () => {
-  const { fetch } = server(201);
-  const seen = [];
-  const client = clientTo(
-    {
-      fetch: async (request) => {
-        const stream =
-          request.headers.get("content-encoding") === "gzip"
-            ? request.body.pipeThrough(new DecompressionStream("gzip"))
-            : request.body;
-        seen.push([
-          new URL(request.url).pathname,
-          request.headers.get("content-encoding"),
-          JSON.parse(await new Response(stream).text()),
-        ]);
-        return fetch(new Request(request.url, { method: "POST", body: "{}" }));
-      },
-    },
-    { outbox: { gzip: true } },
-  );
-  const session = client.userSession("USER_ID", "JOB_ID");
-  session.createdMyEntity({ n: 0, text: "x".repeat(4000) });
-  await session.flush({ until: "delivered" });
-  publish(session, 1, 101);
-  await session.flush({ until: "delivered" });
-  assert.deepEqual(
-    seen.map(([path, encoding, body]) => [path, encoding, Array.isArray(body) ? body.length : body.data.n]),
-    [
-      ["/v1/events", "gzip", 0],
-      ["/v1/events/bulk/", "gzip", 100],
-    ],
-  );
-  await client.close();
-});
-
-test("a worse day of the emulator loses nothing", async () => {
+test("no event is lost when the emulator fails at random", async () => {
   const emulator = createEmulator();
   emulator.faults.add({ match: "/brite-events", probability: 0.2, seed: 7, status: 503 });
   emulator.faults.add({ match: "/brite-events", probability: 0.2, seed: 8, after: "store", reset: true });
-  emulator.briteEvents.refuse({ errorType: PASSES, match: ({ data }) => data.n % 7 === 0, times: 60 });
+  emulator.briteEvents.refuse({ errorType: TEMPORARY, match: ({ data }) => data.n % 7 === 0, times: 60 });
   const client = clientTo({ fetch: emulator.fetch }, { apiUrl: "http://emulator/brite-events" });
   let next = 0;
   const sent = new Map();

@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const API = "http://emulator.test/brite-events";
 const event = (n, more = {}) => ({
@@ -19,7 +22,7 @@ const post = (emulator, path, body, headers = {}) =>
     headers: { "content-type": "application/json", ...headers },
   });
 
-test("a single event is taken, with its job", async () => {
+test("a single event is accepted with its job", async () => {
   const emulator = createEmulator();
   const answer = await post(emulator, "/events", event(1), { "x-britecore-job-id": "J" });
   const { eventId, jobId } = await answer.json();
@@ -34,31 +37,31 @@ test("a single event is taken, with its job", async () => {
   assert.deepEqual(JSON.parse(new TextDecoder().decode(received.rawBody)), event(1));
 });
 
-test("what the original would not send is refused in words", async () => {
+test("events that the original would not send are refused with a message", async () => {
   const emulator = createEmulator();
   for (const [body, pattern] of [
     ["no JSON", /the body is not JSON/],
-    [[event(1)], /the event has to be an object/],
-    [{ ...event(1), extra: 1 }, /extra is not allowed there/],
+    [[event(1)], /the event must be an object/],
+    [{ ...event(1), extra: 1 }, /extra is not allowed/],
     [{ ...event(1), action: undefined }, /action is missing/],
-    [event(1, { action: "WasCreated" }), /action has to be one capitalised word/],
-    [event(1, { action: 1 }), /action has to be text/],
-    [event(1, { category: "cat1" }), /category has to be a word of small letters/],
-    [event(1, { entity: "PolicyURL" }), /entity has to be capitalised words/],
-    [event(1, { data: {} }), /data has to have a member at least/],
-    [event(1, { data: [1] }), /data has to be an object/],
-    [event(1, { actor: "me" }), /actor has to be an object/],
+    [event(1, { action: "WasCreated" }), /action must be one capitalized word/],
+    [event(1, { action: 1 }), /action must be a string/],
+    [event(1, { category: "cat1" }), /category must be one lower-case word/],
+    [event(1, { entity: "PolicyURL" }), /entity must be capitalized words/],
+    [event(1, { data: {} }), /data must have at least one member/],
+    [event(1, { data: [1] }), /data must be an object/],
+    [event(1, { actor: "me" }), /actor must be an object/],
     [event(1, { actor: { type: "user" } }), /actor\.id is missing/],
-    [event(1, { actor: { id: 12345, type: "user" } }), /actor\.id has to be text/],
-    [event(1, { actor: { id: "ABCD", type: "user" } }), /actor\.id has to have 5 characters at least/],
-    [event(1, { actor: { id: "USER_ID", type: "robot" } }), /actor\.type has to be one of user, service, third-party/],
+    [event(1, { actor: { id: 12345, type: "user" } }), /actor\.id must be a string/],
+    [event(1, { actor: { id: "ABCD", type: "user" } }), /actor\.id must have at least 5 characters/],
+    [event(1, { actor: { id: "USER_ID", type: "robot" } }), /actor\.type must be one of user, service, third-party/],
   ]) {
     const answer = await post(emulator, "/events", body);
     const { errorType, message } = await answer.json();
     assert.deepEqual([answer.status, errorType], [400, "ValidationException"]);
     assert.match(message, pattern);
   }
-  // Members more of an actor were never forbidden.
+  // The original allows further members of an actor.
   assert.equal(
     (await post(emulator, "/events", event(1, { actor: { id: "😀😀😀😀😀", type: "third-party", more: 1 } }))).status,
     201,
@@ -66,7 +69,7 @@ test("what the original would not send is refused in words", async () => {
   assert.equal(emulator.briteEvents.received.length, 1);
 });
 
-test("of a lot each event is answered for", async () => {
+test("each event of a batch has its result", async () => {
   const emulator = createEmulator();
   emulator.briteEvents.refuse({ errorType: "InternalFailureException", match: ({ data }) => data.n === 3 });
   const answer = await post(emulator, "/events/bulk/", [event(1), event(2, { data: {} }), event(3), event(4)]);
@@ -96,7 +99,7 @@ test("of a lot each event is answered for", async () => {
   );
 });
 
-test("events are refused as often as asked for", async () => {
+test("refuse() refuses as many events as configured", async () => {
   const emulator = createEmulator();
   emulator.briteEvents.refuse({ errorType: "ProvisionedThroughputExceededException", times: 2 });
   const statuses = [];
@@ -109,7 +112,7 @@ test("events are refused as often as asked for", async () => {
     );
 });
 
-test("other places and methods are named", async () => {
+test("other paths and methods are answered with 404 and 405", async () => {
   const emulator = createEmulator();
   assert.equal((await emulator.fetch(`${API}/event`)).status, 404);
   const answer = await emulator.fetch(`${API}/events/bulk/`);
@@ -129,7 +132,7 @@ test("other places and methods are named", async () => {
   );
 });
 
-test("what has come can be read and waited for", async () => {
+test("received events can be read and waited for", async () => {
   const emulator = createEmulator();
   const waiting = emulator.briteEvents.waitFor(3);
   await post(emulator, "/events", event(1));
@@ -155,7 +158,7 @@ test("what has come can be read and waited for", async () => {
   await Promise.all([assert.rejects(never, (error) => isFerryError(error, "ERR_CLOSED")), emulator.close()]);
 });
 
-test("it keeps so many events and bytes, and no more", async () => {
+test("the number of events and bytes that are kept is limited", async () => {
   const few = createEmulator({ briteEvents: { maxEvents: 3 } });
   for (let n = 0; n < 5; n++) await post(few, "/events", event(n));
   assert.deepEqual(
@@ -173,7 +176,7 @@ test("it keeps so many events and bytes, and no more", async () => {
     small.briteEvents.received.map(({ event }) => event.data.n),
     [3, 4],
   );
-  // The last request stays whole, however large it is.
+  // All events of the last request are kept, whatever its size.
   await post(
     small,
     "/events/bulk/",

@@ -1,4 +1,4 @@
-// Only `eventferry/bc-events` may load YAML and JSON Schema: whoever imports something else shall not pay for them.
+// Only `eventferry/bc-events` may load YAML and JSON Schema, so that other entry points stay small.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,7 +15,7 @@ const CONDITIONS = {
   node: ["node"],
 };
 
-/** Which packages an entry point brings along. */
+/** The packages in the bundle of an entry point. */
 async function packagesOf(entry, conditions, format) {
   const { metafile } = await build({
     stdin: {
@@ -53,7 +53,7 @@ const entries = Object.keys(exports)
   .filter((subpath) => !/\.\w+$/.test(subpath))
   .map((subpath) => name + subpath.slice(1));
 
-test("the dependencies are those of one entry point, and of no other", async () => {
+test("only eventferry/bc-events imports the dependencies", async () => {
   assert.deepEqual(Object.keys(dependencies).sort(), ["@cfworker/json-schema", "yaml"]);
   assert.ok(entries.includes("eventferry/bc-events") && entries.length > 4);
   for (const entry of entries) {

@@ -1,17 +1,20 @@
-// Magic calls: which names mean which topic, which mean none, and what runtimes may look for without harm.
+// Magic calls: the topic of each name, names without a topic, and names that runtimes look up.
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { inspect, isDeepStrictEqual } from "node:util";
 import ts from "typescript";
-import { EventClient, EventSession } from "../../dist/entries/bc-events.js";
-import { clientTo, server, thrown, topics } from "./bc-events-world.mjs";
+import { BriteEventsClient, BriteEventsSession } from "../../dist/entries/bc-events.js";
+import { clientTo, server, thrown, topics } from "./bc-events-fixtures.mjs";
+import { virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const Schema = { type: "object" };
 
-/** Which topics these calls publish to. */
+/** The topics to which these calls publish. */
 async function called(names, more = {}) {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch }, more);
@@ -22,8 +25,8 @@ async function called(names, more = {}) {
   return requests.flatMap(({ body }) => body).map(({ entity, action }) => `${entity}.${action}`);
 }
 
-test("both orders work in snake_case and in camelCase, whatever the case of the words", async () => {
-  const test = [
+test("both orders work in snake_case and camelCase, whatever the case of the words", async () => {
+  const twoWords = [
     "created_test",
     "test_created",
     "createdTest",
@@ -33,10 +36,10 @@ test("both orders work in snake_case and in camelCase, whatever the case of the 
     "CreatedTest",
   ];
   assert.deepEqual(
-    await called(test),
-    test.map(() => "Test.Created"),
+    await called(twoWords),
+    twoWords.map(() => "Test.Created"),
   );
-  const three = [
+  const fourWords = [
     "updated_policy_holder_address",
     "policy_holder_address_updated",
     "updatedPolicyHolderAddress",
@@ -45,12 +48,12 @@ test("both orders work in snake_case and in camelCase, whatever the case of the 
     "PolicyHolderAddress_updated",
   ];
   assert.deepEqual(
-    await called(three),
-    three.map(() => "PolicyHolderAddress.Updated"),
+    await called(fourWords),
+    fourWords.map(() => "PolicyHolderAddress.Updated"),
   );
 });
 
-test("an unknown name is refused at the call, with the nearest in the same spelling", () => {
+test("a call of an unknown name throws with the nearest names in the same spelling", () => {
   const session = clientTo().userSession("USER_ID");
   for (const [name, nearest] of [
     ["creatdTest", "createdTest, deletedTest, createdMyEntity"],
@@ -70,7 +73,7 @@ test("an unknown name is refused at the call, with the nearest in the same spell
   assert.equal(session.staged, 0);
 });
 
-test("topics of another category are out of reach", () => {
+test("topics of other categories have no magic calls", () => {
   const session = clientTo(server(201), {
     topics: { DefaultCategory: "testing", Topics: [{ Action: "Created", Entity: "Test", Category: "claims", Schema }] },
   }).userSession("USER_ID");
@@ -78,7 +81,7 @@ test("topics of another category are out of reach", () => {
   assert.match(thrown(() => session.createdTest({ a: 1 })).message, /there are no topics/);
 });
 
-test("a name that may be two topics is refused, but with underscores it is read as the original did", async () => {
+test("an ambiguous name is refused, but in snake_case it means what it means in the original", async () => {
   const two = {
     DefaultCategory: "testing",
     Topics: [
@@ -95,7 +98,7 @@ test("a name that may be two topics is refused, but with underscores it is read 
   assert.equal(error.code, "ERR_INVALID_ARGUMENT");
   assert.match(
     error.message,
-    /^createdUpdated may mean testing\.CreatedUpdated or testing\.UpdatedCreated: use publish/,
+    /^createdUpdated may mean testing\.CreatedUpdated or testing\.UpdatedCreated; use publish/,
   );
   assert.equal("createdUpdated" in session, false);
   assert.deepEqual(
@@ -106,7 +109,7 @@ test("a name that may be two topics is refused, but with underscores it is read 
   );
 });
 
-test("methods go before topics, and the other order still reaches those", async () => {
+test("methods take precedence over topics, which stay reachable in the other order", async () => {
   const hidden = {
     DefaultCategory: "testing",
     Topics: [
@@ -125,23 +128,21 @@ test("methods go before topics, and the other order still reaches those", async 
   ]);
 });
 
-test("a magic call takes the data and nothing else", () => {
+test("a magic call takes exactly one argument", () => {
   const session = clientTo().userSession("USER_ID");
   for (const given of [[], [{ a: 1 }, { b: 2 }]])
     assert.match(
       thrown(() => session.createdMyEntity(...given)).message,
-      new RegExp(
-        `createdMyEntity takes the data of one event and nothing else; it was given ${given.length} arguments`,
-      ),
+      new RegExp(`createdMyEntity takes one argument, the data of the event; received ${given.length} arguments`),
     );
 });
 
-test("the topic is that of the moment at which the call was read", async () => {
+test("a call keeps the topic that it had when it was read", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID");
   const call = session.createdTest;
-  // Alone, and without its session.
+  // Detached from its session.
   call({ id: "1", url: "u" });
   assert.equal(session.staged, 1);
   await session.flush({ until: "delivered" });
@@ -153,12 +154,12 @@ test("a session can be inspected, awaited and written as JSON", async () => {
   const session = clientTo().userSession("USER_ID", "s3cret-job");
   assert.equal(await session, session);
   assert.equal(JSON.stringify(session), "{}");
-  assert.equal(inspect(session), "EventSession {}");
+  assert.equal(inspect(session), "BriteEventsSession {}");
   assert.equal(inspect(session, { showProxy: true, showHidden: true, depth: 0 }).includes("s3cret"), false);
-  assert.ok(session instanceof EventSession);
+  assert.ok(session instanceof BriteEventsSession);
   assert.equal(Object.prototype.toString.call(session), "[object Object]");
   assert.equal(String(session), "[object Object]");
-  assert.equal(session.constructor, EventSession);
+  assert.equal(session.constructor, BriteEventsSession);
   for (const name of [
     "then",
     "toJSON",
@@ -192,7 +193,7 @@ test("a session can be inspected, awaited and written as JSON", async () => {
   assert.deepEqual({ ...session }, {});
 });
 
-test("in says which calls there are", () => {
+test("the in operator tells which calls exist", () => {
   const session = clientTo().userSession("USER_ID");
   assert.deepEqual(
     ["created_test", "createdTest", "flush", "createdNothing", "__len__", "then"].map((name) => name in session),
@@ -211,15 +212,15 @@ test("sessions of two clients have the calls of their own topics", () => {
   );
 });
 
-test("names made for it do not take long to be refused", () => {
+test("adversarial names are refused quickly", () => {
   const session = clientTo().userSession("USER_ID");
   for (const name of ["a".repeat(50_000), "a_".repeat(25_000), "aB".repeat(25_000), `${"a_".repeat(25_000)}!`])
     assert.equal(name in session, false);
 });
 
-test("calls and data are typed where the topics are a constant", () => {
+test("calls and data are typed if the topics are a constant", () => {
   const code = `
-import { EventClient, type DataOf } from "../../dist/entries/bc-events.js";
+import { BriteEventsClient, type DataOf } from "../../dist/entries/bc-events.js";
 const topics = {
   DefaultCategory: "shop",
   Topics: [
@@ -228,7 +229,7 @@ const topics = {
     { Action: "Closed", Entity: "Cart", Category: "shop", Schema: { type: "object" } },
   ],
 } as const;
-const session = new EventClient({ serviceName: "orders", topics }).userSession("user-1");
+const session = new BriteEventsClient({ serviceName: "orders", topics }).userSession("user-1");
 session.createdPolicyHolder({ id: "1", age: 2, tags: ["a"] });
 session.policyHolderCreated({ id: "1" });
 session.created_policy_holder({ id: "1" });
@@ -238,12 +239,12 @@ session.publish({ action: "Deleted", entity: "Cart", category: "claims", data: {
 session.flush({ until: "delivered" });
 type Data = DataOf<{ readonly type: "object"; readonly properties: { readonly n: { readonly type: readonly ["number", "null"] }; readonly e: { readonly anyOf: readonly [{ readonly type: "string" }, { readonly const: 7 }] } } }>;
 const data: Data = { n: null, e: 7 };
-// Without "as const", but written where it is used.
-new EventClient({ serviceName: "orders", topics: { DefaultCategory: "a", Topics: [{ Action: "Created", Entity: "Test", Schema: { type: "object" } }] } }).serviceSession().createdTest({ a: 1 });
-// From elsewhere nothing is known.
+// Without "as const", but written in place.
+new BriteEventsClient({ serviceName: "orders", topics: { DefaultCategory: "a", Topics: [{ Action: "Created", Entity: "Test", Schema: { type: "object" } }] } }).serviceSession().createdTest({ a: 1 });
+// Nothing is known about a variable.
 declare const anything: { DefaultCategory: string; Topics: { Action: string; Entity: string; Schema: object }[] };
-new EventClient({ serviceName: "orders", topics: anything }).userSession("user-1").createdWhatever({ a: 1 });
-const loose = new EventClient({ serviceName: "orders", topics: "Topics: []" }).thirdPartySession("job");
+new BriteEventsClient({ serviceName: "orders", topics: anything }).userSession("user-1").createdWhatever({ a: 1 });
+const loose = new BriteEventsClient({ serviceName: "orders", topics: "Topics: []" }).thirdPartySession("job");
 loose.created_whatever({ a: 1 });
 const count: number = loose.staged;
 loose.flush().then(({ delivered }) => delivered.length + count + (data.n ?? 0));
@@ -262,7 +263,7 @@ session.publish({ action: "Opened", entity: "Cart", data: { x: 1 } });
 // @ts-expect-error no data
 session.publish({ action: "Closed", entity: "Cart" });
 // @ts-expect-error not a category
-new EventClient({ serviceName: "orders", topics: { Topics: [], DefaultCategory: 5 } });
+new BriteEventsClient({ serviceName: "orders", topics: { Topics: [], DefaultCategory: 5 } });
 `;
   const file = join(root, "tests/js/bc-events-types-block.mts");
   const options = {
@@ -288,6 +289,6 @@ new EventClient({ serviceName: "orders", topics: { Topics: [], DefaultCategory: 
     ),
     [],
   );
-  assert.equal(typeof EventClient, "function");
+  assert.equal(typeof BriteEventsClient, "function");
   assert.ok(topics);
 });

@@ -1,19 +1,22 @@
-// Clients and sessions: options, actors, jobs, publishing, flushing and rolling back, and local mode.
+// Clients and sessions: options, actors, jobs, publish, flush, rollback and local mode.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { EventClient, memoryStore } from "../../dist/entries/bc-events.js";
-import { API, clientTo, server, thrown, topics } from "./bc-events-world.mjs";
+import { BriteEventsClient, memoryStore } from "../../dist/entries/bc-events.js";
+import { API, clientTo, server, thrown, topics } from "./bc-events-fixtures.mjs";
+import { virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const data = { id: "1", url: "u" };
 
-test("options are refused by name", () => {
+test("wrong options are refused with their name", () => {
   for (const [options, pattern] of [
-    [undefined, /^an EventClient takes an object of options, not undefined$/],
-    [{ serviceName: "MyService" }, /^topics is an object/],
-    [{ topics }, /^serviceName is a text, not undefined$/],
-    [{ topics, serviceName: "" }, /^serviceName is a text, not ""$/],
-    [{ topics, serviceName: "MyService", url: API }, /^an EventClient has no option "url"; there are .*apiUrl/],
+    [undefined, /^BriteEventsClient takes an object of options, not undefined$/],
+    [{ serviceName: "MyService" }, /^topics must be an object/],
+    [{ topics }, /^serviceName must be a non-empty string; received undefined$/],
+    [{ topics, serviceName: "" }, /^serviceName must be a non-empty string; received ""$/],
+    [{ topics, serviceName: "MyService", url: API }, /^BriteEventsClient has no option "url"; there are .*apiUrl/],
     [{ topics, serviceName: "MyService", apiUrl: "events.example.com" }, /^apiUrl must be an absolute URL$/],
     [{ topics, serviceName: "MyService", apiUrl: "ftp://example.com" }, /^apiUrl must be http or https, not "ftp:"$/],
     [
@@ -24,7 +27,7 @@ test("options are refused by name", () => {
     [{ topics, serviceName: "MyService", apiUrl: API, fetch: 7 }, /^fetch/],
     [{ topics, serviceName: "MyService", apiUrl: API, outbox: { stroe: "memory" } }, /^outbox: stroe is not known/],
   ]) {
-    const error = thrown(() => new EventClient(options));
+    const error = thrown(() => new BriteEventsClient(options));
     assert.deepEqual(
       [error.code, pattern.test(error.message), error.message.includes("s3cret")],
       ["ERR_INVALID_ARGUMENT", true, false],
@@ -33,7 +36,7 @@ test("options are refused by name", () => {
   }
 });
 
-test("addresses are put together without a slash too many, and keep their query", () => {
+test("URLs are joined with one slash and keep their query", () => {
   for (const [apiUrl, publish, bulk] of [
     ["https://example.com", "https://example.com/events", "https://example.com/events/bulk/"],
     ["https://example.com/v1/", "https://example.com/v1/events", "https://example.com/v1/events/bulk/"],
@@ -45,12 +48,12 @@ test("addresses are put together without a slash too many, and keep their query"
     ["", null, null],
     [null, null, null],
   ]) {
-    const client = new EventClient({ serviceName: "MyService", topics, apiUrl });
+    const client = new BriteEventsClient({ serviceName: "MyService", topics, apiUrl });
     assert.deepEqual([client.publishUrl, client.publishBulkUrl, client.defaultCategory], [publish, bulk, "testing"]);
   }
 });
 
-test("the three kinds of actor", async () => {
+test("a session has a user, the service or a third party as its actor", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
   for (const session of [
@@ -74,7 +77,7 @@ test("the three kinds of actor", async () => {
   await client.close();
 });
 
-test("an actor with less than five characters is refused when something is published", () => {
+test("publish refuses an actor with less than five characters", () => {
   for (const [session, id] of [
     [clientTo().userSession("ABCD"), "ABCD"],
     [clientTo(server(201), { serviceName: "Auth" }).serviceSession(), "Auth"],
@@ -84,17 +87,17 @@ test("an actor with less than five characters is refused when something is publi
       [error.code, error.attribute, session.actorId, session.staged],
       ["ERR_INVALID_DATA", "actor.id", id, 0],
     );
-    assert.match(error.message, /actor\.id breaks the rule minLength: it has to have 5 characters at least/);
+    assert.match(error.message, /actor\.id breaks the rule minLength: it must have at least 5 characters/);
   }
-  assert.match(thrown(() => clientTo().userSession(4711)).message, /^userId is a text, not 4711$/);
+  assert.match(thrown(() => clientTo().userSession(4711)).message, /^userId must be a string; received 4711$/);
 });
 
-test("a job id is text that a header can carry, and a fresh one if there is none", async () => {
+test("a job id must be usable in a header, and is a fresh UUID by default", async () => {
   const client = clientTo();
   for (const bad of [7, "jób", "a\nb", " a", "a ", "", "€", {}]) {
     const error = thrown(() => client.userSession("USER_ID", bad));
     assert.equal(error.code, "ERR_INVALID_ARGUMENT");
-    assert.match(error.message, /^jobId is a text of ASCII characters/);
+    assert.match(error.message, /^jobId must be a string of printable ASCII characters/);
   }
   for (const none of [undefined, null]) {
     const session = client.userSession("USER_ID", none);
@@ -105,10 +108,10 @@ test("a job id is text that a header can carry, and a fresh one if there is none
   await client.close();
 });
 
-test("publish says what it wants", () => {
+test("publish names the wrong argument", () => {
   const session = clientTo().userSession("USER_ID");
   for (const [given, pattern] of [
-    [["Created", "Test"], /^publish takes one object with action, entity, data/],
+    [["Created", "Test"], /^publish takes one object: \{ action, entity, data/],
     [[], /^publish takes one object/],
     [[null], /^publish takes one object/],
     [[[]], /^publish takes one object/],
@@ -116,10 +119,10 @@ test("publish says what it wants", () => {
       [{ action: "Created", entity: "Test", data, foo: 1 }],
       /^publish has no option "foo"; there are action, entity, data, category$/,
     ],
-    [[{ entity: "Test", data }], /^publish needs action, a text such as Created, not undefined$/],
-    [[{ action: "Created", data }], /^publish needs entity/],
-    [[{ action: "Created", entity: "Test", category: 5, data }], /^category is a text, not 5$/],
-    [[{ action: "Created", entity: "Test" }], /data breaks the rule type: it has to be an object$/],
+    [[{ entity: "Test", data }], /^action must be a non-empty string such as Created; received undefined$/],
+    [[{ action: "Created", data }], /^entity must be a non-empty string/],
+    [[{ action: "Created", entity: "Test", category: 5, data }], /^category must be a string; received 5$/],
+    [[{ action: "Created", entity: "Test" }], /data breaks the rule type: it must be an object$/],
     [[{ action: "Created", entity: "Test", data: "x" }], /data breaks the rule type/],
     [[{ action: "Created", entity: "Test", data: () => 1 }], /data breaks the rule type/],
   ]) {
@@ -128,24 +131,24 @@ test("publish says what it wants", () => {
   assert.equal(session.staged, 0);
 });
 
-test("data are what JSON makes of them, and what it cannot express is refused", async () => {
+test("data is sent as JSON serializes it, and values that JSON cannot express are refused", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID");
   const loop = { a: {} };
   loop.a.b = loop;
   for (const [bad, pattern] of [
-    [{ a: [1, { b: NaN }] }, /: data\.a\[1\]\.b is not a finite number/],
-    [{ a: -Infinity, n: null }, /: data\.a is not a finite number/],
-    [{ a: { b: 10n } }, /: data\.a\.b is a BigInt/],
-    [loop, /: data cannot be written as JSON: Converting circular structure/],
+    [{ a: [1, { b: NaN }] }, /: data\.a\[1\]\.b must be a finite number/],
+    [{ a: -Infinity, n: null }, /: data\.a must be a finite number/],
+    [{ a: { b: 10n } }, /: data\.a\.b must not be a BigInt/],
+    [loop, /: data cannot be serialized as JSON: Converting circular structure/],
     [
       {
         toJSON: () => {
           throw new Error("no");
         },
       },
-      /: data cannot be written as JSON: no/,
+      /: data cannot be serialized as JSON: no/,
     ],
     [{ a: undefined }, /data breaks the rule minProperties/],
   ]) {
@@ -169,7 +172,7 @@ test("data are what JSON makes of them, and what it cannot express is refused", 
   await client.close();
 });
 
-test("what is changed after publish is not sent", async () => {
+test("changes to the data after publish are not sent", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID");
@@ -184,7 +187,7 @@ test("what is changed after publish is not sent", async () => {
   await client.close();
 });
 
-test("a flush clears what it flushed, and rollback drops only what was not", async () => {
+test("flush clears the staged events, and rollback drops only unflushed ones", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
   const session = client.userSession("USER_ID");
@@ -208,7 +211,7 @@ test("a flush clears what it flushed, and rollback drops only what was not", asy
   await client.close();
 });
 
-test("with publishImmediately there is nothing to flush and nothing to roll back", async () => {
+test("publishImmediately sends events without flush", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo({ fetch });
   const session = client.serviceSession("J", { publishImmediately: true });
@@ -227,13 +230,24 @@ test("with publishImmediately there is nothing to flush and nothing to roll back
   await client.close();
 });
 
-test("in local mode events are checked and count as delivered, and nothing is sent or taken out of a store", async () => {
+test("in local mode events are checked and count as delivered, and neither the server nor the store is used", async () => {
   const store = memoryStore();
   const { requests, fetch } = server(201);
-  const touched = [];
-  const spied = new Proxy(store, { get: (target, name) => (touched.push(name), Reflect.get(target, name)) });
+  const usedMembers = [];
+  const recordingStore = new Proxy(store, {
+    get(target, name) {
+      usedMembers.push(name);
+      return Reflect.get(target, name);
+    },
+  });
   for (const apiUrl of [undefined, null, ""]) {
-    const client = new EventClient({ serviceName: "MyService", topics, apiUrl, fetch, outbox: { store: spied } });
+    const client = new BriteEventsClient({
+      serviceName: "MyService",
+      topics,
+      apiUrl,
+      fetch,
+      outbox: { store: recordingStore },
+    });
     const session = client.userSession("USER_ID", "J");
     assert.equal(thrown(() => session.createdTest({ bad: 1 })).code, "ERR_INVALID_DATA");
     const receipts = Array.from({ length: 7 }, () => session.createdTest(data));
@@ -247,26 +261,26 @@ test("in local mode events are checked and count as delivered, and nothing is se
     await client.close();
   }
   assert.equal(requests.length, 0);
-  assert.equal(touched.includes("write"), false);
+  assert.equal(usedMembers.includes("write"), false);
 });
 
-test("sessions of the outbox itself publish nothing", async () => {
+test("sessions of the outbox itself refuse to publish", async () => {
   const client = clientTo();
   await assert.rejects(
     client.outbox.run((session) => session.publish({ action: "Created", entity: "Test", data })),
-    { code: "ERR_INVALID_ARGUMENT", message: /^events are published with a session of the client/ },
+    { code: "ERR_INVALID_ARGUMENT", message: /^publish events with a session of the client/ },
   );
   await client.close();
 });
 
-test("a closed client takes nothing more", async () => {
+test("a closed client refuses sessions and events", async () => {
   const client = clientTo();
   const session = client.userSession("USER_ID");
   await client.close();
   await client.close();
   assert.equal(thrown(() => session.createdTest(data)).code, "ERR_CLOSED");
   assert.equal(thrown(() => client.userSession("USER_ID")).code, "ERR_CLOSED");
-  const unused = new EventClient({ serviceName: "MyService", topics });
+  const unused = new BriteEventsClient({ serviceName: "MyService", topics });
   await unused.close();
   assert.equal(thrown(() => unused.outbox).code, "ERR_CLOSED");
   const aborter = new AbortController();
@@ -275,7 +289,7 @@ test("a closed client takes nothing more", async () => {
   assert.equal(thrown(() => aborted.userSession("USER_ID")).code, "ERR_CLOSED");
 });
 
-test("a session that is disposed of flushes", {
+test("disposing a session flushes it", {
   skip: !Symbol.asyncDispose && "this runtime has no Symbol.asyncDispose",
 }, async () => {
   const { requests, fetch } = server(201);
@@ -288,22 +302,22 @@ test("a session that is disposed of flushes", {
   await client[Symbol.asyncDispose]();
 });
 
-test("tokens are nowhere to be seen", async () => {
+test("tokens do not appear in inspected objects and errors", async () => {
   const { requests, fetch } = server([401, { message: "no" }]);
   const client = clientTo(
     { fetch },
     { apiUrl: `${API}?key=s3cret`, headers: async () => ({ authorization: "Bearer s3cret" }) },
   );
-  const told = [];
-  client.outbox.addEventListener("degraded", ({ detail }) => told.push(detail.error));
+  const reported = [];
+  client.outbox.addEventListener("degraded", ({ detail }) => reported.push(detail.error));
   const session = client.userSession("USER_ID", "J");
   session.createdTest(data);
   const { pending } = await session.flush({ until: "delivered", deadlineMs: 50 });
   assert.equal(pending.length, 1);
   assert.equal(requests[0].headers.get("authorization"), "Bearer s3cret");
-  assert.equal(told[0].code, "ERR_UNAUTHORIZED");
-  for (const thing of [client, session, ...told])
+  assert.equal(reported[0].code, "ERR_UNAUTHORIZED");
+  for (const thing of [client, session, ...reported])
     assert.equal(inspect(thing, { depth: 9, showHidden: true }).includes("Bearer s3cret"), false);
-  for (const error of told) assert.equal(inspect(error, { depth: 9 }).includes("s3cret"), false);
+  for (const error of reported) assert.equal(inspect(error, { depth: 9 }).includes("s3cret"), false);
   await client.close();
 });

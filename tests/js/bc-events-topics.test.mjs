@@ -1,20 +1,23 @@
-// Topics: what can be read, what is refused and in which words, and what a schema has against data.
+// Topics: reading them, the messages for wrong ones, and validating data.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EventClient } from "../../dist/entries/bc-events.js";
-import { clientTo, server, thrown, topics } from "./bc-events-world.mjs";
+import { BriteEventsClient } from "../../dist/entries/bc-events.js";
+import { clientTo, server, thrown, topics } from "./bc-events-fixtures.mjs";
+import { virtualTime } from "./virtual-clock.mjs";
 
-const withTopics = (topics, more = {}) => new EventClient({ serviceName: "MyService", topics, ...more });
-const refusal = (topics, more) => {
+virtualTime();
+
+const withTopics = (topics, more = {}) => new BriteEventsClient({ serviceName: "MyService", topics, ...more });
+const constructorError = (topics, more) => {
   const error = thrown(() => withTopics(topics, more));
   assert.equal(error.code, "ERR_INVALID_ARGUMENT", error.stack);
   return error.message;
 };
 const topic = (more = {}) => ({ Action: "Created", Entity: "Test", Schema: { type: "object" }, ...more });
-const one = (more) => ({ DefaultCategory: "testing", Topics: [topic(more)] });
-/** What data of a topic with this schema are refused with; nothing if they are good. */
-function verdict(Schema, data) {
-  const session = withTopics(one({ Schema })).userSession("USER_ID");
+const oneTopic = (more) => ({ DefaultCategory: "testing", Topics: [topic(more)] });
+/** The error of publishing data with this schema; undefined if it is valid. */
+function publishError(Schema, data) {
+  const session = withTopics(oneTopic({ Schema })).userSession("USER_ID");
   try {
     session.createdTest(data);
     return undefined;
@@ -23,7 +26,7 @@ function verdict(Schema, data) {
   }
 }
 
-test("YAML is read as version 1.2, with anchors, merges and tags that make nothing", () => {
+test("YAML is read as version 1.2, with anchors and merge keys, and tags are ignored", () => {
   const client = withTopics(`
 DefaultCategory: testing
 Base: &base
@@ -39,25 +42,28 @@ Topics:
   assert.match(thrown(() => client.userSession("USER_ID").testOn({ no: 1 })).message, /needs the member "id"/);
 });
 
-test("what is no YAML is refused with its place", () => {
+test("invalid YAML is refused with line and column", () => {
   assert.match(
-    refusal("Topics:\n  - Action: [Created\n    Entity: x: y\n"),
-    /^topics is not YAML: .* at line \d+, column \d+/,
+    constructorError("Topics:\n  - Action: [Created\n    Entity: x: y\n"),
+    /^topics must be valid YAML: .* at line \d+, column \d+/,
   );
   assert.match(
-    refusal("DefaultCategory: a\nDefaultCategory: b\nTopics: []\n"),
-    /^topics is not YAML: Map keys must be unique at line 2, column 1$/,
+    constructorError("DefaultCategory: a\nDefaultCategory: b\nTopics: []\n"),
+    /^topics must be valid YAML: Map keys must be unique at line 2, column 1$/,
   );
-  assert.match(refusal("a: &a [x]\nb: *nowhere\nTopics: []"), /nowhere/);
-  assert.match(refusal("config/topics.yml"), /read the file first/);
-  assert.match(refusal(""), /^topics is an object with the member Topics, or its YAML text, not null$/);
+  assert.match(constructorError("a: &a [x]\nb: *nowhere\nTopics: []"), /nowhere/);
+  assert.match(constructorError("config/topics.yml"), /to load a file, read it first/);
+  assert.match(
+    constructorError(""),
+    /^topics must be an object with the member Topics, or its YAML text; received null$/,
+  );
   const bomb = `a: &a [x,x,x,x,x,x,x,x,x,x]\n${["b", "c", "d", "e", "f", "g"].map((name, at) => `${name}: &${name} [${Array(10).fill(`*${"abcdef"[at]}`)}]`).join("\n")}\nTopics: []`;
-  assert.match(refusal(bomb), /Excessive alias count/);
+  assert.match(constructorError(bomb), /Excessive alias count/);
 });
 
-test("everything that is wrong with topics is said at once", () => {
+test("one error names every mistake in the topics", () => {
   assert.equal(
-    refusal({
+    constructorError({
       Topics: [
         topic(),
         { Entity: "x" },
@@ -69,14 +75,17 @@ test("everything that is wrong with topics is said at once", () => {
       ],
     }),
     "Topics[0] needs the member Category, because there is no DefaultCategory; Topics[1] needs the member Action; Topics[1] needs the member Schema; " +
-      'Topics[2].Action is a text, not true; Topics[3] is an object, not "no"; Topics[5] is the topic a.TestCreated once more, after Topics[4]; ' +
-      "Topics[6].Schema is a JSON Schema, which is an object, not null",
+      'Topics[2].Action must be a non-empty string; received true; Topics[3] must be an object; received "no"; Topics[5] repeats the topic a.TestCreated of Topics[4]; ' +
+      "Topics[6].Schema must be a JSON Schema, an object; received null",
   );
   for (const nothing of [undefined, null, 7, [], new Uint8Array(1)])
-    assert.match(refusal(nothing), /^topics is an object with the member Topics|^topics needs the member Topics/);
+    assert.match(
+      constructorError(nothing),
+      /^topics must be an object with the member Topics|^topics needs the member Topics/,
+    );
 });
 
-test("two topics whose names run together are two topics", async () => {
+test("two topics with the same joined name are two topics", async () => {
   const { requests, fetch } = server(201);
   const client = clientTo(
     { fetch },
@@ -95,12 +104,15 @@ test("two topics whose names run together are two topics", async () => {
   await client.close();
 });
 
-test("the default category of the options goes before that of the topics", () => {
-  assert.deepEqual(withTopics(one(), { defaultCategory: "claims" }).topics.map(String), ["claims.TestCreated"]);
-  assert.match(refusal(one(), { defaultCategory: 5 }), /defaultCategory is a text, not 5/);
+test("the default category of the options overrides that of the topics", () => {
+  assert.deepEqual(withTopics(oneTopic(), { defaultCategory: "claims" }).topics.map(String), ["claims.TestCreated"]);
+  assert.match(
+    constructorError(oneTopic(), { defaultCategory: 5 }),
+    /defaultCategory must be a non-empty string; received 5/,
+  );
 });
 
-test("an unknown topic is refused with the nearest ones", () => {
+test("an unknown topic is refused with the nearest names", () => {
   const session = clientTo().userSession("USER_ID");
   assert.equal(
     thrown(() => session.publish({ action: "Creatd", entity: "Test", data: { a: 1 } })).message,
@@ -113,7 +125,7 @@ test("an unknown topic is refused with the nearest ones", () => {
   );
 });
 
-test("names that no event can have are refused when they are published, and all of them by checkTopics", () => {
+test("invalid topic names are refused when an event is published, and all of them by checkTopics", () => {
   for (const [more, attribute] of [
     [{ Action: "WasCreated" }, "action"],
     [{ Action: "Created\n" }, "action"],
@@ -121,13 +133,13 @@ test("names that no event can have are refused when they are published, and all 
     [{ Entity: "PolicyURL" }, "entity"],
     [{ Category: "my-cat" }, "category"],
   ]) {
-    const client = withTopics(one(more));
+    const client = withTopics(oneTopic(more));
     const { Action = "Created", Entity = "Test", Category } = more;
     const error = thrown(() =>
       client.userSession("USER_ID").publish({ action: Action, entity: Entity, category: Category, data: { a: 1 } }),
     );
     assert.deepEqual([error.code, error.culprit, error.attribute], ["ERR_INVALID_DATA", "caller", attribute]);
-    assert.match(error.message, new RegExp(`${attribute} breaks the rule pattern: it has to be `));
+    assert.match(error.message, new RegExp(`${attribute} breaks the rule pattern: it must be `));
     assert.match(thrown(() => client.checkTopics()).message, /breaks the rule pattern/);
   }
   const error = thrown(() =>
@@ -143,38 +155,38 @@ test("names that no event can have are refused when they are published, and all 
   );
   assert.equal(
     error.message,
-    "a.TestCreated: the schema has to be one of array, boolean, integer, null, number, object, string, or a list of them (at #/type); " +
-      'a.XCreated: entity breaks the rule pattern: it has to be capitalised words of two or more letters each, such as PolicyHolder, and not "X"; ' +
-      "updatedCreated may mean a.UpdatedCreated or a.CreatedUpdated: use publish, or the name with underscores, which takes its last word for the action; " +
-      "createdUpdated may mean a.CreatedUpdated or a.UpdatedCreated: use publish, or the name with underscores, which takes its last word for the action",
+    "a.TestCreated: the schema must be one of array, boolean, integer, null, number, object, string, or a list of them (at #/type); " +
+      'a.XCreated: entity breaks the rule pattern: it must be capitalized words of two or more letters each, such as PolicyHolder; received "X"; ' +
+      "updatedCreated may mean a.UpdatedCreated or a.CreatedUpdated; use publish, or the snake_case name, whose last word is the action; " +
+      "createdUpdated may mean a.CreatedUpdated or a.UpdatedCreated; use publish, or the snake_case name, whose last word is the action",
   );
   clientTo().checkTopics();
 });
 
-test("a broken schema is refused with its place", () => {
+test("an invalid schema is refused with the location of the mistake", () => {
   for (const [schema, pattern] of [
     [{ type: "strin" }, /at #\/type/],
     [{ type: [] }, /at #\/type/],
-    [{ required: true }, /has to be a list of texts \(at #\/required\)/],
+    [{ required: true }, /must be a list of strings \(at #\/required\)/],
     [
       { properties: { n: { exclusiveMinimum: 5 } } },
-      /has to be true or false in Draft 4.*at #\/properties\/n\/exclusiveMinimum/,
+      /must be true or false in Draft 4.*at #\/properties\/n\/exclusiveMinimum/,
     ],
     [{ properties: { n: { exclusiveMinimum: true } } }, /needs minimum beside it/],
     [{ properties: { "a/b~c": 5 } }, /at #\/properties\/a~1b~0c/],
-    [{ properties: [] }, /has to be an object of schemas/],
-    [{ allOf: {} }, /has to be a list of schemas/],
+    [{ properties: [] }, /must be an object of schemas/],
+    [{ allOf: {} }, /must be a list of schemas/],
     [{ enum: [] }, /at #\/enum/],
-    [{ minProperties: -1 }, /has to be a whole number from 0/],
-    [{ multipleOf: 0 }, /has to be a number above 0/],
-    [{ properties: { a: { pattern: "(" } } }, /has to be a regular expression/],
-    [{ $schema: "http://json-schema.org/draft-03/schema#" }, /Draft 3, which is not supported/],
-    [{ $schema: 4 }, /has to name its draft/],
+    [{ minProperties: -1 }, /must be an integer of at least 0/],
+    [{ multipleOf: 0 }, /must be a number above 0/],
+    [{ properties: { a: { pattern: "(" } } }, /must be a regular expression/],
+    [{ $schema: "http://json-schema.org/draft-03/schema#" }, /Draft 3 is not supported/],
+    [{ $schema: 4 }, /must name its draft/],
     [{ properties: { a: { $ref: "#/definitions/b" } } }, /Unresolved \$ref "#\/definitions\/b"/],
     [{ $ref: "#" }, /refers to itself without end/],
     [{ definitions: { a: { id: "x:a" }, b: { id: "x:a", type: "string" } } }, /cannot be used/],
   ]) {
-    const error = verdict(schema, { a: 1 });
+    const error = publishError(schema, { a: 1 });
     assert.equal(error?.code, "ERR_INVALID_ARGUMENT", `${JSON.stringify(schema)}: ${error}`);
     assert.match(error.message, pattern);
     assert.match(error.message, /^testing\.TestCreated: the schema /);
@@ -196,67 +208,71 @@ test("errors name the topic, the path and the rule", () => {
   };
   for (const [data, path, sentence] of [
     [{ lines: [] }, "data", 'data breaks the rule required at #/required: it needs the member "id"'],
-    [{ id: 5 }, "data.id", "data.id breaks the rule type at #/properties/id/type: it has to be string, not number"],
+    [{ id: 5 }, "data.id", "data.id breaks the rule type at #/properties/id/type: it must be string, not number"],
     [
       { id: "é" },
       "data.id",
-      "data.id breaks the rule minLength at #/properties/id/minLength: it does not fit: String is too short (1 < 2)",
+      "data.id breaks the rule minLength at #/properties/id/minLength: it is invalid: String is too short (1 < 2)",
     ],
     [
       { id: "ab", extra: 1 },
       "data.extra",
-      "data.extra breaks the rule additionalProperties at #/additionalProperties: it must not be there",
+      "data.extra breaks the rule additionalProperties at #/additionalProperties: it must not be present",
     ],
     [
       { id: "ab", lines: [{}, { "unit price": -1 }] },
       'data.lines[1]["unit price"]',
-      'data.lines[1]["unit price"] breaks the rule minimum at #/properties/lines/items/$ref/properties/unit%20price/minimum: it does not fit: -1 is less than 0',
+      'data.lines[1]["unit price"] breaks the rule minimum at #/properties/lines/items/$ref/properties/unit%20price/minimum: it is invalid: -1 is less than 0',
     ],
     [
       { id: "ab", either: 7 },
       "data.either",
-      "data.either breaks the rule anyOf at #/properties/either/anyOf: it does not fit: Instance does not match any subschemas",
+      "data.either breaks the rule anyOf at #/properties/either/anyOf: it is invalid: Instance does not match any subschemas",
     ],
     [
       { id: "ab", kind: "c" },
       "data.kind",
-      'data.kind breaks the rule enum at #/properties/kind/enum: it does not fit: Instance does not match any of ["a","b"]',
+      'data.kind breaks the rule enum at #/properties/kind/enum: it is invalid: Instance does not match any of ["a","b"]',
     ],
   ]) {
-    const error = verdict(schema, data);
+    const error = publishError(schema, data);
     assert.deepEqual(
       [error?.code, error?.culprit, error?.attribute, error?.message],
       ["ERR_INVALID_DATA", "caller", path, `testing.TestCreated: ${sentence}`],
     );
   }
-  assert.equal(verdict(schema, { id: "ab", lines: [{ "unit price": 1 }], either: null, kind: "a" }), undefined);
-  const many = verdict({ required: ["a", "b", "c", "d", "e"] }, { z: 1 });
+  assert.equal(publishError(schema, { id: "ab", lines: [{ "unit price": 1 }], either: null, kind: "a" }), undefined);
+  const many = publishError({ required: ["a", "b", "c", "d", "e"] }, { z: 1 });
   assert.match(many.message, /"a"; .*"b"; .*"c"; and more$/);
-  // Alternatives in every item, and none of them fits.
-  const long = verdict(
+  // No item matches any of its alternatives.
+  const long = publishError(
     { properties: { l: { items: { anyOf: [{ type: "string" }, { type: "null" }] } } } },
     { l: Array(20_000).fill(1) },
   );
   assert.deepEqual([long.attribute, long.message.length < 500], ["data.l[0]", true]);
 });
 
-test("a schema is of Draft 4 unless it says otherwise, and formats are not checked", () => {
-  const says = (draft) => ({ $schema: draft });
-  const seven = says("http://json-schema.org/draft-07/schema#");
+test("a schema is of Draft 4 unless $schema names another, and formats are not checked", () => {
+  const ofDraft = (draft) => ({ $schema: draft });
+  const seven = ofDraft("http://json-schema.org/draft-07/schema#");
   for (const [schema, data, isGood] of [
     [{ properties: { k: { const: "other" } } }, { k: "v" }, true],
     [{ ...seven, properties: { k: { const: "other" } } }, { k: "v" }, false],
-    [{ ...says("http://json-schema.org/draft-06/schema#"), properties: { k: { const: "other" } } }, { k: "v" }, false],
-    [{ ...says("https://example.com/unknown"), properties: { k: { const: "other" } } }, { k: "v" }, true],
+    [
+      { ...ofDraft("http://json-schema.org/draft-06/schema#"), properties: { k: { const: "other" } } },
+      { k: "v" },
+      false,
+    ],
+    [{ ...ofDraft("https://example.com/unknown"), properties: { k: { const: "other" } } }, { k: "v" }, true],
     [{ if: true, then: false }, { k: "v" }, true],
     [{ ...seven, if: true, then: false }, { k: "v" }, false],
     [{ properties: { n: { minimum: 5, exclusiveMinimum: true } } }, { n: 5 }, false],
     [{ ...seven, properties: { n: { exclusiveMinimum: 5 } } }, { n: 5 }, false],
     [{ ...seven, dependentRequired: { a: ["b"] } }, { a: 1 }, true],
-    [{ ...says("https://json-schema.org/draft/2019-09/schema"), dependentRequired: { a: ["b"] } }, { a: 1 }, false],
+    [{ ...ofDraft("https://json-schema.org/draft/2019-09/schema"), dependentRequired: { a: ["b"] } }, { a: 1 }, false],
     [
       {
-        ...says("https://json-schema.org/draft/2020-12/schema"),
+        ...ofDraft("https://json-schema.org/draft/2020-12/schema"),
         properties: { l: { prefixItems: [{ type: "string" }] } },
       },
       { l: [1] },
@@ -276,7 +292,7 @@ test("a schema is of Draft 4 unless it says otherwise, and formats are not check
     [{ properties: JSON.parse('{"__proto__":{"type":"string"}}') }, JSON.parse('{"__proto__":7}'), false],
     [{ required: ["toString"] }, { a: 1 }, false],
   ]) {
-    const error = verdict(schema, data);
+    const error = publishError(schema, data);
     assert.equal(
       error?.code,
       isGood ? undefined : "ERR_INVALID_DATA",
@@ -285,7 +301,7 @@ test("a schema is of Draft 4 unless it says otherwise, and formats are not check
   }
 });
 
-test("definitions may be frozen, and are not changed", () => {
+test("definitions are not changed, and may be frozen", () => {
   const freeze = (value) =>
     typeof value === "object" && value !== null
       ? Object.freeze(

@@ -1,10 +1,11 @@
-// Runs the machine-readable cases of the events protocol against the public API, wherever there is one: Node, workerd. They were recorded from the
-// Python package; the advice of a case says where we do otherwise, and every advice has its rule here. A case whose advice has none fails.
+// Runs the cases of the events protocol against the public API, in Node and workerd. They were recorded from the Python
+// package. The advice of a case says where this package differs, and each advice has a rule here. A case with an advice
+// that has no rule fails.
 import { onlyKnown } from "./known-keys.mjs";
 
 /**
  * @param api the namespace of `eventferry/events-protocol`
- * @param cases those of the file
+ * @param cases the cases of the file
  * @param process answers a request of a server case: `(raw, envelope) => Promise<text>`; by default an `EventProcessor` does
  * @returns {Promise<{ id: string, kind: string, problem?: string }[]>}
  */
@@ -28,7 +29,7 @@ export async function runCases(api, cases, process = processorOf(api)) {
   return results;
 }
 
-/** The server that the cases were recorded with, in our words. */
+/** The server with which the cases were recorded, in the API of this package. */
 export function registryOf(api) {
   const { EventBuilder, EventRegistry } = api;
   const contextOf = ({ id, flowId, eventName, eventVersion, userId, userType }) => ({
@@ -39,7 +40,7 @@ export function registryOf(api) {
     user_id: userId ?? null,
     user_type: userType ?? null,
   });
-  const boom = {
+  const outcomes = {
     base: () => {
       throw new api.EventException({ a: 1 });
     },
@@ -77,7 +78,7 @@ export function registryOf(api) {
       schema: model({ userName: text, address: model({ zipCode: int }), tags: optional(list, []) }),
       handle: (event, payload) => payload,
     })
-    .register({ name: "do:boom", handle: (event, payload, context) => boom[payload.k](event, payload, context) })
+    .register({ name: "do:boom", handle: (event, payload, context) => outcomes[payload.k](event, payload, context) })
     .register({
       name: "async:ok",
       handle: async (event, payload, { userId, userType }) => ({
@@ -108,11 +109,11 @@ const KINDS = {
   context,
 };
 
-// ---------------------------------------------------------------- what is known
+// ---------------------------------------------------------------- known keys
 
-/** The members of input and expectation that each kind looks at. Behind `documented` those that it does not, with the reason. */
+/** The members of input and expectation that each kind checks. `documented` lists those that it ignores, with the reason. */
 const KEYS = {
-  // How the original threw where every answer of ours is an event, and what it wrote to its log. The text of its answer is the value once more.
+  // Ignored: the exception of the original where this package responds with an event, its log, and its response as text.
   server: {
     input: ["raw"],
     expected: ["response"],
@@ -123,7 +124,7 @@ const KEYS = {
     expected: ["python-0.2.4", "js-2.1.1", "rs-0.1.0"],
     documented: { input: ["handler"] },
   },
-  // The class and the text of an exception in Python, and the time limit of Python, which the advice replaces. The context is that of its process.
+  // Ignored: class and text of an exception in Python, its time limit, which the advice replaces, and its process context.
   client: {
     input: ["send_event", "server"],
     expected: ["event", "is_success", "is_redirect", "is_error", "error_type"],
@@ -132,7 +133,7 @@ const KEYS = {
       expected: ["class", "raises", "message", "fields", "seconds", "unit", "default_timeout"],
     },
   },
-  // The classes that are registered in Python and what it says of them; the pattern that the advice replaces.
+  // Ignored: the classes registered in Python, its messages, and the pattern that the advice replaces.
   register: {
     input: ["names", "name", "version"],
     expected: ["code", "type", "parameters", "expected"],
@@ -147,7 +148,7 @@ const KEYS = {
     expected: undefined,
     entries: ["is_success", "is_redirect", "is_error", "error_type", "event_type"],
   },
-  // The expression in Python; the schema is `nested` here.
+  // Ignored: the expression in Python. The schema is `nested` here.
   model: {
     input: ["payload"],
     expected: ["text", "fields", "event", "userName", "address", "tags"],
@@ -156,15 +157,15 @@ const KEYS = {
   builder: { input: ["payload"], expected: ["event"], documented: { input: ["python"], expected: ["class"] } },
   // Keyed by the name of an exception.
   exceptions: { input: [], expected: undefined, entries: ["code", "type", "parameters", "expected", "raises"] },
-  // What the original leaves behind, which the advice forbids.
+  // Ignored: the context that the original leaves behind, which the advice forbids.
   context: { input: ["outer"], expected: [], documented: { expected: ["context_after"] } },
 };
 
-/** Throws for what no rule here looks at. */
+/** Throws for keys that no rule checks. */
 function checkKeys(testCase) {
   const { id, kind, input, expected, requests = [] } = testCase;
   const keys = KEYS[kind];
-  // Documentation: why there is the case, and where it was measured.
+  // Documentation: the reason for the case, and where it was measured.
   onlyKnown(testCase, ["id", "kind", "input", "expected", "advice", "requests", "why", "source"], "the case", id);
   onlyKnown(input, [...keys.input, ...(keys.documented?.input ?? [])], "input", id);
   if (id === "ep-reg-name-rules") onlyKnown(expected, input.names, "expected", id);
@@ -179,7 +180,7 @@ function checkKeys(testCase) {
   );
   onlyKnown(input.outer, ["id", "flow_id"], "input.outer", id);
   if (input.server?.length > 1)
-    throw new Error(`the runner knows one answer of the server, and the case ${id} has ${input.server.length}`);
+    throw new Error(`the runner supports one response of the server, and the case ${id} has ${input.server.length}`);
   for (const answer of input.server ?? [])
     onlyKnown(answer, ["delay", "status", "json", "text", "headers"], "input.server", id);
   // Documentation: the body as text is that of Python; of the headers the content type is the same for all.
@@ -198,7 +199,7 @@ async function server(api, { id, input, expected, advice }, process) {
   );
 }
 
-/** What holds for every answer. */
+/** What every response must satisfy. */
 function envelopeOf(answer) {
   return (
     same(
@@ -209,7 +210,7 @@ function envelopeOf(answer) {
   );
 }
 
-/** Everything as recorded, but what servers other than Python's leave out of answers. */
+/** The response as recorded, without the members that only Python servers repeat. */
 const asRecorded = ({ answer, expected }) =>
   same(answer, { ...expected.response, identity: {}, auth: {}, metadata: {} }, "the answer");
 const isBadProtocol =
@@ -253,7 +254,7 @@ const SERVER = {
       })),
       "the fields",
     ),
-  // Payloads of any kind are legal, as in Kotlin; it is the schema that does not take them.
+  // Payloads of any type are valid, as in Kotlin; the schema refuses them.
   "never throw on bad input: answer badProtocol": (one) =>
     /"payload": (?:null|"|\[)/.test(one.input.raw) ? isBadRequest(one) : isBadProtocol()(one),
   "keep arrays as arrays": isBadRequest,
@@ -293,8 +294,9 @@ const SERVER = {
 };
 
 /**
- * The same request went through three servers. A strict server of ours answers as Kotlin does, which is read off the Rust port: where that refuses
- * because of a member, we name the member. It refuses two things that Kotlin takes: ids that are no UUID, and versions above 65535.
+ * The same request went through three servers. A strict server of this package responds as Kotlin does, for which the Rust
+ * port stands in: where that refuses a member, the response names the member. The Rust port refuses two things that Kotlin
+ * accepts: ids that are not UUIDs, and versions above 65535.
  */
 async function cross(api, { id, input, expected }, process) {
   const answer = JSON.parse(await process(input.raw, "strict"));
@@ -303,20 +305,20 @@ async function cross(api, { id, input, expected }, process) {
   if (problem) return problem;
   const rust = expected["rs-0.1.0"];
   const js = expected["js-2.1.1"];
-  const takenByOthers = /id-not-uuid|version-70000/.test(id);
-  const oracle = takenByOthers ? { ...js, ...(js.name === "eventNotFound" && { version: 1 }) } : rust;
+  const isAcceptedByKotlin = /id-not-uuid|version-70000/.test(id);
+  const oracle = isAcceptedByKotlin ? { ...js, ...(js.name === "eventNotFound" && { version: 1 }) } : rust;
   if (oracle.name === "badProtocol") {
     const message = oracle.payload.parameters.message;
     const member =
       /missing field `(\w+)`/.exec(message)?.[1] ?? (message.includes("expected u16") ? "version" : undefined);
     const found = isBadProtocol(member)({ answer });
-    // Without identity, auth or metadata the Python server answers, and so do we unless we are told to be strict.
-    const lax = ["identity", "auth", "metadata"].includes(member)
+    // Without identity, auth or metadata the Python server accepts the event, and so does this package unless strict.
+    const usualProblem = ["identity", "auth", "metadata"].includes(member)
       ? same(usual.name, expected["python-0.2.4"].name, "the usual answer")
       : isBadProtocol(member)({ answer: usual });
-    return found ?? lax;
+    return found ?? usualProblem;
   }
-  // Our example has a schema, and theirs had none.
+  // The example here has a schema; that of the recording has none.
   if (oracle.payload.got === null || (id.includes("identity-string") && oracle.name.endsWith(":response"))) {
     return id.includes("identity-string")
       ? isBadProtocol("identity")({ answer })
@@ -327,7 +329,7 @@ async function cross(api, { id, input, expected }, process) {
 
 // ---------------------------------------------------------------- clients
 
-const ANSWER = {
+const RESPONSE = {
   name: "a:b:response",
   version: 1,
   payload: { ok: true },
@@ -359,7 +361,7 @@ async function client(api, testCase) {
       );
     const {
       status = 200,
-      json = ANSWER,
+      json = RESPONSE,
       text = JSON.stringify(json),
       headers = { "content-type": "application/json" },
     } = script ?? {};
@@ -379,7 +381,7 @@ async function client(api, testCase) {
   const response = await send({ checkNames: advice !== "validate, opt-out" }).catch((error) => error);
   for (const [at, { method, path, body_json }] of requests.entries()) {
     const wrong = same(
-      [seen[at]?.method, seen[at]?.path, seen[at]?.type, blurred(seen[at]?.body, body_json)],
+      [seen[at]?.method, seen[at]?.path, seen[at]?.type, withPlaceholders(seen[at]?.body, body_json)],
       [method, path, "application/json", body_json],
       "the request",
     );
@@ -409,19 +411,19 @@ function recorded({ response, expected }) {
   );
 }
 
-const refusedWith =
+const failsWith =
   (code, body) =>
   ({ api, response }) => {
     if (!api.isFerryError(response, code)) return `is ${response?.code ?? response?.name}, not ${code}`;
     if (body !== undefined && response.bodyText !== body) return `kept ${JSON.stringify(response.bodyText)}`;
   };
-/** Suffixes that other ports know. */
+/** Error types of other ports that the Python package does not have. */
 const KNOWN = /(?:^|:)(?:eventNotFound|gone|unprocessable)$/;
-const takes =
+const hasPayload =
   (json) =>
   ({ response }) =>
     same(response?.payload, json, "the payload");
-const knowsIt = (one) => {
+const knowsErrorType = (one) => {
   const { suffix } = one.response;
   return (
     recorded({
@@ -432,11 +434,11 @@ const knowsIt = (one) => {
 };
 
 const CLIENT = {
-  mirror: (one) => (one.expected.event ? recorded(one) : refusedWith("ERR_INVALID_EVENT")(one)),
+  mirror: (one) => (one.expected.event ? recorded(one) : failsWith("ERR_INVALID_EVENT")(one)),
   "validate, opt-out": recorded,
   "allow any JSON": ({ response }) => same(response.isSuccess, true, "success"),
-  "know it": knowsIt,
-  "map to eventNotFound": knowsIt,
+  "know it": knowsErrorType,
+  "map to eventNotFound": knowsErrorType,
   "return a tagged union; offer throwOnError": async (one) => {
     const error = await one.send({ throwOnError: true }).catch((error) => error);
     return (
@@ -459,41 +461,44 @@ const CLIENT = {
     const error = await client.sendEvent({ name: "event:name" }).catch((error) => error);
     return same([error.status, error.bodyText], [script.status, "no event"], "the error");
   },
-  "keep the raw text": (one) => refusedWith("ERR_INVALID_EVENT", one.script.text)(one),
-  "BadProtocol error": refusedWith("ERR_INVALID_EVENT"),
+  "keep the raw text": (one) => failsWith("ERR_INVALID_EVENT", one.script.text)(one),
+  "BadProtocol error": failsWith("ERR_INVALID_EVENT"),
   "take the request's ids, flag it": ({ response, event }) =>
     same([response.id, response.flowId, response.hasRequestIds], [event.id, event.flowId, true], "the ids"),
-  "accept any JSON": (one) => takes(one.script.json.payload)(one),
-  "always UTF-8": (one) => takes(JSON.parse(one.script.text).payload)(one),
-  "milliseconds, default 15000, documented": refusedWith("ERR_TIMEOUT"),
+  "accept any JSON": (one) => hasPayload(one.script.json.payload)(one),
+  "always UTF-8": (one) => hasPayload(JSON.parse(one.script.text).payload)(one),
+  "milliseconds, default 15000, documented": failsWith("ERR_TIMEOUT"),
   FailedDependency: ({ api, response }) =>
-    refusedWith("ERR_NETWORK")({ api, response }) ??
+    failsWith("ERR_NETWORK")({ api, response }) ??
     same(response instanceof api.FailedDependencyException, true, "its class"),
 };
 
-/** The timer is looked at, not waited for. */
+/** Checks the delay of the timer instead of waiting for it. */
 async function defaultTimeout({ EventClient }) {
   const { setTimeout: original } = globalThis;
-  const asked = [];
-  globalThis.setTimeout = (body, ms, ...more) => (asked.push(ms), original(body, ms, ...more));
+  const delays = [];
+  globalThis.setTimeout = (body, ms, ...more) => {
+    delays.push(ms);
+    return original(body, ms, ...more);
+  };
   try {
-    await new EventClient({ url: "http://127.0.0.1/events/", fetch: async () => Response.json(ANSWER) }).sendEvent({
+    await new EventClient({ url: "http://127.0.0.1/events/", fetch: async () => Response.json(RESPONSE) }).sendEvent({
       name: "event:name",
     });
   } finally {
     globalThis.setTimeout = original;
   }
-  return asked.includes(15_000) ? undefined : `timers were set to ${asked} ms`;
+  return delays.includes(15_000) ? undefined : `timers were set to ${delays} ms`;
 }
 
-// ---------------------------------------------------------------- the rest
+// ---------------------------------------------------------------- registry, events, builder, exceptions
 
 function register(api, { id, input, expected, advice }) {
   const handle = () => ({});
   const registry = new api.EventRegistry();
   switch (id) {
     case "ep-reg-name-rules": {
-      // The recorded ones are those of a pattern that is matched as a prefix; the advice is to match all of the name.
+      // The recording matches the pattern as a prefix; the advice is to match the whole name.
       const all = /^[a-z_]*[a-z](:[a-z_]*[a-z])+$/;
       return input.names
         .map((name) => {
@@ -625,15 +630,15 @@ function builder({ EventBuilder, RequestEvent }, { id, input, expected }) {
       EventBuilder.errorFor(undefined, "badProtocol", "INVALID_COMMUNICATION_PROTOCOL", parameters),
   }[id]?.();
   if (!made) return "there is no rule for this case";
-  // Fresh ids where Python has those of its import; and no auth, ever.
+  // Fresh ids where Python uses ids made at import, and never auth.
   const wanted = JSON.parse(JSON.stringify(expected.event).replace("{PROCESS_DEFAULT_FLOW}", "{UUID4}"));
-  return same(blurred(JSON.parse(made.toText()), wanted), { ...wanted, auth: {} }, "the answer");
+  return same(withPlaceholders(JSON.parse(made.toText()), wanted), { ...wanted, auth: {} }, "the answer");
 }
 
 function exceptions(api, { expected }) {
   for (const [name, { code, type, parameters, expected: isExpected }] of Object.entries(expected)) {
     const given = "message" in parameters ? parameters.message : parameters;
-    // The base has no code of its own, and asks for one.
+    // The base class has no code, and demands one.
     const error = code === "" ? new api[name](given, { code: "CODE" }) : new api[name](given);
     const problem = same(
       [error.code, error.type, error.parameters, error.expected],
@@ -644,7 +649,7 @@ function exceptions(api, { expected }) {
   }
 }
 
-/** A handler that sends an event to its own server: the context of the first is as it was. */
+/** A handler that sends an event to its own server: its own context does not change. */
 async function context(api, { input }) {
   const registry = new api.EventRegistry();
   const processor = new api.EventProcessor(registry);
@@ -671,7 +676,7 @@ async function context(api, { input }) {
   );
 }
 
-// ---------------------------------------------------------------- as pydantic 1 does it
+// ---------------------------------------------------------------- validation as in pydantic 1
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const issue = (errorType, message) => ({ issues: [{ errorType, message }] });
@@ -716,10 +721,10 @@ function model(fields) {
   return { "~standard": { version: 1, vendor: "tests", validate } };
 }
 
-// ---------------------------------------------------------------- comparing
+// ---------------------------------------------------------------- comparison
 
-/** The same with `{UUID4}` in place of fresh UUIDs, where one is expected. */
-function blurred(found, expected) {
+/** The object with `{UUID4}` in place of fresh UUIDs, where the expectation has one. */
+function withPlaceholders(found, expected) {
   if (!found || !expected) return found;
   return Object.fromEntries(
     Object.entries(found).map(([name, value]) => [

@@ -1,18 +1,25 @@
-// The cases of the events protocol through the public API, in Node. `worker-cases.mjs` has them in workerd.
+// The cases of the events protocol through the public API, in Node. `worker-cases.mjs` runs them in workerd.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as api from "eventferry/events-protocol";
 import { readCases } from "../vectors.mjs";
 import { testCases } from "./case-tests.mjs";
 import { registryOf, runCases } from "./events-protocol-cases.mjs";
+import { startVirtualClock } from "./virtual-clock.mjs";
 
 const cases = readCases("events_protocol_cases");
 
 testCases("events-protocol", cases, {
   atLeast: 100,
   run: async (testCase) => {
-    const [{ problem }] = await runCases(api, [testCase]);
-    assert.equal(problem, undefined);
+    // Cases with a delay would wait in real time.
+    const clock = testCase.input.server?.some(({ delay }) => delay) ? startVirtualClock() : undefined;
+    try {
+      const [{ problem }] = await runCases(api, [testCase]);
+      assert.equal(problem, undefined);
+    } finally {
+      clock?.stop();
+    }
   },
 });
 
@@ -26,13 +33,13 @@ const process = async (raw, envelope) => {
   assert.deepEqual([response.status, response.headers.get("content-type")], [200, "application/json; charset=utf-8"]);
   return response.text();
 };
-const ofServers = cases.filter(({ kind }) => kind.startsWith("server"));
+const serverCases = cases.filter(({ kind }) => kind.startsWith("server"));
 
-for (const testCase of ofServers) {
+for (const testCase of serverCases) {
   test(`${testCase.id} over fetch`, async () => {
     const [{ problem }] = await runCases(api, [testCase], process);
     assert.equal(problem, undefined);
   });
 }
 
-test("there are cases of servers", () => assert.ok(ofServers.length > 60));
+test("there are more than 60 server cases", () => assert.ok(serverCases.length > 60));

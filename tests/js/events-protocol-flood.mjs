@@ -1,7 +1,7 @@
-// A flood of events, a tenth of them malformed in every way we know, and what has to come back for each.
+// Many concurrent events, a tenth of them invalid in many ways, with a check of the response to each.
 
-/** Mulberry32. */
-export function chances(seed) {
+/** A seeded random source (Mulberry32). */
+export function seededRandom(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
     let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
@@ -30,14 +30,14 @@ const badProtocol = (parameters) => (answer) =>
   JSON.stringify(answer.payload.parameters) === JSON.stringify(parameters);
 const property = (propertyName) => badProtocol({ propertyName });
 const message = (message) => badProtocol({ message });
-const ends = (number, name, code) => (answer) =>
+const isErrorOf = (number, name, code) => (answer) =>
   answer.name === name &&
   answer.id === `id-${number}` &&
   answer.flowId === `flow-${number}` &&
   answer.payload.code === code;
 
-/** Each is a body for a number, and what its answer has to be. */
-const MALFORMED = [
+/** Each function returns the body for a number, and the check of its response. */
+const INVALID = [
   ...["name", "version", "id", "flowId"].flatMap((member) =>
     [undefined, null, {}, [], true].map((value) => (number) => [
       JSON.stringify(event(number, { [member]: value })),
@@ -56,7 +56,7 @@ const MALFORMED = [
   ]),
   ...[7, ""].map((name) => (number) => [
     JSON.stringify(event(number, { name })),
-    name === "" ? ends(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND") : property("name"),
+    name === "" ? isErrorOf(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND") : property("name"),
   ]),
   (number) => [JSON.stringify(event(number, { payload: undefined })), property("payload")],
   ...["", " ", "not json", "{", "{}x", "nul", '{"a":1,}', "\u0000"].map((body) => () => [
@@ -73,61 +73,64 @@ const MALFORMED = [
   ],
   (number) => [
     JSON.stringify(event(number)).replace('"metadata":{}', `"metadata":${'{"a":'.repeat(600)}1${"}".repeat(600)}`),
-    message("the text is nested too deep"),
+    message("the text is nested too deeply"),
   ],
   (number) => [encoder.encode(JSON.stringify(event(number))).with(10, 0xff), message("the text is not UTF-8")],
-  () => [`"${"x".repeat(70_000)}"`, message("the text is longer than this server takes")],
+  () => [`"${"x".repeat(70_000)}"`, message("the text is longer than this server allows")],
   ...[null, [], [["example", "x"]], "abc", 7].map((payload) => (number) => [
     JSON.stringify(event(number, { payload })),
-    ends(number, "flood:echo:badRequest", "MISSING_FIELDS"),
+    isErrorOf(number, "flood:echo:badRequest", "MISSING_FIELDS"),
   ]),
   (number) => [
     JSON.stringify(event(number, { name: "flood:unknown" })),
-    ends(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND"),
+    isErrorOf(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND"),
   ],
   (number) => [
     JSON.stringify(event(number, { version: 70_000 })),
-    ends(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND"),
+    isErrorOf(number, "eventNotFound", "NO_EVENT_HANDLER_FOUND"),
   ],
   (number) => [
     JSON.stringify(event(number, { name: "flood:throw" })),
-    ends(number, "flood:throw:error", "UNHANDLED_ERROR"),
+    isErrorOf(number, "flood:throw:error", "UNHANDLED_ERROR"),
   ],
-  (number) => [JSON.stringify(event(number, { name: "flood:deny" })), ends(number, "flood:deny:userDenied", "DENIED")],
+  (number) => [
+    JSON.stringify(event(number, { name: "flood:deny" })),
+    isErrorOf(number, "flood:deny:userDenied", "DENIED"),
+  ],
 ];
 
-/** One request of a flood: its body, and whether an answer is its own. */
-export function request(number, chance) {
-  if (chance() < 0.1) {
-    const [body, isRight] = MALFORMED[Math.floor(chance() * MALFORMED.length)](number);
-    return { isMalformed: true, body, isRight };
+/** One request: its body, and the check of its response. */
+export function makeRequest(number, random) {
+  if (random() < 0.1) {
+    const [body, isRight] = INVALID[Math.floor(random() * INVALID.length)](number);
+    return { isInvalid: true, body, isRight };
   }
   const sent = event(number);
   const isRight = ({ name, version, id, flowId, payload }) =>
     JSON.stringify([name, version, id, flowId, payload]) ===
     JSON.stringify(["flood:echo:response", 1, sent.id, sent.flowId, sent.payload]);
-  return { isMalformed: false, body: JSON.stringify(sent), isRight };
+  return { isInvalid: false, body: JSON.stringify(sent), isRight };
 }
 
-/** A server for it. Handlers end in another order than they began in. */
+/** A server for it. Handlers finish in a different order than they start. */
 export function floodProcessor({ EventException, EventProcessor, EventRegistry }) {
   const events = new EventRegistry();
-  const rest = async (turns) => {
+  const microtasks = async (turns) => {
     for (; turns > 0; turns--) await undefined;
   };
   events.register({
     name: "flood:echo",
     schema: (payload) => typeof payload?.number === "number",
     async handle(event, payload, { id }) {
-      await rest(payload.number % 13);
-      if (id !== event.id) throw new Error("the context is another's");
+      await microtasks(payload.number % 13);
+      if (id !== event.id) throw new Error("the context belongs to another event");
       return payload;
     },
   });
   events.register({
     name: "flood:throw",
     handle: async ({ payload }) => {
-      await rest(payload.number % 5);
+      await microtasks(payload.number % 5);
       throw new Error(`secret-${payload.number}`);
     },
   });
@@ -141,28 +144,28 @@ export function floodProcessor({ EventException, EventProcessor, EventRegistry }
 }
 
 /**
- * Sends them, so many at once.
+ * Sends the events with the given concurrency.
  *
  * @param send `(body) => Promise<text>`
- * @param onTenth called ten times on the way
- * @returns how many were malformed
+ * @param onTenth called after each tenth of the events
+ * @returns how many events were invalid
  */
-export async function flood({ count, lanes, send, seed = 1, onTenth = () => {} }) {
-  const chance = chances(seed);
-  let [next, malformed, done] = [0, 0, 0];
-  const lane = async () => {
+export async function flood({ count, concurrency, send, seed = 1, onTenth = () => {} }) {
+  const random = seededRandom(seed);
+  let [next, invalid, done] = [0, 0, 0];
+  const worker = async () => {
     while (next < count) {
       const number = next++;
-      const { isMalformed, body, isRight } = request(number, chance);
-      if (isMalformed) malformed++;
+      const { isInvalid, body, isRight } = makeRequest(number, random);
+      if (isInvalid) invalid++;
       const text = await send(body);
-      if (text.includes("secret-")) throw new Error(`the answer to ${number} shows a token: ${text}`);
+      if (text.includes("secret-")) throw new Error(`the response to ${number} shows a token: ${text}`);
       if (!isRight(JSON.parse(text)))
         throw new Error(`${number}: ${String(body).slice(0, 200)} was answered with ${text.slice(0, 300)}`);
       if (++done % (count / 10) === 0) onTenth(done);
     }
   };
-  await Promise.all(Array.from({ length: lanes }, lane));
+  await Promise.all(Array.from({ length: concurrency }, worker));
   if (done !== count) throw new Error(`${done} of ${count} were answered`);
-  return malformed;
+  return invalid;
 }

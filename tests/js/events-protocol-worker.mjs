@@ -1,19 +1,19 @@
-// A Worker with a server of the events protocol: runs the cases in it, and answers events from outside.
+// A Worker with a server of the events protocol. It runs the cases, and answers events over HTTP.
 import * as api from "../../dist/entries/events-protocol.js";
 import { registryOf, runCases } from "./events-protocol-cases.mjs";
 import { floodProcessor } from "./events-protocol-flood.mjs";
 
-// At module scope, where nothing may happen.
+// At module scope, where Workers allow no I/O, timers or randomness.
 const registry = registryOf(api);
 const processor = new api.EventProcessor(registry);
 const flood = floodProcessor(api);
-const patient = new api.EventRegistry();
-const impatient = new api.EventProcessor(patient, { handlerTimeoutMs: 30 });
-patient.register({
+const slowEvents = new api.EventRegistry();
+const shortTimeout = new api.EventProcessor(slowEvents, { handlerTimeoutMs: 30 });
+slowEvents.register({
   name: "never:ends",
   handle: (event, payload, { signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
 });
-patient.register({
+slowEvents.register({
   name: "get:context",
   handle: (event, payload, { env, ctx, request }) => ({
     env: typeof env,
@@ -32,14 +32,14 @@ export default {
           new api.EventProcessor(registryOf(api), { envelope }),
         ]),
       );
-      const ask = async (raw, envelope) =>
+      const send = async (raw, envelope) =>
         (
           await overFetch[envelope].fetch(new Request("https://example.com/events", { method: "POST", body: raw }))
         ).text();
-      return Response.json(await runCases(api, await request.json(), ask));
+      return Response.json(await runCases(api, await request.json(), send));
     }
     if (pathname === "/flood") return flood.fetch(request, env, ctx);
-    if (pathname === "/impatient") return impatient.fetch(request, env, ctx);
+    if (pathname === "/short-timeout") return shortTimeout.fetch(request, env, ctx);
     return processor.fetch(request, env, ctx);
   },
 };

@@ -448,7 +448,7 @@ test("errors of the server become error codes with advice", async () => {
     clientOf().open(),
     (error) => error.code === "ERR_RATE_LIMITED" && /concurrent user limit/.test(error.message),
   );
-  salesforce.clearTroubles();
+  salesforce.clearOverrides();
 });
 
 test("invalid arguments are rejected with a message that names them and shows no secret", () => {

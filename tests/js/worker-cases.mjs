@@ -1,4 +1,4 @@
-// The cases of the events protocol in workerd, and what a Worker has to bear: a flood over HTTP, and handlers that never end.
+// The events protocol in workerd: the cases, many concurrent events over HTTP, and handlers that never finish.
 import { fileURLToPath } from "node:url";
 import { Tally } from "../tally.mjs";
 import { countLine, readCases } from "../vectors.mjs";
@@ -6,7 +6,7 @@ import { startWorker } from "../workerd.mjs";
 import { flood } from "./events-protocol-flood.mjs";
 
 const cases = readCases("events_protocol_cases");
-const FLOOD = 10_000;
+const EVENT_COUNT = 10_000;
 
 const tally = new Tally();
 let worker;
@@ -39,24 +39,24 @@ if (worker) {
   if (passed > 0) console.log(countLine("events-protocol in workerd", passed));
   tally.add({ passed });
 
-  await check(`a flood of ${FLOOD} over HTTP, a tenth of them malformed`, async () => {
-    const malformed = await flood({
-      count: FLOOD,
-      lanes: 16,
+  await check(`${EVENT_COUNT} events over HTTP, a tenth of them invalid`, async () => {
+    const invalid = await flood({
+      count: EVENT_COUNT,
+      concurrency: 16,
       send: async (body) => (await post("flood", body)).text(),
     });
-    return `${malformed} malformed, each answered with its own`;
+    return `${invalid} invalid, each with its own response`;
   });
 
-  await check("handlers that never end are answered in time, side by side", async () => {
-    const ask = async (number) =>
+  await check("handlers that never finish are answered in time, concurrently", async () => {
+    const send = async (number) =>
       (
         await post(
-          "impatient",
+          "short-timeout",
           JSON.stringify({ name: "never:ends", version: 1, id: `i${number}`, flowId: "f", payload: {} }),
         )
       ).json();
-    const answers = await Promise.all(Array.from({ length: 20 }, (_, number) => ask(number)));
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, number) => send(number)));
     const wrong = answers.find(
       ({ name, id, payload }, number) =>
         name !== "never:ends:error" || id !== `i${number}` || payload.code !== "EVENT_TIMEOUT",
@@ -64,16 +64,19 @@ if (worker) {
     if (wrong) throw new Error(JSON.stringify(wrong));
   });
 
-  await check("a handler has what the runtime gives", async () => {
+  await check("a handler receives env, ctx and request", async () => {
     const { payload } = await (
-      await post("impatient", JSON.stringify({ name: "get:context", version: 1, id: "i", flowId: "f", payload: {} }))
+      await post(
+        "short-timeout",
+        JSON.stringify({ name: "get:context", version: 1, id: "i", flowId: "f", payload: {} }),
+      )
     ).json();
-    if (JSON.stringify(payload) !== '{"env":"object","waitUntil":"function","path":"/impatient"}')
+    if (JSON.stringify(payload) !== '{"env":"object","waitUntil":"function","path":"/short-timeout"}')
       throw new Error(JSON.stringify(payload));
   });
 
-  await check("the runtime had nothing to complain of", () => {
-    const problem = worker.said().find((line) => /error|hang|different request/i.test(line));
+  await check("the runtime logged no error", () => {
+    const problem = worker.output().find((line) => /error|hang|different request/i.test(line));
     if (problem) throw new Error(problem);
   });
   await worker.close();

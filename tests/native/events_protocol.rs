@@ -1,4 +1,4 @@
-//! The two steps of a server of the events protocol, and the judge of its client.
+//! The events protocol: reading requests, writing responses, and how the client classifies responses.
 
 use eventferry::base::error::{Code, Error};
 use eventferry::base::http::{Failure, Response};
@@ -6,24 +6,24 @@ use eventferry::base::json::block::{Native, Words};
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::engine::classify::ResponseClass;
 use eventferry::engine::jitter::Rng;
-use eventferry::events_protocol::client::judge;
-use eventferry::events_protocol::event::{Envelope, Member, Rule};
-use eventferry::events_protocol::server::{Outcome, Subject, accept, settle};
-use eventferry::events_protocol::wire::Fault;
+use eventferry::events_protocol::client::classify_response;
+use eventferry::events_protocol::event::{Envelope, EnvelopeRule, Member};
+use eventferry::events_protocol::server::{EventRef, RequestOutcome, respond};
+use eventferry::events_protocol::wire::{ReadError, read_event};
 use serde_json::{Value, json};
 
 const EVENT: &str = r#"{"name":"get:event:example","version":1,"id":"id-1","flowId":"flow-1","payload":{"example":"x"},"identity":{"userId":1},"auth":{"token":"s"},"metadata":{"origin":"w"}}"#;
 
-fn take(text: &str, rule: Rule) -> Result<Envelope, Fault> {
+fn read(text: &str, rule: EnvelopeRule) -> Result<Envelope, ReadError> {
     let padded = pad(text.as_bytes());
-    accept::<Words>(Padded::new(&padded).expect("padded"), rule)
+    read_event::<Words>(Padded::new(&padded).expect("padded"), rule)
 }
 
-fn cut<'t>(text: &'t str, envelope: &Envelope, member: Member) -> Option<&'t str> {
+fn slice_of<'t>(text: &'t str, envelope: &Envelope, member: Member) -> Option<&'t str> {
     envelope.get(member).map(|(_, span)| &text[span.start..span.end])
 }
 
-/// The event with one member put in place of another, or left out.
+/// The event with one member replaced or removed.
 fn with(member: &str, value: Option<Value>) -> String {
     let mut event: Value = serde_json::from_str(EVENT).expect("JSON");
     let members = event.as_object_mut().expect("an object");
@@ -35,8 +35,8 @@ fn with(member: &str, value: Option<Value>) -> String {
 }
 
 #[test]
-fn finds_every_member_where_it_stands() {
-    let envelope = take(EVENT, Rule::Strict).expect("an event");
+fn every_member_is_found_at_its_position() {
+    let envelope = read(EVENT, EnvelopeRule::Strict).expect("an event");
     for (member, text) in [
         (Member::Name, "get:event:example"),
         (Member::Version, "1"),
@@ -47,65 +47,65 @@ fn finds_every_member_where_it_stands() {
         (Member::Auth, r#"{"token":"s"}"#),
         (Member::Metadata, r#"{"origin":"w"}"#),
     ] {
-        assert_eq!(cut(EVENT, &envelope, member), Some(text));
+        assert_eq!(slice_of(EVENT, &envelope, member), Some(text));
     }
 }
 
 #[test]
-fn knows_names_that_are_written_with_escapes_and_takes_the_last_of_two() {
+fn escaped_member_names_are_known_and_the_last_of_two_counts() {
     let text = r#"{"n\u0061me":"\u0061","name":"b:c","version":1,"id":"i","flow\u0049d":"f","payload":1,"payload":2,"n\u0061metoolongtobeaname\u0061\u0061\u0061\u0061\u0061":0,"\u0000":1}"#;
-    let envelope = take(text, Rule::Usual).expect("an event");
-    assert_eq!(cut(text, &envelope, Member::Name), Some("b:c"));
-    assert_eq!(cut(text, &envelope, Member::FlowId), Some("f"));
-    assert_eq!(cut(text, &envelope, Member::Payload), Some("2"));
+    let envelope = read(text, EnvelopeRule::Usual).expect("an event");
+    assert_eq!(slice_of(text, &envelope, Member::Name), Some("b:c"));
+    assert_eq!(slice_of(text, &envelope, Member::FlowId), Some("f"));
+    assert_eq!(slice_of(text, &envelope, Member::Payload), Some("2"));
 }
 
 #[test]
-fn says_what_is_wrong_with_a_text_that_is_no_event() {
-    for (text, fault) in [
-        ("", Fault::NotJson),
-        ("not json", Fault::NotJson),
-        ("{", Fault::NotJson),
-        (r#"{"name":NaN}"#, Fault::NotJson),
-        ("null", Fault::NotObject),
-        ("[]", Fault::NotObject),
-        ("7 ", Fault::NotObject),
-        ("7 7", Fault::NotJson),
-        ("{}", Fault::Member(Member::Name)),
-        ("{} {}", Fault::NotJson),
+fn a_text_that_is_not_an_event_is_refused_with_the_reason() {
+    for (text, error) in [
+        ("", ReadError::NotJson),
+        ("not json", ReadError::NotJson),
+        ("{", ReadError::NotJson),
+        (r#"{"name":NaN}"#, ReadError::NotJson),
+        ("null", ReadError::NotObject),
+        ("[]", ReadError::NotObject),
+        ("7 ", ReadError::NotObject),
+        ("7 7", ReadError::NotJson),
+        ("{}", ReadError::Member(Member::Name)),
+        ("{} {}", ReadError::NotJson),
     ] {
-        assert_eq!(take(text, Rule::Usual).err(), Some(fault), "{text}");
-        assert_eq!(take(text, Rule::Lenient).err(), Some(fault), "{text}");
+        assert_eq!(read(text, EnvelopeRule::Usual).err(), Some(error), "{text}");
+        assert_eq!(read(text, EnvelopeRule::Lenient).err(), Some(error), "{text}");
     }
     let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
-    assert_eq!(take(&deep, Rule::Usual).err(), Some(Fault::TooDeep));
+    assert_eq!(read(&deep, EnvelopeRule::Usual).err(), Some(ReadError::TooDeep));
     let padded = pad(b"{\"name\":\"\xff\"}");
     let text = Padded::new(&padded).expect("padded");
-    assert_eq!(accept::<Words>(text, Rule::Usual).err(), Some(Fault::NotUtf8));
+    assert_eq!(read_event::<Words>(text, EnvelopeRule::Usual).err(), Some(ReadError::NotUtf8));
 }
 
 #[test]
-fn each_rule_takes_what_it_says() {
+fn each_rule_accepts_what_it_documents() {
     use Member::{Auth, FlowId, Id, Identity, Metadata, Name, Payload, Version};
-    // A member, what it is, and who refuses that: S strict, U usual, L lenient, A an answer.
+    // A member, its value, and the rules that refuse it: S strict, U usual, L lenient, R response.
     let big = json!(2_147_483_648_i64);
     for (member, value, refused) in [
-        (Name, None, "SULA"),
-        (Name, Some(json!(5)), "SULA"),
-        (Name, Some(json!(null)), "SULA"),
+        (Name, None, "SULR"),
+        (Name, Some(json!(5)), "SULR"),
+        (Name, Some(json!(null)), "SULR"),
         (Name, Some(json!("")), ""),
-        (Version, None, "SULA"),
-        (Version, Some(json!(null)), "SULA"),
-        (Version, Some(json!(true)), "SULA"),
-        (Version, Some(json!(1.5)), "SULA"),
-        (Version, Some(big), "SULA"),
+        (Version, None, "SULR"),
+        (Version, Some(json!(null)), "SULR"),
+        (Version, Some(json!(true)), "SULR"),
+        (Version, Some(json!(1.5)), "SULR"),
+        (Version, Some(big), "SULR"),
         (Version, Some(json!(70_000)), ""),
         (Version, Some(json!(-1)), ""),
         (Version, Some(json!("1")), "SU"),
-        (Version, Some(json!("v1")), "SULA"),
-        (Version, Some(json!("")), "SULA"),
-        (Version, Some(json!("+1")), "SULA"),
-        (Version, Some(json!("99999999999")), "SULA"),
+        (Version, Some(json!("v1")), "SULR"),
+        (Version, Some(json!("")), "SULR"),
+        (Version, Some(json!("+1")), "SULR"),
+        (Version, Some(json!("99999999999")), "SULR"),
         (Id, None, "SU"),
         (Id, Some(json!(null)), "SU"),
         (Id, Some(json!(7)), "SUL"),
@@ -124,90 +124,98 @@ fn each_rule_takes_what_it_says() {
         (Metadata, Some(json!(0)), "SUL"),
     ] {
         let text = with(member.as_str(), value);
-        for (letter, rule) in
-            [("S", Rule::Strict), ("U", Rule::Usual), ("L", Rule::Lenient), ("A", Rule::Answer)]
-        {
-            let expected = refused.contains(letter).then_some(Fault::Member(member));
-            assert_eq!(take(&text, rule).err(), expected, "{rule:?}: {text}");
+        for (letter, rule) in [
+            ("S", EnvelopeRule::Strict),
+            ("U", EnvelopeRule::Usual),
+            ("L", EnvelopeRule::Lenient),
+            ("R", EnvelopeRule::Response),
+        ] {
+            let expected = refused.contains(letter).then_some(ReadError::Member(member));
+            assert_eq!(read(&text, rule).err(), expected, "{rule:?}: {text}");
         }
     }
 }
 
 #[test]
-fn flow_id_stands_in_only_where_there_is_no_flow_id_in_camel_case() {
+fn snake_case_flow_id_is_read_only_where_flow_id_is_missing() {
     let both = with("flow_id", Some(json!("snake")));
-    let envelope = take(&both, Rule::Usual).expect("an event");
-    assert_eq!(cut(&both, &envelope, Member::FlowId), Some("flow-1"));
+    let envelope = read(&both, EnvelopeRule::Usual).expect("an event");
+    assert_eq!(slice_of(&both, &envelope, Member::FlowId), Some("flow-1"));
     let one = both.replace("flowId", "other");
-    let envelope = take(&one, Rule::Usual).expect("an event");
-    assert_eq!(cut(&one, &envelope, Member::FlowId), Some("snake"));
-    assert_eq!(take(&one, Rule::Strict).err(), Some(Fault::Member(Member::FlowId)));
+    let envelope = read(&one, EnvelopeRule::Usual).expect("an event");
+    assert_eq!(slice_of(&one, &envelope, Member::FlowId), Some("snake"));
+    assert_eq!(read(&one, EnvelopeRule::Strict).err(), Some(ReadError::Member(Member::FlowId)));
 }
 
-const SUBJECT: Subject<'_> = Subject { name: "get:event", version: "3", id: "i\\\"1", flow_id: "f" };
+const EVENT_REF: EventRef<'_> = EventRef { name: "get:event", version: "3", id: "i\\\"1", flow_id: "f" };
 
 #[test]
-fn every_end_has_its_answer() {
+fn every_outcome_has_its_response() {
     let head = r#""version":3,"id":"i\"1","flowId":"f","payload":"#;
     let bare = r#""version":1,"id":"i\"1","flowId":"f","payload":"#;
     let tail = r#","identity":{},"auth":{},"metadata":{}}"#;
     let error = |code: &str, parameters: &str| format!(r#"{{"code":"{code}","parameters":{parameters}}}"#);
     for (outcome, name, head, payload) in [
-        (Outcome::Returned("[1, 2]"), "get:event:response", head, "[1, 2]".to_owned()),
+        (RequestOutcome::Payload("[1, 2]"), "get:event:response", head, "[1, 2]".to_owned()),
         (
-            Outcome::Raised { suffix: "userDenied", code: "\"NO\"", parameters: "{\"a\":1}" },
+            RequestOutcome::Exception { suffix: "userDenied", code: "\"NO\"", parameters: "{\"a\":1}" },
             "get:event:userDenied",
             head,
             error("NO", "{\"a\":1}"),
         ),
-        (Outcome::Refused("[]"), "get:event:badRequest", head, error("MISSING_FIELDS", "{\"fields\":[]}")),
-        (Outcome::Unhandled("{}"), "get:event:error", head, error("UNHANDLED_ERROR", "{}")),
         (
-            Outcome::Late("20"),
+            RequestOutcome::InvalidPayload("[]"),
+            "get:event:badRequest",
+            head,
+            error("MISSING_FIELDS", "{\"fields\":[]}"),
+        ),
+        (RequestOutcome::UnhandledError("{}"), "get:event:error", head, error("UNHANDLED_ERROR", "{}")),
+        (
+            RequestOutcome::TimedOut("20"),
             "get:event:error",
             head,
-            error("EVENT_TIMEOUT", r#"{"message":"the handler did not come to an end within 20 ms"}"#),
+            error("EVENT_TIMEOUT", r#"{"message":"the handler did not finish within 20 ms"}"#),
         ),
         (
-            Outcome::Busy,
+            RequestOutcome::TooManyEvents,
             "get:event:error",
             head,
-            error("TOO_MANY_EVENTS", r#"{"message":"too many events are being handled; try again later"}"#),
+            error("TOO_MANY_EVENTS", r#"{"message":"too many events are in flight; try again later"}"#),
         ),
         (
-            Outcome::NoHandler,
+            RequestOutcome::NoHandler,
             "eventNotFound",
             bare,
             error("NO_EVENT_HANDLER_FOUND", r#"{"event":"get:event","version":3}"#),
         ),
         (
-            Outcome::Malformed(Fault::Member(Member::FlowId)),
+            RequestOutcome::InvalidEvent(ReadError::Member(Member::FlowId)),
             "badProtocol",
             bare,
             error("INVALID_COMMUNICATION_PROTOCOL", r#"{"propertyName":"flowId"}"#),
         ),
         (
-            Outcome::Malformed(Fault::NotJson),
+            RequestOutcome::InvalidEvent(ReadError::NotJson),
             "badProtocol",
             bare,
             error("INVALID_COMMUNICATION_PROTOCOL", r#"{"message":"the text is not JSON"}"#),
         ),
     ] {
         let expected = format!("{{\"name\":\"{name}\",{head}{payload}{tail}");
-        assert_eq!(settle(&SUBJECT, &outcome), expected, "{outcome:?}");
+        assert_eq!(respond(&EVENT_REF, &outcome), expected, "{outcome:?}");
     }
-    let built = Outcome::Built { payload: "null", identity: "{\"u\":1}", metadata: "{\"m\":2}" };
+    let built = RequestOutcome::Response { payload: "null", identity: "{\"u\":1}", metadata: "{\"m\":2}" };
     assert_eq!(
-        settle(&SUBJECT, &built),
+        respond(&EVENT_REF, &built),
         format!(
             "{{\"name\":\"get:event\",{head}null,\"identity\":{{\"u\":1}},\"auth\":{{}},\"metadata\":{{\"m\":2}}}}"
         )
     );
 }
 
-/// An event that was hurt in up to four places.
-fn hurt(rng: &mut Rng) -> Vec<u8> {
-    const WORDS: [&[u8]; 14] = [
+/// The event, corrupted in up to four places.
+fn corrupted_event(rng: &mut Rng) -> Vec<u8> {
+    const TOKENS: [&[u8]; 14] = [
         b"null",
         b"{}",
         b"[]",
@@ -227,43 +235,44 @@ fn hurt(rng: &mut Rng) -> Vec<u8> {
     for _ in 0..=rng.up_to(3) {
         let from = rng.up_to(bytes.len() as u64) as usize;
         let to = (from + rng.up_to(12) as usize).min(bytes.len());
-        let word = WORDS[rng.up_to(WORDS.len() as u64 - 1) as usize];
-        bytes.splice(from..to, word.iter().copied());
+        let token = TOKENS[rng.up_to(TOKENS.len() as u64 - 1) as usize];
+        bytes.splice(from..to, token.iter().copied());
     }
     bytes
 }
 
 #[test]
-fn hurt_events_are_read_as_serde_json_reads_them_or_refused() {
+fn corrupted_events_are_read_as_serde_json_reads_them_or_refused() {
     let mut rng = Rng::new(6);
-    let mut taken = 0;
+    let mut read_count = 0;
     for _ in 0..60_000 {
-        let bytes = hurt(&mut rng);
+        let bytes = corrupted_event(&mut rng);
         let padded = pad(&bytes);
         let text = Padded::new(&padded).expect("padded");
-        let found = accept::<Words>(text, Rule::Usual);
-        let native = accept::<Native>(text, Rule::Usual);
+        let found = read_event::<Words>(text, EnvelopeRule::Usual);
+        let native = read_event::<Native>(text, EnvelopeRule::Usual);
         assert_eq!(found.as_ref().err(), native.as_ref().err());
         let value: Option<Value> = serde_json::from_slice(&bytes).ok();
         let Ok(envelope) = found else { continue };
-        taken += 1;
-        // What we take serde_json takes too, with the same members; it is the stricter one only with half surrogates, which `WORDS` cannot make.
+        read_count += 1;
+        // serde_json accepts what the reader accepts, with the same members. It is stricter only about half
+        // surrogates, which `TOKENS` cannot produce.
         let value = value.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&bytes)));
         for member in Member::ALL {
             let Some((kind, span)) = envelope.get(member) else { continue };
             let raw = &bytes[span.start..span.end];
             let is_text = kind == eventferry::base::json::scan::Kind::String;
             let json = if is_text { [b"\"", raw, b"\""].concat() } else { raw.to_vec() };
-            let read: Value = serde_json::from_slice(&json).expect("a member is JSON");
-            let there = value.get(member.as_str()).or_else(|| value.get("flow_id"));
-            assert_eq!(Some(&read), there, "{}", String::from_utf8_lossy(&bytes));
+            let parsed: Value = serde_json::from_slice(&json).expect("a member is JSON");
+            let expected = value.get(member.as_str()).or_else(|| value.get("flow_id"));
+            assert_eq!(Some(&parsed), expected, "{}", String::from_utf8_lossy(&bytes));
         }
     }
-    assert!((500..50_000).contains(&taken), "{taken} of 60000 is no fair mix");
+    assert!((500..50_000).contains(&read_count), "{read_count} of 60000 are valid, which is not a mix");
 }
 
 #[test]
-fn an_answer_is_json_with_the_ids_of_its_request_whatever_they_are() {
+fn a_response_is_json_with_the_ids_of_its_request_whatever_characters_they_have() {
     let mut rng = Rng::new(7);
     for round in 0..5_000 {
         let odd: String = (0..rng.up_to(12))
@@ -271,33 +280,37 @@ fn an_answer_is_json_with_the_ids_of_its_request_whatever_they_are() {
             .collect();
         let quoted = Value::String(format!("{odd}{round}")).to_string();
         let raw = &quoted[1..quoted.len() - 1];
-        let subject = Subject { name: raw, version: "2", id: raw, flow_id: raw };
+        let event_ref = EventRef { name: raw, version: "2", id: raw, flow_id: raw };
         for outcome in [
-            Outcome::Returned(&quoted),
-            Outcome::NoHandler,
-            Outcome::Malformed(Fault::TooDeep),
-            Outcome::Refused("[]"),
+            RequestOutcome::Payload(&quoted),
+            RequestOutcome::NoHandler,
+            RequestOutcome::InvalidEvent(ReadError::TooDeep),
+            RequestOutcome::InvalidPayload("[]"),
         ] {
-            let answer: Value = serde_json::from_str(&settle(&subject, &outcome)).expect("JSON");
-            assert_eq!(answer["id"], format!("{odd}{round}"));
-            assert_eq!(answer["flowId"], answer["id"]);
-            assert_eq!(answer["auth"], json!({}));
-            assert_eq!(answer.as_object().expect("an object").len(), 8);
+            let response: Value = serde_json::from_str(&respond(&event_ref, &outcome)).expect("JSON");
+            assert_eq!(response["id"], format!("{odd}{round}"));
+            assert_eq!(response["flowId"], response["id"]);
+            assert_eq!(response["auth"], json!({}));
+            assert_eq!(response.as_object().expect("an object").len(), 8);
         }
     }
 }
 
-fn answer(status: u16, body: &str) -> Result<Response, Failure> {
+fn response(status: u16, body: &str) -> Result<Response, Failure> {
     Ok(Response { body: body.as_bytes().to_vec(), ..Response::new(status) })
 }
 
 #[test]
-fn an_event_is_an_answer_whatever_the_status() {
+fn an_event_is_a_response_whatever_the_status() {
     for status in [200, 202, 400, 404, 429, 500, 503] {
-        assert_eq!(judge(&answer(status, EVENT)), ResponseClass::Done, "{status}");
-        assert_eq!(judge(&answer(status, &format!("\u{feff}{EVENT}"))), ResponseClass::Done, "{status}");
+        assert_eq!(classify_response(&response(status, EVENT)), ResponseClass::Done, "{status}");
         assert_eq!(
-            judge(&answer(status, r#"{"name":"a:b:error","version":"1"}"#)),
+            classify_response(&response(status, &format!("\u{feff}{EVENT}"))),
+            ResponseClass::Done,
+            "{status}"
+        );
+        assert_eq!(
+            classify_response(&response(status, r#"{"name":"a:b:error","version":"1"}"#)),
             ResponseClass::Done,
             "{status}"
         );
@@ -305,24 +318,30 @@ fn an_event_is_an_answer_whatever_the_status() {
 }
 
 #[test]
-fn what_is_no_event_is_judged_by_its_status_and_success_is_none() {
+fn a_body_that_is_not_an_event_is_classified_by_its_status_and_fails_on_success() {
     let failed = |code, status| Error { code, status: Some(status), detail: String::new() };
-    // The token stands for what a server might repeat of the request.
+    // A server might repeat the credentials of the request.
     let body = r#"{"auth":{"token":"s3cret"}}"#;
     for (status, code) in [(400, Code::Rejected), (403, Code::Unauthorized), (410, Code::Gone)] {
-        assert_eq!(judge(&answer(status, body)), ResponseClass::Fail(failed(code, status)));
+        assert_eq!(classify_response(&response(status, body)), ResponseClass::Fail(failed(code, status)));
     }
-    assert_eq!(judge(&answer(302, EVENT)), ResponseClass::Fail(failed(Code::Redirected, 302)));
-    assert_eq!(judge(&answer(503, body)), ResponseClass::Retry(failed(Code::Unavailable, 503), None));
-    assert_eq!(judge(&Err(Failure::Timeout)), ResponseClass::Retry(Error::new(Code::Timeout), None));
+    assert_eq!(classify_response(&response(302, EVENT)), ResponseClass::Fail(failed(Code::Redirected, 302)));
+    assert_eq!(
+        classify_response(&response(503, body)),
+        ResponseClass::Retry(failed(Code::Unavailable, 503), None)
+    );
+    assert_eq!(
+        classify_response(&Err(Failure::Timeout)),
+        ResponseClass::Retry(Error::new(Code::Timeout), None)
+    );
     for (body, detail) in [
         ("", "the text is not JSON"),
         ("hello", "the text is not JSON"),
         ("[]", "the text is not a JSON object"),
-        ("{}", "the answer has no member name that is text"),
-        (r#"{"name":"a"}"#, "the answer has no member version that is a whole number"),
+        ("{}", "the member name of the response must be a string"),
+        (r#"{"name":"a"}"#, "the member version of the response must be an integer"),
     ] {
         let expected = Error { code: Code::InvalidEvent, status: Some(200), detail: detail.to_owned() };
-        assert_eq!(judge(&answer(200, body)), ResponseClass::Fail(expected), "{body}");
+        assert_eq!(classify_response(&response(200, body)), ResponseClass::Fail(expected), "{body}");
     }
 }

@@ -1,77 +1,80 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** The client of BriteEvents: made once per process; its sessions are made once per request. */
-import { FerryError } from "../../engine/errors.js";
+/** The client of BriteEvents. An application has one client, and makes a session for each request it handles. */
 import { type ClientOptions, DEFAULT_TIMEOUT_MS, checkClient, checkedUrl, mergeHeaders } from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
+import { invalidArgument, mustBe } from "../../engine/messages.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { Encoded } from "../../outbox/wire.js";
+import { dynamicMethods } from "./dynamic-methods.js";
 import type { ActorType } from "./envelope.js";
-import { EventSession, type Session, type SessionOptions, magicPrototype } from "./session.js";
+import { BriteEventsSession, type SessionClient, type SessionOptions, type SessionWithCalls } from "./session.js";
 import { type Topic, TopicTable } from "./topics.js";
 import type { TopicSource } from "./types.js";
-import { BcEventsWire } from "./wire.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { BriteEventsWire } from "./wire.js";
 
-/** How a client works. */
-export interface EventClientOptions<T extends TopicSource = TopicSource> extends ClientOptions {
+/** Options of a `BriteEventsClient`. */
+export interface BriteEventsClientOptions<T extends TopicSource = TopicSource> extends ClientOptions {
   /**
-   * Where the API is: an absolute http or https URL, to which `/events` and `/events/bulk/` are added. Without it, or with an empty text, the client
-   * works in local mode: events are checked and count as delivered, and nothing is sent.
+   * The URL of the API, absolute, http or https; `/events` and `/events/bulk/` are appended. Without it, or with an
+   * empty string, the client works in local mode: events are checked and count as delivered, and nothing is sent.
+   *
+   * @default local mode
    */
   apiUrl?: string | URL | null | undefined;
-  /** The name of this service, which is the actor of service sessions: five characters at least. */
+  /** The name of this service, and the actor of its service sessions: at least five characters. */
   serviceName: string;
-  /** The topics, as an object or as YAML text. Given as a constant, they give types to calls and data. */
+  /** The topics, as an object or as YAML text. If they are a constant, calls and data are typed. */
   topics: T;
   /** The category of topics and calls that name none. @default `DefaultCategory` of the topics */
   defaultCategory?: string | undefined;
-  /** How what was flushed is kept until it is delivered. */
+  /** How flushed events are stored until they are delivered. @default a store that fits the runtime */
   outbox?: OutboxOptions | undefined;
 }
 
-/** A URL that nothing is sent to. */
-const LOCAL_URL = "http://localhost/";
-/** Lots of 250 events stay whole up to events of 4 KiB. */
-const BATCH_BYTES = 1024 * 1024;
-const FIRST_REST_MS = 200;
-/** Jobs whose events are under way at once; the events of one job always go one request after the other. */
-const CONCURRENCY = 6;
+/** The outbox needs a URL; in local mode no request reaches it. */
+const LOCAL_MODE_URL = "http://localhost/";
+/** Fits 250 events of 4 KiB. */
+const MAX_BATCH_BYTES = 1024 * 1024;
+const RETRY_BASE_MS = 200;
+/** How many jobs are sent at the same time. The events of one job are always sent one request after the other. */
+const MAX_CONCURRENT_REQUESTS = 6;
 
 /**
  * Publishes events to BriteEvents.
  *
  * @example
- * const client = new EventClient({ apiUrl: "https://events.example.com", serviceName: "orders", topics });
+ * const client = new BriteEventsClient({ apiUrl: "https://events.example.com", serviceName: "orders", topics });
  * const session = client.userSession("user-4711", jobId);
  * session.createdOrder({ id: "7" });
  * await session.flush();
  */
-export class EventClient<const T extends TopicSource = TopicSource> {
+export class BriteEventsClient<const T extends TopicSource = TopicSource> implements SessionClient<T> {
   readonly serviceName: string;
-  /** Where single events go; `null` in local mode. */
+  /** The URL for single events; `null` in local mode. */
   readonly publishUrl: string | null;
-  /** Where lots go; `null` in local mode. */
+  /** The URL for batches; `null` in local mode. */
   readonly publishBulkUrl: string | null;
   readonly #options: ClientOptions & { outbox?: OutboxOptions | undefined };
   readonly #topics: TopicTable;
-  readonly #prototype: object;
+  readonly #sessionPrototype: object;
   #outbox: Outbox<Encoded> | undefined;
   #isClosed = false;
 
-  /** @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option, or everything that is wrong with the topics */
-  constructor(options: EventClientOptions<T>) {
-    checkClient("an EventClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
+  /** @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option, or with every mistake in the topics */
+  constructor(options: BriteEventsClientOptions<T>) {
+    checkClient("BriteEventsClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
     const { apiUrl, serviceName, topics, defaultCategory, outbox } = options;
     if (typeof serviceName !== "string" || serviceName === "")
-      throw invalidArgument(`serviceName is a text, not ${formatValue(serviceName)}`);
+      throw mustBe("serviceName", "a non-empty string", serviceName);
     if (defaultCategory !== undefined && (typeof defaultCategory !== "string" || defaultCategory === ""))
-      throw invalidArgument(`defaultCategory is a text, not ${formatValue(defaultCategory)}`);
+      throw mustBe("defaultCategory", "a non-empty string", defaultCategory);
     this.serviceName = serviceName;
-    [this.publishUrl, this.publishBulkUrl] = urlsOf(apiUrl);
+    [this.publishUrl, this.publishBulkUrl] = endpointsOf(apiUrl);
     this.#topics = new TopicTable(topics, defaultCategory);
-    this.#prototype = magicPrototype(this.#topics);
+    this.#sessionPrototype = dynamicMethods(this.#topics);
     this.#options = { ...options };
-    // What an earlier process has left goes out without being asked for.
+    // Events that an earlier process stored are sent without waiting for the first session.
     if (outbox !== undefined) this.#outbox = this.#makeOutbox();
   }
 
@@ -87,16 +90,17 @@ export class EventClient<const T extends TopicSource = TopicSource> {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` with the nearest names if there is no such topic */
   getTopic(category: string, entity: string, action: string): Topic {
-    for (const name of [category, entity, action])
-      if (typeof name !== "string")
-        throw invalidArgument(`getTopic takes category, entity and action, which are texts, not ${formatValue(name)}`);
+    for (const [name, value] of Object.entries({ category, entity, action }))
+      if (typeof value !== "string") throw mustBe(name, "a string", value);
     return this.#topics.get(category, { entity, action });
   }
 
   /**
-   * Looks through all topics, for a test or for the start of a program. What this finds is otherwise found when somebody publishes.
+   * Checks all topics, for tests and the start of an application. Without it, each mistake shows when an event of the
+   * topic is published.
    *
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT` with every broken schema, every name that no event can have and every call that may mean two topics
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` with every unusable schema, every name that the envelope does not allow
+   * and every ambiguous call
    */
   checkTopics(): void {
     const problems = this.#topics.problems();
@@ -106,32 +110,38 @@ export class EventClient<const T extends TopicSource = TopicSource> {
   /**
    * A session of a user.
    *
-   * @param userId five characters at least
-   * @param jobId joins what belongs together, such as the events of one request; a fresh UUID if there is none
+   * @param userId at least five characters
+   * @param jobId groups related events, such as those of one request. @default a fresh UUID
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
    */
-  userSession(userId: string, jobId?: string | null, options: SessionOptions = {}): Session<T> {
-    if (typeof userId !== "string") throw invalidArgument(`userId is a text, not ${formatValue(userId)}`);
+  userSession(userId: string, jobId?: string | null, options: SessionOptions = {}): SessionWithCalls<T> {
+    if (typeof userId !== "string") throw mustBe("userId", "a string", userId);
     return this.#session(userId, "user", jobId, options);
   }
 
-  /** A session of this service itself. */
-  serviceSession(jobId?: string | null, options: SessionOptions = {}): Session<T> {
+  /** A session of this service. @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED` */
+  serviceSession(jobId?: string | null, options: SessionOptions = {}): SessionWithCalls<T> {
     return this.#session(this.serviceName, "service", jobId, options);
   }
 
-  /** A session of this service as somebody else's. */
-  thirdPartySession(jobId?: string | null, options: SessionOptions = {}): Session<T> {
+  /** A session of this service as a third party. @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED` */
+  thirdPartySession(jobId?: string | null, options: SessionOptions = {}): SessionWithCalls<T> {
     return this.#session(this.serviceName, "third-party", jobId, options);
   }
 
-  /** Keeps what sessions have flushed until it is delivered. Made when it is first asked for, or with the client if that has the option `outbox`. */
+  /**
+   * Stores flushed events until they are delivered. Created with the client if that has the option `outbox`, otherwise on
+   * first use.
+   *
+   * @throws {FerryError} `ERR_CLOSED`
+   */
   get outbox(): Outbox<Encoded> {
     if (!this.#outbox && this.#isClosed) throw new FerryError("ERR_CLOSED");
-    return (this.#outbox ??= this.#makeOutbox());
+    this.#outbox ??= this.#makeOutbox();
+    return this.#outbox;
   }
 
-  /** Flushes the sessions, writes what is to be written, and stops. A store in memory keeps nothing, so `outbox.drain()` first. */
+  /** Flushes the sessions, finishes writing to the store, and stops. A store in memory is lost: `outbox.drain()` first. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#outbox?.close();
@@ -141,34 +151,43 @@ export class EventClient<const T extends TopicSource = TopicSource> {
     return this.close();
   }
 
-  #session(id: string, type: ActorType, jobId: string | null | undefined, options: SessionOptions): Session<T> {
-    const client = this as unknown as EventClient<TopicSource>;
-    const session = new EventSession<T>({
-      client,
+  #session(
+    id: string,
+    type: ActorType,
+    jobId: string | null | undefined,
+    options: SessionOptions,
+  ): SessionWithCalls<T> {
+    const session = new BriteEventsSession<T>({
+      client: this,
       topics: this.#topics,
       buffer: this.outbox.session(),
       actor: { id, type },
       jobId,
       options,
     });
-    return Object.setPrototypeOf(session, this.#prototype) as Session<T>;
+    return Object.setPrototypeOf(session, this.#sessionPrototype) as SessionWithCalls<T>;
   }
 
   #makeOutbox(): Outbox<Encoded> {
     const { outbox: settings = {}, headers, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = this.#options;
     const isLocal = this.publishUrl === null;
-    const url = new URL(this.publishUrl ?? LOCAL_URL);
+    const url = new URL(this.publishUrl ?? LOCAL_MODE_URL);
+    // Local mode has a store of its own: events that are stored for a server must not count as delivered here.
     const outbox = new Outbox<Encoded>(isLocal ? { ...settings, store: "memory" } : settings, {
-      wire: new BcEventsWire({ publish: url.href, publishBulk: this.publishBulkUrl ?? url.href }),
+      wire: new BriteEventsWire({ publish: url.href, publishBulk: this.publishBulkUrl ?? url.href }),
       name: isLocal ? "bc-events" : `bc-events ${url.origin}${url.pathname}`,
-      // What is kept from a time with a server must not end here, so the store is another one too.
-      fetch: isLocal ? nobody : this.#options.fetch,
+      fetch: isLocal ? acceptLocally : this.#options.fetch,
       timeoutMs,
       headers: {
         resolve: () => (typeof headers === "function" ? headers() : headers),
         lines: (given, own) => mergeHeaders([given], own),
       },
-      config: { concurrency: CONCURRENCY, maxBatchBytes: BATCH_BYTES, maxAgeMs: 0, baseMs: FIRST_REST_MS },
+      config: {
+        concurrency: MAX_CONCURRENT_REQUESTS,
+        maxBatchBytes: MAX_BATCH_BYTES,
+        maxAgeMs: 0,
+        baseMs: RETRY_BASE_MS,
+      },
     });
     const close = () => void outbox.close().catch(() => undefined);
     if (signal?.aborted) close();
@@ -177,19 +196,20 @@ export class EventClient<const T extends TopicSource = TopicSource> {
   }
 }
 
-/** Local mode. */
-async function nobody(): Promise<Response> {
+/** The server of local mode: accepts every request. */
+async function acceptLocally(): Promise<Response> {
   return new Response(null, { status: 204 });
 }
 
-function urlsOf(apiUrl: unknown): [string, string] | [null, null] {
+/** The URLs for single events and for batches. */
+function endpointsOf(apiUrl: unknown): [string, string] | [null, null] {
   if (apiUrl === undefined || apiUrl === null || apiUrl === "") return [null, null];
   const url = new URL(checkedUrl(apiUrl, "apiUrl"));
   url.hash = "";
   const base = url.pathname.replace(/\/+$/, "");
-  const at = (path: string) => {
+  const withPath = (path: string) => {
     url.pathname = base + path;
     return url.href;
   };
-  return [at("/events"), at("/events/bulk/")];
+  return [withPath("/events"), withPath("/events/bulk/")];
 }

@@ -1,10 +1,10 @@
-/** The envelope of an event, and what the original demands of it (`bc_events/constants.py`, JSON Schema Draft 4). */
+/** The envelope of an event and its rules, from the original's JSON Schema (`bc_events/constants.py`, Draft 4). */
 
-/** Who did what happened. */
+/** The kind of actor that caused an event. */
 export type ActorType = "user" | "service" | "third-party";
 
-/** An event as it travels, with its members in this order. */
-export interface BcEvent {
+/** An event as it is sent, with its members in this order. */
+export interface BriteEvent {
   action: string;
   category: string;
   entity: string;
@@ -12,72 +12,77 @@ export interface BcEvent {
   actor: { id: string; type: ActorType };
 }
 
-/** What is wrong, and where. */
+/** A rule that an event breaks. */
 export interface Problem {
   /** `action`, `data`, `actor.id`, … */
   path: string;
-  /** The keyword of JSON Schema that is broken. */
+  /** The JSON Schema keyword that is broken, with its location if it is from the schema of a topic. */
   rule: string;
-  /** What follows the path in a sentence. */
-  says: string;
+  /** The rest of a sentence that starts with the path: `must be a string`. */
+  message: string;
 }
 
-/** `$` is the end here, and not a line break before it, as it was in the original. */
+/** `$` is the end of the text. In Python, and so in the original, it also matches before a trailing line break. */
 const PATTERNS = { action: /^[A-Z][a-z]+$/, category: /^[a-z]+$/, entity: /^(?:[A-Z][a-z]+)+$/ } as const;
-const FORMS = {
-  action: "one capitalised word of two or more letters, such as Created",
-  category: "a word of small letters, such as claims",
-  entity: "capitalised words of two or more letters each, such as PolicyHolder",
+const FORMATS = {
+  action: "one capitalized word of two or more letters, such as Created",
+  category: "one lower-case word, such as claims",
+  entity: "capitalized words of two or more letters each, such as PolicyHolder",
 } as const;
 const MEMBERS = ["action", "category", "entity", "data", "actor"];
-const ACTORS = ["user", "service", "third-party"];
-const SHORTEST_ACTOR = 5;
+const ACTOR_TYPES = ["user", "service", "third-party"];
+const MIN_ACTOR_ID_LENGTH = 5;
 
-/** What is wrong with an envelope, if anything. The data's own schema is for others to check. */
+/** The first rule that an envelope breaks. The schema of the data is not checked. */
 export function envelopeProblem(event: unknown): Problem | undefined {
-  if (!isObject(event)) return { path: "", rule: "type", says: "the event has to be an object" };
+  if (!isObject(event)) return { path: "", rule: "type", message: "the event must be an object" };
   const missing = MEMBERS.find((name) => !(name in event));
-  if (missing !== undefined) return { path: missing, rule: "required", says: "is missing" };
-  const odd = Object.keys(event).find((name) => !MEMBERS.includes(name));
-  if (odd !== undefined) return { path: odd, rule: "additionalProperties", says: "is not allowed there" };
+  if (missing !== undefined) return { path: missing, rule: "required", message: "is missing" };
+  const unknown = Object.keys(event).find((name) => !MEMBERS.includes(name));
+  if (unknown !== undefined) return { path: unknown, rule: "additionalProperties", message: "is not allowed" };
   return nameProblem(event) ?? dataProblem(event["data"]) ?? actorProblem(event["actor"]);
 }
 
-/** What is wrong with the names of a topic. */
+/** The first rule that the names of a topic break. */
 export function nameProblem(names: Record<string, unknown>): Problem | undefined {
   for (const path of ["action", "category", "entity"] as const) {
     const name = names[path];
-    if (typeof name !== "string") return { path, rule: "type", says: "has to be text" };
+    if (typeof name !== "string") return { path, rule: "type", message: "must be a string" };
     if (!PATTERNS[path].test(name))
-      return { path, rule: "pattern", says: `has to be ${FORMS[path]}, and not ${JSON.stringify(name)}` };
+      return { path, rule: "pattern", message: `must be ${FORMATS[path]}; received ${JSON.stringify(name)}` };
   }
   return undefined;
 }
 
-/** What is wrong with any data, whatever their topic. */
+/** The first rule that data breaks, whatever its topic. */
 export function dataProblem(data: unknown): Problem | undefined {
-  if (!isObject(data)) return { path: "data", rule: "type", says: "has to be an object" };
+  if (!isObject(data)) return { path: "data", rule: "type", message: "must be an object" };
   return Object.keys(data).length > 0
     ? undefined
-    : { path: "data", rule: "minProperties", says: "has to have a member at least" };
+    : { path: "data", rule: "minProperties", message: "must have at least one member" };
 }
 
-/** What is wrong with an actor. */
+/** The first rule that an actor breaks. */
 export function actorProblem(actor: unknown): Problem | undefined {
-  if (!isObject(actor)) return { path: "actor", rule: "type", says: "has to be an object" };
+  if (!isObject(actor)) return { path: "actor", rule: "type", message: "must be an object" };
   const { id, type } = actor;
   for (const [path, value] of [
     ["actor.id", id],
     ["actor.type", type],
   ] as const) {
-    if (value === undefined) return { path, rule: "required", says: "is missing" };
-    if (typeof value !== "string") return { path, rule: "type", says: "has to be text" };
+    if (value === undefined) return { path, rule: "required", message: "is missing" };
+    if (typeof value !== "string") return { path, rule: "type", message: "must be a string" };
   }
-  if ([...(id as string)].length < SHORTEST_ACTOR)
-    return { path: "actor.id", rule: "minLength", says: `has to have ${SHORTEST_ACTOR} characters at least` };
-  return ACTORS.includes(type as string)
+  if ([...(id as string)].length < MIN_ACTOR_ID_LENGTH)
+    return { path: "actor.id", rule: "minLength", message: `must have at least ${MIN_ACTOR_ID_LENGTH} characters` };
+  return ACTOR_TYPES.includes(type as string)
     ? undefined
-    : { path: "actor.type", rule: "enum", says: `has to be one of ${ACTORS.join(", ")}` };
+    : { path: "actor.type", rule: "enum", message: `must be one of ${ACTOR_TYPES.join(", ")}` };
+}
+
+/** `<path> breaks the rule <rule>: it <message>` */
+export function formatProblem({ path, rule, message }: Problem): string {
+  return `${path} breaks the rule ${rule}: it ${message}`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

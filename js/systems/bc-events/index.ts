@@ -1,8 +1,17 @@
-/** BriteEvents: publishing with topics, sessions and calls that are named after them. The only entry point that loads YAML and JSON Schema. */
-export { EventClient, type EventClientOptions } from "./client.js";
-export { EventSession, type Session, type SessionOptions, type UntypedSession } from "./session.js";
+/** The entry point `eventferry/bc-events`. It is the only one that loads YAML and JSON Schema. */
+export {
+  BriteEventsClient,
+  type BriteEventsClientOptions,
+} from "./client.js";
+export {
+  BriteEventsSession,
+  type SessionClient,
+  type SessionOptions,
+  type SessionWithCalls,
+  type UntypedSession,
+} from "./session.js";
 export type { Topic } from "./topics.js";
-export type { ActorType, BcEvent } from "./envelope.js";
+export type { ActorType, BriteEvent } from "./envelope.js";
 export type { DataOf, MagicCalls, PublishOf, TopicDefinition, TopicDefinitions, TopicSource } from "./types.js";
 export type { ClientOptions, HeadersOption } from "../../client/options.js";
 export type { FetchLike } from "../../platform/fetch.js";

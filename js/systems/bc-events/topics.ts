@@ -1,26 +1,27 @@
-/** The topics of an application: read from an object or from YAML, checked, and found by their names. */
-import { type Document, parseDocument } from "yaml";
-import { type Problem, nameProblem } from "./envelope.js";
-import { type Reading, callsOf, isSnake, nearest, readings } from "./names.js";
-import { SchemaProblem, TopicSchema } from "./schema.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+/** The topics of an application: read from an object or YAML, checked, and looked up by name. */
+import { invalidArgument, mustBe } from "../../engine/messages.js";
+import { type Problem, formatProblem, nameProblem } from "./envelope.js";
+import { type EntityAction, isSnakeCase, nearest, parseMethodName, spellings } from "./method-names.js";
+import { SchemaError } from "./schema-copy.js";
+import { TopicSchema } from "./schema.js";
+import { parseTopicsYaml } from "./topics-yaml.js";
 
-/** One topic. */
+/** A topic: what happened (`action`) to what (`entity`), and the schema of the data. */
 export class Topic {
   readonly category: string;
   readonly entity: string;
   readonly action: string;
-  /** `claims.PolicyCreated`: what the original calls it. */
+  /** The name that the original gives it, for example `claims.PolicyCreated`. */
   readonly name: string;
   readonly #definition: unknown;
-  #schema: TopicSchema | SchemaProblem | undefined;
+  #schema: TopicSchema | SchemaError | undefined;
 
   /** @internal */
   constructor(category: string, entity: string, action: string, definition: unknown) {
     this.category = category;
     this.entity = entity;
     this.action = action;
-    this.name = nameOf(category, entity, action);
+    this.name = topicName(category, entity, action);
     this.#definition = definition;
   }
 
@@ -28,54 +29,55 @@ export class Topic {
     return this.name;
   }
 
-  /** Why nothing can be published under it, if that is so. @internal */
-  problem(): string | undefined {
+  /** Why no event can be published with this topic, if its names or its schema are invalid. @internal */
+  definitionProblem(): string | undefined {
     const problem = nameProblem({ action: this.action, category: this.category, entity: this.entity });
-    if (problem) return `${problem.path} breaks the rule ${problem.rule}: it ${problem.says}`;
-    const schema = this.#open();
-    return schema instanceof SchemaProblem ? schema.message : undefined;
+    if (problem) return formatProblem(problem);
+    const schema = this.#compiled();
+    return schema instanceof SchemaError ? schema.message : undefined;
   }
 
-  /** What its schema has against data. @internal @throws {FerryError} if the schema is broken */
-  problems(data: unknown): Problem[] {
-    const schema = this.#open();
+  /** The rules of the schema that data breaks. @internal @throws {FerryError} if the schema is unusable */
+  dataProblems(data: unknown): Problem[] {
+    const schema = this.#compiled();
     try {
-      if (schema instanceof SchemaProblem) throw schema;
+      if (schema instanceof SchemaError) throw schema;
       return schema.problems(data);
     } catch (error) {
       throw invalidArgument(`${this.name}: ${(error as Error).message}`);
     }
   }
 
-  /** Schemas are made ready when they are needed: an application that starts has other things to do. */
-  #open(): TopicSchema | SchemaProblem {
-    return (this.#schema ??= opened(this.#definition));
+  /** Schemas are compiled on first use, to keep the start of the application short. */
+  #compiled(): TopicSchema | SchemaError {
+    this.#schema ??= compileSchema(this.#definition);
+    return this.#schema;
   }
 }
 
-/** All topics. */
+/** All topics of a client. */
 export class TopicTable implements Iterable<Topic> {
   readonly defaultCategory: string | undefined;
   readonly #topics = new Map<string, Topic>();
 
   /**
    * @param source definitions, or their YAML text
-   * @param defaultCategory goes before that of the definitions
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT` with everything that is wrong
+   * @param defaultCategory overrides that of the definitions
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` with every mistake in the definitions
    */
   constructor(source: unknown, defaultCategory?: string) {
-    const definitions = typeof source === "string" ? readYaml(source) : source;
+    const definitions = typeof source === "string" ? parseTopicsYaml(source) : source;
     if (!isObject(definitions))
-      throw invalidArgument(
-        `topics is an object with the member Topics, or its YAML text, not ${formatValue(definitions)}`,
-      );
+      throw mustBe("topics", "an object with the member Topics, or its YAML text", definitions);
     const { DefaultCategory, Topics } = definitions;
     const problems: string[] = [];
-    this.defaultCategory = optional(defaultCategory ?? DefaultCategory, "DefaultCategory", problems);
-    if (!("Topics" in definitions)) throw invalidArgument("topics needs the member Topics: a list of topics");
-    if (!Array.isArray(Topics)) throw invalidArgument(`Topics is a list of topics, not ${formatValue(Topics)}`);
-    const places = new Map<string, number>();
-    Topics.forEach((definition, at) => this.#add(definition, at, places, problems));
+    this.defaultCategory = optionalString(defaultCategory ?? DefaultCategory, "DefaultCategory", problems);
+    if (!("Topics" in definitions)) throw invalidArgument("topics needs the member Topics, a list of topics");
+    if (!Array.isArray(Topics)) throw mustBe("Topics", "a list of topics", Topics);
+    const indexByKey = new Map<string, number>();
+    Topics.forEach((definition, index) => {
+      this.#add(definition, index, indexByKey, problems);
+    });
     if (problems.length > 0) throw invalidArgument(problems.join("; "));
   }
 
@@ -83,144 +85,99 @@ export class TopicTable implements Iterable<Topic> {
     return this.#topics.values();
   }
 
-  /** The topic with these names. */
-  find(category: string, { entity, action }: Reading): Topic | undefined {
-    return this.#topics.get(keyOf(category, entity, action));
+  find(category: string, { entity, action }: EntityAction): Topic | undefined {
+    return this.#topics.get(topicKey(category, entity, action));
   }
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` with the nearest names */
-  get(category: string, reading: Reading): Topic {
-    const found = this.find(category, reading);
+  get(category: string, names: EntityAction): Topic {
+    const found = this.find(category, names);
     if (found) return found;
-    const sought = nameOf(category, reading.entity, reading.action);
-    throw invalidArgument(
-      `Topic not found: ${sought}${suggestion(
-        nearest(
-          sought,
-          Array.from(this, ({ name }) => name),
-        ),
-      )}`,
-    );
+    const wanted = topicName(category, names.entity, names.action);
+    const known = Array.from(this, ({ name }) => name);
+    throw invalidArgument(`Topic not found: ${wanted}${suggestion(nearest(wanted, known))}`);
   }
 
-  /** The topic that a magic name means: the topics it may mean if that is not clear. */
+  /** The topic that a magic name means, or all topics that it may mean if it is ambiguous. */
   resolve(name: string): Topic | Topic[] | undefined {
     const category = this.defaultCategory;
     if (category === undefined) return undefined;
-    const groups = readings(name);
-    for (const [at, group] of groups.entries()) {
-      const found = [
-        ...new Set(group.map((reading) => this.find(category, reading)).filter((topic) => topic !== undefined)),
-      ];
-      // Where only underscores part words, what was written for the original has to mean what it meant.
-      const isLegacy = at === 0 && isSnake(name);
-      if (found.length > 0) return found.length > 1 && !isLegacy ? found : found[0];
+    for (const [index, candidates] of parseMethodName(name).entries()) {
+      const topics = candidates.map((names) => this.find(category, names)).filter((topic) => topic !== undefined);
+      const found = [...new Set(topics)];
+      // A name whose words are separated by underscores alone must mean what it means in the original.
+      const isOriginalSpelling = index === 0 && isSnakeCase(name);
+      if (found.length > 0) return found.length > 1 && !isOriginalSpelling ? found : found[0];
     }
     return undefined;
   }
 
-  /** What to say to who called a name behind which there is no topic, or more than one. */
-  unresolved(name: string, found: readonly Topic[]): string {
+  /** The error message for a name that means no topic, or more than one. */
+  resolveFailure(name: string, found: readonly Topic[]): string {
     if (found.length > 0)
-      return `${name} may mean ${found.map(String).join(" or ")}: use publish, or the name with underscores, which takes its last word for the action`;
-    const spelled = (topic: Topic) => callsOf(topic)[isSnake(name) ? "snake" : "camel"];
+      return `${name} may mean ${found.map(String).join(" or ")}; use publish, or the snake_case name, whose last word is the action`;
     const calls = Array.from(this)
       .filter(({ category }) => category === this.defaultCategory)
-      .flatMap(spelled);
+      .flatMap((topic) => spellings(topic)[isSnakeCase(name) ? "snake" : "camel"]);
     return `Could not resolve convenience wrapper for: ${name}${suggestion(nearest(name, calls))}`;
   }
 
-  /** What is wrong with topics that nothing can be published under, and names that are not clear. */
+  /** Every unusable topic and every ambiguous magic name. */
   problems(): string[] {
-    const broken = Array.from(this, (topic) => [topic, topic.problem()] as const).filter(
-      ([, problem]) => problem !== undefined,
+    const topics = Array.from(this);
+    const unusable = topics.flatMap((topic) => {
+      const problem = topic.definitionProblem();
+      return problem === undefined ? [] : [`${topic}: ${problem}`];
+    });
+    const ambiguous = new Set(
+      topics.flatMap((topic) => spellings(topic).camel).filter((name) => Array.isArray(this.resolve(name))),
     );
-    const unclear = new Set(
-      Array.from(this)
-        .flatMap((topic) => callsOf(topic).camel)
-        .filter((name) => Array.isArray(this.resolve(name))),
-    );
-    return [
-      ...broken.map(([topic, problem]) => `${topic}: ${problem}`),
-      ...Array.from(unclear, (name) => this.unresolved(name, this.resolve(name) as Topic[])),
-    ];
+    return [...unusable, ...Array.from(ambiguous, (name) => this.resolveFailure(name, this.resolve(name) as Topic[]))];
   }
 
-  #add(definition: unknown, at: number, places: Map<string, number>, problems: string[]): void {
-    const place = `Topics[${at}]`;
-    if (!isObject(definition)) return void problems.push(`${place} is an object, not ${formatValue(definition)}`);
+  #add(definition: unknown, index: number, indexByKey: Map<string, number>, problems: string[]): void {
+    const place = `Topics[${index}]`;
+    if (!isObject(definition)) {
+      problems.push(mustBe(place, "an object", definition).message);
+      return;
+    }
     const missing = ["Action", "Entity", "Schema"].filter((name) => !(name in definition));
     for (const name of missing) problems.push(`${place} needs the member ${name}`);
     if (missing.length > 0) return;
     const { Action, Entity, Category, Schema } = definition;
-    const action = text(Action, `${place}.Action`, problems);
-    const entity = text(Entity, `${place}.Entity`, problems);
-    const category = optional(Category, `${place}.Category`, problems) ?? this.defaultCategory;
-    if (!isObject(Schema))
-      problems.push(`${place}.Schema is a JSON Schema, which is an object, not ${formatValue(Schema)}`);
+    const action = requiredString(Action, `${place}.Action`, problems);
+    const entity = requiredString(Entity, `${place}.Entity`, problems);
+    const category = optionalString(Category, `${place}.Category`, problems) ?? this.defaultCategory;
+    if (!isObject(Schema)) problems.push(mustBe(`${place}.Schema`, "a JSON Schema, an object", Schema).message);
     if (category === undefined && (Category ?? undefined) === undefined)
       problems.push(`${place} needs the member Category, because there is no DefaultCategory`);
     if (action === undefined || entity === undefined || category === undefined) return;
-    const key = keyOf(category, entity, action);
-    const before = places.get(key);
-    if (before !== undefined)
-      return void problems.push(
-        `${place} is the topic ${nameOf(category, entity, action)} once more, after Topics[${before}]`,
-      );
-    places.set(key, at);
+    const key = topicKey(category, entity, action);
+    const earlier = indexByKey.get(key);
+    if (earlier !== undefined) {
+      problems.push(`${place} repeats the topic ${topicName(category, entity, action)} of Topics[${earlier}]`);
+      return;
+    }
+    indexByKey.set(key, index);
     this.#topics.set(key, new Topic(category, entity, action, Schema));
   }
 }
 
-function optional(value: unknown, what: string, problems: string[]): string | undefined {
-  return value === undefined || value === null ? undefined : text(value, what, problems);
+function optionalString(value: unknown, name: string, problems: string[]): string | undefined {
+  return value === undefined || value === null ? undefined : requiredString(value, name, problems);
 }
 
-function text(value: unknown, what: string, problems: string[]): string | undefined {
+function requiredString(value: unknown, name: string, problems: string[]): string | undefined {
   if (typeof value === "string" && value !== "") return value;
-  problems.push(`${what} is a text, not ${value === "" ? "an empty one" : formatValue(value)}`);
+  problems.push(mustBe(name, "a non-empty string", value).message);
   return undefined;
 }
 
-/** YAML 1.2, where `On` is a text, with anchors, aliases and `<<`. Tags make nothing. */
-function readYaml(text: string): unknown {
-  const document = documentOf(text);
-  if (document.errors.length > 0)
-    throw invalidArgument(
-      `topics is not YAML: ${document.errors.map(({ message }) => message.split("\n")[0]!.replace(/:$/, "")).join("; ")}`,
-    );
-  let definitions: unknown;
-  try {
-    definitions = document.toJS({ maxAliasCount: 100 });
-  } catch (error) {
-    throw invalidArgument(`topics is not YAML that can be used: ${(error as Error).message}`);
-  }
-  if (typeof definitions === "string")
-    throw invalidArgument(
-      "topics is YAML text, and this is a single text: read the file first, and give what is in it",
-    );
-  return definitions;
-}
-
-function documentOf(text: string): Document.Parsed {
-  try {
-    return parseDocument(text, { version: "1.2", merge: true });
-  } catch (cause) {
-    // It has debugging aids that are switched on by the environment.
-    if (!/^(?:NotCapable|PermissionDenied)$/.test((cause as Error)?.name)) throw cause;
-    throw invalidArgument(
-      "YAML needs Deno's permission --allow-env=LOG_TOKENS,LOG_STREAM, because the package yaml asks for these two variables; topics as an object need none",
-    );
-  }
-}
-
-function opened(definition: unknown): TopicSchema | SchemaProblem {
+function compileSchema(definition: unknown): TopicSchema | SchemaError {
   try {
     return new TopicSchema(definition);
   } catch (error) {
-    return error instanceof SchemaProblem
-      ? error
-      : new SchemaProblem("#", `cannot be used: ${(error as Error)?.message}`);
+    return error instanceof SchemaError ? error : new SchemaError("#", `cannot be used: ${(error as Error)?.message}`);
   }
 }
 
@@ -228,12 +185,12 @@ function suggestion(names: readonly string[]): string {
   return names.length > 0 ? `; the nearest are ${names.join(", ")}` : "; there are no topics";
 }
 
-function nameOf(category: string, entity: string, action: string): string {
+function topicName(category: string, entity: string, action: string): string {
   return `${category}.${entity}${action}`;
 }
 
-/** Not the name: `My` + `EntityCreated` and `MyEntity` + `Created` have the same. */
-function keyOf(category: string, entity: string, action: string): string {
+/** Unique, unlike the name: `My` + `EntityCreated` and `MyEntity` + `Created` have the same name. */
+function topicKey(category: string, entity: string, action: string): string {
   return JSON.stringify([category, entity, action]);
 }
 

@@ -1,30 +1,31 @@
-/** Topics as users define them, and the calls that TypeScript derives from topics that are written as a constant. */
+/** Topics as users define them, and the types that TypeScript derives from topics that are a constant. */
 import type { EventReceipt } from "../../outbox/session.js";
 
-/** One topic, with the names that the original gave its members. Others, such as `Description`, are not read. */
+/** One topic, with the member names of the original. Other members, such as `Description`, are ignored. */
 export interface TopicDefinition {
-  /** One capitalised word: `Created`. */
+  /** One capitalized word: `Created`. */
   readonly Action: string;
-  /** Capitalised words: `PolicyHolder`. */
+  /** Capitalized words: `PolicyHolder`. */
   readonly Entity: string;
-  /** A word of small letters. @default the default category */
+  /** One lower-case word. @default `DefaultCategory` */
   readonly Category?: string;
-  /** JSON Schema of the data: Draft 4, unless `$schema` says 6, 7, 2019-09 or 2020-12. `format` is not checked. */
+  /** JSON Schema of the data: Draft 4, unless `$schema` names 6, 7, 2019-09 or 2020-12. `format` is not checked. */
   readonly Schema: object;
   readonly [more: string]: unknown;
 }
 
-/** All topics of an application: what the topic file of the original has in it. */
+/** All topics of an application: the contents of a topic file of the original. */
 export interface TopicDefinitions {
+  /** The category of topics and calls that name none. */
   readonly DefaultCategory?: string;
   readonly Topics: readonly TopicDefinition[];
   readonly [more: string]: unknown;
 }
 
-/** What `topics` may be: definitions, or their YAML text. */
+/** The option `topics`: definitions, or their YAML text. */
 export type TopicSource = TopicDefinitions | string;
 
-/** The data that a JSON Schema allows, as far as TypeScript can say it. */
+/** The data that a JSON Schema allows, as far as TypeScript can express it. */
 export type DataOf<S> = S extends { readonly const: infer V }
   ? V
   : S extends { readonly enum: readonly (infer V)[] }
@@ -35,15 +36,15 @@ export type DataOf<S> = S extends { readonly const: infer V }
         ? Name extends string
           ? DataOf<Omit<S, "type"> & { readonly type: Name }>
           : unknown
-        : S extends { readonly type: infer Name extends keyof Simple }
-          ? Simple[Name]
+        : S extends { readonly type: infer Name extends keyof PrimitiveTypes }
+          ? PrimitiveTypes[Name]
           : S extends { readonly type: "array" }
             ? readonly (S extends { readonly items: infer I } ? DataOf<I> : unknown)[]
             : S extends { readonly type: "object" } | { readonly properties: object }
               ? ObjectOf<S>
               : unknown;
 
-interface Simple {
+interface PrimitiveTypes {
   string: string;
   number: number;
   integer: number;
@@ -52,24 +53,24 @@ interface Simple {
 }
 
 type ObjectOf<S> = S extends { readonly properties: infer P }
-  ? Flat<
+  ? Flatten<
       { -readonly [K in keyof P as K extends RequiredOf<S> ? K : never]: DataOf<P[K]> } & {
         -readonly [K in keyof P as K extends RequiredOf<S> ? never : K]?: DataOf<P[K]>;
       }
     >
   : object;
 type RequiredOf<S> = S extends { readonly required: readonly (infer Name)[] } ? Name : never;
-type Flat<T> = { [K in keyof T]: T[K] } & {};
+type Flatten<T> = { [K in keyof T]: T[K] } & {};
 
-/** The topics of a constant, one by one. */
+/** The union of the topics of a constant. */
 export type TopicOf<T> = T extends { readonly Topics: readonly (infer U)[] } ? U : never;
 
-/** Data of a topic: what its schema allows, and an object in any case. */
+/** The data of a topic: what its schema allows, or any object. */
 type EventData<U> = U extends { readonly Schema: infer S } ? (unknown extends DataOf<S> ? object : DataOf<S>) : object;
 
-/** What `publish` takes. */
-export type PublishOf<T> = IsConstant<T> extends true ? OneOf<TopicOf<T>> : AnyPublish;
-type OneOf<U> = U extends { readonly Action: infer A; readonly Entity: infer E }
+/** The parameter of `publish`. */
+export type PublishOf<T> = IsConstant<T> extends true ? PublishOneOf<TopicOf<T>> : AnyPublish;
+type PublishOneOf<U> = U extends { readonly Action: infer A; readonly Entity: infer E }
   ? { action: A; entity: E; data: EventData<U>; category?: string | null | undefined }
   : never;
 
@@ -80,28 +81,33 @@ interface AnyPublish {
   category?: string | null | undefined;
 }
 
-/** Whether TypeScript knows the names of the topics. */
+/** `true` if TypeScript knows the names of the topics. */
 export type IsConstant<T> = T extends { readonly Topics: readonly { readonly Action: infer A extends string }[] }
   ? string extends A
     ? false
     : true
   : false;
 
-/** The magic calls of a constant. Only topics of the default category can be reached by them. */
+/** The magic calls of topics that are a constant. Only topics of the default category have calls. */
 export type MagicCalls<T> = {
   readonly [U in TopicOf<T> as U extends { readonly Category: infer C }
-    ? C extends Default<T>
-      ? CallsOf<U>
+    ? C extends DefaultCategoryOf<T>
+      ? MethodNames<U>
       : never
-    : CallsOf<U>]: (data: EventData<U>) => EventReceipt;
+    : MethodNames<U>]: (data: EventData<U>) => EventReceipt;
 };
 
-type Default<T> = T extends { readonly DefaultCategory: infer C } ? C : never;
-type CallsOf<U> = U extends { readonly Action: infer A extends string; readonly Entity: infer E extends string }
-  ? `${Uncapitalize<A>}${E}` | `${Uncapitalize<E>}${A}` | `${Lowercase<A>}_${Snake<E>}` | `${Snake<E>}_${Lowercase<A>}`
+type DefaultCategoryOf<T> = T extends { readonly DefaultCategory: infer C } ? C : never;
+type MethodNames<U> = U extends { readonly Action: infer A extends string; readonly Entity: infer E extends string }
+  ?
+      | `${Uncapitalize<A>}${E}`
+      | `${Uncapitalize<E>}${A}`
+      | `${Lowercase<A>}_${SnakeCase<E>}`
+      | `${SnakeCase<E>}_${Lowercase<A>}`
   : never;
 /** `PolicyHolder` as `policy_holder`. */
-type Snake<E extends string> = Uncapitalize<E> extends `${infer First}${infer Rest}` ? `${First}${Tail<Rest>}` : "";
-type Tail<E extends string> = E extends `${infer First}${infer Rest}`
-  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${Tail<Rest>}`
+type SnakeCase<E extends string> =
+  Uncapitalize<E> extends `${infer First}${infer Remainder}` ? `${First}${SnakeCaseTail<Remainder>}` : "";
+type SnakeCaseTail<E extends string> = E extends `${infer First}${infer Remainder}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${SnakeCaseTail<Remainder>}`
   : "";

@@ -1,43 +1,43 @@
 /**
- * BriteEvents on the outbox. What is stored of an event says how it travels:
+ * BriteEvents on the outbox. The stored form of an event decides how it is sent:
  *
  * ```text
  *   {"bulk":0,"id":"…","job":"…","event":{"action":…,"category":…,"entity":…,"data":…,"actor":…}}
- *           │                           └─ what is sent
- *           └─ 1 if more than five were flushed together
+ *           │                           └─ the body that is sent
+ *           └─ 1 if more than five events were flushed together
  *
  *   bulk 0   POST {api}/events         one event                   x-britecore-job-id: {job}
- *   bulk 1   POST {api}/events/bulk/   up to 250 of one flush      the same
+ *   bulk 1   POST {api}/events/bulk/   up to 250 of one flush      x-britecore-job-id: {job}
  * ```
  *
- * The server's answers are read in `src/bc_events/wire.rs`.
+ * `src/bc_events/wire.rs` classifies the responses.
  */
-import { toJsonArray } from "../../outbox/json-texts.js";
-import { type Batch, type Encoded, type Grouping, type Wire, type WireRequest } from "../../outbox/wire.js";
 import { invalidArgument } from "../../engine/messages.js";
 import { OUTBOX_CLASSIFIERS } from "../../engine/ports.js";
+import { toJsonArray } from "../../outbox/json-texts.js";
+import type { Batch, Encoded, Grouping, Wire, WireRequest } from "../../outbox/wire.js";
 
-/** Up to so many events of a flush go one by one. */
-const MOST_SINGLES = 5;
-const MOST_IN_BULK = 250;
+/** Up to this many events of one flush are sent one by one. */
+const MAX_SINGLE_EVENTS = 5;
+const MAX_BULK_EVENTS = 250;
 const JOB_HEADER = "x-britecore-job-id";
 const ZERO = 48;
 const ONE = 49;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-/** Before the event; quotes within the texts before it are escaped, so it is there once. */
-const SEPARATOR = encoder.encode(',"event":');
-/** Where the flag is. */
-const BULK_AT = '{"bulk":'.length;
+/** Precedes the event. Quotes inside the id and the job are escaped, so the first match is the member. */
+const EVENT_MEMBER = encoder.encode(',"event":');
+const BULK_FLAG_INDEX = '{"bulk":'.length;
 
-/** What stands before the event. */
-interface Head {
+/** The members that precede the event. */
+interface StoredHead {
   bulk: number;
   id: string;
   job: string;
 }
 
-export class BcEventsWire implements Wire<Encoded> {
+/** The protocol of BriteEvents, for the outbox. */
+export class BriteEventsWire implements Wire<Encoded> {
   readonly classifier = OUTBOX_CLASSIFIERS.bcEvents;
   readonly #url: string;
   readonly #bulkUrl: string;
@@ -47,48 +47,48 @@ export class BcEventsWire implements Wire<Encoded> {
     this.#bulkUrl = urls.publishBulk;
   }
 
-  /** Sessions have done it, because they know the topic. Those of `outbox.run` do not. */
+  /** Sessions of the client pass encoded events, because they know the topic. Sessions of the outbox itself do not. */
   encode(event: Encoded): Encoded {
     if (!(event instanceof EncodedEvent))
-      throw invalidArgument("events are published with a session of the client, such as client.userSession(…)");
+      throw invalidArgument("publish events with a session of the client, such as client.userSession(…)");
     return event;
   }
 
   onCommit(text: Uint8Array, flushed: number): void {
-    text[BULK_AT] = flushed > MOST_SINGLES ? ONE : ZERO;
+    text[BULK_FLAG_INDEX] = flushed > MAX_SINGLE_EVENTS ? ONE : ZERO;
   }
 
   grouping(text: Uint8Array): Grouping {
-    const { bulk, job } = headOf(text) ?? { bulk: 0, job: "" };
-    return { batchKey: `${bulk}${job}`, maxEvents: bulk ? MOST_IN_BULK : 1 };
+    const { bulk, job } = parseHead(text) ?? { bulk: 0, job: "" };
+    return { batchKey: `${bulk}${job}`, maxEvents: bulk ? MAX_BULK_EVENTS : 1 };
   }
 
   idOf(body: Uint8Array): string {
-    return headOf(body)?.id ?? "";
+    return parseHead(body)?.id ?? "";
   }
 
   textOf(text: Uint8Array): string {
-    return decoder.decode(eventOf(text));
+    return decoder.decode(eventBytes(text));
   }
 
   request(batch: Batch): WireRequest {
     const texts = batch.texts();
-    const head = headOf(texts[0]!);
+    const head = parseHead(texts[0]!);
     const headers: Record<string, string> = {
       "content-type": "application/json",
       ...(head && { [JOB_HEADER]: head.job }),
     };
-    // More than one event that should go alone: the page ends, and there is time for one request.
-    if (texts.length === 1 && !head?.bulk) return { url: this.#url, headers, body: eventOf(texts[0]!) };
-    return { url: this.#bulkUrl, headers, body: toJsonArray(texts.map(eventOf)) };
+    // The page is closing and allows one more request, so several single events share it as a batch.
+    if (texts.length === 1 && !head?.bulk) return { url: this.#url, headers, body: eventBytes(texts[0]!) };
+    return { url: this.#bulkUrl, headers, body: toJsonArray(texts.map(eventBytes)) };
   }
 }
 
-/** An event as it is stored. The flag is set when it is flushed. */
+/** An event in its stored form. The flag `bulk` is set when the event is flushed. */
 export class EncodedEvent implements Encoded {
   readonly id: string;
   readonly text: string;
-  /** Events of one job keep their order. */
+  /** The ordering key: events of one job keep their order. */
   readonly orderingKey: string;
 
   constructor(id: string, job: string, event: string) {
@@ -98,26 +98,26 @@ export class EncodedEvent implements Encoded {
   }
 }
 
-/** Nothing if a store has spoiled it. */
-function headOf(text: Uint8Array): Head | undefined {
-  const end = separatorAt(text);
+/** Undefined if the stored text is corrupt. */
+function parseHead(text: Uint8Array): StoredHead | undefined {
+  const end = indexOfEventMember(text);
   if (end < 0) return undefined;
   try {
-    return JSON.parse(`${decoder.decode(text.subarray(0, end))}}`) as Head;
+    return JSON.parse(`${decoder.decode(text.subarray(0, end))}}`) as StoredHead;
   } catch {
     return undefined;
   }
 }
 
-/** What is sent; all of it if a store has spoiled it, for the server to say what that is. */
-function eventOf(text: Uint8Array): Uint8Array {
-  const end = separatorAt(text);
-  return end < 0 ? text : text.subarray(end + SEPARATOR.length, text.length - 1);
+/** The event that is sent. A corrupt text is sent as it is, and the server rejects it. */
+function eventBytes(text: Uint8Array): Uint8Array {
+  const end = indexOfEventMember(text);
+  return end < 0 ? text : text.subarray(end + EVENT_MEMBER.length, text.length - 1);
 }
 
-function separatorAt(text: Uint8Array): number {
-  for (let at = text.indexOf(SEPARATOR[0]!); at >= 0; at = text.indexOf(SEPARATOR[0]!, at + 1)) {
-    if (SEPARATOR.every((byte, index) => text[at + index] === byte)) return at;
+function indexOfEventMember(text: Uint8Array): number {
+  for (let start = text.indexOf(EVENT_MEMBER[0]!); start >= 0; start = text.indexOf(EVENT_MEMBER[0]!, start + 1)) {
+    if (EVENT_MEMBER.every((byte, index) => text[start + index] === byte)) return start;
   }
   return -1;
 }

@@ -3,16 +3,9 @@ import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, isWellFormed, putBytes } from "../../engine/instance.js";
 import { formatValue } from "../../engine/messages.js";
 import { fromBase64, toBase64 } from "./bytes.js";
-import {
-  contentTypeOf,
-  type EventFields,
-  hasJsonData,
-  NO_PAYLOAD,
-  type Payload,
-  payloadText,
-  quoteJson,
-} from "./event-fields.js";
+import { type EventFields, NO_PAYLOAD, type Payload, payloadText, quoteJson } from "./event-fields.js";
 import { charsetOf, isJson, isTextual } from "./media-type.js";
+import { contentTypeOf, hasJsonData } from "./table.js";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 

@@ -10,26 +10,32 @@ import { attributeError, type ExtensionValue, Format, validText } from "./attrib
 import { asBytes, isBytes } from "./bytes.js";
 import { binaryBody, bytesOf, dataMember, dataOf, payloadFor, textOf } from "./event-data.js";
 import {
-  contentTypeOf,
-  cutAllStrings,
-  cutString,
   type EventFields,
   type EventParts,
-  type Extensions,
   eventText,
-  explicitContentType,
-  extensionsOf,
+  type Extensions,
   fieldsFromParts,
-  fieldsFromRow,
   HAS_DEFAULT_CONTENT_TYPE,
-  hasUnpacked,
   IS_PLAIN,
   quoteJson,
-  schemaName,
-  schemaOf,
 } from "./event-fields.js";
 import { type CloudEventInit, partsFromInit, type Specversion, stringifyData, unsupportedVersion } from "./init.js";
-import { ID, rejected, SOURCE, SUBJECT, TIME, TYPE } from "./table.js";
+import {
+  contentTypeOf,
+  cutAllStrings,
+  explicitContentType,
+  extensionsOf,
+  fieldsFromRow,
+  hasUnpacked,
+  idOf,
+  rejected,
+  schemaName,
+  schemaOf,
+  sourceOf,
+  subjectOf,
+  timeOf,
+  typeOf,
+} from "./table.js";
 
 /** Tells the constructor that its arguments are a table, the scanned source, and an offset in the table. */
 const SCANNED = Symbol();
@@ -84,52 +90,27 @@ export class CloudEvent<T = unknown> {
 
   /** Identifies the event within its source. */
   get id(): string {
-    const fields = this.#fields;
-    const { id } = fields;
-    if (typeof id === "string") return id;
-    const text = cutString(fields, id!, ID)!;
-    fields.id = text;
-    return text;
+    return idOf(this.#fields);
   }
 
   /** Where it happened, exactly as written: a URI-reference. */
   get source(): string {
-    const fields = this.#fields;
-    const { source } = fields;
-    if (typeof source === "string") return source;
-    const text = cutString(fields, source!, SOURCE)!;
-    fields.source = text;
-    return text;
+    return sourceOf(this.#fields);
   }
 
   /** What happened. */
   get type(): string {
-    const fields = this.#fields;
-    const { type } = fields;
-    if (typeof type === "string") return type;
-    const text = cutString(fields, type!, TYPE)!;
-    fields.type = text;
-    return text;
+    return typeOf(this.#fields);
   }
 
   /** When it happened: RFC 3339 text exactly as written, with all its digits. */
   get time(): string | undefined {
-    const fields = this.#fields;
-    const { time } = fields;
-    if (typeof time !== "number") return time;
-    const text = cutString(fields, time, TIME);
-    fields.time = text;
-    return text;
+    return timeOf(this.#fields);
   }
 
   /** The object within the source that the event is about. */
   get subject(): string | undefined {
-    const fields = this.#fields;
-    const { subject } = fields;
-    if (typeof subject !== "number") return subject;
-    const text = cutString(fields, subject, SUBJECT);
-    fields.subject = text;
-    return text;
+    return subjectOf(this.#fields);
   }
 
   /** The media type of the data, exactly as written. */

@@ -1,15 +1,16 @@
-/** Answers made by hand. */
-import type { Subject } from "./engine.js";
-import { type EventInit, RequestEvent, ResponseEvent } from "./event.js";
+/** Functions that make requests and responses. */
+import { mustBe } from "../../engine/messages.js";
+import type { EventRef } from "./engine.js";
+import type { EventInit } from "./event-init.js";
+import { RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, checkParameters, isEventException } from "./exceptions.js";
 import { type EventErrorType, checkErrorType } from "./names.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
 
-/** What an answer may say of the one who answers. `auth` is never part of an answer. */
-export interface AnswerOptions {
-  /** @default {} */
+/** Further members of a response. `auth` is never part of a response. */
+export interface ResponseOptions {
+  /** Facts about the server. @default {} */
   identity?: object;
-  /** @default {} */
+  /** Facts about the response. @default {} */
   metadata?: object;
 }
 
@@ -19,20 +20,24 @@ export interface RedirectPayload {
   queryParameters: Record<string, unknown>;
 }
 
-/** Makes events. All of its functions stand alone. */
+/** Makes events. The functions do not use `this`, so they can be detached. */
 export const EventBuilder = {
   /** A request, for `sendEvent` or for a test of a handler. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   event(init: EventInit): RequestEvent {
     return new RequestEvent(init);
   },
 
-  /** Success: `NAME:response` with the ids of the request. The payload is any JSON. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-  responseFor(event: Subject, payload: unknown, options: AnswerOptions = {}): ResponseEvent {
-    return answer(checkedSubject(event), "response", payload, options);
+  /**
+   * A successful response: `NAME:response` with the ids of the request. The payload is any JSON.
+   *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+   */
+  responseFor(event: EventRef, payload: unknown, options: ResponseOptions = {}): ResponseEvent {
+    return makeResponse(checkEventRef(event), "response", payload, options);
   },
 
   /**
-   * An error: `NAME:TYPE` with `{ code, parameters }`, or only `TYPE` where no event is known.
+   * An error: `NAME:TYPE` with `{ code, parameters }`, or only `TYPE` without an event.
    *
    * @example
    * EventBuilder.errorFor(event, "userDenied", "INVALID_EMAIL", { email });
@@ -41,63 +46,55 @@ export const EventBuilder = {
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`, also for types that the protocol does not have
    */
   errorFor(
-    event: Subject | undefined,
+    event: EventRef | undefined,
     type: EventErrorType | EventException,
     code?: string,
     parameters: Record<string, unknown> = {},
-    options: AnswerOptions = {},
+    options: ResponseOptions = {},
   ): ResponseEvent {
     if (isEventException(type)) return EventBuilder.errorFor(event, type.type, type.code, { ...type.parameters });
     checkErrorType(type);
     if (typeof code !== "string" || code === "")
-      throw invalidArgument(`an error has a code such as "INVALID_EMAIL", and not ${formatValue(code)}`);
+      throw mustBe("code", 'a non-empty string such as "INVALID_EMAIL"', code);
     checkParameters(parameters);
-    return answer(
-      event === undefined || event === null ? undefined : checkedSubject(event),
-      type,
-      { code, parameters },
-      options,
-    );
+    const ref = event === undefined || event === null ? undefined : checkEventRef(event);
+    return makeResponse(ref, type, { code, parameters }, options);
   },
 
   /** A redirect: `NAME:redirect` with `{ url, queryParameters }`. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   redirectFor(
-    event: Subject,
-    to: string | URL | RedirectPayload,
+    event: EventRef,
+    target: string | URL | RedirectPayload,
     queryParameters: Record<string, unknown> = {},
-    options: AnswerOptions = {},
+    options: ResponseOptions = {},
   ): ResponseEvent {
-    const isPlace = typeof to === "string" || to instanceof URL;
-    const { url, queryParameters: query = {} } = isPlace ? { url: String(to), queryParameters } : to;
-    if (typeof url !== "string" || url === "")
-      throw invalidArgument(`a redirect leads to a url, and not to ${formatValue(url)}`);
-    return answer(checkedSubject(event), "redirect", { url, queryParameters: query }, options);
+    const isUrl = typeof target === "string" || target instanceof URL;
+    const { url, queryParameters: query = {} } = isUrl ? { url: String(target), queryParameters } : target;
+    if (typeof url !== "string" || url === "") throw mustBe("url", "a non-empty string", url);
+    return makeResponse(checkEventRef(event), "redirect", { url, queryParameters: query }, options);
   },
 } as const;
 
-function answer(
-  subject: Subject | undefined,
+function makeResponse(
+  event: EventRef | undefined,
   suffix: string,
   payload: unknown,
-  { identity, metadata }: AnswerOptions,
+  { identity, metadata }: ResponseOptions,
 ): ResponseEvent {
   return new ResponseEvent({
-    ...(subject ? { version: subject.version, id: subject.id, flowId: subject.flowId } : { version: 1 }),
-    name: subject?.name ? `${subject.name}:${suffix}` : suffix,
-    // JSON has no word for nothing, and receivers of the protocol's older ports take objects only.
+    ...(event ? { version: event.version, id: event.id, flowId: event.flowId } : { version: 1 }),
+    name: event?.name ? `${event.name}:${suffix}` : suffix,
+    // JSON has no undefined, and older ports of the protocol accept only objects.
     payload: payload === undefined ? {} : payload,
     ...(identity !== undefined && { identity }),
     ...(metadata !== undefined && { metadata }),
   });
 }
 
-function checkedSubject(event: Subject): Subject {
-  const { name, version, id, flowId } = (event ?? {}) as Partial<Subject>;
-  const isOne =
+function checkEventRef(event: EventRef): EventRef {
+  const { name, version, id, flowId } = (event ?? {}) as Partial<EventRef>;
+  const isValid =
     typeof name === "string" && typeof version === "number" && typeof id === "string" && typeof flowId === "string";
-  if (!isOne)
-    throw invalidArgument(
-      `an answer is about an event with name, version, id and flowId, and not about ${formatValue(event)}`,
-    );
+  if (!isValid) throw mustBe("event", "an event with name, version, id and flowId", event);
   return event;
 }

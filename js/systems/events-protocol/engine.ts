@@ -1,47 +1,42 @@
 /**
- * The two steps of `src/events_protocol/server.rs`. Each is one call, and nothing stays in the engine between them.
+ * The two steps of the engine for a server, see `src/events_protocol/server.rs`. Each is one call, and the engine keeps no
+ * state between them.
  *
  * ```text
- *   body ──accept──> texts of the members, or the number of a fault
- *   subject, outcome, texts ──settle──> body of the answer
+ *   body ──readEvent──> members, or the number of an error
+ *   event, outcome, strings ──writeResponse──> body of the response
  * ```
  */
 import { call, engine, fullGlue, putBytes, putText } from "../../engine/instance.js";
 
-/** How much of an event has to be there, in the order of `RULES` in `src/wasm/events_protocol.rs`. */
-export const enum Rule {
-  Usual,
-  Strict,
-  Lenient,
-  Answer,
-}
+/** Which members must be present, in the order of `RULES` in `src/wasm/events_protocol.rs`. */
+export const ENVELOPE_RULE = { usual: 0, strict: 1, lenient: 2, response: 3 } as const;
+export type EnvelopeRule = (typeof ENVELOPE_RULE)[keyof typeof ENVELOPE_RULE];
 
-/** How a request ended, by the numbers of `outcome_of` in `src/wasm/events_protocol.rs`. A fault is added to `Malformed`. */
-export const enum Outcome {
+/** How a request ended, by the numbers of `outcome_of` in `src/wasm/events_protocol.rs`, and the strings it needs. */
+export const REQUEST_OUTCOME = {
   /** payload */
-  Returned,
+  payload: 0,
   /** payload, identity, metadata */
-  Built,
+  response: 1,
   /** suffix, code, parameters */
-  Raised,
+  exception: 2,
   /** fields */
-  Refused,
+  invalidPayload: 3,
   /** parameters */
-  Unhandled,
+  unhandledError: 4,
   /** milliseconds */
-  Late,
-  Busy,
-  NoHandler,
-  Malformed,
-}
+  timedOut: 5,
+  tooManyEvents: 6,
+  noHandler: 7,
+  /** The number of a `READ_ERROR` is added. */
+  invalidEvent: 8,
+} as const;
 
-/** Faults that are found outside of the engine, in the order of `FAULTS` there. */
-export const enum Fault {
-  NotUtf8 = 2,
-  TooLarge = 5,
-}
+/** Errors that are found outside of the engine, by their place in `READ_ERRORS` there. */
+export const READ_ERROR = { notJson: 1, notUtf8: 2, tooLarge: 5 } as const;
 
-/** The members of an event: the first four as values, the others as JSON text. What was missing is not there. */
+/** The members of an event: the first four as values, the others as JSON text. Missing members are absent. */
 export interface Members {
   name: string;
   version: number;
@@ -53,63 +48,66 @@ export interface Members {
   metadata?: string;
 }
 
-/** What an answer is about. */
-export interface Subject {
+/** Identifies the event that is answered. */
+export interface EventRef {
   readonly name: string;
   readonly version: number;
   readonly id: string;
   readonly flowId: string;
 }
 
-const NAMES = ["name", "version", "id", "flowId", "payload", "identity", "auth", "metadata"] as const;
-/** U+001E stands nowhere in JSON text. */
+const MEMBERS = ["name", "version", "id", "flowId", "payload", "identity", "auth", "metadata"] as const;
+/** U+001E never occurs in JSON text. */
 const SEPARATOR = "\x1e";
 const BYTE_ORDER_MARK = 0xfeff;
+/** How a member is written, see `write_positions` in `src/wasm/events_protocol.rs`. */
+const FORMAT = { missing: 0, string: 1, escapedString: 2, json: 3 } as const;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Reads an event, or says by its number what is wrong with the text. */
-export function accept(body: string | Uint8Array, rule: Rule): Members | number {
+/** Reads an event. Returns its members, or the number of an error. */
+export function readEvent(body: string | Uint8Array, rule: EnvelopeRule): Members | number {
   const glue = fullGlue();
   let text: string | undefined;
-  let len: number;
+  let length: number;
   if (typeof body === "string") {
     text = body.charCodeAt(0) === BYTE_ORDER_MARK ? body.slice(1) : body;
-    len = putText(text);
-    if (len < 0) return Fault.NotUtf8;
+    length = putText(text);
+    if (length < 0) return READ_ERROR.notUtf8;
   } else {
     if (body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf) body = body.subarray(3);
-    len = putBytes(body);
+    length = putBytes(body);
   }
-  const fault = call(() => glue.events_accept(len, rule));
-  if (fault !== 0) return fault;
+  const error = call(() => glue.events_read(length, rule));
+  if (error !== 0) return error;
   text ??= decoder.decode(body as Uint8Array);
   const { codecs } = engine();
-  const places = new Uint32Array(codecs.memory.buffer, codecs.scratch(), NAMES.length * 3);
-  const found: Partial<Record<(typeof NAMES)[number], string>> = {};
-  NAMES.forEach((name, at) => {
-    const how = places[at * 3 + 2];
-    if (!how) return;
-    const piece = text.slice(places[at * 3], places[at * 3 + 1]);
-    const isValue = at < 4;
-    // Strings stand without their quotes in the table.
-    found[name] =
-      how === 3 || (isValue && how === 1) ? piece : isValue ? (JSON.parse(`"${piece}"`) as string) : `"${piece}"`;
-  });
-  return { ...found, version: Number(found.version) } as Members;
+  const positions = new Uint32Array(codecs.memory.buffer, codecs.scratch(), MEMBERS.length * 3);
+  const members: Partial<Record<(typeof MEMBERS)[number], string>> = {};
+  for (const [index, name] of MEMBERS.entries()) {
+    const format = positions[index * 3 + 2]!;
+    if (format === FORMAT.missing) continue;
+    // The positions of strings exclude their quotes.
+    const raw = text.slice(positions[index * 3], positions[index * 3 + 1]);
+    if (format === FORMAT.json) members[name] = raw;
+    else if (index >= 4) members[name] = `"${raw}"`;
+    else members[name] = format === FORMAT.string ? raw : (JSON.parse(`"${raw}"`) as string);
+  }
+  return { ...members, version: Number(members.version) } as Members;
 }
 
-/** Writes the answer. `pieces` are what the outcome needs, as JSON text. */
-export function settle(
-  { name, version, id, flowId }: Subject,
+/** Writes a response. `strings` are the strings that the outcome needs, as JSON text. */
+export function writeResponse(
+  { name, version, id, flowId }: EventRef,
   outcome: number,
-  ...pieces: string[]
+  ...strings: string[]
 ): Uint8Array<ArrayBuffer> {
   const glue = fullGlue();
-  const len = putText([unquoted(name), version, unquoted(id), unquoted(flowId), ...pieces].join(SEPARATOR));
-  return call(() => glue.events_settle(len, outcome));
+  const head = [jsonStringContent(name), version, jsonStringContent(id), jsonStringContent(flowId)];
+  const length = putText([...head, ...strings].join(SEPARATOR));
+  return call(() => glue.events_respond(length, outcome));
 }
 
-/** Text as it stands between quotes in JSON. */
-function unquoted(text: string): string {
+/** A JSON string without its quotes. */
+function jsonStringContent(text: string): string {
   return JSON.stringify(text).slice(1, -1);
 }

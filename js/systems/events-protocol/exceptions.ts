@@ -1,24 +1,25 @@
-/** Errors that a handler throws to have them answered. */
+/** Exceptions that handlers throw to answer with an error. */
+import { mustBe } from "../../engine/messages.js";
 import { type EventErrorType, checkErrorType } from "./names.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
 
-/** What else is to be said of an exception. */
+/** Options of an `EventException`. */
 export interface EventExceptionOptions {
-  /** What exactly went wrong, such as `INVALID_EMAIL`. @default the static `code` of the class */
+  /** The error code, such as `INVALID_EMAIL`. @default the static `code` of the class */
   code?: string;
-  /** Which type of error it is. @default the static `type` of the class */
+  /** The type of error. @default the static `type` of the class */
   type?: EventErrorType;
-  /** Whether it belongs to the normal course of things: `onError` is not told of it. @default false */
+  /** Whether the exception is a normal outcome, which is not reported to `onError`. @default false */
   expected?: boolean;
-  /** For people; it is not sent. @default the code */
+  /** The message for logs; it is not sent. @default the code */
   message?: string;
+  /** The error that caused this one; it is not sent. */
   cause?: unknown;
 }
 
 const BRAND = Symbol.for("eventferry.EventException");
 
 /**
- * An error that is answered with `NAME:TYPE` and `{ code, parameters }`.
+ * An error that the server answers with `NAME:TYPE` and `{ code, parameters }`.
  *
  * @example
  * class InvalidEmail extends EventException {
@@ -28,22 +29,28 @@ const BRAND = Symbol.for("eventferry.EventException");
  * throw new InvalidEmail({ email });
  * throw new EventException({ email }, { code: "INVALID_EMAIL", type: "badRequest" });
  *
- * @throws {FerryError} `ERR_INVALID_ARGUMENT` without a code, or for a type that the protocol does not have.
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` without a code, or for a type that the protocol does not have
  */
 export class EventException extends Error {
   static readonly code: string = "";
   static readonly type: EventErrorType = "error";
+  /** The error code that is sent. */
   readonly code: string;
+  /** The type of error, the last part of the response's name. */
   readonly type: EventErrorType;
-  /** The particulars, as they are sent. */
+  /** Details, as they are sent. */
   readonly parameters: Readonly<Record<string, unknown>>;
+  /** Whether `onError` ignores it. */
   readonly expected: boolean;
 
   constructor(parameters: Record<string, unknown> = {}, options: EventExceptionOptions = {}) {
     const { code = new.target.code, type = new.target.type, expected = false, message = code, cause } = options;
     if (typeof code !== "string" || code === "")
-      throw invalidArgument(
-        `an EventException needs a code such as "INVALID_EMAIL", as an option or as a static field of its class, and not ${formatValue(code)}`,
+      throw mustBe(
+        "code",
+        'a non-empty string such as "INVALID_EMAIL"',
+        code,
+        "set the option or the static field of the class",
       );
     checkErrorType(type);
     checkParameters(parameters);
@@ -61,12 +68,12 @@ Object.defineProperty(EventException.prototype, "name", {
 });
 Object.defineProperty(EventException.prototype, BRAND, { value: true });
 
-/** Whether it is an exception of any copy of this package. */
+/** Whether a value is an `EventException`, also of another copy of this package. */
 export function isEventException(error: unknown): error is EventException {
   return typeof error === "object" && error !== null && BRAND in error;
 }
 
-/** Something that was asked for is not there: `notFound`, code `EVENT_NOT_FOUND`. */
+/** The requested thing does not exist: `notFound`, code `EVENT_NOT_FOUND`. */
 export class EventNotFoundException extends EventException {
   static override readonly code: string = "EVENT_NOT_FOUND";
   static override readonly type: EventErrorType = "notFound";
@@ -75,19 +82,19 @@ export class EventNotFoundException extends EventException {
   }
 }
 
-/** Something is missing in the payload, or wrong: `badRequest`, code `MISSING_FIELDS`. */
+/** The payload is incomplete or invalid: `badRequest`, code `MISSING_FIELDS`. */
 export class MissingEventInformationException extends EventException {
   static override readonly code: string = "MISSING_FIELDS";
   static override readonly type: EventErrorType = "badRequest";
 }
 
-/** The event itself is wrong: `badProtocol`, code `INVALID_COMMUNICATION_PROTOCOL`. */
+/** The event is malformed: `badProtocol`, code `INVALID_COMMUNICATION_PROTOCOL`. */
 export class EventParsingException extends EventException {
   static override readonly code: string = "INVALID_COMMUNICATION_PROTOCOL";
   static override readonly type: EventErrorType = "badProtocol";
 }
 
-/** Somebody else who was needed has failed: `error`, code `FAILED_DEPENDENCY`. */
+/** A service that the handler depends on has failed: `error`, code `FAILED_DEPENDENCY`. */
 export class EventFailedDependencyException extends EventException {
   static override readonly code: string = "FAILED_DEPENDENCY";
   constructor(message: string, options: EventExceptionOptions = {}) {
@@ -95,7 +102,7 @@ export class EventFailedDependencyException extends EventException {
   }
 }
 
-/** It took too long: `error`, code `EVENT_TIMEOUT`. */
+/** The handler took too long: `error`, code `EVENT_TIMEOUT`. */
 export class EventTimeoutException extends EventException {
   static override readonly code: string = "EVENT_TIMEOUT";
   constructor(message: string, options: EventExceptionOptions = {}) {
@@ -106,5 +113,5 @@ export class EventTimeoutException extends EventException {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkParameters(parameters: unknown): asserts parameters is Record<string, unknown> {
   if (typeof parameters !== "object" || parameters === null || Array.isArray(parameters))
-    throw invalidArgument(`the parameters of an error are an object, not ${formatValue(parameters)}`);
+    throw mustBe("parameters", "an object", parameters);
 }

@@ -1,16 +1,16 @@
-/** The room of the events protocol: a client, and a server for the edge. */
+/** The entry point `eventferry/events-protocol`: a client, and a server for edge runtimes. */
 export type { FetchLike } from "../../platform/fetch.js";
 export type { HeadersOption } from "../../client/options.js";
 export {
-  ErrorResponseException,
-  EventClient as EventsProtocolClient,
-  FailedDependencyException,
-  type EventClientOptions as EventsProtocolClientOptions,
+  EventsProtocolClient,
+  type EventsProtocolClientOptions,
   type SendEventInit,
   type SendEventOptions,
 } from "./client.js";
-export { EventBuilder, type AnswerOptions, type RedirectPayload } from "./builder.js";
-export { RequestEvent, ResponseEvent, type EventInit, type FlowIds, type ProtocolEvent } from "./event.js";
+export { ErrorResponseException, FailedDependencyException } from "./client-errors.js";
+export { EventBuilder, type ResponseOptions, type RedirectPayload } from "./builder.js";
+export { RequestEvent, ResponseEvent, type ProtocolEvent } from "./event.js";
+export type { EventInit, FlowIds } from "./event-init.js";
 export {
   EventException,
   EventFailedDependencyException,
@@ -21,7 +21,8 @@ export {
   type EventExceptionOptions,
 } from "./exceptions.js";
 export type { EventErrorType } from "./names.js";
-export { EventProcessor, type ProcessOptions, type ProcessorOptions } from "./processor.js";
+export { EventProcessor, type ProcessOptions } from "./processor.js";
+export type { ProcessorOptions } from "./processor-options.js";
 export {
   EventRegistry,
   type ExceptionHandler,

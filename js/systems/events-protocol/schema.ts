@@ -1,19 +1,19 @@
-/** What a payload has to look like: any Standard Schema (https://standardschema.dev), or a function. */
+/** Validates payloads with any Standard Schema (https://standardschema.dev) or with a function. */
+import { mustBe } from "../../engine/messages.js";
 import { MissingEventInformationException, isEventException } from "./exceptions.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
 
-/** One thing that is wrong, as a Standard Schema says it. */
+/** One mistake in a value, as a Standard Schema reports it. */
 export interface SchemaIssue {
   readonly message: string;
   readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined;
 }
 
-/** What a Standard Schema says of a value. */
+/** The result of a Standard Schema. */
 export type SchemaResult<T> =
   | { readonly value: T; readonly issues?: undefined }
   | { readonly issues: ReadonlyArray<SchemaIssue> };
 
-/** Version 1 of the interface that zod, valibot, arktype and others have. */
+/** Version 1 of the interface of zod, valibot, arktype and others. */
 export interface StandardSchema<T = unknown> {
   readonly "~standard": {
     readonly version: 1;
@@ -24,51 +24,55 @@ export interface StandardSchema<T = unknown> {
 }
 
 /**
- * A schema, or a function that is given the payload, also async. For one that does not fit it throws, or gives back `false` or `{ issues: [{ message, path }] }`;
- * for one that does it gives back `true` or nothing; everything else that it gives back is the payload for the handler.
+ * A Standard Schema, or a function of the payload, also async. For an invalid payload the function throws, or returns
+ * `false` or `{ issues: [{ message, path }] }`. For a valid one it returns `true` or nothing, or the payload that the
+ * handler receives.
  */
 export type EventSchema<T = unknown> =
   | StandardSchema<T>
+  // biome-ignore lint/suspicious/noExplicitAny: the function declares the type of its parameter
+  // biome-ignore lint/suspicious/noConfusingVoidType: functions that return nothing are allowed
   | ((payload: any) => T | boolean | void | Promise<T | boolean | void>);
 
-/** What a handler is given of a payload that went through a function with this result. */
+/** The payload of a handler whose schema is a function with this result. */
+// biome-ignore lint/suspicious/noExplicitAny: the schema does not determine the type
+// biome-ignore lint/suspicious/noConfusingVoidType: functions that return nothing are allowed
 export type PayloadOf<R> =
   Exclude<Awaited<R>, boolean | void> extends never ? any : Exclude<Awaited<R>, boolean | void>;
 
 /** One entry of `fields` in the parameters of `MISSING_FIELDS`. */
 export interface FieldError {
-  /** The path with dots, such as `address.zipCode`; empty for the payload as a whole. */
+  /** The path, separated by dots, such as `address.zipCode`; empty for the whole payload. */
   name: string;
-  /** `value_error.missing`, or what the schema calls it. */
+  /** `value_error.missing`, or the error type of the schema. */
   errorType: string;
+  /** The message of the schema, at most 200 characters. */
   message: string;
-  /** For paths with several parts, which may have dots in them: the same as a JSON pointer (RFC 6901), such as `/address/zipCode`. */
+  /** For paths of several parts: the path as a JSON Pointer (RFC 6901), such as `/address/zipCode`. */
   pointer?: string;
 }
 
-/** What is wrong beyond that is not told: an answer has a bound. */
+/** Bound the size of a response. */
 const MAX_FIELDS = 100;
-const MAX_MESSAGE = 200;
-const MISFIT = "the payload does not fit";
+const MAX_MESSAGE_LENGTH = 200;
+const MISMATCH_MESSAGE = "the payload does not match the schema";
 
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is neither a schema nor a function. */
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkSchema(schema: unknown): asserts schema is EventSchema {
-  if (standardOf(schema) || typeof schema === "function") return;
-  throw invalidArgument(
-    `schema is a Standard Schema, such as those of zod, valibot and arktype, or a function, and not ${formatValue(schema)}`,
-  );
+  if (standardSchemaOf(schema) || typeof schema === "function") return;
+  throw mustBe("schema", "a Standard Schema (zod, valibot, arktype, …) or a function", schema);
 }
 
 /**
- * Holds a value against a schema. Gives what the schema makes of it.
+ * Validates a value. Returns it as the schema converts it.
  *
- * @throws {MissingEventInformationException} with `fields`, a list of {@link FieldError}, if it does not fit.
+ * @throws {MissingEventInformationException} with `fields`, a list of {@link FieldError}, if it is invalid
  */
-export async function fitted<T>(schema: EventSchema<T>, value: unknown): Promise<T> {
-  const standard = standardOf(schema);
+export async function validate<T>(schema: EventSchema<T>, value: unknown): Promise<T> {
+  const standard = standardSchemaOf(schema);
   if (standard) {
     const result = await standard.validate(value);
-    if (result.issues) throw refusal(result.issues, value);
+    if (result.issues) throw invalidPayload(result.issues, value);
     return result.value as T;
   }
   let result: unknown;
@@ -76,38 +80,38 @@ export async function fitted<T>(schema: EventSchema<T>, value: unknown): Promise
     result = await (schema as (payload: unknown) => unknown)(value);
   } catch (error) {
     if (isEventException(error)) throw error;
-    throw refusal(issuesOf(error), value);
+    throw invalidPayload(issuesOfError(error), value);
   }
-  if (result === false) throw refusal([{ message: MISFIT }], value);
+  if (result === false) throw invalidPayload([{ message: MISMATCH_MESSAGE }], value);
   const { issues } = (result ?? {}) as { issues?: unknown };
-  if (isIssues(issues)) throw refusal(issues, value);
+  if (isIssues(issues)) throw invalidPayload(issues, value);
   return (result === true || result === undefined ? value : result) as T;
 }
 
-/** A payload with the names of all its members in camel case, as Python servers read them: `user_name` is `userName`. */
-export function inCamelCase(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inCamelCase);
+/** The value with all member names in camel case, as Python servers read them: `user_name` becomes `userName`. */
+export function toCamelCase(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(toCamelCase);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, member]) => [
       name.replace(/(?<=[^_])_+([a-zA-Z0-9])/g, (_, letter: string) => letter.toUpperCase()),
-      inCamelCase(member),
+      toCamelCase(member),
     ]),
   );
 }
 
-/** A type of arktype is a function, and a schema all the same. */
-function standardOf(schema: unknown): StandardSchema["~standard"] | undefined {
+/** The `~standard` member. The types of arktype are functions that have one. */
+function standardSchemaOf(schema: unknown): StandardSchema["~standard"] | undefined {
   const standard = (schema as StandardSchema | null | undefined)?.["~standard"];
   return typeof standard?.validate === "function" ? standard : undefined;
 }
 
-/** Functions often call a schema that throws its issues. What the engine itself throws is about our code, not about the payload. */
-function issuesOf(error: unknown): readonly SchemaIssue[] {
+/** Functions often call a schema that throws its issues. Errors of the JavaScript engine do not describe the payload, so their message is not used. */
+function issuesOfError(error: unknown): readonly SchemaIssue[] {
   const { issues } = (error ?? {}) as { issues?: unknown };
   if (isIssues(issues)) return issues;
-  const isOurs = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
-  return [{ message: error instanceof Error && !isOurs ? error.message : MISFIT }];
+  const isEngineError = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  return [{ message: error instanceof Error && !isEngineError ? error.message : MISMATCH_MESSAGE }];
 }
 
 function isIssues(issues: unknown): issues is readonly SchemaIssue[] {
@@ -118,21 +122,21 @@ function isIssues(issues: unknown): issues is readonly SchemaIssue[] {
   );
 }
 
-function refusal(issues: readonly SchemaIssue[], value: unknown): MissingEventInformationException {
+function invalidPayload(issues: readonly SchemaIssue[], value: unknown): MissingEventInformationException {
   return new MissingEventInformationException(
-    { fields: issues.slice(0, MAX_FIELDS).map((issue) => fieldOf(issue, value)) },
+    { fields: issues.slice(0, MAX_FIELDS).map((issue) => toFieldError(issue, value)) },
     { expected: true },
   );
 }
 
-function fieldOf(issue: SchemaIssue, value: unknown): FieldError {
+function toFieldError(issue: SchemaIssue, value: unknown): FieldError {
   const keys = (issue.path ?? []).map((part) => String(typeof part === "object" ? part.key : part));
   const { errorType, code, type } = issue as { errorType?: unknown; code?: unknown; type?: unknown };
-  const given = [errorType, isMissing(value, keys) ? "value_error.missing" : undefined, code, type];
+  const errorTypes = [errorType, isMissing(value, keys) ? "value_error.missing" : undefined, code, type];
   return {
     name: keys.join("."),
-    errorType: given.find((word): word is string => typeof word === "string") ?? "value_error",
-    message: String(issue.message).slice(0, MAX_MESSAGE),
+    errorType: errorTypes.find((name) => typeof name === "string") ?? "value_error",
+    message: String(issue.message).slice(0, MAX_MESSAGE_LENGTH),
     ...(keys.length > 1 && {
       pointer: keys.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""),
     }),
@@ -140,10 +144,10 @@ function fieldOf(issue: SchemaIssue, value: unknown): FieldError {
 }
 
 function isMissing(value: unknown, keys: readonly string[]): boolean {
-  let there = value;
+  let current = value;
   for (const key of keys) {
-    if (typeof there !== "object" || there === null || !Object.hasOwn(there, key)) return true;
-    there = (there as Record<string, unknown>)[key];
+    if (typeof current !== "object" || current === null || !Object.hasOwn(current, key)) return true;
+    current = (current as Record<string, unknown>)[key];
   }
   return false;
 }
