@@ -110,7 +110,7 @@ export class StoreClient {
    *
    * @throws {FerryError} `ERR_STORE` if the call fails, takes too long, or the outbox is stopped
    */
-  async call<T>(operation: (store: OutboxStore) => Promise<T>, store = this.store!): Promise<T> {
+  async call<T>(operation: (store: OutboxStore) => Promise<T>, store: OutboxStore = this.store!): Promise<T> {
     try {
       return await this.#waiters.withTimeout(CALL_TIMEOUT_MS, operation(store));
     } catch (cause) {
