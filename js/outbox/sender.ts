@@ -41,8 +41,8 @@ export class Sender<E> {
   }
 
   /**
-   * The request for a batch. Synchronous unless headers or compression are asynchronous; a page that is closed waits for
-   * neither.
+   * The request for a batch. Synchronous unless headers or compression are asynchronous; a page that is closed waits
+   * for neither.
    *
    * @param compressedBody the body, compressed in advance
    */

@@ -147,7 +147,8 @@ fn older_events_are_found_even_if_the_window_is_full_of_events_that_wait_for_the
         machine.stage(SESSION, 10, no % 2);
     }
     machine.commit(Moment::from_millis(0), SESSION, Grouping::Any);
-    // The first peek and the first writes fail: events without an ordering key are sent from memory, the others fill the window.
+    // The first peek and the first writes fail: events without an ordering key are sent from memory, the
+    // others fill the window.
     for millis in 0..5000 {
         machine.handle(Moment::from_millis(millis), Input::Tick);
         loop {

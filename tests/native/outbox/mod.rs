@@ -1,4 +1,5 @@
-//! The outbox in a simulated world: a virtual clock, a store and a server that fail in every way, and crashes.
+//! The outbox in a simulated world: a virtual clock, a store and a server that fail in every way, and
+//! crashes.
 
 mod batches;
 mod capacity;

@@ -19,8 +19,8 @@ fn grouping(seed: u64, session: SessionId) -> Grouping {
     }
 }
 
-/// In every fourth world a partial response may accept a later event of an ordering key and refuse an earlier one, as some
-/// systems do.
+/// In every fourth world a partial response may accept a later event of an ordering key and refuse an earlier
+/// one, as some systems do.
 fn may_reorder(seed: u64) -> bool {
     seed % 4 == 3
 }

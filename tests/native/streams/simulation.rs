@@ -1,5 +1,5 @@
-//! The Salesforce client against a server that loses responses, forgets sessions and revokes tokens at random. Every
-//! event arrives once and in order, and there is never more than one connect request.
+//! The Salesforce client against a server that loses responses, forgets sessions and revokes tokens at
+//! random. Every event arrives once and in order, and there is never more than one connect request.
 
 use std::collections::BTreeMap;
 
