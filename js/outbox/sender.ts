@@ -41,8 +41,8 @@ export class Sender<E> {
   }
 
   /**
-   * The request for a batch. Synchronous unless headers or compression are asynchronous; a page that is closed waits for
-   * neither.
+   * The request for a batch. Synchronous unless headers or compression are asynchronous; a page that is closed waits
+   * for neither.
    *
    * @param compressedBody the body, compressed in advance
    */
@@ -78,12 +78,15 @@ export class Sender<E> {
 
   /** Tells the machine how a request ended. */
   reportOutcome(port: OutboxPort, now: number, id: number, outcome: ExchangeOutcome, batch: Batch): void {
-    if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.reason]);
+    if (outcome.kind === "failure") {
+      port.failure(now, id, FAILURE[outcome.reason]);
+      return;
+    }
     const { wire } = this.#options;
     const { status, body, retryAfterMs } = outcome;
     if (wire.rejectsBatches?.(status, batch)) {
-      const { maxEvents, concurrency } = SINGLE_EVENT_LIMITS;
-      return port.limit_batches(now, id, maxEvents, concurrency);
+      port.limit_batches(now, id, SINGLE_EVENT_LIMITS.maxEvents, SINGLE_EVENT_LIMITS.concurrency);
+      return;
     }
     const statuses = wire.eventStatuses?.(status, body, batch);
     if (statuses) port.response_each(now, id, Uint16Array.from(statuses), retryAfterMs);

@@ -12,7 +12,6 @@
 mod attributes;
 mod bc_events;
 mod calls;
-mod chaos;
 mod codes;
 mod direction;
 mod events;
@@ -20,4 +19,5 @@ mod events_protocol;
 mod glassflow;
 mod headers;
 mod outbox;
+mod streams;
 mod world;

@@ -57,8 +57,9 @@ impl Outbox {
         self.advance(now);
     }
 
-    /// The page may be closed at any moment: sends up to `bytes` of ready and unwritten events, regardless of delays, but
-    /// not during a pause. `one_per_request`: one segment per request, because the owner has prepared those bodies.
+    /// The page may be closed at any moment: sends up to `bytes` of ready and unwritten events, regardless of
+    /// delays, but not during a pause. `one_per_request`: one segment per request, because the owner has
+    /// prepared those bodies.
     pub fn page_hidden(&mut self, now: Moment, mut bytes: u64, one_per_request: bool) {
         self.tick(now);
         while !self.is_paused && bytes > 0 {
@@ -80,8 +81,8 @@ impl Outbox {
         }
     }
 
-    /// The server does not accept such requests: from now on they have fewer events, with this concurrency. The events of
-    /// the exchange are sent again like that.
+    /// The server does not accept such requests: from now on they have fewer events, with this concurrency.
+    /// The events of the exchange are sent again like that.
     pub fn limit_batches(&mut self, now: Moment, exchange: ExchangeId, events: u32, concurrency: u32) {
         let Some(sent) = self.exchanges.finish(exchange) else { return };
         self.options.batch_events = events.max(1);
@@ -182,7 +183,8 @@ impl Outbox {
             && self.exchanges.in_flight() + self.writes.unrecorded() < max_requests as usize
     }
 
-    /// The next queued batch, or its first events. Skips batches that would overtake another with the same ordering key.
+    /// The next queued batch, or its first events. Skips batches that would overtake another with the same
+    /// ordering key.
     pub(super) fn next_queued(&mut self, max_events: u32) -> Option<Vec<EventRange>> {
         let mut busy: OrderedMap<u32> = OrderedMap::new();
         for sent in self.exchanges.values() {
@@ -331,8 +333,8 @@ impl Outbox {
         self.exchanges.emit(Effect::Retry { error, delay, failures: self.failures });
     }
 
-    /// Delays those events of a request that the server did not accept. They get the same delay, so that they share the
-    /// next request.
+    /// Delays those events of a request that the server did not accept. They get the same delay, so that they
+    /// share the next request.
     pub(super) fn delay_events(&mut self, events: &[(SegmentId, u32)], retry_after: Option<Millis>) {
         let attempts =
             |(segment, index): &(SegmentId, u32)| Some(self.segments.get(*segment)?.attempts(*index));

@@ -33,7 +33,8 @@ impl Outbox {
         self.advance(now);
     }
 
-    /// A peek found a segment of this age. `known` is its handle if it was committed here; others get a new one.
+    /// A peek found a segment of this age. `known` is its handle if it was committed here; others get a new
+    /// one.
     pub fn segment_found(
         &mut self,
         now: Moment,
@@ -122,8 +123,8 @@ impl Outbox {
         }
     }
 
-    /// Forgets all committed events and dead letters, which the owner then deletes from the store. Returns how many there
-    /// were.
+    /// Forgets all committed events and dead letters, which the owner then deletes from the store. Returns
+    /// how many there were.
     pub fn purge(&mut self, now: Moment) -> u64 {
         let queued: u64 = self.unaccepted().map(|segment| u64::from(segment.pending())).sum();
         let purged = self.counters.pending() + queued + self.counters.dead;
