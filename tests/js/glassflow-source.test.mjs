@@ -265,7 +265,7 @@ test("the options of a client are checked by its constructor, and the message na
       assert.throws(() => new Client(options), { code: "ERR_INVALID_ARGUMENT", message });
   for (const [options, message] of [
     [{ retry: { attempts: 0 } }, /^retry\.attempts/],
-    [{ outbox: { nme: "x" } }, /^outbox: nme is not known/],
+    [{ outbox: { nme: "x" } }, /^outbox has no option "nme"; did you mean "name"\?$/],
   ]) {
     assert.throws(() => new PipelineDataSource({ ...good, ...options }), { code: "ERR_INVALID_ARGUMENT", message });
   }
