@@ -308,18 +308,18 @@ export class Outbox<E> extends EventTarget {
   #start(): Promise<void> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
     this.#unwatchPage ??= watchPage({
-      hidden: (isEnding) => {
+      onHidden: (isEnding) => {
         this.#commitAll();
         // Chromium hides a page after it was closed. By then everything was sent.
         if (!this.#isPageClosed) this.#driver.pageHidden(this.#resendsWhenHidden);
         this.#isPageClosed ||= isEnding;
         if (isEnding) this.#driver.resign(this.#resendsWhenHidden);
       },
-      shown: () => {
+      onVisible: () => {
         this.#isPageClosed = false;
         this.#driver.joinElection();
       },
-      online: () => this.#driver.online(),
+      onOnline: () => this.#driver.online(),
     });
     return this.#driver.open();
   }

@@ -1,7 +1,7 @@
 /** Requests of an outbox: how they are made from batches, and how their outcomes are reported to the machine. */
 import { FAILURE, type OutboxPort } from "../engine/ports.js";
 import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
-import { keepalive } from "../platform/keepalive-budget.js";
+import { keepaliveBudget } from "../platform/keepalive-budget.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import { type Batch, SINGLE_EVENT_LIMITS, type Wire } from "./wire.js";
 
@@ -64,7 +64,7 @@ export class Sender<E> {
           timeoutMs,
           maxResponseBytes: RESPONSE_BYTES + batch.count * RESPONSE_BYTES_PER_EVENT,
         };
-        return { ...plan, keepalive: keepalive.take(body.length) };
+        return { ...plan, keepalive: keepaliveBudget.take(body.length) };
       };
       const shouldCompress = gzip && body.length >= MIN_GZIP_BYTES && !isPageHidden && CAN_GZIP;
       const encoded = compressedBody ?? (shouldCompress ? compress(body) : body);
@@ -79,7 +79,7 @@ export class Sender<E> {
   /** Tells the machine how a request ended. */
   reportOutcome(port: OutboxPort, now: number, id: number, outcome: ExchangeOutcome, batch: Batch): void {
     if (outcome.kind === "failure") {
-      port.failure(now, id, FAILURE[outcome.why]);
+      port.failure(now, id, FAILURE[outcome.reason]);
       return;
     }
     const { wire } = this.#options;
@@ -113,7 +113,7 @@ export class Sender<E> {
       plainBytes += body!.length;
       compressedBytes += (compressedBody ?? body!).length;
     }
-    return Math.floor(keepalive.left * KEEPALIVE_SHARE * (plainBytes / compressedBytes));
+    return Math.floor(keepaliveBudget.remainingBytes * KEEPALIVE_SHARE * (plainBytes / compressedBytes));
   }
 }
 

@@ -12,7 +12,7 @@ import { unixNow } from "../platform/clock.js";
 import type { ElectionScope } from "../platform/leader.js";
 import type { Waiters } from "../platform/waiters.js";
 import { openAuto } from "../stores/auto.js";
-import { storeFailure } from "../stores/failure.js";
+import { storeError } from "../stores/store-error.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
 
 /** How long one call to the store may take. A call that finishes later has the effect of one that was made twice. */
@@ -114,7 +114,7 @@ export class StoreClient {
     try {
       return await this.#waiters.withTimeout(CALL_TIMEOUT_MS, operation(store));
     } catch (cause) {
-      throw storeFailure(store.kind, cause);
+      throw storeError(store.kind, cause);
     }
   }
 

@@ -219,7 +219,7 @@ impl Outbox {
 
     /// Whether all changes are written and no request is in flight.
     pub fn is_settled(&self) -> bool {
-        self.writes.is_idle() && self.exchanges.flying() == 0
+        self.writes.is_idle() && self.exchanges.in_flight() == 0
     }
 
     fn add_new(&mut self, now: Moment, contents: Contents) -> SegmentId {
@@ -239,7 +239,7 @@ impl Outbox {
         let is_high = used >= limit.saturating_mul(if self.is_pressure_high { 3 } else { 4 }) && used > 0;
         if is_high != self.is_pressure_high {
             self.is_pressure_high = is_high;
-            self.exchanges.announce(Effect::Pressure(is_high));
+            self.exchanges.emit(Effect::Pressure(is_high));
         }
     }
 
@@ -319,7 +319,7 @@ impl Machine for Outbox {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
-            && let Some(sent) = self.exchanges.land(id)
+            && let Some(sent) = self.exchanges.finish(id)
         {
             self.now = self.now.max(now);
             self.apply_outcome(sent, &outcome);

@@ -1,11 +1,12 @@
-//! Native tests: the rules against vectors, the machines in a simulated world, and the shape of the house.
+//! Native tests: pure functions against vectors, machines in a simulated world, and the structure of the
+//! crate.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that panics has failed, which is what it is for"
+    reason = "a test fails by a panic"
 )]
 
 mod attributes;
