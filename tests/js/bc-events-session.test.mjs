@@ -28,7 +28,7 @@ test("wrong options are refused with their name", () => {
     ],
     [{ topics, serviceName: "MyService", apiUrl: API, timeoutMs: -1 }, /^timeoutMs/],
     [{ topics, serviceName: "MyService", apiUrl: API, fetch: 7 }, /^fetch/],
-    [{ topics, serviceName: "MyService", apiUrl: API, outbox: { stroe: "memory" } }, /^outbox: stroe is not known/],
+    [{ topics, serviceName: "MyService", apiUrl: API, outbox: { stroe: "memory" } }, /^outbox has no option "stroe"; did you mean "store"\?$/],
   ]) {
     const error = thrown(() => new BriteEventsClient(options));
     assert.deepEqual(
