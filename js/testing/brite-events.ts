@@ -64,7 +64,7 @@ const VALIDATION_ERROR = "ValidationException";
 /** The BriteEvents service of an emulator, with the events it received. */
 export class BriteEventsEmulator implements Service {
   /** The path of the API. The `apiUrl` of clients is `${url}/brite-events`. */
-  readonly prefix = PATH;
+  readonly prefix: string = PATH;
   readonly #maxEvents: number;
   readonly #maxBytes: number;
   readonly #maxBodyBytes: number;

@@ -33,7 +33,7 @@ interface Entry {
 export class EventStore {
   readonly #entries: Entry[] = [];
   /** Notified after each message. */
-  readonly watchers = new Watchers();
+  readonly watchers: Watchers = new Watchers();
   readonly #maxEvents: number;
   readonly #maxBytes: number;
   #bytes = 0;

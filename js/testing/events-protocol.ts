@@ -57,7 +57,7 @@ const MAX_INT = 2 ** 31 - 1;
 
 /** The events protocol service of an emulator, with the requests it received. */
 export class EventsProtocolEmulator implements Service {
-  readonly prefix = PREFIX;
+  readonly prefix: string = PREFIX;
   readonly #registry = new EventRegistry({ checkNames: false });
   readonly #kept: { received: ReceivedRequest; bytes: number }[] = [];
   readonly #watchers = new Watchers();

@@ -329,7 +329,7 @@ test("a request is retried only if configured, with the same ids", async () => {
 
 test("wrong arguments are refused before anything is sent", async () => {
   for (const [options, words] of [
-    [undefined, /takes an object of options/],
+    [undefined, /^the options of .* must be an object/],
     [{}, /url must be an absolute URL/],
     [{ url: "https://user:pass@example.com/" }, /must not have a user name/],
     [{ url: EVENTS_URL, timeout: 1 }, /no option "timeout"/],

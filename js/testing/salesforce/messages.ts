@@ -45,14 +45,15 @@ export const ERRORS = {
   noSlash: "400::Channel subscriptions must start with a leading '/'",
   anotherUser: "400::Authenticated user id does not match the session's user id",
   tooLarge: "413::Maximum Request Size Exceeded",
-  noCookie: (clientId: string) =>
+  noCookie: (clientId: string): string =>
     `400::Client ${clientId} has established a session, but no BAYEUX_BROWSER cookie present`,
-  connectionType: (name: unknown) => `400::Invalid connection type ${String(name)}`,
-  unknownChannel: (channel: string) => `400::The channel you requested to subscribe to does not exist {${channel}}`,
+  connectionType: (name: unknown): string => `400::Invalid connection type ${String(name)}`,
+  unknownChannel: (channel: string): string =>
+    `400::The channel you requested to subscribe to does not exist {${channel}}`,
   // Two spaces, as in the logs.
-  expiredId: (id: string) =>
+  expiredId: (id: string): string =>
     `400::The replayId {${id}} you provided was invalid.  Please provide a valid ID, -2 to replay all events, or -1 to replay only new events.`,
-  noReplayId: (channel: string, map: object) =>
+  noReplayId: (channel: string, map: object): string =>
     `400::The replayId for channel {${channel}} wasn't found using the provided replay ID map {{${Object.entries(map)
       .map(([key, id]) => `${key}=${id}`)
       .join(", ")}}}. ` +

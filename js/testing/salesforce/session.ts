@@ -34,7 +34,7 @@ export interface SessionLimits {
 /** The session of one client. */
 export class Session {
   /** Subscriptions by the name that the client sent. */
-  readonly subscriptions = new Map<string, Subscription>();
+  readonly subscriptions: Map<string, Subscription> = new Map();
   /** Whether a connect has been answered. */
   isConnected = false;
   readonly clientId: string;

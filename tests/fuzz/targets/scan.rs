@@ -1,6 +1,6 @@
 //! Shared by the targets: a scan of one event, and its result.
 
-use eventferry::base::json::block::Words;
+use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::json::{ScanContext, scan_document};
 use eventferry::cloudevents::layout::Layout;
@@ -15,7 +15,7 @@ pub fn scan(text: &[u8], layout: &mut Layout) -> Result<Found, u32> {
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
     let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout };
-    match scan_document::<Words>(Padded::new(&bytes).expect("padded"), &mut context) {
+    match scan_document::<Swar>(Padded::new(&bytes).expect("padded"), &mut context) {
         0 => Ok((table.row, extensions(&table))),
         code => Err(code),
     }
