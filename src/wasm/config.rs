@@ -73,7 +73,8 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
         batch_bytes: integer("outbox.batch.maxBytes", config.max_batch_bytes, 1, 1 << 26)?
             .map_or(defaults.batch_bytes, u64::from),
         linger: millis("outbox.batch.maxAgeMs", config.max_age_ms, DAY_MS, defaults.linger)?,
-        concurrency: integer("outbox.concurrency", config.concurrency, 1, 64)?.unwrap_or(defaults.concurrency),
+        concurrency: integer("outbox.concurrency", config.concurrency, 1, 64)?
+            .unwrap_or(defaults.concurrency),
         one_per_ordering_key: config.one_per_ordering_key.unwrap_or(defaults.one_per_ordering_key),
         max_bytes: integer("outbox.maxBytes", config.max_bytes, 1, u32::MAX)?
             .map_or(defaults.max_bytes, u64::from),

@@ -76,11 +76,11 @@ test("says which event is bad, and why", () => {
       /^the text is not a batch in the JSON batch format: event 1 of the batch is not a JSON object/,
     ],
     ["{}", "ERR_INVALID_BATCH", /: it is not a JSON array/],
-    [`[${line(1)}] x`, "ERR_INVALID_BATCH", /: it has something behind its end/],
+    [`[${line(1)}] x`, "ERR_INVALID_BATCH", /: it has text after its end/],
     [
       `[${line(1)},${line(2).replace("1.0", "0.3")}]`,
       "ERR_INVALID_BATCH",
-      /: event 1 of the batch is of another version than the events before it/,
+      /: event 1 of the batch has another specversion than the events before it/,
     ],
   ]) {
     for (const form of [input, new TextEncoder().encode(input)])
