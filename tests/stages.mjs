@@ -6,7 +6,6 @@ import { capabilities } from "./browser.mjs";
 import { runChild } from "./child.mjs";
 import { missing, readTally } from "./tally.mjs";
 
-const WASM = ["--target", "wasm32-unknown-unknown"];
 const node = process.execPath;
 
 /** The groups of tests/faults that guard each commit, and those that take long. */

@@ -91,8 +91,8 @@ function generatedFiles() {
       ...(engine ? [`import "#engine/${engine}";`, ""] : []),
       ...from.map((file) => `export * from "../${file}.js";`),
       ...Object.entries(alias).map(([as, name]) => {
-        const type = as.endsWith("Options") ? "type " : "";
-        return `export { ${type}${name} as ${as} } from "../${from[0]}.js";`;
+        const kind = as.endsWith("Options") ? "export type" : "export";
+        return `${kind} { ${name} as ${as} } from "../${from[0]}.js";`;
       }),
       "",
     ].join("\n");

@@ -207,7 +207,7 @@ async function theirClient() {
     worker = await startWorker(at("../js/events-protocol-worker.mjs"));
   });
   if (!worker) return;
-  await askedByTheirs(worker.url + "events/", "our server in workerd");
+  await askedByTheirs(`${worker.url}events/`, "our server in workerd");
   await tally.check("workerd had nothing to complain of", () => {
     const problem = worker.output().find((line) => /error|hang/i.test(line));
     if (problem) throw new Error(problem);

@@ -38,7 +38,7 @@ interface StoredHead {
 
 /** The protocol of BriteEvents, for the outbox. */
 export class BriteEventsWire implements Wire<Encoded> {
-  readonly classifier = OUTBOX_CLASSIFIERS.bcEvents;
+  readonly classifier: number = OUTBOX_CLASSIFIERS.bcEvents;
   readonly #url: string;
   readonly #bulkUrl: string;
 

@@ -31,13 +31,11 @@ export interface StandardSchema<T = unknown> {
 export type EventSchema<T = unknown> =
   | StandardSchema<T>
   // biome-ignore lint/suspicious/noExplicitAny: the function declares the type of its parameter
-  // biome-ignore lint/suspicious/noConfusingVoidType: functions that return nothing are allowed
   | ((payload: any) => T | boolean | void | Promise<T | boolean | void>);
 
 /** The payload of a handler whose schema is a function with this result. */
-// biome-ignore lint/suspicious/noExplicitAny: the schema does not determine the type
-// biome-ignore lint/suspicious/noConfusingVoidType: functions that return nothing are allowed
 export type PayloadOf<R> =
+  // biome-ignore lint/suspicious/noExplicitAny: the schema does not determine the type
   Exclude<Awaited<R>, boolean | void> extends never ? any : Exclude<Awaited<R>, boolean | void>;
 
 /** One entry of `fields` in the parameters of `MISSING_FIELDS`. */
