@@ -279,7 +279,6 @@ export class CloudEvent<T = unknown> {
   }
 
   /** The text that the consoles of Node and Deno show. */
-  // @ts-expect-error TS9038: a symbol of the registry has no name that a declaration could infer; it needs none.
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `CloudEvent ${this.toString()}`;
   }

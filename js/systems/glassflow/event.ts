@@ -173,7 +173,6 @@ export class PipelineEvent<P = unknown, R = unknown> {
   }
 
   /** For `console.log` in Node and Bun. */
-  // @ts-expect-error TS9038: a symbol of the registry has no name that a declaration could infer; it needs none.
   [Symbol.for("nodejs.util.inspect.custom")](
     _depth: number,
     options: object,
