@@ -26,6 +26,7 @@ export async function startWorker(entry) {
     outfile: scriptPath,
     bundle: true,
     format: "esm",
+    conditions: ["workerd", "worker", "browser"],
     loader: { ".wasm": "copy" },
     logLevel: "error",
   });

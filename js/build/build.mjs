@@ -5,7 +5,9 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, write
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
-import { cargoHome, ensureRust, ensureWasmBindgen, fail, run, step } from "./tools.mjs";
+import { readArguments } from "./arguments.mjs";
+import { withoutImports } from "./entry-points.mjs";
+import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 process.chdir(root);
@@ -19,19 +21,28 @@ const TARGET = ["--target", "wasm32-unknown-unknown"];
  * for the few lines of them that run often.
  */
 const MODULES = {
-  cloudevents: { features: ["--no-default-features"], wasmOpt: ["-O3"] },
+  codecs: { features: ["--no-default-features"], wasmOpt: ["-O3"] },
   full: { features: [], wasmOpt: ["-Oz", "--one-caller-inline-max-function-size=200"] },
 };
-const withoutCargo = process.argv.includes("--js-only") && existsSync("dist/wasm/full.wasm");
+const options = readArguments({
+  command: "npm run build --",
+  summary: "Makes everything that `npm pack` ships, in dist/.",
+  flags: { "js-only": { description: "keep the WebAssembly modules of the last build" } },
+});
+const withoutCargo = options["js-only"] && existsSync("dist/wasm/full.wasm");
 
+// What an earlier build left of files that were moved since must not be shipped.
+for (const name of existsSync("dist") ? readdirSync("dist") : []) {
+  if (!(withoutCargo && name === "wasm")) rmSync(`dist/${name}`, { recursive: true });
+}
 if (!withoutCargo) {
-  rmSync("dist", { recursive: true, force: true });
   mkdirSync("dist/wasm", { recursive: true });
   ensureRust();
   ensureWasmBindgen();
   run("cargo", ["fetch", "--quiet", "--locked", ...TARGET]);
   for (const [name, how] of Object.entries(MODULES)) buildModule(name, how);
 }
+writeFileSync("dist/wasm/full.wasm.d.ts", "declare const module: WebAssembly.Module;\nexport default module;\n");
 step("compiling the TypeScript");
 run("npx", ["--no-install", "tsc"]);
 await buildCommonJs();
@@ -73,16 +84,26 @@ function buildModule(name, { features, wasmOpt }) {
   writeFileSync(`dist/wasm/${name}.inline.js`, inline(wasm));
 }
 
-/** Panics name their place in the source: it shall be the same whoever builds, and tell nothing of their machine. */
+/**
+ * Panics name their place in the source. These flags make it the same whoever builds, and tell nothing of their machine.
+ * With the component rust-src the standard library has local paths too; they become what they are without it.
+ */
 function withoutPaths() {
+  const sysroot = query("rustc", ["--print", "sysroot"]);
+  const commit = /^commit-hash: (\w+)$/m.exec(queryAll("rustc", ["-vV"]))?.[1];
   const registries = join(cargoHome, "registry/src");
   const folders = existsSync(registries)
     ? readdirSync(registries).map((name) => [join(registries, name), "crates"])
     : [];
+  const remapped = [
+    [cargoHome, "cargo"],
+    [root, "eventferry"],
+    ...folders,
+    [sysroot, "toolchain"],
+    [join(sysroot, "lib/rustlib/src/rust"), `/rustc/${commit}`],
+  ];
   // The last one that fits is taken.
-  const flags = [[cargoHome, "cargo"], [root, "eventferry"], ...folders].map(
-    ([from, to]) => `--remap-path-prefix=${from}=${to}`,
-  );
+  const flags = remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
   return `target.wasm32-unknown-unknown.rustflags=${JSON.stringify(flags)}`;
 }
 
@@ -156,4 +177,9 @@ async function buildCommonJs() {
   for (const file of readdirSync("dist", { recursive: true })) {
     if (file.endsWith(".d.ts") && !file.startsWith("cjs")) cpSync(`dist/${file}`, `dist/cjs/${file}`);
   }
+  const entries = [
+    ...readdirSync("dist/cjs/entries").map((name) => `dist/cjs/entries/${name}`),
+    ...readdirSync("dist/entries").flatMap((name) => (name.endsWith(".d.ts") ? [`dist/entries/${name}`] : [])),
+  ];
+  for (const file of entries) writeFileSync(file, withoutImports(readFileSync(file, "utf8")));
 }

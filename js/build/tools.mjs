@@ -42,19 +42,24 @@ export function run(program, args, options = {}) {
   }
 }
 
-/** The first line a program prints, or undefined if it is not there. */
-export function ask(program, args) {
+/** What a program prints, or undefined if it is not there or fails. */
+export function queryAll(program, args) {
   const { status, stdout } = spawnSync(program, args, { encoding: "utf8", timeout: MINUTES });
-  return status === 0 ? stdout.trim().split("\n")[0] : undefined;
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+/** The first line of it. */
+export function query(program, args) {
+  return queryAll(program, args)?.split("\n")[0];
 }
 
 /** Rust, and its target for WebAssembly. */
 export function ensureRust() {
-  if (!ask("cargo", ["--version"]))
+  if (!query("cargo", ["--version"]))
     fail("Rust is needed to build eventferry: install it from https://rustup.rs, then try again.");
-  const libdir = ask("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
+  const libdir = query("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
   if (libdir && existsSync(libdir)) return;
-  if (!ask("rustup", ["--version"]))
+  if (!query("rustup", ["--version"]))
     fail("The Rust target wasm32-unknown-unknown is missing and there is no rustup to add it.");
   step("adding the Rust target wasm32-unknown-unknown");
   run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
@@ -63,9 +68,9 @@ export function ensureRust() {
 /** Parts of the toolchain that a minimal installation leaves out. */
 export function ensureRustComponents(...components) {
   const program = { rustfmt: "rustfmt", clippy: "cargo-clippy" };
-  const absent = components.filter((component) => !ask(program[component], ["--version"]));
+  const absent = components.filter((component) => !query(program[component], ["--version"]));
   if (absent.length === 0) return;
-  if (!ask("rustup", ["--version"]))
+  if (!query("rustup", ["--version"]))
     fail(`The Rust components ${absent.join(" and ")} are missing and there is no rustup to add them.`);
   step(`adding the Rust components ${absent.join(" and ")}`);
   run("rustup", ["component", "add", ...absent]);
@@ -86,7 +91,7 @@ export function ensureModules(folder) {
 /** The wasm-bindgen program, in the version of the crate: any other refuses the module. */
 export function ensureWasmBindgen() {
   const version = /name = "wasm-bindgen"\nversion = "([^"]+)"/.exec(readFileSync("Cargo.lock", "utf8"))[1];
-  if (ask("wasm-bindgen", ["--version"]) === `wasm-bindgen ${version}`) return;
+  if (query("wasm-bindgen", ["--version"]) === `wasm-bindgen ${version}`) return;
   cargoInstall("wasm-bindgen-cli", version);
 }
 
@@ -102,6 +107,11 @@ export function cargoInstall(crate, version) {
 /** Runs the Rust tests in browsers. From cargo, because the npm package of that name downloads it from elsewhere. */
 export function ensureWasmPack() {
   if (!which("wasm-pack")) cargoInstall("wasm-pack");
+}
+
+/** Checks licenses, versions and sources of the crates. */
+export function ensureCargoDeny() {
+  if (!which("cargo-deny")) cargoInstall("cargo-deny");
 }
 
 /** The driver of Firefox; its makers publish it as a crate. Gives its path. */

@@ -41,7 +41,7 @@ const TABLE = [
 /** The stable name of what went wrong. Match on this, never on the message. */
 export type FerryErrorCode = (typeof TABLE)[number][0];
 
-/** What is exactly wrong with an event, in the order of `Reason` in `src/cloudevents/event.rs`. */
+/** What is exactly wrong with an event, in the order of `Reason` in `src/cloudevents/rejection.rs`. */
 export const REASONS = [
   "is missing",
   "must not be empty",

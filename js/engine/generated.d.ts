@@ -1,12 +1,12 @@
 /** What the build generates: glue by wasm-bindgen, and the modules themselves. */
 
-declare module "*/wasm/cloudevents.glue.js" {
+declare module "*/wasm/codecs.glue.js" {
   export const initSync: import("./instance.js").Glue["initSync"];
   export const exportsNow: import("./instance.js").Glue["exportsNow"];
   export const __wbg_reset_state: import("./instance.js").Glue["__wbg_reset_state"];
 }
 
-declare module "*/wasm/cloudevents.inline.js" {
+declare module "*/wasm/codecs.inline.js" {
   export const bytes: () => Uint8Array<ArrayBuffer>;
 }
 
@@ -20,7 +20,7 @@ declare module "*/wasm/full.glue.js" {
   export const StreamPort: Glue["StreamPort"];
   export const PipelineSinkPort: Glue["PipelineSinkPort"];
   export const glassflow_url: Glue["glassflow_url"];
-  export const glassflow_event: Glue["glassflow_event"];
+  export const glassflow_event_spans: Glue["glassflow_event_spans"];
   export const events_read: Glue["events_read"];
   export const events_respond: Glue["events_respond"];
   export const request_init: Glue["request_init"];

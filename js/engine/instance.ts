@@ -2,7 +2,7 @@
  * The only door into wasm. It loads the engine on first use, keeps the views on its memory fresh, and sees
  * every trap: then the instance is thrown away at once, because after a trap nothing in it can be trusted.
  *
- * Two modules exist, `cloudevents` and `full`, and the second can do all the first can. Whichever is richer
+ * Two modules exist, `codecs` and `full`, and the second can do all the first can. Whichever is richer
  * among those that entry points have registered serves everybody. The codecs keep no state in the engine
  * between two calls, so a richer one can take over at any time.
  */
@@ -20,7 +20,7 @@ export interface Codecs {
   scan(len: number): number;
   scan_all(len: number, lines: number, inBytes: number): number;
   is_json(len: number): number;
-  fits(len: number, form: number): number;
+  matches_format(len: number, format: number): number;
   decode_header(len: number): number;
 }
 
@@ -45,14 +45,14 @@ export interface FullGlue extends Glue, FetchBindings {
     new (options: object, seed: number): StreamPort;
   };
   PipelineSinkPort: new (
-    output: string,
-    failed: string,
-    baseMs: number,
-    maxMs: number,
+    outputUrl: string,
+    failedUrl: string,
+    baseDelayMs: number,
+    maxDelayMs: number,
     seed: number,
   ) => PipelineSinkPort;
-  glassflow_url(base: string, pipeline: string, endpoint: number): string;
-  glassflow_event(len: number): Uint32Array;
+  glassflow_url(base: string, pipelineId: string, endpoint: number): string;
+  glassflow_event_spans(len: number): Uint32Array;
   events_read(len: number, rule: number): number;
   events_respond(len: number, outcome: number): Uint8Array<ArrayBuffer>;
 }
@@ -72,20 +72,20 @@ export interface Engine {
   table: Uint32Array;
 }
 
-const providers: { cloudevents?: Provider; full?: Provider<FullGlue> } = {};
+const providers: { codecs?: Provider; full?: Provider<FullGlue> } = {};
 let live: Engine | undefined;
 let liveProvider: Provider | undefined;
 const encoder = new TextEncoder();
 
-/** Words of the table that JavaScript looks at; `src/cloudevents/event.rs` has the layout. */
+/** Words of the table that JavaScript looks at; `src/cloudevents/table.rs` has the layout. */
 const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
 /** 128 MiB: with scratch space and rows the engine then uses a third of a gigabyte. */
 const LARGEST_INPUT = 0x800_0000;
 
 /** Registers a module. Called by entry points; does nothing else. */
-export function provide(kind: "cloudevents", provider: Provider): void;
+export function provide(kind: "codecs", provider: Provider): void;
 export function provide(kind: "full", provider: Provider<FullGlue>): void;
-export function provide(kind: "cloudevents" | "full", provider: Provider | Provider<FullGlue>): void {
+export function provide(kind: "codecs" | "full", provider: Provider | Provider<FullGlue>): void {
   if (providers[kind]) return;
   (providers as Record<string, Provider>)[kind] = provider;
   if (kind === "full") live = undefined;
@@ -121,7 +121,7 @@ function notInitialized(): FerryError {
 const started = new WeakSet<Provider>();
 
 function start(): Engine {
-  const provider = providers.full ?? providers.cloudevents;
+  const provider = providers.full ?? providers.codecs;
   if (!provider) throw notInitialized();
   let codecs: Codecs;
   try {

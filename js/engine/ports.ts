@@ -27,41 +27,55 @@ export interface CallsPort extends Port {
   close(): void;
 }
 
+/** The machine of an outbox, see `src/wasm/outbox.rs`. */
 export interface OutboxPort extends Port {
   stage(session: number, size: number, orderingKey: number): number;
   credit_bytes(session: number): number;
   credit_events(session: number): number;
   stage_many(session: number, sizes: Uint32Array, orderingKeys: Uint32Array): void;
   roll_back(session: number): number;
-  commit(now: number, session: number, separate: number): Uint32Array;
-  recommit(now: number, sizes: Uint32Array, orderingKeys: Uint32Array, separate: number): number;
-  opened(now: number, events: number, bytes: number, dead: number, deadBytes: number): void;
-  written(now: number, isDone: boolean): void;
-  found(
+  commit(now: number, session: number, maxGroupedEvents: number): Uint32Array;
+  recommit(now: number, sizes: Uint32Array, orderingKeys: Uint32Array, maxGroupedEvents: number): number;
+  store_opened(now: number, events: number, bytes: number, dead: number, deadBytes: number): void;
+  store_written(now: number, isDone: boolean): void;
+  segment_found(
     now: number,
     sizes: Uint32Array,
     orderingKeys: Uint32Array,
-    separate: number,
+    maxGroupedEvents: number,
     ageMs: number,
-    known: number,
+    knownHandle: number,
   ): number;
-  peeked(now: number, result: number): void;
+  store_peeked(now: number, result: number): void;
   store_changed(now: number): void;
-  settled_elsewhere(now: number, segment: number, delivered: number, dead: number, bytes: number): void;
-  dead_removed(now: number, letters: number, bytes: number, isReplayed: boolean): void;
+  settled_elsewhere(now: number, handle: number, delivered: number, dead: number, bytes: number): void;
+  dead_removed(now: number, count: number, bytes: number, isReplayed: boolean): void;
   purge(now: number): number;
-  set_leader(now: number, leads: boolean): void;
+  set_leader(now: number, isLeader: boolean): void;
   pause(now: number, isPaused: boolean): void;
   flush_now(now: number): void;
   online(now: number): void;
   allow_requests(now: number, requests: number): void;
-  page_hidden(now: number, bytes: number, isApart: boolean): void;
-  limit_batches(now: number, id: number, events: number, flights: number): void;
+  page_hidden(now: number, bytes: number, isOneSegmentPerRequest: boolean): void;
+  limit_batches(now: number, id: number, maxEvents: number, concurrency: number): void;
   response_each(now: number, id: number, statuses: Uint16Array, retryAfterMs: number): void;
   counters(): Float64Array;
-  is_quiet(): boolean;
+  is_drained(): boolean;
   is_settled(): boolean;
 }
+
+/** The effects of an outbox, by the names of `OutboxSink` in `src/wasm/outbox.rs`. Lists of records are flat. */
+export type OutboxEffects = {
+  write(puts: Uint32Array, removes: Uint32Array, deadPuts: Uint32Array): void;
+  peek(events: number, bytes: number): void;
+  send(id: number, ranges: Uint32Array, isPageHidden: boolean): void;
+  accepted(handle: number): void;
+  delivered(handle: number, from: number, to: number, status: number, attempts: number): void;
+  dead(handle: number, index: number, attempts: number, code: number, status: number, message: string): void;
+  retry(delayMs: number, failures: number, code: number, status: number, message: string): void;
+  forget(handle: number, isStored: boolean): void;
+  pressure(isHigh: boolean): void;
+};
 
 /** The handle of the machine. */
 export interface StreamPort extends Port {
@@ -81,7 +95,7 @@ export interface StreamPort extends Port {
   socket_closed(now: number, id: number, code: number): void;
 }
 
-/** The handle of the machine, see `src/wasm/glassflow.rs`. */
+/** The port of a GlassFlow sink, see `src/wasm/glassflow.rs`. */
 export interface PipelineSinkPort extends Port {
   consume(now: number, isFailed: boolean, timeoutMs: number): number;
   cancel(op: number): void;
@@ -89,10 +103,10 @@ export interface PipelineSinkPort extends Port {
   is_idle(): boolean;
 }
 
-/** The last argument of `peeked`. */
-export const PEEKED = { foundNothing: 0, found: 1, failed: 2 } as const;
+/** The last argument of `store_peeked`. */
+export const PEEK_RESULT = { foundNothing: 0, found: 1, failed: 2 } as const;
 
-/** What `counters` gives, in its order. */
+/** The numbers that `counters` of an outbox returns, in their order. */
 export const COUNTERS = [
   "accepted",
   "delivered",
@@ -110,7 +124,7 @@ export const COUNTERS = [
 /** Which function of the engine classifies responses, in the order of `CLASSIFIERS` in `src/wasm/calls.rs`. */
 export const CLASSIFIERS = { webhook: 0, eventsProtocol: 1 } as const;
 
-/** The same for an outbox, in the order of `CLASSIFIERS` in `src/wasm/outbox.rs`. */
+/** Which function classifies the responses to an outbox, in the order of `CLASSIFIERS` in `src/wasm/outbox.rs`. */
 export const OUTBOX_CLASSIFIERS = { byStatus: 0, bcEvents: 1 } as const;
 
 /** The last argument of `failure`. */

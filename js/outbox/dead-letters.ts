@@ -1,41 +1,42 @@
-/** Dead letters: what is kept of events that will not be delivered unless they are replayed. */
+/** Dead letters: events that will not be delivered unless they are replayed. */
 import type { FerryError, FerryErrorCode } from "../engine/errors.js";
-import type { DeadLetter, Segment } from "../stores/store.js";
-import { type TrackedSegment, joined } from "./tracked-segment.js";
-import type { Wire } from "./wire.js";
 import { unixNow } from "../platform/clock.js";
+import type { DeadLetter, Segment } from "../stores/store.js";
+import { joinTexts } from "./json-texts.js";
+import type { TrackedSegment } from "./tracked-segment.js";
+import type { Wire } from "./wire.js";
 
 /** An event that will not be delivered unless it is replayed. */
 export interface DeadEvent {
   readonly id: string;
-  /** Its JSON text; empty in the report of a flush if another tab has buried it. `outbox.dead.list()` has it. */
+  /** JSON text of the event. Empty in the report of a flush if another tab kept it as a dead letter; `outbox.dead.list()` has it. */
   readonly text: string;
-  /** When it died. */
+  /** When it became a dead letter. */
   readonly at: Date;
   readonly code: FerryErrorCode;
-  /** The HTTP status, 0 if there was none. */
+  /** HTTP status, 0 if there was none. */
   readonly status: number;
   readonly reason: string;
-  /** How many requests had it in them. */
+  /** How many requests contained it. */
   readonly attempts: number;
 }
 
-/** The letter of an event of a packet. */
+/** The dead letter of one event of a segment. */
 export function toDeadLetter(
-  packet: TrackedSegment,
+  segment: TrackedSegment,
   index: number,
   { code, message: reason }: FerryError,
   status: number,
   attempts: number,
 ): DeadLetter {
-  const body = packet.slice(index, index + 1).slice();
-  // Not by the place alone: when a segment was written anew with what is left of it, other events have that place.
-  const key = `${packet.key}.${index}.${fingerprint(body)}`;
-  return { key, body, orderingKey: packet.lanes[index] ?? 0, at: unixNow(), code, status, reason, attempts };
+  const body = segment.slice(index, index + 1).slice();
+  // The index alone is not unique: when a segment is rewritten with its remaining events, their indices change.
+  const key = `${segment.key}.${index}.${fingerprint(body)}`;
+  return { key, body, orderingKey: segment.orderingKeys[index] ?? 0, at: unixNow(), code, status, reason, attempts };
 }
 
-/** How a letter looks from outside. */
-export function deadEvent<E>(wire: Wire<E>, { body, at, code, status, reason, attempts }: DeadLetter): DeadEvent {
+/** A dead letter as applications see it. */
+export function toDeadEvent<E>(wire: Wire<E>, { body, at, code, status, reason, attempts }: DeadLetter): DeadEvent {
   return {
     id: wire.idOf(body),
     text: wire.textOf?.(body) ?? new TextDecoder().decode(body),
@@ -47,28 +48,31 @@ export function deadEvent<E>(wire: Wire<E>, { body, at, code, status, reason, at
   };
 }
 
-/** Letters as segments again, each of one kin. */
-export function segmentsOf<E>(
+/** Segments with the events of dead letters, one for each batch key. */
+export function toSegments<E>(
   wire: Wire<E>,
   letters: readonly DeadLetter[],
-  nextKey: (at: number) => string,
+  nextKey: (unixMs: number) => string,
 ): Segment[] {
   const at = unixNow();
-  const byKin = new Map<string | undefined, DeadLetter[]>();
+  const byBatchKey = new Map<string | undefined, DeadLetter[]>();
   for (const letter of letters) {
-    const name = wire.grouping?.(letter.body).batchKey;
-    byKin.set(name, [...(byKin.get(name) ?? []), letter]);
+    const batchKey = wire.grouping?.(letter.body).batchKey;
+    byBatchKey.set(batchKey, [...(byBatchKey.get(batchKey) ?? []), letter]);
   }
-  return Array.from(byKin.values(), (kin) => ({
-    key: nextKey(at),
-    at,
-    body: joined(kin.map(({ body }) => body)),
-    sizes: Uint32Array.from(kin, ({ body }) => body.length),
-    lanes: Uint32Array.from(kin, ({ orderingKey: lane }) => lane),
-  }));
+  return Array.from(
+    byBatchKey.values(),
+    (group): Segment => ({
+      key: nextKey(at),
+      at,
+      body: joinTexts(group.map(({ body }) => body)),
+      sizes: Uint32Array.from(group, ({ body }) => body.length),
+      orderingKeys: Uint32Array.from(group, ({ orderingKey }) => orderingKey),
+    }),
+  );
 }
 
-/** The same for the same bytes, and hardly ever for others: FNV-1a, with two primes. */
+/** A checksum of bytes: FNV-1a with two primes. */
 function fingerprint(bytes: Uint8Array): string {
   let [one, two] = [0x811c9dc5, 0x1b873593];
   for (const byte of bytes) {

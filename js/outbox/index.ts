@@ -1,16 +1,18 @@
-/** Sessions, the outbox behind them, and where it keeps events. */
+/** Sessions, the outbox behind them, and its stores. */
 export type { OutboxOptions } from "./options.js";
 export {
-  Outbox,
+  type DeadLetters,
   type DrainReport,
   type KeepAliveOptions,
+  Outbox,
   type OutboxEvents,
   type OutboxStats,
 } from "./outbox.js";
 export type { DeliveryInfo } from "./tracked-segment.js";
 export type { DeadEvent } from "./dead-letters.js";
 export type { FlushReport } from "./report.js";
-export { EventSession, type EventReceipt, type FlushOptions, type WaitOptions } from "./session.js";
+export { type EventReceipt, EventSession, type FlushOptions } from "./session.js";
+export type { WaitOptions } from "./wait-options.js";
 export { denoKvStore } from "../stores/deno-kv.js";
 export { durableObjectStore } from "../stores/durable-object.js";
 export { fileStore, type FileStoreOptions } from "../stores/file.js";

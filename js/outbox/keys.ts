@@ -1,17 +1,23 @@
-/** Keys of segments: they sort by age and are unique among all who share a store. */
+/** Keys of stored segments: they sort by age and are unique among all writers of a store. */
 
-/** Makes keys. The random part is drawn when the first is made: at module scope of an edge runtime there is none. */
+const WRITER_BYTES = 5;
+
 export class Keys {
+  /** Drawn when the first key is made, because edge runtimes allow no randomness at module scope. */
   #writer = "";
-  #last = 0;
+  #lastUnixMs = 0;
   #count = 0;
 
-  /** The next key, after all that were made here, whatever the clock does. */
+  /** A key that sorts after all keys made here before, even if the clock was set back. */
   next(unixMs: number): string {
-    this.#writer ||= Array.from(crypto.getRandomValues(new Uint8Array(5)), (byte) =>
+    this.#writer ||= Array.from(crypto.getRandomValues(new Uint8Array(WRITER_BYTES)), (byte) =>
       byte.toString(36).padStart(2, "0"),
     ).join("");
-    if (unixMs > this.#last) [this.#last, this.#count] = [unixMs, 0];
-    return `${this.#last.toString(36).padStart(9, "0")}-${(this.#count++).toString(36).padStart(6, "0")}-${this.#writer}`;
+    if (unixMs > this.#lastUnixMs) {
+      this.#lastUnixMs = unixMs;
+      this.#count = 0;
+    }
+    const time = this.#lastUnixMs.toString(36).padStart(9, "0");
+    return `${time}-${(this.#count++).toString(36).padStart(6, "0")}-${this.#writer}`;
   }
 }

@@ -1,82 +1,100 @@
-/** Options of an outbox, checked, and as the machine wants them. */
+/** Options of an outbox: how they are checked, and converted for the machine. */
 import { FerryError } from "../engine/errors.js";
-import type { OutboxStore } from "../stores/store.js";
 import { fullGlue } from "../engine/instance.js";
-import { formatValue } from "../engine/messages.js";
+import { invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
+import type { OutboxStore } from "../stores/store.js";
 
-/** How an outbox works. */
+/** Options of an outbox. */
 export interface OutboxOptions {
   /**
-   * Where accepted events are kept. `"auto"`: in browsers IndexedDB, then `localStorage`, then memory; elsewhere memory, because nothing
-   * else can be used without knowing where. `stats().durability` says what that is worth, and a `degraded` event when a better one failed.
+   * Where accepted events are stored. `"auto"`: in browsers IndexedDB, then `localStorage`, then memory; elsewhere memory,
+   * because other stores need a place. `stats().durability` says what survives, and a `degraded` event why a better store
+   * failed.
    * @default "auto"
    */
   store?: "auto" | OutboxStore | "memory";
-  /** Outboxes with the same name in the same place share their events. @default the origin and path of the URL */
+  /** Outboxes with the same name and kind of store share their events. @default the origin and path of the URL */
   name?: string;
-  /** Bytes of events that may be staged and kept, dead letters included. @default 8 MiB */
+  /** Bytes of events that may be staged and stored, dead letters included. A higher limit uses more memory. @default 8 MiB */
   maxBytes?: number;
   /**
-   * What happens to an event that does not fit. `"reject"`: `publish` throws `ERR_QUEUE_FULL`. `"drop-oldest"`: the oldest staged events of the
-   * session make room. `"drop-newest"`: it is dropped. `"wait"`: it is staged up to twice the limit, and `flush` waits for room.
-   * Events that were accepted are never dropped. @default "reject"
+   * What happens to an event that does not fit. `"reject"`: `publish` throws `ERR_QUEUE_FULL`. `"drop-oldest"`: the oldest
+   * staged events of the session are dropped for it. `"drop-newest"`: it is dropped. `"wait"`: it is staged, up to twice the
+   * limit, and `flush` waits for free space. Accepted events are never dropped. @default "reject"
    */
   overflow?: "reject" | "drop-oldest" | "drop-newest" | "wait";
+  /** How many events share a request. */
   batch?: {
     /** Events in one request, 1 to 10 000. Binary and structured mode always send one. @default 250 */
     maxEvents?: number;
-    /** Bytes in one request; a single event may be larger. @default 56 KiB in pages, 256 KiB elsewhere */
+    /** Bytes of events in one request; a single event may be larger. @default 56 KiB in pages, 256 KiB elsewhere */
     maxBytes?: number;
-    /** How long an event waits for company. @default 0, and 250 for a store in memory */
+    /**
+     * How long an event waits for others, in milliseconds. A longer wait delays events and saves requests.
+     * @default 0, and 250 for a store in memory
+     */
     maxAgeMs?: number;
   };
+  /** When failed requests are repeated: exponential backoff with full jitter. */
   retry?: {
-    /** The longest first rest after a failure; it doubles each time, and a random part of it is taken. @default 500 */
+    /** Upper limit of the first delay, in milliseconds. It doubles after each failure. @default 500 */
     baseMs?: number;
-    /** The longest rest of our own choice; a `Retry-After` may ask for up to an hour. @default 60 000 in pages, 30 000 elsewhere */
+    /** Upper limit of all delays, in milliseconds. `Retry-After` may ask for up to an hour. @default 60 000 in pages, 30 000 elsewhere */
     maxMs?: number;
-    /** How long an event is tried before it becomes a dead letter. @default 7 days */
+    /** How long an event is retried before it becomes a dead letter, in milliseconds. @default 7 days */
     maxAgeMs?: number;
   };
-  /** Requests under way at once, 1 to 64. @default 1 for batches, 6 for single events */
+  /** Simultaneous requests, 1 to 64. @default 1 for batches, 6 for single events */
   concurrency?: number;
   /**
-   * What happens when a page is hidden or ends: `"resend"` sends what is not delivered once more in a way that survives the page; `"hold"` leaves
-   * it to the next visit, with fewer duplicates. @default "resend"
+   * What happens when a page is hidden or closed. `"resend"`: undelivered events are sent again in requests that survive the
+   * page. `"hold"`: they stay in the store until the next visit, which causes fewer duplicates. @default "resend"
    */
   unload?: "resend" | "hold";
-  /** Whether bodies of 2 KiB and more are sent with `content-encoding: gzip`. The server has to know it. @default false */
+  /** Whether bodies of 2 KiB and more are sent with `content-encoding: gzip`. The server must support it. @default false */
   gzip?: boolean;
 }
 
 const OVERFLOW = ["reject", "drop-oldest", "drop-newest", "wait"];
-/** Options that are numbers, and what the machine calls them; it knows their ranges. */
-const NUMBERS: Record<string, string> = {
-  maxBytes: "maxBytes",
-  concurrency: "concurrency",
-  "batch.maxEvents": "maxEvents",
-  "batch.maxBytes": "maxBatchBytes",
-  "batch.maxAgeMs": "maxAgeMs",
-  "retry.baseMs": "baseMs",
-  "retry.maxMs": "maxMs",
-  "retry.maxAgeMs": "giveUpMs",
-};
-/** The others, and what is wrong with a value, if anything. */
-const OTHERS: Record<string, (value: unknown) => string | false> = {
-  store: (store) =>
-    typeof store === "object"
-      ? lacking(store)
-      : store !== "auto" && store !== "memory" && `is "auto", "memory" or a store`,
-  name: (name) => (typeof name !== "string" || name === "") && "is a text",
-  overflow: (overflow) => !OVERFLOW.includes(overflow as string) && `is one of ${OVERFLOW.join(", ")}`,
-  unload: (unload) => unload !== "resend" && unload !== "hold" && `is "resend" or "hold"`,
-  gzip: (gzip) => typeof gzip !== "boolean" && "is true or false",
-};
+/** Numeric options, and their names in `src/wasm/config.rs`, which checks their ranges. */
+const NUMBERS = new Map([
+  ["maxBytes", "maxBytes"],
+  ["concurrency", "concurrency"],
+  ["batch.maxEvents", "maxEvents"],
+  ["batch.maxBytes", "maxBatchBytes"],
+  ["batch.maxAgeMs", "maxAgeMs"],
+  ["retry.baseMs", "baseMs"],
+  ["retry.maxMs", "maxMs"],
+  ["retry.maxAgeMs", "giveUpMs"],
+]);
+/** All other options: what a value must be, and whether it is that. */
+const OTHERS = new Map<string, readonly [string, (value: unknown) => boolean]>([
+  [
+    "store",
+    ['"auto", "memory" or a store', (store) => typeof store === "object" || store === "auto" || store === "memory"],
+  ],
+  ["name", ["a non-empty string", (name) => typeof name === "string" && name !== ""]],
+  [
+    "overflow",
+    [OVERFLOW.map((name) => JSON.stringify(name)).join(" or "), (overflow) => OVERFLOW.includes(overflow as string)],
+  ],
+  ["unload", ['"resend" or "hold"', (unload) => unload === "resend" || unload === "hold"]],
+  ["gzip", ["a boolean", (gzip) => typeof gzip === "boolean"]],
+]);
+const STORE_METHODS = ["open", "write", "peek", "dead", "count", "close"];
+/** In memory, where storing costs nothing, events wait this long for others by default. */
+const MEMORY_LINGER_MS = 250;
+/** The machine gives up a request this much later than the request itself, because then nobody reports its end. */
+const EXTRA_TIMEOUT_MS = 5000;
 
-/** The configuration of the machine. `room`: what the room says about its wire, over which no option goes. */
-export function configured(
+/**
+ * The configuration of the machine. `systemConfig`: what the system's protocol requires, which no option overrides.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option
+ */
+export function machineConfig(
   options: OutboxOptions,
-  room: Record<string, number | boolean>,
+  systemConfig: Record<string, number | boolean>,
   timeoutMs: number,
 ): Record<string, number | boolean> {
   const isPage = typeof document !== "undefined";
@@ -84,53 +102,49 @@ export function configured(
     maxBatchBytes: (isPage ? 56 : 256) * 1024,
     maxBytes: 8 * 1024 * 1024,
     maxMs: isPage ? 60_000 : 30_000,
-    ...room,
-    // The flight has a limit of its own; this one is for answers that nobody can bring any more.
-    timeoutMs: Math.min(Math.ceil(timeoutMs) + 5000, 2 ** 31),
+    ...systemConfig,
+    timeoutMs: Math.min(Math.ceil(timeoutMs) + EXTRA_TIMEOUT_MS, 2 ** 31),
   };
-  for (const [name, value] of flat("", options)) {
-    const field = NUMBERS[name];
-    const problem = field
-      ? typeof value !== "number" && "is a number"
-      : OTHERS[name]
-        ? OTHERS[name](value)
-        : "is not known";
-    if (problem) throw invalid(`${name} ${problem}`, value);
-    // How many events a request can carry is not for users to say where it is one.
-    if (field && !(field === "maxEvents" && room[field] !== undefined)) config[field] = value as number;
+  for (const [name, value] of flatten("", options)) {
+    const field = NUMBERS.get(name);
+    if (field === undefined) checkOther(name, value);
+    else if (typeof value !== "number") throw mustBe(`outbox.${name}`, "a number", value);
+    // A system that sends single events decides that itself.
+    else if (!(field === "maxEvents" && systemConfig[field] !== undefined)) config[field] = value;
   }
   const { store, overflow = "reject" } = options;
-  config["maxAgeMs"] ??= store === "memory" || (store as OutboxStore | undefined)?.kind === "memory" ? 250 : 0;
+  const isInMemory = store === "memory" || (store as OutboxStore | undefined)?.kind === "memory";
+  config["maxAgeMs"] ??= isInMemory ? MEMORY_LINGER_MS : 0;
   config["overflow"] = OVERFLOW.indexOf(overflow);
   try {
     fullGlue().OutboxPort.check(config);
   } catch (error) {
-    throw error instanceof FerryError ? error : new FerryError("ERR_INVALID_ARGUMENT", (error as Error).message);
+    throw error instanceof FerryError ? error : invalidArgument((error as Error).message);
   }
   return config;
 }
 
-/** Options with the names of their groups; what is `undefined` is not there. */
-function flat(group: string, options: unknown): [string, unknown][] {
+/** Options by their dotted names, without those that are undefined. */
+function flatten(prefix: string, options: unknown): [string, unknown][] {
   if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw invalid(`${group.slice(0, -1)} is an object of options`.trim(), options);
-  return Object.entries(options).flatMap(([inner, value]): [string, unknown][] => {
-    const name = group + inner;
+    throw mustBe(`outbox.${prefix}`.slice(0, -1), "an object of options", options);
+  return Object.entries(options).flatMap(([member, value]): [string, unknown][] => {
+    const name = prefix + member;
     if (value === undefined) return [];
-    return name === "batch" || name === "retry" ? flat(`${name}.`, value) : [[name, value]];
+    return name === "batch" || name === "retry" ? flatten(`${name}.`, value) : [[name, value]];
   });
 }
 
-function lacking(store: unknown): string | false {
-  const its = (store ?? {}) as Record<string, unknown>;
-  const method = ["open", "write", "peek", "dead", "count", "close"].find(
-    (method) => typeof its[method] !== "function",
-  );
-  return method
-    ? `has to be a store with the method ${method}`
-    : typeof its["kind"] !== "string" && "has to be a store with a text as its kind";
+function checkOther(name: string, value: unknown): void {
+  const option = OTHERS.get(name);
+  if (!option) throw unknownOption("outbox", name, [...NUMBERS.keys(), ...OTHERS.keys()]);
+  const [expected, isValid] = option;
+  if (!isValid(value)) throw mustBe(`outbox.${name}`, expected, value);
+  if (name === "store" && typeof value === "object") checkStore(value as Record<string, unknown> | null);
 }
 
-function invalid(problem: string, value: unknown): FerryError {
-  return new FerryError("ERR_INVALID_ARGUMENT", `outbox: ${problem}; it was ${formatValue(value)}`);
+function checkStore(store: Record<string, unknown> | null): void {
+  const missing = STORE_METHODS.find((method) => typeof store?.[method] !== "function");
+  if (missing !== undefined) throw mustBe("outbox.store", `a store with a method ${missing}`, store);
+  if (typeof store!["kind"] !== "string") throw mustBe("outbox.store.kind", "a string", store!["kind"]);
 }

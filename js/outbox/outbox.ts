@@ -1,133 +1,165 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** The outbox as applications see it. What is accepted is delivered, or kept where somebody can look at it. */
+/** The outbox as applications see it: accepted events are delivered, or kept as dead letters. */
 import { FerryError } from "../engine/errors.js";
+import { mustBe } from "../engine/messages.js";
+import type { OutboxPort } from "../engine/ports.js";
+import { unixNow } from "../platform/clock.js";
+import type { FetchLike } from "../platform/fetch.js";
+import { watchPage } from "../platform/page-lifecycle.js";
 import { memoryStore } from "../stores/memory.js";
 import type { Durability } from "../stores/store.js";
-import type { FetchLike } from "../platform/fetch.js";
+import { type DeadEvent, toDeadEvent } from "./dead-letters.js";
 import { OutboxDriver } from "./driver.js";
-import { type DeadEvent, deadEvent } from "./dead-letters.js";
-import { configured, type OutboxOptions } from "./options.js";
-import { watchPage } from "../platform/page-lifecycle.js";
-import type { Headerer } from "./sender.js";
-import { checkedWait, checkMillis, EventSession, type WaitOptions } from "./session.js";
+import { machineConfig, type OutboxOptions } from "./options.js";
+import type { HeaderSource } from "./sender.js";
+import { EventSession } from "./session.js";
+import { checkMillis, checkWaitOptions, type WaitOptions } from "./wait-options.js";
 import type { Wire } from "./wire.js";
-import { formatValue } from "../engine/messages.js";
-import { unixNow } from "../platform/clock.js";
 
+/** What `drain` reports. */
 export interface DrainReport {
   /** Events delivered since the outbox was opened. */
   delivered: number;
+  /** Dead letters in the store. */
   dead: number;
-  /** Those that are still to be delivered. */
+  /** Events that are still to be delivered. */
   pending: number;
-  /** Whether the waiting ended before everything was delivered. */
+  /** Whether the wait ended before everything was delivered. */
   aborted: boolean;
 }
 
 /** `accepted` is always the sum of `delivered`, `dead`, `pending` and `purged`. Events found in the store count as accepted. */
 export interface OutboxStats {
+  /** Events that are published and not flushed. */
   staged: number;
+  /** Events that are or were stored, or that the server accepted before they were stored. */
   accepted: number;
+  /** Events that the server accepted. */
   delivered: number;
+  /** Dead letters. */
   dead: number;
+  /** Accepted events that are still to be delivered. */
   pending: number;
-  /** Deleted by `purge` or `dead.remove`. */
+  /** Events deleted by `purge` or `dead.remove`. */
   purged: number;
-  /** Bytes that are staged and kept, dead letters included. */
+  /** Bytes of staged and stored events, dead letters included. */
   bytes: number;
-  /** Age of the oldest event that is not delivered, as far as known, in milliseconds. */
+  /** Age of the oldest undelivered event, as far as known, in milliseconds. */
   oldestMs: number;
-  /** Requests. */
+  /** Requests sent. */
   attempts: number;
-  /** Events that were refused or dropped because there was no room. None of them was accepted. */
+  /** Events that were refused or dropped because the outbox was full. None of them was accepted. */
   droppedBy: { reject: number; dropOldest: number; dropNewest: number };
-  /** Which store is in use; `undefined` until it is open. */
+  /** The kind of the store; `undefined` until it is open. */
   store: string | undefined;
+  /** What a stored event survives; `undefined` until the store is open. */
   durability: Durability | undefined;
   /** Whether this tab or process is the one that sends. */
   isLeader: boolean;
 }
 
+/** Events of an outbox, by type. */
 export interface OutboxEvents {
-  /** Events were stored: `{ ids }`. */
+  /** Events were stored. */
   accepted: CustomEvent<{ ids: string[] }>;
-  /** The server has taken events: `{ ids, status, attempts }`. */
+  /** The server accepted events. */
   delivered: CustomEvent<{ ids: string[]; status: number; attempts: number }>;
-  /** A request has failed and will be repeated: `{ error, delayMs, failures }`. */
+  /** A request failed and will be repeated after `delayMs`. `failures`: how many failed in a row. */
   retry: CustomEvent<{ error: FerryError; delayMs: number; failures: number }>;
-  /** An event has become a dead letter: `{ id, error, attempts }`. */
+  /** An event became a dead letter. */
   dead: CustomEvent<{ id: string; error: FerryError; attempts: number }>;
-  /** Four fifths of the room are used (`isHigh`), or no longer three fifths. */
+  /** The outbox is 80 % full (`isHigh`), or less than 60 % again. */
   pressure: CustomEvent<{ isHigh: boolean; bytes: number }>;
-  /** A store does not work, or the server refuses everything: `{ error }`. Nothing is lost, but somebody should look. */
+  /** The store failed, or the server refuses all requests. No event is lost, but the cause needs attention. */
   degraded: CustomEvent<{ error: FerryError }>;
-  /** This tab or process sends from now on, or another does: `{ leads }`. */
+  /** This tab or process became the one that sends, or stopped being it. */
   leader: CustomEvent<{ leads: boolean }>;
 }
 
-/** What a room gives. @internal */
-export interface Room<E> {
+/** What a system gives its outbox. @internal */
+export interface OutboxSystem<E> {
   wire: Wire<E>;
   name: string;
   fetch: FetchLike | undefined;
   timeoutMs: number;
-  headers: Headerer;
-  /** Of the machine, see `src/wasm/config.rs`. */
+  headers: HeaderSource;
+  /** Configuration of the machine, with the names of `src/wasm/config.rs`. */
   config: Record<string, number | boolean>;
 }
 
+/** Limits for the work after one call of an edge function. */
 export interface KeepAliveOptions {
-  /** How long the work of one call may go on. Workers have 30 s after the answer. @default 25 000 */
+  /** How long the work of one call may go on, in milliseconds. Workers allow 30 s after the response. @default 25 000 */
   budgetMs?: number;
-  /** How many requests may start from now on. @default without limit */
+  /** How many requests may start from now on. @default no limit */
   maxRequests?: number;
 }
 
-/** Keeps what sessions have flushed until it is delivered. */
+/** Access to dead letters. */
+export interface DeadLetters {
+  /** The oldest dead letters. @default 100 at most */
+  list(limit?: number): Promise<DeadEvent[]>;
+  /** Sends the events with these ids again. Their ids stay the same. Returns how many there were. */
+  replay(ids: Iterable<string>): Promise<number>;
+  /** Deletes the events with these ids. Returns how many there were. */
+  remove(ids: Iterable<string>): Promise<number>;
+}
+
+const DEFAULT_BUDGET_MS = 25_000;
+const DEFAULT_LIST_LIMIT = 100;
+
+/** Stores the events that sessions flush, and delivers them. */
 export class Outbox<E> extends EventTarget {
   readonly #driver: OutboxDriver<E>;
-  readonly #isResending: boolean;
-  readonly #listened = new Set<string>();
-  #unwatch: (() => void) | undefined;
+  readonly #resendsWhenHidden: boolean;
+  /** Types that have had a listener. */
+  readonly #listenedTypes = new Set<string>();
+  #unwatchPage: (() => void) | undefined;
   #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
-  #budgetMs = 25_000;
-  #isCovered = false;
-  #hasLeft = false;
-  #exhuming: Promise<unknown> = Promise.resolve();
+  #budgetMs = DEFAULT_BUDGET_MS;
+  #isKeptAlive = false;
+  /** Whether the page was closed, though it may come back from the cache. */
+  #isPageClosed = false;
+  /** Calls of `dead.replay` and `dead.remove`, which run one after the other. */
+  #removingDead: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(options: OutboxOptions, room: Room<E>) {
+  constructor(options: OutboxOptions, system: OutboxSystem<E>) {
     super();
-    const config = configured(options, room.config, room.timeoutMs);
-    const { store = "auto", name = room.name, unload, gzip = false } = options;
-    this.#isResending = unload !== "hold";
+    const config = machineConfig(options, system.config, system.timeoutMs);
+    const { store = "auto", name = system.name, unload, gzip = false } = options;
+    this.#resendsWhenHidden = unload !== "hold";
     this.#driver = new OutboxDriver<E>({
-      wire: room.wire,
+      wire: system.wire,
       name,
       store: store === "memory" ? memoryStore() : store,
       config,
-      fetch: room.fetch,
-      timeoutMs: room.timeoutMs,
-      headers: room.headers,
+      fetch: system.fetch,
+      timeoutMs: system.timeoutMs,
+      headers: system.headers,
       gzip,
-      tell: (type, detail) => {
-        if (this.#listened.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
+      emit: (type, detail) => {
+        if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
       },
     });
-    // What was left the last time shall go out without being asked for. At module scope of a Worker nothing may happen.
-    if (!("WebSocketPair" in globalThis)) queueMicrotask(() => this.#closing ?? this.#start());
+    // Events left by an earlier run are delivered without a call. At module scope Workers allow no I/O.
+    if (!("WebSocketPair" in globalThis))
+      queueMicrotask(() => {
+        if (!this.#closing) void this.#start();
+      });
   }
 
   /**
-   * A session that is committed when `body` returns and rolled back when it throws.
+   * Runs `body` with a new session, which is flushed when `body` returns and rolled back when it throws.
    *
-   * @param options end the waiting for the store, not the delivery
-   * @returns what `body` returns, when its events are accepted, or the waiting was ended.
+   * @param options limits of the wait for the store; they do not end the delivery
+   * @returns what `body` returns, when its events are accepted or the wait has ended
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; and what `body` throws
    */
   async run<T>(body: (session: EventSession<E>) => Promise<T> | T, options: WaitOptions = {}): Promise<T> {
-    if (typeof body !== "function") throw invalid(`run takes a function, not ${formatValue(body)}`);
-    checkedWait(options);
+    if (typeof body !== "function") throw mustBe("the argument of run", "a function", body);
+    checkWaitOptions(options);
     const session = this.#newSession(false);
     let result: T;
     try {
@@ -140,47 +172,55 @@ export class Outbox<E> extends EventTarget {
     return result;
   }
 
-  /** A session of its own. A page that is hidden or ends flushes it. @internal */
+  /** A new session. It is flushed when the page is hidden or closed. @internal */
   session(): EventSession<E> {
     return this.#newSession(true);
   }
 
   /**
-   * Tries at once what rests, unless the server has asked for the rest, and waits until everything that was accepted is delivered or dead.
-   * Resolves as well when the waiting was ended, or the outbox is paused or closed; then `aborted` is true.
+   * Ends backoff delays, except those that the server asked for, and waits until every accepted event is delivered or dead.
+   * Resolves also when the wait ends earlier, or the outbox is paused or closed; then `aborted` is true.
+   *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
    */
   async drain(options: WaitOptions = {}): Promise<DrainReport> {
-    const { signal, deadlineMs } = checkedWait(options);
+    const { signal, deadlineMs } = checkWaitOptions(options);
     void this.#start().then(() => this.#driver.online());
     this.#driver.online();
-    let isQuiet = false;
-    await this.#driver.untilIt((port) => (isQuiet = port.is_quiet()) || this.#driver.isPaused, signal, deadlineMs);
+    let isDrained = false;
+    const isOver = (port: OutboxPort) => {
+      isDrained = port.is_drained();
+      return isDrained || this.#driver.isPaused;
+    };
+    await this.#driver.untilTrue(isOver, signal, deadlineMs);
     const { delivered, dead, pending } = this.#driver.counters();
-    if (!isQuiet && pending > 0) await this.#driver.keeper.arm();
-    return { delivered, dead, pending, aborted: !isQuiet };
+    if (!isDrained && pending > 0) await this.#driver.storeClient.requestWakeUp();
+    return { delivered, dead, pending, aborted: !isDrained };
   }
 
-  /** Stores, but sends nothing, until `resume`. What is under way comes to its end. */
+  /** Stops sending until `resume`. Events are still stored, and requests in flight finish. */
   pause(): void {
     this.#driver.pause(true);
   }
 
+  /** Sends again after `pause`. */
   resume(): void {
     this.#driver.pause(false);
     this.#driver.online();
   }
 
   /**
-   * Deletes everything that is not delivered: staged, stored and dead. Gives the number of events.
+   * Deletes all undelivered events: staged, stored and dead. Returns how many there were.
    *
-   * @throws {FerryError} `ERR_STORE` if the store does not open or does not delete, `ERR_CLOSED`
+   * @throws {FerryError} `ERR_STORE` if the store fails, `ERR_CLOSED`
    */
   async purge(): Promise<number> {
     let staged = 0;
-    for (const session of [...this.#driver.staging]) staged += session.rollback().length;
+    for (const session of [...this.#driver.stagingSessions]) staged += session.rollback().length;
     return staged + (await this.#driver.purge());
   }
 
+  /** The counters and the state at this moment. */
   stats(): OutboxStats {
     const { refused, droppedOldest, droppedNewest, ...counters } = this.#driver.counters();
     const oldest = this.#driver.oldest();
@@ -188,53 +228,52 @@ export class Outbox<E> extends EventTarget {
       ...counters,
       oldestMs: oldest === undefined ? 0 : Math.max(0, unixNow() - oldest),
       droppedBy: { reject: refused, dropOldest: droppedOldest, dropNewest: droppedNewest },
-      store: this.#driver.keeper.store?.kind,
-      durability: this.#driver.keeper.traits?.durability,
+      store: this.#driver.storeClient.store?.kind,
+      durability: this.#driver.storeClient.traits?.durability,
       isLeader: this.#driver.isLeader,
     };
   }
 
-  /** Events that will not be delivered by themselves. All of this rejects with `ERR_STORE` if the store does not open or fails, and `ERR_CLOSED`. */
-  readonly dead = {
-    /** The oldest of them. */
-    list: async (limit = 100): Promise<DeadEvent[]> => {
-      if (!(typeof limit === "number" && limit >= 0))
-        throw invalid(`list takes a number of events, not ${formatValue(limit)}`);
-      return (await this.#driver.dead(limit)).map((letter) => deadEvent(this.#driver.wire, letter));
+  /** Dead letters. Every method rejects with `ERR_STORE` if the store fails, and with `ERR_CLOSED`. */
+  readonly dead: DeadLetters = {
+    list: async (limit = DEFAULT_LIST_LIMIT) => {
+      if (!(typeof limit === "number" && limit >= 0)) throw mustBe("the argument of list", "a number from 0", limit);
+      return (await this.#driver.dead(limit)).map((letter) => toDeadEvent(this.#driver.wire, letter));
     },
-    /** Sends these once more, with the ids they have. Gives how many there were. */
-    replay: (ids: Iterable<string>): Promise<number> => this.#exhume(ids, true),
-    /** Deletes these. */
-    remove: (ids: Iterable<string>): Promise<number> => this.#exhume(ids, false),
+    replay: (ids) => this.#removeDead(ids, true),
+    remove: (ids) => this.#removeDead(ids, false),
   };
 
   /**
-   * For edge functions, once per request: what is accepted from now on is worked on within `waitUntil`, after the answer too.
+   * For edge functions, once per request: keeps the function alive with `waitUntil` while accepted events are delivered, also
+   * after the response.
    *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`
    * @example outbox.keepAlive((promise) => context.waitUntil(promise));
    */
   keepAlive(waitUntil: (promise: Promise<unknown>) => void, options: KeepAliveOptions = {}): void {
-    if (typeof waitUntil !== "function")
-      throw invalid(`keepAlive takes the function waitUntil, not ${formatValue(waitUntil)}`);
-    const { budgetMs = 25_000, maxRequests } = checkedWait(options);
+    if (typeof waitUntil !== "function") throw mustBe("waitUntil", "a function", waitUntil);
+    const { budgetMs = DEFAULT_BUDGET_MS, maxRequests } = checkWaitOptions(options);
     checkMillis("budgetMs", budgetMs);
     if (maxRequests !== undefined && !(Number.isInteger(maxRequests) && maxRequests >= 0))
-      throw invalid(`maxRequests is a number of requests, not ${formatValue(maxRequests)}`);
+      throw mustBe("maxRequests", "an integer from 0", maxRequests);
     this.#waitUntil = waitUntil;
     this.#budgetMs = budgetMs;
-    this.#isCovered = false;
+    this.#isKeptAlive = false;
     if (maxRequests !== undefined) this.#driver.send((port, now) => port.allow_requests(now, maxRequests));
-    if (this.#driver.counters().pending > 0) this.#cover();
+    if (this.#driver.counters().pending > 0) this.#keepAliveWhilePending();
   }
 
   /**
-   * Flushes the sessions, writes what is to be written and stops. What the store keeps is delivered when an outbox of the same
-   * name is opened again; a store in memory keeps nothing, so `drain` first.
+   * Flushes the sessions, finishes writing to the store, and stops. Stored events are delivered when an outbox of the same
+   * name is opened again. A store in memory is lost, so call `drain` first.
    */
   close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
+  /** Closes the outbox. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -254,24 +293,24 @@ export class Outbox<E> extends EventTarget {
     listener: EventListenerOrEventListenerObject | null,
     options?: boolean | AddEventListenerOptions,
   ): void {
-    // Details cost something, so they are only made for a type that somebody has listened to.
-    this.#listened.add(type);
+    // Details are only made for types that have had a listener.
+    this.#listenedTypes.add(type);
     super.addEventListener(type, listener, options);
   }
 
-  /** Opens the store, and watches the page. */
+  /** Opens the store and watches the page. */
   #start(): Promise<void> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
-    this.#unwatch ??= watchPage({
+    this.#unwatchPage ??= watchPage({
       hidden: (isEnding) => {
         this.#commitAll();
-        // In Chromium a page that has ended is hidden after that: what it has sent already it must not send again.
-        if (!this.#hasLeft) this.#driver.pageHidden(this.#isResending);
-        this.#hasLeft ||= isEnding;
-        if (isEnding) this.#driver.resign(this.#isResending);
+        // Chromium hides a page after it was closed. By then everything was sent.
+        if (!this.#isPageClosed) this.#driver.pageHidden(this.#resendsWhenHidden);
+        this.#isPageClosed ||= isEnding;
+        if (isEnding) this.#driver.resign(this.#resendsWhenHidden);
       },
       shown: () => {
-        this.#hasLeft = false;
+        this.#isPageClosed = false;
         this.#driver.joinElection();
       },
       online: () => this.#driver.online(),
@@ -279,53 +318,51 @@ export class Outbox<E> extends EventTarget {
     return this.#driver.open();
   }
 
-  #newSession(isFree: boolean): EventSession<E> {
+  #newSession(isFlushedWhenHidden: boolean): EventSession<E> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
-    return new EventSession<E>(this.#driver, this.#driver.newSession(), isFree, () => this.#cover());
+    const onCommit = () => this.#keepAliveWhilePending();
+    return new EventSession<E>(this.#driver, this.#driver.newSessionId(), isFlushedWhenHidden, onCommit);
   }
 
-  /** Somebody shall keep the function alive while there is work. */
-  #cover(): void {
-    if (!this.#waitUntil || this.#isCovered) return;
-    this.#isCovered = true;
+  /** Keeps the edge function alive, if there is one. */
+  #keepAliveWhilePending(): void {
+    if (!this.#waitUntil || this.#isKeptAlive) return;
+    this.#isKeptAlive = true;
     const work = this.drain({ deadlineMs: this.#budgetMs })
       .catch(() => undefined)
-      .finally(() => (this.#isCovered = false));
+      .finally(() => {
+        this.#isKeptAlive = false;
+      });
     try {
       this.#waitUntil(work);
     } catch {
-      // Its request is over.
+      // The request that it belongs to is over.
       this.#waitUntil = undefined;
     }
   }
 
-  /** Those of `run` go all or nothing, so they have to be at their end first. */
+  /** Commits the sessions, except those of `run`, which commit all or nothing when `body` returns. */
   #commitAll(): void {
-    for (const session of [...this.#driver.staging]) if (session.isFree) session.commit();
+    for (const session of [...this.#driver.stagingSessions]) if (session.isFlushedWhenHidden) session.commit();
   }
 
-  async #exhume(ids: Iterable<string>, isReplay: boolean): Promise<number> {
+  async #removeDead(ids: Iterable<string>, isReplay: boolean): Promise<number> {
     if (typeof ids === "string" || typeof ids?.[Symbol.iterator] !== "function")
-      throw invalid(`a list of ids is wanted, not ${formatValue(ids)}`);
+      throw mustBe("ids", "an iterable of strings", ids);
     const wanted = new Set(ids);
-    // One after the other: two that are asked for the same letter must not both find it.
-    const work = this.#exhuming.then(async () => {
-      const letters = (await this.#driver.dead(Infinity)).filter(({ body }) =>
-        wanted.has(this.#driver.wire.idOf(body)),
-      );
+    // One call after the other: two calls with the same id must not find the same dead letter.
+    const work = this.#removingDead.then(async () => {
+      const all = await this.#driver.dead(Infinity);
+      const letters = all.filter(({ body }) => wanted.has(this.#driver.wire.idOf(body)));
       return this.#driver.removeDead(letters, isReplay);
     });
-    this.#exhuming = work.catch(() => undefined);
+    this.#removingDead = work.catch(() => undefined);
     return work;
   }
 
   async #close(): Promise<void> {
     this.#commitAll();
-    this.#unwatch?.();
+    this.#unwatchPage?.();
     await this.#driver.close();
   }
-}
-
-function invalid(problem: string): FerryError {
-  return new FerryError("ERR_INVALID_ARGUMENT", problem);
 }

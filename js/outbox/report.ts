@@ -1,55 +1,56 @@
-/** What a flush reports. */
-import { type DeadEvent, deadEvent } from "./dead-letters.js";
-import { type TrackedSegment, State } from "./tracked-segment.js";
-import type { Wire } from "./wire.js";
+/** Reports of flushes. */
 import { unixNow } from "../platform/clock.js";
+import { type DeadEvent, toDeadEvent } from "./dead-letters.js";
+import { State, type TrackedSegment } from "./tracked-segment.js";
+import type { Wire } from "./wire.js";
 
-/** What became of the events of one flush, up to the moment at which that was over. */
+/** How far the events of one flush have got when the flush returned. */
 export interface FlushReport {
-  /** Ids of those that are stored or delivered. */
+  /** Ids of events that are stored or delivered. */
   readonly accepted: string[];
+  /** Ids of events that the server has accepted. */
   readonly delivered: string[];
-  /** Ids of those that are not delivered yet. */
+  /** Ids of events that are not delivered yet. */
   readonly pending: string[];
-  /** Those that the server will never take. */
+  /** Events that the server will never accept. */
   readonly dead: DeadEvent[];
-  /** Whether the waiting ended before the goal, or the outbox was closed or purged. */
+  /** Whether the wait ended before the goal was reached, or the outbox was closed or purged. */
   readonly aborted: boolean;
 }
 
-/** How far the events of these packets have got, whose ids are given: a packet that was committed has none any more. */
-export function report<E>(wire: Wire<E>, packets: TrackedSegment[], ids: string[][], aborted: boolean): FlushReport {
+/** Makes the report. `ids`: those of each segment, because a committed segment has none. */
+export function report<E>(wire: Wire<E>, segments: TrackedSegment[], ids: string[][], aborted: boolean): FlushReport {
   const all: FlushReport = { accepted: [], delivered: [], pending: [], dead: [], aborted };
-  packets.forEach((packet, at) => {
-    const mine = ids[at]!;
-    const { isAccepted } = packet;
-    // Nearly always, where a flush waits for the store alone.
-    if (packet.isUntouched) {
-      all.pending.push(...mine);
-      if (isAccepted) all.accepted.push(...mine);
+  segments.forEach((segment, at) => {
+    const segmentIds = ids[at]!;
+    const { isAccepted } = segment;
+    // The common case of a flush that waits for the store only.
+    if (segment.isUntouched) {
+      all.pending.push(...segmentIds);
+      if (isAccepted) all.accepted.push(...segmentIds);
       return;
     }
-    mine.forEach((id, index) => {
-      const state = packet.stateOf(index, id);
+    segmentIds.forEach((id, index) => {
+      const state = segment.stateOf(index, id);
       if (isAccepted || state !== State.Pending) all.accepted.push(id);
       if (state === State.Delivered) all.delivered.push(id);
       if (state === State.Pending) all.pending.push(id);
-      if (state === State.Dead) all.dead.push(deathOf(wire, packet, index, id));
+      if (state === State.Dead) all.dead.push(deadEventOf(wire, segment, index, id));
     });
   });
   return all;
 }
 
-function deathOf<E>(wire: Wire<E>, packet: TrackedSegment, index: number, id: string): DeadEvent {
-  const { letter, problem, attempts = 0 } = packet.deathOf(index, id);
-  if (letter) return deadEvent(wire, letter);
+function deadEventOf<E>(wire: Wire<E>, segment: TrackedSegment, index: number, id: string): DeadEvent {
+  const { letter, error, attempts = 0 } = segment.deadInfoOf(index, id);
+  if (letter) return toDeadEvent(wire, letter);
   return {
     id,
     text: "",
     at: new Date(unixNow()),
-    code: problem?.code ?? "ERR_INTERNAL",
-    status: problem?.status ?? 0,
-    reason: problem?.message ?? "",
+    code: error?.code ?? "ERR_INTERNAL",
+    status: error?.status ?? 0,
+    reason: error?.message ?? "",
     attempts,
   };
 }

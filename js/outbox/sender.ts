@@ -1,102 +1,116 @@
-/** Requests of an outbox: how they are made of events, and what their answers say. */
-import { type RequestPlan, type ExchangeOutcome } from "../platform/fetch.js";
+/** Requests of an outbox: how they are made from batches, and how their outcomes are reported to the machine. */
+import { FAILURE, type OutboxPort } from "../engine/ports.js";
+import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
 import { keepalive } from "../platform/keepalive-budget.js";
 import type { TrackedSegment } from "./tracked-segment.js";
-import { SINGLES, type Batch, type Wire } from "./wire.js";
-import { FAILURE, type OutboxPort } from "../engine/ports.js";
+import { type Batch, SINGLE_EVENT_LIMITS, type Wire } from "./wire.js";
 
 /** The headers of the user. */
-export interface Headerer {
-  /** Asks for them. */
-  ask(): HeadersInit | undefined | Promise<HeadersInit | undefined>;
-  /** Lines of these and those of a request, which win. */
+export interface HeaderSource {
+  /** Reads the option. */
+  resolve(): HeadersInit | undefined | Promise<HeadersInit | undefined>;
+  /** `name: value` lines of the resolved headers and of the request's own, which take precedence. */
   lines(given: HeadersInit | undefined, own: Record<string, string>): string;
 }
 
 export interface SenderOptions<E> {
   wire: Wire<E>;
   timeoutMs: number;
-  headers: Headerer;
+  headers: HeaderSource;
   gzip: boolean;
 }
 
-/** How much of an answer is read, for each event of the request and besides: it may speak of each. */
-const ANSWER_BYTES = 1024;
-const ANSWER_BYTES_BESIDES = 16 * 1024;
-/** Smaller bodies are not worth it. */
-const GZIP_BYTES = 2048;
-const CAN_ZIP = typeof CompressionStream === "function";
+/** How much of a response is read: a base, and more for each event, because the response may describe each. */
+const RESPONSE_BYTES = 16 * 1024;
+const RESPONSE_BYTES_PER_EVENT = 1024;
+/** How much of a response the machine gets if only its status matters. */
+const ERROR_TEXT_BYTES = 1024;
+/** Smaller bodies are not compressed. */
+const MIN_GZIP_BYTES = 2048;
+const CAN_GZIP = typeof CompressionStream === "function";
+/** The share of the keepalive budget that events may use: the rest is for what separates them. */
+const KEEPALIVE_SHARE = 0.96;
 
 export class Sender<E> {
   readonly #options: SenderOptions<E>;
-  /** What the user's headers were the last time. */
-  #given: [HeadersInit | undefined] | undefined;
+  /** The headers of the user for the previous request. */
+  #lastHeaders: [HeadersInit | undefined] | undefined;
 
   constructor(options: SenderOptions<E>) {
     this.#options = options;
   }
 
   /**
-   * The request for a batch; at once, unless something has to be waited for. A page that ends waits for nobody.
+   * The request for a batch. Synchronous unless headers or compression are asynchronous; a page that is closed waits for
+   * neither.
    *
-   * @param zipped the body, compressed before
+   * @param compressedBody the body, compressed in advance
    */
-  plan(batch: Batch, isLeaving: boolean, zipped: Uint8Array | undefined): RequestPlan | Promise<RequestPlan> {
+  plan(
+    batch: Batch,
+    isPageHidden: boolean,
+    compressedBody: Uint8Array | undefined,
+  ): RequestPlan | Promise<RequestPlan> {
     const { wire, timeoutMs, headers, gzip } = this.#options;
     try {
       const { url, headers: own, body } = wire.request(batch);
-      const asked = isLeaving && this.#given ? this.#given[0] : headers.ask();
+      const resolved = isPageHidden && this.#lastHeaders ? this.#lastHeaders[0] : headers.resolve();
       const finish = (given: HeadersInit | undefined, body: Uint8Array): RequestPlan => {
-        this.#given = [given];
+        this.#lastHeaders = [given];
         const plan = {
           url,
           headers: headers.lines(given, own),
           body,
           timeoutMs,
-          maxResponseBytes: ANSWER_BYTES_BESIDES + batch.count * ANSWER_BYTES,
+          maxResponseBytes: RESPONSE_BYTES + batch.count * RESPONSE_BYTES_PER_EVENT,
         };
         return { ...plan, keepalive: keepalive.take(body.length) };
       };
-      const ready = zipped ?? (gzip && body.length >= GZIP_BYTES && !isLeaving && CAN_ZIP ? gzipped(body) : body);
-      if (ready !== body) own["content-encoding"] = "gzip";
-      if (!isPromise(ready) && !isPromise(asked)) return finish(asked, ready);
-      return Promise.all([asked, ready]).then(([given, body]) => finish(given, body));
+      const shouldCompress = gzip && body.length >= MIN_GZIP_BYTES && !isPageHidden && CAN_GZIP;
+      const encoded = compressedBody ?? (shouldCompress ? compress(body) : body);
+      if (encoded !== body) own["content-encoding"] = "gzip";
+      if (!isPromise(encoded) && !isPromise(resolved)) return finish(resolved, encoded);
+      return Promise.all([resolved, encoded]).then(([given, body]) => finish(given, body));
     } catch (cause) {
       return Promise.reject(cause);
     }
   }
 
-  /** Tells the machine what became of a request. */
-  land(port: OutboxPort, now: number, id: number, outcome: ExchangeOutcome, batch: Batch): void {
+  /** Tells the machine how a request ended. */
+  reportOutcome(port: OutboxPort, now: number, id: number, outcome: ExchangeOutcome, batch: Batch): void {
     if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.why]);
     const { wire } = this.#options;
     const { status, body, retryAfterMs } = outcome;
-    if (wire.wantsSingles?.(status, batch)) return port.limit_batches(now, id, SINGLES.maxEvents, SINGLES.concurrency);
-    const statuses = wire.statuses?.(status, body, batch);
+    if (wire.rejectsBatches?.(status, batch)) {
+      const { maxEvents, concurrency } = SINGLE_EVENT_LIMITS;
+      return port.limit_batches(now, id, maxEvents, concurrency);
+    }
+    const statuses = wire.eventStatuses?.(status, body, batch);
     if (statuses) port.response_each(now, id, Uint16Array.from(statuses), retryAfterMs);
-    else port.response(now, id, status, retryAfterMs, "", wire.classifier ? body : body.subarray(0, 1024));
+    else port.response(now, id, status, retryAfterMs, "", wire.classifier ? body : body.subarray(0, ERROR_TEXT_BYTES));
   }
 
-  /** Compresses what a request with these events alone would carry. */
-  zip(packet: TrackedSegment): void {
+  /** Compresses in advance the body of a request with exactly the events of a segment. */
+  compressSegment(segment: TrackedSegment): void {
     const { wire, gzip } = this.#options;
-    const list = gzip && CAN_ZIP && wire.list?.([packet.body!]);
-    if (!list || list.length < GZIP_BYTES) return;
-    void gzipped(list).then(
-      (zipped) => void (packet.body && (packet.zipped = zipped)),
+    const body = gzip && CAN_GZIP && wire.encodeBody?.([segment.body!]);
+    if (!body || body.length < MIN_GZIP_BYTES) return;
+    void compress(body).then(
+      (compressed) => {
+        if (segment.body) segment.compressedBody = compressed;
+      },
       () => undefined,
     );
   }
 
-  /** How many bytes of events a page that ends can still send, if they compress as these do. */
-  room(packets: Iterable<TrackedSegment>): number {
-    let [plain, zipped] = [1, 1];
-    for (const packet of packets) {
-      plain += packet.body!.length;
-      zipped += (packet.zipped ?? packet.body!).length;
+  /** How many bytes of events a closing page can still send, assuming that they compress as well as these segments. */
+  keepaliveCapacity(segments: Iterable<TrackedSegment>): number {
+    let [plainBytes, compressedBytes] = [1, 1];
+    for (const { body, compressedBody } of segments) {
+      plainBytes += body!.length;
+      compressedBytes += (compressedBody ?? body!).length;
     }
-    // What holds the events of a request together comes on top.
-    return Math.floor(keepalive.left * 0.96 * (plain / zipped));
+    return Math.floor(keepalive.left * KEEPALIVE_SHARE * (plainBytes / compressedBytes));
   }
 }
 
@@ -104,7 +118,7 @@ function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof (value as Promise<T> | undefined)?.then === "function";
 }
 
-async function gzipped(body: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+async function compress(body: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([body as Uint8Array<ArrayBuffer>]).stream().pipeThrough(new CompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

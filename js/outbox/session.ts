@@ -1,178 +1,206 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** Sessions: what is published is staged, ready to be stored, until it is flushed or rolled back. */
+/** Sessions: published events are staged until the session is flushed or rolled back. */
 import { FerryError } from "../engine/errors.js";
-import { type OutboxDriver, type Credit, NO_CREDIT } from "./driver.js";
-import { type DeliveryInfo, TrackedSegment, framed } from "./tracked-segment.js";
+import { mustBe } from "../engine/messages.js";
+import { type Credit, NO_CREDIT } from "./credit.js";
+import { withBrackets } from "./json-texts.js";
+import { orderingKeyOf } from "./ordering-key.js";
 import { type FlushReport, report } from "./report.js";
-import { formatValue } from "../engine/messages.js";
+import { type DeliveryInfo, TrackedSegment, untilSegments } from "./tracked-segment.js";
+import { checkWaitOptions, type WaitOptions } from "./wait-options.js";
+import type { Wire } from "./wire.js";
 
-/** What becomes of one event. Nothing is computed unless it is asked for. */
+/** The state of one published event. Its promises are made only when they are read. */
 export interface EventReceipt {
   readonly id: string;
   /**
-   * Resolves when the event is stored as safely as `stats().durability` says, or the server has it. Rejects with
-   * `ERR_ROLLED_BACK`, `ERR_QUEUE_FULL` (dropped to make room), `ERR_ABORTED` (purged) or `ERR_CLOSED`, and with what the server
-   * said if the store did not work and the server refused it.
+   * Resolves when the event is stored as safely as `stats().durability` says, or the server has accepted it. Rejects with
+   * `ERR_ROLLED_BACK`, `ERR_QUEUE_FULL` (dropped in favour of newer events), `ERR_ABORTED` (purged) or `ERR_CLOSED`. If the
+   * store failed and the server refused the event, it rejects with the server's error.
    */
   readonly accepted: Promise<void>;
-  /** Resolves when the server has taken the event. Rejects as `accepted` does, and with what the server said if it never will. */
+  /** Resolves when the server has accepted the event. Rejects as `accepted` does, and with the server's error if it refuses the event. */
   readonly delivered: Promise<DeliveryInfo>;
 }
 
-export interface WaitOptions {
-  /** Ends the waiting, not the delivery. */
-  signal?: AbortSignal;
-  /** Ends the waiting after so many milliseconds. */
-  deadlineMs?: number;
-}
-
+/** How far a flush waits, and for how long. */
 export interface FlushOptions extends WaitOptions {
   /** How far the events have to get. @default "accepted" */
   until?: "accepted" | "delivered";
 }
 
+/** The outbox as its sessions see it. */
+export interface SessionHost<E> {
+  readonly wire: Wire<E>;
+  readonly isClosed: boolean;
+  /** How many engines were discarded after a trap. */
+  readonly engineGeneration: number;
+  /** Sessions that have staged events. */
+  readonly stagingSessions: Set<EventSession<E>>;
+  /** The error for an event that does not fit. */
+  queueFull(): FerryError;
+  /** Stages an event. The result is that of `stage` in `src/wasm/outbox.rs`. */
+  stage(session: number, size: number, key: string | undefined): number;
+  /** How much more fits behind the staged events of a session. */
+  credit(session: number): Credit;
+  /** Makes a session the only one that has credit. */
+  grantCredit(session: EventSession<E>): void;
+  /** Stages events for which there was credit. `generation`: the engine that has the other events of the segment. */
+  stageMany(session: number, generation: number, sizes: number[], orderingKeys: ArrayLike<number>): void;
+  commit(session: number, segments: TrackedSegment[]): void;
+  rollBack(session: number): void;
+  flushNow(): void;
+}
+
 const encoder = new TextEncoder();
 const COMMA = 44;
+/** UTF-8 takes at most this many bytes for one UTF-16 code unit. */
+const MAX_BYTES_PER_UNIT = 3;
+const ARENA_BYTES = 1024;
+/** A larger arena is not kept for the next flush. */
+const MAX_KEPT_ARENA_BYTES = 65_536;
 
 /** Buffers events until `flush`. */
 export class EventSession<E> {
-  readonly #driver: OutboxDriver<E>;
-  readonly #number: number;
-  /** Staged, but not encoded yet: however many bytes they have, the engine will take them. */
-  #texts: string[] = [];
-  /** What it will surely take besides. */
-  #ease: Credit = NO_CREDIT;
-  #arena = new Uint8Array(1024);
-  #used = 0;
-  /** The last one is still in the arena. */
-  #packets: TrackedSegment[] = [];
-  /** Flushed, and not settled. */
-  #underWay = new Set<TrackedSegment>();
-
-  readonly #committed: () => void;
-  /** Whether a page that ends may flush it. @internal */
-  readonly isFree: boolean;
+  readonly #host: SessionHost<E>;
+  readonly #id: number;
+  readonly #onCommit: () => void;
+  /** Events staged on credit and not encoded yet. */
+  #unencoded: string[] = [];
+  /** Remaining credit. */
+  #credit: Credit = NO_CREDIT;
+  /** The encoded events of the last segment. */
+  #arena: Uint8Array<ArrayBuffer> = new Uint8Array(ARENA_BYTES);
+  #arenaLength = 0;
+  /** Staged segments. The body of the last one is still in the arena. */
+  #segments: TrackedSegment[] = [];
+  /** Flushed and not settled. */
+  #flushed = new Set<TrackedSegment>();
+  /** Whether the session is flushed when the page is hidden. @internal */
+  readonly isFlushedWhenHidden: boolean;
 
   /** @internal */
-  constructor(driver: OutboxDriver<E>, number: number, isFree: boolean, committed: () => void) {
-    this.#driver = driver;
-    this.#number = number;
-    this.isFree = isFree;
-    this.#committed = committed;
+  constructor(host: SessionHost<E>, id: number, isFlushedWhenHidden: boolean, onCommit: () => void) {
+    this.#host = host;
+    this.#id = id;
+    this.isFlushedWhenHidden = isFlushedWhenHidden;
+    this.#onCommit = onCommit;
   }
 
   /** How many events are staged. */
   get staged(): number {
-    return this.#packets.reduce((sum, packet) => sum + packet.staged, 0);
+    return this.#segments.reduce((sum, segment) => sum + segment.staged, 0);
   }
 
   /**
-   * Stages an event: it is checked and written down at once, so later changes to the object have no effect.
+   * Stages an event. The event is validated and serialized immediately, so later changes to the object have no effect.
    *
-   * @throws {FerryError} what the event has wrong, with `attribute`; `ERR_QUEUE_FULL` if there is no room and `overflow` is
-   * `"reject"` or `"wait"`; `ERR_CLOSED`.
+   * @throws {FerryError} the error of an invalid event, with `attribute`; `ERR_QUEUE_FULL` if the event does not fit and
+   * `overflow` is `"reject"` or `"wait"`; `ERR_CLOSED`
    */
   publish(event: E): EventReceipt {
-    const { id, text, key } = this.#driver.wire.encode(event);
-    // UTF-8 has at most three bytes for what is one unit of a text. Most events need no answer of the engine, so they are told to it together.
-    const most = text.length * 3;
-    if (this.#ease.events > 0 && most <= this.#ease.bytes && !this.#driver.isClosed) {
-      this.#ease.events--;
-      this.#ease.bytes -= most;
-      this.#texts.push(text);
-    } else if (!this.#stage(text, key)) {
-      return new Receipt(id, droppedPacket(this.#driver.full()), 0);
+    const { id, text, orderingKey } = this.#host.wire.encode(event);
+    // Most events need no decision of the machine: with credit they are reported to it together.
+    const maxSize = text.length * MAX_BYTES_PER_UNIT;
+    if (this.#credit.events > 0 && maxSize <= this.#credit.bytes && !this.#host.isClosed) {
+      this.#credit.events--;
+      this.#credit.bytes -= maxSize;
+      this.#unencoded.push(text);
+    } else if (!this.#stage(text, orderingKey)) {
+      return new Receipt(id, abandonedSegment(this.#host.queueFull()), 0);
     }
-    const packet = this.#packets[this.#packets.length - 1]!;
-    const { ids } = packet;
-    const lanes = packet.lanes as number[];
+    const segment = this.#segments[this.#segments.length - 1]!;
+    const { ids } = segment;
+    const orderingKeys = segment.orderingKeys as number[];
     ids.push(id);
-    if (key !== undefined || lanes.length > 0) {
-      while (lanes.length < ids.length - 1) lanes.push(0);
-      lanes.push(orderingKeyOf(key));
+    if (orderingKey !== undefined || orderingKeys.length > 0) {
+      while (orderingKeys.length < ids.length - 1) orderingKeys.push(0);
+      orderingKeys.push(orderingKeyOf(orderingKey));
     }
-    return new Receipt(id, packet, ids.length - 1);
+    return new Receipt(id, segment, ids.length - 1);
   }
 
-  /** Stages an event that may not fit. Gives whether it is staged. */
+  /** Stages an event that may not fit. Returns whether it is staged. */
   #stage(text: string, key: string | undefined): boolean {
-    this.#driver.grantCredit(this);
-    const size = this.#write(text);
-    const staged = this.#driver.stage(this.#number, size, key);
-    if (staged === -2) throw this.#driver.full();
+    this.#host.grantCredit(this);
+    const size = this.#encode(text);
+    const staged = this.#host.stage(this.#id, size, key);
+    if (staged === -2) throw this.#host.queueFull();
     if (staged === -1) return false;
     for (let dropped = staged >> 1; dropped > 0; dropped--) this.#dropOldest();
-    this.#driver.staging.add(this);
-    if (staged & 1 || this.#packets.length === 0) this.#open(size);
-    else this.#used += size + 1;
-    (this.#packets[this.#packets.length - 1]!.sizes as number[]).push(size);
-    this.#ease = this.#driver.credit(this.#number);
+    this.#host.stagingSessions.add(this);
+    const opensSegment = (staged & 1) === 1;
+    if (opensSegment || this.#segments.length === 0) this.#openSegment(size);
+    else this.#arenaLength += size + 1;
+    (this.#segments[this.#segments.length - 1]!.sizes as number[]).push(size);
+    this.#credit = this.#host.credit(this.#id);
     return true;
   }
 
-  /** Encodes what waits for it, and tells the engine how large it is. @internal */
-  settle(): void {
-    const texts = this.#texts;
-    this.#texts = [];
-    this.#ease = NO_CREDIT;
+  /** Gives up the credit: encodes the events that were staged on it and reports their sizes to the machine. @internal */
+  returnCredit(): void {
+    const texts = this.#unencoded;
+    this.#unencoded = [];
+    this.#credit = NO_CREDIT;
     if (texts.length === 0) return;
-    const packet = this.#packets[this.#packets.length - 1]!;
-    const sizes = packet.sizes as number[];
+    const segment = this.#segments[this.#segments.length - 1]!;
+    const sizes = segment.sizes as number[];
     const from = sizes.length;
     const all = texts.join(",");
-    const isAscii = this.#write(all) === all.length;
+    const isAscii = this.#encode(all) === all.length;
     for (const text of texts) {
-      const size = isAscii ? text.length : this.#write(text);
-      this.#used += size + 1;
+      const size = isAscii ? text.length : this.#encode(text);
+      this.#arenaLength += size + 1;
       sizes.push(size);
     }
-    this.#driver.stageMany(this.#number, packet.life, sizes.slice(from), packet.lanes.slice(from));
+    this.#host.stageMany(this.#id, segment.generation, sizes.slice(from), segment.orderingKeys.slice(from));
   }
 
   /**
-   * Hands what is staged over, all or nothing, and waits until it is stored (or delivered). Resolves also when that
-   * takes longer than asked: then `aborted` is true, and the events are on their way all the same.
+   * Commits the staged events, all or none, and waits until they are stored, or delivered. Resolves also when the wait ends
+   * earlier: then `aborted` is true, and the events are stored and delivered all the same.
+   *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option, `ERR_CLOSED`
    */
   async flush(options: FlushOptions = {}): Promise<FlushReport> {
-    const { until = "accepted", signal, deadlineMs } = checkedWait(options);
-    if (until !== "accepted" && until !== "delivered")
-      throw invalid(`until is "accepted" or "delivered", not ${formatValue(until)}`);
-    const packets = this.#take();
-    const ids = packets.map((packet) => packet.ids);
-    this.#commit(packets);
-    for (const packet of packets) this.#underWay.add(packet);
-    for (const packet of this.#underWay) if (packet.left === 0) this.#underWay.delete(packet);
-    if (until === "delivered") this.#driver.flushNow();
-    const isThere = (packet: TrackedSegment) => packet.left === 0 || (until === "accepted" && packet.isAccepted);
-    const isDone = await this.#driver.until([...this.#underWay], isThere, signal, deadlineMs);
-    return report(this.#driver.wire, packets, ids, !isDone || packets.some(({ isAbandoned }) => isAbandoned));
+    const { until = "accepted", signal, deadlineMs } = checkWaitOptions(options);
+    if (until !== "accepted" && until !== "delivered") throw mustBe("until", '"accepted" or "delivered"', until);
+    const segments = this.#take();
+    const ids = segments.map((segment) => segment.ids);
+    this.#commit(segments);
+    for (const segment of segments) this.#flushed.add(segment);
+    for (const segment of this.#flushed) if (segment.pending === 0) this.#flushed.delete(segment);
+    if (until === "delivered") this.#host.flushNow();
+    const isDone = (segment: TrackedSegment) => segment.pending === 0 || (until === "accepted" && segment.isAccepted);
+    const isAllDone = await untilSegments([...this.#flushed], isDone, signal, deadlineMs);
+    return report(this.#host.wire, segments, ids, !isAllDone || segments.some(({ isAbandoned }) => isAbandoned));
   }
 
-  /** Drops what is staged and gives the ids, the oldest first. What was flushed stays. */
+  /** Drops the staged events and returns their ids, the oldest first. Flushed events stay. */
   rollback(): string[] {
-    const packets = this.#take();
-    this.#driver.rollBack(this.#number);
-    for (const packet of packets) packet.abandon(new FerryError("ERR_ROLLED_BACK"));
-    return packets.flatMap((packet) => packet.ids);
+    const segments = this.#take();
+    this.#host.rollBack(this.#id);
+    for (const segment of segments) segment.abandon(new FerryError("ERR_ROLLED_BACK"));
+    return segments.flatMap((segment) => segment.ids);
   }
 
-  /** Hands what is staged over and does not wait. @internal */
+  /** Commits the staged events without waiting. @internal */
   commit(): void {
     this.#commit(this.#take());
   }
 
-  /** Flushes. */
+  /** Flushes the session. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.flush();
   }
 
-  /** Writes a text behind what is staged, and gives its bytes. */
-  #write(text: string): number {
-    for (let room = text.length; ; room = text.length * 3) {
-      const start = this.#used && this.#used + 1;
-      if (this.#arena.length < start + room) {
-        const larger = new Uint8Array(Math.max(this.#arena.length * 2, start + room));
-        larger.set(this.#arena.subarray(0, this.#used));
+  /** Writes a text behind the arena's content, and returns its bytes. */
+  #encode(text: string): number {
+    for (let capacity = text.length; ; capacity = text.length * MAX_BYTES_PER_UNIT) {
+      const start = this.#arenaLength && this.#arenaLength + 1;
+      if (this.#arena.length < start + capacity) {
+        const larger = new Uint8Array(Math.max(this.#arena.length * 2, start + capacity));
+        larger.set(this.#arena.subarray(0, this.#arenaLength));
         this.#arena = larger;
       }
       const { read, written } = encoder.encodeInto(text, this.#arena.subarray(start));
@@ -183,97 +211,70 @@ export class EventSession<E> {
     }
   }
 
-  /** The event that was written last begins a new packet. */
-  #open(size: number): void {
-    const start = this.#used && this.#used + 1;
-    this.#end();
+  /** Begins a new segment with the event that was encoded last. */
+  #openSegment(size: number): void {
+    const start = this.#arenaLength && this.#arenaLength + 1;
+    this.#closeSegment();
     this.#arena.copyWithin(0, start, start + size);
-    this.#used = size;
-    this.#packets.push(new TrackedSegment(this.#driver.lives));
+    this.#arenaLength = size;
+    this.#segments.push(new TrackedSegment(this.#host.engineGeneration));
   }
 
-  /** Ends the last packet. */
-  #end(): void {
-    const packet = this.#packets[this.#packets.length - 1];
-    if (packet) packet.body = framed(this.#arena.subarray(0, this.#used));
-    this.#used = 0;
+  /** Copies the arena into the last segment. */
+  #closeSegment(): void {
+    const segment = this.#segments[this.#segments.length - 1];
+    if (segment) segment.body = withBrackets(this.#arena.subarray(0, this.#arenaLength));
+    this.#arenaLength = 0;
   }
 
-  #commit(packets: TrackedSegment[]): void {
-    for (const packet of packets) packet.ids = [];
-    this.#driver.commit(this.#number, packets);
-    if (packets.length > 0) this.#committed();
+  #commit(segments: TrackedSegment[]): void {
+    for (const segment of segments) segment.ids = [];
+    this.#host.commit(this.#id, segments);
+    if (segments.length > 0) this.#onCommit();
   }
 
+  /** Takes the staged segments out of the session. */
   #take(): TrackedSegment[] {
-    this.settle();
-    this.#end();
-    this.#driver.staging.delete(this);
-    for (const packet of this.#packets) packet.seal();
-    const packets = this.#packets.filter((packet) => packet.count > 0);
-    this.#packets = [];
-    if (this.#arena.length > 65_536) this.#arena = new Uint8Array(1024);
-    return packets;
+    this.returnCredit();
+    this.#closeSegment();
+    this.#host.stagingSessions.delete(this);
+    for (const segment of this.#segments) segment.finishStaging();
+    const segments = this.#segments.filter((segment) => segment.count > 0);
+    this.#segments = [];
+    if (this.#arena.length > MAX_KEPT_ARENA_BYTES) this.#arena = new Uint8Array(ARENA_BYTES);
+    return segments;
   }
 
-  /** Of those that the engine knows. */
+  /** Drops the oldest event among those that the present engine knows. */
   #dropOldest(): void {
-    this.#packets.find(({ staged, life }) => staged > 0 && life === this.#driver.lives)?.dropOldest();
+    const { engineGeneration } = this.#host;
+    this.#segments.find(({ staged, generation }) => staged > 0 && generation === engineGeneration)?.dropOldest();
   }
 }
 
-/** The promises of one event. Its fields are not private to the engine, because there is one for every event. */
+/** The promises of one event. The fields are not `#private`, which costs time and memory for every event. */
 class Receipt implements EventReceipt {
   readonly id: string;
-  private readonly packet: TrackedSegment;
+  private readonly segment: TrackedSegment;
   private readonly index: number;
 
-  constructor(id: string, packet: TrackedSegment, index: number) {
+  constructor(id: string, segment: TrackedSegment, index: number) {
     this.id = id;
-    this.packet = packet;
+    this.segment = segment;
     this.index = index;
   }
 
   get accepted(): Promise<void> {
-    return this.packet.wait(this.index, this.id, false).then(() => undefined);
+    return this.segment.wait(this.index, this.id, false).then(() => undefined);
   }
 
   get delivered(): Promise<DeliveryInfo> {
-    return this.packet.wait(this.index, this.id, true) as Promise<DeliveryInfo>;
+    return this.segment.wait(this.index, this.id, true) as Promise<DeliveryInfo>;
   }
 }
 
-/** A number for a key, 0 for none (FNV-1a). Two keys with the same number only wait for each other without need. */
-export function orderingKeyOf(key: string | undefined): number {
-  if (key === undefined) return 0;
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
-  return hash >>> 0 || 1;
-}
-
-function droppedPacket(problem: FerryError): TrackedSegment {
-  const packet = new TrackedSegment();
-  packet.abandon(problem);
-  return packet;
-}
-
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-export function checkedWait<T extends object>(options: T & WaitOptions): T & WaitOptions {
-  if (typeof options !== "object" || options === null)
-    throw invalid(`an object of options is wanted, not ${formatValue(options)}`);
-  const { signal, deadlineMs } = options;
-  if (signal !== undefined && typeof signal?.addEventListener !== "function")
-    throw invalid(`signal is an AbortSignal, not ${formatValue(signal)}`);
-  checkMillis("deadlineMs", deadlineMs);
-  return options;
-}
-
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-export function checkMillis(name: string, value: unknown): void {
-  if (value !== undefined && !(typeof value === "number" && value >= 0))
-    throw invalid(`${name} is a number of milliseconds, not ${formatValue(value)}`);
-}
-
-function invalid(problem: string): FerryError {
-  return new FerryError("ERR_INVALID_ARGUMENT", problem);
+function abandonedSegment(error: FerryError): TrackedSegment {
+  const segment = new TrackedSegment();
+  segment.abandon(error);
+  return segment;
 }

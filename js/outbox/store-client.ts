@@ -1,76 +1,83 @@
 /**
- * The store of an outbox. It is opened until that works, asked with patience, and asked to wake whoever can start us again as long as
- * something waits.
+ * Access to the store of an outbox: opens it, with retries; limits the time of each call; and asks the platform for a wake-up
+ * while events are pending.
  *
  * ```text
  *   closed ──open──> opening ──> open ──close──> closed
- *                     ↑   │ fails
- *                     └───┘ after a rest
+ *                     ↑   │ failed
+ *                     └───┘ after a delay
  * ```
  */
+import { unixNow } from "../platform/clock.js";
+import type { ElectionScope } from "../platform/leader.js";
+import type { Waiters } from "../platform/waiters.js";
 import { openAuto } from "../stores/auto.js";
 import { storeFailure } from "../stores/failure.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
-import type { Waiters } from "../platform/waiters.js";
-import type { ElectionScope } from "../platform/leader.js";
-import { unixNow } from "../platform/clock.js";
 
-/** How long a store may take for one call. It may come to its end later, which is as if it had been done twice. */
-const STORE_PATIENCE_MS = 10_000;
-/** How long the end waits for a store that has failed the last time. */
-const FAILING_PATIENCE_MS = 1000;
-/** How often whoever starts us again shall do so. */
-const WAKE_MS = 10_000;
+/** How long one call to the store may take. A call that finishes later has the effect of one that was made twice. */
+const CALL_TIMEOUT_MS = 10_000;
+/** How long `close` waits for a store whose last call failed. */
+const FAILING_CLOSE_TIMEOUT_MS = 1000;
+/** Interval of the wake-up alarm while events are pending. */
+const WAKE_UP_MS = 10_000;
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 5000;
+/** How much `deleteAll` deletes with one write. */
+const DELETE_EVENTS = 1000;
+const DELETE_BYTES = 4 * 1024 * 1024;
 
 export const NO_CHANGE: Change = { put: [], remove: [], deadPut: [], deadRemove: [] };
 
 export class StoreClient {
+  /** Undefined until it is open. */
   store: OutboxStore | undefined;
   traits: StoreTraits | undefined;
-  readonly #given: OutboxStore | "auto";
+  /** Whether the platform was asked to start this program again. */
+  hasWakeUp = false;
+  /** Why the last attempt to open, count or write failed; undefined if it did not. */
+  lastError: unknown;
+  readonly #option: OutboxStore | "auto";
   readonly #name: string;
-  readonly #patience: Waiters;
-  readonly #degraded: (error: unknown) => void;
-  /** Whether somebody was asked to start us again. */
-  isArmed = false;
-  /** Why the last attempt to open, to count or to write came to nothing. */
-  problem: unknown;
-  #isOver = false;
+  readonly #waiters: Waiters;
+  readonly #onDegraded: (error: unknown) => void;
+  #isStopped = false;
 
-  constructor(store: OutboxStore | "auto", name: string, patience: Waiters, degraded: (error: unknown) => void) {
-    this.#given = store;
+  constructor(option: OutboxStore | "auto", name: string, waiters: Waiters, onDegraded: (error: unknown) => void) {
+    this.#option = option;
     this.#name = name;
-    this.#patience = patience;
-    this.#degraded = degraded;
+    this.#waiters = waiters;
+    this.#onDegraded = onDegraded;
   }
 
-  /** What tabs share, once it is open. */
-  get place(): ElectionScope {
+  /** What takes part in the leader election. Only once the store is open. */
+  get electionScope(): ElectionScope {
     const { kind, acquire } = this.store!;
     return {
       name: this.#name,
       kind,
       isShared: this.traits!.isShared,
-      lease: acquire && ((owner, forMs) => this.#lease(owner, forMs)),
+      lease: acquire && ((owner, forMs) => this.#acquireLease(owner, forMs)),
     };
   }
 
-  /** How long it makes sense to wait at the end until all is written. */
-  get farewellMs(): number {
-    return this.problem === undefined ? STORE_PATIENCE_MS : FAILING_PATIENCE_MS;
+  /** How long `close` waits for the last writes. */
+  get closeTimeoutMs(): number {
+    return this.lastError === undefined ? CALL_TIMEOUT_MS : FAILING_CLOSE_TIMEOUT_MS;
   }
 
-  /** Resolves when the store is open, or all is over. */
+  /** Resolves when the store is open, or the outbox is stopped. */
   async open(): Promise<void> {
-    const store = this.#given;
+    const store = this.#option;
     let opening: Promise<StoreTraits> | undefined;
-    await this.insist(async () => {
+    await this.retry(async () => {
       if (store === "auto") {
         const opened = await openAuto(this.#name);
-        opened.refused.forEach(this.#degraded);
-        [this.store, this.traits] = [opened.store, opened.traits];
+        for (const error of opened.refused) this.#onDegraded(error);
+        this.store = opened.store;
+        this.traits = opened.traits;
       } else {
-        // One that is slow is not asked twice: it may be open by then.
+        // A slow `open` is not called twice: it may succeed before the next attempt.
         opening ??= this.#openGiven(store).catch((error: unknown) => {
           opening = undefined;
           throw error;
@@ -81,33 +88,37 @@ export class StoreClient {
     });
   }
 
-  /** Tries until it works. What is committed meanwhile waits in memory, and whoever waits for it can give up. */
-  async insist(body: () => Promise<void>): Promise<void> {
-    for (let failures = 0; !this.#isOver; failures++) {
+  /** Repeats an operation until it succeeds or the outbox is stopped. Meanwhile committed events wait in memory. */
+  async retry(operation: () => Promise<void>): Promise<void> {
+    for (let failures = 0; !this.#isStopped; failures++) {
       try {
-        await body();
-        this.problem = undefined;
+        await operation();
+        this.lastError = undefined;
         return;
       } catch (error) {
-        if (this.#isOver) return;
-        this.problem = error;
-        this.#patience.recheck();
-        this.#degraded(error);
-        await this.#patience.until(() => false, undefined, Math.min(100 * 2 ** failures, 5000));
+        if (this.#isStopped) return;
+        this.lastError = error;
+        this.#waiters.recheck();
+        this.#onDegraded(error);
+        await this.#waiters.until(() => false, undefined, Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS));
       }
     }
   }
 
-  /** Asks the store for something, but not for ever, nor longer than until the end. Rejects with nothing but a `FerryError`. */
-  async call<T>(body: (store: OutboxStore) => Promise<T>, store = this.store!): Promise<T> {
+  /**
+   * Calls the store, with a time limit.
+   *
+   * @throws {FerryError} `ERR_STORE` if the call fails, takes too long, or the outbox is stopped
+   */
+  async call<T>(operation: (store: OutboxStore) => Promise<T>, store = this.store!): Promise<T> {
     try {
-      return await this.#patience.withTimeout(STORE_PATIENCE_MS, body(store));
+      return await this.#waiters.withTimeout(CALL_TIMEOUT_MS, operation(store));
     } catch (cause) {
       throw storeFailure(store.kind, cause);
     }
   }
 
-  /** What the store has in it: events, their bytes, dead letters, their bytes. */
+  /** What the store contains: events, their bytes, dead letters, their bytes. */
   count(): Promise<readonly [number, number, number, number]> {
     return this.call(async (store) => {
       const { events, bytes, dead, deadBytes } = await store.count();
@@ -115,31 +126,31 @@ export class StoreClient {
     });
   }
 
-  /** Whether it is done. */
+  /** Returns whether the change is written. */
   async write(change: Change): Promise<boolean> {
     try {
-      if (change.put.length > 0 && !this.isArmed) await this.arm();
+      if (change.put.length > 0 && !this.hasWakeUp) await this.requestWakeUp();
       await this.call((store) => store.write(change));
-      this.problem = undefined;
+      this.lastError = undefined;
     } catch (error) {
-      if (this.problem === undefined && !this.#isOver) this.#degraded(error);
-      this.problem = error;
+      if (this.lastError === undefined && !this.#isStopped) this.#onDegraded(error);
+      this.lastError = error;
     }
-    return this.problem === undefined;
+    return this.lastError === undefined;
   }
 
-  /** Segments that are none of these, the oldest first; undefined if the store could not say. */
+  /** Segments whose keys are not in `skip`, the oldest first; undefined if the store failed. */
   async peek(events: number, bytes: number, skip: Set<string>): Promise<Segment[] | undefined> {
     try {
       return await this.call(async (store) => {
-        const found = [...(await store.peek({ events, bytes, skip }))];
-        const isGood = ({ key, body, sizes }: Segment) =>
+        const segments = [...(await store.peek({ events, bytes, skip }))];
+        const isSegment = ({ key, body, sizes }: Segment) =>
           typeof key === "string" && ArrayBuffer.isView(body) && ArrayBuffer.isView(sizes);
-        if (!found.every(isGood)) throw new Error("peek has to resolve with segments");
-        return found;
+        if (!segments.every(isSegment)) throw new Error("peek must resolve with segments");
+        return segments;
       });
     } catch (error) {
-      if (!this.#isOver) this.#degraded(error);
+      if (!this.#isStopped) this.#onDegraded(error);
       return undefined;
     }
   }
@@ -149,63 +160,62 @@ export class StoreClient {
     return this.call(async (store) => [...(await store.dead(limit))]);
   }
 
-  /** Deletes everything but segments with these keys. */
-  async empty(spared: () => Set<string>): Promise<void> {
-    for (
-      let segments;
-      (segments = await this.call((store) => store.peek({ events: 1000, bytes: 1 << 22, skip: spared() }))).length > 0;
-    ) {
-      await this.call((store) => store.write({ ...NO_CHANGE, remove: segments.map(({ key }) => key) }));
+  /** Deletes everything except the segments with these keys. */
+  async deleteAll(exceptKeys: () => Set<string>): Promise<void> {
+    const peek = () =>
+      this.call((store) => store.peek({ events: DELETE_EVENTS, bytes: DELETE_BYTES, skip: exceptKeys() }));
+    for (let segments = await peek(); segments.length > 0; segments = await peek()) {
+      const remove = segments.map(({ key }) => key);
+      await this.call((store) => store.write({ ...NO_CHANGE, remove }));
     }
-    for (let letters; (letters = await this.dead(1000)).length > 0; ) {
-      await this.call((store) => store.write({ ...NO_CHANGE, deadRemove: letters.map(({ key }) => key) }));
+    const dead = () => this.dead(DELETE_EVENTS);
+    for (let letters = await dead(); letters.length > 0; letters = await dead()) {
+      const deadRemove = letters.map(({ key }) => key);
+      await this.call((store) => store.write({ ...NO_CHANGE, deadRemove }));
     }
   }
 
-  /** Whoever starts us again shall do so, because something still waits. */
-  async arm(): Promise<void> {
+  /** Asks the platform to start this program again, because events are pending. */
+  async requestWakeUp(): Promise<void> {
     if (!this.store?.wakeAt) return;
     try {
-      await this.call((store) => store.wakeAt!(unixNow() + WAKE_MS));
-      this.isArmed = true;
+      await this.call((store) => store.wakeAt!(unixNow() + WAKE_UP_MS));
+      this.hasWakeUp = true;
     } catch (error) {
-      this.#degraded(error);
+      this.#onDegraded(error);
     }
   }
 
-  /** Nothing waits any more. */
-  async disarm(): Promise<void> {
-    this.isArmed = false;
+  /** Nothing is pending any more. */
+  async cancelWakeUp(): Promise<void> {
+    this.hasWakeUp = false;
     await this.call(async (store) => store.wakeAt?.(undefined)).catch(() => undefined);
   }
 
-  /** Nobody insists on anything any more. */
-  end(): void {
-    this.#isOver = true;
+  /** Ends all retries. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   async close(): Promise<void> {
     if (this.store) await this.call((store) => store.close());
   }
 
-  /**
-   * Whether we may lead. So it is where the store cannot say: one that is full has no room for a lease either, and only by sending does it
-   * get some.
-   */
-  async #lease(owner: string, forMs: number): Promise<boolean> {
+  /** Returns whether this tab or process may lead. It may if the store fails: a full store can be emptied only by sending. */
+  async #acquireLease(owner: string, forMs: number): Promise<boolean> {
     try {
       return await this.call(async (store) => store.acquire!(owner, forMs));
     } catch (error) {
-      if (!this.#isOver) this.#degraded(error);
+      if (!this.#isStopped) this.#onDegraded(error);
       return true;
     }
   }
 
   async #openGiven(store: OutboxStore): Promise<StoreTraits> {
     const traits = await store.open(this.#name);
-    // Should it open after all, nobody waits for it any more.
-    if (this.#isOver) await store.close();
-    if (!traits?.durability) throw new Error("open has to resolve with durability and isShared");
+    // The outbox was closed meanwhile, and did not wait for this.
+    if (this.#isStopped) await store.close();
+    if (!traits?.durability) throw new Error("open must resolve with durability and isShared");
     return traits;
   }
 }

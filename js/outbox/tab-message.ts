@@ -1,11 +1,10 @@
-/** What outboxes of one store in several tabs tell each other. */
+/** Messages between outboxes that share a store, in several tabs. */
 import type { FerryErrorCode } from "../engine/errors.js";
 
-/** What tabs tell each other. */
 export interface TabMessage {
-  /** Something was stored. */
+  /** The sender has stored segments. */
   isNew?: true;
-  /** Of this segment these events were settled, all if no ids are given. With a code they have died. */
+  /** Events of the segment with this key were settled: those with `ids`, or all. With `code` they are dead. */
   key?: string;
   ids?: string[];
   status?: number;

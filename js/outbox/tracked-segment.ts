@@ -1,19 +1,25 @@
 /**
- * A packet: the bodies of one segment, and what is known of its events. The machine knows a segment by its number, the store by
- * its key; here the two meet, and the promises of receipts wait here.
+ * Segments as the outbox tracks them: the bodies of the events, their states, and the pending promises of their receipts.
+ * The machine knows a segment by its handle, the store by its key.
  */
 import { FerryError } from "../engine/errors.js";
+import { waitFor } from "../platform/waiters.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
+import { joinTexts } from "./json-texts.js";
 
-/** What became of events that the server took. */
+/** How events were delivered. */
 export interface DeliveryInfo {
-  /** The status of the last answer, 200 to 299. 0 if there was nothing to send, or another tab has sent them. */
+  /** HTTP status of the last response, 200 to 299. 0 if there was nothing to send or another tab sent the events. */
   status: number;
   /** How many requests it took. */
   attempts: number;
   /** The ids of the events. */
   ids: string[];
 }
+
+/** Where an event is. */
+export const State = { Pending: 0, Delivered: 1, Dead: 2 } as const;
+export type State = (typeof State)[keyof typeof State];
 
 interface Waiter {
   readonly index: number;
@@ -23,54 +29,56 @@ interface Waiter {
   readonly isForDelivery: boolean;
 }
 
-export const enum State {
-  Pending,
-  Delivered,
-  Dead,
+/** What is known of an event that is dead. */
+export interface DeadInfo {
+  letter?: DeadLetter;
+  error?: FerryError | undefined;
+  attempts?: number;
 }
 
 export class TrackedSegment {
   /** Its number in the machine, 0 before it is committed. */
   handle = 0;
   key = "";
-  /** Unix milliseconds. */
+  /** When it was committed, in Unix milliseconds. */
   at = 0;
-  /** The texts of its events, parted by commas. Only as long as the machine knows the packet. */
+  /** The JSON texts of its events, separated by commas. Only kept while the machine knows the segment. */
   body: Uint8Array<ArrayBuffer> | undefined;
-  /** The body of a request with all of its events, compressed: made when they were committed, because a page that ends cannot wait for that. */
-  zipped: Uint8Array<ArrayBuffer> | undefined;
+  /** The compressed body of a request with all of its events. Made at commit, because a page that is closed cannot wait. */
+  compressedBody: Uint8Array<ArrayBuffer> | undefined;
   sizes: number[] | Uint32Array<ArrayBuffer> = [];
-  lanes: number[] | Uint32Array<ArrayBuffer> = [];
-  /** Only until it is committed. */
+  /** Empty if no event has an ordering key. */
+  orderingKeys: number[] | Uint32Array<ArrayBuffer> = [];
+  /** The ids of its events. Only kept until it is committed. */
   ids: string[] = [];
   isAccepted = false;
-  /** Which engine has it staged, see `lives` of the driver. */
-  readonly life: number;
-  /** Events that are neither delivered nor dead. */
-  left = 0;
-  /** So many events at the front were dropped before it was committed. */
-  #dropped = 0;
+  /** The engine that has it staged, see `engineGeneration` of the driver. */
+  readonly generation: number;
+  /** How many events are neither delivered nor dead. */
+  pending = 0;
+  /** How many of its first events were dropped before it was committed. */
+  #droppedCount = 0;
   #states: Uint8Array<ArrayBuffer> | undefined;
-  #parts: { from: number; to: number; info: Omit<DeliveryInfo, "ids"> }[] = [];
-  #dead = new Map<number, { problem: FerryError; letter: DeadLetter }>();
-  /** What another tab has settled, by id: here nobody knows any more where in the packet those are. */
-  #elsewhere = new Map<string, { info: Omit<DeliveryInfo, "ids">; problem: FerryError | undefined }>();
-  /** What the store has in place of this, and where the events are in there. Those that are not were settled by another tab. */
-  #successor: { packet: TrackedSegment; places: Map<string, number> } | undefined;
-  /** Why none of its events will get any further. */
-  #end: FerryError | undefined;
+  #deliveries: { from: number; to: number; info: Omit<DeliveryInfo, "ids"> }[] = [];
+  #dead = new Map<number, { error: FerryError; letter: DeadLetter }>();
+  /** Events that another tab settled, by id: their indices are not known here. */
+  #settledElsewhere = new Map<string, { info: Omit<DeliveryInfo, "ids">; error: FerryError | undefined }>();
+  /** What the store has in place of this segment, and the index of each event there. Missing events were settled by another tab. */
+  #replacement: { segment: TrackedSegment; indices: Map<string, number> } | undefined;
+  /** Why its pending events will make no progress. */
+  #abandonError: FerryError | undefined;
   #waiters: Waiter[] = [];
   #watchers: (() => boolean)[] = [];
 
-  constructor(life = 0) {
-    this.life = life;
+  constructor(generation = 0) {
+    this.generation = generation;
   }
 
   get count(): number {
     return this.sizes.length;
   }
 
-  /** The bytes of the events from an index up to before another, with the commas between them. */
+  /** The bytes of the events `from` up to but not including `to`, with the commas between them. */
   slice(from: number, to: number): Uint8Array<ArrayBuffer> {
     if (from === 0 && to === this.count) return this.body!;
     let start = 0;
@@ -90,226 +98,228 @@ export class TrackedSegment {
     return texts;
   }
 
-  /** As the store keeps it: with all events, or only some. */
-  toSegment(kept?: Uint32Array): Segment {
+  /** The segment as the store keeps it: with all events, or with those at the given indices. */
+  toSegment(indices?: Uint32Array): Segment {
     const pick = (numbers: ArrayLike<number>) =>
-      kept ? Uint32Array.from(kept, (index) => numbers[index]!) : new Uint32Array(numbers);
-    const body: Uint8Array<ArrayBuffer> = kept
-      ? joined([...kept].map((index) => this.slice(index, index + 1)))
+      indices ? Uint32Array.from(indices, (index) => numbers[index]!) : new Uint32Array(numbers);
+    const body: Uint8Array<ArrayBuffer> = indices
+      ? joinTexts([...indices].map((index) => this.slice(index, index + 1)))
       : this.body!;
     return {
       key: this.key,
       at: this.at,
       body,
       sizes: pick(this.sizes),
-      ...(this.lanes.length > 0 && { orderingKeys: pick(this.lanes) }),
+      ...(this.orderingKeys.length > 0 && { orderingKeys: pick(this.orderingKeys) }),
     };
   }
 
-  /** The oldest events that are left make room for others. */
+  /** Drops the oldest staged event in favour of a newer one. */
   dropOldest(): void {
-    this.#dropped++;
-    this.#reject(-1, madeRoom());
+    this.#droppedCount++;
+    this.#reject(-1, droppedForNewer());
   }
 
-  /** How many events `dropOldest` has left. */
+  /** How many staged events are not dropped. */
   get staged(): number {
-    return this.ids.length - this.#dropped;
+    return this.ids.length - this.#droppedCount;
   }
 
-  /** Its events are final: those that were dropped are taken out. */
-  seal(): void {
-    if (this.#dropped > 0) {
-      this.body = this.slice(this.#dropped, this.count).slice();
-      this.ids = this.ids.slice(this.#dropped);
-      this.sizes = this.sizes.slice(this.#dropped);
-      this.lanes = this.lanes.slice(this.#dropped);
+  /** Removes dropped events: from now on no event is added or dropped. */
+  finishStaging(): void {
+    if (this.#droppedCount > 0) {
+      this.body = this.slice(this.#droppedCount, this.count).slice();
+      this.ids = this.ids.slice(this.#droppedCount);
+      this.sizes = this.sizes.slice(this.#droppedCount);
+      this.orderingKeys = this.orderingKeys.slice(this.#droppedCount);
     }
-    this.left = this.count;
+    this.pending = this.count;
   }
 
-  /** Settles when the event with that place at the time of staging has got so far. */
+  /** Settles when the event is accepted, or delivered. `index`: its place when it was staged. */
   wait(index: number, id: string, isForDelivery: boolean): Promise<DeliveryInfo | undefined> {
     return new Promise((resolve, reject) => {
-      const at = index - this.#dropped;
-      if (at < 0) return reject(madeRoom());
+      const at = index - this.#droppedCount;
+      if (at < 0) return reject(droppedForNewer());
       if (this.isAccepted && !isForDelivery) return resolve(undefined);
-      const other = this.#elsewhere.get(id);
-      const problem = other?.problem ?? this.#dead.get(at)?.problem;
-      if (problem) return reject(problem);
-      const part = other ?? this.#parts.find(({ from, to }) => from <= at && at < to);
-      if (part) return resolve({ ...part.info, ids: [id] });
-      if (this.#successor) {
-        const { packet, places } = this.#successor;
-        const place = places.get(id);
-        return resolve(place === undefined ? { ...NOBODY_SAID, ids: [id] } : packet.wait(place, id, isForDelivery));
+      const elsewhere = this.#settledElsewhere.get(id);
+      const error = elsewhere?.error ?? this.#dead.get(at)?.error;
+      if (error) return reject(error);
+      const delivery = elsewhere ?? this.#deliveries.find(({ from, to }) => from <= at && at < to);
+      if (delivery) return resolve({ ...delivery.info, ids: [id] });
+      if (this.#replacement) {
+        const { segment, indices } = this.#replacement;
+        const other = indices.get(id);
+        return resolve(
+          other === undefined ? { ...UNKNOWN_DELIVERY, ids: [id] } : segment.wait(other, id, isForDelivery),
+        );
       }
-      if (this.#end) return reject(this.#end);
+      if (this.#abandonError) return reject(this.#abandonError);
       this.#waiters.push({ index, id, resolve, reject, isForDelivery });
     });
   }
 
-  /** Calls back whenever something has changed, until it gets `true`. */
+  /** Calls `watcher` now and after every change, until it returns true. */
   watch(watcher: () => boolean): void {
     if (!watcher()) this.#watchers.push(watcher);
   }
 
-  accept(): void {
+  markAccepted(): void {
     this.isAccepted = true;
-    this.#settle((waiter) => !waiter.isForDelivery && (waiter.resolve(), true));
+    this.#settle((waiter) => {
+      if (waiter.isForDelivery) return false;
+      waiter.resolve();
+      return true;
+    });
   }
 
-  deliver(from: number, to: number, status: number, attempts: number): void {
+  markDelivered(from: number, to: number, status: number, attempts: number): void {
     const info = { status, attempts };
-    this.#parts.push({ from, to, info });
+    this.#deliveries.push({ from, to, info });
     this.#mark(from, to, State.Delivered);
     this.#settle(({ index, id, resolve }) => {
-      const at = index - this.#dropped;
+      const at = index - this.#droppedCount;
       if (at < from || at >= to) return false;
       resolve({ ...info, ids: [id] });
       return true;
     });
   }
 
-  /** Another tab has delivered or buried these, by their ids; all that are left if none are given. */
+  markDead(index: number, error: FerryError, letter: DeadLetter): void {
+    this.#mark(index, index + 1, State.Dead);
+    this.#dead.set(index, { error, letter });
+    this.#reject(index, error);
+  }
+
+  /**
+   * Another tab delivered these events, or with `error` kept them as dead letters. Without `ids` it settled all pending ones.
+   * Returns how many events that are.
+   */
   settleElsewhere(
     ids: readonly string[] | undefined,
     status: number,
     attempts: number,
-    problem: FerryError | undefined,
+    error: FerryError | undefined,
   ): number {
-    const count = Math.min(ids?.length ?? this.left, this.left);
-    if (!ids && !problem) {
-      this.deliver(0, this.count, status, attempts);
+    const count = Math.min(ids?.length ?? this.pending, this.pending);
+    if (!ids && !error) {
+      this.markDelivered(0, this.count, status, attempts);
       return count;
     }
     const info = { status, attempts };
-    for (const id of ids ?? []) this.#elsewhere.set(id, { info, problem });
-    this.left -= count;
+    for (const id of ids ?? []) this.#settledElsewhere.set(id, { info, error });
+    this.pending -= count;
     this.#settle(({ id, resolve, reject }) => {
-      if (!this.#elsewhere.has(id)) return false;
-      if (problem) reject(problem);
+      if (!this.#settledElsewhere.has(id)) return false;
+      if (error) reject(error);
       else resolve({ ...info, ids: [id] });
       return true;
     });
     return count;
   }
 
-  /** The store has other events of a segment than we thought: whoever waits for one is found by its id. */
-  follow(before: TrackedSegment, idAt: (index: number) => string): void {
-    const places = new Map(Array.from({ length: this.count }, (_, index) => [idAt(index), index]));
-    before.#successor = { packet: this, places };
-    for (const waiter of before.#waiters) {
-      const index = places.get(waiter.id);
-      if (index === undefined) waiter.resolve({ ...NOBODY_SAID, ids: [waiter.id] });
+  /** Takes over the waiters of a segment of which the store has other events than expected. Events are matched by id. */
+  replace(previous: TrackedSegment, idAt: (index: number) => string): void {
+    const indices = new Map(Array.from({ length: this.count }, (_, index) => [idAt(index), index]));
+    previous.#replacement = { segment: this, indices };
+    for (const waiter of previous.#waiters) {
+      const index = indices.get(waiter.id);
+      if (index === undefined) waiter.resolve({ ...UNKNOWN_DELIVERY, ids: [waiter.id] });
       else this.#waiters.push({ ...waiter, index });
     }
-    const watchers = before.#watchers;
-    before.#watchers = [];
+    const watchers = previous.#watchers;
+    previous.#watchers = [];
     this.watch(() => {
-      if (this.left > 0) return false;
-      before.left = 0;
+      if (this.pending > 0) return false;
+      previous.pending = 0;
       for (const watcher of watchers) watcher();
       return true;
     });
   }
 
-  die(index: number, problem: FerryError, letter: DeadLetter): void {
-    this.#mark(index, index + 1, State.Dead);
-    this.#dead.set(index, { problem, letter });
-    this.#reject(index, problem);
+  /** Rejects what waits for its pending events. */
+  abandon(error: FerryError): void {
+    this.#abandonError = error;
+    this.pending = 0;
+    this.#settle((waiter) => {
+      waiter.reject(error);
+      return true;
+    });
   }
 
-  /** None of its events will get any further. */
-  abandon(problem: FerryError): void {
-    this.#end = problem;
-    this.left = 0;
-    this.#settle((waiter) => (waiter.reject(problem), true));
+  /** Whether it was abandoned before all its events were settled. */
+  get isAbandoned(): boolean {
+    return this.#abandonError !== undefined;
   }
 
   /** Whether all of its events are pending. */
   get isUntouched(): boolean {
-    return !this.#states && !this.#successor && this.#elsewhere.size === 0;
+    return !this.#states && !this.#replacement && this.#settledElsewhere.size === 0;
   }
 
-  /** Where an event is. */
   stateOf(index: number, id: string): State {
-    const other = this.#elsewhere.get(id);
-    if (other) return other.problem ? State.Dead : State.Delivered;
-    const own = this.#states?.[index] ?? State.Pending;
-    if (!this.#successor || own !== State.Pending) return own;
-    const place = this.#successor.places.get(id);
-    return place === undefined ? State.Delivered : this.#successor.packet.stateOf(place, id);
+    const elsewhere = this.#settledElsewhere.get(id);
+    if (elsewhere) return elsewhere.error ? State.Dead : State.Delivered;
+    const state = (this.#states?.[index] ?? State.Pending) as State;
+    if (!this.#replacement || state !== State.Pending) return state;
+    const other = this.#replacement.indices.get(id);
+    return other === undefined ? State.Delivered : this.#replacement.segment.stateOf(other, id);
   }
 
-  /** The one of an event that has died. */
-  letterOf(index: number): DeadLetter | undefined {
+  deadLetterOf(index: number): DeadLetter | undefined {
     return this.#dead.get(index)?.letter;
   }
 
-  /** What is known of an event that has died. */
-  deathOf(index: number, id: string): { letter?: DeadLetter; problem?: FerryError | undefined; attempts?: number } {
-    const other = this.#elsewhere.get(id);
-    if (other) return { problem: other.problem, attempts: other.info.attempts };
-    return this.#dead.get(index) ?? this.#successor?.packet.deathOf(this.#successor.places.get(id)!, id) ?? {};
-  }
-
-  /** Whether it was given up before all its events got as far as they could. */
-  get isAbandoned(): boolean {
-    return this.#end !== undefined;
+  deadInfoOf(index: number, id: string): DeadInfo {
+    const elsewhere = this.#settledElsewhere.get(id);
+    if (elsewhere) return { error: elsewhere.error, attempts: elsewhere.info.attempts };
+    const replacement = this.#replacement;
+    return this.#dead.get(index) ?? replacement?.segment.deadInfoOf(replacement.indices.get(id)!, id) ?? {};
   }
 
   #mark(from: number, to: number, state: State): void {
     this.#states ??= new Uint8Array(this.count);
-    for (let at = from; at < to; at++) if (this.#states[at] === State.Pending) this.left--;
+    for (let at = from; at < to; at++) if (this.#states[at] === State.Pending) this.pending--;
     this.#states.fill(state, from, to);
   }
 
-  #reject(index: number, problem: FerryError): void {
-    this.#settle((waiter) => waiter.index - this.#dropped === index && (waiter.reject(problem), true));
+  #reject(index: number, error: FerryError): void {
+    this.#settle((waiter) => {
+      if (waiter.index - this.#droppedCount !== index) return false;
+      waiter.reject(error);
+      return true;
+    });
   }
 
-  #settle(isDone: (waiter: Waiter) => boolean): void {
-    if (this.#waiters.length > 0) this.#waiters = this.#waiters.filter((waiter) => !isDone(waiter));
+  /** Removes the waiters for which `settle` returns true, then calls the watchers. */
+  #settle(settle: (waiter: Waiter) => boolean): void {
+    if (this.#waiters.length > 0) this.#waiters = this.#waiters.filter((waiter) => !settle(waiter));
     if (this.#watchers.length > 0) this.#watchers = this.#watchers.filter((watcher) => !watcher());
   }
 }
 
-const COMMA = 44;
-/** Another tab has settled it, and has not told us how. */
-const NOBODY_SAID = { status: 0, attempts: 0 };
-
-/** A copy with a place before it and one behind, so that a list of them all needs no other copy. */
-export function framed(texts: Uint8Array): Uint8Array<ArrayBuffer> {
-  const frame = new Uint8Array(texts.length + 2);
-  frame.set(texts, 1);
-  return frame.subarray(1, -1);
+/** Resolves with true when all segments are done, with false when the wait ends earlier. */
+export function untilSegments(
+  segments: readonly TrackedSegment[],
+  isDone: (segment: TrackedSegment) => boolean,
+  signal: AbortSignal | undefined,
+  deadlineMs: number | undefined,
+): Promise<boolean> {
+  return waitFor(signal, deadlineMs, (done) => {
+    let remaining = segments.length;
+    if (remaining === 0) return done();
+    const watch = (segment: TrackedSegment) => {
+      if (!isDone(segment)) return false;
+      if (--remaining === 0) done();
+      return true;
+    };
+    for (const segment of segments) segment.watch(() => watch(segment));
+  });
 }
 
-/** The JSON array of these texts, in the frame of the only one if it has one. */
-export function listed(stretches: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const [first] = stretches as readonly Uint8Array<ArrayBuffer>[];
-  const isFramed = stretches.length === 1 && first!.byteOffset === 1 && first!.buffer.byteLength === first!.length + 2;
-  const list = isFramed ? new Uint8Array(first!.buffer) : joined(stretches, 1, 1);
-  list[0] = 0x5b; // [
-  list[list.length - 1] = 0x5d; // ]
-  return list;
-}
+/** For events that another tab settled without telling how. */
+const UNKNOWN_DELIVERY = { status: 0, attempts: 0 };
 
-function madeRoom(): FerryError {
-  return new FerryError("ERR_QUEUE_FULL", "the event was dropped to make room for newer ones");
-}
-
-/** Texts with commas between them. */
-export function joined(texts: readonly Uint8Array[], before = 0, after = 0): Uint8Array<ArrayBuffer> {
-  let length = before + after + texts.length - 1;
-  for (const text of texts) length += text.length;
-  const all = new Uint8Array(length);
-  let at = before;
-  for (const text of texts) {
-    if (at > before) all[at++] = COMMA;
-    all.set(text, at);
-    at += text.length;
-  }
-  return all;
+function droppedForNewer(): FerryError {
+  return new FerryError("ERR_QUEUE_FULL", "the event was dropped in favour of newer ones");
 }

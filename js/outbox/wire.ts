@@ -1,29 +1,30 @@
-/** What a room tells the outbox about its protocol. The outbox itself knows no headers and no JSON. */
+/** What a system tells the outbox about its protocol. The outbox itself knows neither headers nor JSON. */
 
 /** An event ready to be staged. */
 export interface Encoded {
   readonly id: string;
-  /** Its JSON text. */
+  /** JSON text of the event. */
   readonly text: string;
   /** Events with the same key are delivered in order. */
-  readonly key?: string | undefined;
+  readonly orderingKey?: string | undefined;
 }
 
-/** Bodies of events that go in one request. */
+/** The events of one request. */
 export interface Batch {
   readonly count: number;
-  /** Stretches of JSON texts parted by commas, in order. */
-  readonly stretches: readonly Uint8Array[];
+  /** Their JSON texts, in order. Each chunk holds one or more texts, separated by commas. */
+  readonly chunks: readonly Uint8Array[];
   /** The id of each event. */
   ids(): string[];
   /** The text of each event. */
   texts(): Uint8Array[];
 }
 
-/** What events have to have in common to share a request, and how many of them may. */
+/** Which events may share a request. */
 export interface Grouping {
+  /** Only events with the same batch key share a request. */
   readonly batchKey: string;
-  /** Events of one flush in one request at most; other flushes have requests of their own. */
+  /** How many events of one flush a request may have. Events of different flushes never share a request. */
   readonly maxEvents: number;
 }
 
@@ -34,31 +35,28 @@ export interface WireRequest {
   body: Uint8Array;
 }
 
-/** Requests of one event each: six at once is what browsers and Workers allow towards one server. */
-export const SINGLES = { maxEvents: 1, concurrency: 6 } as const;
+/** Limits for requests of one event each. Browsers and Workers allow six simultaneous connections to one server. */
+export const SINGLE_EVENT_LIMITS = { maxEvents: 1, concurrency: 6 } as const;
 
 export interface Wire<E> {
-  /** Checks an event and turns it into text. */
+  /** Validates an event and serializes it. */
   encode(event: E): Encoded;
-  /** Events are flushed, so many together: may change each text in place, but not its length. */
-  seal?(text: Uint8Array, flushed: number): void;
-  /**
-   * Whose kin an event is, where not all may share a request. All events of a flush are of the same kin, and those of a dead letter that is
-   * replayed go with their kin too.
-   */
+  /** Called for each text of a flush of so many events. May change the text in place, but not its length. */
+  onCommit?(text: Uint8Array, eventCount: number): void;
+  /** The grouping of an event, where not all events may share a request. All events of a flush have the same grouping. */
   grouping?(text: Uint8Array): Grouping;
-  /** One of `OUTBOX_CLASSIFIERS`, where the status of an answer does not say it all. @default by status */
+  /** One of `OUTBOX_CLASSIFIERS`, where the status of a response is not enough. @default by status */
   readonly classifier?: number;
-  /** The id of an encoded event; empty if it is none, because a store has spoiled it. */
+  /** The id of an encoded event; empty if the text is damaged. */
   idOf(body: Uint8Array): string;
-  /** The event itself, as people may want to see it of a dead letter. Left out where that is the encoded event. */
+  /** The text of a dead letter as applications see it. @default the encoded event */
   textOf?(body: Uint8Array): string;
-  /** The request that carries these events. */
+  /** The request for a batch. */
   request(batch: Batch): WireRequest;
-  /** The body of a request with exactly these, if that can be said beforehand. */
-  list?(stretches: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined;
-  /** Whether an answer says that the server takes no batches. From then on requests are made of `SINGLES`. */
-  wantsSingles?(status: number, batch: Batch): boolean;
-  /** The status of each event, if an answer speaks of each. */
-  statuses?(status: number, answer: Uint8Array, batch: Batch): readonly number[] | undefined;
+  /** The body of a request with exactly these events, if it can be made in advance. */
+  encodeBody?(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined;
+  /** Whether a response means that the server accepts no batches. If so, requests follow `SINGLE_EVENT_LIMITS` from then on. */
+  rejectsBatches?(status: number, batch: Batch): boolean;
+  /** The status of each event, if the response has one for each. */
+  eventStatuses?(status: number, response: Uint8Array, batch: Batch): readonly number[] | undefined;
 }

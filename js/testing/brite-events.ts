@@ -15,7 +15,7 @@ import { mustBe } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
 import { freshId } from "../platform/uuid.js";
 import { type BriteEvent, envelopeProblem } from "../systems/bc-events/envelope.js";
-import { readBody } from "../systems/cloudevents/http.js";
+import { readBody } from "../systems/cloudevents/body.js";
 import { type Lifetime, type Service, integer, plain } from "./service.js";
 import { Watchers } from "./watchers.js";
 

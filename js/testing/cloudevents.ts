@@ -11,7 +11,8 @@
  * ```
  */
 import { EventBatch } from "../systems/cloudevents/batch.js";
-import { batchFromHttp, contentMode, readBody, toBinary, toStructured } from "../systems/cloudevents/http.js";
+import { readBody } from "../systems/cloudevents/body.js";
+import { batchFromHttp, contentMode, toBinary, toStructured } from "../systems/cloudevents/http.js";
 import { webhook } from "../systems/cloudevents/webhook.js";
 import { FerryError, isFerryError } from "../engine/errors.js";
 import { Forwarder, type Forwarding, type ForwardOptions } from "./forward.js";

@@ -16,7 +16,7 @@
  */
 import { isFerryError } from "../engine/errors.js";
 import { unixNow } from "../platform/clock.js";
-import { readBody } from "../systems/cloudevents/http.js";
+import { readBody } from "../systems/cloudevents/body.js";
 import { EventBuilder } from "../systems/events-protocol/builder.js";
 import { ProtocolEvent, RequestEvent, ResponseEvent } from "../systems/events-protocol/event.js";
 import { EventException, isEventException } from "../systems/events-protocol/exceptions.js";

@@ -1,5 +1,5 @@
 /** Sends received events on to another server. */
-import { type ContentMode, toMode } from "../systems/cloudevents/http.js";
+import { type ContentMode, toHttp } from "../systems/cloudevents/http.js";
 import { FerryError } from "../engine/errors.js";
 import { type Lifetime, integer } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./store.js";
@@ -130,7 +130,7 @@ export class Forwarder implements Forwarding {
 
   async #send({ event, mode }: ReceivedEvent): Promise<void> {
     const { fetch: send = fetch, headers = {} } = this.#options;
-    const message = toMode(event, this.#options.mode ?? mode);
+    const message = toHttp(event, this.#options.mode ?? mode);
     // As bytes: to text the platform would add a content type.
     const body = typeof message.body === "string" ? new TextEncoder().encode(message.body) : message.body;
     const sending = (this.#sending = new AbortController());

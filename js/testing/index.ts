@@ -7,14 +7,13 @@ export type {
   RefuseRule,
 } from "./brite-events.js";
 export type { CloudEventsEmulator, CloudEventsEmulatorOptions } from "./cloudevents.js";
+export type { GlassFlowEmulator, GlassFlowEmulatorOptions } from "./glassflow.js";
 export type {
   EmulatedPipeline,
   EmulatedPipelineOptions,
-  GlassFlowEmulator,
-  GlassFlowEmulatorOptions,
   PublishedEvent,
   Transformation,
-} from "./glassflow.js";
+} from "./glassflow/pipeline.js";
 export type { EventsProtocolEmulator, EventsProtocolEmulatorOptions, ReceivedRequest } from "./events-protocol.js";
 export type { AddedFault, Fault, Faults } from "./faults.js";
 export type { ForwardOptions, Forwarding } from "./forward.js";

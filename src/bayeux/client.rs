@@ -1,32 +1,32 @@
 //! A client for any Bayeux server: a [`Session`] with the plain [`Dialect`](super::dialect::Dialect).
 
-use super::dialect::Plain;
+use super::dialect::DefaultDialect;
 use super::session::{Event, Options, Session};
 use crate::base::ids::OpId;
 use crate::base::time::Moment;
 use crate::engine::machine::{Input, Machine, Output};
 
-/// The machine.
+/// A client for any Bayeux server.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// What most commands go to.
+    /// The session, which takes most commands.
     pub session: Session,
 }
 
 impl Client {
-    /// A client that does nothing yet.
+    /// An idle client.
     pub fn new(options: Options, seed: u64) -> Self {
         Self { session: Session::new(options, seed) }
     }
 
     /// See [`Session::publish`].
     pub fn publish(&mut self, now: Moment, channel: &str, data: &str) -> OpId {
-        self.session.publish(now, channel, data, &Plain)
+        self.session.publish(now, channel, data, &DefaultDialect)
     }
 
     /// See [`Session::socket_text`].
     pub fn socket_text(&mut self, now: Moment, id: u32, text: Vec<u8>) {
-        self.session.socket_text(now, id, text, &mut Plain);
+        self.session.socket_text(now, id, text, &mut DefaultDialect);
     }
 
     /// See [`Session::socket_closed`].
@@ -39,11 +39,11 @@ impl Machine for Client {
     type Event = Event;
 
     fn handle(&mut self, now: Moment, input: Input) {
-        // There are no exchanges but those of the session.
-        drop(self.session.handle(now, input, &mut Plain));
+        // This client starts no exchanges of its own.
+        drop(self.session.handle(now, input, &mut DefaultDialect));
     }
 
     fn poll(&mut self) -> Output<Event> {
-        self.session.poll(&mut Plain)
+        self.session.poll(&mut DefaultDialect)
     }
 }

@@ -1,60 +1,62 @@
-//! A cookie jar for platforms that keep none: Node, Deno, Bun and Workers. RFC 6265 as far as it concerns one server.
+//! A cookie jar for platforms whose `fetch` keeps no cookies: Node, Deno, Bun and Workers. It implements the
+//! part of RFC 6265 that matters for one server (sections 5.2 to 5.4).
 //!
-//! Times are Unix times in milliseconds, which the owner reckons from its clock.
+//! Times are Unix times in milliseconds.
 
 use crate::base::wall::read_http_date;
 
-/// Cookies, the oldest first.
+/// The cookies of one client, oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Jar(Vec<Cookie>);
+pub struct CookieJar(Vec<Cookie>);
 
-/// More than that a server has no business to keep at a client.
-const MOST: usize = 50;
+/// Further cookies are ignored, so that a server cannot fill the memory.
+const MAX_COOKIES: usize = 50;
 
 #[derive(Clone, Debug)]
 struct Cookie {
     name: String,
     value: String,
     host: String,
-    /// Whether hosts below that one get it as well.
-    is_wide: bool,
+    /// It has a `Domain` attribute, so it is sent to subdomains of `host` too.
+    is_domain_cookie: bool,
     path: String,
     is_secure: bool,
-    ends: Option<u64>,
+    expires_at_ms: Option<u64>,
 }
 
-impl Jar {
-    /// Takes a `Set-Cookie` header of an answer from `url`. Several may stand in one line, parted by commas.
+impl CookieJar {
+    /// Stores the cookies of a `Set-Cookie` header in a response from `url`. Some platforms join several
+    /// headers with commas.
     pub fn store(&mut self, url: &str, header: &str, now: u64) {
-        for line in split(header) {
+        for line in split_set_cookie(header) {
             if let Some(cookie) = Cookie::parse(url, line, now) {
-                let same = |other: &Cookie| {
+                let is_same = |other: &Cookie| {
                     (&other.name, &other.host, &other.path) == (&cookie.name, &cookie.host, &cookie.path)
                 };
-                let has_ended = cookie.ends.is_some_and(|ends| ends <= now);
-                match self.0.iter().position(same) {
-                    Some(at) if has_ended => drop(self.0.remove(at)),
-                    // It keeps its place in the order.
+                let is_expired = cookie.expires_at_ms.is_some_and(|at_ms| at_ms <= now);
+                match self.0.iter().position(is_same) {
+                    Some(at) if is_expired => drop(self.0.remove(at)),
+                    // A replaced cookie keeps its place in the order.
                     Some(at) => {
                         if let Some(there) = self.0.get_mut(at) {
                             *there = cookie;
                         }
                     }
-                    None if has_ended || self.0.len() >= MOST => {}
+                    None if is_expired || self.0.len() >= MAX_COOKIES => {}
                     None => self.0.push(cookie),
                 }
             }
         }
     }
 
-    /// The `Cookie` header for a request to `url`; empty if there is none to send.
+    /// The `Cookie` header for a request to `url`; empty if no cookie matches.
     pub fn header(&self, url: &str, now: u64) -> String {
-        let place = Place::of(url);
-        let fitting = self.0.iter().filter(|cookie| cookie.fits(&place, now));
-        fitting.map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect::<Vec<_>>().join("; ")
+        let target = UrlParts::of(url);
+        let sendable = self.0.iter().filter(|cookie| cookie.matches(&target, now));
+        sendable.map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect::<Vec<_>>().join("; ")
     }
 
-    /// Forgets all.
+    /// Removes all cookies.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -62,20 +64,20 @@ impl Jar {
 
 impl Cookie {
     fn parse(url: &str, line: &str, now: u64) -> Option<Self> {
-        let place = Place::of(url);
+        let target = UrlParts::of(url);
         let mut parts = line.split(';').map(str::trim);
         let (name, value) = parts.next()?.split_once('=')?;
         let mut cookie = Self {
             name: name.trim().to_owned(),
             value: value.trim().to_owned(),
-            host: place.host.to_owned(),
-            is_wide: false,
+            host: target.host.to_owned(),
+            is_domain_cookie: false,
             path: "/".to_owned(),
             is_secure: false,
-            ends: None,
+            expires_at_ms: None,
         };
-        // Without an attribute, it is for the folder of the page that set it.
-        if let Some((folder, _)) = place.path.rsplit_once('/')
+        // The default path is the directory of the request (RFC 6265, section 5.1.4).
+        if let Some((folder, _)) = target.path.rsplit_once('/')
             && !folder.is_empty()
         {
             cookie.path = folder.to_owned();
@@ -88,40 +90,44 @@ impl Cookie {
                 "domain" => {
                     let domain = value.trim_start_matches('.').to_ascii_lowercase();
                     if !domain.is_empty() {
-                        if !is_within(place.host, &domain) || !domain.contains('.') && domain != place.host {
+                        if !is_within(target.host, &domain) || !domain.contains('.') && domain != target.host
+                        {
                             return None;
                         }
-                        (cookie.host, cookie.is_wide) = (domain, true);
+                        (cookie.host, cookie.is_domain_cookie) = (domain, true);
                     }
                 }
                 "secure" => cookie.is_secure = true,
                 "max-age" => {
                     if let Ok(seconds) = value.parse::<i64>() {
                         has_max_age = true;
-                        cookie.ends = Some(now.saturating_add_signed(seconds.max(0).saturating_mul(1000)));
+                        cookie.expires_at_ms =
+                            Some(now.saturating_add_signed(seconds.max(0).saturating_mul(1000)));
                     }
                 }
                 "expires" if !has_max_age => {
-                    cookie.ends = read_http_date(&value.replace('-', " ")).map(|at| at.saturating_mul(1000));
+                    cookie.expires_at_ms =
+                        read_http_date(&value.replace('-', " ")).map(|at| at.saturating_mul(1000));
                 }
                 _ => {}
             }
         }
-        // What no request can carry would keep all of them from being sent.
+        // A byte that no header can carry would make every request fail.
         let is_clean = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         if !is_clean(&cookie.name) || !is_clean(&cookie.value) {
             return None;
         }
-        // A server that is not reached safely must not set what only safe requests get.
-        (!cookie.name.is_empty() && (!cookie.is_secure || place.is_secure)).then_some(cookie)
+        // A response over plain HTTP must not set a cookie that is only sent over HTTPS.
+        (!cookie.name.is_empty() && (!cookie.is_secure || target.is_secure)).then_some(cookie)
     }
 
-    fn fits(&self, place: &Place<'_>, now: u64) -> bool {
-        let host = if self.is_wide { is_within(place.host, &self.host) } else { place.host == self.host };
-        let path = place.path.strip_prefix(self.path.trim_end_matches('/'));
+    fn matches(&self, target: &UrlParts<'_>, now: u64) -> bool {
+        let host =
+            if self.is_domain_cookie { is_within(target.host, &self.host) } else { target.host == self.host };
+        let path = target.path.strip_prefix(self.path.trim_end_matches('/'));
         host && path.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            && (!self.is_secure || place.is_secure)
-            && self.ends.is_none_or(|ends| ends > now)
+            && (!self.is_secure || target.is_secure)
+            && self.expires_at_ms.is_none_or(|at_ms| at_ms > now)
     }
 }
 
@@ -129,21 +135,21 @@ fn is_within(host: &str, domain: &str) -> bool {
     host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
 }
 
-struct Place<'a> {
+struct UrlParts<'a> {
     host: &'a str,
     path: &'a str,
     is_secure: bool,
 }
 
-impl<'a> Place<'a> {
-    /// Of a URL as the platform writes it: lower-case host, no user.
+impl<'a> UrlParts<'a> {
+    /// The parts of a normalized URL: lower-case host, no user name.
     fn of(url: &'a str) -> Self {
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let host = match authority.rsplit_once(':') {
-            // Not the colons of an IPv6 address.
+            // The colons of an IPv6 address are not followed by digits alone.
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
             _ => authority,
         };
@@ -155,8 +161,8 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The cookies in a header: a comma parts two of them if `name=` follows, which no date has.
-fn split(header: &str) -> Vec<&str> {
+/// Splits joined headers. A comma separates two cookies only if `name=` follows, which no date contains.
+fn split_set_cookie(header: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut start = 0;
     for (at, _) in header.match_indices(',') {
@@ -180,15 +186,15 @@ mod tests {
     const URL: &str = "https://acme.my.salesforce.com:8443/cometd/68.0";
 
     fn after(lines: &[&str], url: &str) -> String {
-        let mut jar = Jar::default();
+        let mut cookies = CookieJar::default();
         for line in lines {
-            jar.store(url, line, 1000);
+            cookies.store(url, line, 1000);
         }
-        jar.header(url, 1000)
+        cookies.header(url, 1000)
     }
 
     #[test]
-    fn keeps_what_is_for_this_server_and_this_time() {
+    fn cookies_are_sent_by_host_path_security_and_expiry() {
         assert_eq!(
             after(
                 &[
@@ -217,35 +223,35 @@ mod tests {
     }
 
     #[test]
-    fn parts_a_joined_header_but_not_its_dates() {
+    fn a_joined_header_is_split_between_cookies_and_not_in_dates() {
         let joined =
             "BAYEUX_BROWSER=b1; Path=/, sfdc-stream=!x; path=/; Expires=Wed, 24-Sep-2036 19:55:37 GMT, z=1";
         assert_eq!(after(&[joined], URL), "BAYEUX_BROWSER=b1; sfdc-stream=!x; z=1");
     }
 
     #[test]
-    fn a_new_value_takes_the_place_of_the_old_and_ends_when_it_is_over() {
+    fn a_new_value_replaces_the_old_one_and_expires() {
         assert_eq!(after(&["a=1; Path=/", "b=2; Path=/", "a=3; Path=/"], URL), "a=3; b=2");
         assert_eq!(after(&["a=1; Path=/", "a=; Path=/; Max-Age=0"], URL), "");
-        let mut jar = Jar::default();
-        jar.store(URL, "a=1; Path=/; Max-Age=10", 0);
-        assert_eq!((jar.header(URL, 9999).as_str(), jar.header(URL, 10_000).as_str()), ("a=1", ""));
-        assert_eq!(jar.header("https://other.example/cometd/68.0", 0), "");
-        jar.store(URL, "only=here", 0);
-        assert_eq!(jar.header("https://acme.my.salesforce.com/other", 0), "a=1");
+        let mut cookies = CookieJar::default();
+        cookies.store(URL, "a=1; Path=/; Max-Age=10", 0);
+        assert_eq!((cookies.header(URL, 9999).as_str(), cookies.header(URL, 10_000).as_str()), ("a=1", ""));
+        assert_eq!(cookies.header("https://other.example/cometd/68.0", 0), "");
+        cookies.store(URL, "only=here", 0);
+        assert_eq!(cookies.header("https://acme.my.salesforce.com/other", 0), "a=1");
     }
 
     #[test]
-    fn leaves_out_what_no_request_can_carry() {
+    fn cookies_with_bytes_that_no_header_can_carry_are_ignored() {
         assert_eq!(after(&["a=\u{1}", "b=é", "c=d e"], URL), "c=d e");
     }
 
     #[test]
-    fn does_not_grow_without_end() {
-        let mut jar = Jar::default();
+    fn the_number_of_cookies_is_limited() {
+        let mut cookies = CookieJar::default();
         for at in 0..1000 {
-            jar.store(URL, &format!("c{at}=1"), 0);
+            cookies.store(URL, &format!("c{at}=1"), 0);
         }
-        assert_eq!(jar.0.len(), MOST);
+        assert_eq!(cookies.0.len(), MAX_COOKIES);
     }
 }

@@ -1,105 +1,113 @@
-//! What a server may do in its own way: where a subscription starts, what a refusal means, which events were here before.
+//! What differs between servers: where a subscription starts, what a refusal means, which events are
+//! duplicates.
 
-use super::message::{DataReader, Reply, Row, opaque};
-use super::session::SessionError;
+use super::errors::SessionError;
+use super::message::{DataReader, EventSpans, Reply, skip_data};
 use crate::base::json::padded::Padded;
 use crate::base::time::Millis;
 
-/// What a reply answers.
+/// The kinds of messages that have a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The start of a session.
+pub enum MessageKind {
+    /// `/meta/handshake`: starts a session.
     Handshake,
-    /// The heartbeat, with which most events come.
+    /// `/meta/connect`: the poll and heartbeat. Its response carries most events.
     Connect,
-    /// A channel from now on.
+    /// `/meta/subscribe`.
     Subscribe,
-    /// A channel no longer.
+    /// `/meta/unsubscribe`.
     Unsubscribe,
-    /// An event of ours.
+    /// An event that the client publishes.
     Publish,
-    /// The end of a session.
+    /// `/meta/disconnect`: ends a session.
     Disconnect,
 }
 
-/// What to do about a refusal.
+/// How the session reacts to a refusal.
 #[derive(Clone, Debug)]
 pub enum Reaction {
-    /// Start a new session at once, with the same credentials.
+    /// Start a new session with the same credentials.
     Handshake {
-        /// The cookies belong to somebody else.
+        /// The cookies belong to another user.
         drop_cookies: bool,
     },
-    /// The credentials are no longer good: ask for new ones, then start a new session.
+    /// Request new credentials, then start a new session.
     Reauthorize,
-    /// Rest at least that long, longer each time, then start a new session.
+    /// Start a new session after at least that delay, which doubles each time.
     Busy(SessionError, Millis),
-    /// Ask for the same subscription again after a rest of that length.
-    Later(SessionError, Millis),
-    /// Ask for the same subscription again at once: where it starts has changed, and there may be a gap.
-    Again(SessionError),
-    /// Refuse the operation, and go on.
+    /// Subscribe again after at least that delay.
+    ResubscribeLater(SessionError, Millis),
+    /// Subscribe again without delay: the start of the replay has changed, and there may be a gap.
+    Resubscribe(SessionError),
+    /// Reject the operation; the session goes on.
     Refuse(SessionError),
-    /// Go no further.
+    /// End the session.
     Stop(SessionError),
 }
 
-/// Whether a subscription can be taken up where it was.
+/// What happens to lost events of a channel after a new subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Continuity {
-    /// The server repeats what was lost.
-    Kept,
-    /// It would, if a place were known.
-    Unknown,
-    /// The server keeps nothing.
-    None,
+    /// The server replays them.
+    Replayed,
+    /// The server would replay them, but no replay id is known yet.
+    PositionUnknown,
+    /// The server does not store events.
+    NotReplayed,
 }
 
-/// A way to speak Bayeux.
+/// The rules of one kind of server. The defaults are those of Bayeux 1.0.
 pub trait Dialect {
-    /// How `data` is read.
+    /// The function that reads `data` of an event.
     fn data_reader(&self) -> DataReader {
-        opaque
+        skip_data
     }
 
-    /// Members for the `ext` of a handshake, as JSON without braces.
+    /// Members for `ext` of the handshake, as JSON without braces.
     fn handshake_ext(&self) -> &'static str {
         ""
     }
 
-    /// A session was granted. What it lacks of that which was asked for.
-    fn shaken(&mut self, _reply: &Reply) -> Option<&'static str> {
+    /// Processes a successful handshake. Returns the kind of a notice if the server lacks an extension.
+    fn handshake_accepted(&mut self, _reply: &Reply) -> Option<&'static str> {
         None
     }
 
-    /// The `ext` of a subscription, as JSON; empty for none.
+    /// The value of `ext` of a subscription, as JSON; empty for none.
     fn subscribe_ext(&self, _channel: &str) -> String {
         String::new()
     }
 
-    /// What a refusal means, if it means something special. `channel`: of a subscription. `is_opening`: there has been no session yet.
-    fn judge(&mut self, _kind: Kind, _reply: &Reply, _channel: &str, _is_opening: bool) -> Option<Reaction> {
+    /// The reaction to a refusal; `None` to follow the advice of the server. `channel` is that of a
+    /// subscription. `is_opening`: no connect has succeeded yet.
+    fn classify_refusal(
+        &mut self,
+        _kind: MessageKind,
+        _reply: &Reply,
+        _channel: &str,
+        _is_opening: bool,
+    ) -> Option<Reaction> {
         None
     }
 
-    /// An event has come. Whether it is new.
-    fn arrived(&mut self, _text: Padded<'_>, _row: &Row) -> bool {
+    /// Records an event. Returns false for a duplicate.
+    fn record_event(&mut self, _text: Padded<'_>, _row: &EventSpans) -> bool {
         true
     }
 
-    /// Whether what was lost on a channel comes again after a new subscription.
+    /// Whether lost events of a channel are replayed after a new subscription.
     fn continuity(&self, _channel: &str) -> Continuity {
-        Continuity::None
+        Continuity::NotReplayed
     }
 
-    /// Why nothing can be published on a channel.
-    fn refuses_to_publish(&self, _channel: &str) -> Option<SessionError> {
+    /// Why the client cannot publish on a channel; `None` if it can.
+    fn publish_error(&self, _channel: &str) -> Option<SessionError> {
         None
     }
 }
 
-/// Bayeux as it is written.
+/// The rules of Bayeux 1.0, without extensions of a server.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Plain;
+pub struct DefaultDialect;
 
-impl Dialect for Plain {}
+impl Dialect for DefaultDialect {}

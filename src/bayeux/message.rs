@@ -1,32 +1,32 @@
-//! Messages as they come in: events, of which only positions are kept, and replies, which are looked into.
+//! Parses incoming messages into events, of which only positions are kept, and replies.
 //!
-//! A message is a reply if its channel is a `/meta/` channel or if it says whether something was `successful`; servers copy ids of requests into
-//! events, so an id says nothing. The `data` of an event stays text.
+//! A message is a reply if its channel is a `/meta/` channel or if it has `successful`. The id does not
+//! matter: servers copy ids of requests into events. The `data` of an event is not parsed.
 
 use crate::base::json::find::{Document, Value, items, members, string};
 use crate::base::json::padded::Padded;
 use crate::base::json::scan::{Fault, Kind, Scanner, Span};
 
-/// What a dialect wants to know of the `data` of an event: a name for it, and what tells it from others.
+/// The ids that a dialect finds in `data` of an event.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Marks {
-    /// Where to go on after it. A number, or a string without its quotes.
-    pub position: Option<Span>,
-    /// What no other event has.
-    pub identity: Option<Span>,
+pub struct EventIds {
+    /// The id after which a later subscription can start: a number, or a string without its quotes.
+    pub replay_id: Option<Span>,
+    /// An id that no other event has.
+    pub uuid: Option<Span>,
 }
 
-/// Steps over the value of `data` that starts here.
-pub type DataReader = fn(&mut Scanner<'_>) -> Result<(Span, Marks), Fault>;
+/// Reads the value of `data` at the position of the scanner.
+pub type DataReader = fn(&mut Scanner<'_>) -> Result<(Span, EventIds), Fault>;
 
-/// Steps over data without looking at it.
-pub fn opaque(scanner: &mut Scanner<'_>) -> Result<(Span, Marks), Fault> {
+/// Skips `data` and finds no ids.
+pub fn skip_data(scanner: &mut Scanner<'_>) -> Result<(Span, EventIds), Fault> {
     let (kind, span) = scanner.value()?;
-    Ok((whole(kind, span), Marks::default()))
+    Ok((with_quotes(kind, span), EventIds::default()))
 }
 
-/// Strings with their quotes.
-pub(crate) const fn whole(kind: Kind, mut span: Span) -> Span {
+/// The span of a value; that of a string includes its quotes.
+pub(crate) const fn with_quotes(kind: Kind, mut span: Span) -> Span {
     if matches!(kind, Kind::String) {
         span.start -= 1;
         span.start_unit -= 1;
@@ -36,67 +36,67 @@ pub(crate) const fn whole(kind: Kind, mut span: Span) -> Span {
     span
 }
 
-/// Where the parts of an event stand in their text.
+/// The positions of the parts of an event in the text of a response.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// The message.
+pub struct EventSpans {
+    /// Start and end of the message in UTF-16 units.
     pub message: (usize, usize),
-    /// What is between the quotes.
+    /// The channel without its quotes.
     pub channel: Span,
-    /// The JSON value, strings with their quotes.
+    /// The JSON value of `data`; a string with its quotes.
     pub data: Span,
-    /// What the dialect has found in it.
-    pub marks: Marks,
+    /// The ids that the dialect found.
+    pub ids: EventIds,
 }
 
-/// One answer or frame, read.
+/// The messages of one response or frame.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
-    /// The events, in their order.
-    pub rows: Vec<Row>,
-    /// All else, in its order.
+pub struct ParsedMessages {
+    /// The events in order.
+    pub events: Vec<EventSpans>,
+    /// The replies in order.
     pub replies: Vec<Reply>,
 }
 
-/// A message that answers one of ours, or that speaks about the session.
+/// The reply to a message of the client, or a message about the session.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// Of what it speaks.
+    /// The channel of the message that it replies to.
     pub channel: String,
-    /// The id of the message that it answers, as text.
+    /// The id of the message that it replies to, as text.
     pub id: Option<String>,
-    /// Whether it was done.
+    /// Whether the server accepted the message.
     pub successful: Option<bool>,
     document: Document,
 }
 
 impl Reply {
-    /// The value behind a path of member names.
+    /// The value at a path of member names.
     pub fn get(&self, path: &[&str]) -> Option<Value<'_>> {
         self.document.get(path)
     }
 
-    /// A string.
+    /// The string at a path of member names.
     pub fn string(&self, path: &[&str]) -> Option<String> {
         self.get(path)?.string()
     }
 
-    /// The error field.
+    /// The `error` field, unless it is empty.
     pub fn error(&self) -> Option<String> {
         self.string(&["error"]).filter(|error| !error.is_empty())
     }
 
-    /// The session that the server chose.
+    /// The session id that the server chose.
     pub fn client_id(&self) -> Option<String> {
         self.get(&["clientId"])?.label()
     }
 
-    /// The channels that it speaks of.
+    /// The channels of a subscription: the `subscription` field is a string or an array.
     pub fn subscriptions(&self) -> Vec<String> {
         self.get(&["subscription"]).map(|value| value.strings()).unwrap_or_default()
     }
 
-    /// Advice for a transport, if there is any.
+    /// The advice, if there is any. Members for that transport take precedence.
     pub fn advice(&self, transport: &str) -> Option<Advice> {
         self.get(&["advice"]).filter(|advice| advice.kind == Kind::Object)?;
         let find =
@@ -117,88 +117,92 @@ impl Reply {
     }
 }
 
-/// What a server advises. All times in milliseconds.
+/// The `advice` field. All times are in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Advice {
-    /// What to do next.
+    /// How to reconnect.
     pub reconnect: Option<Reconnect>,
-    /// Between the end of one connect and the start of the next; below 0: not again.
+    /// Between the end of one connect and the start of the next; negative: do not connect again.
     pub interval: Option<i64>,
     /// How long the server holds a connect.
     pub timeout: Option<i64>,
     /// How long the server keeps a session without a connect.
     pub max_interval: Option<i64>,
-    /// Another client of the same browser holds a connect.
+    /// Another client of the same browser has a pending connect.
     pub multiple_clients: bool,
-    /// Other hosts to try.
+    /// Alternative hosts.
     pub hosts: Vec<String>,
 }
 
-/// What to do next.
+/// The values of `advice.reconnect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reconnect {
     /// Connect again.
     Retry,
-    /// The session is gone.
+    /// The session does not exist any more: handshake.
     Handshake,
     /// Stop.
     None,
-    /// A word that we do not know: a client must not go on by itself then.
+    /// An unknown value, after which a client must not reconnect.
     Unknown,
 }
 
-/// Reads an answer: an array of messages, or a single one.
-pub fn read(text: Padded<'_>, data: DataReader) -> Result<Reading, Fault> {
+/// Parses a response or frame: an array of messages, or a single message.
+pub fn parse_messages(text: Padded<'_>, data: DataReader) -> Result<ParsedMessages, Fault> {
     let mut scanner = Scanner::new(text);
-    let mut reading = Reading::default();
+    let mut parsed = ParsedMessages::default();
     scanner.skip_space();
     if scanner.peek() == b'{' {
-        read_message(&mut scanner, data, &mut reading)?;
+        parse_message(&mut scanner, data, &mut parsed)?;
     } else {
-        items(&mut scanner, |scanner| read_message(scanner, data, &mut reading))?;
+        items(&mut scanner, |scanner| parse_message(scanner, data, &mut parsed))?;
     }
-    if scanner.is_finished() { Ok(reading) } else { Err(Fault::Syntax) }
+    if scanner.is_finished() { Ok(parsed) } else { Err(Fault::Syntax) }
 }
 
 #[derive(Default)]
-struct Seen {
+struct Members {
     channel: Option<Span>,
     id: Option<(Kind, Span)>,
     successful: Option<Kind>,
-    data: Option<(Span, Marks)>,
+    data: Option<(Span, EventIds)>,
 }
 
-fn read_message(scanner: &mut Scanner<'_>, data: DataReader, reading: &mut Reading) -> Result<(), Fault> {
+fn parse_message(
+    scanner: &mut Scanner<'_>,
+    data: DataReader,
+    parsed: &mut ParsedMessages,
+) -> Result<(), Fault> {
     let (start, start_unit, text) = (scanner.pos(), scanner.units(), scanner.text());
-    let mut seen = Seen::default();
+    let mut found = Members::default();
     members(scanner, |name, scanner| {
         match name {
             b"channel" => {
                 let (kind, span) = scanner.value()?;
-                seen.channel = (kind == Kind::String).then_some(span);
+                found.channel = (kind == Kind::String).then_some(span);
             }
-            b"data" => seen.data = Some(data(scanner)?),
-            b"id" => seen.id = Some(scanner.value()?),
-            b"successful" => seen.successful = Some(scanner.value()?.0),
+            b"data" => found.data = Some(data(scanner)?),
+            b"id" => found.id = Some(scanner.value()?),
+            b"successful" => found.successful = Some(scanner.value()?.0),
             _ => drop(scanner.value()?),
         }
         Ok(())
     })?;
-    // Without a channel it is nothing that anybody could have meant for us.
-    let Some(channel) = seen.channel else { return Ok(()) };
+    // A message without a channel has no meaning.
+    let Some(channel) = found.channel else { return Ok(()) };
     let is_meta = text.get(channel.start, channel.end).starts_with(b"/meta/");
-    if !is_meta && seen.successful.is_none() {
-        if let Some((data, marks)) = seen.data {
-            reading.rows.push(Row { message: (start_unit, scanner.units()), channel, data, marks });
+    if !is_meta && found.successful.is_none() {
+        if let Some((data, ids)) = found.data {
+            parsed.events.push(EventSpans { message: (start_unit, scanner.units()), channel, data, ids });
         }
         return Ok(());
     }
-    reading.replies.push(Reply {
+    parsed.replies.push(Reply {
         channel: string(text, channel),
-        id: seen
+        id: found
             .id
             .and_then(|(kind, span)| matches!(kind, Kind::String | Kind::Number).then(|| string(text, span))),
-        successful: match seen.successful {
+        successful: match found.successful {
             Some(Kind::True) => Some(true),
             Some(Kind::False) => Some(false),
             _ => None,
@@ -212,36 +216,36 @@ fn read_message(scanner: &mut Scanner<'_>, data: DataReader, reading: &mut Readi
 mod tests {
     use super::*;
 
-    fn reading(text: &str) -> Result<Reading, Fault> {
-        read(Document::new(text.as_bytes().to_vec()).padded(), opaque)
+    fn parse(text: &str) -> Result<ParsedMessages, Fault> {
+        parse_messages(Document::new(text.as_bytes().to_vec()).padded(), skip_data)
     }
 
     #[test]
-    fn tells_events_from_replies_by_what_they_say_and_not_by_their_id() {
+    fn a_message_is_a_reply_by_its_channel_or_successful_and_not_by_its_id() {
         let text = r#"[{"channel":"/a","data":"é","id":"1"},{"channel":"/a","id":1,"successful":true},
             {"channel":"/meta/connect","id":"2"},{"data":1},{"channel":"/b"}]"#;
-        let Ok(Reading { rows, replies }) = reading(text) else { unreachable!() };
-        assert_eq!(rows.len(), 1);
-        assert_eq!(rows.first().map(|row| &text[row.data.start..row.data.end]), Some("\"é\""));
-        assert_eq!(rows.first().map(|row| row.message), Some((1, 37)));
+        let Ok(ParsedMessages { events, replies }) = parse(text) else { unreachable!() };
+        assert_eq!(events.len(), 1);
+        assert_eq!(events.first().map(|row| &text[row.data.start..row.data.end]), Some("\"é\""));
+        assert_eq!(events.first().map(|row| row.message), Some((1, 37)));
         let ids: Vec<_> = replies.iter().map(|reply| reply.id.as_deref()).collect();
         assert_eq!(ids, [Some("1"), Some("2")]);
         assert_eq!(replies.first().and_then(|reply| reply.successful), Some(true));
     }
 
     #[test]
-    fn takes_a_single_message_and_refuses_all_else() {
-        assert_eq!(reading(r#"{"channel":"/a","data":1}"#).map(|reading| reading.rows.len()), Ok(1));
+    fn a_response_is_an_array_of_messages_or_one_message() {
+        assert_eq!(parse(r#"{"channel":"/a","data":1}"#).map(|parsed| parsed.events.len()), Ok(1));
         for text in ["", "<html>", "[{]", "1", "[1]", "[]x", "{\"channel\":\"/a\"} {}"] {
-            assert!(reading(text).is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
-        assert_eq!(reading("[]").map(|reading| reading.rows.len() + reading.replies.len()), Ok(0));
+        assert_eq!(parse("[]").map(|parsed| parsed.events.len() + parsed.replies.len()), Ok(0));
     }
 
     #[test]
-    fn advice_for_a_transport_goes_before_that_for_all() {
+    fn advice_for_a_transport_takes_precedence() {
         let text = r#"[{"channel":"/meta/connect","advice":{"interval":1000,"timeout":30000,"long-polling":{"interval":250},"reconnect":"later"}}]"#;
-        let Ok(Reading { replies, .. }) = reading(text) else { unreachable!() };
+        let Ok(ParsedMessages { replies, .. }) = parse(text) else { unreachable!() };
         let advice = replies.first().and_then(|reply| reply.advice("long-polling")).unwrap_or_default();
         assert_eq!((advice.interval, advice.timeout), (Some(250), Some(30_000)));
         assert_eq!(advice.reconnect, Some(Reconnect::Unknown));

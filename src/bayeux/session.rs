@@ -1,36 +1,57 @@
-//! The session: everything that a Bayeux client does by itself.
+//! The session: the state machine of a Bayeux client.
 //!
 //! ```text
-//!               needs credentials                     granted                 answered
+//!               needs credentials                   successful               successful
 //!   idle ──open──> authorizing ──> handshaking ───────────────> connecting ───────────> connected ─┐
-//!                      ▲            ▲  │ ▲ └─ rest ─┘            │ ▲ └─ rest ─┘          │ ▲ └ interval, pause
-//!                      │            │  │ └──── session unknown ──┘ └──── link lost ──────┘ │
+//!                      ▲            ▲  │ ▲ └─ delay ─┘           │ ▲ └─ delay ─┘         │ ▲ └ interval, pause
+//!                      │            │  │ └──── unknown session ──┘ └─ connection lost ───┘ │
 //!                      └── refused ─┴──┴───────────────────────────────────────────────────┘
-//!   any ──close──> closing ──> closed          any ──refused for good──> closed
+//!   any ──close──> closing ──> closed          any ──fatal error──> closed
 //! ```
 //!
-//! Two lanes: one message holds the connect lane (a handshake or a connect, never two), everything else shares the other, merged as it waits.
-//! What an answer has in it is taken in whole, events first, before the next message leaves.
+//! At most two requests run at a time: one for the handshake or the connect, and one for all other messages,
+//! which are batched while they wait. All messages of a response are processed, events first, before the next
+//! message is sent.
 //!
-//! What lives here: the rules of Bayeux. What this file must not know: any one server, which is for a [`Dialect`]; what is in an event.
+//! The rules of Bayeux are here. Rules of one server belong in a [`Dialect`]; the session does not read the
+//! data of events.
+//!
+//! | file | job |
+//! |---|---|
+//! | `commands.rs` | what the owner can ask for: open, subscribe, publish, close |
+//! | `outgoing.rs` | which message is sent next |
+//! | `incoming.rs` | what a response means |
+//! | `gaps.rs` | replay of lost events |
+//! | `refusal.rs`, `recovery.rs` | what a refusal or a missing reply leads to |
+//! | `sockets.rs`, `timers.rs`, `ending.rs` | the WebSocket, the timers, the end |
+//! | `state.rs`, `types.rs` | internal state, public types |
 
-mod errors;
+mod commands;
+mod ending;
+mod gaps;
 mod incoming;
 mod outgoing;
+mod recovery;
+mod refusal;
+mod sockets;
+mod state;
+mod timers;
 mod types;
 
 use std::collections::VecDeque;
 
-pub use types::{Event, Notice, Options, SessionError, State};
+use state::{
+    Command, OutgoingMessage, PendingMessage, Phase, RequestKind, Socket, Subscription, SubscriptionState,
+    Timer, Timing, Via,
+};
+pub use types::{Event, Notice, Options, State};
 
-use super::cookies::Jar;
-use super::dialect::{Dialect, Kind};
-use super::message::read;
+use super::cookies::CookieJar;
+use super::dialect::{Dialect, MessageKind};
+use super::errors::SessionError;
 use super::wire::Transport;
-use crate::base::error::Code;
 use crate::base::http::{Failure, Request, Response};
-use crate::base::ids::{Counter, ExchangeId, OpId};
-use crate::base::json::find::Document;
+use crate::base::ids::{Counter, OpId};
 use crate::base::secret::Secret;
 use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::backoff::Backoff;
@@ -39,169 +60,69 @@ use crate::engine::jitter::Rng;
 use crate::engine::machine::{Input, Output};
 use crate::engine::timers::Timers;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Idle,
-    Authorizing,
-    Handshaking,
-    Connecting,
-    Connected,
-    Closing,
-    Closed,
-}
+/// A timeout that fires this late means that the computer was asleep.
+const SLEEP_THRESHOLD: Millis = Millis(2000);
+/// How long the reply to a disconnect may take.
+const DISCONNECT_TIMEOUT: Millis = Millis(2500);
+/// The longest delay after the server has reported that it is busy.
+const MAX_BUSY_DELAY_MS: u64 = 600_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
-    Connect,
-    Other,
-    /// Not Bayeux: for the owner.
-    Foreign,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    /// The next handshake or connect.
-    Next,
-    /// Subscriptions to ask for again.
-    Again,
-    /// The next try to get credentials.
-    Token,
-    /// An answer to the connect is so late that the machine must have slept.
-    Watch,
-    /// A reply by the socket, or its opening.
-    Reply,
-    /// The link has been down for too long.
-    Lost,
-    /// The consumer has been slow for too long.
-    Pause,
-    /// The server does not answer the goodbye.
-    Close,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Socket {
-    None,
-    Opening(u32),
-    Open(u32),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Via {
-    Exchange(ExchangeId),
-    Socket,
-}
-
-/// A message that is to be answered.
-#[derive(Clone, Debug)]
-struct Sent {
-    id: u32,
-    kind: Kind,
-    channel: String,
-    op: Option<OpId>,
-    via: Via,
-    due: Moment,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// To be asked for.
-    Wanted,
-    /// Asked for.
-    Asked,
-    /// Granted.
-    Live,
-}
-
-#[derive(Clone, Debug)]
-struct Subscription {
-    channel: String,
-    users: u32,
-    standing: Standing,
-    /// Granted at least once.
-    was_live: bool,
-    waiting: Vec<OpId>,
-    /// An answer was lost, and what it had for this channel.
-    has_gap: bool,
-    /// Taken back for the time being: what the server had ready for it has to run off before it is asked for again.
-    is_left: bool,
-    refusals: u32,
-}
-
-/// A message for the other lane.
-#[derive(Clone, Debug)]
-enum Todo {
-    Subscribe(String),
-    Unsubscribe(String, Option<OpId>),
-    Publish(OpId, String, String),
-}
-
-/// What the server advises, with what holds where it says nothing.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    interval: Millis,
-    hold: Millis,
-    /// How long the server keeps a session without a connect.
-    keeps: Option<Millis>,
-}
-
-/// How late an answer must be for the machine to have slept.
-const SLEPT: Millis = Millis(2000);
-/// How long a goodbye may take.
-const GOODBYE: Millis = Millis(2500);
-/// The longest rest while the server is busy.
-const BUSIEST: u64 = 600_000;
-
-/// The machine, which its owner lends a dialect at each call.
+/// The state machine. Its owner passes the dialect with each call.
 #[derive(Clone, Debug)]
 pub struct Session {
     options: Options,
     rng: Rng,
     now: Moment,
     phase: Phase,
-    /// The host in use, which may be an advised one.
+    /// The URL in use; its host may be one that the server advised.
     url: String,
     hosts: VecDeque<String>,
     transport: Transport,
     credentials: Option<Secret>,
-    /// The credentials are new since the last success.
-    is_renewed: bool,
+    /// The credentials were renewed since the last successful connect.
+    has_new_credentials: bool,
     client_id: Option<String>,
     has_had_session: bool,
-    /// The session has answered no connect yet.
-    is_unproven: bool,
-    ack: Option<i64>,
-    pace: Pace,
-    ids: Counter,
-    ops: Counter,
-    opening: Option<OpId>,
-    exchanges: Exchanges<Lane, Event>,
-    sent: Vec<Sent>,
-    todo: VecDeque<Todo>,
+    /// No connect of this session has succeeded yet.
+    is_session_unproven: bool,
+    /// The last batch number of the ack extension; `None` if the server does not offer it.
+    last_ack: Option<i64>,
+    timing: Timing,
+    message_ids: Counter,
+    op_ids: Counter,
+    open_op: Option<OpId>,
+    exchanges: Exchanges<RequestKind, Event>,
+    /// Messages that wait for a reply.
+    pending: Vec<PendingMessage>,
+    /// Messages that wait to be sent.
+    commands: VecDeque<Command>,
     subscriptions: Vec<Subscription>,
     timers: Timers<Timer>,
     backoff: Backoff,
-    busy: u32,
-    /// A handshake or connect is due as soon as all is said.
-    is_due: bool,
-    /// A connect was due, but waits for channels that are being taken up.
-    is_held: bool,
-    /// Events were held back, so the server may have more of them ready.
-    has_more: bool,
+    /// Busy reports since the last successful connect.
+    busy_count: u32,
+    /// The next `poll` sends a handshake or connect.
+    is_connect_due: bool,
+    /// A connect is due, but waits for a subscription that is being resumed, or for the consumer.
+    is_connect_held: bool,
+    /// Events were dropped because they will be replayed, so the server may have more of them queued.
+    has_queued_events: bool,
     is_paused: bool,
-    /// The pause has been too long for the server.
-    is_overdue: bool,
-    events_seen: usize,
+    /// The pause has reached `Options::max_pause`.
+    has_pause_expired: bool,
+    /// New events in the last response.
+    last_event_count: usize,
     down_since: Option<Moment>,
-    last_trouble: Option<SessionError>,
+    last_error: Option<SessionError>,
     socket: Socket,
-    sockets: Counter,
-    /// Sockets in a row that were not opened.
+    socket_ids: Counter,
+    /// Consecutive sockets that could not be opened.
     socket_failures: u32,
-    jar: Jar,
+    cookies: CookieJar,
 }
 
 impl Session {
-    /// A session that does nothing yet. The seed feeds the jitter of the rests.
+    /// An idle session. `seed` determines the jitter of the delays.
     pub fn new(options: Options, seed: u64) -> Self {
         let transport = options.transports.first().copied().unwrap_or(Transport::LongPolling);
         Self {
@@ -212,249 +133,39 @@ impl Session {
             hosts: VecDeque::new(),
             transport,
             credentials: None,
-            is_renewed: false,
+            has_new_credentials: false,
             client_id: None,
             has_had_session: false,
-            is_unproven: true,
-            ack: None,
-            pace: Pace { interval: Millis(0), hold: options.hold, keeps: None },
-            ids: Counter::default(),
-            ops: Counter::default(),
-            opening: None,
+            is_session_unproven: true,
+            last_ack: None,
+            timing: Timing { interval: Millis(0), poll_timeout: options.poll_timeout, max_interval: None },
+            message_ids: Counter::default(),
+            op_ids: Counter::default(),
+            open_op: None,
             exchanges: Exchanges::new(),
-            sent: Vec::new(),
-            todo: VecDeque::new(),
+            pending: Vec::new(),
+            commands: VecDeque::new(),
             subscriptions: Vec::new(),
             timers: Timers::new(),
-            backoff: Backoff::new(options.base, options.max, u32::MAX),
-            busy: 0,
-            is_due: false,
-            is_held: false,
-            has_more: false,
+            backoff: Backoff::new(options.backoff_base, options.backoff_max, u32::MAX),
+            busy_count: 0,
+            is_connect_due: false,
+            is_connect_held: false,
+            has_queued_events: false,
             is_paused: false,
-            is_overdue: false,
-            events_seen: 0,
+            has_pause_expired: false,
+            last_event_count: 0,
             down_since: None,
-            last_trouble: None,
+            last_error: None,
             socket: Socket::None,
-            sockets: Counter::default(),
+            socket_ids: Counter::default(),
             socket_failures: 0,
-            jar: Jar::default(),
+            cookies: CookieJar::default(),
             options,
         }
     }
 
-    /// Starts. The operation ends when the link works, or when it is clear that it will not.
-    pub fn open(&mut self, now: Moment) -> OpId {
-        let op = self.op(now);
-        if self.phase == Phase::Idle {
-            self.opening = Some(op);
-            self.announce(Event::State(State::Handshaking));
-            self.begin();
-        } else {
-            self.settle(op, Err(closed_or(self.phase, "the client is open already")));
-        }
-        op
-    }
-
-    /// Starts with a session that another client has left.
-    pub fn resume(&mut self, now: Moment, client_id: &str, cookies: &str, channels: &[String]) -> OpId {
-        let op = self.op(now);
-        self.opening = Some(op);
-        for cookie in cookies.split("; ").filter(|cookie| !cookie.is_empty()) {
-            self.jar.store(&self.url, &format!("{cookie}; path=/"), self.unix(now));
-        }
-        for channel in channels {
-            let mut subscription = Subscription::new(channel);
-            (subscription.standing, subscription.was_live) = (Standing::Live, true);
-            self.subscriptions.push(subscription);
-        }
-        self.has_had_session = true;
-        self.client_id = Some(client_id.to_owned());
-        self.phase = Phase::Connecting;
-        self.announce(Event::State(State::Connecting));
-        self.is_due = true;
-        op
-    }
-
-    /// Subscribes to a channel or a pattern; before `open` as well. A second subscription to the same costs no message.
-    pub fn subscribe(&mut self, now: Moment, channel: &str) -> OpId {
-        let op = self.op(now);
-        if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
-            return op;
-        }
-        if let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == channel) {
-            known.users += 1;
-            if known.standing == Standing::Live {
-                self.settle(op, Ok(()));
-            } else {
-                known.waiting.push(op);
-            }
-            return op;
-        }
-        let mut subscription = Subscription::new(channel);
-        subscription.waiting.push(op);
-        self.subscriptions.push(subscription);
-        self.todo.push_back(Todo::Subscribe(channel.to_owned()));
-        op
-    }
-
-    /// Takes back one subscription to a channel, or `all` of them. Only the last costs a message.
-    pub fn unsubscribe(&mut self, now: Moment, channel: &str, all: bool) -> OpId {
-        let op = self.op(now);
-        if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
-            return op;
-        }
-        let Some(at) = self.subscriptions.iter().position(|known| known.channel == channel) else {
-            self.settle(op, Ok(()));
-            return op;
-        };
-        let Some(known) = self.subscriptions.get_mut(at) else { return op };
-        known.users -= 1;
-        if known.users > 0 && !all {
-            self.settle(op, Ok(()));
-            return op;
-        }
-        let gone = self.subscriptions.remove(at);
-        for waiting in gone.waiting {
-            self.settle(
-                waiting,
-                Err(SessionError::new(Code::Aborted, format!("{channel} was unsubscribed meanwhile"))),
-            );
-        }
-        self.todo.retain(|todo| !matches!(todo, Todo::Subscribe(other) if other == channel));
-        self.go_on_polling();
-        if gone.standing == Standing::Wanted || self.client_id.is_none() {
-            self.settle(op, Ok(()));
-        } else {
-            self.todo.push_back(Todo::Unsubscribe(channel.to_owned(), Some(op)));
-        }
-        op
-    }
-
-    /// Publishes `data`, a JSON text. It is sent once: if the answer is lost, nobody knows whether it arrived.
-    pub fn publish(&mut self, now: Moment, channel: &str, data: &str, dialect: &dyn Dialect) -> OpId {
-        let op = self.op(now);
-        if !matches!(
-            self.phase,
-            Phase::Handshaking | Phase::Connecting | Phase::Connected | Phase::Authorizing
-        ) {
-            self.settle(op, Err(closed_or(self.phase, "the client is not open yet")));
-        } else if let Some(trouble) = dialect.refuses_to_publish(channel) {
-            self.settle(op, Err(trouble));
-        } else {
-            self.todo.push_back(Todo::Publish(op, channel.to_owned(), data.to_owned()));
-        }
-        op
-    }
-
-    /// Credentials, as header lines, and where the server is if they say so.
-    pub fn authorize(&mut self, now: Moment, headers: String, url: Option<String>) {
-        self.now = now;
-        if self.phase == Phase::Authorizing {
-            self.credentials = Some(Secret::new(headers));
-            if let Some(url) = url {
-                self.url = url;
-            }
-            self.phase = Phase::Handshaking;
-            self.is_due = true;
-        }
-    }
-
-    /// No credentials. Tried again after a rest, unless that `is_final`.
-    pub fn unauthorized(&mut self, now: Moment, trouble: SessionError, hint: Option<Millis>, is_final: bool) {
-        self.now = now;
-        if self.phase == Phase::Authorizing {
-            if is_final {
-                return self.stop(trouble);
-            }
-            self.link_is_down(&trouble);
-            let rest = self.rest(hint);
-            self.timers.set(Timer::Token, now.after(rest));
-        }
-    }
-
-    /// The consumer is slow: no further poll until [`Self::resume_polling`].
-    pub fn pause(&mut self, now: Moment) {
-        self.now = now;
-        self.is_paused = true;
-    }
-
-    /// The consumer has room again.
-    pub fn resume_polling(&mut self, now: Moment) {
-        self.now = now;
-        (self.is_paused, self.is_overdue) = (false, false);
-        self.timers.clear(Timer::Pause);
-        self.go_on_polling();
-    }
-
-    /// Says goodbye and ends. What is under way is refused with `ERR_CLOSED`.
-    pub fn close(&mut self, now: Moment) {
-        self.now = now;
-        if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            return;
-        }
-        self.refuse_all(&SessionError::new(Code::Closed, Code::Closed.sentence()));
-        self.timers = Timers::new();
-        self.is_due = false;
-        self.phase = Phase::Closing;
-        let shakes = self.sent.iter().any(|sent| sent.kind == Kind::Handshake);
-        if !shakes {
-            self.exchanges.cancel_all();
-            self.sent.clear();
-        }
-        if let Some(client_id) = self.client_id.take() {
-            self.goodbye(&client_id);
-        } else if !shakes {
-            self.end(None);
-        }
-        if self.phase == Phase::Closing {
-            self.timers.set(Timer::Close, now.after(GOODBYE));
-        }
-    }
-
-    /// A socket was opened.
-    pub fn socket_opened(&mut self, now: Moment, id: u32) {
-        self.now = now;
-        if self.socket == Socket::Opening(id) {
-            self.socket = Socket::Open(id);
-            self.timers.clear(Timer::Reply);
-            self.is_due = !self.is_connect_out();
-        }
-    }
-
-    /// A socket has said something. What is not text comes as no bytes.
-    pub fn socket_text(&mut self, now: Moment, id: u32, text: Vec<u8>, dialect: &mut dyn Dialect) {
-        self.now = now;
-        if self.socket != Socket::Open(id) {
-            return;
-        }
-        let document = Document::new(text);
-        match read(document.padded(), dialect.data_reader()) {
-            Ok(reading) => self.take(None, document, reading, dialect),
-            Err(_) => {
-                let trouble = SessionError::new(
-                    Code::Unavailable,
-                    "the server sent a frame that is not Bayeux; the socket is opened anew",
-                );
-                self.notice("trouble", None, Some(trouble.clone()));
-                self.drop_socket(trouble);
-            }
-        }
-        self.watch_replies();
-    }
-
-    /// A socket was closed, or could not be opened.
-    pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
-        self.now = now;
-        if self.socket == Socket::Opening(id) || self.socket == Socket::Open(id) {
-            self.drop_socket(SessionError::new(Code::Network, format!("the WebSocket was closed ({code})")));
-        }
-    }
-
-    /// Takes a fact in. Gives the end of an exchange that is not Bayeux.
+    /// Processes one input. Returns the outcome of an exchange that [`Self::send_for_owner`] started.
     pub fn handle(
         &mut self,
         now: Moment,
@@ -462,42 +173,45 @@ impl Session {
         dialect: &mut dyn Dialect,
     ) -> Option<Result<Response, Failure>> {
         self.now = now;
-        let mut foreign = None;
+        let mut owner_outcome = None;
         if let Input::Exchange(id, outcome) = input
-            && let Some(lane) = self.exchanges.land(id)
+            && let Some(kind) = self.exchanges.land(id)
         {
-            if lane == Lane::Foreign {
-                foreign = Some(outcome);
+            if kind == RequestKind::Owner {
+                owner_outcome = Some(outcome);
             } else {
-                self.land(id, outcome, dialect);
+                self.on_exchange_end(id, outcome, dialect);
             }
         }
         while let Some(timer) = self.timers.due(now) {
-            self.remind(timer);
+            self.on_timer(timer);
         }
-        foreign
+        owner_outcome
     }
 
-    /// Says the next thing to do.
+    /// The next output.
     pub fn poll(&mut self, dialect: &mut dyn Dialect) -> Output<Event> {
         if let Some(output) = self.exchanges.poll() {
             return output;
         }
-        if core::mem::take(&mut self.is_due) {
-            self.proceed(dialect);
+        if core::mem::take(&mut self.is_connect_due) {
+            self.send_due_connect(dialect);
         }
-        self.flush(dialect);
+        self.send_commands(dialect);
         self.exchanges.poll().unwrap_or_else(|| Output::Wait(self.deadline()))
     }
 
-    /// Starts an exchange whose end [`Self::handle`] gives back.
-    pub fn send_foreign(&mut self, request: Request) {
-        self.exchanges.start(Lane::Foreign, request);
+    /// Starts an exchange for the owner, such as a login. [`Self::handle`] returns its outcome.
+    pub fn send_for_owner(&mut self, request: Request) {
+        self.exchanges.start(RequestKind::Owner, request);
     }
 
-    /// The channels that are subscribed to, or were and will be again.
+    /// The channels that the server has accepted at least once and that are not unsubscribed.
     pub fn subscriptions(&self) -> impl Iterator<Item = &str> {
-        self.subscriptions.iter().filter(|known| known.was_live).map(|known| known.channel.as_str())
+        self.subscriptions
+            .iter()
+            .filter(|subscription| subscription.has_been_active)
+            .map(|subscription| subscription.channel.as_str())
     }
 
     /// The moment of the last command or input.
@@ -505,82 +219,68 @@ impl Session {
         self.now
     }
 
-    /// How long a connect is held, and how long the client rests between two.
-    pub const fn pace(&self) -> (Millis, Millis) {
-        (self.pace.hold, self.pace.interval)
+    /// How long the server holds a connect, and the interval between two connects.
+    pub const fn timing(&self) -> (Millis, Millis) {
+        (self.timing.poll_timeout, self.timing.interval)
     }
 }
 
-/// What all of it needs.
+/// Helpers of all parts.
 impl Session {
-    /// A connect that was held back leaves, if nothing holds it any more.
-    const fn go_on_polling(&mut self) {
-        self.is_due |= core::mem::replace(&mut self.is_held, false);
+    /// Schedules the connect that was held back; `send_due_connect` checks again whether it may be sent.
+    const fn release_held_connect(&mut self) {
+        self.is_connect_due |= core::mem::replace(&mut self.is_connect_held, false);
     }
 
-    fn wanted(&self) -> Vec<String> {
-        let wanted =
-            self.subscriptions.iter().filter(|known| known.standing == Standing::Wanted && !known.is_left);
-        let waits = |channel: &str| {
-            self.todo.iter().any(|todo| matches!(todo, Todo::Subscribe(other) if other == channel))
+    /// Channels to subscribe to again for which no command is queued.
+    fn unqueued_channels(&self) -> Vec<String> {
+        let unsubscribed = self.subscriptions.iter().filter(|subscription| {
+            subscription.state == SubscriptionState::Pending && !subscription.is_draining
+        });
+        let is_queued = |channel: &str| {
+            self.commands
+                .iter()
+                .any(|command| matches!(command, Command::Subscribe(other) if other == channel))
         };
-        wanted.filter(|known| !waits(&known.channel)).map(|known| known.channel.clone()).collect()
+        unsubscribed
+            .filter(|subscription| !is_queued(&subscription.channel))
+            .map(|subscription| subscription.channel.clone())
+            .collect()
     }
 
-    fn is_connect_out(&self) -> bool {
-        self.sent.iter().any(|sent| matches!(sent.kind, Kind::Handshake | Kind::Connect))
+    /// Whether a handshake or connect waits for its reply.
+    fn is_connect_pending(&self) -> bool {
+        self.pending.iter().any(|sent| matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect))
     }
 
-    fn op(&mut self, now: Moment) -> OpId {
+    fn next_op(&mut self, now: Moment) -> OpId {
         self.now = now;
-        OpId(self.ops.advance())
+        OpId(self.op_ids.advance())
     }
 
     fn settle(&mut self, op: OpId, result: Result<(), SessionError>) {
-        self.announce(Event::Settled(op, result));
+        self.emit(Event::Settled(op, result));
     }
 
-    fn settle_if(&mut self, op: Option<OpId>, result: Result<(), SessionError>) {
+    fn settle_optional(&mut self, op: Option<OpId>, result: Result<(), SessionError>) {
         if let Some(op) = op {
             self.settle(op, result);
         }
     }
 
-    fn notice(&mut self, kind: &'static str, channel: Option<String>, trouble: Option<SessionError>) {
-        self.announce(Event::Notice(Notice { kind, channel, trouble }));
+    fn notify(&mut self, kind: &'static str, channel: Option<String>, error: Option<SessionError>) {
+        self.emit(Event::Notice(Notice { kind, channel, error }));
     }
 
-    fn announce(&mut self, event: Event) {
+    fn emit(&mut self, event: Event) {
         self.exchanges.announce(event);
     }
 
-    fn unix(&self, now: Moment) -> u64 {
-        self.options.epoch.saturating_add(now.as_millis())
+    fn unix_ms(&self, now: Moment) -> u64 {
+        self.options.epoch_unix_ms.saturating_add(now.as_millis())
     }
 
     fn deadline(&self) -> Deadline {
         self.timers.next()
-    }
-}
-
-impl Subscription {
-    fn new(channel: &str) -> Self {
-        Self {
-            channel: channel.to_owned(),
-            users: 1,
-            standing: Standing::Wanted,
-            was_live: false,
-            waiting: Vec::new(),
-            has_gap: false,
-            is_left: false,
-            refusals: 0,
-        }
-    }
-}
-
-fn closed_or(phase: Phase, otherwise: &str) -> SessionError {
-    match phase {
-        Phase::Closing | Phase::Closed => SessionError::new(Code::Closed, Code::Closed.sentence()),
-        _ => SessionError::new(Code::InvalidArgument, otherwise),
     }
 }

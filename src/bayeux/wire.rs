@@ -1,18 +1,18 @@
-//! What goes out, and the grammar of the error field: pure functions.
+//! Outgoing messages, URLs, and the grammar of the `error` field: pure functions.
 
 use crate::base::json::find::write_string;
 
-/// How messages travel.
+/// The transport of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// Requests that the server holds until there is something to say.
+    /// Requests that the server holds until it has a message or its timeout passes.
     LongPolling,
-    /// One socket for everything.
+    /// One WebSocket for all messages.
     WebSocket,
 }
 
 impl Transport {
-    /// The `connectionType`.
+    /// The value of `connectionType`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::LongPolling => "long-polling",
@@ -21,37 +21,37 @@ impl Transport {
     }
 }
 
-/// A message under construction.
+/// Builds an outgoing message.
 pub(crate) struct Outgoing(String);
 
 impl Outgoing {
-    /// A message with its id.
+    /// Starts a message.
     pub(crate) fn new(channel: &str, id: u32) -> Self {
         let mut out = String::from("{\"channel\":");
         write_string(&mut out, channel);
         Self(out).raw("id", &format!("\"{id}\""))
     }
 
-    /// A member that is a string.
+    /// Adds a string.
     pub(crate) fn string(mut self, name: &str, value: &str) -> Self {
         self.name(name);
         write_string(&mut self.0, value);
         self
     }
 
-    /// A member that is JSON already.
+    /// Adds a JSON value.
     pub(crate) fn raw(mut self, name: &str, json: &str) -> Self {
         self.name(name);
         self.0.push_str(json);
         self
     }
 
-    /// A member that is JSON already, unless that is empty.
+    /// Adds a JSON value unless its text is empty.
     pub(crate) fn raw_if(self, name: &str, json: &str) -> Self {
         if json.is_empty() { self } else { self.raw(name, json) }
     }
 
-    /// The message.
+    /// Returns the message as JSON.
     pub(crate) fn end(mut self) -> String {
         self.0.push('}');
         self.0
@@ -64,20 +64,20 @@ impl Outgoing {
     }
 }
 
-/// The error field, taken apart.
+/// The parts of the `error` field, `403:/a,/b:Permission denied`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Complaint {
-    /// The number, if it begins with one.
+pub struct ErrorField {
+    /// The number, if the field follows the grammar.
     pub code: Option<u16>,
-    /// What stands between the colons.
+    /// The arguments between the two colons.
     pub arguments: Vec<String>,
-    /// All else.
+    /// The text.
     pub text: String,
 }
 
-impl Complaint {
-    /// Three digits, a colon, arguments parted by commas, a colon, text: parted at the first two colons only, because servers put colons into
-    /// texts. Anything else is all text.
+impl ErrorField {
+    /// Three digits, a colon, arguments separated by commas, a colon, text. Only the first two colons
+    /// separate, because servers put colons into texts. A field that does not match is all text.
     pub fn parse(field: &str) -> Self {
         let mut parts = field.splitn(3, ':');
         if let (Some(code), Some(arguments), Some(text)) = (parts.next(), parts.next(), parts.next())
@@ -95,16 +95,17 @@ impl Complaint {
     }
 }
 
-/// The name of a channel without a filter.
+/// A channel without its filter, such as `?Name='x'` of Salesforce.
 pub fn without_filter(channel: &str) -> &str {
     channel.split_once('?').map_or(channel, |(name, _)| name)
 }
 
-/// Where messages of one kind go: many servers look at the end of the path to tell connects from all else.
+/// The URL for a message. As CometD does, the kind of a meta message is appended to the path: some servers
+/// and proxies route by it.
 pub(crate) fn url_for(base: &str, channel: &str) -> String {
     let path = base.split_once("://").map_or(base, |(_, rest)| rest);
     let last = path.rsplit('/').next().unwrap_or_default();
-    // A dot is that of a file or a version, behind which nothing can be appended.
+    // A dot belongs to a file name or a version; nothing can be appended to it.
     let is_fixed = base.contains(['?', '#']) || (path.contains('/') && last.contains('.'));
     match channel.strip_prefix("/meta/") {
         Some(kind @ ("handshake" | "connect" | "disconnect")) if !is_fixed => {
@@ -114,7 +115,7 @@ pub(crate) fn url_for(base: &str, channel: &str) -> String {
     }
 }
 
-/// The URL of the socket.
+/// The URL of the WebSocket.
 pub(crate) fn socket_url(base: &str) -> String {
     match base.strip_prefix("http") {
         Some(rest) => format!("ws{rest}"),
@@ -122,7 +123,7 @@ pub(crate) fn socket_url(base: &str) -> String {
     }
 }
 
-/// The URL with another host, which may bring a port or be a whole URL.
+/// The URL with another host. `host` may include a port, or be a complete URL.
 pub(crate) fn at_host(base: &str, host: &str) -> String {
     if host.contains("://") {
         return host.to_owned();
@@ -137,9 +138,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_errors_at_the_first_two_colons() {
+    fn an_error_field_is_split_at_the_first_two_colons() {
         let parse = |field: &str| {
-            let Complaint { code, arguments, text } = Complaint::parse(field);
+            let ErrorField { code, arguments, text } = ErrorField::parse(field);
             (code, arguments.join("|"), text)
         };
         let text = |text: &str| text.to_owned();
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn appends_the_kind_unless_the_url_is_that_of_a_file_or_a_version() {
+    fn the_kind_is_appended_unless_the_url_ends_in_a_file_or_version() {
         for (base, expected) in [
             ("http://a.example/bayeux", "http://a.example/bayeux/connect"),
             ("http://a.example/bayeux/", "http://a.example/bayeux/connect"),

@@ -14,34 +14,34 @@ use crate::base::error::{Code, Error};
 use crate::base::http::Response;
 use crate::base::json::find::{Document, Value, items, string};
 use crate::base::json::scan::{Kind, Scanner};
-use crate::outbox::answer::{Answer, Judged, judge as judge_status};
+use crate::outbox::answer::{Answer, Classified, classify as classify_status};
 
 /// Errors after which the same events may be sent again.
 const TEMPORARY_ERRORS: &[&str] = &["ProvisionedThroughputExceededException", "InternalFailureException"];
 const SUCCESS: &str = "Success";
 
 /// Classifies the response to a request that carried `events` events.
-pub fn classify_response(response: &Response, events: u32) -> Judged {
-    let by_status = judge_status(&Ok(response.clone()));
+pub fn classify_response(response: &Response, events: u32) -> Classified {
+    let by_status = classify_status(&Ok(response.clone()));
     let document = Document::new(response.body.clone());
-    if !matches!(by_status, Answer::Taken(_)) {
-        return Judged::Whole(answer_of_error(response, &document).unwrap_or(by_status));
+    if !matches!(by_status, Answer::Delivered(_)) {
+        return Classified::All(answer_of_error(response, &document).unwrap_or(by_status));
     }
     if is_html_or_truncated(&response.body, &document) {
-        return Judged::Whole(retry_later(response));
+        return Classified::All(retry_later(response));
     }
     let is_failure_free = document.get(&["failedRecords"]).map(|failed| is_zero(&failed));
     let records = document.get(&["records"]).filter(|records| records.kind == Kind::Array);
     match (is_failure_free, records) {
-        (None, None) | (Some(true), _) => Judged::Whole(by_status),
-        (Some(false), None) => Judged::Whole(retry_later(response)),
+        (None, None) | (Some(true), _) => Classified::All(by_status),
+        (Some(false), None) => Classified::All(retry_later(response)),
         (_, Some(records)) => {
             let mut answers = record_answers(response, &records);
             // Events without a record: without `failedRecords` they count as accepted. With it, their result is
             // unknown, and they are sent again.
             let missing = if is_failure_free.is_none() { by_status } else { retry_later(response) };
             answers.resize(events as usize, missing);
-            Judged::Each(answers)
+            Classified::Each(answers)
         }
     }
 }
@@ -50,13 +50,13 @@ pub fn classify_response(response: &Response, events: u32) -> Judged {
 fn answer_of_error(response: &Response, document: &Document) -> Option<Answer> {
     let name = document.get(&["errorType"])?.string()?;
     if is_temporary(&name) {
-        return Some(match judge_status(&Ok(response.clone())) {
-            retry @ Answer::Later(..) => retry,
+        return Some(match classify_status(&Ok(response.clone())) {
+            retry @ Answer::Retry(..) => retry,
             _ => retry_later(response),
         });
     }
     // All other statuses have a fixed meaning, which `errorType` does not change.
-    matches!(response.status, 400 | 500).then(|| Answer::Poison(error_of(response, Code::Rejected)))
+    matches!(response.status, 400 | 500).then(|| Answer::Rejected(error_of(response, Code::Rejected)))
 }
 
 fn record_answers(response: &Response, records: &Value<'_>) -> Vec<Answer> {
@@ -85,9 +85,9 @@ fn record_answer(response: &Response, name: &str) -> Answer {
     let retry_after = response.retry_after;
     let record = Response { body: name.as_bytes().to_vec(), retry_after, ..Response::new(response.status) };
     match name {
-        SUCCESS => Answer::Taken(response.status),
+        SUCCESS => Answer::Delivered(response.status),
         name if is_temporary(name) => retry_later(&record),
-        _ => Answer::Poison(error_of(&record, Code::Rejected)),
+        _ => Answer::Rejected(error_of(&record, Code::Rejected)),
     }
 }
 
@@ -117,7 +117,7 @@ fn is_temporary(name: &str) -> bool {
 }
 
 fn retry_later(response: &Response) -> Answer {
-    Answer::Later(error_of(response, Code::Unavailable), response.retry_after)
+    Answer::Retry(error_of(response, Code::Unavailable), response.retry_after)
 }
 
 fn error_of(response: &Response, code: Code) -> Error {
@@ -135,17 +135,17 @@ mod tests {
     /// `+` accepted, `~` retried later, `!` rejected for good.
     fn symbol(answer: &Answer) -> char {
         match answer {
-            Answer::Taken(_) => '+',
-            Answer::Later(..) => '~',
-            Answer::TooLarge(_) | Answer::Poison(_) => '!',
+            Answer::Delivered(_) => '+',
+            Answer::Retry(..) => '~',
+            Answer::TooLarge(_) | Answer::Rejected(_) => '!',
         }
     }
 
     /// One symbol for the whole request, or one for each event.
     fn classified(status: u16, body: &str, events: u32) -> String {
         match classify_response(&response(status, body), events) {
-            Judged::Whole(answer) => symbol(&answer).to_string(),
-            Judged::Each(answers) => format!("each {}", answers.iter().map(symbol).collect::<String>()),
+            Classified::All(answer) => symbol(&answer).to_string(),
+            Classified::Each(answers) => format!("each {}", answers.iter().map(symbol).collect::<String>()),
         }
     }
 
@@ -218,12 +218,12 @@ mod tests {
 
     #[test]
     fn errors_quote_the_server() {
-        let Judged::Each(answers) =
+        let Classified::Each(answers) =
             classify_response(&response(201, r#"{"failedRecords":1,"records":["Odd"]}"#), 1)
         else {
             panic!("the result is not per event");
         };
-        let [Answer::Poison(error)] = answers.as_slice() else { panic!("{answers:?}") };
+        let [Answer::Rejected(error)] = answers.as_slice() else { panic!("{answers:?}") };
         assert_eq!(error.to_string(), "the server refused the request (HTTP 201): Odd");
     }
 }

@@ -1,18 +1,20 @@
-//! What attributes may be called and what they may say: CloudEvents 1.0.2, "Naming Convention for Context
-//! Attributes" and "Type System". All functions take UTF-8 that is known to be well formed.
+//! Names and values of attributes: CloudEvents 1.0.2, "Naming Convention for Context Attributes" and
+//! "Type System".
+//! All functions take UTF-8 that is known to be well formed.
 
+use super::uri::{is_uri, is_uri_reference};
 use crate::base::json::text::first_char;
 use crate::base::wall;
 
-/// The types whose text has a form of its own.
+/// The format of a string attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Form {
+pub enum Format {
     /// Any String.
     Text = 0,
     /// URI-reference (RFC 3986 section 4.1).
     UriReference = 1,
-    /// Absolute URI (RFC 3986 section 4.3); a fragment is let through, because real `dataschema` values have one.
+    /// Absolute URI (RFC 3986 section 4.3). A fragment is allowed, because real `dataschema` values have one.
     Uri = 2,
     /// Timestamp (RFC 3339).
     Timestamp = 3,
@@ -20,8 +22,8 @@ pub enum Form {
     MediaType = 4,
 }
 
-impl Form {
-    /// The form behind a number at the wasm boundary.
+impl Format {
+    /// The format with this number at the wasm boundary.
     pub const fn from_number(number: u32) -> Self {
         match number {
             1 => Self::UriReference,
@@ -32,8 +34,8 @@ impl Form {
         }
     }
 
-    /// Whether `text` has this form. Only [`Form::Text`] and [`Form::UriReference`] may be empty.
-    pub fn fits(self, text: &[u8]) -> bool {
+    /// Whether `text` has this format. Only [`Format::Text`] and [`Format::UriReference`] match empty text.
+    pub fn matches(self, text: &[u8]) -> bool {
         match self {
             Self::Text => is_text(text),
             Self::UriReference => is_uri_reference(text),
@@ -44,7 +46,7 @@ impl Form {
     }
 }
 
-/// Whether `name` may name an attribute: `a-z` and `0-9` only, not empty, and not `data`.
+/// Whether an attribute may have this name: `a-z` and `0-9` only, not empty, and not `data`.
 pub fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name != b"data" && name.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'))
 }
@@ -72,9 +74,9 @@ pub fn is_int32(digits: &[u8]) -> bool {
     digits.len() <= 10 && digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit & 0x0f)) <= limit
 }
 
-/// Whether the media type means JSON: subtype `json`, or ending in `+json` (CloudEvents JSON format, section 3.1).
+/// Whether the media type is JSON: the subtype is `json` or ends in `+json` (CloudEvents JSON format, section 3.1).
 pub fn is_json(media_type: &[u8]) -> bool {
-    // By far the most frequent one.
+    // By far the most frequent media type.
     if media_type == b"application/json" {
         return true;
     }
@@ -118,7 +120,7 @@ fn split_token(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|b| !is_token_char(*b)).unwrap_or(text.len()))
 }
 
-/// What is behind the closing quote.
+/// The text after the closing quote.
 fn skip_quoted(mut text: &[u8]) -> Option<&[u8]> {
     loop {
         text = match text {
@@ -149,154 +151,6 @@ const fn is_token_char(byte: u8) -> bool {
                 | b'|'
                 | b'~'
         )
-}
-
-/// Whether `text` is a URI-reference: a URI, or a relative reference.
-fn is_uri_reference(text: &[u8]) -> bool {
-    // By far the most frequent ones: an absolute path, or a web address, of characters that mean nothing else.
-    let is_usual = match text {
-        [b'/', rest @ ..] if rest.first() != Some(&b'/') => has_only_plain(rest),
-        [b'h', b't', b't', b'p', b's', b':', b'/', b'/', rest @ ..] => has_only_plain(rest),
-        _ => false,
-    };
-    is_usual || is_any_uri_reference(text)
-}
-
-/// Unreserved characters and slashes: they may stand in a host and in a path and never change what is what.
-#[inline(always)]
-fn has_only_plain(text: &[u8]) -> bool {
-    const fn set(high: bool) -> u64 {
-        let (mut set, mut byte) = (0, 0);
-        while byte < 64 {
-            let it = byte + if high { 64 } else { 0 };
-            if is_unreserved(it) || it == b'/' {
-                set |= 1 << byte;
-            }
-            byte += 1;
-        }
-        set
-    }
-    const LOW: u64 = set(false);
-    const HIGH: u64 = set(true);
-    text.iter().all(|b| *b < 0x80 && (if *b < 64 { LOW } else { HIGH }) >> (*b & 63) & 1 == 1)
-}
-
-#[inline(never)]
-fn is_any_uri_reference(text: &[u8]) -> bool {
-    match split_scheme(text) {
-        // A colon that ends no scheme: the first segment of a relative path must not have one.
-        Scheme::Malformed => false,
-        Scheme::None => is_hierarchy(text),
-        Scheme::Before(rest) => is_hierarchy(rest),
-    }
-}
-
-fn is_uri(text: &[u8]) -> bool {
-    matches!(split_scheme(text), Scheme::Before(rest) if is_hierarchy(rest))
-}
-
-enum Scheme<'a> {
-    None,
-    Malformed,
-    Before(&'a [u8]),
-}
-
-fn split_scheme(text: &[u8]) -> Scheme<'_> {
-    match text.iter().position(|b| matches!(b, b':' | b'/' | b'?' | b'#')) {
-        Some(at) if text.get(at) == Some(&b':') => {
-            let (scheme, rest) = text.split_at(at);
-            let starts_well = scheme.first().is_some_and(u8::is_ascii_alphabetic);
-            let goes_on_well =
-                scheme.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-            if starts_well && goes_on_well {
-                Scheme::Before(rest.get(1..).unwrap_or_default())
-            } else {
-                Scheme::Malformed
-            }
-        }
-        _ => Scheme::None,
-    }
-}
-
-/// `["//" authority] path ["?" query] ["#" fragment]`
-fn is_hierarchy(text: &[u8]) -> bool {
-    let (text, fragment) = split_at_byte(text, b'#');
-    let (text, query) = split_at_byte(text, b'?');
-    let path = match text {
-        [b'/', b'/', rest @ ..] => {
-            let end = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
-            let (authority, path) = rest.split_at(end);
-            if !is_authority(authority) {
-                return false;
-            }
-            path
-        }
-        path => path,
-    };
-    has_only(path, |b| is_path_char(b) || b == b'/')
-        && has_only(query, |b| is_path_char(b) || matches!(b, b'/' | b'?'))
-        && has_only(fragment, |b| is_path_char(b) || matches!(b, b'/' | b'?'))
-}
-
-fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
-    match text.iter().position(|b| *b == byte) {
-        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
-        None => (text, &[]),
-    }
-}
-
-/// `[userinfo "@"] host [":" port]`
-fn is_authority(text: &[u8]) -> bool {
-    let (user, host) = match text.iter().rposition(|b| *b == b'@') {
-        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
-        None => (&[][..], text),
-    };
-    let (host, port) = match host {
-        [b'[', rest @ ..] => {
-            // IP-literal: the addresses inside are not taken apart, only their characters are checked.
-            let Some(end) = rest.iter().position(|b| *b == b']') else { return false };
-            let (address, port) = rest.split_at(end);
-            if address.is_empty()
-                || !address.iter().all(|b| is_unreserved(*b) || is_sub_delim(*b) || *b == b':')
-            {
-                return false;
-            }
-            (&[][..], port.get(1..).unwrap_or_default())
-        }
-        host => host.split_at(host.iter().position(|b| *b == b':').unwrap_or(host.len())),
-    };
-    let port_fits = match port {
-        [] => true,
-        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    port_fits
-        && has_only(user, |b| is_unreserved(b) || is_sub_delim(b) || b == b':')
-        && has_only(host, |b| is_unreserved(b) || is_sub_delim(b))
-}
-
-/// Whether all characters are allowed, where `%` starts an escape of two hexadecimal digits.
-fn has_only(mut text: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
-    loop {
-        text = match text {
-            [] => return true,
-            [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
-            [byte, rest @ ..] if allowed(*byte) => rest,
-            _ => return false,
-        };
-    }
-}
-
-const fn is_path_char(byte: u8) -> bool {
-    is_unreserved(byte) || is_sub_delim(byte) || matches!(byte, b':' | b'@')
-}
-
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
-
-const fn is_sub_delim(byte: u8) -> bool {
-    matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 /// Whether `text` is Base64 by RFC 4648 section 4: the standard alphabet, padded, no line breaks, and no

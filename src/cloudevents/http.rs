@@ -1,19 +1,19 @@
 //! Attribute values in HTTP headers: HTTP protocol binding 1.0.2, section 3.1.3.2.
 
+use super::rejection::Reason;
 use crate::base::json::text::{hex, sequence_len};
-
-use super::event::Reason;
 
 /// Decodes a header value into `out`, which must be as long as the value.
 ///
-/// 1. Quoted strings (RFC 9110 section 5.6.4) lose their quotes; inside them a backslash makes the next
-///    character literal. A value may have quoted and unquoted stretches.
-/// 2. One round of percent-decoding. A `%` without two hexadecimal digits behind it stays: older SDKs send it raw.
+/// 1. Quotes of quoted strings (RFC 9110 section 5.6.4) are removed; in a quoted string a backslash makes the next
+///    character literal. A value may have both quoted and unquoted parts.
+/// 2. The text is percent-decoded once. A `%` without two hexadecimal digits after it stays, because older SDKs do
+///    not encode it.
 /// 3. The result must be UTF-8.
 ///
-/// Whether it also fits the attribute's type is the caller's next question.
+/// The caller checks the format of the attribute.
 pub fn decode_value<'o>(value: &[u8], out: &'o mut [u8]) -> Result<&'o [u8], Reason> {
-    let written = unquote(value, out).ok_or(Reason::OpenQuote)?;
+    let written = unquote(value, out).ok_or(Reason::UnclosedQuote)?;
     let out = out.get_mut(..written).unwrap_or_default();
     let written = percent_decode(out);
     let text = out.get(..written).unwrap_or_default();
@@ -38,7 +38,7 @@ fn unquote(value: &[u8], out: &mut [u8]) -> Option<usize> {
     (!in_quotes).then_some(written)
 }
 
-/// Decodes in place and gives the new length.
+/// Decodes in place and returns the new length.
 fn percent_decode(text: &mut [u8]) -> usize {
     let (mut read, mut written) = (0, 0);
     while let Some(&byte) = text.get(read) {

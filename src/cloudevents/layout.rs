@@ -1,122 +1,125 @@
-//! Guessing that the next event looks like the last one.
+//! A fast path for an event that has the same layout as the last one.
 //!
-//! The events of one producer have the same members in the same order, and most values repeat: the source, the
-//! media type, the version. So the head of the last event that was scanned is kept, and the next is compared
-//! with it: what stands between two values must be the same, byte for byte, and a value that is the same needs
-//! no second check. Where the guess fails, the scan starts over without it, and what it finds is learnt.
+//! The events of one producer have the same members in the same order, and most values repeat: the source, the media
+//! type, the version. So the head of the last scanned event, which is all before its data, is kept and compared with
+//! the next event. All bytes between two values must be equal. A value that is equal needs no second check, any other
+//! value is checked. If a comparison fails, the event is scanned without the fast path, and its layout replaces the
+//! last one.
 //!
 //! ```text
 //!   {"specversion":"1.0","id":"17","source":"/orders","type":"made","data":{…}}
-//!   ~~~~~~~~~~~~~~~~   ~~~~~~~~  ~~~~~~~~~~~~       ~~~~~~~~~~    ~~~~~~~~~   ~   between: compared
-//!                   ===                     =======           ====               value: compared, or checked
-//!                               ==                                                value: checked
+//!   ~~~~~~~~~~~~~~~~   ~~~~~~~~  ~~~~~~~~~~~~       ~~~~~~~~~~    ~~~~~~~~~   ~   between values: compared
+//!                   ===                     =======           ====               values: compared, or checked
+//!                               ==                                               value: checked
 //!                                                                          ===   data: scanned
 //! ```
 
-use super::attribute::Form;
-use super::event::{Extension, MEMBERS, Member, Table, WIDE, form_of, pack};
+use super::attribute::Format;
+use super::member::{MEMBER_COUNT, Member, format_of};
+use super::table::{Extension, Table, UNPACKED, pack};
 use crate::base::json::block::Block;
 use crate::base::json::padded::{PADDING, zero};
 use crate::base::json::scan::{Kind, Scanner};
 
-/// How much of an event is kept. Longer heads are not guessed.
-const HEAD: usize = 1024;
-/// How many members a layout has at the most.
-const SLOTS: usize = 20;
+/// The longest head that is kept, in bytes. An event with a longer one does not use the fast path.
+const MAX_HEAD: usize = 1024;
+/// The most members of a layout.
+const MAX_SLOTS: usize = 20;
 
-/// What a slot holds, in numbers from [`Member`]; extensions come behind them.
-const EXTENSION: u8 = MEMBERS as u8;
+/// The number of an extension attribute in [`Slot::member`], after those of [`Member`].
+const EXTENSION: u8 = MEMBER_COUNT as u8;
 
-/// One member, by its place in the head.
+/// One member, by its bytes in the head. Ends are exclusive, and the value is without its quotes.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     /// [`Member`] or [`EXTENSION`].
-    what: u8,
-    /// First byte of the name.
+    member: u8,
+    /// The start of the name.
     name: u16,
-    /// Behind the name.
+    /// The end of the name.
     name_end: u16,
-    /// First byte of the value; behind its quote.
+    /// The start of the value.
     start: u16,
-    /// Behind the last byte of the value; 0 for `data`.
+    /// The end of the value.
     end: u16,
-    /// Of the name of an extension.
+    /// The checksum of the name of an extension attribute.
     checksum: u32,
 }
 
-const NO_SLOT: Slot = Slot { what: 0, name: 0, name_end: 0, start: 0, end: 0, checksum: 0 };
+const EMPTY_SLOT: Slot = Slot { member: 0, name: 0, name_end: 0, start: 0, end: 0, checksum: 0 };
 
-/// What was learnt from the last event.
+/// The layout of the last event.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The event up to its data, or all of it, with zeros behind.
-    head: [u8; HEAD + PADDING],
+    /// The event up to its data, or all of it, followed by zeros.
+    head: [u8; MAX_HEAD + PADDING],
     head_len: usize,
-    slots: [Slot; SLOTS],
-    count: usize,
+    slots: [Slot; MAX_SLOTS],
+    /// The number of slots in use. 0 means that there is no layout.
+    slot_count: usize,
     version: u32,
     present: u32,
-    extensions: u32,
-    /// Whether there is `data` behind the head.
-    data: bool,
-    /// Whether `data` may be any JSON value.
-    json: bool,
-    /// What stands behind the data.
+    extension_count: u32,
+    /// Whether `data` follows the head.
+    has_data: bool,
+    /// Whether `data` may be any JSON value; if not, it must be a string.
+    is_json: bool,
+    /// The text after the data.
     tail: [u8; 16],
     tail_len: usize,
 }
 
 impl Layout {
-    /// Nothing learnt yet.
+    /// No layout.
     pub const fn new() -> Self {
         Self {
-            head: [0; HEAD + PADDING],
+            head: [0; MAX_HEAD + PADDING],
             head_len: 0,
-            slots: [NO_SLOT; SLOTS],
-            count: 0,
+            slots: [EMPTY_SLOT; MAX_SLOTS],
+            slot_count: 0,
             version: 0,
             present: 0,
-            extensions: 0,
-            data: false,
-            json: false,
+            extension_count: 0,
+            has_data: false,
+            is_json: false,
             tail: [0; 16],
             tail_len: 0,
         }
     }
 
-    /// Scans the event that starts here if it looks like the last one. If not, nothing has happened but that the
-    /// table may have changed.
+    /// Scans the event at the position of the scanner if it has the layout of the last one. If it returns false, the
+    /// scanner has not moved and the content of the table is undefined.
     #[inline(always)]
-    pub fn guess<B: Block>(&self, scanner: &mut Scanner<'_, B>, table: &mut Table) -> bool {
-        let Some(slots) = self.slots.get(..self.count) else { return false };
+    pub(super) fn scan_same<B: Block>(&self, scanner: &mut Scanner<'_, B>, table: &mut Table) -> bool {
+        let Some(slots) = self.slots.get(..self.slot_count) else { return false };
         if slots.is_empty() {
             return false;
         }
         let mut ahead = *scanner;
-        table.row.packed = [zero() as u32; MEMBERS];
+        table.row.packed = [zero() as u32; MEMBER_COUNT];
         let (mut at, mut extensions) = (0, 0);
-        // How far the head is known to be here, from `at`.
-        let mut same = self.same_bytes(&ahead, at);
+        // The number of bytes, from `at`, that are known to equal the head.
+        let mut equal = self.equal_bytes(&ahead, at);
         for slot in slots {
             let (start, end) = (slot.start as usize, slot.end as usize);
-            if at + same < start {
+            if at + equal < start {
                 return false;
             }
             let first = (ahead.units() + start - at) as u32;
-            // The closing quote belongs to the comparison.
-            let behind = if at + same > end {
+            // The closing quote is compared as well.
+            let value_end = if at + equal > end {
                 first + (end - start) as u32
             } else {
                 ahead.step_over(start - at);
                 let value = ahead.pos();
-                if !ahead.skip_plain_rest() || !slot.takes(ahead.text().get(value, ahead.pos())) {
+                if !ahead.skip_plain_rest() || !slot.accepts(ahead.text().get(value, ahead.pos())) {
                     return false;
                 }
                 at = end;
-                same = self.same_bytes(&ahead, at);
+                equal = self.equal_bytes(&ahead, at);
                 ahead.units() as u32
             };
-            if slot.what == EXTENSION {
+            if slot.member == EXTENSION {
                 if let Some(extension) = table.extensions.get_mut(extensions) {
                     let name = first - (slot.start - slot.name) as u32;
                     let name_end = name + (slot.name_end - slot.name) as u32;
@@ -124,59 +127,59 @@ impl Layout {
                         name_start: name,
                         name_end,
                         start: first,
-                        end: behind,
+                        end: value_end,
                         flags: 0,
                         checksum: slot.checksum,
                     };
                 }
                 extensions += 1;
-            } else if slot.what == Member::Specversion as u8 {
-                // Its number means something else in a row, and it is the same as before.
-            } else if let Some(packed) = table.row.packed.get_mut(slot.what as usize) {
-                *packed = pack(first, behind);
-                if *packed == WIDE {
+            } else if slot.member == Member::Specversion as u8 {
+                // Its number has another use in a row, and its value is the same as before.
+            } else if let Some(packed) = table.row.packed.get_mut(slot.member as usize) {
+                *packed = pack(first, value_end);
+                if *packed == UNPACKED {
                     return false;
                 }
             }
         }
-        if at + same < self.head_len {
+        if at + equal < self.head_len {
             return false;
         }
         ahead.step_over(self.head_len - at);
-        if self.data && !self.scan_data(&mut ahead, table) {
+        if self.has_data && !self.scan_data(&mut ahead, table) {
             return false;
         }
         table.row.present = self.present;
         table.row.escaped = 0;
         table.row.version = self.version;
-        table.row.extension_count = self.extensions;
+        table.row.extension_count = self.extension_count;
         *scanner = ahead;
         true
     }
 
-    /// How many bytes from here are those of the head from `at`. No byte of the head is zero, so the comparison
-    /// never passes the end of the text.
+    /// The number of bytes at the scanner that equal the head from `at`. No byte of the head is zero, so the comparison
+    /// stops at the end of the text.
     #[inline(always)]
-    fn same_bytes<B: Block>(&self, ahead: &Scanner<'_, B>, at: usize) -> usize {
-        let (mut ahead, most) = (*ahead, self.head_len - at);
-        let mut same = 0;
-        while let Some(head) = self.head.get(at + same..).and_then(|rest| rest.first_chunk()) {
+    fn equal_bytes<B: Block>(&self, ahead: &Scanner<'_, B>, at: usize) -> usize {
+        let (mut ahead, max) = (*ahead, self.head_len - at);
+        let mut equal = 0;
+        while let Some(head) = self.head.get(at + equal..).and_then(|rest| rest.first_chunk()) {
             let different = !B::same_bytes(ahead.sixteen(), head) & 0xffff;
-            same += if different == 0 { 16 } else { different.trailing_zeros() as usize };
-            if different != 0 || same >= most {
+            equal += if different == 0 { 16 } else { different.trailing_zeros() as usize };
+            if different != 0 || equal >= max {
                 break;
             }
             ahead.step_over(16);
         }
-        same.min(most)
+        equal.min(max)
     }
 
     #[inline(always)]
     fn scan_data<B: Block>(&self, ahead: &mut Scanner<'_, B>, table: &mut Table) -> bool {
         let start = ahead.units();
         let Ok((kind, _)) = ahead.value() else { return false };
-        let behind = ahead.units();
-        if !self.json && kind != Kind::String {
+        let end = ahead.units();
+        if !self.is_json && kind != Kind::String {
             return false;
         }
         let different = !B::same_bytes(ahead.sixteen(), &self.tail);
@@ -184,25 +187,25 @@ impl Layout {
             return false;
         }
         ahead.step_over(self.tail_len);
-        table.row.set_payload(start as u32, behind as u32);
+        table.row.set_payload(start as u32, end as u32);
         true
     }
 
-    /// Remembers an event that was scanned without a guess and stands from `start` to the scanner's position.
-    /// Forgets what was known if this one is too odd: escapes, characters outside ASCII, values other than
-    /// strings, or something behind the data.
+    /// Stores the layout of an event that was scanned without the fast path, from `start` to the position of the
+    /// scanner. If the event has escapes, characters outside ASCII, attributes other than strings, or attributes after
+    /// its data, there is no layout afterwards.
     #[inline(never)]
-    pub fn learn<B: Block>(
+    pub(super) fn learn<B: Block>(
         &mut self,
         scanner: &Scanner<'_, B>,
         start: usize,
         start_unit: usize,
-        json: bool,
+        is_json: bool,
         table: &Table,
     ) {
-        self.count = 0;
-        if self.try_learn(scanner, start, start_unit, json, table).is_none() {
-            self.count = 0;
+        self.slot_count = 0;
+        if self.try_learn(scanner, start, start_unit, is_json, table).is_none() {
+            self.slot_count = 0;
         }
     }
 
@@ -211,24 +214,24 @@ impl Layout {
         scanner: &Scanner<'_, B>,
         start: usize,
         start_unit: usize,
-        json: bool,
+        is_json: bool,
         table: &Table,
     ) -> Option<()> {
         let relative = |unit: u32| u16::try_from((unit as usize).checked_sub(start_unit)?).ok();
-        for (member, place) in table.places.iter().enumerate() {
+        for (member, span) in table.spans.iter().enumerate() {
             if table.row.present & 1 << member == 0 || member == Member::Data as usize {
                 continue;
             }
-            if place.kind != Kind::String || !place.plain || place.name_escaped {
+            if span.kind != Kind::String || !span.is_plain || span.name_has_escapes {
                 return None;
             }
-            let (name, name_end) = (relative(place.name_start)?, relative(place.name_end)?);
+            let (name, name_end) = (relative(span.name_start)?, relative(span.name_end)?);
             let slot = Slot {
-                what: member as u8,
+                member: member as u8,
                 name,
                 name_end,
-                start: relative(place.start)?,
-                end: relative(place.end)?,
+                start: relative(span.start)?,
+                end: relative(span.end)?,
                 checksum: 0,
             };
             self.insert(slot)?;
@@ -239,15 +242,22 @@ impl Layout {
             }
             let (name, name_end) = (relative(extension.name_start)?, relative(extension.name_end)?);
             let (start, end) = (relative(extension.start)?, relative(extension.end)?);
-            self.insert(Slot { what: EXTENSION, name, name_end, start, end, checksum: extension.checksum })?;
+            self.insert(Slot {
+                member: EXTENSION,
+                name,
+                name_end,
+                start,
+                end,
+                checksum: extension.checksum,
+            })?;
         }
-        let data = table.place(Member::Data);
-        let last = self.slots.get(self.count.checked_sub(1)?)?.end as usize;
+        let data = table.span(Member::Data);
+        let last = self.slots.get(self.slot_count.checked_sub(1)?)?.end as usize;
         let len = scanner.pos() - start;
-        // The payload with its quotes, if it is a string: what stands between them is never part of the guess.
+        // The payload includes the quotes of a string, so the head ends before them.
         let (payload, payload_end) = table.row.payload();
         self.head_len = if data.is_some() { relative(payload)? as usize } else { len };
-        if self.head_len > HEAD
+        if self.head_len > MAX_HEAD
             || last > self.head_len
             || table.has(Member::DataBase64)
             || table.has(Member::DataContentEncoding)
@@ -255,18 +265,18 @@ impl Layout {
             return None;
         }
         let head = scanner.text().get(start, start + self.head_len);
-        // Everything in the head is ASCII, so its bytes are its units.
+        // Positions in units are used as positions in bytes.
         if !head.is_ascii() {
             return None;
         }
-        self.head = [0; HEAD + PADDING];
+        self.head = [0; MAX_HEAD + PADDING];
         copy(head, &mut self.head);
         self.tail = [0; 16];
         self.tail_len = 0;
-        if let Some(place) = data {
-            // In bytes it is as much longer than its place as in units.
-            let quotes = (payload_end - payload) - (place.end - place.start);
-            let payload_len = (place.end_byte - place.start_byte + quotes) as usize;
+        if let Some(span) = data {
+            // The quotes are as long in bytes as in units.
+            let quotes = (payload_end - payload) - (span.end - span.start);
+            let payload_len = (span.end_byte - span.start_byte + quotes) as usize;
             let tail = scanner.text().get(start + self.head_len + payload_len, scanner.pos());
             copy(tail, &mut self.tail);
             self.tail_len = tail.len();
@@ -276,18 +286,18 @@ impl Layout {
         }
         self.version = table.row.version;
         self.present = table.row.present;
-        self.extensions = table.row.extension_count;
-        self.data = data.is_some();
-        self.json = json;
+        self.extension_count = table.row.extension_count;
+        self.has_data = data.is_some();
+        self.is_json = is_json;
         Some(())
     }
 
     /// Adds a slot in the order of the text.
     fn insert(&mut self, slot: Slot) -> Option<()> {
-        let mut free = self.count;
-        self.count += 1;
+        let mut free = self.slot_count;
+        self.slot_count += 1;
         self.slots.get(free)?;
-        // Members come in the order of the table, which is nearly that of most texts.
+        // Slots are inserted in the order of the table, which is nearly the order of most texts.
         while let Some(before) =
             free.checked_sub(1).and_then(|at| self.slots.get(at)).filter(|before| before.start > slot.start)
         {
@@ -300,7 +310,7 @@ impl Layout {
     }
 }
 
-/// Copies what fits. `copy_from_slice` would bring the whole machinery of panics into the module.
+/// Copies as many bytes as fit. `copy_from_slice` would add code for panics to the module.
 fn copy(from: &[u8], to: &mut [u8]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
@@ -308,17 +318,17 @@ fn copy(from: &[u8], to: &mut [u8]) {
 }
 
 impl Slot {
-    /// Whether a value other than the last one fits; it is printable ASCII.
+    /// Whether the member can have this value, which is printable ASCII and not that of the last event.
     #[inline(always)]
-    fn takes(&self, value: &[u8]) -> bool {
-        // What depends on the version and on the media type was settled for the last event.
+    fn accepts(&self, value: &[u8]) -> bool {
+        // The layout depends on the version and on the media type, so these must not change.
         const FIXED: [u8; 2] = [Member::Specversion as u8, Member::DataContentType as u8];
-        if value.is_empty() || FIXED.contains(&self.what) {
+        if value.is_empty() || FIXED.contains(&self.member) {
             return false;
         }
-        match form_of(self.what) {
-            Form::Text => true,
-            form => form.fits(value),
+        match format_of(self.member) {
+            Format::Text => true,
+            format => format.matches(value),
         }
     }
 }

@@ -1,18 +1,23 @@
 //! CloudEvents 1.0.2 and 0.3 (<https://github.com/cloudevents/spec>).
 //!
-//! | file | what it knows |
+//! | module | content |
 //! |---|---|
-//! | `attribute` | names, types and values of attributes (core specification, "Context Attributes") |
-//! | `event` | what one scanned event is: the table of places that JavaScript cuts its strings from |
+//! | `attribute`, `uri` | names, formats and values of attributes (core specification, "Context Attributes") |
+//! | `member` | the members that have a meaning of their own |
+//! | `table` | the result of a scan: the positions at which JavaScript cuts its strings out of the text |
+//! | `rejection` | why an input was rejected, and which part of it |
 //! | `json` | the JSON event format, the JSON batch format and NDJSON |
-//! | `layout` | the guess that the next event looks like the last one |
-//! | `http` | header values of the HTTP binding (section 3.1.3.2): quotes, percent escapes, UTF-8 |
+//! | `layout` | a fast path for an event with the same layout as the last one |
+//! | `http` | header values of the HTTP binding (section 3.1.3.2): quotes, percent-encoding, UTF-8 |
 //!
-//! Payloads are opaque here: `data` is scanned for its grammar and never read. Bytes that came in are the
-//! bytes that go out.
+//! Payloads are opaque: the grammar of `data` is checked and its value is never read. The bytes that arrive are the
+//! bytes that are sent on.
 
 pub mod attribute;
-pub mod event;
 pub mod http;
 pub mod json;
 pub mod layout;
+pub mod member;
+pub mod rejection;
+pub mod table;
+mod uri;

@@ -1,10 +1,11 @@
-//! GlassFlow pipelines: events go in with one request each, come out transformed with one request each, and what the
-//! transformation could not take comes out of a queue of its own.
+//! GlassFlow pipelines, API `v1`: a pipeline transforms the events that are published to it. One request
+//! publishes one event, and one request consumes one event. Events that the transformation failed at have a
+//! queue of their own.
 //!
-//! - [`wire`]: addresses, and where the parts of a consumed event stand in the answer.
-//! - [`sink`]: when to ask for the next event.
+//! - [`wire`]: URLs, and the positions of the fields in a consumed event.
+//! - [`sink`]: when to request the next event.
 //!
-//! Publishing needs no machine of its own: each event is a call of [`crate::engine::calls`].
+//! Publishing has no machine here: each event is a call of [`crate::engine::calls`].
 
 pub mod sink;
 pub mod wire;

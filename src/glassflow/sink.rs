@@ -1,23 +1,26 @@
-//! The sink: asks a pipeline for events, one request at a time, and rests when there is nothing to be had.
+//! The sink: requests events from a pipeline, one at a time, and waits longer while the pipeline has none.
 //!
 //! ```text
-//!   consume ──> waiting ──rest is over, nothing flies──> flying ──answer──> settled: event, nothing there, or error
-//!                  │                                        │
-//!               cancel                                   cancel: the request goes on, because what it takes from the server is gone there.
-//!                  ▼                                        ▼     Its answer settles the next call for the topic, or is nobody's
-//!          settled (aborted)                        settled (aborted)
+//!   consume ──> pending ──delay has passed, no request in flight──> in flight ──response──> settled
+//!                  │                                                   │
+//!               cancel                                              cancel
+//!                  ▼                                                   ▼
+//!          settled (aborted)                                   settled (aborted)
 //! ```
 //!
-//! The rest is one for both topics. It starts at `base`, which means none, and is made before the next request:
+//! The request of a cancelled call continues, because the server deletes an event when it hands it over. Its
+//! response settles the next call for the same topic; without such a call it is reported with no operation.
+//!
+//! Both topics share one delay. At `base_delay` the next request starts without a delay.
 //!
 //! ```text
-//!   200                      back to base
-//!   204, 429, any error      twice as long, at most max, and a little jitter; Retry-After is a floor, up to an hour
-//!   any other 2xx            as before
+//!   200                      the delay returns to base_delay
+//!   204, 429, any error      the delay doubles up to max_delay, plus jitter; Retry-After up to an hour is a minimum
+//!   any other 2xx            the delay stays as it is
 //! ```
 //!
-//! What lives here: when to ask, and who gets the answer. What this file must not know: what an event looks like. Bodies of events
-//! never come here; the owner keeps them under the number of their exchange.
+//! This file decides when to send a request and which call gets the response. It does not know the format of
+//! events: their bodies stay with the owner, under the id of their exchange.
 
 use std::collections::VecDeque;
 
@@ -26,49 +29,55 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
 use crate::base::ids::{Counter, ExchangeId, OpId};
 use crate::base::time::{Deadline, Millis, Moment};
-use crate::engine::classify::{self, ResponseClass};
+use crate::engine::classify::{ResponseClass, classify_response};
 use crate::engine::exchange::Exchanges;
 use crate::engine::jitter::Rng;
 use crate::engine::machine::{Input, Machine, Output};
 
-/// How a sink works.
+/// Options of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Where events of the output come from.
-    pub output: String,
-    /// Where events come from that the transformation failed at.
-    pub failed: String,
-    /// The shortest rest, which is none. Default 1 000.
-    pub base: Millis,
-    /// The longest rest, without jitter. Default 60 000.
-    pub max: Millis,
-    /// How many calls may wait at once. Default 1 000; more are refused with `ERR_QUEUE_FULL`.
-    pub window: usize,
+    /// URL that consumes events of the output.
+    pub output_url: String,
+    /// URL that consumes events that the transformation failed at.
+    pub failed_url: String,
+    /// Half of the first delay. Default 1 000.
+    pub base_delay: Millis,
+    /// The longest delay, without jitter. Default 60 000.
+    pub max_delay: Millis,
+    /// Limit of pending calls. Default 1 000; further calls are refused with `ERR_QUEUE_FULL`.
+    pub max_pending: usize,
 }
 
 impl Options {
-    /// The defaults, for these two addresses.
-    pub const fn new(output: String, failed: String) -> Self {
-        Self { output, failed, base: Millis(1000), max: Millis(60_000), window: 1000 }
+    /// The defaults, for these two URLs.
+    pub const fn new(output_url: String, failed_url: String) -> Self {
+        Self {
+            output_url,
+            failed_url,
+            base_delay: Millis(1000),
+            max_delay: Millis(60_000),
+            max_pending: 1000,
+        }
     }
 }
 
-/// How long a server may have us rest with `Retry-After`.
-pub const LONGEST_ASKED: Millis = Millis(60 * 60 * 1000);
+/// The longest `Retry-After` that is honoured.
+pub const MAX_RETRY_AFTER: Millis = Millis(60 * 60 * 1000);
 
-/// The end of a call, or an answer that nobody waits for any more.
+/// The end of a call, or a response whose call was cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// Which call. `None`: its caller has given up, but the answer may have an event in it.
+    /// The call. `None`: the call was cancelled, but the response may contain an event.
     pub op: Option<OpId>,
-    /// Which topic was asked.
+    /// The topic of the call.
     pub topic: Topic,
-    /// Which exchange has the answer, if one was made.
+    /// The exchange that has the response, if a request was made.
     pub exchange: Option<ExchangeId>,
-    /// The status, 429 or 200 to 299; or why there is none.
+    /// The status, 429 or 200 to 299, or the error.
     pub result: Result<u16, Error>,
-    /// How long the next request will rest.
-    pub rest: Millis,
+    /// The delay before the next request.
+    pub next_delay: Millis,
 }
 
 /// A call that is not settled.
@@ -79,25 +88,25 @@ struct Call {
     timeout: Millis,
 }
 
-/// The machine.
+/// The machine of a sink.
 #[derive(Clone, Debug)]
 pub struct Sink {
     options: Options,
     rng: Rng,
     ops: Counter,
-    /// The oldest first; the answer that is under way is for the first of its topic.
+    /// Oldest first. The response in flight settles the first call for its topic.
     calls: VecDeque<Call>,
     exchanges: Exchanges<Topic, Settled>,
-    rest: Millis,
-    /// Before that no request starts.
+    delay: Millis,
+    /// No request starts before this moment.
     not_before: Moment,
 }
 
 impl Sink {
-    /// A sink with nothing to do. The seed feeds the jitter of the rests.
+    /// A sink without calls. The seed determines the jitter of the delays.
     pub fn new(options: Options, seed: u64) -> Self {
         Self {
-            rest: options.base,
+            delay: options.base_delay,
             options,
             rng: Rng::new(seed),
             ops: Counter::default(),
@@ -107,19 +116,20 @@ impl Sink {
         }
     }
 
-    /// Asks for one event; the request may take as long as `timeout` says.
+    /// Requests one event, with a time limit for the request.
     pub fn consume(&mut self, now: Moment, topic: Topic, timeout: Millis) -> OpId {
         let op = OpId(self.ops.advance());
-        if self.calls.len() >= self.options.window {
+        if self.calls.len() >= self.options.max_pending {
             self.settle(Some(op), topic, None, Err(Error::new(Code::QueueFull)), Millis(0));
             return op;
         }
         self.calls.push_back(Call { op, topic, timeout });
-        self.ask(now);
+        self.start_next(now);
         op
     }
 
-    /// Gives up a call. It settles with `ERR_ABORTED`, unless it has settled before. A request that is under way goes on.
+    /// Cancels a call: it settles with `ERR_ABORTED`, unless it has settled before. A request in flight
+    /// continues.
     pub fn cancel(&mut self, op: OpId) {
         if let Some(at) = self.calls.iter().position(|call| call.op == op)
             && let Some(call) = self.calls.remove(at)
@@ -128,56 +138,56 @@ impl Sink {
         }
     }
 
-    /// Gives up all calls.
+    /// Cancels all calls.
     pub fn close(&mut self) {
         for call in core::mem::take(&mut self.calls) {
             self.settle(Some(call.op), call.topic, None, Err(Error::new(Code::Aborted)), Millis(0));
         }
     }
 
-    /// Whether no request is under way.
+    /// Whether no request is in flight.
     pub fn is_idle(&self) -> bool {
         self.exchanges.flying() == 0
     }
 
-    fn ask(&mut self, now: Moment) {
+    fn start_next(&mut self, now: Moment) {
         if !self.is_idle() || now < self.not_before {
             return;
         }
         let Some(Call { topic, timeout, .. }) = self.calls.front().copied() else { return };
         let url = match topic {
-            Topic::Output => &self.options.output,
-            Topic::Failed => &self.options.failed,
+            Topic::Output => &self.options.output_url,
+            Topic::Failed => &self.options.failed_url,
         };
         let request = Request::post(url.as_str(), HEADERS, Vec::new()).with_timeout(timeout);
         self.exchanges.start(topic, request);
     }
 
-    fn land(&mut self, now: Moment, topic: Topic, id: ExchangeId, outcome: &Result<Response, Failure>) {
-        let (result, hint) = judge(outcome);
-        self.pace(now, &result, hint);
+    fn finish(&mut self, now: Moment, topic: Topic, id: ExchangeId, outcome: &Result<Response, Failure>) {
+        let (result, retry_after) = classify(outcome);
+        self.update_delay(now, &result, retry_after);
         let call =
             self.calls.iter().position(|call| call.topic == topic).and_then(|at| self.calls.remove(at));
         let has_body = matches!(result, Ok(200..=203 | 205..=299));
         if call.is_some() || has_body {
-            let rest = Millis(self.not_before.as_millis().saturating_sub(now.as_millis()));
-            self.settle(call.map(|call| call.op), topic, Some(id), result, rest);
+            let delay = Millis(self.not_before.as_millis().saturating_sub(now.as_millis()));
+            self.settle(call.map(|call| call.op), topic, Some(id), result, delay);
         }
     }
 
-    /// Decides on the rest before the next request.
-    fn pace(&mut self, now: Moment, result: &Result<u16, Error>, hint: Option<Millis>) {
-        let Options { base, max, .. } = self.options;
+    /// Decides when the next request may start.
+    fn update_delay(&mut self, now: Moment, result: &Result<u16, Error>, retry_after: Option<Millis>) {
+        let Options { base_delay, max_delay, .. } = self.options;
         match result {
-            Ok(200) => self.rest = base,
+            Ok(200) => self.delay = base_delay,
             Ok(204 | 429) | Err(_) => {
-                let jitter = self.rng.up_to(base.0 / 10);
-                self.rest = Millis(self.rest.0.saturating_mul(2).min(max.0).saturating_add(jitter));
+                let jitter = self.rng.up_to(base_delay.0 / 10);
+                self.delay = Millis(self.delay.0.saturating_mul(2).min(max_delay.0).saturating_add(jitter));
             }
             Ok(_) => {}
         }
-        let rest = if self.rest > base { self.rest } else { Millis(0) };
-        self.not_before = now.after(rest.max(hint.unwrap_or_default().min(LONGEST_ASKED)));
+        let delay = if self.delay > base_delay { self.delay } else { Millis(0) };
+        self.not_before = now.after(delay.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER)));
     }
 
     fn settle(
@@ -186,9 +196,9 @@ impl Sink {
         topic: Topic,
         exchange: Option<ExchangeId>,
         result: Result<u16, Error>,
-        rest: Millis,
+        next_delay: Millis,
     ) {
-        self.exchanges.announce(Settled { op, topic, exchange, result, rest });
+        self.exchanges.announce(Settled { op, topic, exchange, result, next_delay });
     }
 }
 
@@ -199,29 +209,29 @@ impl Machine for Sink {
         if let Input::Exchange(id, outcome) = input
             && let Some(topic) = self.exchanges.land(id)
         {
-            self.land(now, topic, id, &outcome);
+            self.finish(now, topic, id, &outcome);
         }
-        self.ask(now);
+        self.start_next(now);
     }
 
     fn poll(&mut self) -> Output<Settled> {
         self.exchanges.poll().unwrap_or_else(|| {
-            let is_resting = self.is_idle() && !self.calls.is_empty();
-            Output::Wait(if is_resting { Deadline::At(self.not_before) } else { Deadline::Never })
+            let is_delayed = self.is_idle() && !self.calls.is_empty();
+            Output::Wait(if is_delayed { Deadline::At(self.not_before) } else { Deadline::Never })
         })
     }
 }
 
-/// What every request says; the owner adds the token.
+/// Headers of every request; the owner adds the token.
 const HEADERS: &str = "accept: application/json";
 
-/// What an answer means, and how long the server asked to wait.
-fn judge(outcome: &Result<Response, Failure>) -> (Result<u16, Error>, Option<Millis>) {
-    let status = outcome.as_ref().map_or(0, |answer| answer.status);
-    let hint = outcome.as_ref().ok().and_then(|answer| answer.retry_after);
-    match classify::classify_response(outcome) {
-        ResponseClass::Done => (Ok(status), hint),
-        ResponseClass::Retry(error, hint) if error.code == Code::RateLimited => (Ok(429), hint),
-        ResponseClass::Retry(error, _) | ResponseClass::Fail(error) => (Err(error), hint),
+/// The result of a request, and the `Retry-After` of its response.
+fn classify(outcome: &Result<Response, Failure>) -> (Result<u16, Error>, Option<Millis>) {
+    let status = outcome.as_ref().map_or(0, |response| response.status);
+    let retry_after = outcome.as_ref().ok().and_then(|response| response.retry_after);
+    match classify_response(outcome) {
+        ResponseClass::Done => (Ok(status), retry_after),
+        ResponseClass::Retry(error, retry_after) if error.code == Code::RateLimited => (Ok(429), retry_after),
+        ResponseClass::Retry(error, _) | ResponseClass::Fail(error) => (Err(error), retry_after),
     }
 }

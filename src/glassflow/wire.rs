@@ -4,36 +4,36 @@ use crate::base::json::block::Block;
 use crate::base::json::padded::Padded;
 use crate::base::json::scan::{Kind, Scanner};
 
-/// The two queues of a pipeline that can be read.
+/// The two queues that a pipeline can be consumed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
-    /// What the transformation made.
+    /// Events that were transformed.
     Output,
-    /// What it failed at.
+    /// Events that the transformation failed at.
     Failed,
 }
 
-/// What a pipeline answers to.
+/// The endpoints of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Takes events.
+    /// Accepts one event.
     Publish,
-    /// Gives events away.
+    /// Returns one event and deletes it.
     Consume(Topic),
-    /// Says whether the token is good.
+    /// Checks the access token.
     Status,
 }
 
-/// The URL of an endpoint. `None` for an id that no URL can carry: nothing, and the two that mean places in a path, which browsers
-/// resolve even when they are escaped.
-pub fn url(base: &str, pipeline: &str, endpoint: Endpoint) -> Option<String> {
-    if matches!(pipeline, "" | "." | "..") {
+/// The URL of an endpoint. `None` for an id that cannot be a segment of a URL path: an empty one, and `.` and
+/// `..`, which browsers resolve even when they are percent-encoded.
+pub fn url(base: &str, pipeline_id: &str, endpoint: Endpoint) -> Option<String> {
+    if matches!(pipeline_id, "" | "." | "..") {
         return None;
     }
-    let mut url = String::with_capacity(base.len() + pipeline.len() + 48);
+    let mut url = String::with_capacity(base.len() + pipeline_id.len() + 48);
     url.push_str(base.trim_end_matches('/'));
     url.push_str("/pipelines/");
-    for byte in pipeline.bytes() {
+    for byte in pipeline_id.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             url.push(byte.into());
         } else {
@@ -51,33 +51,33 @@ pub fn url(base: &str, pipeline: &str, endpoint: Endpoint) -> Option<String> {
     Some(url)
 }
 
-/// Where a value stands in a text: its first byte, and the one behind its last.
-pub type Extent = [u32; 2];
+/// The position of a value in a text: the offset of its first byte, and the offset after its last byte.
+pub type Span = [u32; 2];
 
-/// The parts of a consumed event. `[0, 0]` is one that is not there.
+/// The positions of the fields of a consumed event. A missing field has `[0, 0]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parts {
+pub struct EventSpans {
     /// The event as it was published.
-    pub payload: Extent,
-    /// What the transformation made of it.
-    pub response: Extent,
+    pub payload: Span,
+    /// The result of the transformation.
+    pub response: Span,
     /// Outcome of the transformation.
-    pub status: Extent,
-    /// Id of the request that published it.
-    pub request_id: Extent,
-    /// Id that a connector gave it.
-    pub external_id: Extent,
-    /// When the platform took it.
-    pub receive_time: Extent,
-    /// What went wrong in the transformation.
-    pub error_details: Extent,
-    /// And where.
-    pub stack_trace: Extent,
+    pub status: Span,
+    /// Id of the request that published the event.
+    pub request_id: Span,
+    /// Id that a connector assigned.
+    pub external_id: Span,
+    /// When the service received the event.
+    pub receive_time: Span,
+    /// Error message of the transformation.
+    pub error_details: Span,
+    /// Stack trace of that error.
+    pub stack_trace: Span,
 }
 
-impl Parts {
-    /// All of them, in the order of `js/systems/glassflow/event.ts`.
-    pub const fn to_array(self) -> [Extent; 8] {
+impl EventSpans {
+    /// All spans, in the order of `FIELDS` in `js/systems/glassflow/event.ts`.
+    pub const fn to_array(self) -> [Span; 8] {
         [
             self.payload,
             self.response,
@@ -91,54 +91,55 @@ impl Parts {
     }
 }
 
-/// Finds the parts of a consumed event. `None` if the text is no JSON object, or has neither a payload nor a response. Nothing else is
-/// insisted on: the event is gone from the server, so what is there has to be enough.
-pub fn read_event<B: Block>(text: Padded<'_>) -> Option<Parts> {
+/// Finds the fields of a consumed event. `None` if the text is not a JSON object, or has neither a payload
+/// nor a response. No other field is required: the server has deleted the event, so a partial event is better
+/// than none.
+pub fn read_event<B: Block>(text: Padded<'_>) -> Option<EventSpans> {
     let mut scanner = Scanner::<B>::new(text);
-    let mut parts = Parts::default();
-    // Names that are marked as outdated in the description of the API, for when the context is not there.
-    let (mut old_id, mut old_time) = (NOWHERE, NOWHERE);
+    let mut spans = EventSpans::default();
+    // Deprecated names, used when there is no event_context.
+    let (mut old_id, mut old_time) = (ABSENT, ABSENT);
     scanner.skip_space();
     let mut is_first = true;
     while let Some(name) = next_member(&mut scanner, &mut is_first)? {
         if name == b"event_context" && scanner.peek() == b'{' {
             let mut is_first = true;
             while let Some(name) = next_member(&mut scanner, &mut is_first)? {
-                let (place, _) = value(&mut scanner)?;
+                let span = value_span(&mut scanner)?.unless_null;
                 match name {
-                    b"request_id" => parts.request_id = place,
-                    b"external_id" => parts.external_id = place,
-                    b"receive_time" => parts.receive_time = place,
+                    b"request_id" => spans.request_id = span,
+                    b"external_id" => spans.external_id = span,
+                    b"receive_time" => spans.receive_time = span,
                     _ => {}
                 }
             }
             continue;
         }
-        let (place, or_null) = value(&mut scanner)?;
+        let ValueSpan { any, unless_null } = value_span(&mut scanner)?;
         match name {
-            b"payload" => parts.payload = or_null,
-            b"response" => parts.response = or_null,
-            b"status" => parts.status = place,
-            b"error_details" => parts.error_details = place,
-            b"stack_trace" => parts.stack_trace = place,
-            b"req_id" => old_id = place,
-            b"receive_time" => old_time = place,
+            b"payload" => spans.payload = any,
+            b"response" => spans.response = any,
+            b"status" => spans.status = unless_null,
+            b"error_details" => spans.error_details = unless_null,
+            b"stack_trace" => spans.stack_trace = unless_null,
+            b"req_id" => old_id = unless_null,
+            b"receive_time" => old_time = unless_null,
             _ => {}
         }
     }
-    if !scanner.is_finished() || (parts.payload == NOWHERE && parts.response == NOWHERE) {
+    if !scanner.is_finished() || (spans.payload == ABSENT && spans.response == ABSENT) {
         return None;
     }
-    let or_old = |new, old| if new == NOWHERE { old } else { new };
-    parts.request_id = or_old(parts.request_id, old_id);
-    parts.receive_time = or_old(parts.receive_time, old_time);
-    Some(parts)
+    let or_old = |new, old| if new == ABSENT { old } else { new };
+    spans.request_id = or_old(spans.request_id, old_id);
+    spans.receive_time = or_old(spans.receive_time, old_time);
+    Some(spans)
 }
 
-const NOWHERE: Extent = [0, 0];
+const ABSENT: Span = [0, 0];
 
-/// Steps to the value of the next member, and gives its name as it is written; a name with escapes is nobody's. `Some(None)`: the object has come
-/// to its end. `None`: it is no object.
+/// Advances to the value of the next member and returns the name as written; a name with escapes matches no
+/// field. `Some(None)`: the object has ended. `None`: it is not an object.
 #[inline(never)]
 fn next_member<'a, B: Block>(scanner: &mut Scanner<'a, B>, is_first: &mut bool) -> Option<Option<&'a [u8]>> {
     let was_first = core::mem::replace(is_first, false);
@@ -158,13 +159,20 @@ fn next_member<'a, B: Block>(scanner: &mut Scanner<'a, B>, is_first: &mut bool) 
     Some(Some(scanner.text().get(name.start, name.end)))
 }
 
-/// Steps over a value and says where it stands, with its quotes: first as nowhere if it is `null`, then in any case.
+/// The position of a value, a string with its quotes.
+struct ValueSpan {
+    any: Span,
+    /// [`ABSENT`] if the value is `null`.
+    unless_null: Span,
+}
+
+/// Advances past a value.
 #[inline(never)]
-fn value<B: Block>(scanner: &mut Scanner<'_, B>) -> Option<(Extent, Extent)> {
+fn value_span<B: Block>(scanner: &mut Scanner<'_, B>) -> Option<ValueSpan> {
     let start = scanner.pos();
     let (kind, _) = scanner.value().ok()?;
-    let place = [start as u32, scanner.pos() as u32];
-    Some((if kind == Kind::Null { NOWHERE } else { place }, place))
+    let any = [start as u32, scanner.pos() as u32];
+    Some(ValueSpan { any, unless_null: if kind == Kind::Null { ABSENT } else { any } })
 }
 
 #[cfg(test)]
@@ -177,12 +185,12 @@ mod tests {
 
     fn read(text: &str) -> Option<[&str; 8]> {
         let bytes = pad(text.as_bytes());
-        let parts = read_event::<Words>(Padded::new(&bytes).expect("padded"))?;
-        Some(parts.to_array().map(|[start, end]| text.get(start as usize..end as usize).expect("inside")))
+        let spans = read_event::<Words>(Padded::new(&bytes).expect("padded"))?;
+        Some(spans.to_array().map(|[start, end]| text.get(start as usize..end as usize).expect("in range")))
     }
 
     #[test]
-    fn addresses_are_those_of_the_service() {
+    fn urls_are_those_of_the_service() {
         for (endpoint, path) in [
             (Endpoint::Publish, "topics/input/events"),
             (Endpoint::Consume(Topic::Output), "topics/output/events/consume"),
@@ -195,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stays_one_segment_of_the_path() {
+    fn a_pipeline_id_stays_one_segment_of_the_path() {
         for (id, segment) in [("a/../b", "a%2F..%2Fb"), ("a?x=1#f", "a%3Fx%3D1%23f"), ("å %", "%C3%A5%20%25")]
         {
             let expected = format!("{BASE}/pipelines/{segment}/status/access_token");
@@ -207,9 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn finds_every_part() {
-        let text = r#" {"req_id":"old","receive_time":"then","payload": {"n":1e2} ,"event_context":{"request_id":"r","external_id":"x","receive_time":"t","more":[1]},
-            "status":"success","response":[1,{"payload":0}],"error_details":"e","stack_trace":"s","more":null} "#;
+    fn finds_every_field() {
+        let text = r#" {"req_id":"old","receive_time":"then","payload": {"n":1e2} ,
+            "event_context":{"request_id":"r","external_id":"x",
+            "receive_time":"t","more":[1]},
+            "status":"success","response":[1,{"payload":0}],
+            "error_details":"e","stack_trace":"s","more":null} "#;
         let expected = [
             "{\"n\":1e2}",
             "[1,{\"payload\":0}]",
@@ -224,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_the_old_names_say_when_there_is_no_context() {
+    fn reads_the_deprecated_names_when_there_is_no_context() {
         for context in ["", r#","event_context":null"#, r#","event_context":"r""#, r#","event_context":{}"#] {
             let text = format!(r#"{{"payload":7,"req_id":"r","receive_time":"t"{context}}}"#);
             assert_eq!(read(&text), Some(["7", "", "", "\"r\"", "", "\"t\"", "", ""]), "{context}");
@@ -232,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_payload_and_response_is_enough_and_none_is_not() {
+    fn either_payload_or_response_is_required() {
         for text in [r#"{"response":0}"#, r#"{"payload":null}"#, r#"{"payload":{},"response":null}"#] {
             assert!(read(text).is_some(), "{text}");
         }
@@ -256,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_that_is_there_twice_the_last_one_counts_as_for_every_other_reader() {
-        assert_eq!(read(r#"{"payload":1,"payload":2}"#).map(|parts| parts[0]), Some("2"));
+    fn the_last_of_two_members_with_the_same_name_counts_as_in_other_json_readers() {
+        assert_eq!(read(r#"{"payload":1,"payload":2}"#).map(|fields| fields[0]), Some("2"));
     }
 }

@@ -1,61 +1,62 @@
-//! What an answer means for the events of a request.
+//! What a response means for the events of a request.
 
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Response};
 use crate::base::time::Millis;
 use crate::engine::classify::{self, ResponseClass};
 
-/// What to do with the events.
+/// What to do with events after a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The server has them.
-    Taken(u16),
-    /// Not now: why, and how long the server asked to wait.
-    Later(Error, Option<Millis>),
-    /// The request is too large, which less of it would not be.
+    /// The server accepted them, with this status.
+    Delivered(u16),
+    /// Repeat the request: why, and how long the server asked to wait.
+    Retry(Error, Option<Millis>),
+    /// The request is too large: repeat it in smaller parts.
     TooLarge(Error),
-    /// One of them is not wanted.
-    Poison(Error),
+    /// The server refuses at least one of them for good.
+    Rejected(Error),
 }
 
-/// Judges the end of an exchange. Differs from [`classify::classify_response`] in what a queue can do and a single call cannot: wait until
-/// a server, a token or an address was mended. Only answers that speak of the events themselves are final.
-pub fn judge(outcome: &Result<Response, Failure>) -> Answer {
+/// Classifies the outcome of an exchange. Unlike a single call, a queue can wait until a server, a token or an
+/// address is repaired, so only statuses about the events themselves are final. For everything else see
+/// [`classify::classify_response`].
+pub fn classify(outcome: &Result<Response, Failure>) -> Answer {
     match classify::classify_response(outcome) {
-        ResponseClass::Done => Answer::Taken(outcome.as_ref().map_or(0, |answer| answer.status)),
-        ResponseClass::Retry(error, hint) => Answer::Later(error, hint),
+        ResponseClass::Done => Answer::Delivered(outcome.as_ref().map_or(0, |response| response.status)),
+        ResponseClass::Retry(error, retry_after) => Answer::Retry(error, retry_after),
         ResponseClass::Fail(error) => {
-            let hint = outcome.as_ref().ok().and_then(|answer| answer.retry_after);
+            let retry_after = outcome.as_ref().ok().and_then(|response| response.retry_after);
             match (error.code, error.status) {
                 (Code::TooLarge, _) => Answer::TooLarge(error),
                 (Code::Redirected | Code::Unauthorized | Code::Gone | Code::Aborted, _)
-                | (_, Some(404 | 500..=599)) => Answer::Later(error, hint),
-                _ => Answer::Poison(error),
+                | (_, Some(404 | 500..=599)) => Answer::Retry(error, retry_after),
+                _ => Answer::Rejected(error),
             }
         }
     }
 }
 
-/// What an answer means for all events of a request, or for each.
+/// What a response means for the events of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judged {
-    /// For all of them.
-    Whole(Answer),
-    /// For each, in their order; of which nothing is said, that was not taken.
+pub enum Classified {
+    /// The same for all of them.
+    All(Answer),
+    /// One answer for each, in order. Events without an answer were not accepted.
     Each(Vec<Answer>),
 }
 
-/// Says what an answer to a request with so many events means. A room has one of its own where statuses do not tell.
-pub type Classifier = fn(&Response, events: u32) -> Judged;
+/// Classifies the response to a request with this many events. A system has its own where the status is not enough.
+pub type Classifier = fn(&Response, events: u32) -> Classified;
 
-/// The judge of those whose statuses do.
-pub fn by_status(answer: &Response, _: u32) -> Judged {
-    Judged::Whole(judge(&Ok(answer.clone())))
+/// The classifier for systems where the status is enough.
+pub fn by_status(response: &Response, _: u32) -> Classified {
+    Classified::All(classify(&Ok(response.clone())))
 }
 
-/// Judges one event of a request whose answer speaks of each.
-pub fn judge_status(status: u16) -> Answer {
-    judge(&Ok(Response::new(status)))
+/// Classifies the status of one event, where a response has one for each.
+pub fn classify_status(status: u16) -> Answer {
+    classify(&Ok(Response::new(status)))
 }
 
 #[cfg(test)]
@@ -63,25 +64,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_speaks_of_the_events_is_final() {
+    fn only_statuses_about_the_events_are_final() {
         for (statuses, expected) in [
-            (&[200, 201, 202, 204, 207][..], "taken"),
-            (&[0, 301, 307, 401, 403, 404, 407, 408, 410, 425, 429, 500, 501, 502, 503, 505, 529], "later"),
+            (&[200, 201, 202, 204, 207][..], "delivered"),
+            (&[0, 301, 307, 401, 403, 404, 407, 408, 410, 425, 429, 500, 501, 502, 503, 505, 529], "retry"),
             (&[413], "large"),
-            (&[400, 402, 405, 406, 409, 415, 418, 422, 451], "poison"),
+            (&[400, 402, 405, 406, 409, 415, 418, 422, 451], "rejected"),
         ] {
             for status in statuses {
-                let answer = match judge_status(*status) {
-                    Answer::Taken(_) => "taken",
-                    Answer::Later(..) => "later",
+                let answer = match classify_status(*status) {
+                    Answer::Delivered(_) => "delivered",
+                    Answer::Retry(..) => "retry",
                     Answer::TooLarge(_) => "large",
-                    Answer::Poison(_) => "poison",
+                    Answer::Rejected(_) => "rejected",
                 };
                 assert_eq!(answer, expected, "{status}");
             }
         }
         for failure in [Failure::Timeout, Failure::Network, Failure::Aborted] {
-            assert!(matches!(judge(&Err(failure)), Answer::Later(..)));
+            assert!(matches!(classify(&Err(failure)), Answer::Retry(..)));
         }
     }
 }

@@ -1,64 +1,72 @@
 //! Which events go into the next request.
 //!
-//! What lives here: the walk through the window, oldest first. An event that cannot go keeps back those behind it in its ordering key,
-//! and nobody else. A segment whose events keep to themselves begins a request and ends it, or waits for the next one.
+//! Segments are visited oldest first. An event that cannot be sent holds back the later events with its ordering key,
+//! and no others. A segment with [`Grouping::Separate`] is alone in its request.
 
-use super::segment::{Part, Segment, SegmentId, State, Stored};
+use super::segment::{EventRange, Segment, SegmentId, State, StoreState};
 use super::session::Grouping;
 use crate::base::time::{Millis, Moment};
 use crate::engine::ordered_map::OrderedMap;
 
-/// What events wait for before they are sent.
+/// How urgent it is to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Haste {
-    /// For grouping.
-    None,
-    /// For the store.
-    Rush,
-    /// For nothing.
-    Leaving,
+pub(super) enum Urgency {
+    /// Events may wait for others.
+    Normal,
+    /// Events wait only until they are stored.
+    Flush,
+    /// Events wait for nothing, because the page may be closed.
+    PageHidden,
 }
 
-/// What decides.
+/// What limits a batch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    pub(super) most_events: u32,
-    /// A single event may have more.
-    pub(super) most_bytes: u64,
+pub(super) struct BatchRules {
+    pub(super) max_events: u32,
+    /// A single event may be larger.
+    pub(super) max_bytes: u64,
     pub(super) now: Moment,
     pub(super) linger: Millis,
     pub(super) one_per_ordering_key: bool,
-    pub(super) leads: bool,
-    /// Our own segments above this one wait with what has an ordering key: something that only the store has may have to go first.
-    pub(super) older: Option<SegmentId>,
-    pub(super) haste: Haste,
+    pub(super) is_leader: bool,
+    /// The oldest segment that only the store has. Events with an ordering key in younger segments committed here have
+    /// to wait for it.
+    pub(super) oldest_unknown: Option<SegmentId>,
+    pub(super) urgency: Urgency,
 }
 
-/// Events for a request, and their bytes. `None` if there are none, or too few and the oldest may wait for others.
-pub(super) fn pick(segments: &OrderedMap<SegmentId, Segment>, terms: &Terms) -> Option<(Vec<Part>, u64)> {
-    let mut batch: Vec<Part> = Vec::new();
+/// Picks events for a request; returns them and their bytes. `None` if there are none, or too few while the oldest
+/// may wait for others.
+pub(super) fn pick(
+    segments: &OrderedMap<SegmentId, Segment>,
+    rules: &BatchRules,
+) -> Option<(Vec<EventRange>, u64)> {
+    let mut batch: Vec<EventRange> = Vec::new();
     let (mut events, mut bytes) = (0, 0);
     let mut blocked = OrderedMap::new();
     let mut is_full = false;
     let mut since = None;
-    'walk: for (id, segment) in segments.iter().filter(|(_, segment)| is_open(segment, terms)) {
-        let most_events = match segment.contents().grouping {
-            Grouping::Any => terms.most_events,
-            Grouping::Own(_) if !batch.is_empty() => {
-                // Nothing behind it may overtake it.
-                for ordering_key in segment.lanes_left() {
+    'segments: for (id, segment) in segments.iter().filter(|(_, segment)| can_send(segment, rules)) {
+        let max_events = match segment.contents().grouping {
+            Grouping::Any => rules.max_events,
+            Grouping::Separate(_) if !batch.is_empty() => {
+                // Its events are sent in a later request, and no later event with their keys may overtake them.
+                for ordering_key in segment.pending_ordering_keys() {
                     blocked.add(ordering_key);
                 }
                 continue;
             }
-            // Whoever leaves has time for one request and not for many.
-            Grouping::Own(_) if terms.haste == Haste::Leaving => terms.most_events,
-            Grouping::Own(most) => terms.most_events.min(most.max(1)),
+            // A closing page has time for one request only.
+            Grouping::Separate(_) if rules.urgency == Urgency::PageHidden => rules.max_events,
+            Grouping::Separate(max) => rules.max_events.min(max.max(1)),
         };
-        let whole = segment.contents().bytes();
-        if segment.is_plain() && events + segment.len() <= most_events && bytes + whole <= terms.most_bytes {
-            (events, bytes) = (events + segment.len(), bytes + whole);
-            batch.push(Part { segment: id, from: 0, to: segment.len() });
+        let segment_bytes = segment.contents().bytes();
+        if segment.is_plain()
+            && events + segment.len() <= max_events
+            && bytes + segment_bytes <= rules.max_bytes
+        {
+            (events, bytes) = (events + segment.len(), bytes + segment_bytes);
+            batch.push(EventRange { segment: id, from: 0, to: segment.len() });
             since.get_or_insert(segment.since);
             is_full = segment.contents().grouping != Grouping::Any;
             if is_full {
@@ -66,31 +74,31 @@ pub(super) fn pick(segments: &OrderedMap<SegmentId, Segment>, terms: &Terms) -> 
             }
             continue;
         }
-        let is_behind = id.is_own() && terms.older.is_some_and(|older| older < id);
+        let is_after_unknown = id.is_committed() && rules.oldest_unknown.is_some_and(|oldest| oldest < id);
         for index in 0..segment.len() {
             let ordering_key = segment.contents().ordering_key(index);
             let is_ready = match segment.state(index) {
-                State::Gone => continue,
-                State::Taken => false,
-                State::Ready => segment.rest(index).is_none_or(|until| until <= terms.now),
+                State::Settled => continue,
+                State::Batched => false,
+                State::Ready => segment.retry_at(index).is_none_or(|at| at <= rules.now),
             };
-            let waits = ordering_key != 0 && (is_behind || blocked.contains(ordering_key));
-            if ordering_key != 0 && (!is_ready || waits || terms.one_per_ordering_key) {
+            let waits = ordering_key != 0 && (is_after_unknown || blocked.contains(ordering_key));
+            if ordering_key != 0 && (!is_ready || waits || rules.one_per_ordering_key) {
                 blocked.add(ordering_key);
             }
             if !is_ready || waits {
                 continue;
             }
             let size = segment.contents().size(index);
-            if events == most_events || (events > 0 && bytes + size > terms.most_bytes) {
+            if events == max_events || (events > 0 && bytes + size > rules.max_bytes) {
                 is_full = true;
-                break 'walk;
+                break 'segments;
             }
             (events, bytes) = (events + 1, bytes + size);
             since.get_or_insert(segment.since);
             match batch.last_mut() {
                 Some(last) if last.segment == id && last.to == index => last.to += 1,
-                _ => batch.push(Part { segment: id, from: index, to: index + 1 }),
+                _ => batch.push(EventRange { segment: id, from: index, to: index + 1 }),
             }
         }
         is_full = segment.contents().grouping != Grouping::Any && !batch.is_empty();
@@ -98,31 +106,31 @@ pub(super) fn pick(segments: &OrderedMap<SegmentId, Segment>, terms: &Terms) -> 
             break;
         }
     }
-    let is_ripe = terms.haste != Haste::None
+    let is_ready_to_send = rules.urgency != Urgency::Normal
         || is_full
-        || events == terms.most_events
-        || since?.after(terms.linger) <= terms.now;
-    (is_ripe && !batch.is_empty()).then_some((batch, bytes))
+        || events == rules.max_events
+        || since?.after(rules.linger) <= rules.now;
+    (is_ready_to_send && !batch.is_empty()).then_some((batch, bytes))
 }
 
-/// The first events of a batch, and the others.
-pub(super) fn split(batch: &[Part], mut events: u32) -> (Vec<Part>, Vec<Part>) {
+/// Splits a batch behind its first `events` events.
+pub(super) fn split(batch: &[EventRange], mut events: u32) -> (Vec<EventRange>, Vec<EventRange>) {
     let (mut head, mut tail) = (Vec::new(), Vec::new());
-    for part in batch {
-        let taken = part.len().min(events);
+    for range in batch {
+        let taken = range.len().min(events);
         events -= taken;
-        let middle = part.from + taken;
-        head.extend((taken > 0).then_some(Part { to: middle, ..*part }));
-        tail.extend((middle < part.to).then_some(Part { from: middle, ..*part }));
+        let middle = range.from + taken;
+        head.extend((taken > 0).then_some(EventRange { to: middle, ..*range }));
+        tail.extend((middle < range.to).then_some(EventRange { from: middle, ..*range }));
     }
     (head, tail)
 }
 
-/// Whether anything of a segment may be sent from here now.
-fn is_open(segment: &Segment, terms: &Terms) -> bool {
-    match segment.stored {
-        Stored::Kept => terms.leads && !segment.is_leaving,
-        Stored::Loose => true,
-        Stored::Queued => terms.haste == Haste::Leaving,
+/// Whether events of a segment may be sent from here now.
+fn can_send(segment: &Segment, rules: &BatchRules) -> bool {
+    match segment.store_state {
+        StoreState::Written => rules.is_leader && !segment.is_released,
+        StoreState::Failed => true,
+        StoreState::Queued => rules.urgency == Urgency::PageHidden,
     }
 }

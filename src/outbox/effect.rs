@@ -1,90 +1,90 @@
-//! What the machine asks of its owner, and tells it.
+//! What the machine asks its owner to do.
 
-use super::segment::{Part, SegmentId};
+use super::segment::{EventRange, SegmentId};
 use super::writes::Write;
 use crate::base::error::Error;
 use crate::base::ids::ExchangeId;
 use crate::base::time::Millis;
 
-/// What the owner is to do or to know.
+/// An instruction or a notice for the owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Write this, then say [`super::machine::Outbox::written`].
+    /// Write this, then call [`super::machine::Outbox::store_written`].
     Write(Write),
-    /// Look for segments that are not known here, the oldest first, up to so many events and bytes; then say
-    /// [`super::machine::Outbox::found`] for each and [`super::machine::Outbox::peeked`].
-    Look {
+    /// Read segments that are not known here, the oldest first, up to these limits. Then call
+    /// [`super::machine::Outbox::segment_found`] for each, and [`super::machine::Outbox::store_peeked`].
+    Peek {
         /// Events.
         events: u32,
         /// Bytes.
         bytes: u64,
     },
-    /// Make one request of these events. `leaving`: the page may end before the answer.
+    /// Make one request with these events.
     Send {
-        /// Under which the answer comes back.
+        /// Identifies the response.
         exchange: ExchangeId,
-        /// Which events, in order.
-        batch: Vec<Part>,
-        /// Whether it must get away at once.
-        leaving: bool,
+        /// The events, in order.
+        batch: Vec<EventRange>,
+        /// Whether the page may be closed before the response arrives.
+        is_page_hidden: bool,
     },
-    /// All events of a segment that are not gone are written.
+    /// All events of a segment that are not settled are written.
     Accepted(SegmentId),
-    /// The server has taken these.
+    /// The server accepted these events.
     Delivered {
-        /// Which.
-        part: Part,
-        /// With which status.
+        /// The events.
+        events: EventRange,
+        /// HTTP status.
         status: u16,
         /// In how many requests the first of them was.
-        tries: u32,
+        attempts: u32,
     },
-    /// This one will never be delivered. A [`Write`] will dead_put it.
-    Died {
+    /// This event will never be delivered. A [`Write`] will store it as a dead letter.
+    Dead {
         /// Its segment.
         segment: SegmentId,
-        /// Its place there.
+        /// Its index in the segment.
         index: u32,
         /// Why.
         error: Error,
         /// In how many requests it was.
-        tries: u32,
+        attempts: u32,
     },
-    /// A request has failed and will be tried again after a rest.
+    /// A request failed and will be repeated.
     Retry {
-        /// Why.
+        /// Why it failed.
         error: Error,
-        /// How long the rest is.
-        rest: Millis,
+        /// Time until the next request.
+        delay: Millis,
         /// How many requests have failed in a row.
         failures: u32,
     },
-    /// The owner need not know the segment under this number any more.
+    /// The machine does not know the segment any more.
     Forget(SegmentId, Outcome),
-    /// Four fifths of the room are used, or no longer three fifths.
+    /// The outbox is 80 % full, or less than 60 % again.
     Pressure(bool),
 }
 
 /// Why a segment is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All its events are gone, and the store has none of them any more.
+    /// All its events are settled, and it is removed from the store.
     Removed,
-    /// The store has it, and it is ours: it will be found again.
+    /// It is in the store, was committed here, and will be found again.
     Evicted,
-    /// The store has it, and others will deliver it.
+    /// It is in the store, and another tab will deliver it.
     Disowned,
 }
 
-/// How many segments of what size the owner found when it opened the store.
+/// What the store contains when it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreCounts {
     /// Events in segments.
     pub events: u64,
-    /// Their bytes.
+    /// Bytes of these events.
     pub bytes: u64,
     /// Dead letters.
     pub dead: u64,
-    /// Their bytes.
+    /// Bytes of the dead letters.
     pub dead_bytes: u64,
 }

@@ -1,16 +1,16 @@
-//! The machine: when to write, send, rest and look for more. The states of an event are drawn in [`super`].
+//! The machine: when to write, send, back off, and read from the store. For the states of an event see [`super`].
 //!
 //! ```text
 //!   open ──> writes: one at a time ───────────────> accepted
 //!     │
-//!   lead ──> look ──> window of segments ──> batch ──> send ──┬─ taken ──────> delivered
-//!              ▲                               ▲ ▲            ├─ later ──────> rest, same batch again
-//!              │ the window has room           │ └── halves ──┼─ poison, too large, of several
-//!              └───────────────────────────────┘              └─ poison alone ──> dead
+//!   lead ──> peek ──> window of segments ──> batch ──> send ──┬─ accepted ───> delivered
+//!              ▲                               ▲ ▲            ├─ retry ──────> delay, then the same batch
+//!              │ capacity in the window        │ └── halves ──┼─ rejected or too large, several events
+//!              └───────────────────────────────┘              └─ rejected, one event ──> dead
 //! ```
 //!
-//! What lives here: the state, staging, and the order of things in each step. `keeping` talks to the store, `sending` to the server. What
-//! none of them must know: bodies, keys of the store, HTTP headers.
+//! This file has the state, staging, and the order of each step. `store_sync` deals with the store, `delivery` with the
+//! server. None of them knows bodies, keys of the store or HTTP headers.
 
 mod delivery;
 mod store_sync;
@@ -20,8 +20,8 @@ use std::collections::VecDeque;
 use super::Options;
 use super::counters::Counters;
 use super::effect::Effect;
-use super::segment::{Part, Segment, SegmentId, State, Stored};
-use super::session::{Contents, Grouping, SessionId, Sessions, Staged};
+use super::segment::{EventRange, Segment, SegmentId, State, StoreState};
+use super::session::{Contents, Grouping, SessionId, Sessions, StageResult};
 use super::writes::Writes;
 use crate::base::error::{Code, Error};
 use crate::base::http::Failure;
@@ -33,22 +33,23 @@ use crate::engine::jitter::Rng;
 use crate::engine::machine::{Input, Machine, Output};
 use crate::engine::ordered_map::OrderedMap;
 
+/// The batch of a request in flight.
 #[derive(Clone, Debug)]
-struct Flight {
-    batch: Vec<Part>,
-    started: Moment,
-    overdue: Moment,
+struct SentBatch {
+    batch: Vec<EventRange>,
+    sent_at: Moment,
+    times_out_at: Moment,
 }
 
-/// After so many failures in a row only a few events are sent, as a probe, and rests are long.
-const BREAKER: u32 = 8;
+/// After this many failures in a row, requests are probes with few events, and delays are long.
+const BREAKER_FAILURES: u32 = 8;
 const PROBE_EVENTS: u32 = 10;
-/// No server may ask for a longer rest.
-const LONGEST_HINT: Millis = Millis(60 * 60 * 1000);
-/// How many batches the window has room for.
-const WINDOW: u32 = 8;
-/// The rest after a failed look.
-const LOOK_REST: Millis = Millis(1000);
+/// Upper limit for `Retry-After`.
+const MAX_RETRY_AFTER: Millis = Millis(60 * 60 * 1000);
+/// The capacity of the window, in batches.
+const WINDOW_BATCHES: u32 = 8;
+/// The delay after a failed peek.
+const PEEK_RETRY_DELAY: Millis = Millis(1000);
 
 /// The machine.
 #[derive(Clone, Debug)]
@@ -59,111 +60,113 @@ pub struct Outbox {
     now: Moment,
     counters: Counters,
     sessions: Sessions,
-    own_ids: Counter,
+    committed_ids: Counter,
     found_ids: Counter,
     segments: OrderedMap<SegmentId, Segment>,
-    /// Our own that only the store has: how many events of each are not gone, and their bytes.
+    /// Segments that were committed here and are only in the store: the number and bytes of their pending events.
     evicted: OrderedMap<SegmentId, (u32, u64)>,
-    /// What the store had when it was opened and nobody has peeked at yet.
+    /// Events and bytes that the store had when it was opened and that were not found yet.
     unseen: (u64, u64),
     writes: Writes,
-    /// Batches with their events taken that wait for their turn.
-    plans: VecDeque<Vec<Part>>,
-    exchanges: Exchanges<Flight, Effect>,
-    /// Bytes of committed events that are not gone, and of dead letters.
-    held: u64,
-    /// As much of `held` as waits for its first write.
-    unwritten: u64,
+    /// Batches that wait to be sent.
+    queued: VecDeque<Vec<EventRange>>,
+    exchanges: Exchanges<SentBatch, Effect>,
+    /// Bytes of committed events that are not settled, and of dead letters.
+    held_bytes: u64,
+    /// The part of `held_bytes` that waits for its first write.
+    unwritten_bytes: u64,
     is_open: bool,
-    leads: bool,
+    is_leader: bool,
     is_paused: bool,
-    is_pressed: bool,
-    rush: bool,
+    is_pressure_high: bool,
+    /// Ready events do not wait for others.
+    is_flushing: bool,
     failures: u32,
-    rest_until: Moment,
-    /// Until when the server has asked us to rest.
-    asked_until: Moment,
+    backoff_until: Moment,
+    /// Until when the server asked to wait.
+    retry_after_until: Moment,
     batch_bytes: u64,
     requests_left: u32,
     /// The store may have segments that are not known here.
-    beyond: bool,
-    /// Since we lead, the store has not been peeked through to its end: it may have older events of every ordering key.
-    is_new: bool,
-    /// Counts what makes `beyond` true.
-    epoch: u32,
-    looking: Option<u32>,
-    look_at: Moment,
+    has_unknown: bool,
+    /// Not all segments were found since this outbox leads: the store may have older events of every ordering key.
+    is_unscanned: bool,
+    /// Counts the changes that set `has_unknown`.
+    store_version: u32,
+    /// The `store_version` for which a peek runs.
+    peeking: Option<u32>,
+    peek_not_before: Moment,
 }
 
 impl Outbox {
-    /// An outbox whose store is not open yet. The seed feeds the jitter of the rests.
+    /// An outbox whose store is not open yet. The seed is for the jitter of delays.
     pub fn new(options: Options, seed: u64) -> Self {
         Self {
             rng: Rng::new(seed),
-            backoff: Backoff::new(options.base, options.max, 0),
+            backoff: Backoff::new(options.base_delay, options.max_delay, 0),
             batch_bytes: options.batch_bytes,
             options,
             now: Moment::default(),
             counters: Counters::default(),
             sessions: Sessions::default(),
-            own_ids: Counter::default(),
+            committed_ids: Counter::default(),
             found_ids: Counter::default(),
             segments: OrderedMap::new(),
             evicted: OrderedMap::new(),
             unseen: (0, 0),
             writes: Writes::default(),
-            plans: VecDeque::new(),
+            queued: VecDeque::new(),
             exchanges: Exchanges::new(),
-            held: 0,
-            unwritten: 0,
+            held_bytes: 0,
+            unwritten_bytes: 0,
             is_open: false,
-            leads: false,
+            is_leader: false,
             is_paused: false,
-            is_pressed: false,
-            rush: false,
+            is_pressure_high: false,
+            is_flushing: false,
             failures: 0,
-            rest_until: Moment::default(),
-            asked_until: Moment::default(),
+            backoff_until: Moment::default(),
+            retry_after_until: Moment::default(),
             requests_left: u32::MAX,
-            beyond: false,
-            is_new: true,
-            epoch: 0,
-            looking: None,
-            look_at: Moment::default(),
+            has_unknown: false,
+            is_unscanned: true,
+            store_version: 0,
+            peeking: None,
+            peek_not_before: Moment::default(),
         }
     }
 
-    /// Stages an event of so many bytes. Events with the same ordering key other than 0 keep their order.
-    pub fn stage(&mut self, session: SessionId, size: u32, ordering_key: u32) -> Staged {
-        let staged = self.sessions.stage(&self.options, self.held, session, size, ordering_key);
-        match staged {
-            Staged::In { dropped, .. } => self.counters.dropped_oldest += u64::from(dropped),
-            Staged::Refused => self.counters.refused += 1,
-            Staged::Dropped => self.counters.dropped_newest += 1,
+    /// Stages an event of `size` bytes. Events with the same ordering key other than 0 keep their order.
+    pub fn stage(&mut self, session: SessionId, size: u32, ordering_key: u32) -> StageResult {
+        let result = self.sessions.stage(&self.options, self.held_bytes, session, size, ordering_key);
+        match result {
+            StageResult::Staged { dropped, .. } => self.counters.dropped_oldest += u64::from(dropped),
+            StageResult::Refused => self.counters.refused += 1,
+            StageResult::Dropped => self.counters.dropped_newest += 1,
         }
-        self.feel_pressure();
-        staged
+        self.update_pressure();
+        result
     }
 
-    /// How much more surely fits behind what a session has staged: bytes, and events.
+    /// How much more fits behind the staged events of a session: bytes, and events.
     pub fn credit(&self, session: SessionId) -> (u64, u32) {
-        self.sessions.credit(&self.options, self.held, session)
+        self.sessions.credit(&self.options, self.held_bytes, session)
     }
 
     /// Stages events for which there was [`Outbox::credit`].
     pub fn stage_many(&mut self, session: SessionId, sizes: &[u32], ordering_keys: &[u32]) {
         self.sessions.stage_many(session, sizes, ordering_keys);
-        self.feel_pressure();
+        self.update_pressure();
     }
 
-    /// Drops what a session has staged and gives its number.
+    /// Drops the staged events of a session. Returns how many there were.
     pub fn roll_back(&mut self, session: SessionId) -> u32 {
         let dropped = self.sessions.take(session).iter().map(Contents::len).sum();
-        self.feel_pressure();
+        self.update_pressure();
         dropped
     }
 
-    /// Hands what a session has staged over to be stored, all or nothing. Gives the new segments in their order.
+    /// Commits the staged events of a session, all or nothing. Returns the new segments in order.
     pub fn commit(&mut self, now: Moment, session: SessionId, grouping: Grouping) -> Vec<SegmentId> {
         let contents = self.sessions.take(session);
         let bytes = contents.iter().map(Contents::bytes).sum();
@@ -172,22 +175,22 @@ impl Outbox {
             .map(|contents| self.add_new(now, Contents { grouping, ..contents }))
             .collect();
         if !ids.is_empty() {
-            self.held += bytes;
-            self.unwritten += bytes;
+            self.held_bytes += bytes;
+            self.unwritten_bytes += bytes;
             self.writes.commit(ids.clone(), bytes);
         }
-        self.go_on(now);
+        self.advance(now);
         ids
     }
 
-    /// Takes events over that were committed before the engine was thrown away.
+    /// Commits events again that were committed in a discarded engine.
     pub fn recommit(&mut self, now: Moment, contents: Contents) -> SegmentId {
         let bytes = contents.bytes();
         let id = self.add_new(now, contents);
-        self.held += bytes;
-        self.unwritten += bytes;
+        self.held_bytes += bytes;
+        self.unwritten_bytes += bytes;
         self.writes.commit(vec![id], bytes);
-        self.go_on(now);
+        self.advance(now);
         id
     }
 
@@ -196,85 +199,88 @@ impl Outbox {
         self.counters
     }
 
-    /// Events that are staged.
+    /// The number of staged events.
     pub fn staged(&self) -> u64 {
         self.sessions.events()
     }
 
-    /// Bytes that are staged, stored, or about to be.
+    /// Bytes of staged, committed and dead events.
     pub fn bytes(&self) -> u64 {
-        self.held + self.sessions.bytes()
+        self.held_bytes + self.sessions.bytes()
     }
 
-    /// Whether there is nothing to write, to send, or to look for.
-    pub fn is_quiet(&self) -> bool {
+    /// Whether there is nothing to write, to send, or to find in the store.
+    pub fn is_drained(&self) -> bool {
         self.is_open && self.counters.pending() == 0 && self.is_settled() && self.segments.is_empty()
     }
 
-    /// Whether all that was decided is written and nothing is under way.
+    /// Whether all changes are written and no request is in flight.
     pub fn is_settled(&self) -> bool {
         self.writes.is_idle() && self.exchanges.flying() == 0
     }
 
     fn add_new(&mut self, now: Moment, contents: Contents) -> SegmentId {
-        let id = SegmentId::own(self.own_ids.advance());
+        let id = SegmentId::committed(self.committed_ids.advance());
         let expires = now.after(self.options.max_age);
-        self.segments.insert(id, Segment::new(contents, Stored::Queued, now, expires));
+        self.segments.insert(id, Segment::new(contents, StoreState::Queued, now, expires));
         id
     }
 
-    /// Segments whose events do not count as accepted yet.
-    fn uncounted(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.values().filter(|segment| segment.stored != Stored::Kept)
+    /// Segments whose events are not counted as accepted yet.
+    fn unaccepted(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.values().filter(|segment| segment.store_state != StoreState::Written)
     }
 
-    fn feel_pressure(&mut self) {
-        let (used, most) = (self.bytes().saturating_mul(5), self.options.max_bytes);
-        let is_pressed = used >= most.saturating_mul(if self.is_pressed { 3 } else { 4 }) && used > 0;
-        if is_pressed != self.is_pressed {
-            self.is_pressed = is_pressed;
-            self.exchanges.announce(Effect::Pressure(is_pressed));
+    fn update_pressure(&mut self) {
+        let (used, limit) = (self.bytes().saturating_mul(5), self.options.max_bytes);
+        let is_high = used >= limit.saturating_mul(if self.is_pressure_high { 3 } else { 4 }) && used > 0;
+        if is_high != self.is_pressure_high {
+            self.is_pressure_high = is_high;
+            self.exchanges.announce(Effect::Pressure(is_high));
         }
     }
 
-    fn go_on(&mut self, now: Moment) {
+    fn advance(&mut self, now: Moment) {
         self.tick(now);
-        self.hand_off();
+        self.release_idle();
         self.write();
         self.dispatch();
-        self.look();
-        self.feel_pressure();
+        self.peek_store();
+        self.update_pressure();
     }
 
     fn tick(&mut self, now: Moment) {
         self.now = self.now.max(now);
-        for id in self.exchanges.ids_where(|flight| flight.overdue <= self.now) {
-            if let Some(flight) = self.exchanges.cancel(id) {
-                self.judge(flight, &Err(Failure::Timeout));
+        for id in self.exchanges.ids_where(|sent| sent.times_out_at <= self.now) {
+            if let Some(sent) = self.exchanges.cancel(id) {
+                self.apply_outcome(sent, &Err(Failure::Timeout));
             }
         }
-        let old: Vec<SegmentId> = self
+        let expired: Vec<SegmentId> = self
             .segments
             .iter()
             .filter(|(_, segment)| segment.expires <= self.now)
             .map(|(id, _)| id)
             .collect();
-        if !old.is_empty() {
-            for batch in core::mem::take(&mut self.plans) {
-                self.give_back(&batch);
+        if !expired.is_empty() {
+            for batch in core::mem::take(&mut self.queued) {
+                self.requeue(&batch);
             }
         }
-        for id in old {
+        for id in expired {
             let Some(segment) = self.segments.get(id) else { continue };
-            let ready: Vec<u32> =
-                segment.kept().into_iter().filter(|index| segment.state(*index) == State::Ready).collect();
+            let ready: Vec<u32> = segment
+                .pending_indices()
+                .into_iter()
+                .filter(|index| segment.state(*index) == State::Ready)
+                .collect();
             for index in ready {
-                self.die(id, index, Error::new(Code::Expired));
+                self.mark_dead(id, index, Error::new(Code::Expired));
             }
         }
     }
 
-    /// The next moment at which something happens by itself. What is due already waits for something else.
+    /// When the machine has to be called next. Times in the past are ignored: what is due then waits for something else.
     fn deadline(&self) -> Deadline {
         let mut next: Option<Moment> = None;
         let mut consider = |at: Option<Moment>| {
@@ -283,22 +289,22 @@ impl Outbox {
             }
         };
         if self.is_open {
-            consider(self.writes.wakes());
+            consider(self.writes.retry_at());
         }
-        consider(self.exchanges.values().map(|flight| flight.overdue).min());
-        let has_something = !self.segments.is_empty() || !self.plans.is_empty();
-        if has_something && !self.is_paused {
-            consider(Some(self.rest_until));
+        consider(self.exchanges.values().map(|sent| sent.times_out_at).min());
+        let has_events = !self.segments.is_empty() || !self.queued.is_empty();
+        if has_events && !self.is_paused {
+            consider(Some(self.backoff_until));
             for segment in self.segments.values() {
-                consider(segment.next_rest());
-                consider((!self.rush).then(|| segment.since.after(self.options.linger)));
+                consider(segment.next_retry());
+                consider((!self.is_flushing).then(|| segment.since.after(self.options.linger)));
             }
         }
         for segment in self.segments.values() {
             consider(Some(segment.expires));
         }
-        if self.beyond && self.leads {
-            consider(Some(self.look_at));
+        if self.has_unknown && self.is_leader {
+            consider(Some(self.peek_not_before));
         }
         next.map_or(Deadline::Never, Deadline::At)
     }
@@ -309,12 +315,12 @@ impl Machine for Outbox {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
-            && let Some(flight) = self.exchanges.land(id)
+            && let Some(sent) = self.exchanges.land(id)
         {
             self.now = self.now.max(now);
-            self.judge(flight, &outcome);
+            self.apply_outcome(sent, &outcome);
         }
-        self.go_on(now);
+        self.advance(now);
     }
 
     fn poll(&mut self) -> Output<Effect> {

@@ -1,41 +1,41 @@
-//! The outbox: what it has accepted is delivered, or kept where somebody can look at it. Rooms put it under their own
-//! sessions; it knows no protocol, and of an event only how many bytes it has.
+//! The outbox: accepted events are delivered, or kept as dead letters. Systems put it under their sessions. It
+//! knows no protocol, and of an event only its size, its ordering key and its grouping.
 //!
 //! ```text
-//!            roll back                     written                    taken
+//!            roll back                     written                      in a batch
 //!   STAGED ────────────> gone    COMMITTING ──────> READY ─────────────────────────> IN FLIGHT
-//!      │       commit                ▲  │ not written  ▲  later, or the answer is lost   │ │ │
-//!      └─────────────────────────────┘  └──> LOOSE ────┘<────────────────────────────────┘ │ │
-//!                                     (sent from memory)        taken by the server        │ │
-//!                                                   DELIVERED <────────────────────────────┘ │
-//!                         replay        DEAD <───────────────────────────────────────────────┘
-//!                       (to READY) <──────┘      never, or too old
+//!      │       commit                ▲  │ failed       ▲  retry, or the response is lost   │ │ │
+//!      └─────────────────────────────┘  └──> FAILED ───┘<──────────────────────────────────┘ │ │
+//!                                     (sent from memory)       accepted by the server        │ │
+//!                                                   DELIVERED <──────────────────────────────┘ │
+//!                         replay        DEAD <─────────────────────────────────────────────────┘
+//!                       (to READY) <──────┘      refused by the server, or expired
 //! ```
 //!
-//! Who does what:
+//! Modules:
 //!
-//! - [`session`]: stages and rolls back, cuts what is staged into segments, watches over the bytes.
-//! - [`segment`]: the events that are stored together, and the state of each.
+//! - [`session`]: stages and rolls back events, cuts them into segments, and enforces the byte limit.
+//! - [`segment`]: events that are stored together, and the state of each.
 //! - `batch`: which events go into the next request.
-//! - [`answer`]: what an answer means for the events of a request.
+//! - [`answer`]: what a response means for the events of a request.
 //! - [`counters`]: the counters, which always balance.
-//! - [`writes`]: what the store has to be told, one write at a time.
-//! - [`effect`]: what the machine asks for.
-//! - [`machine`]: when to write, send, rest and look for more.
+//! - [`writes`]: the changes for the store, one write at a time.
+//! - [`effect`]: what the machine asks its owner to do.
+//! - [`machine`]: when to write, to send, to back off, and to read from the store.
 //!
-//! Bodies never come here. The owner keeps them under the number of their segment, in memory or in a store, and
-//! makes the requests; [`effect::Effect`] tells it which events belong in one.
+//! Bodies never come here. The owner keeps them by segment, in memory or in the store, and makes the requests;
+//! [`effect::Effect`] tells it which events belong in each.
 //!
 //! ## Invariants
 //!
-//! 1. An event counts as accepted when the store has said that it is written, or the server has taken it.
-//! 2. Only what was delivered, has died or was purged is removed, and removed by name: segment and index.
+//! 1. An event is accepted once the store has confirmed it or the server has accepted it.
+//! 2. Only events that are delivered, dead or purged are removed, and always by segment and index.
 //! 3. `accepted = delivered + dead + pending + purged` at every moment.
-//! 4. One write at a time: what is decided while it runs goes into the next one, all or nothing.
-//! 5. New events never cut a rest short. What the server asks for with `Retry-After` is a floor, up to an hour.
-//! 6. Events with the same ordering key are under way one batch at a time, oldest first.
-//! 7. A segment that keeps to itself ([`session::Grouping`]) shares no request, and what says how it travels is the same for all of it.
-//! 8. No step takes longer because more is stored: only a window of it is known here.
+//! 4. One write at a time. Decisions made meanwhile go into the next write, which is applied all or nothing.
+//! 5. New events never shorten a backoff delay. `Retry-After` is a lower bound, up to an hour.
+//! 6. Events with the same ordering key are in flight one batch at a time, the oldest first.
+//! 7. Segments with [`session::Grouping::Separate`] share no request with others.
+//! 8. No step takes longer because more is stored: only a window of the stored segments is known here.
 
 pub mod answer;
 mod batch;
@@ -48,32 +48,32 @@ pub mod writes;
 
 use crate::base::time::Millis;
 
-/// How an outbox works.
+/// Options of an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Events in one request at most, 1 or more. Default 250.
     pub batch_events: u32,
     /// Bytes of events in one request at most; a single event may be larger. Default 256 KiB.
     pub batch_bytes: u64,
-    /// How long an event waits for others before a request starts that could take more. Default 0.
+    /// How long an event waits for others before a request starts that has capacity for more. Default 0.
     pub linger: Millis,
-    /// Requests under way at once. Default 1.
-    pub flights: u32,
-    /// Whether a request has at most one event of each ordering key. Needed where an answer can speak of single events, because a
-    /// later one may be taken when an earlier one was not. Default false.
+    /// Simultaneous requests. Default 1.
+    pub concurrency: u32,
+    /// Whether a request has at most one event of each ordering key. Needed where a response has a status for each
+    /// event, because a later event may be accepted while an earlier one is refused. Default false.
     pub one_per_ordering_key: bool,
     /// Bytes that may be staged and stored, dead letters included. Default 8 MiB.
     pub max_bytes: u64,
     /// What happens to an event that does not fit. Default: it is refused.
     pub overflow: Overflow,
-    /// The longest first rest after a failure. Default 500.
-    pub base: Millis,
-    /// The longest rest. Default 30 000.
-    pub max: Millis,
-    /// How long an event is tried before it dies. Default 7 days.
+    /// Upper limit of the first delay after a failure. Default 500.
+    pub base_delay: Millis,
+    /// Upper limit of all delays. Default 30 000.
+    pub max_delay: Millis,
+    /// How long an event is retried before it becomes a dead letter. Default 7 days.
     pub max_age: Millis,
-    /// How long a request may take. Longer than the owner's own limit: this one only catches answers that never come,
-    /// because the owner was put to sleep. Default 15 000.
+    /// How long a request may take. Longer than the owner's own limit, because it only catches responses that never
+    /// come, for example because the owner was suspended. Default 15 000.
     pub timeout: Millis,
 }
 
@@ -83,27 +83,27 @@ impl Default for Options {
             batch_events: 250,
             batch_bytes: 256 * 1024,
             linger: Millis(0),
-            flights: 1,
+            concurrency: 1,
             one_per_ordering_key: false,
             max_bytes: 8 * 1024 * 1024,
             overflow: Overflow::Reject,
-            base: Millis(500),
-            max: Millis(30_000),
+            base_delay: Millis(500),
+            max_delay: Millis(30_000),
             max_age: Millis(7 * 24 * 60 * 60 * 1000),
             timeout: Millis(15_000),
         }
     }
 }
 
-/// What happens to an event that does not fit. Accepted events are never touched.
+/// What happens to an event that does not fit. Accepted events are never dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
     /// It is refused.
     Reject,
-    /// The oldest staged events of its session make room; if that is not enough, it is dropped.
+    /// The oldest staged events of its session are dropped for it. If that is not enough, it is dropped.
     DropOldest,
     /// It is dropped.
     DropNewest,
-    /// It is staged beyond the limit, up to twice as much, and is committed when there is room.
+    /// It is staged, up to twice the limit, and written when there is free space.
     Wait,
 }

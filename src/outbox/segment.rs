@@ -1,69 +1,69 @@
-//! A segment: events that are stored together, and the state of each.
+//! Segments: events that are stored together, and the state of each.
 //!
 //! ```text
-//!   of the segment:  queued ──written──> kept          of an event:  ready <──> taken ──> gone
-//!                      │ ▲─written─┐
-//!                      └failed─> loose
+//!   of a segment:  queued ──> written           of an event:  ready <──> batched ──> settled
+//!                    │           ▲
+//!                    └> failed ──┘
 //! ```
 
 use super::session::Contents;
 use crate::base::time::Moment;
 use crate::engine::ordered_map::OrderedMap;
 
-/// The number under which the owner keeps the bodies of a segment. Higher numbers came later.
+/// The handle of a segment. Higher numbers are younger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentId(pub u32);
 
-/// Our own have higher numbers than those that were found: what was stored before this life comes first.
-const OWN: u32 = 1 << 31;
+/// Segments committed here have higher numbers than those found in the store, which are older.
+const FIRST_COMMITTED: u32 = 1 << 31;
 
 impl SegmentId {
-    /// Before all others.
+    /// Lower than all others.
     pub const FIRST: Self = Self(0);
 
-    /// One that was committed here.
-    pub const fn own(count: u32) -> Self {
-        Self(OWN | count)
+    /// The handle of a segment that is committed here.
+    pub const fn committed(count: u32) -> Self {
+        Self(FIRST_COMMITTED | count)
     }
 
     /// Whether it was committed here.
-    pub const fn is_own(self) -> bool {
-        self.0 >= OWN
+    pub const fn is_committed(self) -> bool {
+        self.0 >= FIRST_COMMITTED
     }
 }
 
-/// Neighbours in a segment, from an index up to before another.
+/// Consecutive events of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Which segment.
+pub struct EventRange {
+    /// The segment.
     pub segment: SegmentId,
     /// The first index.
     pub from: u32,
-    /// The index behind the last.
+    /// The index after the last.
     pub to: u32,
 }
 
-impl Part {
-    /// How many events these are.
+impl EventRange {
+    /// The number of events.
     pub const fn len(self) -> u32 {
         self.to - self.from
     }
 
-    /// Whether these are no events.
+    /// Whether there are no events.
     pub const fn is_empty(self) -> bool {
         self.to == self.from
     }
 }
 
-/// Whether the store has it.
+/// Whether a segment is in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
-    /// It waits to be written, or is being written.
+pub enum StoreState {
+    /// It waits for its first write, or is being written.
     Queued,
-    /// Writing it has failed at least once: it may be sent all the same.
-    Loose,
+    /// Its write failed at least once. It may be sent from memory.
+    Failed,
     /// It is written.
-    Kept,
+    Written,
 }
 
 /// Where one event is.
@@ -71,46 +71,48 @@ pub enum Stored {
 pub enum State {
     /// To be sent.
     Ready,
-    /// In a request, or in a batch that waits for its turn.
-    Taken,
+    /// In a request, or in a batch that is queued.
+    Batched,
     /// Delivered or dead.
-    Gone,
+    Settled,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Mark {
+struct EventStatus {
     state: State,
-    tries: u8,
+    /// In how many requests it was.
+    attempts: u8,
 }
 
-/// One segment that is known.
+/// A segment that is known here.
 #[derive(Clone, Debug)]
 pub struct Segment {
     contents: Contents,
-    marks: Vec<Mark>,
-    left: u32,
-    rests: OrderedMap<u32, Moment>,
-    /// Whether the store has it.
-    pub stored: Stored,
-    /// It is to be forgotten as soon as nothing of it waits to be written; until then nothing of it is sent.
-    pub is_leaving: bool,
-    /// When it came here.
+    events: Vec<EventStatus>,
+    pending: u32,
+    /// When events that wait for a retry may be sent, by index.
+    retry_times: OrderedMap<u32, Moment>,
+    /// Whether it is in the store.
+    pub store_state: StoreState,
+    /// It belongs to another leader: it is not sent, and forgotten as soon as its changes are written.
+    pub is_released: bool,
+    /// When it was committed or found.
     pub since: Moment,
-    /// When its events are too old.
+    /// When its events become dead letters.
     pub expires: Moment,
 }
 
 impl Segment {
-    /// A segment whose events are all to be sent.
-    pub fn new(contents: Contents, stored: Stored, since: Moment, expires: Moment) -> Self {
-        let marks = vec![Mark { state: State::Ready, tries: 0 }; contents.sizes.len()];
+    /// A segment with all events ready.
+    pub fn new(contents: Contents, store_state: StoreState, since: Moment, expires: Moment) -> Self {
+        let events = vec![EventStatus { state: State::Ready, attempts: 0 }; contents.sizes.len()];
         Self {
-            left: contents.len(),
+            pending: contents.len(),
             contents,
-            marks,
-            rests: OrderedMap::new(),
-            stored,
-            is_leaving: false,
+            events,
+            retry_times: OrderedMap::new(),
+            store_state,
+            is_released: false,
             since,
             expires,
         }
@@ -121,7 +123,7 @@ impl Segment {
         &self.contents
     }
 
-    /// How many events it has, whatever became of them.
+    /// The number of events, settled ones included.
     pub fn len(&self) -> u32 {
         self.contents.len()
     }
@@ -131,98 +133,98 @@ impl Segment {
         self.contents.is_empty()
     }
 
-    /// How many are not gone.
-    pub fn left(&self) -> u32 {
-        self.left
+    /// The number of events that are not settled.
+    pub fn pending(&self) -> u32 {
+        self.pending
     }
 
-    /// Their bytes.
-    pub fn left_bytes(&self) -> u64 {
-        self.kept().into_iter().map(|index| self.contents.size(index)).sum()
+    /// Bytes of the events that are not settled.
+    pub fn pending_bytes(&self) -> u64 {
+        self.pending_indices().into_iter().map(|index| self.contents.size(index)).sum()
     }
 
-    /// The indices of those that are not gone.
-    pub fn kept(&self) -> Vec<u32> {
-        (0..self.len()).filter(|index| self.state(*index) != State::Gone).collect()
+    /// Indices of the events that are not settled.
+    pub fn pending_indices(&self) -> Vec<u32> {
+        (0..self.len()).filter(|index| self.state(*index) != State::Settled).collect()
     }
 
-    /// The ordering keys of those that are not gone, without 0.
-    pub fn lanes_left(&self) -> impl Iterator<Item = u32> + '_ {
-        let ordering_keys = self.contents.ordering_keys.iter().zip(&self.marks);
+    /// Ordering keys of the events that are not settled, without 0.
+    pub fn pending_ordering_keys(&self) -> impl Iterator<Item = u32> + '_ {
+        let ordering_keys = self.contents.ordering_keys.iter().zip(&self.events);
         ordering_keys
-            .filter(|(ordering_key, mark)| **ordering_key != 0 && mark.state != State::Gone)
+            .filter(|(ordering_key, event)| **ordering_key != 0 && event.state != State::Settled)
             .map(|(ordering_key, _)| *ordering_key)
     }
 
-    /// Where an event is.
+    /// The state of an event.
     pub fn state(&self, index: u32) -> State {
-        self.marks.get(index as usize).map_or(State::Gone, |mark| mark.state)
+        self.events.get(index as usize).map_or(State::Settled, |event| event.state)
     }
 
     /// In how many requests an event was.
-    pub fn tries(&self, index: u32) -> u32 {
-        self.marks.get(index as usize).map_or(0, |mark| mark.tries.into())
+    pub fn attempts(&self, index: u32) -> u32 {
+        self.events.get(index as usize).map_or(0, |event| event.attempts.into())
     }
 
-    /// When an event that is ready may be sent, if it rests.
-    pub fn rest(&self, index: u32) -> Option<Moment> {
-        self.rests.get(index).copied()
+    /// When an event that waits for a retry may be sent.
+    pub fn retry_at(&self, index: u32) -> Option<Moment> {
+        self.retry_times.get(index).copied()
     }
 
-    /// Whether every event is still to be sent.
+    /// Whether all events are ready and none waits for a retry.
     pub fn is_untouched(&self) -> bool {
-        self.left == self.len()
-            && self.rests.is_empty()
-            && self.marks.iter().all(|mark| mark.state == State::Ready)
+        self.pending == self.len()
+            && self.retry_times.is_empty()
+            && self.events.iter().all(|event| event.state == State::Ready)
     }
 
-    /// Whether every event is to be sent now, and none has to keep an order.
+    /// Whether all events may be sent now, in any order.
     pub fn is_plain(&self) -> bool {
         self.contents.ordering_keys.is_empty() && self.is_untouched()
     }
 
-    /// The earliest moment at which an event of it ends its rest.
-    pub fn next_rest(&self) -> Option<Moment> {
-        self.rests.values().min().copied()
+    /// When the first event that waits for a retry may be sent.
+    pub fn next_retry(&self) -> Option<Moment> {
+        self.retry_times.values().min().copied()
     }
 
-    /// Takes events for a request.
-    pub fn take(&mut self, from: u32, to: u32) {
+    /// Puts events into a batch.
+    pub fn mark_batched(&mut self, from: u32, to: u32) {
         for index in from..to {
-            self.rests.remove(index);
-            self.set(index, State::Taken);
+            self.retry_times.remove(index);
+            self.set(index, State::Batched);
         }
     }
 
-    /// A request with these events starts.
-    pub fn count_try(&mut self, from: u32, to: u32) {
-        for mark in self.marks.get_mut(from as usize..to as usize).unwrap_or_default() {
-            mark.tries = mark.tries.saturating_add(1);
+    /// Counts a request with these events.
+    pub fn count_attempt(&mut self, from: u32, to: u32) {
+        for event in self.events.get_mut(from as usize..to as usize).unwrap_or_default() {
+            event.attempts = event.attempts.saturating_add(1);
         }
     }
 
-    /// Gives an event back, to be sent at once or after a rest.
-    pub fn give_back(&mut self, index: u32, rest: Option<Moment>) {
+    /// Makes an event ready again, from `retry_at` on if given.
+    pub fn requeue(&mut self, index: u32, retry_at: Option<Moment>) {
         self.set(index, State::Ready);
-        if let Some(until) = rest {
-            self.rests.insert(index, until);
+        if let Some(retry_at) = retry_at {
+            self.retry_times.insert(index, retry_at);
         }
     }
 
-    /// An event was delivered or has died. False if it was gone before.
-    pub fn let_go(&mut self, index: u32) -> bool {
-        if self.state(index) == State::Gone {
+    /// Settles an event that is delivered or dead. False if it was settled before.
+    pub fn settle(&mut self, index: u32) -> bool {
+        if self.state(index) == State::Settled {
             return false;
         }
-        self.rests.remove(index);
-        self.set(index, State::Gone);
-        self.left -= 1;
+        self.retry_times.remove(index);
+        self.set(index, State::Settled);
+        self.pending -= 1;
         true
     }
 
     fn set(&mut self, index: u32, state: State) {
-        if let Some(mark) = self.marks.get_mut(index as usize) {
-            mark.state = state;
+        if let Some(event) = self.events.get_mut(index as usize) {
+            event.state = state;
         }
     }
 }

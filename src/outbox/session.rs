@@ -1,9 +1,9 @@
-//! Sessions: what is staged, and how much of it fits.
+//! Sessions: staged events, and how many of them fit.
 //!
 //! ```text
 //!   stage ──> staged ──commit───> contents of new segments
-//!               │ └────roll back─> gone
-//!               └──────drop oldest (overflow)─> gone
+//!               │ └────roll back─> dropped
+//!               └──────drop oldest (overflow)─> dropped
 //! ```
 
 use std::collections::VecDeque;
@@ -15,24 +15,25 @@ use crate::engine::ordered_map::OrderedMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u32);
 
-/// With whom the events of a segment may share a request.
+/// Which events may share a request with those of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Grouping {
-    /// With whatever else there is.
+    /// Any other events.
     #[default]
     Any,
-    /// Only with each other, because something outside of them says how they travel; so many in one request at most.
-    Own(u32),
+    /// Only events of the same segment, so many in one request at most: their requests depend on something that they
+    /// have in common.
+    Separate(u32),
 }
 
-/// How large the events of one segment are, which must keep their order, and which may travel together.
+/// What is known of the events of a segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Bytes of each event.
     pub sizes: Vec<u32>,
-    /// Lane of each event; empty if all are 0.
+    /// Ordering key of each event; empty if all are 0.
     pub ordering_keys: Vec<u32>,
-    /// With whom they share a request.
+    /// Which events may share a request with them.
     pub grouping: Grouping,
 }
 
@@ -48,12 +49,12 @@ impl Contents {
         self.sizes.push(size);
     }
 
-    /// How many events there are.
+    /// The number of events.
     pub fn len(&self) -> u32 {
         self.sizes.len() as u32
     }
 
-    /// Whether there are none.
+    /// Whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.sizes.is_empty()
     }
@@ -74,14 +75,14 @@ impl Contents {
     }
 }
 
-/// What became of an event that was to be staged.
+/// The result of staging an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Staged {
+pub enum StageResult {
     /// It is staged.
-    In {
+    Staged {
         /// It is the first of a new segment.
-        opens: bool,
-        /// So many of the oldest of the session were dropped for it.
+        opens_segment: bool,
+        /// How many of the oldest events of the session were dropped for it.
         dropped: u32,
     },
     /// It was refused.
@@ -90,19 +91,19 @@ pub enum Staged {
     Dropped,
 }
 
-/// What one session has staged.
+/// The staged events of one session.
 #[derive(Clone, Debug, Default)]
 struct Session {
     segments: VecDeque<Contents>,
-    /// Bytes of what is staged.
+    /// Bytes of the staged events.
     bytes: u64,
     /// Bytes of the last segment.
     open_bytes: u64,
-    /// So many of the first segment were dropped.
-    gone: usize,
+    /// How many events of the first segment were dropped.
+    dropped: usize,
 }
 
-/// All sessions that have something staged.
+/// All sessions that have staged events.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     by_id: OrderedMap<SessionId, Session>,
@@ -111,7 +112,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Stages an event, if `held` bytes outside of the sessions page_hidden room for it.
+    /// Stages an event, if it fits beside `held` bytes outside of the sessions.
     pub fn stage(
         &mut self,
         options: &Options,
@@ -119,27 +120,29 @@ impl Sessions {
         id: SessionId,
         size: u32,
         ordering_key: u32,
-    ) -> Staged {
+    ) -> StageResult {
         let size_64 = u64::from(size);
         let limit = limit(options);
-        let own = self.by_id.get(id).map_or(0, |session| session.bytes);
+        let session_bytes = self.by_id.get(id).map_or(0, |session| session.bytes);
         let mut dropped = 0;
         while held + self.bytes + size_64 > limit {
             match options.overflow {
-                Overflow::Reject | Overflow::Wait => return Staged::Refused,
-                Overflow::DropNewest => return Staged::Dropped,
-                // What would not fit without all of them shall not cost the others their place.
-                Overflow::DropOldest if dropped == 0 && held + self.bytes - own + size_64 > limit => {
-                    return Staged::Dropped;
+                Overflow::Reject | Overflow::Wait => return StageResult::Refused,
+                Overflow::DropNewest => return StageResult::Dropped,
+                // Without the whole session it would not fit either: then no event is dropped for it.
+                Overflow::DropOldest
+                    if dropped == 0 && held + self.bytes - session_bytes + size_64 > limit =>
+                {
+                    return StageResult::Dropped;
                 }
                 Overflow::DropOldest if self.drop_oldest(id) => dropped += 1,
-                Overflow::DropOldest => return Staged::Dropped,
+                Overflow::DropOldest => return StageResult::Dropped,
             }
         }
         if !self.by_id.contains(id) {
             self.by_id.insert(id, Session::default());
         }
-        let Some(session) = self.by_id.get_mut(id) else { return Staged::Refused };
+        let Some(session) = self.by_id.get_mut(id) else { return StageResult::Refused };
         let fits = session.segments.back().is_some_and(|open| {
             open.len() < segment_events(options) && session.open_bytes + size_64 <= options.batch_bytes
         });
@@ -154,18 +157,18 @@ impl Sessions {
         session.bytes += size_64;
         self.events += 1;
         self.bytes += size_64;
-        Staged::In { opens: !fits, dropped }
+        StageResult::Staged { opens_segment: !fits, dropped }
     }
 
-    /// How much more surely fits into the last segment of a session: bytes, and events.
+    /// How much more fits into the last segment of a session: bytes, and events.
     pub fn credit(&self, options: &Options, held: u64, id: SessionId) -> (u64, u32) {
         let Some((session, open)) =
             self.by_id.get(id).and_then(|it| it.segments.back().map(|open| (it, open)))
         else {
             return (0, 0);
         };
-        let room = limit(options).saturating_sub(held + self.bytes);
-        let bytes = options.batch_bytes.saturating_sub(session.open_bytes).min(room);
+        let capacity = limit(options).saturating_sub(held + self.bytes);
+        let bytes = options.batch_bytes.saturating_sub(session.open_bytes).min(capacity);
         (bytes, segment_events(options).saturating_sub(open.len()))
     }
 
@@ -182,12 +185,12 @@ impl Sessions {
         self.events += sizes.len() as u64;
     }
 
-    /// Takes out what a session has staged, as the contents of new segments. Those whose events were all dropped are left out.
+    /// Takes the staged events out of a session, as the contents of new segments. Empty segments are left out.
     pub fn take(&mut self, id: SessionId) -> Vec<Contents> {
         let Some(mut session) = self.by_id.remove(id) else { return Vec::new() };
         if let Some(first) = session.segments.front_mut() {
-            first.sizes.drain(..session.gone);
-            first.ordering_keys.drain(..session.gone.min(first.ordering_keys.len()));
+            first.sizes.drain(..session.dropped);
+            first.ordering_keys.drain(..session.dropped.min(first.ordering_keys.len()));
         }
         for contents in &session.segments {
             self.events -= u64::from(contents.len());
@@ -196,12 +199,12 @@ impl Sessions {
         session.segments.into()
     }
 
-    /// Events that are staged now.
+    /// The number of staged events.
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// Their bytes.
+    /// Bytes of the staged events.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -209,25 +212,25 @@ impl Sessions {
     fn drop_oldest(&mut self, id: SessionId) -> bool {
         let Some(session) = self.by_id.get_mut(id) else { return false };
         let Some(first) = session.segments.front() else { return false };
-        let size = first.size(session.gone as u32);
+        let size = first.size(session.dropped as u32);
         self.events -= 1;
         self.bytes -= size;
         session.bytes -= size;
-        session.gone += 1;
-        if session.gone == first.sizes.len() {
+        session.dropped += 1;
+        if session.dropped == first.sizes.len() {
             session.segments.pop_front();
-            session.gone = 0;
+            session.dropped = 0;
         }
         true
     }
 }
 
-/// How many bytes there may be, staged ones included.
+/// How many bytes may be held, staged ones included.
 fn limit(options: &Options) -> u64 {
     if options.overflow == Overflow::Wait { options.max_bytes.saturating_mul(2) } else { options.max_bytes }
 }
 
-/// Segments are written again when a part of them was delivered, so those of single events are kept short.
+/// How many events a segment has at most. It is rewritten whenever some of its events are delivered, so it is short.
 fn segment_events(options: &Options) -> u32 {
     options.batch_events.max(16)
 }
@@ -236,107 +239,116 @@ fn segment_events(options: &Options) -> u32 {
 mod tests {
     use super::*;
 
-    const ME: SessionId = SessionId(1);
+    const SESSION: SessionId = SessionId(1);
 
     fn options(max_bytes: u64, overflow: Overflow) -> Options {
         Options { max_bytes, overflow, batch_events: 16, batch_bytes: 100, ..Options::default() }
     }
 
-    fn opens(opens: bool) -> Staged {
-        Staged::In { opens, dropped: 0 }
+    fn staged(opens_segment: bool) -> StageResult {
+        StageResult::Staged { opens_segment, dropped: 0 }
     }
 
     #[test]
     fn cuts_segments_by_bytes_and_by_events() {
         let (mut sessions, options) = (Sessions::default(), options(10_000, Overflow::Reject));
-        assert_eq!(sessions.stage(&options, 0, ME, 60, 0), opens(true));
-        assert_eq!(sessions.stage(&options, 0, ME, 40, 7), opens(false));
-        assert_eq!(sessions.stage(&options, 0, ME, 1, 0), opens(true));
+        assert_eq!(sessions.stage(&options, 0, SESSION, 60, 0), staged(true));
+        assert_eq!(sessions.stage(&options, 0, SESSION, 40, 7), staged(false));
+        assert_eq!(sessions.stage(&options, 0, SESSION, 1, 0), staged(true));
         for _ in 0..15 {
-            assert_eq!(sessions.stage(&options, 0, ME, 1, 0), opens(false));
+            assert_eq!(sessions.stage(&options, 0, SESSION, 1, 0), staged(false));
         }
-        assert_eq!(sessions.stage(&options, 0, ME, 500, 0), opens(true), "larger than a batch is alone");
+        assert_eq!(
+            sessions.stage(&options, 0, SESSION, 500, 0),
+            staged(true),
+            "an event larger than a batch has its own segment"
+        );
         assert_eq!((sessions.events(), sessions.bytes()), (19, 616));
-        let taken = sessions.take(ME);
+        let taken = sessions.take(SESSION);
         assert_eq!(taken.iter().map(Contents::len).collect::<Vec<_>>(), [2, 16, 1]);
         assert_eq!(taken[0].ordering_keys, [0, 7]);
         assert!(taken[1].ordering_keys.is_empty());
         assert_eq!((sessions.events(), sessions.bytes()), (0, 0));
-        assert!(sessions.take(ME).is_empty());
+        assert!(sessions.take(SESSION).is_empty());
     }
 
     #[test]
-    fn a_full_outbox_does_as_it_was_told() {
+    fn a_full_outbox_follows_its_overflow_option() {
         for (overflow, expected) in [
-            (Overflow::Reject, Staged::Refused),
-            (Overflow::DropNewest, Staged::Dropped),
-            (Overflow::DropOldest, Staged::In { opens: false, dropped: 1 }),
-            (Overflow::Wait, opens(false)),
+            (Overflow::Reject, StageResult::Refused),
+            (Overflow::DropNewest, StageResult::Dropped),
+            (Overflow::DropOldest, StageResult::Staged { opens_segment: false, dropped: 1 }),
+            (Overflow::Wait, staged(false)),
         ] {
             let (mut sessions, options) = (Sessions::default(), options(50, overflow));
             for size in [20, 10] {
-                sessions.stage(&options, 0, ME, size, 0);
+                sessions.stage(&options, 0, SESSION, size, 0);
             }
-            assert_eq!(sessions.stage(&options, 15, ME, 10, 0), expected);
+            assert_eq!(sessions.stage(&options, 15, SESSION, 10, 0), expected);
         }
         let (mut sessions, options) = (Sessions::default(), options(50, Overflow::Wait));
-        assert_eq!(sessions.stage(&options, 95, ME, 10, 0), Staged::Refused, "twice the limit is the end");
+        assert_eq!(
+            sessions.stage(&options, 95, SESSION, 10, 0),
+            StageResult::Refused,
+            "nothing is staged beyond twice the limit"
+        );
     }
 
     #[test]
-    fn what_is_appended_with_ease_is_staged_as_if_one_by_one() {
-        let (mut one_by_one, mut at_once, options) =
+    fn staging_many_events_on_credit_equals_staging_them_one_by_one() {
+        let (mut one_by_one, mut together, options) =
             (Sessions::default(), Sessions::default(), options(10_000, Overflow::Reject));
-        assert_eq!(at_once.credit(&options, 0, ME), (0, 0), "there is no segment to append to");
-        one_by_one.stage(&options, 0, ME, 10, 0);
-        at_once.stage(&options, 0, ME, 10, 0);
-        assert_eq!(at_once.credit(&options, 0, ME), (90, 15));
+        assert_eq!(together.credit(&options, 0, SESSION), (0, 0), "there is no open segment");
+        one_by_one.stage(&options, 0, SESSION, 10, 0);
+        together.stage(&options, 0, SESSION, 10, 0);
+        assert_eq!(together.credit(&options, 0, SESSION), (90, 15));
         for (size, ordering_key) in [(20, 0), (30, 7), (40, 0)] {
-            assert_eq!(one_by_one.stage(&options, 0, ME, size, ordering_key), opens(false));
+            assert_eq!(one_by_one.stage(&options, 0, SESSION, size, ordering_key), staged(false));
         }
-        at_once.stage_many(ME, &[20, 30, 40], &[0, 7]);
-        assert_eq!(at_once.credit(&options, 0, ME), (0, 12));
-        assert_eq!((at_once.events(), at_once.bytes()), (one_by_one.events(), one_by_one.bytes()));
-        assert_eq!(at_once.stage(&options, 0, ME, 1, 0), opens(true));
-        assert_eq!(one_by_one.stage(&options, 0, ME, 1, 0), opens(true));
-        assert_eq!(at_once.take(ME), one_by_one.take(ME));
-        at_once.stage_many(ME, &[1], &[]);
-        assert_eq!(at_once.events(), 0, "a session that has nothing staged has nothing to append to");
+        together.stage_many(SESSION, &[20, 30, 40], &[0, 7]);
+        assert_eq!(together.credit(&options, 0, SESSION), (0, 12));
+        assert_eq!((together.events(), together.bytes()), (one_by_one.events(), one_by_one.bytes()));
+        assert_eq!(together.stage(&options, 0, SESSION, 1, 0), staged(true));
+        assert_eq!(one_by_one.stage(&options, 0, SESSION, 1, 0), staged(true));
+        assert_eq!(together.take(SESSION), one_by_one.take(SESSION));
+        together.stage_many(SESSION, &[1], &[]);
+        assert_eq!(together.events(), 0, "a session without staged events has no open segment");
     }
 
     #[test]
-    fn there_is_no_ease_beyond_the_limit() {
+    fn there_is_no_credit_beyond_the_limit() {
         let (mut sessions, options) = (Sessions::default(), options(50, Overflow::Reject));
-        sessions.stage(&options, 0, ME, 20, 0);
+        sessions.stage(&options, 0, SESSION, 20, 0);
         sessions.stage(&options, 0, SessionId(2), 10, 0);
-        assert_eq!(sessions.credit(&options, 15, ME), (5, 15));
-        assert_eq!(sessions.credit(&options, 25, ME), (0, 15));
+        assert_eq!(sessions.credit(&options, 15, SESSION), (5, 15));
+        assert_eq!(sessions.credit(&options, 25, SESSION), (0, 15));
     }
 
     #[test]
-    fn what_can_never_fit_costs_nobody_his_place() {
+    fn an_event_that_can_never_fit_drops_no_other() {
         let (mut sessions, options) = (Sessions::default(), options(50, Overflow::DropOldest));
-        sessions.stage(&options, 0, ME, 20, 0);
-        assert_eq!(sessions.stage(&options, 0, ME, 51, 0), Staged::Dropped);
+        sessions.stage(&options, 0, SESSION, 20, 0);
+        assert_eq!(sessions.stage(&options, 0, SESSION, 51, 0), StageResult::Dropped);
         assert_eq!(sessions.events(), 1);
     }
 
     #[test]
-    fn what_would_not_fit_without_its_whole_session_leaves_the_session_as_it_was() {
+    fn an_event_that_would_not_fit_without_its_whole_session_drops_no_other() {
         let (mut sessions, options) = (Sessions::default(), options(50, Overflow::DropOldest));
         sessions.stage(&options, 0, SessionId(2), 30, 0);
-        sessions.stage(&options, 0, ME, 10, 0);
-        assert_eq!(sessions.stage(&options, 5, ME, 20, 0), Staged::Dropped);
-        assert_eq!((sessions.events(), sessions.take(ME).len()), (2, 1));
+        sessions.stage(&options, 0, SESSION, 10, 0);
+        assert_eq!(sessions.stage(&options, 5, SESSION, 20, 0), StageResult::Dropped);
+        assert_eq!((sessions.events(), sessions.take(SESSION).len()), (2, 1));
     }
 
     #[test]
     fn dropped_events_are_not_committed() {
         let (mut sessions, options) = (Sessions::default(), options(100, Overflow::DropOldest));
         for size in [60, 30, 10, 55] {
-            sessions.stage(&options, 0, ME, size, size);
+            sessions.stage(&options, 0, SESSION, size, size);
         }
-        let sizes: Vec<u32> = sessions.take(ME).into_iter().flat_map(|contents| contents.sizes).collect();
+        let sizes: Vec<u32> =
+            sessions.take(SESSION).into_iter().flat_map(|contents| contents.sizes).collect();
         assert_eq!(sizes, [30, 10, 55]);
         assert_eq!((sessions.events(), sessions.bytes()), (0, 0));
     }

@@ -1,8 +1,8 @@
-//! What the store has to be told. One write at a time; what comes up while it runs goes into the next one.
+//! Changes for the store. One write runs at a time; later changes go into the next write.
 //!
 //! ```text
 //!   add ──> waiting ──start──> running ──done───> (nothing)
-//!              ▲                  └────failed──> waiting, after a rest; then what makes room goes first
+//!              ▲                  └────failed──> waiting, after a delay; changes that free space go first
 //!              └────────────────────────────────────┘
 //! ```
 
@@ -12,50 +12,50 @@ use super::segment::SegmentId;
 use crate::base::time::{Millis, Moment};
 use crate::engine::ordered_map::OrderedMap;
 
-/// What shall be written at once, all or nothing.
+/// A change that is applied all or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Write {
-    /// Segments to put under their keys, in place of what is there.
+    /// Segments to insert or replace.
     pub put: Vec<Put>,
     /// Segments to remove.
     pub remove: Vec<SegmentId>,
-    /// Events to keep as dead letters, as `Effect::Died` has described them.
+    /// Events to store as dead letters, as described by `Effect::Dead`.
     pub dead_put: Vec<(SegmentId, u32)>,
 }
 
 /// One segment to put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
-    /// Which.
+    /// The segment.
     pub segment: SegmentId,
-    /// The indices of its events that are to be kept; `None` for all.
-    pub kept: Option<Vec<u32>>,
+    /// The indices of the events to store; `None` for all.
+    pub indices: Option<Vec<u32>>,
 }
 
-/// The first rest after a failed write; it doubles up to [`LONGEST_REST`].
-const FIRST_REST: Millis = Millis(50);
-const LONGEST_REST: Millis = Millis(5000);
-/// New segments of several commits share a write up to this many bytes.
-const MANY_BYTES: u64 = 4 * 1024 * 1024;
+/// The delay after a failed write. It doubles up to [`MAX_DELAY`].
+const FIRST_DELAY: Millis = Millis(50);
+const MAX_DELAY: Millis = Millis(5000);
+/// Several commits share a write up to this many bytes.
+const MAX_MERGED_BYTES: u64 = 4 * 1024 * 1024;
 
-/// New segments that were committed together, and their bytes.
+/// Segments that were committed together, and their bytes.
 type Commit = (Vec<SegmentId>, u64);
 
-/// What belongs in one write.
+/// The changes of one write.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Work {
+pub(super) struct Changes {
     pub(super) commits: VecDeque<Commit>,
     pub(super) rewrite: OrderedMap<SegmentId>,
     pub(super) remove: OrderedMap<SegmentId>,
     pub(super) dead_put: Vec<(SegmentId, u32)>,
 }
 
-impl Work {
+impl Changes {
     fn is_empty(&self) -> bool {
-        self.commits.is_empty() && !self.makes_room()
+        self.commits.is_empty() && !self.frees_space()
     }
 
-    fn makes_room(&self) -> bool {
+    fn frees_space(&self) -> bool {
         !self.rewrite.is_empty() || !self.remove.is_empty() || !self.dead_put.is_empty()
     }
 }
@@ -63,12 +63,12 @@ impl Work {
 /// The writes of one outbox.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Writes {
-    waiting: Work,
-    running: Option<Work>,
+    waiting: Changes,
+    running: Option<Changes>,
     failures: u32,
     not_before: Moment,
-    /// Requests whose outcome waits to be written, and those whose outcome is being written.
-    unsettled: (usize, usize),
+    /// Requests whose outcome waits to be written, and requests whose outcome is being written.
+    unrecorded: (usize, usize),
 }
 
 impl Writes {
@@ -76,14 +76,15 @@ impl Writes {
         self.waiting.commits.push_back((segments, bytes));
     }
 
-    /// A segment has fewer events than the store knows.
+    /// A segment has fewer events than in the store.
     pub(super) fn rewrite(&mut self, segment: SegmentId) {
-        if !self.is_to_be_put(segment) {
+        if !self.is_unwritten(segment) {
             self.waiting.rewrite.add(segment);
         }
     }
 
-    /// A segment has no events any more. Also said of one that was never written: a write that failed may have been done.
+    /// A segment has no events any more. It is removed even if it was never written, because a failed write may have
+    /// been applied.
     pub(super) fn remove(&mut self, segment: SegmentId) {
         for (segments, _) in &mut self.waiting.commits {
             segments.retain(|other| *other != segment);
@@ -97,49 +98,49 @@ impl Writes {
         self.waiting.dead_put.push((segment, index));
     }
 
-    /// The outcome of one request was said; it is not settled before it is written.
-    pub(super) fn note_decision(&mut self) {
-        self.unsettled.0 += usize::from(self.waiting.makes_room());
+    /// The outcome of a request is known. It counts as unrecorded until it is written.
+    pub(super) fn note_outcome(&mut self) {
+        self.unrecorded.0 += usize::from(self.waiting.frees_space());
     }
 
-    /// How many requests would be repeated after a crash, because the store does not know how they ended. None if it cannot be told.
-    pub(super) fn unsettled(&self) -> usize {
-        if self.failures > 0 { 0 } else { self.unsettled.0 + self.unsettled.1 }
+    /// How many requests would be repeated after a crash, because their outcome is not written. 0 while writes fail.
+    pub(super) fn unrecorded(&self) -> usize {
+        if self.failures > 0 { 0 } else { self.unrecorded.0 + self.unrecorded.1 }
     }
 
     /// Whether a segment is being rewritten, or waits for that.
-    pub(super) fn rewrites(&self, segment: SegmentId) -> bool {
+    pub(super) fn is_rewriting(&self, segment: SegmentId) -> bool {
         [Some(&self.waiting), self.running.as_ref()]
             .into_iter()
             .flatten()
-            .any(|work| work.rewrite.contains(segment))
+            .any(|changes| changes.rewrite.contains(segment))
     }
 
-    /// Forgets everything that waits.
+    /// Drops all waiting changes.
     pub(super) fn clear(&mut self) {
-        self.waiting = Work::default();
-        self.unsettled.0 = 0;
+        self.waiting = Changes::default();
+        self.unrecorded.0 = 0;
     }
 
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_empty()
     }
 
-    /// Whether nothing runs, something waits, and its moment is this one or has passed.
+    /// Whether the next write should start now.
     pub(super) fn is_due(&self, now: Moment) -> bool {
         self.running.is_none() && !self.waiting.is_empty() && self.not_before <= now
     }
 
-    /// When to try again, if something waits for that.
-    pub(super) fn wakes(&self) -> Option<Moment> {
+    /// When the next write should start, if there are waiting changes.
+    pub(super) fn retry_at(&self) -> Option<Moment> {
         (self.running.is_none() && !self.waiting.is_empty()).then_some(self.not_before)
     }
 
-    /// Takes what the next write shall do, as far as `room` bytes of new segments are allowed; `None` for without limit.
-    /// A full store refuses everything that comes together with new segments, so after a failure what makes room goes alone.
-    pub(super) fn start(&mut self, room: Option<u64>) -> Option<&Work> {
-        let alone = self.failures > 0 && self.waiting.makes_room();
-        let mut work = Work {
+    /// Starts the next write, with up to `capacity` bytes of new segments; `None` means no limit. A full store refuses
+    /// every change that has new segments, so after a failure changes that free space are written alone.
+    pub(super) fn start(&mut self, capacity: Option<u64>) -> Option<&Changes> {
+        let alone = self.failures > 0 && self.waiting.frees_space();
+        let mut changes = Changes {
             commits: VecDeque::new(),
             rewrite: core::mem::take(&mut self.waiting.rewrite),
             remove: core::mem::take(&mut self.waiting.remove),
@@ -148,54 +149,54 @@ impl Writes {
         let mut bytes = 0;
         while !alone
             && let Some((_, more)) = self.waiting.commits.front()
-            && (bytes == 0 || bytes + more <= MANY_BYTES)
-            && room.is_none_or(|room| bytes + more <= room)
+            && (bytes == 0 || bytes + more <= MAX_MERGED_BYTES)
+            && capacity.is_none_or(|capacity| bytes + more <= capacity)
         {
             bytes += more;
-            work.commits.extend(self.waiting.commits.pop_front());
+            changes.commits.extend(self.waiting.commits.pop_front());
         }
-        if work.is_empty() {
+        if changes.is_empty() {
             return None;
         }
-        self.unsettled = (0, self.unsettled.0);
-        self.running = Some(work);
+        self.unrecorded = (0, self.unrecorded.0);
+        self.running = Some(changes);
         self.running.as_ref()
     }
 
-    /// The write is done: what it has done.
-    pub(super) fn done(&mut self) -> Option<Work> {
+    /// The write is done. Returns its changes.
+    pub(super) fn done(&mut self) -> Option<Changes> {
         self.failures = 0;
-        self.unsettled.1 = 0;
+        self.unrecorded.1 = 0;
         self.running.take()
     }
 
-    /// The write failed, or nobody knows: it waits again. Gives the segments that it was to put for the first time.
+    /// The write failed, or its result is unknown: its changes wait again. Returns the segments that are still unwritten.
     pub(super) fn failed(&mut self, now: Moment) -> Vec<SegmentId> {
-        let Some(work) = self.running.take() else { return Vec::new() };
-        let rest = FIRST_REST.0.checked_shl(self.failures).unwrap_or(u64::MAX).min(LONGEST_REST.0);
+        let Some(changes) = self.running.take() else { return Vec::new() };
+        let delay = FIRST_DELAY.0.checked_shl(self.failures).unwrap_or(u64::MAX).min(MAX_DELAY.0);
         self.failures = (self.failures + 1).min(16);
-        self.unsettled = (self.unsettled.0 + self.unsettled.1, 0);
-        self.not_before = now.after(Millis(rest));
-        for segment in work.rewrite.keys() {
+        self.unrecorded = (self.unrecorded.0 + self.unrecorded.1, 0);
+        self.not_before = now.after(Millis(delay));
+        for segment in changes.rewrite.keys() {
             self.waiting.rewrite.add(segment);
         }
-        self.waiting.dead_put.extend(work.dead_put);
+        self.waiting.dead_put.extend(changes.dead_put);
         let mut unwritten = Vec::new();
-        for (mut segments, bytes) in work.commits.into_iter().rev() {
+        for (mut segments, bytes) in changes.commits.into_iter().rev() {
             segments.retain(|segment| !self.waiting.remove.contains(*segment));
             unwritten.extend_from_slice(&segments);
             if !segments.is_empty() {
                 self.waiting.commits.push_front((segments, bytes));
             }
         }
-        for segment in work.remove.keys() {
+        for segment in changes.remove.keys() {
             self.waiting.remove.add(segment);
         }
         unwritten
     }
 
-    /// What waits for its first write will be written as it is then.
-    fn is_to_be_put(&self, segment: SegmentId) -> bool {
+    /// Whether a segment waits for its first write, which will write it as it is then.
+    fn is_unwritten(&self, segment: SegmentId) -> bool {
         self.waiting.commits.iter().any(|(segments, _)| segments.contains(&segment))
     }
 }

@@ -1,108 +1,110 @@
-//! The OAuth flows of Salesforce: pure functions from a flow to a request, and from an answer to a grant.
+//! The OAuth flows of Salesforce: pure functions from a flow to a token request, and from its response to a
+//! grant.
 
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
 use crate::base::json::find::{Document, write_string};
 use crate::base::secret::Secret;
 use crate::base::time::Millis;
-use crate::bayeux::session::SessionError;
+use crate::bayeux::errors::SessionError;
 use crate::engine::classify::{self, ResponseClass};
 
-/// How to log in.
+/// An OAuth flow with its credentials.
 #[derive(Clone, Debug)]
 pub enum Flow {
-    /// User name and password, with the security token behind it. It gives no refresh token.
+    /// User name and password. The security token is appended to the password. It yields no refresh token.
     Password {
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_key: String,
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_secret: Secret,
-        /// Of the user.
+        /// The name of the user.
         username: String,
-        /// Of the user, with the security token.
+        /// The password, followed by the security token.
         password: Secret,
     },
-    /// A refresh token, which may be replaced by each login.
+    /// A refresh token. Salesforce may replace it with each login.
     RefreshToken {
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_key: String,
-        /// Public clients have none.
+        /// The consumer secret; public clients have none.
         consumer_secret: Option<Secret>,
-        /// The newest.
+        /// The latest refresh token.
         refresh_token: Secret,
     },
-    /// The app itself.
+    /// The connected app itself, as the user that it is configured to run as.
     ClientCredentials {
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_key: String,
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_secret: Secret,
     },
-    /// A signed statement; the owner signs, because only it has the key.
+    /// A signed JWT. The owner signs it, because only the owner has the key.
     JwtBearer {
-        /// Of the connected app.
+        /// The consumer key of the connected app.
         consumer_key: String,
-        /// Of the user.
+        /// The name of the user.
         username: String,
-        /// For whom it is: the login host.
+        /// The `aud` claim: the URL of the login host.
         audience: String,
     },
-    /// A session that somebody else has made.
-    Given {
+    /// A session that exists already. It cannot be renewed.
+    ExistingSession {
         /// The access token or session id.
         access_token: Secret,
-        /// Where the organisation is.
+        /// The URL of the instance.
         instance_url: String,
     },
 }
 
 impl Flow {
-    /// What a server said, without the secrets that it repeats.
-    fn hidden(&self, mut said: String) -> String {
+    /// Replaces secrets that the server repeats in its error text.
+    fn redact(&self, mut text: String) -> String {
         let secrets = match self {
             Self::Password { consumer_secret, password, .. } => [Some(consumer_secret), Some(password)],
             Self::RefreshToken { consumer_secret, refresh_token, .. } => {
                 [consumer_secret.as_ref(), Some(refresh_token)]
             }
             Self::ClientCredentials { consumer_secret, .. } => [Some(consumer_secret), None],
-            Self::JwtBearer { .. } | Self::Given { .. } => [None, None],
+            Self::JwtBearer { .. } | Self::ExistingSession { .. } => [None, None],
         };
         for secret in secrets.into_iter().flatten().filter(|secret| !secret.expose().is_empty()) {
-            said = said.replace(secret.expose(), "…");
+            text = text.replace(secret.expose(), "…");
         }
-        said
+        text
     }
 }
 
-/// A login that worked.
+/// The result of a login.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// What goes behind `Authorization:`.
+    /// The value of the `Authorization` header.
     pub authorization: Secret,
-    /// Where the organisation is, without a slash at its end.
+    /// The URL of the instance, without a trailing slash.
     pub instance_url: String,
-    /// The refresh token that takes the place of the one before.
+    /// The refresh token that replaces the previous one.
     pub refresh_token: Option<Secret>,
 }
 
-/// A login that did not.
+/// A failed login.
 #[derive(Clone, Debug)]
-pub struct Refusal {
-    /// Why.
-    pub trouble: SessionError,
-    /// How long to wait at least.
-    pub hint: Option<Millis>,
-    /// Trying again would not help, and may lock the account.
+pub struct LoginError {
+    /// The cause.
+    pub error: SessionError,
+    /// The shortest delay before the next attempt.
+    pub min_delay: Option<Millis>,
+    /// A retry cannot succeed, and might lock the account.
     pub is_final: bool,
 }
 
-/// How long a signed statement holds: Salesforce takes three minutes at most.
-const STATEMENT_SECONDS: u64 = 170;
-/// After too many logins.
-const LONG_REST: Millis = Millis(60_000);
+/// The lifetime of a signed JWT. Salesforce accepts at most three minutes.
+const JWT_LIFETIME_SECONDS: u64 = 170;
+/// The delay after `rate_limit_exceeded`.
+const RATE_LIMIT_DELAY: Millis = Millis(60_000);
 
-/// The request for a token. `assertion`: the signed statement of [`statement`].
-pub fn request(flow: &Flow, token_url: &str, assertion: &str) -> Option<Request> {
+/// The token request. `assertion` is the JWT with the claims of [`jwt_claims`]. `None` for an existing
+/// session.
+pub fn token_request(flow: &Flow, token_url: &str, assertion: &str) -> Option<Request> {
     let mut form = Form::default();
     match flow {
         Flow::Password { consumer_key, consumer_secret, username, password } => {
@@ -124,32 +126,35 @@ pub fn request(flow: &Flow, token_url: &str, assertion: &str) -> Option<Request>
         Flow::JwtBearer { .. } => {
             form.add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer").add("assertion", assertion);
         }
-        Flow::Given { .. } => return None,
+        Flow::ExistingSession { .. } => return None,
     }
     let headers = "content-type: application/x-www-form-urlencoded\naccept: application/json";
     Some(Request::post(token_url, headers, form.0.into_bytes()))
 }
 
-/// What is to be signed, as the claims of a JWT.
-pub fn statement(flow: &Flow, unix_ms: u64) -> Option<String> {
+/// The claims of the JWT to sign; `None` for other flows.
+pub fn jwt_claims(flow: &Flow, unix_ms: u64) -> Option<String> {
     let Flow::JwtBearer { consumer_key, username, audience } = flow else { return None };
     let mut claims = String::new();
     for (start, text) in [("{\"iss\":", consumer_key), (",\"sub\":", username), (",\"aud\":", audience)] {
         claims.push_str(start);
         write_string(&mut claims, text);
     }
-    claims.push_str(&format!(",\"exp\":{}}}", unix_ms / 1000 + STATEMENT_SECONDS));
+    claims.push_str(&format!(",\"exp\":{}}}", unix_ms / 1000 + JWT_LIFETIME_SECONDS));
     Some(claims)
 }
 
-/// The grant of a session that somebody else has made.
-pub fn given(flow: &Flow) -> Option<Grant> {
-    let Flow::Given { access_token, instance_url } = flow else { return None };
+/// The grant of an existing session; `None` for other flows, or if its values cannot be used.
+pub fn existing_grant(flow: &Flow) -> Option<Grant> {
+    let Flow::ExistingSession { access_token, instance_url } = flow else { return None };
     grant("Bearer", access_token.expose(), instance_url, None)
 }
 
-/// Reads the answer to [`request`].
-pub fn read(flow: &Flow, outcome: Result<Response, Failure>) -> Result<Grant, Box<Refusal>> {
+/// Reads the response to [`token_request`].
+pub fn read_token_response(
+    flow: &Flow,
+    outcome: Result<Response, Failure>,
+) -> Result<Grant, Box<LoginError>> {
     let class = classify::classify_response(&outcome);
     let body = Document::new(outcome.map(|response| response.body).unwrap_or_default());
     let string = |name: &str| body.get(&[name]).and_then(|value| value.label());
@@ -159,45 +164,53 @@ pub fn read(flow: &Flow, outcome: Result<Response, Failure>) -> Result<Grant, Bo
             let kind = string("token_type").unwrap_or_else(|| "Bearer".to_owned());
             let granted = string("access_token").zip(string("instance_url"));
             granted.and_then(|(token, url)| grant(&kind, &token, &url, refresh_token)).ok_or_else(|| {
-                let message = "the login server did not answer with an access_token and an instance_url";
-                Box::new(Refusal {
-                    trouble: SessionError::new(Code::Unavailable, message),
-                    hint: None,
+                let message = "the response of the login server has no usable access_token and instance_url";
+                Box::new(LoginError {
+                    error: SessionError::new(Code::Unavailable, message),
+                    min_delay: None,
                     is_final: false,
                 })
             })
         }
-        ResponseClass::Retry(error, hint) => {
-            Err(Box::new(Refusal { trouble: told(&error), hint, is_final: false }))
+        ResponseClass::Retry(error, min_delay) => {
+            Err(Box::new(LoginError { error: login_error(&error), min_delay, is_final: false }))
         }
-        ResponseClass::Fail(error) => {
+        ResponseClass::Fail(cause) => {
             let Some(kind) = string("error") else {
-                return Err(Box::new(Refusal { trouble: told(&error), hint: None, is_final: true }));
+                return Err(Box::new(LoginError {
+                    error: login_error(&cause),
+                    min_delay: None,
+                    is_final: true,
+                }));
             };
-            let said = match string("error_description") {
+            let text = match string("error_description") {
                 Some(description) => format!("{kind}: {description}"),
                 None => kind.clone(),
             };
-            let said: String =
-                flow.hidden(said).chars().filter(|char| !char.is_control()).take(300).collect();
-            let is_pace = kind == "rate_limit_exceeded";
-            let code = if is_pace { Code::RateLimited } else { Code::Unauthorized };
-            let mut trouble = SessionError::new(code, format!("the login server refused: {said}"));
-            (trouble.status, trouble.said) = (error.status, Some(said));
-            Err(Box::new(Refusal { trouble, hint: is_pace.then_some(LONG_REST), is_final: !is_pace }))
+            let text: String =
+                flow.redact(text).chars().filter(|char| !char.is_control()).take(300).collect();
+            let is_rate_limit = kind == "rate_limit_exceeded";
+            let code = if is_rate_limit { Code::RateLimited } else { Code::Unauthorized };
+            let mut error = SessionError::new(code, format!("the login server refused: {text}"));
+            (error.status, error.server_error) = (cause.status, Some(text));
+            Err(Box::new(LoginError {
+                error,
+                min_delay: is_rate_limit.then_some(RATE_LIMIT_DELAY),
+                is_final: !is_rate_limit,
+            }))
         }
     }
 }
 
-fn told(error: &Error) -> SessionError {
-    // Without what the server said: it may repeat what it was sent.
-    let plain = Error { detail: String::new(), ..error.clone() };
-    let mut trouble = SessionError::new(error.code, format!("the login did not work: {plain}"));
-    trouble.status = error.status;
-    trouble
+fn login_error(cause: &Error) -> SessionError {
+    // Without the text of the server, which may repeat credentials.
+    let plain = Error { detail: String::new(), ..cause.clone() };
+    let mut error = SessionError::new(cause.code, format!("the login failed: {plain}"));
+    error.status = cause.status;
+    error
 }
 
-/// `None` for what cannot stand in a header, or is no URL.
+/// `None` if a value cannot be sent in a header, or the URL is not absolute.
 fn grant(kind: &str, token: &str, instance_url: &str, refresh_token: Option<Secret>) -> Option<Grant> {
     let is_clean = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     let is_url = instance_url.starts_with("https://") || instance_url.starts_with("http://");
@@ -246,28 +259,32 @@ mod tests {
     }
 
     #[test]
-    fn writes_forms() {
+    fn the_token_request_is_a_form() {
         let flow = Flow::Password {
             consumer_key: "key".to_owned(),
             consumer_secret: secret("s&="),
             username: "u@example.com".to_owned(),
             password: secret("p ä+TOKEN"),
         };
-        let body = request(&flow, "https://login.example/token", "").map(|request| request.body().to_vec());
+        let body =
+            token_request(&flow, "https://login.example/token", "").map(|request| request.body().to_vec());
         let expected = "grant_type=password&client_id=key&client_secret=s%26%3D&username=u%40example.com&password=p+%C3%A4%2BTOKEN";
         assert_eq!(body.and_then(|body| String::from_utf8(body).ok()).as_deref(), Some(expected));
         assert!(!format!("{flow:?}").contains("TOKEN"));
     }
 
     #[test]
-    fn reads_grants_and_refusals() {
+    fn token_responses_are_grants_or_login_errors() {
         let flow =
             Flow::ClientCredentials { consumer_key: "key".to_owned(), consumer_secret: secret("SECRET") };
         let answer = |status, body: &str| {
-            read(&flow, Ok(Response { body: body.as_bytes().to_vec(), ..Response::new(status) }))
+            read_token_response(
+                &flow,
+                Ok(Response { body: body.as_bytes().to_vec(), ..Response::new(status) }),
+            )
         };
         let repeats = answer(400, r#"{"error":"invalid_client","error_description":"no such SECRET"}"#);
-        assert!(repeats.is_err_and(|refusal| refusal.trouble.message.ends_with("invalid_client: no such …")));
+        assert!(repeats.is_err_and(|failure| failure.error.message.ends_with("invalid_client: no such …")));
         let granted = answer(200, r#"{"access_token":"T1","instance_url":"https://acme.example/"}"#);
         assert!(granted.is_ok_and(|grant| grant.authorization.expose() == "Bearer T1"
             && grant.instance_url == "https://acme.example"));
@@ -284,9 +301,9 @@ mod tests {
             (200, r#"{"access_token":"a\nb: c","instance_url":"https://a"}"#, false, Code::Unavailable),
             (404, "<html>", true, Code::Rejected),
         ] {
-            let refusal = answer(status, body).err();
+            let failure = answer(status, body).err();
             assert_eq!(
-                refusal.map(|refusal| (refusal.is_final, refusal.trouble.code)),
+                failure.map(|failure| (failure.is_final, failure.error.code)),
                 Some((is_final, code)),
                 "{body}"
             );
@@ -294,13 +311,13 @@ mod tests {
     }
 
     #[test]
-    fn states_who_asks_and_until_when() {
+    fn jwt_claims_name_issuer_subject_audience_and_expiry() {
         let flow = Flow::JwtBearer {
             consumer_key: "k\"".to_owned(),
             username: "u".to_owned(),
             audience: "https://login.salesforce.com".to_owned(),
         };
         let expected = r#"{"iss":"k\"","sub":"u","aud":"https://login.salesforce.com","exp":1170}"#;
-        assert_eq!(statement(&flow, 1_000_999).as_deref(), Some(expected));
+        assert_eq!(jwt_claims(&flow, 1_000_999).as_deref(), Some(expected));
     }
 }

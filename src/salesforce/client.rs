@@ -1,129 +1,132 @@
-//! The client of the Streaming API: a login, then a [`Session`] with the dialect [`Replay`].
+//! The client of the Streaming API: a login, then a [`Session`] with the [`ReplayDialect`].
 //!
 //! ```text
-//!            session needs a token                    grant
-//!   session ──────────────────────> login (sign) ───────────────> session at instance_url/cometd/version
-//!      ▲                               │ └─ rest ─┘ not reached
-//!      └── refused: 401, once ─────────┴──────────> refused: the end
+//!            session needs credentials                grant
+//!   session ──────────────────────────> login (sign) ───────────────> session at instance_url/cometd/version
+//!      ▲                                  │ └─ delay ─┘ server unavailable
+//!      └── 401, once ─────────────────────┴──────────> login refused: the end
 //! ```
 //!
-//! What lives here: who logs in when. What this file must not know: Bayeux messages.
+//! This file decides when to log in. It knows nothing of Bayeux messages.
 
 use std::collections::VecDeque;
 
 use super::auth::{self, Flow};
-use super::replay::Replay;
+use super::replay::ReplayDialect;
 use crate::base::error::Code;
 use crate::base::ids::OpId;
 use crate::base::secret::Secret;
 use crate::base::time::{Millis, Moment};
-use crate::bayeux::session::{self, Session, SessionError};
+use crate::bayeux::errors::SessionError;
+use crate::bayeux::session::{self, Session};
 use crate::bayeux::wire::Transport;
 use crate::engine::machine::{Input, Machine, Output};
 
-/// How a client works.
+/// Options of a client.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How to log in.
+    /// The OAuth flow.
     pub flow: Flow,
-    /// Where tokens are granted.
+    /// The URL of the token endpoint.
     pub token_url: String,
-    /// Where the Streaming API is, if not at the instance URL of the login: a proxy.
+    /// The URL of the Streaming API if it is not that of the instance, such as a proxy.
     pub endpoint: Option<String>,
-    /// Of the Streaming API.
+    /// The version of the Streaming API, such as `68.0`.
     pub api_version: String,
-    /// Where channels start that have no mark: an id, -1 or -2.
-    pub start: String,
-    /// Where they start when the server has forgotten their id.
-    pub fallback: Option<String>,
-    /// The rest is as for any Bayeux server; see [`streaming`].
+    /// Where channels without a stored replay id start: an id, `-1` for new events, `-2` for all stored
+    /// events.
+    pub replay_start: String,
+    /// Where a channel starts if the server no longer has its replay id; `None` to refuse the subscription.
+    pub replay_fallback: Option<String>,
+    /// Options of the session; see [`session_defaults`].
     pub session: session::Options,
 }
 
-/// What Salesforce wants of a session: no sockets, small requests, and a poll at least every 40 seconds.
-pub fn streaming() -> session::Options {
+/// The limits of Salesforce: long-polling only, requests up to 32 768 bytes, and a connect within 40 s after
+/// each response. A pause therefore ends after 30 s.
+pub fn session_defaults() -> session::Options {
     session::Options {
         transports: vec![Transport::LongPolling],
-        ack: false,
-        needs_auth: true,
-        max_request: 32_768,
+        has_ack_extension: false,
+        is_auth_required: true,
+        max_request_bytes: 32_768,
         max_pause: Some(Millis(30_000)),
-        hold: Millis(110_000),
+        poll_timeout: Millis(110_000),
         ..session::Options::default()
     }
 }
 
-/// What the owner hears.
+/// Events for the owner.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// What a session says; never [`session::Event::NeedsToken`].
+    /// An event of the session; never [`session::Event::NeedsCredentials`].
     Session(session::Event),
-    /// Sign these claims, and call [`Client::signed`].
+    /// Sign these claims as a JWT with RS256, then call [`Client::signed`].
     Sign {
-        /// A JSON object.
+        /// The claims as a JSON object.
         claims: String,
     },
-    /// The refresh token was replaced: the one before does not work any more.
+    /// Salesforce has replaced the refresh token. The previous one is no longer valid.
     RefreshToken(Secret),
 }
 
-/// The machine.
+/// The state machine.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// What most commands go to.
+    /// The session, which takes most commands.
     pub session: Session,
-    replay: Replay,
+    replay: ReplayDialect,
     flow: Flow,
     token_url: String,
     endpoint: Option<String>,
     api_version: String,
-    epoch: u64,
-    said: VecDeque<Event>,
+    epoch_unix_ms: u64,
+    events: VecDeque<Event>,
 }
 
 impl Client {
-    /// A client that does nothing yet.
+    /// An idle client.
     pub fn new(options: Options, seed: u64) -> Self {
-        let epoch = options.session.epoch;
+        let epoch_unix_ms = options.session.epoch_unix_ms;
         Self {
-            session: Session::new(session::Options { needs_auth: true, ..options.session }, seed),
-            replay: Replay::new(options.start, options.fallback),
+            session: Session::new(session::Options { is_auth_required: true, ..options.session }, seed),
+            replay: ReplayDialect::new(options.replay_start, options.replay_fallback),
             flow: options.flow,
             token_url: options.token_url,
             endpoint: options.endpoint,
             api_version: options.api_version,
-            epoch,
-            said: VecDeque::new(),
+            epoch_unix_ms,
+            events: VecDeque::new(),
         }
     }
 
-    /// A channel goes on behind that id. For a subscription that is made afterwards.
-    pub fn set_mark(&mut self, channel: &str, id: &str) {
-        self.replay.set_mark(channel, id);
+    /// Sets the id after which the next subscription to a channel starts.
+    pub fn set_replay_id(&mut self, channel: &str, id: &str) {
+        self.replay.set_replay_id(channel, id);
     }
 
-    /// Refused: Salesforce takes no events this way.
+    /// Always rejected: the Streaming API does not accept events.
     pub fn publish(&mut self, now: Moment, channel: &str, data: &str) -> OpId {
         self.session.publish(now, channel, data, &self.replay)
     }
 
-    /// The claims were signed. Nothing if they could not be.
+    /// Provides the signed JWT; `None` if signing failed.
     pub fn signed(&mut self, now: Moment, assertion: Option<&str>) {
-        let request = assertion.and_then(|assertion| auth::request(&self.flow, &self.token_url, assertion));
+        let request =
+            assertion.and_then(|assertion| auth::token_request(&self.flow, &self.token_url, assertion));
         match request {
-            Some(request) => self.session.send_foreign(request),
+            Some(request) => self.session.send_for_owner(request),
             None => {
-                let message = "the private key could not sign: it must be an RSA key for RS256";
+                let message = "signing failed: privateKey must be an RSA key for RS256";
                 self.session.unauthorized(now, SessionError::new(Code::InvalidArgument, message), None, true);
             }
         }
     }
 
-    fn log_in(&mut self, renew: bool) {
-        if let Some(grant) = auth::given(&self.flow) {
-            if renew {
-                let message =
-                    "the server refuses the session that was given, and there is no way to get another";
+    fn log_in(&mut self, is_renewal: bool) {
+        if let Some(grant) = auth::existing_grant(&self.flow) {
+            if is_renewal {
+                let message = "the server refused the access token, which cannot be renewed: it was given as an existing session";
                 return self.session.unauthorized(
                     self.session.now(),
                     SessionError::new(Code::Unauthorized, message),
@@ -131,16 +134,16 @@ impl Client {
                     true,
                 );
             }
-            return self.grant(grant);
+            return self.apply_grant(grant);
         }
-        let unix = self.epoch.saturating_add(self.session.now().as_millis());
-        if let Some(claims) = auth::statement(&self.flow, unix) {
-            self.said.push_back(Event::Sign { claims });
-        } else if let Some(request) = auth::request(&self.flow, &self.token_url, "") {
-            self.session.send_foreign(request);
+        let unix = self.epoch_unix_ms.saturating_add(self.session.now().as_millis());
+        if let Some(claims) = auth::jwt_claims(&self.flow, unix) {
+            self.events.push_back(Event::Sign { claims });
+        } else if let Some(request) = auth::token_request(&self.flow, &self.token_url, "") {
+            self.session.send_for_owner(request);
         } else {
             let message =
-                "the session that was given has an access token or an instance URL that is not usable";
+                "accessToken must be printable ASCII without spaces, and instanceUrl an absolute URL";
             self.session.unauthorized(
                 self.session.now(),
                 SessionError::new(Code::InvalidArgument, message),
@@ -150,13 +153,13 @@ impl Client {
         }
     }
 
-    fn grant(&mut self, grant: auth::Grant) {
+    fn apply_grant(&mut self, grant: auth::Grant) {
         if let (Some(newest), Flow::RefreshToken { refresh_token, .. }) =
             (grant.refresh_token, &mut self.flow)
             && newest != *refresh_token
         {
             *refresh_token = newest.clone();
-            self.said.push_back(Event::RefreshToken(newest));
+            self.events.push_back(Event::RefreshToken(newest));
         }
         let url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
@@ -166,7 +169,7 @@ impl Client {
         self.session.authorize(self.session.now(), headers, Some(url));
     }
 
-    /// See [`Session::socket_closed`]; there are no sockets here.
+    /// See [`Session::socket_closed`].
     pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
         self.session.socket_closed(now, id, code);
     }
@@ -177,10 +180,10 @@ impl Machine for Client {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Some(outcome) = self.session.handle(now, input, &mut self.replay) {
-            match auth::read(&self.flow, outcome) {
-                Ok(grant) => self.grant(grant),
-                Err(refusal) => {
-                    self.session.unauthorized(now, refusal.trouble, refusal.hint, refusal.is_final);
+            match auth::read_token_response(&self.flow, outcome) {
+                Ok(grant) => self.apply_grant(grant),
+                Err(failure) => {
+                    self.session.unauthorized(now, failure.error, failure.min_delay, failure.is_final);
                 }
             }
         }
@@ -188,12 +191,12 @@ impl Machine for Client {
 
     fn poll(&mut self) -> Output<Event> {
         loop {
-            if let Some(event) = self.said.pop_front() {
+            if let Some(event) = self.events.pop_front() {
                 return Output::Event(event);
             }
             return match self.session.poll(&mut self.replay) {
-                Output::Event(session::Event::NeedsToken { renew }) => {
-                    self.log_in(renew);
+                Output::Event(session::Event::NeedsCredentials { is_renewal }) => {
+                    self.log_in(is_renewal);
                     continue;
                 }
                 Output::Event(event) => Output::Event(Event::Session(event)),

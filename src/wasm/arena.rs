@@ -15,9 +15,9 @@ use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::Cell;
 
 use crate::base::json::padded::{PADDING, Padded, zero};
-use crate::cloudevents::event::{Row, Table};
-use crate::cloudevents::json::{Desk, max_rows};
+use crate::cloudevents::json::{ScanContext, max_rows};
 use crate::cloudevents::layout::Layout;
+use crate::cloudevents::table::{Row, Table};
 
 const PAGE: usize = 65_536;
 
@@ -35,7 +35,7 @@ static TABLE: Shared<core::cell::UnsafeCell<Table>> = Shared(core::cell::UnsafeC
 pub(super) struct Parts {
     pub(super) text: Padded<'static>,
     pub(super) rows: &'static mut [Row],
-    pub(super) desk: Desk<'static>,
+    pub(super) context: ScanContext<'static>,
 }
 
 const fn total(capacity: usize) -> usize {
@@ -93,7 +93,7 @@ pub(super) fn parts(len: usize) -> Parts {
             // The zeros were written a few lines above.
             text: Padded::new_unchecked(text),
             rows: core::slice::from_raw_parts_mut(rows_address() as *mut Row, max_rows(capacity)),
-            desk: Desk {
+            context: ScanContext {
                 scratch: core::slice::from_raw_parts_mut(scratch_address() as *mut u8, capacity + PADDING),
                 table: &mut *TABLE.0.get(),
                 layout: &mut *LAYOUT.0.get(),

@@ -1,52 +1,54 @@
-//! Exports of the CloudEvents codecs. Numbers only: text lies in the arena, results in the table.
+//! The exports of the CloudEvents codecs. They take and return numbers only: text is in the arena, results are in the
+//! table.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::arena;
 use crate::base::error::Code;
 use crate::base::json::block::Native;
-use crate::cloudevents::attribute::Form;
-use crate::cloudevents::event::{Culprit, Refusal};
+use crate::cloudevents::attribute::Format;
 use crate::cloudevents::http::decode_value;
 use crate::cloudevents::json::{self, Sequence};
+use crate::cloudevents::rejection::{Rejection, Target};
 
-/// Makes room for `len` bytes and gives the address to write them to, 0 if memory is used up.
+/// Reserves `len` bytes for input and returns their address, 0 if there is no memory left.
 #[wasm_bindgen]
 pub fn reserve(len: usize) -> usize {
     arena::reserve(len)
 }
 
-/// Where the table of the last scan lies.
+/// The address of the table of the last scan.
 #[wasm_bindgen]
 pub fn table() -> usize {
     arena::table_address()
 }
 
-/// Where the rows of the last batch lie.
+/// The address of the rows of the last batch.
 #[wasm_bindgen]
 pub fn rows() -> usize {
     arena::rows_address()
 }
 
-/// Where decoded text lies.
+/// The address of decoded text.
 #[wasm_bindgen]
 pub fn scratch() -> usize {
     arena::scratch_address()
 }
 
-/// Scans one event. 0, or the number of a code.
+/// Scans one event. Returns 0 or the number of a code.
 #[wasm_bindgen]
 pub fn scan(len: usize) -> u32 {
     let mut parts = arena::parts(len);
-    json::scan_document::<Native>(parts.text, &mut parts.desk)
+    json::scan_document::<Native>(parts.text, &mut parts.context)
 }
 
-/// Scans a batch, or lines. 0, or the number of a code.
+/// Scans a batch, or NDJSON if `lines`. The extents in the rows are in bytes if `in_bytes`, else in UTF-16 units.
+/// Returns 0 or the number of a code.
 #[wasm_bindgen]
 pub fn scan_all(len: usize, lines: bool, in_bytes: bool) -> u32 {
     let mut parts = arena::parts(len);
     let sequence = if lines { Sequence::Lines } else { Sequence::Batch };
-    json::scan_sequence::<Native>(parts.text, sequence, in_bytes, parts.rows, &mut parts.desk)
+    json::scan_sequence::<Native>(parts.text, sequence, in_bytes, parts.rows, &mut parts.context)
 }
 
 /// Whether the input is exactly one JSON value.
@@ -55,24 +57,22 @@ pub fn is_json(len: usize) -> bool {
     json::is_json_text::<Native>(arena::parts(len).text)
 }
 
-/// Whether the input has a form, see [`Form`].
+/// Whether the input has a format, by the number of the [`Format`].
 #[wasm_bindgen]
-pub fn fits(len: usize, form: u32) -> bool {
+pub fn matches_format(len: usize, format: u32) -> bool {
     let parts = arena::parts(len);
-    Form::from_number(form).fits(parts.text.get(0, len))
+    Format::from_number(format).matches(parts.text.get(0, len))
 }
 
-/// Decodes a header value into the scratch space and gives its length, or -1 with the reason in the table.
+/// Decodes a header value into the scratch space and returns its length, or -1 with the reason in the table.
 #[wasm_bindgen]
 pub fn decode_header(len: usize) -> i32 {
     let parts = arena::parts(len);
-    match decode_value(parts.text.get(0, len), parts.desk.scratch) {
+    match decode_value(parts.text.get(0, len), parts.context.scratch) {
         Ok(text) => text.len() as i32,
         Err(reason) => {
-            parts
-                .desk
-                .table
-                .refuse(Refusal { code: Code::InvalidHeaderValue, reason, culprit: Culprit::Whole }, 0);
+            let rejection = Rejection { code: Code::InvalidHeaderValue, reason, target: Target::Document };
+            parts.context.table.reject(rejection, 0);
             -1
         }
     }

@@ -3,10 +3,8 @@
 use serde::Deserialize;
 use wasm_bindgen::{JsError, JsValue};
 
-use super::stream::Stream;
 use crate::base::secret::Secret;
 use crate::base::time::Millis;
-use crate::bayeux::client::Client;
 use crate::bayeux::session;
 use crate::bayeux::wire::Transport;
 use crate::engine::calls;
@@ -74,7 +72,7 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
         batch_bytes: whole("outbox.batch.maxBytes", config.max_batch_bytes, 1, 1 << 26)?
             .map_or(defaults.batch_bytes, u64::from),
         linger: millis("outbox.batch.maxAgeMs", config.max_age_ms, DAY_MS, defaults.linger)?,
-        flights: whole("outbox.concurrency", config.concurrency, 1, 64)?.unwrap_or(defaults.flights),
+        concurrency: whole("outbox.concurrency", config.concurrency, 1, 64)?.unwrap_or(defaults.concurrency),
         one_per_ordering_key: config.one_per_ordering_key.unwrap_or(defaults.one_per_ordering_key),
         max_bytes: whole("outbox.maxBytes", config.max_bytes, 1, u32::MAX)?
             .map_or(defaults.max_bytes, u64::from),
@@ -84,14 +82,14 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
             Some(3) => Overflow::Wait,
             _ => Overflow::Reject,
         },
-        base: millis("outbox.retry.baseMs", config.base_ms, DAY_MS, defaults.base)?,
-        max: millis("outbox.retry.maxMs", config.max_ms, DAY_MS, defaults.max)?,
+        base_delay: millis("outbox.retry.baseMs", config.base_ms, DAY_MS, defaults.base_delay)?,
+        max_delay: millis("outbox.retry.maxMs", config.max_ms, DAY_MS, defaults.max_delay)?,
         max_age: millis("outbox.retry.maxAgeMs", config.give_up_ms, u32::MAX, defaults.max_age)?,
         timeout: millis("timeoutMs", config.timeout_ms, u32::MAX, defaults.timeout)?,
     })
 }
 
-/// What the clients of streams are told, flat. `js/bayeux/options.ts` and `js/salesforce/options.ts` have checked names and types.
+/// The options of a stream, flat. `js/systems/bayeux` and `js/systems/salesforce` have checked names and types.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StreamConfig {
@@ -106,15 +104,15 @@ struct StreamConfig {
     connection_timeout_ms: Option<f64>,
     base_ms: Option<f64>,
     max_ms: Option<f64>,
-    /// Which login, see `flow`.
+    /// The OAuth flow of Salesforce as a number, see `stream`; `None` for Bayeux.
     flow: Option<u8>,
     consumer_key: Option<String>,
     username: Option<String>,
-    /// Consumer secret.
+    /// The consumer secret.
     secret: Option<String>,
-    /// Password, refresh token or access token.
+    /// The password, refresh token or access token.
     token: Option<String>,
-    /// Of the login host, or the instance.
+    /// The URL of the login host (`aud` of a JWT), or of the instance.
     place: Option<String>,
     token_url: Option<String>,
     endpoint: Option<String>,
@@ -123,27 +121,34 @@ struct StreamConfig {
     fallback: Option<String>,
 }
 
-/// Makes the client of a stream; the error names the field.
-pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
+/// The options of a stream of either kind.
+pub(super) enum StreamOptions {
+    Bayeux(session::Options),
+    Salesforce(salesforce::Options),
+}
+
+/// Reads the options of a stream; the error names the field.
+pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
     let config: StreamConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
-    let defaults = if config.flow.is_some() { salesforce::streaming() } else { session::Options::default() };
+    let defaults =
+        if config.flow.is_some() { salesforce::session_defaults() } else { session::Options::default() };
     let transports: Vec<Transport> =
         config.transports.iter().flat_map(|names| names.split(' ')).filter_map(transport).collect();
     let millis = |value: Option<f64>, default| value.map_or(default, |ms| Millis(ms as u64));
     let session = session::Options {
         url: config.url.unwrap_or_default(),
         transports: if transports.is_empty() { defaults.transports } else { transports },
-        ack: config.ack.unwrap_or(defaults.ack),
-        needs_auth: config.needs_auth == Some(true),
-        keeps_cookies: config.keeps_cookies,
-        drains: config.drains == Some(true),
-        waits_for_room: true,
-        epoch: config.epoch as u64,
-        network_delay: millis(config.timeout_ms, defaults.network_delay),
-        timeout: config.connection_timeout_ms.map(|ms| Millis(ms as u64)),
-        base: millis(config.base_ms, defaults.base),
-        max: millis(config.max_ms, defaults.max),
+        has_ack_extension: config.ack.unwrap_or(defaults.has_ack_extension),
+        is_auth_required: config.needs_auth == Some(true),
+        has_cookie_jar: config.keeps_cookies,
+        is_draining: config.drains == Some(true),
+        has_manual_resume: true,
+        epoch_unix_ms: config.epoch as u64,
+        max_network_delay: millis(config.timeout_ms, defaults.max_network_delay),
+        connection_timeout: config.connection_timeout_ms.map(|ms| Millis(ms as u64)),
+        backoff_base: millis(config.base_ms, defaults.backoff_base),
+        backoff_max: millis(config.max_ms, defaults.backoff_max),
         ..defaults
     };
     let consumer_key = config.consumer_key.unwrap_or_default();
@@ -153,7 +158,7 @@ pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
     let place = config.place.unwrap_or_default();
     let required = |secret: Option<Secret>| secret.unwrap_or_else(|| Secret::new(String::new()));
     let flow = match config.flow {
-        None => return Ok(Stream::Bayeux(Box::new(Client::new(session, seed)))),
+        None => return Ok(StreamOptions::Bayeux(session)),
         Some(0) => Flow::Password {
             consumer_key,
             consumer_secret: required(consumer_secret),
@@ -163,18 +168,17 @@ pub(super) fn stream(options: JsValue, seed: u64) -> Result<Stream, JsError> {
         Some(1) => Flow::RefreshToken { consumer_key, consumer_secret, refresh_token: token },
         Some(2) => Flow::ClientCredentials { consumer_key, consumer_secret: required(consumer_secret) },
         Some(3) => Flow::JwtBearer { consumer_key, username, audience: place },
-        Some(_) => Flow::Given { access_token: token, instance_url: place },
+        Some(_) => Flow::ExistingSession { access_token: token, instance_url: place },
     };
-    let options = salesforce::Options {
+    Ok(StreamOptions::Salesforce(salesforce::Options {
         flow,
         token_url: config.token_url.unwrap_or_default(),
         endpoint: config.endpoint,
         api_version: config.api_version.unwrap_or_default(),
-        start: config.start.unwrap_or_default(),
-        fallback: config.fallback,
+        replay_start: config.start.unwrap_or_default(),
+        replay_fallback: config.fallback,
         session,
-    };
-    Ok(Stream::Salesforce(Box::new(salesforce::Client::new(options, seed))))
+    }))
 }
 
 fn transport(name: &str) -> Option<Transport> {

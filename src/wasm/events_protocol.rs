@@ -10,7 +10,7 @@ use crate::events_protocol::event::{Envelope, EnvelopeRule, Member};
 use crate::events_protocol::server::{self, EventRef, RequestOutcome};
 use crate::events_protocol::wire::{self, ReadError};
 
-/// by the numbers of `ENVELOPE_RULE` in `js/systems/events-protocol/engine.ts`.
+/// By the numbers of `ENVELOPE_RULE` in `js/systems/events-protocol/engine.ts`.
 const RULES: [EnvelopeRule; 4] =
     [EnvelopeRule::Usual, EnvelopeRule::Strict, EnvelopeRule::Lenient, EnvelopeRule::Response];
 /// Errors that do not concern one member, numbered from 1. The number of a member's error is [`FIRST_MEMBER`] plus
@@ -29,7 +29,7 @@ pub fn events_read(len: usize, rule: usize) -> u32 {
     let rule = RULES.get(rule).copied().unwrap_or(EnvelopeRule::Usual);
     match wire::read_event::<Native>(parts.text, rule) {
         Ok(envelope) => {
-            write_positions(&envelope, parts.desk.scratch);
+            write_positions(&envelope, parts.context.scratch);
             0
         }
         Err(error) => number_of(error),

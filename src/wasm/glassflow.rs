@@ -1,4 +1,4 @@
-//! GlassFlow as JavaScript sees it.
+//! The exports of GlassFlow.
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -13,78 +13,93 @@ use crate::engine::machine::{Input, Machine, Output};
 use crate::glassflow::sink::{Options, Settled, Sink};
 use crate::glassflow::wire::{self, Endpoint, Topic};
 
-/// The URL of an endpoint by its number in `js/systems/glassflow/wire.ts`; empty if no URL can carry that id.
+/// The URL of an endpoint, by its number in `js/systems/glassflow/pipeline.ts`. Empty if the id cannot be a
+/// segment of a URL path.
 #[wasm_bindgen]
-pub fn glassflow_url(base: &str, pipeline: &str, endpoint: usize) -> String {
+pub fn glassflow_url(base: &str, pipeline_id: &str, endpoint: usize) -> String {
     let endpoints = [
         Endpoint::Publish,
         Endpoint::Consume(Topic::Output),
         Endpoint::Consume(Topic::Failed),
         Endpoint::Status,
     ];
-    endpoints.get(endpoint).and_then(|endpoint| wire::url(base, pipeline, *endpoint)).unwrap_or_default()
+    endpoints.get(endpoint).and_then(|endpoint| wire::url(base, pipeline_id, *endpoint)).unwrap_or_default()
 }
 
-/// Where the parts of the consumed event stand that lies in the arena, in the order of [`wire::Parts::to_array`], each with its first byte
-/// and the one behind its last. Empty if it is no event.
+/// The positions of the fields of the consumed event in the arena: two offsets each, in the order of
+/// [`wire::EventSpans::to_array`]. Empty if the text is not an event.
 #[wasm_bindgen]
-pub fn glassflow_event(len: usize) -> Vec<u32> {
+pub fn glassflow_event_spans(len: usize) -> Vec<u32> {
     wire::read_event::<Native>(arena::parts(len).text)
-        .map(|parts| parts.to_array().concat())
+        .map(|spans| spans.to_array().concat())
         .unwrap_or_default()
 }
 
 #[wasm_bindgen]
 extern "C" {
-    /// `js/systems/glassflow/driver.ts`
-    pub type PipelineSink;
+    /// The effects of a sink, which `js/systems/glassflow/driver.ts` runs.
+    pub type PipelineSinkEffects;
     #[wasm_bindgen(method, structural, catch)]
-    fn send(this: &PipelineSink, id: u32, url: String, headers: String, timeout: f64) -> Result<(), JsValue>;
-    /// The end of a call, or with `op` 0 an answer that nobody waits for. `exchange` 0: none was made; `code` 0: success.
+    fn send(
+        this: &PipelineSinkEffects,
+        id: u32,
+        url: String,
+        headers: String,
+        timeout_ms: f64,
+    ) -> Result<(), JsValue>;
+    /// The end of a call; with `op` 0, a response whose call was cancelled. `exchange` 0: no request was
+    /// made; `code` 0: success.
     #[wasm_bindgen(method, structural, catch)]
     fn settled(
-        this: &PipelineSink,
+        this: &PipelineSinkEffects,
         op: u32,
-        failed: bool,
+        is_failed: bool,
         exchange: u32,
         status: u16,
         code: u8,
-        rest: f64,
+        next_delay_ms: f64,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn wait(this: &PipelineSink, at: f64) -> Result<(), JsValue>;
+    fn wait(this: &PipelineSinkEffects, at: f64) -> Result<(), JsValue>;
 }
 
-/// The sink, behind one handle.
+/// The handle of a sink.
 #[wasm_bindgen]
 pub struct PipelineSinkPort(Sink);
 
 #[wasm_bindgen]
 impl PipelineSinkPort {
-    /// A sink for these two addresses; `js/systems/glassflow/sink.ts` has checked the numbers.
+    /// A sink for these two URLs. `js/systems/glassflow/sink.ts` checks the numbers.
     #[wasm_bindgen(constructor)]
-    pub fn new(output: String, failed: String, base: f64, max: f64, seed: f64) -> Self {
-        let (base, max) = (Millis(base as u64), Millis(max as u64));
-        Self(Sink::new(Options { base, max, ..Options::new(output, failed) }, seed.to_bits()))
+    pub fn new(
+        output_url: String,
+        failed_url: String,
+        base_delay_ms: f64,
+        max_delay_ms: f64,
+        seed: f64,
+    ) -> Self {
+        let (base_delay, max_delay) = (Millis(base_delay_ms as u64), Millis(max_delay_ms as u64));
+        let options = Options { base_delay, max_delay, ..Options::new(output_url, failed_url) };
+        Self(Sink::new(options, seed.to_bits()))
     }
 
-    /// Asks for one event.
-    pub fn consume(&mut self, now: f64, failed: bool, timeout: f64) -> u32 {
-        let topic = if failed { Topic::Failed } else { Topic::Output };
-        self.0.consume(moment(now), topic, Millis(timeout as u64)).0
+    /// Requests one event.
+    pub fn consume(&mut self, now: f64, is_failed: bool, timeout_ms: f64) -> u32 {
+        let topic = if is_failed { Topic::Failed } else { Topic::Output };
+        self.0.consume(moment(now), topic, Millis(timeout_ms as u64)).0
     }
 
-    /// Gives up a call, but not its request.
+    /// Cancels a call, but not its request.
     pub fn cancel(&mut self, op: u32) {
         self.0.cancel(OpId(op));
     }
 
-    /// Gives up all calls.
+    /// Cancels all calls.
     pub fn close(&mut self) {
         self.0.close();
     }
 
-    /// Whether no request is under way.
+    /// Whether no request is in flight.
     pub fn is_idle(&self) -> bool {
         self.0.is_idle()
     }
@@ -94,49 +109,57 @@ impl PipelineSinkPort {
         self.0.handle(moment(now), Input::Tick);
     }
 
-    /// An exchange was answered.
-    pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
-        let answer = response(status, after, headers, body);
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(answer)));
+    /// An exchange has ended with a response.
+    pub fn response(
+        &mut self,
+        now: f64,
+        id: u32,
+        status: u16,
+        retry_after_ms: f64,
+        headers: String,
+        body: Vec<u8>,
+    ) {
+        let response = response(status, retry_after_ms, headers, body);
+        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
     }
 
-    /// An exchange came to nothing.
+    /// An exchange has ended without a response.
     pub fn failure(&mut self, now: f64, id: u32, why: u8) {
         self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
     }
 
-    /// Says everything that is to be done.
-    pub fn drain(&mut self, sink: &PipelineSink) {
+    /// Reports every effect until the machine waits.
+    pub fn drain(&mut self, effects: &PipelineSinkEffects) {
         loop {
-            let said = match self.0.poll() {
-                Output::Send(id, request) => send(sink, id, request),
-                Output::Event(settled) => settle(sink, settled),
-                Output::Wait(Deadline::At(at)) => return drop(sink.wait(at.as_millis() as f64)),
+            let reported = match self.0.poll() {
+                Output::Send(id, request) => send(effects, id, request),
+                Output::Event(settled) => settle(effects, settled),
+                Output::Wait(Deadline::At(at)) => return drop(effects.wait(at.as_millis() as f64)),
                 Output::Wait(Deadline::Never) => return,
-                // A sink keeps nothing, and lets every request come to its end.
+                // A sink stores nothing and cancels no request.
                 Output::Cancel(_) | Output::Load(_) | Output::Save(..) => Ok(()),
             };
-            drop(said);
+            drop(reported);
         }
     }
 }
 
-fn send(sink: &PipelineSink, id: ExchangeId, request: Request) -> Result<(), JsValue> {
-    let timeout = request.timeout().0 as f64;
+fn send(effects: &PipelineSinkEffects, id: ExchangeId, request: Request) -> Result<(), JsValue> {
+    let timeout_ms = request.timeout().0 as f64;
     let (url, headers, _) = request.into_parts();
-    sink.send(id.0, url, headers, timeout)
+    effects.send(id.0, url, headers, timeout_ms)
 }
 
 fn settle(
-    sink: &PipelineSink,
-    Settled { op, topic, exchange, result, rest }: Settled,
+    effects: &PipelineSinkEffects,
+    Settled { op, topic, exchange, result, next_delay }: Settled,
 ) -> Result<(), JsValue> {
-    // What to say of an error is known where the answer is.
+    // The message of an error is built in JavaScript, which has the body of the response.
     let (status, code) = match result {
         Ok(status) => (status, 0),
         Err(error) => (error.status.unwrap_or(0), error.code as u8 + 1),
     };
     let exchange = exchange.map_or(0, |id| id.0);
     let op = op.map_or(0, |op| op.0);
-    sink.settled(op, topic == Topic::Failed, exchange, status, code, rest.0 as f64)
+    effects.settled(op, topic == Topic::Failed, exchange, status, code, next_delay.0 as f64)
 }

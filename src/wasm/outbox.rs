@@ -1,4 +1,4 @@
-//! The outbox as JavaScript sees it. Lists of numbers go out flat; `js/outbox/driver.ts` reads them.
+//! The outbox for JavaScript. Lists of records cross the boundary flat, see `js/outbox/segment-table.ts`.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
@@ -13,20 +13,20 @@ use crate::engine::machine::{Input, Machine, Output};
 use crate::outbox::answer::{Classifier, by_status};
 use crate::outbox::effect::{Effect, Outcome, StoreCounts};
 use crate::outbox::machine::Outbox;
-use crate::outbox::segment::{Part, SegmentId};
-use crate::outbox::session::{Contents, Grouping, SessionId, Staged};
+use crate::outbox::segment::{EventRange, SegmentId};
+use crate::outbox::session::{Contents, Grouping, SessionId, StageResult};
 use crate::outbox::writes::Write;
 
 #[wasm_bindgen]
 extern "C" {
-    /// `js/outbox/driver.ts`
+    /// The effect queue: `OutboxEffects` in `js/engine/ports.ts`.
     pub type OutboxSink;
     #[wasm_bindgen(method, structural, catch)]
     fn write(this: &OutboxSink, put: Vec<u32>, remove: Vec<u32>, dead_put: Vec<u32>) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn look(this: &OutboxSink, events: u32, bytes: f64) -> Result<(), JsValue>;
+    fn peek(this: &OutboxSink, events: u32, bytes: f64) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn dispatch(this: &OutboxSink, id: u32, parts: Vec<u32>, leaving: bool) -> Result<(), JsValue>;
+    fn send(this: &OutboxSink, id: u32, ranges: Vec<u32>, is_page_hidden: bool) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn cancel(this: &OutboxSink, id: u32) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -38,14 +38,14 @@ extern "C" {
         from: u32,
         to: u32,
         status: u16,
-        tries: u32,
+        attempts: u32,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn died(
+    fn dead(
         this: &OutboxSink,
         segment: u32,
         index: u32,
-        tries: u32,
+        attempts: u32,
         code: u8,
         status: u16,
         message: String,
@@ -53,155 +53,163 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch)]
     fn retry(
         this: &OutboxSink,
-        rest: f64,
+        delay: f64,
         failures: u32,
         code: u8,
         status: u16,
         message: String,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn forget(this: &OutboxSink, segment: u32, is_kept: bool) -> Result<(), JsValue>;
+    fn forget(this: &OutboxSink, segment: u32, is_stored: bool) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn pressure(this: &OutboxSink, is_high: bool) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn wait(this: &OutboxSink, at: f64) -> Result<(), JsValue>;
 }
 
-/// Who judges answers, by the number that `OUTBOX_CLASSIFIERS` in `js/outbox/wire.ts` gives it.
+/// In the order of `OUTBOX_CLASSIFIERS` in `js/engine/ports.ts`.
 const CLASSIFIERS: &[Classifier] = &[by_status, bc_events::wire::classify_response];
 
-/// The outbox, behind one handle.
+/// An outbox.
 #[wasm_bindgen]
 pub struct OutboxPort(Outbox, Classifier);
 
 #[wasm_bindgen]
 impl OutboxPort {
-    /// An outbox with options as `config.rs` reads them, and the number of its classifier.
+    /// An outbox with options as in `config.rs`, and the number of its classifier.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, classifier: usize, seed: f64) -> Result<Self, JsError> {
         let classifier = CLASSIFIERS.get(classifier).copied().unwrap_or(by_status);
         Ok(Self(Outbox::new(config::outbox(options)?, seed.to_bits()), classifier))
     }
 
-    /// Whether the options are good.
+    /// Checks the options.
     pub fn check(options: JsValue) -> Result<(), JsError> {
         config::outbox(options).map(drop)
     }
 
-    /// Stages an event: -2 refused, -1 dropped, otherwise twice the number of older ones that were dropped for it, and one
-    /// more if it opens a segment.
+    /// Stages an event. Returns -2 if it is refused, -1 if it is dropped, and otherwise twice the number of older events
+    /// that were dropped for it, plus one if it opens a segment.
     pub fn stage(&mut self, session: u32, size: u32, ordering_key: u32) -> i32 {
         match self.0.stage(SessionId(session), size, ordering_key) {
-            Staged::Refused => -2,
-            Staged::Dropped => -1,
-            Staged::In { opens, dropped } => (dropped * 2) as i32 + i32::from(opens),
+            StageResult::Refused => -2,
+            StageResult::Dropped => -1,
+            StageResult::Staged { opens_segment, dropped } => (dropped * 2) as i32 + i32::from(opens_segment),
         }
     }
 
-    /// How many more bytes surely fit behind what is staged.
+    /// How many more bytes fit behind the staged events.
     pub fn credit_bytes(&self, session: u32) -> u32 {
         u32::try_from(self.0.credit(SessionId(session)).0).unwrap_or(u32::MAX)
     }
 
-    /// How many more events do.
+    /// How many more events fit behind the staged events.
     pub fn credit_events(&self, session: u32) -> u32 {
         self.0.credit(SessionId(session)).1
     }
 
-    /// Stages events that fit with credit.
+    /// Stages events for which there was credit.
     pub fn stage_many(&mut self, session: u32, sizes: &[u32], ordering_keys: &[u32]) {
         self.0.stage_many(SessionId(session), sizes, ordering_keys);
     }
 
-    /// Drops what is staged.
+    /// Drops the staged events of a session. Returns how many there were.
     pub fn roll_back(&mut self, session: u32) -> u32 {
         self.0.roll_back(SessionId(session))
     }
 
-    /// Commits what is staged, and gives the numbers of the segments. `own`: how many events of a segment go in one request that then
-    /// has no others, 0 if they may go with others.
-    pub fn commit(&mut self, now: f64, session: u32, own: u32) -> Vec<u32> {
-        let ids = self.0.commit(moment(now), SessionId(session), grouping(own));
+    /// Commits the staged events and returns the handles of their segments. `max_grouped_events`: how many events of a
+    /// segment may share a request, which then has no others; 0 if they may share it with any events.
+    pub fn commit(&mut self, now: f64, session: u32, max_grouped_events: u32) -> Vec<u32> {
+        let ids = self.0.commit(moment(now), SessionId(session), grouping(max_grouped_events));
         ids.into_iter().map(|id| id.0).collect()
     }
 
-    /// Commits what an engine that was thrown away had committed.
-    pub fn recommit(&mut self, now: f64, sizes: Vec<u32>, ordering_keys: Vec<u32>, own: u32) -> u32 {
-        self.0.recommit(moment(now), Contents { sizes, ordering_keys, grouping: grouping(own) }).0
+    /// Commits events again that were committed in a discarded engine.
+    pub fn recommit(
+        &mut self,
+        now: f64,
+        sizes: Vec<u32>,
+        ordering_keys: Vec<u32>,
+        max_grouped_events: u32,
+    ) -> u32 {
+        self.0
+            .recommit(moment(now), Contents { sizes, ordering_keys, grouping: grouping(max_grouped_events) })
+            .0
     }
 
-    /// The store is open.
-    pub fn opened(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
-        let stock = StoreCounts {
+    /// The store is open, with these contents.
+    pub fn store_opened(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
+        let counts = StoreCounts {
             events: events as u64,
             bytes: bytes as u64,
             dead: dead as u64,
             dead_bytes: dead_bytes as u64,
         };
-        self.0.opened(moment(now), stock);
+        self.0.store_opened(moment(now), counts);
     }
 
-    /// The last write has ended.
-    pub fn written(&mut self, now: f64, is_done: bool) {
-        self.0.written(moment(now), is_done);
+    /// The last write is done, or failed.
+    pub fn store_written(&mut self, now: f64, is_done: bool) {
+        self.0.store_written(moment(now), is_done);
     }
 
-    /// A look has found a segment; `known` is its number, or 0. Gives its number.
-    pub fn found(
+    /// A peek found a segment. `known` is its handle, or 0. Returns its handle.
+    pub fn segment_found(
         &mut self,
         now: f64,
         sizes: Vec<u32>,
         ordering_keys: Vec<u32>,
-        own: u32,
+        max_grouped_events: u32,
         age: f64,
         known: u32,
     ) -> u32 {
         let known = (known != 0).then_some(SegmentId(known));
-        let contents = Contents { sizes, ordering_keys, grouping: grouping(own) };
-        self.0.found(moment(now), contents, Millis(age as u64), known).0
+        let contents = Contents { sizes, ordering_keys, grouping: grouping(max_grouped_events) };
+        self.0.segment_found(moment(now), contents, Millis(age as u64), known).0
     }
 
-    /// A look has ended: 0 it found nothing new, 1 it found something, 2 it failed.
-    pub fn peeked(&mut self, now: f64, result: u8) {
-        self.0.peeked(moment(now), if result > 1 { Err(()) } else { Ok(result == 0) });
+    /// A peek ended. For `result` see `PEEK_RESULT` in `js/engine/ports.ts`.
+    pub fn store_peeked(&mut self, now: f64, result: u8) {
+        self.0.store_peeked(moment(now), if result > 1 { Err(()) } else { Ok(result == 0) });
     }
 
-    /// Somebody else has stored something.
+    /// Another tab stored segments.
     pub fn store_changed(&mut self, now: f64) {
         self.0.store_changed(moment(now));
     }
 
-    /// Somebody else has settled events of ours.
+    /// Another tab settled events that were committed here.
     pub fn settled_elsewhere(&mut self, now: f64, segment: u32, delivered: u32, dead: u32, bytes: f64) {
         self.0.settled_elsewhere(moment(now), SegmentId(segment), delivered, dead, bytes as u64);
     }
 
-    /// Dead letters were put back, or removed.
-    pub fn dead_removed(&mut self, now: f64, letters: u32, bytes: f64, replayed: bool) {
-        self.0.dead_removed(moment(now), letters, bytes as u64, replayed);
+    /// Dead letters were removed, and with `is_replayed` stored as segments again.
+    pub fn dead_removed(&mut self, now: f64, count: u32, bytes: f64, is_replayed: bool) {
+        self.0.dead_removed(moment(now), count, bytes as u64, is_replayed);
     }
 
-    /// Everything is deleted.
+    /// Forgets all committed events and dead letters. Returns how many there were.
     pub fn purge(&mut self, now: f64) -> f64 {
         self.0.purge(moment(now)) as f64
     }
 
-    /// Whether we are the ones that send.
-    pub fn set_leader(&mut self, now: f64, leads: bool) {
-        self.0.set_leader(moment(now), leads);
+    /// Whether this outbox sends the stored events.
+    pub fn set_leader(&mut self, now: f64, is_leader: bool) {
+        self.0.set_leader(moment(now), is_leader);
     }
 
-    /// Sends nothing from now on, or goes on.
+    /// Stops sending, or sends again.
     pub fn pause(&mut self, now: f64, is_paused: bool) {
         self.0.pause(moment(now), is_paused);
     }
 
-    /// What is ready shall not wait for others.
+    /// Ready events no longer wait for others.
     pub fn flush_now(&mut self, now: f64) {
         self.0.flush_now(moment(now));
     }
 
-    /// It may work now.
+    /// Requests may succeed now: ends backoff delays.
     pub fn online(&mut self, now: f64) {
         self.0.online(moment(now));
     }
@@ -211,9 +219,9 @@ impl OutboxPort {
         self.0.allow_requests(moment(now), requests);
     }
 
-    /// The page may end: sends up to so many bytes at once.
-    pub fn page_hidden(&mut self, now: f64, bytes: f64, apart: bool) {
-        self.0.page_hidden(moment(now), bytes as u64, apart);
+    /// The page may be closed: sends up to `bytes` of events. `one_per_request`: one segment per request.
+    pub fn page_hidden(&mut self, now: f64, bytes: f64, one_per_request: bool) {
+        self.0.page_hidden(moment(now), bytes as u64, one_per_request);
     }
 
     /// Time has passed.
@@ -221,28 +229,28 @@ impl OutboxPort {
         self.0.handle(moment(now), Input::Tick);
     }
 
-    /// An exchange was answered.
+    /// An exchange ended with a response.
     pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
         let response = response(status, after, headers, body);
-        self.0.answered(moment(now), ExchangeId(id), &response, self.1);
+        self.0.response(moment(now), ExchangeId(id), &response, self.1);
     }
 
-    /// The server wants other requests.
-    pub fn limit_batches(&mut self, now: f64, id: u32, events: u32, flights: u32) {
-        self.0.limit_batches(moment(now), ExchangeId(id), events, flights);
+    /// The server accepts only smaller requests.
+    pub fn limit_batches(&mut self, now: f64, id: u32, max_events: u32, concurrency: u32) {
+        self.0.limit_batches(moment(now), ExchangeId(id), max_events, concurrency);
     }
 
-    /// An exchange was answered event by event.
+    /// An exchange ended with a response that has a status for each event.
     pub fn response_each(&mut self, now: f64, id: u32, statuses: Vec<u16>, after: f64) {
         self.0.response_each(moment(now), ExchangeId(id), &statuses, retry_after(after));
     }
 
-    /// An exchange came to nothing.
+    /// An exchange failed.
     pub fn failure(&mut self, now: f64, id: u32, why: u8) {
         self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
     }
 
-    /// The counters: accepted, delivered, dead, purged, pending, attempts, refused, dropped oldest, dropped newest, staged, bytes.
+    /// The counters, in the order of `COUNTERS` in `js/engine/ports.ts`.
     pub fn counters(&self) -> Vec<f64> {
         let counters = self.0.counters();
         [
@@ -262,67 +270,67 @@ impl OutboxPort {
         .to_vec()
     }
 
-    /// Whether there is nothing left to do.
-    pub fn is_quiet(&self) -> bool {
-        self.0.is_quiet()
+    /// Whether there is nothing to write, to send, or to find in the store.
+    pub fn is_drained(&self) -> bool {
+        self.0.is_drained()
     }
 
-    /// Whether nothing waits to be written and nothing is under way.
+    /// Whether all changes are written and no request is in flight.
     pub fn is_settled(&self) -> bool {
         self.0.is_settled()
     }
 
-    /// Says everything that is to be done.
+    /// Appends all effects to the queue.
     pub fn drain(&mut self, sink: &OutboxSink) {
         loop {
-            let said = match self.0.poll() {
-                Output::Event(act) => say(sink, act),
+            let result = match self.0.poll() {
+                Output::Event(effect) => push(sink, effect),
                 Output::Cancel(id) => sink.cancel(id.0),
                 Output::Wait(Deadline::At(at)) => return drop(sink.wait(at.as_millis() as f64)),
                 Output::Wait(Deadline::Never) => return,
-                // An outbox makes no requests itself, and its store has words of its own.
+                // The outbox has effects of its own for requests and for the store.
                 Output::Send(..) | Output::Load(_) | Output::Save(..) => Ok(()),
             };
-            drop(said);
+            drop(result);
         }
     }
 }
 
-fn grouping(own: u32) -> Grouping {
-    if own == 0 { Grouping::Any } else { Grouping::Own(own) }
+fn grouping(max_grouped_events: u32) -> Grouping {
+    if max_grouped_events == 0 { Grouping::Any } else { Grouping::Separate(max_grouped_events) }
 }
 
-fn say(sink: &OutboxSink, act: Effect) -> Result<(), JsValue> {
-    let particulars = |error: &Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.to_string());
-    match act {
+fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
+    let details = |error: &Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.to_string());
+    match effect {
         Effect::Write(Write { put, remove, dead_put }) => sink.write(
             put.into_iter()
                 .flat_map(|put| {
-                    let kept = put.kept.unwrap_or_default();
-                    [put.segment.0, kept.len() as u32].into_iter().chain(kept)
+                    let indices = put.indices.unwrap_or_default();
+                    [put.segment.0, indices.len() as u32].into_iter().chain(indices)
                 })
                 .collect(),
             remove.into_iter().map(|id| id.0).collect(),
             dead_put.into_iter().flat_map(|(id, index)| [id.0, index]).collect(),
         ),
-        Effect::Look { events, bytes } => sink.look(events, bytes as f64),
-        Effect::Send { exchange, batch, leaving } => {
-            let flat = |part: Part| [part.segment.0, part.from, part.to];
-            sink.dispatch(exchange.0, batch.into_iter().flat_map(flat).collect(), leaving)
+        Effect::Peek { events, bytes } => sink.peek(events, bytes as f64),
+        Effect::Send { exchange, batch, is_page_hidden } => {
+            let flat = |range: EventRange| [range.segment.0, range.from, range.to];
+            sink.send(exchange.0, batch.into_iter().flat_map(flat).collect(), is_page_hidden)
         }
         Effect::Accepted(segment) => sink.accepted(segment.0),
-        Effect::Delivered { part, status, tries } => {
-            sink.delivered(part.segment.0, part.from, part.to, status, tries)
+        Effect::Delivered { events, status, attempts } => {
+            sink.delivered(events.segment.0, events.from, events.to, status, attempts)
         }
-        Effect::Died { segment, index, error, tries } => {
-            let (code, status, message) = particulars(&error);
-            sink.died(segment.0, index, tries, code, status, message)
+        Effect::Dead { segment, index, error, attempts } => {
+            let (code, status, message) = details(&error);
+            sink.dead(segment.0, index, attempts, code, status, message)
         }
-        Effect::Retry { error, rest, failures } => {
-            let (code, status, message) = particulars(&error);
-            sink.retry(rest.0 as f64, failures, code, status, message)
+        Effect::Retry { error, delay, failures } => {
+            let (code, status, message) = details(&error);
+            sink.retry(delay.0 as f64, failures, code, status, message)
         }
-        Effect::Forget(segment, fate) => sink.forget(segment.0, fate == Outcome::Evicted),
+        Effect::Forget(segment, reason) => sink.forget(segment.0, reason == Outcome::Evicted),
         Effect::Pressure(is_high) => sink.pressure(is_high),
     }
 }

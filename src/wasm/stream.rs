@@ -1,9 +1,10 @@
-//! Streams: the clients of Bayeux and of Salesforce, behind one handle, because most of what they are told and say is the same.
+//! The clients of Bayeux and Salesforce behind one port, because most of their commands and effects are the
+//! same.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
 
-use super::config;
+use super::config::{self, StreamOptions};
 use super::port::{failure, moment, response};
 use crate::base::error::Code;
 use crate::base::http::Request;
@@ -11,45 +12,47 @@ use crate::base::ids::ExchangeId;
 use crate::base::json::text::unescape;
 use crate::base::time::{Deadline, Moment};
 use crate::bayeux::client::Client;
-use crate::bayeux::message::Row;
-use crate::bayeux::session::{Event, Notice, Session, SessionError, State};
+use crate::bayeux::errors::SessionError;
+use crate::bayeux::message::EventSpans;
+use crate::bayeux::session::{Event, Notice, Session, State};
 use crate::engine::machine::{Input, Machine, Output};
 use crate::salesforce::client as salesforce;
 
 #[wasm_bindgen]
 extern "C" {
-    /// `js/systems/bayeux/driver.ts`
-    pub type StreamSink;
+    /// The effect queue of a stream; `js/systems/bayeux/driver.ts` has its handlers.
+    pub type StreamEffects;
     #[wasm_bindgen(method, structural, catch)]
     #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has no other way to name them")]
     fn send(
-        this: &StreamSink,
+        this: &StreamEffects,
         id: u32,
         url: String,
         headers: String,
         body: Vec<u8>,
-        timeout: f64,
-        room: u32,
-        wanted: &str,
+        timeout_ms: f64,
+        max_response_bytes: u32,
+        response_headers: &str,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn cancel(this: &StreamSink, id: u32) -> Result<(), JsValue>;
-    /// `source` 0: what the socket said last. `table` and `channels`: see `table` below.
+    fn cancel(this: &StreamEffects, id: u32) -> Result<(), JsValue>;
+    /// `source` is the exchange, or 0 for the last frame of the socket. For `table` and `channels` see
+    /// `event_table`.
     #[wasm_bindgen(method, structural, catch)]
     fn messages(
-        this: &StreamSink,
+        this: &StreamEffects,
         source: u32,
         table: Vec<u32>,
         channels: Vec<String>,
     ) -> Result<(), JsValue>;
-    /// `code` 0 is success.
+    /// `code` is 0 for success.
     #[wasm_bindgen(method, structural, catch)]
-    fn settled(this: &StreamSink, op: u32, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
+    fn settled(this: &StreamEffects, op: u32, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn state(this: &StreamSink, state: u8) -> Result<(), JsValue>;
+    fn state(this: &StreamEffects, state: u8) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn notice(
-        this: &StreamSink,
+        this: &StreamEffects,
         kind: &str,
         channel: Option<String>,
         code: u8,
@@ -57,44 +60,50 @@ extern "C" {
         message: &str,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn lost(this: &StreamSink, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
+    fn lost(this: &StreamEffects, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn ended(this: &StreamSink, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
+    fn ended(this: &StreamEffects, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn credentials(this: &StreamSink, renew: bool) -> Result<(), JsValue>;
+    fn credentials(this: &StreamEffects, renew: bool) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn sign(this: &StreamSink, claims: String) -> Result<(), JsValue>;
+    fn sign(this: &StreamEffects, claims: String) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn rotated(this: &StreamSink, token: &str) -> Result<(), JsValue>;
+    fn rotated(this: &StreamEffects, token: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn socket_open(this: &StreamSink, id: u32, url: String) -> Result<(), JsValue>;
+    fn socket_open(this: &StreamEffects, id: u32, url: String) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn socket_send(this: &StreamSink, id: u32, text: String) -> Result<(), JsValue>;
+    fn socket_send(this: &StreamEffects, id: u32, text: String) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn socket_close(this: &StreamSink, id: u32) -> Result<(), JsValue>;
+    fn socket_close(this: &StreamEffects, id: u32) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn wait(this: &StreamSink, at: f64) -> Result<(), JsValue>;
+    fn wait(this: &StreamEffects, at: f64) -> Result<(), JsValue>;
 }
 
-/// What the options say which of them it is.
-pub(super) enum Stream {
+/// The client of a stream; the options determine its kind.
+enum Stream {
     Bayeux(Box<Client>),
     Salesforce(Box<salesforce::Client>),
 }
 
-/// One stream.
+/// The port of a stream.
 #[wasm_bindgen]
 pub struct StreamPort(Stream);
 
 #[wasm_bindgen]
 impl StreamPort {
-    /// A client that does nothing yet, with options as `config.rs` reads them.
+    /// An idle client. `config.rs` reads the options.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, seed: f64) -> Result<Self, JsError> {
-        Ok(Self(config::stream(options, seed.to_bits())?))
+        let seed = seed.to_bits();
+        Ok(Self(match config::stream(options)? {
+            StreamOptions::Bayeux(options) => Stream::Bayeux(Box::new(Client::new(options, seed))),
+            StreamOptions::Salesforce(options) => {
+                Stream::Salesforce(Box::new(salesforce::Client::new(options, seed)))
+            }
+        }))
     }
 
-    /// Starts.
+    /// Opens the session.
     pub fn open(&mut self, now: f64) -> u32 {
         self.session().open(moment(now)).0
     }
@@ -104,7 +113,7 @@ impl StreamPort {
         self.session().subscribe(moment(now), channel).0
     }
 
-    /// Takes subscriptions to a channel back.
+    /// Removes one subscription to a channel, or all of them.
     pub fn unsubscribe(&mut self, now: f64, channel: &str, all: bool) -> u32 {
         self.session().unsubscribe(moment(now), channel, all).0
     }
@@ -117,96 +126,96 @@ impl StreamPort {
         }
     }
 
-    /// Where a channel goes on.
+    /// Sets the id after which the next subscription to a channel starts.
     pub fn mark(&mut self, channel: &str, id: &str) {
         if let Stream::Salesforce(client) = &mut self.0 {
-            client.set_mark(channel, id);
+            client.set_replay_id(channel, id);
         }
     }
 
-    /// Credentials, as header lines.
+    /// Provides credentials as header lines.
     pub fn authorize(&mut self, now: f64, headers: String) {
         self.session().authorize(moment(now), headers, None);
     }
 
-    /// No credentials.
+    /// Reports that there are no credentials, which ends the session.
     pub fn unauthorized(&mut self, now: f64, message: String) {
-        let trouble = SessionError::new(Code::Unauthorized, message);
-        self.session().unauthorized(moment(now), trouble, None, true);
+        let error = SessionError::new(Code::Unauthorized, message);
+        self.session().unauthorized(moment(now), error, None, true);
     }
 
-    /// Signed claims, none if they could not be signed.
+    /// Provides the signed JWT; `None` if signing failed.
     pub fn signed(&mut self, now: f64, assertion: Option<String>) {
         if let Stream::Salesforce(client) = &mut self.0 {
             client.signed(moment(now), assertion.as_deref());
         }
     }
 
-    /// There is no room for more events.
+    /// Stops polling: the inbox is full.
     pub fn pause(&mut self, now: f64) {
         self.session().pause(moment(now));
     }
 
-    /// There is room again.
+    /// Polls again: the inbox has free capacity.
     pub fn resume(&mut self, now: f64) {
         self.session().resume_polling(moment(now));
     }
 
-    /// Says goodbye.
+    /// Disconnects.
     pub fn close(&mut self, now: f64) {
         self.session().close(moment(now));
     }
 
-    /// A socket was opened.
+    /// Reports that a socket is open.
     pub fn socket_opened(&mut self, now: f64, id: u32) {
         self.session().socket_opened(moment(now), id);
     }
 
-    /// A socket has said something.
+    /// Passes a frame of a socket.
     pub fn socket_text(&mut self, now: f64, id: u32, text: Vec<u8>) {
         if let Stream::Bayeux(client) = &mut self.0 {
             client.socket_text(moment(now), id, text);
         }
     }
 
-    /// A socket was closed.
+    /// Reports that a socket was closed.
     pub fn socket_closed(&mut self, now: f64, id: u32, code: u16) {
         if let Stream::Bayeux(client) = &mut self.0 {
             client.socket_closed(moment(now), id, code);
         }
     }
 
-    /// Time has passed.
+    /// Runs the timers that are due.
     pub fn tick(&mut self, now: f64) {
         self.handle(moment(now), Input::Tick);
     }
 
-    /// An exchange was answered.
+    /// Passes the response of an exchange.
     pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
         let response = response(status, after, headers, body);
         self.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
     }
 
-    /// An exchange came to nothing.
+    /// Reports that an exchange failed.
     pub fn failure(&mut self, now: f64, id: u32, why: u8) {
         self.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
     }
 
-    /// Says everything that is to be done.
-    pub fn drain(&mut self, sink: &StreamSink) {
+    /// Pushes all effects that are due.
+    pub fn drain(&mut self, effects: &StreamEffects) {
         loop {
             let output = match &mut self.0 {
                 Stream::Bayeux(client) => match client.poll() {
-                    Output::Event(event) => say(sink, event),
-                    other => carry(sink, other),
+                    Output::Event(event) => push_event(effects, event),
+                    other => push_output(effects, other),
                 },
                 Stream::Salesforce(client) => match client.poll() {
-                    Output::Event(salesforce::Event::Session(event)) => say(sink, event),
-                    Output::Event(salesforce::Event::Sign { claims }) => said(sink.sign(claims)),
+                    Output::Event(salesforce::Event::Session(event)) => push_event(effects, event),
+                    Output::Event(salesforce::Event::Sign { claims }) => queued(effects.sign(claims)),
                     Output::Event(salesforce::Event::RefreshToken(token)) => {
-                        said(sink.rotated(token.expose()))
+                        queued(effects.rotated(token.expose()))
                     }
-                    other => carry(sink, other),
+                    other => push_output(effects, other),
                 },
             };
             if output.is_break() {
@@ -232,99 +241,100 @@ impl StreamPort {
     }
 }
 
-type Next = core::ops::ControlFlow<()>;
+type Flow = core::ops::ControlFlow<()>;
 
-/// The sink never throws; and there would be nobody to tell.
-fn said(result: Result<(), JsValue>) -> Next {
+/// Pushing an effect cannot fail, so the result is ignored.
+fn queued(result: Result<(), JsValue>) -> Flow {
     drop(result);
-    Next::Continue(())
+    Flow::Continue(())
 }
 
-fn carry<E>(sink: &StreamSink, output: Output<E>) -> Next {
+fn push_output<E>(effects: &StreamEffects, output: Output<E>) -> Flow {
     match output {
-        Output::Send(id, request) => send(sink, id, request),
-        Output::Cancel(id) => said(sink.cancel(id.0)),
+        Output::Send(id, request) => push_request(effects, id, request),
+        Output::Cancel(id) => queued(effects.cancel(id.0)),
         Output::Wait(Deadline::At(at)) => {
-            drop(sink.wait(at.as_millis() as f64));
-            Next::Break(())
+            drop(effects.wait(at.as_millis() as f64));
+            Flow::Break(())
         }
-        Output::Wait(Deadline::Never) => Next::Break(()),
-        // A stream keeps nothing.
-        Output::Load(_) | Output::Save(..) | Output::Event(_) => Next::Continue(()),
+        Output::Wait(Deadline::Never) => Flow::Break(()),
+        // A stream stores nothing, and its events are handled by the caller.
+        Output::Load(_) | Output::Save(..) | Output::Event(_) => Flow::Continue(()),
     }
 }
 
-fn send(sink: &StreamSink, id: ExchangeId, request: Request) -> Next {
-    let (timeout, room, wanted) =
+fn push_request(effects: &StreamEffects, id: ExchangeId, request: Request) -> Flow {
+    let (timeout_ms, max_response_bytes, response_headers) =
         (request.timeout().0 as f64, request.max_response_bytes(), request.response_headers());
     let (url, headers, body) = request.into_parts();
-    said(sink.send(id.0, url, headers, body, timeout, room, wanted))
+    queued(effects.send(id.0, url, headers, body, timeout_ms, max_response_bytes, response_headers))
 }
 
-fn say(sink: &StreamSink, event: Event) -> Next {
-    said(match event {
-        Event::Messages { source, text, rows } => {
-            let (table, channels) = table(&text, &rows);
-            sink.messages(source.map_or(0, |id| id.0), table, channels)
+fn push_event(effects: &StreamEffects, event: Event) -> Flow {
+    queued(match event {
+        Event::Messages { source, text, events } => {
+            let (table, channels) = event_table(&text, &events);
+            effects.messages(source.map_or(0, |id| id.0), table, channels)
         }
-        Event::Settled(op, Ok(())) => sink.settled(op.0, 0, 0, ""),
-        Event::Settled(op, Err(trouble)) => {
-            let (code, status, message) = parts(&trouble);
-            sink.settled(op.0, code, status, message)
+        Event::Settled(op, Ok(())) => effects.settled(op.0, 0, 0, ""),
+        Event::Settled(op, Err(error)) => {
+            let (code, status, message) = error_parts(&error);
+            effects.settled(op.0, code, status, message)
         }
-        Event::State(state) => sink.state(match state {
+        Event::State(state) => effects.state(match state {
             State::Handshaking => 0,
             State::Connecting => 1,
             State::Connected => 2,
             State::Disconnected => 3,
         }),
-        Event::Notice(Notice { kind, channel, trouble }) => {
-            let (code, status, message) = trouble.as_ref().map_or((0, 0, ""), parts);
-            sink.notice(kind, channel, code, status, message)
+        Event::Notice(Notice { kind, channel, error }) => {
+            let (code, status, message) = error.as_ref().map_or((0, 0, ""), error_parts);
+            effects.notice(kind, channel, code, status, message)
         }
-        Event::Lost(trouble) => {
-            let (code, status, message) = parts(&trouble);
-            sink.lost(code, status, message)
+        Event::ConnectionLost(error) => {
+            let (code, status, message) = error_parts(&error);
+            effects.lost(code, status, message)
         }
-        Event::Ended(trouble) => {
-            let (code, status, message) = trouble.as_ref().map_or((0, 0, ""), parts);
-            sink.ended(code, status, message)
+        Event::Ended(error) => {
+            let (code, status, message) = error.as_ref().map_or((0, 0, ""), error_parts);
+            effects.ended(code, status, message)
         }
-        Event::NeedsToken { renew } => sink.credentials(renew),
-        Event::SocketOpen { id, url } => sink.socket_open(id, url),
-        Event::SocketSend { id, text } => sink.socket_send(id, text),
-        Event::SocketClose { id } => sink.socket_close(id),
+        Event::NeedsCredentials { is_renewal } => effects.credentials(is_renewal),
+        Event::SocketOpen { id, url } => effects.socket_open(id, url),
+        Event::SocketSend { id, text } => effects.socket_send(id, text),
+        Event::SocketClose { id } => effects.socket_close(id),
     })
 }
 
-fn parts(trouble: &SessionError) -> (u8, u16, &str) {
-    (trouble.code as u8 + 1, trouble.status.unwrap_or(0), &trouble.message)
+fn error_parts(error: &SessionError) -> (u8, u16, &str) {
+    (error.code as u8 + 1, error.status.unwrap_or(0), &error.message)
 }
 
-/// Eight words for each event: the number of its channel; message and data, each from and to in UTF-16 units of the text; then where its replay id
-/// is: 0 there is none, 1 it is the number whose upper and lower half follow, 2 it stands in the text from and to, 3 the same with escapes.
-fn table(text: &[u8], rows: &[Row]) -> (Vec<u32>, Vec<String>) {
-    let mut table = Vec::with_capacity(rows.len() * 8);
+/// The table of events, eight numbers for each: the index of its channel; start and end of the message and of
+/// `data`, in UTF-16 units of the text; then the kind of its replay id and two values. Kind 0: none. 1: an
+/// integer, whose upper and lower 32 bits follow. 2: text, whose start and end follow. 3: text with escapes.
+fn event_table(text: &[u8], events: &[EventSpans]) -> (Vec<u32>, Vec<String>) {
+    let mut table = Vec::with_capacity(events.len() * 8);
     let mut channels: Vec<(&[u8], String)> = Vec::new();
     let mut number = 0;
-    for Row { message, channel, data, marks } in rows {
+    for EventSpans { message, channel, data, ids } in events {
         let name = text.get(channel.start..channel.end).unwrap_or_default();
         if channels.get(number).is_none_or(|(known, _)| *known != name) {
-            // Where there are many, some are named twice; that does no harm.
+            // Only the last 16 are searched: a channel may be listed twice, which does no harm.
             let recent = channels.len().saturating_sub(16);
             number = match channels.iter().skip(recent).position(|(known, _)| *known == name) {
                 Some(at) => recent + at,
                 None => {
-                    channels.push((name, decoded(name, channel.escaped)));
+                    channels.push((name, decode_name(name, channel.escaped)));
                     channels.len() - 1
                 }
             };
         }
         table.push(number as u32);
         table.extend([message.0, message.1, data.start_unit, data.end_unit].map(|unit| unit as u32));
-        table.extend(match marks.position {
+        table.extend(match ids.replay_id {
             None => [0; 3],
-            Some(id) => match text.get(id.start..id.end).and_then(short_number) {
+            Some(id) => match text.get(id.start..id.end).and_then(exact_integer) {
                 Some(number) => [1, (number >> 32) as u32, number as u32],
                 None => [2 + u32::from(id.escaped), id.start_unit as u32, id.end_unit as u32],
             },
@@ -333,14 +343,14 @@ fn table(text: &[u8], rows: &[Row]) -> (Vec<u32>, Vec<String>) {
     (table, channels.into_iter().map(|(_, name)| name).collect())
 }
 
-fn decoded(name: &[u8], is_escaped: bool) -> String {
+fn decode_name(name: &[u8], is_escaped: bool) -> String {
     let mut bytes = if is_escaped { vec![0; name.len()] } else { Vec::new() };
     let name = if is_escaped { unescape(name, &mut bytes).unwrap_or(name) } else { name };
     String::from_utf8_lossy(name).into_owned()
 }
 
-/// A number that JavaScript holds, and writes as it stands here.
-fn short_number(text: &[u8]) -> Option<u64> {
+/// An integer that a JavaScript number represents exactly and formats in the same way.
+fn exact_integer(text: &[u8]) -> Option<u64> {
     let is_plain = matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= 15;
     let digits = is_plain.then_some(text)?;
     digits

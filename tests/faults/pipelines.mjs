@@ -1,8 +1,10 @@
-// GlassFlow pipelines on a bad day: a hundred thousand events through publishAll and iteration with faults on both sides, and a consumer that is killed.
+// GlassFlow pipelines with faults: a hundred thousand events through publishAll and an iteration with faults on both
+// sides, and a consumer that is killed.
 //
-// Which faults are honest: those that strike before the service has done anything. Publishing has no key that would tell a repetition from a new event, and
-// consuming takes the event away with the answer: when an answer is lost after the service has done its work, a repeated publish comes twice and a consumed event is
-// gone, and no client can help that. What a client can do is to lose and repeat nothing of its own accord, and that is what is held here.
+// All faults occur before the service has done anything. A published event has no key that would identify a repetition,
+// and the server deletes an event when it returns it. If a response is lost after that, a repeated publish makes a
+// second event, and a consumed event is lost; no client can prevent it. These tests check that the client itself loses
+// and repeats nothing.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +19,7 @@ import { visit, withBrowser } from "./pages.mjs";
 const EVENTS = 100_000;
 const KILLS = 6;
 const KILLED_EVENTS = 400;
-const TROUBLES = [
+const FAULTS = [
   { status: 503 },
   { status: 429, headers: { "retry-after": "0" } },
   { reset: true },
@@ -25,18 +27,21 @@ const TROUBLES = [
 ];
 
 export async function pipelines(tally) {
-  await tally.check(`${EVENTS} events through publishAll and iteration with faults on both sides`, hundredThousand);
-  await tally.check(`a consumer with a file as its store, ${KILLS} kills`, killed);
+  await tally.check(
+    `${EVENTS} events through publishAll and an iteration with faults on both sides`,
+    publishAndConsume,
+  );
+  await tally.check(`a consumer with a file store survives ${KILLS} kills`, killConsumer);
   await Promise.all(
     ENGINES.map((engine) =>
-      tally.check(`${engine}, a page that consumes into IndexedDB and is killed, and two that take turns`, () =>
-        page(engine),
+      tally.check(`${engine}: a page that consumes into IndexedDB survives a kill, and two iterations take turns`, () =>
+        consumeInPage(engine),
       ),
     ),
   );
 }
 
-async function hundredThousand() {
+async function publishAndConsume() {
   const emulator = createEmulator();
   const pipeline = emulator.glassflow.createPipeline();
   const options = {
@@ -48,26 +53,26 @@ async function hundredThousand() {
   const source = new PipelineDataSource({ ...options, retry: { attempts: 50, baseMs: 1, maxMs: 2 } });
   const sink = new PipelineDataSink({ ...options, backoff: { baseMs: 1, maxMs: 2 } });
   const faults = ["input", "output"].flatMap((topic, side) =>
-    TROUBLES.map((trouble, at) =>
+    FAULTS.map((fault, at) =>
       emulator.faults.add({
         match: `/glassflow/v1/pipelines/${pipeline.id}/topics/${topic}/`,
         probability: 0.003,
         seed: side * 10 + at + 1,
-        ...trouble,
+        ...fault,
       }),
     ),
   );
-  let made = 0;
+  let count = 0;
   function* events() {
-    while (made < EVENTS) yield { n: made++ };
+    while (count < EVENTS) yield { n: count++ };
   }
   const started = performance.now();
   const publishing = source.publishAll(events());
   let next = 0;
   let retries = 0;
   for await (const { response } of sink.events({ onRetry: () => retries++ })) {
-    // In order, so none is missing and none comes twice.
-    hold(response.n === next, `event ${response.n} came where ${next} was due`);
+    // In order: no event is missing, and none comes twice.
+    hold(response.n === next, `received event ${response.n}, expected ${next}`);
     if (++next === EVENTS) break;
   }
   const { published, failed } = await publishing;
@@ -75,19 +80,22 @@ async function hundredThousand() {
     published === EVENTS && failed.length === 0,
     `${published} were published, ${failed.length} failed: ${failed[0]?.error}`,
   );
-  hold((await sink.consume()).status === 204, "there is more than was published");
+  hold((await sink.consume()).status === 204, "the pipeline has more events than were published");
   const hits = faults.map((fault) => fault.hits);
   hold(
     hits.every((count) => count > 100),
-    `not every fault struck: ${hits}`,
+    `not every fault occurred often enough: ${hits}`,
   );
-  const struck = hits.slice(TROUBLES.length).reduce((sum, count) => sum + count, 0);
-  hold(retries === struck, `${retries} retries were told of, and ${struck} faults struck the sink`);
+  const sinkFaults = hits.slice(FAULTS.length).reduce((sum, count) => sum + count, 0);
+  hold(retries === sinkFaults, `${retries} retries were reported for ${sinkFaults} faults of the sink`);
   return `${hits.reduce((sum, count) => sum + count, 0)} faults, ${Math.round((performance.now() - started) / 1000)} s`;
 }
 
-/** Of what is handed out nothing is lost. An answer that is on its way when the process dies is not handed out: such an event may be gone, one for each kill. */
-async function killed() {
+/**
+ * No event that was handed out is lost. A response in flight at the moment of a kill was not handed out: its event is
+ * lost, at most one for each kill.
+ */
+async function killConsumer() {
   const folder = mkdtempSync(join(tmpdir(), "eventferry-pipelines-"));
   const emulator = createEmulator();
   const { url } = await emulator.listen();
@@ -101,12 +109,12 @@ async function killed() {
     Array.from({ length: KILLED_EVENTS }, (_, n) => ({ n })),
     { concurrency: 16 },
   );
-  const handed = new Map();
+  const handedOut = new Set();
   const done = new Set();
-  let again = 0;
+  let repeated = 0;
   try {
-    for (let life = 0; life <= KILLS; life++) {
-      const inHand = [...handed.keys()].filter((n) => !done.has(n));
+    for (let run = 0; run <= KILLS; run++) {
+      const unacknowledged = [...handedOut].filter((n) => !done.has(n));
       const consumer = start(
         process.execPath,
         [fileURLToPath(new URL("consumer.mjs", import.meta.url)), join(folder, "store")],
@@ -119,23 +127,23 @@ async function killed() {
           },
         },
       );
-      const first = [];
+      const received = [];
       await new Promise((resolve, reject) => {
-        let rest = "";
+        let remainder = "";
         consumer.stderr.on("data", (chunk) => reject(new Error(String(chunk))));
         consumer.stdout.on("data", (chunk) => {
-          const lines = (rest + chunk).split("\n");
-          rest = lines.pop();
+          const lines = (remainder + chunk).split("\n");
+          remainder = lines.pop();
           for (const line of lines) {
             const [word, n] = line.split(" ");
             if (word === "end") return resolve();
             if (word === "done") done.add(Number(n));
             if (word !== "got") continue;
-            first.push(Number(n));
-            handed.set(Number(n), (handed.get(Number(n)) ?? 0) + 1);
+            received.push(Number(n));
+            handedOut.add(Number(n));
           }
-          // Not at the same place each time.
-          if (life < KILLS && first.length >= 20 + life * 7) setTimeout(resolve, life * 3);
+          // Each kill comes at another point of the work.
+          if (run < KILLS && received.length >= 20 + run * 7) setTimeout(resolve, run * 3);
         });
         consumer.once("exit", () => resolve());
       });
@@ -143,10 +151,11 @@ async function killed() {
       await new Promise((resolve) =>
         consumer.exitCode !== null || consumer.signalCode !== null ? resolve() : consumer.once("exit", resolve),
       );
-      again += inHand.filter((n) => first.includes(n)).length;
-      // One more may come before it: done, and not acknowledged.
-      const forgotten = inHand.filter((n) => !first.slice(0, inHand.length + 1).includes(n));
-      hold(forgotten.length === 0, `${forgotten} had been handed out before the kill, and did not come first after it`);
+      repeated += unacknowledged.filter((n) => received.includes(n)).length;
+      // One more may come first: an event that is done and was not acknowledged before the kill.
+      const first = received.slice(0, unacknowledged.length + 1);
+      const missing = unacknowledged.filter((n) => !first.includes(n));
+      hold(missing.length === 0, `${missing} were handed out before the kill and did not come first after it`);
     }
   } finally {
     await emulator.close();
@@ -154,15 +163,15 @@ async function killed() {
   }
   const lost = KILLED_EVENTS - done.size;
   hold(lost <= KILLS, `${lost} events are missing after ${KILLS} kills`);
-  hold(again > 0, "no kill struck an event in hand");
-  return `${done.size} of ${KILLED_EVENTS} events done, ${again} of them handed out again, ${lost} died with an answer on its way`;
+  hold(repeated > 0, "no kill happened while an event was unacknowledged");
+  return `${done.size} of ${KILLED_EVENTS} events done, ${repeated} handed out again, ${lost} lost with a response in flight`;
 }
 
-/** What the page can do. It is put in as a script, because in Firefox what the test evaluates has a world of its own. */
+/** The functions of the page. They are added as a script, because Firefox evaluates test code in a separate world. */
 const SCRIPT = `
   import { PipelineDataSink, indexedDbStore } from "/dist/entries/glassflow.js";
   const iterations = {};
-  /** Takes so many events with a sink of its own, and acknowledges some. The iteration stays open. */
+  /** Consumes events with a new sink, and acknowledges some of them. The iteration stays open. */
   globalThis.take = async (text) => {
     const [name, options, count, acknowledged] = JSON.parse(text);
     const sink = new PipelineDataSink({ ...options, backoff: { baseMs: 10, maxMs: 50 } });
@@ -179,7 +188,7 @@ const SCRIPT = `
   globalThis.end = (name) => iterations[name].return();
   globalThis.canTake = true;`;
 
-async function opened(browser, collector) {
+async function openPage(browser, collector) {
   await visit(browser, collector);
   await browser.evaluate(
     `
@@ -189,8 +198,8 @@ async function opened(browser, collector) {
   );
 }
 
-/** The emulator is of another origin, so the page has to ask first. */
-async function page(engine) {
+/** The emulator has another origin than the page, so CORS applies. */
+async function consumeInPage(engine) {
   const emulator = createEmulator();
   const { url } = await emulator.listen();
   const pipeline = emulator.glassflow.createPipeline();
@@ -202,24 +211,24 @@ async function page(engine) {
   await new PipelineDataSource(options).publishAll(Array.from({ length: 10 }, (_, n) => ({ n })));
   try {
     return await withBrowser(engine, async ({ collector, open }) => {
-      const take = (browser, ...asked) => browser.evaluate("return await take(arguments[0]);", JSON.stringify(asked));
+      const take = (browser, ...args) => browser.evaluate("return await take(arguments[0]);", JSON.stringify(args));
       const first = await open();
-      await opened(first, collector);
+      await openPage(first, collector);
       const before = await take(first, "one", options, 5, [0, 3]);
-      hold(before === "0,1,2,3,4", `it has seen ${before}`);
+      hold(before === "0,1,2,3,4", `received ${before}`);
       first.kill();
       const browser = await open();
-      await opened(browser, collector);
+      await openPage(browser, collector);
       const after = await take(browser, "one", options, 4, [1, 2, 4]);
-      hold(after === "1,2,4,5", `after the kill it has seen ${after}`);
-      // Another one waits for the first to end, and has what that leaves behind.
+      hold(after === "1,2,4,5", `received ${after} after the kill`);
+      // A second iteration waits for the end of the first, and then gets its unacknowledged events.
       await browser.evaluate("begin(arguments[0]);", JSON.stringify(["two", options, 2, [5, 6]]));
       const early = await browser.evaluate(
         "await new Promise((next) => setTimeout(next, 300)); return globalThis.seen;",
       );
-      hold(early === after, `two have handed out at the same time: ${early}`);
+      hold(early === after, `two iterations have handed out events at the same time: ${early}`);
       const late = await browser.evaluate("await end('one'); return await other;");
-      hold(late === "5,6", `the other one has seen ${late}`);
+      hold(late === "5,6", `the second iteration has received ${late}`);
       return browser.name;
     });
   } finally {

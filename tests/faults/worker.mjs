@@ -1,5 +1,5 @@
 // A Worker with an outbox for all requests, and one for each Durable Object.
-import { CloudEvent, Publisher, durableObjectStore, memoryStore } from "../../dist/entries/index.workerd.js";
+import { CloudEvent, Publisher, durableObjectStore, memoryStore } from "../../dist/entries/index.js";
 
 const url = `${COLLECTOR}collect`;
 // At module scope, where nothing may happen.

@@ -1,4 +1,5 @@
-// The Python SDK of GlassFlow, the last release that publishes and consumes, against our emulator; and our clients beside it.
+// The Python SDK of GlassFlow, in the last release that publishes and consumes, against the emulator, next to our
+// clients.
 import assert from "node:assert/strict";
 import { PipelineDataSink, PipelineDataSource } from "../../dist/entries/glassflow.js";
 import { createEmulator } from "../../dist/entries/testing.js";
@@ -11,7 +12,7 @@ const emulator = createEmulator();
 const { url, close } = await emulator.listen();
 const baseUrl = `${url}/glassflow/v1`;
 
-/** Runs steps with the SDK, each `[class, method, argument?]`, and gives what each came to. */
+/** Runs steps with the SDK, each `[client, method, argument?]`, and prints the result of each. */
 const PROGRAM = `
 import json, sys
 from glassflow import PipelineDataSource, PipelineDataSink
@@ -33,7 +34,7 @@ print(json.dumps(results))
 `;
 
 let interpreter;
-await tally.check("glassflow 2.1.0 for Python is there", async () => {
+await tally.check("glassflow 2.1.0 for Python is installed", async () => {
   interpreter = await python("glassflow", ["glassflow==2.1.0"]);
 });
 
@@ -47,14 +48,14 @@ async function sdk(pipeline, steps, { token = pipeline.accessToken, id = pipelin
   return JSON.parse(output.trim().split("\n").at(-1));
 }
 
-const ours = ({ id, accessToken }) => {
+const clientsOf = ({ id, accessToken }) => {
   const options = { pipelineId: id, pipelineAccessToken: accessToken, baseUrl };
   return { source: new PipelineDataSource(options), sink: new PipelineDataSink(options) };
 };
 
-/** A transformation that changes events and fails at some. */
+/** A transformation that changes events and fails at every fifth. */
 const transform = (event) => {
-  if (event.n % 5 === 3) throw new RangeError(`no room for ${event.n}`);
+  if (event.n % 5 === 3) throw new RangeError(`refused ${event.n}`);
   return { ...event, doubled: event.n * 2, ключ: "значение 😀" };
 };
 const events = Array.from({ length: 40 }, (_, n) => ({
@@ -67,8 +68,8 @@ const failing = events.filter(({ n }) => n % 5 === 3);
 const published = events.map((event) => ["source", "publish", event]);
 const consumed = (count, method = "consume") => Array.from({ length: count }, () => ["sink", method]);
 
-/** Of an event, what both clients can say. */
-const theirs = ({ payload, response, status, error_details, stack_trace, event_context: context }) => [
+/** The fields of an event that both clients have: as the SDK returns it, and as our sink does. */
+const sdkFields = ({ payload, response, status, error_details, stack_trace, event_context: context }) => [
   payload,
   response ?? null,
   status,
@@ -77,7 +78,7 @@ const theirs = ({ payload, response, status, error_details, stack_trace, event_c
   context.request_id,
   new Date(context.receive_time).getTime(),
 ];
-const mine = ({ payload, response, status, errorDetails, stackTrace, requestId, receiveTime }) => [
+const ourFields = ({ payload, response, status, errorDetails, stackTrace, requestId, receiveTime }) => [
   payload,
   response ?? null,
   status,
@@ -86,27 +87,28 @@ const mine = ({ payload, response, status, errorDetails, stackTrace, requestId, 
   requestId,
   new Date(receiveTime).getTime(),
 ];
-/** The same without what differs from one publishing to the other. */
-const said = (event) => event.slice(0, 5);
+/** The fields that do not change when the event is published again. */
+const stableFields = (fields) => fields.slice(0, 5);
 
-async function everything(sink, method) {
+async function consumeAll(sink, method) {
   const all = [];
-  for (let result; (result = await sink[method]()).status === 200; ) all.push(mine(result.event));
+  for (let result = await sink[method](); result.status === 200; result = await sink[method]())
+    all.push(ourFields(result.event));
   return all;
 }
 
 if (interpreter) {
-  const ids = ["published-by-them", "published-by-us", "read-by-them"];
-  const [byThem, byUs, twin] = ids.map((id) => emulator.glassflow.createPipeline({ id, transform }));
+  const ids = ["published-by-sdk", "published-by-source", "read-by-both"];
+  const [fromSdk, fromSource, shared] = ids.map((id) => emulator.glassflow.createPipeline({ id, transform }));
 
-  await tally.check("what the SDK publishes our sink sees, all of it and in the same order", async () => {
-    const results = await sdk(byThem, published);
+  await tally.check("our sink receives all events of the SDK in the same order", async () => {
+    const results = await sdk(fromSdk, published);
     assert.deepEqual([...new Set(results.map(({ status }) => status))], [200]);
     assert.deepEqual(
-      byThem.published.map(({ payload }) => payload),
+      fromSdk.published.map(({ payload }) => payload),
       events,
     );
-    const output = await everything(ours(byThem).sink, "consume");
+    const output = await consumeAll(clientsOf(fromSdk).sink, "consume");
     assert.deepEqual(
       output.map(([payload]) => payload),
       events.filter((event) => !failing.includes(event)),
@@ -115,18 +117,18 @@ if (interpreter) {
       output.map(([, response]) => response),
       output.map(([payload]) => transform(payload)),
     );
-    const failed = await everything(ours(byThem).sink, "consumeFailed");
+    const failed = await consumeAll(clientsOf(fromSdk).sink, "consumeFailed");
     assert.deepEqual(
       failed.map(([payload, , status, details]) => [payload, status, details]),
-      failing.map((event) => [event, "error", `RangeError: no room for ${event.n}`]),
+      failing.map((event) => [event, "error", `RangeError: refused ${event.n}`]),
     );
   });
 
-  await tally.check("what our source publishes the SDK sees, all of it and in the same order", async () => {
-    const { source } = ours(byUs);
+  await tally.check("the SDK receives all events of our source in the same order", async () => {
+    const { source } = clientsOf(fromSource);
     assert.deepEqual(await source.publishAll(events), { published: events.length, failed: [] });
     const count = events.length - failing.length;
-    const results = await sdk(byUs, [
+    const results = await sdk(fromSource, [
       ...consumed(count),
       ...consumed(failing.length, "consume_failed"),
       ["sink", "consume"],
@@ -135,7 +137,7 @@ if (interpreter) {
       results.map(({ status }) => status),
       [...Array(events.length).fill(200), 204],
     );
-    const bodies = results.slice(0, -1).map(({ body }) => theirs(body));
+    const bodies = results.slice(0, -1).map(({ body }) => sdkFields(body));
     assert.deepEqual(
       bodies.slice(0, count).map(([payload]) => payload),
       events.filter((event) => !failing.includes(event)),
@@ -146,35 +148,35 @@ if (interpreter) {
     );
   });
 
-  await tally.check("both clients read the same from the same queues", async () => {
-    const results = await sdk(twin, [...published, ...consumed(12)]);
-    const first = results.slice(events.length).map(({ body }) => theirs(body));
-    const rest = await everything(ours(twin).sink, "consume");
-    assert.equal(first.length + rest.length, events.length - failing.length);
-    // Published anew, and read the other way round.
-    await sdk(twin, published);
-    const sink = ours(twin).sink;
-    const again = [];
-    for (let count = 0; count < 12; count++) again.push(mine((await sink.consume()).event));
-    const others = await sdk(twin, consumed(rest.length));
-    assert.deepEqual(again.map(said), first.map(said));
+  await tally.check("both clients read the same events from the same queues", async () => {
+    const results = await sdk(shared, [...published, ...consumed(12)]);
+    const first = results.slice(events.length).map(({ body }) => sdkFields(body));
+    const others = await consumeAll(clientsOf(shared).sink, "consume");
+    assert.equal(first.length + others.length, events.length - failing.length);
+    // Published again, and read by the clients in the other order.
+    await sdk(shared, published);
+    const sink = clientsOf(shared).sink;
+    const firstAgain = [];
+    for (let count = 0; count < 12; count++) firstAgain.push(ourFields((await sink.consume()).event));
+    const sdkOthers = await sdk(shared, consumed(others.length));
+    assert.deepEqual(firstAgain.map(stableFields), first.map(stableFields));
     assert.deepEqual(
-      others.map(({ body }) => said(theirs(body))),
-      rest.map(said),
+      sdkOthers.map(({ body }) => stableFields(sdkFields(body))),
+      others.map(stableFields),
     );
   });
 
-  await tally.check("a failed event that is published again goes through to the SDK", async () => {
-    twin.transform = (event) => ({ mended: event.n });
+  await tally.check("the SDK receives a failed event that was published again", async () => {
+    shared.transform = (event) => ({ fixed: event.n });
     const failed = [];
-    for await (const event of ours(twin).sink.events({ failed: true })) {
+    for await (const event of clientsOf(shared).sink.events({ failed: true })) {
       failed.push(event.payload.n);
-      await event.republish(ours(twin).source);
-      if (twin.waiting.failed === 0) break;
+      await event.republish(clientsOf(shared).source);
+      if (shared.waiting.failed === 0) break;
     }
-    const results = await sdk(twin, consumed(failed.length));
+    const results = await sdk(shared, consumed(failed.length));
     assert.deepEqual(
-      results.map(({ body }) => body.response.mended),
+      results.map(({ body }) => body.response.fixed),
       failed,
     );
     assert.equal(failed.length, failing.length * 2);
@@ -183,7 +185,7 @@ if (interpreter) {
   await tally.check("the emulator refuses the SDK as the service does", async () => {
     assert.deepEqual(
       await sdk(
-        twin,
+        shared,
         [
           ["source", "publish", {}],
           ["sink", "consume"],
@@ -195,7 +197,7 @@ if (interpreter) {
     );
     assert.deepEqual(
       await sdk(
-        twin,
+        shared,
         [
           ["source", "publish", {}],
           ["sink", "consume_failed"],
@@ -206,7 +208,7 @@ if (interpreter) {
       Array(3).fill({ raises: "PipelineNotFoundError" }),
     );
     assert.deepEqual(
-      await sdk(twin, [
+      await sdk(shared, [
         ["source", "validate_credentials"],
         ["sink", "consume"],
       ]),
@@ -214,7 +216,7 @@ if (interpreter) {
     );
   });
 
-  await tally.check("for 429 the SDK has a return value, and we have an error", async () => {
+  await tally.check("for 429 the SDK returns a value, and our source throws", async () => {
     const limited = emulator.glassflow.createPipeline({ rateLimit: { requests: 1, perMs: 3_600_000 } });
     limited.now = () => 0;
     assert.deepEqual(
@@ -226,7 +228,7 @@ if (interpreter) {
       ).map(({ status }) => status),
       [200, 429],
     );
-    await assert.rejects(ours(limited).source.publish({}), { code: "ERR_RATE_LIMITED", status: 429 });
+    await assert.rejects(clientsOf(limited).source.publish({}), { code: "ERR_RATE_LIMITED", status: 429 });
   });
 }
 

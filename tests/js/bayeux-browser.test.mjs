@@ -1,17 +1,21 @@
-// Streams in a browser, where cookies are for the platform alone. A file of its own: whether the platform keeps them is found out once.
+// Streams in a browser, where only the platform handles cookies. A separate file, because the client checks the
+// platform only once.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { virtualTime } from "./virtual-clock.mjs";
 
-// As the Fetch standard has it for pages: a cookie that a script sets is dropped.
+virtualTime();
+
+// In pages, the Fetch standard drops a cookie that a script sets.
 globalThis.Request = class extends Request {
-  constructor(...given) {
-    super(...given);
+  constructor(...args) {
+    super(...args);
     this.headers.delete("cookie");
   }
 };
 const { BayeuxClient } = await import("eventferry/bayeux");
 
-test("a browser is asked to send its cookies, and none is set by us", async () => {
+test("in a browser the platform sends cookies, and the client sets none", async () => {
   const requests = [];
   globalThis.fetch = async (request) => {
     const messages = JSON.parse(await request.clone().text());
@@ -20,7 +24,7 @@ test("a browser is asked to send its cookies, and none is set by us", async () =
       cookie: request.headers.get("cookie"),
       channels: messages.map(({ channel }) => channel),
     });
-    const answers = messages.map(({ id, channel }) => ({
+    const replies = messages.map(({ id, channel }) => ({
       id,
       channel,
       successful: true,
@@ -29,7 +33,7 @@ test("a browser is asked to send its cookies, and none is set by us", async () =
       supportedConnectionTypes: ["long-polling"],
       advice: { reconnect: "retry", interval: 60_000, timeout: 30_000 },
     }));
-    return Response.json(answers, { headers: { "set-cookie": "BAYEUX_BROWSER=b1" } });
+    return Response.json(replies, { headers: { "set-cookie": "BAYEUX_BROWSER=b1" } });
   };
   for (const [options, credentials] of [
     [{}, "include"],

@@ -1,10 +1,13 @@
-// What messages say of themselves, out of answers that are decoded late or never.
+// Fields of messages that are cut out of a response when they are read.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SalesforceClient, sessionAuth } from "../../dist/entries/salesforce.js";
+import { until, virtualTime } from "./virtual-clock.mjs";
 
-/** A client that gets these messages with its second poll. */
-async function receiving(texts, use, prepare = () => {}) {
+virtualTime();
+
+/** Opens a client that gets these messages with its second poll. */
+async function withMessages(texts, use, prepare = () => {}) {
   let polls = 0;
   const client = new SalesforceClient(sessionAuth({ accessToken: "t", instanceUrl: "https://org.example" }), {
     fetch: async (request) => {
@@ -32,9 +35,9 @@ async function receiving(texts, use, prepare = () => {}) {
   }
 }
 
-async function received(texts) {
+async function receiveAll(texts) {
   const messages = [];
-  await receiving(texts, async (client) => {
+  await withMessages(texts, async (client) => {
     for (let at = 0; at < texts.length; at++) messages.push(await client.receive());
   });
   return messages;
@@ -43,7 +46,7 @@ async function received(texts) {
 const event = (channel, replayId, more = {}) =>
   `{"channel":${JSON.stringify(channel)},"data":{"event":{"replayId":${replayId}},"payload":${JSON.stringify(more)}}}`;
 
-test("replay ids are the text that came, whatever they look like", async () => {
+test("replay ids are the text that arrived, in every form", async () => {
   const ids = [
     "0",
     "13",
@@ -59,35 +62,35 @@ test("replay ids are the text that came, whatever they look like", async () => {
     "1e3",
     '"é😀"',
   ];
-  const messages = await received(ids.map((id) => event("/event/A__e", id)));
+  const messages = await receiveAll(ids.map((id) => event("/event/A__e", id)));
   assert.deepEqual(
     messages.map(({ replayId }) => replayId),
     ids.map((id) => (id.startsWith('"') ? JSON.parse(id) : id)),
   );
 });
 
-test("a message without a replay id has none", async () => {
-  const [message] = await received(['{"channel":"/event/A__e","data":{"event":{}}}']);
+test("a message without a replay id has replayId undefined", async () => {
+  const [message] = await receiveAll(['{"channel":"/event/A__e","data":{"event":{}}}']);
   assert.equal(message.replayId, undefined);
 });
 
-test("each message knows its channel, among many and with escapes", async () => {
+test("each message has its channel, among many channels and with escapes", async () => {
   const channels = Array.from({ length: 60 }, (_, at) => `/event/Number${(at * 7) % 25}__e`).concat(
     '/u/a"b',
     "/u/é😀",
     "/u/plain",
     '/u/a"b',
   );
-  const messages = await received(channels.map((channel, at) => event(channel, at + 1)));
+  const messages = await receiveAll(channels.map((channel, at) => event(channel, at + 1)));
   assert.deepEqual(
     messages.map(({ channel }) => channel),
     channels,
   );
 });
 
-test("data and the whole message are cut out behind characters of every length", async () => {
+test("data and raw are correct after characters of every UTF-8 length", async () => {
   const texts = ["a", "é", "€", "😀"].map((text, at) => event(`/u/${text}`, at + 1, { text }));
-  const messages = await received(texts);
+  const messages = await receiveAll(texts);
   assert.deepEqual(
     messages.map(({ dataText }) => JSON.parse(dataText).payload.text),
     ["a", "é", "€", "😀"],
@@ -100,30 +103,32 @@ test("data and the whole message are cut out behind characters of every length",
     messages.map(({ raw }) => raw),
     texts.map((text) => JSON.parse(text)),
   );
-  assert.equal(messages[0].data, messages[0].data, "it is parsed once");
+  assert.equal(messages[0].data, messages[0].data, "data is parsed once");
 });
 
-test("messages go to the listeners of their channel, the others into the inbox, and all are counted", async () => {
+test("messages go to the listeners of their channel, the others to the inbox, and pendingCount includes both", async () => {
   const channels = ["/event/A__e", "/event/B__e", "/event/A__e", "/event/C__e"];
   const texts = channels.map((channel, at) => event(channel, at + 1));
-  const heard = [];
-  let goOn;
-  const gate = new Promise((resolve) => (goOn = resolve));
-  const listen = (client) =>
+  const replayIds = [];
+  let release;
+  const gate = new Promise((resolve) => {
+    release = resolve;
+  });
+  const subscribe = (client) =>
     void client.subscribe("/event/A__e", async ({ replayId }) => {
-      heard.push(replayId);
+      replayIds.push(replayId);
       await gate;
     });
-  await receiving(
+  await withMessages(
     texts,
     async (client) => {
       assert.equal((await client.receive()).channel, "/event/B__e");
       assert.equal(client.pendingCount, 3, "two for the listener, one in the inbox");
-      goOn();
+      release();
       assert.equal((await client.receive()).channel, "/event/C__e");
-      while (client.pendingCount > 0) await new Promise(setImmediate);
-      assert.deepEqual(heard, ["1", "3"]);
+      await until(() => client.pendingCount === 0);
+      assert.deepEqual(replayIds, ["1", "3"]);
     },
-    listen,
+    subscribe,
   );
 });

@@ -162,7 +162,7 @@ describe("takes events", () => {
         { "content-type": "application/cloudevents+json" },
         "x".repeat(101),
         413,
-        "the body has more than the 100 bytes allowed\n",
+        "the body is larger than the limit of 100 bytes\n",
       ],
     ];
     for (const [headers, body, status, words] of cases) {

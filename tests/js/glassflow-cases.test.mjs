@@ -1,11 +1,15 @@
-// The GlassFlow cases, measured with the original, through the public API. Where the original is wrong, what we do instead stands in
-// `mended(…)`, with the reason; calls of the management API, which this package does not have, are skipped.
+// The GlassFlow cases, measured with the original, through the public API. Where this package differs on purpose, the
+// runner calls `differs(reason)`. Calls of the management API, which this package does not have, are skipped.
 import assert from "node:assert/strict";
 import { PipelineDataSink, PipelineDataSource } from "eventferry/glassflow";
 import { readCases } from "../vectors.mjs";
 import { testCases } from "./case-tests.mjs";
-import { jumpingClock } from "./glassflow-world.mjs";
+import { monotonicNow } from "../../dist/platform/clock.js";
+import { delaysBetween } from "./glassflow-fixtures.mjs";
 import { onlyKnown, onlyOneOf } from "./known-keys.mjs";
+import { virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const BASE = "http://server.test";
 /** The management API, and the client of versions 1.x. */
@@ -17,15 +21,15 @@ testCases("glassflow", readCases("glassflow_cases"), {
     MANAGEMENT.test(call) && !call.includes("PIPELINE_ID") ? "the management API is not in this package" : undefined,
   run: async (testCase, t) => {
     checkKeys(testCase);
-    const remark = await runCase(testCase);
-    if (remark) t.diagnostic(`mended: ${remark}`);
+    const difference = await runCase(testCase);
+    if (difference) t.diagnostic(`differs on purpose: ${difference}`);
   },
 });
 
-/** Throws for what the runner does not look at. */
+/** Throws for a key that the runner does not check. */
 function checkKeys(testCase) {
   const { id, server, expected } = testCase;
-  // Documentation: why there is the case, what it means for us in words, and where it was measured.
+  // Documentation: the reason of the case, what it means for this package, and where it was measured.
   onlyKnown(testCase, ["id", "call", "server", "expected", "why", "advice", "source"], "the case", id);
   for (const answer of server) onlyKnown(answer, ["status", "json", "text", "headers", "drop"], "server", id);
   onlyKnown(expected, ["2.1.0", "2.0.8", "1.0.11"], "expected", id);
@@ -34,11 +38,11 @@ function checkKeys(testCase) {
       onlyOneOf(measured, ["same as 2.1.0"], `expected["${version}"]`, id);
       continue;
     }
-    // Documentation: how many connections there are is for fetch to decide.
+    // Documentation: fetch decides on the number of connections.
     onlyKnown(measured, ["steps", "requests", "sleeps", "connections"], `expected["${version}"]`, id);
     for (const step of measured.steps) {
       if (typeof step === "string") {
-        // Documentation: the class of what the call gave in Python, where the call gives nothing here.
+        // Documentation: the class of the return value in Python, where the call returns nothing here.
         onlyOneOf(
           step,
           ["Response", "NoneType", "returned PipelineTooManyRequestsError", "returned NoneType"],
@@ -47,8 +51,8 @@ function checkKeys(testCase) {
         );
         continue;
       }
-      // Documentation: classes and texts of Python, the body that the script has as well, delays, which `sleeps` has too, and what
-      // a client has read from its environment, which `environment` has in words of its own.
+      // Documentation: classes and texts of Python, the body that `server` has too, delays that `sleeps` has too, and
+      // the values that a client has read from its environment, which `environment` checks.
       const documented = [
         "type",
         "str",
@@ -66,7 +70,7 @@ function checkKeys(testCase) {
     for (const request of measured.requests) {
       // Documentation: the body as a value, of which body_text is the text.
       onlyKnown(request, ["method", "path", "query", "headers", "body_text", "body_json"], "requests", id);
-      // Documentation: all but the first two are of Python's HTTP client.
+      // Documentation: all but the first two are headers of the HTTP client of Python.
       onlyKnown(
         request.headers,
         [
@@ -89,91 +93,86 @@ function checkKeys(testCase) {
 
 async function runCase({ call, server, expected }) {
   if (call.includes("PIPELINE_ID")) return environment();
-  const measured = resolved(expected);
-  const plan = planned(call);
-  const { fetch, requests } = scripted(
+  const measured = newestOf(expected);
+  const plan = parseCall(call);
+  const { fetch, requests } = scriptedServer(
     server,
     measured.requests.length === 0 && /Connection/.test(measured.steps[0]?.raises),
   );
-  const clock = jumpingClock();
   const outcomes = [];
-  try {
-    const clients = new Map();
-    for (const step of plan) {
-      try {
-        const client = clients.get(step.client) ?? made(step, fetch);
-        clients.set(step.client, client);
-        outcomes.push({ value: await client[step.method](...step.given) });
-      } catch (error) {
-        assert.equal(error?.name, "FerryError", `nothing but a FerryError, not ${error?.stack}`);
-        assert.ok(
-          !JSON.stringify([error.message, String(error.cause)]).includes(step.token ?? "tok-1"),
-          "the token is not shown",
-        );
-        outcomes.push({ error });
-      }
+  const clients = new Map();
+  for (const step of plan) {
+    try {
+      const client = clients.get(step.client) ?? createClient(step, fetch);
+      clients.set(step.client, client);
+      outcomes.push({ value: await client[step.method](...step.args) });
+    } catch (error) {
+      assert.equal(error?.name, "FerryError", `every error is a FerryError; received ${error?.stack}`);
+      assert.ok(
+        !JSON.stringify([error.message, String(error.cause)]).includes(step.token ?? "tok-1"),
+        "the token is not shown",
+      );
+      outcomes.push({ error });
     }
-    return compare(plan, outcomes, requests, measured, server, clock);
-  } finally {
-    clock.restore();
   }
+  return compare(plan, outcomes, requests, measured, server);
 }
 
-/** What the newest version did; older ones only where it has nothing. */
-function resolved(expected) {
+/** The outcome of the newest version that was measured. */
+function newestOf(expected) {
   for (const version of ["2.1.0", "2.0.8", "1.0.11"])
     if (typeof expected[version] === "object") return { version, ...expected[version] };
   throw new Error("no version was measured");
 }
 
-function planned(call) {
-  const literal = (text) => revived(JSON.parse(pythonToJson(text)));
+function parseCall(call) {
+  const literal = (text) => reviveNumbers(JSON.parse(pythonToJson(text)));
   const named = /^(PipelineDataSource|PipelineDataSink)\((.*?)\)\.(\w+)\((.*)\)$/s.exec(call);
   if (named) {
-    const [, kind, constructed, method, given] = named;
-    const [id, token] = literal(`[${constructed}]`);
-    return [{ client: 1, kind, id, token, method: camel(method), given: given === "" ? [] : literal(`[${given}]`) }];
+    const [, kind, constructorArgs, method, args] = named;
+    const [id, token] = literal(`[${constructorArgs}]`);
+    return [{ client: 1, kind, id, token, method: camelCase(method), args: args === "" ? [] : literal(`[${args}]`) }];
   }
   const standard = { client: 1, kind: "PipelineDataSource", id: "pipe-1", token: "tok-1", method: "publish" };
   const base = /^server_url='\{BASE\}(.*?)' then publish\((.*)\)$/.exec(call);
-  if (base) return [{ ...standard, base: BASE + base[1], given: [literal(base[2])] }];
+  if (base) return [{ ...standard, base: BASE + base[1], args: [literal(base[2])] }];
   if (/^source\.publish/.test(call))
-    return call.split("; ").map((one) => ({ ...standard, given: [literal(/publish\((.*)\)$/.exec(one)[1])] }));
-  const sink = { ...standard, kind: "PipelineDataSink", given: [] };
+    return call.split("; ").map((step) => ({ ...standard, args: [literal(/publish\((.*)\)$/.exec(step)[1])] }));
+  const sink = { ...standard, kind: "PipelineDataSink", args: [] };
   if (/^two sinks/.test(call)) return [1, 2].map((client) => ({ ...sink, client, method: "consume" }));
   const NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
   const many = /^(\w+) (consume|consume_failed)\(\) calls/.exec(call);
-  if (many) return Array(NUMBERS.indexOf(many[1])).fill({ ...sink, method: camel(many[2]) });
+  if (many) return Array(NUMBERS.indexOf(many[1])).fill({ ...sink, method: camelCase(many[2]) });
   const calls = [...call.matchAll(/(consume_failed|consume|publish)\(([^)]*)\)/g)];
   if (calls.length > 0)
-    return calls.map(([, method, given]) => ({
+    return calls.map(([, method, args]) => ({
       ...(method === "publish" ? standard : sink),
       client: method === "publish" ? 1 : 2,
-      method: camel(method),
-      given: given === "" ? [] : [literal(given)],
+      method: camelCase(method),
+      args: args === "" ? [] : [literal(args)],
     }));
-  throw new Error(`nobody knows how to call ${call}`);
+  throw new Error(`the runner cannot parse the call ${call}`);
 }
 
-/** What JSON has no words for. */
-function revived(value) {
+/** Replaces the markers of `pythonToJson` with numbers that JSON cannot represent. */
+function reviveNumbers(value) {
   if (typeof value === "string")
     return value.startsWith("BigInt ")
       ? BigInt(value.slice(7))
       : value.startsWith("Float ")
         ? Number(value.slice(6))
         : value;
-  if (Array.isArray(value)) return value.map(revived);
+  if (Array.isArray(value)) return value.map(reviveNumbers);
   return typeof value === "object" && value !== null
-    ? Object.fromEntries(Object.entries(value).map(([name, value]) => [name, revived(value)]))
+    ? Object.fromEntries(Object.entries(value).map(([name, value]) => [name, reviveNumbers(value)]))
     : value;
 }
 
-/** As much of Python's literals as the cases have. */
+/** Translates the Python literals that the cases use. */
 function pythonToJson(text) {
   return text.replace(
     /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|float\('(\w+)'\)|(\d+)\*\*(\d+)|\b(None|True|False)\b/g,
-    (all, single, double, float, base, exponent, word) => {
+    (_, single, double, float, base, exponent, word) => {
       if (float) return `"Float ${{ nan: "NaN", inf: "Infinity", infinity: "Infinity" }[float.toLowerCase()]}"`;
       if (word) return { None: "null", True: "true", False: "false" }[word];
       if (base) return `"BigInt ${BigInt(base) ** BigInt(exponent)}"`;
@@ -182,15 +181,15 @@ function pythonToJson(text) {
   );
 }
 
-const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+const camelCase = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
 
-function made({ kind, id, token, base = `${BASE}/v1` }, fetch) {
+function createClient({ kind, id, token, base = `${BASE}/v1` }, fetch) {
   const Client = kind === "PipelineDataSource" ? PipelineDataSource : PipelineDataSink;
   return new Client({ pipelineId: id, pipelineAccessToken: token, baseUrl: base, fetch });
 }
 
-function scripted(answers, isRefusing) {
-  const left = [...answers];
+function scriptedServer(responses, isRefusing) {
+  const left = [...responses];
   const requests = [];
   const fetch = async (request) => {
     const { method, url, headers } = request;
@@ -199,7 +198,7 @@ function scripted(answers, isRefusing) {
       url: new URL(url),
       headers: Object.fromEntries(headers),
       text: await request.text(),
-      at: performance.now(),
+      at: monotonicNow(),
     });
     const { status = 200, json, text, headers: given = {}, drop } = left.shift() ?? {};
     if (isRefusing || drop) throw new TypeError("fetch failed");
@@ -215,58 +214,61 @@ function scripted(answers, isRefusing) {
   return { fetch, requests };
 }
 
-/** Throws for what is wrong. Gives the reason where we differ on purpose. */
-function compare(plan, outcomes, requests, measured, answers, clock) {
-  let remark;
-  const mended = (reason) => void (remark ??= reason);
-  let asked = 0;
-  plan.forEach((step, at) => {
+/** Throws for a wrong outcome. Returns the reason of a difference on purpose. */
+function compare(plan, outcomes, requests, measured, responses) {
+  let difference;
+  const differs = (reason) => {
+    difference ??= reason;
+  };
+  let requestCount = 0;
+  const compareStep = (step, at) => {
     const { value, error } = outcomes[at];
     const what = `step ${at + 1}`;
-    // Of several that worked it may only say how many.
-    const theirs = measured.steps[0]?.published >= plan.length ? { status_code: 200 } : (measured.steps[at] ?? {});
+    // Of several calls that succeeded the case may have only the number.
+    const original = measured.steps[0]?.published >= plan.length ? { status_code: 200 } : (measured.steps[at] ?? {});
     if (step.token === null || step.token === "" || /[\r\n]/.test(step.token)) {
       assert.equal(error?.code, "ERR_INVALID_ARGUMENT", what);
-      return theirs.raises ? undefined : mended("a missing token is refused when the client is made");
+      return original.raises ? undefined : differs("a missing token is refused by the constructor");
     }
     if (["", ".", ".."].includes(step.id)) {
       assert.equal(error?.code, "ERR_INVALID_ARGUMENT", what);
-      return mended("an id that no URL can carry is refused when the client is made");
+      return differs("an id that is not usable in a URL path is refused by the constructor");
     }
-    const event = step.given[0];
+    const event = step.args[0];
     if (step.method === "publish" && event === null) {
       assert.equal(error?.code, "ERR_INVALID_ARGUMENT", what);
-      return mended("null is refused: it would be sent as an empty body");
+      return differs("null is refused: it would be sent as an empty body");
     }
-    const request = requests[asked];
-    const original = measured.requests[asked];
-    const answer = answers[asked] ?? {};
-    if (!original && !request) return assert.ok(error && theirs.raises, what);
-    asked++;
-    compareRequest(step, request, original, mended);
-    const status = answer.status ?? 200;
-    if (!original || answer.drop || /Connection|Timeout/.test(theirs.raises ?? ""))
+    const request = requests[requestCount];
+    const measuredRequest = measured.requests[requestCount];
+    const response = responses[requestCount] ?? {};
+    if (!measuredRequest && !request) return assert.ok(error && original.raises, what);
+    requestCount++;
+    compareRequest(step, request, measuredRequest, differs);
+    const status = response.status ?? 200;
+    if (!measuredRequest || response.drop || /Connection|Timeout/.test(original.raises ?? ""))
       return assert.equal(error?.code, "ERR_NETWORK", what);
     if (status >= 300 && status < 400) {
       assert.equal(error?.code, "ERR_REDIRECTED", what);
-      return mended("a redirect is not followed: it may lose the event");
+      return differs("a redirect is not followed: it may lose the event");
     }
     if (status === 429 && !step.method.startsWith("consume")) {
       assert.deepEqual([error?.code, error?.status], ["ERR_RATE_LIMITED", 429], what);
-      return theirs.raises ? undefined : mended("429 is an error");
+      return original.raises ? undefined : differs("429 is an error");
     }
-    if (status >= 400 && status !== 429) return compareError(error, status, answer, theirs, what);
+    if (status >= 400 && status !== 429) return compareError(error, status, response, original, what);
     if (step.method === "validateCredentials") return assert.equal(error ?? value, undefined, what);
-    if (step.method === "publish") return assert.deepEqual(value, { status: theirs.status_code }, what);
-    compareConsumed(step, { value, error }, theirs, answer, status, mended, what);
-  });
-  // Each of theirs is one of ours, but for redirects that were followed.
-  assert.equal(requests.length, asked, "no other requests");
-  compareRests(plan, requests, measured, answers, clock, mended);
-  return remark;
+    if (step.method === "publish") return assert.deepEqual(value, { status: original.status_code }, what);
+    compareConsumed(step, { value, error }, original, response, status, differs, what);
+  };
+  plan.forEach((step, at) => void compareStep(step, at));
+  // Each request of the original is one of ours, except for redirects that were followed.
+  assert.equal(requests.length, requestCount, "no other requests");
+  compareDelays(plan, requests, measured, responses, differs);
+  return difference;
 }
 
-function compareRequest(step, request, original, mended) {
+function compareRequest(step, request, original, differs) {
   assert.ok(request, "there is a request");
   if (!original) return;
   assert.equal(request.method, original.method);
@@ -281,26 +283,26 @@ function compareRequest(step, request, original, mended) {
       validateCredentials: "status/access_token",
     }[step.method];
     assert.equal(ours, `/v1/pipelines/${encoded}/${endpoint}`);
-    mended(
+    differs(
       path.includes("//")
         ? "a slash at the end of the base URL is not doubled"
-        : "the id is escaped and stays one segment of the path",
+        : "the id is percent-encoded and stays one segment of the path",
     );
   }
   assert.equal(request.headers["x-pipeline-access-token"], original.headers["x-pipeline-access-token"]);
   assert.equal(request.headers["content-type"], original.headers["content-type"]);
-  // Of the spaces and escapes that JSON leaves open they choose others.
-  const same = (text) =>
+  // The original writes other spaces and escapes.
+  const normalized = (text) =>
     text === ""
       ? text
       : text.replace(/"(?:[^"\\]|\\.)*"|\s+/g, (part) =>
           part.startsWith('"') ? JSON.stringify(JSON.parse(part)) : "",
         );
-  assert.equal(same(request.text), same(original.body_text ?? ""));
+  assert.equal(normalized(request.text), normalized(original.body_text ?? ""));
   assert.ok(!request.text.includes("tok-1"), "the token is not in the body");
 }
 
-function compareError(error, status, answer, theirs, what) {
+function compareError(error, status, response, original, what) {
   const codes = {
     401: "ERR_UNAUTHORIZED",
     403: "ERR_UNAUTHORIZED",
@@ -312,35 +314,35 @@ function compareError(error, status, answer, theirs, what) {
   const code =
     codes[status] ??
     (status === 408 || status === 425 || (status >= 500 && status !== 501) ? "ERR_UNAVAILABLE" : "ERR_REJECTED");
-  assert.ok(theirs.raises, what);
+  assert.ok(original.raises, what);
   assert.deepEqual([error?.code, error?.status], [code, status], what);
-  const said = answer.json?.detail ?? answer.text;
-  if (said) assert.ok(error.message.includes(said), `${error.message} has ${said}`);
+  const detail = response.json?.detail ?? response.text;
+  if (detail) assert.ok(error.message.includes(detail), `${error.message} has ${detail}`);
   assert.deepEqual(
     new TextDecoder().decode(error.body),
-    answer.json === undefined ? (answer.text ?? "") : JSON.stringify(answer.json),
+    response.json === undefined ? (response.text ?? "") : JSON.stringify(response.json),
     what,
   );
 }
 
-function compareConsumed(step, { value, error }, theirs, answer, status, mended, what) {
-  const raw = answer.json === undefined ? (answer.text ?? "") : JSON.stringify(answer.json);
+function compareConsumed(step, { value, error }, original, response, status, differs, what) {
+  const raw = response.json === undefined ? (response.text ?? "") : JSON.stringify(response.json);
   if (status !== 200) {
     assert.deepEqual([value?.status, value?.event], [status, undefined], what);
-    if (value.body) assert.equal(new TextDecoder().decode(value.body), raw, "what may be an event is not thrown away");
+    if (value.body) assert.equal(new TextDecoder().decode(value.body), raw, "the body may be an event");
     return;
   }
   let body;
   try {
     body = JSON.parse(raw);
   } catch {
-    // Then there is none.
+    // Not JSON: there is no event.
   }
   if (typeof body !== "object" || body === null || Array.isArray(body) || !("payload" in body || "response" in body)) {
-    assert.ok(theirs.raises, what);
+    assert.ok(original.raises, what);
     assert.equal(error?.code, "ERR_INVALID_EVENT", what);
-    assert.equal(new TextDecoder().decode(error.body), raw, "it is gone from the server, and here in full");
-    return mended("what cannot be read is in the error, byte for byte");
+    assert.equal(new TextDecoder().decode(error.body), raw, "the error has all bytes of the deleted event");
+    return differs("an unreadable response is in the error, byte for byte");
   }
   const { event } = value ?? assert.fail(`${what}: ${error}`);
   const context = body.event_context ?? {};
@@ -354,7 +356,7 @@ function compareConsumed(step, { value, error }, theirs, answer, status, mended,
     event.errorDetails,
     event.stackTrace,
   ];
-  const there = [
+  const expected = [
     body.payload,
     body.response ?? null,
     body.status,
@@ -364,41 +366,44 @@ function compareConsumed(step, { value, error }, theirs, answer, status, mended,
     body.error_details ?? undefined,
     body.stack_trace ?? undefined,
   ];
-  assert.deepEqual(read, there, what);
-  if (theirs.raises)
-    return mended("an answer that lacks something is read all the same: the event is gone from the server");
+  assert.deepEqual(read, expected, what);
+  if (original.raises) return differs("a response with missing fields is read: the server has deleted the event");
   if (step.method === "consumeFailed") {
     assert.deepEqual(event.data, body.payload, what);
-    if (theirs["event()"] === null) mended("of a failed event the data are its payload");
+    if (original["event()"] === null) differs("the data of a failed event is its payload");
   } else {
-    assert.deepEqual(event.data ?? null, theirs["event()"], what);
+    assert.deepEqual(event.data ?? null, original["event()"], what);
   }
 }
 
-/** The rests in front of the requests of one sink. Those of the original had a jitter of 0.05 s; ours have 0 to 0.1. */
-function compareRests(plan, requests, { sleeps = [] }, answers, clock, mended) {
+/** The delays before the requests of one sink. The original has a jitter of 0.05 s; this package 0 to 0.1 s. */
+function compareDelays(plan, requests, { sleeps = [] }, responses, differs) {
   const isOneSink = plan.every(({ client, kind }) => client === plan[0].client && kind === "PipelineDataSink");
   if (!isOneSink) return;
   const left = [...sleeps];
   let [least, most] = [1000, 1000];
-  let isMended = false;
-  clock.rests(requests).forEach((rest, at) => {
-    const { status = 200, drop, headers = {} } = answers[at] ?? {};
+  let isDifferent = false;
+  for (const [at, delay] of delaysBetween(requests).entries()) {
+    const { status = 200, drop, headers = {} } = responses[at] ?? {};
     const isError = drop || (status >= 300 && status !== 429);
     if (status === 200 && !drop) [least, most] = [1000, 1000];
     else if (isError || status === 204 || status === 429)
       [least, most] = [Math.min(least * 2, 60_000), Math.min(most * 2, 60_000) + 100];
-    const asked = Number(headers["Retry-After"] ?? 0) * 1000;
-    isMended ||= isError || asked > least;
-    const [from, to] = most > 1000 ? [Math.max(least, asked), Math.max(most, asked)] : [asked, asked];
-    assert.ok(rest >= from && rest <= to + 1, `${rest} is not from ${from} to ${to}`);
-    // Theirs are the same, until one of us differs on purpose.
-    const theirs = most > 1000 && !isMended ? left.shift() * 1000 : undefined;
-    if (theirs !== undefined)
-      assert.ok(theirs >= least && theirs <= most, `they have rested ${theirs}, not from ${least} to ${most}`);
-  });
-  if (isMended) mended("errors rest as well, and Retry-After is kept");
-  else assert.deepEqual(left, [], "they have rested as often");
+    const retryAfterMs = Number(headers["Retry-After"] ?? 0) * 1000;
+    isDifferent ||= isError || retryAfterMs > least;
+    const [from, to] =
+      most > 1000 ? [Math.max(least, retryAfterMs), Math.max(most, retryAfterMs)] : [retryAfterMs, retryAfterMs];
+    assert.ok(delay >= from && delay <= to + 1, `${delay} is not from ${from} to ${to}`);
+    // The original has the same delays, until the first difference on purpose.
+    const original = most > 1000 && !isDifferent ? left.shift() * 1000 : undefined;
+    if (original !== undefined)
+      assert.ok(
+        original >= least && original <= most,
+        `the delay of the original is ${original}, not from ${least} to ${most}`,
+      );
+  }
+  if (isDifferent) differs("errors cause a delay too, and Retry-After is honoured");
+  else assert.deepEqual(left, [], "the original has as many delays");
 }
 
 async function environment() {

@@ -1,33 +1,37 @@
-// The GlassFlow service of the emulator, by its wire.
+// The GlassFlow service of the emulator, over HTTP.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createEmulator } from "eventferry/testing";
+import { sleep, virtualTime } from "./virtual-clock.mjs";
 
-const turn = () => new Promise((resolve) => setImmediate(resolve));
+virtualTime();
 
 function pipelineWith(options) {
   const emulator = createEmulator({ glassflow: { maxBodyBytes: 100 } });
   const pipeline = emulator.glassflow.createPipeline({ id: "pipe/1", accessTokens: ["t1", "t2"], ...options });
-  const ask = (path, { body, method = "POST", token = "t1", id = "pipe%2F1", base = "/glassflow/v1" } = {}) =>
+  const call = (path, { body, method = "POST", token = "t1", id = "pipe%2F1", base = "/glassflow/v1" } = {}) =>
     emulator.fetch(`http://emulator${base}/pipelines/${id}/${path}`, {
       method,
       body,
       headers: token === null ? {} : { "x-pipeline-access-token": token },
     });
-  const publish = (body, more) => ask("topics/input/events", { body, ...more });
-  const consume = (topic = "output", more) => ask(`topics/${topic}/events/consume`, more);
-  const status = (more) => ask("status/access_token", { method: "GET", ...more });
-  return { emulator, pipeline, ask, publish, consume, status };
+  const publish = (body, more) => call("topics/input/events", { body, ...more });
+  const consume = (topic = "output", more) => call(`topics/${topic}/events/consume`, more);
+  const status = (more) => call("status/access_token", { method: "GET", ...more });
+  return { emulator, pipeline, call, publish, consume, status };
 }
 
-test("an event goes in, is transformed, and comes out once", async () => {
+test("an event is published, transformed, and consumed once", async () => {
   const { pipeline, publish, consume } = pipelineWith({
-    transform: ({ n }, log) => (log(`saw ${n}`), n < 0 ? undefined : { n: n + 1 }),
+    transform: ({ n }, log) => {
+      log(`saw ${n}`);
+      return n < 0 ? undefined : { n: n + 1 };
+    },
   });
   assert.equal((await publish('{"n":1}')).status, 200);
-  const answer = await consume();
-  assert.deepEqual([answer.status, answer.headers.get("content-type")], [200, "application/json"]);
-  const { event_context: context, req_id: id, receive_time: time, ...event } = await answer.json();
+  const response = await consume();
+  assert.deepEqual([response.status, response.headers.get("content-type")], [200, "application/json"]);
+  const { event_context: context, req_id: id, receive_time: time, ...event } = await response.json();
   assert.deepEqual(event, { payload: { n: 1 }, status: "success", response: { n: 2 } });
   assert.deepEqual(context, { request_id: id, external_id: null, receive_time: time });
   assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
@@ -38,7 +42,7 @@ test("an event goes in, is transformed, and comes out once", async () => {
   assert.equal("response" in (await (await consume()).json()), false);
 });
 
-test("what the transformation throws makes a failed event", async () => {
+test("an exception of the transformation makes a failed event", async () => {
   const { publish, consume, pipeline } = pipelineWith({
     transform: () => {
       throw new RangeError("too far");
@@ -52,9 +56,9 @@ test("what the transformation throws makes a failed event", async () => {
     status,
     error_details: details,
     stack_trace: trace,
-    ...rest
+    ...others
   } = await (await consume("failed")).json();
-  assert.deepEqual([payload, status, details, "response" in rest], [[1], "error", "RangeError: too far", false]);
+  assert.deepEqual([payload, status, details, "response" in others], [[1], "error", "RangeError: too far", false]);
   assert.match(trace, /^RangeError: too far\n/);
   pipeline.transform = () => {
     throw "a text";
@@ -69,24 +73,30 @@ test("what the transformation throws makes a failed event", async () => {
 test("async transformations keep the order, and idle waits for them", async () => {
   const release = [];
   const { publish, pipeline, consume } = pipelineWith({
-    transform: async (n) => (await new Promise((resolve) => release.push(resolve)), n),
+    transform: async (n) => {
+      await new Promise((resolve) => release.push(resolve));
+      return n;
+    },
   });
   for (const n of [1, 2, 3]) await publish(String(n));
   assert.deepEqual(pipeline.waiting, { input: 2, output: 0, failed: 0 });
   let isIdle = false;
-  const idle = pipeline.idle().then(() => (isIdle = true));
+  const idle = pipeline.idle().then(() => {
+    isIdle = true;
+  });
   for (let count = 0; count < 3; count++) {
     assert.equal(isIdle, false);
     release.shift()();
-    await turn();
+    await sleep(1);
   }
   await idle;
   const seen = [];
-  for (let answer; (answer = await consume()).status === 200; ) seen.push((await answer.json()).payload);
+  for (let response = await consume(); response.status === 200; response = await consume())
+    seen.push((await response.json()).payload);
   assert.deepEqual(seen, [1, 2, 3]);
 });
 
-test("a paused pipeline takes events and gives none", async () => {
+test("a paused pipeline accepts events and returns none", async () => {
   const { publish, pipeline, consume } = pipelineWith();
   pipeline.pause();
   await publish("1");
@@ -95,7 +105,7 @@ test("a paused pipeline takes events and gives none", async () => {
   assert.equal((await consume()).status, 200);
 });
 
-test("the text of an event keeps its digits", async () => {
+test("the text of an event keeps all digits", async () => {
   const { publish, consume, pipeline } = pipelineWith();
   const text = '{"n": 12345678901234567890}';
   for (const transform of [pipeline.transform, (data) => ({ ...data })]) {
@@ -106,38 +116,38 @@ test("the text of an event keeps its digits", async () => {
   }
 });
 
-test("tokens, ids, paths and methods are looked at as the service does", async () => {
-  const { ask, publish, consume, status, emulator } = pipelineWith();
-  for (const call of [
+test("tokens, ids, paths and methods are checked as by the service", async () => {
+  const { call, publish, consume, status, emulator } = pipelineWith();
+  for (const request of [
     publish.bind(undefined, "1"),
     consume.bind(undefined, "output"),
     consume.bind(undefined, "failed"),
     status,
   ]) {
-    assert.ok([200, 204].includes((await call({ token: "t2" })).status));
+    assert.ok([200, 204].includes((await request({ token: "t2" })).status));
     for (const token of [null, "", "T1", "t1 t2"]) {
-      const refused = await call({ token });
+      const refused = await request({ token });
       assert.deepEqual([refused.status, await refused.json()], [401, { detail: "unauthorized" }]);
     }
-    const unknown = await call({ id: "other" });
+    const unknown = await request({ id: "other" });
     assert.deepEqual([unknown.status, await unknown.json()], [404, { detail: "pipeline not found" }]);
-    assert.ok([200, 204].includes((await call({ base: "/glassflow" })).status), "without v1");
+    assert.ok([200, 204].includes((await request({ base: "/glassflow" })).status), "without v1");
   }
-  assert.equal((await ask("topics/input/events", { method: "GET" })).headers.get("allow"), "POST");
+  assert.equal((await call("topics/input/events", { method: "GET" })).headers.get("allow"), "POST");
   assert.equal((await status({ method: "POST" })).status, 405);
   for (const path of ["", "topics", "topics/output/events", "../x", "constructor"])
-    assert.equal((await ask(path)).status, 404);
+    assert.equal((await call(path)).status, 404);
   assert.equal((await emulator.fetch("http://emulator/glassflow")).status, 404);
-  assert.equal((await ask("status/access_token", { method: "GET", id: "%zz" })).status, 404);
+  assert.equal((await call("status/access_token", { method: "GET", id: "%zz" })).status, 404);
 });
 
-test("what is no JSON, too large, too much or too often is refused", async () => {
+test("invalid JSON, large events, full queues and too many requests are refused", async () => {
   let now = 0;
   const { publish, consume, pipeline, status } = pipelineWith({ maxBytes: 200 });
   for (const body of ["", "{", "hello", new Uint8Array([34, 255, 34])]) assert.equal((await publish(body)).status, 400);
   assert.equal((await publish(`"${"x".repeat(99)}"`)).status, 413);
   assert.equal((await publish("1")).status, 200);
-  assert.equal((await publish("2")).status, 503, "what is consumed is larger than what was published");
+  assert.equal((await publish("2")).status, 503, "a consumed event is larger than the published one");
   await consume();
   const small = pipelineWith({ maxEvents: 2, rateLimit: { requests: 3, perMs: 1500 } });
   small.pipeline.now = () => now;
@@ -146,9 +156,9 @@ test("what is no JSON, too large, too much or too often is refused", async () =>
   const full = await small.publish("3");
   assert.deepEqual([full.status, full.headers.get("retry-after")], [503, "1"]);
   now = 400;
-  const often = await small.consume();
+  const limited = await small.consume();
   assert.deepEqual(
-    [often.status, often.headers.get("retry-after"), await often.json()],
+    [limited.status, limited.headers.get("retry-after"), await limited.json()],
     [429, "2", { detail: "too many requests" }],
   );
   now = 1500;
@@ -157,8 +167,14 @@ test("what is no JSON, too large, too much or too often is refused", async () =>
   assert.equal((await status()).status, 200);
 });
 
-test("what is kept for assertions is bounded, and the token is not in it", async () => {
-  const { publish, pipeline } = pipelineWith({ maxKept: 5, transform: (n, log) => (log(n), n) });
+test("the record for assertions is bounded, and does not contain the token", async () => {
+  const { publish, pipeline } = pipelineWith({
+    maxKept: 5,
+    transform: (n, log) => {
+      log(n);
+      return n;
+    },
+  });
   for (let n = 0; n < 37; n++) await publish(String(n));
   assert.deepEqual(
     pipeline.published.map(({ payload }) => payload),
@@ -168,7 +184,7 @@ test("what is kept for assertions is bounded, and the token is not in it", async
   assert.ok(!JSON.stringify(pipeline.published).includes('"t1"'));
 });
 
-test("pipelines are made, found and taken away, and bad ones are refused", () => {
+test("pipelines are created, found and deleted, and invalid options are refused", () => {
   const { glassflow } = createEmulator();
   const pipeline = glassflow.createPipeline();
   assert.match(pipeline.id, /^[0-9a-f-]{36}$/);

@@ -1,4 +1,4 @@
-// Consuming from GlassFlow pipelines: single events, iteration, rests; and that nothing is dropped that was taken.
+// Consuming from GlassFlow pipelines: single events, iteration, delays. A consumed event is never dropped.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
@@ -9,39 +9,27 @@ import {
   TOKEN,
   bytes,
   consumed,
-  jumpingClock,
+  delaysBetween,
+  emulatedPipeline,
   server,
   sinkOf,
   sourceTo,
   text,
-  world,
-} from "./glassflow-world.mjs";
+} from "./glassflow-fixtures.mjs";
+import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-const turns = async (count) => {
-  for (let at = 0; at < count; at++) await turn();
-};
-/** Runs a test whose rests take no time. */
-const withoutWaiting = (body) => async (t) => {
-  const clock = jumpingClock();
-  try {
-    await body(clock, t);
-  } finally {
-    clock.restore();
-  }
-};
-/** An answer that comes when it is told to. */
-function held(answer) {
-  let give;
-  const when = new Promise((resolve) => (give = resolve));
-  return {
-    give: () => give(),
-    answer: () =>
-      when.then(() => (typeof answer === "number" ? new Response(null, { status: answer }) : Response.json(answer))),
-  };
+virtualTime();
+
+/** A response that is sent when `release` is called. */
+function heldResponse(json) {
+  let release;
+  const released = new Promise((resolve) => {
+    release = resolve;
+  });
+  return { release: () => release(), response: () => released.then(() => Response.json(json)) };
 }
 
-test("an event has what the service says of it", async () => {
+test("an event has the fields that the service sends", async () => {
   const fake = server(consumed());
   const { status, event, ...more } = await sinkOf(fake).consume();
   assert.deepEqual([status, more], [200, {}]);
@@ -83,7 +71,7 @@ test("an event has what the service says of it", async () => {
   );
 });
 
-test("a failed event has its payload as data, the details and the stack trace", async () => {
+test("a failed event has its payload as data, the error details and the stack trace", async () => {
   const fake = server(
     consumed({
       response: undefined,
@@ -100,7 +88,7 @@ test("a failed event has its payload as data, the details and the stack trace", 
   assert.equal(fake.requests[0].url, `${BASE}/pipelines/pipe-1/topics/failed/events/consume`);
 });
 
-test("what the service leaves out is undefined, and what it says in another form is there all the same", async () => {
+test("a missing field is undefined, and a field of an unexpected type is its JSON text", async () => {
   const { event } = await sinkOf(server({ payload: null, status: { code: 7 }, error_details: null })).consume();
   assert.deepEqual(
     [event.payload, event.response, event.data, event.requestId, event.receiveTime, event.status, event.errorDetails],
@@ -110,7 +98,7 @@ test("what the service leaves out is undefined, and what it says in another form
   assert.deepEqual([nothing.response, nothing.data], [null, null]);
 });
 
-test("an event is not parsed before somebody looks, and loses no digit", async () => {
+test("an event is parsed on first read and keeps all digits", async () => {
   const body =
     '{"payload": {"n": 12345678901234567890, "m": 1.50}, "event_context": {"request_id": "r"}, "response": [1e400, "\\u00e9"]}';
   const { event } = await sinkOf(server(new Response(body))).consume();
@@ -153,7 +141,7 @@ test("an event becomes a CloudEvent", async () => {
   assert.match(bare.id, /^[0-9a-f-]{36}$/);
 });
 
-test("an answer that cannot be read is in the error, byte for byte, and its message says nothing of it", async () => {
+test("an unreadable response is in the error, byte for byte, and not in its message", async () => {
   const bad = [
     "",
     "hello",
@@ -179,18 +167,18 @@ test("an answer that cannot be read is in the error, byte for byte, and its mess
       assert.deepEqual(error.body, typeof body === "string" ? bytes(body) : body);
       const sentence =
         body === ""
-          ? "the answer is empty"
-          : "the answer is not an event that can be read; its bytes are in the body of this error";
+          ? "the response is empty"
+          : "the response is not a readable event; its bytes are in the body of this error";
       assert.equal(error.message, `${verb} pipeline "pipe-1" at ${BASE}: ${sentence} (HTTP 200)`);
       assert.ok(
         !("body" in JSON.parse(JSON.stringify(error))) && !inspect(error).includes("Uint8Array"),
-        "no log shows it by accident",
+        "logs do not show it",
       );
     }
   }
 });
 
-test("an event may be large, and one that is larger than maxEventBytes comes raw", async () => {
+test("an event may be large, and one above maxEventBytes is the body of the error", async () => {
   const large = consumed({ payload: "x".repeat(3_000_000), response: 1 });
   assert.equal((await sinkOf(server(large)).consume()).event.payload.length, 3_000_000);
   const error = await sinkOf(server(large), { maxEventBytes: 1_000_000 })
@@ -202,37 +190,39 @@ test("an event may be large, and one that is larger than maxEventBytes comes raw
     error.message,
     /larger than the 1000000 bytes of maxEventBytes; all 30\d+ bytes are in the body of this error/,
   );
-  const exact = JSON.stringify(consumed()).length;
-  assert.equal((await sinkOf(server(consumed()), { maxEventBytes: exact }).consume()).status, 200);
-  await assert.rejects(sinkOf(server(consumed()), { maxEventBytes: exact - 1 }).consume(), { code: "ERR_TOO_LARGE" });
+  const size = JSON.stringify(consumed()).length;
+  assert.equal((await sinkOf(server(consumed()), { maxEventBytes: size }).consume()).status, 200);
+  await assert.rejects(sinkOf(server(consumed()), { maxEventBytes: size - 1 }).consume(), { code: "ERR_TOO_LARGE" });
 });
 
-test("an answer that breaks off is handed over as far as it came", async () => {
-  const { emulator, pipeline, source, sink } = world();
+test("a response that breaks off is in the error as far as it was received", async () => {
+  const { emulator, pipeline, source, sink } = emulatedPipeline();
   await source.publish({ text: "x".repeat(1000) });
   emulator.faults.add({ match: "/glassflow/v1/pipelines/pipe-1/topics/output", cutBodyAfter: 300 });
   const error = await sink.consume().catch((error) => error);
   assert.equal(error.code, "ERR_INVALID_EVENT");
   assert.equal(error.body.length, 300);
   assert.match(text(error.body), /^\{"req_id":/);
-  assert.equal(pipeline.waiting.output, 0, "it is gone from the server");
+  assert.equal(pipeline.waiting.output, 0, "the server has deleted it");
 });
 
-test("the bytes of an answer may be of another realm, as in test environments that have globals of their own", async () => {
+test("the bytes of a response may come from another realm, as in test environments with their own globals", async () => {
   const foreign = runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes(JSON.stringify(consumed()))] });
   assert.ok(!(foreign instanceof Uint8Array));
-  const answer = () =>
+  const response = () =>
     new Response(
       new ReadableStream({
-        start: (controller) => (
-          controller.enqueue(foreign.subarray(0, 9)), controller.enqueue(foreign.subarray(9)), controller.close()
-        ),
+        start(controller) {
+          controller.enqueue(foreign.subarray(0, 9));
+          controller.enqueue(foreign.subarray(9));
+          controller.close();
+        },
       }),
     );
-  assert.deepEqual((await sinkOf(server(answer)).consume()).event.payload, { a: 1 });
+  assert.deepEqual((await sinkOf(server(response)).consume()).event.payload, { a: 1 });
 });
 
-test("other successes are no event, and what they have said is not thrown away", async () => {
+test("another 2xx status is no event, and its body is in the result", async () => {
   assert.deepEqual(await sinkOf(server(204)).consume(), { status: 204 });
   assert.deepEqual(await sinkOf(server(new Response("slow down", { status: 429 }))).consume(), { status: 429 });
   assert.deepEqual(await sinkOf(server(new Response(null, { status: 202 }))).consume(), { status: 202 });
@@ -240,119 +230,108 @@ test("other successes are no event, and what they have said is not thrown away",
   assert.deepEqual([status, event, text(body)], [202, undefined, '{"payload":1}']);
 });
 
-test(
-  "rests twice as long each time there is nothing, for both queues, and comes down with an event",
-  withoutWaiting(async (clock) => {
-    const fake = server(204, 429, 204, 204, 204, 204, 204, 204, consumed(), 204);
-    const sink = sinkOf(fake);
-    for (let at = 0; at < 10; at++) await (at % 2 ? sink.consumeFailed() : sink.consume());
-    const rests = clock.rests(fake.requests);
-    let [least, most] = [1000, 1000];
-    for (const rest of rests.slice(0, 8)) {
-      [least, most] = [Math.min(2 * least, 60_000), Math.min(2 * most, 60_000) + 101];
-      assert.ok(rest >= least && rest <= most, `${rest} is not from ${least} to ${most}`);
-    }
-    assert.equal(rests[8], 0);
-  }),
-);
+test("the delay doubles on each 204 and 429, for both queues together, and an event ends it", async () => {
+  const fake = server(204, 429, 204, 204, 204, 204, 204, 204, consumed(), 204);
+  const sink = sinkOf(fake);
+  for (let at = 0; at < 10; at++) await (at % 2 ? sink.consumeFailed() : sink.consume());
+  const delays = delaysBetween(fake.requests);
+  let [least, most] = [1000, 1000];
+  for (const delay of delays.slice(0, 8)) {
+    [least, most] = [Math.min(2 * least, 60_000), Math.min(2 * most, 60_000) + 101];
+    assert.ok(delay >= least && delay <= most, `${delay} is not from ${least} to ${most}`);
+  }
+  assert.equal(delays[8], 0);
+});
 
-test(
-  "keeps what Retry-After says, and rests after errors as well",
-  withoutWaiting(async (clock) => {
-    const fake = server(
-      new Response(null, { status: 429, headers: { "retry-after": "7" } }),
-      500,
-      new TypeError("gone"),
-      401,
-      consumed(),
+test("Retry-After is honoured, and errors cause a delay too", async () => {
+  const fake = server(
+    new Response(null, { status: 429, headers: { "retry-after": "7" } }),
+    500,
+    new TypeError("gone"),
+    401,
+    consumed(),
+  );
+  const sink = sinkOf(fake);
+  const outcomes = [];
+  for (let at = 0; at < 5; at++)
+    outcomes.push(
+      await sink.consume().then(
+        ({ status }) => status,
+        ({ code }) => code,
+      ),
     );
-    const sink = sinkOf(fake);
-    const outcomes = [];
-    for (let at = 0; at < 5; at++)
-      outcomes.push(
-        await sink.consume().then(
-          ({ status }) => status,
-          ({ code }) => code,
-        ),
-      );
-    assert.deepEqual(outcomes, [429, "ERR_UNAVAILABLE", "ERR_NETWORK", "ERR_UNAUTHORIZED", 200]);
-    const [first, ...others] = clock.rests(fake.requests);
-    assert.ok(first >= 7000 && first < 7002, `${first}`);
-    [4000, 8000, 16_000].forEach((least, at) =>
-      assert.ok(others[at] >= least && others[at] < least + 1600, `${others}`),
-    );
-  }),
-);
+  assert.deepEqual(outcomes, [429, "ERR_UNAVAILABLE", "ERR_NETWORK", "ERR_UNAUTHORIZED", 200]);
+  const [first, ...others] = delaysBetween(fake.requests);
+  assert.ok(first >= 7000 && first < 7002, `${first}`);
+  for (const [at, least] of [4000, 8000, 16_000].entries())
+    assert.ok(others[at] >= least && others[at] < least + 1600, `${others}`);
+});
 
-test(
-  "the rests can be chosen",
-  withoutWaiting(async (clock) => {
-    const fake = server(204);
-    const sink = sinkOf(fake, { backoff: { baseMs: 10, maxMs: 30 } });
-    for (let at = 0; at < 4; at++) await sink.consume();
-    clock
-      .rests(fake.requests)
-      .forEach((rest, at) => assert.ok(rest >= [20, 30, 30][at] && rest <= [22, 33, 33][at], `${rest}`));
-  }),
-);
+test("the delays can be configured", async () => {
+  const fake = server(204);
+  const sink = sinkOf(fake, { backoff: { baseMs: 10, maxMs: 30 } });
+  for (let at = 0; at < 4; at++) await sink.consume();
+  for (const [at, delay] of delaysBetween(fake.requests).entries())
+    assert.ok(delay >= [20, 30, 30][at] && delay <= [22, 33, 33][at], `${delay}`);
+});
 
-test("a call that rests can be given up, and makes no request", async () => {
+test("a delayed call can be aborted, and makes no request", async () => {
   const fake = server(204);
   const sink = sinkOf(fake);
   await sink.consume();
   const aborter = new AbortController();
-  const resting = sink.consume({ signal: aborter.signal });
-  await turn();
+  const delayed = sink.consume({ signal: aborter.signal });
+  await sleep(1);
   aborter.abort("enough");
-  await assert.rejects(resting, { code: "ERR_ABORTED", cause: "enough" });
+  await assert.rejects(delayed, { code: "ERR_ABORTED", cause: "enough" });
   await assert.rejects(sink.consume({ signal: AbortSignal.abort("before") }), { code: "ERR_ABORTED", cause: "before" });
   assert.equal(fake.requests.length, 1);
   assert.deepEqual(await sink.close(), []);
 });
 
-test("a request that is under way when its call is given up goes on, and the next call has its event", async () => {
-  const slow = held(consumed({ payload: "not lost" }));
-  const fake = server(slow.answer, 204);
+test("the request of an aborted call continues, and the next call returns its event", async () => {
+  const slow = heldResponse(consumed({ payload: "not lost" }));
+  const fake = server(slow.response, 204);
   const sink = sinkOf(fake);
   const aborter = new AbortController();
-  const given = sink.consume({ signal: aborter.signal });
-  await turns(3);
+  const aborted = sink.consume({ signal: aborter.signal });
+  await sleep(1);
   aborter.abort();
-  await assert.rejects(given, { code: "ERR_ABORTED" });
-  assert.ok(!fake.requests[0].signal.aborted, "aborted, it would have taken the event with it");
+  await assert.rejects(aborted, { code: "ERR_ABORTED" });
+  assert.ok(!fake.requests[0].signal.aborted, "an aborted request would lose the event");
   const next = sink.consume();
-  slow.give();
+  slow.release();
   assert.equal((await next).event.payload, "not lost");
   assert.equal(fake.requests.length, 1);
 });
 
-test("an event that comes when nobody wants it waits for the next call for its queue", async () => {
-  const slow = held(consumed({ payload: "failed" }));
-  const fake = server(slow.answer, consumed({ payload: "output" }));
+test("the event of an aborted call is kept for the next call for its queue", async () => {
+  const slow = heldResponse(consumed({ payload: "failed" }));
+  const fake = server(slow.response, consumed({ payload: "output" }));
   const sink = sinkOf(fake);
   const aborter = new AbortController();
-  const given = sink.consumeFailed({ signal: aborter.signal });
-  await turns(3);
+  const aborted = sink.consumeFailed({ signal: aborter.signal });
+  await sleep(1);
   aborter.abort();
-  await assert.rejects(given, { code: "ERR_ABORTED" });
-  slow.give();
+  await assert.rejects(aborted, { code: "ERR_ABORTED" });
+  slow.release();
   assert.equal((await sink.consume()).event.payload, "output");
   assert.equal((await sink.consumeFailed()).event.payload, "failed");
   assert.equal(fake.requests.length, 2);
 });
 
-test("closing waits for the request that is under way and gives what it brings", async () => {
-  const slow = held(consumed({ payload: "late" }));
-  const sink = sinkOf(server(slow.answer));
+test("close waits for the request in flight and returns its event", async () => {
+  const slow = heldResponse(consumed({ payload: "late" }));
+  const sink = sinkOf(server(slow.response));
   const waiting = sink.consume();
   const another = sink.consume();
-  await turns(3);
+  await sleep(1);
   const closing = sink.close();
   await assert.rejects(waiting, { code: "ERR_CLOSED" });
   await assert.rejects(another, { code: "ERR_CLOSED" });
   await assert.rejects(sink.consume(), { code: "ERR_CLOSED" });
   assert.throws(() => sink.events(), { code: "ERR_CLOSED" });
-  slow.give();
+  slow.release();
   const left = await closing;
   assert.deepEqual(
     left.map(({ status, event }) => [status, event.payload]),
@@ -362,31 +341,34 @@ test("closing waits for the request that is under way and gives what it brings",
   await assert.rejects(sink.validateCredentials(), { code: "ERR_CLOSED" });
 });
 
-test("what cannot be read is given by close as well", async () => {
-  const slow = { give: undefined };
-  const sink = sinkOf(server(() => new Promise((resolve) => (slow.give = () => resolve(new Response("raw"))))));
+test("close returns the bytes of an unreadable response too", async () => {
+  let release;
+  const released = new Promise((resolve) => {
+    release = resolve;
+  });
+  const sink = sinkOf(server(() => released.then(() => new Response("raw"))));
   void sink.consume().catch(() => {});
-  await turns(3);
+  await sleep(1);
   const closing = sink.close();
-  slow.give();
+  release();
   assert.deepEqual(
     (await closing).map(({ status, body }) => [status, text(body)]),
     [[200, "raw"]],
   );
 });
 
-test("a signal closes the sink", async () => {
+test("the signal of the client closes the sink", async () => {
   const aborter = new AbortController();
   const sink = sinkOf(server(204), { signal: aborter.signal });
   await sink.consume();
-  const resting = sink.consume();
+  const delayed = sink.consume();
   aborter.abort();
-  await assert.rejects(resting, { code: "ERR_CLOSED" });
+  await assert.rejects(delayed, { code: "ERR_CLOSED" });
   await assert.rejects(sinkOf(server(204), { signal: AbortSignal.abort() }).consume(), { code: "ERR_CLOSED" });
 });
 
-test("calls wait for each other, so events come in their order", async () => {
-  const { source, sink } = world();
+test("calls run one after the other, so events keep their order", async () => {
+  const { source, sink } = emulatedPipeline();
   await source.publishAll([0, 1, 2, 3, 4]);
   const results = await Promise.all([0, 1, 2, 3, 4].map(() => sink.consume()));
   assert.deepEqual(
@@ -395,13 +377,13 @@ test("calls wait for each other, so events come in their order", async () => {
   );
 });
 
-test("iteration asks for an event when one is wanted, and not before", async () => {
-  const { pipeline, source, sink } = world();
+test("an iteration requests an event when the loop asks for one, and not before", async () => {
+  const { pipeline, source, sink } = emulatedPipeline();
   await source.publishAll([1, 2, 3]);
   const iterator = sink[Symbol.asyncIterator]();
   assert.equal(pipeline.waiting.output, 3);
   assert.equal((await iterator.next()).value.payload, 1);
-  await turns(5);
+  await sleep(1);
   assert.equal(pipeline.waiting.output, 2);
   assert.deepEqual(
     (await Promise.all([iterator.next(), iterator.next()])).map(({ value }) => value.payload),
@@ -411,33 +393,29 @@ test("iteration asks for an event when one is wanted, and not before", async () 
   assert.deepEqual(await iterator.next(), { done: true, value: undefined });
 });
 
-test(
-  "iteration goes on while there is nothing, and after failures that time can mend, and tells of those",
-  withoutWaiting(async (clock) => {
-    const fake = server(
-      204,
-      new TypeError("gone"),
-      503,
-      new Response(null, { status: 429, headers: { "retry-after": "9" } }),
-      consumed(),
-    );
-    const told = [];
-    for await (const event of sinkOf(fake).events({ onRetry: ({ code }, delayMs) => told.push([code, delayMs]) })) {
-      assert.deepEqual(event.payload, { a: 1 });
-      break;
-    }
-    assert.deepEqual(
-      told.map(([code]) => code),
-      ["ERR_NETWORK", "ERR_UNAVAILABLE", "ERR_RATE_LIMITED"],
-    );
-    const rests = clock.rests(fake.requests).slice(1);
-    told.forEach(([, delayMs], at) =>
-      assert.ok(Math.abs(delayMs - rests[at]) < 2, `${delayMs} was told, and ${rests[at]} rested`),
-    );
-  }),
-);
+test("an iteration continues while the queue is empty, and after retryable failures, which it reports", async () => {
+  const fake = server(
+    204,
+    new TypeError("gone"),
+    503,
+    new Response(null, { status: 429, headers: { "retry-after": "9" } }),
+    consumed(),
+  );
+  const reported = [];
+  for await (const event of sinkOf(fake).events({ onRetry: ({ code }, delayMs) => reported.push([code, delayMs]) })) {
+    assert.deepEqual(event.payload, { a: 1 });
+    break;
+  }
+  assert.deepEqual(
+    reported.map(([code]) => code),
+    ["ERR_NETWORK", "ERR_UNAVAILABLE", "ERR_RATE_LIMITED"],
+  );
+  const delays = delaysBetween(fake.requests).slice(1);
+  for (const [at, [, delayMs]] of reported.entries())
+    assert.ok(Math.abs(delayMs - delays[at]) < 2, `${delayMs} was reported, and the delay was ${delays[at]}`);
+});
 
-test("iteration ends with what time cannot mend, and a new one goes on with the next event", async () => {
+test("an error that a retry cannot fix ends an iteration, and a new one continues with the next event", async () => {
   const sink = sinkOf(
     server(
       consumed({ payload: 1 }),
@@ -463,7 +441,7 @@ test("iteration ends with what time cannot mend, and a new one goes on with the 
     1,
     ["ERR_INVALID_EVENT", 200, "what is this?"],
     ["ERR_REJECTED", 202, "{}"],
-    ["ERR_UNAUTHORIZED", 401, '{"detail":"words of the server"}'],
+    ["ERR_UNAUTHORIZED", 401, '{"detail":"detail from the server"}'],
     2,
   ]);
   const iterator = sinkOf(server(404))[Symbol.asyncIterator]();
@@ -471,33 +449,33 @@ test("iteration ends with what time cannot mend, and a new one goes on with the 
   assert.equal((await iterator.next()).done, true);
 });
 
-test("a signal ends an iteration without an error: at once while it rests, and what is under way is kept", async () => {
+test("a signal ends an iteration without an error, during a delay too, and the event in flight is kept", async () => {
   const aborter = new AbortController();
-  const slow = held(consumed({ payload: "kept" }));
-  const fake = server(204, slow.answer, 204);
+  const slow = heldResponse(consumed({ payload: "kept" }));
+  const fake = server(204, slow.response, 204);
   const sink = sinkOf(fake, { backoff: { baseMs: 1, maxMs: 1 } });
   const seen = [];
   const ended = (async () => {
     for await (const event of sink.events({ signal: aborter.signal })) seen.push(event);
   })();
-  while (fake.requests.length < 2) await turn();
+  await until(() => fake.requests.length === 2);
   aborter.abort();
   await ended;
   assert.deepEqual(seen, []);
-  slow.give();
-  await turns(5);
+  slow.release();
+  await sleep(1);
   assert.equal((await sink.consume()).event.payload, "kept");
   for await (const event of sink.events({ signal: AbortSignal.abort() })) seen.push(event);
   assert.deepEqual(seen, []);
-  const resting = sinkOf(server(204));
-  await resting.consume();
+  const delayed = sinkOf(server(204));
+  await delayed.consume();
   const other = new AbortController();
-  setImmediate(() => other.abort());
-  for await (const event of resting.events({ signal: other.signal })) seen.push(event);
+  void sleep(1).then(() => other.abort());
+  for await (const event of delayed.events({ signal: other.signal })) seen.push(event);
   assert.deepEqual(seen, []);
 });
 
-test("return ends an iteration that rests, and close ends all of them", async () => {
+test("return ends an iteration during a delay, and close ends all iterations", async () => {
   const sink = sinkOf(server(204));
   await sink.consume();
   const iterator = sink[Symbol.asyncIterator]();
@@ -514,7 +492,7 @@ test("return ends an iteration that rests, and close ends all of them", async ()
   ]);
 });
 
-test("options of an iteration are checked", () => {
+test("the options of an iteration are checked", () => {
   const sink = sinkOf(server(204));
   for (const bad of [
     { failed: "yes" },
@@ -531,8 +509,8 @@ test("options of an iteration are checked", () => {
   }
 });
 
-test("a failed event is published again in one call, byte for byte", async () => {
-  const { pipeline, source, sink } = world({
+test("republish publishes a failed event again, byte for byte", async () => {
+  const { pipeline, source, sink } = emulatedPipeline({
     transform: (data) => {
       throw new TypeError(`cannot take ${typeof data}`);
     },
@@ -544,38 +522,38 @@ test("a failed event is published again in one call, byte for byte", async () =>
     [event.errorDetails, event.stackTrace.includes("cannot take object")],
     ["TypeError: cannot take object", true],
   );
-  pipeline.transform = (data) => ({ mended: data.t });
+  pipeline.transform = (data) => ({ fixed: data.t });
   assert.deepEqual(await event.republish(source), { status: 200 });
   assert.equal(pipeline.published[1].text, json);
-  assert.deepEqual((await sink.consume()).event.response, { mended: "é" });
+  assert.deepEqual((await sink.consume()).event.response, { fixed: "é" });
   for (const bad of [undefined, sink, "source"])
     await assert.rejects(event.republish(bad), { code: "ERR_INVALID_ARGUMENT" });
   await assert.rejects(event.republish(sourceTo(server(503))), { code: "ERR_UNAVAILABLE" });
 });
 
-test("ack without a store has nothing to do", async () => {
+test("ack without a store does nothing", async () => {
   const { event } = await sinkOf(server(consumed())).consume();
   assert.equal(await event.ack(), undefined);
   assert.equal(await event.ack(), undefined);
 });
 
-test("when the engine traps, what was kept is still there and the sink goes on", async () => {
+test("after a trap of the engine the kept event is still there and the sink continues", async () => {
   const UNREACHABLE = new Uint8Array([
     0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
   ]);
   const trap = new WebAssembly.Instance(new WebAssembly.Module(UNREACHABLE)).exports.f;
-  const slow = held(consumed({ payload: "kept" }));
+  const slow = heldResponse(consumed({ payload: "kept" }));
   const hang = () => new Promise(() => {});
-  const sink = sinkOf(server(slow.answer, hang, consumed({ payload: "next" })));
+  const sink = sinkOf(server(slow.response, hang, consumed({ payload: "next" })));
   const aborter = new AbortController();
-  const given = sink.consume({ signal: aborter.signal });
-  await turns(3);
+  const aborted = sink.consume({ signal: aborter.signal });
+  await sleep(1);
   aborter.abort();
-  await assert.rejects(given, { code: "ERR_ABORTED" });
-  slow.give();
-  await turns(5);
+  await assert.rejects(aborted, { code: "ERR_ABORTED" });
+  slow.release();
+  await sleep(1);
   const lost = sink.consumeFailed();
-  await turns(3);
+  await sleep(1);
   assert.throws(() => call(trap), { code: "ERR_INTERNAL" });
   await assert.rejects(lost, { code: "ERR_INTERNAL" });
   assert.equal((await sink.consume()).event.payload, "kept");

@@ -1,4 +1,4 @@
-// Publishing to GlassFlow pipelines: one event, many, sessions; and what the token must not get into.
+// Publishing to GlassFlow pipelines: one event, many events, sessions. The token appears in its header only.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
@@ -10,12 +10,14 @@ import {
   isFerryError,
   memoryStore,
 } from "eventferry/glassflow";
-import { BASE, TOKEN, server, sinkOf, sourceTo, text, world } from "./glassflow-world.mjs";
+import { BASE, TOKEN, emulatedPipeline, server, sinkOf, sourceTo, text } from "./glassflow-fixtures.mjs";
+import { sleep, virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const range = (count) => Array.from({ length: count }, (_, n) => ({ n }));
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test("an event is one request, as the original makes it", async () => {
+test("publish makes one request, the same as the original", async () => {
   const fake = server(200);
   assert.deepEqual(await sourceTo(fake).publish({ a: "ç€😀" }), { status: 200 });
   const [{ method, url, headers, body }] = fake.requests;
@@ -24,7 +26,7 @@ test("an event is one request, as the original makes it", async () => {
   assert.deepEqual({ accept, type, token }, { accept: "application/json", type: "application/json", token: TOKEN });
 });
 
-test("any JSON value is an event, and what JSON cannot say is refused before a request is made", async () => {
+test("any JSON value is an event, and a value that JSON cannot represent is refused before a request", async () => {
   const fake = server(200);
   const source = sourceTo(fake);
   const good = [
@@ -59,24 +61,24 @@ test("any JSON value is an event, and what JSON cannot say is refused before a r
     await assert.rejects(source.publish(bad), { code: "ERR_INVALID_ARGUMENT" }, inspect(bad));
   }
   await assert.rejects(source.publish({ deep: [{ here: -Infinity }] }), {
-    message: 'the event has -Infinity as "here", and JSON has no such number',
+    message: 'the event has -Infinity in "here"; JSON cannot represent this number',
   });
   assert.equal(fake.requests.length, good.length);
 });
 
-test("a CloudEvent goes in the JSON event format, with every digit", async () => {
+test("a CloudEvent is published in the JSON event format, with all digits", async () => {
   const fake = server(200);
   const json = '{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"n":12345678901234567890}}';
   await sourceTo(fake).publish(CloudEvent.fromJSON(json));
   assert.equal(fake.requests[0].body, json);
 });
 
-test("errors say which pipeline it was and what was wrong, with the words of the server", async () => {
+test("an error names the pipeline and the cause, with the detail from the server", async () => {
   const table = [
-    [401, "ERR_UNAUTHORIZED", "the pipeline access token was refused (HTTP 401): words of the server"],
-    [404, "ERR_REJECTED", "there is no such pipeline (HTTP 404): words of the server"],
-    [429, "ERR_RATE_LIMITED", "the server asks for a slower pace (HTTP 429): words of the server"],
-    [500, "ERR_UNAVAILABLE", "the server could not handle the request (HTTP 500): words of the server"],
+    [401, "ERR_UNAUTHORIZED", "the pipeline access token was refused (HTTP 401): detail from the server"],
+    [404, "ERR_REJECTED", "there is no such pipeline (HTTP 404): detail from the server"],
+    [429, "ERR_RATE_LIMITED", "the server asks for a slower pace (HTTP 429): detail from the server"],
+    [500, "ERR_UNAVAILABLE", "the server could not handle the request (HTTP 500): detail from the server"],
     [
       new Response("<html>\n<h1>Bad  gateway</h1>\u0007", { status: 502 }),
       "ERR_UNAVAILABLE",
@@ -98,8 +100,8 @@ test("errors say which pipeline it was and what was wrong, with the words of the
       `the server refused the request (HTTP 400): ${"x".repeat(199)}…`,
     ],
   ];
-  for (const [answer, code, message] of table) {
-    const status = typeof answer === "number" ? answer : answer.status;
+  for (const [response, code, message] of table) {
+    const status = typeof response === "number" ? response : response.status;
     const verbs = [
       [(fake) => sourceTo(fake).publish({}), "publish to"],
       [(fake) => sourceTo(fake).validateCredentials(), "validate the access token of"],
@@ -111,7 +113,7 @@ test("errors say which pipeline it was and what was wrong, with the words of the
         [(fake) => sinkOf(fake).consumeFailed(), "consume a failed event of"],
       );
     for (const [call, verb] of verbs) {
-      await assert.rejects(call(server(answer)), {
+      await assert.rejects(call(server(response)), {
         code,
         status,
         message: `${verb} pipeline "pipe-1" at ${BASE}: ${message}`,
@@ -121,10 +123,10 @@ test("errors say which pipeline it was and what was wrong, with the words of the
   const refused = await sourceTo(server(401))
     .publish({})
     .catch((error) => error);
-  assert.equal(text(refused.body), '{"detail":"words of the server"}');
+  assert.equal(text(refused.body), '{"detail":"detail from the server"}');
 });
 
-test("an answer of which a fetch has kept a copy is not waited for beyond what is read of it", async () => {
+test("a response that was cloned is read up to the limit, and the rest is not awaited", async () => {
   const kept = new Response("x".repeat(100_000), { status: 400 });
   await assert.rejects(sourceTo({ fetch: async () => kept.clone() }, { timeoutMs: 300 }).publish({}), {
     code: "ERR_REJECTED",
@@ -132,7 +134,7 @@ test("an answer of which a fetch has kept a copy is not waited for beyond what i
   });
 });
 
-test("without an answer the error says so, and keeps what the fetch threw", async () => {
+test("without a response the error has the cause that fetch has thrown", async () => {
   const cause = new TypeError("fetch failed");
   const error = await sourceTo(server(cause))
     .publish({})
@@ -143,17 +145,17 @@ test("without an answer the error says so, and keeps what the fetch threw", asyn
   assert.ok(hanging.requests[0].signal.aborted);
 });
 
-test("the token gets into nothing but its header, even if the server repeats it", async () => {
+test("the token appears in its header only, even if the server repeats it", async () => {
   const echo = () => new Response(JSON.stringify({ detail: `the token ${TOKEN} is unknown` }), { status: 401 });
-  const telling = new TypeError(`Invalid header value ${TOKEN}`);
+  const echoingError = new TypeError(`Invalid header value ${TOKEN}`);
   const seen = [];
-  for (const answer of [echo, telling]) {
+  for (const response of [echo, echoingError]) {
     for (const call of [
       (fake) => sourceTo(fake).publish({}),
       (fake) => sourceTo(fake).validateCredentials(),
       (fake) => sinkOf(fake).consume(),
     ]) {
-      const error = await call(server(answer)).catch((error) => error);
+      const error = await call(server(response)).catch((error) => error);
       assert.ok(isFerryError(error));
       seen.push(
         error.message,
@@ -169,7 +171,10 @@ test("the token gets into nothing but its header, even if the server repeats it"
     for (const pipelineAccessToken of [`${TOKEN}\n`, ` ${TOKEN}`, `${TOKEN}\u20ac`]) {
       assert.throws(
         () => new Client({ pipelineId: "p", pipelineAccessToken }),
-        (error) => (seen.push(inspect(error)), error.code === "ERR_INVALID_ARGUMENT"),
+        (error) => {
+          seen.push(inspect(error));
+          return error.code === "ERR_INVALID_ARGUMENT";
+        },
       );
       const lazy = new Client({
         pipelineId: "p",
@@ -185,11 +190,11 @@ test("the token gets into nothing but its header, even if the server repeats it"
   for (const client of [source, sinkOf(server(204)), source.outbox, source.session()])
     seen.push(inspect(client, { depth: 9, showHidden: true }), JSON.stringify(client), String(client));
   source.close();
-  for (const one of seen) assert.ok(!one?.includes(TOKEN), one);
-  assert.ok(seen.some((one) => one.includes("the token … is unknown")));
+  for (const shown of seen) assert.ok(!shown?.includes(TOKEN), shown);
+  assert.ok(seen.some((shown) => shown.includes("the token … is unknown")));
 });
 
-test("a token may be a function, asked before each request, also an async one", async () => {
+test("the token may be a function, also an async one, which is called before each request", async () => {
   const fake = server(200);
   let count = 0;
   const source = sourceTo(fake, {
@@ -209,7 +214,7 @@ test("a token may be a function, asked before each request, also an async one", 
   source.close();
 });
 
-test("a function for the token that fails is the caller's, and makes no request", async () => {
+test("a token function that fails is an error of the caller, and no request is made", async () => {
   const cause = new Error("no session");
   for (const pipelineAccessToken of [
     () => {
@@ -230,23 +235,26 @@ test("a function for the token that fails is the caller's, and makes no request"
   }
 });
 
-test("what a client is told is checked when it is made, and the message names the option", () => {
+test("the options of a client are checked by its constructor, and the message names the option", () => {
   const good = { pipelineId: "p", pipelineAccessToken: "t" };
   const bad = [
     [{ ...good, pipelineID: "x" }, /has no option "pipelineID"; there are .*pipelineId/],
-    [{ ...good, pipelineId: 7 }, /^pipelineId is a text, not 7$/],
-    [{ ...good, pipelineId: "" }, /^pipelineId "" is none that a URL can carry$/],
-    [{ ...good, pipelineId: ".." }, /^pipelineId "\.\." is none/],
-    [{ ...good, pipelineAccessToken: "" }, /^pipelineAccessToken is empty$/],
+    [{ ...good, pipelineId: 7 }, /^pipelineId must be a string; received 7$/],
+    [{ ...good, pipelineId: "" }, /^pipelineId must be usable in a URL path; received ""$/],
+    [{ ...good, pipelineId: ".." }, /^pipelineId must be usable in a URL path; received "\.\."$/],
+    [{ ...good, pipelineAccessToken: "" }, /^pipelineAccessToken must be a non-empty string; received ""$/],
     [
       { ...good, pipelineAccessToken: 7 },
-      /^pipelineAccessToken is a text, or a function that gives one, not of the type number$/,
+      /^pipelineAccessToken must be a string or a function that returns one; received a value of type number$/,
     ],
-    [{ ...good, pipelineAccessToken: null }, /not null$/],
+    [{ ...good, pipelineAccessToken: null }, /received null$/],
     [{ ...good, baseUrl: "api.glassflow.dev" }, /^baseUrl must be an absolute URL$/],
     [{ ...good, baseUrl: "ftp://example.com" }, /^baseUrl must be http or https/],
     [{ ...good, baseUrl: "https://user:secret@example.com" }, /^baseUrl must not have a user name/],
-    [{ ...good, baseUrl: "https://example.com/v1?key=1" }, /^baseUrl must not have a query/],
+    [
+      { ...good, baseUrl: "https://example.com/v1?key=1" },
+      /^baseUrl must be a URL without a query and a fragment; paths are appended to it$/,
+    ],
     [{ ...good, timeoutMs: 0 }, /^timeoutMs is/],
     [{ ...good, fetch: "fetch" }, /^fetch is a function/],
     [{ ...good, signal: {} }, /^signal is an AbortSignal/],
@@ -262,16 +270,16 @@ test("what a client is told is checked when it is made, and the message names th
     assert.throws(() => new PipelineDataSource({ ...good, ...options }), { code: "ERR_INVALID_ARGUMENT", message });
   }
   for (const [options, message] of [
-    [{ backoff: { baseMs: 0 } }, /^backoff\.baseMs is a whole number/],
+    [{ backoff: { baseMs: 0 } }, /^backoff\.baseMs must be an integer from 1 to 86400000; received 0$/],
     [{ backoff: { min: 1 } }, /^backoff has no option "min"/],
-    [{ maxEventBytes: 2 ** 28 }, /^maxEventBytes/],
+    [{ maxEventBytes: 2 ** 28 }, /^maxEventBytes must be an integer from 1 to 134217728; received 268435456$/],
     [{ retry: {} }, /has no option "retry"/],
   ]) {
     assert.throws(() => new PipelineDataSink({ ...good, ...options }), { code: "ERR_INVALID_ARGUMENT", message });
   }
 });
 
-test("a call can be given a time and a signal, and nothing else", async () => {
+test("a call has the options timeoutMs and signal, and no others", async () => {
   const source = sourceTo(server(() => new Promise(() => {})));
   await assert.rejects(source.publish({}, { timeoutMs: 5 }), { code: "ERR_TIMEOUT" });
   await assert.rejects(source.publish({}, { signal: AbortSignal.abort("enough") }), {
@@ -280,7 +288,7 @@ test("a call can be given a time and a signal, and nothing else", async () => {
   });
   const aborter = new AbortController();
   const publishing = source.publish({}, { signal: aborter.signal });
-  setImmediate(() => aborter.abort("enough"));
+  void sleep(1).then(() => aborter.abort("enough"));
   await assert.rejects(publishing, { code: "ERR_ABORTED", cause: "enough" });
   for (const bad of [{ timeout: 5 }, { signal: 7 }, { timeoutMs: -1 }, null]) {
     await assert.rejects(source.publish({}, bad), { code: "ERR_INVALID_ARGUMENT" });
@@ -291,8 +299,11 @@ test("a call can be given a time and a signal, and nothing else", async () => {
   assert.throws(() => source.session(), { code: "ERR_CLOSED" });
 });
 
-test("publishAll with one request at a time publishes in order, whatever the answers do", async () => {
-  const { emulator, pipeline, source } = world({}, { source: { retry: { attempts: 20, baseMs: 1, maxMs: 1 } } });
+test("publishAll with one request in flight publishes in order, also after failures", async () => {
+  const { emulator, pipeline, source } = emulatedPipeline(
+    {},
+    { source: { retry: { attempts: 20, baseMs: 1, maxMs: 1 } } },
+  );
   emulator.faults.add({ match: (request) => request.url.includes("/input/"), status: 503, probability: 0.3 });
   assert.deepEqual(await source.publishAll(range(200)), { published: 200, failed: [] });
   assert.deepEqual(
@@ -301,7 +312,7 @@ test("publishAll with one request at a time publishes in order, whatever the ans
   );
 });
 
-test("publishAll has at most so many under way, and takes the next one only when the oldest is done", async () => {
+test("publishAll limits the requests in flight, and takes the next event when the oldest has finished", async () => {
   const open = new Map();
   const arrived = [];
   let taken = 0;
@@ -319,12 +330,12 @@ test("publishAll has at most so many under way, and takes the next one only when
   const publishing = sourceTo({ fetch }).publishAll(events(), { concurrency: 4 });
   let most = 0;
   while (arrived.length < 30) {
-    for (let turns = 0; turns < 5; turns++) await turn();
+    await sleep(1);
     most = Math.max(most, open.size);
-    // The youngest is answered first, always.
+    // The newest request gets its response first.
     const n = Math.max(...open.keys());
     const oldest = Math.min(...open.keys());
-    assert.ok(taken <= oldest + 4, `${taken} were taken before ${oldest} was done`);
+    assert.ok(taken <= oldest + 4, `${taken} were taken before ${oldest} had finished`);
     arrived.push(n);
     open.get(n)();
     open.delete(n);
@@ -332,11 +343,11 @@ test("publishAll has at most so many under way, and takes the next one only when
   assert.deepEqual(await publishing, { published: 30, failed: [] });
   assert.equal(most, 4);
   assert.deepEqual(arrived.slice(0, 8), [3, 2, 1, 0, 7, 6, 5, 4]);
-  arrived.forEach((n, place) => assert.ok(n - place < 4, `${n} has overtaken more than 3 others`));
+  for (const [place, n] of arrived.entries()) assert.ok(n - place < 4, `${n} has overtaken more than 3 others`);
 });
 
-test("publishAll keeps events with the same key in order, however many requests there are at once", async () => {
-  const { emulator, pipeline, source } = world();
+test("publishAll keeps events with the same key in order, with many requests in flight too", async () => {
+  const { emulator, pipeline, source } = emulatedPipeline();
   let calls = 0;
   emulator.faults.add({ match: () => ++calls % 3 === 0, delayMs: 3 });
   const events = range(120).map(({ n }) => ({ n, user: n % 7 }));
@@ -345,7 +356,7 @@ test("publishAll keeps events with the same key in order, however many requests 
     { published: 120, failed: [] },
   );
   const all = pipeline.published.map(({ payload }) => payload);
-  assert.notDeepEqual(all, events, "without a key some were overtaken");
+  assert.notDeepEqual(all, events, "events without a key have overtaken others");
   for (let user = 1; user < 7; user++)
     assert.deepEqual(
       all.filter((event) => event.user === user),
@@ -353,8 +364,8 @@ test("publishAll keeps events with the same key in order, however many requests 
     );
 });
 
-test("the report has every event that failed, with its place and its error, and the others are published", async () => {
-  const { emulator, pipeline, source } = world();
+test("the report has each failed event with its index and error, and the other events are published", async () => {
+  const { emulator, pipeline, source } = emulatedPipeline();
   emulator.faults.add({ match: "/glassflow/v1/pipelines/pipe-1/topics/input", status: 500, probability: 0.2 });
   const events = [...range(50), NaN, undefined, { n: 52 }];
   for (const concurrency of [1, 8]) {
@@ -377,8 +388,8 @@ test("the report has every event that failed, with its place and its error, and 
   }
 });
 
-test("publishAll takes sync and async iterables, also of promises, and nothing else", async () => {
-  const { pipeline, source } = world();
+test("publishAll accepts sync and async iterables, also of promises, and nothing else", async () => {
+  const { pipeline, source } = emulatedPipeline();
   const published = () => pipeline.published.map(({ payload }) => payload);
   await source.publishAll(new Set([1, 2]));
   await source.publishAll([Promise.resolve(3)]);
@@ -404,8 +415,8 @@ test("publishAll takes sync and async iterables, also of promises, and nothing e
   assert.deepEqual(published(), [1, 2, 3, 4]);
 });
 
-test("an iterable that throws ends publishAll; what came before is published, and what it threw is in the report", async () => {
-  const { pipeline, source } = world();
+test("an iterable that throws ends publishAll: earlier events are published, the report has the error", async () => {
+  const { pipeline, source } = emulatedPipeline();
   const cause = new Error("the file ends here");
   const report = await source.publishAll(
     (function* () {
@@ -419,7 +430,7 @@ test("an iterable that throws ends publishAll; what came before is published, an
   assert.equal(pipeline.published.length, 2);
 });
 
-test("publishAll ends when its signal aborts: nothing more is taken, and what was under way is among the failed", async () => {
+test("publishAll ends when its signal aborts: no further event is taken, and those in flight have failed", async () => {
   const aborter = new AbortController();
   let isEnded = false;
   function* endless() {
@@ -433,7 +444,7 @@ test("publishAll ends when its signal aborts: nothing more is taken, and what wa
   const source = sourceTo({
     fetch: async (request) => {
       if (++count <= 10) return new Response("{}");
-      setImmediate(() => aborter.abort());
+      void sleep(1).then(() => aborter.abort());
       return new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
     },
   });
@@ -449,25 +460,28 @@ test("publishAll ends when its signal aborts: nothing more is taken, and what wa
       ],
     ],
   );
-  assert.ok(isEnded, "the iterable was told");
+  assert.ok(isEnded, "the iterator was closed");
 });
 
-test("publishAll does not wait for an iterable that waits itself when the signal aborts, and reports what it gives after that", async () => {
+test("publishAll does not await a pending iterator after an abort, and reports its late event", async () => {
   const aborter = new AbortController();
-  let give;
+  let resolveNext;
   const events = {
     [Symbol.asyncIterator]: () => ({
-      next: () => new Promise((resolve) => (give = resolve)),
+      next: () =>
+        new Promise((resolve) => {
+          resolveNext = resolve;
+        }),
       return: () => new Promise(() => {}),
     }),
   };
   const publishing = sourceTo(server(200)).publishAll(events, { signal: aborter.signal });
-  await turn();
+  await sleep(1);
   aborter.abort();
   const report = await publishing;
   assert.deepEqual(report, { published: 0, failed: [], aborted: true });
-  give({ done: false, value: "late" });
-  await turn();
+  resolveNext({ done: false, value: "late" });
+  await sleep(1);
   assert.deepEqual(
     report.failed.map(({ index, event, error }) => [index, event, error.code]),
     [[0, "late", "ERR_ABORTED"]],
@@ -475,14 +489,18 @@ test("publishAll does not wait for an iterable that waits itself when the signal
 });
 
 test("publishAll ends when the source is closed", async () => {
-  const source = sourceTo(server((request) => (request.url && source.close(), new Response("{}"))));
+  const closeAndRespond = () => {
+    source.close();
+    return new Response("{}");
+  };
+  const source = sourceTo(server(closeAndRespond));
   const report = await source.publishAll(range(100));
   assert.equal(report.aborted, true);
   assert.ok(report.published + report.failed.length < 4);
 });
 
-test("a session sends one event in each request, in order, and knows each by an id", async () => {
-  const { pipeline, source } = world({}, { source: { outbox: { store: memoryStore() } } });
+test("a session sends one event in each request, in order, and has an id for each", async () => {
+  const { pipeline, source } = emulatedPipeline({}, { source: { outbox: { store: memoryStore() } } });
   const session = source.session();
   session.publish({ dropped: true });
   assert.equal(session.rollback().length, 1);
@@ -502,7 +520,7 @@ test("a session sends one event in each request, in order, and knows each by an 
   await source.outbox.close();
 });
 
-test("what a pipeline refuses becomes a dead letter that shows the event, and can be replayed", async () => {
+test("a refused event becomes a dead letter with its text, and can be replayed", async () => {
   const fake = server(400, 200);
   const source = sourceTo(fake, { outbox: { store: memoryStore(), retry: { baseMs: 1, maxMs: 1 } } });
   const session = source.session();
@@ -511,15 +529,15 @@ test("what a pipeline refuses becomes a dead letter that shows the event, and ca
   const { dead } = await session.flush({ until: "delivered" });
   assert.equal(JSON.parse(dead[0].text).id, long);
   assert.equal(dead[0].status, 400);
-  assert.ok(dead[0].id.length < 100, "an id that is too long for the store gets a short one there");
+  assert.ok(dead[0].id.length < 100, "the store has a short id instead of one that is too long");
   assert.equal(await source.outbox.dead.replay([dead[0].id]), 1);
   await source.outbox.drain();
   assert.equal(JSON.parse(fake.requests[1].body).id, long);
   await source.outbox.close();
 });
 
-test("what a session has flushed survives a token that is refused, and goes out with the next one", async () => {
-  const { pipeline, source, emulator } = world();
+test("a flushed event survives a refused token, and is sent with the next token", async () => {
+  const { pipeline, source, emulator } = emulatedPipeline();
   let token = "old";
   const mine = sourceTo(emulator, {
     baseUrl: "http://emulator/glassflow/v1",
@@ -543,7 +561,7 @@ test("what a session has flushed survives a token that is refused, and goes out 
   source.close();
 });
 
-test("credentials are validated, and 429 is no yes", async () => {
+test("credentials are validated, and 429 is an error", async () => {
   const fake = server(200);
   assert.equal(await sourceTo(fake).validateCredentials(), undefined);
   assert.equal(await sinkOf(fake).validateCredentials(), undefined);
@@ -560,7 +578,7 @@ test("credentials are validated, and 429 is no yes", async () => {
   );
 });
 
-test("headers of the user go along, and do not replace the token", async () => {
+test("headers of the user are sent, and do not replace the token", async () => {
   const fake = server(200);
   const headers = { "x-mine": "1", "x-pipeline-access-token": "other" };
   await sourceTo(fake, { headers }).publish({});
@@ -571,7 +589,7 @@ test("headers of the user go along, and do not replace the token", async () => {
     assert.deepEqual([headers["x-mine"], headers["x-pipeline-access-token"]], ["1", TOKEN]);
 });
 
-test("pages without https have no randomUUID: events are published there too, with big integers and through sessions", async () => {
+test("pages without HTTPS have no randomUUID: events with a BigInt and sessions work there too", async () => {
   const { randomUUID } = crypto;
   crypto.randomUUID = undefined;
   try {

@@ -1,15 +1,17 @@
-// Iteration with a store: what was handed out and not acknowledged comes first the next time.
+// Iteration with a store: events that were handed out and not acknowledged are returned first by the next iteration.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore } from "eventferry/glassflow";
-import { storeWith } from "./outbox-world.mjs";
-import { consumed, jumpingClock, server, sinkOf, sourceTo, text, world } from "./glassflow-world.mjs";
+import { consumed, emulatedPipeline, server, sinkOf, sourceTo, text } from "./glassflow-fixtures.mjs";
+import { storeWith } from "./outbox-fixtures.mjs";
+import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
-const turn = () => new Promise((resolve) => setImmediate(resolve));
+virtualTime();
+
 const settings = { baseUrl: "http://emulator/glassflow/v1", backoff: { baseMs: 1, maxMs: 2 } };
 const range = (count, from = 0) => Array.from({ length: count }, (_, n) => n + from);
 
-/** Takes so many events, acknowledges those for which `isDone` says so, and gives all. */
+/** Consumes `count` events, acknowledges those for which `isDone` is true, and returns all. */
 async function take(sink, count, options, isDone = () => true) {
   const events = [];
   if (count === 0) return events;
@@ -22,11 +24,11 @@ async function take(sink, count, options, isDone = () => true) {
 }
 const payloads = (events) => events.map(({ payload }) => payload);
 
-test("what was not acknowledged survives a crash and is handed out first, the oldest first", async () => {
-  const { emulator, pipeline, source } = world();
+test("unacknowledged events survive a crash and are handed out first, oldest first", async () => {
+  const { emulator, pipeline, source } = emulatedPipeline();
   await source.publishAll(range(10));
   const store = memoryStore();
-  // A sink that is left lying: as far as the store can see, that is a crash.
+  // This sink is never closed: for the store that is a crash.
   const before = await take(sinkOf(emulator, settings), 6, { store }, (n) => n % 2 === 0);
   assert.deepEqual(payloads(before), range(6));
   assert.equal(pipeline.waiting.output, 4);
@@ -36,9 +38,9 @@ test("what was not acknowledged survives a crash and is handed out first, the ol
   assert.deepEqual(await store.count(), { events: 0, bytes: 0, dead: 0, deadBytes: 0 });
 });
 
-test("an event is in the store before it is handed out, and leaves it with ack", async () => {
+test("an event is in the store before it is handed out, and ack removes it", async () => {
   const store = storeWith();
-  const { source, emulator } = world();
+  const { source, emulator } = emulatedPipeline();
   await source.publishAll(range(2));
   const sink = sinkOf(emulator, settings);
   for await (const event of sink.events({ store })) {
@@ -56,14 +58,14 @@ test("an event is in the store before it is handed out, and leaves it with ack",
   assert.equal(
     store.log.filter(([name, change]) => name === "write" && change.remove.length > 0).length,
     2,
-    "ack a second time does nothing",
+    "a second ack does nothing",
   );
   await sink.close();
   assert.equal(store.log.at(-1)[0], "close");
 });
 
-test("a loop that was left, also by an error, gets its event again", async () => {
-  const { source, emulator } = world();
+test("after a loop has ended, by an error too, the next one gets its event again", async () => {
+  const { source, emulator } = emulatedPipeline();
   await source.publishAll(range(3));
   const sink = sinkOf(emulator, settings);
   const store = memoryStore();
@@ -83,22 +85,25 @@ test("a loop that was left, also by an error, gets its event again", async () =>
   assert.deepEqual(seen, [0, 1, 1, 1, 2]);
 });
 
-test("hundreds that were left come back in order, and new ones after them", async () => {
-  const { source, emulator } = world();
+test("hundreds of unacknowledged events come again in order, and new events after them", async () => {
+  const { source, emulator } = emulatedPipeline();
   await source.publishAll(range(300));
   const store = memoryStore();
   await take(sinkOf(emulator, settings), 250, { store }, () => false);
+  // Keys order events by time: the next sink starts later than the first, as after a crash.
+  await sleep(1);
   const again = await take(sinkOf(emulator, settings), 300, { store }, (n) => n % 2 === 0);
   assert.deepEqual(payloads(again), range(300));
-  const rest = await take(sinkOf(emulator, settings), 150, { store });
+  await sleep(1);
+  const others = await take(sinkOf(emulator, settings), 150, { store });
   assert.deepEqual(
-    payloads(rest),
+    payloads(others),
     range(150).map((n) => n * 2 + 1),
   );
 });
 
-test("who forgets to acknowledge is told before the store is full", async () => {
-  const { source, emulator } = world();
+test("too many unacknowledged events are an error before the store is full", async () => {
+  const { source, emulator } = emulatedPipeline();
   await source.publishAll(range(10));
   const sink = sinkOf(emulator, settings);
   const seen = [];
@@ -108,13 +113,13 @@ test("who forgets to acknowledge is told before the store is full", async () => 
     },
     {
       code: "ERR_QUEUE_FULL",
-      message: "4 events were handed out and not acknowledged; call ack() of each event when the work on it is done",
+      message: "4 events are not acknowledged; call ack() of each event after processing it",
     },
   );
   assert.deepEqual(seen, range(4));
 });
 
-test("an event that the store does not take is in the error, and comes again", async () => {
+test("an event that the store refuses is in the error, and comes again", async () => {
   let isFull = true;
   const store = storeWith({
     write: (inner, change) =>
@@ -126,7 +131,7 @@ test("an event that the store does not take is in the error, and comes again", a
   assert.deepEqual([error.code, error.retryable, JSON.parse(text(error.body)).payload], ["ERR_STORE", true, "kept"]);
   assert.equal(
     error.message,
-    'consume from pipeline "pipe-1" at https://example.com/v1: mine: the disk is full; the event comes again in the next iteration of this sink (HTTP 200)',
+    'consume from pipeline "pipe-1" at https://example.com/v1: mine: the disk is full; the next iteration of this sink returns the event again (HTTP 200)',
   );
   isFull = false;
   const [event] = await take(sink, 1, { store });
@@ -134,7 +139,7 @@ test("an event that the store does not take is in the error, and comes again", a
   assert.equal(fake.requests.length, 1);
 });
 
-test("an ack that the store does not take can be repeated", async () => {
+test("an ack that the store refuses can be repeated", async () => {
   let failures = 1;
   const store = storeWith({
     write: (inner, change) =>
@@ -147,24 +152,24 @@ test("an ack that the store does not take can be repeated", async () => {
   assert.equal((await store.inner.count()).events, 0);
 });
 
-test("an answer that cannot be read becomes a dead letter of the store, and the iteration can go on", async () => {
+test("an unreadable response becomes a dead letter of the store, and a new iteration continues", async () => {
   const store = memoryStore();
   const sink = sinkOf(server(new Response("not an event"), consumed({ payload: "next" })));
   const error = await take(sink, 1, { store }).catch((error) => error);
   assert.deepEqual([error.code, text(error.body)], ["ERR_INVALID_EVENT", "not an event"]);
-  const [letter] = await store.dead(9);
+  const [deadLetter] = await store.dead(9);
   assert.deepEqual(
-    [text(letter.body), letter.code, letter.status, letter.reason],
+    [text(deadLetter.body), deadLetter.code, deadLetter.status, deadLetter.reason],
     ["not an event", "ERR_INVALID_EVENT", 200, error.message],
   );
   assert.deepEqual(payloads(await take(sink, 1, { store })), ["next"]);
 });
 
-test("what a store has spoiled becomes a dead letter as well, once", async () => {
+test("an entry that the store has corrupted becomes a dead letter too, once", async () => {
   const store = memoryStore();
   await store.open("x");
   await store.write({
-    put: [{ key: "0", at: 0, body: new TextEncoder().encode("spoiled"), sizes: Uint32Array.of(7) }],
+    put: [{ key: "0", at: 0, body: new TextEncoder().encode("corrupt"), sizes: Uint32Array.of(7) }],
     remove: [],
     deadPut: [],
     deadRemove: [],
@@ -175,43 +180,44 @@ test("what a store has spoiled becomes a dead letter as well, once", async () =>
   assert.equal((await store.dead(9)).length, 1);
 });
 
-test("one iteration over a store at a time, and a store for each queue", async () => {
+test("a store allows one iteration at a time, and one queue", async () => {
   const store = memoryStore();
   const sink = sinkOf(server(consumed()));
   const first = sink.events({ store })[Symbol.asyncIterator]();
   await first.next();
   await assert.rejects(sink.events({ store })[Symbol.asyncIterator]().next(), {
     code: "ERR_INVALID_ARGUMENT",
-    message: /goes on; end it first/,
+    message: /is in progress; end it first/,
   });
   assert.throws(() => sink.events({ store, failed: true })[Symbol.asyncIterator](), {
     code: "ERR_INVALID_ARGUMENT",
-    message: /the other queue/,
+    message: /the other queue of the pipeline; use one store for each queue/,
   });
   await first.return();
   assert.equal((await sink.events({ store })[Symbol.asyncIterator]().next()).done, false);
 });
 
-test("what comes after the signal has aborted goes into the store", async () => {
-  let give;
-  const fake = server(
-    () => new Promise((resolve) => (give = () => resolve(Response.json(consumed({ payload: "late" }))))),
-    204,
-  );
+test("an event that arrives after the signal has aborted is stored", async () => {
+  let release;
+  const late = () =>
+    new Promise((resolve) => {
+      release = () => resolve(Response.json(consumed({ payload: "late" })));
+    });
+  const fake = server(late, 204);
   const sink = sinkOf(fake);
   const store = memoryStore();
   const aborter = new AbortController();
   const ended = take(sink, 1, { store, signal: aborter.signal });
-  while (!give) await turn();
+  await until(() => release);
   aborter.abort();
   assert.deepEqual(await ended, []);
-  give();
+  release();
   assert.deepEqual(await sink.close(), []);
   assert.equal((await store.count()).events, 1);
   assert.deepEqual(payloads(await take(sinkOf(server(204)), 1, { store })), ["late"]);
 });
 
-test("after the sink was closed an ack is refused, and the event comes again", async () => {
+test("ack is refused after the sink was closed, and the event comes again", async () => {
   const store = memoryStore();
   const sink = sinkOf(server(consumed({ payload: "again" })));
   const [event] = await take(sink, 1, { store }, () => false);
@@ -220,8 +226,8 @@ test("after the sink was closed an ack is refused, and the event comes again", a
   assert.deepEqual(payloads(await take(sinkOf(server(204)), 1, { store })), ["again"]);
 });
 
-test("a failed event that is published again is acknowledged when the pipeline has taken it, and not before", async () => {
-  const { pipeline, source, emulator } = world({
+test("republish acknowledges a failed event when the pipeline has accepted it, and not before", async () => {
+  const { pipeline, source, emulator } = emulatedPipeline({
     transform: () => {
       throw new Error("no");
     },
@@ -237,35 +243,30 @@ test("a failed event that is published again is acknowledged when the pipeline h
   assert.equal(pipeline.waiting.output, 1);
 });
 
-test("of two that share a store one hands out, and the other takes over when it ends", async () => {
-  const clock = jumpingClock();
-  try {
-    const inner = memoryStore();
-    let lease = { owner: undefined, until: 0 };
-    const shared = () =>
-      storeWith({
-        open: async () => ({ durability: "os", isShared: true }),
-        ...Object.fromEntries(
-          ["write", "peek", "dead", "count"].map((name) => [name, (_, ...given) => inner[name](...given)]),
-        ),
-      });
-    const acquire = async (owner, forMs) => {
-      if (lease.owner !== owner && lease.until > performance.now()) return false;
-      lease = { owner, until: performance.now() + forMs };
-      return true;
-    };
-    const [one, two] = [0, 1].map(() => Object.assign(shared(), { acquire }));
-    const [first, second] = [server(consumed({ payload: "first" }), 204), server(consumed({ payload: "second" }))].map(
-      (fake) => sinkOf(fake, { backoff: { baseMs: 50, maxMs: 100 } }),
-    );
-    const iterator = first.events({ store: one })[Symbol.asyncIterator]();
-    assert.equal((await iterator.next()).value.payload, "first");
-    const other = take(second, 2, { store: two }, () => false);
-    for (let turns = 0; turns < 100; turns++) await turn();
-    await iterator.return();
-    assert.deepEqual(payloads(await other), ["first", "second"]);
-    await second.close();
-  } finally {
-    clock.restore();
-  }
+test("of two sinks that share a store one hands out events, and the other takes over when it ends", async () => {
+  const inner = memoryStore();
+  let lease = { owner: undefined, until: 0 };
+  const shared = () =>
+    storeWith({
+      open: async () => ({ durability: "os", isShared: true }),
+      ...Object.fromEntries(
+        ["write", "peek", "dead", "count"].map((name) => [name, (_, ...given) => inner[name](...given)]),
+      ),
+    });
+  const acquire = async (owner, forMs) => {
+    if (lease.owner !== owner && lease.until > virtualClock().now()) return false;
+    lease = { owner, until: virtualClock().now() + forMs };
+    return true;
+  };
+  const [one, two] = [0, 1].map(() => Object.assign(shared(), { acquire }));
+  const [first, second] = [server(consumed({ payload: "first" }), 204), server(consumed({ payload: "second" }))].map(
+    (fake) => sinkOf(fake, { backoff: { baseMs: 50, maxMs: 100 } }),
+  );
+  const iterator = first.events({ store: one })[Symbol.asyncIterator]();
+  assert.equal((await iterator.next()).value.payload, "first");
+  const other = take(second, 2, { store: two }, () => false);
+  await sleep(20_000);
+  await iterator.return();
+  assert.deepEqual(payloads(await other), ["first", "second"]);
+  await second.close();
 });

@@ -1,4 +1,4 @@
-// What TypeScript makes of pipelines, from both entry points.
+// The types of the GlassFlow clients, from both entry points.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { problemsOf } from "./typescript.mjs";
@@ -22,7 +22,7 @@ const sourceOptions: PipelineDataSourceOptions = { ...pipeline, retry: { attempt
 const sinkOptions: PipelineDataSinkOptions = { ...pipeline, backoff: { baseMs: 1 }, maxEventBytes: 5 };
 export const source = new PipelineDataSource(sourceOptions);
 export const sink: AsyncIterable<PipelineEvent> = new PipelineDataSink(sinkOptions);
-// @ts-expect-error a sink repeats nothing
+// @ts-expect-error a sink has no retry option
 new PipelineDataSink({ retry: { attempts: 3 } });
 export async function use(sink: PipelineDataSink, signal: AbortSignal): Promise<void> {
   const call: PipelineCallOptions = { signal, timeoutMs: 5 };
@@ -60,6 +60,6 @@ export async function disposing(): Promise<void> {
 }
 `;
 
-test("types of sources, sinks and events are exported from both entry points, and fit", () => {
+test("the types of sources, sinks and events are exported from both entry points", () => {
   assert.deepEqual(problemsOf(["eventferry", "eventferry/glassflow"].map(code)), []);
 });

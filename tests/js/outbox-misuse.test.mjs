@@ -1,8 +1,11 @@
-// Arguments and stores that plain JavaScript lets through: a clear error each, nothing that hangs, nothing uncaught.
+// Wrong arguments and broken stores: each causes a clear error, and nothing hangs or stays uncaught.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Publisher, memoryStore } from "eventferry";
-import { balance, event, listen, never, publisherTo, rest, server, storeWith, until, url } from "./outbox-world.mjs";
+import { balance, event, listen, never, publisherTo, server, storeWith, url } from "./outbox-fixtures.mjs";
+import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const misuse = (pattern) => (error) => {
   assert.deepEqual(
@@ -15,7 +18,7 @@ const misuse = (pattern) => (error) => {
   return true;
 };
 
-test("options of the outbox are refused by name when the publisher is made", () => {
+test("wrong options of the outbox are refused by name when the publisher is made", () => {
   for (const [outbox, pattern] of [
     [null, /object of options/],
     [5, /object of options/],
@@ -61,7 +64,7 @@ test("options of the outbox are refused by name when the publisher is made", () 
   }
 });
 
-test("undefined is no option, and a time that is no whole number is good enough", async () => {
+test("undefined options are ignored, and times may be fractions", async () => {
   const undefinedOptions = {
     store: undefined,
     name: undefined,
@@ -82,7 +85,7 @@ test("undefined is no option, and a time that is no whole number is good enough"
   publisher.close();
 });
 
-test("arguments of sessions and of the outbox are refused by name, and nothing is lost for it", async () => {
+test("wrong arguments of sessions and of the outbox are refused by name, and no event is lost", async () => {
   const publisher = publisherTo(server(202));
   const { outbox } = publisher;
   const session = publisher.session();
@@ -126,7 +129,7 @@ test("arguments of sessions and of the outbox are refused by name, and nothing i
   publisher.close();
 });
 
-test("a store that throws, rejects or resolves with nonsense when it is opened is told of, and tried again", async () => {
+test("a store that fails to open is reported and opened again", async () => {
   const wrong = [
     () => {
       throw new Error("broken");
@@ -145,23 +148,23 @@ test("a store that throws, rejects or resolves with nonsense when it is opened i
       const store = storeWith({ [call]: (inner, ...given) => (turn++ ? inner[call](...given) : bad()) });
       const to = server(202);
       const publisher = publisherTo(to, { outbox: { store } });
-      const told = listen(publisher.outbox, "degraded");
+      const dispatched = listen(publisher.outbox, "degraded");
       const session = publisher.session();
       session.publish(event(1));
       assert.equal((await session.flush({ deadlineMs: 10 })).aborted, true);
       assert.equal((await session.flush({ until: "delivered" })).aborted, false);
       assert.deepEqual(
-        told.map(([, { error }]) => [error.name, error.code]),
+        dispatched.map(([, { error }]) => [error.name, error.code]),
         [["FerryError", "ERR_STORE"]],
         `${call} ${bad}`,
       );
-      assert.match(told[0][1].error.message, /^mine: /);
+      assert.match(dispatched[0][1].error.message, /^mine: /);
       await publisher.outbox.close();
     }
   }
 });
 
-test("a store that does not write: events go out from memory, and count as accepted then", async () => {
+test("events are sent from memory if the store does not write, and count as accepted when delivered", async () => {
   for (const bad of [
     () => {
       throw new Error("broken");
@@ -172,19 +175,19 @@ test("a store that does not write: events go out from memory, and count as accep
     const store = storeWith({ write: bad });
     const to = server(202);
     const publisher = publisherTo(to, { outbox: { store } });
-    const told = listen(publisher.outbox, "degraded");
+    const dispatched = listen(publisher.outbox, "degraded");
     const session = publisher.session();
     const receipt = session.publish(event(1));
     const report = await session.flush();
     await receipt.accepted;
-    assert.deepEqual([report.accepted, report.delivered, told.length], [["1"], ["1"], 1]);
-    assert.equal(told[0][1].error.code, "ERR_STORE");
+    assert.deepEqual([report.accepted, report.delivered, dispatched.length], [["1"], ["1"], 1]);
+    assert.equal(dispatched[0][1].error.code, "ERR_STORE");
     assert.equal(balance(publisher.outbox.stats()), 0);
     publisher.close();
   }
 });
 
-test("a store that is wrong when it is looked into or asked for the dead is told of, and looked into again", async () => {
+test("a store that fails to peek is reported and read again", async () => {
   await Promise.all(
     [
       () => {
@@ -202,12 +205,12 @@ test("a store that is wrong when it is looked into or asked for the dead is told
         count: async () => ({ events: 3, bytes: 30, dead: 1, deadBytes: 10 }),
       });
       const publisher = publisherTo(server(202), { outbox: { store } });
-      const told = listen(publisher.outbox, "degraded");
+      const dispatched = listen(publisher.outbox, "degraded");
       const session = publisher.session();
       session.publish(event(1));
       assert.equal((await session.flush({ until: "delivered" })).delivered.length, 1);
       assert.deepEqual(
-        told.map(([, { error }]) => error.code),
+        dispatched.map(([, { error }]) => error.code),
         ["ERR_STORE"],
         String(bad),
       );
@@ -219,11 +222,11 @@ test("a store that is wrong when it is looked into or asked for the dead is told
   );
 });
 
-test("a segment that the store has spoiled does not keep others from being delivered", async () => {
+test("a damaged segment does not block other segments", async () => {
   const store = memoryStore();
   const body = new TextEncoder().encode('{"specversion":"1.0","id"');
   await store.write({
-    put: [{ key: "000000001-000000-x", at: Date.now(), body, sizes: Uint32Array.of(body.length) }],
+    put: [{ key: "000000001-000000-x", at: virtualClock().unixNow(), body, sizes: Uint32Array.of(body.length) }],
     remove: [],
     deadPut: [],
     deadRemove: [],
@@ -238,18 +241,18 @@ test("a segment that the store has spoiled does not keep others from being deliv
   });
   for (const mode of ["batch", "structured"]) {
     const publisher = publisherTo(to, { mode, outbox: { store } });
-    const told = listen(publisher.outbox, "dead", "delivered", "accepted");
+    const dispatched = listen(publisher.outbox, "dead", "delivered", "accepted");
     const session = publisher.session();
     session.publish(event(1));
     await session.flush({ until: "delivered" });
     await publisher.outbox.drain();
-    if (mode === "batch") assert.deepEqual(told.find(([type]) => type === "dead")[1].id, "");
+    if (mode === "batch") assert.deepEqual(dispatched.find(([type]) => type === "dead")[1].id, "");
     assert.equal((await publisher.outbox.dead.list())[0].text, '{"specversion":"1.0","id"');
     await publisher.outbox.close();
   }
 });
 
-test("a store that cannot be closed makes close reject, with ERR_STORE and once", async () => {
+test("close rejects with ERR_STORE if the store cannot be closed", async () => {
   const publisher = publisherTo(server(202), {
     outbox: {
       store: storeWith({
@@ -262,28 +265,28 @@ test("a store that cannot be closed makes close reject, with ERR_STORE and once"
   await publisher.outbox.drain();
   await assert.rejects(publisher.outbox.close(), { code: "ERR_STORE" });
   publisher.close();
-  await rest();
+  await sleep();
 });
 
-test("closing while the store opens, or never does, comes to its end", async () => {
+test("close resolves while the store is opening, even if it never opens", async () => {
   for (const open of [
     never,
     () => Promise.reject(new Error("broken")),
-    async (inner, name) => (await rest(10), inner.open(name)),
+    (inner, name) => sleep(10).then(() => inner.open(name)),
   ]) {
     const store = storeWith({ open });
     const publisher = publisherTo(server(202), { outbox: { store } });
     const waiting = publisher.outbox.drain();
-    await rest(2);
+    await sleep(2);
     await publisher.outbox.close();
     assert.equal((await waiting).aborted, true);
-    await rest(20);
+    await sleep(20);
     const closes = store.log.filter(([name]) => name === "close").length;
-    assert.equal(closes, open.length === 2 ? 1 : 0, "a store that has opened is closed");
+    assert.equal(closes, open.length === 2 ? 1 : 0, "a store that opened is closed");
   }
 });
 
-test("closing does not wait long for a store that has failed", async () => {
+test("close does not wait long for a failed store", async () => {
   for (const call of ["open", "write"]) {
     const store = storeWith({ [call]: () => Promise.reject(new Error("broken")) });
     const publisher = publisherTo(server(503), { outbox: { store } });
@@ -291,22 +294,22 @@ test("closing does not wait long for a store that has failed", async () => {
     const { accepted } = session.publish(event(1));
     await session.flush({ deadlineMs: 10 });
     const rejected = assert.rejects(accepted, { code: "ERR_CLOSED" });
-    const started = Date.now();
+    const started = virtualClock().now();
     await publisher.outbox.close();
     await rejected;
-    assert.ok(Date.now() - started < 2000);
+    assert.ok(virtualClock().now() - started < 2000);
   }
 });
 
-test("a publisher that is closed at once leaves nothing behind", async () => {
+test("a publisher that is closed immediately leaves nothing behind", async () => {
   new Publisher({ url, outbox: {} }).close();
   const publisher = new Publisher({ url });
   publisher.close();
   assert.throws(() => publisher.session(), { code: "ERR_CLOSED" });
   assert.throws(() => publisher.outbox, { code: "ERR_CLOSED" });
   const used = publisherTo(server(202));
-  used.outbox.close();
-  used.outbox.close();
+  void used.outbox.close();
+  void used.outbox.close();
   await used.outbox.close();
   assert.equal(used.outbox.stats().accepted, 0);
   for (const call of [
@@ -317,7 +320,7 @@ test("a publisher that is closed at once leaves nothing behind", async () => {
     () => used.outbox.run(() => {}),
   ])
     await assert.rejects(call, { code: "ERR_CLOSED" });
-  await rest(5);
+  await sleep(5);
 });
 
 test("a listener that throws does not break delivery", async () => {
@@ -341,7 +344,7 @@ test("a listener that throws does not break delivery", async () => {
   publisher.close();
 });
 
-test("a store that does not open: dead letters and purge say why instead of waiting for ever", async () => {
+test("dead letters and purge reject if the store does not open", async () => {
   let isBroken = true;
   const store = storeWith({
     open: async (inner, name) => {
@@ -357,7 +360,7 @@ test("a store that does not open: dead letters and purge say why instead of wait
   await assert.rejects(outbox.dead.list(), refused);
   await assert.rejects(outbox.dead.replay(["1"]), refused);
   await assert.rejects(outbox.purge(), refused);
-  assert.equal(session.staged, 0, "what was staged is dropped all the same");
+  assert.equal(session.staged, 0, "staged events are dropped");
   isBroken = false;
   session.publish(event(2));
   assert.deepEqual((await session.flush({ until: "delivered" })).delivered, ["2"]);
@@ -366,16 +369,18 @@ test("a store that does not open: dead letters and purge say why instead of wait
   await assert.rejects(outbox.dead.list(), { code: "ERR_CLOSED" });
 });
 
-test("run waits no longer for the store than it was told, and what it published is on its way", async () => {
+test("run respects its deadline and signal, and its events are delivered later", async () => {
   let release;
-  const opened = new Promise((resolve) => (release = resolve));
-  const store = storeWith({ open: async (inner, name) => (await opened, inner.open(name)) });
+  const opened = new Promise((resolve) => {
+    release = resolve;
+  });
+  const store = storeWith({ open: (inner, name) => opened.then(() => inner.open(name)) });
   const to = server(202);
   const publisher = publisherTo(to, { outbox: { store } });
   const { outbox } = publisher;
   assert.equal(await outbox.run((session) => session.publish(event(1)).id, { deadlineMs: 5 }), "1");
   const controller = new AbortController();
-  setTimeout(() => controller.abort(), 5);
+  void sleep(5).then(() => controller.abort());
   assert.equal(await outbox.run((session) => session.publish(event(2)).id, { signal: controller.signal }), "2");
   await assert.rejects(
     outbox.run(() => assert.fail("not to be called"), { deadlineMs: "soon" }),

@@ -1,8 +1,11 @@
-// Sessions, receipts and reports, against a fetch of the test.
+// Sessions, receipts and reports, with a fake server.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, batchFromRequest, fromRequest, memoryStore } from "eventferry";
-import { event, never, publisherTo, rest, server, storeWith } from "./outbox-world.mjs";
+import { event, never, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
+import { sleep, virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 test("publish is synchronous, stages a snapshot and gives a receipt", async () => {
   const to = server(202);
@@ -21,7 +24,7 @@ test("publish is synchronous, stages a snapshot and gives a receipt", async () =
   await publisher.outbox.close();
 });
 
-test("what is no event is refused at once and nothing is staged", async () => {
+test("a value that is not an event is refused and not staged", async () => {
   const publisher = publisherTo(server(202));
   const session = publisher.session();
   for (const bad of [undefined, null, 5, "x", {}, [event(1)]]) {
@@ -32,10 +35,15 @@ test("what is no event is refused at once and nothing is staged", async () => {
   publisher.close();
 });
 
-test("a report is plain data and says exactly how far each event has got", async () => {
+test("a report is plain data and says how far each event has got", async () => {
   let release;
-  const gate = new Promise((resolve) => (release = resolve));
-  const to = server(async () => (await gate, new Response(null, { status: 204 })));
+  const gate = new Promise((resolve) => {
+    release = resolve;
+  });
+  const to = server(async () => {
+    await gate;
+    return new Response(null, { status: 204 });
+  });
   const publisher = publisherTo(to);
   const session = publisher.session();
   session.publish(event(1));
@@ -52,22 +60,22 @@ test("a report is plain data and says exactly how far each event has got", async
   assert.deepEqual(
     early,
     { accepted: [], delivered: [], pending: [], dead: [], aborted: true },
-    "the second flush waits for the first, and lists its own",
+    "the second flush waits for the first, and lists its own events",
   );
   session.publish(event(3));
   const controller = new AbortController();
   const waiting = session.flush({ until: "delivered", signal: controller.signal });
-  await rest(5);
+  await sleep(5);
   controller.abort();
   assert.deepEqual({ ...(await waiting) }, { accepted: ["3"], delivered: [], pending: ["3"], dead: [], aborted: true });
   release();
   await publisher.outbox.drain();
-  assert.deepEqual(accepted.pending, ["1", "2"], "a report is of its moment");
+  assert.deepEqual(accepted.pending, ["1", "2"], "a report does not change afterwards");
   assert.deepEqual((await session.flush({ until: "delivered" })).aborted, false);
   await publisher.outbox.close();
 });
 
-test("a flush of nothing, with a signal that has aborted too, is done at once", async () => {
+test("a flush without staged events resolves, even with an aborted signal", async () => {
   const publisher = publisherTo(server(202));
   const empty = { accepted: [], delivered: [], pending: [], dead: [], aborted: false };
   for (const options of [
@@ -83,7 +91,7 @@ test("a flush of nothing, with a signal that has aborted too, is done at once", 
   publisher.close();
 });
 
-test("a flush with a signal that has aborted hands over all the same", async () => {
+test("a flush with an aborted signal still commits", async () => {
   const to = server(202);
   const publisher = publisherTo(to);
   const session = publisher.session();
@@ -94,8 +102,8 @@ test("a flush with a signal that has aborted hands over all the same", async () 
   publisher.close();
 });
 
-test("a deadline without end is no deadline", async () => {
-  const store = storeWith({ write: async (inner, change) => (await rest(20), inner.write(change)) });
+test("an infinite deadline is no deadline", async () => {
+  const store = storeWith({ write: (inner, change) => sleep(20).then(() => inner.write(change)) });
   const publisher = publisherTo(server(202), { outbox: { store } });
   for (const deadlineMs of [Infinity, Number.MAX_SAFE_INTEGER, 2 ** 31]) {
     const session = publisher.session();
@@ -106,19 +114,19 @@ test("a deadline without end is no deadline", async () => {
   await publisher.outbox.close();
 });
 
-test("rollback gives the ids, oldest first, and rejects the receipts", async () => {
+test("rollback returns the ids, the oldest first, and rejects the receipts", async () => {
   const to = server(202);
   const publisher = publisherTo(to, { outbox: { batch: { maxEvents: 1 } } });
   const session = publisher.session();
   const flushed = session.publish(event("kept"));
   await session.flush();
   const receipts = Array.from({ length: 40 }, (_, id) => session.publish(event(id)));
-  const asked = assert.rejects(receipts[0].accepted, { code: "ERR_ROLLED_BACK", culprit: "caller" });
+  const rejected = assert.rejects(receipts[0].accepted, { code: "ERR_ROLLED_BACK", culprit: "caller" });
   assert.deepEqual(
     session.rollback(),
     receipts.map(({ id }) => id),
   );
-  await asked;
+  await rejected;
   await assert.rejects(receipts[0].delivered, { code: "ERR_ROLLED_BACK" });
   await assert.rejects(receipts[39].accepted, { code: "ERR_ROLLED_BACK" });
   assert.deepEqual([session.staged, session.rollback(), publisher.outbox.stats().staged], [0, [], 0]);
@@ -128,10 +136,10 @@ test("rollback gives the ids, oldest first, and rejects the receipts", async () 
   publisher.close();
 });
 
-test("rollback during a flush drops only what was staged after it", async () => {
+test("rollback during a flush drops only events staged after it", async () => {
   const to = server(202);
   const publisher = publisherTo(to, {
-    outbox: { store: storeWith({ write: async (inner, change) => (await rest(5), inner.write(change)) }) },
+    outbox: { store: storeWith({ write: (inner, change) => sleep(5).then(() => inner.write(change)) }) },
   });
   const session = publisher.session();
   session.publish(event(1));
@@ -144,7 +152,7 @@ test("rollback during a flush drops only what was staged after it", async () => 
   await publisher.outbox.close();
 });
 
-test("sessions do not see each other", async () => {
+test("sessions are independent", async () => {
   const to = server(202);
   const publisher = publisherTo(to);
   const [one, two] = [publisher.session(), publisher.session()];
@@ -156,7 +164,7 @@ test("sessions do not see each other", async () => {
   publisher.close();
 });
 
-test("a session flushes when its block ends", async () => {
+test("disposing of a session flushes it", async () => {
   const to = server(202);
   const publisher = publisherTo(to);
   const session = publisher.session();
@@ -167,7 +175,7 @@ test("a session flushes when its block ends", async () => {
   publisher.close();
 });
 
-test("receipts settle in whatever order they are asked", async () => {
+test("receipts settle in any order of reading", async () => {
   const publisher = publisherTo(server(202));
   const session = publisher.session();
   const receipts = [1, 2, 3].map((id) => session.publish(event(id)));
@@ -182,7 +190,7 @@ test("receipts settle in whatever order they are asked", async () => {
   publisher.close();
 });
 
-test("an event that was accepted and then died stays accepted, asked before or after", async () => {
+test("an accepted event stays accepted when it becomes a dead letter", async () => {
   const publisher = publisherTo(server(400));
   const session = publisher.session();
   const receipt = session.publish(event(1));
@@ -195,7 +203,7 @@ test("an event that was accepted and then died stays accepted, asked before or a
   publisher.close();
 });
 
-test("a report describes the dead as the outbox does", async () => {
+test("a report describes dead events as the outbox does", async () => {
   const publisher = publisherTo(server(422));
   const session = publisher.session();
   session.publish(event(1));
@@ -204,11 +212,11 @@ test("a report describes the dead as the outbox does", async () => {
   assert.deepEqual(dead, await publisher.outbox.dead.list());
   const { id, text, at, code, status, reason, attempts } = dead[0];
   assert.deepEqual([id, text, code, status, attempts], ["1", event(1).toString(), "ERR_REJECTED", 422, 1]);
-  assert.ok(at instanceof Date && reason.includes("words of the server"));
+  assert.ok(at instanceof Date && reason.includes("error text of the server"));
   publisher.close();
 });
 
-test("nobody is bothered with rejections that nobody asked for", async () => {
+test("promises that were not read cause no unhandled rejection", async () => {
   const publisher = publisherTo(server(400));
   const session = publisher.session();
   session.publish(event(1));
@@ -217,10 +225,10 @@ test("nobody is bothered with rejections that nobody asked for", async () => {
   await session.flush({ until: "delivered" });
   session.publish(event(3));
   await publisher.outbox.close();
-  await rest(5);
+  await sleep(5);
 });
 
-test("events arrive byte for byte, whatever is in them", async () => {
+test("events arrive byte for byte", async () => {
   const texts = [
     '{ "specversion":"1.0",\n "id":"1", "source":"/s",\r\n"type":"t", "data":{"amount": 12345678901234567890,\n"x":"Å 😀 \\u2028"} }',
     `{"specversion":"1.0","id":"2","source":"/s","type":"t","data":"${"ü".repeat(500_000)}"}`,
@@ -249,7 +257,7 @@ test("events arrive byte for byte, whatever is in them", async () => {
   }
 });
 
-test("binary mode carries headers and the data as they are", async () => {
+test("binary mode carries attributes in headers and the data unchanged", async () => {
   const to = server(202);
   const publisher = publisherTo(to, {
     mode: "binary",
@@ -277,7 +285,7 @@ test("binary mode carries headers and the data as they are", async () => {
   await publisher.outbox.close();
 });
 
-test("events of version 0.3 go as they are, and in a batch as 1.0", async () => {
+test("events of version 0.3 are sent unchanged, and in a batch as 1.0", async () => {
   const old = new CloudEvent({ specversion: "0.3", id: "1", type: "t", source: "/s", time: null, data: { n: 1 } });
   for (const [mode, version] of [
     ["structured", "0.3"],
@@ -295,7 +303,7 @@ test("events of version 0.3 go as they are, and in a batch as 1.0", async () => 
   }
 });
 
-test("publishing into a closed outbox is refused, and what was staged before is stored", async () => {
+test("publishing into a closed outbox is refused, and events staged before are stored", async () => {
   const store = memoryStore();
   const to = server(never);
   const publisher = publisherTo(to, { outbox: { store } });
@@ -312,7 +320,7 @@ test("publishing into a closed outbox is refused, and what was staged before is 
   assert.equal((await store.count()).events, 1);
 });
 
-test("a session that was let go of still counts, and is flushed at the end", async () => {
+test("a session without references still counts, and is flushed on close", async () => {
   const store = memoryStore();
   const publisher = publisherTo(server(202), { outbox: { store } });
   (() => publisher.session().publish(event(1)))();
@@ -323,7 +331,7 @@ test("a session that was let go of still counts, and is flushed at the end", asy
   assert.equal((await store.count()).events, 1);
 });
 
-test("events of one key keep their order, whatever kind of value the key is", async () => {
+test("events with the same partition key keep their order, for every type of key", async () => {
   const to = server(503, 202);
   const publisher = publisherTo(to, { mode: "structured" });
   const session = publisher.session();
@@ -343,7 +351,7 @@ test("events of one key keep their order, whatever kind of value the key is", as
 const bytesOf = (staged) => new TextEncoder().encode(staged.toString()).length;
 const TEXTS = ["plain", "größer", "Ω≈ç√", "日本語", "🦊🚢", '\u0000\u001f"\\', ""];
 
-test("events of all scripts that are staged together arrive as they were, and count with their bytes", async () => {
+test("events in all scripts that are staged together arrive unchanged, and count with their bytes", async () => {
   const to = server(202);
   const publisher = publisherTo(to, { outbox: { batch: { maxBytes: 1000 } } });
   const session = publisher.session();
@@ -360,13 +368,13 @@ test("events of all scripts that are staged together arrive as they were, and co
   for (const { body, text } of to.requests)
     assert.ok(
       body.length - JSON.parse(text).length - 1 <= 1000 || JSON.parse(text).length === 1,
-      "a request has the bytes it may have",
+      "a request respects maxBytes",
     );
   assert.equal(publisher.outbox.stats().bytes, 0);
   await publisher.outbox.close();
 });
 
-test("sessions that stage in turns get all the room there is, and no more", async () => {
+test("sessions that stage in turns use the whole capacity and no more", async () => {
   const size = bytesOf(event(10));
   const publisher = publisherTo(server(202), { outbox: { maxBytes: 50 * size + 5 } });
   const sessions = [1, 2, 3].map(() => publisher.session());
@@ -386,15 +394,21 @@ test("sessions that stage in turns get all the room there is, and no more", asyn
   await publisher.outbox.close();
 });
 
-/** What a full outbox does to one event after the other, in plain words. `sessions`: texts that are staged. */
+/** A model of staging in a full outbox. `sessions`: the staged texts of each. */
 function stageOne(sessions, mine, text, { maxBytes, overflow }, counts) {
   const size = (staged) => bytesOf(staged);
   const used = () => sessions.flat().reduce((sum, staged) => sum + size(staged), 0);
   const limit = overflow === "wait" ? 2 * maxBytes : maxBytes;
   while (used() + size(text) > limit) {
-    if (overflow === "reject" || overflow === "wait") return (counts.reject++, "refused");
+    if (overflow === "reject" || overflow === "wait") {
+      counts.reject++;
+      return "refused";
+    }
     const others = used() - sessions[mine].reduce((sum, staged) => sum + size(staged), 0);
-    if (overflow === "drop-newest" || others + size(text) > limit) return (counts.dropNewest++, "dropped");
+    if (overflow === "drop-newest" || others + size(text) > limit) {
+      counts.dropNewest++;
+      return "dropped";
+    }
     sessions[mine].shift();
     counts.dropOldest++;
   }
@@ -402,11 +416,14 @@ function stageOne(sessions, mine, text, { maxBytes, overflow }, counts) {
   return "staged";
 }
 
-test("events that are staged together end as if each had been staged by itself", async () => {
+test("staging events together equals staging each by itself", async () => {
   for (const overflow of ["reject", "drop-newest", "drop-oldest", "wait"]) {
     for (let seed = 1; seed <= 40; seed++) {
       let state = seed * 7919;
-      const chance = (below) => (state = (state * 1103515245 + 12345) & 0x7fffffff) % below;
+      const chance = (below) => {
+        state = (state * 1103515245 + 12345) & 0x7fffffff;
+        return state % below;
+      };
       const maxBytes = 2000 + chance(20_000);
       const to = server(202);
       const publisher = publisherTo(to, {
@@ -420,8 +437,8 @@ test("events that are staged together end as if each had been staged by itself",
           data: TEXTS[chance(TEXTS.length)].repeat(chance(chance(10) === 0 ? 400 : 20)),
           ...(chance(6) === 0 && { partitionkey: "k" }),
         });
-        const fate = stageOne(expected, mine, one.toString(), { maxBytes, overflow }, counts);
-        if (fate === "refused") assert.throws(() => sessions[mine].publish(one), { code: "ERR_QUEUE_FULL" });
+        const result = stageOne(expected, mine, one.toString(), { maxBytes, overflow }, counts);
+        if (result === "refused") assert.throws(() => sessions[mine].publish(one), { code: "ERR_QUEUE_FULL" });
         else sessions[mine].publish(one).accepted.catch(() => undefined);
         if (chance(60) === 0) {
           const ids = expected[mine].map((text) => JSON.parse(text).id);
@@ -430,10 +447,10 @@ test("events that are staged together end as if each had been staged by itself",
         }
         if (chance(10) > 0) continue;
         const { staged, bytes, droppedBy } = publisher.outbox.stats();
-        const told = [sessions[0].staged, sessions[1].staged, staged, bytes, droppedBy];
+        const actual = [sessions[0].staged, sessions[1].staged, staged, bytes, droppedBy];
         const all = expected.flat();
         assert.deepEqual(
-          told,
+          actual,
           [
             expected[0].length,
             expected[1].length,
@@ -457,7 +474,7 @@ test("events that are staged together end as if each had been staged by itself",
         assert.deepEqual(
           ids(arrived).filter((id) => mine.has(id)),
           [...mine],
-          "those without a key keep their order as well, as long as nothing fails",
+          "without failures, events without a key keep their order too",
         );
       }
       await publisher.outbox.close();

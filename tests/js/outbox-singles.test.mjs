@@ -1,11 +1,14 @@
-// Receivers that take no batches, and what a publisher without a mode does about it.
+// Servers that reject batches.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CloudEvent, Publisher, fromRequest, memoryStore } from "../../dist/entries/index.js";
+import { CloudEvent, fromRequest, memoryStore, Publisher } from "../../dist/entries/index.js";
+import { virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const event = (id) => new CloudEvent({ type: "t", source: "/s", id, data: { id } });
 
-/** A receiver as there are many: single events only. */
+/** A receiver of single events. */
 function receiver() {
   const received = [];
   let refused = 0;
@@ -21,7 +24,7 @@ function receiver() {
 }
 
 for (const concurrency of [1, 3]) {
-  test(`a receiver of single events gets all of them, and no event dies of a 415 (concurrency ${concurrency})`, async () => {
+  test(`without a mode, a receiver of single events gets all events (concurrency ${concurrency})`, async () => {
     const { fetch, received, refused } = receiver();
     const publisher = new Publisher({
       url: "https://example.com/",
@@ -40,12 +43,12 @@ for (const concurrency of [1, 3]) {
     assert.ok(refused() <= concurrency, `${refused()} batches were refused`);
     session.publish(event("later"));
     await session.flush({ until: "delivered" });
-    assert.ok(refused() <= concurrency, "it remembers");
+    assert.ok(refused() <= concurrency, "later events are not sent in batches");
     await publisher.outbox.close();
   });
 }
 
-test("whoever asks for batches gets what the server says to them", async () => {
+test("in batch mode, events that the server rejects with 415 become dead letters", async () => {
   const { fetch } = receiver();
   const publisher = new Publisher({
     url: "https://example.com/",
@@ -63,7 +66,7 @@ test("whoever asks for batches gets what the server says to them", async () => {
   await publisher.outbox.close();
 });
 
-test("two replays of the same letter send it once", async () => {
+test("two replays of the same dead letter send it once", async () => {
   let isRefused = true;
   const received = [];
   const fetch = async (request) => {

@@ -1,11 +1,14 @@
-// Two outboxes on one store, of which one sends: what the other knows of its own events. Real tabs are tried in tests/faults.
+// Two outboxes with one store, of which one sends: what the other knows of its own events. tests/faults has real tabs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, memoryStore } from "eventferry";
 import { TrackedSegment } from "../../dist/outbox/tracked-segment.js";
-import { balance, event, listen, never, publisherTo, server, until } from "./outbox-world.mjs";
+import { balance, event, listen, never, publisherTo, server } from "./outbox-fixtures.mjs";
+import { until, virtualTime } from "./virtual-clock.mjs";
 
-/** A store that tabs share: the first that asks leads until it closes. */
+virtualTime();
+
+/** A store that tabs share: the first one leads until it closes. */
 function shared() {
   const inner = memoryStore();
   let owner;
@@ -14,20 +17,20 @@ function shared() {
     kind: "shared",
     open: async () => ({ durability: "os", isShared: true }),
     write: (change) => inner.write(change),
-    peek: (what) => inner.peek(what),
+    peek: (limit) => inner.peek(limit),
     dead: (limit) => inner.dead(limit),
     count: () => inner.count(),
     close: async () => undefined,
-    acquire: async (who, ms) => {
-      if (ms === 0) owner = owner === who ? undefined : owner;
-      else owner ??= who;
-      return owner === who;
+    acquire: async (candidate, ms) => {
+      if (ms === 0) owner = owner === candidate ? undefined : owner;
+      else owner ??= candidate;
+      return owner === candidate;
     },
   });
   return { tab };
 }
 
-/** A tab that sends, to a server with these answers, and another that does not. */
+/** A tab that sends to a server with these answers, and a second tab that does not send. */
 async function twoTabs(...answers) {
   const store = shared();
   const to = server(...answers);
@@ -46,7 +49,7 @@ const close = async (...publishers) => {
   for (const publisher of publishers) await publisher.outbox.close();
 };
 
-test("receipts that are asked after another tab has delivered a part of their flush know it, and so does the report", async () => {
+test("receipts and report know which events of a flush another tab has delivered", async () => {
   const { to, first, second, session, receipts } = await twoTabs(202, never);
   const flushed = session.flush({ until: "delivered", deadlineMs: 300 });
   await until(() => to.requests.length === 2);
@@ -61,7 +64,7 @@ test("receipts that are asked after another tab has delivered a part of their fl
   await close(second, first);
 });
 
-test("receipts that are asked after another tab has buried their events know why, and so does the report", async () => {
+test("receipts and report know why another tab has kept events as dead letters", async () => {
   const { to, first, second, session, receipts } = await twoTabs(400, 400, 202, 202);
   const flushed = session.flush({ until: "delivered", deadlineMs: 2000 });
   await until(() => second.outbox.stats().delivered + second.outbox.stats().dead === 4);
@@ -75,52 +78,55 @@ test("receipts that are asked after another tab has buried their events know why
   await close(second, first);
 });
 
-test("receipts of a flush of which the store has less than was put there: what is missing was delivered by another", async () => {
-  const packet = (...ids) =>
-    Object.assign(new TrackedSegment(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
-  const [mine, found] = [packet("1", "2", "3"), packet("2", "3")];
-  const asked = [mine.wait(0, "1", true), mine.wait(1, "2", true)];
+test("events that are missing when their segment is found again were delivered by another tab", async () => {
+  const segmentOf = (...ids) =>
+    Object.assign(new TrackedSegment(), { sizes: ids.map(() => 1), pending: ids.length, isAccepted: true });
+  const [mine, found] = [segmentOf("1", "2", "3"), segmentOf("2", "3")];
+  const waiting = [mine.wait(0, "1", true), mine.wait(1, "2", true)];
   let isSettled = false;
-  mine.watch(() => (isSettled = mine.left === 0));
-  found.follow(mine, (index) => ["2", "3"][index]);
-  found.deliver(0, 1, 202, 3);
-  const nobodySaid = { status: 0, attempts: 0, ids: ["1"] };
-  assert.deepEqual(await Promise.all(asked), [nobodySaid, { status: 202, attempts: 3, ids: ["2"] }]);
-  assert.deepEqual(await mine.wait(0, "1", true), nobodySaid, "also when somebody asks only now");
+  mine.watch(() => {
+    isSettled = mine.pending === 0;
+    return isSettled;
+  });
+  found.replace(mine, (index) => ["2", "3"][index]);
+  found.markDelivered(0, 1, 202, 3);
+  const unknown = { status: 0, attempts: 0, ids: ["1"] };
+  assert.deepEqual(await Promise.all(waiting), [unknown, { status: 202, attempts: 3, ids: ["2"] }]);
+  assert.deepEqual(await mine.wait(0, "1", true), unknown, "also for a later call");
   assert.deepEqual((await mine.wait(1, "2", true)).status, 202);
   assert.deepEqual([mine.isUntouched, ["1", "2", "3"].map((id, index) => mine.stateOf(index, id))], [false, [1, 1, 0]]);
   const last = mine.wait(2, "3", true);
-  const problem = new FerryError("ERR_REJECTED");
-  found.die(1, problem, { code: problem.code });
-  await assert.rejects(last, problem);
-  assert.deepEqual([mine.stateOf(2, "3"), mine.deathOf(2, "3").problem, isSettled], [2, problem, true]);
+  const error = new FerryError("ERR_REJECTED");
+  found.markDead(1, error, { code: error.code });
+  await assert.rejects(last, error);
+  assert.deepEqual([mine.stateOf(2, "3"), mine.deadInfoOf(2, "3").error, isSettled], [2, error, true]);
 });
 
-test("a store that is too full for a lease: events are sent all the same, because nothing else makes room", async () => {
+test("events are sent if the store is too full for a lease, because only sending frees space", async () => {
   for (const full of [
     () => {
-      throw new Error("no room");
+      throw new Error("disk full");
     },
-    () => Promise.reject(new Error("no room")),
+    () => Promise.reject(new Error("disk full")),
   ]) {
     const store = { ...shared().tab(), acquire: full };
     const to = server(202);
     const publisher = publisherTo(to, { outbox: { store } });
-    const told = listen(publisher.outbox, "degraded");
+    const dispatched = listen(publisher.outbox, "degraded");
     const session = publisher.session();
     session.publish(event(1));
     const { delivered, aborted } = await session.flush({ until: "delivered", deadlineMs: 2000 });
     assert.deepEqual([delivered, aborted, publisher.outbox.stats().isLeader], [["1"], false, true]);
     assert.deepEqual(
-      told.map(([, { error }]) => [error.code, error.message]),
-      [["ERR_STORE", "shared: no room"]],
+      dispatched.map(([, { error }]) => [error.code, error.message]),
+      [["ERR_STORE", "shared: disk full"]],
     );
     await publisher.outbox.close();
   }
 });
 
-test("a platform that has locks and refuses them: events are sent all the same", async () => {
-  const was = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+test("events are sent if the platform refuses locks", async () => {
+  const original = Object.getOwnPropertyDescriptor(globalThis, "navigator");
   const refuse = async () => {
     throw new DOMException("storage is not allowed here", "SecurityError");
   };
@@ -136,23 +142,23 @@ test("a platform that has locks and refuses them: events are sent all the same",
       await publisher.outbox.close();
     }
   } finally {
-    if (was) Object.defineProperty(globalThis, "navigator", was);
+    if (original) Object.defineProperty(globalThis, "navigator", original);
     else delete globalThis.navigator;
   }
 });
 
-test("what was known of events before the store had less of them stays known: the dead are not taken for delivered", async () => {
-  const packet = (...ids) =>
-    Object.assign(new TrackedSegment(), { sizes: ids.map(() => 1), left: ids.length, isAccepted: true });
-  const [mine, found] = [packet("1", "2", "3"), packet("3")];
-  const problem = new FerryError("ERR_REJECTED");
-  mine.settleElsewhere(["1"], 400, 2, problem);
-  mine.deliver(1, 2, 202, 1);
-  found.follow(mine, () => "3");
-  await assert.rejects(mine.wait(0, "1", true), problem);
+test("events that became dead letters stay dead when their segment is found again without them", async () => {
+  const segmentOf = (...ids) =>
+    Object.assign(new TrackedSegment(), { sizes: ids.map(() => 1), pending: ids.length, isAccepted: true });
+  const [mine, found] = [segmentOf("1", "2", "3"), segmentOf("3")];
+  const error = new FerryError("ERR_REJECTED");
+  mine.settleElsewhere(["1"], 400, 2, error);
+  mine.markDelivered(1, 2, 202, 1);
+  found.replace(mine, () => "3");
+  await assert.rejects(mine.wait(0, "1", true), error);
   assert.deepEqual(await mine.wait(1, "2", true), { status: 202, attempts: 1, ids: ["2"] });
   assert.deepEqual(
-    [["1", "2", "3"].map((id, index) => mine.stateOf(index, id)), mine.deathOf(0, "1")],
-    [[2, 1, 0], { problem, attempts: 2 }],
+    [["1", "2", "3"].map((id, index) => mine.stateOf(index, id)), mine.deadInfoOf(0, "1")],
+    [[2, 1, 0], { error, attempts: 2 }],
   );
 });

@@ -1,4 +1,4 @@
-// What TypeScript makes of sessions and the outbox, from both entry points.
+// The TypeScript types of sessions and the outbox, from both entry points.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { problemsOf } from "./typescript.mjs";
@@ -6,7 +6,7 @@ import { problemsOf } from "./typescript.mjs";
 const code = (entry) => `
 import {
   CloudEvent, Publisher, Outbox, EventSession, FerryError, memoryStore, indexedDbStore, localStorageStore, durableObjectStore, denoKvStore, fileStore,
-  type Change, type DeadEvent, type DeadLetter, type DeliveryInfo, type DrainReport, type Durability, type EventReceipt, type FlushOptions, type FlushReport,
+  type Change, type DeadEvent, type DeadLetter, type DeadLetters, type DeliveryInfo, type DrainReport, type Durability, type EventReceipt, type FlushOptions, type FlushReport,
   type KeepAliveOptions, type OutboxEvents, type OutboxOptions, type OutboxStats, type OutboxStore, type PeekLimit, type PublisherOptions, type Segment,
   type StoreCounts, type StoreTraits, type WaitOptions,
 } from "${entry}";
@@ -44,7 +44,8 @@ export async function use(signal: AbortSignal): Promise<string[]> {
   const seven: number = await outbox.run(async (session) => (session.publish(new CloudEvent({ type: "t", source: "/s" })), 7));
   const keep: KeepAliveOptions = { budgetMs: 5, maxRequests: 5 };
   outbox.keepAlive((promise: Promise<unknown>) => void promise, keep);
-  await outbox.dead.replay((await outbox.dead.list(5)).map(({ id }) => id));
+  const letters: DeadLetters = outbox.dead;
+  await letters.replay((await letters.list(5)).map(({ id }) => id));
   console.log(dead, info.ids, nothing, durability, drained.pending, seven, indexedDbStore, localStorageStore, durableObjectStore, denoKvStore, fileStore, FerryError);
   // @ts-expect-error a session has events
   session.publish("event");
@@ -58,6 +59,6 @@ export async function disposing(): Promise<void> {
 }
 `;
 
-test("types of sessions, receipts, options and stores are exported from both entry points, and fit", () => {
+test("types of sessions, receipts, options and stores are exported from both entry points", () => {
   assert.deepEqual(problemsOf(["eventferry", "eventferry/outbox"].map(code)), []);
 });

@@ -313,8 +313,8 @@ test("object: what is answered with 202 is in the storage, and an alarm delivers
 
 /** A block with a client for streams, against a server in memory. `options` stand in the place where the client is made. */
 async function runStream(name, replace, intercept) {
-  const { Server } = await import("./bayeux-world.mjs");
-  const server = new Server();
+  const { BayeuxServer } = await import("./bayeux-server.mjs");
+  const server = new BayeuxServer();
   server.intercept = (seen, request) => intercept?.(server, seen, request);
   globalThis[Symbol.for("eventferry.readme.fetch")] = async (request) =>
     request.url.endsWith("/token") ? intercept(server, undefined, request) : server.fetch(request);

@@ -1,9 +1,9 @@
-// The clients of Salesforce against the emulator: login, replay, recovery, marks.
+// The clients of Salesforce against the emulator: login, replay, recovery, replay positions.
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { inspect } from "node:util";
 import {
   FerryError,
@@ -19,7 +19,10 @@ import {
   sessionAuth,
 } from "eventferry";
 import { createEmulator } from "eventferry/testing";
-import { listen, until } from "./bayeux-world.mjs";
+import { recordEvents } from "./bayeux-server.mjs";
+import { abortAfter, realTime, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const SECRETS = {
   consumerKey: "key-1",
@@ -28,17 +31,16 @@ const SECRETS = {
   password: "p4ssword!",
 };
 const A = "/event/A__e";
-let emulator;
-let base;
-before(async () => {
-  emulator = createEmulator();
-  const { url } = await emulator.listen();
-  base = new URL("salesforce", url).href;
-});
+const BASE = "https://emulator.example/salesforce";
+const emulator = createEmulator();
+// A login signs its response with the crypto of the platform, which takes real time.
+const emulatorFetch = (request) =>
+  request.url.includes("oauth2") ? realTime(emulator.fetch(request)) : emulator.fetch(request);
 after(() => emulator.close());
 
-const retry = { baseMs: 1, maxMs: 10 };
-const clientOf = (options = {}) => new SalesforceStreamingClient({ ...SECRETS, loginUrl: base, retry, ...options });
+const RETRY = { baseMs: 1, maxMs: 10 };
+const clientOf = (options = {}) =>
+  new SalesforceStreamingClient({ ...SECRETS, loginUrl: BASE, retry: RETRY, fetch: emulatorFetch, ...options });
 
 async function opened(options = {}, channel = A) {
   emulator.salesforce.clear();
@@ -50,12 +52,11 @@ async function opened(options = {}, channel = A) {
 
 const numbers = async (client, count) => {
   const found = [];
-  for (let n = 0; n < count; n++)
-    found.push((await client.receive({ signal: AbortSignal.timeout(8000) })).data.payload.N);
+  for (let n = 0; n < count; n++) found.push((await client.receive({ signal: abortAfter(8000) })).data.payload.N);
   return found;
 };
 
-test("logs in by user name and password with the token behind it, and receives", async () => {
+test("logs in with user name, password and security token, and receives an event", async () => {
   const client = await opened({ securityToken: "TOKEN" });
   const sent = emulator.salesforce.publish(A, { N: 1 });
   const message = await client.receive();
@@ -71,7 +72,7 @@ test("logs in by user name and password with the token behind it, and receives",
   assert.equal(emulator.salesforce.sessions.length, 0);
 });
 
-test("a wrong password is refused at once, and not tried again", async () => {
+test("a wrong password rejects open without a retry", async () => {
   let logins = 0;
   const client = clientOf({
     fetch: async () => {
@@ -89,7 +90,7 @@ test("a wrong password is refused at once, and not tried again", async () => {
   assert.equal(logins, 1);
 });
 
-test("nothing shows a secret", async () => {
+test("no auth object, client or error shows a secret", async () => {
   const auths = [
     passwordAuth({ ...SECRETS, securityToken: "T0KEN" }),
     refreshTokenAuth({ consumerKey: "k", consumerSecret: SECRETS.consumerSecret, refreshToken: "r3fresh" }),
@@ -106,22 +107,22 @@ test("nothing shows a secret", async () => {
       async () => Promise.reject(new TypeError("no")),
       async (request) => new Response(await request.text(), { status: 400 }),
     ]) {
-      const client = new SalesforceClient(auth, { fetch, retry, connectionTimeoutMs: 5 });
+      const client = new SalesforceClient(auth, { fetch, retry: RETRY, connectionTimeoutMs: 5 });
       await client.open().catch((error) => errors.push(error));
       errors.push(client);
     }
   }
-  const shown = [auths, errors]
+  const output = [auths, errors]
     .map((all) => [inspect(all, { depth: 9, showHidden: true }), JSON.stringify(all), String(all)].join())
     .join();
   for (const secret of [SECRETS.consumerSecret, SECRETS.password, "T0KEN", "r3fresh", "acc3ss"])
-    assert.ok(!shown.includes(secret), secret);
+    assert.ok(!output.includes(secret), secret);
   assert.ok(errors.some((error) => error.code));
 });
 
-test("comes through a revoked token, a lost answer, a lost session and a restart without a loss", async () => {
+test("loses no event after a revoked token, a lost response, an expired session and a restart", async () => {
   const client = await opened();
-  const heard = listen(client);
+  const events = recordEvents(client);
   const { salesforce } = emulator;
   salesforce.publish(A, { N: 1 });
   assert.deepEqual(await numbers(client, 1), [1]);
@@ -138,12 +139,12 @@ test("comes through a revoked token, a lost answer, a lost session and a restart
   salesforce.restart();
   salesforce.publish(A, { N: 6 });
   assert.deepEqual(await numbers(client, 1), [6]);
-  assert.ok(!heard.includes("possible_gap") && heard.includes("session_replaced"), heard.join());
+  assert.ok(!events.includes("possible_gap") && events.includes("session_replaced"), events.join());
   assert.equal(salesforce.logins.length, 2, "a lost session costs no login");
   await client.close();
 });
 
-test("starts with everything, behind an event, or with what is new", async () => {
+test("replay starts with all events, behind a replay id, or with new events", async () => {
   const channel = "/event/Start__e";
   const ids = [1, 2, 3].map((N) => emulator.salesforce.publish(channel, { N }).replayId);
   const all = await opened({ replay: "all" }, channel);
@@ -158,10 +159,14 @@ test("starts with everything, behind an event, or with what is new", async () =>
   await fresh.close();
 });
 
-test("a client that drains reads what there is, saves how far it got, and leaves", async () => {
+test("a client with drain reads what there is, saves its position and closes", async () => {
   const channel = "/event/Drained__e";
-  const marks = new Map();
-  const storage = { get: (name) => marks.get(name), set: (name, mark) => void marks.set(name, mark), initial: "all" };
+  const markers = new Map();
+  const storage = {
+    get: (name) => markers.get(name),
+    set: (name, marker) => void markers.set(name, marker),
+    initial: "all",
+  };
   for (const expected of [[1, 2, 3], [4], []]) {
     for (const N of expected) emulator.salesforce.publish(channel, { N });
     const client = clientOf({ replay: storage, drain: true });
@@ -175,17 +180,17 @@ test("a client that drains reads what there is, saves how far it got, and leaves
   assert.equal(emulator.salesforce.sessions.length, 0);
 });
 
-test("filtered topics deliver, and go on where they were", async () => {
+test("filtered topics deliver, and continue after an expired session", async () => {
   const client = await opened({}, "/topic/T?Name='x'");
   emulator.salesforce.publish("/topic/T", { Name: "x" });
   assert.equal((await client.receive()).channel, "/topic/T");
   emulator.salesforce.expireSessions();
   emulator.salesforce.publish("/topic/T", { Name: "x" });
-  assert.equal((await client.receive({ signal: AbortSignal.timeout(5000) })).data.sobject.Name, "x");
+  assert.equal((await client.receive({ signal: abortAfter(5000) })).data.sobject.Name, "x");
   await client.close();
 });
 
-test("an id that the server has forgotten is an error, or a gap that is noticed", async () => {
+test("a replay id that the server no longer has is an error, or a replay_gap with replayFallback", async () => {
   const channel = "/event/Old__e";
   const { replayId } = emulator.salesforce.publish(channel, { N: 1 });
   emulator.salesforce.forgetEvents();
@@ -197,81 +202,81 @@ test("an id that the server has forgotten is an error, or a gap that is noticed"
   });
   await strict.close();
   const tolerant = await opened({ replay: replayId, replayFallback: "all" }, null);
-  const heard = listen(tolerant);
+  const events = recordEvents(tolerant);
   await tolerant.subscribe(channel);
   assert.deepEqual(await numbers(tolerant, 1), [2]);
-  assert.ok(heard.includes("replay_gap"));
+  assert.ok(events.includes("replay_gap"));
   await tolerant.close();
 });
 
-test("marks are saved when a message is handed over", async () => {
-  const marks = new Map();
-  const client = await opened({ replay: marks });
+test("with the policy automatic a position is saved before receive returns", async () => {
+  const markers = new Map();
+  const client = await opened({ replay: markers });
   const { replayId } = emulator.salesforce.publish(A, { N: 1 });
   const message = await client.receive();
-  assert.deepEqual(marks.get(A), { replayId: String(replayId), date: message.createdDate });
+  assert.deepEqual(markers.get(A), { replayId: String(replayId), date: message.createdDate });
   await client.close();
   emulator.salesforce.publish(A, { N: 2 });
-  const next = await opened({ replay: marks });
+  const next = await opened({ replay: markers });
   assert.deepEqual(await numbers(next, 1), [2]);
   await next.close();
 });
 
-test("with the policy manual a mark moves when everything before it was acknowledged", async () => {
-  const marks = new Map();
+test("with the policy manual a position is saved when all messages before it were acknowledged", async () => {
+  const markers = new Map();
   const client = await opened({
     replay: {
-      get: (channel) => marks.get(channel),
-      set: (channel, mark) => void marks.set(channel, mark),
+      get: (channel) => markers.get(channel),
+      set: (channel, marker) => void markers.set(channel, marker),
       policy: "manual",
     },
   });
   for (const N of [1, 2, 3]) emulator.salesforce.publish(A, { N });
   const [one, two, three] = [await client.receive(), await client.receive(), await client.receive()];
   await two.ack();
-  assert.equal(marks.size, 0);
+  assert.equal(markers.size, 0);
   await one.ack();
-  assert.equal(marks.get(A).replayId, two.replayId);
+  assert.equal(markers.get(A).replayId, two.replayId);
   await three.ack();
   await three.ack();
-  assert.equal(marks.get(A).replayId, three.replayId);
+  assert.equal(markers.get(A).replayId, three.replayId);
   await client.close();
 });
 
-test("with the policy next a mark is saved when the next message is asked for, or at the end", async () => {
-  const marks = new Map();
+test("with the policy next a position is saved with the next receive or with close", async () => {
+  const markers = new Map();
   const client = await opened({
     replay: Object.assign(
-      Object.create({ get: (channel) => marks.get(channel), set: (channel, mark) => marks.set(channel, mark) }),
+      Object.create({ get: (channel) => markers.get(channel), set: (channel, marker) => markers.set(channel, marker) }),
       { policy: "next" },
     ),
   });
   emulator.salesforce.publish(A, { N: 1 });
   emulator.salesforce.publish(A, { N: 2 });
   const one = await client.receive();
-  assert.equal(marks.size, 0);
+  assert.equal(markers.size, 0);
   const two = await client.receive();
-  assert.equal(marks.get(A).replayId, one.replayId);
+  assert.equal(markers.get(A).replayId, one.replayId);
   await client.close();
-  assert.equal(marks.get(A).replayId, two.replayId);
+  assert.equal(markers.get(A).replayId, two.replayId);
 });
 
-test("listeners save a mark when they are done", async () => {
-  const marks = new Map();
-  const client = await opened({ replay: marks }, null);
+test("a position is saved when the listener is done", async () => {
+  const markers = new Map();
+  const client = await opened({ replay: markers }, null);
   let release;
   await client.subscribe(A, () => new Promise((resolve) => (release = resolve)));
   emulator.salesforce.publish(A, { N: 1 });
   await until(() => release);
-  assert.equal(marks.size, 0);
+  assert.equal(markers.size, 0);
   release();
-  await until(() => marks.size === 1);
+  await until(() => markers.size === 1);
   await client.close();
 });
 
-test("marks live in stores of this package, and outlive the client", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "marks-"));
-  const path = join(folder, "marks");
+test("replayStore keeps positions in a store, from client to client", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "replay-"));
+  const path = join(folder, "positions");
   const channel = "/event/Kept__e";
   for (const N of [1, 2]) emulator.salesforce.publish(channel, { N });
   for (const expected of [1, 2]) {
@@ -285,7 +290,7 @@ test("marks live in stores of this package, and outlive the client", async () =>
   rmSync(folder, { recursive: true });
 });
 
-test("a store that fails gives the message again", async () => {
+test("receive returns the same message after a failed save", async () => {
   let fails = true;
   const client = await opened({
     replay: {
@@ -298,7 +303,7 @@ test("a store that fails gives the message again", async () => {
   emulator.salesforce.publish(A, { N: 1 });
   await assert.rejects(client.receive(), {
     code: "ERR_STORE",
-    message: "how far a channel got could not be saved: disk full",
+    message: "failed to save the replay position: disk full",
   });
   fails = false;
   assert.deepEqual(await numbers(client, 1), [1]);
@@ -313,10 +318,10 @@ test("a store that fails gives the message again", async () => {
     deadPut: [],
     deadRemove: [],
   });
-  await assert.rejects(async () => replayStore(store).get(A), { code: "ERR_STORE", message: /a store of its own/ });
+  await assert.rejects(async () => replayStore(store).get(A), { code: "ERR_STORE", message: /its own store/ });
 });
 
-test("jwt bearer signs a statement that the key's owner can check", async () => {
+test("jwtBearerAuth signs claims that the public key verifies", async () => {
   const { publicKey, privateKey } = await crypto.subtle.generateKey(
     { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) },
     true,
@@ -327,19 +332,24 @@ test("jwt bearer signs a statement that the key's owner can check", async () => 
     .replace(/(.{64})/g, "$1\n")}\n-----END PRIVATE KEY-----\n`;
   for (const key of [pem, privateKey]) {
     let form;
+    let loginSeconds;
     const fetch = async (request) => {
-      if (request.url.includes("oauth2")) form = new URLSearchParams(await request.clone().text());
-      return globalThis.fetch(request);
+      if (request.url.includes("oauth2")) {
+        loginSeconds = virtualClock().unixNow() / 1000;
+        form = new URLSearchParams(await request.clone().text());
+      }
+      return emulatorFetch(request);
     };
     const client = new SalesforceClient(
       jwtBearerAuth({
         consumerKey: "key-1",
         username: "u@example.com",
         privateKey: key,
-        loginUrl: base,
+        loginUrl: BASE,
         sandbox: true,
       }),
-      { fetch, retry },
+      // Signing takes real time, in which virtual time may pass.
+      { fetch, retry: RETRY, connectionTimeoutMs: Infinity },
     );
     await client.open();
     const [head, claims, signature] = form.get("assertion").split(".");
@@ -354,7 +364,7 @@ test("jwt bearer signs a statement that the key's owner can check", async () => 
     );
     const { iss, sub, aud, exp } = JSON.parse(Buffer.from(claims, "base64url"));
     assert.deepEqual([iss, sub, aud], ["key-1", "u@example.com", "https://test.salesforce.com"]);
-    assert.ok(Math.abs(exp - Date.now() / 1000 - 170) < 30);
+    assert.ok(Math.abs(exp - loginSeconds - 170) < 30);
     await client.close();
   }
   const broken = new SalesforceClient(
@@ -362,8 +372,9 @@ test("jwt bearer signs a statement that the key's owner can check", async () => 
       consumerKey: "k",
       username: "u",
       privateKey: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
-      loginUrl: base,
+      loginUrl: BASE,
     }),
+    { fetch: emulatorFetch, connectionTimeoutMs: Infinity },
   );
   await assert.rejects(broken.open(), {
     code: "ERR_INVALID_ARGUMENT",
@@ -371,41 +382,41 @@ test("jwt bearer signs a statement that the key's owner can check", async () => 
   });
 });
 
-test("a new refresh token takes the place of the old one, and is told", async () => {
-  const told = [];
+test("a new refresh token replaces the old one and is reported", async () => {
+  const received = [];
   const tokens = [];
   const fetch = async (request) => {
     if (request.url.includes("oauth2")) {
       tokens.push(new URLSearchParams(await request.clone().text()).get("refresh_token"));
       return Response.json({
         access_token: emulator.salesforce.issueToken(),
-        instance_url: base,
+        instance_url: BASE,
         refresh_token: `r${tokens.length + 1}`,
       });
     }
-    return globalThis.fetch(request);
+    return emulatorFetch(request);
   };
   const client = new SalesforceClient(
     refreshTokenAuth({
       consumerKey: "k",
       refreshToken: "r1",
-      loginUrl: base,
-      onRefreshToken: (token) => told.push(token),
+      loginUrl: BASE,
+      onRefreshToken: (token) => received.push(token),
     }),
-    { fetch, retry },
+    { fetch, retry: RETRY },
   );
   await client.open();
   await client.subscribe(A);
   emulator.salesforce.revokeTokens();
   await until(() => tokens.length === 2);
-  assert.deepEqual([tokens, told.slice(0, 1)], [["r1", "r2"], ["r2"]]);
+  assert.deepEqual([tokens, received.slice(0, 1)], [["r1", "r2"], ["r2"]]);
   await client.close();
 });
 
-test("a given session works until it is refused", async () => {
+test("sessionAuth works until the server refuses the token", async () => {
   const client = new SalesforceClient(
-    sessionAuth({ accessToken: emulator.salesforce.issueToken(), instanceUrl: base }),
-    { retry },
+    sessionAuth({ accessToken: emulator.salesforce.issueToken(), instanceUrl: BASE }),
+    { retry: RETRY, fetch: emulatorFetch },
   );
   await client.open();
   await client.subscribe(A);
@@ -417,7 +428,7 @@ test("a given session works until it is refused", async () => {
   assert.equal(client.closed, true);
 });
 
-test("what the server refuses leads to what can be done about it", async () => {
+test("errors of the server become error codes with advice", async () => {
   const client = await opened();
   const { salesforce } = emulator;
   await assert.rejects(client.publish(A, {}), {
@@ -440,24 +451,24 @@ test("what the server refuses leads to what can be done about it", async () => {
   salesforce.clearTroubles();
 });
 
-test("mistakes are named when they are made, and secrets are not", () => {
+test("invalid arguments are rejected with a message that names them and shows no secret", () => {
   const good = { ...SECRETS };
-  for (const [make, words] of [
+  for (const [make, message] of [
     [() => clientOf({ sandbax: true }), /has no option "sandbax"/],
-    [() => clientOf({ replay: "newest" }), /replay is "new", "all" or a replay id/],
-    [() => clientOf({ replay: "" }), /replay is "new", "all" or a replay id/],
-    [() => clientOf({ replay: 1.5 }), /replay is "new"/],
-    [() => clientOf({ replayFallback: "old" }), /replayFallback is/],
-    [() => clientOf({ apiVersion: "v68" }), /apiVersion is/],
+    [() => clientOf({ replay: "newest" }), /^replay must be "new", "all" or a replay id; received "/],
+    [() => clientOf({ replay: "" }), /^replay must be "new", "all" or a replay id; received "/],
+    [() => clientOf({ replay: 1.5 }), /^replay must be "new", "all" or a replay id; received 1.5$/],
+    [() => clientOf({ replayFallback: "old" }), /^replayFallback must be "new" or "all"; received "old"$/],
+    [() => clientOf({ apiVersion: "v68" }), /^apiVersion must be a version such as "68.0"; received "v68"$/],
     [() => clientOf({ streamingUrl: "/cometd" }), /streamingUrl must be an absolute URL/],
     [() => clientOf({ loginUrl: "login" }), /loginUrl must be an absolute URL/],
-    [() => passwordAuth({ ...good, password: 1234567 }), /^password is a string/],
-    [() => passwordAuth({ ...good, consumerKey: undefined }), /^consumerKey is a string/],
-    [() => passwordAuth({ ...good, sandbox: "yes" }), /sandbox is true or false/],
+    [() => passwordAuth({ ...good, password: 1234567 }), /^password must be a non-empty string$/],
+    [() => passwordAuth({ ...good, consumerKey: undefined }), /^consumerKey must be a non-empty string$/],
+    [() => passwordAuth({ ...good, sandbox: "yes" }), /^sandbox must be a boolean; received "yes"$/],
     [() => passwordAuth(undefined), /takes an object of options/],
     [
       () => clientCredentialsAuth({ consumerKey: "k", consumerSecret: "s" }),
-      /needs loginUrl, the address of My Domain/,
+      /^loginUrl must be the URL of My Domain; received undefined; /,
     ],
     [
       () => jwtBearerAuth({ consumerKey: "k", username: "u", privateKey: "-----BEGIN RSA PRIVATE KEY-----" }),
@@ -465,27 +476,30 @@ test("mistakes are named when they are made, and secrets are not", () => {
     ],
     [
       () => refreshTokenAuth({ consumerKey: "k", refreshToken: "r", onRefreshToken: 1 }),
-      /onRefreshToken is a function/,
+      /^onRefreshToken must be a function$/,
     ],
     [() => sessionAuth({ accessToken: "x" }), /instanceUrl must be an absolute URL/],
-    [() => new SalesforceClient({ flow: "password" }), /auth is what passwordAuth/],
-    [() => new SalesforceClient(undefined), /auth is what passwordAuth/],
-    [() => replayStore({}), /replayStore takes a store/],
-    [() => replayStore(memoryStore(), { policy: "auto" }), /policy is/],
+    [() => new SalesforceClient({ flow: "password" }), /^auth must be the result of passwordAuth/],
+    [() => new SalesforceClient(undefined), /^auth must be the result of passwordAuth/],
+    [() => replayStore({}), /^store must be a store such as memoryStore\(\)/],
+    [
+      () => replayStore(memoryStore(), { policy: "auto" }),
+      /^policy must be "automatic", "next" or "manual"; received "auto"$/,
+    ],
   ]) {
     assert.throws(
       make,
-      (error) => error.code === "ERR_INVALID_ARGUMENT" && words.test(error.message) && !/1234567/.test(error.message),
+      (error) => error.code === "ERR_INVALID_ARGUMENT" && message.test(error.message) && !/1234567/.test(error.message),
       String(make),
     );
   }
 });
 
-test("a stored mark that is no number goes to the server as it is: its ids are for the server to know", async () => {
-  const asked = [];
+test("a stored replay id that is not a number is sent unchanged", async () => {
+  const sent = [];
   const fetch = async (request) => {
     const [message] = JSON.parse(await request.clone().text());
-    if (message.channel === "/meta/subscribe") asked.push(message.ext.replay);
+    if (message.channel === "/meta/subscribe") sent.push(message.ext.replay);
     return Response.json([
       {
         id: message.id,
@@ -500,7 +514,7 @@ test("a stored mark that is no number goes to the server as it is: its ids are f
       },
     ]);
   };
-  const marks = new Map([
+  const markers = new Map([
     ["/event/A__e", { replayId: "eyJv.12-x" }],
     ["/event/B__e", { replayId: "all" }],
     ["/event/C__e", { replayId: "41" }],
@@ -509,15 +523,15 @@ test("a stored mark that is no number goes to the server as it is: its ids are f
   ]);
   const client = new SalesforceClient(sessionAuth({ accessToken: "t", instanceUrl: "https://example.com" }), {
     fetch,
-    replay: marks,
+    replay: markers,
   });
   await client.open();
   for (const channel of ["A", "B", "C"]) await client.subscribe(`/event/${channel}__e`);
-  assert.deepEqual(asked, [{ "/event/A__e": "eyJv.12-x" }, { "/event/B__e": -2 }, { "/event/C__e": 41 }]);
+  assert.deepEqual(sent, [{ "/event/A__e": "eyJv.12-x" }, { "/event/B__e": -2 }, { "/event/C__e": 41 }]);
   for (const channel of ["D", "E"])
     await assert.rejects(client.subscribe(`/event/${channel}__e`), {
       code: "ERR_INVALID_ARGUMENT",
-      message: /a mark is { replayId }/,
+      message: /^replayId of a stored marker must be a replay id as text; received /,
     });
   await client.close();
 });

@@ -1,9 +1,12 @@
-// The proxy between a page and Salesforce: what it carries, what it keeps to itself, and whom it turns away.
+// The proxy between a page and Salesforce: what it forwards, what it withholds, and whom it refuses.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
 import { salesforceProxy } from "../../dist/systems/salesforce/proxy.js";
+import { realTime, virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const PAGE = "https://app.example.com";
 const EDGE = "https://edge.example.com/sf";
@@ -16,10 +19,10 @@ const PASSWORD = {
   username: "u@example.com",
   password: "a-password",
 };
-const refused = (code, words) => (error) => isFerryError(error, code) && (!words || words.test(error.message));
+const isError = (code, message) => (error) => isFerryError(error, code) && (!message || message.test(error.message));
 
-/** A proxy in front of an emulator, with everything that went to Salesforce. */
-function arrange(options = {}, emulatorOptions = {}) {
+/** A proxy in front of an emulator, with a record of the requests to Salesforce. */
+function setup(options = {}, emulatorOptions = {}) {
   const emulator = createEmulator({ salesforce: emulatorOptions });
   const sent = [];
   const errors = [];
@@ -28,7 +31,8 @@ function arrange(options = {}, emulatorOptions = {}) {
     allowedOrigins: [PAGE],
     fetch: async (request) => {
       sent.push({ url: request.url, headers: Object.fromEntries(request.headers), body: await request.clone().text() });
-      return emulator.fetch(request);
+      // A login signs its response with the crypto of the platform, which takes real time.
+      return request.url.includes("oauth2") ? realTime(emulator.fetch(request)) : emulator.fetch(request);
     },
     onError: (error) => errors.push(error),
     ...options,
@@ -36,7 +40,7 @@ function arrange(options = {}, emulatorOptions = {}) {
   return { emulator, proxy, sent, errors, page: new Page(proxy) };
 }
 
-/** A page: it has no cookies, sends its origin, and may read only what CORS lets it. */
+/** A page: it has no cookies and sends its origin. */
 class Page {
   count = 0;
   constructor(proxy) {
@@ -87,9 +91,9 @@ class Page {
   }
 }
 
-describe("carries", () => {
-  test("a login, and becomes the instance of the page", async () => {
-    const { page, sent } = arrange();
+describe("forwarding", () => {
+  test("forwards a login, and returns itself as the instance", async () => {
+    const { page, sent } = setup();
     const { status, access_token, instance_url, id } = await page.login();
     assert.equal(status, 200);
     assert.match(access_token, /^00D/);
@@ -97,12 +101,12 @@ describe("carries", () => {
     assert.ok(id.startsWith(INSTANCE));
     assert.equal(sent[0].url, `${INSTANCE}/services/oauth2/token`);
     assert.deepEqual(Object.fromEntries(new URLSearchParams(sent[0].body)), PASSWORD);
-    const elsewhere = arrange({ publicUrl: "https://app.example.com/api/sf/" });
+    const elsewhere = setup({ publicUrl: "https://app.example.com/api/sf/" });
     assert.equal((await elsewhere.page.login()).instance_url, "https://app.example.com/api/sf");
   });
 
-  test("a whole session, whose cookies the page never sees", async () => {
-    const { page, emulator, sent } = arrange();
+  test("forwards a whole session without showing its cookies to the page", async () => {
+    const { page, emulator, sent } = setup();
     page.token = (await page.login()).access_token;
     await page.open();
     const [cookie] = sent.filter(({ body }) => body.includes("/meta/connect")).map(({ headers }) => headers.cookie);
@@ -122,8 +126,8 @@ describe("carries", () => {
     assert.deepEqual(emulator.salesforce.sessions, []);
   });
 
-  test("messages as they are but for the client id, with every digit of every number", async () => {
-    const { page, sent, emulator } = arrange();
+  test("changes only the client id of messages, and keeps every digit of every number", async () => {
+    const { page, sent, emulator } = setup();
     page.token = emulator.salesforce.issueToken();
     await page.open();
     const body = `[ {"channel":"/meta/subscribe" ,"clientId":"${page.clientId}", "subscription":"/u/\\"][{}", "ext":{"replay":{"/u/x":9007199254740993,"/u/y":-2}}},\n{"channel":"/u/y","clientId":"${page.clientId}","data":{"f":1.0,"e":1e400,"text":"9007199254740993","nested":[[{}],"]"]}}]`;
@@ -140,8 +144,8 @@ describe("carries", () => {
     );
   });
 
-  test("nothing of a request but what is needed", async () => {
-    const { page, sent, emulator } = arrange({ allowedHeaders: ["X-User"] });
+  test("forwards only the headers and form fields that are needed", async () => {
+    const { page, sent, emulator } = setup({ allowedHeaders: ["X-User"] });
     page.token = emulator.salesforce.issueToken();
     await page.post([page.message("/meta/handshake", { supportedConnectionTypes: ["long-polling"] })], {
       headers: { cookie: "user=secret; BAYEUX_BROWSER=b", "x-user": "7", "x-forwarded-for": "1.2.3.4", referer: PAGE },
@@ -156,22 +160,22 @@ describe("carries", () => {
     assert.deepEqual([...new URLSearchParams(sent[1].body).keys()], [...Object.keys(PASSWORD), "redirect_uri"]);
   });
 
-  test("the end of a page's poll, which is no error", async () => {
-    const { page, emulator, errors } = arrange();
+  test("aborts the poll when the page aborts it, without reporting an error", async () => {
+    const { page, emulator, errors } = setup();
     page.token = emulator.salesforce.issueToken();
     await page.open();
     const aborter = new AbortController();
     const poll = page.connect({}, { signal: aborter.signal });
     await emulator.salesforce.waitFor(({ sessions }) => sessions[0].isHeld);
     aborter.abort();
-    // Whoever has gone reads no answer; that there is one keeps the server from logging an error.
+    // A page that has aborted reads no response, but the server logs an error without one.
     await assert.rejects(poll, /502/);
     await emulator.salesforce.waitFor(({ sessions }) => !sessions[0].isHeld);
     assert.deepEqual(errors, []);
   });
 
-  test("a large answer piece by piece, and no more than it may", async () => {
-    const pieces = [
+  test("streams a large response, up to maxResponseBytes", async () => {
+    const chunks = [
       "[",
       ...Array.from({ length: 50 }, () => '{"channel":"/u/x","data":1},'),
       '{"channel":"/meta/connect","successful":true}]',
@@ -182,27 +186,27 @@ describe("carries", () => {
         new ReadableStream(
           {
             pull: (controller) =>
-              given < pieces.length
-                ? controller.enqueue(new TextEncoder().encode(pieces[given++]))
+              given < chunks.length
+                ? controller.enqueue(new TextEncoder().encode(chunks[given++]))
                 : controller.close(),
           },
           { highWaterMark: 0 },
         ),
         { headers: { "content-type": "application/json" } },
       );
-    const { page } = arrange({ fetch: slow });
+    const { page } = setup({ fetch: slow });
     const answer = await page.post([page.message("/meta/connect")]);
     const reader = answer.body.getReader();
     await reader.read();
-    assert.equal(given, 1, "nothing is gathered");
+    assert.equal(given, 1, "the response is not buffered");
     await reader.cancel();
     given = 0;
-    const small = arrange({ fetch: slow, maxResponseBytes: 200 });
-    await assert.rejects((await small.page.post([page.message("/meta/connect")])).text(), refused("ERR_TOO_LARGE"));
+    const small = setup({ fetch: slow, maxResponseBytes: 200 });
+    await assert.rejects((await small.page.post([page.message("/meta/connect")])).text(), isError("ERR_TOO_LARGE"));
   });
 
-  test("what Salesforce refuses", async () => {
-    const { page, emulator } = arrange(
+  test("forwards refusals of Salesforce", async () => {
+    const { page, emulator } = setup(
       {},
       { accounts: [{ username: "u@example.com", password: "other" }], unauthorizedStatus: 401 },
     );
@@ -226,26 +230,26 @@ describe("carries", () => {
   });
 });
 
-describe("lends a token", () => {
-  const lent = (more = {}) => {
-    const asked = [];
-    const arranged = arrange({
+describe("with an accessToken of the proxy", () => {
+  const setupWithToken = (more = {}) => {
+    const renewals = [];
+    const context = setup({
       accessToken: (_, renew) => {
-        asked.push(renew);
-        return arranged.emulator.salesforce.issueToken();
+        renewals.push(renew);
+        return context.emulator.salesforce.issueToken();
       },
       authorize: (request) => request.headers.get("x-user") === "7",
       allowedHeaders: ["x-user"],
       allowedChannels: [CHANNEL, "/topic/*", "/u/**"],
       ...more,
     });
-    arranged.page.fetch = (path, init = {}) =>
-      Page.prototype.fetch.call(arranged.page, path, { ...init, headers: { "x-user": "7", ...init.headers } });
-    return { ...arranged, asked };
+    context.page.fetch = (path, init = {}) =>
+      Page.prototype.fetch.call(context.page, path, { ...init, headers: { "x-user": "7", ...init.headers } });
+    return { ...context, renewals };
   };
 
-  test("to callers who may, and none of theirs goes through", async () => {
-    const { page, sent } = lent();
+  test("uses it for authorized callers, and ignores the token and login of the page", async () => {
+    const { page, sent } = setupWithToken();
     page.token = "of-the-page";
     await page.open();
     assert.match(sent[0].headers.authorization, /^Bearer 00D/);
@@ -253,22 +257,22 @@ describe("lends a token", () => {
     assert.equal((await page.post([page.message("/meta/connect")], { headers: { "x-user": "8" } })).status, 403);
   });
 
-  test("and takes a new one when Salesforce refuses it, without the page noticing", async () => {
-    const { page, emulator, asked } = lent();
+  test("renews it when Salesforce refuses it, without an error for the page", async () => {
+    const { page, emulator, renewals } = setupWithToken();
     const { salesforce } = emulator;
     await page.open();
-    assert.deepEqual(asked, [false, false]);
+    assert.deepEqual(renewals, [false, false]);
     salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid" });
     assert.equal((await page.connect({ advice: { timeout: 0 } })).successful, true);
-    assert.deepEqual(asked.splice(0), [false, false, false, true]);
+    assert.deepEqual(renewals.splice(0), [false, false, false, true]);
     salesforce.refuse({
       on: "/meta/handshake",
       error: "403::Handshake denied",
       failureReason: "401::Authentication invalid",
     });
     await page.open();
-    assert.deepEqual(asked.splice(0), [false, true, false]);
-    // A server that is busy has nothing against the token.
+    assert.deepEqual(renewals.splice(0), [false, true, false]);
+    // A busy server has not refused the token.
     salesforce.refuse({
       on: "/meta/connect",
       error: "401::Authentication invalid",
@@ -277,25 +281,25 @@ describe("lends a token", () => {
     assert.equal((await page.connect()).error, "401::Authentication invalid");
     salesforce.refuse({ on: "/meta/connect", error: "401::Authentication invalid", times: 2 });
     assert.equal((await page.connect()).error, "401::Authentication invalid");
-    assert.deepEqual(asked.splice(0), [false, false, true]);
+    assert.deepEqual(renewals.splice(0), [false, false, true]);
     emulator.faults.add({ status: 401, body: "<html/>", times: 1 });
     assert.equal((await page.connect({ advice: { timeout: 0 } })).successful, true);
   });
 
-  test("and does not throw away events for it", async () => {
-    const { page, emulator, asked } = lent();
+  test("does not repeat a request whose response contains events", async () => {
+    const { page, emulator, renewals } = setupWithToken();
     await page.open();
     emulator.salesforce.intercept(([{ channel, id }]) => [
       { channel: CHANNEL, data: { event: { replayId: 1 } } },
       { channel, id, successful: false, error: "401::Authentication invalid" },
     ]);
-    asked.length = 0;
+    renewals.length = 0;
     assert.equal((await page.connect()).events.length, 1);
-    assert.deepEqual(asked, [false]);
+    assert.deepEqual(renewals, [false]);
   });
 
-  test("for the channels that are allowed", async () => {
-    const { page, emulator, sent } = lent();
+  test("forwards only subscriptions to allowed channels", async () => {
+    const { page, emulator, sent } = setupWithToken();
     await page.open();
     const isAllowed = async (subscription) => {
       const { successful, error } = await page.send("/meta/subscribe", { subscription });
@@ -341,11 +345,11 @@ describe("lends a token", () => {
         "403::Restricted channel",
         String(channel),
       );
-    // Salesforce gets what was looked at, and not a field of the same name beside it.
+    // Of two fields with the same name, Salesforce gets the one that was checked.
     const twice = `[{"channel":"/meta/subscribe","clientId":"${page.clientId}","subscription":"/**","subscription":"${CHANNEL}"}]`;
     assert.equal((await (await page.post(twice)).json())[0].successful, true);
     assert.equal(sent.at(-1).body.includes("/**"), false);
-    // In company the others go on.
+    // The other messages of the request are forwarded.
     const messages = await (
       await page.post([
         page.message("/meta/subscribe", { subscription: "/**" }),
@@ -362,13 +366,13 @@ describe("lends a token", () => {
     assert.deepEqual(
       emulator.salesforce.messages("/meta/connect").at(-1).advice,
       { timeout: 0 },
-      "nobody waits for a poll to be told no",
+      "a refusal does not wait for a held poll",
     );
   });
 
-  test("never in words", async () => {
+  test("shows no secret in responses and errors", async () => {
     const secret = "a-secret-token";
-    const { page, errors } = lent({
+    const { page, errors } = setupWithToken({
       accessToken: () => secret,
       consumerSecret: "the-app-secret",
       fetch: async () => {
@@ -376,19 +380,19 @@ describe("lends a token", () => {
       },
     });
     const answer = await page.post([page.message("/meta/connect")]);
-    const told = inspect([await answer.text(), [...answer.headers], errors, page.proxy], {
+    const output = inspect([await answer.text(), [...answer.headers], errors, page.proxy], {
       depth: 9,
       showHidden: true,
     });
     assert.equal(answer.status, 502);
     assert.equal(errors[0].code, "ERR_NETWORK");
-    assert.doesNotMatch(told, /a-secret|the-app-secret/);
+    assert.doesNotMatch(output, /a-secret|the-app-secret/);
   });
 });
 
-describe("is not open", () => {
-  test("to other origins", async () => {
-    const { page, sent } = arrange();
+describe("refusing", () => {
+  test("refuses other origins", async () => {
+    const { page, sent } = setup();
     for (const origin of [
       "https://evil.example",
       "null",
@@ -417,8 +421,8 @@ describe("is not open", () => {
     assert.equal(sent.length, 0);
   });
 
-  test("and says to the others exactly what they may", async () => {
-    const { page } = arrange({ allowedHeaders: ["X-User"] });
+  test("answers a preflight with exactly the allowed methods and headers", async () => {
+    const { page } = setup({ allowedHeaders: ["X-User"] });
     const answer = await page.fetch("/cometd/60.0", {
       method: "OPTIONS",
       headers: { "access-control-request-method": "PUT", "access-control-request-headers": "x-evil" },
@@ -433,8 +437,8 @@ describe("is not open", () => {
     });
   });
 
-  test("at other addresses and for other methods", async () => {
-    const { page, sent } = arrange();
+  test("refuses other paths and methods", async () => {
+    const { page, sent } = setup();
     const cases = [
       ["/", 404],
       ["/services/data/v60.0/query", 404],
@@ -451,7 +455,7 @@ describe("is not open", () => {
     for (const method of ["GET", "PUT", "DELETE", "OPTIONS"])
       assert.equal((await page.fetch("/cometd/60.0", { method })).status, 405, method);
     assert.equal(sent.length, 0);
-    const { page: other, sent: there } = arrange();
+    const { page: other, sent: there } = setup();
     await other.fetch("/cometd/60.0/connect", {
       body: '[{"channel":"/meta/connect"}]',
       headers: { "content-type": "application/json" },
@@ -459,8 +463,8 @@ describe("is not open", () => {
     assert.equal(there[0].url, `${INSTANCE}/cometd/60.0/connect`);
   });
 
-  test("for bodies that are not what they should be", async () => {
-    const { page, sent } = arrange({ maxRequestBytes: 1000 });
+  test("refuses invalid and oversized bodies", async () => {
+    const { page, sent } = setup({ maxRequestBytes: 1000 });
     for (const body of ["", "[]", "{", "7", "[7]", "[[{}]]", "null"])
       assert.equal((await page.post(body)).status, 400, body);
     assert.equal((await page.post("[{}]", { headers: { "content-type": "text/plain" } })).status, 415);
@@ -476,70 +480,70 @@ describe("is not open", () => {
     assert.equal(sent.length, 0);
   });
 
-  test("for client ids that were made up", async () => {
-    const { page, sent } = arrange();
-    const jar = (text) => `id~${btoa(text).replaceAll("=", "").replaceAll("+", "-").replaceAll("/", "_")}`;
+  test("refuses client ids that it did not issue", async () => {
+    const { page, sent } = setup();
+    const encode = (text) => `id~${btoa(text).replaceAll("=", "").replaceAll("+", "-").replaceAll("/", "_")}`;
     const statusOf = async (...clientIds) =>
       (await page.post(clientIds.map((clientId) => ({ channel: "/meta/connect", clientId })))).status;
     for (const id of [
-      jar("sid=00D"),
-      jar("BAYEUX_BROWSER=a; sid=b"),
-      jar("BAYEUX_BROWSER=a\r\nx-evil: 1"),
-      jar("BAYEUX_BROWSER=a;sid=b"),
-      jar("BAYEUX_BROWSER="),
+      encode("sid=00D"),
+      encode("BAYEUX_BROWSER=a; sid=b"),
+      encode("BAYEUX_BROWSER=a\r\nx-evil: 1"),
+      encode("BAYEUX_BROWSER=a;sid=b"),
+      encode("BAYEUX_BROWSER="),
       "id~",
       "id~%",
-      jar(`BAYEUX_BROWSER=${"x".repeat(2000)}`),
+      encode(`BAYEUX_BROWSER=${"x".repeat(2000)}`),
     ]) {
       assert.equal(await statusOf(id), 400, id);
     }
-    assert.equal(await statusOf(jar("BAYEUX_BROWSER=a"), jar("BAYEUX_BROWSER=b")), 400);
+    assert.equal(await statusOf(encode("BAYEUX_BROWSER=a"), encode("BAYEUX_BROWSER=b")), 400);
     assert.equal(await statusOf(7), 400);
-    const good = jar("BAYEUX_BROWSER=a");
+    const good = encode("BAYEUX_BROWSER=a");
     assert.equal(sent.length, 0);
     assert.equal(await statusOf(good), 200);
     assert.equal(sent[0].headers.cookie, "BAYEUX_BROWSER=a");
     await page.post(`[{"channel":"/meta/connect","clientId":"\\u0069${good.slice(1)}"}]`);
-    assert.equal(sent[1].body, '[{"channel":"/meta/connect","clientId":"id"}]', "however it is written");
+    assert.equal(sent[1].body, '[{"channel":"/meta/connect","clientId":"id"}]', "in every spelling");
   });
 
-  test("for grants that are not let through, and tokens of other instances", async () => {
-    const { page, sent } = arrange();
+  test("refuses other grant types, and tokens of other instances", async () => {
+    const { page, sent } = setup();
     assert.deepEqual(await page.login({ ...PASSWORD, grant_type: "client_credentials" }), {
       status: 400,
       error: "unsupported_grant_type",
-      error_description: "the proxy does not carry this grant type",
+      error_description: "the proxy does not allow this grant type",
     });
     assert.equal((await page.login({})).error, "unsupported_grant_type");
     assert.equal(sent.length, 0);
-    const closed = arrange({ grants: [] });
+    const closed = setup({ grants: [] });
     assert.equal(
       (await closed.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status,
       404,
     );
-    const elsewhere = arrange({ loginUrl: "https://login.salesforce.com" });
+    const elsewhere = setup({ loginUrl: "https://login.salesforce.com" });
     const answer = await elsewhere.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) });
     assert.equal(answer.status, 502);
     assert.doesNotMatch(await answer.text(), /00D/);
-    assert.ok(refused("ERR_REJECTED", /another instance/)(elsewhere.errors[0]));
+    assert.ok(isError("ERR_REJECTED", /another instance/)(elsewhere.errors[0]));
   });
 
-  test("and keeps the app's key and secret from the page", async () => {
-    const { page, sent } = arrange({ consumerKey: "own-key", consumerSecret: "own-secret" });
+  test("replaces client_id and client_secret with those of the proxy", async () => {
+    const { page, sent } = setup({ consumerKey: "own-key", consumerSecret: "own-secret" });
     await page.login({ grant_type: "refresh_token", refresh_token: "r", client_id: "of-the-page" });
     const form = new URLSearchParams(sent[0].body);
     assert.deepEqual([form.get("client_id"), form.get("client_secret")], ["own-key", "own-secret"]);
   });
 
-  test("to redirects, and does not wait for ever", async () => {
-    const { page, errors } = arrange({
+  test("refuses redirects, and times out", async () => {
+    const { page, errors } = setup({
       fetch: async () => new Response(null, { status: 302, headers: { location: "https://evil.example" } }),
     });
     assert.equal((await page.post([page.message("/meta/connect")])).status, 502);
     assert.equal(errors[0].code, "ERR_REDIRECTED");
     const hang = (request) =>
       new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
-    const slow = arrange({ fetch: hang, timeoutMs: 1, pollTimeoutMs: 5 });
+    const slow = setup({ fetch: hang, timeoutMs: 1, pollTimeoutMs: 5 });
     assert.equal((await slow.page.post([page.message("/meta/connect")])).status, 504);
     assert.equal((await slow.page.post([page.message("/meta/subscribe")])).status, 504);
     assert.equal(
@@ -550,36 +554,36 @@ describe("is not open", () => {
       slow.errors.map(({ code }) => code),
       ["ERR_TIMEOUT", "ERR_TIMEOUT", "ERR_TIMEOUT"],
     );
-    const garbled = arrange({ fetch: async () => new Response("<html>") });
+    const garbled = setup({ fetch: async () => new Response("<html>") });
     assert.equal(
       (await garbled.page.fetch("/services/oauth2/token", { body: new URLSearchParams(PASSWORD) })).status,
       502,
     );
   });
 
-  test("when nobody can say who a caller is", async () => {
-    const { page, sent, errors } = arrange({
+  test("refuses callers when authorize throws or does not return true", async () => {
+    const { page, sent, errors } = setup({
       authorize: async () => {
-        throw new Error("the database is away");
+        throw new Error("the database is down");
       },
     });
     assert.equal((await page.post([page.message("/meta/connect")])).status, 500);
-    assert.equal(errors[0].message, "the database is away");
-    const vague = arrange({ authorize: () => "yes" });
-    assert.equal((await vague.page.post([page.message("/meta/connect")])).status, 403);
-    assert.equal(sent.length + vague.sent.length, 0);
+    assert.equal(errors[0].message, "the database is down");
+    const truthy = setup({ authorize: () => "yes" });
+    assert.equal((await truthy.page.post([page.message("/meta/connect")])).status, 403);
+    assert.equal(sent.length + truthy.sent.length, 0);
   });
 
-  test("by its options", () => {
+  test("refuses invalid options", () => {
     const good = { instanceUrl: INSTANCE, allowedOrigins: [PAGE] };
     const cases = [
       [undefined, /options/],
       [{}, /allowedOrigins/],
-      [{ ...good, allowedOrigins: [] }, /not empty/],
-      [{ ...good, allowedOrigins: "*" }, /list of origins/],
-      [{ ...good, allowedOrigins: ["*"] }, /as browsers do/],
-      [{ ...good, allowedOrigins: [`${PAGE}/`] }, /as browsers do/],
-      [{ ...good, allowedOrigins: ["null"] }, /as browsers do/],
+      [{ ...good, allowedOrigins: [] }, /^allowedOrigins must be a non-empty array of origins/],
+      [{ ...good, allowedOrigins: "*" }, /^allowedOrigins must be a non-empty array of origins .*; received "\*"$/],
+      [{ ...good, allowedOrigins: ["*"] }, /^each of allowedOrigins must be an origin as browsers send it/],
+      [{ ...good, allowedOrigins: [`${PAGE}/`] }, /^each of allowedOrigins must be an origin as browsers send it/],
+      [{ ...good, allowedOrigins: ["null"] }, /^each of allowedOrigins must be an origin as browsers send it/],
       [{ ...good, instanceUrl: undefined }, /instanceUrl/],
       [{ ...good, instanceUrl: "http://acme.my.salesforce.com" }, /https/],
       [{ ...good, instanceUrl: `${INSTANCE}?x` }, /query/],
@@ -588,16 +592,16 @@ describe("is not open", () => {
       [{ ...good, accessToken: () => "x", authorize: () => true }, /allowedChannels/],
       [{ ...good, allowedChannels: ["event/A"] }, /allowedChannels/],
       [{ ...good, allowedChannels: ["/topic/T?x"] }, /allowedChannels/],
-      [{ ...good, grants: ["magic"] }, /magic/],
-      [{ ...good, consumerSecret: 7 }, /consumerSecret is a text$/],
+      [{ ...good, grants: ["magic"] }, /^each of grants must be one of .*; received "magic"$/],
+      [{ ...good, consumerSecret: 7 }, /^consumerSecret must be a non-empty string$/],
       [{ ...good, allowedHeaders: ["a b"] }, /allowedHeaders/],
       [{ ...good, maxRequestBytes: 0 }, /maxRequestBytes/],
       [{ ...good, timeoutMs: -1 }, /timeoutMs/],
-      [{ ...good, authorize: true }, /authorize is a function/],
+      [{ ...good, authorize: true }, /^authorize must be a function$/],
       [{ ...good, allowOrigins: [] }, /no option "allowOrigins"/],
     ];
-    for (const [options, words] of cases)
-      assert.throws(() => salesforceProxy(options), refused("ERR_INVALID_ARGUMENT", words), inspect(options));
+    for (const [options, message] of cases)
+      assert.throws(() => salesforceProxy(options), isError("ERR_INVALID_ARGUMENT", message), inspect(options));
     assert.equal(
       typeof salesforceProxy({
         instanceUrl: "http://127.0.0.1:8787/salesforce/",

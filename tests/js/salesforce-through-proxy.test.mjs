@@ -1,13 +1,16 @@
-// Our client behind our proxy before the emulator: what goes wrong at Salesforce is mended on the way or by the client.
+// The client, through the proxy, against the emulator: the proxy or the client recovers from faults of Salesforce.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { SalesforceClient, passwordAuth, salesforceProxy, sessionAuth } from "../../dist/entries/salesforce.js";
 import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { realTime, virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const EDGE = "https://edge.example.com/sf";
 const PAGE = "https://app.example.com";
 const CHANNEL = "/event/A__e";
-/** Options of a client in a page: the browser adds the origin to all that it sends. */
+/** Options of a client in a page: the browser adds the origin to every request. */
 const inPage = (proxy) => ({
   replay: "all",
   fetch(request) {
@@ -16,52 +19,54 @@ const inPage = (proxy) => ({
   },
 });
 const numberOf = ({ data }) => data.payload.N__c;
-const held = (salesforce) => salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
+const untilHeld = (salesforce) => salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
 
-function arrange(options) {
+function setup(options) {
   const emulator = createEmulator();
   const proxy = salesforceProxy({
     instanceUrl: "https://acme.my.salesforce.com",
     allowedOrigins: [PAGE],
-    fetch: emulator.fetch,
+    // A login signs its response with the crypto of the platform, which takes real time.
+    fetch: (request) => (request.url.includes("oauth2") ? realTime(emulator.fetch(request)) : emulator.fetch(request)),
     ...options(emulator),
   });
   return { emulator, proxy, salesforce: emulator.salesforce };
 }
 
-/** Each event comes, whatever has happened before it. */
-async function survives(client, salesforce, troubles) {
+/** Injects one fault after the other, and checks that the event after it arrives. */
+async function receiveAfterFaults(client, salesforce, faults) {
   await client.open();
   await client.subscribe(CHANNEL);
-  for (const [at, trouble] of troubles.entries()) {
-    await held(salesforce);
-    trouble();
+  for (const [at, injectFault] of faults.entries()) {
+    await untilHeld(salesforce);
+    injectFault();
     salesforce.publish(CHANNEL, { N__c: at });
     assert.equal(numberOf(await client.receive()), at);
   }
 }
 
-describe("through the proxy", () => {
-  test("with a token that it lends: one that is revoked costs the page nothing", async () => {
+describe("a client behind the proxy", () => {
+  test("receives every event while the proxy renews its own token", async () => {
     let token;
-    const asked = [];
-    const { emulator, proxy, salesforce } = arrange(({ salesforce }) => ({
+    const renewals = [];
+    const { emulator, proxy, salesforce } = setup(({ salesforce }) => ({
       allowedChannels: ["/event/*"],
       authorize: () => true,
       accessToken: (_, renew) => {
-        asked.push(renew);
-        return token === undefined || renew ? (token = salesforce.issueToken()) : token;
+        renewals.push(renew);
+        if (token === undefined || renew) token = salesforce.issueToken();
+        return token;
       },
     }));
     const client = new SalesforceClient(sessionAuth({ accessToken: "none", instanceUrl: EDGE }), inPage(proxy));
-    await survives(client, salesforce, [
+    await receiveAfterFaults(client, salesforce, [
       () => undefined,
       () => salesforce.revokeTokens(),
       () => salesforce.expireSessions(),
       () => salesforce.loseAnswers(),
       () => salesforce.restart(),
     ]);
-    assert.equal(asked.filter((renew) => renew).length, 1);
+    assert.equal(renewals.filter((renew) => renew).length, 1);
     assert.ok(salesforce.requests.every(({ headers }) => headers.authorization.startsWith("Bearer 00D")));
     await assert.rejects(
       client.subscribe("/topic/T"),
@@ -71,13 +76,13 @@ describe("through the proxy", () => {
     await emulator.close();
   });
 
-  test("with a login of its own", async () => {
-    const { emulator, proxy, salesforce } = arrange(() => ({ consumerSecret: "of-the-proxy" }));
+  test("receives every event while it renews its login", async () => {
+    const { emulator, proxy, salesforce } = setup(() => ({ consumerSecret: "of-the-proxy" }));
     const client = new SalesforceClient(
       passwordAuth({ consumerKey: "key", consumerSecret: "none", username: "u", password: "p", loginUrl: EDGE }),
       inPage(proxy),
     );
-    await survives(client, salesforce, [
+    await receiveAfterFaults(client, salesforce, [
       () => undefined,
       () => salesforce.revokeTokens(),
       () => salesforce.expireSessions(),

@@ -1,4 +1,4 @@
-// What TypeScript makes of the clients of streams, from each entry point.
+// Types of the clients of streams, from each entry point.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { problemsOf } from "./typescript.mjs";
@@ -15,8 +15,10 @@ export async function use(client: Client, signal: AbortSignal): Promise<string |
   message.data.n;
   const event = message.toCloudEvent();
   for await (const { channel, dataText, createdDate } of client) console.log(channel, dataText, createdDate, event.id);
-  client.addEventListener("notice", ({ detail }: StreamEvents["notice"]) => { const { kind, channel, error }: StreamNotice = detail; console.log(kind, channel, error?.code); });
+  client.addEventListener("notice", ({ detail }: StreamEvents["notice"]) => { const { kind, channel, error }: StreamNotice = detail; const known: StreamNoticeKind = kind; console.log(known === "possible_gap", channel, error?.code); });
   client.addEventListener("state", ({ detail: { state } }) => { const known: StreamState = state; console.log(known); });
+  // @ts-expect-error there is no such kind
+  client.addEventListener("notice", ({ detail }) => detail.kind === "gap");
   // @ts-expect-error there is no such detail
   client.addEventListener("error", ({ detail }) => detail.kind);
   const set: ReadonlySet<string> = client.subscriptions;
@@ -29,7 +31,7 @@ export async function use(client: Client, signal: AbortSignal): Promise<string |
 }
 `;
 const bayeux = (entry) => `
-import { BayeuxClient, type BayeuxExtension, type BayeuxOptions, type StreamEvents, type StreamMessage, type StreamNotice, type StreamState, type Subscription } from "${entry}";
+import { BayeuxClient, type BayeuxExtension, type BayeuxOptions, type StreamEvents, type StreamMessage, type StreamNotice, type StreamNoticeKind, type StreamState, type Subscription } from "${entry}";
 const extension: BayeuxExtension = { outgoing: (message) => (message.channel === "/x" ? null : message), incoming() {} };
 const options: BayeuxOptions = { transports: ["long-polling"], extensions: [extension], auth: async ({ renew }) => ({ authorization: String(renew) }), ack: false, webSocket: (url) => new WebSocket(url) };
 export const client = new BayeuxClient("https://example.com", options);
@@ -39,24 +41,24 @@ ${common.replace("BAYEUX | SALESFORCE", "BayeuxClient")}`;
 const salesforce = (entry) => `
 import {
   SalesforceClient, SalesforceStreamingClient, clientCredentialsAuth, jwtBearerAuth, memoryStore, passwordAuth, refreshTokenAuth, replayStore, sessionAuth,
-  type ReplayMarker, type ReplayStorage, type SalesforceAuth, type SalesforceOptions, type StreamEvents, type StreamMessage, type StreamNotice, type StreamState, type Subscription,
+  type ReplayMarker, type ReplayStorage, type SalesforceAuth, type SalesforceOptions, type StreamEvents, type StreamMessage, type StreamNotice, type StreamNoticeKind, type StreamState, type Subscription,
 } from "${entry}";
 const login = { consumerKey: "k", consumerSecret: "s", username: "u", password: "p" };
-const ways: SalesforceAuth[] = [
+const auths: SalesforceAuth[] = [
   passwordAuth({ ...login, securityToken: "t", sandbox: true }), refreshTokenAuth({ consumerKey: "k", refreshToken: "r", onRefreshToken: (token) => token.trim() }),
   clientCredentialsAuth({ consumerKey: "k", consumerSecret: "s", loginUrl: "https://a" }), jwtBearerAuth({ consumerKey: "k", username: "u", privateKey: "pem" }),
   sessionAuth({ accessToken: "t", instanceUrl: new URL("https://a") }),
 ];
 const own: ReplayStorage = { get: async () => ({ replayId: "1" }), set: async () => undefined, policy: "manual", initial: "all" };
-const marks = new Map<string, ReplayMarker>();
-const all: SalesforceOptions["replay"][] = ["new", "all", 7, "7", own, marks, replayStore(memoryStore(), { policy: "next" })];
-export const clients = ways.flatMap((auth) => all.map((replay) => new SalesforceClient(auth, { ...(replay !== undefined && { replay }), replayFallback: "all", apiVersion: "60.0" })));
+const markers = new Map<string, ReplayMarker>();
+const all: SalesforceOptions["replay"][] = ["new", "all", 7, "7", own, markers, replayStore(memoryStore(), { policy: "next" })];
+export const clients = auths.flatMap((auth) => all.map((replay) => new SalesforceClient(auth, { ...(replay !== undefined && { replay }), replayFallback: "all", apiVersion: "60.0" })));
 export const short = new SalesforceStreamingClient({ ...login, loginUrl: "https://a", maxPending: 5, connectionTimeoutMs: Infinity });
-// @ts-expect-error a login is no way to log in
+// @ts-expect-error options are no SalesforceAuth
 new SalesforceClient(login);
 ${common.replace("BAYEUX | SALESFORCE", "SalesforceClient")}`;
 
-test("types of the clients of streams are exported from their entry points, and fit", () => {
+test("each entry point exports the types of its clients of streams, and programs compile with them", () => {
   assert.deepEqual(
     problemsOf([
       bayeux("eventferry"),

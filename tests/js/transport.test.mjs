@@ -4,7 +4,8 @@ import { test } from "node:test";
 import "eventferry";
 import { startExchange } from "../../dist/platform/fetch.js";
 import { fullGlue } from "../../dist/engine/instance.js";
-import { never, rest } from "./outbox-world.mjs";
+import { setTimeout as rest } from "node:timers/promises";
+import { never } from "./outbox-fixtures.mjs";
 
 const bytes = (text) => new TextEncoder().encode(text);
 const fly = (fetch, plan = {}) =>

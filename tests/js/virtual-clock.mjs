@@ -4,6 +4,7 @@
 //   virtualTime();                  // at the top of a test file: for all of its tests
 //   await sleep(60_000);            // takes no real time; what is due meanwhile happens in order
 //   await until(() => done);        // fails after 60 s of virtual time
+//   await realTime(promise);        // the clock stands still until real I/O has settled the promise
 import { after, before } from "node:test";
 import { replaceClock } from "../../dist/platform/clock.js";
 
@@ -18,6 +19,7 @@ export function startVirtualClock({ unixMs = START_UNIX_MS } = {}) {
   let offset = unixMs - now;
   let count = 0;
   let isOver = false;
+  let holds = 0;
 
   const clock = {
     unixNow: () => now + offset,
@@ -35,7 +37,7 @@ export function startVirtualClock({ unixMs = START_UNIX_MS } = {}) {
     while (!isOver) {
       for (let turn = 0; turn < QUIET_TURNS; turn++) await new Promise(setImmediate);
       const next = [...timers].reduce((first, one) => (first && first[1].at <= one[1].at ? first : one), undefined);
-      if (!next || isOver) continue;
+      if (!next || isOver || holds > 0) continue;
       timers.delete(next[0]);
       now = Math.max(now, next[1].at);
       next[1].callback();
@@ -50,6 +52,14 @@ export function startVirtualClock({ unixMs = START_UNIX_MS } = {}) {
     sleep: (ms = 0) => new Promise((resolve) => void clock.startTimer(resolve, ms)),
     /** Sets the wall clock ahead, or back, as the user of a machine may. */
     setUnix: (unixMs) => void (offset = unixMs - now),
+    async hold(promise) {
+      holds++;
+      try {
+        return await promise;
+      } finally {
+        holds--;
+      }
+    },
     /** How many timers run. */
     timers: () => timers.size,
     stop() {
@@ -72,6 +82,16 @@ export const virtualClock = () => clock;
 
 /** Waits in virtual time. */
 export const sleep = (ms) => clock.sleep(ms);
+
+/** Waits for real I/O, such as sockets or the crypto of the platform, without letting virtual time pass. */
+export const realTime = (promise) => clock.hold(promise);
+
+/** A signal that aborts after a time, like `AbortSignal.timeout`. */
+export function abortAfter(ms) {
+  const controller = new AbortController();
+  void sleep(ms).then(() => controller.abort(new DOMException("The operation timed out", "TimeoutError")));
+  return controller.signal;
+}
 
 /** Waits, in virtual time, until something has come about that has no promise. */
 export async function until(isTrue, ms = 60_000) {

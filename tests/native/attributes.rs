@@ -1,16 +1,16 @@
 //! The rules for attributes against `tests/vectors/attributes.json`, which the JavaScript tests use as well.
 
-use eventferry::cloudevents::attribute::{Form, is_base64, is_json, is_name};
+use eventferry::cloudevents::attribute::{Format, is_base64, is_json, is_name};
 use serde_json::Value;
 
 type Rule = fn(&[u8]) -> bool;
 
 const RULES: &[(&str, Rule)] = &[
-    ("text", |text| Form::Text.fits(text)),
-    ("uri-reference", |text| Form::UriReference.fits(text)),
-    ("uri", |text| Form::Uri.fits(text)),
-    ("timestamp", |text| Form::Timestamp.fits(text)),
-    ("media-type", |text| Form::MediaType.fits(text)),
+    ("text", |text| Format::Text.matches(text)),
+    ("uri-reference", |text| Format::UriReference.matches(text)),
+    ("uri", |text| Format::Uri.matches(text)),
+    ("timestamp", |text| Format::Timestamp.matches(text)),
+    ("media-type", |text| Format::MediaType.matches(text)),
     ("name", is_name),
     ("base64", is_base64),
     ("json-media-type", is_json),
@@ -41,7 +41,7 @@ fn timestamps_agree_with_the_calendar_for_four_centuries() {
         {
             for (day, fits) in [(1, true), (*days, true), (days + 1, false)] {
                 let text = format!("{year:04}-{:02}-{day:02}T00:00:00Z", month + 1);
-                assert_eq!(Form::Timestamp.fits(text.as_bytes()), fits, "{text}");
+                assert_eq!(Format::Timestamp.matches(text.as_bytes()), fits, "{text}");
             }
         }
     }

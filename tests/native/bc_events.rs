@@ -3,7 +3,7 @@
 use eventferry::base::http::Response;
 use eventferry::bc_events::wire::classify_response;
 use eventferry::engine::jitter::Rng;
-use eventferry::outbox::answer::{Answer, Judged};
+use eventferry::outbox::answer::{Answer, Classified};
 
 const FRAGMENTS: &[&str] = &[
     "{",
@@ -75,13 +75,13 @@ fn every_response_gives_a_result_for_every_event() {
         let status = [200, 201, 204, 400, 401, 404, 413, 429, 500, 503, 0][rng.up_to(10) as usize];
         let events = 1 + rng.up_to(4) as u32;
         match classify_response(&Response { body: body.clone(), ..Response::new(status) }, events) {
-            Judged::Whole(Answer::Taken(reported)) => {
+            Classified::All(Answer::Delivered(reported)) => {
                 assert_eq!(reported, status);
                 assert!((200..300).contains(&status), "{status} {}", String::from_utf8_lossy(&body));
             }
-            Judged::Whole(Answer::Later(..)) => later += 1,
-            Judged::Whole(_) => rejected += 1,
-            Judged::Each(answers) => {
+            Classified::All(Answer::Retry(..)) => later += 1,
+            Classified::All(_) => rejected += 1,
+            Classified::Each(answers) => {
                 each += 1;
                 assert_eq!(answers.len(), events as usize);
                 assert!((200..300).contains(&status));

@@ -201,9 +201,9 @@ fn client(seed: u64) -> salesforce::Client {
             token_url: "https://acme.example/services/oauth2/token".to_owned(),
             endpoint: None,
             api_version: "68.0".to_owned(),
-            start: "-2".to_owned(),
-            fallback: None,
-            session: Options { timeout: None, ..salesforce::streaming() },
+            replay_start: "-2".to_owned(),
+            replay_fallback: None,
+            session: Options { connection_timeout: None, ..salesforce::session_defaults() },
         },
         seed,
     )
@@ -261,9 +261,9 @@ fn live(seed: u64, trouble: u64, last: u64) -> (Vec<u64>, Server) {
                     landing.retain(|(_, other), _| *other != id.0);
                 }
                 Output::Event(salesforce::Event::Session(event)) => match event {
-                    Event::Messages { text, rows, .. } => {
-                        for row in rows {
-                            let id = row.marks.position.expect("a position");
+                    Event::Messages { text, events, .. } => {
+                        for row in events {
+                            let id = row.ids.replay_id.expect("a position");
                             received.push(
                                 std::str::from_utf8(&text[id.start..id.end])
                                     .expect("digits")
@@ -460,7 +460,8 @@ fn nothing_that_a_peer_says_makes_it_panic_and_every_operation_ends_once() {
     for seed in 0..1500 {
         let mut rng = Rng::new(seed);
         let mut sessions = Vec::new();
-        let options = Options { url: "http://a.example/x".to_owned(), timeout: None, ..Options::default() };
+        let options =
+            Options { url: "http://a.example/x".to_owned(), connection_timeout: None, ..Options::default() };
         let mut bayeux = Client::new(options, seed);
         let mut sales = client(seed);
         let is_sales = seed % 2 == 0;

@@ -37,7 +37,7 @@ fn codes_are_told_apart() {
 
 #[test]
 fn javascript_has_a_sentence_for_every_reason() {
-    let rust = include_str!("../../src/cloudevents/event.rs");
+    let rust = include_str!("../../src/cloudevents/rejection.rs");
     let reasons =
         rust.split("pub enum Reason {").nth(1).and_then(|rest| rest.split('}').next()).expect("the enum");
     let js = include_str!("../../js/engine/errors.ts");

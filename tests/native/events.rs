@@ -3,9 +3,12 @@
 use eventferry::base::error::Code;
 use eventferry::base::json::block::Words;
 use eventferry::base::json::padded::{Padded, pad};
-use eventferry::cloudevents::event::{Member, Row, Table, WIDE};
-use eventferry::cloudevents::json::{Desk, Sequence, is_json_text, max_rows, scan_document, scan_sequence};
+use eventferry::cloudevents::json::{
+    ScanContext, Sequence, is_json_text, max_rows, scan_document, scan_sequence,
+};
 use eventferry::cloudevents::layout::Layout;
+use eventferry::cloudevents::member::Member;
+use eventferry::cloudevents::table::{Row, Table, UNPACKED};
 use eventferry::engine::jitter::Rng;
 use serde_json::Value;
 use serde_json::de::IoRead;
@@ -15,8 +18,8 @@ fn scan(text: &[u8], layout: &mut Layout) -> (u32, Table) {
     let bytes = pad(text);
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
-    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout };
-    let code = scan_document::<Words>(Padded::new(&bytes).expect("padded"), &mut desk);
+    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout };
+    let code = scan_document::<Words>(Padded::new(&bytes).expect("padded"), &mut context);
     (code, table)
 }
 
@@ -136,8 +139,8 @@ fn cut(text: &str, table: &Table, member: Member) -> Option<String> {
     let packed = table.row.packed[member as usize];
     let (start, end) = match packed {
         0 => return None,
-        WIDE => {
-            let place = table.place(member)?;
+        UNPACKED => {
+            let place = table.span(member)?;
             (place.start as usize, place.end as usize)
         }
         packed => ((packed >> 12) as usize, (packed >> 12) as usize + (packed & 0xfff) as usize),
@@ -336,13 +339,13 @@ fn scan_all(text: &str, sequence: Sequence, in_bytes: bool) -> (u32, Vec<Row>) {
     let mut table = Table::new();
     let mut layout = Layout::new();
     let mut rows = vec![Row::EMPTY; max_rows(text.len())];
-    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout: &mut layout };
+    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
     let code = scan_sequence::<Words>(
         Padded::new(&bytes).expect("padded"),
         sequence,
         in_bytes,
         &mut rows,
-        &mut desk,
+        &mut context,
     );
     rows.truncate(if code == 0 { table.index as usize } else { 0 });
     (code, rows)

@@ -1,4 +1,4 @@
-//! The outbox in a simulated world: a clock that jumps, a store that fails in every way, a server with a bad day, and crashes.
+//! The outbox in a simulated world: a virtual clock, a store and a server that fail in every way, and crashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,65 +8,65 @@ use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Deadline, Millis, Moment};
 use eventferry::engine::jitter::Rng;
 use eventferry::engine::machine::{Input, Machine, Output};
-use eventferry::outbox::answer::{Answer, Judged, judge};
+use eventferry::outbox::answer::{Answer, Classified, classify};
 use eventferry::outbox::effect::{Effect, Outcome, StoreCounts};
 use eventferry::outbox::machine::Outbox;
-use eventferry::outbox::segment::{Part, SegmentId};
-use eventferry::outbox::session::{Contents, Grouping, SessionId, Staged};
+use eventferry::outbox::segment::{EventRange, SegmentId};
+use eventferry::outbox::session::{Contents, Grouping, SessionId, StageResult};
 use eventferry::outbox::writes::Write;
 use eventferry::outbox::{Options, Overflow};
 
-/// An event of the world. Its number is its id and the order in which it was published.
+/// The id of an event: its place in the order of publishing.
 type EventNo = u32;
 
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct EventInfo {
     size: u32,
     ordering_key: u32,
     grouping: Grouping,
 }
 
-/// A segment as the store has it.
+/// A segment in the store.
 #[derive(Clone, Debug)]
-struct Kept {
+struct StoredSegment {
     events: Vec<EventNo>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Store {
-    segments: BTreeMap<u64, Kept>,
+    segments: BTreeMap<u64, StoredSegment>,
     dead: BTreeSet<EventNo>,
 }
 
-/// What happens at some time.
+/// What happens at a scheduled time.
 #[derive(Clone, Debug)]
-enum Happening {
-    /// The store does a change, or says how it went.
-    Change(Vec<(u64, Kept)>, Vec<u64>, Vec<EventNo>),
+enum Occurrence {
+    /// The store applies a change.
+    Change(Vec<(u64, StoredSegment)>, Vec<u64>, Vec<EventNo>),
     Written(bool),
-    Looked(u32, u64),
-    /// The server gets a request.
+    Peeked(u32, u64),
+    /// The server accepts events.
     Arrive(Vec<EventNo>),
-    Answer(ExchangeId, ResponseClass),
+    Answer(ExchangeId, ServerAnswer),
 }
 
 #[derive(Clone, Debug)]
-enum ResponseClass {
-    Whole(Result<Response, Failure>),
-    Partly(Vec<u16>),
+enum ServerAnswer {
+    All(Result<Response, Failure>),
+    Each(Vec<u16>),
 }
 
-/// How likely things go wrong, in percent.
+/// How often operations fail, in percent.
 #[derive(Clone, Copy, Debug, Default)]
-struct Weather {
+struct FailureRates {
     write_fails: u64,
-    look_fails: u64,
+    peek_fails: u64,
     lost_answer: u64,
     refused: u64,
     partial: u64,
     hangs: u64,
-    /// More events than that in a request are answered with 413.
-    most_events: Option<usize>,
+    /// A request with more events is answered with 413.
+    max_events: Option<usize>,
 }
 
 struct World {
@@ -76,64 +76,64 @@ struct World {
     /// What is added to the clock that the machine sees.
     skew: u64,
     rng: Rng,
-    weather: Weather,
-    weather_was: Weather,
+    rates: FailureRates,
+    initial_rates: FailureRates,
     seed: u64,
     store: Store,
     next_key: u64,
-    /// Bodies in memory: under which key, and which events at which index.
+    /// Segments in memory: their key and events.
     bodies: BTreeMap<SegmentId, (u64, Vec<EventNo>)>,
-    /// Our own segments that only the store has.
+    /// Committed segments that are only in the store, by key.
     evicted: BTreeMap<u64, SegmentId>,
     staged: BTreeMap<SessionId, Vec<EventNo>>,
-    agenda: BTreeMap<(u64, u64), Happening>,
+    schedule: BTreeMap<(u64, u64), Occurrence>,
     sequence: u64,
-    events: Vec<Known>,
-    poison: BTreeSet<EventNo>,
+    events: Vec<EventInfo>,
+    rejected: BTreeSet<EventNo>,
     accepted: BTreeSet<EventNo>,
-    /// How often the server has taken each event.
-    taken: BTreeMap<EventNo, u32>,
-    first_taken: Vec<EventNo>,
+    /// How often the server accepted each event.
+    deliveries: BTreeMap<EventNo, u32>,
+    first_deliveries: Vec<EventNo>,
     /// Events in the order of their commits.
     committed: Vec<EventNo>,
     requests: Vec<(u64, Vec<EventNo>)>,
-    died: BTreeMap<EventNo, Code>,
-    letters: BTreeMap<(SegmentId, u32), EventNo>,
-    acts: Vec<Effect>,
+    dead: BTreeMap<EventNo, Code>,
+    dead_letters: BTreeMap<(SegmentId, u32), EventNo>,
+    effects: Vec<Effect>,
     deadline: Deadline,
-    life: u64,
+    generation: u64,
 }
 
 impl World {
-    fn new(options: Options, seed: u64, weather: Weather) -> Self {
+    fn new(options: Options, seed: u64, rates: FailureRates) -> Self {
         let mut world = Self {
             machine: Outbox::new(options, seed),
             options,
             now: 1000,
             skew: 0,
             rng: Rng::new(seed ^ 0xabcd),
-            weather,
-            weather_was: weather,
+            rates,
+            initial_rates: rates,
             seed,
             store: Store::default(),
             next_key: 0,
             bodies: BTreeMap::new(),
             evicted: BTreeMap::new(),
             staged: BTreeMap::new(),
-            agenda: BTreeMap::new(),
+            schedule: BTreeMap::new(),
             sequence: 0,
             events: Vec::new(),
-            poison: BTreeSet::new(),
+            rejected: BTreeSet::new(),
             accepted: BTreeSet::new(),
-            taken: BTreeMap::new(),
-            first_taken: Vec::new(),
+            deliveries: BTreeMap::new(),
+            first_deliveries: Vec::new(),
             committed: Vec::new(),
             requests: Vec::new(),
-            died: BTreeMap::new(),
-            letters: BTreeMap::new(),
-            acts: Vec::new(),
+            dead: BTreeMap::new(),
+            dead_letters: BTreeMap::new(),
+            effects: Vec::new(),
             deadline: Deadline::Never,
-            life: 0,
+            generation: 0,
         };
         world.open();
         world
@@ -147,36 +147,36 @@ impl World {
         self.rng.up_to(99) < percent
     }
 
-    fn later(&mut self, delay: u64, what: Happening) {
+    fn schedule(&mut self, delay: u64, what: Occurrence) {
         self.sequence += 1;
-        self.agenda.insert((self.now + delay, self.sequence), what);
+        self.schedule.insert((self.now + delay, self.sequence), what);
     }
 
     fn open(&mut self) {
         let size = |no: &EventNo| u64::from(self.events[*no as usize].size);
-        let stock = StoreCounts {
+        let counts = StoreCounts {
             events: self.store.segments.values().map(|kept| kept.events.len() as u64).sum(),
             bytes: self.store.segments.values().flat_map(|kept| &kept.events).map(size).sum(),
             dead: self.store.dead.len() as u64,
             dead_bytes: self.store.dead.iter().map(size).sum(),
         };
-        self.machine.opened(self.moment(), stock);
+        self.machine.store_opened(self.moment(), counts);
         self.machine.set_leader(self.moment(), true);
-        self.settle();
+        self.run_machine();
     }
 
-    /// The process dies. What is on its way to the server or to the store may still get there.
+    /// The process ends. Changes and requests in flight may still reach the store and the server.
     fn crash(&mut self) {
-        self.life += 1;
-        self.machine = Outbox::new(self.options, self.life);
+        self.generation += 1;
+        self.machine = Outbox::new(self.options, self.generation);
         self.bodies.clear();
         self.evicted.clear();
         self.staged.clear();
-        for (at, what) in std::mem::take(&mut self.agenda) {
+        for (at, what) in std::mem::take(&mut self.schedule) {
             let survives = self.rng.up_to(1) == 0;
             match what {
-                Happening::Change(..) if survives => self.happen(what),
-                Happening::Arrive(..) if survives => drop(self.agenda.insert(at, what)),
+                Occurrence::Change(..) if survives => self.happen(what),
+                Occurrence::Arrive(..) if survives => drop(self.schedule.insert(at, what)),
                 _ => {}
             }
         }
@@ -189,17 +189,17 @@ impl World {
             self.machine.stage_many(session, &[size], &[ordering_key]);
             0
         } else {
-            let Staged::In { dropped, .. } = self.machine.stage(session, size, ordering_key) else {
+            let StageResult::Staged { dropped, .. } = self.machine.stage(session, size, ordering_key) else {
                 return None;
             };
             dropped
         };
         let no = self.events.len() as EventNo;
-        self.events.push(Known { size, ordering_key, grouping: Grouping::Any });
+        self.events.push(EventInfo { size, ordering_key, grouping: Grouping::Any });
         let staged = self.staged.entry(session).or_default();
         staged.push(no);
         staged.drain(..dropped as usize);
-        self.settle();
+        self.run_machine();
         Some(no)
     }
 
@@ -214,28 +214,27 @@ impl World {
             self.events[*no as usize].grouping = grouping;
         }
         self.committed.extend(&events);
-        let mut rest = events.clone();
+        let mut remaining = events.clone();
         for id in ids {
-            // The machine says how many go into each segment only by what it has staged; ask it as the owner would know.
-            let count = self.segment_len(&rest);
-            let tail = rest.split_off(count);
+            let count = self.segment_len(&remaining);
+            let tail = remaining.split_off(count);
             let key = self.next_key;
             self.next_key += 1;
-            self.bodies.insert(id, (key, rest));
-            rest = tail;
+            self.bodies.insert(id, (key, remaining));
+            remaining = tail;
         }
-        assert!(rest.is_empty(), "every staged event is in a segment");
-        self.settle();
+        assert!(remaining.is_empty(), "every staged event is in a segment");
+        self.run_machine();
         events
     }
 
-    /// The owner is told with each staged event whether it opens a segment; here the rule is repeated.
+    /// How many events the next segment has. The owner learns this from `stage`; here the rule is repeated.
     fn segment_len(&self, events: &[EventNo]) -> usize {
-        let most = self.options.batch_events.max(16) as usize;
+        let max = self.options.batch_events.max(16) as usize;
         let mut bytes = 0;
         for (at, no) in events.iter().enumerate() {
             let size = u64::from(self.events[*no as usize].size);
-            if at > 0 && (at == most || bytes + size > self.options.batch_bytes) {
+            if at > 0 && (at == max || bytes + size > self.options.batch_bytes) {
                 return at;
             }
             bytes += size;
@@ -243,20 +242,22 @@ impl World {
         events.len()
     }
 
-    fn events_of(&self, parts: &[Part]) -> Vec<EventNo> {
-        let events =
-            |part: &Part| self.bodies[&part.segment].1[part.from as usize..part.to as usize].to_vec();
-        parts.iter().flat_map(events).collect()
+    fn events_of(&self, ranges: &[EventRange]) -> Vec<EventNo> {
+        let events = |range: &EventRange| {
+            self.bodies[&range.segment].1[range.from as usize..range.to as usize].to_vec()
+        };
+        ranges.iter().flat_map(events).collect()
     }
 
-    fn settle(&mut self) {
+    fn run_machine(&mut self) {
         for step in 0.. {
             assert!(step < 100_000, "the machine never waits");
             match self.machine.poll() {
-                Output::Event(act) => self.act(act),
+                Output::Event(effect) => self.apply(effect),
                 Output::Cancel(id) => {
-                    self.agenda
-                        .retain(|_, what| !matches!(what, Happening::Answer(other, ..) if *other == id));
+                    self.schedule.retain(
+                        |_, occurrence| !matches!(occurrence, Occurrence::Answer(other, ..) if *other == id),
+                    );
                 }
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
@@ -274,17 +275,17 @@ impl World {
         );
     }
 
-    fn act(&mut self, act: Effect) {
-        self.acts.push(act.clone());
-        match act {
+    fn apply(&mut self, effect: Effect) {
+        self.effects.push(effect.clone());
+        match effect {
             Effect::Write(write) => self.write(write),
-            Effect::Look { events, bytes } => {
+            Effect::Peek { events, bytes } => {
                 let delay = self.rng.up_to(20);
-                self.later(delay, Happening::Looked(events, bytes));
+                self.schedule(delay, Occurrence::Peeked(events, bytes));
             }
-            Effect::Send { exchange, batch, leaving } => {
+            Effect::Send { exchange, batch, is_page_hidden } => {
                 let events = self.events_of(&batch);
-                self.check_company(&batch, &events, leaving);
+                self.check_grouping(&batch, &events, is_page_hidden);
                 self.requests.push((self.now, events.clone()));
                 self.serve(exchange, events);
             }
@@ -292,20 +293,20 @@ impl World {
                 let events = self.bodies[&segment].1.clone();
                 self.accepted.extend(events);
             }
-            Effect::Delivered { part, .. } => {
-                for no in self.events_of(&[part]) {
-                    assert!(self.taken.contains_key(&no), "{no} was said to be delivered");
+            Effect::Delivered { events, .. } => {
+                for no in self.events_of(&[events]) {
+                    assert!(self.deliveries.contains_key(&no), "{no} is reported as delivered");
                     self.accepted.insert(no);
                 }
             }
-            Effect::Died { segment, index, error, .. } => {
+            Effect::Dead { segment, index, error, .. } => {
                 let no = self.bodies[&segment].1[index as usize];
-                self.died.insert(no, error.code);
-                self.letters.insert((segment, index), no);
+                self.dead.insert(no, error.code);
+                self.dead_letters.insert((segment, index), no);
             }
-            Effect::Forget(segment, fate) => {
+            Effect::Forget(segment, reason) => {
                 let (key, _) = self.bodies.remove(&segment).expect("known");
-                if fate == Outcome::Evicted {
+                if reason == Outcome::Evicted {
                     self.evicted.insert(key, segment);
                 }
             }
@@ -313,11 +314,11 @@ impl World {
         }
     }
 
-    fn check_company(&self, batch: &[Part], events: &[EventNo], leaving: bool) {
+    fn check_grouping(&self, batch: &[EventRange], events: &[EventNo], is_page_hidden: bool) {
         for no in events {
-            if let Grouping::Own(most) = self.events[*no as usize].grouping {
-                assert!(batch.iter().all(|part| part.segment == batch[0].segment), "{no} is among others");
-                assert!(leaving || events.len() <= most as usize, "{} events with {no}", events.len());
+            if let Grouping::Separate(max) = self.events[*no as usize].grouping {
+                assert!(batch.iter().all(|range| range.segment == batch[0].segment), "{no} shares a request");
+                assert!(is_page_hidden || events.len() <= max as usize, "{} events with {no}", events.len());
             }
         }
     }
@@ -328,86 +329,86 @@ impl World {
             .iter()
             .map(|put| {
                 let (key, events) = &self.bodies[&put.segment];
-                let events = match &put.kept {
+                let events = match &put.indices {
                     None => events.clone(),
-                    Some(kept) => kept.iter().map(|index| events[*index as usize]).collect(),
+                    Some(indices) => indices.iter().map(|index| events[*index as usize]).collect(),
                 };
-                (*key, Kept { events })
+                (*key, StoredSegment { events })
             })
             .collect();
         let remove = write.remove.iter().filter_map(|id| Some(self.bodies.get(id)?.0)).collect();
-        let dead_put = write.dead_put.iter().map(|letter| self.letters[letter]).collect();
-        let change = Happening::Change(put, remove, dead_put);
+        let dead_put = write.dead_put.iter().map(|letter| self.dead_letters[letter]).collect();
+        let change = Occurrence::Change(put, remove, dead_put);
         let delay = 1 + self.rng.up_to(10);
-        if !self.chance(self.weather.write_fails) {
-            self.later(delay, change);
-            self.later(delay, Happening::Written(true));
+        if !self.chance(self.rates.write_fails) {
+            self.schedule(delay, change);
+            self.schedule(delay, Occurrence::Written(true));
             return;
         }
         match self.rng.up_to(2) {
-            // Before it had an effect.
+            // It fails and is not applied.
             0 => {}
-            // After.
-            1 => self.later(delay, change),
-            // Nobody waited for it any more, and then it was done all the same.
+            // It is applied, but reported as failed.
+            1 => self.schedule(delay, change),
+            // It is applied long after it was reported as failed.
             _ => {
                 let much_later = delay + self.rng.up_to(200);
-                self.later(much_later, change);
+                self.schedule(much_later, change);
             }
         }
-        self.later(delay, Happening::Written(false));
+        self.schedule(delay, Occurrence::Written(false));
     }
 
     fn serve(&mut self, exchange: ExchangeId, events: Vec<EventNo>) {
         let delay = 1 + self.rng.up_to(100);
-        let weather = self.weather;
-        let answer = |world: &mut Self, class| world.later(delay, Happening::Answer(exchange, class));
-        if self.chance(weather.hangs) {
+        let rates = self.rates;
+        let answer = |world: &mut Self, answer| world.schedule(delay, Occurrence::Answer(exchange, answer));
+        if self.chance(rates.hangs) {
             if self.rng.up_to(1) == 0 {
-                self.later(delay, Happening::Arrive(events.clone()));
+                self.schedule(delay, Occurrence::Arrive(events.clone()));
             }
-        } else if self.chance(weather.refused) {
-            let class = match self.rng.up_to(4) {
+        } else if self.chance(rates.refused) {
+            let outcome = match self.rng.up_to(4) {
                 0 => Err(Failure::Network),
                 1 => Err(Failure::Timeout),
                 2 => Ok(Response { retry_after: Some(Millis(self.rng.up_to(3000))), ..Response::new(429) }),
                 _ => Ok(Response::new([500, 503, 401, 404, 307][self.rng.up_to(4) as usize])),
             };
-            answer(self, ResponseClass::Whole(class));
-        } else if weather.most_events.is_some_and(|most| events.len() > most) {
-            answer(self, ResponseClass::Whole(Ok(Response::new(413))));
-        } else if self.chance(weather.partial) {
+            answer(self, ServerAnswer::All(outcome));
+        } else if rates.max_events.is_some_and(|max| events.len() > max) {
+            answer(self, ServerAnswer::All(Ok(Response::new(413))));
+        } else if self.chance(rates.partial) {
             let statuses: Vec<u16> = events
                 .iter()
                 .map(|no| {
-                    if self.poison.contains(no) {
+                    if self.rejected.contains(no) {
                         422
                     } else {
                         [200, 201, 503, 429][self.rng.up_to(3) as usize]
                     }
                 })
                 .collect();
-            let good = events
+            let accepted = events
                 .iter()
                 .zip(&statuses)
                 .filter(|(_, status)| **status < 300)
                 .map(|(no, _)| *no)
                 .collect();
-            self.later(delay, Happening::Arrive(good));
-            answer(self, ResponseClass::Partly(statuses));
-        } else if events.iter().any(|no| self.poison.contains(no)) {
-            answer(self, ResponseClass::Whole(Ok(Response::new(400))));
+            self.schedule(delay, Occurrence::Arrive(accepted));
+            answer(self, ServerAnswer::Each(statuses));
+        } else if events.iter().any(|no| self.rejected.contains(no)) {
+            answer(self, ServerAnswer::All(Ok(Response::new(400))));
         } else {
-            self.later(delay, Happening::Arrive(events.clone()));
-            let class =
-                if self.chance(weather.lost_answer) { Err(Failure::Network) } else { Ok(Response::new(202)) };
-            answer(self, ResponseClass::Whole(class));
+            self.schedule(delay, Occurrence::Arrive(events.clone()));
+            let outcome =
+                if self.chance(rates.lost_answer) { Err(Failure::Network) } else { Ok(Response::new(202)) };
+            answer(self, ServerAnswer::All(outcome));
         }
     }
 
-    fn happen(&mut self, what: Happening) {
-        match what {
-            Happening::Change(put, remove, dead_put) => {
+    fn happen(&mut self, occurrence: Occurrence) {
+        match occurrence {
+            Occurrence::Change(put, remove, dead_put) => {
                 for (key, kept) in put {
                     self.store.segments.insert(key, kept);
                 }
@@ -416,29 +417,29 @@ impl World {
                 }
                 self.store.dead.extend(dead_put);
             }
-            Happening::Written(is_done) => self.machine.written(self.moment(), is_done),
-            Happening::Looked(events, bytes) => self.look(events, bytes),
-            Happening::Arrive(events) => {
+            Occurrence::Written(is_done) => self.machine.store_written(self.moment(), is_done),
+            Occurrence::Peeked(events, bytes) => self.peek(events, bytes),
+            Occurrence::Arrive(events) => {
                 for no in events {
-                    let count = self.taken.entry(no).or_default();
+                    let count = self.deliveries.entry(no).or_default();
                     *count += 1;
                     if *count == 1 {
-                        self.first_taken.push(no);
+                        self.first_deliveries.push(no);
                     }
                 }
             }
-            Happening::Answer(id, ResponseClass::Whole(outcome)) => {
+            Occurrence::Answer(id, ServerAnswer::All(outcome)) => {
                 self.machine.handle(self.moment(), Input::Exchange(id, outcome));
             }
-            Happening::Answer(id, ResponseClass::Partly(statuses)) => {
+            Occurrence::Answer(id, ServerAnswer::Each(statuses)) => {
                 self.machine.response_each(self.moment(), id, &statuses, None);
             }
         }
     }
 
-    fn look(&mut self, most_events: u32, most_bytes: u64) {
-        if self.chance(self.weather.look_fails) {
-            return self.machine.peeked(self.moment(), Err(()));
+    fn peek(&mut self, max_events: u32, max_bytes: u64) {
+        if self.chance(self.rates.peek_fails) {
+            return self.machine.store_peeked(self.moment(), Err(()));
         }
         let skip: BTreeSet<u64> = self.bodies.values().map(|(key, _)| *key).collect();
         let (mut events, mut bytes, mut found) = (0, 0, 0);
@@ -448,34 +449,34 @@ impl World {
             }
             let mut contents = Contents::default();
             for no in &kept.events {
-                let Known { size, ordering_key, grouping } = self.events[*no as usize];
+                let EventInfo { size, ordering_key, grouping } = self.events[*no as usize];
                 contents.push(size, ordering_key);
                 contents.grouping = grouping;
             }
-            if found > 0 && (events + contents.len() > most_events || bytes + contents.bytes() > most_bytes) {
+            if found > 0 && (events + contents.len() > max_events || bytes + contents.bytes() > max_bytes) {
                 break;
             }
             (events, bytes, found) = (events + contents.len(), bytes + contents.bytes(), found + 1);
-            let own = self.evicted.remove(&key);
+            let known = self.evicted.remove(&key);
             let age = Millis(self.rng.up_to(50_000));
-            let id = self.machine.found(self.moment(), contents, age, own);
+            let id = self.machine.segment_found(self.moment(), contents, age, known);
             self.bodies.insert(id, (key, kept.events));
         }
-        self.machine.peeked(self.moment(), Ok(found == 0));
+        self.machine.store_peeked(self.moment(), Ok(found == 0));
     }
 
-    /// Lets the next thing happen. False if nothing ever will.
+    /// Advances to the next occurrence or deadline. False if there is none.
     fn step(&mut self) -> bool {
-        self.settle();
-        let next = self.agenda.keys().next().copied();
-        let waking = match self.deadline {
+        self.run_machine();
+        let next = self.schedule.keys().next().copied();
+        let wake_at = match self.deadline {
             Deadline::At(at) => Some(at.as_millis().saturating_sub(self.skew).max(self.now)),
             Deadline::Never => None,
         };
-        match (next, waking) {
-            (Some((at, sequence)), waking) if waking.is_none_or(|waking| at <= waking) => {
+        match (next, wake_at) {
+            (Some((at, sequence)), wake_at) if wake_at.is_none_or(|wake_at| at <= wake_at) => {
                 self.now = self.now.max(at);
-                let what = self.agenda.remove(&(at, sequence)).expect("on the agenda");
+                let what = self.schedule.remove(&(at, sequence)).expect("scheduled");
                 self.happen(what);
             }
             (_, Some(at)) => {
@@ -484,21 +485,21 @@ impl World {
             }
             _ => return false,
         }
-        self.settle();
+        self.run_machine();
         true
     }
 
-    /// Lets everything happen that is to come within a time.
+    /// Advances by so many milliseconds.
     fn run_for(&mut self, millis: u64) {
         let end = self.now + millis;
-        self.settle();
+        self.run_machine();
         for step in 0.. {
-            assert!(step < 200_000, "the world does not come to rest");
-            let waking = match self.deadline {
+            assert!(step < 200_000, "there is always something to do");
+            let wake_at = match self.deadline {
                 Deadline::At(at) => at.as_millis().saturating_sub(self.skew),
                 Deadline::Never => u64::MAX,
             };
-            let next = self.agenda.keys().next().map_or(u64::MAX, |(at, _)| *at).min(waking);
+            let next = self.schedule.keys().next().map_or(u64::MAX, |(at, _)| *at).min(wake_at);
             if next > end || !self.step() {
                 break;
             }
@@ -506,60 +507,60 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    /// The weather clears up, and everything comes to its end.
-    fn clear_up(&mut self) {
-        self.weather = Weather::default();
+    /// Ends all failures and runs until everything is delivered.
+    fn finish(&mut self) {
+        self.rates = FailureRates::default();
         self.machine.pause(self.moment(), false);
         self.machine.set_leader(self.moment(), true);
         self.machine.allow_requests(self.moment(), u32::MAX);
         self.machine.online(self.moment());
         for _ in 0..100 {
             self.run_for(600_000);
-            if self.machine.is_quiet() && self.agenda.is_empty() && self.store.segments.is_empty() {
+            if self.machine.is_drained() && self.schedule.is_empty() && self.store.segments.is_empty() {
                 return;
             }
-            // What was written late by a write that counted as failed is there again.
+            // A write that was applied late may have brought segments back.
             self.machine.store_changed(self.moment());
         }
         let debug = format!("{:?}", self.machine);
         let debug = debug.split("outputs").next().unwrap_or_default();
         panic!(
-            "seed {} is not quiet: {} agenda {:?} deadline {:?}",
-            self.seed, debug, self.agenda, self.deadline
+            "seed {} is not drained: {} schedule {:?} deadline {:?}",
+            self.seed, debug, self.schedule, self.deadline
         );
     }
 
-    /// How many more times than once events were delivered.
+    /// How many deliveries were repetitions.
     fn duplicates(&self) -> u32 {
-        self.taken.values().map(|count| count - 1).sum()
+        self.deliveries.values().map(|count| count - 1).sum()
     }
 }
 
-const ME: SessionId = SessionId(1);
+const SESSION: SessionId = SessionId(1);
 
 fn small() -> Options {
     Options { batch_events: 10, batch_bytes: 2000, max_bytes: 1_000_000, ..Options::default() }
 }
 
-/// Publishes and commits so many events.
+/// Publishes and commits `events` events.
 fn commit(world: &mut World, events: u32) -> Vec<EventNo> {
     for _ in 0..events {
-        world.publish(ME, 100, 0).expect("room");
+        world.publish(SESSION, 100, 0).expect("it fits");
     }
-    world.commit(ME)
+    world.commit(SESSION)
 }
 
-fn requests_of(world: &World) -> usize {
+fn request_count(world: &World) -> usize {
     world.requests.len()
 }
 
 #[test]
-fn what_is_committed_is_stored_sent_and_removed() {
-    let mut world = World::new(small(), 1, Weather::default());
+fn committed_events_are_stored_sent_and_removed() {
+    let mut world = World::new(small(), 1, FailureRates::default());
     let events = commit(&mut world, 25);
-    world.clear_up();
+    world.finish();
     assert_eq!(world.accepted, events.iter().copied().collect());
-    assert_eq!(world.first_taken, events);
+    assert_eq!(world.first_deliveries, events);
     assert_eq!(world.requests.iter().map(|(_, events)| events.len()).collect::<Vec<_>>(), [10, 10, 5]);
     assert!(world.store.segments.is_empty());
     let counters = world.machine.counters();
@@ -568,21 +569,21 @@ fn what_is_committed_is_stored_sent_and_removed() {
 }
 
 #[test]
-fn rolling_back_drops_only_what_is_staged() {
-    let mut world = World::new(small(), 1, Weather::default());
+fn rolling_back_drops_only_staged_events() {
+    let mut world = World::new(small(), 1, FailureRates::default());
     let events = commit(&mut world, 3);
-    world.publish(ME, 100, 0);
-    world.publish(ME, 100, 0);
-    assert_eq!(world.machine.roll_back(ME), 2);
+    world.publish(SESSION, 100, 0);
+    world.publish(SESSION, 100, 0);
+    assert_eq!(world.machine.roll_back(SESSION), 2);
     world.staged.clear();
-    assert_eq!(world.machine.roll_back(ME), 0);
-    world.clear_up();
-    assert_eq!(world.first_taken, events);
+    assert_eq!(world.machine.roll_back(SESSION), 0);
+    world.finish();
+    assert_eq!(world.first_deliveries, events);
 }
 
 #[test]
-fn nothing_is_sent_before_it_is_stored() {
-    let mut world = World::new(small(), 1, Weather::default());
+fn events_are_not_sent_before_they_are_stored() {
+    let mut world = World::new(small(), 1, FailureRates::default());
     commit(&mut world, 3);
     while world.accepted.is_empty() {
         assert!(world.requests.is_empty());
@@ -593,65 +594,65 @@ fn nothing_is_sent_before_it_is_stored() {
 }
 
 #[test]
-fn a_store_that_fails_does_not_keep_events_from_the_server() {
-    let mut world = World::new(small(), 1, Weather { write_fails: 100, ..Weather::default() });
+fn a_failing_store_does_not_prevent_delivery() {
+    let mut world = World::new(small(), 1, FailureRates { write_fails: 100, ..FailureRates::default() });
     let events = commit(&mut world, 3);
     world.run_for(10_000);
-    assert_eq!(world.first_taken, events);
-    assert_eq!(world.accepted.len(), 3, "taken by the server counts as accepted");
+    assert_eq!(world.first_deliveries, events);
+    assert_eq!(world.accepted.len(), 3, "a delivered event counts as accepted");
     let counters = world.machine.counters();
     assert_eq!((counters.accepted, counters.delivered), (3, 3));
-    world.clear_up();
+    world.finish();
     assert!(world.store.segments.is_empty());
 }
 
 #[test]
-fn one_poison_event_among_250_costs_few_requests_and_only_itself() {
+fn one_rejected_event_among_250_costs_few_requests_and_no_other_event() {
     let options = Options { batch_events: 250, batch_bytes: 1_000_000, ..small() };
     for place in [0, 1, 124, 125, 248, 249] {
-        let mut world = World::new(options, 1, Weather::default());
-        world.poison.insert(place);
+        let mut world = World::new(options, 1, FailureRates::default());
+        world.rejected.insert(place);
         commit(&mut world, 250);
-        world.clear_up();
+        world.finish();
         assert_eq!(world.store.dead, BTreeSet::from([place]));
-        assert_eq!(world.taken.len(), 249);
+        assert_eq!(world.deliveries.len(), 249);
         assert_eq!(world.duplicates(), 0);
-        assert!(requests_of(&world) <= 17, "{} requests for {place}", requests_of(&world));
-        assert_eq!(world.died, BTreeMap::from([(place, Code::Rejected)]));
+        assert!(request_count(&world) <= 17, "{} requests for {place}", request_count(&world));
+        assert_eq!(world.dead, BTreeMap::from([(place, Code::Rejected)]));
     }
 }
 
 #[test]
-fn a_request_that_is_too_large_is_halved_and_its_size_remembered() {
-    let mut world = World::new(small(), 1, Weather { most_events: Some(4), ..Weather::default() });
+fn a_request_that_is_too_large_is_halved_and_its_size_becomes_the_limit() {
+    let mut world = World::new(small(), 1, FailureRates { max_events: Some(4), ..FailureRates::default() });
     commit(&mut world, 40);
     world.run_for(60_000);
-    assert_eq!((world.taken.len(), world.died.len()), (40, 0));
-    assert!(requests_of(&world) <= 30, "{} requests", requests_of(&world));
-    let mut world = World::new(small(), 1, Weather { most_events: Some(0), ..Weather::default() });
+    assert_eq!((world.deliveries.len(), world.dead.len()), (40, 0));
+    assert!(request_count(&world) <= 30, "{} requests", request_count(&world));
+    let mut world = World::new(small(), 1, FailureRates { max_events: Some(0), ..FailureRates::default() });
     commit(&mut world, 2);
     world.run_for(60_000);
-    assert_eq!(world.died.values().collect::<Vec<_>>(), [&Code::TooLarge, &Code::TooLarge]);
+    assert_eq!(world.dead.values().collect::<Vec<_>>(), [&Code::TooLarge, &Code::TooLarge]);
 }
 
 #[test]
-fn only_the_failed_events_of_a_partial_answer_are_sent_again() {
-    let mut world = World::new(small(), 3, Weather { partial: 100, ..Weather::default() });
-    world.poison.insert(4);
+fn only_the_failed_events_of_a_partial_response_are_sent_again() {
+    let mut world = World::new(small(), 3, FailureRates { partial: 100, ..FailureRates::default() });
+    world.rejected.insert(4);
     commit(&mut world, 10);
     world.run_for(3_600_000);
-    assert_eq!((world.taken.len(), world.duplicates()), (9, 0));
+    assert_eq!((world.deliveries.len(), world.duplicates()), (9, 0));
     assert_eq!(world.store.dead, BTreeSet::from([4]));
 }
 
 #[test]
-fn what_an_answer_says_was_not_taken_is_sent_again_in_one_request() {
-    let mut world = World::new(small(), 3, Weather { hangs: 100, ..Weather::default() });
+fn the_failed_events_of_a_partial_response_share_the_next_request() {
+    let mut world = World::new(small(), 3, FailureRates { hangs: 100, ..FailureRates::default() });
     commit(&mut world, 10);
     world.run_for(50);
-    world.weather = Weather::default();
+    world.rates = FailureRates::default();
     let statuses = [200, 503, 200, 429, 200, 422, 200, 500, 200, 200];
-    world.taken.extend([0, 2, 4, 6, 8, 9].map(|no| (no, 1)));
+    world.deliveries.extend([0, 2, 4, 6, 8, 9].map(|no| (no, 1)));
     world.machine.response_each(world.moment(), ExchangeId(1), &statuses, None);
     world.run_for(10_000);
     assert_eq!(world.requests.iter().map(|(_, events)| events.clone()).collect::<Vec<_>>()[1..], [[1, 3, 7]]);
@@ -659,155 +660,163 @@ fn what_an_answer_says_was_not_taken_is_sent_again_in_one_request() {
 }
 
 #[test]
-fn events_that_keep_to_themselves_share_no_request_and_keep_their_order() {
-    let options = Options { flights: 3, ..small() };
-    let mut world = World::new(options, 1, Weather::default());
+fn separate_segments_share_no_request_and_keep_their_order() {
+    let options = Options { concurrency: 3, ..small() };
+    let mut world = World::new(options, 1, FailureRates::default());
     world.run_for(500);
     world.machine.pause(world.moment(), true);
-    let (any, own) = (Grouping::Any, Grouping::Own);
+    let (any, separate) = (Grouping::Any, Grouping::Separate);
     for (count, ordering_key, grouping) in
-        [(2, 7, any), (3, 7, own(1)), (4, 8, own(3)), (1, 0, any), (2, 7, any)]
+        [(2, 7, any), (3, 7, separate(1)), (4, 8, separate(3)), (1, 0, any), (2, 7, any)]
     {
         for _ in 0..count {
-            world.publish(ME, 10, ordering_key).expect("room");
+            world.publish(SESSION, 10, ordering_key).expect("it fits");
         }
-        world.commit_as(ME, grouping);
+        world.commit_as(SESSION, grouping);
     }
     world.run_for(500);
-    world.clear_up();
+    world.finish();
     let mut requests: Vec<Vec<EventNo>> = world.requests.iter().map(|(_, events)| events.clone()).collect();
     requests.sort();
     assert_eq!(requests, [vec![0, 1, 9], vec![2], vec![3], vec![4], vec![5, 6, 7], vec![8], vec![10, 11]]);
-    check_the_order_of_lanes(&world);
+    check_order_by_key(&world);
 }
 
 #[test]
-fn whoever_leaves_sends_what_goes_one_by_one_in_one_request() {
-    let mut world = World::new(small(), 1, Weather::default());
+fn a_hidden_page_sends_a_separate_segment_in_one_request() {
+    let mut world = World::new(small(), 1, FailureRates::default());
     world.run_for(500);
     for _ in 0..4 {
-        world.publish(ME, 10, 7).expect("room");
+        world.publish(SESSION, 10, 7).expect("it fits");
     }
-    world.commit_as(ME, Grouping::Own(1));
-    world.weather.refused = 100;
+    world.commit_as(SESSION, Grouping::Separate(1));
+    world.rates.refused = 100;
     world.machine.page_hidden(world.moment(), 1000, false);
-    world.settle();
-    world.clear_up();
-    // It did not arrive, and the page stays after all.
+    world.run_machine();
+    world.finish();
+    // The request failed, and the page was not closed.
     assert_eq!(world.requests.iter().map(|(_, events)| events.len()).collect::<Vec<_>>(), [4, 1, 1, 1, 1]);
 }
 
 #[test]
-fn a_room_may_judge_each_event_of_an_answer() {
-    let mut world = World::new(small(), 1, Weather { hangs: 100, ..Weather::default() });
+fn a_classifier_may_give_one_answer_for_each_event() {
+    let mut world = World::new(small(), 1, FailureRates { hangs: 100, ..FailureRates::default() });
     commit(&mut world, 3);
     world.run_for(50);
-    world.weather = Weather::default();
-    world.taken.clear();
-    world.taken.insert(1, 1);
-    let answer = Response { body: b"words".to_vec(), ..Response::new(201) };
-    world.machine.answered(world.moment(), ExchangeId(1), &answer, |answer, events| {
-        assert_eq!((events, answer.status), (3, 201));
-        let error = |status| judge(&Ok(Response::new(status)));
-        // Of the third nothing is said.
-        Judged::Each(vec![error(400), Answer::Taken(201)])
+    world.rates = FailureRates::default();
+    world.deliveries.clear();
+    world.deliveries.insert(1, 1);
+    let response = Response { body: b"text".to_vec(), ..Response::new(201) };
+    world.machine.response(world.moment(), ExchangeId(1), &response, |response, events| {
+        assert_eq!((events, response.status), (3, 201));
+        let answer_to = |status| classify(&Ok(Response::new(status)));
+        // There is no answer for the third.
+        Classified::Each(vec![answer_to(400), Answer::Delivered(201)])
     });
-    world.clear_up();
+    world.finish();
     assert_eq!(world.store.dead, BTreeSet::from([0]));
     assert_eq!(
         world.requests.iter().map(|(_, events)| events.clone()).collect::<Vec<_>>(),
         [vec![0, 1, 2], vec![2]]
     );
-    // Of an exchange that nobody knows nothing is learnt.
-    world.machine.answered(world.moment(), ExchangeId(77), &answer, |_, _| Judged::Whole(Answer::Taken(201)));
-    world.settle();
+    // A response to an unknown exchange is ignored.
+    world
+        .machine
+        .response(world.moment(), ExchangeId(77), &response, |_, _| Classified::All(Answer::Delivered(201)));
+    world.run_machine();
 }
 
 #[test]
-fn new_events_never_cut_a_rest_short() {
-    let mut world = World::new(small(), 1, Weather { refused: 100, ..Weather::default() });
+fn new_events_never_shorten_a_backoff_delay() {
+    let mut world = World::new(small(), 1, FailureRates { refused: 100, ..FailureRates::default() });
     for _ in 0..2000 {
         commit(&mut world, 1);
         world.run_for(10);
     }
-    assert!(requests_of(&world) <= 12, "{} requests in 20 s", requests_of(&world));
-    world.clear_up();
-    assert_eq!(world.taken.len(), 2000);
+    assert!(request_count(&world) <= 12, "{} requests in 20 s", request_count(&world));
+    world.finish();
+    assert_eq!(world.deliveries.len(), 2000);
 }
 
 #[test]
-fn a_server_may_ask_for_an_hour_but_not_for_a_year() {
-    for (asked, rests) in [(5_000, 5_000), (365 * 86_400_000, 3_600_000)] {
-        let mut world = World::new(small(), 1, Weather { hangs: 100, ..Weather::default() });
+fn retry_after_is_honoured_up_to_an_hour() {
+    for (asked, expected) in [(5_000, 5_000), (365 * 86_400_000, 3_600_000)] {
+        let mut world = World::new(small(), 1, FailureRates { hangs: 100, ..FailureRates::default() });
         commit(&mut world, 1);
         world.run_for(50);
-        let hint = Response { retry_after: Some(Millis(asked)), ..Response::new(429) };
-        world.machine.handle(world.moment(), Input::Exchange(ExchangeId(1), Ok(hint)));
-        world.settle();
-        world.weather = Weather::default();
-        // Nothing but the clock may end it.
+        let response = Response { retry_after: Some(Millis(asked)), ..Response::new(429) };
+        world.machine.handle(world.moment(), Input::Exchange(ExchangeId(1), Ok(response)));
+        world.run_machine();
+        world.rates = FailureRates::default();
+        // `online` does not shorten it.
         world.machine.online(world.moment());
         let start = world.now;
-        while requests_of(&world) < 2 {
+        while request_count(&world) < 2 {
             assert!(world.step());
         }
-        let rested = world.now - start;
-        assert!((rests..rests + 31_000).contains(&rested), "{rested}");
+        let delay = world.now - start;
+        assert!((expected..expected + 31_000).contains(&delay), "{delay}");
     }
 }
 
 #[test]
 fn after_many_failures_only_small_probes_are_sent() {
     let options = Options { batch_events: 100, batch_bytes: 1_000_000, ..small() };
-    let mut world = World::new(options, 1, Weather { refused: 100, ..Weather::default() });
+    let mut world = World::new(options, 1, FailureRates { refused: 100, ..FailureRates::default() });
     commit(&mut world, 100);
-    while requests_of(&world) < 12 {
+    while request_count(&world) < 12 {
         world.step();
     }
     assert_eq!(world.requests[7].1.len(), 100);
     assert_eq!(world.requests[9].1.len(), 10);
     let gap = world.requests[11].0 - world.requests[10].0;
     assert!(gap >= 15_000, "a probe after {gap} ms");
-    world.clear_up();
-    assert_eq!(world.taken.len(), 100);
+    world.finish();
+    assert_eq!(world.deliveries.len(), 100);
 }
 
 #[test]
-fn events_with_the_same_lane_keep_their_order_and_others_go_on() {
-    let options = Options { batch_events: 2, flights: 3, one_per_ordering_key: true, ..small() };
-    let mut world = World::new(options, 5, Weather { partial: 60, ..Weather::default() });
+fn events_with_the_same_ordering_key_keep_their_order_while_others_go_on() {
+    let options = Options { batch_events: 2, concurrency: 3, one_per_ordering_key: true, ..small() };
+    let mut world = World::new(options, 5, FailureRates { partial: 60, ..FailureRates::default() });
     for no in 0..60 {
-        world.publish(ME, 10, no % 3);
+        world.publish(SESSION, 10, no % 3);
     }
-    world.commit(ME);
+    world.commit(SESSION);
     world.run_for(3_600_000);
     for ordering_key in [1, 2] {
         let order: Vec<EventNo> =
-            world.first_taken.iter().copied().filter(|no| no % 3 == ordering_key).collect();
+            world.first_deliveries.iter().copied().filter(|no| no % 3 == ordering_key).collect();
         assert!(order.is_sorted() && order.len() == 20, "{order:?}");
     }
 }
 
 #[test]
-fn a_window_full_of_events_that_wait_for_older_ones_does_not_keep_those_from_being_looked_for() {
+fn older_events_are_found_even_if_the_window_is_full_of_events_that_wait_for_them() {
     let mut machine = Outbox::new(small(), 1);
-    let mut looks = 0;
-    machine.opened(Moment::from_millis(0), StoreCounts { events: 1, bytes: 10, ..StoreCounts::default() });
+    let mut peeks = 0;
+    machine
+        .store_opened(Moment::from_millis(0), StoreCounts { events: 1, bytes: 10, ..StoreCounts::default() });
     machine.set_leader(Moment::from_millis(0), true);
     for no in 0..320 {
-        machine.stage(ME, 10, no % 2);
+        machine.stage(SESSION, 10, no % 2);
     }
-    machine.commit(Moment::from_millis(0), ME, Grouping::Any);
-    // The first look and the first write fail, so that what has no ordering key is sent from memory, and the rest waits in the window.
+    machine.commit(Moment::from_millis(0), SESSION, Grouping::Any);
+    // The first peek and the first writes fail: events without an ordering key are sent from memory, the others fill the window.
     for millis in 0..5000 {
         machine.handle(Moment::from_millis(millis), Input::Tick);
         loop {
             match machine.poll() {
-                Output::Event(Effect::Look { .. }) => {
-                    looks += 1;
-                    machine.peeked(Moment::from_millis(millis), if looks == 1 { Err(()) } else { Ok(true) });
+                Output::Event(Effect::Peek { .. }) => {
+                    peeks += 1;
+                    machine.store_peeked(
+                        Moment::from_millis(millis),
+                        if peeks == 1 { Err(()) } else { Ok(true) },
+                    );
                 }
-                Output::Event(Effect::Write(_)) => machine.written(Moment::from_millis(millis), millis > 300),
+                Output::Event(Effect::Write(_)) => {
+                    machine.store_written(Moment::from_millis(millis), millis > 300)
+                }
                 Output::Event(Effect::Send { exchange, .. }) => {
                     machine.handle(
                         Moment::from_millis(millis),
@@ -819,125 +828,126 @@ fn a_window_full_of_events_that_wait_for_older_ones_does_not_keep_those_from_bei
             }
         }
     }
-    assert!(looks > 1, "it never peeked again");
+    assert!(peeks > 1, "it never peeked again");
     assert_eq!((machine.counters().delivered, machine.counters().pending()), (320, 0));
 }
 
 #[test]
-fn an_event_that_is_too_old_dies_instead_of_being_sent() {
+fn an_expired_event_becomes_a_dead_letter() {
     let options = Options { max_age: Millis(60_000), ..small() };
-    let mut world = World::new(options, 1, Weather { refused: 100, ..Weather::default() });
+    let mut world = World::new(options, 1, FailureRates { refused: 100, ..FailureRates::default() });
     commit(&mut world, 3);
     world.run_for(600_000);
-    assert_eq!(world.died.values().collect::<Vec<_>>(), [&Code::Expired; 3]);
+    assert_eq!(world.dead.values().collect::<Vec<_>>(), [&Code::Expired; 3]);
     assert_eq!(world.store.dead.len(), 3);
-    assert!(world.machine.is_quiet());
+    assert!(world.machine.is_drained());
 }
 
 #[test]
-fn a_full_outbox_refuses_and_has_room_again_after_delivery() {
+fn a_full_outbox_refuses_events_until_others_are_delivered() {
     let options = Options { max_bytes: 250, ..small() };
-    let mut world = World::new(options, 1, Weather::default());
+    let mut world = World::new(options, 1, FailureRates::default());
     commit(&mut world, 2);
-    assert_eq!(world.publish(ME, 100, 0), None);
-    assert!(world.acts.contains(&Effect::Pressure(true)));
-    world.clear_up();
-    assert!(world.acts.contains(&Effect::Pressure(false)));
-    assert!(world.publish(ME, 100, 0).is_some());
+    assert_eq!(world.publish(SESSION, 100, 0), None);
+    assert!(world.effects.contains(&Effect::Pressure(true)));
+    world.finish();
+    assert!(world.effects.contains(&Effect::Pressure(false)));
+    assert!(world.publish(SESSION, 100, 0).is_some());
     assert_eq!(world.machine.counters().refused, 1);
 }
 
 #[test]
-fn what_waits_for_room_is_committed_when_there_is_some() {
+fn waiting_events_are_written_when_there_is_free_space() {
     let options = Options { max_bytes: 250, overflow: Overflow::Wait, ..small() };
-    let mut world = World::new(options, 1, Weather::default());
+    let mut world = World::new(options, 1, FailureRates::default());
     commit(&mut world, 2);
     commit(&mut world, 2);
-    assert_eq!(world.publish(ME, 200, 0), None, "twice the room is the end");
+    assert_eq!(world.publish(SESSION, 200, 0), None, "nothing is staged beyond twice the limit");
     world.run_for(5);
     assert!(world.store.segments.len() <= 1);
-    world.clear_up();
-    assert_eq!(world.taken.len(), 4);
+    world.finish();
+    assert_eq!(world.deliveries.len(), 4);
 }
 
 #[test]
-fn an_answer_that_never_comes_does_not_hold_the_others() {
-    let mut world = World::new(small(), 1, Weather { hangs: 100, ..Weather::default() });
+fn a_response_that_never_comes_does_not_block_other_requests() {
+    let mut world = World::new(small(), 1, FailureRates { hangs: 100, ..FailureRates::default() });
     commit(&mut world, 3);
     world.run_for(16_000);
     assert!(world.machine.counters().attempts >= 1);
-    world.clear_up();
-    assert_eq!(world.taken.len(), 3);
+    world.finish();
+    assert_eq!(world.deliveries.len(), 3);
 }
 
 #[test]
-fn whoever_does_not_lead_stores_but_does_not_send() {
-    let mut world = World::new(small(), 1, Weather::default());
+fn a_follower_stores_and_does_not_send() {
+    let mut world = World::new(small(), 1, FailureRates::default());
     world.machine.set_leader(world.moment(), false);
     commit(&mut world, 3);
     world.run_for(60_000);
     assert_eq!((world.requests.len(), world.accepted.len(), world.store.segments.len()), (0, 3, 1));
     world.machine.set_leader(world.moment(), true);
     world.run_for(60_000);
-    assert_eq!(world.taken.len(), 3);
+    assert_eq!(world.deliveries.len(), 3);
 }
 
 #[test]
-fn leaving_sends_what_is_not_stored_yet_within_the_budget() {
-    let mut world = World::new(small(), 1, Weather::default());
+fn a_hidden_page_sends_unwritten_events_within_the_budget() {
+    let mut world = World::new(small(), 1, FailureRates::default());
     commit(&mut world, 15);
     world.machine.page_hidden(world.moment(), 1200, false);
-    world.settle();
+    world.run_machine();
     let sent: Vec<usize> = world.requests.iter().map(|(_, events)| events.len()).collect();
     assert_eq!(sent, [10, 2]);
-    world.clear_up();
-    assert_eq!((world.taken.len(), world.duplicates()), (15, 0));
+    world.finish();
+    assert_eq!((world.deliveries.len(), world.duplicates()), (15, 0));
 }
 
-/// Two in one body are garbage where a request carries a single event, and the first answer would have counted for both.
+/// Where a request carries one event, the server would ignore a second one in the body.
 #[test]
-fn leaving_puts_no_more_events_into_a_request_than_it_can_carry() {
-    let mut world = World::new(Options { batch_events: 1, flights: 6, ..small() }, 1, Weather::default());
+fn a_hidden_page_respects_the_batch_limit() {
+    let mut world =
+        World::new(Options { batch_events: 1, concurrency: 6, ..small() }, 1, FailureRates::default());
     commit(&mut world, 15);
     world.machine.page_hidden(world.moment(), 1200, false);
-    world.settle();
+    world.run_machine();
     let sent: Vec<usize> = world.requests.iter().map(|(_, events)| events.len()).collect();
     assert_eq!(sent, [1; 12]);
-    world.clear_up();
-    assert_eq!((world.taken.len(), world.duplicates()), (15, 0));
+    world.finish();
+    assert_eq!((world.deliveries.len(), world.duplicates()), (15, 0));
 }
 
 #[test]
-fn pausing_keeps_everything_and_purging_deletes_it() {
-    let mut world = World::new(small(), 1, Weather::default());
+fn pausing_keeps_all_events_and_purging_deletes_them() {
+    let mut world = World::new(small(), 1, FailureRates::default());
     world.machine.pause(world.moment(), true);
     commit(&mut world, 30);
     world.run_for(60_000);
     assert_eq!((world.requests.len(), world.machine.counters().pending()), (0, 30));
     assert_eq!(world.machine.purge(world.moment()), 30);
-    world.settle();
+    world.run_machine();
     world.store.segments.clear();
-    world.clear_up();
-    assert!(world.taken.is_empty());
+    world.finish();
+    assert!(world.deliveries.is_empty());
     assert_eq!(world.machine.bytes(), 0);
 }
 
 #[test]
-fn a_request_budget_ends_the_sending() {
-    let mut world = World::new(small(), 1, Weather::default());
+fn no_request_exceeds_the_request_budget() {
+    let mut world = World::new(small(), 1, FailureRates::default());
     world.machine.allow_requests(world.moment(), 2);
     commit(&mut world, 50);
     world.run_for(60_000);
-    assert_eq!(world.taken.len(), 20);
+    assert_eq!(world.deliveries.len(), 20);
     world.machine.allow_requests(world.moment(), 9);
     world.run_for(60_000);
-    assert_eq!(world.taken.len(), 50);
+    assert_eq!(world.deliveries.len(), 50);
 }
 
 #[test]
-fn company_is_waited_for_unless_there_is_hurry() {
+fn events_wait_for_others_unless_they_are_flushed() {
     let options = Options { linger: Millis(250), ..small() };
-    let mut world = World::new(options, 1, Weather::default());
+    let mut world = World::new(options, 1, FailureRates::default());
     for _ in 0..4 {
         commit(&mut world, 1);
         world.run_for(40);
@@ -952,63 +962,64 @@ fn company_is_waited_for_unless_there_is_hurry() {
 }
 
 #[test]
-fn a_crash_costs_at_most_one_batch_twice() {
+fn a_crash_repeats_at_most_one_batch() {
     for seed in 0..300 {
-        let mut world = World::new(small(), seed, Weather::default());
+        let mut world = World::new(small(), seed, FailureRates::default());
         for _ in 0..5 {
             commit(&mut world, 7);
             let wait = world.rng.up_to(150);
             world.run_for(wait);
         }
         world.crash();
-        world.clear_up();
+        world.finish();
         assert!(world.duplicates() <= 10, "{} duplicates", world.duplicates());
     }
 }
 
-/// In every other world some sessions keep to themselves.
+/// In every other world some sessions have separate segments.
 fn grouping(seed: u64, session: SessionId) -> Grouping {
     match (seed % 2, session.0) {
-        (1, most @ 2..) => Grouping::Own(most * most - 3),
+        (1, session @ 2..) => Grouping::Separate(session * session - 3),
         _ => Grouping::Any,
     }
 }
 
-/// In every fourth world an answer may take a later event of an ordering key and leave an earlier one, as the protocol of some rooms does.
-fn is_loose(seed: u64) -> bool {
+/// In every fourth world a partial response may accept a later event of an ordering key and refuse an earlier one, as some
+/// systems do.
+fn may_reorder(seed: u64) -> bool {
     seed % 4 == 3
 }
 
-/// One life story from a seed: everything goes wrong that can, then the weather clears up.
+/// A random run: everything that can fail does, then the failures end.
 fn random_world(seed: u64) -> World {
     let mut rng = Rng::new(seed.wrapping_mul(0x1234_5678_9abc_def1));
-    let percent = |rng: &mut Rng, most| if rng.up_to(2) == 0 { 0 } else { rng.up_to(most) };
-    let weather = Weather {
+    let percent = |rng: &mut Rng, max| if rng.up_to(2) == 0 { 0 } else { rng.up_to(max) };
+    let rates = FailureRates {
         write_fails: percent(&mut rng, 60),
-        look_fails: percent(&mut rng, 40),
+        peek_fails: percent(&mut rng, 40),
         lost_answer: percent(&mut rng, 30),
         refused: percent(&mut rng, 50),
         partial: percent(&mut rng, 40),
         hangs: percent(&mut rng, 10),
-        most_events: (rng.up_to(3) == 0).then(|| 1 + rng.up_to(9) as usize),
+        max_events: (rng.up_to(3) == 0).then(|| 1 + rng.up_to(9) as usize),
     };
     let options = Options {
         batch_events: 1 + rng.up_to(19) as u32,
         batch_bytes: 50 + rng.up_to(3000),
         linger: Millis(rng.up_to(1) * rng.up_to(300)),
-        flights: 1 + rng.up_to(3) as u32,
-        one_per_ordering_key: weather.partial > 0 && !is_loose(seed),
+        concurrency: 1 + rng.up_to(3) as u32,
+        one_per_ordering_key: rates.partial > 0 && !may_reorder(seed),
         max_bytes: 100_000,
         ..Options::default()
     };
-    let mut world = World::new(options, seed, weather);
+    let mut world = World::new(options, seed, rates);
     for _ in 0..60 {
         let session = SessionId(1 + rng.up_to(2) as u32);
         let ordering_key = (rng.up_to(5) as u32).saturating_sub(2);
         if let Some(no) = world.publish(session, 1 + rng.up_to(120) as u32, ordering_key)
             && rng.up_to(20) == 0
         {
-            world.poison.insert(no);
+            world.rejected.insert(no);
         }
         match rng.up_to(24) {
             0..=9 => drop(world.commit_as(session, grouping(seed, session))),
@@ -1024,80 +1035,80 @@ fn random_world(seed: u64) -> World {
             }
             13 => {
                 let at = world.moment();
-                let leads = rng.up_to(1) == 0;
-                world.machine.set_leader(at, leads);
+                let is_leader = rng.up_to(1) == 0;
+                world.machine.set_leader(at, is_leader);
             }
             14 => world.machine.online(world.moment()),
             15 => world.machine.flush_now(world.moment()),
             16 => world.machine.page_hidden(world.moment(), 500, false),
-            // The clock jumps, forwards for good and backwards for one call.
+            // The clock jumps: forwards to stay, and backwards for one call.
             17 => world.skew += rng.up_to(100_000),
             18 => world.machine.handle(Moment::default(), Input::Tick),
-            // Facts about exchanges that nobody asked for.
+            // Feffects about exchanges that nobody asked for.
             19 => world
                 .machine
                 .handle(world.moment(), Input::Exchange(ExchangeId(9999), Ok(Response::new(200)))),
             _ => world.run_for(rng.up_to(400)),
         }
-        world.settle();
+        world.run_machine();
     }
     for session in 1..=3 {
         world.commit_as(SessionId(session), grouping(seed, SessionId(session)));
     }
     world.run_for(2000);
-    world.clear_up();
+    world.finish();
     world
 }
 
 #[test]
-fn ten_thousand_random_worlds_lose_nothing_that_was_accepted_and_keep_the_order_of_lanes() {
+fn ten_thousand_random_worlds_lose_no_accepted_event_and_keep_the_order_of_each_key() {
     let (mut accepted, mut duplicates) = (0, 0);
     for seed in 0..10_000 {
         let world = random_world(seed);
-        check_that_nothing_is_lost(&world);
-        if world.weather_was.partial == 0 || !is_loose(seed) {
-            check_the_order_of_lanes(&world);
+        check_no_event_is_lost(&world);
+        if world.initial_rates.partial == 0 || !may_reorder(seed) {
+            check_order_by_key(&world);
         }
         accepted += world.accepted.len();
         duplicates += world.duplicates();
     }
-    assert!(accepted > 100_000 && duplicates > 1000, "the weather was bad enough: {accepted}, {duplicates}");
+    assert!(accepted > 100_000 && duplicates > 1000, "too few failures: {accepted}, {duplicates}");
 }
 
-fn check_that_nothing_is_lost(world: &World) {
+fn check_no_event_is_lost(world: &World) {
     let seed = world.seed;
     for no in &world.accepted {
-        let is_poison = world.poison.contains(no);
-        assert!(world.taken.contains_key(no) || is_poison, "seed {seed}: {no} is lost");
-        assert_eq!(world.store.dead.contains(no), is_poison, "seed {seed}: {no} among the dead");
+        let is_poison = world.rejected.contains(no);
+        assert!(world.deliveries.contains_key(no) || is_poison, "seed {seed}: {no} is lost");
+        assert_eq!(world.store.dead.contains(no), is_poison, "seed {seed}: {no} among the dead letters");
     }
     for no in &world.store.dead {
-        assert!(world.poison.contains(no), "seed {seed}: {no} died without a reason");
+        assert!(world.rejected.contains(no), "seed {seed}: {no} was not rejected");
     }
-    assert!(world.store.segments.is_empty(), "seed {seed}: something was left in the store");
+    assert!(world.store.segments.is_empty(), "seed {seed}: the store is not empty");
     let counters = world.machine.counters();
     assert_eq!(counters.pending(), 0, "seed {seed}");
     let bytes = world.store.dead.iter().map(|no| u64::from(world.events[*no as usize].size)).sum();
-    // A write that counted as failed and was done later brings events back, and poison dies twice.
-    let is_exact = world.weather_was.write_fails == 0;
+    // A write that is applied late brings events back, and rejected ones become dead letters twice.
+    let is_exact = world.initial_rates.write_fails == 0;
     let (dead, found) = ((counters.dead, world.machine.bytes()), (world.store.dead.len() as u64, bytes));
     assert!(
         dead == found || (!is_exact && dead > found),
-        "seed {seed}: the dead are {found:?}, not {dead:?}"
+        "seed {seed}: the store has {found:?}, the counters {dead:?}"
     );
 }
 
-fn check_the_order_of_lanes(world: &World) {
-    let place: BTreeMap<EventNo, usize> =
-        world.committed.iter().enumerate().map(|(place, no)| (*no, place)).collect();
+fn check_order_by_key(world: &World) {
+    let position: BTreeMap<EventNo, usize> =
+        world.committed.iter().enumerate().map(|(position, no)| (*no, position)).collect();
     let mut last = BTreeMap::new();
-    // What was not accepted may arrive from a process that has died, when the next one is at work already.
-    for no in world.first_taken.iter().filter(|no| world.accepted.contains(no)) {
+    // Events that were not accepted may arrive late from a process that crashed.
+    for no in world.first_deliveries.iter().filter(|no| world.accepted.contains(no)) {
         let ordering_key = world.events[*no as usize].ordering_key;
         if ordering_key != 0 {
             let before = last.insert(ordering_key, *no).unwrap_or(*no);
             assert!(
-                place[&before] <= place[no],
+                position[&before] <= position[no],
                 "seed {}: {before} before {no} in ordering_key {ordering_key}",
                 world.seed
             );
@@ -1106,42 +1117,42 @@ fn check_the_order_of_lanes(world: &World) {
 }
 
 #[test]
-fn a_server_that_takes_no_batches_gets_events_one_by_one() {
-    let mut world = World::new(small(), 1, Weather { hangs: 100, ..Weather::default() });
+fn a_server_that_rejects_batches_gets_single_events() {
+    let mut world = World::new(small(), 1, FailureRates { hangs: 100, ..FailureRates::default() });
     commit(&mut world, 25);
     world.run_for(50);
-    world.weather = Weather::default();
+    world.rates = FailureRates::default();
     world.machine.limit_batches(world.moment(), ExchangeId(1), 1, 6);
-    // Whoever says it late, or twice, is not heard.
+    // The outcome of an exchange counts once.
     world.machine.limit_batches(world.moment(), ExchangeId(1), 3, 1);
-    world.clear_up();
+    world.finish();
     assert!(world.requests[1..].iter().all(|(_, events)| events.len() == 1));
-    assert_eq!((world.taken.len(), world.died.len()), (25, 0));
+    assert_eq!((world.deliveries.len(), world.dead.len()), (25, 0));
 }
 
 #[test]
-fn what_others_had_stored_does_not_keep_a_follower_waiting() {
-    let mut world = World::new(small(), 1, Weather { hangs: 100, ..Weather::default() });
+fn a_follower_does_not_wait_for_events_that_others_stored() {
+    let mut world = World::new(small(), 1, FailureRates { hangs: 100, ..FailureRates::default() });
     commit(&mut world, 25);
     world.run_for(50);
     world.crash();
-    assert_eq!(world.machine.counters().pending(), 25, "as long as nobody has said who leads");
+    assert_eq!(world.machine.counters().pending(), 25, "until it is known who leads");
     world.machine.set_leader(world.moment(), false);
-    world.settle();
+    world.run_machine();
     assert_eq!(world.machine.counters().pending(), 0);
-    world.clear_up();
-    assert_eq!(world.taken.len(), 25);
+    world.finish();
+    assert_eq!(world.deliveries.len(), 25);
 }
 
 #[test]
-fn leaving_with_bodies_that_are_ready_sends_each_segment_apart() {
-    let mut world = World::new(small(), 1, Weather::default());
+fn a_hidden_page_with_prepared_bodies_sends_one_segment_per_request() {
+    let mut world = World::new(small(), 1, FailureRates::default());
     for _ in 0..3 {
         commit(&mut world, 2);
     }
     world.machine.page_hidden(world.moment(), 10_000, true);
-    world.settle();
+    world.run_machine();
     assert_eq!(world.requests.iter().map(|(_, events)| events.len()).collect::<Vec<_>>(), [2, 2, 2]);
-    world.clear_up();
-    assert_eq!((world.taken.len(), world.duplicates()), (6, 0));
+    world.finish();
+    assert_eq!((world.deliveries.len(), world.duplicates()), (6, 0));
 }

@@ -143,11 +143,14 @@ async function withWebpack({ app, site }) {
 
 /** An import map says what a bundler would have read from the package.json. */
 function withoutBundler({ app, site, installed }) {
-  const { name, exports } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+  const { name, exports, imports: inner } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
   const imports = {};
   for (const [subpath, target] of Object.entries(exports)) {
     if (target.default) imports[name + subpath.slice(1)] = `/node_modules/${name}${target.default.slice(1)}`;
   }
+  // Import maps know no conditions, and must be told of the package's own imports too.
+  for (const [specifier, target] of Object.entries(inner))
+    imports[specifier] = `/node_modules/${name}${target.default.slice(1)}`;
   // What the README says that a page without a bundler needs besides.
   const [section] = /`eventferry\/bc-events` does what[^]*?\n## /.exec(
     readFileSync(join(installed, "README.md"), "utf8"),

@@ -15,7 +15,7 @@ const bin = (name) => fileURLToPath(new URL(`node_modules/.bin/${name}`, import.
 
 export async function proxies({ app }, tally) {
   const folder = join(app, "node_modules/eventferry/dist");
-  const from = pathToFileURL(join(folder, "salesforce/proxy.js")).href;
+  const from = pathToFileURL(join(folder, "systems/salesforce/proxy.js")).href;
   const { createEmulator } = await import(pathToFileURL(join(folder, "entries/testing.js")).href);
   const emulator = createEmulator();
   const { url } = await emulator.listen();
@@ -23,7 +23,7 @@ export async function proxies({ app }, tally) {
   try {
     await tally.check("the proxy to Salesforce in Node", () => inNode(createEmulator, from, options, emulator));
     await tally.check("the proxy to Salesforce in workerd", () =>
-      inWorkerd(join(app, "built", "proxy"), join(folder, "salesforce/proxy.js"), options, emulator),
+      inWorkerd(join(app, "built", "proxy"), join(folder, "systems/salesforce/proxy.js"), options, emulator),
     );
     await tally.check("the proxy to Salesforce in Deno", () =>
       inProgram(

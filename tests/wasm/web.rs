@@ -10,9 +10,9 @@
 
 use eventferry::base::json::block::{Block, Native, Simd, Words, is_string_stop};
 use eventferry::base::json::padded::{Padded, pad};
-use eventferry::cloudevents::event::Table;
-use eventferry::cloudevents::json::{Desk, is_json_text, scan_document};
+use eventferry::cloudevents::json::{ScanContext, is_json_text, scan_document};
 use eventferry::cloudevents::layout::Layout;
+use eventferry::cloudevents::table::Table;
 use eventferry::engine::jitter::Rng;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -50,8 +50,8 @@ fn scan<B: Block>(text: &[u8], layout: &mut Layout) -> (u32, String) {
     let bytes = pad(text);
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
-    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout };
-    let code = scan_document::<B>(Padded::new(&bytes).expect("padded"), &mut desk);
+    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout };
+    let code = scan_document::<B>(Padded::new(&bytes).expect("padded"), &mut context);
     let extensions = &table.extensions[..table.row.extension_count as usize];
     (code, format!("{:?} {extensions:?} {} {}", table.row, table.reason, table.at))
 }

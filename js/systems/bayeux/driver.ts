@@ -1,69 +1,85 @@
-/** Drives the machine of a stream: requests, sockets, operations. The machines are `src/bayeux` and `src/salesforce`. */
-import { FerryError, codeOf } from "../../engine/errors.js";
+/**
+ * Drives the engine of a stream: requests, sockets, operations. `src/bayeux` and `src/salesforce` implement the engine.
+ *
+ * ```text
+ *   operation ──> engine ──┬─ send ────────> extensions ──> fetch ──response──> extensions ──> engine
+ *                          ├─ socket_send ─> extensions ──> WebSocket ──text──> extensions ──> engine
+ *                          ├─ settled ─────> promise of the operation
+ *                          └─ messages, state, notice, lost, ended ──> listener
+ * ```
+ */
 import { type HeadersOption, headerLines } from "../../client/options.js";
-import { Pump } from "../../engine/pump.js";
-import type { FetchLike, RequestPlan, ExchangeOutcome } from "../../platform/fetch.js";
-import { Extensions } from "./extensions.js";
-import { type SocketMaker, Sockets } from "./socket.js";
+import { codeOf, FerryError } from "../../engine/errors.js";
 import { FAILURE, type StreamPort } from "../../engine/ports.js";
+import { Pump } from "../../engine/pump.js";
 import { monotonicNow } from "../../platform/clock.js";
+import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
+import type { Extensions } from "./extensions.js";
+import { type SocketMaker, Sockets } from "./socket.js";
+import type { StreamNoticeKind, StreamState } from "./stream-types.js";
 
-export type StreamState = "connecting" | "connected" | "disconnected";
+/** States of the engine, in the order of `State` in `src/bayeux/session/types.rs`. */
 const STATES: readonly StreamState[] = ["connecting", "connecting", "connected", "disconnected"];
+/** The source of messages that arrived over a socket. Responses have the id of their exchange. */
+const SOCKET_SOURCE = 0;
 
-/** What the machine may say beside what the driver does itself. */
-export interface StreamListener {
-  /** Positions in the text of `answer`, and the channels that they speak of. */
-  messages(answer: Uint8Array | string, table: Uint32Array, channels: readonly string[]): void;
-  state(state: StreamState): void;
-  notice(kind: string, channel: string | undefined, error: FerryError | undefined): void;
-  lost(error: FerryError): void;
-  /** Nothing comes after it. */
-  ended(error: FerryError | undefined): void;
-  /** Header lines for all requests, or an error that ends the client. */
+/** Receives what the engine reports, apart from what the driver does itself. */
+export interface StreamDriverListener {
+  /** `table` has the offsets of each message in the text of `response`, `channels` the channels that it refers to. */
+  onMessages(response: Uint8Array | string, table: Uint32Array, channels: readonly string[]): void;
+  onState(state: StreamState): void;
+  onNotice(kind: StreamNoticeKind, channel: string | undefined, error: FerryError | undefined): void;
+  /** The connection has been down for `connectionTimeoutMs`. */
+  onConnectionLost(error: FerryError): void;
+  /** The stream has ended; no other call follows. */
+  onEnd(error: FerryError | undefined): void;
+  /** Returns header lines for all requests. An error ends the client. */
   credentials(renew: boolean): Promise<string>;
-  /** A signed JWT; undefined if it cannot be made. */
+  /** Returns a signed JWT with these claims; undefined if it cannot be signed. */
   sign(claims: string): Promise<string | undefined>;
-  rotated(refreshToken: string): void;
-  /** Where the last message to the server went. */
-  sent(url: string): void;
+  onRefreshToken(refreshToken: string): void;
+  /** A request is about to be sent to this URL. */
+  onRequest(url: string): void;
 }
 
-export interface DriverOptions {
+export interface StreamDriverOptions {
+  /** Options of the engine, see `src/wasm/config.rs`. */
   config(): Record<string, unknown>;
   fetch: FetchLike | undefined;
   headers: HeadersOption | undefined;
   makeSocket: SocketMaker | undefined;
   extensions: Extensions | undefined;
-  listener: StreamListener;
+  listener: StreamDriverListener;
 }
 
-interface Waiting {
+interface PendingOperation {
   resolve(): void;
   reject(error: FerryError): void;
 }
 
+type Command = (port: StreamPort, now: number) => void;
+
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-export class Driver {
-  readonly #options: DriverOptions;
+export class StreamDriver {
+  readonly #options: StreamDriverOptions;
   readonly #pump: Pump<StreamPort>;
   readonly #sockets: Sockets;
-  #waiting = new Map<number, Waiting>();
-  /** Answers that the machine is just hearing of. */
-  #answers = new Map<number, Uint8Array | string>();
-  #isScheduled = false;
+  #operations = new Map<number, PendingOperation>();
+  /** The response that the engine currently reads, by its source. */
+  #responses = new Map<number, Uint8Array | string>();
+  #isDrainScheduled = false;
   #hasEnded = false;
 
-  constructor(options: DriverOptions) {
+  constructor(options: StreamDriverOptions) {
     this.#options = options;
     const { listener, extensions } = options;
     this.#sockets = new Sockets(options.makeSocket ?? ((url) => new WebSocket(url)), {
-      opened: (id) => this.#pump.sendInBackground((port, now) => port.socket_opened(now, id)),
-      text: (id, text) => this.#hearSocket(id, extensions ? extensions.incoming(-id, text) : text),
-      closed: (id, code) => this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code)),
+      onOpen: (id) => this.#pump.sendInBackground((port, now) => port.socket_opened(now, id)),
+      onText: (id, text) => this.#onSocketText(id, extensions ? extensions.incoming(-id, text) : text),
+      onClose: (id, code) => this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code)),
     });
     this.#pump = new Pump<StreamPort>({
       makePort: (glue) => new glue.StreamPort(options.config(), random()),
@@ -76,132 +92,126 @@ export class Driver {
           body: Uint8Array,
           timeoutMs: number,
           maxResponseBytes: number,
-          wanted: string,
-        ) => this.#send(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders: wanted }),
+          responseHeaders: string,
+        ) => this.#sendRequest(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders }),
         messages: (source: number, table: Uint32Array, channels: string[]) =>
-          listener.messages(this.#answers.get(source)!, table, channels),
+          listener.onMessages(this.#responses.get(source)!, table, channels),
         settled: (op: number, code: number, status: number, message: string) => {
-          const waiting = this.#waiting.get(op);
-          this.#waiting.delete(op);
-          if (code === 0) waiting?.resolve();
-          else waiting?.reject(this.#error(code, status, message)!);
+          const operation = this.#operations.get(op);
+          this.#operations.delete(op);
+          if (code === 0) operation?.resolve();
+          else operation?.reject(this.#error(code, status, message)!);
         },
-        state: (state: number) => listener.state(STATES[state]!),
-        notice: (kind: string, channel: string | undefined, code: number, status: number, message: string) =>
-          listener.notice(kind, channel, this.#error(code, status, message)),
-        lost: (code: number, status: number, message: string) => listener.lost(this.#error(code, status, message)!),
+        state: (state: number) => listener.onState(STATES[state]!),
+        notice: (kind: StreamNoticeKind, channel: string | undefined, code: number, status: number, message: string) =>
+          listener.onNotice(kind, channel, this.#error(code, status, message)),
+        lost: (code: number, status: number, message: string) =>
+          listener.onConnectionLost(this.#error(code, status, message)!),
         ended: (code: number, status: number, message: string) => this.#end(this.#error(code, status, message)),
         credentials: (renew: boolean) => {
           listener.credentials(renew).then(
-            (headers) => this.#tellIfAlive((port, now) => port.authorize(now, headers)),
+            (headers) => this.send((port, now) => port.authorize(now, headers)),
             (error: unknown) =>
-              this.#tellIfAlive((port, now) =>
-                port.unauthorized(now, `there are no credentials: ${(error as Error)?.message ?? String(error)}`),
+              this.send((port, now) =>
+                port.unauthorized(now, `auth returned no credentials: ${(error as Error)?.message ?? String(error)}`),
               ),
           );
         },
         sign: (claims: string) => {
           listener.sign(claims).then(
-            (assertion) => this.#tellIfAlive((port, now) => port.signed(now, assertion)),
-            () => this.#tellIfAlive((port, now) => port.signed(now, undefined)),
+            (assertion) => this.send((port, now) => port.signed(now, assertion)),
+            () => this.send((port, now) => port.signed(now, undefined)),
           );
         },
-        rotated: (refreshToken: string) => listener.rotated(refreshToken),
+        rotated: (refreshToken: string) => listener.onRefreshToken(refreshToken),
         socket_open: (id: number, url: string) => this.#sockets.open(id, url),
-        socket_send: (id: number, text: string) => this.#sendSocket(id, text),
+        socket_send: (id: number, text: string) => this.#sendText(id, text),
         socket_close: (id: number) => this.#sockets.close(id),
       },
       onReset: () => this.#end(new FerryError("ERR_INTERNAL")),
     });
   }
 
+  /** Whether the engine has been started. */
   get isRunning(): boolean {
     return this.#pump.isRunning;
   }
 
-  /** Starts an operation. What is asked for in one go leaves in one request. */
+  /**
+   * Starts an operation. The effects are run in a microtask, so that the operations of one turn share a request.
+   *
+   * @param command returns the number of the operation
+   */
   start(command: (port: StreamPort, now: number) => number): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#hasEnded) return reject(new FerryError("ERR_CLOSED"));
+      if (this.#hasEnded) {
+        reject(new FerryError("ERR_CLOSED"));
+        return;
+      }
       try {
-        this.#waiting.set(
-          this.#pump.query((port) => command(port, monotonicNow())),
-          { resolve, reject },
-        );
-        this.#schedule();
+        const op = this.#pump.query((port) => command(port, monotonicNow()));
+        this.#operations.set(op, { resolve, reject });
+        this.#scheduleDrain();
       } catch (error) {
         reject(error as FerryError);
       }
     });
   }
 
-  tell(fact: (port: StreamPort, now: number) => void): void {
-    this.#tellIfAlive(fact);
+  /** Sends a command to the engine and runs its effects. Ignored after the end. */
+  send(command: Command): void {
+    if (!this.#hasEnded) this.#pump.sendInBackground(command);
   }
 
-  /** Nothing was started, and nothing will be. */
-  forget(): void {
+  /** Ends a stream whose engine was never started. */
+  end(): void {
     this.#end(undefined);
   }
 
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
+  #scheduleDrain(): void {
+    if (this.#isDrainScheduled) return;
+    this.#isDrainScheduled = true;
     queueMicrotask(() => {
-      this.#isScheduled = false;
-      this.#tellIfAlive(() => undefined);
+      this.#isDrainScheduled = false;
+      this.send(() => undefined);
     });
   }
 
-  #tellIfAlive(fact: (port: StreamPort, now: number) => void): void {
-    if (!this.#hasEnded) this.#pump.sendInBackground(fact);
-  }
-
-  #send(id: number, plan: RequestPlan): void {
+  #sendRequest(id: number, plan: RequestPlan): void {
     const { headers, extensions, listener } = this.#options;
-    listener.sent(plan.url);
+    listener.onRequest(plan.url);
+    // Neither extensions nor the headers of the user may see or reach a login.
     const isLogin = plan.responseHeaders === "" && plan.headers.includes("x-www-form-urlencoded");
     if (extensions && !isLogin) {
-      const text = this.#guarded(() => extensions.outgoing(id, decoder.decode(plan.body)));
+      const text = this.#runExtensions(() => extensions.outgoing(id, decoder.decode(plan.body)));
       if (text === undefined) {
-        const replies = encoder.encode(JSON.stringify(extensions.take(id)));
-        queueMicrotask(() =>
-          this.#land(id, { kind: "response", status: 200, retryAfterMs: -1, headers: "", body: replies }),
-        );
+        const body = encoder.encode(JSON.stringify(extensions.takeReplies(id)));
+        const outcome: ExchangeOutcome = { kind: "response", status: 200, retryAfterMs: -1, headers: "", body };
+        queueMicrotask(() => this.send(() => this.#onOutcome(id, outcome)));
         return;
       }
       plan.body = encoder.encode(text);
     }
-    const land = (_port: StreamPort, _now: number, outcome: ExchangeOutcome) => this.#hear(id, outcome);
-    if (headers === undefined || isLogin) return this.#pump.startExchange(id, plan, land);
-    let lines: string | Promise<string>;
-    try {
-      // What the machine says wins: it knows the token and the cookies.
-      const own = Object.fromEntries(plan.headers.split("\n").map((line) => line.split(/: (.*)/s)));
-      lines = headerLines([headers], own as Record<string, string>);
-    } catch (error) {
-      lines = Promise.reject(error);
-    }
-    this.#pump.startExchange(
-      id,
-      typeof lines === "string" ? { ...plan, headers: lines } : lines.then((lines) => ({ ...plan, headers: lines })),
-      land,
-    );
+    const onOutcome = (_port: StreamPort, _now: number, outcome: ExchangeOutcome) => this.#onOutcome(id, outcome);
+    this.#pump.startExchange(id, headers === undefined || isLogin ? plan : withHeaders(plan, headers), onOutcome);
   }
 
-  #sendSocket(id: number, text: string): void {
+  #sendText(id: number, text: string): void {
     const { extensions } = this.#options;
-    if (!extensions) return this.#sockets.send(id, text);
-    const changed = this.#guarded(() => extensions.outgoing(-id, text));
+    if (!extensions) {
+      this.#sockets.send(id, text);
+      return;
+    }
+    const changed = this.#runExtensions(() => extensions.outgoing(-id, text));
     if (changed !== undefined) this.#sockets.send(id, changed);
-    const replies = extensions.take(-id);
-    if (replies.length > 0) queueMicrotask(() => this.#hearSocket(id, JSON.stringify(replies)));
+    const replies = extensions.takeReplies(-id);
+    if (replies.length > 0) queueMicrotask(() => this.#onSocketText(id, JSON.stringify(replies)));
   }
 
-  /** An extension that throws drops the message, and is reported. */
-  #guarded(work: () => string | undefined): string | undefined {
+  /** If an extension throws, the messages are dropped and the error is reported as uncaught. */
+  #runExtensions(run: () => string | undefined): string | undefined {
     try {
-      return work();
+      return run();
     } catch (error) {
       queueMicrotask(() => {
         throw error;
@@ -210,34 +220,32 @@ export class Driver {
     }
   }
 
-  /** An answer that did not come from outside. */
-  #land(id: number, outcome: ExchangeOutcome): void {
-    this.#tellIfAlive(() => this.#hear(id, outcome));
-  }
-
-  #hear(id: number, outcome: ExchangeOutcome): void {
+  #onOutcome(id: number, outcome: ExchangeOutcome): void {
     const { port } = this.#pump;
     const now = monotonicNow();
-    if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.why]);
+    if (outcome.kind === "failure") {
+      port.failure(now, id, FAILURE[outcome.why]);
+      return;
+    }
     let { body } = outcome;
     const { extensions } = this.#options;
-    if (extensions && !(body.length === 0)) {
-      const text = this.#guarded(() => extensions.incoming(id, decoder.decode(body)));
+    if (extensions && body.length > 0) {
+      const text = this.#runExtensions(() => extensions.incoming(id, decoder.decode(body)));
       if (text !== undefined) body = encoder.encode(text);
     }
-    this.#remember(id, body);
+    this.#keepResponse(id, body);
     port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, body);
   }
 
-  #hearSocket(id: number, text: string): void {
-    this.#remember(0, text);
-    this.#tellIfAlive((port, now) => port.socket_text(now, id, encoder.encode(text)));
+  #onSocketText(id: number, text: string): void {
+    this.#keepResponse(SOCKET_SOURCE, text);
+    this.send((port, now) => port.socket_text(now, id, encoder.encode(text)));
   }
 
-  /** Until the machine has said what is in it. */
-  #remember(id: number, answer: Uint8Array | string): void {
-    this.#answers.clear();
-    this.#answers.set(id, answer);
+  /** Keeps a response until the engine reports the messages in it. */
+  #keepResponse(source: number, response: Uint8Array | string): void {
+    this.#responses.clear();
+    this.#responses.set(source, response);
   }
 
   #error(code: number, status: number, message: string): FerryError | undefined {
@@ -253,11 +261,23 @@ export class Driver {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#sockets.closeAll();
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const one of waiting) one.reject(error ?? new FerryError("ERR_CLOSED"));
-    this.#options.listener.ended(error);
-    // Not under the drain that told us.
+    const operations = [...this.#operations.values()];
+    this.#operations.clear();
+    for (const operation of operations) operation.reject(error ?? new FerryError("ERR_CLOSED"));
+    this.#options.listener.onEnd(error);
+    // Later, because the pump may still be running the effects of the engine.
     queueMicrotask(() => this.#pump.close());
   }
+}
+
+/** Adds the headers of the user. Those of the engine win, because it knows the token and the cookies. */
+function withHeaders(plan: RequestPlan, headers: HeadersOption): RequestPlan | Promise<RequestPlan> {
+  let lines: string | Promise<string>;
+  try {
+    const engineHeaders = Object.fromEntries(plan.headers.split("\n").map((line) => line.split(/: (.*)/s)));
+    lines = headerLines([headers], engineHeaders as Record<string, string>);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return typeof lines === "string" ? { ...plan, headers: lines } : lines.then((lines) => ({ ...plan, headers: lines }));
 }

@@ -1,13 +1,21 @@
-/** Extensions of the application: functions that see every message, and may change or drop it. They cost the parsing of everything. */
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+/** Extensions of the application. They need every message parsed, in both directions. */
+import { mustBe } from "../../engine/messages.js";
 
-/** A message as it travels. */
+/** A Bayeux message as it is sent or received. */
 export type RawMessage = Record<string, unknown> & { channel: string };
 
-/** Functions that see every message, those of the protocol as well. Each may change the message, give another, or give null to drop it. */
+// biome-ignore lint/suspicious/noConfusingVoidType: an extension may return nothing
+type Replacement = RawMessage | null | undefined | void;
+
+/**
+ * Functions that see every message, those of the protocol included. They may change the message, return another one, or
+ * return null to drop it.
+ */
 export interface BayeuxExtension {
-  outgoing?(message: RawMessage): RawMessage | null | undefined | void;
-  incoming?(message: RawMessage): RawMessage | null | undefined | void;
+  /** Called for each message before it is sent. */
+  outgoing?(message: RawMessage): Replacement;
+  /** Called for each message after it has arrived. */
+  incoming?(message: RawMessage): Replacement;
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -18,30 +26,30 @@ export function checkExtensions(extensions: unknown): void {
     extension !== null &&
     [extension.outgoing, extension.incoming].every((hook) => hook === undefined || typeof hook === "function");
   if (!Array.isArray(extensions) || !extensions.every(isGood))
-    throw invalidArgument(
-      `extensions is an array of objects with functions outgoing and incoming, not ${formatValue(extensions)}`,
-    );
+    throw mustBe("extensions", "an array of objects with functions outgoing and incoming", extensions);
 }
 
-/** The extensions of one client. */
+/** The extensions of one client. `source` names an exchange by its id, a socket by its negative id. */
 export class Extensions {
-  readonly #all: readonly BayeuxExtension[];
-  /** What the server is to have said of messages that were dropped. */
+  readonly #extensions: readonly BayeuxExtension[];
+  /** For each source, the replies to dropped messages that the server will never send. */
   readonly #replies = new Map<number, RawMessage[]>();
 
   constructor(extensions: readonly BayeuxExtension[]) {
-    this.#all = extensions;
+    this.#extensions = extensions;
   }
 
-  /** What goes out instead; nothing if all was dropped. */
+  /**
+   * Runs the extensions over outgoing messages. Returns the text to send, or undefined if every message was dropped.
+   */
   outgoing(source: number, text: string): string | undefined {
-    const dropped: RawMessage[] = [];
+    const refusals: RawMessage[] = [];
     const kept = (JSON.parse(text) as RawMessage[]).flatMap((message) => {
       const { channel, id, subscription } = message;
-      const changed = this.#run("outgoing", message, [...this.#all].reverse());
-      // As a CometD server says it.
+      const changed = apply("outgoing", message, [...this.#extensions].reverse());
+      // The reply of a CometD server whose extension drops a message.
       if (!changed)
-        dropped.push({
+        refusals.push({
           channel,
           id,
           ...(subscription !== undefined && { subscription }),
@@ -50,46 +58,47 @@ export class Extensions {
         });
       return changed ?? [];
     });
-    if (dropped.length > 0) this.#replies.set(source, dropped);
+    if (refusals.length > 0) this.#replies.set(source, refusals);
     return kept.length > 0 ? JSON.stringify(kept) : undefined;
   }
 
-  /** What came in instead. */
+  /** Runs the extensions over incoming messages. Returns them with the replies to dropped messages. */
   incoming(source: number, text: string): string {
     let messages: RawMessage[];
     try {
       const parsed = JSON.parse(text) as RawMessage | RawMessage[];
       messages = Array.isArray(parsed) ? parsed : [parsed];
     } catch {
-      // Not Bayeux; the machine says so.
+      // The engine reports what is not Bayeux.
       return text;
     }
     const kept = messages.flatMap((message) =>
-      typeof message === "object" && message !== null ? (this.#run("incoming", message, this.#all) ?? []) : [],
+      typeof message === "object" && message !== null ? (apply("incoming", message, this.#extensions) ?? []) : [],
     );
-    return JSON.stringify([...kept, ...this.take(source)]);
+    return JSON.stringify([...kept, ...this.takeReplies(source)]);
   }
 
-  /** What the server is to have said of what was dropped. */
-  take(source: number): RawMessage[] {
+  /** Removes and returns the replies to dropped messages. */
+  takeReplies(source: number): RawMessage[] {
     const replies = this.#replies.get(source) ?? [];
     this.#replies.delete(source);
     return replies;
   }
+}
 
-  #run(
-    hook: "outgoing" | "incoming",
-    message: RawMessage,
-    extensions: readonly BayeuxExtension[],
-  ): RawMessage | undefined {
-    const { id } = message;
-    for (const extension of extensions) {
-      const changed = extension[hook]?.(message);
-      if (changed === null) return undefined;
-      if (changed !== undefined) message = changed;
-    }
-    // The reply is known by it.
-    if (id !== undefined) message["id"] = id;
-    return message;
+function apply(
+  hook: "outgoing" | "incoming",
+  message: RawMessage,
+  extensions: readonly BayeuxExtension[],
+): RawMessage | undefined {
+  const { id } = message;
+  let current = message;
+  for (const extension of extensions) {
+    const changed = extension[hook]?.(current);
+    if (changed === null) return undefined;
+    if (changed !== undefined) current = changed;
   }
+  // The engine matches replies by id, so extensions cannot change it.
+  if (id !== undefined) Object.assign(current, { id });
+  return current;
 }

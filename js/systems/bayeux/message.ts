@@ -1,115 +1,129 @@
-/** Messages of a stream: texts whose parts are cut out when somebody looks. */
-import { CloudEvent } from "../cloudevents/event.js";
+/**
+ * Messages of a stream. They are offsets into the text of a response, and each part is cut out and parsed when it is
+ * first read.
+ */
 import type { Chunk } from "../../client/inbox.js";
 import { freshId } from "../../platform/uuid.js";
+import { CloudEvent } from "../cloudevents/event.js";
 
-/** An event that came by a stream. */
+/** An event that arrived on a channel. */
 export interface StreamMessage<T = unknown> {
+  /** The channel it was published on, without wildcards and filters. */
   readonly channel: string;
   /** Parsed when it is first read. */
   readonly data: T;
-  /** The JSON text of `data`, as it came. */
+  /** The JSON text of `data`, byte for byte as it arrived. */
   readonly dataText: string;
-  /** The whole message, parsed when it is first read: what else a server has put into it. */
+  /** The whole Bayeux message, with the fields that a server adds. Parsed when it is first read. */
   readonly raw: Readonly<Record<string, unknown>>;
-  /** Where to go on after it, as text: numbers of Salesforce do not fit into numbers of JavaScript. */
+  /** The replay position behind this message. A string, because ids of Salesforce exceed the integers of JavaScript. */
   readonly replayId?: string | undefined;
-  /** When it was made, as far as it says so, in ISO 8601. */
+  /** When the event was created, in ISO 8601, if the message says so. */
   readonly createdDate?: string | undefined;
-  /** Says that it was dealt with. With the replay policy `manual` that saves how far its channel got; otherwise it does nothing. */
+  /**
+   * Acknowledges the message. With the replay policy `manual` that saves the replay position of its channel; otherwise
+   * it does nothing.
+   *
+   * @throws {FerryError} `ERR_STORE` if the position could not be saved
+   */
   ack(): Promise<void>;
+  /** The message as a CloudEvent, whose `data` is the text that arrived. */
   toCloudEvent(): CloudEvent<T>;
 }
 
-/** What a message needs of its client. */
-export interface MessageHome {
+/** What messages need from their client. */
+export interface MessageHost {
   ack(message: Message): Promise<void>;
-  /** The `type` and `source` of CloudEvents. */
-  origin(message: Message): { type: string; source: string };
+  /** The `type` and `source` of the CloudEvent. */
+  originOf(message: Message): { type: string; source: string };
 }
 
-/** Words for each message in the table, see `table` in `src/wasm/stream.rs`. */
-const WORDS = 8;
-/** What its word for the replay id says of the two behind it. */
-const AS_NUMBER = 1;
-const AS_ESCAPED_TEXT = 3;
-const UNREAD = Symbol("unread");
+/**
+ * Columns of a row of the table, see `table` in `src/wasm/stream.rs`: channel number, then start and end of each part.
+ */
+const COLUMN = { channel: 0, message: 1, data: 3, replayIdForm: 5, replayId: 6 } as const;
+const COLUMNS = 8;
+/** How the table has a replay id: as the upper and lower half of a number, or as a part of the text. */
+const REPLAY_ID_FORM = { none: 0, number: 1, text: 2, escapedText: 3 } as const;
+const UNPARSED = Symbol("unparsed");
 
 const decoder = new TextDecoder();
 
-/** The messages of one answer or frame. Nothing is decoded for those who only want to know where they are from. */
-export class Messages implements Chunk<Message> {
+/** The messages of one response or WebSocket frame. The text is decoded when a part of it is first read. */
+export class MessageChunk implements Chunk<Message> {
   readonly length: number;
-  readonly home: MessageHome;
+  readonly host: MessageHost;
   readonly table: Uint32Array;
   readonly channels: readonly string[];
-  #answer: Uint8Array | string;
+  #response: Uint8Array | string;
 
-  constructor(home: MessageHome, answer: Uint8Array | string, table: Uint32Array, channels: readonly string[]) {
-    this.home = home;
+  constructor(host: MessageHost, response: Uint8Array | string, table: Uint32Array, channels: readonly string[]) {
+    this.host = host;
     this.table = table;
     this.channels = channels;
-    this.length = table.length / WORDS;
-    this.#answer = answer;
+    this.length = table.length / COLUMNS;
+    this.#response = response;
   }
 
   at(index: number): Message {
-    return new Message(this, index * WORDS);
+    return new Message(this, index * COLUMNS);
   }
 
-  /** Those of some indexes. */
-  some(indexes: readonly number[]): Chunk<Message> {
+  /** Only the messages at these indexes. */
+  pick(indexes: readonly number[]): Chunk<Message> {
     return { length: indexes.length, at: (index) => this.at(indexes[index]!) };
   }
 
-  /** The number of the channel of a message, among `channels`. */
-  channelOf(index: number): number {
-    return this.table[index * WORDS]!;
+  /** The index in `channels` of a message's channel. */
+  channelIndexAt(index: number): number {
+    return this.table[index * COLUMNS + COLUMN.channel]!;
   }
 
-  /** A part of the answer's text. */
+  /** Part of the text, by UTF-16 units. */
   slice(start: number, end: number): string {
-    if (typeof this.#answer !== "string") this.#answer = decoder.decode(this.#answer);
-    return this.#answer.slice(start, end);
+    if (typeof this.#response !== "string") this.#response = decoder.decode(this.#response);
+    return this.#response.slice(start, end);
   }
 }
 
+/** One message of a chunk. */
 export class Message implements StreamMessage {
-  readonly #all: Messages;
+  readonly #chunk: MessageChunk;
+  /** Where its row starts in the table. */
   readonly #row: number;
-  #data: unknown = UNREAD;
+  #data: unknown = UNPARSED;
   #raw: Readonly<Record<string, unknown>> | undefined;
 
-  constructor(all: Messages, row: number) {
-    this.#all = all;
+  constructor(chunk: MessageChunk, row: number) {
+    this.#chunk = chunk;
     this.#row = row;
   }
 
   get channel(): string {
-    return this.#all.channels[this.#all.table[this.#row]!]!;
+    return this.#chunk.channels[this.#cell(COLUMN.channel)]!;
   }
 
   get data(): unknown {
-    if (this.#data === UNREAD) this.#data = JSON.parse(this.dataText);
+    if (this.#data === UNPARSED) this.#data = JSON.parse(this.dataText);
     return this.#data;
   }
 
   get dataText(): string {
-    return this.#part(3);
+    return this.#text(COLUMN.data);
   }
 
   get raw(): Readonly<Record<string, unknown>> {
-    return (this.#raw ??= JSON.parse(this.#part(1)) as Record<string, unknown>);
+    this.#raw ??= JSON.parse(this.#text(COLUMN.message)) as Record<string, unknown>;
+    return this.#raw;
   }
 
   get replayId(): string | undefined {
-    const { table } = this.#all;
-    const at = this.#row + 5;
-    const how = table[at]!;
-    if (how === AS_NUMBER) return String(table[at + 1]! * 2 ** 32 + table[at + 2]!);
-    if (how === 0) return undefined;
-    const id = this.#part(6);
-    return how === AS_ESCAPED_TEXT ? (JSON.parse(`"${id}"`) as string) : id;
+    const form = this.#cell(COLUMN.replayIdForm);
+    if (form === REPLAY_ID_FORM.none) return undefined;
+    if (form === REPLAY_ID_FORM.number)
+      return String(this.#cell(COLUMN.replayId) * 2 ** 32 + this.#cell(COLUMN.replayId + 1));
+    const id = this.#text(COLUMN.replayId);
+    return form === REPLAY_ID_FORM.escapedText ? (JSON.parse(`"${id}"`) as string) : id;
   }
 
   get createdDate(): string | undefined {
@@ -123,17 +137,17 @@ export class Message implements StreamMessage {
   }
 
   ack(): Promise<void> {
-    return this.#all.home.ack(this);
+    return this.#chunk.host.ack(this);
   }
 
   toCloudEvent(): CloudEvent {
     const { replayId, createdDate } = this;
     const { EventUuid } = ((this.data as { event?: object } | null)?.event ?? {}) as { EventUuid?: unknown };
-    const { type, source } = this.#all.home.origin(this);
-    const given = (this.raw as { id?: unknown }).id;
-    const id = [EventUuid, replayId, given].find((id) => typeof id === "string" && id !== "") ?? freshId();
+    const { type, source } = this.#chunk.host.originOf(this);
+    const messageId = (this.raw as { id?: unknown }).id;
+    const id = [EventUuid, replayId, messageId].find((id) => typeof id === "string" && id !== "") ?? freshId();
     const time = createdDate === undefined ? NaN : Date.parse(createdDate);
-    const envelope = {
+    const attributes = {
       specversion: "1.0",
       id,
       type,
@@ -143,17 +157,20 @@ export class Message implements StreamMessage {
       ...(!Number.isNaN(time) && { time: new Date(time).toISOString() }),
       ...(replayId !== undefined && { replayid: replayId }),
     };
-    // The data goes over as it came: numbers that JavaScript cannot hold stay what they are.
-    return CloudEvent.fromJSON(`${JSON.stringify(envelope).slice(0, -1)},"data":${this.dataText}}`);
+    // The data is copied as text, so that numbers which JavaScript cannot represent stay unchanged.
+    return CloudEvent.fromJSON(`${JSON.stringify(attributes).slice(0, -1)},"data":${this.dataText}}`);
   }
 
   toJSON(): object {
     return this.raw;
   }
 
-  /** What stands in the text from one word of its row to the next. */
-  #part(word: number): string {
-    const { table } = this.#all;
-    return this.#all.slice(table[this.#row + word]!, table[this.#row + word + 1]!);
+  #cell(column: number): number {
+    return this.#chunk.table[this.#row + column]!;
+  }
+
+  /** The text between the offsets in this column and the next one. */
+  #text(column: number): string {
+    return this.#chunk.slice(this.#cell(column), this.#cell(column + 1));
   }
 }

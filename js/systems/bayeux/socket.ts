@@ -1,82 +1,87 @@
 /**
- * WebSockets for the pump: their events become facts for the machine.
+ * WebSockets of a client. Their events become calls of a listener.
  *
- * They are opened here and not by gloo-net in the module: that costs 20 KB more of it (6.5 KB compressed), takes no other constructor than the
- * global one (Node 20 has none, headers need one, tests as well), and reads in a future inside the instance, which a trap would
- * leave behind with an open socket.
+ * gloo-net could open them in the wasm module instead. That adds 20 KB to the module (6.5 KB compressed), allows only
+ * the global constructor (Node 20 has none; headers and tests need another), and leaves the socket open after a trap,
+ * because the future that reads from it belongs to the engine instance.
  */
 
-/** As much of a WebSocket as is used. */
+/** The part of a WebSocket that is used. */
 export interface SocketLike {
   send(text: string): void;
   close(code?: number, reason?: string): void;
+  // biome-ignore lint/suspicious/noExplicitAny: each WebSocket implementation has event types of its own
   addEventListener(type: "open" | "message" | "close" | "error", listener: (event: any) => void): void;
 }
 
-/** Makes a WebSocket. */
+/** Creates a WebSocket for a ws or wss URL. */
 export type SocketMaker = (url: string) => SocketLike;
 
 export interface SocketListener {
-  opened(id: number): void;
-  /** Empty for what is not text. */
-  text(id: number, text: string): void;
-  closed(id: number, code: number): void;
+  onOpen(id: number): void;
+  /** `text` is empty for a binary frame. */
+  onText(id: number, text: string): void;
+  onClose(id: number, code: number): void;
 }
 
-/** The sockets of one client: one at a time, as a rule. */
-export class Sockets {
-  readonly #make: SocketMaker;
-  readonly #listener: SocketListener;
-  #all = new Map<number, SocketLike>();
+/** Close code for a connection that broke without a close frame (RFC 6455, section 7.1.5). */
+const ABNORMAL_CLOSURE = 1006;
 
-  constructor(make: SocketMaker, listener: SocketListener) {
-    this.#make = make;
+/** The open sockets of one client: usually one. */
+export class Sockets {
+  readonly #makeSocket: SocketMaker;
+  readonly #listener: SocketListener;
+  #sockets = new Map<number, SocketLike>();
+
+  constructor(makeSocket: SocketMaker, listener: SocketListener) {
+    this.#makeSocket = makeSocket;
     this.#listener = listener;
   }
 
   open(id: number, url: string): void {
-    const isOurs = () => this.#all.has(id);
-    const closed = (code: number) => {
-      if (this.#all.delete(id)) this.#listener.closed(id, code);
+    const isOpen = () => this.#sockets.has(id);
+    const onClose = (code: number) => {
+      if (this.#sockets.delete(id)) this.#listener.onClose(id, code);
     };
     try {
-      const socket = this.#make(url);
-      this.#all.set(id, socket);
-      socket.addEventListener("open", () => isOurs() && this.#listener.opened(id));
+      const socket = this.#makeSocket(url);
+      this.#sockets.set(id, socket);
+      socket.addEventListener("open", () => isOpen() && this.#listener.onOpen(id));
       socket.addEventListener(
         "message",
-        ({ data }: { data: unknown }) => isOurs() && this.#listener.text(id, typeof data === "string" ? data : ""),
+        ({ data }: { data: unknown }) => isOpen() && this.#listener.onText(id, typeof data === "string" ? data : ""),
       );
-      socket.addEventListener("close", ({ code }: { code?: number }) => closed(code ?? 1006));
-      socket.addEventListener("error", () => closed(1006));
+      socket.addEventListener("close", ({ code }: { code?: number }) => onClose(code ?? ABNORMAL_CLOSURE));
+      socket.addEventListener("error", () => onClose(ABNORMAL_CLOSURE));
     } catch {
-      // A URL or a policy that the platform does not like: it is as if nobody answered.
-      this.#all.set(id, NOBODY);
-      queueMicrotask(() => closed(1006));
+      // The platform refuses the URL, or a policy forbids it. Treated as a connection that failed.
+      this.#sockets.set(id, UNUSABLE_SOCKET);
+      queueMicrotask(() => onClose(ABNORMAL_CLOSURE));
     }
   }
 
   send(id: number, text: string): void {
     try {
-      this.#all.get(id)?.send(text);
+      this.#sockets.get(id)?.send(text);
     } catch {
-      // It is closing; its event comes.
+      // The socket is closing; its close event follows.
     }
   }
 
+  /** Closes a socket; `onClose` is not called for it. */
   close(id: number): void {
-    const socket = this.#all.get(id);
-    this.#all.delete(id);
+    const socket = this.#sockets.get(id);
+    this.#sockets.delete(id);
     try {
       socket?.close(1000);
     } catch {
-      // It was never opened.
+      // Some implementations throw if the connection was never made.
     }
   }
 
   closeAll(): void {
-    for (const id of [...this.#all.keys()]) this.close(id);
+    for (const id of [...this.#sockets.keys()]) this.close(id);
   }
 }
 
-const NOBODY: SocketLike = { send() {}, close() {}, addEventListener() {} };
+const UNUSABLE_SOCKET: SocketLike = { send() {}, close() {}, addEventListener() {} };

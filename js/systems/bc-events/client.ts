@@ -179,7 +179,7 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
       fetch: isLocal ? acceptLocally : this.#options.fetch,
       timeoutMs,
       headers: {
-        ask: () => (typeof headers === "function" ? headers() : headers),
+        resolve: () => (typeof headers === "function" ? headers() : headers),
         lines: (given, own) => mergeHeaders([given], own),
       },
       config: {

@@ -1,14 +1,10 @@
-/** The entry point `eventferry/bc-events`. It is the only one that loads YAML and JSON Schema. */
-// `EventClient` and `EventSession` are the names of the Python package.
+/** BriteEvents. The only system that loads YAML and JSON Schema. */
 export {
   BriteEventsClient,
-  BriteEventsClient as EventClient,
   type BriteEventsClientOptions,
-  type BriteEventsClientOptions as EventClientOptions,
 } from "./client.js";
 export {
   BriteEventsSession,
-  BriteEventsSession as EventSession,
   type SessionClient,
   type SessionOptions,
   type SessionWithCalls,
@@ -24,7 +20,8 @@ export type { Outbox, DrainReport, KeepAliveOptions, OutboxEvents, OutboxStats }
 export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
-export type { EventReceipt, FlushOptions, WaitOptions } from "../../outbox/session.js";
+export type { EventReceipt, FlushOptions } from "../../outbox/session.js";
+export type { WaitOptions } from "../../outbox/wait-options.js";
 export { denoKvStore } from "../../stores/deno-kv.js";
 export { durableObjectStore } from "../../stores/durable-object.js";
 export { fileStore, type FileStoreOptions } from "../../stores/file.js";

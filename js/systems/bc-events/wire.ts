@@ -14,7 +14,7 @@
  */
 import { invalidArgument } from "../../engine/messages.js";
 import { OUTBOX_CLASSIFIERS } from "../../engine/ports.js";
-import { listed } from "../../outbox/tracked-segment.js";
+import { toJsonArray } from "../../outbox/json-texts.js";
 import type { Batch, Encoded, Grouping, Wire, WireRequest } from "../../outbox/wire.js";
 
 /** Up to this many events of one flush are sent one by one. */
@@ -54,7 +54,7 @@ export class BriteEventsWire implements Wire<Encoded> {
     return event;
   }
 
-  seal(text: Uint8Array, flushed: number): void {
+  onCommit(text: Uint8Array, flushed: number): void {
     text[BULK_FLAG_INDEX] = flushed > MAX_SINGLE_EVENTS ? ONE : ZERO;
   }
 
@@ -80,7 +80,7 @@ export class BriteEventsWire implements Wire<Encoded> {
     };
     // The page is closing and allows one more request, so several single events share it as a batch.
     if (texts.length === 1 && !head?.bulk) return { url: this.#url, headers, body: eventBytes(texts[0]!) };
-    return { url: this.#bulkUrl, headers, body: listed(texts.map(eventBytes)) };
+    return { url: this.#bulkUrl, headers, body: toJsonArray(texts.map(eventBytes)) };
   }
 }
 
@@ -88,13 +88,13 @@ export class BriteEventsWire implements Wire<Encoded> {
 export class EncodedEvent implements Encoded {
   readonly id: string;
   readonly text: string;
-  /** The ordering key: events of one job keep their order. */
-  readonly key: string;
+  /** Events of one job keep their order. */
+  readonly orderingKey: string;
 
   constructor(id: string, job: string, event: string) {
     this.id = id;
     this.text = `{"bulk":0,"id":${JSON.stringify(id)},"job":${JSON.stringify(job)},"event":${event}}`;
-    this.key = job;
+    this.orderingKey = job;
   }
 }
 

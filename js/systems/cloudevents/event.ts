@@ -1,47 +1,51 @@
 /**
- * The event. It is immutable and valid by construction, and lazy: an event that was decoded from JSON is its
- * text and a few numbers that say where things stand in it. Strings are cut out when they are read, `data` is
- * parsed by the engine of the runtime when it is read, and an event that is only passed on is never taken apart.
+ * The event. It is immutable and valid by construction, and lazy: an event that was decoded from JSON stores its text
+ * and the positions of its attributes. Strings are cut out and `data` is parsed on first use, and an event that is only
+ * passed on is never parsed.
  */
 import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, putBytes, putText, trapped } from "../../engine/instance.js";
-import { type ExtensionValue, Form, asBytes, badAttribute, checked, isBytes } from "./attribute.js";
-import { type CloudEventInit, type Specversion, readCallers, stringified, unsupportedVersion } from "./init.js";
+import { mustBe } from "../../engine/messages.js";
+import { attributeError, type ExtensionValue, Format, validText } from "./attribute.js";
+import { asBytes, isBytes } from "./bytes.js";
+import { binaryBody, bytesOf, dataMember, dataOf, payloadFor, textOf } from "./event-data.js";
 import {
+  type EventFields,
+  type EventParts,
+  eventText,
   type Extensions,
-  IMPLIED,
-  type Inside,
-  Kept,
-  type Parts,
-  QUOTABLE_ALL,
-  asJson,
-  binaryBody,
-  bodyText,
+  fieldsFromParts,
+  HAS_DEFAULT_CONTENT_TYPE,
+  IS_PLAIN,
+  quoteJson,
+} from "./event-fields.js";
+import { type CloudEventInit, partsFromInit, type Specversion, stringifyData, unsupportedVersion } from "./init.js";
+import {
   contentTypeOf,
-  cut,
-  cutWide,
-  dataMember,
-  dataOf,
-  extensionsIn,
-  fromChecked,
-  fromWords,
-  hasWide,
-  holdsJson,
-  payloadBytes,
-  payloadUnder,
+  cutAllStrings,
+  explicitContentType,
+  extensionsOf,
+  fieldsFromRow,
+  hasUnpacked,
+  idOf,
+  rejected,
   schemaName,
-  schemaText,
-  sliceOf,
-  wholeText,
-  writtenContentType,
-} from "./event-data.js";
-import { T, refused } from "./table.js";
-import { formatValue } from "../../engine/messages.js";
+  schemaOf,
+  sourceOf,
+  subjectOf,
+  timeOf,
+  typeOf,
+} from "./table.js";
 
-/** Tells the constructor to take over what the engine has just scanned. */
+/** Tells the constructor that its arguments are a table, the scanned source, and an offset in the table. */
 const SCANNED = Symbol();
-type Scanned = new (tag: symbol, words: Uint32Array, source: string | Uint8Array, at: number) => CloudEvent;
-/** Tells the constructor to take over parts that were checked. */
+type ScannedConstructor = new (
+  tag: symbol,
+  table: Uint32Array,
+  source: string | Uint8Array,
+  offset: number,
+) => CloudEvent;
+/** Tells the constructor that its argument is `EventParts`. */
 const CHECKED = Symbol();
 
 /**
@@ -51,129 +55,113 @@ const CHECKED = Symbol();
  * const event = new CloudEvent({ type: "com.example.order.created", source: "/orders", data: { orderId: 7 } });
  */
 export class CloudEvent<T = unknown> {
-  readonly #it: Inside;
+  readonly #fields: EventFields;
 
-  /** @throws {FerryError} with the attribute that is wrong. */
+  /**
+   * @throws {FerryError} `ERR_MISSING_ATTRIBUTE`, `ERR_INVALID_ATTRIBUTE_NAME`, `ERR_INVALID_ATTRIBUTE_VALUE`,
+   * `ERR_UNSUPPORTED_SPECVERSION` or `ERR_INVALID_DATA`, with the name of the attribute; `ERR_TOO_LARGE` for more than
+   * 128 extension attributes.
+   */
   constructor(init: CloudEventInit<T>);
   constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown, c?: unknown) {
-    this.#it =
+    this.#fields =
       init === SCANNED
-        ? fromWords(a as Uint32Array, b as string | Uint8Array, c as number)
-        : fromChecked(init === CHECKED ? (a as Parts) : readCallers(init as CloudEventInit));
-    if (init === SCANNED && hasWide(this.#it)) cutWide(this.#it, a as Uint32Array);
+        ? fieldsFromRow(a as Uint32Array, b as string | Uint8Array, c as number)
+        : fieldsFromParts(init === CHECKED ? (a as EventParts) : partsFromInit(init as CloudEventInit));
+    if (init === SCANNED && hasUnpacked(this.#fields)) cutAllStrings(this.#fields, a as Uint32Array);
   }
 
-  /** Reads an event in the JSON format from its text, its bytes, or an object that `JSON.parse` has made of it. */
+  /**
+   * Decodes an event in the JSON format from its text, its bytes, or an object that `JSON.parse` returned.
+   *
+   * @throws {FerryError} `ERR_INVALID_EVENT` for text that is not an event, and the errors of the constructor.
+   */
   static fromJSON<T = unknown>(json: string | Uint8Array | object): CloudEvent<T> {
     if (typeof json === "string") return scanText<T>(json);
     if (isBytes(json)) return scanBytes<T>(asBytes(json).slice());
-    if (typeof json !== "object" || json === null) {
-      throw new FerryError(
-        "ERR_INVALID_ARGUMENT",
-        `CloudEvent.fromJSON takes text, bytes or an object, not ${formatValue(json)}`,
-      );
-    }
-    return scanText<T>(json instanceof CloudEvent ? json.toString() : stringified(json));
+    if (typeof json !== "object" || json === null) throw mustBe("json", "a string, bytes or an object", json);
+    return scanText<T>(json instanceof CloudEvent ? json.toString() : stringifyData(json));
   }
 
   /** The version of the specification that the event follows. */
   get specversion(): Specversion {
-    return this.#it.version === 10 ? "1.0" : "0.3";
+    return this.#fields.version === 10 ? "1.0" : "0.3";
   }
 
-  /** Names the event within its source. */
+  /** Identifies the event within its source. */
   get id(): string {
-    const it = this.#it;
-    const { id } = it;
-    return typeof id === "string" ? id : (it.id = cut(it, id!, T.Id))!;
+    return idOf(this.#fields);
   }
 
-  /** Where it happened, exactly as written. */
+  /** Where it happened, exactly as written: a URI-reference. */
   get source(): string {
-    const it = this.#it;
-    const { source } = it;
-    return typeof source === "string" ? source : (it.source = cut(it, source!, T.Source))!;
+    return sourceOf(this.#fields);
   }
 
   /** What happened. */
   get type(): string {
-    const it = this.#it;
-    const { type } = it;
-    return typeof type === "string" ? type : (it.type = cut(it, type!, T.Type))!;
+    return typeOf(this.#fields);
   }
 
   /** When it happened: RFC 3339 text exactly as written, with all its digits. */
   get time(): string | undefined {
-    const it = this.#it;
-    const { time } = it;
-    return typeof time === "number" ? (it.time = cut(it, time, T.Time)) : time;
+    return timeOf(this.#fields);
   }
 
-  /** What it is about. */
+  /** The object within the source that the event is about. */
   get subject(): string | undefined {
-    const it = this.#it;
-    const { subject } = it;
-    return typeof subject === "number" ? (it.subject = cut(it, subject, T.Subject)) : subject;
+    return subjectOf(this.#fields);
   }
 
-  /** Media type of the data, exactly as written. */
+  /** The media type of the data, exactly as written. */
   get datacontenttype(): string | undefined {
-    return contentTypeOf(this.#it);
+    return contentTypeOf(this.#fields);
   }
 
-  /** Schema of the data (1.0). */
+  /** The URI of the schema of the data (1.0). */
   get dataschema(): string | undefined {
-    return this.#it.version === 10 ? schemaText(this.#it) : undefined;
+    return this.#fields.version === 10 ? schemaOf(this.#fields) : undefined;
   }
 
-  /** Schema of the data (0.3). */
+  /** The URI-reference of the schema of the data (0.3). */
   get schemaurl(): string | undefined {
-    return this.#it.version === 10 ? undefined : schemaText(this.#it);
+    return this.#fields.version === 10 ? undefined : schemaOf(this.#fields);
   }
 
   /**
-   * The payload. JSON is parsed on first read and then kept, text is a string, everything else a Uint8Array.
-   * `undefined` means that there is none; a payload of `null` is `null`.
+   * The payload. JSON is parsed on first use, text is a string, all else is a Uint8Array. `undefined` means that there
+   * is no payload; a payload of `null` is `null`.
    *
-   * @throws {FerryError} `ERR_INVALID_DATA` if a message in binary mode said JSON and carried something else.
+   * @throws {FerryError} `ERR_INVALID_DATA` if a message in binary mode has a JSON media type and another body.
    */
   get data(): T | undefined {
-    return dataOf(this.#it) as T | undefined;
+    return dataOf(this.#fields) as T | undefined;
   }
 
-  /** The payload as bytes, exactly those that arrived: for data within JSON, its JSON text. A fresh copy. */
+  /** A copy of the payload as bytes, exactly as they arrived: for data in JSON, the bytes of its JSON text. */
   get dataBytes(): Uint8Array<ArrayBuffer> | undefined {
-    return payloadBytes(this.#it)?.slice();
+    return bytesOf(this.#fields)?.slice();
   }
 
   /**
-   * The payload as text: JSON text as it arrived, or the text that the bytes stand for by the charset.
+   * The payload as text: JSON text as it arrived, or the bytes decoded by the charset of the media type.
    *
-   * @throws {FerryError} `ERR_INVALID_DATA` if the bytes are no text.
+   * @throws {FerryError} `ERR_INVALID_DATA` if the bytes are not text in this charset.
    */
   get dataText(): string | undefined {
-    switch (this.#it.kept) {
-      case Kept.Nothing:
-        return undefined;
-      case Kept.Text:
-        return sliceOf(this.#it);
-      case Kept.Json:
-        return holdsJson(this.#it) ? sliceOf(this.#it) : (this.data as string);
-      default:
-        return bodyText(this.#it);
-    }
+    return this.#fields.payloadKind === "none" ? undefined : textOf(this.#fields);
   }
 
   /** All extension attributes, by name. The object has no prototype. */
   get extensions(): Readonly<Record<string, ExtensionValue>> {
     const all: Record<string, ExtensionValue> = Object.create(null);
-    extensionsIn(this.#it)?.forEach((value, name) => {
+    extensionsOf(this.#fields)?.forEach((value, name) => {
       all[name] = value;
     });
     return Object.freeze(all);
   }
 
-  /** One attribute, whether it has a property of its own or is an extension. Never `data`. */
+  /** The value of a core or extension attribute by its name. `data` is not an attribute. */
   get(name: string): ExtensionValue | undefined {
     switch (name) {
       case "specversion":
@@ -184,175 +172,182 @@ export class CloudEvent<T = unknown> {
       case "subject":
       case "datacontenttype":
         return this[name];
-      case schemaName(this.#it):
-        return schemaText(this.#it);
+      case schemaName(this.#fields):
+        return schemaOf(this.#fields);
       default:
-        return extensionsIn(this.#it)?.get(name);
+        return extensionsOf(this.#fields)?.get(name);
     }
   }
 
-  /** The same event with other attributes or other data. `null` and `undefined` remove. */
+  /** A copy with other attributes or other data. `null` and `undefined` remove an attribute. */
   with<U = T>(changes: Partial<CloudEventInit<U>>): CloudEvent<U> {
     const version = changes.specversion ?? this.specversion;
     if (version !== this.specversion) return this.toVersion(version).with(changes);
     const init: Record<string, unknown> = { ...this.extensions };
     for (const name of ["specversion", "id", "source", "type", "time", "subject"] as const)
       init[name] = this[name] ?? null;
-    init["datacontenttype"] = writtenContentType(this.#it);
-    init[schemaName(this.#it)] = schemaText(this.#it);
+    Object.assign(init, {
+      datacontenttype: explicitContentType(this.#fields),
+      [schemaName(this.#fields)]: schemaOf(this.#fields),
+    });
     for (const name in changes) init[name] = changes[name] ?? (name === "data" ? changes[name] : null);
     if ("data" in changes) return new CloudEvent(init as CloudEventInit<U>);
-    const parts = readCallers(init as CloudEventInit);
-    parts.payload = payloadUnder(this.#it, parts.contentType);
-    parts.implied = parts.contentType === undefined && (this.#it.escaped & IMPLIED) !== 0 && !this.#it.whole;
+    const parts = partsFromInit(init as CloudEventInit);
+    parts.payload = payloadFor(this.#fields, parts.contentType);
+    parts.hasDefaultContentType =
+      parts.contentType === undefined &&
+      (this.#fields.escaped & HAS_DEFAULT_CONTENT_TYPE) !== 0 &&
+      !this.#fields.hasEventText;
     return CloudEvent.fromParts<U>(parts);
   }
 
   /**
-   * The same event in the other version.
+   * The event in the other version of the specification.
    *
-   * @throws {FerryError} `ERR_NOT_CONVERTIBLE` where 1.0 has no place for what 0.3 allows: an object as an
-   * extension, a relative `schemaurl`, an empty source; or where a name means something else there.
+   * @throws {FerryError} `ERR_NOT_CONVERTIBLE` for an event of 0.3 that 1.0 cannot express (an object as an extension
+   * attribute, a relative `schemaurl`, an empty source), and for an extension attribute whose name has another meaning
+   * in the other version.
    */
   toVersion(version: Specversion): CloudEvent<T> {
     if (version === this.specversion) return this;
     if (version !== "1.0" && version !== "0.3") throw unsupportedVersion(version);
-    const to10 = version === "1.0";
-    const taken = to10 ? ["dataschema"] : ["schemaurl", "datacontentencoding"];
-    const schema = schemaText(this.#it);
-    if (to10 && this.source === "") throw notConvertible("source", REASONS[1]);
-    if (to10 && schema !== undefined) {
+    const isToV1 = version === "1.0";
+    const reserved = isToV1 ? ["dataschema"] : ["schemaurl", "datacontentencoding"];
+    const schema = schemaOf(this.#fields);
+    if (isToV1 && this.source === "") throw notConvertible("source", REASONS[1]);
+    if (isToV1 && schema !== undefined) {
       try {
-        checked("schemaurl", schema, Form.Uri);
+        validText("schemaurl", schema, Format.Uri);
       } catch {
         throw notConvertible("schemaurl", REASONS[6], schema);
       }
     }
     const extensions = new Map<string, ExtensionValue>();
-    extensionsIn(this.#it)?.forEach((value, name) => {
-      if (typeof value === "object") throw notConvertible(name, "is an object, which 1.0 does not have");
-      if (taken.includes(name))
-        throw notConvertible(name, `is an extension that ${version} would read as something else`);
+    extensionsOf(this.#fields)?.forEach((value, name) => {
+      if (typeof value === "object") throw notConvertible(name, "is an object, which 1.0 does not allow");
+      if (reserved.includes(name))
+        throw notConvertible(name, `is an extension attribute whose name has another meaning in ${version}`);
       // 0.3 has no Boolean.
-      extensions.set(name, typeof value === "boolean" && !to10 ? String(value) : value);
+      extensions.set(name, typeof value === "boolean" && !isToV1 ? String(value) : value);
     });
     return CloudEvent.fromParts({
-      implied: false,
-      quotable: false,
-      version: to10 ? 10 : 3,
+      hasDefaultContentType: false,
+      isPlain: false,
+      version: isToV1 ? 10 : 3,
       id: this.id,
       source: this.source,
       type: this.type,
       time: this.time,
       subject: this.subject,
-      contentType: writtenContentType(this.#it),
+      contentType: explicitContentType(this.#fields),
       schema,
       extensions,
-      payload: payloadUnder(this.#it, writtenContentType(this.#it)),
+      payload: payloadFor(this.#fields, explicitContentType(this.#fields)),
     });
   }
 
-  /** The event in the JSON format, as an object. Numbers beyond 2^53 in `data` lose digits here; `toString` keeps them. */
+  /** The event in the JSON format as an object. Numbers above 2^53 in `data` lose digits; `toString` keeps them. */
   toJSON(): object {
     return JSON.parse(this.toString());
   }
 
-  /** The event in the JSON format, as text. An event that was decoded from JSON is exactly the text that arrived. */
+  /** The event in the JSON format as text. An event that was decoded from JSON returns exactly the text that arrived. */
   toString(): string {
-    if (this.#it.whole) return wholeText(this.#it);
+    if (this.#fields.hasEventText) return eventText(this.#fields);
     const { specversion, id, source, type, time, subject } = this;
-    const contentType = writtenContentType(this.#it);
-    const schema = schemaText(this.#it);
-    // Few and long pieces: making one text of many short ones costs more than all else here.
+    const contentType = explicitContentType(this.#fields);
+    const schema = schemaOf(this.#fields);
+    // Few long concatenations: many short ones would cost more than all else here.
     let json: string;
-    if (this.#it.escaped & QUOTABLE_ALL) {
+    if (this.#fields.escaped & IS_PLAIN) {
       json = `{"specversion":"${specversion}","id":"${id}","source":"${source}","type":"${type}"`;
       if (time !== undefined) json += `,"time":"${time}"`;
       if (subject !== undefined) json += `,"subject":"${subject}"`;
       if (contentType !== undefined) json += `,"datacontenttype":"${contentType}"`;
-      if (schema !== undefined) json += `,"${schemaName(this.#it)}":"${schema}"`;
+      if (schema !== undefined) json += `,"${schemaName(this.#fields)}":"${schema}"`;
     } else {
-      json = `{"specversion":"${specversion}","id":${asJson(id)},"source":${asJson(source)},"type":${asJson(type)}`;
-      if (time !== undefined) json += `,"time":${asJson(time)}`;
-      if (subject !== undefined) json += `,"subject":${asJson(subject)}`;
-      if (contentType !== undefined) json += `,"datacontenttype":${asJson(contentType)}`;
-      if (schema !== undefined) json += `,"${schemaName(this.#it)}":${asJson(schema)}`;
-      extensionsIn(this.#it)?.forEach((value, name) => {
-        json += `,"${name}":${typeof value === "string" ? asJson(value) : JSON.stringify(value)}`;
+      json = `{"specversion":"${specversion}","id":${quoteJson(id)},"source":${quoteJson(source)},"type":${quoteJson(type)}`;
+      if (time !== undefined) json += `,"time":${quoteJson(time)}`;
+      if (subject !== undefined) json += `,"subject":${quoteJson(subject)}`;
+      if (contentType !== undefined) json += `,"datacontenttype":${quoteJson(contentType)}`;
+      if (schema !== undefined) json += `,"${schemaName(this.#fields)}":${quoteJson(schema)}`;
+      extensionsOf(this.#fields)?.forEach((value, name) => {
+        json += `,"${name}":${typeof value === "string" ? quoteJson(value) : JSON.stringify(value)}`;
       });
     }
-    return this.#it.kept === Kept.Nothing ? `${json}}` : `${json},${dataMember(this.#it, contentType)}}`;
+    return this.#fields.payloadKind === "none" ? `${json}}` : `${json},${dataMember(this.#fields, contentType)}}`;
   }
 
-  /** Shown in the console of Node and Deno. */
+  /** The text that the consoles of Node and Deno show. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `CloudEvent ${this.toString()}`;
   }
 
-  /** What a message in binary mode carries. @internal */
+  /** Media type and body of the event in binary mode. @internal */
   static binaryPayload(event: CloudEvent): {
     contentType: string | undefined;
     body: string | Uint8Array<ArrayBuffer> | undefined;
   } {
-    const it = event.#it;
-    // Outside the JSON format nobody else would know what is implied there.
+    const fields = event.#fields;
+    // Only the JSON format has a default media type, so binary mode has to name it.
     return {
-      contentType: contentTypeOf(it) ?? (it.kept === Kept.Json ? "application/json" : undefined),
-      body: binaryBody(it),
+      contentType: contentTypeOf(fields) ?? (fields.payloadKind === "json" ? "application/json" : undefined),
+      body: binaryBody(fields),
     };
   }
 
-  /** The bytes or the text that the event arrived as, if it arrived in the JSON format. @internal */
-  static arrivedAs(event: CloudEvent): string | Uint8Array<ArrayBuffer> | undefined {
-    return event.#it.whole ? (event.#it.text ?? event.#it.bytes!.slice()) : undefined;
+  /** The text or bytes of an event that arrived in the JSON format. @internal */
+  static receivedJson(event: CloudEvent): string | Uint8Array<ArrayBuffer> | undefined {
+    const fields = event.#fields;
+    return fields.hasEventText ? (fields.text ?? fields.bytes!.slice()) : undefined;
   }
 
-  /** All extension attributes without a copy. @internal */
+  /** The extension attributes, not copied. @internal */
   static extensionsOf(event: CloudEvent): Extensions | undefined {
-    return extensionsIn(event.#it);
+    return extensionsOf(event.#fields);
   }
 
-  /** An event from the words that the engine has written of it, from a place in them. @internal */
-  static scanned<T>(words: Uint32Array, source: string | Uint8Array, at: number): CloudEvent<T> {
-    return new (CloudEvent as unknown as Scanned)(SCANNED, words, source, at) as CloudEvent<T>;
+  /** The event that is at this offset in the table of the engine or in the rows of a batch. @internal */
+  static fromRow<T>(table: Uint32Array, source: string | Uint8Array, offset: number): CloudEvent<T> {
+    return new (CloudEvent as unknown as ScannedConstructor)(SCANNED, table, source, offset) as CloudEvent<T>;
   }
 
-  /** An event from parts that were checked. @internal */
-  static fromParts<T>(parts: Parts): CloudEvent<T> {
-    return new (CloudEvent as unknown as new (tag: symbol, parts: Parts) => CloudEvent<T>)(CHECKED, parts);
+  /** An event from checked parts. @internal */
+  static fromParts<T>(parts: EventParts): CloudEvent<T> {
+    return new (CloudEvent as unknown as new (tag: symbol, parts: EventParts) => CloudEvent<T>)(CHECKED, parts);
   }
 }
 
-/** Reads text that is one event. */
+/** Decodes text that is one event. */
 export function scanText<T>(text: string): CloudEvent<T> {
-  const len = putText(text);
-  if (len < 0) throw new FerryError("ERR_INVALID_EVENT", "the text has half a surrogate pair in it");
-  const now = engine();
-  let code;
+  const length = putText(text);
+  if (length < 0) throw new FerryError("ERR_INVALID_EVENT", "the text contains a lone surrogate");
+  const instance = engine();
+  let code: number;
   try {
-    code = now.codecs.scan(len);
+    code = instance.codecs.scan(length);
   } catch (error) {
     throw trapped(error);
   }
-  if (code !== 0) throw refused(code, text);
-  return CloudEvent.scanned(now.table, text, 0);
+  if (code !== 0) throw rejected(code, text);
+  return CloudEvent.fromRow(instance.table, text, 0);
 }
 
-/** Reads bytes that are one event and stay ours. */
+/** Decodes bytes that are one event. The event keeps the bytes, so nobody else may change them. */
 export function scanBytes<T>(bytes: Uint8Array): CloudEvent<T> {
   const body = withoutBom(bytes);
-  const len = putBytes(body);
-  const now = engine();
-  const code = call(() => now.codecs.scan(len));
-  if (code !== 0) throw refused(code, body);
-  return CloudEvent.scanned(now.table, body, 0);
+  const length = putBytes(body);
+  const instance = engine();
+  const code = call(() => instance.codecs.scan(length));
+  if (code !== 0) throw rejected(code, body);
+  return CloudEvent.fromRow(instance.table, body, 0);
 }
 
-/** A parser of JSON may skip a byte order mark (RFC 8259 section 8.1). */
+/** The bytes without a byte order mark, which a JSON parser may skip (RFC 8259 section 8.1). */
 export function withoutBom(bytes: Uint8Array): Uint8Array {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 function notConvertible(attribute: string, problem: string, value?: unknown): FerryError {
-  return badAttribute(attribute, problem, value, "ERR_NOT_CONVERTIBLE");
+  return attributeError(attribute, problem, value, "ERR_NOT_CONVERTIBLE");
 }

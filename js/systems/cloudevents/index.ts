@@ -1,32 +1,32 @@
-/** The room of CloudEvents: event model, codecs, batches, web hooks. */
-export { CloudEvent } from "./event.js";
-export type { CloudEventInit, Specversion } from "./init.js";
+/** CloudEvents: event model, codecs, batches and webhooks. */
+
+export { type Culprit, FerryError, type FerryErrorCode, isFerryError } from "../../engine/errors.js";
 export type { ExtensionValue } from "./attribute.js";
+export { type BatchFormat, EventBatch } from "./batch.js";
+export type { Body, ReadOptions } from "./body.js";
+export { CloudEvent } from "./event.js";
 export type { HeadersLike } from "./headers.js";
 export {
   batchFromHttp,
   batchFromRequest,
+  type ContentMode,
   contentMode,
   fromHttp,
   fromRequest,
+  type HttpMessage,
   toBatch,
   toBinary,
   toRequest,
   toStructured,
-  type Body,
-  type ContentMode,
-  type HttpMessage,
-  type ReadOptions,
 } from "./http.js";
-export { EventBatch, type BatchFormat } from "./batch.js";
+export type { CloudEventInit, Specversion } from "./init.js";
 export {
-  fromMessage,
-  toMessage,
   type AmqpMessage,
   type Binding,
+  fromMessage,
   type KafkaMessage,
   type MqttMessage,
   type NatsMessage,
+  toMessage,
 } from "./message.js";
-export { webhook, type WebhookOptions } from "./webhook.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../engine/errors.js";
+export { type WebhookOptions, webhook } from "./webhook.js";

@@ -1,60 +1,61 @@
-/** Making an event from what a caller passes: defaults, and every check. */
+/** Creates an event from the values that a caller passes: defaults and checks. */
 import { FerryError, REASONS } from "../../engine/errors.js";
-import { freshId } from "../../platform/uuid.js";
 import { isWellFormed } from "../../engine/instance.js";
+import { formatValue, mustBe } from "../../engine/messages.js";
+import { freshId } from "../../platform/uuid.js";
 import {
-  type ExtensionValue,
-  Form,
-  asBytes,
-  badAttribute,
-  checkCount,
+  attributeError,
+  checkExtensionCount,
   checkName,
-  checked,
-  fromBase64,
-  isBytes,
-  isJson,
+  type ExtensionValue,
+  Format,
   timestampNow,
-  toBase64,
   toExtensionValue,
   toTimestamp,
+  validText,
 } from "./attribute.js";
-import { Kept, NO_PAYLOAD, type Parts, type Payload, QUOTABLE, notString } from "./event-data.js";
-import { formatValue } from "../../engine/messages.js";
+import { asBytes, fromBase64, isBytes, toBase64 } from "./bytes.js";
+import { dataMustBeString } from "./event-data.js";
+import { type EventParts, NO_PAYLOAD, needsNoEscapes, type Payload } from "./event-fields.js";
+import { isJson } from "./media-type.js";
 
 /** The versions of the specification. */
 export type Specversion = "1.0" | "0.3";
 
-/** What an event is made from. */
+/** The attributes and the data of a new event. */
 export interface CloudEventInit<T = unknown> {
-  /** What happened, best with a reverse-DNS prefix: `com.example.order.created`. Not empty. */
+  /** What happened, usually with a reverse-DNS prefix: `com.example.order.created`. Must not be empty. */
   type: string;
-  /** Where it happened: a URI-reference. Not empty. */
+  /** Where it happened: a URI-reference. Must not be empty. */
   source: string;
-  /** Names the event; `source` and `id` together are unique. @default a fresh UUID */
+  /** Identifies the event within its source. @default a new UUID */
   id?: string;
-  /** @default "1.0" */
+  /** The version of the specification. @default "1.0" */
   specversion?: Specversion;
-  /** RFC 3339 text or a Date; `null` leaves it out. @default now */
+  /** When it happened: RFC 3339 text or a Date; `null` omits it. @default now */
   time?: string | Date | null;
-  /** What it is about, within the source. Not empty. */
+  /** The object within the source that the event is about. Must not be empty. */
   subject?: string | null;
-  /** Media type of `data`. @default "application/json" when data is a JSON value and no bytes */
+  /** The media type of `data`. @default "application/json" if `data` is a JSON value and not bytes */
   datacontenttype?: string | null;
-  /** Absolute URI of the schema of `data`. In 0.3 it is called `schemaurl`. */
+  /** The absolute URI of the schema of `data`. In 0.3 it is called `schemaurl`. */
   dataschema?: string | null;
-  /** 0.3 only: URI-reference of the schema of `data`. */
+  /** Only in 0.3: the URI-reference of the schema of `data`. */
   schemaurl?: string | null;
   /**
-   * The payload. Bytes are binary data. Everything else is a JSON value and is written down at once, so later
-   * changes to an object do not reach the event; under a `datacontenttype` that is not JSON it must be a string.
+   * The payload. Bytes are binary data. All else is a JSON value and is serialized immediately, so later changes of an
+   * object do not change the event. If `datacontenttype` is not JSON, it must be a string or bytes.
    */
   data?: T | Uint8Array | ArrayBuffer;
   /** Extension attributes: names of `a-z0-9`, values string, boolean, 32-bit integer, Date, Uint8Array or URL. */
   [extension: string]: unknown;
 }
 
-/** Checks everything that a caller passes. The codes are those of a peer's faults, but this one is the caller's. */
-export function readCallers(init: CloudEventInit): Parts {
+/**
+ * The checked parts of a new event. Its errors have the codes of errors in received events, but with the culprit
+ * `caller`.
+ */
+export function partsFromInit(init: CloudEventInit): EventParts {
   try {
     return readInit(init);
   } catch (error) {
@@ -68,13 +69,11 @@ export function readCallers(init: CloudEventInit): Parts {
   }
 }
 
-function readInit(init: CloudEventInit): Parts {
-  if (typeof init !== "object" || init === null) {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `a CloudEvent is made from an object, not from ${formatValue(init)}`);
-  }
+function readInit(init: CloudEventInit): EventParts {
+  if (typeof init !== "object" || init === null) throw mustBe("init", "an object", init);
   const specversion = init.specversion ?? "1.0";
   if (specversion !== "1.0" && specversion !== "0.3") throw unsupportedVersion(specversion);
-  const v10 = specversion === "1.0";
+  const isV1 = specversion === "1.0";
   let id: string | undefined;
   let source: string | undefined;
   let type: string | undefined;
@@ -82,9 +81,9 @@ function readInit(init: CloudEventInit): Parts {
   let subject: string | undefined;
   let contentType: string | undefined;
   let schema: string | undefined;
-  let inBase64 = false;
-  // URIs and timestamps cannot have characters that JSON escapes.
-  let quotable = true;
+  let isBase64 = false;
+  // URIs and timestamps never have characters that JSON escapes.
+  let isPlain = true;
   let extensions: Map<string, ExtensionValue> | undefined;
   for (const name in init) {
     const value = init[name];
@@ -99,49 +98,50 @@ function readInit(init: CloudEventInit): Parts {
       case "data":
         break;
       case "id":
-        if (isQuotable(value)) id = value;
-        else [id, quotable] = [checked(name, value, Form.Text), false];
+        if (isPlainText(value)) id = value;
+        else [id, isPlain] = [validText(name, value, Format.Text), false];
         break;
       case "source":
-        source = checked(name, value, Form.UriReference, !v10);
+        source = validText(name, value, Format.UriReference, !isV1);
         break;
       case "type":
-        if (isQuotable(value)) type = value;
-        else [type, quotable] = [checked(name, value, Form.Text), false];
+        if (isPlainText(value)) type = value;
+        else [type, isPlain] = [validText(name, value, Format.Text), false];
         break;
       case "time":
-        time = value instanceof Date ? toTimestamp(name, value) : checked(name, value, Form.Timestamp);
+        time = value instanceof Date ? toTimestamp(name, value) : validText(name, value, Format.Timestamp);
         break;
       case "subject":
-        if (isQuotable(value)) subject = value;
-        else [subject, quotable] = [checked(name, value, Form.Text), false];
+        if (isPlainText(value)) subject = value;
+        else [subject, isPlain] = [validText(name, value, Format.Text), false];
         break;
       case "datacontenttype":
-        contentType = checked(name, value, Form.MediaType);
-        if (contentType !== "application/json" && !isQuotable(contentType)) quotable = false;
+        contentType = validText(name, value, Format.MediaType);
+        if (contentType !== "application/json" && !isPlainText(contentType)) isPlain = false;
         break;
       default:
-        // What somebody has put on Object.prototype is no attribute.
+        // Inherited properties are not attributes, for example those added to Object.prototype.
         if (!Object.hasOwn(init, name)) break;
-        if (name === (v10 ? "dataschema" : "schemaurl")) {
-          schema = checked(name, value, v10 ? Form.Uri : Form.UriReference, !v10);
-        } else if (!v10 && name === "datacontentencoding") {
+        if (name === (isV1 ? "dataschema" : "schemaurl")) {
+          schema = validText(name, value, isV1 ? Format.Uri : Format.UriReference, !isV1);
+        } else if (!isV1 && name === "datacontentencoding") {
           if (typeof value !== "string" || value.toLowerCase() !== "base64")
-            throw badAttribute(name, REASONS[21], value);
-          inBase64 = true;
+            throw attributeError(name, REASONS[21], value);
+          isBase64 = true;
         } else {
           checkName(name);
-          (extensions ??= new Map()).set(name, toExtensionValue(name, value, !v10));
+          extensions ??= new Map();
+          extensions.set(name, toExtensionValue(name, value, !isV1));
         }
     }
   }
-  checkCount(extensions);
-  if (source === undefined) throw missing("source");
-  if (type === undefined) throw missing("type");
-  if (init.id === null) throw missing("id");
-  const payload = toPayload(init.data, contentType, inBase64);
+  checkExtensionCount(extensions);
+  if (source === undefined) throw missingAttribute("source");
+  if (type === undefined) throw missingAttribute("type");
+  if (init.id === null) throw missingAttribute("id");
+  const payload = toPayload(init.data, contentType, isBase64);
   return {
-    version: v10 ? 10 : 3,
+    version: isV1 ? 10 : 3,
     id: id ?? freshId(),
     source,
     type,
@@ -151,22 +151,22 @@ function readInit(init: CloudEventInit): Parts {
     schema,
     extensions,
     payload,
-    implied: contentType === undefined && payload.kept === Kept.Json,
-    quotable: quotable && extensions === undefined,
+    hasDefaultContentType: contentType === undefined && payload.kind === "json",
+    isPlain: isPlain && extensions === undefined,
   };
 }
 
-/** Whether a value is text of printable ASCII that JSON does not escape, which makes it a String as well. */
-function isQuotable(value: unknown): value is string {
-  return typeof value === "string" && value !== "" && QUOTABLE.test(value);
+/** Whether the value is text that JSON does not escape. Such text is also a valid String attribute. */
+function isPlainText(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && needsNoEscapes(value);
 }
 
-/** The error for a required attribute that is not there. */
-export function missing(name: string): FerryError {
+/** The error for a required attribute that is absent. */
+export function missingAttribute(name: string): FerryError {
   return new FerryError("ERR_MISSING_ATTRIBUTE", `the attribute ${formatValue(name)} is missing`, { attribute: name });
 }
 
-/** The error for a version that is neither. */
+/** The error for a version other than 1.0 and 0.3. */
 export function unsupportedVersion(version: unknown): FerryError {
   return new FerryError(
     "ERR_UNSUPPORTED_SPECVERSION",
@@ -175,41 +175,41 @@ export function unsupportedVersion(version: unknown): FerryError {
   );
 }
 
-function toPayload(data: unknown, contentType: string | undefined, inBase64: boolean): Payload {
+function toPayload(data: unknown, contentType: string | undefined, isBase64: boolean): Payload {
   if (data === undefined) return NO_PAYLOAD;
-  if (isBytes(data)) return { kept: Kept.Bytes, bytes: asBytes(data).slice() };
-  if (inBase64 && typeof data === "string") return { kept: Kept.Bytes, bytes: decodedBase64(data) };
+  if (isBytes(data)) return { kind: "bytes", bytes: asBytes(data).slice() };
+  if (isBase64 && typeof data === "string") return { kind: "bytes", bytes: decodeBase64(data) };
   if (contentType === undefined || isJson(contentType)) {
     if (typeof data === "number" && !Number.isFinite(data))
       throw new FerryError("ERR_INVALID_DATA", `the data ${data} cannot be expressed in JSON`, {
         attribute: "data",
         culprit: "caller",
       });
-    const text = stringified(data);
-    // The object itself is not kept: what the caller does to it later must not reach the event.
-    return { kept: Kept.Json, text, from: 0, to: text.length };
+    // The event stores the text and not the object, so that later changes of the object do not change the event.
+    const text = stringifyData(data);
+    return { kind: "json", text, start: 0, end: text.length };
   }
-  if (typeof data !== "string") throw notString(contentType);
+  if (typeof data !== "string") throw dataMustBeString(contentType);
   if (!isWellFormed(data))
-    throw new FerryError("ERR_INVALID_DATA", "the data has half a surrogate pair in it", {
+    throw new FerryError("ERR_INVALID_DATA", "the data contains a lone surrogate", {
       attribute: "data",
       culprit: "caller",
     });
-  return { kept: Kept.Text, text: data, from: 0, to: data.length };
+  return { kind: "text", text: data, start: 0, end: data.length };
 }
 
-function decodedBase64(text: string): Uint8Array {
+function decodeBase64(text: string): Uint8Array {
   try {
     const bytes = fromBase64(text);
     if (toBase64(bytes) === text) return bytes;
   } catch {
-    // The same refusal as for text that only nearly is Base64.
+    // Throws the error below.
   }
   throw new FerryError("ERR_INVALID_DATA", `the data ${REASONS[18]}`, { attribute: "data" });
 }
 
-/** The JSON text of a value. */
-export function stringified(value: unknown): string {
+/** Serializes data, or a whole event, as JSON text. */
+export function stringifyData(value: unknown): string {
   try {
     const text = JSON.stringify(value);
     if (text !== undefined) return text;
@@ -220,7 +220,7 @@ export function stringified(value: unknown): string {
       culprit: "caller",
     });
   }
-  throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: it is a ${typeof value}`, {
+  throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: received a ${typeof value}`, {
     attribute: "data",
     culprit: "caller",
   });

@@ -1,50 +1,54 @@
-/** Publishing over HTTP, now and without a buffer; sessions and their outbox keep what has to be kept. */
+/** Publishes CloudEvents over HTTP: directly with `send`, or through sessions and an outbox. */
 import { Calls, type CallsOptions } from "../../client/calls.js";
-import { FerryError } from "../../engine/errors.js";
 import {
-  DEFAULT_TIMEOUT_MS,
-  type HeadersOption,
   checkClient,
+  checkedUrl,
   checkSignal,
   checkTimeout,
-  checkedUrl,
+  DEFAULT_TIMEOUT_MS,
+  type HeadersOption,
   mergeHeaders,
 } from "../../client/options.js";
+import { FerryError } from "../../engine/errors.js";
+import { CLASSIFIERS } from "../../engine/ports.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
-import type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 import type { EventSession } from "../../outbox/session.js";
-import { SINGLES } from "../../outbox/wire.js";
-import { EventBatch, listOf } from "./batch.js";
+import type { DeliveryInfo } from "../../outbox/tracked-segment.js";
+import { SINGLE_EVENT_LIMITS } from "../../outbox/wire.js";
+import { EventBatch, toArray } from "./batch.js";
 import { CloudEvent } from "./event.js";
-import { type ContentMode, type HttpMessage, toMode } from "./http.js";
+import { type ContentMode, type HttpMessage, toHttp } from "./http.js";
 import { CloudEventsWire } from "./wire.js";
-import { CLASSIFIERS } from "../../engine/ports.js";
 
-/** How a publisher works. */
+/** Options of a publisher. */
 export interface PublisherOptions extends CallsOptions {
-  /** Where to deliver: an absolute http or https URL. */
+  /** The URL that events are sent to: an absolute http or https URL. */
   url: string | URL;
   /**
-   * How events travel. Binary and structured mode send one request for each event. Without it, sessions send batches, and go over to
-   * single events in binary mode when a server answers 415.
-   * Towards another origin a browser asks leave for every `ce-` header of binary mode; structured mode only
-   * needs `content-type` allowed.
+   * The content mode. Binary and structured mode need one request for each event. Without a mode, sessions send batches,
+   * and change to single events in binary mode if the server answers 415.
+   *
+   * For a server of another origin a browser asks by a CORS preflight whether every `ce-` header of binary mode is
+   * allowed; structured mode only needs `content-type`.
    * @default "binary" for one event, "batch" for several
    */
   mode?: ContentMode;
-  /** Aborts everything that the publisher has under way, and closes its outbox. */
+  /** Aborts all requests of the publisher, and closes its outbox. */
   signal?: AbortSignal;
-  /** How sessions and their outbox work; `send` does not use it. */
+  /** Options of the outbox, which sessions use and `send` does not. */
   outbox?: OutboxOptions;
 }
 
-/** Options of one call. */
+/** Options of one call of `send`. */
 export interface SendOptions {
   /** Aborts this call. */
   signal?: AbortSignal;
+  /** The time limit of each request, in milliseconds. @default that of the publisher */
   timeoutMs?: number;
+  /** The content mode. @default that of the publisher */
   mode?: ContentMode;
+  /** Headers to add to those of the publisher. */
   headers?: HeadersOption;
 }
 
@@ -62,18 +66,19 @@ export class Publisher {
   #outbox: Outbox<CloudEvent> | undefined;
   #isClosed = false;
 
+  /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option. */
   constructor(options: PublisherOptions) {
     checkClient("a Publisher", options, ["url", "mode", "outbox", "retry", "maxInFlight"]);
     this.#url = checkedUrl(options.url);
     this.#options = { ...options };
     this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
-    if (options.outbox !== undefined) this.#outbox = this.#makeOutbox();
+    if (options.outbox !== undefined) this.#outbox = this.#createOutbox();
   }
 
   /**
-   * Delivers one event or several, and resolves when the server has taken them all. Rejects with what the server said.
-   * Several events in binary or structured mode go one after the other; the first failure ends the call, and
-   * its message says how many were delivered.
+   * Sends one event or several, and resolves once the server has accepted all of them.
+   * Several events in binary or structured mode are sent one after the other; the first failure ends the call, and its
+   * message tells how many were delivered.
    *
    * @throws {FerryError} `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_ABORTED`, `ERR_REDIRECTED` (redirects are not
    * followed), `ERR_UNAUTHORIZED`, `ERR_REJECTED`, `ERR_GONE`, `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_FORMAT`,
@@ -83,66 +88,76 @@ export class Publisher {
     checkTimeout(options.timeoutMs);
     checkSignal(options.signal);
     const mode = options.mode ?? this.#options.mode;
-    if (events instanceof CloudEvent) return this.#deliver(toMode(events, mode), [events.id], options);
-    const all = listOf(events);
+    if (events instanceof CloudEvent) return this.#deliver(toHttp(events, mode), [events.id], options);
+    const all = toArray(events);
     if (all.length === 0) return { status: 0, attempts: 0, ids: [] };
     if (mode === undefined || mode === "batch") {
       return this.#deliver(
-        toMode(events instanceof EventBatch ? events : all, "batch"),
+        toHttp(events instanceof EventBatch ? events : all, "batch"),
         all.map((event) => event.id),
         options,
       );
     }
-    const done: DeliveryInfo = { status: 0, attempts: 0, ids: [] };
+    const delivered: DeliveryInfo = { status: 0, attempts: 0, ids: [] };
     for (const event of all) {
       try {
-        const { status, attempts } = await this.#deliver(toMode(event, mode), [event.id], options);
-        done.status = status;
-        done.attempts += attempts;
-        done.ids.push(event.id);
+        const { status, attempts } = await this.#deliver(toHttp(event, mode), [event.id], options);
+        delivered.status = status;
+        delivered.attempts += attempts;
+        delivered.ids.push(event.id);
       } catch (error) {
         if (!(error instanceof FerryError)) throw error;
         const { code, message, status, attribute, cause } = error;
-        throw new FerryError(code, `${message} (${done.ids.length} of ${all.length} events were delivered before)`, {
-          status,
-          attribute,
-          ...(cause !== undefined && { cause }),
-        });
+        throw new FerryError(
+          code,
+          `${message} (${delivered.ids.length} of ${all.length} events were delivered before)`,
+          {
+            status,
+            attribute,
+            ...(cause !== undefined && { cause }),
+          },
+        );
       }
     }
-    return done;
+    return delivered;
   }
 
   /**
-   * A session: what is published is buffered until `flush`, and dropped by `rollback`. What was flushed is delivered by the outbox, or kept.
-   * Pages that are hidden or end flush their sessions.
+   * Opens a session: published events are buffered until `flush`, and dropped by `rollback`. Flushed events are
+   * delivered by the outbox, or stored in it. A page that is hidden or closed flushes its sessions.
    *
    * @example
    * const session = publisher.session();
    * session.publish(new CloudEvent({ type: "com.example.made", source: "/orders" }));
    * await session.flush();
    *
-   * @throws {FerryError} `ERR_CLOSED`
+   * @throws {FerryError} `ERR_CLOSED` if the publisher is closed.
    */
   session(): EventSession<CloudEvent> {
     return this.outbox.session();
   }
 
-  /** Keeps what sessions have flushed until it is delivered. It is made when it is first asked for, or with the publisher if that has the option `outbox`. */
+  /**
+   * The outbox, which stores flushed events until they are delivered. It is created on first use, or with the publisher
+   * if that has the option `outbox`.
+   *
+   * @throws {FerryError} `ERR_CLOSED` if the publisher is closed and has no outbox yet.
+   */
   get outbox(): Outbox<CloudEvent> {
     if (!this.#outbox && this.#isClosed) throw new FerryError("ERR_CLOSED");
-    return (this.#outbox ??= this.#makeOutbox());
+    this.#outbox ??= this.#createOutbox();
+    return this.#outbox;
   }
 
-  /** Gives up what `send` has under way and refuses further calls. An outbox is closed as by its own `close`, and what it keeps stays. */
+  /** Aborts running calls of `send` and rejects new ones. Closes the outbox as its own `close` does; stored events stay. */
   close(): void {
     this.#isClosed = true;
     this.#calls.close();
-    // Somebody who wants to know how that ends calls it on the outbox.
+    // A caller who needs the result calls `close` of the outbox.
     this.#outbox?.close().catch(() => undefined);
   }
 
-  #makeOutbox(): Outbox<CloudEvent> {
+  #createOutbox(): Outbox<CloudEvent> {
     const { mode, outbox: settings = {}, headers, fetch, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = this.#options;
     const { origin, pathname } = new URL(this.#url);
     const outbox = new Outbox(settings, {
@@ -151,10 +166,10 @@ export class Publisher {
       fetch,
       timeoutMs,
       headers: {
-        ask: () => (typeof headers === "function" ? headers() : headers),
+        resolve: () => (typeof headers === "function" ? headers() : headers),
         lines: (given, own) => mergeHeaders([given], own),
       },
-      config: mode === undefined || mode === "batch" ? { concurrency: 1 } : SINGLES,
+      config: mode === undefined || mode === "batch" ? { concurrency: 1 } : SINGLE_EVENT_LIMITS,
     });
     const close = () => void outbox.close().catch(() => undefined);
     if (signal?.aborted) close();
@@ -172,5 +187,5 @@ export class Publisher {
   }
 }
 
-// Where the runtime knows it, `await using publisher = …` closes.
+// For `using publisher = …`, in runtimes that support it.
 if (Symbol.dispose) Object.defineProperty(Publisher.prototype, Symbol.dispose, { value: Publisher.prototype.close });

@@ -1,39 +1,36 @@
-/** CloudEvents on the outbox: kept in the JSON format, sent in any of the three modes. */
-import { FerryError } from "../../engine/errors.js";
-import { type Batch, type Encoded, type Wire, type WireRequest } from "../../outbox/wire.js";
-import { listed } from "../../outbox/tracked-segment.js";
+/** CloudEvents in the outbox: stored in the JSON format, sent in any content mode. */
+import { toJsonArray } from "../../outbox/json-texts.js";
+import type { Batch, Encoded, Wire, WireRequest } from "../../outbox/wire.js";
+import { checkEvent } from "./batch.js";
 import { CloudEvent } from "./event.js";
-import { type ContentMode, toBinary } from "./http.js";
-import { formatValue } from "../../engine/messages.js";
+import { BATCH_TYPE, type ContentMode, STRUCTURED_TYPE, toBinary } from "./http.js";
 
-const BATCH_TYPE = "application/cloudevents-batch+json; charset=UTF-8";
-const STRUCTURED_TYPE = "application/cloudevents+json; charset=UTF-8";
 const encoder = new TextEncoder();
 
 /**
- * How a publisher delivers what its outbox keeps. Events with the same `partitionkey` keep their order. Without a mode it sends
- * batches, until a server says that it does not take them; then events go one by one in binary mode, which every receiver takes.
+ * The requests of a publisher's outbox. Events with the same `partitionkey` are delivered in order. Without a mode it
+ * sends batches until a server rejects one as an unsupported format; then it sends single events in binary mode, which
+ * every receiver must support.
  */
 export class CloudEventsWire implements Wire<CloudEvent> {
   readonly #url: string;
-  readonly #isGiven: boolean;
+  readonly #hasFixedMode: boolean;
   #mode: ContentMode;
-  /** What was sent as a batch, also before the mode changed. */
-  readonly #asBatch = new WeakSet<Batch>();
+  /** The batches that were sent in batch mode, also before the mode changed. */
+  readonly #sentAsBatch = new WeakSet<Batch>();
 
   constructor(url: string, mode: ContentMode | undefined) {
     this.#url = url;
-    this.#isGiven = mode !== undefined;
+    this.#hasFixedMode = mode !== undefined;
     this.#mode = mode ?? "batch";
   }
 
   encode(event: CloudEvent): Encoded {
-    if (!(event instanceof CloudEvent))
-      throw new FerryError("ERR_INVALID_ARGUMENT", `publish takes a CloudEvent, not ${formatValue(event)}`);
-    // A batch has one version only.
-    if (this.#mode === "batch") event = event.toVersion("1.0");
-    const key = event.get("partitionkey");
-    return { id: event.id, text: event.toString(), key: key === undefined ? key : String(key) };
+    checkEvent(event);
+    // All events of a batch must have the same version.
+    const encoded = this.#mode === "batch" ? event.toVersion("1.0") : event;
+    const key = encoded.get("partitionkey");
+    return { id: encoded.id, text: encoded.toString(), orderingKey: key === undefined ? key : String(key) };
   }
 
   idOf(body: Uint8Array): string {
@@ -45,56 +42,56 @@ export class CloudEventsWire implements Wire<CloudEvent> {
   }
 
   request(batch: Batch): WireRequest {
-    const { stretches } = batch;
+    const { chunks } = batch;
     if (this.#mode === "batch") {
-      this.#asBatch.add(batch);
-      return { url: this.#url, headers: { "content-type": BATCH_TYPE }, body: listed(stretches) };
+      this.#sentAsBatch.add(batch);
+      return { url: this.#url, headers: { "content-type": BATCH_TYPE }, body: toJsonArray(chunks) };
     }
-    const text = stretches[0]!;
+    const text = chunks[0]!;
     if (this.#mode === "structured")
       return { url: this.#url, headers: { "content-type": STRUCTURED_TYPE }, body: text };
     const { headers, body = "" } = toBinary(CloudEvent.fromJSON(text));
     return { url: this.#url, headers, body: typeof body === "string" ? encoder.encode(body) : body };
   }
 
-  list(stretches: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined {
-    return this.#mode === "batch" ? listed(stretches) : undefined;
+  encodeBody(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined {
+    return this.#mode === "batch" ? toJsonArray(chunks) : undefined;
   }
 
-  /** HTTP web hook specification, section 2.2: 415 is for a format that is not supported. */
-  wantsSingles(status: number, batch: Batch): boolean {
-    if (status !== 415 || this.#isGiven || !this.#asBatch.has(batch)) return false;
+  /** HTTP webhook specification, section 2.2: 415 means that the format is not supported. */
+  rejectsBatches(status: number, batch: Batch): boolean {
+    if (status !== 415 || this.#hasFixedMode || !this.#sentAsBatch.has(batch)) return false;
     this.#mode = "binary";
     return true;
   }
 
   /**
-   * Answers with status 207 may speak of each event: a JSON array, or an object with `results`, of `{ "status": 202 }` in the order of the
-   * events, or of `{ "id": "…", "status": 202 }` in any order; those with the same id in the order of the events. Of which nothing is said,
-   * that is sent again.
+   * The status of each event in a response with status 207: a JSON array, or an object with an array `results`, of
+   * `{ "status": 202 }` in the order of the events, or of `{ "id": "…", "status": 202 }` in any order; results with the
+   * same id are in the order of the events. An event without a result is sent again.
    */
-  statuses(status: number, answer: Uint8Array, batch: Batch): number[] | undefined {
+  eventStatuses(status: number, answer: Uint8Array, batch: Batch): number[] | undefined {
     if (status !== 207) return undefined;
-    let all: { id?: unknown; status?: unknown }[] = [];
+    let results: { id?: unknown; status?: unknown }[] = [];
     try {
       const parsed = JSON.parse(new TextDecoder().decode(answer));
-      all = [...(Array.isArray(parsed) ? parsed : parsed.results)];
+      results = [...(Array.isArray(parsed) ? parsed : parsed.results)];
     } catch {
-      // Nobody knows what it says, so nothing counts as delivered.
+      // An unreadable response confirms no event.
     }
-    if (!all.some((result) => result?.id !== undefined))
-      return Array.from({ length: batch.count }, (_, at) => statusOf(all[at]));
+    if (!results.some((result) => result?.id !== undefined))
+      return Array.from({ length: batch.count }, (_, at) => statusOf(results[at]));
     const byId = new Map<unknown, unknown[]>();
-    for (const result of all) {
-      const others = byId.get(result?.id);
-      if (others) others.push(result);
+    for (const result of results) {
+      const sameId = byId.get(result?.id);
+      if (sameId) sameId.push(result);
       else byId.set(result?.id, [result]);
     }
     return batch.ids().map((id) => statusOf(byId.get(id)?.shift()));
   }
 }
 
-/** What is not said in so many words counts as not delivered. */
+/** The status of a result; 503 if it has none that is valid, so that the event is sent again. */
 function statusOf(result: unknown): number {
   const { status } = (result ?? {}) as { status?: unknown };
   return Number.isInteger(status) && (status as number) >= 200 && (status as number) < 600 ? (status as number) : 503;

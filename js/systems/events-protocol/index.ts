@@ -1,12 +1,9 @@
-/** The entry point `eventferry/events-protocol`: a client, and a server for edge runtimes. */
+/** The events protocol: a client, and a server for edge runtimes. */
 export type { FetchLike } from "../../platform/fetch.js";
 export type { HeadersOption } from "../../client/options.js";
-// `EventClient` is the name of the original packages.
 export {
   EventsProtocolClient,
-  EventsProtocolClient as EventClient,
   type EventsProtocolClientOptions,
-  type EventsProtocolClientOptions as EventClientOptions,
   type SendEventInit,
   type SendEventOptions,
 } from "./client.js";

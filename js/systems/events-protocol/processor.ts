@@ -11,7 +11,7 @@
  */
 import { isFerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
-import { readBody } from "../cloudevents/http.js";
+import { readBody } from "../cloudevents/body.js";
 import { READ_ERROR, REQUEST_OUTCOME, readEvent } from "./engine.js";
 import { ProtocolEvent, RequestEvent } from "./event.js";
 import { isEventException } from "./exceptions.js";

@@ -1,180 +1,180 @@
 /**
- * Drives the machine of a sink (`src/glassflow/sink.rs`): it says when to ask, this file has the requests, the answers and the promises.
+ * Drives the machine of a sink (`src/glassflow/sink.rs`). The machine decides when to send a request; this file has the
+ * requests, their responses and the promises of the calls.
  *
  * ```text
- *   take ──consume──> machine ──send──> flight ──answer──> machine ──settled──> promise
- *                                                                 └─nobody waits─> stray
+ *   consume() ──consume──> machine ──send──> exchange ──response──> machine ──settled──> promise
+ *                                                                      └─call was cancelled─> onUnclaimed
  * ```
  */
-import { FerryError, type FerryErrorCode, codeOf } from "../../engine/errors.js";
 import { aborted } from "../../client/options.js";
-import { Pump } from "../../engine/pump.js";
-import { type FetchLike, type RequestPlan, type ExchangeOutcome } from "../../platform/fetch.js";
-import type { Pipeline } from "./pipeline.js";
+import { FerryError, type FerryErrorCode, codeOf } from "../../engine/errors.js";
 import { FAILURE, type PipelineSinkPort } from "../../engine/ports.js";
+import { Pump } from "../../engine/pump.js";
+import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
+import type { Pipeline } from "./pipeline.js";
 
-/** What a server said to a request for an event. */
-export interface Taken {
+/** The response to a consume request. */
+export interface ConsumeResponse {
   /** 429, or 200 to 299. */
   status: number;
   body: Uint8Array;
-  /** How long the next request will rest. */
+  /** Delay before the next request, in milliseconds. */
   delayMs: number;
 }
 
 export interface SinkDriverOptions {
   pipeline: Pipeline;
-  /** Where events come from: those of the output, and those that failed. */
-  urls: readonly [string, string];
+  /** The URLs that consume events of the output, and failed events. */
+  urls: readonly [output: string, failed: string];
   fetch: FetchLike | undefined;
   baseMs: number;
   maxMs: number;
-  /** How much of an answer is read. */
   maxResponseBytes: number;
-  /** An answer with a body came, and whoever wanted it has given up. */
-  stray(isFailed: boolean, taken: Taken): void;
+  /** Receives a response with a body whose call was cancelled. */
+  onUnclaimed(isFailed: boolean, response: ConsumeResponse): void;
 }
 
-interface Waiting {
-  readonly isFailed: boolean;
-  resolve(taken: Taken): void;
+interface PendingCall {
+  resolve(response: ConsumeResponse): void;
   reject(error: FerryError): void;
 }
 
-const NOTHING = new Uint8Array(0);
-/** How long the next request rests after an error. */
-const rests = new WeakMap<FerryError, number>();
+const EMPTY = new Uint8Array(0);
+const delays = new WeakMap<FerryError, number>();
 
-/** How long the next request will rest after this error, in milliseconds. */
-export function restAfter(error: FerryError): number {
-  return rests.get(error) ?? 0;
+/** The delay before the request after this error, in milliseconds. */
+export function delayAfter(error: FerryError): number {
+  return delays.get(error) ?? 0;
 }
 
 export class SinkDriver {
   readonly #options: SinkDriverOptions;
   readonly #pump: Pump<PipelineSinkPort>;
-  #all = new Map<number, Waiting>();
-  /** The last answer; there is one exchange at a time. */
-  #landed: { id: number; outcome: ExchangeOutcome } | undefined;
+  readonly #calls = new Map<number, PendingCall>();
+  /** The last exchange that has ended; only one is in flight at a time. */
+  #lastExchange: { id: number; outcome: ExchangeOutcome } | undefined;
   #isClosed = false;
-  #idle: (() => void) | undefined;
+  #onIdle: (() => void) | undefined;
 
   constructor(options: SinkDriverOptions) {
     this.#options = options;
-    const { pipeline, urls, fetch, baseMs, maxMs, maxResponseBytes } = options;
+    const { urls, fetch, baseMs, maxMs } = options;
     this.#pump = new Pump<PipelineSinkPort>({
       makePort: (glue) => new glue.PipelineSinkPort(...urls, baseMs, maxMs, random()),
       fetch,
       handlers: {
-        send: (id: number, url: string, headers: string, timeoutMs: number) => {
-          const plan = (lines: string): RequestPlan => ({
-            url,
-            headers: `${headers}\n${lines}`,
-            body: NOTHING,
-            timeoutMs,
-            maxResponseBytes,
-          });
-          this.#pump.startExchange(
-            id,
-            planned(() => pipeline.headers(), plan),
-            (port, now, outcome) => this.#land(port, now, id, outcome),
-          );
-        },
-        settled: (...particulars: [number, boolean, number, number, number, number]) => this.#settled(...particulars),
+        send: (id: number, url: string, headers: string, timeoutMs: number) => this.#send(id, url, headers, timeoutMs),
+        settled: (...args: [number, boolean, number, number, number, number]) => this.#settle(...args),
       },
       onReset: () => {
-        // Nobody else will settle what is under way.
-        const lost = [...this.#all.values()];
-        this.#all.clear();
-        for (const waiting of lost) waiting.reject(new FerryError("ERR_INTERNAL"));
-        this.#idle?.();
+        // The new machine does not know the pending calls.
+        const pending = [...this.#calls.values()];
+        this.#calls.clear();
+        for (const call of pending) call.reject(new FerryError("ERR_INTERNAL"));
+        this.#onIdle?.();
       },
     });
   }
 
   /**
-   * Asks for one event, after the rest that is due. When the signal aborts, the waiting ends, but not a request that is under way.
+   * Requests one event after the current delay. The signal cancels the call, but not a request that is in flight.
    *
-   * @throws {FerryError} why there is no answer that means something
+   * @throws {FerryError} the error of the request
    */
-  take(isFailed: boolean, timeoutMs: number, signal: AbortSignal | undefined): Promise<Taken> {
+  consume(isFailed: boolean, timeoutMs: number, signal: AbortSignal | undefined): Promise<ConsumeResponse> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new FerryError("ERR_CLOSED");
       if (signal?.aborted) throw aborted(signal);
       let op: number | undefined;
-      let isGivenUp = false;
-      const giveUp = () => {
-        isGivenUp = true;
-        if (op !== undefined && this.#all.has(op)) this.#pump.sendInBackground((port) => port.cancel(op!));
+      let isCancelled = false;
+      const cancel = () => {
+        isCancelled = true;
+        if (op === undefined || !this.#calls.has(op)) return;
+        const cancelled = op;
+        this.#pump.sendInBackground((port) => port.cancel(cancelled));
       };
-      const tidy = () => signal?.removeEventListener("abort", giveUp);
-      signal?.addEventListener("abort", giveUp);
-      const waiting: Waiting = {
-        isFailed,
-        resolve: (taken) => {
-          tidy();
-          resolve(taken);
+      const removeListener = () => signal?.removeEventListener("abort", cancel);
+      signal?.addEventListener("abort", cancel);
+      const call: PendingCall = {
+        resolve: (response) => {
+          removeListener();
+          resolve(response);
         },
         reject: (error) => {
-          tidy();
-          reject(error.code !== "ERR_ABORTED" ? error : isGivenUp ? aborted(signal!) : new FerryError("ERR_CLOSED"));
+          removeListener();
+          if (error.code !== "ERR_ABORTED") reject(error);
+          else reject(isCancelled ? aborted(signal!) : new FerryError("ERR_CLOSED"));
         },
       };
       try {
-        // The machine may settle it before `tell` returns.
+        // The machine may settle the call before `send` returns.
         this.#pump.send((port, now) => {
           op = port.consume(now, isFailed, timeoutMs);
-          this.#all.set(op, waiting);
+          this.#calls.set(op, call);
         });
       } catch (error) {
-        tidy();
+        removeListener();
         throw error;
       }
     });
   }
 
-  /** Refuses further calls, ends the waiting of all others with `ERR_CLOSED`, and resolves when the request that is under way has come to its end. */
+  /** Refuses further calls and rejects pending ones with `ERR_CLOSED`. Resolves when the request in flight has ended. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#pump.isRunning) {
       this.#pump.sendInBackground((port) => port.close());
-      if (this.#pump.isRunning && !this.#pump.query((port) => port.is_idle()))
-        await new Promise<void>((resolve) => (this.#idle = resolve));
+      if (this.#pump.isRunning && !this.#pump.query((port) => port.is_idle())) {
+        await new Promise<void>((resolve) => {
+          this.#onIdle = resolve;
+        });
+      }
     }
     this.#pump.close();
   }
 
-  #land(port: PipelineSinkPort, now: number, id: number, outcome: ExchangeOutcome): void {
-    this.#landed = { id, outcome };
-    // What the server said stays here.
-    if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, "", NOTHING);
+  #send(id: number, url: string, headers: string, timeoutMs: number): void {
+    const { pipeline, maxResponseBytes } = this.#options;
+    const plan = withHeaders(
+      () => pipeline.headers(),
+      (lines) => ({ url, headers: `${headers}\n${lines}`, body: EMPTY, timeoutMs, maxResponseBytes }),
+    );
+    this.#pump.startExchange(id, plan, (port, now, outcome) => this.#finishExchange(port, now, id, outcome));
+  }
+
+  #finishExchange(port: PipelineSinkPort, now: number, id: number, outcome: ExchangeOutcome): void {
+    this.#lastExchange = { id, outcome };
+    // The machine does not read the body.
+    if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, "", EMPTY);
     else port.failure(now, id, FAILURE[outcome.why]);
-    if (this.#idle && port.is_idle()) queueMicrotask(this.#idle);
+    if (this.#onIdle && port.is_idle()) queueMicrotask(this.#onIdle);
   }
 
-  #settled(op: number, isFailed: boolean, exchange: number, status: number, code: number, delayMs: number): void {
-    const outcome = this.#landed?.id === exchange ? this.#landed.outcome : undefined;
-    const body = outcome?.kind === "response" ? outcome.body : NOTHING;
-    const waiting = this.#all.get(op);
-    this.#all.delete(op);
+  #settle(op: number, isFailed: boolean, exchange: number, status: number, code: number, delayMs: number): void {
+    const outcome = this.#lastExchange?.id === exchange ? this.#lastExchange.outcome : undefined;
+    const body = outcome?.kind === "response" ? outcome.body : EMPTY;
+    const call = this.#calls.get(op);
+    this.#calls.delete(op);
     if (code === 0) {
-      const taken = { status, body, delayMs };
-      return waiting ? waiting.resolve(taken) : this.#options.stray(isFailed, taken);
+      const response = { status, body, delayMs };
+      if (call) call.resolve(response);
+      else this.#options.onUnclaimed(isFailed, response);
+      return;
     }
-    const error = this.#problem(isFailed, codeOf(code), status, outcome);
-    rests.set(error, delayMs);
-    waiting?.reject(error);
+    const error = this.#errorOf(isFailed, codeOf(code), status, outcome);
+    delays.set(error, delayMs);
+    call?.reject(error);
   }
 
-  #problem(isFailed: boolean, code: FerryErrorCode, status: number, outcome: ExchangeOutcome | undefined): FerryError {
+  #errorOf(isFailed: boolean, code: FerryErrorCode, status: number, outcome: ExchangeOutcome | undefined): FerryError {
     const cause = outcome?.kind === "failure" ? outcome.cause : undefined;
-    // A token or headers that cannot be had are more than a request that did not arrive.
+    // The token or the headers could not be determined: no request was made.
     if (cause instanceof FerryError) return cause;
     if (!outcome) return new FerryError(code);
-    const verb = isFailed ? "consume a failed event of" : "consume from";
-    return this.#options.pipeline.problem(verb, code, {
+    return this.#options.pipeline.requestError(consumeAction(isFailed), code, {
       status: status || undefined,
       cause,
       ...(outcome.kind === "response" && { body: outcome.body }),
@@ -182,13 +182,18 @@ export class SinkDriver {
   }
 }
 
-/** A plan for a flight; at once, unless the headers have to be waited for. */
-function planned(
-  ask: () => string | Promise<string>,
+/** The start of an error message, before the name of the pipeline. */
+export function consumeAction(isFailed: boolean): string {
+  return isFailed ? "consume a failed event of" : "consume from";
+}
+
+/** The plan of a request, as a promise only if its headers are one. */
+function withHeaders(
+  headers: () => string | Promise<string>,
   plan: (lines: string) => RequestPlan,
 ): RequestPlan | Promise<RequestPlan> {
   try {
-    const lines = ask();
+    const lines = headers();
     return typeof lines === "string" ? plan(lines) : lines.then(plan);
   } catch (cause) {
     return Promise.reject(cause);

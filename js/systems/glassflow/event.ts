@@ -1,50 +1,53 @@
-/** A consumed event. It stays the bytes that came: its payload is parsed when somebody looks, and passed on as it is. */
+/** A consumed event. It keeps the bytes of the response; the payload is parsed on first read, republished unchanged. */
 import { CloudEvent } from "../cloudevents/event.js";
 import { isFerryError } from "../../engine/errors.js";
 import { freshId } from "../../platform/uuid.js";
 import { call, fullGlue, putBytes } from "../../engine/instance.js";
-import type { Pipeline, PipelineCallOptions } from "./pipeline.js";
-import { type PipelineDataSource, type PublishResult, checkedSource } from "./source.js";
+import type { PipelineCallOptions } from "./options.js";
+import type { Pipeline } from "./pipeline.js";
+import { type PipelineDataSource, type PublishResult, checkSource } from "./source.js";
 
-/** Where the parts of an event stand in its body, see `src/glassflow/wire.rs`. */
-const enum Part {
-  Payload,
-  Response,
-  Status,
-  RequestId,
-  ExternalId,
-  ReceiveTime,
-  ErrorDetails,
-  StackTrace,
-}
+/** The fields of a consumed event, in the order of `EventSpans::to_array` in `src/glassflow/wire.rs`. */
+const FIELD = {
+  payload: 0,
+  response: 1,
+  status: 2,
+  requestId: 3,
+  externalId: 4,
+  receiveTime: 5,
+  errorDetails: 6,
+  stackTrace: 7,
+} as const;
+type Field = (typeof FIELD)[keyof typeof FIELD];
 
 const decoder = new TextDecoder();
-/** What a string of a CloudEvent may not have in it. */
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+/** Control characters, which the strings of a CloudEvent must not contain. */
+const CONTROL = /\p{Cc}/u;
 
 /**
- * An event that was taken from a pipeline, where it is no longer. What the service may leave out is `undefined` then; only a payload or a response
- * has to be there.
+ * An event that was consumed from a pipeline and that the server has deleted. It has a payload or a response; each
+ * other field is `undefined` if the service has left it out.
  */
 export class PipelineEvent<P = unknown, R = unknown> {
-  /** Whether it comes from the queue of those that the transformation failed at. */
+  /** Whether the transformation failed at this event. */
   readonly isFailed: boolean;
-  /** What became of it in the transformation, in the words of the service. */
+  /** Outcome of the transformation, as the service reports it, for example `success`. */
   readonly status: string | undefined;
-  /** Id of the request that published it. */
+  /** Id of the request that published the event. */
   readonly requestId: string | undefined;
-  /** When the platform took it in, as written: RFC 3339. */
+  /** When the service received the event: the RFC 3339 text as received. */
   readonly receiveTime: string | undefined;
-  /** Id that a connector gave it. */
+  /** Id that a connector assigned to the event. */
   readonly externalId: string | undefined;
-  /** What went wrong in the transformation, for a failed event. */
+  /** Error message of the transformation, for a failed event. */
   readonly errorDetails: string | undefined;
-  /** And where. */
+  /** Stack trace of that error. */
   readonly stackTrace: string | undefined;
-  /** The answer of the server, byte for byte. */
+  /** The body of the response, byte for byte. */
   declare readonly body: Uint8Array;
   readonly #pipeline: Pipeline;
-  readonly #parts: Uint32Array;
+  /** Start and end of each field in `body`. */
+  readonly #spans: Uint32Array;
   readonly #acknowledge: (() => Promise<void>) | undefined;
   #acknowledging: Promise<void> | undefined;
   #payload: { value: unknown } | undefined;
@@ -55,76 +58,85 @@ export class PipelineEvent<P = unknown, R = unknown> {
     pipeline: Pipeline,
     isFailed: boolean,
     body: Uint8Array,
-    parts: Uint32Array,
+    spans: Uint32Array,
     acknowledge?: () => Promise<void>,
   ) {
-    // Not enumerable: in a log it would drown the rest.
+    // Not enumerable, because bytes would fill a log.
     Object.defineProperty(this, "body", { value: body });
     this.#pipeline = pipeline;
-    this.#parts = parts;
+    this.#spans = spans;
     this.#acknowledge = acknowledge;
     this.isFailed = isFailed;
-    this.status = this.#text(Part.Status);
-    this.requestId = this.#text(Part.RequestId);
-    this.receiveTime = this.#text(Part.ReceiveTime);
-    this.externalId = this.#text(Part.ExternalId);
-    this.errorDetails = this.#text(Part.ErrorDetails);
-    this.stackTrace = this.#text(Part.StackTrace);
+    this.status = this.#text(FIELD.status);
+    this.requestId = this.#text(FIELD.requestId);
+    this.receiveTime = this.#text(FIELD.receiveTime);
+    this.externalId = this.#text(FIELD.externalId);
+    this.errorDetails = this.#text(FIELD.errorDetails);
+    this.stackTrace = this.#text(FIELD.stackTrace);
   }
 
-  /** The event as it was published. Parsed on first read, then kept. */
+  /** The event as it was published. Parsed on first read, then cached. */
   get payload(): P {
-    return (this.#payload ??= { value: this.#value(Part.Payload) }).value as P;
+    this.#payload ??= { value: this.#value(FIELD.payload) };
+    return this.#payload.value as P;
   }
 
-  /** What the transformation made of it; `undefined` for a failed event. Parsed on first read, then kept. */
+  /** The result of the transformation; `undefined` for a failed event. Parsed on first read, then cached. */
   get response(): R | undefined {
-    return (this.#response ??= { value: this.#value(Part.Response) }).value as R | undefined;
+    this.#response ??= { value: this.#value(FIELD.response) };
+    return this.#response.value as R | undefined;
   }
 
-  /** What one mostly wants: the response, and of a failed event the payload. */
+  /** The response; for a failed event, the payload. */
   get data(): P | R | undefined {
     return this.isFailed ? this.payload : this.response;
   }
 
   /** The JSON text of the payload, with every digit of its numbers. */
   get payloadText(): string | undefined {
-    return this.#json(Part.Payload);
+    return this.#json(FIELD.payload);
   }
 
   /** The JSON text of the response. */
   get responseText(): string | undefined {
-    return this.#json(Part.Response);
+    return this.#json(FIELD.response);
   }
 
   /**
-   * The work on it is done: the store of the iteration forgets it. Without a store there is nothing to do. Calls after the first do nothing.
+   * Acknowledges the event after it was processed: it is removed from the store of the iteration. Without a store, and
+   * on repeated calls, nothing happens.
    *
-   * @throws {FerryError} `ERR_STORE`; then it may be called again. `ERR_CLOSED` after the sink was closed.
+   * @throws {FerryError} `ERR_STORE`, after which the call may be repeated; `ERR_CLOSED` after the sink was closed
    */
   ack(): Promise<void> {
-    const acknowledging = (this.#acknowledging ??= this.#acknowledge?.() ?? Promise.resolve());
-    acknowledging.catch(() => (this.#acknowledging = undefined));
+    this.#acknowledging ??= this.#acknowledge?.() ?? Promise.resolve();
+    const acknowledging = this.#acknowledging;
+    acknowledging.catch(() => {
+      this.#acknowledging = undefined;
+    });
     return acknowledging;
   }
 
   /**
-   * Publishes its payload again, byte for byte, and acknowledges it when the pipeline has taken it. It becomes a new event there, with an id of its own.
+   * Publishes the payload again, byte for byte, and acknowledges the event when the pipeline has accepted it. The
+   * pipeline treats it as a new event with a new id.
    *
-   * @throws {FerryError} what `publish` rejects with; then it is not acknowledged. What `ack` rejects with; then it is published.
+   * @throws {FerryError} the errors of `publish`, after which the event is not acknowledged; the errors of `ack`, after
+   * which it is published
    */
   async republish(source: PipelineDataSource, options: PipelineCallOptions = {}): Promise<PublishResult> {
-    const result = await checkedSource(source).publishText(this.payloadText ?? "null", options);
+    const result = await checkSource(source).publishText(this.payloadText ?? "null", options);
     await this.ack();
     return result;
   }
 
   /**
-   * As a CloudEvent: `id` is the request id, `source` the URL of the pipeline, `time` the receive time, `data` what `data` says here with every digit as
-   * it came, `type` is `dev.glassflow.pipeline.output` or `dev.glassflow.pipeline.failed`. Extensions are `pipelinestatus`, `externalid` and, if it is one
-   * line, `errordetails`. Without a request id it gets a fresh UUID.
+   * The event as a CloudEvent: `id` is the request id or else a fresh UUID, `source` the URL of the pipeline, `time`
+   * the receive time, `data` the JSON text of `data` with all digits. `type` is `dev.glassflow.pipeline.output` or
+   * `dev.glassflow.pipeline.failed`. The extensions are `pipelinestatus`, `externalid` and, if it has no line breaks,
+   * `errordetails`.
    *
-   * @throws {FerryError} for an id that no CloudEvent may have
+   * @throws {FerryError} for an id that is not valid in a CloudEvent
    */
   toCloudEvent(): CloudEvent<P | R> {
     const extensions = { pipelinestatus: this.status, externalid: this.externalId, errordetails: this.errorDetails };
@@ -148,13 +160,13 @@ export class PipelineEvent<P = unknown, R = unknown> {
     try {
       return read(attributes);
     } catch (error) {
-      // One without a time zone is no time for a CloudEvent.
+      // A time without a time zone is not valid in a CloudEvent.
       if (!isFerryError(error) || error.attribute !== "time") throw error;
       return read({ ...attributes, time: undefined });
     }
   }
 
-  /** All that is known of it, as an object. */
+  /** The fields as a plain object. */
   toJSON(): object {
     const { payload, response, status, requestId, receiveTime, externalId, errorDetails, stackTrace } = this;
     return { payload, response, status, requestId, receiveTime, externalId, errorDetails, stackTrace };
@@ -169,24 +181,24 @@ export class PipelineEvent<P = unknown, R = unknown> {
     return `PipelineEvent ${inspect?.(this.toJSON(), options) ?? JSON.stringify(this)}`;
   }
 
-  #json(part: Part): string | undefined {
-    const [start, end] = [this.#parts[part * 2]!, this.#parts[part * 2 + 1]!];
+  #json(field: Field): string | undefined {
+    const [start, end] = [this.#spans[field * 2]!, this.#spans[field * 2 + 1]!];
     return end === 0 ? undefined : decoder.decode(this.body.subarray(start, end));
   }
 
-  #value(part: Part): unknown {
-    const json = this.#json(part);
+  #value(field: Field): unknown {
+    const json = this.#json(field);
     return json === undefined ? undefined : JSON.parse(json);
   }
 
-  /** A string; what else may stand there is given as JSON. */
-  #text(part: Part): string | undefined {
-    const json = this.#json(part);
+  /** The value of a string field; any other JSON value is returned as its JSON text. */
+  #text(field: Field): string | undefined {
+    const json = this.#json(field);
     return json?.startsWith('"') ? (JSON.parse(json) as string) : json;
   }
 }
 
-/** Reads the body of an answer. `undefined` if it is no event. */
+/** Reads the body of a response. `undefined` if it is not an event. */
 export function readEvent(
   pipeline: Pipeline,
   isFailed: boolean,
@@ -195,6 +207,6 @@ export function readEvent(
 ): PipelineEvent | undefined {
   const glue = fullGlue();
   const len = putBytes(body);
-  const parts = call(() => glue.glassflow_event(len));
-  return parts.length === 0 ? undefined : new PipelineEvent(pipeline, isFailed, body, parts, acknowledge);
+  const spans = call(() => glue.glassflow_event_spans(len));
+  return spans.length === 0 ? undefined : new PipelineEvent(pipeline, isFailed, body, spans, acknowledge);
 }

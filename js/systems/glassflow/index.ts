@@ -1,8 +1,9 @@
-/** GlassFlow pipelines: a source to publish to, a sink to consume from. */
+/** GlassFlow pipelines: a source publishes events, a sink consumes them. */
 export { PipelineDataSource, type PipelineDataSourceOptions, type PublishResult } from "./source.js";
-export { PipelineDataSink, type ConsumeResult, type EventsOptions, type PipelineDataSinkOptions } from "./sink.js";
+export { PipelineDataSink, type EventsOptions, type PipelineDataSinkOptions } from "./sink.js";
+export type { ConsumeResult } from "./response.js";
 export { PipelineEvent } from "./event.js";
-export type { PipelineCallOptions, PipelineOptions } from "./pipeline.js";
+export type { PipelineCallOptions, PipelineOptions } from "./options.js";
 export type { FailedPublish, PublishAllOptions, PublishReport } from "./publish-all.js";
 export type { HeadersOption } from "../../client/options.js";
 export { CloudEvent } from "../cloudevents/event.js";
@@ -17,7 +18,8 @@ export {
 export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
-export { EventSession, type EventReceipt, type FlushOptions, type WaitOptions } from "../../outbox/session.js";
+export { EventSession, type EventReceipt, type FlushOptions } from "../../outbox/session.js";
+export type { WaitOptions } from "../../outbox/wait-options.js";
 export { denoKvStore } from "../../stores/deno-kv.js";
 export { durableObjectStore } from "../../stores/durable-object.js";
 export { fileStore, type FileStoreOptions } from "../../stores/file.js";

@@ -1,67 +1,64 @@
 /** Events as JSON text. */
-import { CloudEvent } from "../cloudevents/event.js";
 import { FerryError } from "../../engine/errors.js";
+import { formatValue, invalidArgument, mustBe } from "../../engine/messages.js";
 import { freshId } from "../../platform/uuid.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { CloudEvent } from "../cloudevents/event.js";
 
 /**
- * The JSON text of an event. BigInts become digits, as integers of any size do in the original; a CloudEvent is written in the JSON event format.
+ * The JSON text of an event. A BigInt becomes an integer with all its digits, as in the original; a CloudEvent is
+ * written in the JSON event format.
  *
- * @throws {FerryError} `ERR_INVALID_ARGUMENT` for what JSON cannot say: `undefined`, functions, circles, `NaN` and infinities; and for
- * `null` and bytes, which are more likely a mistake than an event
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` for values that JSON cannot represent: `undefined`, functions, circular
+ * structures, `NaN` and infinities; and for `null` and bytes, which are more likely a mistake than an event
  */
-export function jsonOf(event: unknown): string {
+export function eventToJson(event: unknown): string {
   if (event instanceof CloudEvent) return event.toString();
-  if (event === undefined || event === null)
-    throw invalidArgument(`publish takes an event, which is a JSON value, not ${event}`);
+  if (event === undefined || event === null) throw mustBe("event", EVENT_TYPE, event);
   if (event instanceof ArrayBuffer || ArrayBuffer.isView(event))
-    throw invalidArgument("an event is a JSON value; bytes have to be put into one, for example as Base64");
+    throw mustBe("event", EVENT_TYPE, event, "encode bytes as a string, for example as Base64");
   let text: string | undefined;
   try {
     text = JSON.stringify(event);
   } catch (cause) {
-    text = withDigits(event, cause);
+    text = stringifyBigInts(event, cause);
   }
-  if (text === undefined)
-    throw invalidArgument(`publish takes an event, which is a JSON value, not ${formatValue(event)}`);
-  // JSON.stringify writes null for numbers that JSON does not have.
-  if (text.includes("null")) refuseNonNumbers(event);
+  if (text === undefined) throw mustBe("event", EVENT_TYPE, event);
+  // JSON.stringify writes null for numbers that JSON cannot represent.
+  if (text.includes("null")) refuseNonFiniteNumbers(event);
   return text;
 }
 
-/** The same with BigInts in it. */
-function withDigits(event: unknown, cause: unknown): string | undefined {
-  // A text that nothing else in the event can be.
-  const mark = `BigInt ${freshId()} `;
-  let isNeeded = false;
+const EVENT_TYPE = "a JSON value other than null";
+
+/** Serializes an event that contains BigInts. Throws for any other reason why `JSON.stringify` failed. */
+function stringifyBigInts(event: unknown, cause: unknown): string | undefined {
+  // A random prefix that no other string of the event has.
+  const prefix = `BigInt ${freshId()} `;
+  let hasBigInt = false;
   let text: string | undefined;
   try {
     text = JSON.stringify(event, (_, value: unknown) => {
       if (typeof value !== "bigint") return value;
-      isNeeded = true;
-      return mark + value;
+      hasBigInt = true;
+      return prefix + value;
     });
   } catch {
-    throw unwritable(cause);
+    throw notSerializable(cause);
   }
-  if (!isNeeded) throw unwritable(cause);
-  return text?.replaceAll(new RegExp(`"${mark}(-?\\d+)"`, "g"), "$1");
+  if (!hasBigInt) throw notSerializable(cause);
+  return text?.replaceAll(new RegExp(`"${prefix}(-?\\d+)"`, "g"), "$1");
 }
 
-function unwritable(cause: unknown): FerryError {
-  return new FerryError(
-    "ERR_INVALID_ARGUMENT",
-    `the event cannot be written as JSON: ${(cause as Error | undefined)?.message ?? String(cause)}`,
-    { cause },
-  );
+function notSerializable(cause: unknown): FerryError {
+  const reason = (cause as Error | undefined)?.message ?? String(cause);
+  return new FerryError("ERR_INVALID_ARGUMENT", `the event cannot be serialized as JSON: ${reason}`, { cause });
 }
 
-function refuseNonNumbers(event: unknown): void {
+function refuseNonFiniteNumbers(event: unknown): void {
   JSON.stringify(event, (name, value: unknown) => {
     if (typeof value === "number" && !Number.isFinite(value)) {
-      throw invalidArgument(
-        `the event has ${value}${name === "" ? "" : ` as ${formatValue(name)}`}, and JSON has no such number`,
-      );
+      const place = name === "" ? "" : ` in ${formatValue(name)}`;
+      throw invalidArgument(`the event has ${value}${place}; JSON cannot represent this number`);
     }
     return typeof value === "bigint" ? 0 : value;
   });

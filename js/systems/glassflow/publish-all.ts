@@ -1,51 +1,63 @@
 /**
- * Publishes many events: takes one from the iterable when there is room for it, and keeps their order.
+ * Publishes many events in order, with a limit of requests in flight.
  *
  * ```text
- *   iterable ──one at a time──> [ oldest … newest ]  at most `concurrency` under way; the next one is taken when the oldest is done
- *                                    │
- *                          published, or among the failed
+ *   iterable ──one at a time──> [ oldest … newest ]  at most `concurrency` in flight; the next event is taken when
+ *                                    │               the oldest has finished
+ *                           published or failed
  * ```
  */
-import { isFerryError } from "../../engine/errors.js";
 import { aborted, checkNames, checkSignal, checkTimeout } from "../../client/options.js";
-import type { PipelineCallOptions } from "./pipeline.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+import { isFerryError } from "../../engine/errors.js";
+import { mustBe } from "../../engine/messages.js";
+import { type PipelineCallOptions, checkCount } from "./options.js";
 
-/** How many events are published. */
+/** Options of `publishAll`. */
 export interface PublishAllOptions<E = unknown> extends PipelineCallOptions {
   /**
-   * Requests under way at once, 1 to 64. With 1 each event is answered, its repetitions included, before the next one is sent, so the pipeline gets them
-   * in the order of the iterable. With more they are sent in that order but may arrive in another: an event can overtake at most
-   * `concurrency - 1` others, because the next one is only taken when the oldest is done. See `key`.
+   * Limit of requests in flight, 1 to 64. With 1 the pipeline receives the events in the order of the iterable: each
+   * event is sent after the response to the previous one, including retries. A higher limit is faster, but events may
+   * arrive in another order: an event can overtake at most `concurrency - 1` others, because the next event is taken
+   * when the oldest has finished. See `key`.
    *
    * @default 1
    */
   concurrency?: number;
-  /** Events with the same key keep their order whatever `concurrency` says: each waits for the one before it. `undefined` is no key. */
+  /**
+   * Events with the same key keep their order for any `concurrency`: each waits for the one before it. `undefined`
+   * means no key. @default no event has a key
+   */
   key?: (event: E) => string | undefined;
 }
 
-/** What became of the events. Each that was taken from the iterable is counted once. */
+/** The result of `publishAll`. Each event that was taken from the iterable is counted once. */
 export interface PublishReport<E = unknown> {
-  /** How many the pipeline has taken. */
+  /** How many events the pipeline has accepted. */
   published: number;
-  /** Those it has not, in the order of the iterable. When only an answer was lost, the pipeline may have one of them all the same: the code of the error is then `ERR_NETWORK` or `ERR_TIMEOUT`. */
+  /**
+   * The other events, in the order of the iterable. If only the response was lost, with `ERR_NETWORK` or `ERR_TIMEOUT`,
+   * the pipeline may have accepted the event.
+   */
   failed: FailedPublish<E>[];
-  /** There if the end of the iterable was not reached: the signal aborted, the source was closed, or the iterable threw. What is left in it was not touched. */
+  /**
+   * Present if the end of the iterable was not reached: the signal has aborted, the source was closed, or the iterable
+   * has thrown. The remaining events were not taken.
+   */
   aborted?: true;
-  /** What the iterable threw, if it did. */
+  /** The error that the iterable has thrown. */
   cause?: unknown;
 }
 
+/** An event that was not published. */
 export interface FailedPublish<E = unknown> {
-  /** Its place in the iterable, from 0. */
+  /** Position of the event in the iterable, from 0. */
   index: number;
   event: E;
+  /** Why the event was not published; a `FerryError` unless `key` has thrown. */
   error: unknown;
 }
 
-const MOST_AT_ONCE = 64;
+const MAX_CONCURRENCY = 64;
 
 /** Publishes all events of an iterable with `publish`. */
 export async function publishAll<E>(
@@ -53,18 +65,18 @@ export async function publishAll<E>(
   options: PublishAllOptions<E>,
   publish: (event: E, options: PipelineCallOptions) => Promise<unknown>,
 ): Promise<PublishReport<E>> {
-  const { concurrency, key, signal, timeoutMs } = checked(options);
+  const { concurrency, key, signal, timeoutMs } = checkOptions(options);
   const iterator = iteratorOf(events);
   const report: PublishReport<E> = { published: 0, failed: [] };
-  const underWay: Promise<void>[] = [];
-  /** The last one of each key. */
-  const lanes = new Map<string, Promise<void>>();
+  const inFlight: Promise<void>[] = [];
+  /** The last event of each key. */
+  const lastOfKey = new Map<string, Promise<void>>();
   const call: PipelineCallOptions = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) };
   let isOver = false;
 
-  const send = async (index: number, event: E, before: Promise<void> | undefined) => {
+  const send = async (index: number, event: E, previous: Promise<void> | undefined) => {
     try {
-      await before;
+      await previous;
       await publish(event, call);
       report.published++;
     } catch (error) {
@@ -74,15 +86,17 @@ export async function publishAll<E>(
   };
 
   for (let index = 0; ; index++) {
-    if (underWay.length === concurrency) await underWay.shift();
+    if (inFlight.length === concurrency) await inFlight.shift();
     if (isOver || signal?.aborted) {
       report.aborted = true;
-      endOf(iterator);
+      closeIterator(iterator);
       break;
     }
     let step: IteratorResult<E> | undefined;
     try {
-      step = await nextOf(iterator, signal, (event) => report.failed.push({ index, event, error: aborted(signal!) }));
+      step = await nextEvent(iterator, signal, (event) =>
+        report.failed.push({ index, event, error: aborted(signal!) }),
+      );
     } catch (cause) {
       Object.assign(report, { aborted: true, cause });
       break;
@@ -93,61 +107,65 @@ export async function publishAll<E>(
     }
     if (step.done) break;
     const event = step.value;
-    let lane: string | undefined;
+    let eventKey: string | undefined;
     try {
-      lane = key?.(event);
+      eventKey = key?.(event);
     } catch (error) {
       report.failed.push({ index, event, error });
       continue;
     }
-    const work = send(index, event, lane === undefined ? undefined : lanes.get(lane));
-    if (lane !== undefined) {
-      lanes.set(lane, work);
-      const itsLane = lane;
-      void work.then(() => lanes.get(itsLane) === work && lanes.delete(itsLane));
+    if (eventKey === undefined) {
+      inFlight.push(send(index, event, undefined));
+      continue;
     }
-    underWay.push(work);
+    const sending = send(index, event, lastOfKey.get(eventKey));
+    lastOfKey.set(eventKey, sending);
+    const ownKey = eventKey;
+    void sending.then(() => lastOfKey.get(ownKey) === sending && lastOfKey.delete(ownKey));
+    inFlight.push(sending);
   }
-  await Promise.all(underWay);
+  await Promise.all(inFlight);
   report.failed.sort((a, b) => a.index - b.index);
   return report;
 }
 
-/** The next event, or nothing if the signal comes first. An event that comes after that is given to `late`, so that it is not lost. */
-async function nextOf<E>(
+/** The next step, or nothing if the signal aborts first. An event that comes later is passed to `onLateEvent`. */
+async function nextEvent<E>(
   iterator: Iterator<E> | AsyncIterator<E>,
   signal: AbortSignal | undefined,
-  late: (event: E) => void,
+  onLateEvent: (event: E) => void,
 ): Promise<IteratorResult<E> | undefined> {
   const next = iterator.next();
-  // Without a promise in between, where there is none: a hundred thousand of them take their time.
+  // A sync iterable needs no promise for each event.
   if (!isPromise(next))
     return isPromise(next.value) ? ({ done: next.done ?? false, value: await next.value } as IteratorResult<E>) : next;
   if (!signal) return next;
-  let giveUp!: () => void;
-  const given = new Promise<undefined>((resolve) => (giveUp = () => resolve(undefined)));
-  signal.addEventListener("abort", giveUp);
+  let onAbort!: () => void;
+  const abort = new Promise<undefined>((resolve) => {
+    onAbort = () => resolve(undefined);
+  });
+  signal.addEventListener("abort", onAbort);
   try {
-    const first = await Promise.race([next, given]);
+    const first = await Promise.race([next, abort]);
     if (!first) {
       next.then(
-        (step) => !step.done && late(step.value),
+        (step) => !step.done && onLateEvent(step.value),
         () => undefined,
       );
-      endOf(iterator);
+      closeIterator(iterator);
     }
     return first;
   } finally {
-    signal.removeEventListener("abort", giveUp);
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
-/** Tells the iterable that nobody wants more. It may take its time, or fail. */
-function endOf(iterator: Iterator<unknown> | AsyncIterator<unknown>): void {
+/** Tells the iterable that no further event is needed. Its answer is not awaited, and its errors are ignored. */
+function closeIterator(iterator: Iterator<unknown> | AsyncIterator<unknown>): void {
   try {
     void Promise.resolve(iterator.return?.()).catch(() => undefined);
   } catch {
-    // Nobody is there to hear of it.
+    // Ignored, see above.
   }
 }
 
@@ -157,19 +175,16 @@ function iteratorOf<E>(events: Iterable<E> | AsyncIterable<E>): Iterator<E> | As
     if (typeof given?.[Symbol.asyncIterator] === "function") return given[Symbol.asyncIterator]!();
     if (typeof given?.[Symbol.iterator] === "function") return given[Symbol.iterator]!();
   }
-  throw invalidArgument(`publishAll takes an array or something else to iterate over, not ${formatValue(events)}`);
+  throw mustBe("events", "an array, an iterable or an async iterable", events);
 }
 
-function checked<E>(options: PublishAllOptions<E>): PublishAllOptions<E> & { concurrency: number } {
+function checkOptions<E>(options: PublishAllOptions<E>): PublishAllOptions<E> & { concurrency: number } {
   checkNames("publishAll", options, ["concurrency", "key", "signal", "timeoutMs"]);
   const { concurrency = 1, key, signal, timeoutMs } = options;
   checkSignal(signal);
   checkTimeout(timeoutMs);
-  if (!(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= MOST_AT_ONCE)) {
-    throw invalidArgument(`concurrency is a whole number from 1 to ${MOST_AT_ONCE}, not ${formatValue(concurrency)}`);
-  }
-  if (key !== undefined && typeof key !== "function")
-    throw invalidArgument(`key is a function of an event, not ${formatValue(key)}`);
+  checkCount("concurrency", concurrency, MAX_CONCURRENCY);
+  if (key !== undefined && typeof key !== "function") throw mustBe("key", "a function", key);
   return { ...options, concurrency };
 }
 

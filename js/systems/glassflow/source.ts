@@ -1,28 +1,32 @@
-/** Publishing to a pipeline: now, many at once, or buffered in sessions whose outbox keeps what has to be kept. */
+/** Publishing to a pipeline: one event, many events, or buffered in sessions with an outbox. */
 import { Calls, type CallsOptions } from "../../client/calls.js";
 import { FerryError } from "../../engine/errors.js";
-import { DEFAULT_TIMEOUT_MS, checkNames, checkSignal, checkTimeout, mergeHeaders } from "../../client/options.js";
+import { DEFAULT_TIMEOUT_MS, mergeHeaders } from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { EventSession } from "../../outbox/session.js";
-import { jsonOf } from "./json.js";
-import { Endpoint, Pipeline, type PipelineCallOptions, type PipelineOptions, TOKEN_HEADER } from "./pipeline.js";
+import { eventToJson } from "./json.js";
+import { type PipelineCallOptions, type PipelineOptions, checkCallOptions } from "./options.js";
+import { ENDPOINT, Pipeline, TOKEN_HEADER } from "./pipeline.js";
 import { type PublishAllOptions, type PublishReport, publishAll } from "./publish-all.js";
 import { PipelineWire } from "./wire.js";
-import { formatValue } from "../../engine/messages.js";
+import { mustBe } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
 
-/** How a source works. */
+/** Options of a source. */
 export interface PipelineDataSourceOptions extends PipelineOptions, CallsOptions {
-  /** Aborts everything that the source has under way, and closes its outbox. */
+  /** Aborts all requests of the source, and closes its outbox. */
   signal?: AbortSignal;
-  /** How sessions and their outbox work; `publish` and `publishAll` do not use it. Events go one in a request, and one after the other unless `concurrency` says otherwise. */
+  /**
+   * Options of the outbox of sessions; `publish` and `publishAll` do not use it. Each request sends one event, and with
+   * the default `concurrency` of 1 events are sent one after the other.
+   */
   outbox?: OutboxOptions;
 }
 
-/** The pipeline has taken an event. */
+/** The pipeline has accepted an event. */
 export interface PublishResult {
-  /** 200, or another from 200 to 299. */
+  /** The status of the response, 200 to 299. */
   status: number;
 }
 
@@ -41,36 +45,37 @@ export class PipelineDataSource {
   #outbox: Outbox<unknown> | undefined;
   #isClosed = false;
 
-  /** @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option that is missing, unknown or not usable */
+  /** @throws {FerryError} `ERR_INVALID_ARGUMENT` if an option is missing, unknown or invalid */
   constructor(options: PipelineDataSourceOptions = {}) {
     this.#pipeline = new Pipeline("a PipelineDataSource", options, ["retry", "maxInFlight", "outbox"]);
     this.#options = { ...options };
     this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
-    this.#url = this.#pipeline.url(Endpoint.Publish);
-    if (options.outbox !== undefined) this.#outbox = this.#makeOutbox();
+    this.#url = this.#pipeline.url(ENDPOINT.publish);
+    if (options.outbox !== undefined) this.#outbox = this.#createOutbox();
   }
 
-  /** Which pipeline it is. */
+  /** Id of the pipeline. */
   get pipelineId(): string {
     return this.#pipeline.id;
   }
 
   /**
-   * Publishes one event, any JSON value but `null`, and resolves when the pipeline has taken it. BigInts become digits. Every request is made once,
-   * unless the option `retry` says otherwise.
+   * Publishes one event, any JSON value except `null`, and resolves when the pipeline has accepted it. A BigInt becomes
+   * an integer with all its digits. A failed request is repeated only with the option `retry`.
    *
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for what JSON cannot say; `ERR_UNAUTHORIZED` for a token that was refused; `ERR_REJECTED`, with `status`
-   * 404 for a pipeline that is not there; `ERR_RATE_LIMITED` for 429, of which the original says nothing; `ERR_REDIRECTED` (redirects are not followed);
-   * `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_FORMAT`, `ERR_GONE`, `ERR_UNAVAILABLE`, `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_ABORTED`, `ERR_QUEUE_FULL`, `ERR_CLOSED`.
-   * `body` has what the server said.
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for values that JSON cannot represent; `ERR_UNAUTHORIZED` for a refused
+   * token; `ERR_REJECTED`, with `status` 404 for an unknown pipeline; `ERR_RATE_LIMITED` for 429, which the original
+   * does not report; `ERR_REDIRECTED` (redirects are not followed); `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_FORMAT`,
+   * `ERR_GONE`, `ERR_UNAVAILABLE`, `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_ABORTED`, `ERR_QUEUE_FULL`, `ERR_CLOSED`. `body`
+   * is the body of the response.
    */
   async publish(event: unknown, options: PipelineCallOptions = {}): Promise<PublishResult> {
-    return this.publishText(jsonOf(event), options);
+    return this.publishText(eventToJson(event), options);
   }
 
   /**
-   * Publishes all events of an array, an iterable or an async iterable, taking the next one when there is room for it. Never rejects because of an
-   * event: the report has those that failed, and why.
+   * Publishes all events of an array, an iterable or an async iterable, with at most `concurrency` requests in flight.
+   * An event that fails does not reject the promise: the report contains it with its error.
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`
    */
@@ -82,8 +87,8 @@ export class PipelineDataSource {
   }
 
   /**
-   * A session: what is published is buffered until `flush`, and dropped by `rollback`. What was flushed is delivered by the outbox in the order of
-   * the flushes, or kept.
+   * Starts a session: published events are buffered until `flush`, and dropped by `rollback`. The outbox delivers
+   * flushed events in the order of the flushes, and keeps them until then.
    *
    * @throws {FerryError} `ERR_CLOSED`
    */
@@ -91,47 +96,53 @@ export class PipelineDataSource {
     return this.outbox.session();
   }
 
-  /** Keeps what sessions have flushed until it is delivered. It is made when it is first asked for, or with the source if that has the option `outbox`. */
+  /**
+   * Keeps the flushed events of sessions until they are delivered. It is created on first use, or together with the
+   * source if that has the option `outbox`.
+   */
   get outbox(): Outbox<unknown> {
     if (!this.#outbox && this.#isClosed) throw new FerryError("ERR_CLOSED");
-    return (this.#outbox ??= this.#makeOutbox());
+    this.#outbox ??= this.#createOutbox();
+    return this.#outbox;
   }
 
   /**
-   * Resolves if the pipeline is there and takes the token.
+   * Resolves if the pipeline exists and accepts the token.
    *
-   * @throws {FerryError} `ERR_UNAUTHORIZED`, `ERR_REJECTED` with `status` 404, and all that `publish` may reject with; also for 429, which the original takes for a yes
+   * @throws {FerryError} the errors of `publish`, also `ERR_RATE_LIMITED` for 429, which the original treats as valid
    */
   async validateCredentials(options: PipelineCallOptions = {}): Promise<void> {
-    await this.#pipeline.validateCredentials(this.#calls, checkedCall("validateCredentials", options));
+    await this.#pipeline.validateCredentials(this.#calls, checkCallOptions("validateCredentials", options));
   }
 
-  /** Gives up what `publish` has under way and refuses further calls. An outbox is closed as by its own `close`, and what it keeps stays. */
+  /**
+   * Aborts the requests of `publish` and refuses further calls. Closes the outbox, which keeps its events; to wait for
+   * that, call `outbox.close()`.
+   */
   close(): void {
     this.#isClosed = true;
     this.#calls.close();
-    // Somebody who wants to know how that ends calls it on the outbox.
     this.#outbox?.close().catch(() => undefined);
   }
 
-  /** Publishes an event that is JSON text already. @internal */
+  /** Publishes an event that is JSON text. @internal */
   async publishText(text: string, options: PipelineCallOptions): Promise<PublishResult> {
     const call = {
       url: this.#url,
       headers: { "content-type": "application/json" },
       body: text,
-      ...checkedCall("publish", options),
+      ...checkCallOptions("publish", options),
     };
     const { status } = await this.#pipeline.call("publish to", this.#calls, call);
     return { status };
   }
 
-  #makeOutbox(): Outbox<unknown> {
+  #createOutbox(): Outbox<unknown> {
     const { outbox: settings = {}, headers, fetch, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = this.#options;
     const { origin, pathname } = new URL(this.#url);
     let token = "";
-    const use = (given: string) => {
-      token = given;
+    const headersAfter = (nextToken: string) => {
+      token = nextToken;
       return typeof headers === "function" ? headers() : headers;
     };
     const outbox = new Outbox<unknown>(settings, {
@@ -140,11 +151,11 @@ export class PipelineDataSource {
       fetch,
       timeoutMs,
       headers: {
-        ask: () => {
-          const given = this.#pipeline.token();
-          return typeof given === "string" ? use(given) : given.then(use);
+        resolve: () => {
+          const nextToken = this.#pipeline.token();
+          return typeof nextToken === "string" ? headersAfter(nextToken) : nextToken.then(headersAfter);
         },
-        lines: (given, own) => mergeHeaders([given], { ...own, [TOKEN_HEADER]: token }),
+        lines: (headers, required) => mergeHeaders([headers], { ...required, [TOKEN_HEADER]: token }),
       },
       config: { maxEvents: 1, concurrency: 1 },
     });
@@ -155,24 +166,17 @@ export class PipelineDataSource {
   }
 }
 
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-export function checkedCall(what: string, options: PipelineCallOptions): PipelineCallOptions {
-  checkNames(what, options, ["signal", "timeoutMs"]);
-  checkSignal(options.signal);
-  checkTimeout(options.timeoutMs);
-  return options;
-}
-
-/** By its shape: it may come from another copy of this package. */
-export function checkedSource(source: unknown): PipelineDataSource {
+/**
+ * Checks the shape and not the class: the source may come from another copy of this package.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function checkSource(source: unknown): PipelineDataSource {
   if (typeof (source as PipelineDataSource | undefined)?.publishText === "function")
     return source as PipelineDataSource;
-  throw new FerryError(
-    "ERR_INVALID_ARGUMENT",
-    `republish takes the PipelineDataSource to publish to, not ${formatValue(source)}`,
-  );
+  throw mustBe("source", "a PipelineDataSource", source);
 }
 
-// Where the runtime knows it, `await using source = …` closes.
+// For `using source = …`, where the runtime has `Symbol.dispose`.
 if (Symbol.dispose)
   Object.defineProperty(PipelineDataSource.prototype, Symbol.dispose, { value: PipelineDataSource.prototype.close });

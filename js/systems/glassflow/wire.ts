@@ -1,13 +1,16 @@
-/** GlassFlow on the outbox: one event in each request. Events have no ids in GlassFlow, so one is kept beside each until it is delivered. */
-import { CloudEvent } from "../cloudevents/event.js";
+/**
+ * GlassFlow on the outbox: one event in each request. GlassFlow events have no ids; the outbox stores one next to each
+ * event, as `["<id>",<event>]`.
+ */
 import type { Batch, Encoded, Wire, WireRequest } from "../../outbox/wire.js";
 import { freshId } from "../../platform/uuid.js";
-import { jsonOf } from "./json.js";
+import { CloudEvent } from "../cloudevents/event.js";
+import { eventToJson } from "./json.js";
 
 const HEADERS = { accept: "application/json", "content-type": "application/json" };
-/** `["<id>",<event>]`, with the id as it is in JSON. */
-const FRAME = /^\["((?:[^"\\]|\\.)*)",/;
-const LONGEST_ID = 1024;
+/** The part of a stored event before its JSON text; the group is the id as a JSON string without its quotes. */
+const PREFIX = /^\["((?:[^"\\]|\\.)*)",/;
+const MAX_ID_LENGTH = 1024;
 const decoder = new TextDecoder();
 
 export class PipelineWire implements Wire<unknown> {
@@ -18,31 +21,31 @@ export class PipelineWire implements Wire<unknown> {
   }
 
   encode(event: unknown): Encoded {
-    const json = jsonOf(event);
-    const id = event instanceof CloudEvent && event.id.length <= LONGEST_ID ? event.id : freshId();
+    const json = eventToJson(event);
+    const id = event instanceof CloudEvent && event.id.length <= MAX_ID_LENGTH ? event.id : freshId();
     return { id, text: `[${JSON.stringify(id)},${json}]` };
   }
 
   idOf(body: Uint8Array): string {
-    const [, id] = FRAME.exec(headOf(body)) ?? [];
+    const [, id] = matchPrefix(body) ?? [];
     return id === undefined ? "" : (JSON.parse(`"${id}"`) as string);
   }
 
   textOf(body: Uint8Array): string {
-    return decoder.decode(eventOf(body));
+    return decoder.decode(eventBytes(body));
   }
 
-  request({ stretches }: Batch): WireRequest {
-    return { url: this.#url, headers: { ...HEADERS }, body: eventOf(stretches[0]!) };
+  request({ chunks }: Batch): WireRequest {
+    return { url: this.#url, headers: { ...HEADERS }, body: eventBytes(chunks[0]!) };
   }
 }
 
-function eventOf(body: Uint8Array): Uint8Array {
-  const [frame] = FRAME.exec(headOf(body)) ?? [];
-  return frame === undefined ? body : body.subarray(new TextEncoder().encode(frame).length, -1);
+function eventBytes(body: Uint8Array): Uint8Array {
+  const [prefix] = matchPrefix(body) ?? [];
+  return prefix === undefined ? body : body.subarray(new TextEncoder().encode(prefix).length, -1);
 }
 
-/** As much of it as the longest id takes, were it all escapes. */
-function headOf(body: Uint8Array): string {
-  return decoder.decode(body.subarray(0, LONGEST_ID * 6 + 8));
+/** Decodes no more than the longest id takes if all of its characters are escaped. */
+function matchPrefix(body: Uint8Array): RegExpExecArray | null {
+  return PREFIX.exec(decoder.decode(body.subarray(0, MAX_ID_LENGTH * 6 + 8)));
 }

@@ -1,89 +1,123 @@
-/** How to log in to Salesforce. Requests and answers are read and written in `src/salesforce/auth.rs`; here is what needs the platform: signing. */
-import { FerryError } from "../../engine/errors.js";
-import { checkNames, checkedUrl } from "../../client/options.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+/** Ways to log in to Salesforce (OAuth 2.0). `src/salesforce/auth.rs` builds the requests and reads the responses. */
+import { checkedUrl, checkNames } from "../../client/options.js";
+import { HIDDEN, mustBe } from "../../engine/messages.js";
 
 /** Where to log in. */
 export interface LoginHost {
-  /** Log in at test.salesforce.com. @default false */
+  /** Whether to log in at test.salesforce.com instead of login.salesforce.com. @default false */
   sandbox?: boolean;
-  /** The host to log in at instead: My Domain, an Experience Cloud site, or a proxy. Without a path, or the whole address of the token endpoint. */
+  /**
+   * Another host to log in at: My Domain, an Experience Cloud site, or a proxy. Either the URL of the host, or the
+   * whole URL of the token endpoint, which ends in `/token`. @default the host that `sandbox` selects
+   */
   loginUrl?: string | URL;
 }
 
+/** Options of `passwordAuth`. */
 export interface PasswordOptions extends LoginHost {
+  /** Consumer key of the connected app (`client_id`). */
   consumerKey: string;
+  /** Consumer secret of the connected app (`client_secret`). */
   consumerSecret: string;
   username: string;
   password: string;
-  /** Appended to the password, as Salesforce wants it from addresses that it does not trust. */
+  /** Appended to the password. Salesforce requires it from IP addresses that it does not trust. @default none */
   securityToken?: string;
 }
 
+/** Options of `refreshTokenAuth`. */
 export interface RefreshTokenOptions extends LoginHost {
+  /** Consumer key of the connected app (`client_id`). */
   consumerKey: string;
-  /** Public clients have none. */
+  /** Consumer secret of the connected app (`client_secret`). @default none, for public clients */
   consumerSecret?: string;
+  /** The refresh token of an earlier login. */
   refreshToken: string;
-  /** Salesforce may replace the refresh token at each login; the one before does not work any more then. Keep the new one. */
+  /**
+   * Called with the new refresh token when Salesforce replaces it at a login. Store it: the old one no longer works.
+   */
   onRefreshToken?(refreshToken: string): void;
 }
 
+/** Options of `clientCredentialsAuth`. */
 export interface ClientCredentialsOptions extends LoginHost {
+  /** Consumer key of the connected app (`client_id`). */
   consumerKey: string;
+  /** Consumer secret of the connected app (`client_secret`). */
   consumerSecret: string;
-  /** My Domain: the general hosts do not take this flow. */
+  /** The URL of My Domain: login.salesforce.com and test.salesforce.com do not support this flow. */
   loginUrl: string | URL;
 }
 
+/** Options of `jwtBearerAuth`. */
 export interface JwtBearerOptions extends LoginHost {
+  /** Consumer key of the connected app (`iss`). */
   consumerKey: string;
+  /** The user to log in as (`sub`). */
   username: string;
-  /** The RSA key whose certificate the connected app has: PKCS #8 in PEM, or a key that may sign with RSASSA-PKCS1-v1_5 and SHA-256. */
+  /**
+   * The RSA key whose certificate the connected app has: PKCS #8 in PEM, or a key that can sign with RSASSA-PKCS1-v1_5
+   * and SHA-256.
+   */
   privateKey: string | CryptoKey;
-  /** @default the general login host, which is right unless the organisation is in a government cloud or logs in at a site */
+  /**
+   * The claim `aud`. Set it for government clouds and for logins at a site.
+   *
+   * @default the host that `sandbox` selects
+   */
   audience?: string;
 }
 
+/** Options of `sessionAuth`. */
 export interface SessionOptions {
   accessToken: string;
+  /** The URL of the instance that issued the token. */
   instanceUrl: string | URL;
 }
 
-/** Numbers of the flows in `src/wasm/config.rs`. */
+/** Numbers of the flows, as in `src/wasm/config.rs`. */
 const FLOWS = { password: 0, refreshToken: 1, clientCredentials: 2, jwtBearer: 3, session: 4 } as const;
 
-interface Inside {
+/** What a `SalesforceAuth` holds. Kept apart from the object, so that no log shows it. */
+interface AuthDetails {
+  /** Options of the engine, see `src/wasm/config.rs`. */
   config: Record<string, unknown>;
   privateKey?: string | CryptoKey;
   onRefreshToken?: ((refreshToken: string) => void) | undefined;
 }
 
-const insides = new WeakMap<SalesforceAuth, Inside>();
+const detailsByAuth = new WeakMap<SalesforceAuth, AuthDetails>();
 
-/** A way to log in. It shows nothing of what is in it. */
+/** A way to log in. It shows no secrets when it is logged or serialized. */
 export class SalesforceAuth {
+  /** The OAuth flow. */
   readonly flow: keyof typeof FLOWS;
 
   /** @internal */
-  constructor(flow: keyof typeof FLOWS, inside: Inside) {
+  constructor(flow: keyof typeof FLOWS, details: AuthDetails) {
     this.flow = flow;
-    insides.set(this, { ...inside, config: { ...inside.config, flow: FLOWS[flow] } });
+    detailsByAuth.set(this, { ...details, config: { ...details.config, flow: FLOWS[flow] } });
     Object.freeze(this);
   }
 }
 
-/** What is in it, for the client. */
-export function insideOf(auth: unknown): Inside {
-  const inside = insides.get(auth as SalesforceAuth);
-  if (!inside)
-    throw invalidArgument(
-      "auth is what passwordAuth, refreshTokenAuth, clientCredentialsAuth, jwtBearerAuth or sessionAuth give",
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` if `auth` is no `SalesforceAuth` */
+export function detailsOf(auth: unknown): AuthDetails {
+  const details = detailsByAuth.get(auth as SalesforceAuth);
+  if (!details)
+    throw mustBe(
+      "auth",
+      "the result of passwordAuth, refreshTokenAuth, clientCredentialsAuth, jwtBearerAuth or sessionAuth",
+      HIDDEN,
     );
-  return inside;
+  return details;
 }
 
-/** User name and password: simple, discouraged by Salesforce, and blocked in many organisations. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+/**
+ * Logs in with user name and password. Salesforce discourages this flow, and many organizations block it.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
 export function passwordAuth(options: PasswordOptions): SalesforceAuth {
   checkNames("passwordAuth", options, [
     "consumerKey",
@@ -94,14 +128,18 @@ export function passwordAuth(options: PasswordOptions): SalesforceAuth {
     "sandbox",
     "loginUrl",
   ]);
-  checkTexts(options, ["consumerKey", "consumerSecret", "username", "password"], ["securityToken"]);
+  checkStrings(options, ["consumerKey", "consumerSecret", "username", "password"], ["securityToken"]);
   const { consumerKey, consumerSecret: secret, username, password, securityToken = "" } = options;
   return new SalesforceAuth("password", {
     config: { consumerKey, secret, username, token: password + securityToken, tokenUrl: tokenUrl(options) },
   });
 }
 
-/** A refresh token of an earlier login in a browser. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+/**
+ * Logs in with the refresh token of an earlier login in a browser.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
 export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
   checkNames("refreshTokenAuth", options, [
     "consumerKey",
@@ -111,101 +149,93 @@ export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
     "sandbox",
     "loginUrl",
   ]);
-  checkTexts(options, ["consumerKey", "refreshToken"], ["consumerSecret"]);
+  checkStrings(options, ["consumerKey", "refreshToken"], ["consumerSecret"]);
   const { consumerKey, consumerSecret: secret, refreshToken: token, onRefreshToken } = options;
   if (onRefreshToken !== undefined && typeof onRefreshToken !== "function")
-    throw invalidArgument(`onRefreshToken is a function, not ${formatValue(onRefreshToken)}`);
+    throw mustBe("onRefreshToken", "a function", HIDDEN);
   return new SalesforceAuth("refreshToken", {
     config: { consumerKey, secret, token, tokenUrl: tokenUrl(options) },
     onRefreshToken,
   });
 }
 
-/** The connected app itself, as the user that it is set up to run as. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+/**
+ * Logs in as the connected app, which runs as the user that is configured for it.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
 export function clientCredentialsAuth(options: ClientCredentialsOptions): SalesforceAuth {
   checkNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
-  checkTexts(options, ["consumerKey", "consumerSecret"], []);
+  checkStrings(options, ["consumerKey", "consumerSecret"], []);
   if (options.loginUrl === undefined)
-    throw invalidArgument(
-      "clientCredentialsAuth needs loginUrl, the address of My Domain: the general login hosts do not take this flow",
+    throw mustBe(
+      "loginUrl",
+      "the URL of My Domain",
+      undefined,
+      "login.salesforce.com and test.salesforce.com do not support this flow",
     );
   const { consumerKey, consumerSecret: secret } = options;
   return new SalesforceAuth("clientCredentials", { config: { consumerKey, secret, tokenUrl: tokenUrl(options) } });
 }
 
-/** A statement signed with a key: no password, no person. The key is used by the crypto of the platform and never leaves it. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+/**
+ * Logs in with a signed JWT, without a password and without a person (RFC 7523). The crypto of the platform signs; the
+ * key is not sent.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
 export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
   checkNames("jwtBearerAuth", options, ["consumerKey", "username", "privateKey", "audience", "sandbox", "loginUrl"]);
-  checkTexts(options, ["consumerKey", "username"], ["audience"]);
+  checkStrings(options, ["consumerKey", "username"], ["audience"]);
   const { consumerKey, username, privateKey, audience, sandbox } = options;
   if (
     typeof privateKey === "string"
       ? !/-----BEGIN PRIVATE KEY-----/.test(privateKey)
       : (privateKey as CryptoKey | undefined)?.type !== "private"
   ) {
-    throw invalidArgument(
-      "privateKey is an RSA key in PEM (PKCS #8, it begins with -----BEGIN PRIVATE KEY-----) or a private CryptoKey",
+    throw mustBe(
+      "privateKey",
+      "an RSA key in PEM (PKCS #8, beginning with -----BEGIN PRIVATE KEY-----) or a private CryptoKey",
+      HIDDEN,
     );
   }
   return new SalesforceAuth("jwtBearer", {
-    config: { consumerKey, username, place: audience ?? generalHost(sandbox), tokenUrl: tokenUrl(options) },
+    config: { consumerKey, username, place: audience ?? defaultLoginHost(sandbox), tokenUrl: tokenUrl(options) },
     privateKey,
   });
 }
 
-/** A session that somebody else has made. When it ends, so does the client. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+/**
+ * Uses the access token of an existing session. When the session ends, the client ends with `ERR_UNAUTHORIZED`.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
 export function sessionAuth(options: SessionOptions): SalesforceAuth {
   checkNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
-  checkTexts(options, ["accessToken"], []);
+  checkStrings(options, ["accessToken"], []);
   return new SalesforceAuth("session", {
     config: { token: options.accessToken, place: checkedUrl(options.instanceUrl, "instanceUrl") },
   });
 }
 
-/** Signs claims as a JWT with RS256. */
-export async function sign(claims: string, privateKey: string | CryptoKey): Promise<string> {
-  const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
-  const key =
-    typeof privateKey === "string"
-      ? await crypto.subtle.importKey("pkcs8", pemBytes(privateKey), algorithm, false, ["sign"])
-      : privateKey;
-  const head = `${base64url(encoder.encode('{"alg":"RS256"}'))}.${base64url(encoder.encode(claims))}`;
-  const signature = await crypto.subtle.sign(algorithm, key, encoder.encode(head));
-  return `${head}.${base64url(new Uint8Array(signature))}`;
-}
-
-const encoder = new TextEncoder();
-
-function pemBytes(pem: string): Uint8Array<ArrayBuffer> {
-  const base64 = /-----BEGIN PRIVATE KEY-----([^-]*)-----END/.exec(pem)?.[1] ?? "";
-  return Uint8Array.from(atob(base64.replace(/\s/g, "")), (char) => char.charCodeAt(0));
-}
-
-function base64url(bytes: Uint8Array): string {
-  let binary = "";
-  for (const byte of bytes) binary += String.fromCharCode(byte);
-  return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
-}
-
-/** The values are secrets: they are not shown. */
-function checkTexts(options: object, required: readonly string[], optional: readonly string[]): void {
-  const all = options as Record<string, unknown>;
+/** Most of the values are secrets, so no message shows one. */
+function checkStrings(options: object, required: readonly string[], optional: readonly string[]): void {
+  const values = options as Record<string, unknown>;
   for (const name of [...required, ...optional]) {
-    const isGood = typeof all[name] === "string" && all[name] !== "";
-    if (!isGood && (required.includes(name) || all[name] !== undefined))
-      throw new FerryError("ERR_INVALID_ARGUMENT", `${name} is a string that is not empty`);
+    const isGood = typeof values[name] === "string" && values[name] !== "";
+    if (!isGood && (required.includes(name) || values[name] !== undefined))
+      throw mustBe(name, "a non-empty string", HIDDEN);
   }
   const { sandbox } = options as LoginHost;
-  if (sandbox !== undefined && typeof sandbox !== "boolean")
-    throw invalidArgument(`sandbox is true or false, not ${formatValue(sandbox)}`);
+  if (sandbox !== undefined && typeof sandbox !== "boolean") throw mustBe("sandbox", "a boolean", sandbox);
 }
 
-function generalHost(sandbox: boolean | undefined): string {
+function defaultLoginHost(sandbox: boolean | undefined): string {
   return sandbox ? "https://test.salesforce.com" : "https://login.salesforce.com";
 }
 
 function tokenUrl({ loginUrl, sandbox }: LoginHost): string {
-  const url = new URL(checkedUrl(loginUrl ?? generalHost(sandbox), "loginUrl"));
+  const url = new URL(checkedUrl(loginUrl ?? defaultLoginHost(sandbox), "loginUrl"));
   if (url.pathname.endsWith("/token")) return url.href;
   return `${url.origin}${url.pathname.replace(/\/$/, "")}/services/oauth2/token`;
 }

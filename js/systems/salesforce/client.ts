@@ -1,28 +1,41 @@
-/** Clients of the Streaming API of Salesforce. The machine behind them is `src/salesforce`. */
-import { withoutFilter } from "../bayeux/channels.js";
-import { type StreamOptions, checkStream, streamConfig, streamFetch } from "../bayeux/client.js";
-import { StreamClient } from "../bayeux/stream.js";
-import { type HeadersOption, checkedUrl } from "../../client/options.js";
-import { type PasswordOptions, type SalesforceAuth, insideOf, passwordAuth, sign } from "./auth.js";
-import { Marks, type ReplayStorage, checkPolicy, startOf } from "./replay.js";
-import { formatValue, invalidArgument } from "../../engine/messages.js";
+/** Clients of the Streaming API of Salesforce. `src/salesforce` implements the protocol. */
+import { checkedUrl, type HeadersOption } from "../../client/options.js";
+import { mustBe } from "../../engine/messages.js";
 import type { StreamPort } from "../../engine/ports.js";
+import { withoutFilter } from "../bayeux/channels.js";
+import { streamFetch } from "../bayeux/fetch.js";
+import { checkStreamOptions, type StreamOptions, streamConfig } from "../bayeux/options.js";
+import { StreamClient } from "../bayeux/stream.js";
+import { detailsOf, type PasswordOptions, passwordAuth, type SalesforceAuth } from "./auth.js";
+import { checkPolicy, type ReplayStorage, startPosition } from "./replay.js";
+import { ReplayTracker } from "./replay-tracker.js";
+import { signJwt } from "./sign-jwt.js";
 
+/** Options of a client of Salesforce. */
 export interface SalesforceOptions extends StreamOptions {
   /**
-   * Where channels start: with what happens from now on, with all that the server still has (one day, or three), behind an event, or where a storage says that they got. Whatever
-   * it is, after the first event of a run nothing is skipped. @default "new"
+   * Where channels start: `"new"` with events from now on, `"all"` with everything that the server still has (one day,
+   * or three), a replay id behind that event, a storage behind the stored replay id. After the first event, a reconnect
+   * skips nothing in all cases. @default "new"
    */
   replay?: "new" | "all" | number | string | ReplayStorage;
-  /** Where to go on when the server has forgotten the event behind which a channel was to go on. Without it, that is an error. A `replay_gap` is noticed. */
+  /**
+   * Where a channel starts if the server no longer has its replay id. The client reports a `replay_gap` then.
+   *
+   * @default none: `subscribe` rejects with `ERR_GONE`
+   */
   replayFallback?: "new" | "all";
-  /** Of the Streaming API, 37.0 or later. @default "68.0" */
+  /** Version of the Streaming API, 37.0 or later. @default "68.0" */
   apiVersion?: string;
-  /** Where the Streaming API is instead of at the instance that the login names: a proxy of your own. The whole address, `…/cometd/68.0`. */
+  /**
+   * URL of another streaming endpoint, such as a proxy, with its whole path: `…/cometd/68.0`.
+   *
+   * @default the instance that the login returns
+   */
   streamingUrl?: string | URL;
 }
 
-/** Options of a client that logs in by user name and password. */
+/** Options of a client that logs in with user name and password. */
 export interface SalesforceStreamingOptions extends SalesforceOptions, PasswordOptions {}
 
 const NAMES = ["replay", "replayFallback", "apiVersion", "streamingUrl"];
@@ -38,77 +51,81 @@ const LOGIN_NAMES = [
 const API_VERSION = "68.0";
 
 /**
- * Receives the events of Salesforce: topics, generic and platform events, changes.
+ * Receives the events of Salesforce: PushTopic, generic, platform and change events.
  *
  * @example
- * await using client = new SalesforceClient(jwtBearerAuth({ consumerKey, username, privateKey }), { replay: replayStore(fileStore("marks")) });
+ * const auth = jwtBearerAuth({ consumerKey, username, privateKey });
+ * await using client = new SalesforceClient(auth, { replay: replayStore(fileStore("positions")) });
  * await client.open();
  * await client.subscribe("/event/Order__e");
  * for await (const message of client) console.log(message.replayId, message.data);
  */
 export class SalesforceClient extends StreamClient {
+  /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(auth: SalesforceAuth, options: SalesforceOptions = {}) {
-    checkStream("a SalesforceClient", options, NAMES);
-    const { config, privateKey, onRefreshToken } = insideOf(auth);
+    checkStreamOptions("a SalesforceClient", options, NAMES);
+    const { config, privateKey, onRefreshToken } = detailsOf(auth);
     const { replay = "new", replayFallback, apiVersion = API_VERSION, streamingUrl } = options;
     const storage = isStorage(replay) ? replay : undefined;
     if (replayFallback !== undefined && replayFallback !== "new" && replayFallback !== "all")
-      throw invalidArgument(`replayFallback is "new" or "all", not ${formatValue(replayFallback)}`);
+      throw mustBe("replayFallback", '"new" or "all"', replayFallback);
     if (typeof apiVersion !== "string" || !/^\d+\.\d+$/.test(apiVersion))
-      throw invalidArgument(`apiVersion is a version such as "68.0", not ${formatValue(apiVersion)}`);
+      throw mustBe("apiVersion", 'a version such as "68.0"', apiVersion);
     checkPolicy(storage?.policy);
-    const start = startOf(storage ? (storage.initial ?? "new") : replay, storage ? "replay.initial" : "replay");
+    const start = startPosition(storage ? (storage.initial ?? "new") : replay, storage ? "replay.initial" : "replay");
     const endpoint = streamingUrl === undefined ? undefined : checkedUrl(streamingUrl, "streamingUrl");
-    const marks = storage && new Marks(storage, storage.policy ?? "automatic");
+    const tracker = storage && new ReplayTracker(storage, storage.policy ?? "automatic");
     super({
       driver: {
         config: () => ({
           ...streamConfig(options),
           ...config,
           start,
-          fallback: replayFallback && startOf(replayFallback, "replayFallback"),
+          fallback: replayFallback && startPosition(replayFallback, "replayFallback"),
           apiVersion,
           endpoint,
         }),
-        fetch: streamFetch(options),
+        fetch: streamFetch(options.fetch, options.credentials),
         headers: options.headers as HeadersOption | undefined,
         makeSocket: undefined,
         extensions: undefined,
       },
       listener: {
         credentials: async () => "",
-        sign: (claims) => sign(claims, privateKey!),
-        rotated: (refreshToken) => onRefreshToken?.(refreshToken),
+        // The engine asks for a signature only in the JWT bearer flow.
+        sign: (claims) => signJwt(claims, privateKey!),
+        onRefreshToken: (refreshToken) => onRefreshToken?.(refreshToken),
       },
       maxPending: options.maxPending ?? 100,
       signal: options.signal,
-      ...(marks && {
-        prepare: async (channel: string) => {
-          const id = await marks.find(channel);
+      ...(tracker && {
+        prepareSubscription: async (channel: string) => {
+          const id = await tracker.find(channel);
           return id === undefined ? undefined : (port: StreamPort) => port.mark(withoutFilter(channel), id);
         },
-        hand: (message) => marks.hand(message),
-        done: (message) => marks.done(message),
-        ack: (message) => marks.ack(message),
-        settle: () => marks.settle(),
+        beforeReceive: (message) => tracker.beforeReceive(message),
+        afterListeners: (message) => tracker.afterListeners(message),
+        ack: (message) => tracker.ack(message),
+        flush: () => tracker.flush(),
       }),
-      // `/event/Order__e` is com.salesforce.event.Order__e.
-      typeOf: (channel) => `com.salesforce${channel.replace(/\//g, ".")}`,
+      // `/event/Order__e` becomes com.salesforce.event.Order__e.
+      eventTypeOf: (channel) => `com.salesforce${channel.replace(/\//g, ".")}`,
     });
   }
 }
 
-/** The same for user name and password, as the Python `aiosfstream` has it. */
+/** A client that logs in with user name and password, with the options of the Python package `aiosfstream`. */
 export class SalesforceStreamingClient extends SalesforceClient {
+  /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(options: SalesforceStreamingOptions) {
-    checkStream("a SalesforceStreamingClient", options, [...NAMES, ...LOGIN_NAMES]);
-    const rest: Record<string, unknown> = { ...options };
+    checkStreamOptions("a SalesforceStreamingClient", options, [...NAMES, ...LOGIN_NAMES]);
+    const streamOptions: Record<string, unknown> = { ...options };
     const login: Record<string, unknown> = {};
     for (const name of LOGIN_NAMES) {
-      if (rest[name] !== undefined) login[name] = rest[name];
-      delete rest[name];
+      if (streamOptions[name] !== undefined) login[name] = streamOptions[name];
+      delete streamOptions[name];
     }
-    super(passwordAuth(login as unknown as PasswordOptions), rest as SalesforceOptions);
+    super(passwordAuth(login as unknown as PasswordOptions), streamOptions as SalesforceOptions);
   }
 }
 

@@ -1,43 +1,45 @@
-/** Salesforce: the Streaming API, with login and replay. */
-export {
-  SalesforceClient,
-  SalesforceStreamingClient,
-  type SalesforceOptions,
-  type SalesforceStreamingOptions,
-} from "./client.js";
-export {
-  clientCredentialsAuth,
-  jwtBearerAuth,
-  passwordAuth,
-  refreshTokenAuth,
-  sessionAuth,
-  type ClientCredentialsOptions,
-  type JwtBearerOptions,
-  type LoginHost,
-  type PasswordOptions,
-  type RefreshTokenOptions,
-  type SalesforceAuth,
-  type SessionOptions,
-} from "./auth.js";
-export { salesforceProxy, type SalesforceProxyOptions } from "./proxy.js";
-export {
-  replayStore,
-  type ReplayMarker,
-  type ReplayPolicy,
-  type ReplayStorage,
-  type ReplayStoreOptions,
-} from "./replay.js";
-export type { StreamOptions } from "../bayeux/client.js";
-export type { StreamState } from "../bayeux/driver.js";
-export type { StreamMessage } from "../bayeux/message.js";
-export type { MessageListener, StreamEvents, StreamNotice, Subscription } from "../bayeux/stream.js";
+/** Salesforce: clients of the Streaming API, ways to log in, replay storage, and a proxy for pages. */
+export type { HeadersOption } from "../../client/options.js";
+export { type Culprit, FerryError, type FerryErrorCode, isFerryError } from "../../engine/errors.js";
+export type { FetchLike } from "../../platform/fetch.js";
 export { denoKvStore } from "../../stores/deno-kv.js";
 export { durableObjectStore } from "../../stores/durable-object.js";
-export { fileStore, type FileStoreOptions } from "../../stores/file.js";
-export { indexedDbStore, type IndexedDbOptions } from "../../stores/indexeddb.js";
+export { type FileStoreOptions, fileStore } from "../../stores/file.js";
+export { type IndexedDbOptions, indexedDbStore } from "../../stores/indexeddb.js";
 export { localStorageStore } from "../../stores/local-storage.js";
 export { memoryStore } from "../../stores/memory.js";
 export type { OutboxStore } from "../../stores/store.js";
-export type { FetchLike } from "../../platform/fetch.js";
-export type { HeadersOption } from "../../client/options.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../engine/errors.js";
+export type { StreamMessage } from "../bayeux/message.js";
+export type { StreamOptions } from "../bayeux/options.js";
+export type {
+  MessageListener,
+  StreamEvents,
+  StreamNotice,
+  StreamNoticeKind,
+  StreamState,
+  Subscription,
+} from "../bayeux/stream-types.js";
+export {
+  type ClientCredentialsOptions,
+  clientCredentialsAuth,
+  type JwtBearerOptions,
+  jwtBearerAuth,
+  type LoginHost,
+  type PasswordOptions,
+  passwordAuth,
+  type RefreshTokenOptions,
+  refreshTokenAuth,
+  type SalesforceAuth,
+  type SessionOptions,
+  sessionAuth,
+} from "./auth.js";
+export {
+  SalesforceClient,
+  type SalesforceOptions,
+  SalesforceStreamingClient,
+  type SalesforceStreamingOptions,
+} from "./client.js";
+export { salesforceProxy } from "./proxy.js";
+export type { SalesforceProxyOptions } from "./proxy/options.js";
+export type { ReplayMarker, ReplayPolicy, ReplayStorage } from "./replay.js";
+export { type ReplayStoreOptions, replayStore } from "./replay-store.js";

@@ -9,7 +9,7 @@
  *
  * Without accounts everybody may come in who names what the flow needs. Secrets are compared and never kept.
  */
-import { readBody } from "../../systems/cloudevents/http.js";
+import { readBody } from "../../systems/cloudevents/body.js";
 import { FerryError } from "../../engine/errors.js";
 import { USER_ID } from "./channels.js";
 import { json } from "./json.js";

@@ -8,7 +8,7 @@
  *   POST /services/data/v68.0/sobjects/StreamingChannel/<id>/push     publishes to it
  * ```
  */
-import { readBody } from "../../systems/cloudevents/http.js";
+import { readBody } from "../../systems/cloudevents/body.js";
 import { json } from "./json.js";
 import { type Tokens, randomText } from "./tokens.js";
 

@@ -11,7 +11,7 @@
  * Lives here: which message gets which reply. Not here: what a session remembers (`session.ts`), what is replayed
  * (`replay.ts`), how a refusal is worded (`messages.ts`).
  */
-import { readBody } from "../../systems/cloudevents/http.js";
+import { readBody } from "../../systems/cloudevents/body.js";
 import { isFerryError } from "../../engine/errors.js";
 import { connectionReset } from "../faults.js";
 import type { Lifetime } from "../service.js";

@@ -1,25 +1,28 @@
-//! What a session makes of an answer: events first, then the replies.
+//! What a response means: its events are delivered first, then its replies are processed.
 //!
 //! ```text
-//!   answer ──read──┬─ events ──held back? ──> the owner
-//!                  └─ replies ──> sent? ──┬─ successful ──> shaken, connected, granted
-//!                                         └─ not ────────> errors.rs
+//!   response ──parse──┬─ events ──will be replayed? no ──new? yes ──> owner
+//!                     └─ replies ──pending message? ──┬─ successful ──> on_success
+//!                                                     └─ not ────────> on_refusal (refusal.rs)
+//!   no reply, no response ──> on_no_reply (recovery.rs)
 //! ```
 
-use super::errors::{failed, unknown_advice};
-use super::{Event, Pace, Phase, Sent, Session, SessionError, Standing, State, Timer, Todo, Via};
+use super::gaps::replay_start;
+use super::recovery::response_error;
+use super::refusal::unknown_advice_error;
+use super::{Event, PendingMessage, Phase, Session, State, SubscriptionState, Timer, Timing, Via};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
 use crate::base::json::find::Document;
-use crate::base::json::padded::Padded;
 use crate::base::time::Millis;
-use crate::bayeux::dialect::{Continuity, Dialect, Kind, Reaction};
-use crate::bayeux::message::{Advice, Reading, Reconnect, Reply, Row, read};
+use crate::bayeux::dialect::{Dialect, MessageKind, Reaction};
+use crate::bayeux::errors::SessionError;
+use crate::bayeux::message::{Advice, EventSpans, ParsedMessages, Reconnect, Reply, parse_messages};
 use crate::bayeux::wire::{Transport, without_filter};
 
 impl Session {
-    pub(super) fn land(
+    pub(super) fn on_exchange_end(
         &mut self,
         id: ExchangeId,
         outcome: Result<Response, Failure>,
@@ -29,228 +32,187 @@ impl Session {
         match outcome {
             Ok(mut response) => {
                 for cookie in response.headers_named("set-cookie") {
-                    self.jar.store(&self.url, cookie, self.unix(self.now));
+                    self.cookies.store(&self.url, cookie, self.unix_ms(self.now));
                 }
                 let document = Document::new(core::mem::take(&mut response.body));
-                match read(document.padded(), dialect.data_reader()) {
-                    Ok(reading) if !reading.rows.is_empty() || !reading.replies.is_empty() => {
-                        self.take(Some(id), document, reading, dialect);
+                match parse_messages(document.padded(), dialect.data_reader()) {
+                    Ok(messages) if !messages.events.is_empty() || !messages.replies.is_empty() => {
+                        self.process_messages(Some(id), document, messages, dialect);
                     }
                     other => {
                         response.body = document.into_text();
-                        failure = Some(failed(&Ok(response), other.is_ok()));
+                        failure = Some(response_error(&Ok(response), other.is_ok()));
                     }
                 }
             }
-            Err(why) => failure = Some(failed(&Err(why), false)),
+            Err(why) => failure = Some(response_error(&Err(why), false)),
         }
-        let (trouble, hint) = failure.unwrap_or_else(|| {
+        let (error, min_delay) = failure.unwrap_or_else(|| {
             (
                 SessionError::new(
                     Code::Unavailable,
-                    "the answer of the server has no reply to the message in it",
+                    "the response of the server contains no reply to the message",
                 ),
                 None,
             )
         });
-        let mut left = Vec::new();
-        self.sent.retain(|sent| {
-            let is_left = sent.via == Via::Exchange(id);
-            if is_left {
-                left.push(sent.clone());
+        let mut unanswered = Vec::new();
+        self.pending.retain(|sent| {
+            let is_unanswered = sent.via == Via::Exchange(id);
+            if is_unanswered {
+                unanswered.push(sent.clone());
             }
-            !is_left
+            !is_unanswered
         });
-        if left.is_empty() {
+        if unanswered.is_empty() {
             return;
         }
-        if trouble.status == Some(401) && self.options.needs_auth && self.phase != Phase::Closing {
-            self.refuse_sent(left, &trouble);
-            return self.react(Reaction::Reauthorize);
+        if error.status == Some(401) && self.options.is_auth_required && self.phase != Phase::Closing {
+            self.reject_messages(unanswered, &error);
+            return self.apply_reaction(Reaction::Reauthorize);
         }
-        self.notice("trouble", None, Some(trouble.clone()));
-        for sent in left {
-            self.unanswered(sent, &trouble, hint);
+        self.notify("trouble", None, Some(error.clone()));
+        for sent in unanswered {
+            self.on_no_reply(sent, &error, min_delay);
         }
     }
 
-    /// Takes in everything that an answer or frame has in it.
-    pub(super) fn take(
+    /// Processes all messages of a response or frame.
+    pub(super) fn process_messages(
         &mut self,
         source: Option<ExchangeId>,
         document: Document,
-        reading: Reading,
+        messages: ParsedMessages,
         dialect: &mut dyn Dialect,
     ) {
-        let Reading { mut rows, replies } = reading;
+        let ParsedMessages { mut events, replies } = messages;
         let text = document.padded();
-        let held_back = self.channels_held_back(source, dialect);
-        if !held_back.is_empty() {
-            let name = |row: &Row| text.get(row.channel.start, row.channel.end);
-            for (channel, from) in held_back {
-                let is_of = |row: &Row| row.marks.position.is_some() && name(row) == channel.as_bytes();
-                // Of an answer to its own subscription what the server had ready before is left out: it comes again behind that.
-                let until = if from { behind_descent(text, &rows, is_of) } else { rows.len() };
+        let replayed = self.replayed_channels(source, dialect);
+        if !replayed.is_empty() {
+            let name = |event: &EventSpans| text.get(event.channel.start, event.channel.end);
+            for (channel, is_own_reply) in replayed {
+                let is_of =
+                    |event: &EventSpans| event.ids.replay_id.is_some() && name(event) == channel.as_bytes();
+                // In the reply to its own subscription, only events before the replay are dropped.
+                let until = if is_own_reply { replay_start(text, &events, is_of) } else { events.len() };
                 let mut at = 0;
                 let mut has_dropped = false;
-                rows.retain(|row| {
-                    let drops = at < until && is_of(row);
+                events.retain(|event| {
+                    let is_dropped = at < until && is_of(event);
                     at += 1;
-                    has_dropped |= drops;
-                    !drops
+                    has_dropped |= is_dropped;
+                    !is_dropped
                 });
-                if has_dropped && !from {
-                    self.has_more = true;
-                    for known in &mut self.subscriptions {
-                        known.has_gap |= without_filter(&known.channel) == channel;
+                if has_dropped && !is_own_reply {
+                    self.has_queued_events = true;
+                    for subscription in &mut self.subscriptions {
+                        subscription.has_gap |= without_filter(&subscription.channel) == channel;
                     }
                 }
             }
         }
-        rows.retain(|row| dialect.arrived(text, row));
-        self.events_seen = rows.len();
-        if !rows.is_empty() && self.phase != Phase::Closed {
-            self.is_paused |= self.options.waits_for_room;
-            self.announce(Event::Messages { source, text: document.into_text(), rows });
+        events.retain(|event| dialect.record_event(text, event));
+        self.last_event_count = events.len();
+        if !events.is_empty() && self.phase != Phase::Closed {
+            self.is_paused |= self.options.has_manual_resume;
+            self.emit(Event::Messages { source, text: document.into_text(), events });
         }
         for reply in replies {
             if self.phase == Phase::Closed {
                 return;
             }
-            self.hear(&reply, dialect);
+            self.process_reply(&reply, dialect);
         }
     }
 
-    /// Channels whose events in this answer come again, and would overtake others now. True: only those that stand before what was asked for.
-    pub(super) fn channels_held_back(
-        &self,
-        source: Option<ExchangeId>,
-        dialect: &dyn Dialect,
-    ) -> Vec<(String, bool)> {
-        let is_overdue = self.is_paused && self.is_overdue;
-        let mut names = Vec::new();
-        for known in &self.subscriptions {
-            let is_usual = known.standing == Standing::Live && !known.has_gap && !is_overdue;
-            if is_usual || self.ack.is_some() || dialect.continuity(&known.channel) != Continuity::Kept {
-                continue;
-            }
-            let is_own = known.standing == Standing::Asked
-                && self.sent.iter().any(|sent| {
-                    sent.kind == Kind::Subscribe
-                        && sent.channel == known.channel
-                        && source.is_some_and(|source| sent.via == Via::Exchange(source))
-                });
-            // A new session that sends what was not asked for yet has it from the one before.
-            let is_unasked = known.standing == Standing::Wanted && !known.has_gap;
-            if !is_unasked {
-                names.push((without_filter(&known.channel).to_owned(), is_own));
-            }
-        }
-        names
-    }
-
-    /// Whether a channel that goes on where it was is being asked for, or is just going to be.
-    pub(super) fn takes_up(&self, dialect: &dyn Dialect) -> bool {
-        self.subscriptions.iter().any(|known| {
-            let is_asked = known.standing == Standing::Asked
-                || known.standing == Standing::Wanted
-                    && self
-                        .todo
-                        .iter()
-                        .any(|todo| matches!(todo, Todo::Subscribe(channel) if *channel == known.channel));
-            is_asked && dialect.continuity(&known.channel) == Continuity::Kept
-        })
-    }
-
-    /// Whether a channel is just being taken back, to be asked for again.
-    pub(super) fn leaves(&self) -> bool {
-        self.todo.iter().any(|todo| matches!(todo, Todo::Unsubscribe(_, None)))
-            || self.sent.iter().any(|sent| sent.kind == Kind::Unsubscribe && sent.op.is_none())
-    }
-
-    pub(super) fn hear(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
+    pub(super) fn process_reply(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
         let kind = match reply.channel.as_str() {
-            "/meta/handshake" => Kind::Handshake,
-            "/meta/connect" => Kind::Connect,
-            "/meta/subscribe" => Kind::Subscribe,
-            "/meta/unsubscribe" => Kind::Unsubscribe,
-            "/meta/disconnect" => Kind::Disconnect,
+            "/meta/handshake" => MessageKind::Handshake,
+            "/meta/connect" => MessageKind::Connect,
+            "/meta/subscribe" => MessageKind::Subscribe,
+            "/meta/unsubscribe" => MessageKind::Unsubscribe,
+            "/meta/disconnect" => MessageKind::Disconnect,
             channel if channel.starts_with("/meta/") => return,
-            _ => Kind::Publish,
+            _ => MessageKind::Publish,
         };
         let channels = reply.subscriptions();
-        let answered = self.sent.iter().position(|sent| {
+        let position = self.pending.iter().position(|sent| {
             sent.kind == kind
                 && match &reply.id {
                     Some(id) => *id == sent.id.to_string(),
                     None => channels.is_empty() || channels.contains(&sent.channel),
                 }
-                && (kind != Kind::Publish || sent.channel == reply.channel)
+                && (kind != MessageKind::Publish || sent.channel == reply.channel)
         });
-        let Some(at) = answered else {
-            // A server may say goodbye unasked.
-            if kind == Kind::Disconnect && self.phase != Phase::Closing {
-                self.closed_by_server(reply);
+        let Some(at) = position else {
+            // A server may disconnect unasked.
+            if kind == MessageKind::Disconnect && self.phase != Phase::Closing {
+                self.on_closed_by_server(reply);
             }
             return;
         };
         let Some(successful) = reply.successful else { return };
-        let sent = self.sent.remove(at);
+        let sent = self.pending.remove(at);
         if successful {
-            self.granted(&sent, reply, dialect);
+            self.on_success(&sent, reply, dialect);
         } else {
-            self.refused(sent, reply, dialect);
+            self.on_refusal(sent, reply, dialect);
         }
     }
 
-    pub(super) fn granted(&mut self, sent: &Sent, reply: &Reply, dialect: &mut dyn Dialect) {
+    pub(super) fn on_success(&mut self, sent: &PendingMessage, reply: &Reply, dialect: &mut dyn Dialect) {
         match sent.kind {
-            Kind::Handshake => self.shaken(reply, dialect),
-            Kind::Connect => self.connected(reply, dialect),
-            Kind::Subscribe => {
-                if let Some(known) = self.subscriptions.iter_mut().find(|known| known.channel == sent.channel)
+            MessageKind::Handshake => self.on_handshake_success(reply, dialect),
+            MessageKind::Connect => self.on_connect_success(reply, dialect),
+            MessageKind::Subscribe => {
+                if let Some(subscription) =
+                    self.subscriptions.iter_mut().find(|subscription| subscription.channel == sent.channel)
                 {
-                    (known.standing, known.was_live, known.refusals) = (Standing::Live, true, 0);
-                    for op in core::mem::take(&mut known.waiting) {
+                    (subscription.state, subscription.has_been_active, subscription.refusal_count) =
+                        (SubscriptionState::Active, true, 0);
+                    for op in core::mem::take(&mut subscription.waiting) {
                         self.settle(op, Ok(()));
                     }
                 }
-                self.go_on_polling();
+                self.release_held_connect();
             }
-            Kind::Unsubscribe => {
-                self.settle_if(sent.op, Ok(()));
-                self.go_on_polling();
+            MessageKind::Unsubscribe => {
+                self.settle_optional(sent.op, Ok(()));
+                self.release_held_connect();
             }
-            Kind::Publish => self.settle_if(sent.op, Ok(())),
-            Kind::Disconnect => self.end(None),
+            MessageKind::Publish => self.settle_optional(sent.op, Ok(())),
+            MessageKind::Disconnect => self.finish(None),
         }
     }
 
-    pub(super) fn shaken(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
+    pub(super) fn on_handshake_success(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
         let Some(client_id) = reply.client_id() else {
-            let trouble =
-                SessionError::new(Code::Unavailable, "the server granted a session, but gave no clientId");
-            self.notice("trouble", None, Some(trouble));
-            let rest = self.rest(None);
-            return self.again(rest);
+            let error =
+                SessionError::new(Code::Unavailable, "the handshake reply of the server has no clientId");
+            self.notify("trouble", None, Some(error));
+            let delay = self.retry_delay(None);
+            return self.schedule_connect(delay);
         };
         if self.phase == Phase::Closing {
-            return self.goodbye(&client_id);
+            return self.send_disconnect(&client_id);
         }
-        let offers =
-            reply.get(&["supportedConnectionTypes"]).map(|value| value.strings()).unwrap_or_default();
         let offered =
-            |transport: Transport| offers.is_empty() || offers.iter().any(|offer| offer == transport.name());
-        if !offered(self.transport) {
-            let Some(other) = self.options.transports.iter().copied().find(|other| offered(*other)) else {
-                let message = format!("the server offers none of our transports, but {}", offers.join(", "));
+            reply.get(&["supportedConnectionTypes"]).map(|value| value.strings()).unwrap_or_default();
+        let is_offered =
+            |transport: Transport| offered.is_empty() || offered.iter().any(|name| name == transport.name());
+        if !is_offered(self.transport) {
+            let Some(other) = self.options.transports.iter().copied().find(|other| is_offered(*other)) else {
+                let message = format!(
+                    "the server supports none of the configured transports; it offers {}",
+                    offered.join(", ")
+                );
                 return self.stop(SessionError::new(Code::Rejected, message));
             };
-            self.switch_to(other);
+            self.switch_transport(other);
         }
-        self.advise(&reply.advice(self.transport.name()).unwrap_or_default());
-        self.ack = match reply.get(&["ext", "ack"]) {
-            Some(offer) if self.options.ack => match offer.bool() {
+        self.apply_advice(&reply.advice(self.transport.name()).unwrap_or_default());
+        self.last_ack = match reply.get(&["ext", "ack"]) {
+            Some(offer) if self.options.has_ack_extension => match offer.bool() {
                 Some(true) => Some(0),
                 Some(false) => None,
                 None => match reply.get(&["ext", "ack", "enabled"]).and_then(|enabled| enabled.bool()) {
@@ -264,153 +226,81 @@ impl Session {
         };
         self.client_id = Some(client_id);
         self.phase = Phase::Connecting;
-        (self.is_unproven, self.is_held) = (true, false);
-        self.announce(Event::State(State::Connecting));
+        (self.is_session_unproven, self.is_connect_held) = (true, false);
+        self.emit(Event::State(State::Connecting));
         if core::mem::replace(&mut self.has_had_session, true) {
-            self.notice("session_replaced", None, None);
+            self.notify("session_replaced", None, None);
         }
-        if let Some(lack) = dialect.shaken(reply) {
-            self.notice(lack, None, None);
+        if let Some(notice) = dialect.handshake_accepted(reply) {
+            self.notify(notice, None, None);
         }
-        self.subscribe_anew(dialect);
-        self.again(Millis(0));
+        self.queue_resubscriptions(dialect);
+        self.schedule_connect(Millis(0));
     }
 
-    /// A new session knows no subscriptions.
-    pub(super) fn subscribe_anew(&mut self, dialect: &dyn Dialect) {
-        for todo in core::mem::take(&mut self.todo) {
-            match todo {
-                Todo::Publish(..) => self.todo.push_back(todo),
-                // That is done with the session.
-                Todo::Unsubscribe(_, op) => self.settle_if(op, Ok(())),
-                Todo::Subscribe(_) => {}
-            }
-        }
-        let mut anew = Vec::new();
-        let mut gaps = Vec::new();
-        for known in &mut self.subscriptions {
-            (known.standing, known.has_gap, known.is_left) = (Standing::Wanted, false, false);
-            if known.was_live && dialect.continuity(&known.channel) != Continuity::Kept {
-                gaps.push(known.channel.clone());
-            }
-            anew.push(Todo::Subscribe(known.channel.clone()));
-        }
-        for (at, todo) in anew.into_iter().enumerate() {
-            self.todo.insert(at, todo);
-        }
-        for channel in gaps {
-            self.notice("possible_gap", Some(channel), None);
-        }
-    }
-
-    pub(super) fn connected(&mut self, reply: &Reply, dialect: &dyn Dialect) {
+    pub(super) fn on_connect_success(&mut self, reply: &Reply, dialect: &dyn Dialect) {
         if !matches!(self.phase, Phase::Connecting | Phase::Connected) {
             return;
         }
         if let Some(batch) = reply.get(&["ext", "ack"]).and_then(|ack| ack.integer())
-            && self.ack.is_some()
+            && self.last_ack.is_some()
         {
-            self.ack = Some(batch);
+            self.last_ack = Some(batch);
         }
         let advice = reply.advice(self.transport.name());
         if let Some(advice) = &advice {
-            self.advise(advice);
+            self.apply_advice(advice);
         }
         let advice = advice.unwrap_or_default();
         match advice.reconnect {
-            Some(Reconnect::None) => return self.closed_by_server(reply),
-            Some(Reconnect::Unknown) => return self.stop(unknown_advice()),
-            Some(Reconnect::Handshake) => return self.new_session(false),
+            Some(Reconnect::None) => return self.on_closed_by_server(reply),
+            Some(Reconnect::Unknown) => return self.stop(unknown_advice_error()),
+            Some(Reconnect::Handshake) => return self.start_new_session(false),
             Some(Reconnect::Retry) | None if advice.interval.is_some_and(|interval| interval < 0) => {
-                return self.closed_by_server(reply);
+                return self.on_closed_by_server(reply);
             }
             Some(Reconnect::Retry) | None => {}
         }
         if advice.multiple_clients {
-            self.notice("multiple_clients", None, None);
+            self.notify("multiple_clients", None, None);
         }
         let was_connected = core::mem::replace(&mut self.phase, Phase::Connected) == Phase::Connected;
-        self.link_is_up();
+        self.connection_restored();
         if !was_connected {
-            self.announce(Event::State(State::Connected));
+            self.emit(Event::State(State::Connected));
         }
-        if let Some(op) = self.opening.take() {
+        if let Some(op) = self.open_op.take() {
             self.settle(op, Ok(()));
         }
         if !self.is_paused {
-            self.close_gaps(dialect);
+            self.repair_gaps(dialect);
         }
-        let is_settled = self.subscriptions.iter().all(|known| known.standing == Standing::Live);
-        if self.options.drains && was_connected && is_settled && self.events_seen == 0 {
+        let is_settled =
+            self.subscriptions.iter().all(|subscription| subscription.state == SubscriptionState::Active);
+        if self.options.is_draining && was_connected && is_settled && self.last_event_count == 0 {
             return self.close(self.now);
         }
-        self.again(self.pace.interval);
+        self.schedule_connect(self.timing.interval);
     }
 
-    /// Answers were lost. What was in them comes again to those who subscribe again from where they were; but first what the server has ready
-    /// has to run off, because it would come before that.
-    pub(super) fn close_gaps(&mut self, dialect: &dyn Dialect) {
-        let has_more = core::mem::take(&mut self.has_more);
-        let mut gaps = Vec::new();
-        for known in &mut self.subscriptions {
-            // One that is being asked for keeps its gap until it is answered.
-            if !known.has_gap || known.standing == Standing::Asked {
-                continue;
-            }
-            let is_kept = dialect.continuity(&known.channel) == Continuity::Kept;
-            // What the server repeats by itself is not lost.
-            if self.ack.is_none() && is_kept {
-                known.standing = Standing::Wanted;
-                self.todo
-                    .retain(|todo| !matches!(todo, Todo::Subscribe(channel) if *channel == known.channel));
-                if !core::mem::replace(&mut known.is_left, true) {
-                    self.todo.push_back(Todo::Unsubscribe(known.channel.clone(), None));
-                }
-                if !has_more {
-                    self.todo.push_back(Todo::Subscribe(known.channel.clone()));
-                }
-            } else {
-                known.has_gap = false;
-                if self.ack.is_none() && known.was_live {
-                    gaps.push(known.channel.clone());
-                }
-            }
-        }
-        for channel in gaps {
-            self.notice("possible_gap", Some(channel), None);
-        }
-    }
-
-    pub(super) fn advise(&mut self, advice: &Advice) {
+    /// New advice replaces all earlier advice.
+    pub(super) fn apply_advice(&mut self, advice: &Advice) {
         let millis = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).map(Millis);
-        self.pace = Pace {
+        self.timing = Timing {
             interval: millis(advice.interval).unwrap_or_default(),
-            hold: millis(advice.timeout).unwrap_or(self.options.hold),
-            keeps: millis(advice.max_interval).filter(|keeps| keeps.0 > 0),
+            poll_timeout: millis(advice.timeout).unwrap_or(self.options.poll_timeout),
+            max_interval: millis(advice.max_interval).filter(|millis| millis.0 > 0),
         };
     }
 
-    pub(super) fn link_is_up(&mut self) {
+    /// Resets all counters of failures after a successful connect.
+    pub(super) fn connection_restored(&mut self) {
         self.backoff.reset();
-        self.busy = 0;
-        (self.down_since, self.last_trouble) = (None, None);
-        (self.is_unproven, self.is_renewed) = (false, false);
-        for timer in [Timer::Lost, Timer::Watch, Timer::Next] {
+        self.busy_count = 0;
+        (self.down_since, self.last_error) = (None, None);
+        (self.is_session_unproven, self.has_new_credentials) = (false, false);
+        for timer in [Timer::ConnectionTimeout, Timer::ConnectReply, Timer::Connect] {
             self.timers.clear(timer);
         }
     }
-}
-
-/// Behind the last event whose id is lower than that of the one before: there begins what is repeated. 0 if there is none.
-fn behind_descent(text: Padded<'_>, rows: &[Row], is_of: impl Fn(&Row) -> bool) -> usize {
-    let (mut behind, mut last) = (0, 0);
-    for (at, row) in rows.iter().enumerate().filter(|(_, row)| is_of(row)) {
-        let id = row.marks.position.map(|span| text.get(span.start, span.end)).unwrap_or_default();
-        let Some(id) = core::str::from_utf8(id).ok().and_then(|id| id.parse::<u64>().ok()) else { continue };
-        if id < last {
-            behind = at;
-        }
-        last = id;
-    }
-    behind
 }

@@ -1,48 +1,52 @@
-//! What a session is told, and what it says.
+//! Options and events of a session.
 
-use crate::base::error::{Code, Error};
 use crate::base::ids::{ExchangeId, OpId};
 use crate::base::time::Millis;
-use crate::bayeux::message::Row;
-use crate::bayeux::wire::{Complaint, Transport};
+use crate::bayeux::errors::SessionError;
+use crate::bayeux::message::EventSpans;
+use crate::bayeux::wire::Transport;
 
-/// How a session works.
+/// Options of a session.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the server is.
+    /// The URL of the server.
     pub url: String,
-    /// In the order of preference.
+    /// Transports in order of preference. Default: WebSocket, then long-polling.
     pub transports: Vec<Transport>,
-    /// Ask the server to repeat what was not acknowledged. Default true; servers that do not know it do not answer it.
-    pub ack: bool,
-    /// Ask for credentials before each first handshake.
-    pub needs_auth: bool,
-    /// Keep cookies, because the platform does not.
-    pub keeps_cookies: bool,
-    /// Go to the hosts that the server advises. Default false: credentials would go to a host that nobody named.
-    pub follows_hosts: bool,
-    /// Leave when the server has no more events.
-    pub drains: bool,
-    /// The Unix time in milliseconds at the zero of the owner's clock, for cookies that end.
-    pub epoch: u64,
-    /// How much longer than the server holds a connect an answer may take, and how long any other may. Default 10 000.
-    pub network_delay: Millis,
-    /// How long a server holds a connect if it does not say. Default 60 000.
-    pub hold: Millis,
-    /// The longest first rest after a failure, doubled each time. Default 1 000.
-    pub base: Millis,
-    /// The longest rest. Default 60 000.
-    pub max: Millis,
-    /// How long the link may be down before that is reported. Default 10 000; `None`: it is never.
-    pub timeout: Option<Millis>,
-    /// How long polling may rest for a slow consumer. Default: for ever.
+    /// Offer the ack extension, with which the server repeats unacknowledged events. Servers without it
+    /// ignore the offer. Default true.
+    pub has_ack_extension: bool,
+    /// Request credentials before the first handshake, and again when the server refuses them. Default false.
+    pub is_auth_required: bool,
+    /// Keep cookies here, for platforms whose `fetch` keeps none. Default true.
+    pub has_cookie_jar: bool,
+    /// Follow `advice.hosts`. Default false, because credentials would be sent to a host that the application
+    /// did not name.
+    pub can_follow_hosts: bool,
+    /// Close the session once the server has no more events. Default false.
+    pub is_draining: bool,
+    /// The Unix time in milliseconds at the zero of the owner's clock, for cookies that expire.
+    pub epoch_unix_ms: u64,
+    /// The timeout of a request. A connect may take this much longer than the server holds it. Default 10 s.
+    pub max_network_delay: Millis,
+    /// How long the server holds a connect without `advice.timeout`. Default 60 s.
+    pub poll_timeout: Millis,
+    /// The upper limit of the first backoff delay, doubled after each failure. Default 1 s.
+    pub backoff_base: Millis,
+    /// The upper limit of all backoff delays. Default 60 s.
+    pub backoff_max: Millis,
+    /// How long the connection may be down before `ConnectionLost` is emitted; `None` for never. Default 10
+    /// s.
+    pub connection_timeout: Option<Millis>,
+    /// How long polling may pause for a slow consumer; `None` for no limit. Default `None`.
     pub max_pause: Option<Millis>,
-    /// After events there is no further poll until the owner has called [`Session::resume_polling`], because only it knows what there is room for.
-    pub waits_for_room: bool,
-    /// How many bytes of messages go into one request. Default 65 536.
-    pub max_request: usize,
-    /// How many bytes of an answer are read. Default 64 MiB.
-    pub max_answer: u32,
+    /// Pause after each response with events until the owner calls `Session::resume_polling`, because only
+    /// the owner knows the free capacity of its inbox. Default false.
+    pub has_manual_resume: bool,
+    /// The largest request body with more than one message. Default 64 KiB.
+    pub max_request_bytes: usize,
+    /// The largest response that is read. Default 64 MiB.
+    pub max_response_bytes: u32,
 }
 
 impl Default for Options {
@@ -50,132 +54,94 @@ impl Default for Options {
         Self {
             url: String::new(),
             transports: vec![Transport::WebSocket, Transport::LongPolling],
-            ack: true,
-            needs_auth: false,
-            keeps_cookies: true,
-            follows_hosts: false,
-            drains: false,
-            epoch: 0,
-            network_delay: Millis(10_000),
-            hold: Millis(60_000),
-            base: Millis(1000),
-            max: Millis(60_000),
-            timeout: Some(Millis(10_000)),
+            has_ack_extension: true,
+            is_auth_required: false,
+            has_cookie_jar: true,
+            can_follow_hosts: false,
+            is_draining: false,
+            epoch_unix_ms: 0,
+            max_network_delay: Millis(10_000),
+            poll_timeout: Millis(60_000),
+            backoff_base: Millis(1000),
+            backoff_max: Millis(60_000),
+            connection_timeout: Some(Millis(10_000)),
             max_pause: None,
-            waits_for_room: false,
-            max_request: 65_536,
-            max_answer: 64 << 20,
+            has_manual_resume: false,
+            max_request_bytes: 65_536,
+            max_response_bytes: 64 << 20,
         }
     }
 }
 
-/// What went wrong, for people and programs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionError {
-    /// The row of the table of errors.
-    pub code: Code,
-    /// The number of the server's complaint, or the HTTP status.
-    pub status: Option<u16>,
-    /// A whole sentence.
-    pub message: String,
-    /// What the server said, as it said it.
-    pub said: Option<String>,
-}
-
-impl SessionError {
-    /// With a sentence of its own.
-    #[cold]
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, status: None, message: message.into(), said: None }
-    }
-
-    /// What a server said about a message of ours.
-    #[cold]
-    pub fn said(code: Code, what: &str, complaint: &str) -> Self {
-        let cut: String = complaint.chars().filter(|char| !char.is_control()).take(500).collect();
-        let reason = if cut.is_empty() { "it did not say why" } else { &cut };
-        Self {
-            code,
-            status: Complaint::parse(complaint).code,
-            message: format!("the server refused {what}: {reason}"),
-            said: Some(complaint.to_owned()),
-        }
-    }
-
-    pub(super) fn of(error: &Error) -> Self {
-        Self { code: error.code, status: error.status, message: error.to_string(), said: None }
-    }
-}
-
-/// Where the session is, as the application sees it.
+/// The state of the session, as the application sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// A session is being asked for.
+    /// A handshake is due or pending.
     Handshaking,
-    /// There is a session; whether the link works shows soon.
+    /// There is a session, but its last connect has not succeeded.
     Connecting,
-    /// Events arrive.
+    /// The last connect succeeded.
     Connected,
-    /// Over.
+    /// The session has ended.
     Disconnected,
 }
 
-/// What the application may want to know although all goes on.
+/// Information for the application while the session goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// `session_replaced`, `closed_by_server`, `multiple_clients`, `transport_fallback`, `replay_gap`, `possible_gap`, `replay_unsupported`,
-    /// `subscription_lost`, `trouble`
+    /// `session_replaced`, `closed_by_server`, `multiple_clients`, `transport_fallback`, `replay_gap`,
+    /// `possible_gap`, `replay_unsupported`, `subscription_lost` or `trouble`.
     pub kind: &'static str,
-    /// The channel that it is about.
+    /// The channel concerned.
     pub channel: Option<String>,
-    /// What went wrong, if something did.
-    pub trouble: Option<SessionError>,
+    /// The error, if there was one.
+    pub error: Option<SessionError>,
 }
 
-/// What the application, or the owner of the socket, hears.
+/// Events for the application, and effects that only the owner can carry out.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Events have arrived; `source` is the exchange they came with, none for a socket. `rows` stand in `text`.
+    /// New events of the server.
     Messages {
-        /// The exchange.
+        /// The exchange that brought them; `None` for the socket.
         source: Option<ExchangeId>,
-        /// The whole answer.
+        /// The body of the response, or the frame.
         text: Vec<u8>,
-        /// The events in it.
-        rows: Vec<Row>,
+        /// The positions of the events in `text`.
+        events: Vec<EventSpans>,
     },
     /// An operation has ended.
     Settled(OpId, Result<(), SessionError>),
-    /// The session goes on to another state.
+    /// The state has changed.
     State(State),
-    /// Something to know.
+    /// A notice.
     Notice(Notice),
-    /// The link has been down for the timeout of the application. Said again each time that has passed.
-    Lost(SessionError),
-    /// Nothing comes after it. Without a trouble if it was closed by us.
+    /// The connection has been down for `Options::connection_timeout`. Repeated at that interval.
+    ConnectionLost(SessionError),
+    /// The last event. Without an error if the application closed the session.
     Ended(Option<SessionError>),
-    /// Credentials are wanted; `renew`: those there were are refused.
-    NeedsToken {
-        /// Whether there were some.
-        renew: bool,
+    /// Call `Session::authorize` or `Session::unauthorized`.
+    NeedsCredentials {
+        /// The server has refused the previous credentials.
+        is_renewal: bool,
     },
     /// Open a socket.
     SocketOpen {
-        /// Its number.
+        /// The id of the socket.
         id: u32,
-        /// Where to.
+        /// The URL.
         url: String,
     },
     /// Send a text frame.
     SocketSend {
-        /// By which socket.
+        /// The id of the socket.
         id: u32,
         /// The text.
         text: String,
     },
-    /// Close a socket, opened or not. Nothing that it says is heard any more.
+    /// Close a socket, whether it is open or not. Its frames are ignored from now on.
     SocketClose {
-        /// Which one.
+        /// The id of the socket.
         id: u32,
     },
 }

@@ -1,78 +1,78 @@
-//! What the machine and the server say to each other: batches, answers, rests, and what becomes of each event.
+//! Delivery: batches, responses, delays, and the outcome for each event.
 
-use super::{BREAKER, Flight, LONGEST_HINT, Outbox, PROBE_EVENTS};
+use super::{BREAKER_FAILURES, MAX_RETRY_AFTER, Outbox, PROBE_EVENTS, SentBatch};
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
 use crate::base::time::{Millis, Moment};
 use crate::engine::backoff::Backoff;
 use crate::engine::ordered_map::OrderedMap;
-use crate::outbox::answer::{Answer, Classifier, Judged, judge, judge_status};
-use crate::outbox::batch::{self, Haste, Terms, split};
+use crate::outbox::answer::{Answer, Classified, Classifier, classify, classify_status};
+use crate::outbox::batch::{self, BatchRules, Urgency, split};
 use crate::outbox::effect::Effect;
-use crate::outbox::segment::{Part, SegmentId, Stored};
+use crate::outbox::segment::{EventRange, SegmentId, StoreState};
 use crate::outbox::session::Grouping;
 
 impl Outbox {
-    /// Whether this outbox is the one that sends from the store.
-    pub fn set_leader(&mut self, now: Moment, leads: bool) {
-        if self.leads != leads {
-            self.leads = leads;
-            if leads {
-                self.rest_until = self.asked_until;
+    /// Whether this outbox sends the stored events.
+    pub fn set_leader(&mut self, now: Moment, is_leader: bool) {
+        if self.is_leader != is_leader {
+            self.is_leader = is_leader;
+            if is_leader {
+                self.backoff_until = self.retry_after_until;
             } else {
-                self.step_down();
+                self.lose_leadership();
             }
         }
-        if !leads {
-            // What others had stored before we came is theirs.
+        if !is_leader {
+            // The store counts were for a leader.
             self.forget_unseen();
         }
         self.store_changed(now);
     }
 
-    /// Sends nothing from now on, or goes on. What is under way comes to its end.
+    /// Stops sending, or sends again. Requests in flight finish.
     pub fn pause(&mut self, now: Moment, is_paused: bool) {
         self.is_paused = is_paused;
-        self.go_on(now);
+        self.advance(now);
     }
 
-    /// What is ready shall not wait for others.
+    /// Ready events no longer wait for others.
     pub fn flush_now(&mut self, now: Moment) {
-        self.rush = true;
-        self.go_on(now);
+        self.is_flushing = true;
+        self.advance(now);
     }
 
-    /// There is reason to believe that it works now: a rest of our own choice ends.
+    /// Requests may succeed now: ends backoff delays, except those that the server asked for.
     pub fn online(&mut self, now: Moment) {
-        self.rush = true;
-        self.rest_until = self.asked_until;
-        self.look_at = self.now;
-        self.go_on(now);
+        self.is_flushing = true;
+        self.backoff_until = self.retry_after_until;
+        self.peek_not_before = self.now;
+        self.advance(now);
     }
 
     /// How many requests may start from now on.
     pub fn allow_requests(&mut self, now: Moment, requests: u32) {
         self.requests_left = requests;
-        self.go_on(now);
+        self.advance(now);
     }
 
-    /// The page may end at any moment: sends what is ready and what is not stored yet, up to so many bytes, whatever else
-    /// would make it wait, except a pause. `apart`: each segment in a request of its own, because its owner has that ready.
-    pub fn page_hidden(&mut self, now: Moment, mut bytes: u64, apart: bool) {
+    /// The page may be closed at any moment: sends up to `bytes` of ready and unwritten events, regardless of delays, but
+    /// not during a pause. `one_per_request`: one segment per request, because the owner has prepared those bodies.
+    pub fn page_hidden(&mut self, now: Moment, mut bytes: u64, one_per_request: bool) {
         self.tick(now);
         while !self.is_paused && bytes > 0 {
-            let most = (self.options.batch_events, bytes.min(self.batch_bytes));
-            let Some((batch, taken)) = self.pick(most, Haste::Leaving) else { break };
-            if taken > bytes {
-                // A single event that is larger than what is left.
-                self.give_back(&batch);
+            let max = (self.options.batch_events, bytes.min(self.batch_bytes));
+            let Some((batch, batch_bytes)) = self.pick(max, Urgency::PageHidden) else { break };
+            if batch_bytes > bytes {
+                // A single event larger than the remaining bytes.
+                self.requeue(&batch);
                 break;
             }
-            bytes -= taken;
-            if apart {
-                for part in batch {
-                    self.send(vec![part], true);
+            bytes -= batch_bytes;
+            if one_per_request {
+                for range in batch {
+                    self.send(vec![range], true);
                 }
             } else {
                 self.send(batch, true);
@@ -80,303 +80,314 @@ impl Outbox {
         }
     }
 
-    /// The server does not take requests of that kind: from now on they have so many events, and so many are under way at once. What the
-    /// exchange had is sent again in that way.
-    pub fn limit_batches(&mut self, now: Moment, exchange: ExchangeId, events: u32, flights: u32) {
-        let Some(flight) = self.exchanges.land(exchange) else { return };
+    /// The server does not accept such requests: from now on they have fewer events, with this concurrency. The events of
+    /// the exchange are sent again like that.
+    pub fn limit_batches(&mut self, now: Moment, exchange: ExchangeId, events: u32, concurrency: u32) {
+        let Some(sent) = self.exchanges.land(exchange) else { return };
         self.options.batch_events = events.max(1);
-        self.options.flights = flights.max(1);
+        self.options.concurrency = concurrency.max(1);
         self.recover();
-        self.give_back(&flight.batch);
-        for batch in core::mem::take(&mut self.plans) {
-            self.give_back(&batch);
+        self.requeue(&sent.batch);
+        for batch in core::mem::take(&mut self.queued) {
+            self.requeue(&batch);
         }
-        self.go_on(now);
+        self.advance(now);
     }
 
-    /// An answer that speaks of each event of a request: their statuses, in order.
+    /// A response with a status for each event of the request, in order.
     pub fn response_each(
         &mut self,
         now: Moment,
         exchange: ExchangeId,
         statuses: &[u16],
-        hint: Option<Millis>,
+        retry_after: Option<Millis>,
     ) {
-        let Some(flight) = self.exchanges.land(exchange) else { return };
+        let Some(sent) = self.exchanges.land(exchange) else { return };
         self.now = self.now.max(now);
-        self.apply_each(&flight, statuses.iter().map(|status| judge_status(*status)), hint);
-        self.go_on(now);
+        self.apply_each(&sent, statuses.iter().map(|status| classify_status(*status)), retry_after);
+        self.advance(now);
     }
 
-    /// An answer of which the room's judge says what it means.
-    pub fn answered(&mut self, now: Moment, exchange: ExchangeId, answer: &Response, judge: Classifier) {
-        let Some(flight) = self.exchanges.land(exchange) else { return };
+    /// A response that the classifier of the system interprets.
+    pub fn response(&mut self, now: Moment, exchange: ExchangeId, response: &Response, classify: Classifier) {
+        let Some(sent) = self.exchanges.land(exchange) else { return };
         self.now = self.now.max(now);
-        match judge(answer, flight.batch.iter().map(|part| part.len()).sum()) {
-            Judged::Whole(answer) => self.apply(flight, answer),
-            Judged::Each(answers) => self.apply_each(&flight, answers.into_iter(), answer.retry_after),
+        match classify(response, sent.batch.iter().map(|range| range.len()).sum()) {
+            Classified::All(answer) => self.apply(sent, answer),
+            Classified::Each(answers) => self.apply_each(&sent, answers.into_iter(), response.retry_after),
         }
-        self.go_on(now);
+        self.advance(now);
     }
 
     fn apply_each(
         &mut self,
-        flight: &Flight,
+        sent: &SentBatch,
         mut answers: impl Iterator<Item = Answer>,
-        hint: Option<Millis>,
+        retry_after: Option<Millis>,
     ) {
         let mut is_progress = false;
-        let (mut worst, mut later) = (None, Vec::new());
-        for part in &flight.batch {
-            for index in part.from..part.to {
-                // An event of which nothing is said was not taken, as far as we know.
-                match answers.next().unwrap_or_else(|| judge_status(0)) {
-                    Answer::Taken(status) => {
+        let (mut last_error, mut delayed) = (None, Vec::new());
+        for range in &sent.batch {
+            for index in range.from..range.to {
+                // An event without an answer was not accepted, as far as is known.
+                match answers.next().unwrap_or_else(|| classify_status(0)) {
+                    Answer::Delivered(status) => {
                         is_progress = true;
-                        self.deliver(Part { from: index, to: index + 1, ..*part }, status);
+                        self.mark_delivered(EventRange { from: index, to: index + 1, ..*range }, status);
                     }
-                    Answer::TooLarge(error) | Answer::Poison(error) => {
+                    Answer::TooLarge(error) | Answer::Rejected(error) => {
                         is_progress = true;
-                        self.die(part.segment, index, error);
+                        self.mark_dead(range.segment, index, error);
                     }
-                    Answer::Later(error, _) => {
-                        later.push((part.segment, index));
-                        worst = Some(error);
+                    Answer::Retry(error, _) => {
+                        delayed.push((range.segment, index));
+                        last_error = Some(error);
                     }
                 }
             }
         }
-        self.rest_alone(&later, hint);
+        self.delay_events(&delayed, retry_after);
         if is_progress {
             self.recover();
-            self.writes.note_decision();
-        } else if let Some(error) = worst {
-            self.rest(error, hint, flight.started);
+            self.writes.note_outcome();
+        } else if let Some(error) = last_error {
+            self.back_off(error, retry_after, sent.sent_at);
         }
     }
 
     pub(super) fn dispatch(&mut self) {
-        while self.may_send() {
-            let most = if self.failures >= BREAKER { PROBE_EVENTS } else { self.options.batch_events };
-            let planned = self.next_plan(most);
-            let haste = if self.rush { Haste::Rush } else { Haste::None };
-            let Some(batch) = planned.or_else(|| Some(self.pick((most, self.batch_bytes), haste)?.0)) else {
+        while self.can_send() {
+            let max_events =
+                if self.failures >= BREAKER_FAILURES { PROBE_EVENTS } else { self.options.batch_events };
+            let queued = self.next_queued(max_events);
+            let urgency = if self.is_flushing { Urgency::Flush } else { Urgency::Normal };
+            let Some(batch) = queued.or_else(|| Some(self.pick((max_events, self.batch_bytes), urgency)?.0))
+            else {
                 break;
             };
             self.send(batch, false);
         }
-        if self.rush && self.counters.pending() == 0 && self.segments.is_empty() {
-            self.rush = false;
+        if self.is_flushing && self.counters.pending() == 0 && self.segments.is_empty() {
+            self.is_flushing = false;
         }
     }
 
-    pub(super) fn may_send(&self) -> bool {
-        // After a failure one request shows whether it works again.
-        let most = if self.failures > 0 { 1 } else { self.options.flights };
+    pub(super) fn can_send(&self) -> bool {
+        // After a failure a single request probes the server.
+        let max_requests = if self.failures > 0 { 1 } else { self.options.concurrency };
         !self.is_paused
-            && self.rest_until <= self.now
+            && self.backoff_until <= self.now
             && self.requests_left > 0
-            // What was answered and not written yet would be sent again after a crash, like what is under way.
-            && self.exchanges.flying() + self.writes.unsettled() < most as usize
+            // After a crash, requests with an unwritten outcome would be repeated like those in flight.
+            && self.exchanges.flying() + self.writes.unrecorded() < max_requests as usize
     }
 
-    /// The next of the batches that wait, or its first events. A batch waits longer if it would overtake one in an ordering key.
-    pub(super) fn next_plan(&mut self, most: u32) -> Option<Vec<Part>> {
+    /// The next queued batch, or its first events. Skips batches that would overtake another with the same ordering key.
+    pub(super) fn next_queued(&mut self, max_events: u32) -> Option<Vec<EventRange>> {
         let mut busy: OrderedMap<u32> = OrderedMap::new();
-        for flight in self.exchanges.values() {
-            for ordering_key in self.lanes_of(&flight.batch) {
+        for sent in self.exchanges.values() {
+            for ordering_key in self.ordering_keys_of(&sent.batch) {
                 busy.add(ordering_key);
             }
         }
-        let at = self.plans.iter().position(|plan| {
-            let ordering_keys = self.lanes_of(plan);
+        let at = self.queued.iter().position(|batch| {
+            let ordering_keys = self.ordering_keys_of(batch);
             let is_free = !ordering_keys.iter().any(|ordering_key| busy.contains(*ordering_key));
             for ordering_key in ordering_keys {
                 busy.add(ordering_key);
             }
             is_free
         })?;
-        let batch = self.plans.remove(at)?;
-        let (head, tail) = split(&batch, most.min(self.most_of(&batch)));
+        let batch = self.queued.remove(at)?;
+        let (head, tail) = split(&batch, max_events.min(self.max_events_of(&batch)));
         if !tail.is_empty() {
-            self.plans.insert(at, tail);
+            self.queued.insert(at, tail);
         }
         Some(head)
     }
 
-    /// How many events of a batch may share a request: one that was made by a page that ended may have more than its events like.
-    fn most_of(&self, batch: &[Part]) -> u32 {
-        let first = batch.first().and_then(|part| self.segments.get(part.segment));
+    /// How many events of a batch may share a request. A batch made for a closing page may have more.
+    fn max_events_of(&self, batch: &[EventRange]) -> u32 {
+        let first = batch.first().and_then(|range| self.segments.get(range.segment));
         match first.map(|segment| segment.contents().grouping) {
-            Some(Grouping::Own(most)) => most.max(1),
+            Some(Grouping::Separate(max)) => max.max(1),
             _ => u32::MAX,
         }
     }
 
-    pub(super) fn lanes_of(&self, batch: &[Part]) -> Vec<u32> {
-        let contents = |part: &Part| Some((*part, self.segments.get(part.segment)?.contents()));
-        let with_lanes =
+    pub(super) fn ordering_keys_of(&self, batch: &[EventRange]) -> Vec<u32> {
+        let contents = |range: &EventRange| Some((*range, self.segments.get(range.segment)?.contents()));
+        let with_keys =
             batch.iter().filter_map(contents).filter(|(_, contents)| !contents.ordering_keys.is_empty());
-        with_lanes
-            .flat_map(|(part, contents)| (part.from..part.to).map(|index| contents.ordering_key(index)))
+        with_keys
+            .flat_map(|(range, contents)| (range.from..range.to).map(|index| contents.ordering_key(index)))
             .filter(|ordering_key| *ordering_key != 0)
             .collect()
     }
 
-    /// Takes events for a request, and says how many bytes they have.
-    pub(super) fn pick(&mut self, most: (u32, u64), haste: Haste) -> Option<(Vec<Part>, u64)> {
-        let terms = Terms {
-            most_events: most.0,
-            most_bytes: most.1,
+    /// Picks events for a request, up to a number of events and bytes. Returns them and their bytes.
+    pub(super) fn pick(&mut self, max: (u32, u64), urgency: Urgency) -> Option<(Vec<EventRange>, u64)> {
+        let rules = BatchRules {
+            max_events: max.0,
+            max_bytes: max.1,
             now: self.now,
             linger: self.options.linger,
             one_per_ordering_key: self.options.one_per_ordering_key,
-            leads: self.leads,
-            older: if self.is_new { Some(SegmentId::FIRST) } else { self.evicted.keys().next() },
-            haste,
+            is_leader: self.is_leader,
+            oldest_unknown: if self.is_unscanned {
+                Some(SegmentId::FIRST)
+            } else {
+                self.evicted.keys().next()
+            },
+            urgency,
         };
-        let (batch, bytes) = batch::pick(&self.segments, &terms)?;
-        for part in &batch {
-            if let Some(segment) = self.segments.get_mut(part.segment) {
-                segment.take(part.from, part.to);
+        let (batch, bytes) = batch::pick(&self.segments, &rules)?;
+        for range in &batch {
+            if let Some(segment) = self.segments.get_mut(range.segment) {
+                segment.mark_batched(range.from, range.to);
             }
         }
         Some((batch, bytes))
     }
 
-    pub(super) fn send(&mut self, batch: Vec<Part>, leaving: bool) {
-        for part in &batch {
-            if let Some(segment) = self.segments.get_mut(part.segment) {
-                segment.count_try(part.from, part.to);
+    pub(super) fn send(&mut self, batch: Vec<EventRange>, is_page_hidden: bool) {
+        for range in &batch {
+            if let Some(segment) = self.segments.get_mut(range.segment) {
+                segment.count_attempt(range.from, range.to);
             }
         }
         self.counters.attempts += 1;
         self.requests_left = self.requests_left.saturating_sub(1);
-        let overdue = self.now.after(self.options.timeout);
-        let flight = Flight { batch: batch.clone(), started: self.now, overdue };
-        let exchange = self.exchanges.expect(flight);
-        self.exchanges.announce(Effect::Send { exchange, batch, leaving });
+        let times_out_at = self.now.after(self.options.timeout);
+        let sent = SentBatch { batch: batch.clone(), sent_at: self.now, times_out_at };
+        let exchange = self.exchanges.expect(sent);
+        self.exchanges.announce(Effect::Send { exchange, batch, is_page_hidden });
     }
 
-    pub(super) fn judge(&mut self, flight: Flight, outcome: &Result<Response, Failure>) {
-        self.apply(flight, judge(outcome));
+    pub(super) fn apply_outcome(&mut self, sent: SentBatch, outcome: &Result<Response, Failure>) {
+        self.apply(sent, classify(outcome));
     }
 
-    fn apply(&mut self, flight: Flight, answer: Answer) {
-        let events: u32 = flight.batch.iter().map(|part| part.len()).sum();
+    fn apply(&mut self, sent: SentBatch, answer: Answer) {
+        let events: u32 = sent.batch.iter().map(|range| range.len()).sum();
         match answer {
-            Answer::Taken(status) => {
+            Answer::Delivered(status) => {
                 self.recover();
-                for part in flight.batch {
-                    self.deliver(part, status);
+                for range in sent.batch {
+                    self.mark_delivered(range, status);
                 }
-                self.writes.note_decision();
+                self.writes.note_outcome();
             }
-            Answer::Later(error, hint) => {
-                self.plans.push_front(flight.batch);
-                self.rest(error, hint, flight.started);
+            Answer::Retry(error, retry_after) => {
+                self.queued.push_front(sent.batch);
+                self.back_off(error, retry_after, sent.sent_at);
             }
-            Answer::Poison(error) | Answer::TooLarge(error) => {
+            Answer::Rejected(error) | Answer::TooLarge(error) => {
                 self.recover();
                 if error.code == Code::TooLarge && events > 1 {
-                    self.batch_bytes = (self.bytes_of(&flight.batch) / 2).max(1);
+                    self.batch_bytes = (self.bytes_of(&sent.batch) / 2).max(1);
                 }
                 if events > 1 {
-                    let (head, tail) = split(&flight.batch, events / 2);
-                    self.plans.push_front(tail);
-                    self.plans.push_front(head);
-                } else if let Some(part) = flight.batch.first() {
-                    self.die(part.segment, part.from, error);
-                    self.writes.note_decision();
+                    let (head, tail) = split(&sent.batch, events / 2);
+                    self.queued.push_front(tail);
+                    self.queued.push_front(head);
+                } else if let Some(range) = sent.batch.first() {
+                    self.mark_dead(range.segment, range.from, error);
+                    self.writes.note_outcome();
                 }
             }
         }
     }
 
-    pub(super) fn bytes_of(&self, batch: &[Part]) -> u64 {
-        let size = |part: &Part| {
-            let contents = self.segments.get(part.segment)?.contents();
-            Some((part.from..part.to).map(|index| contents.size(index)).sum::<u64>())
+    pub(super) fn bytes_of(&self, batch: &[EventRange]) -> u64 {
+        let size = |range: &EventRange| {
+            let contents = self.segments.get(range.segment)?.contents();
+            Some((range.from..range.to).map(|index| contents.size(index)).sum::<u64>())
         };
         batch.iter().filter_map(size).sum()
     }
 
+    /// A request succeeded.
     pub(super) fn recover(&mut self) {
         self.failures = 0;
         self.backoff.reset();
     }
 
-    pub(super) fn rest(&mut self, error: Error, hint: Option<Millis>, started: Moment) {
-        let hint = hint.map_or(Millis(0), |hint| hint.min(LONGEST_HINT));
-        self.asked_until = self.asked_until.max(self.now.after(hint));
-        // Several requests that were under way together are one failure.
-        if self.failures == 0 || started >= self.rest_until {
+    /// A request failed: delays the next one.
+    pub(super) fn back_off(&mut self, error: Error, retry_after: Option<Millis>, sent_at: Moment) {
+        let retry_after = retry_after.map_or(Millis(0), |delay| delay.min(MAX_RETRY_AFTER));
+        self.retry_after_until = self.retry_after_until.max(self.now.after(retry_after));
+        // Failures of requests that were in flight together count as one.
+        if self.failures == 0 || sent_at >= self.backoff_until {
             self.failures += 1;
-            let mut rest = self.backoff.rest(&mut self.rng);
-            if self.failures >= BREAKER {
-                rest = Millis(self.options.max.0 / 2 + rest.0 / 2);
+            let mut delay = self.backoff.rest(&mut self.rng);
+            if self.failures >= BREAKER_FAILURES {
+                delay = Millis(self.options.max_delay.0 / 2 + delay.0 / 2);
             }
-            self.rest_until = self.now.after(rest);
+            self.backoff_until = self.now.after(delay);
         }
-        self.rest_until = self.rest_until.max(self.asked_until);
-        let rest = Millis(self.rest_until.as_millis() - self.now.as_millis());
-        self.exchanges.announce(Effect::Retry { error, rest, failures: self.failures });
+        self.backoff_until = self.backoff_until.max(self.retry_after_until);
+        let delay = Millis(self.backoff_until.as_millis() - self.now.as_millis());
+        self.exchanges.announce(Effect::Retry { error, delay, failures: self.failures });
     }
 
-    /// Some events of a request rest, because the answer says that they were not taken. They end their rest together, so that
-    /// they go together the next time.
-    pub(super) fn rest_alone(&mut self, events: &[(SegmentId, u32)], hint: Option<Millis>) {
-        let tries = |(segment, index): &(SegmentId, u32)| Some(self.segments.get(*segment)?.tries(*index));
-        let Some(tries) = events.iter().filter_map(tries).max() else { return };
-        let backoff = Backoff::new(self.options.base, self.options.max, 0);
-        let rest = backoff.delay_after(tries.saturating_sub(1), &mut self.rng);
-        let rest = rest.max(hint.map_or(Millis(0), |hint| hint.min(LONGEST_HINT)));
+    /// Delays those events of a request that the server did not accept. They get the same delay, so that they share the
+    /// next request.
+    pub(super) fn delay_events(&mut self, events: &[(SegmentId, u32)], retry_after: Option<Millis>) {
+        let attempts =
+            |(segment, index): &(SegmentId, u32)| Some(self.segments.get(*segment)?.attempts(*index));
+        let Some(attempts) = events.iter().filter_map(attempts).max() else { return };
+        let backoff = Backoff::new(self.options.base_delay, self.options.max_delay, 0);
+        let delay = backoff.delay_after(attempts.saturating_sub(1), &mut self.rng);
+        let delay = delay.max(retry_after.map_or(Millis(0), |delay| delay.min(MAX_RETRY_AFTER)));
         for (id, index) in events {
             if let Some(segment) = self.segments.get_mut(*id) {
-                segment.give_back(*index, Some(self.now.after(rest)));
+                segment.requeue(*index, Some(self.now.after(delay)));
             }
         }
     }
 
-    pub(super) fn give_back(&mut self, batch: &[Part]) {
-        for part in batch {
-            if let Some(segment) = self.segments.get_mut(part.segment) {
-                for index in part.from..part.to {
-                    segment.give_back(index, None);
+    /// Makes the events of a batch ready again.
+    pub(super) fn requeue(&mut self, batch: &[EventRange]) {
+        for range in batch {
+            if let Some(segment) = self.segments.get_mut(range.segment) {
+                for index in range.from..range.to {
+                    segment.requeue(index, None);
                 }
             }
         }
     }
 
-    pub(super) fn deliver(&mut self, part: Part, status: u16) {
-        let tries = self.segments.get(part.segment).map_or(0, |segment| segment.tries(part.from));
-        let gone = (part.from..part.to).filter(|index| self.let_go(part.segment, *index)).count();
-        self.counters.delivered += gone as u64;
-        self.exchanges.announce(Effect::Delivered { part, status, tries });
-        self.store_less(part.segment);
+    pub(super) fn mark_delivered(&mut self, events: EventRange, status: u16) {
+        let attempts = self.segments.get(events.segment).map_or(0, |segment| segment.attempts(events.from));
+        let settled = (events.from..events.to).filter(|index| self.settle(events.segment, *index)).count();
+        self.counters.delivered += settled as u64;
+        self.exchanges.announce(Effect::Delivered { events, status, attempts });
+        self.record_settled(events.segment);
     }
 
-    pub(super) fn die(&mut self, id: SegmentId, index: u32, error: Error) {
+    pub(super) fn mark_dead(&mut self, id: SegmentId, index: u32, error: Error) {
         let Some(segment) = self.segments.get(id) else { return };
-        let (tries, bytes) = (segment.tries(index), segment.contents().size(index));
-        if self.let_go(id, index) {
+        let (attempts, bytes) = (segment.attempts(index), segment.contents().size(index));
+        if self.settle(id, index) {
             self.counters.dead += 1;
-            // Dead letters are kept, so they need their room.
-            self.held += bytes;
-            self.exchanges.announce(Effect::Died { segment: id, index, error, tries });
+            // Dead letters are stored, so their bytes still count.
+            self.held_bytes += bytes;
+            self.exchanges.announce(Effect::Dead { segment: id, index, error, attempts });
             self.writes.dead_put(id, index);
-            self.store_less(id);
+            self.record_settled(id);
         }
     }
 
-    pub(super) fn let_go(&mut self, id: SegmentId, index: u32) -> bool {
+    /// Settles an event. False if it was settled before.
+    pub(super) fn settle(&mut self, id: SegmentId, index: u32) -> bool {
         let Some(segment) = self.segments.get_mut(id) else { return false };
-        if !segment.let_go(index) {
+        if !segment.settle(index) {
             return false;
         }
         let bytes = segment.contents().size(index);
-        self.held = self.held.saturating_sub(bytes);
-        if segment.stored != Stored::Kept {
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        if segment.store_state != StoreState::Written {
             self.counters.accepted += 1;
         }
         true

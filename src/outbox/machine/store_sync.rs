@@ -1,211 +1,214 @@
-//! What the machine and the store say to each other: writing, looking, the window of what is known, and whose it is.
+//! The store: writes, reads, the window of known segments, and whose they are.
 
-use super::{LOOK_REST, Outbox, WINDOW};
+use super::{Outbox, PEEK_RETRY_DELAY, WINDOW_BATCHES};
 use crate::base::time::{Millis, Moment};
 use crate::outbox::Overflow;
 use crate::outbox::effect::{Effect, Outcome, StoreCounts};
-use crate::outbox::segment::{Segment, SegmentId, State, Stored};
+use crate::outbox::segment::{Segment, SegmentId, State, StoreState};
 use crate::outbox::session::Contents;
 use crate::outbox::writes::{Put, Write};
 
 impl Outbox {
-    /// The store is open, and this is in it.
-    pub fn opened(&mut self, now: Moment, stock: StoreCounts) {
+    /// The store is open, with these contents.
+    pub fn store_opened(&mut self, now: Moment, counts: StoreCounts) {
         self.is_open = true;
-        self.unseen = (stock.events, stock.bytes);
-        self.counters.accepted += stock.events + stock.dead;
-        self.counters.dead += stock.dead;
-        self.held += stock.bytes + stock.dead_bytes;
+        self.unseen = (counts.events, counts.bytes);
+        self.counters.accepted += counts.events + counts.dead;
+        self.counters.dead += counts.dead;
+        self.held_bytes += counts.bytes + counts.dead_bytes;
         self.store_changed(now);
     }
 
-    /// The last write was done, or has failed, or nobody knows.
-    pub fn written(&mut self, now: Moment, is_done: bool) {
+    /// The last write is done; or it failed, or its result is unknown.
+    pub fn store_written(&mut self, now: Moment, is_done: bool) {
         if is_done {
-            self.note_written();
+            self.apply_written();
         } else {
             for id in self.writes.failed(now) {
                 if let Some(segment) = self.segments.get_mut(id) {
-                    segment.stored = Stored::Loose;
+                    segment.store_state = StoreState::Failed;
                 }
             }
         }
-        self.go_on(now);
+        self.advance(now);
     }
 
-    /// A segment that a look has found, of that age. `own` is its number if it was committed here; others get one.
-    pub fn found(
+    /// A peek found a segment of this age. `known` is its handle if it was committed here; others get a new one.
+    pub fn segment_found(
         &mut self,
         now: Moment,
         contents: Contents,
         age: Millis,
-        own: Option<SegmentId>,
+        known: Option<SegmentId>,
     ) -> SegmentId {
-        let (owed, owed_bytes) = own.and_then(|id| self.evicted.remove(id)).unwrap_or_default();
-        // What was stored before this life comes before what was committed in it.
-        let id = own.unwrap_or_else(|| SegmentId(self.found_ids.advance()));
+        let (expected, expected_bytes) = known.and_then(|id| self.evicted.remove(id)).unwrap_or_default();
+        // Segments that were stored earlier are older than those committed here.
+        let id = known.unwrap_or_else(|| SegmentId(self.found_ids.advance()));
         let events = contents.len();
-        let (more, bytes) = (u64::from(events.saturating_sub(owed)), contents.bytes());
-        if own.is_none() {
+        let (more, bytes) = (u64::from(events.saturating_sub(expected)), contents.bytes());
+        if known.is_none() {
             let seen = (more.min(self.unseen.0), bytes.min(self.unseen.1));
             self.unseen = (self.unseen.0 - seen.0, self.unseen.1 - seen.1);
             self.counters.accepted += more - seen.0;
-            self.held += bytes - seen.1;
+            self.held_bytes += bytes - seen.1;
         } else {
-            // Others may have delivered some of it; or some is there again, because the store did not hear that it was gone.
+            // Another tab may have delivered some events; or events are back, because a write was lost.
             self.counters.accepted += more;
-            self.counters.delivered += u64::from(owed.saturating_sub(events));
-            self.held = (self.held + bytes).saturating_sub(owed_bytes);
+            self.counters.delivered += u64::from(expected.saturating_sub(events));
+            self.held_bytes = (self.held_bytes + bytes).saturating_sub(expected_bytes);
         }
-        let left = Millis(self.options.max_age.0.saturating_sub(age.0));
-        self.segments.insert(id, Segment::new(contents, Stored::Kept, now, now.after(left)));
+        let remaining = Millis(self.options.max_age.0.saturating_sub(age.0));
+        self.segments.insert(id, Segment::new(contents, StoreState::Written, now, now.after(remaining)));
         id
     }
 
-    /// A look has ended. `is_all`: it has found nothing that was not known.
-    pub fn peeked(&mut self, now: Moment, result: Result<bool, ()>) {
-        let started = self.looking.take();
+    /// A peek ended: with true if it found no unknown segments, with an error if it failed.
+    pub fn store_peeked(&mut self, now: Moment, result: Result<bool, ()>) {
+        let started = self.peeking.take();
         match result {
-            Ok(is_all) => {
-                if is_all && started == Some(self.epoch) {
-                    self.beyond = false;
-                    self.is_new = !self.leads;
+            Ok(found_nothing) => {
+                if found_nothing && started == Some(self.store_version) {
+                    self.has_unknown = false;
+                    self.is_unscanned = !self.is_leader;
                     self.forget_unseen();
-                    // What is not there any more was settled by others.
+                    // Segments that are not in the store any more were settled by other tabs.
                     for (_, (events, bytes)) in self.evicted.take() {
                         self.counters.delivered += u64::from(events);
-                        self.held = self.held.saturating_sub(bytes);
+                        self.held_bytes = self.held_bytes.saturating_sub(bytes);
                     }
                 }
             }
-            Err(()) => self.look_at = self.now.max(now).after(LOOK_REST),
+            Err(()) => self.peek_not_before = self.now.max(now).after(PEEK_RETRY_DELAY),
         }
-        self.go_on(now);
+        self.advance(now);
     }
 
-    /// Somebody else has stored something.
+    /// Another tab stored segments.
     pub fn store_changed(&mut self, now: Moment) {
-        self.beyond = true;
-        self.epoch = self.epoch.wrapping_add(1);
-        self.go_on(now);
+        self.has_unknown = true;
+        self.store_version = self.store_version.wrapping_add(1);
+        self.advance(now);
     }
 
-    /// Others have settled events of a segment of ours that only the store had.
+    /// Another tab settled events of a segment that was committed here and is only in the store.
     pub fn settled_elsewhere(&mut self, now: Moment, id: SegmentId, delivered: u32, dead: u32, bytes: u64) {
-        if let Some(owed) = self.evicted.get_mut(id) {
-            let delivered = delivered.min(owed.0);
-            let dead = dead.min(owed.0 - delivered);
-            let bytes = bytes.min(owed.1);
-            *owed = (owed.0 - delivered - dead, owed.1 - bytes);
-            if owed.0 == 0 {
+        if let Some(pending) = self.evicted.get_mut(id) {
+            let delivered = delivered.min(pending.0);
+            let dead = dead.min(pending.0 - delivered);
+            let bytes = bytes.min(pending.1);
+            *pending = (pending.0 - delivered - dead, pending.1 - bytes);
+            if pending.0 == 0 {
                 self.evicted.remove(id);
             }
             self.counters.delivered += u64::from(delivered);
             self.counters.dead += u64::from(dead);
-            self.held = self.held.saturating_sub(bytes);
+            self.held_bytes = self.held_bytes.saturating_sub(bytes);
         }
-        self.go_on(now);
+        self.advance(now);
     }
 
-    /// Dead letters were put back among the events of the store (`replayed`), or removed.
-    pub fn dead_removed(&mut self, now: Moment, letters: u32, bytes: u64, replayed: bool) {
-        let letters = u64::from(letters).min(self.counters.dead);
-        self.counters.dead -= letters;
-        if replayed {
-            // They are counted already, and will be found.
-            self.unseen = (self.unseen.0 + letters, self.unseen.1 + bytes);
+    /// Dead letters were removed from the store, and with `is_replayed` stored as segments again.
+    pub fn dead_removed(&mut self, now: Moment, count: u32, bytes: u64, is_replayed: bool) {
+        let count = u64::from(count).min(self.counters.dead);
+        self.counters.dead -= count;
+        if is_replayed {
+            // They are counted as accepted already, and will be found.
+            self.unseen = (self.unseen.0 + count, self.unseen.1 + bytes);
             self.store_changed(now);
         } else {
-            self.counters.purged += letters;
-            self.held = self.held.saturating_sub(bytes);
-            self.go_on(now);
+            self.counters.purged += count;
+            self.held_bytes = self.held_bytes.saturating_sub(bytes);
+            self.advance(now);
         }
     }
 
-    /// Everything is to be deleted, staged events and dead letters too; the owner empties the store when this has returned.
+    /// Forgets all committed events and dead letters, which the owner then deletes from the store. Returns how many there
+    /// were.
     pub fn purge(&mut self, now: Moment) -> u64 {
-        let queued: u64 = self.uncounted().map(|segment| u64::from(segment.left())).sum();
+        let queued: u64 = self.unaccepted().map(|segment| u64::from(segment.pending())).sum();
         let purged = self.counters.pending() + queued + self.counters.dead;
         self.counters.accepted += queued;
         self.counters.purged += purged;
         self.counters.dead = 0;
         self.exchanges.cancel_all();
-        self.plans.clear();
+        self.queued.clear();
         self.writes.clear();
         for (id, _) in self.segments.take() {
             self.exchanges.announce(Effect::Forget(id, Outcome::Removed));
         }
         self.evicted.take();
-        (self.unseen, self.held, self.unwritten) = ((0, 0), 0, 0);
+        (self.unseen, self.held_bytes, self.unwritten_bytes) = ((0, 0), 0, 0);
         self.store_changed(now);
         purged
     }
 
-    pub(super) fn note_written(&mut self) {
-        let Some(work) = self.writes.done() else { return };
-        for id in work.remove.keys() {
+    pub(super) fn apply_written(&mut self) {
+        let Some(changes) = self.writes.done() else { return };
+        for id in changes.remove.keys() {
             self.exchanges.announce(Effect::Forget(id, Outcome::Removed));
         }
-        let mut window = self.window();
-        for (ids, _) in work.commits {
+        let mut window = self.window_capacity();
+        for (ids, _) in changes.commits {
             for id in ids {
                 let Some(segment) = self.segments.get_mut(id) else { continue };
-                segment.stored = Stored::Kept;
-                self.counters.accepted += u64::from(segment.left());
-                self.unwritten = self.unwritten.saturating_sub(segment.contents().bytes());
+                segment.store_state = StoreState::Written;
+                self.counters.accepted += u64::from(segment.pending());
+                self.unwritten_bytes = self.unwritten_bytes.saturating_sub(segment.contents().bytes());
                 self.exchanges.announce(Effect::Accepted(id));
-                // What is behind something that only the store has must come after it.
-                let is_whole = segment.is_untouched();
-                match window.checked_sub(segment.left()) {
-                    Some(rest) if self.leads && !self.beyond => window = rest,
-                    _ if is_whole => self.evict(id),
+                // A segment younger than one that is only in the store has to wait for it there.
+                let is_untouched = segment.is_untouched();
+                match window.checked_sub(segment.pending()) {
+                    Some(remaining) if self.is_leader && !self.has_unknown => window = remaining,
+                    _ if is_untouched => self.evict(id),
                     _ => {}
                 }
             }
         }
     }
 
+    /// Forgets a segment that is in the store and was committed here.
     pub(super) fn evict(&mut self, id: SegmentId) {
         let Some(segment) = self.segments.remove(id) else { return };
-        self.evicted.insert(id, (segment.left(), segment.left_bytes()));
-        self.beyond = true;
-        self.epoch = self.epoch.wrapping_add(1);
+        self.evicted.insert(id, (segment.pending(), segment.pending_bytes()));
+        self.has_unknown = true;
+        self.store_version = self.store_version.wrapping_add(1);
         self.exchanges.announce(Effect::Forget(id, Outcome::Evicted));
     }
 
-    /// How many more events the window has room for.
-    pub(super) fn window(&self) -> u32 {
-        let kept = self.segments.values().filter(|segment| segment.stored == Stored::Kept);
-        (WINDOW * self.options.batch_events.max(16)).saturating_sub(kept.map(Segment::left).sum())
+    /// How many more events fit into the window.
+    pub(super) fn window_capacity(&self) -> u32 {
+        let written = self.segments.values().filter(|segment| segment.store_state == StoreState::Written);
+        (WINDOW_BATCHES * self.options.batch_events.max(16))
+            .saturating_sub(written.map(Segment::pending).sum())
     }
 
     pub(super) fn forget_unseen(&mut self) {
         let (events, bytes) = core::mem::take(&mut self.unseen);
         self.counters.accepted -= events.min(self.counters.accepted);
-        self.held = self.held.saturating_sub(bytes);
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
     }
 
-    /// Somebody else sends from now on: what the store has is his.
-    pub(super) fn step_down(&mut self) {
-        self.is_new = true;
+    /// Leadership lost: stored segments now belong to the new leader.
+    pub(super) fn lose_leadership(&mut self) {
+        self.is_unscanned = true;
         self.exchanges.cancel_all();
-        self.plans.clear();
+        self.queued.clear();
         self.forget_unseen();
         for segment in self.segments.values_mut() {
-            segment.is_leaving = segment.stored == Stored::Kept;
-            for index in segment.kept() {
-                segment.give_back(index, None);
+            segment.is_released = segment.store_state == StoreState::Written;
+            for index in segment.pending_indices() {
+                segment.requeue(index, None);
             }
         }
     }
 
-    /// Whoever does not lead need not know what the store has, when nothing of it is under way.
-    pub(super) fn hand_off(&mut self) {
-        let leads = self.leads;
+    /// Releases stored segments that are not in flight and belong to another leader.
+    pub(super) fn release_idle(&mut self) {
+        let is_leader = self.is_leader;
         let is_idle = |segment: &Segment| {
-            segment.stored == Stored::Kept
-                && (segment.is_leaving || !leads)
-                && segment.kept().iter().all(|at| segment.state(*at) == State::Ready)
+            segment.store_state == StoreState::Written
+                && (segment.is_released || !is_leader)
+                && segment.pending_indices().iter().all(|at| segment.state(*at) == State::Ready)
         };
         let ids: Vec<SegmentId> =
             self.segments.iter().filter(|(_, segment)| is_idle(segment)).map(|(id, _)| id).collect();
@@ -214,16 +217,16 @@ impl Outbox {
         }
     }
 
-    /// A segment that the store has is not ours to send any more. What we know of it is written first.
+    /// Forgets a stored segment that another leader will send, unless its changes are still to be written.
     pub(super) fn release(&mut self, id: SegmentId) {
-        if self.writes.rewrites(id) {
+        if self.writes.is_rewriting(id) {
             return;
         }
-        if id.is_own() {
+        if id.is_committed() {
             self.evict(id);
         } else if let Some(segment) = self.segments.remove(id) {
-            self.counters.accepted -= u64::from(segment.left()).min(self.counters.accepted);
-            self.held = self.held.saturating_sub(segment.left_bytes());
+            self.counters.accepted -= u64::from(segment.pending()).min(self.counters.accepted);
+            self.held_bytes = self.held_bytes.saturating_sub(segment.pending_bytes());
             self.exchanges.announce(Effect::Forget(id, Outcome::Disowned));
         }
     }
@@ -232,58 +235,64 @@ impl Outbox {
         if !self.is_open || !self.writes.is_due(self.now) {
             return;
         }
-        let kept = self.held - self.unwritten.min(self.held);
-        // A commit that is larger than everything may be goes when nothing else is there.
-        let room = (self.options.overflow == Overflow::Wait && kept > 0)
-            .then(|| self.options.max_bytes.saturating_sub(kept));
-        let Some(work) = self.writes.start(room) else { return };
-        let mut write =
-            Write { put: Vec::new(), remove: work.remove.keys().collect(), dead_put: work.dead_put.clone() };
-        for id in work.commits.iter().flat_map(|(ids, _)| ids.iter().copied()).chain(work.rewrite.keys()) {
+        let written = self.held_bytes - self.unwritten_bytes.min(self.held_bytes);
+        // A commit that is larger than the limit is written when nothing else is stored.
+        let capacity = (self.options.overflow == Overflow::Wait && written > 0)
+            .then(|| self.options.max_bytes.saturating_sub(written));
+        let Some(changes) = self.writes.start(capacity) else { return };
+        let mut write = Write {
+            put: Vec::new(),
+            remove: changes.remove.keys().collect(),
+            dead_put: changes.dead_put.clone(),
+        };
+        for id in
+            changes.commits.iter().flat_map(|(ids, _)| ids.iter().copied()).chain(changes.rewrite.keys())
+        {
             let Some(segment) = self.segments.get(id) else { continue };
-            let kept = (segment.left() < segment.len()).then(|| segment.kept());
-            write.put.push(Put { segment: id, kept });
+            let indices = (segment.pending() < segment.len()).then(|| segment.pending_indices());
+            write.put.push(Put { segment: id, indices });
         }
         self.exchanges.announce(Effect::Write(write));
     }
 
-    /// The store has to hear that events of a segment are gone.
-    pub(super) fn store_less(&mut self, id: SegmentId) {
+    /// Schedules the write for settled events of a segment.
+    pub(super) fn record_settled(&mut self, id: SegmentId) {
         let Some(segment) = self.segments.get(id) else { return };
-        if segment.left() > 0 {
+        if segment.pending() > 0 {
             self.writes.rewrite(id);
             return;
         }
-        if segment.stored != Stored::Kept {
-            self.unwritten = self.unwritten.saturating_sub(segment.contents().bytes());
+        if segment.store_state != StoreState::Written {
+            self.unwritten_bytes = self.unwritten_bytes.saturating_sub(segment.contents().bytes());
         }
         self.writes.remove(id);
         self.segments.remove(id);
     }
 
-    pub(super) fn look(&mut self) {
-        let all = WINDOW * self.options.batch_events.max(16);
-        let window = self.window();
-        let first_here = self.segments.first_from(SegmentId::own(0));
-        // Our own may fill the window and wait for older ones that nobody has seen yet.
-        let found = self.segments.iter().filter(|(id, _)| !id.is_own());
-        let older: u32 = found.map(|(_, segment)| segment.left()).sum();
-        let waits_for_older = first_here.is_some_and(|first| {
-            (self.is_new && older < all / 2) || self.evicted.keys().next().is_some_and(|id| id < first)
+    /// Reads more segments from the store, if the window has capacity.
+    pub(super) fn peek_store(&mut self) {
+        let all = WINDOW_BATCHES * self.options.batch_events.max(16);
+        let window = self.window_capacity();
+        let first_committed = self.segments.first_from(SegmentId::committed(0));
+        // Segments committed here may fill the window while they wait for older ones that were not found yet.
+        let found = self.segments.iter().filter(|(id, _)| !id.is_committed());
+        let older: u32 = found.map(|(_, segment)| segment.pending()).sum();
+        let waits_for_older = first_committed.is_some_and(|first| {
+            (self.is_unscanned && older < all / 2) || self.evicted.keys().next().is_some_and(|id| id < first)
         });
         if self.is_open
-            && self.leads
+            && self.is_leader
             && !self.is_paused
-            && self.beyond
-            && self.looking.is_none()
-            && self.look_at <= self.now
+            && self.has_unknown
+            && self.peeking.is_none()
+            && self.peek_not_before <= self.now
             && (window >= all / 2 || waits_for_older)
-            // They are to be found again, in their place.
-            && !self.segments.values().any(|segment| segment.is_leaving)
+            // Released segments have to be found again, in their order.
+            && !self.segments.values().any(|segment| segment.is_released)
         {
-            self.looking = Some(self.epoch);
-            let bytes = u64::from(WINDOW) * self.options.batch_bytes;
-            self.exchanges.announce(Effect::Look { events: window.max(self.options.batch_events), bytes });
+            self.peeking = Some(self.store_version);
+            let bytes = u64::from(WINDOW_BATCHES) * self.options.batch_bytes;
+            self.exchanges.announce(Effect::Peek { events: window.max(self.options.batch_events), bytes });
         }
     }
 }

@@ -5,7 +5,8 @@
 #[path = "scan.rs"]
 mod scan;
 
-use eventferry::cloudevents::event::{MEMBERS, Member, WIDE};
+use eventferry::cloudevents::member::{MEMBER_COUNT, Member};
+use eventferry::cloudevents::table::UNPACKED;
 use eventferry::cloudevents::layout::Layout;
 use libfuzzer_sys::fuzz_target;
 use scan::{Seen, scan};
@@ -37,7 +38,7 @@ fn check(text: &[u8], (row, extensions): &Seen) {
         serde_json::from_str(text).expect("accepted, so it is JSON");
     for (member, name) in NAMES {
         match row.packed[member as usize] {
-            0 | WIDE => {}
+            0 | UNPACKED => {}
             packed => {
                 let start = packed >> 12;
                 let raw = cut(start - 1, start + (packed & 0xfff) + 1);
@@ -62,7 +63,7 @@ fn check(text: &[u8], (row, extensions): &Seen) {
     }
 }
 
-const NAMES: [(Member, &str); MEMBERS - 4] = [
+const NAMES: [(Member, &str); MEMBER_COUNT - 4] = [
     (Member::Id, "id"),
     (Member::Source, "source"),
     (Member::Type, "type"),

@@ -3,12 +3,12 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use eventferry::cloudevents::attribute::{Form, is_base64, is_int32, is_json, is_name, is_text};
+use eventferry::cloudevents::attribute::{Format, is_base64, is_int32, is_json, is_name, is_text};
 use fluent_uri::{Uri, UriRef};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let fits = (0..=5).map(|form| Form::from_number(form).fits(bytes)).collect::<Vec<_>>();
+    let fits = (0..=5).map(|form| Format::from_number(form).matches(bytes)).collect::<Vec<_>>();
     let _ = (is_name(bytes), is_json(bytes));
     assert_eq!(is_base64(bytes), BASE64_STANDARD.decode(bytes).is_ok(), "{bytes:?}");
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -23,13 +23,13 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // Addresses in brackets are not taken apart by us.
     if !text.contains('[') {
-        assert_eq!(fits[Form::UriReference as usize], UriRef::parse(text).is_ok(), "{text:?}");
-        assert_eq!(fits[Form::Uri as usize], Uri::parse(text).is_ok(), "{text:?}");
+        assert_eq!(fits[Format::UriReference as usize], UriRef::parse(text).is_ok(), "{text:?}");
+        assert_eq!(fits[Format::Uri as usize], Uri::parse(text).is_ok(), "{text:?}");
     }
-    if fits[Form::Timestamp as usize] {
+    if fits[Format::Timestamp as usize] {
         assert!(text.len() >= 20 && text.is_ascii(), "{text}");
     }
-    if fits[Form::MediaType as usize] {
+    if fits[Format::MediaType as usize] {
         assert!(text.contains('/') && text.is_ascii(), "{text}");
     }
 });

@@ -1,14 +1,14 @@
 //! Header values, against the rules of the HTTP protocol binding written down once more, the slow way.
 #![no_main]
 
-use eventferry::cloudevents::event::Reason;
+use eventferry::cloudevents::rejection::Reason;
 use eventferry::cloudevents::http::decode_value;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|value: &[u8]| {
     let mut out = vec![0xee; value.len()];
     let found = decode_value(value, &mut out).map(<[u8]>::to_vec);
-    let expected = unquoted(value).ok_or(Reason::OpenQuote).and_then(|text| {
+    let expected = unquoted(value).ok_or(Reason::UnclosedQuote).and_then(|text| {
         String::from_utf8(unescaped(&text)).map(String::into_bytes).map_err(|_| Reason::NotUtf8)
     });
     assert_eq!(found, expected, "{:?}", String::from_utf8_lossy(value));

@@ -1,7 +1,7 @@
 //! What the targets share: one scan, and what a reader of the table may look at afterwards.
 
-use eventferry::cloudevents::event::{Extension, Row, Table};
-use eventferry::cloudevents::json::{Desk, scan_document};
+use eventferry::cloudevents::table::{Extension, Row, Table};
+use eventferry::cloudevents::json::{ScanContext, scan_document};
 use eventferry::cloudevents::layout::Layout;
 use eventferry::base::json::block::Words;
 use eventferry::base::json::padded::{Padded, pad};
@@ -14,8 +14,8 @@ pub fn scan(text: &[u8], layout: &mut Layout) -> Result<Seen, u32> {
     let bytes = pad(text);
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
-    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout };
-    match scan_document::<Words>(Padded::new(&bytes).expect("padded"), &mut desk) {
+    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout };
+    match scan_document::<Words>(Padded::new(&bytes).expect("padded"), &mut context) {
         0 => Ok((table.row, extensions(&table))),
         code => Err(code),
     }

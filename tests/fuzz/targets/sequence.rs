@@ -5,8 +5,8 @@
 #[path = "scan.rs"]
 mod scan;
 
-use eventferry::cloudevents::event::{Row, Table};
-use eventferry::cloudevents::json::{Desk, Sequence, max_rows, scan_sequence};
+use eventferry::cloudevents::table::{Row, Table};
+use eventferry::cloudevents::json::{ScanContext, Sequence, max_rows, scan_sequence};
 use eventferry::cloudevents::layout::Layout;
 use eventferry::base::json::block::Words;
 use eventferry::base::json::padded::{Padded, pad};
@@ -85,13 +85,13 @@ fn rows_of(text: &[u8], sequence: Sequence, in_bytes: bool) -> Result<Vec<Row>, 
     let mut scratch = vec![0; bytes.len()];
     let (mut table, mut layout) = (Table::new(), Layout::new());
     let mut rows = vec![Row::EMPTY; max_rows(text.len())];
-    let mut desk = Desk { scratch: &mut scratch, table: &mut table, layout: &mut layout };
+    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
     match scan_sequence::<Words>(
         Padded::new(&bytes).expect("padded"),
         sequence,
         in_bytes,
         &mut rows,
-        &mut desk,
+        &mut context,
     ) {
         0 => {
             rows.truncate(table.index as usize);

@@ -1,26 +1,26 @@
-//! Compares what a scenario expects with what happened in its world.
+//! Compares the expectations of a scenario with the records of its simulation.
 //!
-//! An expectation is an object. One of its keys says what is expected, the others are its details. [`KINDS`] lists all of them;
-//! a key that is not there fails the scenario.
+//! An expectation is an object. One key is its kind, the others are details. [`KINDS`] lists all keys; an
+//! unknown key fails the scenario.
 
+mod errors;
 mod outcomes;
 mod requests;
 mod timing;
-mod troubles;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::scenarios::only_known;
-use crate::world::{Fact, World};
+use crate::simulation::{Record, Simulation};
 
-/// The comparison of one scenario. Expectations about the same channel must come true in their order.
+/// The comparison of one scenario. Expectations about the same channel must be met in their order.
 pub(crate) struct Check<'a> {
-    world: &'a World,
-    /// By channel or subject: the fact behind the last one that was expected.
+    simulation: &'a Simulation,
+    /// By channel or subject: the index after the last record that met an expectation.
     cursors: BTreeMap<String, usize>,
-    /// The delays behind failures that no expectation has used yet.
+    /// The delays after failures that no expectation has used yet.
     delays: std::vec::IntoIter<u64>,
 }
 
@@ -91,14 +91,14 @@ const KINDS: &[Kind] = &[
     kind("markers", &[], outcomes::markers),
     kind("marker_kept", &[], outcomes::marker_kept),
     kind("markers_kept", &[], outcomes::markers_kept),
-    kind("reject", &["error"], troubles::reject),
-    kind("error", &["fatal"], troubles::error),
-    kind("notice", &[], troubles::notice),
-    kind("subscription_error", &[], troubles::subscription_error),
-    // Documentation: what the test does, which `calls` has in a form that can be run.
+    kind("reject", &["error"], errors::reject),
+    kind("error", &["fatal"], errors::error),
+    kind("notice", &[], errors::notice),
+    kind("subscription_error", &[], errors::subscription_error),
+    // Documentation: the calls of the application, which `application.rs` makes.
     kind("call", &[], documentation),
     kind("clock_jump_ms", &[], documentation),
-    // Documentation: a remark for people.
+    // Documentation: a remark.
     kind("note", &[], documentation),
 ];
 
@@ -106,28 +106,28 @@ fn documentation(_: &mut Check<'_>, _: &Value) -> Outcome {
     Ok(())
 }
 
-/// `Err` says which expectation did not come true, and why.
-pub(crate) fn check(case: &Value, world: &World) -> Outcome {
-    let delays = timing::delays_behind_failures(world).into_iter();
-    let mut check = Check { world, cursors: BTreeMap::new(), delays };
+/// Checks all expectations. `Err` names the first that is not met, and the reason.
+pub(crate) fn check(case: &Value, simulation: &Simulation) -> Outcome {
+    let delays = timing::delays_after_failures(simulation).into_iter();
+    let mut check = Check { simulation, cursors: BTreeMap::new(), delays };
     for expected in case["expect"].as_array().expect("expectations") {
         let Some(kind) = KINDS.iter().find(|kind| expected.get(kind.key).is_some()) else {
-            return Err(format!("the runner does not know this expectation: {expected}"));
+            return Err(format!("the runner does not support this expectation: {expected}"));
         };
         let known = [&[kind.key], kind.details].concat();
         only_known(expected, &known, "an expectation")?;
         (kind.check)(&mut check, expected).map_err(|why| format!("{expected}: {why}"))?;
     }
-    if !world.ops.is_empty() && check.ended_at().is_some() && case["id"] != "cn-22" {
-        return Err(format!("never settled: {:?}", world.ops));
+    if !simulation.ops.is_empty() && check.ended_at().is_some() && case["id"] != "cn-22" {
+        return Err(format!("never settled: {:?}", simulation.ops));
     }
     Ok(())
 }
 
 impl Check<'_> {
-    /// The fact that the session has ended.
+    /// The index of the record of the end of the session.
     fn ended_at(&self) -> Option<usize> {
-        self.world.facts.iter().position(|(_, fact)| matches!(fact, Fact::Ended(_)))
+        self.simulation.records.iter().position(|(_, record)| matches!(record, Record::Ended(_)))
     }
 
     fn cursor(&self, subject: &str) -> usize {
@@ -138,12 +138,12 @@ impl Check<'_> {
         self.cursors.insert(subject.to_owned(), found + 1);
     }
 
-    fn has(&self, wanted: impl Fn(&Fact) -> bool) -> bool {
-        self.world.facts.iter().any(|(_, fact)| wanted(fact))
+    fn has(&self, wanted: impl Fn(&Record) -> bool) -> bool {
+        self.simulation.records.iter().any(|(_, record)| wanted(record))
     }
 }
 
-/// Whether all that `part` has is in `whole`. An id that is a number equals its text.
+/// Whether `whole` has all members of `part`. A number equals its text, because servers send ids as either.
 fn is_part(part: &Value, whole: &Value) -> bool {
     match (part, whole) {
         (Value::Object(part), Value::Object(whole)) => {
@@ -154,17 +154,17 @@ fn is_part(part: &Value, whole: &Value) -> bool {
     }
 }
 
-/// Fails with the reason unless it is so.
-fn require(is_so: bool, reason: impl FnOnce() -> String) -> Outcome {
-    if is_so { Ok(()) } else { Err(reason()) }
+/// Fails with a reason unless the condition is met.
+fn require(is_met: bool, reason: impl FnOnce() -> String) -> Outcome {
+    if is_met { Ok(()) } else { Err(reason()) }
 }
 
-/// The number that an expectation has under its key.
+/// A member that must be a whole number.
 fn number(expected: &Value, key: &str) -> Result<u64, String> {
     expected[key].as_u64().ok_or_else(|| format!("{key} must be a whole number; received {}", expected[key]))
 }
 
-/// The text that an expectation has under its key.
-fn word<'v>(expected: &'v Value, key: &str) -> Result<&'v str, String> {
+/// A member that must be a string.
+fn string_of<'v>(expected: &'v Value, key: &str) -> Result<&'v str, String> {
     expected[key].as_str().ok_or_else(|| format!("{key} must be a string; received {}", expected[key]))
 }

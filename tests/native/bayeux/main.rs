@@ -1,6 +1,7 @@
-//! Bayeux and Salesforce in a simulated world: the scenarios of `tests/vectors/bayeux_scenarios.json`, one test each.
+//! The Bayeux and Salesforce clients in a simulation: one test for each scenario of
+//! `tests/vectors/bayeux_scenarios.json`.
 //!
-//! `SCENARIO=hs-01 cargo test --test bayeux hs_01 -- --nocapture` also prints what happened in that scenario.
+//! `SCENARIO=hs-01 cargo test --test bayeux hs_01 -- --nocapture` also prints the records of that scenario.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,17 +11,18 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
-mod calls;
-mod client;
+mod application;
 mod expectations;
 mod scenarios;
-mod server;
-mod world;
+mod scripted_server;
+mod simulation;
+mod test_client;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Makes a test of each scenario; the ids have `_` in place of `-`. Those behind `ignored` cannot be run against the state machine.
+/// Declares a test for each scenario; the ids have `_` instead of `-`. Those under `ignored` cannot be run
+/// against the state machine.
 macro_rules! scenarios {
     (run: [$($id:ident)*] ignored: [$($ignored:ident = $reason:literal)*]) => {
         const RUN: &[&str] = &[$(stringify!($id)),*];
@@ -51,7 +53,7 @@ scenarios! {
     ]
 }
 
-/// Where the scenarios are tested that JavaScript has to fulfil.
+/// The JavaScript tests of scenarios about the JavaScript part of the client.
 const TESTED_IN_JAVASCRIPT: &[(&str, &str, &str)] = &[
     (
         "sb_11",
@@ -78,18 +80,19 @@ fn run(name: &str) {
     let scenario =
         all.iter().find(|one| one["id"] == *id).unwrap_or_else(|| panic!("there is no scenario {id}"));
     scenarios::validate(scenario).unwrap_or_else(|why| panic!("{id}: {why}"));
-    let world = calls::run(scenario);
+    let simulation = application::run(scenario);
     if std::env::var("SCENARIO").is_ok_and(|wanted| wanted == id) {
-        for (at, fact) in &world.facts {
-            eprintln!("{at:>8} {fact:?}");
+        for (at, record) in &simulation.records {
+            eprintln!("{at:>8} {record:?}");
         }
     }
-    expectations::check(scenario, &world).unwrap_or_else(|why| panic!("{id} {}\n  {why}", scenario["title"]));
+    expectations::check(scenario, &simulation)
+        .unwrap_or_else(|why| panic!("{id} {}\n  {why}", scenario["title"]));
     if IGNORED.contains(&name) {
         return;
     }
     if PASSED.fetch_add(1, Ordering::Relaxed) + 1 == RUN.len() {
-        // Not with `println!`, whose output of a test that passes is not shown.
+        // Not `println!`, whose output is hidden when the test passes.
         writeln!(std::io::stdout(), "\nbayeux: {} cases passed", RUN.len()).expect("standard output");
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the scenario file. A member that the runner does not know is an error, so that no part of a scenario is ignored.
+//! Reads the scenario file. An unknown member is an error, so that no part of a scenario is ignored.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const CLIENT_KEYS: &[&str] = &[
     "subscribed",
     "resume",
     "highWaterMark",
-    // Documentation: the client has no other gap recovery than to subscribe again.
+    // Documentation: subscribing again is the only gap recovery of the client.
     "gapRecovery",
 ];
 const STEP_KEYS: &[&str] = &[
@@ -43,11 +43,12 @@ const STEP_KEYS: &[&str] = &[
     "then",
     "accept",
     "ws_close",
-    // Documentation: says what the server has in mind.
+    // Documentation: the intention of the server.
     "note",
-    // Documentation: the client decides by the body and does not see the content type of a response.
+    // Documentation: the client does not see the content type of a response and decides by its body.
     "ctype",
-    // Documentation: the status that refuses a WebSocket is not visible to a client; a step without `accept` refuses it.
+    // Documentation: a client does not see the status that refuses a WebSocket; a step without `accept`
+    // refuses it.
     "refuse",
 ];
 const HEADERS: &[&str] = &[
@@ -56,7 +57,7 @@ const HEADERS: &[&str] = &[
     "Location",
 ];
 
-/// All scenarios. Panics if there is no such file.
+/// All scenarios. Panics if the file is missing.
 pub(crate) fn load() -> Vec<Value> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/bayeux_scenarios.json");
     let text = std::fs::read_to_string(path)
@@ -64,7 +65,7 @@ pub(crate) fn load() -> Vec<Value> {
     serde_json::from_str(&text).expect("tests/vectors/bayeux_scenarios.json is a JSON array")
 }
 
-/// Names the first member of an object that is not among `known`.
+/// Fails at the first member of an object that is not in `known`.
 pub(crate) fn only_known(object: &Value, known: &[&str], place: &str) -> Result<(), String> {
     let members =
         object.as_object().ok_or_else(|| format!("{place} must be an object; received {object}"))?;
@@ -83,7 +84,7 @@ fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-/// Whether the runner knows everything that the scenario asks of client and server. Expectations are checked one by one.
+/// Fails if the scenario has a member or value for client or server that the runner does not support.
 pub(crate) fn validate(case: &Value) -> Result<(), String> {
     only_known(case, CASE_KEYS, "the scenario")?;
     if case["expect"].as_array().is_none_or(Vec::is_empty) {

@@ -1,12 +1,12 @@
 /**
- * Login through the proxy: the fields of the grant go to Salesforce and nothing else, the fields of a token come back,
- * with the proxy as the instance.
+ * Forwards logins. Only known fields of the form go to Salesforce, and only known fields of the token response come
+ * back, with the proxy as the instance.
  */
 import { FerryError, isFerryError } from "../../../engine/errors.js";
-import { json, text } from "./answers.js";
-import { textOf, type Upstream } from "./upstream.js";
+import { jsonResponse, textResponse } from "./responses.js";
+import { readText, type Upstream } from "./upstream.js";
 
-/** The grants that can be let through. */
+/** The grant types that the proxy can forward (RFC 6749). */
 export const GRANTS: readonly string[] = [
   "password",
   "refresh_token",
@@ -15,17 +15,17 @@ export const GRANTS: readonly string[] = [
   "client_credentials",
 ];
 
-/** Which login is carried, and where to. */
-export interface LoginRules {
+/** Which logins are forwarded, and where to. */
+export interface LoginOptions {
   loginUrl: string;
   instanceUrl: string;
   grants: readonly string[];
-  /** Fields that the proxy fills in. */
-  fixed: Readonly<Record<string, string>>;
+  /** Fields that the proxy sets, whatever the page sends. */
+  fixedFields: Readonly<Record<string, string>>;
   maxRequestBytes: number;
 }
 
-const ASKED = [
+const REQUEST_FIELDS = [
   "grant_type",
   "client_id",
   "client_secret",
@@ -37,7 +37,7 @@ const ASKED = [
   "redirect_uri",
   "code_verifier",
 ] as const;
-const ANSWERED = [
+const RESPONSE_FIELDS = [
   "access_token",
   "refresh_token",
   "token_type",
@@ -48,61 +48,64 @@ const ANSWERED = [
   "error",
   "error_description",
 ] as const;
-const MAX_ANSWER_BYTES = 64 * 1024;
+const MAX_RESPONSE_BYTES = 64 * 1024;
 
 /** The token endpoint. */
-export class Login {
+export class LoginProxy {
   readonly #upstream: Upstream;
-  readonly #rules: LoginRules;
+  readonly #options: LoginOptions;
 
-  constructor(upstream: Upstream, rules: LoginRules) {
+  constructor(upstream: Upstream, options: LoginOptions) {
     this.#upstream = upstream;
-    this.#rules = rules;
+    this.#options = options;
   }
 
-  /** Carries one request for a token. `page` is what the page has as its instance from then on. */
-  async carry(request: Request, page: string, onError: (error: unknown) => void): Promise<Response> {
-    const { loginUrl, instanceUrl, grants, fixed, maxRequestBytes } = this.#rules;
+  /** Forwards one token request. `proxyUrl` becomes the instance in the response. */
+  async forward(request: Request, proxyUrl: string, onError: (error: unknown) => void): Promise<Response> {
+    const { grants, maxRequestBytes } = this.#options;
     if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
-      return refusal(415, "invalid_request", "the login is a form, application/x-www-form-urlencoded");
-    let asked: URLSearchParams;
+      return refusal(415, "invalid_request", "content-type must be application/x-www-form-urlencoded");
+    let fields: URLSearchParams;
     try {
-      asked = new URLSearchParams(await textOf(request, maxRequestBytes));
+      fields = new URLSearchParams(await readText(request, maxRequestBytes));
     } catch (error) {
       return isFerryError(error, "ERR_TOO_LARGE")
         ? refusal(413, "invalid_request", "the login is too large")
         : refusal(400, "invalid_request", "the login could not be read");
     }
-    if (!grants.includes(asked.get("grant_type") ?? ""))
-      return refusal(400, "unsupported_grant_type", "the proxy does not carry this grant type");
-    const form = new URLSearchParams();
-    for (const name of ASKED) {
-      const value = fixed[name] ?? asked.get(name);
-      if (value !== null) form.set(name, value);
-    }
-    const headers = { "content-type": "application/x-www-form-urlencoded", accept: "application/json" };
+    if (!grants.includes(fields.get("grant_type") ?? ""))
+      return refusal(400, "unsupported_grant_type", "the proxy does not allow this grant type");
     try {
-      const answer = await this.#upstream.post(`${loginUrl}/services/oauth2/token`, headers, String(form), {
-        signal: request.signal,
-      });
-      const fields = fieldsOf(await textOf(answer, MAX_ANSWER_BYTES));
-      const found: Record<string, unknown> = {};
-      for (const name of ANSWERED) if (fields[name] !== undefined) found[name] = fields[name];
-      if (fields["instance_url"] !== undefined) {
-        // A token of another organization would be of no use here, and is nothing for this instance to see.
-        if (String(fields["instance_url"]).replace(/\/+$/, "") !== instanceUrl)
-          throw new FerryError("ERR_REJECTED", "the login is for another instance than instanceUrl names", {
-            status: answer.status,
-          });
-        found["instance_url"] = page;
-      }
-      return json(answer.status, JSON.stringify(found), answer.headers.get("retry-after"));
+      return await this.#exchange(fields, proxyUrl, request.signal);
     } catch (error) {
       onError(error);
       return isFerryError(error, "ERR_TIMEOUT")
-        ? text(504, "Salesforce did not answer in time")
-        : text(502, "the login could not be carried to Salesforce");
+        ? textResponse(504, "Salesforce did not answer in time")
+        : textResponse(502, "the login could not be forwarded to Salesforce");
     }
+  }
+
+  async #exchange(fields: URLSearchParams, proxyUrl: string, signal: AbortSignal): Promise<Response> {
+    const { loginUrl, instanceUrl, fixedFields } = this.#options;
+    const form = new URLSearchParams();
+    for (const name of REQUEST_FIELDS) {
+      const value = fixedFields[name] ?? fields.get(name);
+      if (value !== null) form.set(name, value);
+    }
+    const headers = { "content-type": "application/x-www-form-urlencoded", accept: "application/json" };
+    const response = await this.#upstream.post(`${loginUrl}/services/oauth2/token`, headers, String(form), { signal });
+    const { instance_url: instance, ...token } = fieldsOf(await readText(response, MAX_RESPONSE_BYTES));
+    const forwarded: Record<string, unknown> = {};
+    for (const name of RESPONSE_FIELDS) if (token[name] !== undefined) forwarded[name] = token[name];
+    if (instance !== undefined) {
+      // The page must not get a token of another organization, and that token must not be sent to this instance.
+      if (String(instance).replace(/\/+$/, "") !== instanceUrl)
+        throw new FerryError("ERR_REJECTED", "the login returned a token of another instance than instanceUrl", {
+          status: response.status,
+        });
+      Object.assign(forwarded, { instance_url: proxyUrl });
+    }
+    return jsonResponse(response.status, JSON.stringify(forwarded), response.headers.get("retry-after"));
   }
 }
 
@@ -111,7 +114,7 @@ function fieldsOf(body: string): Record<string, unknown> {
   try {
     value = JSON.parse(body);
   } catch {
-    // Of the body nothing is said: it may have a token in it.
+    // The message does not quote the body, which may contain a token.
     throw new FerryError("ERR_UNAVAILABLE", "Salesforce answered the login with something other than JSON");
   }
   if (typeof value !== "object" || value === null)
@@ -120,5 +123,5 @@ function fieldsOf(body: string): Record<string, unknown> {
 }
 
 function refusal(status: number, error: string, error_description: string): Response {
-  return json(status, JSON.stringify({ error, error_description }));
+  return jsonResponse(status, JSON.stringify({ error, error_description }));
 }

@@ -1,23 +1,24 @@
 /**
- * JSON that is read, looked at, and written again, with every number as it was: a replay id may be larger than what a
- * number of JavaScript holds. Written again, because two readers of one text may differ about a field that is there
- * twice, and what was checked must be what is sent.
+ * Reads JSON and writes it again without changing a number: a replay id may exceed the integers of JavaScript.
+ *
+ * The text is always written again, because two parsers may disagree about a member that occurs twice, and what was
+ * checked must be what is sent.
  */
 
-/** A value, and how it is written again. */
-export interface Exact {
-  /** Numbers that JavaScript would write in another way are texts here. */
+/** A parsed value, and a function that writes it again. */
+export interface LosslessJson {
+  /** The value. Numbers that JavaScript would write differently are strings in it. */
   readonly value: unknown;
-  /** The value, or any part of it, as JSON. */
+  /** Writes the value, or any part of it, as JSON. */
   write(value: unknown): string;
 }
 
 const TOKEN = /"(?:[^"\\]+|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/gs;
 
-/** @throws {SyntaxError} for what is no JSON */
-export function exactly(text: string): Exact {
+/** @throws {SyntaxError} if the text is not JSON */
+export function parseLossless(text: string): LosslessJson {
   JSON.parse(text);
-  // Nobody can guess it, so no text of theirs becomes a number.
+  // Random, so that no string in the text can pass for a marked number.
   const mark = `${crypto.randomUUID()}:`;
   const marked = text.replace(TOKEN, (token) =>
     token.startsWith('"') || String(Number(token)) === token ? token : `"${mark}${token}"`,

@@ -1,42 +1,38 @@
 /**
- * The cookies of a session, in the client id. Salesforce binds a session to cookies that a page on another site often
- * may not keep; every message of a session has its client id with it, which clients take as it is. So the page
- * gets `<client id>~<cookies>`, and nobody has to remember anything.
+ * Carries the cookies of a session in its client id. Salesforce binds a session to cookies that browsers often keep
+ * from pages of another site. Clients return the client id unchanged in every message, so the page gets `<client
+ * id>~<cookies>` and the proxy needs no state.
  *
- * Whoever makes such an id up gets no further than with cookies of their own: two names, and nothing but cookies.
+ * A caller who invents such an id gains nothing: only two cookies are accepted, and a caller may send those anyway.
  */
 
-/** A client id of Salesforce and the `Cookie` header of its session. */
-export interface JarredId {
+/** The client id that Salesforce issued, and the `Cookie` header of its session. */
+export interface SessionId {
   clientId: string;
   cookies: string | undefined;
 }
 
 const SEPARATOR = "~";
 const NAMES = ["BAYEUX_BROWSER", "sfdc-stream"] as const;
-/** What RFC 6265 lets a value have in it. */
+/** Characters of a cookie value (RFC 6265, section 4.1.1). */
 const VALUE = /^[!#-+\--:<-[\]-~]{1,1024}$/;
-const MAX_ID = 6000;
+const MAX_ID_LENGTH = 6000;
 
-/** What a page gets to see. */
-export function jarred({ clientId, cookies }: JarredId): string {
+/** The client id for the page. */
+export function encodeClientId({ clientId, cookies }: SessionId): string {
   return cookies === undefined
     ? clientId
     : `${clientId}${SEPARATOR}${btoa(cookies).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`;
 }
 
-/** What Salesforce gets to see, or undefined for an id that was not made here. */
-export function unjarred(id: string): JarredId | undefined {
+/** The client id and cookies for Salesforce, or undefined if the proxy did not issue this id. */
+export function decodeClientId(id: string): SessionId | undefined {
   const at = id.indexOf(SEPARATOR);
   if (at < 0) return { clientId: id, cookies: undefined };
-  if (id.length > MAX_ID) return undefined;
+  if (id.length > MAX_ID_LENGTH) return undefined;
   try {
-    const pairs = atob(
-      id
-        .slice(at + 1)
-        .replaceAll("-", "+")
-        .replaceAll("_", "/"),
-    ).split("; ");
+    const encoded = id.slice(at + 1);
+    const pairs = atob(encoded.replaceAll("-", "+").replaceAll("_", "/")).split("; ");
     const areCookies = pairs.every((pair) =>
       NAMES.some((name) => pair.startsWith(`${name}=`) && VALUE.test(pair.slice(name.length + 1))),
     );
@@ -46,14 +42,14 @@ export function unjarred(id: string): JarredId | undefined {
   }
 }
 
-/** The cookies of a session after an answer: those that it sets, and those from before that it leaves as they are. */
+/** The cookies of a session after a response: those that it sets, and the earlier ones that it leaves unchanged. */
 export function cookiesAfter(headers: Headers, before: string | undefined): string | undefined {
-  // Old workers have them in one line.
+  // Older runtimes join them in one line.
   const lines = typeof headers.getSetCookie === "function" ? headers.getSetCookie() : [headers.get("set-cookie") ?? ""];
   const pairs = NAMES.flatMap((name) => {
-    const isOurs = new RegExp(`(?:^|[,;]\\s*)${name}=([^;,]*)`);
+    const pattern = new RegExp(`(?:^|[,;]\\s*)${name}=([^;,]*)`);
     const value = [before ?? "", ...lines]
-      .map((line) => isOurs.exec(line)?.[1])
+      .map((line) => pattern.exec(line)?.[1])
       .findLast((found) => found !== undefined);
     return value !== undefined && VALUE.test(value) ? [`${name}=${value}`] : [];
   });

@@ -1,21 +1,22 @@
 /**
- * The way to Salesforce: one POST, with limits on its time, to the end of the answer, and on the answer's size.
+ * Sends requests to Salesforce: POST, with limits on the time until the response has ended and on its size.
  *
- * Not here: what is sent and what the answer means. Redirects are not followed, because they would lead elsewhere.
+ * Redirects are not followed, because they could lead to another host.
  */
 import { FerryError } from "../../../engine/errors.js";
-import type { FetchLike } from "../../../platform/fetch.js";
 import { startTimer, stopTimer } from "../../../platform/clock.js";
+import type { FetchLike } from "../../../platform/fetch.js";
 
-/** Limits, and who fetches. */
+/** Limits of requests, and the `fetch` to use. */
 export interface UpstreamOptions {
   fetch: FetchLike | undefined;
   timeoutMs: number;
+  /** Instead of `timeoutMs`, for requests that Salesforce holds. */
   pollTimeoutMs: number;
   maxResponseBytes: number;
 }
 
-/** Where requests go out. */
+/** Sends requests to Salesforce. */
 export class Upstream {
   readonly #options: UpstreamOptions;
 
@@ -24,10 +25,10 @@ export class Upstream {
   }
 
   /**
-   * Sends a POST and gives back the answer when its head is there; its body ends with an error where it is too large.
-   * It ends when `signal` does.
+   * Sends a POST request. Resolves with the response when its head has arrived; its body fails if it is too large.
+   * `signal` aborts both.
    *
-   * @throws {FerryError} `ERR_ABORTED` if the page gave up, `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_REDIRECTED`
+   * @throws {FerryError} `ERR_ABORTED` if `signal` aborted it, `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_REDIRECTED`
    */
   async post(
     url: string,
@@ -35,81 +36,84 @@ export class Upstream {
     content: string,
     { isPoll = false, signal }: { isPoll?: boolean; signal: AbortSignal },
   ): Promise<Response> {
-    const aborter = new AbortController();
-    let giveUp: (reason: unknown) => void = () => undefined;
-    // Not left to the fetch: one that was given may not look at its signal, and a signal may go deaf when its request is collected.
-    const givenUp = new Promise<never>((_, reject) => (giveUp = reject));
-    givenUp.catch(() => undefined);
-    const leave = () => {
-      aborter.abort();
-      giveUp(aborter.signal.reason);
+    const controller = new AbortController();
+    let rejectAborted: (reason: unknown) => void = () => undefined;
+    // Not left to `fetch`: one that the user gives may ignore its signal, and a signal may stop working when its
+    // request is collected.
+    const whenAborted = new Promise<never>((_, reject) => {
+      rejectAborted = reject;
+    });
+    whenAborted.catch(() => undefined);
+    const abort = () => {
+      controller.abort();
+      rejectAborted(controller.signal.reason);
     };
-    signal.addEventListener("abort", leave);
-    if (signal.aborted) leave();
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
     let isLate = false;
-    const patience = startTimer(
+    const timer = startTimer(
       () => {
         isLate = true;
-        leave();
+        abort();
       },
       isPoll ? this.#options.pollTimeoutMs : this.#options.timeoutMs,
     );
-    const done = () => {
-      stopTimer(patience);
-      signal.removeEventListener("abort", leave);
+    const onEnd = () => {
+      stopTimer(timer);
+      signal.removeEventListener("abort", abort);
     };
-    const explain = (cause: unknown) => {
+    const toError = (cause: unknown) => {
       if (cause instanceof FerryError) return cause;
-      if (signal.aborted) return new FerryError("ERR_ABORTED", "the page gave the request up", { cause });
+      if (signal.aborted) return new FerryError("ERR_ABORTED", "the page aborted the request", { cause });
       return isLate
         ? new FerryError("ERR_TIMEOUT", "Salesforce did not answer in time")
         : new FerryError("ERR_NETWORK", "Salesforce could not be reached", { cause });
     };
-    let asked: Promise<Response> | undefined;
+    let pending: Promise<Response> | undefined;
     try {
       const request = new Request(url, {
         method: "POST",
         headers,
         body: content,
         redirect: "manual",
-        signal: aborter.signal,
+        signal: controller.signal,
       });
-      asked = (this.#options.fetch ?? ((request) => fetch(request)))(request);
-      const answer = await Promise.race([asked, givenUp]);
-      if (answer.type === "opaqueredirect" || (answer.status >= 300 && answer.status < 400)) {
+      pending = (this.#options.fetch ?? ((request) => fetch(request)))(request);
+      const response = await Promise.race([pending, whenAborted]);
+      if (response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400)) {
         throw new FerryError("ERR_REDIRECTED", "Salesforce answered with a redirect: check instanceUrl and loginUrl", {
-          status: answer.status,
+          status: response.status,
         });
       }
-      if (answer.body === null) done();
-      // In Node the time would keep a process alive in which nobody reads the answer.
-      (patience as { unref?: () => void }).unref?.();
-      const body = answer.body && limited(answer.body, this.#options.maxResponseBytes, done, explain);
-      return new Response(body, { status: answer.status, headers: answer.headers });
+      if (response.body === null) onEnd();
+      // In Node, the timer would keep a process alive in which nobody reads the response.
+      (timer as { unref?: () => void }).unref?.();
+      const body = response.body && limitBytes(response.body, this.#options.maxResponseBytes, onEnd, toError);
+      return new Response(body, { status: response.status, headers: response.headers });
     } catch (cause) {
-      done();
-      // What comes too late is not read.
-      asked?.then((late) => late.body?.cancel()).catch(() => undefined);
-      throw explain(cause);
+      onEnd();
+      // A response that arrives too late is not read.
+      pending?.then((late) => late.body?.cancel()).catch(() => undefined);
+      throw toError(cause);
     }
   }
 }
 
-/** The whole body as text. @throws {FerryError} `ERR_TOO_LARGE` */
-export async function textOf(message: Request | Response, maxBytes: number): Promise<string> {
+/** Reads the whole body as text. @throws {FerryError} `ERR_TOO_LARGE` */
+export async function readText(message: Request | Response, maxBytes: number): Promise<string> {
   const decoder = new TextDecoder();
-  let left = maxBytes;
-  const take = (bytes: Uint8Array) => {
-    left -= bytes.length;
-    if (left < 0) throw new FerryError("ERR_TOO_LARGE");
+  let remaining = maxBytes;
+  const decode = (bytes: Uint8Array) => {
+    remaining -= bytes.length;
+    if (remaining < 0) throw new FerryError("ERR_TOO_LARGE");
     return decoder.decode(bytes, { stream: true });
   };
-  // Some runtimes have no stream on requests.
-  if (!message.body) return take(new Uint8Array(await message.arrayBuffer())) + decoder.decode();
+  // In some runtimes, requests have no body stream.
+  if (!message.body) return decode(new Uint8Array(await message.arrayBuffer())) + decoder.decode();
   const reader = message.body.getReader();
   let text = "";
   try {
-    for (let step = await reader.read(); !step.done; step = await reader.read()) text += take(step.value);
+    for (let step = await reader.read(); !step.done; step = await reader.read()) text += decode(step.value);
   } catch (error) {
     await reader.cancel(error).catch(() => undefined);
     throw error;
@@ -117,35 +121,36 @@ export async function textOf(message: Request | Response, maxBytes: number): Pro
   return text + decoder.decode();
 }
 
-/** The same bytes, up to a limit. Calls `done` at the end of whatever kind; `explain` says what to make of an error. */
-function limited(
+/** The same bytes; more than `maxBytes` are an error. Calls `onEnd` when the stream ends, fails or is cancelled. */
+function limitBytes(
   body: ReadableStream<Uint8Array>,
   maxBytes: number,
-  done: () => void,
-  explain: (error: unknown) => unknown,
+  onEnd: () => void,
+  toError: (error: unknown) => unknown,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
-  let left = maxBytes;
+  let remaining = maxBytes;
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
-          const { done: isOver, value } = await reader.read();
-          if (isOver) {
-            done();
-            return controller.close();
+          const { done, value } = await reader.read();
+          if (done) {
+            onEnd();
+            controller.close();
+            return;
           }
-          left -= value.length;
-          if (left < 0) throw new FerryError("ERR_TOO_LARGE", "the answer is larger than the proxy passes on");
+          remaining -= value.length;
+          if (remaining < 0) throw new FerryError("ERR_TOO_LARGE", "the response is larger than maxResponseBytes");
           controller.enqueue(value);
         } catch (error) {
-          done();
-          controller.error(explain(error));
+          onEnd();
+          controller.error(toError(error));
           await reader.cancel(error).catch(() => undefined);
         }
       },
       cancel(reason) {
-        done();
+        onEnd();
         return reader.cancel(reason);
       },
     },

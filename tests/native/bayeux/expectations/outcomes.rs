@@ -4,31 +4,31 @@ use serde_json::{Value, json};
 
 use eventferry::bayeux::session::State;
 
-use super::{Check, Outcome, is_part, number, require, word};
+use super::{Check, Outcome, is_part, number, require, string_of};
 use crate::scenarios::only_known;
-use crate::world::{Fact, text};
+use crate::simulation::{Record, text};
 
 pub(super) fn state(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let wanted = match word(expected, "state")? {
+    let wanted = match string_of(expected, "state")? {
         "connecting" => State::Connecting,
         "connected" => State::Connected,
         "disconnected" => State::Disconnected,
         other => return Err(format!("the runner does not know the state {other:?}")),
     };
     let from = check.cursor("state");
-    let mut facts = check.world.facts.iter().enumerate().skip(from);
-    let found = facts.find(|(_, (_, fact))| matches!(fact, Fact::State(state) if *state == wanted));
+    let mut records = check.simulation.records.iter().enumerate().skip(from);
+    let found = records.find(|(_, (_, record))| matches!(record, Record::State(state) if *state == wanted));
     let (at, _) = found.ok_or("never")?;
     check.advance("state", at);
     Ok(())
 }
 
-/// The events, with the index of their fact.
+/// The events, with the index of their record.
 fn arrived<'a>(check: &Check<'a>) -> Vec<(usize, &'a str, &'a Value)> {
-    let facts = check.world.facts.iter().enumerate();
-    facts
-        .filter_map(|(at, (_, fact))| match fact {
-            Fact::Event { channel, data } => Some((at, channel.as_str(), data)),
+    let records = check.simulation.records.iter().enumerate();
+    records
+        .filter_map(|(at, (_, record))| match record {
+            Record::Event { channel, data } => Some((at, channel.as_str(), data)),
             _ => None,
         })
         .collect()
@@ -45,7 +45,7 @@ pub(super) fn event(check: &mut Check<'_>, expected: &Value) -> Outcome {
         *at >= from
             && expected["event"] == *channel
             && (expected["data"].is_null() || expected["data"] == **data)
-            // Null is a value here: the event has no replay id.
+            // Null means that the event has no replay id.
             && expected.get("replayId").is_none_or(|id| *id == data["event"]["replayId"])
             && expected["changeType"].as_str().is_none_or(|wanted| wanted == change(data))
             && expected["kind"].as_str().is_none_or(|kind| (kind == "gap") == change(data).starts_with("GAP_"))
@@ -80,16 +80,16 @@ pub(super) fn duplicates(check: &mut Check<'_>, expected: &Value) -> Outcome {
 
 pub(super) fn buffer_max(check: &mut Check<'_>, expected: &Value) -> Outcome {
     let most = number(expected, "buffer_max")?;
-    let pending = check.world.most_pending;
+    let pending = check.simulation.max_pending;
     require(pending as u64 <= most, || format!("{pending} were pending"))
 }
 
-fn is_done(fact: &Fact, call: &str) -> bool {
-    matches!(fact, Fact::Settled(name, Ok(())) if name.starts_with(call))
+fn is_done(record: &Record, call: &str) -> bool {
+    matches!(record, Record::Settled(name, Ok(())) if name.starts_with(call))
 }
 
 fn done(check: &Check<'_>, call: &str) -> u64 {
-    check.world.facts.iter().filter(|(_, fact)| is_done(fact, call)).count() as u64
+    check.simulation.records.iter().filter(|(_, record)| is_done(record, call)).count() as u64
 }
 
 pub(super) fn ack_count(check: &mut Check<'_>, expected: &Value) -> Outcome {
@@ -104,15 +104,15 @@ pub(super) fn resolve(check: &mut Check<'_>, expected: &Value) -> Outcome {
             format!("{} were resolved", done(check, "subscribe"))
         });
     }
-    let call = word(expected, "resolve")?;
-    let facts = &check.world.facts;
-    // These two are done when the session has ended.
+    let call = string_of(expected, "resolve")?;
+    let records = &check.simulation.records;
+    // These two resolve at the end of the session.
     let end = if ["close", "drain"].contains(&call) { check.ended_at() } else { None };
-    let settled = facts.iter().position(|(_, fact)| is_done(fact, call)).or(end);
+    let settled = records.iter().position(|(_, record)| is_done(record, call)).or(end);
     let settled = settled.ok_or("never")?;
     if let Some(wanted) = expected.get("match") {
-        let frame = facts[..settled].iter().rev().find_map(|(_, fact)| match fact {
-            Fact::Frame(messages) => Some(messages),
+        let frame = records[..settled].iter().rev().find_map(|(_, record)| match record {
+            Record::Frame(messages) => Some(messages),
             _ => None,
         });
         let replies = frame.and_then(Value::as_array).ok_or("no frame came before it")?;
@@ -128,41 +128,45 @@ pub(super) fn resolve(check: &mut Check<'_>, expected: &Value) -> Outcome {
     }
     if expected.get("within_ms").is_some() {
         let most = number(expected, "within_ms")?;
-        let called = facts.iter().find(|(_, fact)| matches!(fact, Fact::Called(other) if other == call));
-        let (called, _) = called.ok_or("nobody called it")?;
-        let took = facts[settled].0 - called;
+        let called =
+            records.iter().find(|(_, record)| matches!(record, Record::Called(other) if other == call));
+        let (called, _) = called.ok_or("it was not called")?;
+        let took = records[settled].0 - called;
         require(took <= most, || format!("it took {took} ms"))?;
     }
     Ok(())
 }
 
-/// An event may have the id of a request; it settles nothing.
+/// An event with the id of a request must not settle it.
 pub(super) fn no_resolve(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let request = word(expected, "no_resolve")?;
+    let request = string_of(expected, "no_resolve")?;
     let id = request.strip_prefix("request ").ok_or("the runner knows only requests")?;
     require(check.sent("*").iter().any(|sent| sent.message["id"] == id), || {
         format!("no message had the id {id}")
     })?;
-    let facts = &check.world.facts;
-    let is_landing = |(_, fact): &(u64, Fact)| matches!(fact, Fact::Landed { .. });
-    let event =
-        facts.iter().position(|(_, fact)| matches!(fact, Fact::Event { .. })).ok_or("there was no event")?;
-    let from = facts[..event].iter().rposition(is_landing).ok_or("the event came with no answer")?;
-    let to = facts[event..].iter().position(is_landing).map_or(facts.len(), |after| event + after);
-    let settled = facts[from..to].iter().find(|(_, fact)| matches!(fact, Fact::Settled(..)));
+    let records = &check.simulation.records;
+    let is_exchange_end = |(_, record): &(u64, Record)| matches!(record, Record::ExchangeEnd { .. });
+    let event = records
+        .iter()
+        .position(|(_, record)| matches!(record, Record::Event { .. }))
+        .ok_or("there was no event")?;
+    let from =
+        records[..event].iter().rposition(is_exchange_end).ok_or("the event did not arrive in a response")?;
+    let to = records[event..].iter().position(is_exchange_end).map_or(records.len(), |after| event + after);
+    let settled = records[from..to].iter().find(|(_, record)| matches!(record, Record::Settled(..)));
     require(settled.is_none(), || format!("it settled {settled:?}"))
 }
 
 pub(super) fn subscriptions(check: &mut Check<'_>, expected: &Value) -> Outcome {
     let wanted = expected["subscriptions"].as_array().ok_or("subscriptions must be a list")?;
-    let mut found = check.world.peer.subscriptions();
+    let mut found = check.simulation.client.subscriptions();
     found.sort();
     require(found.iter().eq(wanted.iter().filter_map(Value::as_str)), || format!("they are {found:?}"))
 }
 
-/// The replay id of each channel behind which a new subscription starts, as the events brought them.
+/// The replay id of each channel after which a new subscription starts.
 fn positions(check: &Check<'_>) -> Value {
-    json!(check.world.positions)
+    json!(check.simulation.positions)
 }
 
 pub(super) fn marker(check: &mut Check<'_>, expected: &Value) -> Outcome {
@@ -175,11 +179,11 @@ pub(super) fn markers(check: &mut Check<'_>, expected: &Value) -> Outcome {
     require(expected["markers"] == found, || format!("markers are {found}"))
 }
 
-/// A second subscription starts where the first one did, which was refused.
+/// A second subscription starts after the same replay id as the first, which was refused.
 pub(super) fn marker_kept(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let id = word(expected, "marker_kept")?.parse::<u64>().map_err(|error| error.to_string())?;
+    let id = string_of(expected, "marker_kept")?.parse::<u64>().map_err(|error| error.to_string())?;
     let all = check.sent("/meta/subscribe");
-    require(all.len() >= 2, || "nobody subscribed again".to_owned())?;
+    require(all.len() >= 2, || "there was no second subscription".to_owned())?;
     let starts = |message: &Value| {
         let replay = message["ext"]["replay"].as_object();
         replay.is_some_and(|replay| !replay.is_empty() && replay.values().all(|start| *start == id))
@@ -188,9 +192,9 @@ pub(super) fn marker_kept(check: &mut Check<'_>, expected: &Value) -> Outcome {
     require(messages.iter().all(|message| starts(message)), || format!("sent were {messages:?}"))
 }
 
-/// The owner of the markers is not told of a gap, which is what makes it drop them.
+/// No notice of a gap is emitted; on such a notice, the application would drop its markers.
 pub(super) fn markers_kept(check: &mut Check<'_>, expected: &Value) -> Outcome {
     require(expected["markers_kept"] == true, || "markers_kept must be true".to_owned())?;
-    let is_gap = |fact: &Fact| matches!(fact, Fact::Notice(notice) if notice.kind.ends_with("_gap"));
+    let is_gap = |record: &Record| matches!(record, Record::Notice(notice) if notice.kind.ends_with("_gap"));
     require(!check.has(is_gap), || "there was a gap".to_owned())
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Check, Outcome, is_part, number, require, word};
+use super::{Check, Outcome, is_part, number, require, string_of};
 use crate::scenarios::only_known;
-use crate::world::{Fact, text};
+use crate::simulation::{Record, text};
 
 /// One message that was sent.
 pub(super) struct Sent<'a> {
@@ -27,12 +27,12 @@ impl Sent<'_> {
 }
 
 impl<'a> Check<'a> {
-    /// The messages on that channel, `*` for all.
+    /// The messages sent on a channel, `*` for all.
     pub(super) fn sent(&self, channel: &str) -> Vec<Sent<'a>> {
-        let facts = self.world.facts.iter().enumerate();
-        facts
-            .filter_map(|(at, (when, fact))| match fact {
-                Fact::Sent { message, request, with, via, url, headers, timeout, bytes }
+        let records = self.simulation.records.iter().enumerate();
+        records
+            .filter_map(|(at, (when, record))| match record {
+                Record::Sent { message, request, with, via, url, headers, timeout, bytes }
                     if channel == "*" || message["channel"] == channel =>
                 {
                     Some(Sent {
@@ -53,17 +53,18 @@ impl<'a> Check<'a> {
             .collect()
     }
 
-    /// How long a message left after the exchange that it follows.
+    /// The delay between the end of the previous exchange and a message.
     fn delay_of(&self, sent: &Sent<'_>) -> u64 {
-        let before = self.world.facts[..sent.at].iter().rev();
-        let mut causes = before.filter(|(_, fact)| matches!(fact, Fact::Landed { .. } | Fact::Cancelled(_)));
+        let before = self.simulation.records[..sent.at].iter().rev();
+        let mut causes =
+            before.filter(|(_, record)| matches!(record, Record::ExchangeEnd { .. } | Record::Cancelled(_)));
         sent.when - causes.next().map_or(0, |(when, _)| *when)
     }
 
-    /// What a message must come after, in the words of the scenarios.
+    /// Whether a message was sent after the event that `after` of a scenario names.
     fn is_after(&self, what: &str, sent: &Sent<'_>) -> Result<bool, String> {
-        let before = &self.world.facts[..sent.at];
-        let events = before.iter().filter(|(_, fact)| matches!(fact, Fact::Event { .. })).count();
+        let before = &self.simulation.records[..sent.at];
+        let events = before.iter().filter(|(_, record)| matches!(record, Record::Event { .. })).count();
         match what {
             "event" => Ok(events >= 1),
             "both events" => Ok(events >= 2),
@@ -72,7 +73,7 @@ impl<'a> Check<'a> {
                 let last = before
                     .iter()
                     .rev()
-                    .find(|(_, fact)| matches!(fact, Fact::Landed { channel, failed: false } if channel == "/meta/connect"));
+                    .find(|(_, record)| matches!(record, Record::ExchangeEnd { channel, failed: false } if channel == "/meta/connect"));
                 Ok(last.is_some_and(|(when, _)| sent.when - when > 40_000))
             }
             other => Err(format!("the runner does not know the value {other:?} of after")),
@@ -81,7 +82,7 @@ impl<'a> Check<'a> {
 }
 
 pub(super) fn send(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let channel = word(expected, "send")?;
+    let channel = string_of(expected, "send")?;
     let all = check.sent(channel);
     if expected.get("count").is_some() {
         let count = number(expected, "count")?;
@@ -160,14 +161,14 @@ pub(super) fn send_batch(check: &mut Check<'_>, expected: &Value) -> Outcome {
 }
 
 pub(super) fn no_send(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let channel = word(expected, "no_send")?;
+    let channel = string_of(expected, "no_send")?;
     let all = check.sent(channel);
-    // What every session sends is forbidden from its end on; other messages at any time.
+    // Messages that every session sends are forbidden after its end only; other messages at any time.
     let Some(end) = check.ended_at() else {
         require(!["/meta/connect", "*"].contains(&channel), || "the session has not ended".to_owned())?;
         return require(all.is_empty(), || "it was sent".to_owned());
     };
-    let ended = check.world.facts[end].0;
+    let ended = check.simulation.records[end].0;
     let for_ms = expected.get("for_ms").map(|_| number(expected, "for_ms")).transpose()?;
     let is_late = |sent: &&Sent<'_>| sent.at > end && for_ms.is_none_or(|ms| sent.when <= ended + ms);
     require(!all.iter().any(|sent| is_late(&sent)), || "it was sent".to_owned())
@@ -177,7 +178,7 @@ pub(super) fn header(check: &mut Check<'_>, expected: &Value) -> Outcome {
     let header = &expected["header"];
     only_known(header, &["on", "name", "value"], "header")?;
     let wanted = format!("{}: {}", text(&header["name"]).to_lowercase(), text(&header["value"]));
-    let all = check.sent(word(header, "on")?);
+    let all = check.sent(string_of(header, "on")?);
     let has = all.iter().any(|sent| sent.headers.lines().any(|line| line == wanted));
     require(has, || format!("headers were {:?}", all.iter().map(|sent| sent.headers).collect::<Vec<_>>()))
 }
@@ -196,9 +197,11 @@ pub(super) fn no_header(check: &mut Check<'_>, expected: &Value) -> Outcome {
 
 pub(super) fn oauth(check: &mut Check<'_>, expected: &Value) -> Outcome {
     let known = ["application/x-www-form-urlencoded"];
-    require(known.contains(&word(expected, "ctype")?), || "the runner does not know this ctype".to_owned())?;
-    let sent = check.world.facts.iter().find_map(|(_, fact)| match fact {
-        Fact::Token { form, content_type: true } => Some(form),
+    require(known.contains(&string_of(expected, "ctype")?), || {
+        "the runner does not know this ctype".to_owned()
+    })?;
+    let sent = check.simulation.records.iter().find_map(|(_, record)| match record {
+        Record::Token { form, content_type: true } => Some(form),
         _ => None,
     });
     let sent = sent.ok_or("no login")?;
@@ -210,7 +213,8 @@ pub(super) fn oauth(check: &mut Check<'_>, expected: &Value) -> Outcome {
 }
 
 fn logins(check: &Check<'_>) -> u64 {
-    check.world.facts.iter().filter(|(_, fact)| matches!(fact, Fact::Token { .. })).count() as u64
+    check.simulation.records.iter().filter(|(_, record)| matches!(record, Record::Token { .. })).count()
+        as u64
 }
 
 pub(super) fn oauth_count(check: &mut Check<'_>, expected: &Value) -> Outcome {
@@ -228,14 +232,16 @@ pub(super) fn no_auth(check: &mut Check<'_>, expected: &Value) -> Outcome {
 }
 
 pub(super) fn url(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let url = word(expected, "url")?;
-    require(check.sent("/meta/handshake").iter().any(|sent| sent.url == url), || "another URL".to_owned())
+    let url = string_of(expected, "url")?;
+    require(check.sent("/meta/handshake").iter().any(|sent| sent.url == url), || {
+        "it used another URL".to_owned()
+    })
 }
 
 pub(super) fn max_outstanding(check: &mut Check<'_>, expected: &Value) -> Outcome {
     let limits = &expected["max_outstanding"];
     only_known(limits, &["/meta/connect", "*"], "max_outstanding")?;
-    let (connects, all) = check.world.most;
+    let (connects, all) = check.simulation.max_in_flight;
     let holds = limits["/meta/connect"].as_u64().is_none_or(|most| connects as u64 <= most)
         && limits["*"].as_u64().is_none_or(|most| all as u64 <= most);
     require(holds, || format!("{connects} connects, {all} requests"))
@@ -247,16 +253,16 @@ pub(super) fn max_request_bytes(check: &mut Check<'_>, expected: &Value) -> Outc
 }
 
 pub(super) fn abort(check: &mut Check<'_>, expected: &Value) -> Outcome {
-    let wanted = word(expected, "abort")?;
-    let is_aborted = check.has(|fact| match fact {
-        Fact::Cancelled(channel) | Fact::Landed { channel, failed: true } => channel == wanted,
+    let wanted = string_of(expected, "abort")?;
+    let is_aborted = check.has(|record| match record {
+        Record::Cancelled(channel) | Record::ExchangeEnd { channel, failed: true } => channel == wanted,
         _ => false,
     });
     require(is_aborted, || "never".to_owned())
 }
 
 fn sockets(check: &Check<'_>) -> u64 {
-    check.world.facts.iter().filter(|(_, fact)| matches!(fact, Fact::SocketOpen)).count() as u64
+    check.simulation.records.iter().filter(|(_, record)| matches!(record, Record::SocketOpen)).count() as u64
 }
 
 pub(super) fn open(check: &mut Check<'_>, expected: &Value) -> Outcome {
@@ -270,8 +276,8 @@ pub(super) fn no_open(check: &mut Check<'_>, expected: &Value) -> Outcome {
     require(sockets(check) == 0, || format!("{} sockets", sockets(check)))
 }
 
-/// The owner of the socket closes it with 1000; the client has no other code to close with.
+/// The owner closes the socket with 1000, the only code that the client uses.
 pub(super) fn ws_close(check: &mut Check<'_>, expected: &Value) -> Outcome {
     require(expected["ws_close"] == 1000, || "the client closes with 1000 only".to_owned())?;
-    require(check.has(|fact| matches!(fact, Fact::SocketClose)), || "never".to_owned())
+    require(check.has(|record| matches!(record, Record::SocketClose)), || "never".to_owned())
 }

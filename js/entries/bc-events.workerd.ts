@@ -1,7 +1,0 @@
-/** `eventferry/bc-events` for Cloudflare Workers, which take a module and compile no bytes. */
-import * as glue from "../wasm/full.glue.js";
-import module from "../wasm/full.wasm";
-import { provide } from "../engine/instance.js";
-
-provide("full", { glue, source: () => module });
-export * from "../systems/bc-events/index.js";

@@ -1,0 +1,254 @@
+/**
+ * Keeps the machine and the store in agreement: counts, writes and reads the store, elects the tab that sends, and exchanges
+ * messages with other tabs.
+ *
+ * ```text
+ *   machine ──write, peek──> store ──store_written, segment_found, store_peeked──> machine
+ *   other tab ──message────> store_changed, settled_elsewhere ───────────────────> machine
+ * ```
+ */
+import { FerryError } from "../engine/errors.js";
+import { type OutboxPort, PEEK_RESULT } from "../engine/ports.js";
+import { unixNow } from "../platform/clock.js";
+import { LeaderElection } from "../platform/leader.js";
+import type { Waiters } from "../platform/waiters.js";
+import type { Change, DeadLetter, OutboxStore, Segment } from "../stores/store.js";
+import { toSegments } from "./dead-letters.js";
+import type { Keys } from "./keys.js";
+import type { SegmentTable } from "./segment-table.js";
+import { NO_CHANGE, StoreClient } from "./store-client.js";
+import type { TabMessage } from "./tab-message.js";
+import { TrackedSegment } from "./tracked-segment.js";
+import type { Wire } from "./wire.js";
+
+/** The driver as the store's side sees it. */
+export interface StoreSyncHost {
+  /** Whether the outbox takes no more events. */
+  readonly isClosed: boolean;
+  /** Whether the machine is gone for good. */
+  readonly isStopped: boolean;
+  readonly engineGeneration: number;
+  send<T>(input: (port: OutboxPort, now: number) => T): T;
+  sendInBackground(input: (port: OutboxPort, now: number) => void): void;
+  /** Whether the machine answers a question with true. False if there is no machine. */
+  isTrue(question: (port: OutboxPort) => boolean): boolean;
+  emit(type: string, detail: () => object): void;
+}
+
+export interface StoreSyncOptions<E> {
+  host: StoreSyncHost;
+  wire: Wire<E>;
+  store: OutboxStore | "auto";
+  name: string;
+  segments: SegmentTable<E>;
+  keys: Keys;
+  waiters: Waiters;
+}
+
+const NO_ORDERING_KEYS = new Uint32Array(0);
+
+export class StoreSync<E> {
+  readonly client: StoreClient;
+  isLeader = false;
+  readonly #host: StoreSyncHost;
+  readonly #wire: Wire<E>;
+  readonly #segments: SegmentTable<E>;
+  readonly #keys: Keys;
+  readonly #waiters: Waiters;
+  #election: LeaderElection<TabMessage> | undefined;
+  #isLeaderKnown = false;
+  #opening: Promise<void> | undefined;
+  /** The engine that knows what the store contains. */
+  #countedGeneration = -1;
+  #purging: Promise<unknown> | undefined;
+  #purges = 0;
+
+  constructor({ host, wire, store, name, segments, keys, waiters }: StoreSyncOptions<E>) {
+    this.#host = host;
+    this.#wire = wire;
+    this.#segments = segments;
+    this.#keys = keys;
+    this.#waiters = waiters;
+    this.client = new StoreClient(store, name, waiters, (error) => this.#host.emit("degraded", () => ({ error })));
+  }
+
+  /** Whether `open` was called. */
+  get isOpening(): boolean {
+    return this.#opening !== undefined;
+  }
+
+  /** Opens the store and joins the leader election. */
+  open(): Promise<void> {
+    this.#opening ??= this.#open();
+    return this.#opening;
+  }
+
+  /** Gives the machine of a new engine the counts of the store. */
+  recount(): void {
+    if (this.client.traits) void this.#count();
+  }
+
+  /** Deletes all segments and dead letters. Returns how many events those had. */
+  async purge(): Promise<number> {
+    await this.#untilCounted();
+    this.#purges++;
+    // Deferred until the machine has forgotten all segments, below. Segments that are committed meanwhile are kept.
+    this.#purging = Promise.resolve().then(() => this.client.deleteAll(() => this.#segments.keys()));
+    const segments = this.#segments.all();
+    const purged = this.#host.send((port, now) => port.purge(now));
+    for (const segment of segments) segment.abandon(new FerryError("ERR_ABORTED", "the event was purged"));
+    this.#segments.clearKeys();
+    await this.#purging;
+    return purged;
+  }
+
+  async dead(limit: number): Promise<DeadLetter[]> {
+    await this.#untilCounted();
+    return this.client.dead(limit);
+  }
+
+  /** Removes dead letters. `isReplay`: their events are stored again under new keys. Returns how many there were. */
+  async removeDead(letters: DeadLetter[], isReplay: boolean): Promise<number> {
+    if (letters.length === 0) return 0;
+    const put = isReplay ? toSegments(this.#wire, letters, (unixMs) => this.#keys.next(unixMs)) : [];
+    const deadRemove = letters.map(({ key }) => key);
+    await this.client.call((store) => store.write({ ...NO_CHANGE, put, deadRemove }));
+    const bytes = letters.reduce((sum, { body }) => sum + body.length, 0);
+    this.#host.send((port, now) => port.dead_removed(now, letters.length, bytes, isReplay));
+    this.#election?.broadcast({ isNew: true });
+    return letters.length;
+  }
+
+  /** Acts on a `write` effect. */
+  async write(change: Change): Promise<void> {
+    const generation = this.#host.engineGeneration;
+    const isDone = await this.client.write(change);
+    if (this.#isObsolete(generation)) return;
+    if (isDone && change.put.length > 0) this.#election?.broadcast({ isNew: true });
+    this.#host.sendInBackground((port, now) => port.store_written(now, isDone));
+    if (this.client.hasWakeUp && this.#host.isTrue((port) => port.is_drained())) await this.client.cancelWakeUp();
+  }
+
+  /** Acts on a `peek` effect. */
+  async peek(events: number, bytes: number, isRepeated = false): Promise<void> {
+    const generation = this.#host.engineGeneration;
+    // Segments that are being deleted must not be found.
+    const purges = this.#purges;
+    await this.#purging?.catch(() => undefined);
+    const segments = await this.client.peek(events, bytes, this.#segments.knownKeys());
+    if (this.#isObsolete(generation)) return;
+    // A segment may have been committed while the store was reading.
+    const found = segments?.filter(({ key }) => purges === this.#purges && !this.#segments.getByKey(key)?.body);
+    // The limit may have been used up by segments that are known here.
+    if (segments && segments.length > 0 && found!.length === 0 && !isRepeated) return this.peek(events, bytes, true);
+    this.#host.sendInBackground((port, now) => {
+      for (const segment of found ?? []) this.#found(port, now, segment);
+      const result = !found ? PEEK_RESULT.failed : found.length > 0 ? PEEK_RESULT.found : PEEK_RESULT.foundNothing;
+      port.store_peeked(now, result);
+    });
+  }
+
+  /** How many events of a segment may share a request, which then has no others; 0 if they may share it with any events. */
+  maxGroupedEvents(body: Uint8Array, sizes: ArrayLike<number>): number {
+    return this.#wire.grouping && sizes.length > 0 ? this.#wire.grouping(body.subarray(0, sizes[0])).maxEvents : 0;
+  }
+
+  /** Tells other tabs something, if there are any. */
+  broadcastLazily(message: () => TabMessage): void {
+    this.#election?.broadcastLazily(message);
+  }
+
+  joinElection(): void {
+    this.#election?.join();
+  }
+
+  resign(): void {
+    this.#election?.release();
+  }
+
+  async close(): Promise<void> {
+    this.#election?.close();
+    await this.client.close();
+  }
+
+  async #open(): Promise<void> {
+    await this.client.open();
+    if (this.#host.isStopped) return;
+    this.#election = new LeaderElection(this.client.electionScope, {
+      onLeaderChange: (leads) => {
+        this.isLeader = leads;
+        this.#isLeaderKnown = true;
+        if (this.#isCounted) this.#host.sendInBackground((port, now) => port.set_leader(now, leads));
+        this.#host.emit("leader", () => ({ leads }));
+      },
+      onMessage: (message) => this.#onMessage(message),
+    });
+    await this.#count();
+    if (!this.#host.isClosed) this.#election.join();
+  }
+
+  get #isCounted(): boolean {
+    return this.#countedGeneration === this.#host.engineGeneration;
+  }
+
+  /** Waits until the machine knows what the store contains. Rejects if the store fails. */
+  async #untilCounted(): Promise<void> {
+    if (this.#host.isClosed) throw outboxClosed();
+    void this.open();
+    await this.#waiters.until(() => this.#isCounted || this.client.lastError !== undefined);
+    if (this.#host.isClosed) throw outboxClosed();
+    if (!this.#isCounted) throw this.client.lastError;
+  }
+
+  /** Tells the machine once what the store contains, and thereby that it is open. */
+  #count(): Promise<void> {
+    return this.client.retry(async () => {
+      const generation = this.#host.engineGeneration;
+      const counts = await this.client.count();
+      // A new engine counts anew, because its predecessor may have written since.
+      if (this.#isObsolete(generation) || this.#countedGeneration === generation) return;
+      this.#countedGeneration = generation;
+      this.#host.sendInBackground((port, now) => {
+        port.store_opened(now, ...counts);
+        if (this.#isLeaderKnown) port.set_leader(now, this.isLeader);
+      });
+    });
+  }
+
+  /** Whether the machine that asked is gone. */
+  #isObsolete(generation: number): boolean {
+    return this.#host.isStopped || generation !== this.#host.engineGeneration;
+  }
+
+  #found(port: OutboxPort, now: number, stored: Segment): void {
+    const { key, at, body, sizes, orderingKeys = NO_ORDERING_KEYS } = stored;
+    const known = this.#segments.getByKey(key);
+    const isUnchanged = known !== undefined && known.count === sizes.length;
+    const segment = isUnchanged ? known : new TrackedSegment();
+    const ageMs = Math.max(0, unixNow() - at);
+    const maxGroupedEvents = this.maxGroupedEvents(body, sizes);
+    const handle = port.segment_found(now, sizes, orderingKeys, maxGroupedEvents, ageMs, known?.handle ?? 0);
+    Object.assign(segment, { at, key, body, sizes, orderingKeys, isAccepted: true });
+    if (!isUnchanged) segment.pending = segment.count;
+    if (known && !isUnchanged) segment.replace(known, (index) => this.#wire.idOf(segment.slice(index, index + 1)));
+    this.#segments.add(segment, handle);
+  }
+
+  /** Another tab has stored segments, or settled events of a segment that was committed here. */
+  #onMessage({ isNew, key, ids, status, attempts, code, message }: TabMessage): void {
+    if (isNew) this.#host.sendInBackground((port, now) => port.store_changed(now));
+    const segment = key === undefined ? undefined : this.#segments.getByKey(key);
+    if (!segment || segment.body) return;
+    const error = code && new FerryError(code, message, { status });
+    const share = segment.pending > 0 ? (ids?.length ?? segment.pending) / segment.pending : 0;
+    const bytes = Array.from(segment.sizes).reduce((sum, size) => sum + size, 0) * share;
+    const count = segment.settleElsewhere(ids, status ?? 0, attempts ?? 0, error);
+    const [delivered, dead] = error ? [0, count] : [count, 0];
+    this.#host.sendInBackground((port, now) => port.settled_elsewhere(now, segment.handle, delivered, dead, bytes));
+    if (segment.pending === 0) this.#segments.deleteKey(segment.key);
+  }
+}
+
+export function outboxClosed(): FerryError {
+  return new FerryError("ERR_CLOSED", "the outbox is closed");
+}

@@ -1,0 +1,118 @@
+/**
+ * Calls the listeners of subscriptions: one message after the other, without a delay unless a listener returns a
+ * promise.
+ */
+import type { Chunk } from "../../client/inbox.js";
+import { matchesChannel } from "./channels.js";
+import type { Message, MessageChunk } from "./message.js";
+import type { MessageListener } from "./stream-types.js";
+
+export interface ListenerQueueOptions {
+  /** Number of waiting messages at which the queue is full, if a listener returns a promise. */
+  maxPending: number;
+  onFull(): void;
+  /** Half of `maxPending` is free again. */
+  onDrained(): void;
+  /** All listeners of a message are done. */
+  onDone(message: Message): Promise<void> | undefined;
+  onError(error: unknown): void;
+}
+
+/** A listener and its subscription. */
+export interface ListenerEntry {
+  readonly channel: string;
+  readonly listener: MessageListener;
+}
+
+interface Batch {
+  readonly messages: MessageChunk;
+  /** For each channel of the chunk, the listeners that its messages go to. */
+  readonly listeners: readonly (readonly MessageListener[])[];
+}
+
+export class ListenerQueue {
+  readonly #options: ListenerQueueOptions;
+  #entries: ListenerEntry[] = [];
+  #batches: Batch[] = [];
+  #size = 0;
+  #isRunning = false;
+  #isFull = false;
+
+  constructor(options: ListenerQueueOptions) {
+    this.#options = options;
+  }
+
+  /** How many messages wait for their listeners, the current one included. */
+  get size(): number {
+    return this.#size;
+  }
+
+  add(entry: ListenerEntry): void {
+    this.#entries.push(entry);
+  }
+
+  remove(entry: ListenerEntry | undefined): void {
+    this.#entries = this.#entries.filter((other) => other !== entry);
+  }
+
+  removeChannel(channel: string): void {
+    this.#entries = this.#entries.filter((entry) => entry.channel !== channel);
+  }
+
+  /** Takes the messages that have a listener, and returns the others. */
+  push(messages: MessageChunk): Chunk<Message> {
+    if (this.#entries.length === 0) return messages;
+    const listeners = messages.channels.map((channel) =>
+      this.#entries.filter((entry) => matchesChannel(entry.channel, channel)).map(({ listener }) => listener),
+    );
+    const unclaimed: number[] = [];
+    for (let index = 0; index < messages.length; index++)
+      if (listeners[messages.channelIndexAt(index)]!.length === 0) unclaimed.push(index);
+    const count = messages.length - unclaimed.length;
+    if (count > 0) this.#batches.push({ messages, listeners });
+    this.#size += count;
+    return messages.pick(unclaimed);
+  }
+
+  /** Calls the listeners, until no message waits. Does nothing while it already runs. */
+  async run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    for (let batch = this.#batches.shift(); batch; batch = this.#batches.shift()) {
+      const { messages, listeners } = batch;
+      for (let index = 0; index < messages.length; index++) {
+        const called = listeners[messages.channelIndexAt(index)]!;
+        if (called.length === 0) continue;
+        const message = messages.at(index);
+        for (const listener of called) {
+          try {
+            const result = listener(message) as PromiseLike<unknown> | undefined;
+            if (typeof result?.then === "function") {
+              this.#checkFull();
+              await result;
+            }
+          } catch (error) {
+            this.#options.onError(error);
+          }
+        }
+        const saved = this.#options.onDone(message);
+        if (saved) await saved.catch((error: unknown) => this.#options.onError(error));
+        this.#size--;
+        this.#checkDrained();
+      }
+    }
+    this.#isRunning = false;
+  }
+
+  #checkFull(): void {
+    if (this.#isFull || this.#size < this.#options.maxPending) return;
+    this.#isFull = true;
+    this.#options.onFull();
+  }
+
+  #checkDrained(): void {
+    if (!this.#isFull || this.#size > this.#options.maxPending / 2) return;
+    this.#isFull = false;
+    this.#options.onDrained();
+  }
+}

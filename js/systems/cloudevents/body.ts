@@ -1,0 +1,81 @@
+/** Bodies of HTTP messages. */
+import { FerryError } from "../../engine/errors.js";
+import { invalidArgument, mustBe } from "../../engine/messages.js";
+import { concat } from "../../platform/bytes.js";
+import { asBytes, isBytes } from "./bytes.js";
+
+/** A body in any of the shapes that platforms have. */
+export type Body = string | Uint8Array | ArrayBuffer | null | undefined;
+
+/** Limits for reading. */
+export interface ReadOptions {
+  /**
+   * The largest body that is read, in bytes. A larger body is rejected with `ERR_TOO_LARGE`. With a higher limit one
+   * sender can use more memory. @default 16 MiB
+   */
+  maxBytes?: number;
+}
+
+const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
+
+/** A copy of the body, so that the caller cannot change it later. */
+export function copyBody(body: Body): string | Uint8Array | undefined {
+  if (body === null || body === undefined) return undefined;
+  if (typeof body === "string") return body;
+  if (isBytes(body)) return asBytes(body).slice();
+  throw mustBe("body", "a string, a Uint8Array or an ArrayBuffer", body);
+}
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a limit that is not a number of bytes. */
+export function checkLimit(maxBytes: unknown): void {
+  if (!(typeof maxBytes === "number" && maxBytes >= 0))
+    throw mustBe("maxBytes", "a number of bytes, at least 0", maxBytes);
+}
+
+/**
+ * Reads a body up to the limit, and cancels a larger one.
+ *
+ * @param discardBytes the bytes above the limit that are read and discarded before a larger body is cancelled. A server
+ * that answers while the client still sends breaks the connection, so that the client gets no answer.
+ */
+export async function readBody(
+  message: Request | Response,
+  options: ReadOptions = {},
+  discardBytes = 0,
+): Promise<Uint8Array> {
+  const { maxBytes = DEFAULT_MAX_BYTES } = options;
+  checkLimit(maxBytes);
+  const tooLarge = () => new FerryError("ERR_TOO_LARGE", `the body is larger than the limit of ${maxBytes} bytes`);
+  const { body } = message;
+  if (message.bodyUsed) throw invalidArgument("the body of the message was read before");
+  if (body === null || body === undefined) {
+    // Some runtimes have no stream on requests.
+    const bytes = new Uint8Array(await message.arrayBuffer());
+    if (bytes.length > maxBytes) throw tooLarge();
+    return bytes;
+  }
+  const contentLength = Number(message.headers.get("content-length"));
+  if (contentLength > maxBytes + discardBytes) {
+    await body.cancel().catch(() => undefined);
+    throw tooLarge();
+  }
+  const reader = body.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for (let step = await reader.read(); !step.done; step = await reader.read()) {
+      // Strings would become zeros below, one for each character.
+      if (!(step.value instanceof Uint8Array)) throw mustBe("body", "a stream of bytes", step.value);
+      size += step.value.length;
+      if (size > maxBytes + discardBytes) throw tooLarge();
+      if (size <= maxBytes) chunks.push(step.value);
+    }
+  } catch (error) {
+    await reader.cancel().catch(() => undefined);
+    throw error instanceof FerryError
+      ? error
+      : new FerryError("ERR_NETWORK", "the body ended before it was complete", { cause: error });
+  }
+  if (size > maxBytes) throw tooLarge();
+  return concat(chunks);
+}

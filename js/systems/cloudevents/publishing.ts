@@ -1,0 +1,4 @@
+/** Publishing of CloudEvents: what `eventferry/cloudevents` leaves out, because it needs networking. */
+export { CloudEvent } from "./event.js";
+export { Publisher, type PublisherOptions, type SendOptions } from "./publisher.js";
+export type { HeadersOption } from "../../client/options.js";

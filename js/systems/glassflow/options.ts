@@ -1,0 +1,123 @@
+/** Options of pipelines, and their checks. No message shows an access token. */
+import {
+  type ClientOptions,
+  checkClient,
+  checkNames,
+  checkSignal,
+  checkTimeout,
+  checkedUrl,
+} from "../../client/options.js";
+import { HIDDEN, mustBe } from "../../engine/messages.js";
+
+/** The pipeline, and how to reach it. */
+export interface PipelineOptions extends ClientOptions {
+  /** Id of the pipeline. @default the environment variable `PIPELINE_ID`, where the runtime has an environment */
+  pipelineId?: string;
+  /**
+   * The access token of the pipeline, or a function that returns it and is called before each request. A token in a web
+   * page is public: fetch a short-lived one with a function, or let a proxy add it.
+   *
+   * @default the environment variable `PIPELINE_ACCESS_TOKEN`, where the runtime has an environment
+   */
+  pipelineAccessToken?: TokenOption;
+  /** URL that `/pipelines` is appended to. @default "https://api.glassflow.dev/v1" */
+  baseUrl?: string | URL;
+}
+
+/** Options of one call. */
+export interface PipelineCallOptions {
+  /** Aborts this call. */
+  signal?: AbortSignal;
+  /** Time limit of each request, in milliseconds. @default the `timeoutMs` of the client */
+  timeoutMs?: number;
+}
+
+export type TokenOption = string | (() => string | Promise<string>);
+
+/** Options of a pipeline after their check. */
+export interface CheckedPipelineOptions {
+  id: string;
+  token: TokenOption;
+  /** Without a slash at the end. */
+  baseUrl: string;
+}
+
+const DEFAULT_BASE_URL = "https://api.glassflow.dev/v1";
+
+/**
+ * Checks the options of a client and reads the missing ones from the environment.
+ *
+ * @param owner the client, for messages
+ * @param names the options that the client has besides those of every pipeline
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function checkPipelineOptions(
+  owner: string,
+  options: PipelineOptions,
+  names: readonly string[],
+): CheckedPipelineOptions {
+  checkClient(owner, options, ["pipelineId", "pipelineAccessToken", "baseUrl", ...names]);
+  const {
+    pipelineId: id = fromEnvironment("PIPELINE_ID"),
+    pipelineAccessToken: token = fromEnvironment("PIPELINE_ACCESS_TOKEN"),
+  } = options;
+  if (typeof id !== "string") throw mustBe("pipelineId", "a string", id, adviceFor(id, "PIPELINE_ID"));
+  if (token === undefined)
+    throw mustBe("pipelineAccessToken", TOKEN_TYPE, undefined, adviceFor(undefined, "PIPELINE_ACCESS_TOKEN"));
+  if (typeof token !== "function") checkToken(token);
+  const base = new URL(checkedUrl(options.baseUrl ?? DEFAULT_BASE_URL, "baseUrl"));
+  if (base.search || base.hash)
+    throw mustBe("baseUrl", "a URL without a query and a fragment", HIDDEN, "paths are appended to it");
+  return { id, token, baseUrl: base.href.replace(/\/+$/, "") };
+}
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+export function checkCallOptions(owner: string, options: PipelineCallOptions): PipelineCallOptions {
+  checkNames(owner, options, ["signal", "timeoutMs"]);
+  checkSignal(options.signal);
+  checkTimeout(options.timeoutMs);
+  return options;
+}
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` unless the value is an integer from 1 to `max` */
+export function checkCount(name: string, value: unknown, max: number): void {
+  if (!(Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max))
+    throw mustBe(name, `an integer from 1 to ${max}`, value);
+}
+
+const TOKEN_TYPE = "a string or a function that returns one";
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT`, with a message that does not show the token */
+export function checkToken(token: unknown): asserts token is string {
+  const name = "pipelineAccessToken";
+  if (typeof token !== "string") {
+    const type = token === null ? "null" : `a value of type ${typeof token}`;
+    throw mustBe(name, TOKEN_TYPE, HIDDEN, `received ${type}`);
+  }
+  if (token === "") throw mustBe(name, "a non-empty string", token);
+  if (!/^[\x21-\x7e\xa0-\xff](?:[\x20-\x7e\xa0-\xff]*[\x21-\x7e\xa0-\xff])?$/.test(token)) {
+    const advice = "it has a line break, a space at its start or end, or a character that headers do not allow";
+    throw mustBe(name, "a valid header value", HIDDEN, advice);
+  }
+}
+
+function adviceFor(value: unknown, variable: string): string | undefined {
+  return value === undefined ? `pass the option or set the environment variable ${variable}` : undefined;
+}
+
+/** Reads an environment variable. Browsers and some edge runtimes have none, and Deno may deny access. */
+function fromEnvironment(name: string): string | undefined {
+  const { process, Deno } = globalThis as {
+    process?: { env?: Record<string, string | undefined> };
+    Deno?: { env?: { get(name: string): string | undefined } };
+  };
+  for (const read of [() => process?.env?.[name], () => Deno?.env?.get(name)]) {
+    try {
+      const value = read();
+      if (typeof value === "string" && value !== "") return value;
+    } catch {
+      // Access denied.
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,260 @@
+/** A pipeline of the emulated GlassFlow service: its queues, its transformation, and what it records for assertions. */
+import { mustBe } from "../../engine/messages.js";
+import { monotonicNow, unixNow } from "../../platform/clock.js";
+import { integer } from "../service.js";
+
+/**
+ * Transforms an event. The return value goes to the output; an exception makes a failed event. `log` adds a message to
+ * `logs`.
+ */
+export type Transformation = (data: never, log: (message: unknown) => void) => unknown;
+
+/** Options of a pipeline. */
+export interface EmulatedPipelineOptions {
+  /** Id of the pipeline. @default a fresh UUID */
+  id?: string;
+  /** The valid access tokens. @default one fresh UUID */
+  accessTokens?: readonly string[];
+  /** The transformation, which may be async. @default returns the event unchanged */
+  transform?: Transformation;
+  /** Limit of requests to all endpoints in each period of `perMs`; more get 429 with `Retry-After`. @default no limit */
+  rateLimit?: { requests: number; perMs: number };
+  /** Limit of events in all queues together; more get 503. @default 100 000 */
+  maxEvents?: number;
+  /** Limit of the bytes of these events. @default 256 MiB */
+  maxBytes?: number;
+  /** How many of the last events and messages `published` and `logs` contain. @default 1 000 */
+  maxKept?: number;
+}
+
+/** An event as it was published. */
+export interface PublishedEvent {
+  /** The `request_id` of the consumed event. */
+  readonly requestId: string;
+  readonly receivedAt: Date;
+  /** The JSON text as received. */
+  readonly text: string;
+  /** The parsed text, a fresh value each time. */
+  readonly payload: unknown;
+  /** Headers of the request without the token, with names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const MIB = 1024 * 1024;
+
+const identity: Transformation = (data) => data;
+
+/** One pipeline, with a record of its requests for assertions. */
+export class EmulatedPipeline {
+  readonly id: string;
+  /** The valid access tokens. */
+  readonly accessTokens: string[];
+  /** The transformation of further events; it may be replaced at any time. */
+  transform: Transformation;
+  /** The clock of the rate limit, in milliseconds; tests may replace it. */
+  now: () => number = () => monotonicNow();
+  readonly #queues = { input: new Queue<PublishedEvent>(), output: new Queue<string>(), failed: new Queue<string>() };
+  readonly #published: PublishedEvent[] = [];
+  readonly #logs: unknown[] = [];
+  readonly #maxEvents: number;
+  readonly #maxBytes: number;
+  readonly #maxKept: number;
+  readonly #rateLimit: { requests: number; perMs: number } | undefined;
+  #period = { since: -Infinity, requests: 0 };
+  #transforming: Promise<void> | undefined;
+  #isPaused = false;
+
+  /** @internal */
+  constructor({
+    id = crypto.randomUUID(),
+    accessTokens = [crypto.randomUUID()],
+    transform = identity,
+    rateLimit,
+    ...limits
+  }: EmulatedPipelineOptions) {
+    if (typeof id !== "string" || id === "") throw mustBe("id", "a non-empty string", id);
+    if (typeof transform !== "function") throw mustBe("transform", "a function", transform);
+    this.id = id;
+    this.accessTokens = [...accessTokens];
+    this.transform = transform;
+    this.#maxEvents = integer("maxEvents", limits.maxEvents, 100_000, 1);
+    this.#maxBytes = integer("maxBytes", limits.maxBytes, 256 * MIB, 1);
+    this.#maxKept = integer("maxKept", limits.maxKept, 1000, 0);
+    if (rateLimit)
+      this.#rateLimit = {
+        requests: integer("rateLimit.requests", rateLimit.requests, 1, 1),
+        perMs: integer("rateLimit.perMs", rateLimit.perMs, 1000, 1),
+      };
+  }
+
+  /** The first valid access token. */
+  get accessToken(): string {
+    return this.accessTokens[0] ?? "";
+  }
+
+  /** The events published last, oldest first. A fresh array. */
+  get published(): readonly PublishedEvent[] {
+    return this.#maxKept === 0 ? [] : this.#published.slice(-this.#maxKept);
+  }
+
+  /** The messages that transformations have logged last, oldest first. A fresh array. */
+  get logs(): readonly unknown[] {
+    return this.#maxKept === 0 ? [] : this.#logs.slice(-this.#maxKept);
+  }
+
+  /** How many events wait in each queue: `input` for the transformation, the others for a consumer. */
+  get waiting(): { input: number; output: number; failed: number } {
+    const { input, output, failed } = this.#queues;
+    return { input: input.length, output: output.length, failed: failed.length };
+  }
+
+  /** Stops the transformation until `resume`; events are still accepted. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#transformAll();
+  }
+
+  /** Resolves when all published events are transformed. */
+  async idle(): Promise<void> {
+    while (this.#transforming) await this.#transforming;
+  }
+
+  /** Counts a request for the rate limit. Returns 0, or how many milliseconds the client has to wait. @internal */
+  countRequest(): number {
+    if (!this.#rateLimit) return 0;
+    const { requests, perMs } = this.#rateLimit;
+    const now = this.now();
+    if (now - this.#period.since >= perMs) this.#period = { since: now, requests: 0 };
+    return this.#period.requests++ < requests ? 0 : this.#period.since + perMs - now;
+  }
+
+  /** Accepts an event. False: the queues are full. @internal */
+  publish(text: string, headers: Record<string, string>): boolean {
+    const { input, output, failed } = this.#queues;
+    if (
+      input.length + output.length + failed.length >= this.#maxEvents ||
+      input.bytes + output.bytes + failed.bytes + text.length > this.#maxBytes
+    )
+      return false;
+    const event: PublishedEvent = {
+      requestId: crypto.randomUUID(),
+      receivedAt: new Date(unixNow()),
+      text,
+      get payload() {
+        return JSON.parse(text) as unknown;
+      },
+      headers: Object.freeze(headers),
+    };
+    appendBounded(this.#published, event, this.#maxKept);
+    input.add(event, text.length);
+    this.#transformAll();
+    return true;
+  }
+
+  /** Removes the oldest event of a queue and returns it as JSON text. @internal */
+  consume(isFailed: boolean): string | undefined {
+    return this.#queues[isFailed ? "failed" : "output"].take();
+  }
+
+  /** Transforms the events of the input in order; synchronously unless the transformation returns a promise. */
+  #transformAll(): void {
+    const { input } = this.#queues;
+    while (input.length > 0 && !this.#isPaused && !this.#transforming) {
+      const event = input.take()!;
+      if (this.transform === identity) {
+        this.#succeed(event, event.text);
+        continue;
+      }
+      let result: unknown;
+      try {
+        result = this.transform(event.payload as never, (message) => appendBounded(this.#logs, message, this.#maxKept));
+      } catch (error) {
+        this.#fail(event, error);
+        continue;
+      }
+      if (typeof (result as PromiseLike<unknown> | undefined)?.then !== "function") {
+        this.#addResult(event, result);
+        continue;
+      }
+      this.#transforming = Promise.resolve(result)
+        .then(
+          (result) => this.#addResult(event, result),
+          (error: unknown) => this.#fail(event, error),
+        )
+        .finally(() => {
+          this.#transforming = undefined;
+          this.#transformAll();
+        });
+    }
+  }
+
+  #addResult(event: PublishedEvent, result: unknown): void {
+    let response: string | undefined;
+    try {
+      response = JSON.stringify(result);
+    } catch (error) {
+      this.#fail(event, error);
+      return;
+    }
+    // An unchanged event keeps all digits of its numbers.
+    this.#succeed(event, response === JSON.stringify(event.payload) ? event.text : response);
+  }
+
+  #succeed(event: PublishedEvent, response: string | undefined): void {
+    const body = consumedBody(event, `"status":"success"${response === undefined ? "" : `,"response":${response}`}`);
+    this.#queues.output.add(body, body.length);
+  }
+
+  #fail(event: PublishedEvent, error: unknown): void {
+    const { name = "Error", message = String(error), stack = "" } = (error ?? {}) as Partial<Error>;
+    const body = consumedBody(
+      event,
+      `"status":"error","error_details":${JSON.stringify(`${name}: ${message}`)},"stack_trace":${JSON.stringify(stack)}`,
+    );
+    this.#queues.failed.add(body, body.length);
+  }
+}
+
+/** A queue that removes its first item in constant time. */
+class Queue<T> {
+  #items: ({ item: T; bytes: number } | undefined)[] = [];
+  #first = 0;
+  bytes = 0;
+
+  get length(): number {
+    return this.#items.length - this.#first;
+  }
+
+  add(item: T, bytes: number): void {
+    this.#items.push({ item, bytes });
+    this.bytes += bytes;
+  }
+
+  take(): T | undefined {
+    const oldest = this.#items[this.#first];
+    if (!oldest) return undefined;
+    this.#items[this.#first++] = undefined;
+    if (this.#first > 1000 && this.#first * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#first);
+      this.#first = 0;
+    }
+    this.bytes -= oldest.bytes;
+    return oldest.item;
+  }
+}
+
+/** The body of a consumed event, with the deprecated fields that versions of the SDK before 2.1 require. */
+function consumedBody({ requestId, receivedAt, text }: PublishedEvent, outcome: string): string {
+  const [id, time] = [JSON.stringify(requestId), JSON.stringify(receivedAt.toISOString())];
+  return `{"req_id":${id},"receive_time":${time},"payload":${text},"event_context":{"request_id":${id},"external_id":null,"receive_time":${time}},${outcome}}`;
+}
+
+/** Appends an item and removes old ones, in batches because each removal moves all remaining items. */
+function appendBounded<T>(list: T[], item: T, maxLength: number): void {
+  list.push(item);
+  if (list.length >= maxLength * 2 + 1) list.splice(0, list.length - maxLength);
+}

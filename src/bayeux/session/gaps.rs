@@ -1,0 +1,155 @@
+//! Repair of gaps: events that were in a lost response are replayed by a new subscription.
+//!
+//! ```text
+//!   response lost ──> has_gap ──connect succeeds──> unsubscribe, drain queued events ──> subscribe from the last id
+//!                                   └─ the server does not replay ──> notice `possible_gap`
+//! ```
+//!
+//! Events of a channel that is going to be replayed are dropped until then. Otherwise newer events would be
+//! delivered before older ones.
+
+use super::{Command, Session, SubscriptionState, Via};
+use crate::base::ids::ExchangeId;
+use crate::base::json::padded::Padded;
+use crate::bayeux::dialect::{Continuity, Dialect, MessageKind};
+use crate::bayeux::message::EventSpans;
+use crate::bayeux::wire::without_filter;
+
+impl Session {
+    /// Channels whose events in this response are dropped because they will be replayed. True: the response
+    /// is the reply to the subscription itself, so only events before the start of the replay are dropped.
+    pub(super) fn replayed_channels(
+        &self,
+        source: Option<ExchangeId>,
+        dialect: &dyn Dialect,
+    ) -> Vec<(String, bool)> {
+        let has_pause_expired = self.is_paused && self.has_pause_expired;
+        let mut names = Vec::new();
+        for subscription in &self.subscriptions {
+            let is_delivered = subscription.state == SubscriptionState::Active
+                && !subscription.has_gap
+                && !has_pause_expired;
+            if is_delivered
+                || self.last_ack.is_some()
+                || dialect.continuity(&subscription.channel) != Continuity::Replayed
+            {
+                continue;
+            }
+            let is_own_reply = subscription.state == SubscriptionState::Requested
+                && self.pending.iter().any(|sent| {
+                    sent.kind == MessageKind::Subscribe
+                        && sent.channel == subscription.channel
+                        && source.is_some_and(|source| sent.via == Via::Exchange(source))
+                });
+            // Events of a channel that this session has not subscribed to yet were queued for the one before.
+            let is_from_last_session =
+                subscription.state == SubscriptionState::Pending && !subscription.has_gap;
+            if !is_from_last_session {
+                names.push((without_filter(&subscription.channel).to_owned(), is_own_reply));
+            }
+        }
+        names
+    }
+
+    /// Whether a subscription with replay is queued or waits for its reply.
+    pub(super) fn is_resuming_channel(&self, dialect: &dyn Dialect) -> bool {
+        self.subscriptions.iter().any(|subscription| {
+            let is_resuming = subscription.state == SubscriptionState::Requested
+                || subscription.state == SubscriptionState::Pending
+                    && self.commands.iter().any(
+                        |command| matches!(command, Command::Subscribe(channel) if *channel == subscription.channel),
+                    );
+            is_resuming && dialect.continuity(&subscription.channel) == Continuity::Replayed
+        })
+    }
+
+    /// Whether a temporary unsubscription is queued or waits for its reply.
+    pub(super) fn is_draining_channel(&self) -> bool {
+        self.commands.iter().any(|command| matches!(command, Command::Unsubscribe(_, None)))
+            || self.pending.iter().any(|sent| sent.kind == MessageKind::Unsubscribe && sent.op.is_none())
+    }
+
+    /// Queues all subscriptions for a new session, which has none.
+    pub(super) fn queue_resubscriptions(&mut self, dialect: &dyn Dialect) {
+        for command in core::mem::take(&mut self.commands) {
+            match command {
+                Command::Publish(..) => self.commands.push_back(command),
+                // The old session is gone, and its subscription with it.
+                Command::Unsubscribe(_, op) => self.settle_optional(op, Ok(())),
+                Command::Subscribe(_) => {}
+            }
+        }
+        let mut subscribes = Vec::new();
+        let mut gaps = Vec::new();
+        for subscription in &mut self.subscriptions {
+            (subscription.state, subscription.has_gap, subscription.is_draining) =
+                (SubscriptionState::Pending, false, false);
+            if subscription.has_been_active
+                && dialect.continuity(&subscription.channel) != Continuity::Replayed
+            {
+                gaps.push(subscription.channel.clone());
+            }
+            subscribes.push(Command::Subscribe(subscription.channel.clone()));
+        }
+        for (at, command) in subscribes.into_iter().enumerate() {
+            self.commands.insert(at, command);
+        }
+        for channel in gaps {
+            self.notify("possible_gap", Some(channel), None);
+        }
+    }
+
+    /// Subscribes again to channels with a gap. The server then replays from the last id. Before that, events
+    /// that the server has already queued must drain, because it would deliver them before the replay.
+    pub(super) fn repair_gaps(&mut self, dialect: &dyn Dialect) {
+        let has_queued_events = core::mem::take(&mut self.has_queued_events);
+        let mut gaps = Vec::new();
+        for subscription in &mut self.subscriptions {
+            // A requested subscription keeps its gap until the reply.
+            if !subscription.has_gap || subscription.state == SubscriptionState::Requested {
+                continue;
+            }
+            let is_replayed = dialect.continuity(&subscription.channel) == Continuity::Replayed;
+            // With the ack extension the server repeats unacknowledged events by itself.
+            if self.last_ack.is_none() && is_replayed {
+                subscription.state = SubscriptionState::Pending;
+                self.commands.retain(
+                    |command| !matches!(command, Command::Subscribe(channel) if *channel == subscription.channel),
+                );
+                if !core::mem::replace(&mut subscription.is_draining, true) {
+                    self.commands.push_back(Command::Unsubscribe(subscription.channel.clone(), None));
+                }
+                if !has_queued_events {
+                    self.commands.push_back(Command::Subscribe(subscription.channel.clone()));
+                }
+            } else {
+                subscription.has_gap = false;
+                if self.last_ack.is_none() && subscription.has_been_active {
+                    gaps.push(subscription.channel.clone());
+                }
+            }
+        }
+        for channel in gaps {
+            self.notify("possible_gap", Some(channel), None);
+        }
+    }
+}
+
+/// The index at which the replay starts: the last event of the channel with a lower id than the one before
+/// it. 0 if the ids only grow.
+pub(super) fn replay_start(
+    text: Padded<'_>,
+    events: &[EventSpans],
+    is_of: impl Fn(&EventSpans) -> bool,
+) -> usize {
+    let (mut start, mut last) = (0, 0);
+    for (at, event) in events.iter().enumerate().filter(|(_, event)| is_of(event)) {
+        let id = event.ids.replay_id.map(|span| text.get(span.start, span.end)).unwrap_or_default();
+        let Some(id) = core::str::from_utf8(id).ok().and_then(|id| id.parse::<u64>().ok()) else { continue };
+        if id < last {
+            start = at;
+        }
+        last = id;
+    }
+    start
+}

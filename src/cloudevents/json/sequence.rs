@@ -1,0 +1,124 @@
+//! Several events in one text: the JSON batch format and NDJSON.
+
+use super::event::scan_event;
+use super::{Scan, ScanContext};
+use crate::base::error::Code;
+use crate::base::json::block::Block;
+use crate::base::json::padded::Padded;
+use crate::base::json::scan::Scanner;
+use crate::cloudevents::rejection::{Reason, Rejection, Target};
+use crate::cloudevents::table::Row;
+
+/// How the events of a sequence are separated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sequence {
+    /// The JSON batch format: an array.
+    Batch,
+    /// One event per line (NDJSON). Empty lines are skipped.
+    Lines,
+}
+
+/// Scans a sequence of events and writes a row for each. The extent of the event is in UTF-16 units or in bytes; all
+/// other positions count from the start of the event. `rows` must have [`max_rows`] elements. Returns 0 or the number
+/// of a code.
+pub fn scan_sequence<B: Block>(
+    text: Padded<'_>,
+    sequence: Sequence,
+    in_bytes: bool,
+    rows: &mut [Row],
+    context: &mut ScanContext<'_>,
+) -> u32 {
+    let mut scanner = Scanner::<B>::new(text);
+    context.table.index = 0;
+    let mut units_before = 0;
+    match scan_rows(&mut scanner, sequence, in_bytes, rows, context, &mut units_before) {
+        Ok(()) => 0,
+        Err(mut rejection) => {
+            if let Target::Name { start, end, .. } = &mut rejection.target {
+                *start += units_before as u32;
+                *end += units_before as u32;
+            }
+            context.table.reject(rejection, units_before + scanner.units())
+        }
+    }
+}
+
+/// The most events that a text of `len` bytes can have: the shortest one, of version 0.3 with an empty source, has 53
+/// bytes, and there is a separator between two events.
+pub const fn max_rows(len: usize) -> usize {
+    len / 54 + 1
+}
+
+fn scan_rows<B: Block>(
+    scanner: &mut Scanner<'_, B>,
+    sequence: Sequence,
+    in_bytes: bool,
+    rows: &mut [Row],
+    context: &mut ScanContext<'_>,
+    units_before: &mut usize,
+) -> Scan {
+    scanner.skip_space();
+    if sequence == Sequence::Batch {
+        scanner.expect(b'[').map_err(|_| Rejection::invalid_batch(Reason::NotArray))?;
+        scanner.skip_space();
+        if scanner.eat(b']') {
+            return if scanner.is_finished() {
+                Ok(())
+            } else {
+                Err(Rejection::invalid_batch(Reason::Trailing))
+            };
+        }
+    } else if scanner.pos() == scanner.text().len() {
+        return Ok(());
+    }
+    let mut version = None;
+    for row in rows {
+        if scanner.peek() != b'{' {
+            return Err(Rejection::invalid_batch(Reason::NotObject));
+        }
+        *units_before += scanner.restart_units();
+        let start = if in_bytes { scanner.pos() } else { *units_before };
+        scan_event(scanner, context).map_err(|rejection| match rejection {
+            // A syntax error makes the batch invalid; an invalid event in a valid batch keeps its own code.
+            Rejection { code: Code::InvalidEvent, reason, target: Target::Document } => {
+                Rejection::invalid_batch(reason)
+            }
+            rejection => rejection,
+        })?;
+        let end = if in_bytes { scanner.pos() } else { *units_before + scanner.units() };
+        *row = context.table.row;
+        row.set_extent(start as u32, end as u32);
+        let version_found = context.table.row.version;
+        if sequence == Sequence::Batch && *version.get_or_insert(version_found) != version_found {
+            return Err(Rejection::invalid_batch(Reason::MixedVersions));
+        }
+        context.table.index += 1;
+        match sequence {
+            Sequence::Batch => {
+                scanner.skip_space();
+                if scanner.eat(b']') {
+                    return if scanner.is_finished() {
+                        Ok(())
+                    } else {
+                        Err(Rejection::invalid_batch(Reason::Trailing))
+                    };
+                }
+                scanner.expect(b',').map_err(|_| Rejection::invalid_batch(Reason::NotJson))?;
+                scanner.skip_space();
+            }
+            Sequence::Lines => {
+                while matches!(scanner.peek(), b' ' | b'\t' | b'\r') {
+                    scanner.eat(scanner.peek());
+                }
+                if scanner.pos() == scanner.text().len() {
+                    return Ok(());
+                }
+                scanner.expect(b'\n').map_err(|_| Rejection::invalid_batch(Reason::Trailing))?;
+                if scanner.is_finished() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Err(Rejection::invalid_batch(Reason::NotJson))
+}

@@ -1,0 +1,150 @@
+//! URIs and URI-references (RFC 3986).
+
+/// Whether `text` is a URI-reference: a URI, or a relative reference.
+pub(super) fn is_uri_reference(text: &[u8]) -> bool {
+    // The most frequent forms by far: an absolute path or an https URL without delimiters other than slashes.
+    let is_common = match text {
+        [b'/', rest @ ..] if rest.first() != Some(&b'/') => has_only_plain(rest),
+        [b'h', b't', b't', b'p', b's', b':', b'/', b'/', rest @ ..] => has_only_plain(rest),
+        _ => false,
+    };
+    is_common || is_any_uri_reference(text)
+}
+
+/// Whether all characters are unreserved or slashes. These are allowed in a host and in a path and delimit nothing else.
+#[inline(always)]
+fn has_only_plain(text: &[u8]) -> bool {
+    const fn set(high: bool) -> u64 {
+        let (mut set, mut byte) = (0, 0);
+        while byte < 64 {
+            let character = byte + if high { 64 } else { 0 };
+            if is_unreserved(character) || character == b'/' {
+                set |= 1 << byte;
+            }
+            byte += 1;
+        }
+        set
+    }
+    const LOW: u64 = set(false);
+    const HIGH: u64 = set(true);
+    text.iter().all(|b| *b < 0x80 && (if *b < 64 { LOW } else { HIGH }) >> (*b & 63) & 1 == 1)
+}
+
+#[inline(never)]
+fn is_any_uri_reference(text: &[u8]) -> bool {
+    match split_scheme(text) {
+        // A colon that does not end a scheme: the first segment of a relative path must not have one.
+        Scheme::Malformed => false,
+        Scheme::None => is_hierarchy(text),
+        Scheme::Before(rest) => is_hierarchy(rest),
+    }
+}
+
+/// Whether `text` is a URI with a scheme, with or without a fragment.
+pub(super) fn is_uri(text: &[u8]) -> bool {
+    matches!(split_scheme(text), Scheme::Before(rest) if is_hierarchy(rest))
+}
+
+enum Scheme<'a> {
+    None,
+    Malformed,
+    Before(&'a [u8]),
+}
+
+fn split_scheme(text: &[u8]) -> Scheme<'_> {
+    match text.iter().position(|b| matches!(b, b':' | b'/' | b'?' | b'#')) {
+        Some(at) if text.get(at) == Some(&b':') => {
+            let (scheme, rest) = text.split_at(at);
+            let has_valid_start = scheme.first().is_some_and(u8::is_ascii_alphabetic);
+            let has_valid_characters =
+                scheme.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+            if has_valid_start && has_valid_characters {
+                Scheme::Before(rest.get(1..).unwrap_or_default())
+            } else {
+                Scheme::Malformed
+            }
+        }
+        _ => Scheme::None,
+    }
+}
+
+/// `["//" authority] path ["?" query] ["#" fragment]`
+fn is_hierarchy(text: &[u8]) -> bool {
+    let (text, fragment) = split_at_byte(text, b'#');
+    let (text, query) = split_at_byte(text, b'?');
+    let path = match text {
+        [b'/', b'/', rest @ ..] => {
+            let end = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            if !is_authority(authority) {
+                return false;
+            }
+            path
+        }
+        path => path,
+    };
+    has_only(path, |b| is_path_char(b) || b == b'/')
+        && has_only(query, |b| is_path_char(b) || matches!(b, b'/' | b'?'))
+        && has_only(fragment, |b| is_path_char(b) || matches!(b, b'/' | b'?'))
+}
+
+fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    match text.iter().position(|b| *b == byte) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
+        None => (text, &[]),
+    }
+}
+
+/// `[userinfo "@"] host [":" port]`
+fn is_authority(text: &[u8]) -> bool {
+    let (user, host) = match text.iter().rposition(|b| *b == b'@') {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
+        None => (&[][..], text),
+    };
+    let (host, port) = match host {
+        [b'[', rest @ ..] => {
+            // IP-literal: only its characters are checked, not the address.
+            let Some(end) = rest.iter().position(|b| *b == b']') else { return false };
+            let (address, port) = rest.split_at(end);
+            if address.is_empty()
+                || !address.iter().all(|b| is_unreserved(*b) || is_sub_delim(*b) || *b == b':')
+            {
+                return false;
+            }
+            (&[][..], port.get(1..).unwrap_or_default())
+        }
+        host => host.split_at(host.iter().position(|b| *b == b':').unwrap_or(host.len())),
+    };
+    let is_port_valid = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    is_port_valid
+        && has_only(user, |b| is_unreserved(b) || is_sub_delim(b) || b == b':')
+        && has_only(host, |b| is_unreserved(b) || is_sub_delim(b))
+}
+
+/// Whether all characters are allowed, where `%` starts an escape of two hexadecimal digits.
+fn has_only(mut text: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
+    loop {
+        text = match text {
+            [] => return true,
+            [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
+            [byte, rest @ ..] if allowed(*byte) => rest,
+            _ => return false,
+        };
+    }
+}
+
+const fn is_path_char(byte: u8) -> bool {
+    is_unreserved(byte) || is_sub_delim(byte) || matches!(byte, b':' | b'@')
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+const fn is_sub_delim(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+}

@@ -1,0 +1,125 @@
+//! The client under test, as the `client` member of a scenario describes it.
+
+use eventferry::base::ids::OpId;
+use eventferry::base::secret::Secret;
+use eventferry::base::time::Moment;
+use eventferry::bayeux::client::Client;
+use eventferry::bayeux::session::{Event, Options, Session};
+use eventferry::bayeux::wire::Transport;
+use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::salesforce::auth::Flow;
+use eventferry::salesforce::client as salesforce;
+use serde_json::Value;
+
+/// A client of either kind.
+pub(crate) enum TestClient {
+    Bayeux(Box<Client>),
+    Salesforce(Box<salesforce::Client>),
+}
+
+impl TestClient {
+    pub(crate) fn session(&mut self) -> &mut Session {
+        match self {
+            Self::Bayeux(client) => &mut client.session,
+            Self::Salesforce(client) => &mut client.session,
+        }
+    }
+
+    pub(crate) fn subscriptions(&self) -> Vec<String> {
+        let session = match self {
+            Self::Bayeux(client) => &client.session,
+            Self::Salesforce(client) => &client.session,
+        };
+        session.subscriptions().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn handle(&mut self, now: Moment, input: Input) {
+        match self {
+            Self::Bayeux(client) => client.handle(now, input),
+            Self::Salesforce(client) => client.handle(now, input),
+        }
+    }
+
+    pub(crate) fn poll(&mut self) -> Output<Event> {
+        match self {
+            Self::Bayeux(client) => client.poll(),
+            Self::Salesforce(client) => loop {
+                return match client.poll() {
+                    Output::Event(salesforce::Event::Session(event)) => Output::Event(event),
+                    Output::Event(_) => continue,
+                    Output::Send(id, request) => Output::Send(id, request),
+                    Output::Cancel(id) => Output::Cancel(id),
+                    Output::Load(key) => Output::Load(key),
+                    Output::Save(key, bytes) => Output::Save(key, bytes),
+                    Output::Wait(deadline) => Output::Wait(deadline),
+                };
+            },
+        }
+    }
+
+    pub(crate) fn publish(&mut self, now: Moment, channel: &str, data: &str) -> OpId {
+        match self {
+            Self::Bayeux(client) => client.publish(now, channel, data),
+            Self::Salesforce(client) => client.publish(now, channel, data),
+        }
+    }
+}
+
+pub(crate) fn new_client(config: &Value) -> TestClient {
+    let transports: Vec<Transport> = match config["transports"].as_array() {
+        Some(names) => names
+            .iter()
+            .map(|name| if name == "websocket" { Transport::WebSocket } else { Transport::LongPolling })
+            .collect(),
+        None if config["transport"] == "websocket" => vec![Transport::WebSocket],
+        None => vec![Transport::LongPolling],
+    };
+    let scheme = config["scheme"].as_str().unwrap_or("https");
+    let has_ack = config["extensions"].as_array().is_some_and(|names| names.iter().any(|name| name == "ack"));
+    // The scripts do not expect the connection timeout; the JavaScript tests cover it.
+    let common = Options {
+        url: format!("{scheme}://server.example/cometd"),
+        transports,
+        has_ack_extension: has_ack,
+        has_cookie_jar: config["environment"] != "browser",
+        can_follow_hosts: config["followHosts"] == true,
+        is_draining: config["mode"] == "drain",
+        epoch_unix_ms: 1_700_000_000_000,
+        connection_timeout: None,
+        ..Options::default()
+    };
+    if config["salesforce"] != true {
+        return TestClient::Bayeux(Box::new(Client::new(common, 7)));
+    }
+    let token = config["auth"]["securityToken"].as_str().unwrap_or_default();
+    let start = match &config["replay"] {
+        Value::Number(id) => id.to_string(),
+        _ => "-1".to_owned(),
+    };
+    let mut client = salesforce::Client::new(
+        salesforce::Options {
+            flow: Flow::Password {
+                consumer_key: "key".to_owned(),
+                consumer_secret: Secret::new("secret".to_owned()),
+                username: "u@example.com".to_owned(),
+                password: Secret::new(format!("pw{token}")),
+            },
+            token_url: "https://login.salesforce.com/services/oauth2/token".to_owned(),
+            endpoint: None,
+            api_version: config["apiVersion"].as_str().unwrap_or("68.0").to_owned(),
+            replay_start: start,
+            replay_fallback: config["replayFallback"].as_i64().map(|id| id.to_string()),
+            session: Options {
+                is_draining: common.is_draining,
+                epoch_unix_ms: common.epoch_unix_ms,
+                connection_timeout: None,
+                ..salesforce::session_defaults()
+            },
+        },
+        7,
+    );
+    for (channel, id) in config["replay"].as_object().into_iter().flatten() {
+        client.set_replay_id(channel, &id.to_string());
+    }
+    TestClient::Salesforce(Box::new(client))
+}
