@@ -1,39 +1,42 @@
 //! # eventferry
 //!
-//! The engine behind the npm package `eventferry`: publish and consume events from browsers and edge
-//! runtimes. The public API is the TypeScript in `js/`; this crate holds the rules.
+//! The engine of the npm package `eventferry`: publish and consume events from browsers and edge runtimes.
+//! The public API is the TypeScript in `js/`. This crate has the codecs and the state machines; TypeScript
+//! has promises, timers, `fetch`, storage and the callbacks of the user.
 //!
 //! ```text
-//!   js/  public classes, promises, timers, fetch, storage
-//!    |   sync calls: bytes, numbers, offsets        ^ outputs, drained after the call
-//! ===v==============================================|===  wasm boundary
-//!   wasm/         conversion only, no decisions
+//!   js/               public classes, promises, timers, fetch, storage
+//!    |  synchronous calls: bytes, numbers, offsets     ^ outputs, drained after the call
+//! ===v=================================================|===  wasm boundary
+//!   wasm/             conversion only, no decisions
 //!    |
-//!   salesforce/ -> bayeux/   bc_events/   glassflow/   events_protocol/    rooms: wires of pure functions, and machines
+//!   salesforce/ -> bayeux/   bc_events/   glassflow/   events_protocol/    systems: wire functions and machines
 //!    |
-//!   cloudevents/  a room that others may use: its codecs, which are pure functions
-//!   outbox/       what rooms share: accepted events are delivered, or kept
+//!   cloudevents/      codecs, pure functions that the other systems may use
+//!   outbox/           accepted events are delivered or kept
 //!    |
-//!   engine/       parts without protocol: calls, exchanges, back-off, timers, verdicts, rng
+//!   engine/           machine contract, calls, exchanges, backoff, timers, response classes, random numbers
 //!    |
-//!   words         effect http time wall json/ error secret ids: plain data, no I/O
+//!   base/             time, http, error, secret, ids, json: plain data, no I/O
 //! ```
 //!
-//! Arrows point down only; `tests/native/direction.rs` reads the imports and fails on a breach.
+//! Imports point down only, and modules do not import each other in a circle: `tests/native/direction.rs`
+//! reads the imports and fails otherwise.
 //!
 //! ## The contract of a machine
 //!
-//! The core does nothing, it says what to do. A machine has no clock, randomness, network or storage:
-//! they come in as [`effect::Input`] and go out as [`effect::Output`]. After every command or input the
-//! owner calls [`effect::Machine::poll`] until it answers [`effect::Output::Wait`].
+//! A machine decides what to do and does no I/O. Time, responses and stored values come in as
+//! [`Input`](engine::machine::Input); requests, events and deadlines go out as
+//! [`Output`](engine::machine::Output). After every command or input the owner calls
+//! [`poll`](engine::machine::Machine::poll) until the output is [`Wait`](engine::machine::Output::Wait).
 //!
-//! 1. After `Wait`, `poll` says `Wait` again until the next input or command.
+//! 1. After `Wait`, `poll` returns `Wait` until the next input or command.
 //! 2. Every operation that a command returned settles exactly once.
-//! 3. An unknown exchange id is ignored, an earlier `now` never panics.
-//! 4. Memory is bounded by configured limits, an idle `poll` is O(1).
-//! 5. Nothing that a peer sends can make a machine panic.
+//! 3. An unknown exchange id is ignored, and an earlier `now` never panics.
+//! 4. Memory is bounded by configured limits, and an idle `poll` is O(1).
+//! 5. Input from a peer never panics.
 //!
-//! ## One whole exchange without I/O
+//! ## One exchange without I/O
 //!
 //! ```
 //! use eventferry::engine::machine::{Input, Machine, Output};
@@ -47,22 +50,22 @@
 //! let request = Request::post("https://example.com/events", "content-type: text/plain", b"hello".to_vec());
 //! let op = calls.send(now, request);
 //!
-//! // What shall be done? Exactly one request, then wait.
+//! // The machine sends one request, then waits.
 //! let Output::Send(exchange, request) = calls.poll() else { unreachable!() };
 //! assert_eq!(request.body(), b"hello");
 //! assert!(matches!(calls.poll(), Output::Wait(_)));
 //!
-//! // The world answers.
+//! // The response arrives.
 //! calls.handle(now, Input::Exchange(exchange, Ok(Response::new(202))));
-//! let Output::Event(Settled { op: settled, answer, .. }) = calls.poll() else { unreachable!() };
+//! let Output::Event(Settled { op: settled, response, .. }) = calls.poll() else { unreachable!() };
 //! assert_eq!(settled, op);
-//! assert_eq!(answer.map(|answer| answer.status), Some(202));
+//! assert_eq!(response.map(|response| response.status), Some(202));
 //! ```
 //!
 //! ## Two modules from one crate
 //!
-//! Without the feature `full` the crate builds the small module of `eventferry/cloudevents`: event model
-//! and codecs, no allocator and no networking in it. With `full` it is a superset with the clients.
+//! Without the feature `full` the crate builds the small module of `eventferry/cloudevents`: event model and
+//! codecs, without an allocator and networking. With `full` it also has the clients.
 
 pub mod base;
 pub mod bayeux;

@@ -1,5 +1,5 @@
-// Drives a real browser without a window: the few commands of the W3C WebDriver protocol that the tests need, for both engines.
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+// Drives a real headless browser with the commands of the W3C WebDriver protocol that the tests need.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,10 +9,10 @@ import { missing } from "./tally.mjs";
 
 export const ENGINES = ["chrome", "firefox"];
 
-/** What each driver says when it listens. It chooses the port itself, so that two runs never meet. */
-const LISTENS = { chrome: /started successfully on port (\d+)/, firefox: /Listening on 127\.0\.0\.1:(\d+)/ };
+/** The line that each driver prints when it listens. It picks a free port, so that two runs do not collide. */
+const LISTENING_LINES = { chrome: /started successfully on port (\d+)/, firefox: /Listening on 127\.0\.0\.1:(\d+)/ };
 
-/** How each browser is started. A sandbox within a container is not to be had, so root goes without. */
+/** The capabilities with which each browser is started. Chromium cannot use its sandbox as root in a container. */
 export function capabilities(engine, binary, profile) {
   return engine === "chrome"
     ? {
@@ -38,15 +38,16 @@ export function capabilities(engine, binary, profile) {
  * Starts a browser.
  *
  * @param engine `"chrome"` or `"firefox"`
- * @param options.profile a folder for what is to outlive the browser @default none: nothing does
+ * @param options.profile a folder for data that outlives the browser @default none
  * @returns `name` with its version; `open(url)` waits until the page has loaded; `evaluate(body, ...args)` runs the body
- * of an async function in the page (`arguments` are there) and gives what it returns, as JSON can carry it; `tab()` opens
- * another tab and goes there, `go(tab)` goes to one, `closeTab()` closes the present one; `kill()` ends the browser as a crash would.
+ * of an async function in the page with `arguments` and returns its result as JSON; `currentTab()` is the handle of the
+ * tab; `newTab()` opens a tab and switches to it; `switchTo(tab)` and `closeTab()`; `kill()` ends the browser as a crash
+ * would.
  */
 export async function start(engine, { seconds = 60, profile } = {}) {
   const found = ensureBrowser(engine);
-  if (!found) throw missing(`there is no ${engine} with its driver on this machine`);
-  // Browsers leave things behind in the folder for temporary files, so they get one of their own.
+  if (!found) throw missing(`${engine} or its driver is not installed`);
+  // Browsers leave files behind in the temporary folder, so each gets its own.
   const folder = mkdtempSync(join(tmpdir(), "eventferry-browser-"));
   let driver;
   const stop = () => {
@@ -56,10 +57,10 @@ export async function start(engine, { seconds = 60, profile } = {}) {
   process.once("exit", stop);
   try {
     let port;
-    // The port that chromedriver gets may be taken under IPv6, and then it ends.
+    // The port that chromedriver picks may be taken under IPv6, and then it exits.
     for (let tries = 5; port === undefined; tries--) {
       driver = startProgram(found.driver, ["--port=0"], { env: { ...process.env, TMPDIR: folder } });
-      port = await listening(driver, LISTENS[engine], seconds).catch((error) => {
+      port = await listening(driver, LISTENING_LINES[engine], seconds).catch((error) => {
         end(driver);
         if (tries === 1) throw error;
       });
@@ -77,23 +78,23 @@ export async function start(engine, { seconds = 60, profile } = {}) {
     return {
       name: `${got.browserName} ${got.browserVersion}`,
       open: (url) => command("POST", `${session}/url`, { url }),
-      here: () => command("GET", `${session}/window`),
-      async tab() {
+      currentTab: () => command("GET", `${session}/window`),
+      async newTab() {
         const { handle } = await command("POST", `${session}/window/new`, { type: "tab" });
         await command("POST", `${session}/window`, { handle });
         return handle;
       },
-      go: (handle) => command("POST", `${session}/window`, { handle }),
+      switchTo: (handle) => command("POST", `${session}/window`, { handle }),
       closeTab: () => command("DELETE", `${session}/window`),
-      /** A command of the DevTools protocol; Chromium alone has it. */
+      /** A command of the DevTools protocol, in Chromium only. */
       devTools: (cmd, params) => command("POST", `${session}/goog/cdp/execute`, { cmd, params }),
       kill() {
-        for (const pid of descendants(driver.pid)) killed(pid);
+        for (const pid of descendants(driver.pid)) killProcess(pid);
         process.off("exit", stop);
         stop();
       },
       async evaluate(body, ...args) {
-        // The outcome is carried over as a value, because the drivers garble errors in different ways.
+        // The outcome is returned as a value, because the drivers report errors in different ways.
         const script = `return (async function () { ${body} }).apply(null, arguments).then((value) => ({ value }), (error) => ({ problem: String(error) }));`;
         const outcome = await command("POST", `${session}/execute/sync`, { script, args });
         if (outcome.problem !== undefined) throw new Error(`in the page: ${outcome.problem}`);
@@ -111,7 +112,7 @@ export async function start(engine, { seconds = 60, profile } = {}) {
   }
 }
 
-/** All processes that one has started, and those that they have started. Linux only. */
+/** The pids of all descendants of a process. Linux only. */
 function descendants(pid) {
   const parents = new Map();
   for (const name of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
@@ -119,17 +120,17 @@ function descendants(pid) {
       const stat = readFileSync(`/proc/${name}/stat`, "utf8");
       parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
     } catch {
-      // It has ended.
+      // The process has ended.
     }
   }
   const found = [];
-  for (let some = [pid]; some.length > 0; found.push(...some))
-    some = [...parents].filter(([, parent]) => some.includes(parent)).map(([child]) => child);
+  for (let level = [pid]; level.length > 0; found.push(...level))
+    level = [...parents].filter(([, parent]) => level.includes(parent)).map(([child]) => child);
   return found;
 }
 
-/** Some processes of a browser end by themselves when others were killed. */
-function killed(pid) {
+/** Kills a process. Some processes of a browser exit by themselves after others were killed. */
+function killProcess(pid) {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
@@ -137,21 +138,24 @@ function killed(pid) {
   }
 }
 
-function listening(driver, says, seconds) {
+/** The port of a driver, from the line that it prints. */
+function listening(driver, pattern, seconds) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
-      () => reject(new Error(`the driver of the browser was not ready within ${seconds} s`)),
+      () => reject(new Error(`the browser driver was not ready within ${seconds} s`)),
       seconds * 1000,
     );
     driver.once("error", reject);
-    let words = "";
+    let errorOutput = "";
     driver.once("exit", (code) => {
       clearTimeout(timer);
-      reject(new Error(`the driver of the browser ended with exit code ${code}: ${words}`));
+      reject(new Error(`the browser driver exited with code ${code}: ${errorOutput}`));
     });
-    driver.stderr.on("data", (chunk) => (words = (words + chunk).slice(-500)));
+    driver.stderr.on("data", (chunk) => {
+      errorOutput = (errorOutput + chunk).slice(-500);
+    });
     createInterface({ input: driver.stdout }).on("line", (line) => {
-      const match = says.exec(line);
+      const match = pattern.exec(line);
       if (!match) return;
       clearTimeout(timer);
       resolve(Number(match[1]));

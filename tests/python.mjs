@@ -1,4 +1,4 @@
-// Python packages for the tests, each set in a virtual environment of its own that is made once.
+// Python packages for the tests. Each set has its own virtual environment, which is created once.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,16 +6,16 @@ import { runChild } from "./child.mjs";
 import { missing } from "./tally.mjs";
 
 const HOME = fileURLToPath(new URL("interop/.python/", import.meta.url));
-/** Newest first. Others may do as well; nobody has tried. */
+/** The interpreters to try, in this order. */
 const INTERPRETERS = ["python3.11", "python3.12", "python3"];
 
 /**
- * An interpreter with these packages.
+ * A Python interpreter with these packages.
  *
- * @param {string} name of the environment, a folder
- * @param {string[]} requirements as pip takes them, pinned: `["glassflow==2.1.0"]`
+ * @param {string} name folder name of the environment
+ * @param {string[]} requirements pinned requirements for pip: `["glassflow==2.1.0"]`
  * @returns {Promise<string>} the path of the interpreter
- * @throws {Skip} where there is no Python or no registry; an error with CI=true
+ * @throws {Skip} if Python or the registry is missing; an Error with CI=true
  */
 export async function python(name, requirements) {
   const folder = join(HOME, name);
@@ -25,10 +25,10 @@ export async function python(name, requirements) {
   if (existsSync(interpreter) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return interpreter;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(HOME, { recursive: true });
-  console.log(`  installing for Python: ${requirements.join(" ")}`);
+  console.log(`  installing Python packages: ${requirements.join(" ")}`);
   const quietly = { show: false, minutes: 4 };
   if (!(await makeEnvironment(folder, quietly)))
-    throw missing("there is no Python 3 with venv on this machine (Debian: apt-get install python3-venv)");
+    throw missing("Python 3 with venv is not installed (Debian: apt-get install python3-venv)");
   const { problem, output } = await runChild(
     interpreter,
     ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...requirements],

@@ -1,42 +1,52 @@
-// `npm test`: everything that can be tested on this machine. Installs what it needs, says how far it is, and ends with one line
-// that counts: `N passed, N failed`.
+// `npm test`: runs all tests of the project. Installs what they need, prints the progress, and ends with the line
+// `N passed, N failed`.
 //
-//   npm test                       all of it
-//   npm test -- --only=js,native   some stages, and those they need
+//   npm test                       all stages
+//   npm test -- --only=js,native   some stages, and the stages they need
 //
-// With CI=true a browser that is missing is a failure; otherwise it is a skip.
+// A missing browser or other tool is a failure with CI=true, and a skipped test otherwise.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readArguments } from "../js/build/arguments.mjs";
 import { fail } from "../js/build/tools.mjs";
 import { STAGES } from "./stages.mjs";
 import { Skip, Tally } from "./tally.mjs";
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
 
-const stages = chosen(parseArgs({ options: { only: { type: "string" } } }).values.only);
+const { only } = readArguments({
+  command: "npm test --",
+  summary: "Runs the tests of the project, stage by stage, and counts them.",
+  flags: {
+    only: {
+      value: "<stages>",
+      description: `run only these stages, separated by commas, and those they need: ${STAGES.map(({ name }) => name).join(", ")}`,
+    },
+  },
+});
+const stages = selectStages(only);
 const tally = new Tally();
-const broken = new Set();
+const failedStages = new Set();
 for (const [at, stage] of stages.entries()) {
-  console.log(`\n\x1b[1m[${at + 1}/${stages.length}] ${stage.name}: ${stage.what}\x1b[0m`);
+  console.log(`\n\x1b[1m[${at + 1}/${stages.length}] ${stage.name}: ${stage.description}\x1b[0m`);
   const before = tally.failed;
   const start = performance.now();
-  await attempt(stage);
-  if (tally.failed > before) broken.add(stage.name);
-  console.log(`  ${Math.round((performance.now() - start) / 1000)} s; until now: ${tally}`);
+  await runStage(stage);
+  if (tally.failed > before) failedStages.add(stage.name);
+  console.log(`  ${Math.round((performance.now() - start) / 1000)} s; so far: ${tally}`);
 }
-if (broken.size > 0) console.log(`\nNot all is well in: ${[...broken].join(", ")}`);
+if (failedStages.size > 0) console.log(`\nFailed stages: ${[...failedStages].join(", ")}`);
 if (tally.cases.size > 0)
   console.log(`\ncases: ${[...tally.cases].map(([system, count]) => `${system} ${count}`).join(", ")}`);
 console.log();
 tally.finish();
 
-async function attempt({ name, needs, run }) {
-  const lacking = needs.find((need) => broken.has(need));
-  if (lacking) {
-    // What could not run may not look as if it had.
-    broken.add(name);
-    return tally.skip(name, `it needs ${lacking}, which failed`);
+async function runStage({ name, needs, run }) {
+  const failedNeed = needs.find((need) => failedStages.has(need));
+  if (failedNeed) {
+    // A stage that could not run counts as failed for the stages that need it.
+    failedStages.add(name);
+    return tally.skip(name, `the stage ${failedNeed}, which it needs, failed`);
   }
   try {
     await run(tally);
@@ -46,16 +56,17 @@ async function attempt({ name, needs, run }) {
   }
 }
 
-function chosen(only) {
-  if (only === undefined) return STAGES;
-  const wanted = new Set();
-  const want = (name) => {
+/** The named stages with those they need, in order. */
+function selectStages(names) {
+  if (names === undefined) return STAGES;
+  const selected = new Set();
+  const select = (name) => {
     const stage = STAGES.find((stage) => stage.name === name);
     if (!stage)
-      fail(`there is no stage ${JSON.stringify(name)}; there are ${STAGES.map(({ name }) => name).join(", ")}`);
-    stage.needs.forEach(want);
-    wanted.add(name);
+      fail(`unknown stage ${JSON.stringify(name)}; the stages are ${STAGES.map(({ name }) => name).join(", ")}`);
+    stage.needs.forEach(select);
+    selected.add(name);
   };
-  only.split(",").forEach(want);
-  return STAGES.filter(({ name }) => wanted.has(name));
+  names.split(",").forEach(select);
+  return STAGES.filter(({ name }) => selected.has(name));
 }

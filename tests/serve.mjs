@@ -1,4 +1,4 @@
-// A static file server on the loopback address: files as they are, nothing else.
+// A static file server on the loopback address.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
@@ -16,9 +16,9 @@ const TYPES = {
 /**
  * Serves folders.
  *
- * @param folders where each path prefix leads: `{ "/": "dist/site", "/pkg/": "dist" }`; the longest prefix wins
- * @param options.headers headers for every answer, or a function from the path to them
- * @param options.port @default any that is free
+ * @param folders the folder of each path prefix: `{ "/": "dist/site", "/pkg/": "dist" }`; the longest prefix wins
+ * @param options.headers headers of every response, or a function from the path to them
+ * @param options.port @default any free port
  * @returns {Promise<{ url: string, close(): Promise<void> }>} `url` ends with a slash
  */
 export async function serve(folders, { headers = {}, port = 0 } = {}) {
@@ -47,9 +47,9 @@ export async function serve(folders, { headers = {}, port = 0 } = {}) {
   };
 }
 
-/** The file that a path of a URL leads to. Rejects if there is none. */
+/** The file at a URL path. Rejects if it does not exist. */
 export async function fileAt(folders, pathname) {
-  // normalize takes every `..` away that would lead out of the folder.
+  // normalize removes every `..` that would lead out of the folder.
   const path = normalize(decodeURIComponent(pathname));
   const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length);
   const prefix = prefixes.find((prefix) => path.startsWith(prefix));

@@ -1,5 +1,5 @@
-// What `npm test` does, stage by stage. Each has a name for --only, what it says it does, the stages it needs, and `run`,
-// which puts its results into the tally. A stage that throws has failed.
+// The stages of `npm test`. Each has a name for --only, a description, the stages it needs, and `run`, which adds its
+// results to the tally. A stage that throws has failed.
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import {
   ensureBrowser,
@@ -17,26 +17,36 @@ const WASM = ["--target", "wasm32-unknown-unknown"];
 const node = process.execPath;
 
 export const STAGES = [
-  { name: "tools", what: "the tools that everything needs", needs: [], run: tools },
-  { name: "lint", what: "format and lints of the Rust", needs: ["tools"], run: lint },
-  { name: "native", what: "the Rust tests, on this machine", needs: ["tools"], run: native },
-  { name: "build", what: "the package", needs: ["tools"], run: build },
-  { name: "js", what: "the JavaScript tests, in Node", needs: ["build"], run: js },
-  { name: "wasm", what: "the Rust tests of the browser side, in browsers", needs: ["tools"], run: wasm },
+  { name: "tools", description: "install the tools that all stages need", needs: [], run: tools },
+  { name: "lint", description: "format and lints of the Rust code", needs: ["tools"], run: lint },
+  { name: "native", description: "the Rust tests, compiled for this machine", needs: ["tools"], run: native },
+  { name: "build", description: "build the package", needs: ["tools"], run: build },
+  { name: "js", description: "the JavaScript tests, in Node", needs: ["build"], run: js },
+  { name: "wasm", description: "the Rust tests of the wasm layer, in browsers", needs: ["tools"], run: wasm },
   {
     name: "cases",
-    what: "the CloudEvents cases in browsers, those of the events protocol in workerd",
+    description: "the CloudEvents cases in browsers, and the events-protocol cases in workerd",
     needs: ["build"],
     run: cases,
   },
-  { name: "stores", what: "the stores, in every runtime", needs: ["build"], run: stores },
-  { name: "faults", what: "kills, outages, full storage and pages that end", needs: ["build"], run: faults },
-  { name: "interop", what: "others' clients against our emulator", needs: ["build"], run: interop },
-  { name: "runtimes", what: "the packed package, in every runtime", needs: ["build"], run: runtimes },
+  { name: "stores", description: "the stores, in every runtime", needs: ["build"], run: stores },
+  {
+    name: "faults",
+    description: "killed processes, outages, full storage and closed pages",
+    needs: ["build"],
+    run: faults,
+  },
+  {
+    name: "interop",
+    description: "the original clients against the emulator, and eventferry against original servers",
+    needs: ["build"],
+    run: interop,
+  },
+  { name: "runtimes", description: "the packed package, in every runtime", needs: ["build"], run: runtimes },
 ];
 
 function tools(tally) {
-  return tally.check("Rust, the npm packages and wasm-bindgen are there", () => {
+  return tally.check("Rust, the npm packages and wasm-bindgen are installed", () => {
     ensureRust();
     ensureRustComponents("rustfmt", "clippy");
     ensureModules(".");
@@ -45,7 +55,7 @@ function tools(tally) {
 }
 
 async function lint(tally) {
-  await succeeds(tally, "the Rust is formatted", "cargo", ["fmt", "--check"]);
+  await succeeds(tally, "the Rust code is formatted", "cargo", ["fmt", "--check"]);
   const clippy = (name, ...args) =>
     succeeds(tally, `clippy: ${name}`, "cargo", ["clippy", "--quiet", ...args, "--", "-D", "warnings"], {
       minutes: 10,
@@ -70,7 +80,7 @@ async function js(tally) {
   const files = readdirSync("tests/js")
     .filter((file) => file.endsWith(".test.mjs"))
     .map((file) => `tests/js/${file}`);
-  if (files.length === 0) throw new Error("there is no tests/js/*.test.mjs");
+  if (files.length === 0) throw new Error("no file matches tests/js/*.test.mjs");
   await counts(tally, "node --test", nodeResults, node, ["--test", "--test-reporter=spec", ...files], {
     minutes: 15,
     cases: ["cloudevents", "glassflow", "bc-events", "events-protocol"],
@@ -80,15 +90,15 @@ async function js(tally) {
 async function wasm(tally) {
   ensureWasmPack();
   for (const engine of ["chrome", "firefox"]) {
-    await tally.check(`${engine} and its driver are there`, () => {
-      if (!ensureBrowser(engine)) throw missing(`there is no ${engine} with its driver on this machine`);
+    await tally.check(`${engine} and its driver are installed`, () => {
+      if (!ensureBrowser(engine)) throw missing(`${engine} or its driver is not installed`);
     });
     const found = ensureBrowser(engine);
     if (!found) continue;
     mkdirSync("target", { recursive: true });
     writeFileSync("target/webdriver.json", JSON.stringify(capabilities(engine, found.browser)));
     const env = { ...process.env, WASM_BINDGEN_TEST_WEBDRIVER_JSON: "target/webdriver.json" };
-    // No mode but this keeps wasm-pack from downloading what is already there.
+    // Only this mode keeps wasm-pack from downloading tools that are already installed.
     const args = [
       "test",
       "--headless",
@@ -128,17 +138,17 @@ async function faults(tally) {
 
 async function interop(tally) {
   ensureModules("tests/interop");
-  // The server of the events protocol runs in workerd.
+  // The events-protocol server runs in workerd.
   ensureModules("tests/runtimes");
   await script("tests/interop/run.mjs", { minutes: 12 })(tally);
 }
 
-/** A test program of ours; it ends with the same line as `npm test` itself. */
+/** A test program of the project, which ends with the same line as `npm test`. */
 function script(file, options) {
   return (tally) => counts(tally, file, readTally, node, [file], options);
 }
 
-/** A program that is one check. */
+/** Runs a program as one check. */
 function succeeds(tally, name, program, args, options) {
   return tally.check(name, async () => {
     const { problem } = await runChild(program, args, options);
@@ -146,15 +156,15 @@ function succeeds(tally, name, program, args, options) {
   });
 }
 
-/** A program that makes checks of its own and says how many. `cases` are the systems whose cases it has to run. */
+/** Runs a program that prints its own results. `cases` are the systems whose cases it must run. */
 async function counts(tally, name, read, program, args, { cases = [], ...options } = {}) {
   const { problem, output } = await runChild(program, args, options);
   const results = read(output);
   if (results) tally.add(results);
   tally.addCases(output, problem ? [] : cases);
-  // Not all that goes wrong is a test: it may not compile, crash, or come to no end.
+  // The program may also fail to compile, crash, or time out.
   if (problem && !results?.failed) tally.fail(name, problem);
-  else if (!problem && !(results?.passed + results?.skipped > 0)) tally.fail(name, "it has no tests");
+  else if (!problem && !(results?.passed + results?.skipped > 0)) tally.fail(name, "it ran no tests");
 }
 
 /** The sum over the test binaries and the examples in the documentation. */

@@ -1,4 +1,4 @@
-// Counts what was checked. Every test program ends with the same line, so that one can add up the others.
+// Counts checks. Every test program ends with the same line, so that `npm test` can add up their results.
 
 const PASS = "\x1b[32m✓\x1b[0m";
 const FAIL = "\x1b[31m✗\x1b[0m";
@@ -6,10 +6,10 @@ const SKIP = "\x1b[33m-\x1b[0m";
 const CASES = /^([a-z][a-z -]*): (\d+) cases passed$/gm;
 const LINE = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/;
 
-/** Thrown by a check that cannot be made here; its message says why. */
+/** Thrown by a check that cannot run on this machine; its message gives the reason. */
 export class Skip extends Error {}
 
-/** A check that cannot be made here, and which a machine that decides about releases must be able to make. */
+/** The error for a check whose tools are missing: a failure with CI=true, a skip otherwise. */
 export function missing(reason) {
   return process.env.CI === "true" ? new Error(reason) : new Skip(reason);
 }
@@ -18,10 +18,10 @@ export class Tally {
   passed = 0;
   failed = 0;
   skipped = 0;
-  /** How many cases have passed, by system. */
+  /** Number of passed cases, by system. */
   cases = new Map();
 
-  /** Makes one check and says how it went. `body` may return a remark for the line. */
+  /** Runs one check and prints the result. `body` may return a remark for the printed line. */
   async check(name, body) {
     try {
       const remark = await body();
@@ -46,14 +46,14 @@ export class Tally {
     console.log(`${SKIP} ${name}: skipped, ${reason}`);
   }
 
-  /** Adds the results of another. */
+  /** Adds the results of another program. */
   add({ passed = 0, failed = 0, skipped = 0 }) {
     this.passed += passed;
     this.failed += failed;
     this.skipped += skipped;
   }
 
-  /** Takes the lines of `countLine` out of an output. A system among `expected` that has none, or no cases, is a failure. */
+  /** Reads the lines of `countLine` from an output. An `expected` system without passed cases is a failure. */
   addCases(output, expected) {
     const found = new Map([...output.matchAll(CASES)].map(([, system, count]) => [system, Number(count)]));
     for (const [system, count] of found) this.cases.set(system, count);
@@ -64,14 +64,14 @@ export class Tally {
     return `${this.passed} passed, ${this.failed} failed${this.skipped ? `, ${this.skipped} skipped` : ""}`;
   }
 
-  /** Prints the line and ends the process. What still runs by then was forgotten, and is not waited for. */
+  /** Prints the final line and exits, without waiting for anything that still runs. */
   finish() {
     console.log(this.toString());
     process.exit(this.failed ? 1 : 0);
   }
 }
 
-/** The numbers of a program that ended with the line, or undefined. */
+/** The results in the last line of an output, or undefined if it is not that line. */
 export function readTally(output) {
   const match = LINE.exec(output.trimEnd().split("\n").at(-1));
   return match ? { passed: Number(match[1]), failed: Number(match[2]), skipped: Number(match[3] ?? 0) } : undefined;

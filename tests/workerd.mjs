@@ -1,4 +1,4 @@
-// Programs of ours in workerd, as wrangler would upload them.
+// Runs test programs in workerd, bundled as wrangler would upload them.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -11,8 +11,9 @@ const require = createRequire(new URL("runtimes/package.json", import.meta.url))
  * Starts a Worker.
  *
  * @param {string} entry path of its module, which imports the package by the files of `dist/`
- * @returns {Promise<{ url: string, said(): string[], close(): Promise<void> }>} `url` ends with a slash; `said` is what workerd has printed
- * @throws {Skip} where workerd is not installed; an error with CI=true
+ * @returns {Promise<{ url: string, output(): string[], close(): Promise<void> }>} `url` ends with a slash; `output` has
+ * the lines that workerd has printed
+ * @throws {Skip} if workerd is not installed; an Error with CI=true
  */
 export async function startWorker(entry) {
   if (!existsSync(join(dirname(require.resolve("./package.json")), "node_modules/miniflare")))
@@ -42,13 +43,14 @@ export async function startWorker(entry) {
     compatibilityDate: "2025-05-05",
     cf: false,
     host: "127.0.0.1",
-    handleRuntimeStdio: (...streams) =>
-      streams.forEach((stream) => stream.on("data", (data) => lines.push(...String(data).split("\n")))),
+    handleRuntimeStdio(...streams) {
+      for (const stream of streams) stream.on("data", (data) => lines.push(...String(data).split("\n")));
+    },
   });
   const url = await miniflare.ready;
   return {
     url: url.href,
-    said: () => lines.filter((line) => line.trim() !== ""),
+    output: () => lines.filter((line) => line.trim() !== ""),
     async close() {
       await miniflare.dispose();
       rmSync(folder, { recursive: true, force: true });

@@ -1,8 +1,8 @@
-// npm run demo [-- --port 8787]: builds what is missing, then serves the demo page and the emulator it talks to.
-import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+// `npm run demo [-- --port=8787]`: builds the package if necessary, then serves the demo page and the emulator.
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readArguments } from "../js/build/arguments.mjs";
 import { ensureRust, fail, run, step } from "../js/build/tools.mjs";
 
 const FIRST_PORT = 8787;
@@ -14,33 +14,34 @@ const TYPES = {
   ".map": "application/json",
   ".wasm": "application/wasm",
 };
-/** What the page can have go wrong: once, but for a strait that stays closed until it is opened. */
-const TROUBLES = {
-  refusal: { status: 503, headers: { "retry-after": "1" }, body: "the emulator was asked to refuse this one\n" },
+/** The faults that the page can inject. Each applies to one request, except `outage`, which lasts until it is ended. */
+const FAULTS = {
+  refusal: { status: 503, headers: { "retry-after": "1" }, body: "the emulator refuses this request\n" },
   lost: { after: "store", reset: true },
   delay: { delayMs: 2000 },
-  closed: { status: 503, body: "the strait is closed\n" },
+  outage: { status: 503, body: "the server is unavailable\n" },
 };
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 process.chdir(root);
 
-let port;
-try {
-  const { values } = parseArgs({ options: { port: { type: "string" } } });
-  port = values.port === undefined ? undefined : Number(values.port);
-  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port < 65536))
-    throw new Error("the port is a number up to 65535");
-} catch (error) {
-  fail(`${error.message}. Use: npm run demo -- --port 8787`);
-}
+const flags = readArguments({
+  command: "npm run demo --",
+  summary: "Builds the package if necessary, then serves the demo page and the emulator.",
+  flags: {
+    port: { value: "<port>", description: `port to listen on; by default the first free one from ${FIRST_PORT} on` },
+  },
+});
+const port = flags.port === undefined ? undefined : Number(flags.port);
+if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port < 65536))
+  fail(`--port must be an integer from 0 to 65535; received ${JSON.stringify(flags.port)}`);
 
 prepare();
 const { createEmulator } = await import("../dist/entries/testing.js");
 const emulator = createEmulator({
   services: [
     { prefix: "/", handle: serveFile },
-    { prefix: "/demo", handle: arrangeTrouble },
+    { prefix: "/demo", handle: controlFaults },
   ],
 });
 emulator.glassflow.createPipeline({
@@ -52,17 +53,17 @@ const { url } = await listen();
 
 console.log(`
   The page:      ${url}/
-  The emulator:  ${url}/cloudevents/demo   takes CloudEvents with POST, from the page or from you:
+  The emulator:  ${url}/cloudevents/demo   receives CloudEvents with POST, from the page or from a shell:
 
     curl ${url}/cloudevents/demo -H 'ce-specversion: 1.0' -H 'ce-id: 1' -H 'ce-source: /shell' \\
       -H 'ce-type: com.example.hello' -H 'content-type: application/json' -d '{"hello":"from the shell"}'
 
   A pipeline:    ${url}/glassflow/v1   with PIPELINE_ID=demo and PIPELINE_ACCESS_TOKEN=demo
   BriteEvents:   ${url}/brite-events   as the apiUrl of an EventClient
-  Events:        ${url}/events   a server of events-protocol; echo:event is one of those it answers
-  Salesforce:    ${url}/salesforce   login and Streaming API, for whatever key, name and password
+  Events:        ${url}/events   an events-protocol server, which answers echo:event and others
+  Salesforce:    ${url}/salesforce   login and Streaming API, for any key, username and password
 
-  Nothing leaves this machine. Ctrl-C ends it.
+  Nothing leaves this machine. Ctrl-C stops it.
 `);
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
@@ -73,7 +74,7 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
   });
 }
 
-/** Brings dependencies and dist/ up to date, and does nothing if they are. */
+/** Installs dependencies and builds dist/ unless they are up to date. */
 function prepare() {
   if (!["typescript", "esbuild", "yaml", "@cfworker/json-schema"].every((name) => existsSync(`node_modules/${name}`))) {
     step("installing the packages that the build needs");
@@ -94,20 +95,20 @@ function newest(path) {
   return Math.max(mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
 }
 
-/** On the port that was asked for, or on the first free one of a few. */
+/** Listens on the given port, or on the first free one of a few. */
 async function listen() {
-  for (let tried = port ?? FIRST_PORT; ; tried++) {
+  for (let candidate = port ?? FIRST_PORT; ; candidate++) {
     try {
-      return await emulator.listen(tried);
+      return await emulator.listen(candidate);
     } catch (error) {
       if (error.cause?.code !== "EADDRINUSE" || port !== undefined) fail(`${error.message}.`);
-      if (tried >= FIRST_PORT + PORTS_TO_TRY)
-        fail(`all ports from ${FIRST_PORT} to ${tried} are taken; choose one with --port.`);
+      if (candidate >= FIRST_PORT + PORTS_TO_TRY)
+        fail(`all ports from ${FIRST_PORT} to ${candidate} are in use; choose one with --port.`);
     }
   }
 }
 
-/** The page from www/, the package from dist/. */
+/** Serves the page from www/ and the package from dist/. */
 function serveFile(request, { pathname }) {
   if (request.method !== "GET" && request.method !== "HEAD")
     return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
@@ -115,12 +116,12 @@ function serveFile(request, { pathname }) {
   try {
     path = normalize(decodeURIComponent(pathname === "/" ? "/index.html" : pathname)).replaceAll("\\", "/");
   } catch {
-    return new Response("that is no path\n", { status: 400 });
+    return new Response("the path is not valid\n", { status: 400 });
   }
   const file = path.startsWith("/dist/") ? join(root, path) : join(root, "www", path);
   const type = TYPES[extname(file)];
   if (!type || path.includes("\0") || path.includes("..") || !existsSync(file))
-    return new Response("there is no such file\n", { status: 404 });
+    return new Response("file not found\n", { status: 404 });
   return new Response(readFileSync(file), {
     headers: {
       "content-type": type.startsWith("text/") ? `${type}; charset=utf-8` : type,
@@ -130,17 +131,20 @@ function serveFile(request, { pathname }) {
   });
 }
 
-/** `POST /demo/trouble?kind=refusal|lost|delay|closed` for the next delivery, or all; `GET` says what is still to come. */
-function arrangeTrouble(request, { pathname, searchParams }) {
-  if (pathname !== "/demo/trouble") return new Response(null, { status: 404 });
+/** `POST /demo/fault?kind=refusal|lost|delay|outage` sets the fault, `DELETE` removes it, all return the active faults. */
+function controlFaults(request, { pathname, searchParams }) {
+  if (pathname !== "/demo/fault") return new Response(null, { status: 404 });
   if (request.method === "POST") {
     const kind = searchParams.get("kind") ?? "";
-    const trouble = TROUBLES[kind];
-    if (!trouble) return new Response(`the kinds are ${Object.keys(TROUBLES).join(", ")}\n`, { status: 400 });
+    const fault = FAULTS[kind];
+    if (!fault)
+      return new Response(`kind must be one of ${Object.keys(FAULTS).join(", ")}; received ${JSON.stringify(kind)}\n`, {
+        status: 400,
+      });
     emulator.faults.clear();
     emulator.faults.add({
-      ...trouble,
-      ...(kind !== "closed" && { times: 1 }),
+      ...fault,
+      ...(kind !== "outage" && { times: 1 }),
       match: (delivery) => delivery.method === "POST" && new URL(delivery.url).pathname.startsWith("/cloudevents"),
     });
   } else if (request.method === "DELETE") {
@@ -149,5 +153,5 @@ function arrangeTrouble(request, { pathname, searchParams }) {
     return new Response(null, { status: 405, headers: { allow: "GET, POST, DELETE" } });
   }
   const { list } = emulator.faults;
-  return Response.json({ pending: list.length, isClosed: list.some(({ fault }) => fault.times === undefined) });
+  return Response.json({ pending: list.length, isOutage: list.some(({ fault }) => fault.times === undefined) });
 }

@@ -1,29 +1,29 @@
-// The page: composes an event, shows the message it becomes, sends it, and lists what arrives.
+// The demo page: composes an event, shows its HTTP request, sends it, and lists received events.
 import { CloudEvent, Publisher, fromHttp, isFerryError, toBatch, toBinary, toStructured } from "eventferry";
 
 const CHANNEL = "/cloudevents/demo";
-const MOST_ROWS = 200;
+const MAX_ROWS = 200;
 const $ = (id) => document.getElementById(id);
-const form = $("departure");
+const form = $("event-form");
 
-// ---------------------------------------------------------------------------------------------- departure
+// ------------------------------------------------------------------------------------------------- event
 
-/** The message as it will go out, or undefined while the form holds no event. */
+/** The HTTP message to send, or undefined while the form holds no valid event. */
 let message;
 
-/** Makes events of the form. Their data are the characters in the field, not what JavaScript makes of them. */
+/** Builds the message from the form. The data are the exact characters of the field, never parsed and re-serialized. */
 function compose() {
   const field = new FormData(form);
   const text = field.get("data");
-  const carrier = {
+  const draftHeaders = {
     "ce-specversion": "1.0",
     "ce-id": "draft",
     "ce-source": "/",
     "ce-type": "draft",
     ...(text.trim() && { "content-type": "application/json" }),
   };
-  const draft = fromHttp(carrier, text.trim() ? text : "");
-  void draft.data; // reading checks that it is JSON
+  const draft = fromHttp(draftHeaders, text.trim() ? text : "");
+  void draft.data; // reading it validates the JSON
   const name = field.get("extensionName").trim();
   const make = () =>
     draft.with({
@@ -60,7 +60,7 @@ function showMessage() {
   const out = $("message");
   out.dataset.empty = String(!message);
   if (!message) {
-    out.textContent = "The form holds no valid event; what is wrong stands at its field.";
+    out.textContent = "The form does not contain a valid event; see the message at the field.";
     $("message-size").textContent = "";
     return;
   }
@@ -70,7 +70,7 @@ function showMessage() {
   out.replaceChildren(...lines, "\n", new TextDecoder().decode(bytes));
   const count = Object.keys(message.headers).length;
   $("message-size").textContent =
-    `${count} header${count === 1 ? "" : "s"}, ${bytes.length.toLocaleString("en")} bytes of body; the browser adds host, length and its own`;
+    `${count} header${count === 1 ? "" : "s"}, ${bytes.length.toLocaleString("en")} bytes of body; the browser adds its own headers`;
 }
 
 function line(kind, name, value) {
@@ -84,7 +84,7 @@ function line(kind, name, value) {
   return row;
 }
 
-/** Bytes, because to text `fetch` would add a content type. */
+/** As bytes, because `fetch` adds a content type to text. */
 function bodyBytes(body) {
   return typeof body === "string" ? new TextEncoder().encode(body) : (body ?? new Uint8Array());
 }
@@ -124,159 +124,163 @@ form.addEventListener("input", (event) => {
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  refresh(); // a fresh id and the time of this moment
+  refresh(); // a new id and the current time
   if (message) void send(message);
   else form.querySelector("[aria-invalid]")?.focus();
 });
 
-// ----------------------------------------------------------------------------------------------- crossing
+// ----------------------------------------------------------------------------------------------- exchange
 
-let crossings = 0;
+let requestCount = 0;
 
 async function send({ headers, body }) {
-  const mine = ++crossings;
+  const thisRequest = ++requestCount;
   const bytes = bodyBytes(body);
-  $("strait").dataset.state = "under-way";
+  $("progress").dataset.state = "sending";
   const start = performance.now();
   let outcome;
   try {
     const answer = await fetch(CHANNEL, { method: "POST", headers, body: bytes.length > 0 ? bytes : null });
-    const words = (await answer.text()).trimEnd();
+    const text = (await answer.text()).trimEnd();
     const extra = ["retry-after"]
       .filter((name) => answer.headers.has(name))
       .map((name) => `\n${name}: ${answer.headers.get(name)}`);
     outcome = {
       good: answer.ok,
-      text: `${answer.status} ${answer.statusText}${extra.join("")}${words && `\n\n${words}`}`,
+      text: `${answer.status} ${answer.statusText}${extra.join("")}${text && `\n\n${text}`}`,
     };
   } catch (error) {
     outcome = {
       good: false,
-      text: `No answer: the connection broke (${error.name}: ${error.message}).\nWhether the event arrived cannot be known from here; see the arrivals.`,
+      text: `No response: the connection broke (${error.name}: ${error.message}).\nThe client cannot know whether the event was received; see the received events.`,
     };
   }
   const tookMs = performance.now() - start;
-  void refreshTrouble();
-  if (mine !== crossings) return;
-  $("strait").dataset.state = outcome.good ? "arrived" : "failed";
+  void refreshFaults();
+  if (thisRequest !== requestCount) return;
+  $("progress").dataset.state = outcome.good ? "delivered" : "failed";
   $("answer").dataset.outcome = outcome.good ? "good" : "bad";
   $("answer").textContent = outcome.text;
   $("answer-time").textContent = `after ${tookMs < 10 ? tookMs.toFixed(1) : Math.round(tookMs)} ms`;
 }
 
-const troubles = [...form.querySelectorAll("[data-trouble]")];
-for (const button of troubles) {
+const faultButtons = [...form.querySelectorAll("[data-fault]")];
+for (const button of faultButtons) {
   button.addEventListener("click", async () => {
     const isArmed = button.getAttribute("aria-pressed") === "true";
-    const path = "/demo/trouble" + (isArmed ? "" : `?kind=${button.dataset.trouble}`);
+    const path = isArmed ? "/demo/fault" : `/demo/fault?kind=${button.dataset.fault}`;
     const { pending } = await (await fetch(path, { method: isArmed ? "DELETE" : "POST" })).json();
-    for (const other of troubles) other.setAttribute("aria-pressed", String(pending > 0 && other === button));
+    for (const other of faultButtons) other.setAttribute("aria-pressed", String(pending > 0 && other === button));
   });
 }
 
-async function refreshTrouble() {
-  const answer = await fetch("/demo/trouble").catch(() => undefined);
+async function refreshFaults() {
+  const answer = await fetch("/demo/fault").catch(() => undefined);
   if (!answer?.ok) return;
-  const { pending, isClosed } = await answer.json();
-  if (pending === 0) for (const button of troubles) button.setAttribute("aria-pressed", "false");
-  $("closed").setAttribute("aria-pressed", String(isClosed));
+  const { pending, isOutage } = await answer.json();
+  if (pending === 0) for (const button of faultButtons) button.setAttribute("aria-pressed", "false");
+  $("outage").setAttribute("aria-pressed", String(isOutage));
 }
 
-// --------------------------------------------------------------------------------------------------- hold
+// ------------------------------------------------------------------------------------------------- outbox
 
 const { outbox } = new Publisher({
   url: new URL(CHANNEL, location.href),
   mode: "batch",
   outbox: { name: "demo", batch: { maxEvents: 50 } },
 });
-const PLACES = { indexeddb: "IndexedDB", localstorage: "localStorage", memory: "memory: it goes with the page" };
+const STORE_NAMES = { indexeddb: "IndexedDB", localstorage: "localStorage", memory: "memory, lost with the page" };
 
-for (const button of document.querySelectorAll("[data-load]")) {
+for (const button of document.querySelectorAll("[data-publish]")) {
   button.addEventListener("click", () =>
     outbox
       .run((session) => {
-        for (let left = Number(button.dataset.load); left > 0; left--) {
+        for (let left = Number(button.dataset.publish); left > 0; left--) {
           session.publish(
-            new CloudEvent({ type: "com.example.cargo.loaded", source: "/hold", subject: `crate ${++crates}` }),
+            new CloudEvent({
+              type: "com.example.order.created",
+              source: "/demo/outbox",
+              subject: `order ${++published}`,
+            }),
           );
         }
       })
-      .catch((error) => ($("hold-words").textContent = error.message)),
+      .catch((error) => ($("outbox-status").textContent = error.message)),
   );
 }
-let crates = 0;
+let published = 0;
 
-$("closed").addEventListener("click", async () => {
-  const isClosed = $("closed").getAttribute("aria-pressed") === "true";
-  await fetch("/demo/trouble" + (isClosed ? "" : "?kind=closed"), { method: isClosed ? "DELETE" : "POST" }).catch(
+$("outage").addEventListener("click", async () => {
+  const isOutage = $("outage").getAttribute("aria-pressed") === "true";
+  await fetch(isOutage ? "/demo/fault" : "/demo/fault?kind=outage", { method: isOutage ? "DELETE" : "POST" }).catch(
     () => undefined,
   );
-  await refreshTrouble();
-  // The page knows that it works again; a client has to try.
-  if (isClosed) void outbox.drain({ deadlineMs: 10_000 });
+  await refreshFaults();
+  // The page knows that the server works again, so it need not wait for the next retry.
+  if (isOutage) void outbox.drain({ deadlineMs: 10_000 });
 });
 
-let lastTrouble = "";
+let lastError = "";
 outbox.addEventListener("retry", ({ detail: { error, delayMs } }) => {
-  lastTrouble = `${error.message}. The next try is in ${(delayMs / 1000).toFixed(1)} s.`;
-  showHold();
+  lastError = `${error.message}. Next retry in ${(delayMs / 1000).toFixed(1)} s.`;
+  showOutbox();
 });
-outbox.addEventListener("degraded", ({ detail: { error } }) => (lastTrouble = error.message));
-for (const type of ["accepted", "delivered", "dead"]) outbox.addEventListener(type, showHold);
+outbox.addEventListener("degraded", ({ detail: { error } }) => (lastError = error.message));
+for (const type of ["accepted", "delivered", "dead"]) outbox.addEventListener(type, showOutbox);
 
-function showHold() {
+function showOutbox() {
   const stats = outbox.stats();
   for (const cell of document.querySelectorAll("[data-count]"))
     cell.textContent = stats[cell.dataset.count].toLocaleString("en");
-  $("hold-store").textContent = stats.store
-    ? `in ${PLACES[stats.store] ?? stats.store}${stats.isLeader ? "" : ", another tab sends"}`
+  $("outbox-store").textContent = stats.store
+    ? `in ${STORE_NAMES[stats.store] ?? stats.store}${stats.isLeader ? "" : ", sent by another tab"}`
     : "";
-  $("hold-words").textContent = stats.pending === 0 ? "Nothing is waiting." : lastTrouble || "On their way.";
-  if (stats.pending === 0) lastTrouble = "";
+  $("outbox-status").textContent = stats.pending === 0 ? "No events are pending." : lastError || "Sending.";
+  if (stats.pending === 0) lastError = "";
 }
-setInterval(showHold, 1000);
+setInterval(showOutbox, 1000);
 
-// ----------------------------------------------------------------------------------------------- arrivals
+// ----------------------------------------------------------------------------------------------- received
 
 let stream;
 let lastSeq = 0;
 let total = 0;
-let isInService = false;
+let isOnline = false;
 
 function connect() {
   stream = new EventSource(`${CHANNEL}/stream?after=${lastSeq}`);
-  stream.addEventListener("open", () => setService(true));
-  stream.addEventListener("message", ({ lastEventId, data }) => arrived(Number(lastEventId), data));
+  stream.addEventListener("open", () => setOnline(true));
+  stream.addEventListener("message", ({ lastEventId, data }) => showReceived(Number(lastEventId), data));
   stream.addEventListener("error", () => {
-    setService(false);
-    // Most browsers come back by themselves, but not after every kind of failure.
+    setOnline(false);
+    // Browsers reconnect automatically, but not after every kind of failure.
     if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 1000);
   });
 }
 
-function setService(isThere) {
-  isInService = isThere;
-  $("service").dataset.state = isThere ? "in-service" : "out";
-  $("service-words").textContent = isThere ? `In service at ${location.host}` : "Out of service";
-  $("notice").hidden = isThere;
-  $("notice").textContent = isThere
+function setOnline(isReachable) {
+  isOnline = isReachable;
+  $("service").dataset.state = isReachable ? "online" : "offline";
+  $("service-text").textContent = isReachable ? `Connected to ${location.host}` : "Disconnected";
+  $("notice").hidden = isReachable;
+  $("notice").textContent = isReachable
     ? ""
-    : "The emulator is gone. Start it again with “npm run demo”; this page reconnects by itself.";
+    : "The emulator is not reachable. Start it with “npm run demo”; this page reconnects automatically.";
   updateSend();
-  if (isThere) void refreshTrouble();
+  if (isReachable) void refreshFaults();
 }
 
 function updateSend() {
-  $("send").disabled = !message || !isInService;
+  $("send").disabled = !message || !isOnline;
 }
 
-function arrived(seq, text) {
-  // Numbers only grow; a lower one is the first of an emulator that was started anew.
+function showReceived(seq, text) {
+  // Sequence numbers only increase; a lower one means that the emulator was restarted.
   if (seq <= lastSeq)
-    $("board").prepend(
+    $("event-list").prepend(
       Object.assign(document.createElement("li"), {
         className: "restart",
-        textContent: "The emulator was started anew.",
+        textContent: "The emulator was restarted.",
       }),
     );
   lastSeq = seq;
@@ -289,10 +293,10 @@ function arrived(seq, text) {
     if (value) span.title = value;
     return span;
   };
-  const departed = new Date(event.time ?? NaN);
-  const clock = Number.isNaN(+departed)
+  const time = new Date(event.time ?? NaN);
+  const clock = Number.isNaN(+time)
     ? ""
-    : `${departed.toLocaleTimeString("en-GB")}.${String(departed.getMilliseconds()).padStart(3, "0")}`;
+    : `${time.toLocaleTimeString("en-GB")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
   summary.append(
     cell("seq", String(seq)),
     cell("clock", clock),
@@ -301,23 +305,23 @@ function arrived(seq, text) {
     cell("subject", event.subject ?? ""),
   );
   details.append(summary);
-  // Taken apart only when somebody looks.
-  details.addEventListener("toggle", () => details.childElementCount === 1 && details.append(manifest(event)), {
+  // The event is decoded further only when the details are opened.
+  details.addEventListener("toggle", () => details.childElementCount === 1 && details.append(eventDetails(event)), {
     once: true,
   });
   row.append(details);
-  $("board").prepend(row);
-  while ($("board").childElementCount > MOST_ROWS) $("board").lastElementChild.remove();
+  $("event-list").prepend(row);
+  while ($("event-list").childElementCount > MAX_ROWS) $("event-list").lastElementChild.remove();
   total++;
-  $("board-empty").hidden = true;
-  $("arrivals-count").textContent =
-    `${total.toLocaleString("en")}${total > MOST_ROWS ? `, the last ${MOST_ROWS} shown` : ""}`;
-  announce(`${event.type} arrived`);
+  $("event-list-empty").hidden = true;
+  $("received-count").textContent =
+    `${total.toLocaleString("en")}${total > MAX_ROWS ? `, the last ${MAX_ROWS} shown` : ""}`;
+  announce(`received ${event.type}`);
 }
 
-function manifest(event) {
+function eventDetails(event) {
   const box = document.createElement("div");
-  box.className = "manifest";
+  box.className = "event-details";
   const list = document.createElement("dl");
   const add = (name, value) => {
     if (value === undefined) return;
@@ -331,7 +335,7 @@ function manifest(event) {
   for (const [name, value] of Object.entries(event.extensions))
     add(name, typeof value === "object" ? JSON.stringify(value) : value);
   const data = document.createElement("pre");
-  data.className = "wire";
+  data.className = "http-text";
   data.textContent = dataOf(event);
   box.append(list, data);
   return box;
@@ -342,17 +346,20 @@ function dataOf(event) {
   try {
     return event.dataText;
   } catch {
-    return `${event.dataBytes.length} bytes that are no text`;
+    return `${event.dataBytes.length} bytes that are not text`;
   }
 }
 
 let announcing;
-function announce(words) {
+/** Announces a text to screen readers; of several in quick succession only the last. */
+function announce(text) {
   clearTimeout(announcing);
-  announcing = setTimeout(() => ($("announce").textContent = words), 300);
+  announcing = setTimeout(() => {
+    $("announce").textContent = text;
+  }, 300);
 }
 
-// ---------------------------------------------------------------------------------------------------- log
+// ---------------------------------------------------------------------------------------------- benchmark
 
 const SAMPLES = 1000;
 const ROUNDS = 9;
@@ -375,8 +382,8 @@ const samples = Array.from({ length: SAMPLES }, (_, at) =>
   }).toString(),
 );
 
-/** What is done with each event; the sums keep the engine from leaving work out. */
-const WORK = {
+/** The work on each event. The sums keep the JavaScript engine from optimizing it away. */
+const WORKLOADS = {
   route: [(text) => CloudEvent.fromJSON(text).type.length, (text) => JSON.parse(text).type.length],
   data: [
     (text) => ((event) => event.type.length + event.data.lines.length)(CloudEvent.fromJSON(text)),
@@ -384,38 +391,39 @@ const WORK = {
   ],
 };
 
-$("log-count").textContent = SAMPLES.toLocaleString("en");
-$("log-size").textContent = Math.round(
+$("benchmark-count").textContent = SAMPLES.toLocaleString("en");
+$("benchmark-size").textContent = Math.round(
   samples.reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0) / SAMPLES,
 ).toLocaleString("en");
 $("measure").addEventListener("click", async () => {
   $("measure").disabled = true;
-  for (const [row, [ours, theirs]] of Object.entries(WORK)) {
+  for (const [row, [ours, theirs]] of Object.entries(WORKLOADS)) {
     const times = [[], []];
     for (let round = -2; round < ROUNDS; round++) {
       $("measure-state").textContent = `measuring ${row === "route" ? 1 : 2} of 2`;
-      await new Promise((resolve) => setTimeout(resolve)); // the page stays alive
+      await new Promise((resolve) => setTimeout(resolve)); // lets the page render
       const pair = [time(ours), time(theirs)];
-      if (round >= 0) pair.forEach((us, at) => times[at].push(us)); // the first two only warm up
+      // The first two rounds only warm up.
+      if (round >= 0) for (const [at, us] of pair.entries()) times[at].push(us);
     }
-    const cells = document.querySelectorAll(`#log-table [data-row="${row}"] td`);
-    times.forEach((all, at) => (cells[at].textContent = all.sort((a, b) => a - b)[ROUNDS >> 1].toFixed(2)));
+    const cells = document.querySelectorAll(`#benchmark-table [data-row="${row}"] td`);
+    for (const [at, all] of times.entries()) cells[at].textContent = all.sort((a, b) => a - b)[ROUNDS >> 1].toFixed(2);
   }
   $("measure-state").textContent = "";
   $("measure").disabled = false;
 });
 
-/** Microseconds an event; as many passes as a coarse clock needs. */
+/** Microseconds per event, over as many passes as a coarse clock needs. */
 function time(work) {
   let sum = 0;
   let passes = 0;
   const start = performance.now();
-  let end;
-  do {
+  let end = start;
+  for (; end - start < 15; end = performance.now()) {
     for (const text of samples) sum += work(text);
     passes++;
-  } while ((end = performance.now()) - start < 15);
-  if (sum === 0) throw new Error("nothing was read");
+  }
+  if (sum === 0) throw new Error("the workload read no event");
   return ((end - start) * 1000) / (passes * SAMPLES);
 }
 

@@ -1,7 +1,7 @@
 // Makes everything that `npm pack` ships, in dist/. Says what it does; stops at the first thing that is not as expected.
 //
 //   cargo (two modules) -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate -> inline -> tsc -> CommonJS
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";

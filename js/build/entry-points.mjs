@@ -48,14 +48,18 @@ export const ENTRY_POINTS = [
     what: "BriteEvents",
     engine: "full",
     from: ["systems/bc-events/index"],
-    alias: { EventClient: "BriteEventsClient", EventSession: "BriteEventsSession" },
+    alias: {
+      EventClient: "BriteEventsClient",
+      EventClientOptions: "BriteEventsClientOptions",
+      EventSession: "BriteEventsSession",
+    },
   },
   {
     name: "events-protocol",
     what: "the events protocol: client and server",
     engine: "full",
     from: ["systems/events-protocol/index"],
-    alias: { EventClient: "EventsProtocolClient" },
+    alias: { EventClient: "EventsProtocolClient", EventClientOptions: "EventsProtocolClientOptions" },
   },
   { name: "testing", what: "the emulator", engine: "codecs", from: ["testing/index"] },
   {
@@ -86,7 +90,10 @@ function generatedFiles() {
       `/** \`${subpath}\`: ${what}. ${NOTE} */`,
       ...(engine ? [`import "#engine/${engine}";`, ""] : []),
       ...from.map((file) => `export * from "../${file}.js";`),
-      ...Object.entries(alias).map(([as, name]) => `export { ${name} as ${as} } from "../${from[0]}.js";`),
+      ...Object.entries(alias).map(([as, name]) => {
+        const type = as.endsWith("Options") ? "type " : "";
+        return `export { ${type}${name} as ${as} } from "../${from[0]}.js";`;
+      }),
       "",
     ].join("\n");
   }

@@ -1,15 +1,16 @@
-// `npm run size`: what an application downloads for what it imports. Bundled and minified by esbuild for
-// browsers, JavaScript and wasm together; the wasm is in the JavaScript unless said otherwise.
+// `npm run size`: how many bytes an application downloads for what it imports. Bundled and minified by esbuild for
+// browsers, JavaScript and wasm together; the wasm is inlined in the JavaScript unless the title says otherwise.
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { readArguments } from "./arguments.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const KIB = 1024;
 
-/** What is measured. `budget` is in bytes after brotli; a test holds it. */
+/** The measured applications. `budget` is in bytes after brotli; a test enforces it. */
 export const APPS = [
   {
     title: "read requests and write events",
@@ -33,7 +34,7 @@ const PEER = {
   folder: "tests/bench",
 };
 
-/** The size of one app: `{ raw, gzip, brotli }` in bytes. */
+/** The size of one application: `{ raw, gzip, brotli }` in bytes. */
 export async function measure({ code, file, folder = "." }) {
   const bytes = file ? readFileSync(join(root, file)) : await bundle(code, join(root, folder));
   return {
@@ -45,7 +46,7 @@ export async function measure({ code, file, folder = "." }) {
   };
 }
 
-/** Bundles as an application would: the package is found by its own name, through `exports`. */
+/** Bundles as an application would: the package is resolved by its own name, through `exports`. */
 async function bundle(code, resolveDir) {
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir },
@@ -61,7 +62,7 @@ async function bundle(code, resolveDir) {
   return outputFiles[0].contents;
 }
 
-/** The peer imports modules of Node that it does not need here. */
+/** npm cloudevents imports Node modules that are not used here. */
 function stubNode({ onResolve, onLoad }) {
   onResolve({ filter: /^(?:http|https|events)$/ }, ({ path }) => ({ path, namespace: "stub" }));
   onLoad({ filter: /.*/, namespace: "stub" }, () => ({ contents: "export class EventEmitter {}" }));
@@ -72,13 +73,18 @@ async function print() {
   console.log(`${"bytes".padEnd(36)}${["raw", "gzip", "brotli"].map((name) => name.padStart(10)).join("")}`);
   for (const app of apps) {
     const { raw, gzip, brotli } = await measure(app);
-    const verdict = app.budget
-      ? `  ${brotli <= app.budget ? "✓" : "✗"} ${brotli <= app.budget ? "within" : "beyond"} ${app.budget}`
-      : "";
+    const isWithin = brotli <= app.budget;
+    const budget = app.budget ? `  ${isWithin ? "✓ within" : "✗ exceeds"} the budget of ${app.budget}` : "";
     console.log(
-      `${app.title.padEnd(36)}${[raw, gzip, brotli].map((size) => String(size).padStart(10)).join("")}${verdict}`,
+      `${app.title.padEnd(36)}${[raw, gzip, brotli].map((size) => String(size).padStart(10)).join("")}${budget}`,
     );
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) await print();
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  readArguments({
+    command: "npm run size --",
+    summary: "Prints how many bytes an application downloads for what it imports from the package.",
+  });
+  await print();
+}

@@ -1,4 +1,4 @@
-// The tools that the build and the tests need: looked up, installed where that is possible, and named where not.
+// The tools that the build and the tests need: finds them, installs them if possible, and otherwise says what to install.
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { accessSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,75 +8,75 @@ import { delimiter, join, relative } from "node:path";
 export const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
 process.env.PATH = `${join(cargoHome, "bin")}${delimiter}${process.env.PATH}`;
 
-/** Says what is going on. */
+/** Prints a step of the progress. */
 export function step(what) {
   console.log(`\x1b[36m▸\x1b[0m ${what}`);
 }
 
-/** What `fail` throws, so that the tests can go on with what does not need the missing thing. */
-class Refusal extends Error {}
+/** The error of `fail`. It is thrown, so that the tests can continue with what does not need the missing tool. */
+class ToolError extends Error {}
 
-// Nobody caught it: then the sentence is all that is of use, not the place in our code.
+// Uncaught, it is printed without a stack, because the sentence says everything the user needs.
 process.on("uncaughtException", (error) => {
-  console.error(error instanceof Refusal ? `\x1b[31m✗\x1b[0m ${error.message}` : error);
+  console.error(error instanceof ToolError ? `\x1b[31m✗\x1b[0m ${error.message}` : error);
   process.exit(1);
 });
 
-/** Stops with a sentence that helps. */
+/** Stops with a sentence that says what to do. */
 export function fail(sentence) {
-  throw new Refusal(sentence);
+  throw new ToolError(sentence);
 }
 
 const MINUTES = 60_000;
 
-/** Runs a program with its output shown. */
+/** Runs a program and shows its output. */
 export function run(program, args, options = {}) {
   try {
     execFileSync(program, args, { stdio: ["ignore", "inherit", "inherit"], timeout: 15 * MINUTES, ...options });
   } catch (error) {
-    if (error.code === "ENOENT") fail(`${program} is not installed or not in the PATH.`);
-    if (error.code === "ETIMEDOUT") fail(`\`${program} ${args.join(" ")}\` did not end in time and was stopped.`);
+    if (error.code === "ENOENT") fail(`${program} is not installed or not on the PATH.`);
+    if (error.code === "ETIMEDOUT") fail(`\`${program} ${args.join(" ")}\` did not exit in time and was stopped.`);
     fail(
-      `\`${program} ${args.join(" ")}\` failed${error.status ? ` with exit code ${error.status}` : ""}. Its own words are above.`,
+      `\`${program} ${args.join(" ")}\` failed${error.status ? ` with exit code ${error.status}` : ""}. Its output is above.`,
     );
   }
 }
 
-/** What a program prints, or undefined if it is not there or fails. */
+/** The output of a program, or undefined if it is not installed or fails. */
 export function queryAll(program, args) {
   const { status, stdout } = spawnSync(program, args, { encoding: "utf8", timeout: MINUTES });
   return status === 0 ? stdout.trim() : undefined;
 }
 
-/** The first line of it. */
+/** The first line of the output of a program, or undefined if it is not installed or fails. */
 export function query(program, args) {
   return queryAll(program, args)?.split("\n")[0];
 }
 
-/** Rust, and its target for WebAssembly. */
+/** Ensures Rust with its WebAssembly target. */
 export function ensureRust() {
   if (!query("cargo", ["--version"]))
-    fail("Rust is needed to build eventferry: install it from https://rustup.rs, then try again.");
+    fail("building eventferry needs Rust; install it from https://rustup.rs and try again.");
   const libdir = query("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
   if (libdir && existsSync(libdir)) return;
   if (!query("rustup", ["--version"]))
-    fail("The Rust target wasm32-unknown-unknown is missing and there is no rustup to add it.");
+    fail("the Rust target wasm32-unknown-unknown is missing, and rustup is not installed to add it.");
   step("adding the Rust target wasm32-unknown-unknown");
   run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
 }
 
-/** Parts of the toolchain that a minimal installation leaves out. */
+/** Ensures components of the toolchain that a minimal installation omits. */
 export function ensureRustComponents(...components) {
   const program = { rustfmt: "rustfmt", clippy: "cargo-clippy" };
   const absent = components.filter((component) => !query(program[component], ["--version"]));
   if (absent.length === 0) return;
   if (!query("rustup", ["--version"]))
-    fail(`The Rust components ${absent.join(" and ")} are missing and there is no rustup to add them.`);
+    fail(`the Rust components ${absent.join(" and ")} are missing, and rustup is not installed to add them.`);
   step(`adding the Rust components ${absent.join(" and ")}`);
   run("rustup", ["component", "add", ...absent]);
 }
 
-/** The npm packages of a folder, exactly as its lock file says. */
+/** Installs the npm packages of a folder, exactly as in its lock file. */
 export function ensureModules(folder) {
   const lock = createHash("sha256")
     .update(readFileSync(join(folder, "package-lock.json")))
@@ -88,14 +88,14 @@ export function ensureModules(folder) {
   writeFileSync(stamp, lock);
 }
 
-/** The wasm-bindgen program, in the version of the crate: any other refuses the module. */
+/** Ensures the wasm-bindgen program in the version of the crate; any other version rejects the module. */
 export function ensureWasmBindgen() {
   const version = /name = "wasm-bindgen"\nversion = "([^"]+)"/.exec(readFileSync("Cargo.lock", "utf8"))[1];
   if (query("wasm-bindgen", ["--version"]) === `wasm-bindgen ${version}`) return;
   cargoInstall("wasm-bindgen-cli", version);
 }
 
-/** Installs a program with cargo: as its author locked it, or else with the versions that can be had. */
+/** Installs a program with cargo: with its locked dependencies if possible, otherwise with the newest compatible ones. */
 export function cargoInstall(crate, version) {
   step(`installing ${crate}${version ? ` ${version}` : ""} with cargo (2 to 4 minutes, once)`);
   const args = ["install", crate, ...(version ? ["--version", version] : [])];
@@ -104,20 +104,20 @@ export function cargoInstall(crate, version) {
   run("cargo", [...args, "--quiet"]);
 }
 
-/** Runs the Rust tests in browsers. From cargo, because the npm package of that name downloads it from elsewhere. */
+/** Ensures wasm-pack, which runs the Rust tests in browsers. From cargo, because the npm package downloads a binary. */
 export function ensureWasmPack() {
   if (!which("wasm-pack")) cargoInstall("wasm-pack");
 }
 
-/** Checks licenses, versions and sources of the crates. */
+/** Ensures cargo-deny, which checks licenses, versions and sources of the crates. */
 export function ensureCargoDeny() {
   if (!which("cargo-deny")) cargoInstall("cargo-deny");
 }
 
-/** The driver of Firefox; its makers publish it as a crate. Gives its path. */
+/** Ensures the driver of Firefox, which Mozilla publishes as a crate. Returns its path. */
 export function ensureGeckodriver() {
   if (!driverOf("firefox")) cargoInstall("geckodriver");
-  return driverOf("firefox") ?? fail("geckodriver was installed, but is not where cargo puts programs.");
+  return driverOf("firefox") ?? fail("geckodriver was installed, but is not in the bin folder of cargo.");
 }
 
 const BROWSERS = {
@@ -139,7 +139,7 @@ const BROWSERS = {
   },
 };
 
-/** Paths of a browser, `chrome` or `firefox`, and of its driver. Installs them where that can be done, else undefined. */
+/** The paths of a browser, `chrome` or `firefox`, and its driver. Installs them if possible; otherwise undefined. */
 export function ensureBrowser(engine) {
   const { programs, packages } = BROWSERS[engine];
   const find = () => programs.map(which).find(Boolean);
@@ -149,13 +149,13 @@ export function ensureBrowser(engine) {
   return browser && driver ? { browser, driver } : undefined;
 }
 
-/** The environment may say which driver to take, by the names that wasm-pack and wasm-bindgen know. */
+/** The path of a driver. The environment may set it, with the variables that wasm-pack and wasm-bindgen also read. */
 function driverOf(engine) {
   const { driver } = BROWSERS[engine];
   return process.env[driver.toUpperCase()] || which(driver);
 }
 
-/** Debian's own packages, if this is Debian and we may. */
+/** Installs Debian packages, as root on Debian. */
 function aptInstall(packages) {
   if (process.getuid?.() !== 0 || !which("apt-get")) return;
   step(`installing ${packages.join(", ")} with apt-get`);
@@ -167,14 +167,14 @@ function aptInstall(packages) {
   });
 }
 
-/** Where a program is, or undefined. */
+/** The path of a program, or undefined. */
 export function which(program) {
-  const places = program.includes("/")
+  const candidates = program.includes("/")
     ? [program]
     : process.env.PATH.split(delimiter).map((folder) => join(folder, program));
-  return places.find((place) => {
+  return candidates.find((path) => {
     try {
-      accessSync(place, constants.X_OK);
+      accessSync(path, constants.X_OK);
       return true;
     } catch {
       return false;

@@ -1,31 +1,46 @@
 /**
- * Calls: one request with as many tries as were asked for, and a promise for its answer. For the clients of all rooms; what an answer means is for
- * the room's judge in the engine to say. The machine behind it is `src/engine/calls.rs`.
+ * Calls: one request, with retries, and a promise for its response. The clients of all systems use it; a classifier in
+ * the engine decides what a response means. The machine is `src/engine/calls.rs`.
  */
 import { FerryError, codeOf } from "../engine/errors.js";
-import { type ClientOptions, DEFAULT_TIMEOUT_MS, type HeadersOption, aborted, headerLines } from "./options.js";
+import {
+  type ClientOptions,
+  DEFAULT_TIMEOUT_MS,
+  type HeadersOption,
+  aborted,
+  checkOptionNames,
+  headerLines,
+} from "./options.js";
 import { Pump } from "../engine/pump.js";
 import { fullGlue } from "../engine/instance.js";
-import { formatValue, invalidArgument } from "../engine/messages.js";
+import { invalidArgument, mustBe } from "../engine/messages.js";
 import type { CallsPort } from "../engine/ports.js";
 import { random } from "../platform/random.js";
 
 /** Options of a client that makes calls. */
 export interface CallsOptions extends ClientOptions {
   /**
-   * What to do about timeouts, network errors and the statuses 408, 425, 429, 500, 502-504, 507, 509 and 520-599. A rest that the server asks for with
-   * `Retry-After` is kept; if it is longer than `maxMs`, the error is reported instead. When only the answer
-   * was lost, the server sees the request twice.
+   * Retries after timeouts, network errors and the statuses 408, 425, 429, 500, 502-504, 507, 509 and 520-599, with
+   * exponential backoff and full jitter. `Retry-After` is honoured; if it asks for more than `maxMs`, the call fails.
+   * If only the response was lost, the server receives the request twice.
    */
   retry?: {
-    /** Requests for one call in all, 1 to 101. @default 1 */
+    /**
+     * The number of requests for one call, 1 to 101. More hide longer outages, but failures are reported later.
+     *
+     * @default 1
+     */
     attempts?: number;
-    /** The longest first rest; it doubles each time, and a random part of it is taken. @default 200 */
+    /** The upper limit of the first delay in milliseconds; it doubles with each retry. @default 200 */
     baseMs?: number;
-    /** The longest rest. @default 30 000 */
+    /** The upper limit of every delay in milliseconds. @default 30 000 */
     maxMs?: number;
   };
-  /** How many calls may be under way at once; more are refused with `ERR_QUEUE_FULL`. @default 1 000 */
+  /**
+   * The number of calls in progress at the same time; more fail with `ERR_QUEUE_FULL`. More use more memory.
+   *
+   * @default 1 000
+   */
   maxInFlight?: number;
 }
 
@@ -34,60 +49,63 @@ export interface Call {
   /** @default "POST" */
   method?: "GET" | "POST";
   url: string;
-  /** Headers of the room, which win over all others. */
+  /** The headers of the system, which override all others. */
   headers?: Record<string, string>;
   body?: string | Uint8Array | undefined;
-  /** Headers that the user gave for this call; they win over those of the client. */
-  given?: HeadersOption | undefined;
+  /** The headers of the user for this call; they override those of the client. */
+  userHeaders?: HeadersOption | undefined;
   signal?: AbortSignal | undefined;
+  /** The timeout of each request. @default the one of the client */
   timeoutMs?: number | undefined;
-  /** How much of the answer is read; what is beyond is cut off. @default 16 KiB */
+  /** The maximum number of body bytes that are read. @default 16 KiB */
   maxResponseBytes?: number;
 }
 
-/** What the server said. */
+/** The response of a call. */
 export interface CallResponse {
-  /** 0: there was no answer, or it was a redirect that a browser hides. */
+  /** The HTTP status. 0: there was no response, or a redirect that the browser hides. */
   status: number;
-  /** How many requests it took. */
+  /** The number of requests that were sent. */
   attempts: number;
-  /** Lower case, without parameters; empty where there is none. */
+  /** The media type in lower case, without parameters; empty if there is none. */
   mediaType: string;
+  /** The body, up to `maxResponseBytes`. */
   body: Uint8Array;
 }
 
-interface Waiting {
-  resolve(answer: CallResponse): void;
+interface PendingCall {
+  resolve(response: CallResponse): void;
   reject(error: FerryError): void;
 }
 
-const MAX_ANSWER_BYTES = 16 * 1024;
-const NOTHING = new Uint8Array(0);
-const answers = new WeakMap<FerryError, CallResponse>();
+const DEFAULT_MAX_RESPONSE_BYTES = 16 * 1024;
+const NO_BODY = new Uint8Array(0);
+const responses = new WeakMap<FerryError, CallResponse>();
 
-/** What the server had said when a call failed. Kept beside the error, because it may hold what no log should show. */
+/** The response of a failed call. Not a member of the error, because its body may be too secret for a log. */
 export function responseOf(error: FerryError): CallResponse | undefined {
-  return answers.get(error);
+  return responses.get(error);
 }
 
 /** Makes calls. */
 export class Calls {
   readonly #options: CallsOptions;
   readonly #pump: Pump<CallsPort>;
-  #all = new Map<number, Waiting>();
+  #pending = new Map<number, PendingCall>();
   #isClosed = false;
 
   /**
-   * The options of a client, of which all but `retry` and `maxInFlight` have been checked.
-   *
-   * @param needsBody whether a good status is worth nothing without all of its body; one that breaks off is then `ERR_NETWORK` or `ERR_TIMEOUT`
+   * @param options the options of a client; all but `retry` and `maxInFlight` have been checked
+   * @param classifier a value of `CLASSIFIERS`
+   * @param needsBody whether a response with status 2xx whose body breaks off fails with `ERR_NETWORK` or `ERR_TIMEOUT`
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad `retry` or `maxInFlight`
    */
-  constructor(options: CallsOptions, judge: number, needsBody = false) {
+  constructor(options: CallsOptions, classifier: number, needsBody = false) {
     const config = checkedConfig(options);
     this.#options = options;
     this.#pump = new Pump<CallsPort>({
-      // Nothing is made yet: at module scope of a Worker there is no randomness.
-      makePort: (glue) => new glue.CallsPort(config, judge, random()),
+      // Called before the first call only: at module scope, a Worker has no randomness.
+      makePort: (glue) => new glue.CallsPort(config, classifier, random()),
       fetch: options.fetch,
       handlers: {
         send: (
@@ -98,7 +116,7 @@ export class Calls {
           body: Uint8Array,
           timeoutMs: number,
           maxResponseBytes: number,
-          wanted: string,
+          responseHeaders: string,
         ) =>
           this.#pump.startExchange(id, {
             method,
@@ -107,7 +125,7 @@ export class Calls {
             body,
             timeoutMs,
             maxResponseBytes,
-            responseHeaders: wanted,
+            responseHeaders,
             needsBody,
           }),
         settled: (
@@ -119,80 +137,83 @@ export class Calls {
           headers: string,
           body: Uint8Array,
         ) => {
-          const waiting = this.#all.get(op);
-          this.#all.delete(op);
+          const pending = this.#pending.get(op);
+          this.#pending.delete(op);
           const mediaType = /^content-type: ([^;\n]*)/.exec(headers)?.[1]?.trim().toLowerCase() ?? "";
-          const answer = { status, attempts, mediaType, body };
-          if (code === 0) return waiting?.resolve(answer);
+          const response = { status, attempts, mediaType, body };
+          if (code === 0) return pending?.resolve(response);
           const { cause } = this.#pump;
           const error = new FerryError(codeOf(code), message, {
             status: status || undefined,
             ...(cause !== undefined && { cause }),
           });
-          answers.set(error, answer);
-          waiting?.reject(error);
+          responses.set(error, response);
+          pending?.reject(error);
         },
       },
       onReset: () => {
-        // Nobody else will settle what is under way.
-        const lost = [...this.#all.values()];
-        this.#all.clear();
-        for (const waiting of lost) waiting.reject(new FerryError("ERR_INTERNAL"));
+        // The new machine does not know the calls in progress.
+        const lost = [...this.#pending.values()];
+        this.#pending.clear();
+        for (const pending of lost) pending.reject(new FerryError("ERR_INTERNAL"));
       },
     });
   }
 
   /**
-   * Makes a call. Its error says which URL it was about, without what may be secret in it; `answerOf` knows what the server said.
+   * Makes a call. The message of an error has the URL without its query; `responseOf` has the response.
    *
-   * @throws {FerryError} what the judge made of the answer; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_ABORTED`, `ERR_QUEUE_FULL`, `ERR_CLOSED`
+   * @throws {FerryError} the code of the classifier, `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_ABORTED`, `ERR_QUEUE_FULL` or
+   * `ERR_CLOSED`
    */
   async call(call: Call): Promise<CallResponse> {
     const signals = [this.#options.signal, call.signal].filter((signal) => signal !== undefined);
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
-    const lines = headerLines([this.#options.headers, call.given], call.headers ?? {});
+    const lines = headerLines([this.#options.headers, call.userHeaders], call.headers ?? {});
     const headers = typeof lines === "string" ? lines : await lines;
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
-    const { method = "POST", url, maxResponseBytes = MAX_ANSWER_BYTES } = call;
-    const body = typeof call.body === "string" ? new TextEncoder().encode(call.body) : (call.body ?? NOTHING);
+    const { method = "POST", url, maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES } = call;
+    const body = typeof call.body === "string" ? new TextEncoder().encode(call.body) : (call.body ?? NO_BODY);
     const timeoutMs = call.timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     return new Promise<CallResponse>((resolve, reject) => {
       let op: number | undefined;
-      let reason: AbortSignal | undefined;
-      const giveUp = (event: Event) => {
-        reason = event.target as AbortSignal;
+      let abortedBy: AbortSignal | undefined;
+      const onAbort = (event: Event) => {
+        abortedBy = event.target as AbortSignal;
         if (op !== undefined) this.#cancel(op);
       };
-      const tidy = () => signals.forEach((signal) => signal.removeEventListener("abort", giveUp));
-      for (const signal of signals) signal.addEventListener("abort", giveUp);
-      const waiting: Waiting = {
-        resolve: (answer) => {
-          tidy();
-          resolve(answer);
+      const stopListening = () => {
+        for (const signal of signals) signal.removeEventListener("abort", onAbort);
+      };
+      for (const signal of signals) signal.addEventListener("abort", onAbort);
+      const pending: PendingCall = {
+        resolve: (response) => {
+          stopListening();
+          resolve(response);
         },
         reject: (error) => {
-          tidy();
-          reject(reason && error.code === "ERR_ABORTED" ? aborted(reason) : withUrl(error, method, url));
+          stopListening();
+          reject(abortedBy && error.code === "ERR_ABORTED" ? aborted(abortedBy) : withUrl(error, method, url));
         },
       };
       try {
         if (this.#isClosed) throw new FerryError("ERR_CLOSED");
-        // The machine may settle it before `tell` returns.
+        // The machine may settle the call before `send` returns.
         this.#pump.send((port, now) => {
           op =
             method === "GET"
               ? port.get(now, url, headers, timeoutMs, maxResponseBytes)
               : port.post(now, url, headers, body, timeoutMs, maxResponseBytes);
-          this.#all.set(op, waiting);
+          this.#pending.set(op, pending);
         });
       } catch (error) {
-        tidy();
+        stopListening();
         reject(error);
       }
     });
   }
 
-  /** Gives up everything that is under way. Further calls are refused with `ERR_CLOSED`. */
+  /** Aborts all calls in progress. Later calls fail with `ERR_CLOSED`. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -201,35 +222,31 @@ export class Calls {
   }
 
   #cancel(op: number): void {
-    if (this.#all.has(op)) this.#pump.sendInBackground((port) => port.cancel(op));
+    if (this.#pending.has(op)) this.#pump.sendInBackground((port) => port.cancel(op));
   }
 }
 
-/** The message with the place it is about, without what may be secret in a URL. */
+/** The error with method and URL in its message. The query and fragment of the URL may be secret and are left out. */
 function withUrl(error: FerryError, method: string, url: string): FerryError {
   const { code, message, status, cause } = error;
   const { origin, pathname } = new URL(url);
-  const placed = new FerryError(code, `${method} ${origin}${pathname}: ${message}`, {
+  const located = new FerryError(code, `${method} ${origin}${pathname}: ${message}`, {
     status,
     ...(cause !== undefined && { cause }),
   });
-  const answer = answers.get(error);
-  if (answer) answers.set(placed, answer);
-  return placed;
+  const response = responses.get(error);
+  if (response) responses.set(located, response);
+  return located;
 }
 
-/** The numbers for the machine; their ranges are checked in `src/wasm/config.rs`. */
+/** The options of the machine. `src/wasm/config.rs` checks their ranges. */
 function checkedConfig({ retry = {}, maxInFlight }: CallsOptions): Record<string, number> {
+  checkOptionNames("retry", retry, ["attempts", "baseMs", "maxMs"]);
   const config: Record<string, number> = {};
-  for (const [name, value] of [
-    ...Object.entries(retry).map(([name, value]) => [`retry.${name}`, value] as const),
-    ["maxInFlight", maxInFlight] as const,
-  ]) {
+  for (const [name, value] of Object.entries<unknown>({ ...retry, maxInFlight })) {
     if (value === undefined) continue;
-    const field = /^(?:retry\.(attempts|baseMs|maxMs)|(maxInFlight))$/.exec(name);
-    if (!field) throw invalidArgument(`there is no option ${name}`);
-    if (typeof value !== "number") throw invalidArgument(`${name} is a number, not ${formatValue(value)}`);
-    config[(field[1] ?? field[2])!] = value;
+    if (typeof value !== "number") throw mustBe(name in retry ? `retry.${name}` : name, "a number", value);
+    config[name] = value;
   }
   try {
     fullGlue().CallsPort.check(config);

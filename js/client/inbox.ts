@@ -1,21 +1,23 @@
 /**
- * A bounded inbox: what arrives waits here until somebody takes it. It holds no limit itself, because what has arrived cannot be sent back; it
- * says when it is full and when it has room again, and its owner stops asking for more.
+ * A queue of received items with backpressure. It accepts items beyond its limit, because they cannot be sent back; it
+ * tells its owner when it is full and when it has capacity again, so that the owner stops reading and resumes.
  */
 import { FerryError } from "../engine/errors.js";
 import { aborted } from "./options.js";
 
-/** Items that are made when they are taken. */
+/** A group of items that arrived together. An item is created when it is taken. */
 export interface Chunk<T> {
   readonly length: number;
   at(index: number): T;
 }
 
+/** The options of an inbox. */
 export interface InboxOptions {
-  /** From how many items on it is full. */
+  /** The number of items with which the inbox is full. */
   limit: number;
+  /** The inbox is full. */
   onFull(): void;
-  /** Half of the limit is free again. */
+  /** After `onFull`: at most half of `limit` is left. */
   onDrained(): void;
 }
 
@@ -24,32 +26,34 @@ interface Receiver<T> {
   reject(error: unknown): void;
 }
 
+/** Items that have arrived, and the receivers that wait for items. */
 export class Inbox<T> {
   readonly #options: InboxOptions;
   #chunks: Chunk<T>[] = [];
-  /** How much of the first chunk is gone. */
+  /** The number of items that were taken from the first chunk. */
   #taken = 0;
   #size = 0;
   #isFull = false;
-  #takers = new Set<Receiver<T>>();
+  #receivers = new Set<Receiver<T>>();
   #end: { error: FerryError | undefined } | undefined;
-  /** Something went wrong that the next taker has to know, and no more than that. */
-  #faults: FerryError[] = [];
+  /** Errors for the next receivers. Items may still arrive. */
+  #errors: FerryError[] = [];
 
   constructor(options: InboxOptions) {
     this.#options = options;
   }
 
-  /** How many items wait. */
+  /** The number of items. */
   get size(): number {
     return this.#size;
   }
 
-  /** Whether nothing comes any more. What is there can still be taken. */
+  /** Whether no more items arrive. Those in the inbox can still be taken. */
   get hasEnded(): boolean {
     return this.#end !== undefined;
   }
 
+  /** Adds items. */
   push(chunk: Chunk<T>): void {
     if (this.#end || chunk.length === 0) return;
     this.#chunks.push(chunk);
@@ -61,18 +65,12 @@ export class Inbox<T> {
     }
   }
 
-  /** Puts an item back that was not used. */
+  /** Puts an item back as the first one. */
   unshift(item: T): void {
     if (this.#taken > 0) {
-      const [first] = this.#chunks;
-      const rest = {
-        length: first!.length - this.#taken,
-        at: (
-          (skipped) => (index: number) =>
-            first!.at(index + skipped)
-        )(this.#taken),
-      };
-      this.#chunks[0] = rest;
+      const first = this.#chunks[0]!;
+      const taken = this.#taken;
+      this.#chunks[0] = { length: first.length - taken, at: (index) => first.at(index + taken) };
       this.#taken = 0;
     }
     this.#chunks.unshift({ length: 1, at: () => item });
@@ -80,61 +78,71 @@ export class Inbox<T> {
     this.#serve();
   }
 
-  /** Those who wait now are told of a fault; items may still come. */
+  /** Rejects the receivers that wait now. Items may still arrive. */
   rejectWaiting(error: FerryError): void {
-    for (const taker of [...this.#takers]) this.#settle(taker, () => taker.reject(error));
+    for (const receiver of [...this.#receivers]) this.#settle(receiver, () => receiver.reject(error));
   }
 
-  /** The next who takes is told of a fault. */
+  /** Rejects the receivers that wait now, or else the next one. */
   pushError(error: FerryError): void {
-    if (this.#takers.size > 0) this.rejectWaiting(error);
-    else if (this.#faults.length < 100) this.#faults.push(error);
+    if (this.#receivers.size > 0) this.rejectWaiting(error);
+    else if (this.#errors.length < 100) this.#errors.push(error);
   }
 
-  /** Nothing comes any more: `error`, or `ERR_CLOSED`, for those who take when all is gone. */
+  /** No more items arrive. Receivers of an empty inbox are rejected with `error`, or `ERR_CLOSED`. */
   end(error?: FerryError): void {
     if (this.#end) return;
     this.#end = { error };
-    for (const taker of [...this.#takers]) this.#settle(taker, () => taker.reject(this.#over));
+    for (const receiver of [...this.#receivers]) this.#settle(receiver, () => receiver.reject(this.#endError));
   }
 
-  /** The next item. */
+  /**
+   * The next item; waits until there is one.
+   *
+   * @throws {FerryError} `ERR_ABORTED`, `ERR_CLOSED` or the error of the connection
+   */
   take(signal?: AbortSignal): Promise<T> {
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    const fault = this.#faults.shift();
-    if (fault) return Promise.reject(fault);
+    const error = this.#errors.shift();
+    if (error) return Promise.reject(error);
     if (this.#size > 0) return Promise.resolve(this.#shift());
-    if (this.#end) return Promise.reject(this.#over);
+    if (this.#end) return Promise.reject(this.#endError);
     return new Promise<T>((resolve, reject) => {
-      const giveUp = () => this.#settle(taker, () => reject(aborted(signal!)));
-      const tidy = () => signal?.removeEventListener("abort", giveUp);
-      const taker: Receiver<T> = {
-        resolve: (item) => (tidy(), resolve(item)),
-        reject: (error) => (tidy(), reject(error)),
+      const onAbort = () => this.#settle(receiver, () => reject(aborted(signal!)));
+      const stopListening = () => signal?.removeEventListener("abort", onAbort);
+      const receiver: Receiver<T> = {
+        resolve: (item) => {
+          stopListening();
+          resolve(item);
+        },
+        reject: (error) => {
+          stopListening();
+          reject(error);
+        },
       };
-      signal?.addEventListener("abort", giveUp, { once: true });
-      this.#takers.add(taker);
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#receivers.add(receiver);
     });
   }
 
-  get #over(): FerryError {
+  get #endError(): FerryError {
     return this.#end?.error ?? new FerryError("ERR_CLOSED");
   }
 
-  /** Why it has ended, if that was not by us. */
+  /** The error that ended the inbox, if there was one. */
   get error(): FerryError | undefined {
     return this.#end?.error;
   }
 
-  #settle(taker: Receiver<T>, how: () => void): void {
-    if (this.#takers.delete(taker)) how();
+  #settle(receiver: Receiver<T>, how: () => void): void {
+    if (this.#receivers.delete(receiver)) how();
   }
 
   #serve(): void {
-    for (const taker of [...this.#takers]) {
+    for (const receiver of [...this.#receivers]) {
       if (this.#size === 0) return;
       const item = this.#shift();
-      this.#settle(taker, () => taker.resolve(item));
+      this.#settle(receiver, () => receiver.resolve(item));
     }
   }
 

@@ -1,110 +1,140 @@
-/** Options that every client has, and how they are checked. Messages never show a value that may be secret. */
+/** The options of all clients, and their checks. Messages never show a value that may be secret. */
 import { FerryError } from "../engine/errors.js";
 import type { FetchLike } from "../platform/fetch.js";
-import { formatValue, invalidArgument } from "../engine/messages.js";
+import { HIDDEN, invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
 
-/** Headers to add, or a function that gives them, asked once for each message: for tokens that change. */
+/** Headers to add, or a function that returns them. It is called once for each message, for tokens that change. */
 export type HeadersOption = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
 
-/** What every client can be told. */
+/** The options of all clients. */
 export interface ClientOptions {
-  /** Used instead of the global `fetch`: service bindings, tests. */
+  /** Used instead of the global `fetch`: for service bindings and tests. @default the global `fetch` */
   fetch?: FetchLike;
-  /** Aborts everything that the client has under way. */
+  /** Aborts all operations of the client. */
   signal?: AbortSignal;
-  /** How long each request may take, from its start to the end of the answer. @default 10 000 */
+  /** The time limit of each request in milliseconds, from its start to the end of the response. @default 10 000 */
   timeoutMs?: number;
+  /** Headers for all requests. */
   headers?: HeadersOption;
 }
 
+/** The default of `timeoutMs`. */
 export const DEFAULT_TIMEOUT_MS = 10_000;
-const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is no object, for an option that `names` does not have, and for a bad `fetch`, `signal`, `timeoutMs` or `headers`. */
-export function checkClient(what: string, options: unknown, names: readonly string[]): void {
-  checkNames(what, options, ["fetch", "signal", "timeoutMs", "headers", ...names]);
+/**
+ * Checks the options of a client.
+ *
+ * @param owner the class or function that has the options, for messages
+ * @param names the options beside those of all clients
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` if `options` is not an object or has an unknown name, or for a bad
+ * `fetch`, `signal`, `timeoutMs` or `headers`
+ */
+export function checkClientOptions(owner: string, options: unknown, names: readonly string[]): void {
+  checkOptionNames(owner, options, ["fetch", "signal", "timeoutMs", "headers", ...names]);
   const { fetch, signal, timeoutMs, headers } = options as Record<string, unknown>;
-  if (fetch !== undefined && typeof fetch !== "function")
-    throw invalidArgument(`fetch is a function like the global one, not ${formatValue(fetch)}`);
+  if (fetch !== undefined && typeof fetch !== "function") throw mustBe("fetch", "a function", fetch);
   checkSignal(signal);
   checkTimeout(timeoutMs);
   if (headers !== undefined && typeof headers !== "function") mergeHeaders([headers as HeadersInit], {});
 }
 
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for what is no object and for names that are not among these. */
-export function checkNames(what: string, options: unknown, names: readonly string[]): void {
+/**
+ * Checks that `options` is an object and that all its names are known.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function checkOptionNames(owner: string, options: unknown, names: readonly string[]): void {
   if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw invalidArgument(`${what} takes an object of options, not ${formatValue(options)}`);
+    throw mustBe(`the options of ${owner}`, "an object", options);
   const unknown = Object.keys(options).find((name) => !names.includes(name));
-  if (unknown !== undefined)
-    throw invalidArgument(`${what} has no option ${formatValue(unknown)}; there are ${names.join(", ")}`);
-}
-
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-export function checkTimeout(timeoutMs: unknown, name = "timeoutMs"): void {
-  if (timeoutMs === undefined) return;
-  if (!(typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS)) {
-    throw invalidArgument(
-      `${name} is a number of milliseconds above 0 and up to ${LONGEST_TIMEOUT_MS}, not ${formatValue(timeoutMs)}`,
-    );
-  }
-}
-
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-export function checkSignal(signal: unknown): void {
-  if (signal !== undefined && typeof (signal as AbortSignal | null)?.addEventListener !== "function")
-    throw invalidArgument(`signal is an AbortSignal, not ${formatValue(signal)}`);
+  if (unknown !== undefined) throw unknownOption(owner, unknown, names);
 }
 
 /**
- * An absolute http or https URL, as the platform writes it.
+ * Checks a timeout, which may be left out.
  *
- * @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function checkTimeout(timeoutMs: unknown, name = "timeoutMs"): void {
+  if (timeoutMs === undefined) return;
+  if (!(typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS)) {
+    throw mustBe(name, `a number of milliseconds above 0 and up to ${MAX_TIMEOUT_MS}`, timeoutMs);
+  }
+}
+
+/**
+ * Checks an abort signal, which may be left out.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && typeof (signal as AbortSignal | null)?.addEventListener !== "function")
+    throw mustBe("signal", "an AbortSignal", signal);
+}
+
+/**
+ * Checks an absolute http or https URL. Returns it in the normal form of the platform.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function checkedUrl(given: unknown, name = "url"): string {
   let url: URL;
   try {
     url = new URL(given as string | URL);
   } catch {
-    // Not shown: it may have a password or a token in it.
-    throw invalidArgument(`${name} must be an absolute URL`);
+    // It may contain a password or a token.
+    throw mustBe(name, "an absolute URL", HIDDEN);
   }
-  if (url.protocol !== "https:" && url.protocol !== "http:")
-    throw invalidArgument(`${name} must be http or https, not ${formatValue(url.protocol)}`);
+  if (url.protocol !== "https:" && url.protocol !== "http:") throw mustBe(name, "an http or https URL", url.protocol);
   if (url.username || url.password)
-    throw invalidArgument(`${name} must not have a user name or password in it; give an authorization header`);
+    throw invalidArgument(`${name} must not contain a user name or password; use an authorization header`);
   return url.href;
 }
 
-/** Headers as `name: value` lines; at once, unless a function has to be waited for. Later ones win over earlier, and those of the room over all. */
+/**
+ * Merges headers to lines of `name: value`. Later ones override earlier ones, and those of the system all others.
+ * Returns a promise only if a function does.
+ */
 export function headerLines(
-  given: readonly (HeadersOption | undefined)[],
-  own: Record<string, string>,
+  options: readonly (HeadersOption | undefined)[],
+  systemHeaders: Record<string, string>,
 ): string | Promise<string> {
-  const asked = given.map((option) => (typeof option === "function" ? option() : option));
-  return asked.some((headers) => typeof (headers as Promise<HeadersInit> | undefined)?.then === "function")
-    ? Promise.all(asked).then((all) => mergeHeaders(all, own))
-    : mergeHeaders(asked as (HeadersInit | undefined)[], own);
+  const given = options.map((option) => (typeof option === "function" ? option() : option));
+  return given.some((headers) => typeof (headers as Promise<HeadersInit> | undefined)?.then === "function")
+    ? Promise.all(given).then((all) => mergeHeaders(all, systemHeaders))
+    : mergeHeaders(given as (HeadersInit | undefined)[], systemHeaders);
 }
 
-/** Headers that are there already, as `name: value` lines. */
-export function mergeHeaders(given: readonly (HeadersInit | undefined)[], own: Record<string, string>): string {
+/**
+ * Like `headerLines`, for headers without functions.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function mergeHeaders(
+  given: readonly (HeadersInit | undefined)[],
+  systemHeaders: Record<string, string>,
+): string {
   const headers = new Headers();
-  for (const some of given) {
+  for (const init of given) {
     try {
-      new Headers(some).forEach((value, name) => headers.set(name, value));
+      new Headers(init).forEach((value, name) => {
+        headers.set(name, value);
+      });
     } catch {
-      // The message of the platform may quote a value, and the value may be a token.
-      throw invalidArgument("the headers given have a name or value that HTTP does not allow");
+      // The message of the platform may contain a value, and the value may be a token.
+      throw mustBe("headers", "names and values that HTTP allows", HIDDEN);
     }
   }
-  for (const name in own) headers.set(name, own[name]!);
+  for (const name in systemHeaders) headers.set(name, systemHeaders[name]!);
   const lines: string[] = [];
-  headers.forEach((value, name) => lines.push(`${name}: ${value}`));
+  headers.forEach((value, name) => {
+    lines.push(`${name}: ${value}`);
+  });
   return lines.join("\n");
 }
 
-/** What a call rejects with after its signal has aborted. */
+/** The error of an operation whose signal has aborted. */
 export function aborted(signal: AbortSignal): FerryError {
   return new FerryError("ERR_ABORTED", undefined, { cause: signal.reason });
 }

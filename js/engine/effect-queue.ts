@@ -1,38 +1,39 @@
 /**
- * Where a machine's outputs go while it is drained. Nothing is done then: a machine is locked as long as it talks, so
- * what it says is written down, and played when it has finished.
+ * Records the outputs of a machine while it is drained, and carries them out afterwards: a machine is locked during
+ * `drain`, so a handler must not run then.
  */
 
-/** What is done for each thing that a machine may say, by the names in `src/wasm`. */
+/** The handlers for the outputs of a machine, by their names in `src/wasm`. */
 export type Handlers = Record<string, (...args: never[]) => void>;
 
+/** A queue of calls to handlers. */
 export interface EffectQueue<H extends Handlers> {
-  /** Given to the machine. */
-  readonly sink: H;
-  /** Does what was written down. */
+  /** Given to the machine: each method only appends a call to the queue. */
+  readonly effects: H;
+  /** Makes the queued calls in order. Does nothing if it is running already. */
   run(): void;
 }
 
-/** A sink for these handlers. */
+/** A queue for these handlers. */
 export function effectQueue<H extends Handlers>(handlers: H): EffectQueue<H> {
-  let said: [string, never[]][] = [];
-  let isPlaying = false;
-  const sink: Handlers = {};
-  for (const name in handlers) sink[name] = (...args) => void said.push([name, args]);
+  let calls: [string, never[]][] = [];
+  let isRunning = false;
+  const effects: Handlers = {};
+  for (const name in handlers) effects[name] = (...args) => void calls.push([name, args]);
   return {
-    sink: sink as H,
+    effects: effects as H,
     run() {
-      // What is done may make the machine talk again; that waits for its turn.
-      if (isPlaying) return;
-      isPlaying = true;
+      // A handler may drain the machine again. The loop below then makes the new calls too.
+      if (isRunning) return;
+      isRunning = true;
       try {
-        for (let at = 0; at < said.length; at++) {
-          const [name, args] = said[at]!;
+        for (let index = 0; index < calls.length; index++) {
+          const [name, args] = calls[index]!;
           handlers[name]!(...args);
         }
       } finally {
-        isPlaying = false;
-        said = [];
+        isRunning = false;
+        calls = [];
       }
     },
   };

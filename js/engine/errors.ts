@@ -1,9 +1,12 @@
-/** Who is to blame for an error, which is also who can mend it. */
+/**
+ * Who caused an error, and can therefore fix it: the application (`caller`), the other end of the connection (`peer`),
+ * the `network` between, or this package (`internal`).
+ */
 export type Culprit = "caller" | "peer" | "network" | "internal";
 
 /**
- * Every code, who is to blame, whether the same call may succeed later, and one sentence.
- * The rows stand in the order of `src/base/error.rs`: the engine names a code by its row. A test compares the two.
+ * Each code, its culprit, whether the same call may succeed later, and its sentence. The order is that of
+ * `src/base/error.rs`: the engine passes a code as the number of its row. A test compares the two.
  */
 const TABLE = [
   ["ERR_MISSING_ATTRIBUTE", "peer", false, "a required attribute is missing"],
@@ -38,7 +41,7 @@ const TABLE = [
   ["ERR_INTERNAL", "internal", false, "the engine stopped because of a bug and was reset"],
 ] as const satisfies readonly (readonly [string, Culprit, boolean, string])[];
 
-/** The stable name of what went wrong. Match on this, never on the message. */
+/** A stable error code. Match on this, never on the message. */
 export type FerryErrorCode = (typeof TABLE)[number][0];
 
 /** What is exactly wrong with an event, in the order of `Reason` in `src/cloudevents/rejection.rs`. */
@@ -72,7 +75,7 @@ export const REASONS = [
 
 const BRAND = Symbol.for("eventferry.FerryError");
 
-interface Particulars {
+interface ErrorDetails {
   status?: number | undefined;
   attribute?: string | undefined;
   cause?: unknown;
@@ -80,41 +83,41 @@ interface Particulars {
   body?: Uint8Array | undefined;
 }
 
-/** Everything that this package throws or rejects with. Tokens and passwords never appear in it. */
+/** The error that this package throws or rejects with. Tokens and passwords never appear in it. */
 export class FerryError extends Error {
-  /** Stable, `ERR_…`. */
+  /** The stable code, `ERR_…`. */
   readonly code: FerryErrorCode;
-  /** Who can mend it. */
+  /** Who caused it, and can therefore fix it. */
   readonly culprit: Culprit;
   /** Whether the same call may succeed later without a change. */
   readonly retryable: boolean;
-  /** The HTTP status, where there was an answer. */
+  /** The HTTP status, if there was a response. */
   declare readonly status?: number;
-  /** Which attribute of the event was wrong. */
+  /** The name of the invalid attribute of an event. */
   declare readonly attribute?: string;
   /**
-   * What the server had said, byte for byte, where a client keeps it: above all what could not be read of something that is gone from the server.
-   * Not enumerable, so that no log shows it by accident.
+   * The bytes of the response body, where a client keeps them: for example of an event that could not be read and that
+   * the server does not have any more. Not enumerable, so that no log shows it by accident.
    */
   declare readonly body?: Uint8Array;
 
-  constructor(code: FerryErrorCode, message?: string, particulars: Particulars = {}) {
+  constructor(code: FerryErrorCode, message?: string, details: ErrorDetails = {}) {
     const row = TABLE.find((row) => row[0] === code) ?? TABLE[TABLE.length - 1]!;
-    super(message ?? row[3], "cause" in particulars ? { cause: particulars.cause } : undefined);
+    super(message ?? row[3], "cause" in details ? { cause: details.cause } : undefined);
     this.code = code;
-    this.culprit = particulars.culprit ?? row[1];
+    this.culprit = details.culprit ?? row[1];
     this.retryable = row[2];
-    if (particulars.status !== undefined) this.status = particulars.status;
-    if (particulars.attribute !== undefined) this.attribute = particulars.attribute;
-    if (particulars.body !== undefined) Object.defineProperty(this, "body", { value: particulars.body });
+    if (details.status !== undefined) this.status = details.status;
+    if (details.attribute !== undefined) this.attribute = details.attribute;
+    if (details.body !== undefined) Object.defineProperty(this, "body", { value: details.body });
   }
 
-  /** The same as text. */
+  /** `body` as text. */
   get bodyText(): string | undefined {
     return this.body && new TextDecoder().decode(this.body);
   }
 
-  /** True for errors of every copy of this package on the page. */
+  /** True for the errors of all copies of this package on the page. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === "object" && value !== null && BRAND in value;
   }
@@ -122,12 +125,12 @@ export class FerryError extends Error {
 Object.defineProperty(FerryError.prototype, "name", { value: "FerryError", configurable: true, writable: true });
 Object.defineProperty(FerryError.prototype, BRAND, { value: true });
 
-/** Whether `error` comes from this package, and has that code if one is given. */
+/** Whether `error` is a `FerryError`, and has the code if one is given. */
 export function isFerryError(error: unknown, code?: FerryErrorCode): error is FerryError {
   return error instanceof FerryError && (code === undefined || error.code === code);
 }
 
-/** The code behind a number of the engine, which counts from 1. */
+/** The code for a number of the engine. The first row is 1. */
 export function codeOf(number: number): FerryErrorCode {
   return TABLE[number - 1]?.[0] ?? "ERR_INTERNAL";
 }

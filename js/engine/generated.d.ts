@@ -24,7 +24,7 @@ declare module "*/wasm/full.glue.js" {
   export const events_read: Glue["events_read"];
   export const events_respond: Glue["events_respond"];
   export const request_init: Glue["request_init"];
-  export const answer_head: Glue["answer_head"];
+  export const response_head: Glue["response_head"];
   export const exchange: Glue["exchange"];
 }
 

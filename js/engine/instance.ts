@@ -1,6 +1,6 @@
 /**
- * The only door into wasm. It loads the engine on first use, keeps the views on its memory fresh, and sees
- * every trap: then the instance is thrown away at once, because after a trap nothing in it can be trusted.
+ * The engine instance. Loads the wasm module on first use, keeps the views on its memory current, and handles traps:
+ * after a trap nothing in the instance can be trusted, so it is discarded.
  *
  * Two modules exist, `codecs` and `full`, and the second can do all the first can. Whichever is richer
  * among those that entry points have registered serves everybody. The codecs keep no state in the engine
@@ -10,7 +10,7 @@ import { FerryError } from "./errors.js";
 import type { CallsPort, OutboxPort, PipelineSinkPort, StreamPort } from "./ports.js";
 import type { FetchBindings } from "../platform/fetch.js";
 
-/** What the codecs need of the engine. Numbers only; text lies in memory. */
+/** The exports for the codecs. Arguments and results are numbers; text is in memory. */
 export interface Codecs {
   readonly memory: WebAssembly.Memory;
   reserve(len: number): number;
@@ -24,7 +24,7 @@ export interface Codecs {
   decode_header(len: number): number;
 }
 
-/** The generated glue of one module, as far as we use it. */
+/** The generated glue of a module, as far as it is used. */
 export interface Glue {
   initSync(input: { module: WebAssembly.Module | BufferSource }): Codecs;
   exportsNow(): Codecs;
@@ -34,11 +34,11 @@ export interface Glue {
 /** The generated glue of the full module. */
 export interface FullGlue extends Glue, FetchBindings {
   CallsPort: {
-    new (options: object, judge: number, seed: number): CallsPort;
+    new (options: object, classifier: number, seed: number): CallsPort;
     check(options: object): void;
   };
   OutboxPort: {
-    new (options: object, judge: number, seed: number): OutboxPort;
+    new (options: object, classifier: number, seed: number): OutboxPort;
     check(options: object): void;
   };
   StreamPort: {
@@ -57,30 +57,30 @@ export interface FullGlue extends Glue, FetchBindings {
   events_respond(len: number, outcome: number): Uint8Array<ArrayBuffer>;
 }
 
-/** One module, and how to get at its code. Nothing is loaded before `source` is called. */
+/** A module and the source of its code. Nothing is loaded before `source` is called. */
 export interface Provider<G extends Glue = Glue> {
   glue: G;
   source: () => WebAssembly.Module | BufferSource;
 }
 
-/** Views on the engine's memory. */
+/** The current instance, with views on its memory. */
 export interface Engine {
   readonly codecs: Codecs;
-  /** Where input is written; covers the whole capacity. */
+  /** The input area, up to its capacity. */
   input: Uint8Array;
   /** The table of the last scan. */
   table: Uint32Array;
 }
 
 const providers: { codecs?: Provider; full?: Provider<FullGlue> } = {};
-let live: Engine | undefined;
-let liveProvider: Provider | undefined;
+let current: Engine | undefined;
+let currentProvider: Provider | undefined;
 const encoder = new TextEncoder();
 
 /** Words of the table that JavaScript looks at; `src/cloudevents/table.rs` has the layout. */
 const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
-/** 128 MiB: with scratch space and rows the engine then uses a third of a gigabyte. */
-const LARGEST_INPUT = 0x800_0000;
+/** 128 MiB. With scratch space and rows, the engine then uses a third of a gigabyte. */
+const MAX_INPUT_BYTES = 0x800_0000;
 
 /** Registers a module. Called by entry points; does nothing else. */
 export function provide(kind: "codecs", provider: Provider): void;
@@ -88,10 +88,10 @@ export function provide(kind: "full", provider: Provider<FullGlue>): void;
 export function provide(kind: "codecs" | "full", provider: Provider | Provider<FullGlue>): void {
   if (providers[kind]) return;
   (providers as Record<string, Provider>)[kind] = provider;
-  if (kind === "full") live = undefined;
+  if (kind === "full") current = undefined;
 }
 
-/** The glue of the full module with its engine running, for the clients. */
+/** The glue of the full module, with its engine started. */
 export function fullGlue(): FullGlue {
   if (!providers.full) throw notInitialized();
   engine();
@@ -100,15 +100,15 @@ export function fullGlue(): FullGlue {
 
 const resetListeners = new Set<() => void>();
 
-/** Calls `listener` when the engine was thrown away. Gives the function that stops it. */
+/** Calls `listener` after the engine was discarded. Returns the function that removes it. */
 export function onReset(listener: () => void): () => void {
   resetListeners.add(listener);
   return () => resetListeners.delete(listener);
 }
 
-/** The engine, started if need be. */
+/** The engine. Starts it if it is not running. */
 export function engine(): Engine {
-  return live ?? start();
+  return current ?? start();
 }
 
 function notInitialized(): FerryError {
@@ -135,14 +135,14 @@ function start(): Engine {
     );
   }
   started.add(provider);
-  liveProvider = provider;
-  live = { codecs, input: new Uint8Array(0), table: new Uint32Array(0) };
-  reserve(live, 8192);
-  return live;
+  currentProvider = provider;
+  current = { codecs, input: new Uint8Array(0), table: new Uint32Array(0) };
+  reserve(current, 8192);
+  return current;
 }
 
 function reserve(engine: Engine, len: number): void {
-  if (len > 3 * LARGEST_INPUT) throw tooLarge(len);
+  if (len > 3 * MAX_INPUT_BYTES) throw tooLarge(len);
   const address = engine.codecs.reserve(len) >>> 0;
   if (address === 0) throw tooLarge(len);
   const { memory } = engine.codecs;
@@ -153,47 +153,47 @@ function reserve(engine: Engine, len: number): void {
 function tooLarge(len: number): FerryError {
   return new FerryError(
     "ERR_TOO_LARGE",
-    `an input of ${len} bytes is too large: the engine takes ${LARGEST_INPUT}, if the runtime has the memory`,
+    `an input of ${len} bytes is too large; the limit is ${MAX_INPUT_BYTES} bytes, or less if memory is short`,
   );
 }
 
-/** Makes sure that `len` bytes fit and that the views are on the memory as it is now. */
-function ready(len: number): Engine {
-  const now = live ?? start();
+/** Makes sure that `len` bytes fit and that the views are current. */
+function ensureCapacity(len: number): Engine {
+  const running = current ?? start();
   // Growing the memory detaches the views: their length becomes 0.
-  if (now.input.length < len || now.table.length === 0) call(() => reserve(now, Math.max(len, now.input.length)));
-  return now;
+  if (running.input.length < len || running.table.length === 0) {
+    call(() => reserve(running, Math.max(len, running.input.length)));
+  }
+  return running;
 }
 
-/** Writes text into the engine. Gives its length in bytes, or -1 if it has half a surrogate pair in it. */
+/** Writes text to the input area. Returns its length in bytes, or -1 if it has an unpaired surrogate. */
 export function putText(text: string): number {
   const units = text.length;
-  if (units > LARGEST_INPUT) throw tooLarge(units);
-  let now = ready(units);
-  let { read, written } = encoder.encodeInto(text, now.input);
+  if (units > MAX_INPUT_BYTES) throw tooLarge(units);
+  let { read, written } = encoder.encodeInto(text, ensureCapacity(units).input);
   if (read < units) {
-    now = ready(units * 3);
-    ({ read, written } = encoder.encodeInto(text, now.input));
+    ({ read, written } = encoder.encodeInto(text, ensureCapacity(units * 3).input));
   }
   return written === units || isWellFormed(text) ? written : -1;
 }
 
-/** Writes bytes into the engine and gives their number. */
+/** Writes bytes to the input area. Returns their number. */
 export function putBytes(bytes: Uint8Array): number {
-  if (bytes.length > LARGEST_INPUT) throw tooLarge(bytes.length);
-  ready(bytes.length).input.set(bytes);
+  if (bytes.length > MAX_INPUT_BYTES) throw tooLarge(bytes.length);
+  ensureCapacity(bytes.length).input.set(bytes);
   return bytes.length;
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The first bytes of the scratch space as text. */
+/** The first `len` bytes of the scratch space as text. */
 export function takeScratch(len: number): string {
   const { codecs } = engine();
   return decoder.decode(new Uint8Array(codecs.memory.buffer, codecs.scratch(), len));
 }
 
-/** Runs `body`, which calls into the engine, and deals with a trap. */
+/** Runs `body`, which calls the engine, and handles a trap. */
 export function call<T>(body: () => T): T {
   try {
     return body();
@@ -202,22 +202,22 @@ export function call<T>(body: () => T): T {
   }
 }
 
-/** What to throw for something that came out of the engine. After a trap the instance is gone when this returns. */
+/** The error to throw for an exception from the engine. After a trap the instance is discarded when this returns. */
 export function trapped(error: unknown): unknown {
   if (error instanceof FerryError) return error;
   const isTrap =
     error instanceof WebAssembly.RuntimeError ||
     error instanceof RangeError ||
     (error as Error)?.name === "InternalError";
-  if (isTrap && liveProvider) {
-    live = undefined;
-    liveProvider.glue.__wbg_reset_state();
+  if (isTrap && currentProvider) {
+    current = undefined;
+    currentProvider.glue.__wbg_reset_state();
     for (const listener of [...resetListeners]) listener();
   }
   return new FerryError("ERR_INTERNAL", undefined, { cause: error });
 }
 
-/** Whether every surrogate has its partner. */
+/** Whether a text has no unpaired surrogate. */
 export const isWellFormed: (text: string) => boolean =
   "isWellFormed" in String.prototype
     ? (text) => (text as string & { isWellFormed(): boolean }).isWellFormed()

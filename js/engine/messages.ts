@@ -1,7 +1,7 @@
-/** Builds the messages of `ERR_INVALID_ARGUMENT`, so that all of them read alike. */
+/** Builds the messages of `ERR_INVALID_ARGUMENT`, so that all follow one pattern. */
 import { FerryError } from "./errors.js";
 
-/** In place of a received value that may be secret: the message then does not show one. */
+/** Stands for a received value that may be secret: the message does not show it. */
 export const HIDDEN: unique symbol = Symbol("hidden");
 
 /**
@@ -25,12 +25,12 @@ export function unknownOption(owner: string, name: string, known: readonly strin
   return invalidArgument(`${owner} has no option ${formatValue(name)}; ${hint}`);
 }
 
-/** A mistake of the caller that fits no pattern. */
+/** An `ERR_INVALID_ARGUMENT` with any message. */
 export function invalidArgument(sentence: string): FerryError {
   return new FerryError("ERR_INVALID_ARGUMENT", sentence);
 }
 
-/** A value as part of a message: on one line, in quotes, and at most 80 characters long. */
+/** A value for a message: on one line, strings in quotes, at most 80 characters. */
 export function formatValue(value: unknown): string {
   // An object may have a toString that throws, or none at all.
   const isObject = (typeof value === "object" && value !== null) || typeof value === "function";

@@ -1,18 +1,23 @@
 /**
- * The ports: what each machine of the engine offers to TypeScript. `src/wasm` implements them.
- * Times are in milliseconds: `now` is monotonic.
+ * The ports: the interfaces of the machines. `src/wasm` implements them. All times are in milliseconds; `now` is
+ * monotonic.
  */
 
-/** What every machine's port has, see `src/wasm`. */
+/** What all ports have. */
 export interface Port {
+  /** Time has passed. */
   tick(now: number): void;
+  /** An exchange ended with a response. `retryAfterMs` -1: none. */
   response(now: number, id: number, status: number, retryAfterMs: number, headers: string, body: Uint8Array): void;
-  failure(now: number, id: number, why: number): void;
-  drain(sink: object): void;
+  /** An exchange ended without a response. `reason`: a value of `FAILURE`. */
+  failure(now: number, id: number, reason: number): void;
+  /** Passes all outputs to an effect queue. */
+  drain(effects: object): void;
+  /** Releases the machine. */
   free(): void;
 }
 
-/** The handle of the machine. */
+/** The machine that makes calls, see `src/wasm/calls.rs`. */
 export interface CallsPort extends Port {
   post(
     now: number,
@@ -77,16 +82,46 @@ export type OutboxEffects = {
   pressure(isHigh: boolean): void;
 };
 
-/** The handle of the machine. */
+/** The effects of a stream, by the names of `StreamEffects` in `src/wasm/stream.rs`. `code` 0 means no error. */
+export type StreamEffects = {
+  send(
+    id: number,
+    url: string,
+    headers: string,
+    body: Uint8Array,
+    timeoutMs: number,
+    maxResponseBytes: number,
+    responseHeaders: string,
+  ): void;
+  messages(source: number, table: Uint32Array, channels: string[]): void;
+  settled(op: number, code: number, status: number, message: string): void;
+  state(state: number): void;
+  notice(kind: string, channel: string | undefined, code: number, status: number, message: string): void;
+  connection_lost(code: number, status: number, message: string): void;
+  ended(code: number, status: number, message: string): void;
+  need_credentials(isRenewal: boolean): void;
+  sign(claims: string): void;
+  refresh_token(refreshToken: string): void;
+  socket_open(id: number, url: string): void;
+  socket_send(id: number, text: string): void;
+  socket_close(id: number): void;
+};
+
+/** The port of a stream, see `src/wasm/stream.rs`. A method that returns a number returns the id of the operation. */
 export interface StreamPort extends Port {
   open(now: number): number;
   subscribe(now: number, channel: string): number;
   unsubscribe(now: number, channel: string, all: boolean): number;
   publish(now: number, channel: string, data: string): number;
-  mark(channel: string, id: string): void;
+  /** Sets the replay id after which the next subscription to a channel starts. */
+  set_replay_id(channel: string, id: string): void;
+  /** Provides credentials as header lines. */
   authorize(now: number, headers: string): void;
+  /** Reports that there are no credentials, which ends the session. */
   unauthorized(now: number, message: string): void;
+  /** Provides a signed JWT; `undefined` if signing failed. */
   signed(now: number, assertion: string | undefined): void;
+  /** Stops polling until `resume`. */
   pause(now: number): void;
   resume(now: number): void;
   close(now: number): void;
@@ -127,5 +162,5 @@ export const CLASSIFIERS = { webhook: 0, eventsProtocol: 1 } as const;
 /** Which function classifies the responses to an outbox, in the order of `CLASSIFIERS` in `src/wasm/outbox.rs`. */
 export const OUTBOX_CLASSIFIERS = { byStatus: 0, bcEvents: 1 } as const;
 
-/** The last argument of `failure`. */
+/** The values of `failure`'s argument `reason`. */
 export const FAILURE = { timeout: 0, aborted: 1, network: 2 } as const;

@@ -1,10 +1,11 @@
 /**
- * The loop: command, drain, act. It owns what must end even if the engine traps: the timer and the flights.
+ * Drives a machine: sends it an input, drains its outputs, and carries them out. The pump owns the timer and the
+ * exchanges, which must end even if the engine traps.
  *
  * ```text
- *   tell ──> port ──drain──> what it says ──┬─ wait ───> one timer ──tick──> port ──drain──> …
- *                                           ├─ cancel ─> flight ends
- *                                           └─ all else ─> handlers ──fly──> flight ──outcome──> port ──drain──> …
+ *   send ──> port ──drain──> outputs ──┬─ wait ───> timer ──tick──> port ──drain──> …
+ *                                      ├─ cancel ─> the exchange is aborted
+ *                                      └─ others ─> handlers ──startExchange──> exchange ──outcome──> port ──drain──> …
  * ```
  */
 import { FerryError, isFerryError } from "./errors.js";
@@ -22,118 +23,128 @@ import { type FullGlue, call, fullGlue, onReset } from "./instance.js";
 import { FAILURE, type Port } from "./ports.js";
 import { monotonicNow, startTimer, stopTimer, type Timer } from "../platform/clock.js";
 
+/** The options of a pump. */
 export interface PumpOptions<P extends Port> {
+  /** Creates the machine. Called before the first input, and again after a trap. */
   makePort(glue: FullGlue): P;
-  /** For all that the machine may say but `wait` and `cancel`. */
+  /** The handlers for all outputs but `wait` and `cancel`. */
   handlers: Handlers;
+  /** Used instead of the global `fetch`. */
   fetch: FetchLike | undefined;
-  /** The engine was thrown away, and the machine with it. */
+  /** The engine was discarded after a trap, and the machine with it. */
   onReset(): void;
-  /** A machine was made: what the one before it knew can be told to it. */
+  /** A machine was created. After a trap, the state of the previous one can be restored here. */
   onStart?(port: P, now: number): void;
 }
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Drives one machine. */
 export class Pump<P extends Port> {
-  /** Why the fact came about that is told just now, if it was a failure. */
+  /** The cause of the failure that is being reported to the machine, during that report. */
   cause: unknown;
   readonly #options: PumpOptions<P>;
-  readonly #recorder: EffectQueue<Handlers>;
-  readonly #sink: object;
+  readonly #queue: EffectQueue<Handlers>;
+  readonly #effects: object;
   #port: P | undefined;
   #fetchBindings: FetchBindings | undefined;
-  #forgetReset: (() => void) | undefined;
-  #flights = new Map<number, Exchange>();
+  #stopListening: (() => void) | undefined;
+  #exchanges = new Map<number, Exchange>();
   #timer: Timer | undefined;
-  /** When the machine wants to be told the time. */
-  #wakesAt: number | undefined;
+  /** When the machine wants the next tick. */
+  #deadline: number | undefined;
   #isClosed = false;
 
   constructor(options: PumpOptions<P>) {
     this.#options = options;
-    this.#recorder = effectQueue({
+    this.#queue = effectQueue({
       ...options.handlers,
       cancel: (id: number) => {
-        this.#flights.get(id)?.cancel();
-        this.#flights.delete(id);
+        this.#exchanges.get(id)?.cancel();
+        this.#exchanges.delete(id);
       },
     });
-    this.#sink = { ...this.#recorder.sink, wait: (at: number) => void (this.#wakesAt = at) };
+    this.#effects = {
+      ...this.#queue.effects,
+      wait: (at: number) => {
+        this.#deadline = at;
+      },
+    };
   }
 
-  /** Whether there is a machine. */
+  /** Whether a machine exists. */
   get isRunning(): boolean {
     return this.#port !== undefined;
   }
 
-  /** Tells the machine something, or asks it, and does what it says then. It is made if need be. */
-  send<T>(fact: (port: P, now: number) => T): T {
+  /** Sends an input to the machine, and carries out its outputs. Creates the machine if there is none. */
+  send<T>(input: (port: P, now: number) => T): T {
     const port = this.#openPort();
-    const result = call(() => fact(port, monotonicNow()));
+    const result = call(() => input(port, monotonicNow()));
     this.#drain(port);
     return result;
   }
 
-  /** Asks something that changes nothing. */
-  query<T>(question: (port: P) => T): T {
+  /** Reads something from the machine. Nothing is drained. */
+  query<T>(read: (port: P) => T): T {
     const port = this.#openPort();
-    return call(() => question(port));
+    return call(() => read(port));
   }
 
-  /** The machine, for a question that is asked so often that every closure counts. What it throws goes through `trapped`. */
+  /** The machine, for calls that are so frequent that a closure is too slow. Errors must go through `trapped`. */
   get port(): P {
     return this.#port ?? this.#openPort();
   }
 
   /**
-   * Starts an exchange, as soon as its plan is there; its end is told to the machine, by `land` if that wants to do it in another way. A plan
-   * that fails is an exchange that did not reach the server.
+   * Starts an exchange as soon as its plan is there, and reports its outcome to the machine. A plan that rejects counts
+   * as a network failure.
+   *
+   * @param report reports the outcome in place of the pump
    */
   startExchange(
     id: number,
     plan: RequestPlan | Promise<RequestPlan>,
-    land?: (port: P, now: number, outcome: ExchangeOutcome) => void,
+    report?: (port: P, now: number, outcome: ExchangeOutcome) => void,
   ): void {
-    // It was closed by something that was said before this.
+    // An earlier handler has closed the pump.
     if (!this.#port) return;
     const start = (plan: RequestPlan) => startExchange(this.#fetchBindings!, this.#options.fetch, plan);
-    const flight = plan instanceof Promise ? startWhenPlanned(plan, start) : start(plan);
-    this.#flights.set(id, flight);
-    void flight.outcome.then((outcome) => {
-      // After a trap the same number may be that of another.
-      if (this.#flights.get(id) !== flight) return;
-      this.#flights.delete(id);
+    const exchange = plan instanceof Promise ? startWhenPlanned(plan, start) : start(plan);
+    this.#exchanges.set(id, exchange);
+    void exchange.outcome.then((outcome) => {
+      // After a trap another exchange may have the same id.
+      if (this.#exchanges.get(id) !== exchange) return;
+      this.#exchanges.delete(id);
       this.cause = outcome.kind === "failure" ? outcome.cause : undefined;
       this.sendInBackground((port, now) => {
-        if (land) land(port, now, outcome);
+        if (report) report(port, now, outcome);
         else if (outcome.kind === "response")
           port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, outcome.body);
-        else port.failure(now, id, FAILURE[outcome.why]);
+        else port.failure(now, id, FAILURE[outcome.reason]);
       });
       this.cause = undefined;
     });
   }
 
-  /** Exchanges that are under way come to their end, whatever the machine says of them from now on. It will not hear of it. */
+  /** Lets the exchanges in progress finish; the machine can neither cancel them nor gets their outcomes. */
   detachExchanges(): void {
-    this.#flights.clear();
+    this.#exchanges.clear();
   }
 
-  /** Ends the machine; what it has under way is given up. Whatever is told afterwards is refused with `ERR_CLOSED`. */
+  /** Frees the machine and aborts its exchanges. Later inputs throw `ERR_CLOSED`. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     const port = this.#port;
-    this.#forget();
+    this.#discard();
     if (port) call(() => port.free());
   }
 
-  /** Nobody is there to catch an error, and after a trap `died` has been called. */
-  sendInBackground(fact: (port: P, now: number) => void): void {
+  /** Like `send`, where no caller can catch an error. After a trap, `onReset` has been called. */
+  sendInBackground(input: (port: P, now: number) => void): void {
     try {
-      this.send(fact);
+      this.send(input);
     } catch (error) {
       if (!isFerryError(error, "ERR_INTERNAL")) throw error;
     }
@@ -145,42 +156,42 @@ export class Pump<P extends Port> {
       const glue = fullGlue();
       this.#port = call(() => this.#options.makePort(glue));
       this.#fetchBindings = guarded(glue);
-      this.#forgetReset = onReset(() => {
-        this.#forget();
+      this.#stopListening = onReset(() => {
+        this.#discard();
         this.#options.onReset();
       });
-      const born = this.#port;
-      call(() => this.#options.onStart?.(born, monotonicNow()));
+      const started = this.#port;
+      call(() => this.#options.onStart?.(started, monotonicNow()));
     }
     return this.#port;
   }
 
   #drain(port: P): void {
-    this.#wakesAt = undefined;
-    call(() => port.drain(this.#sink));
+    this.#deadline = undefined;
+    call(() => port.drain(this.#effects));
     stopTimer(this.#timer);
-    if (this.#wakesAt !== undefined) {
-      const millis = Math.min(Math.max(0, this.#wakesAt - monotonicNow()), LONGEST_TIMER_MS);
+    if (this.#deadline !== undefined) {
+      const millis = Math.min(Math.max(0, this.#deadline - monotonicNow()), MAX_TIMER_MS);
       this.#timer = startTimer(() => this.sendInBackground((port, now) => port.tick(now)), millis);
     }
-    this.#recorder.run();
+    this.#queue.run();
   }
 
-  #forget(): void {
+  #discard(): void {
     stopTimer(this.#timer);
-    this.#forgetReset?.();
-    const flights = [...this.#flights.values()];
-    this.#flights.clear();
-    for (const flight of flights) flight.cancel();
+    this.#stopListening?.();
+    const exchanges = [...this.#exchanges.values()];
+    this.#exchanges.clear();
+    for (const exchange of exchanges) exchange.cancel();
     this.#port = undefined;
   }
 }
 
-/** The bindings of an exchange, whose traps are seen as those of any other call. */
+/** The bindings of an exchange, with the handling of traps. */
 function guarded(glue: FullGlue): FetchBindings {
   return {
     request_init: (...args) => call(() => glue.request_init(...args)),
-    answer_head: (...args) => call(() => glue.answer_head(...args)),
+    response_head: (...args) => call(() => glue.response_head(...args)),
     exchange: (...args) => call(() => glue.exchange(...args)),
   };
 }

@@ -3,4 +3,5 @@ import "#engine/full";
 
 export * from "../systems/bc-events/index.js";
 export { BriteEventsClient as EventClient } from "../systems/bc-events/index.js";
+export { type BriteEventsClientOptions as EventClientOptions } from "../systems/bc-events/index.js";
 export { BriteEventsSession as EventSession } from "../systems/bc-events/index.js";

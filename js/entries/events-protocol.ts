@@ -3,3 +3,4 @@ import "#engine/full";
 
 export * from "../systems/events-protocol/index.js";
 export { EventsProtocolClient as EventClient } from "../systems/events-protocol/index.js";
+export { type EventsProtocolClientOptions as EventClientOptions } from "../systems/events-protocol/index.js";

@@ -9,7 +9,10 @@ import type { Wire } from "./wire.js";
 /** An event that will not be delivered unless it is replayed. */
 export interface DeadEvent {
   readonly id: string;
-  /** JSON text of the event. Empty in the report of a flush if another tab kept it as a dead letter; `outbox.dead.list()` has it. */
+  /**
+   * JSON text of the event. Empty in the report of a flush if another tab kept it as a dead letter;
+   * `outbox.dead.list()` has it.
+   */
   readonly text: string;
   /** When it became a dead letter. */
   readonly at: Date;

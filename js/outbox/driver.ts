@@ -357,7 +357,10 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
 
   // ---- traps
 
-  /** The engine was discarded. The next one finds the stored segments in the store, and the others are committed to it again. */
+  /**
+   * The engine was discarded. The next one finds the stored segments in the store, and the others are committed to it
+   * again.
+   */
   #onReset(): void {
     const generation = ++this.engineGeneration;
     this.#toRecommit.push(...this.#segments.reset());

@@ -1,22 +1,10 @@
 /** Sessions, the outbox behind them, and its stores. */
-export type { OutboxOptions } from "./options.js";
-export {
-  type DeadLetters,
-  type DrainReport,
-  type KeepAliveOptions,
-  Outbox,
-  type OutboxEvents,
-  type OutboxStats,
-} from "./outbox.js";
-export type { DeliveryInfo } from "./tracked-segment.js";
-export type { DeadEvent } from "./dead-letters.js";
-export type { FlushReport } from "./report.js";
-export { type EventReceipt, EventSession, type FlushOptions } from "./session.js";
-export type { WaitOptions } from "./wait-options.js";
+
+export { type Culprit, FerryError, type FerryErrorCode, isFerryError } from "../engine/errors.js";
 export { denoKvStore } from "../stores/deno-kv.js";
 export { durableObjectStore } from "../stores/durable-object.js";
-export { fileStore, type FileStoreOptions } from "../stores/file.js";
-export { indexedDbStore, type IndexedDbOptions } from "../stores/indexeddb.js";
+export { type FileStoreOptions, fileStore } from "../stores/file.js";
+export { type IndexedDbOptions, indexedDbStore } from "../stores/indexeddb.js";
 export { localStorageStore } from "../stores/local-storage.js";
 export { memoryStore } from "../stores/memory.js";
 export type {
@@ -29,4 +17,17 @@ export type {
   StoreCounts,
   StoreTraits,
 } from "../stores/store.js";
-export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../engine/errors.js";
+export type { DeadEvent } from "./dead-letters.js";
+export type { OutboxOptions } from "./options.js";
+export {
+  type DeadLetters,
+  type DrainReport,
+  type KeepAliveOptions,
+  Outbox,
+  type OutboxEvents,
+  type OutboxStats,
+} from "./outbox.js";
+export type { FlushReport } from "./report.js";
+export { type EventReceipt, EventSession, type FlushOptions } from "./session.js";
+export type { DeliveryInfo } from "./tracked-segment.js";
+export type { WaitOptions } from "./wait-options.js";

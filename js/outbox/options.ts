@@ -7,20 +7,23 @@ import type { OutboxStore } from "../stores/store.js";
 /** Options of an outbox. */
 export interface OutboxOptions {
   /**
-   * Where accepted events are stored. `"auto"`: in browsers IndexedDB, then `localStorage`, then memory; elsewhere memory,
-   * because other stores need a place. `stats().durability` says what survives, and a `degraded` event why a better store
-   * failed.
+   * Where accepted events are stored. `"auto"`: in browsers IndexedDB, then `localStorage`, then memory; elsewhere
+   * memory, because other stores need a place. `stats().durability` says what survives, and a `degraded` event why a
+   * better store failed.
    * @default "auto"
    */
   store?: "auto" | OutboxStore | "memory";
   /** Outboxes with the same name and kind of store share their events. @default the origin and path of the URL */
   name?: string;
-  /** Bytes of events that may be staged and stored, dead letters included. A higher limit uses more memory. @default 8 MiB */
+  /**
+   * Bytes of events that may be staged and stored, dead letters included. A higher limit uses more memory.
+   * @default 8 MiB
+   */
   maxBytes?: number;
   /**
-   * What happens to an event that does not fit. `"reject"`: `publish` throws `ERR_QUEUE_FULL`. `"drop-oldest"`: the oldest
-   * staged events of the session are dropped for it. `"drop-newest"`: it is dropped. `"wait"`: it is staged, up to twice the
-   * limit, and `flush` waits for free space. Accepted events are never dropped. @default "reject"
+   * What happens to an event that does not fit. `"reject"`: `publish` throws `ERR_QUEUE_FULL`. `"drop-oldest"`: the
+   * oldest staged events of the session are dropped for it. `"drop-newest"`: it is dropped. `"wait"`: it is staged, up
+   * to twice the limit, and `flush` waits for free space. Accepted events are never dropped. @default "reject"
    */
   overflow?: "reject" | "drop-oldest" | "drop-newest" | "wait";
   /** How many events share a request. */
@@ -39,7 +42,10 @@ export interface OutboxOptions {
   retry?: {
     /** Upper limit of the first delay, in milliseconds. It doubles after each failure. @default 500 */
     baseMs?: number;
-    /** Upper limit of all delays, in milliseconds. `Retry-After` may ask for up to an hour. @default 60 000 in pages, 30 000 elsewhere */
+    /**
+     * Upper limit of all delays, in milliseconds. `Retry-After` may ask for up to an hour.
+     * @default 60 000 in pages, 30 000 elsewhere
+     */
     maxMs?: number;
     /** How long an event is retried before it becomes a dead letter, in milliseconds. @default 7 days */
     maxAgeMs?: number;
@@ -47,11 +53,15 @@ export interface OutboxOptions {
   /** Simultaneous requests, 1 to 64. @default 1 for batches, 6 for single events */
   concurrency?: number;
   /**
-   * What happens when a page is hidden or closed. `"resend"`: undelivered events are sent again in requests that survive the
-   * page. `"hold"`: they stay in the store until the next visit, which causes fewer duplicates. @default "resend"
+   * What happens when a page is hidden or closed. `"resend"`: undelivered events are sent again in requests that
+   * survive the page. `"hold"`: they stay in the store until the next visit, which causes fewer duplicates. @default
+   * "resend"
    */
   unload?: "resend" | "hold";
-  /** Whether bodies of 2 KiB and more are sent with `content-encoding: gzip`. The server must support it. @default false */
+  /**
+   * Whether bodies of 2 KiB and more are sent with `content-encoding: gzip`. The server must support it.
+   * @default false
+   */
   gzip?: boolean;
 }
 

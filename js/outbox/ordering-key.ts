@@ -1,6 +1,8 @@
 /** Ordering keys as the machine knows them: numbers. */
 
-/** Hashes an ordering key (FNV-1a); 0 stands for none. Two keys with the same hash only wait for each other needlessly. */
+/**
+ * Hashes an ordering key (FNV-1a); 0 stands for none. Two keys with the same hash only wait for each other needlessly.
+ */
 export function orderingKeyOf(key: string | undefined): number {
   if (key === undefined) return 0;
   let hash = 0x811c9dc5;

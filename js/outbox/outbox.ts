@@ -28,7 +28,10 @@ export interface DrainReport {
   aborted: boolean;
 }
 
-/** `accepted` is always the sum of `delivered`, `dead`, `pending` and `purged`. Events found in the store count as accepted. */
+/**
+ * `accepted` is always the sum of `delivered`, `dead`, `pending` and `purged`. Events found in the store count as
+ * accepted.
+ */
 export interface OutboxStats {
   /** Events that are published and not flushed. */
   staged: number;
@@ -89,7 +92,10 @@ export interface OutboxSystem<E> {
 
 /** Limits for the work after one call of an edge function. */
 export interface KeepAliveOptions {
-  /** How long the work of one call may go on, in milliseconds. Workers allow 30 s after the response. @default 25 000 */
+  /**
+   * How long the work of one call may go on, in milliseconds. Workers allow 30 s after the response.
+   * @default 25 000
+   */
   budgetMs?: number;
   /** How many requests may start from now on. @default no limit */
   maxRequests?: number;
@@ -178,8 +184,8 @@ export class Outbox<E> extends EventTarget {
   }
 
   /**
-   * Ends backoff delays, except those that the server asked for, and waits until every accepted event is delivered or dead.
-   * Resolves also when the wait ends earlier, or the outbox is paused or closed; then `aborted` is true.
+   * Ends backoff delays, except those that the server asked for, and waits until every accepted event is delivered or
+   * dead. Resolves also when the wait ends earlier, or the outbox is paused or closed; then `aborted` is true.
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
    */
@@ -245,8 +251,8 @@ export class Outbox<E> extends EventTarget {
   };
 
   /**
-   * For edge functions, once per request: keeps the function alive with `waitUntil` while accepted events are delivered, also
-   * after the response.
+   * For edge functions, once per request: keeps the function alive with `waitUntil` while accepted events are
+   * delivered, also after the response.
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`
    * @example outbox.keepAlive((promise) => context.waitUntil(promise));
@@ -265,8 +271,8 @@ export class Outbox<E> extends EventTarget {
   }
 
   /**
-   * Flushes the sessions, finishes writing to the store, and stops. Stored events are delivered when an outbox of the same
-   * name is opened again. A store in memory is lost, so call `drain` first.
+   * Flushes the sessions, finishes writing to the store, and stops. Stored events are delivered when an outbox of the
+   * same name is opened again. A store in memory is lost, so call `drain` first.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -302,18 +308,18 @@ export class Outbox<E> extends EventTarget {
   #start(): Promise<void> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
     this.#unwatchPage ??= watchPage({
-      hidden: (isEnding) => {
+      onHidden: (isEnding) => {
         this.#commitAll();
         // Chromium hides a page after it was closed. By then everything was sent.
         if (!this.#isPageClosed) this.#driver.pageHidden(this.#resendsWhenHidden);
         this.#isPageClosed ||= isEnding;
         if (isEnding) this.#driver.resign(this.#resendsWhenHidden);
       },
-      shown: () => {
+      onVisible: () => {
         this.#isPageClosed = false;
         this.#driver.joinElection();
       },
-      online: () => this.#driver.online(),
+      onOnline: () => this.#driver.online(),
     });
     return this.#driver.open();
   }

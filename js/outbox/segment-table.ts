@@ -71,7 +71,8 @@ export class SegmentTable<E> {
     for (const segment of this.#byKey.values()) {
       segment.handle = 0;
       if (segment.pending === 0) {
-        // If it was delivered before it was stored, the store may have it: then it is found like a segment of another tab.
+        // If it was delivered before it was stored, the store may have it: then it is found like a segment of another
+        // tab.
         this.#byKey.delete(segment.key);
       } else if (segment.isAccepted) {
         segment.body = undefined;
@@ -94,8 +95,8 @@ export class SegmentTable<E> {
   }
 
   /**
-   * The change for a `write` effect. `puts`: for each segment its handle, a count, and so many indices of events; the count 0
-   * stands for all events. `deadPuts`: pairs of handle and index.
+   * The change for a `write` effect. `puts`: for each segment its handle, a count, and so many indices of events; the
+   * count 0 stands for all events. `deadPuts`: pairs of handle and index.
    */
   change(puts: Uint32Array, removes: Uint32Array, deadPuts: Uint32Array): Change {
     const put: Segment[] = [];
@@ -112,7 +113,10 @@ export class SegmentTable<E> {
     return { ...NO_CHANGE, put, remove, deadPut: deadPut.filter((letter) => letter !== undefined) };
   }
 
-  /** The batch for a `send` effect, and its compressed body if there is one. `ranges`: triples of handle, `from` and `to`. */
+  /**
+   * The batch for a `send` effect, and its compressed body if there is one. `ranges`: triples of handle, `from` and
+   * `to`.
+   */
   batch(ranges: Uint32Array): [Batch, Uint8Array | undefined] {
     const parts: [TrackedSegment, number, number][] = [];
     let count = 0;

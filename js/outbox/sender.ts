@@ -1,7 +1,7 @@
 /** Requests of an outbox: how they are made from batches, and how their outcomes are reported to the machine. */
 import { FAILURE, type OutboxPort } from "../engine/ports.js";
 import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
-import { keepalive } from "../platform/keepalive-budget.js";
+import { keepaliveBudget } from "../platform/keepalive-budget.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import { type Batch, SINGLE_EVENT_LIMITS, type Wire } from "./wire.js";
 
@@ -41,8 +41,8 @@ export class Sender<E> {
   }
 
   /**
-   * The request for a batch. Synchronous unless headers or compression are asynchronous; a page that is closed waits for
-   * neither.
+   * The request for a batch. Synchronous unless headers or compression are asynchronous; a page that is closed waits
+   * for neither.
    *
    * @param compressedBody the body, compressed in advance
    */
@@ -64,7 +64,7 @@ export class Sender<E> {
           timeoutMs,
           maxResponseBytes: RESPONSE_BYTES + batch.count * RESPONSE_BYTES_PER_EVENT,
         };
-        return { ...plan, keepalive: keepalive.take(body.length) };
+        return { ...plan, keepalive: keepaliveBudget.take(body.length) };
       };
       const shouldCompress = gzip && body.length >= MIN_GZIP_BYTES && !isPageHidden && CAN_GZIP;
       const encoded = compressedBody ?? (shouldCompress ? compress(body) : body);
@@ -78,12 +78,15 @@ export class Sender<E> {
 
   /** Tells the machine how a request ended. */
   reportOutcome(port: OutboxPort, now: number, id: number, outcome: ExchangeOutcome, batch: Batch): void {
-    if (outcome.kind === "failure") return port.failure(now, id, FAILURE[outcome.why]);
+    if (outcome.kind === "failure") {
+      port.failure(now, id, FAILURE[outcome.reason]);
+      return;
+    }
     const { wire } = this.#options;
     const { status, body, retryAfterMs } = outcome;
     if (wire.rejectsBatches?.(status, batch)) {
-      const { maxEvents, concurrency } = SINGLE_EVENT_LIMITS;
-      return port.limit_batches(now, id, maxEvents, concurrency);
+      port.limit_batches(now, id, SINGLE_EVENT_LIMITS.maxEvents, SINGLE_EVENT_LIMITS.concurrency);
+      return;
     }
     const statuses = wire.eventStatuses?.(status, body, batch);
     if (statuses) port.response_each(now, id, Uint16Array.from(statuses), retryAfterMs);
@@ -110,7 +113,7 @@ export class Sender<E> {
       plainBytes += body!.length;
       compressedBytes += (compressedBody ?? body!).length;
     }
-    return Math.floor(keepalive.left * KEEPALIVE_SHARE * (plainBytes / compressedBytes));
+    return Math.floor(keepaliveBudget.remainingBytes * KEEPALIVE_SHARE * (plainBytes / compressedBytes));
   }
 }
 

@@ -14,12 +14,15 @@ import type { Wire } from "./wire.js";
 export interface EventReceipt {
   readonly id: string;
   /**
-   * Resolves when the event is stored as safely as `stats().durability` says, or the server has accepted it. Rejects with
-   * `ERR_ROLLED_BACK`, `ERR_QUEUE_FULL` (dropped in favour of newer events), `ERR_ABORTED` (purged) or `ERR_CLOSED`. If the
-   * store failed and the server refused the event, it rejects with the server's error.
+   * Resolves when the event is stored as safely as `stats().durability` says, or the server has accepted it. Rejects
+   * with `ERR_ROLLED_BACK`, `ERR_QUEUE_FULL` (dropped in favour of newer events), `ERR_ABORTED` (purged) or
+   * `ERR_CLOSED`. If the store failed and the server refused the event, it rejects with the server's error.
    */
   readonly accepted: Promise<void>;
-  /** Resolves when the server has accepted the event. Rejects as `accepted` does, and with the server's error if it refuses the event. */
+  /**
+   * Resolves when the server has accepted the event. Rejects as `accepted` does, and with the server's error if it
+   * refuses the event.
+   */
   readonly delivered: Promise<DeliveryInfo>;
 }
 
@@ -95,8 +98,8 @@ export class EventSession<E> {
   /**
    * Stages an event. The event is validated and serialized immediately, so later changes to the object have no effect.
    *
-   * @throws {FerryError} the error of an invalid event, with `attribute`; `ERR_QUEUE_FULL` if the event does not fit and
-   * `overflow` is `"reject"` or `"wait"`; `ERR_CLOSED`
+   * @throws {FerryError} the error of an invalid event, with `attribute`; `ERR_QUEUE_FULL` if the event does not fit
+   * and `overflow` is `"reject"` or `"wait"`; `ERR_CLOSED`
    */
   publish(event: E): EventReceipt {
     const { id, text, orderingKey } = this.#host.wire.encode(event);
@@ -137,7 +140,10 @@ export class EventSession<E> {
     return true;
   }
 
-  /** Gives up the credit: encodes the events that were staged on it and reports their sizes to the machine. @internal */
+  /**
+   * Gives up the credit: encodes the events that were staged on it and reports their sizes to the machine.
+   * @internal
+   */
   returnCredit(): void {
     const texts = this.#unencoded;
     this.#unencoded = [];
@@ -157,8 +163,8 @@ export class EventSession<E> {
   }
 
   /**
-   * Commits the staged events, all or none, and waits until they are stored, or delivered. Resolves also when the wait ends
-   * earlier: then `aborted` is true, and the events are stored and delivered all the same.
+   * Commits the staged events, all or none, and waits until they are stored, or delivered. Resolves also when the wait
+   * ends earlier: then `aborted` is true, and the events are stored and delivered all the same.
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option, `ERR_CLOSED`
    */

@@ -1,6 +1,6 @@
 /**
- * Access to the store of an outbox: opens it, with retries; limits the time of each call; and asks the platform for a wake-up
- * while events are pending.
+ * Access to the store of an outbox: opens it, with retries; limits the time of each call; and asks the platform for a
+ * wake-up while events are pending.
  *
  * ```text
  *   closed ──open──> opening ──> open ──close──> closed
@@ -12,7 +12,7 @@ import { unixNow } from "../platform/clock.js";
 import type { ElectionScope } from "../platform/leader.js";
 import type { Waiters } from "../platform/waiters.js";
 import { openAuto } from "../stores/auto.js";
-import { storeFailure } from "../stores/failure.js";
+import { storeError } from "../stores/store-error.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
 
 /** How long one call to the store may take. A call that finishes later has the effect of one that was made twice. */
@@ -110,11 +110,11 @@ export class StoreClient {
    *
    * @throws {FerryError} `ERR_STORE` if the call fails, takes too long, or the outbox is stopped
    */
-  async call<T>(operation: (store: OutboxStore) => Promise<T>, store = this.store!): Promise<T> {
+  async call<T>(operation: (store: OutboxStore) => Promise<T>, store: OutboxStore = this.store!): Promise<T> {
     try {
       return await this.#waiters.withTimeout(CALL_TIMEOUT_MS, operation(store));
     } catch (cause) {
-      throw storeFailure(store.kind, cause);
+      throw storeError(store.kind, cause);
     }
   }
 
@@ -201,7 +201,10 @@ export class StoreClient {
     if (this.store) await this.call((store) => store.close());
   }
 
-  /** Returns whether this tab or process may lead. It may if the store fails: a full store can be emptied only by sending. */
+  /**
+   * Returns whether this tab or process may lead. It may if the store fails: a full store can be emptied only by
+   * sending.
+   */
   async #acquireLease(owner: string, forMs: number): Promise<boolean> {
     try {
       return await this.call(async (store) => store.acquire!(owner, forMs));

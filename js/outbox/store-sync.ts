@@ -1,6 +1,6 @@
 /**
- * Keeps the machine and the store in agreement: counts, writes and reads the store, elects the tab that sends, and exchanges
- * messages with other tabs.
+ * Keeps the machine and the store in agreement: counts, writes and reads the store, elects the tab that sends, and
+ * exchanges messages with other tabs.
  *
  * ```text
  *   machine ──write, peek──> store ──store_written, segment_found, store_peeked──> machine
@@ -148,7 +148,9 @@ export class StoreSync<E> {
     });
   }
 
-  /** How many events of a segment may share a request, which then has no others; 0 if they may share it with any events. */
+  /**
+   * How many events of a segment may share a request, which then has no others; 0 if they may share it with any events.
+   */
   maxGroupedEvents(body: Uint8Array, sizes: ArrayLike<number>): number {
     return this.#wire.grouping && sizes.length > 0 ? this.#wire.grouping(body.subarray(0, sizes[0])).maxEvents : 0;
   }

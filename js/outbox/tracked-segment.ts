@@ -1,6 +1,6 @@
 /**
- * Segments as the outbox tracks them: the bodies of the events, their states, and the pending promises of their receipts.
- * The machine knows a segment by its handle, the store by its key.
+ * Segments as the outbox tracks them: the bodies of the events, their states, and the pending promises of their
+ * receipts. The machine knows a segment by its handle, the store by its key.
  */
 import { FerryError } from "../engine/errors.js";
 import { waitFor } from "../platform/waiters.js";
@@ -44,7 +44,9 @@ export class TrackedSegment {
   at = 0;
   /** The JSON texts of its events, separated by commas. Only kept while the machine knows the segment. */
   body: Uint8Array<ArrayBuffer> | undefined;
-  /** The compressed body of a request with all of its events. Made at commit, because a page that is closed cannot wait. */
+  /**
+   * The compressed body of a request with all of its events. Made at commit, because a page that is closed cannot wait.
+   */
   compressedBody: Uint8Array<ArrayBuffer> | undefined;
   sizes: number[] | Uint32Array<ArrayBuffer> = [];
   /** Empty if no event has an ordering key. */
@@ -63,7 +65,10 @@ export class TrackedSegment {
   #dead = new Map<number, { error: FerryError; letter: DeadLetter }>();
   /** Events that another tab settled, by id: their indices are not known here. */
   #settledElsewhere = new Map<string, { info: Omit<DeliveryInfo, "ids">; error: FerryError | undefined }>();
-  /** What the store has in place of this segment, and the index of each event there. Missing events were settled by another tab. */
+  /**
+   * What the store has in place of this segment, and the index of each event there. Missing events were settled by
+   * another tab.
+   */
   #replacement: { segment: TrackedSegment; indices: Map<string, number> } | undefined;
   /** Why its pending events will make no progress. */
   #abandonError: FerryError | undefined;
@@ -192,8 +197,8 @@ export class TrackedSegment {
   }
 
   /**
-   * Another tab delivered these events, or with `error` kept them as dead letters. Without `ids` it settled all pending ones.
-   * Returns how many events that are.
+   * Another tab delivered these events, or with `error` kept them as dead letters. Without `ids` it settled all pending
+   * ones. Returns how many events that are.
    */
   settleElsewhere(
     ids: readonly string[] | undefined,
@@ -218,7 +223,9 @@ export class TrackedSegment {
     return count;
   }
 
-  /** Takes over the waiters of a segment of which the store has other events than expected. Events are matched by id. */
+  /**
+   * Takes over the waiters of a segment of which the store has other events than expected. Events are matched by id.
+   */
   replace(previous: TrackedSegment, idAt: (index: number) => string): void {
     const indices = new Map(Array.from({ length: this.count }, (_, index) => [idAt(index), index]));
     previous.#replacement = { segment: this, indices };

@@ -43,7 +43,9 @@ export interface Wire<E> {
   encode(event: E): Encoded;
   /** Called for each text of a flush of so many events. May change the text in place, but not its length. */
   onCommit?(text: Uint8Array, eventCount: number): void;
-  /** The grouping of an event, where not all events may share a request. All events of a flush have the same grouping. */
+  /**
+   * The grouping of an event, where not all events may share a request. All events of a flush have the same grouping.
+   */
   grouping?(text: Uint8Array): Grouping;
   /** One of `OUTBOX_CLASSIFIERS`, where the status of a response is not enough. @default by status */
   readonly classifier?: number;
@@ -55,7 +57,10 @@ export interface Wire<E> {
   request(batch: Batch): WireRequest;
   /** The body of a request with exactly these events, if it can be made in advance. */
   encodeBody?(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined;
-  /** Whether a response means that the server accepts no batches. If so, requests follow `SINGLE_EVENT_LIMITS` from then on. */
+  /**
+   * Whether a response means that the server accepts no batches. If so, requests follow `SINGLE_EVENT_LIMITS` from then
+   * on.
+   */
   rejectsBatches?(status: number, batch: Batch): boolean;
   /** The status of each event, if the response has one for each. */
   eventStatuses?(status: number, response: Uint8Array, batch: Batch): readonly number[] | undefined;

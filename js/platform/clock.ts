@@ -1,22 +1,24 @@
 /**
- * Time and timers, in one place: everything above the engine reads them here and nowhere else, so that a test can put a
- * virtual clock in place of the platform's.
+ * Time and timers. All other code reads them here, so that a test can replace the clock of the platform with a virtual
+ * one.
  */
 
 /** A running timer. In Node, Deno and Bun it has `unref`. */
 export type Timer = ReturnType<typeof setTimeout>;
 
-/** Where time comes from. */
+/** A source of time and timers. */
 export interface Clock {
-  /** Milliseconds since 1970. It may be set back. */
+  /** Unix time in milliseconds. The user of the machine may change it. */
   unixNow(): number;
-  /** Milliseconds since some moment; never goes backwards. */
+  /** Milliseconds since an unspecified moment; never goes backwards. */
   monotonicNow(): number;
+  /** Calls `callback` once after `delayMs`, at most 2^31 - 1. */
   startTimer(callback: () => void, delayMs: number): Timer;
+  /** Stops a timer. A timer that has fired, or `undefined`, is ignored. */
   stopTimer(timer: Timer | undefined): void;
 }
 
-// Each global is looked up when it is called, so that frameworks which replace one are served too.
+// Each global is looked up on each call, because frameworks may replace it.
 const platformClock: Clock = {
   unixNow: () => Date.now(),
   monotonicNow: () => performance.now(),
@@ -26,32 +28,32 @@ const platformClock: Clock = {
 
 let clock = platformClock;
 
-/** Puts another clock in place; without one, the platform's is back. For tests. */
+/** Replaces the clock; without an argument, restores the one of the platform. For tests. */
 export function replaceClock(other: Clock = platformClock): void {
   clock = other;
 }
 
-/** Milliseconds since 1970. It may be set back. */
+/** Unix time in milliseconds. The user of the machine may change it. */
 export function unixNow(): number {
   return clock.unixNow();
 }
 
-/** Milliseconds since some moment; never goes backwards. */
+/** Milliseconds since an unspecified moment; never goes backwards. */
 export function monotonicNow(): number {
   return clock.monotonicNow();
 }
 
-/** Calls back once, after so many milliseconds: at most 2^31 - 1. */
+/** Calls `callback` once after `delayMs`, at most 2^31 - 1. */
 export function startTimer(callback: () => void, delayMs: number): Timer {
   return clock.startTimer(callback, delayMs);
 }
 
-/** Stops a timer. One that is over, or none, is ignored. */
+/** Stops a timer. A timer that has fired, or `undefined`, is ignored. */
 export function stopTimer(timer: Timer | undefined): void {
   clock.stopTimer(timer);
 }
 
-/** Resolves after so many milliseconds. */
+/** Resolves after `delayMs`. */
 export function sleep(delayMs: number): Promise<void> {
   return new Promise((resolve) => void startTimer(resolve, delayMs));
 }

@@ -1,13 +1,13 @@
-/** One HTTP exchange with a time limit. `src/wasm/fetch.rs` builds the request and reads the head of the response. */
+/** HTTP exchanges with a timeout. `src/wasm/fetch.rs` builds the request and reads the head of the response. */
 import { concat } from "./bytes.js";
 import { startTimer, stopTimer, type Timer } from "./clock.js";
 
 /** A function like the global `fetch`. */
 export type FetchLike = (request: Request) => Promise<Response>;
 
-/** What the engine does of an exchange. `src/wasm/fetch.rs` implements it. */
+/** The functions of the engine for an exchange. `src/wasm/fetch.rs` implements them. */
 export interface FetchBindings {
-  /** Fills in the options of the platform's `fetch`. */
+  /** Fills in the options for the global `fetch`. */
   request_init(
     init: RequestInit,
     method: string,
@@ -17,8 +17,8 @@ export interface FetchBindings {
     isKeepalive: boolean,
   ): void;
   /** Appends to `head`: the response, its status, retryAfterMs or -1, and the requested headers as lines. */
-  answer_head(response: Response, responseHeaders: string, head: unknown[]): void;
-  /** Sends a request by a `fetch` of the user, and calls back once. */
+  response_head(response: Response, responseHeaders: string, head: unknown[]): void;
+  /** Sends a request with a `fetch` of the user, and calls one of the callbacks once. */
   exchange(
     fetch: (request: Request) => Promise<Response>,
     method: string,
@@ -28,50 +28,51 @@ export interface FetchBindings {
     signal: AbortSignal,
     responseHeaders: string,
     isKeepalive: boolean,
-    landed: (head: unknown) => void,
-    failed: (cause: unknown) => void,
+    onResponse: (head: unknown) => void,
+    onError: (cause: unknown) => void,
   ): void;
 }
 
 /** How an exchange ended. */
 export type ExchangeOutcome =
   | { kind: "response"; status: number; retryAfterMs: number; headers: string; body: Uint8Array }
-  | { kind: "failure"; why: "timeout" | "aborted" | "network"; cause?: unknown };
+  | { kind: "failure"; reason: "timeout" | "aborted" | "network"; cause?: unknown };
 
-/** What is to be exchanged. */
+/** The request of an exchange, and how to read the response. */
 export interface RequestPlan {
   /** @default "POST" */
   method?: "GET" | "POST";
   url: string;
-  /** Lines of `name: value`. */
+  /** Lines of `name: value`, separated by `\n`. */
   headers: string;
   body: Uint8Array;
+  /** Time limit of the exchange, from its start to the end of the response. */
   timeoutMs: number;
-  /** How much of the answer is read. @default 16 KiB */
+  /** The maximum number of body bytes that are read. @default 16 KiB */
   maxResponseBytes?: number;
-  /** Headers of the answer that are to be seen: lower-case names parted by one space. @default none */
+  /** The response headers to read: lower-case names separated by one space. @default none */
   responseHeaders?: string;
-  /** Whether a good status is worth nothing without all of its body: one that breaks off is then no answer. @default false */
+  /** Whether a response with status 2xx whose body breaks off counts as a failure. @default false */
   needsBody?: boolean;
-  /** A share of the room for requests that survive the page, given back at the end. `isAnswered`: an answer was read. */
+  /** The part of the keepalive budget for this request; it is released at the end. `undefined`: no keepalive. */
   keepalive?: { release(isAnswered: boolean): void } | undefined;
 }
 
-/** A running exchange. */
+/** An exchange in progress. */
 export interface Exchange {
   /** Never rejects. */
   readonly outcome: Promise<ExchangeOutcome>;
-  /** Gives up; the outcome is `aborted` at once. */
+  /** Aborts the exchange. The outcome is `aborted`. */
   cancel(): void;
 }
 
-const MAX_ANSWER_BYTES = 16 * 1024;
-/** How long a fetch may take to notice that it was aborted. */
-const GRACE_MS = 250;
+const DEFAULT_MAX_RESPONSE_BYTES = 16 * 1024;
+/** The time for `fetch` to settle after its abort. */
+const ABORT_GRACE_MS = 250;
 
 /**
- * Starts an exchange. When the time is up, the fetch is aborted; if an answer had begun by then, that answer
- * counts, because its status says what became of the request.
+ * Starts an exchange. On timeout the fetch is aborted. A response that has begun by then counts, because its status
+ * tells what the server did with the request.
  */
 export function startExchange(
   bindings: FetchBindings,
@@ -82,7 +83,7 @@ export function startExchange(
     headers,
     body,
     timeoutMs,
-    maxResponseBytes = MAX_ANSWER_BYTES,
+    maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES,
     responseHeaders = "",
     needsBody = false,
     keepalive,
@@ -90,147 +91,154 @@ export function startExchange(
 ): Exchange {
   const controller = new AbortController();
   let settle!: (outcome: ExchangeOutcome) => void;
-  let isLate = false;
-  let isOver = false;
-  let grace: Timer | undefined;
+  let isTimedOut = false;
+  let isSettled = false;
+  let graceTimer: Timer | undefined;
   const outcome = new Promise<ExchangeOutcome>((resolve) => {
     settle = resolve;
   });
-  // One that we have given up says nothing about the budget.
-  void outcome.then((outcome) => keepalive?.release(outcome.kind === "response" || outcome.why === "aborted"));
-  const end = (how: ExchangeOutcome) => {
-    isOver = true;
-    stopTimer(patience);
-    stopTimer(grace);
-    settle(how);
+  // An exchange that was aborted here tells nothing about the budget.
+  void outcome.then((outcome) => keepalive?.release(outcome.kind === "response" || outcome.reason === "aborted"));
+  const end = (outcome: ExchangeOutcome) => {
+    isSettled = true;
+    stopTimer(timeoutTimer);
+    stopTimer(graceTimer);
+    settle(outcome);
   };
-  const patience = startTimer(() => {
-    isLate = true;
+  const timeoutTimer = startTimer(() => {
+    isTimedOut = true;
     controller.abort();
-    grace = startTimer(() => end({ kind: "failure", why: "timeout" }), GRACE_MS);
+    graceTimer = startTimer(() => end({ kind: "failure", reason: "timeout" }), ABORT_GRACE_MS);
   }, timeoutMs);
-  const failed = (cause: unknown) => end({ kind: "failure", why: isLate ? "timeout" : "network", cause });
+  const onError = (cause: unknown) => end({ kind: "failure", reason: isTimedOut ? "timeout" : "network", cause });
   try {
-    const landed = async (head: unknown) => {
-      const [answer, status, retryAfterMs, headers] = head as [Response, number, number, string];
-      const { body, broken } = await firstBytes(answer, maxResponseBytes);
-      if (needsBody && broken !== undefined && status >= 200 && status < 300) failed(broken);
+    const onResponse = async (head: unknown) => {
+      const [response, status, retryAfterMs, headers] = head as [Response, number, number, string];
+      const { body, error } = await readBody(response, maxResponseBytes);
+      if (needsBody && error !== undefined && status >= 200 && status < 300) onError(error);
       else end({ kind: "response", status, retryAfterMs, headers, body });
     };
     const { signal } = controller;
-    const survives = keepalive !== undefined;
+    const isKeepalive = keepalive !== undefined;
     if (fetchLike) {
       bindings.exchange(
-        asAsync(fetchLike, survives),
+        userFetch(fetchLike, isKeepalive),
         method,
         url,
         headers,
         body,
         signal,
         responseHeaders,
-        survives,
-        landed,
-        failed,
+        isKeepalive,
+        onResponse,
+        onError,
       );
     } else {
       const init: RequestInit = {};
-      bindings.request_init(init, method, headers, body, signal, survives);
-      // Looked up now: tests and frameworks replace the global one.
-      answered(() => fetch(url, init))
-        .then((answer) => {
-          // After a trap there may be another engine, which has nothing to do with this.
-          if (isOver) return;
+      bindings.request_init(init, method, headers, body, signal, isKeepalive);
+      // Tests and frameworks may replace the global `fetch`, so it is looked up now.
+      callFetch(() => fetch(url, init))
+        .then((response) => {
+          // After a trap the bindings may belong to a new engine instance.
+          if (isSettled) return;
           const head: unknown[] = [];
-          bindings.answer_head(answer, responseHeaders, head);
-          return landed(head);
+          bindings.response_head(response, responseHeaders, head);
+          return onResponse(head);
         })
-        .catch(failed);
+        .catch(onError);
     }
   } catch (cause) {
-    failed(cause);
+    onError(cause);
   }
   return {
     outcome,
     cancel() {
-      end({ kind: "failure", why: "aborted" });
+      end({ kind: "failure", reason: "aborted" });
       controller.abort();
     },
   };
 }
 
-/** An exchange whose plan is still being made. */
+/** An exchange that starts when its plan is there. A plan that rejects is a network failure. */
 export function startWhenPlanned(plan: Promise<RequestPlan>, start: (plan: RequestPlan) => Exchange): Exchange {
-  const aborted: ExchangeOutcome = { kind: "failure", why: "aborted" };
-  let flight: Exchange | undefined;
-  let isOver = false;
+  const aborted: ExchangeOutcome = { kind: "failure", reason: "aborted" };
+  let exchange: Exchange | undefined;
+  let isCancelled = false;
   const outcome = plan.then(
     (plan) => {
-      if (!isOver) return (flight = start(plan)).outcome;
-      plan.keepalive?.release(false);
-      return aborted;
+      if (isCancelled) {
+        plan.keepalive?.release(false);
+        return aborted;
+      }
+      exchange = start(plan);
+      return exchange.outcome;
     },
-    (cause): ExchangeOutcome => ({ kind: "failure", why: "network", cause }),
+    (cause): ExchangeOutcome => ({ kind: "failure", reason: "network", cause }),
   );
   return {
     outcome,
     cancel() {
-      isOver = true;
-      flight?.cancel();
+      isCancelled = true;
+      exchange?.cancel();
     },
   };
 }
 
 /**
- * The first bytes of the body, and what broke it off, if something did. Such a body is as long as what came of it: for many the status has
- * said already what became of the request. Never rejects.
+ * Reads at most `maxBytes` of the body. If the body breaks off, `body` has the bytes that arrived and `error` tells
+ * why: often the status is all that matters. Never rejects.
  */
-async function firstBytes(answer: Response, max: number): Promise<{ body: Uint8Array; broken?: unknown }> {
+async function readBody(response: Response, maxBytes: number): Promise<{ body: Uint8Array; error?: unknown }> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  let broken: unknown;
+  let error: unknown;
   try {
-    const reader = answer.body?.getReader();
+    const reader = response.body?.getReader();
     let hasEnded = !reader;
-    while (size < max && !hasEnded) {
+    while (size < maxBytes && !hasEnded) {
       const { value } = await reader!.read();
       hasEnded = value === undefined;
-      // Not by class: in a test environment the platform's bytes are of another realm.
+      // Without a class check: in a test environment the bytes may come from another realm.
       if (!ArrayBuffer.isView(value)) break;
-      const chunk = value.subarray(0, max - size);
+      const chunk = value.subarray(0, maxBytes - size);
       chunks.push(chunk);
       size += chunk.length;
     }
-    // What is left is of no use to anybody. An answer that is empty has to be read to its end all the same: before, browsers do not
-    // give back what its request had of the budget for requests that survive the page. Not waited for: of an answer that was cloned it
-    // comes to no end before the clone does.
+    // Nobody uses the remainder. An empty body must be read to its end, because browsers return the bytes of a request
+    // to the keepalive budget only then. The cancel is not awaited: the one of a cloned response does not resolve
+    // before the clone is read.
     if (!hasEnded) reader!.cancel().catch(() => undefined);
   } catch (cause) {
-    broken = cause;
+    error = cause;
   }
-  return { body: chunks.length === 1 ? chunks[0]! : concat(chunks), broken };
+  return { body: chunks.length === 1 ? chunks[0]! : concat(chunks), error };
 }
 
-/** Only Errors may reject into wasm, and nothing may throw into it. */
-function asAsync(fetchLike: FetchLike, keepalive: boolean): (request: Request) => Promise<Response> {
+/** The `fetch` of the user for wasm: it never throws, and rejects only with an Error. */
+function userFetch(fetchLike: FetchLike, isKeepalive: boolean): (request: Request) => Promise<Response> {
   return (request) => {
-    // Firefox looks for it beside a request, and not in it.
-    const answer = answered(() =>
-      keepalive ? (fetchLike as typeof fetch)(request, { keepalive }) : fetchLike(request),
+    // Firefox ignores the `keepalive` of a Request.
+    const response = callFetch(() =>
+      isKeepalive ? (fetchLike as typeof fetch)(request, { keepalive: isKeepalive }) : fetchLike(request),
     );
-    // After a trap there may be nobody left to hear of it.
-    answer.catch(() => undefined);
-    return answer;
+    // After a trap nobody may handle the rejection.
+    response.catch(() => undefined);
+    return response;
   };
 }
 
-async function answered(send: () => unknown): Promise<Response> {
+/** Calls a `fetch` and checks what it resolves with. */
+async function callFetch(send: () => unknown): Promise<Response> {
   try {
-    const answer = await send();
-    // By its shape, because a test environment may have a Response of its own.
-    if (typeof (answer as Response)?.status !== "number" || typeof (answer as Response).headers?.get !== "function") {
+    const response = await send();
+    // Without a class check: a test environment may replace the class Response.
+    if (
+      typeof (response as Response)?.status !== "number" ||
+      typeof (response as Response).headers?.get !== "function"
+    ) {
       throw new TypeError("the function given as fetch did not return a Response");
     }
-    return answer as Response;
+    return response as Response;
   } catch (error) {
     throw error instanceof Error ? error : new Error(String(error), { cause: error });
   }

@@ -1,34 +1,47 @@
-/** The budget of a document for requests that survive it. */
+/** The budget of a document for requests with `keepalive`, which survive the page. */
 import { monotonicNow, startTimer } from "./clock.js";
 
 /**
- * Fetch standard, "HTTP-network-or-cache fetch": the bodies of a document's requests with `keepalive` may have 64 KiB together. Others on
- * the page may use some of it, so we leave them a little.
+ * Fetch standard, "HTTP-network-or-cache fetch": the bodies of the `keepalive` requests of a document may have 64 KiB
+ * together. The rest is for other code of the page.
  */
 const KEEPALIVE_BYTES = 60 * 1024;
 
-/** How long the browser may take to give room back; in Firefox another process does it. */
-const RETURN_MS = 100;
+/** The time until the browser returns the bytes of a request to the budget; in Firefox another process does it. */
+const RETURN_DELAY_MS = 100;
 
-/** A share of the budget. */
+/** A part of the budget, for one request. */
 export interface Keepalive {
-  /** Gives it back. `isAnswered`: an answer was read; the browser gives the room back a moment later. */
+  /**
+   * Returns the part to the budget, a moment after the end of the request.
+   *
+   * @param isAnswered whether a response was read; if not, other code may have used up the budget
+   */
   release(isAnswered: boolean): void;
 }
 
-/** The budget of this document, whatever number of outboxes there are. */
-export const keepalive = {
-  left: KEEPALIVE_BYTES,
-  /** Until then it is not used: it has failed, and others may have used it up. */
-  pausedUntil: 0,
+/** The budget of this document, shared by all outboxes. */
+export const keepaliveBudget: {
+  remainingBytes: number;
+  pausedUntilMs: number;
+  take(bytes: number): Keepalive | undefined;
+} = {
+  remainingBytes: KEEPALIVE_BYTES,
+  /** Monotonic time until which no part is given, after a request failed. */
+  pausedUntilMs: 0,
 
-  take(bytes: number): Keepalive | undefined {
-    if (typeof document === "undefined" || bytes > this.left || monotonicNow() < this.pausedUntil) return undefined;
-    this.left -= bytes;
+  /** A part for a body of that many bytes; `undefined` if it does not fit, or there is no page. */
+  take(bytes) {
+    if (typeof document === "undefined" || bytes > this.remainingBytes || monotonicNow() < this.pausedUntilMs) {
+      return undefined;
+    }
+    this.remainingBytes -= bytes;
     return {
       release: (isAnswered) => {
-        if (!isAnswered) this.pausedUntil = monotonicNow() + 1000;
-        startTimer(() => (this.left += bytes), RETURN_MS);
+        if (!isAnswered) this.pausedUntilMs = monotonicNow() + 1000;
+        startTimer(() => {
+          this.remainingBytes += bytes;
+        }, RETURN_DELAY_MS);
       },
     };
   },

@@ -1,33 +1,39 @@
 /**
- * One drainer among all tabs or processes that share a store.
+ * Elects a leader among all tabs or processes that share a store. Only the leader sends.
  *
  * ```text
- *   apply ──> waiting ──lock or lease──> leading ──release, or the lease is lost──> (waiting)
+ *   join ──> waiting ──lock or lease──> leading ──release, or the lease is lost──> (waiting)
  * ```
  *
- * With Web Locks the platform passes the lead on when a tab ends. Without them there are leases in the store, and where these do not
- * work either everybody leads, which costs duplicates and no loss.
+ * With Web Locks, the platform elects a new leader when a tab ends. Without them there are leases in the store. Where
+ * these do not work either, everyone leads, which causes duplicates but no loss.
  */
 import { startTimer, stopTimer, type Timer } from "./clock.js";
 import { random } from "./random.js";
 
+/** The owner of an election. */
 export interface ElectionListener<M> {
-  onLeaderChange(leads: boolean): void;
+  /** Called first when it is known whether there is another leader, then on each change. */
+  onLeaderChange(isLeader: boolean): void;
+  /** Another tab or process has broadcast a message. */
   onMessage(message: M): void;
 }
 
-/** What tabs share. */
+/** What the tabs or processes of an election share. */
 export interface ElectionScope {
   name: string;
   /** The kind of the store. */
   kind: string;
   isShared: boolean;
-  /** Asks the store for a lease, if it has such; says whether we may lead. Never rejects. */
-  lease: ((owner: string, forMs: number) => Promise<boolean>) | undefined;
+  /**
+   * Requests a lease from the store, if the store has leases. Resolves with whether `owner` may lead; never rejects.
+   */
+  lease: ((owner: string, durationMs: number) => Promise<boolean>) | undefined;
 }
 
 const LEASE_MS = 15_000;
 
+/** One candidate of an election. */
 export class LeaderElection<M = never> {
   readonly #name: string;
   readonly #isShared: boolean;
@@ -35,10 +41,10 @@ export class LeaderElection<M = never> {
   readonly #listener: ElectionListener<M>;
   readonly #channel: BroadcastChannel | undefined;
   readonly #owner = random().toString(36).slice(2);
-  /** Ends the present application. */
-  #end: (() => void) | undefined;
-  /** Not known before somebody has answered. */
-  #leads: boolean | undefined;
+  /** Withdraws the candidate; undefined before `join` and after `release`. */
+  #withdraw: (() => void) | undefined;
+  /** Undefined until the first answer of the lock manager or the store. */
+  #isLeader: boolean | undefined;
 
   constructor({ name, kind, isShared, lease }: ElectionScope, listener: ElectionListener<M>) {
     this.#name = `eventferry:${kind}:${name}`;
@@ -48,92 +54,102 @@ export class LeaderElection<M = never> {
     if (isShared && typeof BroadcastChannel !== "undefined") {
       this.#channel = new BroadcastChannel(this.#name);
       this.#channel.onmessage = ({ data }) => listener.onMessage(data as M);
-      // In Node it would keep the process alive.
+      // Without it, Node would not exit.
       (this.#channel as { unref?: () => void }).unref?.();
     }
   }
 
-  /** Wants to lead. */
+  /** Becomes a candidate. */
   join(): void {
-    if (this.#end) return;
+    if (this.#withdraw) return;
     const locks = this.#isShared && typeof navigator !== "undefined" ? navigator.locks : undefined;
     if (locks) {
-      const controller = new AbortController();
-      let free!: () => void;
-      const held = new Promise<void>((resolve) => (free = resolve));
-      let isOver = false;
-      this.#end = () => {
-        isOver = true;
-        controller.abort();
-        free();
-      };
-      const take = () => {
-        if (isOver) return undefined;
-        this.#lead(true);
-        return held;
-      };
-      const wait = () => {
-        this.#lead(false);
-        return locks.request(this.#name, { signal: controller.signal }, take);
-      };
-      // Where the platform refuses locks.
-      const failed = () => void (isOver || this.#lead(true));
-      // Whoever has to wait is to know that somebody else leads.
-      locks
-        .request(this.#name, { ifAvailable: true }, (lock) => (lock ? take() : void (isOver || wait().catch(failed))))
-        .catch(failed);
+      this.#joinByLock(locks);
     } else if (this.#isShared && this.#lease) {
-      void this.#renew(this.#lease);
+      void this.#joinByLease(this.#lease);
     } else {
-      this.#end = () => undefined;
-      this.#lead(true);
+      this.#withdraw = () => undefined;
+      this.#setLeader(true);
     }
   }
 
-  /** Gives the lead to others. */
+  /** Is no candidate any more; another one may lead. */
   release(): void {
-    this.#end?.();
-    this.#end = undefined;
-    this.#lead(false);
+    this.#withdraw?.();
+    this.#withdraw = undefined;
+    this.#setLeader(false);
   }
 
+  /** Sends a message to the other tabs or processes. */
   broadcast(message: M): void {
     this.#channel?.postMessage(message);
   }
 
-  /** Says something that is only worked out if somebody may hear it. */
+  /** Like `broadcast`, for a message that is only created if there is a channel. */
   broadcastLazily(message: () => M): void {
     if (this.#channel) this.broadcast(message());
   }
 
+  /** Leaves the election without a call of `onLeaderChange`. */
   close(): void {
-    this.#end?.();
-    this.#end = undefined;
+    this.#withdraw?.();
+    this.#withdraw = undefined;
     this.#channel?.close();
   }
 
-  async #renew(lease: NonNullable<ElectionScope["lease"]>): Promise<void> {
-    let timer: Timer | undefined;
-    let isOver = false;
-    this.#end = () => {
-      isOver = true;
-      stopTimer(timer);
-      if (this.#leads) void lease(this.#owner, 0);
+  #joinByLock(locks: LockManager): void {
+    const controller = new AbortController();
+    let releaseLock!: () => void;
+    const released = new Promise<void>((resolve) => {
+      releaseLock = resolve;
+    });
+    let isWithdrawn = false;
+    this.#withdraw = () => {
+      isWithdrawn = true;
+      controller.abort();
+      releaseLock();
     };
-    const step = async () => {
-      const isOurs = await lease(this.#owner, LEASE_MS);
-      if (isOver) return;
-      this.#lead(isOurs);
-      timer = startTimer(() => void step(), isOurs ? LEASE_MS / 3 : LEASE_MS / 3 + random() * 1000);
-      // In Deno and Node it would keep the process alive.
-      (timer as { unref?: () => void }).unref?.();
+    const lead = () => {
+      if (isWithdrawn) return undefined;
+      this.#setLeader(true);
+      return released;
     };
-    await step();
+    const wait = () => {
+      this.#setLeader(false);
+      return locks.request(this.#name, { signal: controller.signal }, lead);
+    };
+    // Some platforms reject all requests for locks.
+    const failed = () => void (isWithdrawn || this.#setLeader(true));
+    // First without waiting, to learn whether there is another leader.
+    locks
+      .request(this.#name, { ifAvailable: true }, (lock) =>
+        lock ? lead() : void (isWithdrawn || wait().catch(failed)),
+      )
+      .catch(failed);
   }
 
-  #lead(leads: boolean): void {
-    if (this.#leads === leads) return;
-    this.#leads = leads;
-    this.#listener.onLeaderChange(leads);
+  async #joinByLease(lease: NonNullable<ElectionScope["lease"]>): Promise<void> {
+    let timer: Timer | undefined;
+    let isWithdrawn = false;
+    this.#withdraw = () => {
+      isWithdrawn = true;
+      stopTimer(timer);
+      if (this.#isLeader) void lease(this.#owner, 0);
+    };
+    const renew = async () => {
+      const isLeader = await lease(this.#owner, LEASE_MS);
+      if (isWithdrawn) return;
+      this.#setLeader(isLeader);
+      timer = startTimer(() => void renew(), isLeader ? LEASE_MS / 3 : LEASE_MS / 3 + random() * 1000);
+      // Without it, Deno and Node would not exit.
+      (timer as { unref?: () => void }).unref?.();
+    };
+    await renew();
+  }
+
+  #setLeader(isLeader: boolean): void {
+    if (this.#isLeader === isLeader) return;
+    this.#isLeader = isLeader;
+    this.#listener.onLeaderChange(isLeader);
   }
 }

@@ -1,27 +1,35 @@
-/** Signals that a page is hidden, shown, closed or navigated away from. */
+/** Events of the page: hidden, visible again, closed or navigated away from, online again. */
 
-/** What an outbox wants to know of its page. */
+/** The listener for the events of a page. */
 export interface PageWatcher {
-  /** Hidden, or about to end. `isEnding`: it may come back from the cache, or not. */
-  hidden(isEnding: boolean): void;
-  shown(): void;
-  online(): void;
+  /**
+   * The page is hidden.
+   *
+   * @param isEnding whether it is being closed or navigated away from; it may come back from the back/forward cache
+   */
+  onHidden(isEnding: boolean): void;
+  /** The page came back from the back/forward cache. */
+  onVisible(): void;
+  /** The network connection is back. */
+  onOnline(): void;
 }
 
-/** Watches the page, if there is one. Gives the function that ends it. */
-export function watchPage({ hidden, shown, online }: PageWatcher): () => void {
+/** Watches the page, if there is one. Returns the function that stops it. */
+export function watchPage({ onHidden, onVisible, onOnline }: PageWatcher): () => void {
   const listeners: [EventTarget, string, (event: Event) => void][] = [
-    [globalThis as unknown as EventTarget, "online", online],
+    [globalThis as unknown as EventTarget, "online", onOnline],
   ];
   if (typeof document !== "undefined") {
     listeners.push(
-      [document, "visibilitychange", () => document.visibilityState === "hidden" && hidden(false)],
-      // On `document` it never comes.
-      [window, "pagehide", () => hidden(true)],
-      [window, "pageshow", shown],
+      [document, "visibilitychange", () => document.visibilityState === "hidden" && onHidden(false)],
+      // `document` does not get these events.
+      [window, "pagehide", () => onHidden(true)],
+      [window, "pageshow", onVisible],
     );
   }
   if (typeof globalThis.addEventListener !== "function") return () => undefined;
   for (const [target, type, listener] of listeners) target.addEventListener(type, listener);
-  return () => listeners.forEach(([target, type, listener]) => target.removeEventListener(type, listener));
+  return () => {
+    for (const [target, type, listener] of listeners) target.removeEventListener(type, listener);
+  };
 }

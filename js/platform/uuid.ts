@@ -1,28 +1,28 @@
 /**
- * Fresh UUIDs, version 4 (RFC 9562, section 5.4). Not `crypto.randomUUID`: pages without https have none, and Node makes its texts of
- * so many pieces that whoever writes them down pays for it again. This takes a third of the time with that.
+ * UUIDs of version 4 (RFC 9562, section 5.4). Not `crypto.randomUUID`: pages without https do not have it, and in Node
+ * its strings consist of so many parts that writing them takes three times as long as with these.
  */
 
-/** Drawn at once, because every draw is a call to the system. */
-const DRAWN_BYTES = 4096;
-/** At module scope of an edge runtime nothing is random, so the first draw waits for the first id. */
-let drawn: Uint8Array<ArrayBuffer> | undefined;
-let at = DRAWN_BYTES;
+/** Bytes drawn together, because each draw is a system call. */
+const POOL_BYTES = 4096;
+/** Filled for the first id: at module scope, edge runtimes have no randomness. */
+let pool: Uint8Array<ArrayBuffer> | undefined;
+let position = POOL_BYTES;
 
-/** The character of each half of a byte. */
+/** The hexadecimal digits of each byte, as character codes. */
 const HIGH = Uint8Array.from({ length: 256 }, (_, byte) => "0123456789abcdef".charCodeAt(byte >> 4));
 const LOW = Uint8Array.from({ length: 256 }, (_, byte) => "0123456789abcdef".charCodeAt(byte & 15));
 const DASH = 0x2d;
 
-/** A fresh UUID. */
+/** A new random UUID. */
 export function freshId(): string {
-  if (at === DRAWN_BYTES) {
-    drawn = crypto.getRandomValues(drawn ?? new Uint8Array(DRAWN_BYTES));
-    at = 0;
+  if (position === POOL_BYTES) {
+    pool = crypto.getRandomValues(pool ?? new Uint8Array(POOL_BYTES));
+    position = 0;
   }
-  const b = drawn!;
-  const o = at;
-  at += 16;
+  const b = pool!;
+  const o = position;
+  position += 16;
   const version = (b[o + 6]! & 0x0f) | 0x40;
   const variant = (b[o + 8]! & 0x3f) | 0x80;
   return String.fromCharCode(

@@ -1,70 +1,77 @@
-/** Waiting that comes to an end: with what was waited for, by a signal, by a time, or when all of it is over. */
+/** Promises that always settle: by a condition, an abort signal, a timeout, or the end of all waiting. */
 import { startTimer, stopTimer, type Timer } from "./clock.js";
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** Everything that waits on one object, so that it can be rechecked or ended together. */
 export class Waiters {
-  /** Who looks whether it is there, and how to end that. */
-  readonly #all = new Map<() => void, () => void>();
+  /** For each waiter: the function that checks its condition, and the one that ends it. */
+  readonly #waiters = new Map<() => void, () => void>();
 
-  /** True when `is` has become true: it is asked now, and whenever somebody calls `lookAround`. False when the waiting is over before. */
+  /**
+   * Waits until `isTrue` returns true; it is called now and on each `recheck`. Resolves with false if the signal, the
+   * deadline or `end` comes first.
+   */
   until(isTrue: () => boolean, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
-    let look: () => void;
+    let check: () => void;
     return waitFor(signal, deadlineMs, (done, giveUp) => {
-      look = () => void (isTrue() && done());
-      this.#all.set(look, giveUp);
-      look();
-    }).finally(() => this.#all.delete(look));
+      check = () => void (isTrue() && done());
+      this.#waiters.set(check, giveUp);
+      check();
+    }).finally(() => this.#waiters.delete(check));
   }
 
-  /** What becomes of a promise. Rejects if that takes longer, or everything is over. */
-  async withTimeout<T>(ms: number, promise: Promise<T>): Promise<T> {
+  /** The result of `promise`. Rejects if it takes longer than `timeoutMs`, or on `end`. */
+  async withTimeout<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
     let timer: Timer | undefined;
-    const look = () => undefined;
+    const check = () => undefined;
     const tooLate = new Promise<never>((_, reject) => {
-      const giveUp = () => reject(new Error(`it did not answer within ${ms / 1000} s`));
-      timer = startTimer(giveUp, ms);
-      this.#all.set(look, giveUp);
+      const giveUp = () => reject(new Error(`no answer within ${timeoutMs / 1000} s`));
+      timer = startTimer(giveUp, timeoutMs);
+      this.#waiters.set(check, giveUp);
     });
     try {
       return await Promise.race([promise, tooLate]);
     } finally {
       stopTimer(timer);
-      this.#all.delete(look);
+      this.#waiters.delete(check);
     }
   }
 
-  /** Something may be there now. */
+  /** Checks all conditions again. */
   recheck(): void {
-    for (const look of [...this.#all.keys()]) look();
+    for (const check of [...this.#waiters.keys()]) check();
   }
 
-  /** Nobody waits any longer. */
+  /** Ends all waiting: `until` resolves with false, `withTimeout` rejects. */
   end(): void {
-    for (const giveUp of [...this.#all.values()]) giveUp();
+    for (const giveUp of [...this.#waiters.values()]) giveUp();
   }
 }
 
-/** True when `start` has called back, false when the signal or the time came first. */
+/**
+ * Waits until `start` calls `done`. Resolves with false if `start` calls `giveUp`, or the signal or the deadline comes
+ * first.
+ */
 export function waitFor(
   signal: AbortSignal | undefined,
   deadlineMs: number | undefined,
   start: (done: () => void, giveUp: () => void) => void,
 ): Promise<boolean> {
   return new Promise((resolve) => {
-    let isOver = false;
+    let isSettled = false;
     let timer: Timer | undefined;
-    const end = (isThere: boolean) => {
-      isOver = true;
+    const settle = (isDone: boolean) => {
+      isSettled = true;
       stopTimer(timer);
       signal?.removeEventListener("abort", giveUp);
-      resolve(isThere);
+      resolve(isDone);
     };
-    const giveUp = () => end(false);
-    start(() => end(true), giveUp);
-    if (isOver) return;
+    const giveUp = () => settle(false);
+    start(() => settle(true), giveUp);
+    if (isSettled) return;
     if (signal?.aborted) return giveUp();
     signal?.addEventListener("abort", giveUp);
-    if (deadlineMs !== undefined && deadlineMs <= LONGEST_TIMER_MS) timer = startTimer(giveUp, deadlineMs);
+    if (deadlineMs !== undefined && deadlineMs <= MAX_TIMER_MS) timer = startTimer(giveUp, deadlineMs);
   });
 }

@@ -1,4 +1,4 @@
-/** The best store that works here. */
+/** Selects the best store that works on this platform. */
 import { FerryError } from "../engine/errors.js";
 import { indexedDbStore } from "./indexeddb.js";
 import { localStorageStore } from "./local-storage.js";
@@ -6,26 +6,26 @@ import { memoryStore } from "./memory.js";
 import type { OutboxStore, StoreTraits } from "./store.js";
 import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
 
-/** A store that is open, and what was better but did not work. */
-export interface Opened {
+/** An open store, and the better stores that did not work. */
+export interface OpenedStore {
   readonly store: OutboxStore;
   readonly traits: StoreTraits;
-  /** Why each better store was given up, best first. Empty: it is the best there is for this place. */
+  /** Why each better store was not used, best first. Empty if this is the best store for the platform. */
   readonly refused: readonly FerryError[];
 }
 
-/** How long a store may take to open. Browsers with a damaged profile never answer. */
-const PATIENCE_MS = 5_000;
+/** The time limit for opening a store. In a browser with a damaged profile, the request may never settle. */
+const OPEN_TIMEOUT_MS = 5_000;
 
 /**
- * Opens the best store for this place: in browsers IndexedDB, then `localStorage`, then memory; elsewhere memory, because no
- * other can be used without knowing where. Never rejects. A store that has not opened within 5 s counts as refused.
+ * Opens the best store for this platform. In browsers: IndexedDB, else `localStorage`, else memory. Elsewhere: memory,
+ * because the other stores need a path or an object. Never rejects. A store that does not open within 5 s is not used.
  */
-export async function openAuto(name: string): Promise<Opened> {
+export async function openAuto(name: string): Promise<OpenedStore> {
   const refused: FerryError[] = [];
   for (const store of isBrowser() ? [indexedDbStore(), localStorageStore()] : []) {
     try {
-      return { store, traits: await openWithin(store, name, PATIENCE_MS), refused };
+      return { store, traits: await openWithTimeout(store, name, OPEN_TIMEOUT_MS), refused };
     } catch (error) {
       refused.push(error as FerryError);
     }
@@ -34,20 +34,20 @@ export async function openAuto(name: string): Promise<Opened> {
   return { store, traits: await store.open(name), refused };
 }
 
-/** Servers may have a `localStorage` too, but only browsers have these. */
+/** Not by `localStorage`, which servers may have too. */
 function isBrowser(): boolean {
   return "indexedDB" in globalThis || "document" in globalThis;
 }
 
-async function openWithin(store: OutboxStore, name: string, ms: number): Promise<StoreTraits> {
+async function openWithTimeout(store: OutboxStore, name: string, timeoutMs: number): Promise<StoreTraits> {
   const opening = store.open(name);
   let timer: Timer | undefined;
   const tooLate = new Promise<never>((_, reject) => {
     timer = startTimer(() => {
-      reject(new FerryError("ERR_STORE", `${store.kind}: it did not open within ${ms / 1000} s`));
-      // Should it open after all, nobody waits for it any more.
+      reject(new FerryError("ERR_STORE", `${store.kind}: did not open within ${timeoutMs / 1000} s`));
+      // If it opens later, it is not used.
       opening.then(() => store.close()).catch(() => undefined);
-    }, ms);
+    }, timeoutMs);
   });
   return Promise.race([opening, tooLate]).finally(() => stopTimer(timer));
 }

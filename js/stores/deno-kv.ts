@@ -1,24 +1,34 @@
 /** The store for Deno and Deno Deploy. */
 import { concat } from "../platform/bytes.js";
 import { peekUpTo, countsOf } from "./peek-limit.js";
-import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
-import { storeFailure } from "./failure.js";
+import {
+  type Bytes,
+  splitChunks,
+  encodeDeadLetter,
+  chunkCount,
+  encodeSegment,
+  decodeDeadLetter,
+  decodeSegment,
+} from "./codec.js";
+import { storeError } from "./store-error.js";
 import type { DeadLetter, OutboxStore } from "./store.js";
 import { unixNow } from "../platform/clock.js";
 
-/** As much of `Deno.Kv` as is used. */
+/** The members of `Deno.Kv` that the store uses. */
 export interface DenoKvLike {
   get(key: string[]): Promise<KvEntry>;
   getMany(keys: string[][]): Promise<KvEntry[]>;
   list(selector: { prefix: string[] }, options: { batchSize: number; limit?: number }): AsyncIterable<KvEntry>;
   atomic(): KvAtomic;
 }
+/** An entry of Deno KV. */
 export interface KvEntry {
-  // As Deno types it: parts of keys may be other than text.
+  // The type of Deno: key parts may be other than strings.
   readonly key: readonly unknown[];
   readonly value: unknown;
   readonly versionstamp: string | null;
 }
+/** An atomic operation of Deno KV. */
 export interface KvAtomic {
   check(entry: { key: string[]; versionstamp: string | null }): unknown;
   set(key: string[], value: unknown): unknown;
@@ -31,94 +41,98 @@ interface Lease {
   readonly until: number;
 }
 
-/** What is to be done, with what it costs of the limits. */
-interface Step {
+/** A mutation: sets a value, or deletes the key if there is none. */
+interface Mutation {
   readonly key: string[];
   readonly value?: Bytes;
 }
 
-const PLACE = "Deno KV";
-/** A value may have 64 KiB with what is put around it. */
-const LARGEST_VALUE = 60 * 1024;
-/** A commit may have 1 000 of them, 800 KiB in all and 80 KiB of keys. */
-const MOST_STEPS = 500;
-const MOST_BYTES = 700 * 1024;
-const MOST_KEY_BYTES = 60 * 1024;
-/** Keys in one `getMany`. */
-const MOST_READS = 10;
+const STORAGE = "Deno KV";
+/** Deno KV allows 64 KiB for a value and its envelope. */
+const MAX_VALUE_BYTES = 60 * 1024;
+/** Deno KV allows 1 000 mutations, 800 KiB in all and 80 KiB of keys in a commit. */
+const MAX_MUTATIONS = 500;
+const MAX_COMMIT_BYTES = 700 * 1024;
+const MAX_KEY_BYTES = 60 * 1024;
+/** The maximum number of keys in one `getMany`. */
+const MAX_READS = 10;
 
 /**
  * Keeps events in Deno KV, under keys that start with `["eventferry", <name>]`, for all processes that have it open.
  *
- * A change of up to 700 KiB is one commit. A larger one takes several: first what is put, then what is taken away, so if the process ends in
- * between, events are there twice rather than not at all. Pieces of a segment that never became whole stay unseen until the same change is made again.
+ * A change of up to 700 KiB is one commit. A larger one needs several, insertions before removals: if the process ends
+ * in between, events are duplicated, not lost. An incomplete segment is invisible until the same change is made again.
  *
- * @param kv what `Deno.openKv()` gives; `close` does not close it
- * @throws {FerryError} all calls: `ERR_STORE` with the `cause`
+ * @param kv the result of `Deno.openKv()`; `close` does not close it
+ * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`
  */
 export function denoKvStore(kv: DenoKvLike): OutboxStore {
   let root: string[] = [];
-  /** How many pieces each segment and letter has that was seen, by its place. */
-  const pieces = new Map<string, number>();
-  /** One change after the other: commits that overlap may overtake each other. */
-  let turn: Promise<unknown> = Promise.resolve();
+  /** The number of chunks of each known segment and dead letter, by its row. */
+  const chunkCounts = new Map<string, number>();
+  /** The last change. Changes are made one after the other, because overlapping commits may overtake each other. */
+  let lastChange: Promise<unknown> = Promise.resolve();
 
-  /** Where a segment (`s`) or letter (`d`) is; pieces behind the first are elsewhere, so that nobody meets them who looks for the oldest. */
-  const pieceKey = ([kind, key]: Place, at: number) =>
+  /** The key of a chunk. All but the first have another prefix, so that a list of the rows does not contain them. */
+  const chunkKey = ([kind, key]: Row, at: number) =>
     at === 0 ? [...root, kind, key] : [...root, `${kind}+`, key, String(at)];
-  const steps = (place: Place, from: number): Step[] =>
-    range(from, pieces.get(place.join("/")) ?? 1).map((at) => ({ key: pieceKey(place, at) }));
+  const deletions = (row: Row, from: number): Mutation[] =>
+    range(from, chunkCounts.get(row.join("/")) ?? 1).map((at) => ({ key: chunkKey(row, at) }));
 
-  function learn(place: Place, first: unknown): Uint8Array {
-    pieces.set(place.join("/"), pieceCount(first as Uint8Array, LARGEST_VALUE));
+  function noteChunkCount(row: Row, first: unknown): Uint8Array {
+    chunkCounts.set(row.join("/"), chunkCount(first as Uint8Array, MAX_VALUE_BYTES));
     return first as Uint8Array;
   }
 
-  async function many(keys: string[][]): Promise<unknown[]> {
+  async function getValues(keys: string[][]): Promise<unknown[]> {
     const values: unknown[] = [];
-    for (let at = 0; at < keys.length; at += MOST_READS) {
-      for (const { value } of await kv.getMany(keys.slice(at, at + MOST_READS))) values.push(value);
+    for (let at = 0; at < keys.length; at += MAX_READS) {
+      for (const { value } of await kv.getMany(keys.slice(at, at + MAX_READS))) values.push(value);
     }
     return values;
   }
 
-  async function lookUp(places: Place[]): Promise<void> {
-    const unknown = places.filter((place) => !pieces.has(place.join("/")));
-    const firsts = await many(unknown.map((place) => pieceKey(place, 0)));
-    unknown.forEach((place, at) => firsts[at] !== null && learn(place, firsts[at]));
+  async function lookUp(rows: Row[]): Promise<void> {
+    const unknown = rows.filter((row) => !chunkCounts.has(row.join("/")));
+    const firsts = await getValues(unknown.map((row) => chunkKey(row, 0)));
+    for (const [index, row] of unknown.entries()) {
+      if (firsts[index] !== null) noteChunkCount(row, firsts[index]);
+    }
   }
 
-  /** Visits from the smallest key on, until `visit` returns false. */
+  /** Visits the rows in order until `visit` returns false. */
   async function walk(kind: Kind, visit: (key: string, bytes: Bytes) => boolean, batchSize: number): Promise<void> {
     for await (const { key: path, value } of kv.list({ prefix: [...root, kind] }, { batchSize })) {
       const key = path[path.length - 1] as string;
-      const first = learn([kind, key], value);
-      const others = await many(steps([kind, key], 1).map((step) => step.key));
-      // Another process may be taking it away.
+      const first = noteChunkCount([kind, key], value);
+      const others = await getValues(deletions([kind, key], 1).map((chunk) => chunk.key));
+      // Another process may be removing the row.
       if (others.includes(null)) continue;
       if (visit(key, concat([first, ...(others as Uint8Array[])])) === false) return;
     }
   }
 
-  /** Puts before removals, pieces before the first one, which makes them seen. */
-  function plan(puts: [Place, Bytes][], removes: Place[]): Step[] {
-    const hidden: Step[] = [];
-    const seen: Step[] = [];
-    const gone: Step[] = [];
-    for (const [place, bytes] of puts) {
-      const parts = cut(bytes, LARGEST_VALUE);
-      gone.push(...steps(place, parts.length));
-      pieces.set(place.join("/"), parts.length);
-      parts.forEach((value, at) => (at === 0 ? seen : hidden).push({ key: pieceKey(place, at), value }));
+  /** Insertions before removals. The first chunk is written last, because it makes the row visible. */
+  function mutations(puts: [Row, Bytes][], removes: Row[]): Mutation[] {
+    const invisible: Mutation[] = [];
+    const visible: Mutation[] = [];
+    const removals: Mutation[] = [];
+    for (const [row, bytes] of puts) {
+      const chunks = splitChunks(bytes, MAX_VALUE_BYTES);
+      removals.push(...deletions(row, chunks.length));
+      chunkCounts.set(row.join("/"), chunks.length);
+      for (const [at, value] of chunks.entries()) {
+        (at === 0 ? visible : invisible).push({ key: chunkKey(row, at), value });
+      }
     }
-    // The first piece goes first, so that what is left of it in a crash is not seen.
-    for (const place of removes) gone.push(...steps(place, 0));
-    return [...hidden, ...seen, ...gone];
+    // The first chunk is removed first, so that the others are invisible after a crash.
+    for (const row of removes) removals.push(...deletions(row, 0));
+    return [...invisible, ...visible, ...removals];
   }
 
-  async function commit(steps: readonly Step[]): Promise<void> {
+  async function commit(group: readonly Mutation[]): Promise<void> {
     const atomic = kv.atomic();
-    for (const { key, value } of steps) {
+    for (const { key, value } of group) {
       if (value) atomic.set(key, value);
       else atomic.delete(key);
     }
@@ -138,46 +152,43 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
 
     write: ({ put, remove, deadPut, deadRemove }) =>
       attempt(async () => {
-        const puts: [Place, Bytes][] = [
-          ...put.map((segment): [Place, Bytes] => [["s", segment.key], segmentBytes(segment)]),
-          ...deadPut.map((letter): [Place, Bytes] => [["d", letter.key], letterBytes(letter)]),
+        const puts: [Row, Bytes][] = [
+          ...put.map((segment): [Row, Bytes] => [["s", segment.key], encodeSegment(segment)]),
+          ...deadPut.map((letter): [Row, Bytes] => [["d", letter.key], encodeDeadLetter(letter)]),
         ];
-        const removes: Place[] = [
-          ...remove.map((key): Place => ["s", key]),
-          ...deadRemove.map((key): Place => ["d", key]),
-        ];
-        const made = turn.then(async () => {
+        const removes: Row[] = [...remove.map((key): Row => ["s", key]), ...deadRemove.map((key): Row => ["d", key])];
+        const made = lastChange.then(async () => {
           await lookUp(removes);
-          for (const some of commits(plan(puts, removes))) await commit(some);
-          for (const place of removes) pieces.delete(place.join("/"));
+          for (const group of commits(mutations(puts, removes))) await commit(group);
+          for (const row of removes) chunkCounts.delete(row.join("/"));
         });
-        turn = made.catch(() => undefined);
+        lastChange = made.catch(() => undefined);
         await made;
       }),
 
     peek: (limit) =>
       attempt(async () => {
-        const basket = peekUpTo(limit);
-        await walk("s", (key, bytes) => basket.add(toSegment(key, bytes)), 16);
-        return basket.taken;
+        const result = peekUpTo(limit);
+        await walk("s", (key, bytes) => result.add(decodeSegment(key, bytes)), 16);
+        return result.taken;
       }),
 
     dead: (limit) =>
       attempt(async () => {
         const found: DeadLetter[] = [];
-        if (limit > 0) await walk("d", (key, bytes) => found.push(toLetter(key, bytes)) < limit, 16);
+        if (limit > 0) await walk("d", (key, bytes) => found.push(decodeDeadLetter(key, bytes)) < limit, 16);
         return found;
       }),
 
     count: () =>
       attempt(async () => {
-        const stock = countsOf([], []);
-        await walk("s", (key, bytes) => !!countsOf([toSegment(key, bytes)], [], stock), 100);
-        await walk("d", (key, bytes) => !!countsOf([], [toLetter(key, bytes)], stock), 100);
-        return stock;
+        const counts = countsOf([], []);
+        await walk("s", (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], counts), 100);
+        await walk("d", (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], counts), 100);
+        return counts;
       }),
 
-    acquire: (owner, forMs) =>
+    acquire: (owner, durationMs) =>
       attempt(async () => {
         const key = [...root, "lease"];
         const entry = await kv.get(key);
@@ -185,44 +196,45 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
         if (lease && lease.owner !== owner && lease.until > unixNow()) return false;
         const atomic = kv.atomic();
         atomic.check({ key, versionstamp: entry.versionstamp });
-        atomic.set(key, { owner, until: unixNow() + forMs } satisfies Lease);
+        atomic.set(key, { owner, until: unixNow() + durationMs } satisfies Lease);
         return (await atomic.commit()).ok;
       }),
 
-    close: () => attempt(async () => void (await turn)),
+    close: () => attempt(async () => void (await lastChange)),
   };
 }
 
 /** `s` for segments, `d` for dead letters. */
 type Kind = "s" | "d";
-type Place = readonly [kind: Kind, key: string];
+/** The kind and key of a segment or dead letter. */
+type Row = readonly [kind: Kind, key: string];
 
 async function attempt<T>(body: () => Promise<T>): Promise<T> {
   try {
     return await body();
   } catch (cause) {
-    throw storeFailure(PLACE, cause);
+    throw storeError(STORAGE, cause);
   }
 }
 
-/** As few commits as the limits allow, in order. An empty change needs one too if the lease is to be looked at. */
-function* commits(steps: readonly Step[]): Generator<Step[]> {
-  let some: Step[] = [];
+/** Groups mutations, in order, into as few commits as the limits allow. At least one. */
+function* commits(mutations: readonly Mutation[]): Generator<Mutation[]> {
+  let group: Mutation[] = [];
   let bytes = 0;
   let keyBytes = 0;
-  for (const step of steps) {
-    const keySize = 3 * step.key.join("/").length + 8;
-    const size = keySize + (step.value?.length ?? 0) + 64;
-    if (some.length === MOST_STEPS || bytes + size > MOST_BYTES || keyBytes + keySize > MOST_KEY_BYTES) {
-      yield some;
-      some = [];
+  for (const mutation of mutations) {
+    const keySize = 3 * mutation.key.join("/").length + 8;
+    const size = keySize + (mutation.value?.length ?? 0) + 64;
+    if (group.length === MAX_MUTATIONS || bytes + size > MAX_COMMIT_BYTES || keyBytes + keySize > MAX_KEY_BYTES) {
+      yield group;
+      group = [];
       bytes = keyBytes = 0;
     }
-    some.push(step);
+    group.push(mutation);
     bytes += size;
     keyBytes += keySize;
   }
-  yield some;
+  yield group;
 }
 
 function range(from: number, to: number): number[] {

@@ -1,11 +1,19 @@
-/** The store for Cloudflare Workers: the storage of a Durable Object, in both of its back ends. */
+/** The store for Cloudflare Workers: the storage of a Durable Object, with both of its back ends. */
 import { concat } from "../platform/bytes.js";
 import { peekUpTo, countsOf } from "./peek-limit.js";
-import { type Bytes, cut, letterBytes, pieceCount, segmentBytes, toLetter, toSegment } from "./bytes.js";
-import { storeFailure } from "./failure.js";
+import {
+  type Bytes,
+  splitChunks,
+  encodeDeadLetter,
+  chunkCount,
+  encodeSegment,
+  decodeDeadLetter,
+  decodeSegment,
+} from "./codec.js";
+import { storeError } from "./store-error.js";
 import type { OutboxStore } from "./store.js";
 
-/** As much of `ctx.storage` as is used. */
+/** The members of `ctx.storage` that the store uses. */
 export interface DurableObjectStorageLike {
   get(keys: string[]): Promise<Map<string, unknown>>;
   put(entries: Record<string, unknown>): Promise<void>;
@@ -17,90 +25,94 @@ export interface DurableObjectStorageLike {
   deleteAlarm(): Promise<void>;
 }
 
-/** A value may have 128 KiB in the back end of keys and values, 2 MB in that of SQLite. */
-const LARGEST_VALUE = 120 * 1024;
-/** Keys in one call. */
-const MOST_KEYS = 128;
+/** The key-value back end allows 128 KiB for a value, the SQLite back end 2 MB. */
+const MAX_VALUE_BYTES = 120 * 1024;
+/** The maximum number of keys in one call. */
+const MAX_KEYS = 128;
 
 /**
- * Keeps events in the storage of a Durable Object, under keys that start with `eventferry/<name>/`; other keys are left alone.
- * A change has reached the disk, and other machines, when it has resolved. Make one store for each object, and one outbox for each name.
+ * Keeps events in the storage of a Durable Object, under keys that start with `eventferry/<name>/`. It does not touch
+ * other keys. A resolved change is on the disks of several machines. Create one store for each object, and one outbox
+ * for each name.
  *
- * An object has a single alarm. `wakeAt` moves it only if it set it itself; an alarm of yours that comes earlier stays, so give the outbox
- * its turn whenever `alarm()` is called.
+ * An object has one alarm. `wakeAt` changes it only if it is its own or later than requested. An earlier alarm of the
+ * application stays, so call the outbox in each `alarm()`.
  *
- * Each call of `write` must be made in the object's own handlers, as all use of its storage.
+ * Like all use of the storage, `write` must be called in the handlers of the object.
  *
  * @param storage `ctx.storage`
- * @throws {FerryError} all calls: `ERR_STORE` with the `cause`
+ * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`
  */
 export function durableObjectStore(storage: DurableObjectStorageLike): OutboxStore {
   let prefix = "";
-  /** How many pieces each segment and letter has that was seen, by its key in the storage. */
-  const pieces = new Map<string, number>();
-  /** The alarm that we have set, as far as we know. */
-  let alarm: number | undefined;
-  /** Changes that must first look up what they remove hold up those behind them. */
-  let turn: Promise<unknown> = Promise.resolve();
+  /** The number of chunks of each known segment and dead letter, by its key in the storage. */
+  const chunkCounts = new Map<string, number>();
+  /** The alarm that this store has set. */
+  let ownAlarm: number | undefined;
+  /** The last change. A change that must look up its removals first delays the later ones. */
+  let lastChange: Promise<unknown> = Promise.resolve();
 
   const segmentKey = (key: string) => `${prefix}s/${key}`;
-  const letterKey = (key: string) => `${prefix}d/${key}`;
-  const pieceKey = (key: string, at: number) => (at === 0 ? key : `${prefix}p/${key.slice(prefix.length)}/${at}`);
-  const pieceKeys = (key: string, from: number) => range(from, pieces.get(key) ?? 1).map((at) => pieceKey(key, at));
+  const deadLetterKey = (key: string) => `${prefix}d/${key}`;
+  const chunkKey = (key: string, at: number) => (at === 0 ? key : `${prefix}p/${key.slice(prefix.length)}/${at}`);
+  const chunkKeys = (key: string, from: number) =>
+    range(from, chunkCounts.get(key) ?? 1).map((at) => chunkKey(key, at));
 
-  /** Remembers from the first piece how many there are. */
-  function learn(key: string, first: unknown): Uint8Array {
-    pieces.set(key, pieceCount(first as Uint8Array, LARGEST_VALUE));
+  /** Notes the number of chunks, from the first one. */
+  function noteChunkCount(key: string, first: unknown): Uint8Array {
+    chunkCounts.set(key, chunkCount(first as Uint8Array, MAX_VALUE_BYTES));
     return first as Uint8Array;
   }
 
   async function lookUp(keys: string[]): Promise<void> {
-    for (const some of chunks(keys.filter((key) => !pieces.has(key)))) {
-      for (const [key, first] of await storage.get(some)) learn(key, first);
+    for (const group of keyGroups(keys.filter((key) => !chunkCounts.has(key)))) {
+      for (const [key, first] of await storage.get(group)) noteChunkCount(key, first);
     }
   }
 
-  /** Visits from the smallest key on, until `visit` returns false. Rows come in portions that double. */
+  /** Visits the rows in order until `visit` returns false. Reads groups of doubling size. */
   async function walk(start: string, visit: (key: string, bytes: Bytes) => boolean): Promise<void> {
     let last: string | undefined;
     for (let limit = 4; ; limit = Math.min(2 * limit, 64)) {
       const rows = await storage.list({ prefix: start, limit, ...(last !== undefined && { startAfter: last }) });
       for (const [key, first] of rows) {
         last = key;
-        const bytes = await whole(key, learn(key, first));
+        const bytes = await readChunks(key, noteChunkCount(key, first));
         if (bytes && visit(key.slice(start.length), bytes) === false) return;
       }
       if (rows.size < limit) return;
     }
   }
 
-  /** Undefined if it was taken away in the meantime. */
-  async function whole(key: string, first: Uint8Array): Promise<Bytes | undefined> {
+  /** All bytes of a row; undefined if it was removed in the meantime. */
+  async function readChunks(key: string, first: Uint8Array): Promise<Bytes | undefined> {
     const found = new Map<string, unknown>();
-    const others = pieceKeys(key, 1);
-    for (const some of chunks(others)) for (const [name, piece] of await storage.get(some)) found.set(name, piece);
+    const others = chunkKeys(key, 1);
+    for (const group of keyGroups(others)) {
+      for (const [name, chunk] of await storage.get(group)) found.set(name, chunk);
+    }
     return found.size < others.length
       ? undefined
       : concat([first, ...others.map((name) => found.get(name) as Uint8Array)]);
   }
 
   /**
-   * Nothing is awaited between the calls, so the storage takes all of them at once or none: it says so of both back ends.
-   * (`transaction` would do the same, but lets others in between, and may run its body again.)
+   * Starts all calls of a change without an await between them. Both back ends apply such calls atomically.
+   * (`transaction` does that too, but other code can run in between, and it may run its body twice.)
    */
   function submit(puts: Map<string, Bytes>, removes: string[]): Promise<unknown> {
     const entries: [string, Bytes][] = [];
-    const gone: string[] = [];
+    const removals: string[] = [];
     for (const [key, bytes] of puts) {
-      const parts = cut(bytes, LARGEST_VALUE);
-      gone.push(...pieceKeys(key, parts.length));
-      pieces.set(key, parts.length);
-      parts.forEach((part, at) => entries.push([pieceKey(key, at), part]));
+      const chunks = splitChunks(bytes, MAX_VALUE_BYTES);
+      removals.push(...chunkKeys(key, chunks.length));
+      chunkCounts.set(key, chunks.length);
+      for (const [at, chunk] of chunks.entries()) entries.push([chunkKey(key, at), chunk]);
     }
-    for (const key of removes) gone.push(...pieceKeys(key, 0));
+    for (const key of removes) removals.push(...chunkKeys(key, 0));
     const calls = [
-      ...chunks(entries).map((some) => storage.put(Object.fromEntries(some))),
-      ...chunks(gone).map((some) => storage.delete(some)),
+      ...keyGroups(entries).map((group) => storage.put(Object.fromEntries(group))),
+      ...keyGroups(removals).map((group) => storage.delete(group)),
     ];
     return Promise.all(calls);
   }
@@ -118,53 +130,53 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     write: ({ put, remove, deadPut, deadRemove }) =>
       attempt(async () => {
         const puts = new Map<string, Bytes>();
-        for (const segment of put) puts.set(segmentKey(segment.key), segmentBytes(segment));
-        for (const letter of deadPut) puts.set(letterKey(letter.key), letterBytes(letter));
-        const removes = [...remove.map(segmentKey), ...deadRemove.map(letterKey)];
-        const submitted = turn.then(async () => {
+        for (const segment of put) puts.set(segmentKey(segment.key), encodeSegment(segment));
+        for (const letter of deadPut) puts.set(deadLetterKey(letter.key), encodeDeadLetter(letter));
+        const removes = [...remove.map(segmentKey), ...deadRemove.map(deadLetterKey)];
+        const submitted = lastChange.then(async () => {
           await lookUp(removes);
           return { written: submit(puts, removes) };
         });
-        turn = submitted.catch(() => undefined);
+        lastChange = submitted.catch(() => undefined);
         await (await submitted).written;
         await storage.sync();
-        for (const key of removes) pieces.delete(key);
+        for (const key of removes) chunkCounts.delete(key);
       }),
 
     peek: (limit) =>
       attempt(async () => {
-        const basket = peekUpTo(limit);
-        await walk(segmentKey(""), (key, bytes) => basket.add(toSegment(key, bytes)));
-        return basket.taken;
+        const result = peekUpTo(limit);
+        await walk(segmentKey(""), (key, bytes) => result.add(decodeSegment(key, bytes)));
+        return result.taken;
       }),
 
     dead: (limit) =>
       attempt(async () => {
-        const found: ReturnType<typeof toLetter>[] = [];
-        if (limit > 0) await walk(letterKey(""), (key, bytes) => found.push(toLetter(key, bytes)) < limit);
+        const found: ReturnType<typeof decodeDeadLetter>[] = [];
+        if (limit > 0) await walk(deadLetterKey(""), (key, bytes) => found.push(decodeDeadLetter(key, bytes)) < limit);
         return found;
       }),
 
     count: () =>
       attempt(async () => {
-        const stock = countsOf([], []);
-        await walk(segmentKey(""), (key, bytes) => !!countsOf([toSegment(key, bytes)], [], stock));
-        await walk(letterKey(""), (key, bytes) => !!countsOf([], [toLetter(key, bytes)], stock));
-        return stock;
+        const counts = countsOf([], []);
+        await walk(segmentKey(""), (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], counts));
+        await walk(deadLetterKey(""), (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], counts));
+        return counts;
       }),
 
-    close: () => attempt(async () => void (await turn)),
+    close: () => attempt(async () => void (await lastChange)),
 
     wakeAt: (unixMs) =>
       attempt(async () => {
-        const set = await storage.getAlarm();
-        const isOurs = set !== null && set === alarm;
+        const current = await storage.getAlarm();
+        const isOurs = current !== null && current === ownAlarm;
         if (unixMs === undefined) {
           if (isOurs) await storage.deleteAlarm();
-          alarm = undefined;
-        } else if (set === null || isOurs || unixMs < set) {
+          ownAlarm = undefined;
+        } else if (current === null || isOurs || unixMs < current) {
           await storage.setAlarm(unixMs);
-          alarm = unixMs;
+          ownAlarm = unixMs;
         }
         await storage.sync();
       }),
@@ -175,7 +187,7 @@ async function attempt<T>(body: () => Promise<T>): Promise<T> {
   try {
     return await body();
   } catch (cause) {
-    throw storeFailure("the storage of the Durable Object", cause);
+    throw storeError("the storage of the Durable Object", cause);
   }
 }
 
@@ -183,6 +195,7 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: Math.max(0, to - from) }, (_, at) => from + at);
 }
 
-function chunks<T>(items: T[]): T[][] {
-  return range(0, Math.ceil(items.length / MOST_KEYS)).map((at) => items.slice(at * MOST_KEYS, (at + 1) * MOST_KEYS));
+/** Groups that fit in one call. */
+function keyGroups<T>(items: T[]): T[][] {
+  return range(0, Math.ceil(items.length / MAX_KEYS)).map((at) => items.slice(at * MAX_KEYS, (at + 1) * MAX_KEYS));
 }

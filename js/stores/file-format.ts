@@ -1,17 +1,18 @@
 /**
- * The log of a file store: changes as checksummed records, one behind the other. Not for applications.
+ * The log of a file store: a sequence of records with checksums, one for each change. Internal.
  *
  *     file:    MAGIC record…
  *     record:  length of the entries u32 | their CRC-32 u32 | entry…
  *     entry:   kind u8 | 0 u8 | length of the key u16 | length of the value u32 | key | value
  */
 import { concat } from "../platform/bytes.js";
-import { type Bytes, letterBytes, segmentBytes, toLetter, toSegment } from "./bytes.js";
+import { type Bytes, encodeDeadLetter, encodeSegment, decodeDeadLetter, decodeSegment } from "./codec.js";
 import type { Change, DeadLetter, Segment } from "./store.js";
 
-/** What a file of ours starts with. */
+/** The start of every file. */
 export const MAGIC = new TextEncoder().encode("eventferry outbox 1\n");
 
+/** Computes a CRC-32. */
 export type Crc32 = (bytes: Uint8Array) => number;
 
 const RECORD_HEAD = 8;
@@ -22,7 +23,7 @@ const DEAD_PUT = 3;
 const DEAD_REMOVE = 4;
 const NOTHING = new Uint8Array(0);
 
-/** One record for each change; a change with nothing in it has none. */
+/** Encodes changes as records. An empty change has no record. */
 export function records(changes: readonly Change[], crc32: Crc32): Bytes {
   const parts: Uint8Array[] = [];
   const heads: { view: DataView; start: number; end: number }[] = [];
@@ -35,9 +36,9 @@ export function records(changes: readonly Change[], crc32: Crc32): Bytes {
     const head = new Uint8Array(RECORD_HEAD);
     const start = length + RECORD_HEAD;
     add(head);
-    for (const segment of change.put) addEntry(add, PUT, segment.key, segmentBytes(segment));
+    for (const segment of change.put) addEntry(add, PUT, segment.key, encodeSegment(segment));
     for (const key of change.remove) addEntry(add, REMOVE, key, NOTHING);
-    for (const letter of change.deadPut) addEntry(add, DEAD_PUT, letter.key, letterBytes(letter));
+    for (const letter of change.deadPut) addEntry(add, DEAD_PUT, letter.key, encodeDeadLetter(letter));
     for (const key of change.deadRemove) addEntry(add, DEAD_REMOVE, key, NOTHING);
     if (length > start) {
       heads.push({ view: new DataView(head.buffer), start, end: length });
@@ -56,35 +57,35 @@ export function records(changes: readonly Change[], crc32: Crc32): Bytes {
 }
 
 /**
- * Reads a whole file, and gives every change that is intact to `apply`, in order.
+ * Reads a file, and passes each intact change to `apply`, in order.
  *
- * A record that was not written to its end is the last one. One that is damaged with an intact one behind it was damaged
- * later; it is left out, and the others count.
+ * An incomplete record is the last one. A damaged record before an intact one was damaged after it was written; it is
+ * skipped.
  *
- * @returns where the last intact record ends; undefined if the file is not one of ours
+ * @returns the end of the last intact record; undefined if the file is not an outbox
  */
 export function readRecords(bytes: Uint8Array, crc32: Crc32, apply: (change: Change) => void): number | undefined {
   const start = Math.min(bytes.length, MAGIC.length);
   for (let at = 0; at < start; at++) if (bytes[at] !== MAGIC[at]) return undefined;
-  let good = start;
+  let intactEnd = start;
   let damaged = 0;
   for (let at = start; damaged < 2; ) {
     const record = recordAt(bytes, at, crc32);
     if (!record) break;
     if (record.isIntact) {
       apply(toChange(record.entries));
-      good = record.end;
+      intactEnd = record.end;
       damaged = 0;
     } else {
       damaged++;
     }
     at = record.end;
   }
-  return good;
+  return intactEnd;
 }
 
-/** How much of the file a segment or dead letter takes, roughly. */
-export function weight(item: Segment | DeadLetter): number {
+/** The approximate size of a segment or dead letter in the file. */
+export function recordBytes(item: Segment | DeadLetter): number {
   return "sizes" in item
     ? item.body.length + 4 * item.sizes.length * (item.orderingKeys ? 2 : 1) + 64
     : item.body.length + 256;
@@ -110,7 +111,7 @@ function recordAt(
   const view = new DataView(bytes.buffer, bytes.byteOffset + at);
   const length = view.getUint32(0, true);
   const end = at + RECORD_HEAD + length;
-  // After a loss of power there may be zeros where nothing was written.
+  // After a loss of power, the end of the file may be zeros.
   if (length === 0 || end > bytes.length) return undefined;
   const entries = bytes.subarray(at + RECORD_HEAD, end);
   return { entries, end, isIntact: crc32(entries) === view.getUint32(4, true) };
@@ -131,9 +132,9 @@ function toChange(entries: Uint8Array): Change {
     const end = keyEnd + view.getUint32(at + 4, true);
     const key = text.decode(entries.subarray(at + ENTRY_HEAD, keyEnd));
     const value = entries.subarray(keyEnd, end);
-    if (kind === PUT) change.put.push(toSegment(key, value));
+    if (kind === PUT) change.put.push(decodeSegment(key, value));
     else if (kind === REMOVE) change.remove.push(key);
-    else if (kind === DEAD_PUT) change.deadPut.push(toLetter(key, value));
+    else if (kind === DEAD_PUT) change.deadPut.push(decodeDeadLetter(key, value));
     else if (kind === DEAD_REMOVE) change.deadRemove.push(key);
     at = end;
   }

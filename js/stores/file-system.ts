@@ -1,7 +1,8 @@
-/** As much of Node's modules as a file store uses; Deno and Bun have them too. Not for applications. */
+/** The parts of Node's modules that the file store uses. Deno and Bun have them too. Internal. */
 import { FerryError } from "../engine/errors.js";
 import type { Crc32 } from "./file-format.js";
 
+/** An open file of `node:fs/promises`. */
 export interface FileHandle {
   write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
   datasync(): Promise<void>;
@@ -10,7 +11,7 @@ export interface FileHandle {
   close(): Promise<void>;
 }
 
-/** `node:fs/promises`. */
+/** The functions of `node:fs/promises`. */
 export interface FileSystem {
   open(path: string, flags: string): Promise<FileHandle>;
   readFile(path: string): Promise<Uint8Array>;
@@ -19,10 +20,11 @@ export interface FileSystem {
   unlink(path: string): Promise<void>;
 }
 
+/** The platform of a file store. Tests replace it. */
 export interface Platform {
   readonly fs: FileSystem;
   readonly crc32: Crc32;
-  /** The folder that a file is in. */
+  /** The directory of a file. */
   folderOf(path: string): string;
   readonly process: Process;
 }
@@ -30,23 +32,26 @@ export interface Platform {
 interface Process {
   readonly pid: number;
   kill(pid: number, signal: 0): unknown;
-  /** Node since 20.16, Deno, Bun. Bundlers do not follow it, and those for Workers refuse an `import` of a name that is put together. */
-  getBuiltinModule?(name: string): any;
+  /** In Node since 20.16, Deno and Bun. Not `import()`: bundlers would follow it, or reject a computed name. */
+  getBuiltinModule?(name: string): unknown;
 }
 
-/** Rejects where there are no files. */
+/** Loads the modules. Rejects on platforms without files. */
 export async function loadPlatform(): Promise<Platform> {
   const { process } = globalThis as { process?: Process };
   if (!process?.getBuiltinModule) throw noFiles();
   try {
-    const [fs, path, zlib] = ["fs/promises", "path", "zlib"].map((name) => process.getBuiltinModule!(`node:${name}`));
+    const load = <T>(name: string) => process.getBuiltinModule!(`node:${name}`) as T;
+    const fs = load<FileSystem>("fs/promises");
+    const path = load<{ dirname(path: string): string; resolve(path: string): string }>("path");
+    const zlib = load<{ crc32?: Crc32 }>("zlib");
     return { fs, process, folderOf: (file) => path.dirname(path.resolve(file)), crc32: zlib.crc32 ?? crc32ByTable() };
   } catch (cause) {
     throw noFiles(cause);
   }
 }
 
-/** The code of an error of the system, such as `ENOENT`. */
+/** The code of a system error, such as `ENOENT`. */
 export function codeOf(error: unknown): string | undefined {
   return (error as { code?: string } | undefined)?.code;
 }
@@ -54,16 +59,17 @@ export function codeOf(error: unknown): string | undefined {
 function noFiles(cause?: unknown): FerryError {
   return new FerryError(
     "ERR_STORE",
-    "a file store needs the files of Node (20.16 or later), Deno or Bun, which this runtime does not have",
+    "fileStore needs Node 20.16 or later, Deno or Bun; this runtime has no files",
     cause === undefined ? {} : { cause },
   );
 }
 
-/** For runtimes whose `zlib` has none. */
+/** The CRC-32 for runtimes whose `zlib` has none. */
 export function crc32ByTable(): Crc32 {
   const table = Uint32Array.from({ length: 256 }, (_, byte) => {
-    for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? (byte >>> 1) ^ 0xedb88320 : byte >>> 1;
-    return byte;
+    let crc = byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+    return crc;
   });
   return (bytes) => {
     let crc = -1;

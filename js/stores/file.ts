@@ -1,18 +1,19 @@
-/** The store for programs on a machine with a disk: Node, Deno and Bun. */
+/** The store for Node, Deno and Bun: a file. */
 import { FerryError } from "../engine/errors.js";
-import type { Bytes } from "./bytes.js";
-import { storeFailure } from "./failure.js";
-import { MAGIC, readRecords, records, weight } from "./file-format.js";
+import type { Bytes } from "./codec.js";
+import { storeError } from "./store-error.js";
+import { MAGIC, readRecords, recordBytes, records } from "./file-format.js";
 import { lockFile } from "./file-lock.js";
 import { type FileHandle, type Platform, codeOf, loadPlatform } from "./file-system.js";
 import { MemoryTables } from "./ordered-map.js";
 import type { Change, DeadLetter, OutboxStore, PeekLimit, Segment, StoreCounts, StoreTraits } from "./store.js";
 
+/** The options of `fileStore`. */
 export interface FileStoreOptions {
   /**
-   * `disk`: a change counts as made when the disk has it, so that not even a loss of power loses it; changes that come
-   * together wait for the disk once. `os`: when the operating system has it, which survives a crash of the process and is
-   * faster by the time that the disk takes. @default "disk"
+   * When a change resolves. `disk`: when the disk has it, so that it survives a loss of power; concurrent changes share
+   * one flush. `os`: when the operating system has it, so that it survives a crash of the process; there is no flush.
+   * @default "disk"
    */
   durability?: "os" | "disk";
   /** For tests. @internal */
@@ -20,27 +21,27 @@ export interface FileStoreOptions {
 }
 
 /**
- * Keeps events in one file, to which changes are appended. The folder must be there; `<path>.lock` and, while the file is
- * rewritten, `<path>.new` stand beside it. What the file has in it is in memory too.
+ * Keeps events in a file, to which changes are appended. The directory must exist; it also gets `<path>.lock` and,
+ * while the file is rewritten, `<path>.new`. The content of the file is also in memory.
  *
- * The file is emptied whenever the outbox is empty, and rewritten when it has more than 1 MiB, most of it out of date.
- * What was half written when the machine stopped is dropped at the next `open`.
+ * The file is truncated when the outbox is empty, and rewritten when it is larger than 1 MiB and mostly outdated.
+ * `open` drops an incomplete change at the end of the file.
  *
- * One process at a time: `open` rejects while another that runs has the file. The lock of a process that is gone is taken over. Do not
- * share a file between machines or containers, which do not see each other's processes. Deno needs `--allow-read` and
- * `--allow-write` for the folder, and `--allow-run` to take over a lock.
+ * Only one process can use the file: `open` rejects while another running process has it. The lock of a process that
+ * has ended is taken over. Do not share a file between machines or containers, which cannot see each other's processes.
+ * Deno needs `--allow-read` and `--allow-write` for the directory, and `--allow-run` to take over a lock.
  *
- * @throws {FerryError} all calls: `ERR_STORE` with the `cause`. A change that the disk did not take (it is full, say) leaves the
- * file as it was; later ones work as soon as there is space.
+ * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`. A change that fails (for example because the
+ * disk is full) leaves the file unchanged; later changes work as soon as there is space.
  */
 export function fileStore(path: string, options: FileStoreOptions = {}): OutboxStore {
   return new FileStore(path, options);
 }
 
-/** Files below this are not rewritten, whatever is in them. */
-const REWRITE_FROM = 1024 * 1024;
+/** The minimum size of a file that is rewritten, in bytes. */
+const MIN_REWRITE_BYTES = 1024 * 1024;
 
-interface Waiting {
+interface PendingWrite {
   readonly change: Change;
   resolve(): void;
   reject(error: unknown): void;
@@ -51,20 +52,20 @@ class FileStore implements OutboxStore {
   readonly #path: string;
   readonly #durability: "os" | "disk";
   #platform: Platform | undefined;
-  #shelves = new MemoryTables();
+  #tables = new MemoryTables();
   #handle: FileHandle | undefined;
   #unlock: (() => Promise<void>) | undefined;
-  /** Where the next record goes. */
+  /** The position of the next record. */
   #length = 0;
-  /** How much of that is not out of date. */
-  #live = 0;
-  /** Something may stand behind `#length`, which must go before anything is appended. */
-  #hasRemains = false;
-  /** The file was replaced, and the disk may not know it yet. */
-  #isMoved = false;
-  /** The length from which rewriting is tried. */
-  #rewriteFrom = REWRITE_FROM;
-  #waiting: Waiting[] = [];
+  /** The approximate bytes of the file that are not outdated. */
+  #liveBytes = 0;
+  /** Whether an incomplete record may follow `#length`. It must be cut off before the next append. */
+  #hasPartialRecord = false;
+  /** Whether the file was replaced and the directory is not flushed yet. */
+  #isFolderDirty = false;
+  /** The file size from which a rewrite is tried. */
+  #rewriteFromBytes = MIN_REWRITE_BYTES;
+  #waiting: PendingWrite[] = [];
   #flushing: Promise<void> | undefined;
 
   constructor(path: string, { durability = "disk", platform }: FileStoreOptions) {
@@ -75,7 +76,7 @@ class FileStore implements OutboxStore {
 
   open(): Promise<StoreTraits> {
     return this.#attempt(async () => {
-      if (this.#handle) throw new FerryError("ERR_STORE", "it is open already");
+      if (this.#handle) throw new FerryError("ERR_STORE", `${this.#description} is open already`);
       this.#platform ??= await loadPlatform();
       this.#unlock = await lockFile(this.#platform, this.#path);
       try {
@@ -90,21 +91,21 @@ class FileStore implements OutboxStore {
 
   write(change: Change): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ change, resolve, reject: (error) => reject(storeFailure(this.#place, error)) });
+      this.#waiting.push({ change, resolve, reject: (error) => reject(storeError(this.#description, error)) });
       this.#flushing ??= this.#flush();
     });
   }
 
   peek(limit: PeekLimit): Promise<Segment[]> {
-    return this.#attempt(async () => this.#opened.shelves.peek(limit));
+    return this.#attempt(async () => this.#opened.tables.peek(limit));
   }
 
   dead(limit: number): Promise<DeadLetter[]> {
-    return this.#attempt(async () => this.#opened.shelves.dead(limit));
+    return this.#attempt(async () => this.#opened.tables.dead(limit));
   }
 
   count(): Promise<StoreCounts> {
-    return this.#attempt(async () => this.#opened.shelves.count());
+    return this.#attempt(async () => this.#opened.tables.count());
   }
 
   close(): Promise<void> {
@@ -114,20 +115,20 @@ class FileStore implements OutboxStore {
     });
   }
 
-  get #place(): string {
+  get #description(): string {
     return `the file ${this.#path}`;
   }
 
-  get #opened(): { platform: Platform; handle: FileHandle; shelves: MemoryTables } {
-    if (!this.#platform || !this.#handle) throw new FerryError("ERR_STORE", `${this.#place} is not open`);
-    return { platform: this.#platform, handle: this.#handle, shelves: this.#shelves };
+  get #opened(): { platform: Platform; handle: FileHandle; tables: MemoryTables } {
+    if (!this.#platform || !this.#handle) throw new FerryError("ERR_STORE", `${this.#description} is not open`);
+    return { platform: this.#platform, handle: this.#handle, tables: this.#tables };
   }
 
   async #attempt<T>(body: () => Promise<T>): Promise<T> {
     try {
       return await body();
     } catch (error) {
-      throw storeFailure(this.#place, error);
+      throw storeError(this.#description, error);
     }
   }
 
@@ -136,15 +137,15 @@ class FileStore implements OutboxStore {
     await fs.unlink(`${this.#path}.new`).catch(() => undefined);
     this.#handle = await openOrCreate(this.#platform!, this.#path);
     const bytes = await fs.readFile(this.#path);
-    this.#shelves = new MemoryTables();
-    this.#live = 0;
-    const good = readRecords(bytes, crc32, (change) => this.#apply(change));
-    if (good === undefined) throw new FerryError("ERR_STORE", `${this.#place} is there, and is not an outbox`);
-    this.#length = Math.max(good, MAGIC.length);
-    this.#hasRemains = good < bytes.length;
-    // It also shows that the file can be written.
+    this.#tables = new MemoryTables();
+    this.#liveBytes = 0;
+    const intactEnd = readRecords(bytes, crc32, (change) => this.#apply(change));
+    if (intactEnd === undefined) throw new FerryError("ERR_STORE", `${this.#description} exists and is not an outbox`);
+    this.#length = Math.max(intactEnd, MAGIC.length);
+    this.#hasPartialRecord = intactEnd < bytes.length;
+    // This also verifies that the file is writable.
     await writeAll(this.#handle, MAGIC, 0);
-    await this.#cutRemains();
+    await this.#cutPartialRecord();
     await this.#sync();
     await this.#syncFolder();
   }
@@ -157,9 +158,9 @@ class FileStore implements OutboxStore {
     await unlock?.();
   }
 
-  /** Writes what waits, all at once; what comes in the meantime goes together too. Never rejects. */
+  /** Writes all waiting changes together, then those that have arrived in the meantime. Never rejects. */
   async #flush(): Promise<void> {
-    // Whoever writes in the same breath comes along.
+    // Changes of the same turn are written together.
     await undefined;
     while (this.#waiting.length > 0) {
       const group = this.#waiting;
@@ -179,64 +180,64 @@ class FileStore implements OutboxStore {
         this.#apply(change);
         resolve();
       }
-      // If that fails, the file is longer than it needs to be, and nothing else.
-      await this.#tidy().catch(() => undefined);
+      // If this fails, the file is only longer than necessary.
+      await this.#compact().catch(() => undefined);
     }
     this.#flushing = undefined;
   }
 
-  /** All of it or nothing. */
+  /** Appends all bytes or nothing. */
   async #append(bytes: Bytes): Promise<void> {
     if (bytes.length === 0) return;
-    await this.#cutRemains();
-    if (this.#isMoved) await this.#syncFolder();
-    this.#hasRemains = true;
+    await this.#cutPartialRecord();
+    if (this.#isFolderDirty) await this.#syncFolder();
+    this.#hasPartialRecord = true;
     try {
       await writeAll(this.#opened.handle, bytes, this.#length);
       await this.#sync();
     } catch (error) {
-      // If this fails too, the next one does it.
-      await this.#cutRemains().catch(() => undefined);
+      // If this fails too, the next append does it.
+      await this.#cutPartialRecord().catch(() => undefined);
       throw error;
     }
     this.#length += bytes.length;
-    this.#hasRemains = false;
+    this.#hasPartialRecord = false;
   }
 
-  async #cutRemains(): Promise<void> {
-    if (!this.#hasRemains) return;
+  async #cutPartialRecord(): Promise<void> {
+    if (!this.#hasPartialRecord) return;
     await this.#opened.handle.truncate(this.#length);
-    this.#hasRemains = false;
+    this.#hasPartialRecord = false;
   }
 
   #apply(change: Change): void {
-    const { segments, letters } = this.#shelves;
-    const weigh = (item: Segment | DeadLetter | undefined) => (item ? weight(item) : 0);
-    for (const segment of change.put) this.#live += weight(segment) - weigh(segments.get(segment.key));
-    for (const letter of change.deadPut) this.#live += weight(letter) - weigh(letters.get(letter.key));
-    this.#shelves.apply({ put: change.put, remove: [], deadPut: change.deadPut, deadRemove: [] });
-    for (const key of change.remove) this.#live -= weigh(segments.get(key));
-    for (const key of change.deadRemove) this.#live -= weigh(letters.get(key));
-    this.#shelves.apply({ put: [], remove: change.remove, deadPut: [], deadRemove: change.deadRemove });
+    const { segments, deadLetters: letters } = this.#tables;
+    const bytesOf = (item: Segment | DeadLetter | undefined) => (item ? recordBytes(item) : 0);
+    for (const segment of change.put) this.#liveBytes += recordBytes(segment) - bytesOf(segments.get(segment.key));
+    for (const letter of change.deadPut) this.#liveBytes += recordBytes(letter) - bytesOf(letters.get(letter.key));
+    this.#tables.apply({ put: change.put, remove: [], deadPut: change.deadPut, deadRemove: [] });
+    for (const key of change.remove) this.#liveBytes -= bytesOf(segments.get(key));
+    for (const key of change.deadRemove) this.#liveBytes -= bytesOf(letters.get(key));
+    this.#tables.apply({ put: [], remove: change.remove, deadPut: [], deadRemove: change.deadRemove });
   }
 
-  async #tidy(): Promise<void> {
-    const { handle, shelves } = this.#opened;
-    if (shelves.segments.items.length + shelves.letters.items.length === 0) {
+  async #compact(): Promise<void> {
+    const { handle, tables } = this.#opened;
+    if (tables.segments.items.length + tables.deadLetters.items.length === 0) {
       if (this.#length === MAGIC.length) return;
-      // The disk need not know yet: the removals are in what is cut off.
+      // No flush: the part that is cut off ends with the removal of everything.
       await handle.truncate(MAGIC.length);
       this.#length = MAGIC.length;
-      this.#rewriteFrom = REWRITE_FROM;
-    } else if (this.#length > this.#rewriteFrom && 2 * this.#live < this.#length) {
-      // Should it fail, it is not tried again at once.
-      this.#rewriteFrom = 2 * this.#length;
+      this.#rewriteFromBytes = MIN_REWRITE_BYTES;
+    } else if (this.#length > this.#rewriteFromBytes && 2 * this.#liveBytes < this.#length) {
+      // If it fails, it is tried again only when the file has doubled.
+      this.#rewriteFromBytes = 2 * this.#length;
       await this.#rewrite();
-      this.#rewriteFrom = REWRITE_FROM;
+      this.#rewriteFromBytes = MIN_REWRITE_BYTES;
     }
   }
 
-  /** A new file takes the place of the old one when the disk has all of it. */
+  /** Writes a new file, and replaces the old one when the disk has all of the new one. */
   async #rewrite(): Promise<void> {
     const { platform, handle } = this.#opened;
     const { fs, crc32 } = platform;
@@ -249,7 +250,7 @@ class FileStore implements OutboxStore {
     };
     try {
       await add(MAGIC);
-      for (const change of this.#inParts()) await add(records([change], crc32));
+      for (const change of this.#asChanges()) await add(records([change], crc32));
       if (this.#durability === "disk") await fresh.sync();
       await fs.rename(path, this.#path);
     } catch (error) {
@@ -259,22 +260,22 @@ class FileStore implements OutboxStore {
     }
     this.#handle = fresh;
     this.#length = length;
-    this.#hasRemains = false;
-    this.#isMoved = true;
+    this.#hasPartialRecord = false;
+    this.#isFolderDirty = true;
     await handle.close().catch(() => undefined);
     await this.#syncFolder();
   }
 
-  /** Everything that is there, as changes of about a megabyte. */
-  *#inParts(): Generator<Change> {
+  /** The whole content, as changes of about 1 MiB. */
+  *#asChanges(): Generator<Change> {
     let part = { put: [] as Segment[], remove: [], deadPut: [] as DeadLetter[], deadRemove: [] };
     let size = 0;
-    for (const { items } of [this.#shelves.segments, this.#shelves.letters]) {
+    for (const { items } of [this.#tables.segments, this.#tables.deadLetters]) {
       for (const item of items) {
         if ("sizes" in item) part.put.push(item);
         else part.deadPut.push(item);
-        size += weight(item);
-        if (size < REWRITE_FROM) continue;
+        size += recordBytes(item);
+        if (size < MIN_REWRITE_BYTES) continue;
         yield part;
         part = { put: [], remove: [], deadPut: [], deadRemove: [] };
         size = 0;
@@ -287,17 +288,17 @@ class FileStore implements OutboxStore {
     if (this.#durability === "disk") await this.#opened.handle.datasync();
   }
 
-  /** Makes the disk know which file stands under the name. */
+  /** Flushes the directory, so that the disk has the new name of the file. */
   async #syncFolder(): Promise<void> {
     const { platform } = this.#opened;
-    // Windows does not open folders, and has no need to.
+    // Windows cannot open directories, and does not need this.
     const folder =
       this.#durability === "disk"
         ? await platform.fs.open(platform.folderOf(this.#path), "r").catch(() => undefined)
         : undefined;
     try {
       await folder?.sync();
-      this.#isMoved = false;
+      this.#isFolderDirty = false;
     } finally {
       await folder?.close();
     }

@@ -1,75 +1,80 @@
-/** The store for browsers: pages, and workers of all kinds. */
+/** The store for browsers: pages and workers. */
 import { peekUpTo, countsOf } from "./peek-limit.js";
-import { storeFailure } from "./failure.js";
+import { storeError } from "./store-error.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 import { unixNow } from "../platform/clock.js";
 
+/** The options of `indexedDbStore`. */
 export interface IndexedDbOptions {
   /**
-   * `relaxed`: a change counts as made when the operating system has it; a crash of the browser does not lose it, a loss of
-   * power may. `strict`: when the disk has it, which takes two to four times as long. @default "relaxed"
+   * When a change resolves. `relaxed`: when the operating system has it; it survives a crash of the browser, but
+   * perhaps not a loss of power. `strict`: when the disk has it, which takes two to four times as long. @default
+   * "relaxed"
    */
   durability?: "relaxed" | "strict";
 }
 
-const PLACE = "IndexedDB";
+const STORAGE = "IndexedDB";
 const SEGMENTS = "segments";
 const DEAD = "dead";
 const META = "meta";
 const STORES = [SEGMENTS, DEAD, META];
 
 /**
- * Keeps events in the database `eventferry-<name>`, for all tabs and workers of the origin. Every change is one transaction.
- * A connection that the browser has broken is opened again by the next call.
+ * Keeps events in the database `eventferry-<name>`, for all tabs and workers of the origin. Every change is one
+ * transaction. If the browser closes the connection, the next call opens a new one.
  *
- * How much there is room for is the browser's to say; it may also clear what an origin has that was not visited for long.
+ * The browser decides the capacity. It may also delete the data of origins that were not visited for a long time.
  *
  * @param name @default the name of the outbox
- * @throws {FerryError} all calls: `ERR_STORE` with the `cause`; the message says when the storage is full. `open` rejects where
- * IndexedDB is missing or blocked. It has no time limit of its own: with a damaged profile a browser may never answer.
+ * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`; the message tells if the storage is full. `open`
+ * rejects where IndexedDB is missing or blocked. It has no timeout: with a damaged profile, the request may never
+ * settle.
  */
 export function indexedDbStore(name?: string, { durability = "relaxed" }: IndexedDbOptions = {}): OutboxStore {
-  let title = "";
+  let databaseName = "";
   let connection: Promise<IDBDatabase> | undefined;
 
-  /** Whoever comes next opens another one. What runs on this one still comes to its end. */
-  function drop(): void {
+  /** Closes the connection, so that the next call opens a new one. Running transactions still complete. */
+  function disconnect(): void {
     connection?.then((database) => database.close()).catch(() => undefined);
     connection = undefined;
   }
 
   async function connect(): Promise<IDBDatabase> {
-    const request = indexedDB.open(`eventferry-${title}`, 1);
+    const request = indexedDB.open(`eventferry-${databaseName}`, 1);
     request.onupgradeneeded = () => {
       for (const store of STORES) request.result.createObjectStore(store, { keyPath: "key" });
     };
-    const database = await answer(request);
-    // Somebody wants to delete it, or the browser has closed it.
-    database.onversionchange = database.onclose = drop;
+    const database = await resultOf(request);
+    // Another tab deletes the database, or the browser has closed the connection.
+    database.onversionchange = database.onclose = disconnect;
     return database;
   }
 
   async function begin(mode: IDBTransactionMode): Promise<IDBTransaction> {
-    const old = connection;
-    const used = (connection ??= connect());
+    const earlier = connection;
+    connection ??= connect();
+    const used = connection;
     try {
       return (await used).transaction(STORES, mode, { durability });
     } catch (cause) {
-      if (connection === used) drop();
-      if (!old) throw cause;
-      // It was closed, and nobody told us. Nothing has happened yet, so it is safe to try again.
+      if (connection === used) disconnect();
+      if (!earlier) throw cause;
+      // The connection was closed without an event. Nothing was done yet, so a second attempt is safe.
       return begin(mode);
     }
   }
 
-  /** Resolves when the transaction is complete. */
+  /** Runs `body` in a transaction. Resolves when the transaction is complete. */
   async function transact<T>(
     mode: IDBTransactionMode,
     body: (segments: IDBObjectStore, dead: IDBObjectStore, meta: IDBObjectStore) => Promise<T>,
   ): Promise<T> {
     let transaction: IDBTransaction | undefined;
     try {
-      const begun = (transaction = await begin(mode));
+      const begun = await begin(mode);
+      transaction = begun;
       const complete = new Promise((resolve, reject) => {
         begun.oncomplete = resolve;
         begun.onabort = () => reject(begun.error);
@@ -84,11 +89,11 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       try {
         transaction?.abort();
       } catch {
-        // It has ended by itself.
+        // The transaction has ended already.
       }
-      // Near the quota a connection may stay broken after it has failed once.
-      drop();
-      throw storeFailure(PLACE, cause);
+      // Near the quota, a connection may stay broken after its first failure.
+      disconnect();
+      throw storeError(STORAGE, cause);
     }
   }
 
@@ -96,7 +101,7 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
     kind: "indexeddb",
 
     async open(given) {
-      title = name ?? given;
+      databaseName = name ?? given;
       await transact("readwrite", async (_segments, _dead, meta) => meta.put({ key: "probe" }));
       return { durability: durability === "strict" ? "disk" : "os", isShared: true };
     },
@@ -104,7 +109,7 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
     write: ({ put, remove, deadPut, deadRemove }) =>
       transact("readwrite", async (segments, dead) => {
         for (const { body, sizes, orderingKeys, ...rest } of put) {
-          // Copies, because with a view all that is behind it would be stored.
+          // Copies, because of a view the whole buffer would be stored.
           segments.put({
             ...rest,
             body: body.slice(),
@@ -126,43 +131,46 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
 
     dead: (limit) =>
       transact("readonly", async (_segments, dead) =>
-        limit > 0 ? answer<DeadLetter[]>(dead.getAll(null, limit)) : [],
+        limit > 0 ? resultOf<DeadLetter[]>(dead.getAll(null, limit)) : [],
       ),
 
     count: () =>
       transact("readonly", async (segments, dead) => {
-        const stock = countsOf([], []);
-        await walk<Segment>(segments, (row) => !!countsOf([row], [], stock));
-        await walk<DeadLetter>(dead, (row) => !!countsOf([], [row], stock));
-        return stock;
+        const counts = countsOf([], []);
+        await walk<Segment>(segments, (row) => !!countsOf([row], [], counts));
+        await walk<DeadLetter>(dead, (row) => !!countsOf([], [row], counts));
+        return counts;
       }),
 
-    acquire: (owner, forMs) =>
+    acquire: (owner, durationMs) =>
       transact("readwrite", async (_segments, _dead, meta) => {
-        const lease = await answer(meta.get("lease"));
+        const lease = await resultOf(meta.get("lease"));
         const now = unixNow();
         const isFree = !lease || lease.owner === owner || lease.until <= now;
-        if (isFree) meta.put({ key: "lease", owner, until: now + forMs });
+        if (isFree) meta.put({ key: "lease", owner, until: now + durationMs });
         return isFree;
       }),
 
-    close: async () => drop(),
+    close: async () => disconnect(),
   };
 }
 
-function answer<T>(request: IDBRequest<T>): Promise<T> {
+function resultOf<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
 }
 
-/** Visits from the smallest key on, until `visit` returns false. Rows come in portions that double, so that many small ones do not take many trips. */
+/**
+ * Visits the rows in order until `visit` returns false. Reads groups of doubling size, so that many small rows need few
+ * requests.
+ */
 async function walk<T extends { key: string }>(store: IDBObjectStore, visit: (row: T) => boolean): Promise<void> {
   let range: IDBKeyRange | null = null;
-  for (let portion = 4; ; portion = Math.min(2 * portion, 128)) {
-    const rows: T[] = await answer(store.getAll(range, portion));
-    if (!rows.every(visit) || rows.length < portion) return;
+  for (let groupSize = 4; ; groupSize = Math.min(2 * groupSize, 128)) {
+    const rows: T[] = await resultOf(store.getAll(range, groupSize));
+    if (!rows.every(visit) || rows.length < groupSize) return;
     range = IDBKeyRange.lowerBound(rows.pop()!.key, true);
   }
 }

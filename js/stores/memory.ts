@@ -1,20 +1,20 @@
-/** A store that forgets: for tests, and for when there is no better place. */
+/** The store in memory: for tests, and where there is no better place. */
 import { MemoryTables } from "./ordered-map.js";
 import type { OutboxStore } from "./store.js";
 
 /**
- * Keeps events in memory. What is not delivered when the page or process ends is lost.
- * It never fails, and what it has survives `close` and another `open` of the same store.
+ * Keeps events in memory. Events that are not delivered when the page or process ends are lost. It never fails. Its
+ * content survives `close` and another `open` of the same object.
  */
 export function memoryStore(): OutboxStore {
-  const shelves = new MemoryTables();
+  const tables = new MemoryTables();
   return {
     kind: "memory",
     open: async () => ({ durability: "none", isShared: false }),
-    write: async (change) => shelves.apply(change),
-    peek: async (limit) => shelves.peek(limit),
-    dead: async (limit) => shelves.dead(limit),
-    count: async () => shelves.count(),
+    write: async (change) => tables.apply(change),
+    peek: async (limit) => tables.peek(limit),
+    dead: async (limit) => tables.dead(limit),
+    count: async () => tables.count(),
     close: async () => undefined,
   };
 }

@@ -1,26 +1,26 @@
-/** What a store has, in memory. Not for applications. */
+/** The content of a store in memory. Internal. */
 import { takeUpTo, countsOf } from "./peek-limit.js";
 import type { Change, DeadLetter, PeekLimit, Segment, StoreCounts } from "./store.js";
 
-/** Things in the order of their keys. What comes last and what goes first costs next to nothing, and that is the rule. */
+/** Rows in the order of their keys. Inserting the largest key and removing the smallest, the usual case, is fast. */
 export class OrderedMap<T extends { readonly key: string }> {
   readonly items: T[] = [];
 
   get(key: string): T | undefined {
-    const item = this.items[this.#place(key)];
+    const item = this.items[this.#indexOf(key)];
     return item?.key === key ? item : undefined;
   }
 
   set(item: T): void {
-    this.items.splice(this.#place(item.key), this.get(item.key) ? 1 : 0, item);
+    this.items.splice(this.#indexOf(item.key), this.get(item.key) ? 1 : 0, item);
   }
 
   delete(key: string): void {
-    if (this.get(key)) this.items.splice(this.#place(key), 1);
+    if (this.get(key)) this.items.splice(this.#indexOf(key), 1);
   }
 
-  /** Where it is, or would be. */
-  #place(key: string): number {
+  /** The index of a key, or the one at which to insert it. */
+  #indexOf(key: string): number {
     let low = 0;
     for (let high = this.items.length; low < high; ) {
       const middle = (low + high) >> 1;
@@ -31,16 +31,16 @@ export class OrderedMap<T extends { readonly key: string }> {
   }
 }
 
-/** Everything a store has. */
+/** The segments and dead letters of a store. */
 export class MemoryTables {
-  readonly segments = new OrderedMap<Segment>();
-  readonly letters = new OrderedMap<DeadLetter>();
+  readonly segments: OrderedMap<Segment> = new OrderedMap<Segment>();
+  readonly deadLetters: OrderedMap<DeadLetter> = new OrderedMap<DeadLetter>();
 
   apply({ put, remove, deadPut, deadRemove }: Change): void {
     for (const segment of put) this.segments.set(segment);
     for (const key of remove) this.segments.delete(key);
-    for (const letter of deadPut) this.letters.set(letter);
-    for (const key of deadRemove) this.letters.delete(key);
+    for (const letter of deadPut) this.deadLetters.set(letter);
+    for (const key of deadRemove) this.deadLetters.delete(key);
   }
 
   peek(limit: PeekLimit): Segment[] {
@@ -48,10 +48,10 @@ export class MemoryTables {
   }
 
   dead(limit: number): DeadLetter[] {
-    return this.letters.items.slice(0, limit);
+    return this.deadLetters.items.slice(0, limit);
   }
 
   count(): StoreCounts {
-    return countsOf(this.segments.items, this.letters.items);
+    return countsOf(this.segments.items, this.deadLetters.items);
   }
 }

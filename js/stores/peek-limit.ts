@@ -1,13 +1,14 @@
-/** What stores have in common, whatever they keep things in. Not for applications. */
+/** The limit of `peek`, and the counts of a store, for all kinds of stores. Internal. */
 import type { DeadLetter, PeekLimit, Segment, StoreCounts } from "./store.js";
 
-/** What `peek` gives: as much as the limit allows, and at least one segment. */
+/** Collects the result of `peek`: as much as the limit allows, and at least one segment. */
 export interface PeekResult {
   readonly taken: Segment[];
-  /** Takes the next segment if it fits. False when there is no use in coming with another. */
+  /** Takes the next segment if it fits. Returns false if no further segment fits. */
   add(segment: Segment): boolean;
 }
 
+/** Starts the result of a `peek` with this limit. */
 export function peekUpTo({ events, bytes, skip }: PeekLimit): PeekResult {
   const taken: Segment[] = [];
   const add = (segment: Segment) => {
@@ -20,26 +21,26 @@ export function peekUpTo({ events, bytes, skip }: PeekLimit): PeekResult {
   return { taken, add };
 }
 
-/** What `peek` gives of these, oldest first. */
+/** The result of `peek` for these segments, which are in order. */
 export function takeUpTo(segments: Iterable<Segment>, limit: PeekLimit): Segment[] {
   const { taken, add } = peekUpTo(limit);
   for (const segment of segments) if (!add(segment)) break;
   return taken;
 }
 
-/** Adds to what was counted so far. */
+/** Counts segments and dead letters, and adds them to `counts`. */
 export function countsOf(
   segments: Iterable<Segment>,
   letters: Iterable<DeadLetter>,
-  stock: StoreCounts = { events: 0, bytes: 0, dead: 0, deadBytes: 0 },
+  counts: StoreCounts = { events: 0, bytes: 0, dead: 0, deadBytes: 0 },
 ): StoreCounts {
   for (const { sizes, body } of segments) {
-    stock.events += sizes.length;
-    stock.bytes += body.length;
+    counts.events += sizes.length;
+    counts.bytes += body.length;
   }
   for (const { body } of letters) {
-    stock.dead++;
-    stock.deadBytes += body.length;
+    counts.dead++;
+    counts.deadBytes += body.length;
   }
-  return stock;
+  return counts;
 }

@@ -1,111 +1,151 @@
 /**
- * Where an outbox keeps events until they are delivered. A store is small and dumb: it keeps what it is told to,
- * in one piece or not at all, and gives the oldest first. Write your own for any place that can do that.
+ * The interface of a store: where an outbox keeps events until they are delivered. Implement `OutboxStore` for any
+ * place that can apply a change atomically and list rows by key.
  *
- * What every store promises:
- * - `write` does all of a change or nothing. When it has resolved, the change survives what `durability` says.
- * - A change may come twice, because an error does not tell whether the change was made: doing it again changes nothing.
- *   A segment with a key that is there replaces it; to remove what is not there is no error.
- * - Keys sort by age, compared as text. `peek` and `dead` give the smallest keys first.
- * - Calls may overlap; changes take effect in the order in which `write` was called.
- * - Both sides keep the arrays that go to and fro: nobody writes into them, nobody transfers them.
- * - No key stands in `put` and in `remove` of the same change.
+ * The contract of every store:
+ * - `write` applies all of a change or nothing. Once it has resolved, the change survives what `durability` says.
+ * - A change may be written twice, because an error does not tell whether the change was applied. The second time
+ *   changes nothing: a row with an existing key replaces it, and the removal of a missing key is not an error.
+ * - Keys are compared as text, by the code of their characters. The smallest key is the oldest. `peek` and `dead`
+ *   return the smallest keys first.
+ * - Calls may overlap. Changes take effect in the order in which `write` was called.
+ * - Neither side modifies or transfers the arrays that are passed.
+ * - No key is in both `put` and `remove`, or in both `deadPut` and `deadRemove`, of one change.
+ * - Every method rejects with an `Error` if the place fails. The outbox retries, so a rejection must leave the store
+ *   usable.
  */
 import type { FerryErrorCode } from "../engine/errors.js";
 
-/** Events that were committed together. */
+/** Events that were committed together. A store keeps a segment whole. */
 export interface Segment {
-  /** Unique among all who share the store, and made of characters that sort by their code: `0-9`, `A-Z`, `a-z`, `-` and `.`. */
+  /** Unique among all users of the store. Consists of `0-9`, `A-Z`, `a-z`, `-` and `.`; sorts by age. */
   readonly key: string;
-  /** The JSON texts of the events in UTF-8, parted by one comma each. */
+  /** The JSON texts of the events in UTF-8, separated by one comma each. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** How many bytes each text has. */
+  /** The length of each JSON text in bytes. There is one element for each event. */
   readonly sizes: Uint32Array<ArrayBuffer>;
-  /** One number for each event: events with the same number other than 0 are delivered in order. Left out if all are 0. */
+  /**
+   * The ordering key of each event: events with the same key other than 0 are delivered in order.
+   *
+   * @default all are 0
+   */
   readonly orderingKeys?: Uint32Array<ArrayBuffer>;
-  /** When it was committed, in Unix milliseconds. */
+  /** When the segment was committed, as Unix time in milliseconds. */
   readonly at: number;
 }
 
-/** An event that cannot be delivered, and why. It stays until it is replayed or removed. */
+/** An event that could not be delivered, and why. It stays until it is replayed or removed. */
 export interface DeadLetter {
-  /** As for a segment. */
+  /** As `Segment.key`, but in a key space of its own. */
   readonly key: string;
   /** The JSON text of the event in UTF-8. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** Its number among `orderingKeys`. */
+  /** The ordering key of the event; 0 if it has none. */
   readonly orderingKey: number;
-  /** When it died, in Unix milliseconds. */
+  /** When delivery was given up, as Unix time in milliseconds. */
   readonly at: number;
+  /** The code of the error that ended delivery. */
   readonly code: FerryErrorCode;
-  /** The HTTP status, 0 if there was none. */
+  /** The HTTP status of that error, 0 if there was none. */
   readonly status: number;
+  /** The message of that error. */
   readonly reason: string;
-  /** How many requests had it in them. */
+  /** The number of requests that contained the event. */
   readonly attempts: number;
 }
 
-/** What shall be different, all at once. */
+/** A set of changes that a store applies atomically. Each list may be empty. */
 export interface Change {
+  /** Segments to insert, or to replace if the key exists. */
   readonly put: readonly Segment[];
-  /** Keys of segments. */
+  /** Keys of segments to remove. */
   readonly remove: readonly string[];
+  /** Dead letters to insert, or to replace if the key exists. */
   readonly deadPut: readonly DeadLetter[];
-  /** Keys of dead letters to take away. */
+  /** Keys of dead letters to remove. */
   readonly deadRemove: readonly string[];
 }
 
-/** What a store has in it. */
+/** How much a store contains. */
 export interface StoreCounts {
-  /** Events in segments. */
+  /** The number of events in all segments. */
   events: number;
-  /** Bytes of their bodies. */
+  /** The bytes of the bodies of all segments. */
   bytes: number;
-  /** Dead letters. */
+  /** The number of dead letters. */
   dead: number;
-  /** Bytes of theirs. */
+  /** The bytes of the bodies of all dead letters. */
   deadBytes: number;
 }
 
 /**
- * What survives: `none` nothing; `process` the end of the page or process as a rule, but not a crash; `os` a crash of the
- * process; `disk` a loss of power; `replicated` the loss of the machine.
+ * What a resolved change survives. `none`: nothing. `process`: the end of the page or process, but not every crash.
+ * `os`: a crash of the process. `disk`: a loss of power. `replicated`: the loss of the machine.
  */
 export type Durability = "none" | "process" | "os" | "disk" | "replicated";
 
+/** The properties of an open store. */
 export interface StoreTraits {
+  /** What a resolved change survives. */
   readonly durability: Durability;
-  /** Whether other tabs or processes may have the same store open. */
+  /** Whether other tabs or processes may have the same store open. They then elect a leader, which alone sends. */
   readonly isShared: boolean;
 }
 
-/** How much `peek` may give. At least one segment is given if there is one, however large. */
+/** How much `peek` returns. */
 export interface PeekLimit {
+  /** The maximum number of events in the returned segments. */
   readonly events: number;
+  /** The maximum number of bytes in the bodies of the returned segments. */
   readonly bytes: number;
-  /** Keys to leave out. */
+  /** Keys of segments to leave out. */
   readonly skip: ReadonlySet<string>;
 }
 
+/** A place where an outbox keeps events until they are delivered. The contract is at the top of this file. */
 export interface OutboxStore {
-  /** What it is called in messages and in `stats()`. */
+  /** The name of this kind of store, for messages and `stats()`, for example `"indexeddb"`. */
   readonly kind: string;
-  /** Makes it ready, and proves with a real write that it works. Asked once. Rejects if the place is blocked or in use by others. */
+  /**
+   * Opens the store. Called once, before all other methods. It must verify with a real write that the place works.
+   *
+   * @param name the name of the outbox; stores with different names share nothing
+   * @returns the properties of the store
+   * @throws if the place is missing, blocked or in use, or if it is full
+   */
   open(name: string): Promise<StoreTraits>;
+  /**
+   * Applies all of a change or nothing. Resolves once the change is as durable as `StoreTraits.durability` says.
+   *
+   * @throws if the change was not applied, or if that is unknown
+   */
   write(change: Change): Promise<void>;
+  /**
+   * Returns the oldest segments, up to the limit, without removing them. Returns at least one segment, however large,
+   * if there is one that `limit.skip` does not name.
+   */
   peek(limit: PeekLimit): Promise<Segment[]>;
-  /** The oldest dead letters. */
+  /** Returns at most `limit` dead letters, the oldest first, without removing them. */
   dead(limit: number): Promise<DeadLetter[]>;
-  /** Asked when the outbox is opened. */
+  /** Returns how much the store contains. Called after `open`. */
   count(): Promise<StoreCounts>;
-  /** Releases what it holds; what it keeps stays. */
+  /** Releases connections, locks and files. The content stays. */
   close(): Promise<void>;
   /**
-   * For a shared store where there are no Web Locks: makes `owner` the one who delivers, for so many milliseconds from now. False if
-   * somebody else is at present. For 0 milliseconds it gives the lease back. Changes are taken from everybody: what one who has lost the lease
-   * still has to say of its own requests is true, and refusing it would only send them again.
+   * Acquires or renews the lease of the sender, for shared stores where the platform has no Web Locks. `write` accepts
+   * changes from everyone: the reports of a former leader about its own requests are still true, and without them these
+   * events would be sent again.
+   *
+   * @param owner the caller; the same value renews its lease
+   * @param durationMs how long the lease lasts from now, in milliseconds; 0 releases it
+   * @returns false if another owner has the lease
    */
-  acquire?(owner: string, forMs: number): Promise<boolean>;
-  /** Asks the platform to start us again at that time, because something waits. `undefined`: nothing does. */
+  acquire?(owner: string, durationMs: number): Promise<boolean>;
+  /**
+   * Asks the platform to start the program again at a time, because events are pending, for platforms that stop idle
+   * programs.
+   *
+   * @param unixMs Unix time in milliseconds; `undefined` cancels the request
+   */
   wakeAt?(unixMs: number | undefined): Promise<void>;
 }

@@ -16,7 +16,7 @@ import { unixNow } from "../platform/clock.js";
 import { freshId } from "../platform/uuid.js";
 import { type BriteEvent, envelopeProblem } from "../systems/bc-events/envelope.js";
 import { readBody } from "../systems/cloudevents/body.js";
-import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
 
 /** Options of the BriteEvents service of an emulator. */
@@ -64,7 +64,7 @@ const VALIDATION_ERROR = "ValidationException";
 /** The BriteEvents service of an emulator, with the events it received. */
 export class BriteEventsEmulator implements Service {
   /** The path of the API. The `apiUrl` of clients is `${url}/brite-events`. */
-  readonly prefix = PATH;
+  readonly prefix: string = PATH;
   readonly #maxEvents: number;
   readonly #maxBytes: number;
   readonly #maxBodyBytes: number;
@@ -129,10 +129,10 @@ export class BriteEventsEmulator implements Service {
     const path = url.pathname.slice(PATH.length);
     const isBulk = path === "/events/bulk/" || path === "/events/bulk";
     if (path !== "/events" && !isBulk)
-      return plain(404, `not found: send one event to ${PATH}/events, a batch to ${PATH}/events/bulk/`);
+      return textResponse(404, `not found: send one event to ${PATH}/events, a batch to ${PATH}/events/bulk/`);
     if (request.method === "GET" && !isBulk) return this.#list(url);
     if (request.method !== "POST")
-      return plain(405, "send events with POST", { allow: isBulk ? "POST, OPTIONS" : "GET, POST, OPTIONS" });
+      return textResponse(405, "send events with POST", { allow: isBulk ? "POST, OPTIONS" : "GET, POST, OPTIONS" });
     try {
       const rawBody = await readBody(request, { maxBytes: this.#maxBodyBytes });
       const body = parseJson(rawBody);
@@ -145,7 +145,7 @@ export class BriteEventsEmulator implements Service {
       return isBulk ? this.#acceptBatch(body, common) : this.#acceptOne(body, common);
     } catch (error) {
       if (!isFerryError(error)) throw error;
-      return error.code === "ERR_TOO_LARGE" ? plain(413, error.message) : invalidResponse(error.message);
+      return error.code === "ERR_TOO_LARGE" ? textResponse(413, error.message) : invalidResponse(error.message);
     }
   }
 
@@ -198,7 +198,7 @@ export class BriteEventsEmulator implements Service {
       (this.#bytes > this.#maxBytes && this.#received[0]!.rawBody !== common.rawBody)
     )
       this.#dropOldest();
-    this.#watchers.tell();
+    this.#watchers.notify();
     return eventId;
   }
 

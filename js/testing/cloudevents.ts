@@ -1,10 +1,10 @@
 /**
- * CloudEvents over HTTP: takes events in all three modes, keeps them, and gives them back.
+ * CloudEvents over HTTP: receives events in all three modes, stores them, and returns them.
  *
  * ```text
  *   POST    /cloudevents                           to the channel "default"
- *   POST    /cloudevents/<channel>                 204, or 400, 413, 415 with what is wrong
- *   OPTIONS /cloudevents[/<channel>]               handshake of web hooks
+ *   POST    /cloudevents/<channel>                 204, or 400, 413, 415 with the reason
+ *   OPTIONS /cloudevents[/<channel>]               web hook handshake
  *   GET     /cloudevents/<channel>/events          ?after=<seq>&limit=<n>: a JSON batch
  *   GET     /cloudevents/<channel>/events/<seq>    ?mode=binary|structured: one event
  *   GET     /cloudevents/<channel>/stream          ?after=<seq>: server-sent events
@@ -14,34 +14,34 @@ import { EventBatch } from "../systems/cloudevents/batch.js";
 import { readBody } from "../systems/cloudevents/body.js";
 import { batchFromHttp, contentMode, toBinary, toStructured } from "../systems/cloudevents/http.js";
 import { webhook } from "../systems/cloudevents/webhook.js";
-import { FerryError, isFerryError } from "../engine/errors.js";
+import { type FerryError, isFerryError } from "../engine/errors.js";
 import { Forwarder, type Forwarding, type ForwardOptions } from "./forward.js";
-import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { eventStream } from "./sse.js";
-import { EventStore, type ReceivedEvent } from "./store.js";
-import { formatValue } from "../engine/messages.js";
+import { EventStore, type ReceivedEvent } from "./event-store.js";
+import { formatValue, mustBe } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
 
-/** How the CloudEvents service of an emulator works. */
+/** Options of the CloudEvents service of an emulator. */
 export interface CloudEventsEmulatorOptions {
-  /** How a delivery is answered: 204 means taken and processed, 202 only taken. @default 204 */
+  /** Status of the response to a delivery: 204 means processed, 202 means accepted. @default 204 */
   status?: 202 | 204;
-  /** How many events are kept; the oldest go first. @default 10 000 */
+  /** Number of events that are stored; the oldest are evicted first. @default 10 000 */
   maxEvents?: number;
-  /** How many bytes of messages are kept, headers included; at least the last event stays. @default 64 MiB */
+  /** Bytes of messages that are stored, headers included; the last event is never evicted. @default 67 108 864 */
   maxBytes?: number;
-  /** The largest body that is taken; more is answered with 413. @default 16 MiB */
+  /** Largest body that is accepted, in bytes; a larger one gets 413. @default 16 777 216 */
   maxBodyBytes?: number;
-  /** How long a stream may be silent before it sends a comment, in milliseconds. @default 15 000 */
+  /** Longest time that a stream is silent before it sends a comment, in milliseconds. @default 15 000 */
   heartbeatMs?: number;
 }
 
 const DEFAULT_CHANNEL = "default";
 const READ_METHODS = "GET, OPTIONS";
 const WRITE_METHODS = "POST, OPTIONS";
-const MAX_PAGE = 1000;
+const MAX_PAGE_EVENTS = 1000;
 
-/** The CloudEvents service of an emulator, and what it has seen. */
+/** The CloudEvents service of an emulator, and what it received. */
 export class CloudEventsEmulator implements Service {
   readonly prefix = "/cloudevents";
   readonly #store: EventStore;
@@ -54,11 +54,7 @@ export class CloudEventsEmulator implements Service {
   /** @internal */
   constructor(options: CloudEventsEmulatorOptions, lifetime: Lifetime) {
     const { status = 204 } = options;
-    if (status !== 202 && status !== 204)
-      throw new FerryError(
-        "ERR_INVALID_ARGUMENT",
-        `a delivery is answered with 202 or 204, not ${formatValue(status)}`,
-      );
+    if (status !== 202 && status !== 204) throw mustBe("status", "202 or 204", status);
     this.#status = status;
     this.#store = new EventStore(
       integer("maxEvents", options.maxEvents, 10_000, 1),
@@ -69,26 +65,27 @@ export class CloudEventsEmulator implements Service {
     this.#lifetime = lifetime;
   }
 
-  /** The events that came and are still kept, oldest first. A fresh list. */
+  /** The received events that are still stored, oldest first. A new array each time. */
   get received(): readonly ReceivedEvent[] {
     return this.#store.all();
   }
 
-  /** How many events were pushed out of `received` since the last `clear()`. */
+  /** Number of events that were evicted from `received` since the last `clear()`. */
   get dropped(): number {
     return this.#store.dropped;
   }
 
-  /** Forgets all events. Their numbers go on, so that streams stay where they are. */
+  /** Removes all events. Sequence numbers continue, so that open streams keep their position. */
   clear(): void {
     this.#store.clear();
   }
 
   /**
-   * Resolves with `received` once `count` events have come since the last `clear()`, those included that came before the call.
+   * Resolves with `received` once `count` events have been received since the last `clear()`, including those before the
+   * call.
    *
-   * @param options.timeoutMs How long to wait, in milliseconds. @default 10 000
-   * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed meanwhile.
+   * @param options.timeoutMs how long to wait, in milliseconds @default 10 000
+   * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed first.
    */
   async waitFor(count: number, options: { timeoutMs?: number } = {}): Promise<readonly ReceivedEvent[]> {
     integer("count", count, 1, 1);
@@ -97,40 +94,42 @@ export class CloudEventsEmulator implements Service {
       () => (store.count >= count ? store.all() : undefined),
       options.timeoutMs,
       this.#lifetime,
-      () => `${store.count} of ${count} events came`,
+      () => `received ${store.count} of ${count} events`,
     );
   }
 
   /**
-   * Sends each event that comes from now on to another server too, in order and one at a time. Nothing is tried twice.
-   * A target that is slower than the events come misses those that leave `received` meanwhile; they count as failed.
+   * Forwards each event received from now on to another server, in order and one at a time, without retries. If the
+   * target is slower than the events arrive, events that are evicted from `received` meanwhile count as failed.
    *
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a URL or a mode that cannot be.
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for an invalid URL or mode.
    */
   forwardTo(url: string | URL, options: ForwardOptions = {}): Forwarding {
     return new Forwarder(url, options, this.#store, this.#lifetime);
   }
 
-  /** Answers what the emulator has found to be for this service. */
+  /** Answers a request below the prefix. @internal */
   async handle(request: Request, url: URL): Promise<Response> {
     try {
-      const [channel = DEFAULT_CHANNEL, view, seq, ...more] = segments(url.pathname.slice(this.prefix.length));
+      const [channel = DEFAULT_CHANNEL, view, seq, ...more] = pathSegments(url.pathname.slice(this.prefix.length));
       if (more.length > 0) return notFound();
-      if (view === undefined) return await this.#takeIn(request, channel);
+      if (view === undefined) return await this.#receive(request, channel);
       if (view !== "events" && (view !== "stream" || seq !== undefined)) return notFound();
-      if (request.method !== "GET") return plain(405, "this address is for reading", { allow: READ_METHODS });
+      if (request.method !== "GET") return textResponse(405, "this address is read with GET", { allow: READ_METHODS });
       if (view === "stream") return this.#stream(request, url, channel);
-      return seq === undefined ? this.#page(url, channel) : this.#one(url, channel, seq);
+      return seq === undefined ? this.#listEvents(url, channel) : this.#getEvent(url, channel, seq);
     } catch (error) {
       if (!isFerryError(error) || error.culprit === "internal") throw error;
-      return plain(statusOf(error, request), error.message);
+      return textResponse(statusFor(error, request), error.message);
     }
   }
 
-  async #takeIn(request: Request, channel: string): Promise<Response> {
+  async #receive(request: Request, channel: string): Promise<Response> {
     if (request.method === "OPTIONS") return this.#handshake(request);
     if (request.method !== "POST")
-      return plain(405, "events are sent here with POST and read at /events and /stream", { allow: WRITE_METHODS });
+      return textResponse(405, "send events here with POST; read them at /events and /stream", {
+        allow: WRITE_METHODS,
+      });
     const rawBody = await readBody(request, { maxBytes: this.#maxBodyBytes });
     const events = [...batchFromHttp(request.headers, rawBody)];
     const headers = Object.freeze(Object.fromEntries(request.headers));
@@ -141,11 +140,11 @@ export class CloudEventsEmulator implements Service {
     return new Response(null, { status: this.#status });
   }
 
-  /** All events of a batch are of one version, so a page ends before the first one of another. */
-  #page(url: URL, channel: string): Response {
+  /** All events of a batch have one specversion, so a page ends before the first event with another. */
+  #listEvents(url: URL, channel: string): Response {
     const query = url.searchParams;
     const after = integer("after", query.get("after"), 0, 0);
-    const limit = integer("limit", query.get("limit"), MAX_PAGE, 1, MAX_PAGE);
+    const limit = integer("limit", query.get("limit"), MAX_PAGE_EVENTS, 1, MAX_PAGE_EVENTS);
     const found = this.#store.after(after, limit + 1, channel);
     const end = found.findIndex(({ event }, at) => at === limit || event.specversion !== found[0]!.event.specversion);
     const page = end < 0 ? found : found.slice(0, end);
@@ -161,14 +160,14 @@ export class CloudEventsEmulator implements Service {
     });
   }
 
-  #one(url: URL, channel: string, seq: string): Response {
-    const found = this.#store.get(channel, integer("the number of an event", seq, 0, 0));
-    if (!found) return plain(404, `the channel ${formatValue(channel)} has no event ${seq}, or has it no more`);
+  #getEvent(url: URL, channel: string, seq: string): Response {
+    const found = this.#store.get(channel, integer("sequence number", seq, 0, 0));
+    if (!found)
+      return textResponse(404, `the channel ${formatValue(channel)} has no event ${seq}, or no longer stores it`);
     const mode = url.searchParams.get("mode") ?? (found.mode === "binary" ? "binary" : "structured");
-    if (mode !== "binary" && mode !== "structured")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `the mode is binary or structured, not ${formatValue(mode)}`);
+    if (mode !== "binary" && mode !== "structured") throw mustBe("mode", '"binary" or "structured"', mode);
     const { headers, body } = mode === "binary" ? toBinary(found.event) : toStructured(found.event);
-    // As bytes: to text the platform would add a content type.
+    // As bytes, because the platform adds a content type to text.
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
     return new Response((bytes ?? null) as Uint8Array<ArrayBuffer> | null, {
       headers: { ...headers, "cache-control": "no-store" },
@@ -177,12 +176,12 @@ export class CloudEventsEmulator implements Service {
 
   #stream(request: Request, url: URL, channel: string): Response {
     const store = this.#store;
-    // Without a number only what is new; a browser that comes back says where it was in a header.
-    const asked = integer("after", url.searchParams.get("after"), store.lastSeq, 0);
-    const resumed = request.headers.get("last-event-id") ?? "";
-    const wanted = /^\d{1,15}$/.test(resumed) ? Number(resumed) : asked;
-    // A number from the future is of an emulator before this one; nothing of this one was seen.
-    const after = wanted > store.lastSeq ? 0 : wanted;
+    // Without `after` only new events are sent. A browser that reconnects sends its position in a header.
+    const requested = integer("after", url.searchParams.get("after"), store.lastSeq, 0);
+    const lastEventId = request.headers.get("last-event-id") ?? "";
+    const position = /^\d{1,15}$/.test(lastEventId) ? Number(lastEventId) : requested;
+    // A position beyond the last event belongs to an earlier emulator, so the reader has seen nothing of this one.
+    const after = position > store.lastSeq ? 0 : position;
     const body = eventStream({
       store,
       channel,
@@ -201,26 +200,23 @@ export class CloudEventsEmulator implements Service {
   }
 }
 
-function segments(path: string): string[] {
+function pathSegments(path: string): string[] {
   try {
     return path
       .split("/")
       .filter((part) => part !== "")
       .map(decodeURIComponent);
   } catch {
-    throw new FerryError(
-      "ERR_INVALID_ARGUMENT",
-      `the path has a percent sign that escapes nothing: ${formatValue(path)}`,
-    );
+    throw mustBe("path", "correctly percent-encoded", path);
   }
 }
 
 function notFound(): Response {
-  return plain(404, "there is /cloudevents/<channel>, and below it /events, /events/<seq> and /stream");
+  return textResponse(404, "not found; the addresses are /cloudevents/<channel>[/events[/<seq>] | /stream]");
 }
 
-/** The statuses of the web hook specification. */
-function statusOf(error: FerryError, request: Request): number {
+/** The status for an error, as in the web hook specification. */
+function statusFor(error: FerryError, request: Request): number {
   switch (error.code) {
     case "ERR_TOO_LARGE":
       return 413;

@@ -1,13 +1,14 @@
-/** CORS for all services: which pages may call the emulator, and read what of an answer. */
+/** CORS for all services: which pages may call the emulator, and which headers of a response they may read. */
 
 /**
- * What pages of other origins may do: call and read everything, without cookies; the same with cookies, which
- * browsers allow only where the page is named; or nothing, as with servers that know no CORS.
+ * What pages of other origins may do. `"open"`: call and read everything, without cookies. `"with cookies"`: the same
+ * with cookies, which browsers allow only if the response names the origin. `"none"`: nothing, as with a server without
+ * CORS.
  */
 export type Cors = "open" | "with cookies" | "none";
 
-/** The answer to the preflight of a browser, or nothing if the request is none or the service knows none. */
-export function preflight(request: Request, cors: Cors): Response | undefined {
+/** The response to a CORS preflight; undefined if the request is none or the service has no CORS. */
+export function preflightResponse(request: Request, cors: Cors): Response | undefined {
   const { headers } = request;
   const method = headers.get("access-control-request-method");
   if (cors === "none" || request.method !== "OPTIONS" || method === null || headers.has("webhook-request-origin"))
@@ -15,9 +16,9 @@ export function preflight(request: Request, cors: Cors): Response | undefined {
   return new Response(null, {
     status: 204,
     headers: {
-      ...welcome(request, cors),
+      ...originHeaders(request, cors),
       "access-control-allow-methods": method,
-      // By name and not `*`, which leaves out Authorization.
+      // By name, because `*` excludes Authorization.
       "access-control-allow-headers": headers.get("access-control-request-headers") ?? "*",
       "access-control-max-age": "600",
       vary: "origin, access-control-request-method, access-control-request-headers",
@@ -25,19 +26,19 @@ export function preflight(request: Request, cors: Cors): Response | undefined {
   });
 }
 
-/** The same answer, readable for the pages that may, with all its headers. */
-export function readable(answer: Response, request: Request, cors: Cors): Response {
-  if (cors === "none") return answer;
-  const headers = new Headers(answer.headers);
-  for (const [name, value] of Object.entries(welcome(request, cors))) headers.set(name, value);
-  const names = [...new Set(answer.headers.keys())].filter(
+/** The same response, readable with all its headers by the pages that `cors` admits. */
+export function withCorsHeaders(response: Response, request: Request, cors: Cors): Response {
+  if (cors === "none") return response;
+  const headers = new Headers(response.headers);
+  for (const [name, value] of Object.entries(originHeaders(request, cors))) headers.set(name, value);
+  const names = [...new Set(response.headers.keys())].filter(
     (name) => name !== "connection" && name !== "set-cookie" && !name.startsWith("access-control-"),
   );
   if (names.length > 0) headers.set("access-control-expose-headers", names.join(", "));
-  return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
 
-function welcome(request: Request, cors: Cors): Record<string, string> {
+function originHeaders(request: Request, cors: Cors): Record<string, string> {
   const origin = request.headers.get("origin");
   if (cors === "open" || origin === null) return { "access-control-allow-origin": "*" };
   return { "access-control-allow-origin": origin, "access-control-allow-credentials": "true", vary: "origin" };

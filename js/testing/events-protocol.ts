@@ -23,7 +23,7 @@ import { EventException, isEventException } from "../systems/events-protocol/exc
 import type { EventErrorType } from "../systems/events-protocol/names.js";
 import { EventRegistry, type HandlerContext, type Registration } from "../systems/events-protocol/registry.js";
 import { type PayloadOf, type StandardSchema, toCamelCase, validate } from "../systems/events-protocol/schema.js";
-import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
 
 /** Options of the events protocol service of an emulator. */
@@ -57,7 +57,7 @@ const MAX_INT = 2 ** 31 - 1;
 
 /** The events protocol service of an emulator, with the requests it received. */
 export class EventsProtocolEmulator implements Service {
-  readonly prefix = PREFIX;
+  readonly prefix: string = PREFIX;
   readonly #registry = new EventRegistry({ checkNames: false });
   readonly #kept: { received: ReceivedRequest; bytes: number }[] = [];
   readonly #watchers = new Watchers();
@@ -129,7 +129,7 @@ export class EventsProtocolEmulator implements Service {
 
   /** Answers a request whose path starts with `prefix`. */
   async handle(request: Request): Promise<Response> {
-    if (request.method !== "POST") return plain(405, "send events with POST", { allow: "POST" });
+    if (request.method !== "POST") return textResponse(405, "send events with POST", { allow: "POST" });
     let rawBody = new Uint8Array(0) as Uint8Array;
     let event: RequestEvent | undefined;
     let response: ResponseEvent;
@@ -203,7 +203,7 @@ export class EventsProtocolEmulator implements Service {
       this.#bytes -= this.#kept.shift()!.bytes;
       this.#dropped++;
     }
-    this.#watchers.tell();
+    this.#watchers.notify();
   }
 }
 

@@ -1,56 +1,55 @@
 /**
- * Faults on purpose: what a network and a server do on a bad day, but when a test wants it.
+ * Fault injection: failures of the network and the server, when a test asks for them.
  *
  * ```text
- *   request ─> [after "store": the service handles it] ─> delay ─> hang | reset | answer of the fault
- *                                                              └─> the service's answer, whole or cut
+ *   request ─> [after "store": the service handles it] ─> delay ─> hang | reset | response of the fault
+ *                                                              └─> response of the service, complete or truncated
  * ```
  */
-import { FerryError } from "../engine/errors.js";
 import type { Lifetime } from "./service.js";
-import { formatValue } from "../engine/messages.js";
+import { invalidArgument, mustBe } from "../engine/messages.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
 
-const RESETS = new WeakSet<object>();
+const CONNECTION_RESETS = new WeakSet<object>();
 
-/** What goes wrong, and when. At least one effect is needed; `hang`, `reset` and an answer exclude each other. */
+/** A fault and the requests it applies to. At least one effect is needed; `hang`, `reset` and a response exclude each other. */
 export interface Fault {
-  /** Which requests: those whose path begins with a text, or for which a function is true. @default all */
+  /** Which requests: those whose path starts with a string, or for which a function returns true. @default all */
   match?: string | ((request: Request) => boolean);
-  /** How often it strikes at most; then it is spent. @default without limit */
+  /** Number of requests it applies to; then it is removed. @default unlimited */
   times?: number;
-  /** How likely it strikes, from 0 to 1. @default 1 */
+  /** Probability that it applies to a matching request, from 0 to 1. @default 1 */
   probability?: number;
-  /** The same seed strikes the same requests of a sequence. @default 1 */
+  /** Seed of the random choice: the same seed picks the same requests of a sequence. @default 1 */
   seed?: number;
-  /** Answer with this status, 200 to 599, in place of the service. */
+  /** Respond with this status, 200 to 599, in place of the service. */
   status?: number;
-  /** Headers of that answer; without `status` and `body` they are added to the answer of the service. */
+  /** Headers of that response; without `status` and `body` they are added to the response of the service. */
   headers?: Record<string, string>;
-  /** Body of that answer; without `status` the status is 200. */
+  /** Body of that response; without `status` the status is 200. */
   body?: string | Uint8Array;
-  /** Wait so many milliseconds first. */
+  /** Delay before the response, in milliseconds. */
   delayMs?: number;
-  /** Never answer. It ends when the caller aborts or the emulator or its server is closed. */
+  /** Never respond. The request ends when the caller aborts, or the emulator or its server is closed. */
   hang?: true;
-  /** Break the connection: `fetch` rejects with a TypeError, a socket is destroyed. */
+  /** Break the connection: `fetch` rejects with a TypeError; a socket is destroyed. */
   reset?: true;
-  /** Break the connection after so many bytes of the body; at its end if it is shorter. An answer without a body is reset. */
+  /** Break the connection after this many bytes of the body, or at its end if it is shorter. A response without a body is reset. */
   cutBodyAfter?: number;
-  /** `"store"`: only after the service has handled the request, so that the answer is late, wrong or lost, but not the work. */
+  /** `"store"`: the service handles the request first, so that only the response is delayed, replaced or lost. */
   after?: "store";
 }
 
 /** A fault that was added. */
 export interface AddedFault {
   readonly fault: Readonly<Fault>;
-  /** How many requests it has struck. */
+  /** Number of requests it has been applied to. */
   readonly hits: number;
-  /** Takes it out again. What already hangs goes on hanging. */
+  /** Removes it. Requests that already hang stay hanging. */
   remove(): void;
 }
 
-/** The faults of an emulator. Of several that match a request, the one added first strikes. */
+/** The faults of an emulator. Of several that match a request, the one added first applies. */
 export class Faults {
   #active: ActiveFault[] = [];
 
@@ -59,12 +58,12 @@ export class Faults {
    *
    * @example
    * emulator.faults.add({ match: "/cloudevents", status: 503, headers: { "retry-after": "1" }, times: 2 });
-   * emulator.faults.add({ after: "store", reset: true, times: 1 }); // stored, but the answer is lost
+   * emulator.faults.add({ after: "store", reset: true, times: 1 }); // stored, but the response is lost
    *
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for values out of range and parts that contradict each other.
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for values out of range and effects that exclude each other.
    */
   add(fault: Fault): AddedFault {
-    check(fault);
+    validate(fault);
     const active = new ActiveFault({ ...fault }, () => {
       this.#active = this.#active.filter((other) => other !== active);
     });
@@ -72,54 +71,54 @@ export class Faults {
     return active;
   }
 
-  /** Those that may still strike, in the order they were added. */
+  /** The faults that are still active, in the order they were added. */
   get list(): readonly AddedFault[] {
     return [...this.#active];
   }
 
-  /** Takes all out. */
+  /** Removes all faults. */
   clear(): void {
     this.#active = [];
   }
 
-  /** The fault for a request, counted as a hit. @internal */
-  take(request: Request, url: URL): ActiveFault | undefined {
-    return this.#active.find((active) => active.strikes(request, url));
+  /** The fault that applies to a request, counted as a hit. @internal */
+  find(request: Request, url: URL): ActiveFault | undefined {
+    return this.#active.find((active) => active.appliesTo(request, url));
   }
 }
 
-/** A fault with its counters. */
+/** A fault with its hit count. */
 class ActiveFault implements AddedFault {
   readonly fault: Readonly<Fault>;
   readonly remove: () => void;
-  readonly #chance: () => number;
+  readonly #random: () => number;
   #hits = 0;
 
   constructor(fault: Fault, remove: () => void) {
     this.fault = fault;
     this.remove = remove;
-    this.#chance = chances(fault.seed ?? 1);
+    this.#random = seededRandom(fault.seed ?? 1);
   }
 
   get hits(): number {
     return this.#hits;
   }
 
-  strikes(request: Request, url: URL): boolean {
+  appliesTo(request: Request, url: URL): boolean {
     const { match, probability = 1, times = Infinity } = this.fault;
     if (typeof match === "string" ? !url.pathname.startsWith(match) : match && !match(request)) return false;
-    // Drawn for every match, so that the outcome depends on nothing but the seed and the sequence.
-    if (this.#chance() >= probability) return false;
+    // Drawn for every match, so that the outcome depends only on the seed and the sequence.
+    if (this.#random() >= probability) return false;
     if (++this.#hits >= times) this.remove();
     return true;
   }
 
-  /** The answer under this fault. Rejects where the connection breaks. */
-  async answer(request: Request, lifetime: Lifetime, respond: () => Promise<Response>): Promise<Response> {
+  /** The response under this fault. Rejects where the connection breaks. */
+  async respond(request: Request, lifetime: Lifetime, respond: () => Promise<Response>): Promise<Response> {
     const { after, delayMs = 0, hang, reset, status, headers, body, cutBodyAfter } = this.fault;
     let answer = after === "store" ? await respond() : undefined;
     try {
-      if (delayMs > 0 || hang) await pause(hang ? undefined : delayMs, request, lifetime);
+      if (delayMs > 0 || hang) await wait(hang ? undefined : delayMs, request, lifetime);
       if (reset) throw connectionReset();
       if (status !== undefined || body !== undefined) {
         await answer?.body?.cancel();
@@ -128,7 +127,7 @@ class ActiveFault implements AddedFault {
         answer ??= await respond();
         if (headers) answer = withHeaders(answer, headers);
       }
-      return cutBodyAfter === undefined ? answer : cut(answer, cutBodyAfter);
+      return cutBodyAfter === undefined ? answer : truncateBody(answer, cutBodyAfter);
     } catch (error) {
       await answer?.body?.cancel().catch(() => undefined);
       throw error;
@@ -137,26 +136,30 @@ class ActiveFault implements AddedFault {
 }
 export type { ActiveFault };
 
-/** What a broken connection looks like to whoever calls `fetch`. */
+/** The error with which `fetch` reports a broken connection. */
 export function connectionReset(): TypeError {
   const error = new TypeError("the emulator broke the connection");
-  RESETS.add(error);
+  CONNECTION_RESETS.add(error);
   return error;
 }
 
-/** Whether a service threw it to break the connection, and not because of a bug. */
+/** Whether an error comes from `connectionReset`, and not from a bug in a service. */
 export function isConnectionReset(error: unknown): boolean {
-  return RESETS.has(error as object);
+  return CONNECTION_RESETS.has(error as object);
 }
 
-/** Waits, for ever if no time is given. Rejects when the caller aborts or the emulator is closed. */
-function pause(ms: number | undefined, request: Request, lifetime: Lifetime): Promise<void> {
+/** Waits, forever if no time is given. Rejects when the caller aborts or the emulator is closed. */
+function wait(ms: number | undefined, request: Request, lifetime: Lifetime): Promise<void> {
   return new Promise((resolve, reject) => {
-    const leave = lifetime.join(() => {
+    const removeOnClose = lifetime.onClose(() => {
       stopTimer(timer);
       reject(request.signal.aborted ? request.signal.reason : connectionReset());
     }, request.signal);
-    const timer = ms === undefined ? undefined : startTimer(() => (leave(), resolve()), ms);
+    const onTimer = () => {
+      removeOnClose();
+      resolve();
+    };
+    const timer = ms === undefined ? undefined : startTimer(onTimer, ms);
   });
 }
 
@@ -166,8 +169,8 @@ function withHeaders(answer: Response, headers: Record<string, string>): Respons
   return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers: merged });
 }
 
-/** The same answer, but its body breaks off. */
-function cut(answer: Response, bytes: number): Response {
+/** The same response with a body that fails after some bytes. */
+function truncateBody(answer: Response, bytes: number): Response {
   const { body, status, statusText } = answer;
   if (body === null) throw connectionReset();
   const reader = body.getReader();
@@ -190,12 +193,12 @@ function cut(answer: Response, bytes: number): Response {
     { highWaterMark: 0 },
   );
   const headers = new Headers(answer.headers);
-  headers.set("connection", "keep-alive"); // see node.ts
+  headers.set("connection", "keep-alive"); // see the head of node.ts
   return new Response(broken, { status, statusText, headers });
 }
 
-/** Numbers from 0 to below 1 that a seed determines (mulberry32, public domain). */
-function chances(seed: number): () => number {
+/** Pseudorandom numbers in [0, 1) that the seed determines (mulberry32, public domain). */
+function seededRandom(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -205,33 +208,33 @@ function chances(seed: number): () => number {
   };
 }
 
-function check(fault: Fault): void {
-  const refuse = (problem: string): never => {
-    throw new FerryError("ERR_INVALID_ARGUMENT", `a fault ${problem}`);
-  };
-  if (typeof fault !== "object" || fault === null) refuse(`is an object, not ${formatValue(fault)}`);
+function validate(fault: Fault): void {
+  if (typeof fault !== "object" || fault === null) throw mustBe("fault", "an object", fault);
   const { match, times, probability, seed, status, body, headers, delayMs, hang, reset, cutBodyAfter, after } = fault;
-  const whole = (name: string, value: unknown, least: number, most: number) => {
-    if (value !== undefined && !(Number.isInteger(value) && (value as number) >= least && (value as number) <= most)) {
-      refuse(`has a whole number from ${least} to ${most} for ${name}, not ${formatValue(value)}`);
-    }
-  };
+  const { MAX_SAFE_INTEGER, MIN_SAFE_INTEGER } = Number;
   if (match !== undefined && typeof match !== "string" && typeof match !== "function")
-    refuse(`matches by a path or a function, not ${formatValue(match)}`);
-  whole("times", times, 1, Number.MAX_SAFE_INTEGER);
-  whole("seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
-  whole("status", status, 200, 599);
-  whole("cutBodyAfter", cutBodyAfter, 0, Number.MAX_SAFE_INTEGER);
-  whole("delayMs", delayMs, 0, 2 ** 31 - 1); // what timers can do
+    throw mustBe("match", "a path prefix or a function", match);
+  validateInteger("times", times, 1, MAX_SAFE_INTEGER);
+  validateInteger("seed", seed, MIN_SAFE_INTEGER, MAX_SAFE_INTEGER);
+  validateInteger("status", status, 200, 599);
+  validateInteger("cutBodyAfter", cutBodyAfter, 0, MAX_SAFE_INTEGER);
+  validateInteger("delayMs", delayMs, 0, 2 ** 31 - 1); // the longest delay of a timer
   if (probability !== undefined && !(probability >= 0 && probability <= 1))
-    refuse(`has a probability from 0 to 1, not ${formatValue(probability)}`);
-  if (after !== undefined && after !== "store")
-    refuse(`strikes after "store" or at once, not after ${formatValue(after)}`);
-  const answers = status !== undefined || body !== undefined;
-  if (+answers + +(hang ?? false) + +(reset ?? false) > 1) refuse("either answers, hangs or resets");
+    throw mustBe("probability", "a number from 0 to 1", probability);
+  if (after !== undefined && after !== "store") throw mustBe("after", '"store" or undefined', after);
+  const hasResponse = status !== undefined || body !== undefined;
+  if (Number(hasResponse) + Number(hang ?? false) + Number(reset ?? false) > 1)
+    throw invalidArgument("a fault must not combine hang, reset and a response (status or body)");
   if ((hang || reset) && (headers || cutBodyAfter !== undefined))
-    refuse("that hangs or resets has no answer to change");
-  if (body !== undefined && [204, 205, 304].includes(status ?? 200)) refuse(`cannot answer ${status} with a body`);
-  if (!answers && !hang && !reset && !headers && delayMs === undefined && cutBodyAfter === undefined)
-    refuse("without an effect is none");
+    throw invalidArgument("a fault with hang or reset sends no response; remove headers and cutBodyAfter");
+  if (body !== undefined && [204, 205, 304].includes(status ?? 200))
+    throw invalidArgument(`a response with status ${status} has no body; remove body`);
+  if (!hasResponse && !hang && !reset && !headers && delayMs === undefined && cutBodyAfter === undefined)
+    throw invalidArgument("a fault needs an effect: status, body, headers, delayMs, hang, reset or cutBodyAfter");
+}
+
+/** Unlike `integer` of service.ts, it takes negative limits and no strings. */
+function validateInteger(name: string, value: unknown, min: number, max: number): void {
+  if (value !== undefined && !(Number.isInteger(value) && (value as number) >= min && (value as number) <= max))
+    throw mustBe(name, `an integer from ${min} to ${max}`, value);
 }

@@ -1,45 +1,45 @@
-/** Sends received events on to another server. */
+/** Forwards received events to another server. */
 import { type ContentMode, toHttp } from "../systems/cloudevents/http.js";
 import { FerryError } from "../engine/errors.js";
 import { type Lifetime, integer } from "./service.js";
-import type { EventStore, ReceivedEvent } from "./store.js";
-import { formatValue } from "../engine/messages.js";
+import type { EventStore, ReceivedEvent } from "./event-store.js";
+import { mustBe } from "../engine/messages.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
 
-/** How events are sent on. */
+/** How events are forwarded. */
 export interface ForwardOptions {
-  /** One event a message in each mode; a batch has one event in it. @default as each event came */
+  /** Content mode. Each message carries one event, a batch too. @default the mode in which the event was received */
   mode?: ContentMode;
-  /** Used instead of the global one. */
+  /** Used in place of the global `fetch`. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
   /** Added to every message. */
   headers?: Record<string, string>;
-  /** How long one message may take, in milliseconds. @default 10 000 */
+  /** Timeout of one message, in milliseconds. @default 10 000 */
   timeoutMs?: number;
 }
 
-/** Events on their way to another server. */
+/** A running forwarding. */
 export interface Forwarding {
   readonly url: string;
-  /** How many the server has answered with 2xx. */
+  /** Number of events that the server answered with 2xx. */
   readonly delivered: number;
-  /** How many it refused, did not answer, or that were gone before their turn. */
+  /** Number of events that the server refused or did not answer, or that were evicted before they could be sent. */
   readonly failed: number;
-  /** What went wrong last. */
+  /** The most recent error. */
   readonly lastError: unknown;
-  /** Resolves when all that have come so far are delivered or have failed. */
+  /** Resolves when all events received so far are delivered or have failed. */
   idle(): Promise<void>;
-  /** Sends no more, and gives up the message on its way. */
+  /** Stops forwarding and aborts the message in flight. */
   stop(): void;
 }
 
-/** The only implementation; apart from the interface so that its constructor is not public. */
+/** The implementation. It is separate from the interface so that its constructor is not public. */
 export class Forwarder implements Forwarding {
   readonly url: string;
   readonly #options: ForwardOptions;
   readonly #timeoutMs: number;
   readonly #store: EventStore;
-  readonly #leave: () => void;
+  readonly #stop: () => void;
   #sending: AbortController | undefined;
   #isStopped = false;
   #cursor: number;
@@ -52,15 +52,11 @@ export class Forwarder implements Forwarding {
     try {
       this.url = new URL(url).href;
     } catch {
-      throw new FerryError("ERR_INVALID_ARGUMENT", `events are forwarded to a URL, not ${formatValue(url)}`);
+      throw mustBe("url", "an absolute URL", url);
     }
     const { mode } = options;
-    if (mode !== undefined && !["binary", "structured", "batch"].includes(mode)) {
-      throw new FerryError(
-        "ERR_INVALID_ARGUMENT",
-        `the content mode is binary, structured or batch, not ${formatValue(mode)}`,
-      );
-    }
+    if (mode !== undefined && !["binary", "structured", "batch"].includes(mode))
+      throw mustBe("mode", '"binary", "structured" or "batch"', mode);
     this.#options = options;
     this.#timeoutMs = integer("timeoutMs", options.timeoutMs, 10_000, 1, 2 ** 31 - 1);
     this.#store = store;
@@ -71,9 +67,9 @@ export class Forwarder implements Forwarding {
       this.#isStopped = true;
       this.#sending?.abort();
     };
-    const leave = lifetime.join(end);
-    this.#leave = () => {
-      leave();
+    const removeOnClose = lifetime.onClose(end);
+    this.#stop = () => {
+      removeOnClose();
       end();
     };
   }
@@ -91,15 +87,16 @@ export class Forwarder implements Forwarding {
   }
 
   idle(): Promise<void> {
-    return (this.#running ??= this.#run());
+    this.#running ??= this.#run();
+    return this.#running;
   }
 
   stop(): void {
-    this.#leave();
+    this.#stop();
   }
 
   async #run(): Promise<void> {
-    await undefined; // until the caller has put down that this runs
+    await undefined; // so that the caller has assigned `#running` first
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       try {
         await this.#send(next);
@@ -121,7 +118,7 @@ export class Forwarder implements Forwarding {
       this.#failed += missed;
       this.#lastError = new FerryError(
         "ERR_QUEUE_FULL",
-        `${missed} events left the emulator before they could be forwarded`,
+        `${missed} events were evicted from the emulator before they could be forwarded`,
       );
     }
     this.#cursor = seq;
@@ -131,17 +128,18 @@ export class Forwarder implements Forwarding {
   async #send({ event, mode }: ReceivedEvent): Promise<void> {
     const { fetch: send = fetch, headers = {} } = this.#options;
     const message = toHttp(event, this.#options.mode ?? mode);
-    // As bytes: to text the platform would add a content type.
+    // As bytes, because the platform adds a content type to text.
     const body = typeof message.body === "string" ? new TextEncoder().encode(message.body) : message.body;
-    const sending = (this.#sending = new AbortController());
-    const late = () => sending.abort(new FerryError("ERR_TIMEOUT", `no answer within ${this.#timeoutMs} ms`));
-    const timer = startTimer(late, this.#timeoutMs);
+    const sending = new AbortController();
+    this.#sending = sending;
+    const onTimeout = () => sending.abort(new FerryError("ERR_TIMEOUT", `no answer within ${this.#timeoutMs} ms`));
+    const timer = startTimer(onTimeout, this.#timeoutMs);
     try {
       const answer = await send(this.url, {
         method: "POST",
         headers: { ...headers, ...message.headers },
         body: (body ?? null) as Uint8Array<ArrayBuffer> | null,
-        redirect: "manual", // web hooks forbid to follow
+        redirect: "manual", // the web hook specification forbids following redirects
         signal: sending.signal,
       });
       await answer.body?.cancel();

@@ -34,7 +34,7 @@ const TOKEN_HEADER = "x-pipeline-access-token";
 
 /** The GlassFlow service of an emulator. */
 export class GlassFlowEmulator implements Service {
-  readonly prefix = PREFIX;
+  readonly prefix: string = PREFIX;
   readonly #maxBodyBytes: number;
   readonly #pipelines = new Map<string, EmulatedPipeline>();
 

@@ -20,8 +20,8 @@ export type { ForwardOptions, Forwarding } from "./forward.js";
 export type { Listening } from "./node.js";
 export type {
   BayeuxMessage,
-  EventParticulars,
-  Forgetting,
+  EventMetadata,
+  EventSelection,
   SalesforceAccount,
   SalesforceEmulator,
   SalesforceEmulatorOptions,
@@ -33,5 +33,5 @@ export type {
   StoredEvent,
 } from "./salesforce.js";
 export type { Service } from "./service.js";
-export type { ReceivedEvent } from "./store.js";
+export type { ReceivedEvent } from "./event-store.js";
 export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../engine/errors.js";

@@ -1,24 +1,24 @@
 /**
- * A fetch handler on a socket, with `node:http` as Node, Deno and Bun have it. The module is imported only when
- * it is needed, in a way that bundlers do not follow, so everything here loads in browsers and workers too.
+ * Serves a fetch handler with `node:http`, which Node, Deno and Bun have. The module is imported only when it is needed,
+ * in a way that bundlers do not follow, so this file also loads in browsers and workers.
  *
- * Bodies stream in both directions with back pressure. When the handler rejects, the socket is destroyed.
- * Connections are used once: when one that was kept breaks, browsers send the request again without a word, also
- * a POST, and a fault would hit the wrong one. An answer that may break off in its body says `connection:
- * keep-alive`: without it Node's own fetch takes half a body for the whole.
+ * Bodies stream in both directions with backpressure. When the handler rejects, the socket is destroyed.
+ * Each connection serves one request: when a kept connection breaks, browsers silently send the request again, even a
+ * POST, and a fault would hit the wrong one. A response whose body may fail has `connection: keep-alive`, because
+ * without it Node's own fetch takes half a body for a complete one.
  */
 import { FerryError } from "../engine/errors.js";
 
-/** A server that listens. */
+/** A listening server. */
 export interface Listening {
-  /** `http://127.0.0.1:<port>`, without a slash at the end. */
+  /** `http://127.0.0.1:<port>`, without a trailing slash. */
   readonly url: string;
-  /** Breaks all connections, also those that hang or stream, and resolves when the port is free. */
+  /** Breaks all connections, including those that hang or stream, and resolves when the port is free. */
   close(): Promise<void>;
 }
 
-/** As much of `node:http` as is used. */
-interface NodeHttp {
+/** The used part of `node:http`. */
+interface NodeHttpModule {
   createServer(options: { maxHeaderSize: number }, handler: (incoming: Incoming, outgoing: Outgoing) => void): Server;
 }
 interface Emitter {
@@ -28,14 +28,14 @@ interface Emitter {
 }
 interface Socket extends Emitter {
   destroy(): void;
-  /** Since Node 18.3: with RST in place of FIN. */
+  /** Closes with RST instead of FIN, since Node 18.3. */
   resetAndDestroy?(): void;
 }
 interface Incoming extends Emitter {
   readonly method: string;
   readonly url: string;
   readonly rawHeaders: readonly string[];
-  /** Whether the body has come to its end. */
+  /** Whether the whole body has been received. */
   readonly complete: boolean;
   pause(): void;
   resume(): void;
@@ -60,14 +60,14 @@ interface Server extends Emitter {
 
 const HOST = "127.0.0.1";
 
-/** Serves `handler` until it is closed. */
+/** Serves `handler` on loopback until it is closed. */
 export async function listenWithNode(
   port: number,
   maxHeaderBytes: number,
   handler: (request: Request) => Promise<Response>,
 ): Promise<Listening> {
-  const http = await nodeHttp();
-  const open = new Set<{ break(): void }>();
+  const http = await importNodeHttp();
+  const open = new Set<Exchange>();
   const sockets = new Set<Socket>();
   let origin = "";
   const server = http.createServer({ maxHeaderSize: maxHeaderBytes }, (incoming, outgoing) => {
@@ -80,11 +80,11 @@ export async function listenWithNode(
     socket.once("close", () => sockets.delete(socket));
   });
   await new Promise<void>((resolve, reject) => {
-    const refuse = (cause: Error) =>
+    const onError = (cause: Error) =>
       reject(new FerryError("ERR_INVALID_ARGUMENT", `cannot listen on ${HOST}:${port}: ${cause.message}`, { cause }));
-    server.once("error", refuse);
+    server.once("error", onError);
     server.once("listening", () => {
-      server.off("error", refuse);
+      server.off("error", onError);
       resolve();
     });
     server.listen(port, HOST);
@@ -95,35 +95,41 @@ export async function listenWithNode(
   const close = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());
-      for (const exchange of open) exchange.break();
+      for (const exchange of open) exchange.abort();
       for (const socket of sockets) socket.destroy();
       server.closeAllConnections?.();
     });
-  return { url: origin, close: () => (closing ??= close()) };
+  return {
+    url: origin,
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
 }
 
-async function nodeHttp(): Promise<NodeHttp> {
+async function importNodeHttp(): Promise<NodeHttpModule> {
   const name = ["node", "http"].join(":");
-  // Browsers would complain in their console before they reject the import.
-  if (!("process" in globalThis || "Deno" in globalThis || "Bun" in globalThis)) throw noServer();
+  // Browsers would log an error before they reject the import.
+  if (!("process" in globalThis || "Deno" in globalThis || "Bun" in globalThis)) throw noHttpServer();
   try {
     const { createServer } = await import(/* webpackIgnore: true */ /* @vite-ignore */ name);
     if (typeof createServer === "function") return { createServer };
   } catch (cause) {
-    throw noServer(cause);
+    throw noHttpServer(cause);
   }
-  throw noServer();
+  throw noHttpServer();
 }
 
-function noServer(cause?: unknown): FerryError {
+function noHttpServer(cause?: unknown): FerryError {
   return new FerryError(
     "ERR_INVALID_ARGUMENT",
-    "listen needs node:http, which this runtime does not have; pass requests to emulator.fetch instead",
+    "listen needs node:http, which this runtime lacks; pass requests to emulator.fetch instead",
     cause === undefined ? {} : { cause },
   );
 }
 
-/** One request and its answer. */
+/** One request and its response. */
 class Exchange {
   readonly #incoming: Incoming;
   readonly #outgoing: Outgoing;
@@ -133,14 +139,14 @@ class Exchange {
   constructor(incoming: Incoming, outgoing: Outgoing) {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
-    outgoing.on("error", () => undefined); // "close" follows, and is what counts
+    outgoing.on("error", () => undefined); // "close" follows and is handled below
     outgoing.once("close", () => {
-      if (!outgoing.writableFinished) this.break();
+      if (!outgoing.writableFinished) this.abort();
     });
   }
 
-  /** Ends it on our side: nobody is there any more. */
-  break(): void {
+  /** Aborts the handler: the client has left, or the server closes. */
+  abort(): void {
     if (this.#aborter.signal.aborted) return;
     this.#aborter.abort();
     void this.#reader?.cancel().catch(() => undefined);
@@ -150,10 +156,10 @@ class Exchange {
   async run(origin: string, handler: (request: Request) => Promise<Response>): Promise<void> {
     let request: Request;
     try {
-      request = this.#request(origin);
+      request = this.#toRequest(origin);
     } catch {
-      // TRACE and CONNECT, which fetch does not know, and targets that are no URL.
-      await this.#send(new Response("this request cannot be expressed with fetch\n", { status: 400 }));
+      // TRACE and CONNECT, which fetch does not support, and request targets that are no URL.
+      await this.#send(new Response("a Request cannot represent this method or target\n", { status: 400 }));
       return;
     }
     let answer: Response;
@@ -168,9 +174,9 @@ class Exchange {
     await this.#send(answer);
   }
 
-  #request(origin: string): Request {
+  #toRequest(origin: string): Request {
     const { method, url, rawHeaders } = this.#incoming;
-    // As they came: each line by itself, bytes as Latin-1; Headers joins what is there twice.
+    // Raw headers: one entry for each line, bytes as Latin-1. Headers joins repeated names.
     const headers = new Headers();
     for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at]!, rawHeaders[at + 1]!);
     const hasBody =
@@ -179,7 +185,7 @@ class Exchange {
       method,
       headers,
       signal: this.#aborter.signal,
-      body: hasBody ? bodyOf(this.#incoming) : null,
+      body: hasBody ? bodyStream(this.#incoming) : null,
       duplex: "half",
     };
     return new Request(url.startsWith("/") ? origin + url : new URL(url, origin), init);
@@ -192,26 +198,27 @@ class Exchange {
     for (const [name, value] of answer.headers) if (name !== "set-cookie") outgoing.setHeader(name, value);
     const cookies = answer.headers.getSetCookie();
     if (cookies.length > 0) outgoing.setHeader("set-cookie", cookies);
-    // While a body still comes in, closing would break the connection before the answer is read.
+    // While the request body is still arriving, closing would break the connection before the response is read.
     if (this.#incoming.complete && !answer.headers.has("connection")) outgoing.setHeader("connection", "close");
     if (answer.body === null || this.#incoming.method === "HEAD") {
       await answer.body?.cancel();
       return outgoing.end();
     }
     outgoing.flushHeaders();
-    const reader = (this.#reader = answer.body.getReader());
+    const reader = answer.body.getReader();
+    this.#reader = reader;
     if (this.#aborter.signal.aborted) return reader.cancel().catch(() => undefined);
     try {
       for (let step = await reader.read(); !step.done; step = await reader.read()) await this.#write(step.value);
     } catch {
-      // What was written has gone out: each write waits for the socket.
+      // Earlier chunks have been sent, because each write waits for the socket.
       outgoing.socket?.destroy();
       return;
     }
     if (!outgoing.destroyed) outgoing.end();
   }
 
-  /** Resolves when the socket has taken the bytes or is gone. */
+  /** Resolves when the socket has taken the bytes or is closed. */
   #write(chunk: Uint8Array): Promise<void> {
     const outgoing = this.#outgoing;
     return new Promise((resolve) => {
@@ -226,8 +233,8 @@ class Exchange {
   }
 }
 
-/** The body as a stream. Whoever cancels it lets the rest flow by, so that the answer still gets through. */
-function bodyOf(incoming: Incoming): ReadableStream<Uint8Array> {
+/** The request body as a stream. After a cancel, the remaining bytes are read and dropped so that the response can be sent. */
+function bodyStream(incoming: Incoming): ReadableStream<Uint8Array> {
   let isOver = false;
   return new ReadableStream<Uint8Array>(
     {
@@ -243,7 +250,7 @@ function bodyOf(incoming: Incoming): ReadableStream<Uint8Array> {
           isOver = true;
         });
         const broken = () => {
-          if (!isOver) controller.error(new TypeError("the request broke off"));
+          if (!isOver) controller.error(new TypeError("the request was aborted by the client"));
           isOver = true;
         };
         incoming.once("error", broken);

@@ -1,34 +1,34 @@
 /**
- * Salesforce: login and Streaming API, as far as a client of events sees them.
+ * Salesforce: login and Streaming API, as far as a streaming client uses them.
  *
  * ```text
  *   POST /salesforce/services/oauth2/token     tokens (also /revoke, /userinfo)        salesforce/oauth.ts
  *   POST /salesforce/cometd/<version>          Bayeux over long polls, with replay     salesforce/streaming.ts
- *        /salesforce/services/data/v…          platform events and pushes come in      salesforce/rest.ts
+ *        /salesforce/services/data/v…          publishes platform and generic events   salesforce/rest.ts
  * ```
  *
- * The same addresses are there without the prefix, because clients of Salesforce are told a host and no path.
- * `instance_url` leads back to where the login came from.
+ * The same addresses also exist without the prefix, because Salesforce clients take a host and no path. `instance_url`
+ * of a login repeats the host and prefix of the request.
  */
 import { FerryError } from "../engine/errors.js";
 import type { Cors } from "./cors.js";
-import type { EventParticulars } from "./salesforce/channels.js";
+import type { EventMetadata } from "./salesforce/channels.js";
 import type { BayeuxMessage } from "./salesforce/messages.js";
-import { OAuth, type SalesforceAccount, type SalesforceLogin } from "./salesforce/oauth.js";
-import { type Forgetting, ReplayLog, type StoredEvent } from "./salesforce/replay.js";
-import { Rest } from "./salesforce/rest.js";
+import { OAuthServer, type SalesforceAccount, type SalesforceLogin } from "./salesforce/oauth.js";
+import { type EventSelection, ReplayLog, type StoredEvent } from "./salesforce/replay.js";
+import { RestApi } from "./salesforce/rest.js";
 import { type SalesforceRequest, StreamingServer } from "./salesforce/streaming.js";
-import { Tokens } from "./salesforce/tokens.js";
-import { type SalesforceInterceptor, type SalesforceRefusal, Troubles } from "./salesforce/troubles.js";
-import { type Lifetime, type Service, integer, plain } from "./service.js";
+import { TokenStore } from "./salesforce/tokens.js";
+import { type SalesforceInterceptor, type SalesforceRefusal, Overrides } from "./salesforce/overrides.js";
+import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
-import { formatValue } from "../engine/messages.js";
+import { mustBe } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
 
 export type {
-  EventParticulars,
+  EventMetadata,
   BayeuxMessage,
-  Forgetting,
+  EventSelection,
   SalesforceAccount,
   SalesforceInterceptor,
   SalesforceLogin,
@@ -37,89 +37,85 @@ export type {
   StoredEvent,
 };
 
-/** How the Salesforce service of an emulator works. Durations are in milliseconds. */
+/** Options of the Salesforce service of an emulator. Durations are in milliseconds. */
 export interface SalesforceEmulatorOptions {
-  /** Who may log in. @default everybody, with whatever key, secret, name and password, as long as none is missing */
+  /** The accounts that may log in. @default any key, secret, username and password, as long as none is missing */
   accounts?: readonly SalesforceAccount[];
-  /** Whether each use of a refresh token brings a new one and ends the old one. @default false */
+  /** Whether each use of a refresh token issues a new one and revokes the old one. @default false */
   rotateRefreshTokens?: boolean;
-  /** How long an access token is good. @default 2 hours */
+  /** Lifetime of an access token. @default 7 200 000 */
   tokenLifetimeMs?: number;
-  /** How long a connect is held. @default 110 000 */
+  /** Longest time that a connect request is held. @default 110 000 */
   timeoutMs?: number;
-  /** How long after an answer the next connect may come; then the session is gone. @default 40 000 */
+  /** Longest time between a response and the next connect; after that the session expires. @default 40 000 */
   sessionGapMs?: number;
-  /** How many sessions there may be; one more handshake is denied. @default 1000 */
+  /** Maximum number of sessions; further handshakes are denied. @default 1000 */
   maxClients?: number;
-  /** How many events may be delivered in a day (UTC). @default without limit */
+  /** Maximum number of events delivered in a day (UTC). @default unlimited */
   eventsPerDay?: number;
-  /** How many events one answer carries; the rest comes with the next. @default 1000 */
+  /** Maximum number of events in one response; the others follow in the next. @default 1000 */
   maxEventsPerAnswer?: number;
-  /** How many events may wait for one session; one more, and the session is gone. @default 100 000 */
+  /** Maximum number of events queued for one session; a session that exceeds it is removed. @default 100 000 */
   maxQueue?: number;
-  /** How many events are kept for replay; the oldest go first. @default 100 000 */
+  /** Number of events that are kept for replay; the oldest are evicted first. @default 100 000 */
   maxEvents?: number;
-  /** How many bytes of events are kept, about; at least the last event stays. @default 128 MiB */
+  /** Approximate bytes of events that are kept for replay; the last event is never evicted. @default 134 217 728 */
   maxBytes?: number;
-  /** The largest body that `/cometd` takes; more is answered with 413. @default 32 768 */
+  /** Largest body that `/cometd` accepts, in bytes; a larger one gets 413. @default 32 768 */
   maxBodyBytes?: number;
-  /** The replay id of the first event. @default 1 */
+  /** Replay id of the first event. @default 1 */
   firstReplayId?: number;
-  /** Whether a session needs its cookie. Pages that call `emulator.fetch` cannot have cookies, so nothing is asked of those. @default true */
+  /** Whether a session requires its cookie. It never does for pages that call `emulator.fetch`, which cannot have cookies. @default true */
   requireCookie?: boolean;
-  /** The HTTP status of answers that refuse the token; what they say is the same. @default 200 */
+  /** HTTP status of responses that refuse the token; their body is the same. @default 200 */
   unauthorizedStatus?: 200 | 401;
   /** The channels that exist. @default all */
   channels?: readonly string[];
-  /** Whether `/u/…` and channels of no Salesforce kind take publishes over Bayeux, which Salesforce itself does not. @default true */
+  /** Whether clients may publish over Bayeux to `/u/…` and to channels of no Salesforce kind. Salesforce does not allow it. @default true */
   allowPublish?: boolean;
-  /** Whether the acknowledgement extension of CometD is there for those who ask for it, which Salesforce does not have. @default false */
+  /** Whether the acknowledgement extension of CometD is offered. Salesforce does not have it. @default false */
   acknowledges?: boolean;
-  /** Whether pages of other origins may call it, with cookies. The Streaming API itself does not let them: false is like that. @default true */
+  /** Whether pages of other origins may call it, with cookies. The real Streaming API does not allow it, as with `false`. @default true */
   cors?: boolean;
-  /** The clock, in milliseconds since 1970: for tokens, sessions and retention. Held polls go by real time. @default Date.now */
+  /** Clock of tokens, sessions and retention, in milliseconds since 1970. Held requests use real timers. @default Date.now */
   now?: () => number;
 }
 
-/** A session as a test sees it. */
+/** A Bayeux session of a client. */
 export interface SalesforceSession {
   readonly clientId: string;
   readonly username: string;
-  /** What it is subscribed to, filters included. */
+  /** Names of its subscriptions, filters included. */
   readonly subscriptions: readonly string[];
-  /** Whether a poll is held for it. */
+  /** Whether a connect request is held for it. */
   readonly isHeld: boolean;
 }
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** The Salesforce service of an emulator, and what it has seen. */
+/** The Salesforce service of an emulator, and what it received. */
 export class SalesforceEmulator implements Service {
   readonly prefix = "/salesforce";
   readonly cors: Cors;
   readonly #lifetime: Lifetime;
-  readonly #tokens: Tokens;
-  readonly #oauth: OAuth;
+  readonly #tokens: TokenStore;
+  readonly #oauth: OAuthServer;
   readonly #log: ReplayLog;
   readonly #streaming: StreamingServer;
-  readonly #rest: Rest;
-  readonly #troubles = new Troubles();
+  readonly #rest: RestApi;
+  readonly #overrides = new Overrides();
   readonly #watchers = new Watchers();
 
   /** @internal */
   constructor(options: SalesforceEmulatorOptions, lifetime: Lifetime) {
     const { unauthorizedStatus = 200, channels, cors = true, now = () => unixNow() } = options;
     if (unauthorizedStatus !== 200 && unauthorizedStatus !== 401)
-      throw new FerryError(
-        "ERR_INVALID_ARGUMENT",
-        `unauthorizedStatus is 200 or 401, not ${formatValue(unauthorizedStatus)}`,
-      );
-    if (typeof now !== "function")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `now is a function, not ${formatValue(now)}`);
+      throw mustBe("unauthorizedStatus", "200 or 401", unauthorizedStatus);
+    if (typeof now !== "function") throw mustBe("now", "a function", now);
     this.cors = cors ? "with cookies" : "none";
     this.#lifetime = lifetime;
-    this.#tokens = new Tokens(integer("tokenLifetimeMs", options.tokenLifetimeMs, 2 * 3_600_000, 1), now);
-    this.#oauth = new OAuth(options.accounts, options.rotateRefreshTokens === true, this.#tokens, now);
+    this.#tokens = new TokenStore(integer("tokenLifetimeMs", options.tokenLifetimeMs, 2 * 3_600_000, 1), now);
+    this.#oauth = new OAuthServer(options.accounts, options.rotateRefreshTokens === true, this.#tokens, now);
     this.#log = new ReplayLog(
       integer("maxEvents", options.maxEvents, 100_000, 1),
       integer("maxBytes", options.maxBytes, 128 * 1024 * 1024, 1),
@@ -144,74 +140,74 @@ export class SalesforceEmulator implements Service {
       },
       log: this.#log,
       tokens: this.#tokens,
-      troubles: this.#troubles,
+      overrides: this.#overrides,
       lifetime,
       now,
       onChange: () => this.#changed(),
     });
-    this.#rest = new Rest(this.#tokens, (channel, content) => {
+    this.#rest = new RestApi(this.#tokens, (channel, content) => {
       const event = this.#log.add(channel, content, {});
-      return { reached: this.#streaming.spread(event), replayId: event.replayId };
+      return { sessionCount: this.#streaming.deliver(event), replayId: event.replayId };
     });
   }
 
-  /** The same service at the addresses that Salesforce has. @internal */
-  get atRoot(): readonly Service[] {
+  /** The same service without the prefix, at the addresses of a Salesforce host. @internal */
+  get rootServices(): readonly Service[] {
     const handle = (request: Request, url: URL) => this.handle(request, url);
     return ["/services", "/cometd", "/id"].map((prefix) => ({ prefix, cors: this.cors, handle }));
   }
 
   /**
-   * Publishes an event in the shape that Salesforce gives to the channel's kind: `content` is the record of a
-   * PushTopic (`/topic/…`), the payload of a generic event (`/u/…`), the fields of a platform event (`/event/…`)
-   * or of a change event (`/data/…`); on other channels it is the data.
+   * Publishes an event in the format of the channel's kind: `content` is the record of a PushTopic (`/topic/…`), the
+   * payload of a generic event (`/u/…`), the fields of a platform event (`/event/…`) or of a change event (`/data/…`),
+   * and on other channels the data.
    *
    * @example
    * emulator.salesforce.publish("/event/Low_Ink__e", { Ink_Percentage__c: 0.2 }).replayId; // "1"
    */
-  publish(channel: string, content: unknown, particulars: EventParticulars = {}): StoredEvent {
-    return this.#spread(this.#log.add(nameOf(channel), content, particulars));
+  publish(channel: string, content: unknown, metadata: EventMetadata = {}): StoredEvent {
+    return this.#deliver(this.#log.add(validateChannel(channel), content, metadata));
   }
 
-  /** Publishes an event with exactly this as its `data`; as JSON text it may hold numbers that JavaScript has not. */
+  /** Publishes an event with exactly this `data`. JSON text may contain numbers that JavaScript cannot represent. */
   publishData(channel: string, data: unknown): StoredEvent {
     try {
-      return this.#spread(this.#log.addAsIs(nameOf(channel), data));
+      return this.#deliver(this.#log.addData(validateChannel(channel), data));
     } catch (cause) {
       throw cause instanceof FerryError
         ? cause
-        : new FerryError("ERR_INVALID_ARGUMENT", "the data of an event is JSON", { cause });
+        : new FerryError("ERR_INVALID_ARGUMENT", "data must be a JSON value or valid JSON text", { cause });
     }
   }
 
-  /** The events that are kept for replay, oldest first. A fresh list. */
+  /** The events that are kept for replay, oldest first. A new array each time. */
   get events(): readonly StoredEvent[] {
     return this.#log.all();
   }
 
-  /** Throws events away as if their time had come: to replay from one of them is refused then. */
-  forgetEvents(which: Forgetting = {}): void {
+  /** Removes events as if their retention had ended, so that a replay from one of them is refused. */
+  forgetEvents(which: EventSelection = {}): void {
     this.#log.forget(which);
   }
 
-  /** The requests to `/cometd`, oldest first, 1000 at most. A fresh list. */
+  /** The last 1000 requests to `/cometd`, oldest first. A new array each time. */
   get requests(): readonly SalesforceRequest[] {
     return [...this.#streaming.requests];
   }
 
-  /** Everything that clients sent to a channel, such as `"/meta/subscribe"`, oldest first. */
+  /** The messages that clients sent to a channel, such as `"/meta/subscribe"`, oldest first. */
   messages(channel: string): readonly BayeuxMessage[] {
     return this.#streaming.requests.flatMap(({ messages }) =>
       messages.filter((message) => message.channel === channel),
     );
   }
 
-  /** The requests for tokens, oldest first, 1000 at most. A fresh list. */
+  /** The last 1000 token requests, oldest first. A new array each time. */
   get logins(): readonly SalesforceLogin[] {
     return [...this.#oauth.logins];
   }
 
-  /** The sessions that there are. A fresh list. */
+  /** The current sessions. A new array each time. */
   get sessions(): readonly SalesforceSession[] {
     return this.#streaming.sessions.map(({ clientId, username, subscriptions, isHeld }) => ({
       clientId,
@@ -221,53 +217,52 @@ export class SalesforceEmulator implements Service {
     }));
   }
 
-  /** Forgets the requests and logins that were kept. Events, sessions and tokens stay. */
+  /** Clears `requests` and `logins`. Events, sessions and tokens stay. */
   clear(): void {
     this.#streaming.requests.length = 0;
     this.#oauth.logins.length = 0;
   }
 
   /**
-   * A token as from a login, or the one given, for clients that come with a session. It is good until its time is
-   * over or it is revoked.
+   * Issues an access token without a login, or registers the given one. It is valid until it expires or is revoked.
    */
   issueToken(options: { username?: string; accessToken?: string } = {}): string {
     return this.#tokens.issue(options.username ?? "user@example.com", options.accessToken).accessToken;
   }
 
-  /** All access tokens are good no more: those with a poll hear it at once. Refresh tokens stay. */
+  /** Revokes all access tokens. Held connects are answered immediately with the refusal. Refresh tokens stay. */
   revokeTokens(): void {
     this.#tokens.revokeAccess();
     this.#streaming.endPolls("revoked");
   }
 
-  /** All sessions are gone: those with a poll hear `403::Unknown client` at once, the others when they come. */
+  /** Removes all sessions. Held connects are answered immediately with `403::Unknown client`, later requests too. */
   expireSessions(): void {
-    this.#streaming.forgetSessions("lost");
+    this.#streaming.removeSessions("lost");
   }
 
-  /** As when the server is started anew: polls break, sessions are gone, events and tokens stay. */
+  /** Simulates a restart of the server: held connects break and sessions are removed; events and tokens stay. */
   restart(): void {
-    this.#streaming.forgetSessions("dropped");
+    this.#streaming.removeSessions("dropped");
   }
 
-  /** Breaks the connections of all polls that are held. The sessions stay. */
+  /** Breaks the connections of all held connects. The sessions stay. */
   dropPolls(): void {
     this.#streaming.endPolls("dropped");
   }
 
-  /** Answers all polls that are held, as if their time was over. */
+  /** Answers all held connects, as if their timeout had passed. */
   answerPolls(): void {
-    this.#streaming.endPolls("time");
+    this.#streaming.endPolls("timeout");
   }
 
-  /** The next so many answers to polls that carry events are lost on the way: to the server they are delivered. */
+  /** Loses the next connect responses that carry events. The server counts those events as delivered. */
   loseAnswers(times = 1): void {
-    this.#troubles.lose(integer("times", times, 1, 0));
+    this.#overrides.loseResponses(integer("times", times, 1, 0));
   }
 
   /**
-   * Refuses single messages, with every error that the protocol knows. Gives back how to end that.
+   * Refuses single messages with an error of the protocol. Returns a function that removes the refusal.
    *
    * @example
    * emulator.salesforce.refuse({
@@ -277,50 +272,49 @@ export class SalesforceEmulator implements Service {
    * });
    */
   refuse(refusal: SalesforceRefusal): () => void {
-    return this.#troubles.refuse(refusal);
+    return this.#overrides.refuse(refusal);
   }
 
-  /** Has a function answer requests to `/cometd` in place of the service, or leave them to it. Gives back how to end that. */
+  /** Lets a function answer requests to `/cometd` in place of the service. Returns a function that removes it. */
   intercept(interceptor: SalesforceInterceptor): () => void {
-    return this.#troubles.intercept(interceptor);
+    return this.#overrides.intercept(interceptor);
   }
 
-  /** Ends what `refuse`, `intercept` and `loseAnswers` began. */
-  clearTroubles(): void {
-    this.#troubles.clear();
+  /** Removes everything added by `refuse`, `intercept` and `loseAnswers`. */
+  clearOverrides(): void {
+    this.#overrides.clear();
   }
 
   /**
-   * Resolves when something is so; it is asked after each request, answer, poll and event.
+   * Resolves when a condition is true. It is checked now and after each request, response, held connect and event.
    *
    * @example
    * await emulator.salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
    *
-   * @param options.timeoutMs How long to wait. @default 10 000
-   * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed meanwhile.
+   * @param options.timeoutMs how long to wait, in milliseconds @default 10 000
+   * @throws {FerryError} `ERR_TIMEOUT` after that time, `ERR_CLOSED` if the emulator is closed first.
    */
   async waitFor(
     condition: (salesforce: SalesforceEmulator) => boolean,
     options: { timeoutMs?: number } = {},
   ): Promise<void> {
-    if (typeof condition !== "function")
-      throw new FerryError("ERR_INVALID_ARGUMENT", `waitFor is given a function, not ${formatValue(condition)}`);
+    if (typeof condition !== "function") throw mustBe("condition", "a function", condition);
     await this.#watchers.until(
       () => condition(this) || undefined,
       options.timeoutMs,
       this.#lifetime,
-      () => "it did not come to that",
+      () => "the condition did not become true",
     );
   }
 
-  /** Answers what the emulator has found to be for this service. */
+  /** Answers a request below the prefix. @internal */
   handle(request: Request, url: URL): Response | Promise<Response> {
     const isBelow = url.pathname === this.prefix || url.pathname.startsWith(`${this.prefix}/`);
     const [area, kind, ...rest] = url.pathname
       .slice(isBelow ? this.prefix.length : 0)
       .split("/")
       .filter((part) => part !== "");
-    // With a server on a socket the host is what the client has called it.
+    // On a socket, the host is the name by which the client reached the server.
     const host = request.headers.get("host") ?? url.host;
     const base = `${url.protocol}//${host}${isBelow ? this.prefix : ""}`;
     if (area === "cometd") return this.#streaming.handle(request, kind);
@@ -328,24 +322,24 @@ export class SalesforceEmulator implements Service {
       return this.#oauth.handle(request, rest[0]!, base);
     if (area === "id") return this.#oauth.handle(request, "id", base);
     if (area === "services" && kind === "data") return this.#rest.handle(request, url, rest);
-    return plain(404, "there is /services/oauth2/token, /services/data/v68.0 and /cometd/68.0");
+    return textResponse(
+      404,
+      "not found; the addresses are /services/oauth2/token, /services/data/v68.0 and /cometd/68.0",
+    );
   }
 
-  #spread(event: StoredEvent): StoredEvent {
-    this.#streaming.spread(event);
+  #deliver(event: StoredEvent): StoredEvent {
+    this.#streaming.deliver(event);
     this.#changed();
     return event;
   }
 
   #changed(): void {
-    this.#watchers.tell();
+    this.#watchers.notify();
   }
 }
 
-function nameOf(channel: unknown): string {
+function validateChannel(channel: unknown): string {
   if (typeof channel === "string" && /^\/[^?*]*[^?*/]$/.test(channel)) return channel;
-  throw new FerryError(
-    "ERR_INVALID_ARGUMENT",
-    `events are published to a channel such as /event/Name__e, without pattern and filter, not to ${formatValue(channel)}`,
-  );
+  throw mustBe("channel", "a channel such as /event/Name__e, without pattern and filter", channel);
 }

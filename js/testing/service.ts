@@ -1,80 +1,83 @@
 /**
- * What the emulator is made of. A service is one file: it answers everything below its prefix and keeps what it
- * saw. It knows nothing of faults, CORS or sockets; the emulator does that for all of them.
+ * The contract between the emulator and its services. A service answers everything below its prefix and records what it
+ * received. The emulator adds faults, CORS and sockets, so a service does not deal with them.
  */
-import { FerryError } from "../engine/errors.js";
+import { mustBe } from "../engine/messages.js";
 import type { Cors } from "./cors.js";
 
-/** One family of routes. */
+/** One group of routes. */
 export interface Service {
   /** The path that it answers, with everything below: `/cloudevents`. `/` answers what no other service does. */
   readonly prefix: string;
   /** What pages of other origins may do with it. @default "open" */
   readonly cors?: Cors;
   /**
-   * Answers one request. `request.signal` aborts when nobody waits for the answer any more.
-   * What it throws is answered with 500, but for `connectionReset()`, which breaks the connection.
+   * Answers one request. `request.signal` aborts when the client no longer waits for the response.
+   * An error that it throws becomes a 500 response, except for `connectionReset()`, which breaks the connection.
    */
   handle(request: Request, url: URL): Response | Promise<Response>;
 }
 
-/** What still goes on and has to end when the emulator is closed. */
+/** Ends what still runs when the emulator is closed. */
 export class Lifetime {
-  readonly #ends = new Set<() => void>();
-  #isOver = false;
+  readonly #callbacks = new Set<() => void>();
+  #isClosed = false;
 
   /** Whether the emulator was closed. */
-  get isOver(): boolean {
-    return this.#isOver;
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /**
-   * Calls `end` once: when the emulator is closed or `signal` aborts; at once if that has happened already.
-   * Gives back how to leave before. A list of our own and not a signal for all: Node warns of a leak when
-   * eleven listen to one.
+   * Calls `callback` once, when the emulator is closed or `signal` aborts; immediately if either has already happened.
+   * Returns a function that removes it. This is a list of callbacks and not one AbortSignal for all, because Node warns
+   * of a leak when eleven listen to one signal.
    */
-  join(end: () => void, signal?: AbortSignal): () => void {
-    if (this.#isOver || signal?.aborted) {
-      end();
+  onClose(callback: () => void, signal?: AbortSignal): () => void {
+    if (this.#isClosed || signal?.aborted) {
+      callback();
       return () => undefined;
     }
-    const leave = () => {
-      this.#ends.delete(once);
+    const remove = () => {
+      this.#callbacks.delete(once);
       signal?.removeEventListener("abort", once);
     };
     const once = () => {
-      leave();
-      end();
+      remove();
+      callback();
     };
-    this.#ends.add(once);
+    this.#callbacks.add(once);
     signal?.addEventListener("abort", once);
-    return leave;
+    return remove;
   }
 
-  /** Ends everything. */
-  end(): void {
-    this.#isOver = true;
-    for (const end of [...this.#ends]) end();
+  /** Calls all callbacks. */
+  close(): void {
+    this.#isClosed = true;
+    for (const callback of [...this.#callbacks]) callback();
   }
 }
 
-/** An answer in plain words. */
-export function plain(status: number, message: string, headers: Record<string, string> = {}): Response {
+/** A plain text response. */
+export function textResponse(status: number, message: string, headers: Record<string, string> = {}): Response {
   return new Response(`${message}\n`, { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers } });
 }
 
-/** A number of a query or an option, within its limits. */
+/**
+ * An integer from an option or a query parameter.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` if the value is no integer from `min` to `max`.
+ */
 export function integer(
   name: string,
   value: unknown,
-  standard: number,
-  least: number,
-  most = Number.MAX_SAFE_INTEGER,
+  defaultValue: number,
+  min: number,
+  max: number = Number.MAX_SAFE_INTEGER,
 ): number {
-  if (value === undefined || value === null) return standard;
+  if (value === undefined || value === null) return defaultValue;
   const number = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
-  if (Number.isSafeInteger(number) && (number as number) >= least && (number as number) <= most)
-    return number as number;
-  const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
-  throw new FerryError("ERR_INVALID_ARGUMENT", `${name} is a whole number ${range}, not ${String(value)}`);
+  if (Number.isSafeInteger(number) && (number as number) >= min && (number as number) <= max) return number as number;
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw mustBe(name, `an integer ${range}`, value);
 }

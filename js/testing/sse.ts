@@ -2,8 +2,8 @@
  * A channel as server-sent events (HTML standard, section 9.2).
  *
  * ```text
- *   retry: 1000            how soon to come back
- *   id: 41                 where the stream stands, so that even a reader that saw nothing resumes there
+ *   retry: 1000            delay before the reader reconnects
+ *   id: 41                 current position, so that a reader that received nothing also resumes there
  *
  *   id: 42
  *   data: {"specversion":"1.0", …}
@@ -11,29 +11,29 @@
  *   :                      heartbeat
  * ```
  *
- * The stream is pulled: a slow reader is behind in the store, and nothing piles up for it here.
+ * The reader pulls: a slow one falls behind in the store, and nothing is buffered for it here.
  */
 import { toStructured } from "../systems/cloudevents/http.js";
 import type { Lifetime } from "./service.js";
-import type { EventStore, ReceivedEvent } from "./store.js";
+import type { EventStore, ReceivedEvent } from "./event-store.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
 
-/** What a stream reads, and from where. */
+/** What a stream reads, and where it starts. */
 export interface StreamOptions {
   store: EventStore;
   channel: string;
-  /** The number of the last event that the reader has. */
+  /** Sequence number of the last event that the reader has. */
   after: number;
-  /** How long it may be silent. */
+  /** Longest time without a line; then a comment is sent. */
   heartbeatMs: number;
   lifetime: Lifetime;
-  /** Held whole: some runtimes let a signal go deaf when its request is collected. */
+  /** The whole request, because in some runtimes its signal stops firing once the request is garbage collected. */
   request: Request;
 }
 
-const PAGE = 64;
+const PAGE_EVENTS = 64;
 
-/** The events behind a number, and then each new one, until the reader leaves or the emulator is closed. */
+/** The events after a sequence number, then each new one, until the reader cancels or the emulator is closed. */
 export function eventStream({
   store,
   channel,
@@ -45,21 +45,21 @@ export function eventStream({
   const encoder = new TextEncoder();
   let cursor = after;
   let isOver = false;
-  let wake: (() => void) | undefined;
-  let leave = () => {};
-  const unwatch = store.watchers.add(() => wake?.());
+  let onChange: (() => void) | undefined;
+  let removeOnClose = () => {};
+  const unwatch = store.watchers.add(() => onChange?.());
   const end = () => {
     isOver = true;
     unwatch();
-    leave();
-    wake?.();
+    removeOnClose();
+    onChange?.();
   };
 
-  /** Whether something happened before the heartbeat was due. */
-  const something = () =>
+  /** Waits for a change or the heartbeat. Resolves with whether it was a change. */
+  const waitForChange = () =>
     new Promise<boolean>((resolve) => {
       const timer = startTimer(() => resolve(false), heartbeatMs);
-      wake = () => {
+      onChange = () => {
         stopTimer(timer);
         resolve(true);
       };
@@ -68,19 +68,19 @@ export function eventStream({
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        leave = lifetime.join(end, request.signal);
-        const gone = cursor + 1 < store.firstSeq ? `: events before ${store.firstSeq} are gone\n` : "";
-        controller.enqueue(encoder.encode(`${gone}retry: 1000\nid: ${cursor}\n\n`));
+        removeOnClose = lifetime.onClose(end, request.signal);
+        const lostComment = cursor + 1 < store.firstSeq ? `: events before ${store.firstSeq} are gone\n` : "";
+        controller.enqueue(encoder.encode(`${lostComment}retry: 1000\nid: ${cursor}\n\n`));
       },
       async pull(controller) {
         while (!isOver) {
-          const found = store.after(cursor, PAGE, channel);
+          const found = store.after(cursor, PAGE_EVENTS, channel);
           if (found.length > 0) {
             cursor = found.at(-1)!.seq;
-            controller.enqueue(encoder.encode(found.map(sseText).join("")));
+            controller.enqueue(encoder.encode(found.map(toServerSentEvent).join("")));
             return;
           }
-          if (!(await something()) && !isOver) {
+          if (!(await waitForChange()) && !isOver) {
             controller.enqueue(encoder.encode(":\n\n"));
             return;
           }
@@ -93,8 +93,8 @@ export function eventStream({
   );
 }
 
-/** A line break in an event stands between tokens, where it means nothing; here it begins another data line. */
-function sseText({ seq, event }: ReceivedEvent): string {
+/** A line break in an event stands between JSON tokens, where it is insignificant; here it starts another data line. */
+function toServerSentEvent({ seq, event }: ReceivedEvent): string {
   const { body } = toStructured(event);
   const text = typeof body === "string" ? body : new TextDecoder().decode(body);
   return `id: ${seq}\n${text

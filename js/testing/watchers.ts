@@ -1,42 +1,44 @@
-/** Those who want to know when a service has taken something in. */
+/** Listeners that are called after each change of a service, and a way to wait for a condition. */
 import { FerryError } from "../engine/errors.js";
-import { type Lifetime, integer } from "./service.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
+import { type Lifetime, integer } from "./service.js";
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** The listeners of one service. */
 export class Watchers {
-  readonly #all = new Set<() => void>();
+  readonly #listeners = new Set<() => void>();
 
-  /** Calls `watcher` after each change. Gives back how to stop that. */
-  add(watcher: () => void): () => void {
-    this.#all.add(watcher);
-    return () => this.#all.delete(watcher);
+  /** Calls `listener` after each change. Returns a function that removes it. */
+  add(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
-  /** Something has changed. */
-  tell(): void {
-    for (const watcher of [...this.#all]) watcher();
+  /** Calls all listeners. */
+  notify(): void {
+    for (const listener of [...this.#listeners]) listener();
   }
 
   /**
-   * What `find` gives, as soon as that is something; it is asked now and after each change.
+   * Resolves with the first value of `find` that is not undefined. `find` is called immediately and after each change.
    *
-   * @param late What has not come about, for the message of `ERR_TIMEOUT`.
-   * @throws {FerryError} `ERR_TIMEOUT` after `timeoutMs` (10 000 if that is undefined), `ERR_CLOSED` if the emulator is closed meanwhile, and what `find` throws
+   * @param describe what is still missing, for the message of `ERR_TIMEOUT`
+   * @throws {FerryError} `ERR_TIMEOUT` after `timeoutMs` (10 000 if undefined), `ERR_CLOSED` if the emulator is closed
+   * first, and whatever `find` throws
    */
-  until<T>(find: () => T | undefined, timeoutMs: unknown, lifetime: Lifetime, late: () => string): Promise<T> {
+  until<T>(find: () => T | undefined, timeoutMs: unknown, lifetime: Lifetime, describe: () => string): Promise<T> {
     return new Promise((resolve, reject) => {
-      const ms = integer("timeoutMs", timeoutMs, 10_000, 0, LONGEST_TIMER_MS);
+      const ms = integer("timeoutMs", timeoutMs, 10_000, 0, MAX_TIMER_MS);
       const now = find();
       if (now !== undefined) return resolve(now);
-      const settle = (then: () => void) => {
+      const settle = (callback: () => void) => {
         stopTimer(timer);
-        unwatch();
-        leave();
-        then();
+        removeListener();
+        removeOnClose();
+        callback();
       };
-      const unwatch = this.add(() => {
+      const removeListener = this.add(() => {
         try {
           const found = find();
           if (found !== undefined) settle(() => resolve(found));
@@ -44,13 +46,15 @@ export class Watchers {
           settle(() => reject(error));
         }
       });
-      // Not in the background: a test that only waits must not end before its time.
+      // The timer keeps the process alive: a test that does nothing but wait must not end early.
       const timer = startTimer(
-        () => settle(() => reject(new FerryError("ERR_TIMEOUT", `${late()} within ${ms} ms`))),
+        () => settle(() => reject(new FerryError("ERR_TIMEOUT", `${describe()} within ${ms} ms`))),
         ms,
       );
-      let leave = () => {};
-      leave = lifetime.join(() => settle(() => reject(new FerryError("ERR_CLOSED", "the emulator was closed"))));
+      let removeOnClose = () => {};
+      removeOnClose = lifetime.onClose(() =>
+        settle(() => reject(new FerryError("ERR_CLOSED", "the emulator was closed"))),
+      );
     });
   }
 }

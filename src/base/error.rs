@@ -1,16 +1,16 @@
-//! One table of everything that can go wrong. The macro writes the enum, the stable strings and the list
-//! that tests walk; `js/engine/errors.ts` carries the same rows in the same order, and a test compares the two.
+//! The error table. A macro generates the enum, the stable strings and the list of all codes from it.
+//! `js/engine/errors.ts` has the same rows in the same order; a test compares the two.
 
 use core::fmt;
 
-/// Who is to blame, which is also who can mend it.
+/// Who caused an error, and can therefore fix it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Culprit {
-    /// The program that called us.
+    /// The application that calls this library.
     Caller,
-    /// The other side of the wire.
+    /// The server or client at the other end of the connection.
     Peer,
-    /// Something between the two.
+    /// The network between the two.
     Network,
     /// This library.
     Internal,
@@ -18,8 +18,8 @@ pub enum Culprit {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $wire:literal $culprit:ident $retryable:literal $sentence:literal;)*) => {
-        /// A stable error code. Its number is its row in the table, starting at 1 (0 means no error at the
-        /// wasm boundary).
+        /// A stable error code. Its number is its row in the table, starting at 0; at the wasm boundary it is
+        /// one more, because 0 means success there.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         #[non_exhaustive]
@@ -31,18 +31,18 @@ macro_rules! codes {
 
             /// The string that JavaScript sees, `ERR_…`.
             pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $wire,)* } }
-            /// Who is to blame.
+            /// Who caused the error.
             pub const fn culprit(self) -> Culprit { match self { $(Self::$name => Culprit::$culprit,)* } }
             /// Whether the same call may succeed later without a change.
             pub const fn is_retryable(self) -> bool { match self { $(Self::$name => $retryable,)* } }
-            /// One sentence for people.
+            /// One sentence that describes the error.
             pub const fn sentence(self) -> &'static str { match self { $(Self::$name => $sentence,)* } }
         }
     };
 }
 
 codes! {
-    // name                  wire string                    culprit  again? one sentence
+    // name                  wire string                    culprit  retry? sentence
     MissingAttribute      "ERR_MISSING_ATTRIBUTE"         Peer     false "a required attribute is missing";
     InvalidAttributeName  "ERR_INVALID_ATTRIBUTE_NAME"    Peer     false "an attribute has a name that CloudEvents does not allow";
     InvalidAttributeValue "ERR_INVALID_ATTRIBUTE_VALUE"   Peer     false "an attribute has a value that its type does not allow";
@@ -75,30 +75,30 @@ codes! {
     Internal              "ERR_INTERNAL"                  Internal false "the engine stopped because of a bug and was reset";
 }
 
-/// What a machine says when an operation fails.
+/// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// The row of the table.
+    /// The code.
     pub code: Code,
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// What the peer said, cut to [`Error::MAX_DETAIL`] bytes. Empty where it said nothing.
+    /// An excerpt of the response body, at most [`Error::MAX_DETAIL`] bytes; empty if there is none.
     pub detail: String,
 }
 
 impl Error {
-    /// How many bytes of a peer's answer are kept for the message.
+    /// The maximum number of body bytes in [`Error::detail`].
     pub const MAX_DETAIL: usize = 200;
 
-    /// An error without particulars.
+    /// An error without status and detail.
     #[cold]
     pub const fn new(code: Code) -> Self {
         Self { code, status: None, detail: String::new() }
     }
 
-    /// An error that a peer's answer caused. The detail is cut and freed of control characters.
+    /// An error that a response caused. The detail is shortened and has no control characters.
     #[cold]
-    pub fn from_answer(code: Code, status: u16, body: &[u8]) -> Self {
+    pub fn from_response(code: Code, status: u16, body: &[u8]) -> Self {
         Self { code, status: Some(status), detail: excerpt(body) }
     }
 }
@@ -118,7 +118,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The first printable stretch of a peer's answer, on one line.
+/// The beginning of a response body as printable text on one line.
 fn excerpt(body: &[u8]) -> String {
     let head = body.get(..body.len().min(Error::MAX_DETAIL)).unwrap_or_default();
     let text = String::from_utf8_lossy(head);
@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn says_what_the_server_said_on_one_line() {
-        let error = Error::from_answer(Code::Rejected, 400, b"bad\r\n\tevent\x00 type \xff");
+    fn the_message_quotes_the_response_on_one_line() {
+        let error = Error::from_response(Code::Rejected, 400, b"bad\r\n\tevent\x00 type \xff");
         assert_eq!(error.to_string(), "the server refused the request (HTTP 400): bad event type");
     }
 
     #[test]
-    fn cuts_a_long_answer() {
-        let error = Error::from_answer(Code::Rejected, 400, &[b'x'; 10_000]);
+    fn a_long_response_is_shortened() {
+        let error = Error::from_response(Code::Rejected, 400, &[b'x'; 10_000]);
         assert_eq!(error.detail.len(), Error::MAX_DETAIL);
     }
 }

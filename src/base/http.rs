@@ -1,18 +1,18 @@
-//! HTTP as the machines see it: plain data that somebody else carries.
+//! HTTP messages as plain data. The owner of a machine carries them out.
 
 use crate::base::time::Millis;
 
-/// What a request asks for.
+/// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Something without a body.
+    /// `GET`, without a body.
     Get,
-    /// To take the body in.
+    /// `POST`, with a body.
     Post,
 }
 
 impl Method {
-    /// As it stands in a request.
+    /// The method in upper case.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -21,7 +21,7 @@ impl Method {
     }
 }
 
-/// One request. Header lines are `name: value`, parted by `\n`; both sides were checked before they came here.
+/// One request. Headers are lines of `name: value`, separated by `\n`; names and values are valid already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     method: Method,
@@ -34,18 +34,18 @@ pub struct Request {
 }
 
 impl Request {
-    /// How long an exchange may take if nobody says otherwise.
+    /// The default of [`Self::timeout`].
     pub const DEFAULT_TIMEOUT: Millis = Millis(10_000);
 
-    /// How many bytes of an answer are read if nobody says otherwise.
+    /// The default of [`Self::max_response_bytes`].
     pub const DEFAULT_MAX_RESPONSE_BYTES: u32 = 16 * 1024;
 
-    /// A GET.
+    /// A `GET` request.
     pub fn get(url: impl Into<String>, headers: impl Into<String>) -> Self {
         Self { method: Method::Get, ..Self::post(url, headers, Vec::new()) }
     }
 
-    /// A POST.
+    /// A `POST` request.
     pub fn post(url: impl Into<String>, headers: impl Into<String>, body: Vec<u8>) -> Self {
         Self {
             method: Method::Post,
@@ -58,43 +58,43 @@ impl Request {
         }
     }
 
-    /// The same request with another time limit.
+    /// The same request with another timeout.
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Millis) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The same request, of whose answer up to so many bytes are read. What is beyond them is cut off.
+    /// The same request with another limit for the response body. Bytes beyond the limit are not read.
     #[must_use]
     pub const fn with_max_response_bytes(mut self, bytes: u32) -> Self {
         self.max_response_bytes = bytes;
         self
     }
 
-    /// The same request, of whose answer these headers are seen: lower-case names parted by one space.
+    /// The same request, with the headers to read from its response: lower-case names separated by one space.
     #[must_use]
     pub const fn with_response_headers(mut self, names: &'static str) -> Self {
         self.response_headers = names;
         self
     }
 
-    /// The method.
+    /// The HTTP method.
     pub const fn method(&self) -> Method {
         self.method
     }
 
-    /// How many bytes of the answer are read.
+    /// The maximum number of bytes that are read of the response body.
     pub const fn max_response_bytes(&self) -> u32 {
         self.max_response_bytes
     }
 
-    /// The names of the headers of the answer that are seen.
+    /// The names of the response headers to read, separated by one space.
     pub const fn response_headers(&self) -> &'static str {
         self.response_headers
     }
 
-    /// How long the exchange may take, from its start to the end of the answer.
+    /// The time limit of the exchange, from its start to the end of the response.
     pub const fn timeout(&self) -> Millis {
         self.timeout
     }
@@ -114,67 +114,67 @@ impl Request {
         &self.body
     }
 
-    /// The parts, for the one who carries it.
+    /// The URL, header lines and body.
     pub fn into_parts(self) -> (String, String, Vec<u8>) {
         (self.url, self.headers, self.body)
     }
 }
 
-/// What came back. Status 0 stands for an answer that a browser hides (a redirect that was not followed).
+/// A response. Status 0 is a redirect that was not followed and that the browser hides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// How long the server asked to wait, from `Retry-After`.
+    /// The delay from `Retry-After`.
     pub retry_after: Option<Millis>,
-    /// The headers that the request response_headers, as lines of `name: value`; `set-cookie` may have several. None where it response_headers none.
+    /// The headers in [`Request::response_headers`] that the response has, as lines of `name: value`;
+    /// `set-cookie` may have several lines.
     pub headers: String,
-    /// The first bytes of the body; the carrier bounds them.
+    /// The body, up to [`Request::max_response_bytes`].
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// An answer without a body.
+    /// A response without headers and body.
     pub const fn new(status: u16) -> Self {
         Self { status, retry_after: None, headers: String::new(), body: Vec::new() }
     }
 
-    /// The value of the first header of that name, lower case, among those that were response_headers.
+    /// The value of the first header with this lower-case name.
     pub fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.headers_named(name).next()
     }
 
-    /// The values of all headers of that name, lower case, among those that were response_headers.
+    /// The values of all headers with this lower-case name.
     pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .lines()
             .filter_map(|line| line.split_once(": "))
-            .filter(move |(its, _)| *its == name)
+            .filter(move |(key, _)| *key == name)
             .map(|(_, value)| value)
     }
 }
 
-/// Why there was no answer.
+/// Why there is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The time allowed for the exchange ran out.
+    /// The timeout of the exchange passed.
     Timeout,
-    /// The application gave up.
+    /// The application aborted the exchange.
     Aborted,
-    /// Anything else that the transport threw.
+    /// Any other error of the transport.
     Network,
 }
 
-/// Reads the value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, or an HTTP date
-/// relative to `now`, both Unix times in milliseconds. A date in the past is no wait at all; anything that
-/// is neither is `None`.
+/// Parses the value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, or an HTTP date, from
+/// which `now_unix_ms` is subtracted. A date in the past gives 0; anything else is `None`.
 pub fn read_retry_after(value: &str, now_unix_ms: u64) -> Option<Millis> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         let seconds = value.parse::<u64>().unwrap_or(u64::MAX);
         return Some(Millis(seconds.saturating_mul(1000)));
     }
-    let at = crate::base::wall::read_http_date(value)?.saturating_mul(1000);
+    let at = crate::base::timestamp::read_http_date(value)?.saturating_mul(1000);
     Some(Millis(at.saturating_sub(now_unix_ms)))
 }
 
@@ -193,16 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_headers_of_an_answer() {
+    fn finds_the_headers_of_a_response() {
         let headers = "content-type: text/html\nset-cookie: a=1; Path=/\nset-cookie: b=2: 3".to_owned();
-        let answer = Response { headers, ..Response::new(200) };
-        assert_eq!(answer.header("content-type"), Some("text/html"));
-        assert_eq!(answer.header("location"), None);
-        assert_eq!(answer.headers_named("set-cookie").collect::<Vec<_>>(), ["a=1; Path=/", "b=2: 3"]);
+        let response = Response { headers, ..Response::new(200) };
+        assert_eq!(response.header("content-type"), Some("text/html"));
+        assert_eq!(response.header("location"), None);
+        assert_eq!(response.headers_named("set-cookie").collect::<Vec<_>>(), ["a=1; Path=/", "b=2: 3"]);
     }
 
     #[test]
-    fn ignores_a_retry_after_that_is_neither() {
+    fn a_retry_after_that_is_neither_seconds_nor_a_date_is_ignored() {
         for bad in ["", "soon", "-1", "1.5", "Thu, 32 Jan 1970 00:00:00 GMT", "Thu, 01 Foo 1970 00:00:00 GMT"]
         {
             assert_eq!(read_retry_after(bad, 0), None, "{bad}");

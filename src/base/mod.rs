@@ -6,4 +6,4 @@ pub mod ids;
 pub mod json;
 pub mod secret;
 pub mod time;
-pub mod wall;
+pub mod timestamp;

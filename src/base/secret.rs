@@ -1,19 +1,19 @@
-//! Text that must not be seen.
+//! Text that must never appear in messages and logs.
 
 use core::fmt;
 
-/// A token or password. It has no `Display`, and `Debug` shows only that there is one, so it cannot reach a
-/// message or a log line by accident.
+/// A token or password. It has no `Display`, and `Debug` hides the text, so it cannot reach a message or log
+/// line by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps a text.
     pub const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself, for the one place that writes it to the wire.
+    /// The text, for the code that sends it to the server.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_not_show_itself() {
+    fn debug_output_hides_the_text() {
         assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "Secret(…)");
     }
 }

@@ -1,36 +1,36 @@
-//! Time as the machines see it: a monotonic count of milliseconds that somebody else reads from a clock.
+//! Monotonic time in milliseconds. The owner of a machine reads the clock.
 
-/// A length of time in whole milliseconds.
+/// A duration in whole milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 
-/// A point on the owner's monotonic clock. Only differences mean anything.
+/// A point on the owner's monotonic clock. Only differences have a meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
 
 impl Moment {
-    /// The moment that many milliseconds after the clock's zero.
+    /// The moment `millis` after the zero of the clock.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the clock's zero.
+    /// Milliseconds since the zero of the clock.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// The moment `wait` later, or the last one that can be expressed.
+    /// The moment `delay` later; saturates at the largest value.
     #[must_use]
-    pub const fn after(self, wait: Millis) -> Self {
-        Self(self.0.saturating_add(wait.0))
+    pub const fn after(self, delay: Millis) -> Self {
+        Self(self.0.saturating_add(delay.0))
     }
 }
 
-/// When a machine wants to be asked again.
+/// When a machine must be called again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
-    /// At this moment, if nothing happens before.
+    /// At this moment, unless another input comes before.
     At(Moment),
-    /// Only when something happens.
+    /// Not before the next input.
     Never,
 }

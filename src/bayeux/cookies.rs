@@ -3,7 +3,7 @@
 //!
 //! Times are Unix times in milliseconds.
 
-use crate::base::wall::read_http_date;
+use crate::base::timestamp::read_http_date;
 
 /// The cookies of one client, oldest first.
 #[derive(Clone, Debug, Default)]

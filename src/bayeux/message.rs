@@ -5,7 +5,7 @@
 
 use crate::base::json::find::{Document, Value, items, members, string};
 use crate::base::json::padded::Padded;
-use crate::base::json::scan::{Fault, Kind, Scanner, Span};
+use crate::base::json::scan::{Kind, ScanError, Scanner, Span};
 
 /// The ids that a dialect finds in `data` of an event.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,10 +17,10 @@ pub struct EventIds {
 }
 
 /// Reads the value of `data` at the position of the scanner.
-pub type DataReader = fn(&mut Scanner<'_>) -> Result<(Span, EventIds), Fault>;
+pub type DataReader = fn(&mut Scanner<'_>) -> Result<(Span, EventIds), ScanError>;
 
 /// Skips `data` and finds no ids.
-pub fn skip_data(scanner: &mut Scanner<'_>) -> Result<(Span, EventIds), Fault> {
+pub fn skip_data(scanner: &mut Scanner<'_>) -> Result<(Span, EventIds), ScanError> {
     let (kind, span) = scanner.value()?;
     Ok((with_quotes(kind, span), EventIds::default()))
 }
@@ -88,7 +88,7 @@ impl Reply {
 
     /// The session id that the server chose.
     pub fn client_id(&self) -> Option<String> {
-        self.get(&["clientId"])?.label()
+        self.get(&["clientId"])?.string_or_number()
     }
 
     /// The channels of a subscription: the `subscription` field is a string or an array.
@@ -148,7 +148,7 @@ pub enum Reconnect {
 }
 
 /// Parses a response or frame: an array of messages, or a single message.
-pub fn parse_messages(text: Padded<'_>, data: DataReader) -> Result<ParsedMessages, Fault> {
+pub fn parse_messages(text: Padded<'_>, data: DataReader) -> Result<ParsedMessages, ScanError> {
     let mut scanner = Scanner::new(text);
     let mut parsed = ParsedMessages::default();
     scanner.skip_space();
@@ -157,7 +157,7 @@ pub fn parse_messages(text: Padded<'_>, data: DataReader) -> Result<ParsedMessag
     } else {
         items(&mut scanner, |scanner| parse_message(scanner, data, &mut parsed))?;
     }
-    if scanner.is_finished() { Ok(parsed) } else { Err(Fault::Syntax) }
+    if scanner.is_finished() { Ok(parsed) } else { Err(ScanError::Syntax) }
 }
 
 #[derive(Default)]
@@ -172,7 +172,7 @@ fn parse_message(
     scanner: &mut Scanner<'_>,
     data: DataReader,
     parsed: &mut ParsedMessages,
-) -> Result<(), Fault> {
+) -> Result<(), ScanError> {
     let (start, start_unit, text) = (scanner.pos(), scanner.units(), scanner.text());
     let mut found = Members::default();
     members(scanner, |name, scanner| {
@@ -216,7 +216,7 @@ fn parse_message(
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<ParsedMessages, Fault> {
+    fn parse(text: &str) -> Result<ParsedMessages, ScanError> {
         parse_messages(Document::new(text.as_bytes().to_vec()).padded(), skip_data)
     }
 

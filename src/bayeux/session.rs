@@ -175,7 +175,7 @@ impl Session {
         self.now = now;
         let mut owner_outcome = None;
         if let Input::Exchange(id, outcome) = input
-            && let Some(kind) = self.exchanges.land(id)
+            && let Some(kind) = self.exchanges.finish(id)
         {
             if kind == RequestKind::Owner {
                 owner_outcome = Some(outcome);
@@ -183,7 +183,7 @@ impl Session {
                 self.on_exchange_end(id, outcome, dialect);
             }
         }
-        while let Some(timer) = self.timers.due(now) {
+        while let Some(timer) = self.timers.pop_due(now) {
             self.on_timer(timer);
         }
         owner_outcome
@@ -273,7 +273,7 @@ impl Session {
     }
 
     fn emit(&mut self, event: Event) {
-        self.exchanges.announce(event);
+        self.exchanges.emit(event);
     }
 
     fn unix_ms(&self, now: Moment) -> u64 {
@@ -281,6 +281,6 @@ impl Session {
     }
 
     fn deadline(&self) -> Deadline {
-        self.timers.next()
+        self.timers.next_deadline()
     }
 }

@@ -121,7 +121,7 @@ fn retry_later(response: &Response) -> Answer {
 }
 
 fn error_of(response: &Response, code: Code) -> Error {
-    Error::from_answer(code, response.status, &response.body)
+    Error::from_response(code, response.status, &response.body)
 }
 
 #[cfg(test)]

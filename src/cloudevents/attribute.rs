@@ -4,7 +4,7 @@
 
 use super::uri::{is_uri, is_uri_reference};
 use crate::base::json::text::first_char;
-use crate::base::wall;
+use crate::base::timestamp;
 
 /// The format of a string attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Format {
             Self::Text => is_text(text),
             Self::UriReference => is_uri_reference(text),
             Self::Uri => is_uri(text),
-            Self::Timestamp => wall::is_timestamp(text),
+            Self::Timestamp => timestamp::is_timestamp(text),
             Self::MediaType => is_media_type(text),
         }
     }

@@ -110,9 +110,9 @@ impl Layout {
             let value_end = if at + equal > end {
                 first + (end - start) as u32
             } else {
-                ahead.step_over(start - at);
+                ahead.advance(start - at);
                 let value = ahead.pos();
-                if !ahead.skip_plain_rest() || !slot.accepts(ahead.text().get(value, ahead.pos())) {
+                if !ahead.skip_plain_text() || !slot.accepts(ahead.text().get(value, ahead.pos())) {
                     return false;
                 }
                 at = end;
@@ -145,7 +145,7 @@ impl Layout {
         if at + equal < self.head_len {
             return false;
         }
-        ahead.step_over(self.head_len - at);
+        ahead.advance(self.head_len - at);
         if self.has_data && !self.scan_data(&mut ahead, table) {
             return false;
         }
@@ -164,12 +164,12 @@ impl Layout {
         let (mut ahead, max) = (*ahead, self.head_len - at);
         let mut equal = 0;
         while let Some(head) = self.head.get(at + equal..).and_then(|rest| rest.first_chunk()) {
-            let different = !B::same_bytes(ahead.sixteen(), head) & 0xffff;
+            let different = !B::equal_bytes(ahead.peek_block(), head) & 0xffff;
             equal += if different == 0 { 16 } else { different.trailing_zeros() as usize };
             if different != 0 || equal >= max {
                 break;
             }
-            ahead.step_over(16);
+            ahead.advance(16);
         }
         equal.min(max)
     }
@@ -182,11 +182,11 @@ impl Layout {
         if !self.is_json && kind != Kind::String {
             return false;
         }
-        let different = !B::same_bytes(ahead.sixteen(), &self.tail);
+        let different = !B::equal_bytes(ahead.peek_block(), &self.tail);
         if different & ((1 << self.tail_len) - 1) != 0 {
             return false;
         }
-        ahead.step_over(self.tail_len);
+        ahead.advance(self.tail_len);
         table.row.set_payload(start as u32, end as u32);
         true
     }

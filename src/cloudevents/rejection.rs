@@ -2,7 +2,7 @@
 
 use super::member::Member;
 use crate::base::error::Code;
-use crate::base::json::scan::Fault;
+use crate::base::json::scan::ScanError;
 
 /// What exactly is wrong. `REASONS` in `js/engine/errors.ts` has a sentence for each, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,13 +111,13 @@ impl Rejection {
     }
 }
 
-impl From<Fault> for Rejection {
+impl From<ScanError> for Rejection {
     #[cold]
-    fn from(fault: Fault) -> Self {
+    fn from(fault: ScanError) -> Self {
         Self::invalid_event(match fault {
-            Fault::Syntax => Reason::NotJson,
-            Fault::Encoding => Reason::NotUtf8,
-            Fault::TooDeep => Reason::TooDeep,
+            ScanError::Syntax => Reason::NotJson,
+            ScanError::Encoding => Reason::NotUtf8,
+            ScanError::TooDeep => Reason::TooDeep,
         })
     }
 }

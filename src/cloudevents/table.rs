@@ -73,9 +73,9 @@ impl MemberSpan {
             name_start: name.start_unit as u32,
             name_end: name.end_unit as u32,
             kind,
-            is_plain: value.plain,
-            has_escapes: value.escaped,
-            name_has_escapes: name.escaped,
+            is_plain: value.is_plain,
+            has_escapes: value.has_escapes,
+            name_has_escapes: name.has_escapes,
         }
     }
 

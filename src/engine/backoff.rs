@@ -1,52 +1,52 @@
-//! How long to rest before the next try.
+//! The delay before the next attempt.
 
 use super::jitter::Rng;
 use crate::base::time::Millis;
 
-/// Exponential back-off with full jitter: a random rest between 0 and `base * 2^tries`, at most `max`.
-/// A rest that the server asked for is a floor, because it is an answer to this very request.
+/// Exponential backoff with full jitter: a random delay from 0 to `base * 2^retries`, at most `max`.
+/// A delay that the server asked for with `Retry-After` is the lower limit.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     base: Millis,
     max: Millis,
-    tries_left: u32,
-    tries: u32,
+    retries_left: u32,
+    retries: u32,
 }
 
 impl Backoff {
-    /// Allows that many further tries after the first.
-    pub const fn new(base: Millis, max: Millis, tries: u32) -> Self {
-        Self { base, max, tries_left: tries, tries: 0 }
+    /// A backoff whose [`Self::retry_delay`] allows `retries` attempts after the first.
+    pub const fn new(base: Millis, max: Millis, retries: u32) -> Self {
+        Self { base, max, retries_left: retries, retries: 0 }
     }
 
-    /// The next rest, or `None` to give up: no try is left, or the server asks for more than `max`.
-    pub fn next(&mut self, hint: Option<Millis>, rng: &mut Rng) -> Option<Millis> {
-        self.tries_left = self.tries_left.checked_sub(1)?;
-        let rest = self.rest(rng);
-        match hint {
-            Some(hint) if hint > self.max => None,
-            Some(hint) => Some(hint.max(rest)),
-            None => Some(rest),
+    /// The delay before the next attempt. `None` if no retry is left, or `retry_after` is more than `max`.
+    pub fn retry_delay(&mut self, retry_after: Option<Millis>, rng: &mut Rng) -> Option<Millis> {
+        self.retries_left = self.retries_left.checked_sub(1)?;
+        let delay = self.next_delay(rng);
+        match retry_after {
+            Some(retry_after) if retry_after > self.max => None,
+            Some(retry_after) => Some(retry_after.max(delay)),
+            None => Some(delay),
         }
     }
 
-    /// The next rest, for those who never give up.
-    pub fn rest(&mut self, rng: &mut Rng) -> Millis {
-        let rest = self.delay_after(self.tries, rng);
-        self.tries = (self.tries + 1).min(32);
-        rest
+    /// The delay before the next attempt, without a limit on the number of attempts.
+    pub fn next_delay(&mut self, rng: &mut Rng) -> Millis {
+        let delay = self.delay_after(self.retries, rng);
+        self.retries = (self.retries + 1).min(32);
+        delay
     }
 
-    /// A rest after so many tries before the last.
-    pub fn delay_after(&self, tries: u32, rng: &mut Rng) -> Millis {
-        // Not a plain shift: it would lose the high bits.
-        let factor = 1u64.checked_shl(tries).unwrap_or(u64::MAX);
+    /// The delay after `retries` earlier retries. Does not change the state.
+    pub fn delay_after(&self, retries: u32, rng: &mut Rng) -> Millis {
+        // A plain shift would lose the high bits.
+        let factor = 1u64.checked_shl(retries).unwrap_or(u64::MAX);
         Millis(rng.up_to(self.base.0.saturating_mul(factor).min(self.max.0)))
     }
 
-    /// It worked: the next rest is a first one again.
+    /// Starts again at the first delay. Called after a success.
     pub const fn reset(&mut self) {
-        self.tries = 0;
+        self.retries = 0;
     }
 }
 
@@ -55,24 +55,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grows_up_to_the_ceiling_and_gives_up() {
+    fn delays_grow_up_to_the_maximum_until_no_retry_is_left() {
         let mut rng = Rng::new(3);
         let mut backoff = Backoff::new(Millis(100), Millis(1000), 8);
         for ceiling in [100, 200, 400, 800, 1000, 1000, 1000, 1000] {
-            assert!(backoff.next(None, &mut rng).is_some_and(|rest| rest.0 <= ceiling));
+            assert!(backoff.retry_delay(None, &mut rng).is_some_and(|delay| delay.0 <= ceiling));
         }
-        assert_eq!(backoff.next(None, &mut rng), None);
+        assert_eq!(backoff.retry_delay(None, &mut rng), None);
     }
 
     #[test]
-    fn never_rests_less_than_the_server_asks() {
+    fn the_delay_is_never_shorter_than_the_server_asks() {
         let mut backoff = Backoff::new(Millis(1), Millis(60_000), 1);
-        assert!(backoff.next(Some(Millis(5000)), &mut Rng::new(1)).is_some_and(|rest| rest.0 >= 5000));
+        assert!(
+            backoff.retry_delay(Some(Millis(5000)), &mut Rng::new(1)).is_some_and(|delay| delay.0 >= 5000)
+        );
     }
 
     #[test]
-    fn gives_up_when_the_server_asks_for_too_much() {
+    fn gives_up_when_the_server_asks_for_more_than_the_maximum() {
         let mut backoff = Backoff::new(Millis(1), Millis(60_000), 9);
-        assert_eq!(backoff.next(Some(Millis(60_001)), &mut Rng::new(1)), None);
+        assert_eq!(backoff.retry_delay(Some(Millis(60_001)), &mut Rng::new(1)), None);
     }
 }

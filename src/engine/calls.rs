@@ -1,14 +1,14 @@
-//! Calls: each is one request with as many tries as were asked for, and settles once.
+//! Calls: each is one request with a configured number of attempts, and settles exactly once.
 //!
 //! ```text
-//!   send ──> flying ──Done──────────────────────> settled
-//!              │ ▲ ────Fail, or no try left─────> settled (error)
-//!         Later│ │rest is over                 ▲
-//!              ▼ │                             │
-//!            resting ──cancel──────────────────┘ settled (aborted)
+//!   send ──> in flight ──Done───────────────────────> settled
+//!              │ ▲   │ └──Fail, or no retry left────> settled (error)
+//!         Retry│ │   └────cancel────────────────────> settled (aborted)
+//!              ▼ │delay is over                   ▲
+//!            waiting ──cancel─────────────────────┘
 //! ```
 //!
-//! What an answer means is the caller's to say: a room gives its own [`Classifier`].
+//! Each system provides a [`Classifier`], which decides what a response means.
 
 use super::backoff::Backoff;
 use super::classify::ResponseClass;
@@ -22,43 +22,43 @@ use crate::base::ids::{Counter, ExchangeId, OpId};
 use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::machine::{Input, Machine, Output};
 
-/// Says what the end of an exchange means.
+/// Decides what the end of an exchange means.
 pub type Classifier = fn(&Result<Response, Failure>) -> ResponseClass;
 
-/// How calls are made.
+/// The options of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Further tries after the first, 0 to 100. Default 0: every failure is reported at once. More tries hide
-    /// short outages, and the server may see a request twice when only its answer was lost.
+    /// Attempts after the first, 0 to 100. Default 0: every failure is reported immediately. More retries
+    /// hide short outages, but the server may receive a request twice when only its response was lost.
     pub retries: u32,
-    /// The longest first rest. Default 200.
-    pub base: Millis,
-    /// The longest rest, also for what a server asks with `Retry-After`; more than that ends the tries. Default 30 000.
-    pub max: Millis,
-    /// How many calls may be under way at once. Default 1 000; more are refused with `ERR_QUEUE_FULL`.
-    pub window: usize,
+    /// The upper limit of the first delay. Default 200 ms.
+    pub base_delay: Millis,
+    /// The upper limit of every delay. A call fails if `Retry-After` asks for more. Default 30 000 ms.
+    pub max_delay: Millis,
+    /// Calls in progress at the same time; more fail with `ERR_QUEUE_FULL`. Default 1 000.
+    pub max_in_flight: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { retries: 0, base: Millis(200), max: Millis(30_000), window: 1000 }
+        Self { retries: 0, base_delay: Millis(200), max_delay: Millis(30_000), max_in_flight: 1000 }
     }
 }
 
 /// The end of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// Which one.
+    /// The call.
     pub op: OpId,
-    /// How it ended.
+    /// Success, or the error of the last attempt.
     pub result: Result<(), Error>,
-    /// What the server said last, if it said anything in the last try.
-    pub answer: Option<Response>,
-    /// How many requests it took.
+    /// The response of the last attempt, if there was one.
+    pub response: Option<Response>,
+    /// The number of requests that were sent.
     pub attempts: u32,
 }
 
-/// One call under way.
+/// One call in progress.
 #[derive(Clone, Debug)]
 struct Call {
     request: Request,
@@ -67,51 +67,51 @@ struct Call {
     exchange: Option<ExchangeId>,
 }
 
-/// The machine.
+/// The machine that makes calls.
 #[derive(Clone, Debug)]
 pub struct Calls {
     options: Options,
-    judge: Classifier,
+    classify: Classifier,
     rng: Rng,
     ops: Counter,
     calls: OrderedMap<OpId, Call>,
     exchanges: Exchanges<OpId, Settled>,
-    rests: Timers<OpId>,
+    retry_timers: Timers<OpId>,
 }
 
 impl Calls {
-    /// No calls. The seed feeds the jitter of the rests.
-    pub fn new(options: Options, judge: Classifier, seed: u64) -> Self {
+    /// No calls. `seed` is for the jitter of the delays.
+    pub fn new(options: Options, classify: Classifier, seed: u64) -> Self {
         Self {
             options,
-            judge,
+            classify,
             rng: Rng::new(seed),
             ops: Counter::default(),
             calls: OrderedMap::new(),
             exchanges: Exchanges::new(),
-            rests: Timers::new(),
+            retry_timers: Timers::new(),
         }
     }
 
-    /// Starts to deliver one call.
+    /// Starts a call.
     pub fn send(&mut self, _now: Moment, request: Request) -> OpId {
         let op = OpId(self.ops.advance());
-        if self.calls.len() >= self.options.window {
-            self.exchanges.announce(Settled {
+        if self.calls.len() >= self.options.max_in_flight {
+            self.exchanges.emit(Settled {
                 op,
                 result: Err(Error::new(Code::QueueFull)),
-                answer: None,
+                response: None,
                 attempts: 0,
             });
             return op;
         }
-        let backoff = Backoff::new(self.options.base, self.options.max, self.options.retries);
+        let backoff = Backoff::new(self.options.base_delay, self.options.max_delay, self.options.retries);
         self.calls.insert(op, Call { request, backoff, attempts: 0, exchange: None });
-        self.try_again(op);
+        self.start_attempt(op);
         op
     }
 
-    /// Gives up a call. It settles with `ERR_ABORTED`, unless it has settled before.
+    /// Cancels a call. It settles with `ERR_ABORTED`, unless it has settled before.
     pub fn cancel(&mut self, op: OpId) {
         if let Some(call) = self.calls.get(op) {
             if let Some(exchange) = call.exchange {
@@ -121,7 +121,7 @@ impl Calls {
         }
     }
 
-    /// Gives up everything.
+    /// Cancels all calls.
     pub fn close(&mut self) {
         let ops: Vec<OpId> = self.calls.keys().collect();
         for op in ops {
@@ -129,32 +129,32 @@ impl Calls {
         }
     }
 
-    fn try_again(&mut self, op: OpId) {
+    fn start_attempt(&mut self, op: OpId) {
         if let Some(call) = self.calls.get_mut(op) {
             call.attempts += 1;
             call.exchange = Some(self.exchanges.start(op, call.request.clone()));
         }
     }
 
-    fn rest(
+    fn schedule_retry(
         &mut self,
         now: Moment,
         op: OpId,
-        (error, hint): (Error, Option<Millis>),
-        answer: Option<Response>,
+        (error, retry_after): (Error, Option<Millis>),
+        response: Option<Response>,
     ) {
         let Some(call) = self.calls.get_mut(op) else { return };
         call.exchange = None;
-        match call.backoff.next(hint, &mut self.rng) {
-            Some(rest) => self.rests.set(op, now.after(rest)),
-            None => self.settle(op, Err(error), answer),
+        match call.backoff.retry_delay(retry_after, &mut self.rng) {
+            Some(delay) => self.retry_timers.set(op, now.after(delay)),
+            None => self.settle(op, Err(error), response),
         }
     }
 
-    fn settle(&mut self, op: OpId, result: Result<(), Error>, answer: Option<Response>) {
-        self.rests.clear(op);
+    fn settle(&mut self, op: OpId, result: Result<(), Error>, response: Option<Response>) {
+        self.retry_timers.clear(op);
         if let Some(Call { attempts, .. }) = self.calls.remove(op) {
-            self.exchanges.announce(Settled { op, result, answer, attempts });
+            self.exchanges.emit(Settled { op, result, response, attempts });
         }
     }
 }
@@ -164,18 +164,20 @@ impl Machine for Calls {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
-            && let Some(op) = self.exchanges.land(id)
+            && let Some(op) = self.exchanges.finish(id)
         {
-            let class = (self.judge)(&outcome);
-            let answer = outcome.ok();
+            let class = (self.classify)(&outcome);
+            let response = outcome.ok();
             match class {
-                ResponseClass::Done => self.settle(op, Ok(()), answer),
-                ResponseClass::Retry(error, hint) => self.rest(now, op, (error, hint), answer),
-                ResponseClass::Fail(error) => self.settle(op, Err(error), answer),
+                ResponseClass::Done => self.settle(op, Ok(()), response),
+                ResponseClass::Retry(error, retry_after) => {
+                    self.schedule_retry(now, op, (error, retry_after), response)
+                }
+                ResponseClass::Fail(error) => self.settle(op, Err(error), response),
             }
         }
-        while let Some(op) = self.rests.due(now) {
-            self.try_again(op);
+        while let Some(op) = self.retry_timers.pop_due(now) {
+            self.start_attempt(op);
         }
     }
 
@@ -186,6 +188,6 @@ impl Machine for Calls {
 
 impl Calls {
     fn deadline(&self) -> Deadline {
-        self.rests.next()
+        self.retry_timers.next_deadline()
     }
 }

@@ -1,32 +1,32 @@
-//! What an answer means for the one who sent events: HTTP web hook specification 1.0.2, section 2.2, and
-//! RFC 9110 section 15 where it is silent.
+//! What a response means for the sender of events: HTTP web hook specification 1.0.2, section 2.2, and
+//! RFC 9110 section 15 where that says nothing.
 
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Response};
 use crate::base::time::Millis;
 
-/// What to do now.
+/// What the end of an exchange means for the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseClass {
-    /// Delivered.
+    /// The request was delivered.
     Done,
-    /// Not now: the error, in case nobody tries again, and how long the server asked to wait.
+    /// A later attempt may succeed: the error, in case no attempt follows, and the delay from `Retry-After`.
     Retry(Error, Option<Millis>),
-    /// Not ever.
+    /// No attempt can succeed.
     Fail(Error),
 }
 
-/// Judges the end of an exchange.
+/// Classifies the end of an exchange by its HTTP status.
 pub fn classify_response(outcome: &Result<Response, Failure>) -> ResponseClass {
-    let answer = match outcome {
-        Ok(answer) => answer,
+    let response = match outcome {
+        Ok(response) => response,
         Err(Failure::Timeout) => return ResponseClass::Retry(Error::new(Code::Timeout), None),
         Err(Failure::Network) => return ResponseClass::Retry(Error::new(Code::Network), None),
         Err(Failure::Aborted) => return ResponseClass::Fail(Error::new(Code::Aborted)),
     };
-    let code = match answer.status {
+    let code = match response.status {
         200..=299 => return ResponseClass::Done,
-        // 0 is a redirect that a browser hides from us.
+        // 0 is a redirect that the browser hides.
         0 | 300..=399 => Code::Redirected,
         401 | 403 | 407 => Code::Unauthorized,
         410 => Code::Gone,
@@ -36,9 +36,9 @@ pub fn classify_response(outcome: &Result<Response, Failure>) -> ResponseClass {
         408 | 425 | 500 | 502..=504 | 507 | 509 | 520..=599 => Code::Unavailable,
         _ => Code::Rejected,
     };
-    let error = Error::from_answer(code, answer.status, &answer.body);
+    let error = Error::from_response(code, response.status, &response.body);
     if code.is_retryable() {
-        ResponseClass::Retry(error, answer.retry_after)
+        ResponseClass::Retry(error, response.retry_after)
     } else {
         ResponseClass::Fail(error)
     }

@@ -1,4 +1,4 @@
-//! What flies, and what is to be said next.
+//! The HTTP exchanges of a machine, and the queue of its outputs.
 
 use std::collections::VecDeque;
 
@@ -7,74 +7,75 @@ use crate::base::http::Request;
 use crate::base::ids::{Counter, ExchangeId};
 use crate::engine::machine::Output;
 
-/// The exchanges in flight, each with what it is about, and the queue of outputs of a machine.
+/// The exchanges in flight, each with a context of the machine's own, and the outputs that were not polled
+/// yet.
 #[derive(Clone, Debug)]
 pub struct Exchanges<T, E> {
     ids: Counter,
-    flying: OrderedMap<ExchangeId, T>,
+    in_flight: OrderedMap<ExchangeId, T>,
     outputs: VecDeque<Output<E>>,
 }
 
 impl<T, E> Exchanges<T, E> {
-    /// Nothing in flight.
+    /// No exchanges and no outputs.
     pub fn new() -> Self {
-        Self { ids: Counter::default(), flying: OrderedMap::new(), outputs: VecDeque::new() }
+        Self { ids: Counter::default(), in_flight: OrderedMap::new(), outputs: VecDeque::new() }
     }
 
-    /// Asks for an exchange.
-    pub fn start(&mut self, what: T, request: Request) -> ExchangeId {
-        let id = self.expect(what);
+    /// Starts an exchange: queues [`Output::Send`] and keeps `context` until [`Self::finish`].
+    pub fn start(&mut self, context: T, request: Request) -> ExchangeId {
+        let id = self.register(context);
         self.outputs.push_back(Output::Send(id, request));
         id
     }
 
-    /// Expects the end of an exchange that the owner is told of by an event.
-    pub fn expect(&mut self, what: T) -> ExchangeId {
+    /// Reserves the id of an exchange that the owner starts because of an event instead of [`Output::Send`].
+    pub fn register(&mut self, context: T) -> ExchangeId {
         let id = ExchangeId(self.ids.advance());
-        self.flying.insert(id, what);
+        self.in_flight.insert(id, context);
         id
     }
 
-    /// Takes an exchange that has ended. Late and unknown ids give `None`.
-    pub fn land(&mut self, id: ExchangeId) -> Option<T> {
-        self.flying.remove(id)
+    /// Removes an exchange that has ended and returns its context. `None` for late and unknown ids.
+    pub fn finish(&mut self, id: ExchangeId) -> Option<T> {
+        self.in_flight.remove(id)
     }
 
-    /// Gives up an exchange.
+    /// Cancels an exchange and returns its context.
     pub fn cancel(&mut self, id: ExchangeId) -> Option<T> {
-        let what = self.flying.remove(id)?;
+        let context = self.in_flight.remove(id)?;
         self.outputs.push_back(Output::Cancel(id));
-        Some(what)
+        Some(context)
     }
 
-    /// Gives up all exchanges.
+    /// Cancels all exchanges.
     pub fn cancel_all(&mut self) {
         for id in self.ids_where(|_| true) {
             self.cancel(id);
         }
     }
 
-    /// How many are in flight.
-    pub fn flying(&self) -> usize {
-        self.flying.len()
+    /// The number of exchanges in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
-    /// What is in flight.
+    /// The contexts of the exchanges in flight.
     pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.flying.values()
+        self.in_flight.values()
     }
 
-    /// The ids of those for which `test` is true.
+    /// The ids of the exchanges whose context passes `test`.
     pub fn ids_where(&self, test: impl Fn(&T) -> bool) -> Vec<ExchangeId> {
-        self.flying.iter().filter(|(_, what)| test(what)).map(|(id, _)| id).collect()
+        self.in_flight.iter().filter(|(_, context)| test(context)).map(|(id, _)| id).collect()
     }
 
-    /// Tells the application something.
-    pub fn announce(&mut self, event: E) {
+    /// Queues an event for the application.
+    pub fn emit(&mut self, event: E) {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// The next output, if there is one.
+    /// Takes the next output from the queue.
     pub fn poll(&mut self) -> Option<Output<E>> {
         self.outputs.pop_front()
     }

@@ -1,45 +1,45 @@
-//! Everything the world and a machine say to each other.
+//! The contract of a machine: what goes in, what comes out.
 
 use crate::base::http::{Failure, Request, Response};
 use crate::base::ids::{ExchangeId, Key};
 use crate::base::time::{Deadline, Moment};
 
-/// What the world tells a machine.
+/// What happened outside the machine.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Time has passed, nothing else.
     Tick,
-    /// An exchange that was asked for has ended.
+    /// An exchange that the machine started has ended.
     Exchange(ExchangeId, Result<Response, Failure>),
-    /// What was found under a key.
+    /// The value that was stored under a key.
     Loaded(Key, Option<Vec<u8>>),
-    /// Whether something was saved.
+    /// Whether a value was saved.
     Saved(Key, Result<(), Failure>),
 }
 
-/// What a machine asks of the world.
+/// What the owner of a machine shall do.
 #[derive(Clone, Debug)]
 pub enum Output<E> {
-    /// Start one exchange.
+    /// Start an exchange.
     Send(ExchangeId, Request),
-    /// Nobody waits for that exchange any more.
+    /// Abort an exchange. Its end needs no report.
     Cancel(ExchangeId),
-    /// Find what is kept under a key.
+    /// Load the value stored under a key.
     Load(Key),
-    /// Keep something under a key.
+    /// Save a value under a key.
     Save(Key, Vec<u8>),
-    /// Something for the application, in order.
+    /// Deliver an event to the application. Events are in order.
     Event(E),
-    /// No more to say until an input, a command, or this moment. Always the last answer.
+    /// Nothing until the next input or command, or until the deadline. Always the last output of a series.
     Wait(Deadline),
 }
 
-/// A protocol without I/O; the laws are in the crate's documentation.
+/// A protocol without I/O. The crate documentation lists the laws.
 pub trait Machine {
-    /// What the application hears of.
+    /// The events for the application.
     type Event;
-    /// Takes in one fact. Never fails: what cannot be used is ignored or becomes an event.
+    /// Takes one input. Never fails: an input that cannot be used is ignored or becomes an event.
     fn handle(&mut self, now: Moment, input: Input);
-    /// Says the next thing to do.
+    /// The next output.
     fn poll(&mut self) -> Output<Self::Event>;
 }

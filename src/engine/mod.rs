@@ -1,4 +1,4 @@
-//! Parts that machines are made of. None of them knows a protocol.
+//! The parts that machines are made of. They know no protocol.
 
 pub mod backoff;
 pub mod calls;

@@ -1,9 +1,9 @@
-//! Moments to be reminded of.
+//! Timers by key.
 
 use super::ordered_map::OrderedMap;
 use crate::base::time::{Deadline, Moment};
 
-/// At most one moment for each key.
+/// At most one timer for each key.
 #[derive(Clone, Debug)]
 pub struct Timers<K> {
     by_key: OrderedMap<K, Moment>,
@@ -23,15 +23,15 @@ impl<K: Ord + Copy> Timers<K> {
         self.by_moment.add((at, key));
     }
 
-    /// Takes the timer of `key` away.
+    /// Removes the timer of `key`.
     pub fn clear(&mut self, key: K) {
         if let Some(at) = self.by_key.remove(key) {
             self.by_moment.remove((at, key));
         }
     }
 
-    /// Takes the earliest timer whose moment has come.
-    pub fn due(&mut self, now: Moment) -> Option<K> {
+    /// Removes the earliest timer that is due and returns its key.
+    pub fn pop_due(&mut self, now: Moment) -> Option<K> {
         let ((at, key), ()) = self.by_moment.first()?;
         if at > now {
             return None;
@@ -40,8 +40,8 @@ impl<K: Ord + Copy> Timers<K> {
         Some(key)
     }
 
-    /// The earliest moment.
-    pub fn next(&self) -> Deadline {
+    /// When the earliest timer is due.
+    pub fn next_deadline(&self) -> Deadline {
         self.by_moment.first().map_or(Deadline::Never, |((at, _), ())| Deadline::At(at))
     }
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reminds_in_order_once() {
+    fn timers_fire_once_and_in_order() {
         let at = Moment::from_millis;
         let mut timers = Timers::new();
         timers.set('b', at(20));
@@ -65,11 +65,11 @@ mod tests {
         timers.set('b', at(10));
         timers.set('c', at(10));
         timers.clear('c');
-        assert_eq!(timers.next(), Deadline::At(at(10)));
-        assert_eq!(timers.due(at(9)), None);
-        assert_eq!(timers.due(at(40)), Some('b'));
-        assert_eq!(timers.due(at(40)), Some('a'));
-        assert_eq!(timers.due(at(40)), None);
-        assert_eq!(timers.next(), Deadline::Never);
+        assert_eq!(timers.next_deadline(), Deadline::At(at(10)));
+        assert_eq!(timers.pop_due(at(9)), None);
+        assert_eq!(timers.pop_due(at(40)), Some('b'));
+        assert_eq!(timers.pop_due(at(40)), Some('a'));
+        assert_eq!(timers.pop_due(at(40)), None);
+        assert_eq!(timers.next_deadline(), Deadline::Never);
     }
 }

@@ -24,12 +24,12 @@ pub enum ReadError {
     Member(Member),
 }
 
-impl From<scan::Fault> for ReadError {
-    fn from(fault: scan::Fault) -> Self {
+impl From<scan::ScanError> for ReadError {
+    fn from(fault: scan::ScanError) -> Self {
         match fault {
-            scan::Fault::Syntax => Self::NotJson,
-            scan::Fault::Encoding => Self::NotUtf8,
-            scan::Fault::TooDeep => Self::TooDeep,
+            scan::ScanError::Syntax => Self::NotJson,
+            scan::ScanError::Encoding => Self::NotUtf8,
+            scan::ScanError::TooDeep => Self::TooDeep,
         }
     }
 }
@@ -95,7 +95,7 @@ fn known_name(text: Padded<'_>, name: &Span) -> Option<KnownName> {
     let raw = text.get(name.start, name.end);
     // The longest known name has 8 characters, and an escaped character takes 6.
     let mut buffer = [0; 8 * 6];
-    let name = if name.escaped { unescape(raw, buffer.get_mut(..raw.len())?)? } else { raw };
+    let name = if name.has_escapes { unescape(raw, buffer.get_mut(..raw.len())?)? } else { raw };
     if name == b"flow_id" {
         Some(KnownName::SnakeFlowId)
     } else {
@@ -145,7 +145,7 @@ fn check(text: Padded<'_>, envelope: &mut Envelope, rule: EnvelopeRule) -> Resul
 fn is_version(text: Padded<'_>, kind: Kind, span: &Span, rule: EnvelopeRule) -> bool {
     let digits = text.get(span.start, span.end);
     match kind {
-        Kind::Number => span.plain && is_int32(digits),
+        Kind::Number => span.is_plain && is_int32(digits),
         Kind::String if matches!(rule, EnvelopeRule::Lenient | EnvelopeRule::Response) => {
             !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) && is_int32(digits)
         }

@@ -147,7 +147,7 @@ impl Sink {
 
     /// Whether no request is in flight.
     pub fn is_idle(&self) -> bool {
-        self.exchanges.flying() == 0
+        self.exchanges.in_flight() == 0
     }
 
     fn start_next(&mut self, now: Moment) {
@@ -198,7 +198,7 @@ impl Sink {
         result: Result<u16, Error>,
         next_delay: Millis,
     ) {
-        self.exchanges.announce(Settled { op, topic, exchange, result, next_delay });
+        self.exchanges.emit(Settled { op, topic, exchange, result, next_delay });
     }
 }
 
@@ -207,7 +207,7 @@ impl Machine for Sink {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
-            && let Some(topic) = self.exchanges.land(id)
+            && let Some(topic) = self.exchanges.finish(id)
         {
             self.finish(now, topic, id, &outcome);
         }

@@ -178,14 +178,14 @@ fn value_span<B: Block>(scanner: &mut Scanner<'_, B>) -> Option<ValueSpan> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::json::block::Words;
+    use crate::base::json::block::Swar;
     use crate::base::json::padded::pad;
 
     const BASE: &str = "https://api.glassflow.dev/v1";
 
     fn read(text: &str) -> Option<[&str; 8]> {
         let bytes = pad(text.as_bytes());
-        let spans = read_event::<Words>(Padded::new(&bytes).expect("padded"))?;
+        let spans = read_event::<Swar>(Padded::new(&bytes).expect("padded"))?;
         Some(spans.to_array().map(|[start, end]| text.get(start as usize..end as usize).expect("in range")))
     }
 

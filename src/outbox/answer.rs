@@ -18,8 +18,8 @@ pub enum Answer {
     Rejected(Error),
 }
 
-/// Classifies the outcome of an exchange. Unlike a single call, a queue can wait until a server, a token or an
-/// address is repaired, so only statuses about the events themselves are final. For everything else see
+/// Classifies the outcome of an exchange. Unlike a single call, a queue can wait until a server, a token or
+/// an address is repaired, so only statuses about the events themselves are final. For everything else see
 /// [`classify::classify_response`].
 pub fn classify(outcome: &Result<Response, Failure>) -> Answer {
     match classify::classify_response(outcome) {
@@ -46,7 +46,8 @@ pub enum Classified {
     Each(Vec<Answer>),
 }
 
-/// Classifies the response to a request with this many events. A system has its own where the status is not enough.
+/// Classifies the response to a request with this many events. A system has its own where the status is not
+/// enough.
 pub type Classifier = fn(&Response, events: u32) -> Classified;
 
 /// The classifier for systems where the status is enough.

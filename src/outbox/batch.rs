@@ -1,7 +1,7 @@
 //! Which events go into the next request.
 //!
-//! Segments are visited oldest first. An event that cannot be sent holds back the later events with its ordering key,
-//! and no others. A segment with [`Grouping::Separate`] is alone in its request.
+//! Segments are visited oldest first. An event that cannot be sent holds back the later events with its
+//! ordering key, and no others. A segment with [`Grouping::Separate`] is alone in its request.
 
 use super::segment::{EventRange, Segment, SegmentId, State, StoreState};
 use super::session::Grouping;
@@ -29,14 +29,14 @@ pub(super) struct BatchRules {
     pub(super) linger: Millis,
     pub(super) one_per_ordering_key: bool,
     pub(super) is_leader: bool,
-    /// The oldest segment that only the store has. Events with an ordering key in younger segments committed here have
-    /// to wait for it.
+    /// The oldest segment that only the store has. Events with an ordering key in younger segments committed
+    /// here have to wait for it.
     pub(super) oldest_unknown: Option<SegmentId>,
     pub(super) urgency: Urgency,
 }
 
-/// Picks events for a request; returns them and their bytes. `None` if there are none, or too few while the oldest
-/// may wait for others.
+/// Picks events for a request; returns them and their bytes. `None` if there are none, or too few while the
+/// oldest may wait for others.
 pub(super) fn pick(
     segments: &OrderedMap<SegmentId, Segment>,
     rules: &BatchRules,
@@ -50,7 +50,8 @@ pub(super) fn pick(
         let max_events = match segment.contents().grouping {
             Grouping::Any => rules.max_events,
             Grouping::Separate(_) if !batch.is_empty() => {
-                // Its events are sent in a later request, and no later event with their keys may overtake them.
+                // Its events are sent in a later request, and no later event with their keys may overtake
+                // them.
                 for ordering_key in segment.pending_ordering_keys() {
                     blocked.add(ordering_key);
                 }

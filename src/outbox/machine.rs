@@ -1,4 +1,5 @@
-//! The machine: when to write, send, back off, and read from the store. For the states of an event see [`super`].
+//! The machine: when to write, send, back off, and read from the store. For the states of an event see
+//! [`super`].
 //!
 //! ```text
 //!   open ──> writes: one at a time ───────────────> accepted
@@ -9,8 +10,8 @@
 //!              └───────────────────────────────┘              └─ rejected, one event ──> dead
 //! ```
 //!
-//! This file has the state, staging, and the order of each step. `store_sync` deals with the store, `delivery` with the
-//! server. None of them knows bodies, keys of the store or HTTP headers.
+//! This file has the state, staging, and the order of each step. `store_sync` deals with the store,
+//! `delivery` with the server. None of them knows bodies, keys of the store or HTTP headers.
 
 mod delivery;
 mod store_sync;
@@ -63,7 +64,8 @@ pub struct Outbox {
     committed_ids: Counter,
     found_ids: Counter,
     segments: OrderedMap<SegmentId, Segment>,
-    /// Segments that were committed here and are only in the store: the number and bytes of their pending events.
+    /// Segments that were committed here and are only in the store: the number and bytes of their pending
+    /// events.
     evicted: OrderedMap<SegmentId, (u32, u64)>,
     /// Events and bytes that the store had when it was opened and that were not found yet.
     unseen: (u64, u64),
@@ -89,7 +91,8 @@ pub struct Outbox {
     requests_left: u32,
     /// The store may have segments that are not known here.
     has_unknown: bool,
-    /// Not all segments were found since this outbox leads: the store may have older events of every ordering key.
+    /// Not all segments were found since this outbox leads: the store may have older events of every ordering
+    /// key.
     is_unscanned: bool,
     /// Counts the changes that set `has_unknown`.
     store_version: u32,
@@ -216,7 +219,7 @@ impl Outbox {
 
     /// Whether all changes are written and no request is in flight.
     pub fn is_settled(&self) -> bool {
-        self.writes.is_idle() && self.exchanges.flying() == 0
+        self.writes.is_idle() && self.exchanges.in_flight() == 0
     }
 
     fn add_new(&mut self, now: Moment, contents: Contents) -> SegmentId {
@@ -236,7 +239,7 @@ impl Outbox {
         let is_high = used >= limit.saturating_mul(if self.is_pressure_high { 3 } else { 4 }) && used > 0;
         if is_high != self.is_pressure_high {
             self.is_pressure_high = is_high;
-            self.exchanges.announce(Effect::Pressure(is_high));
+            self.exchanges.emit(Effect::Pressure(is_high));
         }
     }
 
@@ -280,7 +283,8 @@ impl Outbox {
         }
     }
 
-    /// When the machine has to be called next. Times in the past are ignored: what is due then waits for something else.
+    /// When the machine has to be called next. Times in the past are ignored: what is due then waits for
+    /// something else.
     fn deadline(&self) -> Deadline {
         let mut next: Option<Moment> = None;
         let mut consider = |at: Option<Moment>| {
@@ -315,7 +319,7 @@ impl Machine for Outbox {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
-            && let Some(sent) = self.exchanges.land(id)
+            && let Some(sent) = self.exchanges.finish(id)
         {
             self.now = self.now.max(now);
             self.apply_outcome(sent, &outcome);

@@ -1,5 +1,5 @@
-//! The outbox: accepted events are delivered, or kept as dead letters. Systems put it under their sessions. It
-//! knows no protocol, and of an event only its size, its ordering key and its grouping.
+//! The outbox: accepted events are delivered, or kept as dead letters. Systems put it under their sessions.
+//! It knows no protocol, and of an event only its size, its ordering key and its grouping.
 //!
 //! ```text
 //!            roll back                     written                      in a batch
@@ -23,8 +23,8 @@
 //! - [`effect`]: what the machine asks its owner to do.
 //! - [`machine`]: when to write, to send, to back off, and to read from the store.
 //!
-//! Bodies never come here. The owner keeps them by segment, in memory or in the store, and makes the requests;
-//! [`effect::Effect`] tells it which events belong in each.
+//! Bodies never come here. The owner keeps them by segment, in memory or in the store, and makes the
+//! requests; [`effect::Effect`] tells it which events belong in each.
 //!
 //! ## Invariants
 //!
@@ -59,8 +59,8 @@ pub struct Options {
     pub linger: Millis,
     /// Simultaneous requests. Default 1.
     pub concurrency: u32,
-    /// Whether a request has at most one event of each ordering key. Needed where a response has a status for each
-    /// event, because a later event may be accepted while an earlier one is refused. Default false.
+    /// Whether a request has at most one event of each ordering key. Needed where a response has a status for
+    /// each event, because a later event may be accepted while an earlier one is refused. Default false.
     pub one_per_ordering_key: bool,
     /// Bytes that may be staged and stored, dead letters included. Default 8 MiB.
     pub max_bytes: u64,
@@ -72,8 +72,8 @@ pub struct Options {
     pub max_delay: Millis,
     /// How long an event is retried before it becomes a dead letter. Default 7 days.
     pub max_age: Millis,
-    /// How long a request may take. Longer than the owner's own limit, because it only catches responses that never
-    /// come, for example because the owner was suspended. Default 15 000.
+    /// How long a request may take. Longer than the owner's own limit, because it only catches responses that
+    /// never come, for example because the owner was suspended. Default 15 000.
     pub timeout: Millis,
 }
 

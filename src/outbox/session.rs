@@ -21,8 +21,8 @@ pub enum Grouping {
     /// Any other events.
     #[default]
     Any,
-    /// Only events of the same segment, so many in one request at most: their requests depend on something that they
-    /// have in common.
+    /// Only events of the same segment, so many in one request at most: their requests depend on something
+    /// that they have in common.
     Separate(u32),
 }
 
@@ -185,7 +185,8 @@ impl Sessions {
         self.events += sizes.len() as u64;
     }
 
-    /// Takes the staged events out of a session, as the contents of new segments. Empty segments are left out.
+    /// Takes the staged events out of a session, as the contents of new segments. Empty segments are left
+    /// out.
     pub fn take(&mut self, id: SessionId) -> Vec<Contents> {
         let Some(mut session) = self.by_id.remove(id) else { return Vec::new() };
         if let Some(first) = session.segments.front_mut() {
@@ -230,7 +231,8 @@ fn limit(options: &Options) -> u64 {
     if options.overflow == Overflow::Wait { options.max_bytes.saturating_mul(2) } else { options.max_bytes }
 }
 
-/// How many events a segment has at most. It is rewritten whenever some of its events are delivered, so it is short.
+/// How many events a segment has at most. It is rewritten whenever some of its events are delivered, so it is
+/// short.
 fn segment_events(options: &Options) -> u32 {
     options.batch_events.max(16)
 }

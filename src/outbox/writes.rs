@@ -83,8 +83,8 @@ impl Writes {
         }
     }
 
-    /// A segment has no events any more. It is removed even if it was never written, because a failed write may have
-    /// been applied.
+    /// A segment has no events any more. It is removed even if it was never written, because a failed write
+    /// may have been applied.
     pub(super) fn remove(&mut self, segment: SegmentId) {
         for (segments, _) in &mut self.waiting.commits {
             segments.retain(|other| *other != segment);
@@ -103,7 +103,8 @@ impl Writes {
         self.unrecorded.0 += usize::from(self.waiting.frees_space());
     }
 
-    /// How many requests would be repeated after a crash, because their outcome is not written. 0 while writes fail.
+    /// How many requests would be repeated after a crash, because their outcome is not written. 0 while
+    /// writes fail.
     pub(super) fn unrecorded(&self) -> usize {
         if self.failures > 0 { 0 } else { self.unrecorded.0 + self.unrecorded.1 }
     }
@@ -136,8 +137,9 @@ impl Writes {
         (self.running.is_none() && !self.waiting.is_empty()).then_some(self.not_before)
     }
 
-    /// Starts the next write, with up to `capacity` bytes of new segments; `None` means no limit. A full store refuses
-    /// every change that has new segments, so after a failure changes that free space are written alone.
+    /// Starts the next write, with up to `capacity` bytes of new segments; `None` means no limit. A full
+    /// store refuses every change that has new segments, so after a failure changes that free space are
+    /// written alone.
     pub(super) fn start(&mut self, capacity: Option<u64>) -> Option<&Changes> {
         let alone = self.failures > 0 && self.waiting.frees_space();
         let mut changes = Changes {
@@ -170,7 +172,8 @@ impl Writes {
         self.running.take()
     }
 
-    /// The write failed, or its result is unknown: its changes wait again. Returns the segments that are still unwritten.
+    /// The write failed, or its result is unknown: its changes wait again. Returns the segments that are
+    /// still unwritten.
     pub(super) fn failed(&mut self, now: Moment) -> Vec<SegmentId> {
         let Some(changes) = self.running.take() else { return Vec::new() };
         let delay = FIRST_DELAY.0.checked_shl(self.failures).unwrap_or(u64::MAX).min(MAX_DELAY.0);

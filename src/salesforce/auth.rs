@@ -157,7 +157,7 @@ pub fn read_token_response(
 ) -> Result<Grant, Box<LoginError>> {
     let class = classify::classify_response(&outcome);
     let body = Document::new(outcome.map(|response| response.body).unwrap_or_default());
-    let string = |name: &str| body.get(&[name]).and_then(|value| value.label());
+    let string = |name: &str| body.get(&[name]).and_then(|value| value.string_or_number());
     match class {
         ResponseClass::Done => {
             let refresh_token = string("refresh_token").map(Secret::new);

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use crate::base::error::Code;
 use crate::base::json::find::{members, write_string};
 use crate::base::json::padded::Padded;
-use crate::base::json::scan::{Fault, Kind as JsonKind, Scanner, Span};
+use crate::base::json::scan::{Kind as JsonKind, ScanError, Scanner, Span};
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, Dialect, MessageKind, Reaction};
 use crate::bayeux::errors::SessionError;
@@ -253,7 +253,7 @@ impl ReplayDialect {
 }
 
 /// Finds `event.replayId` and `event.EventUuid` and skips everything else.
-fn read_data(scanner: &mut Scanner<'_>) -> Result<(Span, EventIds), Fault> {
+fn read_data(scanner: &mut Scanner<'_>) -> Result<(Span, EventIds), ScanError> {
     let mut ids = EventIds::default();
     if scanner.peek() != b'{' {
         let (kind, span) = scanner.value()?;
@@ -281,8 +281,8 @@ fn read_data(scanner: &mut Scanner<'_>) -> Result<(Span, EventIds), Fault> {
         end: scanner.pos(),
         start_unit,
         end_unit: scanner.units(),
-        plain: false,
-        escaped: false,
+        is_plain: false,
+        has_escapes: false,
     };
     Ok((span, ids))
 }

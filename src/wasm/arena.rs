@@ -1,13 +1,13 @@
-//! One reusable stretch of memory that JavaScript writes text into.
+//! A reusable memory area into which JavaScript writes text.
 //!
 //! ```text
 //!   [ input | padding | scratch | rows ]
 //!     cap     64        cap+64    5/4 cap+64
 //! ```
 //!
-//! It is taken straight from the module's memory, because the small module has no allocator otherwise, and an
-//! allocator costs 3 KB of download. It grows by doubling and never shrinks; physical memory is only used for
-//! pages that were touched, so scratch and rows are free where no escapes and batches occur.
+//! It comes directly from the memory of the module, because an allocator costs 3 KB of download and the small
+//! module needs none otherwise. It doubles when it is too small and never shrinks. Pages that were never
+//! touched use no physical memory, so scratch and rows cost nothing without escapes and batches.
 
 #![expect(unsafe_code, reason = "memory is shared with JavaScript by address")]
 
@@ -21,7 +21,7 @@ use crate::cloudevents::table::{Row, Table};
 
 const PAGE: usize = 65_536;
 
-/// wasm without threads: one caller at a time, which is what makes the cells sound.
+/// A static for a module without threads: there is one caller at a time, so the cells are sound.
 struct Shared<T>(T);
 // SAFETY: the module is built without atomics, so there is no second thread.
 unsafe impl<T> Sync for Shared<T> {}
@@ -31,7 +31,7 @@ static CAPACITY: Shared<Cell<usize>> = Shared(Cell::new(0));
 static LAYOUT: Shared<core::cell::UnsafeCell<Layout>> = Shared(core::cell::UnsafeCell::new(Layout::new()));
 static TABLE: Shared<core::cell::UnsafeCell<Table>> = Shared(core::cell::UnsafeCell::new(Table::new()));
 
-/// The parts of the arena, for one call.
+/// The parts of the arena during one call.
 pub(super) struct Parts {
     pub(super) text: Padded<'static>,
     pub(super) rows: &'static mut [Row],
@@ -42,12 +42,13 @@ const fn total(capacity: usize) -> usize {
     capacity + PADDING + capacity + PADDING + capacity + capacity / 4 + PADDING
 }
 
-/// Makes room for that many bytes of input and gives their address, 0 if there is no memory left.
-pub(super) fn reserve(wanted: usize) -> usize {
-    if wanted <= CAPACITY.0.get() && START.0.get() != 0 {
+/// Makes sure that `len` bytes of input fit. Returns the address of the input, or 0 if there is not enough
+/// memory.
+pub(super) fn reserve(len: usize) -> usize {
+    if len <= CAPACITY.0.get() && START.0.get() != 0 {
         return START.0.get();
     }
-    let capacity = wanted.max(CAPACITY.0.get() * 2).max(PAGE / 4).next_multiple_of(64);
+    let capacity = len.max(CAPACITY.0.get() * 2).max(PAGE / 4).next_multiple_of(64);
     let end = memory_size(0) * PAGE;
     let is_last =
         START.0.get() != 0 && (START.0.get() + total(CAPACITY.0.get())).next_multiple_of(PAGE) == end;
@@ -61,36 +62,36 @@ pub(super) fn reserve(wanted: usize) -> usize {
     start
 }
 
-/// Where the table lies.
+/// The address of the table.
 pub(super) fn table_address() -> usize {
     TABLE.0.get() as usize
 }
 
-/// Where the scratch space lies.
+/// The address of the scratch space.
 pub(super) fn scratch_address() -> usize {
     START.0.get() + CAPACITY.0.get() + PADDING
 }
 
-/// Where the rows lie.
+/// The address of the rows.
 pub(super) fn rows_address() -> usize {
     scratch_address() + CAPACITY.0.get() + PADDING
 }
 
-/// The arena with `len` bytes of input in it, padded.
+/// The parts of the arena, with `len` bytes of input and their padding.
 pub(super) fn parts(len: usize) -> Parts {
     let capacity = CAPACITY.0.get();
     let len = len.min(capacity);
-    // SAFETY: `reserve` has taken these bytes from the memory for good and nobody else knows of them. The
-    // parts do not overlap; they live until the export that asked for them returns, and exports do not nest,
-    // because no export calls out to JavaScript while it holds them. All addresses are multiples of 8.
-    // `js/engine/instance.ts` makes room before it calls anything else of an instance.
+    // SAFETY: `reserve` has allocated these bytes permanently, and no other code uses them. The parts do not
+    // overlap. They live until the export that uses them returns, and exports do not nest, because no export
+    // calls JavaScript while it holds them. All addresses are multiples of 8. `js/engine/instance.ts` calls
+    // `reserve` before any other export of an instance.
     unsafe {
         let start = START.0.get() as *mut u8;
         let (padding, zero) = (start.add(len).cast::<[u64; PADDING / 8]>(), zero());
         padding.write_unaligned([zero; PADDING / 8]);
         let text = core::slice::from_raw_parts(start, len + PADDING);
         Parts {
-            // The zeros were written a few lines above.
+            // The padding was written above.
             text: Padded::new_unchecked(text),
             rows: core::slice::from_raw_parts_mut(rows_address() as *mut Row, max_rows(capacity)),
             context: ScanContext {

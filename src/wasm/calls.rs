@@ -1,4 +1,4 @@
-//! Calls: one request, its answer. One port for all rooms; a room names who judges its answers.
+//! Calls: one request and its response. All systems share this port; each selects its classifier.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
@@ -18,28 +18,28 @@ const CLASSIFIERS: &[Classifier] = &[classify::classify_response, events_protoco
 
 #[wasm_bindgen]
 extern "C" {
-    /// `js/client/calls.ts`
-    pub type CallsSink;
+    /// The effect queue of `js/client/calls.ts`.
+    pub type CallsEffects;
     #[wasm_bindgen(method, structural, catch)]
-    #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has no other way to name them")]
+    #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has only positional arguments")]
     fn send(
-        this: &CallsSink,
+        this: &CallsEffects,
         id: u32,
         method: &str,
         url: String,
         headers: String,
         body: Vec<u8>,
-        timeout: f64,
-        room: u32,
-        wanted: &str,
+        timeout_ms: f64,
+        max_response_bytes: u32,
+        response_headers: &str,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn cancel(this: &CallsSink, id: u32) -> Result<(), JsValue>;
-    /// The end of a call: `code` 0 is success, `status` 0 no answer.
+    fn cancel(this: &CallsEffects, id: u32) -> Result<(), JsValue>;
+    /// The end of a call. `code` 0 is success; `status` 0 means that there was no response.
     #[wasm_bindgen(method, structural, catch)]
-    #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has no other way to name them")]
+    #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has only positional arguments")]
     fn settled(
-        this: &CallsSink,
+        this: &CallsEffects,
         op: u32,
         code: u8,
         message: String,
@@ -49,7 +49,7 @@ extern "C" {
         body: Vec<u8>,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn wait(this: &CallsSink, at: f64) -> Result<(), JsValue>;
+    fn wait(this: &CallsEffects, at: f64) -> Result<(), JsValue>;
 }
 
 /// The calls of one client, behind one handle.
@@ -58,42 +58,51 @@ pub struct CallsPort(Calls);
 
 #[wasm_bindgen]
 impl CallsPort {
-    /// No calls yet; options as `config.rs` reads them.
+    /// A client without calls. `config.rs` reads the options.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, classifier: usize, seed: f64) -> Result<Self, JsError> {
         let classifier = CLASSIFIERS.get(classifier).copied().unwrap_or(classify::classify_response);
         Ok(Self(Calls::new(config::calls(options)?, classifier, seed.to_bits())))
     }
 
-    /// Whether the options are good, without making anything: module scope of an edge runtime has no randomness.
+    /// Checks the options without creating a client, which needs randomness: at module scope, edge runtimes
+    /// have none.
     pub fn check(options: JsValue) -> Result<(), JsError> {
         config::calls(options).map(drop)
     }
 
-    /// Posts `body`; each try may take `timeout` milliseconds, and up to `room` bytes of an answer are read.
+    /// Starts a `POST`. `timeout_ms` applies to each attempt; up to `max_response_bytes` of the response are
+    /// read.
     pub fn post(
         &mut self,
         now: f64,
         url: String,
         headers: String,
         body: Vec<u8>,
-        timeout: f64,
-        room: u32,
+        timeout_ms: f64,
+        max_response_bytes: u32,
     ) -> u32 {
-        self.send(now, Request::post(url, headers, body), timeout, room)
+        self.send(now, Request::post(url, headers, body), timeout_ms, max_response_bytes)
     }
 
-    /// Gets what is at `url`.
-    pub fn get(&mut self, now: f64, url: String, headers: String, timeout: f64, room: u32) -> u32 {
-        self.send(now, Request::get(url, headers), timeout, room)
+    /// Starts a `GET`, like [`Self::post`].
+    pub fn get(
+        &mut self,
+        now: f64,
+        url: String,
+        headers: String,
+        timeout_ms: f64,
+        max_response_bytes: u32,
+    ) -> u32 {
+        self.send(now, Request::get(url, headers), timeout_ms, max_response_bytes)
     }
 
-    /// Gives up a call.
+    /// Cancels a call.
     pub fn cancel(&mut self, op: u32) {
         self.0.cancel(OpId(op));
     }
 
-    /// Gives up all calls.
+    /// Cancels all calls.
     pub fn close(&mut self) {
         self.0.close();
     }
@@ -103,57 +112,68 @@ impl CallsPort {
         self.0.handle(moment(now), Input::Tick);
     }
 
-    /// An exchange was answered.
-    pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
-        self.0
-            .handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response(status, after, headers, body))));
+    /// An exchange ended with a response.
+    pub fn response(
+        &mut self,
+        now: f64,
+        id: u32,
+        status: u16,
+        retry_after_ms: f64,
+        headers: String,
+        body: Vec<u8>,
+    ) {
+        let response = response(status, retry_after_ms, headers, body);
+        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
     }
 
-    /// An exchange came to nothing.
-    pub fn failure(&mut self, now: f64, id: u32, why: u8) {
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
+    /// An exchange ended without a response.
+    pub fn failure(&mut self, now: f64, id: u32, reason: u8) {
+        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(reason))));
     }
 
-    /// Says everything that is to be done.
-    pub fn drain(&mut self, sink: &CallsSink) {
+    /// Passes all outputs to the effect queue.
+    pub fn drain(&mut self, effects: &CallsEffects) {
         loop {
-            let said = match self.0.poll() {
-                Output::Send(id, request) => send(sink, id, request),
-                Output::Cancel(id) => sink.cancel(id.0),
-                Output::Event(settled) => settle(sink, settled),
-                Output::Wait(Deadline::At(at)) => return drop(sink.wait(at.as_millis() as f64)),
+            let recorded = match self.0.poll() {
+                Output::Send(id, request) => send(effects, id, request),
+                Output::Cancel(id) => effects.cancel(id.0),
+                Output::Event(settled) => settle(effects, settled),
+                Output::Wait(Deadline::At(at)) => return drop(effects.wait(at.as_millis() as f64)),
                 Output::Wait(Deadline::Never) => return,
-                // Calls keep nothing.
+                // Calls store nothing.
                 Output::Load(_) | Output::Save(..) => Ok(()),
             };
-            drop(said);
+            drop(recorded);
         }
     }
 }
 
 impl CallsPort {
-    fn send(&mut self, now: f64, request: Request, timeout: f64, room: u32) -> u32 {
-        // An answer that is not what it says it is has to be told from one that is.
+    fn send(&mut self, now: f64, request: Request, timeout_ms: f64, max_response_bytes: u32) -> u32 {
+        // The clients compare the media type of a response with the one they expect.
         let request = request
-            .with_timeout(Millis(timeout as u64))
-            .with_max_response_bytes(room)
+            .with_timeout(Millis(timeout_ms as u64))
+            .with_max_response_bytes(max_response_bytes)
             .with_response_headers("content-type");
         self.0.send(moment(now), request).0
     }
 }
 
-fn send(sink: &CallsSink, id: ExchangeId, request: Request) -> Result<(), JsValue> {
-    let (method, wanted) = (request.method().name(), request.response_headers());
-    let (timeout, room) = (request.timeout().0 as f64, request.max_response_bytes());
+fn send(effects: &CallsEffects, id: ExchangeId, request: Request) -> Result<(), JsValue> {
+    let (method, response_headers) = (request.method().name(), request.response_headers());
+    let (timeout_ms, max_response_bytes) = (request.timeout().0 as f64, request.max_response_bytes());
     let (url, headers, body) = request.into_parts();
-    sink.send(id.0, method, url, headers, body, timeout, room, wanted)
+    effects.send(id.0, method, url, headers, body, timeout_ms, max_response_bytes, response_headers)
 }
 
-fn settle(sink: &CallsSink, Settled { op, result, answer, attempts }: Settled) -> Result<(), JsValue> {
+fn settle(
+    effects: &CallsEffects,
+    Settled { op, result, response, attempts }: Settled,
+) -> Result<(), JsValue> {
     let (code, message) = match result {
         Ok(()) => (0, String::new()),
         Err(error) => (error.code as u8 + 1, error.to_string()),
     };
-    let answer = answer.unwrap_or_default();
-    sink.settled(op.0, code, message, attempts, answer.status, answer.headers, answer.body)
+    let response = response.unwrap_or_default();
+    effects.settled(op.0, code, message, attempts, response.status, response.headers, response.body)
 }

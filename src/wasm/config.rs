@@ -1,5 +1,6 @@
-//! Options of JavaScript objects. The only home of serde and serde-wasm-bindgen.
+//! Reads options from JavaScript objects. The only user of serde and serde-wasm-bindgen.
 
+use js_sys::Number;
 use serde::Deserialize;
 use wasm_bindgen::{JsError, JsValue};
 
@@ -12,8 +13,7 @@ use crate::outbox::{self, Overflow};
 use crate::salesforce::auth::Flow;
 use crate::salesforce::client as salesforce;
 
-/// What `{ retry: …, maxInFlight: … }` of a client may say. `js/client/calls.ts` has checked that these
-/// are the only names and that the values are numbers.
+/// The options of calls, flat. `js/client/calls.ts` has checked the names, and that the values are numbers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CallsConfig {
@@ -23,24 +23,25 @@ struct CallsConfig {
     max_in_flight: Option<f64>,
 }
 
-/// Reads the options of calls; the error names the field.
+/// Reads the options of calls. The error names the option.
 pub(super) fn calls(options: JsValue) -> Result<calls::Options, JsError> {
     let config: CallsConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
     let defaults = calls::Options::default();
     Ok(calls::Options {
-        retries: whole("retry.attempts", config.attempts, 1, 101)?
+        retries: integer("retry.attempts", config.attempts, 1, 101)?
             .map_or(defaults.retries, |attempts| attempts - 1),
-        base: whole("retry.baseMs", config.base_ms, 0, 86_400_000)?
-            .map_or(defaults.base, |ms| Millis(ms.into())),
-        max: whole("retry.maxMs", config.max_ms, 0, 86_400_000)?.map_or(defaults.max, |ms| Millis(ms.into())),
-        window: whole("maxInFlight", config.max_in_flight, 1, 1_000_000)?
-            .map_or(defaults.window, |window| window as usize),
+        base_delay: integer("retry.baseMs", config.base_ms, 0, 86_400_000)?
+            .map_or(defaults.base_delay, |ms| Millis(ms.into())),
+        max_delay: integer("retry.maxMs", config.max_ms, 0, 86_400_000)?
+            .map_or(defaults.max_delay, |ms| Millis(ms.into())),
+        max_in_flight: integer("maxInFlight", config.max_in_flight, 1, 1_000_000)?
+            .map_or(defaults.max_in_flight, |calls| calls as usize),
     })
 }
 
-/// What `outbox: { … }` may say, flat. `js/outbox/options.ts` has checked that these are the only names and that the values are
-/// numbers; it knows which defaults a browser has.
+/// The options of an outbox, flat. `js/outbox/options.ts` has checked names and types, and has set the
+/// defaults that depend on the page.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OutboxConfig {
@@ -57,24 +58,25 @@ struct OutboxConfig {
     timeout_ms: Option<f64>,
 }
 
-/// Reads the options of an outbox; the error names the field.
+/// Reads the options of an outbox. The error names the option.
 pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
     const DAY_MS: u32 = 86_400_000;
     let config: OutboxConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
     let defaults = outbox::Options::default();
-    let millis = |name, value, most, default: Millis| {
-        Ok::<_, JsError>(whole(name, value, 0, most)?.map_or(default, |ms| Millis(ms.into())))
+    let millis = |name, value, max, default: Millis| {
+        Ok::<_, JsError>(integer(name, value, 0, max)?.map_or(default, |ms| Millis(ms.into())))
     };
     Ok(outbox::Options {
-        batch_events: whole("outbox.batch.maxEvents", config.max_events, 1, 10_000)?
+        batch_events: integer("outbox.batch.maxEvents", config.max_events, 1, 10_000)?
             .unwrap_or(defaults.batch_events),
-        batch_bytes: whole("outbox.batch.maxBytes", config.max_batch_bytes, 1, 1 << 26)?
+        batch_bytes: integer("outbox.batch.maxBytes", config.max_batch_bytes, 1, 1 << 26)?
             .map_or(defaults.batch_bytes, u64::from),
         linger: millis("outbox.batch.maxAgeMs", config.max_age_ms, DAY_MS, defaults.linger)?,
-        concurrency: whole("outbox.concurrency", config.concurrency, 1, 64)?.unwrap_or(defaults.concurrency),
+        concurrency: integer("outbox.concurrency", config.concurrency, 1, 64)?
+            .unwrap_or(defaults.concurrency),
         one_per_ordering_key: config.one_per_ordering_key.unwrap_or(defaults.one_per_ordering_key),
-        max_bytes: whole("outbox.maxBytes", config.max_bytes, 1, u32::MAX)?
+        max_bytes: integer("outbox.maxBytes", config.max_bytes, 1, u32::MAX)?
             .map_or(defaults.max_bytes, u64::from),
         overflow: match config.overflow {
             Some(1) => Overflow::DropOldest,
@@ -96,10 +98,11 @@ struct StreamConfig {
     url: Option<String>,
     transports: Option<String>,
     ack: Option<bool>,
-    needs_auth: Option<bool>,
-    keeps_cookies: bool,
-    drains: Option<bool>,
-    epoch: f64,
+    is_auth_required: Option<bool>,
+    has_cookie_jar: bool,
+    is_draining: Option<bool>,
+    /// The Unix time at the zero of `now`.
+    epoch_unix_ms: f64,
     timeout_ms: Option<f64>,
     connection_timeout_ms: Option<f64>,
     base_ms: Option<f64>,
@@ -108,17 +111,18 @@ struct StreamConfig {
     flow: Option<u8>,
     consumer_key: Option<String>,
     username: Option<String>,
-    /// The consumer secret.
-    secret: Option<String>,
+    consumer_secret: Option<String>,
     /// The password, refresh token or access token.
     token: Option<String>,
-    /// The URL of the login host (`aud` of a JWT), or of the instance.
-    place: Option<String>,
+    /// The URL of the login host: the `aud` claim of a JWT.
+    audience: Option<String>,
+    /// The URL of the instance of an existing session.
+    instance_url: Option<String>,
     token_url: Option<String>,
     endpoint: Option<String>,
     api_version: Option<String>,
-    start: Option<String>,
-    fallback: Option<String>,
+    replay_start: Option<String>,
+    replay_fallback: Option<String>,
 }
 
 /// The options of a stream of either kind.
@@ -140,11 +144,11 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         url: config.url.unwrap_or_default(),
         transports: if transports.is_empty() { defaults.transports } else { transports },
         has_ack_extension: config.ack.unwrap_or(defaults.has_ack_extension),
-        is_auth_required: config.needs_auth == Some(true),
-        has_cookie_jar: config.keeps_cookies,
-        is_draining: config.drains == Some(true),
+        is_auth_required: config.is_auth_required == Some(true),
+        has_cookie_jar: config.has_cookie_jar,
+        is_draining: config.is_draining == Some(true),
         has_manual_resume: true,
-        epoch_unix_ms: config.epoch as u64,
+        epoch_unix_ms: config.epoch_unix_ms as u64,
         max_network_delay: millis(config.timeout_ms, defaults.max_network_delay),
         connection_timeout: config.connection_timeout_ms.map(|ms| Millis(ms as u64)),
         backoff_base: millis(config.base_ms, defaults.backoff_base),
@@ -153,9 +157,8 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
     };
     let consumer_key = config.consumer_key.unwrap_or_default();
     let username = config.username.unwrap_or_default();
-    let consumer_secret = config.secret.map(Secret::new);
+    let consumer_secret = config.consumer_secret.map(Secret::new);
     let token = Secret::new(config.token.unwrap_or_default());
-    let place = config.place.unwrap_or_default();
     let required = |secret: Option<Secret>| secret.unwrap_or_else(|| Secret::new(String::new()));
     let flow = match config.flow {
         None => return Ok(StreamOptions::Bayeux(session)),
@@ -167,16 +170,19 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         },
         Some(1) => Flow::RefreshToken { consumer_key, consumer_secret, refresh_token: token },
         Some(2) => Flow::ClientCredentials { consumer_key, consumer_secret: required(consumer_secret) },
-        Some(3) => Flow::JwtBearer { consumer_key, username, audience: place },
-        Some(_) => Flow::ExistingSession { access_token: token, instance_url: place },
+        Some(3) => Flow::JwtBearer { consumer_key, username, audience: config.audience.unwrap_or_default() },
+        Some(_) => Flow::ExistingSession {
+            access_token: token,
+            instance_url: config.instance_url.unwrap_or_default(),
+        },
     };
     Ok(StreamOptions::Salesforce(salesforce::Options {
         flow,
         token_url: config.token_url.unwrap_or_default(),
         endpoint: config.endpoint,
         api_version: config.api_version.unwrap_or_default(),
-        replay_start: config.start.unwrap_or_default(),
-        replay_fallback: config.fallback,
+        replay_start: config.replay_start.unwrap_or_default(),
+        replay_fallback: config.replay_fallback,
         session,
     }))
 }
@@ -185,12 +191,16 @@ fn transport(name: &str) -> Option<Transport> {
     [Transport::WebSocket, Transport::LongPolling].into_iter().find(|transport| transport.name() == name)
 }
 
-fn whole(name: &str, value: Option<f64>, least: u32, most: u32) -> Result<Option<u32>, JsError> {
+fn integer(name: &str, value: Option<f64>, min: u32, max: u32) -> Result<Option<u32>, JsError> {
     match value {
         None => Ok(None),
-        Some(value) if value >= least.into() && value <= most.into() && value.fract() == 0.0 => {
+        Some(value) if value >= min.into() && value <= max.into() && value.fract() == 0.0 => {
             Ok(Some(value as u32))
         }
-        Some(_) => Err(JsError::new(&format!("{name} is a whole number from {least} to {most}"))),
+        Some(value) => {
+            // JavaScript formats the number: the code for `f64` in the module would be 17 KB.
+            let received = Number::from(value).to_string_with_radix(10).map(String::from).unwrap_or_default();
+            Err(JsError::new(&format!("{name} must be an integer from {min} to {max}; received {received}")))
+        }
     }
 }

@@ -84,7 +84,7 @@ fn write_positions(envelope: &Envelope, scratch: &mut [u8]) {
     let numbers = Member::ALL.into_iter().flat_map(|member| match envelope.get(member) {
         None => [0, 0, 0],
         Some((kind, span)) => {
-            let format = if kind != Kind::String { 3 } else { 1 + u32::from(span.escaped) };
+            let format = if kind != Kind::String { 3 } else { 1 + u32::from(span.has_escapes) };
             [span.start_unit as u32, span.end_unit as u32, format]
         }
     });

@@ -1,7 +1,8 @@
-//! The boundary: conversion only, no decisions. The only part that names wasm-bindgen and its relatives.
+//! The boundary to JavaScript: conversion only, no decisions. The only module that uses wasm-bindgen and
+//! related crates.
 //!
-//! Every export is synchronous and short. What JavaScript and Rust share on the hot path is plain memory: the
-//! arena and the table, whose addresses JavaScript asks for once.
+//! Every export is synchronous and short. On the hot path JavaScript and Rust share plain memory, the arena
+//! and the table; JavaScript reads their addresses once.
 
 mod arena;
 #[cfg(feature = "full")]

@@ -88,8 +88,8 @@ impl OutboxPort {
         config::outbox(options).map(drop)
     }
 
-    /// Stages an event. Returns -2 if it is refused, -1 if it is dropped, and otherwise twice the number of older events
-    /// that were dropped for it, plus one if it opens a segment.
+    /// Stages an event. Returns -2 if it is refused, -1 if it is dropped, and otherwise twice the number of
+    /// older events that were dropped for it, plus one if it opens a segment.
     pub fn stage(&mut self, session: u32, size: u32, ordering_key: u32) -> i32 {
         match self.0.stage(SessionId(session), size, ordering_key) {
             StageResult::Refused => -2,
@@ -118,8 +118,9 @@ impl OutboxPort {
         self.0.roll_back(SessionId(session))
     }
 
-    /// Commits the staged events and returns the handles of their segments. `max_grouped_events`: how many events of a
-    /// segment may share a request, which then has no others; 0 if they may share it with any events.
+    /// Commits the staged events and returns the handles of their segments. `max_grouped_events`: how many
+    /// events of a segment may share a request, which then has no others; 0 if they may share it with any
+    /// events.
     pub fn commit(&mut self, now: f64, session: u32, max_grouped_events: u32) -> Vec<u32> {
         let ids = self.0.commit(moment(now), SessionId(session), grouping(max_grouped_events));
         ids.into_iter().map(|id| id.0).collect()

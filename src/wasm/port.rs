@@ -1,7 +1,8 @@
-//! What all ports say alike: machines as JavaScript sees them. Facts go in, `drain` pushes what is to be done into a sink (`js/engine/effect-queue.ts`).
+//! Conversions that all ports share. A port is a machine as JavaScript sees it: its methods take inputs, and
+//! `drain` passes the outputs to an effect queue (`js/engine/effect-queue.ts`).
 //!
-//! The sink's methods only append to an array. They are declared with `catch`, because a throw through an
-//! import without it would leave the machine locked; there is nothing to be done about such an error.
+//! The methods of an effect queue only append to an array. They are declared with `catch`, because an
+//! exception through an import without it would leave the machine locked. Such an error is ignored.
 
 use crate::base::http::{Failure, Response};
 use crate::base::time::{Millis, Moment};
@@ -10,17 +11,17 @@ pub(super) fn moment(now: f64) -> Moment {
     Moment::from_millis(now as u64)
 }
 
-/// A negative one is none.
-pub(super) fn retry_after(after: f64) -> Option<Millis> {
-    (after >= 0.0).then_some(Millis(after as u64))
+/// A negative value means that there is no delay.
+pub(super) fn retry_after(millis: f64) -> Option<Millis> {
+    (millis >= 0.0).then_some(Millis(millis as u64))
 }
 
-/// 0 time is up, 1 given up, otherwise the network.
-pub(super) fn failure(why: u8) -> Failure {
-    [Failure::Timeout, Failure::Aborted].get(why as usize).copied().unwrap_or(Failure::Network)
+/// By the numbers of `FAILURE` in `js/engine/ports.ts`.
+pub(super) fn failure(reason: u8) -> Failure {
+    [Failure::Timeout, Failure::Aborted].get(reason as usize).copied().unwrap_or(Failure::Network)
 }
 
-/// An answer as `exchange` gave it.
-pub(super) fn response(status: u16, after: f64, headers: String, body: Vec<u8>) -> Response {
-    Response { status, retry_after: retry_after(after), headers, body }
+/// A response from the arguments of a port's `response`.
+pub(super) fn response(status: u16, retry_after_ms: f64, headers: String, body: Vec<u8>) -> Response {
+    Response { status, retry_after: retry_after(retry_after_ms), headers, body }
 }

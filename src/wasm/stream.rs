@@ -60,15 +60,15 @@ extern "C" {
         message: &str,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn lost(this: &StreamEffects, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
+    fn connection_lost(this: &StreamEffects, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn ended(this: &StreamEffects, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn credentials(this: &StreamEffects, renew: bool) -> Result<(), JsValue>;
+    fn need_credentials(this: &StreamEffects, is_renewal: bool) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn sign(this: &StreamEffects, claims: String) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn rotated(this: &StreamEffects, token: &str) -> Result<(), JsValue>;
+    fn refresh_token(this: &StreamEffects, token: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn socket_open(this: &StreamEffects, id: u32, url: String) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -127,7 +127,7 @@ impl StreamPort {
     }
 
     /// Sets the id after which the next subscription to a channel starts.
-    pub fn mark(&mut self, channel: &str, id: &str) {
+    pub fn set_replay_id(&mut self, channel: &str, id: &str) {
         if let Stream::Salesforce(client) = &mut self.0 {
             client.set_replay_id(channel, id);
         }
@@ -213,7 +213,7 @@ impl StreamPort {
                     Output::Event(salesforce::Event::Session(event)) => push_event(effects, event),
                     Output::Event(salesforce::Event::Sign { claims }) => queued(effects.sign(claims)),
                     Output::Event(salesforce::Event::RefreshToken(token)) => {
-                        queued(effects.rotated(token.expose()))
+                        queued(effects.refresh_token(token.expose()))
                     }
                     other => push_output(effects, other),
                 },
@@ -293,13 +293,13 @@ fn push_event(effects: &StreamEffects, event: Event) -> Flow {
         }
         Event::ConnectionLost(error) => {
             let (code, status, message) = error_parts(&error);
-            effects.lost(code, status, message)
+            effects.connection_lost(code, status, message)
         }
         Event::Ended(error) => {
             let (code, status, message) = error.as_ref().map_or((0, 0, ""), error_parts);
             effects.ended(code, status, message)
         }
-        Event::NeedsCredentials { is_renewal } => effects.credentials(is_renewal),
+        Event::NeedsCredentials { is_renewal } => effects.need_credentials(is_renewal),
         Event::SocketOpen { id, url } => effects.socket_open(id, url),
         Event::SocketSend { id, text } => effects.socket_send(id, text),
         Event::SocketClose { id } => effects.socket_close(id),
@@ -325,7 +325,7 @@ fn event_table(text: &[u8], events: &[EventSpans]) -> (Vec<u32>, Vec<String>) {
             number = match channels.iter().skip(recent).position(|(known, _)| *known == name) {
                 Some(at) => recent + at,
                 None => {
-                    channels.push((name, decode_name(name, channel.escaped)));
+                    channels.push((name, decode_name(name, channel.has_escapes)));
                     channels.len() - 1
                 }
             };
@@ -336,7 +336,7 @@ fn event_table(text: &[u8], events: &[EventSpans]) -> (Vec<u32>, Vec<String>) {
             None => [0; 3],
             Some(id) => match text.get(id.start..id.end).and_then(exact_integer) {
                 Some(number) => [1, (number >> 32) as u32, number as u32],
-                None => [2 + u32::from(id.escaped), id.start_unit as u32, id.end_unit as u32],
+                None => [2 + u32::from(id.has_escapes), id.start_unit as u32, id.end_unit as u32],
             },
         });
     }

@@ -1,29 +1,40 @@
 // `npm run bench`: eventferry beside npm `cloudevents` and beside plain JSON, in every runtime that is there; and its
 // outbox beside OpenTelemetry and Segment, and its streaming client beside CometD's, in Node.
 //
-//   --quick         few rounds, to see that it works
-//   --only=node     one runtime, or several: --only=node,firefox; --only=outbox for the outbox, --only=bayeux for streaming
-//   --filter=10     only workloads with that in their title
-//   --json          figures for programs
+// `npm run bench -- --help` explains the flags.
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { isInstalled, runInBrowser } from "./browser.mjs";
+import { readArguments } from "../../js/build/arguments.mjs";
 import { bayeux } from "./bayeux/bayeux.mjs";
 import { printBayeux } from "./bayeux/table.mjs";
+import { isInstalled, runInBrowser } from "./browser.mjs";
 import { coldStart } from "./cold.mjs";
 import { outbox } from "./outbox/outbox.mjs";
 import { printOutbox } from "./outbox/table.mjs";
 import { printColdStarts, printTables } from "./table.mjs";
 
 const here = import.meta.dirname;
-const option = (name) => process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
-const quick = process.argv.includes("--quick");
-const asJson = process.argv.includes("--json");
-const only = option("only")?.split(",");
-const options = { quick, filter: option("filter") ?? "" };
-/** Longest for one runtime. */
-const PATIENCE = quick ? 30_000 : 60_000;
+const flags = readArguments({
+  command: "npm run bench --",
+  summary:
+    "Measures eventferry beside npm cloudevents and plain JSON in every installed runtime, and its outbox and streaming client beside other clients in Node.",
+  flags: {
+    quick: { description: "few rounds, to check that the benchmarks run" },
+    only: {
+      value: "<runtimes>",
+      description: "some of node, bun, deno, chromium, firefox, outbox and bayeux, separated by commas",
+    },
+    filter: { value: "<text>", description: "only workloads with this text in their title" },
+    json: { description: "print the results as JSON" },
+  },
+});
+const quick = flags.quick === true;
+const asJson = flags.json === true;
+const only = flags.only?.split(",");
+const options = { quick, filter: flags.filter ?? "" };
+/** Time limit of one runtime. */
+const TIMEOUT_MS = quick ? 30_000 : 60_000;
 
 const bin = (name) => join(here, "node_modules/.bin", name);
 const COMMANDS = {
@@ -35,7 +46,7 @@ const RUNTIMES = [...Object.keys(COMMANDS), "chromium", "firefox"];
 const CHOICES = [...RUNTIMES, "outbox", "bayeux"];
 
 for (const name of only ?? [])
-  if (!CHOICES.includes(name)) fail(`there is no runtime ${name}; there are ${CHOICES.join(", ")}`);
+  if (!CHOICES.includes(name)) fail(`unknown runtime ${JSON.stringify(name)}; the choices are ${CHOICES.join(", ")}`);
 if (!existsSync(join(here, "../../dist/entries/cloudevents.js"))) fail("there is no dist/; run `npm run build` first");
 installPeers();
 
@@ -92,14 +103,14 @@ async function inRuntime(name) {
   const missing = command ? spawnSync(command[0], ["--version"]).error : !isInstalled(name);
   if (missing) return note(`\x1b[33m∅\x1b[0m ${name} is not installed: skipped`);
   note(`\x1b[36m▸\x1b[0m measuring in ${name}`);
-  if (!command) return runInBrowser(name, options, PATIENCE);
+  if (!command) return runInBrowser(name, options, TIMEOUT_MS);
   const { status, signal, stdout, stderr } = spawnSync(
     command[0],
     [...command.slice(1), join(here, "main.mjs"), JSON.stringify(options)],
     {
       cwd: here,
       encoding: "utf8",
-      timeout: PATIENCE,
+      timeout: TIMEOUT_MS,
       maxBuffer: 1 << 26,
     },
   );

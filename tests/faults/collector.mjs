@@ -1,5 +1,5 @@
-// A server that counts what reaches it, and misbehaves when it is told to. It serves the pages of the tests too, so that they are
-// of its origin.
+// A server that counts the events it receives, and fails on request. It also serves the test pages, so that they have its
+// origin.
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,40 +14,41 @@ const CORS = {
 };
 
 /**
- * Starts one. Batches of events are posted to `/collect`, everything else that is posted is a note for `noted`.
+ * Starts a collector. Batches of events are posted to `/collect`; the bodies of all other posts are added to `notes`.
  *
- * `behave` says for each batch what becomes of it: `{ status, headers }` refuses it, `{ reset: true }` and `{ hang: true }` refuse it without
- * a word, `{ lose: true }` takes it and breaks the connection, `{ delayMs }` takes it and answers late, `{}` takes it.
+ * `behave` decides for each batch: `{ status, headers }` refuses it, `{ reset: true }` breaks the connection,
+ * `{ hang: true }` never answers, `{ lose: true }` accepts it and breaks the connection, `{ delayMs }` accepts it and
+ * answers late, `{}` accepts it.
  */
 export async function collect({ behave = () => ({}) } = {}) {
   const collector = {
     url: "",
     behave,
-    /** How often each id was taken. */
+    /** How often each id was accepted. */
     seen: new Map(),
-    /** Batches with their ids, when they came and when they were answered, and whether they were taken. */
+    /** Batches with their ids, when they arrived and when they were answered, and whether they were accepted. */
     requests: [],
-    noted: [],
+    notes: [],
     problems: [],
-    /** The most batches that were open at once. */
-    mostOpen: 0,
+    /** The largest number of batches open at the same time. */
+    maxOpen: 0,
     get refused() {
-      return collector.requests.filter(({ taken }) => !taken).length;
+      return collector.requests.filter(({ isAccepted }) => !isAccepted).length;
     },
-    /** Which of these were not taken. */
+    /** Which of these ids were not accepted. */
     missing: (ids) => ids.filter((id) => !collector.seen.has(id)),
     get duplicates() {
       return [...collector.seen.values()].reduce((sum, times) => sum + times - 1, 0);
     },
     /** Refuses connections until `listen` is called. */
-    async hide() {
+    async stopListening() {
       await new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       });
     },
     listen: () => new Promise((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve)),
-    close: () => collector.hide(),
+    close: () => collector.stopListening(),
   };
   const texts = new Map();
   let port = 0;
@@ -55,7 +56,7 @@ export async function collect({ behave = () => ({}) } = {}) {
 
   const server = createServer((request, response) => {
     answer(request, response).catch((error) => {
-      // Who was killed in the middle of a request has sent nothing that counts.
+      // A client that was killed during a request has sent no complete batch.
       if (error.code !== "ECONNRESET") collector.problems.push(String(error.stack));
       request.socket.destroy();
     });
@@ -78,7 +79,7 @@ export async function collect({ behave = () => ({}) } = {}) {
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);
     if (pathname !== "/collect") {
-      collector.noted.push(body.toString());
+      collector.notes.push(body.toString());
       return response.writeHead(204, CORS).end();
     }
     const parsed = JSON.parse(body);
@@ -88,37 +89,37 @@ export async function collect({ behave = () => ({}) } = {}) {
       until: Infinity,
       ids: events.map(({ id }) => id),
       bytes: body.length,
-      taken: false,
+      isAccepted: false,
     };
     collector.requests.push(entry);
-    collector.mostOpen = Math.max(collector.mostOpen, ++open);
+    collector.maxOpen = Math.max(collector.maxOpen, ++open);
     let isOpen = true;
-    const isDone = () => {
+    const markClosed = () => {
       if (isOpen) open--;
       isOpen = false;
     };
     response.once("close", () => {
       entry.until = Date.now();
-      // Whoever has sent it was still there for the answer.
-      entry.isHeard = response.writableFinished;
-      isDone();
+      // Whether the client was still connected for the response.
+      entry.isAnswered = response.writableFinished;
+      markClosed();
     });
     const { status = 202, headers, reset, lose, hang, delayMs = 0 } = collector.behave(entry);
     if (hang) return;
     if (reset) return request.socket.resetAndDestroy();
     if (status < 300) {
-      entry.taken = true;
-      events.forEach((event) => {
+      entry.isAccepted = true;
+      for (const event of events) {
         const text = JSON.stringify(event);
-        if ((texts.get(event.id) ?? text) !== text) collector.problems.push(`${event.id} came with two contents`);
+        if ((texts.get(event.id) ?? text) !== text) collector.problems.push(`${event.id} arrived with two contents`);
         texts.set(event.id, text);
         collector.seen.set(event.id, (collector.seen.get(event.id) ?? 0) + 1);
-      });
+      }
     }
     if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
     if (lose) return request.socket.resetAndDestroy();
-    // From here on the other side may have the answer and send the next, before we hear that this one is through.
-    isDone();
+    // From here on the client may have the response and send the next batch, before `close` is emitted here.
+    markClosed();
     response.writeHead(status, { ...CORS, ...headers }).end();
   }
 
@@ -128,38 +129,38 @@ export async function collect({ behave = () => ({}) } = {}) {
   return collector;
 }
 
-/** Waits until something is so; false if it never was. */
-export async function until(is, ms = 10_000) {
+/** Waits until a condition is true. Resolves with false if it did not become true in time. */
+export async function until(condition, ms = 10_000) {
   for (const end = Date.now() + ms; Date.now() < end; ) {
-    if (await is()) return true;
-    await pause(20);
+    if (await condition()) return true;
+    await sleep(20);
   }
-  return !!(await is());
+  return !!(await condition());
 }
 
-export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Throws unless it is so. */
-export function hold(is, sentence) {
-  if (!is) throw new Error(sentence);
+/** Throws an error with this message unless the condition is true. */
+export function ensure(condition, message) {
+  if (!condition) throw new Error(message);
 }
 
-/** Throws if one of these was not taken by the collector, or it has seen what it must not see. */
-export function nothingLost(collector, ids) {
+/** Throws if the collector did not accept one of these ids, or received two contents for one id. */
+export function ensureNothingLost(collector, ids) {
   const missing = collector.missing(ids);
-  hold(missing.length === 0, `${missing.length} of ${ids.length} were lost, the first is ${missing[0]}`);
-  hold(collector.problems.length === 0, collector.problems[0]);
+  ensure(missing.length === 0, `${missing.length} of ${ids.length} events were lost, the first is ${missing[0]}`);
+  ensure(collector.problems.length === 0, collector.problems[0]);
 }
 
-/** How many requests had events in them that came again later. */
-export function repeated(requests) {
-  const first = new Map();
-  const again = new Set();
-  for (const request of requests.filter(({ taken }) => taken)) {
+/** Number of accepted requests that contain events which were accepted again later. */
+export function countRepeated(requests) {
+  const latest = new Map();
+  const repeated = new Set();
+  for (const request of requests.filter(({ isAccepted }) => isAccepted)) {
     for (const id of request.ids) {
-      if (first.has(id)) again.add(first.get(id));
-      first.set(id, request);
+      if (latest.has(id)) repeated.add(latest.get(id));
+      latest.set(id, request);
     }
   }
-  return again.size;
+  return repeated.size;
 }

@@ -1,38 +1,38 @@
-// A page with an outbox, for the tests of browsers. What it was asked for stands in the URL; it says what it sees with notes to the collector.
-import { CloudEvent, Publisher, indexedDbStore } from "/dist/entries/index.js";
+// A page with an outbox, for the browser checks. Its options are in the URL; it reports to the collector with notes.
+import { CloudEvent, indexedDbStore, Publisher } from "/dist/entries/index.js";
 
-const asked = Object.fromEntries(new URL(location).searchParams);
+const options = Object.fromEntries(new URL(location).searchParams);
 const note = (text) => fetch("/note", { method: "POST", body: text });
 globalThis.problems = [];
 addEventListener("unhandledrejection", ({ reason }) => problems.push(`unhandled: ${reason?.stack ?? reason}`));
 
-/** Storage that is not there, refuses, or does not answer. */
+/** Storage that is missing, refuses access, or does not answer. */
 const BLOCKED = {
   missing: { get: () => undefined },
   refused: {
     get: () => {
-      throw new DOMException("on purpose", "SecurityError");
+      throw new DOMException("thrown by the test", "SecurityError");
     },
   },
   silent: { value: { open: () => new EventTarget() } },
 };
 for (const [place, how] of [
-  ["indexedDB", asked.indexedDB],
-  ["localStorage", asked.localStorage],
+  ["indexedDB", options.indexedDB],
+  ["localStorage", options.localStorage],
 ]) {
   if (how) Object.defineProperty(globalThis, place, BLOCKED[how]);
 }
 addEventListener("error", ({ message }) => problems.push(`uncaught: ${message}`));
 
 const publisher = new Publisher({
-  url: new URL(asked.url ?? "/collect", location),
-  ...(asked.mode && { mode: asked.mode }),
-  timeoutMs: Number(asked.timeoutMs ?? 10_000),
+  url: new URL(options.url ?? "/collect", location),
+  ...(options.mode && { mode: options.mode }),
+  timeoutMs: Number(options.timeoutMs ?? 10_000),
   outbox: {
-    store: asked.store ?? (asked.isAuto ? "auto" : indexedDbStore()),
-    ...(asked.unload && { unload: asked.unload }),
-    retry: { baseMs: Number(asked.baseMs ?? 100), ...(asked.maxMs && { maxMs: Number(asked.maxMs) }) },
-    ...(asked.maxEvents && { batch: { maxEvents: Number(asked.maxEvents) } }),
+    store: options.store ?? (options.isAuto ? "auto" : indexedDbStore()),
+    ...(options.unload && { unload: options.unload }),
+    retry: { baseMs: Number(options.baseMs ?? 100), ...(options.maxMs && { maxMs: Number(options.maxMs) }) },
+    ...(options.maxEvents && { batch: { maxEvents: Number(options.maxEvents) } }),
   },
 });
 const { outbox } = publisher;
@@ -43,7 +43,7 @@ outbox.addEventListener("retry", () => retries++);
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const event = (id, bytes = 20) => new CloudEvent({ id, type: "t", source: "/page", data: "x".repeat(bytes) });
 
-/** Publishes on and on, and notes what was accepted. */
+/** Publishes without end, and notes the accepted ids. */
 async function stream(name) {
   for (let turn = 0; ; turn++) {
     const session = publisher.session();
@@ -54,35 +54,40 @@ async function stream(name) {
   }
 }
 
-/** Publishes so many, and gives the ids. */
+/** Publishes events and returns their ids. */
 function publish(name, count, bytes, session = publisher.session()) {
-  // Sessions that nobody holds any more may be collected.
+  // A session without a reference may be garbage collected.
   globalThis.held = session;
   return Array.from({ length: count }, (_, at) => session.publish(event(`${name}.${at}`, bytes)).id);
 }
 
-/** Nothing can be stored for a while; `name` is the error. Gives the ids, and what became of them. */
+/** IndexedDB fails for a while with the error `name`. Returns the ids and the outcomes. */
 async function full(name) {
   const { put } = IDBObjectStore.prototype;
   IDBObjectStore.prototype.put = function () {
-    // That is how a transaction ends that has been aborted by the browser.
+    // As when the browser aborts a transaction.
     if (name === "AbortError") this.transaction.abort();
-    throw new DOMException("on purpose", name);
+    throw new DOMException("thrown by the test", name);
   };
   const session = publisher.session();
   const ids = publish(`${name}.during`, 50, 20, session);
   const during = await session.flush({ deadlineMs: 5000 });
-  const told = degraded.length;
+  const degradedCount = degraded.length;
   IDBObjectStore.prototype.put = put;
   ids.push(...publish(`${name}.after`, 50, 20, session));
   const after = await session.flush({ deadlineMs: 10_000 });
-  return { ids, during: during.aborted, told, after: after.aborted };
+  return { ids, during: during.aborted, degradedCount, after: after.aborted };
 }
 
-/** Publishes 2,000 events in 20 s, and waits for their delivery, for some time by itself. The second call waits for the end of the first. */
-let ending;
-const outage = () => (ending ??= endure());
-async function endure() {
+let outageResult;
+/** Runs `publishDuringOutage` once; later calls return the same promise. */
+function outage() {
+  outageResult ??= publishDuringOutage();
+  return outageResult;
+}
+
+/** Publishes 2000 events in 20 s, waits 20 s for their delivery, then drains the outbox. */
+async function publishDuringOutage() {
   const session = publisher.session();
   const ids = [];
   for (const start = performance.now(); ids.length < 2000; await wait(50)) {
@@ -96,16 +101,16 @@ async function endure() {
   return { ids, left, failures: retries, problems };
 }
 
-/** The page is hidden thirty times, with events under way of two outboxes. */
+/** Hides the page thirty times while two outboxes send events. */
 async function hiddenOften() {
   const [refused, ids] = [[], []];
   let kept = 0;
-  const before = globalThis.fetch;
+  const originalFetch = globalThis.fetch;
   globalThis.fetch = (request, init) => {
     if (init?.keepalive) kept++;
-    const answer = before(request, init);
-    answer.catch((error) => refused.push(String(error)));
-    return answer;
+    const response = originalFetch(request, init);
+    response.catch((error) => refused.push(String(error)));
+    return response;
   };
   Object.defineProperty(document, "visibilityState", { get: () => "hidden", configurable: true });
   const other = new Publisher({ url: new URL("/collect", location), outbox: { name: "other" } });
@@ -122,31 +127,31 @@ async function hiddenOften() {
   return { ids, refused, kept, count: retries };
 }
 
-// Ten tabs are asked all at once, and each answers with a note.
-new BroadcastChannel("test").onmessage = async ({ data: { what, round } }) => {
-  const tab = asked.tab;
-  if (what === "publish") {
+// The tabs check sends commands to all tabs; each answers with a note.
+new BroadcastChannel("test").onmessage = async ({ data: { command, round } }) => {
+  const tab = options.tab;
+  if (command === "publish") {
     const receipts = [];
     for (let turn = 0; turn < 10; turn++) {
       const session = publisher.session();
       for (let at = 0; at < 10; at++) receipts.push(session.publish(event(`${round}.${tab}.${turn}.${at}`)));
       await session.flush();
-      note(JSON.stringify({ what: "accepted", ids: receipts.slice(-10).map(({ id }) => id) }));
+      void note(JSON.stringify({ kind: "accepted", ids: receipts.slice(-10).map(({ id }) => id) }));
     }
     const ends = await Promise.allSettled(receipts.map(({ delivered }) => delivered));
-    note(
+    void note(
       JSON.stringify({
-        what: "delivered",
+        kind: "delivered",
         round,
         tab,
         count: ends.filter(({ status }) => status === "fulfilled").length,
       }),
     );
   } else {
-    note(JSON.stringify({ what, round, tab, stats: outbox.stats(), problems }));
+    void note(JSON.stringify({ kind: command, round, tab, stats: outbox.stats(), problems }));
   }
 };
-globalThis.tell = (what, round) => new BroadcastChannel("test").postMessage({ what, round });
+globalThis.broadcast = (command, round) => new BroadcastChannel("test").postMessage({ command, round });
 
 Object.assign(globalThis, { outbox, stream, publish, wait, hiddenOften, full, outage });
 while (outbox.stats().store === undefined) await wait(10);

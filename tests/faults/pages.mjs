@@ -1,19 +1,19 @@
-// What the tests of browsers have in common.
+// Helpers of the browser checks.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { start } from "../browser.mjs";
 import { collect } from "./collector.mjs";
 
-/** Opens the page of the tests and waits for its script. */
-export async function visit(browser, collector, asked = {}) {
-  await browser.open(`${collector.url}tests/faults/page.html?${new URLSearchParams(asked)}`);
+/** Opens the test page with options in its URL, and waits for its script. */
+export async function visit(browser, collector, options = {}) {
+  await browser.open(`${collector.url}tests/faults/page.html?${new URLSearchParams(options)}`);
   await browser.evaluate(
     "for (let tries = 0; !globalThis.isReady; tries++) { if (tries > 500) throw new Error('the script of the page did not start'); await new Promise((next) => setTimeout(next, 20)); }",
   );
 }
 
-/** Runs a body with a collector, and a folder for a profile. What `open` has started is ended, one browser at a time. */
+/** Runs a body with a collector and a browser profile. The last browser that `open` started is closed afterwards. */
 export async function withBrowser(engine, body) {
   const collector = await collect();
   const profile = mkdtempSync(join(tmpdir(), "eventferry-profile-"));
@@ -28,7 +28,7 @@ export async function withBrowser(engine, body) {
   }
 }
 
-/** Waits until the outbox of the page has delivered everything. */
+/** Waits until the outbox of the page has delivered everything. Returns its report and the problems of the page. */
 export const drained = (browser, ms = 15_000) =>
   browser.evaluate(
     "const report = await outbox.drain({ deadlineMs: arguments[0] }); return { ...report, problems };",

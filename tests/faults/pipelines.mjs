@@ -13,7 +13,7 @@ import { PipelineDataSink, PipelineDataSource } from "../../dist/entries/glassfl
 import { createEmulator } from "../../dist/entries/testing.js";
 import { ENGINES } from "../browser.mjs";
 import { end, start } from "../child.mjs";
-import { hold } from "./collector.mjs";
+import { ensure } from "./collector.mjs";
 import { visit, withBrowser } from "./pages.mjs";
 
 const EVENTS = 100_000;
@@ -72,22 +72,22 @@ async function publishAndConsume() {
   let retries = 0;
   for await (const { response } of sink.events({ onRetry: () => retries++ })) {
     // In order: no event is missing, and none comes twice.
-    hold(response.n === next, `received event ${response.n}, expected ${next}`);
+    ensure(response.n === next, `received event ${response.n}, expected ${next}`);
     if (++next === EVENTS) break;
   }
   const { published, failed } = await publishing;
-  hold(
+  ensure(
     published === EVENTS && failed.length === 0,
     `${published} were published, ${failed.length} failed: ${failed[0]?.error}`,
   );
-  hold((await sink.consume()).status === 204, "the pipeline has more events than were published");
+  ensure((await sink.consume()).status === 204, "the pipeline has more events than were published");
   const hits = faults.map((fault) => fault.hits);
-  hold(
+  ensure(
     hits.every((count) => count > 100),
     `not every fault occurred often enough: ${hits}`,
   );
   const sinkFaults = hits.slice(FAULTS.length).reduce((sum, count) => sum + count, 0);
-  hold(retries === sinkFaults, `${retries} retries were reported for ${sinkFaults} faults of the sink`);
+  ensure(retries === sinkFaults, `${retries} retries were reported for ${sinkFaults} faults of the sink`);
   return `${hits.reduce((sum, count) => sum + count, 0)} faults, ${Math.round((performance.now() - started) / 1000)} s`;
 }
 
@@ -155,15 +155,15 @@ async function killConsumer() {
       // One more may come first: an event that is done and was not acknowledged before the kill.
       const first = received.slice(0, unacknowledged.length + 1);
       const missing = unacknowledged.filter((n) => !first.includes(n));
-      hold(missing.length === 0, `${missing} were handed out before the kill and did not come first after it`);
+      ensure(missing.length === 0, `${missing} were handed out before the kill and did not come first after it`);
     }
   } finally {
     await emulator.close();
     rmSync(folder, { recursive: true, force: true });
   }
   const lost = KILLED_EVENTS - done.size;
-  hold(lost <= KILLS, `${lost} events are missing after ${KILLS} kills`);
-  hold(repeated > 0, "no kill happened while an event was unacknowledged");
+  ensure(lost <= KILLS, `${lost} events are missing after ${KILLS} kills`);
+  ensure(repeated > 0, "no kill happened while an event was unacknowledged");
   return `${done.size} of ${KILLED_EVENTS} events done, ${repeated} handed out again, ${lost} lost with a response in flight`;
 }
 
@@ -215,20 +215,20 @@ async function consumeInPage(engine) {
       const first = await open();
       await openPage(first, collector);
       const before = await take(first, "one", options, 5, [0, 3]);
-      hold(before === "0,1,2,3,4", `received ${before}`);
+      ensure(before === "0,1,2,3,4", `received ${before}`);
       first.kill();
       const browser = await open();
       await openPage(browser, collector);
       const after = await take(browser, "one", options, 4, [1, 2, 4]);
-      hold(after === "1,2,4,5", `received ${after} after the kill`);
+      ensure(after === "1,2,4,5", `received ${after} after the kill`);
       // A second iteration waits for the end of the first, and then gets its unacknowledged events.
       await browser.evaluate("begin(arguments[0]);", JSON.stringify(["two", options, 2, [5, 6]]));
       const early = await browser.evaluate(
         "await new Promise((next) => setTimeout(next, 300)); return globalThis.seen;",
       );
-      hold(early === after, `two iterations have handed out events at the same time: ${early}`);
+      ensure(early === after, `two iterations have handed out events at the same time: ${early}`);
       const late = await browser.evaluate("await end('one'); return await other;");
-      hold(late === "5,6", `the second iteration has received ${late}`);
+      ensure(late === "5,6", `the second iteration has received ${late}`);
       return browser.name;
     });
   } finally {

@@ -1,4 +1,5 @@
-// A client of Salesforce is killed again and again, with its markers in a file, while events are published.
+// A Salesforce client with its replay markers in a file is killed repeatedly while events are published: it receives every
+// event, and none again that was acknowledged.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,49 +7,50 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createEmulator } from "../../dist/entries/testing.js";
 import { start } from "../child.mjs";
-import { hold, pause } from "./collector.mjs";
+import { ensure, sleep } from "./collector.mjs";
 
-const program = fileURLToPath(new URL("listener.mjs", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("replay-listener.mjs", import.meta.url));
 const CHANNELS = ["/event/Order_Placed__e", "/event/Order_Shipped__e"];
 const KILLS = { manual: 50, next: 20 };
-/** Longest that the last life may take. */
-const PATIENCE_MS = 20_000;
+/** Time limit of the last process. */
+const TIMEOUT_MS = 20_000;
 
 export async function replay(tally) {
   await Promise.all([
-    tally.check(`${KILLS.manual} kills of a listener that acknowledges`, () => lives("manual")),
-    tally.check(`${KILLS.next} kills of a listener that asks for the next event when it is done`, () => lives("next")),
+    tally.check(`a listener with manual acknowledgement misses no event in ${KILLS.manual} kills`, () =>
+      killRepeatedly("manual"),
+    ),
+    tally.check(`a listener that acknowledges by asking for the next event misses none in ${KILLS.next} kills`, () =>
+      killRepeatedly("next"),
+    ),
   ]);
 }
 
-async function lives(policy) {
+async function killRepeatedly(policy) {
   const kills = KILLS[policy];
   const emulator = createEmulator();
   const { url } = await emulator.listen();
   const folder = mkdtempSync(join(tmpdir(), "eventferry-replay-"));
   const publisher = new Publisher(emulator);
-  const found = new Findings();
+  const log = new ReceiveLog();
   try {
     const base = new URL("salesforce", url).href;
-    for (let kill = 0; kill < kills; kill++) found.add(await live(kill, base, folder, policy));
+    for (let kill = 0; kill < kills; kill++) log.add(await runUntilKilled(kill, base, folder, policy));
     publisher.stop();
     const { lines, ended, child } = run(base, folder, policy, publisher.count);
-    await Promise.race([ended, pause(PATIENCE_MS)]);
+    await Promise.race([ended, sleep(TIMEOUT_MS)]);
     child.kill("SIGKILL");
     await ended;
-    hold(
+    ensure(
       lines.at(-1) === "end",
-      `the last life had not everything after ${PATIENCE_MS / 1000} s, its last words were: ${lines.at(-1)}`,
+      `the last process did not receive everything within ${TIMEOUT_MS / 1000} s; its last line is ${lines.at(-1)}`,
     );
-    found.add(lines);
+    log.add(lines);
     for (const channel of CHANNELS)
-      hold(
-        found.last(channel) === publisher.count,
-        `${channel} ended with ${found.last(channel)} of ${publisher.count}`,
-      );
-    const { received, repeated, livesWithEvents } = found;
-    hold(livesWithEvents > kills / 2, `only ${livesWithEvents} of ${kills} lives were long enough to receive anything`);
-    return `${2 * publisher.count} published, ${received} received in ${livesWithEvents} lives, ${repeated} of them again, none missing`;
+      ensure(log.last(channel) === publisher.count, `${channel} ended with ${log.last(channel)} of ${publisher.count}`);
+    const { received, repeated, receivingProcesses } = log;
+    ensure(receivingProcesses > kills / 2, `only ${receivingProcesses} of ${kills} processes received anything`);
+    return `${2 * publisher.count} published, ${received} received by ${receivingProcesses} processes, ${repeated} of them repeated, none missing`;
   } finally {
     publisher.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -56,7 +58,7 @@ async function lives(policy) {
   }
 }
 
-/** Publishes to all channels alike until it is told to stop: events with the numbers 1 to `count`. */
+/** Publishes events with the numbers 1 to `count` to all channels until it is stopped. */
 class Publisher {
   count = 0;
   #timer;
@@ -75,63 +77,69 @@ class Publisher {
   }
 }
 
-/** What all lives together have said, checked as it is added. */
-class Findings {
+/** The output of all processes, checked as it is added. */
+class ReceiveLog {
   received = 0;
   repeated = 0;
-  livesWithEvents = 0;
-  /** For each channel the number of the last event that was handed out, and of the last that was acknowledged for sure. */
-  #channels = new Map(CHANNELS.map((channel) => [channel, { handed: 0, acknowledged: 0 }]));
+  receivingProcesses = 0;
+  /** For each channel the numbers of the last received event and of the last event whose acknowledgement was saved. */
+  #channels = new Map(CHANNELS.map((channel) => [channel, { received: 0, acknowledged: 0 }]));
 
   last(channel) {
-    return this.#channels.get(channel).handed;
+    return this.#channels.get(channel).received;
   }
 
-  /** A life goes on where the one before has acknowledged last, or later, and leaves nothing out from there. */
+  /** A process starts after the last saved acknowledgement of the previous ones, or later, and skips nothing from tprevious. */
   add(lines) {
-    const begun = new Set();
+    const started = new Set();
     const before = new Map(CHANNELS.map((channel) => [channel, { ...this.#channels.get(channel), at: 0 }]));
     for (const line of lines) {
       const [, mark, channel, text] = /^([+=])(\S+) (\d+)$/.exec(line) ?? [];
       if (!mark) continue;
       const number = Number(text);
-      const all = this.#channels.get(channel);
-      const here = before.get(channel);
+      const total = this.#channels.get(channel);
+      const previous = before.get(channel);
       if (mark === "=") {
-        all.acknowledged = number;
+        total.acknowledged = number;
         continue;
       }
-      if (begun.has(channel)) {
-        hold(number === here.at + 1, `${channel}: after ${here.at} came ${number}`);
+      if (started.has(channel)) {
+        ensure(number === previous.at + 1, `${channel}: after ${previous.at} came ${number}`);
       } else {
-        begun.add(channel);
-        hold(number <= here.handed + 1, `${channel}: the events from ${here.handed + 1} to ${number - 1} are missing`);
-        hold(number > here.acknowledged, `${channel}: ${number} came again, but ${here.acknowledged} was acknowledged`);
+        started.add(channel);
+        ensure(
+          number <= previous.received + 1,
+          `${channel}: the events from ${previous.received + 1} to ${number - 1} are missing`,
+        );
+        ensure(
+          number > previous.acknowledged,
+          `${channel}: ${number} was repeated, but ${previous.acknowledged} was acknowledged`,
+        );
       }
-      here.at = number;
+      previous.at = number;
       this.received++;
-      if (number <= here.handed) this.repeated++;
-      else all.handed = number;
+      if (number <= previous.received) this.repeated++;
+      else total.received = number;
     }
-    if (begun.size > 0) this.livesWithEvents++;
+    if (started.size > 0) this.receivingProcesses++;
   }
 }
 
-/** What a life has said before it was killed. */
-async function live(kill, ...args) {
+/** Runs a listener and kills it. Returns its output. */
+async function runUntilKilled(kill, ...args) {
   const { child, lines, ready, ended } = run(...args);
-  // Some do not even get as far as to listen.
-  if (kill % 5 > 0) await Promise.race([ready, ended, pause(PATIENCE_MS)]);
-  await pause(Math.random() * 150);
+  // Every fifth process is killed before it is ready.
+  if (kill % 5 > 0) await Promise.race([ready, ended, sleep(TIMEOUT_MS)]);
+  await sleep(Math.random() * 150);
   child.kill("SIGKILL");
   await ended;
-  hold(kill % 5 === 0 || lines.includes("ready"), `a life did not get ready: ${lines.at(-1)}`);
+  ensure(kill % 5 === 0 || lines.includes("ready"), `a process did not become ready: ${lines.at(-1)}`);
   return lines;
 }
 
 function run(url, folder, policy, last) {
   const child = start(process.execPath, [
-    program,
+    PROGRAM,
     url,
     join(folder, "markers"),
     policy,
@@ -140,11 +148,14 @@ function run(url, folder, policy, last) {
   const lines = [];
   const ready = new Promise((resolve) => {
     for (const stream of [child.stdout, child.stderr])
-      createInterface({ input: stream }).on("line", (line) => (lines.push(line), line === "ready" && resolve()));
+      createInterface({ input: stream }).on("line", (line) => {
+        lines.push(line);
+        if (line === "ready") resolve();
+      });
   });
   const ended = new Promise((resolve) => child.once("close", resolve)).then(() => {
     const problem = lines.find((line) => !/^([+=]|ready$|end$)/.test(line));
-    hold(problem === undefined, `a life said: ${problem}`);
+    ensure(problem === undefined, `a process printed: ${problem}`);
   });
   return { child, lines, ready, ended };
 }

@@ -1,111 +1,117 @@
-// Ten tabs on one outbox.
+// Ten tabs share one outbox: one leader sends, every tab learns the outcome of its events, and no event is lost.
 import { ENGINES } from "../browser.mjs";
-import { hold, nothingLost, pause, until } from "./collector.mjs";
+import { ensure, ensureNothingLost, sleep, until } from "./collector.mjs";
 import { visit, withBrowser } from "./pages.mjs";
 
 const TABS = 10;
-const EACH = 100;
+const EVENTS_PER_TAB = 100;
 
 export async function tabs(tally) {
-  await Promise.all(ENGINES.map((engine) => tally.check(`${engine}, ${TABS} tabs`, () => together(engine))));
+  await Promise.all(
+    ENGINES.map((engine) =>
+      tally.check(`${engine}: ${TABS} tabs share one outbox, also when the leader is closed`, () =>
+        shareOutbox(engine),
+      ),
+    ),
+  );
 }
 
-function together(engine) {
+function shareOutbox(engine) {
   return withBrowser(engine, async ({ collector, open }) => {
     const browser = await open();
-    const asking = await browser.here();
-    // This one has no outbox: it only passes on what is asked.
-    await browser.open(`${collector.url}tests/faults/asking.html`);
+    const controller = await browser.currentTab();
+    // This tab has no outbox; it only broadcasts commands.
+    await browser.open(`${collector.url}tests/faults/empty.html`);
     const handles = new Map();
     for (let tab = 0; tab < TABS; tab++) {
-      handles.set(`${tab}`, await browser.tab());
+      handles.set(`${tab}`, await browser.newTab());
       await visit(browser, collector, { tab });
     }
-    await browser.go(asking);
-    const tell = (what, round) =>
+    await browser.switchTo(controller);
+    const broadcast = (command, round) =>
       browser.evaluate(
-        "new BroadcastChannel('test').postMessage({ what: arguments[0], round: arguments[1] });",
-        what,
+        "new BroadcastChannel('test').postMessage({ command: arguments[0], round: arguments[1] });",
+        command,
         round,
       );
-    const notes = (what, round) =>
-      collector.noted.map((text) => JSON.parse(text)).filter((note) => note.what === what && note.round === round);
-    let asked = 0;
+    const notes = (kind, round) =>
+      collector.notes.map((text) => JSON.parse(text)).filter((note) => note.kind === kind && note.round === round);
+    let queries = 0;
     const leaders = async () => {
-      const round = `${asked++}`;
-      await tell("stats", round);
-      hold(
+      const round = `${queries++}`;
+      await broadcast("stats", round);
+      ensure(
         await until(() => notes("stats", round).length === handles.size),
         `only ${notes("stats", round).length} of ${handles.size} tabs answered`,
       );
       const problem = notes("stats", round).flatMap(({ problems }) => problems)[0];
-      hold(problem === undefined, `a tab says: ${problem}`);
+      ensure(problem === undefined, `a tab reports: ${problem}`);
       return notes("stats", round)
         .filter(({ stats }) => stats.isLeader)
         .map(({ tab }) => tab);
     };
     const round = async (name) => {
-      collector.mostOpen = 0;
-      await tell("publish", name);
+      collector.maxOpen = 0;
+      await broadcast("publish", name);
       await until(() => notes("delivered", name).length === handles.size, 30_000);
-      const told = notes("delivered", name);
-      hold(
-        told.length === handles.size && told.every(({ count }) => count === EACH),
-        `of ${handles.size} tabs ${told.length} know what became of theirs: ${told.map(({ count }) => count)}`,
+      const delivered = notes("delivered", name);
+      ensure(
+        delivered.length === handles.size && delivered.every(({ count }) => count === EVENTS_PER_TAB),
+        `${delivered.length} of ${handles.size} tabs know the outcome of their events, delivered: ${delivered.map(({ count }) => count)}`,
       );
     };
     const allIds = (name) =>
       [...handles.keys()].flatMap((tab) =>
-        Array.from({ length: EACH }, (_, at) => `${name}.${tab}.${Math.floor(at / 10)}.${at % 10}`),
+        Array.from({ length: EVENTS_PER_TAB }, (_, at) => `${name}.${tab}.${Math.floor(at / 10)}.${at % 10}`),
       );
 
     collector.behave = () => ({ delayMs: 30 });
     await round("first");
-    nothingLost(collector, allIds("first"));
-    hold(collector.mostOpen === 1, `${collector.mostOpen} requests were open at once`);
-    hold(collector.duplicates === 0, `${collector.duplicates} came twice`);
+    ensureNothingLost(collector, allIds("first"));
+    ensure(collector.maxOpen === 1, `${collector.maxOpen} requests were open at the same time`);
+    ensure(collector.duplicates === 0, `${collector.duplicates} duplicates`);
     const [first, ...more] = await leaders();
-    hold(first !== undefined && more.length === 0, `these lead: ${[first, ...more]}`);
+    ensure(first !== undefined && more.length === 0, `the leaders are ${[first, ...more]}`);
 
-    await browser.go(handles.get(first));
+    await browser.switchTo(handles.get(first));
     await browser.closeTab();
     handles.delete(first);
-    await browser.go(asking);
-    await pause(200);
+    await browser.switchTo(controller);
+    await sleep(200);
     const [second, ...others] = await leaders();
-    hold(
+    ensure(
       second !== undefined && second !== first && others.length === 0,
-      `after ${first} has gone these lead: ${[second, ...others]}`,
+      `after tab ${first} was closed, the leaders are ${[second, ...others]}`,
     );
     await round("second");
-    nothingLost(collector, allIds("second"));
-    hold(
-      collector.mostOpen === 1 && collector.duplicates === 0,
-      `${collector.mostOpen} requests were open at once, ${collector.duplicates} came twice`,
+    ensureNothingLost(collector, allIds("second"));
+    ensure(
+      collector.maxOpen === 1 && collector.duplicates === 0,
+      `${collector.maxOpen} requests were open at the same time, ${collector.duplicates} duplicates`,
     );
 
-    // The one that leads is closed while all are at it.
+    // The leader is closed while all tabs publish.
     collector.behave = () => ({ delayMs: 200 });
-    await browser.go(handles.get(second));
-    await browser.evaluate("tell('publish', 'third');");
-    await pause(150);
+    await browser.switchTo(handles.get(second));
+    await browser.evaluate("broadcast('publish', 'third');");
+    await sleep(150);
     await browser.closeTab();
     handles.delete(second);
-    await browser.go(asking);
+    await browser.switchTo(controller);
     await until(() => notes("delivered", "third").length === handles.size, 30_000);
-    const told = notes("delivered", "third");
-    hold(
-      told.length === handles.size && told.every(({ count }) => count === EACH),
-      `of ${handles.size} tabs ${told.length} know what became of theirs: ${told.map(({ count }) => count)}`,
+    const delivered = notes("delivered", "third");
+    ensure(
+      delivered.length === handles.size && delivered.every(({ count }) => count === EVENTS_PER_TAB),
+      `${delivered.length} of ${handles.size} tabs know the outcome of their events, delivered: ${delivered.map(({ count }) => count)}`,
     );
-    nothingLost(collector, allIds("third"));
-    const promised = collector.noted
+    ensureNothingLost(collector, allIds("third"));
+    const accepted = collector.notes
       .map((text) => JSON.parse(text))
-      .filter(({ what }) => what === "accepted")
+      .filter(({ kind }) => kind === "accepted")
       .flatMap(({ ids }) => ids);
-    await until(() => collector.missing(promised).length === 0);
-    nothingLost(collector, promised);
-    hold(collector.duplicates <= 2 * 250, `${collector.duplicates} came twice`);
-    return `${promised.length} promised in ${collector.requests.length} requests, ${collector.duplicates} came twice when the leader was closed in the middle`;
+    await until(() => collector.missing(accepted).length === 0);
+    ensureNothingLost(collector, accepted);
+    ensure(collector.duplicates <= 2 * 250, `${collector.duplicates} duplicates`);
+    return `${accepted.length} accepted, ${collector.requests.length} requests, ${collector.duplicates} duplicates after the leader was closed`;
   });
 }

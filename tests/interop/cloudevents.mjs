@@ -1,16 +1,16 @@
-// The JavaScript SDK of CloudEvents against our emulator, and our messages read by it.
+// The JavaScript SDK of CloudEvents against the emulator, and messages of eventferry read by the SDK.
 import assert from "node:assert/strict";
-import * as ours from "../../dist/entries/index.js";
+import * as sdk from "cloudevents";
+import * as eventferry from "../../dist/entries/index.js";
 import { createEmulator } from "../../dist/entries/testing.js";
 import { Tally } from "../tally.mjs";
-import * as sdk from "cloudevents";
 
 const tally = new Tally();
 const emulator = createEmulator();
 const { url, close } = await emulator.listen();
 const target = new URL("cloudevents/interop", url).href;
 
-/** What both libraries can say alike. The SDK sends headers unescaped, so those stay within printable ASCII. */
+/** An event that both libraries can represent. The SDK does not encode headers, so these are printable ASCII. */
 const init = {
   id: "1-a",
   type: "com.example.made",
@@ -23,7 +23,7 @@ const init = {
   count: 5,
   data: { text: "Euro € 😀", list: [1, 2.5, null] },
 };
-const seen = (event) => [
+const fieldsOf = (event) => [
   event.id,
   event.type,
   event.source,
@@ -34,25 +34,27 @@ const seen = (event) => [
 ];
 
 for (const mode of ["binary", "structured"]) {
-  await tally.check(`the SDK sends an event in ${mode} mode and the emulator has it`, async () => {
+  await tally.check(`the emulator receives an event that the SDK sends in ${mode} mode`, async () => {
     emulator.cloudEvents.clear();
     const emit = sdk.emitterFor(sdk.httpTransport(target), { mode: sdk.Mode[mode.toUpperCase()] });
     await emit(new sdk.CloudEvent(init));
     const [{ event, mode: received }] = await emulator.cloudEvents.waitFor(1, { timeoutMs: 5000 });
     assert.equal(received, mode);
-    assert.deepEqual(seen(event), seen(init));
+    assert.deepEqual(fieldsOf(event), fieldsOf(init));
     assert.deepEqual(
       ["anext", "flag", "count"].map((name) => String(event.get(name))),
       ["value", "true", "5"],
     );
   });
 
-  await tally.check(`the SDK reads what we write in ${mode} mode`, () => {
-    const { headers, body } = (mode === "binary" ? ours.toBinary : ours.toStructured)(new ours.CloudEvent(init));
-    // The SDK knows the media type of structured mode in two spellings only, and the one of the specification is neither.
+  await tally.check(`the SDK reads a message of eventferry in ${mode} mode`, () => {
+    const { headers, body } = (mode === "binary" ? eventferry.toBinary : eventferry.toStructured)(
+      new eventferry.CloudEvent(init),
+    );
+    // The SDK accepts only two spellings of the media type of structured mode, and not the one of the specification.
     if (mode === "structured") headers["content-type"] = headers["content-type"].toLowerCase();
     const event = sdk.HTTP.toEvent({ headers, body });
-    assert.deepEqual(seen(event), seen(init));
+    assert.deepEqual(fieldsOf(event), fieldsOf(init));
     assert.deepEqual(
       ["anext", "flag", "count"].map((name) => String(event[name])),
       ["value", "true", "5"],
@@ -60,35 +62,35 @@ for (const mode of ["binary", "structured"]) {
   });
 }
 
-await tally.check("the SDK reads a batch of ours, and we read the events it holds", () => {
-  const { headers, body } = ours.toBatch(["1", "2"].map((id) => new ours.CloudEvent({ ...init, id })));
+await tally.check("the SDK reads a batch of eventferry, and eventferry reads the events of the SDK", () => {
+  const { headers, body } = eventferry.toBatch(["1", "2"].map((id) => new eventferry.CloudEvent({ ...init, id })));
   const events = sdk.HTTP.toEvent({ headers, body });
   assert.deepEqual(
     events.map(({ id }) => id),
     ["1", "2"],
   );
-  assert.deepEqual(seen(ours.CloudEvent.fromJSON(JSON.stringify(events[1]))), seen({ ...init, id: "2" }));
+  assert.deepEqual(fieldsOf(eventferry.CloudEvent.fromJSON(JSON.stringify(events[1]))), fieldsOf({ ...init, id: "2" }));
 });
 
-await tally.check("bytes cross in both directions", () => {
+await tally.check("binary data is read in both directions", () => {
   const bytes = new Uint8Array([0, 1, 254, 255]);
-  const event = new ours.CloudEvent({ ...init, datacontenttype: "image/png", data: bytes });
-  const theirs = sdk.HTTP.structured(new sdk.CloudEvent({ ...init, datacontenttype: "image/png", data: bytes }));
-  assert.deepEqual(ours.fromHttp(theirs.headers, theirs.body).dataBytes, bytes);
-  assert.equal(JSON.parse(ours.toStructured(event).body).data_base64, JSON.parse(theirs.body).data_base64);
+  const event = new eventferry.CloudEvent({ ...init, datacontenttype: "image/png", data: bytes });
+  const sdkMessage = sdk.HTTP.structured(new sdk.CloudEvent({ ...init, datacontenttype: "image/png", data: bytes }));
+  assert.deepEqual(eventferry.fromHttp(sdkMessage.headers, sdkMessage.body).dataBytes, bytes);
+  assert.equal(JSON.parse(eventferry.toStructured(event).body).data_base64, JSON.parse(sdkMessage.body).data_base64);
 });
 
-await tally.check("a Publisher of ours delivers to a server that reads with the SDK", async () => {
+await tally.check("a Publisher delivers to a server that reads with the SDK", async () => {
   const received = [];
-  const publisher = new ours.Publisher({
+  const publisher = new eventferry.Publisher({
     url: "https://example.com/",
     fetch: async (request) => {
       received.push(sdk.HTTP.toEvent({ headers: Object.fromEntries(request.headers), body: await request.text() }));
       return new Response(null, { status: 202 });
     },
   });
-  await publisher.send(new ours.CloudEvent(init));
-  assert.deepEqual(seen(received[0]), seen(init));
+  await publisher.send(new eventferry.CloudEvent(init));
+  assert.deepEqual(fieldsOf(received[0]), fieldsOf(init));
 });
 
 await close();

@@ -211,7 +211,7 @@ async function testOriginalClient() {
   if (!worker) return;
   await checkOriginalClient(`${worker.url}events/`, "the server in workerd");
   await tally.check("workerd logged no error", () => {
-    const problem = worker.said().find((line) => /error|hang/i.test(line));
+    const problem = worker.output().find((line) => /error|hang/i.test(line));
     if (problem) throw new Error(problem);
   });
   await worker.close();

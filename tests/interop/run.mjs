@@ -1,16 +1,21 @@
-// Others' clients against our emulator, our clients against others' servers: one file for each system.
+// Interoperability: original clients against the emulator, and the clients of eventferry against original servers. One file
+// for each system.
 //
 //   node tests/interop/run.mjs [cloudevents,glassflow]
 import { readdirSync } from "node:fs";
 import { runChild } from "../child.mjs";
-import { Tally, readTally } from "../tally.mjs";
+import { readTally, Tally } from "../tally.mjs";
 
 const folder = new URL(".", import.meta.url).pathname;
-const wanted = process.argv[2]?.split(",");
-const systems = readdirSync(folder)
+const known = readdirSync(folder)
   .filter((file) => file.endsWith(".mjs") && file !== "run.mjs")
-  .map((file) => file.slice(0, -4))
-  .filter((system) => !wanted || wanted.includes(system));
+  .map((file) => file.slice(0, -".mjs".length));
+const systems = process.argv[2]?.split(",") ?? known;
+const unknown = systems.find((system) => !known.includes(system));
+if (unknown !== undefined) {
+  console.error(`unknown system ${JSON.stringify(unknown)}; the systems are ${known.join(", ")}`);
+  process.exit(1);
+}
 
 const tally = new Tally();
 for (const system of systems) {
@@ -19,5 +24,6 @@ for (const system of systems) {
   const results = readTally(output);
   if (results) tally.add(results);
   if (problem && !results?.failed) tally.fail(system, problem);
+  else if (!results) tally.fail(system, "it printed no results");
 }
 tally.finish();

@@ -1,4 +1,4 @@
-// The clients of Salesforce that people use, against our emulator: the original aiosfstream in Python, and jsforce.
+// Clients of Salesforce against the emulator: the original aiosfstream in Python, and jsforce.
 import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -23,8 +23,8 @@ const CHANNEL = "/event/A__e";
 
 const tally = new Tally();
 
-/** An emulator that listens, with a base that these clients accept: aiohttp keeps no cookies for addresses of numbers. */
-async function arranged(body, options = {}) {
+/** Runs a body with a listening emulator. Its URL has a host name, because aiohttp stores no cookies for IP addresses. */
+async function withEmulator(body, options = {}) {
   const emulator = createEmulator({ salesforce: { accounts: [ACCOUNT], ...options } });
   const { url } = await emulator.listen();
   try {
@@ -33,20 +33,20 @@ async function arranged(body, options = {}) {
     await emulator.close();
   }
 }
-const held = (salesforce) => salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
+const untilHeld = (salesforce) => salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
 const numbers = (events) => events.map(({ data }) => data.payload.N__c);
 const publish = (salesforce, ...all) => all.map((N__c) => salesforce.publish(CHANNEL, { N__c }));
 
-/** Leads one aiosfstream; its methods are those of `Leader`. */
-function lead(interpreter) {
+/** Starts aiosfstream in Python. `call` runs a method of the class `Client` of salesforce.py. */
+function startPython(interpreter) {
   const child = start(interpreter, [fileURLToPath(new URL("salesforce.py", import.meta.url))], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const call = async (method, args = {}) => {
-    child.stdin.write(`${JSON.stringify({ do: method, ...args })}\n`);
+    child.stdin.write(`${JSON.stringify({ method, ...args })}\n`);
     const { value, done } = await lines.next();
-    if (done) throw new Error("Python has ended");
+    if (done) throw new Error("the Python process has exited");
     const { result, error, message } = JSON.parse(value);
     if (error) throw Object.assign(new Error(`${error}: ${message}`), { type: error });
     return result;
@@ -54,11 +54,11 @@ function lead(interpreter) {
   return { call, end: () => end(child) };
 }
 
-/** A check with an aiosfstream of its own. */
+/** A check with its own Python process. */
 const checkPython = (interpreter, name, body, options) =>
   tally.check(`aiosfstream ${name}`, () =>
-    arranged(async (salesforce, base, emulator) => {
-      const { call, end } = lead(interpreter);
+    withEmulator(async (salesforce, base, emulator) => {
+      const { call, end } = startPython(interpreter);
       try {
         await body(call, salesforce, base, emulator);
       } finally {
@@ -72,9 +72,9 @@ async function aiosfstream() {
   const check = (...all) => checkPython(interpreter, ...all);
 
   await check(
-    "logs in with password and token, subscribes, receives every kind of event, and goes",
+    "logs in with password and security token, subscribes, receives every kind of event, and closes",
     async (call, salesforce, base) => {
-      assert.equal(await call("make", { base, ...PASSWORD }), `${base}/cometd/45.0`);
+      assert.equal(await call("open", { base, ...PASSWORD }), `${base}/cometd/45.0`);
       const channels = ["/data/AccountChangeEvent", CHANNEL, "/topic/T", "/u/x"];
       for (const channel of channels) await call("subscribe", { channel });
       const sent = channels.map((channel) => salesforce.publish(channel, channel === "/u/x" ? "text" : { Id: "001" }));
@@ -95,8 +95,8 @@ async function aiosfstream() {
     },
   );
 
-  await check("hears of a wrong password as it does from Salesforce", async (call, salesforce, base) => {
-    await assert.rejects(call("make", { base, username: "u@example.com", password: "pw" }), {
+  await check("reports a wrong password as an AuthenticationError", async (call, salesforce, base) => {
+    await assert.rejects(call("open", { base, username: "u@example.com", password: "pw" }), {
       type: "AuthenticationError",
     });
     assert.deepEqual(
@@ -106,7 +106,7 @@ async function aiosfstream() {
   });
 
   await check("logs in with a refresh token", async (call, salesforce, base) => {
-    await call("make", { base, refresh: "refresh", version: "60.0" });
+    await call("open", { base, refresh: "refresh", version: "60.0" });
     await call("subscribe", { channel: CHANNEL });
     publish(salesforce, 1);
     assert.deepEqual(numbers(await call("receive")), [1]);
@@ -116,13 +116,13 @@ async function aiosfstream() {
     );
   });
 
-  await check("replays everything, and what came behind a stored id", async (call, salesforce, base) => {
+  await check("replays all events, and those after a stored id", async (call, salesforce, base) => {
     const [, second] = publish(salesforce, 1, 2, 3);
-    await call("make", { base, replay: "all", ...PASSWORD });
+    await call("open", { base, replay: "all", ...PASSWORD });
     await call("subscribe", { channel: CHANNEL });
     assert.deepEqual(numbers(await call("receive", { count: 3 })), [1, 2, 3]);
     await call("close");
-    await call("make", {
+    await call("open", {
       base,
       replay: "stored",
       markers: { [CHANNEL]: [second.data.payload.CreatedDate, Number(second.replayId)] },
@@ -134,38 +134,41 @@ async function aiosfstream() {
     assert.deepEqual((await call("stored"))[CHANNEL][1], third.data.event.replayId);
   });
 
-  await check("falls back where a stored id has expired, and is refused without", async (call, salesforce, base) => {
-    publish(salesforce, 1, 2);
-    salesforce.forgetEvents({ upTo: 1 });
-    const markers = { [CHANNEL]: ["2026-01-01T00:00:00.000Z", 1] };
-    await call("make", { base, replay: "stored", markers, ...PASSWORD });
-    await assert.rejects(call("subscribe", { channel: CHANNEL }), { type: "ServerError" });
-    await call("close");
-    await call("make", { base, replay: "stored", markers, fallback: "all", ...PASSWORD });
-    await call("subscribe", { channel: CHANNEL });
-    assert.deepEqual(numbers(await call("receive")), [2]);
-  });
+  await check(
+    "falls back when a stored id has expired, and is refused without a fallback",
+    async (call, salesforce, base) => {
+      publish(salesforce, 1, 2);
+      salesforce.forgetEvents({ upTo: 1 });
+      const markers = { [CHANNEL]: ["2026-01-01T00:00:00.000Z", 1] };
+      await call("open", { base, replay: "stored", markers, ...PASSWORD });
+      await assert.rejects(call("subscribe", { channel: CHANNEL }), { type: "ServerError" });
+      await call("close");
+      await call("open", { base, replay: "stored", markers, fallback: "all", ...PASSWORD });
+      await call("subscribe", { channel: CHANNEL });
+      assert.deepEqual(numbers(await call("receive")), [2]);
+    },
+  );
 
-  for (const [what, break_] of [
-    ["is gone", "expireSessions"],
-    ["is gone with the server", "restart"],
+  for (const [cause, method] of [
+    ["the session expires", "expireSessions"],
+    ["the server restarts", "restart"],
   ]) {
-    await check(`goes on from its marker when the session ${what}`, async (call, salesforce, base) => {
-      await call("make", { base, replay: "stored", ...PASSWORD });
+    await check(`resumes from its marker when ${cause}`, async (call, salesforce, base) => {
+      await call("open", { base, replay: "stored", ...PASSWORD });
       await call("subscribe", { channel: CHANNEL });
       publish(salesforce, 1);
       assert.deepEqual(numbers(await call("receive")), [1]);
-      await held(salesforce);
-      salesforce[break_]();
+      await untilHeld(salesforce);
+      salesforce[method]();
       publish(salesforce, 2);
       assert.deepEqual(numbers(await call("receive")), [2]);
     });
   }
 
   await check("logs in again when its token is revoked", async (call, salesforce, base) => {
-    await call("make", { base, replay: "stored", ...PASSWORD });
+    await call("open", { base, replay: "stored", ...PASSWORD });
     await call("subscribe", { channel: CHANNEL });
-    await held(salesforce);
+    await untilHeld(salesforce);
     salesforce.revokeTokens();
     publish(salesforce, 1);
     assert.deepEqual(numbers(await call("receive")), [1]);
@@ -174,11 +177,11 @@ async function aiosfstream() {
 
   let time = Date.now();
   await check(
-    "logs in again when the time of its token is over",
+    "logs in again when its token expires",
     async (call, salesforce, base) => {
-      await call("make", { base, replay: "stored", ...PASSWORD });
+      await call("open", { base, replay: "stored", ...PASSWORD });
       await call("subscribe", { channel: CHANNEL });
-      await held(salesforce);
+      await untilHeld(salesforce);
       time += 3 * 3_600_000;
       salesforce.answerPolls();
       await salesforce.waitFor(({ logins }) => logins.length === 2);
@@ -189,10 +192,10 @@ async function aiosfstream() {
   );
 }
 
-/** A check with a jsforce connection that has logged in. */
+/** A check with a jsforce connection that is logged in. */
 const checkJsforce = (name, body) =>
   tally.check(`jsforce ${name}`, () =>
-    arranged(async (salesforce, base, emulator) => {
+    withEmulator(async (salesforce, base, emulator) => {
       const connection = new jsforce.Connection({
         version: "60.0",
         oauth2: { loginUrl: base, clientId: "key", clientSecret: "secret" },
@@ -207,13 +210,13 @@ const checkJsforce = (name, body) =>
         const waiting = [];
         const subscription = client.subscribe(channel, (data) => {
           events.push({ data });
-          for (const look of waiting) look();
+          for (const check of waiting) check();
         });
         const upTo = (count) =>
           new Promise((resolve) => {
-            const look = () => events.length >= count && resolve(events);
-            waiting.push(look);
-            look();
+            const check = () => events.length >= count && resolve(events);
+            waiting.push(check);
+            check();
           });
         return { subscription, events, upTo };
       };
@@ -254,22 +257,24 @@ async function jsforceClient() {
     assert.match(refused.message, /The replayId \{999\} you provided was invalid/);
   });
 
-  await checkJsforce("goes on from its last id when the session is gone", async ({ salesforce, listen }) => {
+  await checkJsforce("resumes from its last id when the session expires", async ({ salesforce, listen }) => {
     const { subscription, upTo } = listen([new Replay(CHANNEL, -1)]);
     await subscription;
     publish(salesforce, 1);
     await upTo(1);
-    await held(salesforce);
+    await untilHeld(salesforce);
     salesforce.expireSessions();
     publish(salesforce, 2);
     assert.deepEqual(numbers(await upTo(2)), [1, 2]);
   });
 
-  await checkJsforce("hears that its token is revoked", async ({ salesforce, listen }) => {
-    let told;
-    const failure = new Promise((resolve) => (told = resolve));
-    await listen([new AuthFailure(told)]).subscription;
-    await held(salesforce);
+  await checkJsforce("reports that its token is revoked", async ({ salesforce, listen }) => {
+    let onFailure;
+    const failure = new Promise((resolve) => {
+      onFailure = resolve;
+    });
+    await listen([new AuthFailure(onFailure)]).subscription;
+    await untilHeld(salesforce);
     salesforce.revokeTokens();
     assert.equal((await failure).error, "401::Authentication invalid");
   });

@@ -1,4 +1,5 @@
-# The original aiosfstream, led by lines of JSON: {"do": name of a method of Leader, ...} in, {"result": …} or {"error": …} out.
+# The original aiosfstream, controlled by lines of JSON: {"method": a method of Commands, ...} in, {"result": …} or
+# {"error": …} out.
 import asyncio
 import inspect
 import json
@@ -15,12 +16,12 @@ class Semaphore(asyncio.Semaphore):
         super().__init__(value)
 
 
-# It was written for Python up to 3.9, where these still took a loop.
+# aiosfstream was written for Python up to 3.9, where these functions still took a loop.
 for name in ("sleep", "wait", "wait_for"):
     if "loop" not in inspect.signature(getattr(asyncio, name)).parameters:
         setattr(asyncio, name, without_loop(getattr(asyncio, name)))
 asyncio.Semaphore = Semaphore
-# At each close it leaves a cancelled task behind, which Python tells of.
+# At each close it leaves a cancelled task behind, which asyncio would log.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 import aiosfstream
@@ -28,11 +29,11 @@ import aiosfstream.auth
 import aiosfstream.client
 
 
-class Leader:
+class Commands:
     client = None
     markers = {}
 
-    async def make(self, base, replay="new", markers=None, fallback=None, refresh=None, version="45.0", **secrets):
+    async def open(self, base, replay="new", markers=None, fallback=None, refresh=None, version="45.0", **secrets):
         aiosfstream.auth.TOKEN_URL = base + "/services/oauth2/token"
         aiosfstream.client.API_VERSION = version
         options = {"new": aiosfstream.ReplayOption.NEW_EVENTS, "all": aiosfstream.ReplayOption.ALL_EVENTS}
@@ -71,12 +72,12 @@ class Leader:
 
 
 async def main():
-    leader = Leader()
+    commands = Commands()
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         command = json.loads(line)
         try:
-            answer = {"result": await getattr(leader, command.pop("do"))(**command)}
+            answer = {"result": await getattr(commands, command.pop("method"))(**command)}
         except Exception as error:
             answer = {"error": type(error).__name__, "message": str(error)}
         print(json.dumps(answer), flush=True)

@@ -281,7 +281,7 @@ test("receive times out when the connection is down for too long, and the client
   for (const session of server.sessions.values()) session.release();
   await assert.rejects(
     waiting,
-    (error) => error.code === "ERR_TIMEOUT" && error.retryable && /could not be made again in time/.test(error.message),
+    (error) => error.code === "ERR_TIMEOUT" && error.retryable && /was lost and not restored within the connection timeout/.test(error.message),
   );
   assert.equal(client.closed, false);
   server.intercept = undefined;

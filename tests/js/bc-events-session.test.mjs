@@ -12,20 +12,23 @@ const data = { id: "1", url: "u" };
 
 test("wrong options are refused with their name", () => {
   for (const [options, pattern] of [
-    [undefined, /^BriteEventsClient takes an object of options, not undefined$/],
+    [undefined, /^the options of BriteEventsClient must be an object; received undefined$/],
     [{ serviceName: "MyService" }, /^topics must be an object/],
     [{ topics }, /^serviceName must be a non-empty string; received undefined$/],
     [{ topics, serviceName: "" }, /^serviceName must be a non-empty string; received ""$/],
-    [{ topics, serviceName: "MyService", url: API }, /^BriteEventsClient has no option "url"; there are .*apiUrl/],
+    [{ topics, serviceName: "MyService", url: API }, /^BriteEventsClient has no option "url"; the options are .*apiUrl/],
     [{ topics, serviceName: "MyService", apiUrl: "events.example.com" }, /^apiUrl must be an absolute URL$/],
-    [{ topics, serviceName: "MyService", apiUrl: "ftp://example.com" }, /^apiUrl must be http or https, not "ftp:"$/],
+    [
+      { topics, serviceName: "MyService", apiUrl: "ftp://example.com" },
+      /^apiUrl must be an http or https URL; received "ftp:"$/,
+    ],
     [
       { topics, serviceName: "MyService", apiUrl: "https://me:s3cret@example.com" },
-      /^apiUrl must not have a user name or password in it/,
+      /^apiUrl must not contain a user name or password/,
     ],
     [{ topics, serviceName: "MyService", apiUrl: API, timeoutMs: -1 }, /^timeoutMs/],
     [{ topics, serviceName: "MyService", apiUrl: API, fetch: 7 }, /^fetch/],
-    [{ topics, serviceName: "MyService", apiUrl: API, outbox: { stroe: "memory" } }, /^outbox: stroe is not known/],
+    [{ topics, serviceName: "MyService", apiUrl: API, outbox: { stroe: "memory" } }, /^outbox has no option "stroe"; did you mean "store"\?/],
   ]) {
     const error = thrown(() => new BriteEventsClient(options));
     assert.deepEqual(
@@ -117,7 +120,7 @@ test("publish names the wrong argument", () => {
     [[[]], /^publish takes one object/],
     [
       [{ action: "Created", entity: "Test", data, foo: 1 }],
-      /^publish has no option "foo"; there are action, entity, data, category$/,
+      /^publish has no option "foo"; the options are action, entity, data, category$/,
     ],
     [[{ entity: "Test", data }], /^action must be a non-empty string such as Created; received undefined$/],
     [[{ action: "Created", data }], /^entity must be a non-empty string/],

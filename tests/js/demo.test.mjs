@@ -1,4 +1,4 @@
-// The demo without a browser: what it serves, that the page's imports lead somewhere, and that events flow.
+// The demo without a browser: the files it serves, the imports of the page, and the flow of events.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -16,17 +16,17 @@ let url;
 
 before(async () => {
   child = demo("0");
-  let words = "";
+  let output = "";
   for await (const chunk of child.stdout) {
-    words += chunk;
-    if (words.includes("Ctrl-C")) break;
+    output += chunk;
+    if (output.includes("Ctrl-C")) break;
   }
-  url = /http:\/\/127\.0\.0\.1:\d+/.exec(words)?.[0];
-  assert.ok(url, words);
+  url = /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0];
+  assert.ok(url, output);
 });
 after(() => child.kill("SIGKILL"));
 
-test("serves the page, its style and its script, and nothing else", async () => {
+test("the demo serves the page, its style, its script and the package, and no other file", async () => {
   for (const [path, type] of [
     ["/", "text/html"],
     ["/main.js", "text/javascript"],
@@ -49,42 +49,44 @@ test("serves the page, its style and its script, and nothing else", async () => 
     "/dist/",
     "/%",
   ]) {
-    // Not with fetch, which would tidy the path up.
+    // Not with fetch, which would normalize the path.
     const [answer] = await once(request(url, { path }).end(), "response");
     answer.resume();
     assert.ok(answer.statusCode === 404 || answer.statusCode === 400, `${path}: ${answer.statusCode}`);
   }
 });
 
-test("every import of the page is there", async () => {
+test("every import of the page can be loaded", async () => {
   const html = await (await fetch(`${url}/`)).text();
   const { imports } = JSON.parse(/<script type="importmap">(.*?)<\/script>/s.exec(html)[1]);
-  const todo = [`${url}/main.js`];
+  const pending = [`${url}/main.js`];
   const seen = new Set();
-  for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+  for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
     if (seen.has(at)) continue;
     seen.add(at);
     const answer = await fetch(at);
     assert.equal(answer.status, 200, at);
-    for (const [, name] of (await answer.text()).matchAll(
+    for (const [, from, bare] of (await answer.text()).matchAll(
       /^(?:import|export)\b[^"';]*?\bfrom\s*"([^"]+)"|^import\s*"([^"]+)"/gm,
-    ))
-      todo.push(new URL(imports[name] ?? name, at).href);
+    )) {
+      const name = from ?? bare;
+      pending.push(new URL(imports[name] ?? name, at).href);
+    }
   }
   assert.ok(seen.has(`${url}/dist/entries/index.js`));
   assert.ok(seen.size > 8, [...seen].join());
 });
 
-test("names every element that its script asks for", async () => {
+test("the page has every element that its script uses, and loads nothing from other hosts", async () => {
   const html = await (await fetch(`${url}/`)).text();
   const script = await (await fetch(`${url}/main.js`)).text();
   for (const [, id] of script.matchAll(/\$\("([^"]+)"\)/g)) {
     if (id !== "field-error") assert.ok(html.includes(`id="${id}"`), id);
   }
-  assert.doesNotMatch(html, /(?:src|href)="https?:/, "nothing comes from elsewhere");
+  assert.doesNotMatch(html, /(?:src|href)="https?:/, "the page loads nothing from other hosts");
 });
 
-test("events flow, also through trouble", async () => {
+test("events are streamed to the page, and the faults of the page apply to deliveries", async () => {
   const send = () =>
     fetch(`${url}/cloudevents/demo`, {
       method: "POST",
@@ -93,29 +95,36 @@ test("events flow, also through trouble", async () => {
   const stream = (await fetch(`${url}/cloudevents/demo/stream?after=0`)).body.pipeThrough(new TextDecoderStream());
   assert.equal((await send()).status, 204);
   let text = "";
-  for await (const chunk of stream) if (/\ndata: .*\n\n/.test((text += chunk))) break;
+  for await (const chunk of stream) {
+    text += chunk;
+    if (/\ndata: .*\n\n/.test(text)) break;
+  }
   assert.equal(fromHttp({ "content-type": "application/cloudevents+json" }, /\ndata: (.*)\n/.exec(text)[1]).data, 7);
 
-  const arrange = async (method, kind) =>
-    (await fetch(`${url}/demo/trouble${kind ? `?kind=${kind}` : ""}`, { method })).json();
-  assert.deepEqual(await arrange("POST", "refusal"), { pending: 1, isClosed: false });
+  const fault = async (method, kind) =>
+    (await fetch(`${url}/demo/fault${kind ? `?kind=${kind}` : ""}`, { method })).json();
+  assert.deepEqual(await fault("POST", "refusal"), { pending: 1, isOutage: false });
   const refused = await send();
   assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "1"]);
-  assert.deepEqual(await arrange("GET"), { pending: 0, isClosed: false });
-  await arrange("POST", "lost");
+  assert.deepEqual(await fault("GET"), { pending: 0, isOutage: false });
+  await fault("POST", "lost");
   await assert.rejects(send(), TypeError);
-  await arrange("POST", "delay");
-  assert.deepEqual(await arrange("DELETE"), { pending: 0, isClosed: false });
+  await fault("POST", "delay");
+  assert.deepEqual(await fault("DELETE"), { pending: 0, isOutage: false });
   assert.equal((await send()).status, 204);
-  assert.equal((await fetch(`${url}/demo/trouble?kind=other`, { method: "POST" })).status, 400);
-  assert.equal((await (await fetch(`${url}/cloudevents/demo/events`)).json()).length, 3, "the lost one is there");
+  assert.equal((await fetch(`${url}/demo/fault?kind=other`, { method: "POST" })).status, 400);
+  assert.equal(
+    (await (await fetch(`${url}/cloudevents/demo/events`)).json()).length,
+    3,
+    "the event whose response was lost is stored",
+  );
 });
 
-test("says that a port is taken, and ends on Ctrl-C", async () => {
+test("the demo reports a port in use, and exits with 0 on Ctrl-C", async () => {
   const second = demo(new URL(url).port);
   second.stdout.resume();
-  const [words] = await once(second.stderr, "data");
-  assert.match(String(words), /cannot listen on 127\.0\.0\.1:\d+/);
+  const [output] = await once(second.stderr, "data");
+  assert.match(String(output), /cannot listen on 127\.0\.0\.1:\d+/);
   const stream = await fetch(`${url}/cloudevents/demo/stream`);
   child.stdout.resume();
   child.kill("SIGINT");

@@ -329,9 +329,9 @@ test("a request is retried only if configured, with the same ids", async () => {
 
 test("wrong arguments are refused before anything is sent", async () => {
   for (const [options, words] of [
-    [undefined, /takes an object of options/],
+    [undefined, /^the options of .* must be an object/],
     [{}, /url must be an absolute URL/],
-    [{ url: "https://user:pass@example.com/" }, /must not have a user name/],
+    [{ url: "https://user:pass@example.com/" }, /must not contain a user name/],
     [{ url: EVENTS_URL, timeout: 1 }, /no option "timeout"/],
     [{ url: EVENTS_URL, maxResponseBytes: 0 }, /maxResponseBytes must be an integer/],
     [{ url: EVENTS_URL, retry: { attempts: 0 } }, /retry.attempts/],
@@ -343,8 +343,8 @@ test("wrong arguments are refused before anything is sent", async () => {
     );
   const { client, requests } = clientOf(responds(RESPONSE));
   for (const [event, words, attribute] of [
-    [undefined, /sendEvent takes an object/],
-    ["get:it", /sendEvent takes an object/],
+    [undefined, /the options of sendEvent must be an object/],
+    ["get:it", /the options of sendEvent must be an object/],
     [{}, /name must be a non-empty string/, "name"],
     [{ name: "Get It" }, /name must be two or more parts of a-z/, "name"],
     [{ name: "get:it", version: "1" }, /version must be a 32-bit integer; received "1"/, "version"],
@@ -352,8 +352,8 @@ test("wrong arguments are refused before anything is sent", async () => {
     [{ name: "get:it", id: "" }, /id must be a non-empty string/, "id"],
     [{ name: "get:it", payload: () => {} }, /payload must be a value that JSON can express/, "payload"],
     [{ name: "get:it", metadata: 7 }, /metadata must be an object/, "metadata"],
-    [{ name: "get:it", timeoutMs: 0 }, /timeoutMs is a number/],
-    [{ name: "get:it", signal: {} }, /signal is an AbortSignal/],
+    [{ name: "get:it", timeoutMs: 0 }, /timeoutMs must be a number/],
+    [{ name: "get:it", signal: {} }, /signal must be an AbortSignal/],
     [{ name: "get:it", parent: "id" }, /parent must be an event or the context/],
   ])
     await assert.rejects(

@@ -618,7 +618,7 @@ test("a registry refuses wrong registrations", () => {
   const events = new EventRegistry();
   const handle = () => ({});
   for (const [wrong, words] of [
-    [undefined, /register takes an object/],
+    [undefined, /the options of register must be an object/],
     [{ name: "do:it" }, /handle must be a function/],
     [{ name: "it", handle }, /two or more parts/],
     [{ name: "do:it", handle, version: "1" }, /version must be a 32-bit integer; received "1"/],
@@ -647,13 +647,13 @@ test("a processor refuses wrong options", () => {
   for (const [options, words] of [
     [{ envelope: "loose" }, /"usual", "strict" or "lenient"/],
     [{ envelope: "toString" }, /"usual", "strict" or "lenient"/],
-    [{ handlerTimeoutMs: 0 }, /handlerTimeoutMs is a number of milliseconds/],
+    [{ handlerTimeoutMs: 0 }, /handlerTimeoutMs must be a number of milliseconds/],
     [{ maxInFlight: 0 }, /maxInFlight must be an integer/],
     [{ maxBytes: "1" }, /maxBytes must be an integer/],
     [{ onError: true }, /onError must be a function/],
     [{ allowedOrigins: "https://a" }, /allowedOrigins/],
     [{ maxByte: 1 }, /no option "maxByte"/],
-    ["x", /takes an object/],
+    ["x", /the options of EventProcessor must be an object/],
   ])
     assert.throws(
       () => new EventProcessor(events, options),

@@ -238,7 +238,7 @@ test("a token function that fails is an error of the caller, and no request is m
 test("the options of a client are checked by its constructor, and the message names the option", () => {
   const good = { pipelineId: "p", pipelineAccessToken: "t" };
   const bad = [
-    [{ ...good, pipelineID: "x" }, /has no option "pipelineID"; there are .*pipelineId/],
+    [{ ...good, pipelineID: "x" }, /has no option "pipelineID"; did you mean "pipelineId"\?$/],
     [{ ...good, pipelineId: 7 }, /^pipelineId must be a string; received 7$/],
     [{ ...good, pipelineId: "" }, /^pipelineId must be usable in a URL path; received ""$/],
     [{ ...good, pipelineId: ".." }, /^pipelineId must be usable in a URL path; received "\.\."$/],
@@ -249,23 +249,29 @@ test("the options of a client are checked by its constructor, and the message na
     ],
     [{ ...good, pipelineAccessToken: null }, /received null$/],
     [{ ...good, baseUrl: "api.glassflow.dev" }, /^baseUrl must be an absolute URL$/],
-    [{ ...good, baseUrl: "ftp://example.com" }, /^baseUrl must be http or https/],
-    [{ ...good, baseUrl: "https://user:secret@example.com" }, /^baseUrl must not have a user name/],
+    [{ ...good, baseUrl: "ftp://example.com" }, /^baseUrl must be an http or https URL; received "ftp:"$/],
+    [
+      { ...good, baseUrl: "https://user:secret@example.com" },
+      /^baseUrl must not contain a user name or password; use an authorization header$/,
+    ],
     [
       { ...good, baseUrl: "https://example.com/v1?key=1" },
       /^baseUrl must be a URL without a query and a fragment; paths are appended to it$/,
     ],
-    [{ ...good, timeoutMs: 0 }, /^timeoutMs is/],
-    [{ ...good, fetch: "fetch" }, /^fetch is a function/],
-    [{ ...good, signal: {} }, /^signal is an AbortSignal/],
-    [null, /takes an object of options/],
+    [
+      { ...good, timeoutMs: 0 },
+      /^timeoutMs must be a number of milliseconds above 0 and up to 2147483647; received 0$/,
+    ],
+    [{ ...good, fetch: "fetch" }, /^fetch must be a function; received "fetch"$/],
+    [{ ...good, signal: {} }, /^signal must be an AbortSignal/],
+    [null, /^the options of .* must be an object/],
   ];
   for (const [options, message] of bad)
     for (const Client of [PipelineDataSource, PipelineDataSink])
       assert.throws(() => new Client(options), { code: "ERR_INVALID_ARGUMENT", message });
   for (const [options, message] of [
     [{ retry: { attempts: 0 } }, /^retry\.attempts/],
-    [{ outbox: { nme: "x" } }, /^outbox: nme is not known/],
+    [{ outbox: { nme: "x" } }, /^outbox has no option "nme"; did you mean "name"\?$/],
   ]) {
     assert.throws(() => new PipelineDataSource({ ...good, ...options }), { code: "ERR_INVALID_ARGUMENT", message });
   }

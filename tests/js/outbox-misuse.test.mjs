@@ -1,7 +1,7 @@
 // Wrong arguments and broken stores: each causes a clear error, and nothing hangs or stays uncaught.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Publisher, memoryStore } from "eventferry";
+import { memoryStore, Publisher } from "eventferry";
 import { balance, event, listen, never, publisherTo, server, storeWith, url } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
 

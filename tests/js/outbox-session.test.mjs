@@ -1,7 +1,7 @@
 // Sessions, receipts and reports, with a fake server.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CloudEvent, batchFromRequest, fromRequest, memoryStore } from "eventferry";
+import { batchFromRequest, CloudEvent, fromRequest, memoryStore } from "eventferry";
 import { event, never, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 

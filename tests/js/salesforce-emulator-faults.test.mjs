@@ -96,7 +96,7 @@ describe("faults", () => {
     assert.deepEqual((await new Peer(emulator).handshake()).ext, { replay: true, "payload.format": true });
     end();
     salesforce.refuse({ on: "*", error: "500::oops" });
-    salesforce.clearTroubles();
+    salesforce.clearOverrides();
     assert.equal((await peer.subscribe(CHANNEL)).successful, true);
     for (const refusal of [undefined, {}, { on: "*" }, { on: "*", error: "x", times: 0 }])
       assert.throws(() => salesforce.refuse(refusal), isError("ERR_INVALID_ARGUMENT"));

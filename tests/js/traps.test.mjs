@@ -1,9 +1,11 @@
-// What happens when the engine itself breaks. No input is known that makes it trap, so a module of one instruction does
-// it in its place, behind the same door.
+// Traps of the engine. No input is known that causes one, so a module with one instruction takes its place.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, Publisher, isFerryError } from "eventferry";
 import { call, engine, fullGlue } from "../../dist/engine/instance.js";
+import { sleep, virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
 
 const text = '{"specversion":"1.0","id":"1","source":"/s","type":"t"}';
 /** (module (func (export "f") unreachable)) */
@@ -11,70 +13,70 @@ const UNREACHABLE = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
 ]);
 const trap = new WebAssembly.Instance(new WebAssembly.Module(UNREACHABLE)).exports.f;
-const provoke = () =>
+const provokeTrap = () =>
   assert.throws(
     () => call(trap),
     (error) => isFerryError(error, "ERR_INTERNAL") && error.cause instanceof WebAssembly.RuntimeError,
   );
 
-test("after a trap the instance is replaced, and events decoded before stay whole", () => {
+test("after a trap the instance is replaced, and events decoded before stay intact", () => {
   const before = CloudEvent.fromJSON(text);
   const old = engine();
-  provoke();
+  provokeTrap();
   assert.notEqual(engine(), old);
   assert.equal(before.id, "1");
   assert.equal(CloudEvent.fromJSON(text).type, "t");
 });
 
-test("a thousand traps in a row leave everything working", () => {
+test("everything works after a thousand traps", () => {
   for (let round = 0; round < 1000; round++) {
-    provoke();
+    provokeTrap();
     if (round % 100 === 0) assert.equal(CloudEvent.fromJSON(text).id, "1");
   }
   assert.equal(CloudEvent.fromJSON(text).id, "1");
 });
 
-test("a trap rejects what was under way, and the client goes on afterwards", async () => {
-  let answer = () => new Promise(() => {});
-  const publisher = new Publisher({ url: "https://example.com/", fetch: () => answer() });
+test("a trap rejects the calls in progress, and the client works afterwards", async () => {
+  let respond = () => new Promise(() => {});
+  const publisher = new Publisher({ url: "https://example.com/", fetch: () => respond() });
   const pending = publisher.send(CloudEvent.fromJSON(text));
-  await new Promise((resolve) => setTimeout(resolve));
+  await sleep();
   const rejected = assert.rejects(pending, { code: "ERR_INTERNAL", culprit: "internal" });
-  provoke();
+  provokeTrap();
   await rejected;
-  answer = async () => new Response(null, { status: 202 });
+  respond = async () => new Response(null, { status: 202 });
   assert.equal((await publisher.send(CloudEvent.fromJSON(text))).status, 202);
   publisher.close();
 });
 
-test("the end of what a trap broke off is not taken for that of what has its number now", async () => {
-  let answers = [() => new Promise(() => {}), async () => new Response(null, { status: 202 })];
-  const publisher = new Publisher({ url: "https://example.com/", fetch: () => answers.shift()() });
+test("the end of an exchange from before a trap is not taken for that of a new one with the same id", async () => {
+  const responses = [() => new Promise(() => {}), async () => new Response(null, { status: 202 })];
+  const publisher = new Publisher({ url: "https://example.com/", fetch: () => responses.shift()() });
   const broken = assert.rejects(publisher.send(CloudEvent.fromJSON(text)), { code: "ERR_INTERNAL" });
-  provoke();
-  // In the same breath: the new engine counts from the beginning.
+  provokeTrap();
+  // Immediately: the ids of the new engine start at 1 again.
   const { status } = await publisher.send(CloudEvent.fromJSON(text));
   assert.equal(status, 202);
   await broken;
   publisher.close();
 });
 
-test("an answer that comes after a trap hurts nobody", async () => {
-  let answer;
+test("a response that arrives after a trap is ignored", async () => {
+  let respond;
   const publisher = new Publisher({
     url: "https://example.com/",
-    fetch: () => new Promise((resolve) => (answer = () => resolve(new Response("x", { status: 202 })))),
+    fetch: () => new Promise((resolve) => (respond = () => resolve(new Response("x", { status: 202 })))),
   });
   const rejected = assert.rejects(publisher.send(CloudEvent.fromJSON(text)), { code: "ERR_INTERNAL" });
-  await new Promise((resolve) => setTimeout(resolve));
-  provoke();
-  answer();
+  await sleep();
+  provokeTrap();
+  respond();
   await rejected;
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await sleep(5);
   publisher.close();
 });
 
-test("growing the memory does not disturb what was read", () => {
+test("growth of the memory does not change events decoded before", () => {
   const small = CloudEvent.fromJSON(text);
   const large = CloudEvent.fromJSON(
     `{"specversion":"1.0","id":"2","source":"/s","type":"t","data":"${"x".repeat(3_000_000)}"}`,
@@ -84,10 +86,10 @@ test("growing the memory does not disturb what was read", () => {
   assert.equal(CloudEvent.fromJSON(text).id, "1");
 });
 
-test("an engine that breaks while a call is given up or the client is closed: nobody hears of it but those who wait", async () => {
-  const strays = [];
-  const note = (error) => strays.push(error);
-  process.on("uncaughtException", note);
+test("a trap during an abort or close rejects the calls in progress and causes no uncaught error", async () => {
+  const uncaught = [];
+  const onUncaught = (error) => uncaught.push(error);
+  process.on("uncaughtException", onUncaught);
   const { prototype } = fullGlue().CallsPort;
   const original = { cancel: prototype.cancel, close: prototype.close };
   try {
@@ -95,20 +97,20 @@ test("an engine that breaks while a call is given up or the client is closed: no
     const controller = new AbortController();
     const pending = publisher.send(CloudEvent.fromJSON(text), { signal: controller.signal });
     const rejected = assert.rejects(pending, { code: "ERR_INTERNAL" });
-    await new Promise((resolve) => setTimeout(resolve));
+    await sleep();
     prototype.cancel = prototype.close = trap;
     controller.abort();
     await rejected;
     const other = publisher.send(CloudEvent.fromJSON(text));
     const ended = assert.rejects(other, { code: "ERR_INTERNAL" });
-    await new Promise((resolve) => setTimeout(resolve));
+    await sleep();
     publisher.close();
     await ended;
     await assert.rejects(publisher.send(CloudEvent.fromJSON(text)), { code: "ERR_CLOSED" });
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    assert.deepEqual(strays, []);
+    await sleep(5);
+    assert.deepEqual(uncaught, []);
   } finally {
     Object.assign(prototype, original);
-    process.off("uncaughtException", note);
+    process.off("uncaughtException", onUncaught);
   }
 });

@@ -1,10 +1,10 @@
-// What the compiler says of programs that use the package, as applications compile them.
+// Compiles programs that use the package, as applications do.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 
-// Within the project, so that the package is found by its own name.
+// Inside the project, so that the package is resolved by its own name.
 const here = dirname(fileURLToPath(import.meta.url));
 const OPTIONS = {
   strict: true,
@@ -17,7 +17,7 @@ const OPTIONS = {
   types: [],
 };
 
-/** Everything that is wrong with these programs, each with its file (by its place in the list) and line. */
+/** The compiler errors of these programs, each with its file (by index) and line. */
 export function problemsOf(codes) {
   const folder = mkdtempSync(join(here, ".types-"));
   try {

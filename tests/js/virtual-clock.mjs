@@ -1,5 +1,5 @@
-// Virtual time for the JavaScript suites: no test sleeps. The clock replaces the one of `js/platform/clock.ts`; whenever nothing
-// else happens, it jumps to the next timer.
+// Virtual time for the JavaScript suites. The clock replaces the one of `js/platform/clock.ts`; when nothing else happens, it
+// jumps to the next timer.
 //
 //   virtualTime();                  // at the top of a test file: for all of its tests
 //   await sleep(60_000);            // takes no real time; what is due meanwhile happens in order

@@ -76,7 +76,7 @@ if (worker) {
   });
 
   await check("the runtime logged no error", () => {
-    const problem = worker.said().find((line) => /error|hang|different request/i.test(line));
+    const problem = worker.output().find((line) => /error|hang|different request/i.test(line));
     if (problem) throw new Error(problem);
   });
   await worker.close();

@@ -1,4 +1,4 @@
-//! Calls in the simulated world.
+//! `engine::calls` in the simulated world.
 
 use std::collections::BTreeSet;
 
@@ -22,12 +22,12 @@ fn request(body: &str) -> Request {
         .with_timeout(Millis(1000))
 }
 
-fn patient(retries: u32) -> Options {
-    Options { retries, base: Millis(100), max: Millis(5_000), window: 1000 }
+fn with_retries(retries: u32) -> Options {
+    Options { retries, base_delay: Millis(100), max_delay: Millis(5_000), max_in_flight: 1000 }
 }
 
-/// One message against a server that answers so, one reply after the other and the last one for good.
-fn deliver(options: Options, replies: Vec<Reply>) -> (World<Calls>, Result<(u16, u32), Error>) {
+/// Makes one call to a server that gives these replies in turn, and then the last one again and again.
+fn call(options: Options, replies: Vec<Reply>) -> (World<Calls>, Result<(u16, u32), Error>) {
     let mut replies = replies.into_iter().peekable();
     let mut last = Reply::Hang;
     let mut world = World::new(Calls::new(options, classify_response, 1), move |_, _| {
@@ -36,14 +36,14 @@ fn deliver(options: Options, replies: Vec<Reply>) -> (World<Calls>, Result<(u16,
     });
     let op = world.machine.send(Moment::default(), request("x"));
     world.run();
-    assert_eq!(world.events.len(), 1, "settles exactly once");
-    let (_, Settled { op: settled, result, answer, attempts }) = world.events[0].clone();
+    assert_eq!(world.events.len(), 1, "the call settles exactly once");
+    let (_, Settled { op: settled, result, response, attempts }) = world.events[0].clone();
     assert_eq!(settled, op);
-    (world, result.map(|()| (answer.map_or(0, |answer| answer.status), attempts)))
+    (world, result.map(|()| (response.map_or(0, |response| response.status), attempts)))
 }
 
 #[test]
-fn every_status_has_its_verdict() {
+fn every_status_has_its_code() {
     for (code, expected) in [
         (0, Some(Code::Redirected)),
         (200, None),
@@ -65,54 +65,53 @@ fn every_status_has_its_verdict() {
         (501, Some(Code::Rejected)),
         (503, Some(Code::Unavailable)),
     ] {
-        let (world, result) = deliver(Options::default(), vec![status(code)]);
+        let (world, result) = call(Options::default(), vec![status(code)]);
         assert_eq!(result.as_ref().err().map(|error| error.code), expected, "{code}");
         assert_eq!(result.err().and_then(|error| error.status), expected.map(|_| code));
-        assert_eq!(world.requests.len(), 1, "{code} is not tried again unless asked for");
+        assert_eq!(world.requests.len(), 1, "{code} is not retried by default");
     }
 }
 
 #[test]
-fn tries_again_as_often_as_asked() {
-    let (world, result) = deliver(
-        patient(3),
+fn retries_as_often_as_configured() {
+    let (world, result) = call(
+        with_retries(3),
         vec![status(503), Reply::Hang, Reply::After(5, Err(Failure::Network)), status(202)],
     );
     assert_eq!(result, Ok((202, 4)));
     assert!(world.requests.iter().all(|(_, sent)| sent.body() == b"x"));
-    let (world, result) = deliver(patient(3), vec![status(503)]);
+    let (world, result) = call(with_retries(3), vec![status(503)]);
     assert_eq!(result.map_err(|error| error.code), Err(Code::Unavailable));
     assert_eq!(world.requests.len(), 4);
 }
 
 #[test]
-fn does_not_try_again_what_will_never_work() {
+fn does_not_retry_a_permanent_failure() {
     for code in [301, 400, 401, 404, 410, 413, 415] {
-        let (world, _) = deliver(patient(5), vec![status(code)]);
+        let (world, _) = call(with_retries(5), vec![status(code)]);
         assert_eq!(world.requests.len(), 1, "{code}");
     }
 }
 
 #[test]
-fn rests_as_long_as_the_server_asks_and_gives_up_when_that_is_too_long() {
-    let ask =
+fn honours_retry_after_and_fails_when_it_is_too_long() {
+    let reply =
         |millis| Reply::After(0, Ok(Response { retry_after: Some(Millis(millis)), ..Response::new(429) }));
-    let (world, result) = deliver(patient(1), vec![ask(3_000), status(200)]);
+    let (world, result) = call(with_retries(1), vec![reply(3_000), status(200)]);
     assert!(result.is_ok());
     assert!(world.requests[1].0 - world.requests[0].0 >= 3_000);
-    let (world, result) = deliver(patient(1), vec![ask(5_001), status(200)]);
+    let (world, result) = call(with_retries(1), vec![reply(5_001), status(200)]);
     assert_eq!((result.map_err(|error| error.code), world.requests.len()), (Err(Code::RateLimited), 1));
 }
 
 #[test]
-fn cancelling_settles_at_once_in_flight_and_at_rest() {
+fn cancel_settles_a_call_in_flight_or_waiting_for_a_retry() {
     for replies in [Reply::Hang, status(503)] {
-        let mut world = World::new(Calls::new(patient(9), classify_response, 1), move |_, _| replies.clone());
+        let mut world =
+            World::new(Calls::new(with_retries(9), classify_response, 1), move |_, _| replies.clone());
         let op = world.machine.send(Moment::default(), request("x"));
         world.settle();
-        if !matches!(world.requests.len(), 1) {
-            panic!("one request is out");
-        }
+        assert_eq!(world.requests.len(), 1, "one request was sent");
         world.machine.cancel(op);
         world.machine.cancel(op);
         world.run();
@@ -122,11 +121,11 @@ fn cancelling_settles_at_once_in_flight_and_at_rest() {
 }
 
 #[test]
-fn a_full_window_refuses_and_keeps_what_it_has() {
-    let mut world =
-        World::new(Calls::new(Options { window: 2, ..Options::default() }, classify_response, 1), |_, _| {
-            status(200)
-        });
+fn calls_beyond_the_limit_fail_and_the_others_go_on() {
+    let mut world = World::new(
+        Calls::new(Options { max_in_flight: 2, ..Options::default() }, classify_response, 1),
+        |_, _| status(200),
+    );
     for _ in 0..3 {
         world.machine.send(Moment::default(), request("x"));
     }
@@ -139,13 +138,15 @@ fn a_full_window_refuses_and_keeps_what_it_has() {
 }
 
 #[test]
-fn ten_thousand_random_worlds_settle_everything_exactly_once() {
+fn in_ten_thousand_random_worlds_every_call_settles_exactly_once() {
     for seed in 0..10_000 {
         let mut rng = Rng::new(seed);
         let mut server = Rng::new(seed ^ 0xffff);
         let retries = rng.up_to(4) as u32;
-        let mut world = World::new(Calls::new(patient(retries), classify_response, seed), move |_, _| {
-            match server.up_to(9) {
+        let mut world =
+            World::new(Calls::new(with_retries(retries), classify_response, seed), move |_, _| match server
+                .up_to(9)
+            {
                 0 => Reply::Hang,
                 1 => Reply::After(server.up_to(2000), Err(Failure::Network)),
                 2 => Reply::After(server.up_to(2000), Err(Failure::Aborted)),
@@ -157,14 +158,13 @@ fn ten_thousand_random_worlds_settle_everything_exactly_once() {
                     server.up_to(2000),
                     Ok(Response::new([200, 202, 301, 400, 500, 503][server.up_to(5) as usize])),
                 ),
-            }
-        });
+            });
         let mut ops = BTreeSet::new();
         for _ in 0..rng.up_to(8) {
             ops.insert(world.machine.send(world.moment(), request("x")));
             match rng.up_to(5) {
                 0 => world.machine.cancel(OpId(rng.up_to(9) as u32)),
-                // Facts about exchanges that nobody asked for, and a clock that runs backwards.
+                // The end of an exchange that does not exist, and a clock that runs backwards.
                 1 => world.machine.handle(
                     Moment::default(),
                     Input::Exchange(ExchangeId(rng.up_to(99) as u32 + 50), Ok(Response::new(200))),
@@ -182,8 +182,8 @@ fn ten_thousand_random_worlds_settle_everything_exactly_once() {
 }
 
 #[test]
-fn closing_settles_all() {
-    let mut world = World::new(Calls::new(patient(3), classify_response, 1), |_, _| Reply::Hang);
+fn close_settles_all_calls() {
+    let mut world = World::new(Calls::new(with_retries(3), classify_response, 1), |_, _| Reply::Hang);
     for _ in 0..5 {
         world.machine.send(Moment::default(), request("x"));
     }
@@ -191,5 +191,5 @@ fn closing_settles_all() {
     world.machine.close();
     world.settle();
     assert_eq!((world.events.len(), world.cancelled.len()), (5, 5));
-    assert!(!world.step(), "nothing is left to happen");
+    assert!(!world.step(), "nothing is left to do");
 }

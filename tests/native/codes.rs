@@ -1,4 +1,4 @@
-//! The error table of Rust and that of JavaScript are one.
+//! The error tables of Rust and TypeScript are the same.
 
 use eventferry::base::error::{Code, Culprit};
 
@@ -27,7 +27,7 @@ fn both_tables_have_the_same_rows_in_the_same_order() {
 }
 
 #[test]
-fn codes_are_told_apart() {
+fn all_codes_differ() {
     let mut names: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     names.sort_unstable();
     names.dedup();

@@ -1,7 +1,7 @@
 //! The scanner of events against `serde_json`, and the guess against the scan without it.
 
 use eventferry::base::error::Code;
-use eventferry::base::json::block::Words;
+use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::json::{
     ScanContext, Sequence, is_json_text, max_rows, scan_document, scan_sequence,
@@ -19,7 +19,7 @@ fn scan(text: &[u8], layout: &mut Layout) -> (u32, Table) {
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
     let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout };
-    let code = scan_document::<Words>(Padded::new(&bytes).expect("padded"), &mut context);
+    let code = scan_document::<Swar>(Padded::new(&bytes).expect("padded"), &mut context);
     (code, table)
 }
 
@@ -30,7 +30,7 @@ fn code_of(text: &str) -> Option<Code> {
 
 fn is_json(text: &[u8]) -> bool {
     let bytes = pad(text);
-    is_json_text::<Words>(Padded::new(&bytes).expect("padded"))
+    is_json_text::<Swar>(Padded::new(&bytes).expect("padded"))
 }
 
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
@@ -66,7 +66,7 @@ fn random_string(rng: &mut Rng) -> String {
     let pieces = [
         "a",
         "key",
-        "long plain text of more than sixteen bytes",
+        "long plain text of more than peek_block bytes",
         "é",
         "€",
         "😀",
@@ -340,7 +340,7 @@ fn scan_all(text: &str, sequence: Sequence, in_bytes: bool) -> (u32, Vec<Row>) {
     let mut layout = Layout::new();
     let mut rows = vec![Row::EMPTY; max_rows(text.len())];
     let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
-    let code = scan_sequence::<Words>(
+    let code = scan_sequence::<Swar>(
         Padded::new(&bytes).expect("padded"),
         sequence,
         in_bytes,

@@ -2,7 +2,7 @@
 
 use eventferry::base::error::{Code, Error};
 use eventferry::base::http::{Failure, Response};
-use eventferry::base::json::block::{Native, Words};
+use eventferry::base::json::block::{Native, Swar};
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::engine::classify::ResponseClass;
 use eventferry::engine::jitter::Rng;
@@ -16,7 +16,7 @@ const EVENT: &str = r#"{"name":"get:event:example","version":1,"id":"id-1","flow
 
 fn read(text: &str, rule: EnvelopeRule) -> Result<Envelope, ReadError> {
     let padded = pad(text.as_bytes());
-    read_event::<Words>(Padded::new(&padded).expect("padded"), rule)
+    read_event::<Swar>(Padded::new(&padded).expect("padded"), rule)
 }
 
 fn slice_of<'t>(text: &'t str, envelope: &Envelope, member: Member) -> Option<&'t str> {
@@ -81,7 +81,7 @@ fn a_text_that_is_not_an_event_is_refused_with_the_reason() {
     assert_eq!(read(&deep, EnvelopeRule::Usual).err(), Some(ReadError::TooDeep));
     let padded = pad(b"{\"name\":\"\xff\"}");
     let text = Padded::new(&padded).expect("padded");
-    assert_eq!(read_event::<Words>(text, EnvelopeRule::Usual).err(), Some(ReadError::NotUtf8));
+    assert_eq!(read_event::<Swar>(text, EnvelopeRule::Usual).err(), Some(ReadError::NotUtf8));
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn corrupted_events_are_read_as_serde_json_reads_them_or_refused() {
         let bytes = corrupted_event(&mut rng);
         let padded = pad(&bytes);
         let text = Padded::new(&padded).expect("padded");
-        let found = read_event::<Words>(text, EnvelopeRule::Usual);
+        let found = read_event::<Swar>(text, EnvelopeRule::Usual);
         let native = read_event::<Native>(text, EnvelopeRule::Usual);
         assert_eq!(found.as_ref().err(), native.as_ref().err());
         let value: Option<Value> = serde_json::from_slice(&bytes).ok();

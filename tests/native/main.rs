@@ -1,17 +1,17 @@
-//! Native tests: the rules against vectors, the machines in a simulated world, and the shape of the house.
+//! Native tests: pure functions against vectors, machines in a simulated world, and the structure of the
+//! crate.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that panics has failed, which is what it is for"
+    reason = "a test fails by a panic"
 )]
 
 mod attributes;
 mod bc_events;
 mod calls;
-mod chaos;
 mod codes;
 mod direction;
 mod events;
@@ -19,4 +19,5 @@ mod events_protocol;
 mod glassflow;
 mod headers;
 mod outbox;
+mod streams;
 mod world;

@@ -1,4 +1,5 @@
-//! The simulated world: a clock that jumps, servers that follow a script, and no sleeps.
+//! A simulated world for one machine: a clock that jumps to the next event, and a scripted server. Nothing
+//! sleeps.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +8,29 @@ use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Deadline, Moment};
 use eventferry::engine::machine::{Input, Machine, Output};
 
-/// What a server does with one request.
+/// The reply of the server to one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// Answers after so many milliseconds.
+    /// A response, or a failure, after a delay in milliseconds.
     After(u64, Result<Response, Failure>),
-    /// Never answers; the carrier's timeout ends it.
+    /// No response; the exchange times out.
     Hang,
 }
 
-/// What decides on the reply to a request at a time.
+/// Replies to a request that arrives at a time in milliseconds.
 type Server = Box<dyn FnMut(u64, &Request) -> Reply>;
 
-/// One machine, one server, one clock.
+/// One machine, one server and one clock.
 pub(crate) struct World<M: Machine> {
     pub(crate) machine: M,
     pub(crate) now: u64,
-    /// What the application heard, and when.
+    /// The events for the application, with their times.
     pub(crate) events: Vec<(u64, M::Event)>,
-    /// Every request, and when.
+    /// The requests, with their times.
     pub(crate) requests: Vec<(u64, Request)>,
     pub(crate) cancelled: Vec<ExchangeId>,
     server: Server,
-    flying: BTreeMap<(u64, ExchangeId), Result<Response, Failure>>,
+    in_flight: BTreeMap<(u64, ExchangeId), Result<Response, Failure>>,
     deadline: Deadline,
 }
 
@@ -42,7 +43,7 @@ impl<M: Machine> World<M> {
             requests: Vec::new(),
             cancelled: Vec::new(),
             server: Box::new(server),
-            flying: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             deadline: Deadline::Never,
         }
     }
@@ -51,21 +52,21 @@ impl<M: Machine> World<M> {
         Moment::from_millis(self.now)
     }
 
-    /// Does what the machine asks, until it waits.
+    /// Carries out the outputs of the machine until it waits.
     pub(crate) fn settle(&mut self) {
         for step in 0.. {
-            assert!(step < 100_000, "the machine never waits");
+            assert!(step < 100_000, "the machine does not stop producing outputs");
             match self.machine.poll() {
                 Output::Send(id, request) => {
-                    let (after, outcome) = match (self.server)(self.now, &request) {
-                        Reply::After(after, outcome) if after < request.timeout().0 => (after, outcome),
+                    let (delay, outcome) = match (self.server)(self.now, &request) {
+                        Reply::After(delay, outcome) if delay < request.timeout().0 => (delay, outcome),
                         _ => (request.timeout().0, Err(Failure::Timeout)),
                     };
-                    self.flying.insert((self.now + after, id), outcome);
+                    self.in_flight.insert((self.now + delay, id), outcome);
                     self.requests.push((self.now, request));
                 }
                 Output::Cancel(id) => {
-                    self.flying.retain(|(_, other), _| *other != id);
+                    self.in_flight.retain(|(_, other), _| *other != id);
                     self.cancelled.push(id);
                 }
                 Output::Event(event) => self.events.push((self.now, event)),
@@ -74,7 +75,7 @@ impl<M: Machine> World<M> {
                     self.deadline = deadline;
                     assert!(
                         matches!(self.machine.poll(), Output::Wait(again) if again == deadline),
-                        "wait is not final"
+                        "poll after Wait must return the same Wait"
                     );
                     return;
                 }
@@ -82,18 +83,18 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// Lets the next thing happen. False if nothing ever will.
+    /// Advances to the next end of an exchange or deadline. False if there is none.
     pub(crate) fn step(&mut self) -> bool {
         self.settle();
-        let landing = self.flying.keys().next().copied();
-        let waking = match self.deadline {
+        let next_end = self.in_flight.keys().next().copied();
+        let deadline = match self.deadline {
             Deadline::At(at) => Some(at.as_millis()),
             Deadline::Never => None,
         };
-        match (landing, waking) {
-            (Some((at, id)), waking) if waking.is_none_or(|waking| at <= waking) => {
+        match (next_end, deadline) {
+            (Some((at, id)), deadline) if deadline.is_none_or(|deadline| at <= deadline) => {
                 self.now = self.now.max(at);
-                let outcome = self.flying.remove(&(at, id)).expect("in flight");
+                let outcome = self.in_flight.remove(&(at, id)).expect("in flight");
                 self.machine.handle(self.moment(), Input::Exchange(id, outcome));
             }
             (_, Some(at)) => {
@@ -106,10 +107,10 @@ impl<M: Machine> World<M> {
         true
     }
 
-    /// Lets everything happen.
+    /// Runs until nothing is left to happen.
     pub(crate) fn run(&mut self) {
         for step in 0.. {
-            assert!(step < 1_000_000, "the world never ends");
+            assert!(step < 1_000_000, "the simulation does not end");
             if !self.step() {
                 return;
             }

@@ -1,4 +1,4 @@
-// Edge runtimes that forbid to compile bytes: workerd as Cloudflare publishes it, and the VM of Vercel's edge.
+// Edge runtimes that forbid compiling WebAssembly from bytes: Cloudflare's workerd, and the edge VM of Vercel.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -6,18 +6,18 @@ import { pathToFileURL } from "node:url";
 import { EdgeVM } from "@edge-runtime/vm";
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
-import { judge } from "./programs.mjs";
+import { checkReport } from "./programs.mjs";
 
 export async function edges({ app }, tally) {
   await tally.check("workerd, eventferry", () => inWorkerd(app, "worker.mjs"));
   await tally.check("workerd, eventferry/slim", () => inWorkerd(app, "worker-slim.mjs"));
-  await tally.check("workerd, a request that publishes to BriteEvents or rolls back", () => briteEventsInWorkerd(app));
+  await tally.check("workerd, the BriteEvents example of the README", () => briteEventsInWorkerd(app));
   await tally.check("edge-light", () => inEdgeVm(app, "page.mjs"));
 }
 
-/** The example of the README: three events of one request, or none. */
+/** Runs the example of the README: a request publishes three events or none. */
 async function briteEventsInWorkerd(app) {
-  const [, code] = /^```js run=bc-worker\n([^]*?)^```$/m.exec(
+  const [, code] = /^```js run=bc-worker\n([\s\S]*?)^```$/m.exec(
     readFileSync(new URL("../../README.md", import.meta.url), "utf8"),
   );
   writeFileSync(join(app, "bc-worker.mjs"), code);
@@ -25,7 +25,7 @@ async function briteEventsInWorkerd(app) {
     pathToFileURL(join(app, "node_modules/eventferry/dist/entries/testing.js")).href
   );
   const emulator = createEmulator();
-  // The server is down when the first request comes.
+  // The server refuses the first request.
   emulator.faults.add({ match: "/brite-events", times: 1, status: 503 });
   const reach = async (request) =>
     emulator.fetch(`http://emulator/brite-events${new URL(request.url).pathname}`, {
@@ -35,7 +35,7 @@ async function briteEventsInWorkerd(app) {
     });
   const workerd = await startWorkerd(app, "bc-worker.mjs", { outboundService: reach });
   try {
-    const ask = async (order, job) => {
+    const send = async (order, job) => {
       const answer = await workerd.dispatchFetch("http://localhost/", {
         method: "POST",
         headers: { "x-job-id": job },
@@ -45,9 +45,9 @@ async function briteEventsInWorkerd(app) {
       return `${answer.status} ${await answer.text()}`;
     };
     const answers = [
-      await ask({ id: "1", sku: "s", count: 2, cart: "c" }, "job-1"),
-      await ask({ id: "2", sku: "s", count: "many", cart: "c" }, "job-2"),
-      await ask({ id: "3", sku: "s", count: 1, cart: "c" }, "job-3"),
+      await send({ id: "1", sku: "s", count: 2, cart: "c" }, "job-1"),
+      await send({ id: "2", sku: "s", count: "many", cart: "c" }, "job-2"),
+      await send({ id: "3", sku: "s", count: 1, cart: "c" }, "job-3"),
     ];
     const received = await emulator.briteEvents.waitFor(6);
     const expected = [
@@ -59,12 +59,12 @@ async function briteEventsInWorkerd(app) {
       received.filter(({ jobId }) => jobId === job).map(({ event }) => event.entity + event.action),
     );
     const problems = [];
-    if (JSON.stringify(answers) !== JSON.stringify(expected)) problems.push(`it answered ${answers.join(", ")}`);
+    if (JSON.stringify(answers) !== JSON.stringify(expected)) problems.push(`the responses are ${answers.join(", ")}`);
     if (
       JSON.stringify(arrived) !== JSON.stringify(Array(2).fill(["OrderCreated", "StockReserved", "ShoppingCartClosed"]))
     )
-      problems.push(`there arrived ${JSON.stringify(arrived)}`);
-    return judge({ checks: 2, problems });
+      problems.push(`the received events are ${JSON.stringify(arrived)}`);
+    return checkReport({ checks: 2, problems });
   } finally {
     await workerd.dispose();
     await emulator.close();
@@ -76,7 +76,7 @@ async function inWorkerd(app, entry) {
   try {
     const response = await workerd.dispatchFetch("http://localhost/", { signal: AbortSignal.timeout(30_000) });
     if (!response.ok) throw new Error(await response.text());
-    return judge(await response.json());
+    return checkReport(await response.json());
   } finally {
     await workerd.dispose();
   }
@@ -84,7 +84,7 @@ async function inWorkerd(app, entry) {
 
 async function startWorkerd(app, entry, more = {}) {
   const folder = join(app, "built", entry);
-  // The files stay what they are; wrangler does the same with its own rules.
+  // The .wasm files are copied unchanged, as wrangler does.
   await build({
     absWorkingDir: app,
     entryPoints: [entry],
@@ -112,7 +112,7 @@ async function startWorkerd(app, entry, more = {}) {
 
 async function inEdgeVm(app, entry) {
   const modules = {};
-  // What the bundlers for this runtime do with `?module`: a compiled module, made outside of the sandbox.
+  // Bundlers for this runtime turn `?module` into a module that is compiled outside the sandbox.
   const asModules = {
     name: "wasm?module",
     setup(build) {
@@ -141,5 +141,5 @@ async function inEdgeVm(app, entry) {
     extend: (context) => Object.assign(context, { compiledModules: modules }),
   });
   vm.evaluate(outputFiles[0].text);
-  return judge(await vm.evaluate("report"));
+  return checkReport(await vm.evaluate("report"));
 }

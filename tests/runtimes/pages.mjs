@@ -1,4 +1,4 @@
-// Pages in real browsers: what bundlers make of the package, and no bundler at all, with and without a strict policy.
+// Pages in real browsers: with several bundlers and without one, with and without a strict content security policy.
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build as esbuild } from "esbuild";
@@ -6,26 +6,26 @@ import { build as viteBuild, createServer as viteServer } from "vite";
 import webpack from "webpack";
 import { ENGINES, start } from "../browser.mjs";
 import { serve } from "../serve.mjs";
-import { judge } from "./programs.mjs";
+import { checkReport } from "./programs.mjs";
 
 const POLICIES = {
   "/strict/": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'",
   "/stricter/": "default-src 'self'; script-src 'self'",
 };
 
-export async function pages(consumer, tally) {
-  const { app, site } = consumer;
-  // Vite looks for pages in its project, so those of the others are in a folder of their own.
+export async function pages(installation, tally) {
+  const { app, site } = installation;
+  // Vite scans its project for pages, so the other pages are in a separate folder.
   writeFileSync(join(app, "index.html"), html("/page.mjs"));
   writeFileSync(join(app, "slim.html"), html("/vite-slim.mjs"));
-  const built = {};
+  const isBuilt = {};
   for (const [name, make] of Object.entries({ esbuild: withEsbuild, vite: withVite, webpack: withWebpack })) {
     await tally.check(`${name} builds`, async () => {
-      await make(consumer);
-      built[name] = true;
+      await make(installation);
+      isBuilt[name] = true;
     });
   }
-  withoutBundler(consumer);
+  withoutBundler(installation);
 
   const server = await serve(
     { "/": site, "/node_modules/": join(app, "node_modules") },
@@ -53,14 +53,14 @@ export async function pages(consumer, tally) {
       ["no bundler, eventferry/slim by URL", `${server.url}slim.html`],
       ["Vite dev", devUrl],
       ["Vite dev, eventferry/slim", `${devUrl}slim.html`],
-      built.vite && ["Vite build", `${server.url}vite/index.html`],
-      built.vite && ["Vite build, eventferry/slim", `${server.url}vite/slim.html`],
-      built.webpack && ["webpack", `${server.url}webpack/page.html`],
-      built.webpack && ["webpack, eventferry/slim", `${server.url}webpack/webpack-slim.html`],
-      built.esbuild && ["esbuild", `${server.url}bundled/page.html`],
-      built.esbuild && ["module worker", `${server.url}bundled/page-worker.html`],
-      built.esbuild && ["a policy that allows WebAssembly alone", `${server.url}strict/page.html`],
-      built.esbuild && ["a policy that forbids WebAssembly", `${server.url}stricter/page-refused.html`],
+      isBuilt.vite && ["Vite build", `${server.url}vite/index.html`],
+      isBuilt.vite && ["Vite build, eventferry/slim", `${server.url}vite/slim.html`],
+      isBuilt.webpack && ["webpack", `${server.url}webpack/page.html`],
+      isBuilt.webpack && ["webpack, eventferry/slim", `${server.url}webpack/webpack-slim.html`],
+      isBuilt.esbuild && ["esbuild", `${server.url}bundled/page.html`],
+      isBuilt.esbuild && ["module worker", `${server.url}bundled/page-worker.html`],
+      isBuilt.esbuild && ["a policy that allows WebAssembly but no eval", `${server.url}strict/page.html`],
+      isBuilt.esbuild && ["a policy that forbids WebAssembly", `${server.url}stricter/page-refused.html`],
     ].filter(Boolean);
     for (const engine of ENGINES) await inBrowser(engine, list, tally);
   } finally {
@@ -80,7 +80,7 @@ async function inBrowser(engine, list, tally) {
     for (const [name, url] of list) {
       await tally.check(`${engine}, ${name}`, async () => {
         await browser.open(url);
-        return judge(
+        return checkReport(
           await browser.evaluate(
             "if (!globalThis.report) throw new Error('the script of the page did not start'); return await globalThis.report;",
           ),
@@ -141,7 +141,7 @@ async function withWebpack({ app, site }) {
   for (const name of names) writeFileSync(join(path, `${name}.html`), html(`/webpack/${name}.js`));
 }
 
-/** An import map says what a bundler would have read from the package.json. */
+/** An import map replaces what a bundler reads from package.json. */
 function withoutBundler({ app, site, installed }) {
   const { name, exports, imports: inner } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
   const imports = {};
@@ -151,14 +151,14 @@ function withoutBundler({ app, site, installed }) {
   // Import maps know no conditions, and must be told of the package's own imports too.
   for (const [specifier, target] of Object.entries(inner))
     imports[specifier] = `/node_modules/${name}${target.default.slice(1)}`;
-  // What the README says that a page without a bundler needs besides.
-  const [section] = /`eventferry\/bc-events` does what[^]*?\n## /.exec(
+  // The README lists the dependencies that such a page needs.
+  const [section] = /`eventferry\/bc-events` does what[\s\S]*?\n## /.exec(
     readFileSync(join(installed, "README.md"), "utf8"),
   );
   const dependencies = Object.fromEntries(
     [...section.matchAll(/`"([^"]+)":\s"([^"]+)"`/g)].map(([, name, path]) => [name, path]),
   );
-  if (Object.keys(dependencies).length !== 2) throw new Error("the README does not say what the import map needs");
+  if (Object.keys(dependencies).length !== 2) throw new Error("the README does not list the entries of the import map");
   Object.assign(imports, dependencies);
   const map = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
   for (const file of ["smoke.mjs", "page.mjs", "page-slim.mjs"]) cpSync(join(app, file), join(site, file));

@@ -1,14 +1,13 @@
-// Runtimes that are programs of their own: each prints the report of the smoke script as its last line.
-import { join } from "node:path";
+// Node, Deno and Bun. Each prints the report of the smoke script as its last line.
 import { fileURLToPath } from "node:url";
 import { runChild } from "../child.mjs";
 
 const bin = (name) => fileURLToPath(new URL(`node_modules/.bin/${name}`, import.meta.url));
 
-/** Takes an ability away, so that Node does what older ones and Jest do: it reads the CommonJS build. */
+/** Disables require of ES modules, so that Node reads the CommonJS build as older versions and Jest do. */
 const WITHOUT_REQUIRE_OF_MODULES = ["--no-experimental-require-module"];
 
-/** Deno gives no permission unless asked, and asks nobody. */
+/** Without permissions, and without prompts for them. */
 const DENO = ["run", "--quiet", "--no-prompt"];
 
 const PROGRAMS = [
@@ -33,14 +32,14 @@ export async function programs({ app }, tally) {
     await tally.check(name, async () => {
       const { ok, output, problem } = await runChild(program, args, { cwd: app, minutes: 1, show: false });
       if (!ok) throw new Error(`${problem}\n${output}`);
-      return judge(JSON.parse(output.trim().split("\n").at(-1)));
+      return checkReport(JSON.parse(output.trim().split("\n").at(-1)));
     });
   }
 }
 
-/** The remark for a report that has no problems; throws for one that has. */
-export function judge({ checks, problems }) {
+/** The remark for a smoke report without problems. Throws for a report with problems or without checks. */
+export function checkReport({ checks, problems }) {
   if (problems.length > 0) throw new Error(problems.join("\n    "));
-  if (!(checks > 0)) throw new Error("it checked nothing");
+  if (!(checks > 0)) throw new Error("the report contains no checks");
   return `${checks} checks`;
 }

@@ -1,8 +1,8 @@
-// The proxy to Salesforce on a server of each kind that it may run on, and in front of real pages of another origin:
-// they log in, subscribe, poll, receive, and go.
+// The proxy to Salesforce on each kind of server, and for real pages of another origin: they log in, subscribe, connect,
+// receive and leave.
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
@@ -48,7 +48,7 @@ export async function proxies({ app }, tally) {
       ),
     );
     for (const engine of ENGINES)
-      await tally.check(`the proxy to Salesforce, for a page of another origin in ${engine}`, () =>
+      await tally.check(`the proxy to Salesforce for a page of another origin in ${engine}`, () =>
         inBrowser(engine, createEmulator, from),
       );
   } finally {
@@ -57,11 +57,11 @@ export async function proxies({ app }, tally) {
 }
 
 /**
- * What a page does, and what is to come of it. `edge` is where it has the proxy.
+ * Does what a page does, through the proxy at the URL `edge`, and checks the results.
  *
- * @param options.hearsOfLeaving whether a server hears that a page gives up a poll; workerd lets even a bare `fetch` go on
+ * @param options.seesAborts whether the server learns that a page has aborted a connect; workerd continues even a plain `fetch`
  */
-async function use(edge, { salesforce }, { hearsOfLeaving = true } = {}) {
+async function useProxy(edge, { salesforce }, { seesAborts = true } = {}) {
   salesforce.restart();
   const send = (path, type, body, more = {}) =>
     fetch(edge + path, {
@@ -80,58 +80,62 @@ async function use(edge, { salesforce }, { hearsOfLeaving = true } = {}) {
   });
   const login = await send("/services/oauth2/token", "application/x-www-form-urlencoded", form);
   const { access_token, instance_url } = await login.json();
-  same(instance_url, edge, "the instance of the page");
-  same(login.headers.get("access-control-allow-origin"), PAGE, "the page that may read the answer");
+  ensureEqual(instance_url, edge, "instance_url");
+  ensureEqual(login.headers.get("access-control-allow-origin"), PAGE, "the allowed origin");
   let clientId;
   let count = 0;
-  const say = async (channel, more, init) => {
+  const sendMessage = async (channel, more, init) => {
     const message = { channel, id: String(++count), ...(clientId && { clientId }), ...more };
     const answer = await send("/cometd/60.0", "application/json", JSON.stringify([message]), {
       ...init,
       headers: { authorization: `Bearer ${access_token}` },
     });
-    same(answer.headers.get("set-cookie"), null, "cookies");
+    ensureEqual(answer.headers.get("set-cookie"), null, "cookies");
     return answer.json();
   };
-  const connect = (init) => say("/meta/connect", { connectionType: "long-polling" }, init);
-  [{ clientId }] = await say("/meta/handshake", { supportedConnectionTypes: ["long-polling"] });
+  const connect = (init) => sendMessage("/meta/connect", { connectionType: "long-polling" }, init);
+  [{ clientId }] = await sendMessage("/meta/handshake", { supportedConnectionTypes: ["long-polling"] });
   await connect();
-  same((await say("/meta/subscribe", { subscription: CHANNEL }))[0].successful, true, "the subscription");
+  ensureEqual(
+    (await sendMessage("/meta/subscribe", { subscription: CHANNEL }))[0].successful,
+    true,
+    "the subscription",
+  );
   const poll = connect();
   await salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
   salesforce.publish(CHANNEL, { N__c: 7 });
-  same((await poll)[0].data.payload.N__c, 7, "the event");
+  ensureEqual((await poll)[0].data.payload.N__c, 7, "the event");
   const aborter = new AbortController();
   const left = connect({ signal: aborter.signal }).catch((error) => error.name);
   await salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
   aborter.abort();
-  same(await left, "AbortError", "the end of the poll");
-  if (hearsOfLeaving) await salesforce.waitFor(({ sessions }) => !sessions.some(({ isHeld }) => isHeld));
+  ensureEqual(await left, "AbortError", "the error of the aborted connect");
+  if (seesAborts) await salesforce.waitFor(({ sessions }) => !sessions.some(({ isHeld }) => isHeld));
   const other = await fetch(`${edge}/cometd/60.0`, {
     method: "POST",
     body: "[]",
     headers: { origin: "https://evil.example" },
   });
-  same(other.status, 403, "the status for another origin");
-  return `login, subscription, poll, event, ${hearsOfLeaving ? "abort, " : ""}refusal`;
+  ensureEqual(other.status, 403, "the status for another origin");
+  return `login, subscription, connect, event, ${seesAborts ? "abort, " : ""}refusal`;
 }
 
-function same(found, wanted, what) {
-  if (found !== wanted) throw new Error(`${what}: ${found} instead of ${wanted}`);
+function ensureEqual(actual, expected, name) {
+  if (actual !== expected) throw new Error(`${name}: expected ${expected}, received ${actual}`);
 }
 
-/** On the HTTP server of the emulator, which takes handlers of this kind as services. */
+/** In Node, on the HTTP server of the emulator, which takes such handlers as services. */
 async function inNode(createEmulator, from, options, emulator) {
   const { salesforceProxy } = await import(from);
   const host = createEmulator({ services: [{ prefix: "/sf", cors: "none", handle: salesforceProxy(options) }] });
   try {
-    return await use(`${(await host.listen()).url}/sf`, emulator);
+    return await useProxy(`${(await host.listen()).url}/sf`, emulator);
   } finally {
     await host.close();
   }
 }
 
-/** Salesforce as it is, without CORS: the page gets there through the proxy alone, though it keeps no cookie and sends those it has. */
+/** Salesforce without CORS, as it is: a page reaches it only through the proxy, which neither sets nor needs cookies. */
 async function inBrowser(engine, createEmulator, from) {
   const { salesforceProxy } = await import(from);
   const salesforce = createEmulator({
@@ -144,7 +148,7 @@ async function inBrowser(engine, createEmulator, from) {
     ],
   });
   const { url } = await salesforce.listen();
-  // Another host in the eyes of a browser, and another site.
+  // For a browser this is another host, origin and site.
   const page = url.replace("127.0.0.1", "localhost");
   const proxy = salesforceProxy({ instanceUrl: `${url}/salesforce`, allowedOrigins: [page] });
   const host = createEmulator({ services: [{ prefix: "/sf", cors: "none", handle: proxy }] });
@@ -161,18 +165,18 @@ async function inBrowser(engine, createEmulator, from) {
       if (step === "poll") return (await connect()).map(({ data }) => data?.payload.N__c ?? null);
       const login = await send("/services/oauth2/token", "application/x-www-form-urlencoded", new URLSearchParams({ grant_type: "password", client_id: "k", client_secret: "s", username: "u", password: "p" }));
       state = { token: (await login.json()).access_token };
-      [{ clientId: state.clientId }] = await say({ channel: "/meta/handshake", supportedConnectionTypes: ["long-polling"] });
+      [{ clientId: state.clientId }] = await sendMessage({ channel: "/meta/handshake", supportedConnectionTypes: ["long-polling"] });
       await connect();
-      await say({ channel: "/meta/subscribe", subscription: channel });
+      await sendMessage({ channel: "/meta/subscribe", subscription: channel });
       return { ...state, cookies: document.cookie };`;
     const state = await browser.evaluate(inPage, edge, CHANNEL, "open");
     salesforce.salesforce.publish(CHANNEL, { N__c: 7 });
-    same(
+    ensureEqual(
       JSON.stringify(await browser.evaluate(inPage, edge, CHANNEL, "poll", state)),
       "[7,null]",
-      "what the poll brought",
+      "the events of the connect",
     );
-    same(
+    ensureEqual(
       await browser.evaluate(inPage, `${url}/salesforce`, CHANNEL, "open").catch(() => "refused"),
       "refused",
       "without the proxy",
@@ -206,7 +210,7 @@ async function inWorkerd(folder, path, options, emulator) {
   });
   try {
     const url = await workerd.ready;
-    return await use(`${url.origin}/sf`, emulator, { hearsOfLeaving: false });
+    return await useProxy(`${url.origin}/sf`, emulator, { seesAborts: false });
   } finally {
     await workerd.dispose();
   }
@@ -221,7 +225,7 @@ async function inProgram(app, from, options, emulator, program, args, serve) {
   const child = start(program, [...args, script], { stdio: ["ignore", "pipe", "inherit"] });
   try {
     const { value: port } = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
-    return await use(`http://127.0.0.1:${port}/sf`, emulator);
+    return await useProxy(`http://127.0.0.1:${port}/sf`, emulator);
   } finally {
     end(child);
   }

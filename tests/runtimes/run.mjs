@@ -1,18 +1,18 @@
-// Tries the packed package wherever it is meant to load: one line for each runtime, bundler and browser.
+// Runs the packed package in every supported runtime, bundler and browser.
 import { Tally } from "../tally.mjs";
-import { consumer } from "./consumer.mjs";
 import { edges } from "./edges.mjs";
-import { hygiene } from "./hygiene.mjs";
+import { installPackage } from "./install.mjs";
+import { packageChecks } from "./package-checks.mjs";
 import { pages } from "./pages.mjs";
 import { programs } from "./programs.mjs";
 import { proxies } from "./proxies.mjs";
 
 const tally = new Tally();
 let installed;
-await tally.check("the package packs, and installs into an empty folder", async () => {
-  installed = await consumer();
+await tally.check("the package can be packed and installed into an empty folder", async () => {
+  installed = await installPackage();
 });
 if (installed) {
-  for (const part of [hygiene, programs, edges, proxies, pages]) await part(installed, tally);
+  for (const part of [packageChecks, programs, edges, proxies, pages]) await part(installed, tally);
 }
 tally.finish();

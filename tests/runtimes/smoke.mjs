@@ -1,10 +1,10 @@
-// What must work wherever the package loads. Public API and web standards only, so that one file serves every runtime.
+// Checks that must pass wherever the package loads. It uses only public API and web standards, so that it runs everywhere.
 
 /**
  * @param api the namespace of an entry point
  * @param env.also namespaces of other entry points in the same program: they must share their classes with `api`
  * @param env.bcEvents the namespace of `eventferry/bc-events`
- * @returns {Promise<{ checks: number, problems: string[] }>} JSON, to get out of any sandbox
+ * @returns {Promise<{ checks: number, problems: string[] }>} plain JSON, which every sandbox can pass out
  */
 export async function smoke(api, { also = [], bcEvents } = {}) {
   const problems = [];
@@ -12,7 +12,8 @@ export async function smoke(api, { also = [], bcEvents } = {}) {
     ...CHECKS,
     ...(api.Publisher && CHECKS_OF_THE_FULL_MODULE),
     ...(bcEvents && {
-      "BriteEvents: topics in YAML, checked data, a lot with its job": () => publishesBriteEvents(api, bcEvents),
+      "BriteEvents: topics in YAML, validated data, and a batch with its job id": () =>
+        publishesBriteEvents(api, bcEvents),
     }),
     ...(api.PipelineDataSource && CHECKS_OF_GLASSFLOW),
     ...(api.BayeuxClient && CHECKS_OF_STREAMS),
@@ -29,15 +30,15 @@ export async function smoke(api, { also = [], bcEvents } = {}) {
   return { checks: checks.length, problems };
 }
 
-/** The same for `eventferry/slim`, with all that comes before the engine is there. */
+/** The same for `eventferry/slim`, with the checks before `init`. */
 export async function smokeSlim(api, source) {
   const problems = [];
   const refuses = async (code, body) => {
     try {
       await body();
-      problems.push(`did not refuse with ${code}`);
+      problems.push(`nothing was thrown instead of ${code}`);
     } catch (error) {
-      if (!api.isFerryError(error, code)) problems.push(`refused with ${error?.code ?? error}, not ${code}`);
+      if (!api.isFerryError(error, code)) problems.push(`${error?.code ?? error} was thrown instead of ${code}`);
     }
   };
   await refuses("ERR_NOT_INITIALIZED", () => api.CloudEvent.fromJSON(TEXT));
@@ -61,25 +62,25 @@ const CHECKS = {
     equal(Math.abs(Date.parse(event.time) - Date.now()) < 60_000, true);
     equal(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(event.id), true);
   },
-  "binary mode there and back": (api) => {
+  "an event survives a round trip in binary mode": (api) => {
     const event = sample(api);
     const message = api.toBinary(event);
     equal(message.headers["content-type"], "application/json");
     equal(message.body, '{"orderId":7}');
-    sameEvent(api.fromHttp(message.headers, message.body), event);
+    equalEvents(api.fromHttp(message.headers, message.body), event);
   },
   "headers are percent-encoded UTF-8": (api) => {
     const { headers } = api.toBinary(sample(api));
     equal(headers["ce-subject"], "Gr%C3%BC%C3%9Fe%20aus%20100%25%20%22K%C3%B6ln%22%20%F0%9F%9A%A2");
     equal(api.fromHttp(new Headers(headers)).subject, 'Grüße aus 100% "Köln" 🚢');
   },
-  "structured mode there and back": (api) => {
+  "an event survives a round trip in structured mode": (api) => {
     const event = sample(api);
     const { headers, body } = api.toStructured(event);
     equal(api.contentMode(headers), "structured");
-    sameEvent(api.fromHttp(headers, new TextEncoder().encode(body)), event);
+    equalEvents(api.fromHttp(headers, new TextEncoder().encode(body)), event);
   },
-  "a batch there and back, and filtered": (api) => {
+  "a batch survives a round trip and can be filtered": (api) => {
     const events = ["a", "b", "a"].map((type, at) => new api.CloudEvent({ type, source: "/s", id: String(at) }));
     const { headers, body } = api.toBatch(events);
     const batch = api.batchFromHttp(headers, body);
@@ -96,17 +97,17 @@ const CHECKS = {
     for (const mode of ["binary", "structured"]) {
       const request = api.toRequest("http://example.com/events", event, { mode });
       equal(request.method, "POST");
-      sameEvent(await api.fromRequest(request), event);
+      equalEvents(await api.fromRequest(request), event);
     }
     equal((await api.batchFromRequest(api.toRequest("http://example.com/", [event, event]))).length, 2);
   },
-  "a web hook takes an event": async (api) => {
-    let taken;
-    const hook = api.webhook({ allowedOrigins: "*", onEvent: (event) => void (taken = event.type) });
-    const answer = await hook(api.toRequest("http://example.com/", sample(api)));
-    equal([answer.status, taken], [204, "com.example.order.created"]);
+  "a web hook receives an event": async (api) => {
+    const types = [];
+    const hook = api.webhook({ allowedOrigins: "*", onEvent: (event) => void types.push(event.type) });
+    const response = await hook(api.toRequest("http://example.com/", sample(api)));
+    equal([response.status, types], [204, ["com.example.order.created"]]);
   },
-  "bytes stay bytes": async (api) => {
+  "binary data is unchanged": async (api) => {
     const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
     const event = new api.CloudEvent({
       type: "t",
@@ -119,16 +120,16 @@ const CHECKS = {
       equal(Array.from(read.dataBytes), Array.from(bytes));
     }
   },
-  "an event that is passed on keeps what JavaScript's numbers cannot hold": (api) => {
+  "an event that is passed on keeps numbers that JavaScript cannot represent": (api) => {
     const event = api.fromHttp({ "content-type": "application/cloudevents+json" }, TEXT);
     equal(api.toBinary(event).body, '{"amount":12345678901234567890}');
     equal(api.toStructured(event).body, TEXT);
     equal(api.toStructured(event.with({ id: "2" })).body.includes("12345678901234567890"), true);
   },
-  "an error has its code and names the attribute": (api) => {
+  "an error has a code and names the attribute": (api) => {
     const missing = thrown(() => new api.CloudEvent({ type: "t" }));
     equal([missing.code, missing.attribute, missing.culprit], ["ERR_MISSING_ATTRIBUTE", "source", "caller"]);
-    // This one comes out of the engine.
+    // This error comes from the WebAssembly module.
     const wrong = thrown(() => api.CloudEvent.fromJSON(TEXT.replace('"id":"1"', '"id":"1","time":"yesterday"')));
     equal([wrong.code, wrong.attribute], ["ERR_INVALID_ATTRIBUTE_VALUE", "time"]);
     for (const error of [missing, wrong]) {
@@ -139,7 +140,7 @@ const CHECKS = {
       equal(typeof error.stack, "string");
     }
   },
-  "more than one page of memory": (api) => {
+  "events may need more than one page of WebAssembly memory": (api) => {
     const data = { text: "é".repeat(300_000) };
     const { body } = api.toStructured(new api.CloudEvent({ type: "t", source: "/s", data }));
     equal(api.CloudEvent.fromJSON(body).data.text.length, 300_000);
@@ -149,11 +150,15 @@ const CHECKS = {
 
 const CHECKS_OF_STREAMS = {
   "a stream subscribes and receives": async (api) => {
-    let held;
+    let release;
     const fetch = async (request) => {
       const messages = await request.json();
       const [{ channel, advice }] = messages;
-      if (channel === "/meta/connect" && !advice) await new Promise((resolve) => (held = resolve));
+      if (channel === "/meta/connect" && !advice) {
+        await new Promise((resolve) => {
+          release = resolve;
+        });
+      }
       const event = channel === "/meta/connect" && !advice ? [{ channel: "/a", data: { text: "é" } }] : [];
       return Response.json([
         ...event,
@@ -170,25 +175,25 @@ const CHECKS_OF_STREAMS = {
     const client = new api.BayeuxClient("https://example.com/smoke", { fetch, transports: ["long-polling"] });
     await client.open();
     await client.subscribe("/a");
-    while (!held) await new Promise((resolve) => setTimeout(resolve));
-    held();
+    while (!release) await new Promise((resolve) => setTimeout(resolve));
+    release();
     const { channel, data } = await client.receive();
     equal([channel, data], ["/a", { text: "é" }]);
-    held = undefined;
+    release = undefined;
     await client.close();
     equal([client.closed, typeof api.SalesforceClient, typeof api.replayStore], [true, "function", "function"]);
   },
 };
 
 const CHECKS_OF_THE_FULL_MODULE = {
-  "a session keeps what it was given until the server has it": async (api) => {
+  "a session stores its events until the server has accepted them": async (api) => {
     const bodies = [];
     const answers = [503, 200];
     const fetch = async (request) => {
       bodies.push(await request.text());
       return new Response(null, { status: answers.shift() });
     };
-    // What "auto" takes here: IndexedDB in browsers, memory elsewhere.
+    // The store "auto" uses IndexedDB in browsers and memory elsewhere.
     const publisher = new api.Publisher({
       url: "https://example.com/smoke",
       mode: "batch",
@@ -207,7 +212,7 @@ const CHECKS_OF_THE_FULL_MODULE = {
     equal(bodies, [`[${event}]`, `[${event}]`]);
     await publisher.outbox.close();
   },
-  "a publisher delivers, after a second try": async (api) => {
+  "a publisher delivers with the second attempt": async (api) => {
     const answers = [503, 204];
     const received = [];
     const fetch = async (request) => {
@@ -224,7 +229,7 @@ const CHECKS_OF_THE_FULL_MODULE = {
     equal(received, [event.id, event.id]);
     publisher.close();
   },
-  "a publisher says why it could not deliver": async (api) => {
+  "a publisher reports why it could not deliver": async (api) => {
     const refuse = async () => new Response("no such topic", { status: 404 });
     const broken = async () => Promise.reject("not even an Error");
     for (const [fetch, code, status] of [
@@ -243,15 +248,15 @@ const CHECKS_OF_THE_FULL_MODULE = {
 };
 
 const CHECKS_OF_GLASSFLOW = {
-  "a pipeline takes an event and gives another": async (api) => {
-    const asked = [];
+  "a pipeline publishes and consumes events": async (api) => {
+    const requests = [];
     const answers = [
       new Response("{}"),
       new Response(null, { status: 204 }),
       new Response('{"payload":{"n":1},"response":{"n":2},"status":"success"}'),
     ];
     const fetch = async (request) => {
-      asked.push(
+      requests.push(
         `${request.method} ${new URL(request.url).pathname} ${request.headers.get("x-pipeline-access-token")} ${await request.text()}`,
       );
       return answers.shift();
@@ -272,12 +277,12 @@ const CHECKS_OF_GLASSFLOW = {
     }
     equal(await sink.close(), []);
     const consume = "POST /v1/pipelines/p%201/topics/output/events/consume t ";
-    equal(asked, ['POST /v1/pipelines/p%201/topics/input/events t {"n":1}', consume, consume]);
+    equal(requests, ['POST /v1/pipelines/p%201/topics/input/events t {"n":1}', consume, consume]);
   },
 };
 
 const CHECKS_OF_THE_EVENTS_PROTOCOL = {
-  "a server of the events protocol answers a client of it": async (api) => {
+  "an events-protocol server answers a client": async (api) => {
     const events = new api.EventRegistry().register({
       name: "get:user:name",
       schema: ({ id }) => typeof id === "number",
@@ -285,11 +290,11 @@ const CHECKS_OF_THE_EVENTS_PROTOCOL = {
     });
     const processor = new api.EventProcessor(events);
     const client = new api.EventsProtocolClient({ url: "https://example.com/events", fetch: processor.fetch });
-    const ask = (name, payload) => client.sendEvent({ name, payload, identity: { userId: 1 }, auth: { token: "t" } });
-    const { isSuccess, payload } = await ask("get:user:name", { id: 7 });
+    const send = (name, payload) => client.sendEvent({ name, payload, identity: { userId: 1 }, auth: { token: "t" } });
+    const { isSuccess, payload } = await send("get:user:name", { id: 7 });
     equal([isSuccess, payload], [true, { name: "Åsa 7 🚢", sender: "1" }]);
     equal(
-      [(await ask("get:user:name", {})).errorType, (await ask("get:nothing")).errorType],
+      [(await send("get:user:name", {})).errorType, (await send("get:nothing")).errorType],
       ["badRequest", "eventNotFound"],
     );
     equal(JSON.parse(await processor.process("no event")).payload.code, "INVALID_COMMUNICATION_PROTOCOL");
@@ -300,12 +305,15 @@ const CHECKS_OF_THE_EVENTS_PROTOCOL = {
 function sharesClasses(api, also) {
   for (const other of also) {
     equal([other.CloudEvent === api.CloudEvent, other.FerryError === api.FerryError], [true, true]);
-    sameEvent(other.fromHttp({ "content-type": "application/cloudevents+json" }, sample(api).toString()), sample(api));
+    equalEvents(
+      other.fromHttp({ "content-type": "application/cloudevents+json" }, sample(api).toString()),
+      sample(api),
+    );
     equal(JSON.parse(other.toBatch([sample(api)]).body).length, 1);
   }
 }
 
-/** `needsYaml`: there is no excuse for not reading it. */
+/** @param needsYaml whether a runtime without permission to load the YAML parser is an error */
 export async function publishesBriteEvents(api, { EventClient, FerryError }, needsYaml = false) {
   const requests = [];
   const fetch = async (request) => {
@@ -324,7 +332,7 @@ export async function publishesBriteEvents(api, { EventClient, FerryError }, nee
       "DefaultCategory: smoke\nTopics:\n  - {Action: Created, Entity: BigTest, Schema: {type: object, required: [id]}}\n",
     );
   } catch (error) {
-    // Deno without permissions. The README says so.
+    // In Deno without permissions YAML cannot be read, as the README says.
     if (!error.message.includes("--allow-env=LOG_TOKENS,LOG_STREAM") || !globalThis.Deno || needsYaml) throw error;
     client = make({
       DefaultCategory: "smoke",
@@ -352,7 +360,7 @@ export async function publishesBriteEvents(api, { EventClient, FerryError }, nee
 }
 
 let id;
-/** The same event each time, but for its time. */
+/** The same event each time, except for its time. */
 function sample({ CloudEvent }) {
   const event = new CloudEvent({
     type: "com.example.order.created",
@@ -366,7 +374,7 @@ function sample({ CloudEvent }) {
   return event;
 }
 
-function sameEvent(found, event) {
+function equalEvents(found, event) {
   for (const name of ["id", "source", "type", "subject"]) equal(found[name], event[name]);
   equal(String(found.get("shard")), String(event.get("shard")));
   equal(found.data, event.data);

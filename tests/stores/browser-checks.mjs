@@ -1,11 +1,11 @@
-// What can go wrong with the storage of browsers. Each check has the origin for itself, with nothing in it.
-import { change, deadKeys, equal, keys, letter, rejects, segment } from "./laws.mjs";
+// The failures of the storage of browsers. Each check starts with an empty origin.
+import { change, deadKeys, equal, keys, deadLetter, rejects, segment } from "./contract.mjs";
 import { openAuto } from "/dist/stores/auto.js";
 import { indexedDbStore } from "/dist/stores/indexeddb.js";
 import { localStorageStore } from "/dist/stores/local-storage.js";
 
 const CHECKS = {
-  async "IndexedDB: says what survives"() {
+  async "IndexedDB: open returns the durability"() {
     equal(await indexedDbStore("n").open("x"), { durability: "os", isShared: true });
     equal(await indexedDbStore("n", { durability: "strict" }).open("x"), { durability: "disk", isShared: true });
     equal(
@@ -16,12 +16,12 @@ const CHECKS = {
 
   ...Object.fromEntries(
     ["QuotaExceededError", "AbortError", "InvalidStateError", "UnknownError"].map((name) => [
-      `IndexedDB: put throws ${name}`,
+      `IndexedDB: a change is not applied when put throws ${name}`,
       async () => {
         const store = await opened(indexedDbStore());
         await store.write(change({ put: [segment("a")] }));
         let left = 1;
-        const error = await shimmed(
+        const error = await withShim(
           IDBObjectStore.prototype,
           "put",
           (put) =>
@@ -30,9 +30,9 @@ const CHECKS = {
               return put.call(this, row);
             },
           async () => {
-            const both = change({ put: [segment("b"), segment("c")], remove: ["a"], deadPut: [letter("x")] });
+            const both = change({ put: [segment("b"), segment("c")], remove: ["a"], deadPut: [deadLetter("x")] });
             const error = await rejects(store.write(both));
-            equal(await keys(store), ["a"], "what is there after the failure");
+            equal(await keys(store), ["a"], "the content after the failure");
             await store.write(both);
             return error;
           },
@@ -44,9 +44,9 @@ const CHECKS = {
     ]),
   ),
 
-  async "IndexedDB: a request fails by itself, with nothing kept"() {
+  async "IndexedDB: a change is not applied when a request fails"() {
     const store = await opened(indexedDbStore());
-    await shimmed(
+    await withShim(
       IDBObjectStore.prototype,
       "put",
       (put) =>
@@ -61,8 +61,8 @@ const CHECKS = {
     equal(await keys(store), ["a"]);
   },
 
-  async "IndexedDB: the connection is closed under it"() {
-    const { connections } = await watched(async () => {
+  async "IndexedDB: a closed connection is opened again"() {
+    const { connections } = await countConnections(async () => {
       const store = await opened(indexedDbStore());
       await store.write(change({ put: [segment("a")] }));
       connectionsSeen.at(-1).close();
@@ -76,14 +76,14 @@ const CHECKS = {
       connectionsSeen.at(-1).dispatchEvent(new Event("close"));
       equal(await keys(store), ["a", "c"]);
     });
-    equal(connections, 4, "how often it was opened");
+    equal(connections, 4, "the number of connections");
   },
 
-  async "IndexedDB: a connection that stays broken after its first failure"() {
-    await watched(async () => {
+  async "IndexedDB: a connection that stays broken is replaced"() {
+    await countConnections(async () => {
       const store = await opened(indexedDbStore());
       const broken = connectionsSeen.at(-1);
-      await shimmed(
+      await withShim(
         IDBObjectStore.prototype,
         "put",
         (put) =>
@@ -100,7 +100,7 @@ const CHECKS = {
     });
   },
 
-  async "IndexedDB: of a view, only what it shows is stored"() {
+  async "IndexedDB: of a view, only the viewed part is stored"() {
     const store = await opened(indexedDbStore());
     const [body, sizes, orderingKeys] = [
       new Uint8Array(1_000_000).fill(49).subarray(5, 6),
@@ -108,7 +108,7 @@ const CHECKS = {
       new Uint32Array(9).subarray(3, 4),
     ];
     await store.write(
-      change({ put: [{ key: "a", body, sizes, orderingKeys, at: 1 }], deadPut: [{ ...letter("a"), body }] }),
+      change({ put: [{ key: "a", body, sizes, orderingKeys, at: 1 }], deadPut: [{ ...deadLetter("a"), body }] }),
     );
     const [found] = await store.peek({ events: 1, bytes: 1, skip: new Set() });
     equal(
@@ -118,9 +118,9 @@ const CHECKS = {
     equal((await store.dead(1))[0].body.buffer.byteLength, 1);
   },
 
-  async "IndexedDB: a transaction is aborted from outside"() {
+  async "IndexedDB: a change rejects when its transaction is aborted"() {
     const store = await opened(indexedDbStore());
-    await shimmed(
+    await withShim(
       IDBDatabase.prototype,
       "transaction",
       (transaction) =>
@@ -135,21 +135,21 @@ const CHECKS = {
     equal(await keys(store), ["b"]);
   },
 
-  async "IndexedDB: somebody deletes the database"() {
+  async "IndexedDB: the database can be deleted and is created again"() {
     const store = await opened(indexedDbStore());
     await store.write(change({ put: [segment("a")] }));
     await new Promise((resolve, reject) => {
       Object.assign(indexedDB.deleteDatabase("eventferry-outbox"), {
         onsuccess: resolve,
         onerror: reject,
-        onblocked: () => reject(new Error("it is in the way")),
+        onblocked: () => reject(new Error("the connection blocks the deletion")),
       });
     });
     await store.write(change({ put: [segment("b")] }));
     equal(await keys(store), ["b"]);
   },
 
-  async "IndexedDB: missing or blocked"() {
+  async "IndexedDB: open rejects where it is missing or blocked"() {
     await withIndexedDb({ value: undefined }, async () => rejects(indexedDbStore().open("x")));
     const blocked = {
       get: () => {
@@ -174,7 +174,7 @@ const CHECKS = {
     await withIndexedDb(refusing, async () => rejects(indexedDbStore().open("x")));
   },
 
-  async "IndexedDB: close while it opens"() {
+  async "IndexedDB: close during open"() {
     const store = indexedDbStore();
     const opening = store.open("outbox");
     await store.close();
@@ -182,32 +182,32 @@ const CHECKS = {
     equal(await keys(store), []);
   },
 
-  async "IndexedDB: a lease between two connections"() {
+  async "IndexedDB: two connections compete for a lease"() {
     const [one, two] = [await opened(indexedDbStore()), await opened(indexedDbStore())];
     equal(await one.acquire("one", 300), true);
     equal(await two.acquire("two", 300), false);
     await new Promise((resolve) => setTimeout(resolve, 350));
-    // It has run out, but nobody else has taken it.
+    // It has expired, but no other owner has acquired it.
     equal(await one.acquire("one", 300), true);
     await new Promise((resolve) => setTimeout(resolve, 350));
     equal(await two.acquire("two", 300), true);
     equal(await one.acquire("one", 300), false);
   },
 
-  async "auto: IndexedDB where it works"() {
+  async "auto: selects IndexedDB where it works"() {
     const { store, traits, refused } = await openAuto("outbox");
     equal([store.kind, traits.durability, refused.length], ["indexeddb", "os", 0]);
     await store.close();
   },
 
-  async "auto: localStorage if not, and then memory"() {
+  async "auto: selects localStorage without IndexedDB, else memory"() {
     await withIndexedDb({ value: undefined }, async () => {
       const { store, traits, refused } = await openAuto("outbox");
       equal(
         [store.kind, traits.durability, refused.map(({ code }) => code)],
         ["localstorage", "process", ["ERR_STORE"]],
       );
-      await shimmed(
+      await withShim(
         Storage.prototype,
         "setItem",
         () => () => {
@@ -221,7 +221,7 @@ const CHECKS = {
     });
   },
 
-  async "auto: an open that hangs is given up after 5 s"() {
+  async "auto: a store that does not open within 5 s is not used"() {
     await withIndexedDb({ value: { open: () => ({}) } }, async () => {
       const start = performance.now();
       const { store, refused } = await openAuto("outbox");
@@ -232,13 +232,13 @@ const CHECKS = {
     });
   },
 
-  async "localStorage: full in the middle of a change, and it is as before"() {
+  async "localStorage: a change is rolled back when the storage is full"() {
     const store = await opened(localStorageStore());
-    await store.write(change({ put: [segment("a"), segment("b")], deadPut: [letter("x")] }));
+    await store.write(change({ put: [segment("a"), segment("b")], deadPut: [deadLetter("x")] }));
     const before = { ...localStorage };
     for (let fails = 1; fails <= 4; fails++) {
       let calls = 0;
-      await shimmed(
+      await withShim(
         Storage.prototype,
         "setItem",
         (setItem) =>
@@ -251,7 +251,7 @@ const CHECKS = {
             store.write(
               change({
                 put: [segment("a", ["other"]), segment("c"), segment("d")],
-                deadPut: [letter("x", "2")],
+                deadPut: [deadLetter("x", "2")],
                 remove: ["b"],
               }),
             ),
@@ -259,12 +259,12 @@ const CHECKS = {
           if (!error.message.includes("the storage is full")) throw new Error(error.message);
         },
       );
-      equal({ ...localStorage }, before, `what is there when call ${fails} fails`);
+      equal({ ...localStorage }, before, `the content when call ${fails} fails`);
     }
   },
 
-  async "localStorage: the browser's own limit"() {
-    localStorage.setItem("of the site", "x".repeat(5 * 1024 * 1024 - 10_000));
+  async "localStorage: a change beyond the limit of the browser rejects"() {
+    localStorage.setItem("site", "x".repeat(5 * 1024 * 1024 - 10_000));
     const store = await opened(localStorageStore());
     await store.write(change({ put: [segment("a")] }));
     await rejects(store.write(change({ put: [segment("b"), segment("c", ["1".repeat(20_000)])], remove: ["a"] })));
@@ -273,20 +273,20 @@ const CHECKS = {
     equal(await keys(store), ["a", "d"]);
   },
 
-  async "localStorage: it takes no more than its part"() {
+  async "localStorage: a change beyond the limit of the store rejects"() {
     const store = await opened(localStorageStore());
     const text = "ä".repeat(60_000);
     for (const key of ["a", "b", "c", "d"]) await store.write(change({ put: [segment(key, [text])] }));
     const error = await rejects(store.write(change({ put: [segment("e", [text])] })));
     if (!/262144 characters/.test(error.message)) throw new Error(error.message);
-    // What does not make it larger is taken all the same, and so is what makes the room.
-    await store.write(change({ deadPut: [letter("a", text)], remove: ["a"] }));
+    // A change that does not grow the content is accepted, and so is one that removes enough.
+    await store.write(change({ deadPut: [deadLetter("a", text)], remove: ["a"] }));
     await store.write(change({ put: [segment("e", [text])], remove: ["b"] }));
     equal(await keys(store), ["c", "d", "e"]);
     equal(await deadKeys(store), ["a"]);
   },
 
-  async "localStorage: other keys are left alone"() {
+  async "localStorage: other keys are not touched"() {
     localStorage.setItem("eventferry", "1");
     localStorage.setItem("eventferry/outbo", "1");
     const store = await opened(localStorageStore());
@@ -295,7 +295,7 @@ const CHECKS = {
     equal(Object.keys(localStorage).sort(), ["eventferry", "eventferry/outbo"]);
   },
 
-  async "localStorage: missing or blocked"() {
+  async "localStorage: open rejects where it is missing or blocked"() {
     for (const property of [
       { value: undefined },
       { value: null },
@@ -305,7 +305,7 @@ const CHECKS = {
         },
       },
     ]) {
-      await replaced("localStorage", property, () => rejects(localStorageStore().open("x")));
+      await withProperty("localStorage", property, () => rejects(localStorageStore().open("x")));
     }
   },
 };
@@ -325,7 +325,7 @@ export async function browserChecks(clearAll) {
   return results;
 }
 
-/** How long so many segments of 250 events take, in milliseconds. */
+/** The time to write and to drain a segment of 250 events, in milliseconds. */
 export async function measure(store, segments = 100) {
   await store.open("speed");
   const texts = Array.from({ length: 250 }, (_, n) => JSON.stringify({ id: n, data: "x".repeat(100) }).padEnd(120));
@@ -354,10 +354,10 @@ async function closeAll() {
   for (const store of stores.splice(0)) await store.close().catch(() => undefined);
 }
 
-/** Counts the connections that are made. */
-async function watched(body) {
+/** Counts the connections that are opened. */
+async function countConnections(body) {
   connectionsSeen.length = 0;
-  await shimmed(
+  await withShim(
     IDBFactory.prototype,
     "open",
     (open) =>
@@ -371,7 +371,7 @@ async function watched(body) {
   return { connections: connectionsSeen.length };
 }
 
-async function shimmed(target, method, make, body) {
+async function withShim(target, method, make, body) {
   const original = target[method];
   target[method] = make(original);
   try {
@@ -381,9 +381,9 @@ async function shimmed(target, method, make, body) {
   }
 }
 
-const withIndexedDb = (property, body) => replaced("indexedDB", property, body);
+const withIndexedDb = (property, body) => withProperty("indexedDB", property, body);
 
-async function replaced(name, property, body) {
+async function withProperty(name, property, body) {
   const original = Object.getOwnPropertyDescriptor(globalThis, name);
   Object.defineProperty(globalThis, name, { configurable: true, ...property });
   try {

@@ -1,4 +1,4 @@
-// The stores of browsers, in browsers.
+// Checks the stores of browsers in the browsers.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ENGINES, start } from "../browser.mjs";
@@ -6,7 +6,7 @@ import { serve } from "../serve.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
-/** @param addResults takes a name and the results of the laws or checks */
+/** @param addResults takes a name and the results of checks */
 export async function browsers(tally, addResults) {
   for (const engine of ENGINES) {
     await tally.check(`the stores load in ${engine}`, async () => {

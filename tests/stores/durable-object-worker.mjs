@@ -1,6 +1,6 @@
-// A Durable Object that holds its own storage to the laws, in workerd.
+// A Durable Object in workerd that checks the store on its own storage.
 import { durableObjectStore } from "../../dist/stores/durable-object.js";
-import { change, deadKeys, equal, judgeLaws, keys, letter, rejects, segment } from "./laws.mjs";
+import { change, deadKeys, equal, checkContract, keys, deadLetter, rejects, segment } from "./contract.mjs";
 
 const KIB = 1024;
 
@@ -10,21 +10,27 @@ class Subject {
   }
 
   async fetch(request) {
-    const [, what, ...args] = new URL(request.url).pathname.split("/");
-    return Response.json((await this[what](...args)) ?? null);
+    const [, method, ...args] = new URL(request.url).pathname.split("/");
+    return Response.json((await this[method](...args)) ?? null);
   }
 
-  /** With the limits that Cloudflare has and workerd on a desk has not. */
+  /** The storage with the limits of Cloudflare, which a local workerd does not have. */
   limited() {
     const { storage } = this.ctx;
-    const few = (names) => {
+    const checkKeys = (names) => {
       if (names.length > 128) throw new RangeError(`${names.length} keys in one call`);
     };
     return {
-      get: async (names) => (few(names), storage.get(names)),
-      delete: (names) => (few(names), storage.delete(names)),
+      get: async (names) => {
+        checkKeys(names);
+        return storage.get(names);
+      },
+      delete: (names) => {
+        checkKeys(names);
+        return storage.delete(names);
+      },
       put: (entries) => {
-        few(Object.keys(entries));
+        checkKeys(Object.keys(entries));
         for (const value of Object.values(entries))
           if (value.length > 127 * KIB) throw new RangeError(`a value of ${value.length} bytes`);
         return storage.put(entries);
@@ -38,8 +44,8 @@ class Subject {
     };
   }
 
-  laws() {
-    return judgeLaws(async () => {
+  contract() {
+    return checkContract(async () => {
       await this.ctx.storage.deleteAll();
       return { make: () => durableObjectStore(this.limited()) };
     });
@@ -66,8 +72,8 @@ class Subject {
     return store;
   }
 
-  /** Begins a change of many keys and breaks the object off, a few turns later. */
-  async breakOff(turns) {
+  /** Starts a change of many keys, and aborts the object a few turns later. */
+  async abortDuringWrite(turns) {
     const store = await this.opened();
     void store.write(many()).catch(() => undefined);
     for (let turn = 0; turn < Number(turns); turn++) await undefined;
@@ -75,8 +81,8 @@ class Subject {
     this.ctx.abort("on purpose");
   }
 
-  /** Writes, and breaks the object off as soon as that is resolved. */
-  async breakOffAfter() {
+  /** Aborts the object as soon as a change has resolved. */
+  async abortAfterWrite() {
     await (await this.opened()).write(many());
     this.ctx.abort("on purpose");
   }
@@ -105,7 +111,7 @@ class Subject {
     await store.wakeAt(undefined);
   }
 
-  async rang() {
+  async alarmResult() {
     return {
       key: await this.ctx.storage.get("rang"),
       next: await this.ctx.storage.getAlarm(),
@@ -114,33 +120,33 @@ class Subject {
   }
 }
 
-/** 200 small segments, one of 20 pieces and a dead letter. */
+/** 200 small segments, one of 20 chunks, and a dead letter. */
 function many() {
   const put = Array.from({ length: 200 }, (_, n) => segment(`k${1000 + n}`));
-  return change({ put: [...put, segment("large", ["1".repeat(20 * 120 * KIB - 1000)])], deadPut: [letter("x")] });
+  return change({ put: [...put, segment("large", ["1".repeat(20 * 120 * KIB - 1000)])], deadPut: [deadLetter("x")] });
 }
 
 const CHECKS = {
-  async "says what survives"(storage) {
+  async "open returns the durability"(storage) {
     equal(await durableObjectStore(storage).open("x"), { durability: "replicated", isShared: false });
   },
 
-  async "other keys are left alone"(storage, raw) {
+  async "other keys are not touched"(storage, raw) {
     await raw.put({ mine: 1, "eventferry/outbox2/s/a": 1 });
     const store = durableObjectStore(storage);
     await store.open("outbox");
     await store.write(
-      change({ put: [segment("a", ["1".repeat(500_000)])], deadPut: [letter("a", "1".repeat(500_000))] }),
+      change({ put: [segment("a", ["1".repeat(500_000)])], deadPut: [deadLetter("a", "1".repeat(500_000))] }),
     );
     equal((await raw.list()).size, 2 + 5 + 5);
-    // One that has not seen it clears it all away too.
+    // A store that has not read them removes all chunks too.
     const other = durableObjectStore(storage);
     await other.open("outbox");
     await other.write(change({ remove: ["a"], deadRemove: ["a"] }));
     equal([...(await raw.list()).keys()], ["eventferry/outbox2/s/a", "mine"]);
   },
 
-  async "a thousand at once, put and removed"(storage, raw) {
+  async "a thousand segments are put and removed in one change"(storage, raw) {
     const store = durableObjectStore(storage);
     await store.open("outbox");
     const names = Array.from({ length: 1000 }, (_, n) => `k${1000 + n}`);
@@ -150,16 +156,16 @@ const CHECKS = {
     equal((await raw.list()).size, 0);
   },
 
-  async "what was large and is small now takes no more than it needs"(storage, raw) {
+  async "a smaller segment leaves no chunks of the larger one"(storage, raw) {
     const store = durableObjectStore(storage);
     await store.open("outbox");
     const text = "1".repeat(500_000);
-    await store.write(change({ put: [segment("a", [text])], deadPut: [letter("a", text)] }));
-    await store.write(change({ put: [segment("a", [text.slice(0, 200_000)])], deadPut: [letter("a")] }));
+    await store.write(change({ put: [segment("a", [text])], deadPut: [deadLetter("a", text)] }));
+    await store.write(change({ put: [segment("a", [text.slice(0, 200_000)])], deadPut: [deadLetter("a")] }));
     equal((await raw.list()).size, 2 + 1);
   },
 
-  async "a storage that fails"(storage) {
+  async "a failing storage rejects, and works afterwards"(storage) {
     const broken = {};
     const fragile =
       (method) =>
@@ -183,14 +189,14 @@ const CHECKS = {
     }
   },
 
-  async "the alarm is set, moved and taken back"(storage, raw) {
+  async "the alarm is set, moved and deleted"(storage, raw) {
     const store = durableObjectStore(storage);
     await store.open("outbox");
     const soon = Date.now() + 60_000;
     await store.wakeAt(soon);
     equal(await raw.getAlarm(), soon);
     await store.wakeAt(soon + 1000);
-    equal(await raw.getAlarm(), soon + 1000, "our own, moved to later");
+    equal(await raw.getAlarm(), soon + 1000, "the own alarm, moved to later");
     await store.wakeAt(soon - 1000);
     equal(await raw.getAlarm(), soon - 1000);
     await store.wakeAt(undefined);
@@ -198,7 +204,7 @@ const CHECKS = {
     await store.wakeAt(undefined);
   },
 
-  async "an alarm of somebody else stays if it is earlier"(storage, raw) {
+  async "an earlier alarm of the application stays"(storage, raw) {
     const store = durableObjectStore(storage);
     await store.open("outbox");
     const soon = Date.now() + 60_000;
@@ -212,7 +218,7 @@ const CHECKS = {
   },
 };
 
-/** In the back end of keys and values, and in that of SQLite. */
+/** With the key-value back end, and with that of SQLite. */
 export class KeyValue extends Subject {}
 export class Sqlite extends Subject {}
 

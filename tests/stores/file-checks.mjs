@@ -1,4 +1,4 @@
-// What can happen to a file: it is cut, damaged, full, in use, and its process dies.
+// The failures of a file: cut, damaged, full disk, in use, killed process.
 import { spawn } from "node:child_process";
 import {
   appendFileSync,
@@ -15,12 +15,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fileStore } from "../../dist/stores/file.js";
 import { crc32ByTable, loadPlatform } from "../../dist/stores/file-system.js";
-import { change, deadKeys, equal, keys, letter, rejects, segment } from "./laws.mjs";
+import { change, deadKeys, equal, keys, deadLetter, rejects, segment } from "./contract.mjs";
 
-const EMPTY = 20;
+/** The size of a file without changes. */
+const EMPTY_BYTES = 20;
 
 const CHECKS = {
-  async "says what survives"(path) {
+  async "open returns the durability"(path) {
     const traits = async (options) => {
       const store = fileStore(path, options);
       const traits = await store.open("x");
@@ -29,17 +30,17 @@ const CHECKS = {
     };
     equal(await traits(), { durability: "disk", isShared: false });
     equal(await traits({ durability: "os" }), { durability: "os", isShared: false });
-    equal(readdirSync(join(path, "..")), ["log"], "what is left in the folder");
+    equal(readdirSync(join(path, "..")), ["log"], "the files in the directory");
   },
 
-  async "cut at every byte of the last record, the others are there"(path) {
+  async "a file that is cut in its last record keeps the others"(path) {
     const lengths = [];
-    await used(path, async (store) => {
+    await withStore(path, async (store) => {
       for (const key of ["a", "b", "c"]) {
         await store.write(
           change({
             put: [segment(key, ["1", "2"], { orderingKeys: [1, 2] })],
-            deadPut: [letter(key)],
+            deadPut: [deadLetter(key)],
             remove: ["no"],
             deadRemove: ["no"],
           }),
@@ -50,12 +51,12 @@ const CHECKS = {
     const whole = readFileSync(path);
     for (let length = lengths[1]; length < lengths[2]; length++) {
       writeFileSync(path, whole.subarray(0, length));
-      await used(path, async (store) => {
-        equal(await keys(store), ["a", "b"], `what is there of ${length} bytes`);
+      await withStore(path, async (store) => {
+        equal(await keys(store), ["a", "b"], `the content of ${length} bytes`);
         equal(statSync(path).size, lengths[1]);
         await store.write(change({ put: [segment("d")] }));
       });
-      await used(path, async (store) =>
+      await withStore(path, async (store) =>
         equal(
           [await keys(store), await deadKeys(store)],
           [
@@ -65,52 +66,52 @@ const CHECKS = {
         ),
       );
     }
-    for (let length = 0; length <= EMPTY; length++) {
+    for (let length = 0; length <= EMPTY_BYTES; length++) {
       writeFileSync(path, whole.subarray(0, length));
-      await used(path, async (store) => equal(await keys(store), []));
+      await withStore(path, async (store) => equal(await keys(store), []));
     }
   },
 
-  async "zeros or noise behind the end are dropped"(path) {
-    for (const tail of [new Uint8Array(5), new Uint8Array(5000), Buffer.from("noise ".repeat(50))]) {
+  async "zeros or garbage after the last record are dropped"(path) {
+    for (const tail of [new Uint8Array(5), new Uint8Array(5000), Buffer.from("garbage".repeat(50))]) {
       rmSync(path, { force: true });
-      await used(path, (store) => store.write(change({ put: [segment("a")] })));
+      await withStore(path, (store) => store.write(change({ put: [segment("a")] })));
       const { size } = statSync(path);
       appendFileSync(path, tail);
-      await used(path, async (store) => equal(await keys(store), ["a"]));
+      await withStore(path, async (store) => equal(await keys(store), ["a"]));
       equal(statSync(path).size, size);
     }
   },
 
-  async "a flipped byte costs one change, and nothing else"(path) {
-    const lengths = [EMPTY];
-    await used(path, async (store) => {
+  async "a flipped bit loses one change only"(path) {
+    const lengths = [EMPTY_BYTES];
+    await withStore(path, async (store) => {
       for (const key of ["a", "b", "c", "d"]) {
         await store.write(change({ put: [segment(key)] }));
         lengths.push(statSync(path).size);
       }
     });
     const whole = readFileSync(path);
-    // Not in the length, which is where the way to the next one is.
+    // Not in the length, which leads to the next record.
     for (let at = lengths[1] + 4; at < lengths[2]; at++) {
       const damaged = Buffer.from(whole);
       damaged[at] ^= 1 << (at % 8);
       writeFileSync(path, damaged);
-      await used(path, async (store) => {
-        equal(await keys(store), ["a", "c", "d"], `what is there with byte ${at} flipped`);
+      await withStore(path, async (store) => {
+        equal(await keys(store), ["a", "c", "d"], `the content with a flipped bit in byte ${at}`);
         await store.write(change({ put: [segment("e")] }));
       });
-      await used(path, async (store) => equal(await keys(store), ["a", "c", "d", "e"]));
+      await withStore(path, async (store) => equal(await keys(store), ["a", "c", "d", "e"]));
     }
     for (let at = lengths[1]; at < lengths[1] + 4; at++) {
       const damaged = Buffer.from(whole);
       damaged[at] ^= 0x40;
       writeFileSync(path, damaged);
-      await used(path, async (store) => equal((await keys(store))[0], "a"));
+      await withStore(path, async (store) => equal((await keys(store))[0], "a"));
     }
   },
 
-  async "a file that is something else is left alone"(path) {
+  async "a file that is not an outbox is not touched"(path) {
     for (const text of ["my diary", "x".repeat(5000), "eventferry outbox 2\nabc"]) {
       writeFileSync(path, text);
       const error = await rejects(fileStore(path).open("x"));
@@ -120,7 +121,7 @@ const CHECKS = {
     equal(readdirSync(join(path, "..")), ["log"]);
   },
 
-  async "where there is no folder, or no file can be, it rejects"(path) {
+  async "open rejects without a directory, or where no file can be created"(path) {
     await rejects(fileStore(join(path, "../no/log")).open("x"));
     await rejects(fileStore(join(path, "..")).open("x"));
     const store = fileStore(path);
@@ -136,10 +137,10 @@ const CHECKS = {
       ["EIO when it is flushed, and it cannot be cut off", { datasync: true, truncate: true }],
       ["ENOSPC, half written, and it cannot be cut off", { write: (length) => length >> 1, truncate: true }],
     ].map(([name, faults]) => [
-      `a disk that fails: ${name}`,
+      `a change that fails leaves the file unchanged: ${name}`,
       async (path) => {
         const disk = {};
-        const store = fileStore(path, { platform: await faulty(disk) });
+        const store = fileStore(path, { platform: await faultyPlatform(disk) });
         await store.open("x");
         await store.write(change({ put: [segment("a"), segment("b")] }));
         const { size } = statSync(path);
@@ -153,61 +154,61 @@ const CHECKS = {
         await store.write(change({ put: [segment("f")], remove: ["b"] }));
         equal(await keys(store), ["a", "f"]);
         await store.close();
-        await used(path, async (store) => equal(await keys(store), ["a", "f"]));
+        await withStore(path, async (store) => equal(await keys(store), ["a", "f"]));
       },
     ]),
   ),
 
-  async "a disk that writes three bytes at a time"(path) {
-    const store = fileStore(path, { platform: await faulty({ portion: 3 }) });
+  async "partial writes are continued"(path) {
+    const store = fileStore(path, { platform: await faultyPlatform({ portion: 3 }) });
     await store.open("x");
     await store.write(change({ put: [segment("a"), segment("b")] }));
     await store.close();
-    await used(path, async (store) => equal(await keys(store), ["a", "b"]));
+    await withStore(path, async (store) => equal(await keys(store), ["a", "b"]));
   },
 
-  async "a disk that is really full"(path) {
-    // The shell's limit is for the size of a file; what exceeds it fails as a full disk does.
+  async "a full file rejects changes and works again with space"(path) {
+    // The shell limits the size of a file. A write beyond the limit fails like one to a full disk.
     const { code, output } = await child(["full", path], { limit: 64 });
     if (code !== 0) throw new Error(output);
-    await used(path, async (store) => equal((await keys(store)).slice(-1), ["z"]));
+    await withStore(path, async (store) => equal((await keys(store)).slice(-1), ["z"]));
   },
 
-  async "changes that come together are flushed together"(path) {
+  async "concurrent changes share a flush"(path) {
     const disk = { count: 0 };
-    const store = fileStore(path, { platform: await faulty(disk) });
+    const store = fileStore(path, { platform: await faultyPlatform(disk) });
     await store.open("x");
     disk.count = 0;
     await Promise.all(Array.from({ length: 50 }, (_, n) => store.write(change({ put: [segment(`k${n}`)] }))));
-    equal(disk.count, 1, "how often it was flushed");
+    equal(disk.count, 1, "the number of flushes");
     const first = store.write(change({ put: [segment("x")] }));
     await new Promise((resolve) => setImmediate(resolve));
     await Promise.all([first, ...Array.from({ length: 50 }, (_, n) => store.write(change({ remove: [`k${n}`] })))]);
-    equal(disk.count <= 3, true, "whether those that waited were flushed together");
+    equal(disk.count <= 3, true, "whether the waiting changes shared a flush");
     await store.close();
   },
 
-  async "an empty outbox is an empty file"(path) {
-    await used(path, async (store) => {
+  async "the file of an empty outbox is empty"(path) {
+    await withStore(path, async (store) => {
       for (let round = 0; round < 5; round++) {
-        await store.write(change({ put: [segment("a", ["1".repeat(round * 1000)])], deadPut: [letter("b")] }));
+        await store.write(change({ put: [segment("a", ["1".repeat(round * 1000)])], deadPut: [deadLetter("b")] }));
         await store.write(change({ remove: ["a"] }));
         await store.write(change({ deadRemove: ["b"] }));
         await store.write(change({}));
-        equal(statSync(path).size, EMPTY);
+        equal(statSync(path).size, EMPTY_BYTES);
       }
     });
   },
 
-  async "rewriting keeps everything, and makes it small"(path) {
+  async "a rewrite keeps the content and shrinks the file"(path) {
     const text = "1".repeat(10_000);
     const name = (n) => `k${String(n).padStart(4, "0")}`;
     let largest = 0;
-    await used(path, async (store) => {
+    await withStore(path, async (store) => {
       await store.write(
         change({
           put: [segment("0", ["1", "2"], { orderingKeys: [4, 5], at: 77 })],
-          deadPut: [letter("a"), letter("b")],
+          deadPut: [deadLetter("a"), deadLetter("b")],
         }),
       );
       for (let n = 0; n < 1000; n++) {
@@ -216,82 +217,82 @@ const CHECKS = {
       }
       await store.write(change({ put: [segment("z")] }));
     });
-    if (largest > 1.2e6) throw new Error(`it grew to ${largest} bytes`);
+    if (largest > 1.2e6) throw new Error(`the file grew to ${largest} bytes`);
     equal(readdirSync(join(path, "..")), ["log"]);
-    await used(path, async (store) => {
+    await withStore(path, async (store) => {
       equal(await keys(store), ["0", ...Array.from({ length: 20 }, (_, n) => name(n + 980)), "z"]);
       equal(
         (await store.peek({ events: 1, bytes: 1, skip: new Set() }))[0],
         segment("0", ["1", "2"], { orderingKeys: [4, 5], at: 77 }),
       );
-      equal(await store.dead(9), [letter("a"), letter("b")]);
+      equal(await store.dead(9), [deadLetter("a"), deadLetter("b")]);
     });
   },
 
-  async "a rewriting that fails changes nothing"(path) {
+  async "a failed rewrite changes nothing"(path) {
     const disk = {};
-    const store = fileStore(path, { platform: await faulty(disk) });
+    const store = fileStore(path, { platform: await faultyPlatform(disk) });
     await store.open("x");
     const text = "1".repeat(100_000);
     disk.rename = true;
     for (let n = 0; n < 40; n++) await store.write(change({ put: [segment(`k${n % 2}`, [text]), segment(`n${n}`)] }));
-    if (statSync(path).size < 3e6) throw new Error("it was rewritten all the same");
+    if (statSync(path).size < 3e6) throw new Error("the file was rewritten");
     equal(readdirSync(join(path, "..")).sort(), ["log", "log.lock"]);
     delete disk.rename;
     for (let n = 0; n < 60; n++) await store.write(change({ put: [segment(`k${n % 2}`, [text])] }));
-    if (statSync(path).size > 2e6) throw new Error("it was not rewritten later");
+    if (statSync(path).size > 2e6) throw new Error("the file was not rewritten later");
     equal((await keys(store)).length, 42);
     await store.close();
-    await used(path, async (store) => equal((await keys(store)).length, 42));
+    await withStore(path, async (store) => equal((await keys(store)).length, 42));
   },
 
-  async "what a broken off rewriting left behind is cleared away"(path) {
+  async "the remains of an interrupted rewrite are removed"(path) {
     writeFileSync(`${path}.new`, "eventferry outbox 1\nrest");
-    await used(path, async (store) => equal(await keys(store), []));
+    await withStore(path, async (store) => equal(await keys(store), []));
     equal(existsSync(`${path}.new`), false);
   },
 
-  async "a second one in the same process is refused"(path) {
-    await used(path, async () => {
+  async "a second store in the same process is rejected"(path) {
+    await withStore(path, async () => {
       const error = await rejects(fileStore(path).open("x"));
       equal(error.message.endsWith(`in use by process ${process.pid}`), true, error.message);
     });
-    await used(path, async () => undefined);
+    await withStore(path, async () => undefined);
   },
 
-  async "a process that runs keeps the file, one that is gone does not"(path) {
+  async "a running process keeps the file, one that has ended does not"(path) {
     const holder = spawnChild(["hold", path]);
     await holder.line;
     const error = await rejects(fileStore(path).open("x"));
     equal(error.message.endsWith(`in use by process ${holder.pid}`), true, error.message);
     holder.kill("SIGKILL");
     await holder.ended;
-    await used(path, async (store) => equal(await keys(store), ["held"]));
+    await withStore(path, async (store) => equal(await keys(store), ["held"]));
   },
 
-  async "the lock of a process whose number another has now is stale"(path) {
+  async "a lock is stale if its process id belongs to another process"(path) {
     for (const text of ["1 99999999999\n", "4194305 5\n", "", "nonsense", `${process.pid} 1\n`]) {
       writeFileSync(`${path}.lock`, text);
       if (process.platform !== "linux" && text !== "" && text !== "nonsense") continue;
-      await used(path, async () => undefined);
+      await withStore(path, async () => undefined);
     }
     equal(readdirSync(join(path, "..")), ["log"]);
   },
 
-  async "ten that race for a stale lock: one gets it"(path) {
+  async "of ten stores that race for a stale lock, one gets it"(path) {
     for (let round = 0; round < 20; round++) {
       writeFileSync(`${path}.lock`, "4194305 5\n");
       if (round % 2) writeFileSync(`${path}.lock.lock`, "4194306 5\n");
       const stores = Array.from({ length: 10 }, () => fileStore(path));
       const got = await Promise.allSettled(stores.map((store) => store.open("x")));
       for (const [at, { status }] of got.entries()) if (status === "fulfilled") await stores[at].close();
-      equal(got.filter(({ status }) => status === "fulfilled").length <= 1, true, "whether at most one got it");
-      await used(path, async () => undefined);
+      equal(got.filter(({ status }) => status === "fulfilled").length <= 1, true, "whether at most one got the lock");
+      await withStore(path, async () => undefined);
       equal(readdirSync(join(path, "..")), ["log"]);
     }
   },
 
-  async "six processes that race for a stale lock: one gets it"(path) {
+  async "of six processes that race for a stale lock, one gets it"(path) {
     for (let round = 0; round < 3; round++) {
       writeFileSync(`${path}.lock`, "4194305 5\n");
       const racers = Array.from({ length: 6 }, () => spawnChild(["race", path]));
@@ -299,11 +300,11 @@ const CHECKS = {
       const got = racers.filter((racer) => racer.output().startsWith("got it")).length;
       for (const racer of racers) racer.kill("SIGKILL");
       await Promise.all(racers.map(({ ended }) => ended));
-      equal(got, 1, "how many got it");
+      equal(got, 1, "the number of processes with the lock");
     }
   },
 
-  async "killed 20 times in the middle of writing: what had resolved is there"(path) {
+  async "resolved changes survive 20 kills during writes"(path) {
     const resolved = new Set();
     let written = 0;
     for (let round = 0; round < 20; round++) {
@@ -316,7 +317,7 @@ const CHECKS = {
         if (line.startsWith("+")) written += Number(!!resolved.add(line.slice(1)));
         if (line.startsWith("-")) resolved.delete(line.slice(1));
       }
-      await used(path, async (store) => {
+      await withStore(path, async (store) => {
         const there = new Set(await keys(store));
         for (const key of resolved) if (!there.has(key)) throw new Error(`round ${round}: ${key} is lost`);
         for (const found of await store.peek({ events: Infinity, bytes: Infinity, skip: new Set() })) {
@@ -332,7 +333,7 @@ const CHECKS = {
     return `${written} segments`;
   },
 
-  async "both ways to make a CRC agree"() {
+  async "both CRC-32 implementations agree"() {
     const { crc32 } = await loadPlatform();
     const byTable = crc32ByTable();
     equal(byTable(new TextEncoder().encode("123456789")), 0xcbf43926);
@@ -342,19 +343,19 @@ const CHECKS = {
     }
   },
 
-  async "400 segments of 250 events take little of the processor"(path) {
+  async "400 segments of 250 events need little CPU time"(path) {
     const texts = Array.from({ length: 250 }, (_, n) => JSON.stringify({ id: n, data: "x".repeat(100) }).padEnd(120));
     const all = Array.from({ length: 400 }, (_, n) => segment(`k${1000 + n}`, texts));
-    return used(path, async (store) => {
+    return withStore(path, async (store) => {
       const before = process.cpuUsage();
       const start = performance.now();
       for (const one of all) await store.write(change({ put: [one] }));
       const ms = performance.now() - start;
       const { user, system } = process.cpuUsage(before);
       const cpu = (user + system) / 1000;
-      // A bound for slow machines; a fast one needs a tenth of it.
+      // The limit is for slow machines; a fast one needs a tenth of it.
       if (cpu > 1000) throw new Error(`${cpu} ms`);
-      return `${cpu.toFixed(0)} ms of processor, ${ms.toFixed(0)} ms in all, ${(statSync(path).size / 1e6).toFixed(1)} MB`;
+      return `${cpu.toFixed(0)} ms of CPU time, ${ms.toFixed(0)} ms in total, ${(statSync(path).size / 1e6).toFixed(1)} MB`;
     });
   },
 };
@@ -376,7 +377,7 @@ export async function fileChecks() {
   return results;
 }
 
-async function used(path, body) {
+async function withStore(path, body) {
   const store = fileStore(path);
   await store.open("x");
   try {
@@ -387,10 +388,11 @@ async function used(path, body) {
 }
 
 /**
- * The real thing with faults. `disk` has them, and may change: `write` says how many bytes are written before it is full;
- * `datasync`, `truncate` and `rename` fail; `portion` is the most that is written at once. `count` counts the flushes.
+ * The real platform with faults. The members of `disk` select them, and may change: `write` returns how many bytes are
+ * written before the disk is full; `datasync`, `truncate` and `rename` fail; `portion` limits each write. `count` is the
+ * number of flushes.
  */
-async function faulty(disk) {
+async function faultyPlatform(disk) {
   const platform = await loadPlatform();
   const broken = (code) => Object.assign(new Error(`${code}: on purpose`), { code });
   const handleOf = (handle) => ({
@@ -424,7 +426,7 @@ async function faulty(disk) {
   return { ...platform, fs };
 }
 
-/** @param options.limit of a file, in KiB */
+/** @param options.limit the maximum size of a file in KiB */
 function spawnChild(args, { limit } = {}) {
   const program = [process.execPath, fileURLToPath(new URL("file-child.mjs", import.meta.url)), ...args];
   const child = limit

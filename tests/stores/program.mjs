@@ -1,4 +1,4 @@
-// Holds the stores of a program's runtime to the laws: Node, Deno and Bun. The last line is the report, as JSON.
+// Checks the contract of the stores of Node, Deno or Bun. The last line of the output is the report, as JSON.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,12 +7,12 @@ import { denoKvStore } from "../../dist/stores/deno-kv.js";
 import { fileStore } from "../../dist/stores/file.js";
 import { memoryStore } from "../../dist/stores/memory.js";
 import { denoKvChecks } from "./deno-kv-checks.mjs";
-import { equal, judgeLaws } from "./laws.mjs";
+import { equal, checkContract } from "./contract.mjs";
 
 const report = {};
-report.memory = await judgeLaws(() => ({ make: () => memoryStore(), forgets: true }));
+report.memory = await checkContract(() => ({ make: () => memoryStore(), isVolatile: true }));
 for (const durability of ["disk", "os"]) {
-  report[`file, ${durability}`] = await judgeLaws(() => {
+  report[`file, ${durability}`] = await checkContract(() => {
     const folder = mkdtempSync(join(tmpdir(), "eventferry-store-"));
     return {
       make: (name) => fileStore(join(folder, name), { durability }),
@@ -21,14 +21,14 @@ for (const durability of ["disk", "os"]) {
   });
 }
 if (globalThis.Deno?.openKv) {
-  report["Deno KV"] = await judgeLaws(async () => {
+  report["Deno KV"] = await checkContract(async () => {
     const kv = await Deno.openKv(":memory:");
     return { make: () => denoKvStore(kv), isShared: true, end: () => kv.close() };
   });
-  report["Deno KV, its own checks"] = await denoKvChecks();
+  report["Deno KV, specific checks"] = await denoKvChecks();
 }
 
 const { store, traits, refused } = await openAuto("outbox");
-equal([store.kind, traits, refused], ["memory", { durability: "none", isShared: false }, []], "what openAuto gives");
+equal([store.kind, traits, refused], ["memory", { durability: "none", isShared: false }, []], "the result of openAuto");
 
 console.log(JSON.stringify(report));

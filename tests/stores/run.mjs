@@ -1,4 +1,4 @@
-// Holds every store to the laws, in every runtime that has its place, and tries what can go wrong in each.
+// Checks the contract of every store in every runtime that supports it, and the failures of each kind of storage.
 import { fileURLToPath } from "node:url";
 import { runChild } from "../child.mjs";
 import { Tally } from "../tally.mjs";
@@ -21,9 +21,9 @@ const PROGRAMS = [
 
 const tally = new Tally();
 const addResults = (name, results) => {
-  for (const { name: what, problem, remark } of results) {
-    if (problem !== undefined) tally.fail(`${name}: ${what}`, problem);
-    else if (remark) console.log(`  ${what}: ${remark}`);
+  for (const { name: check, problem, remark } of results) {
+    if (problem !== undefined) tally.fail(`${name}: ${check}`, problem);
+    else if (remark) console.log(`  ${check}: ${remark}`);
   }
   const passed = results.filter(({ problem }) => problem === undefined).length;
   tally.add({ passed });
@@ -38,7 +38,7 @@ for (const [name, ...command] of PROGRAMS) {
     for (const [store, results] of Object.entries(report)) addResults(`${name}, ${store}`, results);
   });
 }
-addResults("Node, the file in trouble", await fileChecks());
+addResults("Node, file failures", await fileChecks());
 await durableObjects(tally, addResults);
 await browsers(tally, addResults);
 tally.finish();

@@ -8,7 +8,7 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
-use eventferry::base::json::block::{Block, Native, Simd, Words, is_string_stop};
+use eventferry::base::json::block::{Block, Native, Simd, Swar, is_string_stop};
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::json::{ScanContext, is_json_text, scan_document};
 use eventferry::cloudevents::layout::Layout;
@@ -32,15 +32,18 @@ fn blocks_answer_alike_for_every_byte_in_every_place() {
                 bytes[at] = byte;
                 let stops = (0..16).fold(0, |mask, i| mask | u32::from(is_string_stop(bytes[i])) << i);
                 assert_eq!(Simd::string_stops(&bytes), stops);
-                assert_eq!(Words::string_stops(&bytes), stops);
-                assert_eq!(Simd::same_bytes(&bytes, &[filler; 16]), Words::same_bytes(&bytes, &[filler; 16]));
+                assert_eq!(Swar::string_stops(&bytes), stops);
+                assert_eq!(
+                    Simd::equal_bytes(&bytes, &[filler; 16]),
+                    Swar::equal_bytes(&bytes, &[filler; 16])
+                );
             }
         }
     }
 }
 
 const EVENTS: &[&str] = &[
-    r#"{"specversion":"1.0","id":"17","source":"/orders","type":"com.example.made","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json","data":{"a":[1,2.5e3,"text of more than sixteen bytes",null,true]}}"#,
+    r#"{"specversion":"1.0","id":"17","source":"/orders","type":"com.example.made","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json","data":{"a":[1,2.5e3,"text of more than peek_block bytes",null,true]}}"#,
     r#"{"specversion":"1.0","id":"18","source":"/orders","type":"com.example.made","time":"2026-01-01T00:00:01Z","datacontenttype":"application/json","data":"é€😀 \ud83d\ude00"}"#,
     r#"{ "data_base64" : "AP/+" , "type":"t", "source":"https://example.com/a?b#c", "id":"\u00e9", "specversion":"1.0", "ext":5 }"#,
     r#"{"specversion":"0.3","id":"1","source":"","type":"t","datacontentencoding":"base64","data":"e30="}"#,
@@ -72,11 +75,11 @@ fn scanners_answer_alike_on_good_and_broken_events() {
             }
         }
         let found = scan::<Simd>(&text, &mut simd);
-        assert_eq!(found, scan::<Words>(&text, &mut words), "{:?}", String::from_utf8_lossy(&text));
+        assert_eq!(found, scan::<Swar>(&text, &mut words), "{:?}", String::from_utf8_lossy(&text));
         accepted += u32::from(found.0 == 0);
         let bytes = pad(&text);
         let padded = Padded::new(&bytes).expect("padded");
-        assert_eq!(is_json_text::<Simd>(padded), is_json_text::<Words>(padded));
+        assert_eq!(is_json_text::<Simd>(padded), is_json_text::<Swar>(padded));
     }
     assert!(accepted > 2_000 && accepted < 18_000, "{accepted}");
 }

@@ -30,7 +30,7 @@ export class BayeuxClient extends StreamClient {
           ...streamConfig(options),
           url: href,
           ack: ack !== false,
-          needsAuth: auth !== undefined,
+          isAuthRequired: auth !== undefined,
           transports: (transports ?? defaultTransports(options)).join(" "),
         }),
         fetch: streamFetch(options.fetch, options.credentials),
@@ -39,7 +39,7 @@ export class BayeuxClient extends StreamClient {
         extensions: extensions.length > 0 ? new Extensions(extensions) : undefined,
       },
       listener: {
-        // The engine asks for credentials only with `needsAuth`.
+        // The engine asks for credentials only with `isAuthRequired`.
         credentials: async (renew) => headerLines([await auth!({ renew })], {}),
         sign: async () => undefined,
         onRefreshToken: () => undefined,

@@ -10,7 +10,7 @@
  */
 import { type HeadersOption, headerLines } from "../../client/options.js";
 import { codeOf, FerryError } from "../../engine/errors.js";
-import { FAILURE, type StreamPort } from "../../engine/ports.js";
+import { FAILURE, type StreamEffects, type StreamPort } from "../../engine/ports.js";
 import { Pump } from "../../engine/pump.js";
 import { monotonicNow } from "../../platform/clock.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
@@ -105,11 +105,11 @@ export class StreamDriver {
         state: (state: number) => listener.onState(STATES[state]!),
         notice: (kind: StreamNoticeKind, channel: string | undefined, code: number, status: number, message: string) =>
           listener.onNotice(kind, channel, this.#error(code, status, message)),
-        lost: (code: number, status: number, message: string) =>
+        connection_lost: (code: number, status: number, message: string) =>
           listener.onConnectionLost(this.#error(code, status, message)!),
         ended: (code: number, status: number, message: string) => this.#end(this.#error(code, status, message)),
-        credentials: (renew: boolean) => {
-          listener.credentials(renew).then(
+        need_credentials: (isRenewal: boolean) => {
+          listener.credentials(isRenewal).then(
             (headers) => this.send((port, now) => port.authorize(now, headers)),
             (error: unknown) =>
               this.send((port, now) =>
@@ -123,11 +123,11 @@ export class StreamDriver {
             () => this.send((port, now) => port.signed(now, undefined)),
           );
         },
-        rotated: (refreshToken: string) => listener.onRefreshToken(refreshToken),
+        refresh_token: (refreshToken: string) => listener.onRefreshToken(refreshToken),
         socket_open: (id: number, url: string) => this.#sockets.open(id, url),
         socket_send: (id: number, text: string) => this.#sendText(id, text),
         socket_close: (id: number) => this.#sockets.close(id),
-      },
+      } satisfies StreamEffects,
       onReset: () => this.#end(new FerryError("ERR_INTERNAL")),
     });
   }
@@ -224,7 +224,7 @@ export class StreamDriver {
     const { port } = this.#pump;
     const now = monotonicNow();
     if (outcome.kind === "failure") {
-      port.failure(now, id, FAILURE[outcome.why]);
+      port.failure(now, id, FAILURE[outcome.reason]);
       return;
     }
     let { body } = outcome;

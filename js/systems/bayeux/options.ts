@@ -1,5 +1,5 @@
 /** Options of all clients of streams, and of the client for Bayeux servers. */
-import { type ClientOptions, checkClient, checkTimeout } from "../../client/options.js";
+import { type ClientOptions, checkClientOptions, checkTimeout } from "../../client/options.js";
 import { HIDDEN, mustBe, unknownOption } from "../../engine/messages.js";
 import { monotonicNow, unixNow } from "../../platform/clock.js";
 import { type BayeuxExtension, checkExtensions } from "./extensions.js";
@@ -79,7 +79,7 @@ const TRANSPORTS = ["websocket", "long-polling"];
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkStreamOptions(owner: string, options: unknown, names: readonly string[]): void {
-  checkClient(owner, options, [...STREAM_NAMES, ...names]);
+  checkClientOptions(owner, options, [...STREAM_NAMES, ...names]);
   const { connectionTimeoutMs, maxPending, retry, credentials, drain } = options as StreamOptions;
   if (connectionTimeoutMs !== Infinity) checkTimeout(connectionTimeoutMs, "connectionTimeoutMs");
   if (maxPending !== undefined && !(Number.isInteger(maxPending) && maxPending >= 1 && maxPending <= 1_000_000))
@@ -133,10 +133,10 @@ export function streamConfig({
   drain,
 }: StreamOptions): Record<string, unknown> {
   return {
-    keepsCookies: !platformKeepsCookies(),
-    epoch: unixNow() - monotonicNow(),
+    hasCookieJar: !platformKeepsCookies(),
+    epochUnixMs: unixNow() - monotonicNow(),
     timeoutMs,
-    drains: drain,
+    isDraining: drain,
     connectionTimeoutMs: connectionTimeoutMs === Infinity ? undefined : connectionTimeoutMs,
     ...retry,
   };

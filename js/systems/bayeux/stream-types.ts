@@ -18,7 +18,7 @@ export type MessageListener<T = unknown> = (message: StreamMessage<T>) => unknow
  * - `transport_fallback`: no WebSocket could be opened, so the client uses long polling.
  * - `multiple_clients`: another tab holds the connection to this server, so this client polls at intervals.
  * - `closed_by_server`: the server closed the connection.
- * - `trouble`: something failed and will be retried.
+ * - `transient_error`: something failed and will be retried.
  */
 export type StreamNoticeKind =
   | "session_replaced"
@@ -29,7 +29,7 @@ export type StreamNoticeKind =
   | "transport_fallback"
   | "multiple_clients"
   | "closed_by_server"
-  | "trouble";
+  | "transient_error";
 
 /** An incident that does not end the client. */
 export interface StreamNotice {

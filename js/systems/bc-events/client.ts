@@ -1,6 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The client of BriteEvents. An application has one client, and makes a session for each request it handles. */
-import { type ClientOptions, DEFAULT_TIMEOUT_MS, checkClient, checkedUrl, mergeHeaders } from "../../client/options.js";
+import {
+  type ClientOptions,
+  DEFAULT_TIMEOUT_MS,
+  checkClientOptions,
+  checkedUrl,
+  mergeHeaders,
+} from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import type { OutboxOptions } from "../../outbox/options.js";
@@ -63,7 +69,7 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option, or with every mistake in the topics */
   constructor(options: BriteEventsClientOptions<T>) {
-    checkClient("BriteEventsClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
+    checkClientOptions("BriteEventsClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
     const { apiUrl, serviceName, topics, defaultCategory, outbox } = options;
     if (typeof serviceName !== "string" || serviceName === "")
       throw mustBe("serviceName", "a non-empty string", serviceName);

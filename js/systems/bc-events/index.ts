@@ -1,4 +1,4 @@
-/** BriteEvents. The only system that loads YAML and JSON Schema. */
+/** The entry point `eventferry/bc-events`. It is the only one that loads YAML and JSON Schema. */
 export {
   BriteEventsClient,
   type BriteEventsClientOptions,

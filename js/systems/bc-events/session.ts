@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: one actor and one job. Events are staged until they are flushed or rolled back. */
-import { checkNames } from "../../client/options.js";
+import { checkOptionNames } from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import type { Outbox } from "../../outbox/outbox.js";
@@ -83,7 +83,7 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
   constructor(init: SessionInit) {
     const { jobId, options } = init;
     this.#init = init;
-    checkNames("a session", options, ["publishImmediately"]);
+    checkOptionNames("a session", options, ["publishImmediately"]);
     if (options.publishImmediately !== undefined && typeof options.publishImmediately !== "boolean")
       throw mustBe("publishImmediately", "true or false", options.publishImmediately);
     this.#jobId = validateJobId(jobId);
@@ -133,7 +133,7 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
     // biome-ignore lint/complexity/noArguments: a rest parameter would change the declared signature
     if (arguments.length !== 1 || typeof event !== "object" || event === null || Array.isArray(event))
       throw invalidArgument("publish takes one object: { action, entity, data, category? }");
-    checkNames("publish", event, ["action", "entity", "data", "category"]);
+    checkOptionNames("publish", event, ["action", "entity", "data", "category"]);
     const { action, entity, data, category } = event as Record<string, unknown>;
     const { topics } = this.#init;
     for (const [name, value, example] of [

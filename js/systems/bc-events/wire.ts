@@ -88,7 +88,7 @@ export class BriteEventsWire implements Wire<Encoded> {
 export class EncodedEvent implements Encoded {
   readonly id: string;
   readonly text: string;
-  /** Events of one job keep their order. */
+  /** The ordering key: events of one job keep their order. */
   readonly orderingKey: string;
 
   constructor(id: string, job: string, event: string) {

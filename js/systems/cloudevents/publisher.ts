@@ -1,7 +1,7 @@
 /** Publishes CloudEvents over HTTP: directly with `send`, or through sessions and an outbox. */
 import { Calls, type CallsOptions } from "../../client/calls.js";
 import {
-  checkClient,
+  checkClientOptions,
   checkedUrl,
   checkSignal,
   checkTimeout,
@@ -68,7 +68,7 @@ export class Publisher {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option. */
   constructor(options: PublisherOptions) {
-    checkClient("a Publisher", options, ["url", "mode", "outbox", "retry", "maxInFlight"]);
+    checkClientOptions("a Publisher", options, ["url", "mode", "outbox", "retry", "maxInFlight"]);
     this.#url = checkedUrl(options.url);
     this.#options = { ...options };
     this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
@@ -182,7 +182,14 @@ export class Publisher {
     ids: string[],
     { headers: given, signal, timeoutMs }: SendOptions,
   ): Promise<DeliveryInfo> {
-    const { status, attempts } = await this.#calls.call({ url: this.#url, headers, body, given, signal, timeoutMs });
+    const { status, attempts } = await this.#calls.call({
+      url: this.#url,
+      headers,
+      body,
+      userHeaders: given,
+      signal,
+      timeoutMs,
+    });
     return { status, attempts, ids };
   }
 }

@@ -2,8 +2,8 @@
 import { type Call, Calls, type CallsOptions, responseOf } from "../../client/calls.js";
 import {
   type HeadersOption,
-  checkClient,
-  checkNames,
+  checkClientOptions,
+  checkOptionNames,
   checkSignal,
   checkTimeout,
   checkedUrl,
@@ -70,7 +70,7 @@ export class EventsProtocolClient {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(options: EventsProtocolClientOptions) {
-    checkClient("EventsProtocolClient", options, OPTIONS);
+    checkClientOptions("EventsProtocolClient", options, OPTIONS);
     this.#url = checkedUrl(options.url);
     const { maxResponseBytes } = options;
     if (
@@ -97,7 +97,7 @@ export class EventsProtocolClient {
     event: RequestEvent | SendEventInit,
     options: SendEventOptions = {},
   ): Promise<ResponseEvent<T>> {
-    checkNames("sendEvent", options, SEND_OPTIONS);
+    checkOptionNames("sendEvent", options, SEND_OPTIONS);
     const [request, sendOptions] =
       event instanceof RequestEvent ? [event, options] : parseSendArguments(event, options);
     const {
@@ -113,7 +113,7 @@ export class EventsProtocolClient {
       url: this.#url,
       headers: { "content-type": "application/json" },
       body: request.toText(),
-      given: headers,
+      userHeaders: headers,
       signal,
       timeoutMs,
     });
@@ -149,7 +149,7 @@ export class EventsProtocolClient {
 
 /** The request and the options in the arguments of `sendEvent`. */
 function parseSendArguments(event: SendEventInit, options: SendEventOptions): [RequestEvent, SendEventOptions] {
-  checkNames("sendEvent", event, [...EVENT_MEMBERS, ...SEND_OPTIONS]);
+  checkOptionNames("sendEvent", event, [...EVENT_MEMBERS, ...SEND_OPTIONS]);
   const { timeoutMs, signal, headers, throwOnError, parent, ...init } = event;
   const sendOptions = {
     ...withoutUndefined({ timeoutMs, signal, headers, throwOnError, parent }),

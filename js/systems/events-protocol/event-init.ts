@@ -1,5 +1,5 @@
 /** Checks the arguments from which events are made. */
-import { checkNames } from "../../client/options.js";
+import { checkOptionNames } from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
 import { HIDDEN, mustBe } from "../../engine/messages.js";
 import type { Members } from "./engine.js";
@@ -38,7 +38,7 @@ export const EVENT_MEMBERS: readonly string[] = ["name", "version", "id", "flowI
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` with the member as `attribute` */
 export function validateInit(className: string, init: EventInit | undefined): Members {
-  checkNames(className, init, EVENT_MEMBERS);
+  checkOptionNames(className, init, EVENT_MEMBERS);
   const { name, version = 1, id, flowId, ...jsonMembers } = init!;
   if (typeof name !== "string" || name === "")
     throw memberMustBe("name", "a non-empty string such as get:user:name", name);

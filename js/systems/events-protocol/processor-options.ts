@@ -1,5 +1,5 @@
 /** The options of an `EventProcessor`. */
-import { checkNames, checkTimeout } from "../../client/options.js";
+import { checkOptionNames, checkTimeout } from "../../client/options.js";
 import { mustBe } from "../../engine/messages.js";
 import { ENVELOPE_RULE, type EnvelopeRule } from "./engine.js";
 import type { RequestEvent } from "./event.js";
@@ -77,7 +77,7 @@ const MAX = 128 * MIB;
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function settingsOf(options: ProcessorOptions): ProcessorSettings {
-  checkNames("EventProcessor", options, OPTIONS);
+  checkOptionNames("EventProcessor", options, OPTIONS);
   const {
     envelope = "usual",
     handlerTimeoutMs = 30_000,

@@ -1,5 +1,5 @@
 /** The handlers of a server, by name and version of the event. */
-import { checkNames } from "../../client/options.js";
+import { checkOptionNames } from "../../client/options.js";
 import { formatValue, invalidArgument, mustBe } from "../../engine/messages.js";
 import type { RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, EventNotFoundException } from "./exceptions.js";
@@ -89,7 +89,7 @@ export class EventRegistry {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(options: RegistryOptions = {}) {
-    checkNames("EventRegistry", options, ["checkNames"]);
+    checkOptionNames("EventRegistry", options, ["checkNames"]);
     this.#checksNames = options.checkNames ?? true;
   }
 
@@ -103,7 +103,7 @@ export class EventRegistry {
   register<R>(registration: Omit<Registration<PayloadOf<R>>, "schema"> & { schema: (payload: any) => R }): this;
   register(registration: Omit<Registration, "schema"> & { schema?: undefined }): this;
   register(given: object): this {
-    checkNames("register", given, OPTIONS);
+    checkOptionNames("register", given, OPTIONS);
     const registration = given as Registration;
     const { name, version = 1, schema, handle, replace = false } = registration;
     if (this.#checksNames) checkName(name);

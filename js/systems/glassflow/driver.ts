@@ -149,7 +149,7 @@ export class SinkDriver {
     this.#lastExchange = { id, outcome };
     // The machine does not read the body.
     if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, "", EMPTY);
-    else port.failure(now, id, FAILURE[outcome.why]);
+    else port.failure(now, id, FAILURE[outcome.reason]);
     if (this.#onIdle && port.is_idle()) queueMicrotask(this.#onIdle);
   }
 

@@ -18,7 +18,7 @@ import { NO_CHANGE } from "../../outbox/store-client.js";
 import { unixNow } from "../../platform/clock.js";
 import { LeaderElection } from "../../platform/leader.js";
 import { Waiters } from "../../platform/waiters.js";
-import { storeFailure } from "../../stores/failure.js";
+import { storeError } from "../../stores/store-error.js";
 import type { OutboxStore } from "../../stores/store.js";
 
 /** A stored response. */
@@ -205,7 +205,7 @@ export class DurableInbox {
     try {
       return await this.#waiters.withTimeout(STORE_TIMEOUT_MS, body(this.#store));
     } catch (cause) {
-      throw storeFailure(this.#store.kind, cause);
+      throw storeError(this.#store.kind, cause);
     }
   }
 

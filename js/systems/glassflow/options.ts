@@ -1,8 +1,8 @@
 /** Options of pipelines, and their checks. No message shows an access token. */
 import {
   type ClientOptions,
-  checkClient,
-  checkNames,
+  checkClientOptions,
+  checkOptionNames,
   checkSignal,
   checkTimeout,
   checkedUrl,
@@ -56,7 +56,7 @@ export function checkPipelineOptions(
   options: PipelineOptions,
   names: readonly string[],
 ): CheckedPipelineOptions {
-  checkClient(owner, options, ["pipelineId", "pipelineAccessToken", "baseUrl", ...names]);
+  checkClientOptions(owner, options, ["pipelineId", "pipelineAccessToken", "baseUrl", ...names]);
   const {
     pipelineId: id = fromEnvironment("PIPELINE_ID"),
     pipelineAccessToken: token = fromEnvironment("PIPELINE_ACCESS_TOKEN"),
@@ -73,7 +73,7 @@ export function checkPipelineOptions(
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkCallOptions(owner: string, options: PipelineCallOptions): PipelineCallOptions {
-  checkNames(owner, options, ["signal", "timeoutMs"]);
+  checkOptionNames(owner, options, ["signal", "timeoutMs"]);
   checkSignal(options.signal);
   checkTimeout(options.timeoutMs);
   return options;

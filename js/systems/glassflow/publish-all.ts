@@ -7,7 +7,7 @@
  *                           published or failed
  * ```
  */
-import { aborted, checkNames, checkSignal, checkTimeout } from "../../client/options.js";
+import { aborted, checkOptionNames, checkSignal, checkTimeout } from "../../client/options.js";
 import { isFerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import { type PipelineCallOptions, checkCount } from "./options.js";
@@ -179,7 +179,7 @@ function iteratorOf<E>(events: Iterable<E> | AsyncIterable<E>): Iterator<E> | As
 }
 
 function checkOptions<E>(options: PublishAllOptions<E>): PublishAllOptions<E> & { concurrency: number } {
-  checkNames("publishAll", options, ["concurrency", "key", "signal", "timeoutMs"]);
+  checkOptionNames("publishAll", options, ["concurrency", "key", "signal", "timeoutMs"]);
   const { concurrency = 1, key, signal, timeoutMs } = options;
   checkSignal(signal);
   checkTimeout(timeoutMs);

@@ -3,7 +3,7 @@
  * therefore a consumed event is never dropped here.
  */
 import { Calls } from "../../client/calls.js";
-import { DEFAULT_TIMEOUT_MS, aborted, checkNames, checkSignal } from "../../client/options.js";
+import { DEFAULT_TIMEOUT_MS, aborted, checkOptionNames, checkSignal } from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
@@ -101,7 +101,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     this.#pipeline = new Pipeline("a PipelineDataSink", options, ["backoff", "maxEventBytes"]);
     this.#options = { ...options };
     const { backoff = {}, maxEventBytes = DEFAULT_MAX_EVENT_BYTES, fetch, signal } = options;
-    checkNames("backoff", backoff, ["baseMs", "maxMs"]);
+    checkOptionNames("backoff", backoff, ["baseMs", "maxMs"]);
     const { baseMs = 1000, maxMs = 60_000 } = backoff;
     checkCount("backoff.baseMs", baseMs, DAY_MS);
     checkCount("backoff.maxMs", maxMs, DAY_MS);
@@ -168,7 +168,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
    */
   events<P = unknown, R = unknown>(options: EventsOptions = {}): AsyncIterable<PipelineEvent<P, R>> {
     if (this.#closing) throw new FerryError("ERR_CLOSED");
-    checkNames("events", options, ["failed", "signal", "store", "maxUnacknowledged", "onRetry"]);
+    checkOptionNames("events", options, ["failed", "signal", "store", "maxUnacknowledged", "onRetry"]);
     const { failed: isFailed = false, signal, store, maxUnacknowledged = 1000, onRetry } = options;
     if (typeof isFailed !== "boolean") throw mustBe("failed", "a boolean", isFailed);
     if (onRetry !== undefined && typeof onRetry !== "function") throw mustBe("onRetry", "a function", onRetry);

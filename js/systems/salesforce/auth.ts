@@ -1,5 +1,5 @@
 /** Ways to log in to Salesforce (OAuth 2.0). `src/salesforce/auth.rs` builds the requests and reads the responses. */
-import { checkedUrl, checkNames } from "../../client/options.js";
+import { checkedUrl, checkOptionNames } from "../../client/options.js";
 import { HIDDEN, mustBe } from "../../engine/messages.js";
 
 /** Where to log in. */
@@ -119,7 +119,7 @@ export function detailsOf(auth: unknown): AuthDetails {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function passwordAuth(options: PasswordOptions): SalesforceAuth {
-  checkNames("passwordAuth", options, [
+  checkOptionNames("passwordAuth", options, [
     "consumerKey",
     "consumerSecret",
     "username",
@@ -129,9 +129,9 @@ export function passwordAuth(options: PasswordOptions): SalesforceAuth {
     "loginUrl",
   ]);
   checkStrings(options, ["consumerKey", "consumerSecret", "username", "password"], ["securityToken"]);
-  const { consumerKey, consumerSecret: secret, username, password, securityToken = "" } = options;
+  const { consumerKey, consumerSecret, username, password, securityToken = "" } = options;
   return new SalesforceAuth("password", {
-    config: { consumerKey, secret, username, token: password + securityToken, tokenUrl: tokenUrl(options) },
+    config: { consumerKey, consumerSecret, username, token: password + securityToken, tokenUrl: tokenUrl(options) },
   });
 }
 
@@ -141,7 +141,7 @@ export function passwordAuth(options: PasswordOptions): SalesforceAuth {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
-  checkNames("refreshTokenAuth", options, [
+  checkOptionNames("refreshTokenAuth", options, [
     "consumerKey",
     "consumerSecret",
     "refreshToken",
@@ -150,11 +150,11 @@ export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
     "loginUrl",
   ]);
   checkStrings(options, ["consumerKey", "refreshToken"], ["consumerSecret"]);
-  const { consumerKey, consumerSecret: secret, refreshToken: token, onRefreshToken } = options;
+  const { consumerKey, consumerSecret, refreshToken: token, onRefreshToken } = options;
   if (onRefreshToken !== undefined && typeof onRefreshToken !== "function")
     throw mustBe("onRefreshToken", "a function", HIDDEN);
   return new SalesforceAuth("refreshToken", {
-    config: { consumerKey, secret, token, tokenUrl: tokenUrl(options) },
+    config: { consumerKey, consumerSecret, token, tokenUrl: tokenUrl(options) },
     onRefreshToken,
   });
 }
@@ -165,7 +165,7 @@ export function refreshTokenAuth(options: RefreshTokenOptions): SalesforceAuth {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function clientCredentialsAuth(options: ClientCredentialsOptions): SalesforceAuth {
-  checkNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
+  checkOptionNames("clientCredentialsAuth", options, ["consumerKey", "consumerSecret", "loginUrl", "sandbox"]);
   checkStrings(options, ["consumerKey", "consumerSecret"], []);
   if (options.loginUrl === undefined)
     throw mustBe(
@@ -174,8 +174,10 @@ export function clientCredentialsAuth(options: ClientCredentialsOptions): Salesf
       undefined,
       "login.salesforce.com and test.salesforce.com do not support this flow",
     );
-  const { consumerKey, consumerSecret: secret } = options;
-  return new SalesforceAuth("clientCredentials", { config: { consumerKey, secret, tokenUrl: tokenUrl(options) } });
+  const { consumerKey, consumerSecret } = options;
+  return new SalesforceAuth("clientCredentials", {
+    config: { consumerKey, consumerSecret, tokenUrl: tokenUrl(options) },
+  });
 }
 
 /**
@@ -185,7 +187,14 @@ export function clientCredentialsAuth(options: ClientCredentialsOptions): Salesf
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
-  checkNames("jwtBearerAuth", options, ["consumerKey", "username", "privateKey", "audience", "sandbox", "loginUrl"]);
+  checkOptionNames("jwtBearerAuth", options, [
+    "consumerKey",
+    "username",
+    "privateKey",
+    "audience",
+    "sandbox",
+    "loginUrl",
+  ]);
   checkStrings(options, ["consumerKey", "username"], ["audience"]);
   const { consumerKey, username, privateKey, audience, sandbox } = options;
   if (
@@ -200,7 +209,7 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
     );
   }
   return new SalesforceAuth("jwtBearer", {
-    config: { consumerKey, username, place: audience ?? defaultLoginHost(sandbox), tokenUrl: tokenUrl(options) },
+    config: { consumerKey, username, audience: audience ?? defaultLoginHost(sandbox), tokenUrl: tokenUrl(options) },
     privateKey,
   });
 }
@@ -211,10 +220,10 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function sessionAuth(options: SessionOptions): SalesforceAuth {
-  checkNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
+  checkOptionNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
   checkStrings(options, ["accessToken"], []);
   return new SalesforceAuth("session", {
-    config: { token: options.accessToken, place: checkedUrl(options.instanceUrl, "instanceUrl") },
+    config: { token: options.accessToken, instanceUrl: checkedUrl(options.instanceUrl, "instanceUrl") },
   });
 }
 

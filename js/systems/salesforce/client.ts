@@ -80,8 +80,8 @@ export class SalesforceClient extends StreamClient {
         config: () => ({
           ...streamConfig(options),
           ...config,
-          start,
-          fallback: replayFallback && startPosition(replayFallback, "replayFallback"),
+          replayStart: start,
+          replayFallback: replayFallback && startPosition(replayFallback, "replayFallback"),
           apiVersion,
           endpoint,
         }),
@@ -101,7 +101,7 @@ export class SalesforceClient extends StreamClient {
       ...(tracker && {
         prepareSubscription: async (channel: string) => {
           const id = await tracker.find(channel);
-          return id === undefined ? undefined : (port: StreamPort) => port.mark(withoutFilter(channel), id);
+          return id === undefined ? undefined : (port: StreamPort) => port.set_replay_id(withoutFilter(channel), id);
         },
         beforeReceive: (message) => tracker.beforeReceive(message),
         afterListeners: (message) => tracker.afterListeners(message),

@@ -1,5 +1,5 @@
 /** Keeps replay positions in one of the stores of this package. */
-import { checkNames } from "../../client/options.js";
+import { checkOptionNames } from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import { unixNow } from "../../platform/clock.js";
@@ -27,7 +27,7 @@ export function replayStore(
   store: OutboxStore,
   options: ReplayStoreOptions = {},
 ): ReplayStorage & { close(): Promise<void> } {
-  checkNames("replayStore", options, ["policy", "initial"]);
+  checkOptionNames("replayStore", options, ["policy", "initial"]);
   if (typeof store?.write !== "function" || typeof store.peek !== "function")
     throw mustBe("store", "a store such as memoryStore() or fileStore(path)", store);
   const { policy, initial } = options;

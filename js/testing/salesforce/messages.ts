@@ -1,6 +1,6 @@
-/** Bayeux messages as they come in, the answers to them, and the words of Salesforce's refusals. Pure functions. */
+/** Parses Bayeux messages and builds the replies, with the error texts of Salesforce. Pure functions. */
 
-/** A message of a client. Nothing about it is certain but that it is an object. */
+/** A message of a client. Only that it is an object has been checked. */
 export interface BayeuxMessage {
   readonly channel?: unknown;
   readonly id?: unknown;
@@ -14,7 +14,7 @@ export interface BayeuxMessage {
   readonly [field: string]: unknown;
 }
 
-/** What goes back for one message. */
+/** The reply to one message. */
 export type Reply = Record<string, unknown> & { successful: boolean };
 
 export const HANDSHAKE = "/meta/handshake";
@@ -23,20 +23,20 @@ export const SUBSCRIBE = "/meta/subscribe";
 export const UNSUBSCRIBE = "/meta/unsubscribe";
 export const DISCONNECT = "/meta/disconnect";
 
-/** What the server can beside Bayeux, as it says in every answer to a handshake. */
-export const OFFERED = { replay: true, "payload.format": true } as const;
+/** The extensions that every handshake reply announces. */
+export const SUPPORTED_EXTENSIONS = { replay: true, "payload.format": true } as const;
 
-/** The oldest version of the API that is not retired, and the one that the refusals name. */
+/** The oldest supported API version. */
 const OLDEST_VERSION = 37;
-const EXAMPLE = "URI format: '/cometd/68.0'";
+const URI_EXAMPLE = "URI format: '/cometd/68.0'";
 
-/** The words of the refusals, as the documentation and logs have them. */
-export const WORDS = {
+/** The error texts, as in the documentation and logs of Salesforce. */
+export const ERRORS = {
   noToken: "401::Request requires authentication",
   badToken: "401::Authentication invalid",
   unknownClient: "403::Unknown client",
   noHandshake: "403::Client has not completed handshake",
-  denied: "403::Handshake denied",
+  refusedHandshake: "403::Handshake denied",
   clients: "403::Organization concurrent user limit exceeded",
   deliveries: "403::Organization total events daily limit exceeded",
   restricted: "403::Restricted channel",
@@ -45,31 +45,32 @@ export const WORDS = {
   noSlash: "400::Channel subscriptions must start with a leading '/'",
   anotherUser: "400::Authenticated user id does not match the session's user id",
   tooLarge: "413::Maximum Request Size Exceeded",
-  noCookie: (clientId: string) =>
+  noCookie: (clientId: string): string =>
     `400::Client ${clientId} has established a session, but no BAYEUX_BROWSER cookie present`,
-  connectionType: (name: unknown) => `400::Invalid connection type ${String(name)}`,
-  unknownChannel: (channel: string) => `400::The channel you requested to subscribe to does not exist {${channel}}`,
-  // Two blanks, as in the logs.
-  expiredId: (id: string) =>
+  connectionType: (name: unknown): string => `400::Invalid connection type ${String(name)}`,
+  unknownChannel: (channel: string): string =>
+    `400::The channel you requested to subscribe to does not exist {${channel}}`,
+  // Two spaces, as in the logs.
+  expiredId: (id: string): string =>
     `400::The replayId {${id}} you provided was invalid.  Please provide a valid ID, -2 to replay all events, or -1 to replay only new events.`,
-  noReplayId: (channel: string, map: object) =>
+  noReplayId: (channel: string, map: object): string =>
     `400::The replayId for channel {${channel}} wasn't found using the provided replay ID map {{${Object.entries(map)
       .map(([key, id]) => `${key}=${id}`)
       .join(", ")}}}. ` +
     "Ensure that the channel name you provided in the replay map is valid and matches the channel name used for subscribing.",
 } as const;
 
-/** What is wrong with the version in the address, if something is. */
+/** The error for the version in the address, or undefined if it is supported. */
 export function versionError(version: string | undefined): string | undefined {
-  if (version === undefined) return `400::API version in the URI is mandatory. ${EXAMPLE}`;
+  if (version === undefined) return `400::API version in the URI is mandatory. ${URI_EXAMPLE}`;
   const isSupported = /^\d{2,3}\.0$/.test(version) && Number(version) >= OLDEST_VERSION;
   return isSupported
     ? undefined
-    : `400::Unsupported API version. Only API versions '${OLDEST_VERSION}.0' and later are supported. ${EXAMPLE}`;
+    : `400::Unsupported API version. Only API versions '${OLDEST_VERSION}.0' and later are supported. ${URI_EXAMPLE}`;
 }
 
-/** The messages of a body: an array of objects, one object, or either in a form. Undefined if it is nothing of these. */
-export function parse(body: string, contentType: string): BayeuxMessage[] | undefined {
+/** The messages of a body: an array of objects, one object, or either in a form. Undefined for anything else. */
+export function parseMessages(body: string, contentType: string): BayeuxMessage[] | undefined {
   try {
     const texts = /^application\/x-www-form-urlencoded\b/i.test(contentType)
       ? new URLSearchParams(body).getAll("message")
@@ -84,12 +85,12 @@ export function parse(body: string, contentType: string): BayeuxMessage[] | unde
   }
 }
 
-/** An answer that says yes. */
+/** A successful reply. */
 export function accepted(message: BayeuxMessage, more: Record<string, unknown> = {}): Reply {
-  return { ...echo(message), successful: true, ...more };
+  return { ...echoFields(message), successful: true, ...more };
 }
 
-/** An answer that says no. To a connect it says too how to go on. */
+/** A failed reply. To a connect or handshake it includes advice. */
 export function refused(
   message: BayeuxMessage,
   error: string,
@@ -98,7 +99,7 @@ export function refused(
 ): Reply {
   const { channel } = message;
   return {
-    ...echo(message),
+    ...echoFields(message),
     successful: false,
     error,
     ...(channel === CONNECT || channel === HANDSHAKE ? { advice: { reconnect, interval: 0 } } : {}),
@@ -106,19 +107,19 @@ export function refused(
       ? {
           ext: {
             ...(failureReason !== undefined && { sfdc: { failureReason } }),
-            ...(channel === HANDSHAKE && OFFERED),
+            ...(channel === HANDSHAKE && SUPPORTED_EXTENSIONS),
           },
         }
       : {}),
   };
 }
 
-/** A handshake that is refused for a reason, which stands where Salesforce puts it. */
+/** The reply to a refused handshake, with the reason in `ext.sfdc` as Salesforce does. */
 export function denied(message: BayeuxMessage, failureReason: string): Reply {
-  return refused(message, WORDS.denied, "none", failureReason);
+  return refused(message, ERRORS.refusedHandshake, "none", failureReason);
 }
 
-function echo({ channel, id, clientId, subscription }: BayeuxMessage): Record<string, unknown> {
+function echoFields({ channel, id, clientId, subscription }: BayeuxMessage): Record<string, unknown> {
   return {
     ...(clientId !== undefined && { clientId }),
     channel,

@@ -1,84 +1,87 @@
 /**
- * One Bayeux session: its subscriptions, what waits for it, and the poll that is held for it.
+ * One Bayeux session: its subscriptions, its queued events, and the connect request that is held for it.
  *
  * ```text
- *   handshake ─> new ──connect──> held ──event, time, release──> answered ──connect within the gap──> held
- *                                  │ │                            └──no connect within the gap──> expired
- *                                  │ └──the caller goes──> answered, and nothing was taken
+ *   handshake ─> new ──connect──> held ──event, timeout, release──> answered ──connect within gapMs──> held
+ *                                  │ │                               └──no connect within gapMs──> expired
+ *                                  │ └──client disconnects──> answered, events stay queued
  *                                  └──another connect──> the first one fails
  * ```
  *
- * It knows no messages but the events that it gives out, and reads no clock: it is told the time.
+ * It handles no messages other than events. The time is passed in; it reads no clock.
  */
 import type { Lifetime } from "../service.js";
 import type { Subscription } from "./channels.js";
 import type { StoredEvent } from "./replay.js";
 import { startTimer, stopTimer } from "../../platform/clock.js";
 
-/** How a held poll ended. Events and time make an answer; a duplicate and a lost session fail it; the rest is no answer at all. */
-export type PollEnd = "events" | "time" | "duplicate" | "lost" | "revoked" | "dropped";
+/**
+ * Why a held connect ended. `events` and `timeout` lead to a successful reply; `lost` (session removed) and `revoked`
+ * (token) to a failed one; `duplicate` (another connect) to status 500; `dropped` breaks the connection.
+ */
+export type PollEnd = "events" | "timeout" | "duplicate" | "lost" | "revoked" | "dropped";
 
-/** How long a session lasts, and how much may wait in it. */
+/** Limits of a session. */
 export interface SessionLimits {
-  /** How long after an answer the next connect may come. */
+  /** Longest time between a response and the next connect. */
   gapMs: number;
-  /** How many events may wait; a session with more is lost. */
+  /** Maximum number of queued events; a session that exceeds it is removed. */
   maxQueue: number;
-  /** How many events one answer carries. */
+  /** Maximum number of events in one response. */
   maxEventsPerAnswer: number;
 }
 
-/** One session of a client. */
+/** The session of one client. */
 export class Session {
-  /** What it was subscribed to, by the name as the client wrote it. */
-  readonly subscriptions = new Map<string, Subscription>();
-  /** Whether a connect was answered. */
+  /** Subscriptions by the name that the client sent. */
+  readonly subscriptions: Map<string, Subscription> = new Map();
+  /** Whether a connect has been answered. */
   isConnected = false;
   readonly clientId: string;
   readonly username: string;
-  /** The cookie that has to come back, if the platform could set one. */
-  readonly browser: string | undefined;
-  /** Whether events come with answers to connect only, and again until they are acknowledged. */
+  /** The cookie that requests must send; undefined if the platform could not set one. */
+  readonly browserCookie: string | undefined;
+  /** Whether events are sent only with connect replies, and again until they are acknowledged. */
   readonly acknowledges: boolean;
   readonly #limits: SessionLimits;
   #waiting: StoredEvent[] = [];
-  #unacknowledged: { batch: number; events: StoredEvent[] }[] = [];
+  #unacknowledged: { lastBatch: number; events: StoredEvent[] }[] = [];
   #batch = 0;
   #answeredAt: number;
   #endPoll: ((end: PollEnd) => void) | undefined;
-  #isLost = false;
+  #isOverflowed = false;
 
   constructor(
-    of: { clientId: string; username: string; browser: string | undefined; acknowledges: boolean },
+    init: { clientId: string; username: string; browserCookie: string | undefined; acknowledges: boolean },
     limits: SessionLimits,
     now: number,
   ) {
-    this.clientId = of.clientId;
-    this.username = of.username;
-    this.browser = of.browser;
-    this.acknowledges = of.acknowledges;
+    this.clientId = init.clientId;
+    this.username = init.username;
+    this.browserCookie = init.browserCookie;
+    this.acknowledges = init.acknowledges;
     this.#limits = limits;
     this.#answeredAt = now;
   }
 
-  /** Whether a poll is held for it. */
+  /** Whether a connect is held for it. */
   get isHeld(): boolean {
     return this.#endPoll !== undefined;
   }
 
-  /** Whether events wait for it. */
+  /** Whether events are queued. */
   get hasWaiting(): boolean {
     return this.#waiting.length > 0;
   }
 
-  /** Whether it is gone: too long without a connect, or more waiting than is kept. */
-  isOver(now: number): boolean {
-    return this.#isLost || (!this.isHeld && now - this.#answeredAt > this.#limits.gapMs);
+  /** Whether it has gone too long without a connect, or its queue has overflowed. */
+  isExpired(now: number): boolean {
+    return this.#isOverflowed || (!this.isHeld && now - this.#answeredAt > this.#limits.gapMs);
   }
 
-  /** Gives it an event that was published, once if it is subscribed to it in whatever way. Whether it is. */
-  offer(event: StoredEvent): boolean {
-    for (const { covers, admits } of this.subscriptions.values()) {
+  /** Queues a published event once if any subscription matches. Returns whether one does. */
+  deliver(event: StoredEvent): boolean {
+    for (const { matchesChannel: covers, matchesFilter: admits } of this.subscriptions.values()) {
       if (!covers(event.channel) || !admits(event.data)) continue;
       this.queue([event]);
       return true;
@@ -86,66 +89,70 @@ export class Session {
     return false;
   }
 
-  /** Has events wait for the next answer. */
+  /** Queues events for the next response. */
   queue(events: readonly StoredEvent[]): void {
     if (events.length === 0) return;
     if (this.#waiting.length + events.length > this.#limits.maxQueue) {
-      this.#isLost = true;
-      return this.endPoll("lost");
+      this.#isOverflowed = true;
+      this.endPoll("lost");
+      return;
     }
     for (const event of events) this.#waiting.push(event);
-    // All that is published in one go comes with one answer.
+    // Events published in one turn of the event loop are sent in one response.
     queueMicrotask(() => {
       if (this.hasWaiting) this.endPoll("events");
     });
   }
 
-  /** Takes what goes out with an answer. Without acknowledgement it counts as delivered from now on. */
+  /** Takes events for a response. Without acknowledgement they count as delivered from now on. */
   take(isConnect: boolean): StoredEvent[] {
     if (this.acknowledges && !isConnect) return [];
     const taken = this.#waiting.splice(0, this.#limits.maxEventsPerAnswer);
     if (this.acknowledges) {
       this.#batch++;
-      if (taken.length > 0) this.#unacknowledged.push({ batch: this.#batch, events: taken });
+      if (taken.length > 0) this.#unacknowledged.push({ lastBatch: this.#batch, events: taken });
     }
     return taken;
   }
 
-  /** The number of the last answer to a connect, for the acknowledgement. */
+  /** The number of the last connect reply, for acknowledgement. */
   get batch(): number {
     return this.#batch;
   }
 
-  /** Forgets what came up to that answer, and has the rest wait again. */
+  /** Drops events sent up to that connect reply, and queues later ones again. */
   acknowledge(batch: number): void {
-    const missed = this.#unacknowledged.filter((sent) => sent.batch > batch);
+    const missed = this.#unacknowledged.filter((sent) => sent.lastBatch > batch);
     this.#unacknowledged = [];
     this.#waiting.unshift(...missed.flatMap(({ events }) => events));
   }
 
-  /** Notes that an answer went out. */
-  answered(now: number): void {
+  /** Records the time of a response. */
+  noteResponse(now: number): void {
     this.#answeredAt = now;
   }
 
-  /** Holds a poll until something ends it. `request` is held whole: some runtimes let a signal go deaf when its request is collected. */
+  /**
+   * Holds a connect until something ends it. It keeps the whole `request`, because in some runtimes its signal stops
+   * firing once the request is garbage collected.
+   */
   hold(ms: number, request: Request, lifetime: Lifetime): Promise<PollEnd> {
     this.endPoll("duplicate");
     return new Promise((resolve) => {
       const end = (how: PollEnd) => {
         this.#endPoll = undefined;
         stopTimer(timer);
-        leave();
+        removeOnClose();
         resolve(how);
       };
-      const timer = startTimer(() => end("time"), ms);
+      const timer = startTimer(() => end("timeout"), ms);
       this.#endPoll = end;
-      let leave = () => {};
-      leave = lifetime.join(() => end("dropped"), request.signal);
+      let removeOnClose = () => {};
+      removeOnClose = lifetime.onClose(() => end("dropped"), request.signal);
     });
   }
 
-  /** Ends the poll that is held, if one is. */
+  /** Ends the held connect, if there is one. */
   endPoll(how: PollEnd): void {
     this.#endPoll?.(how);
   }

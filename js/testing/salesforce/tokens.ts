@@ -1,10 +1,10 @@
-/** The access and refresh tokens that were given out. Only so many are kept; the oldest go first. */
+/** The access and refresh tokens that were issued: the last 1000 of each kind. */
 import { USER_ID } from "./channels.js";
 
-/** Organization of the emulator. */
+/** Organization id of the emulator. */
 export const ORGANIZATION_ID = "00DD0000000JVqzMAG";
 
-/** An access token that was given out. */
+/** An access token that was issued. */
 export interface AccessToken {
   readonly accessToken: string;
   readonly username: string;
@@ -13,8 +13,8 @@ export interface AccessToken {
 
 const MAX_TOKENS = 1000;
 
-/** What was given out and is still good. */
-export class Tokens {
+/** Issues, finds and revokes tokens. */
+export class TokenStore {
   readonly #lifetimeMs: number;
   readonly #now: () => number;
   readonly #access = new Map<string, AccessToken>();
@@ -26,55 +26,56 @@ export class Tokens {
     this.#now = now;
   }
 
-  /** A new access token, or the one that is asked for. */
+  /** Issues a new access token, or registers the given one. */
   issue(username: string, accessToken = `${ORGANIZATION_ID.slice(0, 15)}!AQ${randomText(48)}`): AccessToken {
     const token = { accessToken, username, issuedAt: this.#now() };
-    keep(this.#access, accessToken, token);
+    putBounded(this.#access, accessToken, token);
     return token;
   }
 
-  /** A new refresh token of a user. */
+  /** Issues a new refresh token, or registers the given one. */
   issueRefresh(username: string, refreshToken = `5Aep861${randomText(40)}`): string {
-    keep(this.#refresh, refreshToken, username);
+    putBounded(this.#refresh, refreshToken, username);
     return refreshToken;
   }
 
-  /** The token of an `Authorization` header, whatever its scheme, if it is good. */
+  /** The valid token of an `Authorization` header, with any scheme. */
   find(authorization: string): AccessToken | undefined {
     const token = this.#access.get(authorization.replace(/^\S+\s+/, "").trim());
     return token && this.#now() - token.issuedAt < this.#lifetimeMs ? token : undefined;
   }
 
-  /** The user of a refresh token; `stranger` is that of tokens which were neither given out nor revoked here. */
-  userOf(refreshToken: string, stranger?: string): string | undefined {
-    return this.#refresh.get(refreshToken) ?? (this.#revoked.has(refreshToken) ? undefined : stranger);
+  /** The user of a refresh token; `fallback` for a token that was neither issued nor revoked here. */
+  userOf(refreshToken: string, fallback?: string): string | undefined {
+    return this.#refresh.get(refreshToken) ?? (this.#revoked.has(refreshToken) ? undefined : fallback);
   }
 
-  /** A token of either kind is good no more. Whether it was. */
+  /** Revokes a token of either kind. Returns whether it was valid. */
   revoke(token: string): boolean {
     const isKnown = this.#access.delete(token) || this.#refresh.delete(token);
-    keep(this.#revoked, token, true);
+    putBounded(this.#revoked, token, true);
     return isKnown;
   }
 
-  /** No access token is good any more; refresh tokens stay. */
+  /** Revokes all access tokens; refresh tokens stay. */
   revokeAccess(): void {
     this.#access.clear();
   }
 }
 
-/** Letters and digits by chance, six bits each but for two characters of 64. */
+/** Random letters, digits, dots and underscores: six bits each. */
 export function randomText(length: number): string {
-  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
-  return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => letters[byte & 63]).join("");
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
+  return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => alphabet[byte & 63]).join("");
 }
 
-/** Where a user is described. */
+/** The identity URL of a user. */
 export function identityUrl(base: string): string {
   return `${base}/id/${ORGANIZATION_ID}/${USER_ID}`;
 }
 
-function keep<V>(map: Map<string, V>, key: string, value: V): void {
+/** Sets an entry as the newest, and evicts the oldest beyond the limit. */
+function putBounded<V>(map: Map<string, V>, key: string, value: V): void {
   map.delete(key);
   map.set(key, value);
   if (map.size > MAX_TOKENS) map.delete(map.keys().next().value!);

@@ -1,20 +1,20 @@
-//! Sixteen bytes at once. Two implementations of one small trait: SIMD for wasm, plain words for every other
-//! target. They must answer alike for all bytes; `tests/wasm` compares them where both exist.
+//! Operations on sixteen bytes. Two implementations of one trait: SIMD for wasm, 64-bit integers for other
+//! targets. Both give the same results for all bytes; `tests/wasm` compares them where both exist.
 
-/// Sixteen bytes of text.
+/// Operations on sixteen bytes of text.
 pub trait Block {
-    /// One bit for each byte that ends or interrupts a plain stretch of a JSON string: `"`, `\`, everything
-    /// below U+0020, DEL and everything outside ASCII. Bit 0 is the first byte.
+    /// One bit for each byte that is not printable ASCII without special meaning in a JSON string: `"`, `\`,
+    /// all below U+0020, DEL and all outside ASCII. Bit 0 is the first byte.
     fn string_stops(bytes: &[u8; 16]) -> u32;
 
-    /// One bit for each place where both have the same byte.
-    fn same_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32;
+    /// One bit for each index at which both blocks have the same byte.
+    fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32;
 }
 
-/// Eight bytes in one 64-bit word, twice.
-pub struct Words;
+/// SIMD within a register: two 64-bit integers of eight bytes each.
+pub struct Swar;
 
-impl Block for Words {
+impl Block for Swar {
     #[inline(always)]
     fn string_stops(bytes: &[u8; 16]) -> u32 {
         let wide = u128::from_le_bytes(*bytes);
@@ -22,27 +22,27 @@ impl Block for Words {
     }
 
     #[inline(always)]
-    fn same_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32 {
+    fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32 {
         let different = u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b);
         word_zeros(different as u64) | word_zeros((different >> 64) as u64) << 8
     }
 }
 
-/// Marks each byte that is zero.
+/// One bit for each zero byte.
 #[inline(always)]
 const fn word_zeros(word: u64) -> u32 {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     gather(!(not_zero(word & !HIGH) | word) & HIGH)
 }
 
-/// Gathers the eight high bits into the low byte.
+/// Gathers the high bit of each byte into the low byte.
 #[inline(always)]
 const fn gather(marks: u64) -> u32 {
     ((marks >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
 }
 
-/// Marks each stopping byte of a word in its high bit, exactly: no carry runs between bytes, because the
-/// high bits are taken out before every addition.
+/// One bit for each byte at which [`Block::string_stops`] stops. No carry runs between bytes, because the
+/// high bits are masked before every addition.
 #[inline(always)]
 const fn word_stops(word: u64) -> u32 {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -55,7 +55,7 @@ const fn word_stops(word: u64) -> u32 {
     gather((control | delete | quote | backslash | word) & HIGH)
 }
 
-/// For a word without high bits: the high bit of each byte that is not zero.
+/// Sets the high bit of each byte that is not zero. `low` must have no high bits.
 #[inline(always)]
 const fn not_zero(low: u64) -> u64 {
     low + 0x7f7f_7f7f_7f7f_7f7f
@@ -72,7 +72,7 @@ mod simd {
         #[inline(always)]
         fn string_stops(bytes: &[u8; 16]) -> u32 {
             let block = load(bytes);
-            // Signed: everything outside ASCII is negative, so one comparison covers both ends.
+            // Bytes outside ASCII are negative as signed numbers, so one comparison covers both ends.
             let low_or_high = i8x16_lt(block, i8x16_splat(0x20));
             let quote = u8x16_eq(block, u8x16_splat(b'"'));
             let backslash = u8x16_eq(block, u8x16_splat(b'\\'));
@@ -81,7 +81,7 @@ mod simd {
         }
 
         #[inline(always)]
-        fn same_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32 {
+        fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32 {
             u8x16_bitmask(u8x16_eq(load(a), load(b))) as u32
         }
     }
@@ -89,10 +89,11 @@ mod simd {
     #[inline(always)]
     #[expect(
         unsafe_code,
-        reason = "the load intrinsic takes a pointer; a reference to sixteen bytes is one that may be read"
+        reason = "the load intrinsic takes a pointer; a reference to sixteen bytes can be read"
     )]
     const fn load(bytes: &[u8; 16]) -> core::arch::wasm32::v128 {
-        // SAFETY: `bytes` points to sixteen readable bytes; a v128 has no invalid patterns and the read is unaligned.
+        // SAFETY: `bytes` points to sixteen readable bytes; a v128 has no invalid patterns and the read is
+        // unaligned.
         unsafe { bytes.as_ptr().cast::<core::arch::wasm32::v128>().read_unaligned() }
     }
 }
@@ -105,9 +106,9 @@ pub use simd::Simd;
 pub type Native = Simd;
 /// The implementation that the build uses.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-pub type Native = Words;
+pub type Native = Swar;
 
-/// The rule itself, byte by byte, for tests of the implementations.
+/// The rule for one byte. Tests compare the implementations with it.
 pub const fn is_string_stop(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | 0x00..=0x1f | 0x7f..=0xff)
 }
@@ -117,20 +118,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_see_exactly_the_same_bytes() {
+    fn equal_bytes_are_found_at_every_index() {
         for (a, b) in (0..=255u8).flat_map(|a| [a, a ^ 1, a ^ 0x80, !a].map(|b| (a, b))) {
             for at in 0..16 {
                 let mut left = [7; 16];
                 let mut right = [7; 16];
                 (left[at], right[at]) = (a, b);
                 let expected = if a == b { 0xffff } else { 0xffff ^ 1 << at };
-                assert_eq!(Words::same_bytes(&left, &right), expected, "{a} {b} {at}");
+                assert_eq!(Swar::equal_bytes(&left, &right), expected, "{a} {b} {at}");
             }
         }
     }
 
     #[test]
-    fn words_stop_at_exactly_the_right_bytes() {
+    fn string_stops_are_found_at_every_index() {
         for byte in 0..=255u8 {
             for at in 0..16 {
                 for filler in [b'a', 0xff, 0x00, b' ', b'!', 0x7e] {
@@ -140,7 +141,7 @@ mod tests {
                         .iter()
                         .enumerate()
                         .fold(0, |mask, (i, b)| mask | u32::from(is_string_stop(*b)) << i);
-                    assert_eq!(Words::string_stops(&bytes), expected, "{bytes:?}");
+                    assert_eq!(Swar::string_stops(&bytes), expected, "{bytes:?}");
                 }
             }
         }

@@ -1,14 +1,15 @@
-//! Single values out of texts that are short and rare: what a machine has to know of an answer.
+//! Finds single values in a short JSON text, such as a response that a machine must understand.
 
-use super::padded::{PADDING, Padded};
-use super::scan::{Fault, Kind, Scanner, Span};
+use super::padded::{Padded, PaddedBuf};
+use super::scan::{Kind, ScanError, Scanner, Span};
 use super::text::unescape;
 
-/// Walks over the members of the object that starts here. `member` gets each name, with the scanner at its value, and steps over that.
+/// Visits the members of the object that starts here. `member` gets each name with the scanner at the value,
+/// and must move the scanner to the end of the value.
 pub fn members<'a>(
     scanner: &mut Scanner<'a>,
-    mut member: impl FnMut(&[u8], &mut Scanner<'a>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+    mut member: impl FnMut(&[u8], &mut Scanner<'a>) -> Result<(), ScanError>,
+) -> Result<(), ScanError> {
     scanner.expect(b'{')?;
     scanner.skip_space();
     if scanner.eat(b'}') {
@@ -17,7 +18,7 @@ pub fn members<'a>(
     loop {
         let name = scanner.string()?;
         scanner.colon()?;
-        if name.escaped {
+        if name.has_escapes {
             let decoded = string(scanner.text(), name);
             member(decoded.as_bytes(), scanner)?;
         } else {
@@ -32,11 +33,11 @@ pub fn members<'a>(
     }
 }
 
-/// Walks over the items of the array that starts here.
+/// Visits the items of the array that starts here. `item` must move the scanner to the end of the item.
 pub fn items<'a>(
     scanner: &mut Scanner<'a>,
-    mut item: impl FnMut(&mut Scanner<'a>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+    mut item: impl FnMut(&mut Scanner<'a>) -> Result<(), ScanError>,
+) -> Result<(), ScanError> {
     scanner.expect(b'[')?;
     scanner.skip_space();
     if scanner.eat(b']') {
@@ -53,39 +54,32 @@ pub fn items<'a>(
     }
 }
 
-/// One JSON text with its padding.
+/// A JSON text in which values can be looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document(Vec<u8>);
+pub struct Document(PaddedBuf);
 
 impl Document {
-    /// Takes the text; whether it is JSON shows when something is looked for.
-    pub fn new(mut text: Vec<u8>) -> Self {
-        text.resize(text.len() + PADDING, 0);
-        Self(text)
+    /// Takes the text without a check. [`Self::get`] finds nothing in a text that is not JSON.
+    pub fn new(text: Vec<u8>) -> Self {
+        Self(PaddedBuf::new(text))
     }
 
     /// The text with its padding, for a scanner.
     pub fn padded(&self) -> Padded<'_> {
-        Padded::of(self)
-    }
-
-    /// The bytes with the zeros behind them.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_padded()
     }
 
     /// The text.
     pub fn text(&self) -> &[u8] {
-        self.0.get(..self.0.len() - PADDING).unwrap_or_default()
+        self.0.text()
     }
 
     /// The text without the padding.
-    pub fn into_text(mut self) -> Vec<u8> {
-        self.0.truncate(self.0.len() - PADDING);
-        self.0
+    pub fn into_text(self) -> Vec<u8> {
+        self.0.into_text()
     }
 
-    /// The value behind a path of member names.
+    /// The value at a path of member names.
     pub fn get(&self, path: &[&str]) -> Option<Value<'_>> {
         let text = self.padded();
         let mut scanner = Scanner::new(text);
@@ -108,22 +102,22 @@ fn descend(scanner: &mut Scanner<'_>, path: &[&str]) -> Option<(Kind, Span)> {
     found
 }
 
-/// A value that was found.
+/// A value in a [`Document`].
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'a> {
     text: Padded<'a>,
-    /// Of what kind it is.
+    /// Its kind.
     pub kind: Kind,
     span: Span,
 }
 
 impl<'a> Value<'a> {
-    /// The text of a string.
+    /// The text, if it is a string.
     pub fn string(&self) -> Option<String> {
         (self.kind == Kind::String).then(|| string(self.text, self.span))
     }
 
-    /// A boolean.
+    /// The value, if it is a boolean.
     pub const fn bool(&self) -> Option<bool> {
         match self.kind {
             Kind::True => Some(true),
@@ -132,52 +126,53 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A number without an exponent, cut to an integer. (Reading the others would bring tables of ten kilobytes along.)
+    /// The integer part, if it is a number without an exponent. (Parsing exponents would add 10 KB of
+    /// tables.)
     pub fn integer(&self) -> Option<i64> {
         self.number()?.split('.').next()?.parse().ok()
     }
 
-    /// A number as it is written.
+    /// The JSON text, if it is a number.
     pub fn number(&self) -> Option<&'a str> {
         (self.kind == Kind::Number).then(|| self.json())
     }
 
-    /// The text of a string, or a number as it is written: for ids, which peers write in both ways.
-    pub fn label(&self) -> Option<String> {
+    /// The text of a string, or the JSON text of a number: for ids, which servers send as either.
+    pub fn string_or_number(&self) -> Option<String> {
         self.string().or_else(|| self.number().map(str::to_owned))
     }
 
-    /// A string, or the strings of an array.
+    /// The text of a string, or of each string in an array.
     pub fn strings(&self) -> Vec<String> {
         let mut all: Vec<String> = self.string().into_iter().collect();
         if self.kind == Kind::Array {
             let document = Document::new(self.json().as_bytes().to_vec());
             let text = document.padded();
-            let walked = items(&mut Scanner::new(text), |scanner| {
+            let visited = items(&mut Scanner::new(text), |scanner| {
                 let (kind, span) = scanner.value()?;
                 all.extend(Value { text, kind, span }.string());
                 Ok(())
             });
-            debug_assert!(walked.is_ok(), "the scanner has accepted it before");
+            debug_assert!(visited.is_ok(), "the scanner accepted it before");
         }
         all
     }
 
-    /// The value as it is written, of strings what is between the quotes.
+    /// The JSON text of the value; of a string, without the quotes.
     pub fn json(&self) -> &'a str {
         core::str::from_utf8(self.text.get(self.span.start, self.span.end)).unwrap_or_default()
     }
 }
 
-/// The text of a string that the scanner has accepted. Half a surrogate pair leaves the escapes as they are.
+/// The text of a string that the scanner has accepted. With half a surrogate pair, escapes stay as they are.
 pub fn string(text: Padded<'_>, span: Span) -> String {
     let raw = text.get(span.start, span.end);
-    let mut decoded = if span.escaped { vec![0; raw.len()] } else { Vec::new() };
-    let bytes = if span.escaped { unescape(raw, &mut decoded).unwrap_or(raw) } else { raw };
+    let mut decoded = if span.has_escapes { vec![0; raw.len()] } else { Vec::new() };
+    let bytes = if span.has_escapes { unescape(raw, &mut decoded).unwrap_or(raw) } else { raw };
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Writes a string with its quotes.
+/// Appends `text` as a JSON string with its quotes.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
     for char in text.chars() {
@@ -209,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_stands_behind_a_path() {
+    fn finds_values_by_path() {
         let text = document(
             r#" {"a":{"b":[1,{"c":2}],"n":-75.9,"t":true},"a.b":"no","s":"\u00e9\n","l":["x",1,"y"],"i":9007199254740993}"#,
         );
@@ -218,7 +213,7 @@ mod tests {
         assert_eq!(get(&["a", "t"]).and_then(|v| v.bool()), Some(true));
         assert_eq!(get(&["s"]).and_then(|v| v.string()).as_deref(), Some("é\n"));
         assert_eq!(get(&["l"]).map(|v| v.strings()), Some(vec!["x".to_owned(), "y".to_owned()]));
-        assert_eq!(get(&["i"]).and_then(|v| v.label()).as_deref(), Some("9007199254740993"));
+        assert_eq!(get(&["i"]).and_then(|v| v.string_or_number()).as_deref(), Some("9007199254740993"));
         assert_eq!(get(&["a", "b"]).map(|v| v.json()), Some(r#"[1,{"c":2}]"#));
         assert!(get(&["a", "x"]).is_none());
         assert!(get(&["s", "x"]).is_none());
@@ -227,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_what_it_can_read_again() {
+    fn written_strings_can_be_read_again() {
         for text in ["", "plain", "a\"b\\c\n\r\t\u{1}\u{1f}é😀"] {
             let mut json = String::new();
             write_string(&mut json, text);

@@ -1,7 +1,8 @@
-//! JSON text, read without building anything.
+//! JSON text without a parse tree.
 //!
-//! [`scan::Scanner`] walks over text and checks the whole grammar (RFC 8259) and UTF-8; what it finds are
-//! positions. [`text`] decodes the escapes of one string, for the few that have to be looked at.
+//! The layers: [`block`] compares sixteen bytes, [`padded`] makes the reads of the scanner safe,
+//! [`scan::Scanner`] checks the whole grammar (RFC 8259) and UTF-8 and reports positions, [`find`] reads
+//! single values. [`text`] decodes the escapes of one string.
 
 pub mod block;
 pub mod find;

@@ -1,6 +1,6 @@
 //! The characters of one string: UTF-8 sequences and JSON escapes.
 
-/// The length of the well-formed UTF-8 sequence at the front (Unicode standard, table 3-7), if there is one.
+/// The length of the well-formed UTF-8 sequence at the start (Unicode standard, table 3-7), if there is one.
 pub fn sequence_len(text: &[u8]) -> Option<usize> {
     let follows = |at: usize, low: u8, high: u8| text.get(at).is_some_and(|b| (low..=high).contains(b));
     let tail = |at: usize| follows(at, 0x80, 0xbf);
@@ -18,7 +18,7 @@ pub fn sequence_len(text: &[u8]) -> Option<usize> {
     (second && (len < 3 || tail(2)) && (len < 4 || tail(3))).then_some(len)
 }
 
-/// Decodes the first character of text that is known to be well formed. 0 where there is none.
+/// The first character of well-formed text and its length in bytes. Character 0 if the text is empty.
 pub fn first_char(text: &[u8]) -> (u32, usize) {
     let part = |at: usize| text.get(at).map_or(0, |b| (*b & 0x3f) as u32);
     match text.first().copied().unwrap_or(0) as u32 {
@@ -29,8 +29,8 @@ pub fn first_char(text: &[u8]) -> (u32, usize) {
     }
 }
 
-/// Undoes the escapes of a string that the scanner has accepted, into `out`, which must be as long.
-/// `None` for a surrogate without its partner, which is no character.
+/// Decodes the escapes of a string that the scanner has accepted, into `out`, which must be as long as
+/// `text`. `None` for an unpaired surrogate, which is not a character.
 pub fn unescape<'o>(text: &[u8], out: &'o mut [u8]) -> Option<&'o [u8]> {
     let (mut read, mut written) = (0, 0);
     while let Some(&byte) = text.get(read) {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn undoes_escapes() {
+    fn decodes_escapes() {
         let mut out = [0; 64];
         for (text, expected) in [
             ("", ""),

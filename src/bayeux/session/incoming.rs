@@ -71,7 +71,7 @@ impl Session {
             self.reject_messages(unanswered, &error);
             return self.apply_reaction(Reaction::Reauthorize);
         }
-        self.notify("trouble", None, Some(error.clone()));
+        self.notify("transient_error", None, Some(error.clone()));
         for sent in unanswered {
             self.on_no_reply(sent, &error, min_delay);
         }
@@ -189,7 +189,7 @@ impl Session {
         let Some(client_id) = reply.client_id() else {
             let error =
                 SessionError::new(Code::Unavailable, "the handshake reply of the server has no clientId");
-            self.notify("trouble", None, Some(error));
+            self.notify("transient_error", None, Some(error));
             let delay = self.retry_delay(None);
             return self.schedule_connect(delay);
         };

@@ -57,12 +57,12 @@ impl Session {
         });
         match (sent.kind, reaction) {
             (MessageKind::Handshake, Reaction::Refuse(_)) => {
-                self.notify("trouble", None, Some(error));
+                self.notify("transient_error", None, Some(error));
                 let delay = self.retry_delay(None);
                 self.schedule_connect(delay);
             }
             (MessageKind::Connect, Reaction::Refuse(_)) => {
-                self.notify("trouble", None, Some(error.clone()));
+                self.notify("transient_error", None, Some(error.clone()));
                 self.connect_failed(&error, None, false);
             }
             (
@@ -101,7 +101,7 @@ impl Session {
             Reaction::ResubscribeLater(error, delay) if !is_exhausted => {
                 subscription.state = SubscriptionState::Pending;
                 let delay = Millis(delay.0 + self.rng.up_to(delay.0));
-                self.notify("trouble", Some(channel.to_owned()), Some(error));
+                self.notify("transient_error", Some(channel.to_owned()), Some(error));
                 self.timers.set(Timer::Resubscribe, self.now.after(delay));
                 // Other subscriptions must not wait for this one.
                 self.release_held_connect();
@@ -142,14 +142,14 @@ impl Session {
             }
             Reaction::Busy(error, least) => {
                 self.abandon_session();
-                self.notify("trouble", None, Some(error));
+                self.notify("transient_error", None, Some(error));
                 self.phase = Phase::Handshaking;
                 let delay = self.busy_delay(least);
                 self.schedule_connect(delay);
             }
             Reaction::Stop(error) => self.stop(error),
             Reaction::Refuse(error) | Reaction::ResubscribeLater(error, _) | Reaction::Resubscribe(error) => {
-                self.notify("trouble", None, Some(error));
+                self.notify("transient_error", None, Some(error));
             }
         }
     }

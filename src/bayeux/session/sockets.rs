@@ -34,7 +34,7 @@ impl Session {
                     Code::Unavailable,
                     "the server sent a WebSocket frame that is not a Bayeux message; the WebSocket is reopened",
                 );
-                self.notify("trouble", None, Some(error.clone()));
+                self.notify("transient_error", None, Some(error.clone()));
                 self.on_socket_failure(error);
             }
         }

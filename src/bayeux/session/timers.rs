@@ -29,7 +29,7 @@ impl Session {
             }
             Timer::SocketReply => {
                 let error = SessionError::from_error(&Error::new(Code::Timeout));
-                self.notify("trouble", None, Some(error.clone()));
+                self.notify("transient_error", None, Some(error.clone()));
                 self.on_socket_failure(error);
             }
             Timer::ConnectionTimeout => {
@@ -73,7 +73,7 @@ impl Session {
 
     /// The next backoff delay, at least `min_delay` and the advised interval.
     pub(super) fn retry_delay(&mut self, min_delay: Option<Millis>) -> Millis {
-        let delay = self.backoff.rest(&mut self.rng);
+        let delay = self.backoff.next_delay(&mut self.rng);
         delay.max(min_delay.unwrap_or_default()).max(self.timing.interval)
     }
 

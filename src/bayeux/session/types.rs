@@ -90,7 +90,7 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// `session_replaced`, `closed_by_server`, `multiple_clients`, `transport_fallback`, `replay_gap`,
-    /// `possible_gap`, `replay_unsupported`, `subscription_lost` or `trouble`.
+    /// `possible_gap`, `replay_unsupported`, `subscription_lost` or `transient_error`.
     pub kind: &'static str,
     /// The channel concerned.
     pub channel: Option<String>,

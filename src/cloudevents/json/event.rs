@@ -60,7 +60,7 @@ fn scan_member<B: Block>(
     table: &mut Table,
 ) -> Scan {
     let name = scanner.string()?;
-    let name_content = content(scanner.text(), name.start, name.end, name.escaped, scratch);
+    let name_content = content(scanner.text(), name.start, name.end, name.has_escapes, scratch);
     let Some(member) = name_content.and_then(Member::from_name) else {
         let name = ExtensionName::new(&name, name_content);
         scanner.colon()?;

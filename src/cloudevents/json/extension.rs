@@ -35,8 +35,11 @@ impl<'s> ExtensionName<'s> {
 
 #[cold]
 const fn invalid_name(name: &Span) -> Rejection {
-    let target =
-        Target::Name { start: name.start_unit as u32, end: name.end_unit as u32, has_escapes: name.escaped };
+    let target = Target::Name {
+        start: name.start_unit as u32,
+        end: name.end_unit as u32,
+        has_escapes: name.has_escapes,
+    };
     Rejection::new(Code::InvalidAttributeName, Reason::BadName, target)
 }
 

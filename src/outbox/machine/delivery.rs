@@ -57,8 +57,9 @@ impl Outbox {
         self.advance(now);
     }
 
-    /// The page may be closed at any moment: sends up to `bytes` of ready and unwritten events, regardless of delays, but
-    /// not during a pause. `one_per_request`: one segment per request, because the owner has prepared those bodies.
+    /// The page may be closed at any moment: sends up to `bytes` of ready and unwritten events, regardless of
+    /// delays, but not during a pause. `one_per_request`: one segment per request, because the owner has
+    /// prepared those bodies.
     pub fn page_hidden(&mut self, now: Moment, mut bytes: u64, one_per_request: bool) {
         self.tick(now);
         while !self.is_paused && bytes > 0 {
@@ -80,10 +81,10 @@ impl Outbox {
         }
     }
 
-    /// The server does not accept such requests: from now on they have fewer events, with this concurrency. The events of
-    /// the exchange are sent again like that.
+    /// The server does not accept such requests: from now on they have fewer events, with this concurrency.
+    /// The events of the exchange are sent again like that.
     pub fn limit_batches(&mut self, now: Moment, exchange: ExchangeId, events: u32, concurrency: u32) {
-        let Some(sent) = self.exchanges.land(exchange) else { return };
+        let Some(sent) = self.exchanges.finish(exchange) else { return };
         self.options.batch_events = events.max(1);
         self.options.concurrency = concurrency.max(1);
         self.recover();
@@ -102,7 +103,7 @@ impl Outbox {
         statuses: &[u16],
         retry_after: Option<Millis>,
     ) {
-        let Some(sent) = self.exchanges.land(exchange) else { return };
+        let Some(sent) = self.exchanges.finish(exchange) else { return };
         self.now = self.now.max(now);
         self.apply_each(&sent, statuses.iter().map(|status| classify_status(*status)), retry_after);
         self.advance(now);
@@ -110,7 +111,7 @@ impl Outbox {
 
     /// A response that the classifier of the system interprets.
     pub fn response(&mut self, now: Moment, exchange: ExchangeId, response: &Response, classify: Classifier) {
-        let Some(sent) = self.exchanges.land(exchange) else { return };
+        let Some(sent) = self.exchanges.finish(exchange) else { return };
         self.now = self.now.max(now);
         match classify(response, sent.batch.iter().map(|range| range.len()).sum()) {
             Classified::All(answer) => self.apply(sent, answer),
@@ -179,10 +180,11 @@ impl Outbox {
             && self.backoff_until <= self.now
             && self.requests_left > 0
             // After a crash, requests with an unwritten outcome would be repeated like those in flight.
-            && self.exchanges.flying() + self.writes.unrecorded() < max_requests as usize
+            && self.exchanges.in_flight() + self.writes.unrecorded() < max_requests as usize
     }
 
-    /// The next queued batch, or its first events. Skips batches that would overtake another with the same ordering key.
+    /// The next queued batch, or its first events. Skips batches that would overtake another with the same
+    /// ordering key.
     pub(super) fn next_queued(&mut self, max_events: u32) -> Option<Vec<EventRange>> {
         let mut busy: OrderedMap<u32> = OrderedMap::new();
         for sent in self.exchanges.values() {
@@ -260,8 +262,8 @@ impl Outbox {
         self.requests_left = self.requests_left.saturating_sub(1);
         let times_out_at = self.now.after(self.options.timeout);
         let sent = SentBatch { batch: batch.clone(), sent_at: self.now, times_out_at };
-        let exchange = self.exchanges.expect(sent);
-        self.exchanges.announce(Effect::Send { exchange, batch, is_page_hidden });
+        let exchange = self.exchanges.register(sent);
+        self.exchanges.emit(Effect::Send { exchange, batch, is_page_hidden });
     }
 
     pub(super) fn apply_outcome(&mut self, sent: SentBatch, outcome: &Result<Response, Failure>) {
@@ -320,7 +322,7 @@ impl Outbox {
         // Failures of requests that were in flight together count as one.
         if self.failures == 0 || sent_at >= self.backoff_until {
             self.failures += 1;
-            let mut delay = self.backoff.rest(&mut self.rng);
+            let mut delay = self.backoff.next_delay(&mut self.rng);
             if self.failures >= BREAKER_FAILURES {
                 delay = Millis(self.options.max_delay.0 / 2 + delay.0 / 2);
             }
@@ -328,11 +330,11 @@ impl Outbox {
         }
         self.backoff_until = self.backoff_until.max(self.retry_after_until);
         let delay = Millis(self.backoff_until.as_millis() - self.now.as_millis());
-        self.exchanges.announce(Effect::Retry { error, delay, failures: self.failures });
+        self.exchanges.emit(Effect::Retry { error, delay, failures: self.failures });
     }
 
-    /// Delays those events of a request that the server did not accept. They get the same delay, so that they share the
-    /// next request.
+    /// Delays those events of a request that the server did not accept. They get the same delay, so that they
+    /// share the next request.
     pub(super) fn delay_events(&mut self, events: &[(SegmentId, u32)], retry_after: Option<Millis>) {
         let attempts =
             |(segment, index): &(SegmentId, u32)| Some(self.segments.get(*segment)?.attempts(*index));
@@ -362,7 +364,7 @@ impl Outbox {
         let attempts = self.segments.get(events.segment).map_or(0, |segment| segment.attempts(events.from));
         let settled = (events.from..events.to).filter(|index| self.settle(events.segment, *index)).count();
         self.counters.delivered += settled as u64;
-        self.exchanges.announce(Effect::Delivered { events, status, attempts });
+        self.exchanges.emit(Effect::Delivered { events, status, attempts });
         self.record_settled(events.segment);
     }
 
@@ -373,7 +375,7 @@ impl Outbox {
             self.counters.dead += 1;
             // Dead letters are stored, so their bytes still count.
             self.held_bytes += bytes;
-            self.exchanges.announce(Effect::Dead { segment: id, index, error, attempts });
+            self.exchanges.emit(Effect::Dead { segment: id, index, error, attempts });
             self.writes.dead_put(id, index);
             self.record_settled(id);
         }

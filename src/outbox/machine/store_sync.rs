@@ -33,7 +33,8 @@ impl Outbox {
         self.advance(now);
     }
 
-    /// A peek found a segment of this age. `known` is its handle if it was committed here; others get a new one.
+    /// A peek found a segment of this age. `known` is its handle if it was committed here; others get a new
+    /// one.
     pub fn segment_found(
         &mut self,
         now: Moment,
@@ -122,8 +123,8 @@ impl Outbox {
         }
     }
 
-    /// Forgets all committed events and dead letters, which the owner then deletes from the store. Returns how many there
-    /// were.
+    /// Forgets all committed events and dead letters, which the owner then deletes from the store. Returns
+    /// how many there were.
     pub fn purge(&mut self, now: Moment) -> u64 {
         let queued: u64 = self.unaccepted().map(|segment| u64::from(segment.pending())).sum();
         let purged = self.counters.pending() + queued + self.counters.dead;
@@ -134,7 +135,7 @@ impl Outbox {
         self.queued.clear();
         self.writes.clear();
         for (id, _) in self.segments.take() {
-            self.exchanges.announce(Effect::Forget(id, Outcome::Removed));
+            self.exchanges.emit(Effect::Forget(id, Outcome::Removed));
         }
         self.evicted.take();
         (self.unseen, self.held_bytes, self.unwritten_bytes) = ((0, 0), 0, 0);
@@ -145,7 +146,7 @@ impl Outbox {
     pub(super) fn apply_written(&mut self) {
         let Some(changes) = self.writes.done() else { return };
         for id in changes.remove.keys() {
-            self.exchanges.announce(Effect::Forget(id, Outcome::Removed));
+            self.exchanges.emit(Effect::Forget(id, Outcome::Removed));
         }
         let mut window = self.window_capacity();
         for (ids, _) in changes.commits {
@@ -154,7 +155,7 @@ impl Outbox {
                 segment.store_state = StoreState::Written;
                 self.counters.accepted += u64::from(segment.pending());
                 self.unwritten_bytes = self.unwritten_bytes.saturating_sub(segment.contents().bytes());
-                self.exchanges.announce(Effect::Accepted(id));
+                self.exchanges.emit(Effect::Accepted(id));
                 // A segment younger than one that is only in the store has to wait for it there.
                 let is_untouched = segment.is_untouched();
                 match window.checked_sub(segment.pending()) {
@@ -172,7 +173,7 @@ impl Outbox {
         self.evicted.insert(id, (segment.pending(), segment.pending_bytes()));
         self.has_unknown = true;
         self.store_version = self.store_version.wrapping_add(1);
-        self.exchanges.announce(Effect::Forget(id, Outcome::Evicted));
+        self.exchanges.emit(Effect::Forget(id, Outcome::Evicted));
     }
 
     /// How many more events fit into the window.
@@ -227,7 +228,7 @@ impl Outbox {
         } else if let Some(segment) = self.segments.remove(id) {
             self.counters.accepted -= u64::from(segment.pending()).min(self.counters.accepted);
             self.held_bytes = self.held_bytes.saturating_sub(segment.pending_bytes());
-            self.exchanges.announce(Effect::Forget(id, Outcome::Disowned));
+            self.exchanges.emit(Effect::Forget(id, Outcome::Disowned));
         }
     }
 
@@ -252,7 +253,7 @@ impl Outbox {
             let indices = (segment.pending() < segment.len()).then(|| segment.pending_indices());
             write.put.push(Put { segment: id, indices });
         }
-        self.exchanges.announce(Effect::Write(write));
+        self.exchanges.emit(Effect::Write(write));
     }
 
     /// Schedules the write for settled events of a segment.
@@ -292,7 +293,7 @@ impl Outbox {
         {
             self.peeking = Some(self.store_version);
             let bytes = u64::from(WINDOW_BATCHES) * self.options.batch_bytes;
-            self.exchanges.announce(Effect::Peek { events: window.max(self.options.batch_events), bytes });
+            self.exchanges.emit(Effect::Peek { events: window.max(self.options.batch_events), bytes });
         }
     }
 }

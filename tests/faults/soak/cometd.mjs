@@ -1,8 +1,8 @@
-// CometD's own client: `node cometd.mjs <url> <channels> plain|helped`. It comes without a login and without replay, so the program around
-// it has both, as guides for Salesforce show it: log in, subscribe after each handshake. `helped` keeps the last replay id of each channel
-// and subscribes from there, and logs in and begins anew whenever the client has given up.
+// CometD's client: `node cometd.mjs <url> <channels> plain|restarting`. It has neither login nor replay, so the program adds
+// them, as in the guides for Salesforce: log in, and subscribe after each handshake. `restarting` also stores the last replay
+// id of each channel, subscribes from there, and logs in and starts again whenever the client has given up.
 import { createRequire } from "node:module";
-import { numberOf, say } from "./words.mjs";
+import { numberOf, print } from "./output.mjs";
 
 const [, , url, channels, kind] = process.argv;
 const ofInterop = createRequire(new URL("../../interop/package.json", import.meta.url));
@@ -10,36 +10,36 @@ const { adapt } = await import(ofInterop.resolve("cometd-nodejs-client"));
 const { CometD } = await import(ofInterop.resolve("cometd"));
 adapt();
 
-const isHelped = kind === "helped";
+const isRestarting = kind === "restarting";
 const positions = Object.fromEntries(channels.split(",").map((channel) => [channel, -1]));
 let isReady = false;
 
 const cometd = new CometD();
 cometd.unregisterTransport("websocket");
 cometd.addListener("/meta/handshake", async ({ successful, advice }) => {
-  if (!successful) return again(advice);
+  if (!successful) return restart(advice);
   let left = Object.keys(positions).length;
   cometd.batch(() => {
     for (const channel in positions) {
-      cometd.subscribe(channel, take, { ext: { replay: { [channel]: positions[channel] } } }, ({ successful }) => {
+      cometd.subscribe(channel, onMessage, { ext: { replay: { [channel]: positions[channel] } } }, ({ successful }) => {
         if (!successful || --left > 0 || isReady) return;
         isReady = true;
-        say("ready");
+        print("ready");
       });
     }
   });
 });
 cometd.addListener("/meta/connect", ({ successful, advice }) => {
-  if (!successful) again(advice);
+  if (!successful) void restart(advice);
 });
-await begin();
+await connect();
 
-function take({ channel, data }) {
-  if (isHelped) positions[channel] = data.event.replayId;
-  say(`${channel} ${numberOf(data)}`);
+function onMessage({ channel, data }) {
+  if (isRestarting) positions[channel] = data.event.replayId;
+  print(`${channel} ${numberOf(data)}`);
 }
 
-async function begin() {
+async function connect() {
   const form = {
     grant_type: "password",
     client_id: "key",
@@ -61,12 +61,12 @@ async function begin() {
 }
 
 let isBusy = false;
-async function again(advice) {
-  if (!isHelped || advice?.reconnect !== "none" || isBusy) return;
+async function restart(advice) {
+  if (!isRestarting || advice?.reconnect !== "none" || isBusy) return;
   isBusy = true;
-  for (let isBegun = false; !isBegun; ) {
+  for (let isConnected = false; !isConnected; ) {
     await new Promise((resolve) => setTimeout(resolve, 500));
-    isBegun = await begin().then(
+    isConnected = await connect().then(
       () => true,
       () => false,
     );

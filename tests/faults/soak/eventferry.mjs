@@ -1,6 +1,6 @@
-// Ours: `node eventferry.mjs <url> <channels>`. Says `ready`, and channel and number of each event.
-import { SalesforceClient, passwordAuth } from "../../../dist/entries/salesforce.js";
-import { numberOf, say } from "./words.mjs";
+// The client of eventferry: `node eventferry.mjs <url> <channels>`. It prints `ready`, then channel and number of each event.
+import { passwordAuth, SalesforceClient } from "../../../dist/entries/salesforce.js";
+import { numberOf, print } from "./output.mjs";
 
 const [, , loginUrl, channels] = process.argv;
 const auth = passwordAuth({
@@ -13,5 +13,5 @@ const auth = passwordAuth({
 const client = new SalesforceClient(auth, { replay: "new", connectionTimeoutMs: 60_000 });
 await client.open();
 for (const channel of channels.split(",")) await client.subscribe(channel);
-say("ready");
-for await (const { channel, data } of client) say(`${channel} ${numberOf(data)}`);
+print("ready");
+for await (const { channel, data } of client) print(`${channel} ${numberOf(data)}`);

@@ -1,55 +1,56 @@
-// Salesforce on a bad day: publishes to three channels, and does what the seed says to whoever listens. `node server.mjs <seed> <events>`.
-// Tells its parent where it is and, when it is told to go, how many of all events were published and what went wrong on the way.
+// A Salesforce emulator with frequent failures: `node server.mjs <seed> <events>`. It publishes to three channels; the seed
+// determines the failures. It sends its port to the parent process and, after `go`, the numbers of published events and failures.
 import { setTimeout as sleep } from "node:timers/promises";
 import { createEmulator } from "../../../dist/entries/testing.js";
 
 const CHANNELS = ["/event/Order_Placed__e", "/topic/OrderUpdates", "/data/OrderChangeEvent"];
-/** Events at a time, and how often. */
-const TURN = 15;
-const TURN_MS = 8;
-/** Between one trouble and the next: events are the clock, so that everybody gets the same. */
+/** Number of events per interval. */
+const BURST = 15;
+const BURST_INTERVAL_MS = 8;
+/** Range of the number of events between failures. Events are the clock, so that every client gets the same failures. */
 const EVENTS_BETWEEN = [300, 1500];
 const PADDING = "x".repeat(150);
 
 const [, , seed, total] = process.argv.map(Number);
-const tell = (message) => process.send(message);
-const random = chances(seed);
+const send = (message) => process.send(message);
+const random = seededRandom(seed);
 const between = (least, most) => least + Math.floor(random() * (most - least));
 
 const emulator = createEmulator({ salesforce: { maxEvents: 2 * total, maxQueue: 2 * total } });
 const { salesforce, faults } = emulator;
 let listening = await emulator.listen();
 const port = Number(new URL(listening.url).port);
-const done = {};
+const failureCounts = {};
 
-const TROUBLES = {
-  async "the server is started anew"() {
+const FAILURES = {
+  async "the server restarts"() {
     await listening.close();
     salesforce.restart();
     await sleep(between(10, 300));
     listening = await emulator.listen(port);
   },
-  "polls break": () => salesforce.dropPolls(),
-  "answers with events are lost": () => salesforce.loseAnswers(between(1, 3)),
-  "an answer is cut": () => faults.add({ match: isPoll, after: "store", cutBodyAfter: between(1, 3000), times: 1 }),
-  "the session ends": () => salesforce.expireSessions(),
-  async "the token ends"() {
+  "held connects break": () => salesforce.dropPolls(),
+  "responses with events are lost": () => salesforce.loseAnswers(between(1, 3)),
+  "a response is truncated": () =>
+    faults.add({ match: isPoll, after: "store", cutBodyAfter: between(1, 3000), times: 1 }),
+  "the session expires": () => salesforce.expireSessions(),
+  async "the token is revoked"() {
     await connected();
     salesforce.revokeTokens();
   },
-  "a gateway says 502": () =>
+  "a gateway answers 502": () =>
     during(between(10, 300), {
       match: isPoll,
       status: 502,
       body: "<html>Bad Gateway</html>",
       headers: { "content-type": "text/html" },
     }),
-  async "the token ends, and there is no login for a while"() {
+  async "the token is revoked, and logins fail for a while"() {
     await connected();
     salesforce.revokeTokens();
     return during(between(10, 300), { match: isLogin, status: 503 });
   },
-  async "session and token end at once"() {
+  async "session and token end together"() {
     await connected();
     salesforce.revokeTokens();
     salesforce.expireSessions();
@@ -60,37 +61,39 @@ const isLogin = ({ url }) => url.includes("/services/oauth2/token");
 
 process.on("disconnect", () => process.exit());
 process.once("message", go);
-tell({ port });
+send({ port });
 
 async function go() {
-  let nextTrouble = between(...EVENTS_BETWEEN);
-  let trouble;
+  let nextFailure = between(...EVENTS_BETWEEN);
+  let failure;
   for (let published = 0; published < total; ) {
-    for (let turn = 0; turn < TURN && published < total; turn++) publish(published++);
-    if (published >= nextTrouble) {
-      const names = Object.keys(TROUBLES);
+    for (let turn = 0; turn < BURST && published < total; turn++) publish(published++);
+    if (published >= nextFailure) {
+      const names = Object.keys(FAILURES);
       const name = names[between(0, names.length)];
-      nextTrouble += between(...EVENTS_BETWEEN);
-      // One at a time; events go on meanwhile.
-      trouble ??= begin(name).finally(() => (trouble = undefined));
+      nextFailure += between(...EVENTS_BETWEEN);
+      // One failure at a time; events are published meanwhile.
+      failure ??= begin(name).finally(() => {
+        failure = undefined;
+      });
     }
-    await sleep(TURN_MS);
+    await sleep(BURST_INTERVAL_MS);
   }
-  await trouble;
-  salesforce.clearTroubles();
+  await failure;
+  salesforce.clearOverrides();
   faults.clear();
-  tell({
+  send({
     published: CHANNELS.map((channel, at) => [channel, Math.ceil((total - at) / CHANNELS.length)]),
-    troubles: done,
+    failures: failureCounts,
   });
 }
 
 async function begin(name) {
-  done[name] = (done[name] ?? 0) + 1;
-  await TROUBLES[name]();
+  failureCounts[name] = (failureCounts[name] ?? 0) + 1;
+  await FAILURES[name]();
 }
 
-/** A token that was never of any use is a reason to give up. Who is not there for long has done that. */
+/** Waits for a connected client, because a client gives up on a new token that never worked. Not longer than 5 s. */
 function connected() {
   return salesforce
     .waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld), { timeoutMs: 5000 })
@@ -111,8 +114,8 @@ function publish(at) {
   });
 }
 
-/** Numbers from 0 to below 1 that the seed determines (mulberry32, public domain). */
-function chances(state) {
+/** Pseudorandom numbers in [0, 1) that the seed determines (mulberry32, public domain). */
+function seededRandom(state) {
   return () => {
     state = (state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);

@@ -2,9 +2,9 @@
 #![no_main]
 
 use eventferry::cloudevents::json::is_json_text;
-use eventferry::base::json::block::Words;
+use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
-use eventferry::base::json::scan::{Fault, Scanner};
+use eventferry::base::json::scan::{ScanError, Scanner};
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,14 +14,14 @@ use serde_json::de::IoRead;
 fuzz_target!(|text: &[u8]| {
     let bytes = pad(text);
     let padded = Padded::new(&bytes).expect("padded");
-    let mut scanner = Scanner::<Words>::new(padded);
+    let mut scanner = Scanner::<Swar>::new(padded);
     scanner.skip_space();
     let value = scanner.value();
-    if matches!(value, Err(Fault::TooDeep)) {
-        assert!(!is_json_text::<Words>(padded));
+    if matches!(value, Err(ScanError::TooDeep)) {
+        assert!(!is_json_text::<Swar>(padded));
         return;
     }
-    let found = is_json_text::<Words>(padded);
+    let found = is_json_text::<Swar>(padded);
     assert_eq!(found, accepts(text), "{:?}", String::from_utf8_lossy(text));
     if found {
         let units = std::str::from_utf8(text).expect("UTF-8").encode_utf16().count();

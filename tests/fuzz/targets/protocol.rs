@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use eventferry::events_protocol::event::{Envelope, EnvelopeRule, Member};
 use eventferry::events_protocol::server::{EventRef, RequestOutcome, respond};
 use eventferry::events_protocol::wire::{ReadError, read_event};
-use eventferry::base::json::block::Words;
+use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -20,7 +20,7 @@ fuzz_target!(|text: &[u8]| {
     let padded = Padded::new(&bytes).expect("padded");
     let members: Option<Members<'_>> = serde_json::from_slice(text).ok();
     for rule in [EnvelopeRule::Usual, EnvelopeRule::Strict, EnvelopeRule::Lenient, EnvelopeRule::Response] {
-        let found = read_event::<Words>(padded, rule);
+        let found = read_event::<Swar>(padded, rule);
         match (&found, &members) {
             (Ok(envelope), Some(members)) => {
                 assert_eq!(first_wrong(members, rule), None, "{rule:?}");

@@ -3,7 +3,7 @@
 use eventferry::cloudevents::table::{Extension, Row, Table};
 use eventferry::cloudevents::json::{ScanContext, scan_document};
 use eventferry::cloudevents::layout::Layout;
-use eventferry::base::json::block::Words;
+use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 
 /// Everything of an extension but its checksum: two units of the name, two of the value, the flags.
@@ -15,7 +15,7 @@ pub fn scan(text: &[u8], layout: &mut Layout) -> Result<Seen, u32> {
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
     let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout };
-    match scan_document::<Words>(Padded::new(&bytes).expect("padded"), &mut context) {
+    match scan_document::<Swar>(Padded::new(&bytes).expect("padded"), &mut context) {
         0 => Ok((table.row, extensions(&table))),
         code => Err(code),
     }

@@ -8,7 +8,7 @@ mod scan;
 use eventferry::cloudevents::table::{Row, Table};
 use eventferry::cloudevents::json::{ScanContext, Sequence, max_rows, scan_sequence};
 use eventferry::cloudevents::layout::Layout;
-use eventferry::base::json::block::Words;
+use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 use libfuzzer_sys::fuzz_target;
 use scan::scan;
@@ -86,7 +86,7 @@ fn rows_of(text: &[u8], sequence: Sequence, in_bytes: bool) -> Result<Vec<Row>, 
     let (mut table, mut layout) = (Table::new(), Layout::new());
     let mut rows = vec![Row::EMPTY; max_rows(text.len())];
     let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
-    match scan_sequence::<Words>(
+    match scan_sequence::<Swar>(
         Padded::new(&bytes).expect("padded"),
         sequence,
         in_bytes,

@@ -1,22 +1,22 @@
-// A Bayeux server of others as a process, so that it can be killed: `node bayeux-server.mjs cometd|faye <port> [no-websocket]`.
-// Tells its parent what happens, publishes what its parent asks for, and loses the next answer with an event in it if it is told to.
+// Another Bayeux server as a process that can be killed: `node bayeux-server.mjs cometd|faye <port> [no-websocket]`. It
+// reports subscriptions and requests to its parent; the parent asks it to publish, and to lose the next response with events.
 import { createServer } from "node:http";
-import faye from "faye";
 import cometd from "cometd-nodejs-server";
 import acknowledgement from "cometd-nodejs-server/ack-extension.js";
+import faye from "faye";
 
-/** How long both hold a poll; each test must do without waiting for it. */
+/** How long both servers hold a connect. No test waits for it. */
 const HOLD_MS = 20_000;
 
 const [, , kind, port, option] = process.argv;
-const tell = (message) => process.send(message);
+const report = (message) => process.send(message);
 
 const SERVERS = {
   cometd() {
     const bayeux = cometd.createCometDServer({ timeout: HOLD_MS });
     bayeux.addExtension(new acknowledgement.AcknowledgedMessagesExtension());
-    bayeux.addListener("subscribed", ({ name }) => tell({ subscribed: name }));
-    bayeux.addListener("unsubscribed", ({ name }) => tell({ unsubscribed: name }));
+    bayeux.addListener("subscribed", ({ name }) => report({ subscribed: name }));
+    bayeux.addListener("unsubscribed", ({ name }) => report({ unsubscribed: name }));
     return {
       server: createServer(bayeux.handle),
       publish: (channel, data) => bayeux.createServerChannel(channel).publish(null, data),
@@ -25,8 +25,8 @@ const SERVERS = {
 
   faye() {
     const bayeux = new faye.NodeAdapter({ mount: "/bayeux", timeout: HOLD_MS / 1000 });
-    bayeux.on("subscribe", (_, channel) => tell({ subscribed: channel }));
-    bayeux.on("unsubscribe", (_, channel) => tell({ unsubscribed: channel }));
+    bayeux.on("subscribe", (_, channel) => report({ subscribed: channel }));
+    bayeux.on("unsubscribe", (_, channel) => report({ unsubscribed: channel }));
     const server = createServer();
     bayeux.attach(server);
     return { server, publish: (channel, data) => bayeux.getClient().publish(channel, data) };
@@ -34,26 +34,26 @@ const SERVERS = {
 };
 
 const { server, publish } = SERVERS[kind]();
-let losesAnswer = false;
-// Before its own listeners: what they do with a request is theirs.
+let losesResponse = false;
+// Before the listeners of the server, so that every request is seen.
 server.prependListener("request", ({ method }, response) => {
-  tell({ request: method });
+  report({ request: method });
   const { end } = response;
   response.end = function (body, ...rest) {
-    if (!losesAnswer || !String(body).includes('"data"')) return end.call(this, body, ...rest);
-    losesAnswer = false;
+    if (!losesResponse || !String(body).includes('"data"')) return end.call(this, body, ...rest);
+    losesResponse = false;
     return this.socket.resetAndDestroy();
   };
 });
 server.prependListener("upgrade", (_, socket) => {
-  tell({ request: "upgrade" });
+  report({ request: "upgrade" });
   if (option === "no-websocket") socket.destroy();
 });
 let published = Promise.resolve();
 process.on("message", ({ publish: event, lose }) => {
-  if (lose) losesAnswer = true;
-  // faye keeps the order only for those who wait.
+  if (lose) losesResponse = true;
+  // faye keeps the order of events only if each publish is awaited.
   if (event) published = published.then(() => publish(...event));
 });
 process.on("disconnect", () => process.exit());
-server.listen(Number(port), "127.0.0.1", () => tell({ port: server.address().port }));
+server.listen(Number(port), "127.0.0.1", () => report({ port: server.address().port }));

@@ -1,11 +1,11 @@
-// Bayeux servers of others, each in a process that can be killed and started again at the same address.
+// Other Bayeux servers, each in a process that can be killed and restarted at the same address.
 import { fileURLToPath } from "node:url";
 import { end, start } from "../../child.mjs";
 
-const program = fileURLToPath(new URL("bayeux-server.mjs", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("bayeux-server.mjs", import.meta.url));
 const PATHS = { cometd: "/cometd", faye: "/bayeux" };
-/** Longest for anything that is waited for. */
-const PATIENCE_MS = 15_000;
+/** Timeout of everything that is awaited. */
+const TIMEOUT_MS = 15_000;
 
 export class Peer {
   #watchers = new Set();
@@ -22,31 +22,32 @@ export class Peer {
     return `http://127.0.0.1:${this.#port}${PATHS[this.kind]}`;
   }
 
-  /** What it has told since it was last started. */
+  /** Number of such reports of the server since it was last started. */
   seen(name, value) {
     return this.#log.filter((message) => message[name] === value).length;
   }
 
   async start(...options) {
     this.#log = [];
-    this.#child = start(process.execPath, [program, this.kind, this.#port, ...options], {
+    this.#child = start(process.execPath, [PROGRAM, this.kind, this.#port, ...options], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#child.on("message", (message) => {
       this.#log.push(message);
-      for (const look of [...this.#watchers]) look();
+      for (const check of [...this.#watchers]) check();
     });
     const ended = new Promise((_, reject) =>
-      this.#child.once("exit", (code) => reject(new Error(`the server of ${this.kind} ended with ${code}`))),
+      this.#child.once("exit", (code) => reject(new Error(`the ${this.kind} server exited with code ${code}`))),
     );
     ended.catch(() => {});
     await Promise.race([
       ended,
-      this.until("it listens", () => this.#log.some(({ port }) => (this.#port = port ?? this.#port))),
+      this.until("the server to listen", () => this.#log.some(({ port }) => port !== undefined)),
     ]);
+    this.#port = this.#log.find(({ port }) => port !== undefined).port;
   }
 
-  /** Ends it at once, without a goodbye to anybody. */
+  /** Kills the server; it sends nothing to its clients. */
   async kill() {
     const gone = new Promise((resolve) => this.#child.once("exit", resolve));
     end(this.#child);
@@ -57,35 +58,35 @@ export class Peer {
     this.#child.send({ publish: [channel, data] });
   }
 
-  /** The next answer that carries an event is lost on the way. */
-  loseAnswer() {
+  /** Loses the next response that carries an event. */
+  loseResponse() {
     this.#child.send({ lose: true });
   }
 
-  /** Resolves when something is so that the server tells of. */
-  until(what, is) {
+  /** Resolves when a condition on the reports of the server is true. */
+  until(description, condition) {
     return new Promise((resolve, reject) => {
       const settle = (then) => {
         clearTimeout(timer);
-        this.#watchers.delete(look);
+        this.#watchers.delete(check);
         then();
       };
-      const look = () => is() && settle(resolve);
+      const check = () => condition() && settle(resolve);
       const timer = setTimeout(
-        () => settle(() => reject(new Error(`${this.kind}: it did not come to that: ${what}`))),
-        PATIENCE_MS,
+        () => settle(() => reject(new Error(`${this.kind}: timed out waiting for ${description}`))),
+        TIMEOUT_MS,
       );
-      this.#watchers.add(look);
-      look();
+      this.#watchers.add(check);
+      check();
     });
   }
 }
 
-/** Rejects when something takes too long. */
-export function soon(what, promise) {
+/** The result of a promise. Rejects if it takes too long. */
+export function withTimeout(description, promise) {
   let timer;
-  const late = new Promise(
-    (_, reject) => (timer = setTimeout(() => reject(new Error(`it did not come to that: ${what}`)), PATIENCE_MS)),
-  );
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  const timeout = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`timed out waiting for ${description}`)), TIMEOUT_MS);
+  });
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }

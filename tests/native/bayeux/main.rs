@@ -58,17 +58,13 @@ const TESTED_IN_JAVASCRIPT: &[(&str, &str, &str)] = &[
     (
         "sb_11",
         "tests/js/bayeux-client.test.mjs",
-        "listeners get what they are for, one message after the other; the rest goes into the inbox",
+        "listeners get the messages of their channels one after the other, the inbox gets the others",
     ),
-    (
-        "ex_08",
-        "tests/js/bayeux-client.test.mjs",
-        "extensions see all messages, may change them, and drop them",
-    ),
+    ("ex_08", "tests/js/bayeux-client.test.mjs", "extensions see all messages, and can change and drop them"),
     (
         "ck_02",
         "tests/js/bayeux-browser.test.mjs",
-        "a browser is asked to send its cookies, and none is set by us",
+        "in a browser the platform sends cookies, and the client sets none",
     ),
 ];
 

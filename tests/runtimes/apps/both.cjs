@@ -1,6 +1,6 @@
-// What is required and what is imported is the same, where the runtime can have it so.
+// require and import in one program share their classes, if the runtime supports require of ES modules.
 const required = require("eventferry");
 
-Promise.all([import("eventferry"), import("./smoke.mjs")])
+void Promise.all([import("eventferry"), import("./smoke.mjs")])
   .then(([imported, { smoke }]) => smoke(required, { also: [imported] }))
   .then((report) => console.log(JSON.stringify(report)));

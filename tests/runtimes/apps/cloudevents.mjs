@@ -1,4 +1,4 @@
-// The small module alone.
+// The entry point eventferry/cloudevents alone, which loads only the small module.
 import * as api from "eventferry/cloudevents";
 import { smoke } from "./smoke.mjs";
 

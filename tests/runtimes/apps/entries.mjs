@@ -1,4 +1,4 @@
-// Every entry point of the package, imported and required: both must offer the same.
+// Every entry point of the package exports the same names to import and to require.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 

@@ -1,8 +1,8 @@
-// For Node and Bun: several entry points required.
+// For Node and Bun: requires several entry points.
 const full = require("eventferry");
 const cloudevents = require("eventferry/cloudevents");
 const bcEvents = require("eventferry/bc-events");
 
-import("./smoke.mjs")
+void import("./smoke.mjs")
   .then(({ smoke }) => smoke(full, { also: [cloudevents], bcEvents }))
   .then((report) => console.log(JSON.stringify(report)));

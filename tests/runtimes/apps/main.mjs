@@ -1,7 +1,7 @@
-// For Node, Deno and Bun: several entry points imported.
+// For Node, Deno and Bun: imports several entry points.
 import * as full from "eventferry";
-import * as cloudevents from "eventferry/cloudevents";
 import * as bcEvents from "eventferry/bc-events";
+import * as cloudevents from "eventferry/cloudevents";
 import * as slim from "eventferry/slim";
 import { smoke } from "./smoke.mjs";
 

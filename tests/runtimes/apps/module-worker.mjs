@@ -1,4 +1,4 @@
-// A worker of its own; import maps do not reach it, so it is bundled.
+// A module worker. It is bundled, because import maps do not apply to workers.
 import * as api from "eventferry";
 import { smoke } from "./smoke.mjs";
 

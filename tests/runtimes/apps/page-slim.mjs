@@ -1,4 +1,4 @@
-// A page without a bundler that has the module fetched.
+// A page without a bundler that fetches the module by URL.
 import * as api from "eventferry/slim";
 import { smokeSlim } from "./smoke.mjs";
 

@@ -1,21 +1,21 @@
-// For pages, bundled or not, and for the Vercel edge. Names are imported one by one, as most people do it: a bundler that
-// drops what registers the module is then caught. Only afterwards comes an entry point that could make up for it.
+// For pages with and without a bundler, and for the Vercel edge. It imports single names, as applications do, to detect a
+// bundler that drops the code that registers the module. Another entry point, which also registers it, is imported later.
 import {
   BayeuxClient,
+  batchFromHttp,
+  batchFromRequest,
   CloudEvent,
+  contentMode,
   EventProcessor,
   EventRegistry,
   EventsProtocolClient,
   FerryError,
-  Publisher,
-  SalesforceClient,
-  batchFromHttp,
-  batchFromRequest,
-  contentMode,
   fromHttp,
   fromRequest,
   isFerryError,
+  Publisher,
   replayStore,
+  SalesforceClient,
   toBatch,
   toBinary,
   toRequest,

@@ -1,4 +1,4 @@
-// For servers: the module is a file of the package.
+// For servers: reads the module from a file of the package.
 import { readFile } from "node:fs/promises";
 import * as api from "eventferry/slim";
 import { smokeSlim } from "./smoke.mjs";

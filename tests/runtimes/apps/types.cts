@@ -1,4 +1,4 @@
-// The same from CommonJS.
+// Compiled, not run: the types from CommonJS.
 import eventferry = require("eventferry");
 import slim = require("eventferry/slim");
 
@@ -10,5 +10,5 @@ const event: eventferry.CloudEvent<{ orderId: number }> = new eventferry.CloudEv
 export const orderId: number | undefined = event.data?.orderId;
 export const loaded: Promise<void> = slim.init(new Uint8Array(8));
 
-// @ts-expect-error an event cannot be changed
+// @ts-expect-error events are read-only
 event.id = "2";

@@ -1,17 +1,17 @@
-// Compiled, not run: the types as a strict consumer sees them.
+// Compiled, not run: the types in a strict project.
 import {
+  batchFromRequest,
   CloudEvent,
-  EventBatch,
+  type EventBatch,
   FerryError,
   type FerryErrorCode,
-  Publisher,
-  batchFromRequest,
   fromRequest,
+  Publisher,
   toRequest,
   webhook,
 } from "eventferry";
-import { CloudEvent as Same } from "eventferry/cloudevents";
 import { EventClient, type EventReceipt } from "eventferry/bc-events";
+import type { CloudEvent as Same } from "eventferry/cloudevents";
 import { init } from "eventferry/slim";
 import { createEmulator } from "eventferry/testing";
 
@@ -49,11 +49,11 @@ const topics = {
 const session = new EventClient({ serviceName: "orders", topics }).userSession("user-1");
 export const receipts: EventReceipt[] = [session.createdBigOrder({ id: "1" }), session.big_order_created({ id: "1" })];
 
-// @ts-expect-error there is no such topic
+// @ts-expect-error unknown topic
 session.createdNothing({ id: "1" });
-// @ts-expect-error an event cannot be changed
+// @ts-expect-error events are read-only
 event.id = "2";
 // @ts-expect-error type and source are required
 new CloudEvent({ type: "t" });
-// @ts-expect-error there is no such code
-export const none: FerryErrorCode = "ERR_OF_NOBODY";
+// @ts-expect-error unknown error code
+export const unknownCode: FerryErrorCode = "ERR_UNKNOWN";

@@ -1,10 +1,10 @@
-// For workerd. That it starts proves that nothing at module scope asks for time, chance, timers or the network.
+// For workerd. It starts only if no module scope uses the time, randomness, timers or the network.
 import * as full from "eventferry";
 import * as bcEvents from "eventferry/bc-events";
 import * as cloudevents from "eventferry/cloudevents";
 import { smoke } from "./smoke.mjs";
 
-// Applications make theirs here.
+// Applications create their clients at module scope.
 const publisher = new full.Publisher({
   url: "https://example.com/events",
   fetch: async () => new Response(null, { status: 202 }),
@@ -15,7 +15,7 @@ const sink = new full.PipelineDataSink(pipeline);
 const processor = new full.EventProcessor(
   new full.EventRegistry().register({
     name: "get:time",
-    handle: (event, payload, { ctx }) => ({ waitUntil: typeof ctx.waitUntil }),
+    handle: (_event, _payload, { ctx }) => ({ waitUntil: typeof ctx.waitUntil }),
   }),
 );
 const client = new full.EventsProtocolClient({
@@ -34,23 +34,23 @@ const streams = [
 ];
 
 export default {
-  async fetch(request, env, ctx) {
+  async fetch(_request, env, ctx) {
     const { status } = await publisher.send(new full.CloudEvent({ type: "t", source: "/s" }));
     const report = await smoke(full, { also: [cloudevents], bcEvents });
-    if (status !== 202) report.problems.push(`the publisher of the module scope answered ${status}`);
+    if (status !== 202) report.problems.push(`the publisher at module scope received ${status}`);
     const statuses = [await source.publish({}), await sink.consume()].map(({ status }) => status);
-    if (statuses.join() !== "204,204") report.problems.push(`the pipeline of the module scope answered ${statuses}`);
+    if (statuses.join() !== "204,204") report.problems.push(`the pipeline at module scope received ${statuses}`);
     const event = '{"name":"get:time","version":1,"id":"i","flowId":"f","payload":{}}';
     const { payload } = await (
       await processor.fetch(new Request("https://example.com/events", { method: "POST", body: event }), env, ctx)
     ).json();
     if (payload.waitUntil !== "function")
-      report.problems.push(`the server of the module scope answered ${JSON.stringify(payload)}`);
+      report.problems.push(`the server at module scope answered ${JSON.stringify(payload)}`);
     const error = await client.sendEvent({ name: "get:time" }).catch((error) => error);
-    if (error.code !== "ERR_UNAVAILABLE") report.problems.push(`the client of the module scope said ${error}`);
+    if (error.code !== "ERR_UNAVAILABLE") report.problems.push(`the client at module scope threw ${error}`);
     for (const stream of streams) {
       const error = await stream.open().catch((error) => error);
-      if (error.code !== "ERR_REJECTED") report.problems.push(`the stream of the module scope said ${error}`);
+      if (error.code !== "ERR_REJECTED") report.problems.push(`the stream at module scope threw ${error}`);
     }
     return Response.json(report);
   },

@@ -1,5 +1,5 @@
 /** Options of the proxy, and their checks. Messages never show a value that may be secret. */
-import { checkedUrl, checkNames, checkTimeout } from "../../../client/options.js";
+import { checkedUrl, checkOptionNames, checkTimeout } from "../../../client/options.js";
 import { HIDDEN, invalidArgument, mustBe } from "../../../engine/messages.js";
 import type { FetchLike } from "../../../platform/fetch.js";
 import type { CometdOptions } from "./cometd.js";
@@ -122,7 +122,7 @@ const DEFAULT_GRANTS = GRANTS.filter((grant) => grant !== "client_credentials");
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function proxySettings(options: SalesforceProxyOptions): ProxySettings {
-  checkNames("salesforceProxy", options, NAMES);
+  checkOptionNames("salesforceProxy", options, NAMES);
   const { authorize, accessToken, allowedChannels, loginUrl, publicUrl, consumerKey, consumerSecret } = options;
   const origins = originsOf(options.allowedOrigins);
   const pageHeaders = [...PAGE_HEADERS, ...(options.allowedHeaders ?? []).map(headerName)].join(", ");

@@ -1,0 +1,87 @@
+/**
+ * Encodes segments and dead letters as bytes, and splits these into chunks for places that limit the size of a value.
+ * Numbers are little-endian, as on all machines that JavaScript runs on. Internal.
+ *
+ *     segment:      length u32 | events u32 | at f64 | has orderingKeys u32 | sizes u32… | orderingKeys u32… | body
+ *     dead letter:  length u32 | length of the JSON u32 | JSON of all but key and body | body
+ */
+import type { DeadLetter, Segment } from "./store.js";
+
+const SEGMENT_HEAD = 20;
+const DEAD_LETTER_HEAD = 8;
+
+/** Bytes that own their buffer. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A segment as bytes. */
+export function encodeSegment({ sizes, orderingKeys, at, body }: Segment): Bytes {
+  const bytes = new Uint8Array(SEGMENT_HEAD + sizes.byteLength + (orderingKeys?.byteLength ?? 0) + body.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, true);
+  view.setUint32(4, sizes.length, true);
+  view.setFloat64(8, at, true);
+  view.setUint32(16, orderingKeys ? 1 : 0, true);
+  bytes.set(raw(sizes), SEGMENT_HEAD);
+  if (orderingKeys) bytes.set(raw(orderingKeys), SEGMENT_HEAD + sizes.byteLength);
+  bytes.set(body, bytes.length - body.length);
+  return bytes;
+}
+
+/** The segment of these bytes. Its arrays are copies. */
+export function decodeSegment(key: string, bytes: Uint8Array): Segment {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const events = view.getUint32(4, true);
+  const end = SEGMENT_HEAD + 4 * events;
+  const hasOrderingKeys = view.getUint32(16, true) === 1;
+  return {
+    key,
+    body: copy(bytes, hasOrderingKeys ? end + 4 * events : end, bytes.length),
+    sizes: new Uint32Array(copy(bytes, SEGMENT_HEAD, end).buffer),
+    ...(hasOrderingKeys && { orderingKeys: new Uint32Array(copy(bytes, end, end + 4 * events).buffer) }),
+    at: view.getFloat64(8, true),
+  };
+}
+
+/** A dead letter as bytes. */
+export function encodeDeadLetter({ key, body, ...rest }: DeadLetter): Bytes {
+  const head = new TextEncoder().encode(JSON.stringify(rest));
+  const bytes = new Uint8Array(DEAD_LETTER_HEAD + head.length + body.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, true);
+  view.setUint32(4, head.length, true);
+  bytes.set(head, DEAD_LETTER_HEAD);
+  bytes.set(body, DEAD_LETTER_HEAD + head.length);
+  return bytes;
+}
+
+/** The dead letter of these bytes. Its body is a copy. */
+export function decodeDeadLetter(key: string, bytes: Uint8Array): DeadLetter {
+  const end = DEAD_LETTER_HEAD + new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
+  return {
+    ...JSON.parse(new TextDecoder().decode(bytes.subarray(DEAD_LETTER_HEAD, end))),
+    key,
+    body: copy(bytes, end, bytes.length),
+  };
+}
+
+/** Chunks of at most `limit` bytes; at least one. */
+export function splitChunks(bytes: Bytes, limit: number): Bytes[] {
+  if (bytes.length <= limit) return [bytes];
+  return Array.from({ length: Math.ceil(bytes.length / limit) }, (_, index) =>
+    bytes.slice(index * limit, (index + 1) * limit),
+  );
+}
+
+/** The number of chunks, from the length in the first chunk. */
+export function chunkCount(first: Uint8Array, limit: number): number {
+  return Math.ceil(new DataView(first.buffer, first.byteOffset).getUint32(0, true) / limit);
+}
+
+/** Not `slice`: that of a Node `Buffer` does not copy. */
+function copy(bytes: Uint8Array, start: number, end: number): Bytes {
+  return new Uint8Array(bytes.subarray(start, end));
+}
+
+function raw(numbers: Uint32Array): Uint8Array {
+  return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+}

@@ -1,0 +1,102 @@
+//! Dates and times in text: checks RFC 3339 timestamps, parses HTTP dates.
+
+/// Whether `text` is a timestamp by RFC 3339 section 5.6.
+///
+/// Seconds and offset are mandatory, `t` and `z` may be lower case, the day must exist in the month, second
+/// 60 is allowed, and there may be any number of fraction digits.
+pub fn is_timestamp(text: &[u8]) -> bool {
+    let Some((date, rest)) = text.split_first_chunk::<10>() else { return false };
+    let Some((time, offset)) = rest.split_first_chunk::<9>() else { return false };
+    is_date(date) && is_time(time) && is_offset(skip_fraction(offset))
+}
+
+/// `yyyy-mm-dd`
+fn is_date(text: &[u8; 10]) -> bool {
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return false };
+    let (Some(century), Some(year)) = (two_digits(y1, y2), two_digits(y3, y4)) else { return false };
+    let (Some(month), Some(day)) = (two_digits(m1, m2), two_digits(d1, d2)) else { return false };
+    day >= 1 && day <= days_in(century * 100 + year, month)
+}
+
+/// `Thh:mm:ss`
+fn is_time(text: &[u8; 9]) -> bool {
+    let &[b'T' | b't', h1, h2, b':', m1, m2, b':', s1, s2] = text else { return false };
+    matches!(two_digits(h1, h2), Some(0..=23))
+        && matches!(two_digits(m1, m2), Some(0..=59))
+        && matches!(two_digits(s1, s2), Some(0..=60))
+}
+
+fn skip_fraction(text: &[u8]) -> &[u8] {
+    let [b'.', digits @ ..] = text else { return text };
+    let count = digits.iter().take_while(|b| b.is_ascii_digit()).count();
+    // Without digits the point stays, and no offset starts with a point.
+    if count == 0 { text } else { digits.get(count..).unwrap_or_default() }
+}
+
+/// `Z` or `+hh:mm`
+fn is_offset(text: &[u8]) -> bool {
+    match *text {
+        [b'Z' | b'z'] => true,
+        [b'+' | b'-', h1, h2, b':', m1, m2] => {
+            matches!(two_digits(h1, h2), Some(0..=23)) && matches!(two_digits(m1, m2), Some(0..=59))
+        }
+        _ => false,
+    }
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<u32> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then_some(tens as u32 * 10 + ones as u32)
+}
+
+const fn days_in(year: u32, month: u32) -> u32 {
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        _ => 0,
+    }
+}
+
+/// Parses an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7), to Unix seconds. The
+/// two obsolete forms and dates before 1970 give `None`.
+pub fn read_http_date(text: &str) -> Option<u64> {
+    let mut words = text.split_ascii_whitespace();
+    let (_weekday, day, month, year) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let (clock, zone) = (words.next()?, words.next()?);
+    if zone != "GMT" || words.next().is_some() {
+        return None;
+    }
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let month = match MONTHS.find(month) {
+        Some(at) if month.len() == 3 && at.is_multiple_of(3) => at as u32 / 3 + 1,
+        _ => return None,
+    };
+    let (day, year) = (day.parse::<u32>().ok()?, year.parse::<u32>().ok()?);
+    if !(1970..=9999).contains(&year) || day == 0 || day > days_in(year, month) {
+        return None;
+    }
+    let mut clock = clock.split(':').map(|part| part.parse::<u64>().ok());
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    if hour > 23 || minute > 59 || second > 60 || clock.next().is_some() {
+        return None;
+    }
+    let years = (1970..year).map(|y| if days_in(y, 2) == 29 { 366 } else { 365 }).sum::<u64>();
+    let days = years + (1..month).map(|m| days_in(year, m) as u64).sum::<u64>() + day as u64 - 1;
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_http_dates() {
+        assert_eq!(read_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(read_http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
+        assert_eq!(read_http_date("Thu, 29 Feb 2023 00:00:00 GMT"), None);
+        assert_eq!(read_http_date("Sunday, 06-Nov-94 08:49:37 GMT"), None);
+        assert_eq!(read_http_date("Sun, 06 anF 1994 08:49:37 GMT"), None);
+    }
+}

@@ -1,0 +1,102 @@
+// Node processes that publish into a file store are killed repeatedly: every accepted event is delivered.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { start } from "../child.mjs";
+import { collect, countRepeated, ensure, ensureNothingLost, sleep } from "./collector.mjs";
+
+const PROGRAM = fileURLToPath(new URL("process-kills-publisher.mjs", import.meta.url));
+const KILLS = 5;
+const CHAINS = 10;
+
+export async function kills(tally) {
+  await Promise.all([
+    tally.check(`no accepted event is lost in ${KILLS * CHAINS} kills of Node`, () => runChains(() => ({}), true)),
+    tally.check(
+      `no accepted event is lost in ${KILLS * CHAINS} kills of Node while the server refuses, resets and loses responses`,
+      () => runChains(fail, false),
+    ),
+  ]);
+}
+
+/** The behaviour of a server that often fails. */
+function fail() {
+  const chance = Math.random();
+  return chance < 0.15
+    ? { status: 503 }
+    : chance < 0.25
+      ? { reset: true }
+      : chance < 0.35
+        ? { lose: true }
+        : { delayMs: Math.random() * 30 };
+}
+
+/** Runs chains of processes on one store each; only the last process of a chain may end by itself. */
+async function runChains(behave, isReliable) {
+  const collector = await collect({ behave });
+  const folder = mkdtempSync(join(tmpdir(), "eventferry-kills-"));
+  const acceptedIds = [];
+  try {
+    for (let chain = 0; chain < CHAINS; chain++) {
+      const path = join(folder, `${chain}`);
+      collector.behave = behave;
+      for (let kill = 0; kill < KILLS; kill++)
+        acceptedIds.push(...(await runUntilKilled(collector.url, path, `${chain}.${kill}`)));
+      collector.behave = () => ({});
+      const { aborted, accepted, delivered, dead, pending, purged } = await drain(collector.url, path);
+      ensure(
+        !aborted && pending === 0 && dead === 0 && accepted === delivered + dead + purged,
+        `the last process reports ${JSON.stringify({ aborted, accepted, delivered, dead, pending })}`,
+      );
+    }
+    ensureNothingLost(collector, acceptedIds);
+    ensure(acceptedIds.length > 1000, `only ${acceptedIds.length} were accepted`);
+    // Only requests in flight at a kill are repeated.
+    const count = countRepeated(collector.requests);
+    if (isReliable) ensure(count <= KILLS * CHAINS, `${count} requests were repeated after ${KILLS * CHAINS} kills`);
+    return `${acceptedIds.length} accepted, ${collector.seen.size} delivered, ${collector.duplicates} duplicates from ${count} repeated requests`;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+    await collector.close();
+  }
+}
+
+/** Runs a publisher and kills it. Returns the ids that were accepted before. */
+async function runUntilKilled(url, path, name) {
+  const { child, lines, ended } = run("publish", url, path, name);
+  await Promise.race([lines.ready, ended]);
+  await sleep(10 + Math.random() * 250);
+  child.kill("SIGKILL");
+  await ended;
+  return lines.of("+").flatMap((line) => line.split(","));
+}
+
+async function drain(url, path) {
+  const { lines, ended } = run("drain", url, path, "");
+  await ended;
+  ensure(lines.of("=").length === 1, `the last process failed: ${lines.all.join("\n")}`);
+  return JSON.parse(lines.of("=")[0]);
+}
+
+function run(...args) {
+  const child = start(process.execPath, [PROGRAM, ...args]);
+  const all = [];
+  const ready = new Promise((resolve) => {
+    for (const stream of [child.stdout, child.stderr])
+      createInterface({ input: stream }).on("line", (line) => {
+        all.push(line);
+        if (line === "ready") resolve();
+      });
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve)).then(() => {
+    const problem = all.find((line) => !/^(\+|=|ready$)/.test(line));
+    ensure(problem === undefined, `a process printed: ${problem}`);
+  });
+  return {
+    child,
+    ended,
+    lines: { all, ready, of: (mark) => all.filter((line) => line.startsWith(mark)).map((line) => line.slice(1)) },
+  };
+}

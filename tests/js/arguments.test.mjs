@@ -1,0 +1,55 @@
+// The command line of our scripts: each explains itself and refuses what it does not know.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const SCRIPTS = [
+  { file: "tests/run.mjs", command: "npm test --", flags: ["--only=<stages>"] },
+  { file: "www/demo.mjs", command: "npm run demo --", flags: ["--port=<port>"] },
+  { file: "js/build/size.mjs", command: "npm run size --", flags: [] },
+  {
+    file: "tests/bench/run.mjs",
+    command: "npm run bench --",
+    flags: ["--quick", "--only=<runtimes>", "--filter=<text>", "--json"],
+  },
+];
+
+function run(file, ...args) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [file, ...args], { cwd: ROOT, encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+for (const { file, command, flags } of SCRIPTS) {
+  test(`${file} --help prints how to call it and every flag`, () => {
+    const { status, stdout, stderr } = run(file, "--help");
+    assert.equal(stderr, "");
+    assert.equal(status, 0);
+    assert.ok(stdout.includes(`Usage: ${command} [flags]`), stdout);
+    for (const flag of [...flags, "--help"]) assert.ok(stdout.includes(`  ${flag} `), `${flag} in ${stdout}`);
+  });
+
+  test(`${file} names an unknown flag and the known ones`, () => {
+    const { status, stdout, stderr } = run(file, "--colour");
+    assert.equal(status, 1);
+    assert.equal(stdout, "");
+    const known = [...flags.map((flag) => flag.replace(/=.*/, "")), "--help"].join(", ");
+    assert.ok(stderr.includes(`unknown flag --colour; the flags are ${known}\n`), stderr);
+    assert.ok(stderr.includes(`For help: ${command} --help`), stderr);
+  });
+}
+
+test("a flag without its value, a superfluous value and a stray argument are refused", () => {
+  for (const [args, sentence] of [
+    [["--only"], "--only needs a value: --only=<runtimes>"],
+    [["--only="], "--only needs a value: --only=<runtimes>"],
+    [["--only", "--quick"], "--only needs a value: --only=<runtimes>"],
+    [["--quick=yes"], "--quick takes no value"],
+    [["node"], 'unexpected argument "node"'],
+  ]) {
+    const { status, stderr } = run("tests/bench/run.mjs", ...args);
+    assert.equal(status, 1);
+    assert.ok(stderr.includes(sentence), stderr);
+  }
+});

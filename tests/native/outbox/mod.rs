@@ -1,0 +1,11 @@
+//! The outbox in a simulated world: a virtual clock, a store and a server that fail in every way, and
+//! crashes.
+
+mod batches;
+mod capacity;
+mod checks;
+mod delivery;
+mod pages;
+mod random;
+mod store_and_server;
+mod world;

@@ -1,0 +1,28 @@
+//! The clients of streams in a simulated world.
+
+mod hostile_peer;
+mod server;
+mod simulation;
+
+use eventferry::base::secret::Secret;
+use eventferry::bayeux::session::Options;
+use eventferry::salesforce::auth::Flow;
+use eventferry::salesforce::client as salesforce;
+
+fn client(seed: u64) -> salesforce::Client {
+    salesforce::Client::new(
+        salesforce::Options {
+            flow: Flow::ClientCredentials {
+                consumer_key: "key".to_owned(),
+                consumer_secret: Secret::new("secret".to_owned()),
+            },
+            token_url: "https://acme.example/services/oauth2/token".to_owned(),
+            endpoint: None,
+            api_version: "68.0".to_owned(),
+            replay_start: "-2".to_owned(),
+            replay_fallback: None,
+            session: Options { connection_timeout: None, ..salesforce::session_defaults() },
+        },
+        seed,
+    )
+}
