@@ -1,4 +1,4 @@
-// Bundles the suite, serves it on loopback and lets a browser run it, by WebDriver and nothing else.
+// Bundles the suite, serves it on loopback and runs it in a browser by WebDriver.
 import { spawn, spawnSync } from "node:child_process";
 import { createServer } from "node:http";
 import { once } from "node:events";
@@ -38,17 +38,17 @@ const BROWSERS = {
   },
 };
 
-/** Whether there is a driver for the browser. */
+/** Whether the driver of the browser is installed. */
 export const isInstalled = (name) => !spawnSync(BROWSERS[name].driver[0], ["--version"]).error;
 
-/** Runs the suite in the browser and gives its tables. */
-export async function runInBrowser(name, options, patience) {
+/** Runs the suite in the browser and returns its tables. */
+export async function runInBrowser(name, options, timeoutMs) {
   const script = await bundle();
   const server = createServer((request, response) => {
     const isScript = request.url === "/bench.js";
     response.writeHead(200, {
       "content-type": isScript ? "text/javascript" : "text/html; charset=utf-8",
-      // Isolated pages get a finer clock.
+      // Isolated pages have a more precise clock.
       "cross-origin-opener-policy": "same-origin",
       "cross-origin-embedder-policy": "require-corp",
     });
@@ -60,7 +60,7 @@ export async function runInBrowser(name, options, patience) {
     const { sessionId } = await driver.post("/session", { capabilities: { alwaysMatch: BROWSERS[name].capabilities } });
     const session = `/session/${sessionId}`;
     try {
-      await driver.post(`${session}/timeouts`, { script: patience });
+      await driver.post(`${session}/timeouts`, { script: timeoutMs });
       await driver.post(`${session}/url`, { url: `http://127.0.0.1:${server.address().port}/` });
       const run =
         "const [options, done] = arguments; bench(options).then((tables) => done({ tables }), (error) => done({ failure: String(error?.stack ?? error) }));";
@@ -80,17 +80,17 @@ export async function runInBrowser(name, options, patience) {
 async function startDriver({ driver: [program, ...args], listening }) {
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   const port = await new Promise((resolve, reject) => {
-    let said = "";
-    const look = (chunk) => {
-      said += chunk;
-      const found = listening.exec(said);
+    let output = "";
+    const findPort = (chunk) => {
+      output += chunk;
+      const found = listening.exec(output);
       if (found) resolve(found[1]);
     };
-    child.stdout.on("data", look);
-    child.stderr.on("data", look);
+    child.stdout.on("data", findPort);
+    child.stderr.on("data", findPort);
     child.on("error", reject);
-    child.on("exit", (code) => reject(new Error(`${program} ended with ${code}: ${said}`)));
-    setTimeout(() => reject(new Error(`${program} does not say its port: ${said}`)), 15_000).unref();
+    child.on("exit", (code) => reject(new Error(`${program} ended with ${code}: ${output}`)));
+    setTimeout(() => reject(new Error(`${program} did not print its port: ${output}`)), 15_000).unref();
   });
   const send = async (method, path, body) => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
@@ -105,7 +105,7 @@ async function startDriver({ driver: [program, ...args], listening }) {
   return { send, post: (path, body) => send("POST", path, body), stop: () => child.kill() };
 }
 
-/** The SDK expects some of Node; what it does not need for its codecs is empty here. */
+/** The SDK imports modules of Node, which its codecs do not need; they are empty here. */
 async function bundle() {
   const stubs = { http: "", https: "", events: "export class EventEmitter {}" };
   const { outputFiles } = await build({

@@ -1,14 +1,14 @@
-// From the start of the process to the first decoded event, beyond what an empty script takes.
+// The time from the start of the process to the first decoded event, minus that of an empty script.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { quartiles } from "./measure.mjs";
 
-/** Starts each script again and again, in turns, and gives the milliseconds that each adds. */
+/** Starts each script several times, interleaved, and returns the milliseconds that each adds. */
 export function coldStart(command, { quick }) {
   const scripts = ["empty", "cloudevents", "eventferry"];
   const times = Object.fromEntries(scripts.map((name) => [name, []]));
-  // The first turn fills the caches of the disk.
-  for (let turn = -1; turn < (quick ? 5 : 21); turn++) {
+  // The first round fills the file system cache and is not measured.
+  for (let round = -1; round < (quick ? 5 : 21); round++) {
     for (const name of scripts) {
       const start = performance.now();
       const { status, stderr } = spawnSync(
@@ -18,7 +18,7 @@ export function coldStart(command, { quick }) {
       );
       const took = performance.now() - start;
       if (status !== 0) throw new Error(`cold/${name}.mjs ended with ${status}: ${stderr}`);
-      if (turn >= 0) times[name].push(took);
+      if (round >= 0) times[name].push(took);
     }
   }
   const empty = quartiles(times.empty);

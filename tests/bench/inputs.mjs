@@ -1,13 +1,12 @@
-// Events as a shop might send them. All are distinct, so that nothing can be answered from a cache, and the
-// same in every run and runtime.
+// Events of a shop. All are distinct, so that no cache helps, and the same in every run and runtime.
 
-/** A small generator of pseudo-random numbers below 2^32 (mulberry32). */
-function noise(seed) {
+/** A generator of pseudo-random numbers below 2^32 (mulberry32). */
+function randomNumbers(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
-    let it = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    it = (it + Math.imul(it ^ (it >>> 7), 61 | it)) ^ it;
-    return (it ^ (it >>> 14)) >>> 0;
+    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return (mixed ^ (mixed >>> 14)) >>> 0;
   };
 }
 
@@ -21,7 +20,7 @@ export const TYPES = ["created", "updated", "paid", "shipped", "cancelled", "ret
 
 /** Events as plain objects whose `data` has about `size` bytes of JSON. */
 export function plainEvents(count, size, seed = size) {
-  const random = noise(seed);
+  const random = randomNumbers(seed);
   const hex = (digits) => (random() + 2 ** 32).toString(16).slice(1, 1 + digits);
   return Array.from({ length: count }, (_, at) => ({
     specversion: "1.0",
@@ -58,13 +57,13 @@ function orderOf(size, random) {
   return order;
 }
 
-/** Their texts in the JSON format. */
+/** The events in the JSON format, as texts. */
 export const texts = (events) => events.map((event) => JSON.stringify(event));
 
-/** The same as bytes. */
+/** The events in the JSON format, as bytes. */
 export const bytes = (events) => texts(events).map((text) => new TextEncoder().encode(text));
 
-/** What a server sees of one in binary mode: the headers, among those that every request has. */
+/** The request headers of an event in binary mode, with those that every request has. */
 export function headersOf(event) {
   return {
     accept: "*/*",

@@ -1,40 +1,41 @@
-// Interleaved timing. Ratios are taken within a round and only then summarised, so that whatever else the
-// machine does meanwhile hits all contenders alike.
+// Interleaved timing. Ratios are taken within a round and then summarised, so that other load on the machine affects all
+// contenders alike.
 
 /**
- * A contender does the same work as its rivals in its own way.
+ * One of several implementations of the same work.
  *
  * @typedef {object} Contender
  * @property {string} name
- * @property {(at: number) => unknown} show the result for one input, to compare with the rivals
- * @property {(from: number, to: number) => number} run works through inputs and sums up what it read
+ * @property {(at: number) => unknown} returns the result for one input, to compare it with the others
+ * @property {(from: number, to: number) => number} run processes inputs and returns a sum of what it read
  * @property {(from: number, to: number) => void} [prepare] makes inputs that can be used only once; not timed
  */
 
-/** What a run may cost. `slice` is how long one contender runs at a stretch; clocks of browsers are coarse. */
+/** Number and length of the measurements, in milliseconds. `slice` is one measurement; clocks of browsers are coarse. */
 export const BUDGETS = {
   full: { rounds: 31, warmup: 250, slice: 6 },
   quick: { rounds: 5, warmup: 60, slice: 5 },
 };
 
-let sink = 0;
+/** Uses the results, so that the engine cannot remove the work. */
+let checksum = 0;
 
 /**
- * Measures rivals; the first two are those that others are compared with: the SDK, and the plain way.
- * `most` is how many inputs are worked through at a stretch, where preparing many would keep more in memory than
- * a program that handles one after the other.
+ * Measures contenders. The first two are the baselines: the SDK, and the plain way.
+ * `maxInputs` limits the inputs of one measurement, where many prepared inputs would need more memory than a program
+ * that processes one after the other.
  */
-export function measure({ title, unit = "event", inputs, most = inputs, contenders }, { rounds, warmup, slice }) {
-  agree(title, inputs, most, contenders);
+export function measure({ title, unit = "event", inputs, maxInputs = inputs, contenders }, { rounds, warmup, slice }) {
+  checkAgreement(title, inputs, maxInputs, contenders);
   const runners = contenders.map((contender) => ({ contender, count: 1, at: 0, times: [] }));
-  // All warm up in turns, because what the engine learns from one may spoil its code for another.
+  // The warm-up is interleaved as well, because code that is optimised for one contender may be slower for another.
   for (let turn = 0; turn < 4; turn++) {
     for (const runner of runners) {
       const end = performance.now() + warmup / 4;
       while (performance.now() < end) {
-        const took = stretch(runner, inputs) * runner.count;
+        const took = measureOnce(runner, inputs) * runner.count;
         const wanted = took > 0 ? Math.ceil((runner.count * slice) / took) : runner.count * 4;
-        runner.count = Math.max(1, Math.min(wanted, runner.count * 4, most));
+        runner.count = Math.max(1, Math.min(wanted, runner.count * 4, maxInputs));
       }
     }
   }
@@ -42,12 +43,12 @@ export function measure({ title, unit = "event", inputs, most = inputs, contende
     const order = round % 2 ? [...runners].reverse() : runners;
     for (const runner of order) {
       let took = 0;
-      let stretches = 0;
+      let measurements = 0;
       do {
-        took += stretch(runner, inputs);
-        stretches++;
+        took += measureOnce(runner, inputs);
+        measurements++;
       } while (took * runner.count < slice);
-      runner.times.push((took / stretches) * 1e6);
+      runner.times.push((took / measurements) * 1e6);
     }
   }
   const [sdk, plain] = runners;
@@ -63,18 +64,19 @@ export function measure({ title, unit = "event", inputs, most = inputs, contende
   };
 }
 
-/** Milliseconds for one input, from one stretch without a break. */
-function stretch(runner, inputs) {
+/** The milliseconds per input, from one measurement. */
+function measureOnce(runner, inputs) {
   const { contender, count } = runner;
   const from = runner.at + count > inputs ? 0 : runner.at;
   runner.at = from + count;
   contender.prepare?.(from, runner.at);
   const start = performance.now();
-  sink += contender.run(from, runner.at);
+  checksum += contender.run(from, runner.at);
   return (performance.now() - start) / count;
 }
 
-function agree(title, inputs, most, contenders) {
+/** Throws unless all contenders have the same results. */
+function checkAgreement(title, inputs, maxInputs, contenders) {
   for (const at of [0, 1, inputs >> 1, inputs - 1]) {
     const shown = contenders.map((contender) => {
       contender.prepare?.(at, at + 1);
@@ -82,11 +84,13 @@ function agree(title, inputs, most, contenders) {
     });
     shown.forEach((text, which) => {
       if (text !== shown[0])
-        throw new Error(`${title}: ${contenders[which].name} says ${text}, but ${contenders[0].name} says ${shown[0]}`);
+        throw new Error(
+          `${title}: ${contenders[which].name} returned ${text}, but ${contenders[0].name} returned ${shown[0]}`,
+        );
     });
   }
   const sums = contenders.map((contender) => {
-    const some = Math.min(inputs >> 4, most);
+    const some = Math.min(inputs >> 4, maxInputs);
     contender.prepare?.(0, some);
     return contender.run(0, some);
   });
@@ -94,7 +98,7 @@ function agree(title, inputs, most, contenders) {
     throw new Error(`${title}: the sums are ${sums}, for ${contenders.map(({ name }) => name)}`);
 }
 
-/** Median, and the distance of the quartiles in per cent of it. */
+/** The median, and the interquartile range in per cent of it. */
 export function quartiles(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (part) => {
@@ -106,5 +110,5 @@ export function quartiles(values) {
   return { median, spread: (100 * (at(0.75) - at(0.25))) / median };
 }
 
-/** Keeps the sums alive. */
-export const consumed = () => sink;
+/** The sum of all results. */
+export const totalChecksum = () => checksum;

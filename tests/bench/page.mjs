@@ -1,7 +1,7 @@
-// The suite in a browser, as a bundle.
+// Runs the suite in a browser; bundled by `browser.mjs`.
 import * as sdk from "cloudevents";
 import * as ferry from "eventferry/cloudevents";
 import { suite } from "./suite.mjs";
 
-const breathe = () => new Promise((resolve) => setTimeout(resolve, 20));
-globalThis.bench = (options) => suite({ ferry, sdk }, { ...options, breathe });
+const yieldToRuntime = () => new Promise((resolve) => setTimeout(resolve, 20));
+globalThis.bench = (options) => suite({ ferry, sdk }, { ...options, yieldToRuntime });

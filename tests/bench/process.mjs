@@ -1,2 +1,2 @@
-// What the SDK looks for when it is loaded in a browser.
+// The part of `process` that the SDK needs when it is loaded in a browser.
 export const process = { env: {}, version: "", versions: {} };

@@ -1,5 +1,5 @@
-// `npm run bench`: eventferry beside npm `cloudevents` and beside plain JSON, in every runtime that is there; and its
-// outbox beside OpenTelemetry and Segment, and its streaming client beside CometD's, in Node.
+// `npm run bench`: compares eventferry with npm `cloudevents` and with plain JSON in every installed runtime, its outbox
+// with OpenTelemetry and Segment, and its streaming client with CometD's, both in Node.
 //
 // `npm run bench -- --help` explains the flags.
 import { spawnSync } from "node:child_process";
@@ -18,7 +18,7 @@ const here = import.meta.dirname;
 const flags = readArguments({
   command: "npm run bench --",
   summary:
-    "Measures eventferry beside npm cloudevents and plain JSON in every installed runtime, and its outbox and streaming client beside other clients in Node.",
+    "Compares eventferry with npm cloudevents and plain JSON in every installed runtime, and its outbox and streaming client with other clients in Node.",
   flags: {
     quick: { description: "few rounds, to check that the benchmarks run" },
     only: {
@@ -89,7 +89,7 @@ if (asJson) {
 } else {
   if (Object.keys(results).length > 0) {
     console.log(
-      `\nEach figure: how many times as fast eventferry is, median of rounds in which all took turns, ± distance of the quartiles.`,
+      `\nEach figure: how many times as fast eventferry is, median of interleaved rounds, ± interquartile range.`,
     );
   }
   printTables(results);
@@ -118,11 +118,11 @@ async function inRuntime(name) {
   return JSON.parse(stdout.trim().split("\n").at(-1));
 }
 
-/** The rivals have a lock file of their own, so that nobody who builds the package has to install them. */
+/** Installs the other libraries. They have their own lock file, because a build of the package does not need them. */
 function installPeers() {
   const installed = join(here, "node_modules/.package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(here, "package-lock.json")).mtimeMs) return;
-  note("\x1b[36m▸\x1b[0m installing the rivals (once)");
+  note("\x1b[36m▸\x1b[0m installing the other libraries (once)");
   const { status, stdout, stderr } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], {
     cwd: here,
     encoding: "utf8",
@@ -135,7 +135,7 @@ function note(text) {
   console.error(text);
 }
 
-function fail(sentence) {
-  note(`\x1b[31m✗\x1b[0m ${sentence}`);
+function fail(message) {
+  note(`\x1b[31m✗\x1b[0m ${message}`);
   process.exit(1);
 }

@@ -1,6 +1,6 @@
-// The figures for people.
+// Prints the results as tables.
 
-/** What the package wants to reach: so many times as fast as the SDK, and as the plain way. Missing one is no failure. */
+/** The goals: how many times as fast as the SDK and as the plain way. A missed goal is not a failure. */
 const TARGETS = {
   "decode text, data 100 B": {
     node: { sdk: 50, plain: 1.5 },
@@ -13,7 +13,7 @@ const TARGETS = {
   "encode structured, data 100 B": { node: { sdk: 3.5 } },
 };
 
-/** Prints one block for each workload, with a line for each runtime. */
+/** Prints a table for each workload, with a line for each runtime. */
 export function printTables(results) {
   const titles = [...new Set(Object.values(results).flatMap((tables) => tables.map(({ title }) => title)))];
   for (const title of titles) {
@@ -43,7 +43,7 @@ export function printTables(results) {
   }
 }
 
-/** Prints what loading the library and decoding one event adds to the start of a process. */
+/** Prints the time that loading the library and decoding one event add to the start of a process. */
 export function printColdStarts(starts) {
   if (Object.keys(starts).length === 0) return;
   console.log("\n\x1b[1mcold start: milliseconds until the first event is decoded, beyond an empty script\x1b[0m");
@@ -57,7 +57,7 @@ const line = (...cells) =>
   `  ${cells.map((cell, at) => (at === 0 ? cell.padEnd(10) : pad(cell, at === 3 ? 18 : 27))).join("")}`;
 
 export function pad(cell, width) {
-  // eslint-disable-next-line no-control-regex
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: an escape sequence of the terminal
   return " ".repeat(Math.max(0, width - cell.replace(/\x1b\[\d+m/g, "").length)) + cell;
 }
 

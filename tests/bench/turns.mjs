@@ -1,11 +1,11 @@
-// Rivals that cannot share a process: each runs in one of its own, all in turns.
+// Runs contenders in processes of their own, interleaved.
 import { spawnSync } from "node:child_process";
 import { quartiles } from "./measure.mjs";
 
-/** Longest for one process. */
-const PATIENCE = 120_000;
+/** The time limit of one process. */
+const TIMEOUT_MS = 120_000;
 
-/** Runs them all again and again, forth and back. Who has a problem is left out from then on. */
+/** Runs all contenders in each round, in alternating order. A contender that fails is left out of later rounds. */
 export async function inTurns(all, rounds, run, note) {
   let rows = all.map((row) => ({ ...row, runs: [] }));
   for (let round = 0; round < rounds; round++) {
@@ -23,16 +23,16 @@ export async function inTurns(all, rounds, run, note) {
   return rows;
 }
 
-/** Its last line, or what its problem was. */
+/** Runs a script and returns the last line of its output, or the reason why it failed. */
 export function inChild(script, options, flags = []) {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [...flags, script, JSON.stringify(options)], {
     encoding: "utf8",
-    timeout: PATIENCE,
+    timeout: TIMEOUT_MS,
   });
   if (status !== 0)
     return {
       problem: signal
-        ? `${script} did not end within ${PATIENCE / 1000} s`
+        ? `${script} did not end within ${TIMEOUT_MS / 1000} s`
         : `${script} ended with ${status}: ${stderr}`,
     };
   return JSON.parse(stdout.trim().split("\n").at(-1));

@@ -1,4 +1,4 @@
-// Several events at once.
+// Batches of events.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, EventBatch } from "eventferry/cloudevents";
@@ -10,7 +10,7 @@ const text = `[${lines.join(" , ")}]`;
 const inputs = { text, bytes: new TextEncoder().encode(text) };
 
 for (const [kind, input] of Object.entries(inputs)) {
-  test(`reads a batch from ${kind} lazily and in order`, () => {
+  test(`a batch from ${kind} is decoded lazily and in order`, () => {
     const batch = EventBatch.parse(input);
     assert.equal(batch.length, 50);
     assert.deepEqual(
@@ -28,7 +28,7 @@ for (const [kind, input] of Object.entries(inputs)) {
     );
   });
 
-  test(`filters a batch from ${kind} and copies what it keeps byte for byte`, () => {
+  test(`a filtered batch from ${kind} has the selected events byte for byte`, () => {
     const odd = EventBatch.parse(input)
       .filter((event) => event.type === "t1")
       .filter((event) => event.data.n > 40);
@@ -41,15 +41,15 @@ for (const [kind, input] of Object.entries(inputs)) {
     assert.equal(odd.filter(() => false).toBytes("ndjson").length, 0);
   });
 
-  test(`reads NDJSON from ${kind}`, () => {
-    const ndjson = lines.join("\r\n\n") + "\n";
+  test(`NDJSON is decoded from ${kind}`, () => {
+    const ndjson = `${lines.join("\r\n\n")}\n`;
     const batch = EventBatch.parse(kind === "text" ? ndjson : new TextEncoder().encode(ndjson), { format: "ndjson" });
     assert.deepEqual([batch.length, batch.at(49).data.n], [50, 49]);
     assert.equal(EventBatch.parse(kind === "text" ? "\n" : new Uint8Array([10]), { format: "ndjson" }).length, 0);
   });
 }
 
-test("an event over several lines becomes one line of NDJSON", () => {
+test("an event with line breaks becomes one line of NDJSON", () => {
   const pretty = JSON.stringify(JSON.parse(lines[1]), null, 2);
   for (const input of [`[${pretty}]`, new TextEncoder().encode(`[${pretty}]`)]) {
     const out = new TextDecoder().decode(EventBatch.parse(input).toBytes("ndjson"));
@@ -58,7 +58,7 @@ test("an event over several lines becomes one line of NDJSON", () => {
   }
 });
 
-test("says which event is bad, and why", () => {
+test("an error tells which event is invalid, and why", () => {
   for (const [input, code, message] of [
     [
       `[${line(1)},{"specversion":"1.0","source":"/s","type":"t"}]`,
@@ -68,7 +68,7 @@ test("says which event is bad, and why", () => {
     [
       `[${line(1)},${line(2, ',"Bad":1')}]`,
       "ERR_INVALID_ATTRIBUTE_NAME",
-      'event 1 of the batch: the attribute "Bad" is not a name of a-z and 0-9, or is the reserved word data',
+      'event 1 of the batch: the attribute "Bad" has an invalid name: only a-z and 0-9 are allowed, and data is reserved',
     ],
     [
       `[${line(1)},7]`,
@@ -76,11 +76,11 @@ test("says which event is bad, and why", () => {
       /^the text is not a batch in the JSON batch format: event 1 of the batch is not a JSON object/,
     ],
     ["{}", "ERR_INVALID_BATCH", /: it is not a JSON array/],
-    [`[${line(1)}] x`, "ERR_INVALID_BATCH", /: it has something behind its end/],
+    [`[${line(1)}] x`, "ERR_INVALID_BATCH", /: it has more text after its end/],
     [
       `[${line(1)},${line(2).replace("1.0", "0.3")}]`,
       "ERR_INVALID_BATCH",
-      /: event 1 of the batch is of another version than the events before it/,
+      /: event 1 of the batch has another specversion than the events before it/,
     ],
   ]) {
     for (const form of [input, new TextEncoder().encode(input)])
@@ -90,14 +90,14 @@ test("says which event is bad, and why", () => {
     assert.throws(() => EventBatch.parse(input), { code: "ERR_INVALID_ARGUMENT" });
 });
 
-test("what was read cannot be changed from outside", () => {
+test("a batch does not change when the bytes it was decoded from change", () => {
   const bytes = new TextEncoder().encode(text);
   const batch = EventBatch.parse(bytes);
   bytes.fill(0);
   assert.equal(batch.at(3).id, "3");
 });
 
-test("holds events that were made here, too", () => {
+test("a batch can be created from events", () => {
   const made = [1, 2].map((id) => new CloudEvent({ id: String(id), type: "t", source: "/s", data: id }));
   const batch = EventBatch.of(made);
   assert.equal(batch.at(0), made[0]);
@@ -108,7 +108,7 @@ test("holds events that were made here, too", () => {
   assert.equal(batch.filter(({ id }) => id === "2").length, 1);
 });
 
-test("a large batch is read whole", () => {
+test("a large batch is decoded completely", () => {
   const many = `[${Array.from({ length: 20_000 }, (_, id) => line(id)).join()}]`;
   const batch = EventBatch.parse(many);
   assert.deepEqual([batch.length, batch.at(19_999).data.n], [20_000, 19_999]);

@@ -16,7 +16,10 @@ test("wrong options are refused with their name", () => {
     [{ serviceName: "MyService" }, /^topics must be an object/],
     [{ topics }, /^serviceName must be a non-empty string; received undefined$/],
     [{ topics, serviceName: "" }, /^serviceName must be a non-empty string; received ""$/],
-    [{ topics, serviceName: "MyService", url: API }, /^BriteEventsClient has no option "url"; the options are .*apiUrl/],
+    [
+      { topics, serviceName: "MyService", url: API },
+      /^BriteEventsClient has no option "url"; the options are .*apiUrl/,
+    ],
     [{ topics, serviceName: "MyService", apiUrl: "events.example.com" }, /^apiUrl must be an absolute URL$/],
     [
       { topics, serviceName: "MyService", apiUrl: "ftp://example.com" },
@@ -28,7 +31,10 @@ test("wrong options are refused with their name", () => {
     ],
     [{ topics, serviceName: "MyService", apiUrl: API, timeoutMs: -1 }, /^timeoutMs/],
     [{ topics, serviceName: "MyService", apiUrl: API, fetch: 7 }, /^fetch/],
-    [{ topics, serviceName: "MyService", apiUrl: API, outbox: { stroe: "memory" } }, /^outbox has no option "stroe"; did you mean "store"\?/],
+    [
+      { topics, serviceName: "MyService", apiUrl: API, outbox: { stroe: "memory" } },
+      /^outbox has no option "stroe"; did you mean "store"\?$/,
+    ],
   ]) {
     const error = thrown(() => new BriteEventsClient(options));
     assert.deepEqual(

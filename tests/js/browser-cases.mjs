@@ -1,4 +1,4 @@
-// The CloudEvents cases in real browsers: another engine, another JSON, another TextDecoder than Node's.
+// Runs the CloudEvents cases in real browsers, whose engines, JSON and TextDecoder are not those of Node.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ENGINES, start } from "../browser.mjs";
@@ -8,7 +8,7 @@ import { countLine, readCases, vectorPath } from "../vectors.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const cases = fileURLToPath(vectorPath("cloudevents_cases"));
-// Read here as well, so that a missing file is named and a page that got fewer cases is noticed.
+// Read here as well, so that a missing file and a page with fewer cases are failures.
 const expected = readCases("cloudevents_cases").length;
 
 const tally = new Tally();
@@ -25,7 +25,7 @@ async function inBrowser(engine) {
         await browser.open(`${server.url}tests/js/browser-cases.html`);
         results = await browser.evaluate("return await globalThis.report;");
         if (results?.length !== expected)
-          throw new Error(`the page gave ${results?.length ?? "no"} results for ${expected} cases`);
+          throw new Error(`the page returned ${results?.length ?? "no"} results for ${expected} cases`);
         return `${results.length} cases in ${browser.name}`;
       } finally {
         await browser.close();

@@ -1,14 +1,14 @@
-// One test for each case of a file, and the line that says how many have passed.
+// Defines one test for each case of a file, and prints how many passed.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { countLine } from "../vectors.mjs";
 
 /**
- * @param {string} system the name in the line
+ * @param {string} system the name of the system in the output
  * @param {object[]} cases
- * @param options.run makes a case; throws if it fails
- * @param options.skip why a case is not for this package, if it is not
- * @param options.atLeast how many cases there have to be that are not skipped
+ * @param options.run runs a case; throws if it fails
+ * @param options.skip returns the reason if a case does not apply to this package
+ * @param options.atLeast the minimum number of cases that are not skipped
  */
 export function testCases(system, cases, { run, skip = () => undefined, atLeast }) {
   let passed = 0;
@@ -18,7 +18,7 @@ export function testCases(system, cases, { run, skip = () => undefined, atLeast 
       passed++;
     });
   }
-  test(`the file of ${system} has its cases, each with an id of its own`, () => {
+  test(`the ${system} file has all its cases, each with a unique id`, () => {
     assert.equal(new Set(cases.map(({ id }) => id)).size, cases.length);
     const count = cases.filter((testCase) => skip(testCase) === undefined).length;
     assert.ok(count >= atLeast, `${count} cases, not ${atLeast}`);

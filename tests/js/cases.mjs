@@ -1,5 +1,5 @@
-// Runs the machine-readable CloudEvents cases against the public API. One runner for every place: it takes the API and the
-// cases, and gives back a line for each case, so that a browser can run it as well as Node.
+// Runs the CloudEvents cases against the public API. The API and the cases are parameters and the results are plain
+// objects, so that browsers run it as well as Node.
 
 import { onlyKnown, onlyOneOf } from "./known-keys.mjs";
 
@@ -8,26 +8,26 @@ export function runCases(api, cases) {
   return cases.map((testCase) => {
     const { id, level, kind } = testCase;
     let note;
-    let problem = unknown(testCase);
+    let problem = unknownKey(testCase);
     if (problem !== undefined) return { id, level, kind, problem };
     problem = attempt(api, testCase, testCase.expect);
     if (problem !== undefined && testCase.alt_expect) {
       const withAlternative = attempt(api, testCase, testCase.alt_expect);
-      if (withAlternative === undefined) [problem, note] = [undefined, "as alt_expect allows"];
+      if (withAlternative === undefined) [problem, note] = [undefined, "passes with alt_expect"];
     }
     return { id, level, kind, ...(problem !== undefined && { problem }), ...(note && { note }) };
   });
 }
 
-/** The levels are for the report: a case of each has to pass. */
+/** The levels are only for the report: cases of all levels must pass. */
 const LEVELS = ["must", "should", "policy"];
 /**
- * Documentation: where a rule stands, what others do, what a strict mode would do, which this package does not have, and that a view of the data
- * as a value may lose precision, while this runner compares the bytes.
+ * Keys for documentation: the section of a rule, what other implementations do, what a strict mode would do (this package
+ * has none), and that the data as a value may lose precision (this runner compares the bytes).
  */
 const DOCUMENTATION = ["normative_in", "why", "source", "peers", "strict_expect", "value_view_ok"];
 
-/** Which members of input and expectation each kind looks at. */
+/** The keys of input and expectation that each kind reads. */
 const KEYS = {
   "decode-binary": { input: ["headers", "body"], expect: ["event", "error"] },
   "decode-structured": { input: ["headers", "body"], expect: ["event", "error"] },
@@ -37,11 +37,11 @@ const KEYS = {
   roundtrip: { input: ["headers", "body", "via"], expect: ["event", "binary", "error"] },
   convert: { input: ["event", "to"], expect: ["event", "structured_json", "error"] },
 };
-/** `or_json` allows another view of bytes that this package does not give: it is held to the bytes. */
+/** `or_json` allows another representation of bytes, which this package does not use: it must return the bytes. */
 const DATA = ["absent", "json", "text", "base64", "or_json"];
 
-/** What the runner does not know of a case, if anything. */
-function unknown(testCase) {
+/** The message about a key or value of the case that the runner does not know, if there is one. */
+function unknownKey(testCase) {
   const { id, kind, level, input, expect, alt_expect: alternative, time_compare: timeCompare } = testCase;
   const event = (one, place) => {
     onlyKnown(one, ["attributes", "data", "absent_attributes"], place, id);
@@ -87,14 +87,14 @@ function attempt(api, testCase, expect) {
       perform(api, testCase, {});
     } catch (error) {
       const code = `ERR_${expect.error.code.toUpperCase().replaceAll("-", "_")}`;
-      if (!api.isFerryError(error)) return `threw something else: ${error?.stack}`;
+      if (!api.isFerryError(error)) return `threw another error: ${error?.stack}`;
       if (error.code !== code) return `threw ${error.code} (${error.message}), not ${code}`;
       if (expect.error.attribute !== undefined && error.attribute !== expect.error.attribute) {
         return `named ${error.attribute}, not ${expect.error.attribute}`;
       }
       return undefined;
     }
-    return `accepted what it should refuse with ${expect.error.code}`;
+    return `accepted an event that must be rejected with ${expect.error.code}`;
   } catch (error) {
     return `threw ${error?.code ?? ""} ${error?.message ?? error}`;
   }
@@ -146,14 +146,14 @@ function decodeOne(api, { input, time_compare }, expect) {
   return expect.event && compareEvent(event, expect.event, time_compare);
 }
 
-/** An event as a user would make it from the attributes and data of a case. */
+/** Creates the event of a case as a user would. */
 function build(api, { attributes, data = { absent: true } }) {
   const init = { time: null, ...attributes };
   if ("base64" in data) init.data = base64(data.base64);
   else if ("text" in data) init.data = data.text;
   else if ("json" in data) init.data = data.json;
   if ("data" in attributes) {
-    // A case about an attribute called data: only the JSON format can say that there is one.
+    // A case about an attribute with the name `data`, which only a header can have.
     return api.fromHttp(
       { ...Object.fromEntries(Object.entries(attributes).map(([name, value]) => [`ce-${name}`, String(value)])) },
       "",
@@ -174,7 +174,7 @@ function compareEvent(event, expected, timeCompare) {
   }
   const core = ["specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "schemaurl"];
   for (const name of [...core.filter((name) => event.get(name) !== undefined), ...Object.keys(event.extensions)]) {
-    if (!(name in expected.attributes)) return `has an attribute ${name} that was not sent: ${event.get(name)}`;
+    if (!(name in expected.attributes)) return `has the attribute ${name}, which was not sent: ${event.get(name)}`;
   }
   for (const name of expected.absent_attributes ?? []) {
     if (event.get(name) !== undefined) return `${name} is ${event.get(name)}, not absent`;
@@ -196,18 +196,18 @@ function compareMessage({ headers, body }, expect) {
   }
   const extra =
     expect.headers && Object.keys(found).filter((name) => name.startsWith("ce-") && !(name in expect.headers));
-  if (extra?.length && expect.headers["ce-id"]) return `has headers that were not asked for: ${extra}`;
+  if (extra?.length && expect.headers["ce-id"]) return `has unexpected headers: ${extra}`;
   const essence = found["content-type"]?.split(";")[0].trim().toLowerCase();
   if (expect.content_type_essence !== undefined && essence !== expect.content_type_essence)
     return `content-type is ${essence}, not ${expect.content_type_essence}`;
-  for (const name of expect.absent_headers ?? []) if (name in found) return `has a header ${name}: ${found[name]}`;
+  for (const name of expect.absent_headers ?? []) if (name in found) return `has the header ${name}: ${found[name]}`;
   if (expect.body?.utf8 !== undefined) return same(textOf(body), expect.body.utf8, "body");
   if (expect.body?.base64 !== undefined)
-    return same(Array.from(bytesOf2(body)), Array.from(base64(expect.body.base64)), "body");
+    return same(Array.from(bodyBytes(body)), Array.from(base64(expect.body.base64)), "body");
   if (expect.body && "json" in expect.body) return same(JSON.parse(textOf(body)), expect.body.json, "body");
 }
 
-/** RFC 3339 text as nanoseconds, whatever its offset. */
+/** An RFC 3339 timestamp as seconds and nanoseconds, independent of its offset. */
 function instant(text) {
   const [, day, clock, fraction = "", zone] = /^(\S{10})t(\S{8})(?:\.(\d+))?(z|[+-]\d\d:\d\d)$/i.exec(text) ?? [];
   return `${Date.parse(`${day}T${clock}${zone?.toUpperCase()}`)}.${fraction.padEnd(9, "0").slice(0, 9)}`;
@@ -232,6 +232,6 @@ function canonical(value) {
 
 const bytesOf = (body) =>
   body === undefined ? undefined : "utf8" in body ? new TextEncoder().encode(body.utf8) : base64(body.base64);
-const bytesOf2 = (body) => (typeof body === "string" ? new TextEncoder().encode(body) : (body ?? new Uint8Array(0)));
+const bodyBytes = (body) => (typeof body === "string" ? new TextEncoder().encode(body) : (body ?? new Uint8Array(0)));
 const textOf = (body) => (typeof body === "string" ? body : new TextDecoder().decode(body));
 const base64 = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));

@@ -1,4 +1,4 @@
-// The CloudEvents cases through the public API, in Node. `browser-cases.mjs` has them in browsers.
+// Runs the CloudEvents cases against the public API in Node. `browser-cases.mjs` runs them in browsers.
 import assert from "node:assert/strict";
 import * as api from "eventferry/cloudevents";
 import { readCases } from "../vectors.mjs";

@@ -1,4 +1,4 @@
-// The event as its user sees it.
+// The class CloudEvent.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, FerryError, fromHttp, isFerryError, toBinary, toStructured } from "eventferry/cloudevents";
@@ -6,7 +6,7 @@ import { CloudEvent, FerryError, fromHttp, isFerryError, toBinary, toStructured 
 const base = { type: "com.example.made", source: "/orders" };
 const json = (members) => `{"specversion":"1.0","id":"1","source":"/s","type":"t"${members}}`;
 
-test("fills in id, time, version and media type", () => {
+test("a new event gets an id, the time, a version and a media type", () => {
   const before = Date.now();
   const event = new CloudEvent({ ...base, data: { a: 1 } });
   assert.match(event.id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
@@ -19,7 +19,7 @@ test("fills in id, time, version and media type", () => {
   assert.equal(new CloudEvent({ ...base, time: null }).time, undefined);
 });
 
-test("decoding invents nothing", () => {
+test("a decoded event has no default values", () => {
   const event = CloudEvent.fromJSON(json(""));
   assert.deepEqual(
     [event.time, event.datacontenttype, event.data, event.dataBytes, event.dataText, event.subject],
@@ -28,7 +28,7 @@ test("decoding invents nothing", () => {
   assert.deepEqual(Object.keys(event.extensions), []);
 });
 
-test("takes every type that an extension may have", () => {
+test("an extension attribute accepts every type that it may have", () => {
   const event = new CloudEvent({
     ...base,
     text: "x",
@@ -60,7 +60,7 @@ test("takes every type that an extension may have", () => {
   assert.equal(Object.getPrototypeOf(event.extensions), null);
 });
 
-test("refuses values that no attribute can have, and names the attribute", () => {
+test("an invalid attribute value is rejected with the name of the attribute", () => {
   const bad = {
     id: [5, "", {}],
     source: [5, "", "a b"],
@@ -102,7 +102,7 @@ test("refuses values that no attribute can have, and names the attribute", () =>
     assert.throws(() => new CloudEvent(init), { code: "ERR_INVALID_ARGUMENT" });
 });
 
-test("what somebody has put on Object.prototype is no attribute", () => {
+test("a property of Object.prototype is not an attribute", () => {
   Object.prototype.polluted = "x";
   try {
     assert.equal(new CloudEvent(base).get("polluted"), undefined);
@@ -111,7 +111,7 @@ test("what somebody has put on Object.prototype is no attribute", () => {
   }
 });
 
-test("data that JSON cannot say is refused when the event is made", () => {
+test("data that JSON cannot express is rejected by the constructor", () => {
   const cyclic = {};
   cyclic.self = cyclic;
   for (const data of [cyclic, 5n, () => 1, Symbol("x"), NaN, Infinity]) {
@@ -131,7 +131,7 @@ test("data that JSON cannot say is refused when the event is made", () => {
   });
 });
 
-test("nothing from outside can change an event", () => {
+test("an event does not change when its input or output changes", () => {
   const data = { a: [1] };
   const bytes = new Uint8Array([1, 2]);
   const withData = new CloudEvent({ ...base, data });
@@ -146,11 +146,9 @@ test("nothing from outside can change an event", () => {
   assert.deepEqual(withBytes.dataBytes, new Uint8Array([1, 2]));
   assert.equal(toStructured(decoded).body, json(',"data":{"a":1},"ext":"x"'));
   assert.throws(() => {
-    "use strict";
     decoded.id = "2";
   }, TypeError);
   assert.throws(() => {
-    "use strict";
     decoded.extensions.ext = "y";
   }, TypeError);
   const body = new TextEncoder().encode(json(""));
@@ -159,7 +157,7 @@ test("nothing from outside can change an event", () => {
   assert.equal(fromBytes.id, "1");
 });
 
-test("an event that is passed on is the text that arrived, to the byte", () => {
+test("a decoded event is encoded as the text that arrived, byte for byte", () => {
   const text = ` ${json(',"data": { "big": 1524831183200260097, "f": 1.0, "e": 1E5, "u": "\\u00e9\\/" } , "x" : null').replace("{", "{ ")}\n`;
   const event = CloudEvent.fromJSON(text);
   assert.equal(event.toString(), text);
@@ -171,7 +169,7 @@ test("an event that is passed on is the text that arrived, to the byte", () => {
   assert.deepEqual(CloudEvent.fromJSON(new TextEncoder().encode(text)).dataBytes, event.dataBytes);
 });
 
-test("text and bytes are read alike, also beyond ASCII and far from the start", () => {
+test("text and bytes are decoded alike, also outside ASCII and at large positions", () => {
   for (const filler of ["", "é", "€😀".repeat(50), "x".repeat(300_000)]) {
     const text = `{"data":{"filler":"${filler}"},"subject":"é😀","id":"\\u0069d","source":"/s","specversion":"1.0","type":"${"t".repeat(5000)}","ext":"ü"}`;
     for (const input of [
@@ -188,21 +186,21 @@ test("text and bytes are read alike, also beyond ASCII and far from the start", 
   }
 });
 
-test("says what is wrong with the text, and where", () => {
+test("an error tells what is wrong with the text, and where", () => {
   const messages = {
-    [json("") + "x"]: [
+    [`${json("")}x`]: [
       "ERR_INVALID_EVENT",
-      "the text is not an event in the JSON format: it has something behind its end (at position 55)",
+      "the text is not an event in the JSON format: it has more text after its end (at position 55)",
     ],
     "[]": ["ERR_INVALID_EVENT", "the text is not an event in the JSON format: it is not a JSON object (at position 0)"],
     [json(',"time":"lunchtime"')]: ["ERR_INVALID_ATTRIBUTE_VALUE", 'the attribute "time" is not an RFC 3339 timestamp'],
     [json(',"My-Ext":1')]: [
       "ERR_INVALID_ATTRIBUTE_NAME",
-      'the attribute "My-Ext" is not a name of a-z and 0-9, or is the reserved word data',
+      'the attribute "My-Ext" has an invalid name: only a-z and 0-9 are allowed, and data is reserved',
     ],
     [json(',"\\u00e9":1')]: [
       "ERR_INVALID_ATTRIBUTE_NAME",
-      'the attribute "é" is not a name of a-z and 0-9, or is the reserved word data',
+      'the attribute "é" has an invalid name: only a-z and 0-9 are allowed, and data is reserved',
     ],
     [json(',"data_base64":"?"')]: [
       "ERR_INVALID_DATA",
@@ -233,7 +231,7 @@ test("says what is wrong with the text, and where", () => {
     assert.throws(() => CloudEvent.fromJSON(input), { code: "ERR_INVALID_ARGUMENT" });
 });
 
-test("every truncation of an event is refused, and none is half an event", () => {
+test("every truncated event is rejected", () => {
   const text = json(',"subject":"é😀","data":{"a":[1,2.5,"x\\u00e9"]},"ext":true');
   const bytes = new TextEncoder().encode(text);
   for (let end = 0; end < text.length; end++) assert.throws(() => CloudEvent.fromJSON(text.slice(0, end)), FerryError);
@@ -241,7 +239,7 @@ test("every truncation of an event is refused, and none is half an event", () =>
     assert.throws(() => CloudEvent.fromJSON(bytes.slice(0, end)), FerryError);
 });
 
-test("with makes a changed copy and carries the data untouched", () => {
+test("with() returns a changed copy with unchanged data", () => {
   const event = CloudEvent.fromJSON(
     json(',"subject":"s","ext":"x","datacontenttype":"application/json","data":{"big":1524831183200260097}'),
   );
@@ -264,7 +262,7 @@ test("with makes a changed copy and carries the data untouched", () => {
   assert.equal(new CloudEvent({ ...base, data: 1 }).with({ subject: "x" }).datacontenttype, "application/json");
 });
 
-test("converts between the versions, and says what cannot be converted", () => {
+test("toVersion() converts between the versions, and rejects what the other version cannot express", () => {
   const old = CloudEvent.fromJSON(
     '{"specversion":"0.3","id":"1","source":"/s","type":"t","schemaurl":"https://e.com/s","datacontentencoding":"base64","datacontenttype":"application/octet-stream","data":"AP8=","flag":true}',
   );
@@ -305,7 +303,7 @@ test("converts between the versions, and says what cannot be converted", () => {
   assert.throws(() => now.toVersion("2.0"), { code: "ERR_UNSUPPORTED_SPECVERSION" });
 });
 
-test("toJSON, JSON.stringify and fromJSON of an object fit together", () => {
+test("toJSON, JSON.stringify and fromJSON of an object are consistent", () => {
   const event = new CloudEvent({ ...base, id: "1", time: null, data: [1, "é"], ext: 5 });
   assert.deepEqual(JSON.parse(JSON.stringify(event)), {
     specversion: "1.0",
@@ -320,7 +318,7 @@ test("toJSON, JSON.stringify and fromJSON of an object fit together", () => {
   assert.throws(() => CloudEvent.fromJSON({ type: "t" }), { code: "ERR_MISSING_ATTRIBUTE", attribute: "specversion" });
 });
 
-test("attributes with quotes and backslashes survive every way", () => {
+test("attributes with quotes and backslashes are the same after every round trip", () => {
   const odd = { id: 'a"b\\c', subject: "tab is not allowed, \\n is", type: 't"', ext: '"\\"' };
   const event = new CloudEvent({ ...base, ...odd });
   for (const again of [CloudEvent.fromJSON(event.toString()), fromHttp(toBinary(event).headers)]) {
@@ -328,17 +326,16 @@ test("attributes with quotes and backslashes survive every way", () => {
   }
 });
 
-test("0.3 keeps objects as extensions, frozen", () => {
+test("an extension attribute of 0.3 can be an object, which is frozen", () => {
   const event = CloudEvent.fromJSON('{"specversion":"0.3","id":"1","source":"","type":"t","m":{"a":{"b":1}}}');
   assert.throws(() => {
-    "use strict";
     event.get("m").a.b = 2;
   }, TypeError);
   assert.throws(() => toBinary(event), { code: "ERR_NOT_CONVERTIBLE", attribute: "m" });
   assert.equal(event.with({ source: "/s" }).get("m").a.b, 1);
 });
 
-test("data of a message in binary mode is what its media type says", () => {
+test("the media type decides what the data of a message in binary mode is", () => {
   const headers = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t" };
   const of = (contentType, body) => fromHttp({ ...headers, ...(contentType && { "content-type": contentType }) }, body);
   assert.throws(() => of("application/json", "{").data, { code: "ERR_INVALID_DATA", attribute: "data" });
@@ -352,7 +349,7 @@ test("data of a message in binary mode is what its media type says", () => {
   assert.ok(isFerryError(new FerryError("ERR_CLOSED"), "ERR_CLOSED") && !isFerryError(new Error("x")));
 });
 
-test("what arrived as bytes goes out of structured mode as the same bytes", () => {
+test("bytes from binary mode are the same after a round trip through structured mode", () => {
   const headers = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t" };
   for (const [contentType, bytes] of [
     ["application/json", [0x7b, 0x7d]],
@@ -379,7 +376,7 @@ test("what arrived as bytes goes out of structured mode as the same bytes", () =
   }
 });
 
-test("text goes out in the charset that its media type names, or not at all", () => {
+test("text is encoded in the charset of its media type, or rejected", () => {
   const latin = new CloudEvent({ ...base, datacontenttype: "text/plain; charset=iso-8859-1", data: "caf\u00e9" });
   assert.deepEqual(toBinary(latin).body, new Uint8Array([0x63, 0x61, 0x66, 0xe9]));
   assert.equal(fromHttp(toBinary(latin).headers, toBinary(latin).body).data, "caf\u00e9");
@@ -395,7 +392,7 @@ test("text goes out in the charset that its media type names, or not at all", ()
   }
 });
 
-test("an event has no more extensions than a reader takes, however it is made", () => {
+test("an event with more than 128 extension attributes is rejected, however it is created", () => {
   const extensions = (count) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`ext${at}`, "x"]));
   const headers = (count) =>
     Object.fromEntries(
@@ -409,7 +406,7 @@ test("an event has no more extensions than a reader takes, however it is made", 
   assert.throws(() => fromHttp(headers(129)), { code: "ERR_TOO_LARGE" });
 });
 
-test("a string that looks like another value is still a string the second time", () => {
+test("data that is a string with the text of another JSON value is a string each time it is decoded", () => {
   for (const data of ["42", "true", "{}", "x", ""]) {
     const text = json(`,"data":${JSON.stringify(data)}`);
     for (let round = 0; round < 3; round++) assert.equal(CloudEvent.fromJSON(text).data, data);
@@ -417,7 +414,7 @@ test("a string that looks like another value is still a string the second time",
   }
 });
 
-test("an event without an id gets a UUID of its own, also on pages that have no randomUUID", () => {
+test("an event without an id gets a unique UUID, also where crypto.randomUUID is missing", () => {
   const { randomUUID } = crypto;
   crypto.randomUUID = undefined;
   try {
@@ -429,7 +426,7 @@ test("an event without an id gets a UUID of its own, also on pages that have no 
     assert.deepEqual(
       varied,
       varied.map((_, at) => (at === 12 ? 1 : at === 16 ? 4 : 16)),
-      "every digit but those of the version and the variant takes every value",
+      "every digit except those of the version and the variant has every value",
     );
   } finally {
     crypto.randomUUID = randomUUID;

@@ -1,4 +1,4 @@
-// Messages on web-standard objects.
+// HTTP messages, also as Request and Response.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -19,7 +19,7 @@ const url = "https://example.com/events";
 const event = new CloudEvent({ id: "1", type: "t", source: "/s", time: null, subject: "Euro €", data: { a: 1 } });
 const headers = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t" };
 
-test("an event crosses a Request and a Response in every mode", async () => {
+test("an event is the same after a round trip through a Request and a Response in every mode", async () => {
   for (const mode of ["binary", "structured", undefined]) {
     const request = toRequest(url, event, { mode, headers: { authorization: "Bearer x" } });
     assert.equal(request.method, "POST");
@@ -41,7 +41,7 @@ test("an event crosses a Request and a Response in every mode", async () => {
   assert.equal(toRequest(url, event, { mode: "cors", method: "PUT" }).method, "PUT");
 });
 
-test("headers may be of any shape, and of any case", () => {
+test("headers can have any shape, and names in any case", () => {
   const shapes = [
     headers,
     new Headers(headers),
@@ -69,7 +69,7 @@ test("headers may be of any shape, and of any case", () => {
     assert.throws(() => fromHttp(bad, ""), { code: "ERR_INVALID_ARGUMENT" });
 });
 
-test("the mode is found by the content type alone", () => {
+test("the content type decides the content mode", () => {
   for (const [contentType, mode] of [
     ["application/cloudevents+json", "structured"],
     [" Application/CloudEvents+JSON ; charset=x", "structured"],
@@ -83,12 +83,12 @@ test("the mode is found by the content type alone", () => {
   for (const name of Object.keys(headers)) assert.equal(contentMode({ [name]: "x" }), "binary");
 });
 
-test("a structured body wins over headers, however odd those are", () => {
+test("a structured body takes precedence over ce- headers, even invalid ones", () => {
   const odd = { ...headers, "CE-ID": "twice", "ce-My_Ext": "%ff", "content-type": "application/cloudevents+json" };
   assert.equal(fromHttp(odd, event.toString()).subject, "Euro €");
 });
 
-test("formats that are not spoken are refused and not guessed", () => {
+test("event formats other than JSON are rejected", () => {
   for (const contentType of [
     "application/cloudevents",
     "application/cloudevents+xml",
@@ -106,7 +106,7 @@ test("formats that are not spoken are refused and not guessed", () => {
   assert.throws(() => fromHttp({ ...headers, "content-type": "text/plain" }, 5), { code: "ERR_INVALID_ARGUMENT" });
 });
 
-test("a binary message never looks like a structured one", () => {
+test("an event whose data is a CloudEvent is rejected in binary mode", () => {
   const nested = new CloudEvent({
     type: "t",
     source: "/s",
@@ -120,7 +120,7 @@ test("a binary message never looks like a structured one", () => {
   );
 });
 
-test("nothing but printable ASCII leaves in a header", () => {
+test("headers have only printable ASCII", () => {
   for (const message of [toBinary(event.with({ subject: 'a\u00e9\u4e2d😀\u00a0"%' })), toBinary(event)]) {
     for (const [name, value] of Object.entries(message.headers)) {
       assert.match(name, /^[a-z0-9-]+$/);
@@ -130,7 +130,7 @@ test("nothing but printable ASCII leaves in a header", () => {
   }
 });
 
-test("a body beyond the limit is refused and its stream cancelled", async () => {
+test("a body above the limit is rejected and its stream cancelled", async () => {
   let cancelled = 0;
   const endless = () =>
     new Response(new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(1000)), cancel: () => void cancelled++ }), {
@@ -146,7 +146,7 @@ test("a body beyond the limit is refused and its stream cancelled", async () => 
   );
 });
 
-test("a body that breaks off is an error, and never half an event", async () => {
+test("an incomplete body is rejected", async () => {
   let sent = 0;
   const broken = new Response(
     new ReadableStream({ pull: (c) => (sent++ ? c.error(new Error("gone")) : c.enqueue(new Uint8Array(5))) }),
@@ -158,7 +158,7 @@ test("a body that breaks off is an error, and never half an event", async () => 
   await assert.rejects(fromRequest(used), { code: "ERR_INVALID_ARGUMENT" });
 });
 
-test("batches go out as they came in", () => {
+test("the events of a batch are encoded as they arrived, byte for byte", () => {
   const text = `[ ${event.toString()} ,{"specversion":"1.0","id":"2","source":"/s","type":"t","data":1.0}]`;
   for (const body of [text, new TextEncoder().encode(text)]) {
     const batch = batchFromHttp({ "content-type": "application/cloudevents-batch+json" }, body);

@@ -1,6 +1,6 @@
-// Every runner of cases lists the keys that it handles. A key that nobody looks at would be an expectation that cannot fail.
+// Each runner lists the keys that it handles: an expectation with an unknown key would never fail.
 
-/** Throws if the object has a key that is not known, and names the key and the case. Nothing is an object without keys. */
+/** Throws if the object has an unknown key, with the key and the case in the message. `undefined` has no keys. */
 export function onlyKnown(object, known, place, id) {
   for (const key of Object.keys(object ?? {})) {
     if (!known.includes(key))
@@ -8,11 +8,11 @@ export function onlyKnown(object, known, place, id) {
   }
 }
 
-/** Throws if the value is not among the known ones, and names the value and the case. */
+/** Throws if the value is unknown, with the value and the case in the message. */
 export function onlyOneOf(value, known, place, id) {
   if (!known.includes(value))
     throw new UnknownKey(`the runner does not know the ${place} ${JSON.stringify(value)} in the case ${id}`);
 }
 
-/** Never an outcome that a case may expect. */
+/** An error that no case can expect. */
 export class UnknownKey extends Error {}

@@ -1,4 +1,4 @@
-// Messages of other bindings, in the shapes of their clients.
+// Messages of Kafka, AMQP, MQTT and NATS, in the shapes of their clients.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, fromMessage, toMessage } from "eventferry/cloudevents";
@@ -28,7 +28,7 @@ const attributes = (e) => [
   e.data,
 ];
 
-test("an event survives every binding in both modes", () => {
+test("an event is the same after a round trip through every binding in both modes", () => {
   for (const binding of ["kafka", "amqp", "mqtt", "nats"]) {
     for (const mode of ["binary", "structured"]) {
       assert.deepEqual(
@@ -40,7 +40,7 @@ test("an event survives every binding in both modes", () => {
   }
 });
 
-test("Kafka: ce_ headers in UTF-8, the partition key, and a tombstone for no data", () => {
+test("Kafka has ce_ headers in UTF-8, the partition key, and null for an event without data", () => {
   const message = toMessage(event, "kafka");
   assert.deepEqual(message, {
     key: "k",
@@ -73,7 +73,7 @@ test("Kafka: ce_ headers in UTF-8, the partition key, and a tombstone for no dat
   );
 });
 
-test("AMQP: application properties with either separator and native types", () => {
+test("AMQP has application properties with either separator and native types", () => {
   const message = toMessage(event, "amqp");
   assert.equal(message.content_type, "application/json");
   assert.deepEqual(
@@ -87,7 +87,7 @@ test("AMQP: application properties with either separator and native types", () =
   assert.equal(fromMessage({ ...message, application_properties: colons }, "amqp").time, "2026-01-01T00:00:00.000Z");
 });
 
-test("MQTT: bare names, and properties of others are left alone", () => {
+test("MQTT has names without a prefix, and other user properties are ignored", () => {
   const message = toMessage(event, "mqtt");
   assert.equal(message.properties.userProperties.subject, "Euro € 100%");
   assert.equal(message.properties.contentType, "application/json");
@@ -99,7 +99,7 @@ test("MQTT: bare names, and properties of others are left alone", () => {
   );
 });
 
-test("NATS: ce- headers escaped as in HTTP, and the media type among them", () => {
+test("NATS has percent-encoded ce- headers, also one for the media type", () => {
   const message = toMessage(event, "nats");
   assert.equal(message.headers["ce-subject"], "Euro%20%E2%82%AC%20100%25");
   assert.equal(message.headers["ce-datacontenttype"], "application/json");
@@ -113,7 +113,7 @@ test("NATS: ce- headers escaped as in HTTP, and the media type among them", () =
   );
 });
 
-test("what is no event, binding or mode is refused", () => {
+test("a message without an event and an unknown binding or mode are rejected", () => {
   assert.throws(() => fromMessage({ value: "x", headers: {} }, "kafka"), { code: "ERR_NOT_A_CLOUDEVENT" });
   assert.throws(() => fromMessage({}, "stan"), { code: "ERR_INVALID_ARGUMENT" });
   assert.throws(() => toMessage(event, "stan"), { code: "ERR_INVALID_ARGUMENT" });

@@ -1,4 +1,4 @@
-// Arguments that plain JavaScript lets through: a clear error each, nothing uncaught, and nothing silently made of them.
+// Arguments of wrong types, which only TypeScript prevents: each is rejected with a clear error.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -19,7 +19,7 @@ const event = new CloudEvent({ type: "t", source: "/s" });
 const headers = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t" };
 const misuse = { name: "FerryError", code: "ERR_INVALID_ARGUMENT", culprit: "caller" };
 
-test("what is no event, list, format, filter or URL is refused by name", () => {
+test("a value that is not an event, list, format, filter or URL is rejected", () => {
   for (const bad of [undefined, null, 5, {}, "x"]) {
     for (const use of [
       toBinary,
@@ -39,7 +39,7 @@ test("what is no event, list, format, filter or URL is refused by name", () => {
   assert.throws(() => toRequest("nowhere", event), misuse);
 });
 
-test("an object without toString is refused like any other", () => {
+test("an object without toString is rejected like any other value", () => {
   const bare = Object.create(null);
   assert.throws(() => toBinary(bare), misuse);
   assert.throws(() => new CloudEvent({ type: "t", source: "/s", ext: bare }), {
@@ -48,7 +48,7 @@ test("an object without toString is refused like any other", () => {
   });
 });
 
-test("a fetch that returns no Response fails the delivery at once, and nothing is left uncaught", async () => {
+test("a fetch that does not return a Response rejects send() immediately", async () => {
   for (const answer of [undefined, null, {}, { status: 204 }, "ok"]) {
     const publisher = new Publisher({ url, fetch: async () => answer });
     await assert.rejects(
@@ -59,14 +59,14 @@ test("a fetch that returns no Response fails the delivery at once, and nothing i
   await assert.rejects(new Publisher({ url }).send(undefined), misuse);
 });
 
-test("a limit that limits nothing is refused", async () => {
+test("a limit that is not a number of bytes is rejected", async () => {
   for (const maxBytes of [NaN, -1, "10", null]) {
     await assert.rejects(fromRequest(new Response("x", { headers }), { maxBytes }), misuse);
     assert.throws(() => webhook({ allowedOrigins: "*", onEvent() {}, maxBytes }), misuse);
   }
 });
 
-test("a body of texts instead of bytes is refused and not read as zeros", async () => {
+test("a body stream of strings is rejected", async () => {
   const body = new ReadableStream({
     start(controller) {
       controller.enqueue("abc");
@@ -76,7 +76,7 @@ test("a body of texts instead of bytes is refused and not read as zeros", async 
   await assert.rejects(fromRequest(new Response(body, { headers })), misuse);
 });
 
-test("an authorize that throws lets nobody in, and the handler still answers", async () => {
+test("an authorize function that throws authorizes nothing, and the handler answers 500", async () => {
   const seen = [];
   const handle = webhook({
     allowedOrigins: "*",

@@ -1,4 +1,4 @@
-// The rules as a caller meets them, against the vectors that the Rust tests use as well.
+// The rules of attributes and headers through the public API, against the vectors that the Rust tests use as well.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -8,8 +8,8 @@ const read = (name) => JSON.parse(readFileSync(new URL(`../vectors/${name}.json`
 const attributes = read("attributes");
 const base = { id: "1", source: "/s", type: "t", time: null };
 
-/** How each form is reached through the public API, and whether it may be empty there. */
-const PLACES = {
+/** For each format an attribute that has it. */
+const ATTRIBUTES = {
   text: ["ext", (value) => ({ ext: value })],
   "uri-reference": ["source", (value) => ({ source: value })],
   uri: ["dataschema", (value) => ({ dataschema: value })],
@@ -17,22 +17,22 @@ const PLACES = {
   "media-type": ["datacontenttype", (value) => ({ datacontenttype: value })],
 };
 
-for (const [form, [attribute, place]] of Object.entries(PLACES)) {
-  test(`a ${form} is judged alike by constructor, JSON and headers`, () => {
-    for (const [verdict, expected] of [
+for (const [format, [attribute, initWith]] of Object.entries(ATTRIBUTES)) {
+  test(`constructor, JSON and headers accept the same texts as ${format}`, () => {
+    for (const [group, isValid] of [
       ["good", true],
       ["bad", false],
     ]) {
-      for (const text of attributes[form][verdict]) {
-        if (text === "" && form !== "text") continue; // emptiness has a rule of its own
-        const init = { ...base, ...place(text) };
+      for (const text of attributes[format][group]) {
+        if (text === "" && format !== "text") continue; // has other rules
+        const init = { ...base, ...initWith(text) };
         const json = JSON.stringify({ specversion: "1.0", ...init, time: init.time ?? undefined });
-        const ways = { constructor: () => new CloudEvent(init), JSON: () => CloudEvent.fromJSON(json) };
-        // A form is judged the first time and when it comes again.
-        for (const [way, make] of [...Object.entries(ways), ...Object.entries(ways)]) {
-          if (expected) {
-            const event = make();
-            assert.equal(event.get(attribute), text, `${way}: ${JSON.stringify(text)}`);
+        const decoders = { constructor: () => new CloudEvent(init), JSON: () => CloudEvent.fromJSON(json) };
+        // Twice, because a text that was accepted is not checked again.
+        for (const [name, create] of [...Object.entries(decoders), ...Object.entries(decoders)]) {
+          if (isValid) {
+            const event = create();
+            assert.equal(event.get(attribute), text, `${name}: ${JSON.stringify(text)}`);
             const message = toBinary(event);
             assert.equal(
               fromHttp(new Headers(message.headers), message.body).get(attribute),
@@ -42,9 +42,9 @@ for (const [form, [attribute, place]] of Object.entries(PLACES)) {
             assert.equal(CloudEvent.fromJSON(event.toString()).get(attribute), text);
           } else {
             assert.throws(
-              make,
+              create,
               (error) => isFerryError(error, "ERR_INVALID_ATTRIBUTE_VALUE") && error.attribute === attribute,
-              `${way}: ${JSON.stringify(text)}`,
+              `${name}: ${JSON.stringify(text)}`,
             );
           }
         }
@@ -53,7 +53,7 @@ for (const [form, [attribute, place]] of Object.entries(PLACES)) {
   });
 }
 
-test("names are judged alike everywhere", () => {
+test("constructor and JSON accept the same attribute names", () => {
   for (const name of attributes.name.good) {
     assert.equal(new CloudEvent({ ...base, [name]: "v" }).get(name), "v");
     assert.equal(
@@ -77,7 +77,7 @@ test("names are judged alike everywhere", () => {
   }
 });
 
-test("headers are decoded and encoded as the vectors say", () => {
+test("headers are decoded and encoded as in the vectors", () => {
   const { decode, encode } = read("headers");
   const of = (value) =>
     fromHttp({ "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t", "ce-ext": value }).get("ext");
@@ -91,7 +91,7 @@ test("headers are decoded and encoded as the vectors say", () => {
   }
 });
 
-test("Base64 is taken to the letter", () => {
+test("Base64 must have padding and no unused bits", () => {
   const of = (text) => CloudEvent.fromJSON(JSON.stringify({ specversion: "1.0", ...base, data_base64: text }));
   for (const text of attributes.base64.good)
     assert.deepEqual(of(text).dataBytes, new Uint8Array(Buffer.from(text, "base64")));
@@ -101,7 +101,7 @@ test("Base64 is taken to the letter", () => {
   assert.deepEqual(CloudEvent.fromJSON(escaped).dataBytes, new Uint8Array([0, 255, 254]));
 });
 
-test("the media types that mean JSON are those of the vectors", () => {
+test("the JSON media types are those of the vectors", () => {
   const of = (type) =>
     fromHttp({ "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t", "content-type": type }, "[1]")
       .data;

@@ -1,4 +1,4 @@
-// The receiver of web hooks.
+// The webhook receiver.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, FerryError, toRequest, webhook } from "eventferry/cloudevents";
@@ -16,7 +16,7 @@ const receiver = (options = {}) => {
 };
 const options = (headers) => new Request(url, { method: "OPTIONS", headers });
 
-test("takes all three modes", async () => {
+test("a receiver accepts all three content modes", async () => {
   const { handle, received } = receiver();
   for (const request of [
     toRequest(url, event),
@@ -28,26 +28,26 @@ test("takes all three modes", async () => {
   assert.deepEqual(received, ["1", "1", "1", "2"]);
 });
 
-test("consents to welcome origins only, by headers and not by status", async () => {
+test("the handshake allows only the configured origins, by headers and not by the status", async () => {
   const { handle } = receiver({ allowedRate: 120 });
-  const welcome = await handle(options({ "webhook-request-origin": "SENDER.example", "webhook-request-rate": "500" }));
+  const allowed = await handle(options({ "webhook-request-origin": "SENDER.example", "webhook-request-rate": "500" }));
   assert.deepEqual(
     [
-      welcome.headers.get("webhook-allowed-origin"),
-      welcome.headers.get("webhook-allowed-rate"),
-      welcome.headers.get("allow"),
+      allowed.headers.get("webhook-allowed-origin"),
+      allowed.headers.get("webhook-allowed-rate"),
+      allowed.headers.get("allow"),
     ],
     ["SENDER.example", "120", "POST, OPTIONS"],
   );
-  const stranger = await handle(options({ "webhook-request-origin": "other.example" }));
-  assert.equal(stranger.headers.get("webhook-allowed-origin"), null);
+  const other = await handle(options({ "webhook-request-origin": "other.example" }));
+  assert.equal(other.headers.get("webhook-allowed-origin"), null);
   const all = await receiver({ allowedOrigins: "*" }).handle(
     options({ "webhook-request-origin": "x", "webhook-request-rate": "7" }),
   );
   assert.deepEqual([all.headers.get("webhook-allowed-origin"), all.headers.get("webhook-allowed-rate")], ["*", "7"]);
 });
 
-test("answers the preflight of a browser", async () => {
+test("a CORS preflight is answered", async () => {
   const { handle } = receiver();
   const preflight = {
     origin: "https://sender.example",
@@ -67,7 +67,7 @@ test("answers the preflight of a browser", async () => {
   );
 });
 
-test("a page of a welcome host may see what became of its delivery, and no other", async () => {
+test("only a page of an allowed host can read the response", async () => {
   for (const [origin, expected] of [
     ["https://sender.example", "https://sender.example"],
     ["https://evil.example", null],
@@ -81,7 +81,7 @@ test("a page of a welcome host may see what became of its delivery, and no other
   }
 });
 
-test("each refusal has its status", async () => {
+test("each kind of rejection has its status", async () => {
   const { handle, received } = receiver({
     maxBytes: 100,
     authorize: (request) => request.headers.get("authorization") !== "Bearer bad",
@@ -105,7 +105,7 @@ test("each refusal has its status", async () => {
   assert.deepEqual(received, []);
 });
 
-test("what the handler does decides the answer", async () => {
+test("the result of onEvent decides the response", async () => {
   const errors = [];
   const answer = (onEvent) =>
     receiver({ onEvent, onError: (error) => errors.push(error) }).handle(toRequest(url, event));
@@ -122,7 +122,7 @@ test("what the handler does decides the answer", async () => {
   assert.equal(errors.length, 2);
 });
 
-test("a handler that refuses an event ends the batch with its answer", async () => {
+test("an error response of onEvent ends the batch", async () => {
   const seen = [];
   const { handle } = receiver({
     onEvent: ({ id }) => {
@@ -139,7 +139,7 @@ test("a handler that refuses an event ends the batch with its answer", async () 
   assert.deepEqual([answer.status, seen], [410, ["1", "2"]]);
 });
 
-test("options are checked when the receiver is made", () => {
+test("options are checked when the receiver is created", () => {
   for (const bad of [
     { allowedOrigins: "example.com" },
     { allowedRate: 0 },

@@ -1,4 +1,4 @@
-//! The rules for attributes against `tests/vectors/attributes.json`, which the JavaScript tests use as well.
+//! The rules of attributes, against `tests/vectors/attributes.json`, which the JavaScript tests use as well.
 
 use eventferry::cloudevents::attribute::{Format, is_base64, is_json, is_name};
 use serde_json::Value;
@@ -17,7 +17,7 @@ const RULES: &[(&str, Rule)] = &[
 ];
 
 #[test]
-fn every_vector_is_judged_as_it_says() {
+fn every_text_of_the_vectors_is_accepted_or_rejected() {
     let vectors: Value = serde_json::from_str(include_str!("../vectors/attributes.json")).expect("vectors");
     assert_eq!(vectors.as_object().map(|v| v.len()), Some(RULES.len()));
     for (name, rule) in RULES {

@@ -1,4 +1,4 @@
-//! The scanner of events against `serde_json`, and the guess against the scan without it.
+//! The scanner of events against `serde_json`, and its fast path against the scan without it.
 
 use eventferry::base::error::Code;
 use eventferry::base::json::block::Swar;
@@ -13,7 +13,7 @@ use eventferry::engine::jitter::Rng;
 use serde_json::Value;
 use serde_json::de::IoRead;
 
-/// 0, or the number of a code, and the table.
+/// Scans one event: 0 or the number of a code, and the table.
 fn scan(text: &[u8], layout: &mut Layout) -> (u32, Table) {
     let bytes = pad(text);
     let mut scratch = vec![0; bytes.len()];
@@ -63,7 +63,7 @@ fn random_json(rng: &mut Rng, depth: u64) -> String {
 }
 
 fn random_string(rng: &mut Rng) -> String {
-    let pieces = [
+    let fragments = [
         "a",
         "key",
         "long plain text of more than peek_block bytes",
@@ -81,11 +81,11 @@ fn random_string(rng: &mut Rng) -> String {
         "]",
         ",",
     ];
-    let text: String = (0..rng.up_to(4)).map(|_| pick(rng, &pieces)).collect();
+    let text: String = (0..rng.up_to(4)).map(|_| pick(rng, &fragments)).collect();
     format!("\"{text}\"")
 }
 
-/// Breaks text at a random place, more or less.
+/// Removes, changes or inserts a random byte, or truncates the text.
 fn mutate(rng: &mut Rng, text: &mut Vec<u8>) {
     if text.is_empty() {
         return;
@@ -99,7 +99,7 @@ fn mutate(rng: &mut Rng, text: &mut Vec<u8>) {
     }
 }
 
-/// What `serde_json` says. It does not look into strings that nobody wants, so UTF-8 is asked for beside it.
+/// Whether `serde_json` accepts the text. It does not check UTF-8 in ignored strings, so that is checked here.
 fn serde_accepts(text: &[u8]) -> bool {
     let mut stream = serde_json::Deserializer::new(IoRead::new(text));
     std::str::from_utf8(text).is_ok()
@@ -118,7 +118,7 @@ impl DeserializeFrom for serde::de::IgnoredAny {
 }
 
 #[test]
-fn takes_exactly_the_json_that_serde_takes() {
+fn accepts_exactly_the_json_that_serde_accepts() {
     let mut rng = Rng::new(1);
     let (mut good, mut bad) = (0, 0);
     for _ in 0..30_000 {
@@ -133,7 +133,7 @@ fn takes_exactly_the_json_that_serde_takes() {
     assert!(good > 5_000 && bad > 5_000, "{good} good, {bad} bad");
 }
 
-/// The members of an event as text, from the places in the table.
+/// A string member as text, from its position in the table.
 fn cut(text: &str, table: &Table, member: Member) -> Option<String> {
     let units: Vec<u16> = text.encode_utf16().collect();
     let packed = table.row.packed[member as usize];
@@ -154,7 +154,7 @@ fn cut(text: &str, table: &Table, member: Member) -> Option<String> {
 }
 
 #[test]
-fn finds_members_where_serde_finds_them() {
+fn members_have_the_values_that_serde_finds() {
     let mut rng = Rng::new(2);
     for _ in 0..3_000 {
         let data = random_json(&mut rng, 3);
@@ -194,7 +194,7 @@ fn payload(table: &Table) -> (u32, u32) {
     (table.row.packed[Member::Data as usize], table.row.packed[Member::DataBase64 as usize])
 }
 
-/// What a reader of the table may look at.
+/// The part of the table that is defined after a scan.
 fn visible(code: u32, table: &Table) -> impl PartialEq + std::fmt::Debug + use<> {
     let extensions: Vec<_> = table.extensions[..table.row.extension_count as usize]
         .iter()
@@ -204,7 +204,7 @@ fn visible(code: u32, table: &Table) -> impl PartialEq + std::fmt::Debug + use<>
 }
 
 #[test]
-fn a_guess_never_changes_what_is_found() {
+fn the_fast_path_never_changes_the_result() {
     let mut rng = Rng::new(3);
     let mut layout = Layout::new();
     let mut accepted = 0;
@@ -234,7 +234,7 @@ fn a_guess_never_changes_what_is_found() {
                 "[1,2",
                 "null",
                 "{\"long\":\"0123456789abcdef0123456789\"}",
-                // Strings that would be something else without their quotes, and one cut off.
+                // Strings that are other values without their quotes, and one without its end.
                 "\"42\"",
                 "\"true\"",
                 "\"{}\"",
@@ -262,7 +262,7 @@ fn a_guess_never_changes_what_is_found() {
 }
 
 #[test]
-fn a_batch_is_as_good_as_its_events() {
+fn a_batch_is_valid_if_its_events_are() {
     let event = |id: &str| {
         format!(
             "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/s\",\"type\":\"t\",\"data\":{{\"é\":\"€😀\"}}}}"
@@ -303,7 +303,7 @@ fn a_batch_is_as_good_as_its_events() {
                     }
                 };
                 assert_eq!(part, event(&(at + 1).to_string()));
-                // Alone or in a batch, the row is the same but for its extent.
+                // Except for the extent, the row is that of the event alone.
                 let (_, alone) = scan(part.as_bytes(), &mut Layout::new());
                 let mut row = *row;
                 row.set_extent(0, 0);
@@ -314,7 +314,7 @@ fn a_batch_is_as_good_as_its_events() {
 }
 
 #[test]
-fn lines_are_events_and_empty_lines_are_none() {
+fn each_line_is_an_event_and_empty_lines_are_skipped() {
     let event = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\"}";
     for (text, expected) in [
         (String::new(), Ok(0)),
@@ -352,7 +352,7 @@ fn scan_all(text: &str, sequence: Sequence, in_bytes: bool) -> (u32, Vec<Row>) {
 }
 
 #[test]
-fn refuses_more_extensions_than_the_limit() {
+fn rejects_more_extensions_than_the_limit() {
     let event = |count: usize| {
         let extensions: String = (0..count).map(|n| format!(",\"ext{n}\":\"v\"")).collect();
         format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\"{extensions}}}")
@@ -362,11 +362,11 @@ fn refuses_more_extensions_than_the_limit() {
 }
 
 #[test]
-fn an_attribute_twice_is_refused_however_it_is_written() {
+fn a_duplicate_attribute_is_rejected_however_it_is_escaped() {
     let event = |members: &str| {
         format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",{members}}}")
     };
-    for twice in [
+    for duplicate in [
         "\"id\":\"2\"",
         "\"\\u0069d\":\"2\"",
         "\"subject\":null,\"subject\":\"x\"",
@@ -374,7 +374,7 @@ fn an_attribute_twice_is_refused_however_it_is_written() {
         "\"ext\":1,\"e\\u0078t\":2",
         "\"data\":1,\"data\":1",
     ] {
-        assert_eq!(code_of(&event(twice)), Some(Code::InvalidEvent), "{twice}");
+        assert_eq!(code_of(&event(duplicate)), Some(Code::InvalidEvent), "{duplicate}");
     }
     assert_eq!(
         code_of(&event("\"e\":\"1\",\"f\":\"1\",\"schemaurl\":\"x\",\"datacontentencoding\":\"y\"")),
@@ -383,7 +383,7 @@ fn an_attribute_twice_is_refused_however_it_is_written() {
 }
 
 #[test]
-fn a_string_that_looks_like_another_value_is_still_a_string_the_second_time() {
+fn a_string_with_the_text_of_another_value_is_a_string_each_time() {
     let event = |data: &str| {
         format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",\"data\":{data}}}")
     };
@@ -392,13 +392,13 @@ fn a_string_that_looks_like_another_value_is_still_a_string_the_second_time() {
         for round in 0..3 {
             assert_eq!(scan(event(data).as_bytes(), &mut layout).0, 0, "{data} in round {round}");
         }
-        let cut_off = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",\"data\":\"1";
-        assert_ne!(scan(cut_off.as_bytes(), &mut layout).0, 0, "cut off after {data}");
+        let truncated = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",\"data\":\"1";
+        assert_ne!(scan(truncated.as_bytes(), &mut layout).0, 0, "truncated after {data}");
     }
 }
 
 #[test]
-fn extensions_keep_the_order_of_the_text_with_a_guess_and_without() {
+fn extensions_have_the_order_of_the_text_on_both_paths() {
     let text = "{\"specversion\":\"0.3\",\"id\":\"1\",\"source\":\"/\",\"type\":\"t\",\"dataschema\":\"e\",\"ext\":\"t\"}";
     let mut layout = Layout::new();
     for _ in 0..2 {

@@ -4,7 +4,7 @@ use eventferry::cloudevents::http::decode_value;
 use serde_json::Value;
 
 #[test]
-fn every_vector_is_decoded_as_it_says() {
+fn every_header_of_the_vectors_is_decoded() {
     let vectors: Value = serde_json::from_str(include_str!("../vectors/headers.json")).expect("vectors");
     for vector in vectors["decode"].as_array().expect("a list") {
         let value = vector["value"].as_str().expect("a value").as_bytes();

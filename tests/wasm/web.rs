@@ -1,11 +1,11 @@
-//! What only a browser can show: that the SIMD scanner and its scalar twin answer alike.
+//! The SIMD scanner and the scalar scanner have the same results. Only a browser can run this.
 #![cfg(target_arch = "wasm32")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that panics has failed, which is what it is for"
+    reason = "a panic is a failed test"
 )]
 
 use eventferry::base::json::block::{Block, Native, Simd, Swar, is_string_stop};
@@ -24,7 +24,7 @@ fn the_build_uses_simd() {
 }
 
 #[wasm_bindgen_test]
-fn blocks_answer_alike_for_every_byte_in_every_place() {
+fn both_blocks_have_the_same_result_for_every_byte_at_every_position() {
     for byte in 0..=255u8 {
         for at in 0..16 {
             for filler in [b'a', 0xff, 0x00, b' ', 0x7e, byte ^ 0x80] {
@@ -60,7 +60,7 @@ fn scan<B: Block>(text: &[u8], layout: &mut Layout) -> (u32, String) {
 }
 
 #[wasm_bindgen_test]
-fn scanners_answer_alike_on_good_and_broken_events() {
+fn both_scanners_have_the_same_result_for_valid_and_invalid_events() {
     let mut rng = Rng::new(1);
     let (mut simd, mut words) = (Layout::new(), Layout::new());
     let mut accepted = 0;

@@ -76,7 +76,7 @@ export function validText(name: string, value: unknown, format: Format, canBeEmp
 /** Throws if an extension attribute cannot have this name. */
 export function checkName(name: string): void {
   if (!NAME.test(name) || name === "data") {
-    throw new FerryError("ERR_INVALID_ATTRIBUTE_NAME", `the attribute name ${formatValue(name)} ${REASONS[9]}`, {
+    throw new FerryError("ERR_INVALID_ATTRIBUTE_NAME", `the attribute ${formatValue(name)} ${REASONS[9]}`, {
       attribute: name,
     });
   }

@@ -231,14 +231,14 @@ const IS_NAME_ESCAPED = 4;
 
 /** The extension attributes as values. */
 export function extensionsOf(fields: EventFields): Extensions | undefined {
-  const { extensions: words } = fields;
-  if (!(words instanceof Uint32Array)) return words;
+  const { extensions } = fields;
+  if (!(extensions instanceof Uint32Array)) return extensions;
   const text = eventText(fields);
   const map = new Map<string, ExtensionValue>();
-  for (let at = 0; at < words.length; at += EXTENSION_WORDS) {
-    const name = text.slice(words[at], words[at + 1]);
-    const value = text.slice(words[at + 2], words[at + 3]);
-    const flags = words[at + 4]!;
+  for (let at = 0; at < extensions.length; at += EXTENSION_WORDS) {
+    const name = text.slice(extensions[at], extensions[at + 1]);
+    const value = text.slice(extensions[at + 2], extensions[at + 3]);
+    const flags = extensions[at + 4]!;
     map.set(
       flags & IS_NAME_ESCAPED ? JSON.parse(`"${name}"`) : name,
       flags & IS_JSON_VALUE

@@ -1,18 +1,18 @@
-// A server of Bayeux as a script: every poll is answered at once, with a thousand events as Salesforce sends them.
+// A scripted Bayeux server: it answers every poll immediately with a thousand events as Salesforce sends them.
 import { plainEvents } from "../inputs.mjs";
 
 export const CHANNEL = "/event/Order_Placed__e";
 export const EVENTS = 1000;
-/** Of a whole message, about. */
+/** The approximate size of a message. */
 const MESSAGE_BYTES = 1000;
 const FRAME_BYTES = 320;
 const ID_WIDTH = 12;
-/** All replay ids have as many digits. */
+/** All replay ids have the same number of digits. */
 const FIRST_ID = 10_000_000;
 const DIGITS = `${FIRST_ID}`.length;
 const CLIENT_ID = "2b9k4x6f0q8v3w7z1y5u2t6s0r";
 
-/** One server, for one client after the other. */
+/** One server; each handshake starts again at the first event. */
 export class Script {
   #polls = 0;
   #body;
@@ -38,7 +38,7 @@ export class Script {
     }
   }
 
-  /** The answer to a body. It is good until the next one is asked for. */
+  /** The answer to a request body. The buffer is valid until the next call. */
   answer(text) {
     const [message] = JSON.parse(text);
     const { channel, id } = message;
@@ -67,10 +67,10 @@ export class Script {
   #events(id) {
     const first = FIRST_ID + this.#polls++ * EVENTS;
     for (let which = 0; which < this.#numbers.length; which++) {
-      let rest = first + (which >> 1);
-      // By hand, because this counts for the client where the server is in its process.
-      for (let at = this.#numbers[which] + DIGITS; rest > 0; rest = Math.trunc(rest / 10))
-        this.#body[--at] = 48 + (rest % 10);
+      let remaining = first + (which >> 1);
+      // Without strings, because in memory the server takes time of the client's process.
+      for (let at = this.#numbers[which] + DIGITS; remaining > 0; remaining = Math.trunc(remaining / 10))
+        this.#body[--at] = 48 + (remaining % 10);
     }
     this.#body.write(JSON.stringify(id).padEnd(ID_WIDTH), this.#idAt, "latin1");
     return this.#body;

@@ -1,4 +1,4 @@
-// The streaming client beside CometD's, in Node: what it takes until a thousand events of one poll have been through a listener.
+// Compares the streaming client with CometD's, in Node: the time until a listener has had the thousand events of a poll.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -7,7 +7,7 @@ import { quartiles } from "../measure.mjs";
 import { inChild, inTurns, quartilesOf } from "../turns.mjs";
 
 const here = import.meta.dirname;
-/** Not measured: the engine has compiled what matters, and the connection is open. */
+/** Polls that are not measured: they compile the hot code and open the connection. */
 const WARMUP = 60;
 
 const versionOf = (name) =>
@@ -19,9 +19,12 @@ const clients = () => [
   { key: "cometd", name: `CometD ${versionOf("cometd")}`, module: "cometd" },
   { key: "eventferry", name: "eventferry", module: "eventferry" },
 ];
-const READINGS = { head: "a listener that reads channel and replay id", data: "a listener that reads all of the data" };
+const LISTENERS = {
+  head: "a listener that reads channel and replay id",
+  data: "a listener that reads all of the data",
+};
 
-/** What could not be measured is told to `note`, and left out. */
+/** A measurement that failed is reported to `note` and left out. */
 export async function bayeux({ quick = false, filter = "", note }) {
   const rounds = quick ? 1 : 5;
   const polls = quick ? 30 : 150;
@@ -39,8 +42,8 @@ export async function bayeux({ quick = false, filter = "", note }) {
       ["in memory", undefined],
       ["over loopback", `http://127.0.0.1:${port}`],
     ]) {
-      for (const [reading, who] of Object.entries(READINGS)) {
-        const title = `streaming: an answer with 1,000 events of 1 KB ${wire}, ${who}`;
+      for (const [reading, listener] of Object.entries(LISTENERS)) {
+        const title = `streaming: an answer with 1,000 events of 1 KB ${wire}, ${listener}`;
         if (title.includes(filter))
           tables.push({ title, wire, reading, polls, rows: await compare({ url, reading, rounds, polls, note }) });
       }

@@ -1,4 +1,4 @@
-// One client in a process of its own: it receives events until it has had them all. The last line of the output is the result, as JSON.
+// Runs one client in a process of its own until it has received all events. The last line of the output is the result as JSON.
 import { EVENTS, Script } from "./answers.mjs";
 import { READERS } from "./readers.mjs";
 
@@ -11,7 +11,7 @@ let sum = 0;
 let cpuBefore;
 let start;
 
-function take(...event) {
+function onEvent(...event) {
   if (count === begin) {
     sum = 0;
     cpuBefore = process.cpuUsage();
@@ -29,14 +29,14 @@ function finish() {
   process.exit();
 }
 
-/** The same server without a network. */
+/** A fetch that answers with the scripted server, without a network. */
 function inMemory() {
   const script = new Script();
   const headers = { "content-type": "application/json;charset=UTF-8" };
   return async (input, init) => {
-    const asked = init?.body ?? (await input.text());
-    const answer = script.answer(asked);
-    // As a stream: what is given as a whole would be copied first.
+    const requestBody = init?.body ?? (await input.text());
+    const answer = script.answer(requestBody);
+    // A stream, because a buffer would be copied first.
     const body = new ReadableStream({
       start(controller) {
         controller.enqueue(new Uint8Array(answer.buffer, answer.byteOffset, answer.length));
@@ -54,4 +54,4 @@ try {
   console.log(JSON.stringify({ problem: error.message }));
   process.exit();
 }
-await client.open({ url: url ?? "http://server.example", fetch: url ? globalThis.fetch : inMemory(), take });
+await client.open({ url: url ?? "http://server.example", fetch: url ? globalThis.fetch : inMemory(), onEvent });

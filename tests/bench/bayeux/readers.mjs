@@ -1,13 +1,13 @@
-// What a listener does with an event: `data` gives what it carries, which some work out only when they are asked.
+// The work of a listener with an event. `data` is a function, because some clients parse the data on first use.
 
 export const READERS = {
-  /** Where it is from, and where to go on after it. */
+  /** Reads channel and replay id. */
   head: (channel, replayId) => channel.length + (Number(replayId()) % 1000),
-  /** Everything in it. */
-  data: (channel, _, data) => channel.length + weigh(data()),
+  /** Reads all of the data. */
+  data: (channel, _, data) => channel.length + sumOf(data()),
 };
 
-function weigh(value) {
+function sumOf(value) {
   switch (typeof value) {
     case "string":
       return value.length;
@@ -17,7 +17,7 @@ function weigh(value) {
       return 1;
     default: {
       let sum = 0;
-      for (const key in value) sum += weigh(value[key]);
+      for (const key in value) sum += sumOf(value[key]);
       return sum;
     }
   }

@@ -1,4 +1,4 @@
-// The script as a server on loopback, in a process of its own.
+// Serves the script on loopback, in a process of its own.
 import { createServer } from "node:http";
 import { Script } from "./answers.mjs";
 

@@ -1,14 +1,12 @@
-// The figures of the streaming client for people.
+// Prints the results of the streaming client as tables.
 import { duration, pad, ratio } from "../table.mjs";
 
-/** How many times as fast as CometD's client ours wants to be, where nothing but the clients takes time. */
+/** The goals: how many times as fast as CometD's client, without a network. */
 const TARGETS = { head: 3, data: 1 };
 
 export function printBayeux(tables) {
   if (tables.length > 0)
-    console.log(
-      "\nThe streaming client, in Node: medians of rounds in which all took turns, ± distance of the quartiles.",
-    );
+    console.log("\nThe streaming client, in Node: medians of interleaved rounds, ± interquartile range.");
   for (const { title, wire, reading, polls, rows } of tables) {
     console.log(`\n\x1b[1m${title}\x1b[0m\n  how many times as many answers each takes in a second of CPU as`);
     console.log(line("", "× CometD", "× floor", "an answer takes", "wall", "peak RSS"));

@@ -1,1 +1,1 @@
-// What the runtime itself costs.
+// The time that the runtime itself takes.

@@ -1,5 +1,5 @@
-// One client in a process of its own: publishes events until all of them are delivered. The last line of the
-// output is the result, as JSON.
+// Runs one client in a process of its own: publishes events and waits until all are delivered. The last line of the
+// output is the result as JSON.
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { TURN } from "./events.mjs";
 
@@ -14,7 +14,7 @@ try {
 }
 
 await deliver(0, warmup);
-// What the engine compiles in the background belongs to the warm-up.
+// Compilation in the background belongs to the warm-up.
 await setTimeout(100);
 const cpuBefore = process.cpuUsage();
 const start = performance.now();
@@ -29,7 +29,7 @@ async function deliver(from, to) {
   for (let at = from; at < to; at++) {
     client.publish(at);
     if ((at + 1) % TURN !== 0) continue;
-    await client.turn?.();
+    await client.endTurn?.();
     await setImmediate();
   }
   await client.finish();

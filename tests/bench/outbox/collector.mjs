@@ -1,8 +1,8 @@
-// The server to which all clients deliver, as a process of its own. It keeps the bodies and reads them only when
-// it is asked what it got, so that it takes no time from the client that is being measured.
+// The server that all clients send to, in a process of its own. It stores the bodies and parses them only for the report,
+// so that it takes no time from the client that is measured.
 //
-//   POST /3   takes a request of run 3
-//   GET /3    tells what came in run 3, and forgets it; `?total=` is how many events were published
+//   POST /3   stores a request of run 3
+//   GET /3    returns the report of run 3 and deletes it; `?total=` is the number of published events
 import { createServer } from "node:http";
 import { gunzipSync } from "node:zlib";
 
@@ -25,11 +25,11 @@ const server = createServer((request, response) => {
     reply("{}");
   });
 });
-// Nobody's connection is closed while the client rests.
+// Connections stay open while a client is idle.
 server.keepAliveTimeout = 60_000;
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
 
-/** How many events came, and which of those that were published. */
+/** The number of received events, and of published events that were lost. */
 function reportOn(bodies, total) {
   const times = new Uint8Array(total);
   let received = 0;
@@ -48,7 +48,7 @@ function reportOn(bodies, total) {
   };
 }
 
-/** The numbers of the orders, in any of the formats that the clients speak. */
+/** The ids of the orders, in any of the formats of the clients. */
 function ordersIn(message) {
   if (Array.isArray(message)) return message.map(({ data }) => data.orderId);
   if (message.batch) return message.batch.map(({ properties }) => properties.orderId);

@@ -1,13 +1,13 @@
-// What events that wait take in memory, in a process of its own that was started with --expose-gc.
+// Measures the memory of waiting events, in a process of its own that was started with --expose-gc.
 import { setImmediate } from "node:timers/promises";
 import { CloudEvent, open } from "./clients/eventferry.mjs";
 import { TURN, eventOf } from "./events.mjs";
 
-const { keeper: name, events } = JSON.parse(process.argv[2]);
-const KEEPERS = {
+const { container: name, events } = JSON.parse(process.argv[2]);
+const CONTAINERS = {
   strings() {
     const texts = [];
-    return { publish: (at) => texts.push(inOnePiece(JSON.stringify(new CloudEvent(eventOf(at))))), texts };
+    return { publish: (at) => texts.push(flatten(JSON.stringify(new CloudEvent(eventOf(at))))), texts };
   },
   eventferry() {
     const client = open({ url: "http://127.0.0.1:9/" });
@@ -15,40 +15,40 @@ const KEEPERS = {
     return client;
   },
 };
-let keeper;
+let container;
 try {
-  keeper = KEEPERS[name]();
+  container = CONTAINERS[name]();
 } catch (error) {
   console.log(JSON.stringify({ problem: error.message }));
   process.exit();
 }
 
-// The first one loads the engine.
-keeper.publish(0);
-await keeper.turn?.();
-const before = await settled();
+// The first event loads the engine.
+container.publish(0);
+await container.endTurn?.();
+const before = await memoryInUse();
 for (let at = 1; at <= events; at++) {
-  keeper.publish(at);
+  container.publish(at);
   if (at % TURN !== 0) continue;
-  await keeper.turn?.();
+  await container.endTurn?.();
   await setImmediate();
 }
-await keeper.turn?.();
+await container.endTurn?.();
 const peak = process.resourceUsage().maxRSS / 1024;
-const after = await settled();
+const after = await memoryInUse();
 console.log(JSON.stringify({ kept: after.kept - before.kept, peak: peak - before.resident }));
-// So that nothing of it is garbage before it was weighed.
-globalThis.keeper = keeper;
+// A reference, so that nothing is garbage before the measurement.
+globalThis.container = container;
 process.exit();
 
-/** Some versions of V8 leave the result of `JSON.stringify` in pieces, which take a third more. */
-function inOnePiece(text) {
+/** Flattens a string: some versions of V8 return a concatenated one from `JSON.stringify`, which takes a third more. */
+function flatten(text) {
   Number(text);
   return text;
 }
 
-/** MiB in use when all garbage is gone. `external` has array buffers and the memory of WebAssembly in it. */
-async function settled() {
+/** MiB in use after garbage collection. `external` includes array buffers and the memory of WebAssembly. */
+async function memoryInUse() {
   for (let turn = 0; turn < 3; turn++) {
     globalThis.gc();
     await setImmediate();

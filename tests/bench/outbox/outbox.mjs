@@ -1,5 +1,5 @@
-// The outbox beside those of others, in Node: what delivering takes, what `publish` takes, and what waiting
-// events take in memory.
+// Compares the outbox with those of other libraries, in Node: the time to deliver, the time of `publish`, and the memory of
+// waiting events.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,7 +9,7 @@ import { inChild, inTurns, quartilesOf } from "../turns.mjs";
 
 const here = import.meta.dirname;
 const modules = join(here, "../node_modules");
-/** Not measured: the engine has compiled what matters, and the connection is open. */
+/** Events that are not measured: they compile the hot code and open the connection. */
 const WARMUP = 2000;
 
 const versionOf = (name) => JSON.parse(readFileSync(join(modules, name, "package.json"), "utf8")).version;
@@ -23,12 +23,12 @@ const clients = () => [
   { key: "memory", name: "eventferry, in memory", module: "eventferry", store: "memory" },
   { key: "file", name: "eventferry, in a file", module: "eventferry", store: "file" },
 ];
-const KEEPERS = [
+const CONTAINERS = [
   { key: "strings", name: "array of texts" },
   { key: "eventferry", name: "eventferry, in memory" },
 ];
 
-/** What could not be measured is told to `note`, and left out. */
+/** A measurement that failed is reported to `note` and left out. */
 export async function outbox({ quick = false, filter = "", note }) {
   const rounds = quick ? 1 : 5;
   const events = quick ? 10_000 : 100_000;
@@ -46,7 +46,7 @@ export async function outbox({ quick = false, filter = "", note }) {
   return tables;
 }
 
-/** All clients in turns, each time in a fresh process. */
+/** Runs all clients, interleaved, each time in a new process. */
 async function delivery(rounds, events, note) {
   const collector = start(process.execPath, [join(here, "collector.mjs")], { stdio: ["ignore", "pipe", "inherit"] });
   try {
@@ -97,9 +97,9 @@ function publish(quick, note) {
 
 async function memory(rounds, events, note) {
   const found = await inTurns(
-    KEEPERS,
+    CONTAINERS,
     rounds,
-    ({ key }) => inChild(join(here, "memory.mjs"), { keeper: key, events }, ["--expose-gc"]),
+    ({ key }) => inChild(join(here, "memory.mjs"), { container: key, events }, ["--expose-gc"]),
     note,
   );
   const ofStrings = found.find(({ key }) => key === "strings").runs;
@@ -115,7 +115,7 @@ async function memory(rounds, events, note) {
   };
 }
 
-/** Beside the packages, because what is called temporary may be in memory, where writing costs nothing. */
+/** In `node_modules`, because a temporary folder may be in memory, where writing takes no time. */
 function withFolder(use) {
   mkdirSync(join(modules, ".cache"), { recursive: true });
   const folder = mkdtempSync(join(modules, ".cache/outbox-"));

@@ -1,8 +1,8 @@
-// What `session.publish` takes, beside the `JSON.stringify` that somebody would call who keeps texts. All in one
-// process and in turns; the events are made beforehand, anew for each turn, because an event may keep what it
-// has worked out. The last line of the output is the result, as JSON.
+// Compares `session.publish` with the `JSON.stringify` of a program that stores texts, in one process and interleaved. New
+// events are created before each measurement, because an event may cache results. The last line of the output is the
+// result as JSON.
 import { plainEvents } from "../inputs.mjs";
-import { consumed, measure } from "../measure.mjs";
+import { measure, totalChecksum } from "../measure.mjs";
 import { CloudEvent, open } from "./clients/eventferry.mjs";
 
 const EVENTS = 10_000;
@@ -22,31 +22,35 @@ try {
 const { session } = client;
 const inits = plainEvents(EVENTS, 60);
 let events;
-const makeEvents = (from, to) => (events = inits.slice(from, to).map((init) => new CloudEvent(init)));
+const createEvents = (from, to) => {
+  events = inits.slice(from, to).map((init) => new CloudEvent(init));
+};
 
-/** @param take gives something true for every event it took */
-const contender = (name, prepare, take) => ({
+/** @param publish returns a truthy value for every event */
+const contender = (name, prepare, publish) => ({
   name,
   prepare,
-  show: () => Boolean(take(events[0])),
-  run: () => events.reduce((sum, event) => sum + (take(event) ? 1 : 0), 0),
+  show: () => Boolean(publish(events[0])),
+  run: () => events.reduce((sum, event) => sum + (publish(event) ? 1 : 0), 0),
 });
 const table = measure(
   {
     title: "publish",
     inputs: EVENTS,
     contenders: [
-      contender("JSON.stringify(event)", makeEvents, (event) => JSON.stringify(event)),
+      contender("JSON.stringify(event)", createEvents, (event) => JSON.stringify(event)),
       contender(
         "JSON.stringify(init)",
-        (from, to) => (events = inits.slice(from, to)),
+        (from, to) => {
+          events = inits.slice(from, to);
+        },
         (init) => JSON.stringify(init),
       ),
       contender(
         "session.publish(event)",
         (from, to) => {
           session.rollback();
-          makeEvents(from, to);
+          createEvents(from, to);
         },
         (event) => session.publish(event),
       ),
@@ -54,7 +58,7 @@ const table = measure(
   },
   quick ? BUDGETS.quick : BUDGETS.full,
 );
-if (!Number.isFinite(consumed())) throw new Error("nothing was consumed");
+if (!Number.isFinite(totalChecksum())) throw new Error("the checksum is not a number");
 session.rollback();
 await client.close();
 console.log(JSON.stringify(table));

@@ -1,12 +1,12 @@
-// The figures of the outbox for people.
+// Prints the results of the outbox as tables.
 import { duration, pad, ratio } from "../table.mjs";
 
-/** What the outbox wants to reach, as in the other tables. */
+/** The goals, as in the other tables. */
 const TARGETS = { memory: { floor: 0.75 } };
 
 export function printOutbox({ delivery, publish, memory }) {
   if (delivery || publish || memory)
-    console.log("\nThe outbox, in Node: medians of rounds in which all took turns, ± distance of the quartiles.");
+    console.log("\nThe outbox, in Node: medians of interleaved rounds, ± interquartile range.");
   if (delivery) {
     heading(delivery.title, "how many times as many events each delivers in a second of CPU as");
     console.log(line("", "× OpenTelemetry", "× floor", "an event takes", "wall", "peak RSS", "sent", "lost"));
@@ -20,7 +20,7 @@ export function printOutbox({ delivery, publish, memory }) {
         mebibytes(bytes.median / 2 ** 20),
         lost > 0 ? `\x1b[31m${lost}\x1b[0m` : "0",
       ];
-      console.log(line(name, ...figures) + (repeated > 0 ? `  \x1b[31m${repeated} came twice\x1b[0m` : ""));
+      console.log(line(name, ...figures) + (repeated > 0 ? `  \x1b[31m${repeated} delivered twice\x1b[0m` : ""));
     }
   }
   if (publish) {

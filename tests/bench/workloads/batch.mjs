@@ -1,4 +1,4 @@
-// A batch of 1000 events as bytes: read it, keep the events of one type, write the bytes of a batch.
+// A batch of 1000 events as bytes: decode it, select the events of one type, encode them as the bytes of a batch.
 import { TYPES, plainEvents } from "../inputs.mjs";
 
 const BATCHES = 16;

@@ -1,5 +1,4 @@
-// One event in structured mode: its text or its bytes come in, four attributes are read, and perhaps one field
-// of the data.
+// Decodes one event in structured mode from text or bytes, and reads four attributes or also a field of the data.
 import { bytes, plainEvents, texts } from "../inputs.mjs";
 
 const HEADERS = { "content-type": "application/cloudevents+json" };
@@ -7,7 +6,7 @@ const decoder = new TextDecoder();
 
 const four = ({ id, source, type, time }) => [id, source, type, time];
 
-/** Each table on its own, because what an engine learned from one kind of input could slow another down. */
+/** One table for each kind of input, because code that is optimised for one kind may be slower for another. */
 export function decodeTables({ ferry: { CloudEvent }, sdk: { HTTP } }) {
   const ofText = (title, size, count) => ({
     title,

@@ -1,4 +1,4 @@
-// One event from an object to what is sent: text in structured mode, headers and body in binary mode.
+// Encodes one event from an object: text in structured mode, headers and body in binary mode.
 import { plainEvents } from "../inputs.mjs";
 
 const COUNT = 4096;
@@ -107,7 +107,7 @@ export function encodeTables({ ferry, sdk }) {
 const inits = () =>
   plainEvents(COUNT, 100, 17).map(({ id, source, type, time, data }) => ({ id, source, type, time, data }));
 
-/** Looks into the text, so that text which is kept in pieces has to be put together, as sending it would. */
+/** Reads a character, so that the engine has to flatten a concatenated string, as for sending it. */
 const idIn = (text) => text.charCodeAt(text.length - 1) + (text.length > 200 ? 1 : 0);
 
 function plainBinary({ id, source, type, time, data }) {

@@ -1,6 +1,5 @@
-// One event in binary mode from the Headers object that the platform hands out. Engines keep a list of headers
-// once it was asked for, so headers that nobody has looked at yet and headers that were read before differ.
-// The SDK knows plain objects only.
+// Decodes one event in binary mode from a Headers object. Engines cache the list of headers when it is first read, so
+// headers that were read before are measured apart from those that were not. The SDK accepts only plain objects.
 import { headersOf, plainEvents } from "../inputs.mjs";
 
 const COUNT = 2048;
@@ -13,25 +12,25 @@ export function headerTables({ ferry: { fromHttp }, sdk: { HTTP } }) {
       const events = plainEvents(COUNT, 100, 13);
       const plain = events.map(headersOf);
       const bodies = events.map(({ data }) => JSON.stringify(data));
-      // Each has its own, so that none profits from what another has read.
-      const own = (contender) => {
+      // Each contender has its own objects, so that none uses headers that another one has read.
+      const withOwnHeaders = (contender) => {
         const headers = new Array(COUNT);
         const prepare = (from, to) => {
-          // In a server they die young, and so they do here.
+          // In a server the objects are short-lived, so old ones are released.
           headers.fill(undefined);
           for (let at = from; at < to; at++) headers[at] = new Headers(plain[at]);
         };
         if (!fresh) {
           prepare(0, COUNT);
-          for (const it of headers) for (const header of it) void header;
+          for (const each of headers) for (const header of each) void header;
         }
         return { ...contender(headers), ...(fresh && { prepare }) };
       };
       return {
         inputs: COUNT,
-        ...(fresh && { most: 128 }),
+        ...(fresh && { maxInputs: 128 }),
         contenders: [
-          own((headers) => ({
+          withOwnHeaders((headers) => ({
             name: "cloudevents",
             show: (at) => four(HTTP.toEvent({ headers: Object.fromEntries(headers[at]), body: bodies[at] })),
             run(from, to) {
@@ -43,23 +42,23 @@ export function headerTables({ ferry: { fromHttp }, sdk: { HTTP } }) {
               return sum;
             },
           })),
-          own((headers) => ({
+          withOwnHeaders((headers) => ({
             name: "four headers.get",
             show: (at) => ["id", "source", "type", "time"].map((name) => headers[at].get(`ce-${name}`)),
             run(from, to) {
               let sum = 0;
               for (let at = from; at < to; at++) {
-                const it = headers[at];
+                const own = headers[at];
                 sum +=
-                  it.get("ce-id").length +
-                  it.get("ce-source").length +
-                  it.get("ce-type").length +
-                  it.get("ce-time").length;
+                  own.get("ce-id").length +
+                  own.get("ce-source").length +
+                  own.get("ce-type").length +
+                  own.get("ce-time").length;
               }
               return sum;
             },
           })),
-          own((headers) => ({
+          withOwnHeaders((headers) => ({
             name: "eventferry",
             show: (at) => four(fromHttp(headers[at], bodies[at])),
             run(from, to) {

@@ -1,15 +1,15 @@
-//! One event after the other with what was learnt from those before, against each by itself: the guess of the
-//! layout may save work, but never change what is found. The byte 0xff parts the events; UTF-8 does not have it.
+//! Several events with one layout, against each event with a new layout: the fast path must not change the result.
+//! The byte 0xff, which UTF-8 does not have, separates the events.
 #![no_main]
 
 #[path = "scan.rs"]
 mod scan;
 
+use eventferry::cloudevents::layout::Layout;
 use eventferry::cloudevents::member::{MEMBER_COUNT, Member};
 use eventferry::cloudevents::table::UNPACKED;
-use eventferry::cloudevents::layout::Layout;
 use libfuzzer_sys::fuzz_target;
-use scan::{Seen, scan};
+use scan::{Found, scan};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ fuzz_target!(|input: &[u8]| {
     for text in input.split(|byte| *byte == 0xff) {
         let alone = scan(text, &mut Layout::new());
         for round in ["first", "again"] {
-            let guessed = scan(text, &mut layout);
-            assert_eq!(guessed, alone, "{round}: {:?}", String::from_utf8_lossy(text));
+            let found = scan(text, &mut layout);
+            assert_eq!(found, alone, "{round}: {:?}", String::from_utf8_lossy(text));
         }
         if let Ok(found) = alone {
             check(text, &found);
@@ -27,8 +27,8 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What was accepted is JSON for others too, and every place that was written down cuts out what they find there.
-fn check(text: &[u8], (row, extensions): &Seen) {
+/// An accepted event is JSON for `serde_json` as well, and every position has the value that `serde_json` finds.
+fn check(text: &[u8], (row, extensions): &Found) {
     let text = std::str::from_utf8(text).expect("accepted, so it is UTF-8");
     let units: Vec<u16> = text.encode_utf16().collect();
     let cut = |start: u32, end: u32| {

@@ -1,8 +1,8 @@
-//! Header values, against the rules of the HTTP protocol binding written down once more, the slow way.
+//! Header values, against a second, simple implementation of the rules of the HTTP protocol binding.
 #![no_main]
 
-use eventferry::cloudevents::rejection::Reason;
 use eventferry::cloudevents::http::decode_value;
+use eventferry::cloudevents::rejection::Reason;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|value: &[u8]| {

@@ -1,10 +1,10 @@
 //! Whether a text is JSON, against `serde_json`.
 #![no_main]
 
-use eventferry::cloudevents::json::is_json_text;
 use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::base::json::scan::{ScanError, Scanner};
+use eventferry::cloudevents::json::is_json_text;
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -30,7 +30,7 @@ fuzz_target!(|text: &[u8]| {
     }
 });
 
-/// It does not look into strings that nobody wants, so UTF-8 is asked for beside it.
+/// Whether `serde_json` accepts the text. It does not check UTF-8 in ignored strings, so that is checked here.
 fn accepts(text: &[u8]) -> bool {
     let mut stream = Deserializer::new(IoRead::new(text));
     std::str::from_utf8(text).is_ok() && IgnoredAny::deserialize(&mut stream).is_ok() && stream.end().is_ok()

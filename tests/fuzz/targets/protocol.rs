@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use eventferry::base::json::block::Swar;
+use eventferry::base::json::padded::{Padded, pad};
 use eventferry::events_protocol::event::{Envelope, EnvelopeRule, Member};
 use eventferry::events_protocol::server::{EventRef, RequestOutcome, respond};
 use eventferry::events_protocol::wire::{ReadError, read_event};
-use eventferry::base::json::block::Swar;
-use eventferry::base::json::padded::{Padded, pad};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -93,11 +93,15 @@ fn answer(text: &[u8], found: Result<Envelope, ReadError>) {
                 let span = envelope.get(member).map(|(_, span)| &text[span.start..span.end]);
                 span.map_or("", |bytes| std::str::from_utf8(bytes).expect("UTF-8"))
             };
-            let event =
-                EventRef { name: cut(Member::Name), version: "1", id: cut(Member::Id), flow_id: "f" };
-            (event, if text.len() % 2 == 0 { RequestOutcome::NoHandler } else { RequestOutcome::Payload("{}") })
+            let event = EventRef { name: cut(Member::Name), version: "1", id: cut(Member::Id), flow_id: "f" };
+            (
+                event,
+                if text.len() % 2 == 0 { RequestOutcome::NoHandler } else { RequestOutcome::Payload("{}") },
+            )
         }
-        Err(error) => (EventRef { name: "", version: "1", id: "i", flow_id: "f" }, RequestOutcome::InvalidEvent(*error)),
+        Err(error) => {
+            (EventRef { name: "", version: "1", id: "i", flow_id: "f" }, RequestOutcome::InvalidEvent(*error))
+        }
     };
     let written = respond(&event, &outcome);
     let answer: Option<Value> = serde_json::from_str(&written).ok();

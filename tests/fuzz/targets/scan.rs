@@ -1,16 +1,16 @@
-//! What the targets share: one scan, and what a reader of the table may look at afterwards.
+//! Shared by the targets: a scan of one event, and its result.
 
-use eventferry::cloudevents::table::{Extension, Row, Table};
-use eventferry::cloudevents::json::{ScanContext, scan_document};
-use eventferry::cloudevents::layout::Layout;
 use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
+use eventferry::cloudevents::json::{ScanContext, scan_document};
+use eventferry::cloudevents::layout::Layout;
+use eventferry::cloudevents::table::{Extension, Row, Table};
 
-/// Everything of an extension but its checksum: two units of the name, two of the value, the flags.
-pub type Seen = (Row, Vec<[u32; 5]>);
+/// The row, and of each extension start and end of the name, start and end of the value, and the flags.
+pub type Found = (Row, Vec<[u32; 5]>);
 
-/// Scans one event: what was found, or the number of the code.
-pub fn scan(text: &[u8], layout: &mut Layout) -> Result<Seen, u32> {
+/// Scans one event. The error is the number of the code.
+pub fn scan(text: &[u8], layout: &mut Layout) -> Result<Found, u32> {
     let bytes = pad(text);
     let mut scratch = vec![0; bytes.len()];
     let mut table = Table::new();
@@ -21,8 +21,7 @@ pub fn scan(text: &[u8], layout: &mut Layout) -> Result<Seen, u32> {
     }
 }
 
-/// In the order of the text. In the table an extension that is an attribute of the other version stands last when
-/// it was scanned, and in its place when it was guessed; the order of attributes means nothing.
+/// The extensions, sorted, because their order has no meaning.
 fn extensions(table: &Table) -> Vec<[u32; 5]> {
     let count = table.row.extension_count as usize;
     let words = |e: &Extension| [e.name_start, e.name_end, e.start, e.end, e.flags];

@@ -1,15 +1,15 @@
-//! Batches and lines. Each row is what a scan of its extent alone would find; a batch is accepted exactly when
-//! each of its events is and all are of one version. The first byte chooses between batch and lines.
+//! Batches and NDJSON. Each row is that of a scan of the event alone; a batch is accepted if and only if each of its
+//! events is accepted and all have the same version. The first byte chooses between batch and NDJSON.
 #![no_main]
 
 #[path = "scan.rs"]
 mod scan;
 
-use eventferry::cloudevents::table::{Row, Table};
-use eventferry::cloudevents::json::{ScanContext, Sequence, max_rows, scan_sequence};
-use eventferry::cloudevents::layout::Layout;
 use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
+use eventferry::cloudevents::json::{ScanContext, Sequence, max_rows, scan_sequence};
+use eventferry::cloudevents::layout::Layout;
+use eventferry::cloudevents::table::{Row, Table};
 use libfuzzer_sys::fuzz_target;
 use scan::scan;
 use serde_json::value::RawValue;
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
             let (start, end) = by_unit.extent();
             let same = String::from_utf16(&units[start as usize..end as usize]).expect("whole characters");
             assert_eq!(part, same.as_bytes());
-            let (alone, _) = scan(part, &mut Layout::new()).expect("good in the sequence, so good alone");
+            let (alone, _) = scan(part, &mut Layout::new()).expect("valid in the sequence, so valid alone");
             assert_eq!(without_extent(by_unit), without_extent(&alone));
             assert_eq!(without_extent(by_byte), without_extent(&alone));
         }
@@ -42,7 +42,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// How many events a batch has by `serde_json` and one scan for each, inner `None` if it must be refused.
+/// The number of events of a batch, by `serde_json` and a scan of each event. The inner `None` is a rejection.
 fn expected_batch(text: &[u8]) -> Option<Option<usize>> {
     let Ok(text) = std::str::from_utf8(text) else { return Some(None) };
     let parts: Vec<&RawValue> = match serde_json::from_str(text) {
@@ -59,7 +59,7 @@ fn expected_batch(text: &[u8]) -> Option<Option<usize>> {
     Some(Some(parts.len()))
 }
 
-/// For lines only one way: an event may stand on several, so lines that are no events prove nothing.
+/// The number of events of NDJSON. `None` if a line is not an event: an event may have line breaks.
 fn expected_lines(text: &[u8]) -> Option<Option<usize>> {
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let mut count = 0;
@@ -68,7 +68,7 @@ fn expected_lines(text: &[u8]) -> Option<Option<usize>> {
         count += 1;
     }
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-    // The form feed is white space for Rust, and not for JSON.
+    // The form feed is white space in Rust, but not in JSON.
     let odd =
         text.split(|b| *b == b'\n').any(|line| line.trim_ascii().is_empty() && !line.iter().all(is_space));
     (!odd).then_some(Some(count))

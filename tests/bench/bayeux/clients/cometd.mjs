@@ -1,11 +1,11 @@
-// CometD's own client. `fetch` takes the place of the XMLHttpRequest that the package for Node brings.
+// CometD's client. `fetch` replaces the XMLHttpRequest of its package for Node.
 import { CometD } from "cometd";
 import { adapt } from "cometd-nodejs-client";
 import { CHANNEL } from "../answers.mjs";
 
-export function open({ url, fetch, take }) {
+export function open({ url, fetch, onEvent }) {
   adapt();
-  if (fetch !== globalThis.fetch) window.XMLHttpRequest = over(fetch);
+  if (fetch !== globalThis.fetch) window.XMLHttpRequest = xmlHttpRequest(fetch);
   const cometd = new CometD();
   cometd.unregisterTransport("websocket");
   cometd.configure({
@@ -19,7 +19,7 @@ export function open({ url, fetch, take }) {
     cometd.subscribe(
       CHANNEL,
       ({ channel, data }) =>
-        take(
+        onEvent(
           channel,
           () => data.event.replayId,
           () => data,
@@ -29,8 +29,8 @@ export function open({ url, fetch, take }) {
   });
 }
 
-/** As much of it as CometD asks for. */
-const over = (fetch) =>
+/** The part of XMLHttpRequest that CometD uses. */
+const xmlHttpRequest = (fetch) =>
   class {
     static UNSENT = 0;
     readyState = 0;

@@ -1,11 +1,11 @@
-// The only file here that knows our own API.
+// The client of eventferry. No other file here uses its API.
 import { join } from "node:path";
 import * as ferry from "../../../../dist/entries/index.js";
 import { BATCH, eventOf } from "../events.mjs";
 
 const { CloudEvent, Publisher } = ferry;
 
-/** @param options.folder where a store in a file may put what it wants */
+/** @param options.folder the folder for the files of a store */
 export function open({ url, store = "memory", folder }) {
   mustHave("memoryStore", ferry.memoryStore);
   mustHave("fileStore", ferry.fileStore);
@@ -23,8 +23,8 @@ export function open({ url, store = "memory", folder }) {
   const session = publisher.session();
   return {
     publish: (at) => session.publish(new CloudEvent(eventOf(at))),
-    /** What was published so far is accepted. */
-    turn: () => session.flush(),
+    /** Resolves once all events so far are accepted. */
+    endTurn: () => session.flush(),
     async finish() {
       await session.flush();
       await publisher.outbox.drain();
@@ -37,6 +37,6 @@ export function open({ url, store = "memory", folder }) {
 
 export { CloudEvent };
 
-function mustHave(name, it) {
-  if (it === undefined) throw new Error(`this build of eventferry has no outbox, because there is no ${name}`);
+function mustHave(name, value) {
+  if (value === undefined) throw new Error(`this build of eventferry has no outbox, because there is no ${name}`);
 }

@@ -1,5 +1,5 @@
-// The least that can be done: an array of texts, and one request after the other. It neither tries again nor
-// bounds what waits; with `hasIdentity` it at least makes CloudEvents of them, with an id and a time.
+// The minimum: an array of texts, and one request after the other. It has no retries and no limit of waiting events.
+// With `hasIdentity` the texts are CloudEvents with an id and a time.
 import { randomUUID } from "node:crypto";
 import { BATCH, eventOf } from "../events.mjs";
 

@@ -1,6 +1,6 @@
-// Each event is a log record with a name, as OpenTelemetry has events. Everything is left as it comes, but for a
-// queue that takes them all: by default it drops what is above 2,048. The versions are the latest that run on Node 20;
-// those from 0.300 on want Node 22. Attributes cost it a little less than a body of the same content.
+// Each event is a log record with a name, which is an event of OpenTelemetry. All options are the defaults, except that
+// the queue holds all events: by default it drops those above 2,048. The versions are the latest that run on Node 20;
+// those from 0.300 on need Node 22. Attributes take a little less time than a body with the same content.
 import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-http";
 import { BATCH, SOURCE, orderOf, typeOf } from "../events.mjs";

@@ -1,4 +1,4 @@
-// Each event is a `track`. Its queue has no bound; the batch is 15 by default.
+// Each event is a `track`. The queue has no limit; a batch has 15 events by default.
 import { Analytics } from "@segment/analytics-node";
 import { BATCH, SOURCE, orderOf, typeOf } from "../events.mjs";
 

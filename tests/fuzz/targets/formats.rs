@@ -1,4 +1,4 @@
-//! The forms of attributes. No bytes make them panic; those that others know too are compared with them.
+//! The formats of attributes: no bytes make them panic, and they agree with other crates where there is one.
 #![no_main]
 
 use base64::Engine;
@@ -8,12 +8,12 @@ use fluent_uri::{Uri, UriRef};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let fits = (0..=5).map(|form| Format::from_number(form).matches(bytes)).collect::<Vec<_>>();
+    let matches = (0..=5).map(|number| Format::from_number(number).matches(bytes)).collect::<Vec<_>>();
     let _ = (is_name(bytes), is_json(bytes));
     assert_eq!(is_base64(bytes), BASE64_STANDARD.decode(bytes).is_ok(), "{bytes:?}");
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     assert_eq!(is_text(bytes), text.chars().all(is_allowed), "{text:?}");
-    // The grammar is checked by the scanner before: an integer of JSON.
+    // `is_int32` expects an integer in the grammar of JSON.
     let digits = text.strip_prefix('-').unwrap_or(text);
     if !digits.is_empty()
         && digits.bytes().all(|b| b.is_ascii_digit())
@@ -21,15 +21,15 @@ fuzz_target!(|bytes: &[u8]| {
     {
         assert_eq!(is_int32(bytes), text.parse::<i32>().is_ok(), "{text}");
     }
-    // Addresses in brackets are not taken apart by us.
+    // Our code does not parse addresses in brackets.
     if !text.contains('[') {
-        assert_eq!(fits[Format::UriReference as usize], UriRef::parse(text).is_ok(), "{text:?}");
-        assert_eq!(fits[Format::Uri as usize], Uri::parse(text).is_ok(), "{text:?}");
+        assert_eq!(matches[Format::UriReference as usize], UriRef::parse(text).is_ok(), "{text:?}");
+        assert_eq!(matches[Format::Uri as usize], Uri::parse(text).is_ok(), "{text:?}");
     }
-    if fits[Format::Timestamp as usize] {
+    if matches[Format::Timestamp as usize] {
         assert!(text.len() >= 20 && text.is_ascii(), "{text}");
     }
-    if fits[Format::MediaType as usize] {
+    if matches[Format::MediaType as usize] {
         assert!(text.contains('/') && text.is_ascii(), "{text}");
     }
 });
