@@ -3,6 +3,7 @@
 //
 //   npm test                       all stages
 //   npm test -- --only=js,native   some stages, and the stages they need
+//   npm run test:full              all stages, with the soaks and long rounds
 //
 // A missing browser or other tool is a failure with CI=true, and a skipped test otherwise.
 import { dirname, join } from "node:path";
@@ -14,7 +15,11 @@ import { Skip, Tally } from "./tally.mjs";
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
 
-const { only } = readArguments({
+const {
+  only,
+  full,
+  rounds = "5",
+} = readArguments({
   command: "npm test --",
   summary: "Runs the tests of the project, stage by stage, and counts them.",
   flags: {
@@ -22,8 +27,11 @@ const { only } = readArguments({
       value: "<stages>",
       description: `run only these stages, separated by commas, and those they need: ${STAGES.map(({ name }) => name).join(", ")}`,
     },
+    full: { description: "run the soaks and long rounds too (npm run test:full)" },
+    rounds: { value: "<count>", description: "how many long rounds; 5 if it is left out" },
   },
 });
+if (!/^[1-9]\d*$/.test(rounds)) fail(`--rounds must be a positive integer; received ${JSON.stringify(rounds)}`);
 const stages = selectStages(only);
 const tally = new Tally();
 const failedStages = new Set();
@@ -49,7 +57,7 @@ async function runStage({ name, needs, run }) {
     return tally.skip(name, `the stage ${failedNeed}, which it needs, failed`);
   }
   try {
-    await run(tally);
+    await run(tally, Number(rounds));
   } catch (error) {
     if (error instanceof Skip) tally.skip(name, error.message);
     else tally.fail(name, error?.message ?? error);
@@ -58,7 +66,7 @@ async function runStage({ name, needs, run }) {
 
 /** The named stages with those they need, in order. */
 function selectStages(names) {
-  if (names === undefined) return STAGES;
+  if (names === undefined) return STAGES.filter(({ isLong }) => full || !isLong);
   const selected = new Set();
   const select = (name) => {
     const stage = STAGES.find((stage) => stage.name === name);

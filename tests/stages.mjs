@@ -1,14 +1,7 @@
 // The stages of `npm test`. Each has a name for --only, a description, the stages it needs, and `run`, which adds its
 // results to the tally. A stage that throws has failed.
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import {
-  ensureBrowser,
-  ensureModules,
-  ensureRust,
-  ensureRustComponents,
-  ensureWasmBindgen,
-  ensureWasmPack,
-} from "../js/build/tools.mjs";
+import { ensureBrowser, ensureModules, ensureRust, ensureWasmBindgen, ensureWasmPack } from "../js/build/tools.mjs";
 import { capabilities } from "./browser.mjs";
 import { runChild } from "./child.mjs";
 import { missing, readTally } from "./tally.mjs";
@@ -16,11 +9,16 @@ import { missing, readTally } from "./tally.mjs";
 const WASM = ["--target", "wasm32-unknown-unknown"];
 const node = process.execPath;
 
+/** The groups of tests/faults that guard each commit, and those that take long. */
+const SHORT_FAULTS = "kills,outages,storage,browserStorage,workers,tabs,pageExits";
+const LONG_FAULTS = "floods,replay,soak,browserKills,pipelines";
+
 export const STAGES = [
   { name: "tools", description: "install the tools that all stages need", needs: [], run: tools },
-  { name: "lint", description: "format and lints of the Rust code", needs: ["tools"], run: lint },
+  { name: "check", description: "format, lints, types, imports, documentation", needs: ["tools"], run: check },
   { name: "native", description: "the Rust tests, compiled for this machine", needs: ["tools"], run: native },
   { name: "build", description: "build the package", needs: ["tools"], run: build },
+  { name: "package", description: "the manifest and the types of the package", needs: ["build"], run: checkPackage },
   { name: "js", description: "the JavaScript tests, in Node", needs: ["build"], run: js },
   { name: "wasm", description: "the Rust tests of the wasm layer, in browsers", needs: ["tools"], run: wasm },
   {
@@ -42,6 +40,7 @@ export const STAGES = [
     needs: ["build"],
     run: interop,
   },
+  { name: "long", description: "soaks and long rounds of kills", needs: ["build"], run: long, isLong: true },
   { name: "runtimes", description: "the packed package, in every runtime", needs: ["build"], run: runtimes },
 ];
 
@@ -54,15 +53,12 @@ function tools(tally) {
   });
 }
 
-async function lint(tally) {
-  await succeeds(tally, "the Rust code is formatted", "cargo", ["fmt", "--check"]);
-  const clippy = (name, ...args) =>
-    succeeds(tally, `clippy: ${name}`, "cargo", ["clippy", "--quiet", ...args, "--", "-D", "warnings"], {
-      minutes: 10,
-    });
-  await clippy("core and tests", "--all-targets");
-  await clippy("the module full", ...WASM, "--lib");
-  await clippy("the module cloudevents", ...WASM, "--lib", "--no-default-features");
+function check(tally) {
+  return script("tests/check.mjs", { minutes: 20 }, ["--source"])(tally);
+}
+
+function checkPackage(tally) {
+  return script("tests/check.mjs", { minutes: 5 }, ["--package"])(tally);
 }
 
 function native(tally) {
@@ -133,7 +129,16 @@ async function stores(tally) {
 
 async function faults(tally) {
   ensureModules("tests/runtimes");
-  await script("tests/faults/run.mjs", { minutes: 10 })(tally);
+  await script("tests/faults/run.mjs", { minutes: 10 }, [SHORT_FAULTS])(tally);
+}
+
+/** The soaks and long rounds of `npm run test:full`; one round with `--rounds=1`. */
+async function long(tally, rounds) {
+  ensureModules("tests/runtimes");
+  for (let round = 1; round <= rounds; round++) {
+    console.log(`  round ${round} of ${rounds}`);
+    await script("tests/faults/run.mjs", { minutes: 15 }, [LONG_FAULTS])(tally);
+  }
 }
 
 async function interop(tally) {
@@ -144,8 +149,8 @@ async function interop(tally) {
 }
 
 /** A test program of the project, which ends with the same line as `npm test`. */
-function script(file, options) {
-  return (tally) => counts(tally, file, readTally, node, [file], options);
+function script(file, options, args = []) {
+  return (tally) => counts(tally, file, readTally, node, [file, ...args], options);
 }
 
 /** Runs a program as one check. */

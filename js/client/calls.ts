@@ -2,20 +2,20 @@
  * Calls: one request, with retries, and a promise for its response. The clients of all systems use it; a classifier in
  * the engine decides what a response means. The machine is `src/engine/calls.rs`.
  */
-import { FerryError, codeOf } from "../engine/errors.js";
-import {
-  type ClientOptions,
-  DEFAULT_TIMEOUT_MS,
-  type HeadersOption,
-  aborted,
-  checkOptionNames,
-  headerLines,
-} from "./options.js";
-import { Pump } from "../engine/pump.js";
+import { codeOf, FerryError } from "../engine/errors.js";
 import { fullGlue } from "../engine/instance.js";
 import { invalidArgument, mustBe } from "../engine/messages.js";
 import type { CallsPort } from "../engine/ports.js";
+import { Pump } from "../engine/pump.js";
 import { random } from "../platform/random.js";
+import {
+  aborted,
+  type ClientOptions,
+  checkOptionNames,
+  DEFAULT_TIMEOUT_MS,
+  type HeadersOption,
+  headerLines,
+} from "./options.js";
 
 /** Options of a client that makes calls. */
 export interface CallsOptions extends ClientOptions {

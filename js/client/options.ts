@@ -1,7 +1,7 @@
 /** The options of all clients, and their checks. Messages never show a value that may be secret. */
 import { FerryError } from "../engine/errors.js";
-import type { FetchLike } from "../platform/fetch.js";
 import { HIDDEN, invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
+import type { FetchLike } from "../platform/fetch.js";
 
 /** Headers to add, or a function that returns them. It is called once for each message, for tokens that change. */
 export type HeadersOption = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);

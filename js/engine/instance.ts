@@ -6,9 +6,10 @@
  * among those that entry points have registered serves everybody. The codecs keep no state in the engine
  * between two calls, so a richer one can take over at any time.
  */
+
+import type { FetchBindings } from "../platform/fetch.js";
 import { FerryError } from "./errors.js";
 import type { CallsPort, OutboxPort, PipelineSinkPort, StreamPort } from "./ports.js";
-import type { FetchBindings } from "../platform/fetch.js";
 
 /** The exports for the codecs. Arguments and results are numbers; text is in memory. */
 export interface Codecs {
@@ -77,7 +78,7 @@ let current: Engine | undefined;
 let currentProvider: Provider | undefined;
 const encoder = new TextEncoder();
 
-/** Words of the table that JavaScript looks at; `src/cloudevents/table.rs` has the layout. */
+/** The size of the table in 32-bit integers; `src/cloudevents/table.rs` has the layout. */
 const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
 /** 128 MiB. With scratch space and rows, the engine then uses a third of a gigabyte. */
 const MAX_INPUT_BYTES = 0x800_0000;

@@ -8,20 +8,21 @@
  *                                      └─ others ─> handlers ──startExchange──> exchange ──outcome──> port ──drain──> …
  * ```
  */
-import { FerryError, isFerryError } from "./errors.js";
-import { type Handlers, type EffectQueue, effectQueue } from "./effect-queue.js";
+
+import { monotonicNow, startTimer, stopTimer, type Timer } from "../platform/clock.js";
 import {
+  type Exchange,
+  type ExchangeOutcome,
   type FetchBindings,
   type FetchLike,
-  type Exchange,
   type RequestPlan,
-  type ExchangeOutcome,
-  startWhenPlanned,
   startExchange,
+  startWhenPlanned,
 } from "../platform/fetch.js";
-import { type FullGlue, call, fullGlue, onReset } from "./instance.js";
+import { type EffectQueue, effectQueue, type Handlers } from "./effect-queue.js";
+import { FerryError, isFerryError } from "./errors.js";
+import { call, type FullGlue, fullGlue, onReset } from "./instance.js";
 import { FAILURE, type Port } from "./ports.js";
-import { monotonicNow, startTimer, stopTimer, type Timer } from "../platform/clock.js";
 
 /** The options of a pump. */
 export interface PumpOptions<P extends Port> {
@@ -51,7 +52,7 @@ export class Pump<P extends Port> {
   #stopListening: (() => void) | undefined;
   #exchanges = new Map<number, Exchange>();
   #timer: Timer | undefined;
-  /** When the machine wants the next tick. */
+  /** When the next tick is due. */
   #deadline: number | undefined;
   #isClosed = false;
 

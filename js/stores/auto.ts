@@ -1,10 +1,10 @@
 /** Selects the best store that works on this platform. */
 import { FerryError } from "../engine/errors.js";
+import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
 import { indexedDbStore } from "./indexeddb.js";
 import { localStorageStore } from "./local-storage.js";
 import { memoryStore } from "./memory.js";
 import type { OutboxStore, StoreTraits } from "./store.js";
-import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
 
 /** An open store, and the better stores that did not work. */
 export interface OpenedStore {

@@ -1,18 +1,18 @@
 /** The store for Deno and Deno Deploy. */
 import { concat } from "../platform/bytes.js";
-import { peekUpTo, countsOf } from "./peek-limit.js";
+import { unixNow } from "../platform/clock.js";
 import {
   type Bytes,
-  splitChunks,
-  encodeDeadLetter,
   chunkCount,
-  encodeSegment,
   decodeDeadLetter,
   decodeSegment,
+  encodeDeadLetter,
+  encodeSegment,
+  splitChunks,
 } from "./codec.js";
-import { storeError } from "./store-error.js";
+import { countsOf, peekUpTo } from "./peek-limit.js";
 import type { DeadLetter, OutboxStore } from "./store.js";
-import { unixNow } from "../platform/clock.js";
+import { storeError } from "./store-error.js";
 
 /** The members of `Deno.Kv` that the store uses. */
 export interface DenoKvLike {

@@ -1,17 +1,17 @@
 /** The store for Cloudflare Workers: the storage of a Durable Object, with both of its back ends. */
 import { concat } from "../platform/bytes.js";
-import { peekUpTo, countsOf } from "./peek-limit.js";
 import {
   type Bytes,
-  splitChunks,
-  encodeDeadLetter,
   chunkCount,
-  encodeSegment,
   decodeDeadLetter,
   decodeSegment,
+  encodeDeadLetter,
+  encodeSegment,
+  splitChunks,
 } from "./codec.js";
-import { storeError } from "./store-error.js";
+import { countsOf, peekUpTo } from "./peek-limit.js";
 import type { OutboxStore } from "./store.js";
+import { storeError } from "./store-error.js";
 
 /** The members of `ctx.storage` that the store uses. */
 export interface DurableObjectStorageLike {

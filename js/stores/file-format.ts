@@ -6,11 +6,11 @@
  *     entry:   kind u8 | 0 u8 | length of the key u16 | length of the value u32 | key | value
  */
 import { concat } from "../platform/bytes.js";
-import { type Bytes, encodeDeadLetter, encodeSegment, decodeDeadLetter, decodeSegment } from "./codec.js";
+import { type Bytes, decodeDeadLetter, decodeSegment, encodeDeadLetter, encodeSegment } from "./codec.js";
 import type { Change, DeadLetter, Segment } from "./store.js";
 
 /** The start of every file. */
-export const MAGIC = new TextEncoder().encode("eventferry outbox 1\n");
+export const MAGIC: Bytes = new TextEncoder().encode("eventferry outbox 1\n");
 
 /** Computes a CRC-32. */
 export type Crc32 = (bytes: Uint8Array) => number;

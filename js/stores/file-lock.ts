@@ -1,7 +1,7 @@
 /** The lock file beside a file, which names the process that uses the file. Internal. */
 import { FerryError } from "../engine/errors.js";
-import { type Platform, codeOf } from "./file-system.js";
 import { sleep } from "../platform/clock.js";
+import { codeOf, type Platform } from "./file-system.js";
 
 /**
  * Acquires the lock of a file. The lock of a process that has ended is taken over.

@@ -1,12 +1,12 @@
 /** The store for Node, Deno and Bun: a file. */
 import { FerryError } from "../engine/errors.js";
 import type { Bytes } from "./codec.js";
-import { storeError } from "./store-error.js";
 import { MAGIC, readRecords, recordBytes, records } from "./file-format.js";
 import { lockFile } from "./file-lock.js";
-import { type FileHandle, type Platform, codeOf, loadPlatform } from "./file-system.js";
+import { codeOf, type FileHandle, loadPlatform, type Platform } from "./file-system.js";
 import { MemoryTables } from "./ordered-map.js";
 import type { Change, DeadLetter, OutboxStore, PeekLimit, Segment, StoreCounts, StoreTraits } from "./store.js";
+import { storeError } from "./store-error.js";
 
 /** The options of `fileStore`. */
 export interface FileStoreOptions {
@@ -211,13 +211,13 @@ class FileStore implements OutboxStore {
   }
 
   #apply(change: Change): void {
-    const { segments, deadLetters: letters } = this.#tables;
+    const { segments, deadLetters } = this.#tables;
     const bytesOf = (item: Segment | DeadLetter | undefined) => (item ? recordBytes(item) : 0);
     for (const segment of change.put) this.#liveBytes += recordBytes(segment) - bytesOf(segments.get(segment.key));
-    for (const letter of change.deadPut) this.#liveBytes += recordBytes(letter) - bytesOf(letters.get(letter.key));
+    for (const letter of change.deadPut) this.#liveBytes += recordBytes(letter) - bytesOf(deadLetters.get(letter.key));
     this.#tables.apply({ put: change.put, remove: [], deadPut: change.deadPut, deadRemove: [] });
     for (const key of change.remove) this.#liveBytes -= bytesOf(segments.get(key));
-    for (const key of change.deadRemove) this.#liveBytes -= bytesOf(letters.get(key));
+    for (const key of change.deadRemove) this.#liveBytes -= bytesOf(deadLetters.get(key));
     this.#tables.apply({ put: [], remove: change.remove, deadPut: [], deadRemove: change.deadRemove });
   }
 

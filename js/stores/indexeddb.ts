@@ -1,8 +1,9 @@
 /** The store for browsers: pages and workers. */
-import { peekUpTo, countsOf } from "./peek-limit.js";
-import { storeError } from "./store-error.js";
-import type { DeadLetter, OutboxStore, Segment } from "./store.js";
+
 import { unixNow } from "../platform/clock.js";
+import { countsOf, peekUpTo } from "./peek-limit.js";
+import type { DeadLetter, OutboxStore, Segment } from "./store.js";
+import { storeError } from "./store-error.js";
 
 /** The options of `indexedDbStore`. */
 export interface IndexedDbOptions {

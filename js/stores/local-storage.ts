@@ -1,7 +1,7 @@
 /** The store for browsers without IndexedDB. */
-import { takeUpTo, countsOf } from "./peek-limit.js";
-import { storeError } from "./store-error.js";
+import { countsOf, takeUpTo } from "./peek-limit.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
+import { storeError } from "./store-error.js";
 
 /** The maximum number of characters in keys and values. An origin has five million, most of which are for the site. */
 const MAX_CHARACTERS = 256 * 1024;
@@ -22,7 +22,7 @@ const MAX_CHARACTERS = 256 * 1024;
 export function localStorageStore(name?: string): OutboxStore {
   let prefix = "";
   const segmentKey = ({ key }: { key: string }) => `${prefix}s/${key}`;
-  const letterKey = ({ key }: { key: string }) => `${prefix}d/${key}`;
+  const deadLetterKey = ({ key }: { key: string }) => `${prefix}d/${key}`;
   const read = (key: string) => localStorage.getItem(key);
   /** The keys in the storage that start with `start`, oldest first. */
   const keys = (start: string) =>
@@ -38,7 +38,7 @@ export function localStorageStore(name?: string): OutboxStore {
     }
   }
   const segments = () => rows<Segment>(segmentKey({ key: "" }));
-  const letters = () => rows<DeadLetter>(letterKey({ key: "" }));
+  const deadLetters = () => rows<DeadLetter>(deadLetterKey({ key: "" }));
 
   function checkQuota(puts: readonly Entry[], removes: readonly string[]): void {
     const replaced = new Set([...removes, ...puts.map(([key]) => key)]);
@@ -78,9 +78,12 @@ export function localStorageStore(name?: string): OutboxStore {
       attempt(() => {
         const puts = [
           ...put.map((segment): Entry => [segmentKey(segment), encode(segment)]),
-          ...deadPut.map((letter): Entry => [letterKey(letter), encode(letter)]),
+          ...deadPut.map((letter): Entry => [deadLetterKey(letter), encode(letter)]),
         ];
-        const removes = [...remove.map((key) => segmentKey({ key })), ...deadRemove.map((key) => letterKey({ key }))];
+        const removes = [
+          ...remove.map((key) => segmentKey({ key })),
+          ...deadRemove.map((key) => deadLetterKey({ key })),
+        ];
         checkQuota(puts, removes);
         // In this order, a crash in between duplicates events and loses none.
         putAll(puts);
@@ -88,8 +91,8 @@ export function localStorageStore(name?: string): OutboxStore {
       }),
 
     peek: (limit) => attempt(() => takeUpTo(segments(), limit)),
-    dead: (limit) => attempt(() => [...letters()].slice(0, limit)),
-    count: () => attempt(() => countsOf(segments(), letters())),
+    dead: (limit) => attempt(() => [...deadLetters()].slice(0, limit)),
+    count: () => attempt(() => countsOf(segments(), deadLetters())),
     close: async () => undefined,
   };
 }

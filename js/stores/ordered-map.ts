@@ -1,5 +1,5 @@
 /** The content of a store in memory. Internal. */
-import { takeUpTo, countsOf } from "./peek-limit.js";
+import { countsOf, takeUpTo } from "./peek-limit.js";
 import type { Change, DeadLetter, PeekLimit, Segment, StoreCounts } from "./store.js";
 
 /** Rows in the order of their keys. Inserting the largest key and removing the smallest, the usual case, is fast. */

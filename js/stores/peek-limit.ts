@@ -31,14 +31,14 @@ export function takeUpTo(segments: Iterable<Segment>, limit: PeekLimit): Segment
 /** Counts segments and dead letters, and adds them to `counts`. */
 export function countsOf(
   segments: Iterable<Segment>,
-  letters: Iterable<DeadLetter>,
+  deadLetters: Iterable<DeadLetter>,
   counts: StoreCounts = { events: 0, bytes: 0, dead: 0, deadBytes: 0 },
 ): StoreCounts {
   for (const { sizes, body } of segments) {
     counts.events += sizes.length;
     counts.bytes += body.length;
   }
-  for (const { body } of letters) {
+  for (const { body } of deadLetters) {
     counts.dead++;
     counts.deadBytes += body.length;
   }

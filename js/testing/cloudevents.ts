@@ -108,7 +108,7 @@ export class CloudEventsEmulator implements Service {
     return new Forwarder(url, options, this.#store, this.#lifetime);
   }
 
-  /** Answers a request below the prefix. @internal */
+  /** Answers a request below the prefix. */
   async handle(request: Request, url: URL): Promise<Response> {
     try {
       const [channel = DEFAULT_CHANNEL, view, seq, ...more] = pathSegments(url.pathname.slice(this.prefix.length));

@@ -307,7 +307,7 @@ export class SalesforceEmulator implements Service {
     );
   }
 
-  /** Answers a request below the prefix. @internal */
+  /** Answers a request below the prefix. */
   handle(request: Request, url: URL): Response | Promise<Response> {
     const isBelow = url.pathname === this.prefix || url.pathname.startsWith(`${this.prefix}/`);
     const [area, kind, ...rest] = url.pathname

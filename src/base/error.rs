@@ -49,29 +49,29 @@ codes! {
     UnsupportedSpecversion "ERR_UNSUPPORTED_SPECVERSION"  Peer     false "the specversion is neither 1.0 nor 0.3";
     InvalidEvent          "ERR_INVALID_EVENT"             Peer     false "the text is not an event in the JSON format";
     InvalidBatch          "ERR_INVALID_BATCH"             Peer     false "the text is not a batch in the JSON batch format";
-    InvalidData           "ERR_INVALID_DATA"              Peer     false "the data of the event does not fit its form";
+    InvalidData           "ERR_INVALID_DATA"              Peer     false "the data of the event does not match its format";
     InvalidHeaderValue    "ERR_INVALID_HEADER_VALUE"      Peer     false "a header value cannot be decoded";
     UnsupportedFormat     "ERR_UNSUPPORTED_FORMAT"        Peer     false "the event format is not supported";
     NotACloudEvent        "ERR_NOT_A_CLOUDEVENT"          Peer     false "the message is not a CloudEvent";
     NotConvertible        "ERR_NOT_CONVERTIBLE"           Caller   false "the event cannot be expressed in that version";
     TooLarge              "ERR_TOO_LARGE"                 Peer     false "the input is larger than the limit";
-    InvalidArgument       "ERR_INVALID_ARGUMENT"          Caller   false "an argument or option is not usable";
+    InvalidArgument       "ERR_INVALID_ARGUMENT"          Caller   false "an argument or option is invalid";
     NotInitialized        "ERR_NOT_INITIALIZED"           Caller   false "the engine is not loaded yet";
     WasmInit              "ERR_WASM_INIT"                 Caller   false "this runtime refused to start the WebAssembly module";
     Closed                "ERR_CLOSED"                    Caller   false "the client is closed";
     Aborted               "ERR_ABORTED"                   Caller   false "the operation was aborted";
-    Timeout               "ERR_TIMEOUT"                   Network  true  "no answer within the time allowed";
-    Network               "ERR_NETWORK"                   Network  true  "the request did not reach the server or its answer was lost";
-    Redirected            "ERR_REDIRECTED"                Peer     false "the server answered with a redirect, which is not followed";
+    Timeout               "ERR_TIMEOUT"                   Network  true  "no response within the timeout";
+    Network               "ERR_NETWORK"                   Network  true  "the request did not reach the server, or its response was lost";
+    Redirected            "ERR_REDIRECTED"                Peer     false "the server responded with a redirect, which is not followed";
     Unauthorized          "ERR_UNAUTHORIZED"              Peer     false "the server refused the credentials";
     Rejected              "ERR_REJECTED"                  Peer     false "the server refused the request";
     Gone                  "ERR_GONE"                      Peer     false "the target is gone for good";
-    RateLimited           "ERR_RATE_LIMITED"              Peer     true  "the server asks for a slower pace";
+    RateLimited           "ERR_RATE_LIMITED"              Peer     true  "the server limits the rate of requests";
     Unavailable           "ERR_UNAVAILABLE"               Peer     true  "the server could not handle the request";
     QueueFull             "ERR_QUEUE_FULL"                Caller   true  "too many operations are waiting";
     Store                 "ERR_STORE"                     Caller   true  "the store could not be read or written";
     RolledBack            "ERR_ROLLED_BACK"               Caller   false "the event was rolled back before it was flushed";
-    Expired               "ERR_EXPIRED"                   Network  false "the event could not be delivered within its time";
+    Expired               "ERR_EXPIRED"                   Network  false "the event was not delivered within its maximum age";
     Internal              "ERR_INTERNAL"                  Internal false "the engine stopped because of a bug and was reset";
 }
 

@@ -62,10 +62,10 @@ const fn days_in(year: u32, month: u32) -> u32 {
 /// Parses an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7), to Unix seconds. The
 /// two obsolete forms and dates before 1970 give `None`.
 pub fn read_http_date(text: &str) -> Option<u64> {
-    let mut words = text.split_ascii_whitespace();
-    let (_weekday, day, month, year) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let (clock, zone) = (words.next()?, words.next()?);
-    if zone != "GMT" || words.next().is_some() {
+    let mut fields = text.split_ascii_whitespace();
+    let (_weekday, day, month, year) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let (clock, zone) = (fields.next()?, fields.next()?);
+    if zone != "GMT" || fields.next().is_some() {
         return None;
     }
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";

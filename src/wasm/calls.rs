@@ -13,7 +13,7 @@ use crate::engine::classify;
 use crate::engine::machine::{Input, Machine, Output};
 use crate::events_protocol;
 
-/// Who judges, by the number that `CLASSIFIERS` in `js/client/calls.ts` gives it.
+/// The classifiers, by the numbers of `CLASSIFIERS` in `js/engine/ports.ts`.
 const CLASSIFIERS: &[Classifier] = &[classify::classify_response, events_protocol::client::classify_response];
 
 #[wasm_bindgen]

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
+import * as everything from "eventferry";
 import {
   ErrorResponseException,
   EventBuilder,
@@ -11,10 +12,9 @@ import {
   EventRegistry,
   FailedDependencyException,
   FerryError,
-  RequestEvent,
   isFerryError,
+  RequestEvent,
 } from "eventferry/events-protocol";
-import * as everything from "eventferry";
 import { createEmulator } from "eventferry/testing";
 import { virtualTime } from "./virtual-clock.mjs";
 
@@ -269,7 +269,7 @@ test("throwOnError rejects for errors only", async () => {
 test("a call can time out and can be aborted, and close aborts all calls", async () => {
   const { client } = clientOf(
     (request) =>
-      new Promise((resolve, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason))),
+      new Promise((_resolve, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason))),
   );
   await assert.rejects(
     client.sendEvent({ name: "get:it", timeoutMs: 1 }),
@@ -314,7 +314,7 @@ test("a response body that breaks off or stalls rejects, whatever its status", a
 });
 
 test("a request is retried only if configured, with the same ids", async () => {
-  const flaky = (request, count) => (count === 1 ? new Response("no", { status: 503 }) : Response.json(RESPONSE));
+  const flaky = (_request, count) => (count === 1 ? new Response("no", { status: 503 }) : Response.json(RESPONSE));
   await assert.rejects(clientOf(flaky).client.sendEvent({ name: "get:it" }), hasCode("ERR_UNAVAILABLE"));
   const { client, requests } = clientOf(flaky, { retry: { attempts: 2, baseMs: 1 } });
   assert.ok((await client.sendEvent({ name: "get:it" })).isSuccess);
@@ -387,12 +387,11 @@ test("handlers that send events to their own server keep the ids of their flows"
       client.sendEvent({ name: "get:outer", payload: { number }, id: `i${number}`, flowId: `f${number}` }),
     ),
   );
-  all.forEach(({ payload }, number) =>
+  for (const [number, { payload }] of all.entries())
     assert.deepEqual(payload, [
       [`i${number}`, `f${number}`, number],
       [`i${number}`, `f${number}`, number],
-    ]),
-  );
+    ]);
 });
 
 test("the root exports the same classes, with the client as EventsProtocolClient only", () => {

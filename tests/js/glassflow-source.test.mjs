@@ -77,7 +77,7 @@ test("an error names the pipeline and the cause, with the detail from the server
   const table = [
     [401, "ERR_UNAUTHORIZED", "the pipeline access token was refused (HTTP 401): detail from the server"],
     [404, "ERR_REJECTED", "there is no such pipeline (HTTP 404): detail from the server"],
-    [429, "ERR_RATE_LIMITED", "the server asks for a slower pace (HTTP 429): detail from the server"],
+    [429, "ERR_RATE_LIMITED", "the server limits the rate of requests (HTTP 429): detail from the server"],
     [500, "ERR_UNAVAILABLE", "the server could not handle the request (HTTP 500): detail from the server"],
     [
       new Response("<html>\n<h1>Bad  gateway</h1>\u0007", { status: 502 }),
@@ -92,7 +92,7 @@ test("an error names the pipeline and the cause, with the detail from the server
     [
       new Response(null, { status: 302, headers: { location: "/elsewhere" } }),
       "ERR_REDIRECTED",
-      "the server answered with a redirect, which is not followed (HTTP 302)",
+      "the server responded with a redirect, which is not followed (HTTP 302)",
     ],
     [
       new Response("x".repeat(1000), { status: 400 }),

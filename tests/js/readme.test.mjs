@@ -591,8 +591,16 @@ test("the limits are those of the code", () => {
     ],
     ["1 024", 1024, number("src/salesforce/replay.rs", /MAX_RECENT_IDS: usize = (\d+)/)],
     ["16 MiB", 16 * MIB, number("js/systems/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
-    ["64 KiB and 10 MiB", 64 * 1024, number("js/systems/salesforce/proxy/options.ts", /options\.maxRequestBytes, ([\d* ]+)\)/)],
-    ["64 KiB and 10 MiB", 10 * MIB, number("js/systems/salesforce/proxy/options.ts", /options\.maxResponseBytes, ([\d* ]+)\)/)],
+    [
+      "64 KiB and 10 MiB",
+      64 * 1024,
+      number("js/systems/salesforce/proxy/options.ts", /options\.maxRequestBytes, ([\d* ]+)\)/),
+    ],
+    [
+      "64 KiB and 10 MiB",
+      10 * MIB,
+      number("js/systems/salesforce/proxy/options.ts", /options\.maxResponseBytes, ([\d* ]+)\)/),
+    ],
     ["200 bytes", 200, number("src/base/error.rs", /MAX_DETAIL: usize = (\d+)/)],
   ];
   const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1]

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import "eventferry";
-import { startExchange } from "../../dist/platform/fetch.js";
 import { fullGlue } from "../../dist/engine/instance.js";
+import { startExchange } from "../../dist/platform/fetch.js";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();

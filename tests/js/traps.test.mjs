@@ -1,7 +1,7 @@
 // Traps of the engine. No input is known that causes one, so a module with one instruction takes its place.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CloudEvent, Publisher, isFerryError } from "eventferry";
+import { CloudEvent, isFerryError, Publisher } from "eventferry";
 import { call, engine, fullGlue } from "../../dist/engine/instance.js";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 

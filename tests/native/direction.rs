@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// The files of pure functions in each system. The codecs of CloudEvents are such files too.
 const WIRE_FILES: &[(&str, &[&str])] = &[
-    ("cloudevents", &["attribute", "event", "http", "json", "layout"]),
+    ("cloudevents", &["attribute", "http", "json", "layout", "member", "rejection", "table", "uri"]),
     ("bc_events", &["wire"]),
     ("glassflow", &["wire"]),
     ("events_protocol", &["event", "wire", "server"]),

@@ -160,8 +160,8 @@ async function inBrowser(engine, createEmulator, from) {
     const inPage = `
       let [base, channel, step, state] = arguments;
       const send = (path, type, body, headers) => fetch(base + path, { method: "POST", body, credentials: "include", headers: { "content-type": type, ...headers } });
-      const say = async (more) => (await send("/cometd/60.0", "application/json", JSON.stringify([{ id: "1", clientId: state?.clientId, ...more }]), { authorization: "Bearer " + state.token })).json();
-      const connect = () => say({ channel: "/meta/connect", connectionType: "long-polling" });
+      const sendMessage = async (more) => (await send("/cometd/60.0", "application/json", JSON.stringify([{ id: "1", clientId: state?.clientId, ...more }]), { authorization: "Bearer " + state.token })).json();
+      const connect = () => sendMessage({ channel: "/meta/connect", connectionType: "long-polling" });
       if (step === "poll") return (await connect()).map(({ data }) => data?.payload.N__c ?? null);
       const login = await send("/services/oauth2/token", "application/x-www-form-urlencoded", new URLSearchParams({ grant_type: "password", client_id: "k", client_secret: "s", username: "u", password: "p" }));
       state = { token: (await login.json()).access_token };

@@ -1,8 +1,9 @@
 // The failures of the storage of browsers. Each check starts with an empty origin.
-import { change, deadKeys, equal, keys, deadLetter, rejects, segment } from "./contract.mjs";
+
 import { openAuto } from "/dist/stores/auto.js";
 import { indexedDbStore } from "/dist/stores/indexeddb.js";
 import { localStorageStore } from "/dist/stores/local-storage.js";
+import { change, deadKeys, deadLetter, equal, keys, rejects, segment } from "./contract.mjs";
 
 const CHECKS = {
   async "IndexedDB: open returns the durability"() {

@@ -1,6 +1,6 @@
 // Checks that are specific to Deno KV: its limits, and several processes.
 import { denoKvStore } from "../../dist/stores/deno-kv.js";
-import { change, deadKeys, equal, keys, deadLetter, rejects, segment } from "./contract.mjs";
+import { change, deadKeys, deadLetter, equal, keys, rejects, segment } from "./contract.mjs";
 
 const CHECKS = {
   async "open returns the durability"(kv) {

@@ -1,6 +1,6 @@
 // A Durable Object in workerd that checks the store on its own storage.
 import { durableObjectStore } from "../../dist/stores/durable-object.js";
-import { change, deadKeys, equal, checkContract, keys, deadLetter, rejects, segment } from "./contract.mjs";
+import { change, checkContract, deadKeys, deadLetter, equal, keys, rejects, segment } from "./contract.mjs";
 
 const KIB = 1024;
 

@@ -4,8 +4,8 @@ import {
   appendFileSync,
   existsSync,
   mkdtempSync,
-  readFileSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fileStore } from "../../dist/stores/file.js";
 import { crc32ByTable, loadPlatform } from "../../dist/stores/file-system.js";
-import { change, deadKeys, equal, keys, deadLetter, rejects, segment } from "./contract.mjs";
+import { change, deadKeys, deadLetter, equal, keys, rejects, segment } from "./contract.mjs";
 
 /** The size of a file without changes. */
 const EMPTY_BYTES = 20;

@@ -6,8 +6,8 @@ import { openAuto } from "../../dist/stores/auto.js";
 import { denoKvStore } from "../../dist/stores/deno-kv.js";
 import { fileStore } from "../../dist/stores/file.js";
 import { memoryStore } from "../../dist/stores/memory.js";
+import { checkContract, equal } from "./contract.mjs";
 import { denoKvChecks } from "./deno-kv-checks.mjs";
-import { equal, checkContract } from "./contract.mjs";
 
 const report = {};
 report.memory = await checkContract(() => ({ make: () => memoryStore(), isVolatile: true }));

@@ -1,23 +1,14 @@
 //! One event: its members.
 
+use super::context::{Scan, ScanContext, SeenMembers, content};
 use super::extension::{ExtensionName, scan_extension};
 use super::validate::{check_event, has_json_data};
-use super::{Scan, ScanContext, content};
 use crate::base::error::Code;
 use crate::base::json::block::Block;
 use crate::base::json::scan::{Kind, Scanner};
 use crate::cloudevents::member::Member;
 use crate::cloudevents::rejection::{Reason, Rejection, Target};
 use crate::cloudevents::table::{MemberSpan, Row, Table};
-
-/// The members that were scanned so far.
-#[derive(Default)]
-pub(super) struct SeenMembers {
-    /// A set of all known members, also of those that are `null`.
-    pub(super) names: u32,
-    /// The rejection of an extension attribute that is an object or array, which only 0.3 allows.
-    pub(super) object_extension: Option<Rejection>,
-}
 
 /// Scans the event that starts at the position of the scanner.
 pub(super) fn scan_event<B: Block>(scanner: &mut Scanner<'_, B>, context: &mut ScanContext<'_>) -> Scan {

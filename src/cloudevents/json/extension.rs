@@ -1,8 +1,6 @@
 //! Extension attributes.
 
-use super::Scan;
-use super::event::SeenMembers;
-use super::validate::check_format;
+use super::context::{Scan, SeenMembers, check_format};
 use crate::base::error::Code;
 use crate::base::json::block::Block;
 use crate::base::json::padded::Padded;

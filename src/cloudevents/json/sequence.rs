@@ -1,7 +1,7 @@
 //! Several events in one text: the JSON batch format and NDJSON.
 
+use super::context::{Scan, ScanContext};
 use super::event::scan_event;
-use super::{Scan, ScanContext};
 use crate::base::error::Code;
 use crate::base::json::block::Block;
 use crate::base::json::padded::Padded;

@@ -1,36 +1,14 @@
 //! The rules that need the whole event: which attributes an event of its version must and may have.
 
-use super::event::SeenMembers;
+use super::context::{Scan, SeenMembers, check_format, content_of};
 use super::extension::add_extension;
-use super::{Scan, content};
 use crate::base::error::Code;
 use crate::base::json::padded::Padded;
 use crate::base::json::scan::Kind;
 use crate::cloudevents::attribute::{Format, is_base64, is_json};
 use crate::cloudevents::member::{Member, format_of};
 use crate::cloudevents::rejection::{Reason, Rejection, Target};
-use crate::cloudevents::table::{MemberSpan, Table, pack};
-
-/// The content of a string member without its escapes.
-#[inline(always)]
-fn content_of<'a>(span: &MemberSpan, text: Padded<'a>, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
-    content(text, span.start_byte as usize, span.end_byte as usize, span.has_escapes, scratch)
-}
-
-/// Whether a string member has the format of its attribute.
-#[inline(always)]
-pub(super) fn check_format(
-    text: Padded<'_>,
-    span: &MemberSpan,
-    format: Format,
-    scratch: &mut [u8],
-) -> Result<(), ()> {
-    if span.is_plain && format == Format::Text {
-        return Ok(());
-    }
-    let content = content_of(span, text, scratch);
-    if content.is_some_and(|content| format.matches(content)) { Ok(()) } else { Err(()) }
-}
+use crate::cloudevents::table::{Table, pack};
 
 /// The rules that need the whole event: core specification, "Context Attributes", and JSON format section 3.
 pub(super) fn check_event(
