@@ -10,7 +10,7 @@ use crate::events_protocol::event::{Envelope, EnvelopeRule, Member};
 use crate::events_protocol::server::{self, EventRef, RequestOutcome};
 use crate::events_protocol::wire::{self, ReadError};
 
-/// by the numbers of `ENVELOPE_RULE` in `js/systems/events-protocol/engine.ts`.
+/// By the numbers of `ENVELOPE_RULE` in `js/systems/events-protocol/engine.ts`.
 const RULES: [EnvelopeRule; 4] =
     [EnvelopeRule::Usual, EnvelopeRule::Strict, EnvelopeRule::Lenient, EnvelopeRule::Response];
 /// Errors that do not concern one member, numbered from 1. The number of a member's error is [`FIRST_MEMBER`] plus

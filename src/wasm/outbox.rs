@@ -67,7 +67,7 @@ extern "C" {
     fn wait(this: &OutboxSink, at: f64) -> Result<(), JsValue>;
 }
 
-/// Who judges answers, by the number that `OUTBOX_CLASSIFIERS` in `js/outbox/wire.ts` gives it.
+/// In the order of `OUTBOX_CLASSIFIERS` in `js/engine/ports.ts`.
 const CLASSIFIERS: &[Classifier] = &[by_status, bc_events::wire::classify_response];
 
 /// An outbox.

@@ -1,5 +1,5 @@
-// The events protocol with the original of Python (events-protocol 0.2.4): its server answers our client, and its client is answered by our server in
-// workerd, and by the emulator.
+// Interoperability with the Python original (events-protocol 0.2.4): its server with the client of this package, and its
+// client with the server of this package in workerd and with the emulator.
 import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -10,23 +10,23 @@ import { python } from "../python.mjs";
 import { Tally } from "../tally.mjs";
 import { startWorker } from "../workerd.mjs";
 
-// Pydantic 2 is allowed by the package, and breaks it.
+// The package allows pydantic 2, which breaks it.
 const REQUIREMENTS = ["events-protocol==0.2.4", "pydantic==1.10.27", "requests==2.34.2"];
 const at = (file) => fileURLToPath(new URL(file, import.meta.url));
 
 const tally = new Tally();
 let interpreter;
-await tally.check("the original for Python is there", async () => {
+await tally.check("the Python original is installed", async () => {
   interpreter = await python("events-protocol", REQUIREMENTS);
 });
 if (interpreter) {
-  await theirServer();
-  await theirClient();
-  await theirClientAndTheEmulator();
+  await testOriginalServer();
+  await testOriginalClient();
+  await testOriginalClientWithEmulator();
 }
 tally.finish();
 
-async function theirServer() {
+async function testOriginalServer() {
   const child = start(interpreter, [at("events_protocol_server.py")]);
   const problems = [];
   createInterface({ input: child.stderr }).on("line", (line) => problems.push(line));
@@ -39,7 +39,7 @@ async function theirServer() {
   const check = (name, body) => tally.check(`the original server ${name}`, body);
   const ids = { id: "id-1", flowId: "flow-1" };
 
-  await check("answers with success, and text beyond ASCII comes through", async () => {
+  await check("answers with success, and keeps text beyond ASCII", async () => {
     const response = await client.sendEvent({
       name: "get:event:example",
       payload: { example: "ç€😀" },
@@ -60,15 +60,15 @@ async function theirServer() {
       ],
       [true, "get:event:example:response", 1, { got: "ç€😀" }, "id-1", "flow-1", 200],
     );
-    // It repeats what it was sent, and we show that to nobody who does not ask.
+    // It repeats auth, which is readable but not part of JSON output.
     assert.deepEqual(response.auth, { token: "t" });
     assert.ok(!JSON.stringify(response).includes('"t"'));
   });
-  await check("gives payloads back as they were", async () => {
+  await check("returns payloads unchanged", async () => {
     const payload = { list: [1, 2.5, null, { deep: true }], snake_case: "", "": 0 };
     assert.deepEqual((await client.sendEvent({ name: "echo:event", payload })).payload, payload);
   });
-  await check("takes our fresh ids", async () => {
+  await check("accepts generated ids", async () => {
     const { id, flowId, hasRequestIds } = await client.sendEvent({ name: "echo:event" });
     for (const one of [id, flowId]) assert.match(one, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     assert.equal(hasRequestIds, false);
@@ -80,7 +80,7 @@ async function theirServer() {
       [true, false, undefined, { url: "https://e.x", queryParameters: { a: 1 } }],
     );
   });
-  await check("answers with every type of error that it has", async () => {
+  await check("answers with each of its types of error", async () => {
     for (const type of [
       "error",
       "badProtocol",
@@ -100,7 +100,7 @@ async function theirServer() {
       );
     }
   });
-  await check("says which fields are missing", async () => {
+  await check("names the missing fields", async () => {
     const response = await client.sendEvent({ name: "get:event:example" });
     assert.deepEqual(
       [response.errorType, response.errorCode, response.errorParameters],
@@ -111,14 +111,14 @@ async function theirServer() {
       ],
     );
   });
-  await check("does not know an event", async () => {
+  await check("answers an unknown event with notFound", async () => {
     const response = await client.sendEvent({ name: "get:nothing", version: 3 });
     assert.deepEqual(
       [response.name, response.errorType, response.errorCode],
       ["get:nothing:notFound", "notFound", "EVENT_NOT_FOUND"],
     );
   });
-  await check("crashes, and we say so and keep what it said", async () => {
+  await check("crashes, and the error keeps its response", async () => {
     const error = await client.sendEvent({ name: "raise:event", payload: { type: "crash" } }).catch((error) => error);
     assert.deepEqual(
       [error.code, error.status, JSON.parse(error.bodyText)],
@@ -127,7 +127,7 @@ async function theirServer() {
     const list = await client.sendEvent({ name: "echo:event", payload: [1] }).catch((error) => error);
     assert.equal(list.status, 500);
   });
-  await check("is asked by many at once", async () => {
+  await check("answers 100 concurrent requests", async () => {
     const numbers = Array.from({ length: 100 }, (_, number) => number);
     const answers = await Promise.all(
       numbers.map((number) => client.sendEvent({ name: "echo:event", payload: { number } })),
@@ -141,14 +141,14 @@ async function theirServer() {
   end(child);
 }
 
-async function theirClientAndTheEmulator() {
+async function testOriginalClientWithEmulator() {
   const emulator = createEmulator();
   const { url } = await emulator.listen();
   const { send, close } = originalClient(`${url}/events/`);
   await tally.check("the emulator and the original client", async () => {
-    const ask = (name, payload) =>
+    const sendEvent = (name, payload) =>
       send({ name, version: 1, payload, id: "id-1", flow_id: "flow-1", auth: { token: "t" } });
-    const { event, is_success: isSuccess } = await ask("get:event:example", { example: "ç€😀" });
+    const { event, is_success: isSuccess } = await sendEvent("get:event:example", { example: "ç€😀" });
     assert.deepEqual(
       [isSuccess, event],
       [
@@ -165,7 +165,7 @@ async function theirClientAndTheEmulator() {
         },
       ],
     );
-    assert.equal((await ask("redirect:event", {})).is_redirect, true);
+    assert.equal((await sendEvent("redirect:event", {})).is_redirect, true);
     for (const type of [
       "error",
       "badProtocol",
@@ -177,22 +177,24 @@ async function theirClientAndTheEmulator() {
       "resourceDenied",
       "expired",
     ])
-      assert.equal((await ask("raise:error", { type })).error_type, type);
-    assert.equal((await ask("crash:event", {})).event.payload.code, "UNHANDLED_ERROR");
-    assert.equal((await ask("get:nothing", {})).event.name, "eventNotFound");
-    const seen = await emulator.eventsProtocol.waitFor(13);
-    assert.deepEqual([seen[0].event.auth, seen[0].headers["charset"]], [{ token: "t" }, "UTF-8"]);
+      assert.equal((await sendEvent("raise:error", { type })).error_type, type);
+    assert.equal((await sendEvent("crash:event", {})).event.payload.code, "UNHANDLED_ERROR");
+    assert.equal((await sendEvent("get:nothing", {})).event.name, "eventNotFound");
+    const received = await emulator.eventsProtocol.waitFor(13);
+    assert.deepEqual([received[0].event.auth, received[0].headers["charset"]], [{ token: "t" }, "UTF-8"]);
   });
   close();
   await emulator.close();
 }
 
-/** The Python client against a server. Gives back `send`, one event in, what came of it out. */
+/** Starts the Python client for a server. `send` resolves with the result of one event. */
 function originalClient(url) {
   const child = start(interpreter, [at("events_protocol_client.py"), url], { stdio: ["pipe", "pipe", "inherit"] });
   const waiting = [];
   createInterface({ input: child.stdout }).on("line", (line) => waiting.shift()?.(JSON.parse(line)));
-  child.once("exit", () => waiting.forEach((resolve) => resolve({ raises: "it has ended" })));
+  child.once("exit", () => {
+    for (const resolve of waiting) resolve({ raises: "the client process exited" });
+  });
   const send = (event) =>
     new Promise((resolve) => {
       waiting.push(resolve);
@@ -201,21 +203,21 @@ function originalClient(url) {
   return { send, close: () => end(child) };
 }
 
-async function theirClient() {
+async function testOriginalClient() {
   let worker;
-  await tally.check("our server starts in workerd", async () => {
+  await tally.check("the server starts in workerd", async () => {
     worker = await startWorker(at("../js/events-protocol-worker.mjs"));
   });
   if (!worker) return;
-  await askedByTheirs(`${worker.url}events/`, "our server in workerd");
-  await tally.check("workerd had nothing to complain of", () => {
+  await checkOriginalClient(`${worker.url}events/`, "the server in workerd");
+  await tally.check("workerd logged no error", () => {
     const problem = worker.output().find((line) => /error|hang/i.test(line));
     if (problem) throw new Error(problem);
   });
   await worker.close();
 }
 
-async function askedByTheirs(url, server) {
+async function checkOriginalClient(url, server) {
   const { send, close } = originalClient(url);
   const check = (name, body) => tally.check(`${server} and the original client: ${name}`, body);
   const event = (name, payload, more) => ({ name, version: 1, payload, id: "id-1", flow_id: "flow-1", ...more });
@@ -258,7 +260,7 @@ async function askedByTheirs(url, server) {
       [true, "do:boom:redirect", { url: "https://e.x", queryParameters: { a: 1 } }],
     );
   });
-  await check("errors that handlers throw", async () => {
+  await check("exceptions of handlers", async () => {
     for (const [k, type, code] of [
       ["dep", "error", "FAILED_DEPENDENCY"],
       ["timeout", "error", "EVENT_TIMEOUT"],
@@ -274,7 +276,7 @@ async function askedByTheirs(url, server) {
       );
     }
   });
-  await check("a payload that does not fit", async () => {
+  await check("an invalid payload", async () => {
     const { event: answer, error_type: errorType } = await send(event("get:event:example", {}));
     assert.deepEqual(
       [errorType, answer.payload],
@@ -287,7 +289,7 @@ async function askedByTheirs(url, server) {
       ],
     );
   });
-  await check("an event without a handler, which it knows as an error", async () => {
+  await check("an event without a handler, which the client reports as an unknown error", async () => {
     const {
       event: answer,
       is_error: isError,
@@ -303,7 +305,7 @@ async function askedByTheirs(url, server) {
       ],
     );
   });
-  await check("its own ids, when it is given none", async () => {
+  await check("ids that the client generates", async () => {
     const { event: answer } = await send({ name: "get:event:example", version: 1, payload: { example: "x" } });
     for (const one of [answer.id, answer.flowId]) assert.match(one, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
   });

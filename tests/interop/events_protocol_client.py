@@ -1,4 +1,5 @@
-# The original client of the events protocol. Sends the events that it reads, one JSON object a line, and prints how each was answered.
+# The original client of the events protocol. Reads events from standard input, one JSON object a line, sends each, and
+# prints the result.
 import json
 import sys
 

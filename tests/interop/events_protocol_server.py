@@ -1,11 +1,11 @@
-# The original server of the events protocol behind Python's http.server. Prints its port, and serves until it is killed.
+# The original server of the events protocol behind Python's http.server. Prints its port and runs until it is killed.
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from events_protocol.core import logging as events_logging
 
-# It starts a thread of its own and prints to standard output.
+# The package logs to standard output from a thread of its own.
 events_logging._get_logger().handlers.clear()
 
 from events_protocol import BaseModel, EventBuilder, EventHandler, EventProcessor, EventRegister
@@ -62,7 +62,7 @@ class Events(BaseHTTPRequestHandler):
         try:
             status, answer = 200, EventProcessor.process_event(body)
         except Exception as error:
-            # The library does not answer these itself.
+            # The package does not handle these errors.
             status, answer = 500, json.dumps({"crash": repr(error)})
         data = answer.encode()
         self.send_response(status)
@@ -75,7 +75,8 @@ class Events(BaseHTTPRequestHandler):
         pass
 
 
-# As many as ask at once: beyond that the system drops connections, and it takes seconds until they are tried again.
+# At least the number of concurrent requests of the tests: beyond it the system drops connections, and reconnecting
+# takes seconds.
 ThreadingHTTPServer.request_queue_size = 128
 server = ThreadingHTTPServer(("127.0.0.1", 0), Events)
 print(server.server_address[1], flush=True)

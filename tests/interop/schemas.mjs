@@ -1,4 +1,4 @@
-// Payload schemas of zod, valibot and arktype in a server of the events protocol: what they take, what they refuse, and what TypeScript knows of it.
+// Payload schemas of zod, valibot and arktype in a server of the events protocol: validation, and the inferred types.
 import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -12,16 +12,18 @@ import { Tally } from "../tally.mjs";
 const LIBRARIES = {
   zod: {
     schema: z.object({ user: z.object({ id: z.number(), email: z.email() }), tags: z.array(z.string()).default([]) }),
-    late: z.object({ user: z.object({ id: z.number() }) }).refine(async ({ user }) => user.id > 0, "an id is above 0"),
+    asyncSchema: z
+      .object({ user: z.object({ id: z.number() }) })
+      .refine(async ({ user }) => user.id > 0, "id must be above 0"),
   },
   valibot: {
     schema: v.object({
       user: v.object({ id: v.number(), email: v.pipe(v.string(), v.email()) }),
       tags: v.optional(v.array(v.string()), []),
     }),
-    late: v.pipeAsync(
+    asyncSchema: v.pipeAsync(
       v.object({ user: v.object({ id: v.number() }) }),
-      v.checkAsync(async ({ user }) => user.id > 0, "an id is above 0"),
+      v.checkAsync(async ({ user }) => user.id > 0, "id must be above 0"),
     ),
   },
   arktype: {
@@ -30,21 +32,21 @@ const LIBRARIES = {
 };
 
 const tally = new Tally();
-for (const [library, { schema, late }] of Object.entries(LIBRARIES)) {
-  const events = new EventRegistry().register({ name: "put:user", schema, handle: (event, payload) => payload });
-  if (late) events.register({ name: "put:late", schema: late, handle: () => ({}) });
+for (const [library, { schema, asyncSchema }] of Object.entries(LIBRARIES)) {
+  const events = new EventRegistry().register({ name: "put:user", schema, handle: (_event, payload) => payload });
+  if (asyncSchema) events.register({ name: "put:async", schema: asyncSchema, handle: () => ({}) });
   const processor = new EventProcessor(events);
-  const ask = async (name, payload) => JSON.parse(await processor.process(EventBuilder.event({ name, payload })));
+  const send = async (name, payload) => JSON.parse(await processor.process(EventBuilder.event({ name, payload })));
 
-  await tally.check(`${library}: a payload that fits, with what the schema adds`, async () => {
+  await tally.check(`${library}: a valid payload, with the defaults of the schema`, async () => {
     const user = { id: 7, email: "a@example.com" };
-    assert.deepEqual(await ask("put:user", { user }).then(({ name, payload }) => [name, payload]), [
+    assert.deepEqual(await send("put:user", { user }).then(({ name, payload }) => [name, payload]), [
       "put:user:response",
       { user, tags: [] },
     ]);
   });
-  await tally.check(`${library}: every field that is wrong, with its path`, async () => {
-    const { name, payload } = await ask("put:user", { user: { email: "no" }, tags: ["a", 7] });
+  await tally.check(`${library}: every invalid field, with its path`, async () => {
+    const { name, payload } = await send("put:user", { user: { email: "no" }, tags: ["a", 7] });
     assert.deepEqual([name, payload.code], ["put:user:badRequest", "MISSING_FIELDS"]);
     const found = Object.fromEntries(payload.parameters.fields.map(({ name, ...rest }) => [name, rest]));
     assert.deepEqual(Object.keys(found).sort(), ["tags.1", "user.email", "user.id"]);
@@ -54,22 +56,22 @@ for (const [library, { schema, late }] of Object.entries(LIBRARIES)) {
     );
     for (const { message, errorType } of Object.values(found)) assert.ok(message.length > 3 && errorType.length > 3);
   });
-  await tally.check(`${library}: payloads that are no objects`, async () => {
+  await tally.check(`${library}: payloads that are not objects`, async () => {
     for (const payload of [null, [], "text", 7])
-      assert.equal((await ask("put:user", payload)).name, "put:user:badRequest");
+      assert.equal((await send("put:user", payload)).name, "put:user:badRequest");
   });
-  if (!late) continue;
-  await tally.check(`${library}: a schema that takes its time`, async () => {
-    assert.equal((await ask("put:late", { user: { id: 7 } })).name, "put:late:response");
-    const { payload } = await ask("put:late", { user: { id: -7 } });
+  if (!asyncSchema) continue;
+  await tally.check(`${library}: an async schema`, async () => {
+    assert.equal((await send("put:async", { user: { id: 7 } })).name, "put:async:response");
+    const { payload } = await send("put:async", { user: { id: -7 } });
     assert.deepEqual(
       payload.parameters.fields.map(({ name, message }) => [name, message]),
-      [["", "an id is above 0"]],
+      [["", "id must be above 0"]],
     );
   });
 }
 
-await tally.check("TypeScript knows the payload of a handler by its schema", () => {
+await tally.check("TypeScript infers the payload of a handler from its schema", () => {
   const file = fileURLToPath(new URL("schemas.types.mts", import.meta.url));
   writeFileSync(
     file,
@@ -88,9 +90,9 @@ events.register({ name: "a:b", schema: type({ id: "number" }), handle: (event, p
 events.register({ name: "a:b", schema: async (payload: { id: string }) => Number(payload.id), handle: (event, payload) => is<typeof payload, number>(true) });
 events.register({ name: "a:b", schema: (payload) => payload.id > 0, handle: (event, payload) => void payload.anything });
 events.register({ name: "a:b", handle: (event, payload, { signal }) => [payload.anything, signal.aborted, event.auth["token"]] });
-// @ts-expect-error there is no such member
+// @ts-expect-error no such member
 events.register({ name: "a:b", schema: z.object({ id: z.number() }), handle: (event, payload) => payload.other });
-// @ts-expect-error a schema is none of these
+// @ts-expect-error not a schema
 events.register({ name: "a:b", schema: { id: "number" }, handle: () => ({}) });
 `,
   );

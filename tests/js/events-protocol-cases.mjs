@@ -63,7 +63,7 @@ export function registryOf(api) {
     redirect: (event) => EventBuilder.redirectFor(event, "https://e.x", { a: 1 }),
     list: () => [1, 2],
     echo: (event) => event,
-    ctx: (event, payload, context) => contextOf(context),
+    ctx: (_event, _payload, context) => contextOf(context),
   };
   return new EventRegistry()
     .register({
@@ -76,18 +76,18 @@ export function registryOf(api) {
       name: "put:nested",
       camelCase: true,
       schema: model({ userName: text, address: model({ zipCode: int }), tags: optional(list, []) }),
-      handle: (event, payload) => payload,
+      handle: (_event, payload) => payload,
     })
     .register({ name: "do:boom", handle: (event, payload, context) => outcomes[payload.k](event, payload, context) })
     .register({
       name: "async:ok",
-      handle: async (event, payload, { userId, userType }) => ({
+      handle: async (_event, _payload, { userId, userType }) => ({
         user_id: userId,
         user_type: userType ?? null,
         t: "str",
       }),
     })
-    .register({ name: "no:schema", handle: (event, payload) => payload });
+    .register({ name: "no:schema", handle: (_event, payload) => payload });
 }
 
 function processorOf(api) {
@@ -298,7 +298,7 @@ const SERVER = {
  * port stands in: where that refuses a member, the response names the member. The Rust port refuses two things that Kotlin
  * accepts: ids that are not UUIDs, and versions above 65535.
  */
-async function cross(api, { id, input, expected }, process) {
+async function cross(_api, { id, input, expected }, process) {
   const answer = JSON.parse(await process(input.raw, "strict"));
   const usual = JSON.parse(await process(input.raw, "usual"));
   const problem = envelopeOf(answer) ?? envelopeOf(usual);
@@ -356,7 +356,7 @@ async function client(api, testCase) {
       body: JSON.parse(await request.text()),
     });
     if (script?.delay)
-      await new Promise((resolve, reject) =>
+      await new Promise((_resolve, reject) =>
         request.signal.addEventListener("abort", () => reject(request.signal.reason)),
       );
     const {
@@ -502,11 +502,11 @@ function register(api, { id, input, expected, advice }) {
       const all = /^[a-z_]*[a-z](:[a-z_]*[a-z])+$/;
       return input.names
         .map((name) => {
-          const problem = all.test(name)
-            ? void registry.register({ name, handle })
-            : threw(() => registry.register({ name, handle }), "ERR_INVALID_ARGUMENT");
+          const register = () => registry.register({ name, handle });
+          const problem = all.test(name) ? caught(register)?.message : threw(register, "ERR_INVALID_ARGUMENT");
           if (problem) return `${JSON.stringify(name)}: ${problem}`;
           new api.EventRegistry({ checkNames: false }).register({ name, handle });
+          return undefined;
         })
         .find((problem) => problem !== undefined);
     }
@@ -654,10 +654,10 @@ async function context(api, { input }) {
   const registry = new api.EventRegistry();
   const processor = new api.EventProcessor(registry);
   const client = new api.EventClient({ url: "http://127.0.0.1/events", fetch: processor.fetch });
-  registry.register({ name: "inner:event", handle: (event, payload, { id, flowId }) => ({ id, flowId }) });
+  registry.register({ name: "inner:event", handle: (_event, _payload, { id, flowId }) => ({ id, flowId }) });
   registry.register({
     name: "outer:event",
-    async handle(event, payload, context) {
+    async handle(_event, _payload, context) {
       const own = await client.sendEvent({ name: "inner:event", parent: context });
       const other = await client.sendEvent({ name: "inner:event", parent: context, id: "inner" });
       return [own.payload, other.payload, { id: context.id, flowId: context.flowId }];

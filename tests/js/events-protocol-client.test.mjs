@@ -269,7 +269,7 @@ test("throwOnError rejects for errors only", async () => {
 test("a call can time out and can be aborted, and close aborts all calls", async () => {
   const { client } = clientOf(
     (request) =>
-      new Promise((resolve, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason))),
+      new Promise((_resolve, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason))),
   );
   await assert.rejects(
     client.sendEvent({ name: "get:it", timeoutMs: 1 }),
@@ -314,7 +314,7 @@ test("a response body that breaks off or stalls rejects, whatever its status", a
 });
 
 test("a request is retried only if configured, with the same ids", async () => {
-  const flaky = (request, count) => (count === 1 ? new Response("no", { status: 503 }) : Response.json(RESPONSE));
+  const flaky = (_request, count) => (count === 1 ? new Response("no", { status: 503 }) : Response.json(RESPONSE));
   await assert.rejects(clientOf(flaky).client.sendEvent({ name: "get:it" }), hasCode("ERR_UNAVAILABLE"));
   const { client, requests } = clientOf(flaky, { retry: { attempts: 2, baseMs: 1 } });
   assert.ok((await client.sendEvent({ name: "get:it" })).isSuccess);
@@ -331,7 +331,7 @@ test("wrong arguments are refused before anything is sent", async () => {
   for (const [options, words] of [
     [undefined, /^the options of .* must be an object/],
     [{}, /url must be an absolute URL/],
-    [{ url: "https://user:pass@example.com/" }, /must not have a user name/],
+    [{ url: "https://user:pass@example.com/" }, /must not contain a user name/],
     [{ url: EVENTS_URL, timeout: 1 }, /no option "timeout"/],
     [{ url: EVENTS_URL, maxResponseBytes: 0 }, /maxResponseBytes must be an integer/],
     [{ url: EVENTS_URL, retry: { attempts: 0 } }, /retry.attempts/],
@@ -343,8 +343,8 @@ test("wrong arguments are refused before anything is sent", async () => {
     );
   const { client, requests } = clientOf(responds(RESPONSE));
   for (const [event, words, attribute] of [
-    [undefined, /sendEvent takes an object/],
-    ["get:it", /sendEvent takes an object/],
+    [undefined, /the options of sendEvent must be an object/],
+    ["get:it", /the options of sendEvent must be an object/],
     [{}, /name must be a non-empty string/, "name"],
     [{ name: "Get It" }, /name must be two or more parts of a-z/, "name"],
     [{ name: "get:it", version: "1" }, /version must be a 32-bit integer; received "1"/, "version"],
@@ -352,8 +352,8 @@ test("wrong arguments are refused before anything is sent", async () => {
     [{ name: "get:it", id: "" }, /id must be a non-empty string/, "id"],
     [{ name: "get:it", payload: () => {} }, /payload must be a value that JSON can express/, "payload"],
     [{ name: "get:it", metadata: 7 }, /metadata must be an object/, "metadata"],
-    [{ name: "get:it", timeoutMs: 0 }, /timeoutMs is a number/],
-    [{ name: "get:it", signal: {} }, /signal is an AbortSignal/],
+    [{ name: "get:it", timeoutMs: 0 }, /timeoutMs must be a number/],
+    [{ name: "get:it", signal: {} }, /signal must be an AbortSignal/],
     [{ name: "get:it", parent: "id" }, /parent must be an event or the context/],
   ])
     await assert.rejects(
@@ -387,12 +387,11 @@ test("handlers that send events to their own server keep the ids of their flows"
       client.sendEvent({ name: "get:outer", payload: { number }, id: `i${number}`, flowId: `f${number}` }),
     ),
   );
-  all.forEach(({ payload }, number) =>
+  for (const [number, { payload }] of all.entries())
     assert.deepEqual(payload, [
       [`i${number}`, `f${number}`, number],
       [`i${number}`, `f${number}`, number],
-    ]),
-  );
+    ]);
 });
 
 test("the root exports the same classes, with the client as EventsProtocolClient only", () => {

@@ -131,6 +131,7 @@ test("any thrown value is answered", async () => {
     "text",
     {},
     {
+      // biome-ignore lint/suspicious/noThenProperty: a thenable that fails
       then() {
         throw new Error("then");
       },
@@ -169,7 +170,7 @@ test("exceptions become responses with their type and code, also those of subcla
     static code = "INVALID_EMAIL";
     static type = "userDenied";
   }
-  const { send } = server((event, payload) => {
+  const { send } = server((_event, payload) => {
     throw payload.own
       ? new InvalidEmail({ email: "x" })
       : new EventException({ b: 2 }, { code: "GONE", type: "gone", expected: true });
@@ -194,7 +195,7 @@ test("onError receives unexpected errors only", async () => {
     missing: new MissingEventInformationException({}),
   };
   const { send } = server(
-    (event, { k }) => {
+    (_event, { k }) => {
       throw exceptions[k];
     },
     { schema: ({ k }) => k !== "schema", onError: ({ code }) => reported.push(code) },
@@ -206,7 +207,7 @@ test("onError receives unexpected errors only", async () => {
 
 test("onException maps other errors, and the first mapping that matches wins", async () => {
   class NoRows extends Error {}
-  const { events, send } = server((event, { k }) => {
+  const { events, send } = server((_event, { k }) => {
     throw { rows: new NoRows("none"), range: new RangeError("r"), broken: new SyntaxError("s"), other: new Error("o") }[
       k
     ];
@@ -215,7 +216,7 @@ test("onException maps other errors, and the first mapping that matches wins", a
     .onException(NoRows, (error) => new EventNotFoundException(error.message))
     .onException(
       (error) => error instanceof RangeError,
-      async (error, event) => EventBuilder.errorFor(event, "badRequest", "RANGE", { of: event.name }),
+      async (_error, event) => EventBuilder.errorFor(event, "badRequest", "RANGE", { of: event.name }),
     )
     .onException(SyntaxError, () => {
       throw new Error("the mapping itself");
@@ -234,7 +235,7 @@ test("a schema may be a Standard Schema, also async, and its value is the payloa
   for (const validate of [(value) => ({ value: value.a + 1 }), async (value) => ({ value: value.a + 1 })]) {
     // The types of arktype are functions too.
     for (const schema of [standard(validate), Object.assign(() => assert.fail("called"), standard(validate))]) {
-      assert.equal((await server((event, payload) => payload, { schema }).send()).payload, 2);
+      assert.equal((await server((_event, payload) => payload, { schema }).send()).payload, 2);
     }
   }
 });
@@ -273,7 +274,7 @@ test("an invalid payload is answered with every issue", async () => {
 });
 
 test("a schema may be a function, which returns false or throws for an invalid payload", async () => {
-  const fields = async (schema) => (await server((event, payload) => ({ payload }), { schema }).send()).payload;
+  const fields = async (schema) => (await server((_event, payload) => ({ payload }), { schema }).send()).payload;
   for (const schema of [() => true, () => undefined, async () => true])
     assert.deepEqual(await fields(schema), { payload: { a: 1 } });
   assert.deepEqual(await fields(({ a }) => ({ b: a })), { payload: { b: 1 } });
@@ -314,18 +315,18 @@ test("a schema may be a function, which returns false or throws for an invalid p
 
 test("member names are converted to camel case only with camelCase", async () => {
   const payload = { user_name: 1, address: [{ zip_code: 2, _own: 3, a__b: 4 }], "x-y_z": 5, __proto_x: 6 };
-  const { send } = server((event, payload) => payload, { camelCase: true });
+  const { send } = server((_event, payload) => payload, { camelCase: true });
   assert.deepEqual((await send({ payload })).payload, {
     userName: 1,
     address: [{ zipCode: 2, _own: 3, aB: 4 }],
     "x-yZ": 5,
     __protoX: 6,
   });
-  assert.deepEqual((await server((event, payload) => payload).send({ payload })).payload, payload);
+  assert.deepEqual((await server((_event, payload) => payload).send({ payload })).payload, payload);
 });
 
 test("a member called __proto__ is an own member", async () => {
-  const { processor } = server((event, payload) => ({ own: Object.keys(payload), polluted: {}.polluted ?? null }), {
+  const { processor } = server((_event, payload) => ({ own: Object.keys(payload), polluted: {}.polluted ?? null }), {
     camelCase: true,
   });
   const { payload } = JSON.parse(
@@ -336,7 +337,9 @@ test("a member called __proto__ is an own member", async () => {
 
 test("a handler receives the event and its sender, and inspecting them shows no token", async () => {
   let seen;
-  const { send } = server((event, payload, context) => void (seen = { event, context }));
+  const { send } = server((event, _payload, context) => {
+    seen = { event, context };
+  });
   await send({ identity: { user: { id: 42, type: "CONSUMER" } } });
   const { event, context } = seen;
   assert.ok(event instanceof RequestEvent);
@@ -370,13 +373,15 @@ test("a handler receives the event and its sender, and inspecting them shows no 
 
 test("payloadText has digits that JavaScript numbers cannot hold", async () => {
   let seen;
-  const { processor } = server((event) => void (seen = event.payloadText));
+  const { processor } = server((event) => {
+    seen = event.payloadText;
+  });
   await processor.process(text().replace('{"a":1}', '{ "a": 12345678901234567890.10 }'));
   assert.equal(seen, '{ "a": 12345678901234567890.10 }');
 });
 
 test("text, bytes and objects are processed alike, and other values are not events", async () => {
-  const { processor } = server((event, payload) => payload);
+  const { processor } = server((_event, payload) => payload);
   const odd = text({ id: 'ç€😀\n"\\', name: "do:it" });
   const bytes = new TextEncoder().encode(odd);
   const answers = await Promise.all(
@@ -423,8 +428,8 @@ test("a handler that does not finish in time is answered and aborted, and its la
   let signal;
   let finish;
   const { send, processor } = server(
-    (event, payload, context) =>
-      new Promise((resolve, reject) => {
+    (_event, _payload, context) =>
+      new Promise((_resolve, reject) => {
         signal = context.signal;
         finish = reject;
       }),
@@ -470,7 +475,7 @@ test("handlers run concurrently up to maxInFlight, and further events are refuse
   assert.deepEqual([refused.name, refused.id, refused.payload.code], ["do:it:error", "3", "TOO_MANY_EVENTS"]);
   // An event without a handler needs no capacity.
   assert.equal((await send({ name: "do:that" })).name, "eventNotFound");
-  waiting.reverse().forEach((resolve, at) => resolve({ at }));
+  for (const [at, resolve] of waiting.reverse().entries()) resolve({ at });
   assert.deepEqual(
     (await Promise.all(first)).map(({ id, payload }) => [id, payload.at]),
     [
@@ -485,7 +490,7 @@ test("handlers run concurrently up to maxInFlight, and further events are refuse
 test("aborting the signal aborts the handler, which may still answer", async () => {
   const controller = new AbortController();
   const { send } = server(
-    (event, payload, { signal }) =>
+    (_event, _payload, { signal }) =>
       new Promise((resolve) => signal.addEventListener("abort", () => resolve({ reason: signal.reason }))),
   );
   const answer = send({}, { signal: controller.signal });
@@ -494,7 +499,7 @@ test("aborting the signal aborts the handler, which may still answer", async () 
   // Also if it aborts before the handler reads its signal.
   for (const given of [AbortSignal.abort("before"), undefined]) {
     const late = new AbortController();
-    const { send } = server(async (event, payload, context) => {
+    const { send } = server(async (_event, _payload, context) => {
       late.abort("before");
       const { signal } = context;
       return [signal.aborted, signal.reason, signal === context.signal, { ...context }.signal === signal];
@@ -506,7 +511,7 @@ test("aborting the signal aborts the handler, which may still answer", async () 
 const post = (body, init = {}) => new Request("https://example.com/events", { method: "POST", body, ...init });
 
 test("fetch can be detached, and passes env and ctx on to the handler", async () => {
-  const { processor } = server((event, payload, { env, ctx, request }) => ({ env, ctx, url: request.url }));
+  const { processor } = server((_event, _payload, { env, ctx, request }) => ({ env, ctx, url: request.url }));
   const { fetch } = processor;
   const response = await fetch(post(text()), { KEY: 1 }, { waitUntil: 2 });
   assert.deepEqual([response.status, response.headers.get("content-type")], [200, "application/json; charset=utf-8"]);
@@ -613,7 +618,7 @@ test("a registry refuses wrong registrations", () => {
   const events = new EventRegistry();
   const handle = () => ({});
   for (const [wrong, words] of [
-    [undefined, /register takes an object/],
+    [undefined, /the options of register must be an object/],
     [{ name: "do:it" }, /handle must be a function/],
     [{ name: "it", handle }, /two or more parts/],
     [{ name: "do:it", handle, version: "1" }, /version must be a 32-bit integer; received "1"/],
@@ -642,13 +647,13 @@ test("a processor refuses wrong options", () => {
   for (const [options, words] of [
     [{ envelope: "loose" }, /"usual", "strict" or "lenient"/],
     [{ envelope: "toString" }, /"usual", "strict" or "lenient"/],
-    [{ handlerTimeoutMs: 0 }, /handlerTimeoutMs is a number of milliseconds/],
+    [{ handlerTimeoutMs: 0 }, /handlerTimeoutMs must be a number of milliseconds/],
     [{ maxInFlight: 0 }, /maxInFlight must be an integer/],
     [{ maxBytes: "1" }, /maxBytes must be an integer/],
     [{ onError: true }, /onError must be a function/],
     [{ allowedOrigins: "https://a" }, /allowedOrigins/],
     [{ maxByte: 1 }, /no option "maxByte"/],
-    ["x", /takes an object/],
+    ["x", /the options of EventProcessor must be an object/],
   ])
     assert.throws(
       () => new EventProcessor(events, options),

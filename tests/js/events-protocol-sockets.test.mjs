@@ -28,13 +28,15 @@ test("a response, a dropped connection, half a response, and a server that is no
   ];
   const server = createServer((request, response) => request.resume().on("end", () => responders.shift()(response)));
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${server.address().port}/events`;
-  const client = new EventClient({ url });
-  assert.ok((await client.sendEvent({ name: "get:it" })).isSuccess);
-  for (let count = 0; count < 2; count++)
-    await assert.rejects(client.sendEvent({ name: "get:it" }), hasCode("ERR_NETWORK"));
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  const client = new EventClient({ url: `http://127.0.0.1:${server.address().port}/events` });
+  try {
+    assert.ok((await client.sendEvent({ name: "get:it" })).isSuccess);
+    for (let count = 0; count < 2; count++)
+      await assert.rejects(client.sendEvent({ name: "get:it" }), hasCode("ERR_NETWORK"));
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
   await assert.rejects(
     client.sendEvent({ name: "get:it" }),
     (error) =>

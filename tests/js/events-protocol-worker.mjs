@@ -11,11 +11,11 @@ const slowEvents = new api.EventRegistry();
 const shortTimeout = new api.EventProcessor(slowEvents, { handlerTimeoutMs: 30 });
 slowEvents.register({
   name: "never:ends",
-  handle: (event, payload, { signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
+  handle: (_event, _payload, { signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
 });
 slowEvents.register({
   name: "get:context",
-  handle: (event, payload, { env, ctx, request }) => ({
+  handle: (_event, _payload, { env, ctx, request }) => ({
     env: typeof env,
     waitUntil: typeof ctx.waitUntil,
     path: new URL(request.url).pathname,

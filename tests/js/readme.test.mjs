@@ -118,7 +118,7 @@ test("slim loads the module from where it is told", async () => {
   const asked = [];
   const server = createServer((request, response) => {
     asked.push(request.url);
-    response.end(readFileSync(join(root, manifest.exports["./eventferry.wasm"])));
+    response.end(readFileSync(join(root, manifest.exports["./eventferry.wasm"].default)));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   try {
@@ -574,25 +574,33 @@ test("the limits are those of the code", () => {
   const MIB = 1024 * 1024;
   const number = (path, pattern) => Function(`return ${pattern.exec(read(path))[1].replaceAll("_", "")}`)();
   const limits = [
-    ["128 MiB", 128 * MIB, number("js/engine/instance.ts", /LARGEST_INPUT = ([\w]+)/)],
+    ["128 MiB", 128 * MIB, number("js/engine/instance.ts", /MAX_INPUT_BYTES = ([\w]+)/)],
     ["16 MiB", 16 * MIB, number("js/systems/cloudevents/body.ts", /DEFAULT_MAX_BYTES = ([\d* ]+)/)],
     ["1 MiB", MIB, number("js/systems/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
-    ["1 MiB", MIB, number("js/systems/events-protocol/processor.ts", /const MIB = ([\d* ]+)/)],
+    ["1 MiB", MIB, number("js/systems/events-protocol/processor-options.ts", /const MIB = ([\d* ]+)/)],
     ["100", 100, number("js/systems/events-protocol/schema.ts", /MAX_FIELDS = (\d+)/)],
-    ["16 KiB", 16 * 1024, number("js/systems/events-protocol/client.ts", /MAX_BODY_BYTES = ([\d* ]+)/)],
+    ["16 KiB", 16 * 1024, number("js/systems/events-protocol/client.ts", /MAX_ERROR_BODY_BYTES = ([\d* ]+)/)],
     ["512", 512, number("src/base/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
     ["128", 128, number("src/cloudevents/table.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
-    ["64 MiB", 64, number("src/bayeux/session/types.rs", /max_answer: (\d+) << 20/)],
+    ["64 MiB", 64, number("src/bayeux/session/types.rs", /max_response_bytes: (\d+) << 20/)],
     [
       "64 KiB, Salesforce 32 KiB",
       65_536 + 32_768,
-      number("src/bayeux/session/types.rs", /max_request: ([\d_]+)/) +
-        number("src/salesforce/client.rs", /max_request: ([\d_]+)/),
+      number("src/bayeux/session/types.rs", /max_request_bytes: ([\d_]+)/) +
+        number("src/salesforce/client.rs", /max_request_bytes: ([\d_]+)/),
     ],
-    ["1 024", 1024, number("src/salesforce/replay.rs", /WINDOW: usize = (\d+)/)],
+    ["1 024", 1024, number("src/salesforce/replay.rs", /MAX_RECENT_IDS: usize = (\d+)/)],
     ["16 MiB", 16 * MIB, number("js/systems/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
-    ["64 KiB and 10 MiB", 64 * 1024, number("js/systems/salesforce/proxy.ts", /options\.maxRequestBytes, ([\d* ]+)\)/)],
-    ["64 KiB and 10 MiB", 10 * MIB, number("js/systems/salesforce/proxy.ts", /options\.maxResponseBytes, ([\d* ]+)\)/)],
+    [
+      "64 KiB and 10 MiB",
+      64 * 1024,
+      number("js/systems/salesforce/proxy/options.ts", /options\.maxRequestBytes, ([\d* ]+)\)/),
+    ],
+    [
+      "64 KiB and 10 MiB",
+      10 * MIB,
+      number("js/systems/salesforce/proxy/options.ts", /options\.maxResponseBytes, ([\d* ]+)\)/),
+    ],
     ["200 bytes", 200, number("src/base/error.rs", /MAX_DETAIL: usize = (\d+)/)],
   ];
   const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1]

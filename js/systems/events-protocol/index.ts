@@ -1,4 +1,4 @@
-/** The entry point `eventferry/events-protocol`: a client, and a server for edge runtimes. */
+/** The events protocol: a client, and a server for edge runtimes. */
 export type { FetchLike } from "../../platform/fetch.js";
 export type { HeadersOption } from "../../client/options.js";
 export {

@@ -34,9 +34,9 @@ export type EventSchema<T = unknown> =
   | ((payload: any) => T | boolean | void | Promise<T | boolean | void>);
 
 /** The payload of a handler whose schema is a function with this result. */
-export type PayloadOf<R> =
-  // biome-ignore lint/suspicious/noExplicitAny: the schema does not determine the type
-  Exclude<Awaited<R>, boolean | void> extends never ? any : Exclude<Awaited<R>, boolean | void>;
+// biome-ignore lint/suspicious/noExplicitAny: without a returned payload its type is unknown
+export type PayloadOf<R> = ReturnedPayload<R> extends never ? any : ReturnedPayload<R>;
+type ReturnedPayload<R> = Exclude<Awaited<R>, boolean | void>;
 
 /** One entry of `fields` in the parameters of `MISSING_FIELDS`. */
 export interface FieldError {
