@@ -12,8 +12,8 @@ import { unixNow } from "../platform/clock.js";
 import type { ElectionScope } from "../platform/leader.js";
 import type { Waiters } from "../platform/waiters.js";
 import { openAuto } from "../stores/auto.js";
-import { storeError } from "../stores/store-error.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
+import { storeError } from "../stores/store-error.js";
 
 /** How long one call to the store may take. A call that finishes later has the effect of one that was made twice. */
 const CALL_TIMEOUT_MS = 10_000;

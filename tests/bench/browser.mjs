@@ -1,7 +1,7 @@
 // Bundles the suite, serves it on loopback and runs it in a browser by WebDriver.
 import { spawn, spawnSync } from "node:child_process";
-import { createServer } from "node:http";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { build } from "esbuild";
 

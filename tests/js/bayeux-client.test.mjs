@@ -492,7 +492,7 @@ test("invalid arguments are rejected with a message that names them", async () =
       /^transports must be a non-empty array of "websocket" and "long-polling"; received /,
     ],
     [{ maxPending: 0 }, /^maxPending must be an integer from 1 to 1000000; received 0$/],
-    [{ connectionTimeoutMs: -1 }, /connectionTimeoutMs is a number/],
+    [{ connectionTimeoutMs: -1 }, /^connectionTimeoutMs must be a number of milliseconds/],
     [{ retry: { attempts: 3 } }, /retry has no option "attempts"/],
     [{ retry: 3 }, /^retry must be an object with baseMs and maxMs; received 3$/],
     [{ credentials: "yes" }, /^credentials must be "include", "same-origin" or "omit"; received "yes"$/],
@@ -501,7 +501,7 @@ test("invalid arguments are rejected with a message that names them", async () =
     [{ extensions: [{ outgoing: 1 }] }, /^extensions must be an array of objects/],
     [{ webSocket: "ws" }, /^webSocket must be a function/],
     [{ ack: 1 }, /^ack must be a boolean; received 1$/],
-    [{ fetch: 1 }, /fetch is a function/],
+    [{ fetch: 1 }, /^fetch must be a function/],
   ]) {
     assert.throws(
       () => new BayeuxClient(url, options),

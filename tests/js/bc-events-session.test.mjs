@@ -12,11 +12,11 @@ const data = { id: "1", url: "u" };
 
 test("wrong options are refused with their name", () => {
   for (const [options, pattern] of [
-    [undefined, /^BriteEventsClient takes an object of options, not undefined$/],
+    [undefined, /^the options of BriteEventsClient must be an object; received undefined$/],
     [{ serviceName: "MyService" }, /^topics must be an object/],
     [{ topics }, /^serviceName must be a non-empty string; received undefined$/],
     [{ topics, serviceName: "" }, /^serviceName must be a non-empty string; received ""$/],
-    [{ topics, serviceName: "MyService", url: API }, /^BriteEventsClient has no option "url"; there are .*apiUrl/],
+    [{ topics, serviceName: "MyService", url: API }, /^BriteEventsClient has no option "url"; the options are .*apiUrl/],
     [{ topics, serviceName: "MyService", apiUrl: "events.example.com" }, /^apiUrl must be an absolute URL$/],
     [
       { topics, serviceName: "MyService", apiUrl: "ftp://example.com" },

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
+import * as everything from "eventferry";
 import {
   ErrorResponseException,
   EventBuilder,
@@ -11,10 +12,9 @@ import {
   EventRegistry,
   FailedDependencyException,
   FerryError,
-  RequestEvent,
   isFerryError,
+  RequestEvent,
 } from "eventferry/events-protocol";
-import * as everything from "eventferry";
 import { createEmulator } from "eventferry/testing";
 import { virtualTime } from "./virtual-clock.mjs";
 

@@ -8,10 +8,10 @@ import {
   EventNotFoundException,
   EventProcessor,
   EventRegistry,
+  isFerryError,
   MissingEventInformationException,
   RequestEvent,
   ResponseEvent,
-  isFerryError,
 } from "eventferry/events-protocol";
 import { call } from "../../dist/engine/instance.js";
 import { sleep, virtualClock, virtualTime } from "./virtual-clock.mjs";

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  CloudEvent,
-  EventBatch,
   batchFromHttp,
   batchFromRequest,
+  CloudEvent,
   contentMode,
+  EventBatch,
   fromHttp,
   fromRequest,
   toBatch,

@@ -4,8 +4,8 @@ import { test } from "node:test";
 import {
   CloudEvent,
   EventBatch,
-  Publisher,
   fromRequest,
+  Publisher,
   toBatch,
   toBinary,
   toMessage,

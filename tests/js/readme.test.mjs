@@ -575,13 +575,13 @@ test("the limits are those of the code", () => {
   const number = (path, pattern) => Function(`return ${pattern.exec(read(path))[1].replaceAll("_", "")}`)();
   const limits = [
     ["128 MiB", 128 * MIB, number("js/engine/instance.ts", /LARGEST_INPUT = ([\w]+)/)],
-    ["16 MiB", 16 * MIB, number("js/systems/cloudevents/http.ts", /DEFAULT_MAX_BYTES = ([\d* ]+)/)],
+    ["16 MiB", 16 * MIB, number("js/systems/cloudevents/body.ts", /DEFAULT_MAX_BYTES = ([\d* ]+)/)],
     ["1 MiB", MIB, number("js/systems/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
     ["1 MiB", MIB, number("js/systems/events-protocol/processor.ts", /const MIB = ([\d* ]+)/)],
     ["100", 100, number("js/systems/events-protocol/schema.ts", /MAX_FIELDS = (\d+)/)],
     ["16 KiB", 16 * 1024, number("js/systems/events-protocol/client.ts", /MAX_BODY_BYTES = ([\d* ]+)/)],
     ["512", 512, number("src/base/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
-    ["128", 128, number("src/cloudevents/event.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
+    ["128", 128, number("src/cloudevents/table.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
     ["64 MiB", 64, number("src/bayeux/session/types.rs", /max_answer: (\d+) << 20/)],
     [
       "64 KiB, Salesforce 32 KiB",

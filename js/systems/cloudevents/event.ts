@@ -12,8 +12,8 @@ import { binaryBody, bytesOf, dataMember, dataOf, payloadFor, textOf } from "./e
 import {
   type EventFields,
   type EventParts,
-  eventText,
   type Extensions,
+  eventText,
   fieldsFromParts,
   HAS_DEFAULT_CONTENT_TYPE,
   IS_PLAIN,

@@ -9,7 +9,7 @@ import { codeOf, FerryError, REASONS, sentenceOf } from "../../engine/errors.js"
 import { engine } from "../../engine/instance.js";
 import { formatValue } from "../../engine/messages.js";
 import { deepFreeze, type ExtensionValue } from "./attribute.js";
-import { type EventFields, eventText, type Extensions, HAS_DEFAULT_CONTENT_TYPE } from "./event-fields.js";
+import { type EventFields, type Extensions, eventText, HAS_DEFAULT_CONTENT_TYPE } from "./event-fields.js";
 import { isJson } from "./media-type.js";
 
 // The first twelve words are one for each member, in the order of `MEMBERS`. The word of a string member holds its

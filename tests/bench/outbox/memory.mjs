@@ -1,7 +1,7 @@
 // Measures the memory of waiting events, in a process of its own that was started with --expose-gc.
 import { setImmediate } from "node:timers/promises";
 import { CloudEvent, open } from "./clients/eventferry.mjs";
-import { TURN, eventOf } from "./events.mjs";
+import { eventOf, TURN } from "./events.mjs";
 
 const { container: name, events } = JSON.parse(process.argv[2]);
 const CONTAINERS = {

@@ -1,5 +1,5 @@
 // A batch of 1000 events as bytes: decode it, select the events of one type, encode them as the bytes of a batch.
-import { TYPES, plainEvents } from "../inputs.mjs";
+import { plainEvents, TYPES } from "../inputs.mjs";
 
 const BATCHES = 16;
 const HEADERS = { "content-type": "application/cloudevents-batch+json" };

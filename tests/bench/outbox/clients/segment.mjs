@@ -1,6 +1,6 @@
 // Each event is a `track`. The queue has no limit; a batch has 15 events by default.
 import { Analytics } from "@segment/analytics-node";
-import { BATCH, SOURCE, orderOf, typeOf } from "../events.mjs";
+import { BATCH, orderOf, SOURCE, typeOf } from "../events.mjs";
 
 export function open({ url }) {
   const { origin, pathname } = new URL(url);
