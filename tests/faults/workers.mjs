@@ -128,6 +128,7 @@ async function bundleWorker(url, folder) {
     entryPoints: [fileURLToPath(new URL("workers-worker.mjs", import.meta.url))],
     outfile,
     bundle: true,
+    conditions: ["workerd"],
     format: "esm",
     loader: { ".wasm": "copy" },
     define: { COLLECTOR: JSON.stringify(url) },
