@@ -1,6 +1,6 @@
 //! The JSON event format (CloudEvents JSON format 1.0.2), its batch format, and NDJSON.
 //!
-//! One pass: [`event`] scans the members and writes their positions into the table, then [`validate`] checks the
+//! One pass: `event` scans the members and writes their positions into the table, then `validate` checks the
 //! attributes against the version that the event names. Nothing is built.
 
 mod context;
