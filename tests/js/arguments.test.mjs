@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SCRIPTS = [
-  { file: "tests/run.mjs", command: "npm test --", flags: ["--only=<stages>"] },
+  { file: "tests/run.mjs", command: "npm test --", flags: ["--only=<stages>", "--full", "--rounds=<count>"] },
   { file: "www/demo.mjs", command: "npm run demo --", flags: ["--port=<port>"] },
   { file: "js/build/size.mjs", command: "npm run size --", flags: [] },
   {
