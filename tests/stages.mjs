@@ -1,7 +1,14 @@
 // The stages of `npm test`. Each has a name for --only, a description, the stages it needs, and `run`, which adds its
 // results to the tally. A stage that throws has failed.
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { ensureBrowser, ensureModules, ensureRust, ensureWasmBindgen, ensureWasmPack } from "../js/build/tools.mjs";
+import {
+  ensureBrowser,
+  ensureModules,
+  ensureRust,
+  ensureRustComponents,
+  ensureWasmBindgen,
+  ensureWasmPack,
+} from "../js/build/tools.mjs";
 import { capabilities } from "./browser.mjs";
 import { runChild } from "./child.mjs";
 import { missing, readTally } from "./tally.mjs";
