@@ -47,6 +47,13 @@ export const STAGES = [
     run: interop,
   },
   { name: "long", description: "soaks and long rounds of kills", needs: ["build"], run: long, isLong: true },
+  {
+    name: "reproducible",
+    description: "the same modules from another folder",
+    needs: ["build"],
+    run: reproducible,
+    isLong: true,
+  },
   { name: "runtimes", description: "the packed package, in every runtime", needs: ["build"], run: runtimes },
 ];
 
@@ -136,6 +143,10 @@ async function stores(tally) {
 async function faults(tally) {
   ensureModules("tests/runtimes");
   await script("tests/faults/run.mjs", { minutes: 10 }, [SHORT_FAULTS])(tally);
+}
+
+function reproducible(tally) {
+  return script("tests/reproducible.mjs", { minutes: 20 })(tally);
 }
 
 /** The soaks and long rounds of `npm run test:full`; one round with `--rounds=1`. */

@@ -1,0 +1,46 @@
+// Builds the package a second time, in another folder, and compares the WebAssembly modules with those in dist/: they must
+// be the same bytes wherever they are built.
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runChild } from "./child.mjs";
+import { Tally } from "./tally.mjs";
+
+const MODULES = ["codecs", "full"];
+
+process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
+const tally = new Tally();
+const folder = mkdtempSync(join(tmpdir(), "eventferry-reproducible-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+let isBuilt = false;
+await tally.check("the package builds in another folder", async () => {
+  const files = execFileSync("git", ["ls-files", "-z"], { encoding: "utf8" }).split("\0").filter(existsSync);
+  for (const file of files) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    cpSync(file, join(folder, file));
+  }
+  symlinkSync(join(process.cwd(), "node_modules"), join(folder, "node_modules"));
+  const { ok, output, problem } = await runChild(process.execPath, ["js/build/build.mjs"], {
+    cwd: folder,
+    minutes: 15,
+    show: false,
+  });
+  if (!ok) throw new Error(`${problem}\n${output}`);
+  isBuilt = true;
+});
+for (const name of isBuilt ? MODULES : []) {
+  await tally.check(`the module ${name} has the same bytes`, () => {
+    const [here, there] = [".", folder].map((root) => digest(join(root, `dist/wasm/${name}.wasm`)));
+    if (here !== there) throw new Error(`SHA-256 ${here} in dist/, ${there} in another folder`);
+    return here.slice(0, 16);
+  });
+}
+tally.finish();
+
+function digest(path) {
+  return createHash("sha256").update(readFileSync(path)).digest("hex");
+}
