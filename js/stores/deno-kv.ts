@@ -18,7 +18,10 @@ import { storeError } from "./store-error.js";
 export interface DenoKvLike {
   get(key: string[]): Promise<KvEntry>;
   getMany(keys: string[][]): Promise<KvEntry[]>;
-  list(selector: { prefix: string[] }, options: { batchSize: number; limit?: number }): AsyncIterable<KvEntry>;
+  list(
+    selector: { prefix: string[] } | { start: string[]; end: string[] },
+    options: { batchSize: number; limit?: number },
+  ): AsyncIterable<KvEntry>;
   atomic(): KvAtomic;
 }
 /** An entry of Deno KV. */
@@ -100,9 +103,17 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     }
   }
 
-  /** Visits the rows in order until `visit` returns false. */
-  async function walk(kind: Kind, visit: (key: string, bytes: Bytes) => boolean, batchSize: number): Promise<void> {
-    for await (const { key: path, value } of kv.list({ prefix: [...root, kind] }, { batchSize })) {
+  /** Visits the rows whose keys begin with `prefix`, in order, until `visit` returns false. */
+  async function walk(
+    kind: Kind,
+    visit: (key: string, bytes: Bytes) => boolean,
+    batchSize: number,
+    prefix = "",
+  ): Promise<void> {
+    const rows = [...root, kind];
+    // No key has a character above `z`.
+    const selector = prefix ? { start: [...rows, prefix], end: [...rows, `${prefix}\uffff`] } : { prefix: rows };
+    for await (const { key: path, value } of kv.list(selector, { batchSize })) {
       const key = path[path.length - 1] as string;
       const first = noteChunkCount([kind, key], value);
       const others = await getValues(deletions([kind, key], 1).map((chunk) => chunk.key));
@@ -147,7 +158,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
         root = ["eventferry", name];
         await commit([{ key: [...root, "probe"], value: new Uint8Array(1) }]);
         await commit([{ key: [...root, "probe"] }]);
-        return { durability: "disk", isShared: true };
+        return { durability: "disk", isShared: true, supportsPrefix: true };
       }),
 
     write: ({ put, remove, deadPut, deadRemove }) =>
@@ -169,34 +180,35 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     peek: (limit) =>
       attempt(async () => {
         const result = peekUpTo(limit);
-        await walk("s", (key, bytes) => result.add(decodeSegment(key, bytes)), 16);
+        await walk("s", (key, bytes) => result.add(decodeSegment(key, bytes)), 16, limit.prefix);
         return result.taken;
       }),
 
-    dead: (limit) =>
+    dead: (limit, prefix) =>
       attempt(async () => {
         const found: DeadLetter[] = [];
-        if (limit > 0) await walk("d", (key, bytes) => found.push(decodeDeadLetter(key, bytes)) < limit, 16);
+        if (limit > 0) await walk("d", (key, bytes) => found.push(decodeDeadLetter(key, bytes)) < limit, 16, prefix);
         return found;
       }),
 
-    count: () =>
+    count: (prefix) =>
       attempt(async () => {
         const counts = countsOf([], []);
-        await walk("s", (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], counts), 100);
-        await walk("d", (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], counts), 100);
+        await walk("s", (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], counts), 100, prefix);
+        await walk("d", (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], counts), 100, prefix);
         return counts;
       }),
 
-    acquire: (owner, durationMs) =>
+    acquire: (owner, durationMs, scope) =>
       attempt(async () => {
-        const key = [...root, "lease"];
+        const key = [...root, "lease", scope];
         const entry = await kv.get(key);
         const lease = entry.value as Lease | null;
         if (lease && lease.owner !== owner && lease.until > unixNow()) return false;
         const atomic = kv.atomic();
         atomic.check({ key, versionstamp: entry.versionstamp });
-        atomic.set(key, { owner, until: unixNow() + durationMs } satisfies Lease);
+        if (durationMs > 0) atomic.set(key, { owner, until: unixNow() + durationMs } satisfies Lease);
+        else atomic.delete(key);
         return (await atomic.commit()).ok;
       }),
 

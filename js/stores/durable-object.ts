@@ -71,14 +71,15 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
   }
 
   /** Visits the rows in order until `visit` returns false. Reads groups of doubling size. */
-  async function walk(start: string, visit: (key: string, bytes: Bytes) => boolean): Promise<void> {
+  async function walk(all: string, visit: (key: string, bytes: Bytes) => boolean, keyPrefix = ""): Promise<void> {
+    const start = all + keyPrefix;
     let last: string | undefined;
     for (let limit = 4; ; limit = Math.min(2 * limit, 64)) {
       const rows = await storage.list({ prefix: start, limit, ...(last !== undefined && { startAfter: last }) });
       for (const [key, first] of rows) {
         last = key;
         const bytes = await readChunks(key, noteChunkCount(key, first));
-        if (bytes && visit(key.slice(start.length), bytes) === false) return;
+        if (bytes && visit(key.slice(all.length), bytes) === false) return;
       }
       if (rows.size < limit) return;
     }
@@ -122,9 +123,10 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
 
     open: (name) =>
       attempt(async () => {
-        prefix = `eventferry/${name}/`;
+        // Without the encoding, the rows of the name `a/s` would be among those of `a`.
+        prefix = `eventferry/${encodeURIComponent(name)}/`;
         await Promise.all([storage.put({ [`${prefix}probe`]: 1 }), storage.delete([`${prefix}probe`]), storage.sync()]);
-        return { durability: "replicated", isShared: false };
+        return { durability: "replicated", isShared: false, supportsPrefix: true };
       }),
 
     write: ({ put, remove, deadPut, deadRemove }) =>
@@ -146,22 +148,23 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     peek: (limit) =>
       attempt(async () => {
         const result = peekUpTo(limit);
-        await walk(segmentKey(""), (key, bytes) => result.add(decodeSegment(key, bytes)));
+        await walk(segmentKey(""), (key, bytes) => result.add(decodeSegment(key, bytes)), limit.prefix);
         return result.taken;
       }),
 
-    dead: (limit) =>
+    dead: (limit, start) =>
       attempt(async () => {
         const found: ReturnType<typeof decodeDeadLetter>[] = [];
-        if (limit > 0) await walk(deadLetterKey(""), (key, bytes) => found.push(decodeDeadLetter(key, bytes)) < limit);
+        const add = (key: string, bytes: Bytes) => found.push(decodeDeadLetter(key, bytes)) < limit;
+        if (limit > 0) await walk(deadLetterKey(""), add, start);
         return found;
       }),
 
-    count: () =>
+    count: (start) =>
       attempt(async () => {
         const counts = countsOf([], []);
-        await walk(segmentKey(""), (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], counts));
-        await walk(deadLetterKey(""), (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], counts));
+        await walk(segmentKey(""), (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], counts), start);
+        await walk(deadLetterKey(""), (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], counts), start);
         return counts;
       }),
 

@@ -85,7 +85,7 @@ class FileStore implements OutboxStore {
         await this.#release().catch(() => undefined);
         throw error;
       }
-      return { durability: this.#durability, isShared: false };
+      return { durability: this.#durability, isShared: false, supportsPrefix: true };
     });
   }
 
@@ -100,12 +100,12 @@ class FileStore implements OutboxStore {
     return this.#attempt(async () => this.#opened.tables.peek(limit));
   }
 
-  dead(limit: number): Promise<DeadLetter[]> {
-    return this.#attempt(async () => this.#opened.tables.dead(limit));
+  dead(limit: number, prefix?: string): Promise<DeadLetter[]> {
+    return this.#attempt(async () => this.#opened.tables.dead(limit, prefix));
   }
 
-  count(): Promise<StoreCounts> {
-    return this.#attempt(async () => this.#opened.tables.count());
+  count(prefix?: string): Promise<StoreCounts> {
+    return this.#attempt(async () => this.#opened.tables.count(prefix));
   }
 
   close(): Promise<void> {

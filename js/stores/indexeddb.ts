@@ -104,7 +104,12 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
     async open(given) {
       databaseName = name ?? given;
       await transact("readwrite", async (_segments, _dead, meta) => meta.put({ key: "probe" }));
-      return { durability: durability === "strict" ? "disk" : "os", isShared: true };
+      return {
+        durability: durability === "strict" ? "disk" : "os",
+        isShared: true,
+        supportsPrefix: true,
+        place: databaseName,
+      };
     },
 
     write: ({ put, remove, deadPut, deadRemove }) =>
@@ -126,29 +131,33 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
     peek: (limit) =>
       transact("readonly", async (segments) => {
         const { taken, add } = peekUpTo(limit);
-        await walk(segments, add);
+        await walk(segments, add, limit.prefix);
         return taken;
       }),
 
-    dead: (limit) =>
-      transact("readonly", async (_segments, dead) =>
-        limit > 0 ? resultOf<DeadLetter[]>(dead.getAll(null, limit)) : [],
-      ),
+    dead: (limit, prefix) =>
+      transact("readonly", async (_segments, dead) => {
+        const found: DeadLetter[] = [];
+        if (limit > 0) await walk<DeadLetter>(dead, (row) => found.push(row) < limit, prefix);
+        return found;
+      }),
 
-    count: () =>
+    count: (prefix) =>
       transact("readonly", async (segments, dead) => {
         const counts = countsOf([], []);
-        await walk<Segment>(segments, (row) => !!countsOf([row], [], counts));
-        await walk<DeadLetter>(dead, (row) => !!countsOf([], [row], counts));
+        await walk<Segment>(segments, (row) => !!countsOf([row], [], counts), prefix);
+        await walk<DeadLetter>(dead, (row) => !!countsOf([], [row], counts), prefix);
         return counts;
       }),
 
-    acquire: (owner, durationMs) =>
+    acquire: (owner, durationMs, scope) =>
       transact("readwrite", async (_segments, _dead, meta) => {
-        const lease = await resultOf(meta.get("lease"));
+        const key = `lease ${scope}`;
+        const lease = await resultOf(meta.get(key));
         const now = unixNow();
         const isFree = !lease || lease.owner === owner || lease.until <= now;
-        if (isFree) meta.put({ key: "lease", owner, until: now + durationMs });
+        if (isFree && durationMs > 0) meta.put({ key, owner, until: now + durationMs });
+        else if (isFree) meta.delete(key);
         return isFree;
       }),
 
@@ -164,14 +173,20 @@ function resultOf<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 /**
- * Visits the rows in order until `visit` returns false. Reads groups of doubling size, so that many small rows need few
- * requests.
+ * Visits the rows whose keys begin with `prefix`, in order, until `visit` returns false. Reads groups of doubling size,
+ * so that many small rows need few requests.
  */
-async function walk<T extends { key: string }>(store: IDBObjectStore, visit: (row: T) => boolean): Promise<void> {
-  let range: IDBKeyRange | null = null;
+async function walk<T extends { key: string }>(
+  store: IDBObjectStore,
+  visit: (row: T) => boolean,
+  prefix = "",
+): Promise<void> {
+  // No key has a character above `z`.
+  const end = `${prefix}\uffff`;
+  let range = IDBKeyRange.bound(prefix, end);
   for (let groupSize = 4; ; groupSize = Math.min(2 * groupSize, 128)) {
     const rows: T[] = await resultOf(store.getAll(range, groupSize));
     if (!rows.every(visit) || rows.length < groupSize) return;
-    range = IDBKeyRange.lowerBound(rows.pop()!.key, true);
+    range = IDBKeyRange.bound(rows.pop()!.key, end, true);
   }
 }

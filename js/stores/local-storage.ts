@@ -37,8 +37,8 @@ export function localStorageStore(name?: string): OutboxStore {
       if (text !== null) yield decode<T>(text);
     }
   }
-  const segments = () => rows<Segment>(segmentKey({ key: "" }));
-  const deadLetters = () => rows<DeadLetter>(deadLetterKey({ key: "" }));
+  const segments = (start = "") => rows<Segment>(segmentKey({ key: start }));
+  const deadLetters = (start = "") => rows<DeadLetter>(deadLetterKey({ key: start }));
 
   function checkQuota(puts: readonly Entry[], removes: readonly string[]): void {
     const replaced = new Set([...removes, ...puts.map(([key]) => key)]);
@@ -68,10 +68,11 @@ export function localStorageStore(name?: string): OutboxStore {
 
     open: (given) =>
       attempt(() => {
-        prefix = `eventferry/${name ?? given}/`;
+        // Without the encoding, the rows of the name `a/s` would be among those of `a`.
+        prefix = `eventferry/${encodeURIComponent(name ?? given)}/`;
         localStorage.setItem(prefix, "");
         localStorage.removeItem(prefix);
-        return { durability: "process", isShared: true };
+        return { durability: "process", isShared: true, supportsPrefix: true, place: prefix };
       }),
 
     write: ({ put, remove, deadPut, deadRemove }) =>
@@ -90,9 +91,9 @@ export function localStorageStore(name?: string): OutboxStore {
         for (const key of removes) localStorage.removeItem(key);
       }),
 
-    peek: (limit) => attempt(() => takeUpTo(segments(), limit)),
-    dead: (limit) => attempt(() => [...deadLetters()].slice(0, limit)),
-    count: () => attempt(() => countsOf(segments(), deadLetters())),
+    peek: (limit) => attempt(() => takeUpTo(segments(limit.prefix), limit)),
+    dead: (limit, start) => attempt(() => [...deadLetters(start)].slice(0, limit)),
+    count: (start) => attempt(() => countsOf(segments(start), deadLetters(start))),
     close: async () => undefined,
   };
 }

@@ -1,5 +1,7 @@
 // A Durable Object in workerd that checks the store on its own storage.
+import { CloudEvent, Publisher } from "../../dist/entries/index.js";
 import { durableObjectStore } from "../../dist/stores/durable-object.js";
+import { checkAccounts } from "./accounts.mjs";
 import { change, checkContract, deadKeys, deadLetter, equal, keys, rejects, segment } from "./contract.mjs";
 
 const KIB = 1024;
@@ -45,10 +47,16 @@ class Subject {
   }
 
   contract() {
-    return checkContract(async () => {
-      await this.ctx.storage.deleteAll();
-      return { make: () => durableObjectStore(this.limited()) };
-    });
+    return checkContract(() => this.storage());
+  }
+
+  accounts() {
+    return checkAccounts(() => this.storage(), { CloudEvent, Publisher });
+  }
+
+  async storage() {
+    await this.ctx.storage.deleteAll();
+    return { make: () => durableObjectStore(this.limited()) };
   }
 
   async checks() {
@@ -128,7 +136,11 @@ function many() {
 
 const CHECKS = {
   async "open returns the durability"(storage) {
-    equal(await durableObjectStore(storage).open("x"), { durability: "replicated", isShared: false });
+    equal(await durableObjectStore(storage).open("x"), {
+      durability: "replicated",
+      isShared: false,
+      supportsPrefix: true,
+    });
   },
 
   async "other keys are not touched"(storage, raw) {
