@@ -72,7 +72,7 @@ export class StoreClient {
     let opening: Promise<StoreTraits> | undefined;
     await this.retry(async () => {
       if (store === "auto") {
-        const opened = await openAuto(this.#name);
+        const opened = await openAuto(this.#name, this.#onDegraded);
         for (const error of opened.refused) this.#onDegraded(error);
         this.store = opened.store;
         this.traits = opened.traits;
@@ -215,7 +215,7 @@ export class StoreClient {
   }
 
   async #openGiven(store: OutboxStore): Promise<StoreTraits> {
-    const traits = await store.open(this.#name);
+    const traits = await store.open(this.#name, this.#onDegraded);
     // The outbox was closed meanwhile, and did not wait for this.
     if (this.#isStopped) await store.close();
     if (!traits?.durability) throw new Error("open must resolve with durability and isShared");

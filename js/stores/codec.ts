@@ -2,9 +2,12 @@
  * Encodes segments and dead letters as bytes, and splits these into chunks for places that limit the size of a value.
  * Numbers are little-endian, as on all machines that JavaScript runs on. Internal.
  *
- *     segment:      length u32 | events u32 | at f64 | has orderingKeys u32 | sizes u32… | orderingKeys u32… | body
+ *     segment:      length u32 | events u32 | at f64 | flags u32 | sizes u32… | orderingKeys u32… | body
  *     dead letter:  length u32 | length of the JSON u32 | JSON of all but key and body | body
+ *
+ * The flag 1: there are ordering keys. All others are 0: a newer version may use them.
  */
+import { ensure, readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, Segment } from "./store.js";
 
 const SEGMENT_HEAD = 20;
@@ -27,19 +30,22 @@ export function encodeSegment({ sizes, orderingKeys, at, body }: Segment): Bytes
   return bytes;
 }
 
-/** The segment of these bytes. Its arrays are copies. */
+/** The segment of these bytes. Its arrays are copies. Throws if the bytes are damaged or of a newer version. */
 export function decodeSegment(key: string, bytes: Uint8Array): Segment {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes, SEGMENT_HEAD);
   const events = view.getUint32(4, true);
+  const flags = view.getUint32(16, true);
+  ensure(flags <= 1, "it has the form of a newer version");
+  const hasOrderingKeys = flags === 1;
   const end = SEGMENT_HEAD + 4 * events;
-  const hasOrderingKeys = view.getUint32(16, true) === 1;
-  return {
+  ensure((hasOrderingKeys ? end + 4 * events : end) <= bytes.length, "its sizes do not match its events");
+  return readSegment({
     key,
     body: copy(bytes, hasOrderingKeys ? end + 4 * events : end, bytes.length),
     sizes: new Uint32Array(copy(bytes, SEGMENT_HEAD, end).buffer),
     ...(hasOrderingKeys && { orderingKeys: new Uint32Array(copy(bytes, end, end + 4 * events).buffer) }),
     at: view.getFloat64(8, true),
-  };
+  });
 }
 
 /** A dead letter as bytes. */
@@ -54,14 +60,31 @@ export function encodeDeadLetter({ key, body, ...rest }: DeadLetter): Bytes {
   return bytes;
 }
 
-/** The dead letter of these bytes. Its body is a copy. */
+/** The dead letter of these bytes. Its body is a copy. Throws if the bytes are damaged or of a newer version. */
 export function decodeDeadLetter(key: string, bytes: Uint8Array): DeadLetter {
-  const end = DEAD_LETTER_HEAD + new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
-  return {
-    ...JSON.parse(new TextDecoder().decode(bytes.subarray(DEAD_LETTER_HEAD, end))),
+  const end = DEAD_LETTER_HEAD + viewOf(bytes, DEAD_LETTER_HEAD).getUint32(4, true);
+  ensure(end <= bytes.length, "its length does not match its event");
+  return readDeadLetter({
+    ...(parseJson(new TextDecoder().decode(bytes.subarray(DEAD_LETTER_HEAD, end))) as object),
     key,
     body: copy(bytes, end, bytes.length),
-  };
+  });
+}
+
+/** Parses JSON. The error does not show the text, which may be private. */
+export function parseJson(text: string, reviver?: (name: string, value: unknown) => unknown): unknown {
+  try {
+    return JSON.parse(text, reviver);
+  } catch {
+    throw new Error("it is no JSON");
+  }
+}
+
+/** A view of bytes that start with their length. */
+function viewOf(bytes: Uint8Array, minLength: number): DataView {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  ensure(bytes.length >= minLength && view.getUint32(0, true) === bytes.length, "its length is wrong");
+  return view;
 }
 
 /** Chunks of at most `limit` bytes; at least one. */
