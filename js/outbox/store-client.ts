@@ -160,7 +160,7 @@ export class StoreClient {
     return this.call(async (store) => [...(await store.dead(limit))]);
   }
 
-  /** Deletes everything except the segments with these keys. */
+  /** Deletes everything except the segments with these keys. Rows that cannot be read are deleted too. */
   async deleteAll(exceptKeys: () => Set<string>): Promise<void> {
     const peek = () =>
       this.call((store) => store.peek({ events: DELETE_EVENTS, bytes: DELETE_BYTES, skip: exceptKeys() }));
@@ -173,6 +173,12 @@ export class StoreClient {
       const deadRemove = letters.map(({ key }) => key);
       await this.call((store) => store.write({ ...NO_CHANGE, deadRemove }));
     }
+    const { segments: remove, deadLetters: deadRemove } = (await this.call(async (store) => store.unreadable?.())) ?? {
+      segments: [],
+      deadLetters: [],
+    };
+    if (remove.length + deadRemove.length > 0)
+      await this.call((store) => store.write({ ...NO_CHANGE, remove, deadRemove }));
   }
 
   /** Asks the platform to start this program again, because events are pending. */

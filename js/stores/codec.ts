@@ -95,9 +95,30 @@ export function splitChunks(bytes: Bytes, limit: number): Bytes[] {
   );
 }
 
-/** The number of chunks, from the length in the first chunk. */
-export function chunkCount(first: Uint8Array, limit: number): number {
-  return Math.ceil(new DataView(first.buffer, first.byteOffset).getUint32(0, true) / limit);
+/** The number of chunks, from the length in the first chunk. Throws if that is damaged or of a newer version. */
+export function chunkCount(first: unknown, limit: number): number {
+  ensure(ArrayBuffer.isView(first) && first.byteLength >= 4, "it has no bytes");
+  const { buffer, byteOffset, byteLength } = first as Uint8Array;
+  const length = new DataView(buffer, byteOffset).getUint32(0, true);
+  ensure(length === byteLength || (length > limit && byteLength === limit), "its length is wrong");
+  return Math.ceil(length / limit);
+}
+
+/** Throws if a chunk is missing, or something else than bytes. */
+export function completeChunks(chunks: readonly unknown[]): Uint8Array[] {
+  ensure(
+    chunks.every((chunk) => ArrayBuffer.isView(chunk)),
+    "a part of it is missing",
+  );
+  return chunks as Uint8Array[];
+}
+
+/** Whether two chunks are the same. */
+export function isSameChunk(one: unknown, other: unknown): boolean {
+  const [a, b] = [one, other] as Uint8Array[];
+  return (
+    ArrayBuffer.isView(a) && ArrayBuffer.isView(b) && a.length === b.length && a.every((byte, at) => byte === b[at])
+  );
 }
 
 /** Not `slice`: that of a Node `Buffer` does not copy. */
