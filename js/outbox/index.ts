@@ -15,7 +15,9 @@ export type {
   PeekLimit,
   Segment,
   StoreCounts,
+  StoreProblemListener,
   StoreTraits,
+  UnreadableKeys,
 } from "../stores/store.js";
 export type { DeadEvent } from "./dead-letters.js";
 export type { OutboxOptions } from "./options.js";

@@ -81,7 +81,10 @@ export interface OutboxEvents {
   dead: CustomEvent<{ id: string; error: FerryError; attempts: number }>;
   /** The outbox is 80 % full (`isHigh`), or less than 60 % again. */
   pressure: CustomEvent<{ isHigh: boolean; bytes: number }>;
-  /** The store failed, or the server refuses all requests. No event is lost, but the cause needs attention. */
+  /**
+   * The store failed, or the server refuses all requests: no event is lost, but the cause needs attention. Or the store
+   * has found that something in it is damaged or was deleted: the message says what.
+   */
   degraded: CustomEvent<{ error: FerryError }>;
   /** This tab or process became the one that sends, or stopped being it. */
   leader: CustomEvent<{ leads: boolean }>;

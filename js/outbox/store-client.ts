@@ -65,7 +65,7 @@ export class StoreClient {
   /** Resolves when the store is open, or the outbox is stopped. */
   async open(): Promise<void> {
     await this.retry(async () => {
-      const opening = this.#shared.open();
+      const opening = this.#shared.open(this.#onDegraded);
       // What selects a store has time limits of its own.
       this.traits = await (this.#shared.isAuto ? opening : this.#withTimeout(opening, this.#shared.kind));
       this.store = this.#shared.view(this.#scope);
@@ -137,7 +137,7 @@ export class StoreClient {
     return this.call(async (store) => [...(await store.dead(limit))]);
   }
 
-  /** Deletes everything except the segments with these keys. */
+  /** Deletes everything except the segments with these keys. Rows that cannot be read are deleted too. */
   async deleteAll(exceptKeys: () => Set<string>): Promise<void> {
     const peek = () =>
       this.call((store) => store.peek({ events: DELETE_EVENTS, bytes: DELETE_BYTES, skip: exceptKeys() }));
@@ -150,6 +150,12 @@ export class StoreClient {
       const deadRemove = letters.map(({ key }) => key);
       await this.call((store) => store.write({ ...NO_CHANGE, deadRemove }));
     }
+    const { segments: remove, deadLetters: deadRemove } = (await this.call(async (store) => store.unreadable?.())) ?? {
+      segments: [],
+      deadLetters: [],
+    };
+    if (remove.length + deadRemove.length > 0)
+      await this.call((store) => store.write({ ...NO_CHANGE, remove, deadRemove }));
   }
 
   /** Asks the platform to start this program again, because events are pending. */

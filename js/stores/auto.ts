@@ -4,7 +4,7 @@ import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
 import { indexedDbStore } from "./indexeddb.js";
 import { localStorageStore } from "./local-storage.js";
 import { memoryStore } from "./memory.js";
-import type { OutboxStore, StoreTraits } from "./store.js";
+import type { OutboxStore, StoreProblemListener, StoreTraits } from "./store.js";
 
 /** An open store, and the better stores that did not work. */
 export interface OpenedStore {
@@ -20,12 +20,18 @@ const OPEN_TIMEOUT_MS = 5_000;
 /**
  * Opens the best store for this platform. In browsers: IndexedDB, else `localStorage`, else memory. Elsewhere: memory,
  * because the other stores need a path or an object. Never rejects. A store that does not open within 5 s is not used.
+ *
+ * @param onProblem as that of `OutboxStore.open`
  */
-export async function openAuto(name: string): Promise<OpenedStore> {
+export async function openAuto(name: string, onProblem?: StoreProblemListener): Promise<OpenedStore> {
   const refused: FerryError[] = [];
   for (const store of isBrowser() ? [indexedDbStore(), localStorageStore()] : []) {
     try {
-      return { store, traits: await openWithTimeout(store, name, OPEN_TIMEOUT_MS), refused };
+      return {
+        store,
+        traits: await openWithTimeout(store, () => store.open(name, onProblem), OPEN_TIMEOUT_MS),
+        refused,
+      };
     } catch (error) {
       refused.push(error as FerryError);
     }
@@ -39,8 +45,12 @@ function isBrowser(): boolean {
   return "indexedDB" in globalThis || "document" in globalThis;
 }
 
-async function openWithTimeout(store: OutboxStore, name: string, timeoutMs: number): Promise<StoreTraits> {
-  const opening = store.open(name);
+async function openWithTimeout(
+  store: OutboxStore,
+  open: () => Promise<StoreTraits>,
+  timeoutMs: number,
+): Promise<StoreTraits> {
+  const opening = open();
   let timer: Timer | undefined;
   const tooLate = new Promise<never>((_, reject) => {
     timer = startTimer(() => {

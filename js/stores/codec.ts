@@ -2,9 +2,12 @@
  * Encodes segments and dead letters as bytes, and splits these into chunks for places that limit the size of a value.
  * Numbers are little-endian, as on all machines that JavaScript runs on. Internal.
  *
- *     segment:      length u32 | events u32 | at f64 | has orderingKeys u32 | sizes u32… | orderingKeys u32… | body
+ *     segment:      length u32 | events u32 | at f64 | flags u32 | sizes u32… | orderingKeys u32… | body
  *     dead letter:  length u32 | length of the JSON u32 | JSON of all but key and body | body
+ *
+ * The flag 1: there are ordering keys. All others are 0: a newer version may use them.
  */
+import { ensure, readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, Segment } from "./store.js";
 
 const SEGMENT_HEAD = 20;
@@ -27,19 +30,22 @@ export function encodeSegment({ sizes, orderingKeys, at, body }: Segment): Bytes
   return bytes;
 }
 
-/** The segment of these bytes. Its arrays are copies. */
+/** The segment of these bytes. Its arrays are copies. Throws if the bytes are damaged or of a newer version. */
 export function decodeSegment(key: string, bytes: Uint8Array): Segment {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes, SEGMENT_HEAD);
   const events = view.getUint32(4, true);
+  const flags = view.getUint32(16, true);
+  ensure(flags <= 1, "it has the form of a newer version");
+  const hasOrderingKeys = flags === 1;
   const end = SEGMENT_HEAD + 4 * events;
-  const hasOrderingKeys = view.getUint32(16, true) === 1;
-  return {
+  ensure((hasOrderingKeys ? end + 4 * events : end) <= bytes.length, "its sizes do not match its events");
+  return readSegment({
     key,
     body: copy(bytes, hasOrderingKeys ? end + 4 * events : end, bytes.length),
     sizes: new Uint32Array(copy(bytes, SEGMENT_HEAD, end).buffer),
     ...(hasOrderingKeys && { orderingKeys: new Uint32Array(copy(bytes, end, end + 4 * events).buffer) }),
     at: view.getFloat64(8, true),
-  };
+  });
 }
 
 /** A dead letter as bytes. */
@@ -54,14 +60,31 @@ export function encodeDeadLetter({ key, body, ...rest }: DeadLetter): Bytes {
   return bytes;
 }
 
-/** The dead letter of these bytes. Its body is a copy. */
+/** The dead letter of these bytes. Its body is a copy. Throws if the bytes are damaged or of a newer version. */
 export function decodeDeadLetter(key: string, bytes: Uint8Array): DeadLetter {
-  const end = DEAD_LETTER_HEAD + new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
-  return {
-    ...JSON.parse(new TextDecoder().decode(bytes.subarray(DEAD_LETTER_HEAD, end))),
+  const end = DEAD_LETTER_HEAD + viewOf(bytes, DEAD_LETTER_HEAD).getUint32(4, true);
+  ensure(end <= bytes.length, "its length does not match its event");
+  return readDeadLetter({
+    ...(parseJson(new TextDecoder().decode(bytes.subarray(DEAD_LETTER_HEAD, end))) as object),
     key,
     body: copy(bytes, end, bytes.length),
-  };
+  });
+}
+
+/** Parses JSON. The error does not show the text, which may be private. */
+export function parseJson(text: string, reviver?: (name: string, value: unknown) => unknown): unknown {
+  try {
+    return JSON.parse(text, reviver);
+  } catch {
+    throw new Error("it is no JSON");
+  }
+}
+
+/** A view of bytes that start with their length. */
+function viewOf(bytes: Uint8Array, minLength: number): DataView {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  ensure(bytes.length >= minLength && view.getUint32(0, true) === bytes.length, "its length is wrong");
+  return view;
 }
 
 /** Chunks of at most `limit` bytes; at least one. */
@@ -72,9 +95,30 @@ export function splitChunks(bytes: Bytes, limit: number): Bytes[] {
   );
 }
 
-/** The number of chunks, from the length in the first chunk. */
-export function chunkCount(first: Uint8Array, limit: number): number {
-  return Math.ceil(new DataView(first.buffer, first.byteOffset).getUint32(0, true) / limit);
+/** The number of chunks, from the length in the first chunk. Throws if that is damaged or of a newer version. */
+export function chunkCount(first: unknown, limit: number): number {
+  ensure(ArrayBuffer.isView(first) && first.byteLength >= 4, "it has no bytes");
+  const { buffer, byteOffset, byteLength } = first as Uint8Array;
+  const length = new DataView(buffer, byteOffset).getUint32(0, true);
+  ensure(length === byteLength || (length > limit && byteLength === limit), "its length is wrong");
+  return Math.ceil(length / limit);
+}
+
+/** Throws if a chunk is missing, or something else than bytes. */
+export function completeChunks(chunks: readonly unknown[]): Uint8Array[] {
+  ensure(
+    chunks.every((chunk) => ArrayBuffer.isView(chunk)),
+    "a part of it is missing",
+  );
+  return chunks as Uint8Array[];
+}
+
+/** Whether two chunks are the same. */
+export function isSameChunk(one: unknown, other: unknown): boolean {
+  const [a, b] = [one, other] as Uint8Array[];
+  return (
+    ArrayBuffer.isView(a) && ArrayBuffer.isView(b) && a.length === b.length && a.every((byte, at) => byte === b[at])
+  );
 }
 
 /** Not `slice`: that of a Node `Buffer` does not copy. */

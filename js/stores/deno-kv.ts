@@ -4,15 +4,18 @@ import { unixNow } from "../platform/clock.js";
 import {
   type Bytes,
   chunkCount,
+  completeChunks,
   decodeDeadLetter,
   decodeSegment,
   encodeDeadLetter,
   encodeSegment,
+  isSameChunk,
   splitChunks,
 } from "./codec.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
-import type { DeadLetter, OutboxStore } from "./store.js";
+import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
 import { storeError } from "./store-error.js";
+import { UnreadableRows } from "./unreadable-rows.js";
 
 /** The members of `Deno.Kv` that the store uses. */
 export interface DenoKvLike {
@@ -71,6 +74,7 @@ const MAX_READS = 10;
  */
 export function denoKvStore(kv: DenoKvLike): OutboxStore {
   let root: string[] = [];
+  const unreadable = new UnreadableRows(STORAGE);
   /** The number of chunks of each known segment and dead letter, by its row. */
   const chunkCounts = new Map<string, number>();
   /** The last change. Changes are made one after the other, because overlapping commits may overtake each other. */
@@ -82,11 +86,6 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
   const deletions = (row: Row, from: number): Mutation[] =>
     range(from, chunkCounts.get(row.join("/")) ?? 1).map((at) => ({ key: chunkKey(row, at) }));
 
-  function noteChunkCount(row: Row, first: unknown): Uint8Array {
-    chunkCounts.set(row.join("/"), chunkCount(first as Uint8Array, MAX_VALUE_BYTES));
-    return first as Uint8Array;
-  }
-
   async function getValues(keys: string[][]): Promise<unknown[]> {
     const values: unknown[] = [];
     for (let at = 0; at < keys.length; at += MAX_READS) {
@@ -95,31 +94,52 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     return values;
   }
 
+  /** The number of chunks in the storage of a row whose first chunk cannot be read. */
+  async function findChunkCount(row: Row): Promise<number> {
+    for (let from = 1; ; from += MAX_READS) {
+      const values = await getValues(range(from, from + MAX_READS).map((at) => chunkKey(row, at)));
+      const missing = values.indexOf(null);
+      if (missing >= 0) return from + missing;
+    }
+  }
+
   async function lookUp(rows: Row[]): Promise<void> {
     const unknown = rows.filter((row) => !chunkCounts.has(row.join("/")));
     const firsts = await getValues(unknown.map((row) => chunkKey(row, 0)));
     for (const [index, row] of unknown.entries()) {
-      if (firsts[index] !== null) noteChunkCount(row, firsts[index]);
+      if (firsts[index] === null) continue;
+      let count: number | undefined;
+      try {
+        count = chunkCount(firsts[index], MAX_VALUE_BYTES);
+      } catch {
+        count = await findChunkCount(row);
+      }
+      chunkCounts.set(row.join("/"), count);
     }
   }
 
   /** Visits the rows whose keys begin with `prefix`, in order, until `visit` returns false. */
-  async function walk(
+  async function walk<T>(
     kind: Kind,
-    visit: (key: string, bytes: Bytes) => boolean,
+    decode: (key: string, bytes: Bytes) => T,
+    visit: (row: T) => boolean,
     batchSize: number,
     prefix = "",
   ): Promise<void> {
     const rows = [...root, kind];
     // No key has a character above `z`.
     const selector = prefix ? { start: [...rows, prefix], end: [...rows, `${prefix}\uffff`] } : { prefix: rows };
-    for await (const { key: path, value } of kv.list(selector, { batchSize })) {
+    const table = kind === "s" ? "segments" : "deadLetters";
+    for await (const { key: path, value: first } of kv.list(selector, { batchSize })) {
       const key = path[path.length - 1] as string;
-      const first = noteChunkCount([kind, key], value);
+      const count = unreadable.read(table, key, () => chunkCount(first, MAX_VALUE_BYTES));
+      if (count === undefined) continue;
+      chunkCounts.set([kind, key].join("/"), count);
       const others = await getValues(deletions([kind, key], 1).map((chunk) => chunk.key));
-      // Another process may be removing the row.
-      if (others.includes(null)) continue;
-      if (visit(key, concat([first, ...(others as Uint8Array[])])) === false) return;
+      // Another process may be removing the row, or replacing it.
+      if (others.includes(null) && !isSameChunk((await kv.get(chunkKey([kind, key], 0))).value, first)) continue;
+      const row = unreadable.read(table, key, () => decode(key, concat(completeChunks([first, ...others]))));
+      if (row && visit(row) === false) return;
     }
   }
 
@@ -150,11 +170,29 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     await atomic.commit();
   }
 
+  async function count(prefix?: string): Promise<StoreCounts> {
+    const counts = countsOf([], []);
+    await walk("s", decodeSegment, (segment) => !!countsOf([segment], [], counts), 100, prefix);
+    await walk("d", decodeDeadLetter, (letter) => !!countsOf([], [letter], counts), 100, prefix);
+    return counts;
+  }
+
+  async function attempt<T>(body: () => Promise<T>): Promise<T> {
+    try {
+      return await body();
+    } catch (cause) {
+      throw storeError(STORAGE, cause);
+    } finally {
+      unreadable.tell();
+    }
+  }
+
   return {
     kind: "deno-kv",
 
-    open: (name) =>
+    open: (name, onProblem) =>
       attempt(async () => {
+        unreadable.listen(onProblem);
         root = ["eventferry", name];
         await commit([{ key: [...root, "probe"], value: new Uint8Array(1) }]);
         await commit([{ key: [...root, "probe"] }]);
@@ -175,28 +213,30 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
         });
         lastChange = made.catch(() => undefined);
         await made;
+        unreadable.forget("segments", remove);
+        unreadable.forget("deadLetters", deadRemove);
       }),
 
     peek: (limit) =>
       attempt(async () => {
         const result = peekUpTo(limit);
-        await walk("s", (key, bytes) => result.add(decodeSegment(key, bytes)), 16, limit.prefix);
+        await walk("s", decodeSegment, result.add, 16, limit.prefix);
         return result.taken;
       }),
 
     dead: (limit, prefix) =>
       attempt(async () => {
         const found: DeadLetter[] = [];
-        if (limit > 0) await walk("d", (key, bytes) => found.push(decodeDeadLetter(key, bytes)) < limit, 16, prefix);
+        if (limit > 0) await walk("d", decodeDeadLetter, (letter) => found.push(letter) < limit, 16, prefix);
         return found;
       }),
 
-    count: (prefix) =>
+    count: (prefix) => attempt(() => count(prefix)),
+
+    unreadable: () =>
       attempt(async () => {
-        const counts = countsOf([], []);
-        await walk("s", (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], counts), 100, prefix);
-        await walk("d", (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], counts), 100, prefix);
-        return counts;
+        await count();
+        return unreadable.keys;
       }),
 
     acquire: (owner, durationMs, scope) =>
@@ -220,14 +260,6 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
 type Kind = "s" | "d";
 /** The kind and key of a segment or dead letter. */
 type Row = readonly [kind: Kind, key: string];
-
-async function attempt<T>(body: () => Promise<T>): Promise<T> {
-  try {
-    return await body();
-  } catch (cause) {
-    throw storeError(STORAGE, cause);
-  }
-}
 
 /** Groups mutations, in order, into as few commits as the limits allow. At least one. */
 function* commits(mutations: readonly Mutation[]): Generator<Mutation[]> {

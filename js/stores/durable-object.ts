@@ -3,15 +3,18 @@ import { concat } from "../platform/bytes.js";
 import {
   type Bytes,
   chunkCount,
+  completeChunks,
   decodeDeadLetter,
   decodeSegment,
   encodeDeadLetter,
   encodeSegment,
+  isSameChunk,
   splitChunks,
 } from "./codec.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
-import type { OutboxStore } from "./store.js";
+import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
 import { storeError } from "./store-error.js";
+import { UnreadableRows } from "./unreadable-rows.js";
 
 /** The members of `ctx.storage` that the store uses. */
 export interface DurableObjectStorageLike {
@@ -25,6 +28,7 @@ export interface DurableObjectStorageLike {
   deleteAlarm(): Promise<void>;
 }
 
+const STORAGE = "the storage of the Durable Object";
 /** The key-value back end allows 128 KiB for a value, the SQLite back end 2 MB. */
 const MAX_VALUE_BYTES = 120 * 1024;
 /** The maximum number of keys in one call. */
@@ -45,6 +49,7 @@ const MAX_KEYS = 128;
  */
 export function durableObjectStore(storage: DurableObjectStorageLike): OutboxStore {
   let prefix = "";
+  const unreadable = new UnreadableRows(STORAGE);
   /** The number of chunks of each known segment and dead letter, by its key in the storage. */
   const chunkCounts = new Map<string, number>();
   /** The alarm that this store has set. */
@@ -58,43 +63,63 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
   const chunkKeys = (key: string, from: number) =>
     range(from, chunkCounts.get(key) ?? 1).map((at) => chunkKey(key, at));
 
-  /** Notes the number of chunks, from the first one. */
-  function noteChunkCount(key: string, first: unknown): Uint8Array {
-    chunkCounts.set(key, chunkCount(first as Uint8Array, MAX_VALUE_BYTES));
-    return first as Uint8Array;
+  /** The number of chunks in the storage of a row whose first chunk cannot be read. */
+  async function findChunkCount(key: string): Promise<number> {
+    for (let from = 1; ; from += MAX_KEYS) {
+      const found = await storage.get(range(from, from + MAX_KEYS).map((at) => chunkKey(key, at)));
+      if (found.size < MAX_KEYS) return from + found.size;
+    }
   }
 
   async function lookUp(keys: string[]): Promise<void> {
     for (const group of keyGroups(keys.filter((key) => !chunkCounts.has(key)))) {
-      for (const [key, first] of await storage.get(group)) noteChunkCount(key, first);
+      for (const [key, first] of await storage.get(group)) {
+        let count: number | undefined;
+        try {
+          count = chunkCount(first, MAX_VALUE_BYTES);
+        } catch {
+          count = await findChunkCount(key);
+        }
+        chunkCounts.set(key, count);
+      }
     }
   }
 
-  /** Visits the rows in order until `visit` returns false. Reads groups of doubling size. */
-  async function walk(all: string, visit: (key: string, bytes: Bytes) => boolean, keyPrefix = ""): Promise<void> {
+  /** Visits the rows whose keys begin with `keyPrefix`, in order, until `visit` returns false. Reads groups of doubling size. */
+  async function walk<T>(
+    table: "segments" | "deadLetters",
+    decode: (key: string, bytes: Bytes) => T,
+    visit: (row: T) => boolean,
+    keyPrefix = "",
+  ): Promise<void> {
+    const all = table === "segments" ? segmentKey("") : deadLetterKey("");
     const start = all + keyPrefix;
     let last: string | undefined;
     for (let limit = 4; ; limit = Math.min(2 * limit, 64)) {
       const rows = await storage.list({ prefix: start, limit, ...(last !== undefined && { startAfter: last }) });
       for (const [key, first] of rows) {
         last = key;
-        const bytes = await readChunks(key, noteChunkCount(key, first));
-        if (bytes && visit(key.slice(all.length), bytes) === false) return;
+        const name = key.slice(all.length);
+        const count = unreadable.read(table, name, () => chunkCount(first, MAX_VALUE_BYTES));
+        if (count === undefined) continue;
+        chunkCounts.set(key, count);
+        const chunks = await readChunks(key, first as Uint8Array);
+        const row = chunks && unreadable.read(table, name, () => decode(name, concat(completeChunks(chunks))));
+        if (row && visit(row) === false) return;
       }
       if (rows.size < limit) return;
     }
   }
 
-  /** All bytes of a row; undefined if it was removed in the meantime. */
-  async function readChunks(key: string, first: Uint8Array): Promise<Bytes | undefined> {
-    const found = new Map<string, unknown>();
+  /** All chunks of a row, some of them perhaps missing; undefined if it was removed or replaced in the meantime. */
+  async function readChunks(key: string, first: Uint8Array): Promise<unknown[] | undefined> {
     const others = chunkKeys(key, 1);
+    const found = new Map<string, unknown>();
     for (const group of keyGroups(others)) {
       for (const [name, chunk] of await storage.get(group)) found.set(name, chunk);
     }
-    return found.size < others.length
-      ? undefined
-      : concat([first, ...others.map((name) => found.get(name) as Uint8Array)]);
+    if (found.size < others.length && !isSameChunk((await storage.get([key])).get(key), first)) return undefined;
+    return [first, ...others.map((name) => found.get(name))];
   }
 
   /**
@@ -118,11 +143,29 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     return Promise.all(calls);
   }
 
+  async function count(start?: string): Promise<StoreCounts> {
+    const counts = countsOf([], []);
+    await walk("segments", decodeSegment, (segment) => !!countsOf([segment], [], counts), start);
+    await walk("deadLetters", decodeDeadLetter, (letter) => !!countsOf([], [letter], counts), start);
+    return counts;
+  }
+
+  async function attempt<T>(body: () => Promise<T>): Promise<T> {
+    try {
+      return await body();
+    } catch (cause) {
+      throw storeError(STORAGE, cause);
+    } finally {
+      unreadable.tell();
+    }
+  }
+
   return {
     kind: "durable-object",
 
-    open: (name) =>
+    open: (name, onProblem) =>
       attempt(async () => {
+        unreadable.listen(onProblem);
         // Without the encoding, the rows of the name `a/s` would be among those of `a`.
         prefix = `eventferry/${encodeURIComponent(name)}/`;
         await Promise.all([storage.put({ [`${prefix}probe`]: 1 }), storage.delete([`${prefix}probe`]), storage.sync()]);
@@ -143,29 +186,30 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
         await (await submitted).written;
         await storage.sync();
         for (const key of removes) chunkCounts.delete(key);
+        unreadable.forget("segments", remove);
+        unreadable.forget("deadLetters", deadRemove);
       }),
 
     peek: (limit) =>
       attempt(async () => {
         const result = peekUpTo(limit);
-        await walk(segmentKey(""), (key, bytes) => result.add(decodeSegment(key, bytes)), limit.prefix);
+        await walk("segments", decodeSegment, result.add, limit.prefix);
         return result.taken;
       }),
 
     dead: (limit, start) =>
       attempt(async () => {
-        const found: ReturnType<typeof decodeDeadLetter>[] = [];
-        const add = (key: string, bytes: Bytes) => found.push(decodeDeadLetter(key, bytes)) < limit;
-        if (limit > 0) await walk(deadLetterKey(""), add, start);
+        const found: DeadLetter[] = [];
+        if (limit > 0) await walk("deadLetters", decodeDeadLetter, (letter) => found.push(letter) < limit, start);
         return found;
       }),
 
-    count: (start) =>
+    count: (start) => attempt(() => count(start)),
+
+    unreadable: () =>
       attempt(async () => {
-        const counts = countsOf([], []);
-        await walk(segmentKey(""), (key, bytes) => !!countsOf([decodeSegment(key, bytes)], [], counts), start);
-        await walk(deadLetterKey(""), (key, bytes) => !!countsOf([], [decodeDeadLetter(key, bytes)], counts), start);
-        return counts;
+        await count();
+        return unreadable.keys;
       }),
 
     close: () => attempt(async () => void (await lastChange)),
@@ -184,14 +228,6 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
         await storage.sync();
       }),
   };
-}
-
-async function attempt<T>(body: () => Promise<T>): Promise<T> {
-  try {
-    return await body();
-  } catch (cause) {
-    throw storeError("the storage of the Durable Object", cause);
-  }
 }
 
 function range(from: number, to: number): number[] {

@@ -1,87 +1,132 @@
 /**
  * The log of a file store: a sequence of records with checksums, one for each change. Internal.
  *
- *     file:    MAGIC record…
+ *     file:    header record…
  *     record:  length of the entries u32 | their CRC-32 u32 | entry…
  *     entry:   kind u8 | 0 u8 | length of the key u16 | length of the value u32 | key | value
+ *
+ * The CRC-32 is seeded with the salt of the header.
  */
 import { concat } from "../platform/bytes.js";
 import { type Bytes, decodeDeadLetter, decodeSegment, encodeDeadLetter, encodeSegment } from "./codec.js";
 import type { Change, DeadLetter, Segment } from "./store.js";
 
-/** The start of every file. */
-export const MAGIC: Bytes = new TextEncoder().encode("eventferry outbox 1\n");
-
 /** Computes a CRC-32. */
-export type Crc32 = (bytes: Uint8Array) => number;
+export type Crc32 = (bytes: Uint8Array, seed?: number) => number;
+/** Computes the checksum of the records of one file. */
+export type Checksum = (bytes: Uint8Array) => number;
 
-const RECORD_HEAD = 8;
+/** The bytes of a record before its entries. */
+export const RECORD_HEAD = 8;
 const ENTRY_HEAD = 8;
-const PUT = 1;
-const REMOVE = 2;
-const DEAD_PUT = 3;
-const DEAD_REMOVE = 4;
 const NOTHING = new Uint8Array(0);
 
+/** What an entry does. Newer versions may have more kinds. */
+export const KIND = { put: 1, remove: 2, deadPut: 3, deadRemove: 4, erased: 5 } as const;
+
+/** A part of a record. */
+export interface Entry {
+  readonly kind: number;
+  readonly key: string;
+  readonly value: Uint8Array;
+}
+
 /** Encodes changes as records. An empty change has no record. */
-export function records(changes: readonly Change[], crc32: Crc32): Bytes {
+export function records(changes: readonly Change[], checksum: Checksum): Bytes {
+  return encodeRecords(changes.map(entriesOf), checksum);
+}
+
+/** Encodes one record for each list of entries. An empty list has none. */
+export function encodeRecords(lists: readonly (readonly Entry[])[], checksum: Checksum): Bytes {
   const parts: Uint8Array[] = [];
-  const heads: { view: DataView; start: number; end: number }[] = [];
+  const spans: { start: number; end: number }[] = [];
   let length = 0;
   const add = (part: Uint8Array) => {
     parts.push(part);
     length += part.length;
   };
-  for (const change of changes) {
-    const head = new Uint8Array(RECORD_HEAD);
-    const start = length + RECORD_HEAD;
-    add(head);
-    for (const segment of change.put) addEntry(add, PUT, segment.key, encodeSegment(segment));
-    for (const key of change.remove) addEntry(add, REMOVE, key, NOTHING);
-    for (const letter of change.deadPut) addEntry(add, DEAD_PUT, letter.key, encodeDeadLetter(letter));
-    for (const key of change.deadRemove) addEntry(add, DEAD_REMOVE, key, NOTHING);
-    if (length > start) {
-      heads.push({ view: new DataView(head.buffer), start, end: length });
-    } else {
-      parts.pop();
-      length -= RECORD_HEAD;
+  for (const entries of lists) {
+    if (entries.length === 0) continue;
+    add(new Uint8Array(RECORD_HEAD));
+    const start = length;
+    for (const { kind, key, value } of entries) {
+      const name = new TextEncoder().encode(key);
+      const head = new DataView(new ArrayBuffer(ENTRY_HEAD));
+      head.setUint8(0, kind);
+      head.setUint16(2, name.length, true);
+      head.setUint32(4, value.length, true);
+      add(new Uint8Array(head.buffer));
+      add(name);
+      add(value);
     }
+    spans.push({ start, end: length });
   }
   const bytes = concat(parts);
   const view = new DataView(bytes.buffer);
-  for (const { start, end } of heads) {
+  for (const { start, end } of spans) {
     view.setUint32(start - RECORD_HEAD, end - start, true);
-    view.setUint32(start - RECORD_HEAD + 4, crc32(bytes.subarray(start, end)), true);
+    view.setUint32(start - RECORD_HEAD + 4, checksum(bytes.subarray(start, end)), true);
   }
   return bytes;
 }
 
+/** The entries of an intact record that starts at `at`, and its end; undefined if there is none. */
+export function recordAt(
+  bytes: Uint8Array,
+  at: number,
+  checksum: Checksum,
+): { entries: Entry[]; end: number } | undefined {
+  const end = announcedEnd(bytes, at);
+  if (end === undefined) return undefined;
+  const content = bytes.subarray(at + RECORD_HEAD, end);
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at);
+  if (lastEntryEnd(bytes, at + RECORD_HEAD, end) !== end) return undefined;
+  return checksum(content) === view.getUint32(4, true) ? { entries: decodeEntries(content), end } : undefined;
+}
+
+/** The end that the length of a record announces; undefined if it is impossible. */
+export function announcedEnd(bytes: Uint8Array, at: number): number | undefined {
+  if (at + RECORD_HEAD + ENTRY_HEAD > bytes.length) return undefined;
+  const length = readU32(bytes, at);
+  const end = at + RECORD_HEAD + length;
+  // After a loss of power, the end of the file may be zeros.
+  return length < ENTRY_HEAD || end > bytes.length ? undefined : end;
+}
+
 /**
- * Reads a file, and passes each intact change to `apply`, in order.
- *
- * An incomplete record is the last one. A damaged record before an intact one was damaged after it was written; it is
- * skipped.
- *
- * @returns the end of the last intact record; undefined if the file is not an outbox
+ * The end of the last entry that starts before `end`, if entries follow each other from `at` on. It is larger than `end`
+ * if the last one is incomplete, and undefined if something else is in between.
  */
-export function readRecords(bytes: Uint8Array, crc32: Crc32, apply: (change: Change) => void): number | undefined {
-  const start = Math.min(bytes.length, MAGIC.length);
-  for (let at = 0; at < start; at++) if (bytes[at] !== MAGIC[at]) return undefined;
-  let intactEnd = start;
-  let damaged = 0;
-  for (let at = start; damaged < 2; ) {
-    const record = recordAt(bytes, at, crc32);
-    if (!record) break;
-    if (record.isIntact) {
-      apply(toChange(record.entries));
-      intactEnd = record.end;
-      damaged = 0;
-    } else {
-      damaged++;
-    }
-    at = record.end;
+export function lastEntryEnd(bytes: Uint8Array, at: number, end: number): number | undefined {
+  let position = at;
+  while (position < end) {
+    if (position + ENTRY_HEAD > end) return position + ENTRY_HEAD;
+    if (bytes[position] === 0 || bytes[position + 1] !== 0) return undefined;
+    const keyBytes = bytes[position + 2]! + 256 * bytes[position + 3]!;
+    position += ENTRY_HEAD + keyBytes + readU32(bytes, position + 4);
   }
-  return intactEnd;
+  return position;
+}
+
+/** The start of each entry of an intact record that starts at `at`. */
+export function* entryStarts(bytes: Uint8Array, at: number): Generator<number> {
+  const end = announcedEnd(bytes, at)!;
+  for (let position = at + RECORD_HEAD; position < end; ) {
+    yield position;
+    position += ENTRY_HEAD + bytes[position + 2]! + 256 * bytes[position + 3]! + readU32(bytes, position + 4);
+  }
+}
+
+/** The segment or dead letter of an entry that puts one. Throws if it is damaged or from a newer version. */
+export function decodeRow({ kind, key, value }: Entry): Segment | DeadLetter {
+  return kind === KIND.put ? decodeSegment(key, value) : decodeDeadLetter(key, value);
+}
+
+/** The entry that puts a segment or dead letter. */
+export function entryOf(row: Segment | DeadLetter): Entry {
+  return "sizes" in row
+    ? { kind: KIND.put, key: row.key, value: encodeSegment(row) }
+    : { kind: KIND.deadPut, key: row.key, value: encodeDeadLetter(row) };
 }
 
 /** The approximate size of a segment or dead letter in the file. */
@@ -91,52 +136,29 @@ export function recordBytes(item: Segment | DeadLetter): number {
     : item.body.length + 256;
 }
 
-function addEntry(add: (part: Uint8Array) => void, kind: number, key: string, value: Uint8Array): void {
-  const name = new TextEncoder().encode(key);
-  const head = new DataView(new ArrayBuffer(ENTRY_HEAD));
-  head.setUint8(0, kind);
-  head.setUint16(2, name.length, true);
-  head.setUint32(4, value.length, true);
-  add(new Uint8Array(head.buffer));
-  add(name);
-  add(value);
+function entriesOf({ put, remove, deadPut, deadRemove }: Change): Entry[] {
+  return [
+    ...put.map(entryOf),
+    ...remove.map((key) => ({ kind: KIND.remove, key, value: NOTHING })),
+    ...deadPut.map(entryOf),
+    ...deadRemove.map((key) => ({ kind: KIND.deadRemove, key, value: NOTHING })),
+  ];
 }
 
-function recordAt(
-  bytes: Uint8Array,
-  at: number,
-  crc32: Crc32,
-): { entries: Uint8Array; end: number; isIntact: boolean } | undefined {
-  if (at + RECORD_HEAD > bytes.length) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at);
-  const length = view.getUint32(0, true);
-  const end = at + RECORD_HEAD + length;
-  // After a loss of power, the end of the file may be zeros.
-  if (length === 0 || end > bytes.length) return undefined;
-  const entries = bytes.subarray(at + RECORD_HEAD, end);
-  return { entries, end, isIntact: crc32(entries) === view.getUint32(4, true) };
-}
-
-function toChange(entries: Uint8Array): Change {
-  const change = {
-    put: [] as Segment[],
-    remove: [] as string[],
-    deadPut: [] as DeadLetter[],
-    deadRemove: [] as string[],
-  };
-  const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
-  const text = new TextDecoder();
-  for (let at = 0; at < entries.length; ) {
-    const kind = view.getUint8(at);
+function decodeEntries(content: Uint8Array): Entry[] {
+  const entries: Entry[] = [];
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
+  const decoder = new TextDecoder();
+  for (let at = 0; at < content.length; ) {
     const keyEnd = at + ENTRY_HEAD + view.getUint16(at + 2, true);
     const end = keyEnd + view.getUint32(at + 4, true);
-    const key = text.decode(entries.subarray(at + ENTRY_HEAD, keyEnd));
-    const value = entries.subarray(keyEnd, end);
-    if (kind === PUT) change.put.push(decodeSegment(key, value));
-    else if (kind === REMOVE) change.remove.push(key);
-    else if (kind === DEAD_PUT) change.deadPut.push(decodeDeadLetter(key, value));
-    else if (kind === DEAD_REMOVE) change.deadRemove.push(key);
+    const key = decoder.decode(content.subarray(at + ENTRY_HEAD, keyEnd));
+    entries.push({ kind: view.getUint8(at), key, value: content.subarray(keyEnd, end) });
     at = end;
   }
-  return change;
+  return entries;
+}
+
+function readU32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }

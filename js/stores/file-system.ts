@@ -2,9 +2,21 @@
 import { FerryError } from "../engine/errors.js";
 import type { Crc32 } from "./file-format.js";
 
+/** What `stat` tells of a file, with `{ bigint: true }`: on Windows, `ino` is too large for a number. */
+export interface FileStat {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly mode: bigint;
+  isFile(): boolean;
+}
+
 /** An open file of `node:fs/promises`. */
 export interface FileHandle {
+  read(into: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
   write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
+  stat(options: { bigint: true }): Promise<FileStat>;
+  chmod(mode: number): Promise<void>;
   datasync(): Promise<void>;
   sync(): Promise<void>;
   truncate(length: number): Promise<void>;
@@ -13,11 +25,14 @@ export interface FileHandle {
 
 /** The functions of `node:fs/promises`. */
 export interface FileSystem {
-  open(path: string, flags: string): Promise<FileHandle>;
+  open(path: string, flags: string, mode?: number): Promise<FileHandle>;
   readFile(path: string): Promise<Uint8Array>;
-  writeFile(path: string, text: string, options: { flag: string }): Promise<void>;
+  stat(path: string, options: { bigint: true }): Promise<FileStat>;
+  realpath(path: string): Promise<string>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
+  symlink(target: string, path: string): Promise<void>;
+  readlink(path: string): Promise<string>;
 }
 
 /** The platform of a file store. Tests replace it. */
@@ -26,6 +41,12 @@ export interface Platform {
   readonly crc32: Crc32;
   /** The directory of a file. */
   folderOf(path: string): string;
+  /** The absolute path of a file. */
+  resolve(path: string): string;
+  /** The number of the worker thread; empty in the main thread. */
+  readonly thread: string;
+  /** A random number from 1 to 2^32 - 1 that nobody can foresee. */
+  randomSalt(): number;
   readonly process: Process;
 }
 
@@ -36,6 +57,9 @@ interface Process {
   getBuiltinModule?(name: string): unknown;
 }
 
+/** Only the user of the process may read and write the files of a store: events may be private. */
+export const FILE_MODE = 0o600;
+
 /** Loads the modules. Rejects on platforms without files. */
 export async function loadPlatform(): Promise<Platform> {
   const { process } = globalThis as { process?: Process };
@@ -45,7 +69,17 @@ export async function loadPlatform(): Promise<Platform> {
     const fs = load<FileSystem>("fs/promises");
     const path = load<{ dirname(path: string): string; resolve(path: string): string }>("path");
     const zlib = load<{ crc32?: Crc32 }>("zlib");
-    return { fs, process, folderOf: (file) => path.dirname(path.resolve(file)), crc32: zlib.crc32 ?? crc32ByTable() };
+    const crypto = load<{ randomInt(min: number, max: number): number }>("crypto");
+    const { threadId } = load<{ threadId: number } | undefined>("worker_threads") ?? { threadId: 0 };
+    return {
+      fs,
+      process,
+      resolve: path.resolve,
+      thread: threadId > 0 ? String(threadId) : "",
+      folderOf: (file) => path.dirname(path.resolve(file)),
+      randomSalt: () => crypto.randomInt(1, 2 ** 32),
+      crc32: zlib.crc32 ?? crc32ByTable(),
+    };
   } catch (cause) {
     throw noFiles(cause);
   }
@@ -54,6 +88,42 @@ export async function loadPlatform(): Promise<Platform> {
 /** The code of a system error, such as `ENOENT`. */
 export function codeOf(error: unknown): string | undefined {
   return (error as { code?: string } | undefined)?.code;
+}
+
+/** Whether an error says that there is no space: on the disk, in a quota, or up to the size limit of a file. */
+export function isNoSpace(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT", "EFBIG"].includes(codeOf(error) ?? "");
+}
+
+/** What `stat` tells of a path; undefined if there is nothing. */
+export async function statOf({ fs }: Platform, path: string): Promise<FileStat | undefined> {
+  try {
+    return await fs.stat(path, { bigint: true });
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Reads `length` bytes, or fewer if the file ends. Not up to the end of the file: some have none. */
+export async function readAt(handle: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return bytes.subarray(0, done);
+}
+
+/** Writes all bytes. */
+export async function writeAt(handle: FileHandle, position: number, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    if (bytesWritten === 0) throw new Error("nothing was written");
+    done += bytesWritten;
+  }
 }
 
 function noFiles(cause?: unknown): FerryError {
@@ -71,9 +141,9 @@ export function crc32ByTable(): Crc32 {
     for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
     return crc;
   });
-  return (bytes) => {
-    let crc = -1;
+  return (bytes, seed = 0) => {
+    let crc = ~seed;
     for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ table[(crc ^ bytes[at]!) & 255]!;
-    return (crc ^ -1) >>> 0;
+    return ~crc >>> 0;
   };
 }

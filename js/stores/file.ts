@@ -1,11 +1,32 @@
 /** The store for Node, Deno and Bun: a file. */
 import { FerryError } from "../engine/errors.js";
-import type { Bytes } from "./codec.js";
-import { MAGIC, readRecords, recordBytes, records } from "./file-format.js";
-import { lockFile } from "./file-lock.js";
-import { codeOf, type FileHandle, loadPlatform, type Platform } from "./file-system.js";
+import { mustBe } from "../engine/messages.js";
+import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
+import {
+  type Checksum,
+  decodeRow,
+  type Entry,
+  encodeRecords,
+  entryOf,
+  KIND,
+  recordBytes,
+  records,
+} from "./file-format.js";
+import { FileLog, type OpenedLog, RESERVED_SUFFIX } from "./file-log.js";
+import type { LogRecord } from "./file-recovery.js";
+import { isNoSpace, loadPlatform, type Platform } from "./file-system.js";
 import { MemoryTables } from "./ordered-map.js";
-import type { Change, DeadLetter, OutboxStore, PeekLimit, Segment, StoreCounts, StoreTraits } from "./store.js";
+import type {
+  Change,
+  DeadLetter,
+  OutboxStore,
+  PeekLimit,
+  Segment,
+  StoreCounts,
+  StoreProblemListener,
+  StoreTraits,
+  UnreadableKeys,
+} from "./store.js";
 import { storeError } from "./store-error.js";
 
 /** The options of `fileStore`. */
@@ -21,25 +42,38 @@ export interface FileStoreOptions {
 }
 
 /**
- * Keeps events in a file, to which changes are appended. The directory must exist; it also gets `<path>.lock` and,
- * while the file is rewritten, `<path>.new`. The content of the file is also in memory.
+ * Keeps events in a file, to which changes are appended. The directory must exist; it also gets `<path>.lock`, while the
+ * file is rewritten `<path>.new`, and if the file was damaged `<path>.damaged`. Only the user of the process can read
+ * these files. The content of the file is also in memory.
  *
  * The file is truncated when the outbox is empty, and rewritten when it is larger than 1 MiB and mostly outdated.
- * `open` drops an incomplete change at the end of the file.
+ * `open` drops an incomplete change at the end of the file. On a full disk, events can still be delivered and removed.
+ *
+ * Damaged bytes cost only the changes that they were part of. They are moved to `<path>.damaged`, which gets at most
+ * 64 MiB, and the outbox has a `degraded` event. Removals behind them are not trusted, so some events may be delivered
+ * again. If somebody removes, renames or truncates the file while it is in use, its content is written again within
+ * 5 seconds, also with a `degraded` event.
  *
  * Only one process can use the file: `open` rejects while another running process has it. The lock of a process that
  * has ended is taken over. Do not share a file between machines or containers, which cannot see each other's processes.
- * Deno needs `--allow-read` and `--allow-write` for the directory, and `--allow-run` to take over a lock.
+ * Deno needs `--allow-read` and `--allow-write` for the directory, and `--allow-run` to take over the lock of another
+ * process id.
  *
- * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`. A change that fails (for example because the
- * disk is full) leaves the file unchanged; later changes work as soon as there is space.
+ * @param path the path of a regular file, or where to create one. It must not end with `.lock`, `.new` or `.damaged`
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad path. All methods: `ERR_STORE` with the `cause`. A change that
+ * fails (for example because the disk is full) leaves the file unchanged; later changes work as soon as there is space.
  */
 export function fileStore(path: string, options: FileStoreOptions = {}): OutboxStore {
+  if (typeof path !== "string" || path === "") throw mustBe("path", "the path of a file", path);
+  if (RESERVED_SUFFIX.test(path))
+    throw mustBe("path", "a path that does not end with .lock, .new or .damaged, as files beside a store do", path);
   return new FileStore(path, options);
 }
 
 /** The minimum size of a file that is rewritten, in bytes. */
 const MIN_REWRITE_BYTES = 1024 * 1024;
+/** How often a file with events is checked for whether it is still in place, in milliseconds. */
+const CHECK_INTERVAL_MS = 5000;
 
 interface PendingWrite {
   readonly change: Change;
@@ -52,21 +86,21 @@ class FileStore implements OutboxStore {
   readonly #path: string;
   readonly #durability: "os" | "disk";
   #platform: Platform | undefined;
+  #log: FileLog | undefined;
+  #isOpening = false;
+  #onProblem: StoreProblemListener | undefined;
   #tables = new MemoryTables();
-  #handle: FileHandle | undefined;
-  #unlock: (() => Promise<void>) | undefined;
-  /** The position of the next record. */
-  #length = 0;
+  /** Entries that this version cannot read, by their kind and key. They stay in the file. */
+  #unreadable = new Map<string, Entry>();
   /** The approximate bytes of the file that are not outdated. */
   #liveBytes = 0;
-  /** Whether an incomplete record may follow `#length`. It must be cut off before the next append. */
-  #hasPartialRecord = false;
-  /** Whether the file was replaced and the directory is not flushed yet. */
-  #isFolderDirty = false;
   /** The file size from which a rewrite is tried. */
   #rewriteFromBytes = MIN_REWRITE_BYTES;
   #waiting: PendingWrite[] = [];
   #flushing: Promise<void> | undefined;
+  #checkTimer: Timer | undefined;
+  /** Whether the last check has failed. */
+  #isCheckFailing = false;
 
   constructor(path: string, { durability = "disk", platform }: FileStoreOptions) {
     this.#path = path;
@@ -74,16 +108,15 @@ class FileStore implements OutboxStore {
     this.#platform = platform;
   }
 
-  open(): Promise<StoreTraits> {
+  open(_name?: string, onProblem?: StoreProblemListener): Promise<StoreTraits> {
     return this.#attempt(async () => {
-      if (this.#handle) throw new FerryError("ERR_STORE", `${this.#description} is open already`);
-      this.#platform ??= await loadPlatform();
-      this.#unlock = await lockFile(this.#platform, this.#path);
+      if (this.#log || this.#isOpening) throw new FerryError("ERR_STORE", `${this.#description} is open already`);
+      this.#isOpening = true;
+      this.#onProblem = onProblem;
       try {
-        await this.#load();
-      } catch (error) {
-        await this.#release().catch(() => undefined);
-        throw error;
+        await this.#open();
+      } finally {
+        this.#isOpening = false;
       }
       return { durability: this.#durability, isShared: false, supportsPrefix: true };
     });
@@ -108,10 +141,25 @@ class FileStore implements OutboxStore {
     return this.#attempt(async () => this.#opened.tables.count(prefix));
   }
 
+  unreadable(): Promise<UnreadableKeys> {
+    return this.#attempt(async () => {
+      const entries = [...this.#opened.unreadable.values()];
+      const keysOf = (wanted: number) => entries.filter(({ kind }) => kind === wanted).map(({ key }) => key);
+      return { segments: keysOf(KIND.put), deadLetters: keysOf(KIND.deadPut) };
+    });
+  }
+
   close(): Promise<void> {
     return this.#attempt(async () => {
       await this.#flushing;
-      await this.#release();
+      stopTimer(this.#checkTimer);
+      this.#checkTimer = undefined;
+      const log = this.#log;
+      if (!log) return;
+      // Nobody writes it again later.
+      if (!this.#isEmpty) await this.#ensureInPlace(log).catch((error: unknown) => this.#tell(error));
+      this.#log = undefined;
+      await log.close();
     });
   }
 
@@ -119,9 +167,14 @@ class FileStore implements OutboxStore {
     return `the file ${this.#path}`;
   }
 
-  get #opened(): { platform: Platform; handle: FileHandle; tables: MemoryTables } {
-    if (!this.#platform || !this.#handle) throw new FerryError("ERR_STORE", `${this.#description} is not open`);
-    return { platform: this.#platform, handle: this.#handle, tables: this.#tables };
+  get #opened(): { log: FileLog; tables: MemoryTables; unreadable: Map<string, Entry> } {
+    if (!this.#log) throw new FerryError("ERR_STORE", `${this.#description} is not open`);
+    return { log: this.#log, tables: this.#tables, unreadable: this.#unreadable };
+  }
+
+  get #isEmpty(): boolean {
+    const { segments, deadLetters } = this.#tables;
+    return segments.items.length + deadLetters.items.length + this.#unreadable.size === 0;
   }
 
   async #attempt<T>(body: () => Promise<T>): Promise<T> {
@@ -132,30 +185,130 @@ class FileStore implements OutboxStore {
     }
   }
 
-  async #load(): Promise<void> {
-    const { fs, crc32 } = this.#platform!;
-    await fs.unlink(`${this.#path}.new`).catch(() => undefined);
-    this.#handle = await openOrCreate(this.#platform!, this.#path);
-    const bytes = await fs.readFile(this.#path);
-    this.#tables = new MemoryTables();
-    this.#liveBytes = 0;
-    const intactEnd = readRecords(bytes, crc32, (change) => this.#apply(change));
-    if (intactEnd === undefined) throw new FerryError("ERR_STORE", `${this.#description} exists and is not an outbox`);
-    this.#length = Math.max(intactEnd, MAGIC.length);
-    this.#hasPartialRecord = intactEnd < bytes.length;
-    // This also verifies that the file is writable.
-    await writeAll(this.#handle, MAGIC, 0);
-    await this.#cutPartialRecord();
-    await this.#sync();
-    await this.#syncFolder();
+  #tell(problem: unknown): void {
+    this.#onProblem?.(storeError(this.#description, problem));
   }
 
-  async #release(): Promise<void> {
-    const handle = this.#handle;
-    const unlock = this.#unlock;
-    this.#handle = this.#unlock = undefined;
-    await handle?.close();
-    await unlock?.();
+  async #open(): Promise<void> {
+    this.#platform ??= await loadPlatform();
+    this.#tables = new MemoryTables();
+    this.#unreadable = new Map();
+    this.#liveBytes = 0;
+    this.#rewriteFromBytes = MIN_REWRITE_BYTES;
+    const log = new FileLog(this.#platform, this.#path, this.#durability === "disk");
+    let foundRecords = 0;
+    const opened = await log.open((record) => {
+      foundRecords += Number(record.isFound);
+      this.#load(record);
+    });
+    try {
+      await this.#repair(log, opened, foundRecords);
+    } catch (error) {
+      await log.close().catch(() => undefined);
+      throw error;
+    }
+    this.#log = log;
+    this.#scheduleCheck();
+  }
+
+  /** Removes damaged bytes from the file, once they are kept elsewhere, and tells of them. */
+  async #repair(log: FileLog, { spans, end, isHeaderDamaged, isFirstForm }: OpenedLog, found: number): Promise<void> {
+    const rewrite = () => log.replace((checksum) => this.#content(checksum));
+    if (spans.length === 0) {
+      await log.cut(end);
+      // If this fails, the file keeps its form.
+      if (isFirstForm) await rewrite().catch(() => undefined);
+    } else {
+      const size = spans.reduce((sum, { from, to }) => sum + to - from, 0);
+      const isKept = await log.keep(spans).then(
+        () => true,
+        () => false,
+      );
+      if (isKept) {
+        // If the file cannot be rewritten, the damaged bytes stay in it. They are skipped each time.
+        if (spans[0]!.from < end) await rewrite().catch(() => undefined);
+        else await log.cut(end);
+      }
+      this.#tell(
+        new FerryError(
+          "ERR_STORE",
+          `${this.#description} is damaged: ${size} bytes cannot be read` +
+            (isKept ? `, and were moved to ${this.#path}.damaged` : "; they stay in the file") +
+            (found > 0 ? `. Of ${found} changes behind them the removals were ignored: events may be sent again` : ""),
+        ),
+      );
+    }
+    if (isHeaderDamaged) this.#tell(new FerryError("ERR_STORE", `${this.#description} had a damaged header`));
+    if (this.#unreadable.size > 0)
+      this.#tell(
+        new FerryError(
+          "ERR_STORE",
+          `${this.#description} has ${this.#unreadable.size} rows that this version cannot read`,
+        ),
+      );
+  }
+
+  /** Takes over a record of the file. */
+  #load({ entries, isFound }: LogRecord): void {
+    const { segments, deadLetters } = this.#tables;
+    for (const entry of entries) {
+      const { kind, key } = entry;
+      if (kind === KIND.put || kind === KIND.deadPut) this.#loadRow(entry, isFound);
+      // A record that was found behind damaged bytes removes nothing.
+      else if (kind === KIND.remove || kind === KIND.deadRemove) {
+        if (!isFound) this.#remove(kind === KIND.remove ? segments : deadLetters, kind - 1, key);
+      } else if (kind !== KIND.erased) this.#addUnreadable(entry);
+    }
+  }
+
+  #loadRow(entry: Entry, isFound: boolean): void {
+    let row: Segment | DeadLetter;
+    try {
+      row = decodeRow(entry);
+    } catch {
+      this.#addUnreadable(entry);
+      return;
+    }
+    const known = this.#tables.segments.get(entry.key);
+    // Neither may it take events away from a segment.
+    if (isFound && "sizes" in row && known && known.sizes.length > row.sizes.length) return;
+    this.#put(row);
+  }
+
+  /** A row of a newer version, or a damaged one. It replaces an older one with its key. */
+  #addUnreadable(entry: Entry): void {
+    const { kind, key, value } = entry;
+    if (kind === KIND.put) this.#remove(this.#tables.segments, kind, key);
+    else if (kind === KIND.deadPut) this.#remove(this.#tables.deadLetters, kind, key);
+    this.#unreadable.set(`${kind} ${key}`, { kind, key, value: value.slice() });
+    this.#liveBytes += value.length;
+  }
+
+  #put(row: Segment | DeadLetter): void {
+    const { segments, deadLetters } = this.#tables;
+    if ("sizes" in row) {
+      this.#remove(segments, KIND.put, row.key);
+      segments.set(row);
+    } else {
+      this.#remove(deadLetters, KIND.deadPut, row.key);
+      deadLetters.set(row);
+    }
+    this.#liveBytes += recordBytes(row);
+  }
+
+  #remove(rows: MemoryTables["segments"] | MemoryTables["deadLetters"], kind: number, key: string): void {
+    const row = rows.get(key);
+    const name = `${kind} ${key}`;
+    this.#liveBytes -= (row ? recordBytes(row) : 0) + (this.#unreadable.get(name)?.value.length ?? 0);
+    if (row) rows.delete(key);
+    this.#unreadable.delete(name);
+  }
+
+  #apply({ put, remove, deadPut, deadRemove }: Change): void {
+    const { segments, deadLetters } = this.#tables;
+    for (const row of [...put, ...deadPut]) this.#put(row);
+    for (const key of remove) this.#remove(segments, KIND.put, key);
+    for (const key of deadRemove) this.#remove(deadLetters, KIND.deadPut, key);
   }
 
   /** Writes all waiting changes together, then those that have arrived in the meantime. Never rejects. */
@@ -166,158 +319,118 @@ class FileStore implements OutboxStore {
       const group = this.#waiting;
       this.#waiting = [];
       try {
-        await this.#append(
-          records(
-            group.map(({ change }) => change),
-            this.#opened.platform.crc32,
-          ),
-        );
+        await this.#commit(group.map(({ change }) => change));
+        for (const { resolve } of group) resolve();
       } catch (error) {
-        for (const { reject } of group) reject(error);
-        continue;
-      }
-      for (const { change, resolve } of group) {
-        this.#apply(change);
-        resolve();
+        for (const pending of group) {
+          await this.#commitAlone(pending.change, error, group.length > 1).then(pending.resolve, pending.reject);
+        }
       }
       // If this fails, the file is only longer than necessary.
       await this.#compact().catch(() => undefined);
     }
     this.#flushing = undefined;
+    this.#scheduleCheck();
   }
 
-  /** Appends all bytes or nothing. */
-  async #append(bytes: Bytes): Promise<void> {
-    if (bytes.length === 0) return;
-    await this.#cutPartialRecord();
-    if (this.#isFolderDirty) await this.#syncFolder();
-    this.#hasPartialRecord = true;
+  /** Applies all changes or none. */
+  async #commit(changes: readonly Change[]): Promise<void> {
+    const { log } = this.#opened;
+    if (!changes.every(isEmptyChange)) await log.append((checksum) => [records(changes, checksum)]);
+    for (const change of changes) this.#apply(change);
+    await this.#ensureInPlace(log);
+  }
+
+  /**
+   * Applies one change of a group that has failed because there is no space. A change that only removes needs none.
+   *
+   * @throws the error of the group
+   */
+  async #commitAlone(change: Change, groupError: unknown, isPart: boolean): Promise<void> {
+    if (!isNoSpace(groupError)) throw groupError;
     try {
-      await writeAll(this.#opened.handle, bytes, this.#length);
-      await this.#sync();
-    } catch (error) {
-      // If this fails too, the next append does it.
-      await this.#cutPartialRecord().catch(() => undefined);
-      throw error;
+      if (isPart) return await this.#commit([change]);
+    } catch {
+      // The change is tried without space.
     }
-    this.#length += bytes.length;
-    this.#hasPartialRecord = false;
+    if (change.put.length + change.deadPut.length > 0) throw groupError;
+    try {
+      const { log } = this.#opened;
+      if (!(await log.isInPlace())) throw groupError;
+      const [segments, deadLetters] = [new Set(change.remove), new Set(change.deadRemove)];
+      await log.erase(
+        ({ kind, key }) => (kind === KIND.put && segments.has(key)) || (kind === KIND.deadPut && deadLetters.has(key)),
+      );
+      this.#apply(change);
+    } catch {
+      throw groupError;
+    }
   }
 
-  async #cutPartialRecord(): Promise<void> {
-    if (!this.#hasPartialRecord) return;
-    await this.#opened.handle.truncate(this.#length);
-    this.#hasPartialRecord = false;
+  /** Notices that somebody has removed, renamed or changed the file, and writes it again. */
+  async #ensureInPlace(log: FileLog): Promise<void> {
+    if (await log.isInPlace()) return;
+    await log.restore((checksum) => this.#content(checksum));
+    this.#tell(
+      new FerryError(
+        "ERR_STORE",
+        `${this.#description} was removed, renamed or changed while it was in use; its content was written again`,
+      ),
+    );
   }
 
-  #apply(change: Change): void {
-    const { segments, deadLetters } = this.#tables;
-    const bytesOf = (item: Segment | DeadLetter | undefined) => (item ? recordBytes(item) : 0);
-    for (const segment of change.put) this.#liveBytes += recordBytes(segment) - bytesOf(segments.get(segment.key));
-    for (const letter of change.deadPut) this.#liveBytes += recordBytes(letter) - bytesOf(deadLetters.get(letter.key));
-    this.#tables.apply({ put: change.put, remove: [], deadPut: change.deadPut, deadRemove: [] });
-    for (const key of change.remove) this.#liveBytes -= bytesOf(segments.get(key));
-    for (const key of change.deadRemove) this.#liveBytes -= bytesOf(deadLetters.get(key));
-    this.#tables.apply({ put: [], remove: change.remove, deadPut: [], deadRemove: change.deadRemove });
-  }
-
+  /** Truncates an empty file; rewrites a large one that is mostly outdated. */
   async #compact(): Promise<void> {
-    const { handle, tables } = this.#opened;
-    if (tables.segments.items.length + tables.deadLetters.items.length === 0) {
-      if (this.#length === MAGIC.length) return;
-      // No flush: the part that is cut off ends with the removal of everything.
-      await handle.truncate(MAGIC.length);
-      this.#length = MAGIC.length;
+    const { log } = this.#opened;
+    if (this.#isEmpty) {
+      if (log.isEmpty) return;
+      await log.clear();
       this.#rewriteFromBytes = MIN_REWRITE_BYTES;
-    } else if (this.#length > this.#rewriteFromBytes && 2 * this.#liveBytes < this.#length) {
+    } else if (log.length > this.#rewriteFromBytes && 2 * this.#liveBytes < log.length) {
       // If it fails, it is tried again only when the file has doubled.
-      this.#rewriteFromBytes = 2 * this.#length;
-      await this.#rewrite();
+      this.#rewriteFromBytes = 2 * log.length;
+      await log.replace((checksum) => this.#content(checksum));
       this.#rewriteFromBytes = MIN_REWRITE_BYTES;
     }
   }
 
-  /** Writes a new file, and replaces the old one when the disk has all of the new one. */
-  async #rewrite(): Promise<void> {
-    const { platform, handle } = this.#opened;
-    const { fs, crc32 } = platform;
-    const path = `${this.#path}.new`;
-    const fresh = await fs.open(path, "w");
-    let length = 0;
-    const add = async (bytes: Bytes) => {
-      await writeAll(fresh, bytes, length);
-      length += bytes.length;
-    };
-    try {
-      await add(MAGIC);
-      for (const change of this.#asChanges()) await add(records([change], crc32));
-      if (this.#durability === "disk") await fresh.sync();
-      await fs.rename(path, this.#path);
-    } catch (error) {
-      await fresh.close().catch(() => undefined);
-      await fs.unlink(path).catch(() => undefined);
-      throw error;
-    }
-    this.#handle = fresh;
-    this.#length = length;
-    this.#hasPartialRecord = false;
-    this.#isFolderDirty = true;
-    await handle.close().catch(() => undefined);
-    await this.#syncFolder();
-  }
-
-  /** The whole content, as changes of about 1 MiB. */
-  *#asChanges(): Generator<Change> {
-    let part = { put: [] as Segment[], remove: [], deadPut: [] as DeadLetter[], deadRemove: [] };
+  /** The whole content, as records of about 1 MiB. */
+  *#content(checksum: Checksum): Generator<Uint8Array> {
+    let part: Entry[] = [...this.#unreadable.values()];
     let size = 0;
     for (const { items } of [this.#tables.segments, this.#tables.deadLetters]) {
-      for (const item of items) {
-        if ("sizes" in item) part.put.push(item);
-        else part.deadPut.push(item);
-        size += recordBytes(item);
+      for (const row of items) {
+        part.push(entryOf(row));
+        size += recordBytes(row);
         if (size < MIN_REWRITE_BYTES) continue;
-        yield part;
-        part = { put: [], remove: [], deadPut: [], deadRemove: [] };
+        yield encodeRecords([part], checksum);
+        part = [];
         size = 0;
       }
     }
-    yield part;
+    yield encodeRecords([part], checksum);
   }
 
-  async #sync(): Promise<void> {
-    if (this.#durability === "disk") await this.#opened.handle.datasync();
-  }
-
-  /** Flushes the directory, so that the disk has the new name of the file. */
-  async #syncFolder(): Promise<void> {
-    const { platform } = this.#opened;
-    // Windows cannot open directories, and does not need this.
-    const folder =
-      this.#durability === "disk"
-        ? await platform.fs.open(platform.folderOf(this.#path), "r").catch(() => undefined)
-        : undefined;
-    try {
-      await folder?.sync();
-      this.#isFolderDirty = false;
-    } finally {
-      await folder?.close();
-    }
+  /** While there are events, the file is checked also if nothing is written. */
+  #scheduleCheck(): void {
+    if (this.#checkTimer !== undefined || !this.#log || this.#isEmpty) return;
+    this.#checkTimer = startTimer(() => {
+      this.#checkTimer = undefined;
+      this.write(NO_CHANGE).then(
+        () => void (this.#isCheckFailing = false),
+        (error: unknown) => {
+          if (!this.#isCheckFailing && this.#log) this.#tell(error);
+          this.#isCheckFailing = true;
+        },
+      );
+    }, CHECK_INTERVAL_MS);
+    // It does not keep a process running.
+    (this.#checkTimer as { unref?: () => void }).unref?.();
   }
 }
 
-async function openOrCreate({ fs }: Platform, path: string): Promise<FileHandle> {
-  try {
-    return await fs.open(path, "r+");
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
-    return fs.open(path, "wx+");
-  }
-}
+const NO_CHANGE: Change = { put: [], remove: [], deadPut: [], deadRemove: [] };
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
-    if (bytesWritten === 0) throw new Error("nothing was written");
-    done += bytesWritten;
-  }
+function isEmptyChange({ put, remove, deadPut, deadRemove }: Change): boolean {
+  return put.length + remove.length + deadPut.length + deadRemove.length === 0;
 }

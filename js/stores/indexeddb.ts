@@ -2,8 +2,10 @@
 
 import { unixNow } from "../platform/clock.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
-import type { DeadLetter, OutboxStore, Segment } from "./store.js";
+import { readDeadLetter, readSegment } from "./readable-row.js";
+import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
 import { storeError } from "./store-error.js";
+import { UnreadableRows } from "./unreadable-rows.js";
 
 /** The options of `indexedDbStore`. */
 export interface IndexedDbOptions {
@@ -20,10 +22,15 @@ const SEGMENTS = "segments";
 const DEAD = "dead";
 const META = "meta";
 const STORES = [SEGMENTS, DEAD, META];
+/** The version of the database. A newer version of the program may have raised it. */
+const VERSION = 1;
+/** Errors that concern the whole transaction, and not the row that was read. */
+const TRANSACTION_ERRORS = ["AbortError", "InvalidStateError", "TransactionInactiveError"];
 
 /**
  * Keeps events in the database `eventferry-<name>`, for all tabs and workers of the origin. Every change is one
- * transaction. If the browser closes the connection, the next call opens a new one.
+ * transaction. If the browser closes the connection, the next call opens a new one. A database that a newer version of
+ * the program has changed is used as it is, if it still has the object stores of this version.
  *
  * The browser decides the capacity. It may also delete the data of origins that were not visited for a long time.
  *
@@ -34,6 +41,7 @@ const STORES = [SEGMENTS, DEAD, META];
  */
 export function indexedDbStore(name?: string, { durability = "relaxed" }: IndexedDbOptions = {}): OutboxStore {
   let databaseName = "";
+  const unreadable = new UnreadableRows(STORAGE);
   let connection: Promise<IDBDatabase> | undefined;
 
   /** Closes the connection, so that the next call opens a new one. Running transactions still complete. */
@@ -43,11 +51,7 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
   }
 
   async function connect(): Promise<IDBDatabase> {
-    const request = indexedDB.open(`eventferry-${databaseName}`, 1);
-    request.onupgradeneeded = () => {
-      for (const store of STORES) request.result.createObjectStore(store, { keyPath: "key" });
-    };
-    const database = await resultOf(request);
+    const database = await openDatabase(`eventferry-${databaseName}`);
     // Another tab deletes the database, or the browser has closed the connection.
     database.onversionchange = database.onclose = disconnect;
     return database;
@@ -95,13 +99,24 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       // Near the quota, a connection may stay broken after its first failure.
       disconnect();
       throw storeError(STORAGE, cause);
+    } finally {
+      unreadable.tell();
     }
   }
+
+  const count = (prefix?: string) =>
+    transact("readonly", async (segments, dead) => {
+      const counts: StoreCounts = countsOf([], []);
+      await walk(segments, unreadable, "segments", readSegment, (row) => !!countsOf([row], [], counts), prefix);
+      await walk(dead, unreadable, "deadLetters", readDeadLetter, (row) => !!countsOf([], [row], counts), prefix);
+      return counts;
+    });
 
   return {
     kind: "indexeddb",
 
-    async open(given) {
+    async open(given, onProblem) {
+      unreadable.listen(onProblem);
       databaseName = name ?? given;
       await transact("readwrite", async (_segments, _dead, meta) => meta.put({ key: "probe" }));
       return {
@@ -112,8 +127,8 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       };
     },
 
-    write: ({ put, remove, deadPut, deadRemove }) =>
-      transact("readwrite", async (segments, dead) => {
+    async write({ put, remove, deadPut, deadRemove }) {
+      await transact("readwrite", async (segments, dead) => {
         for (const { body, sizes, orderingKeys, ...rest } of put) {
           // Copies, because of a view the whole buffer would be stored.
           segments.put({
@@ -126,29 +141,32 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
         for (const letter of deadPut) dead.put({ ...letter, body: letter.body.slice() });
         for (const key of remove) segments.delete(key);
         for (const key of deadRemove) dead.delete(key);
-      }),
+      });
+      unreadable.forget("segments", remove);
+      unreadable.forget("deadLetters", deadRemove);
+    },
 
     peek: (limit) =>
       transact("readonly", async (segments) => {
         const { taken, add } = peekUpTo(limit);
-        await walk(segments, add, limit.prefix);
+        await walk(segments, unreadable, "segments", readSegment, add, limit.prefix);
         return taken;
       }),
 
     dead: (limit, prefix) =>
       transact("readonly", async (_segments, dead) => {
         const found: DeadLetter[] = [];
-        if (limit > 0) await walk<DeadLetter>(dead, (row) => found.push(row) < limit, prefix);
+        if (limit > 0)
+          await walk(dead, unreadable, "deadLetters", readDeadLetter, (letter) => found.push(letter) < limit, prefix);
         return found;
       }),
 
-    count: (prefix) =>
-      transact("readonly", async (segments, dead) => {
-        const counts = countsOf([], []);
-        await walk<Segment>(segments, (row) => !!countsOf([row], [], counts), prefix);
-        await walk<DeadLetter>(dead, (row) => !!countsOf([], [row], counts), prefix);
-        return counts;
-      }),
+    count,
+
+    async unreadable() {
+      await count();
+      return unreadable.keys;
+    },
 
     acquire: (owner, durationMs, scope) =>
       transact("readwrite", async (_segments, _dead, meta) => {
@@ -165,19 +183,49 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
   };
 }
 
+/** Opens a database, and creates it if there is none. */
+async function openDatabase(name: string): Promise<IDBDatabase> {
+  const open = (version?: number) => {
+    const request = indexedDB.open(name, version);
+    request.onupgradeneeded = () => {
+      for (const store of STORES) request.result.createObjectStore(store, { keyPath: "key" });
+    };
+    return resultOf(request);
+  };
+  try {
+    return await open(VERSION);
+  } catch (cause) {
+    if ((cause as Error)?.name !== "VersionError") throw cause;
+  }
+  const database = await open();
+  const isUsable =
+    STORES.every((store) => database.objectStoreNames.contains(store)) &&
+    STORES.every((store) => database.transaction(store).objectStore(store).keyPath === "key");
+  if (isUsable) return database;
+  database.close();
+  throw new Error(`a newer version of the program has changed the database ${name}`);
+}
+
 function resultOf<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onerror = (event?: Event) => {
+      // The transaction can go on without this row. Whoever cannot aborts it.
+      event?.preventDefault();
+      reject(request.error);
+    };
   });
 }
 
 /**
- * Visits the rows whose keys begin with `prefix`, in order, until `visit` returns false. Reads groups of doubling size,
- * so that many small rows need few requests.
+ * Visits the rows whose keys begin with `prefix`, in order, until `visit` returns false, without those that cannot be read. Reads groups of doubling
+ * size, so that many small rows need few requests.
  */
-async function walk<T extends { key: string }>(
+async function walk<T>(
   store: IDBObjectStore,
+  unreadable: UnreadableRows,
+  table: "segments" | "deadLetters",
+  check: (row: unknown) => T,
   visit: (row: T) => boolean,
   prefix = "",
 ): Promise<void> {
@@ -185,8 +233,42 @@ async function walk<T extends { key: string }>(
   const end = `${prefix}\uffff`;
   let range = IDBKeyRange.bound(prefix, end);
   for (let groupSize = 4; ; groupSize = Math.min(2 * groupSize, 128)) {
-    const rows: T[] = await resultOf(store.getAll(range, groupSize));
-    if (!rows.every(visit) || rows.length < groupSize) return;
-    range = IDBKeyRange.bound(rows.pop()!.key, end, true);
+    const rows: readonly { key: IDBValidKey; read: () => unknown }[] = await readGroup(store, range, groupSize);
+    for (const { key, read } of rows) {
+      const row = unreadable.read(table, String(key), () => check(read()));
+      if (row && !visit(row)) return;
+    }
+    if (rows.length < groupSize) return;
+    range = IDBKeyRange.bound(rows.at(-1)!.key, end, true);
   }
+}
+
+/** Rows by their keys. `read` throws if the browser cannot read the row, for example because it has lost a file. */
+async function readGroup(
+  store: IDBObjectStore,
+  range: IDBKeyRange | null,
+  size: number,
+): Promise<{ key: IDBValidKey; read: () => unknown }[]> {
+  try {
+    const rows: { key: IDBValidKey }[] = await resultOf(store.getAll(range, size));
+    return rows.map((row) => ({ key: row.key, read: () => row }));
+  } catch (cause) {
+    if (TRANSACTION_ERRORS.includes((cause as Error)?.name)) throw cause;
+  }
+  // One row makes the whole group fail.
+  const keys = await resultOf(store.getAllKeys(range, size));
+  return Promise.all(
+    keys.map(async (key) => {
+      try {
+        const row: unknown = await resultOf(store.get(key));
+        return { key, read: () => row };
+      } catch (cause) {
+        if (TRANSACTION_ERRORS.includes((cause as Error)?.name)) throw cause;
+        const read = () => {
+          throw new Error(`the browser cannot read it: ${(cause as Error)?.message}`);
+        };
+        return { key, read };
+      }
+    }),
+  );
 }

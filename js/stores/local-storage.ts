@@ -1,8 +1,12 @@
 /** The store for browsers without IndexedDB. */
+import { parseJson } from "./codec.js";
 import { countsOf, takeUpTo } from "./peek-limit.js";
+import { ensure, readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
 import { storeError } from "./store-error.js";
+import { UnreadableRows } from "./unreadable-rows.js";
 
+const STORAGE = "localStorage";
 /** The maximum number of characters in keys and values. An origin has five million, most of which are for the site. */
 const MAX_CHARACTERS = 256 * 1024;
 
@@ -21,6 +25,7 @@ const MAX_CHARACTERS = 256 * 1024;
  */
 export function localStorageStore(name?: string): OutboxStore {
   let prefix = "";
+  const unreadable = new UnreadableRows(STORAGE);
   const segmentKey = ({ key }: { key: string }) => `${prefix}s/${key}`;
   const deadLetterKey = ({ key }: { key: string }) => `${prefix}d/${key}`;
   const read = (key: string) => localStorage.getItem(key);
@@ -30,15 +35,38 @@ export function localStorageStore(name?: string): OutboxStore {
       .filter((key) => key.startsWith(start))
       .sort();
 
-  function* rows<T>(start: string): Generator<T> {
-    for (const key of keys(start)) {
-      const text = read(key);
+  function* rows<T extends Segment | DeadLetter>(
+    table: "segments" | "deadLetters",
+    prefix: string,
+    check: (row: unknown) => T,
+  ): Generator<T> {
+    const start = table === "segments" ? segmentKey({ key: "" }) : deadLetterKey({ key: "" });
+    for (const storageKey of keys(start + prefix)) {
+      const text = read(storageKey);
       // Another tab may have removed it.
-      if (text !== null) yield decode<T>(text);
+      if (text === null) continue;
+      const key = storageKey.slice(start.length);
+      const row = unreadable.read(table, key, () => {
+        const row = check(decode(text));
+        ensure(row.key === key, "it has another key");
+        return row;
+      });
+      if (row) yield row;
     }
   }
-  const segments = (start = "") => rows<Segment>(segmentKey({ key: start }));
-  const deadLetters = (start = "") => rows<DeadLetter>(deadLetterKey({ key: start }));
+  const segments = (prefix = "") => rows("segments", prefix, readSegment);
+  const deadLetters = (prefix = "") => rows("deadLetters", prefix, readDeadLetter);
+  const count = (prefix?: string) => countsOf(segments(prefix), deadLetters(prefix));
+
+  async function attempt<T>(body: () => T): Promise<T> {
+    try {
+      return body();
+    } catch (cause) {
+      throw storeError(STORAGE, cause);
+    } finally {
+      unreadable.tell();
+    }
+  }
 
   function checkQuota(puts: readonly Entry[], removes: readonly string[]): void {
     const replaced = new Set([...removes, ...puts.map(([key]) => key)]);
@@ -66,8 +94,9 @@ export function localStorageStore(name?: string): OutboxStore {
   return {
     kind: "localstorage",
 
-    open: (given) =>
+    open: (given, onProblem) =>
       attempt(() => {
+        unreadable.listen(onProblem);
         // Without the encoding, the rows of the name `a/s` would be among those of `a`.
         prefix = `eventferry/${encodeURIComponent(name ?? given)}/`;
         localStorage.setItem(prefix, "");
@@ -89,25 +118,24 @@ export function localStorageStore(name?: string): OutboxStore {
         // In this order, a crash in between duplicates events and loses none.
         putAll(puts);
         for (const key of removes) localStorage.removeItem(key);
+        unreadable.forget("segments", remove);
+        unreadable.forget("deadLetters", deadRemove);
       }),
 
     peek: (limit) => attempt(() => takeUpTo(segments(limit.prefix), limit)),
     dead: (limit, start) => attempt(() => [...deadLetters(start)].slice(0, limit)),
-    count: (start) => attempt(() => countsOf(segments(start), deadLetters(start))),
+    count: (start) => attempt(() => count(start)),
+    unreadable: () =>
+      attempt(() => {
+        count();
+        return unreadable.keys;
+      }),
     close: async () => undefined,
   };
 }
 
 /** A key and its text. */
 type Entry = readonly [key: string, text: string];
-
-async function attempt<T>(body: () => T): Promise<T> {
-  try {
-    return body();
-  } catch (cause) {
-    throw storeError("localStorage", cause);
-  }
-}
 
 /** A row as JSON: the body as text, numbers as a list. */
 function encode(row: Segment | DeadLetter): string {
@@ -117,8 +145,12 @@ function encode(row: Segment | DeadLetter): string {
   );
 }
 
-function decode<T>(text: string): T {
-  return JSON.parse(text, (name, value) =>
-    name === "body" ? new TextEncoder().encode(value) : Array.isArray(value) ? new Uint32Array(value) : value,
+function decode(text: string): unknown {
+  return parseJson(text, (name, value) =>
+    name === "body" && typeof value === "string"
+      ? new TextEncoder().encode(value)
+      : Array.isArray(value)
+        ? new Uint32Array(value)
+        : value,
   );
 }

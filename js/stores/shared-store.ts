@@ -9,7 +9,15 @@
 import type { ElectionScope } from "../platform/leader.js";
 import { openAuto } from "./auto.js";
 import { countsOf } from "./peek-limit.js";
-import type { DeadLetter, OutboxStore, PeekLimit, Segment, StoreCounts, StoreTraits } from "./store.js";
+import type {
+  DeadLetter,
+  OutboxStore,
+  PeekLimit,
+  Segment,
+  StoreCounts,
+  StoreProblemListener,
+  StoreTraits,
+} from "./store.js";
 
 /** How much is read at a time from a store that does not support prefixes. */
 const GROUP_EVENTS = 1000;
@@ -49,9 +57,9 @@ export class SharedStore {
     return refused;
   }
 
-  /** Opens the store once for all views. A slow `open` is not called twice: it may succeed before the next attempt. */
-  open(): Promise<StoreTraits> {
-    this.#opening ??= this.#open().catch((error: unknown) => {
+  /** Opens the store once for all views; the listener of the first call is told of damage. A slow `open` is not called twice: it may succeed before the next attempt. */
+  open(onProblem: StoreProblemListener): Promise<StoreTraits> {
+    this.#opening ??= this.#open(onProblem).catch((error: unknown) => {
       this.#opening = undefined;
       throw error;
     });
@@ -83,6 +91,13 @@ export class SharedStore {
       peek,
       dead,
       count: async () => (canFilter ? store.count(prefix) : countAll(peek, await dead(Infinity))),
+      ...(store.unreadable && {
+        unreadable: async () => {
+          const { segments, deadLetters } = await store.unreadable!();
+          const own = (keys: readonly string[]) => keys.filter((key) => key.startsWith(prefix));
+          return { segments: own(segments), deadLetters: own(deadLetters) };
+        },
+      }),
       close: async () => undefined,
       ...(store.wakeAt && { wakeAt: (unixMs) => this.#wakeAt(scope, unixMs) }),
     };
@@ -108,12 +123,12 @@ export class SharedStore {
       yield segments.filter(({ key }) => !scopes.has(scopeOf(key)));
   }
 
-  async #open(): Promise<StoreTraits> {
+  async #open(onProblem: StoreProblemListener): Promise<StoreTraits> {
     const option = this.#option;
     const opened =
       option === "auto"
-        ? await openAuto(this.#name)
-        : { store: option, traits: await option.open(this.#name), refused: [] };
+        ? await openAuto(this.#name, onProblem)
+        : { store: option, traits: await option.open(this.#name, onProblem), refused: [] };
     if (!opened.traits?.durability) throw new Error("open must resolve with durability and isShared");
     // The outbox was closed meanwhile, and did not wait for this.
     if (this.#isClosed) await opened.store.close();

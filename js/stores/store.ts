@@ -13,8 +13,11 @@
  * - No key is in both `put` and `remove`, or in both `deadPut` and `deadRemove`, of one change.
  * - Every method rejects with an `Error` if the place fails. The outbox retries, so a rejection must leave the store
  *   usable.
+ * - One row that cannot be read does not make a method reject: `peek`, `dead` and `count` leave it out, and the store
+ *   tells of it through `onProblem` of `open`, once. The row stays as it is, because a newer version of the program may
+ *   read it; `remove` and `deadRemove` remove it like others.
  */
-import type { FerryErrorCode } from "../engine/errors.js";
+import type { FerryError, FerryErrorCode } from "../engine/errors.js";
 
 /** Events that were committed together. A store keeps a segment whole. */
 export interface Segment {
@@ -119,6 +122,17 @@ export interface PeekLimit {
   readonly prefix?: string;
 }
 
+/** Told of problems that a store has found and that did not make a method reject. It does not throw. */
+export type StoreProblemListener = (error: FerryError) => void;
+
+/** The keys of rows that cannot be read. */
+export interface UnreadableKeys {
+  /** As `Segment.key`. */
+  readonly segments: readonly string[];
+  /** As `DeadLetter.key`. */
+  readonly deadLetters: readonly string[];
+}
+
 /** A place where an outbox keeps events until they are delivered. The contract is at the top of this file. */
 export interface OutboxStore {
   /** The name of this kind of store, for messages and `stats()`, for example `"indexeddb"`. */
@@ -127,10 +141,12 @@ export interface OutboxStore {
    * Opens the store. Called once, before all other methods. It must verify with a real write that the place works.
    *
    * @param name a digest of the destination of the outbox; stores with different names share nothing
+   * @param onProblem told of damage and lost content, then and later; the outbox has a `degraded` event for each call.
+   * A store may ignore it
    * @returns the properties of the store
    * @throws if the place is missing, blocked or in use, or if it is full
    */
-  open(name: string): Promise<StoreTraits>;
+  open(name: string, onProblem?: StoreProblemListener): Promise<StoreTraits>;
   /**
    * Applies all of a change or nothing. Resolves once the change is as durable as `StoreTraits.durability` says.
    *
@@ -154,6 +170,8 @@ export interface OutboxStore {
    * @param prefix only rows whose keys begin with this. Not given to stores without `supportsPrefix`
    */
   count(prefix?: string): Promise<StoreCounts>;
+  /** Returns the keys of rows that cannot be read, so that a purge can remove them too. */
+  unreadable?(): Promise<UnreadableKeys>;
   /** Releases connections, locks and files. The content stays. */
   close(): Promise<void>;
   /**

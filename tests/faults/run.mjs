@@ -3,6 +3,7 @@
 //   node tests/faults/run.mjs                 all groups
 //   node tests/faults/run.mjs kills,outages   some groups
 import { Tally } from "../tally.mjs";
+import { bitFlips } from "./bit-flips.mjs";
 import { browserKills } from "./browser-kills.mjs";
 import { browserStorage } from "./browser-storage.mjs";
 import { floods } from "./floods.mjs";
@@ -29,6 +30,7 @@ const GROUPS = {
   tabs,
   pageExits,
   pipelines,
+  bitFlips,
 };
 
 const names = process.argv[2]?.split(",") ?? Object.keys(GROUPS);

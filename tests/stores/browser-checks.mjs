@@ -176,6 +176,82 @@ const CHECKS = {
     await withIndexedDb(refusing, async () => rejects(indexedDbStore().open("x")));
   },
 
+  async "IndexedDB: one row that the browser cannot read does not stop the others"() {
+    const store = indexedDbStore();
+    const problems = [];
+    await store.open("outbox", (problem) => problems.push(problem.message));
+    stores.push(store);
+    const names = Array.from({ length: 20 }, (_, n) => `k${10 + n}`);
+    await store.write(change({ put: names.map((key) => segment(key)), deadPut: names.map((key) => deadLetter(key)) }));
+    // Chromium has lost the file of a large value: each request that would return it fails.
+    const isLost = (object, range) =>
+      object.name !== "meta" && (range === null || range === "k12" || range?.lower < "k12");
+    const failing = (method) =>
+      function (range, ...rest) {
+        const request = method.call(this, range, ...rest);
+        if (!isLost(this, range)) return request;
+        const failed = {
+          error: new DOMException("Failed to read large IndexedDB value", "DataError"),
+        };
+        request.onsuccess = () => failed.onerror?.({ preventDefault() {} });
+        return failed;
+      };
+    const { get } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.get = failing(get);
+    try {
+      await withShim(IDBObjectStore.prototype, "getAll", failing, async () => {
+        const readable = names.filter((key) => key !== "k12");
+        equal(await keys(store), readable);
+        equal(await deadKeys(store), readable);
+        equal(await deadKeys(store, 4), readable.slice(0, 4));
+        const { events, dead } = await store.count();
+        equal([events, dead], [19, 19]);
+        equal(await store.unreadable(), { segments: ["k12"], deadLetters: ["k12"] });
+        equal(problems.length, 2);
+        await store.write(change({ remove: names, deadRemove: names }));
+      });
+    } finally {
+      IDBObjectStore.prototype.get = get;
+    }
+    equal(await store.count(), { events: 0, bytes: 0, dead: 0, deadBytes: 0 });
+  },
+
+  async "IndexedDB: a request that fails with the whole transaction rejects"() {
+    const store = await opened(indexedDbStore());
+    await store.write(change({ put: [segment("a")] }));
+    await withShim(
+      IDBObjectStore.prototype,
+      "getAll",
+      (getAll) =>
+        function (...args) {
+          const request = getAll.apply(this, args);
+          this.transaction.abort();
+          return request;
+        },
+      () => rejects(keys(store)),
+    );
+    equal(await keys(store), ["a"]);
+  },
+
+  async "IndexedDB: a database of a newer version is used if it has the object stores, and not changed"() {
+    const old = await opened(indexedDbStore());
+    await old.write(change({ put: [segment("a")] }));
+    // The tab of the newer version waits for no one.
+    await upgrade("eventferry-outbox", 7, (database) => database.createObjectStore("newer", { keyPath: "id" }));
+    await old.write(change({ put: [segment("b")] }));
+    const fresh = await opened(indexedDbStore());
+    equal(await keys(fresh), ["a", "b"]);
+    const [{ version }] = await indexedDB.databases();
+    equal(version, 7, "the version of the database");
+    await closeAll();
+    await upgrade("eventferry-outbox", 8, (database) => database.deleteObjectStore("meta"));
+    const error = await rejects(indexedDbStore().open("outbox"));
+    equal(/newer version/.test(error.message), true, error.message);
+    const { store, refused } = await openAuto("outbox");
+    equal([store.kind, refused.length], ["localstorage", 1]);
+    await store.close();
+  },
+
   async "IndexedDB: close during open"() {
     const store = indexedDbStore();
     const opening = store.open("outbox");
@@ -341,6 +417,32 @@ export async function measure(store, segments = 100) {
   const emptied = performance.now();
   await store.close();
   return { write: (written - start) / segments, drain: (emptied - written) / segments };
+}
+
+/** What a newer version of the program does to a database. */
+async function upgrade(name, version, change) {
+  const request = indexedDB.open(name, version);
+  await new Promise((resolve, reject) => {
+    Object.assign(request, {
+      onupgradeneeded: () => change(request.result),
+      onsuccess: resolve,
+      onerror: () => reject(request.error),
+      onblocked: () => reject(new Error("another connection blocks the upgrade")),
+    });
+  });
+  request.result.close();
+}
+
+/** Replaces a row of an object store with what `of` returns for it. */
+export async function changeRow(name, table, key, of) {
+  const done = (request) =>
+    new Promise((resolve, reject) => {
+      Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) });
+    });
+  const database = await done(indexedDB.open(`eventferry-${name}`));
+  const rows = database.transaction(table, "readwrite").objectStore(table);
+  await done(rows.put(of(await done(rows.get(key)))));
+  database.close();
 }
 
 const stores = [];

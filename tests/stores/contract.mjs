@@ -356,6 +356,56 @@ const CHECKS = {
     equal(await keys(store), ["a", "b"]);
   },
 
+  async "a row that cannot be read is left out, told of once, and stays until it is removed"({
+    store,
+    reopen,
+    damages,
+    damage,
+    problems,
+  }) {
+    for (const how of damages) {
+      const text = "1".repeat(70_000);
+      await store.write(
+        change({
+          put: [segment("a"), segment("b", ["1", "2"], { orderingKeys: [0, 4] }), segment("c", [text]), segment("d")],
+          deadPut: [deadLetter("w"), deadLetter("x"), deadLetter("y")],
+        }),
+      );
+      await damage(how, "segments", "b");
+      await damage(how, "segments", "c");
+      await damage(how, "deadLetters", "x");
+      for (let round = 0; round < 2; round++) {
+        await reopen();
+        for (let times = 0; times < 2; times++) {
+          equal(
+            [await keys(store), await deadKeys(store)],
+            [
+              ["a", "d"],
+              ["w", "y"],
+            ],
+            `what is left of ${how}`,
+          );
+          equal(await keys(store, { events: 1, skip: new Set(["a"]) }), ["d"]);
+          equal(await deadKeys(store, 2), ["w", "y"]);
+          const { events, dead } = await store.count();
+          equal([events, dead], [2, 2], `the count of ${how}`);
+        }
+        equal(problems.length > 0 && problems.length <= 3, true, `whether it told of ${how} once`);
+        for (const { code, message } of problems)
+          equal([code, /12345|111/.test(message)], ["ERR_STORE", false], message);
+      }
+      const { segments, deadLetters } = await store.unreadable();
+      equal([[...segments].sort(), deadLetters], [["b", "c"], ["x"]], `the rows with ${how}`);
+      // A row with the same key replaces it.
+      await store.write(change({ put: [segment("b")] }));
+      equal(await keys(store), ["a", "b", "d"]);
+      await store.write(change({ remove: ["a", "b", "c", "d"], deadRemove: ["w", "x", "y"] }));
+      await reopen();
+      equal(await store.unreadable(), { segments: [], deadLetters: [] });
+      equal(await store.count(), { events: 0, bytes: 0, dead: 0, deadBytes: 0 });
+    }
+  },
+
   async "one owner at a time has the lease, and everyone can write"({ store, beside, hasLease }) {
     const other = await beside("outbox");
     if (!other || !hasLease) return;
@@ -380,7 +430,8 @@ const CHECKS = {
  *
  * @param makeStorage creates a new, empty storage for each check: `make(name)` creates a store on it; `maxBytes` is its capacity;
  * `isShared`: whether two stores can be open; `isVolatile`: whether a store loses its content when it is reopened;
- * `isNamed`: whether it has stores with other names; `end` removes it
+ * `isNamed`: whether it has stores with other names; `damages`: functions `(name, table, key)` by what they do to a row
+ * of a closed store, so that it cannot be read; `end` removes it
  * @returns {Promise<{ name: string, problem?: string }[]>}
  */
 export async function checkContract(makeStorage) {
@@ -406,6 +457,10 @@ class Fixture {
   store = {};
   maxBytes;
   hasLease;
+  /** What the store that is currently open has told. */
+  problems = [];
+  /** The names of the ways to damage a row. */
+  damages;
   #storage;
   #current;
   #others = [];
@@ -413,9 +468,10 @@ class Fixture {
   constructor(storage) {
     this.#storage = storage;
     this.maxBytes = storage.maxBytes ?? Infinity;
-    for (const method of ["write", "peek", "dead", "count", "acquire"])
+    this.damages = Object.keys(storage.damages ?? {});
+    for (const method of ["write", "peek", "dead", "count", "acquire", "unreadable"])
       this.store[method] = (...args) => this.#current[method](...args);
-    for (const method of ["reopen", "twice", "beside"]) this[method] = this[method].bind(this);
+    for (const method of ["reopen", "twice", "beside", "damage"]) this[method] = this[method].bind(this);
   }
 
   /** Closes the store, and opens another one on the same storage. */
@@ -424,6 +480,13 @@ class Fixture {
     if (this.#current && this.#storage.isVolatile) return;
     this.#current = await this.#open("outbox");
     this.hasLease = "acquire" in this.#current;
+  }
+
+  /** Closes the store, damages a row, and opens the store again. */
+  async damage(how, table, key) {
+    await this.#current.close();
+    await this.#storage.damages[how]("outbox", table, key);
+    this.#current = await this.#open("outbox");
   }
 
   /** Runs a check, reopens the store, and runs the check again. */
@@ -449,7 +512,8 @@ class Fixture {
 
   async #open(name) {
     const store = this.#storage.make(name);
-    const { isShared } = await store.open(name);
+    this.problems.length = 0;
+    const { isShared } = await store.open(name, (problem) => this.problems.push(problem));
     equal(isShared, this.#storage.isShared ?? false, "isShared");
     return store;
   }

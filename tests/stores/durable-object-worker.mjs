@@ -2,6 +2,7 @@
 import { CloudEvent, Publisher } from "../../dist/entries/index.js";
 import { durableObjectStore } from "../../dist/stores/durable-object.js";
 import { checkAccounts } from "./accounts.mjs";
+import { damageBytes } from "./damage.mjs";
 import { change, checkContract, deadKeys, deadLetter, equal, keys, rejects, segment } from "./contract.mjs";
 
 const KIB = 1024;
@@ -56,7 +57,15 @@ class Subject {
 
   async storage() {
     await this.ctx.storage.deleteAll();
-    return { make: () => durableObjectStore(this.limited()) };
+    const { storage } = this.ctx;
+    const change = (of) => async (name, table, key) => {
+      const path = `eventferry/${name}/${table === "segments" ? "s" : "d"}/${key}`;
+      await storage.put(path, of(await storage.get(path), table));
+    };
+    return {
+      make: () => durableObjectStore(this.limited()),
+      damages: Object.fromEntries(Object.entries(damageBytes).map(([how, of]) => [how, change(of)])),
+    };
   }
 
   async checks() {
@@ -175,6 +184,23 @@ const CHECKS = {
     await store.write(change({ put: [segment("a", [text])], deadPut: [deadLetter("a", text)] }));
     await store.write(change({ put: [segment("a", [text.slice(0, 200_000)])], deadPut: [deadLetter("a")] }));
     equal((await raw.list()).size, 2 + 1);
+  },
+
+  async "a segment whose chunk is lost is left out, and removed with all its chunks"(storage, raw) {
+    const problems = [];
+    const store = durableObjectStore(storage);
+    await store.open("outbox", (problem) => problems.push(problem.message));
+    const text = "1".repeat(500_000);
+    await store.write(change({ put: [segment("a"), segment("b", [text]), segment("c", [text])] }));
+    await raw.delete("eventferry/outbox/p/s/b/2");
+    // The first chunk of the other one is damaged, so that nothing says how many it has.
+    await raw.put("eventferry/outbox/s/c", new Uint8Array(1));
+    const other = durableObjectStore(storage);
+    await other.open("outbox", (problem) => problems.push(problem.message));
+    equal(await keys(other), ["a"]);
+    equal(problems.length, 1, "the number of problems");
+    await other.write(change({ remove: ["b", "c"] }));
+    equal([...(await raw.list()).keys()], ["eventferry/outbox/s/a"]);
   },
 
   async "a failing storage rejects, and works afterwards"(storage) {

@@ -9,7 +9,9 @@ import { fileStore } from "../../dist/stores/file.js";
 import { memoryStore } from "../../dist/stores/memory.js";
 import { checkAccounts } from "./accounts.mjs";
 import { checkContract, equal } from "./contract.mjs";
+import { damageBytes } from "./damage.mjs";
 import { denoKvChecks } from "./deno-kv-checks.mjs";
+import { damageRow } from "./damage-file.mjs";
 
 const report = {};
 /** Checks a kind of store: its contract, and accounts that share it. */
@@ -23,6 +25,9 @@ for (const durability of ["disk", "os"]) {
     const folder = mkdtempSync(join(tmpdir(), "eventferry-store-"));
     return {
       make: (name) => fileStore(join(folder, encodeURIComponent(name)), { durability }),
+      damages: {
+        "flags of a newer version": (name, table, key) => damageRow(join(folder, name), table, key),
+      },
       end: () => rmSync(folder, { recursive: true }),
     };
   });
@@ -30,7 +35,25 @@ for (const durability of ["disk", "os"]) {
 if (globalThis.Deno?.openKv) {
   await check("Deno KV", async () => {
     const kv = await Deno.openKv(":memory:");
-    return { make: () => denoKvStore(kv), isShared: true, end: () => kv.close() };
+    const change = (of) => async (name, table, key) => {
+      const path = ["eventferry", name, table === "segments" ? "s" : "d", key];
+      await kv.set(path, of((await kv.get(path)).value, table));
+    };
+    const loseChunk = async (name, table, key) => {
+      const path = ["eventferry", name, table === "segments" ? "s+" : "d+", key, "1"];
+      const { value } = await kv.get(path);
+      if (value) await kv.delete(path);
+      else await change(() => new Uint8Array(2))(name, table, key);
+    };
+    return {
+      make: () => denoKvStore(kv),
+      isShared: true,
+      damages: {
+        ...Object.fromEntries(Object.entries(damageBytes).map(([how, of]) => [how, change(of)])),
+        "a lost chunk": loseChunk,
+      },
+      end: () => kv.close(),
+    };
   });
   report["Deno KV, specific checks"] = await denoKvChecks();
 }

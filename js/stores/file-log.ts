@@ -1,0 +1,386 @@
+/**
+ * The file of a file store on the disk: appends records, replaces the file, and notices when somebody else has changed
+ * it. Knows nothing of what the records say. Internal.
+ *
+ * ```text
+ *   <path>            the log
+ *   <path>.lock       names the process that uses it, see file-lock.ts
+ *   <path>.new        the next file, while it is written
+ *   <path>.damaged    bytes that were found in the file and are no records
+ * ```
+ */
+import { FerryError } from "../engine/errors.js";
+import { type Checksum, type Entry, entryStarts, KIND, RECORD_HEAD } from "./file-format.js";
+import { HEADER_BYTES, headerOf, readHeader } from "./file-header.js";
+import { type FileLock, lockFile } from "./file-lock.js";
+import { type LogDamage, type LogRecord, readLog, type Span } from "./file-recovery.js";
+import {
+  codeOf,
+  FILE_MODE,
+  type FileHandle,
+  type FileStat,
+  isNoSpace,
+  type Platform,
+  readAt,
+  statOf,
+  writeAt,
+} from "./file-system.js";
+
+/** What may not be at the end of the path of a store, because it names a file beside another store. */
+export const RESERVED_SUFFIX: RegExp = /\.(lock|new|damaged|lock\.[0-9a-f]{8})$/i;
+/** What the runtimes read at once. A file that is larger cannot be opened. */
+const MAX_FILE_BYTES = 2 ** 31 - 1;
+/** The maximum size of the file with damaged bytes. */
+const MAX_KEPT_BYTES = 64 * 1024 * 1024;
+
+/** What `open` has found in a file. */
+export interface OpenedLog extends LogDamage {
+  readonly isHeaderDamaged: boolean;
+  /** Whether the file has the form that an earlier version wrote. */
+  readonly isFirstForm: boolean;
+}
+
+/** Bytes that must be in the file. */
+interface Probe {
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+const PROBE_BYTES = 16;
+
+/** Makes records with the checksum of the file that they are for. */
+type MakeRecords = (checksum: Checksum) => Iterable<Uint8Array>;
+
+export class FileLog {
+  /** The path in messages. */
+  readonly name: string;
+  readonly #platform: Platform;
+  readonly #isFlushed: boolean;
+  #path: string;
+  #lock: FileLock | undefined;
+  #handle: FileHandle | undefined;
+  #identity: FileStat | undefined;
+  #checksum: Checksum;
+  /** The position of the next record. */
+  #length = 0;
+  /** Whether an incomplete record may follow `#length`. It must be cut off before the next append. */
+  #hasPartialRecord = false;
+  /** Bytes near the end of the file. They become zeros if somebody truncates the file before something is appended. */
+  #probe: Probe = { at: 0, bytes: new Uint8Array(0) };
+  #nextProbe: Probe = this.#probe;
+  /** Whether the file was replaced and the directory is not flushed yet. */
+  #isFolderDirty = false;
+
+  /** @param isFlushed whether writes resolve only when the disk has them */
+  constructor(platform: Platform, path: string, isFlushed: boolean) {
+    this.#platform = platform;
+    this.#path = this.name = path;
+    this.#isFlushed = isFlushed;
+    this.#checksum = platform.crc32;
+  }
+
+  /** The size of the file. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Whether the file has no records. */
+  get isEmpty(): boolean {
+    return this.#length <= HEADER_BYTES && !this.#hasPartialRecord;
+  }
+
+  /**
+   * Locks and reads the file, or creates it. Afterwards records are appended behind everything that is in it, damaged
+   * bytes included, until `cut` or `replace` is called.
+   *
+   * @throws if another process uses the file, or if it is something else than an outbox
+   */
+  async open(onRecord: (record: LogRecord) => void): Promise<OpenedLog> {
+    const { fs } = this.#platform;
+    this.#path = await fs.realpath(this.name).catch(() => this.#platform.resolve(this.name));
+    // Before it is opened: that may wait for the other end of a pipe.
+    checkRegular(this.name, await statOf(this.#platform, this.#path));
+    this.#lock = await lockFile(this.#platform, this.#path);
+    try {
+      await fs.unlink(`${this.#path}.new`).catch(() => undefined);
+      return await this.#load(onRecord);
+    } catch (error) {
+      await this.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Cuts off what follows `end`. */
+  async cut(end: number): Promise<void> {
+    if (end >= this.#length) return;
+    this.#length = end;
+    this.#hasPartialRecord = true;
+    await this.#cutPartialRecord();
+    await this.#sync();
+    await this.#takeProbe();
+  }
+
+  /** Appends all records or nothing. */
+  async append(make: MakeRecords): Promise<void> {
+    await this.#cutPartialRecord();
+    if (this.#isFolderDirty) await this.#syncFolder();
+    this.#hasPartialRecord = true;
+    let end = this.#length;
+    let probe = this.#probe;
+    try {
+      for (const bytes of make(this.#checksum)) {
+        await writeAt(this.#opened, end, bytes);
+        end += bytes.length;
+        const tail = bytes.slice(-PROBE_BYTES);
+        probe = { at: end - tail.length, bytes: tail };
+      }
+      await this.#sync();
+    } catch (error) {
+      // If this fails too, the next append does it.
+      await this.#cutPartialRecord().catch(() => undefined);
+      throw error;
+    }
+    this.#length = end;
+    this.#hasPartialRecord = false;
+    this.#nextProbe = probe;
+  }
+
+  /** Removes all records. No flush: what is cut off ends with the removal of everything. */
+  async clear(): Promise<void> {
+    this.#hasPartialRecord = true;
+    this.#length = HEADER_BYTES;
+    await this.#cutPartialRecord();
+    await this.#takeProbe();
+  }
+
+  /** Erases the entries that `isErased` selects. It overwrites them, which needs no space on a full disk. */
+  async erase(isErased: (entry: Entry) => boolean): Promise<void> {
+    await this.#cutPartialRecord();
+    const bytes = await readAt(this.#opened, 0, this.#length);
+    const changed: Span[] = [];
+    readLog(bytes, this.#checksum, ({ start, end, entries }) => {
+      const erased = [...entryStarts(bytes, start)].filter((_, index) => isErased(entries[index]!));
+      for (const at of erased) bytes[at] = KIND.erased;
+      if (erased.length === 0) return;
+      const checksum = this.#checksum(bytes.subarray(start + RECORD_HEAD, end));
+      new DataView(bytes.buffer, start).setUint32(4, checksum, true);
+      changed.push({ from: start + 4, to: erased.at(-1)! + 1 });
+    });
+    for (const { from, to } of changed) await writeAt(this.#opened, from, bytes.subarray(from, to));
+    await this.#sync();
+    await this.#takeProbe();
+  }
+
+  /**
+   * Writes a new file, and replaces the old one when the disk has all of the new one.
+   *
+   * @param prepare called before the old file is replaced
+   */
+  async replace(make: MakeRecords, prepare?: () => Promise<void>): Promise<void> {
+    const { fs, crc32, randomSalt } = this.#platform;
+    const path = `${this.#path}.new`;
+    const salt = randomSalt();
+    const fresh = await fs.open(path, "w+", FILE_MODE);
+    let length = 0;
+    let identity: FileStat;
+    try {
+      for (const bytes of withHeader(
+        headerOf(salt),
+        make((bytes) => crc32(bytes, salt)),
+      )) {
+        await writeAt(fresh, length, bytes);
+        length += bytes.length;
+      }
+      if (this.#isFlushed) await fresh.sync();
+      identity = await fresh.stat({ bigint: true });
+      await prepare?.();
+      await fs.rename(path, this.#path);
+    } catch (error) {
+      await fresh.close().catch(() => undefined);
+      await fs.unlink(path).catch(() => undefined);
+      throw error;
+    }
+    const old = this.#handle;
+    this.#handle = fresh;
+    this.#identity = identity;
+    this.#useSalt(salt);
+    this.#length = length;
+    this.#hasPartialRecord = false;
+    this.#isFolderDirty = true;
+    await old?.close().catch(() => undefined);
+    await this.#takeProbe();
+    await this.#syncFolder();
+  }
+
+  /**
+   * Whether the path still leads to this file, and it has the content that was written. It has not if somebody has
+   * removed, renamed, replaced or truncated it before the last append or since.
+   */
+  async isInPlace(): Promise<boolean> {
+    await this.#cutPartialRecord();
+    const found = await statOf(this.#platform, this.#path);
+    if (!found || !this.#isOurs(found) || Number(found.size) !== this.#length) return false;
+    const { at, bytes } = this.#probe;
+    const there = await readAt(this.#opened, at, bytes.length);
+    if (there.length < bytes.length || !there.every((byte, index) => byte === bytes[index])) return false;
+    this.#probe = this.#nextProbe;
+    return true;
+  }
+
+  /**
+   * Writes a new file where `isInPlace` is false. What somebody else has put there is kept with the damaged bytes.
+   *
+   * @throws if another process uses the path now
+   */
+  async restore(make: MakeRecords): Promise<void> {
+    await this.replace(make, async () => {
+      await this.#lock?.ensure();
+      const found = await statOf(this.#platform, this.#path);
+      if (!found) return;
+      checkRegular(this.name, found);
+      if (this.#isOurs(found)) return this.keep([{ from: this.#length, to: Number(found.size) }]);
+      const other = await this.#platform.fs.open(this.#path, "r");
+      try {
+        await this.keep([{ from: 0, to: Number(found.size) }], other);
+      } finally {
+        await other.close();
+      }
+    });
+  }
+
+  /** Appends parts of a file to the file of damaged bytes. */
+  async keep(spans: readonly Span[], source: FileHandle = this.#opened): Promise<void> {
+    const size = spans.reduce((sum, { from, to }) => sum + Math.max(0, to - from), 0);
+    if (size === 0) return;
+    const handle = await this.#platform.fs.open(`${this.#path}.damaged`, "a", FILE_MODE);
+    try {
+      let end = Number((await handle.stat({ bigint: true })).size);
+      if (end + size > MAX_KEPT_BYTES)
+        throw new Error(`${this.name}.damaged would have more than ${MAX_KEPT_BYTES} bytes`);
+      for (const { from, to } of spans) {
+        const bytes = await readAt(source, from, to - from);
+        await writeAt(handle, end, bytes);
+        end += bytes.length;
+      }
+      if (this.#isFlushed) await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Closes the file and releases the lock. */
+  async close(): Promise<void> {
+    const [handle, lock] = [this.#handle, this.#lock];
+    this.#handle = this.#lock = undefined;
+    try {
+      await handle?.close();
+    } finally {
+      await lock?.release();
+    }
+  }
+
+  get #opened(): FileHandle {
+    if (!this.#handle) throw new FerryError("ERR_STORE", `the file ${this.name} is not open`);
+    return this.#handle;
+  }
+
+  async #load(onRecord: (record: LogRecord) => void): Promise<OpenedLog> {
+    const { fs, crc32, randomSalt } = this.#platform;
+    const isNew = !(await this.#openHandle());
+    const bytes = await readAt(this.#opened, 0, Number(this.#identity!.size));
+    const header = readHeader(bytes, (salt) => {
+      let count = 0;
+      readLog(
+        bytes,
+        (content) => crc32(content, salt),
+        () => count++,
+      );
+      return count > 0;
+    });
+    if (!header) throw new FerryError("ERR_STORE", `the file ${this.name} exists and is not an outbox`);
+    const { salt, isDamaged } = header;
+    const seed = salt ?? randomSalt();
+    this.#useSalt(seed);
+    this.#length = Math.max(bytes.length, HEADER_BYTES);
+    try {
+      // This also verifies that the file is writable.
+      await writeAt(this.#opened, 0, headerOf(seed));
+      await this.#sync();
+      await this.#syncFolder();
+    } catch (error) {
+      if (isNew) await fs.unlink(this.#path).catch(() => undefined);
+      // A full outbox must open, because only delivery can empty it.
+      if (salt === undefined || isDamaged || !isNoSpace(error)) throw error;
+    }
+    await this.#takeProbe();
+    const damage = salt === undefined ? { spans: [], end: HEADER_BYTES } : readLog(bytes, this.#checksum, onRecord);
+    return { ...damage, isHeaderDamaged: isDamaged, isFirstForm: salt === 0 };
+  }
+
+  /** Opens the file, or creates it. Returns whether it existed. */
+  async #openHandle(): Promise<boolean> {
+    const { fs } = this.#platform;
+    let isOld = true;
+    try {
+      this.#handle = await fs.open(this.#path, "r+");
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw error;
+      this.#handle = await fs.open(this.#path, "wx+", FILE_MODE);
+      isOld = false;
+    }
+    this.#identity = await this.#handle.stat({ bigint: true });
+    checkRegular(this.name, this.#identity);
+    // An earlier version has let others read it. Only the owner can change that.
+    if ((this.#identity.mode & 0o077n) !== 0n) await this.#handle.chmod(FILE_MODE).catch(() => undefined);
+    return isOld;
+  }
+
+  #useSalt(salt: number): void {
+    const { crc32 } = this.#platform;
+    this.#checksum = (bytes) => crc32(bytes, salt);
+  }
+
+  #isOurs({ dev, ino }: FileStat): boolean {
+    return dev === this.#identity?.dev && ino === this.#identity.ino;
+  }
+
+  async #takeProbe(): Promise<void> {
+    const at = Math.max(0, this.#length - PROBE_BYTES);
+    this.#probe = this.#nextProbe = { at, bytes: await readAt(this.#opened, at, this.#length - at) };
+  }
+
+  async #cutPartialRecord(): Promise<void> {
+    if (!this.#hasPartialRecord) return;
+    await this.#opened.truncate(this.#length);
+    this.#hasPartialRecord = false;
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#isFlushed) await this.#opened.datasync();
+  }
+
+  /** Flushes the directory, so that the disk has the new name of the file. */
+  async #syncFolder(): Promise<void> {
+    const { fs, folderOf } = this.#platform;
+    // Windows cannot open directories, and does not need this.
+    const folder = this.#isFlushed ? await fs.open(folderOf(this.#path), "r").catch(() => undefined) : undefined;
+    try {
+      await folder?.sync();
+      this.#isFolderDirty = false;
+    } finally {
+      await folder?.close();
+    }
+  }
+}
+
+function* withHeader(header: Uint8Array, parts: Iterable<Uint8Array>): Generator<Uint8Array> {
+  yield header;
+  yield* parts;
+}
+
+/** Refuses devices, pipes and directories, and files that are too large for the memory. */
+function checkRegular(name: string, found: FileStat | undefined): void {
+  if (!found) return;
+  if (!found.isFile()) throw new FerryError("ERR_STORE", `${name} is not a regular file`);
+  if (found.size > MAX_FILE_BYTES)
+    throw new FerryError("ERR_STORE", `the file ${name} has more than ${MAX_FILE_BYTES} bytes`);
+}
