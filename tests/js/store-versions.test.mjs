@@ -6,8 +6,14 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { durableObjectStore, fileStore, localStorageStore } from "eventferry";
+import { digestOf, scopeFor } from "../../dist/outbox/identity.js";
 import { change, deadKeys, deadLetter, keys, segment } from "../stores/contract.mjs";
 import { event, listen, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
+
+/** How the outbox of this file names its store, and how the keys of its rows begin. */
+const DESTINATION = JSON.stringify(["cloudevents", { name: "x" }]);
+const NAME = digestOf(DESTINATION);
+const inScope = (key) => `${scopeFor(DESTINATION, "")}.${key}`;
 
 const dist = fileURLToPath(new URL("../../dist/", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "eventferry-versions-"));
@@ -87,7 +93,7 @@ const STORAGES = {
       old: () => durableObjectStore(storage),
       fresh: () => newer.durableObjectStore(storage),
       content: () => [...storage.rows].map(([name, bytes]) => `${name} ${Buffer.from(bytes).toString("latin1")}`),
-      damage: (key) => storage.rows.set(`eventferry/x/s/${key}`, "what is this?"),
+      damage: (key) => storage.rows.set(`eventferry/${NAME}/s/${inScope(key)}`, "what is this?"),
     };
   },
   "a file": () => {
@@ -104,13 +110,13 @@ const STORAGES = {
       old: () => localStorageStore(),
       fresh: () => newer.localStorageStore(),
       content: () => Object.entries(localStorage).map((entry) => entry.join(" ")),
-      damage: (key) => localStorage.setItem(`eventferry/x/s/${key}`, "what is this?"),
+      damage: (key) => localStorage.setItem(`eventferry/${NAME}/s/${inScope(key)}`, "what is this?"),
     };
   },
 };
 
 async function withStore(store, body) {
-  await store.open("x");
+  await store.open(NAME);
   try {
     return await body(store);
   } finally {
@@ -135,7 +141,9 @@ for (const [name, make] of Object.entries(STORAGES)) {
     await withStore(fresh(), async (store) => {
       const { events, dead } = await store.count();
       assert.deepEqual([events, dead], [1, 1], "what the newer version reads");
-      await store.write(change({ put: [segment("b", ['"from the future"'])], deadPut: [deadLetter("b", '"newer"')] }));
+      await store.write(
+        change({ put: [segment(inScope("b"), ['"from the future"'])], deadPut: [deadLetter(inScope("b"), '"newer"')] }),
+      );
     });
     const to = server(202);
     const { outbox, session } = openOutbox(to, old());
@@ -155,7 +163,7 @@ for (const [name, make] of Object.entries(STORAGES)) {
     await outbox.dead.remove(["dead"]);
     await outbox.close();
     await withStore(fresh(), async (store) => {
-      assert.deepEqual([await keys(store), await deadKeys(store)], [["b"], ["b"]]);
+      assert.deepEqual([await keys(store), await deadKeys(store)], [[inScope("b")], [inScope("b")]]);
       const [{ body }] = await store.peek({ events: 1, bytes: 1, skip: new Set() });
       assert.equal(new TextDecoder().decode(body), '"from the future"');
     });
@@ -165,9 +173,11 @@ for (const [name, make] of Object.entries(STORAGES)) {
   test(`${name}: purge deletes rows that cannot be read too`, async () => {
     const { old, fresh, content, damage } = make();
     await withStore(fresh(), (store) =>
-      store.write(change({ put: [segment("b", ['"from the future"'])], deadPut: [deadLetter("b", '"newer"')] })),
+      store.write(
+        change({ put: [segment(inScope("b"), ['"from the future"'])], deadPut: [deadLetter(inScope("b"), '"newer"')] }),
+      ),
     );
-    await withStore(old(), (store) => store.write(change({ put: [segment("a"), segment("c")] })));
+    await withStore(old(), (store) => store.write(change({ put: [segment(inScope("a")), segment(inScope("c"))] })));
     damage?.("c");
     const { outbox } = openOutbox(server(503), old());
     await outbox.purge();
