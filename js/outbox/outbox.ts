@@ -215,7 +215,8 @@ export class Outbox<E> extends EventTarget {
    *
    * @param options limits of the wait for the store; they do not end the delivery
    * @returns what `body` returns, when its events are accepted or the wait has ended
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; and what `body` throws
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; `ERR_STORE` if the store does not open, after which the
+   * events are rolled back; and what `body` throws
    */
   async run<T>(body: (session: EventSession<E>) => Promise<T> | T, options: WaitOptions = {}): Promise<T> {
     if (typeof body !== "function") throw mustBe("the argument of run", "a function", body);
@@ -228,7 +229,13 @@ export class Outbox<E> extends EventTarget {
       session.rollback();
       throw error;
     }
-    await session.flush({ ...options, until: "accepted" });
+    try {
+      await session.flush({ ...options, until: "accepted" });
+    } catch (error) {
+      // Nothing is accepted, and nobody else can flush this session.
+      session.rollback();
+      throw error;
+    }
     return result;
   }
 
@@ -241,19 +248,21 @@ export class Outbox<E> extends EventTarget {
    * Ends backoff delays, except those that the server asked for, and waits until every accepted event is delivered or
    * dead. Resolves also when the wait ends earlier, or the outbox is paused or closed; then `aborted` is true.
    *
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; `ERR_STORE` if the store does not open, as for `flush`
    */
   async drain(options: WaitOptions = {}): Promise<DrainReport> {
     const { signal, deadlineMs } = checkWaitOptions(options);
     const driver = this.#started();
     void driver.open().then(() => driver.online());
     driver.online();
+    const { openFailures } = driver;
     let isDrained = false;
     const isOver = (port: OutboxPort) => {
       isDrained = port.is_drained();
-      return isDrained || driver.isPaused || driver.isOnHold;
+      return isDrained || driver.isPaused || driver.isOnHold || driver.openFailures > openFailures;
     };
     await driver.untilTrue(isOver, signal, deadlineMs);
+    if (driver.openFailures > openFailures && !isDrained) throw driver.storeClient.lastError;
     const { delivered, dead, pending } = driver.counters();
     if (!isDrained && pending > 0) await driver.storeClient.requestWakeUp();
     return { delivered, dead, pending, aborted: !isDrained };

@@ -60,6 +60,12 @@ export class SegmentTable<E> {
     this.#byKey.set(segment.key, segment);
   }
 
+  /** Forgets a segment that is staged again. */
+  remove({ handle, key }: TrackedSegment): void {
+    this.#byHandle.delete(handle);
+    this.#byKey.delete(key);
+  }
+
   deleteKey(key: string): void {
     this.#byKey.delete(key);
   }

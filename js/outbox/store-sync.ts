@@ -36,6 +36,8 @@ export interface StoreSyncHost {
   /** Whether the machine answers a question with true. False if there is no machine. */
   isTrue(question: (port: OutboxPort) => boolean): boolean;
   emit(type: string, detail: () => object): void;
+  /** The store did not open. */
+  onOpenFailed(error: FerryError): void;
 }
 
 export interface StoreSyncOptions<E> {
@@ -60,7 +62,7 @@ export class StoreSync<E> {
   readonly #waiters: Waiters;
   #election: LeaderElection<TabMessage> | undefined;
   #isLeaderKnown = false;
-  #opening: Promise<void> | undefined;
+  #opening: Promise<boolean> | undefined;
   /** The engine that knows what the store contains. */
   #countedGeneration = -1;
   #purging: Promise<unknown> | undefined;
@@ -80,15 +82,15 @@ export class StoreSync<E> {
     return this.#opening !== undefined;
   }
 
-  /** Opens the store and joins the leader election. */
-  open(): Promise<void> {
-    this.#opening ??= this.#open();
+  /** Opens the store and joins the leader election. Resolves with whether the store is open; never rejects. */
+  open(): Promise<boolean> {
+    this.#opening ??= this.#open().then((isOpen) => this.#opened(isOpen));
     return this.#opening;
   }
 
   /** Gives the machine of a new engine the counts of the store. */
   recount(): void {
-    if (this.client.traits) void this.#count();
+    if (this.client.traits) void this.#count().then((isOpen) => this.#opened(isOpen));
   }
 
   /** Deletes all segments and dead letters. Receipts reject with the error. Returns how many events those had. */
@@ -175,10 +177,9 @@ export class StoreSync<E> {
     this.#election?.close();
   }
 
-  async #open(): Promise<void> {
-    await this.client.open();
-    if (this.#host.isStopped) return;
-    this.#election = new LeaderElection(this.client.electionScope, {
+  async #open(): Promise<boolean> {
+    if (!(await this.client.open()) || this.#host.isStopped) return false;
+    this.#election ??= new LeaderElection(this.client.electionScope, {
       onLeaderChange: (leads) => {
         this.isLeader = leads;
         this.#isLeaderKnown = true;
@@ -187,8 +188,17 @@ export class StoreSync<E> {
       },
       onMessage: (message) => this.#onMessage(message),
     });
-    await this.#count();
+    if (!(await this.#count())) return false;
     if (!this.#host.isClosed && !this.#host.isOnHold) this.#election.join();
+    return true;
+  }
+
+  /** An attempt to open has ended. After a failure the next call tries again. */
+  #opened(isOpen: boolean): boolean {
+    if (isOpen || this.#host.isStopped) return isOpen;
+    this.#opening = undefined;
+    this.#host.onOpenFailed(this.client.lastError as FerryError);
+    return false;
   }
 
   get #isCounted(): boolean {
@@ -205,7 +215,7 @@ export class StoreSync<E> {
   }
 
   /** Tells the machine once what the store contains, and thereby that it is open. */
-  #count(): Promise<void> {
+  #count(): Promise<boolean> {
     return this.client.retry(async () => {
       const generation = this.#host.engineGeneration;
       const counts = await this.client.count();
