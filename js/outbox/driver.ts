@@ -12,7 +12,7 @@ import { trapped } from "../engine/instance.js";
 import { COUNTERS, OUTBOX_CLASSIFIERS, type OutboxEffects, type OutboxPort } from "../engine/ports.js";
 import { Pump } from "../engine/pump.js";
 import { startTimer, unixNow } from "../platform/clock.js";
-import type { FetchLike } from "../platform/fetch.js";
+import type { ExchangeOutcome, FetchLike } from "../platform/fetch.js";
 import { random } from "../platform/random.js";
 import { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
@@ -417,11 +417,12 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     }
     const [batch, compressedBody] = this.#segments.batch(ranges);
     const plan = this.#sender.plan(batch, isPageHidden, compressedBody);
-    this.#pump.startExchange(id, plan, (port, now, outcome) => {
+    const report = (port: OutboxPort, now: number, outcome: ExchangeOutcome) => {
       this.#sender.reportOutcome(port, now, id, outcome, batch);
       // After the effects of the outcome. Not with queueMicrotask, for which Node creates an async context.
       void Promise.resolve().then(() => this.#waiters.recheck());
-    });
+    };
+    this.#pump.startExchange(id, plan, report, this.#options.timeoutMs);
   }
 
   #onAccepted(handle: number): void {

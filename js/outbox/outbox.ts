@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The outbox as applications see it: accepted events are delivered, or kept as dead letters. */
+import { closeOnAbort } from "../client/time-limit.js";
 import { FerryError } from "../engine/errors.js";
 import { invalidArgument, mustBe } from "../engine/messages.js";
 import type { OutboxPort } from "../engine/ports.js";
@@ -168,6 +169,7 @@ export class Outbox<E> extends EventTarget {
   readonly #listenedTypes = new Set<string>();
   readonly #store: SharedStore;
   readonly #unregister: () => void;
+  #stopListening: (() => void) | undefined;
   #unwatchPage: (() => void) | undefined;
   #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
   #budgetMs = DEFAULT_BUDGET_MS;
@@ -397,6 +399,11 @@ export class Outbox<E> extends EventTarget {
     return this.#closing;
   }
 
+  /** Closes the outbox when the signal of its client aborts. @internal */
+  closeOnAbort(signal: AbortSignal | undefined): void {
+    this.#stopListening = closeOnAbort(signal, () => void this.close().catch(() => undefined));
+  }
+
   /** Closes the outbox. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
@@ -504,6 +511,7 @@ export class Outbox<E> extends EventTarget {
   async #close(): Promise<void> {
     this.#commitAll();
     this.#unwatchPage?.();
+    this.#stopListening?.();
     this.#unregister();
     await this.#drivers.close();
   }

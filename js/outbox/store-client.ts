@@ -13,7 +13,7 @@ import { monotonicNow, unixNow } from "../platform/clock.js";
 import type { ElectionScope } from "../platform/leader.js";
 import type { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
-import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
+import type { Change, DeadLetter, OutboxStore, Segment, StoreCounts, StoreTraits } from "../stores/store.js";
 import { storeError } from "../stores/store-error.js";
 
 /** How long one call to the store may take. A call that finishes later has the effect of one that was made twice. */
@@ -113,12 +113,9 @@ export class StoreClient {
     return this.#withTimeout(new Promise((resolve) => resolve(operation(store))), store.kind);
   }
 
-  /** What the store contains: events, their bytes, dead letters, their bytes. */
-  count(): Promise<readonly [number, number, number, number]> {
-    return this.call(async (store) => {
-      const { events, bytes, dead, deadBytes } = await store.count();
-      return [events, bytes, dead, deadBytes] as const;
-    });
+  /** What the store contains. */
+  count(): Promise<StoreCounts> {
+    return this.call((store) => store.count());
   }
 
   /** Returns whether the change is written. */

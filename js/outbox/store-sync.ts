@@ -117,11 +117,29 @@ export class StoreSync<E> {
     if (letters.length === 0) return 0;
     const put = isReplay ? toSegments(this.#wire, letters, (unixMs) => this.#keys.next(unixMs)) : [];
     const deadRemove = letters.map(({ key }) => key);
-    await this.client.call((store) => store.write({ ...NO_CHANGE, put, deadRemove }));
+    try {
+      await this.client.call((store) => store.write({ ...NO_CHANGE, put, deadRemove }));
+    } catch (error) {
+      void this.#settleRemoval(letters, isReplay);
+      throw error;
+    }
+    this.#removed(letters, isReplay);
+    return letters.length;
+  }
+
+  /** A removal has failed, though it may have been applied: finds out, as soon as the store can be read. */
+  async #settleRemoval(letters: readonly DeadLetter[], isReplay: boolean): Promise<void> {
+    await this.client.retry(async () => {
+      const remaining = new Set((await this.client.dead(Infinity)).map(({ key }) => key));
+      const removed = letters.filter(({ key }) => !remaining.has(key));
+      if (removed.length > 0 && !this.#host.isStopped) this.#removed(removed, isReplay);
+    });
+  }
+
+  #removed(letters: readonly DeadLetter[], isReplay: boolean): void {
     const bytes = letters.reduce((sum, { body }) => sum + body.length, 0);
     this.#host.send((port, now) => port.dead_removed(now, letters.length, bytes, isReplay));
     this.#election?.broadcast({ isNew: true });
-    return letters.length;
   }
 
   /** Acts on a `write` effect. */
@@ -218,12 +236,14 @@ export class StoreSync<E> {
   #count(): Promise<boolean> {
     return this.client.retry(async () => {
       const generation = this.#host.engineGeneration;
-      const counts = await this.client.count();
+      const { events, bytes, dead, deadBytes, lastKey } = await this.client.count();
       // A new engine counts anew, because its predecessor may have written since.
       if (this.#isObsolete(generation) || this.#countedGeneration === generation) return;
+      // Nothing is written yet, so waiting segments can still get other keys.
+      if (this.#countedGeneration < 0 && this.#keys.follow(lastKey)) this.#segments.renewKeys(this.#keys);
       this.#countedGeneration = generation;
       this.#host.sendInBackground((port, now) => {
-        port.store_opened(now, ...counts);
+        port.store_opened(now, events, bytes, dead, deadBytes);
         if (this.#isLeaderKnown) port.set_leader(now, this.isLeader);
       });
     });

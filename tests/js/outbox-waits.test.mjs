@@ -4,10 +4,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { FerryError, fileStore, memoryStore } from "eventferry";
+import { FerryError, fileStore, memoryStore, Publisher } from "eventferry";
+import { EventClient as EventsProtocolClient } from "eventferry/events-protocol";
+import { PipelineDataSink, PipelineDataSource } from "eventferry/glassflow";
 import { TrackedSegment, untilSegments } from "../../dist/outbox/tracked-segment.js";
 import { balance, event, listen, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
-import { realTime, sleep, virtualClock, virtualTime } from "./virtual-clock.mjs";
+import { realTime, sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
 
@@ -213,4 +215,161 @@ test("giveUpAfter makes a dead letter of an event that has failed so often, with
   await publisher.outbox.close();
   for (const giveUpAfter of [0, 256, 1.5, "3"])
     assert.throws(() => publisherTo(to, { outbox: { giveUpAfter } }), { code: "ERR_INVALID_ARGUMENT" });
+});
+
+test("headers and tokens that never come end with the timeout, the signal and close", async () => {
+  const hung = () => new Promise(() => {});
+  const clients = {
+    headers: (options) => {
+      const publisher = new Publisher({ url: "https://example.com/", headers: hung, timeoutMs: 200, ...options });
+      return [(call) => publisher.send(event("1"), call), () => publisher.close()];
+    },
+    "a token to publish": (options) => {
+      const source = new PipelineDataSource({ pipelineId: "p", pipelineAccessToken: hung, timeoutMs: 200, ...options });
+      return [(call) => source.publish({}, call), () => source.close()];
+    },
+    "a token to consume": (options) => {
+      const sink = new PipelineDataSink({ pipelineId: "p", pipelineAccessToken: hung, timeoutMs: 200, ...options });
+      return [(call) => sink.consume(call), () => sink.close()];
+    },
+    "headers of an events-protocol client": (options) => {
+      const client = new EventsProtocolClient({
+        url: "https://example.com/",
+        headers: hung,
+        timeoutMs: 200,
+        ...options,
+      });
+      return [(call) => client.sendEvent({ name: "a:b", payload: {} }, call), () => client.close()];
+    },
+  };
+  for (const [name, make] of Object.entries(clients)) {
+    const [call, close] = make({});
+    const start = virtualClock().now();
+    await assert.rejects(call({}), { code: "ERR_TIMEOUT" }, name);
+    assert.ok(virtualClock().now() - start < 1000, name);
+    const controller = new AbortController();
+    const aborting = call({ signal: controller.signal, timeoutMs: 60_000 });
+    controller.abort(new Error("enough"));
+    await assert.rejects(aborting, { code: "ERR_ABORTED" }, name);
+    const closing = call({ timeoutMs: 500 });
+    void close();
+    await assert.rejects(closing, name);
+  }
+});
+
+test("an outbox whose headers never come tries again after the timeout", async () => {
+  let isHung = true;
+  const to = server(202);
+  const publisher = publisherTo(to, {
+    timeoutMs: 200,
+    headers: () => (isHung ? new Promise(() => {}) : {}),
+  });
+  const retried = listen(publisher.outbox, "retry");
+  const session = publisher.session();
+  session.publish(event("1"));
+  await session.flush();
+  await until(() => retried.length > 0, 1000);
+  assert.equal(retried[0][1].error.code, "ERR_TIMEOUT");
+  isHung = false;
+  assert.equal((await publisher.outbox.drain()).delivered, 1);
+  await publisher.outbox.close();
+});
+
+test("a closed client no longer listens to its signal", async () => {
+  const { signal } = new AbortController();
+  const listening = new Set();
+  for (const [method, change] of [
+    ["addEventListener", (listener) => listening.add(listener)],
+    ["removeEventListener", (listener) => listening.delete(listener)],
+  ]) {
+    const original = signal[method].bind(signal);
+    signal[method] = (type, listener, options) => {
+      change(listener);
+      original(type, listener, options);
+    };
+  }
+  const fetch = async () => new Response(null, { status: 204 });
+  const publisher = publisherTo({ fetch }, { signal });
+  await publisher.send(event("1"));
+  await publisher.outbox.close();
+  publisher.close();
+  const source = new PipelineDataSource({ pipelineId: "p", pipelineAccessToken: "t", fetch, signal });
+  await source.outbox.close();
+  source.close();
+  const sink = new PipelineDataSink({ pipelineId: "p", pipelineAccessToken: "t", fetch, signal });
+  await sink.consume();
+  await sink.close();
+  assert.equal(listening.size, 0);
+});
+
+test("a replay whose write was made and reported as failed leaves the event pending, and delivers it", async () => {
+  let isLost = false;
+  const store = storeWith({
+    write: async (inner, change) => {
+      await inner.write(change);
+      if (!isLost) return;
+      isLost = false;
+      throw new Error("the answer was lost");
+    },
+  });
+  const to = server(400, 202);
+  const publisher = publisherTo(to, { outbox: { store } });
+  const session = publisher.session();
+  session.publish(event("1"));
+  await session.flush({ until: "delivered" });
+  isLost = true;
+  await assert.rejects(publisher.outbox.dead.replay(["1"]), { code: "ERR_STORE" });
+  await until(() => publisher.outbox.stats().delivered === 1, 1000);
+  assert.deepEqual(to.ids().flat(), ["1", "1"]);
+  assert.deepEqual([publisher.outbox.stats().dead, balance(publisher.outbox.stats())], [0, 0]);
+  await publisher.outbox.close();
+});
+
+test("a replay whose write was not made leaves the event dead", async () => {
+  let isBroken = false;
+  const store = storeWith({
+    write: async (inner, change) => {
+      if (isBroken) throw new Error("disk full");
+      await inner.write(change);
+    },
+  });
+  const publisher = publisherTo(server(400, 202), { outbox: { store } });
+  const session = publisher.session();
+  session.publish(event("1"));
+  await session.flush({ until: "delivered" });
+  isBroken = true;
+  for (const act of ["replay", "remove"])
+    await assert.rejects(publisher.outbox.dead[act](["1"]), { code: "ERR_STORE" });
+  isBroken = false;
+  await sleep(1000);
+  assert.equal(publisher.outbox.stats().dead, 1);
+  assert.equal((await publisher.outbox.dead.list(Infinity)).length, 1);
+  assert.equal(await publisher.outbox.dead.replay(["1"]), 1);
+  assert.equal((await publisher.outbox.drain()).delivered, 1);
+  await publisher.outbox.close();
+});
+
+test("a clock that is set back between two starts does not change the order of a partition key", async () => {
+  const store = memoryStore();
+  const run = async (ids) => {
+    const publisher = publisherTo(server(503), { outbox: { store } });
+    const session = publisher.session();
+    for (const id of ids) {
+      session.publish(event(id, { partitionkey: "account" }));
+      await session.flush();
+    }
+    await publisher.outbox.close();
+  };
+  const right = virtualClock().unixNow();
+  await run(["1", "2", "3"]);
+  virtualClock().setUnix(right - 3_600_000);
+  await run(["4", "5"]);
+  virtualClock().setUnix(right);
+  const keys = (await store.peek({ events: 99, bytes: 9999, skip: new Set() })).map(({ key }) => key);
+  assert.deepEqual(keys, [...keys].sort());
+  const to = server(202);
+  const publisher = publisherTo(to, { outbox: { store } });
+  await publisher.outbox.drain();
+  assert.deepEqual(to.ids().flat(), ["1", "2", "3", "4", "5"]);
+  await publisher.outbox.close();
 });
