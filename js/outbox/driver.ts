@@ -21,6 +21,7 @@ import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import { toDeadLetter } from "./dead-letters.js";
 import { Keys } from "./keys.js";
 import { orderingKeyOf } from "./ordering-key.js";
+import { type PendingEvent, pendingEvents } from "./pending-events.js";
 import { SegmentTable } from "./segment-table.js";
 import { Sender, type SenderOptions } from "./sender.js";
 import type { SessionHost } from "./session.js";
@@ -75,6 +76,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   /** The buffer that has credit. */
   #creditHolder: SessionBuffer<E> | undefined;
   #sessionCount = 0;
+  /** Why the last request failed; undefined if it did not. */
+  #lastError: FerryError | undefined;
   /** Resolves when the last request of an absent identity has ended, with the number of pending events. */
   #holding: Promise<number> | undefined;
 
@@ -385,6 +388,15 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     return this.#sync.untilCounted();
   }
 
+  /** The oldest pending events. */
+  async inspect(limit: number): Promise<PendingEvent[]> {
+    await this.untilCounted();
+    const stored = await this.storeClient.call((store) =>
+      store.peek({ events: limit, bytes: Number.MAX_SAFE_INTEGER, skip: new Set() }),
+    );
+    return pendingEvents(this.wire, stored, [...this.#segments.known()], this.#lastError).slice(0, limit);
+  }
+
   dead(limit: number): Promise<DeadLetter[]> {
     return this.#sync.dead(limit);
   }
@@ -418,7 +430,9 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     const [batch, compressedBody] = this.#segments.batch(ranges);
     const plan = this.#sender.plan(batch, isPageHidden, compressedBody);
     const report = (port: OutboxPort, now: number, outcome: ExchangeOutcome) => {
-      this.#sender.reportOutcome(port, now, id, outcome, batch);
+      this.#sender.reportOutcome(port, now, id, outcome, batch, (cause) => {
+        this.#pump.cause = cause;
+      });
       // After the effects of the outcome. Not with queueMicrotask, for which Node creates an async context.
       void Promise.resolve().then(() => this.#waiters.recheck());
     };
@@ -438,6 +452,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   }
 
   #onDelivered(handle: number, from: number, to: number, status: number, attempts: number): void {
+    this.#lastError = undefined;
     const segment = this.#segments.get(handle);
     const isAll = to - from === segment.count;
     const ids = () => this.#segments.ids(segment, from, to);
@@ -463,6 +478,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       cause instanceof FerryError
         ? cause
         : new FerryError(codeOf(code), message, { status: status || undefined, ...(cause !== undefined && { cause }) });
+    this.#lastError = error;
     this.emit("retry", () => ({ error, delayMs, failures }));
     if (!error.retryable) this.emit("degraded", () => ({ error }));
   }

@@ -1,5 +1,13 @@
 /** Sessions, the outbox behind them, and its stores. */
 
+export {
+  type ClassifiableResponse,
+  type Classified,
+  type Classify,
+  type EventOutcome,
+  expectJsonOrEmpty,
+  type SentEvent,
+} from "../client/classify.js";
 export { type Culprit, FerryError, type FerryErrorCode, isFerryError } from "../engine/errors.js";
 export { denoKvStore } from "../stores/deno-kv.js";
 export { durableObjectStore } from "../stores/durable-object.js";
@@ -29,6 +37,7 @@ export {
   type OutboxEvents,
   type OutboxStats,
 } from "./outbox.js";
+export type { PendingEvent } from "./pending-events.js";
 export type { FlushReport } from "./report.js";
 export { type EventReceipt, EventSession, type FlushOptions } from "./session.js";
 export type { DeliveryInfo } from "./tracked-segment.js";

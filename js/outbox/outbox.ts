@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The outbox as applications see it: accepted events are delivered, or kept as dead letters. */
+import type { Classify } from "../client/classify.js";
 import { closeOnAbort } from "../client/time-limit.js";
 import { FerryError } from "../engine/errors.js";
 import { invalidArgument, mustBe } from "../engine/messages.js";
@@ -17,6 +18,7 @@ import { OutboxDriver } from "./driver.js";
 import { OutboxDrivers } from "./drivers.js";
 import { type DefaultIdentity, digestOf, formerIdentity } from "./identity.js";
 import { machineConfig, type OutboxOptions } from "./options.js";
+import type { PendingEvent } from "./pending-events.js";
 import { registerOutbox } from "./registry.js";
 import type { HeaderSource } from "./sender.js";
 import { EventSession, type SessionOutbox } from "./session.js";
@@ -123,6 +125,7 @@ export interface OutboxSystem<E> {
   fetch: FetchLike | undefined;
   timeoutMs: number;
   headers: HeaderSource;
+  classify?: Classify | undefined;
   /** Configuration of the machine, with the names of `src/wasm/config.rs`. */
   config: Record<string, number | boolean>;
 }
@@ -191,16 +194,17 @@ export class Outbox<E> extends EventTarget {
     const destination = JSON.stringify([system.system, name === undefined ? { url } : { name }]);
     const emit = (type: string, detail: () => object) => {
       if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
+      else if (type === "degraded") warnOfDegraded((detail() as { error: FerryError }).error);
     };
     const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination));
-    const { wire, fetch, timeoutMs, headers } = system;
+    const { wire, fetch, timeoutMs, headers, classify } = system;
     this.#drivers = new OutboxDrivers<E>({
       wire,
       store,
       destination,
       identity,
       makeDriver: (scope, isPresent) =>
-        new OutboxDriver<E>({ wire, scope, store, config, fetch, timeoutMs, headers, gzip, emit, isPresent }),
+        new OutboxDriver<E>({ wire, scope, store, config, fetch, timeoutMs, headers, classify, gzip, emit, isPresent }),
       emit,
     });
     this.#store = store;
@@ -342,6 +346,17 @@ export class Outbox<E> extends EventTarget {
     this.#drivers.held.remove(formerScope);
     void this.#drivers.held.refresh();
     return moved.events + moved.dead;
+  }
+
+  /**
+   * The oldest events that are accepted and still to be delivered, each with its age and the error of the last request.
+   *
+   * @param limit how many. @default 100
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_STORE` if the store fails, `ERR_CLOSED`
+   */
+  async inspect(limit: number = DEFAULT_LIST_LIMIT): Promise<PendingEvent[]> {
+    if (!(typeof limit === "number" && limit >= 0)) throw mustBe("the argument of inspect", "a number from 0", limit);
+    return this.#started().inspect(limit);
   }
 
   /** The counters and the state at this moment. */
@@ -515,4 +530,9 @@ export class Outbox<E> extends EventTarget {
     this.#unregister();
     await this.#drivers.close();
   }
+}
+
+/** Nobody listens for `degraded`: its cause would stay unknown. */
+function warnOfDegraded({ code, message }: FerryError): void {
+  warnOnce(`an outbox has a problem: ${code}: ${message}; outbox.addEventListener("degraded", …) tells of all of them`);
 }

@@ -1,4 +1,5 @@
 /** Requests of an outbox: how they are made from batches, and how their outcomes are reported to the machine. */
+import { type Classified, type Classify, classified, type EventOutcome, notAccepted } from "../client/classify.js";
 import { FAILURE, type OutboxPort } from "../engine/ports.js";
 import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
 import { keepaliveBudget } from "../platform/keepalive-budget.js";
@@ -20,6 +21,7 @@ export interface SenderOptions<E> {
   timeoutMs: number;
   headers: HeaderSource;
   gzip: boolean;
+  classify: Classify | undefined;
 }
 
 /** How much of a response is read: a base, and more for each event, because the response may describe each. */
@@ -27,6 +29,8 @@ const RESPONSE_BYTES = 16 * 1024;
 const RESPONSE_BYTES_PER_EVENT = 1024;
 /** How much of a response the machine gets if only its status matters. */
 const ERROR_TEXT_BYTES = 1024;
+const NO_BODY = new Uint8Array(0);
+const decoder = new TextDecoder();
 /** Smaller bodies are not compressed. */
 const MIN_GZIP_BYTES = 2048;
 const CAN_GZIP = typeof CompressionStream === "function";
@@ -83,8 +87,15 @@ export class Sender<E> {
     }
   }
 
-  /** Tells the machine how a request ended. */
-  reportOutcome(port: OutboxPort, now: number, id: number, outcome: ExchangeOutcome, batch: Batch): void {
+  /** Tells the machine how a request ended. `setCause` gets the error of a response that `classify` has not accepted. */
+  reportOutcome(
+    port: OutboxPort,
+    now: number,
+    id: number,
+    outcome: ExchangeOutcome,
+    batch: Batch,
+    setCause: (cause: unknown) => void,
+  ): void {
     if (outcome.kind === "failure" && outcome.cause === ABSENT) {
       port.not_sent(now, id);
       return;
@@ -99,9 +110,35 @@ export class Sender<E> {
       port.limit_batches(now, id, SINGLE_EVENT_LIMITS.maxEvents, SINGLE_EVENT_LIMITS.concurrency);
       return;
     }
+    let result: Classified;
+    try {
+      result = this.#classify(outcome, batch);
+    } catch (cause) {
+      setCause(cause);
+      port.failure(now, id, FAILURE.network);
+      return;
+    }
+    if (result === "retry") {
+      setCause(notAccepted("retry", status));
+      port.failure(now, id, FAILURE.network);
+      return;
+    }
+    if (result !== undefined) {
+      const each = typeof result === "string" ? undefined : result.map((one) => statusFor(one, status));
+      if (each) port.response_each(now, id, Uint16Array.from(each), retryAfterMs);
+      else port.response(now, id, statusFor(result as EventOutcome, status), retryAfterMs, "", NO_BODY);
+      return;
+    }
     const statuses = wire.eventStatuses?.(status, body, batch);
     if (statuses) port.response_each(now, id, Uint16Array.from(statuses), retryAfterMs);
     else port.response(now, id, status, retryAfterMs, "", wire.classifier ? body : body.subarray(0, ERROR_TEXT_BYTES));
+  }
+
+  #classify({ status, body }: { status: number; body: Uint8Array }, batch: Batch): Classified {
+    const { classify, wire } = this.#options;
+    if (!classify) return undefined;
+    const events = batch.texts().map((text) => ({ id: wire.idOf(text), text: decoder.decode(text) }));
+    return classified(classify, { status, body }, events);
   }
 
   /** Compresses in advance the body of a request with exactly the events of a segment. */
@@ -126,6 +163,12 @@ export class Sender<E> {
     }
     return Math.floor(keepaliveBudget.remainingBytes * KEEPALIVE_SHARE * (plainBytes / compressedBytes));
   }
+}
+
+/** The status that says to the machine what `classify` has said. */
+function statusFor(outcome: EventOutcome, status: number): number {
+  if (outcome === "delivered") return status >= 200 && status < 300 ? status : 200;
+  return outcome === "retry" ? 503 : 422;
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

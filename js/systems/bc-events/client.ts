@@ -7,6 +7,7 @@ import {
   checkedUrl,
   mergeHeaders,
 } from "../../client/options.js";
+import { type Classify, checkClassify } from "../../client/classify.js";
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import type { OutboxOptions } from "../../outbox/options.js";
@@ -34,6 +35,11 @@ export interface BriteEventsClientOptions<T extends TopicSource = TopicSource> e
   topics: T;
   /** The category of topics and calls that name none. @default `DefaultCategory` of the topics */
   defaultCategory?: string | undefined;
+  /**
+   * What a response means, where its status does not tell: for all events of a request, or for each; `undefined` for
+   * what the status says. `expectJsonOrEmpty` is ready to use. @default the status
+   */
+  classify?: Classify | undefined;
   /** How flushed events are stored until they are delivered. @default a store that fits the runtime */
   outbox?: OutboxOptions | undefined;
 }
@@ -61,7 +67,7 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
   readonly publishUrl: string | null;
   /** The URL for batches; `null` in local mode. */
   readonly publishBulkUrl: string | null;
-  readonly #options: ClientOptions & { outbox?: OutboxOptions | undefined };
+  readonly #options: ClientOptions & { outbox?: OutboxOptions | undefined; classify?: Classify | undefined };
   readonly #topics: TopicTable;
   readonly #sessionPrototype: object;
   #outbox: Outbox<Encoded> | undefined;
@@ -69,7 +75,15 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option, or with every mistake in the topics */
   constructor(options: BriteEventsClientOptions<T>) {
-    checkClientOptions("BriteEventsClient", options, ["apiUrl", "serviceName", "topics", "defaultCategory", "outbox"]);
+    checkClientOptions("BriteEventsClient", options, [
+      "apiUrl",
+      "serviceName",
+      "topics",
+      "defaultCategory",
+      "outbox",
+      "classify",
+    ]);
+    checkClassify(options.classify);
     const { apiUrl, serviceName, topics, defaultCategory, outbox } = options;
     if (typeof serviceName !== "string" || serviceName === "")
       throw mustBe("serviceName", "a non-empty string", serviceName);
@@ -184,6 +198,7 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
       system: "bc-events",
       url: url.href,
       identity: { text: this.serviceName },
+      classify: this.#options.classify,
       fetch: isLocal ? acceptLocally : this.#options.fetch,
       timeoutMs,
       headers: {

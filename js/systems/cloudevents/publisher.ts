@@ -1,5 +1,6 @@
 /** Publishes CloudEvents over HTTP: directly with `send`, or through sessions and an outbox. */
 import { Calls, type CallsOptions } from "../../client/calls.js";
+import { type Classify, checkClassify, classifyCall } from "../../client/classify.js";
 import {
   checkClientOptions,
   checkedUrl,
@@ -36,6 +37,11 @@ export interface PublisherOptions extends CallsOptions {
    * @default "binary" for one event, "batch" for several
    */
   mode?: ContentMode;
+  /**
+   * What a response means, where its status does not tell: for all events of a request, or for each; `undefined` for
+   * what the status says. `expectJsonOrEmpty` is ready to use. @default the status
+   */
+  classify?: Classify;
   /** Aborts all requests of the publisher, and closes its outbox. */
   signal?: AbortSignal;
   /** Options of the outbox, which sessions use and `send` does not. */
@@ -70,7 +76,8 @@ export class Publisher {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option. */
   constructor(options: PublisherOptions) {
-    checkClientOptions("a Publisher", options, ["url", "mode", "outbox", "retry", "maxInFlight"]);
+    checkClientOptions("a Publisher", options, ["url", "mode", "outbox", "classify", "retry", "maxInFlight"]);
+    checkClassify(options.classify);
     this.#url = checkedUrl(options.url);
     this.#options = { ...options };
     this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
@@ -91,20 +98,16 @@ export class Publisher {
     checkTimeout(options.timeoutMs);
     checkSignal(options.signal);
     const mode = options.mode ?? this.#options.mode;
-    if (events instanceof CloudEvent) return this.#deliver(toHttp(events, mode), [events.id], options);
+    if (events instanceof CloudEvent) return this.#deliver(toHttp(events, mode), [events], options);
     const all = toArray(events);
     if (all.length === 0) return { status: 0, attempts: 0, ids: [] };
     if (mode === undefined || mode === "batch") {
-      return this.#deliver(
-        toHttp(events instanceof EventBatch ? events : all, "batch"),
-        all.map((event) => event.id),
-        options,
-      );
+      return this.#deliver(toHttp(events instanceof EventBatch ? events : all, "batch"), all, options);
     }
     const delivered: DeliveryInfo = { status: 0, attempts: 0, ids: [] };
     for (const event of all) {
       try {
-        const { status, attempts } = await this.#deliver(toHttp(event, mode), [event.id], options);
+        const { status, attempts } = await this.#deliver(toHttp(event, mode), [event], options);
         delivered.status = status;
         delivered.attempts += attempts;
         delivered.ids.push(event.id);
@@ -167,6 +170,7 @@ export class Publisher {
       system: "cloudevents",
       url: this.#url,
       identity: identityOfHeaders(headers),
+      classify: this.#options.classify,
       fetch,
       timeoutMs,
       headers: {
@@ -181,10 +185,11 @@ export class Publisher {
 
   async #deliver(
     { headers, body }: HttpMessage,
-    ids: string[],
+    events: readonly CloudEvent[],
     { headers: given, signal, timeoutMs }: SendOptions,
   ): Promise<DeliveryInfo> {
-    const response = await this.#calls.call({
+    const ids = events.map(({ id }) => id);
+    const call = this.#calls.call({
       url: this.#url,
       headers,
       body,
@@ -193,8 +198,12 @@ export class Publisher {
       timeoutMs,
       maxResponseBytes: MIN_RESPONSE_BYTES + ids.length * RESULT_BYTES,
     });
+    const { classify } = this.#options;
+    const response = await classifyCall(classify, call, () =>
+      events.map((event) => ({ id: event.id, text: event.toString() })),
+    );
     const { status, attempts } = response;
-    if (status === 207) checkResults(multiStatus(response.body, ids), ids);
+    if (status === 207 && !classify) checkResults(multiStatus(response.body, ids), ids);
     return { status, attempts, ids };
   }
 }

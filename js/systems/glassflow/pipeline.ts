@@ -78,13 +78,24 @@ export class Pipeline {
     return typeof token === "string" ? toLines(token) : token.then(toLines);
   }
 
-  /** Makes a call with the token. The message of its error names the pipeline. */
-  async call(action: string, calls: Calls, { headers, ...call }: Call): Promise<CallResponse> {
+  /**
+   * Makes a call with the token. The message of its error names the pipeline.
+   *
+   * @param read may take the response for something else than its status says
+   */
+  async call(
+    action: string,
+    calls: Calls,
+    { headers, ...call }: Call,
+    read: (response: Promise<CallResponse>) => Promise<CallResponse> = (response) => response,
+  ): Promise<CallResponse> {
     const given = this.token();
     const token =
       typeof given === "string" ? given : await calls.withLimits("the function pipelineAccessToken", given, call);
     try {
-      return await calls.call({ ...call, headers: { ...headers, accept: "application/json", [TOKEN_HEADER]: token } });
+      return await read(
+        calls.call({ ...call, headers: { ...headers, accept: "application/json", [TOKEN_HEADER]: token } }),
+      );
     } catch (error) {
       if (!(error instanceof FerryError) || UNCHANGED_CODES.includes(error.code)) throw error;
       const { code, status, cause } = error;

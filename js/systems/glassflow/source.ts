@@ -1,5 +1,6 @@
 /** Publishing to a pipeline: one event, many events, or buffered in sessions with an outbox. */
 import { Calls, type CallsOptions } from "../../client/calls.js";
+import { type Classify, checkClassify, classifyCall } from "../../client/classify.js";
 import { FerryError } from "../../engine/errors.js";
 import { DEFAULT_TIMEOUT_MS, mergeHeaders } from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
@@ -15,6 +16,11 @@ import { CLASSIFIERS } from "../../engine/ports.js";
 
 /** Options of a source. */
 export interface PipelineDataSourceOptions extends PipelineOptions, CallsOptions {
+  /**
+   * What a response means, where its status does not tell: for all events of a request, or for each; `undefined` for
+   * what the status says. `expectJsonOrEmpty` is ready to use. @default the status
+   */
+  classify?: Classify;
   /** Aborts all requests of the source, and closes its outbox. */
   signal?: AbortSignal;
   /**
@@ -47,7 +53,8 @@ export class PipelineDataSource {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` if an option is missing, unknown or invalid */
   constructor(options: PipelineDataSourceOptions = {}) {
-    this.#pipeline = new Pipeline("a PipelineDataSource", options, ["retry", "maxInFlight", "outbox"]);
+    this.#pipeline = new Pipeline("a PipelineDataSource", options, ["retry", "maxInFlight", "outbox", "classify"]);
+    checkClassify(options.classify);
     this.#options = { ...options };
     this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
     this.#url = this.#pipeline.url(ENDPOINT.publish);
@@ -133,7 +140,9 @@ export class PipelineDataSource {
       body: text,
       ...checkCallOptions("publish", options),
     };
-    const { status } = await this.#pipeline.call("publish to", this.#calls, call);
+    const { status } = await this.#pipeline.call("publish to", this.#calls, call, (response) =>
+      classifyCall(this.#options.classify, response, () => [{ id: "", text }]),
+    );
     return { status };
   }
 
@@ -150,6 +159,7 @@ export class PipelineDataSource {
       url: this.#url,
       // The tokens of a pipeline change; its events stay its own.
       identity: { text: this.pipelineId },
+      classify: this.#options.classify,
       fetch,
       timeoutMs,
       headers: {
