@@ -13,6 +13,13 @@ export interface OutboxOptions {
    * @default "auto"
    */
   store?: "auto" | OutboxStore | "memory";
+  /**
+   * Whether to ask the browser to keep what the site has stored (`navigator.storage.persist()`). Otherwise it may delete
+   * everything when the disk is full, and Safari after seven days of use without a visit to the site. Firefox asks the
+   * user. If the browser does not agree, there is a `degraded` event. Without effect outside browsers.
+   * @default false
+   */
+  persist?: boolean;
   /** Outboxes with the same name and kind of store share their events. @default the origin and path of the URL */
   name?: string;
   /**
@@ -90,6 +97,7 @@ const OTHERS = new Map<string, readonly [string, (value: unknown) => boolean]>([
   ],
   ["unload", ['"resend" or "hold"', (unload) => unload === "resend" || unload === "hold"]],
   ["gzip", ["a boolean", (gzip) => typeof gzip === "boolean"]],
+  ["persist", ["a boolean", (persist) => typeof persist === "boolean"]],
 ]);
 const STORE_METHODS = ["open", "write", "peek", "dead", "count", "close"];
 /** In memory, where storing costs nothing, events wait this long for others by default. */

@@ -6,6 +6,7 @@ import type { OutboxPort } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { watchPage } from "../platform/page-lifecycle.js";
+import { requestPersistence } from "../platform/persistence.js";
 import { memoryStore } from "../stores/memory.js";
 import type { Durability } from "../stores/store.js";
 import { type DeadEvent, toDeadEvent } from "./dead-letters.js";
@@ -137,7 +138,7 @@ export class Outbox<E> extends EventTarget {
   constructor(options: OutboxOptions, system: OutboxSystem<E>) {
     super();
     const config = machineConfig(options, system.config, system.timeoutMs);
-    const { store = "auto", name = system.name, unload, gzip = false } = options;
+    const { store = "auto", name = system.name, unload, gzip = false, persist = false } = options;
     this.#resendsWhenHidden = unload !== "hold";
     this.#driver = new OutboxDriver<E>({
       wire: system.wire,
@@ -157,6 +158,7 @@ export class Outbox<E> extends EventTarget {
       queueMicrotask(() => {
         if (!this.#closing) void this.#start();
       });
+    if (persist) void this.#persist();
   }
 
   /**
@@ -305,6 +307,15 @@ export class Outbox<E> extends EventTarget {
     // Details are only made for types that have had a listener.
     this.#listenedTypes.add(type);
     super.addEventListener(type, listener, options);
+  }
+
+  async #persist(): Promise<void> {
+    if ((await requestPersistence()) !== false) return;
+    const error = new FerryError(
+      "ERR_STORE",
+      "the browser did not agree to keep what this site stores: it may delete events that are not delivered yet",
+    );
+    this.#driver.emit("degraded", () => ({ error }));
   }
 
   /** Opens the store and watches the page. */
