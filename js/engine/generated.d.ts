@@ -26,6 +26,7 @@ declare module "*/wasm/full.glue.js" {
   export const request_init: Glue["request_init"];
   export const response_head: Glue["response_head"];
   export const exchange: Glue["exchange"];
+  export const digest: Glue["digest"];
 }
 
 declare module "*/wasm/full.inline.js" {

@@ -54,6 +54,7 @@ export interface FullGlue extends Glue, FetchBindings {
   ) => PipelineSinkPort;
   glassflow_url(base: string, pipelineId: string, endpoint: number): string;
   glassflow_event_spans(len: number): Uint32Array;
+  digest(text: string): string;
   events_read(len: number, rule: number): number;
   events_respond(len: number, outcome: number): Uint8Array<ArrayBuffer>;
 }

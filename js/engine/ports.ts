@@ -42,6 +42,8 @@ export interface OutboxPort extends Port {
   commit(now: number, session: number, maxGroupedEvents: number): Uint32Array;
   recommit(now: number, sizes: Uint32Array, orderingKeys: Uint32Array, maxGroupedEvents: number): number;
   store_opened(now: number, events: number, bytes: number, dead: number, deadBytes: number): void;
+  store_added(now: number, events: number, bytes: number, dead: number, deadBytes: number): void;
+  moved_away(now: number, handles: Uint32Array): void;
   store_written(now: number, isDone: boolean): void;
   segment_found(
     now: number,
@@ -63,6 +65,7 @@ export interface OutboxPort extends Port {
   allow_requests(now: number, requests: number): void;
   page_hidden(now: number, bytes: number, isOneSegmentPerRequest: boolean): void;
   limit_batches(now: number, id: number, maxEvents: number, concurrency: number): void;
+  not_sent(now: number, id: number): void;
   response_each(now: number, id: number, statuses: Uint16Array, retryAfterMs: number): void;
   counters(): Float64Array;
   is_drained(): boolean;

@@ -15,45 +15,54 @@ import { startTimer, unixNow } from "../platform/clock.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { random } from "../platform/random.js";
 import { Waiters } from "../platform/waiters.js";
-import type { DeadLetter, OutboxStore } from "../stores/store.js";
+import type { SharedStore } from "../stores/shared-store.js";
+import type { DeadLetter, StoreCounts } from "../stores/store.js";
 import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import { toDeadLetter } from "./dead-letters.js";
 import { Keys } from "./keys.js";
 import { orderingKeyOf } from "./ordering-key.js";
 import { SegmentTable } from "./segment-table.js";
 import { Sender, type SenderOptions } from "./sender.js";
-import type { EventSession, SessionHost } from "./session.js";
+import type { SessionHost } from "./session.js";
+import type { SessionBuffer } from "./session-buffer.js";
 import type { StoreClient } from "./store-client.js";
 import { outboxClosed, StoreSync, type StoreSyncHost } from "./store-sync.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 
 export interface DriverOptions<E> extends SenderOptions<E> {
-  name: string;
-  store: OutboxStore | "auto";
+  /** Of the rows of its identity. */
+  scope: string;
+  store: SharedStore;
   /** Configuration of the machine, with the names of `src/wasm/config.rs`. */
   config: Record<string, number | boolean>;
   fetch: FetchLike | undefined;
   emit(type: string, detail: () => object): void;
 }
 
+/** How long requests may go on after their identity is absent, beyond their own time limit. */
+const SETTLE_EXTRA_MS = 10_000;
 /** The delay before the n-th engine is used grows with n, in case every engine traps. */
 const RESTART_DELAY_MS = 10;
 const MAX_RESTART_DELAY_MS = 1000;
 
 export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   readonly wire: Wire<E>;
+  readonly scope: string;
+  /** Whether the application has paused it. */
   isPaused = false;
+  /** Whether its identity is absent: it stores events and sends none. */
+  isOnHold = false;
   /** Whether it takes no more events. */
   isClosed = false;
   /** Whether the machine is gone for good. */
   isStopped = false;
   engineGeneration = 0;
-  readonly stagingSessions: Set<EventSession<E>> = new Set();
+  readonly stagingBuffers: Set<SessionBuffer<E>> = new Set();
   readonly #options: DriverOptions<E>;
   readonly #pump: Pump<OutboxPort>;
   readonly #sender: Sender<E>;
-  readonly #keys = new Keys();
+  readonly #keys: Keys;
   readonly #segments: SegmentTable<E>;
   /** For what depends on the machine or the store. */
   readonly #waiters = new Waiters();
@@ -61,20 +70,24 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   /** Committed segments that a discarded engine had, and that may not be stored. */
   #toRecommit: TrackedSegment[] = [];
   #lastCounters: Float64Array | undefined;
-  /** The session that has credit. */
-  #creditHolder: EventSession<E> | undefined;
+  /** The buffer that has credit. */
+  #creditHolder: SessionBuffer<E> | undefined;
   #sessionCount = 0;
+  /** Resolves when the last request of an absent identity has ended, with the number of pending events. */
+  #holding: Promise<number> | undefined;
 
   constructor(options: DriverOptions<E>) {
     this.#options = options;
     this.wire = options.wire;
+    this.scope = options.scope;
+    this.#keys = new Keys(options.scope);
     this.#sender = new Sender(options);
     this.#segments = new SegmentTable(options.wire);
     this.#sync = new StoreSync({
       host: this,
       wire: options.wire,
       store: options.store,
-      name: options.name,
+      scope: options.scope,
       segments: this.#segments,
       keys: this.#keys,
       waiters: this.#waiters,
@@ -134,9 +147,9 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     }
   }
 
-  grantCredit(session: EventSession<E>): void {
+  grantCredit(buffer: SessionBuffer<E>): void {
     this.#creditHolder?.returnCredit();
-    this.#creditHolder = session;
+    this.#creditHolder = buffer;
   }
 
   stageMany(session: number, generation: number, sizes: number[], orderingKeys: ArrayLike<number>): void {
@@ -241,7 +254,41 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
 
   pause(isPaused: boolean): void {
     this.isPaused = isPaused;
-    this.send((port, now) => port.pause(now, isPaused));
+    this.#updatePause();
+  }
+
+  /**
+   * Its identity is absent: sends nothing until `unhold`. Requests in flight finish, and then another tab in which the
+   * identity is present may lead.
+   */
+  hold(): void {
+    if (this.isOnHold || this.isClosed) return;
+    this.isOnHold = true;
+    this.#updatePause();
+    this.#holding = this.#resignWhenSettled();
+  }
+
+  /** Resolves once it is on hold and no request is in flight, with the number of its pending events. */
+  async untilHeld(deadlineMs: number): Promise<number> {
+    await this.untilTrue((port) => port.is_settled(), undefined, deadlineMs);
+    // After the resignation only events that were committed here are known.
+    return (await Promise.race([this.#holding, undefined])) ?? this.counters().pending;
+  }
+
+  /** Its identity is present again. */
+  unhold(): void {
+    if (!this.isOnHold || this.isClosed) return;
+    this.isOnHold = false;
+    this.#holding = undefined;
+    this.#updatePause();
+    this.online();
+    this.#sync.joinElection();
+  }
+
+  /** Whether nothing is staged or waits to be delivered. */
+  get isIdle(): boolean {
+    const { staged, pending } = this.counters();
+    return staged === 0 && pending === 0 && this.isTrue((port) => port.is_settled());
   }
 
   /** Ends backoff delays, because requests may succeed now. */
@@ -280,8 +327,36 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.#sync.joinElection();
   }
 
-  purge(): Promise<number> {
-    return this.#sync.purge();
+  /** Deletes the staged, stored and dead events. Their receipts reject with the errors. Returns how many there were. */
+  async purge(ofStaged: FerryError, ofStored: FerryError): Promise<number> {
+    let staged = 0;
+    for (const buffer of [...this.stagingBuffers]) staged += buffer.rollback(ofStaged).length;
+    return staged + (await this.#sync.purge(ofStored));
+  }
+
+  /** Takes what it knows of stored segments, because they get other keys: they are no longer its own. */
+  takeStored(): TrackedSegment[] {
+    const segments = this.#segments.takeStored();
+    this.send((port, now) =>
+      port.moved_away(
+        now,
+        Uint32Array.from(segments, ({ handle }) => handle),
+      ),
+    );
+    return segments;
+  }
+
+  /** Takes over rows that were moved into its scope, and the segments that are known of them. */
+  addStored(segments: TrackedSegment[], counts: StoreCounts): void {
+    for (const segment of segments) this.#segments.addStored(segment);
+    const { events, bytes, dead, deadBytes } = counts;
+    this.send((port, now) => port.store_added(now, events, bytes, dead, deadBytes));
+    this.#sync.broadcastLazily(() => ({ isNew: true }));
+  }
+
+  /** Waits until the machine knows what the store contains. @throws {FerryError} `ERR_STORE`, `ERR_CLOSED` */
+  untilCounted(): Promise<void> {
+    return this.#sync.untilCounted();
   }
 
   dead(limit: number): Promise<DeadLetter[]> {
@@ -304,12 +379,16 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.#pump.close();
     this.#waiters.end();
     for (const segment of [...this.#segments.all(), ...this.#toRecommit]) segment.abandon(outboxClosed());
-    await this.#sync.close();
+    this.#sync.close();
   }
 
   // ---- effects of the machine
 
   #onSend(id: number, ranges: Uint32Array, isPageHidden: boolean): void {
+    if (!this.#options.isPresent()) {
+      this.send((port, now) => port.not_sent(now, id));
+      return;
+    }
     const [batch, compressedBody] = this.#segments.batch(ranges);
     const plan = this.#sender.plan(batch, isPageHidden, compressedBody);
     this.#pump.startExchange(id, plan, (port, now, outcome) => {
@@ -377,7 +456,21 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       this.#recommit(port, now, this.#toRecommit[0]!);
       this.#toRecommit.shift();
     }
-    port.pause(now, this.isPaused || this.isClosed);
+    port.pause(now, this.isPaused || this.isOnHold || this.isClosed);
+  }
+
+  /** Returns how many events were pending when the last request had ended. */
+  async #resignWhenSettled(): Promise<number> {
+    const deadlineMs = this.#options.timeoutMs + SETTLE_EXTRA_MS;
+    await this.untilTrue((port) => port.is_settled(), undefined, deadlineMs);
+    const { pending } = this.counters();
+    if (this.isOnHold && !this.isStopped) this.#sync.resign();
+    return pending;
+  }
+
+  #updatePause(): void {
+    const isPaused = this.isPaused || this.isOnHold;
+    this.send((port, now) => port.pause(now, isPaused));
   }
 
   #recommit(port: OutboxPort, now: number, segment: TrackedSegment): void {

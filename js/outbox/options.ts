@@ -3,6 +3,7 @@ import { FerryError } from "../engine/errors.js";
 import { fullGlue } from "../engine/instance.js";
 import { invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
 import type { OutboxStore } from "../stores/store.js";
+import type { IdentityOption } from "./identity.js";
 
 /** Options of an outbox. */
 export interface OutboxOptions {
@@ -20,8 +21,20 @@ export interface OutboxOptions {
    * @default false
    */
   persist?: boolean;
-  /** Outboxes with the same name and kind of store share their events. @default the origin and path of the URL */
+  /**
+   * The name of the destination. Outboxes of one system with the same name and kind of store share the events of an
+   * identity, whatever their URLs. @default the URL with its query
+   */
   name?: string;
+  /**
+   * Whose events these are, for example the id of the user; or a function that returns it at once. The function is
+   * called whenever an event is published, and before and after each call of `headers`; events are sent only under the
+   * identity under which they were published. It is stored as a digest.
+   *
+   * @default for headers that do not change, a digest of those that tell who sends, such as `authorization`; for
+   * `headers` as a function, one identity for all events
+   */
+  identity?: IdentityOption;
   /**
    * Bytes of events that may be staged and stored, dead letters included. A higher limit uses more memory.
    * @default 8 MiB
@@ -91,6 +104,13 @@ const OTHERS = new Map<string, readonly [string, (value: unknown) => boolean]>([
     ['"auto", "memory" or a store', (store) => typeof store === "object" || store === "auto" || store === "memory"],
   ],
   ["name", ["a non-empty string", (name) => typeof name === "string" && name !== ""]],
+  [
+    "identity",
+    [
+      "a string or a function that returns one",
+      (identity) => typeof identity === "string" || typeof identity === "function",
+    ],
+  ],
   [
     "overflow",
     [OVERFLOW.map((name) => JSON.stringify(name)).join(" or "), (overflow) => OVERFLOW.includes(overflow as string)],

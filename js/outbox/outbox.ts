@@ -1,19 +1,25 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The outbox as applications see it: accepted events are delivered, or kept as dead letters. */
 import { FerryError } from "../engine/errors.js";
-import { mustBe } from "../engine/messages.js";
+import { invalidArgument, mustBe } from "../engine/messages.js";
 import type { OutboxPort } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { watchPage } from "../platform/page-lifecycle.js";
 import { requestPersistence } from "../platform/persistence.js";
+import { warnOnce } from "../platform/warn.js";
 import { memoryStore } from "../stores/memory.js";
+import { SharedStore } from "../stores/shared-store.js";
 import type { Durability } from "../stores/store.js";
+import { movedKey, moveRows } from "./adopt.js";
 import { type DeadEvent, toDeadEvent } from "./dead-letters.js";
 import { OutboxDriver } from "./driver.js";
+import { OutboxDrivers } from "./drivers.js";
+import { type DefaultIdentity, digestOf, formerIdentity } from "./identity.js";
 import { machineConfig, type OutboxOptions } from "./options.js";
+import { registerOutbox } from "./registry.js";
 import type { HeaderSource } from "./sender.js";
-import { EventSession } from "./session.js";
+import { EventSession, type SessionOutbox } from "./session.js";
 import { checkMillis, checkWaitOptions, type WaitOptions } from "./wait-options.js";
 import type { Wire } from "./wire.js";
 
@@ -44,7 +50,9 @@ export interface OutboxStats {
   dead: number;
   /** Accepted events that are still to be delivered. */
   pending: number;
-  /** Events deleted by `purge` or `dead.remove`. */
+  /** Stored events of other identities at the same destination, as far as known. No other member counts them. */
+  held: number;
+  /** Events deleted by `purge`, `dead.remove` or `signOut`. */
   purged: number;
   /** Bytes of staged and stored events, dead letters included. */
   bytes: number;
@@ -83,10 +91,35 @@ export interface OutboxEvents {
   leader: CustomEvent<{ leads: boolean }>;
 }
 
+/** What happens to the undelivered events of a user who signs out. */
+export interface SignOutOptions {
+  /**
+   * `"send"`: they are sent first, and what is left at the deadline is held. `"hold"`: they stay in the store until the
+   * same identity is back. `"drop"`: they are deleted, dead letters included.
+   */
+  pending: "send" | "hold" | "drop";
+  /** How long `signOut` waits for the server and the store, in milliseconds. @default 10 000 */
+  deadlineMs?: number;
+}
+
+/** What happened to them. */
+export interface SignOutReport {
+  /** Events that were delivered since the call. */
+  delivered: number;
+  /** Events that wait in the store until their identity is back. */
+  held: number;
+  /** Events that were deleted. */
+  dropped: number;
+}
+
 /** What a system gives its outbox. @internal */
 export interface OutboxSystem<E> {
+  /** The name of the system. Outboxes of different systems share nothing. */
+  system: string;
   wire: Wire<E>;
-  name: string;
+  url: string;
+  /** The identity where the option is missing. */
+  identity: DefaultIdentity;
   fetch: FetchLike | undefined;
   timeoutMs: number;
   headers: HeaderSource;
@@ -115,15 +148,27 @@ export interface DeadLetters {
   remove(ids: Iterable<string>): Promise<number>;
 }
 
+const DEFAULT_SIGN_OUT_MS = 10_000;
 const DEFAULT_BUDGET_MS = 25_000;
 const DEFAULT_LIST_LIMIT = 100;
 
-/** Stores the events that sessions flush, and delivers them. */
+/**
+ * Stores the events that sessions flush, and delivers them.
+ *
+ * An outbox belongs to a destination: the URL with its query, or the option `name`. Each event also belongs to the
+ * identity that was present when it was published; the option `identity` tells it. The methods show and touch the
+ * events of the present identity. Those of other identities are held: they stay in the store, take no room, and are
+ * sent when their identity is back. After 30 days they become its dead letters.
+ *
+ * Methods throw or reject with `ERR_INVALID_ARGUMENT` if the function `identity` fails.
+ */
 export class Outbox<E> extends EventTarget {
-  readonly #driver: OutboxDriver<E>;
+  readonly #drivers: OutboxDrivers<E>;
   readonly #resendsWhenHidden: boolean;
   /** Types that have had a listener. */
   readonly #listenedTypes = new Set<string>();
+  readonly #store: SharedStore;
+  readonly #unregister: () => void;
   #unwatchPage: (() => void) | undefined;
   #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
   #budgetMs = DEFAULT_BUDGET_MS;
@@ -138,27 +183,42 @@ export class Outbox<E> extends EventTarget {
   constructor(options: OutboxOptions, system: OutboxSystem<E>) {
     super();
     const config = machineConfig(options, system.config, system.timeoutMs);
-    const { store = "auto", name = system.name, unload, gzip = false, persist = false } = options;
-    this.#resendsWhenHidden = unload !== "hold";
-    this.#driver = new OutboxDriver<E>({
-      wire: system.wire,
+    const {
+      store: given = "auto",
       name,
-      store: store === "memory" ? memoryStore() : store,
-      config,
-      fetch: system.fetch,
-      timeoutMs: system.timeoutMs,
-      headers: system.headers,
-      gzip,
-      emit: (type, detail) => {
-        if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
-      },
+      identity = system.identity.text,
+      unload,
+      gzip = false,
+      persist = false,
+    } = options;
+    if (options.identity === undefined && system.identity.warning !== undefined) warnOnce(system.identity.warning);
+    this.#resendsWhenHidden = unload !== "hold";
+    const [url] = system.url.split("#");
+    const destination = JSON.stringify([system.system, name === undefined ? { url } : { name }]);
+    const emit = (type: string, detail: () => object) => {
+      if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
+    };
+    const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination), (error) =>
+      emit("degraded", () => ({ error })),
+    );
+    const { wire, fetch, timeoutMs, headers } = system;
+    this.#drivers = new OutboxDrivers<E>({
+      wire,
+      store,
+      destination,
+      identity,
+      makeDriver: (scope, isPresent) =>
+        new OutboxDriver<E>({ wire, scope, store, config, fetch, timeoutMs, headers, gzip, emit, isPresent }),
+      emit,
     });
+    this.#store = store;
+    this.#unregister = registerOutbox(destination, given, { url, ...config, gzip, unload });
     // Events left by an earlier run are delivered without a call. At module scope Workers allow no I/O.
     if (!("WebSocketPair" in globalThis))
       queueMicrotask(() => {
-        if (!this.#closing) void this.#start();
+        if (!this.#closing) this.#start(this.#drivers.tryPresent());
       });
-    if (persist) void this.#persist();
+    if (persist) void this.#persist(emit);
   }
 
   /**
@@ -196,28 +256,31 @@ export class Outbox<E> extends EventTarget {
    */
   async drain(options: WaitOptions = {}): Promise<DrainReport> {
     const { signal, deadlineMs } = checkWaitOptions(options);
-    void this.#start().then(() => this.#driver.online());
-    this.#driver.online();
+    const driver = this.#started();
+    void driver.open().then(() => driver.online());
+    driver.online();
     let isDrained = false;
     const isOver = (port: OutboxPort) => {
       isDrained = port.is_drained();
-      return isDrained || this.#driver.isPaused;
+      return isDrained || driver.isPaused || driver.isOnHold;
     };
-    await this.#driver.untilTrue(isOver, signal, deadlineMs);
-    const { delivered, dead, pending } = this.#driver.counters();
-    if (!isDrained && pending > 0) await this.#driver.storeClient.requestWakeUp();
+    await driver.untilTrue(isOver, signal, deadlineMs);
+    const { delivered, dead, pending } = driver.counters();
+    if (!isDrained && pending > 0) await driver.storeClient.requestWakeUp();
     return { delivered, dead, pending, aborted: !isDrained };
   }
 
   /** Stops sending until `resume`. Events are still stored, and requests in flight finish. */
   pause(): void {
-    this.#driver.pause(true);
+    this.#drivers.pause(true);
   }
 
-  /** Sends again after `pause`. */
+  /** Sends again after `pause` or `signOut`. */
   resume(): void {
-    this.#driver.pause(false);
-    this.#driver.online();
+    this.#drivers.pause(false);
+    const driver = this.#drivers.tryPresent();
+    this.#drivers.signIn();
+    driver?.online();
   }
 
   /**
@@ -226,22 +289,74 @@ export class Outbox<E> extends EventTarget {
    * @throws {FerryError} `ERR_STORE` if the store fails, `ERR_CLOSED`
    */
   async purge(): Promise<number> {
-    let staged = 0;
-    for (const session of [...this.#driver.stagingSessions]) staged += session.rollback().length;
-    return staged + (await this.#driver.purge());
+    const purged = new FerryError("ERR_ABORTED", "the event was purged");
+    return this.#started().purge(new FerryError("ERR_ROLLED_BACK"), purged);
+  }
+
+  /**
+   * Ends the presence of the identity, before the application signs its user out: flushes the sessions, deals with the
+   * undelivered events, and sends no more until an event is published under the same identity, or `resume` is called.
+   * Receipts of dropped events reject with `ERR_DROPPED`.
+   *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; `ERR_STORE` if events are to be dropped and the store
+   * fails
+   */
+  async signOut(options: SignOutOptions): Promise<SignOutReport> {
+    const { pending, deadlineMs = DEFAULT_SIGN_OUT_MS } = checkWaitOptions(options);
+    if (pending !== "send" && pending !== "hold" && pending !== "drop")
+      throw mustBe("pending", '"send", "hold" or "drop"', pending);
+    const driver = this.#started();
+    const before = driver.counters().delivered;
+    let dropped = 0;
+    if (pending === "drop") {
+      const error = new FerryError("ERR_DROPPED");
+      dropped = await driver.purge(error, error);
+    } else {
+      for (const buffer of [...driver.stagingBuffers]) buffer.commit();
+      if (pending === "send") await this.drain({ deadlineMs });
+    }
+    this.#drivers.signOut(driver);
+    const held = await driver.untilHeld(deadlineMs);
+    return { delivered: driver.counters().delivered - before, held, dropped };
+  }
+
+  /**
+   * Takes over the stored events and dead letters of a former identity, for example after its name has changed. Returns
+   * how many there were.
+   *
+   * @param from the former identity; or the `headers` of the former client, if it had no option `identity`
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_STORE` if the store fails, `ERR_CLOSED`
+   */
+  async adopt(from: string | HeadersInit): Promise<number> {
+    const formerScope = this.#drivers.scopeOf(formerIdentity(from));
+    const driver = this.#started();
+    if (formerScope === driver.scope) throw invalidArgument("the argument of adopt is the present identity");
+    const former = this.#drivers.all().find(({ scope }) => scope === formerScope);
+    await driver.untilCounted();
+    // What another identity of this page is writing has to be there first.
+    await former?.untilTrue((port) => port.is_settled(), undefined, DEFAULT_SIGN_OUT_MS);
+    const moved = await driver.storeClient.call(() => moveRows(this.#store, formerScope, driver.scope));
+    const known = former?.takeStored() ?? [];
+    for (const segment of known) segment.key = movedKey(segment.key, formerScope, driver.scope);
+    driver.addStored(known, moved);
+    this.#drivers.held.remove(formerScope);
+    void this.#drivers.held.refresh();
+    return moved.events + moved.dead;
   }
 
   /** The counters and the state at this moment. */
   stats(): OutboxStats {
-    const { refused, droppedOldest, droppedNewest, ...counters } = this.#driver.counters();
-    const oldest = this.#driver.oldest();
+    const driver = this.#drivers.present();
+    const { refused, droppedOldest, droppedNewest, ...counters } = driver.counters();
+    const oldest = driver.oldest();
     return {
       ...counters,
+      held: this.#drivers.held.count,
       oldestMs: oldest === undefined ? 0 : Math.max(0, unixNow() - oldest),
       droppedBy: { reject: refused, dropOldest: droppedOldest, dropNewest: droppedNewest },
-      store: this.#driver.storeClient.store?.kind,
-      durability: this.#driver.storeClient.traits?.durability,
-      isLeader: this.#driver.isLeader,
+      store: driver.storeClient.store?.kind,
+      durability: driver.storeClient.traits?.durability,
+      isLeader: driver.isLeader,
     };
   }
 
@@ -249,7 +364,7 @@ export class Outbox<E> extends EventTarget {
   readonly dead: DeadLetters = {
     list: async (limit = DEFAULT_LIST_LIMIT) => {
       if (!(typeof limit === "number" && limit >= 0)) throw mustBe("the argument of list", "a number from 0", limit);
-      return (await this.#driver.dead(limit)).map((letter) => toDeadEvent(this.#driver.wire, letter));
+      return (await this.#started().dead(limit)).map((letter) => toDeadEvent(this.#drivers.wire, letter));
     },
     replay: (ids) => this.#removeDead(ids, true),
     remove: (ids) => this.#removeDead(ids, false),
@@ -271,8 +386,8 @@ export class Outbox<E> extends EventTarget {
     this.#waitUntil = waitUntil;
     this.#budgetMs = budgetMs;
     this.#isKeptAlive = false;
-    if (maxRequests !== undefined) this.#driver.send((port, now) => port.allow_requests(now, maxRequests));
-    if (this.#driver.counters().pending > 0) this.#keepAliveWhilePending();
+    if (maxRequests !== undefined) this.#drivers.allowRequests(maxRequests);
+    if ((this.#drivers.tryPresent()?.counters().pending ?? 0) > 0) this.#keepAliveWhilePending();
   }
 
   /**
@@ -309,39 +424,54 @@ export class Outbox<E> extends EventTarget {
     super.addEventListener(type, listener, options);
   }
 
-  async #persist(): Promise<void> {
+  async #persist(emit: (type: string, detail: () => object) => void): Promise<void> {
     if ((await requestPersistence()) !== false) return;
     const error = new FerryError(
       "ERR_STORE",
       "the browser did not agree to keep what this site stores: it may delete events that are not delivered yet",
     );
-    this.#driver.emit("degraded", () => ({ error }));
+    emit("degraded", () => ({ error }));
   }
 
-  /** Opens the store and watches the page. */
-  #start(): Promise<void> {
+  /** The driver of the present identity, started. @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED` */
+  #started(): OutboxDriver<E> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
+    const driver = this.#drivers.present();
+    this.#start(driver);
+    return driver;
+  }
+
+  /** Watches the page, and opens the store. */
+  #start(driver: OutboxDriver<E> | undefined): void {
     this.#unwatchPage ??= watchPage({
       onHidden: (isEnding) => {
         this.#commitAll();
+        const present = this.#drivers.tryPresent();
         // Chromium hides a page after it was closed. By then everything was sent.
-        if (!this.#isPageClosed) this.#driver.pageHidden(this.#resendsWhenHidden);
+        if (!this.#isPageClosed) present?.pageHidden(this.#resendsWhenHidden);
         this.#isPageClosed ||= isEnding;
-        if (isEnding) this.#driver.resign(this.#resendsWhenHidden);
+        if (isEnding) for (const driver of this.#drivers.all()) driver.resign(this.#resendsWhenHidden);
       },
       onVisible: () => {
         this.#isPageClosed = false;
-        this.#driver.joinElection();
+        this.#drivers.tryPresent()?.joinElection();
       },
-      onOnline: () => this.#driver.online(),
+      onOnline: () => this.#drivers.tryPresent()?.online(),
     });
-    return this.#driver.open();
+    void driver?.open().then(() => this.#drivers.held.refresh());
   }
 
   #newSession(isFlushedWhenHidden: boolean): EventSession<E> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
-    const onCommit = () => this.#keepAliveWhilePending();
-    return new EventSession<E>(this.#driver, this.#driver.newSessionId(), isFlushedWhenHidden, onCommit);
+    const outbox: SessionOutbox<E> = {
+      wire: this.#drivers.wire,
+      presentHost: () => this.#drivers.publishing(),
+      onCommit: () => {
+        this.#start(undefined);
+        this.#keepAliveWhilePending();
+      },
+    };
+    return new EventSession<E>(outbox, isFlushedWhenHidden);
   }
 
   /** Keeps the edge function alive, if there is one. */
@@ -363,7 +493,8 @@ export class Outbox<E> extends EventTarget {
 
   /** Commits the sessions, except those of `run`, which commit all or nothing when `body` returns. */
   #commitAll(): void {
-    for (const session of [...this.#driver.stagingSessions]) if (session.isFlushedWhenHidden) session.commit();
+    for (const driver of this.#drivers.all())
+      for (const buffer of [...driver.stagingBuffers]) if (buffer.isFlushedWhenHidden) buffer.commit();
   }
 
   async #removeDead(ids: Iterable<string>, isReplay: boolean): Promise<number> {
@@ -372,9 +503,10 @@ export class Outbox<E> extends EventTarget {
     const wanted = new Set(ids);
     // One call after the other: two calls with the same id must not find the same dead letter.
     const work = this.#removingDead.then(async () => {
-      const all = await this.#driver.dead(Infinity);
-      const letters = all.filter(({ body }) => wanted.has(this.#driver.wire.idOf(body)));
-      return this.#driver.removeDead(letters, isReplay);
+      const driver = this.#started();
+      const all = await driver.dead(Infinity);
+      const letters = all.filter(({ body }) => wanted.has(driver.wire.idOf(body)));
+      return driver.removeDead(letters, isReplay);
     });
     this.#removingDead = work.catch(() => undefined);
     return work;
@@ -383,6 +515,7 @@ export class Outbox<E> extends EventTarget {
   async #close(): Promise<void> {
     this.#commitAll();
     this.#unwatchPage?.();
-    await this.#driver.close();
+    this.#unregister();
+    await this.#drivers.close();
   }
 }

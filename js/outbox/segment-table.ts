@@ -47,6 +47,19 @@ export class SegmentTable<E> {
     return new Set(this.#byKey.keys());
   }
 
+  /** Removes the segments that were committed here and are only in the store, and returns them. */
+  takeStored(): TrackedSegment[] {
+    const stored = [...this.#byKey.values()].filter(({ body, isAccepted }) => !body && isAccepted);
+    for (const { key } of stored) this.#byKey.delete(key);
+    return stored;
+  }
+
+  /** Adds a segment that is only in the store. */
+  addStored(segment: TrackedSegment): void {
+    segment.handle = 0;
+    this.#byKey.set(segment.key, segment);
+  }
+
   deleteKey(key: string): void {
     this.#byKey.delete(key);
   }

@@ -15,6 +15,8 @@ export interface HeaderSource {
 
 export interface SenderOptions<E> {
   wire: Wire<E>;
+  /** Whether the identity of the events is present. If not, the driver is on hold when this returns. */
+  isPresent(): boolean;
   timeoutMs: number;
   headers: HeaderSource;
   gzip: boolean;
@@ -30,6 +32,9 @@ const MIN_GZIP_BYTES = 2048;
 const CAN_GZIP = typeof CompressionStream === "function";
 /** The share of the keepalive budget that events may use: the rest is for what separates them. */
 const KEEPALIVE_SHARE = 0.96;
+
+/** Why a request has no plan: the identity of its events is absent. */
+const ABSENT = Symbol("absent");
 
 export class Sender<E> {
   readonly #options: SenderOptions<E>;
@@ -51,11 +56,13 @@ export class Sender<E> {
     isPageHidden: boolean,
     compressedBody: Uint8Array | undefined,
   ): RequestPlan | Promise<RequestPlan> {
-    const { wire, timeoutMs, headers, gzip } = this.#options;
+    const { wire, timeoutMs, headers, gzip, isPresent } = this.#options;
     try {
       const { url, headers: own, body } = wire.request(batch);
       const resolved = isPageHidden && this.#lastHeaders ? this.#lastHeaders[0] : headers.resolve();
       const finish = (given: HeadersInit | undefined, body: Uint8Array): RequestPlan => {
+        // The headers may be those of the next user.
+        if (!isPresent()) throw ABSENT;
         this.#lastHeaders = [given];
         const plan = {
           url,
@@ -78,6 +85,10 @@ export class Sender<E> {
 
   /** Tells the machine how a request ended. */
   reportOutcome(port: OutboxPort, now: number, id: number, outcome: ExchangeOutcome, batch: Batch): void {
+    if (outcome.kind === "failure" && outcome.cause === ABSENT) {
+      port.not_sent(now, id);
+      return;
+    }
     if (outcome.kind === "failure") {
       port.failure(now, id, FAILURE[outcome.reason]);
       return;

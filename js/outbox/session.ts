@@ -2,29 +2,13 @@
 /** Sessions: published events are staged until the session is flushed or rolled back. */
 import { FerryError } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
-import { type Credit, NO_CREDIT } from "./credit.js";
-import { withBrackets } from "./json-texts.js";
-import { orderingKeyOf } from "./ordering-key.js";
 import { type FlushReport, report } from "./report.js";
-import { type DeliveryInfo, TrackedSegment, untilSegments } from "./tracked-segment.js";
+import { type BufferHost, type EventReceipt, SessionBuffer } from "./session-buffer.js";
+import { type TrackedSegment, untilSegments } from "./tracked-segment.js";
 import { checkWaitOptions, type WaitOptions } from "./wait-options.js";
 import type { Wire } from "./wire.js";
 
-/** The state of one published event. Its promises are made only when they are read. */
-export interface EventReceipt {
-  readonly id: string;
-  /**
-   * Resolves when the event is stored as safely as `stats().durability` says, or the server has accepted it. Rejects
-   * with `ERR_ROLLED_BACK`, `ERR_QUEUE_FULL` (dropped in favour of newer events), `ERR_ABORTED` (purged) or
-   * `ERR_CLOSED`. If the store failed and the server refused the event, it rejects with the server's error.
-   */
-  readonly accepted: Promise<void>;
-  /**
-   * Resolves when the server has accepted the event. Rejects as `accepted` does, and with the server's error if it
-   * refuses the event.
-   */
-  readonly delivered: Promise<DeliveryInfo>;
-}
+export type { EventReceipt } from "./session-buffer.js";
 
 /** How far a flush waits, and for how long. */
 export interface FlushOptions extends WaitOptions {
@@ -32,167 +16,91 @@ export interface FlushOptions extends WaitOptions {
   until?: "accepted" | "delivered";
 }
 
-/** The outbox as its sessions see it. */
-export interface SessionHost<E> {
-  readonly wire: Wire<E>;
-  readonly isClosed: boolean;
-  /** How many engines were discarded after a trap. */
-  readonly engineGeneration: number;
-  /** Sessions that have staged events. */
-  readonly stagingSessions: Set<EventSession<E>>;
-  /** The error for an event that does not fit. */
-  queueFull(): FerryError;
-  /** Stages an event. The result is that of `stage` in `src/wasm/outbox.rs`. */
-  stage(session: number, size: number, key: string | undefined): number;
-  /** How much more fits behind the staged events of a session. */
-  credit(session: number): Credit;
-  /** Makes a session the only one that has credit. */
-  grantCredit(session: EventSession<E>): void;
-  /** Stages events for which there was credit. `generation`: the engine that has the other events of the segment. */
-  stageMany(session: number, generation: number, sizes: number[], orderingKeys: ArrayLike<number>): void;
-  commit(session: number, segments: TrackedSegment[]): void;
-  rollBack(session: number): void;
+/** What a driver is for a session. */
+export interface SessionHost<E> extends BufferHost<E> {
+  /** Sends ready events without waiting for others. */
   flushNow(): void;
 }
 
-const encoder = new TextEncoder();
-const COMMA = 44;
-/** UTF-8 takes at most this many bytes for one UTF-16 code unit. */
-const MAX_BYTES_PER_UNIT = 3;
-const ARENA_BYTES = 1024;
-/** A larger arena is not kept for the next flush. */
-const MAX_KEPT_ARENA_BYTES = 65_536;
+/** The outbox as its sessions see it. */
+export interface SessionOutbox<E> {
+  readonly wire: Wire<E>;
+  /** The driver of the present identity. @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED` */
+  presentHost(): SessionHost<E>;
+  /** Events of a session were committed. */
+  onCommit(): void;
+}
 
-/** Buffers events until `flush`. */
+/**
+ * Buffers events until `flush`. Each event belongs to the identity that is present when it is published, and is sent
+ * only under it.
+ */
 export class EventSession<E> {
-  readonly #host: SessionHost<E>;
-  readonly #id: number;
-  readonly #onCommit: () => void;
-  /** Events staged on credit and not encoded yet. */
-  #unencoded: string[] = [];
-  /** Remaining credit. */
-  #credit: Credit = NO_CREDIT;
-  /** The encoded events of the last segment. */
-  #arena: Uint8Array<ArrayBuffer> = new Uint8Array(ARENA_BYTES);
-  #arenaLength = 0;
-  /** Staged segments. The body of the last one is still in the arena. */
-  #segments: TrackedSegment[] = [];
+  readonly #outbox: SessionOutbox<E>;
+  readonly #isFlushedWhenHidden: boolean;
+  /** The staged events of each identity. */
+  readonly #buffers = new Map<SessionHost<E>, SessionBuffer<E>>();
+  /** The last of them, which is nearly always the only one. */
+  #last: [SessionHost<E>, SessionBuffer<E>] | undefined;
   /** Flushed and not settled. */
   #flushed = new Set<TrackedSegment>();
-  /** Whether the session is flushed when the page is hidden. @internal */
-  readonly isFlushedWhenHidden: boolean;
 
   /** @internal */
-  constructor(host: SessionHost<E>, id: number, isFlushedWhenHidden: boolean, onCommit: () => void) {
-    this.#host = host;
-    this.#id = id;
-    this.isFlushedWhenHidden = isFlushedWhenHidden;
-    this.#onCommit = onCommit;
+  constructor(outbox: SessionOutbox<E>, isFlushedWhenHidden: boolean) {
+    this.#outbox = outbox;
+    this.#isFlushedWhenHidden = isFlushedWhenHidden;
   }
 
   /** How many events are staged. */
   get staged(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.staged, 0);
+    let staged = 0;
+    for (const buffer of this.#buffers.values()) staged += buffer.staged;
+    return staged;
   }
 
   /**
    * Stages an event. The event is validated and serialized immediately, so later changes to the object have no effect.
    *
    * @throws {FerryError} the error of an invalid event, with `attribute`; `ERR_QUEUE_FULL` if the event does not fit
-   * and `overflow` is `"reject"` or `"wait"`; `ERR_CLOSED`
+   * and `overflow` is `"reject"` or `"wait"`; `ERR_INVALID_ARGUMENT` if `identity` fails, after which nothing is
+   * staged; `ERR_CLOSED`
    */
   publish(event: E): EventReceipt {
-    const { id, text, orderingKey } = this.#host.wire.encode(event);
-    // Most events need no decision of the machine: with credit they are reported to it together.
-    const maxSize = text.length * MAX_BYTES_PER_UNIT;
-    if (this.#credit.events > 0 && maxSize <= this.#credit.bytes && !this.#host.isClosed) {
-      this.#credit.events--;
-      this.#credit.bytes -= maxSize;
-      this.#unencoded.push(text);
-    } else if (!this.#stage(text, orderingKey)) {
-      return new Receipt(id, abandonedSegment(this.#host.queueFull()), 0);
-    }
-    const segment = this.#segments[this.#segments.length - 1]!;
-    const { ids } = segment;
-    const orderingKeys = segment.orderingKeys as number[];
-    ids.push(id);
-    if (orderingKey !== undefined || orderingKeys.length > 0) {
-      while (orderingKeys.length < ids.length - 1) orderingKeys.push(0);
-      orderingKeys.push(orderingKeyOf(orderingKey));
-    }
-    return new Receipt(id, segment, ids.length - 1);
-  }
-
-  /** Stages an event that may not fit. Returns whether it is staged. */
-  #stage(text: string, key: string | undefined): boolean {
-    this.#host.grantCredit(this);
-    const size = this.#encode(text);
-    const staged = this.#host.stage(this.#id, size, key);
-    if (staged === -2) throw this.#host.queueFull();
-    if (staged === -1) return false;
-    for (let dropped = staged >> 1; dropped > 0; dropped--) this.#dropOldest();
-    this.#host.stagingSessions.add(this);
-    const opensSegment = (staged & 1) === 1;
-    if (opensSegment || this.#segments.length === 0) this.#openSegment(size);
-    else this.#arenaLength += size + 1;
-    (this.#segments[this.#segments.length - 1]!.sizes as number[]).push(size);
-    this.#credit = this.#host.credit(this.#id);
-    return true;
-  }
-
-  /**
-   * Gives up the credit: encodes the events that were staged on it and reports their sizes to the machine.
-   * @internal
-   */
-  returnCredit(): void {
-    const texts = this.#unencoded;
-    this.#unencoded = [];
-    this.#credit = NO_CREDIT;
-    if (texts.length === 0) return;
-    const segment = this.#segments[this.#segments.length - 1]!;
-    const sizes = segment.sizes as number[];
-    const from = sizes.length;
-    const all = texts.join(",");
-    const isAscii = this.#encode(all) === all.length;
-    for (const text of texts) {
-      const size = isAscii ? text.length : this.#encode(text);
-      this.#arenaLength += size + 1;
-      sizes.push(size);
-    }
-    this.#host.stageMany(this.#id, segment.generation, sizes.slice(from), segment.orderingKeys.slice(from));
+    const host = this.#outbox.presentHost();
+    const buffer = this.#last?.[0] === host ? this.#last[1] : this.#bufferOf(host);
+    return buffer.publish(event);
   }
 
   /**
    * Commits the staged events, all or none, and waits until they are stored, or delivered. Resolves also when the wait
-   * ends earlier: then `aborted` is true, and the events are stored and delivered all the same.
+   * ends earlier: then `aborted` is true, and the events are stored and delivered all the same. Events of several
+   * identities are committed for each identity on its own; those of an absent identity are delivered when it is back.
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option, `ERR_CLOSED`
    */
   async flush(options: FlushOptions = {}): Promise<FlushReport> {
     const { until = "accepted", signal, deadlineMs } = checkWaitOptions(options);
     if (until !== "accepted" && until !== "delivered") throw mustBe("until", '"accepted" or "delivered"', until);
-    const segments = this.#take();
-    const ids = segments.map((segment) => segment.ids);
-    this.#commit(segments);
+    const committed = this.#commit();
+    const segments = committed.map(([segment]) => segment);
     for (const segment of segments) this.#flushed.add(segment);
     for (const segment of this.#flushed) if (segment.pending === 0) this.#flushed.delete(segment);
-    if (until === "delivered") this.#host.flushNow();
+    if (until === "delivered") for (const host of this.#buffers.keys()) if (!host.isClosed) host.flushNow();
     const isDone = (segment: TrackedSegment) => segment.pending === 0 || (until === "accepted" && segment.isAccepted);
     const isAllDone = await untilSegments([...this.#flushed], isDone, signal, deadlineMs);
-    return report(this.#host.wire, segments, ids, !isAllDone || segments.some(({ isAbandoned }) => isAbandoned));
+    const ids = committed.map(([, ids]) => ids);
+    const isAborted = !isAllDone || segments.some(({ isAbandoned }) => isAbandoned);
+    return report(this.#outbox.wire, segments, ids, isAborted);
   }
 
   /** Drops the staged events and returns their ids, the oldest first. Flushed events stay. */
   rollback(): string[] {
-    const segments = this.#take();
-    this.#host.rollBack(this.#id);
-    for (const segment of segments) segment.abandon(new FerryError("ERR_ROLLED_BACK"));
-    return segments.flatMap((segment) => segment.ids);
+    return [...this.#buffers.values()].flatMap((buffer) => buffer.rollback(new FerryError("ERR_ROLLED_BACK")));
   }
 
   /** Commits the staged events without waiting. @internal */
   commit(): void {
-    this.#commit(this.#take());
+    this.#commit();
   }
 
   /** Flushes the session. */
@@ -200,87 +108,30 @@ export class EventSession<E> {
     await this.flush();
   }
 
-  /** Writes a text behind the arena's content, and returns its bytes. */
-  #encode(text: string): number {
-    for (let capacity = text.length; ; capacity = text.length * MAX_BYTES_PER_UNIT) {
-      const start = this.#arenaLength && this.#arenaLength + 1;
-      if (this.#arena.length < start + capacity) {
-        const larger = new Uint8Array(Math.max(this.#arena.length * 2, start + capacity));
-        larger.set(this.#arena.subarray(0, this.#arenaLength));
-        this.#arena = larger;
-      }
-      const { read, written } = encoder.encodeInto(text, this.#arena.subarray(start));
-      if (read === text.length) {
-        if (start > 0) this.#arena[start - 1] = COMMA;
-        return written;
+  /** Commits the staged events of all identities, and returns their segments with the ids of their events. */
+  #commit(): [TrackedSegment, string[]][] {
+    const committed: [TrackedSegment, string[]][] = [];
+    let failure: { error: unknown } | undefined;
+    for (const buffer of this.#buffers.values()) {
+      try {
+        committed.push(...buffer.commit());
+      } catch (error) {
+        failure ??= { error };
       }
     }
+    if (failure) throw failure.error;
+    if (committed.length > 0) this.#outbox.onCommit();
+    return committed;
   }
 
-  /** Begins a new segment with the event that was encoded last. */
-  #openSegment(size: number): void {
-    const start = this.#arenaLength && this.#arenaLength + 1;
-    this.#closeSegment();
-    this.#arena.copyWithin(0, start, start + size);
-    this.#arenaLength = size;
-    this.#segments.push(new TrackedSegment(this.#host.engineGeneration));
+  #bufferOf(host: SessionHost<E>): SessionBuffer<E> {
+    let buffer = this.#buffers.get(host);
+    if (!buffer) {
+      for (const other of this.#buffers.keys()) if (other.isClosed) this.#buffers.delete(other);
+      buffer = new SessionBuffer(host, this.#isFlushedWhenHidden);
+      this.#buffers.set(host, buffer);
+    }
+    this.#last = [host, buffer];
+    return buffer;
   }
-
-  /** Copies the arena into the last segment. */
-  #closeSegment(): void {
-    const segment = this.#segments[this.#segments.length - 1];
-    if (segment) segment.body = withBrackets(this.#arena.subarray(0, this.#arenaLength));
-    this.#arenaLength = 0;
-  }
-
-  #commit(segments: TrackedSegment[]): void {
-    for (const segment of segments) segment.ids = [];
-    this.#host.commit(this.#id, segments);
-    if (segments.length > 0) this.#onCommit();
-  }
-
-  /** Takes the staged segments out of the session. */
-  #take(): TrackedSegment[] {
-    this.returnCredit();
-    this.#closeSegment();
-    this.#host.stagingSessions.delete(this);
-    for (const segment of this.#segments) segment.finishStaging();
-    const segments = this.#segments.filter((segment) => segment.count > 0);
-    this.#segments = [];
-    if (this.#arena.length > MAX_KEPT_ARENA_BYTES) this.#arena = new Uint8Array(ARENA_BYTES);
-    return segments;
-  }
-
-  /** Drops the oldest event among those that the present engine knows. */
-  #dropOldest(): void {
-    const { engineGeneration } = this.#host;
-    this.#segments.find(({ staged, generation }) => staged > 0 && generation === engineGeneration)?.dropOldest();
-  }
-}
-
-/** The promises of one event. The fields are not `#private`, which costs time and memory for every event. */
-class Receipt implements EventReceipt {
-  readonly id: string;
-  private readonly segment: TrackedSegment;
-  private readonly index: number;
-
-  constructor(id: string, segment: TrackedSegment, index: number) {
-    this.id = id;
-    this.segment = segment;
-    this.index = index;
-  }
-
-  get accepted(): Promise<void> {
-    return this.segment.wait(this.index, this.id, false).then(() => undefined);
-  }
-
-  get delivered(): Promise<DeliveryInfo> {
-    return this.segment.wait(this.index, this.id, true) as Promise<DeliveryInfo>;
-  }
-}
-
-function abandonedSegment(error: FerryError): TrackedSegment {
-  const segment = new TrackedSegment();
-  segment.abandon(error);
-  return segment;
 }

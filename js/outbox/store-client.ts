@@ -11,7 +11,7 @@
 import { unixNow } from "../platform/clock.js";
 import type { ElectionScope } from "../platform/leader.js";
 import type { Waiters } from "../platform/waiters.js";
-import { openAuto } from "../stores/auto.js";
+import type { SharedStore } from "../stores/shared-store.js";
 import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
 import { storeError } from "../stores/store-error.js";
 
@@ -30,35 +30,31 @@ const DELETE_BYTES = 4 * 1024 * 1024;
 export const NO_CHANGE: Change = { put: [], remove: [], deadPut: [], deadRemove: [] };
 
 export class StoreClient {
-  /** Undefined until it is open. */
+  /** The rows of the scope. Undefined until the store is open. */
   store: OutboxStore | undefined;
   traits: StoreTraits | undefined;
   /** Whether the platform was asked to start this program again. */
   hasWakeUp = false;
   /** Why the last attempt to open, count or write failed; undefined if it did not. */
   lastError: unknown;
-  readonly #option: OutboxStore | "auto";
-  readonly #name: string;
+  readonly #shared: SharedStore;
+  readonly #scope: string;
   readonly #waiters: Waiters;
   readonly #onDegraded: (error: unknown) => void;
   #isStopped = false;
 
-  constructor(option: OutboxStore | "auto", name: string, waiters: Waiters, onDegraded: (error: unknown) => void) {
-    this.#option = option;
-    this.#name = name;
+  constructor(shared: SharedStore, scope: string, waiters: Waiters, onDegraded: (error: unknown) => void) {
+    this.#shared = shared;
+    this.#scope = scope;
     this.#waiters = waiters;
     this.#onDegraded = onDegraded;
   }
 
   /** What takes part in the leader election. Only once the store is open. */
   get electionScope(): ElectionScope {
-    const { kind, acquire } = this.store!;
-    return {
-      name: this.#name,
-      kind,
-      isShared: this.traits!.isShared,
-      lease: acquire && ((owner, forMs) => this.#acquireLease(owner, forMs)),
-    };
+    const scope = this.#shared.electionScope(this.#scope);
+    const { lease } = scope;
+    return { ...scope, lease: lease && ((owner, durationMs) => this.#acquireLease(lease(owner, durationMs))) };
   }
 
   /** How long `close` waits for the last writes. */
@@ -68,24 +64,13 @@ export class StoreClient {
 
   /** Resolves when the store is open, or the outbox is stopped. */
   async open(): Promise<void> {
-    const store = this.#option;
-    let opening: Promise<StoreTraits> | undefined;
     await this.retry(async () => {
-      if (store === "auto") {
-        const opened = await openAuto(this.#name, this.#onDegraded);
-        for (const error of opened.refused) this.#onDegraded(error);
-        this.store = opened.store;
-        this.traits = opened.traits;
-      } else {
-        // A slow `open` is not called twice: it may succeed before the next attempt.
-        opening ??= this.#openGiven(store).catch((error: unknown) => {
-          opening = undefined;
-          throw error;
-        });
-        this.traits = await this.call(() => opening!, store);
-        this.store = store;
-      }
+      const opening = this.#shared.open();
+      // What selects a store has time limits of its own.
+      this.traits = await (this.#shared.isAuto ? opening : this.#withTimeout(opening, this.#shared.kind));
+      this.store = this.#shared.view(this.#scope);
     });
+    for (const error of this.#shared.takeRefused()) this.#onDegraded(error);
   }
 
   /** Repeats an operation until it succeeds or the outbox is stopped. Meanwhile committed events wait in memory. */
@@ -110,12 +95,10 @@ export class StoreClient {
    *
    * @throws {FerryError} `ERR_STORE` if the call fails, takes too long, or the outbox is stopped
    */
-  async call<T>(operation: (store: OutboxStore) => Promise<T>, store: OutboxStore = this.store!): Promise<T> {
-    try {
-      return await this.#waiters.withTimeout(CALL_TIMEOUT_MS, operation(store));
-    } catch (cause) {
-      throw storeError(store.kind, cause);
-    }
+  call<T>(operation: (store: OutboxStore) => Promise<T>): Promise<T> {
+    const store = this.store!;
+    // A custom store may throw where it should reject.
+    return this.#withTimeout(new Promise((resolve) => resolve(operation(store))), store.kind);
   }
 
   /** What the store contains: events, their bytes, dead letters, their bytes. */
@@ -142,13 +125,7 @@ export class StoreClient {
   /** Segments whose keys are not in `skip`, the oldest first; undefined if the store failed. */
   async peek(events: number, bytes: number, skip: Set<string>): Promise<Segment[] | undefined> {
     try {
-      return await this.call(async (store) => {
-        const segments = [...(await store.peek({ events, bytes, skip }))];
-        const isSegment = ({ key, body, sizes }: Segment) =>
-          typeof key === "string" && ArrayBuffer.isView(body) && ArrayBuffer.isView(sizes);
-        if (!segments.every(isSegment)) throw new Error("peek must resolve with segments");
-        return segments;
-      });
+      return await this.call((store) => store.peek({ events, bytes, skip }));
     } catch (error) {
       if (!this.#isStopped) this.#onDegraded(error);
       return undefined;
@@ -203,28 +180,24 @@ export class StoreClient {
     this.#isStopped = true;
   }
 
-  async close(): Promise<void> {
-    if (this.store) await this.call((store) => store.close());
-  }
-
   /**
    * Returns whether this tab or process may lead. It may if the store fails: a full store can be emptied only by
    * sending.
    */
-  async #acquireLease(owner: string, forMs: number): Promise<boolean> {
+  async #acquireLease(answer: Promise<boolean>): Promise<boolean> {
     try {
-      return await this.call(async (store) => store.acquire!(owner, forMs));
+      return await this.call(() => answer);
     } catch (error) {
       if (!this.#isStopped) this.#onDegraded(error);
       return true;
     }
   }
 
-  async #openGiven(store: OutboxStore): Promise<StoreTraits> {
-    const traits = await store.open(this.#name, this.#onDegraded);
-    // The outbox was closed meanwhile, and did not wait for this.
-    if (this.#isStopped) await store.close();
-    if (!traits?.durability) throw new Error("open must resolve with durability and isShared");
-    return traits;
+  async #withTimeout<T>(operation: Promise<T>, kind: string): Promise<T> {
+    try {
+      return await this.#waiters.withTimeout(CALL_TIMEOUT_MS, operation);
+    } catch (cause) {
+      throw storeError(kind, cause);
+    }
   }
 }

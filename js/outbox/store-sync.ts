@@ -12,7 +12,8 @@ import { type OutboxPort, PEEK_RESULT } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
 import { LeaderElection } from "../platform/leader.js";
 import type { Waiters } from "../platform/waiters.js";
-import type { Change, DeadLetter, OutboxStore, Segment } from "../stores/store.js";
+import type { SharedStore } from "../stores/shared-store.js";
+import type { Change, DeadLetter, Segment } from "../stores/store.js";
 import { toSegments } from "./dead-letters.js";
 import type { Keys } from "./keys.js";
 import type { SegmentTable } from "./segment-table.js";
@@ -27,6 +28,8 @@ export interface StoreSyncHost {
   readonly isClosed: boolean;
   /** Whether the machine is gone for good. */
   readonly isStopped: boolean;
+  /** Whether the identity is absent: another tab may lead. */
+  readonly isOnHold: boolean;
   readonly engineGeneration: number;
   send<T>(input: (port: OutboxPort, now: number) => T): T;
   sendInBackground(input: (port: OutboxPort, now: number) => void): void;
@@ -38,8 +41,8 @@ export interface StoreSyncHost {
 export interface StoreSyncOptions<E> {
   host: StoreSyncHost;
   wire: Wire<E>;
-  store: OutboxStore | "auto";
-  name: string;
+  store: SharedStore;
+  scope: string;
   segments: SegmentTable<E>;
   keys: Keys;
   waiters: Waiters;
@@ -63,13 +66,13 @@ export class StoreSync<E> {
   #purging: Promise<unknown> | undefined;
   #purges = 0;
 
-  constructor({ host, wire, store, name, segments, keys, waiters }: StoreSyncOptions<E>) {
+  constructor({ host, wire, store, scope, segments, keys, waiters }: StoreSyncOptions<E>) {
     this.#host = host;
     this.#wire = wire;
     this.#segments = segments;
     this.#keys = keys;
     this.#waiters = waiters;
-    this.client = new StoreClient(store, name, waiters, (error) => this.#host.emit("degraded", () => ({ error })));
+    this.client = new StoreClient(store, scope, waiters, (error) => this.#host.emit("degraded", () => ({ error })));
   }
 
   /** Whether `open` was called. */
@@ -88,22 +91,22 @@ export class StoreSync<E> {
     if (this.client.traits) void this.#count();
   }
 
-  /** Deletes all segments and dead letters. Returns how many events those had. */
-  async purge(): Promise<number> {
-    await this.#untilCounted();
+  /** Deletes all segments and dead letters. Receipts reject with the error. Returns how many events those had. */
+  async purge(error: FerryError): Promise<number> {
+    await this.untilCounted();
     this.#purges++;
     // Deferred until the machine has forgotten all segments, below. Segments that are committed meanwhile are kept.
     this.#purging = Promise.resolve().then(() => this.client.deleteAll(() => this.#segments.keys()));
     const segments = this.#segments.all();
     const purged = this.#host.send((port, now) => port.purge(now));
-    for (const segment of segments) segment.abandon(new FerryError("ERR_ABORTED", "the event was purged"));
+    for (const segment of segments) segment.abandon(error);
     this.#segments.clearKeys();
     await this.#purging;
     return purged;
   }
 
   async dead(limit: number): Promise<DeadLetter[]> {
-    await this.#untilCounted();
+    await this.untilCounted();
     return this.client.dead(limit);
   }
 
@@ -161,16 +164,15 @@ export class StoreSync<E> {
   }
 
   joinElection(): void {
-    this.#election?.join();
+    if (this.#isCounted) this.#election?.join();
   }
 
   resign(): void {
     this.#election?.release();
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#election?.close();
-    await this.client.close();
   }
 
   async #open(): Promise<void> {
@@ -186,7 +188,7 @@ export class StoreSync<E> {
       onMessage: (message) => this.#onMessage(message),
     });
     await this.#count();
-    if (!this.#host.isClosed) this.#election.join();
+    if (!this.#host.isClosed && !this.#host.isOnHold) this.#election.join();
   }
 
   get #isCounted(): boolean {
@@ -194,7 +196,7 @@ export class StoreSync<E> {
   }
 
   /** Waits until the machine knows what the store contains. Rejects if the store fails. */
-  async #untilCounted(): Promise<void> {
+  async untilCounted(): Promise<void> {
     if (this.#host.isClosed) throw outboxClosed();
     void this.open();
     await this.#waiters.until(() => this.#isCounted || this.client.lastError !== undefined);

@@ -21,9 +21,8 @@ export interface ElectionListener<M> {
 
 /** What the tabs or processes of an election share. */
 export interface ElectionScope {
+  /** Of the lock and the channel. */
   name: string;
-  /** The kind of the store. */
-  kind: string;
   isShared: boolean;
   /**
    * Requests a lease from the store, if the store has leases. Resolves with whether `owner` may lead; never rejects.
@@ -33,6 +32,20 @@ export interface ElectionScope {
 
 const LEASE_MS = 15_000;
 
+/** Runs `body` while leading, if nobody else leads. */
+export async function runAsLeader({ name, isShared, lease }: ElectionScope, body: () => Promise<void>): Promise<void> {
+  const locks = lockManager(isShared);
+  if (locks) {
+    await locks.request(lockName(name), { ifAvailable: true }, (lock) => (lock ? body() : undefined));
+  } else if (isShared && lease) {
+    const owner = newOwner();
+    if (!(await lease(owner, LEASE_MS))) return;
+    await body().finally(() => lease(owner, 0));
+  } else {
+    await body();
+  }
+}
+
 /** One candidate of an election. */
 export class LeaderElection<M = never> {
   readonly #name: string;
@@ -40,14 +53,14 @@ export class LeaderElection<M = never> {
   readonly #lease: ElectionScope["lease"];
   readonly #listener: ElectionListener<M>;
   readonly #channel: BroadcastChannel | undefined;
-  readonly #owner = random().toString(36).slice(2);
+  readonly #owner = newOwner();
   /** Withdraws the candidate; undefined before `join` and after `release`. */
   #withdraw: (() => void) | undefined;
   /** Undefined until the first answer of the lock manager or the store. */
   #isLeader: boolean | undefined;
 
-  constructor({ name, kind, isShared, lease }: ElectionScope, listener: ElectionListener<M>) {
-    this.#name = `eventferry:${kind}:${name}`;
+  constructor({ name, isShared, lease }: ElectionScope, listener: ElectionListener<M>) {
+    this.#name = lockName(name);
     this.#isShared = isShared;
     this.#lease = lease;
     this.#listener = listener;
@@ -62,7 +75,7 @@ export class LeaderElection<M = never> {
   /** Becomes a candidate. */
   join(): void {
     if (this.#withdraw) return;
-    const locks = this.#isShared && typeof navigator !== "undefined" ? navigator.locks : undefined;
+    const locks = lockManager(this.#isShared);
     if (locks) {
       this.#joinByLock(locks);
     } else if (this.#isShared && this.#lease) {
@@ -82,7 +95,11 @@ export class LeaderElection<M = never> {
 
   /** Sends a message to the other tabs or processes. */
   broadcast(message: M): void {
-    this.#channel?.postMessage(message);
+    try {
+      this.#channel?.postMessage(message);
+    } catch {
+      // Deno throws if the channel is not subscribed yet. The others find out from the store.
+    }
   }
 
   /** Like `broadcast`, for a message that is only created if there is a channel. */
@@ -152,4 +169,17 @@ export class LeaderElection<M = never> {
     this.#isLeader = isLeader;
     this.#listener.onLeaderChange(isLeader);
   }
+}
+
+function lockName(name: string): string {
+  return `eventferry:${name}`;
+}
+
+function newOwner(): string {
+  return random().toString(36).slice(2);
+}
+
+/** The Web Locks of the platform, if it has them and they are needed. */
+function lockManager(isShared: boolean): LockManager | undefined {
+  return isShared && typeof navigator !== "undefined" ? navigator.locks : undefined;
 }

@@ -21,7 +21,10 @@ import { UnreadableRows } from "./unreadable-rows.js";
 export interface DenoKvLike {
   get(key: string[]): Promise<KvEntry>;
   getMany(keys: string[][]): Promise<KvEntry[]>;
-  list(selector: { prefix: string[] }, options: { batchSize: number; limit?: number }): AsyncIterable<KvEntry>;
+  list(
+    selector: { prefix: string[] } | { start: string[]; end: string[] },
+    options: { batchSize: number; limit?: number },
+  ): AsyncIterable<KvEntry>;
   atomic(): KvAtomic;
 }
 /** An entry of Deno KV. */
@@ -115,15 +118,19 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     }
   }
 
-  /** Visits the rows in order until `visit` returns false. */
+  /** Visits the rows whose keys begin with `prefix`, in order, until `visit` returns false. */
   async function walk<T>(
     kind: Kind,
     decode: (key: string, bytes: Bytes) => T,
     visit: (row: T) => boolean,
     batchSize: number,
+    prefix = "",
   ): Promise<void> {
     const table = kind === "s" ? "segments" : "deadLetters";
-    for await (const { key: path, value: first } of kv.list({ prefix: [...root, kind] }, { batchSize })) {
+    const rows = [...root, kind];
+    // No key has a character above `z`.
+    const selector = prefix ? { start: [...rows, prefix], end: [...rows, `${prefix}\uffff`] } : { prefix: rows };
+    for await (const { key: path, value: first } of kv.list(selector, { batchSize })) {
       const key = path[path.length - 1] as string;
       const count = unreadable.read(table, key, () => chunkCount(first, MAX_VALUE_BYTES));
       if (count === undefined) continue;
@@ -163,10 +170,10 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     await atomic.commit();
   }
 
-  async function count(): Promise<StoreCounts> {
+  async function count(prefix?: string): Promise<StoreCounts> {
     const counts = countsOf([], []);
-    await walk("s", decodeSegment, (segment) => !!countsOf([segment], [], counts), 100);
-    await walk("d", decodeDeadLetter, (letter) => !!countsOf([], [letter], counts), 100);
+    await walk("s", decodeSegment, (segment) => !!countsOf([segment], [], counts), 100, prefix);
+    await walk("d", decodeDeadLetter, (letter) => !!countsOf([], [letter], counts), 100, prefix);
     return counts;
   }
 
@@ -189,7 +196,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
         root = ["eventferry", name];
         await commit([{ key: [...root, "probe"], value: new Uint8Array(1) }]);
         await commit([{ key: [...root, "probe"] }]);
-        return { durability: "disk", isShared: true };
+        return { durability: "disk", isShared: true, supportsPrefix: true };
       }),
 
     write: ({ put, remove, deadPut, deadRemove }) =>
@@ -213,18 +220,18 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     peek: (limit) =>
       attempt(async () => {
         const result = peekUpTo(limit);
-        await walk("s", decodeSegment, result.add, 16);
+        await walk("s", decodeSegment, result.add, 16, limit.prefix);
         return result.taken;
       }),
 
-    dead: (limit) =>
+    dead: (limit, prefix) =>
       attempt(async () => {
         const found: DeadLetter[] = [];
-        if (limit > 0) await walk("d", decodeDeadLetter, (letter) => found.push(letter) < limit, 16);
+        if (limit > 0) await walk("d", decodeDeadLetter, (letter) => found.push(letter) < limit, 16, prefix);
         return found;
       }),
 
-    count: () => attempt(count),
+    count: (prefix) => attempt(() => count(prefix)),
 
     unreadable: () =>
       attempt(async () => {
@@ -232,15 +239,16 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
         return unreadable.keys;
       }),
 
-    acquire: (owner, durationMs) =>
+    acquire: (owner, durationMs, scope) =>
       attempt(async () => {
-        const key = [...root, "lease"];
+        const key = [...root, "lease", scope];
         const entry = await kv.get(key);
         const lease = entry.value as Lease | null;
         if (lease && lease.owner !== owner && lease.until > unixNow()) return false;
         const atomic = kv.atomic();
         atomic.check({ key, versionstamp: entry.versionstamp });
-        atomic.set(key, { owner, until: unixNow() + durationMs } satisfies Lease);
+        if (durationMs > 0) atomic.set(key, { owner, until: unixNow() + durationMs } satisfies Lease);
+        else atomic.delete(key);
         return (await atomic.commit()).ok;
       }),
 

@@ -90,14 +90,16 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     table: "segments" | "deadLetters",
     decode: (key: string, bytes: Bytes) => T,
     visit: (row: T) => boolean,
+    keyPrefix = "",
   ): Promise<void> {
-    const start = table === "segments" ? segmentKey("") : deadLetterKey("");
+    const all = table === "segments" ? segmentKey("") : deadLetterKey("");
+    const start = all + keyPrefix;
     let last: string | undefined;
     for (let limit = 4; ; limit = Math.min(2 * limit, 64)) {
       const rows = await storage.list({ prefix: start, limit, ...(last !== undefined && { startAfter: last }) });
       for (const [key, first] of rows) {
         last = key;
-        const name = key.slice(start.length);
+        const name = key.slice(all.length);
         const count = unreadable.read(table, name, () => chunkCount(first, MAX_VALUE_BYTES));
         if (count === undefined) continue;
         chunkCounts.set(key, count);
@@ -141,10 +143,10 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     return Promise.all(calls);
   }
 
-  async function count(): Promise<StoreCounts> {
+  async function count(start?: string): Promise<StoreCounts> {
     const counts = countsOf([], []);
-    await walk("segments", decodeSegment, (segment) => !!countsOf([segment], [], counts));
-    await walk("deadLetters", decodeDeadLetter, (letter) => !!countsOf([], [letter], counts));
+    await walk("segments", decodeSegment, (segment) => !!countsOf([segment], [], counts), start);
+    await walk("deadLetters", decodeDeadLetter, (letter) => !!countsOf([], [letter], counts), start);
     return counts;
   }
 
@@ -164,9 +166,10 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     open: (name, onProblem) =>
       attempt(async () => {
         unreadable.listen(onProblem);
-        prefix = `eventferry/${name}/`;
+        // Without the encoding, the rows of the name `a/s` would be among those of `a`.
+        prefix = `eventferry/${encodeURIComponent(name)}/`;
         await Promise.all([storage.put({ [`${prefix}probe`]: 1 }), storage.delete([`${prefix}probe`]), storage.sync()]);
-        return { durability: "replicated", isShared: false };
+        return { durability: "replicated", isShared: false, supportsPrefix: true };
       }),
 
     write: ({ put, remove, deadPut, deadRemove }) =>
@@ -190,18 +193,18 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     peek: (limit) =>
       attempt(async () => {
         const result = peekUpTo(limit);
-        await walk("segments", decodeSegment, result.add);
+        await walk("segments", decodeSegment, result.add, limit.prefix);
         return result.taken;
       }),
 
-    dead: (limit) =>
+    dead: (limit, start) =>
       attempt(async () => {
         const found: DeadLetter[] = [];
-        if (limit > 0) await walk("deadLetters", decodeDeadLetter, (letter) => found.push(letter) < limit);
+        if (limit > 0) await walk("deadLetters", decodeDeadLetter, (letter) => found.push(letter) < limit, start);
         return found;
       }),
 
-    count: () => attempt(count),
+    count: (start) => attempt(() => count(start)),
 
     unreadable: () =>
       attempt(async () => {

@@ -118,7 +118,7 @@ class FileStore implements OutboxStore {
       } finally {
         this.#isOpening = false;
       }
-      return { durability: this.#durability, isShared: false };
+      return { durability: this.#durability, isShared: false, supportsPrefix: true };
     });
   }
 
@@ -133,12 +133,12 @@ class FileStore implements OutboxStore {
     return this.#attempt(async () => this.#opened.tables.peek(limit));
   }
 
-  dead(limit: number): Promise<DeadLetter[]> {
-    return this.#attempt(async () => this.#opened.tables.dead(limit));
+  dead(limit: number, prefix?: string): Promise<DeadLetter[]> {
+    return this.#attempt(async () => this.#opened.tables.dead(limit, prefix));
   }
 
-  count(): Promise<StoreCounts> {
-    return this.#attempt(async () => this.#opened.tables.count());
+  count(prefix?: string): Promise<StoreCounts> {
+    return this.#attempt(async () => this.#opened.tables.count(prefix));
   }
 
   unreadable(): Promise<UnreadableKeys> {

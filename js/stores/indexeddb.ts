@@ -125,11 +125,11 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
     }
   }
 
-  const count = () =>
+  const count = (prefix?: string) =>
     transact("readonly", async (segments, dead) => {
       const counts: StoreCounts = countsOf([], []);
-      await walk(segments, unreadable, "segments", readSegment, (row) => !!countsOf([row], [], counts));
-      await walk(dead, unreadable, "deadLetters", readDeadLetter, (row) => !!countsOf([], [row], counts));
+      await walk(segments, unreadable, "segments", readSegment, (row) => !!countsOf([row], [], counts), prefix);
+      await walk(dead, unreadable, "deadLetters", readDeadLetter, (row) => !!countsOf([], [row], counts), prefix);
       return counts;
     });
 
@@ -140,7 +140,12 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       unreadable.listen(onProblem);
       databaseName = name ?? given;
       await transact("readwrite", async (_segments, _dead, meta) => meta.put({ key: "probe" }));
-      return { durability: durability === "strict" ? "disk" : "os", isShared: true };
+      return {
+        durability: durability === "strict" ? "disk" : "os",
+        isShared: true,
+        supportsPrefix: true,
+        place: databaseName,
+      };
     },
 
     async write({ put, remove, deadPut, deadRemove }) {
@@ -165,15 +170,15 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
     peek: (limit) =>
       transact("readonly", async (segments) => {
         const { taken, add } = peekUpTo(limit);
-        await walk(segments, unreadable, "segments", readSegment, add);
+        await walk(segments, unreadable, "segments", readSegment, add, limit.prefix);
         return taken;
       }),
 
-    dead: (limit) =>
+    dead: (limit, prefix) =>
       transact("readonly", async (_segments, dead) => {
         const found: DeadLetter[] = [];
         if (limit > 0)
-          await walk(dead, unreadable, "deadLetters", readDeadLetter, (letter) => found.push(letter) < limit);
+          await walk(dead, unreadable, "deadLetters", readDeadLetter, (letter) => found.push(letter) < limit, prefix);
         return found;
       }),
 
@@ -184,12 +189,14 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       return unreadable.keys;
     },
 
-    acquire: (owner, durationMs) =>
+    acquire: (owner, durationMs, scope) =>
       transact("readwrite", async (_segments, _dead, meta) => {
-        const lease = await resultOf(meta.get("lease"));
+        const key = `lease ${scope}`;
+        const lease = await resultOf(meta.get(key));
         const now = unixNow();
         const isFree = !lease || lease.owner === owner || lease.until <= now;
-        if (isFree) meta.put({ key: "lease", owner, until: now + durationMs });
+        if (isFree && durationMs > 0) meta.put({ key, owner, until: now + durationMs });
+        else if (isFree) meta.delete(key);
         return isFree;
       }),
 
@@ -253,8 +260,8 @@ function resultOf<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 /**
- * Visits the rows in order until `visit` returns false, without those that cannot be read. Reads groups of doubling
- * size, so that many small rows need few requests.
+ * Visits the rows whose keys begin with `prefix`, in order, until `visit` returns false, without those that cannot be
+ * read. Reads groups of doubling size, so that many small rows need few requests.
  */
 async function walk<T>(
   store: IDBObjectStore,
@@ -262,8 +269,11 @@ async function walk<T>(
   table: "segments" | "deadLetters",
   check: (row: unknown) => T,
   visit: (row: T) => boolean,
+  prefix = "",
 ): Promise<void> {
-  let range: IDBKeyRange | null = null;
+  // No key has a character above `z`.
+  const end = `${prefix}\uffff`;
+  let range = IDBKeyRange.bound(prefix, end);
   for (let groupSize = 4; ; groupSize = Math.min(2 * groupSize, 128)) {
     const rows: readonly { key: IDBValidKey; read: () => unknown }[] = await readGroup(store, range, groupSize);
     for (const { key, read } of rows) {
@@ -271,14 +281,14 @@ async function walk<T>(
       if (row && !visit(row)) return;
     }
     if (rows.length < groupSize) return;
-    range = IDBKeyRange.lowerBound(rows.at(-1)!.key, true);
+    range = IDBKeyRange.bound(rows.at(-1)!.key, end, true);
   }
 }
 
 /** Rows by their keys. `read` throws if the browser cannot read the row, for example because it has lost a file. */
 async function readGroup(
   store: IDBObjectStore,
-  range: IDBKeyRange | null,
+  range: IDBKeyRange,
   size: number,
 ): Promise<{ key: IDBValidKey; read: () => unknown }[]> {
   try {

@@ -38,9 +38,10 @@ export function localStorageStore(name?: string): OutboxStore {
   function* rows<T extends Segment | DeadLetter>(
     table: "segments" | "deadLetters",
     start: string,
+    keyPrefix: string,
     check: (row: unknown) => T,
   ): Generator<T> {
-    for (const storageKey of keys(start)) {
+    for (const storageKey of keys(start + keyPrefix)) {
       const text = read(storageKey);
       // Another tab may have removed it.
       if (text === null) continue;
@@ -53,9 +54,9 @@ export function localStorageStore(name?: string): OutboxStore {
       if (row) yield row;
     }
   }
-  const segments = () => rows("segments", segmentKey({ key: "" }), readSegment);
-  const deadLetters = () => rows("deadLetters", deadLetterKey({ key: "" }), readDeadLetter);
-  const count = () => countsOf(segments(), deadLetters());
+  const segments = (keyPrefix = "") => rows("segments", segmentKey({ key: "" }), keyPrefix, readSegment);
+  const deadLetters = (keyPrefix = "") => rows("deadLetters", deadLetterKey({ key: "" }), keyPrefix, readDeadLetter);
+  const count = (keyPrefix?: string) => countsOf(segments(keyPrefix), deadLetters(keyPrefix));
 
   async function attempt<T>(body: () => T): Promise<T> {
     try {
@@ -96,10 +97,11 @@ export function localStorageStore(name?: string): OutboxStore {
     open: (given, onProblem) =>
       attempt(() => {
         unreadable.listen(onProblem);
-        prefix = `eventferry/${name ?? given}/`;
+        // Without the encoding, the rows of the name `a/s` would be among those of `a`.
+        prefix = `eventferry/${encodeURIComponent(name ?? given)}/`;
         localStorage.setItem(prefix, "");
         localStorage.removeItem(prefix);
-        return { durability: "process", isShared: true };
+        return { durability: "process", isShared: true, supportsPrefix: true, place: prefix };
       }),
 
     write: ({ put, remove, deadPut, deadRemove }) =>
@@ -120,9 +122,9 @@ export function localStorageStore(name?: string): OutboxStore {
         unreadable.forget("deadLetters", deadRemove);
       }),
 
-    peek: (limit) => attempt(() => takeUpTo(segments(), limit)),
-    dead: (limit) => attempt(() => [...deadLetters()].slice(0, limit)),
-    count: () => attempt(count),
+    peek: (limit) => attempt(() => takeUpTo(segments(limit.prefix), limit)),
+    dead: (limit, start) => attempt(() => [...deadLetters(start)].slice(0, limit)),
+    count: (start) => attempt(() => count(start)),
     unreadable: () =>
       attempt(() => {
         count();

@@ -10,11 +10,11 @@ export function memoryStore(): OutboxStore {
   const tables = new MemoryTables();
   return {
     kind: "memory",
-    open: async () => ({ durability: "none", isShared: false }),
+    open: async () => ({ durability: "none", isShared: false, supportsPrefix: true }),
     write: async (change) => tables.apply(change),
     peek: async (limit) => tables.peek(limit),
-    dead: async (limit) => tables.dead(limit),
-    count: async () => tables.count(),
+    dead: async (limit, prefix) => tables.dead(limit, prefix),
+    count: async (prefix) => tables.count(prefix),
     close: async () => undefined,
   };
 }

@@ -19,6 +19,12 @@ export class OrderedMap<T extends { readonly key: string }> {
     if (this.get(key)) this.items.splice(this.#indexOf(key), 1);
   }
 
+  /** The rows whose keys begin with a prefix. */
+  withPrefix(prefix: string): T[] {
+    // No key has a character above `z`.
+    return prefix === "" ? this.items : this.items.slice(this.#indexOf(prefix), this.#indexOf(`${prefix}\uffff`));
+  }
+
   /** The index of a key, or the one at which to insert it. */
   #indexOf(key: string): number {
     let low = 0;
@@ -44,14 +50,14 @@ export class MemoryTables {
   }
 
   peek(limit: PeekLimit): Segment[] {
-    return takeUpTo(this.segments.items, limit);
+    return takeUpTo(this.segments.withPrefix(limit.prefix ?? ""), limit);
   }
 
-  dead(limit: number): DeadLetter[] {
-    return this.deadLetters.items.slice(0, limit);
+  dead(limit: number, prefix = ""): DeadLetter[] {
+    return this.deadLetters.withPrefix(prefix).slice(0, limit);
   }
 
-  count(): StoreCounts {
-    return countsOf(this.segments.items, this.deadLetters.items);
+  count(prefix = ""): StoreCounts {
+    return countsOf(this.segments.withPrefix(prefix), this.deadLetters.withPrefix(prefix));
   }
 }

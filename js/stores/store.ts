@@ -21,7 +21,10 @@ import type { FerryError, FerryErrorCode } from "../engine/errors.js";
 
 /** Events that were committed together. A store keeps a segment whole. */
 export interface Segment {
-  /** Unique among all users of the store. Consists of `0-9`, `A-Z`, `a-z`, `-` and `.`; sorts by age. */
+  /**
+   * Unique among all users of the store. Consists of `0-9`, `A-Z`, `a-z`, `-` and `.`. It begins with the scope of its
+   * outbox, a digest of destination and identity, and a `.`; within a scope it sorts by age.
+   */
   readonly key: string;
   /** The JSON texts of the events in UTF-8, separated by one comma each. */
   readonly body: Uint8Array<ArrayBuffer>;
@@ -93,6 +96,18 @@ export interface StoreTraits {
   readonly durability: Durability;
   /** Whether other tabs or processes may have the same store open. They then elect a leader, which alone sends. */
   readonly isShared: boolean;
+  /**
+   * Whether `peek`, `dead` and `count` accept a prefix. Without it, the outbox reads the rows of all identities and
+   * leaves out those of the others, which takes longer.
+   *
+   * @default false
+   */
+  readonly supportsPrefix?: boolean;
+  /**
+   * Tells places of the same kind apart, for the lock of the leader: two stores with the same kind and place have the
+   * same rows. @default ""
+   */
+  readonly place?: string;
 }
 
 /** How much `peek` returns. */
@@ -103,6 +118,8 @@ export interface PeekLimit {
   readonly bytes: number;
   /** Keys of segments to leave out. */
   readonly skip: ReadonlySet<string>;
+  /** Only segments whose keys begin with this. Not given to stores without `supportsPrefix`. @default all segments */
+  readonly prefix?: string;
 }
 
 /** Told of problems that a store has found and that did not make a method reject. It does not throw. */
@@ -123,7 +140,7 @@ export interface OutboxStore {
   /**
    * Opens the store. Called once, before all other methods. It must verify with a real write that the place works.
    *
-   * @param name the name of the outbox; stores with different names share nothing
+   * @param name a digest of the destination of the outbox; stores with different names share nothing
    * @param onProblem told of damage and lost content, then and later; the outbox has a `degraded` event for each call.
    * A store may ignore it
    * @returns the properties of the store
@@ -141,11 +158,19 @@ export interface OutboxStore {
    * if there is one that `limit.skip` does not name.
    */
   peek(limit: PeekLimit): Promise<Segment[]>;
-  /** Returns at most `limit` dead letters, the oldest first, without removing them. */
-  dead(limit: number): Promise<DeadLetter[]>;
-  /** Returns how much the store contains. Called after `open`. */
-  count(): Promise<StoreCounts>;
-  /** Returns the keys of rows that cannot be read, so that a purge can remove them too. */
+  /**
+   * Returns at most `limit` dead letters, the oldest first, without removing them.
+   *
+   * @param prefix only dead letters whose keys begin with this. Not given to stores without `supportsPrefix`
+   */
+  dead(limit: number, prefix?: string): Promise<DeadLetter[]>;
+  /**
+   * Returns how much the store contains. Called after `open`.
+   *
+   * @param prefix only rows whose keys begin with this. Not given to stores without `supportsPrefix`
+   */
+  count(prefix?: string): Promise<StoreCounts>;
+  /** Returns the keys of all rows that cannot be read, so that a purge can remove them too. */
   unreadable?(): Promise<UnreadableKeys>;
   /** Releases connections, locks and files. The content stays. */
   close(): Promise<void>;
@@ -156,9 +181,11 @@ export interface OutboxStore {
    *
    * @param owner the caller; the same value renews its lease
    * @param durationMs how long the lease lasts from now, in milliseconds; 0 releases it
+   * @param scope the scope of the rows that the owner wants to send. There is one lease for each scope. In a store that
+   * ignores it, one identity sends at a time.
    * @returns false if another owner has the lease
    */
-  acquire?(owner: string, durationMs: number): Promise<boolean>;
+  acquire?(owner: string, durationMs: number, scope: string): Promise<boolean>;
   /**
    * Asks the platform to start the program again at a time, because events are pending, for platforms that stop idle
    * programs.

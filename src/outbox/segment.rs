@@ -203,6 +203,13 @@ impl Segment {
         }
     }
 
+    /// Takes back `count_attempt`, because the request was not sent.
+    pub fn uncount_attempt(&mut self, from: u32, to: u32) {
+        for event in self.events.get_mut(from as usize..to as usize).unwrap_or_default() {
+            event.attempts = event.attempts.saturating_sub(1);
+        }
+    }
+
     /// Makes an event ready again, from `retry_at` on if given.
     pub fn requeue(&mut self, index: u32, retry_at: Option<Moment>) {
         self.set(index, State::Ready);

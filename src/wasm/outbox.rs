@@ -5,6 +5,7 @@ use wasm_bindgen::{JsError, JsValue};
 
 use super::config;
 use super::port::{failure, moment, response, retry_after};
+use crate::base;
 use crate::base::error::Error;
 use crate::base::ids::ExchangeId;
 use crate::base::time::{Deadline, Millis};
@@ -65,6 +66,12 @@ extern "C" {
     fn pressure(this: &OutboxSink, is_high: bool) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn wait(this: &OutboxSink, at: f64) -> Result<(), JsValue>;
+}
+
+/// A short name for a text that must not be shown, see [`base::digest`].
+#[wasm_bindgen]
+pub fn digest(text: &str) -> String {
+    base::digest::digest(text)
 }
 
 /// In the order of `OUTBOX_CLASSIFIERS` in `js/engine/ports.ts`.
@@ -141,13 +148,17 @@ impl OutboxPort {
 
     /// The store is open, with these contents.
     pub fn store_opened(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
-        let counts = StoreCounts {
-            events: events as u64,
-            bytes: bytes as u64,
-            dead: dead as u64,
-            dead_bytes: dead_bytes as u64,
-        };
-        self.0.store_opened(moment(now), counts);
+        self.0.store_opened(moment(now), counts(events, bytes, dead, dead_bytes));
+    }
+
+    /// These contents were moved into the store.
+    pub fn store_added(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
+        self.0.store_added(moment(now), counts(events, bytes, dead, dead_bytes));
+    }
+
+    /// Segments that were committed here were moved out of the store.
+    pub fn moved_away(&mut self, now: f64, segments: Vec<u32>) {
+        self.0.moved_away(moment(now), segments.into_iter().map(SegmentId));
     }
 
     /// The last write is done, or failed.
@@ -241,6 +252,11 @@ impl OutboxPort {
         self.0.limit_batches(moment(now), ExchangeId(id), max_events, concurrency);
     }
 
+    /// The request of an exchange was not sent.
+    pub fn not_sent(&mut self, now: f64, id: u32) {
+        self.0.not_sent(moment(now), ExchangeId(id));
+    }
+
     /// An exchange ended with a response that has a status for each event.
     pub fn response_each(&mut self, now: f64, id: u32, statuses: Vec<u16>, after: f64) {
         self.0.response_each(moment(now), ExchangeId(id), &statuses, retry_after(after));
@@ -294,6 +310,15 @@ impl OutboxPort {
             };
             drop(result);
         }
+    }
+}
+
+fn counts(events: f64, bytes: f64, dead: f64, dead_bytes: f64) -> StoreCounts {
+    StoreCounts {
+        events: events as u64,
+        bytes: bytes as u64,
+        dead: dead as u64,
+        dead_bytes: dead_bytes as u64,
     }
 }
 

@@ -350,21 +350,32 @@ test("events stored by an earlier process are sent in the same batches, with the
 
 test("a corrupt stored event becomes a dead letter and does not block others", async () => {
   const store = memoryStore();
-  await store.open("x");
   const body = new TextEncoder().encode('{"bulk":0,"id":"1","job":"j');
+  const emulator = createEmulator();
+  const client = clientTo({ fetch: emulator.fetch }, { apiUrl: "http://emulator/brite-events", outbox: { store } });
+  client.outbox.pause();
+  const session = client.userSession("USER_ID", "JOB_ID");
+  publish(session, 0, 1);
+  await session.flush();
+  const [{ key }] = await store.peek({ events: 1, bytes: 1, skip: new Set() });
   await store.write({
-    put: [{ key: "000000000-000000-a", at: virtualClock().unixNow(), body, sizes: Uint32Array.of(body.length) }],
+    put: [
+      {
+        key: `${key.split(".")[0]}.000000000-000000-a`,
+        at: virtualClock().unixNow(),
+        body,
+        sizes: Uint32Array.of(body.length),
+      },
+    ],
     remove: [],
     deadPut: [],
     deadRemove: [],
   });
-  const emulator = createEmulator();
-  const client = clientTo({ fetch: emulator.fetch }, { apiUrl: "http://emulator/brite-events", outbox: { store } });
-  const session = client.userSession("USER_ID", "JOB_ID");
-  publish(session, 0, 1);
-  await session.flush();
-  const { delivered, dead, pending } = await client.outbox.drain();
+  await client.outbox.close();
+  const next = clientTo({ fetch: emulator.fetch }, { apiUrl: "http://emulator/brite-events", outbox: { store } });
+  const { delivered, dead, pending } = await next.outbox.drain();
   assert.deepEqual([delivered, dead, pending], [1, 1, 0]);
+  await next.close();
   await client.close();
 });
 

@@ -264,9 +264,7 @@ test("a schema is of Draft 4 unless $schema names another, and formats are not c
       false,
     ],
     [{ ...ofDraft("https://example.com/unknown"), properties: { k: { const: "other" } } }, { k: "v" }, true],
-    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     [{ if: true, then: false }, { k: "v" }, true],
-    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     [{ ...seven, if: true, then: false }, { k: "v" }, false],
     [{ properties: { n: { minimum: 5, exclusiveMinimum: true } } }, { n: 5 }, false],
     [{ ...seven, properties: { n: { exclusiveMinimum: 5 } } }, { n: 5 }, false],

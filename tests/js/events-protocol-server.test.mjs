@@ -131,7 +131,6 @@ test("any thrown value is answered", async () => {
     "text",
     {},
     {
-      // biome-ignore lint/suspicious/noThenProperty: a thenable that fails
       then() {
         throw new Error("then");
       },

@@ -49,6 +49,18 @@ export function storeWith(calls = {}) {
   return Object.assign(store, { inner, log });
 }
 
+/** The scope with which the keys of a publisher's rows begin. */
+export async function scopeIn(store, publisher) {
+  publisher.outbox.pause();
+  const session = publisher.session();
+  session.publish(event("scope"));
+  await session.flush();
+  const [{ key }] = await store.peek({ events: 1, bytes: 1, skip: new Set() });
+  await publisher.outbox.purge();
+  publisher.outbox.resume();
+  return key.split(".")[0];
+}
+
 /** Records the events of an outbox: `[type, detail]`. */
 export function listen(outbox, ...types) {
   const events = [];

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore, Publisher } from "eventferry";
-import { balance, event, listen, never, publisherTo, server, storeWith, url } from "./outbox-fixtures.mjs";
+import { balance, event, listen, never, publisherTo, scopeIn, server, storeWith, url } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
@@ -225,8 +225,13 @@ test("a store that fails to peek is reported and read again", async () => {
 test("a damaged segment does not block other segments", async () => {
   const store = memoryStore();
   const body = new TextEncoder().encode('{"specversion":"1.0","id"');
+  const first = publisherTo(server(202), { outbox: { store } });
+  const scope = await scopeIn(store, first);
+  await first.outbox.close();
   await store.write({
-    put: [{ key: "000000001-000000-x", at: virtualClock().unixNow(), body, sizes: Uint32Array.of(body.length) }],
+    put: [
+      { key: `${scope}.000000001-000000-x`, at: virtualClock().unixNow(), body, sizes: Uint32Array.of(body.length) },
+    ],
     remove: [],
     deadPut: [],
     deadRemove: [],

@@ -162,3 +162,24 @@ test("events that became dead letters stay dead when their segment is found agai
     [[2, 1, 0], { error, attempts: 2 }],
   );
 });
+
+test("a channel that cannot post does not end the delivery", async (t) => {
+  const { BroadcastChannel } = globalThis;
+  globalThis.BroadcastChannel = class extends EventTarget {
+    postMessage() {
+      throw new TypeError("expected i32");
+    }
+    close() {}
+  };
+  t.after(() => {
+    globalThis.BroadcastChannel = BroadcastChannel;
+  });
+  const to = server(202);
+  const publisher = publisherTo(to, { outbox: { store: shared().tab() } });
+  const session = publisher.session();
+  const receipts = [1, 2].map((id) => session.publish(event(id)));
+  await session.flush({ until: "delivered" });
+  for (const { delivered } of receipts) await delivered;
+  assert.equal((await publisher.outbox.drain()).aborted, false);
+  await close(publisher);
+});

@@ -1,7 +1,7 @@
-// The README, taken at its word: its blocks run, print what their comments say, and send what they say to a real server;
+// The README and the guides, taken at their word: their blocks run, print what their comments say, and send what they say to a real server;
 // its tables and names are compared with what they are about.
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -16,12 +16,13 @@ const read = (path) => readFileSync(join(root, path), "utf8");
 const readme = read("README.md");
 const manifest = JSON.parse(read("package.json"));
 
-/** The blocks that say `run=name`, by that name. */
+const guides = readdirSync(join(root, "www/docs")).map((name) => read(`www/docs/${name}`));
+
+/** The blocks of the README and the guides that say `run=name`, by that name. */
 const blocks = new Map(
-  [...readme.matchAll(/^```(js|ts) run=([\w-]+)\n(.*?)^```$/gms)].map(([, language, name, code]) => [
-    name,
-    { language, code },
-  ]),
+  [...[readme, ...guides].join("\n").matchAll(/^```(js|ts) run=([\w-]+)\n(.*?)^```$/gms)].map(
+    ([, language, name, code]) => [name, { language, code }],
+  ),
 );
 const untested = new Set(blocks.keys());
 
@@ -43,7 +44,7 @@ after(() => emulator.close());
  */
 async function run(name, { replace = [], more = "" } = {}) {
   const block = blocks.get(name);
-  assert.ok(block, `the README has no block run=${name}`);
+  assert.ok(block, `neither the README nor a guide has a block run=${name}`);
   untested.delete(name);
   let { code } = block;
   const expected = [...code.matchAll(/console\.log\(.*\); \/\/ (.+)$/gm)].map(([, words]) => words);
@@ -227,6 +228,22 @@ test("session: what was rolled back stays away, and what was flushed arrives", a
       ["batch", "order.created"],
     ],
   );
+});
+
+test("accounts: the event waits for the user who published it, and arrives with their token", async () => {
+  const { module } = await run("accounts", {
+    replace: channel("accounts"),
+    more: "export const signIn = (other) => void (user = other); export { publisher };",
+  });
+  assert.equal((await module.publisher.outbox.drain({ deadlineMs: 5000 })).aborted, false);
+  assert.equal(arrived("accounts").length, 1);
+  module.signIn({ id: "bob", token: "token-of-bob" });
+  assert.equal(module.publisher.outbox.stats().accepted, 0);
+  await module.publisher.outbox.close();
+});
+
+test("adopt and sign-out: they report what they say", async () => {
+  for (const name of ["adopt", "sign-out"]) await runAlone(name, { more: "await publisher.outbox.close();" });
 });
 
 test("worker: the runtime is asked to wait until the event has arrived", async () => {

@@ -7,8 +7,9 @@ import { change, deadKeys, deadLetter, equal, keys, rejects, segment } from "./c
 
 const CHECKS = {
   async "IndexedDB: open returns the durability"() {
-    equal(await indexedDbStore("n").open("x"), { durability: "os", isShared: true });
-    equal(await indexedDbStore("n", { durability: "strict" }).open("x"), { durability: "disk", isShared: true });
+    const traits = { isShared: true, supportsPrefix: true, place: "n" };
+    equal(await indexedDbStore("n").open("x"), { durability: "os", ...traits });
+    equal(await indexedDbStore("n", { durability: "strict" }).open("x"), { durability: "disk", ...traits });
     equal(
       (await indexedDB.databases()).map(({ name }) => name),
       ["eventferry-n"],
@@ -297,14 +298,14 @@ const CHECKS = {
 
   async "IndexedDB: two connections compete for a lease"() {
     const [one, two] = [await opened(indexedDbStore()), await opened(indexedDbStore())];
-    equal(await one.acquire("one", 300), true);
-    equal(await two.acquire("two", 300), false);
+    equal(await one.acquire("one", 300, "s"), true);
+    equal(await two.acquire("two", 300, "s"), false);
     await new Promise((resolve) => setTimeout(resolve, 350));
     // It has expired, but no other owner has acquired it.
-    equal(await one.acquire("one", 300), true);
+    equal(await one.acquire("one", 300, "s"), true);
     await new Promise((resolve) => setTimeout(resolve, 350));
-    equal(await two.acquire("two", 300), true);
-    equal(await one.acquire("one", 300), false);
+    equal(await two.acquire("two", 300, "s"), true);
+    equal(await one.acquire("one", 300, "s"), false);
   },
 
   async "auto: selects IndexedDB where it works"() {

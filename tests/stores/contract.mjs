@@ -301,6 +301,41 @@ const CHECKS = {
     equal(await keys(store), ["a"]);
   },
 
+  async "names do not nest"({ store, beside }) {
+    for (const name of ["outbox/s", "outbox/", "outbox%2Fs"]) {
+      const other = await beside(name);
+      if (!other) return;
+      await other.write(change({ put: [segment("a")], deadPut: [deadLetter("a")] }));
+      equal(await keys(store), [], `the segments of the store beside ${name}`);
+      equal(await deadKeys(store), [], `the dead letters of the store beside ${name}`);
+      await store.write(change({ remove: ["a", "/a", "s/a"], deadRemove: ["a"] }));
+      equal(await keys(other), ["a"]);
+      equal(await deadKeys(other), ["a"]);
+    }
+  },
+
+  async "a prefix selects the rows of one scope"({ store, twice }) {
+    const all = ["ab.1", "a.2", "a.1", "a", "b.1", "a-1", "a.z"];
+    for (const key of all) await store.write(change({ put: [segment(key)], deadPut: [deadLetter(key)] }));
+    await twice(async () => {
+      equal(await keys(store, { prefix: "a." }), ["a.1", "a.2", "a.z"]);
+      equal(await keys(store, { prefix: "a.", events: 2 }), ["a.1", "a.2"]);
+      equal(await keys(store, { prefix: "a.", skip: new Set(["a.1"]), events: 1 }), ["a.2"]);
+      equal(await keys(store, { prefix: "c." }), []);
+      equal(
+        (await store.dead(2, "a.")).map(({ key }) => key),
+        ["a.1", "a.2"],
+      );
+      equal(
+        (await store.dead(Infinity, "a.")).map(({ key }) => key),
+        ["a.1", "a.2", "a.z"],
+      );
+      const { events, dead } = await store.count("a.");
+      equal({ events, dead }, { events: 3, dead: 3 });
+      equal((await store.count()).events, all.length);
+    });
+  },
+
   async "two can have the same store open"({ store, beside }) {
     const other = await beside("outbox");
     if (!other) return;
@@ -374,17 +409,18 @@ const CHECKS = {
   async "one owner at a time has the lease, and everyone can write"({ store, beside, hasLease }) {
     const other = await beside("outbox");
     if (!other || !hasLease) return;
-    equal(await store.acquire("one", 60_000), true, "whether the first gets the lease");
-    equal(await other.acquire("two", 60_000), false, "whether the second gets the lease too");
-    equal(await store.acquire("one", 60_000), true, "whether the first can renew the lease");
+    equal(await store.acquire("one", 60_000, "s"), true, "whether the first gets the lease");
+    equal(await other.acquire("two", 60_000, "t"), true, "whether the second gets the lease of another scope");
+    equal(await other.acquire("two", 60_000, "s"), false, "whether the second gets the lease too");
+    equal(await store.acquire("one", 60_000, "s"), true, "whether the first can renew the lease");
     await other.write(change({ put: [segment("a")] }));
-    equal(await store.acquire("one", 0), true);
-    equal(await other.acquire("two", 60_000), true, "whether the second gets the released lease");
+    equal(await store.acquire("one", 0, "s"), true);
+    equal(await other.acquire("two", 60_000, "s"), true, "whether the second gets the released lease");
     await store.write(change({ remove: ["a"] }));
     equal(await keys(other), []);
     // Two concurrent requests: one gets it.
-    await other.acquire("two", 0);
-    const both = await Promise.all([store.acquire("three", 60_000), other.acquire("four", 60_000)]);
+    await other.acquire("two", 0, "s");
+    const both = await Promise.all([store.acquire("three", 60_000, "s"), other.acquire("four", 60_000, "s")]);
     equal(both.filter(Boolean).length, 1, "the number of owners");
   },
 };

@@ -4,7 +4,7 @@ import { change, deadKeys, deadLetter, equal, keys, rejects, segment } from "./c
 
 const CHECKS = {
   async "open returns the durability"(kv) {
-    equal(await denoKvStore(kv).open("x"), { durability: "disk", isShared: true });
+    equal(await denoKvStore(kv).open("x"), { durability: "disk", isShared: true, supportsPrefix: true });
     equal(await entries(kv), []);
   },
 

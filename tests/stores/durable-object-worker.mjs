@@ -1,6 +1,8 @@
 // A Durable Object in workerd that checks the store on its own storage.
+import { CloudEvent, Publisher } from "../../dist/entries/index.js";
 import { durableObjectStore } from "../../dist/stores/durable-object.js";
 import { damageBytes } from "./damage.mjs";
+import { checkAccounts } from "./accounts.mjs";
 import { change, checkContract, deadKeys, deadLetter, equal, keys, rejects, segment } from "./contract.mjs";
 
 const KIB = 1024;
@@ -46,18 +48,24 @@ class Subject {
   }
 
   contract() {
-    return checkContract(async () => {
-      await this.ctx.storage.deleteAll();
-      const { storage } = this.ctx;
-      const change = (of) => async (name, table, key) => {
-        const path = `eventferry/${name}/${table === "segments" ? "s" : "d"}/${key}`;
-        await storage.put(path, of(await storage.get(path), table));
-      };
-      return {
-        make: () => durableObjectStore(this.limited()),
-        damages: Object.fromEntries(Object.entries(damageBytes).map(([how, of]) => [how, change(of)])),
-      };
-    });
+    return checkContract(() => this.storage());
+  }
+
+  accounts() {
+    return checkAccounts(() => this.storage(), { CloudEvent, Publisher });
+  }
+
+  async storage() {
+    const { storage } = this.ctx;
+    await storage.deleteAll();
+    const change = (of) => async (name, table, key) => {
+      const path = `eventferry/${encodeURIComponent(name)}/${table === "segments" ? "s" : "d"}/${key}`;
+      await storage.put(path, of(await storage.get(path), table));
+    };
+    return {
+      make: () => durableObjectStore(this.limited()),
+      damages: Object.fromEntries(Object.entries(damageBytes).map(([how, of]) => [how, change(of)])),
+    };
   }
 
   async checks() {
@@ -137,7 +145,11 @@ function many() {
 
 const CHECKS = {
   async "open returns the durability"(storage) {
-    equal(await durableObjectStore(storage).open("x"), { durability: "replicated", isShared: false });
+    equal(await durableObjectStore(storage).open("x"), {
+      durability: "replicated",
+      isShared: false,
+      supportsPrefix: true,
+    });
   },
 
   async "other keys are not touched"(storage, raw) {

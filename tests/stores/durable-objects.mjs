@@ -1,5 +1,8 @@
 // Checks the store of Durable Objects in workerd, with both back ends.
+import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const require = createRequire(new URL("../runtimes/package.json", import.meta.url));
@@ -8,16 +11,25 @@ const require = createRequire(new URL("../runtimes/package.json", import.meta.ur
 export async function durableObjects(tally, addResults) {
   const { build } = await import(require.resolve("esbuild"));
   const { Miniflare } = await import(require.resolve("miniflare"));
-  const { outputFiles } = await build({
+  const folder = mkdtempSync(join(tmpdir(), "eventferry-workerd-"));
+  const scriptPath = join(folder, "worker.mjs");
+  await build({
     entryPoints: [fileURLToPath(new URL("durable-object-worker.mjs", import.meta.url))],
+    outfile: scriptPath,
     bundle: true,
-    write: false,
     format: "esm",
+    conditions: ["workerd", "worker", "browser"],
+    loader: { ".wasm": "copy" },
     logLevel: "error",
   });
   const workerd = new Miniflare({
     modules: true,
-    script: outputFiles[0].text,
+    scriptPath,
+    modulesRoot: folder,
+    modulesRules: [
+      { type: "CompiledWasm", include: ["**/*.wasm"] },
+      { type: "ESModule", include: ["**/*.mjs"] },
+    ],
     compatibilityDate: "2025-05-05",
     durableObjects: { KV: "KeyValue", SQL: { className: "Sqlite", useSQLite: true } },
     cf: false,
@@ -39,6 +51,7 @@ export async function durableObjects(tally, addResults) {
       await tally.check(`${name}: the object answers`, () => call(space, "first", "found"));
       addResults(name, await call(space, "contract", "contract"));
       addResults(name, await call(space, "checks", "checks"));
+      addResults(`${name}, accounts`, await call(space, "accounts", "accounts"));
       for (const turns of [0, 1, 2, 3, 5, 10, 50, "soon"]) {
         await tally.check(
           `${name}: a large change is applied or not when the object is aborted after ${turns} turns`,
@@ -53,6 +66,7 @@ export async function durableObjects(tally, addResults) {
     }
   } finally {
     await workerd.dispose();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

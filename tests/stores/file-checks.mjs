@@ -33,8 +33,8 @@ const CHECKS = {
       await store.close();
       return traits;
     };
-    equal(await traits(), { durability: "disk", isShared: false });
-    equal(await traits({ durability: "os" }), { durability: "os", isShared: false });
+    equal(await traits(), { durability: "disk", isShared: false, supportsPrefix: true });
+    equal(await traits({ durability: "os" }), { durability: "os", isShared: false, supportsPrefix: true });
     equal(readdirSync(join(path, "..")), ["log"], "the files in the directory");
   },
 

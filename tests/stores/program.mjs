@@ -3,21 +3,28 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openAuto } from "../../dist/stores/auto.js";
+import { CloudEvent, Publisher } from "../../dist/entries/index.js";
 import { denoKvStore } from "../../dist/stores/deno-kv.js";
 import { fileStore } from "../../dist/stores/file.js";
 import { memoryStore } from "../../dist/stores/memory.js";
+import { checkAccounts } from "./accounts.mjs";
 import { checkContract, equal } from "./contract.mjs";
 import { damageBytes } from "./damage.mjs";
 import { denoKvChecks } from "./deno-kv-checks.mjs";
 import { damageRow } from "./damage-file.mjs";
 
 const report = {};
-report.memory = await checkContract(() => ({ make: () => memoryStore(), isVolatile: true }));
+/** Checks a kind of store: its contract, and accounts that share it. */
+async function check(name, makeStorage) {
+  report[name] = await checkContract(makeStorage);
+  report[`${name}, accounts`] = await checkAccounts(makeStorage, { CloudEvent, Publisher });
+}
+await check("memory", () => ({ make: () => memoryStore(), isVolatile: true }));
 for (const durability of ["disk", "os"]) {
-  report[`file, ${durability}`] = await checkContract(() => {
+  await check(`file, ${durability}`, () => {
     const folder = mkdtempSync(join(tmpdir(), "eventferry-store-"));
     return {
-      make: (name) => fileStore(join(folder, name), { durability }),
+      make: (name) => fileStore(join(folder, encodeURIComponent(name)), { durability }),
       damages: {
         "flags of a newer version": (name, table, key) => damageRow(join(folder, name), table, key),
       },
@@ -26,7 +33,7 @@ for (const durability of ["disk", "os"]) {
   });
 }
 if (globalThis.Deno?.openKv) {
-  report["Deno KV"] = await checkContract(async () => {
+  await check("Deno KV", async () => {
     const kv = await Deno.openKv(":memory:");
     const change = (of) => async (name, table, key) => {
       const path = ["eventferry", name, table === "segments" ? "s" : "d", key];
@@ -52,6 +59,10 @@ if (globalThis.Deno?.openKv) {
 }
 
 const { store, traits, refused } = await openAuto("outbox");
-equal([store.kind, traits, refused], ["memory", { durability: "none", isShared: false }, []], "the result of openAuto");
+equal(
+  [store.kind, traits, refused],
+  ["memory", { durability: "none", isShared: false, supportsPrefix: true }, []],
+  "the result of openAuto",
+);
 
 console.log(JSON.stringify(report));

@@ -4,7 +4,6 @@ import { mustBe } from "../../engine/messages.js";
 /** A Bayeux message as it is sent or received. */
 export type RawMessage = Record<string, unknown> & { channel: string };
 
-// biome-ignore lint/suspicious/noConfusingVoidType: an extension may return nothing
 type Replacement = RawMessage | null | undefined | void;
 
 /**

@@ -181,7 +181,9 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
     // Local mode has a store of its own: events that are stored for a server must not count as delivered here.
     const outbox = new Outbox<Encoded>(isLocal ? { ...settings, store: "memory" } : settings, {
       wire: new BriteEventsWire({ publish: url.href, publishBulk: this.publishBulkUrl ?? url.href }),
-      name: isLocal ? "bc-events" : `bc-events ${url.origin}${url.pathname}`,
+      system: "bc-events",
+      url: url.href,
+      identity: { text: this.serviceName },
       fetch: isLocal ? acceptLocally : this.#options.fetch,
       timeoutMs,
       headers: {

@@ -159,7 +159,6 @@ const KEYWORDS: Record<string, Keyword> = {
   propertyNames: subschema,
   not: subschema,
   if: subschema,
-  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
   then: subschema,
   else: subschema,
   required: stringList,

@@ -278,11 +278,6 @@ export class CloudEvent<T = unknown> {
     return this.#fields.payloadKind === "none" ? `${json}}` : `${json},${dataMember(this.#fields, contentType)}}`;
   }
 
-  /** The text that the consoles of Node and Deno show. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `CloudEvent ${this.toString()}`;
-  }
-
   /** Media type and body of the event in binary mode. @internal */
   static binaryPayload(event: CloudEvent): {
     contentType: string | undefined;
@@ -317,6 +312,13 @@ export class CloudEvent<T = unknown> {
     return new (CloudEvent as unknown as new (tag: symbol, parts: EventParts) => CloudEvent<T>)(CHECKED, parts);
   }
 }
+
+// The text that the consoles of Node and Deno show. Outside the class: `isolatedDeclarations` allows no computed name.
+Object.defineProperty(CloudEvent.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value(this: CloudEvent): string {
+    return `CloudEvent ${this.toString()}`;
+  },
+});
 
 /** Decodes text that is one event. */
 export function scanText<T>(text: string): CloudEvent<T> {

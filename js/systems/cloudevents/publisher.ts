@@ -11,6 +11,7 @@ import {
 } from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
+import { identityOfHeaders } from "../../outbox/identity.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
 import type { EventSession } from "../../outbox/session.js";
@@ -159,10 +160,11 @@ export class Publisher {
 
   #createOutbox(): Outbox<CloudEvent> {
     const { mode, outbox: settings = {}, headers, fetch, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = this.#options;
-    const { origin, pathname } = new URL(this.#url);
     const outbox = new Outbox(settings, {
       wire: new CloudEventsWire(this.#url, mode),
-      name: origin + pathname,
+      system: "cloudevents",
+      url: this.#url,
+      identity: identityOfHeaders(headers),
       fetch,
       timeoutMs,
       headers: {

@@ -27,6 +27,8 @@ export interface InboxEntry {
   readonly body: Uint8Array;
 }
 
+/** The beginning of all keys. A sink has no identities, because its name contains the pipeline. */
+const SCOPE = "inbox";
 const STORE_TIMEOUT_MS = 10_000;
 /** How much one call reads from the store. */
 const PAGE = { events: 64, bytes: 1 << 20 };
@@ -35,7 +37,7 @@ export class DurableInbox {
   readonly isFailed: boolean;
   readonly #store: OutboxStore;
   readonly #name: string;
-  readonly #keys = new Keys();
+  readonly #keys = new Keys(SCOPE);
   readonly #waiters = new Waiters();
   #election: LeaderElection | undefined;
   #opening: Promise<void> | undefined;
@@ -173,15 +175,16 @@ export class DurableInbox {
   }
 
   async #openStore(): Promise<void> {
-    const { isShared } = await this.#call((store) => store.open(this.#name));
+    const { isShared, place = "" } = await this.#call((store) => store.open(this.#name));
     if (this.#isClosed) return;
     const { kind, acquire } = this.#store;
     // Without a lease nothing is handed out: another context may hand out the same entries.
     const lease =
       acquire &&
-      ((owner: string, forMs: number) => this.#call(async (store) => store.acquire!(owner, forMs)).catch(() => false));
+      ((owner: string, durationMs: number) =>
+        this.#call(async (store) => store.acquire!(owner, durationMs, SCOPE)).catch(() => false));
     this.#election = new LeaderElection(
-      { name: this.#name, kind, isShared, lease },
+      { name: `${kind}:${place}:${this.#name}`, isShared, lease },
       {
         onLeaderChange: (isLeader) => {
           // The previous leader may have changed the store.

@@ -172,15 +172,6 @@ export class PipelineEvent<P = unknown, R = unknown> {
     return { payload, response, status, requestId, receiveTime, externalId, errorDetails, stackTrace };
   }
 
-  /** For `console.log` in Node and Bun. */
-  [Symbol.for("nodejs.util.inspect.custom")](
-    _depth: number,
-    options: object,
-    inspect?: (value: object, options: object) => string,
-  ): string {
-    return `PipelineEvent ${inspect?.(this.toJSON(), options) ?? JSON.stringify(this)}`;
-  }
-
   #json(field: Field): string | undefined {
     const [start, end] = [this.#spans[field * 2]!, this.#spans[field * 2 + 1]!];
     return end === 0 ? undefined : decoder.decode(this.body.subarray(start, end));
@@ -197,6 +188,18 @@ export class PipelineEvent<P = unknown, R = unknown> {
     return json?.startsWith('"') ? (JSON.parse(json) as string) : json;
   }
 }
+
+// For `console.log` in Node and Bun. Outside the class: `isolatedDeclarations` allows no computed name.
+Object.defineProperty(PipelineEvent.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value(
+    this: PipelineEvent,
+    _depth: number,
+    options: object,
+    inspect?: (value: object, options: object) => string,
+  ): string {
+    return `PipelineEvent ${inspect?.(this.toJSON(), options) ?? JSON.stringify(this)}`;
+  },
+});
 
 /** Reads the body of a response. `undefined` if it is not an event. */
 export function readEvent(

@@ -139,7 +139,6 @@ export class PipelineDataSource {
 
   #createOutbox(): Outbox<unknown> {
     const { outbox: settings = {}, headers, fetch, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = this.#options;
-    const { origin, pathname } = new URL(this.#url);
     let token = "";
     const headersAfter = (nextToken: string) => {
       token = nextToken;
@@ -147,7 +146,10 @@ export class PipelineDataSource {
     };
     const outbox = new Outbox<unknown>(settings, {
       wire: new PipelineWire(this.#url),
-      name: origin + pathname,
+      system: "glassflow",
+      url: this.#url,
+      // The tokens of a pipeline change; its events stay its own.
+      identity: { text: this.pipelineId },
       fetch,
       timeoutMs,
       headers: {

@@ -95,6 +95,21 @@ impl Outbox {
         self.advance(now);
     }
 
+    /// The owner did not send the request of an exchange, and has paused the outbox. The request is the next one
+    /// after the pause, and no attempt is counted.
+    pub fn not_sent(&mut self, now: Moment, exchange: ExchangeId) {
+        let Some(sent) = self.exchanges.finish(exchange) else { return };
+        self.counters.attempts = self.counters.attempts.saturating_sub(1);
+        self.requests_left = self.requests_left.saturating_add(1);
+        for range in &sent.batch {
+            if let Some(segment) = self.segments.get_mut(range.segment) {
+                segment.uncount_attempt(range.from, range.to);
+            }
+        }
+        self.queued.push_front(sent.batch);
+        self.advance(now);
+    }
+
     /// A response with a status for each event of the request, in order.
     pub fn response_each(
         &mut self,

@@ -12,11 +12,26 @@ impl Outbox {
     /// The store is open, with these contents.
     pub fn store_opened(&mut self, now: Moment, counts: StoreCounts) {
         self.is_open = true;
-        self.unseen = (counts.events, counts.bytes);
+        self.store_added(now, counts);
+    }
+
+    /// These contents were moved into the store.
+    pub fn store_added(&mut self, now: Moment, counts: StoreCounts) {
+        self.unseen = (self.unseen.0 + counts.events, self.unseen.1 + counts.bytes);
         self.counters.accepted += counts.events + counts.dead;
         self.counters.dead += counts.dead;
         self.held_bytes += counts.bytes + counts.dead_bytes;
         self.store_changed(now);
+    }
+
+    /// Segments that were committed here and are only in the store were moved out of it. They no longer count
+    /// as accepted here.
+    pub fn moved_away(&mut self, now: Moment, segments: impl Iterator<Item = SegmentId>) {
+        for (events, bytes) in segments.filter_map(|id| self.evicted.remove(id)) {
+            self.counters.accepted = self.counters.accepted.saturating_sub(u64::from(events));
+            self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        }
+        self.advance(now);
     }
 
     /// The last write is done; or it failed, or its result is unknown.

@@ -1,0 +1,207 @@
+/**
+ * One open store, divided among identities. Each has a view of the rows whose keys begin with its scope:
+ *
+ * ```text
+ *   driver of Ann ──> view "3f…." ──┐
+ *   driver of Bob ──> view "9c…." ──┴──> store
+ * ```
+ */
+import type { ElectionScope } from "../platform/leader.js";
+import { openAuto } from "./auto.js";
+import { countsOf } from "./peek-limit.js";
+import type {
+  DeadLetter,
+  OutboxStore,
+  PeekLimit,
+  Segment,
+  StoreCounts,
+  StoreProblemListener,
+  StoreTraits,
+  UnreadableKeys,
+} from "./store.js";
+
+/** How much is read at a time from a store that does not support prefixes. */
+const GROUP_EVENTS = 1000;
+const GROUP_BYTES = 4 * 1024 * 1024;
+
+export class SharedStore {
+  readonly #option: OutboxStore | "auto";
+  readonly #name: string;
+  readonly #onProblem: StoreProblemListener | undefined;
+  #opening: Promise<StoreTraits> | undefined;
+  #store: OutboxStore | undefined;
+  #traits: StoreTraits | undefined;
+  #refused: readonly Error[] = [];
+  #isClosed = false;
+  /** When each scope wants to be woken up, in Unix milliseconds. */
+  readonly #wakeUps = new Map<string, number>();
+
+  /**
+   * @param name the name for `OutboxStore.open`
+   * @param onProblem as that of `OutboxStore.open`
+   */
+  constructor(option: OutboxStore | "auto", name: string, onProblem?: StoreProblemListener) {
+    this.#option = option;
+    this.#name = name;
+    this.#onProblem = onProblem;
+  }
+
+  /** Whether `open` selects the store, which takes its own time. */
+  get isAuto(): boolean {
+    return this.#option === "auto";
+  }
+
+  /** The kind of the store; `"auto"` until one is selected. */
+  get kind(): string {
+    return this.#store?.kind ?? (this.#option === "auto" ? "auto" : this.#option.kind);
+  }
+
+  /** The better stores that did not work, when asked for the first time. */
+  takeRefused(): readonly Error[] {
+    const refused = this.#refused;
+    this.#refused = [];
+    return refused;
+  }
+
+  /** Opens the store once for all views. A slow `open` is not called twice: it may succeed before the next attempt. */
+  open(): Promise<StoreTraits> {
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  /** Closes the store, also one that opens later. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#store?.close();
+  }
+
+  /** The rows of one scope. Only once the store is open. `close` does nothing, because others may use the store. */
+  view(scope: string): OutboxStore {
+    const [store, traits] = [this.#store!, this.#traits!];
+    const prefix = `${scope}.`;
+    const isOwn = ({ key }: { key: string }) => key.startsWith(prefix);
+    const canFilter = traits.supportsPrefix === true;
+    // Filtered in any case: a store around another one may have lost the prefix, and rows of others must not be sent.
+    const peek = (limit: PeekLimit) => peekWhere(store, canFilter ? { ...limit, prefix } : limit, isOwn);
+    const dead = async (limit: number) => {
+      const letters = canFilter ? await store.dead(limit, prefix) : await store.dead(Infinity);
+      return letters.filter(isOwn).slice(0, limit);
+    };
+    return {
+      kind: store.kind,
+      open: async () => traits,
+      write: (change) => store.write(change),
+      peek,
+      dead,
+      count: async () => (canFilter ? store.count(prefix) : countAll(peek, await dead(Infinity))),
+      close: async () => undefined,
+      ...(store.unreadable && { unreadable: async () => ownKeys(await store.unreadable!(), prefix) }),
+      ...(store.wakeAt && { wakeAt: (unixMs) => this.#wakeAt(scope, unixMs) }),
+    };
+  }
+
+  /** The election for one scope. Only once the store is open. */
+  electionScope(scope: string): ElectionScope {
+    const { isShared, place = "" } = this.#traits!;
+    const store = this.#store!;
+    const lease =
+      store.acquire && (async (owner: string, durationMs: number) => store.acquire!(owner, durationMs, scope));
+    return { name: `${store.kind}:${place}:${scope}`, isShared, lease };
+  }
+
+  /** What all scopes have together. Only once the store is open. */
+  count(): Promise<StoreCounts> {
+    return this.#store!.count();
+  }
+
+  /** The segments of all scopes but those given, the oldest of each scope first. Only once the store is open. */
+  async *others(scopes: ReadonlySet<string>): AsyncGenerator<Segment[]> {
+    for await (const segments of allSegments((limit) => peekSegments(this.#store!, limit)))
+      yield segments.filter(({ key }) => !scopes.has(scopeOf(key)));
+  }
+
+  async #open(): Promise<StoreTraits> {
+    const option = this.#option;
+    const opened =
+      option === "auto"
+        ? await openAuto(this.#name, this.#onProblem)
+        : { store: option, traits: await option.open(this.#name, this.#onProblem), refused: [] };
+    if (!opened.traits?.durability) throw new Error("open must resolve with durability and isShared");
+    // The outbox was closed meanwhile, and did not wait for this.
+    if (this.#isClosed) await opened.store.close();
+    this.#refused = opened.refused;
+    this.#store = opened.store;
+    this.#traits = opened.traits;
+    return opened.traits;
+  }
+
+  async #wakeAt(scope: string, unixMs: number | undefined): Promise<void> {
+    if (unixMs === undefined) this.#wakeUps.delete(scope);
+    else this.#wakeUps.set(scope, unixMs);
+    const earliest = Math.min(...this.#wakeUps.values());
+    await this.#store!.wakeAt!(Number.isFinite(earliest) ? earliest : undefined);
+  }
+}
+
+/** The scope of a row: what is before the first `.` of its key. */
+export function scopeOf(key: string): string {
+  return key.slice(0, Math.max(0, key.indexOf(".")));
+}
+
+/** The keys that begin with `prefix`. */
+function ownKeys({ segments, deadLetters }: UnreadableKeys, prefix: string): UnreadableKeys {
+  const isOwn = (key: string) => key.startsWith(prefix);
+  return { segments: segments.filter(isOwn), deadLetters: deadLetters.filter(isOwn) };
+}
+
+/** `peek`, with a check of what it resolves with. */
+async function peekSegments(store: OutboxStore, limit: PeekLimit): Promise<Segment[]> {
+  const segments = [...(await store.peek(limit))];
+  const isSegment = ({ key, body, sizes }: Segment) =>
+    typeof key === "string" && ArrayBuffer.isView(body) && ArrayBuffer.isView(sizes);
+  if (!segments.every(isSegment)) throw new Error("peek must resolve with segments");
+  return segments;
+}
+
+/** `peek` of the segments for which `isWanted` is true, in a store that cannot select them. */
+async function peekWhere(
+  store: OutboxStore,
+  limit: PeekLimit,
+  isWanted: (segment: Segment) => boolean,
+): Promise<Segment[]> {
+  const skip = new Set(limit.skip);
+  for (;;) {
+    const segments = await peekSegments(store, { ...limit, skip });
+    const wanted = segments.filter(isWanted);
+    if (wanted.length > 0 || !addKeys(skip, segments)) return wanted;
+  }
+}
+
+/** All segments, in groups. */
+async function* allSegments(peek: (limit: PeekLimit) => Promise<Segment[]>): AsyncGenerator<Segment[]> {
+  const skip = new Set<string>();
+  for (;;) {
+    const segments = await peek({ events: GROUP_EVENTS, bytes: GROUP_BYTES, skip });
+    if (!addKeys(skip, segments)) return;
+    yield segments;
+  }
+}
+
+/** Returns whether there were new keys. A store that ignores `skip` must not be read for ever. */
+function addKeys(skip: Set<string>, segments: readonly Segment[]): boolean {
+  const { size } = skip;
+  for (const { key } of segments) skip.add(key);
+  return skip.size > size;
+}
+
+async function countAll(
+  peek: (limit: PeekLimit) => Promise<Segment[]>,
+  letters: readonly DeadLetter[],
+): Promise<StoreCounts> {
+  const counts = countsOf([], letters);
+  for await (const segments of allSegments(peek)) countsOf(segments, [], counts);
+  return counts;
+}
