@@ -198,9 +198,7 @@ export class Outbox<E> extends EventTarget {
     const emit = (type: string, detail: () => object) => {
       if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
     };
-    const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination), (error) =>
-      emit("degraded", () => ({ error })),
-    );
+    const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination));
     const { wire, fetch, timeoutMs, headers } = system;
     this.#drivers = new OutboxDrivers<E>({
       wire,

@@ -65,7 +65,7 @@ export class StoreClient {
   /** Resolves when the store is open, or the outbox is stopped. */
   async open(): Promise<void> {
     await this.retry(async () => {
-      const opening = this.#shared.open();
+      const opening = this.#shared.open(this.#onDegraded);
       // What selects a store has time limits of its own.
       this.traits = await (this.#shared.isAuto ? opening : this.#withTimeout(opening, this.#shared.kind));
       this.store = this.#shared.view(this.#scope);

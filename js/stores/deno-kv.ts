@@ -126,10 +126,10 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     batchSize: number,
     prefix = "",
   ): Promise<void> {
-    const table = kind === "s" ? "segments" : "deadLetters";
     const rows = [...root, kind];
     // No key has a character above `z`.
     const selector = prefix ? { start: [...rows, prefix], end: [...rows, `${prefix}\uffff`] } : { prefix: rows };
+    const table = kind === "s" ? "segments" : "deadLetters";
     for await (const { key: path, value: first } of kv.list(selector, { batchSize })) {
       const key = path[path.length - 1] as string;
       const count = unreadable.read(table, key, () => chunkCount(first, MAX_VALUE_BYTES));

@@ -37,11 +37,11 @@ export function localStorageStore(name?: string): OutboxStore {
 
   function* rows<T extends Segment | DeadLetter>(
     table: "segments" | "deadLetters",
-    start: string,
-    keyPrefix: string,
+    prefix: string,
     check: (row: unknown) => T,
   ): Generator<T> {
-    for (const storageKey of keys(start + keyPrefix)) {
+    const start = table === "segments" ? segmentKey({ key: "" }) : deadLetterKey({ key: "" });
+    for (const storageKey of keys(start + prefix)) {
       const text = read(storageKey);
       // Another tab may have removed it.
       if (text === null) continue;
@@ -54,9 +54,9 @@ export function localStorageStore(name?: string): OutboxStore {
       if (row) yield row;
     }
   }
-  const segments = (keyPrefix = "") => rows("segments", segmentKey({ key: "" }), keyPrefix, readSegment);
-  const deadLetters = (keyPrefix = "") => rows("deadLetters", deadLetterKey({ key: "" }), keyPrefix, readDeadLetter);
-  const count = (keyPrefix?: string) => countsOf(segments(keyPrefix), deadLetters(keyPrefix));
+  const segments = (prefix = "") => rows("segments", prefix, readSegment);
+  const deadLetters = (prefix = "") => rows("deadLetters", prefix, readDeadLetter);
+  const count = (prefix?: string) => countsOf(segments(prefix), deadLetters(prefix));
 
   async function attempt<T>(body: () => T): Promise<T> {
     try {

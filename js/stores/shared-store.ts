@@ -17,7 +17,6 @@ import type {
   StoreCounts,
   StoreProblemListener,
   StoreTraits,
-  UnreadableKeys,
 } from "./store.js";
 
 /** How much is read at a time from a store that does not support prefixes. */
@@ -27,7 +26,6 @@ const GROUP_BYTES = 4 * 1024 * 1024;
 export class SharedStore {
   readonly #option: OutboxStore | "auto";
   readonly #name: string;
-  readonly #onProblem: StoreProblemListener | undefined;
   #opening: Promise<StoreTraits> | undefined;
   #store: OutboxStore | undefined;
   #traits: StoreTraits | undefined;
@@ -36,14 +34,10 @@ export class SharedStore {
   /** When each scope wants to be woken up, in Unix milliseconds. */
   readonly #wakeUps = new Map<string, number>();
 
-  /**
-   * @param name the name for `OutboxStore.open`
-   * @param onProblem as that of `OutboxStore.open`
-   */
-  constructor(option: OutboxStore | "auto", name: string, onProblem?: StoreProblemListener) {
+  /** @param name the name for `OutboxStore.open` */
+  constructor(option: OutboxStore | "auto", name: string) {
     this.#option = option;
     this.#name = name;
-    this.#onProblem = onProblem;
   }
 
   /** Whether `open` selects the store, which takes its own time. */
@@ -63,9 +57,9 @@ export class SharedStore {
     return refused;
   }
 
-  /** Opens the store once for all views. A slow `open` is not called twice: it may succeed before the next attempt. */
-  open(): Promise<StoreTraits> {
-    this.#opening ??= this.#open().catch((error: unknown) => {
+  /** Opens the store once for all views; the listener of the first call is told of damage. A slow `open` is not called twice: it may succeed before the next attempt. */
+  open(onProblem: StoreProblemListener): Promise<StoreTraits> {
+    this.#opening ??= this.#open(onProblem).catch((error: unknown) => {
       this.#opening = undefined;
       throw error;
     });
@@ -97,8 +91,14 @@ export class SharedStore {
       peek,
       dead,
       count: async () => (canFilter ? store.count(prefix) : countAll(peek, await dead(Infinity))),
+      ...(store.unreadable && {
+        unreadable: async () => {
+          const { segments, deadLetters } = await store.unreadable!();
+          const own = (keys: readonly string[]) => keys.filter((key) => key.startsWith(prefix));
+          return { segments: own(segments), deadLetters: own(deadLetters) };
+        },
+      }),
       close: async () => undefined,
-      ...(store.unreadable && { unreadable: async () => ownKeys(await store.unreadable!(), prefix) }),
       ...(store.wakeAt && { wakeAt: (unixMs) => this.#wakeAt(scope, unixMs) }),
     };
   }
@@ -123,12 +123,12 @@ export class SharedStore {
       yield segments.filter(({ key }) => !scopes.has(scopeOf(key)));
   }
 
-  async #open(): Promise<StoreTraits> {
+  async #open(onProblem: StoreProblemListener): Promise<StoreTraits> {
     const option = this.#option;
     const opened =
       option === "auto"
-        ? await openAuto(this.#name, this.#onProblem)
-        : { store: option, traits: await option.open(this.#name, this.#onProblem), refused: [] };
+        ? await openAuto(this.#name, onProblem)
+        : { store: option, traits: await option.open(this.#name, onProblem), refused: [] };
     if (!opened.traits?.durability) throw new Error("open must resolve with durability and isShared");
     // The outbox was closed meanwhile, and did not wait for this.
     if (this.#isClosed) await opened.store.close();
@@ -149,12 +149,6 @@ export class SharedStore {
 /** The scope of a row: what is before the first `.` of its key. */
 export function scopeOf(key: string): string {
   return key.slice(0, Math.max(0, key.indexOf(".")));
-}
-
-/** The keys that begin with `prefix`. */
-function ownKeys({ segments, deadLetters }: UnreadableKeys, prefix: string): UnreadableKeys {
-  const isOwn = (key: string) => key.startsWith(prefix);
-  return { segments: segments.filter(isOwn), deadLetters: deadLetters.filter(isOwn) };
 }
 
 /** `peek`, with a check of what it resolves with. */

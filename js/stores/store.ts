@@ -170,7 +170,7 @@ export interface OutboxStore {
    * @param prefix only rows whose keys begin with this. Not given to stores without `supportsPrefix`
    */
   count(prefix?: string): Promise<StoreCounts>;
-  /** Returns the keys of all rows that cannot be read, so that a purge can remove them too. */
+  /** Returns the keys of rows that cannot be read, so that a purge can remove them too. */
   unreadable?(): Promise<UnreadableKeys>;
   /** Releases connections, locks and files. The content stays. */
   close(): Promise<void>;

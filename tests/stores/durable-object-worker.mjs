@@ -1,8 +1,8 @@
 // A Durable Object in workerd that checks the store on its own storage.
 import { CloudEvent, Publisher } from "../../dist/entries/index.js";
 import { durableObjectStore } from "../../dist/stores/durable-object.js";
-import { damageBytes } from "./damage.mjs";
 import { checkAccounts } from "./accounts.mjs";
+import { damageBytes } from "./damage.mjs";
 import { change, checkContract, deadKeys, deadLetter, equal, keys, rejects, segment } from "./contract.mjs";
 
 const KIB = 1024;
@@ -56,10 +56,10 @@ class Subject {
   }
 
   async storage() {
+    await this.ctx.storage.deleteAll();
     const { storage } = this.ctx;
-    await storage.deleteAll();
     const change = (of) => async (name, table, key) => {
-      const path = `eventferry/${encodeURIComponent(name)}/${table === "segments" ? "s" : "d"}/${key}`;
+      const path = `eventferry/${name}/${table === "segments" ? "s" : "d"}/${key}`;
       await storage.put(path, of(await storage.get(path), table));
     };
     return {
