@@ -92,7 +92,7 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
     }
   }
 
-  /** Runs `body` in a transaction. Resolves when the transaction is complete. */
+  /** Runs `body` in a transaction. Resolves when the transaction has read everything, or when what it wrote is stored. */
   async function transact<T>(
     mode: IDBTransactionMode,
     body: (segments: IDBObjectStore, dead: IDBObjectStore, meta: IDBObjectStore) => Promise<T>,
@@ -110,7 +110,9 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
         begun.commit?.();
         return result;
       });
-      return (await Promise.all([result, complete]))[0];
+      // What was read is valid. After a row that it has lost, Chromium aborts the transaction at its end.
+      if (mode === "readonly") complete.catch(() => undefined);
+      return mode === "readonly" ? await result : (await Promise.all([result, complete]))[0];
     } catch (cause) {
       try {
         transaction?.abort();
