@@ -55,7 +55,10 @@ function loseFile(engine) {
     const missing = small.filter((id) => !collector.seen.has(id));
     ensure(missing.length === 0, `${missing} were not delivered`);
     const degraded = await browser.evaluate("return degraded;");
-    ensure(degraded.length === 1 && /cannot be read/.test(degraded[0]), `degraded: ${degraded.join("; ") || "nothing"}`);
+    ensure(
+      degraded.length === 1 && /cannot be read/.test(degraded[0]),
+      `degraded: ${degraded.join("; ") || "nothing"}`,
+    );
     // The row stays, and a purge deletes it.
     await browser.evaluate("await outbox.purge();");
     await visit(browser, collector);
