@@ -16,6 +16,7 @@ import {
   type HeadersOption,
   headerLines,
 } from "./options.js";
+import { withLimits } from "./time-limit.js";
 
 /** Options of a client that makes calls. */
 export interface CallsOptions extends ClientOptions {
@@ -92,6 +93,7 @@ export class Calls {
   readonly #options: CallsOptions;
   readonly #pump: Pump<CallsPort>;
   #pending = new Map<number, PendingCall>();
+  readonly #closeListeners = new Set<() => void>();
   #isClosed = false;
 
   /**
@@ -170,11 +172,11 @@ export class Calls {
     const signals = [this.#options.signal, call.signal].filter((signal) => signal !== undefined);
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
     const lines = headerLines([this.#options.headers, call.userHeaders], call.headers ?? {});
-    const headers = typeof lines === "string" ? lines : await lines;
+    const headers = typeof lines === "string" ? lines : await this.withLimits("the function headers", lines, call);
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
     const { method = "POST", url, maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES } = call;
     const body = typeof call.body === "string" ? new TextEncoder().encode(call.body) : (call.body ?? NO_BODY);
-    const timeoutMs = call.timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const timeoutMs = this.#timeoutMs(call);
     return new Promise<CallResponse>((resolve, reject) => {
       let op: number | undefined;
       let abortedBy: AbortSignal | undefined;
@@ -213,12 +215,40 @@ export class Calls {
     });
   }
 
+  /**
+   * The result of a function of the application that prepares a call. Ends with the timeout and the signals of the call,
+   * and when the client is closed.
+   *
+   * @throws {FerryError} `ERR_TIMEOUT`, `ERR_ABORTED`, `ERR_CLOSED`
+   */
+  withLimits<T>(
+    what: string,
+    promise: Promise<T>,
+    call: { signal?: AbortSignal | undefined; timeoutMs?: number | undefined },
+  ): Promise<T> {
+    const signals = [this.#options.signal, call.signal].filter((signal) => signal !== undefined);
+    return withLimits(what, promise, {
+      timeoutMs: this.#timeoutMs(call),
+      signals,
+      onClose: (listener) => {
+        if (this.#isClosed) listener();
+        this.#closeListeners.add(listener);
+        return () => this.#closeListeners.delete(listener);
+      },
+    });
+  }
+
   /** Aborts all calls in progress. Later calls fail with `ERR_CLOSED`. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    for (const listener of [...this.#closeListeners]) listener();
     if (this.#pump.isRunning) this.#pump.sendInBackground((port) => port.close());
     this.#pump.close();
+  }
+
+  #timeoutMs({ timeoutMs }: { timeoutMs?: number | undefined }): number {
+    return timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   }
 
   #cancel(op: number): void {

@@ -81,6 +81,7 @@ interface ErrorDetails {
   attribute?: string | undefined;
   cause?: unknown;
   culprit?: Culprit | undefined;
+  retryable?: boolean | undefined;
   body?: Uint8Array | undefined;
 }
 
@@ -107,7 +108,7 @@ export class FerryError extends Error {
     super(message ?? row[3], "cause" in details ? { cause: details.cause } : undefined);
     this.code = code;
     this.culprit = details.culprit ?? row[1];
-    this.retryable = row[2];
+    this.retryable = details.retryable ?? row[2];
     if (details.status !== undefined) this.status = details.status;
     if (details.attribute !== undefined) this.attribute = details.attribute;
     if (details.body !== undefined) Object.defineProperty(this, "body", { value: details.body });

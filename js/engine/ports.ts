@@ -40,6 +40,7 @@ export interface OutboxPort extends Port {
   stage_many(session: number, sizes: Uint32Array, orderingKeys: Uint32Array): void;
   roll_back(session: number): number;
   commit(now: number, session: number, maxGroupedEvents: number): Uint32Array;
+  uncommit(now: number, session: number, handles: Uint32Array): Uint32Array;
   recommit(now: number, sizes: Uint32Array, orderingKeys: Uint32Array, maxGroupedEvents: number): number;
   store_opened(now: number, events: number, bytes: number, dead: number, deadBytes: number): void;
   store_added(now: number, events: number, bytes: number, dead: number, deadBytes: number): void;

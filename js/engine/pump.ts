@@ -99,19 +99,21 @@ export class Pump<P extends Port> {
 
   /**
    * Starts an exchange as soon as its plan is there, and reports its outcome to the machine. A plan that rejects counts
-   * as a network failure.
+   * as a network failure, one that takes longer than `planTimeoutMs` as a timeout.
    *
    * @param report reports the outcome in place of the pump
+   * @param planTimeoutMs no limit if it is left out
    */
   startExchange(
     id: number,
     plan: RequestPlan | Promise<RequestPlan>,
     report?: (port: P, now: number, outcome: ExchangeOutcome) => void,
+    planTimeoutMs: number = MAX_TIMER_MS,
   ): void {
     // An earlier handler has closed the pump.
     if (!this.#port) return;
     const start = (plan: RequestPlan) => startExchange(this.#fetchBindings!, this.#options.fetch, plan);
-    const exchange = plan instanceof Promise ? startWhenPlanned(plan, start) : start(plan);
+    const exchange = plan instanceof Promise ? startWhenPlanned(plan, planTimeoutMs, start) : start(plan);
     this.#exchanges.set(id, exchange);
     void exchange.outcome.then((outcome) => {
       // After a trap another exchange may have the same id.

@@ -12,7 +12,7 @@ import { trapped } from "../engine/instance.js";
 import { COUNTERS, OUTBOX_CLASSIFIERS, type OutboxEffects, type OutboxPort } from "../engine/ports.js";
 import { Pump } from "../engine/pump.js";
 import { startTimer, unixNow } from "../platform/clock.js";
-import type { FetchLike } from "../platform/fetch.js";
+import type { ExchangeOutcome, FetchLike } from "../platform/fetch.js";
 import { random } from "../platform/random.js";
 import { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
@@ -27,7 +27,7 @@ import type { SessionHost } from "./session.js";
 import type { SessionBuffer } from "./session-buffer.js";
 import type { StoreClient } from "./store-client.js";
 import { outboxClosed, StoreSync, type StoreSyncHost } from "./store-sync.js";
-import type { TrackedSegment } from "./tracked-segment.js";
+import type { SegmentOrigin, TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 
 export interface DriverOptions<E> extends SenderOptions<E> {
@@ -58,6 +58,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   /** Whether the machine is gone for good. */
   isStopped = false;
   engineGeneration = 0;
+  /** How often the store did not open. */
+  openFailures = 0;
   readonly stagingBuffers: Set<SessionBuffer<E>> = new Set();
   readonly #options: DriverOptions<E>;
   readonly #pump: Pump<OutboxPort>;
@@ -161,7 +163,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     }
   }
 
-  commit(session: number, segments: TrackedSegment[]): void {
+  commit(origin: SegmentOrigin, segments: TrackedSegment[]): void {
     if (segments.length === 0) return;
     if (this.isClosed) {
       for (const segment of segments) segment.abandon(outboxClosed());
@@ -173,6 +175,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     for (const segment of segments) {
       segment.at = at;
       segment.key = this.#keys.next(at);
+      segment.origin = origin;
       if (this.wire.onCommit) for (const text of segment.texts(0, segment.count)) this.wire.onCommit(text, eventCount);
     }
     try {
@@ -182,7 +185,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
         const known = segments.filter(isKnown);
         for (const segment of segments) if (!isKnown(segment)) this.#recommit(port, now, segment);
         const [{ body, sizes }] = segments as [TrackedSegment];
-        const handles = port.commit(now, session, this.#sync.maxGroupedEvents(body!, sizes));
+        const handles = port.commit(now, origin.id, this.#sync.maxGroupedEvents(body!, sizes));
         known.forEach((segment, index) => {
           this.#segments.add(segment, handles[index]!);
         });
@@ -206,8 +209,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
 
   // ---- commands
 
-  /** Opens the store and joins the leader election. */
-  open(): Promise<void> {
+  /** Opens the store and joins the leader election. Resolves with whether the store is open; never rejects. */
+  open(): Promise<boolean> {
     return this.#sync.open();
   }
 
@@ -221,6 +224,29 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   /** The same, for an input that no caller waits for. */
   sendInBackground(input: (port: OutboxPort, now: number) => void): void {
     this.#pump.sendInBackground(input);
+    this.#waiters.recheck();
+  }
+
+  /**
+   * The store did not open. Events that wait for it are staged again, and everybody who waits for it is told. The next
+   * call tries again.
+   */
+  onOpenFailed(error: FerryError): void {
+    this.openFailures++;
+    const byOrigin = new Map<SegmentOrigin, TrackedSegment[]>();
+    for (const segment of this.#segments.known())
+      if (segment.origin) byOrigin.set(segment.origin, [...(byOrigin.get(segment.origin) ?? []), segment]);
+    for (const [origin, waiting] of byOrigin) {
+      const handles = Uint32Array.from(waiting, ({ handle }) => handle);
+      const staged = new Set(this.send((port, now) => port.uncommit(now, origin.id, handles)));
+      const segments = waiting.filter(({ handle }) => staged.has(handle));
+      for (const segment of segments) {
+        segment.ids = this.#segments.ids(segment, 0, segment.count);
+        this.#segments.remove(segment);
+      }
+      origin.restage(segments);
+      for (const segment of segments) segment.failStore(error);
+    }
     this.#waiters.recheck();
   }
 
@@ -391,11 +417,12 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     }
     const [batch, compressedBody] = this.#segments.batch(ranges);
     const plan = this.#sender.plan(batch, isPageHidden, compressedBody);
-    this.#pump.startExchange(id, plan, (port, now, outcome) => {
+    const report = (port: OutboxPort, now: number, outcome: ExchangeOutcome) => {
       this.#sender.reportOutcome(port, now, id, outcome, batch);
       // After the effects of the outcome. Not with queueMicrotask, for which Node creates an async context.
       void Promise.resolve().then(() => this.#waiters.recheck());
-    });
+    };
+    this.#pump.startExchange(id, plan, report, this.#options.timeoutMs);
   }
 
   #onAccepted(handle: number): void {

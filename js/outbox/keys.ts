@@ -13,7 +13,18 @@ export class Keys {
     this.#scope = scope;
   }
 
-  /** A key that sorts after all keys made here before, even if the clock was set back. */
+  /** Makes later keys sort after this one, if it is a key of this scope. Returns whether that changes them. */
+  follow(key: string | undefined): boolean {
+    const [, time, count] = /^[^.]*\.([0-9a-z]{9})-([0-9a-z]+)-/.exec(key ?? "") ?? [];
+    if (time === undefined || !key!.startsWith(`${this.#scope}.`)) return false;
+    const [unixMs, number] = [parseInt(time, 36), parseInt(count!, 36)];
+    if (unixMs < this.#lastUnixMs || (unixMs === this.#lastUnixMs && number < this.#count)) return false;
+    this.#lastUnixMs = unixMs;
+    this.#count = number + 1;
+    return true;
+  }
+
+  /** A key that sorts after all keys made or followed here before, even if the clock was set back. */
   next(unixMs: number): string {
     this.#writer ||= Array.from(crypto.getRandomValues(new Uint8Array(WRITER_BYTES)), (byte) =>
       byte.toString(36).padStart(2, "0"),

@@ -70,6 +70,11 @@ export interface OutboxOptions {
     /** How long an event is retried before it becomes a dead letter, in milliseconds. @default 7 days */
     maxAgeMs?: number;
   };
+  /**
+   * In how many failed requests of one run an event may be before it becomes a dead letter, 1 to 255. Failures of the
+   * network count too. @default any number, until `retry.maxAgeMs`
+   */
+  giveUpAfter?: number;
   /** Simultaneous requests, 1 to 64. @default 1 for batches, 6 for single events */
   concurrency?: number;
   /**
@@ -96,6 +101,7 @@ const NUMBERS = new Map([
   ["retry.baseMs", "baseMs"],
   ["retry.maxMs", "maxMs"],
   ["retry.maxAgeMs", "giveUpMs"],
+  ["giveUpAfter", "maxAttempts"],
 ]);
 /** All other options: what a value must be, and whether it is that. */
 const OTHERS = new Map<string, readonly [string, (value: unknown) => boolean]>([

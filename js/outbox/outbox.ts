@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The outbox as applications see it: accepted events are delivered, or kept as dead letters. */
+import { closeOnAbort } from "../client/time-limit.js";
 import { FerryError } from "../engine/errors.js";
 import { invalidArgument, mustBe } from "../engine/messages.js";
 import type { OutboxPort } from "../engine/ports.js";
@@ -169,6 +170,7 @@ export class Outbox<E> extends EventTarget {
   readonly #listenedTypes = new Set<string>();
   readonly #store: SharedStore;
   readonly #unregister: () => void;
+  #stopListening: (() => void) | undefined;
   #unwatchPage: (() => void) | undefined;
   #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
   #budgetMs = DEFAULT_BUDGET_MS;
@@ -224,7 +226,8 @@ export class Outbox<E> extends EventTarget {
    *
    * @param options limits of the wait for the store; they do not end the delivery
    * @returns what `body` returns, when its events are accepted or the wait has ended
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; and what `body` throws
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; `ERR_STORE` if the store does not open, after which the
+   * events are rolled back; and what `body` throws
    */
   async run<T>(body: (session: EventSession<E>) => Promise<T> | T, options: WaitOptions = {}): Promise<T> {
     if (typeof body !== "function") throw mustBe("the argument of run", "a function", body);
@@ -237,7 +240,13 @@ export class Outbox<E> extends EventTarget {
       session.rollback();
       throw error;
     }
-    await session.flush({ ...options, until: "accepted" });
+    try {
+      await session.flush({ ...options, until: "accepted" });
+    } catch (error) {
+      // Nothing is accepted, and nobody else can flush this session.
+      session.rollback();
+      throw error;
+    }
     return result;
   }
 
@@ -250,19 +259,21 @@ export class Outbox<E> extends EventTarget {
    * Ends backoff delays, except those that the server asked for, and waits until every accepted event is delivered or
    * dead. Resolves also when the wait ends earlier, or the outbox is paused or closed; then `aborted` is true.
    *
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; `ERR_STORE` if the store does not open, as for `flush`
    */
   async drain(options: WaitOptions = {}): Promise<DrainReport> {
     const { signal, deadlineMs } = checkWaitOptions(options);
     const driver = this.#started();
     void driver.open().then(() => driver.online());
     driver.online();
+    const { openFailures } = driver;
     let isDrained = false;
     const isOver = (port: OutboxPort) => {
       isDrained = port.is_drained();
-      return isDrained || driver.isPaused || driver.isOnHold;
+      return isDrained || driver.isPaused || driver.isOnHold || driver.openFailures > openFailures;
     };
     await driver.untilTrue(isOver, signal, deadlineMs);
+    if (driver.openFailures > openFailures && !isDrained) throw driver.storeClient.lastError;
     const { delivered, dead, pending } = driver.counters();
     if (!isDrained && pending > 0) await driver.storeClient.requestWakeUp();
     return { delivered, dead, pending, aborted: !isDrained };
@@ -397,6 +408,11 @@ export class Outbox<E> extends EventTarget {
     return this.#closing;
   }
 
+  /** Closes the outbox when the signal of its client aborts. @internal */
+  closeOnAbort(signal: AbortSignal | undefined): void {
+    this.#stopListening = closeOnAbort(signal, () => void this.close().catch(() => undefined));
+  }
+
   /** Closes the outbox. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
@@ -513,6 +529,7 @@ export class Outbox<E> extends EventTarget {
   async #close(): Promise<void> {
     this.#commitAll();
     this.#unwatchPage?.();
+    this.#stopListening?.();
     this.#unregister();
     await this.#drivers.close();
   }

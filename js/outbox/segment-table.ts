@@ -1,5 +1,6 @@
 /** The segments of an outbox, found by the machine's handles and by the store's keys. */
 import type { Change, DeadLetter, Segment } from "../stores/store.js";
+import type { Keys } from "./keys.js";
 import { NO_CHANGE } from "./store-client.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import type { Batch, Wire } from "./wire.js";
@@ -58,6 +59,22 @@ export class SegmentTable<E> {
   addStored(segment: TrackedSegment): void {
     segment.handle = 0;
     this.#byKey.set(segment.key, segment);
+  }
+
+  /** Gives all segments, none of which is stored, new keys in the same order. */
+  renewKeys(keys: Keys): void {
+    const segments = [...this.#byKey.values()];
+    this.#byKey.clear();
+    for (const segment of segments) {
+      segment.key = keys.next(segment.at);
+      this.#byKey.set(segment.key, segment);
+    }
+  }
+
+  /** Forgets a segment that is staged again. */
+  remove({ handle, key }: TrackedSegment): void {
+    this.#byHandle.delete(handle);
+    this.#byKey.delete(key);
   }
 
   deleteKey(key: string): void {

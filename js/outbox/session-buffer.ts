@@ -3,7 +3,7 @@ import type { FerryError } from "../engine/errors.js";
 import { type Credit, NO_CREDIT } from "./credit.js";
 import { withBrackets } from "./json-texts.js";
 import { orderingKeyOf } from "./ordering-key.js";
-import { type DeliveryInfo, TrackedSegment } from "./tracked-segment.js";
+import { type DeliveryInfo, type SegmentOrigin, TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 
 /** The state of one published event. Its promises are made only when they are read. */
@@ -42,7 +42,8 @@ export interface BufferHost<E> {
   grantCredit(buffer: SessionBuffer<E>): void;
   /** Stages events for which there was credit. `generation`: the engine that has the other events of the segment. */
   stageMany(session: number, generation: number, sizes: number[], orderingKeys: ArrayLike<number>): void;
-  commit(session: number, segments: TrackedSegment[]): void;
+  /** Commits the staged events of a session. `origin` gets those back that cannot be stored. */
+  commit(origin: SegmentOrigin, segments: TrackedSegment[]): void;
   rollBack(session: number): void;
   flushNow(): void;
 }
@@ -56,9 +57,9 @@ const ARENA_BYTES = 1024;
 const MAX_KEPT_ARENA_BYTES = 65_536;
 
 /** Buffers events until they are committed. */
-export class SessionBuffer<E> {
+export class SessionBuffer<E> implements SegmentOrigin {
   readonly #host: BufferHost<E>;
-  readonly #id: number;
+  readonly id: number;
   /** Events staged on credit and not encoded yet. */
   #unencoded: string[] = [];
   /** Remaining credit. */
@@ -73,7 +74,7 @@ export class SessionBuffer<E> {
 
   constructor(host: BufferHost<E>, isFlushedWhenHidden: boolean) {
     this.#host = host;
-    this.#id = host.newSessionId();
+    this.id = host.newSessionId();
     this.isFlushedWhenHidden = isFlushedWhenHidden;
   }
 
@@ -109,7 +110,7 @@ export class SessionBuffer<E> {
   #stage(text: string, key: string | undefined): boolean {
     this.#host.grantCredit(this);
     const size = this.#encode(text);
-    const staged = this.#host.stage(this.#id, size, key);
+    const staged = this.#host.stage(this.id, size, key);
     if (staged === -2) throw this.#host.queueFull();
     if (staged === -1) return false;
     for (let dropped = staged >> 1; dropped > 0; dropped--) this.#dropOldest();
@@ -118,7 +119,7 @@ export class SessionBuffer<E> {
     if (opensSegment || this.#segments.length === 0) this.#openSegment(size);
     else this.#arenaLength += size + 1;
     (this.#segments[this.#segments.length - 1]!.sizes as number[]).push(size);
-    this.#credit = this.#host.credit(this.#id);
+    this.#credit = this.#host.credit(this.id);
     return true;
   }
 
@@ -138,13 +139,13 @@ export class SessionBuffer<E> {
       this.#arenaLength += size + 1;
       sizes.push(size);
     }
-    this.#host.stageMany(this.#id, segment.generation, sizes.slice(from), segment.orderingKeys.slice(from));
+    this.#host.stageMany(this.id, segment.generation, sizes.slice(from), segment.orderingKeys.slice(from));
   }
 
   /** Drops the staged events and returns their ids, the oldest first. Their receipts reject with `error`. */
   rollback(error: FerryError): string[] {
     const segments = this.#take();
-    this.#host.rollBack(this.#id);
+    this.#host.rollBack(this.id);
     for (const segment of segments) segment.abandon(error);
     return segments.flatMap((segment) => segment.ids);
   }
@@ -158,8 +159,14 @@ export class SessionBuffer<E> {
     const segments = this.#take();
     const committed = segments.map((segment): [TrackedSegment, string[]] => [segment, segment.ids]);
     for (const segment of segments) segment.ids = [];
-    this.#host.commit(this.#id, segments);
+    this.#host.commit(this, segments);
     return committed;
+  }
+
+  /** Stages committed segments again, in front of all others. Each has the ids of its events. */
+  restage(segments: TrackedSegment[]): void {
+    this.#segments.unshift(...segments);
+    this.#host.stagingBuffers.add(this);
   }
 
   /** Writes a text behind the arena's content, and returns its bytes. */
@@ -191,7 +198,8 @@ export class SessionBuffer<E> {
   /** Copies the arena into the last segment. */
   #closeSegment(): void {
     const segment = this.#segments[this.#segments.length - 1];
-    if (segment) segment.body = withBrackets(this.#arena.subarray(0, this.#arenaLength));
+    // One that was committed before has its body.
+    if (segment && !segment.body) segment.body = withBrackets(this.#arena.subarray(0, this.#arenaLength));
     this.#arenaLength = 0;
   }
 

@@ -76,7 +76,9 @@ export class EventSession<E> {
    * ends earlier: then `aborted` is true, and the events are stored and delivered all the same. Events of several
    * identities are committed for each identity on its own; those of an absent identity are delivered when it is back.
    *
-   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option, `ERR_CLOSED`
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option, `ERR_CLOSED`; `ERR_STORE` if the store does not open,
+   * at once if time does not mend that, otherwise after 30 s. The events are staged again, and the next flush tries
+   * again.
    */
   async flush(options: FlushOptions = {}): Promise<FlushReport> {
     const { until = "accepted", signal, deadlineMs } = checkWaitOptions(options);
@@ -86,8 +88,10 @@ export class EventSession<E> {
     for (const segment of segments) this.#flushed.add(segment);
     for (const segment of this.#flushed) if (segment.pending === 0) this.#flushed.delete(segment);
     if (until === "delivered") for (const host of this.#buffers.keys()) if (!host.isClosed) host.flushNow();
-    const isDone = (segment: TrackedSegment) => segment.pending === 0 || (until === "accepted" && segment.isAccepted);
+    const isDone = (segment: TrackedSegment) =>
+      segment.pending === 0 || segment.storeError !== undefined || (until === "accepted" && segment.isAccepted);
     const isAllDone = await untilSegments([...this.#flushed], isDone, signal, deadlineMs);
+    for (const { storeError } of this.#flushed) if (storeError) throw storeError;
     const ids = committed.map(([, ids]) => ids);
     const isAborted = !isAllDone || segments.some(({ isAbandoned }) => isAbandoned);
     return report(this.#outbox.wire, segments, ids, isAborted);

@@ -8,11 +8,12 @@
  *                     └───┘ after a delay
  * ```
  */
-import { unixNow } from "../platform/clock.js";
+import { isFerryError } from "../engine/errors.js";
+import { monotonicNow, unixNow } from "../platform/clock.js";
 import type { ElectionScope } from "../platform/leader.js";
 import type { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
-import type { Change, DeadLetter, OutboxStore, Segment, StoreTraits } from "../stores/store.js";
+import type { Change, DeadLetter, OutboxStore, Segment, StoreCounts, StoreTraits } from "../stores/store.js";
 import { storeError } from "../stores/store-error.js";
 
 /** How long one call to the store may take. A call that finishes later has the effect of one that was made twice. */
@@ -21,6 +22,8 @@ const CALL_TIMEOUT_MS = 10_000;
 const FAILING_CLOSE_TIMEOUT_MS = 1000;
 /** Interval of the wake-up alarm while events are pending. */
 const WAKE_UP_MS = 10_000;
+/** How long it is tried to open a store. */
+const OPEN_TIMEOUT_MS = 30_000;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 5000;
 /** How much `deleteAll` deletes with one write. */
@@ -62,32 +65,41 @@ export class StoreClient {
     return this.lastError === undefined ? CALL_TIMEOUT_MS : FAILING_CLOSE_TIMEOUT_MS;
   }
 
-  /** Resolves when the store is open, or the outbox is stopped. */
-  async open(): Promise<void> {
-    await this.retry(async () => {
+  /** Opens the store. Resolves with whether it is open; `lastError` tells why not. */
+  async open(): Promise<boolean> {
+    this.lastError = undefined;
+    const isOpen = await this.retry(async () => {
       const opening = this.#shared.open(this.#onDegraded);
       // What selects a store has time limits of its own.
       this.traits = await (this.#shared.isAuto ? opening : this.#withTimeout(opening, this.#shared.kind));
       this.store = this.#shared.view(this.#scope);
     });
     for (const error of this.#shared.takeRefused()) this.#onDegraded(error);
+    return isOpen;
   }
 
-  /** Repeats an operation until it succeeds or the outbox is stopped. Meanwhile committed events wait in memory. */
-  async retry(operation: () => Promise<void>): Promise<void> {
+  /**
+   * Repeats an operation until it succeeds, which is the result. Ends when the outbox is stopped, and if time does not
+   * mend the error, or it has failed for 30 s. Meanwhile committed events wait in memory.
+   */
+  async retry(operation: () => Promise<void>): Promise<boolean> {
+    const end = monotonicNow() + OPEN_TIMEOUT_MS;
     for (let failures = 0; !this.#isStopped; failures++) {
       try {
         await operation();
         this.lastError = undefined;
-        return;
+        return true;
       } catch (error) {
-        if (this.#isStopped) return;
+        if (this.#isStopped) return false;
         this.lastError = error;
         this.#waiters.recheck();
         this.#onDegraded(error);
-        await this.#waiters.until(() => false, undefined, Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS));
+        const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS);
+        if ((isFerryError(error) && !error.retryable) || monotonicNow() + delayMs > end) return false;
+        await this.#waiters.until(() => false, undefined, delayMs);
       }
     }
+    return false;
   }
 
   /**
@@ -101,12 +113,9 @@ export class StoreClient {
     return this.#withTimeout(new Promise((resolve) => resolve(operation(store))), store.kind);
   }
 
-  /** What the store contains: events, their bytes, dead letters, their bytes. */
-  count(): Promise<readonly [number, number, number, number]> {
-    return this.call(async (store) => {
-      const { events, bytes, dead, deadBytes } = await store.count();
-      return [events, bytes, dead, deadBytes] as const;
-    });
+  /** What the store contains. */
+  count(): Promise<StoreCounts> {
+    return this.call((store) => store.count());
   }
 
   /** Returns whether the change is written. */

@@ -36,6 +36,8 @@ export interface StoreSyncHost {
   /** Whether the machine answers a question with true. False if there is no machine. */
   isTrue(question: (port: OutboxPort) => boolean): boolean;
   emit(type: string, detail: () => object): void;
+  /** The store did not open. */
+  onOpenFailed(error: FerryError): void;
 }
 
 export interface StoreSyncOptions<E> {
@@ -60,7 +62,7 @@ export class StoreSync<E> {
   readonly #waiters: Waiters;
   #election: LeaderElection<TabMessage> | undefined;
   #isLeaderKnown = false;
-  #opening: Promise<void> | undefined;
+  #opening: Promise<boolean> | undefined;
   /** The engine that knows what the store contains. */
   #countedGeneration = -1;
   #purging: Promise<unknown> | undefined;
@@ -80,15 +82,15 @@ export class StoreSync<E> {
     return this.#opening !== undefined;
   }
 
-  /** Opens the store and joins the leader election. */
-  open(): Promise<void> {
-    this.#opening ??= this.#open();
+  /** Opens the store and joins the leader election. Resolves with whether the store is open; never rejects. */
+  open(): Promise<boolean> {
+    this.#opening ??= this.#open().then((isOpen) => this.#opened(isOpen));
     return this.#opening;
   }
 
   /** Gives the machine of a new engine the counts of the store. */
   recount(): void {
-    if (this.client.traits) void this.#count();
+    if (this.client.traits) void this.#count().then((isOpen) => this.#opened(isOpen));
   }
 
   /** Deletes all segments and dead letters. Receipts reject with the error. Returns how many events those had. */
@@ -115,11 +117,29 @@ export class StoreSync<E> {
     if (letters.length === 0) return 0;
     const put = isReplay ? toSegments(this.#wire, letters, (unixMs) => this.#keys.next(unixMs)) : [];
     const deadRemove = letters.map(({ key }) => key);
-    await this.client.call((store) => store.write({ ...NO_CHANGE, put, deadRemove }));
+    try {
+      await this.client.call((store) => store.write({ ...NO_CHANGE, put, deadRemove }));
+    } catch (error) {
+      void this.#settleRemoval(letters, isReplay);
+      throw error;
+    }
+    this.#removed(letters, isReplay);
+    return letters.length;
+  }
+
+  /** A removal has failed, though it may have been applied: finds out, as soon as the store can be read. */
+  async #settleRemoval(letters: readonly DeadLetter[], isReplay: boolean): Promise<void> {
+    await this.client.retry(async () => {
+      const remaining = new Set((await this.client.dead(Infinity)).map(({ key }) => key));
+      const removed = letters.filter(({ key }) => !remaining.has(key));
+      if (removed.length > 0 && !this.#host.isStopped) this.#removed(removed, isReplay);
+    });
+  }
+
+  #removed(letters: readonly DeadLetter[], isReplay: boolean): void {
     const bytes = letters.reduce((sum, { body }) => sum + body.length, 0);
     this.#host.send((port, now) => port.dead_removed(now, letters.length, bytes, isReplay));
     this.#election?.broadcast({ isNew: true });
-    return letters.length;
   }
 
   /** Acts on a `write` effect. */
@@ -175,10 +195,9 @@ export class StoreSync<E> {
     this.#election?.close();
   }
 
-  async #open(): Promise<void> {
-    await this.client.open();
-    if (this.#host.isStopped) return;
-    this.#election = new LeaderElection(this.client.electionScope, {
+  async #open(): Promise<boolean> {
+    if (!(await this.client.open()) || this.#host.isStopped) return false;
+    this.#election ??= new LeaderElection(this.client.electionScope, {
       onLeaderChange: (leads) => {
         this.isLeader = leads;
         this.#isLeaderKnown = true;
@@ -187,8 +206,17 @@ export class StoreSync<E> {
       },
       onMessage: (message) => this.#onMessage(message),
     });
-    await this.#count();
+    if (!(await this.#count())) return false;
     if (!this.#host.isClosed && !this.#host.isOnHold) this.#election.join();
+    return true;
+  }
+
+  /** An attempt to open has ended. After a failure the next call tries again. */
+  #opened(isOpen: boolean): boolean {
+    if (isOpen || this.#host.isStopped) return isOpen;
+    this.#opening = undefined;
+    this.#host.onOpenFailed(this.client.lastError as FerryError);
+    return false;
   }
 
   get #isCounted(): boolean {
@@ -205,15 +233,17 @@ export class StoreSync<E> {
   }
 
   /** Tells the machine once what the store contains, and thereby that it is open. */
-  #count(): Promise<void> {
+  #count(): Promise<boolean> {
     return this.client.retry(async () => {
       const generation = this.#host.engineGeneration;
-      const counts = await this.client.count();
+      const { events, bytes, dead, deadBytes, lastKey } = await this.client.count();
       // A new engine counts anew, because its predecessor may have written since.
       if (this.#isObsolete(generation) || this.#countedGeneration === generation) return;
+      // Nothing is written yet, so waiting segments can still get other keys.
+      if (this.#countedGeneration < 0 && this.#keys.follow(lastKey)) this.#segments.renewKeys(this.#keys);
       this.#countedGeneration = generation;
       this.#host.sendInBackground((port, now) => {
-        port.store_opened(now, ...counts);
+        port.store_opened(now, events, bytes, dead, deadBytes);
         if (this.#isLeaderKnown) port.set_leader(now, this.isLeader);
       });
     });

@@ -36,7 +36,17 @@ export interface DeadInfo {
   attempts?: number;
 }
 
+/** What a segment was committed from. */
+export interface SegmentOrigin {
+  /** The number of the session in the machine. */
+  readonly id: number;
+  /** Stages segments again, in front of all others. */
+  restage(segments: TrackedSegment[]): void;
+}
+
 export class TrackedSegment {
+  /** Where it is staged again if the store does not open. Undefined before it is committed, and once it is accepted. */
+  origin: SegmentOrigin | undefined;
   /** Its number in the machine, 0 before it is committed. */
   handle = 0;
   key = "";
@@ -60,6 +70,8 @@ export class TrackedSegment {
   pending = 0;
   /** How many of its first events were dropped before it was committed. */
   #droppedCount = 0;
+  /** How many of these are removed from its lists. */
+  #removedCount = 0;
   #states: Uint8Array<ArrayBuffer> | undefined;
   #deliveries: { from: number; to: number; info: Omit<DeliveryInfo, "ids"> }[] = [];
   #dead = new Map<number, { error: FerryError; letter: DeadLetter }>();
@@ -72,6 +84,8 @@ export class TrackedSegment {
   #replacement: { segment: TrackedSegment; indices: Map<string, number> } | undefined;
   /** Why its pending events will make no progress. */
   #abandonError: FerryError | undefined;
+  /** Why the store did not open, while the segment is staged again for that reason. */
+  #storeError: FerryError | undefined;
   #waiters: Waiter[] = [];
   #watchers: (() => boolean)[] = [];
 
@@ -127,18 +141,35 @@ export class TrackedSegment {
 
   /** How many staged events are not dropped. */
   get staged(): number {
-    return this.ids.length - this.#droppedCount;
+    return this.ids.length - (this.#droppedCount - this.#removedCount);
   }
 
   /** Removes dropped events: from now on no event is added or dropped. */
   finishStaging(): void {
-    if (this.#droppedCount > 0) {
-      this.body = this.slice(this.#droppedCount, this.count).slice();
-      this.ids = this.ids.slice(this.#droppedCount);
-      this.sizes = this.sizes.slice(this.#droppedCount);
-      this.orderingKeys = this.orderingKeys.slice(this.#droppedCount);
+    const dropped = this.#droppedCount - this.#removedCount;
+    if (dropped > 0) {
+      this.body = this.slice(dropped, this.count).slice();
+      this.ids = this.ids.slice(dropped);
+      this.sizes = this.sizes.slice(dropped);
+      this.orderingKeys = this.orderingKeys.slice(dropped);
+      this.#removedCount = this.#droppedCount;
     }
     this.pending = this.count;
+    this.#storeError = undefined;
+  }
+
+  /** It is staged again, because the store did not open. Rejects what waits for it; later calls may wait again. */
+  failStore(error: FerryError): void {
+    this.#storeError = error;
+    this.#settle((waiter) => {
+      waiter.reject(error);
+      return true;
+    });
+  }
+
+  /** Why the store did not open, if it is staged again for that reason. */
+  get storeError(): FerryError | undefined {
+    return this.#storeError;
   }
 
   /** Settles when the event is accepted, or delivered. `index`: its place when it was staged. */
@@ -164,13 +195,18 @@ export class TrackedSegment {
     });
   }
 
-  /** Calls `watcher` now and after every change, until it returns true. */
+  /** Calls `watcher` now and after every change, until it returns true or is removed. */
   watch(watcher: () => boolean): void {
     if (!watcher()) this.#watchers.push(watcher);
   }
 
+  unwatch(watcher: () => boolean): void {
+    this.#watchers = this.#watchers.filter((other) => other !== watcher);
+  }
+
   markAccepted(): void {
     this.isAccepted = true;
+    this.origin = undefined;
     this.#settle((waiter) => {
       if (waiter.isForDelivery) return false;
       waiter.resolve();
@@ -234,12 +270,10 @@ export class TrackedSegment {
       if (index === undefined) waiter.resolve({ ...UNKNOWN_DELIVERY, ids: [waiter.id] });
       else this.#waiters.push({ ...waiter, index });
     }
-    const watchers = previous.#watchers;
-    previous.#watchers = [];
     this.watch(() => {
       if (this.pending > 0) return false;
       previous.pending = 0;
-      for (const watcher of watchers) watcher();
+      previous.#settle(() => false);
       return true;
     });
   }
@@ -312,15 +346,23 @@ export function untilSegments(
   signal: AbortSignal | undefined,
   deadlineMs: number | undefined,
 ): Promise<boolean> {
+  const watchers = new Map<TrackedSegment, () => boolean>();
   return waitFor(signal, deadlineMs, (done) => {
     let remaining = segments.length;
     if (remaining === 0) return done();
-    const watch = (segment: TrackedSegment) => {
-      if (!isDone(segment)) return false;
-      if (--remaining === 0) done();
-      return true;
-    };
-    for (const segment of segments) segment.watch(() => watch(segment));
+    for (const segment of segments) {
+      const watcher = () => {
+        if (!isDone(segment)) return false;
+        watchers.delete(segment);
+        if (--remaining === 0) done();
+        return true;
+      };
+      watchers.set(segment, watcher);
+      segment.watch(watcher);
+    }
+  }).finally(() => {
+    // A wait that ended early leaves nothing behind.
+    for (const [segment, watcher] of watchers) segment.unwatch(watcher);
   });
 }
 

@@ -159,26 +159,45 @@ export function startExchange(
   };
 }
 
-/** An exchange that starts when its plan is there. A plan that rejects is a network failure. */
-export function startWhenPlanned(plan: Promise<RequestPlan>, start: (plan: RequestPlan) => Exchange): Exchange {
-  const aborted: ExchangeOutcome = { kind: "failure", reason: "aborted" };
+/**
+ * An exchange that starts when its plan is there. A plan that rejects is a network failure, one that is not there within
+ * `timeoutMs` a timeout.
+ */
+export function startWhenPlanned(
+  plan: Promise<RequestPlan>,
+  timeoutMs: number,
+  start: (plan: RequestPlan) => Exchange,
+): Exchange {
   let exchange: Exchange | undefined;
-  let isCancelled = false;
-  const outcome = plan.then(
-    (plan) => {
-      if (isCancelled) {
+  let isOver = false;
+  let end!: (reason: "aborted" | "timeout") => void;
+  const ended = new Promise<ExchangeOutcome>((resolve) => {
+    end = (reason) => {
+      isOver = true;
+      resolve({ kind: "failure", reason });
+    };
+  });
+  const timer = startTimer(() => end("timeout"), timeoutMs);
+  const planned = plan.then(
+    (plan): ExchangeOutcome | Promise<ExchangeOutcome> => {
+      stopTimer(timer);
+      if (isOver) {
         plan.keepalive?.release(false);
-        return aborted;
+        return ended;
       }
       exchange = start(plan);
       return exchange.outcome;
     },
-    (cause): ExchangeOutcome => ({ kind: "failure", reason: "network", cause }),
+    (cause): ExchangeOutcome => {
+      stopTimer(timer);
+      return { kind: "failure", reason: "network", cause };
+    },
   );
   return {
-    outcome,
+    outcome: Promise.race([planned, ended]),
     cancel() {
-      isCancelled = true;
+      stopTimer(timer);
+      end("aborted");
       exchange?.cancel();
     },
   };

@@ -10,6 +10,7 @@
  * ```
  */
 import { FerryError } from "../engine/errors.js";
+import { permanentStoreError } from "./store-error.js";
 import { type Checksum, type Entry, entryStarts, KIND, RECORD_HEAD } from "./file-format.js";
 import { HEADER_BYTES, headerOf, readHeader } from "./file-header.js";
 import { type FileLock, lockFile } from "./file-lock.js";
@@ -296,7 +297,7 @@ export class FileLog {
       );
       return count > 0;
     });
-    if (!header) throw new FerryError("ERR_STORE", `the file ${this.name} exists and is not an outbox`);
+    if (!header) throw permanentStoreError(`the file ${this.name} exists and is not an outbox`);
     const { salt, isDamaged } = header;
     const seed = salt ?? randomSalt();
     this.#useSalt(seed);
@@ -380,7 +381,7 @@ function* withHeader(header: Uint8Array, parts: Iterable<Uint8Array>): Generator
 /** Refuses devices, pipes and directories, and files that are too large for the memory. */
 function checkRegular(name: string, found: FileStat | undefined): void {
   if (!found) return;
-  if (!found.isFile()) throw new FerryError("ERR_STORE", `${name} is not a regular file`);
+  if (!found.isFile()) throw permanentStoreError(`${name} is not a regular file`);
   if (found.size > MAX_FILE_BYTES)
-    throw new FerryError("ERR_STORE", `the file ${name} has more than ${MAX_FILE_BYTES} bytes`);
+    throw permanentStoreError(`the file ${name} has more than ${MAX_FILE_BYTES} bytes`);
 }

@@ -130,7 +130,7 @@ function noFiles(cause?: unknown): FerryError {
   return new FerryError(
     "ERR_STORE",
     "fileStore needs Node 20.16 or later, Deno or Bun; this runtime has no files",
-    cause === undefined ? {} : { cause },
+    { retryable: false, ...(cause !== undefined && { cause }) },
   );
 }
 

@@ -34,9 +34,10 @@ export function countsOf(
   deadLetters: Iterable<DeadLetter>,
   counts: StoreCounts = { events: 0, bytes: 0, dead: 0, deadBytes: 0 },
 ): StoreCounts {
-  for (const { sizes, body } of segments) {
+  for (const { key, sizes, body } of segments) {
     counts.events += sizes.length;
     counts.bytes += body.length;
+    if (counts.lastKey === undefined || key > counts.lastKey) counts.lastKey = key;
   }
   for (const { body } of deadLetters) {
     counts.dead++;

@@ -82,6 +82,12 @@ export interface StoreCounts {
   dead: number;
   /** The bytes of the bodies of all dead letters. */
   deadBytes: number;
+  /**
+   * The largest key of a segment, so that new keys are larger even if the clock was set back.
+   *
+   * @default nothing is known
+   */
+  lastKey?: string | undefined;
 }
 
 /**

@@ -186,6 +186,29 @@ impl Outbox {
         ids
     }
 
+    /// Stages segments again, in front of what their session has staged: the store did not open. Returns those
+    /// that were staged; events that a closing page has sent stay committed.
+    pub fn uncommit(&mut self, now: Moment, session: SessionId, ids: Vec<SegmentId>) -> Vec<SegmentId> {
+        let is_unsent = |id: &SegmentId| {
+            self.segments.get(*id).is_some_and(|segment| {
+                segment.store_state != StoreState::Written && segment.is_untouched()
+            })
+        };
+        let staged: Vec<SegmentId> = ids.into_iter().filter(is_unsent).collect();
+        let mut all = Vec::new();
+        for id in &staged {
+            let Some(segment) = self.segments.remove(*id) else { continue };
+            let bytes = segment.contents().bytes();
+            self.held_bytes = self.held_bytes.saturating_sub(bytes);
+            self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
+            self.writes.cancel(*id, bytes);
+            all.push(segment.contents().clone());
+        }
+        self.sessions.restage(session, all);
+        self.advance(now);
+        staged
+    }
+
     /// Commits events again that were committed in a discarded engine.
     pub fn recommit(&mut self, now: Moment, contents: Contents) -> SegmentId {
         let bytes = contents.bytes();
@@ -275,7 +298,8 @@ impl Outbox {
             let ready: Vec<u32> = segment
                 .pending_indices()
                 .into_iter()
-                .filter(|index| segment.state(*index) == State::Ready)
+                // A clock that was wrong must not cost events their only attempt.
+                .filter(|index| segment.state(*index) == State::Ready && segment.attempts(*index) > 0)
                 .collect();
             for index in ready {
                 self.mark_dead(id, index, Error::new(Code::Expired));

@@ -72,6 +72,8 @@ pub struct Options {
     pub max_delay: Millis,
     /// How long an event is retried before it becomes a dead letter. Default 7 days.
     pub max_age: Millis,
+    /// In how many failed requests an event may be before it becomes a dead letter. Default: any number.
+    pub max_attempts: u32,
     /// How long a request may take. Longer than the owner's own limit, because it only catches responses that
     /// never come, for example because the owner was suspended. Default 15 000.
     pub timeout: Millis,
@@ -90,6 +92,7 @@ impl Default for Options {
             base_delay: Millis(500),
             max_delay: Millis(30_000),
             max_age: Millis(7 * 24 * 60 * 60 * 1000),
+            max_attempts: u32::MAX,
             timeout: Millis(15_000),
         }
     }

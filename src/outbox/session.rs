@@ -144,7 +144,8 @@ impl Sessions {
         }
         let Some(session) = self.by_id.get_mut(id) else { return StageResult::Refused };
         let fits = session.segments.back().is_some_and(|open| {
-            open.len() < segment_events(options) && session.open_bytes + size_64 <= options.batch_bytes
+            open.len() < segment_events(options)
+                && session.open_bytes.saturating_add(size_64) <= options.batch_bytes
         });
         if !fits {
             session.segments.push_back(Contents::default());
@@ -183,6 +184,27 @@ impl Sessions {
             self.bytes += u64::from(*size);
         }
         self.events += sizes.len() as u64;
+    }
+
+    /// Stages the contents of segments again, in front of what the session has staged. No event is added to
+    /// them.
+    pub fn restage(&mut self, id: SessionId, all: Vec<Contents>) {
+        if all.is_empty() {
+            return;
+        }
+        let later = self.take(id);
+        let has_later = !later.is_empty();
+        let mut session = Session { open_bytes: u64::MAX, ..Session::default() };
+        if has_later {
+            session.open_bytes = later.last().map_or(0, Contents::bytes);
+        }
+        for contents in all.into_iter().chain(later) {
+            self.events += u64::from(contents.len());
+            self.bytes += contents.bytes();
+            session.bytes += contents.bytes();
+            session.segments.push_back(contents);
+        }
+        self.by_id.insert(id, session);
     }
 
     /// Takes the staged events out of a session, as the contents of new segments. Empty segments are left
@@ -341,6 +363,26 @@ mod tests {
         sessions.stage(&options, 0, SESSION, 10, 0);
         assert_eq!(sessions.stage(&options, 5, SESSION, 20, 0), StageResult::Dropped);
         assert_eq!((sessions.events(), sessions.take(SESSION).len()), (2, 1));
+    }
+
+    #[test]
+    fn restaged_segments_come_first_and_get_no_more_events() {
+        let (mut sessions, options) = (Sessions::default(), options(10_000, Overflow::DropOldest));
+        for size in [20, 30] {
+            sessions.stage(&options, 0, SESSION, size, 0);
+        }
+        let committed = sessions.take(SESSION);
+        sessions.restage(SESSION, committed.clone());
+        assert_eq!((sessions.events(), sessions.bytes()), (2, 50));
+        assert_eq!(sessions.credit(&options, 0, SESSION), (0, 14), "there is no room in bytes");
+        assert_eq!(sessions.stage(&options, 0, SESSION, 5, 7), staged(true));
+        let all = sessions.take(SESSION);
+        sessions.restage(SESSION, all);
+        sessions.stage(&options, 0, SESSION, 1, 0);
+        let sizes: Vec<Vec<u32>> =
+            sessions.take(SESSION).into_iter().map(|contents| contents.sizes).collect();
+        assert_eq!(sizes, [vec![20, 30], vec![5], vec![1]]);
+        assert_eq!((sessions.events(), sessions.bytes()), (0, 0));
     }
 
     #[test]

@@ -94,6 +94,18 @@ impl Writes {
         self.waiting.remove.add(segment);
     }
 
+    /// A segment that waits for its first write is not to be written.
+    pub(super) fn cancel(&mut self, segment: SegmentId, bytes: u64) {
+        for (segments, all) in &mut self.waiting.commits {
+            let count = segments.len();
+            segments.retain(|other| *other != segment);
+            if segments.len() < count {
+                *all = all.saturating_sub(bytes);
+            }
+        }
+        self.waiting.commits.retain(|(segments, _)| !segments.is_empty());
+    }
+
     pub(super) fn dead_put(&mut self, segment: SegmentId, index: u32) {
         self.waiting.dead_put.push((segment, index));
     }

@@ -55,6 +55,7 @@ struct OutboxConfig {
     base_ms: Option<f64>,
     max_ms: Option<f64>,
     give_up_ms: Option<f64>,
+    max_attempts: Option<f64>,
     timeout_ms: Option<f64>,
 }
 
@@ -87,6 +88,8 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
         base_delay: millis("outbox.retry.baseMs", config.base_ms, DAY_MS, defaults.base_delay)?,
         max_delay: millis("outbox.retry.maxMs", config.max_ms, DAY_MS, defaults.max_delay)?,
         max_age: millis("outbox.retry.maxAgeMs", config.give_up_ms, u32::MAX, defaults.max_age)?,
+        max_attempts: integer("outbox.giveUpAfter", config.max_attempts, 1, 255)?
+            .unwrap_or(defaults.max_attempts),
         timeout: millis("timeoutMs", config.timeout_ms, u32::MAX, defaults.timeout)?,
     })
 }

@@ -133,6 +133,13 @@ impl OutboxPort {
         ids.into_iter().map(|id| id.0).collect()
     }
 
+    /// Stages committed segments again. Returns the handles of those that were staged.
+    pub fn uncommit(&mut self, now: f64, session: u32, segments: Vec<u32>) -> Vec<u32> {
+        let segments = segments.into_iter().map(SegmentId).collect();
+        let staged = self.0.uncommit(moment(now), SessionId(session), segments);
+        staged.into_iter().map(|id| id.0).collect()
+    }
+
     /// Commits events again that were committed in a discarded engine.
     pub fn recommit(
         &mut self,

@@ -197,9 +197,7 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
         baseMs: RETRY_BASE_MS,
       },
     });
-    const close = () => void outbox.close().catch(() => undefined);
-    if (signal?.aborted) close();
-    else signal?.addEventListener("abort", close, { once: true });
+    outbox.closeOnAbort(signal);
     return outbox;
   }
 }

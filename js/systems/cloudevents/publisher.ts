@@ -173,9 +173,7 @@ export class Publisher {
       },
       config: mode === undefined || mode === "batch" ? { concurrency: 1 } : SINGLE_EVENT_LIMITS,
     });
-    const close = () => void outbox.close().catch(() => undefined);
-    if (signal?.aborted) close();
-    else signal?.addEventListener("abort", close, { once: true });
+    outbox.closeOnAbort(signal);
     return outbox;
   }
 

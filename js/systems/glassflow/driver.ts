@@ -142,7 +142,7 @@ export class SinkDriver {
       () => pipeline.headers(),
       (lines) => ({ url, headers: `${headers}\n${lines}`, body: EMPTY, timeoutMs, maxResponseBytes }),
     );
-    this.#pump.startExchange(id, plan, (port, now, outcome) => this.#finishExchange(port, now, id, outcome));
+    this.#pump.startExchange(id, plan, (port, now, outcome) => this.#finishExchange(port, now, id, outcome), timeoutMs);
   }
 
   #finishExchange(port: PipelineSinkPort, now: number, id: number, outcome: ExchangeOutcome): void {

@@ -80,7 +80,9 @@ export class Pipeline {
 
   /** Makes a call with the token. The message of its error names the pipeline. */
   async call(action: string, calls: Calls, { headers, ...call }: Call): Promise<CallResponse> {
-    const token = await this.token();
+    const given = this.token();
+    const token =
+      typeof given === "string" ? given : await calls.withLimits("the function pipelineAccessToken", given, call);
     try {
       return await calls.call({ ...call, headers: { ...headers, accept: "application/json", [TOKEN_HEADER]: token } });
     } catch (error) {

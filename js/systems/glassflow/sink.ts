@@ -4,6 +4,7 @@
  */
 import { Calls } from "../../client/calls.js";
 import { DEFAULT_TIMEOUT_MS, aborted, checkOptionNames, checkSignal } from "../../client/options.js";
+import { closeOnAbort } from "../../client/time-limit.js";
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
@@ -94,6 +95,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   /** Settles when all unclaimed responses are stored. */
   #storing: Promise<unknown> = Promise.resolve();
   #calls: Calls | undefined;
+  #stopListening: (() => void) | undefined;
   #closing: Promise<ConsumeResult[]> | undefined;
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` if an option is missing, unknown or invalid */
@@ -116,9 +118,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
       maxResponseBytes: this.#reader.maxResponseBytes,
       onUnclaimed: (isFailed, response) => this.#keepUnclaimed(isFailed, response),
     });
-    const close = () => void this.close().catch(() => undefined);
-    if (signal?.aborted) close();
-    else signal?.addEventListener("abort", close, { once: true });
+    this.#stopListening = closeOnAbort(signal, () => void this.close().catch(() => undefined));
   }
 
   /** Id of the pipeline. */
@@ -212,6 +212,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
    * call has claimed, usually none. An iteration with a store leaves them in the store instead.
    */
   close(): Promise<ConsumeResult[]> {
+    this.#stopListening?.();
     this.#closing ??= this.#close();
     return this.#closing;
   }

@@ -161,9 +161,7 @@ export class PipelineDataSource {
       },
       config: { maxEvents: 1, concurrency: 1 },
     });
-    const close = () => void outbox.close().catch(() => undefined);
-    if (signal?.aborted) close();
-    else signal?.addEventListener("abort", close, { once: true });
+    outbox.closeOnAbort(signal);
     return outbox;
   }
 }

@@ -155,6 +155,9 @@ impl Outbox {
                         is_progress = true;
                         self.mark_dead(range.segment, index, error);
                     }
+                    Answer::Retry(error, _) if self.is_hopeless(range.segment, index) => {
+                        self.mark_dead(range.segment, index, error);
+                    }
                     Answer::Retry(error, _) => {
                         delayed.push((range.segment, index));
                         last_error = Some(error);
@@ -296,7 +299,10 @@ impl Outbox {
                 self.writes.note_outcome();
             }
             Answer::Retry(error, retry_after) => {
-                self.queued.push_front(sent.batch);
+                let batch = self.give_up(sent.batch, &error);
+                if !batch.is_empty() {
+                    self.queued.push_front(batch);
+                }
                 self.back_off(error, retry_after, sent.sent_at);
             }
             Answer::Rejected(error) | Answer::TooLarge(error) => {
@@ -314,6 +320,32 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// Makes dead letters of the events that have failed too often. Returns the others.
+    fn give_up(&mut self, batch: Vec<EventRange>, error: &Error) -> Vec<EventRange> {
+        if self.options.max_attempts == u32::MAX {
+            return batch;
+        }
+        let mut remaining = Vec::new();
+        for range in batch {
+            for index in range.from..range.to {
+                if self.is_hopeless(range.segment, index) {
+                    self.mark_dead(range.segment, index, error.clone());
+                    self.writes.note_outcome();
+                } else {
+                    remaining.push(EventRange { from: index, to: index + 1, ..range });
+                }
+            }
+        }
+        remaining
+    }
+
+    /// Whether an event was in as many requests as it may be.
+    fn is_hopeless(&self, segment: SegmentId, index: u32) -> bool {
+        self.segments
+            .get(segment)
+            .is_some_and(|segment| segment.attempts(index) >= self.options.max_attempts)
     }
 
     pub(super) fn bytes_of(&self, batch: &[EventRange]) -> u64 {
