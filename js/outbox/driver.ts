@@ -108,7 +108,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
         delivered: (...details) => this.#onDelivered(...details),
         dead: (...details) => this.#onDead(...details),
         retry: (...details) => this.#onRetry(...details),
-        forget: (handle, isStored) => this.#segments.forget(handle, isStored),
+        forget: (handle, isStored) => this.#onForget(handle, isStored),
         pressure: (isHigh) => options.emit("pressure", () => ({ isHigh, ...this.counters() })),
       } satisfies OutboxEffects,
     });
@@ -423,6 +423,12 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       void Promise.resolve().then(() => this.#waiters.recheck());
     };
     this.#pump.startExchange(id, plan, report, this.#options.timeoutMs);
+  }
+
+  #onForget(handle: number, isStored: boolean): void {
+    const segment = this.#segments.get(handle);
+    this.#segments.forget(handle, isStored);
+    if (isStored) this.#sync.onEvicted(segment);
   }
 
   #onAccepted(handle: number): void {

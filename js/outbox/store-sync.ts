@@ -269,10 +269,21 @@ export class StoreSync<E> {
   }
 
   /** Another tab has stored segments, or settled events of a segment that was committed here. */
-  #onMessage({ isNew, key, ids, status, attempts, code, message }: TabMessage): void {
+  #onMessage(news: TabMessage): void {
+    const { isNew, key } = news;
     if (isNew) this.#host.sendInBackground((port, now) => port.store_changed(now));
     const segment = key === undefined ? undefined : this.#segments.getByKey(key);
-    if (!segment || segment.body) return;
+    // The machine still has it: the news are faster than the end of its write.
+    if (segment?.body) segment.news.push(news);
+    else if (segment) this.#settleElsewhere(segment, news);
+  }
+
+  /** The machine has forgotten a segment that is only in the store now: acts on what other tabs have told of it. */
+  onEvicted(segment: TrackedSegment): void {
+    for (const news of segment.news.splice(0)) this.#settleElsewhere(segment, news);
+  }
+
+  #settleElsewhere(segment: TrackedSegment, { ids, status, attempts, code, message }: TabMessage): void {
     const error = code && new FerryError(code, message, { status });
     const share = segment.pending > 0 ? (ids?.length ?? segment.pending) / segment.pending : 0;
     const bytes = Array.from(segment.sizes).reduce((sum, size) => sum + size, 0) * share;

@@ -6,6 +6,7 @@ import { FerryError } from "../engine/errors.js";
 import { waitFor } from "../platform/waiters.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
 import { joinTexts } from "./json-texts.js";
+import type { TabMessage } from "./tab-message.js";
 
 /** How events were delivered. */
 export interface DeliveryInfo {
@@ -47,6 +48,8 @@ export interface SegmentOrigin {
 export class TrackedSegment {
   /** Where it is staged again if the store does not open. Undefined before it is committed, and once it is accepted. */
   origin: SegmentOrigin | undefined;
+  /** What other tabs have told of it while the machine still had it. */
+  readonly news: TabMessage[] = [];
   /** Its number in the machine, 0 before it is committed. */
   handle = 0;
   key = "";

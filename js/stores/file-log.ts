@@ -382,6 +382,5 @@ function* withHeader(header: Uint8Array, parts: Iterable<Uint8Array>): Generator
 function checkRegular(name: string, found: FileStat | undefined): void {
   if (!found) return;
   if (!found.isFile()) throw permanentStoreError(`${name} is not a regular file`);
-  if (found.size > MAX_FILE_BYTES)
-    throw permanentStoreError(`the file ${name} has more than ${MAX_FILE_BYTES} bytes`);
+  if (found.size > MAX_FILE_BYTES) throw permanentStoreError(`the file ${name} has more than ${MAX_FILE_BYTES} bytes`);
 }

@@ -127,11 +127,10 @@ export async function writeAt(handle: FileHandle, position: number, bytes: Uint8
 }
 
 function noFiles(cause?: unknown): FerryError {
-  return new FerryError(
-    "ERR_STORE",
-    "fileStore needs Node 20.16 or later, Deno or Bun; this runtime has no files",
-    { retryable: false, ...(cause !== undefined && { cause }) },
-  );
+  return new FerryError("ERR_STORE", "fileStore needs Node 20.16 or later, Deno or Bun; this runtime has no files", {
+    retryable: false,
+    ...(cause !== undefined && { cause }),
+  });
 }
 
 /** The CRC-32 for runtimes whose `zlib` has none. */

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { FerryError, memoryStore } from "eventferry";
 import { TrackedSegment } from "../../dist/outbox/tracked-segment.js";
 import { balance, event, listen, never, publisherTo, server } from "./outbox-fixtures.mjs";
-import { until, virtualTime } from "./virtual-clock.mjs";
+import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
 
@@ -182,4 +182,52 @@ test("a channel that cannot post does not end the delivery", async (t) => {
   for (const { delivered } of receipts) await delivered;
   assert.equal((await publisher.outbox.drain()).aborted, false);
   await close(publisher);
+});
+
+test("news of another tab that are faster than the end of the own write settle the receipts", async () => {
+  const inner = memoryStore();
+  let isHeld = false;
+  const held = [];
+  const tab = (isSlow) => ({
+    kind: "fast-news",
+    open: async () => ({ durability: "os", isShared: true, supportsPrefix: true }),
+    write: async (change) => {
+      await inner.write(change);
+      if (isSlow && isHeld) await new Promise((resolve) => held.push(resolve));
+    },
+    peek: (limit) => inner.peek(limit),
+    dead: (limit, prefix) => inner.dead(limit, prefix),
+    count: (prefix) => inner.count(prefix),
+    close: async () => undefined,
+    acquire: async () => !isSlow,
+  });
+  for (const status of [202, 400]) {
+    isHeld = false;
+    const to = server(status);
+    const first = publisherTo(to, { outbox: { store: tab(false), name: `news-${status}` } });
+    await until(() => first.outbox.stats().isLeader);
+    const second = publisherTo(to, { outbox: { store: tab(true), name: `news-${status}` } });
+    await second.outbox.run(() => undefined);
+    isHeld = true;
+    const session = second.session();
+    const receipts = [1, 2].map((id) => session.publish(event(id)));
+    const flushed = session.flush({ until: "delivered" });
+    await until(() => held.length > 0);
+    // The other tab finds and settles them, and tells of it, before the write has ended here.
+    const [{ key }] = await inner.peek({ events: 1, bytes: 1, skip: new Set() });
+    const channel = new BroadcastChannel(`eventferry:fast-news::${key.split(".")[0]}`);
+    channel.postMessage({ isNew: true });
+    await until(() => first.outbox.stats().delivered + first.outbox.stats().dead === 2);
+    channel.close();
+    await sleep(10);
+    isHeld = false;
+    for (const release of held.splice(0)) release();
+    await flushed;
+    for (const { delivered } of receipts)
+      if (status === 202) await delivered;
+      else await assert.rejects(delivered, { code: "ERR_REJECTED" });
+    assert.equal((await second.outbox.drain()).pending, 0);
+    assert.equal(balance(second.outbox.stats()), 0);
+    await close(second, first);
+  }
 });
