@@ -115,7 +115,10 @@ export class StoreClient {
 
   /** What the store contains. */
   count(): Promise<StoreCounts> {
-    return this.call((store) => store.count());
+    return this.call(async (store) => {
+      const { events, bytes, dead, deadBytes } = await store.count();
+      return { events, bytes, dead, deadBytes };
+    });
   }
 
   /** Returns whether the change is written. */
