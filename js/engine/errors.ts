@@ -71,7 +71,6 @@ export const REASONS = [
   'is not "base64"',
   "is not a JSON array",
   "has another specversion than the events before it",
-  "has an unclosed quote",
 ] as const;
 
 const BRAND = Symbol.for("eventferry.FerryError");

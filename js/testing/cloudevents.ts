@@ -149,7 +149,7 @@ export class CloudEventsEmulator implements Service {
     const end = found.findIndex(({ event }, at) => at === limit || event.specversion !== found[0]!.event.specversion);
     const page = end < 0 ? found : found.slice(0, end);
     const headers: Record<string, string> = {
-      "content-type": "application/cloudevents-batch+json; charset=UTF-8",
+      "content-type": "application/cloudevents-batch+json; charset=utf-8",
       "cache-control": "no-store",
     };
     if (page.length < found.length) {

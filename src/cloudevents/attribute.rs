@@ -93,11 +93,14 @@ fn is_media_type(text: &[u8]) -> bool {
     if kind.is_empty() || !kind.iter().all(|b| is_token_char(*b)) || subtype.is_empty() {
         return false;
     }
-    // *( OWS ";" OWS [ parameter ] )
+    // *( OWS ";" OWS [ parameter ] ), where white space is blanks: a String has no tabs, and none ends with blanks.
     loop {
-        rest = rest.trim_ascii_start();
-        let [b';', after @ ..] = rest else { return rest.is_empty() };
-        let (name, after) = split_token(after.trim_ascii_start());
+        let [b';', after @ ..] = skip_blanks(rest) else { return rest.is_empty() };
+        let after = skip_blanks(after);
+        if after.is_empty() {
+            return rest.last() == Some(&b';');
+        }
+        let (name, after) = split_token(after);
         rest = after;
         if name.is_empty() {
             continue;
@@ -116,6 +119,10 @@ fn is_media_type(text: &[u8]) -> bool {
     }
 }
 
+fn skip_blanks(text: &[u8]) -> &[u8] {
+    text.split_at(text.iter().position(|b| *b != b' ').unwrap_or(text.len())).1
+}
+
 fn split_token(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|b| !is_token_char(*b)).unwrap_or(text.len()))
 }
@@ -125,8 +132,8 @@ fn skip_quoted(mut text: &[u8]) -> Option<&[u8]> {
     loop {
         text = match text {
             [b'"', rest @ ..] => return Some(rest),
-            [b'\\', b'\t' | b' '..=b'~', rest @ ..] => rest,
-            [b'\t' | b' '..=b'~', rest @ ..] if text.first() != Some(&b'\\') => rest,
+            [b'\\', b' '..=b'~', rest @ ..] => rest,
+            [b' '..=b'~', rest @ ..] if text.first() != Some(&b'\\') => rest,
             _ => return None,
         };
     }

@@ -5,37 +5,45 @@ use crate::base::json::text::{hex, sequence_len};
 
 /// Decodes a header value into `out`, which must be as long as the value.
 ///
-/// 1. Quotes of quoted strings (RFC 9110 section 5.6.4) are removed; in a quoted string a backslash makes the next
-///    character literal. A value may have both quoted and unquoted parts.
+/// 1. If the value is one quoted string (RFC 9110 section 5.6.4), its quotes are removed, and a backslash makes the
+///    next character literal. Other quotes stay: older SDKs do not encode them.
 /// 2. The text is percent-decoded once. A `%` without two hexadecimal digits after it stays, because older SDKs do
 ///    not encode it.
 /// 3. The result must be UTF-8.
 ///
 /// The caller checks the format of the attribute.
 pub fn decode_value<'o>(value: &[u8], out: &'o mut [u8]) -> Result<&'o [u8], Reason> {
-    let written = unquote(value, out).ok_or(Reason::UnclosedQuote)?;
+    let written = match unquote(value, out) {
+        Some(written) => written,
+        None => copy(value, out),
+    };
     let out = out.get_mut(..written).unwrap_or_default();
     let written = percent_decode(out);
     let text = out.get(..written).unwrap_or_default();
     if is_utf8(text) { Ok(text) } else { Err(Reason::NotUtf8) }
 }
 
+/// Writes the content of a quoted string and returns its length. `None` if the value is not exactly one.
 fn unquote(value: &[u8], out: &mut [u8]) -> Option<usize> {
-    let (mut in_quotes, mut written) = (false, 0);
-    let mut bytes = value.iter();
+    let [b'"', content @ .., b'"'] = value else { return None };
+    let mut written = 0;
+    let mut bytes = content.iter();
     while let Some(&byte) = bytes.next() {
-        let literal = match byte {
-            b'"' => {
-                in_quotes = !in_quotes;
-                continue;
-            }
-            b'\\' if in_quotes => *bytes.next()?,
+        *out.get_mut(written)? = match byte {
+            b'"' => return None,
+            b'\\' => *bytes.next()?,
             byte => byte,
         };
-        *out.get_mut(written)? = literal;
         written += 1;
     }
-    (!in_quotes).then_some(written)
+    Some(written)
+}
+
+fn copy(value: &[u8], out: &mut [u8]) -> usize {
+    for (to, from) in out.iter_mut().zip(value) {
+        *to = *from;
+    }
+    value.len()
 }
 
 /// Decodes in place and returns the new length.

@@ -56,8 +56,6 @@ pub enum Reason {
     NotArray = 22,
     /// Events of different versions in one batch.
     MixedVersions = 23,
-    /// A quoted string without a closing quote.
-    UnclosedQuote = 24,
 }
 
 /// A rejection: the error code, the reason and the rejected part.

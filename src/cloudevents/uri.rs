@@ -103,12 +103,9 @@ fn is_authority(text: &[u8]) -> bool {
     };
     let (host, port) = match host {
         [b'[', rest @ ..] => {
-            // IP-literal: only its characters are checked, not the address.
             let Some(end) = rest.iter().position(|b| *b == b']') else { return false };
             let (address, port) = rest.split_at(end);
-            if address.is_empty()
-                || !address.iter().all(|b| is_unreserved(*b) || is_sub_delim(*b) || *b == b':')
-            {
+            if !is_ip_literal(address) {
                 return false;
             }
             (&[][..], port.get(1..).unwrap_or_default())
@@ -123,6 +120,67 @@ fn is_authority(text: &[u8]) -> bool {
     is_port_valid
         && has_only(user, |b| is_unreserved(b) || is_sub_delim(b) || b == b':')
         && has_only(host, |b| is_unreserved(b) || is_sub_delim(b))
+}
+
+/// `IPv6address / IPvFuture`
+fn is_ip_literal(address: &[u8]) -> bool {
+    let [b'v' | b'V', future @ ..] = address else { return is_ipv6(address) };
+    let (version, address) = split_at_byte(future, b'.');
+    !version.is_empty()
+        && version.iter().all(u8::is_ascii_hexdigit)
+        && !address.is_empty()
+        && address.iter().all(|b| is_unreserved(*b) || is_sub_delim(*b) || *b == b':')
+}
+
+/// Eight groups of 16 bits; `::` stands for one or more of them, and an IPv4 address for the last two.
+fn is_ipv6(mut text: &[u8]) -> bool {
+    let (mut groups, mut has_gap) = (0, false);
+    loop {
+        if let [b':', b':', rest @ ..] = text {
+            if has_gap {
+                return false;
+            }
+            (has_gap, text) = (true, rest);
+            if text.is_empty() {
+                break;
+            }
+        } else if groups > 0 {
+            let [b':', rest @ ..] = text else { return false };
+            text = rest;
+        }
+        let end = text.iter().position(|b| *b == b':').unwrap_or(text.len());
+        let (group, rest) = text.split_at(end);
+        if group.contains(&b'.') {
+            if !rest.is_empty() || !is_ipv4(group) {
+                return false;
+            }
+            groups += 2;
+        } else if group.is_empty() || group.len() > 4 || !group.iter().all(u8::is_ascii_hexdigit) {
+            return false;
+        } else {
+            groups += 1;
+        }
+        text = rest;
+        if text.is_empty() {
+            break;
+        }
+    }
+    if has_gap { groups < 8 } else { groups == 8 }
+}
+
+/// Four decimal octets without leading zeros.
+fn is_ipv4(text: &[u8]) -> bool {
+    let is_octet = |octet: &[u8]| {
+        matches!(
+            octet,
+            [b'0'..=b'9']
+                | [b'1'..=b'9', b'0'..=b'9']
+                | [b'1', b'0'..=b'9', b'0'..=b'9']
+                | [b'2', b'0'..=b'4', b'0'..=b'9']
+                | [b'2', b'5', b'0'..=b'5']
+        )
+    };
+    text.split(|b| *b == b'.').count() == 4 && text.split(|b| *b == b'.').all(is_octet)
 }
 
 /// Whether all characters are allowed, where `%` starts an escape of two hexadecimal digits.

@@ -68,7 +68,7 @@ test("an error tells which event is invalid, and why", () => {
     [
       `[${line(1)},${line(2, ',"Bad":1')}]`,
       "ERR_INVALID_ATTRIBUTE_NAME",
-      'event 1 of the batch: the attribute "Bad" has an invalid name: only a-z and 0-9 are allowed, and data is reserved',
+      'event 1 of the batch: the attribute "Bad" has an invalid name: only a-z and 0-9 are allowed, and data is reserved; the option lenient leaves such an attribute off',
     ],
     [
       `[${line(1)},7]`,

@@ -192,7 +192,9 @@ function compareMessage({ headers, body }, expect) {
   const found = {};
   for (const [name, value] of Object.entries(headers)) found[name.toLowerCase()] = value;
   for (const [name, value] of Object.entries(expect.headers ?? {})) {
-    if (found[name] !== value) return `header ${name} is ${found[name]}, not ${value}`;
+    // Names of charsets have no case.
+    const isSame = name === "content-type" ? found[name]?.toLowerCase() === value.toLowerCase() : found[name] === value;
+    if (!isSame) return `header ${name} is ${found[name]}, not ${value}`;
   }
   const extra =
     expect.headers && Object.keys(found).filter((name) => name.startsWith("ce-") && !(name in expect.headers));

@@ -173,7 +173,7 @@ test("stored events are returned as a batch, byte for byte as they were received
     body: `[ ${odd} ,${odd}]`,
   });
   const answer = await fetch(`${ORIGIN}/cloudevents/c/events`);
-  assert.equal(answer.headers.get("content-type"), "application/cloudevents-batch+json; charset=UTF-8");
+  assert.equal(answer.headers.get("content-type"), "application/cloudevents-batch+json; charset=utf-8");
   assert.equal(await answer.text(), `[${odd},${odd},${odd}]`);
 });
 

@@ -60,7 +60,7 @@ test("Kafka has ce_ headers in UTF-8, the partition key, and null for an event w
   });
   assert.equal(toMessage(event.with({ data: undefined }), "kafka").value, null);
   assert.deepEqual(toMessage(event, "kafka", "structured").headers, {
-    "content-type": "application/cloudevents+json; charset=UTF-8",
+    "content-type": "application/cloudevents+json; charset=utf-8",
   });
   const received = {
     value: Buffer.from('{"a":1}'),
@@ -104,7 +104,7 @@ test("NATS has percent-encoded ce- headers, also one for the media type", () => 
   assert.equal(message.headers["ce-subject"], "Euro%20%E2%82%AC%20100%25");
   assert.equal(message.headers["ce-datacontenttype"], "application/json");
   assert.deepEqual(toMessage(event, "nats", "structured").headers, {
-    "Content-Type": "application/cloudevents+json; charset=UTF-8",
+    "Content-Type": "application/cloudevents+json; charset=utf-8",
   });
   const asHdrs = new Map(Object.entries(message.headers).map(([name, value]) => [name, [value]]));
   assert.deepEqual(

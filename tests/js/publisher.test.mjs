@@ -221,3 +221,28 @@ test("thousands of concurrent events all arrive", async () => {
   assert.ok(done.every(({ status }) => status === 202));
   assert.equal(seen.size, 3000);
 });
+
+test("a response with status 207 that refuses some events of a batch rejects send", async () => {
+  const results = (...statuses) => Response.json({ results: statuses.map((status) => ({ status })) }, { status: 207 });
+  const send = (response, count = 3) =>
+    new Publisher({ url, fetch: answering(response).fetch }).send(
+      Array.from({ length: count }, (_, n) => event(`e${n}`)),
+    );
+  assert.deepEqual((await send(results(202, 200, 204))).ids, ["e0", "e1", "e2"]);
+  await assert.rejects(send(results(202, 400, 503)), {
+    code: "ERR_REJECTED",
+    status: 207,
+    message: /did not accept 2 of 3 events: "e1" with 400, "e2" with 503/,
+  });
+  await assert.rejects(send(results(202, 429, 503)), { code: "ERR_UNAVAILABLE", retryable: true });
+  await assert.rejects(send(results(202)), { code: "ERR_UNAVAILABLE" });
+  await assert.rejects(send(new Response("x", { status: 207 })), { code: "ERR_UNAVAILABLE" });
+  const byId = Array.from({ length: 200 }, (_, n) => ({
+    id: `e${199 - n}`,
+    status: n === 0 ? 422 : 202,
+    note: "x".repeat(300),
+  }));
+  await assert.rejects(send(Response.json(byId, { status: 207 }), 200), {
+    message: /1 of 200 events: "e199" with 422/,
+  });
+});

@@ -380,7 +380,7 @@ test("modes: the messages are as shown, and the structured one arrives", async (
   );
 });
 
-for (const name of ["forward", "batch", "messages", "errors", "testing", "testing-salesforce"])
+for (const name of ["forward", "batch", "lenient", "messages", "errors", "testing", "testing-salesforce"])
   test(`${name}: prints what it says`, () => runAlone(name));
 
 test("webhook: shakes hands, lets in and keeps out", async () => {

@@ -145,7 +145,198 @@ test("options are checked when the receiver is created", () => {
     { allowedRate: 0 },
     { allowedRate: 1.5 },
     { onEvent: undefined },
+    { onRejected: 1 },
+    { authorize: "Bearer x" },
+    { allowedOrigins: ["https://"] },
+    { allowedOrigins: [5] },
+    { allowedOrigins: [""] },
+    { lenient: 1 },
+    { onInvalid: "ignore" },
+    { maxBytes: "1" },
   ]) {
     assert.throws(() => receiver(bad), { code: "ERR_INVALID_ARGUMENT" });
   }
+});
+
+test("somebody must decide who may deliver", async () => {
+  assert.throws(() => webhook({ onEvent() {} }), {
+    code: "ERR_INVALID_ARGUMENT",
+    message: /authorize or allowedOrigins/,
+  });
+  const handle = webhook({ authorize: () => true, onEvent() {} });
+  assert.equal(
+    (await handle(toRequest(url, event, { headers: { "webhook-request-origin": "x.example" } }))).status,
+    204,
+  );
+  const answer = await handle(options({ "webhook-request-origin": "x.example" }));
+  assert.equal(answer.headers.get("webhook-allowed-origin"), null);
+});
+
+test("only true authorizes a delivery", async () => {
+  for (const result of [false, undefined, null, "false", "true", 1, {}, new Response(null, { status: 401 })]) {
+    for (const authorize of [() => result, async () => result]) {
+      const { handle, received } = receiver({ authorize });
+      assert.deepEqual([(await handle(toRequest(url, event))).status, received], [401, []]);
+    }
+  }
+  assert.equal((await receiver({ authorize: async () => true }).handle(toRequest(url, event))).status, 204);
+});
+
+test("authorize may read the body, by its context, the request or a clone of it", async () => {
+  const text = event.toString();
+  const seen = [];
+  const readers = [
+    (_, { body }) => new TextDecoder().decode(body),
+    (request) => request.text(),
+    (request) => request.clone().text(),
+  ];
+  for (const read of readers) {
+    const { handle, received } = receiver({
+      authorize: async (request, context) => {
+        seen.push([await read(request, context), context.env, context.ctx, request.headers.get("x-key")]);
+        return true;
+      },
+    });
+    const request = toRequest(url, event, { mode: "structured", headers: { "x-key": "k" } });
+    assert.equal((await handle(request, "env", "ctx")).status, 204);
+    assert.deepEqual(received, ["1"]);
+  }
+  assert.deepEqual(seen, Array(3).fill([text, "env", "ctx", "k"]));
+});
+
+test("onEvent gets the request, what the platform passes, and a signal", async () => {
+  let context;
+  const { handle } = receiver({ onEvent: (_, given) => void (context = given) });
+  const request = toRequest(url, event);
+  await handle(request, { KV: 1 }, "ctx");
+  assert.deepEqual([context.request, context.env, context.ctx], [request, { KV: 1 }, "ctx"]);
+  assert.ok(context.signal instanceof AbortSignal);
+});
+
+test("onRejected hears of every refusal, with the status of the answer", async () => {
+  const refusals = [];
+  const errors = [];
+  const { handle } = receiver({
+    maxBytes: 100,
+    authorize: (request) => {
+      if (request.headers.get("authorization") === "Bearer boom") throw new Error("boom");
+      return request.headers.get("authorization") !== "Bearer bad";
+    },
+    onRejected: (error, request) => refusals.push([error.status, error.code, request.method]),
+    onError: (error) => errors.push(error.message),
+  });
+  const post = (headers, body) => new Request(url, { method: "POST", headers, body });
+  const good = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t" };
+  const expected = [
+    [405, "ERR_REJECTED", new Request(url)],
+    [403, "ERR_UNAUTHORIZED", post({ ...good, "webhook-request-origin": "other.example" })],
+    [401, "ERR_UNAUTHORIZED", post({ ...good, authorization: "Bearer bad" })],
+    [500, "ERR_UNAUTHORIZED", post({ ...good, authorization: "Bearer boom" })],
+    [415, "ERR_NOT_A_CLOUDEVENT", post({ "content-type": "text/plain" }, "x")],
+    [415, "ERR_UNSUPPORTED_FORMAT", post({ "content-type": "application/cloudevents+xml" }, "x")],
+    [415, "ERR_UNSUPPORTED_FORMAT", post({ ...good, "content-encoding": "rot13" }, "x")],
+    [413, "ERR_TOO_LARGE", post(good, "x".repeat(101))],
+    [400, "ERR_INVALID_ATTRIBUTE_VALUE", post({ ...good, "ce-time": "now" })],
+    [400, "ERR_INVALID_EVENT", post({ ...good, "content-encoding": "gzip" }, "x")],
+    [400, "ERR_NOT_A_CLOUDEVENT", post({}, undefined)],
+  ];
+  for (const [status, , request] of expected) assert.equal((await handle(request)).status, status);
+  assert.deepEqual(
+    refusals,
+    expected.map(([status, code, { method }]) => [status, code, method]),
+  );
+  assert.deepEqual(errors, ["boom"]);
+});
+
+test("callbacks that throw or reject never make the handler reject", async () => {
+  const boom = () => {
+    throw new Error("the logger is broken");
+  };
+  const reject = async () => boom();
+  for (const callback of [boom, reject]) {
+    const broken = { onError: callback, onRejected: callback };
+    const requests = [
+      [500, { onEvent: boom }],
+      [500, { authorize: boom }],
+      [401, { authorize: () => false }],
+      [500, { lenient: boom }],
+      [500, { onInvalid: boom }],
+    ];
+    for (const [status, given] of requests) {
+      const { handle } = receiver({ ...broken, ...given });
+      const body = '[{"specversion":"1.0","id":"1","source":"/s","type":"t","Bad":1}]';
+      const batch = { method: "POST", headers: { "content-type": "application/cloudevents-batch+json" }, body };
+      const request = given.lenient || given.onInvalid ? new Request(url, batch) : toRequest(url, event);
+      assert.equal((await handle(request)).status, status);
+    }
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+});
+
+test("host names and URLs allow senders and pages", async () => {
+  const { handle } = receiver({ allowedOrigins: ["sender.example", "https://app.example:8443"] });
+  const grants = async (origin) =>
+    (await handle(options({ "webhook-request-origin": origin }))).headers.get("webhook-allowed-origin") !== null;
+  const reads = async (origin) =>
+    (await handle(options({ origin, "access-control-request-method": "POST" }))).headers.get(
+      "access-control-allow-origin",
+    );
+  for (const origin of ["sender.example", "https://sender.example", "http://sender.example:81", "app.example"])
+    assert.ok(await grants(origin), origin);
+  for (const origin of [
+    "other.example",
+    "evil-sender.example",
+    "sender.example.evil",
+    "",
+    "null",
+    "https://",
+    "http://app.example:8443",
+  ])
+    assert.ok(!(await grants(origin)), origin);
+  assert.equal(await reads("https://app.example:8443"), "https://app.example:8443");
+  for (const origin of ["https://app.example", "http://app.example:8443", "null"])
+    assert.equal(await reads(origin), null);
+  assert.equal(
+    (
+      await receiver({ allowedOrigins: ["*"] }).handle(
+        toRequest(url, event, { headers: { "webhook-request-origin": "x" } }),
+      )
+    ).status,
+    204,
+  );
+});
+
+test("with onInvalid the valid events of a batch are handed out, and the others are told", async () => {
+  const told = [];
+  const { handle, received } = receiver({
+    onInvalid: "skip",
+    onRejected: (error) => told.push([error.code, error.attribute]),
+  });
+  const events = [1, 2, 3].map((n) => ({
+    specversion: "1.0",
+    id: String(n),
+    source: "/s",
+    type: "t",
+    ...(n === 2 && { tenant_id: "x" }),
+  }));
+  const request = () =>
+    new Request(url, {
+      method: "POST",
+      headers: { "content-type": "application/cloudevents-batch+json" },
+      body: JSON.stringify(events),
+    });
+  assert.equal((await handle(request())).status, 204);
+  assert.deepEqual([received, told], [["1", "3"], [["ERR_INVALID_ATTRIBUTE_NAME", "tenant_id"]]]);
+  assert.equal((await receiver().handle(request())).status, 400);
+});
+
+test("a lenient receiver takes events under application/json", async () => {
+  const request = (body, type = "application/json") =>
+    new Request(url, { method: "POST", headers: { "content-type": type }, body });
+  const { handle, received } = receiver({ lenient: true });
+  assert.equal((await handle(request(event.toString()))).status, 204);
+  assert.equal((await handle(request(`[${event.toString()}]`))).status, 204);
+  assert.deepEqual(received, ["1", "1"]);
+  assert.equal((await handle(request("x", "text/plain"))).status, 415);
+  assert.equal((await receiver().handle(request(event.toString()))).status, 415);
 });

@@ -2,11 +2,15 @@
  * Batches of events: the JSON batch format and NDJSON. The engine checks all events in one pass and records the
  * position of each; an event becomes an object when it is first read.
  */
-import { FerryError } from "../../engine/errors.js";
+import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, putBytes, putText } from "../../engine/instance.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
+import { type BatchOptions, checkOnInvalid, type RejectedEvent } from "./batch-options.js";
 import { asBytes, isBytes } from "./bytes.js";
-import { CloudEvent, scanBytes, scanText, withoutBom } from "./event.js";
+import { CloudEvent, scanBytes, scanText } from "./event.js";
+import { withoutBom } from "./event-data.js";
+import { splitJson, splitLines } from "./json-split.js";
+import { adviseLenient, checkLenient } from "./lenient.js";
 import { EVENT_END, EVENT_START, INDEX, isComplete, ROW_WORDS, rejected } from "./table.js";
 
 /** The formats of a batch: a JSON array, or one event per line. */
@@ -15,8 +19,10 @@ export type BatchFormat = "batch" | "ndjson";
 /** Tells the constructor that the call is internal. */
 const INTERNAL = Symbol();
 
-/** An immutable list of valid events. */
+/** A list of valid events. */
 export class EventBatch implements Iterable<CloudEvent> {
+  /** The invalid events that were left out. Empty unless `onInvalid` allows it. */
+  readonly rejected: readonly RejectedEvent[];
   /** The text or bytes that the batch was decoded from. `undefined` if it was created from events. */
   readonly #source: string | Uint8Array | undefined;
   /** The row of each event in the source. */
@@ -25,18 +31,22 @@ export class EventBatch implements Iterable<CloudEvent> {
   #ascii: string | undefined;
   /** The events that the batch was created from. */
   readonly #events: readonly CloudEvent[] | undefined;
+  /** The events that were decoded and handed out, by index. Their data may be changed later. */
+  readonly #handedOut = new Map<number, CloudEvent>();
 
   private constructor(
     tag: symbol,
     source: string | Uint8Array | undefined,
     rows: Uint32Array | undefined,
     events: readonly CloudEvent[] | undefined,
+    rejected: readonly RejectedEvent[] = NONE_REJECTED,
   ) {
     if (tag !== INTERNAL)
       throw invalidArgument("EventBatch has no public constructor; use EventBatch.parse or EventBatch.of");
     this.#source = source;
     this.#rows = rows;
     this.#events = events;
+    this.rejected = rejected;
   }
 
   /**
@@ -45,11 +55,11 @@ export class EventBatch implements Iterable<CloudEvent> {
    * @param options.format `"batch"` is a JSON array, `"ndjson"` is one event per line. @default "batch"
    * @throws {FerryError} `ERR_INVALID_BATCH`, or the error of the first invalid event, with its index in the message.
    */
-  static parse(json: string | Uint8Array, options: { format?: BatchFormat } = {}): EventBatch {
+  static parse(json: string | Uint8Array, options: { format?: BatchFormat } & BatchOptions = {}): EventBatch {
     if (typeof json !== "string" && !isBytes(json)) throw mustBe("json", "a string or bytes", json);
     const { format = "batch" } = options;
     checkFormat(format);
-    return EventBatch.scan(typeof json === "string" ? json : asBytes(json).slice(), format);
+    return EventBatch.scan(typeof json === "string" ? json : asBytes(json).slice(), format, options);
   }
 
   /** Creates a batch from events. */
@@ -60,21 +70,68 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 
   /** Like `parse`, but keeps the input without a copy, so nobody else may change it. @internal */
-  static scan(input: string | Uint8Array, format: BatchFormat): EventBatch {
+  static scan(input: string | Uint8Array, format: BatchFormat, options: BatchOptions = {}): EventBatch {
+    const lenient = checkLenient(options);
+    const onInvalid = checkOnInvalid(options);
     const source = typeof input === "string" ? input : withoutBom(input);
     const hasBytes = typeof source !== "string";
     const length = hasBytes ? putBytes(source) : putText(source);
-    if (length < 0) throw new FerryError("ERR_INVALID_BATCH", "the text contains a lone surrogate");
     const { codecs, table } = engine();
-    const code = call(() => codecs.scan_all(length, +(format === "ndjson"), +hasBytes));
+    const code = length < 0 ? -1 : call(() => codecs.scan_all(length, +(format === "ndjson"), +hasBytes));
     const count = table[INDEX]!;
-    if (code !== 0) throw rejected(code, source, `event ${count} of the batch`);
+    if (code !== 0) {
+      const error =
+        code < 0
+          ? new FerryError("ERR_INVALID_BATCH", "the text contains a lone surrogate")
+          : rejected(code, source, `event ${count} of the batch`);
+      if (!lenient && onInvalid === "reject") throw adviseLenient(error);
+      return EventBatch.#scanEach(source, format, { lenient, onInvalid }, error);
+    }
     return new EventBatch(
       INTERNAL,
       source,
       new Uint32Array(codecs.memory.buffer, codecs.rows(), ROW_WORDS * count).slice(),
       undefined,
     );
+  }
+
+  /**
+   * Decodes each event alone, so that one that is not valid does not concern the others.
+   *
+   * @param error the reason why the whole was rejected
+   */
+  static #scanEach(
+    source: string | Uint8Array,
+    format: BatchFormat,
+    { lenient, onInvalid = "reject" }: BatchOptions,
+    error: FerryError,
+  ): EventBatch {
+    // In ISO-8859-1 each byte is one character, so positions in this text are positions of bytes.
+    const text = typeof source === "string" ? source : new TextDecoder("latin1").decode(source);
+    const parts = format === "batch" ? splitJson(text, "[") : splitLines(text);
+    if (!parts) throw error;
+    const events: CloudEvent[] = [];
+    const rejectedEvents: RejectedEvent[] = [];
+    parts.forEach(([start, end], index) => {
+      try {
+        const event =
+          typeof source === "string"
+            ? scanText(source.slice(start, end), lenient)
+            : scanBytes(source.slice(start, end), lenient);
+        if (format === "batch" && events[0] && events[0].specversion !== event.specversion)
+          throw new FerryError("ERR_INVALID_BATCH", `event ${index} of the batch ${REASONS[MIXED_VERSIONS]}`);
+        events.push(event);
+      } catch (error) {
+        if (!(error instanceof FerryError)) throw error;
+        if (onInvalid === "reject") throw inBatch(error, index);
+        const raw =
+          typeof source === "string" ? source.slice(start, end) : new TextDecoder().decode(source.slice(start, end));
+        const rejection = { index, error, text: raw.trim() };
+        rejectedEvents.push(Object.freeze(rejection));
+        if (typeof onInvalid === "function") onInvalid(error, rejection.text, index);
+      }
+    });
+    return new EventBatch(INTERNAL, undefined, undefined, events, Object.freeze(rejectedEvents));
   }
 
   /** The events in the JSON batch format: bytes if the batch arrived as bytes, else text. @internal */
@@ -95,9 +152,23 @@ export class EventBatch implements Iterable<CloudEvent> {
     const at = index < 0 ? this.length + Math.trunc(index) : Math.trunc(index);
     if (!(at >= 0 && at < this.length)) return undefined;
     if (this.#events) return this.#events[at];
+    const event = this.#decode(at);
+    this.#handedOut.set(at, event);
+    return event;
+  }
+
+  /** The event at an index of a batch that was decoded. */
+  #decode(at: number): CloudEvent {
+    const known = this.#handedOut.get(at);
+    if (known) return known;
     const source = this.#slice(at);
     if (isComplete(this.#rows!, at * ROW_WORDS)) return CloudEvent.fromRow(this.#rows!, source, at * ROW_WORDS);
     return typeof source === "string" ? scanText(source) : scanBytes(source);
+  }
+
+  /** The events whose data were changed after they were handed out, by index. */
+  #changed(): Map<number, CloudEvent> {
+    return new Map([...this.#handedOut].filter(([, event]) => CloudEvent.isChanged(event)));
   }
 
   /** The events in their order. */
@@ -111,20 +182,33 @@ export class EventBatch implements Iterable<CloudEvent> {
       throw mustBe("filter", "a function or an object with a function matches", predicate);
     const test = typeof predicate === "function" ? predicate : (event: CloudEvent) => predicate.matches(event);
     const selected: number[] = [];
-    for (let at = 0; at < this.length; at++) if (test(this.at(at)!)) selected.push(at);
-    if (this.#events) return EventBatch.of(selected.map((at) => this.#events![at]!));
+    if (this.#events) return EventBatch.of(this.#events.filter(test));
+    const handedOut: [number, CloudEvent][] = [];
+    for (let at = 0; at < this.length; at++) {
+      const event = this.#decode(at);
+      const isSelected = test(event);
+      // Most predicates read attributes only; such an event need not be kept.
+      if (CloudEvent.isRead(event)) this.#handedOut.set(at, event);
+      if (!isSelected) continue;
+      if (this.#handedOut.has(at)) handedOut.push([selected.length, event]);
+      selected.push(at);
+    }
     const rows = new Uint32Array(selected.length * ROW_WORDS);
     selected.forEach((at, to) => {
       rows.set(this.#rows!.subarray(ROW_WORDS * at, ROW_WORDS * (at + 1)), ROW_WORDS * to);
     });
-    return new EventBatch(INTERNAL, this.#source, rows, undefined);
+    const batch = new EventBatch(INTERNAL, this.#source, rows, undefined);
+    for (const [at, event] of handedOut) batch.#handedOut.set(at, event);
+    return batch;
   }
 
   /** The events as UTF-8 text. Events that arrived as JSON are copied byte for byte. */
   toBytes(format: BatchFormat = "batch"): Uint8Array<ArrayBuffer> {
     checkFormat(format);
     const source = this.#source;
-    if (source === undefined || typeof source === "string") return new TextEncoder().encode(this.#write(format));
+    const changed = this.#changed();
+    if (source === undefined || typeof source === "string" || changed.size > 0)
+      return new TextEncoder().encode(this.#write(format, changed));
     const rows = this.#rows!;
     let size = 2;
     for (let at = 0; at < rows.length; at += ROW_WORDS) size += rows[at + EVENT_END]! - rows[at + EVENT_START]! + 1;
@@ -142,22 +226,27 @@ export class EventBatch implements Iterable<CloudEvent> {
     return bytes.slice(0, to);
   }
 
-  #write(format: BatchFormat): string {
+  #write(format: BatchFormat, changed: ReadonlyMap<number, CloudEvent> = this.#changed()): string {
     const texts: string[] = [];
     const version = this.#events?.[0]?.specversion;
     for (let at = 0; at < this.length; at++) {
-      const event = this.#events?.[at];
-      if (format === "batch" && event !== undefined && event.specversion !== version) {
+      const event = this.#events?.[at] ?? changed.get(at);
+      if (this.#events && format === "batch" && event!.specversion !== version) {
         throw new FerryError(
           "ERR_INVALID_BATCH",
           "all events of a batch must have the same specversion; convert them with toVersion",
         );
       }
-      const text = event ? event.toString() : (this.#slice(at) as string);
+      const text = event ? event.toString() : this.#textAt(at);
       // A line break can only be white space between tokens, because strings in JSON must escape it.
       texts.push(format === "batch" ? text : text.replace(/[\r\n]/g, " "));
     }
     return format === "batch" ? `[${texts.join(",")}]` : texts.map((text) => `${text}\n`).join("");
+  }
+
+  #textAt(at: number): string {
+    const source = this.#slice(at);
+    return typeof source === "string" ? source : utf8.decode(source);
   }
 
   /** The source of one event: text if the batch arrived as text or as ASCII bytes, else bytes. */
@@ -167,7 +256,7 @@ export class EventBatch implements Iterable<CloudEvent> {
     const source = this.#source!;
     if (typeof source === "string") return source.slice(start, end);
     if (this.#ascii === undefined) {
-      const text = ascii.decode(source);
+      const text = utf8.decode(source);
       this.#ascii = text.length === source.length ? text : "";
     }
     return this.#ascii.slice(start, end) || source.slice(start, end);
@@ -190,8 +279,18 @@ export function toArray<T>(events: Iterable<T>): T[] {
   return [...events];
 }
 
+/** The error of an event in a batch, with its index. */
+function inBatch(error: FerryError, index: number): FerryError {
+  const { code, message, attribute } = error;
+  return new FerryError(code, `event ${index} of the batch: ${message}`, { attribute });
+}
+
+const NONE_REJECTED: readonly RejectedEvent[] = Object.freeze([]);
+/** The place of this sentence in `REASONS`. */
+const MIXED_VERSIONS = 23;
+
 /** The engine has checked that the bytes are UTF-8. If there are as many characters as bytes, all of them are ASCII. */
-const ascii = new TextDecoder("utf-8", { ignoreBOM: true });
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function onOneLine(event: Uint8Array): Uint8Array {
   return event.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte));

@@ -4,6 +4,7 @@ import { formatValue } from "../../engine/messages.js";
 import { checkExtensionCount, checkName, type ExtensionValue, Format, validText } from "./attribute.js";
 import { CloudEvent } from "./event.js";
 import { payloadOfBody } from "./event-data.js";
+import { type Extensions, NO_EXTENSIONS, type Problem } from "./event-fields.js";
 import { attributeFrom, decodeHeader } from "./headers.js";
 import { missingAttribute, unsupportedVersion } from "./init.js";
 
@@ -90,12 +91,29 @@ export function collectHeaders(pairs: Iterable<readonly [string, string]>): Even
   return { contentType, version, id, source, type, time, subject, schema, schemaUrl, extensions, duplicate };
 }
 
+const UNLABELLED_ADVICE = "the option lenient reads a body in the JSON event format without them";
+
+/** What a message in binary mode has beside its headers. */
+export interface BinaryDetails {
+  /** The values of extension attributes for which the protocol has types. */
+  types?: ReadonlyMap<string, boolean | number> | undefined;
+  /** The attributes that were left off. */
+  problems?: readonly Problem[] | undefined;
+}
+
 /** The event of a message in binary mode. All attributes are checked here, so that every CloudEvent is valid. */
-export function eventFromHeaders<T>(headers: EventHeaders, body: string | Uint8Array | undefined): CloudEvent<T> {
+export function eventFromHeaders<T>(
+  headers: EventHeaders,
+  body: string | Uint8Array | undefined,
+  { types, problems }: BinaryDetails = {},
+): CloudEvent<T> {
   const { contentType, id, source, type, time, subject, schema, schemaUrl, duplicate } = headers;
   let { version } = headers;
   if (version === undefined && id === undefined && source === undefined && type === undefined) {
-    throw new FerryError("ERR_NOT_A_CLOUDEVENT", "the message has no ce- headers and no content type of a CloudEvent");
+    throw new FerryError(
+      "ERR_NOT_A_CLOUDEVENT",
+      `the message has no ce- headers and no content type of a CloudEvent; ${UNLABELLED_ADVICE}`,
+    );
   }
   if (duplicate !== undefined) throw duplicateAttribute(duplicate);
   if (version === undefined) throw missingAttribute("specversion");
@@ -108,22 +126,26 @@ export function eventFromHeaders<T>(headers: EventHeaders, body: string | Uint8A
   if (type === undefined) throw missingAttribute("type");
   const isV1 = version === "1.0";
   const [ownSchema, otherSchema] = isV1 ? [schema, schemaUrl] : [schemaUrl, schema];
+  const { rawKind, rawData } = payloadOfBody(body);
   return CloudEvent.fromParts<T>({
-    version: isV1 ? 10 : 3,
+    specversion: isV1 ? "1.0" : "0.3",
     id: attributeFrom("id", id, Format.Text),
     source: attributeFrom("source", source, Format.UriReference, !isV1),
     type: attributeFrom("type", type, Format.Text),
     time: time === undefined ? undefined : attributeFrom("time", time, Format.Timestamp),
     subject: subject === undefined ? undefined : attributeFrom("subject", subject, Format.Text),
-    contentType: contentType === undefined ? undefined : validText("datacontenttype", contentType, Format.MediaType),
+    contentType:
+      contentType === undefined ? undefined : validText("datacontenttype", contentType.trim(), Format.MediaType),
     schema: ownSchema === undefined ? undefined : decodeSchema(ownSchema, isV1),
     extensions:
       headers.extensions || otherSchema !== undefined
-        ? decodeExtensions(headers.extensions ?? [], otherSchema, isV1)
-        : undefined,
-    payload: payloadOfBody(body),
+        ? decodeExtensions(headers.extensions ?? [], otherSchema, isV1, types)
+        : NO_EXTENSIONS,
+    rawKind,
+    rawData,
     hasDefaultContentType: false,
     isPlain: false,
+    problems,
   });
 }
 
@@ -137,16 +159,17 @@ function decodeExtensions(
   pairs: [string, string][],
   otherSchema: string | undefined,
   isV1: boolean,
-): Map<string, ExtensionValue> {
+  types: ReadonlyMap<string, boolean | number> | undefined,
+): Extensions {
   if (otherSchema !== undefined) pairs.push([isV1 ? "schemaurl" : "dataschema", otherSchema]);
-  const extensions = new Map<string, ExtensionValue>();
+  const extensions: Record<string, ExtensionValue> = Object.create(null);
   for (const [name, value] of pairs) {
     checkName(name);
-    if (extensions.has(name)) throw duplicateAttribute(name);
-    extensions.set(name, attributeFrom(name, value, Format.Text, true));
+    if (name in extensions) throw duplicateAttribute(name);
+    extensions[name] = types?.get(name) ?? attributeFrom(name, value, Format.Text, true);
   }
-  checkExtensionCount(extensions);
-  return extensions;
+  checkExtensionCount(pairs.length);
+  return Object.freeze(extensions);
 }
 
 function duplicateAttribute(name: string): FerryError {

@@ -2,16 +2,18 @@
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { concat } from "../../platform/bytes.js";
+import type { BatchOptions } from "./batch-options.js";
 import { asBytes, isBytes } from "./bytes.js";
+import { inflate } from "./content-encoding.js";
 
 /** A body in any of the shapes that platforms have. */
 export type Body = string | Uint8Array | ArrayBuffer | null | undefined;
 
-/** Limits for reading. */
-export interface ReadOptions {
+/** Options of readers that take a whole body. */
+export interface ReadOptions extends BatchOptions {
   /**
-   * The largest body that is read, in bytes. A larger body is rejected with `ERR_TOO_LARGE`. With a higher limit one
-   * sender can use more memory. @default 16 MiB
+   * The largest body that is read, in bytes, also after it was inflated. A larger body is rejected with `ERR_TOO_LARGE`.
+   * With a higher limit one sender can use more memory. @default 16 MiB
    */
   maxBytes?: number;
 }
@@ -24,6 +26,17 @@ export function copyBody(body: Body): string | Uint8Array | undefined {
   if (typeof body === "string") return body;
   if (isBytes(body)) return asBytes(body).slice();
   throw mustBe("body", "a string, a Uint8Array or an ArrayBuffer", body);
+}
+
+/**
+ * Reads a body up to the limit and undoes its content encodings, also up to the limit. A Response that `fetch` returned
+ * has no encodings any more, although its headers still name them.
+ */
+export async function readDecodedBody(message: Request | Response, options: ReadOptions = {}): Promise<Uint8Array> {
+  const bytes = await readBody(message, options);
+  const isFetched = "status" in message && message.url !== "";
+  const coding = message.headers.get("content-encoding");
+  return coding === null || isFetched ? bytes : inflate(bytes, coding, options.maxBytes ?? DEFAULT_MAX_BYTES);
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a limit that is not a number of bytes. */

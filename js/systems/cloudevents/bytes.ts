@@ -37,3 +37,8 @@ export function fromBase64(text: string): Uint8Array {
   for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
   return bytes;
 }
+
+/** Whether two arrays have the same bytes. */
+export function isEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}

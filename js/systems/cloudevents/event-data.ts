@@ -2,143 +2,129 @@
 import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, isWellFormed, putBytes } from "../../engine/instance.js";
 import { formatValue } from "../../engine/messages.js";
-import { fromBase64, toBase64 } from "./bytes.js";
-import { type EventFields, NO_PAYLOAD, type Payload, payloadText, quoteJson } from "./event-fields.js";
+import { fromBase64, isEqualBytes, toBase64 } from "./bytes.js";
+import { NO_PAYLOAD, type Payload, quoteJson, type StoredPayload } from "./event-fields.js";
 import { charsetOf, isJson, isTextual } from "./media-type.js";
-import { contentTypeOf, hasJsonData } from "./table.js";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const encoder = new TextEncoder();
 
-/** The payload as a value. It is decoded on first use. */
-export function dataOf(fields: EventFields): unknown {
-  if (fields.data === undefined && fields.payloadKind !== "none") fields.data = decodeData(fields);
-  return fields.data;
+/** Whether a payload of the kind `json` or `text` is a JSON value. Without a media type it is (JSON format, section 3.1). */
+function hasJsonType(contentType: string | undefined): boolean {
+  return contentType === undefined || isJson(contentType);
 }
 
-function decodeData(fields: EventFields): unknown {
-  switch (fields.payloadKind) {
+/** The payload as a value, decoded anew. Bytes are a copy. */
+export function decodeData(payload: Payload): unknown {
+  const { rawKind, rawData, datacontenttype = "" } = payload;
+  switch (rawKind) {
+    case "none":
+      return undefined;
     case "json":
-      return JSON.parse(payloadText(fields));
+      return JSON.parse(rawData as string);
     case "text":
-      return payloadText(fields);
-    case "body": {
-      const contentType = contentTypeOf(fields) ?? "";
-      if (isJson(contentType)) return parseBody(textOf(fields));
-      return isTextual(contentType) ? textOf(fields) : bytesOf(fields)!.slice();
-    }
+      return rawData;
+    case "bytes":
+      return bytesOf(payload)!.slice();
     default:
-      return bytesOf(fields)!.slice();
+      // The same event has the same data in binary mode and as Base64 in the JSON format.
+      if (isJson(datacontenttype)) return parseBody(textOf(payload));
+      return rawKind === "body" && isTextual(datacontenttype) ? textOf(payload) : bytesOf(payload)!.slice();
   }
 }
 
 /** The payload as text: JSON text as it arrived, or the bytes decoded by their charset. */
-export function textOf(fields: EventFields): string {
-  switch (fields.payloadKind) {
-    case "text":
-      return payloadText(fields);
-    case "json":
-      return hasJsonData(fields) ? payloadText(fields) : (dataOf(fields) as string);
-    default:
-      return fields.payloadKind === "body" && fields.text !== undefined
-        ? fields.text
-        : decodeText(bytesOf(fields)!, contentTypeOf(fields));
+export function textOf(payload: Payload): string {
+  const { rawKind, rawData, datacontenttype } = payload;
+  if (typeof rawData === "string") {
+    if (rawKind === "json") return hasJsonType(datacontenttype) ? rawData : JSON.parse(rawData);
+    if (rawKind !== "base64") return rawData;
   }
+  return decodeText(bytesOf(payload)!, datacontenttype);
 }
 
 /** The payload as bytes. They may be those of the event, so a caller must copy them before it hands them out. */
-export function bytesOf(fields: EventFields): Uint8Array | undefined {
-  switch (fields.payloadKind) {
-    case "none":
-      return undefined;
-    case "json":
-    case "text":
-      return fields.payloadKind === "json" && hasJsonData(fields)
-        ? new TextEncoder().encode(payloadText(fields))
-        : encodeText(dataOf(fields) as string, contentTypeOf(fields));
-    case "base64": {
-      const text = payloadText(fields);
-      return fromBase64(text.includes("\\") ? JSON.parse(`"${text}"`) : text);
-    }
+export function bytesOf(payload: Payload): Uint8Array | undefined {
+  const { rawKind, rawData, datacontenttype } = payload;
+  if (typeof rawData !== "string") return rawData;
+  switch (rawKind) {
+    case "base64":
+      return fromBase64(rawData);
     case "body":
-      return fields.bytes ?? new TextEncoder().encode(fields.text);
+      return encoder.encode(rawData);
     default:
-      return fields.bytes;
+      return rawKind === "json" && hasJsonType(datacontenttype)
+        ? encoder.encode(rawData)
+        : encodeText(textOf(payload), datacontenttype);
   }
 }
 
 /** The body of a message in binary mode. */
-export function binaryBody(fields: EventFields): string | Uint8Array<ArrayBuffer> | undefined {
-  if (fields.payloadKind === "body") return fields.text ?? fields.bytes!.slice();
-  if (fields.payloadKind === "json" && hasJsonData(fields)) return payloadText(fields);
-  const isText = fields.payloadKind === "json" || fields.payloadKind === "text";
-  return isText && isUtf8(charsetOf(contentTypeOf(fields))) ? (dataOf(fields) as string) : bytesOf(fields)?.slice();
+export function binaryBody(payload: Payload): string | Uint8Array<ArrayBuffer> | undefined {
+  const { rawKind, rawData, datacontenttype } = payload;
+  if (typeof rawData === "string") {
+    // `fetch` adds a media type to text that has none, so such text is sent as bytes.
+    if (rawKind === "body") return datacontenttype === undefined ? encoder.encode(rawData) : rawData;
+    if (rawKind !== "base64") {
+      if (rawKind === "json" && hasJsonType(datacontenttype)) return rawData;
+      if (isUtf8(charsetOf(datacontenttype))) return textOf(payload);
+    }
+  }
+  return bytesOf(payload)?.slice();
 }
 
 /** The payload of a body in binary mode. Bytes are not copied. An empty body is no payload. */
-export function payloadOfBody(body: string | Uint8Array | null | undefined): Payload {
+export function payloadOfBody(body: string | Uint8Array | null | undefined): StoredPayload {
   if (body === null || body === undefined || body.length === 0) return NO_PAYLOAD;
-  if (typeof body !== "string") return { kind: "body", bytes: body };
-  if (!isWellFormed(body))
+  if (typeof body === "string" && !isWellFormed(body))
     throw new FerryError("ERR_INVALID_DATA", "the body contains half a surrogate pair", { attribute: "data" });
-  return { kind: "body", text: body };
+  return { rawKind: "body", rawData: body };
 }
 
 /** The payload as an event with another media type stores it. */
-export function payloadFor(fields: EventFields, contentType: string | undefined): Payload {
-  const isJsonType = contentType === undefined || isJson(contentType);
-  switch (fields.payloadKind) {
-    case "none":
-      return NO_PAYLOAD;
-    case "json": {
-      const text = payloadText(fields);
-      if (!isJsonType && text[0] !== '"') throw dataMustBeString(contentType);
-      return { kind: "json", text, start: 0, end: text.length };
-    }
-    case "text": {
-      const text = isJsonType ? JSON.stringify(payloadText(fields)) : payloadText(fields);
-      return { kind: isJsonType ? "json" : "text", text, start: 0, end: text.length };
-    }
-    case "body":
-      return { kind: "body", bytes: fields.bytes, text: fields.text };
+export function payloadFor(payload: StoredPayload, contentType: string | undefined): StoredPayload {
+  const { rawKind, rawData } = payload;
+  const isJsonType = hasJsonType(contentType);
+  switch (rawKind) {
+    case "json":
+      if (!isJsonType && (rawData as string)[0] !== '"') throw dataMustBeString(contentType!);
+      return payload;
+    case "text":
+      return isJsonType ? { rawKind: "json", rawData: JSON.stringify(rawData) } : payload;
     default:
-      return { kind: "bytes", bytes: bytesOf(fields) };
+      return payload;
   }
 }
 
-/** `"data":…` or `"data_base64":…` (JSON format, section 3.1). */
-export function dataMember(fields: EventFields, contentType: string | undefined): string {
-  const isJsonType = contentType === undefined || isJson(contentType);
-  switch (fields.payloadKind) {
-    case "json":
-      return `"data":${payloadText(fields)}`;
-    case "text":
-      return `"data":${quoteJson(payloadText(fields))}`;
-  }
-  const bytes = bytesOf(fields)!;
+/**
+ * `"data":…` or `"data_base64":…` (JSON format, section 3.1).
+ *
+ * @param contentType the media type that the event names itself
+ */
+export function dataMember(payload: Payload, contentType: string | undefined): string {
+  const { rawKind, rawData, specversion } = payload;
+  if (rawKind === "json") return `"data":${rawData}`;
+  if (rawKind === "text") return `"data":${quoteJson(rawData as string)}`;
+  const bytes = bytesOf(payload)!;
   // A body that is JSON, or text in UTF-8, is written as such. Base64 is for what a receiver could not restore byte
-  // for byte. White space around a JSON value is dropped all the same: it is not part of the value, and a receiver
-  // does not expect Base64 instead of an object because of a line break at the end.
-  // 0.3 requires a JSON value also for other bytes under a JSON media type.
-  if (
-    isJsonType &&
-    contentType !== undefined &&
-    (fields.payloadKind === "body" || fields.version === 3) &&
-    isJsonText(bytes)
-  ) {
-    return `"data":${utf8.decode(bytes)}`;
-  }
-  if (
-    fields.payloadKind === "body" &&
-    contentType !== undefined &&
-    !isJsonType &&
-    isTextual(contentType) &&
-    isUtf8(charsetOf(contentType))
-  ) {
-    const text = utf8.decode(bytes);
-    if (isEqual(new TextEncoder().encode(text), bytes)) return `"data":${quoteJson(text)}`;
+  // for byte. White space around a JSON value and a byte order mark are dropped all the same: they are not part of the
+  // value, and a receiver does not expect Base64 instead of an object because of a line break at the end.
+  if (rawKind === "body" && contentType !== undefined) {
+    if (isJson(contentType)) {
+      const json = withoutBom(bytes);
+      if (isJsonText(json)) return `"data":${utf8.decode(json)}`;
+    } else if (isTextual(contentType) && isUtf8(charsetOf(contentType))) {
+      const text = utf8.decode(bytes);
+      if (isEqualBytes(encoder.encode(text), bytes)) return `"data":${quoteJson(text)}`;
+    }
   }
   const base64 = toBase64(bytes);
-  return fields.version === 10 ? `"data_base64":"${base64}"` : `"datacontentencoding":"base64","data":"${base64}"`;
+  return specversion === "1.0" ? `"data_base64":"${base64}"` : `"datacontentencoding":"base64","data":"${base64}"`;
+}
+
+/** The bytes without a byte order mark, which a JSON parser may skip (RFC 8259 section 8.1). */
+export function withoutBom(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 /** The error for data that is not a string although its media type is not JSON. */
@@ -151,7 +137,7 @@ export function dataMustBeString(contentType: string): FerryError {
 /** Encodes text in the charset of its media type, if it is one that platforms can write: UTF-8 or ISO-8859-1. */
 function encodeText(text: string, contentType: string | undefined): Uint8Array<ArrayBuffer> {
   const charset = charsetOf(contentType);
-  if (isUtf8(charset) || isAscii(text)) return new TextEncoder().encode(text);
+  if (isUtf8(charset) || isAscii(text)) return encoder.encode(text);
   if (/^(?:iso-?8859-1|latin-?1)$/i.test(charset) && isLatin1(text))
     return Uint8Array.from(text, (char) => char.charCodeAt(0));
   throw new FerryError(
@@ -198,11 +184,8 @@ function parseBody(text: string): unknown {
   }
 }
 
-function isJsonText(bytes: Uint8Array): boolean {
+/** Whether the bytes are exactly one JSON value, nested at most as deeply as the engine reads. */
+export function isJsonText(bytes: Uint8Array): boolean {
   const length = putBytes(bytes);
   return call(() => engine().codecs.is_json(length)) !== 0;
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }

@@ -1,41 +1,31 @@
 /**
- * The event. It is immutable and valid by construction, and lazy: an event that was decoded from JSON stores its text
- * and the positions of its attributes. Strings are cut out and `data` is parsed on first use, and an event that is only
- * passed on is never parsed.
+ * The event. It is immutable and valid by construction, and lazy: `data` is parsed on first use, and an event that is
+ * only passed on is never parsed.
+ *
+ * Attributes and payload are own members, which are enumerable and frozen: so different events are different for deep
+ * equality, and a spread copies all of them. A member that is computed for each event, like `data`, would cost a third
+ * of the decoding.
  */
 import { FerryError, REASONS } from "../../engine/errors.js";
 import { call, engine, putBytes, putText, trapped } from "../../engine/instance.js";
 import { mustBe } from "../../engine/messages.js";
 import { attributeError, type ExtensionValue, Format, validText } from "./attribute.js";
-import { asBytes, isBytes } from "./bytes.js";
-import { binaryBody, bytesOf, dataMember, dataOf, payloadFor, textOf } from "./event-data.js";
+import { asBytes, isBytes, isEqualBytes } from "./bytes.js";
+import { binaryBody, bytesOf, dataMember, decodeData, payloadFor, textOf, withoutBom } from "./event-data.js";
 import {
-  type EventFields,
   type EventParts,
   type Extensions,
-  eventText,
-  fieldsFromParts,
-  HAS_DEFAULT_CONTENT_TYPE,
-  IS_PLAIN,
+  type Payload,
+  type PayloadKind,
+  type Problem,
   quoteJson,
+  type Specversion,
 } from "./event-fields.js";
-import { type CloudEventInit, partsFromInit, type Specversion, stringifyData, unsupportedVersion } from "./init.js";
-import {
-  contentTypeOf,
-  cutAllStrings,
-  explicitContentType,
-  extensionsOf,
-  fieldsFromRow,
-  hasUnpacked,
-  idOf,
-  rejected,
-  schemaName,
-  schemaOf,
-  sourceOf,
-  subjectOf,
-  timeOf,
-  typeOf,
-} from "./table.js";
+import { isSameAttribute, isSameData } from "./equality.js";
+import { type CloudEventInit, partsFromInit, unsupportedVersion } from "./init.js";
+import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftJson } from "./lenient.js";
+import { stringifyData } from "./json-data.js";
+import { readEvent, rejected } from "./table.js";
 
 /** Tells the constructor that its arguments are a table, the scanned source, and an offset in the table. */
 const SCANNED = Symbol();
@@ -44,18 +34,62 @@ type ScannedConstructor = new (
   table: Uint32Array,
   source: string | Uint8Array,
   offset: number,
+  problems: readonly Problem[] | undefined,
 ) => CloudEvent;
 /** Tells the constructor that its argument is `EventParts`. */
 const CHECKED = Symbol();
 
+/** The media type is the default one, which the JSON format need not name. */
+const HAS_DEFAULT_CONTENT_TYPE = 1;
+/** All attributes can be written between quotes as they are, and there are no extension attributes. */
+const IS_PLAIN = 2;
+
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
+
 /**
  * One event, immutable.
+ *
+ * Two events that were made from the same values, or decoded from the same message, are deeply equal; `equals` also
+ * compares a made event with a decoded one. `{ ...event }` and `structuredClone(event)` have all attributes and, as
+ * `rawData`, the payload, so `new CloudEvent({ ...event, type: "other" })` is a complete copy.
  *
  * @example
  * const event = new CloudEvent({ type: "com.example.order.created", source: "/orders", data: { orderId: 7 } });
  */
-export class CloudEvent<T = unknown> {
-  readonly #fields: EventFields;
+export class CloudEvent<T = unknown> implements Payload {
+  /** The version of the specification that the event follows. */
+  declare readonly specversion: Specversion;
+  /** Identifies the event within its source. */
+  declare readonly id: string;
+  /** Where it happened, exactly as written: a URI-reference. */
+  declare readonly source: string;
+  /** What happened. */
+  declare readonly type: string;
+  /** When it happened: RFC 3339 text exactly as written, with all its digits. */
+  declare readonly time: string | undefined;
+  /** The object within the source that the event is about. */
+  declare readonly subject: string | undefined;
+  /** The media type of the data, exactly as written. */
+  declare readonly datacontenttype: string | undefined;
+  /** The URI of the schema of the data (1.0). */
+  declare readonly dataschema: string | undefined;
+  /** The URI-reference of the schema of the data (0.3). */
+  declare readonly schemaurl: string | undefined;
+  /** All extension attributes, by name. The object is frozen and has no prototype. */
+  declare readonly extensions: Extensions;
+  /** How `rawData` stores the payload. */
+  declare readonly rawKind: PayloadKind;
+  /** The payload as it is stored, for copies. Read `data`, `dataText` or `dataBytes` instead. */
+  declare readonly rawData: string | Uint8Array | undefined;
+  /** The attributes that a lenient reader left off, because they are not valid. No encoder writes them. */
+  declare readonly problems: readonly Problem[];
+
+  readonly #flags: number;
+  /** The JSON format of the event, as it arrived. */
+  readonly #received: string | Uint8Array | undefined;
+  /** The payload as a value, after it was first read. */
+  #data: unknown;
 
   /**
    * @throws {FerryError} `ERR_MISSING_ATTRIBUTE`, `ERR_INVALID_ATTRIBUTE_NAME`, `ERR_INVALID_ATTRIBUTE_VALUE`,
@@ -63,12 +97,46 @@ export class CloudEvent<T = unknown> {
    * 128 extension attributes.
    */
   constructor(init: CloudEventInit<T>);
-  constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown, c?: unknown) {
-    this.#fields =
-      init === SCANNED
-        ? fieldsFromRow(a as Uint32Array, b as string | Uint8Array, c as number)
-        : fieldsFromParts(init === CHECKED ? (a as EventParts) : partsFromInit(init as CloudEventInit));
-    if (init === SCANNED && hasUnpacked(this.#fields)) cutAllStrings(this.#fields, a as Uint32Array);
+  constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown, c?: unknown, d?: unknown) {
+    // Both branches add the same members in the same order: engines give such objects one layout.
+    if (init === SCANNED) {
+      const source = b as string | Uint8Array;
+      const event = readEvent(a as Uint32Array, typeof source === "string" ? source : utf8.decode(source), c as number);
+      this.specversion = event.specversion;
+      this.id = event.id;
+      this.source = event.source;
+      this.type = event.type;
+      this.time = event.time;
+      this.subject = event.subject;
+      this.datacontenttype = event.datacontenttype;
+      if (event.specversion === "1.0") this.dataschema = event.schema;
+      else this.schemaurl = event.schema;
+      this.extensions = event.extensions;
+      this.rawKind = event.rawKind;
+      this.rawData = event.rawData;
+      if (d !== undefined) this.problems = d as readonly Problem[];
+      this.#flags = 0;
+      this.#received = source;
+    } else {
+      const parts = init === CHECKED ? (a as EventParts) : partsFromInit(init as CloudEventInit);
+      this.specversion = parts.specversion;
+      this.id = parts.id;
+      this.source = parts.source;
+      this.type = parts.type;
+      this.time = parts.time;
+      this.subject = parts.subject;
+      this.datacontenttype = parts.contentType ?? (parts.hasDefaultContentType ? "application/json" : undefined);
+      if (parts.specversion === "1.0") this.dataschema = parts.schema;
+      else this.schemaurl = parts.schema;
+      this.extensions = parts.extensions;
+      this.rawKind = parts.rawKind;
+      this.rawData = parts.rawData;
+      if (parts.problems?.length) this.problems = parts.problems;
+      this.#flags = (parts.hasDefaultContentType ? HAS_DEFAULT_CONTENT_TYPE : 0) | (parts.isPlain ? IS_PLAIN : 0);
+      this.#received = undefined;
+    }
+    this.#data = undefined;
+    Object.freeze(this);
   }
 
   /**
@@ -76,71 +144,29 @@ export class CloudEvent<T = unknown> {
    *
    * @throws {FerryError} `ERR_INVALID_EVENT` for text that is not an event, and the errors of the constructor.
    */
-  static fromJSON<T = unknown>(json: string | Uint8Array | object): CloudEvent<T> {
-    if (typeof json === "string") return scanText<T>(json);
-    if (isBytes(json)) return scanBytes<T>(asBytes(json).slice());
+  static fromJSON<T = unknown>(json: string | Uint8Array | object, options: LenientOptions = {}): CloudEvent<T> {
+    const lenient = checkLenient(options);
+    if (typeof json === "string") return scanText<T>(json, lenient);
+    if (isBytes(json)) return scanBytes<T>(asBytes(json).slice(), lenient);
     if (typeof json !== "object" || json === null) throw mustBe("json", "a string, bytes or an object", json);
-    return scanText<T>(json instanceof CloudEvent ? json.toString() : stringifyData(json));
-  }
-
-  /** The version of the specification that the event follows. */
-  get specversion(): Specversion {
-    return this.#fields.version === 10 ? "1.0" : "0.3";
-  }
-
-  /** Identifies the event within its source. */
-  get id(): string {
-    return idOf(this.#fields);
-  }
-
-  /** Where it happened, exactly as written: a URI-reference. */
-  get source(): string {
-    return sourceOf(this.#fields);
-  }
-
-  /** What happened. */
-  get type(): string {
-    return typeOf(this.#fields);
-  }
-
-  /** When it happened: RFC 3339 text exactly as written, with all its digits. */
-  get time(): string | undefined {
-    return timeOf(this.#fields);
-  }
-
-  /** The object within the source that the event is about. */
-  get subject(): string | undefined {
-    return subjectOf(this.#fields);
-  }
-
-  /** The media type of the data, exactly as written. */
-  get datacontenttype(): string | undefined {
-    return contentTypeOf(this.#fields);
-  }
-
-  /** The URI of the schema of the data (1.0). */
-  get dataschema(): string | undefined {
-    return this.#fields.version === 10 ? schemaOf(this.#fields) : undefined;
-  }
-
-  /** The URI-reference of the schema of the data (0.3). */
-  get schemaurl(): string | undefined {
-    return this.#fields.version === 10 ? undefined : schemaOf(this.#fields);
+    return scanText<T>(json instanceof CloudEvent ? json.toString() : stringifyData(json), lenient);
   }
 
   /**
    * The payload. JSON is parsed on first use, text is a string, all else is a Uint8Array. `undefined` means that there
-   * is no payload; a payload of `null` is `null`.
+   * is no payload; a payload of `null` is `null`. If the object or the bytes are changed, the event is written with the
+   * changed data; `dataText` and `dataBytes` stay as they arrived.
    *
-   * @throws {FerryError} `ERR_INVALID_DATA` if a message in binary mode has a JSON media type and another body.
+   * @throws {FerryError} `ERR_INVALID_DATA` if a message has a JSON media type and its bytes are not JSON.
    */
   get data(): T | undefined {
-    return dataOf(this.#fields) as T | undefined;
+    if (this.#data === undefined && this.rawKind !== "none") this.#data = decodeData(this);
+    return this.#data as T | undefined;
   }
 
   /** A copy of the payload as bytes, exactly as they arrived: for data in JSON, the bytes of its JSON text. */
   get dataBytes(): Uint8Array<ArrayBuffer> | undefined {
-    return bytesOf(this.#fields)?.slice();
+    return bytesOf(this)?.slice();
   }
 
   /**
@@ -149,16 +175,7 @@ export class CloudEvent<T = unknown> {
    * @throws {FerryError} `ERR_INVALID_DATA` if the bytes are not text in this charset.
    */
   get dataText(): string | undefined {
-    return this.#fields.payloadKind === "none" ? undefined : textOf(this.#fields);
-  }
-
-  /** All extension attributes, by name. The object has no prototype. */
-  get extensions(): Readonly<Record<string, ExtensionValue>> {
-    const all: Record<string, ExtensionValue> = Object.create(null);
-    extensionsOf(this.#fields)?.forEach((value, name) => {
-      all[name] = value;
-    });
-    return Object.freeze(all);
+    return this.rawKind === "none" ? undefined : textOf(this);
   }
 
   /** The value of a core or extension attribute by its name. `data` is not an attribute. */
@@ -172,32 +189,44 @@ export class CloudEvent<T = unknown> {
       case "subject":
       case "datacontenttype":
         return this[name];
-      case schemaName(this.#fields):
-        return schemaOf(this.#fields);
+      case schemaName(this):
+        return schemaOf(this);
       default:
-        return extensionsOf(this.#fields)?.get(name);
+        return this.extensions[name];
     }
+  }
+
+  /**
+   * Whether another event has the same attributes and the same data, however it was made or arrived: extension
+   * attributes are compared as text, because headers have no types, and JSON data as values.
+   */
+  equals(other: unknown): boolean {
+    if (!(other instanceof CloudEvent)) return false;
+    if (this === other) return true;
+    for (const name of CORE_ATTRIBUTES) if (this[name] !== other[name]) return false;
+    const [mine, theirs] = [Object.entries(this.extensions), other.extensions];
+    return (
+      schemaOf(this) === schemaOf(other) &&
+      mine.length === Object.keys(theirs).length &&
+      mine.every(([name, value]) => isSameAttribute(value, theirs[name])) &&
+      isSameData(CloudEvent.#current(this), CloudEvent.#current(other))
+    );
   }
 
   /** A copy with other attributes or other data. `null` and `undefined` remove an attribute. */
   with<U = T>(changes: Partial<CloudEventInit<U>>): CloudEvent<U> {
     const version = changes.specversion ?? this.specversion;
     if (version !== this.specversion) return this.toVersion(version).with(changes);
-    const init: Record<string, unknown> = { ...this.extensions };
-    for (const name of ["specversion", "id", "source", "type", "time", "subject"] as const)
-      init[name] = this[name] ?? null;
-    Object.assign(init, {
-      datacontenttype: explicitContentType(this.#fields),
-      [schemaName(this.#fields)]: schemaOf(this.#fields),
-    });
+    const contentType = explicitContentType(this, this.#flags);
+    const init = { ...this, ...CloudEvent.#current(this), datacontenttype: contentType } as unknown as Record<
+      string,
+      unknown
+    >;
     for (const name in changes) init[name] = changes[name] ?? (name === "data" ? changes[name] : null);
-    if ("data" in changes) return new CloudEvent(init as CloudEventInit<U>);
     const parts = partsFromInit(init as CloudEventInit);
-    parts.payload = payloadFor(this.#fields, parts.contentType);
-    parts.hasDefaultContentType =
-      parts.contentType === undefined &&
-      (this.#fields.escaped & HAS_DEFAULT_CONTENT_TYPE) !== 0 &&
-      !this.#fields.hasEventText;
+    if (!("data" in changes)) {
+      parts.hasDefaultContentType = parts.contentType === undefined && (this.#flags & HAS_DEFAULT_CONTENT_TYPE) !== 0;
+    }
     return CloudEvent.fromParts<U>(parts);
   }
 
@@ -213,7 +242,7 @@ export class CloudEvent<T = unknown> {
     if (version !== "1.0" && version !== "0.3") throw unsupportedVersion(version);
     const isToV1 = version === "1.0";
     const reserved = isToV1 ? ["dataschema"] : ["schemaurl", "datacontentencoding"];
-    const schema = schemaOf(this.#fields);
+    const schema = schemaOf(this);
     if (isToV1 && this.source === "") throw notConvertible("source", REASONS[1]);
     if (isToV1 && schema !== undefined) {
       try {
@@ -222,27 +251,28 @@ export class CloudEvent<T = unknown> {
         throw notConvertible("schemaurl", REASONS[6], schema);
       }
     }
-    const extensions = new Map<string, ExtensionValue>();
-    extensionsOf(this.#fields)?.forEach((value, name) => {
+    const extensions: Record<string, ExtensionValue> = Object.create(null);
+    for (const [name, value] of Object.entries(this.extensions)) {
       if (typeof value === "object") throw notConvertible(name, "is an object, which 1.0 does not allow");
       if (reserved.includes(name))
         throw notConvertible(name, `is an extension attribute whose name has another meaning in ${version}`);
       // 0.3 has no Boolean.
-      extensions.set(name, typeof value === "boolean" && !isToV1 ? String(value) : value);
-    });
+      extensions[name] = typeof value === "boolean" && !isToV1 ? String(value) : value;
+    }
+    const contentType = explicitContentType(this, this.#flags);
     return CloudEvent.fromParts({
+      ...payloadFor(CloudEvent.#current(this), contentType),
       hasDefaultContentType: false,
       isPlain: false,
-      version: isToV1 ? 10 : 3,
+      specversion: version,
       id: this.id,
       source: this.source,
       type: this.type,
       time: this.time,
       subject: this.subject,
-      contentType: explicitContentType(this.#fields),
+      contentType,
       schema,
-      extensions,
-      payload: payloadFor(this.#fields, explicitContentType(this.#fields)),
+      extensions: Object.freeze(extensions),
     });
   }
 
@@ -251,31 +281,62 @@ export class CloudEvent<T = unknown> {
     return JSON.parse(this.toString());
   }
 
-  /** The event in the JSON format as text. An event that was decoded from JSON returns exactly the text that arrived. */
+  /**
+   * The event in the JSON format as text. An event that was decoded from JSON returns exactly the text that arrived,
+   * unless its data were changed.
+   */
   toString(): string {
-    if (this.#fields.hasEventText) return eventText(this.#fields);
+    const payload = CloudEvent.#current(this);
+    if (this.#received !== undefined && payload === this)
+      return typeof this.#received === "string" ? this.#received : utf8.decode(this.#received);
     const { specversion, id, source, type, time, subject } = this;
-    const contentType = explicitContentType(this.#fields);
-    const schema = schemaOf(this.#fields);
+    const contentType = explicitContentType(this, this.#flags);
+    const schema = schemaOf(this);
     // Few long concatenations: many short ones would cost more than all else here.
     let json: string;
-    if (this.#fields.escaped & IS_PLAIN) {
+    if (this.#flags & IS_PLAIN) {
       json = `{"specversion":"${specversion}","id":"${id}","source":"${source}","type":"${type}"`;
       if (time !== undefined) json += `,"time":"${time}"`;
       if (subject !== undefined) json += `,"subject":"${subject}"`;
       if (contentType !== undefined) json += `,"datacontenttype":"${contentType}"`;
-      if (schema !== undefined) json += `,"${schemaName(this.#fields)}":"${schema}"`;
+      if (schema !== undefined) json += `,"${schemaName(this)}":"${schema}"`;
     } else {
       json = `{"specversion":"${specversion}","id":${quoteJson(id)},"source":${quoteJson(source)},"type":${quoteJson(type)}`;
       if (time !== undefined) json += `,"time":${quoteJson(time)}`;
       if (subject !== undefined) json += `,"subject":${quoteJson(subject)}`;
       if (contentType !== undefined) json += `,"datacontenttype":${quoteJson(contentType)}`;
-      if (schema !== undefined) json += `,"${schemaName(this.#fields)}":${quoteJson(schema)}`;
-      extensionsOf(this.#fields)?.forEach((value, name) => {
+      if (schema !== undefined) json += `,"${schemaName(this)}":${quoteJson(schema)}`;
+      for (const name in this.extensions) {
+        const value = this.extensions[name]!;
         json += `,"${name}":${typeof value === "string" ? quoteJson(value) : JSON.stringify(value)}`;
-      });
+      }
     }
-    return this.#fields.payloadKind === "none" ? `${json}}` : `${json},${dataMember(this.#fields, contentType)}}`;
+    return payload.rawKind === "none" ? `${json}}` : `${json},${dataMember(payload, contentType)}}`;
+  }
+
+  /** The payload as it is written: this event itself, unless the data were handed out and then changed. */
+  static #current(event: CloudEvent): Payload {
+    const data = event.#data;
+    if (typeof data !== "object" || data === null) return event;
+    const { specversion, datacontenttype } = event;
+    if (isBytes(data)) {
+      const bytes = asBytes(data);
+      if (isEqualBytes(bytes, bytesOf(event)!)) return event;
+      return { specversion, datacontenttype, rawKind: "bytes", rawData: bytes.slice() };
+    }
+    const text = stringifyData(data);
+    if (text === JSON.stringify(decodeData(event))) return event;
+    return { specversion, datacontenttype, rawKind: "json", rawData: text };
+  }
+
+  /** Whether the data of the event were handed out and then changed. @internal */
+  static isChanged(event: CloudEvent): boolean {
+    return CloudEvent.#current(event) !== event;
+  }
+
+  /** Whether the data of the event were handed out as an object, which may be changed later. @internal */
+  static isRead(event: CloudEvent): boolean {
+    return typeof event.#data === "object";
   }
 
   /** Media type and body of the event in binary mode. @internal */
@@ -283,34 +344,54 @@ export class CloudEvent<T = unknown> {
     contentType: string | undefined;
     body: string | Uint8Array<ArrayBuffer> | undefined;
   } {
-    const fields = event.#fields;
+    const payload = CloudEvent.#current(event);
     // Only the JSON format has a default media type, so binary mode has to name it.
     return {
-      contentType: contentTypeOf(fields) ?? (fields.payloadKind === "json" ? "application/json" : undefined),
-      body: binaryBody(fields),
+      contentType: event.datacontenttype ?? (payload.rawKind === "json" ? "application/json" : undefined),
+      body: binaryBody(payload),
     };
   }
 
-  /** The text or bytes of an event that arrived in the JSON format. @internal */
+  /** The text or bytes of an event that arrived in the JSON format and is unchanged. @internal */
   static receivedJson(event: CloudEvent): string | Uint8Array<ArrayBuffer> | undefined {
-    const fields = event.#fields;
-    return fields.hasEventText ? (fields.text ?? fields.bytes!.slice()) : undefined;
-  }
-
-  /** The extension attributes, not copied. @internal */
-  static extensionsOf(event: CloudEvent): Extensions | undefined {
-    return extensionsOf(event.#fields);
+    const received = event.#received;
+    if (received === undefined || CloudEvent.#current(event) !== event) return undefined;
+    return typeof received === "string" ? received : received.slice();
   }
 
   /** The event that is at this offset in the table of the engine or in the rows of a batch. @internal */
-  static fromRow<T>(table: Uint32Array, source: string | Uint8Array, offset: number): CloudEvent<T> {
-    return new (CloudEvent as unknown as ScannedConstructor)(SCANNED, table, source, offset) as CloudEvent<T>;
+  static fromRow<T>(
+    table: Uint32Array,
+    source: string | Uint8Array,
+    offset: number,
+    problems?: readonly Problem[],
+  ): CloudEvent<T> {
+    return new (CloudEvent as unknown as ScannedConstructor)(SCANNED, table, source, offset, problems) as CloudEvent<T>;
   }
 
   /** An event from checked parts. @internal */
   static fromParts<T>(parts: EventParts): CloudEvent<T> {
     return new (CloudEvent as unknown as new (tag: symbol, parts: EventParts) => CloudEvent<T>)(CHECKED, parts);
   }
+}
+// Only an event with problems has them as a member of its own.
+Object.defineProperty(CloudEvent.prototype, "problems", { value: NO_PROBLEMS, writable: true });
+
+const CORE_ATTRIBUTES = ["specversion", "id", "source", "type", "time", "subject"] as const;
+
+/** The name of the schema attribute in the version of the event. */
+function schemaName(event: CloudEvent): "dataschema" | "schemaurl" {
+  return event.specversion === "1.0" ? "dataschema" : "schemaurl";
+}
+
+/** The schema of the data. */
+function schemaOf(event: CloudEvent): string | undefined {
+  return event.specversion === "1.0" ? event.dataschema : event.schemaurl;
+}
+
+/** The media type that the event names itself. */
+function explicitContentType(event: CloudEvent, flags: number): string | undefined {
+  return flags & HAS_DEFAULT_CONTENT_TYPE ? undefined : event.datacontenttype;
 }
 
 // The text that the consoles of Node and Deno show. Outside the class: `isolatedDeclarations` allows no computed name.
@@ -321,7 +402,7 @@ Object.defineProperty(CloudEvent.prototype, Symbol.for("nodejs.util.inspect.cust
 });
 
 /** Decodes text that is one event. */
-export function scanText<T>(text: string): CloudEvent<T> {
+export function scanText<T>(text: string, lenient?: Lenient): CloudEvent<T> {
   const length = putText(text);
   if (length < 0) throw new FerryError("ERR_INVALID_EVENT", "the text contains a lone surrogate");
   const instance = engine();
@@ -331,23 +412,31 @@ export function scanText<T>(text: string): CloudEvent<T> {
   } catch (error) {
     throw trapped(error);
   }
-  if (code !== 0) throw rejected(code, text);
+  if (code !== 0) return siftAndScan<T>(text, rejected(code, text), lenient);
   return CloudEvent.fromRow(instance.table, text, 0);
 }
 
 /** Decodes bytes that are one event. The event keeps the bytes, so nobody else may change them. */
-export function scanBytes<T>(bytes: Uint8Array): CloudEvent<T> {
+export function scanBytes<T>(bytes: Uint8Array, lenient?: Lenient): CloudEvent<T> {
   const body = withoutBom(bytes);
   const length = putBytes(body);
   const instance = engine();
   const code = call(() => instance.codecs.scan(length));
-  if (code !== 0) throw rejected(code, body);
+  if (code !== 0) return siftAndScan<T>(body, rejected(code, body), lenient);
   return CloudEvent.fromRow(instance.table, body, 0);
 }
 
-/** The bytes without a byte order mark, which a JSON parser may skip (RFC 8259 section 8.1). */
-export function withoutBom(bytes: Uint8Array): Uint8Array {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+/** Decodes an event that was rejected without the attributes that are not valid. */
+function siftAndScan<T>(source: string | Uint8Array, error: FerryError, lenient: Lenient | undefined): CloudEvent<T> {
+  if (!lenient) throw adviseLenient(error);
+  const sifted = siftJson(source, lenient);
+  if (!sifted) throw error;
+  const { text, problems } = sifted;
+  const length = putText(text);
+  const instance = engine();
+  const code = length < 0 ? -1 : call(() => instance.codecs.scan(length));
+  if (code !== 0) throw code < 0 ? error : rejected(code, text);
+  return CloudEvent.fromRow(instance.table, text, 0, problems);
 }
 
 function notConvertible(attribute: string, problem: string, value?: unknown): FerryError {

@@ -61,7 +61,8 @@ export function attributeFrom(attribute: string, value: string, format: Format, 
 /** Decodes a header value, without a check of what it means. */
 export function decodeHeader(attribute: string, value: string): string {
   if (NEEDS_NO_DECODING.test(value)) return value;
-  const length = putText(value);
+  const text = readRawUtf8(value);
+  const length = text === undefined ? -1 : putText(text);
   const decodedLength = length < 0 ? -1 : call(() => engine().codecs.decode_header(length));
   if (decodedLength < 0) {
     const reason = length < 0 ? REASONS[12] : REASONS[engine().table[REASON]!];
@@ -72,6 +73,20 @@ export function decodeHeader(attribute: string, value: string): string {
     );
   }
   return call(() => takeScratch(decodedLength));
+}
+
+/**
+ * Platforms show the bytes of headers as ISO-8859-1, one character for each. SDKs that do not percent-encode send raw
+ * UTF-8, which is read as such. `undefined` if the bytes are not UTF-8.
+ */
+function readRawUtf8(value: string): string | undefined {
+  if (!/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value;
+  try {
+    const bytes = Uint8Array.from(value, (char) => char.charCodeAt(0));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Encodes a header value: space, `"`, `%` and all characters other than printable ASCII are percent-encoded. */

@@ -3,10 +3,13 @@ import { FerryError } from "../../engine/errors.js";
 import { formatValue, invalidArgument, mustBe } from "../../engine/messages.js";
 import { attributeError } from "./attribute.js";
 import { checkEvent, EventBatch, toArray } from "./batch.js";
-import { collectHeaders, eventFromHeaders } from "./binary-mode.js";
-import { type Body, copyBody, type ReadOptions, readBody } from "./body.js";
+import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
+import { type BinaryDetails, collectHeaders, type EventHeaders, eventFromHeaders } from "./binary-mode.js";
+import { type Body, copyBody, type ReadOptions, readDecodedBody } from "./body.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { encodeHeader, type HeadersLike, headerOf, pairsOf } from "./headers.js";
+import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftHeaders } from "./lenient.js";
+import { isJson } from "./media-type.js";
 
 /** The content modes: how events are sent in HTTP messages. */
 export type ContentMode = "binary" | "structured" | "batch";
@@ -19,10 +22,10 @@ export interface HttpMessage {
   body: string | Uint8Array<ArrayBuffer> | undefined;
 }
 
-export const STRUCTURED_TYPE = "application/cloudevents+json; charset=UTF-8";
-export const BATCH_TYPE = "application/cloudevents-batch+json; charset=UTF-8";
+export const STRUCTURED_TYPE = "application/cloudevents+json; charset=utf-8";
+export const BATCH_TYPE = "application/cloudevents-batch+json; charset=utf-8";
 /** The start of the media types of structured and batched mode. */
-const CLOUDEVENT_TYPE = /^\s*application\/cloudevents/i;
+export const CLOUDEVENT_TYPE: RegExp = /^\s*application\/cloudevents/i;
 
 /**
  * Encodes one event in binary mode: attributes in headers, data in the body.
@@ -43,11 +46,12 @@ export function toBinary(event: CloudEvent): HttpMessage {
   if (subject !== undefined) headers["ce-subject"] = encodeHeader(subject);
   if (dataschema !== undefined) headers["ce-dataschema"] = encodeHeader(dataschema);
   if (schemaurl !== undefined) headers["ce-schemaurl"] = encodeHeader(schemaurl);
-  CloudEvent.extensionsOf(event)?.forEach((value, name) => {
+  for (const name in event.extensions) {
+    const value = event.extensions[name]!;
     if (typeof value === "object")
       throw attributeError(name, "is an object, which a header cannot carry", undefined, "ERR_NOT_CONVERTIBLE");
     headers[`ce-${name}`] = encodeHeader(String(value));
-  });
+  }
   const { contentType, body } = CloudEvent.binaryPayload(event);
   if (contentType !== undefined) {
     if (CLOUDEVENT_TYPE.test(contentType)) {
@@ -102,31 +106,36 @@ function modeOf(contentType: string | undefined): ContentMode {
  * @throws {FerryError} with the name of the attribute that is wrong; `ERR_NOT_A_CLOUDEVENT` if the message has no event,
  * `ERR_UNSUPPORTED_FORMAT` if it is in another format than JSON.
  */
-export function fromHttp<T = unknown>(headers: HeadersLike, body?: Body): CloudEvent<T> {
-  return decode<T>(headers, copyBody(body));
+export function fromHttp<T = unknown>(headers: HeadersLike, body?: Body, options: LenientOptions = {}): CloudEvent<T> {
+  return decode<T>(pairsOf(headers), copyBody(body), checkLenient(options));
 }
 
 /** Decodes the events of a message in any content mode. */
-export function batchFromHttp(headers: HeadersLike, body?: Body): EventBatch {
-  return decodeBatch(headers, copyBody(body));
+export function batchFromHttp(headers: HeadersLike, body?: Body, options: BatchOptions = {}): EventBatch {
+  return decodeBatch(headers, copyBody(body), options);
 }
 
 /**
- * Decodes one event from a Request or Response. The body is read to its end or cancelled.
+ * Decodes one event from a Request or Response. The body is read to its end or cancelled. Content encodings that the
+ * platform knows are undone: gzip and deflate everywhere.
+ *
+ * @throws {FerryError} as `fromHttp`; `ERR_TOO_LARGE` for a body above `maxBytes`, `ERR_UNSUPPORTED_FORMAT` for an unknown
+ * content encoding, `ERR_NETWORK` for a body that breaks off.
  *
  * @example
  * export default { async fetch(request) { const event = await fromRequest(request); … } }
  */
 export async function fromRequest<T = unknown>(
   message: Request | Response,
-  options?: ReadOptions,
+  options: ReadOptions = {},
 ): Promise<CloudEvent<T>> {
-  return decode<T>(message.headers, await readBody(message, options));
+  const lenient = checkLenient(options);
+  return decode<T>(pairsOf(message.headers), await readDecodedBody(message, options), lenient);
 }
 
-/** Decodes the events of a Request or Response in any content mode. */
-export async function batchFromRequest(message: Request | Response, options?: ReadOptions): Promise<EventBatch> {
-  return decodeBatch(message.headers, await readBody(message, options));
+/** Decodes the events of a Request or Response in any content mode, with the errors of `fromRequest`. */
+export async function batchFromRequest(message: Request | Response, options: ReadOptions = {}): Promise<EventBatch> {
+  return decodeBatch(message.headers, await readDecodedBody(message, options), options);
 }
 
 /**
@@ -177,25 +186,64 @@ function onlyEvent(events: CloudEvent | Iterable<CloudEvent>): CloudEvent {
   return first;
 }
 
-function decode<T>(headers: HeadersLike, body: string | Uint8Array | undefined): CloudEvent<T> {
-  const eventHeaders = collectHeaders(pairsOf(headers));
+/** Decodes one event from headers with names in lower case. @internal */
+export function decode<T>(
+  pairs: Iterable<readonly [string, string]>,
+  body: string | Uint8Array | undefined,
+  lenient: Lenient | undefined,
+  types?: BinaryDetails["types"],
+): CloudEvent<T> {
+  const eventHeaders = collectHeaders(pairs);
   const { contentType } = eventHeaders;
-  if (contentType === undefined || !CLOUDEVENT_TYPE.test(contentType)) return eventFromHeaders<T>(eventHeaders, body);
-  if (modeOf(contentType) === "batch") {
-    throw new FerryError(
-      "ERR_INVALID_EVENT",
-      "the message carries a batch of events; read it with batchFromHttp or batchFromRequest",
-    );
+  const isStructured = contentType !== undefined && CLOUDEVENT_TYPE.test(contentType);
+  if (isStructured) {
+    if (modeOf(contentType) === "batch") {
+      throw new FerryError(
+        "ERR_INVALID_EVENT",
+        "the message carries a batch of events; read it with batchFromHttp or batchFromRequest",
+      );
+    }
+    checkJsonFormat(contentType);
   }
-  checkJsonFormat(contentType);
-  return typeof body === "string" ? scanText<T>(body) : scanBytes<T>(body ?? new Uint8Array(0));
+  if (isStructured || (lenient && unlabelledMode(eventHeaders, body) === "structured"))
+    return typeof body === "string" ? scanText<T>(body, lenient) : scanBytes<T>(body ?? new Uint8Array(0), lenient);
+  try {
+    return eventFromHeaders<T>(eventHeaders, body, { types });
+  } catch (error) {
+    if (!(error instanceof FerryError)) throw error;
+    if (!lenient) throw adviseLenient(error);
+    const sifted = siftHeaders(pairs, lenient);
+    if (!sifted) throw error;
+    return eventFromHeaders<T>(collectHeaders(sifted.headers), body, { types, problems: sifted.problems });
+  }
 }
 
-function decodeBatch(headers: HeadersLike, body: string | Uint8Array | undefined): EventBatch {
-  const contentType = headerOf(headers, "content-type");
-  if (modeOf(contentType) !== "batch") return EventBatch.of([decode(headers, body)]);
-  checkJsonFormat(contentType!);
-  return EventBatch.scan(body ?? "", "batch");
+function decodeBatch(headers: HeadersLike, body: string | Uint8Array | undefined, options: BatchOptions): EventBatch {
+  const lenient = checkLenient(options);
+  checkOnInvalid(options);
+  const pairs = pairsOf(headers);
+  const eventHeaders = collectHeaders(pairs);
+  const isBatch = modeOf(eventHeaders.contentType) === "batch";
+  if (!isBatch && !(lenient && unlabelledMode(eventHeaders, body) === "batch"))
+    return EventBatch.of([decode(pairs, body, lenient)]);
+  if (isBatch) checkJsonFormat(eventHeaders.contentType!);
+  return EventBatch.scan(body ?? "", "batch", options);
+}
+
+/**
+ * The content mode of a message that has neither `ce-` headers nor the media type of a CloudEvent, but may be one: some
+ * senders write `application/json`, or no media type, above an event in the JSON format.
+ */
+function unlabelledMode(
+  { contentType, version, id, source, type }: EventHeaders,
+  body: string | Uint8Array | undefined,
+): ContentMode | undefined {
+  const hasHeaders = version !== undefined || id !== undefined || source !== undefined || type !== undefined;
+  if (hasHeaders || body === undefined || (contentType !== undefined && !isJson(contentType.trim()))) return undefined;
+  const start = typeof body === "string" ? body.slice(0, 64) : new TextDecoder().decode(body.subarray(0, 64));
+  // A TextDecoder drops a byte order mark, and white space includes it in a string.
+  const first = start.trimStart()[0];
+  return first === "{" ? "structured" : first === "[" ? "batch" : undefined;
 }
 
 /** Throws for an event format other than JSON. */

@@ -1,10 +1,13 @@
 /** CloudEvents: event model, codecs, batches and webhooks. */
 
 export { type Culprit, FerryError, type FerryErrorCode, isFerryError } from "../../engine/errors.js";
+export type { AllowedOrigins } from "./allowed-origins.js";
 export type { ExtensionValue } from "./attribute.js";
 export { type BatchFormat, EventBatch } from "./batch.js";
+export type { BatchOptions, OnInvalid, RejectedEvent } from "./batch-options.js";
 export type { Body, ReadOptions } from "./body.js";
 export { CloudEvent } from "./event.js";
+export type { PayloadKind, Problem, Specversion } from "./event-fields.js";
 export type { HeadersLike } from "./headers.js";
 export {
   batchFromHttp,
@@ -19,7 +22,8 @@ export {
   toRequest,
   toStructured,
 } from "./http.js";
-export type { CloudEventInit, Specversion } from "./init.js";
+export type { CloudEventInit } from "./init.js";
+export type { Lenient, LenientOptions } from "./lenient.js";
 export {
   type AmqpMessage,
   type Binding,
@@ -29,4 +33,4 @@ export {
   type NatsMessage,
   toMessage,
 } from "./message.js";
-export { type WebhookOptions, webhook } from "./webhook.js";
+export { type AuthorizeContext, type WebhookContext, type WebhookOptions, webhook } from "./webhook.js";

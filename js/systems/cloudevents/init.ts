@@ -15,12 +15,18 @@ import {
   validText,
 } from "./attribute.js";
 import { asBytes, fromBase64, isBytes, toBase64 } from "./bytes.js";
-import { dataMustBeString } from "./event-data.js";
-import { type EventParts, NO_PAYLOAD, needsNoEscapes, type Payload } from "./event-fields.js";
+import { dataMustBeString, isJsonText, payloadFor } from "./event-data.js";
+import {
+  type EventParts,
+  type Extensions,
+  NO_EXTENSIONS,
+  NO_PAYLOAD,
+  needsNoEscapes,
+  type Specversion,
+  type StoredPayload,
+} from "./event-fields.js";
+import { stringifyData } from "./json-data.js";
 import { isJson } from "./media-type.js";
-
-/** The versions of the specification. */
-export type Specversion = "1.0" | "0.3";
 
 /** The attributes and the data of a new event. */
 export interface CloudEventInit<T = unknown> {
@@ -84,13 +90,20 @@ function readInit(init: CloudEventInit): EventParts {
   let isBase64 = false;
   // URIs and timestamps never have characters that JSON escapes.
   let isPlain = true;
-  let extensions: Map<string, ExtensionValue> | undefined;
+  // A copy of an event, as `{ ...event }` makes it: what it does not have stays absent.
+  const isCopy = Object.hasOwn(init, "rawKind");
+  let extensions: Record<string, ExtensionValue> | undefined;
+  if (isCopy) {
+    time = null;
+    extensions = Object.assign(Object.create(null), init["extensions"]);
+  }
   for (const name in init) {
     const value = init[name];
-    if (value === undefined) continue;
+    if (value === undefined || (isCopy && COPIED_MEMBERS.has(name))) continue;
     if (value === null) {
       if (name === "time") time = null;
       else if (name !== "data") checkName(name);
+      if (extensions) delete extensions[name];
       continue;
     }
     switch (name) {
@@ -130,18 +143,20 @@ function readInit(init: CloudEventInit): EventParts {
           isBase64 = true;
         } else {
           checkName(name);
-          extensions ??= new Map();
-          extensions.set(name, toExtensionValue(name, value, !isV1));
+          extensions ??= Object.create(null) as Record<string, ExtensionValue>;
+          extensions[name] = toExtensionValue(name, value, !isV1);
         }
     }
   }
-  checkExtensionCount(extensions);
   if (source === undefined) throw missingAttribute("source");
   if (type === undefined) throw missingAttribute("type");
-  if (init.id === null) throw missingAttribute("id");
-  const payload = toPayload(init.data, contentType, isBase64);
+  if (init.id === null || (isCopy && id === undefined)) throw missingAttribute("id");
+  const hasNewData = !isCopy || Object.hasOwn(init, "data");
+  const { rawKind, rawData } = hasNewData
+    ? toPayload(init.data, contentType, isBase64)
+    : copiedPayload(init, contentType);
   return {
-    version: isV1 ? 10 : 3,
+    specversion,
     id: id ?? freshId(),
     source,
     type,
@@ -149,11 +164,50 @@ function readInit(init: CloudEventInit): EventParts {
     subject,
     contentType,
     schema,
-    extensions,
-    payload,
-    hasDefaultContentType: contentType === undefined && payload.kind === "json",
+    extensions: extensions ? checkedExtensions(extensions, isCopy, isV1) : NO_EXTENSIONS,
+    rawKind,
+    rawData,
+    hasDefaultContentType: contentType === undefined && rawKind === "json" && hasNewData,
     isPlain: isPlain && extensions === undefined,
   };
+}
+
+/** Members of an event that are not attributes. */
+const COPIED_MEMBERS = new Set(["extensions", "problems", "rawKind", "rawData"]);
+
+/** The extension attributes, frozen. Those of a copy may have been changed. */
+function checkedExtensions(extensions: Record<string, ExtensionValue>, isCopy: boolean, isV1: boolean): Extensions {
+  if (isCopy) {
+    for (const name in extensions) {
+      checkName(name);
+      extensions[name] = toExtensionValue(name, extensions[name], !isV1);
+    }
+  }
+  checkExtensionCount(Object.keys(extensions).length);
+  return Object.freeze(extensions);
+}
+
+/** The payload of a copied event. It may have been changed, so it is checked. */
+function copiedPayload({ rawKind, rawData }: CloudEventInit, contentType: string | undefined): StoredPayload {
+  switch (rawKind) {
+    case "none":
+      return NO_PAYLOAD;
+    case "json":
+      if (typeof rawData === "string" && isWellFormed(rawData) && isJsonText(new TextEncoder().encode(`[${rawData}]`)))
+        return payloadFor({ rawKind, rawData }, contentType);
+      break;
+    case "text":
+      if (typeof rawData === "string" && isWellFormed(rawData)) return payloadFor({ rawKind, rawData }, contentType);
+      break;
+    case "base64":
+      if (typeof rawData === "string") return { rawKind, rawData: toBase64(decodeBase64(rawData)) };
+      break;
+    case "bytes":
+    case "body":
+      if (isBytes(rawData)) return { rawKind, rawData: asBytes(rawData).slice() };
+      if (rawKind === "body" && typeof rawData === "string" && isWellFormed(rawData)) return { rawKind, rawData };
+  }
+  throw mustBe("rawData", "the payload of an event, unchanged", rawData, "pass data to replace it");
 }
 
 /** Whether the value is text that JSON does not escape. Such text is also a valid String attribute. */
@@ -175,10 +229,10 @@ export function unsupportedVersion(version: unknown): FerryError {
   );
 }
 
-function toPayload(data: unknown, contentType: string | undefined, isBase64: boolean): Payload {
+function toPayload(data: unknown, contentType: string | undefined, isBase64: boolean): StoredPayload {
   if (data === undefined) return NO_PAYLOAD;
-  if (isBytes(data)) return { kind: "bytes", bytes: asBytes(data).slice() };
-  if (isBase64 && typeof data === "string") return { kind: "bytes", bytes: decodeBase64(data) };
+  if (isBytes(data)) return { rawKind: "bytes", rawData: asBytes(data).slice() };
+  if (isBase64 && typeof data === "string") return { rawKind: "bytes", rawData: decodeBase64(data) };
   if (contentType === undefined || isJson(contentType)) {
     if (typeof data === "number" && !Number.isFinite(data))
       throw new FerryError("ERR_INVALID_DATA", `the data ${data} cannot be expressed in JSON`, {
@@ -186,8 +240,7 @@ function toPayload(data: unknown, contentType: string | undefined, isBase64: boo
         culprit: "caller",
       });
     // The event stores the text and not the object, so that later changes of the object do not change the event.
-    const text = stringifyData(data);
-    return { kind: "json", text, start: 0, end: text.length };
+    return { rawKind: "json", rawData: stringifyData(data) };
   }
   if (typeof data !== "string") throw dataMustBeString(contentType);
   if (!isWellFormed(data))
@@ -195,7 +248,7 @@ function toPayload(data: unknown, contentType: string | undefined, isBase64: boo
       attribute: "data",
       culprit: "caller",
     });
-  return { kind: "text", text: data, start: 0, end: data.length };
+  return { rawKind: "text", rawData: data };
 }
 
 function decodeBase64(text: string): Uint8Array {
@@ -206,22 +259,4 @@ function decodeBase64(text: string): Uint8Array {
     // Throws the error below.
   }
   throw new FerryError("ERR_INVALID_DATA", `the data ${REASONS[18]}`, { attribute: "data" });
-}
-
-/** Serializes data, or a whole event, as JSON text. */
-export function stringifyData(value: unknown): string {
-  try {
-    const text = JSON.stringify(value);
-    if (text !== undefined) return text;
-  } catch (cause) {
-    throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: ${(cause as Error).message}`, {
-      attribute: "data",
-      cause,
-      culprit: "caller",
-    });
-  }
-  throw new FerryError("ERR_INVALID_DATA", `the data cannot be expressed in JSON: received a ${typeof value}`, {
-    attribute: "data",
-    culprit: "caller",
-  });
 }

@@ -10,13 +10,15 @@
  * | NATS 1.0.2 | header `ce-name`, percent-encoded | header `ce-datacontenttype` | `data` |
  */
 import { FerryError } from "../../engine/errors.js";
+import { isWellFormed } from "../../engine/instance.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import { checkEvent } from "./batch.js";
-import type { Body } from "./body.js";
-import { asBytes, isBytes } from "./bytes.js";
-import { CloudEvent } from "./event.js";
+import { type Body, copyBody } from "./body.js";
+import { asBytes, isBytes, toBase64 } from "./bytes.js";
+import type { CloudEvent } from "./event.js";
 import { decodeHeader, encodeHeader } from "./headers.js";
-import { fromHttp, toBinary, toStructured } from "./http.js";
+import { CLOUDEVENT_TYPE, decode, toBinary, toStructured } from "./http.js";
+import { checkLenient, type LenientOptions } from "./lenient.js";
 
 /** The protocol of a message. */
 export type Binding = "kafka" | "amqp" | "mqtt" | "nats";
@@ -131,74 +133,123 @@ export function toMessage<B extends Binding>(
   /** Booleans and Integers, for which AMQP has types. */
   function nativeExtensions(): Record<string, unknown> {
     const typed: Record<string, unknown> = {};
-    CloudEvent.extensionsOf(event)?.forEach((value, name) => {
+    for (const [name, value] of Object.entries(event.extensions)) {
       if (typeof value !== "string") typed[`cloudEvents_${name}`] = value;
-    });
+    }
     return typed;
   }
 }
 
 /**
- * Decodes the event of a message in binary or structured mode.
+ * Decodes the event of a message in binary or structured mode. With `lenient` it also reads records without headers whose
+ * value is an event in the JSON format.
  *
  * @throws {FerryError} as `fromHttp`.
  */
-export function fromMessage<B extends Binding>(message: Messages[B], binding: B): CloudEvent {
-  const headers = new Map<string, string>();
+export function fromMessage<T = unknown>(
+  message: KafkaMessage | AmqpMessage | MqttMessage | NatsMessage,
+  binding: Binding,
+  options: LenientOptions = {},
+): CloudEvent<T> {
+  const lenient = checkLenient(options);
+  if (typeof message !== "object" || message === null) throw mustBe("message", "a message of the client", message);
+  const read = READERS[binding];
+  if (!Object.hasOwn(READERS, binding)) throw unknownBinding(binding);
+  const { attributes, encoded = [], contentType, body } = read(message as never);
+  const pairs: [string, string][] = [];
+  const types = new Map<string, boolean | number>();
   // Attributes become HTTP headers, so that one decoder has all rules.
-  const setAttribute = (name: string, value: unknown) =>
-    headers.set(`ce-${name.toLowerCase()}`, encodeHeader(textOf(name, value)));
-  let contentType: unknown;
-  let body: Body;
-  switch (binding as Binding) {
-    case "kafka": {
-      const { headers: received = {}, value } = message as KafkaMessage;
-      body = value;
-      for (const name in received) {
-        const value = Array.isArray(received[name]) ? received[name][0] : received[name];
-        if (value === undefined) continue;
-        if (name.toLowerCase() === "content-type") contentType = textOf(name, value);
-        else if (name.toLowerCase().startsWith("ce_")) setAttribute(name.slice(3), value);
-      }
-      break;
-    }
-    case "amqp": {
-      const amqp = message as AmqpMessage;
-      ({ content_type: contentType, body } = amqp);
-      for (const [name, value] of Object.entries(amqp.application_properties ?? {})) {
-        if (/^cloudEvents[_:]/.test(name) && value !== null && value !== undefined) setAttribute(name.slice(12), value);
-      }
-      break;
-    }
-    case "mqtt": {
-      const { payload, properties = {} } = message as MqttMessage;
-      ({ contentType } = properties);
-      body = payload;
-      const isStructured = /^\s*application\/cloudevents/i.test(properties.contentType ?? "");
-      for (const [name, value] of Object.entries(properties.userProperties ?? {})) {
-        // The names have no prefix, so a property that cannot be an attribute belongs to another protocol.
-        if (!isStructured && /^[a-z0-9]+$/.test(name)) setAttribute(name, typeof value === "string" ? value : value[0]);
-      }
-      break;
-    }
-    case "nats": {
-      const { data, headers: received = {} } = message as NatsMessage;
-      body = data;
-      const pairs = Symbol.iterator in received ? received : Object.entries(received as Record<string, string>);
-      for (const [name, value] of pairs) {
-        const text = typeof value === "string" ? value : value[0]!;
-        const lower = name.toLowerCase();
-        if (lower === "content-type") contentType ??= text;
-        else if (lower === "ce-datacontenttype") contentType = decodeHeader("datacontenttype", text);
-        else if (lower.startsWith("ce-")) headers.set(lower, text);
-      }
-      break;
-    }
-    default:
-      throw unknownBinding(binding);
+  for (const [name, value] of attributes) {
+    pairs.push([`ce-${name}`, encodeHeader(wellFormed(name, String(value)))]);
+    if (typeof value !== "string") types.set(name, value);
   }
-  if (contentType !== undefined && contentType !== null) headers.set("content-type", String(contentType));
-  return fromHttp([...headers], body);
+  for (const [name, value] of encoded) {
+    // Only what is not ASCII is encoded here: a decoder takes such characters for bytes.
+    const ascii = wellFormed(name, value).replace(/[^\0-\x7f]+/g, encodeURIComponent);
+    pairs.push([`ce-${name}`, ascii]);
+  }
+  if (contentType !== undefined && contentType !== null) pairs.push(["content-type", String(contentType)]);
+  return decode<T>(pairs, copyBody(body), lenient, types);
+}
+
+/** The parts of a message. An attribute that has two values is in the list twice, and is refused later. */
+interface MessageParts {
+  attributes: [name: string, value: string | boolean | number][];
+  /** Attributes that are percent-encoded. */
+  encoded?: [name: string, value: string][];
+  contentType?: unknown;
+  body: Body;
+}
+
+const READERS: { [B in Binding]: (message: Messages[B]) => MessageParts } = {
+  kafka({ headers = {}, value }) {
+    const parts: MessageParts = { attributes: [], body: value };
+    for (const [header, values] of Object.entries(headers ?? {})) {
+      const name = header.toLowerCase();
+      for (const value of Array.isArray(values) ? values : [values]) {
+        if (value === undefined || value === null) continue;
+        if (name === "content-type") parts.contentType ??= textOf(name, value);
+        else if (name.startsWith("ce_")) parts.attributes.push([name.slice(3), textOf(name.slice(3), value)]);
+      }
+    }
+    return parts;
+  },
+  amqp({ content_type, body, application_properties }) {
+    const parts: MessageParts = { attributes: [], contentType: content_type, body };
+    for (const [property, value] of Object.entries(application_properties ?? {})) {
+      const name = property.slice(12).toLowerCase();
+      if (/^cloudEvents[_:]/.test(property) && value !== null && value !== undefined)
+        parts.attributes.push([name, fromAmqp(name, value)]);
+    }
+    return parts;
+  },
+  mqtt({ payload, properties }) {
+    const { contentType, userProperties } = properties ?? {};
+    const parts: MessageParts = { attributes: [], contentType, body: payload };
+    if (CLOUDEVENT_TYPE.test(contentType ?? "")) return parts;
+    for (const [name, values] of Object.entries(userProperties ?? {})) {
+      // The names have no prefix, so a property that cannot be an attribute belongs to another protocol.
+      if (!/^[a-z0-9]+$/.test(name) || name === "data") continue;
+      for (const value of Array.isArray(values) ? values : [values]) parts.attributes.push([name, textOf(name, value)]);
+    }
+    return parts;
+  },
+  nats({ data, headers = {} }) {
+    const encoded: [string, string][] = [];
+    const parts: MessageParts = { attributes: [], encoded, body: data };
+    const pairs = Symbol.iterator in headers ? headers : Object.entries(headers as Record<string, string>);
+    let dataContentType: string | undefined;
+    for (const [header, values] of pairs) {
+      const name = header.toLowerCase();
+      for (const value of typeof values === "string" ? [values] : values) {
+        if (name === "content-type") parts.contentType ??= value;
+        else if (name === "ce-datacontenttype") dataContentType ??= decodeHeader("datacontenttype", value);
+        else if (name.startsWith("ce-")) encoded.push([name.slice(3), value]);
+      }
+    }
+    parts.contentType = dataContentType ?? parts.contentType;
+    return parts;
+  },
+};
+
+/** An AMQP value as an attribute: Boolean and Integer keep their types, and Binary is Base64 (type system, 1.0.2). */
+function fromAmqp(name: string, value: unknown): string | boolean | number {
+  if (typeof value === "boolean") return value;
+  if (isBytes(value)) return toBase64(asBytes(value));
+  if (typeof value === "number" || typeof value === "bigint") {
+    const number = Number(value);
+    return (number | 0) === number ? number | 0 : String(value);
+  }
+  return textOf(name, value);
+}
+
+function wellFormed(name: string, text: string): string {
+  if (isWellFormed(text)) return text;
+  throw new FerryError(
+    "ERR_INVALID_HEADER_VALUE",
+    `the header of the attribute ${formatValue(name)} has half a surrogate pair`,
+    { attribute: name },
+  );
 }
 
 function unknownBinding(binding: unknown): FerryError {
@@ -209,12 +260,16 @@ function unknownBinding(binding: unknown): FerryError {
 function textOf(name: string, value: unknown): string {
   if (isBytes(value)) {
     try {
-      return new TextDecoder("utf-8", { fatal: true }).decode(asBytes(value));
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(asBytes(value));
     } catch (cause) {
-      throw new FerryError("ERR_INVALID_HEADER_VALUE", `the header ${formatValue(name)} is not UTF-8`, {
-        attribute: name.replace(/^ce_/, ""),
-        cause,
-      });
+      throw new FerryError(
+        "ERR_INVALID_HEADER_VALUE",
+        `the header of the attribute ${formatValue(name)} is not UTF-8`,
+        {
+          attribute: name,
+          cause,
+        },
+      );
     }
   }
   return value instanceof Date ? value.toISOString() : String(value);

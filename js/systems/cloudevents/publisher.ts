@@ -10,6 +10,7 @@ import {
   mergeHeaders,
 } from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
+import { formatValue } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
 import { identityOfHeaders } from "../../outbox/identity.js";
 import type { OutboxOptions } from "../../outbox/options.js";
@@ -20,7 +21,7 @@ import { SINGLE_EVENT_LIMITS } from "../../outbox/wire.js";
 import { EventBatch, toArray } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, type HttpMessage, toHttp } from "./http.js";
-import { CloudEventsWire } from "./wire.js";
+import { CloudEventsWire, multiStatus } from "./wire.js";
 
 /** Options of a publisher. */
 export interface PublisherOptions extends CallsOptions {
@@ -79,7 +80,8 @@ export class Publisher {
   /**
    * Sends one event or several, and resolves once the server has accepted all of them.
    * Several events in binary or structured mode are sent one after the other; the first failure ends the call, and its
-   * message tells how many were delivered.
+   * message tells how many were delivered. A response with status 207 that does not confirm every event of a batch
+   * rejects as well, with the ids of those events in the message.
    *
    * @throws {FerryError} `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_ABORTED`, `ERR_REDIRECTED` (redirects are not
    * followed), `ERR_UNAUTHORIZED`, `ERR_REJECTED`, `ERR_GONE`, `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_FORMAT`,
@@ -182,16 +184,39 @@ export class Publisher {
     ids: string[],
     { headers: given, signal, timeoutMs }: SendOptions,
   ): Promise<DeliveryInfo> {
-    const { status, attempts } = await this.#calls.call({
+    const response = await this.#calls.call({
       url: this.#url,
       headers,
       body,
       userHeaders: given,
       signal,
       timeoutMs,
+      maxResponseBytes: MIN_RESPONSE_BYTES + ids.length * RESULT_BYTES,
     });
+    const { status, attempts } = response;
+    if (status === 207) checkResults(multiStatus(response.body, ids), ids);
     return { status, attempts, ids };
   }
+}
+
+/** How much of a response is read: enough for one result of each event in a response with status 207. */
+const MIN_RESPONSE_BYTES = 16 * 1024;
+const RESULT_BYTES = 512;
+/** More ids would make the message unreadable. */
+const MAX_NAMED_IDS = 10;
+
+/** Throws if the response to a batch does not confirm all of its events. */
+function checkResults(statuses: readonly number[], ids: readonly string[]): void {
+  const failed = ids.flatMap((id, at) => (statuses[at]! < 300 ? [] : [{ id, status: statuses[at]! }]));
+  if (failed.length === 0) return;
+  const canRetry = failed.every(({ status }) => status === 429 || status >= 500);
+  const named = failed.slice(0, MAX_NAMED_IDS).map(({ id, status }) => `${formatValue(id)} with ${status}`);
+  const more = failed.length > MAX_NAMED_IDS ? " and others" : "";
+  throw new FerryError(
+    canRetry ? "ERR_UNAVAILABLE" : "ERR_REJECTED",
+    `the server did not accept ${failed.length} of ${ids.length} events: ${named.join(", ")}${more}`,
+    { status: 207 },
+  );
 }
 
 // For `using publisher = …`, in runtimes that support it.

@@ -9,8 +9,7 @@ import { codeOf, FerryError, REASONS, sentenceOf } from "../../engine/errors.js"
 import { engine } from "../../engine/instance.js";
 import { formatValue } from "../../engine/messages.js";
 import { deepFreeze, type ExtensionValue } from "./attribute.js";
-import { type EventFields, type Extensions, eventText, HAS_DEFAULT_CONTENT_TYPE } from "./event-fields.js";
-import { isJson } from "./media-type.js";
+import { type Extensions, NO_EXTENSIONS, type Payload } from "./event-fields.js";
 
 // The first twelve words are one for each member, in the order of `MEMBERS`. The word of a string member holds its
 // position in the text, `start << 12 | length`: 0 if it is absent, `UNPACKED` if it does not fit.
@@ -80,62 +79,58 @@ const MEMBERS = [
 const TRAILING = 15;
 const NOT_ARRAY = 22;
 
-/** The fields of the event that was scanned last, or of a row of a batch. */
-export function fieldsFromRow(table: Uint32Array, source: string | Uint8Array, offset: number): EventFields {
-  const extensionCount = table[offset + EXTENSION_COUNT]!;
+/** The members of a scanned event. */
+export interface ScannedEvent extends Payload {
+  id: string;
+  source: string;
+  type: string;
+  time: string | undefined;
+  subject: string | undefined;
+  schema: string | undefined;
+  extensions: Extensions;
+}
+
+/**
+ * Reads the members of the event that was scanned last, or of a row of a batch.
+ *
+ * @param text the text that was scanned
+ * @param offset 0 for the table; the start of the row, which has no extension attributes
+ */
+export function readEvent(table: Uint32Array, text: string, offset: number): ScannedEvent {
+  const escaped = table[offset + ESCAPED]!;
+  const isV1 = table[offset + VERSION] === 10;
   const payloadEnd = table[offset + PAYLOAD_END]!;
-  const isText = typeof source === "string";
+  const isBase64 = (table[offset + PRESENT]! & BASE64_MEMBERS) !== 0;
+  const payload = payloadEnd === 0 ? undefined : text.substring(table[offset + PAYLOAD_START]!, payloadEnd);
   return {
-    version: table[offset + VERSION]!,
-    id: table[offset + ID]!,
-    source: table[offset + SOURCE]!,
-    type: table[offset + TYPE]!,
-    time: table[offset + TIME]!,
-    subject: table[offset + SUBJECT]!,
-    contentType: table[offset + CONTENT_TYPE]!,
-    schema: table[offset + DATA_SCHEMA]! | table[offset + SCHEMA_URL]!,
-    escaped: table[offset + ESCAPED]!,
-    extensions:
-      extensionCount === 0 ? undefined : table.slice(EXTENSIONS, EXTENSIONS + extensionCount * EXTENSION_WORDS),
-    text: isText ? source : undefined,
-    bytes: isText ? undefined : source,
-    hasEventText: true,
-    payloadKind: payloadEnd === 0 ? "none" : table[offset + PRESENT]! & BASE64_MEMBERS ? "base64" : "json",
-    payloadStart: table[offset + PAYLOAD_START]!,
-    payloadEnd,
-    data: undefined,
+    specversion: isV1 ? "1.0" : "0.3",
+    id: cut(table, text, offset, ID, escaped)!,
+    source: cut(table, text, offset, SOURCE, escaped)!,
+    type: cut(table, text, offset, TYPE, escaped)!,
+    time: cut(table, text, offset, TIME, escaped),
+    subject: cut(table, text, offset, SUBJECT, escaped),
+    datacontenttype: cut(table, text, offset, CONTENT_TYPE, escaped),
+    schema: cut(table, text, offset, isV1 ? DATA_SCHEMA : SCHEMA_URL, escaped),
+    extensions: table[offset + EXTENSION_COUNT] === 0 ? NO_EXTENSIONS : readExtensions(table, text),
+    rawKind: payload === undefined ? "none" : isBase64 ? "base64" : "json",
+    // Base64 has no characters that must be escaped, but a sender may escape its slashes.
+    rawData: isBase64 && payload?.includes("\\") ? JSON.parse(`"${payload}"`) : payload,
   };
 }
 
-/** Whether the position of a string attribute does not fit into one word. */
-export function hasUnpacked(fields: EventFields): boolean {
-  return (
-    fields.id === UNPACKED ||
-    fields.source === UNPACKED ||
-    fields.type === UNPACKED ||
-    fields.time === UNPACKED ||
-    fields.subject === UNPACKED ||
-    fields.contentType === UNPACKED ||
-    fields.schema === UNPACKED
-  );
+/** A string attribute by its position in the text. */
+function cut(table: Uint32Array, text: string, offset: number, member: number, escaped: number): string | undefined {
+  const position = table[offset + member]!;
+  if (position === 0) return undefined;
+  const start = position >>> 12;
+  const raw = position === UNPACKED ? cutSpan(table, text, member) : text.substring(start, start + (position & 0xfff));
+  return (escaped >>> member) & 1 ? JSON.parse(`"${raw}"`) : raw;
 }
 
-/** Reads all string attributes from the spans in the table, because a position of one of them is not packed. */
-export function cutAllStrings(fields: EventFields, table: Uint32Array): void {
-  const text = eventText(fields);
-  const cut = (member: number) => {
-    if (table[member] === 0) return undefined;
-    const span = SPANS + member * SPAN_WORDS;
-    const raw = text.slice(table[span], table[span + 1]);
-    return (fields.escaped >>> member) & 1 ? JSON.parse(`"${raw}"`) : raw;
-  };
-  fields.id = cut(ID);
-  fields.source = cut(SOURCE);
-  fields.type = cut(TYPE);
-  fields.time = cut(TIME);
-  fields.subject = cut(SUBJECT);
-  fields.contentType = cut(CONTENT_TYPE);
-  fields.schema = cut(fields.version === 10 ? DATA_SCHEMA : SCHEMA_URL);
+/** A string attribute by its span in the table, because its position does not fit into one word. */
+function cutSpan(table: Uint32Array, text: string, member: number): string {
+  const span = SPANS + member * SPAN_WORDS;
+  return text.substring(table[span]!, table[span + 1]!);
 }
 
 /** Whether the row describes all of its event, so that the event need not be scanned again. */
@@ -145,119 +140,27 @@ export function isComplete(rows: Uint32Array, offset: number): boolean {
   return true;
 }
 
-/** The attribute `id`. */
-export function idOf(fields: EventFields): string {
-  const { id } = fields;
-  if (typeof id !== "number") return id!;
-  const text = cutString(fields, id, ID)!;
-  fields.id = text;
-  return text;
-}
-
-/** The attribute `source`. */
-export function sourceOf(fields: EventFields): string {
-  const { source } = fields;
-  if (typeof source !== "number") return source!;
-  const text = cutString(fields, source, SOURCE)!;
-  fields.source = text;
-  return text;
-}
-
-/** The attribute `type`. */
-export function typeOf(fields: EventFields): string {
-  const { type } = fields;
-  if (typeof type !== "number") return type!;
-  const text = cutString(fields, type, TYPE)!;
-  fields.type = text;
-  return text;
-}
-
-/** The attribute `time`. */
-export function timeOf(fields: EventFields): string | undefined {
-  const { time } = fields;
-  if (typeof time !== "number") return time;
-  const text = cutString(fields, time, TIME);
-  fields.time = text;
-  return text;
-}
-
-/** The attribute `subject`. */
-export function subjectOf(fields: EventFields): string | undefined {
-  const { subject } = fields;
-  if (typeof subject !== "number") return subject;
-  const text = cutString(fields, subject, SUBJECT);
-  fields.subject = text;
-  return text;
-}
-
-/** The name of the schema attribute in the version of the event. */
-export function schemaName(fields: EventFields): "dataschema" | "schemaurl" {
-  return fields.version === 10 ? "dataschema" : "schemaurl";
-}
-
-/** The schema of the data. */
-export function schemaOf(fields: EventFields): string | undefined {
-  const { schema } = fields;
-  if (typeof schema !== "number") return schema;
-  const text = cutString(fields, schema, fields.version === 10 ? DATA_SCHEMA : SCHEMA_URL);
-  fields.schema = text;
-  return text;
-}
-
-/** The media type, also the default one. */
-export function contentTypeOf(fields: EventFields): string | undefined {
-  return explicitContentType(fields) ?? (fields.escaped & HAS_DEFAULT_CONTENT_TYPE ? "application/json" : undefined);
-}
-
-/** The media type that the event names itself. */
-export function explicitContentType(fields: EventFields): string | undefined {
-  const { contentType } = fields;
-  if (typeof contentType !== "number") return contentType;
-  const text = cutString(fields, contentType, CONTENT_TYPE);
-  fields.contentType = text;
-  return text;
-}
-
-/** Whether the payload is a JSON value. */
-export function hasJsonData(fields: EventFields): boolean {
-  const contentType = contentTypeOf(fields);
-  return contentType === undefined || isJson(contentType);
-}
-
 // The flags of an extension attribute in the table.
 const IS_JSON_VALUE = 1;
 const IS_VALUE_ESCAPED = 2;
 const IS_NAME_ESCAPED = 4;
 
 /** The extension attributes as values. */
-export function extensionsOf(fields: EventFields): Extensions | undefined {
-  const { extensions } = fields;
-  if (!(extensions instanceof Uint32Array)) return extensions;
-  const text = eventText(fields);
-  const map = new Map<string, ExtensionValue>();
-  for (let at = 0; at < extensions.length; at += EXTENSION_WORDS) {
-    const name = text.slice(extensions[at], extensions[at + 1]);
-    const value = text.slice(extensions[at + 2], extensions[at + 3]);
-    const flags = extensions[at + 4]!;
-    map.set(
-      flags & IS_NAME_ESCAPED ? JSON.parse(`"${name}"`) : name,
+function readExtensions(table: Uint32Array, text: string): Extensions {
+  const all: Record<string, ExtensionValue> = Object.create(null);
+  const end = EXTENSIONS + table[EXTENSION_COUNT]! * EXTENSION_WORDS;
+  for (let at = EXTENSIONS; at < end; at += EXTENSION_WORDS) {
+    const name = text.slice(table[at], table[at + 1]);
+    const value = text.slice(table[at + 2], table[at + 3]);
+    const flags = table[at + 4]!;
+    all[flags & IS_NAME_ESCAPED ? JSON.parse(`"${name}"`) : name] =
       flags & IS_JSON_VALUE
         ? deepFreeze(JSON.parse(value))
         : flags & IS_VALUE_ESCAPED
           ? JSON.parse(`"${value}"`)
-          : value,
-    );
+          : value;
   }
-  fields.extensions = map;
-  return map;
-}
-
-/** A string attribute from its position in the text. */
-function cutString(fields: EventFields, position: number, member: number): string | undefined {
-  if (position === 0) return undefined;
-  const start = position >>> 12;
-  const text = (fields.text ?? eventText(fields)).substring(start, start + (position & 0xfff));
-  return (fields.escaped >>> member) & 1 ? JSON.parse(`"${text}"`) : text;
+  return Object.freeze(all);
 }
 
 /**

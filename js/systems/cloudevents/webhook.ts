@@ -4,112 +4,190 @@
  * ```text
  *   OPTIONS + WebHook-Request-Origin ──> 200, with WebHook-Allowed-Origin if the origin is allowed
  *   OPTIONS + Access-Control-Request-Method ──> 200, with the CORS headers if the origin is allowed
- *   POST ──> 204 | 4xx with a sentence
+ *   POST ──> origin ── body ── authorize ── decode ──> onEvent for each event ──> 204 | its Response | 500
+ *               │        │         │           │
+ *               403     413       401      400 | 415          onRejected is told of each
  * ```
  */
-import { isFerryError } from "../../engine/errors.js";
-import { mustBe } from "../../engine/messages.js";
+import { FerryError, isFerryError } from "../../engine/errors.js";
+import { invalidArgument, mustBe } from "../../engine/messages.js";
+import { type AllowedOrigins, allowedOrigin } from "./allowed-origins.js";
 import type { EventBatch } from "./batch.js";
-import { checkLimit } from "./body.js";
+import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
+import { checkLimit, readBody } from "./body.js";
+import { inflate } from "./content-encoding.js";
 import type { CloudEvent } from "./event.js";
-import { batchFromRequest, contentMode } from "./http.js";
+import { batchFromHttp } from "./http.js";
+import { checkLenient } from "./lenient.js";
 
-/** Options of a webhook receiver. */
-export interface WebhookOptions {
-  /** The senders that may deliver: the DNS names that they send as their origin, or `"*"` for all. */
-  allowedOrigins: readonly string[] | "*";
+/** What `onEvent` gets beside the event. */
+export interface WebhookContext {
+  /** The request. Its body has been read. */
+  request: Request;
+  /** The second argument of the handler: the bindings of a Worker. */
+  env: unknown;
+  /** The third argument of the handler: the execution context of a Worker. */
+  ctx: unknown;
+  /** Aborts when the sender has gone, if the platform tells. */
+  signal: AbortSignal;
+}
+
+/** What `authorize` gets beside the request. */
+export interface AuthorizeContext {
+  /** The body without its content encoding, as a signature covers it. */
+  body: Uint8Array;
+  /** The second argument of the handler. */
+  env: unknown;
+  /** The third argument of the handler. */
+  ctx: unknown;
+}
+
+/** Options of a webhook receiver. At least one of `authorize` and `allowedOrigins` must be given. */
+export interface WebhookOptions<T = unknown> extends BatchOptions {
+  /**
+   * The senders and pages that may deliver: host names (`events.example.com`), URLs (`https://app.example.com`), or `"*"`
+   * for all. A sender states its origin itself, and a delivery without one is let in: this is the abuse protection of the
+   * specification and the CORS of pages, and proves nothing about a sender. `authorize` does.
+   * @default without it, origins are not checked, and neither the handshake nor a preflight is granted
+   */
+  allowedOrigins?: AllowedOrigins;
   /** The requests per minute that a sender may make, announced in the handshake. @default the rate that it requests */
   allowedRate?: number;
   /**
    * Called for each event in order. A thrown error is answered with status 500, and the sender may retry. A returned
    * Response is the answer.
    */
-  onEvent: (event: CloudEvent, request: Request) => unknown;
-  /** The largest body that is read, in bytes. @default 1 MiB */
+  onEvent: (event: CloudEvent<T>, context: WebhookContext) => unknown;
+  /** The largest body that is read, in bytes, also after it was inflated. @default 1 MiB */
   maxBytes?: number;
   /**
-   * Whether a delivery is authorized, for example by its `Authorization` header. False is answered with 401.
+   * Whether a delivery is authorized, for example by its `Authorization` header or a signature of its body. The request
+   * is a copy, so its body may be read. Only `true` lets it in; all else is answered with 401.
    * @default all deliveries are authorized
    */
-  authorize?: (request: Request) => boolean | Promise<boolean>;
-  /** Called with an error that `onEvent` or `authorize` threw. */
-  onError?: (error: unknown, request: Request) => void;
+  authorize?: (request: Request, context: AuthorizeContext) => boolean | Promise<boolean>;
+  /**
+   * Called for each refusal: a delivery that is answered with 4xx before `onEvent`, and each event that `onInvalid` leaves
+   * out. `error.status` is the status of the answer.
+   */
+  onRejected?: (error: FerryError, request: Request) => unknown;
+  /** Called with an error that `onEvent`, `authorize`, `lenient` or `onInvalid` threw. */
+  onError?: (error: unknown, request: Request) => unknown;
 }
 
 const ALLOWED_METHODS = "POST, OPTIONS";
 
 /**
- * Creates a handler for `fetch` events, servers and route modules.
+ * Creates a handler for `fetch` events, servers and route modules. It always resolves.
  *
  * It answers 204 after all events were handled (or the Response of `onEvent`), 400 for a message that is not a valid
  * event, 401 or 403 for a sender that is not authorized or allowed, 405 for other methods, 413 for a body that is too
- * large, 415 for another event format, 429 with `Retry-After` if `onEvent` throws `ERR_QUEUE_FULL` or
+ * large, 415 for another event format or content encoding, 429 with `Retry-After` if `onEvent` throws `ERR_QUEUE_FULL` or
  * `ERR_RATE_LIMITED`, and 500 if it throws another error.
  *
- * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option.
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option, and without `authorize` and `allowedOrigins`.
  */
-export function webhook(options: WebhookOptions): (request: Request) => Promise<Response> {
-  const { allowedOrigins, allowedRate, onEvent, maxBytes = 1024 * 1024, authorize, onError } = options;
-  if (allowedOrigins !== "*" && !Array.isArray(allowedOrigins))
-    throw mustBe("allowedOrigins", '"*" or an array of DNS names', allowedOrigins);
+export function webhook<T = unknown>(
+  options: WebhookOptions<T>,
+): (request: Request, env?: unknown, ctx?: unknown) => Promise<Response> {
+  const { allowedOrigins, allowedRate, onEvent, maxBytes = 1024 * 1024, authorize, onError, onRejected } = options;
+  if (allowedOrigins === undefined && authorize === undefined)
+    throw invalidArgument(
+      'webhook needs authorize or allowedOrigins; received neither; pass allowedOrigins: "*" to let everybody deliver',
+    );
+  const isAllowed = allowedOrigin(allowedOrigins);
   if (allowedRate !== undefined && !(Number.isInteger(allowedRate) && allowedRate > 0))
     throw mustBe("allowedRate", "a whole number of requests per minute above 0", allowedRate);
   checkLimit(maxBytes);
-  if (typeof onEvent !== "function") throw mustBe("onEvent", "a function", onEvent);
-  const isAllowed = (origin: string) =>
-    allowedOrigins === "*" || allowedOrigins.some((name) => name.toLowerCase() === origin.toLowerCase());
+  checkLenient(options);
+  checkOnInvalid(options);
+  checkFunction("onEvent", onEvent);
+  for (const [name, value] of Object.entries({ authorize, onError, onRejected }))
+    if (value !== undefined) checkFunction(name, value);
 
-  return async (request) => {
-    if (request.method === "OPTIONS") return handshake(request);
-    return withCors(request, await receive(request));
+  return async (request, env, ctx) => {
+    try {
+      if (request.method === "OPTIONS") return handshake(request);
+      return withCors(request, await receive(request, env, ctx));
+    } catch (error) {
+      notify(onError, error, request);
+      return errorResponse(500, "the request could not be handled");
+    }
   };
 
-  async function receive(request: Request): Promise<Response> {
+  async function receive(request: Request, env: unknown, ctx: unknown): Promise<Response> {
     if (request.method !== "POST")
-      return errorResponse(405, "only POST and OPTIONS are allowed", { allow: ALLOWED_METHODS });
+      return refuse(request, 405, new FerryError("ERR_REJECTED", "only POST and OPTIONS are allowed"));
     const origin = request.headers.get("webhook-request-origin");
-    if (origin !== null && !isAllowed(origin)) return errorResponse(403, "this origin is not allowed to deliver");
+    if (allowedOrigins !== undefined && origin !== null && !isAllowed(origin))
+      return refuse(request, 403, new FerryError("ERR_UNAUTHORIZED", "this origin is not allowed to deliver"));
+    let raw: Uint8Array<ArrayBuffer>;
+    let body: Uint8Array;
     try {
-      if (authorize && !(await authorize(request)))
-        return errorResponse(401, "the credentials were rejected", { "www-authenticate": "Bearer" });
+      raw = (await readBody(request, { maxBytes }, 0)) as Uint8Array<ArrayBuffer>;
+      body = await inflate(raw, request.headers.get("content-encoding") ?? "", maxBytes);
     } catch (error) {
-      // A failed check authorizes nothing.
-      onError?.(error, request);
-      return errorResponse(500, "the credentials could not be checked");
+      return refuseError(request, error);
     }
-    const mode = contentMode(request.headers);
-    if (mode === undefined)
-      return errorResponse(request.headers.has("content-type") ? 415 : 400, "the message is not a CloudEvent");
+    if (authorize) {
+      try {
+        const copy = new Request(request, { body: raw });
+        if ((await authorize(copy, { body, env, ctx })) !== true)
+          return refuse(request, 401, new FerryError("ERR_UNAUTHORIZED", "the credentials were rejected"));
+      } catch (error) {
+        // A failed check authorizes nothing.
+        notify(onError, error, request);
+        const cause = { cause: error };
+        return refuse(request, 500, new FerryError("ERR_UNAUTHORIZED", "the credentials could not be checked", cause));
+      }
+    }
     let events: EventBatch;
     try {
-      events = await batchFromRequest(request, { maxBytes });
+      events = batchFromHttp(request.headers, body, options);
     } catch (error) {
-      if (isFerryError(error, "ERR_TOO_LARGE")) return errorResponse(413, error.message);
-      if (isFerryError(error, "ERR_UNSUPPORTED_FORMAT")) return errorResponse(415, error.message);
-      return errorResponse(400, isFerryError(error) ? error.message : "the message could not be read");
+      return refuseError(request, error);
     }
-    return deliver(events, request);
+    for (const { error } of events.rejected) notify(onRejected, error, request);
+    return deliver(events as Iterable<CloudEvent<T>>, { request, env, ctx, signal: request.signal });
+  }
+
+  /** The answer to a message that could not be read. */
+  function refuseError(request: Request, error: unknown): Response {
+    if (!(error instanceof FerryError)) throw error;
+    const isOtherFormat =
+      error.code === "ERR_UNSUPPORTED_FORMAT" ||
+      (error.code === "ERR_NOT_A_CLOUDEVENT" && request.headers.has("content-type"));
+    return refuse(request, error.code === "ERR_TOO_LARGE" ? 413 : isOtherFormat ? 415 : 400, error);
+  }
+
+  function refuse(request: Request, status: number, error: FerryError): Response {
+    const { code, message, attribute, culprit, cause } = error;
+    const told = new FerryError(code, message, { attribute, culprit, status, ...(cause !== undefined && { cause }) });
+    notify(onRejected, told, request);
+    const headers: Record<string, string> =
+      status === 405 ? { allow: ALLOWED_METHODS } : status === 401 ? { "www-authenticate": "Bearer" } : {};
+    return errorResponse(status, message, headers);
   }
 
   /** Adds the header that lets a page of an allowed host read the answer. Without it a delivery looks like a failure. */
   function withCors(request: Request, answer: Response): Response {
     const page = request.headers.get("origin");
-    if (page === null || !isAllowed(hostOf(page)) || answer.headers.has("access-control-allow-origin")) return answer;
+    if (page === null || !isAllowed(page) || answer.headers.has("access-control-allow-origin")) return answer;
     const headers = new Headers(answer.headers);
     headers.set("access-control-allow-origin", page);
     headers.append("vary", "origin");
     return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
   }
 
-  async function deliver(events: EventBatch, request: Request): Promise<Response> {
+  async function deliver(events: Iterable<CloudEvent<T>>, context: WebhookContext): Promise<Response> {
     let answer: unknown;
     try {
       for (const event of events) {
-        answer = await onEvent(event, request);
+        answer = await onEvent(event, context);
         if (answer instanceof Response && !answer.ok) return answer;
       }
     } catch (error) {
-      onError?.(error, request);
+      notify(onError, error, context.request);
       if (isFerryError(error, "ERR_QUEUE_FULL") || isFerryError(error, "ERR_RATE_LIMITED")) {
         return errorResponse(429, "too many events", { "retry-after": "1" });
       }
@@ -129,7 +207,7 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
         headers.set("webhook-allowed-rate", String(allowedRate ?? requestedRate));
     }
     const page = request.headers.get("origin");
-    if (page !== null && request.headers.has("access-control-request-method") && isAllowed(hostOf(page))) {
+    if (page !== null && request.headers.has("access-control-request-method") && isAllowed(page)) {
       headers.set("access-control-allow-origin", page);
       headers.set("access-control-allow-methods", "POST");
       headers.set(
@@ -142,12 +220,18 @@ export function webhook(options: WebhookOptions): (request: Request) => Promise<
   }
 }
 
-function hostOf(origin: string): string {
+/** Calls a callback that only listens. What it throws, or rejects with, changes nothing. */
+function notify<E>(callback: ((error: E, request: Request) => unknown) | undefined, error: E, request: Request): void {
   try {
-    return new URL(origin).hostname;
+    const result = callback?.(error, request);
+    if (result instanceof Promise) result.catch(() => undefined);
   } catch {
-    return origin;
+    // The callback belongs to the caller.
   }
+}
+
+function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== "function") throw mustBe(name, "a function", value);
 }
 
 function errorResponse(status: number, message: string, headers: Record<string, string> = {}): Response {

@@ -71,24 +71,27 @@ export class CloudEventsWire implements Wire<CloudEvent> {
    * same id are in the order of the events. An event without a result is sent again.
    */
   eventStatuses(status: number, answer: Uint8Array, batch: Batch): number[] | undefined {
-    if (status !== 207) return undefined;
-    let results: { id?: unknown; status?: unknown }[] = [];
-    try {
-      const parsed = JSON.parse(new TextDecoder().decode(answer));
-      results = [...(Array.isArray(parsed) ? parsed : parsed.results)];
-    } catch {
-      // An unreadable response confirms no event.
-    }
-    if (!results.some((result) => result?.id !== undefined))
-      return Array.from({ length: batch.count }, (_, at) => statusOf(results[at]));
-    const byId = new Map<unknown, unknown[]>();
-    for (const result of results) {
-      const sameId = byId.get(result?.id);
-      if (sameId) sameId.push(result);
-      else byId.set(result?.id, [result]);
-    }
-    return batch.ids().map((id) => statusOf(byId.get(id)?.shift()));
+    return status === 207 ? multiStatus(answer, batch.ids()) : undefined;
   }
+}
+
+/** The status of each event in the body of a response with status 207, in the order of the ids. */
+export function multiStatus(answer: Uint8Array, ids: readonly string[]): number[] {
+  let results: { id?: unknown; status?: unknown }[] = [];
+  try {
+    const parsed = JSON.parse(new TextDecoder().decode(answer));
+    results = [...(Array.isArray(parsed) ? parsed : parsed.results)];
+  } catch {
+    // An unreadable response confirms no event.
+  }
+  if (!results.some((result) => result?.id !== undefined)) return ids.map((_, at) => statusOf(results[at]));
+  const byId = new Map<unknown, unknown[]>();
+  for (const result of results) {
+    const sameId = byId.get(result?.id);
+    if (sameId) sameId.push(result);
+    else byId.set(result?.id, [result]);
+  }
+  return ids.map((id) => statusOf(byId.get(id)?.shift()));
 }
 
 /** The status of a result; 503 if it has none that is valid, so that the event is sent again. */

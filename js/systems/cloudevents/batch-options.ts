@@ -1,0 +1,36 @@
+/** What happens with the invalid events of a batch. */
+import type { FerryError } from "../../engine/errors.js";
+import { mustBe } from "../../engine/messages.js";
+import type { LenientOptions } from "./lenient.js";
+
+/**
+ * `"reject"` rejects the whole batch because of one invalid event, `"skip"` leaves such events out. A function is called
+ * for each of them, with the error, the text of the event, and its index; they are left out as well.
+ */
+export type OnInvalid = "reject" | "skip" | ((error: FerryError, raw: string, index: number) => void);
+
+/** An event that was left out of a batch. */
+export interface RejectedEvent {
+  /** The index of the event in the batch as it arrived, from 0. In NDJSON empty lines do not count. */
+  readonly index: number;
+  /** Why it is not valid. */
+  readonly error: FerryError;
+  /** The event as it arrived. */
+  readonly text: string;
+}
+
+/** How strictly a batch is read. */
+export interface BatchOptions extends LenientOptions {
+  /**
+   * What happens with invalid events. A batch that is not an array, or in which the events cannot be told apart, is always
+   * rejected. @default "reject"
+   */
+  onInvalid?: OnInvalid | undefined;
+}
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for another value. */
+export function checkOnInvalid({ onInvalid = "reject" }: BatchOptions): OnInvalid {
+  if (onInvalid !== "reject" && onInvalid !== "skip" && typeof onInvalid !== "function")
+    throw mustBe("onInvalid", '"reject", "skip" or a function', onInvalid);
+  return onInvalid;
+}
