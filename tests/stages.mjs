@@ -16,7 +16,7 @@ import { missing, readTally } from "./tally.mjs";
 const node = process.execPath;
 
 /** The groups of tests/faults that guard each commit, and those that take long. */
-const SHORT_FAULTS = "kills,outages,storage,browserStorage,workers,tabs,pageExits";
+const SHORT_FAULTS = "kills,outages,storage,browserStorage,browserLostFiles,workers,tabs,pageExits";
 const LONG_FAULTS = "floods,replay,soak,browserKills,pipelines,bitFlips";
 
 export const STAGES = [

@@ -15,6 +15,13 @@ export interface OutboxOptions {
    */
   store?: "auto" | OutboxStore | "memory";
   /**
+   * Whether to ask the browser to keep what the site has stored (`navigator.storage.persist()`). Otherwise it may delete
+   * everything when the disk is full, and Safari after seven days of use without a visit to the site. Firefox asks the
+   * user. If the browser does not agree, there is a `degraded` event. Without effect outside browsers.
+   * @default false
+   */
+  persist?: boolean;
+  /**
    * The name of the destination. Outboxes of one system with the same name and kind of store share the events of an
    * identity, whatever their URLs. @default the URL with its query
    */
@@ -116,6 +123,7 @@ const OTHERS = new Map<string, readonly [string, (value: unknown) => boolean]>([
   ],
   ["unload", ['"resend" or "hold"', (unload) => unload === "resend" || unload === "hold"]],
   ["gzip", ["a boolean", (gzip) => typeof gzip === "boolean"]],
+  ["persist", ["a boolean", (persist) => typeof persist === "boolean"]],
 ]);
 const STORE_METHODS = ["open", "write", "peek", "dead", "count", "close"];
 /** In memory, where storing costs nothing, events wait this long for others by default. */

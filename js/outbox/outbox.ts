@@ -8,6 +8,7 @@ import type { OutboxPort } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { watchPage } from "../platform/page-lifecycle.js";
+import { requestPersistence } from "../platform/persistence.js";
 import { warnOnce } from "../platform/warn.js";
 import { memoryStore } from "../stores/memory.js";
 import { SharedStore } from "../stores/shared-store.js";
@@ -187,7 +188,14 @@ export class Outbox<E> extends EventTarget {
   constructor(options: OutboxOptions, system: OutboxSystem<E>) {
     super();
     const config = machineConfig(options, system.config, system.timeoutMs);
-    const { store: given = "auto", name, identity = system.identity.text, unload, gzip = false } = options;
+    const {
+      store: given = "auto",
+      name,
+      identity = system.identity.text,
+      unload,
+      gzip = false,
+      persist = false,
+    } = options;
     if (options.identity === undefined && system.identity.warning !== undefined) warnOnce(system.identity.warning);
     this.#resendsWhenHidden = unload !== "hold";
     const [url] = system.url.split("#");
@@ -214,6 +222,7 @@ export class Outbox<E> extends EventTarget {
       queueMicrotask(() => {
         if (!this.#closing) this.#start(this.#drivers.tryPresent());
       });
+    if (persist) void this.#persist(emit);
   }
 
   /**
@@ -442,6 +451,15 @@ export class Outbox<E> extends EventTarget {
     // Details are only made for types that have had a listener.
     this.#listenedTypes.add(type);
     super.addEventListener(type, listener, options);
+  }
+
+  async #persist(emit: (type: string, detail: () => object) => void): Promise<void> {
+    if ((await requestPersistence()) !== false) return;
+    const error = new FerryError(
+      "ERR_STORE",
+      "the browser did not agree to keep what this site stores: it may delete events that are not delivered yet",
+    );
+    emit("degraded", () => ({ error }));
   }
 
   /** The driver of the present identity, started. @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED` */

@@ -116,8 +116,9 @@ export class StoreClient {
   /** What the store contains. */
   count(): Promise<StoreCounts> {
     return this.call(async (store) => {
-      const { events, bytes, dead, deadBytes, lastKey } = await store.count();
-      return { events, bytes, dead, deadBytes, lastKey };
+      const counts = await store.count();
+      if (typeof counts?.events !== "number") throw new Error("count must resolve with the counts");
+      return counts;
     });
   }
 

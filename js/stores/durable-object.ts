@@ -85,7 +85,10 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     }
   }
 
-  /** Visits the rows whose keys begin with `keyPrefix`, in order, until `visit` returns false. Reads groups of doubling size. */
+  /**
+   * Visits the rows whose keys begin with `keyPrefix`, in order, until `visit` returns false. Reads groups of doubling
+   * size.
+   */
   async function walk<T>(
     table: "segments" | "deadLetters",
     decode: (key: string, bytes: Bytes) => T,

@@ -1,6 +1,7 @@
 /** The store for browsers: pages and workers. */
 
 import { unixNow } from "../platform/clock.js";
+import { random } from "../platform/random.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import { readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
@@ -32,7 +33,10 @@ const TRANSACTION_ERRORS = ["AbortError", "InvalidStateError", "TransactionInact
  * transaction. If the browser closes the connection, the next call opens a new one. A database that a newer version of
  * the program has changed is used as it is, if it still has the object stores of this version.
  *
- * The browser decides the capacity. It may also delete the data of origins that were not visited for a long time.
+ * The browser decides the capacity. It may also delete the data of the site: when the disk is full, and Safari after
+ * seven days of use without a visit, unless the outbox has the option `persist`. The outbox has a `degraded` event when
+ * the database was deleted, as far as that can be known: at the next visit a page remembers the database by an entry of
+ * `localStorage` with its name, which the browser may have deleted too.
  *
  * @param name @default the name of the outbox
  * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`; the message tells if the storage is full. `open`
@@ -43,6 +47,8 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
   let databaseName = "";
   const unreadable = new UnreadableRows(STORAGE);
   let connection: Promise<IDBDatabase> | undefined;
+  /** The id of the database of the last connection. */
+  let lastId: string | undefined;
 
   /** Closes the connection, so that the next call opens a new one. Running transactions still complete. */
   function disconnect(): void {
@@ -51,10 +57,25 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
   }
 
   async function connect(): Promise<IDBDatabase> {
-    const database = await openDatabase(`eventferry-${databaseName}`);
+    const fullName = `eventferry-${databaseName}`;
+    const database = await openDatabase(fullName);
+    await noticeDeletion(database, fullName);
     // Another tab deletes the database, or the browser has closed the connection.
     database.onversionchange = database.onclose = disconnect;
     return database;
+  }
+
+  /** Tells if the database is another one than when it was used last: somebody has deleted it. */
+  async function noticeDeletion(database: IDBDatabase, fullName: string): Promise<void> {
+    try {
+      const id = await idOf(database);
+      const last = lastId ?? markers()?.getItem(fullName) ?? id;
+      lastId = id;
+      if (last !== id) unreadable.problem(`the database ${fullName} was deleted, with the events that were only there`);
+      markers()?.setItem(fullName, id);
+    } catch {
+      // Without this the store works too.
+    }
   }
 
   async function begin(mode: IDBTransactionMode): Promise<IDBTransaction> {
@@ -71,7 +92,7 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
     }
   }
 
-  /** Runs `body` in a transaction. Resolves when the transaction is complete. */
+  /** Runs `body` in a transaction. Resolves when the transaction has read everything, or when what it wrote is stored. */
   async function transact<T>(
     mode: IDBTransactionMode,
     body: (segments: IDBObjectStore, dead: IDBObjectStore, meta: IDBObjectStore) => Promise<T>,
@@ -89,7 +110,9 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
         begun.commit?.();
         return result;
       });
-      return (await Promise.all([result, complete]))[0];
+      // What was read is valid. After a row that it has lost, Chromium aborts the transaction at its end.
+      if (mode === "readonly") complete.catch(() => undefined);
+      return mode === "readonly" ? await result : (await Promise.all([result, complete]))[0];
     } catch (cause) {
       try {
         transaction?.abort();
@@ -206,6 +229,27 @@ async function openDatabase(name: string): Promise<IDBDatabase> {
   throw new Error(`a newer version of the program has changed the database ${name}`);
 }
 
+/** The id of a database, which is drawn when the database is new. */
+async function idOf(database: IDBDatabase): Promise<string> {
+  const rows = (mode: IDBTransactionMode) => database.transaction(META, mode).objectStore(META);
+  const read = async (meta: IDBObjectStore): Promise<string | undefined> => (await resultOf(meta.get("id")))?.id;
+  const known = await read(rows("readonly"));
+  if (known !== undefined) return known;
+  const meta = rows("readwrite");
+  const other = await read(meta);
+  const id = other ?? `${unixNow()}-${random()}`;
+  if (other === undefined) await resultOf(meta.put({ key: "id", id }));
+  return id;
+}
+
+/**
+ * Where the id of a database is noted, to notice its deletion at the next visit: Chromium leaves `localStorage` alone when
+ * it deletes databases to get space. Only pages have it; servers may have another object of this name.
+ */
+function markers(): Storage | undefined {
+  return "document" in globalThis ? localStorage : undefined;
+}
+
 function resultOf<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -218,8 +262,8 @@ function resultOf<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 /**
- * Visits the rows whose keys begin with `prefix`, in order, until `visit` returns false, without those that cannot be read. Reads groups of doubling
- * size, so that many small rows need few requests.
+ * Visits the rows whose keys begin with `prefix`, in order, until `visit` returns false, without those that cannot be
+ * read. Reads groups of doubling size, so that many small rows need few requests.
  */
 async function walk<T>(
   store: IDBObjectStore,
@@ -246,7 +290,7 @@ async function walk<T>(
 /** Rows by their keys. `read` throws if the browser cannot read the row, for example because it has lost a file. */
 async function readGroup(
   store: IDBObjectStore,
-  range: IDBKeyRange | null,
+  range: IDBKeyRange,
   size: number,
 ): Promise<{ key: IDBValidKey; read: () => unknown }[]> {
   try {

@@ -190,9 +190,9 @@ impl Outbox {
     /// that were staged; events that a closing page has sent stay committed.
     pub fn uncommit(&mut self, now: Moment, session: SessionId, ids: Vec<SegmentId>) -> Vec<SegmentId> {
         let is_unsent = |id: &SegmentId| {
-            self.segments.get(*id).is_some_and(|segment| {
-                segment.store_state != StoreState::Written && segment.is_untouched()
-            })
+            self.segments
+                .get(*id)
+                .is_some_and(|segment| segment.store_state != StoreState::Written && segment.is_untouched())
         };
         let staged: Vec<SegmentId> = ids.into_iter().filter(is_unsent).collect();
         let mut all = Vec::new();

@@ -20,7 +20,7 @@ export async function withBrowser(engine, body) {
   let browser;
   const open = async () => (browser = await start(engine, { profile }));
   try {
-    return await body({ collector, open });
+    return await body({ collector, open, profile });
   } finally {
     await browser?.close();
     rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });

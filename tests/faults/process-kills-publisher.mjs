@@ -1,5 +1,5 @@
 // A publisher with a file store: `node process-kills-publisher.mjs publish|drain <url> <path> <name>`. It prints `+` and the
-// ids of accepted events. `publish` runs until it is killed, `drain` until everything is delivered.
+// ids of accepted events, and `~` and the messages of `degraded` events. `publish` runs until it is killed, `drain` until everything is delivered.
 import { writeSync } from "node:fs";
 import { CloudEvent, fileStore, Publisher } from "../../dist/entries/index.js";
 
@@ -12,6 +12,8 @@ const publisher = new Publisher({
   timeoutMs: 2000,
   outbox: { store: fileStore(path), retry: { baseMs: 20, maxMs: 200 } },
 });
+
+publisher.outbox.addEventListener("degraded", ({ detail }) => print(`~${detail.error.message}`));
 
 const COMMANDS = {
   async publish() {

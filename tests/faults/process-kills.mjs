@@ -1,5 +1,5 @@
 // Node processes that publish into a file store are killed repeatedly: every accepted event is delivered.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -10,6 +10,9 @@ import { collect, countRepeated, ensure, ensureNothingLost, sleep } from "./coll
 const PROGRAM = fileURLToPath(new URL("process-kills-publisher.mjs", import.meta.url));
 const KILLS = 5;
 const CHAINS = 10;
+const HARM_CHAINS = 5;
+/** The events of one change, as the publisher makes them. */
+const MAX_EVENTS = 20;
 
 export async function kills(tally) {
   await Promise.all([
@@ -17,6 +20,16 @@ export async function kills(tally) {
     tally.check(
       `no accepted event is lost in ${KILLS * CHAINS} kills of Node while the server refuses, resets and loses responses`,
       () => runChains(fail, false),
+    ),
+  ]);
+  // Afterwards: four at a time would have too little of the processor.
+  await Promise.all([
+    tally.check(
+      `no accepted event is lost in ${KILLS * HARM_CHAINS} kills of Node after its file was removed, renamed or truncated`,
+      () => runChains(() => ({}), false, { whileRunning: replaceFile }),
+    ),
+    tally.check(`a flipped bit costs one change at most, in ${KILLS * HARM_CHAINS} kills of Node`, () =>
+      runChains(() => ({}), false, { afterKill: flipBit }),
     ),
   ]);
 }
@@ -33,26 +46,62 @@ function fail() {
         : { delayMs: Math.random() * 30 };
 }
 
-/** Runs chains of processes on one store each; only the last process of a chain may end by itself. */
-async function runChains(behave, isReliable) {
+function replaceFile(path) {
+  const ways = [() => unlinkSync(path), () => renameSync(path, `${path}.1`), () => truncateSync(path, 0)];
+  ways[Math.floor(Math.random() * ways.length)]();
+}
+
+/** Not in the last change, which may be incomplete. */
+function flipBit(path) {
+  const bytes = readFileSync(path);
+  const bit = Math.floor(Math.random() * 4 * bytes.length);
+  bytes[bit >> 3] ^= 1 << (bit & 7);
+  writeFileSync(path, bytes);
+}
+
+/**
+ * Runs chains of processes on one store each; only the last process of a chain may end by itself.
+ *
+ * @param harm what is done to the file: `whileRunning` before a kill, `afterKill` before the next start, which may cost
+ * one change each time and must be told
+ */
+async function runChains(behave, isReliable, { whileRunning, afterKill } = {}) {
   const collector = await collect({ behave });
   const folder = mkdtempSync(join(tmpdir(), "eventferry-kills-"));
   const acceptedIds = [];
+  const isHarmed = whileRunning !== undefined || afterKill !== undefined;
+  const chains = isHarmed ? HARM_CHAINS : CHAINS;
+  let [harms, told] = [0, 0];
   try {
-    for (let chain = 0; chain < CHAINS; chain++) {
+    for (let chain = 0; chain < chains; chain++) {
       const path = join(folder, `${chain}`);
       collector.behave = behave;
-      for (let kill = 0; kill < KILLS; kill++)
-        acceptedIds.push(...(await runUntilKilled(collector.url, path, `${chain}.${kill}`, kill > 0)));
+      for (let kill = 0; kill < KILLS; kill++) {
+        const { accepted, problems } = await runUntilKilled(
+          collector.url,
+          path,
+          `${chain}.${kill}`,
+          kill > 0 || isHarmed,
+          whileRunning,
+        );
+        acceptedIds.push(...accepted);
+        told += problems;
+        harms += Number(isHarmed);
+        afterKill?.(path);
+      }
       collector.behave = () => ({});
-      const { aborted, accepted, delivered, dead, pending, purged } = await drain(collector.url, path);
+      const { aborted, accepted, delivered, dead, pending, purged, problems } = await drain(collector.url, path);
+      told += problems;
       ensure(
         !aborted && pending === 0 && dead === 0 && accepted === delivered + dead + purged,
         `the last process reports ${JSON.stringify({ aborted, accepted, delivered, dead, pending })}`,
       );
     }
-    ensureNothingLost(collector, acceptedIds);
-    ensure(acceptedIds.length > 1000, `only ${acceptedIds.length} were accepted`);
+    ensure(told >= harms, `of ${harms} times that the file was harmed, ${told} were told`);
+    if (!afterKill) ensureNothingLost(collector, acceptedIds);
+    const lost = acceptedIds.filter((id) => !collector.seen.has(id)).length;
+    ensure(lost <= harms * MAX_EVENTS, `${lost} events are lost after ${harms} flipped bits`);
+    ensure(acceptedIds.length > 100 * chains, `only ${acceptedIds.length} were accepted`);
     // Only requests in flight at a kill are repeated.
     const count = countRepeated(collector.requests);
     if (isReliable) ensure(count <= KILLS * CHAINS, `${count} requests were repeated after ${KILLS * CHAINS} kills`);
@@ -65,23 +114,29 @@ async function runChains(behave, isReliable) {
 
 /**
  * Runs a publisher and kills it: after the first accepted events, or, while it may still open its store, after its start.
- * Returns the ids that were accepted before.
+ * Returns the ids that were accepted before, and how many problems the store has told.
  */
-async function runUntilKilled(url, path, name, isAfterAccepted) {
+async function runUntilKilled(url, path, name, isAfterAccepted, whileRunning) {
   const { child, lines, ended } = run("publish", url, path, name);
   // On a busy machine a process may need all of the delay to open its store; then the kills would test nothing else.
   await Promise.race([isAfterAccepted ? lines.accepted : lines.ready, ended]);
   await sleep(10 + Math.random() * 250);
+  if (whileRunning) {
+    whileRunning(path);
+    // Until the next change is stored, nobody has looked at the file.
+    const { length } = lines.of("+");
+    for (let tries = 0; tries < 1000 && lines.of("+").length < length + 3; tries++) await sleep(5);
+  }
   child.kill("SIGKILL");
   await ended;
-  return lines.of("+").flatMap((line) => line.split(","));
+  return { accepted: lines.of("+").flatMap((line) => line.split(",")), problems: lines.of("~").length };
 }
 
 async function drain(url, path) {
   const { lines, ended } = run("drain", url, path, "");
   await ended;
   ensure(lines.of("=").length === 1, `the last process failed: ${lines.all.join("\n")}`);
-  return JSON.parse(lines.of("=")[0]);
+  return { ...JSON.parse(lines.of("=")[0]), problems: lines.of("~").length };
 }
 
 function run(...args) {
@@ -95,7 +150,7 @@ function run(...args) {
       if (line.startsWith("+")) accepted.resolve();
     });
   const ended = new Promise((resolve) => child.once("close", resolve)).then(() => {
-    const problem = all.find((line) => !/^(\+|=|ready$)/.test(line));
+    const problem = all.find((line) => !/^(\+|=|~|ready$)/.test(line));
     ensure(problem === undefined, `a process printed: ${problem}`);
   });
   return {

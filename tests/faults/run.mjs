@@ -5,6 +5,7 @@
 import { Tally } from "../tally.mjs";
 import { bitFlips } from "./bit-flips.mjs";
 import { browserKills } from "./browser-kills.mjs";
+import { browserLostFiles } from "./browser-lost-files.mjs";
 import { browserStorage } from "./browser-storage.mjs";
 import { floods } from "./floods.mjs";
 import { outages } from "./outages.mjs";
@@ -31,6 +32,7 @@ const GROUPS = {
   pageExits,
   pipelines,
   bitFlips,
+  browserLostFiles,
 };
 
 const names = process.argv[2]?.split(",") ?? Object.keys(GROUPS);

@@ -140,15 +140,51 @@ const CHECKS = {
   async "IndexedDB: the database can be deleted and is created again"() {
     const store = await opened(indexedDbStore());
     await store.write(change({ put: [segment("a")] }));
-    await new Promise((resolve, reject) => {
-      Object.assign(indexedDB.deleteDatabase("eventferry-outbox"), {
-        onsuccess: resolve,
-        onerror: reject,
-        onblocked: () => reject(new Error("the connection blocks the deletion")),
-      });
-    });
+    await deleteDatabase("eventferry-outbox");
     await store.write(change({ put: [segment("b")] }));
     equal(await keys(store), ["b"]);
+  },
+
+  async "IndexedDB: a database that was deleted is told of, in use and at the next visit"() {
+    const open = async () => {
+      const problems = [];
+      const store = indexedDbStore();
+      await store.open("outbox", (problem) => problems.push(problem.message));
+      stores.push(store);
+      await store.write(change({ put: [segment("a")] }));
+      return { store, problems };
+    };
+    const text = "IndexedDB: the database eventferry-outbox was deleted, with the events that were only there";
+    const first = await open();
+    const second = await open();
+    equal([...first.problems, ...second.problems], []);
+    await deleteDatabase("eventferry-outbox");
+    equal(await keys(first.store), []);
+    await second.store.write(change({ put: [segment("b")] }));
+    equal([first.problems, second.problems], [[text], [text]]);
+    equal(await keys(first.store), ["b"]);
+    await closeAll();
+    equal((await open()).problems, []);
+    await closeAll();
+    await deleteDatabase("eventferry-outbox");
+    const next = await open();
+    equal(next.problems, [text]);
+    equal(await keys(next.store), ["a"]);
+    await closeAll();
+    equal((await open()).problems, []);
+    // A site that was never visited, or of which nothing is left.
+    await closeAll();
+    await deleteDatabase("eventferry-outbox");
+    localStorage.clear();
+    equal((await open()).problems, []);
+    // Where localStorage is blocked, the store works too.
+    const blocked = {
+      get: () => {
+        throw new DOMException("blocked", "SecurityError");
+      },
+    };
+    await closeAll();
+    await withProperty("localStorage", blocked, async () => equal((await open()).problems, []));
   },
 
   async "IndexedDB: open rejects where it is missing or blocked"() {
@@ -417,6 +453,16 @@ export async function measure(store, segments = 100) {
   const emptied = performance.now();
   await store.close();
   return { write: (written - start) / segments, drain: (emptied - written) / segments };
+}
+
+function deleteDatabase(name) {
+  return new Promise((resolve, reject) => {
+    Object.assign(indexedDB.deleteDatabase(name), {
+      onsuccess: resolve,
+      onerror: reject,
+      onblocked: () => reject(new Error("a connection blocks the deletion")),
+    });
+  });
 }
 
 /** What a newer version of the program does to a database. */

@@ -343,9 +343,7 @@ impl Outbox {
 
     /// Whether an event was in as many requests as it may be.
     fn is_hopeless(&self, segment: SegmentId, index: u32) -> bool {
-        self.segments
-            .get(segment)
-            .is_some_and(|segment| segment.attempts(index) >= self.options.max_attempts)
+        self.segments.get(segment).is_some_and(|segment| segment.attempts(index) >= self.options.max_attempts)
     }
 
     pub(super) fn bytes_of(&self, batch: &[EventRange]) -> u64 {
