@@ -8,10 +8,6 @@ pub struct OpId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub u32);
 
-/// The key under which a machine loads and saves a value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(pub String);
-
 /// A counter for ids.
 #[derive(Clone, Debug, Default)]
 pub struct Counter(u32);

@@ -4,7 +4,7 @@ use super::dialect::DefaultDialect;
 use super::session::{Event, Options, Session};
 use crate::base::ids::OpId;
 use crate::base::time::Moment;
-use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::machine::{Input, Machine, Output, Poll};
 
 /// A client for any Bayeux server.
 #[derive(Clone, Debug)]
@@ -36,14 +36,15 @@ impl Client {
 }
 
 impl Machine for Client {
-    type Event = Event;
+    type Input = Input;
+    type Output = Output<Event>;
 
     fn handle(&mut self, now: Moment, input: Input) {
         // This client starts no exchanges of its own.
         drop(self.session.handle(now, input, &mut DefaultDialect));
     }
 
-    fn poll(&mut self) -> Output<Event> {
+    fn poll(&mut self) -> Poll<Output<Event>> {
         self.session.poll(&mut DefaultDialect)
     }
 }

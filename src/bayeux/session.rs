@@ -53,11 +53,11 @@ use super::wire::Transport;
 use crate::base::http::{Failure, Request, Response};
 use crate::base::ids::{Counter, OpId};
 use crate::base::secret::Secret;
-use crate::base::time::{Deadline, Millis, Moment};
+use crate::base::time::{Millis, Moment};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
 use crate::engine::jitter::Rng;
-use crate::engine::machine::{Input, Output};
+use crate::engine::machine::{Input, Output, Poll};
 use crate::engine::timers::Timers;
 
 /// A timeout that fires this late means that the computer was asleep.
@@ -190,15 +190,16 @@ impl Session {
     }
 
     /// The next output.
-    pub fn poll(&mut self, dialect: &mut dyn Dialect) -> Output<Event> {
-        if let Some(output) = self.exchanges.poll() {
-            return output;
+    pub fn poll(&mut self, dialect: &mut dyn Dialect) -> Poll<Output<Event>> {
+        if let Some(output) = self.exchanges.next_output() {
+            return Poll::Do(output);
         }
         if core::mem::take(&mut self.is_connect_due) {
             self.send_due_connect(dialect);
         }
         self.send_commands(dialect);
-        self.exchanges.poll().unwrap_or_else(|| Output::Wait(self.deadline()))
+        let deadline = self.timers.next_deadline();
+        self.exchanges.poll(|| deadline)
     }
 
     /// Starts an exchange for the owner, such as a login. [`Self::handle`] returns its outcome.
@@ -278,9 +279,5 @@ impl Session {
 
     fn unix_ms(&self, now: Moment) -> u64 {
         self.options.epoch_unix_ms.saturating_add(now.as_millis())
-    }
-
-    fn deadline(&self) -> Deadline {
-        self.timers.next_deadline()
     }
 }

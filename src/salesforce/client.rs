@@ -20,7 +20,7 @@ use crate::base::time::{Millis, Moment};
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::session::{self, Session};
 use crate::bayeux::wire::Transport;
-use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::machine::{Input, Machine, Output, Poll};
 
 /// Options of a client.
 #[derive(Clone, Debug)]
@@ -176,7 +176,8 @@ impl Client {
 }
 
 impl Machine for Client {
-    type Event = Event;
+    type Input = Input;
+    type Output = Output<Event>;
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Some(outcome) = self.session.handle(now, input, &mut self.replay) {
@@ -189,23 +190,21 @@ impl Machine for Client {
         }
     }
 
-    fn poll(&mut self) -> Output<Event> {
+    fn poll(&mut self) -> Poll<Output<Event>> {
         loop {
             if let Some(event) = self.events.pop_front() {
-                return Output::Event(event);
+                return Poll::Do(Output::Event(event));
             }
-            return match self.session.poll(&mut self.replay) {
-                Output::Event(session::Event::NeedsCredentials { is_renewal }) => {
+            return Poll::Do(match self.session.poll(&mut self.replay) {
+                Poll::Do(Output::Event(session::Event::NeedsCredentials { is_renewal })) => {
                     self.log_in(is_renewal);
                     continue;
                 }
-                Output::Event(event) => Output::Event(Event::Session(event)),
-                Output::Send(id, request) => Output::Send(id, request),
-                Output::Cancel(id) => Output::Cancel(id),
-                Output::Load(key) => Output::Load(key),
-                Output::Save(key, bytes) => Output::Save(key, bytes),
-                Output::Wait(deadline) => Output::Wait(deadline),
-            };
+                Poll::Do(Output::Event(event)) => Output::Event(Event::Session(event)),
+                Poll::Do(Output::Send(id, request)) => Output::Send(id, request),
+                Poll::Do(Output::Cancel(id)) => Output::Cancel(id),
+                Poll::Wait(deadline) => return Poll::Wait(deadline),
+            });
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::bayeux::client::Client;
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::EventSpans;
 use crate::bayeux::session::{Event, Notice, Session, State};
-use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::salesforce::client as salesforce;
 
 #[wasm_bindgen]
@@ -206,13 +206,15 @@ impl StreamPort {
         loop {
             let output = match &mut self.0 {
                 Stream::Bayeux(client) => match client.poll() {
-                    Output::Event(event) => push_event(effects, event),
+                    Poll::Do(Output::Event(event)) => push_event(effects, event),
                     other => push_output(effects, other),
                 },
                 Stream::Salesforce(client) => match client.poll() {
-                    Output::Event(salesforce::Event::Session(event)) => push_event(effects, event),
-                    Output::Event(salesforce::Event::Sign { claims }) => queued(effects.sign(claims)),
-                    Output::Event(salesforce::Event::RefreshToken(token)) => {
+                    Poll::Do(Output::Event(salesforce::Event::Session(event))) => push_event(effects, event),
+                    Poll::Do(Output::Event(salesforce::Event::Sign { claims })) => {
+                        queued(effects.sign(claims))
+                    }
+                    Poll::Do(Output::Event(salesforce::Event::RefreshToken(token))) => {
                         queued(effects.refresh_token(token.expose()))
                     }
                     other => push_output(effects, other),
@@ -249,17 +251,17 @@ fn queued(result: Result<(), JsValue>) -> Flow {
     Flow::Continue(())
 }
 
-fn push_output<E>(effects: &StreamEffects, output: Output<E>) -> Flow {
+fn push_output<E>(effects: &StreamEffects, output: Poll<Output<E>>) -> Flow {
     match output {
-        Output::Send(id, request) => push_request(effects, id, request),
-        Output::Cancel(id) => queued(effects.cancel(id.0)),
-        Output::Wait(Deadline::At(at)) => {
+        Poll::Do(Output::Send(id, request)) => push_request(effects, id, request),
+        Poll::Do(Output::Cancel(id)) => queued(effects.cancel(id.0)),
+        Poll::Wait(Deadline::At(at)) => {
             drop(effects.wait(at.as_millis() as f64));
             Flow::Break(())
         }
-        Output::Wait(Deadline::Never) => Flow::Break(()),
-        // A stream stores nothing, and its events are handled by the caller.
-        Output::Load(_) | Output::Save(..) | Output::Event(_) => Flow::Continue(()),
+        Poll::Wait(Deadline::Never) => Flow::Break(()),
+        // Events are handled by the caller.
+        Poll::Do(Output::Event(_)) => Flow::Continue(()),
     }
 }
 

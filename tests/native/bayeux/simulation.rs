@@ -11,7 +11,7 @@ use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Deadline, Millis, Moment};
 use eventferry::bayeux::errors::SessionError;
 use eventferry::bayeux::session::{Event, Notice, State};
-use eventferry::engine::machine::{Input, Output};
+use eventferry::engine::machine::{Input, Output, Poll};
 use serde_json::{Value, json};
 
 use crate::test_client::{TestClient, new_client};
@@ -179,8 +179,8 @@ impl Simulation {
         for step in 0.. {
             assert!(step < 100_000, "the machine never waits");
             match self.client.poll() {
-                Output::Send(id, request) => self.on_request(id, &request),
-                Output::Cancel(id) => {
+                Poll::Do(Output::Send(id, request)) => self.on_request(id, &request),
+                Poll::Do(Output::Cancel(id)) => {
                     if let Some((_, channel, _)) = self.in_flight.remove(&id.0) {
                         self.log(Record::Cancelled(channel));
                     }
@@ -188,14 +188,13 @@ impl Simulation {
                         |_, scheduled| !matches!(scheduled, Scheduled::ExchangeEnd(other, _) if *other == id),
                     );
                 }
-                Output::Event(event) => self.on_event(event),
-                Output::Load(_) | Output::Save(..) => unreachable!("a session keeps nothing"),
-                Output::Wait(deadline) => {
+                Poll::Do(Output::Event(event)) => self.on_event(event),
+                Poll::Wait(deadline) => {
                     self.deadline = deadline;
                     let timing = self.client.session().timing();
                     self.timings.push(timing);
                     assert!(
-                        matches!(self.client.poll(), Output::Wait(again) if again == deadline),
+                        matches!(self.client.poll(), Poll::Wait(again) if again == deadline),
                         "wait is not final"
                     );
                     return;

@@ -6,7 +6,7 @@ use eventferry::base::time::Moment;
 use eventferry::bayeux::client::Client;
 use eventferry::bayeux::session::{Event, Options, Session};
 use eventferry::bayeux::wire::Transport;
-use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::engine::machine::{Input, Machine, Output, Poll};
 use eventferry::salesforce::auth::Flow;
 use eventferry::salesforce::client as salesforce;
 use serde_json::Value;
@@ -40,19 +40,17 @@ impl TestClient {
         }
     }
 
-    pub(crate) fn poll(&mut self) -> Output<Event> {
+    pub(crate) fn poll(&mut self) -> Poll<Output<Event>> {
         match self {
             Self::Bayeux(client) => client.poll(),
             Self::Salesforce(client) => loop {
-                return match client.poll() {
-                    Output::Event(salesforce::Event::Session(event)) => Output::Event(event),
-                    Output::Event(_) => continue,
-                    Output::Send(id, request) => Output::Send(id, request),
-                    Output::Cancel(id) => Output::Cancel(id),
-                    Output::Load(key) => Output::Load(key),
-                    Output::Save(key, bytes) => Output::Save(key, bytes),
-                    Output::Wait(deadline) => Output::Wait(deadline),
-                };
+                return Poll::Do(match client.poll() {
+                    Poll::Do(Output::Event(salesforce::Event::Session(event))) => Output::Event(event),
+                    Poll::Do(Output::Event(_)) => continue,
+                    Poll::Do(Output::Send(id, request)) => Output::Send(id, request),
+                    Poll::Do(Output::Cancel(id)) => Output::Cancel(id),
+                    Poll::Wait(deadline) => return Poll::Wait(deadline),
+                });
             },
         }
     }

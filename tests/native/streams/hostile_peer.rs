@@ -6,7 +6,7 @@ use eventferry::base::time::Moment;
 use eventferry::bayeux::client::Client;
 use eventferry::bayeux::session::{Event, Options, State};
 use eventferry::engine::jitter::Rng;
-use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::engine::machine::{Input, Machine, Output, Poll};
 use eventferry::salesforce::client as salesforce;
 
 use super::client;
@@ -136,15 +136,17 @@ fn a_hostile_peer_causes_no_panic_and_every_operation_ends_once() {
                 assert!(turn < 10_000, "seed {seed}: poll never waits");
                 let output = if is_salesforce {
                     match salesforce_client.poll() {
-                        Output::Event(salesforce::Event::Session(event)) => Output::Event(event),
-                        Output::Event(_) => continue,
-                        Output::Send(id, request) => Output::Send(id, request),
-                        Output::Cancel(id) => Output::Cancel(id),
-                        Output::Wait(deadline) => Output::Wait(deadline),
-                        _ => unreachable!(),
+                        Poll::Do(Output::Event(salesforce::Event::Session(event))) => Output::Event(event),
+                        Poll::Do(Output::Event(_)) => continue,
+                        Poll::Do(Output::Send(id, request)) => Output::Send(id, request),
+                        Poll::Do(Output::Cancel(id)) => Output::Cancel(id),
+                        Poll::Wait(_) => break,
                     }
                 } else {
-                    bayeux.poll()
+                    match bayeux.poll() {
+                        Poll::Do(output) => output,
+                        Poll::Wait(_) => break,
+                    }
                 };
                 match output {
                     Output::Send(id, _) => in_flight.push(id.0),
@@ -169,8 +171,6 @@ fn a_hostile_peer_causes_no_panic_and_every_operation_ends_once() {
                         );
                         sessions.push(matches!(event, Event::State(State::Connected)));
                     }
-                    Output::Wait(_) => break,
-                    _ => {}
                 }
             }
         }
@@ -186,15 +186,15 @@ fn a_hostile_peer_causes_no_panic_and_every_operation_ends_once() {
             loop {
                 let output = if is_salesforce {
                     match salesforce_client.poll() {
-                        Output::Event(salesforce::Event::Session(event)) => Some(event),
-                        Output::Wait(_) => break,
-                        _ => None,
+                        Poll::Do(Output::Event(salesforce::Event::Session(event))) => Some(event),
+                        Poll::Wait(_) => break,
+                        Poll::Do(_) => None,
                     }
                 } else {
                     match bayeux.poll() {
-                        Output::Event(event) => Some(event),
-                        Output::Wait(_) => break,
-                        _ => None,
+                        Poll::Do(Output::Event(event)) => Some(event),
+                        Poll::Wait(_) => break,
+                        Poll::Do(_) => None,
                     }
                 };
                 match output {

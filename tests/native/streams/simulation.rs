@@ -8,7 +8,7 @@ use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Deadline, Moment};
 use eventferry::bayeux::session::{Event, State};
 use eventferry::engine::jitter::Rng;
-use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::engine::machine::{Input, Machine, Output, Poll};
 use eventferry::salesforce::client as salesforce;
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
         );
         let deadline = loop {
             match client.poll() {
-                Output::Send(id, request) => {
+                Poll::Do(Output::Send(id, request)) => {
                     let at = now + 1 + rng.up_to(200);
                     if request.url().contains("/cometd")
                         && String::from_utf8_lossy(request.body()).contains("/meta/connect")
@@ -62,11 +62,11 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                     responses.insert((now + request.timeout().0, id.0), Err(Failure::Timeout));
                     requests.insert((at, id.0), request);
                 }
-                Output::Cancel(id) => {
+                Poll::Do(Output::Cancel(id)) => {
                     connects.retain(|other| *other != id.0);
                     responses.retain(|(_, other), _| *other != id.0);
                 }
-                Output::Event(salesforce::Event::Session(event)) => match event {
+                Poll::Do(Output::Event(salesforce::Event::Session(event))) => match event {
                     Event::Messages { text, events, .. } => {
                         for row in events {
                             let id = row.ids.replay_id.expect("a position");
@@ -85,9 +85,8 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                     Event::State(State::Disconnected) | Event::Ended(_) => panic!("it ended: {event:?}"),
                     _ => {}
                 },
-                Output::Event(event) => panic!("{event:?}"),
-                Output::Load(_) | Output::Save(..) => unreachable!(),
-                Output::Wait(deadline) => break deadline,
+                Poll::Do(Output::Event(event)) => panic!("{event:?}"),
+                Poll::Wait(deadline) => break deadline,
             }
         };
         if subscribes_at.is_some_and(|at| now >= at) && unsettled == 1 {
