@@ -52,6 +52,7 @@ export interface FullGlue extends Glue, FetchBindings {
     maxDelayMs: number,
     seed: number,
   ) => PipelineSinkPort;
+  channel_name(channel: string): string;
   glassflow_url(base: string, pipelineId: string, endpoint: number): string;
   glassflow_event_spans(len: number): Uint32Array;
   events_read(len: number, rule: number): number;

@@ -92,8 +92,9 @@ export type StreamEffects = {
     timeoutMs: number,
     maxResponseBytes: number,
     responseHeaders: string,
+    isLogin: boolean,
   ): void;
-  messages(source: number, table: Uint32Array, channels: string[]): void;
+  messages(source: number, table: Uint32Array, channels: string[], excess: number): void;
   settled(op: number, code: number, status: number, message: string): void;
   state(state: number): void;
   notice(kind: string, channel: string | undefined, code: number, status: number, message: string): void;
@@ -113,17 +114,28 @@ export interface StreamPort extends Port {
   subscribe(now: number, channel: string): number;
   unsubscribe(now: number, channel: string, all: boolean): number;
   publish(now: number, channel: string, data: string): number;
+  /** The channels that the server has accepted. */
+  subscriptions(): string[];
   /** Sets the replay id after which the next subscription to a channel starts. */
-  set_replay_id(channel: string, id: string): void;
+  set_replay_id(now: number, channel: string, id: string): void;
   /** Provides credentials as header lines. */
   authorize(now: number, headers: string): void;
   /** Reports that there are no credentials, which ends the session. */
   unauthorized(now: number, message: string): void;
   /** Provides a signed JWT; `undefined` if signing failed. */
   signed(now: number, assertion: string | undefined): void;
-  /** Stops polling until `resume`. */
-  pause(now: number): void;
-  resume(now: number): void;
+  /** The consumer has taken messages. Returns how many more it must take before polling goes on. */
+  taken(now: number, count: number): number;
+  /** `taken` and `response` in one call. */
+  response_and_taken(
+    now: number,
+    taken: number,
+    id: number,
+    status: number,
+    retryAfterMs: number,
+    headers: string,
+    body: Uint8Array,
+  ): void;
   close(now: number): void;
   socket_opened(now: number, id: number): void;
   socket_text(now: number, id: number, text: Uint8Array): void;

@@ -13,6 +13,11 @@ pub struct ExchangeId(pub u32);
 pub struct Counter(u32);
 
 impl Counter {
+    /// A counter that continues after `last`.
+    pub const fn after(last: u32) -> Self {
+        Self(last)
+    }
+
     /// The next number, never 0. After 2^32 - 1 it continues with 1.
     pub const fn advance(&mut self) -> u32 {
         self.0 = match self.0.checked_add(1) {

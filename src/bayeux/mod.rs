@@ -36,7 +36,6 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `client.rs` | a client for any server: a session with the default dialect |
 //! | `session.rs` | the state machine |
 //! | `dialect.rs` | what differs between servers |
 //! | `errors.rs` | the error of an operation or session |
@@ -55,7 +54,6 @@
 //! The session deviates from it where servers do: it compares ids as text, accepts events before the reply to
 //! their subscription, and reads `advice.maxInterval` of CometD.
 
-pub mod client;
 pub mod cookies;
 pub mod dialect;
 pub mod errors;

@@ -44,7 +44,6 @@ export class BayeuxClient extends StreamClient {
         sign: async () => undefined,
         onRefreshToken: () => undefined,
       },
-      maxPending: options.maxPending ?? 100,
       signal: options.signal,
       eventTypeOf: () => "org.cometd.message",
     });

@@ -71,6 +71,10 @@ export class StreamDriver {
   /** The response that the engine currently reads, by its source. */
   #responses = new Map<number, Uint8Array | string>();
   #isDrainScheduled = false;
+  /** Messages that were taken and that the engine was not told of yet. */
+  #taken = 0;
+  /** How many messages must be taken before the engine reads on; 0 if it reads. */
+  #excess = 0;
   #hasEnded = false;
 
   constructor(options: StreamDriverOptions) {
@@ -93,9 +97,12 @@ export class StreamDriver {
           timeoutMs: number,
           maxResponseBytes: number,
           responseHeaders: string,
-        ) => this.#sendRequest(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders }),
-        messages: (source: number, table: Uint32Array, channels: string[]) =>
-          listener.onMessages(this.#responses.get(source)!, table, channels),
+          isLogin: boolean,
+        ) => this.#sendRequest(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders }, isLogin),
+        messages: (source: number, table: Uint32Array, channels: string[], excess: number) => {
+          this.#excess = excess;
+          listener.onMessages(this.#responses.get(source)!, table, channels);
+        },
         settled: (op: number, code: number, status: number, message: string) => {
           const operation = this.#operations.get(op);
           this.#operations.delete(op);
@@ -163,9 +170,29 @@ export class StreamDriver {
     if (!this.#hasEnded) this.#pump.sendInBackground(command);
   }
 
+  /** The channels that the server has accepted. */
+  get subscriptions(): readonly string[] {
+    return this.#hasEnded || !this.#pump.isRunning ? [] : this.#pump.query((port) => port.subscriptions());
+  }
+
+  /** Messages have left the inbox. The engine is told when it waits for that, otherwise with the next response. */
+  taken(count: number): void {
+    this.#taken += count;
+    if (this.#excess > 0 && this.#taken >= this.#excess)
+      this.send((port, now) => {
+        this.#excess = port.taken(now, this.#takeCount());
+      });
+  }
+
   /** Ends a stream whose engine was never started. */
   end(): void {
     this.#end(undefined);
+  }
+
+  #takeCount(): number {
+    const count = this.#taken;
+    this.#taken = 0;
+    return count;
   }
 
   #scheduleDrain(): void {
@@ -177,11 +204,9 @@ export class StreamDriver {
     });
   }
 
-  #sendRequest(id: number, plan: RequestPlan): void {
+  #sendRequest(id: number, plan: RequestPlan, isLogin: boolean): void {
     const { headers, extensions, listener } = this.#options;
     listener.onRequest(plan.url);
-    // Neither extensions nor the headers of the user may see or reach a login.
-    const isLogin = plan.responseHeaders === "" && plan.headers.includes("x-www-form-urlencoded");
     if (extensions && !isLogin) {
       const text = this.#runExtensions(() => extensions.outgoing(id, decoder.decode(plan.body)));
       if (text === undefined) {
@@ -234,7 +259,8 @@ export class StreamDriver {
       if (text !== undefined) body = encoder.encode(text);
     }
     this.#keepResponse(id, body);
-    port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, body);
+    const { status, retryAfterMs, headers } = outcome;
+    port.response_and_taken(now, this.#takeCount(), id, status, retryAfterMs, headers, body);
   }
 
   #onSocketText(id: number, text: string): void {

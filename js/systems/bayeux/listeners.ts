@@ -8,19 +8,18 @@ import type { Message, MessageChunk } from "./message.js";
 import type { MessageListener } from "./stream-types.js";
 
 export interface ListenerQueueOptions {
-  /** Number of waiting messages at which the queue is full, if a listener returns a promise. */
-  maxPending: number;
-  onFull(): void;
-  /** Half of `maxPending` is free again. */
-  onDrained(): void;
   /** All listeners of a message are done. */
   onDone(message: Message): Promise<void> | undefined;
+  /** A message has left the queue. */
+  onTaken(): void;
   onError(error: unknown): void;
 }
 
 /** A listener and its subscription. */
 export interface ListenerEntry {
   readonly channel: string;
+  /** The channel without its filter. */
+  readonly name: string;
   readonly listener: MessageListener;
 }
 
@@ -36,7 +35,6 @@ export class ListenerQueue {
   #batches: Batch[] = [];
   #size = 0;
   #isRunning = false;
-  #isFull = false;
 
   constructor(options: ListenerQueueOptions) {
     this.#options = options;
@@ -63,7 +61,7 @@ export class ListenerQueue {
   push(messages: MessageChunk): Chunk<Message> {
     if (this.#entries.length === 0) return messages;
     const listeners = messages.channels.map((channel) =>
-      this.#entries.filter((entry) => matchesChannel(entry.channel, channel)).map(({ listener }) => listener),
+      this.#entries.filter((entry) => matchesChannel(entry.name, channel)).map(({ listener }) => listener),
     );
     const unclaimed: number[] = [];
     for (let index = 0; index < messages.length; index++)
@@ -88,7 +86,6 @@ export class ListenerQueue {
           try {
             const result = listener(message) as PromiseLike<unknown> | undefined;
             if (typeof result?.then === "function") {
-              this.#checkFull();
               await result;
             }
           } catch (error) {
@@ -98,21 +95,9 @@ export class ListenerQueue {
         const saved = this.#options.onDone(message);
         if (saved) await saved.catch((error: unknown) => this.#options.onError(error));
         this.#size--;
-        this.#checkDrained();
+        this.#options.onTaken();
       }
     }
     this.#isRunning = false;
-  }
-
-  #checkFull(): void {
-    if (this.#isFull || this.#size < this.#options.maxPending) return;
-    this.#isFull = true;
-    this.#options.onFull();
-  }
-
-  #checkDrained(): void {
-    if (!this.#isFull || this.#size > this.#options.maxPending / 2) return;
-    this.#isFull = false;
-    this.#options.onDrained();
   }
 }

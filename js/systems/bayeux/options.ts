@@ -131,11 +131,13 @@ export function streamConfig({
   connectionTimeoutMs = 10_000,
   retry = {},
   drain,
+  maxPending,
 }: StreamOptions): Record<string, unknown> {
   return {
     hasCookieJar: !platformKeepsCookies(),
     epochUnixMs: unixNow() - monotonicNow(),
     timeoutMs,
+    maxPending,
     isDraining: drain,
     connectionTimeoutMs: connectionTimeoutMs === Infinity ? undefined : connectionTimeoutMs,
     ...retry,

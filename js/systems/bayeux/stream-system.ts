@@ -7,13 +7,12 @@ import type { Message } from "./message.js";
 export interface StreamSystem {
   driver: Omit<StreamDriverOptions, "listener">;
   listener: Pick<StreamDriverListener, "credentials" | "sign" | "onRefreshToken">;
-  maxPending: number;
   signal: AbortSignal | undefined;
   /**
    * Called before a channel is subscribed to. Returns the command that sets where the channel starts, if it has a
    * replay position.
    */
-  prepareSubscription?(channel: string): Promise<((port: StreamPort) => void) | undefined>;
+  prepareSubscription?(channel: string): Promise<((port: StreamPort, now: number) => void) | undefined>;
   /** Called before `receive` returns a message. If it rejects, the message returns to the inbox. */
   beforeReceive?(message: Message): Promise<void> | undefined;
   /** Called when all listeners of a message are done. */

@@ -11,7 +11,7 @@ import { Inbox } from "../../client/inbox.js";
 import { aborted, checkSignal } from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
-import { checkChannel, withoutFilter } from "./channels.js";
+import { channelName, checkChannel } from "./channels.js";
 import { StreamDriver } from "./driver.js";
 import { ListenerQueue } from "./listeners.js";
 import { type Message, MessageChunk, type MessageHost, type StreamMessage } from "./message.js";
@@ -29,10 +29,8 @@ import type {
 export abstract class StreamClient extends EventTarget implements AsyncIterable<StreamMessage>, AsyncDisposable {
   readonly #system: StreamSystem;
   readonly #driver: StreamDriver;
-  readonly #inbox: Inbox<Message>;
+  readonly #inbox = new Inbox<Message>();
   readonly #listeners: ListenerQueue;
-  #isInboxFull = false;
-  #areListenersFull = false;
   #state: StreamState = "disconnected";
   #phase: "new" | "open" | "closed" = "new";
   #opening: Promise<void> | undefined;
@@ -41,15 +39,13 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   readonly #ended = new Promise<void>((resolve) => {
     this.#resolveEnded = resolve;
   });
-  /** How many subscriptions each channel has. */
-  #subscriptions = new Map<string, number>();
   /** Types of events that have had a listener. */
   #observedEvents = new Set<string>();
   #origin = "";
   readonly #host: MessageHost = {
     ack: (message) => this.#system.ack?.(message) ?? Promise.resolve(),
     originOf: (message) => {
-      const channel = withoutFilter(message.channel);
+      const { channel } = message;
       return { type: this.#system.eventTypeOf(channel), source: `${this.#origin}${encodeURI(channel)}` };
     },
   };
@@ -58,16 +54,9 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   protected constructor(system: StreamSystem) {
     super();
     this.#system = system;
-    const { maxPending, signal } = system;
-    this.#inbox = new Inbox<Message>({
-      limit: maxPending,
-      onFull: () => this.#setFull(true, this.#areListenersFull),
-      onDrained: () => this.#setFull(false, this.#areListenersFull),
-    });
+    const { signal } = system;
     this.#listeners = new ListenerQueue({
-      maxPending,
-      onFull: () => this.#setFull(this.#isInboxFull, true),
-      onDrained: () => this.#setFull(this.#isInboxFull, false),
+      onTaken: () => this.#driver.taken(1),
       onDone: (message) => system.afterListeners?.(message),
       onError: (error) => this.#reportError(error),
     });
@@ -75,11 +64,8 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       ...system.driver,
       listener: {
         ...system.listener,
-        onMessages: (response, table, channels) => {
-          this.#onMessages(new MessageChunk(this.#host, response, table, channels));
-          // The engine pauses after each response until `resume`.
-          if (!this.#isInboxFull && !this.#areListenersFull) this.#driver.send((port, now) => port.resume(now));
-        },
+        onMessages: (response, table, channels) =>
+          this.#onMessages(new MessageChunk(this.#host, response, table, channels)),
         onState: (state) => this.#setState(state),
         onNotice: (kind, channel, error) => this.#onNotice(kind, channel, error),
         onConnectionLost: (error) => this.#inbox.rejectWaiting(error),
@@ -108,7 +94,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
 
   /** The subscribed channels. */
   get subscriptions(): ReadonlySet<string> {
-    return new Set(this.#subscriptions.keys());
+    return new Set(this.#driver.subscriptions);
   }
 
   /** How many messages have arrived that were not yet received or handled by a listener. */
@@ -182,19 +168,18 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     this.#checkOpen();
     const setPosition = await this.#system.prepareSubscription?.(channel);
     this.#checkOpen();
-    const entry = listener && { channel, listener: listener as MessageListener };
+    const entry = listener && { channel, name: channelName(channel), listener: listener as MessageListener };
     // Before the request, because messages may arrive before the reply.
     if (entry) this.#listeners.add(entry);
     try {
       await this.#driver.start((port, now) => {
-        setPosition?.(port);
+        setPosition?.(port, now);
         return port.subscribe(now, channel);
       });
     } catch (error) {
       this.#listeners.remove(entry);
       throw error;
     }
-    this.#subscriptions.set(channel, (this.#subscriptions.get(channel) ?? 0) + 1);
     let isOver = false;
     return {
       channel,
@@ -202,9 +187,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
         if (isOver) return;
         isOver = true;
         this.#listeners.remove(entry);
-        const others = (this.#subscriptions.get(channel) ?? 1) - 1;
-        if (others > 0) this.#subscriptions.set(channel, others);
-        else this.#subscriptions.delete(channel);
         await this.#driver.start((port, now) => port.unsubscribe(now, channel, false));
       },
     };
@@ -214,7 +196,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   async unsubscribe(channel: string): Promise<void> {
     checkChannel(channel);
     this.#checkOpen();
-    this.#subscriptions.delete(channel);
     this.#listeners.removeChannel(channel);
     await this.#driver.start((port, now) => port.unsubscribe(now, channel, true));
   }
@@ -261,6 +242,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
         throw error;
       }
     }
+    this.#driver.taken(1);
     return message;
   }
 
@@ -315,14 +297,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     void this.#listeners.run();
   }
 
-  #setFull(isInboxFull: boolean, areListenersFull: boolean): void {
-    const wasPaused = this.#isInboxFull || this.#areListenersFull;
-    this.#isInboxFull = isInboxFull;
-    this.#areListenersFull = areListenersFull;
-    const isPaused = isInboxFull || areListenersFull;
-    if (isPaused !== wasPaused) this.#driver.send((port, now) => (isPaused ? port.pause(now) : port.resume(now)));
-  }
-
   #setState(state: StreamState): void {
     if (state === this.#state) return;
     this.#state = state;
@@ -331,7 +305,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
 
   #onNotice(kind: StreamNoticeKind, channel: string | undefined, error: FerryError | undefined): void {
     if (kind === "subscription_lost" && channel !== undefined) {
-      this.#subscriptions.delete(channel);
       this.#listeners.removeChannel(channel);
       // Without a listener for notices, `receive` reports it: the client is connected, but nothing arrives any more.
       if (error && !this.#observedEvents.has("notice")) this.#inbox.pushError(error);
@@ -356,7 +329,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   #onEnd(error: FerryError | undefined): void {
     this.#phase = "closed";
     this.#setState("disconnected");
-    this.#subscriptions.clear();
     this.#inbox.end(error);
     this.#resolveEnded();
   }

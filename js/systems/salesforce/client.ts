@@ -2,7 +2,6 @@
 import { checkedUrl, type HeadersOption } from "../../client/options.js";
 import { mustBe } from "../../engine/messages.js";
 import type { StreamPort } from "../../engine/ports.js";
-import { withoutFilter } from "../bayeux/channels.js";
 import { streamFetch } from "../bayeux/fetch.js";
 import { checkStreamOptions, type StreamOptions, streamConfig } from "../bayeux/options.js";
 import { StreamClient } from "../bayeux/stream.js";
@@ -96,12 +95,11 @@ export class SalesforceClient extends StreamClient {
         sign: (claims) => signJwt(claims, privateKey!),
         onRefreshToken: (refreshToken) => onRefreshToken?.(refreshToken),
       },
-      maxPending: options.maxPending ?? 100,
       signal: options.signal,
       ...(tracker && {
         prepareSubscription: async (channel: string) => {
           const id = await tracker.find(channel);
-          return id === undefined ? undefined : (port: StreamPort) => port.set_replay_id(withoutFilter(channel), id);
+          return id === undefined ? undefined : (port: StreamPort, now: number) => port.set_replay_id(now, channel, id);
         },
         beforeReceive: (message) => tracker.beforeReceive(message),
         afterListeners: (message) => tracker.afterListeners(message),

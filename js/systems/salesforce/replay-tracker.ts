@@ -7,7 +7,7 @@
  *   manual      receive ──> application ── ack of it and of all before it ──save──>
  * ```
  */
-import { withoutFilter } from "../bayeux/channels.js";
+import { channelName } from "../bayeux/channels.js";
 import type { Message } from "../bayeux/message.js";
 import { type ReplayMarker, type ReplayPolicy, type ReplayStorage, storageError, storedReplayId } from "./replay.js";
 
@@ -37,7 +37,7 @@ export class ReplayTracker {
   async find(channel: string): Promise<string | undefined> {
     let marker: ReplayMarker | null | undefined;
     try {
-      marker = await this.#storage.get(withoutFilter(channel));
+      marker = await this.#storage.get(channelName(channel));
     } catch (cause) {
       throw storageError("read", cause);
     }
@@ -64,7 +64,7 @@ export class ReplayTracker {
     // A message of a listener: listeners run in order, so all messages before it are done.
     if (!entry) return this.#save(message) ?? Promise.resolve();
     entry.isAcked = true;
-    const unacked = this.#unacked.get(withoutFilter(message.channel)) ?? [];
+    const unacked = this.#unacked.get(message.channel) ?? [];
     let newest: Message | undefined;
     while (unacked[0]?.isAcked) newest = unacked.shift()!.message;
     return (newest && this.#save(newest)) ?? Promise.resolve();
@@ -78,7 +78,7 @@ export class ReplayTracker {
 
   #expectAck(message: Message): void {
     if (message.replayId === undefined) return;
-    const channel = withoutFilter(message.channel);
+    const channel = message.channel;
     const entry = { message, isAcked: false };
     this.#entries.set(message, entry);
     const unacked = this.#unacked.get(channel);
@@ -95,7 +95,7 @@ export class ReplayTracker {
   /** Saves run one after the other; positions that arrive during one are saved together by the next. */
   #save(message: Message | undefined): Promise<void> | undefined {
     if (message?.replayId === undefined) return undefined;
-    this.#unsaved.set(withoutFilter(message.channel), message);
+    this.#unsaved.set(message.channel, message);
     // After the current save, which may have started without this message.
     const saving = (this.#saving ?? Promise.resolve())
       .catch(() => undefined)

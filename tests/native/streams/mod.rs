@@ -5,7 +5,7 @@ mod server;
 mod simulation;
 
 use eventferry::base::secret::Secret;
-use eventferry::bayeux::session::Options;
+use eventferry::bayeux::session::{Limits, Options, Times};
 use eventferry::salesforce::auth::Flow;
 use eventferry::salesforce::client as salesforce;
 
@@ -21,8 +21,17 @@ fn client(seed: u64) -> salesforce::Client {
             api_version: "68.0".to_owned(),
             replay_start: "-2".to_owned(),
             replay_fallback: None,
-            session: Options { connection_timeout: None, ..salesforce::session_defaults() },
+            session: session_options(),
         },
         seed,
     )
+}
+
+fn session_options() -> Options {
+    let defaults = salesforce::session_defaults();
+    Options {
+        times: Times { connection_timeout: None, ..defaults.times },
+        limits: Limits { max_pending: usize::MAX, ..defaults.limits },
+        ..defaults
+    }
 }

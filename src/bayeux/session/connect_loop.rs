@@ -1,0 +1,260 @@
+//! When the next handshake or connect is sent: the advice of the server, delays after failures, and pauses
+//! for a slow consumer.
+//!
+//! ```text
+//!   Idle ──schedule──> Due ──poll──> sent        Due ──a subscription resumes, or the inbox is full──> Held ──release──> Due
+//! ```
+
+use crate::base::time::{Millis, Moment};
+use crate::bayeux::errors::SessionError;
+use crate::bayeux::message::Advice;
+use crate::engine::backoff::Backoff;
+use crate::engine::inbox::Inbox;
+use crate::engine::jitter::Rng;
+
+/// The longest delay after the server has reported that it is busy.
+const MAX_BUSY_DELAY_MS: u64 = 600_000;
+
+/// The advice of the server, with the defaults of the client filled in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    /// Between the end of a connect and the start of the next.
+    pub(super) interval: Millis,
+    /// How long the server holds a connect.
+    pub(super) poll_timeout: Millis,
+    /// How long the server keeps a session without a connect.
+    pub(super) max_interval: Option<Millis>,
+}
+
+/// Whether a handshake or connect is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Not now.
+    Idle,
+    /// With the next `poll`.
+    Due,
+    /// As soon as a subscription is resumed, or the consumer has capacity.
+    Held,
+}
+
+/// Since when, and why, the connection is down.
+#[derive(Clone, Debug)]
+pub(super) struct Outage {
+    pub(super) since: Moment,
+    pub(super) error: SessionError,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ConnectLoop {
+    pub(super) timing: Timing,
+    default_poll_timeout: Millis,
+    backoff: Backoff,
+    /// Busy reports since the last successful connect.
+    busy_count: u32,
+    next: Next,
+    inbox: Inbox,
+    /// The pause has reached `Times::max_pause`.
+    is_pause_over: bool,
+    /// New events in the last response.
+    pub(super) last_event_count: usize,
+    pub(super) outage: Option<Outage>,
+}
+
+impl ConnectLoop {
+    pub(super) const fn new(poll_timeout: Millis, backoff: Backoff, inbox: Inbox) -> Self {
+        Self {
+            timing: Timing { interval: Millis(0), poll_timeout, max_interval: None },
+            default_poll_timeout: poll_timeout,
+            backoff,
+            busy_count: 0,
+            next: Next::Idle,
+            inbox,
+            is_pause_over: false,
+            last_event_count: 0,
+            outage: None,
+        }
+    }
+
+    /// New advice replaces all earlier advice.
+    pub(super) fn apply_advice(&mut self, advice: &Advice) {
+        let millis = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).map(Millis);
+        self.timing = Timing {
+            interval: millis(advice.interval).unwrap_or_default(),
+            poll_timeout: millis(advice.timeout).unwrap_or(self.default_poll_timeout),
+            max_interval: millis(advice.max_interval).filter(|millis| millis.0 > 0),
+        };
+    }
+
+    /// The next `poll` sends a handshake or connect.
+    pub(super) const fn set_due(&mut self) {
+        self.next = Next::Due;
+    }
+
+    /// Holds the connect back that was due.
+    pub(super) const fn hold(&mut self) {
+        self.next = Next::Held;
+    }
+
+    /// Nothing is due or held any more.
+    pub(super) const fn clear(&mut self) {
+        self.next = Next::Idle;
+    }
+
+    /// The connect that was held back is due; it is checked again whether it may be sent.
+    pub(super) const fn release(&mut self) {
+        if matches!(self.next, Next::Held) {
+            self.next = Next::Due;
+        }
+    }
+
+    /// Whether one is due, which is over with this call.
+    pub(super) const fn take_due(&mut self) -> bool {
+        let is_due = matches!(self.next, Next::Due);
+        if is_due {
+            self.next = Next::Idle;
+        }
+        is_due
+    }
+
+    /// Events were delivered.
+    pub(super) const fn add_events(&mut self, count: usize) {
+        self.inbox.add(count);
+    }
+
+    /// The consumer has taken events. True if a pause ends with that.
+    pub(super) const fn take_events(&mut self, count: usize) -> bool {
+        let was_full = self.inbox.is_full();
+        self.inbox.take(count);
+        let is_over = was_full && !self.inbox.is_full();
+        if is_over {
+            self.is_pause_over = false;
+            self.release();
+        }
+        is_over
+    }
+
+    /// Whether the inbox of the consumer is full.
+    pub(super) const fn is_inbox_full(&self) -> bool {
+        self.inbox.is_full()
+    }
+
+    /// How many events the consumer must take before polling goes on; 0 if it is not paused.
+    pub(super) const fn excess_events(&self) -> usize {
+        self.inbox.excess()
+    }
+
+    /// Whether the next connect waits for the consumer.
+    pub(super) const fn is_paused(&self) -> bool {
+        self.inbox.is_full() && !self.is_pause_over
+    }
+
+    /// Whether a connect is sent although the inbox is full.
+    pub(super) const fn is_overdue(&self) -> bool {
+        self.inbox.is_full() && self.is_pause_over
+    }
+
+    /// The pause must not last longer.
+    pub(super) const fn end_pause(&mut self) {
+        self.is_pause_over = true;
+        self.next = Next::Due;
+    }
+
+    /// The next backoff delay, at least `min_delay` and the advised interval.
+    pub(super) fn retry_delay(&mut self, min_delay: Option<Millis>, rng: &mut Rng) -> Millis {
+        let delay = self.backoff.next_delay(rng);
+        delay.max(min_delay.unwrap_or_default()).max(self.timing.interval)
+    }
+
+    /// The delay before a subscription is sent again. Does not count as a failure of the connection.
+    pub(super) fn resubscribe_delay(&self, rng: &mut Rng) -> Millis {
+        self.backoff.delay_after(2, rng)
+    }
+
+    /// The delay for a busy server: `least`, doubled each time up to ten minutes, plus up to 10 % jitter.
+    pub(super) fn busy_delay(&mut self, least: Millis, rng: &mut Rng) -> Millis {
+        let delay = least.0.saturating_mul(1 << self.busy_count.min(16)).min(MAX_BUSY_DELAY_MS.max(least.0));
+        self.busy_count = self.busy_count.saturating_add(1);
+        Millis(delay + rng.up_to(delay / 10))
+    }
+
+    /// Whether the server has removed the session by then, because it got no connect since the outage began.
+    pub(super) fn is_session_gone_at(&self, at: Moment, now: Moment) -> bool {
+        let since = self.outage.as_ref().map_or(now, |outage| outage.since);
+        let Timing { interval, poll_timeout, max_interval } = self.timing;
+        max_interval.is_some_and(|max_interval| {
+            let lifetime = poll_timeout.0.saturating_add(interval.0).saturating_add(max_interval.0);
+            at > since.after(Millis(lifetime))
+        })
+    }
+
+    /// The connection is down. True if it was up before.
+    pub(super) fn fail(&mut self, now: Moment, error: SessionError) -> bool {
+        let since = self.outage.as_ref().map(|outage| outage.since);
+        self.outage = Some(Outage { since: since.unwrap_or(now), error });
+        since.is_none()
+    }
+
+    /// A connect has succeeded: all counters of failures start again.
+    pub(super) fn restore(&mut self) {
+        self.backoff.reset();
+        self.busy_count = 0;
+        self.outage = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::Code;
+
+    fn connect_loop() -> ConnectLoop {
+        ConnectLoop::new(Millis(60_000), Backoff::new(Millis(100), Millis(1000), u32::MAX), Inbox::new(2))
+    }
+
+    #[test]
+    fn a_connect_that_was_held_is_due_after_its_release_and_sent_once() {
+        let mut connects = connect_loop();
+        connects.release();
+        assert!(!connects.take_due());
+        connects.set_due();
+        assert!(connects.take_due() && !connects.take_due());
+        connects.hold();
+        assert!(!connects.take_due());
+        connects.release();
+        assert!(connects.take_due() && !connects.take_due());
+    }
+
+    #[test]
+    fn a_full_inbox_pauses_until_it_is_half_empty_or_the_pause_is_over() {
+        let mut connects = connect_loop();
+        connects.add_events(2);
+        assert!(connects.is_paused() && !connects.is_overdue());
+        connects.end_pause();
+        assert!(!connects.is_paused() && connects.is_overdue());
+        assert!(connects.take_events(1));
+        assert!(!connects.is_overdue() && !connects.take_events(1));
+    }
+
+    #[test]
+    fn the_delays_for_a_busy_server_double_up_to_ten_minutes() {
+        let mut connects = connect_loop();
+        let mut rng = Rng::new(1);
+        for least in [30_000, 60_000, 120_000, 240_000, 480_000, 600_000, 600_000] {
+            let delay = connects.busy_delay(Millis(30_000), &mut rng).0;
+            assert!((least..=least + least / 10).contains(&delay), "{delay}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_gone_after_its_lifetime_without_a_connect() {
+        let mut connects = connect_loop();
+        let at = Moment::from_millis;
+        connects.apply_advice(&Advice { max_interval: Some(10_000), ..Advice::default() });
+        assert!(connects.fail(at(1000), SessionError::new(Code::Network, "x")));
+        assert!(!connects.fail(at(2000), SessionError::new(Code::Network, "y")));
+        assert!(!connects.is_session_gone_at(at(71_000), at(2000)));
+        assert!(connects.is_session_gone_at(at(71_001), at(2000)));
+        connects.restore();
+        assert!(connects.outage.is_none());
+    }
+}
