@@ -142,6 +142,26 @@ export interface StreamPort extends Port {
   socket_closed(now: number, id: number, code: number): void;
 }
 
+/** The effects of replay positions, by the names of `MarksEffects` in `src/wasm/marks.rs`. */
+export type MarksEffects = {
+  save(channel: string, replayId: string, date: string | undefined): void;
+  settled(op: number, isSaved: boolean): void;
+};
+
+/** The port of replay positions, see `src/wasm/marks.rs`. Each method but `free` runs the effects that are due. */
+export interface MarksPort {
+  received(channel: string, replayId: string | undefined, date: string | undefined): number;
+  handled(channel: string, replayId: string, date: string | undefined): number;
+  /** `received`: the operation of its hand-over, or 0. */
+  acked(received: number, channel: string, replayId: string, date: string | undefined): number;
+  flush(): number;
+  saved(isSaved: boolean): void;
+  free(): void;
+}
+
+/** The policies of replay positions, in the order of `POLICIES` in `src/wasm/marks.rs`. */
+export const POLICIES = { automatic: 0, next: 1, manual: 2 } as const;
+
 /** The port of a GlassFlow sink, see `src/wasm/glassflow.rs`. */
 export interface PipelineSinkPort extends Port {
   consume(now: number, isFailed: boolean, timeoutMs: number): number;

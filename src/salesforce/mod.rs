@@ -23,6 +23,7 @@
 //! |---|---|
 //! | `client.rs` | the state machine: login, then a session of `bayeux` |
 //! | `replay.rs` | the dialect: replay ids, duplicates, causes of refusals |
+//! | `marks.rs` | the state machine that decides when a replay position is saved |
 //! | `auth.rs` | the OAuth flows: token requests and their responses, pure functions |
 //!
 //! Documentation of Salesforce:
@@ -36,4 +37,5 @@
 
 pub mod auth;
 pub mod client;
+pub mod marks;
 pub mod replay;

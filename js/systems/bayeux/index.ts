@@ -9,6 +9,7 @@ export type { BayeuxOptions, StreamOptions } from "./options.js";
 export type { SocketLike, SocketMaker } from "./socket.js";
 export type {
   MessageListener,
+  StreamClient,
   StreamEvents,
   StreamNotice,
   StreamNoticeKind,

@@ -1,5 +1,5 @@
 /**
- * The client that all streams share: its life from `open` to `close`, subscriptions, and an inbox.
+ * What all clients of streams own: the life from `open` to `close`, subscriptions, and an inbox.
  *
  * ```text
  *   driver ──messages──┬─> listeners of the subscription, one message after the other
@@ -25,9 +25,10 @@ import type {
   Subscription,
 } from "./stream-types.js";
 
-/** The verbs that all clients of streams have. */
-export abstract class StreamClient extends EventTarget implements AsyncIterable<StreamMessage>, AsyncDisposable {
+/** The stream of one client. `StreamClient` documents the members that clients pass on. */
+export class Stream {
   readonly #system: StreamSystem;
+  readonly #target: EventTarget;
   readonly #driver: StreamDriver;
   readonly #inbox = new Inbox<Message>();
   readonly #listeners: ListenerQueue;
@@ -50,10 +51,12 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     },
   };
 
-  /** @internal */
-  protected constructor(system: StreamSystem) {
-    super();
+  readonly #onAbort = (): void => this.#abort(this.#system.signal!);
+
+  /** @param target dispatches the events of the stream: the client that owns it */
+  constructor(system: StreamSystem, target: EventTarget) {
     this.#system = system;
+    this.#target = target;
     const { signal } = system;
     this.#listeners = new ListenerQueue({
       onTaken: () => this.#driver.taken(1),
@@ -76,44 +79,29 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       },
     });
     if (signal?.aborted) this.#abort(signal);
-    else signal?.addEventListener("abort", () => this.#abort(signal), { once: true });
+    else signal?.addEventListener("abort", this.#onAbort);
   }
 
-  /** State of the connection. */
   get state(): StreamState {
     return this.#state;
   }
 
-  /**
-   * Whether the client has ended: by `close`, by a signal, or by an error. Messages that have arrived can still be
-   * received.
-   */
   get closed(): boolean {
     return this.#phase === "closed";
   }
 
-  /** The subscribed channels. */
   get subscriptions(): ReadonlySet<string> {
     return new Set(this.#driver.subscriptions);
   }
 
-  /** How many messages have arrived that were not yet received or handled by a listener. */
   get pendingCount(): number {
     return this.#inbox.size + this.#listeners.size;
   }
 
-  /** Whether `pendingCount` is above 0. */
   get hasPendingMessages(): boolean {
     return this.pendingCount > 0;
   }
 
-  /**
-   * Connects. Resolves once connected. `signal` ends the client.
-   *
-   * @throws {FerryError} `ERR_UNAUTHORIZED`, `ERR_REJECTED`, `ERR_RATE_LIMITED`, `ERR_NETWORK`, `ERR_TIMEOUT`,
-   * `ERR_REDIRECTED`, `ERR_UNAVAILABLE`, `ERR_ABORTED`, `ERR_CLOSED`; `ERR_INVALID_ARGUMENT` if the client is already
-   * open
-   */
   open(options: { signal?: AbortSignal } = {}): Promise<void> {
     const { signal } = options;
     try {
@@ -138,30 +126,11 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     return this.#opening;
   }
 
-  /**
-   * Disconnects and ends the client. Never rejects because of the server. Pending operations reject with `ERR_CLOSED`;
-   * messages that have arrived can still be received. Further calls return the same promise.
-   *
-   * @throws {FerryError} `ERR_STORE` if the last replay positions could not be saved
-   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  /** The same as `close`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  /**
-   * Subscribes to a channel, or to many with `/*` or `/**` at the end; possible before `open`. Messages go to the
-   * listener, if there is one, otherwise to the inbox. Only the first subscription to a channel sends a request.
-   *
-   * @throws {FerryError} `ERR_REJECTED` and others with the error of the server, and its number in `status`;
-   * `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be
-   * read
-   */
   async subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
     checkChannel(channel);
     if (listener !== undefined && typeof listener !== "function") throw mustBe("listener", "a function", listener);
@@ -192,7 +161,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     };
   }
 
-  /** Ends all subscriptions to a channel. @throws {FerryError} as `subscribe` */
   async unsubscribe(channel: string): Promise<void> {
     checkChannel(channel);
     this.#checkOpen();
@@ -200,14 +168,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     await this.#driver.start((port, now) => port.unsubscribe(now, channel, true));
   }
 
-  /**
-   * Publishes an event on a channel, without retries: after `ERR_TIMEOUT` or `ERR_NETWORK` it is unknown whether the
-   * event arrived. Events that are published in the same turn share a request.
-   *
-   * @param data any JSON value
-   * @throws {FerryError} `ERR_REJECTED` with the error of the server; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`,
-   * `ERR_INVALID_ARGUMENT`
-   */
   async publish(channel: string, data: unknown): Promise<void> {
     checkChannel(channel);
     this.#checkOpen();
@@ -221,14 +181,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     await this.#driver.start((port, now) => port.publish(now, channel, text));
   }
 
-  /**
-   * Takes the next message from the inbox, and waits for one if it is empty.
-   *
-   * @throws {FerryError} `ERR_TIMEOUT` if the connection is down for longer than `connectionTimeoutMs` (the client
-   * keeps trying, so call it again); `ERR_REJECTED`, `ERR_UNAUTHORIZED` and others if the server has ended the
-   * connection, or has refused to renew a subscription; `ERR_STORE` if the replay position could not be saved (the next
-   * call returns the same message); `ERR_ABORTED`; `ERR_CLOSED`
-   */
   async receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
     checkSignal(options.signal);
     if (this.#phase === "new") throw invalidArgument("the client is not open yet; await client.open() first");
@@ -246,8 +198,7 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     return message;
   }
 
-  /** The messages of the inbox, until the client is closed. Breaking out of the loop leaves the client open. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<StreamMessage, void, undefined> {
+  async *messages(): AsyncGenerator<StreamMessage, void, undefined> {
     for (;;) {
       if (this.#inbox.hasEnded && this.#inbox.size === 0 && !this.#inbox.error) return;
       let message: StreamMessage;
@@ -262,23 +213,9 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     }
   }
 
-  override addEventListener<K extends keyof StreamEvents>(
-    type: K,
-    listener: (event: StreamEvents[K]) => void,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  override addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  override addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void {
+  /** The client has a listener for events of a type, so they are dispatched from now on. */
+  observe(type: string): void {
     this.#observedEvents.add(type);
-    super.addEventListener(type, listener, options);
   }
 
   async #close(): Promise<void> {
@@ -323,11 +260,13 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   }
 
   #dispatch(type: keyof StreamEvents, detail: object): void {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+    this.#target.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   #onEnd(error: FerryError | undefined): void {
     this.#phase = "closed";
+    // A signal that outlives the client must not keep it in memory.
+    this.#system.signal?.removeEventListener("abort", this.#onAbort);
     this.#setState("disconnected");
     this.#inbox.end(error);
     this.#resolveEnded();

@@ -4,7 +4,10 @@ import { mustBe } from "../../engine/messages.js";
 import type { StreamPort } from "../../engine/ports.js";
 import { streamFetch } from "../bayeux/fetch.js";
 import { checkStreamOptions, type StreamOptions, streamConfig } from "../bayeux/options.js";
-import { StreamClient } from "../bayeux/stream.js";
+import type { StreamMessage } from "../bayeux/message.js";
+import { Stream } from "../bayeux/stream.js";
+import type { StreamSystem } from "../bayeux/stream-system.js";
+import type { MessageListener, StreamClient, StreamEvents, StreamState, Subscription } from "../bayeux/stream-types.js";
 import { detailsOf, type PasswordOptions, passwordAuth, type SalesforceAuth } from "./auth.js";
 import { checkPolicy, type ReplayStorage, startPosition } from "./replay.js";
 import { ReplayTracker } from "./replay-tracker.js";
@@ -59,7 +62,9 @@ const API_VERSION = "68.0";
  * await client.subscribe("/event/Order__e");
  * for await (const message of client) console.log(message.replayId, message.data);
  */
-export class SalesforceClient extends StreamClient {
+export class SalesforceClient extends EventTarget implements StreamClient {
+  readonly #stream: Stream;
+
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(auth: SalesforceAuth, options: SalesforceOptions = {}) {
     checkStreamOptions("a SalesforceClient", options, NAMES);
@@ -74,7 +79,8 @@ export class SalesforceClient extends StreamClient {
     const start = startPosition(storage ? (storage.initial ?? "new") : replay, storage ? "replay.initial" : "replay");
     const endpoint = streamingUrl === undefined ? undefined : checkedUrl(streamingUrl, "streamingUrl");
     const tracker = storage && new ReplayTracker(storage, storage.policy ?? "automatic");
-    super({
+    super();
+    const system: StreamSystem = {
       driver: {
         config: () => ({
           ...streamConfig(options),
@@ -108,7 +114,92 @@ export class SalesforceClient extends StreamClient {
       }),
       // `/event/Order__e` becomes com.salesforce.event.Order__e.
       eventTypeOf: (channel) => `com.salesforce${channel.replace(/\//g, ".")}`,
-    });
+    };
+    this.#stream = new Stream(system, this);
+  }
+
+  /** State of the connection. */
+  get state(): StreamState {
+    return this.#stream.state;
+  }
+
+  /** Whether the client has ended. */
+  get closed(): boolean {
+    return this.#stream.closed;
+  }
+
+  /** The subscribed channels. */
+  get subscriptions(): ReadonlySet<string> {
+    return this.#stream.subscriptions;
+  }
+
+  /** How many messages wait to be received or handled. */
+  get pendingCount(): number {
+    return this.#stream.pendingCount;
+  }
+
+  /** Whether `pendingCount` is above 0. */
+  get hasPendingMessages(): boolean {
+    return this.pendingCount > 0;
+  }
+
+  /** Connects, see {@link StreamClient.open}. */
+  open(options: { signal?: AbortSignal } = {}): Promise<void> {
+    return this.#stream.open(options);
+  }
+
+  /** Disconnects and ends the client, see {@link StreamClient.close}. */
+  close(): Promise<void> {
+    return this.#stream.close();
+  }
+
+  /** The same as `close`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Subscribes to a channel, see {@link StreamClient.subscribe}. */
+  subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
+    return this.#stream.subscribe(channel, listener);
+  }
+
+  /** Ends all subscriptions to a channel, see {@link StreamClient.unsubscribe}. */
+  unsubscribe(channel: string): Promise<void> {
+    return this.#stream.unsubscribe(channel);
+  }
+
+  /** Always rejects: the Streaming API accepts no events, see {@link StreamClient.publish}. */
+  publish(channel: string, data: unknown): Promise<void> {
+    return this.#stream.publish(channel, data);
+  }
+
+  /** Takes the next message from the inbox, see {@link StreamClient.receive}. */
+  receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
+    return this.#stream.receive(options);
+  }
+
+  /** The messages of the inbox, until the client is closed. */
+  [Symbol.asyncIterator](): AsyncGenerator<StreamMessage, void, undefined> {
+    return this.#stream.messages();
+  }
+
+  override addEventListener<K extends keyof StreamEvents>(
+    type: K,
+    listener: (event: StreamEvents[K]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    this.#stream.observe(type);
+    super.addEventListener(type, listener, options);
   }
 }
 

@@ -13,6 +13,7 @@ export type { StreamMessage } from "../bayeux/message.js";
 export type { StreamOptions } from "../bayeux/options.js";
 export type {
   MessageListener,
+  StreamClient,
   StreamEvents,
   StreamNotice,
   StreamNoticeKind,

@@ -19,7 +19,7 @@ enum Client {
 
 impl Client {
     fn new(seed: u64) -> Self {
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             return Self::Salesforce(Box::new(client(seed)));
         }
         let options = Options {

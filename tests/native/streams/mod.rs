@@ -1,6 +1,7 @@
 //! The clients of streams in a simulated world.
 
 mod hostile_peer;
+mod marks;
 mod server;
 mod simulation;
 
