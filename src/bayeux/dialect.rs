@@ -93,6 +93,11 @@ pub trait Dialect: core::fmt::Debug {
         None
     }
 
+    /// Whether a `/meta/disconnect` of the server ends the client. Otherwise it only ends the session.
+    fn is_disconnect_final(&self) -> bool {
+        true
+    }
+
     /// Records an event. Returns false for a duplicate.
     fn record_event(&mut self, _text: Padded<'_>, _row: &EventSpans) -> bool {
         true

@@ -186,6 +186,11 @@ impl Dialect for ReplayDialect {
         })
     }
 
+    fn is_disconnect_final(&self) -> bool {
+        // The everyday end of a session: the token was revoked, the session timed out, the server restarts.
+        false
+    }
+
     fn record_event(&mut self, text: Padded<'_>, event: &EventSpans) -> bool {
         let bytes = |span: Span| text.get(span.start, span.end);
         let Some(id) = event.ids.replay_id.map(bytes) else { return true };

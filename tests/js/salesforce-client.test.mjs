@@ -535,3 +535,19 @@ test("a stored replay id that is not a number is sent unchanged", async () => {
     });
   await client.close();
 });
+
+test("a goodbye of Salesforce, alone or beside a refusal, loses no event and ends nothing", async () => {
+  const client = await opened();
+  let n = 0;
+  for (const end of ["revokeTokens", "expireSessions"])
+    for (const disconnect of ["first", "last", "alone"]) {
+      emulator.salesforce.publish(A, { N: ++n });
+      assert.deepEqual(await numbers(client, 1), [n]);
+      await emulator.salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
+      emulator.salesforce[end]({ disconnect });
+      emulator.salesforce.publish(A, { N: ++n });
+      assert.deepEqual(await numbers(client, 1), [n], `${end}, ${disconnect}`);
+    }
+  assert.equal(client.closed, false);
+  await client.close();
+});

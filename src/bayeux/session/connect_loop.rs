@@ -15,6 +15,9 @@ use crate::engine::jitter::Rng;
 /// The longest delay after the server has reported that it is busy.
 const MAX_BUSY_DELAY_MS: u64 = 600_000;
 
+/// Sessions that end sooner than this after another count as ends in quick succession.
+const QUICK_RESTART: Millis = Millis(300_000);
+
 /// The advice of the server, with the defaults of the client filled in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
@@ -51,6 +54,9 @@ pub(super) struct ConnectLoop {
     backoff: Backoff,
     /// Busy reports since the last successful connect.
     busy_count: u32,
+    /// Sessions that ended in quick succession, and when the last one did.
+    restarts: u32,
+    restarted_at: Option<Moment>,
     next: Next,
     inbox: Inbox,
     /// The pause has reached `Times::max_pause`.
@@ -67,6 +73,8 @@ impl ConnectLoop {
             default_poll_timeout: poll_timeout,
             backoff,
             busy_count: 0,
+            restarts: 0,
+            restarted_at: None,
             next: Next::Idle,
             inbox,
             is_pause_over: false,
@@ -165,6 +173,16 @@ impl ConnectLoop {
         delay.max(min_delay.unwrap_or_default()).max(self.timing.interval)
     }
 
+    /// The delay before another session or login, after one that worked. The first one starts at once; those
+    /// in quick succession wait longer each time, so that a server that ends every session is not flooded.
+    pub(super) fn restart_delay(&mut self, now: Moment, rng: &mut Rng) -> Millis {
+        let is_quick = self.restarted_at.is_some_and(|at| now < at.after(QUICK_RESTART));
+        self.restarts = if is_quick { self.restarts.saturating_add(1) } else { 0 };
+        self.restarted_at = Some(now);
+        let Some(earlier) = self.restarts.checked_sub(1) else { return self.timing.interval };
+        self.backoff.delay_after(earlier.min(32), rng).max(self.timing.interval)
+    }
+
     /// The delay before a subscription is sent again. Does not count as a failure of the connection.
     pub(super) fn resubscribe_delay(&self, rng: &mut Rng) -> Millis {
         self.backoff.delay_after(2, rng)
@@ -243,6 +261,16 @@ mod tests {
             let delay = connects.busy_delay(Millis(30_000), &mut rng).0;
             assert!((least..=least + least / 10).contains(&delay), "{delay}");
         }
+    }
+
+    #[test]
+    fn only_sessions_that_end_in_quick_succession_wait_longer_each_time() {
+        let mut connects = connect_loop();
+        let mut rng = Rng::new(5);
+        assert_eq!(connects.restart_delay(Moment::default(), &mut rng), Millis(0));
+        let total: u64 = (1..20).map(|s| connects.restart_delay(Moment::from_millis(s), &mut rng).0).sum();
+        assert!(total > 5000, "{total}");
+        assert_eq!(connects.restart_delay(Moment::from_millis(400_000), &mut rng), Millis(0));
     }
 
     #[test]

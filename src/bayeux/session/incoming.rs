@@ -98,12 +98,46 @@ impl Session {
             self.connects.add_events(events.len());
             self.emit(Event::Messages { source, text: document.into_text(), events });
         }
+        let mut goodbye = None;
         for reply in replies {
             if self.link == Link::Closed {
                 return;
             }
-            self.process_reply(&reply);
+            if self.is_goodbye(&reply) {
+                goodbye = Some(reply);
+            } else {
+                self.process_reply(&reply);
+            }
         }
+        if let Some(reply) = goodbye {
+            self.on_goodbye(&reply);
+        }
+    }
+
+    /// Whether the server disconnects unasked.
+    fn is_goodbye(&self, reply: &Reply) -> bool {
+        reply.channel == "/meta/disconnect"
+            && self.link != Link::Closing
+            && !self.pending.any(|sent| sent.kind == MessageKind::Disconnect)
+    }
+
+    /// The server has disconnected unasked. The replies beside it, in any order, were processed before: they
+    /// tell why, and may have led to a new session or a login already.
+    fn on_goodbye(&mut self, reply: &Reply) {
+        if self.link == Link::Closed {
+            return;
+        }
+        if self.dialect.is_disconnect_final() {
+            return self.on_closed_by_server(reply);
+        }
+        if self.link.live().is_none() {
+            return;
+        }
+        let is_opening = self.open_op.is_some();
+        let kind = MessageKind::Disconnect;
+        let reaction = self.dialect.classify_refusal(kind, reply, "", is_opening);
+        self.notify("closed_by_server", None, None);
+        self.apply_reaction(reaction.unwrap_or(Reaction::Handshake { drop_cookies: false }));
     }
 
     fn process_reply(&mut self, reply: &Reply) {
@@ -117,10 +151,6 @@ impl Session {
             _ => MessageKind::Publish,
         };
         match self.pending.take_replied(kind, reply) {
-            // A server may disconnect unasked.
-            Replied::ToNothing if kind == MessageKind::Disconnect && self.link != Link::Closing => {
-                self.on_closed_by_server(reply);
-            }
             Replied::ToNothing | Replied::WithoutResult => {}
             Replied::To(sent, true) => self.on_success(&sent, reply),
             Replied::To(sent, false) => self.on_refusal(sent, reply),

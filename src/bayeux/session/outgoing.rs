@@ -27,6 +27,15 @@ impl Session {
         }
     }
 
+    /// Requests credentials after a delay.
+    pub(super) fn authorize_after(&mut self, delay: Millis) {
+        if delay.0 == 0 {
+            return self.authorize_or_handshake();
+        }
+        self.enter(Link::Authorizing);
+        self.timers.set(Timer::Authorize, self.now.after(delay));
+    }
+
     /// Sends the handshake or connect that is due, unless it must be held.
     pub(super) fn send_due_connect(&mut self) {
         if self.pending.has_connect() || !self.prepare_socket() {

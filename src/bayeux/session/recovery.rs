@@ -37,7 +37,8 @@ impl Session {
         if is_unproven {
             self.schedule_retry(None);
         } else {
-            self.schedule_connect(self.connects.timing.interval);
+            let delay = self.connects.restart_delay(self.now, &mut self.rng);
+            self.schedule_connect(delay);
         }
     }
 

@@ -129,7 +129,8 @@ impl Session {
                     return self.stop(SessionError::new_credentials_refused());
                 }
                 self.abandon_session();
-                self.authorize_or_handshake();
+                let delay = self.connects.restart_delay(self.now, &mut self.rng);
+                self.authorize_after(delay);
             }
             Reaction::Busy(error, least) => {
                 self.abandon_session();
