@@ -50,6 +50,7 @@ impl Session {
     fn open(&mut self, op: OpId) {
         if self.link == Link::Idle {
             self.open_op = Some(op);
+            self.connection_down(None);
             self.authorize_or_handshake();
         } else {
             self.settle(op, Err(self.closed_or("the client is open already")));

@@ -44,7 +44,11 @@ enum Next {
 #[derive(Clone, Debug)]
 pub(super) struct Outage {
     pub(super) since: Moment,
-    pub(super) error: SessionError,
+    /// The last error, if there was one.
+    pub(super) error: Option<SessionError>,
+    /// A probe that succeeds does not end it, only a poll: it began with polls that failed while probes
+    /// succeeded.
+    needs_poll: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -179,6 +183,9 @@ impl ConnectLoop {
         let is_quick = self.restarted_at.is_some_and(|at| now < at.after(QUICK_RESTART));
         self.restarts = if is_quick { self.restarts.saturating_add(1) } else { 0 };
         self.restarted_at = Some(now);
+        if is_quick {
+            self.require_poll();
+        }
         let Some(earlier) = self.restarts.checked_sub(1) else { return self.timing.interval };
         self.backoff.delay_after(earlier.min(32), rng).max(self.timing.interval)
     }
@@ -206,10 +213,29 @@ impl ConnectLoop {
     }
 
     /// The connection is down. True if it was up before.
-    pub(super) fn fail(&mut self, now: Moment, error: SessionError) -> bool {
-        let since = self.outage.as_ref().map(|outage| outage.since);
-        self.outage = Some(Outage { since: since.unwrap_or(now), error });
-        since.is_none()
+    pub(super) fn fail(&mut self, now: Moment, error: Option<SessionError>) -> bool {
+        match &mut self.outage {
+            Some(outage) => {
+                outage.error = error.or_else(|| outage.error.take());
+                false
+            }
+            None => {
+                self.outage = Some(Outage { since: now, error, needs_poll: false });
+                true
+            }
+        }
+    }
+
+    /// Only a poll that succeeds ends the present outage.
+    pub(super) fn require_poll(&mut self) {
+        if let Some(outage) = &mut self.outage {
+            outage.needs_poll = true;
+        }
+    }
+
+    /// Whether a probe that succeeds leaves the outage as it is.
+    pub(super) fn is_poll_required(&self) -> bool {
+        self.outage.as_ref().is_some_and(|outage| outage.needs_poll)
     }
 
     /// A connect has succeeded: all counters of failures start again.
@@ -278,8 +304,9 @@ mod tests {
         let mut connects = connect_loop();
         let at = Moment::from_millis;
         connects.apply_advice(&Advice { max_interval: Some(10_000), ..Advice::default() });
-        assert!(connects.fail(at(1000), SessionError::new(Code::Network, "x")));
-        assert!(!connects.fail(at(2000), SessionError::new(Code::Network, "y")));
+        assert!(connects.fail(at(1000), Some(SessionError::new(Code::Network, "x"))));
+        assert!(!connects.fail(at(2000), None));
+        assert!(connects.outage.as_ref().is_some_and(|outage| outage.error.is_some()));
         assert!(!connects.is_session_gone_at(at(71_000), at(2000)));
         assert!(connects.is_session_gone_at(at(71_001), at(2000)));
         connects.restore();

@@ -11,7 +11,7 @@ use super::gaps::replay_start;
 use super::link::{Link, Live, Progress};
 use super::pending::{PendingMessage, Replied, Via};
 use super::recovery::response_error;
-use super::timers::Timer;
+use super::timers::{POLL_PROOF, Timer};
 use super::{Event, Session};
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
@@ -50,6 +50,7 @@ impl Session {
             return;
         }
         if error.status == Some(401) && self.options.is_auth_required && self.link != Link::Closing {
+            self.connection_failed(&error);
             self.reject_messages(unanswered, &error);
             return self.apply_reaction(Reaction::Reauthorize);
         }
@@ -136,6 +137,7 @@ impl Session {
         let is_opening = self.open_op.is_some();
         let kind = MessageKind::Disconnect;
         let reaction = self.dialect.classify_refusal(kind, reply, "", is_opening);
+        self.connection_failed(&SessionError::closed_by_server(reply.error()));
         self.notify("closed_by_server", None, None);
         self.apply_reaction(reaction.unwrap_or(Reaction::Handshake { drop_cookies: false }));
     }
@@ -160,7 +162,7 @@ impl Session {
     fn on_success(&mut self, sent: &PendingMessage, reply: &Reply) {
         match sent.kind {
             MessageKind::Handshake => self.on_handshake_success(reply),
-            MessageKind::Connect => self.on_connect_success(reply),
+            MessageKind::Connect => self.on_connect_success(sent, reply),
             MessageKind::Subscribe => {
                 for op in self.subscriptions.accept(&sent.channel) {
                     self.settle(op, Ok(()));
@@ -178,6 +180,7 @@ impl Session {
 
     fn on_handshake_success(&mut self, reply: &Reply) {
         let Some(client_id) = reply.client_id() else {
+            self.connection_failed(&SessionError::no_client_id());
             self.notify("transient_error", None, Some(SessionError::no_client_id()));
             return self.schedule_retry(None);
         };
@@ -208,7 +211,7 @@ impl Session {
         self.schedule_connect(Millis(0));
     }
 
-    fn on_connect_success(&mut self, reply: &Reply) {
+    fn on_connect_success(&mut self, sent: &PendingMessage, reply: &Reply) {
         let Some(live) = self.link.live_mut() else { return };
         if let Some(batch) = reply.get(&["ext", "ack"]).and_then(|ack| ack.integer())
             && live.last_ack.is_some()
@@ -233,7 +236,7 @@ impl Session {
             self.notify("multiple_clients", None, None);
         }
         let was_working = self.link.is_working();
-        self.connection_restored();
+        self.connection_restored(sent.is_probe);
         if let Some(op) = self.open_op.take() {
             self.settle(op, Ok(()));
         }
@@ -247,13 +250,17 @@ impl Session {
         self.schedule_connect(self.connects.timing.interval);
     }
 
-    /// A connect has succeeded: everything that counts failures starts again.
-    fn connection_restored(&mut self) {
-        self.connects.restore();
-        self.endpoint.credentials.confirm();
-        for timer in [Timer::ConnectionTimeout, Timer::ConnectReply, Timer::Connect] {
-            self.timers.clear(timer);
+    /// A connect has succeeded, with which an outage ends. One that only a poll can end lasts until a poll
+    /// succeeds or is held.
+    fn connection_restored(&mut self, is_probe: bool) {
+        if is_probe && self.connects.is_poll_required() {
+            self.timers.set(Timer::PollHeld, self.now.after(POLL_PROOF));
+        } else {
+            self.end_outage();
         }
+        self.endpoint.credentials.confirm();
+        self.timers.clear(Timer::ConnectReply);
+        self.timers.clear(Timer::Connect);
         if let Link::Connected(live) = &self.link {
             let live = Live { progress: Progress::Working, ..live.clone() };
             self.enter(Link::Connected(live));

@@ -96,7 +96,8 @@ impl Session {
             .raw_if("advice", if is_probe { "{\"timeout\":0}" } else { "" })
             .raw_if("ext", &live.last_ack.map(|batch| format!("{{\"ack\":{batch}}}")).unwrap_or_default())
             .end();
-        self.send_messages(RequestKind::Connect, vec![OutgoingMessage::meta(id, MessageKind::Connect, text)]);
+        let connect = OutgoingMessage { is_probe, ..OutgoingMessage::meta(id, MessageKind::Connect, text) };
+        self.send_messages(RequestKind::Connect, vec![connect]);
     }
 
     pub(super) fn send_disconnect(&mut self, client_id: &str) {
@@ -163,7 +164,7 @@ impl Session {
                     (SubscriptionState::Requested, false, false);
             }
             size += text.len() + 1;
-            messages.push(OutgoingMessage { id, kind, channel, op, text });
+            messages.push(OutgoingMessage { id, kind, channel, op, is_probe: false, text });
         }
         if !messages.is_empty() {
             self.send_messages(RequestKind::Messages, messages);

@@ -21,6 +21,8 @@ pub(super) struct OutgoingMessage {
     /// The channel that it is about; empty for handshake, connect and disconnect.
     pub(super) channel: String,
     pub(super) op: Option<OpId>,
+    /// A connect that the server does not hold.
+    pub(super) is_probe: bool,
     /// The message as JSON.
     pub(super) text: String,
 }
@@ -32,6 +34,8 @@ pub(super) struct PendingMessage {
     pub(super) kind: MessageKind,
     pub(super) channel: String,
     pub(super) op: Option<OpId>,
+    /// A connect that the server does not hold.
+    pub(super) is_probe: bool,
     pub(super) via: Via,
     /// When the reply times out.
     pub(super) due: Moment,
@@ -57,7 +61,7 @@ pub(super) struct Pending {
 impl OutgoingMessage {
     /// A handshake, connect or disconnect.
     pub(super) const fn meta(id: u32, kind: MessageKind, text: String) -> Self {
-        Self { id, kind, channel: String::new(), op: None, text }
+        Self { id, kind, channel: String::new(), op: None, is_probe: false, text }
     }
 }
 
@@ -74,6 +78,7 @@ impl Pending {
             kind: message.kind,
             channel: message.channel,
             op: message.op,
+            is_probe: message.is_probe,
             via,
             due,
         }));
@@ -195,7 +200,11 @@ mod tests {
     }
 
     fn message(id: u32, kind: MessageKind, channel: &str) -> OutgoingMessage {
-        OutgoingMessage { id, kind, channel: channel.to_owned(), op: Some(OpId(id)), text: String::new() }
+        OutgoingMessage {
+            channel: channel.to_owned(),
+            op: Some(OpId(id)),
+            ..OutgoingMessage::meta(id, kind, String::new())
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ impl Session {
             self.endpoint.cookies.clear();
         }
         let is_unproven = self.link.is_unproven();
+        self.connection_down(None);
         self.abandon_session();
         self.enter(Link::Handshaking);
         if self.options.can_follow_hosts {
@@ -50,7 +51,9 @@ impl Session {
         self.exchanges.cancel_all();
         self.reject_messages(unanswered, &SessionError::session_ended());
         self.subscriptions.forget_session();
-        for timer in [Timer::Connect, Timer::ConnectReply, Timer::MaxPause, Timer::Resubscribe] {
+        for timer in
+            [Timer::Connect, Timer::ConnectReply, Timer::MaxPause, Timer::Resubscribe, Timer::PollHeld]
+        {
             self.timers.clear(timer);
         }
         self.connects.clear();
@@ -131,6 +134,7 @@ impl Session {
             return self.stop(error.clone());
         }
         self.timers.clear(Timer::ConnectReply);
+        self.timers.clear(Timer::PollHeld);
         self.connection_failed(error);
         self.connects.clear();
         if let Link::Connected(live) = &self.link {
@@ -152,9 +156,21 @@ impl Session {
 
     /// Records when and why the connection was lost.
     pub(super) fn connection_failed(&mut self, error: &SessionError) {
-        if self.connects.fail(self.now, error.clone()) {
+        self.connection_down(Some(error.clone()));
+    }
+
+    /// The connection is down: `Times::connection_timeout` runs from the first call to the next success.
+    pub(super) fn connection_down(&mut self, error: Option<SessionError>) {
+        if self.connects.fail(self.now, error) {
             self.start_connection_timeout();
         }
+    }
+
+    /// The connection works again: everything that counts failures starts again.
+    pub(super) fn end_outage(&mut self) {
+        self.connects.restore();
+        self.timers.clear(Timer::ConnectionTimeout);
+        self.timers.clear(Timer::PollHeld);
     }
 
     pub(super) fn start_connection_timeout(&mut self) {

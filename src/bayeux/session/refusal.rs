@@ -56,6 +56,9 @@ impl Session {
                 _ => Reaction::Refuse(error.clone()),
             }
         });
+        if is_connection_message && !matches!(reaction, Reaction::Stop(_)) {
+            self.connection_failed(&error);
+        }
         match (sent.kind, reaction) {
             (MessageKind::Handshake, Reaction::Refuse(_)) => {
                 self.notify("transient_error", None, Some(error));

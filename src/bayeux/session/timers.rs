@@ -10,6 +10,8 @@ use crate::bayeux::errors::SessionError;
 
 /// A timeout that fires this late means that the computer was asleep.
 pub(super) const SLEEP_THRESHOLD: Millis = Millis(2000);
+/// A poll that is held for this long shows that the connection works.
+pub(super) const POLL_PROOF: Millis = Millis(5000);
 /// How long the reply to a disconnect may take.
 pub(super) const DISCONNECT_TIMEOUT: Millis = Millis(2500);
 
@@ -27,6 +29,8 @@ pub(super) enum Timer {
     SocketReply,
     /// The connection has been down for `Times::connection_timeout`.
     ConnectionTimeout,
+    /// A poll is held, which shows that the connection works again.
+    PollHeld,
     /// Polling has been paused for `Times::max_pause`.
     MaxPause,
     /// The timeout of the disconnect.
@@ -53,6 +57,11 @@ impl Session {
                 self.on_socket_failure(error);
             }
             Timer::ConnectionTimeout => self.on_connection_timeout(),
+            Timer::PollHeld => {
+                if self.link.is_working() && self.pending.has_connect() {
+                    self.end_outage();
+                }
+            }
             Timer::MaxPause => {
                 if self.connects.is_paused() && self.link.is_working() {
                     self.connects.end_pause();
@@ -90,7 +99,7 @@ impl Session {
 
     /// The connection has been down for too long: tells whoever waits, and goes on.
     fn on_connection_timeout(&mut self) {
-        let last = self.connects.outage.as_ref().map(|outage| outage.error.clone());
+        let last = self.connects.outage.as_ref().and_then(|outage| outage.error.clone());
         if self.open_op.is_some() {
             return self.stop(last.unwrap_or_else(SessionError::timeout));
         }

@@ -109,3 +109,96 @@ fn goodbyes_again_and_again_are_slowed_down() {
     world.run_until(700_000);
     assert_eq!(world.settled(OpId(2).0).map(|(_, result)| result.is_ok()), Some(true));
 }
+
+/// A server whose answers to some messages are refusals.
+fn sick_world(
+    client: Client,
+    sick_from: u64,
+    sick: fn(&Value) -> Option<Value>,
+) -> super::world::StreamWorld {
+    let mut session = 0;
+    world(
+        client,
+        |_| grant("T"),
+        move |now, messages, _| {
+            let mut replies = Vec::new();
+            for message in messages {
+                match (now >= sick_from).then(|| sick(message)).flatten() {
+                    Some(reply) => replies.push(reply),
+                    None => {
+                        let Answer::Messages(_, accepted) = accept_all(std::slice::from_ref(message)) else {
+                            return Answer::Messages(900, vec![reply_to(message, true)]);
+                        };
+                        replies.extend(accepted);
+                    }
+                }
+            }
+            Answer::Messages(5, replies)
+        },
+    )
+}
+
+#[test]
+fn the_connection_timeout_holds_whatever_the_server_refuses() {
+    type Sick = fn(&Value) -> Option<Value>;
+    fn on(message: &Value, channel: &str, error: &str, reconnect: &str) -> Option<Value> {
+        (message["channel"] == channel).then(|| refuse(message, error, reconnect))
+    }
+    let cases: [(&str, bool, Sick); 5] = [
+        ("connects with advice", false, |m| on(m, "/meta/connect", "402::session_unknown", "handshake")),
+        ("connects and sessions", false, |m| {
+            on(m, "/meta/connect", "402::session_unknown", "handshake")
+                .or_else(|| on(m, "/meta/handshake", "500::no", ""))
+        }),
+        ("sessions without advice", false, |m| on(m, "/meta/handshake", "500::no", "")),
+        ("busy", true, |m| on(m, "/meta/handshake", "503::Server is too busy", "")),
+        ("403 after each handshake", true, |m| on(m, "/meta/connect", "403::Unknown client", "handshake")),
+    ];
+    for (name, is_salesforce, sick) in cases {
+        let client = |timeout: u64| {
+            let connection_timeout = Some(eventferry::base::time::Millis(timeout));
+            if is_salesforce {
+                Client::salesforce(|options| options.session.times.connection_timeout = connection_timeout)
+            } else {
+                Client::bayeux(|options| options.times.connection_timeout = connection_timeout)
+            }
+        };
+        let mut at_once = sick_world(client(2000), 0, sick);
+        at_once.start(A);
+        at_once.run_until(10_000);
+        let (at, result) = at_once.settled(2).unwrap_or_else(|| panic!("{name}: open does not end"));
+        assert!(result.is_err() && (2000..2500).contains(&at), "{name}: {at} {result:?}");
+        if ["busy", "sessions without advice"].contains(&name) {
+            // A client that is connected makes no handshake.
+            continue;
+        }
+        let mut later = sick_world(client(2000), 3000, sick);
+        later.start(A);
+        later.run_until(15_000);
+        assert!(later.settled(2).is_some_and(|(_, result)| result.is_ok()), "{name}");
+        let lost = later.lost_at();
+        assert!(lost.first().is_some_and(|at| (5000..8000).contains(at)), "{name}: {lost:?}");
+        assert!(lost.len() > 2, "{name}: it is told again {lost:?}");
+    }
+}
+
+#[test]
+fn open_rejects_in_time_although_nothing_is_answered() {
+    let mut world = world(Client::bayeux(|_| {}), |_| Answer::Hang, |_, _, _| Answer::Hang);
+    world.start("/a");
+    world.run_until(30_000);
+    let (at, result) = world.settled(2).expect("an end");
+    assert_eq!((at, result.as_ref().err().map(|error| error.code)), (10_000, Some(Code::Timeout)));
+}
+
+#[test]
+fn polls_that_are_refused_between_successful_probes_are_an_outage() {
+    let mut world = sick_world(Client::salesforce(|_| {}), 5000, |message| {
+        let is_poll = message["channel"] == "/meta/connect" && message["advice"].is_null();
+        is_poll.then(|| refuse(message, "403::Unknown client", "handshake"))
+    });
+    world.start(A);
+    world.run_until(60_000);
+    assert!(!world.lost_at().is_empty());
+    assert!(world.sent("/meta/handshake") < 40, "{}", world.sent("/meta/handshake"));
+}
