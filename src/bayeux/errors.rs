@@ -128,6 +128,22 @@ impl SessionError {
     }
 
     #[cold]
+    pub(crate) fn cut_response(len: usize) -> Self {
+        Self::new(
+            Code::Unavailable,
+            format!("the response of the server cannot be read: it is cut, or is not JSON ({len} bytes)"),
+        )
+    }
+
+    #[cold]
+    pub(crate) fn skipped_messages(count: usize) -> Self {
+        Self::new(
+            Code::Unavailable,
+            format!("{count} messages of the server are not valid JSON and were skipped"),
+        )
+    }
+
+    #[cold]
     pub(crate) fn bad_frame() -> Self {
         Self::new(
             Code::Unavailable,

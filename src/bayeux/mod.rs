@@ -40,6 +40,7 @@
 //! | `dialect.rs` | what differs between servers |
 //! | `errors.rs` | the error of an operation or session |
 //! | `cookies.rs` | a cookie jar for platforms that keep none |
+//! | `repair.rs` | what can be read of a damaged response, pure functions |
 //! | `message.rs`, `wire.rs` | incoming and outgoing messages, pure functions |
 //!
 //! The system `salesforce` runs a session with a dialect of its own.
@@ -58,5 +59,6 @@ pub mod cookies;
 pub mod dialect;
 pub mod errors;
 pub mod message;
+pub mod repair;
 pub mod session;
 pub mod wire;

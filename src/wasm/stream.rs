@@ -41,7 +41,7 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch)]
     fn cancel(this: &StreamEffects, id: u32) -> Result<(), JsValue>;
     /// `source` is the exchange, or 0 for the last frame of the socket. For `table` and `channels` see
-    /// `event_table`. `excess`: how many messages must be taken before polling goes on; 0 if it goes on.
+    /// `event_table`, whose offsets refer to `text` if there is one, else to the response. `excess`: how many messages must be taken before polling goes on; 0 if it goes on.
     #[wasm_bindgen(method, structural, catch)]
     fn messages(
         this: &StreamEffects,
@@ -49,6 +49,7 @@ extern "C" {
         table: Vec<u32>,
         channels: Vec<String>,
         excess: u32,
+        text: Option<String>,
     ) -> Result<(), JsValue>;
     /// `code` is 0 for success.
     #[wasm_bindgen(method, structural, catch)]
@@ -302,9 +303,10 @@ fn push_request(effects: &StreamEffects, id: ExchangeId, request: Request, is_lo
 
 fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
     match event {
-        Event::Messages { source, text, events } => {
+        Event::Messages { source, text, is_repaired, events } => {
             let (table, channels) = event_table(&text, &events);
-            effects.messages(source.map_or(0, |id| id.0), table, channels, excess)
+            let text = is_repaired.then(|| String::from_utf8_lossy(&text).into_owned());
+            effects.messages(source.map_or(0, |id| id.0), table, channels, excess, text)
         }
         Event::Settled(op, Ok(())) => effects.settled(op.0, 0, 0, ""),
         Event::Settled(op, Err(error)) => {

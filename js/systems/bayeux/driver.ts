@@ -99,9 +99,15 @@ export class StreamDriver {
           responseHeaders: string,
           isLogin: boolean,
         ) => this.#sendRequest(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders }, isLogin),
-        messages: (source: number, table: Uint32Array, channels: string[], excess: number) => {
+        messages: (
+          source: number,
+          table: Uint32Array,
+          channels: string[],
+          excess: number,
+          text: string | undefined,
+        ) => {
           this.#excess = excess;
-          listener.onMessages(this.#responses.get(source)!, table, channels);
+          listener.onMessages(text ?? this.#responses.get(source)!, table, channels);
         },
         settled: (op: number, code: number, status: number, message: string) => {
           const operation = this.#operations.get(op);

@@ -49,6 +49,8 @@ pub(super) struct Outage {
     /// A probe that succeeds does not end it, only a poll: it began with polls that failed while probes
     /// succeeded.
     needs_poll: bool,
+    /// Responses that could not be read since it began.
+    unreadable_count: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -220,7 +222,7 @@ impl ConnectLoop {
                 false
             }
             None => {
-                self.outage = Some(Outage { since: now, error, needs_poll: false });
+                self.outage = Some(Outage { since: now, error, needs_poll: false, unreadable_count: 0 });
                 true
             }
         }
@@ -231,6 +233,19 @@ impl ConnectLoop {
         if let Some(outage) = &mut self.outage {
             outage.needs_poll = true;
         }
+    }
+
+    /// A response of the present outage could not be read. Only a poll that succeeds ends the outage.
+    pub(super) fn count_unreadable(&mut self) {
+        self.require_poll();
+        if let Some(outage) = &mut self.outage {
+            outage.unreadable_count += 1;
+        }
+    }
+
+    /// Responses that could not be read since the outage began.
+    pub(super) fn unreadable_count(&self) -> u32 {
+        self.outage.as_ref().map_or(0, |outage| outage.unreadable_count)
     }
 
     /// Whether a probe that succeeds leaves the outage as it is.

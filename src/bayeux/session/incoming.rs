@@ -10,63 +10,79 @@
 use super::gaps::replay_start;
 use super::link::{Link, Live, Progress};
 use super::pending::{PendingMessage, Replied, Via};
-use super::recovery::response_error;
+use super::recovery::Lost;
 use super::timers::{POLL_PROOF, Timer};
 use super::{Event, Session};
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
-use crate::base::json::find::Document;
 use crate::base::time::Millis;
-use crate::bayeux::dialect::{MessageKind, Reaction};
+use crate::bayeux::dialect::{Continuity, MessageKind, Reaction};
 use crate::bayeux::errors::SessionError;
-use crate::bayeux::message::{EventSpans, ParsedMessages, Reconnect, Reply, parse_messages};
+use crate::bayeux::message::{EventSpans, ParsedMessages, Reconnect, Reply};
+use crate::bayeux::repair::{Damage, Readable, read_response};
 use crate::bayeux::wire::{Transport, without_filter};
 
 impl Session {
     pub(super) fn on_exchange_end(&mut self, id: ExchangeId, outcome: Result<Response, Failure>) {
-        let mut failure = None;
+        let mut lost = None;
         match outcome {
             Ok(mut response) => {
                 let now = self.unix_ms();
                 for cookie in response.headers_named("set-cookie") {
                     self.endpoint.cookies.store(&self.endpoint.url, cookie, now);
                 }
-                let document = Document::new(core::mem::take(&mut response.body));
-                match parse_messages(document.padded(), self.dialect.data_reader()) {
-                    Ok(messages) if !messages.events.is_empty() || !messages.replies.is_empty() => {
-                        self.process_messages(Some(id), document, messages);
+                let len = response.body.len();
+                match read_response(&mut response.body, self.dialect.data_reader()) {
+                    Some(readable) if readable.damage == Damage::Cut && response.status / 100 == 2 => {
+                        lost = Some(Lost::unreadable(SessionError::cut_response(len)));
+                        if self.may_deliver_cut() {
+                            self.process_messages(Some(id), readable);
+                        }
                     }
-                    other => {
-                        response.body = document.into_text();
-                        failure = Some(response_error(&Ok(response), other.is_ok()));
+                    Some(readable) if !readable.messages.is_empty() => {
+                        if let Damage::Skipped(count) = readable.damage {
+                            let error = SessionError::skipped_messages(count);
+                            self.notify("transient_error", None, Some(error));
+                        }
+                        self.process_messages(Some(id), readable);
                     }
+                    readable => lost = Some(Lost::response(Ok(response), readable.is_some())),
                 }
             }
-            Err(why) => failure = Some(response_error(&Err(why), false)),
+            Err(why) => lost = Some(Lost::response(Err(why), false)),
         }
-        let (error, min_delay) = failure.unwrap_or_else(|| (SessionError::no_reply(), None));
+        let lost = lost.unwrap_or_else(|| Lost::readable(SessionError::no_reply()));
         let unanswered = self.pending.take_via(Via::Exchange(id));
         if unanswered.is_empty() {
             return;
         }
+        let error = &lost.error;
         if error.status == Some(401) && self.options.is_auth_required && self.link != Link::Closing {
-            self.connection_failed(&error);
-            self.reject_messages(unanswered, &error);
+            self.connection_failed(error);
+            self.reject_messages(unanswered, error);
             return self.apply_reaction(Reaction::Reauthorize);
         }
         self.notify("transient_error", None, Some(error.clone()));
+        if lost.is_unreadable {
+            self.connection_failed(error);
+            self.connects.count_unreadable();
+        }
         for sent in unanswered {
-            self.on_no_reply(sent, &error, min_delay);
+            self.on_no_reply(sent, error, lost.min_delay);
         }
     }
 
+    /// Whether the whole messages of a response that was cut are delivered. If the server sends them again, it
+    /// is asked to do that once; with the ack extension it does so without being asked.
+    fn may_deliver_cut(&self) -> bool {
+        let mut channels = self.subscriptions.iter().map(|subscription| &subscription.channel);
+        let is_replayed = channels.any(|channel| self.dialect.continuity(channel) == Continuity::Replayed);
+        !self.link.has_acks() && (!is_replayed || self.connects.unreadable_count() > 0)
+    }
+
     /// Processes all messages of a response or frame.
-    pub(super) fn process_messages(
-        &mut self,
-        source: Option<ExchangeId>,
-        document: Document,
-        messages: ParsedMessages,
-    ) {
+    pub(super) fn process_messages(&mut self, source: Option<ExchangeId>, readable: Readable) {
+        let Readable { document, messages, damage } = readable;
         let ParsedMessages { mut events, replies } = messages;
         let text = document.padded();
         let replayed = self.replayed_channels(source);
@@ -97,7 +113,8 @@ impl Session {
         self.connects.last_event_count = events.len();
         if !events.is_empty() && self.link != Link::Closed {
             self.connects.add_events(events.len());
-            self.emit(Event::Messages { source, text: document.into_text(), events });
+            let is_repaired = damage != Damage::None;
+            self.emit(Event::Messages { source, text: document.into_text(), is_repaired, events });
         }
         let mut goodbye = None;
         for reply in replies {

@@ -98,7 +98,12 @@ impl Session {
         let Some(subscription) = self.subscriptions.find_mut(channel) else { return };
         (subscription.state, subscription.has_gap) = (SubscriptionState::Pending, true);
         if subscription.waiting.is_empty() || subscription.has_been_active {
-            let delay = self.connects.resubscribe_delay(&mut self.rng);
+            // A response that cannot be read is likely to come again.
+            let delay = if self.connects.unreadable_count() > 0 {
+                self.connects.retry_delay(None, &mut self.rng)
+            } else {
+                self.connects.resubscribe_delay(&mut self.rng)
+            };
             if self.link.is_working() && !self.pending.has_connect() {
                 // After the next connect, `repair_gaps` subscribes again.
                 self.connects.clear();
@@ -180,21 +185,41 @@ impl Session {
     }
 }
 
-/// The error of an exchange without usable messages, and the delay that the server asked for.
-#[cold]
-pub(super) fn response_error(
-    outcome: &Result<Response, Failure>,
-    is_empty: bool,
-) -> (SessionError, Option<Millis>) {
-    match classify::classify_response(outcome) {
-        ResponseClass::Retry(error, min_delay) => (SessionError::from_error(&error), min_delay),
-        ResponseClass::Fail(error) => (SessionError::from_error(&error), None),
-        ResponseClass::Done => {
-            let what = if is_empty { "contains no message" } else { "is not an array of Bayeux messages" };
-            let mut error =
-                SessionError::new(Code::Unavailable, format!("the response of the server {what}"));
-            error.status = outcome.as_ref().ok().map(|response| response.status);
-            (error, None)
+/// A response that does not answer the messages of its request.
+pub(super) struct Lost {
+    pub(super) error: SessionError,
+    /// The delay that the server asked for.
+    pub(super) min_delay: Option<Millis>,
+    /// It arrived, but cannot be read.
+    pub(super) is_unreadable: bool,
+}
+
+impl Lost {
+    pub(super) const fn readable(error: SessionError) -> Self {
+        Self { error, min_delay: None, is_unreadable: false }
+    }
+
+    pub(super) const fn unreadable(error: SessionError) -> Self {
+        Self { error, min_delay: None, is_unreadable: true }
+    }
+
+    /// An exchange without a usable message. `is_empty`: its response is an array of nothing.
+    #[cold]
+    pub(super) fn response(outcome: Result<Response, Failure>, is_empty: bool) -> Self {
+        match classify::classify_response(&outcome) {
+            ResponseClass::Retry(error, min_delay) => {
+                Self { min_delay, ..Self::readable(SessionError::from_error(&error)) }
+            }
+            ResponseClass::Fail(error) => Self::readable(SessionError::from_error(&error)),
+            ResponseClass::Done => {
+                let response = outcome.unwrap_or_default();
+                let what =
+                    if is_empty { "contains no message" } else { "is not an array of Bayeux messages" };
+                let mut error =
+                    SessionError::new(Code::Unavailable, format!("the response of the server {what}"));
+                error.status = Some(response.status);
+                Self { error, min_delay: None, is_unreadable: !is_empty && !response.body.is_empty() }
+            }
         }
     }
 }

@@ -4,11 +4,10 @@ use super::endpoint::Socket;
 use super::link::Link;
 use super::pending::Via;
 use super::{Event, Session, Timer};
-use crate::base::json::find::Document;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::errors::SessionError;
-use crate::bayeux::message::parse_messages;
+use crate::bayeux::repair::{Damage, read_response};
 use crate::bayeux::wire::{Transport, socket_url};
 
 impl Session {
@@ -26,10 +25,10 @@ impl Session {
         if self.endpoint.socket != Socket::Open(id) {
             return;
         }
-        let document = Document::new(text);
-        match parse_messages(document.padded(), self.dialect.data_reader()) {
-            Ok(messages) => self.process_messages(None, document, messages),
-            Err(_) => {
+        let mut text = text;
+        match read_response(&mut text, self.dialect.data_reader()) {
+            Some(readable) if readable.damage != Damage::Cut => self.process_messages(None, readable),
+            _ => {
                 let error = SessionError::bad_frame();
                 self.notify("transient_error", None, Some(error.clone()));
                 self.on_socket_failure(error);

@@ -211,6 +211,8 @@ pub enum Event {
         source: Option<ExchangeId>,
         /// The body of the response, or the frame.
         text: Vec<u8>,
+        /// It differs from the text that the owner has, because parts of that cannot be read.
+        is_repaired: bool,
         /// The positions of the events in `text`.
         events: Vec<EventSpans>,
     },

@@ -116,7 +116,6 @@ fn sick_world(
     sick_from: u64,
     sick: fn(&Value) -> Option<Value>,
 ) -> super::world::StreamWorld {
-    let mut session = 0;
     world(
         client,
         |_| grant("T"),
@@ -201,4 +200,72 @@ fn polls_that_are_refused_between_successful_probes_are_an_outage() {
     world.run_until(60_000);
     assert!(!world.lost_at().is_empty());
     assert!(world.sent("/meta/handshake") < 40, "{}", world.sent("/meta/handshake"));
+}
+
+/// A Salesforce server that has events 1 to 200 of a channel, whose answers `spoil` changes.
+fn spoiling_world(spoil: fn(usize, String) -> String) -> super::world::StreamWorld {
+    let mut position = None;
+    let mut answers = 0;
+    world(
+        Client::salesforce(|_| {}),
+        |_| grant("T"),
+        move |_, messages, _| {
+            for message in messages {
+                if message["channel"] == "/meta/subscribe" {
+                    position = message["ext"]["replay"][A].as_i64();
+                }
+            }
+            let waiting = is_poll(messages).then(|| position.take()).flatten();
+            let Some(from) = waiting.filter(|from| *from < 200) else { return accept_all(messages) };
+            let mut replies: Vec<Value> = (from.max(0) + 1..=200).map(|id| event(A, id as u64)).collect();
+            replies.push(reply_to(&messages[0], true));
+            answers += 1;
+            Answer::Body(5, 200, spoil(answers, Value::Array(replies).to_string()))
+        },
+    )
+}
+
+#[test]
+fn an_answer_that_can_never_be_read_is_fetched_ever_more_rarely_and_the_program_is_told() {
+    let mut world = spoiling_world(|_, _| "\u{0}not JSON".to_owned());
+    world.start(A);
+    world.run_until(600_000);
+    assert_eq!((world.delivered(), world.end()), (Vec::new(), None));
+    assert!(world.lost_at().first().is_some_and(|at| *at < 15_000), "{:?}", world.lost_at());
+    assert!(
+        world.sent("/meta/subscribe") < 60,
+        "{} deliveries in ten minutes",
+        world.sent("/meta/subscribe")
+    );
+}
+
+#[test]
+fn an_answer_that_is_cut_each_time_is_delivered_piece_by_piece() {
+    let mut world = spoiling_world(|_, text| text[..text.len().min(6000)].to_owned());
+    world.start(A);
+    world.run_until(600_000);
+    let first = world
+        .events
+        .iter()
+        .find(|(_, event)| matches!(event, eventferry::bayeux::session::Event::Messages { .. }));
+    // The first cut is taken for an accident.
+    assert!(first.is_some_and(|(at, _)| *at > 10), "the whole answer is asked for once more");
+    assert_eq!(world.delivered(), (1..=200).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_event_that_is_not_json_does_not_hold_up_the_others() {
+    let mut world = spoiling_world(|_, text| text.replace("\"replayId\":77}", "\"replayId\":77,,}"));
+    world.start(A);
+    world.run_until(60_000);
+    assert_eq!(world.delivered(), (1..=200).filter(|id| *id != 77).collect::<Vec<_>>());
+    assert!(world.lost_at().is_empty());
+}
+
+#[test]
+fn a_byte_order_mark_before_the_answer_is_dropped() {
+    let mut world = spoiling_world(|_, text| format!("\u{feff}{text}"));
+    world.start(A);
+    world.run_until(60_000);
+    assert_eq!(world.delivered(), (1..=200).collect::<Vec<_>>());
 }

@@ -33,6 +33,7 @@ impl Client {
     pub(super) fn salesforce(change: impl FnOnce(&mut salesforce::Options)) -> Self {
         let mut options = super::options();
         options.session = salesforce::session_defaults();
+        options.session.limits.max_pending = usize::MAX;
         change(&mut options);
         Self::Salesforce(Box::new(salesforce::Client::new(options, 7)))
     }
