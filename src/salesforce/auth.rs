@@ -93,7 +93,8 @@ pub struct LoginError {
     pub error: SessionError,
     /// The shortest delay before the next attempt.
     pub min_delay: Option<Millis>,
-    /// A retry cannot succeed, and might lock the account.
+    /// A retry cannot succeed, and might lock the account. Otherwise the login is tried again until it succeeds,
+    /// before the first success only for the connection timeout.
     pub is_final: bool,
 }
 
@@ -177,29 +178,39 @@ pub fn read_token_response(
         }
         ResponseClass::Fail(cause) => {
             let Some(kind) = string("error") else {
-                return Err(Box::new(LoginError {
-                    error: login_error(&cause),
-                    min_delay: None,
-                    is_final: true,
-                }));
+                // No answer of an OAuth server: a page about maintenance, a redirect to one, a proxy.
+                let error = login_error(&cause);
+                return Err(Box::new(LoginError { error, min_delay: None, is_final: false }));
             };
-            let text = match string("error_description") {
-                Some(description) => format!("{kind}: {description}"),
-                None => kind.clone(),
-            };
+            let description = string("error_description").unwrap_or_default();
+            let is_rate_limit = kind == "rate_limit_exceeded";
+            let is_passing = is_rate_limit || is_passing(&kind, &description);
+            let text = if description.is_empty() { kind } else { format!("{kind}: {description}") };
             let text: String =
                 flow.redact(text).chars().filter(|char| !char.is_control()).take(300).collect();
-            let is_rate_limit = kind == "rate_limit_exceeded";
-            let code = if is_rate_limit { Code::RateLimited } else { Code::Unauthorized };
+            let code = match (is_rate_limit, is_passing) {
+                (true, _) => Code::RateLimited,
+                (false, true) => Code::Unavailable,
+                (false, false) => Code::Unauthorized,
+            };
             let mut error = SessionError::new(code, format!("the login server refused: {text}"));
             (error.status, error.server_error) = (cause.status, Some(text));
             Err(Box::new(LoginError {
                 error,
                 min_delay: is_rate_limit.then_some(RATE_LIMIT_DELAY),
-                is_final: !is_rate_limit,
+                is_final: !is_passing,
             }))
         }
     }
+}
+
+/// Whether a refusal says that a later attempt may succeed. Salesforce says some of them with `invalid_grant`.
+fn is_passing(kind: &str, description: &str) -> bool {
+    let description = description.to_ascii_lowercase();
+    let phrases =
+        ["already being processed", "retry your request", "try again", "temporarily", "maintenance"];
+    matches!(kind, "unknown_error" | "server_error" | "temporarily_unavailable")
+        || phrases.iter().any(|phrase| description.contains(phrase))
 }
 
 fn login_error(cause: &Error) -> SessionError {
@@ -299,7 +310,26 @@ mod tests {
             (503, "<html>", false, Code::Unavailable),
             (200, "<html>", false, Code::Unavailable),
             (200, r#"{"access_token":"a\nb: c","instance_url":"https://a"}"#, false, Code::Unavailable),
-            (404, "<html>", true, Code::Rejected),
+            (404, "<html>", false, Code::Rejected),
+            (302, "", false, Code::Redirected),
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"token request is already being processed"}"#,
+                false,
+                Code::Unavailable,
+            ),
+            (
+                400,
+                r#"{"error":"unknown_error","error_description":"retry your request"}"#,
+                false,
+                Code::Unavailable,
+            ),
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"expired access/refresh token"}"#,
+                true,
+                Code::Unauthorized,
+            ),
         ] {
             let failure = answer(status, body).err();
             assert_eq!(

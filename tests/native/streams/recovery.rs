@@ -269,3 +269,78 @@ fn a_byte_order_mark_before_the_answer_is_dropped() {
     world.run_until(60_000);
     assert_eq!(world.delivered(), (1..=200).collect::<Vec<_>>());
 }
+
+/// Runs a client whose token is refused at the first poll, with these answers to the second and later logins.
+fn world_with_second_login(answer: fn(usize) -> Answer) -> super::world::StreamWorld {
+    let mut logins = 0;
+    let mut polls = 0;
+    world(
+        Client::salesforce(|_| {}),
+        move |_| {
+            logins += 1;
+            if logins == 1 { grant("T1") } else { answer(logins) }
+        },
+        move |_, messages, token| {
+            if !is_poll(messages) {
+                return accept_all(messages);
+            }
+            polls += 1;
+            match (token, polls) {
+                ("T1", _) => {
+                    Answer::Messages(50, vec![refuse(&messages[0], "401::Authentication invalid", "none")])
+                }
+                (_, 2) => Answer::Messages(50, vec![event(A, 7), reply_to(&messages[0], true)]),
+                _ => Answer::Hang,
+            }
+        },
+    )
+}
+
+#[test]
+fn passing_refusals_of_a_login_do_not_end_a_running_stream() {
+    const BUSY: &str =
+        r#"{"error":"invalid_grant","error_description":"token request is already being processed"}"#;
+    const RETRY: &str = r#"{"error":"unknown_error","error_description":"retry your request"}"#;
+    fn until_the_fourth(n: usize, status: u16, body: &str) -> Answer {
+        if n < 4 { Answer::Body(5, status, body.to_owned()) } else { grant("T2") }
+    }
+    let cases: [(&str, fn(usize) -> Answer); 5] = [
+        ("busy", |n| until_the_fourth(n, 400, BUSY)),
+        ("retry", |n| until_the_fourth(n, 400, RETRY)),
+        ("page", |n| until_the_fourth(n, 200, "<html>")),
+        ("gone page", |n| until_the_fourth(n, 404, "<html>")),
+        ("redirect", |n| until_the_fourth(n, 302, "")),
+    ];
+    for (name, answer) in cases {
+        let mut world = world_with_second_login(answer);
+        world.start(A);
+        world.run_until(120_000);
+        assert_eq!((world.delivered(), world.end()), (vec![7], None), "{name}");
+    }
+}
+
+#[test]
+fn a_final_refusal_of_a_login_ends_a_running_stream_at_once() {
+    let mut world = world_with_second_login(|_| {
+        let text = r#"{"error":"invalid_grant","error_description":"expired access/refresh token"}"#;
+        Answer::Body(5, 400, text.to_owned())
+    });
+    world.start(A);
+    world.run_until(120_000);
+    let end = world.end().and_then(Option::as_ref).map(|error| error.code);
+    assert_eq!(end, Some(Code::Unauthorized));
+    assert!(world.now < 5000, "{}", world.now);
+}
+
+#[test]
+fn before_the_first_success_passing_refusals_end_open_when_the_patience_is_over() {
+    let mut world = world(
+        Client::salesforce(|_| {}),
+        |_| Answer::Body(5, 404, "<html>".to_owned()),
+        |_, _, _| Answer::Hang,
+    );
+    world.start(A);
+    world.run_until(60_000);
+    let (at, result) = world.settled(2).expect("an end");
+    assert_eq!((at, result.as_ref().err().map(|error| error.code)), (10_000, Some(Code::Rejected)));
+}
