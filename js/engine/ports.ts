@@ -124,6 +124,8 @@ export interface StreamPort extends Port {
   subscriptions(): string[];
   /** Sets the replay id after which the next subscription to a channel starts. */
   set_replay_id(now: number, channel: string, id: string): void;
+  /** Sets the Unix time at the zero of `now`. */
+  set_clock(now: number, epochUnixMs: number): void;
   /** Provides credentials as header lines. */
   authorize(now: number, headers: string): void;
   /** Reports that there are no credentials, which ends the session. */

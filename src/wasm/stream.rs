@@ -145,6 +145,11 @@ impl StreamPort {
         self.handle(now, Input::SetPosition { channel, id });
     }
 
+    /// Sets the Unix time at the zero of `now`.
+    pub fn set_clock(&mut self, now: f64, epoch_unix_ms: f64) {
+        self.handle(now, Input::Clock { epoch_unix_ms: epoch_unix_ms as u64 });
+    }
+
     /// Provides credentials as header lines.
     pub fn authorize(&mut self, now: f64, headers: String) {
         self.handle(now, Input::Authorize { headers: Secret::new(headers), url: None });

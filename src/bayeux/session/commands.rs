@@ -26,6 +26,7 @@ impl Session {
             Input::Subscribe(op, channel) => self.subscribe(op, channel),
             Input::Unsubscribe { op, channel, all } => self.unsubscribe(op, channel, all),
             Input::Publish { op, channel, data } => self.publish(op, channel, data),
+            Input::Clock { epoch_unix_ms } => self.options.epoch_unix_ms = epoch_unix_ms,
             Input::SetPosition { channel, id } => self.dialect.set_position(&channel, &id),
             Input::Authorize { headers, url } => self.authorize(headers, url),
             Input::Unauthorized { error, min_delay, is_final } => {

@@ -100,6 +100,12 @@ impl Credentials {
         *self = if matches!(self, Self::Refused) { Self::Renewed(lines) } else { Self::Given(lines) };
     }
 
+    /// No answer came to a message that was sent with them. They may run out before one comes, so that they
+    /// are renewed again if they are refused then.
+    pub(super) fn outlive_loss(&mut self) {
+        self.confirm();
+    }
+
     /// A connect has succeeded.
     pub(super) fn confirm(&mut self) {
         *self = match core::mem::replace(self, Self::Missing) {
@@ -138,6 +144,9 @@ mod tests {
         credentials.confirm();
         assert!(credentials.refuse());
         assert_eq!(credentials.lines(), None);
+        credentials.replace(lines("c"));
+        credentials.outlive_loss();
+        assert!(credentials.refuse());
     }
 
     #[test]

@@ -77,6 +77,9 @@ impl Session {
         if sent.kind != MessageKind::Handshake {
             self.subscriptions.response_lost();
         }
+        if matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect) {
+            self.endpoint.credentials.outlive_loss();
+        }
         let has_slept = error.code == Code::Timeout && self.now > sent.due.after(SLEEP_THRESHOLD);
         match sent.kind {
             MessageKind::Handshake => self.handshake_failed(error, min_delay),

@@ -141,6 +141,11 @@ pub enum Input {
         /// A JSON text.
         data: String,
     },
+    /// The clock of the owner was adjusted, or stood still while the computer slept.
+    Clock {
+        /// The Unix time in milliseconds at the zero of the owner's clock.
+        epoch_unix_ms: u64,
+    },
     /// The id after which the next subscription to a channel starts, if the server replays.
     SetPosition {
         /// The channel, with or without a filter.

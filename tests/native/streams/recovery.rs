@@ -344,3 +344,120 @@ fn before_the_first_success_passing_refusals_end_open_when_the_patience_is_over(
     let (at, result) = world.settled(2).expect("an end");
     assert_eq!((at, result.as_ref().err().map(|error| error.code)), (10_000, Some(Code::Rejected)));
 }
+
+#[test]
+fn a_renewed_token_that_runs_out_during_an_outage_is_renewed_again() {
+    let mut logins = 0;
+    let mut cuts = 0;
+    let mut polls = 0;
+    let mut world = world(
+        Client::salesforce(|_| {}),
+        move |_| {
+            logins += 1;
+            grant(&format!("T{logins}"))
+        },
+        move |_, messages, token| {
+            let is_connect = messages[0]["channel"] == "/meta/connect";
+            match token {
+                "T1" if is_poll(messages) => {
+                    Answer::Messages(50, vec![refuse(&messages[0], "401::Authentication invalid", "none")])
+                }
+                "T2" if is_connect && cuts < 4 => {
+                    cuts += 1;
+                    Answer::Broken(5)
+                }
+                "T2" if is_connect => {
+                    Answer::Messages(5, vec![refuse(&messages[0], "401::Authentication invalid", "none")])
+                }
+                "T3" if is_poll(messages) && polls == 0 => {
+                    polls += 1;
+                    Answer::Messages(50, vec![event(A, 5), reply_to(&messages[0], true)])
+                }
+                _ => accept_all(messages),
+            }
+        },
+    );
+    world.start(A);
+    world.run_until(300_000);
+    assert_eq!((world.delivered(), world.end()), (vec![5], None));
+}
+
+#[test]
+fn a_token_that_is_refused_at_once_is_renewed_only_once() {
+    let mut world = world(
+        Client::salesforce(|_| {}),
+        |_| grant("T"),
+        |_, messages, _| {
+            if messages[0]["channel"] == "/meta/connect" {
+                return Answer::Messages(
+                    5,
+                    vec![refuse(&messages[0], "401::Authentication invalid", "none")],
+                );
+            }
+            accept_all(messages)
+        },
+    );
+    world.start(A);
+    world.run_until(300_000);
+    let end = world.end().and_then(Option::as_ref).map(|error| error.code);
+    assert_eq!(end, Some(Code::Unauthorized));
+    let logins = world.requests.iter().filter(|(_, request)| request.url().ends_with("/token")).count();
+    assert_eq!(logins, 2);
+}
+
+#[test]
+fn cookies_and_assertions_follow_the_wall_clock_after_a_sleep() {
+    use eventferry::base::http::Response;
+    use eventferry::base::ids::ExchangeId;
+    use eventferry::base::time::Moment;
+    use eventferry::bayeux::session::Input;
+    use eventferry::engine::machine::{Machine, Output, Poll};
+    use eventferry::salesforce::auth::Flow;
+    use eventferry::salesforce::client as salesforce;
+
+    let mut options = super::options();
+    options.flow = Flow::JwtBearer {
+        consumer_key: "k".to_owned(),
+        username: "u".to_owned(),
+        audience: "https://login.salesforce.com".to_owned(),
+    };
+    options.session.epoch_unix_ms = 1_000_000;
+    let mut client = salesforce::Client::new(options, 1);
+    let now = Moment::from_millis(1000);
+    let session = salesforce::Input::Session;
+    // Half an hour of sleep, which the owner's clock does not count.
+    client.handle(now, session(Input::Clock { epoch_unix_ms: 2_800_000 }));
+    client.handle(now, session(Input::Open(OpId(1))));
+    let mut claims = String::new();
+    while let Poll::Do(output) = client.poll() {
+        if let salesforce::Output::Sign { claims: found } = output {
+            claims = found;
+        }
+    }
+    assert!(claims.ends_with("\"exp\":2971}"), "{claims}");
+
+    let mut bayeux = Client::bayeux(|options| options.epoch_unix_ms = 1_000_000);
+    bayeux.input(now, Input::Open(OpId(1)));
+    let mut cookies = Vec::new();
+    for id in 1..=3 {
+        while let Poll::Do(output) = bayeux.poll() {
+            if let Output::Send(_, request) = output {
+                let cookie = request.headers().lines().find_map(|line| line.strip_prefix("cookie: "));
+                cookies.push(cookie.unwrap_or_default().to_owned());
+            }
+        }
+        if id == 2 {
+            bayeux.input(now, Input::Clock { epoch_unix_ms: 2_800_000 });
+        }
+        let message = json!({ "channel": if id == 1 { "/meta/handshake" } else { "/meta/connect" }, "id": id.to_string() });
+        let reply = super::world::accept(&message).unwrap_or_else(|| reply_to(&message, true));
+        let headers = if id == 1 { "set-cookie: a=1; Max-Age=600; Path=/" } else { "" };
+        let response = Response {
+            body: json!([reply]).to_string().into_bytes(),
+            headers: headers.to_owned(),
+            ..Response::new(200)
+        };
+        bayeux.input(now, Input::Exchange(ExchangeId(id), Ok(response)));
+    }
+    assert_eq!(cookies, ["", "a=1", ""]);
+}
