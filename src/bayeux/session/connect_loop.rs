@@ -167,6 +167,18 @@ impl ConnectLoop {
         self.inbox.is_full() && self.is_pause_over
     }
 
+    /// How long a pause may last: at most half of the time after which the server removes a session without a
+    /// connect, so that the connect arrives in time.
+    pub(super) fn longest_pause(&self, limit: Option<Millis>) -> Option<Millis> {
+        let advised = self.timing.max_interval.map(|max_interval| Millis(max_interval.0 / 2));
+        limit.into_iter().chain(advised).min()
+    }
+
+    /// A connect was answered during a pause, so the pause starts again.
+    pub(super) const fn restart_pause(&mut self) {
+        self.is_pause_over = false;
+    }
+
     /// The pause must not last longer.
     pub(super) const fn end_pause(&mut self) {
         self.is_pause_over = true;
@@ -292,6 +304,15 @@ mod tests {
         assert!(!connects.is_paused() && connects.is_overdue());
         assert!(connects.take_events(1));
         assert!(!connects.is_overdue() && !connects.take_events(1));
+    }
+
+    #[test]
+    fn a_pause_is_shorter_than_the_interval_after_which_the_server_removes_the_session() {
+        let mut connects = connect_loop();
+        assert_eq!(connects.longest_pause(None), None);
+        assert_eq!(connects.longest_pause(Some(Millis(30_000))), Some(Millis(30_000)));
+        connects.apply_advice(&Advice { max_interval: Some(10_000), ..Advice::default() });
+        assert_eq!(connects.longest_pause(Some(Millis(30_000))), Some(Millis(5000)));
     }
 
     #[test]

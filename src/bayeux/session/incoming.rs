@@ -257,7 +257,9 @@ impl Session {
         if let Some(op) = self.open_op.take() {
             self.settle(op, Ok(()));
         }
-        if !self.connects.is_inbox_full() {
+        if self.connects.is_inbox_full() {
+            self.connects.restart_pause();
+        } else {
             self.repair_gaps();
         }
         let is_drained = self.subscriptions.are_all_active() && self.connects.last_event_count == 0;

@@ -48,9 +48,12 @@ impl Session {
             Link::Connected(_) if self.is_resuming_channel() || self.pending.is_draining() => {
                 self.connects.hold();
             }
-            Link::Connected(_) if self.connects.is_paused() => {
+            // Over a socket events come without a connect: that is only the heartbeat, which goes on.
+            Link::Connected(_)
+                if self.connects.is_paused() && self.endpoint.transport == Transport::LongPolling =>
+            {
                 self.connects.hold();
-                if let Some(longest) = self.options.times.max_pause {
+                if let Some(longest) = self.connects.longest_pause(self.options.times.max_pause) {
                     self.timers.set(Timer::MaxPause, self.now.after(longest));
                 }
             }

@@ -461,3 +461,76 @@ fn cookies_and_assertions_follow_the_wall_clock_after_a_sleep() {
     }
     assert_eq!(cookies, ["", "a=1", ""]);
 }
+
+#[test]
+fn a_pause_never_outlasts_the_interval_after_which_the_server_removes_the_session() {
+    let mut sent = 0;
+    let client = Client::bayeux(|options| options.limits.max_pending = 5);
+    let mut world = world(
+        client,
+        |_| Answer::Hang,
+        move |_, messages, _| {
+            let mut replies = Vec::new();
+            for message in messages {
+                let mut reply = reply_to(message, true);
+                if message["channel"] == "/meta/handshake" {
+                    reply["clientId"] = json!("c");
+                    reply["advice"] = json!({ "reconnect": "retry", "interval": 0, "timeout": 30_000, "maxInterval": 10_000 });
+                }
+                if is_poll(messages) && sent < 8 {
+                    replies.extend((0..8).map(|n| json!({ "channel": "/a", "data": n })));
+                    sent += 8;
+                }
+                replies.push(reply);
+            }
+            Answer::Messages(20, replies)
+        },
+    );
+    world.start("/a");
+    world.run_until(100_000);
+    let connects: Vec<u64> = world
+        .requests
+        .iter()
+        .filter(|(_, request)| String::from_utf8_lossy(request.body()).contains("/meta/connect"))
+        .map(|(at, _)| *at)
+        .collect();
+    assert!(connects.len() > 10 && connects.len() < 40, "{} connects", connects.len());
+    assert!(connects.windows(2).all(|pair| pair[1] - pair[0] < 9000), "{connects:?}");
+}
+
+#[test]
+fn over_a_socket_the_heartbeat_goes_on_while_the_inbox_is_full() {
+    use eventferry::base::time::Moment;
+    use eventferry::bayeux::session::{Event, Input};
+    use eventferry::bayeux::wire::Transport;
+    use eventferry::engine::machine::{Machine, Output, Poll};
+
+    let mut client = Client::bayeux(|options| {
+        options.transports = vec![Transport::WebSocket];
+        options.limits.max_pending = 2;
+    });
+    let now = Moment::from_millis(10);
+    client.input(now, Input::Open(OpId(1)));
+    let mut connects = 0;
+    for _ in 0..20 {
+        let mut frames = Vec::new();
+        while let Poll::Do(output) = client.poll() {
+            match output {
+                Output::Event(Event::SocketOpen { id, .. }) => client.input(now, Input::SocketOpened(id)),
+                Output::Event(Event::SocketSend { id, text }) => frames.push((id, text)),
+                _ => {}
+            }
+        }
+        for (id, text) in frames {
+            let messages: Vec<Value> = serde_json::from_str(&text).expect("messages");
+            let mut reply = reply_to(&messages[0], true);
+            reply["clientId"] = json!("c");
+            let is_connect = messages[0]["channel"] == "/meta/connect";
+            connects += usize::from(is_connect);
+            let events = (0..5).map(|n| json!({ "channel": "/a", "data": n }));
+            let replies: Vec<Value> = events.filter(|_| is_connect).chain([reply]).collect();
+            client.input(now, Input::SocketText(id, Value::Array(replies).to_string().into_bytes()));
+        }
+    }
+    assert!(connects > 10, "{connects}");
+}
