@@ -167,6 +167,14 @@ impl SessionError {
     }
 }
 
+/// Whether an `error` field says that the server does not know the session: `402::Unknown client` of CometD,
+/// `401:c1:Unknown client` of faye.
+pub(crate) fn is_unknown_session(error_field: &str) -> bool {
+    let text = error_field.to_ascii_lowercase();
+    ErrorField::parse(error_field).code == Some(402)
+        || ["unknown client", "unknown session", "session_unknown"].iter().any(|words| text.contains(words))
+}
+
 /// What the server refuses if it refuses a message, for sentences.
 pub(crate) fn subject_of(kind: MessageKind, channel: &str) -> String {
     match kind {

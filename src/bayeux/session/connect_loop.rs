@@ -15,6 +15,15 @@ use crate::engine::jitter::Rng;
 /// The longest delay after the server has reported that it is busy.
 const MAX_BUSY_DELAY_MS: u64 = 600_000;
 
+/// Times that the server advises are shorter than this, because timers of JavaScript count 31 bits.
+const MAX_ADVICE_MS: u64 = 2_000_000_000;
+/// A poll without events that is answered sooner than this was not held.
+const QUICK_POLL: Millis = Millis(500);
+/// That many of them may follow one another.
+const MAX_QUICK_POLLS: u32 = 3;
+/// The longest delay after a poll that was not held.
+const MAX_QUICK_POLL_DELAY_MS: u64 = 10_000;
+
 /// Sessions that end sooner than this after another count as ends in quick succession.
 const QUICK_RESTART: Millis = Millis(300_000);
 
@@ -63,6 +72,8 @@ pub(super) struct ConnectLoop {
     /// Sessions that ended in quick succession, and when the last one did.
     restarts: u32,
     restarted_at: Option<Moment>,
+    /// Polls without events that were not held, one after the other.
+    quick_polls: u32,
     next: Next,
     inbox: Inbox,
     /// The pause has reached `Times::max_pause`.
@@ -81,6 +92,7 @@ impl ConnectLoop {
             busy_count: 0,
             restarts: 0,
             restarted_at: None,
+            quick_polls: 0,
             next: Next::Idle,
             inbox,
             is_pause_over: false,
@@ -91,7 +103,10 @@ impl ConnectLoop {
 
     /// New advice replaces all earlier advice.
     pub(super) fn apply_advice(&mut self, advice: &Advice) {
-        let millis = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).map(Millis);
+        let millis = |value: Option<i64>| {
+            let value = value.and_then(|value| u64::try_from(value).ok())?;
+            Some(Millis(value.min(MAX_ADVICE_MS)))
+        };
         self.timing = Timing {
             interval: millis(advice.interval).unwrap_or_default(),
             poll_timeout: millis(advice.timeout).unwrap_or(self.default_poll_timeout),
@@ -189,6 +204,16 @@ impl ConnectLoop {
     pub(super) fn retry_delay(&mut self, min_delay: Option<Millis>, rng: &mut Rng) -> Millis {
         let delay = self.backoff.next_delay(rng);
         delay.max(min_delay.unwrap_or_default()).max(self.timing.interval)
+    }
+
+    /// The delay before the next poll, after one that brought that many events. A server that holds no poll,
+    /// and advises no interval, would otherwise be polled without a break.
+    pub(super) fn poll_delay(&mut self, sent: Moment, now: Moment, event_count: usize) -> Millis {
+        let is_quick = event_count == 0 && now < sent.after(QUICK_POLL);
+        self.quick_polls = if is_quick { self.quick_polls.saturating_add(1) } else { 0 };
+        let Some(excess) = self.quick_polls.checked_sub(MAX_QUICK_POLLS) else { return self.timing.interval };
+        let delay = (100 << excess.min(16)).min(MAX_QUICK_POLL_DELAY_MS);
+        Millis(delay).max(self.timing.interval)
     }
 
     /// The delay before another session or login, after one that worked. The first one starts at once; those
@@ -323,6 +348,29 @@ mod tests {
             let delay = connects.busy_delay(Millis(30_000), &mut rng).0;
             assert!((least..=least + least / 10).contains(&delay), "{delay}");
         }
+    }
+
+    #[test]
+    fn polls_that_are_not_held_are_slowed_down() {
+        let mut connects = connect_loop();
+        let at = Moment::from_millis;
+        let mut now = 0;
+        for _ in 0..100 {
+            now += connects.poll_delay(at(now), at(now + 2), 0).0 + 2;
+        }
+        assert!(now > 800_000, "{now}");
+        assert_eq!(connects.poll_delay(at(now), at(now + 2), 1), Millis(0));
+        assert_eq!(connects.poll_delay(at(now), at(now + 2), 0), Millis(0));
+        assert_eq!(connects.poll_delay(at(now), at(now + 900), 0), Millis(0));
+    }
+
+    #[test]
+    fn advice_beyond_the_timers_of_javascript_is_cut() {
+        let mut connects = connect_loop();
+        let huge = Some(i64::MAX);
+        connects.apply_advice(&Advice { interval: huge, timeout: huge, ..Advice::default() });
+        assert!(connects.timing.interval.0 + connects.timing.poll_timeout.0 < 2 * (1 << 31));
+        assert!(connects.timing.poll_timeout.0 + 60_000 < 1 << 31);
     }
 
     #[test]

@@ -266,7 +266,12 @@ impl Session {
         if self.options.is_draining && was_working && is_drained {
             return self.close();
         }
-        self.schedule_connect(self.connects.timing.interval);
+        let delay = if sent.is_probe {
+            self.connects.timing.interval
+        } else {
+            self.connects.poll_delay(sent.sent_at, self.now, self.connects.last_event_count)
+        };
+        self.schedule_connect(delay);
     }
 
     /// A connect has succeeded, with which an outage ends. One that only a poll can end lasts until a poll

@@ -199,7 +199,7 @@ impl Session {
             }
             Via::Exchange(self.exchanges.start(kind, request))
         };
-        self.pending.add(messages, via, due);
+        self.pending.add(messages, via, self.now, due);
         self.reset_reply_timer();
     }
 

@@ -37,6 +37,7 @@ pub(super) struct PendingMessage {
     /// A connect that the server does not hold.
     pub(super) is_probe: bool,
     pub(super) via: Via,
+    pub(super) sent_at: Moment,
     /// When the reply times out.
     pub(super) due: Moment,
 }
@@ -72,7 +73,7 @@ impl Pending {
         self.ids.advance()
     }
 
-    pub(super) fn add(&mut self, messages: Vec<OutgoingMessage>, via: Via, due: Moment) {
+    pub(super) fn add(&mut self, messages: Vec<OutgoingMessage>, via: Via, sent_at: Moment, due: Moment) {
         self.sent.extend(messages.into_iter().map(|message| PendingMessage {
             id: message.id,
             kind: message.kind,
@@ -80,6 +81,7 @@ impl Pending {
             op: message.op,
             is_probe: message.is_probe,
             via,
+            sent_at,
             due,
         }));
     }
@@ -212,7 +214,7 @@ mod tests {
         let mut pending = Pending::default();
         let messages =
             vec![message(1, MessageKind::Subscribe, "/a"), message(2, MessageKind::Subscribe, "/b")];
-        pending.add(messages, Via::Exchange(ExchangeId(7)), Moment::default());
+        pending.add(messages, Via::Exchange(ExchangeId(7)), Moment::default(), Moment::default());
         let text = r#"{"channel":"/meta/subscribe","successful":true,"subscription":"/b"}"#;
         let replied = pending.take_replied(MessageKind::Subscribe, &reply(text));
         assert!(matches!(replied, Replied::To(sent, true) if sent.channel == "/b"));

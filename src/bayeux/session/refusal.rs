@@ -13,7 +13,7 @@ use super::subscriptions::SubscriptionState;
 use super::{Session, Timer};
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{MessageKind, Reaction};
-use crate::bayeux::errors::SessionError;
+use crate::bayeux::errors::{SessionError, is_unknown_session};
 use crate::bayeux::message::{Reconnect, Reply};
 
 /// How often a subscription is sent again, so that a server that refuses every start of the replay is not
@@ -52,6 +52,10 @@ impl Session {
                 }
                 _ if is_connection_message && advice.interval.is_some_and(|interval| interval < 0) => {
                     Reaction::Stop(error.clone())
+                }
+                // Without advice, waiting would not bring the session back.
+                None if sent.kind != MessageKind::Handshake && is_unknown_session(&error_field) => {
+                    Reaction::Handshake { drop_cookies: false }
                 }
                 _ => Reaction::Refuse(error.clone()),
             }

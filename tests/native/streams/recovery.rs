@@ -534,3 +534,51 @@ fn over_a_socket_the_heartbeat_goes_on_while_the_inbox_is_full() {
     }
     assert!(connects > 10, "{connects}");
 }
+
+#[test]
+fn an_unknown_session_is_replaced_even_without_advice() {
+    for error in ["402::Unknown client", "402::session_unknown", "401:c1:Unknown client"] {
+        let mut polls = 0;
+        let mut world = world(
+            Client::bayeux(|_| {}),
+            |_| Answer::Hang,
+            move |_, messages, _| {
+                if is_poll(messages) {
+                    polls += 1;
+                    if polls == 1 {
+                        return Answer::Messages(50, vec![refuse(&messages[0], error, "")]);
+                    }
+                }
+                accept_all(messages)
+            },
+        );
+        world.start("/a");
+        world.run_until(5000);
+        assert_eq!((world.sent("/meta/handshake"), world.end()), (2, None), "{error}");
+        assert_eq!(world.sent("/meta/subscribe"), 2, "{error}");
+    }
+}
+
+#[test]
+fn polls_that_come_back_at_once_are_slowed_down() {
+    let mut world = world(
+        Client::bayeux(|_| {}),
+        |_| Answer::Hang,
+        |_, messages, _| {
+            Answer::Messages(
+                5,
+                messages
+                    .iter()
+                    .map(|message| {
+                        let mut reply = reply_to(message, true);
+                        reply["clientId"] = json!("c");
+                        reply
+                    })
+                    .collect(),
+            )
+        },
+    );
+    world.start("/a");
+    world.run_until(600_000);
+    assert!((60..120).contains(&world.sent("/meta/connect")), "{}", world.sent("/meta/connect"));
+}
