@@ -94,13 +94,7 @@ export type StreamEffects = {
     responseHeaders: string,
     isLogin: boolean,
   ): void;
-  messages(
-    source: number,
-    table: Uint32Array,
-    channels: string[],
-    excess: number,
-    text: string | undefined,
-  ): void;
+  messages(source: number, table: Uint32Array, channels: string[], excess: number, text: string | undefined): void;
   settled(op: number, code: number, status: number, message: string): void;
   state(state: number): void;
   notice(kind: string, channel: string | undefined, code: number, status: number, message: string): void;

@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 
 use super::auth::{self, Flow, Grant};
+use super::instance::may_receive_token;
 use super::replay::ReplayDialect;
 use crate::base::error::Code;
 use crate::base::http::Request;
@@ -32,6 +33,8 @@ pub struct Options {
     pub token_url: String,
     /// The URL of the Streaming API if it is not that of the instance, such as a proxy.
     pub endpoint: Option<String>,
+    /// URLs or host names, beside those of Salesforce and of the login, that may receive the token of a login.
+    pub allowed_instances: Vec<String>,
     /// The version of the Streaming API, such as `68.0`.
     pub api_version: String,
     /// Where channels without a stored replay id start: an id, `-1` for new events, `-2` for all stored
@@ -95,6 +98,7 @@ pub struct Client {
     flow: Flow,
     token_url: String,
     endpoint: Option<String>,
+    allowed_instances: Vec<String>,
     api_version: String,
     login_ids: Counter,
     login: Option<ExchangeId>,
@@ -111,6 +115,7 @@ impl Client {
             flow: options.flow,
             token_url: options.token_url,
             endpoint: options.endpoint,
+            allowed_instances: options.allowed_instances,
             api_version: options.api_version,
             login_ids: Counter::after(LOGIN_IDS),
             login: None,
@@ -186,6 +191,12 @@ impl Client {
     }
 }
 
+/// The start of a URL, for messages: the rest may be anything.
+fn host_of(url: &str) -> String {
+    let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+    url.chars().take(end.min(100)).filter(char::is_ascii_graphic).collect()
+}
+
 impl Machine for Client {
     type Input = Input;
     type Output = Output;
@@ -199,6 +210,20 @@ impl Machine for Client {
                 }
                 self.login = None;
                 match auth::read_token_response(&self.flow, outcome) {
+                    Ok(grant)
+                        if self.endpoint.is_none()
+                            && !may_receive_token(
+                                &self.token_url,
+                                &grant.instance_url,
+                                &self.allowed_instances,
+                            ) =>
+                    {
+                        let message = format!(
+                            "the login named an instance that may not receive the token, {}: it must be https, and the host of the login, one of Salesforce, or one in allowedInstances",
+                            host_of(&grant.instance_url)
+                        );
+                        self.fail(now, Code::Rejected, &message);
+                    }
                     Ok(grant) => self.apply_grant(now, grant),
                     Err(failure) => {
                         let auth::LoginError { error, min_delay, is_final } = *failure;

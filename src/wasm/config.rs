@@ -121,6 +121,8 @@ struct StreamConfig {
     instance_url: Option<String>,
     token_url: Option<String>,
     endpoint: Option<String>,
+    /// URLs and host names, separated by spaces.
+    allowed_instances: Option<String>,
     api_version: Option<String>,
     replay_start: Option<String>,
     replay_fallback: Option<String>,
@@ -188,6 +190,12 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         flow,
         token_url: config.token_url.unwrap_or_default(),
         endpoint: config.endpoint,
+        allowed_instances: config
+            .allowed_instances
+            .iter()
+            .flat_map(|list| list.split_whitespace())
+            .map(str::to_owned)
+            .collect(),
         api_version: config.api_version.unwrap_or_default(),
         replay_start: config.replay_start.unwrap_or_default(),
         replay_fallback: config.replay_fallback,

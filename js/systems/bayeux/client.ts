@@ -51,6 +51,7 @@ export class BayeuxClient extends EventTarget implements StreamClient {
         onRefreshToken: () => undefined,
       },
       signal: options.signal,
+      onRetry: options.onRetry,
       eventTypeOf: () => "org.cometd.message",
     };
     this.#stream = new Stream(system, this);

@@ -9,10 +9,11 @@
  * ```
  */
 import { type HeadersOption, headerLines } from "../../client/options.js";
+import { Secrets } from "../../client/redact.js";
 import { codeOf, FerryError } from "../../engine/errors.js";
 import { FAILURE, type StreamEffects, type StreamPort } from "../../engine/ports.js";
 import { Pump } from "../../engine/pump.js";
-import { monotonicNow } from "../../platform/clock.js";
+import { monotonicNow, unixNow } from "../../platform/clock.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
 import type { Extensions } from "./extensions.js";
@@ -60,6 +61,9 @@ interface PendingOperation {
 
 type Command = (port: StreamPort, now: number) => void;
 
+/** Clocks differ by less than this all the time. */
+const MAX_CLOCK_DRIFT_MS = 1000;
+
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
@@ -70,6 +74,10 @@ export class StreamDriver {
   #operations = new Map<number, PendingOperation>();
   /** The response that the engine currently reads, by its source. */
   #responses = new Map<number, Uint8Array | string>();
+  /** The wall clock at the zero of the monotonic clock, as the engine knows it. */
+  #epoch: number | undefined;
+  /** What servers may repeat in their errors. */
+  readonly #secrets = new Secrets();
   #isDrainScheduled = false;
   /** Messages that were taken and that the engine was not told of yet. */
   #taken = 0;
@@ -86,7 +94,7 @@ export class StreamDriver {
       onClose: (id, code) => this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code)),
     });
     this.#pump = new Pump<StreamPort>({
-      makePort: (glue) => new glue.StreamPort(options.config(), random()),
+      makePort: (glue) => this.#withClock(new glue.StreamPort(options.config(), random())),
       fetch: options.fetch,
       handlers: {
         send: (
@@ -173,7 +181,30 @@ export class StreamDriver {
 
   /** Sends a command to the engine and runs its effects. Ignored after the end. */
   send(command: Command): void {
-    if (!this.#hasEnded) this.#pump.sendInBackground(command);
+    if (this.#hasEnded) return;
+    this.#pump.sendInBackground((port, now) => {
+      this.#syncClock(port, now);
+      command(port, now);
+    });
+  }
+
+  /** The port, whose timers also follow the wall clock: they are the first to run after a sleep. */
+  #withClock(port: StreamPort): StreamPort {
+    const tick = port.tick.bind(port);
+    port.tick = (now) => {
+      this.#syncClock(port, now);
+      tick(now);
+    };
+    return port;
+  }
+
+  /** Tells the engine if the wall clock was set, or went on while the monotonic clock stood still. */
+  #syncClock(port: StreamPort, now: number): void {
+    const epoch = unixNow() - monotonicNow();
+    this.#epoch ??= epoch;
+    if (Math.abs(epoch - this.#epoch) <= MAX_CLOCK_DRIFT_MS) return;
+    this.#epoch = epoch;
+    port.set_clock(now, epoch);
   }
 
   /** The channels that the server has accepted. */
@@ -224,7 +255,9 @@ export class StreamDriver {
       plan.body = encoder.encode(text);
     }
     const onOutcome = (_port: StreamPort, _now: number, outcome: ExchangeOutcome) => this.#onOutcome(id, outcome);
-    this.#pump.startExchange(id, headers === undefined || isLogin ? plan : withHeaders(plan, headers), onOutcome);
+    this.#secrets.addHeaders(plan.headers);
+    const isComplete = headers === undefined || isLogin;
+    this.#pump.startExchange(id, isComplete ? plan : withHeaders(plan, headers, this.#secrets), onOutcome);
   }
 
   #sendText(id: number, text: string): void {
@@ -254,6 +287,7 @@ export class StreamDriver {
   #onOutcome(id: number, outcome: ExchangeOutcome): void {
     const { port } = this.#pump;
     const now = monotonicNow();
+    this.#syncClock(port, now);
     if (outcome.kind === "failure") {
       port.failure(now, id, FAILURE[outcome.reason]);
       return;
@@ -282,8 +316,8 @@ export class StreamDriver {
 
   #error(code: number, status: number, message: string): FerryError | undefined {
     if (code === 0) return undefined;
-    const { cause } = this.#pump;
-    return new FerryError(codeOf(code), message, {
+    const cause = this.#secrets.redactError(this.#pump.cause);
+    return new FerryError(codeOf(code), this.#secrets.redact(message), {
       status: status || undefined,
       ...(cause !== undefined && { cause }),
     });
@@ -302,14 +336,39 @@ export class StreamDriver {
   }
 }
 
-/** Adds the headers of the user. Those of the engine win, because it knows the token and the cookies. */
-function withHeaders(plan: RequestPlan, headers: HeadersOption): RequestPlan | Promise<RequestPlan> {
-  let lines: string | Promise<string>;
+/**
+ * Adds the headers of the user. Those of the engine win, because it knows the token; cookies of both are sent, where one
+ * of the engine has precedence over one of the same name.
+ */
+function withHeaders(plan: RequestPlan, headers: HeadersOption, secrets: Secrets): RequestPlan | Promise<RequestPlan> {
+  const change = (lines: string): RequestPlan => {
+    const merged = cookie === undefined ? lines : withCookies(lines, cookie);
+    secrets.addHeaders(merged);
+    return { ...plan, headers: merged };
+  };
+  const { cookie, ...engineHeaders } = Object.fromEntries(
+    plan.headers.split("\n").map((line) => line.split(/: (.*)/s)),
+  ) as Record<string, string>;
   try {
-    const engineHeaders = Object.fromEntries(plan.headers.split("\n").map((line) => line.split(/: (.*)/s)));
-    lines = headerLines([headers], engineHeaders as Record<string, string>);
+    const lines = headerLines([headers], engineHeaders);
+    return typeof lines === "string" ? change(lines) : lines.then(change);
   } catch (error) {
     return Promise.reject(error);
   }
-  return typeof lines === "string" ? { ...plan, headers: lines } : lines.then((lines) => ({ ...plan, headers: lines }));
+}
+
+/** Adds the cookies of the server to header lines that may have cookies of the user. */
+function withCookies(lines: string, cookies: string): string {
+  const nameOf = (cookie: string) => cookie.split("=", 1)[0]!.trim();
+  const ofServer = new Set(cookies.split("; ").map(nameOf));
+  let ofUser: string[] = [];
+  const others = lines.split("\n").filter((line) => {
+    if (!line.startsWith("cookie: ")) return true;
+    ofUser = line
+      .slice("cookie: ".length)
+      .split(/; */)
+      .filter((cookie) => !ofServer.has(nameOf(cookie)));
+    return false;
+  });
+  return [...others, `cookie: ${[...ofUser, cookies].join("; ")}`].join("\n");
 }

@@ -1,4 +1,5 @@
 /** What a system, such as Salesforce, adds to the client that all streams share. */
+import type { FerryError } from "../../engine/errors.js";
 import type { StreamPort } from "../../engine/ports.js";
 import type { StreamDriverListener, StreamDriverOptions } from "./driver.js";
 import type { Message } from "./message.js";
@@ -20,6 +21,8 @@ export interface StreamSystem {
   ack?(message: Message): Promise<void>;
   /** Saves what is still unsaved. Called after the connection has ended. */
   flush?(): Promise<void>;
+  /** An iteration goes on although the connection is down. */
+  onRetry?: ((error: FerryError) => void) | undefined;
   /** The `type` of the CloudEvents of a channel. */
   eventTypeOf(channel: string): string;
 }

@@ -95,7 +95,8 @@ export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage>,
   close(): Promise<void>;
   /**
    * Subscribes to a channel, or to many with `/*` or `/**` at the end; possible before `open`. Messages go to the
-   * listener, if there is one, otherwise to the inbox. Only the first subscription to a channel sends a request.
+   * listener, if there is one, otherwise to the inbox. Only the first subscription to a channel sends a request. While
+   * all subscriptions have listeners and `receive` was never called, messages that are for no listener are dropped.
    *
    * @throws {FerryError} `ERR_REJECTED` and others with the error of the server, and its number in `status`;
    * `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be
@@ -122,7 +123,12 @@ export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage>,
    * call returns the same message); `ERR_ABORTED`; `ERR_CLOSED`
    */
   receive(options?: { signal?: AbortSignal }): Promise<StreamMessage>;
-  /** The messages of the inbox, until the client is closed. Breaking out of the loop leaves the client open. */
+  /**
+   * The messages of the inbox, until the client is closed. The loop goes on while the connection is down; `onRetry` is
+   * told. Breaking out of it leaves the client open.
+   *
+   * @throws {FerryError} as `receive`, but for `ERR_TIMEOUT`
+   */
   [Symbol.asyncIterator](): AsyncGenerator<StreamMessage, void, undefined>;
   addEventListener<K extends keyof StreamEvents>(
     type: K,

@@ -9,7 +9,7 @@
  */
 import { Inbox } from "../../client/inbox.js";
 import { aborted, checkSignal } from "../../client/options.js";
-import { FerryError } from "../../engine/errors.js";
+import { FerryError, isFerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { channelName, checkChannel } from "./channels.js";
 import { StreamDriver } from "./driver.js";
@@ -43,6 +43,9 @@ export class Stream {
   /** Types of events that have had a listener. */
   #observedEvents = new Set<string>();
   #origin = "";
+  /** Whether the program takes messages from the inbox, so that those for no listener are kept there. */
+  #usesInbox = false;
+  #hasListened = false;
   readonly #host: MessageHost = {
     ack: (message) => this.#system.ack?.(message) ?? Promise.resolve(),
     originOf: (message) => {
@@ -67,6 +70,7 @@ export class Stream {
       ...system.driver,
       listener: {
         ...system.listener,
+        onRefreshToken: (refreshToken) => this.#reportRejection(() => system.listener.onRefreshToken(refreshToken)),
         onMessages: (response, table, channels) =>
           this.#onMessages(new MessageChunk(this.#host, response, table, channels)),
         onState: (state) => this.#setState(state),
@@ -140,6 +144,8 @@ export class Stream {
     const entry = listener && { channel, name: channelName(channel), listener: listener as MessageListener };
     // Before the request, because messages may arrive before the reply.
     if (entry) this.#listeners.add(entry);
+    if (entry) this.#hasListened = true;
+    else this.#usesInbox = true;
     try {
       await this.#driver.start((port, now) => {
         setPosition?.(port, now);
@@ -184,6 +190,7 @@ export class Stream {
   async receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
     checkSignal(options.signal);
     if (this.#phase === "new") throw invalidArgument("the client is not open yet; await client.open() first");
+    this.#usesInbox = true;
     const message = await this.#inbox.take(options.signal);
     const saved = this.#system.beforeReceive?.(message);
     if (saved) {
@@ -205,9 +212,11 @@ export class Stream {
       try {
         message = await this.receive();
       } catch (error) {
-        if (this.#inbox.hasEnded && !this.#inbox.error && error instanceof FerryError && error.code === "ERR_CLOSED")
-          return;
-        throw error;
+        if (this.#inbox.hasEnded && !this.#inbox.error && isFerryError(error, "ERR_CLOSED")) return;
+        // The connection is down, and the client keeps trying.
+        if (this.#inbox.hasEnded || !isFerryError(error, "ERR_TIMEOUT")) throw error;
+        this.#reportRetry(error);
+        continue;
       }
       yield message;
     }
@@ -222,6 +231,7 @@ export class Stream {
     if (this.#phase === "new" && !this.#driver.isRunning) this.#driver.end();
     else this.#driver.send((port, now) => port.close(now));
     await this.#ended;
+    this.#listeners.clear();
     await this.#system.flush?.();
   }
 
@@ -230,7 +240,10 @@ export class Stream {
   }
 
   #onMessages(messages: MessageChunk): void {
-    this.#inbox.push(this.#listeners.push(messages));
+    const unclaimed = this.#listeners.push(messages);
+    // Nobody would ever take them: private messages, or messages that were under way at an unsubscribe.
+    if (this.#hasListened && !this.#usesInbox) this.#driver.taken(unclaimed.length);
+    else this.#inbox.push(unclaimed);
     void this.#listeners.run();
   }
 
@@ -249,6 +262,19 @@ export class Stream {
     if (!this.#observedEvents.has("notice")) return;
     const notice: StreamNotice = { kind, ...(channel !== undefined && { channel }), ...(error && { error }) };
     this.#dispatch("notice", notice);
+  }
+
+  /** Calls a callback of the user, which may throw or return a promise that rejects. */
+  #reportRejection(callback: () => unknown): void {
+    void (async () => callback())().catch((error: unknown) => this.#reportError(error));
+  }
+
+  #reportRetry(error: FerryError): void {
+    try {
+      this.#system.onRetry?.(error);
+    } catch (thrown) {
+      this.#reportError(thrown);
+    }
   }
 
   #reportError(error: unknown): void {

@@ -35,12 +35,20 @@ export interface SalesforceOptions extends StreamOptions {
    * @default the instance that the login returns
    */
   streamingUrl?: string | URL;
+  /**
+   * Further instances that may receive the token of a login: URLs, or host names, in which `*.` stands for all hosts
+   * under a domain. After a login over https, the token goes only over https, and only to the host of the login, to
+   * hosts under the domains of Salesforce, and to these. Each one you add can read and act as the user.
+   *
+   * @default none
+   */
+  allowedInstances?: readonly string[];
 }
 
 /** Options of a client that logs in with user name and password. */
 export interface SalesforceStreamingOptions extends SalesforceOptions, PasswordOptions {}
 
-const NAMES = ["replay", "replayFallback", "apiVersion", "streamingUrl"];
+const NAMES = ["replay", "replayFallback", "apiVersion", "streamingUrl", "allowedInstances"];
 const LOGIN_NAMES = [
   "consumerKey",
   "consumerSecret",
@@ -69,7 +77,7 @@ export class SalesforceClient extends EventTarget implements StreamClient {
   constructor(auth: SalesforceAuth, options: SalesforceOptions = {}) {
     checkStreamOptions("a SalesforceClient", options, NAMES);
     const { config, privateKey, onRefreshToken } = detailsOf(auth);
-    const { replay = "new", replayFallback, apiVersion = API_VERSION, streamingUrl } = options;
+    const { replay = "new", replayFallback, apiVersion = API_VERSION, streamingUrl, allowedInstances = [] } = options;
     const storage = isStorage(replay) ? replay : undefined;
     if (replayFallback !== undefined && replayFallback !== "new" && replayFallback !== "all")
       throw mustBe("replayFallback", '"new" or "all"', replayFallback);
@@ -78,6 +86,8 @@ export class SalesforceClient extends EventTarget implements StreamClient {
     checkPolicy(storage?.policy);
     const start = startPosition(storage ? (storage.initial ?? "new") : replay, storage ? "replay.initial" : "replay");
     const endpoint = streamingUrl === undefined ? undefined : checkedUrl(streamingUrl, "streamingUrl");
+    checkInstances(allowedInstances);
+    if (endpoint !== undefined) checkEndpoint(endpoint, config);
     const tracker = storage && new ReplayTracker(storage, storage.policy ?? "automatic");
     super();
     const system: StreamSystem = {
@@ -89,6 +99,7 @@ export class SalesforceClient extends EventTarget implements StreamClient {
           replayFallback: replayFallback && startPosition(replayFallback, "replayFallback"),
           apiVersion,
           endpoint,
+          allowedInstances: allowedInstances.join(" "),
         }),
         fetch: streamFetch(options.fetch, options.credentials),
         headers: options.headers as HeadersOption | undefined,
@@ -102,6 +113,7 @@ export class SalesforceClient extends EventTarget implements StreamClient {
         onRefreshToken: (refreshToken) => onRefreshToken?.(refreshToken),
       },
       signal: options.signal,
+      onRetry: options.onRetry,
       ...(tracker && {
         prepareSubscription: async (channel: string) => {
           const id = await tracker.find(channel);
@@ -216,6 +228,21 @@ export class SalesforceStreamingClient extends SalesforceClient {
     }
     super(passwordAuth(login as unknown as PasswordOptions), streamOptions as SalesforceOptions);
   }
+}
+
+function checkInstances(instances: unknown): void {
+  const isGood = (entry: unknown) => typeof entry === "string" && /^(https:\/\/|\*\.)?[\w.-]+(:\d+)?\/?$/.test(entry);
+  if (!Array.isArray(instances) || !instances.every(isGood))
+    throw mustBe("allowedInstances", 'an array of https URLs and host names, such as "crm.example.com"', instances);
+}
+
+/** The token of a login over https must not leave the machine without encryption. */
+function checkEndpoint(endpoint: string, { tokenUrl, instanceUrl }: Record<string, unknown>): void {
+  const { protocol, hostname } = new URL(endpoint);
+  const isLocal = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+  const isSecret = String(tokenUrl ?? instanceUrl).startsWith("https:");
+  if (isSecret && protocol !== "https:" && !isLocal)
+    throw mustBe("streamingUrl", "an https URL", protocol, "the token would be sent without encryption");
 }
 
 function isStorage(replay: unknown): replay is ReplayStorage {

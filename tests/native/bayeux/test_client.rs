@@ -89,6 +89,7 @@ pub(crate) fn new_client(config: &Value) -> TestClient {
             },
             token_url: "https://login.salesforce.com/services/oauth2/token".to_owned(),
             endpoint: None,
+            allowed_instances: Vec::new(),
             api_version: config["apiVersion"].as_str().unwrap_or("68.0").to_owned(),
             replay_start: start,
             replay_fallback: config["replayFallback"].as_i64().map(|id| id.to_string()),

@@ -158,7 +158,7 @@ fn a_hostile_peer_causes_no_panic_and_every_operation_ends_once() {
                 } else {
                     in_flight.remove(rng.up_to(in_flight.len() as u64 - 1) as usize)
                 };
-                let token = r#"{"access_token":"T","instance_url":"https://a.example"}"#;
+                let token = r#"{"access_token":"T","instance_url":"https://acme.example"}"#;
                 let body = if is_salesforce && rng.up_to(2) == 0 { token.to_owned() } else { text };
                 let status =
                     if rng.up_to(9) == 0 { [401, 503, 500, 404][rng.up_to(3) as usize] } else { 200 };

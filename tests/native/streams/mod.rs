@@ -24,6 +24,7 @@ fn options() -> salesforce::Options {
         },
         token_url: "https://acme.example/services/oauth2/token".to_owned(),
         endpoint: None,
+        allowed_instances: Vec::new(),
         api_version: "68.0".to_owned(),
         replay_start: "-2".to_owned(),
         replay_fallback: None,
