@@ -101,6 +101,7 @@ export type StreamEffects = {
   connection_lost(code: number, status: number, message: string): void;
   ended(code: number, status: number, message: string): void;
   need_credentials(isRenewal: boolean): void;
+  granted(authorization: string, instanceUrl: string, issuedAt: number): void;
   sign(claims: string): void;
   refresh_token(refreshToken: string): void;
   socket_open(id: number, url: string): void;
@@ -120,9 +121,9 @@ export interface StreamPort extends Port {
   set_replay_id(now: number, channel: string, id: string): void;
   /** Sets the Unix time at the zero of `now`. */
   set_clock(now: number, epochUnixMs: number): void;
-  /** Provides credentials as header lines. */
-  authorize(now: number, headers: string): void;
-  /** Reports that there are no credentials, which ends the session. */
+  /** Provides credentials: header lines, with Salesforce an access token. */
+  authorize(now: number, credentials: string): void;
+  /** Reports that there are no credentials. That ends the session, but with Salesforce it asks again. */
   unauthorized(now: number, message: string): void;
   /** Provides a signed JWT; `undefined` if signing failed. */
   signed(now: number, assertion: string | undefined): void;

@@ -136,6 +136,11 @@ impl Session {
         matches!(self.link, Link::Authorizing)
     }
 
+    /// The transport in use.
+    pub const fn transport(&self) -> Transport {
+        self.endpoint.transport
+    }
+
     /// How many events the consumer must take before polling goes on; 0 if the inbox is not full.
     pub const fn excess_events(&self) -> usize {
         self.connects.excess_events()

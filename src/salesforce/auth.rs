@@ -48,6 +48,11 @@ pub enum Flow {
         /// The `aud` claim: the URL of the login host.
         audience: String,
     },
+    /// The application provides access tokens, as it likes.
+    Provider {
+        /// The URL of the instance.
+        instance_url: String,
+    },
     /// A session that exists already. It cannot be renewed.
     ExistingSession {
         /// The access token or session id.
@@ -66,7 +71,7 @@ impl Flow {
                 [consumer_secret.as_ref(), Some(refresh_token)]
             }
             Self::ClientCredentials { consumer_secret, .. } => [Some(consumer_secret), None],
-            Self::JwtBearer { .. } | Self::ExistingSession { .. } => [None, None],
+            Self::JwtBearer { .. } | Self::ExistingSession { .. } | Self::Provider { .. } => [None, None],
         };
         for secret in secrets.into_iter().flatten().filter(|secret| !secret.expose().is_empty()) {
             text = text.replace(secret.expose(), "…");
@@ -82,6 +87,8 @@ pub struct Grant {
     pub authorization: Secret,
     /// The URL of the instance, without a trailing slash.
     pub instance_url: String,
+    /// When the token was issued, as a Unix time in milliseconds, if the login says so.
+    pub issued_at_ms: Option<u64>,
     /// The refresh token that replaces the previous one.
     pub refresh_token: Option<Secret>,
 }
@@ -127,7 +134,7 @@ pub fn token_request(flow: &Flow, token_url: &str, assertion: &str) -> Option<Re
         Flow::JwtBearer { .. } => {
             form.add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer").add("assertion", assertion);
         }
-        Flow::ExistingSession { .. } => return None,
+        Flow::ExistingSession { .. } | Flow::Provider { .. } => return None,
     }
     let headers = "content-type: application/x-www-form-urlencoded\naccept: application/json";
     Some(Request::post(token_url, headers, form.0.into_bytes()))
@@ -151,6 +158,11 @@ pub fn existing_grant(flow: &Flow) -> Option<Grant> {
     grant("Bearer", access_token.expose(), instance_url, None)
 }
 
+/// The grant of a token that the application has provided. `None` if it cannot be sent in a header.
+pub fn provided_grant(instance_url: &str, token: &str) -> Option<Grant> {
+    grant("Bearer", token, instance_url, None)
+}
+
 /// Reads the response to [`token_request`].
 pub fn read_token_response(
     flow: &Flow,
@@ -164,7 +176,9 @@ pub fn read_token_response(
             let refresh_token = string("refresh_token").map(Secret::new);
             let kind = string("token_type").unwrap_or_else(|| "Bearer".to_owned());
             let granted = string("access_token").zip(string("instance_url"));
-            granted.and_then(|(token, url)| grant(&kind, &token, &url, refresh_token)).ok_or_else(|| {
+            let issued_at_ms = string("issued_at").and_then(|at| at.parse().ok());
+            let granted = granted.and_then(|(token, url)| grant(&kind, &token, &url, refresh_token));
+            granted.map(|grant| Grant { issued_at_ms, ..grant }).ok_or_else(|| {
                 let message = "the response of the login server has no usable access_token and instance_url";
                 Box::new(LoginError {
                     error: SessionError::new(Code::Unavailable, message),
@@ -228,6 +242,7 @@ fn grant(kind: &str, token: &str, instance_url: &str, refresh_token: Option<Secr
     (is_clean(kind) && is_clean(token) && is_url && is_clean(instance_url)).then(|| Grant {
         authorization: Secret::new(format!("{kind} {token}")),
         instance_url: instance_url.trim_end_matches('/').to_owned(),
+        issued_at_ms: None,
         refresh_token,
     })
 }

@@ -70,6 +70,8 @@ pub enum Input {
     Session(session::Input),
     /// The signed JWT; `None` if signing failed.
     Signed(Option<String>),
+    /// An access token of the application, or why there is none at present.
+    Token(Result<Secret, String>),
 }
 
 /// What the owner shall do.
@@ -83,6 +85,20 @@ pub enum Output {
     Sign {
         /// The claims as a JSON object.
         claims: String,
+    },
+    /// The application shall provide an access token: answer with [`Input::Token`].
+    NeedsToken {
+        /// Salesforce has refused the previous one.
+        is_renewal: bool,
+    },
+    /// A login has succeeded.
+    Granted {
+        /// The value of the `Authorization` header.
+        authorization: Secret,
+        /// The URL of the instance.
+        instance_url: String,
+        /// When the token was issued, as a Unix time in milliseconds.
+        issued_at_ms: u64,
     },
     /// Salesforce has replaced the refresh token. The previous one is no longer valid.
     RefreshToken(Secret),
@@ -129,6 +145,9 @@ impl Client {
     }
 
     fn log_in(&mut self, now: Moment, is_renewal: bool) {
+        if matches!(self.flow, Flow::Provider { .. }) {
+            return self.outputs.push_back(Output::NeedsToken { is_renewal });
+        }
         if let Some(grant) = auth::existing_grant(&self.flow) {
             if is_renewal {
                 let message = "the server refused the access token, which cannot be renewed: it was given as an existing session";
@@ -162,6 +181,28 @@ impl Client {
         }
     }
 
+    fn provided(&mut self, now: Moment, token: Result<Secret, String>) {
+        let Flow::Provider { instance_url } = &self.flow else { return };
+        if !self.session.is_authorizing() {
+            return;
+        }
+        match token {
+            Ok(token) => match auth::provided_grant(instance_url, token.expose()) {
+                Some(grant) => self.apply_grant(now, grant),
+                None => {
+                    let message = "accessToken must return printable ASCII without spaces";
+                    self.fail(now, Code::InvalidArgument, message);
+                }
+            },
+            // The function of the application may need the network too.
+            Err(why) => {
+                let error = SessionError::new(Code::Unauthorized, format!("accessToken failed: {why}"));
+                let input = session::Input::Unauthorized { error, min_delay: None, is_final: false };
+                self.session.handle(now, input);
+            }
+        }
+    }
+
     fn send_login(&mut self, request: Request) {
         let id = ExchangeId(self.login_ids.advance());
         self.login = Some(id);
@@ -181,6 +222,11 @@ impl Client {
             None => format!("{}/cometd/{}", grant.instance_url, self.api_version),
         };
         let headers = Secret::new(format!("authorization: {}", grant.authorization.expose()));
+        self.outputs.push_back(Output::Granted {
+            authorization: grant.authorization,
+            instance_url: grant.instance_url,
+            issued_at_ms: grant.issued_at_ms.unwrap_or_else(|| self.session.unix_ms()),
+        });
         self.session.handle(now, session::Input::Authorize { headers, url: Some(url) });
     }
 
@@ -204,6 +250,7 @@ impl Machine for Client {
     fn handle(&mut self, now: Moment, input: Input) {
         match input {
             Input::Signed(assertion) => self.signed(now, assertion.as_deref()),
+            Input::Token(token) => self.provided(now, token),
             Input::Session(session::Input::Exchange(id, outcome)) if id.0 > LOGIN_IDS => {
                 if self.login != Some(id) {
                     return;

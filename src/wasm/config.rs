@@ -181,6 +181,7 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         Some(1) => Flow::RefreshToken { consumer_key, consumer_secret, refresh_token: token },
         Some(2) => Flow::ClientCredentials { consumer_key, consumer_secret: required(consumer_secret) },
         Some(3) => Flow::JwtBearer { consumer_key, username, audience: config.audience.unwrap_or_default() },
+        Some(5) => Flow::Provider { instance_url: config.instance_url.unwrap_or_default() },
         Some(_) => Flow::ExistingSession {
             access_token: token,
             instance_url: config.instance_url.unwrap_or_default(),

@@ -71,6 +71,14 @@ extern "C" {
     fn ended(this: &StreamEffects, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn need_credentials(this: &StreamEffects, is_renewal: bool) -> Result<(), JsValue>;
+    /// `issued_at` is a Unix time in milliseconds.
+    #[wasm_bindgen(method, structural, catch)]
+    fn granted(
+        this: &StreamEffects,
+        authorization: &str,
+        instance_url: String,
+        issued_at: f64,
+    ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn sign(this: &StreamEffects, claims: String) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -135,6 +143,11 @@ impl StreamPort {
         self.start(now, |op| Input::Publish { op, channel, data })
     }
 
+    /// The name of the transport in use.
+    pub fn transport(&self) -> String {
+        self.session().transport().name().to_owned()
+    }
+
     /// The channels that the server has accepted at least once and that are not unsubscribed.
     pub fn subscriptions(&self) -> Vec<String> {
         self.session().subscriptions().map(str::to_owned).collect()
@@ -150,15 +163,29 @@ impl StreamPort {
         self.handle(now, Input::Clock { epoch_unix_ms: epoch_unix_ms as u64 });
     }
 
-    /// Provides credentials as header lines.
-    pub fn authorize(&mut self, now: f64, headers: String) {
-        self.handle(now, Input::Authorize { headers: Secret::new(headers), url: None });
+    /// Provides credentials: header lines, with Salesforce an access token.
+    pub fn authorize(&mut self, now: f64, credentials: String) {
+        let credentials = Secret::new(credentials);
+        match &mut self.stream {
+            Stream::Salesforce(client) => {
+                client.handle(moment(now), salesforce::Input::Token(Ok(credentials)));
+            }
+            Stream::Bayeux(_) => self.handle(now, Input::Authorize { headers: credentials, url: None }),
+        }
     }
 
-    /// Reports that there are no credentials, which ends the session.
+    /// Reports that there are no credentials. That ends the session, but with Salesforce it asks again.
     pub fn unauthorized(&mut self, now: f64, message: String) {
-        let error = SessionError::new(Code::Unauthorized, message);
-        self.handle(now, Input::Unauthorized { error, min_delay: None, is_final: true });
+        match &mut self.stream {
+            Stream::Salesforce(client) => {
+                client.handle(moment(now), salesforce::Input::Token(Err(message)));
+            }
+            Stream::Bayeux(_) => {
+                let message = format!("auth returned no credentials: {message}");
+                let error = SessionError::new(Code::Unauthorized, message);
+                self.handle(now, Input::Unauthorized { error, min_delay: None, is_final: true });
+            }
+        }
     }
 
     /// Provides the signed JWT; `None` if signing failed.
@@ -242,6 +269,12 @@ impl StreamPort {
                         push_request(effects, id, request, true)
                     }
                     Poll::Do(salesforce::Output::Sign { claims }) => effects.sign(claims),
+                    Poll::Do(salesforce::Output::NeedsToken { is_renewal }) => {
+                        effects.need_credentials(is_renewal)
+                    }
+                    Poll::Do(salesforce::Output::Granted { authorization, instance_url, issued_at_ms }) => {
+                        effects.granted(authorization.expose(), instance_url, issued_at_ms as f64)
+                    }
                     Poll::Do(salesforce::Output::RefreshToken(token)) => {
                         effects.refresh_token(token.expose())
                     }

@@ -17,6 +17,7 @@ import {
   refreshTokenAuth,
   replayStore,
   sessionAuth,
+  tokenAuth,
 } from "eventferry";
 import { createEmulator } from "eventferry/testing";
 import { recordEvents } from "./bayeux-server.mjs";
@@ -670,4 +671,36 @@ test("a JWT expires by the wall clock after the computer has slept", async () =>
   await until(() => expiries.length === 2, 1e9);
   for (const millis of expiries) assert.ok(millis > 100_000 && millis < 180_000, String(millis));
   await client.close();
+});
+
+test("tokenAuth asks a function of the program for tokens, again when one is refused, and again when it throws", async () => {
+  emulator.salesforce.clear();
+  const asked = [];
+  const accessToken = async ({ renew }) => {
+    asked.push(renew);
+    if (asked.length === 2) throw new TypeError("the backend is away");
+    return emulator.salesforce.issueToken();
+  };
+  const client = new SalesforceClient(tokenAuth({ accessToken, instanceUrl: BASE }), {
+    fetch: emulatorFetch,
+    retry: RETRY,
+  });
+  assert.equal(client.credentials, undefined);
+  await client.open();
+  await client.subscribe(A);
+  const { accessToken: first, instanceUrl, issuedAt } = client.credentials;
+  assert.deepEqual([instanceUrl, issuedAt.getTime() <= virtualClock().unixNow()], [BASE, true]);
+  assert.ok(!`${inspect(client.credentials)} ${JSON.stringify(client.credentials)}`.includes(first));
+  emulator.salesforce.revokeTokens();
+  await until(() => asked.length === 3 && client.state === "connected");
+  emulator.salesforce.publish(A, { N: 3 });
+  assert.deepEqual([await numbers(client, 1), asked], [[3], [false, true, true]]);
+  assert.notEqual(client.credentials.accessToken, first);
+  await client.close();
+
+  const never = tokenAuth({ accessToken: () => Promise.reject(new Error("no session")), instanceUrl: BASE });
+  const failing = new SalesforceClient(never, { fetch: emulatorFetch, retry: RETRY, connectionTimeoutMs: 1000 });
+  await assert.rejects(failing.open(), { code: "ERR_UNAUTHORIZED", message: /accessToken failed: no session/ });
+  for (const options of [{}, { accessToken: "t", instanceUrl: BASE }, { accessToken, instanceUrl: "acme" }])
+    assert.throws(() => tokenAuth(options), { code: "ERR_INVALID_ARGUMENT" });
 });

@@ -35,8 +35,10 @@ export interface StreamDriverListener {
   onConnectionLost(error: FerryError): void;
   /** The stream has ended; no other call follows. */
   onEnd(error: FerryError | undefined): void;
-  /** Returns header lines for all requests. An error ends the client. */
+  /** Returns header lines for all requests, with Salesforce an access token. */
   credentials(renew: boolean): Promise<string>;
+  /** A login has succeeded. `issuedAt` is a Unix time in milliseconds. */
+  onGrant?(accessToken: string, instanceUrl: string, issuedAt: number): void;
   /** Returns a signed JWT with these claims; undefined if it cannot be signed. */
   sign(claims: string): Promise<string | undefined>;
   onRefreshToken(refreshToken: string): void;
@@ -133,11 +135,11 @@ export class StreamDriver {
           listener.credentials(isRenewal).then(
             (headers) => this.send((port, now) => port.authorize(now, headers)),
             (error: unknown) =>
-              this.send((port, now) =>
-                port.unauthorized(now, `auth returned no credentials: ${(error as Error)?.message ?? String(error)}`),
-              ),
+              this.send((port, now) => port.unauthorized(now, (error as Error)?.message ?? String(error))),
           );
         },
+        granted: (authorization: string, instanceUrl: string, issuedAt: number) =>
+          listener.onGrant?.(authorization.replace(/^\S+ /, ""), instanceUrl, issuedAt),
         sign: (claims: string) => {
           listener.sign(claims).then(
             (assertion) => this.send((port, now) => port.signed(now, assertion)),

@@ -1,6 +1,6 @@
 /** Clients of the Streaming API of Salesforce. `src/salesforce` implements the protocol. */
 import { checkedUrl, type HeadersOption } from "../../client/options.js";
-import { mustBe } from "../../engine/messages.js";
+import { HIDDEN, mustBe } from "../../engine/messages.js";
 import type { StreamPort } from "../../engine/ports.js";
 import { streamFetch } from "../bayeux/fetch.js";
 import { checkStreamOptions, type StreamOptions, streamConfig } from "../bayeux/options.js";
@@ -72,11 +72,12 @@ const API_VERSION = "68.0";
  */
 export class SalesforceClient extends EventTarget implements StreamClient {
   readonly #stream: Stream;
+  #credentials: SalesforceCredentials | undefined;
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(auth: SalesforceAuth, options: SalesforceOptions = {}) {
     checkStreamOptions("a SalesforceClient", options, NAMES);
-    const { config, privateKey, onRefreshToken } = detailsOf(auth);
+    const { config, privateKey, accessToken, onRefreshToken } = detailsOf(auth);
     const { replay = "new", replayFallback, apiVersion = API_VERSION, streamingUrl, allowedInstances = [] } = options;
     const storage = isStorage(replay) ? replay : undefined;
     if (replayFallback !== undefined && replayFallback !== "new" && replayFallback !== "all")
@@ -107,7 +108,11 @@ export class SalesforceClient extends EventTarget implements StreamClient {
         extensions: undefined,
       },
       listener: {
-        credentials: async () => "",
+        // The engine asks for a token only with `tokenAuth`.
+        credentials: async (renew) => checkedToken(await accessToken!({ renew })),
+        onGrant: (token, instanceUrl, issuedAt) => {
+          this.#credentials = new SalesforceCredentials(token, instanceUrl, issuedAt);
+        },
         // The engine asks for a signature only in the JWT bearer flow.
         sign: (claims) => signJwt(claims, privateKey!),
         onRefreshToken: (refreshToken) => onRefreshToken?.(refreshToken),
@@ -128,6 +133,13 @@ export class SalesforceClient extends EventTarget implements StreamClient {
       eventTypeOf: (channel) => `com.salesforce${channel.replace(/\//g, ".")}`,
     };
     this.#stream = new Stream(system, this);
+  }
+
+  /**
+   * What the last login has brought, for requests of your own to the same instance; undefined before the first login.
+   */
+  get credentials(): SalesforceCredentials | undefined {
+    return this.#credentials;
   }
 
   /** State of the connection. */
@@ -215,6 +227,27 @@ export class SalesforceClient extends EventTarget implements StreamClient {
   }
 }
 
+/** An access token and where it is valid. It shows the token to code that asks for it, not to logs. */
+export class SalesforceCredentials {
+  readonly #accessToken: string;
+  /** The URL of the instance. */
+  readonly instanceUrl: string;
+  /** When the token was issued. */
+  readonly issuedAt: Date;
+
+  /** @internal */
+  constructor(accessToken: string, instanceUrl: string, issuedAt: number) {
+    this.#accessToken = accessToken;
+    this.instanceUrl = instanceUrl;
+    this.issuedAt = new Date(issuedAt);
+  }
+
+  /** The access token. */
+  get accessToken(): string {
+    return this.#accessToken;
+  }
+}
+
 /** A client that logs in with user name and password, with the options of the Python package `aiosfstream`. */
 export class SalesforceStreamingClient extends SalesforceClient {
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -228,6 +261,12 @@ export class SalesforceStreamingClient extends SalesforceClient {
     }
     super(passwordAuth(login as unknown as PasswordOptions), streamOptions as SalesforceOptions);
   }
+}
+
+function checkedToken(token: unknown): string {
+  if (typeof token !== "string" || token === "")
+    throw mustBe("the result of accessToken", "a non-empty string", HIDDEN);
+  return token;
 }
 
 function checkInstances(instances: unknown): void {

@@ -33,9 +33,12 @@ export {
   type SalesforceAuth,
   type SessionOptions,
   sessionAuth,
+  type TokenOptions,
+  tokenAuth,
 } from "./auth.js";
 export {
   SalesforceClient,
+  type SalesforceCredentials,
   type SalesforceOptions,
   SalesforceStreamingClient,
   type SalesforceStreamingOptions,
