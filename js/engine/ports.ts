@@ -117,6 +117,8 @@ export interface StreamPort extends Port {
   publish(now: number, channel: string, data: string): number;
   /** The channels that the server has accepted. */
   subscriptions(): string[];
+  /** The name of the transport in use. */
+  transport(): string;
   /** Sets the replay id after which the next subscription to a channel starts. */
   set_replay_id(now: number, channel: string, id: string): void;
   /** Sets the Unix time at the zero of `now`. */

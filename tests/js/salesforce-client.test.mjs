@@ -704,3 +704,27 @@ test("tokenAuth asks a function of the program for tokens, again when one is ref
   for (const options of [{}, { accessToken: "t", instanceUrl: BASE }, { accessToken, instanceUrl: "acme" }])
     assert.throws(() => tokenAuth(options), { code: "ERR_INVALID_ARGUMENT" });
 });
+
+test("use acknowledges a message unless the function throws", async () => {
+  const positions = new Map();
+  const replay = {
+    get: (channel) => positions.get(channel),
+    set: (channel, marker) => void positions.set(channel, marker.replayId),
+    policy: "manual",
+  };
+  const client = await opened({ replay });
+  assert.equal(client.transport, "long-polling");
+  const sent = [1, 2].map((N) => String(emulator.salesforce.publish(A, { N }).replayId));
+  const [first, second] = [await client.receive(), await client.receive()];
+  await assert.rejects(
+    first.use(() => Promise.reject(new Error("not processed"))),
+    /not processed/,
+  );
+  await second.use(() => undefined);
+  assert.equal(positions.size, 0);
+  assert.equal(await first.use(({ data }) => data.payload.N), 1);
+  assert.deepEqual([...positions.values()], [sent[1]]);
+  await assert.rejects(first.use("x"), { code: "ERR_INVALID_ARGUMENT" });
+  await client.close();
+  assert.equal(client.transport, undefined);
+});

@@ -6,7 +6,14 @@ import { type BayeuxOptions, checkBayeuxOptions, defaultTransports, streamConfig
 import type { StreamMessage } from "./message.js";
 import { Stream } from "./stream.js";
 import type { StreamSystem } from "./stream-system.js";
-import type { MessageListener, StreamClient, StreamEvents, StreamState, Subscription } from "./stream-types.js";
+import type {
+  MessageListener,
+  StreamClient,
+  StreamEvents,
+  StreamState,
+  StreamTransport,
+  Subscription,
+} from "./stream-types.js";
 
 /**
  * A client for CometD, Faye and other Bayeux servers: subscribe, publish, receive. It reconnects when the connection is
@@ -60,6 +67,11 @@ export class BayeuxClient extends EventTarget implements StreamClient {
   /** State of the connection. */
   get state(): StreamState {
     return this.#stream.state;
+  }
+
+  /** The transport in use, while connected. */
+  get transport(): StreamTransport | undefined {
+    return this.#stream.transport;
   }
 
   /** Whether the client has ended. */

@@ -18,7 +18,7 @@ import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fet
 import { random } from "../../platform/random.js";
 import type { Extensions } from "./extensions.js";
 import { type SocketMaker, Sockets } from "./socket.js";
-import type { StreamNoticeKind, StreamState } from "./stream-types.js";
+import type { StreamNoticeKind, StreamState, StreamTransport } from "./stream-types.js";
 
 /** States of the engine, in the order of `State` in `src/bayeux/session/types.rs`. */
 const STATES: readonly StreamState[] = ["connecting", "connecting", "connected", "disconnected"];
@@ -212,6 +212,12 @@ export class StreamDriver {
   /** The channels that the server has accepted. */
   get subscriptions(): readonly string[] {
     return this.#hasEnded || !this.#pump.isRunning ? [] : this.#pump.query((port) => port.subscriptions());
+  }
+
+  /** The transport in use; undefined before the start and after the end. */
+  get transport(): StreamTransport | undefined {
+    if (this.#hasEnded || !this.#pump.isRunning) return undefined;
+    return this.#pump.query((port) => port.transport() as StreamTransport);
   }
 
   /** Messages have left the inbox. The engine is told when it waits for that, otherwise with the next response. */

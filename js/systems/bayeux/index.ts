@@ -14,5 +14,6 @@ export type {
   StreamNotice,
   StreamNoticeKind,
   StreamState,
+  StreamTransport,
   Subscription,
 } from "./stream-types.js";

@@ -5,6 +5,9 @@ import type { StreamMessage } from "./message.js";
 /** State of the connection. `connecting` also while the client reconnects. */
 export type StreamState = "connecting" | "connected" | "disconnected";
 
+/** How messages are exchanged with the server. */
+export type StreamTransport = "websocket" | "long-polling";
+
 /** Receives the messages of a subscription. If it returns a promise, the next message waits for it. */
 export type MessageListener<T = unknown> = (message: StreamMessage<T>) => unknown;
 
@@ -67,6 +70,8 @@ export interface Subscription {
 export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage>, AsyncDisposable {
   /** State of the connection. */
   readonly state: StreamState;
+  /** The transport in use, while connected. */
+  readonly transport: StreamTransport | undefined;
   /**
    * Whether the client has ended: by `close`, by a signal, or by an error. Messages that have arrived can still be
    * received.

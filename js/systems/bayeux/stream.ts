@@ -22,6 +22,7 @@ import type {
   StreamNotice,
   StreamNoticeKind,
   StreamState,
+  StreamTransport,
   Subscription,
 } from "./stream-types.js";
 
@@ -88,6 +89,10 @@ export class Stream {
 
   get state(): StreamState {
     return this.#state;
+  }
+
+  get transport(): StreamTransport | undefined {
+    return this.#state === "connected" ? this.#driver.transport : undefined;
   }
 
   get closed(): boolean {

@@ -7,7 +7,14 @@ import { checkStreamOptions, type StreamOptions, streamConfig } from "../bayeux/
 import type { StreamMessage } from "../bayeux/message.js";
 import { Stream } from "../bayeux/stream.js";
 import type { StreamSystem } from "../bayeux/stream-system.js";
-import type { MessageListener, StreamClient, StreamEvents, StreamState, Subscription } from "../bayeux/stream-types.js";
+import type {
+  MessageListener,
+  StreamClient,
+  StreamEvents,
+  StreamState,
+  StreamTransport,
+  Subscription,
+} from "../bayeux/stream-types.js";
 import { detailsOf, type PasswordOptions, passwordAuth, type SalesforceAuth } from "./auth.js";
 import { checkPolicy, type ReplayStorage, startPosition } from "./replay.js";
 import { ReplayTracker } from "./replay-tracker.js";
@@ -145,6 +152,11 @@ export class SalesforceClient extends EventTarget implements StreamClient {
   /** State of the connection. */
   get state(): StreamState {
     return this.#stream.state;
+  }
+
+  /** The transport in use, while connected. */
+  get transport(): StreamTransport | undefined {
+    return this.#stream.transport;
   }
 
   /** Whether the client has ended. */

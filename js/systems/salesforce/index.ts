@@ -18,6 +18,7 @@ export type {
   StreamNotice,
   StreamNoticeKind,
   StreamState,
+  StreamTransport,
   Subscription,
 } from "../bayeux/stream-types.js";
 export {
