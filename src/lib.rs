@@ -25,10 +25,10 @@
 //!
 //! ## The contract of a machine
 //!
-//! A machine decides what to do and does no I/O. Time, responses and stored values come in as
-//! [`Input`](engine::machine::Input); requests, events and deadlines go out as
-//! [`Output`](engine::machine::Output). After every command or input the owner calls
-//! [`poll`](engine::machine::Machine::poll) until the output is [`Wait`](engine::machine::Output::Wait).
+//! A machine decides what to do and does no I/O. Commands, time and responses come in as
+//! [`Input`](engine::machine::Machine::Input); requests, events and stored values go out as
+//! [`Output`](engine::machine::Machine::Output). After every command or input the owner calls
+//! [`poll`](engine::machine::Machine::poll) until the answer is [`Wait`](engine::machine::Poll::Wait).
 //!
 //! 1. After `Wait`, `poll` returns `Wait` until the next input or command.
 //! 2. Every operation that a command returned settles exactly once.
@@ -39,7 +39,7 @@
 //! ## One exchange without I/O
 //!
 //! ```
-//! use eventferry::engine::machine::{Input, Machine, Output};
+//! use eventferry::engine::machine::{Input, Machine, Output, Poll};
 //! use eventferry::engine::calls::{Calls, Options, Settled};
 //! use eventferry::engine::classify;
 //! use eventferry::base::http::{Request, Response};
@@ -51,13 +51,13 @@
 //! let op = calls.send(now, request);
 //!
 //! // The machine sends one request, then waits.
-//! let Output::Send(exchange, request) = calls.poll() else { unreachable!() };
+//! let Poll::Do(Output::Send(exchange, request)) = calls.poll() else { unreachable!() };
 //! assert_eq!(request.body(), b"hello");
-//! assert!(matches!(calls.poll(), Output::Wait(_)));
+//! assert!(matches!(calls.poll(), Poll::Wait(_)));
 //!
 //! // The response arrives.
 //! calls.handle(now, Input::Exchange(exchange, Ok(Response::new(202))));
-//! let Output::Event(Settled { op: settled, response, .. }) = calls.poll() else { unreachable!() };
+//! let Poll::Do(Output::Event(Settled { op: settled, response, .. })) = calls.poll() else { unreachable!() };
 //! assert_eq!(settled, op);
 //! assert_eq!(response.map(|response| response.status), Some(202));
 //! ```

@@ -1,6 +1,6 @@
 /**
- * A queue of received items with backpressure. It accepts items beyond its limit, because they cannot be sent back; it
- * tells its owner when it is full and when it has capacity again, so that the owner stops reading and resumes.
+ * A queue of received items. It has no limit, because items cannot be sent back: the engine counts them and stops
+ * reading (`src/engine/inbox.rs`).
  */
 import { FerryError } from "../engine/errors.js";
 import { aborted } from "./options.js";
@@ -11,16 +11,6 @@ export interface Chunk<T> {
   at(index: number): T;
 }
 
-/** The options of an inbox. */
-export interface InboxOptions {
-  /** The number of items with which the inbox is full. */
-  limit: number;
-  /** The inbox is full. */
-  onFull(): void;
-  /** After `onFull`: at most half of `limit` is left. */
-  onDrained(): void;
-}
-
 interface Receiver<T> {
   resolve(item: T): void;
   reject(error: unknown): void;
@@ -28,20 +18,14 @@ interface Receiver<T> {
 
 /** Items that have arrived, and the receivers that wait for items. */
 export class Inbox<T> {
-  readonly #options: InboxOptions;
   #chunks: Chunk<T>[] = [];
   /** The number of items that were taken from the first chunk. */
   #taken = 0;
   #size = 0;
-  #isFull = false;
   #receivers = new Set<Receiver<T>>();
   #end: { error: FerryError | undefined } | undefined;
   /** Errors for the next receivers. Items may still arrive. */
   #errors: FerryError[] = [];
-
-  constructor(options: InboxOptions) {
-    this.#options = options;
-  }
 
   /** The number of items. */
   get size(): number {
@@ -59,10 +43,6 @@ export class Inbox<T> {
     this.#chunks.push(chunk);
     this.#size += chunk.length;
     this.#serve();
-    if (this.#size >= this.#options.limit && !this.#isFull) {
-      this.#isFull = true;
-      this.#options.onFull();
-    }
   }
 
   /** Puts an item back as the first one. */
@@ -154,10 +134,6 @@ export class Inbox<T> {
       this.#taken = 0;
     }
     this.#size--;
-    if (this.#isFull && this.#size <= this.#options.limit / 2) {
-      this.#isFull = false;
-      this.#options.onDrained();
-    }
     return item;
   }
 }

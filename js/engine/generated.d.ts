@@ -18,7 +18,9 @@ declare module "*/wasm/full.glue.js" {
   export const CallsPort: Glue["CallsPort"];
   export const OutboxPort: Glue["OutboxPort"];
   export const StreamPort: Glue["StreamPort"];
+  export const MarksPort: Glue["MarksPort"];
   export const PipelineSinkPort: Glue["PipelineSinkPort"];
+  export const channel_name: Glue["channel_name"];
   export const glassflow_url: Glue["glassflow_url"];
   export const glassflow_event_spans: Glue["glassflow_event_spans"];
   export const events_read: Glue["events_read"];

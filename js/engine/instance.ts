@@ -9,7 +9,7 @@
 
 import type { FetchBindings } from "../platform/fetch.js";
 import { FerryError } from "./errors.js";
-import type { CallsPort, OutboxPort, PipelineSinkPort, StreamPort } from "./ports.js";
+import type { CallsPort, MarksEffects, MarksPort, OutboxPort, PipelineSinkPort, StreamPort } from "./ports.js";
 
 /** The exports for the codecs. Arguments and results are numbers; text is in memory. */
 export interface Codecs {
@@ -45,6 +45,7 @@ export interface FullGlue extends Glue, FetchBindings {
   StreamPort: {
     new (options: object, seed: number): StreamPort;
   };
+  MarksPort: new (policy: number, effects: MarksEffects) => MarksPort;
   PipelineSinkPort: new (
     outputUrl: string,
     failedUrl: string,
@@ -52,6 +53,7 @@ export interface FullGlue extends Glue, FetchBindings {
     maxDelayMs: number,
     seed: number,
   ) => PipelineSinkPort;
+  channel_name(channel: string): string;
   glassflow_url(base: string, pipelineId: string, endpoint: number): string;
   glassflow_event_spans(len: number): Uint32Array;
   digest(text: string): string;

@@ -96,14 +96,16 @@ export type StreamEffects = {
     timeoutMs: number,
     maxResponseBytes: number,
     responseHeaders: string,
+    isLogin: boolean,
   ): void;
-  messages(source: number, table: Uint32Array, channels: string[]): void;
+  messages(source: number, table: Uint32Array, channels: string[], excess: number, text: string | undefined): void;
   settled(op: number, code: number, status: number, message: string): void;
   state(state: number): void;
   notice(kind: string, channel: string | undefined, code: number, status: number, message: string): void;
   connection_lost(code: number, status: number, message: string): void;
   ended(code: number, status: number, message: string): void;
   need_credentials(isRenewal: boolean): void;
+  granted(authorization: string, instanceUrl: string, issuedAt: number): void;
   sign(claims: string): void;
   refresh_token(refreshToken: string): void;
   socket_open(id: number, url: string): void;
@@ -117,22 +119,57 @@ export interface StreamPort extends Port {
   subscribe(now: number, channel: string): number;
   unsubscribe(now: number, channel: string, all: boolean): number;
   publish(now: number, channel: string, data: string): number;
+  /** The channels that the server has accepted. */
+  subscriptions(): string[];
+  /** The name of the transport in use. */
+  transport(): string;
   /** Sets the replay id after which the next subscription to a channel starts. */
-  set_replay_id(channel: string, id: string): void;
-  /** Provides credentials as header lines. */
-  authorize(now: number, headers: string): void;
-  /** Reports that there are no credentials, which ends the session. */
+  set_replay_id(now: number, channel: string, id: string): void;
+  /** Sets the Unix time at the zero of `now`. */
+  set_clock(now: number, epochUnixMs: number): void;
+  /** Provides credentials: header lines, with Salesforce an access token. */
+  authorize(now: number, credentials: string): void;
+  /** Reports that there are no credentials. That ends the session, but with Salesforce it asks again. */
   unauthorized(now: number, message: string): void;
   /** Provides a signed JWT; `undefined` if signing failed. */
   signed(now: number, assertion: string | undefined): void;
-  /** Stops polling until `resume`. */
-  pause(now: number): void;
-  resume(now: number): void;
+  /** The consumer has taken messages. Returns how many more it must take before polling goes on. */
+  taken(now: number, count: number): number;
+  /** `taken` and `response` in one call. */
+  response_and_taken(
+    now: number,
+    taken: number,
+    id: number,
+    status: number,
+    retryAfterMs: number,
+    headers: string,
+    body: Uint8Array,
+  ): void;
   close(now: number): void;
   socket_opened(now: number, id: number): void;
   socket_text(now: number, id: number, text: Uint8Array): void;
   socket_closed(now: number, id: number, code: number): void;
 }
+
+/** The effects of replay positions, by the names of `MarksEffects` in `src/wasm/marks.rs`. */
+export type MarksEffects = {
+  save(channel: string, replayId: string, date: string | undefined): void;
+  settled(op: number, isSaved: boolean): void;
+};
+
+/** The port of replay positions, see `src/wasm/marks.rs`. Each method but `free` runs the effects that are due. */
+export interface MarksPort {
+  received(channel: string, replayId: string | undefined, date: string | undefined): number;
+  handled(channel: string, replayId: string, date: string | undefined): number;
+  /** `received`: the operation of its hand-over, or 0. */
+  acked(received: number, channel: string, replayId: string, date: string | undefined): number;
+  flush(): number;
+  saved(isSaved: boolean): void;
+  free(): void;
+}
+
+/** The policies of replay positions, in the order of `POLICIES` in `src/wasm/marks.rs`. */
+export const POLICIES = { automatic: 0, next: 1, manual: 2 } as const;
 
 /** The port of a GlassFlow sink, see `src/wasm/glassflow.rs`. */
 export interface PipelineSinkPort extends Port {

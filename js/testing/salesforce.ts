@@ -13,7 +13,7 @@
 import { FerryError } from "../engine/errors.js";
 import type { Cors } from "./cors.js";
 import type { EventMetadata } from "./salesforce/channels.js";
-import type { BayeuxMessage } from "./salesforce/messages.js";
+import type { BayeuxMessage, Goodbye } from "./salesforce/messages.js";
 import { OAuthServer, type SalesforceAccount, type SalesforceLogin } from "./salesforce/oauth.js";
 import { type EventSelection, ReplayLog, type StoredEvent } from "./salesforce/replay.js";
 import { RestApi } from "./salesforce/rest.js";
@@ -230,15 +230,24 @@ export class SalesforceEmulator implements Service {
     return this.#tokens.issue(options.username ?? "user@example.com", options.accessToken).accessToken;
   }
 
-  /** Revokes all access tokens. Held connects are answered immediately with the refusal. Refresh tokens stay. */
-  revokeTokens(): void {
+  /**
+   * Revokes all access tokens. Held connects are answered immediately with the refusal. Refresh tokens stay.
+   *
+   * @param options.disconnect where a `/meta/disconnect` stands in these answers, as Salesforce sends it: before the
+   * refusal, behind it, or in its place @default none
+   */
+  revokeTokens(options: { disconnect?: Goodbye } = {}): void {
     this.#tokens.revokeAccess();
-    this.#streaming.endPolls("revoked");
+    this.#streaming.endPolls("revoked", options.disconnect);
   }
 
-  /** Removes all sessions. Held connects are answered immediately with `403::Unknown client`, later requests too. */
-  expireSessions(): void {
-    this.#streaming.removeSessions("lost");
+  /**
+   * Removes all sessions. Held connects are answered immediately with `403::Unknown client`, later requests too.
+   *
+   * @param options.disconnect as with `revokeTokens` @default none
+   */
+  expireSessions(options: { disconnect?: Goodbye } = {}): void {
+    this.#streaming.removeSessions("lost", options.disconnect);
   }
 
   /** Simulates a restart of the server: held connects break and sessions are removed; events and tokens stay. */

@@ -57,7 +57,10 @@ pub enum Continuity {
 }
 
 /// The rules of one kind of server. The defaults are those of Bayeux 1.0.
-pub trait Dialect {
+pub trait Dialect: core::fmt::Debug {
+    /// Sets the id after which the next subscription to a channel starts.
+    fn set_position(&mut self, _channel: &str, _id: &str) {}
+
     /// The function that reads `data` of an event.
     fn data_reader(&self) -> DataReader {
         skip_data
@@ -88,6 +91,11 @@ pub trait Dialect {
         _is_opening: bool,
     ) -> Option<Reaction> {
         None
+    }
+
+    /// Whether a `/meta/disconnect` of the server ends the client. Otherwise it only ends the session.
+    fn is_disconnect_final(&self) -> bool {
+        true
     }
 
     /// Records an event. Returns false for a duplicate.

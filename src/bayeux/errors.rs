@@ -1,5 +1,6 @@
-//! The error of an operation, a notice, or a session.
+//! The error of an operation, a notice, or a session, with every sentence that the session says.
 
+use super::dialect::MessageKind;
 use super::wire::ErrorField;
 use crate::base::error::{Code, Error};
 
@@ -36,6 +37,12 @@ impl SessionError {
         }
     }
 
+    /// The server refused a message about a channel.
+    #[cold]
+    pub(crate) fn refused_message(kind: MessageKind, channel: &str, error_field: &str) -> Self {
+        Self::refused(Code::Rejected, &subject_of(kind, channel), error_field)
+    }
+
     /// Explains how to fix a missing session cookie.
     #[cold]
     #[must_use]
@@ -48,5 +55,134 @@ impl SessionError {
 
     pub(crate) fn from_error(error: &Error) -> Self {
         Self { code: error.code, status: error.status, message: error.to_string(), server_error: None }
+    }
+}
+
+/// What the session says itself.
+impl SessionError {
+    fn plain(code: Code) -> Self {
+        Self::from_error(&Error::new(code))
+    }
+
+    #[cold]
+    pub(crate) fn timeout() -> Self {
+        Self::plain(Code::Timeout)
+    }
+
+    #[cold]
+    pub(crate) fn closed() -> Self {
+        Self::new(Code::Closed, Code::Closed.sentence())
+    }
+
+    #[cold]
+    pub(crate) fn unsubscribed(channel: &str) -> Self {
+        Self::new(Code::Aborted, format!("{channel} was unsubscribed before the server replied"))
+    }
+
+    #[cold]
+    pub(crate) fn session_ended() -> Self {
+        Self::new(Code::Network, "the session ended before the server replied")
+    }
+
+    #[cold]
+    pub(crate) fn connection_lost(last: Option<&Self>) -> Self {
+        let why = last.map(|error| format!(" ({})", error.message)).unwrap_or_default();
+        let message = format!(
+            "the connection to the server was lost and not restored within the connection timeout{why}"
+        );
+        Self::new(Code::Timeout, message)
+    }
+
+    #[cold]
+    pub(crate) fn closed_by_server(error_field: Option<String>) -> Self {
+        let why = error_field.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        let error = Self::new(Code::Rejected, format!("the server closed the connection{why}"));
+        Self { server_error: error_field, ..error }
+    }
+
+    #[cold]
+    pub(crate) fn unknown_advice() -> Self {
+        Self::new(
+            Code::Rejected,
+            "the server sent an unknown value of advice.reconnect, after which a client must not retry",
+        )
+    }
+
+    #[cold]
+    pub(crate) fn no_common_transport(offered: &[String]) -> Self {
+        let offered = offered.join(", ");
+        Self::new(
+            Code::Rejected,
+            format!("the server supports none of the configured transports; it offers {offered}"),
+        )
+    }
+
+    #[cold]
+    pub(crate) fn no_client_id() -> Self {
+        Self::new(Code::Unavailable, "the handshake reply of the server has no clientId")
+    }
+
+    #[cold]
+    pub(crate) fn no_reply() -> Self {
+        Self::new(Code::Unavailable, "the response of the server contains no reply to the message")
+    }
+
+    #[cold]
+    pub(crate) fn cut_response(len: usize) -> Self {
+        Self::new(
+            Code::Unavailable,
+            format!("the response of the server cannot be read: it is cut, or is not JSON ({len} bytes)"),
+        )
+    }
+
+    #[cold]
+    pub(crate) fn skipped_messages(count: usize) -> Self {
+        Self::new(
+            Code::Unavailable,
+            format!("{count} messages of the server are not valid JSON and were skipped"),
+        )
+    }
+
+    #[cold]
+    pub(crate) fn bad_frame() -> Self {
+        Self::new(
+            Code::Unavailable,
+            "the server sent a WebSocket frame that is not a Bayeux message; the WebSocket is reopened",
+        )
+    }
+
+    #[cold]
+    pub(crate) fn socket_closed(code: u16) -> Self {
+        Self::new(Code::Network, format!("the WebSocket closed with code {code}"))
+    }
+
+    #[cold]
+    pub(crate) fn new_credentials_refused() -> Self {
+        Self::new(Code::Unauthorized, "the server refused the new credentials")
+    }
+
+    #[cold]
+    pub(crate) fn missing_cookie(error_field: &str) -> Self {
+        Self::refused(Code::Rejected, "the connection", error_field).with_cookie_advice()
+    }
+}
+
+/// Whether an `error` field says that the server does not know the session: `402::Unknown client` of CometD,
+/// `401:c1:Unknown client` of faye.
+pub(crate) fn is_unknown_session(error_field: &str) -> bool {
+    let text = error_field.to_ascii_lowercase();
+    ErrorField::parse(error_field).code == Some(402)
+        || ["unknown client", "unknown session", "session_unknown"].iter().any(|words| text.contains(words))
+}
+
+/// What the server refuses if it refuses a message, for sentences.
+pub(crate) fn subject_of(kind: MessageKind, channel: &str) -> String {
+    match kind {
+        MessageKind::Handshake => "a session".to_owned(),
+        MessageKind::Connect => "the connection".to_owned(),
+        MessageKind::Disconnect => "the end of the session".to_owned(),
+        MessageKind::Subscribe => format!("the subscription to {channel}"),
+        MessageKind::Unsubscribe => format!("to end the subscription to {channel}"),
+        MessageKind::Publish => format!("an event for {channel}"),
     }
 }

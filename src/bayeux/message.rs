@@ -58,6 +58,13 @@ pub struct ParsedMessages {
     pub replies: Vec<Reply>,
 }
 
+impl ParsedMessages {
+    /// Whether there is neither an event nor a reply.
+    pub const fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.replies.is_empty()
+    }
+}
+
 /// The reply to a message of the client, or a message about the session.
 #[derive(Clone, Debug)]
 pub struct Reply {

@@ -36,11 +36,11 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `client.rs` | a client for any server: a session with the default dialect |
 //! | `session.rs` | the state machine |
 //! | `dialect.rs` | what differs between servers |
 //! | `errors.rs` | the error of an operation or session |
 //! | `cookies.rs` | a cookie jar for platforms that keep none |
+//! | `repair.rs` | what can be read of a damaged response, pure functions |
 //! | `message.rs`, `wire.rs` | incoming and outgoing messages, pure functions |
 //!
 //! The system `salesforce` runs a session with a dialect of its own.
@@ -55,10 +55,10 @@
 //! The session deviates from it where servers do: it compares ids as text, accepts events before the reply to
 //! their subscription, and reads `advice.maxInterval` of CometD.
 
-pub mod client;
 pub mod cookies;
 pub mod dialect;
 pub mod errors;
 pub mod message;
+pub mod repair;
 pub mod session;
 pub mod wire;

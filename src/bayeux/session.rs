@@ -16,6 +16,18 @@
 //! The rules of Bayeux are here. Rules of one server belong in a [`Dialect`]; the session does not read the
 //! data of events.
 //!
+//! Parts with their own data and tests:
+//!
+//! | file | job |
+//! |---|---|
+//! | `link.rs` | the phase, with the session id |
+//! | `endpoint.rs` | URL, transport, socket, credentials, cookies |
+//! | `connect_loop.rs` | when the next handshake or connect is sent |
+//! | `subscriptions.rs` | what is subscribed, and what may have a gap |
+//! | `pending.rs` | messages that wait to be sent, or for a reply |
+//!
+//! What connects the parts:
+//!
 //! | file | job |
 //! |---|---|
 //! | `commands.rs` | what the owner can ask for: open, subscribe, publish, close |
@@ -24,238 +36,173 @@
 //! | `gaps.rs` | replay of lost events |
 //! | `refusal.rs`, `recovery.rs` | what a refusal or a missing reply leads to |
 //! | `sockets.rs`, `timers.rs`, `ending.rs` | the WebSocket, the timers, the end |
-//! | `state.rs`, `types.rs` | internal state, public types |
+//! | `types.rs` | options, inputs, events |
 
 mod commands;
+mod connect_loop;
 mod ending;
+mod endpoint;
 mod gaps;
 mod incoming;
+mod link;
 mod outgoing;
+mod pending;
 mod recovery;
 mod refusal;
 mod sockets;
-mod state;
+mod subscriptions;
 mod timers;
 mod types;
 
-use std::collections::VecDeque;
+use connect_loop::ConnectLoop;
+use endpoint::Endpoint;
+use link::Link;
+use pending::Pending;
+use subscriptions::Subscriptions;
+use timers::Timer;
+pub use types::{Event, Input, Limits, Notice, Options, State, Times};
 
-use state::{
-    Command, OutgoingMessage, PendingMessage, Phase, RequestKind, Socket, Subscription, SubscriptionState,
-    Timer, Timing, Via,
-};
-pub use types::{Event, Notice, Options, State};
-
-use super::cookies::CookieJar;
-use super::dialect::{Dialect, MessageKind};
+use super::dialect::Dialect;
 use super::errors::SessionError;
 use super::wire::Transport;
-use crate::base::http::{Failure, Request, Response};
-use crate::base::ids::{Counter, OpId};
-use crate::base::secret::Secret;
-use crate::base::time::{Deadline, Millis, Moment};
+use crate::base::ids::OpId;
+use crate::base::time::{Millis, Moment};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
+use crate::engine::inbox::Inbox;
 use crate::engine::jitter::Rng;
-use crate::engine::machine::{Input, Output};
+use crate::engine::machine::{Machine, Output, Poll};
 use crate::engine::timers::Timers;
 
-/// A timeout that fires this late means that the computer was asleep.
-const SLEEP_THRESHOLD: Millis = Millis(2000);
-/// How long the reply to a disconnect may take.
-const DISCONNECT_TIMEOUT: Millis = Millis(2500);
-/// The longest delay after the server has reported that it is busy.
-const MAX_BUSY_DELAY_MS: u64 = 600_000;
+/// The two kinds of requests, of which one each runs at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RequestKind {
+    /// A handshake or a connect.
+    Connect,
+    /// All other messages.
+    Messages,
+}
 
-/// The state machine. Its owner passes the dialect with each call.
-#[derive(Clone, Debug)]
+/// The state machine.
+#[derive(Debug)]
 pub struct Session {
     options: Options,
+    dialect: Box<dyn Dialect>,
     rng: Rng,
     now: Moment,
-    phase: Phase,
-    /// The URL in use; its host may be one that the server advised.
-    url: String,
-    hosts: VecDeque<String>,
-    transport: Transport,
-    credentials: Option<Secret>,
-    /// The credentials were renewed since the last successful connect.
-    has_new_credentials: bool,
-    client_id: Option<String>,
+    link: Link,
+    /// The server has given a session at least once.
     has_had_session: bool,
-    /// No connect of this session has succeeded yet.
-    is_session_unproven: bool,
-    /// The last batch number of the ack extension; `None` if the server does not offer it.
-    last_ack: Option<i64>,
-    timing: Timing,
-    message_ids: Counter,
-    op_ids: Counter,
+    /// The operation that waits for the first successful connect.
     open_op: Option<OpId>,
+    endpoint: Endpoint,
+    connects: ConnectLoop,
+    subscriptions: Subscriptions,
+    pending: Pending,
     exchanges: Exchanges<RequestKind, Event>,
-    /// Messages that wait for a reply.
-    pending: Vec<PendingMessage>,
-    /// Messages that wait to be sent.
-    commands: VecDeque<Command>,
-    subscriptions: Vec<Subscription>,
     timers: Timers<Timer>,
-    backoff: Backoff,
-    /// Busy reports since the last successful connect.
-    busy_count: u32,
-    /// The next `poll` sends a handshake or connect.
-    is_connect_due: bool,
-    /// A connect is due, but waits for a subscription that is being resumed, or for the consumer.
-    is_connect_held: bool,
-    /// Events were dropped because they will be replayed, so the server may have more of them queued.
-    has_queued_events: bool,
-    is_paused: bool,
-    /// The pause has reached `Options::max_pause`.
-    has_pause_expired: bool,
-    /// New events in the last response.
-    last_event_count: usize,
-    down_since: Option<Moment>,
-    last_error: Option<SessionError>,
-    socket: Socket,
-    socket_ids: Counter,
-    /// Consecutive sockets that could not be opened.
-    socket_failures: u32,
-    cookies: CookieJar,
 }
 
 impl Session {
     /// An idle session. `seed` determines the jitter of the delays.
-    pub fn new(options: Options, seed: u64) -> Self {
+    pub fn new(options: Options, dialect: Box<dyn Dialect>, seed: u64) -> Self {
         let transport = options.transports.first().copied().unwrap_or(Transport::LongPolling);
+        let Times { poll_timeout, backoff_base, backoff_max, .. } = options.times;
+        let backoff = Backoff::new(backoff_base, backoff_max, u32::MAX);
         Self {
+            dialect,
             rng: Rng::new(seed),
             now: Moment::default(),
-            phase: Phase::Idle,
-            url: options.url.clone(),
-            hosts: VecDeque::new(),
-            transport,
-            credentials: None,
-            has_new_credentials: false,
-            client_id: None,
+            link: Link::Idle,
             has_had_session: false,
-            is_session_unproven: true,
-            last_ack: None,
-            timing: Timing { interval: Millis(0), poll_timeout: options.poll_timeout, max_interval: None },
-            message_ids: Counter::default(),
-            op_ids: Counter::default(),
             open_op: None,
+            endpoint: Endpoint::new(options.url.clone(), transport),
+            connects: ConnectLoop::new(poll_timeout, backoff, Inbox::new(options.limits.max_pending)),
+            subscriptions: Subscriptions::default(),
+            pending: Pending::default(),
             exchanges: Exchanges::new(),
-            pending: Vec::new(),
-            commands: VecDeque::new(),
-            subscriptions: Vec::new(),
             timers: Timers::new(),
-            backoff: Backoff::new(options.backoff_base, options.backoff_max, u32::MAX),
-            busy_count: 0,
-            is_connect_due: false,
-            is_connect_held: false,
-            has_queued_events: false,
-            is_paused: false,
-            has_pause_expired: false,
-            last_event_count: 0,
-            down_since: None,
-            last_error: None,
-            socket: Socket::None,
-            socket_ids: Counter::default(),
-            socket_failures: 0,
-            cookies: CookieJar::default(),
             options,
         }
     }
 
-    /// Processes one input. Returns the outcome of an exchange that [`Self::send_for_owner`] started.
-    pub fn handle(
-        &mut self,
-        now: Moment,
-        input: Input,
-        dialect: &mut dyn Dialect,
-    ) -> Option<Result<Response, Failure>> {
-        self.now = now;
-        let mut owner_outcome = None;
-        if let Input::Exchange(id, outcome) = input
-            && let Some(kind) = self.exchanges.finish(id)
-        {
-            if kind == RequestKind::Owner {
-                owner_outcome = Some(outcome);
-            } else {
-                self.on_exchange_end(id, outcome, dialect);
-            }
-        }
-        while let Some(timer) = self.timers.pop_due(now) {
-            self.on_timer(timer);
-        }
-        owner_outcome
-    }
-
-    /// The next output.
-    pub fn poll(&mut self, dialect: &mut dyn Dialect) -> Output<Event> {
-        if let Some(output) = self.exchanges.poll() {
-            return output;
-        }
-        if core::mem::take(&mut self.is_connect_due) {
-            self.send_due_connect(dialect);
-        }
-        self.send_commands(dialect);
-        self.exchanges.poll().unwrap_or_else(|| Output::Wait(self.deadline()))
-    }
-
-    /// Starts an exchange for the owner, such as a login. [`Self::handle`] returns its outcome.
-    pub fn send_for_owner(&mut self, request: Request) {
-        self.exchanges.start(RequestKind::Owner, request);
-    }
-
     /// The channels that the server has accepted at least once and that are not unsubscribed.
     pub fn subscriptions(&self) -> impl Iterator<Item = &str> {
-        self.subscriptions
-            .iter()
-            .filter(|subscription| subscription.has_been_active)
-            .map(|subscription| subscription.channel.as_str())
+        self.subscriptions.accepted()
     }
 
-    /// The moment of the last command or input.
+    /// Whether the owner was asked for credentials and has not answered yet.
+    pub const fn is_authorizing(&self) -> bool {
+        matches!(self.link, Link::Authorizing)
+    }
+
+    /// The transport in use.
+    pub const fn transport(&self) -> Transport {
+        self.endpoint.transport
+    }
+
+    /// How many events the consumer must take before polling goes on; 0 if the inbox is not full.
+    pub const fn excess_events(&self) -> usize {
+        self.connects.excess_events()
+    }
+
+    /// The moment of the last input.
     pub const fn now(&self) -> Moment {
         self.now
     }
 
+    /// The Unix time of the last input in milliseconds.
+    pub const fn unix_ms(&self) -> u64 {
+        self.options.epoch_unix_ms.saturating_add(self.now.as_millis())
+    }
+
     /// How long the server holds a connect, and the interval between two connects.
     pub const fn timing(&self) -> (Millis, Millis) {
-        (self.timing.poll_timeout, self.timing.interval)
+        (self.connects.timing.poll_timeout, self.connects.timing.interval)
+    }
+}
+
+impl Machine for Session {
+    type Input = Input;
+    type Output = Output<Event>;
+
+    fn handle(&mut self, now: Moment, input: Input) {
+        self.now = now;
+        match input {
+            Input::Exchange(id, outcome) => {
+                if self.exchanges.finish(id).is_some() {
+                    self.on_exchange_end(id, outcome);
+                }
+            }
+            other => self.on_command(other),
+        }
+        while let Some(timer) = self.timers.pop_due(now) {
+            self.on_timer(timer);
+        }
+    }
+
+    fn poll(&mut self) -> Poll<Output<Event>> {
+        if let Some(output) = self.exchanges.next_output() {
+            return Poll::Do(output);
+        }
+        if self.connects.take_due() {
+            self.send_due_connect();
+        }
+        self.send_commands();
+        let deadline = self.timers.next_deadline();
+        self.exchanges.poll(|| deadline)
     }
 }
 
 /// Helpers of all parts.
 impl Session {
-    /// Schedules the connect that was held back; `send_due_connect` checks again whether it may be sent.
-    const fn release_held_connect(&mut self) {
-        self.is_connect_due |= core::mem::replace(&mut self.is_connect_held, false);
-    }
-
-    /// Channels to subscribe to again for which no command is queued.
-    fn unqueued_channels(&self) -> Vec<String> {
-        let unsubscribed = self.subscriptions.iter().filter(|subscription| {
-            subscription.state == SubscriptionState::Pending && !subscription.is_draining
-        });
-        let is_queued = |channel: &str| {
-            self.commands
-                .iter()
-                .any(|command| matches!(command, Command::Subscribe(other) if other == channel))
-        };
-        unsubscribed
-            .filter(|subscription| !is_queued(&subscription.channel))
-            .map(|subscription| subscription.channel.clone())
-            .collect()
-    }
-
-    /// Whether a handshake or connect waits for its reply.
-    fn is_connect_pending(&self) -> bool {
-        self.pending.iter().any(|sent| matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect))
-    }
-
-    fn next_op(&mut self, now: Moment) -> OpId {
-        self.now = now;
-        OpId(self.op_ids.advance())
+    /// Enters a phase, and reports the state if it changes with that.
+    fn enter(&mut self, link: Link) {
+        let before = self.link.state();
+        self.link = link;
+        if let Some(state) = self.link.state().filter(|state| before != Some(*state)) {
+            self.emit(Event::State(state));
+        }
     }
 
     fn settle(&mut self, op: OpId, result: Result<(), SessionError>) {
@@ -274,13 +221,5 @@ impl Session {
 
     fn emit(&mut self, event: Event) {
         self.exchanges.emit(event);
-    }
-
-    fn unix_ms(&self, now: Moment) -> u64 {
-        self.options.epoch_unix_ms.saturating_add(now.as_millis())
-    }
-
-    fn deadline(&self) -> Deadline {
-        self.timers.next_deadline()
     }
 }

@@ -19,8 +19,8 @@ use super::timers::Timers;
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
 use crate::base::ids::{Counter, ExchangeId, OpId};
-use crate::base::time::{Deadline, Millis, Moment};
-use crate::engine::machine::{Input, Machine, Output};
+use crate::base::time::{Millis, Moment};
+use crate::engine::machine::{Input, Machine, Output, Poll};
 
 /// Decides what the end of an exchange means.
 pub type Classifier = fn(&Result<Response, Failure>) -> ResponseClass;
@@ -160,7 +160,8 @@ impl Calls {
 }
 
 impl Machine for Calls {
-    type Event = Settled;
+    type Input = Input;
+    type Output = Output<Settled>;
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
@@ -181,13 +182,8 @@ impl Machine for Calls {
         }
     }
 
-    fn poll(&mut self) -> Output<Settled> {
-        self.exchanges.poll().unwrap_or_else(|| Output::Wait(self.deadline()))
-    }
-}
-
-impl Calls {
-    fn deadline(&self) -> Deadline {
-        self.retry_timers.next_deadline()
+    fn poll(&mut self) -> Poll<Output<Settled>> {
+        let Self { exchanges, retry_timers, .. } = self;
+        exchanges.poll(|| retry_timers.next_deadline())
     }
 }

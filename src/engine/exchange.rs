@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::ordered_map::OrderedMap;
 use crate::base::http::Request;
 use crate::base::ids::{Counter, ExchangeId};
-use crate::engine::machine::Output;
+use crate::base::time::Deadline;
+use crate::engine::machine::{Output, Poll};
 
 /// The exchanges in flight, each with a context of the machine's own, and the outputs that were not polled
 /// yet.
@@ -76,8 +77,13 @@ impl<T, E> Exchanges<T, E> {
     }
 
     /// Takes the next output from the queue.
-    pub fn poll(&mut self) -> Option<Output<E>> {
+    pub fn next_output(&mut self) -> Option<Output<E>> {
         self.outputs.pop_front()
+    }
+
+    /// The next output, or `Wait` if there is none.
+    pub fn poll(&mut self, deadline: impl FnOnce() -> Deadline) -> Poll<Output<E>> {
+        self.next_output().map_or_else(|| Poll::Wait(deadline()), Poll::Do)
     }
 }
 

@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod calls;
 pub mod classify;
 pub mod exchange;
+pub mod inbox;
 pub mod jitter;
 pub mod machine;
 pub mod ordered_map;

@@ -32,7 +32,7 @@ use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::classify::{ResponseClass, classify_response};
 use crate::engine::exchange::Exchanges;
 use crate::engine::jitter::Rng;
-use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::machine::{Input, Machine, Output, Poll};
 
 /// Options of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,7 +203,8 @@ impl Sink {
 }
 
 impl Machine for Sink {
-    type Event = Settled;
+    type Input = Input;
+    type Output = Output<Settled>;
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
@@ -214,11 +215,10 @@ impl Machine for Sink {
         self.start_next(now);
     }
 
-    fn poll(&mut self) -> Output<Settled> {
-        self.exchanges.poll().unwrap_or_else(|| {
-            let is_delayed = self.is_idle() && !self.calls.is_empty();
-            Output::Wait(if is_delayed { Deadline::At(self.not_before) } else { Deadline::Never })
-        })
+    fn poll(&mut self) -> Poll<Output<Settled>> {
+        let is_delayed = self.is_idle() && !self.calls.is_empty();
+        let deadline = if is_delayed { Deadline::At(self.not_before) } else { Deadline::Never };
+        self.exchanges.poll(|| deadline)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::base::time::{Deadline, Millis, Moment};
 use crate::engine::backoff::Backoff;
 use crate::engine::exchange::Exchanges;
 use crate::engine::jitter::Rng;
-use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::engine::ordered_map::OrderedMap;
 
 /// The batch of a request in flight.
@@ -339,7 +339,8 @@ impl Outbox {
 }
 
 impl Machine for Outbox {
-    type Event = Effect;
+    type Input = Input;
+    type Output = Output<Effect>;
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
@@ -351,7 +352,7 @@ impl Machine for Outbox {
         self.advance(now);
     }
 
-    fn poll(&mut self) -> Output<Effect> {
-        self.exchanges.poll().unwrap_or_else(|| Output::Wait(self.deadline()))
+    fn poll(&mut self) -> Poll<Output<Effect>> {
+        self.exchanges.next_output().map_or_else(|| Poll::Wait(self.deadline()), Poll::Do)
     }
 }

@@ -48,6 +48,11 @@ pub enum Flow {
         /// The `aud` claim: the URL of the login host.
         audience: String,
     },
+    /// The application provides access tokens, as it likes.
+    Provider {
+        /// The URL of the instance.
+        instance_url: String,
+    },
     /// A session that exists already. It cannot be renewed.
     ExistingSession {
         /// The access token or session id.
@@ -66,7 +71,7 @@ impl Flow {
                 [consumer_secret.as_ref(), Some(refresh_token)]
             }
             Self::ClientCredentials { consumer_secret, .. } => [Some(consumer_secret), None],
-            Self::JwtBearer { .. } | Self::ExistingSession { .. } => [None, None],
+            Self::JwtBearer { .. } | Self::ExistingSession { .. } | Self::Provider { .. } => [None, None],
         };
         for secret in secrets.into_iter().flatten().filter(|secret| !secret.expose().is_empty()) {
             text = text.replace(secret.expose(), "…");
@@ -82,6 +87,8 @@ pub struct Grant {
     pub authorization: Secret,
     /// The URL of the instance, without a trailing slash.
     pub instance_url: String,
+    /// When the token was issued, as a Unix time in milliseconds, if the login says so.
+    pub issued_at_ms: Option<u64>,
     /// The refresh token that replaces the previous one.
     pub refresh_token: Option<Secret>,
 }
@@ -93,7 +100,8 @@ pub struct LoginError {
     pub error: SessionError,
     /// The shortest delay before the next attempt.
     pub min_delay: Option<Millis>,
-    /// A retry cannot succeed, and might lock the account.
+    /// A retry cannot succeed, and might lock the account. Otherwise the login is tried again until it succeeds,
+    /// before the first success only for the connection timeout.
     pub is_final: bool,
 }
 
@@ -126,7 +134,7 @@ pub fn token_request(flow: &Flow, token_url: &str, assertion: &str) -> Option<Re
         Flow::JwtBearer { .. } => {
             form.add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer").add("assertion", assertion);
         }
-        Flow::ExistingSession { .. } => return None,
+        Flow::ExistingSession { .. } | Flow::Provider { .. } => return None,
     }
     let headers = "content-type: application/x-www-form-urlencoded\naccept: application/json";
     Some(Request::post(token_url, headers, form.0.into_bytes()))
@@ -150,6 +158,11 @@ pub fn existing_grant(flow: &Flow) -> Option<Grant> {
     grant("Bearer", access_token.expose(), instance_url, None)
 }
 
+/// The grant of a token that the application has provided. `None` if it cannot be sent in a header.
+pub fn provided_grant(instance_url: &str, token: &str) -> Option<Grant> {
+    grant("Bearer", token, instance_url, None)
+}
+
 /// Reads the response to [`token_request`].
 pub fn read_token_response(
     flow: &Flow,
@@ -163,7 +176,9 @@ pub fn read_token_response(
             let refresh_token = string("refresh_token").map(Secret::new);
             let kind = string("token_type").unwrap_or_else(|| "Bearer".to_owned());
             let granted = string("access_token").zip(string("instance_url"));
-            granted.and_then(|(token, url)| grant(&kind, &token, &url, refresh_token)).ok_or_else(|| {
+            let issued_at_ms = string("issued_at").and_then(|at| at.parse().ok());
+            let granted = granted.and_then(|(token, url)| grant(&kind, &token, &url, refresh_token));
+            granted.map(|grant| Grant { issued_at_ms, ..grant }).ok_or_else(|| {
                 let message = "the response of the login server has no usable access_token and instance_url";
                 Box::new(LoginError {
                     error: SessionError::new(Code::Unavailable, message),
@@ -177,29 +192,39 @@ pub fn read_token_response(
         }
         ResponseClass::Fail(cause) => {
             let Some(kind) = string("error") else {
-                return Err(Box::new(LoginError {
-                    error: login_error(&cause),
-                    min_delay: None,
-                    is_final: true,
-                }));
+                // No answer of an OAuth server: a page about maintenance, a redirect to one, a proxy.
+                let error = login_error(&cause);
+                return Err(Box::new(LoginError { error, min_delay: None, is_final: false }));
             };
-            let text = match string("error_description") {
-                Some(description) => format!("{kind}: {description}"),
-                None => kind.clone(),
-            };
+            let description = string("error_description").unwrap_or_default();
+            let is_rate_limit = kind == "rate_limit_exceeded";
+            let is_passing = is_rate_limit || is_passing(&kind, &description);
+            let text = if description.is_empty() { kind } else { format!("{kind}: {description}") };
             let text: String =
                 flow.redact(text).chars().filter(|char| !char.is_control()).take(300).collect();
-            let is_rate_limit = kind == "rate_limit_exceeded";
-            let code = if is_rate_limit { Code::RateLimited } else { Code::Unauthorized };
+            let code = match (is_rate_limit, is_passing) {
+                (true, _) => Code::RateLimited,
+                (false, true) => Code::Unavailable,
+                (false, false) => Code::Unauthorized,
+            };
             let mut error = SessionError::new(code, format!("the login server refused: {text}"));
             (error.status, error.server_error) = (cause.status, Some(text));
             Err(Box::new(LoginError {
                 error,
                 min_delay: is_rate_limit.then_some(RATE_LIMIT_DELAY),
-                is_final: !is_rate_limit,
+                is_final: !is_passing,
             }))
         }
     }
+}
+
+/// Whether a refusal says that a later attempt may succeed. Salesforce says some of them with `invalid_grant`.
+fn is_passing(kind: &str, description: &str) -> bool {
+    let description = description.to_ascii_lowercase();
+    let phrases =
+        ["already being processed", "retry your request", "try again", "temporarily", "maintenance"];
+    matches!(kind, "unknown_error" | "server_error" | "temporarily_unavailable")
+        || phrases.iter().any(|phrase| description.contains(phrase))
 }
 
 fn login_error(cause: &Error) -> SessionError {
@@ -217,6 +242,7 @@ fn grant(kind: &str, token: &str, instance_url: &str, refresh_token: Option<Secr
     (is_clean(kind) && is_clean(token) && is_url && is_clean(instance_url)).then(|| Grant {
         authorization: Secret::new(format!("{kind} {token}")),
         instance_url: instance_url.trim_end_matches('/').to_owned(),
+        issued_at_ms: None,
         refresh_token,
     })
 }
@@ -299,7 +325,26 @@ mod tests {
             (503, "<html>", false, Code::Unavailable),
             (200, "<html>", false, Code::Unavailable),
             (200, r#"{"access_token":"a\nb: c","instance_url":"https://a"}"#, false, Code::Unavailable),
-            (404, "<html>", true, Code::Rejected),
+            (404, "<html>", false, Code::Rejected),
+            (302, "", false, Code::Redirected),
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"token request is already being processed"}"#,
+                false,
+                Code::Unavailable,
+            ),
+            (
+                400,
+                r#"{"error":"unknown_error","error_description":"retry your request"}"#,
+                false,
+                Code::Unavailable,
+            ),
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"expired access/refresh token"}"#,
+                true,
+                Code::Unauthorized,
+            ),
         ] {
             let failure = answer(status, body).err();
             assert_eq!(

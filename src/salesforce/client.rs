@@ -11,16 +11,18 @@
 
 use std::collections::VecDeque;
 
-use super::auth::{self, Flow};
+use super::auth::{self, Flow, Grant};
+use super::instance::may_receive_token;
 use super::replay::ReplayDialect;
 use crate::base::error::Code;
-use crate::base::ids::OpId;
+use crate::base::http::Request;
+use crate::base::ids::{Counter, ExchangeId};
 use crate::base::secret::Secret;
 use crate::base::time::{Millis, Moment};
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::session::{self, Session};
 use crate::bayeux::wire::Transport;
-use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::machine::{self, Machine, Poll};
 
 /// Options of a client.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct Options {
     pub token_url: String,
     /// The URL of the Streaming API if it is not that of the instance, such as a proxy.
     pub endpoint: Option<String>,
+    /// URLs or host names, beside those of Salesforce and of the login, that may receive the token of a login.
+    pub allowed_instances: Vec<String>,
     /// The version of the Streaming API, such as `68.0`.
     pub api_version: String,
     /// Where channels without a stored replay id start: an id, `-1` for new events, `-2` for all stored
@@ -49,163 +53,258 @@ pub fn session_defaults() -> session::Options {
         transports: vec![Transport::LongPolling],
         has_ack_extension: false,
         is_auth_required: true,
-        max_request_bytes: 32_768,
-        max_pause: Some(Millis(30_000)),
-        poll_timeout: Millis(110_000),
+        times: session::Times {
+            max_pause: Some(Millis(30_000)),
+            poll_timeout: Millis(110_000),
+            ..session::Times::default()
+        },
+        limits: session::Limits { max_request_bytes: 32_768, ..session::Limits::default() },
         ..session::Options::default()
     }
 }
 
-/// Events for the owner.
+/// What can happen to a client.
 #[derive(Clone, Debug)]
-pub enum Event {
-    /// An event of the session; never [`session::Event::NeedsCredentials`].
-    Session(session::Event),
-    /// Sign these claims as a JWT with RS256, then call [`Client::signed`].
+pub enum Input {
+    /// An input of the session, or the end of a login.
+    Session(session::Input),
+    /// The signed JWT; `None` if signing failed.
+    Signed(Option<String>),
+    /// An access token of the application, or why there is none at present.
+    Token(Result<Secret, String>),
+}
+
+/// What the owner shall do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// An output of the session; never [`session::Event::NeedsCredentials`].
+    Session(machine::Output<session::Event>),
+    /// Log in: start this exchange, without headers of the application, which must not reach the login host.
+    Login(ExchangeId, Request),
+    /// Sign these claims as a JWT with RS256, then answer with [`Input::Signed`].
     Sign {
         /// The claims as a JSON object.
         claims: String,
+    },
+    /// The application shall provide an access token: answer with [`Input::Token`].
+    NeedsToken {
+        /// Salesforce has refused the previous one.
+        is_renewal: bool,
+    },
+    /// A login has succeeded.
+    Granted {
+        /// The value of the `Authorization` header.
+        authorization: Secret,
+        /// The URL of the instance.
+        instance_url: String,
+        /// When the token was issued, as a Unix time in milliseconds.
+        issued_at_ms: u64,
     },
     /// Salesforce has replaced the refresh token. The previous one is no longer valid.
     RefreshToken(Secret),
 }
 
+/// Logins have ids of their own, above those of the session.
+const LOGIN_IDS: u32 = 1 << 31;
+
 /// The state machine.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Client {
-    /// The session, which takes most commands.
-    pub session: Session,
-    replay: ReplayDialect,
+    session: Session,
     flow: Flow,
     token_url: String,
     endpoint: Option<String>,
+    allowed_instances: Vec<String>,
     api_version: String,
-    epoch_unix_ms: u64,
-    events: VecDeque<Event>,
+    login_ids: Counter,
+    login: Option<ExchangeId>,
+    outputs: VecDeque<Output>,
 }
 
 impl Client {
     /// An idle client.
     pub fn new(options: Options, seed: u64) -> Self {
-        let epoch_unix_ms = options.session.epoch_unix_ms;
+        let dialect = ReplayDialect::new(options.replay_start, options.replay_fallback);
+        let session = session::Options { is_auth_required: true, ..options.session };
         Self {
-            session: Session::new(session::Options { is_auth_required: true, ..options.session }, seed),
-            replay: ReplayDialect::new(options.replay_start, options.replay_fallback),
+            session: Session::new(session, Box::new(dialect), seed),
             flow: options.flow,
             token_url: options.token_url,
             endpoint: options.endpoint,
+            allowed_instances: options.allowed_instances,
             api_version: options.api_version,
-            epoch_unix_ms,
-            events: VecDeque::new(),
+            login_ids: Counter::after(LOGIN_IDS),
+            login: None,
+            outputs: VecDeque::new(),
         }
     }
 
-    /// Sets the id after which the next subscription to a channel starts.
-    pub fn set_replay_id(&mut self, channel: &str, id: &str) {
-        self.replay.set_replay_id(channel, id);
+    /// The session, to read from.
+    pub const fn session(&self) -> &Session {
+        &self.session
     }
 
-    /// Always rejected: the Streaming API does not accept events.
-    pub fn publish(&mut self, now: Moment, channel: &str, data: &str) -> OpId {
-        self.session.publish(now, channel, data, &self.replay)
-    }
-
-    /// Provides the signed JWT; `None` if signing failed.
-    pub fn signed(&mut self, now: Moment, assertion: Option<&str>) {
-        let request =
-            assertion.and_then(|assertion| auth::token_request(&self.flow, &self.token_url, assertion));
-        match request {
-            Some(request) => self.session.send_for_owner(request),
-            None => {
-                let message = "signing failed: privateKey must be an RSA key for RS256";
-                self.session.unauthorized(now, SessionError::new(Code::InvalidArgument, message), None, true);
-            }
+    fn log_in(&mut self, now: Moment, is_renewal: bool) {
+        if matches!(self.flow, Flow::Provider { .. }) {
+            return self.outputs.push_back(Output::NeedsToken { is_renewal });
         }
-    }
-
-    fn log_in(&mut self, is_renewal: bool) {
         if let Some(grant) = auth::existing_grant(&self.flow) {
             if is_renewal {
                 let message = "the server refused the access token, which cannot be renewed: it was given as an existing session";
-                return self.session.unauthorized(
-                    self.session.now(),
-                    SessionError::new(Code::Unauthorized, message),
-                    None,
-                    true,
-                );
+                return self.fail(now, Code::Unauthorized, message);
             }
-            return self.apply_grant(grant);
+            return self.apply_grant(now, grant);
         }
-        let unix = self.epoch_unix_ms.saturating_add(self.session.now().as_millis());
-        if let Some(claims) = auth::jwt_claims(&self.flow, unix) {
-            self.events.push_back(Event::Sign { claims });
+        if let Some(claims) = auth::jwt_claims(&self.flow, self.session.unix_ms()) {
+            self.outputs.push_back(Output::Sign { claims });
         } else if let Some(request) = auth::token_request(&self.flow, &self.token_url, "") {
-            self.session.send_for_owner(request);
+            self.send_login(request);
         } else {
             let message =
                 "accessToken must be printable ASCII without spaces, and instanceUrl an absolute URL";
-            self.session.unauthorized(
-                self.session.now(),
-                SessionError::new(Code::InvalidArgument, message),
-                None,
-                true,
-            );
+            self.fail(now, Code::InvalidArgument, message);
         }
     }
 
-    fn apply_grant(&mut self, grant: auth::Grant) {
+    fn signed(&mut self, now: Moment, assertion: Option<&str>) {
+        if !self.session.is_authorizing() {
+            return;
+        }
+        let request =
+            assertion.and_then(|assertion| auth::token_request(&self.flow, &self.token_url, assertion));
+        match request {
+            Some(request) => self.send_login(request),
+            None => {
+                let message = "signing failed: privateKey must be an RSA key for RS256";
+                self.fail(now, Code::InvalidArgument, message);
+            }
+        }
+    }
+
+    fn provided(&mut self, now: Moment, token: Result<Secret, String>) {
+        let Flow::Provider { instance_url } = &self.flow else { return };
+        if !self.session.is_authorizing() {
+            return;
+        }
+        match token {
+            Ok(token) => match auth::provided_grant(instance_url, token.expose()) {
+                Some(grant) => self.apply_grant(now, grant),
+                None => {
+                    let message = "accessToken must return printable ASCII without spaces";
+                    self.fail(now, Code::InvalidArgument, message);
+                }
+            },
+            // The function of the application may need the network too.
+            Err(why) => {
+                let error = SessionError::new(Code::Unauthorized, format!("accessToken failed: {why}"));
+                let input = session::Input::Unauthorized { error, min_delay: None, is_final: false };
+                self.session.handle(now, input);
+            }
+        }
+    }
+
+    fn send_login(&mut self, request: Request) {
+        let id = ExchangeId(self.login_ids.advance());
+        self.login = Some(id);
+        self.outputs.push_back(Output::Login(id, request));
+    }
+
+    fn apply_grant(&mut self, now: Moment, grant: Grant) {
         if let (Some(newest), Flow::RefreshToken { refresh_token, .. }) =
             (grant.refresh_token, &mut self.flow)
             && newest != *refresh_token
         {
             *refresh_token = newest.clone();
-            self.events.push_back(Event::RefreshToken(newest));
+            self.outputs.push_back(Output::RefreshToken(newest));
         }
         let url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => format!("{}/cometd/{}", grant.instance_url, self.api_version),
         };
-        let headers = format!("authorization: {}", grant.authorization.expose());
-        self.session.authorize(self.session.now(), headers, Some(url));
+        let headers = Secret::new(format!("authorization: {}", grant.authorization.expose()));
+        self.outputs.push_back(Output::Granted {
+            authorization: grant.authorization,
+            instance_url: grant.instance_url,
+            issued_at_ms: grant.issued_at_ms.unwrap_or_else(|| self.session.unix_ms()),
+        });
+        self.session.handle(now, session::Input::Authorize { headers, url: Some(url) });
     }
 
-    /// See [`Session::socket_closed`].
-    pub fn socket_closed(&mut self, now: Moment, id: u32, code: u16) {
-        self.session.socket_closed(now, id, code);
+    /// Ends the session, because no login can succeed.
+    fn fail(&mut self, now: Moment, code: Code, message: &str) {
+        let error = SessionError::new(code, message);
+        self.session.handle(now, session::Input::Unauthorized { error, min_delay: None, is_final: true });
     }
 }
 
+/// The start of a URL, for messages: the rest may be anything.
+fn host_of(url: &str) -> String {
+    let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+    url.chars().take(end.min(100)).filter(char::is_ascii_graphic).collect()
+}
+
 impl Machine for Client {
-    type Event = Event;
+    type Input = Input;
+    type Output = Output;
 
     fn handle(&mut self, now: Moment, input: Input) {
-        if let Some(outcome) = self.session.handle(now, input, &mut self.replay) {
-            match auth::read_token_response(&self.flow, outcome) {
-                Ok(grant) => self.apply_grant(grant),
-                Err(failure) => {
-                    self.session.unauthorized(now, failure.error, failure.min_delay, failure.is_final);
+        match input {
+            Input::Signed(assertion) => self.signed(now, assertion.as_deref()),
+            Input::Token(token) => self.provided(now, token),
+            Input::Session(session::Input::Exchange(id, outcome)) if id.0 > LOGIN_IDS => {
+                if self.login != Some(id) {
+                    return;
+                }
+                self.login = None;
+                match auth::read_token_response(&self.flow, outcome) {
+                    Ok(grant)
+                        if self.endpoint.is_none()
+                            && !may_receive_token(
+                                &self.token_url,
+                                &grant.instance_url,
+                                &self.allowed_instances,
+                            ) =>
+                    {
+                        let message = format!(
+                            "the login named an instance that may not receive the token, {}: it must be https, and the host of the login, one of Salesforce, or one in allowedInstances",
+                            host_of(&grant.instance_url)
+                        );
+                        self.fail(now, Code::Rejected, &message);
+                    }
+                    Ok(grant) => self.apply_grant(now, grant),
+                    Err(failure) => {
+                        let auth::LoginError { error, min_delay, is_final } = *failure;
+                        let input = session::Input::Unauthorized { error, min_delay, is_final };
+                        self.session.handle(now, input);
+                    }
                 }
             }
+            Input::Session(input) => self.session.handle(now, input),
         }
     }
 
-    fn poll(&mut self) -> Output<Event> {
+    fn poll(&mut self) -> Poll<Output> {
         loop {
-            if let Some(event) = self.events.pop_front() {
-                return Output::Event(event);
+            if let Some(output) = self.outputs.pop_front() {
+                return Poll::Do(output);
             }
-            return match self.session.poll(&mut self.replay) {
-                Output::Event(session::Event::NeedsCredentials { is_renewal }) => {
-                    self.log_in(is_renewal);
-                    continue;
-                }
-                Output::Event(event) => Output::Event(Event::Session(event)),
-                Output::Send(id, request) => Output::Send(id, request),
-                Output::Cancel(id) => Output::Cancel(id),
-                Output::Load(key) => Output::Load(key),
-                Output::Save(key, bytes) => Output::Save(key, bytes),
-                Output::Wait(deadline) => Output::Wait(deadline),
+            let output = match self.session.poll() {
+                Poll::Do(output) => output,
+                Poll::Wait(deadline) => return Poll::Wait(deadline),
             };
+            match output {
+                machine::Output::Event(session::Event::NeedsCredentials { is_renewal }) => {
+                    self.log_in(self.session.now(), is_renewal);
+                }
+                output => {
+                    let is_end = matches!(output, machine::Output::Event(session::Event::Ended(_)));
+                    if let Some(id) = self.login.take_if(|_| is_end) {
+                        self.outputs.push_back(Output::Session(output));
+                        return Poll::Do(Output::Session(machine::Output::Cancel(id)));
+                    }
+                    return Poll::Do(Output::Session(output));
+                }
+            }
         }
     }
 }

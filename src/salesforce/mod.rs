@@ -23,6 +23,8 @@
 //! |---|---|
 //! | `client.rs` | the state machine: login, then a session of `bayeux` |
 //! | `replay.rs` | the dialect: replay ids, duplicates, causes of refusals |
+//! | `instance.rs` | where an access token may be sent, pure functions |
+//! | `marks.rs` | the state machine that decides when a replay position is saved |
 //! | `auth.rs` | the OAuth flows: token requests and their responses, pure functions |
 //!
 //! Documentation of Salesforce:
@@ -36,4 +38,6 @@
 
 pub mod auth;
 pub mod client;
+pub mod instance;
+pub mod marks;
 pub mod replay;

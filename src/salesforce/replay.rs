@@ -65,15 +65,6 @@ impl ReplayDialect {
         Self { start, fallback, is_replay_offered: true, channels: Vec::new(), last_channel: 0 }
     }
 
-    /// Sets the id after which the next subscription to a channel starts.
-    pub fn set_replay_id(&mut self, channel: &str, id: &str) {
-        if let Some(at) = self.channel(without_filter(channel).as_bytes())
-            && let Some(channel) = self.channels.get_mut(at)
-        {
-            channel.replay_id = Some(id.to_owned());
-        }
-    }
-
     fn replay_id(&self, channel: &str) -> &str {
         let name = without_filter(channel);
         let known = self.channels.iter().find(|known| known.name == name);
@@ -103,6 +94,14 @@ impl ReplayDialect {
 }
 
 impl Dialect for ReplayDialect {
+    fn set_position(&mut self, channel: &str, id: &str) {
+        if let Some(at) = self.channel(without_filter(channel).as_bytes())
+            && let Some(channel) = self.channels.get_mut(at)
+        {
+            channel.replay_id = Some(id.to_owned());
+        }
+    }
+
     fn data_reader(&self) -> DataReader {
         read_data
     }
@@ -187,6 +186,11 @@ impl Dialect for ReplayDialect {
         })
     }
 
+    fn is_disconnect_final(&self) -> bool {
+        // The everyday end of a session: the token was revoked, the session timed out, the server restarts.
+        false
+    }
+
     fn record_event(&mut self, text: Padded<'_>, event: &EventSpans) -> bool {
         let bytes = |span: Span| text.get(span.start, span.end);
         let Some(id) = event.ids.replay_id.map(bytes) else { return true };
@@ -239,7 +243,7 @@ impl ReplayDialect {
         let replay_id = self.replay_id(channel).to_owned();
         match self.fallback.clone() {
             Some(fallback) if fallback != replay_id => {
-                self.set_replay_id(channel, &fallback);
+                self.set_position(channel, &fallback);
                 Reaction::Resubscribe(error)
             }
             _ => {

@@ -10,7 +10,7 @@ use crate::base::ids::{ExchangeId, OpId};
 use crate::base::time::{Deadline, Millis};
 use crate::engine::calls::{Calls, Classifier, Settled};
 use crate::engine::classify;
-use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::events_protocol;
 
 /// The classifiers, by the numbers of `CLASSIFIERS` in `js/engine/ports.ts`.
@@ -135,13 +135,11 @@ impl CallsPort {
     pub fn drain(&mut self, effects: &CallsEffects) {
         loop {
             let recorded = match self.0.poll() {
-                Output::Send(id, request) => send(effects, id, request),
-                Output::Cancel(id) => effects.cancel(id.0),
-                Output::Event(settled) => settle(effects, settled),
-                Output::Wait(Deadline::At(at)) => return drop(effects.wait(at.as_millis() as f64)),
-                Output::Wait(Deadline::Never) => return,
-                // Calls store nothing.
-                Output::Load(_) | Output::Save(..) => Ok(()),
+                Poll::Do(Output::Send(id, request)) => send(effects, id, request),
+                Poll::Do(Output::Cancel(id)) => effects.cancel(id.0),
+                Poll::Do(Output::Event(settled)) => settle(effects, settled),
+                Poll::Wait(Deadline::At(at)) => return drop(effects.wait(at.as_millis() as f64)),
+                Poll::Wait(Deadline::Never) => return,
             };
             drop(recorded);
         }

@@ -110,6 +110,7 @@ struct StreamConfig {
     connection_timeout_ms: Option<f64>,
     base_ms: Option<f64>,
     max_ms: Option<f64>,
+    max_pending: Option<f64>,
     /// The OAuth flow of Salesforce as a number, see `stream`; `None` for Bayeux.
     flow: Option<u8>,
     consumer_key: Option<String>,
@@ -123,6 +124,8 @@ struct StreamConfig {
     instance_url: Option<String>,
     token_url: Option<String>,
     endpoint: Option<String>,
+    /// URLs and host names, separated by spaces.
+    allowed_instances: Option<String>,
     api_version: Option<String>,
     replay_start: Option<String>,
     replay_fallback: Option<String>,
@@ -143,6 +146,7 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
     let transports: Vec<Transport> =
         config.transports.iter().flat_map(|names| names.split(' ')).filter_map(transport).collect();
     let millis = |value: Option<f64>, default| value.map_or(default, |ms| Millis(ms as u64));
+    let times = defaults.times;
     let session = session::Options {
         url: config.url.unwrap_or_default(),
         transports: if transports.is_empty() { defaults.transports } else { transports },
@@ -150,12 +154,18 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         is_auth_required: config.is_auth_required == Some(true),
         has_cookie_jar: config.has_cookie_jar,
         is_draining: config.is_draining == Some(true),
-        has_manual_resume: true,
         epoch_unix_ms: config.epoch_unix_ms as u64,
-        max_network_delay: millis(config.timeout_ms, defaults.max_network_delay),
-        connection_timeout: config.connection_timeout_ms.map(|ms| Millis(ms as u64)),
-        backoff_base: millis(config.base_ms, defaults.backoff_base),
-        backoff_max: millis(config.max_ms, defaults.backoff_max),
+        times: session::Times {
+            max_network_delay: millis(config.timeout_ms, times.max_network_delay),
+            connection_timeout: config.connection_timeout_ms.map(|ms| Millis(ms as u64)),
+            backoff_base: millis(config.base_ms, times.backoff_base),
+            backoff_max: millis(config.max_ms, times.backoff_max),
+            ..times
+        },
+        limits: session::Limits {
+            max_pending: config.max_pending.map_or(defaults.limits.max_pending, |count| count as usize),
+            ..defaults.limits
+        },
         ..defaults
     };
     let consumer_key = config.consumer_key.unwrap_or_default();
@@ -174,6 +184,7 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         Some(1) => Flow::RefreshToken { consumer_key, consumer_secret, refresh_token: token },
         Some(2) => Flow::ClientCredentials { consumer_key, consumer_secret: required(consumer_secret) },
         Some(3) => Flow::JwtBearer { consumer_key, username, audience: config.audience.unwrap_or_default() },
+        Some(5) => Flow::Provider { instance_url: config.instance_url.unwrap_or_default() },
         Some(_) => Flow::ExistingSession {
             access_token: token,
             instance_url: config.instance_url.unwrap_or_default(),
@@ -183,6 +194,12 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
         flow,
         token_url: config.token_url.unwrap_or_default(),
         endpoint: config.endpoint,
+        allowed_instances: config
+            .allowed_instances
+            .iter()
+            .flat_map(|list| list.split_whitespace())
+            .map(str::to_owned)
+            .collect(),
         api_version: config.api_version.unwrap_or_default(),
         replay_start: config.replay_start.unwrap_or_default(),
         replay_fallback: config.replay_fallback,

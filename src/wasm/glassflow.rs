@@ -9,7 +9,7 @@ use crate::base::http::Request;
 use crate::base::ids::{ExchangeId, OpId};
 use crate::base::json::block::Native;
 use crate::base::time::{Deadline, Millis};
-use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::glassflow::sink::{Options, Settled, Sink};
 use crate::glassflow::wire::{self, Endpoint, Topic};
 
@@ -132,12 +132,12 @@ impl PipelineSinkPort {
     pub fn drain(&mut self, effects: &PipelineSinkEffects) {
         loop {
             let reported = match self.0.poll() {
-                Output::Send(id, request) => send(effects, id, request),
-                Output::Event(settled) => settle(effects, settled),
-                Output::Wait(Deadline::At(at)) => return drop(effects.wait(at.as_millis() as f64)),
-                Output::Wait(Deadline::Never) => return,
-                // A sink stores nothing and cancels no request.
-                Output::Cancel(_) | Output::Load(_) | Output::Save(..) => Ok(()),
+                Poll::Do(Output::Send(id, request)) => send(effects, id, request),
+                Poll::Do(Output::Event(settled)) => settle(effects, settled),
+                Poll::Wait(Deadline::At(at)) => return drop(effects.wait(at.as_millis() as f64)),
+                Poll::Wait(Deadline::Never) => return,
+                // A sink cancels no request.
+                Poll::Do(Output::Cancel(_)) => Ok(()),
             };
             drop(reported);
         }

@@ -23,6 +23,9 @@ mod fetch;
 mod glassflow;
 #[cfg(feature = "full")]
 #[allow(unreachable_pub, reason = "exports must be public")]
+mod marks;
+#[cfg(feature = "full")]
+#[allow(unreachable_pub, reason = "exports must be public")]
 mod outbox;
 #[cfg(feature = "full")]
 mod port;

@@ -10,7 +10,7 @@ use crate::base::error::Error;
 use crate::base::ids::ExchangeId;
 use crate::base::time::{Deadline, Millis};
 use crate::bc_events;
-use crate::engine::machine::{Input, Machine, Output};
+use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::outbox::answer::{Classifier, by_status};
 use crate::outbox::effect::{Effect, Outcome, StoreCounts};
 use crate::outbox::machine::Outbox;
@@ -308,12 +308,12 @@ impl OutboxPort {
     pub fn drain(&mut self, sink: &OutboxSink) {
         loop {
             let result = match self.0.poll() {
-                Output::Event(effect) => push(sink, effect),
-                Output::Cancel(id) => sink.cancel(id.0),
-                Output::Wait(Deadline::At(at)) => return drop(sink.wait(at.as_millis() as f64)),
-                Output::Wait(Deadline::Never) => return,
-                // The outbox has effects of its own for requests and for the store.
-                Output::Send(..) | Output::Load(_) | Output::Save(..) => Ok(()),
+                Poll::Do(Output::Event(effect)) => push(sink, effect),
+                Poll::Do(Output::Cancel(id)) => sink.cancel(id.0),
+                Poll::Wait(Deadline::At(at)) => return drop(sink.wait(at.as_millis() as f64)),
+                Poll::Wait(Deadline::Never) => return,
+                // The outbox has an effect of its own for requests.
+                Poll::Do(Output::Send(..)) => Ok(()),
             };
             drop(result);
         }

@@ -8,14 +8,16 @@ use super::config::{self, StreamOptions};
 use super::port::{failure, moment, response};
 use crate::base::error::Code;
 use crate::base::http::Request;
-use crate::base::ids::ExchangeId;
+use crate::base::ids::{Counter, ExchangeId, OpId};
 use crate::base::json::text::unescape;
-use crate::base::time::{Deadline, Moment};
-use crate::bayeux::client::Client;
+use crate::base::secret::Secret;
+use crate::base::time::Deadline;
+use crate::bayeux::dialect::DefaultDialect;
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::EventSpans;
-use crate::bayeux::session::{Event, Notice, Session, State};
-use crate::engine::machine::{Input, Machine, Output};
+use crate::bayeux::session::{Event, Input, Notice, Session, State};
+use crate::bayeux::wire::without_filter;
+use crate::engine::machine::{Machine, Output, Poll};
 use crate::salesforce::client as salesforce;
 
 #[wasm_bindgen]
@@ -24,6 +26,7 @@ extern "C" {
     pub type StreamEffects;
     #[wasm_bindgen(method, structural, catch)]
     #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has no other way to name them")]
+    /// Extensions of the application see the request, and its headers are added, unless it `is_login`.
     fn send(
         this: &StreamEffects,
         id: u32,
@@ -33,17 +36,20 @@ extern "C" {
         timeout_ms: f64,
         max_response_bytes: u32,
         response_headers: &str,
+        is_login: bool,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn cancel(this: &StreamEffects, id: u32) -> Result<(), JsValue>;
     /// `source` is the exchange, or 0 for the last frame of the socket. For `table` and `channels` see
-    /// `event_table`.
+    /// `event_table`, whose offsets refer to `text` if there is one, else to the response. `excess`: how many messages must be taken before polling goes on; 0 if it goes on.
     #[wasm_bindgen(method, structural, catch)]
     fn messages(
         this: &StreamEffects,
         source: u32,
         table: Vec<u32>,
         channels: Vec<String>,
+        excess: u32,
+        text: Option<String>,
     ) -> Result<(), JsValue>;
     /// `code` is 0 for success.
     #[wasm_bindgen(method, structural, catch)]
@@ -65,6 +71,14 @@ extern "C" {
     fn ended(this: &StreamEffects, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn need_credentials(this: &StreamEffects, is_renewal: bool) -> Result<(), JsValue>;
+    /// `issued_at` is a Unix time in milliseconds.
+    #[wasm_bindgen(method, structural, catch)]
+    fn granted(
+        this: &StreamEffects,
+        authorization: &str,
+        instance_url: String,
+        issued_at: f64,
+    ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn sign(this: &StreamEffects, claims: String) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -81,13 +95,16 @@ extern "C" {
 
 /// The client of a stream; the options determine its kind.
 enum Stream {
-    Bayeux(Box<Client>),
+    Bayeux(Box<Session>),
     Salesforce(Box<salesforce::Client>),
 }
 
 /// The port of a stream.
 #[wasm_bindgen]
-pub struct StreamPort(Stream);
+pub struct StreamPort {
+    stream: Stream,
+    ops: Counter,
+}
 
 #[wasm_bindgen]
 impl StreamPort {
@@ -95,186 +112,239 @@ impl StreamPort {
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, seed: f64) -> Result<Self, JsError> {
         let seed = seed.to_bits();
-        Ok(Self(match config::stream(options)? {
-            StreamOptions::Bayeux(options) => Stream::Bayeux(Box::new(Client::new(options, seed))),
+        let stream = match config::stream(options)? {
+            StreamOptions::Bayeux(options) => {
+                Stream::Bayeux(Box::new(Session::new(options, Box::new(DefaultDialect), seed)))
+            }
             StreamOptions::Salesforce(options) => {
                 Stream::Salesforce(Box::new(salesforce::Client::new(options, seed)))
             }
-        }))
+        };
+        Ok(Self { stream, ops: Counter::default() })
     }
 
     /// Opens the session.
     pub fn open(&mut self, now: f64) -> u32 {
-        self.session().open(moment(now)).0
+        self.start(now, Input::Open)
     }
 
     /// Subscribes to a channel.
-    pub fn subscribe(&mut self, now: f64, channel: &str) -> u32 {
-        self.session().subscribe(moment(now), channel).0
+    pub fn subscribe(&mut self, now: f64, channel: String) -> u32 {
+        self.start(now, |op| Input::Subscribe(op, channel))
     }
 
     /// Removes one subscription to a channel, or all of them.
-    pub fn unsubscribe(&mut self, now: f64, channel: &str, all: bool) -> u32 {
-        self.session().unsubscribe(moment(now), channel, all).0
+    pub fn unsubscribe(&mut self, now: f64, channel: String, all: bool) -> u32 {
+        self.start(now, |op| Input::Unsubscribe { op, channel, all })
     }
 
     /// Publishes a JSON text.
-    pub fn publish(&mut self, now: f64, channel: &str, data: &str) -> u32 {
-        match &mut self.0 {
-            Stream::Bayeux(client) => client.publish(moment(now), channel, data).0,
-            Stream::Salesforce(client) => client.publish(moment(now), channel, data).0,
-        }
+    pub fn publish(&mut self, now: f64, channel: String, data: String) -> u32 {
+        self.start(now, |op| Input::Publish { op, channel, data })
+    }
+
+    /// The name of the transport in use.
+    pub fn transport(&self) -> String {
+        self.session().transport().name().to_owned()
+    }
+
+    /// The channels that the server has accepted at least once and that are not unsubscribed.
+    pub fn subscriptions(&self) -> Vec<String> {
+        self.session().subscriptions().map(str::to_owned).collect()
     }
 
     /// Sets the id after which the next subscription to a channel starts.
-    pub fn set_replay_id(&mut self, channel: &str, id: &str) {
-        if let Stream::Salesforce(client) = &mut self.0 {
-            client.set_replay_id(channel, id);
+    pub fn set_replay_id(&mut self, now: f64, channel: String, id: String) {
+        self.handle(now, Input::SetPosition { channel, id });
+    }
+
+    /// Sets the Unix time at the zero of `now`.
+    pub fn set_clock(&mut self, now: f64, epoch_unix_ms: f64) {
+        self.handle(now, Input::Clock { epoch_unix_ms: epoch_unix_ms as u64 });
+    }
+
+    /// Provides credentials: header lines, with Salesforce an access token.
+    pub fn authorize(&mut self, now: f64, credentials: String) {
+        let credentials = Secret::new(credentials);
+        match &mut self.stream {
+            Stream::Salesforce(client) => {
+                client.handle(moment(now), salesforce::Input::Token(Ok(credentials)));
+            }
+            Stream::Bayeux(_) => self.handle(now, Input::Authorize { headers: credentials, url: None }),
         }
     }
 
-    /// Provides credentials as header lines.
-    pub fn authorize(&mut self, now: f64, headers: String) {
-        self.session().authorize(moment(now), headers, None);
-    }
-
-    /// Reports that there are no credentials, which ends the session.
+    /// Reports that there are no credentials. That ends the session, but with Salesforce it asks again.
     pub fn unauthorized(&mut self, now: f64, message: String) {
-        let error = SessionError::new(Code::Unauthorized, message);
-        self.session().unauthorized(moment(now), error, None, true);
+        match &mut self.stream {
+            Stream::Salesforce(client) => {
+                client.handle(moment(now), salesforce::Input::Token(Err(message)));
+            }
+            Stream::Bayeux(_) => {
+                let message = format!("auth returned no credentials: {message}");
+                let error = SessionError::new(Code::Unauthorized, message);
+                self.handle(now, Input::Unauthorized { error, min_delay: None, is_final: true });
+            }
+        }
     }
 
     /// Provides the signed JWT; `None` if signing failed.
     pub fn signed(&mut self, now: f64, assertion: Option<String>) {
-        if let Stream::Salesforce(client) = &mut self.0 {
-            client.signed(moment(now), assertion.as_deref());
+        if let Stream::Salesforce(client) = &mut self.stream {
+            client.handle(moment(now), salesforce::Input::Signed(assertion));
         }
     }
 
-    /// Stops polling: the inbox is full.
-    pub fn pause(&mut self, now: f64) {
-        self.session().pause(moment(now));
+    /// The consumer has taken or dropped messages. Returns how many more before polling goes on.
+    pub fn taken(&mut self, now: f64, count: u32) -> u32 {
+        self.handle(now, Input::Taken(count as usize));
+        self.session().excess_events() as u32
     }
 
-    /// Polls again: the inbox has free capacity.
-    pub fn resume(&mut self, now: f64) {
-        self.session().resume_polling(moment(now));
+    /// Passes the response of an exchange. Before it, the consumer has `taken` messages.
+    #[allow(clippy::too_many_arguments, reason = "one call instead of two")]
+    pub fn response_and_taken(
+        &mut self,
+        now: f64,
+        taken: u32,
+        id: u32,
+        status: u16,
+        after: f64,
+        headers: String,
+        body: Vec<u8>,
+    ) {
+        self.handle(now, Input::Taken(taken as usize));
+        self.response(now, id, status, after, headers, body);
     }
 
     /// Disconnects.
     pub fn close(&mut self, now: f64) {
-        self.session().close(moment(now));
+        self.handle(now, Input::Close);
     }
 
     /// Reports that a socket is open.
     pub fn socket_opened(&mut self, now: f64, id: u32) {
-        self.session().socket_opened(moment(now), id);
+        self.handle(now, Input::SocketOpened(id));
     }
 
     /// Passes a frame of a socket.
     pub fn socket_text(&mut self, now: f64, id: u32, text: Vec<u8>) {
-        if let Stream::Bayeux(client) = &mut self.0 {
-            client.socket_text(moment(now), id, text);
-        }
+        self.handle(now, Input::SocketText(id, text));
     }
 
     /// Reports that a socket was closed.
     pub fn socket_closed(&mut self, now: f64, id: u32, code: u16) {
-        if let Stream::Bayeux(client) = &mut self.0 {
-            client.socket_closed(moment(now), id, code);
-        }
+        self.handle(now, Input::SocketClosed(id, code));
     }
 
     /// Runs the timers that are due.
     pub fn tick(&mut self, now: f64) {
-        self.handle(moment(now), Input::Tick);
+        self.handle(now, Input::Tick);
     }
 
     /// Passes the response of an exchange.
     pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
         let response = response(status, after, headers, body);
-        self.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
+        self.handle(now, Input::Exchange(ExchangeId(id), Ok(response)));
     }
 
     /// Reports that an exchange failed.
     pub fn failure(&mut self, now: f64, id: u32, why: u8) {
-        self.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
+        self.handle(now, Input::Exchange(ExchangeId(id), Err(failure(why))));
     }
 
     /// Pushes all effects that are due.
     pub fn drain(&mut self, effects: &StreamEffects) {
         loop {
-            let output = match &mut self.0 {
-                Stream::Bayeux(client) => match client.poll() {
-                    Output::Event(event) => push_event(effects, event),
-                    other => push_output(effects, other),
+            let flow = match &mut self.stream {
+                Stream::Bayeux(session) => match session.poll() {
+                    Poll::Do(output) => push_output(effects, output, session),
+                    Poll::Wait(deadline) => return push_wait(effects, deadline),
                 },
                 Stream::Salesforce(client) => match client.poll() {
-                    Output::Event(salesforce::Event::Session(event)) => push_event(effects, event),
-                    Output::Event(salesforce::Event::Sign { claims }) => queued(effects.sign(claims)),
-                    Output::Event(salesforce::Event::RefreshToken(token)) => {
-                        queued(effects.refresh_token(token.expose()))
+                    Poll::Do(salesforce::Output::Session(output)) => {
+                        push_output(effects, output, client.session())
                     }
-                    other => push_output(effects, other),
+                    Poll::Do(salesforce::Output::Login(id, request)) => {
+                        push_request(effects, id, request, true)
+                    }
+                    Poll::Do(salesforce::Output::Sign { claims }) => effects.sign(claims),
+                    Poll::Do(salesforce::Output::NeedsToken { is_renewal }) => {
+                        effects.need_credentials(is_renewal)
+                    }
+                    Poll::Do(salesforce::Output::Granted { authorization, instance_url, issued_at_ms }) => {
+                        effects.granted(authorization.expose(), instance_url, issued_at_ms as f64)
+                    }
+                    Poll::Do(salesforce::Output::RefreshToken(token)) => {
+                        effects.refresh_token(token.expose())
+                    }
+                    Poll::Wait(deadline) => return push_wait(effects, deadline),
                 },
             };
-            if output.is_break() {
-                return;
-            }
+            // Pushing an effect cannot fail.
+            drop(flow);
         }
     }
 }
 
 impl StreamPort {
-    fn session(&mut self) -> &mut Session {
-        match &mut self.0 {
-            Stream::Bayeux(client) => &mut client.session,
-            Stream::Salesforce(client) => &mut client.session,
+    fn session(&self) -> &Session {
+        match &self.stream {
+            Stream::Bayeux(session) => session,
+            Stream::Salesforce(client) => client.session(),
         }
     }
 
-    fn handle(&mut self, now: Moment, input: Input) {
-        match &mut self.0 {
-            Stream::Bayeux(client) => client.handle(now, input),
-            Stream::Salesforce(client) => client.handle(now, input),
+    fn handle(&mut self, now: f64, input: Input) {
+        match &mut self.stream {
+            Stream::Bayeux(session) => session.handle(moment(now), input),
+            Stream::Salesforce(client) => client.handle(moment(now), salesforce::Input::Session(input)),
         }
+    }
+
+    /// Starts an operation.
+    fn start(&mut self, now: f64, input: impl FnOnce(OpId) -> Input) -> u32 {
+        let op = self.ops.advance();
+        self.handle(now, input(OpId(op)));
+        op
     }
 }
 
-type Flow = core::ops::ControlFlow<()>;
-
-/// Pushing an effect cannot fail, so the result is ignored.
-fn queued(result: Result<(), JsValue>) -> Flow {
-    drop(result);
-    Flow::Continue(())
+/// The name of a channel without its filter, as messages carry it.
+#[wasm_bindgen]
+pub fn channel_name(channel: &str) -> String {
+    without_filter(channel).to_owned()
 }
 
-fn push_output<E>(effects: &StreamEffects, output: Output<E>) -> Flow {
+type Pushed = Result<(), JsValue>;
+
+fn push_wait(effects: &StreamEffects, deadline: Deadline) {
+    if let Deadline::At(at) = deadline {
+        drop(effects.wait(at.as_millis() as f64));
+    }
+}
+
+fn push_output(effects: &StreamEffects, output: Output<Event>, session: &Session) -> Pushed {
     match output {
-        Output::Send(id, request) => push_request(effects, id, request),
-        Output::Cancel(id) => queued(effects.cancel(id.0)),
-        Output::Wait(Deadline::At(at)) => {
-            drop(effects.wait(at.as_millis() as f64));
-            Flow::Break(())
-        }
-        Output::Wait(Deadline::Never) => Flow::Break(()),
-        // A stream stores nothing, and its events are handled by the caller.
-        Output::Load(_) | Output::Save(..) | Output::Event(_) => Flow::Continue(()),
+        Output::Send(id, request) => push_request(effects, id, request, false),
+        Output::Cancel(id) => effects.cancel(id.0),
+        Output::Event(event) => push_event(effects, event, session.excess_events() as u32),
     }
 }
 
-fn push_request(effects: &StreamEffects, id: ExchangeId, request: Request) -> Flow {
+fn push_request(effects: &StreamEffects, id: ExchangeId, request: Request, is_login: bool) -> Pushed {
     let (timeout_ms, max_response_bytes, response_headers) =
         (request.timeout().0 as f64, request.max_response_bytes(), request.response_headers());
     let (url, headers, body) = request.into_parts();
-    queued(effects.send(id.0, url, headers, body, timeout_ms, max_response_bytes, response_headers))
+    effects.send(id.0, url, headers, body, timeout_ms, max_response_bytes, response_headers, is_login)
 }
 
-fn push_event(effects: &StreamEffects, event: Event) -> Flow {
-    queued(match event {
-        Event::Messages { source, text, events } => {
+fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
+    match event {
+        Event::Messages { source, text, is_repaired, events } => {
             let (table, channels) = event_table(&text, &events);
-            effects.messages(source.map_or(0, |id| id.0), table, channels)
+            let text = is_repaired.then(|| String::from_utf8_lossy(&text).into_owned());
+            effects.messages(source.map_or(0, |id| id.0), table, channels, excess, text)
         }
         Event::Settled(op, Ok(())) => effects.settled(op.0, 0, 0, ""),
         Event::Settled(op, Err(error)) => {
@@ -303,7 +373,7 @@ fn push_event(effects: &StreamEffects, event: Event) -> Flow {
         Event::SocketOpen { id, url } => effects.socket_open(id, url),
         Event::SocketSend { id, text } => effects.socket_send(id, text),
         Event::SocketClose { id } => effects.socket_close(id),
-    })
+    }
 }
 
 fn error_parts(error: &SessionError) -> (u8, u16, &str) {
@@ -346,7 +416,7 @@ fn event_table(text: &[u8], events: &[EventSpans]) -> (Vec<u32>, Vec<String>) {
 fn decode_name(name: &[u8], is_escaped: bool) -> String {
     let mut bytes = if is_escaped { vec![0; name.len()] } else { Vec::new() };
     let name = if is_escaped { unescape(name, &mut bytes).unwrap_or(name) } else { name };
-    String::from_utf8_lossy(name).into_owned()
+    without_filter(&String::from_utf8_lossy(name)).to_owned()
 }
 
 /// An integer that a JavaScript number represents exactly and formats in the same way.

@@ -17,10 +17,11 @@ import {
   refreshTokenAuth,
   replayStore,
   sessionAuth,
+  tokenAuth,
 } from "eventferry";
 import { createEmulator } from "eventferry/testing";
 import { recordEvents } from "./bayeux-server.mjs";
-import { abortAfter, realTime, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
+import { abortAfter, realTime, sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
 
@@ -534,4 +535,196 @@ test("a stored replay id that is not a number is sent unchanged", async () => {
       message: /^replayId of a stored marker must be a replay id as text; received /,
     });
   await client.close();
+});
+
+test("a goodbye of Salesforce, alone or beside a refusal, loses no event and ends nothing", async () => {
+  const client = await opened();
+  let n = 0;
+  for (const end of ["revokeTokens", "expireSessions"])
+    for (const disconnect of ["first", "last", "alone"]) {
+      emulator.salesforce.publish(A, { N: ++n });
+      assert.deepEqual(await numbers(client, 1), [n]);
+      await emulator.salesforce.waitFor(({ sessions }) => sessions.some(({ isHeld }) => isHeld));
+      emulator.salesforce[end]({ disconnect });
+      emulator.salesforce.publish(A, { N: ++n });
+      assert.deepEqual(await numbers(client, 1), [n], `${end}, ${disconnect}`);
+    }
+  assert.equal(client.closed, false);
+  await client.close();
+});
+
+test("the token of a login goes to no instance that the application has not allowed", async () => {
+  const sent = [];
+  const loginUrl = "https://login.example";
+  const fetchFor = (instance) => async (request) => {
+    sent.push(new URL(request.url).host);
+    if (request.url.endsWith("/token"))
+      return Response.json({ access_token: "T", instance_url: instance, token_type: "Bearer" });
+    const messages = await request.json();
+    return Response.json(messages.map(({ channel, id }) => ({ channel, id, successful: false, error: "400::no" })));
+  };
+  const open = async (instance, options = {}) => {
+    sent.length = 0;
+    const auth = clientCredentialsAuth({ consumerKey: "k", consumerSecret: "s", loginUrl });
+    const settings = { fetch: fetchFor(instance), retry: RETRY, connectionTimeoutMs: 100, ...options };
+    const client = new SalesforceClient(auth, settings);
+    const error = await client.open().catch((error) => error);
+    return { error, hosts: [...new Set(sent)] };
+  };
+  for (const instance of [
+    "https://evil.example",
+    "http://acme.my.salesforce.com",
+    "https://acme.my.salesforce.com@evil.example",
+    "https://salesforce.com.evil.example",
+  ]) {
+    const { error, hosts } = await open(instance);
+    assert.equal(error.code, "ERR_REJECTED", instance);
+    assert.match(error.message, /allowedInstances/);
+    assert.deepEqual(hosts, ["login.example"], instance);
+  }
+  for (const [instance, options] of [
+    ["https://acme.my.salesforce.com"],
+    ["https://login.example"],
+    ["https://crm.example", { allowedInstances: ["https://crm.example"] }],
+    ["https://eu.crm.example", { allowedInstances: ["*.crm.example"] }],
+  ])
+    assert.ok((await open(instance, options)).hosts.includes(new URL(instance).host), instance);
+  const auth = clientCredentialsAuth({ consumerKey: "k", consumerSecret: "s", loginUrl });
+  for (const options of [
+    { allowedInstances: "crm.example" },
+    { allowedInstances: ["http://crm.example"] },
+    { streamingUrl: "http://proxy.example/cometd/68.0" },
+  ])
+    assert.throws(() => new SalesforceClient(auth, options), { code: "ERR_INVALID_ARGUMENT" });
+});
+
+test("an onRefreshToken that throws or rejects is reported, and the login goes on", async () => {
+  for (const onRefreshToken of [
+    () => {
+      throw new Error("the disk is full");
+    },
+    () => Promise.reject(new Error("the disk is full")),
+  ]) {
+    emulator.salesforce.clear();
+    const fetch = async (request) => {
+      const response = await emulatorFetch(request);
+      if (!request.url.includes("oauth2")) return response;
+      return Response.json({ ...(await response.json()), refresh_token: "NEW" });
+    };
+    const first = await emulatorFetch(
+      new Request(`${BASE}/services/oauth2/token`, {
+        method: "POST",
+        body: new URLSearchParams({
+          grant_type: "password",
+          client_id: SECRETS.consumerKey,
+          client_secret: SECRETS.consumerSecret,
+          username: SECRETS.username,
+          password: SECRETS.password,
+        }),
+      }),
+    );
+    const { refresh_token: refreshToken = "none" } = await first.json();
+    const auth = refreshTokenAuth({ consumerKey: SECRETS.consumerKey, refreshToken, loginUrl: BASE, onRefreshToken });
+    const client = new SalesforceClient(auth, { fetch, retry: RETRY });
+    const errors = [];
+    client.addEventListener("error", ({ detail }) => errors.push(detail.error.message));
+    await client.open().catch(() => undefined);
+    await until(() => errors.length > 0 || client.closed);
+    if (refreshToken !== "none") assert.deepEqual(errors, ["the disk is full"]);
+    await client.close();
+  }
+});
+
+test("a JWT expires by the wall clock after the computer has slept", async () => {
+  const { privateKey } = await crypto.subtle.generateKey(
+    { name: "RSASSA-PKCS1-v1_5", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" },
+    true,
+    ["sign"],
+  );
+  const expiries = [];
+  const clock = virtualClock();
+  const fetch = async (request) => {
+    if (request.url.includes("oauth2")) {
+      const assertion = new URLSearchParams(await request.clone().text()).get("assertion");
+      expiries.push(JSON.parse(atob(assertion.split(".")[1])).exp * 1000 - clock.unixNow());
+      return Response.json({ access_token: `T${expiries.length}`, instance_url: BASE });
+    }
+    const messages = await request.json();
+    const isRefused =
+      messages[0].channel === "/meta/connect" && expiries.length === 1 && messages[0].advice === undefined;
+    if (isRefused) clock.setUnix(clock.unixNow() + 3_600_000);
+    else if (messages[0].channel === "/meta/connect" && messages[0].advice === undefined) await sleep(100_000);
+    return Response.json(
+      messages.map(({ channel, id }) => ({
+        channel,
+        id,
+        successful: !isRefused,
+        ...(isRefused && { error: "401::Authentication invalid" }),
+        clientId: "c",
+        supportedConnectionTypes: ["long-polling"],
+      })),
+    );
+  };
+  const auth = jwtBearerAuth({ consumerKey: "k", username: "u", privateKey, loginUrl: BASE });
+  const client = new SalesforceClient(auth, { fetch, retry: RETRY, connectionTimeoutMs: Infinity });
+  await client.open();
+  await until(() => expiries.length === 2, 1e9);
+  for (const millis of expiries) assert.ok(millis > 100_000 && millis < 180_000, String(millis));
+  await client.close();
+});
+
+test("tokenAuth asks a function of the program for tokens, again when one is refused, and again when it throws", async () => {
+  emulator.salesforce.clear();
+  const asked = [];
+  const accessToken = async ({ renew }) => {
+    asked.push(renew);
+    if (asked.length === 2) throw new TypeError("the backend is away");
+    return emulator.salesforce.issueToken();
+  };
+  const client = new SalesforceClient(tokenAuth({ accessToken, instanceUrl: BASE }), {
+    fetch: emulatorFetch,
+    retry: RETRY,
+  });
+  assert.equal(client.credentials, undefined);
+  await client.open();
+  await client.subscribe(A);
+  const { accessToken: first, instanceUrl, issuedAt } = client.credentials;
+  assert.deepEqual([instanceUrl, issuedAt.getTime() <= virtualClock().unixNow()], [BASE, true]);
+  assert.ok(!`${inspect(client.credentials)} ${JSON.stringify(client.credentials)}`.includes(first));
+  emulator.salesforce.revokeTokens();
+  await until(() => asked.length === 3 && client.state === "connected");
+  emulator.salesforce.publish(A, { N: 3 });
+  assert.deepEqual([await numbers(client, 1), asked], [[3], [false, true, true]]);
+  assert.notEqual(client.credentials.accessToken, first);
+  await client.close();
+
+  const never = tokenAuth({ accessToken: () => Promise.reject(new Error("no session")), instanceUrl: BASE });
+  const failing = new SalesforceClient(never, { fetch: emulatorFetch, retry: RETRY, connectionTimeoutMs: 1000 });
+  await assert.rejects(failing.open(), { code: "ERR_UNAUTHORIZED", message: /accessToken failed: no session/ });
+  for (const options of [{}, { accessToken: "t", instanceUrl: BASE }, { accessToken, instanceUrl: "acme" }])
+    assert.throws(() => tokenAuth(options), { code: "ERR_INVALID_ARGUMENT" });
+});
+
+test("use acknowledges a message unless the function throws", async () => {
+  const positions = new Map();
+  const replay = {
+    get: (channel) => positions.get(channel),
+    set: (channel, marker) => void positions.set(channel, marker.replayId),
+    policy: "manual",
+  };
+  const client = await opened({ replay });
+  assert.equal(client.transport, "long-polling");
+  const sent = [1, 2].map((N) => String(emulator.salesforce.publish(A, { N }).replayId));
+  const [first, second] = [await client.receive(), await client.receive()];
+  await assert.rejects(
+    first.use(() => Promise.reject(new Error("not processed"))),
+    /not processed/,
+  );
+  await second.use(() => undefined);
+  assert.equal(positions.size, 0);
+  assert.equal(await first.use(({ data }) => data.payload.N), 1);
+  assert.deepEqual([...positions.values()], [sent[1]]);
+  await assert.rejects(first.use("x"), { code: "ERR_INVALID_ARGUMENT" });
+  await client.close();
+  assert.equal(client.transport, undefined);
 });

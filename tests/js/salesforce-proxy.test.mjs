@@ -611,3 +611,65 @@ describe("refusing", () => {
     );
   });
 });
+
+describe("what a hostile page or a careless server cannot get out of the proxy", () => {
+  test("messages that are nested too deeply are answered with 400", async () => {
+    const { page } = setup();
+    const headers = { "content-type": "application/json" };
+    for (const body of [
+      `[{"channel":"/meta/handshake","ext":${"[".repeat(9000)}${"]".repeat(9000)}}]`,
+      `[{"channel":"/meta/handshake","ext":${'{"a":'.repeat(4000)}1${"}".repeat(4000)}}]`,
+      `${"[".repeat(9000)}${"]".repeat(9000)}`,
+    ])
+      assert.equal((await page.fetch("/cometd/68.0", { headers, body })).status, 400);
+    const shallow = `[{"channel":"/meta/handshake","ext":${"[".repeat(50)}"]${"[".repeat(500)}"${"]".repeat(50)}}]`;
+    assert.notEqual((await page.fetch("/cometd/68.0", { headers, body: shallow })).status, 400);
+  });
+
+  test("a login that repeats the secret of the proxy does not show it to the page", async () => {
+    const consumerSecret = "s3cret&of the proxy";
+    const errors = [];
+    const proxy = salesforceProxy({
+      instanceUrl: INSTANCE,
+      allowedOrigins: [PAGE],
+      consumerKey: "key",
+      consumerSecret,
+      grants: ["password"],
+      fetch: async (request) => {
+        const form = await request.text();
+        return Response.json(
+          { error: "invalid_client", error_description: `${consumerSecret} ${form}` },
+          { status: 400 },
+        );
+      },
+      onError: (error) => errors.push(error),
+    });
+    const answer = await new Page(proxy).login({ ...PASSWORD, client_secret: undefined });
+    const text = JSON.stringify(answer);
+    assert.equal(answer.error, "invalid_client");
+    for (const form of [consumerSecret, encodeURIComponent(consumerSecret), "s3cret"])
+      assert.ok(!text.includes(form), text);
+  });
+
+  test("the cause of an error quotes no token", async () => {
+    const errors = [];
+    const proxy = salesforceProxy({
+      instanceUrl: INSTANCE,
+      allowedOrigins: [PAGE],
+      accessToken: () => "s3cret-token-of-the-proxy",
+      authorize: () => true,
+      allowedChannels: [CHANNEL],
+      fetch: async (request) => {
+        const cause = new Error(`sent ${request.headers.get("authorization")}`);
+        throw new TypeError(`bad header ${request.headers.get("authorization")}`, { cause });
+      },
+      onError: (error) => errors.push(error),
+    });
+    const body = JSON.stringify([{ channel: "/meta/handshake", version: "1.0" }]);
+    const headers = { "content-type": "application/json" };
+    assert.equal((await new Page(proxy).fetch("/cometd/68.0", { headers, body })).status, 502);
+    assert.equal(errors.length, 1);
+    assert.ok(!inspect(errors[0], { depth: 9 }).includes("s3cret"), inspect(errors[0]));
+    assert.match(errors[0].cause.message, /bad header Bearer …/);
+  });
+});

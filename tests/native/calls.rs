@@ -27,7 +27,7 @@ fn with_retries(retries: u32) -> Options {
 }
 
 /// Makes one call to a server that gives these replies in turn, and then the last one again and again.
-fn call(options: Options, replies: Vec<Reply>) -> (World<Calls>, Result<(u16, u32), Error>) {
+fn call(options: Options, replies: Vec<Reply>) -> (World<Calls, Settled>, Result<(u16, u32), Error>) {
     let mut replies = replies.into_iter().peekable();
     let mut last = Reply::Hang;
     let mut world = World::new(Calls::new(options, classify_response, 1), move |_, _| {

@@ -25,7 +25,7 @@ fn status(status: u16) -> Reply {
 }
 
 /// A sink whose server gives these replies in order, and repeats the last one.
-fn sink(replies: Vec<Reply>) -> World<Sink> {
+fn sink(replies: Vec<Reply>) -> World<Sink, Settled> {
     let mut replies = replies.into_iter();
     let mut last = Reply::Hang;
     World::new(Sink::new(options(), 1), move |_, _| {
@@ -35,7 +35,7 @@ fn sink(replies: Vec<Reply>) -> World<Sink> {
 }
 
 /// Makes one call, runs the world to its end, and returns the end of the call.
-fn consume(world: &mut World<Sink>, topic: Topic) -> Settled {
+fn consume(world: &mut World<Sink, Settled>, topic: Topic) -> Settled {
     let before = world.events.len();
     let op = world.machine.consume(world.moment(), topic, TIMEOUT);
     world.run();
@@ -46,7 +46,7 @@ fn consume(world: &mut World<Sink>, topic: Topic) -> Settled {
 }
 
 /// The delays between the requests, in milliseconds.
-fn delays(world: &World<Sink>) -> Vec<u64> {
+fn delays(world: &World<Sink, Settled>) -> Vec<u64> {
     world.requests.windows(2).map(|pair| pair[1].0 - pair[0].0).collect()
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use eventferry::base::http::{Failure, Request, Response};
 use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Deadline, Moment};
-use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::engine::machine::{Input, Machine, Output, Poll};
 
 /// The reply of the server to one request.
 #[derive(Clone, Debug)]
@@ -21,11 +21,11 @@ pub(crate) enum Reply {
 type Server = Box<dyn FnMut(u64, &Request) -> Reply>;
 
 /// One machine, one server and one clock.
-pub(crate) struct World<M: Machine> {
+pub(crate) struct World<M, E> {
     pub(crate) machine: M,
     pub(crate) now: u64,
     /// The events for the application, with their times.
-    pub(crate) events: Vec<(u64, M::Event)>,
+    pub(crate) events: Vec<(u64, E)>,
     /// The requests, with their times.
     pub(crate) requests: Vec<(u64, Request)>,
     pub(crate) cancelled: Vec<ExchangeId>,
@@ -34,7 +34,7 @@ pub(crate) struct World<M: Machine> {
     deadline: Deadline,
 }
 
-impl<M: Machine> World<M> {
+impl<M: Machine<Input = Input, Output = Output<E>>, E> World<M, E> {
     pub(crate) fn new(machine: M, server: impl FnMut(u64, &Request) -> Reply + 'static) -> Self {
         Self {
             machine,
@@ -57,7 +57,7 @@ impl<M: Machine> World<M> {
         for step in 0.. {
             assert!(step < 100_000, "the machine does not stop producing outputs");
             match self.machine.poll() {
-                Output::Send(id, request) => {
+                Poll::Do(Output::Send(id, request)) => {
                     let (delay, outcome) = match (self.server)(self.now, &request) {
                         Reply::After(delay, outcome) if delay < request.timeout().0 => (delay, outcome),
                         _ => (request.timeout().0, Err(Failure::Timeout)),
@@ -65,16 +65,15 @@ impl<M: Machine> World<M> {
                     self.in_flight.insert((self.now + delay, id), outcome);
                     self.requests.push((self.now, request));
                 }
-                Output::Cancel(id) => {
+                Poll::Do(Output::Cancel(id)) => {
                     self.in_flight.retain(|(_, other), _| *other != id);
                     self.cancelled.push(id);
                 }
-                Output::Event(event) => self.events.push((self.now, event)),
-                Output::Load(_) | Output::Save(..) => {}
-                Output::Wait(deadline) => {
+                Poll::Do(Output::Event(event)) => self.events.push((self.now, event)),
+                Poll::Wait(deadline) => {
                     self.deadline = deadline;
                     assert!(
-                        matches!(self.machine.poll(), Output::Wait(again) if again == deadline),
+                        matches!(self.machine.poll(), Poll::Wait(again) if again == deadline),
                         "poll after Wait must return the same Wait"
                     );
                     return;

@@ -1,4 +1,5 @@
 /** Channel names and patterns. */
+import { call, fullGlue } from "../../engine/instance.js";
 import { mustBe } from "../../engine/messages.js";
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` if no server can accept this as a channel name or pattern */
@@ -15,12 +16,15 @@ export function checkChannel(channel: unknown): asserts channel is string {
 }
 
 /** The channel name without its filter, as messages carry it: `/topic/T?Name='x'` becomes `/topic/T`. */
-export function withoutFilter(channel: string): string {
-  const at = channel.indexOf("?");
-  return at < 0 ? channel : channel.slice(0, at);
+export function channelName(channel: string): string {
+  const glue = fullGlue();
+  return call(() => glue.channel_name(channel));
 }
 
-/** Whether a subscription covers a channel: `/a/*` matches one more segment, `/a/**` one or more. */
+/**
+ * Whether a subscription covers a channel: `/a/*` matches one more segment, `/a/**` one or more. Both are names without
+ * filters.
+ */
 export function matchesChannel(subscription: string, channel: string): boolean {
   if (subscription.endsWith("/**"))
     return channel.length > subscription.length - 2 && channel.startsWith(subscription.slice(0, -2));
@@ -28,5 +32,5 @@ export function matchesChannel(subscription: string, channel: string): boolean {
     const start = subscription.length - 1;
     return channel.length > start && channel.startsWith(subscription.slice(0, -1)) && !channel.includes("/", start);
   }
-  return withoutFilter(subscription) === withoutFilter(channel);
+  return subscription === channel;
 }

@@ -9,15 +9,16 @@
  * ```
  */
 import { type HeadersOption, headerLines } from "../../client/options.js";
+import { Secrets } from "../../client/redact.js";
 import { codeOf, FerryError } from "../../engine/errors.js";
 import { FAILURE, type StreamEffects, type StreamPort } from "../../engine/ports.js";
 import { Pump } from "../../engine/pump.js";
-import { monotonicNow } from "../../platform/clock.js";
+import { monotonicNow, unixNow } from "../../platform/clock.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
 import type { Extensions } from "./extensions.js";
 import { type SocketMaker, Sockets } from "./socket.js";
-import type { StreamNoticeKind, StreamState } from "./stream-types.js";
+import type { StreamNoticeKind, StreamState, StreamTransport } from "./stream-types.js";
 
 /** States of the engine, in the order of `State` in `src/bayeux/session/types.rs`. */
 const STATES: readonly StreamState[] = ["connecting", "connecting", "connected", "disconnected"];
@@ -34,8 +35,10 @@ export interface StreamDriverListener {
   onConnectionLost(error: FerryError): void;
   /** The stream has ended; no other call follows. */
   onEnd(error: FerryError | undefined): void;
-  /** Returns header lines for all requests. An error ends the client. */
+  /** Returns header lines for all requests, with Salesforce an access token. */
   credentials(renew: boolean): Promise<string>;
+  /** A login has succeeded. `issuedAt` is a Unix time in milliseconds. */
+  onGrant?(accessToken: string, instanceUrl: string, issuedAt: number): void;
   /** Returns a signed JWT with these claims; undefined if it cannot be signed. */
   sign(claims: string): Promise<string | undefined>;
   onRefreshToken(refreshToken: string): void;
@@ -60,6 +63,9 @@ interface PendingOperation {
 
 type Command = (port: StreamPort, now: number) => void;
 
+/** Clocks differ by less than this all the time. */
+const MAX_CLOCK_DRIFT_MS = 1000;
+
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
@@ -70,7 +76,15 @@ export class StreamDriver {
   #operations = new Map<number, PendingOperation>();
   /** The response that the engine currently reads, by its source. */
   #responses = new Map<number, Uint8Array | string>();
+  /** The wall clock at the zero of the monotonic clock, as the engine knows it. */
+  #epoch: number | undefined;
+  /** What servers may repeat in their errors. */
+  readonly #secrets = new Secrets();
   #isDrainScheduled = false;
+  /** Messages that were taken and that the engine was not told of yet. */
+  #taken = 0;
+  /** How many messages must be taken before the engine reads on; 0 if it reads. */
+  #excess = 0;
   #hasEnded = false;
 
   constructor(options: StreamDriverOptions) {
@@ -82,7 +96,7 @@ export class StreamDriver {
       onClose: (id, code) => this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code)),
     });
     this.#pump = new Pump<StreamPort>({
-      makePort: (glue) => new glue.StreamPort(options.config(), random()),
+      makePort: (glue) => this.#withClock(new glue.StreamPort(options.config(), random())),
       fetch: options.fetch,
       handlers: {
         send: (
@@ -93,9 +107,18 @@ export class StreamDriver {
           timeoutMs: number,
           maxResponseBytes: number,
           responseHeaders: string,
-        ) => this.#sendRequest(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders }),
-        messages: (source: number, table: Uint32Array, channels: string[]) =>
-          listener.onMessages(this.#responses.get(source)!, table, channels),
+          isLogin: boolean,
+        ) => this.#sendRequest(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders }, isLogin),
+        messages: (
+          source: number,
+          table: Uint32Array,
+          channels: string[],
+          excess: number,
+          text: string | undefined,
+        ) => {
+          this.#excess = excess;
+          listener.onMessages(text ?? this.#responses.get(source)!, table, channels);
+        },
         settled: (op: number, code: number, status: number, message: string) => {
           const operation = this.#operations.get(op);
           this.#operations.delete(op);
@@ -112,11 +135,11 @@ export class StreamDriver {
           listener.credentials(isRenewal).then(
             (headers) => this.send((port, now) => port.authorize(now, headers)),
             (error: unknown) =>
-              this.send((port, now) =>
-                port.unauthorized(now, `auth returned no credentials: ${(error as Error)?.message ?? String(error)}`),
-              ),
+              this.send((port, now) => port.unauthorized(now, (error as Error)?.message ?? String(error))),
           );
         },
+        granted: (authorization: string, instanceUrl: string, issuedAt: number) =>
+          listener.onGrant?.(authorization.replace(/^\S+ /, ""), instanceUrl, issuedAt),
         sign: (claims: string) => {
           listener.sign(claims).then(
             (assertion) => this.send((port, now) => port.signed(now, assertion)),
@@ -160,12 +183,61 @@ export class StreamDriver {
 
   /** Sends a command to the engine and runs its effects. Ignored after the end. */
   send(command: Command): void {
-    if (!this.#hasEnded) this.#pump.sendInBackground(command);
+    if (this.#hasEnded) return;
+    this.#pump.sendInBackground((port, now) => {
+      this.#syncClock(port, now);
+      command(port, now);
+    });
+  }
+
+  /** The port, whose timers also follow the wall clock: they are the first to run after a sleep. */
+  #withClock(port: StreamPort): StreamPort {
+    const tick = port.tick.bind(port);
+    port.tick = (now) => {
+      this.#syncClock(port, now);
+      tick(now);
+    };
+    return port;
+  }
+
+  /** Tells the engine if the wall clock was set, or went on while the monotonic clock stood still. */
+  #syncClock(port: StreamPort, now: number): void {
+    const epoch = unixNow() - monotonicNow();
+    this.#epoch ??= epoch;
+    if (Math.abs(epoch - this.#epoch) <= MAX_CLOCK_DRIFT_MS) return;
+    this.#epoch = epoch;
+    port.set_clock(now, epoch);
+  }
+
+  /** The channels that the server has accepted. */
+  get subscriptions(): readonly string[] {
+    return this.#hasEnded || !this.#pump.isRunning ? [] : this.#pump.query((port) => port.subscriptions());
+  }
+
+  /** The transport in use; undefined before the start and after the end. */
+  get transport(): StreamTransport | undefined {
+    if (this.#hasEnded || !this.#pump.isRunning) return undefined;
+    return this.#pump.query((port) => port.transport() as StreamTransport);
+  }
+
+  /** Messages have left the inbox. The engine is told when it waits for that, otherwise with the next response. */
+  taken(count: number): void {
+    this.#taken += count;
+    if (this.#excess > 0 && this.#taken >= this.#excess)
+      this.send((port, now) => {
+        this.#excess = port.taken(now, this.#takeCount());
+      });
   }
 
   /** Ends a stream whose engine was never started. */
   end(): void {
     this.#end(undefined);
+  }
+
+  #takeCount(): number {
+    const count = this.#taken;
+    this.#taken = 0;
+    return count;
   }
 
   #scheduleDrain(): void {
@@ -177,11 +249,9 @@ export class StreamDriver {
     });
   }
 
-  #sendRequest(id: number, plan: RequestPlan): void {
+  #sendRequest(id: number, plan: RequestPlan, isLogin: boolean): void {
     const { headers, extensions, listener } = this.#options;
     listener.onRequest(plan.url);
-    // Neither extensions nor the headers of the user may see or reach a login.
-    const isLogin = plan.responseHeaders === "" && plan.headers.includes("x-www-form-urlencoded");
     if (extensions && !isLogin) {
       const text = this.#runExtensions(() => extensions.outgoing(id, decoder.decode(plan.body)));
       if (text === undefined) {
@@ -193,7 +263,9 @@ export class StreamDriver {
       plan.body = encoder.encode(text);
     }
     const onOutcome = (_port: StreamPort, _now: number, outcome: ExchangeOutcome) => this.#onOutcome(id, outcome);
-    this.#pump.startExchange(id, headers === undefined || isLogin ? plan : withHeaders(plan, headers), onOutcome);
+    this.#secrets.addHeaders(plan.headers);
+    const isComplete = headers === undefined || isLogin;
+    this.#pump.startExchange(id, isComplete ? plan : withHeaders(plan, headers, this.#secrets), onOutcome);
   }
 
   #sendText(id: number, text: string): void {
@@ -223,6 +295,7 @@ export class StreamDriver {
   #onOutcome(id: number, outcome: ExchangeOutcome): void {
     const { port } = this.#pump;
     const now = monotonicNow();
+    this.#syncClock(port, now);
     if (outcome.kind === "failure") {
       port.failure(now, id, FAILURE[outcome.reason]);
       return;
@@ -234,7 +307,8 @@ export class StreamDriver {
       if (text !== undefined) body = encoder.encode(text);
     }
     this.#keepResponse(id, body);
-    port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, body);
+    const { status, retryAfterMs, headers } = outcome;
+    port.response_and_taken(now, this.#takeCount(), id, status, retryAfterMs, headers, body);
   }
 
   #onSocketText(id: number, text: string): void {
@@ -250,8 +324,8 @@ export class StreamDriver {
 
   #error(code: number, status: number, message: string): FerryError | undefined {
     if (code === 0) return undefined;
-    const { cause } = this.#pump;
-    return new FerryError(codeOf(code), message, {
+    const cause = this.#secrets.redactError(this.#pump.cause);
+    return new FerryError(codeOf(code), this.#secrets.redact(message), {
       status: status || undefined,
       ...(cause !== undefined && { cause }),
     });
@@ -270,14 +344,39 @@ export class StreamDriver {
   }
 }
 
-/** Adds the headers of the user. Those of the engine win, because it knows the token and the cookies. */
-function withHeaders(plan: RequestPlan, headers: HeadersOption): RequestPlan | Promise<RequestPlan> {
-  let lines: string | Promise<string>;
+/**
+ * Adds the headers of the user. Those of the engine win, because it knows the token; cookies of both are sent, where one
+ * of the engine has precedence over one of the same name.
+ */
+function withHeaders(plan: RequestPlan, headers: HeadersOption, secrets: Secrets): RequestPlan | Promise<RequestPlan> {
+  const change = (lines: string): RequestPlan => {
+    const merged = cookie === undefined ? lines : withCookies(lines, cookie);
+    secrets.addHeaders(merged);
+    return { ...plan, headers: merged };
+  };
+  const { cookie, ...engineHeaders } = Object.fromEntries(
+    plan.headers.split("\n").map((line) => line.split(/: (.*)/s)),
+  ) as Record<string, string>;
   try {
-    const engineHeaders = Object.fromEntries(plan.headers.split("\n").map((line) => line.split(/: (.*)/s)));
-    lines = headerLines([headers], engineHeaders as Record<string, string>);
+    const lines = headerLines([headers], engineHeaders);
+    return typeof lines === "string" ? change(lines) : lines.then(change);
   } catch (error) {
     return Promise.reject(error);
   }
-  return typeof lines === "string" ? { ...plan, headers: lines } : lines.then((lines) => ({ ...plan, headers: lines }));
+}
+
+/** Adds the cookies of the server to header lines that may have cookies of the user. */
+function withCookies(lines: string, cookies: string): string {
+  const nameOf = (cookie: string) => cookie.split("=", 1)[0]!.trim();
+  const ofServer = new Set(cookies.split("; ").map(nameOf));
+  let ofUser: string[] = [];
+  const others = lines.split("\n").filter((line) => {
+    if (!line.startsWith("cookie: ")) return true;
+    ofUser = line
+      .slice("cookie: ".length)
+      .split(/; */)
+      .filter((cookie) => !ofServer.has(nameOf(cookie)));
+    return false;
+  });
+  return [...others, `cookie: ${[...ofUser, cookies].join("; ")}`].join("\n");
 }

@@ -9,9 +9,11 @@ export type { BayeuxOptions, StreamOptions } from "./options.js";
 export type { SocketLike, SocketMaker } from "./socket.js";
 export type {
   MessageListener,
+  StreamClient,
   StreamEvents,
   StreamNotice,
   StreamNoticeKind,
   StreamState,
+  StreamTransport,
   Subscription,
 } from "./stream-types.js";

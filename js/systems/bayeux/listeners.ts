@@ -8,35 +8,33 @@ import type { Message, MessageChunk } from "./message.js";
 import type { MessageListener } from "./stream-types.js";
 
 export interface ListenerQueueOptions {
-  /** Number of waiting messages at which the queue is full, if a listener returns a promise. */
-  maxPending: number;
-  onFull(): void;
-  /** Half of `maxPending` is free again. */
-  onDrained(): void;
   /** All listeners of a message are done. */
   onDone(message: Message): Promise<void> | undefined;
+  /** A message has left the queue. */
+  onTaken(): void;
   onError(error: unknown): void;
 }
 
 /** A listener and its subscription. */
 export interface ListenerEntry {
   readonly channel: string;
+  /** The channel without its filter. */
+  readonly name: string;
   readonly listener: MessageListener;
 }
 
 interface Batch {
   readonly messages: MessageChunk;
-  /** For each channel of the chunk, the listeners that its messages go to. */
-  readonly listeners: readonly (readonly MessageListener[])[];
+  /** For each channel of the chunk, the subscriptions whose listeners its messages go to. */
+  readonly entries: readonly (readonly ListenerEntry[])[];
 }
 
 export class ListenerQueue {
   readonly #options: ListenerQueueOptions;
-  #entries: ListenerEntry[] = [];
+  #entries = new Set<ListenerEntry>();
   #batches: Batch[] = [];
   #size = 0;
   #isRunning = false;
-  #isFull = false;
 
   constructor(options: ListenerQueueOptions) {
     this.#options = options;
@@ -48,28 +46,34 @@ export class ListenerQueue {
   }
 
   add(entry: ListenerEntry): void {
-    this.#entries.push(entry);
+    this.#entries.add(entry);
   }
 
+  /** Ends a subscription: its listener is not called any more, not even with messages that have arrived. */
   remove(entry: ListenerEntry | undefined): void {
-    this.#entries = this.#entries.filter((other) => other !== entry);
+    if (entry) this.#entries.delete(entry);
   }
 
   removeChannel(channel: string): void {
-    this.#entries = this.#entries.filter((entry) => entry.channel !== channel);
+    for (const entry of this.#entries) if (entry.channel === channel) this.#entries.delete(entry);
+  }
+
+  /** No listener is called any more. */
+  clear(): void {
+    this.#entries.clear();
   }
 
   /** Takes the messages that have a listener, and returns the others. */
   push(messages: MessageChunk): Chunk<Message> {
-    if (this.#entries.length === 0) return messages;
-    const listeners = messages.channels.map((channel) =>
-      this.#entries.filter((entry) => matchesChannel(entry.channel, channel)).map(({ listener }) => listener),
+    if (this.#entries.size === 0) return messages;
+    const entries = messages.channels.map((channel) =>
+      [...this.#entries].filter((entry) => matchesChannel(entry.name, channel)),
     );
     const unclaimed: number[] = [];
     for (let index = 0; index < messages.length; index++)
-      if (listeners[messages.channelIndexAt(index)]!.length === 0) unclaimed.push(index);
+      if (entries[messages.channelIndexAt(index)]!.length === 0) unclaimed.push(index);
     const count = messages.length - unclaimed.length;
-    if (count > 0) this.#batches.push({ messages, listeners });
+    if (count > 0) this.#batches.push({ messages, entries });
     this.#size += count;
     return messages.pick(unclaimed);
   }
@@ -79,40 +83,32 @@ export class ListenerQueue {
     if (this.#isRunning) return;
     this.#isRunning = true;
     for (let batch = this.#batches.shift(); batch; batch = this.#batches.shift()) {
-      const { messages, listeners } = batch;
+      const { messages, entries } = batch;
       for (let index = 0; index < messages.length; index++) {
-        const called = listeners[messages.channelIndexAt(index)]!;
-        if (called.length === 0) continue;
+        const claimed = entries[messages.channelIndexAt(index)]!;
+        if (claimed.length === 0) continue;
         const message = messages.at(index);
-        for (const listener of called) {
+        let isHandled = false;
+        for (const entry of claimed) {
+          // It may have been unsubscribed since the message arrived.
+          if (!this.#entries.has(entry)) continue;
+          isHandled = true;
+          const { listener } = entry;
           try {
             const result = listener(message) as PromiseLike<unknown> | undefined;
             if (typeof result?.then === "function") {
-              this.#checkFull();
               await result;
             }
           } catch (error) {
             this.#options.onError(error);
           }
         }
-        const saved = this.#options.onDone(message);
+        const saved = isHandled ? this.#options.onDone(message) : undefined;
         if (saved) await saved.catch((error: unknown) => this.#options.onError(error));
         this.#size--;
-        this.#checkDrained();
+        this.#options.onTaken();
       }
     }
     this.#isRunning = false;
-  }
-
-  #checkFull(): void {
-    if (this.#isFull || this.#size < this.#options.maxPending) return;
-    this.#isFull = true;
-    this.#options.onFull();
-  }
-
-  #checkDrained(): void {
-    if (!this.#isFull || this.#size > this.#options.maxPending / 2) return;
-    this.#isFull = false;
-    this.#options.onDrained();
   }
 }

@@ -3,6 +3,7 @@
  * first read.
  */
 import type { Chunk } from "../../client/inbox.js";
+import { mustBe } from "../../engine/messages.js";
 import { freshId } from "../../platform/uuid.js";
 import { CloudEvent } from "../cloudevents/event.js";
 
@@ -27,6 +28,13 @@ export interface StreamMessage<T = unknown> {
    * @throws {FerryError} `ERR_STORE` if the position could not be saved
    */
   ack(): Promise<void>;
+  /**
+   * Calls a function with the message, and acknowledges the message unless the function throws or its promise rejects.
+   * Resolves with the result of the function.
+   *
+   * @throws what the function throws; {FerryError} `ERR_STORE` as `ack`
+   */
+  use<R>(work: (message: StreamMessage<T>) => R | Promise<R>): Promise<R>;
   /** The message as a CloudEvent, whose `data` is the text that arrived. */
   toCloudEvent(): CloudEvent<T>;
 }
@@ -138,6 +146,13 @@ export class Message implements StreamMessage {
 
   ack(): Promise<void> {
     return this.#chunk.host.ack(this);
+  }
+
+  async use<R>(work: (message: StreamMessage) => R | Promise<R>): Promise<R> {
+    if (typeof work !== "function") throw mustBe("work", "a function", work);
+    const result = await work(this);
+    await this.ack();
+    return result;
   }
 
   toCloudEvent(): CloudEvent {

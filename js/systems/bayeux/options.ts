@@ -1,5 +1,6 @@
 /** Options of all clients of streams, and of the client for Bayeux servers. */
 import { type ClientOptions, checkClientOptions, checkTimeout } from "../../client/options.js";
+import type { FerryError } from "../../engine/errors.js";
 import { HIDDEN, mustBe, unknownOption } from "../../engine/messages.js";
 import { monotonicNow, unixNow } from "../../platform/clock.js";
 import { type BayeuxExtension, checkExtensions } from "./extensions.js";
@@ -38,6 +39,13 @@ export interface StreamOptions extends ClientOptions {
    */
   drain?: boolean;
   /**
+   * Called while a loop over the client goes on although the connection is down, each time that `connectionTimeoutMs`
+   * has passed. `receive` rejects then; a loop waits for the connection.
+   *
+   * @default none
+   */
+  onRetry?: (error: FerryError) => void;
+  /**
    * Whether a browser sends cookies to a server of another site. Elsewhere the client keeps cookies itself.
    *
    * @default "include"
@@ -74,13 +82,14 @@ export interface BayeuxOptions extends StreamOptions {
   webSocket?: SocketMaker;
 }
 
-const STREAM_NAMES = ["connectionTimeoutMs", "maxPending", "retry", "credentials", "drain"];
+const STREAM_NAMES = ["connectionTimeoutMs", "maxPending", "retry", "credentials", "drain", "onRetry"];
 const TRANSPORTS = ["websocket", "long-polling"];
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkStreamOptions(owner: string, options: unknown, names: readonly string[]): void {
   checkClientOptions(owner, options, [...STREAM_NAMES, ...names]);
-  const { connectionTimeoutMs, maxPending, retry, credentials, drain } = options as StreamOptions;
+  const { connectionTimeoutMs, maxPending, retry, credentials, drain, onRetry } = options as StreamOptions;
+  if (onRetry !== undefined && typeof onRetry !== "function") throw mustBe("onRetry", "a function", onRetry);
   if (connectionTimeoutMs !== Infinity) checkTimeout(connectionTimeoutMs, "connectionTimeoutMs");
   if (maxPending !== undefined && !(Number.isInteger(maxPending) && maxPending >= 1 && maxPending <= 1_000_000))
     throw mustBe("maxPending", "an integer from 1 to 1000000", maxPending);
@@ -131,11 +140,13 @@ export function streamConfig({
   connectionTimeoutMs = 10_000,
   retry = {},
   drain,
+  maxPending,
 }: StreamOptions): Record<string, unknown> {
   return {
     hasCookieJar: !platformKeepsCookies(),
     epochUnixMs: unixNow() - monotonicNow(),
     timeoutMs,
+    maxPending,
     isDraining: drain,
     connectionTimeoutMs: connectionTimeoutMs === Infinity ? undefined : connectionTimeoutMs,
     ...retry,

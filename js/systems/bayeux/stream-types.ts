@@ -5,6 +5,9 @@ import type { StreamMessage } from "./message.js";
 /** State of the connection. `connecting` also while the client reconnects. */
 export type StreamState = "connecting" | "connected" | "disconnected";
 
+/** How messages are exchanged with the server. */
+export type StreamTransport = "websocket" | "long-polling";
+
 /** Receives the messages of a subscription. If it returns a promise, the next message waits for it. */
 export type MessageListener<T = unknown> = (message: StreamMessage<T>) => unknown;
 
@@ -61,4 +64,85 @@ export interface Subscription {
    * @throws {FerryError} as `subscribe`
    */
   unsubscribe(): Promise<void>;
+}
+
+/** What all clients of streams can do. */
+export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage>, AsyncDisposable {
+  /** State of the connection. */
+  readonly state: StreamState;
+  /** The transport in use, while connected. */
+  readonly transport: StreamTransport | undefined;
+  /**
+   * Whether the client has ended: by `close`, by a signal, or by an error. Messages that have arrived can still be
+   * received.
+   */
+  readonly closed: boolean;
+  /** The channels that the server has accepted, and that were not unsubscribed since. */
+  readonly subscriptions: ReadonlySet<string>;
+  /** How many messages have arrived that were not yet received or handled by a listener. */
+  readonly pendingCount: number;
+  /** Whether `pendingCount` is above 0. */
+  readonly hasPendingMessages: boolean;
+  /**
+   * Connects. Resolves once connected. `signal` ends the client.
+   *
+   * @throws {FerryError} `ERR_UNAUTHORIZED`, `ERR_REJECTED`, `ERR_RATE_LIMITED`, `ERR_NETWORK`, `ERR_TIMEOUT`,
+   * `ERR_REDIRECTED`, `ERR_UNAVAILABLE`, `ERR_ABORTED`, `ERR_CLOSED`; `ERR_INVALID_ARGUMENT` if the client is already
+   * open
+   */
+  open(options?: { signal?: AbortSignal }): Promise<void>;
+  /**
+   * Disconnects and ends the client. Never rejects because of the server. Pending operations reject with `ERR_CLOSED`;
+   * messages that have arrived can still be received. Further calls return the same promise.
+   *
+   * @throws {FerryError} `ERR_STORE` if the last replay positions could not be saved
+   */
+  close(): Promise<void>;
+  /**
+   * Subscribes to a channel, or to many with `/*` or `/**` at the end; possible before `open`. Messages go to the
+   * listener, if there is one, otherwise to the inbox. Only the first subscription to a channel sends a request. While
+   * all subscriptions have listeners and `receive` was never called, messages that are for no listener are dropped.
+   *
+   * @throws {FerryError} `ERR_REJECTED` and others with the error of the server, and its number in `status`;
+   * `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be
+   * read
+   */
+  subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription>;
+  /** Ends all subscriptions to a channel. @throws {FerryError} as `subscribe` */
+  unsubscribe(channel: string): Promise<void>;
+  /**
+   * Publishes an event on a channel, without retries: after `ERR_TIMEOUT` or `ERR_NETWORK` it is unknown whether the
+   * event arrived. Events that are published in the same turn share a request.
+   *
+   * @param data any JSON value
+   * @throws {FerryError} `ERR_REJECTED` with the error of the server; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`,
+   * `ERR_INVALID_ARGUMENT`
+   */
+  publish(channel: string, data: unknown): Promise<void>;
+  /**
+   * Takes the next message from the inbox, and waits for one if it is empty.
+   *
+   * @throws {FerryError} `ERR_TIMEOUT` if the connection is down for longer than `connectionTimeoutMs` (the client
+   * keeps trying, so call it again); `ERR_REJECTED`, `ERR_UNAUTHORIZED` and others if the server has ended the
+   * connection, or has refused to renew a subscription; `ERR_STORE` if the replay position could not be saved (the next
+   * call returns the same message); `ERR_ABORTED`; `ERR_CLOSED`
+   */
+  receive(options?: { signal?: AbortSignal }): Promise<StreamMessage>;
+  /**
+   * The messages of the inbox, until the client is closed. The loop goes on while the connection is down; `onRetry` is
+   * told. Breaking out of it leaves the client open.
+   *
+   * @throws {FerryError} as `receive`, but for `ERR_TIMEOUT`
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<StreamMessage, void, undefined>;
+  addEventListener<K extends keyof StreamEvents>(
+    type: K,
+    listener: (event: StreamEvents[K]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
 }

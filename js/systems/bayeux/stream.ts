@@ -1,5 +1,5 @@
 /**
- * The client that all streams share: its life from `open` to `close`, subscriptions, and an inbox.
+ * What all clients of streams own: the life from `open` to `close`, subscriptions, and an inbox.
  *
  * ```text
  *   driver ──messages──┬─> listeners of the subscription, one message after the other
@@ -9,9 +9,9 @@
  */
 import { Inbox } from "../../client/inbox.js";
 import { aborted, checkSignal } from "../../client/options.js";
-import { FerryError } from "../../engine/errors.js";
+import { FerryError, isFerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
-import { checkChannel, withoutFilter } from "./channels.js";
+import { channelName, checkChannel } from "./channels.js";
 import { StreamDriver } from "./driver.js";
 import { ListenerQueue } from "./listeners.js";
 import { type Message, MessageChunk, type MessageHost, type StreamMessage } from "./message.js";
@@ -22,17 +22,17 @@ import type {
   StreamNotice,
   StreamNoticeKind,
   StreamState,
+  StreamTransport,
   Subscription,
 } from "./stream-types.js";
 
-/** The verbs that all clients of streams have. */
-export abstract class StreamClient extends EventTarget implements AsyncIterable<StreamMessage>, AsyncDisposable {
+/** The stream of one client. `StreamClient` documents the members that clients pass on. */
+export class Stream {
   readonly #system: StreamSystem;
+  readonly #target: EventTarget;
   readonly #driver: StreamDriver;
-  readonly #inbox: Inbox<Message>;
+  readonly #inbox = new Inbox<Message>();
   readonly #listeners: ListenerQueue;
-  #isInboxFull = false;
-  #areListenersFull = false;
   #state: StreamState = "disconnected";
   #phase: "new" | "open" | "closed" = "new";
   #opening: Promise<void> | undefined;
@@ -41,33 +41,29 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   readonly #ended = new Promise<void>((resolve) => {
     this.#resolveEnded = resolve;
   });
-  /** How many subscriptions each channel has. */
-  #subscriptions = new Map<string, number>();
   /** Types of events that have had a listener. */
   #observedEvents = new Set<string>();
   #origin = "";
+  /** Whether the program takes messages from the inbox, so that those for no listener are kept there. */
+  #usesInbox = false;
+  #hasListened = false;
   readonly #host: MessageHost = {
     ack: (message) => this.#system.ack?.(message) ?? Promise.resolve(),
     originOf: (message) => {
-      const channel = withoutFilter(message.channel);
+      const { channel } = message;
       return { type: this.#system.eventTypeOf(channel), source: `${this.#origin}${encodeURI(channel)}` };
     },
   };
 
-  /** @internal */
-  protected constructor(system: StreamSystem) {
-    super();
+  readonly #onAbort = (): void => this.#abort(this.#system.signal!);
+
+  /** @param target dispatches the events of the stream: the client that owns it */
+  constructor(system: StreamSystem, target: EventTarget) {
     this.#system = system;
-    const { maxPending, signal } = system;
-    this.#inbox = new Inbox<Message>({
-      limit: maxPending,
-      onFull: () => this.#setFull(true, this.#areListenersFull),
-      onDrained: () => this.#setFull(false, this.#areListenersFull),
-    });
+    this.#target = target;
+    const { signal } = system;
     this.#listeners = new ListenerQueue({
-      maxPending,
-      onFull: () => this.#setFull(this.#isInboxFull, true),
-      onDrained: () => this.#setFull(this.#isInboxFull, false),
+      onTaken: () => this.#driver.taken(1),
       onDone: (message) => system.afterListeners?.(message),
       onError: (error) => this.#reportError(error),
     });
@@ -75,11 +71,9 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       ...system.driver,
       listener: {
         ...system.listener,
-        onMessages: (response, table, channels) => {
-          this.#onMessages(new MessageChunk(this.#host, response, table, channels));
-          // The engine pauses after each response until `resume`.
-          if (!this.#isInboxFull && !this.#areListenersFull) this.#driver.send((port, now) => port.resume(now));
-        },
+        onRefreshToken: (refreshToken) => this.#reportRejection(() => system.listener.onRefreshToken(refreshToken)),
+        onMessages: (response, table, channels) =>
+          this.#onMessages(new MessageChunk(this.#host, response, table, channels)),
         onState: (state) => this.#setState(state),
         onNotice: (kind, channel, error) => this.#onNotice(kind, channel, error),
         onConnectionLost: (error) => this.#inbox.rejectWaiting(error),
@@ -90,44 +84,33 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
       },
     });
     if (signal?.aborted) this.#abort(signal);
-    else signal?.addEventListener("abort", () => this.#abort(signal), { once: true });
+    else signal?.addEventListener("abort", this.#onAbort);
   }
 
-  /** State of the connection. */
   get state(): StreamState {
     return this.#state;
   }
 
-  /**
-   * Whether the client has ended: by `close`, by a signal, or by an error. Messages that have arrived can still be
-   * received.
-   */
+  get transport(): StreamTransport | undefined {
+    return this.#state === "connected" ? this.#driver.transport : undefined;
+  }
+
   get closed(): boolean {
     return this.#phase === "closed";
   }
 
-  /** The subscribed channels. */
   get subscriptions(): ReadonlySet<string> {
-    return new Set(this.#subscriptions.keys());
+    return new Set(this.#driver.subscriptions);
   }
 
-  /** How many messages have arrived that were not yet received or handled by a listener. */
   get pendingCount(): number {
     return this.#inbox.size + this.#listeners.size;
   }
 
-  /** Whether `pendingCount` is above 0. */
   get hasPendingMessages(): boolean {
     return this.pendingCount > 0;
   }
 
-  /**
-   * Connects. Resolves once connected. `signal` ends the client.
-   *
-   * @throws {FerryError} `ERR_UNAUTHORIZED`, `ERR_REJECTED`, `ERR_RATE_LIMITED`, `ERR_NETWORK`, `ERR_TIMEOUT`,
-   * `ERR_REDIRECTED`, `ERR_UNAVAILABLE`, `ERR_ABORTED`, `ERR_CLOSED`; `ERR_INVALID_ARGUMENT` if the client is already
-   * open
-   */
   open(options: { signal?: AbortSignal } = {}): Promise<void> {
     const { signal } = options;
     try {
@@ -152,49 +135,31 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     return this.#opening;
   }
 
-  /**
-   * Disconnects and ends the client. Never rejects because of the server. Pending operations reject with `ERR_CLOSED`;
-   * messages that have arrived can still be received. Further calls return the same promise.
-   *
-   * @throws {FerryError} `ERR_STORE` if the last replay positions could not be saved
-   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  /** The same as `close`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  /**
-   * Subscribes to a channel, or to many with `/*` or `/**` at the end; possible before `open`. Messages go to the
-   * listener, if there is one, otherwise to the inbox. Only the first subscription to a channel sends a request.
-   *
-   * @throws {FerryError} `ERR_REJECTED` and others with the error of the server, and its number in `status`;
-   * `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be
-   * read
-   */
   async subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
     checkChannel(channel);
     if (listener !== undefined && typeof listener !== "function") throw mustBe("listener", "a function", listener);
     this.#checkOpen();
     const setPosition = await this.#system.prepareSubscription?.(channel);
     this.#checkOpen();
-    const entry = listener && { channel, listener: listener as MessageListener };
+    const entry = listener && { channel, name: channelName(channel), listener: listener as MessageListener };
     // Before the request, because messages may arrive before the reply.
     if (entry) this.#listeners.add(entry);
+    if (entry) this.#hasListened = true;
+    else this.#usesInbox = true;
     try {
       await this.#driver.start((port, now) => {
-        setPosition?.(port);
+        setPosition?.(port, now);
         return port.subscribe(now, channel);
       });
     } catch (error) {
       this.#listeners.remove(entry);
       throw error;
     }
-    this.#subscriptions.set(channel, (this.#subscriptions.get(channel) ?? 0) + 1);
     let isOver = false;
     return {
       channel,
@@ -202,31 +167,18 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
         if (isOver) return;
         isOver = true;
         this.#listeners.remove(entry);
-        const others = (this.#subscriptions.get(channel) ?? 1) - 1;
-        if (others > 0) this.#subscriptions.set(channel, others);
-        else this.#subscriptions.delete(channel);
         await this.#driver.start((port, now) => port.unsubscribe(now, channel, false));
       },
     };
   }
 
-  /** Ends all subscriptions to a channel. @throws {FerryError} as `subscribe` */
   async unsubscribe(channel: string): Promise<void> {
     checkChannel(channel);
     this.#checkOpen();
-    this.#subscriptions.delete(channel);
     this.#listeners.removeChannel(channel);
     await this.#driver.start((port, now) => port.unsubscribe(now, channel, true));
   }
 
-  /**
-   * Publishes an event on a channel, without retries: after `ERR_TIMEOUT` or `ERR_NETWORK` it is unknown whether the
-   * event arrived. Events that are published in the same turn share a request.
-   *
-   * @param data any JSON value
-   * @throws {FerryError} `ERR_REJECTED` with the error of the server; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`,
-   * `ERR_INVALID_ARGUMENT`
-   */
   async publish(channel: string, data: unknown): Promise<void> {
     checkChannel(channel);
     this.#checkOpen();
@@ -240,17 +192,10 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     await this.#driver.start((port, now) => port.publish(now, channel, text));
   }
 
-  /**
-   * Takes the next message from the inbox, and waits for one if it is empty.
-   *
-   * @throws {FerryError} `ERR_TIMEOUT` if the connection is down for longer than `connectionTimeoutMs` (the client
-   * keeps trying, so call it again); `ERR_REJECTED`, `ERR_UNAUTHORIZED` and others if the server has ended the
-   * connection, or has refused to renew a subscription; `ERR_STORE` if the replay position could not be saved (the next
-   * call returns the same message); `ERR_ABORTED`; `ERR_CLOSED`
-   */
   async receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
     checkSignal(options.signal);
     if (this.#phase === "new") throw invalidArgument("the client is not open yet; await client.open() first");
+    this.#usesInbox = true;
     const message = await this.#inbox.take(options.signal);
     const saved = this.#system.beforeReceive?.(message);
     if (saved) {
@@ -261,48 +206,37 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
         throw error;
       }
     }
+    this.#driver.taken(1);
     return message;
   }
 
-  /** The messages of the inbox, until the client is closed. Breaking out of the loop leaves the client open. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<StreamMessage, void, undefined> {
+  async *messages(): AsyncGenerator<StreamMessage, void, undefined> {
     for (;;) {
       if (this.#inbox.hasEnded && this.#inbox.size === 0 && !this.#inbox.error) return;
       let message: StreamMessage;
       try {
         message = await this.receive();
       } catch (error) {
-        if (this.#inbox.hasEnded && !this.#inbox.error && error instanceof FerryError && error.code === "ERR_CLOSED")
-          return;
-        throw error;
+        if (this.#inbox.hasEnded && !this.#inbox.error && isFerryError(error, "ERR_CLOSED")) return;
+        // The connection is down, and the client keeps trying.
+        if (this.#inbox.hasEnded || !isFerryError(error, "ERR_TIMEOUT")) throw error;
+        this.#reportRetry(error);
+        continue;
       }
       yield message;
     }
   }
 
-  override addEventListener<K extends keyof StreamEvents>(
-    type: K,
-    listener: (event: StreamEvents[K]) => void,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  override addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  override addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void {
+  /** The client has a listener for events of a type, so they are dispatched from now on. */
+  observe(type: string): void {
     this.#observedEvents.add(type);
-    super.addEventListener(type, listener, options);
   }
 
   async #close(): Promise<void> {
     if (this.#phase === "new" && !this.#driver.isRunning) this.#driver.end();
     else this.#driver.send((port, now) => port.close(now));
     await this.#ended;
+    this.#listeners.clear();
     await this.#system.flush?.();
   }
 
@@ -311,16 +245,11 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   }
 
   #onMessages(messages: MessageChunk): void {
-    this.#inbox.push(this.#listeners.push(messages));
+    const unclaimed = this.#listeners.push(messages);
+    // Nobody would ever take them: private messages, or messages that were under way at an unsubscribe.
+    if (this.#hasListened && !this.#usesInbox) this.#driver.taken(unclaimed.length);
+    else this.#inbox.push(unclaimed);
     void this.#listeners.run();
-  }
-
-  #setFull(isInboxFull: boolean, areListenersFull: boolean): void {
-    const wasPaused = this.#isInboxFull || this.#areListenersFull;
-    this.#isInboxFull = isInboxFull;
-    this.#areListenersFull = areListenersFull;
-    const isPaused = isInboxFull || areListenersFull;
-    if (isPaused !== wasPaused) this.#driver.send((port, now) => (isPaused ? port.pause(now) : port.resume(now)));
   }
 
   #setState(state: StreamState): void {
@@ -331,7 +260,6 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
 
   #onNotice(kind: StreamNoticeKind, channel: string | undefined, error: FerryError | undefined): void {
     if (kind === "subscription_lost" && channel !== undefined) {
-      this.#subscriptions.delete(channel);
       this.#listeners.removeChannel(channel);
       // Without a listener for notices, `receive` reports it: the client is connected, but nothing arrives any more.
       if (error && !this.#observedEvents.has("notice")) this.#inbox.pushError(error);
@@ -339,6 +267,19 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
     if (!this.#observedEvents.has("notice")) return;
     const notice: StreamNotice = { kind, ...(channel !== undefined && { channel }), ...(error && { error }) };
     this.#dispatch("notice", notice);
+  }
+
+  /** Calls a callback of the user, which may throw or return a promise that rejects. */
+  #reportRejection(callback: () => unknown): void {
+    void (async () => callback())().catch((error: unknown) => this.#reportError(error));
+  }
+
+  #reportRetry(error: FerryError): void {
+    try {
+      this.#system.onRetry?.(error);
+    } catch (thrown) {
+      this.#reportError(thrown);
+    }
   }
 
   #reportError(error: unknown): void {
@@ -350,13 +291,14 @@ export abstract class StreamClient extends EventTarget implements AsyncIterable<
   }
 
   #dispatch(type: keyof StreamEvents, detail: object): void {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+    this.#target.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   #onEnd(error: FerryError | undefined): void {
     this.#phase = "closed";
+    // A signal that outlives the client must not keep it in memory.
+    this.#system.signal?.removeEventListener("abort", this.#onAbort);
     this.#setState("disconnected");
-    this.#subscriptions.clear();
     this.#inbox.end(error);
     this.#resolveEnded();
   }

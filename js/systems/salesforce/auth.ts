@@ -75,14 +75,27 @@ export interface SessionOptions {
   instanceUrl: string | URL;
 }
 
+/** Options of `tokenAuth`. */
+export interface TokenOptions {
+  /**
+   * Returns an access token. Called before the first request, and with `renew` when Salesforce has refused the last
+   * token, so that a cached one must not be returned again. If it throws, it is called again after a delay: a running
+   * stream goes on, and `open` rejects after `connectionTimeoutMs`.
+   */
+  accessToken: (why: { readonly renew: boolean }) => string | Promise<string>;
+  /** The URL of the instance that issues the tokens. */
+  instanceUrl: string | URL;
+}
+
 /** Numbers of the flows, as in `src/wasm/config.rs`. */
-const FLOWS = { password: 0, refreshToken: 1, clientCredentials: 2, jwtBearer: 3, session: 4 } as const;
+const FLOWS = { password: 0, refreshToken: 1, clientCredentials: 2, jwtBearer: 3, session: 4, token: 5 } as const;
 
 /** What a `SalesforceAuth` holds. Kept apart from the object, so that no log shows it. */
 interface AuthDetails {
   /** Options of the engine, see `src/wasm/config.rs`. */
   config: Record<string, unknown>;
   privateKey?: string | CryptoKey;
+  accessToken?: TokenOptions["accessToken"];
   onRefreshToken?: ((refreshToken: string) => void) | undefined;
 }
 
@@ -107,7 +120,7 @@ export function detailsOf(auth: unknown): AuthDetails {
   if (!details)
     throw mustBe(
       "auth",
-      "the result of passwordAuth, refreshTokenAuth, clientCredentialsAuth, jwtBearerAuth or sessionAuth",
+      "the result of passwordAuth, refreshTokenAuth, clientCredentialsAuth, jwtBearerAuth, tokenAuth or sessionAuth",
       HIDDEN,
     );
   return details;
@@ -224,6 +237,26 @@ export function sessionAuth(options: SessionOptions): SalesforceAuth {
   checkStrings(options, ["accessToken"], []);
   return new SalesforceAuth("session", {
     config: { token: options.accessToken, instanceUrl: checkedUrl(options.instanceUrl, "instanceUrl") },
+  });
+}
+
+/**
+ * Uses access tokens that a function of yours returns: from the web server flow, PKCE, the device flow, the command line
+ * of Salesforce, or the backend of a page.
+ *
+ * @example
+ * const accessToken = async ({ renew }) => (await fetch(`/token?renew=${renew}`)).text();
+ * const client = new SalesforceClient(tokenAuth({ accessToken, instanceUrl: "https://acme.my.salesforce.com" }));
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function tokenAuth(options: TokenOptions): SalesforceAuth {
+  checkOptionNames("tokenAuth", options, ["accessToken", "instanceUrl"]);
+  const { accessToken } = options;
+  if (typeof accessToken !== "function") throw mustBe("accessToken", "a function that returns a token", HIDDEN);
+  return new SalesforceAuth("token", {
+    config: { instanceUrl: checkedUrl(options.instanceUrl, "instanceUrl") },
+    accessToken,
   });
 }
 

@@ -13,10 +13,12 @@ export type { StreamMessage } from "../bayeux/message.js";
 export type { StreamOptions } from "../bayeux/options.js";
 export type {
   MessageListener,
+  StreamClient,
   StreamEvents,
   StreamNotice,
   StreamNoticeKind,
   StreamState,
+  StreamTransport,
   Subscription,
 } from "../bayeux/stream-types.js";
 export {
@@ -32,9 +34,12 @@ export {
   type SalesforceAuth,
   type SessionOptions,
   sessionAuth,
+  type TokenOptions,
+  tokenAuth,
 } from "./auth.js";
 export {
   SalesforceClient,
+  type SalesforceCredentials,
   type SalesforceOptions,
   SalesforceStreamingClient,
   type SalesforceStreamingOptions,

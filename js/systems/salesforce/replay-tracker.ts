@@ -1,43 +1,54 @@
 /**
- * Decides when the replay position of a channel is saved.
- *
- * ```text
- *   automatic   receive ──save──> application          listener done ──save──>
- *   next        receive ──> application ── next receive, close ──save──>
- *   manual      receive ──> application ── ack of it and of all before it ──save──>
- * ```
+ * Drives the machine that decides when the replay position of a channel is saved (`src/salesforce/marks.rs`), and saves
+ * it in the storage of the application.
  */
-import { withoutFilter } from "../bayeux/channels.js";
+import { type EffectQueue, effectQueue } from "../../engine/effect-queue.js";
+import { FerryError } from "../../engine/errors.js";
+import { call, type Engine, engine, fullGlue } from "../../engine/instance.js";
+import { type MarksEffects, type MarksPort, POLICIES } from "../../engine/ports.js";
+import { channelName } from "../bayeux/channels.js";
 import type { Message } from "../bayeux/message.js";
 import { type ReplayMarker, type ReplayPolicy, type ReplayStorage, storageError, storedReplayId } from "./replay.js";
 
-interface UnackedMessage {
-  readonly message: Message;
-  isAcked: boolean;
+interface PendingOperation {
+  resolve(): void;
+  reject(error: FerryError): void;
 }
+
+type Position = [channel: string, replayId: string, date: string | undefined];
 
 export class ReplayTracker {
   readonly #storage: ReplayStorage;
   readonly #policy: ReplayPolicy;
-  /** For each channel, the newest message whose position is to be saved. */
-  #unsaved = new Map<string, Message>();
-  #saving: Promise<void> | undefined;
-  /** Policy `next`: the message that was received last. */
-  #previous: Message | undefined;
-  /** Policy `manual`: for each channel, the received messages from the first unacknowledged one on. */
-  #unacked = new Map<string, UnackedMessage[]>();
-  #entries = new WeakMap<Message, UnackedMessage>();
+  readonly #queue: EffectQueue<MarksEffects>;
+  #port: MarksPort | undefined;
+  /** The engine that the port belongs to. Looked up before each use: a listener would keep the client in memory. */
+  #engine: Engine | undefined;
+  #operations = new Map<number, PendingOperation>();
+  /** The operation with which each message was received. */
+  #received = new WeakMap<Message, number>();
+  /** Why the last save failed. */
+  #saveError: unknown;
 
   constructor(storage: ReplayStorage, policy: ReplayPolicy) {
     this.#storage = storage;
     this.#policy = policy;
+    this.#queue = effectQueue<MarksEffects>({
+      save: (channel, replayId, date) => void this.#save(channel, { replayId, ...(date !== undefined && { date }) }),
+      settled: (op, isSaved) => {
+        const operation = this.#operations.get(op);
+        this.#operations.delete(op);
+        if (isSaved) operation?.resolve();
+        else operation?.reject(storageError("save", this.#saveError));
+      },
+    });
   }
 
   /** The stored replay id of a channel. @throws {FerryError} `ERR_STORE`, `ERR_INVALID_ARGUMENT` */
   async find(channel: string): Promise<string | undefined> {
     let marker: ReplayMarker | null | undefined;
     try {
-      marker = await this.#storage.get(withoutFilter(channel));
+      marker = await this.#storage.get(channelName(channel));
     } catch (cause) {
       throw storageError("read", cause);
     }
@@ -46,76 +57,81 @@ export class ReplayTracker {
   }
 
   /** Called before `receive` returns a message. */
-  beforeReceive(message: Message): Promise<void> | undefined {
-    if (this.#policy === "automatic") return this.#save(message);
-    if (this.#policy === "next") return this.#save(this.#replacePrevious(message));
-    this.#expectAck(message);
-    return undefined;
+  beforeReceive(message: Message): Promise<void> {
+    const { channel, replayId } = message;
+    // The date needs the parsed data.
+    const date = replayId === undefined ? undefined : message.createdDate;
+    return this.#start((port) => {
+      const op = port.received(channel, replayId, date);
+      this.#received.set(message, op);
+      return op;
+    });
   }
 
   /** Called when the listeners of a message are done. */
   afterListeners(message: Message): Promise<void> | undefined {
-    return this.#policy === "manual" ? undefined : this.#save(message);
+    const position = positionOf(message);
+    return position && this.#start((port) => port.handled(...position));
   }
 
   ack(message: Message): Promise<void> {
-    if (this.#policy !== "manual") return Promise.resolve();
-    const entry = this.#entries.get(message);
-    // A message of a listener: listeners run in order, so all messages before it are done.
-    if (!entry) return this.#save(message) ?? Promise.resolve();
-    entry.isAcked = true;
-    const unacked = this.#unacked.get(withoutFilter(message.channel)) ?? [];
-    let newest: Message | undefined;
-    while (unacked[0]?.isAcked) newest = unacked.shift()!.message;
-    return (newest && this.#save(newest)) ?? Promise.resolve();
+    const position = positionOf(message);
+    if (!position || this.#policy !== "manual") return Promise.resolve();
+    return this.#start((port) => port.acked(this.#received.get(message) ?? 0, ...position));
   }
 
   /** Saves what is still unsaved. */
   async flush(): Promise<void> {
-    await this.#save(this.#replacePrevious(undefined));
-    await this.#saving;
+    if (this.#port) await this.#start((port) => port.flush());
   }
 
-  #expectAck(message: Message): void {
-    if (message.replayId === undefined) return;
-    const channel = withoutFilter(message.channel);
-    const entry = { message, isAcked: false };
-    this.#entries.set(message, entry);
-    const unacked = this.#unacked.get(channel);
-    if (unacked) unacked.push(entry);
-    else this.#unacked.set(channel, [entry]);
+  #start(input: (port: MarksPort) => number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      try {
+        const op = call(() => input(this.#openPort()));
+        this.#operations.set(op, { resolve, reject });
+        this.#queue.run();
+      } catch (error) {
+        reject(error as FerryError);
+      }
+    });
   }
 
-  #replacePrevious(message: Message | undefined): Message | undefined {
-    const previous = this.#previous;
-    this.#previous = message;
-    return previous;
-  }
-
-  /** Saves run one after the other; positions that arrive during one are saved together by the next. */
-  #save(message: Message | undefined): Promise<void> | undefined {
-    if (message?.replayId === undefined) return undefined;
-    this.#unsaved.set(withoutFilter(message.channel), message);
-    // After the current save, which may have started without this message.
-    const saving = (this.#saving ?? Promise.resolve())
-      .catch(() => undefined)
-      .then(() => (this.#unsaved.size > 0 ? this.#write() : undefined))
-      .catch((cause: unknown) => {
-        throw storageError("save", cause);
-      });
-    saving.catch(() => undefined);
-    this.#saving = saving;
-    return saving;
-  }
-
-  async #write(): Promise<void> {
-    const unsaved = this.#unsaved;
-    this.#unsaved = new Map();
-    for (const [channel, { replayId, createdDate }] of unsaved) {
-      await this.#storage.set(channel, {
-        replayId: replayId!,
-        ...(createdDate !== undefined && { date: createdDate }),
-      });
+  #openPort(): MarksPort {
+    if (this.#engine !== engine()) this.#reset();
+    if (!this.#port) {
+      this.#port = new (fullGlue().MarksPort)(POLICIES[this.#policy], this.#queue.effects);
+      this.#engine = engine();
     }
+    return this.#port;
   }
+
+  /** The engine was discarded after a trap, and the machine with it. */
+  #reset(): void {
+    this.#port = undefined;
+    const operations = [...this.#operations.values()];
+    this.#operations.clear();
+    for (const operation of operations) operation.reject(new FerryError("ERR_INTERNAL"));
+  }
+
+  async #save(channel: string, marker: ReplayMarker): Promise<void> {
+    const port = this.#port;
+    let isSaved = true;
+    try {
+      await this.#storage.set(channel, marker);
+    } catch (error) {
+      isSaved = false;
+      this.#saveError = error;
+    }
+    // The machine that asked for the save may be gone.
+    if (!port || port !== this.#port) return;
+    if (this.#engine !== engine()) return this.#reset();
+    call(() => port.saved(isSaved));
+    this.#queue.run();
+  }
+}
+
+function positionOf(message: Message): Position | undefined {
+  const { channel, replayId } = message;
+  return replayId === undefined ? undefined : [channel, replayId, message.createdDate];
 }

@@ -17,6 +17,20 @@ export interface BayeuxMessage {
 /** The reply to one message. */
 export type Reply = Record<string, unknown> & { successful: boolean };
 
+/**
+ * Where a `/meta/disconnect` that nobody asked for stands, with which Salesforce ends a session every day: before the
+ * replies, behind them, or in their place.
+ */
+export type Goodbye = "first" | "last" | "alone";
+
+/** The replies as JSON texts, with the goodbye of the server. */
+export function replyTexts(replies: readonly Reply[], goodbye: Goodbye | undefined): string[] {
+  const texts = goodbye === "alone" ? [] : replies.map((reply) => JSON.stringify(reply));
+  const farewell = JSON.stringify({ channel: DISCONNECT });
+  if (goodbye === "last") return [...texts, farewell];
+  return goodbye ? [farewell, ...texts] : texts;
+}
+
 export const HANDSHAKE = "/meta/handshake";
 export const CONNECT = "/meta/connect";
 export const SUBSCRIBE = "/meta/subscribe";

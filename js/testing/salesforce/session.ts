@@ -12,6 +12,7 @@
  */
 import type { Lifetime } from "../service.js";
 import type { Subscription } from "./channels.js";
+import type { Goodbye } from "./messages.js";
 import type { StoredEvent } from "./replay.js";
 import { startTimer, stopTimer } from "../../platform/clock.js";
 
@@ -49,6 +50,7 @@ export class Session {
   #batch = 0;
   #answeredAt: number;
   #endPoll: ((end: PollEnd) => void) | undefined;
+  #goodbye: Goodbye | undefined;
   #isOverflowed = false;
 
   constructor(
@@ -152,8 +154,16 @@ export class Session {
     });
   }
 
-  /** Ends the held connect, if there is one. */
-  endPoll(how: PollEnd): void {
+  /** Ends the held connect, if there is one. Its answer says goodbye if that is given. */
+  endPoll(how: PollEnd, goodbye?: Goodbye): void {
+    if (this.isHeld) this.#goodbye = goodbye;
     this.#endPoll?.(how);
+  }
+
+  /** The goodbye of the next answer. */
+  takeGoodbye(): Goodbye | undefined {
+    const goodbye = this.#goodbye;
+    this.#goodbye = undefined;
+    return goodbye;
   }
 }

@@ -31,6 +31,7 @@ import {
   denied,
   parseMessages,
   refused,
+  replyTexts,
   versionError,
 } from "./messages.js";
 import type { ReplayLog, StoredEvent } from "./replay.js";
@@ -114,13 +115,13 @@ export class StreamingServer {
   }
 
   /** Ends all held connects. */
-  endPolls(how: "timeout" | "lost" | "revoked" | "dropped"): void {
-    for (const session of this.#sessions.values()) session.endPoll(how);
+  endPolls(...how: Parameters<Session["endPoll"]>): void {
+    for (const session of this.#sessions.values()) session.endPoll(...how);
   }
 
   /** Removes all sessions, as a restart of the server does. */
-  removeSessions(polls: "lost" | "dropped"): void {
-    this.endPolls(polls);
+  removeSessions(...polls: Parameters<Session["endPoll"]>): void {
+    this.endPolls(...polls);
     this.#sessions.clear();
   }
 
@@ -239,7 +240,7 @@ export class StreamingServer {
     this.#countDelivered(events.length);
     if (isConnect && events.length > 0 && overrides.takeLostResponse()) throw connectionReset();
     const isUnauthorized = replies.every(({ error }) => error === ERRORS.badToken || error === ERRORS.noToken);
-    const text = `[${[...events.map((event) => event.text), ...replies.map((reply) => JSON.stringify(reply))].join(",")}]`;
+    const text = `[${[...events.map((event) => event.text), ...replyTexts(replies, session?.takeGoodbye())].join(",")}]`;
     const answer = jsonTextResponse(isUnauthorized ? rules.unauthorizedStatus : 200, text);
     // As if another server of the cluster had received the request and takes the following ones.
     if (replies.some(({ error }) => error === ERRORS.unknownClient))

@@ -1,208 +1,170 @@
 //! What the owner of a session can ask for.
 
-use super::{
-    Command, DISCONNECT_TIMEOUT, Event, Phase, Session, State, Subscription, SubscriptionState, Timer,
-};
+use super::endpoint::Socket;
+use super::link::{Link, Live, Progress};
+use super::pending::Command;
+use super::subscriptions::{Added, Left, SubscriptionState};
+use super::timers::{DISCONNECT_TIMEOUT, Timer};
+use super::{Input, Session};
 use crate::base::error::Code;
 use crate::base::ids::OpId;
 use crate::base::secret::Secret;
-use crate::base::time::{Millis, Moment};
-use crate::bayeux::dialect::{Dialect, MessageKind};
+use crate::base::time::Millis;
+use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::errors::SessionError;
 use crate::engine::timers::Timers;
 
 impl Session {
-    /// Opens the session. The operation ends with the first successful connect, or with a fatal error.
-    pub fn open(&mut self, now: Moment) -> OpId {
-        let op = self.next_op(now);
-        if self.phase == Phase::Idle {
+    pub(super) fn on_command(&mut self, input: Input) {
+        match input {
+            // Timers run after every input; `handle` takes the ends of exchanges.
+            Input::Tick | Input::Exchange(..) => {}
+            Input::Open(op) => self.open(op),
+            Input::Resume { op, client_id, cookies, channels } => {
+                self.resume(op, client_id, &cookies, &channels)
+            }
+            Input::Subscribe(op, channel) => self.subscribe(op, channel),
+            Input::Unsubscribe { op, channel, all } => self.unsubscribe(op, channel, all),
+            Input::Publish { op, channel, data } => self.publish(op, channel, data),
+            Input::Clock { epoch_unix_ms } => self.options.epoch_unix_ms = epoch_unix_ms,
+            Input::SetPosition { channel, id } => self.dialect.set_position(&channel, &id),
+            Input::Authorize { headers, url } => self.authorize(headers, url),
+            Input::Unauthorized { error, min_delay, is_final } => {
+                self.unauthorized(error, min_delay, is_final)
+            }
+            Input::Taken(count) => {
+                if self.connects.take_events(count) {
+                    self.timers.clear(Timer::MaxPause);
+                }
+            }
+            Input::SocketOpened(id) => self.socket_opened(id),
+            Input::SocketText(id, text) => self.socket_text(id, text),
+            Input::SocketClosed(id, code) => {
+                if matches!(self.endpoint.socket, Socket::Opening(open) | Socket::Open(open) if open == id) {
+                    self.on_socket_failure(SessionError::socket_closed(code));
+                }
+            }
+            Input::Close => self.close(),
+        }
+    }
+
+    fn open(&mut self, op: OpId) {
+        if self.link == Link::Idle {
             self.open_op = Some(op);
-            self.emit(Event::State(State::Handshaking));
+            self.connection_down(None);
             self.authorize_or_handshake();
         } else {
-            self.settle(op, Err(closed_or(self.phase, "the client is open already")));
+            self.settle(op, Err(self.closed_or("the client is open already")));
         }
-        op
     }
 
-    /// Continues a session that another client has left open.
-    pub fn resume(&mut self, now: Moment, client_id: &str, cookies: &str, channels: &[String]) -> OpId {
-        let op = self.next_op(now);
+    fn resume(&mut self, op: OpId, client_id: String, cookies: &str, channels: &[String]) {
         self.open_op = Some(op);
+        let now = self.unix_ms();
         for cookie in cookies.split("; ").filter(|cookie| !cookie.is_empty()) {
-            self.cookies.store(&self.url, &format!("{cookie}; path=/"), self.unix_ms(now));
+            self.endpoint.cookies.store(&self.endpoint.url, &format!("{cookie}; path=/"), now);
         }
         for channel in channels {
-            let mut subscription = Subscription::new(channel);
-            (subscription.state, subscription.has_been_active) = (SubscriptionState::Active, true);
-            self.subscriptions.push(subscription);
+            self.subscriptions.add_active(channel);
         }
         self.has_had_session = true;
-        self.client_id = Some(client_id.to_owned());
-        self.phase = Phase::Connecting;
-        self.emit(Event::State(State::Connecting));
-        self.is_connect_due = true;
-        op
+        self.enter(Link::Connected(Live { client_id, last_ack: None, progress: Progress::Unproven }));
+        self.connects.set_due();
     }
 
-    /// Subscribes to a channel or a pattern, also before `open`. A second subscription to the same channel
-    /// sends no message.
-    pub fn subscribe(&mut self, now: Moment, channel: &str) -> OpId {
-        let op = self.next_op(now);
-        if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
-            return op;
+    fn subscribe(&mut self, op: OpId, channel: String) {
+        if self.link.is_over() {
+            return self.settle(op, Err(SessionError::closed()));
         }
-        if let Some(subscription) =
-            self.subscriptions.iter_mut().find(|subscription| subscription.channel == channel)
-        {
-            subscription.subscriber_count += 1;
-            if subscription.state == SubscriptionState::Active {
-                self.settle(op, Ok(()));
-            } else {
-                subscription.waiting.push(op);
-            }
-            return op;
+        match self.subscriptions.add(&channel, op) {
+            Added::First => self.pending.queue(Command::Subscribe(channel)),
+            Added::AlreadyActive => self.settle(op, Ok(())),
+            Added::Waiting => {}
         }
-        let mut subscription = Subscription::new(channel);
-        subscription.waiting.push(op);
-        self.subscriptions.push(subscription);
-        self.commands.push_back(Command::Subscribe(channel.to_owned()));
-        op
     }
 
-    /// Removes one subscription to a channel, or `all` of them. Only the last one sends a message.
-    pub fn unsubscribe(&mut self, now: Moment, channel: &str, all: bool) -> OpId {
-        let op = self.next_op(now);
-        if matches!(self.phase, Phase::Closing | Phase::Closed) {
-            self.settle(op, Err(SessionError::new(Code::Closed, Code::Closed.sentence())));
-            return op;
+    fn unsubscribe(&mut self, op: OpId, channel: String, all: bool) {
+        if self.link.is_over() {
+            return self.settle(op, Err(SessionError::closed()));
         }
-        let Some(at) = self.subscriptions.iter().position(|subscription| subscription.channel == channel)
-        else {
-            self.settle(op, Ok(()));
-            return op;
+        let removed = match self.subscriptions.leave(&channel, all) {
+            Left::Unknown | Left::Others => return self.settle(op, Ok(())),
+            Left::Last(removed) => removed,
         };
-        let Some(subscription) = self.subscriptions.get_mut(at) else { return op };
-        subscription.subscriber_count -= 1;
-        if subscription.subscriber_count > 0 && !all {
-            self.settle(op, Ok(()));
-            return op;
-        }
-        let removed = self.subscriptions.remove(at);
         for waiting in removed.waiting {
-            self.settle(
-                waiting,
-                Err(SessionError::new(
-                    Code::Aborted,
-                    format!("{channel} was unsubscribed before the server replied"),
-                )),
-            );
+            self.settle(waiting, Err(SessionError::unsubscribed(&channel)));
         }
-        self.commands.retain(|command| !matches!(command, Command::Subscribe(other) if other == channel));
-        self.release_held_connect();
-        if removed.state == SubscriptionState::Pending || self.client_id.is_none() {
+        self.pending.cancel_subscribe(&channel);
+        self.connects.release();
+        if removed.state == SubscriptionState::Pending || self.link.live().is_none() {
             self.settle(op, Ok(()));
         } else {
-            self.commands.push_back(Command::Unsubscribe(channel.to_owned(), Some(op)));
+            self.pending.queue(Command::Unsubscribe(channel, Some(op)));
         }
-        op
     }
 
-    /// Publishes `data`, a JSON text. It is sent once: if the reply is lost, it is unknown whether it
-    /// arrived.
-    pub fn publish(&mut self, now: Moment, channel: &str, data: &str, dialect: &dyn Dialect) -> OpId {
-        let op = self.next_op(now);
-        if !matches!(
-            self.phase,
-            Phase::Handshaking | Phase::Connecting | Phase::Connected | Phase::Authorizing
-        ) {
-            self.settle(op, Err(closed_or(self.phase, "the client is not open yet")));
-        } else if let Some(error) = dialect.publish_error(channel) {
+    fn publish(&mut self, op: OpId, channel: String, data: String) {
+        if !self.link.is_open() {
+            self.settle(op, Err(self.closed_or("the client is not open yet")));
+        } else if let Some(error) = self.dialect.publish_error(&channel) {
             self.settle(op, Err(error));
         } else {
-            self.commands.push_back(Command::Publish(op, channel.to_owned(), data.to_owned()));
+            self.pending.queue(Command::Publish(op, channel, data));
         }
-        op
     }
 
-    /// Provides credentials as header lines, and the URL of the server if the login has named one.
-    pub fn authorize(&mut self, now: Moment, headers: String, url: Option<String>) {
-        self.now = now;
-        if self.phase == Phase::Authorizing {
-            self.credentials = Some(Secret::new(headers));
+    fn authorize(&mut self, headers: Secret, url: Option<String>) {
+        if self.link == Link::Authorizing {
+            self.endpoint.credentials.replace(headers);
             if let Some(url) = url {
-                self.url = url;
+                self.endpoint.url = url;
             }
-            self.phase = Phase::Handshaking;
-            self.is_connect_due = true;
+            self.enter(Link::Handshaking);
+            self.connects.set_due();
         }
     }
 
-    /// Reports that there are no credentials. Unless the failure `is_final`, they are requested again after a
-    /// delay of at least `min_delay`.
-    pub fn unauthorized(
-        &mut self,
-        now: Moment,
-        error: SessionError,
-        min_delay: Option<Millis>,
-        is_final: bool,
-    ) {
-        self.now = now;
-        if self.phase == Phase::Authorizing {
+    fn unauthorized(&mut self, error: SessionError, min_delay: Option<Millis>, is_final: bool) {
+        if self.link == Link::Authorizing {
             if is_final {
                 return self.stop(error);
             }
             self.connection_failed(&error);
-            let delay = self.retry_delay(min_delay);
-            self.timers.set(Timer::Authorize, now.after(delay));
+            let delay = self.connects.retry_delay(min_delay, &mut self.rng);
+            self.timers.set(Timer::Authorize, self.now.after(delay));
         }
     }
 
-    /// Stops polling until [`Self::resume_polling`], because the consumer is slow.
-    pub fn pause(&mut self, now: Moment) {
-        self.now = now;
-        self.is_paused = true;
-    }
-
-    /// Polls again after [`Self::pause`], or after events if `Options::has_manual_resume`.
-    pub fn resume_polling(&mut self, now: Moment) {
-        self.now = now;
-        (self.is_paused, self.has_pause_expired) = (false, false);
-        self.timers.clear(Timer::MaxPause);
-        self.release_held_connect();
-    }
-
-    /// Disconnects. Pending operations are rejected with `ERR_CLOSED`.
-    pub fn close(&mut self, now: Moment) {
-        self.now = now;
-        if matches!(self.phase, Phase::Closing | Phase::Closed) {
+    pub(super) fn close(&mut self) {
+        if self.link.is_over() {
             return;
         }
-        self.reject_all(&SessionError::new(Code::Closed, Code::Closed.sentence()));
+        self.reject_all(&SessionError::closed());
         self.timers = Timers::new();
-        self.is_connect_due = false;
-        self.phase = Phase::Closing;
-        let is_handshaking = self.pending.iter().any(|sent| sent.kind == MessageKind::Handshake);
+        self.connects.clear();
+        let is_handshaking = self.pending.any(|sent| sent.kind == MessageKind::Handshake);
         if !is_handshaking {
             self.exchanges.cancel_all();
-            self.pending.clear();
+            drop(self.pending.take_all());
         }
-        if let Some(client_id) = self.client_id.take() {
+        let client_id = self.link.live().map(|live| live.client_id.clone());
+        self.enter(Link::Closing);
+        if let Some(client_id) = client_id {
             self.send_disconnect(&client_id);
         } else if !is_handshaking {
             self.finish(None);
         }
-        if self.phase == Phase::Closing {
-            self.timers.set(Timer::Disconnect, now.after(DISCONNECT_TIMEOUT));
+        if self.link == Link::Closing {
+            self.timers.set(Timer::Disconnect, self.now.after(DISCONNECT_TIMEOUT));
         }
     }
-}
 
-/// `ERR_CLOSED` if the session is closing or closed, else `ERR_INVALID_ARGUMENT` with that message.
-fn closed_or(phase: Phase, otherwise: &str) -> SessionError {
-    match phase {
-        Phase::Closing | Phase::Closed => SessionError::new(Code::Closed, Code::Closed.sentence()),
-        _ => SessionError::new(Code::InvalidArgument, otherwise),
+    /// `ERR_CLOSED` if the session is closing or closed, else `ERR_INVALID_ARGUMENT` with that message.
+    fn closed_or(&self, otherwise: &str) -> SessionError {
+        if self.link.is_over() {
+            SessionError::closed()
+        } else {
+            SessionError::new(Code::InvalidArgument, otherwise)
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The end of a session, and the rejection of its operations.
 
-use super::{Command, Event, PendingMessage, Phase, Session, State};
-use crate::base::error::Code;
+use super::link::Link;
+use super::pending::{Command, PendingMessage};
+use super::{Event, Session};
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::Reply;
 use crate::engine::timers::Timers;
@@ -9,10 +10,7 @@ use crate::engine::timers::Timers;
 impl Session {
     pub(super) fn on_closed_by_server(&mut self, reply: &Reply) {
         self.notify("closed_by_server", None, None);
-        let why = reply.error().map(|error| format!(": {error}")).unwrap_or_default();
-        let mut error = SessionError::new(Code::Rejected, format!("the server closed the connection{why}"));
-        error.server_error = reply.error();
-        self.stop(error);
+        self.stop(SessionError::closed_by_server(reply.error()));
     }
 
     /// Ends the session with an error. All operations are rejected with it.
@@ -20,32 +18,25 @@ impl Session {
         self.exchanges.cancel_all();
         // Pending operations too: their replies are ignored from now on.
         self.reject_all(&error);
-        self.pending.clear();
         self.finish(Some(error));
     }
 
     /// Ends the session. Nothing is emitted after `Event::Ended`.
     pub(super) fn finish(&mut self, error: Option<SessionError>) {
-        if self.phase == Phase::Closed {
+        if self.link == Link::Closed {
             return;
         }
-        self.phase = Phase::Closed;
         self.close_socket();
-        self.pending.clear();
-        self.client_id = None;
+        drop(self.pending.take_all());
         self.timers = Timers::new();
-        self.is_connect_due = false;
-        self.emit(Event::State(State::Disconnected));
+        self.connects.clear();
+        self.enter(Link::Closed);
         self.emit(Event::Ended(error));
     }
 
     pub(super) fn reject_all(&mut self, error: &SessionError) {
-        let sent = self.pending.iter().filter_map(|sent| sent.op).collect::<Vec<_>>();
-        for op in sent {
+        for op in self.pending.take_ops() {
             self.settle(op, Err(error.clone()));
-        }
-        for sent in &mut self.pending {
-            sent.op = None;
         }
         if let Some(op) = self.open_op.take() {
             self.settle(op, Err(error.clone()));
@@ -56,17 +47,13 @@ impl Session {
 
     /// Rejects queued operations and those that wait for a subscription.
     pub(super) fn reject_waiting(&mut self, error: &SessionError) {
-        let mut ops = Vec::new();
-        for subscription in &mut self.subscriptions {
-            ops.append(&mut subscription.waiting);
-        }
-        self.subscriptions.retain(|subscription| subscription.has_been_active);
-        for command in core::mem::take(&mut self.commands) {
+        let mut ops = self.subscriptions.reject_waiting();
+        for command in self.pending.take_commands() {
             match command {
                 Command::Publish(op, ..) | Command::Unsubscribe(_, Some(op)) => ops.push(op),
                 Command::Subscribe(channel) => {
-                    if self.subscriptions.iter().any(|subscription| subscription.channel == channel) {
-                        self.commands.push_back(Command::Subscribe(channel));
+                    if self.subscriptions.contains(&channel) {
+                        self.pending.queue(Command::Subscribe(channel));
                     }
                 }
                 Command::Unsubscribe(_, None) => {}

@@ -8,35 +8,32 @@
 //! Events of a channel that is going to be replayed are dropped until then. Otherwise newer events would be
 //! delivered before older ones.
 
-use super::{Command, Session, SubscriptionState, Via};
+use super::Session;
+use super::pending::{Command, Via};
+use super::subscriptions::SubscriptionState;
 use crate::base::ids::ExchangeId;
 use crate::base::json::padded::Padded;
-use crate::bayeux::dialect::{Continuity, Dialect, MessageKind};
+use crate::bayeux::dialect::{Continuity, MessageKind};
 use crate::bayeux::message::EventSpans;
 use crate::bayeux::wire::without_filter;
 
 impl Session {
     /// Channels whose events in this response are dropped because they will be replayed. True: the response
     /// is the reply to the subscription itself, so only events before the start of the replay are dropped.
-    pub(super) fn replayed_channels(
-        &self,
-        source: Option<ExchangeId>,
-        dialect: &dyn Dialect,
-    ) -> Vec<(String, bool)> {
-        let has_pause_expired = self.is_paused && self.has_pause_expired;
+    pub(super) fn replayed_channels(&self, source: Option<ExchangeId>) -> Vec<(String, bool)> {
         let mut names = Vec::new();
-        for subscription in &self.subscriptions {
+        if self.link.has_acks() {
+            return names;
+        }
+        for subscription in self.subscriptions.iter() {
             let is_delivered = subscription.state == SubscriptionState::Active
                 && !subscription.has_gap
-                && !has_pause_expired;
-            if is_delivered
-                || self.last_ack.is_some()
-                || dialect.continuity(&subscription.channel) != Continuity::Replayed
-            {
+                && !self.connects.is_overdue();
+            if is_delivered || self.dialect.continuity(&subscription.channel) != Continuity::Replayed {
                 continue;
             }
             let is_own_reply = subscription.state == SubscriptionState::Requested
-                && self.pending.iter().any(|sent| {
+                && self.pending.any(|sent| {
                     sent.kind == MessageKind::Subscribe
                         && sent.channel == subscription.channel
                         && source.is_some_and(|source| sent.via == Via::Exchange(source))
@@ -52,84 +49,76 @@ impl Session {
     }
 
     /// Whether a subscription with replay is queued or waits for its reply.
-    pub(super) fn is_resuming_channel(&self, dialect: &dyn Dialect) -> bool {
+    pub(super) fn is_resuming_channel(&self) -> bool {
         self.subscriptions.iter().any(|subscription| {
             let is_resuming = subscription.state == SubscriptionState::Requested
                 || subscription.state == SubscriptionState::Pending
-                    && self.commands.iter().any(
-                        |command| matches!(command, Command::Subscribe(channel) if *channel == subscription.channel),
-                    );
-            is_resuming && dialect.continuity(&subscription.channel) == Continuity::Replayed
+                    && self.pending.has_queued_subscribe(&subscription.channel);
+            is_resuming && self.dialect.continuity(&subscription.channel) == Continuity::Replayed
         })
     }
 
-    /// Whether a temporary unsubscription is queued or waits for its reply.
-    pub(super) fn is_draining_channel(&self) -> bool {
-        self.commands.iter().any(|command| matches!(command, Command::Unsubscribe(_, None)))
-            || self.pending.iter().any(|sent| sent.kind == MessageKind::Unsubscribe && sent.op.is_none())
-    }
-
     /// Queues all subscriptions for a new session, which has none.
-    pub(super) fn queue_resubscriptions(&mut self, dialect: &dyn Dialect) {
-        for command in core::mem::take(&mut self.commands) {
+    pub(super) fn queue_resubscriptions(&mut self) {
+        let mut events = Vec::new();
+        for command in self.pending.take_commands() {
             match command {
-                Command::Publish(..) => self.commands.push_back(command),
+                Command::Publish(..) => events.push(command),
                 // The old session is gone, and its subscription with it.
                 Command::Unsubscribe(_, op) => self.settle_optional(op, Ok(())),
                 Command::Subscribe(_) => {}
             }
         }
-        let mut subscribes = Vec::new();
         let mut gaps = Vec::new();
-        for subscription in &mut self.subscriptions {
+        for subscription in self.subscriptions.iter_mut() {
             (subscription.state, subscription.has_gap, subscription.is_draining) =
                 (SubscriptionState::Pending, false, false);
-            if subscription.has_been_active
-                && dialect.continuity(&subscription.channel) != Continuity::Replayed
-            {
+            let continuity = self.dialect.continuity(&subscription.channel);
+            if subscription.has_been_active && continuity != Continuity::Replayed {
                 gaps.push(subscription.channel.clone());
             }
-            subscribes.push(Command::Subscribe(subscription.channel.clone()));
+            self.pending.queue(Command::Subscribe(subscription.channel.clone()));
         }
-        for (at, command) in subscribes.into_iter().enumerate() {
-            self.commands.insert(at, command);
+        for event in events {
+            self.pending.queue(event);
         }
-        for channel in gaps {
-            self.notify("possible_gap", Some(channel), None);
-        }
+        self.report_gaps(gaps);
     }
 
     /// Subscribes again to channels with a gap. The server then replays from the last id. Before that, events
     /// that the server has already queued must drain, because it would deliver them before the replay.
-    pub(super) fn repair_gaps(&mut self, dialect: &dyn Dialect) {
-        let has_queued_events = core::mem::take(&mut self.has_queued_events);
+    pub(super) fn repair_gaps(&mut self) {
+        let has_queued_events = core::mem::take(&mut self.subscriptions.has_queued_events);
+        let has_acks = self.link.has_acks();
         let mut gaps = Vec::new();
-        for subscription in &mut self.subscriptions {
+        for subscription in self.subscriptions.iter_mut() {
             // A requested subscription keeps its gap until the reply.
             if !subscription.has_gap || subscription.state == SubscriptionState::Requested {
                 continue;
             }
-            let is_replayed = dialect.continuity(&subscription.channel) == Continuity::Replayed;
+            let channel = &subscription.channel;
             // With the ack extension the server repeats unacknowledged events by itself.
-            if self.last_ack.is_none() && is_replayed {
+            if !has_acks && self.dialect.continuity(channel) == Continuity::Replayed {
                 subscription.state = SubscriptionState::Pending;
-                self.commands.retain(
-                    |command| !matches!(command, Command::Subscribe(channel) if *channel == subscription.channel),
-                );
+                self.pending.cancel_subscribe(channel);
                 if !core::mem::replace(&mut subscription.is_draining, true) {
-                    self.commands.push_back(Command::Unsubscribe(subscription.channel.clone(), None));
+                    self.pending.queue(Command::Unsubscribe(channel.clone(), None));
                 }
                 if !has_queued_events {
-                    self.commands.push_back(Command::Subscribe(subscription.channel.clone()));
+                    self.pending.queue(Command::Subscribe(channel.clone()));
                 }
             } else {
                 subscription.has_gap = false;
-                if self.last_ack.is_none() && subscription.has_been_active {
-                    gaps.push(subscription.channel.clone());
+                if !has_acks && subscription.has_been_active {
+                    gaps.push(channel.clone());
                 }
             }
         }
-        for channel in gaps {
+        self.report_gaps(gaps);
+    }
+
+    fn report_gaps(&mut self, channels: Vec<String>) {
+        for channel in channels {
             self.notify("possible_gap", Some(channel), None);
         }
     }

@@ -8,86 +8,84 @@
 //! ```
 
 use super::gaps::replay_start;
-use super::recovery::response_error;
-use super::refusal::unknown_advice_error;
-use super::{Event, PendingMessage, Phase, Session, State, SubscriptionState, Timer, Timing, Via};
-use crate::base::error::Code;
+use super::link::{Link, Live, Progress};
+use super::pending::{PendingMessage, Replied, Via};
+use super::recovery::Lost;
+use super::timers::{POLL_PROOF, Timer};
+use super::{Event, Session};
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
-use crate::base::json::find::Document;
 use crate::base::time::Millis;
-use crate::bayeux::dialect::{Dialect, MessageKind, Reaction};
+use crate::bayeux::dialect::{Continuity, MessageKind, Reaction};
 use crate::bayeux::errors::SessionError;
-use crate::bayeux::message::{Advice, EventSpans, ParsedMessages, Reconnect, Reply, parse_messages};
+use crate::bayeux::message::{EventSpans, ParsedMessages, Reconnect, Reply};
+use crate::bayeux::repair::{Damage, Readable, read_response};
 use crate::bayeux::wire::{Transport, without_filter};
 
 impl Session {
-    pub(super) fn on_exchange_end(
-        &mut self,
-        id: ExchangeId,
-        outcome: Result<Response, Failure>,
-        dialect: &mut dyn Dialect,
-    ) {
-        let mut failure = None;
+    pub(super) fn on_exchange_end(&mut self, id: ExchangeId, outcome: Result<Response, Failure>) {
+        let mut lost = None;
         match outcome {
             Ok(mut response) => {
+                let now = self.unix_ms();
                 for cookie in response.headers_named("set-cookie") {
-                    self.cookies.store(&self.url, cookie, self.unix_ms(self.now));
+                    self.endpoint.cookies.store(&self.endpoint.url, cookie, now);
                 }
-                let document = Document::new(core::mem::take(&mut response.body));
-                match parse_messages(document.padded(), dialect.data_reader()) {
-                    Ok(messages) if !messages.events.is_empty() || !messages.replies.is_empty() => {
-                        self.process_messages(Some(id), document, messages, dialect);
+                let len = response.body.len();
+                match read_response(&mut response.body, self.dialect.data_reader()) {
+                    Some(readable) if readable.damage == Damage::Cut && response.status / 100 == 2 => {
+                        lost = Some(Lost::unreadable(SessionError::cut_response(len)));
+                        if self.may_deliver_cut() {
+                            self.process_messages(Some(id), readable);
+                        }
                     }
-                    other => {
-                        response.body = document.into_text();
-                        failure = Some(response_error(&Ok(response), other.is_ok()));
+                    Some(readable) if !readable.messages.is_empty() => {
+                        if let Damage::Skipped(count) = readable.damage {
+                            let error = SessionError::skipped_messages(count);
+                            self.notify("transient_error", None, Some(error));
+                        }
+                        self.process_messages(Some(id), readable);
                     }
+                    readable => lost = Some(Lost::response(Ok(response), readable.is_some())),
                 }
             }
-            Err(why) => failure = Some(response_error(&Err(why), false)),
+            Err(why) => lost = Some(Lost::response(Err(why), false)),
         }
-        let (error, min_delay) = failure.unwrap_or_else(|| {
-            (
-                SessionError::new(
-                    Code::Unavailable,
-                    "the response of the server contains no reply to the message",
-                ),
-                None,
-            )
-        });
-        let mut unanswered = Vec::new();
-        self.pending.retain(|sent| {
-            let is_unanswered = sent.via == Via::Exchange(id);
-            if is_unanswered {
-                unanswered.push(sent.clone());
-            }
-            !is_unanswered
-        });
+        let lost = lost.unwrap_or_else(|| Lost::readable(SessionError::no_reply()));
+        let unanswered = self.pending.take_via(Via::Exchange(id));
         if unanswered.is_empty() {
             return;
         }
-        if error.status == Some(401) && self.options.is_auth_required && self.phase != Phase::Closing {
-            self.reject_messages(unanswered, &error);
+        let error = &lost.error;
+        if error.status == Some(401) && self.options.is_auth_required && self.link != Link::Closing {
+            self.connection_failed(error);
+            self.reject_messages(unanswered, error);
             return self.apply_reaction(Reaction::Reauthorize);
         }
         self.notify("transient_error", None, Some(error.clone()));
+        if lost.is_unreadable {
+            self.connection_failed(error);
+            self.connects.count_unreadable();
+        }
         for sent in unanswered {
-            self.on_no_reply(sent, &error, min_delay);
+            self.on_no_reply(sent, error, lost.min_delay);
         }
     }
 
+    /// Whether the whole messages of a response that was cut are delivered. If the server sends them again, it
+    /// is asked to do that once; with the ack extension it does so without being asked.
+    fn may_deliver_cut(&self) -> bool {
+        let mut channels = self.subscriptions.iter().map(|subscription| &subscription.channel);
+        let is_replayed = channels.any(|channel| self.dialect.continuity(channel) == Continuity::Replayed);
+        !self.link.has_acks() && (!is_replayed || self.connects.unreadable_count() > 0)
+    }
+
     /// Processes all messages of a response or frame.
-    pub(super) fn process_messages(
-        &mut self,
-        source: Option<ExchangeId>,
-        document: Document,
-        messages: ParsedMessages,
-        dialect: &mut dyn Dialect,
-    ) {
+    pub(super) fn process_messages(&mut self, source: Option<ExchangeId>, readable: Readable) {
+        let Readable { document, messages, damage } = readable;
         let ParsedMessages { mut events, replies } = messages;
         let text = document.padded();
-        let replayed = self.replayed_channels(source, dialect);
+        let replayed = self.replayed_channels(source);
         if !replayed.is_empty() {
             let name = |event: &EventSpans| text.get(event.channel.start, event.channel.end);
             for (channel, is_own_reply) in replayed {
@@ -104,28 +102,64 @@ impl Session {
                     !is_dropped
                 });
                 if has_dropped && !is_own_reply {
-                    self.has_queued_events = true;
-                    for subscription in &mut self.subscriptions {
+                    self.subscriptions.has_queued_events = true;
+                    for subscription in self.subscriptions.iter_mut() {
                         subscription.has_gap |= without_filter(&subscription.channel) == channel;
                     }
                 }
             }
         }
-        events.retain(|event| dialect.record_event(text, event));
-        self.last_event_count = events.len();
-        if !events.is_empty() && self.phase != Phase::Closed {
-            self.is_paused |= self.options.has_manual_resume;
-            self.emit(Event::Messages { source, text: document.into_text(), events });
+        events.retain(|event| self.dialect.record_event(text, event));
+        self.connects.last_event_count = events.len();
+        if !events.is_empty() && self.link != Link::Closed {
+            self.connects.add_events(events.len());
+            let is_repaired = damage != Damage::None;
+            self.emit(Event::Messages { source, text: document.into_text(), is_repaired, events });
         }
+        let mut goodbye = None;
         for reply in replies {
-            if self.phase == Phase::Closed {
+            if self.link == Link::Closed {
                 return;
             }
-            self.process_reply(&reply, dialect);
+            if self.is_goodbye(&reply) {
+                goodbye = Some(reply);
+            } else {
+                self.process_reply(&reply);
+            }
+        }
+        if let Some(reply) = goodbye {
+            self.on_goodbye(&reply);
         }
     }
 
-    pub(super) fn process_reply(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
+    /// Whether the server disconnects unasked.
+    fn is_goodbye(&self, reply: &Reply) -> bool {
+        reply.channel == "/meta/disconnect"
+            && self.link != Link::Closing
+            && !self.pending.any(|sent| sent.kind == MessageKind::Disconnect)
+    }
+
+    /// The server has disconnected unasked. The replies beside it, in any order, were processed before: they
+    /// tell why, and may have led to a new session or a login already.
+    fn on_goodbye(&mut self, reply: &Reply) {
+        if self.link == Link::Closed {
+            return;
+        }
+        if self.dialect.is_disconnect_final() {
+            return self.on_closed_by_server(reply);
+        }
+        if self.link.live().is_none() {
+            return;
+        }
+        let is_opening = self.open_op.is_some();
+        let kind = MessageKind::Disconnect;
+        let reaction = self.dialect.classify_refusal(kind, reply, "", is_opening);
+        self.connection_failed(&SessionError::closed_by_server(reply.error()));
+        self.notify("closed_by_server", None, None);
+        self.apply_reaction(reaction.unwrap_or(Reaction::Handshake { drop_cookies: false }));
+    }
+
+    fn process_reply(&mut self, reply: &Reply) {
         let kind = match reply.channel.as_str() {
             "/meta/handshake" => MessageKind::Handshake,
             "/meta/connect" => MessageKind::Connect,
@@ -135,126 +169,80 @@ impl Session {
             channel if channel.starts_with("/meta/") => return,
             _ => MessageKind::Publish,
         };
-        let channels = reply.subscriptions();
-        let position = self.pending.iter().position(|sent| {
-            sent.kind == kind
-                && match &reply.id {
-                    Some(id) => *id == sent.id.to_string(),
-                    None => channels.is_empty() || channels.contains(&sent.channel),
-                }
-                && (kind != MessageKind::Publish || sent.channel == reply.channel)
-        });
-        let Some(at) = position else {
-            // A server may disconnect unasked.
-            if kind == MessageKind::Disconnect && self.phase != Phase::Closing {
-                self.on_closed_by_server(reply);
-            }
-            return;
-        };
-        let Some(successful) = reply.successful else { return };
-        let sent = self.pending.remove(at);
-        if successful {
-            self.on_success(&sent, reply, dialect);
-        } else {
-            self.on_refusal(sent, reply, dialect);
+        match self.pending.take_replied(kind, reply) {
+            Replied::ToNothing | Replied::WithoutResult => {}
+            Replied::To(sent, true) => self.on_success(&sent, reply),
+            Replied::To(sent, false) => self.on_refusal(sent, reply),
         }
     }
 
-    pub(super) fn on_success(&mut self, sent: &PendingMessage, reply: &Reply, dialect: &mut dyn Dialect) {
+    fn on_success(&mut self, sent: &PendingMessage, reply: &Reply) {
         match sent.kind {
-            MessageKind::Handshake => self.on_handshake_success(reply, dialect),
-            MessageKind::Connect => self.on_connect_success(reply, dialect),
+            MessageKind::Handshake => self.on_handshake_success(reply),
+            MessageKind::Connect => self.on_connect_success(sent, reply),
             MessageKind::Subscribe => {
-                if let Some(subscription) =
-                    self.subscriptions.iter_mut().find(|subscription| subscription.channel == sent.channel)
-                {
-                    (subscription.state, subscription.has_been_active, subscription.refusal_count) =
-                        (SubscriptionState::Active, true, 0);
-                    for op in core::mem::take(&mut subscription.waiting) {
-                        self.settle(op, Ok(()));
-                    }
+                for op in self.subscriptions.accept(&sent.channel) {
+                    self.settle(op, Ok(()));
                 }
-                self.release_held_connect();
+                self.connects.release();
             }
             MessageKind::Unsubscribe => {
                 self.settle_optional(sent.op, Ok(()));
-                self.release_held_connect();
+                self.connects.release();
             }
             MessageKind::Publish => self.settle_optional(sent.op, Ok(())),
             MessageKind::Disconnect => self.finish(None),
         }
     }
 
-    pub(super) fn on_handshake_success(&mut self, reply: &Reply, dialect: &mut dyn Dialect) {
+    fn on_handshake_success(&mut self, reply: &Reply) {
         let Some(client_id) = reply.client_id() else {
-            let error =
-                SessionError::new(Code::Unavailable, "the handshake reply of the server has no clientId");
-            self.notify("transient_error", None, Some(error));
-            let delay = self.retry_delay(None);
-            return self.schedule_connect(delay);
+            self.connection_failed(&SessionError::no_client_id());
+            self.notify("transient_error", None, Some(SessionError::no_client_id()));
+            return self.schedule_retry(None);
         };
-        if self.phase == Phase::Closing {
+        if self.link == Link::Closing {
             return self.send_disconnect(&client_id);
         }
         let offered =
             reply.get(&["supportedConnectionTypes"]).map(|value| value.strings()).unwrap_or_default();
         let is_offered =
             |transport: Transport| offered.is_empty() || offered.iter().any(|name| name == transport.name());
-        if !is_offered(self.transport) {
+        if !is_offered(self.endpoint.transport) {
             let Some(other) = self.options.transports.iter().copied().find(|other| is_offered(*other)) else {
-                let message = format!(
-                    "the server supports none of the configured transports; it offers {}",
-                    offered.join(", ")
-                );
-                return self.stop(SessionError::new(Code::Rejected, message));
+                return self.stop(SessionError::no_common_transport(&offered));
             };
             self.switch_transport(other);
         }
-        self.apply_advice(&reply.advice(self.transport.name()).unwrap_or_default());
-        self.last_ack = match reply.get(&["ext", "ack"]) {
-            Some(offer) if self.options.has_ack_extension => match offer.bool() {
-                Some(true) => Some(0),
-                Some(false) => None,
-                None => match reply.get(&["ext", "ack", "enabled"]).and_then(|enabled| enabled.bool()) {
-                    Some(true) => {
-                        Some(reply.get(&["ext", "ack", "batch"]).and_then(|n| n.integer()).unwrap_or(0))
-                    }
-                    _ => None,
-                },
-            },
-            _ => None,
-        };
-        self.client_id = Some(client_id);
-        self.phase = Phase::Connecting;
-        (self.is_session_unproven, self.is_connect_held) = (true, false);
-        self.emit(Event::State(State::Connecting));
+        self.connects.apply_advice(&reply.advice(self.endpoint.transport.name()).unwrap_or_default());
+        let last_ack = if self.options.has_ack_extension { first_ack(reply) } else { None };
+        self.connects.clear();
+        self.enter(Link::Connected(Live { client_id, last_ack, progress: Progress::Unproven }));
         if core::mem::replace(&mut self.has_had_session, true) {
             self.notify("session_replaced", None, None);
         }
-        if let Some(notice) = dialect.handshake_accepted(reply) {
+        if let Some(notice) = self.dialect.handshake_accepted(reply) {
             self.notify(notice, None, None);
         }
-        self.queue_resubscriptions(dialect);
+        self.queue_resubscriptions();
         self.schedule_connect(Millis(0));
     }
 
-    pub(super) fn on_connect_success(&mut self, reply: &Reply, dialect: &dyn Dialect) {
-        if !matches!(self.phase, Phase::Connecting | Phase::Connected) {
-            return;
-        }
+    fn on_connect_success(&mut self, sent: &PendingMessage, reply: &Reply) {
+        let Some(live) = self.link.live_mut() else { return };
         if let Some(batch) = reply.get(&["ext", "ack"]).and_then(|ack| ack.integer())
-            && self.last_ack.is_some()
+            && live.last_ack.is_some()
         {
-            self.last_ack = Some(batch);
+            live.last_ack = Some(batch);
         }
-        let advice = reply.advice(self.transport.name());
+        let advice = reply.advice(self.endpoint.transport.name());
         if let Some(advice) = &advice {
-            self.apply_advice(advice);
+            self.connects.apply_advice(advice);
         }
         let advice = advice.unwrap_or_default();
         match advice.reconnect {
             Some(Reconnect::None) => return self.on_closed_by_server(reply),
-            Some(Reconnect::Unknown) => return self.stop(unknown_advice_error()),
+            Some(Reconnect::Unknown) => return self.stop(SessionError::unknown_advice()),
             Some(Reconnect::Handshake) => return self.start_new_session(false),
             Some(Reconnect::Retry) | None if advice.interval.is_some_and(|interval| interval < 0) => {
                 return self.on_closed_by_server(reply);
@@ -264,43 +252,53 @@ impl Session {
         if advice.multiple_clients {
             self.notify("multiple_clients", None, None);
         }
-        let was_connected = core::mem::replace(&mut self.phase, Phase::Connected) == Phase::Connected;
-        self.connection_restored();
-        if !was_connected {
-            self.emit(Event::State(State::Connected));
-        }
+        let was_working = self.link.is_working();
+        self.connection_restored(sent.is_probe);
         if let Some(op) = self.open_op.take() {
             self.settle(op, Ok(()));
         }
-        if !self.is_paused {
-            self.repair_gaps(dialect);
+        if self.connects.is_inbox_full() {
+            self.connects.restart_pause();
+        } else {
+            self.repair_gaps();
         }
-        let is_settled =
-            self.subscriptions.iter().all(|subscription| subscription.state == SubscriptionState::Active);
-        if self.options.is_draining && was_connected && is_settled && self.last_event_count == 0 {
-            return self.close(self.now);
+        let is_drained = self.subscriptions.are_all_active() && self.connects.last_event_count == 0;
+        if self.options.is_draining && was_working && is_drained {
+            return self.close();
         }
-        self.schedule_connect(self.timing.interval);
-    }
-
-    /// New advice replaces all earlier advice.
-    pub(super) fn apply_advice(&mut self, advice: &Advice) {
-        let millis = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).map(Millis);
-        self.timing = Timing {
-            interval: millis(advice.interval).unwrap_or_default(),
-            poll_timeout: millis(advice.timeout).unwrap_or(self.options.poll_timeout),
-            max_interval: millis(advice.max_interval).filter(|millis| millis.0 > 0),
+        let delay = if sent.is_probe {
+            self.connects.timing.interval
+        } else {
+            self.connects.poll_delay(sent.sent_at, self.now, self.connects.last_event_count)
         };
+        self.schedule_connect(delay);
     }
 
-    /// Resets all counters of failures after a successful connect.
-    pub(super) fn connection_restored(&mut self) {
-        self.backoff.reset();
-        self.busy_count = 0;
-        (self.down_since, self.last_error) = (None, None);
-        (self.is_session_unproven, self.has_new_credentials) = (false, false);
-        for timer in [Timer::ConnectionTimeout, Timer::ConnectReply, Timer::Connect] {
-            self.timers.clear(timer);
+    /// A connect has succeeded, with which an outage ends. One that only a poll can end lasts until a poll
+    /// succeeds or is held.
+    fn connection_restored(&mut self, is_probe: bool) {
+        if is_probe && self.connects.is_poll_required() {
+            self.timers.set(Timer::PollHeld, self.now.after(POLL_PROOF));
+        } else {
+            self.end_outage();
+        }
+        self.endpoint.credentials.confirm();
+        self.timers.clear(Timer::ConnectReply);
+        self.timers.clear(Timer::Connect);
+        if let Link::Connected(live) = &self.link {
+            let live = Live { progress: Progress::Working, ..live.clone() };
+            self.enter(Link::Connected(live));
         }
     }
+}
+
+/// The batch number that the ack extension starts with; `None` if the server does not offer it.
+fn first_ack(reply: &Reply) -> Option<i64> {
+    let offer = reply.get(&["ext", "ack"])?;
+    let is_enabled = match offer.bool() {
+        Some(is_enabled) => is_enabled,
+        None => reply.get(&["ext", "ack", "enabled"])?.bool() == Some(true),
+    };
+    let batch = reply.get(&["ext", "ack", "batch"]).and_then(|batch| batch.integer());
+    is_enabled.then(|| batch.unwrap_or(0))
 }

@@ -6,64 +6,76 @@
 //!   commands ── subscribe, unsubscribe, publish ──> one request with all that fit into max_request_bytes
 //! ```
 
-use super::{
-    Command, Event, OutgoingMessage, PendingMessage, Phase, RequestKind, Session, Socket, SubscriptionState,
-    Timer, Via,
-};
+use super::link::Link;
+use super::pending::{Command, OutgoingMessage, Via};
+use super::subscriptions::SubscriptionState;
+use super::{Event, RequestKind, Session, Timer};
 use crate::base::http::Request;
-use crate::base::time::Millis;
-use crate::bayeux::dialect::{Dialect, MessageKind};
+use crate::base::time::{Millis, Moment};
+use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::wire::{Outgoing, Transport, url_for};
 
 impl Session {
     /// Requests credentials if they are required and missing; otherwise schedules the handshake.
     pub(super) fn authorize_or_handshake(&mut self) {
-        if self.options.is_auth_required && self.credentials.is_none() {
-            self.phase = Phase::Authorizing;
-            self.emit(Event::NeedsCredentials { is_renewal: self.has_new_credentials });
+        if self.options.is_auth_required && self.endpoint.credentials.lines().is_none() {
+            self.enter(Link::Authorizing);
+            self.request_credentials();
         } else {
-            self.phase = Phase::Handshaking;
-            self.is_connect_due = true;
+            self.enter(Link::Handshaking);
+            self.connects.set_due();
         }
     }
 
+    /// Requests credentials after a delay.
+    pub(super) fn authorize_after(&mut self, delay: Millis) {
+        if delay.0 == 0 {
+            return self.authorize_or_handshake();
+        }
+        self.enter(Link::Authorizing);
+        self.timers.set(Timer::Authorize, self.now.after(delay));
+    }
+
     /// Sends the handshake or connect that is due, unless it must be held.
-    pub(super) fn send_due_connect(&mut self, dialect: &mut dyn Dialect) {
-        if self.is_connect_pending() || !self.prepare_socket() {
+    pub(super) fn send_due_connect(&mut self) {
+        if self.pending.has_connect() || !self.prepare_socket() {
             return;
         }
-        match self.phase {
-            Phase::Handshaking => self.send_handshake(dialect),
-            Phase::Connecting => self.send_connect(true),
+        match self.link {
+            Link::Handshaking => self.send_handshake(),
+            Link::Connected(_) if !self.link.is_working() => self.send_connect(true),
             // Events in a connect reply must not be delivered before those that the subscription replays.
-            Phase::Connected if self.is_resuming_channel(dialect) || self.is_draining_channel() => {
-                self.is_connect_held = true
+            Link::Connected(_) if self.is_resuming_channel() || self.pending.is_draining() => {
+                self.connects.hold();
             }
-            Phase::Connected if self.is_paused && !self.has_pause_expired => {
-                self.is_connect_held = true;
-                if let Some(longest) = self.options.max_pause {
+            // Over a socket events come without a connect: that is only the heartbeat, which goes on.
+            Link::Connected(_)
+                if self.connects.is_paused() && self.endpoint.transport == Transport::LongPolling =>
+            {
+                self.connects.hold();
+                if let Some(longest) = self.connects.longest_pause(self.options.times.max_pause) {
                     self.timers.set(Timer::MaxPause, self.now.after(longest));
                 }
             }
-            Phase::Connected => {
-                let has_gap = self.subscriptions.iter().any(|subscription| subscription.has_gap);
-                self.send_connect(self.has_pause_expired || has_gap || self.options.is_draining);
+            Link::Connected(_) => {
+                let has_gap = self.subscriptions.has_gap();
+                self.send_connect(self.connects.is_overdue() || has_gap || self.options.is_draining);
             }
             _ => {}
         }
     }
 
-    pub(super) fn send_handshake(&mut self, dialect: &dyn Dialect) {
+    fn send_handshake(&mut self) {
         let types: Vec<String> =
             self.options.transports.iter().map(|transport| format!("\"{}\"", transport.name())).collect();
         let mut ext = Vec::new();
         if self.options.has_ack_extension {
             ext.push("\"ack\":true");
         }
-        if !dialect.handshake_ext().is_empty() {
-            ext.push(dialect.handshake_ext());
+        if !self.dialect.handshake_ext().is_empty() {
+            ext.push(self.dialect.handshake_ext());
         }
-        let id = self.message_ids.advance();
+        let id = self.pending.next_id();
         let text = Outgoing::new("/meta/handshake", id)
             .string("version", "1.0")
             .string("minimumVersion", "1.0")
@@ -78,24 +90,24 @@ impl Session {
 
     /// A probe has `advice.timeout` 0: the server replies without delay, which shows that the connection
     /// works.
-    pub(super) fn send_connect(&mut self, is_probe: bool) {
-        let Some(client_id) = &self.client_id else { return };
-        let id = self.message_ids.advance();
+    fn send_connect(&mut self, is_probe: bool) {
+        let Some(live) = self.link.live() else { return };
+        let id = self.pending.next_id();
         let text = Outgoing::new("/meta/connect", id)
-            .string("clientId", client_id)
-            .string("connectionType", self.transport.name())
+            .string("clientId", &live.client_id)
+            .string("connectionType", self.endpoint.transport.name())
             .raw_if("advice", if is_probe { "{\"timeout\":0}" } else { "" })
-            .raw_if("ext", &self.last_ack.map(|batch| format!("{{\"ack\":{batch}}}")).unwrap_or_default())
+            .raw_if("ext", &live.last_ack.map(|batch| format!("{{\"ack\":{batch}}}")).unwrap_or_default())
             .end();
-        self.send_messages(RequestKind::Connect, vec![OutgoingMessage::meta(id, MessageKind::Connect, text)]);
+        let connect = OutgoingMessage { is_probe, ..OutgoingMessage::meta(id, MessageKind::Connect, text) };
+        self.send_messages(RequestKind::Connect, vec![connect]);
     }
 
     pub(super) fn send_disconnect(&mut self, client_id: &str) {
-        let is_reachable = self.transport == Transport::LongPolling || matches!(self.socket, Socket::Open(_));
-        if !is_reachable {
+        if !self.endpoint.is_reachable() {
             return self.finish(None);
         }
-        let id = self.message_ids.advance();
+        let id = self.pending.next_id();
         let text = Outgoing::new("/meta/disconnect", id).string("clientId", client_id).end();
         self.send_messages(
             RequestKind::Messages,
@@ -105,37 +117,29 @@ impl Session {
 
     /// Sends the queued messages in one request, or as many of them as fit. With long-polling only one such
     /// request runs at a time.
-    pub(super) fn send_commands(&mut self, dialect: &dyn Dialect) {
-        let Some(client_id) = self.client_id.clone() else { return };
+    pub(super) fn send_commands(&mut self) {
+        let Some(client_id) = self.link.live().map(|live| live.client_id.clone()) else { return };
         // Subscriptions with replay are sent between two connects, not beside one.
-        let is_early = self.phase == Phase::Connecting && self.is_resuming_channel(dialect);
-        if self.commands.is_empty()
-            || is_early
-            || !matches!(self.phase, Phase::Connecting | Phase::Connected)
-            || self.transport == Transport::WebSocket && !matches!(self.socket, Socket::Open(_))
-            || self.transport == Transport::LongPolling
-                && self.exchanges.values().any(|kind| *kind == RequestKind::Messages)
-        {
+        let is_early = !self.link.is_working() && self.is_resuming_channel();
+        let is_busy = self.endpoint.transport == Transport::LongPolling
+            && self.exchanges.values().any(|kind| *kind == RequestKind::Messages);
+        if !self.pending.has_commands() || is_early || is_busy || !self.endpoint.is_reachable() {
             return;
         }
         let mut messages = Vec::new();
         let mut size = 2;
-        while let Some(next) = self.commands.pop_front() {
-            let id = self.message_ids.advance();
+        while let Some(next) = self.pending.next_command() {
+            let id = self.pending.next_id();
             let (kind, channel, op, text) = match &next {
                 Command::Subscribe(channel) => {
-                    let Some(subscription) =
-                        self.subscriptions.iter_mut().find(|subscription| subscription.channel == *channel)
-                    else {
-                        continue;
-                    };
-                    if subscription.state != SubscriptionState::Pending {
+                    let known = self.subscriptions.find_mut(channel);
+                    if known.is_none_or(|known| known.state != SubscriptionState::Pending) {
                         continue;
                     }
                     let text = Outgoing::new("/meta/subscribe", id)
                         .string("clientId", &client_id)
                         .string("subscription", channel)
-                        .raw_if("ext", &dialect.subscribe_ext(channel))
+                        .raw_if("ext", &self.dialect.subscribe_ext(channel))
                         .end();
                     (MessageKind::Subscribe, channel.clone(), None, text)
                 }
@@ -152,19 +156,18 @@ impl Session {
                     (MessageKind::Publish, channel.clone(), Some(*op), text)
                 }
             };
-            if !messages.is_empty() && size + text.len() + 1 > self.options.max_request_bytes {
-                self.commands.push_front(next);
+            if !messages.is_empty() && size + text.len() + 1 > self.options.limits.max_request_bytes {
+                self.pending.queue_first(next);
                 break;
             }
             if kind == MessageKind::Subscribe
-                && let Some(subscription) =
-                    self.subscriptions.iter_mut().find(|subscription| subscription.channel == channel)
+                && let Some(subscription) = self.subscriptions.find_mut(&channel)
             {
                 (subscription.state, subscription.has_gap, subscription.is_draining) =
                     (SubscriptionState::Requested, false, false);
             }
             size += text.len() + 1;
-            messages.push(OutgoingMessage { id, kind, channel, op, text });
+            messages.push(OutgoingMessage { id, kind, channel, op, is_probe: false, text });
         }
         if !messages.is_empty() {
             self.send_messages(RequestKind::Messages, messages);
@@ -172,12 +175,12 @@ impl Session {
     }
 
     /// Sends messages over the socket, or as one request.
-    pub(super) fn send_messages(&mut self, kind: RequestKind, messages: Vec<OutgoingMessage>) {
+    fn send_messages(&mut self, kind: RequestKind, messages: Vec<OutgoingMessage>) {
         let first = messages.first().map(|message| message.kind);
         let is_connect = first == Some(MessageKind::Connect);
-        let poll_timeout_ms = if is_connect { self.timing.poll_timeout.0 } else { 0 };
-        let timeout = Millis(self.options.max_network_delay.0.saturating_add(poll_timeout_ms));
-        let due = self.now.after(timeout);
+        let poll_timeout_ms = if is_connect { self.connects.timing.poll_timeout.0 } else { 0 };
+        let timeout = Millis(self.options.times.max_network_delay.0.saturating_add(poll_timeout_ms));
+        let due: Moment = self.now.after(timeout);
         let mut body = String::from("[");
         for (at, message) in messages.iter().enumerate() {
             if at > 0 {
@@ -186,45 +189,40 @@ impl Session {
             body.push_str(&message.text);
         }
         body.push(']');
-        let via = if let (Transport::WebSocket, Socket::Open(id)) = (self.transport, self.socket) {
+        let via = if let Some(id) = self.endpoint.open_socket() {
             self.emit(Event::SocketSend { id, text: body });
             Via::Socket
         } else {
-            let channel = match first {
-                Some(MessageKind::Handshake) => "/meta/handshake",
-                Some(MessageKind::Connect) => "/meta/connect",
-                Some(MessageKind::Disconnect) => "/meta/disconnect",
-                _ => "",
-            };
-            let url = url_for(&self.url, channel);
-            let mut headers = String::from("content-type: application/json;charset=UTF-8");
-            if let Some(credentials) = &self.credentials {
-                headers.extend(["\n", credentials.expose()]);
-            }
-            if self.options.has_cookie_jar {
-                let cookies = self.cookies.header(&url, self.unix_ms(self.now));
-                if !cookies.is_empty() {
-                    headers.extend(["\ncookie: ", &cookies]);
-                }
-            }
-            let response_headers = if self.options.has_cookie_jar { "set-cookie" } else { "" };
-            let request = Request::post(url, headers, body.into_bytes())
-                .with_timeout(timeout)
-                .with_max_response_bytes(self.options.max_response_bytes)
-                .with_response_headers(response_headers);
+            let request = self.request(first, body.into_bytes()).with_timeout(timeout);
             if is_connect {
                 self.timers.set(Timer::ConnectReply, due.after(Millis(1000)));
             }
             Via::Exchange(self.exchanges.start(kind, request))
         };
-        self.pending.extend(messages.into_iter().map(|message| PendingMessage {
-            id: message.id,
-            kind: message.kind,
-            channel: message.channel,
-            op: message.op,
-            via,
-            due,
-        }));
+        self.pending.add(messages, via, self.now, due);
         self.reset_reply_timer();
+    }
+
+    fn request(&self, first: Option<MessageKind>, body: Vec<u8>) -> Request {
+        let channel = match first {
+            Some(MessageKind::Handshake) => "/meta/handshake",
+            Some(MessageKind::Connect) => "/meta/connect",
+            Some(MessageKind::Disconnect) => "/meta/disconnect",
+            _ => "",
+        };
+        let url = url_for(&self.endpoint.url, channel);
+        let mut headers = String::from("content-type: application/json;charset=UTF-8");
+        if let Some(credentials) = self.endpoint.credentials.lines() {
+            headers.extend(["\n", credentials]);
+        }
+        if self.options.has_cookie_jar {
+            let cookies = self.endpoint.cookies.header(&url, self.unix_ms());
+            if !cookies.is_empty() {
+                headers.extend(["\ncookie: ", &cookies]);
+            }
+        }
+        Request::post(url, headers, body)
+            .with_max_response_bytes(self.options.limits.max_response_bytes)
+            .with_response_headers(if self.options.has_cookie_jar { "set-cookie" } else { "" })
     }
 }

@@ -8,15 +8,16 @@
 //!   unknown session ──> abandon_session ──> handshake ──> all subscriptions again
 //! ```
 
-use super::{
-    Event, PendingMessage, Phase, RequestKind, SLEEP_THRESHOLD, Session, State, SubscriptionState, Timer,
-};
+use super::Session;
+use super::link::{Link, Live, Progress};
+use super::pending::PendingMessage;
+use super::subscriptions::SubscriptionState;
+use super::timers::{SLEEP_THRESHOLD, Timer};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
 use crate::base::time::Millis;
 use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::errors::SessionError;
-use crate::bayeux::wire::at_host;
 use crate::engine::classify;
 use crate::engine::classify::ResponseClass;
 
@@ -24,43 +25,38 @@ impl Session {
     /// The server does not know the session any more: starts another.
     pub(super) fn start_new_session(&mut self, drop_cookies: bool) {
         if drop_cookies {
-            self.cookies.clear();
+            self.endpoint.cookies.clear();
         }
-        let is_session_unproven = self.is_session_unproven;
+        let is_unproven = self.link.is_unproven();
+        self.connection_down(None);
         self.abandon_session();
-        self.phase = Phase::Handshaking;
-        self.emit(Event::State(State::Handshaking));
-        if self.options.can_follow_hosts
-            && let Some(host) = self.hosts.pop_front()
-        {
-            self.url = at_host(&self.url, &host);
+        self.enter(Link::Handshaking);
+        if self.options.can_follow_hosts {
+            self.endpoint.use_next_host();
         }
         // If the session never worked, the next one must wait.
-        let delay = if is_session_unproven { self.retry_delay(None) } else { self.timing.interval };
-        self.schedule_connect(delay);
+        if is_unproven {
+            self.schedule_retry(None);
+        } else {
+            let delay = self.connects.restart_delay(self.now, &mut self.rng);
+            self.schedule_connect(delay);
+        }
     }
 
-    /// Drops all state of the session. Pending messages are rejected; subscriptions are kept for the next
-    /// one.
+    /// Drops everything that belongs to the session, whose id goes with the next phase. Pending messages are
+    /// rejected; subscriptions are kept for the next session.
     pub(super) fn abandon_session(&mut self) {
-        self.client_id = None;
-        self.is_session_unproven = true;
-        let mut unanswered = core::mem::take(&mut self.pending);
+        let mut unanswered = self.pending.take_all();
         unanswered.retain(|sent| sent.kind != MessageKind::Subscribe);
-        for id in self.exchanges.ids_where(|kind| *kind != RequestKind::Owner) {
-            self.exchanges.cancel(id);
-        }
-        self.reject_messages(
-            unanswered,
-            &SessionError::new(Code::Network, "the session ended before the server replied"),
-        );
-        for subscription in &mut self.subscriptions {
-            subscription.state = SubscriptionState::Pending;
-        }
-        for timer in [Timer::Connect, Timer::ConnectReply, Timer::MaxPause, Timer::Resubscribe] {
+        self.exchanges.cancel_all();
+        self.reject_messages(unanswered, &SessionError::session_ended());
+        self.subscriptions.forget_session();
+        for timer in
+            [Timer::Connect, Timer::ConnectReply, Timer::MaxPause, Timer::Resubscribe, Timer::PollHeld]
+        {
             self.timers.clear(timer);
         }
-        (self.is_connect_due, self.is_connect_held, self.has_queued_events) = (false, false, false);
+        self.connects.clear();
         // No reply over the socket is expected any more.
         self.reset_reply_timer();
     }
@@ -72,61 +68,56 @@ impl Session {
         error: &SessionError,
         min_delay: Option<Millis>,
     ) {
-        if self.phase == Phase::Closed {
-            return;
-        }
-        if self.phase == Phase::Closing {
-            return self.finish(None);
+        match self.link {
+            Link::Closed => return,
+            Link::Closing => return self.finish(None),
+            _ => {}
         }
         // The lost response may have contained events.
         if sent.kind != MessageKind::Handshake {
-            for subscription in self
-                .subscriptions
-                .iter_mut()
-                .filter(|subscription| subscription.state != SubscriptionState::Pending)
-            {
-                subscription.has_gap = true;
-            }
+            self.subscriptions.response_lost();
+        }
+        if matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect) {
+            self.endpoint.credentials.outlive_loss();
         }
         let has_slept = error.code == Code::Timeout && self.now > sent.due.after(SLEEP_THRESHOLD);
         match sent.kind {
             MessageKind::Handshake => self.handshake_failed(error, min_delay),
             MessageKind::Connect => self.connect_failed(error, min_delay, has_slept),
-            MessageKind::Subscribe => {
-                let Some(at) =
-                    self.subscriptions.iter().position(|subscription| subscription.channel == sent.channel)
-                else {
-                    return;
-                };
-                let Some(subscription) = self.subscriptions.get_mut(at) else { return };
-                subscription.state = SubscriptionState::Pending;
-                subscription.has_gap = true;
-                if subscription.waiting.is_empty() || subscription.has_been_active {
-                    let delay = self.backoff.delay_after(2, &mut self.rng);
-                    if self.phase == Phase::Connected && !self.is_connect_pending() {
-                        // After the next connect, `repair_gaps` subscribes again.
-                        self.is_connect_held = false;
-                        self.schedule_connect(delay);
-                    } else {
-                        self.timers.set(Timer::Resubscribe, self.now.after(delay));
-                    }
-                } else {
-                    for op in self.subscriptions.remove(at).waiting {
-                        self.settle(op, Err(error.clone()));
-                    }
-                }
-            }
+            MessageKind::Subscribe => self.subscribe_failed(&sent.channel, error),
             MessageKind::Unsubscribe => {
-                if let Some(subscription) =
-                    self.subscriptions.iter_mut().find(|subscription| subscription.channel == sent.channel)
-                {
+                if let Some(subscription) = self.subscriptions.find_mut(&sent.channel) {
                     subscription.is_draining = false;
                 }
                 self.settle_optional(sent.op, Err(error.clone()));
-                self.release_held_connect();
+                self.connects.release();
             }
             MessageKind::Publish => self.settle_optional(sent.op, Err(error.clone())),
             MessageKind::Disconnect => {}
+        }
+    }
+
+    fn subscribe_failed(&mut self, channel: &str, error: &SessionError) {
+        let Some(subscription) = self.subscriptions.find_mut(channel) else { return };
+        (subscription.state, subscription.has_gap) = (SubscriptionState::Pending, true);
+        if subscription.waiting.is_empty() || subscription.has_been_active {
+            // A response that cannot be read is likely to come again.
+            let delay = if self.connects.unreadable_count() > 0 {
+                self.connects.retry_delay(None, &mut self.rng)
+            } else {
+                self.connects.resubscribe_delay(&mut self.rng)
+            };
+            if self.link.is_working() && !self.pending.has_connect() {
+                // After the next connect, `repair_gaps` subscribes again.
+                self.connects.clear();
+                self.schedule_connect(delay);
+            } else {
+                self.timers.set(Timer::Resubscribe, self.now.after(delay));
+            }
+        } else if let Some(removed) = self.subscriptions.remove(channel) {
+            for op in removed.waiting {
+                self.settle(op, Err(error.clone()));
+            }
         }
     }
 
@@ -135,14 +126,10 @@ impl Session {
             return self.stop(error.clone());
         }
         self.connection_failed(error);
-        if self.options.can_follow_hosts
-            && let Some(host) = self.hosts.pop_front()
-        {
-            self.url = at_host(&self.url, &host);
+        if self.options.can_follow_hosts && self.endpoint.use_next_host() {
             return self.schedule_connect(Millis(0));
         }
-        let delay = self.retry_delay(min_delay);
-        self.schedule_connect(delay);
+        self.schedule_retry(min_delay);
     }
 
     pub(super) fn connect_failed(
@@ -155,66 +142,87 @@ impl Session {
             return self.stop(error.clone());
         }
         self.timers.clear(Timer::ConnectReply);
+        self.timers.clear(Timer::PollHeld);
         self.connection_failed(error);
-        self.phase = Phase::Connecting;
-        self.is_connect_held = false;
-        self.emit(Event::State(State::Connecting));
-        let delay = if has_slept { Millis(0) } else { self.retry_delay(min_delay) };
-        let since = self.down_since.unwrap_or(self.now);
-        if let Some(max_interval) = self.timing.max_interval {
-            let session_lifetime_ms = self
-                .timing
-                .poll_timeout
-                .0
-                .saturating_add(self.timing.interval.0)
-                .saturating_add(max_interval.0);
-            if self.now.after(delay) > since.after(Millis(session_lifetime_ms)) {
-                // By then the server has removed the session.
-                self.is_session_unproven = false;
-                self.abandon_session();
-                self.phase = Phase::Handshaking;
-                self.emit(Event::State(State::Handshaking));
-            }
+        self.connects.clear();
+        if let Link::Connected(live) = &self.link {
+            let progress = if self.link.is_unproven() { Progress::Unproven } else { Progress::Interrupted };
+            self.enter(Link::Connected(Live { progress, ..live.clone() }));
+        }
+        let delay = if has_slept { Millis(0) } else { self.connects.retry_delay(min_delay, &mut self.rng) };
+        if self.connects.is_session_gone_at(self.now.after(delay), self.now) {
+            self.abandon_session();
+            self.enter(Link::Handshaking);
         }
         self.schedule_connect(delay);
     }
 
     /// Whether a retry is pointless. After a successful `open`, every failure but a redirect is retried.
-    pub(super) fn is_fatal(&self, error: &SessionError) -> bool {
+    fn is_fatal(&self, error: &SessionError) -> bool {
         error.code == Code::Redirected || self.open_op.is_some() && !error.code.is_retryable()
     }
 
     /// Records when and why the connection was lost.
     pub(super) fn connection_failed(&mut self, error: &SessionError) {
-        self.last_error = Some(error.clone());
-        if self.down_since.is_none() {
-            self.down_since = Some(self.now);
+        self.connection_down(Some(error.clone()));
+    }
+
+    /// The connection is down: `Times::connection_timeout` runs from the first call to the next success.
+    pub(super) fn connection_down(&mut self, error: Option<SessionError>) {
+        if self.connects.fail(self.now, error) {
             self.start_connection_timeout();
         }
     }
 
+    /// The connection works again: everything that counts failures starts again.
+    pub(super) fn end_outage(&mut self) {
+        self.connects.restore();
+        self.timers.clear(Timer::ConnectionTimeout);
+        self.timers.clear(Timer::PollHeld);
+    }
+
     pub(super) fn start_connection_timeout(&mut self) {
-        if let Some(timeout) = self.options.connection_timeout {
+        if let Some(timeout) = self.options.times.connection_timeout {
             self.timers.set(Timer::ConnectionTimeout, self.now.after(timeout));
         }
     }
 }
 
-/// The error of an exchange without usable messages, and the delay that the server asked for.
-#[cold]
-pub(super) fn response_error(
-    outcome: &Result<Response, Failure>,
-    is_empty: bool,
-) -> (SessionError, Option<Millis>) {
-    match classify::classify_response(outcome) {
-        ResponseClass::Retry(error, min_delay) => (SessionError::from_error(&error), min_delay),
-        ResponseClass::Fail(error) => (SessionError::from_error(&error), None),
-        ResponseClass::Done => {
-            let what = if is_empty { "contains no message" } else { "is not an array of Bayeux messages" };
-            let mut error =
-                SessionError::new(Code::Unavailable, format!("the response of the server {what}"));
-            error.status = outcome.as_ref().ok().map(|response| response.status);
-            (error, None)
+/// A response that does not answer the messages of its request.
+pub(super) struct Lost {
+    pub(super) error: SessionError,
+    /// The delay that the server asked for.
+    pub(super) min_delay: Option<Millis>,
+    /// It arrived, but cannot be read.
+    pub(super) is_unreadable: bool,
+}
+
+impl Lost {
+    pub(super) const fn readable(error: SessionError) -> Self {
+        Self { error, min_delay: None, is_unreadable: false }
+    }
+
+    pub(super) const fn unreadable(error: SessionError) -> Self {
+        Self { error, min_delay: None, is_unreadable: true }
+    }
+
+    /// An exchange without a usable message. `is_empty`: its response is an array of nothing.
+    #[cold]
+    pub(super) fn response(outcome: Result<Response, Failure>, is_empty: bool) -> Self {
+        match classify::classify_response(&outcome) {
+            ResponseClass::Retry(error, min_delay) => {
+                Self { min_delay, ..Self::readable(SessionError::from_error(&error)) }
+            }
+            ResponseClass::Fail(error) => Self::readable(SessionError::from_error(&error)),
+            ResponseClass::Done => {
+                let response = outcome.unwrap_or_default();
+                let what =
+                    if is_empty { "contains no message" } else { "is not an array of Bayeux messages" };
+                let mut error =
+                    SessionError::new(Code::Unavailable, format!("the response of the server {what}"));
+                error.status = Some(response.status);
+                Self { error, min_delay: None, is_unreadable: !is_empty && !response.body.is_empty() }
+            }
         }
     }
 }

@@ -7,59 +7,66 @@
 //!                                   └─ Stop ──> the session ends
 //! ```
 
-use super::{Command, PendingMessage, Phase, Session, SubscriptionState, Timer};
-use crate::base::error::Code;
+use super::link::Link;
+use super::pending::{Command, PendingMessage};
+use super::subscriptions::SubscriptionState;
+use super::{Session, Timer};
 use crate::base::time::Millis;
-use crate::bayeux::dialect::{Dialect, MessageKind, Reaction};
-use crate::bayeux::errors::SessionError;
+use crate::bayeux::dialect::{MessageKind, Reaction};
+use crate::bayeux::errors::{SessionError, is_unknown_session};
 use crate::bayeux::message::{Reconnect, Reply};
 
+/// How often a subscription is sent again, so that a server that refuses every start of the replay is not
+/// asked for ever.
+const MAX_REFUSALS: u32 = 10;
+
 impl Session {
-    pub(super) fn on_refusal(&mut self, sent: PendingMessage, reply: &Reply, dialect: &mut dyn Dialect) {
-        if self.phase == Phase::Closing {
+    pub(super) fn on_refusal(&mut self, sent: PendingMessage, reply: &Reply) {
+        if self.link == Link::Closing {
             return self.finish(None);
         }
-        let reaction = dialect.classify_refusal(sent.kind, reply, &sent.channel, self.open_op.is_some());
+        let is_opening = self.open_op.is_some();
+        let reaction = self.dialect.classify_refusal(sent.kind, reply, &sent.channel, is_opening);
         let error_field = reply.error().unwrap_or_default();
-        let what = match sent.kind {
-            MessageKind::Handshake => "a session".to_owned(),
-            MessageKind::Connect => "the connection".to_owned(),
-            MessageKind::Disconnect => "the end of the session".to_owned(),
-            MessageKind::Subscribe => format!("the subscription to {}", sent.channel),
-            MessageKind::Unsubscribe => format!("to end the subscription to {}", sent.channel),
-            MessageKind::Publish => format!("an event for {}", sent.channel),
-        };
-        let error = SessionError::refused(Code::Rejected, &what, &error_field);
-        let advice = reply.advice(self.transport.name());
+        let error = SessionError::refused_message(sent.kind, &sent.channel, &error_field);
+        let is_connection_message = matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect);
+        let advice = reply.advice(self.endpoint.transport.name());
         if let Some(advice) = &advice {
-            self.hosts = advice.hosts.iter().cloned().collect();
-            if matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect) {
-                self.apply_advice(advice);
+            self.endpoint.hosts = advice.hosts.iter().cloned().collect();
+            if is_connection_message {
+                self.connects.apply_advice(advice);
             }
         }
         let advice = advice.unwrap_or_default();
-        let is_connection_message = matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect);
         let reaction = reaction.unwrap_or_else(|| {
             if is_connection_message && error_field.contains("BAYEUX_BROWSER") {
-                return Reaction::Stop(missing_cookie_error(&error_field));
+                return Reaction::Stop(SessionError::missing_cookie(&error_field));
             }
             match advice.reconnect {
                 Some(Reconnect::Handshake) if sent.kind != MessageKind::Handshake => {
                     Reaction::Handshake { drop_cookies: false }
                 }
                 Some(Reconnect::None) if is_connection_message => Reaction::Stop(error.clone()),
-                Some(Reconnect::Unknown) if is_connection_message => Reaction::Stop(unknown_advice_error()),
+                Some(Reconnect::Unknown) if is_connection_message => {
+                    Reaction::Stop(SessionError::unknown_advice())
+                }
                 _ if is_connection_message && advice.interval.is_some_and(|interval| interval < 0) => {
                     Reaction::Stop(error.clone())
+                }
+                // Without advice, waiting would not bring the session back.
+                None if sent.kind != MessageKind::Handshake && is_unknown_session(&error_field) => {
+                    Reaction::Handshake { drop_cookies: false }
                 }
                 _ => Reaction::Refuse(error.clone()),
             }
         });
+        if is_connection_message && !matches!(reaction, Reaction::Stop(_)) {
+            self.connection_failed(&error);
+        }
         match (sent.kind, reaction) {
             (MessageKind::Handshake, Reaction::Refuse(_)) => {
                 self.notify("transient_error", None, Some(error));
-                let delay = self.retry_delay(None);
-                self.schedule_connect(delay);
+                self.schedule_retry(None);
             }
             (MessageKind::Connect, Reaction::Refuse(_)) => {
                 self.notify("transient_error", None, Some(error.clone()));
@@ -82,21 +89,16 @@ impl Session {
                 }
                 self.apply_reaction(reaction);
                 if kind == MessageKind::Unsubscribe {
-                    self.release_held_connect();
+                    self.connects.release();
                 }
             }
         }
     }
 
-    pub(super) fn on_subscription_refused(&mut self, channel: &str, reaction: Reaction) {
-        let Some(at) = self.subscriptions.iter().position(|subscription| subscription.channel == channel)
-        else {
-            return;
-        };
-        let Some(subscription) = self.subscriptions.get_mut(at) else { return };
+    fn on_subscription_refused(&mut self, channel: &str, reaction: Reaction) {
+        let Some(subscription) = self.subscriptions.find_mut(channel) else { return };
         subscription.refusal_count += 1;
-        // Prevents an endless loop with a server that refuses every start of the replay.
-        let is_exhausted = subscription.refusal_count > 10;
+        let is_exhausted = subscription.refusal_count > MAX_REFUSALS;
         match reaction {
             Reaction::ResubscribeLater(error, delay) if !is_exhausted => {
                 subscription.state = SubscriptionState::Pending;
@@ -104,15 +106,15 @@ impl Session {
                 self.notify("transient_error", Some(channel.to_owned()), Some(error));
                 self.timers.set(Timer::Resubscribe, self.now.after(delay));
                 // Other subscriptions must not wait for this one.
-                self.release_held_connect();
+                self.connects.release();
             }
             Reaction::Resubscribe(error) if !is_exhausted => {
                 subscription.state = SubscriptionState::Pending;
-                self.commands.push_back(Command::Subscribe(channel.to_owned()));
+                self.pending.queue(Command::Subscribe(channel.to_owned()));
                 self.notify("replay_gap", Some(channel.to_owned()), Some(error));
             }
             Reaction::ResubscribeLater(error, _) | Reaction::Resubscribe(error) | Reaction::Refuse(error) => {
-                let removed = self.subscriptions.remove(at);
+                let Some(removed) = self.subscriptions.remove(channel) else { return };
                 let is_unwatched = removed.waiting.is_empty();
                 for op in removed.waiting {
                     self.settle(op, Err(error.clone()));
@@ -120,7 +122,7 @@ impl Session {
                 if is_unwatched || removed.has_been_active {
                     self.notify("subscription_lost", Some(channel.to_owned()), Some(error));
                 }
-                self.release_held_connect();
+                self.connects.release();
             }
             _ => {}
         }
@@ -130,21 +132,18 @@ impl Session {
         match reaction {
             Reaction::Handshake { drop_cookies } => self.start_new_session(drop_cookies),
             Reaction::Reauthorize => {
-                if core::mem::replace(&mut self.has_new_credentials, true) {
-                    return self.stop(SessionError::new(
-                        Code::Unauthorized,
-                        "the server refused the new credentials",
-                    ));
+                if !self.endpoint.credentials.refuse() {
+                    return self.stop(SessionError::new_credentials_refused());
                 }
                 self.abandon_session();
-                self.credentials = None;
-                self.authorize_or_handshake();
+                let delay = self.connects.restart_delay(self.now, &mut self.rng);
+                self.authorize_after(delay);
             }
             Reaction::Busy(error, least) => {
                 self.abandon_session();
                 self.notify("transient_error", None, Some(error));
-                self.phase = Phase::Handshaking;
-                let delay = self.busy_delay(least);
+                self.enter(Link::Handshaking);
+                let delay = self.connects.busy_delay(least, &mut self.rng);
                 self.schedule_connect(delay);
             }
             Reaction::Stop(error) => self.stop(error),
@@ -153,17 +152,4 @@ impl Session {
             }
         }
     }
-}
-
-#[cold]
-pub(super) fn unknown_advice_error() -> SessionError {
-    SessionError::new(
-        Code::Rejected,
-        "the server sent an unknown value of advice.reconnect, after which a client must not retry",
-    )
-}
-
-#[cold]
-fn missing_cookie_error(error_field: &str) -> SessionError {
-    SessionError::refused(Code::Rejected, "the connection", error_field).with_cookie_advice()
 }

@@ -1,57 +1,70 @@
 //! The timers of a session, and the delays before retries.
 
-use super::{Command, Event, MAX_BUSY_DELAY_MS, Phase, Session, Socket, Timer, Via};
-use crate::base::error::{Code, Error};
+use super::endpoint::Socket;
+use super::pending::{Command, Via};
+use super::subscriptions::SubscriptionState;
+use super::{Event, Session};
 use crate::base::time::Millis;
 use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::errors::SessionError;
 
+/// A timeout that fires this late means that the computer was asleep.
+pub(super) const SLEEP_THRESHOLD: Millis = Millis(2000);
+/// A poll that is held for this long shows that the connection works.
+pub(super) const POLL_PROOF: Millis = Millis(5000);
+/// How long the reply to a disconnect may take.
+pub(super) const DISCONNECT_TIMEOUT: Millis = Millis(2500);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// The next handshake or connect.
+    Connect,
+    /// Subscribe again to channels that were refused or not answered.
+    Resubscribe,
+    /// The next request for credentials.
+    Authorize,
+    /// The owner has not reported the timeout of a connect: the computer was asleep.
+    ConnectReply,
+    /// The timeout of a reply over the socket, or of its opening.
+    SocketReply,
+    /// The connection has been down for `Times::connection_timeout`.
+    ConnectionTimeout,
+    /// A poll is held, which shows that the connection works again.
+    PollHeld,
+    /// Polling has been paused for `Times::max_pause`.
+    MaxPause,
+    /// The timeout of the disconnect.
+    Disconnect,
+}
+
 impl Session {
     pub(super) fn on_timer(&mut self, timer: Timer) {
         match timer {
-            Timer::Connect => self.is_connect_due = true,
-            Timer::Authorize => self.emit(Event::NeedsCredentials { is_renewal: self.has_new_credentials }),
-            Timer::Resubscribe => {
-                for channel in self.unqueued_channels() {
-                    // The server may have accepted it: perhaps only the reply was lost.
-                    self.commands.push_back(Command::Unsubscribe(channel.clone(), None));
-                    self.commands.push_back(Command::Subscribe(channel));
-                }
-            }
+            Timer::Connect => self.connects.set_due(),
+            Timer::Authorize => self.request_credentials(),
+            Timer::Resubscribe => self.subscribe_again(),
             Timer::ConnectReply => {
-                if let Some(at) = self.pending.iter().position(|sent| sent.kind == MessageKind::Connect) {
-                    let late = self.pending.remove(at);
+                if let Some(late) = self.pending.take_kind(MessageKind::Connect) {
                     if let Via::Exchange(id) = late.via {
                         self.exchanges.cancel(id);
                     }
-                    self.on_no_reply(late, &SessionError::from_error(&Error::new(Code::Timeout)), None);
+                    self.on_no_reply(late, &SessionError::timeout(), None);
                 }
             }
             Timer::SocketReply => {
-                let error = SessionError::from_error(&Error::new(Code::Timeout));
+                let error = SessionError::timeout();
                 self.notify("transient_error", None, Some(error.clone()));
                 self.on_socket_failure(error);
             }
-            Timer::ConnectionTimeout => {
-                let last = self.last_error.clone();
-                if self.open_op.is_some() {
-                    return self
-                        .stop(last.unwrap_or_else(|| SessionError::from_error(&Error::new(Code::Timeout))));
+            Timer::ConnectionTimeout => self.on_connection_timeout(),
+            Timer::PollHeld => {
+                if self.link.is_working() && self.pending.has_connect() {
+                    self.end_outage();
                 }
-                let why = last.map(|error| format!(" ({})", error.message)).unwrap_or_default();
-                let error = SessionError::new(
-                    Code::Timeout,
-                    format!(
-                        "the connection to the server was lost and not restored within the connection timeout{why}"
-                    ),
-                );
-                self.reject_waiting(&error);
-                self.emit(Event::ConnectionLost(error));
-                self.start_connection_timeout();
             }
             Timer::MaxPause => {
-                if self.is_paused && self.phase == Phase::Connected {
-                    (self.has_pause_expired, self.is_connect_due) = (true, true);
+                if self.connects.is_paused() && self.link.is_working() {
+                    self.connects.end_pause();
                 }
             }
             Timer::Disconnect => {
@@ -61,35 +74,63 @@ impl Session {
         }
     }
 
+    pub(super) fn request_credentials(&mut self) {
+        self.emit(Event::NeedsCredentials { is_renewal: self.endpoint.credentials.are_renewal() });
+    }
+
+    /// Subscribes again to the channels for which no command is queued.
+    fn subscribe_again(&mut self) {
+        let Self { subscriptions, pending, .. } = self;
+        let unqueued: Vec<String> = subscriptions
+            .iter()
+            .filter(|subscription| {
+                subscription.state == SubscriptionState::Pending
+                    && !subscription.is_draining
+                    && !pending.has_queued_subscribe(&subscription.channel)
+            })
+            .map(|subscription| subscription.channel.clone())
+            .collect();
+        for channel in unqueued {
+            // The server may have accepted it: perhaps only the reply was lost.
+            pending.queue(Command::Unsubscribe(channel.clone(), None));
+            pending.queue(Command::Subscribe(channel));
+        }
+    }
+
+    /// The connection has been down for too long: tells whoever waits, and goes on.
+    fn on_connection_timeout(&mut self) {
+        let last = self.connects.outage.as_ref().and_then(|outage| outage.error.clone());
+        if self.open_op.is_some() {
+            return self.stop(last.unwrap_or_else(SessionError::timeout));
+        }
+        let error = SessionError::connection_lost(last.as_ref());
+        self.reject_waiting(&error);
+        self.emit(Event::ConnectionLost(error));
+        self.start_connection_timeout();
+    }
+
     /// Schedules the next handshake or connect.
     pub(super) fn schedule_connect(&mut self, delay: Millis) {
         self.timers.clear(Timer::Connect);
         if delay.0 == 0 {
-            self.is_connect_due = true;
+            self.connects.set_due();
         } else {
             self.timers.set(Timer::Connect, self.now.after(delay));
         }
     }
 
-    /// The next backoff delay, at least `min_delay` and the advised interval.
-    pub(super) fn retry_delay(&mut self, min_delay: Option<Millis>) -> Millis {
-        let delay = self.backoff.next_delay(&mut self.rng);
-        delay.max(min_delay.unwrap_or_default()).max(self.timing.interval)
-    }
-
-    /// The delay for a busy server: `least`, doubled each time up to ten minutes, plus up to 10 % jitter.
-    pub(super) fn busy_delay(&mut self, least: Millis) -> Millis {
-        let delay = least.0.saturating_mul(1 << self.busy_count.min(16)).min(MAX_BUSY_DELAY_MS.max(least.0));
-        self.busy_count += 1;
-        Millis(delay + self.rng.up_to(delay / 10))
+    /// Schedules the next handshake or connect after a failure.
+    pub(super) fn schedule_retry(&mut self, min_delay: Option<Millis>) {
+        let delay = self.connects.retry_delay(min_delay, &mut self.rng);
+        self.schedule_connect(delay);
     }
 
     /// Sets the timer to the earliest timeout of a reply over the socket.
     pub(super) fn reset_reply_timer(&mut self) {
-        if matches!(self.socket, Socket::Opening(_)) {
+        if matches!(self.endpoint.socket, Socket::Opening(_)) {
             return;
         }
-        match self.pending.iter().filter(|sent| sent.via == Via::Socket).map(|sent| sent.due).min() {
+        match self.pending.next_socket_timeout() {
             Some(due) => self.timers.set(Timer::SocketReply, due),
             None => self.timers.clear(Timer::SocketReply),
         }

@@ -1,6 +1,8 @@
-//! Options and events of a session.
+//! Options, inputs and events of a session.
 
+use crate::base::http::{Failure, Response};
 use crate::base::ids::{ExchangeId, OpId};
+use crate::base::secret::Secret;
 use crate::base::time::Millis;
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::EventSpans;
@@ -27,6 +29,15 @@ pub struct Options {
     pub is_draining: bool,
     /// The Unix time in milliseconds at the zero of the owner's clock, for cookies that expire.
     pub epoch_unix_ms: u64,
+    /// Timeouts and delays.
+    pub times: Times,
+    /// Sizes.
+    pub limits: Limits,
+}
+
+/// Timeouts and delays of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
     /// The timeout of a request. A connect may take this much longer than the server holds it. Default 10 s.
     pub max_network_delay: Millis,
     /// How long the server holds a connect without `advice.timeout`. Default 60 s.
@@ -40,9 +51,13 @@ pub struct Options {
     pub connection_timeout: Option<Millis>,
     /// How long polling may pause for a slow consumer; `None` for no limit. Default `None`.
     pub max_pause: Option<Millis>,
-    /// Pause after each response with events until the owner calls `Session::resume_polling`, because only
-    /// the owner knows the free capacity of its inbox. Default false.
-    pub has_manual_resume: bool,
+}
+
+/// Sizes of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many events may wait for the consumer before polling pauses. Default 100.
+    pub max_pending: usize,
     /// The largest request body with more than one message. Default 64 KiB.
     pub max_request_bytes: usize,
     /// The largest response that is read. Default 64 MiB.
@@ -60,17 +75,111 @@ impl Default for Options {
             can_follow_hosts: false,
             is_draining: false,
             epoch_unix_ms: 0,
+            times: Times::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
             max_network_delay: Millis(10_000),
             poll_timeout: Millis(60_000),
             backoff_base: Millis(1000),
             backoff_max: Millis(60_000),
             connection_timeout: Some(Millis(10_000)),
             max_pause: None,
-            has_manual_resume: false,
-            max_request_bytes: 65_536,
-            max_response_bytes: 64 << 20,
         }
     }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_pending: 100, max_request_bytes: 65_536, max_response_bytes: 64 << 20 }
+    }
+}
+
+/// What can happen to a session. An operation is named by its owner, and settles once.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time has passed, nothing else.
+    Tick,
+    /// An exchange that the session started has ended.
+    Exchange(ExchangeId, Result<Response, Failure>),
+    /// Open the session. The operation ends with the first successful connect, or with a fatal error.
+    Open(OpId),
+    /// Continue a session that another client has left open.
+    Resume {
+        /// As with `Open`.
+        op: OpId,
+        /// The id of the session.
+        client_id: String,
+        /// Its cookies, as a `Cookie` header has them.
+        cookies: String,
+        /// The channels that it is subscribed to.
+        channels: Vec<String>,
+    },
+    /// Subscribe to a channel or a pattern, also before `Open`. A second subscription to the same channel
+    /// sends no message.
+    Subscribe(OpId, String),
+    /// Remove one subscription to a channel, or `all` of them. Only the last one sends a message.
+    Unsubscribe {
+        /// Settles with the reply of the server.
+        op: OpId,
+        /// The channel.
+        channel: String,
+        /// All subscriptions to it.
+        all: bool,
+    },
+    /// Publish `data`, a JSON text. It is sent once: if the reply is lost, it is unknown whether it arrived.
+    Publish {
+        /// Settles with the reply of the server.
+        op: OpId,
+        /// The channel.
+        channel: String,
+        /// A JSON text.
+        data: String,
+    },
+    /// The clock of the owner was adjusted, or stood still while the computer slept.
+    Clock {
+        /// The Unix time in milliseconds at the zero of the owner's clock.
+        epoch_unix_ms: u64,
+    },
+    /// The id after which the next subscription to a channel starts, if the server replays.
+    SetPosition {
+        /// The channel, with or without a filter.
+        channel: String,
+        /// The replay id.
+        id: String,
+    },
+    /// Credentials as header lines, and the URL of the server if the login has named one.
+    Authorize {
+        /// Lines of `name: value`.
+        headers: Secret,
+        /// The URL of the server.
+        url: Option<String>,
+    },
+    /// There are no credentials. Unless the failure `is_final`, they are requested again after a delay of at
+    /// least `min_delay`.
+    Unauthorized {
+        /// The cause.
+        error: SessionError,
+        /// The shortest delay.
+        min_delay: Option<Millis>,
+        /// The session ends.
+        is_final: bool,
+    },
+    /// The consumer has taken that many events, or has dropped them.
+    Taken(usize),
+    /// A socket is open.
+    SocketOpened(u32),
+    /// A frame of a socket. A frame that is not text is passed as no bytes.
+    SocketText(u32, Vec<u8>),
+    /// A socket was closed with that code, or could not be opened.
+    SocketClosed(u32, u16),
+    /// Disconnect. Pending operations are rejected with `ERR_CLOSED`.
+    Close,
 }
 
 /// The state of the session, as the application sees it.
@@ -107,6 +216,8 @@ pub enum Event {
         source: Option<ExchangeId>,
         /// The body of the response, or the frame.
         text: Vec<u8>,
+        /// It differs from the text that the owner has, because parts of that cannot be read.
+        is_repaired: bool,
         /// The positions of the events in `text`.
         events: Vec<EventSpans>,
     },
@@ -116,11 +227,11 @@ pub enum Event {
     State(State),
     /// A notice.
     Notice(Notice),
-    /// The connection has been down for `Options::connection_timeout`. Repeated at that interval.
+    /// The connection has been down for `Times::connection_timeout`. Repeated at that interval.
     ConnectionLost(SessionError),
     /// The last event. Without an error if the application closed the session.
     Ended(Option<SessionError>),
-    /// Call `Session::authorize` or `Session::unauthorized`.
+    /// Answer with [`Input::Authorize`] or [`Input::Unauthorized`].
     NeedsCredentials {
         /// The server has refused the previous credentials.
         is_renewal: bool,

@@ -1,6 +1,6 @@
 //! The calls of the application in a scenario, and the run of a scenario.
 
-use eventferry::base::time::Moment;
+use eventferry::bayeux::session::Input;
 use serde_json::Value;
 
 use crate::simulation::{Scheduled, Simulation, text};
@@ -75,21 +75,18 @@ pub(crate) fn run(case: &Value) -> Simulation {
     let calls = calls(case);
     let (early, late): (Vec<_>, Vec<_>) = calls.into_iter().partition(|(at, _)| *at == 0);
     let resume = &case["client"]["resume"];
-    let op = if resume.is_null() {
+    if resume.is_null() {
         for (_, call) in early {
             simulation.call(&call);
         }
-        simulation.client.session().open(Moment::default())
+        let op = simulation.op("open");
+        simulation.input(Input::Open(op));
     } else {
         let list = |name: &str| resume[name].as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
-        simulation.client.session().resume(
-            Moment::default(),
-            resume["clientId"].as_str().unwrap_or_default(),
-            &list("cookies").join("; "),
-            &list("subscriptions"),
-        )
-    };
-    simulation.ops.insert(op.0, "open".to_owned());
+        let op = simulation.op("open");
+        let (client_id, cookies) = (text(&resume["clientId"]), list("cookies").join("; "));
+        simulation.input(Input::Resume { op, client_id, cookies, channels: list("subscriptions") });
+    }
     for (at, call) in late {
         simulation.schedule(at, Scheduled::Call(call));
     }

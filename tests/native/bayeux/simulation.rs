@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use eventferry::base::http::{Failure, Response};
-use eventferry::base::ids::ExchangeId;
+use eventferry::base::ids::{ExchangeId, OpId};
 use eventferry::base::time::{Deadline, Millis, Moment};
 use eventferry::bayeux::errors::SessionError;
-use eventferry::bayeux::session::{Event, Notice, State};
-use eventferry::engine::machine::{Input, Output};
+use eventferry::bayeux::session::{Event, Input, Notice, State};
+use eventferry::engine::machine::{Output, Poll};
 use serde_json::{Value, json};
 
 use crate::test_client::{TestClient, new_client};
@@ -89,6 +89,7 @@ pub(crate) struct Simulation {
     pub(crate) count: u32,
     pub(crate) in_flight: BTreeMap<u32, (u64, String, bool)>,
     pub(crate) ops: BTreeMap<u32, String>,
+    op_count: u32,
     pub(crate) deadline: Deadline,
     /// The highest number of simultaneous connects and of simultaneous requests.
     pub(crate) max_in_flight: (usize, usize),
@@ -137,6 +138,7 @@ impl Simulation {
             count: 0,
             in_flight: BTreeMap::new(),
             ops: BTreeMap::new(),
+            op_count: 0,
             deadline: Deadline::Never,
             max_in_flight: (0, 0),
             accepts_sockets: accepts_sockets || config["transport"] == "websocket",
@@ -168,10 +170,16 @@ impl Simulation {
         self.records.push((self.now, record));
     }
 
-    pub(crate) fn subscribe(&mut self, channel: &str) {
+    pub(crate) fn input(&mut self, input: Input) {
         let now = self.moment();
-        let op = self.client.session().subscribe(now, channel);
-        self.ops.insert(op.0, format!("subscribe {channel}"));
+        self.client.handle(now, input);
+    }
+
+    /// A new operation.
+    pub(crate) fn op(&mut self, name: &str) -> OpId {
+        self.op_count += 1;
+        self.ops.insert(self.op_count, name.to_owned());
+        OpId(self.op_count)
     }
 
     /// Carries out all outputs of the client until it waits.
@@ -179,8 +187,8 @@ impl Simulation {
         for step in 0.. {
             assert!(step < 100_000, "the machine never waits");
             match self.client.poll() {
-                Output::Send(id, request) => self.on_request(id, &request),
-                Output::Cancel(id) => {
+                Poll::Do(Output::Send(id, request)) => self.on_request(id, &request),
+                Poll::Do(Output::Cancel(id)) => {
                     if let Some((_, channel, _)) = self.in_flight.remove(&id.0) {
                         self.log(Record::Cancelled(channel));
                     }
@@ -188,14 +196,13 @@ impl Simulation {
                         |_, scheduled| !matches!(scheduled, Scheduled::ExchangeEnd(other, _) if *other == id),
                     );
                 }
-                Output::Event(event) => self.on_event(event),
-                Output::Load(_) | Output::Save(..) => unreachable!("a session keeps nothing"),
-                Output::Wait(deadline) => {
+                Poll::Do(Output::Event(event)) => self.on_event(event),
+                Poll::Wait(deadline) => {
                     self.deadline = deadline;
                     let timing = self.client.session().timing();
                     self.timings.push(timing);
                     assert!(
-                        matches!(self.client.poll(), Output::Wait(again) if again == deadline),
+                        matches!(self.client.poll(), Poll::Wait(again) if again == deadline),
                         "wait is not final"
                     );
                     return;
@@ -236,8 +243,6 @@ impl Simulation {
                 self.max_pending = self.max_pending.max(self.pending);
                 if let Some((mark, each)) = self.consumer {
                     if self.pending >= mark {
-                        let now = self.moment();
-                        self.client.session().pause(now);
                         self.log(Record::Paused);
                     }
                     self.schedule(each, Scheduled::Call("consume".to_owned()));
@@ -287,8 +292,7 @@ impl Simulation {
             }
             (_, Some(at)) => {
                 self.now = self.now.max(at);
-                let now = self.moment();
-                self.client.handle(now, Input::Tick);
+                self.input(Input::Tick);
             }
             _ => return false,
         }
@@ -297,59 +301,53 @@ impl Simulation {
     }
 
     pub(crate) fn run_scheduled(&mut self, scheduled: Scheduled) {
-        let now = self.moment();
         match scheduled {
             Scheduled::ExchangeEnd(id, outcome) => {
                 let (_, channel, failed) = self.in_flight.remove(&id.0).expect("in flight");
                 self.log(Record::ExchangeEnd { channel, failed });
-                self.client.handle(now, Input::Exchange(id, outcome));
+                self.input(Input::Exchange(id, outcome));
             }
             Scheduled::LateResponse(id, response) => {
                 self.log(Record::LateResponse);
-                self.client.handle(now, Input::Exchange(id, Ok(response)));
+                self.input(Input::Exchange(id, Ok(response)));
             }
-            Scheduled::SocketOpened(id) => self.client.session().socket_opened(now, id),
+            Scheduled::SocketOpened(id) => self.input(Input::SocketOpened(id)),
             Scheduled::Frame(id, text) => {
                 // Some frames are deliberately not JSON.
                 self.log(Record::Frame(serde_json::from_str(&text).unwrap_or_default()));
-                match &mut self.client {
-                    TestClient::Bayeux(client) => client.socket_text(now, id, text.into_bytes()),
-                    TestClient::Salesforce(_) => unreachable!("no sockets"),
-                }
+                self.input(Input::SocketText(id, text.into_bytes()));
             }
-            Scheduled::SocketClosed(id, code) => match &mut self.client {
-                TestClient::Bayeux(client) => client.socket_closed(now, id, code),
-                TestClient::Salesforce(client) => client.socket_closed(now, id, code),
-            },
+            Scheduled::SocketClosed(id, code) => self.input(Input::SocketClosed(id, code)),
             Scheduled::Call(call) => self.call(&call),
         }
     }
 
     pub(crate) fn call(&mut self, call: &str) {
-        let now = self.moment();
         self.log(Record::Called(call.to_owned()));
         let mut words = call.splitn(2, ' ');
-        match (words.next().unwrap_or_default(), words.next()) {
-            ("subscribe", Some(channel)) => self.subscribe(channel),
+        match (words.next().unwrap_or_default(), words.next().map(str::to_owned)) {
+            ("subscribe", Some(channel)) => {
+                let op = self.op(call);
+                self.input(Input::Subscribe(op, channel));
+            }
             ("unsubscribe", Some(channel)) => {
-                let op = self.client.session().unsubscribe(now, channel, false);
-                self.ops.insert(op.0, call.to_owned());
+                let op = self.op(call);
+                self.input(Input::Unsubscribe { op, channel, all: false });
             }
             ("publish", Some(channel)) => {
-                let op = self.client.publish(now, channel, "{\"n\":1}");
-                self.ops.insert(op.0, call.to_owned());
+                let op = self.op(call);
+                self.input(Input::Publish { op, channel, data: "{\"n\":1}".to_owned() });
             }
-            ("close", _) => self.client.session().close(now),
+            ("close", _) => self.input(Input::Close),
             ("jump", Some(ms)) => {
                 // Nothing runs while the computer is asleep.
                 self.now += ms.parse::<u64>().expect("a number");
-                let now = self.moment();
-                self.client.handle(now, Input::Tick);
+                self.input(Input::Tick);
             }
             ("consume", _) => {
-                self.pending = 0;
+                let taken = core::mem::take(&mut self.pending);
                 self.log(Record::Consumed);
-                self.client.session().resume_polling(now);
+                self.input(Input::Taken(taken));
             }
             other => unreachable!("{other:?}"),
         }

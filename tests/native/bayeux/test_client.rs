@@ -1,66 +1,47 @@
 //! The client under test, as the `client` member of a scenario describes it.
 
-use eventferry::base::ids::OpId;
 use eventferry::base::secret::Secret;
 use eventferry::base::time::Moment;
-use eventferry::bayeux::client::Client;
-use eventferry::bayeux::session::{Event, Options, Session};
+use eventferry::bayeux::dialect::DefaultDialect;
+use eventferry::bayeux::session::{Event, Input, Limits, Options, Session, Times};
 use eventferry::bayeux::wire::Transport;
-use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::engine::machine::{Machine, Output, Poll};
 use eventferry::salesforce::auth::Flow;
 use eventferry::salesforce::client as salesforce;
 use serde_json::Value;
 
 /// A client of either kind.
 pub(crate) enum TestClient {
-    Bayeux(Box<Client>),
+    Bayeux(Box<Session>),
     Salesforce(Box<salesforce::Client>),
 }
 
 impl TestClient {
-    pub(crate) fn session(&mut self) -> &mut Session {
+    pub(crate) fn session(&self) -> &Session {
         match self {
-            Self::Bayeux(client) => &mut client.session,
-            Self::Salesforce(client) => &mut client.session,
+            Self::Bayeux(session) => session,
+            Self::Salesforce(client) => client.session(),
         }
-    }
-
-    pub(crate) fn subscriptions(&self) -> Vec<String> {
-        let session = match self {
-            Self::Bayeux(client) => &client.session,
-            Self::Salesforce(client) => &client.session,
-        };
-        session.subscriptions().map(str::to_owned).collect()
     }
 
     pub(crate) fn handle(&mut self, now: Moment, input: Input) {
         match self {
-            Self::Bayeux(client) => client.handle(now, input),
-            Self::Salesforce(client) => client.handle(now, input),
+            Self::Bayeux(session) => session.handle(now, input),
+            Self::Salesforce(client) => client.handle(now, salesforce::Input::Session(input)),
         }
     }
 
-    pub(crate) fn poll(&mut self) -> Output<Event> {
+    pub(crate) fn poll(&mut self) -> Poll<Output<Event>> {
         match self {
-            Self::Bayeux(client) => client.poll(),
+            Self::Bayeux(session) => session.poll(),
             Self::Salesforce(client) => loop {
-                return match client.poll() {
-                    Output::Event(salesforce::Event::Session(event)) => Output::Event(event),
-                    Output::Event(_) => continue,
-                    Output::Send(id, request) => Output::Send(id, request),
-                    Output::Cancel(id) => Output::Cancel(id),
-                    Output::Load(key) => Output::Load(key),
-                    Output::Save(key, bytes) => Output::Save(key, bytes),
-                    Output::Wait(deadline) => Output::Wait(deadline),
-                };
+                return Poll::Do(match client.poll() {
+                    Poll::Do(salesforce::Output::Session(output)) => output,
+                    Poll::Do(salesforce::Output::Login(id, request)) => Output::Send(id, request),
+                    Poll::Do(_) => continue,
+                    Poll::Wait(deadline) => return Poll::Wait(deadline),
+                });
             },
-        }
-    }
-
-    pub(crate) fn publish(&mut self, now: Moment, channel: &str, data: &str) -> OpId {
-        match self {
-            Self::Bayeux(client) => client.publish(now, channel, data),
-            Self::Salesforce(client) => client.publish(now, channel, data),
         }
     }
 }
@@ -85,17 +66,19 @@ pub(crate) fn new_client(config: &Value) -> TestClient {
         can_follow_hosts: config["followHosts"] == true,
         is_draining: config["mode"] == "drain",
         epoch_unix_ms: 1_700_000_000_000,
-        connection_timeout: None,
+        times: Times { connection_timeout: None, ..Times::default() },
+        limits: limits(config, Limits::default()),
         ..Options::default()
     };
     if config["salesforce"] != true {
-        return TestClient::Bayeux(Box::new(Client::new(common, 7)));
+        return TestClient::Bayeux(Box::new(Session::new(common, Box::new(DefaultDialect), 7)));
     }
     let token = config["auth"]["securityToken"].as_str().unwrap_or_default();
     let start = match &config["replay"] {
         Value::Number(id) => id.to_string(),
         _ => "-1".to_owned(),
     };
+    let defaults = salesforce::session_defaults();
     let mut client = salesforce::Client::new(
         salesforce::Options {
             flow: Flow::Password {
@@ -106,20 +89,29 @@ pub(crate) fn new_client(config: &Value) -> TestClient {
             },
             token_url: "https://login.salesforce.com/services/oauth2/token".to_owned(),
             endpoint: None,
+            allowed_instances: Vec::new(),
             api_version: config["apiVersion"].as_str().unwrap_or("68.0").to_owned(),
             replay_start: start,
             replay_fallback: config["replayFallback"].as_i64().map(|id| id.to_string()),
             session: Options {
                 is_draining: common.is_draining,
                 epoch_unix_ms: common.epoch_unix_ms,
-                connection_timeout: None,
-                ..salesforce::session_defaults()
+                times: Times { connection_timeout: None, ..defaults.times },
+                limits: limits(config, defaults.limits),
+                ..defaults
             },
         },
         7,
     );
     for (channel, id) in config["replay"].as_object().into_iter().flatten() {
-        client.set_replay_id(channel, &id.to_string());
+        let input = Input::SetPosition { channel: channel.clone(), id: id.to_string() };
+        client.handle(Moment::default(), salesforce::Input::Session(input));
     }
     TestClient::Salesforce(Box::new(client))
+}
+
+/// The capacity of the inbox; a scenario without one has no slow consumer.
+fn limits(config: &Value, defaults: Limits) -> Limits {
+    let max_pending = config["highWaterMark"].as_u64().map_or(usize::MAX, |mark| mark as usize);
+    Limits { max_pending, ..defaults }
 }

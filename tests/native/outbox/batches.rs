@@ -6,7 +6,7 @@ use eventferry::base::error::Code;
 use eventferry::base::http::Response;
 use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::Moment;
-use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::engine::machine::{Input, Machine, Output, Poll};
 use eventferry::outbox::Options;
 use eventferry::outbox::answer::{Answer, Classified, classify};
 use eventferry::outbox::effect::{Effect, StoreCounts};
@@ -153,23 +153,23 @@ fn older_events_are_found_even_if_the_window_is_full_of_events_that_wait_for_the
         machine.handle(Moment::from_millis(millis), Input::Tick);
         loop {
             match machine.poll() {
-                Output::Event(Effect::Peek { .. }) => {
+                Poll::Do(Output::Event(Effect::Peek { .. })) => {
                     peeks += 1;
                     machine.store_peeked(
                         Moment::from_millis(millis),
                         if peeks == 1 { Err(()) } else { Ok(true) },
                     );
                 }
-                Output::Event(Effect::Write(_)) => {
+                Poll::Do(Output::Event(Effect::Write(_))) => {
                     machine.store_written(Moment::from_millis(millis), millis > 300)
                 }
-                Output::Event(Effect::Send { exchange, .. }) => {
+                Poll::Do(Output::Event(Effect::Send { exchange, .. })) => {
                     machine.handle(
                         Moment::from_millis(millis),
                         Input::Exchange(exchange, Ok(Response::new(200))),
                     );
                 }
-                Output::Wait(_) => break,
+                Poll::Wait(_) => break,
                 _ => {}
             }
         }

@@ -7,7 +7,7 @@ use eventferry::base::http::{Failure, Response};
 use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Deadline, Moment};
 use eventferry::engine::jitter::Rng;
-use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::engine::machine::{Input, Machine, Output, Poll};
 use eventferry::outbox::Options;
 use eventferry::outbox::effect::{Effect, StoreCounts};
 use eventferry::outbox::machine::Outbox;
@@ -251,15 +251,15 @@ impl World {
         for step in 0.. {
             assert!(step < 100_000, "the machine never waits");
             match self.machine.poll() {
-                Output::Event(effect) => self.apply(effect),
-                Output::Cancel(id) => {
+                Poll::Do(Output::Event(effect)) => self.apply(effect),
+                Poll::Do(Output::Cancel(id)) => {
                     self.schedule.retain(
                         |_, occurrence| !matches!(occurrence, Occurrence::Answer(other, ..) if *other == id),
                     );
                 }
-                Output::Wait(deadline) => {
+                Poll::Wait(deadline) => {
                     self.deadline = deadline;
-                    assert!(matches!(self.machine.poll(), Output::Wait(again) if again == deadline));
+                    assert!(matches!(self.machine.poll(), Poll::Wait(again) if again == deadline));
                     break;
                 }
                 _ => panic!("an outbox makes no requests of its own"),

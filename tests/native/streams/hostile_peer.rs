@@ -1,15 +1,62 @@
 //! Random messages, valid and invalid, for the Bayeux and the Salesforce client.
 
 use eventferry::base::http::{Failure, Response};
-use eventferry::base::ids::ExchangeId;
+use eventferry::base::ids::{ExchangeId, OpId};
 use eventferry::base::time::Moment;
-use eventferry::bayeux::client::Client;
-use eventferry::bayeux::session::{Event, Options, State};
+use eventferry::bayeux::dialect::DefaultDialect;
+use eventferry::bayeux::session::{Event, Input, Limits, Options, Session, State, Times};
 use eventferry::engine::jitter::Rng;
-use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::engine::machine::{Machine, Output, Poll};
 use eventferry::salesforce::client as salesforce;
 
 use super::client;
+
+/// A client of either kind.
+enum Client {
+    Bayeux(Box<Session>),
+    Salesforce(Box<salesforce::Client>),
+}
+
+impl Client {
+    fn new(seed: u64) -> Self {
+        if seed.is_multiple_of(2) {
+            return Self::Salesforce(Box::new(client(seed)));
+        }
+        let options = Options {
+            url: "http://a.example/x".to_owned(),
+            times: Times { connection_timeout: None, ..Times::default() },
+            limits: Limits { max_pending: 3, ..Limits::default() },
+            ..Options::default()
+        };
+        Self::Bayeux(Box::new(Session::new(options, Box::new(DefaultDialect), seed)))
+    }
+
+    fn handle(&mut self, now: u64, input: Input) {
+        let now = Moment::from_millis(now);
+        match self {
+            Self::Bayeux(session) => session.handle(now, input),
+            Self::Salesforce(client) => client.handle(now, salesforce::Input::Session(input)),
+        }
+    }
+
+    /// The next output; `None` if the client waits.
+    fn poll(&mut self) -> Option<Output<Event>> {
+        loop {
+            return Some(match self {
+                Self::Bayeux(session) => match session.poll() {
+                    Poll::Do(output) => output,
+                    Poll::Wait(_) => return None,
+                },
+                Self::Salesforce(client) => match client.poll() {
+                    Poll::Do(salesforce::Output::Session(output)) => output,
+                    Poll::Do(salesforce::Output::Login(id, request)) => Output::Send(id, request),
+                    Poll::Do(_) => continue,
+                    Poll::Wait(_) => return None,
+                },
+            });
+        }
+    }
+}
 
 /// Messages of a hostile peer, valid and invalid.
 const MESSAGES: &[&str] = &[
@@ -42,44 +89,43 @@ fn a_hostile_peer_causes_no_panic_and_every_operation_ends_once() {
     for seed in 0..1500 {
         let mut rng = Rng::new(seed);
         let mut sessions = Vec::new();
-        let options =
-            Options { url: "http://a.example/x".to_owned(), connection_timeout: None, ..Options::default() };
-        let mut bayeux = Client::new(options, seed);
-        let mut salesforce_client = client(seed);
-        let is_salesforce = seed % 2 == 0;
+        let mut client = Client::new(seed);
+        let is_salesforce = matches!(client, Client::Salesforce(_));
         let mut now = 0;
-        let mut open_ops: Vec<u32> = Vec::new();
+        let mut op_count = 1;
+        let mut open_ops: Vec<u32> = vec![1];
         let (mut in_flight, mut sockets): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
         let mut has_ended = false;
-        let start = Moment::default();
-        open_ops.push(
-            if is_salesforce { salesforce_client.session.open(start) } else { bayeux.session.open(start) }.0,
-        );
+        client.handle(now, Input::Open(OpId(1)));
         for step in 0..250 {
-            let moment = Moment::from_millis(now);
-            let session = if is_salesforce { &mut salesforce_client.session } else { &mut bayeux.session };
-            match rng.up_to(if step > 240 { 0 } else { 14 }) {
-                0 if step > 240 => session.close(moment),
-                1 => open_ops.push(session.subscribe(moment, ["/a", "/b", "/c/*"][rng.up_to(2) as usize]).0),
-                2 => open_ops.push(
-                    session.unsubscribe(moment, ["/a", "/b"][rng.up_to(1) as usize], rng.up_to(1) == 0).0,
-                ),
-                3 => open_ops.push(
-                    if is_salesforce {
-                        salesforce_client.publish(moment, "/a", "1")
-                    } else {
-                        bayeux.publish(moment, "/a", "1")
-                    }
-                    .0,
-                ),
-                4 => session.pause(moment),
-                5 => session.resume_polling(moment),
+            let op = OpId(op_count + 1);
+            let channel =
+                |names: &[&str], rng: &mut Rng| names[rng.up_to(names.len() as u64 - 1) as usize].to_owned();
+            let input = match rng.up_to(if step > 240 { 0 } else { 14 }) {
+                0 if step > 240 => Some(Input::Close),
+                1 => Some(Input::Subscribe(op, channel(&["/a", "/b", "/c/*"], &mut rng))),
+                2 => Some(Input::Unsubscribe {
+                    op,
+                    channel: channel(&["/a", "/b"], &mut rng),
+                    all: rng.up_to(1) == 0,
+                }),
+                3 => Some(Input::Publish { op, channel: "/a".to_owned(), data: "1".to_owned() }),
+                4 | 5 => Some(Input::Taken(rng.up_to(9) as usize)),
                 // The clock may go back.
-                6 => now = now.saturating_sub(rng.up_to(50)),
-                _ => {}
+                6 => {
+                    now = now.saturating_sub(rng.up_to(50));
+                    None
+                }
+                _ => None,
+            };
+            if let Some(input) = input {
+                if matches!(input, Input::Subscribe(..) | Input::Unsubscribe { .. } | Input::Publish { .. }) {
+                    op_count += 1;
+                    open_ops.push(op_count);
+                }
+                client.handle(now, input);
             }
             now += rng.up_to(1500);
-            let moment = Moment::from_millis(now);
             let mut text = String::from("[");
             for at in 0..rng.up_to(4) {
                 if at > 0 {
@@ -100,18 +146,19 @@ fn a_hostile_peer_causes_no_panic_and_every_operation_ends_once() {
             let is_socket = rng.up_to(1) == 0 && !sockets.is_empty();
             if is_socket && !is_salesforce {
                 let id = sockets[rng.up_to(sockets.len() as u64 - 1) as usize];
-                match rng.up_to(5) {
-                    0 => bayeux.socket_closed(moment, id, 1006),
-                    1 | 2 => bayeux.session.socket_opened(moment, id),
-                    _ => bayeux.socket_text(moment, id, text.into_bytes()),
-                }
+                let input = match rng.up_to(5) {
+                    0 => Input::SocketClosed(id, 1006),
+                    1 | 2 => Input::SocketOpened(id),
+                    _ => Input::SocketText(id, text.into_bytes()),
+                };
+                client.handle(now, input);
             } else {
                 let id = if in_flight.is_empty() || rng.up_to(9) == 0 {
                     9999
                 } else {
                     in_flight.remove(rng.up_to(in_flight.len() as u64 - 1) as usize)
                 };
-                let token = r#"{"access_token":"T","instance_url":"https://a.example"}"#;
+                let token = r#"{"access_token":"T","instance_url":"https://acme.example"}"#;
                 let body = if is_salesforce && rng.up_to(2) == 0 { token.to_owned() } else { text };
                 let status =
                     if rng.up_to(9) == 0 { [401, 503, 500, 404][rng.up_to(3) as usize] } else { 200 };
@@ -126,26 +173,11 @@ fn a_hostile_peer_causes_no_panic_and_every_operation_ends_once() {
                 };
                 let input =
                     if rng.up_to(3) == 0 { Input::Tick } else { Input::Exchange(ExchangeId(id), outcome) };
-                if is_salesforce {
-                    salesforce_client.handle(moment, input)
-                } else {
-                    bayeux.handle(moment, input)
-                }
+                client.handle(now, input);
             }
             for turn in 0.. {
                 assert!(turn < 10_000, "seed {seed}: poll never waits");
-                let output = if is_salesforce {
-                    match salesforce_client.poll() {
-                        Output::Event(salesforce::Event::Session(event)) => Output::Event(event),
-                        Output::Event(_) => continue,
-                        Output::Send(id, request) => Output::Send(id, request),
-                        Output::Cancel(id) => Output::Cancel(id),
-                        Output::Wait(deadline) => Output::Wait(deadline),
-                        _ => unreachable!(),
-                    }
-                } else {
-                    bayeux.poll()
-                };
+                let Some(output) = client.poll() else { break };
                 match output {
                     Output::Send(id, _) => in_flight.push(id.0),
                     Output::Cancel(id) => in_flight.retain(|other| *other != id.0),
@@ -169,37 +201,17 @@ fn a_hostile_peer_causes_no_panic_and_every_operation_ends_once() {
                         );
                         sessions.push(matches!(event, Event::State(State::Connected)));
                     }
-                    Output::Wait(_) => break,
-                    _ => {}
                 }
             }
         }
         // A disconnect without a response ends by itself.
         for _ in 0..3 {
             now += 10_000;
-            let input = Input::Tick;
-            if is_salesforce {
-                salesforce_client.handle(Moment::from_millis(now), input)
-            } else {
-                bayeux.handle(Moment::from_millis(now), input)
-            }
-            loop {
-                let output = if is_salesforce {
-                    match salesforce_client.poll() {
-                        Output::Event(salesforce::Event::Session(event)) => Some(event),
-                        Output::Wait(_) => break,
-                        _ => None,
-                    }
-                } else {
-                    match bayeux.poll() {
-                        Output::Event(event) => Some(event),
-                        Output::Wait(_) => break,
-                        _ => None,
-                    }
-                };
+            client.handle(now, Input::Tick);
+            while let Some(output) = client.poll() {
                 match output {
-                    Some(Event::Settled(op, _)) => open_ops.retain(|other| *other != op.0),
-                    Some(Event::Ended(_)) => has_ended = true,
+                    Output::Event(Event::Settled(op, _)) => open_ops.retain(|other| *other != op.0),
+                    Output::Event(Event::Ended(_)) => has_ended = true,
                     _ => {}
                 }
             }

@@ -4,16 +4,20 @@
 use std::collections::BTreeMap;
 
 use eventferry::base::http::{Failure, Request, Response};
-use eventferry::base::ids::ExchangeId;
+use eventferry::base::ids::{ExchangeId, OpId};
 use eventferry::base::time::{Deadline, Moment};
-use eventferry::bayeux::session::{Event, State};
+use eventferry::bayeux::session::{Event, Input, State};
 use eventferry::engine::jitter::Rng;
-use eventferry::engine::machine::{Input, Machine, Output};
+use eventferry::engine::machine::{Machine, Output, Poll};
 use eventferry::salesforce::client as salesforce;
 use serde_json::{Value, json};
 
 use super::client;
 use super::server::{CHANNELS, Fault, Server};
+
+fn handle(client: &mut salesforce::Client, now: u64, input: Input) {
+    client.handle(Moment::from_millis(now), salesforce::Input::Session(input));
+}
 
 /// Runs a client until all events have arrived. Returns their ids in order.
 fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
@@ -39,8 +43,8 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
     let mut responses: BTreeMap<(u64, u32), Result<Response, Failure>> = BTreeMap::new();
     let mut connects = Vec::new();
     let mut unsettled = 2_usize + 1;
-    client.session.subscribe(Moment::default(), CHANNELS[0]);
-    client.session.open(Moment::default());
+    handle(&mut client, 0, Input::Subscribe(OpId(1), CHANNELS[0].to_owned()));
+    handle(&mut client, 0, Input::Open(OpId(2)));
     // The second channel is subscribed during a poll, when it already has many events.
     let mut subscribes_at = Some(rng.up_to(100) * server.interval);
     for step in 0.. {
@@ -51,7 +55,10 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
         );
         let deadline = loop {
             match client.poll() {
-                Output::Send(id, request) => {
+                Poll::Do(
+                    salesforce::Output::Session(Output::Send(id, request))
+                    | salesforce::Output::Login(id, request),
+                ) => {
                     let at = now + 1 + rng.up_to(200);
                     if request.url().contains("/cometd")
                         && String::from_utf8_lossy(request.body()).contains("/meta/connect")
@@ -62,11 +69,11 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                     responses.insert((now + request.timeout().0, id.0), Err(Failure::Timeout));
                     requests.insert((at, id.0), request);
                 }
-                Output::Cancel(id) => {
+                Poll::Do(salesforce::Output::Session(Output::Cancel(id))) => {
                     connects.retain(|other| *other != id.0);
                     responses.retain(|(_, other), _| *other != id.0);
                 }
-                Output::Event(salesforce::Event::Session(event)) => match event {
+                Poll::Do(salesforce::Output::Session(Output::Event(event))) => match event {
                     Event::Messages { text, events, .. } => {
                         for row in events {
                             let id = row.ids.replay_id.expect("a position");
@@ -85,14 +92,13 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                     Event::State(State::Disconnected) | Event::Ended(_) => panic!("it ended: {event:?}"),
                     _ => {}
                 },
-                Output::Event(event) => panic!("{event:?}"),
-                Output::Load(_) | Output::Save(..) => unreachable!(),
-                Output::Wait(deadline) => break deadline,
+                Poll::Do(output) => panic!("{output:?}"),
+                Poll::Wait(deadline) => break deadline,
             }
         };
         if subscribes_at.is_some_and(|at| now >= at) && unsettled == 1 {
             subscribes_at = None;
-            client.session.subscribe(Moment::from_millis(now), CHANNELS[1]);
+            handle(&mut client, now, Input::Subscribe(OpId(3), CHANNELS[1].to_owned()));
             continue;
         }
         if received.len() as u64 >= last && now > last * server.interval {
@@ -204,9 +210,9 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
             {
                 server.accepted_token = format!("authorization: Bearer T{}", server.token);
             }
-            client.handle(Moment::from_millis(now), Input::Exchange(ExchangeId(key.1), outcome));
+            handle(&mut client, now, Input::Exchange(ExchangeId(key.1), outcome));
         } else {
-            client.handle(Moment::from_millis(now), Input::Tick);
+            handle(&mut client, now, Input::Tick);
         }
     }
     unreachable!()

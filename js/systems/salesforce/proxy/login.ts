@@ -2,6 +2,7 @@
  * Forwards logins. Only known fields of the form go to Salesforce, and only known fields of the token response come
  * back, with the proxy as the instance.
  */
+import { Secrets } from "../../../client/redact.js";
 import { FerryError, isFerryError } from "../../../engine/errors.js";
 import { jsonResponse, textResponse } from "./responses.js";
 import { readText, type Upstream } from "./upstream.js";
@@ -105,7 +106,11 @@ export class LoginProxy {
         });
       Object.assign(forwarded, { instance_url: proxyUrl });
     }
-    return jsonResponse(response.status, JSON.stringify(forwarded), response.headers.get("retry-after"));
+    // Salesforce may repeat what it was sent, and the page must not learn the secret of the proxy.
+    const secrets = new Secrets();
+    if (fixedFields["client_secret"] !== undefined) secrets.add(fixedFields["client_secret"]);
+    const body = secrets.redact(JSON.stringify(forwarded));
+    return jsonResponse(response.status, body, response.headers.get("retry-after"));
   }
 }
 

@@ -26,8 +26,12 @@ export interface OutgoingRequest {
   readonly isPoll: boolean;
 }
 
-/** The messages of a body; undefined if it is not one Bayeux message or a non-empty array of them. */
+/** Deeper messages cannot be written again: the JSON writer of JavaScript calls itself for each level. */
+const MAX_DEPTH = 200;
+
+/** The messages of a body; undefined if it is too deep, or is not one Bayeux message or a non-empty array of them. */
 export function parseMessages(body: string): ParsedMessages | undefined {
+  if (depthOf(body) > MAX_DEPTH) return undefined;
   try {
     const { value, write } = parseLossless(body);
     const messages = [value].flat();
@@ -38,6 +42,17 @@ export function parseMessages(body: string): ParsedMessages | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** How deeply arrays and objects are nested in a JSON text. Of other texts, any number. */
+function depthOf(json: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/gs)) {
+    if (token === "[" || token === "{") deepest = Math.max(deepest, ++depth);
+    else if (token === "]" || token === "}") depth--;
+  }
+  return deepest;
 }
 
 /** The request for these messages; undefined if they are of several sessions, or their client id is invalid. */

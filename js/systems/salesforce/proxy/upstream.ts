@@ -3,6 +3,7 @@
  *
  * Redirects are not followed, because they could lead to another host.
  */
+import { Secrets } from "../../../client/redact.js";
 import { FerryError } from "../../../engine/errors.js";
 import { startTimer, stopTimer } from "../../../platform/clock.js";
 import type { FetchLike } from "../../../platform/fetch.js";
@@ -50,6 +51,8 @@ export class Upstream {
     };
     signal.addEventListener("abort", abort);
     if (signal.aborted) abort();
+    const secrets = new Secrets();
+    for (const [name, value] of Object.entries(headers)) secrets.addHeader(name, value);
     let isLate = false;
     const timer = startTimer(
       () => {
@@ -67,7 +70,7 @@ export class Upstream {
       if (signal.aborted) return new FerryError("ERR_ABORTED", "the page aborted the request", { cause });
       return isLate
         ? new FerryError("ERR_TIMEOUT", "Salesforce did not answer in time")
-        : new FerryError("ERR_NETWORK", "Salesforce could not be reached", { cause });
+        : new FerryError("ERR_NETWORK", "Salesforce could not be reached", { cause: secrets.redactError(cause) });
     };
     let pending: Promise<Response> | undefined;
     try {

@@ -159,7 +159,8 @@ pub(super) fn no_resolve(check: &mut Check<'_>, expected: &Value) -> Outcome {
 
 pub(super) fn subscriptions(check: &mut Check<'_>, expected: &Value) -> Outcome {
     let wanted = expected["subscriptions"].as_array().ok_or("subscriptions must be a list")?;
-    let mut found = check.simulation.client.subscriptions();
+    let mut found: Vec<String> =
+        check.simulation.client.session().subscriptions().map(str::to_owned).collect();
     found.sort();
     require(found.iter().eq(wanted.iter().filter_map(Value::as_str)), || format!("they are {found:?}"))
 }

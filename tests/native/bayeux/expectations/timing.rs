@@ -47,7 +47,7 @@ pub(super) fn advice(check: &mut Check<'_>, expected: &Value) -> Outcome {
     let timeout = &advice["timeout"];
     let is_known = timeout.is_null() || timeout == "client default";
     require(is_known, || format!("the runner does not know the timeout {timeout}"))?;
-    let hold = (!timeout.is_null()).then(|| Options::default().poll_timeout);
+    let hold = (!timeout.is_null()).then(|| Options::default().times.poll_timeout);
     let interval = advice["interval"].as_u64().map(Millis);
     let fits = |timing: &(Millis, Millis)| {
         hold.is_none_or(|hold| hold == timing.0) && interval.is_none_or(|interval| interval == timing.1)
