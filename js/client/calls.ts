@@ -271,6 +271,8 @@ function withUrl(error: FerryError, method: string, url: string): FerryError {
 
 /** The options of the machine. `src/wasm/config.rs` checks their ranges. */
 function checkedConfig({ retry = {}, maxInFlight }: CallsOptions): Record<string, number> {
+  if (typeof retry !== "object" || retry === null)
+    throw mustBe("retry", "an object", retry, typeof retry === "number" ? `pass { attempts: ${retry} }` : undefined);
   checkOptionNames("retry", retry, ["attempts", "baseMs", "maxMs"]);
   const config: Record<string, number> = {};
   for (const [name, value] of Object.entries<unknown>({ ...retry, maxInFlight })) {

@@ -1,7 +1,8 @@
 /** The options of all clients, and their checks. Messages never show a value that may be secret. */
 import { FerryError } from "../engine/errors.js";
-import { HIDDEN, invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
+import { formatValue, HIDDEN, invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
 import type { FetchLike } from "../platform/fetch.js";
+import { pageUrl } from "../platform/page-url.js";
 
 /** Headers to add, or a function that returns them. It is called once for each message, for tokens that change. */
 export type HeadersOption = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
@@ -48,8 +49,20 @@ export function checkOptionNames(owner: string, options: unknown, names: readonl
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw mustBe(`the options of ${owner}`, "an object", options);
   const unknown = Object.keys(options).find((name) => !names.includes(name));
-  if (unknown !== undefined) throw unknownOption(owner, unknown, names);
+  if (unknown === undefined) return;
+  const parent = Object.keys(NESTED_OPTIONS).find(
+    (name) => names.includes(name) && NESTED_OPTIONS[name]!.includes(unknown),
+  );
+  if (parent !== undefined)
+    throw invalidArgument(`${owner} has no option ${formatValue(unknown)}; did you mean ${parent}.${unknown}?`);
+  throw unknownOption(owner, unknown, names);
 }
+
+/** Options of options, which are easily written one level too high. */
+const NESTED_OPTIONS: Record<string, readonly string[]> = {
+  retry: ["attempts", "baseMs", "maxMs"],
+  outbox: ["store", "batch", "gzip", "overflow", "unload", "maxBytes"],
+};
 
 /**
  * Checks a timeout, which may be left out.
@@ -74,19 +87,25 @@ export function checkSignal(signal: unknown): void {
 }
 
 /**
- * Checks an absolute http or https URL. Returns it in the normal form of the platform.
+ * Checks an http or https URL. In a page it may be relative to that of the page. Returns it in the normal form of the
+ * platform.
  *
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function checkedUrl(given: unknown, name = "url"): string {
   let url: URL;
   try {
-    url = new URL(given as string | URL);
+    url = new URL(given as string | URL, pageUrl());
   } catch {
     // It may contain a password or a token.
     throw mustBe(name, "an absolute URL", HIDDEN);
   }
-  if (url.protocol !== "https:" && url.protocol !== "http:") throw mustBe(name, "an http or https URL", url.protocol);
+  if (url.protocol !== "https:" && url.protocol !== "http:") {
+    // A host with a port reads like a scheme. The path may have a token.
+    const host = /^[\w.-]+:\d+(?=\/|$)/.exec(String(given))?.[0];
+    const advice = host === undefined ? undefined : `did you mean ${formatValue(`http://${host}`)}?`;
+    throw mustBe(name, "an http or https URL", url.protocol, advice);
+  }
   if (url.username || url.password)
     throw invalidArgument(`${name} must not contain a user name or password; use an authorization header`);
   return url.href;

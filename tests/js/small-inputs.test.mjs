@@ -200,3 +200,33 @@ test("blanks around a media type are trimmed in headers and refused in attribute
   for (const datacontenttype of ["text/plain ", "text/plain\t", "text/plain;\tcharset=utf-8"])
     assert.throws(() => new CloudEvent({ ...base, datacontenttype }), { attribute: "datacontenttype" });
 });
+
+test("bytes for Kafka are a Buffer, because clients write other bytes as the text of their numbers", () => {
+  const event = new CloudEvent({ ...base, datacontenttype: "application/protobuf", data: new Uint8Array([1, 255]) });
+  const json = fromHttp({ ...binary, "content-type": "application/json" }, new TextEncoder().encode("{}"));
+  const structuredEvent = CloudEvent.fromJSON(new TextEncoder().encode(JSON.stringify(base)));
+  for (const message of [
+    toMessage(event, "kafka"),
+    toMessage(json, "kafka"),
+    toMessage(structuredEvent, "kafka", "structured"),
+  ])
+    assert.ok(Buffer.isBuffer(message.value));
+  assert.deepEqual([...toMessage(event, "kafka").value], [1, 255]);
+});
+
+test("the data of an AMQP message are in a Data section, and are read from one or several", () => {
+  const event = new CloudEvent({ ...base, data: { n: 1 } });
+  const message = toMessage(event, "amqp");
+  assert.deepEqual([message.body.typecode, String(message.body.content)], [0x75, '{"n":1}']);
+  const read = (body) => fromMessage({ ...message, body }, "amqp");
+  for (const body of [
+    message.body,
+    { typecode: 0x75, content: Buffer.from('{"n":1}') },
+    { typecode: 0x75, content: [Buffer.from('{"n"'), Buffer.from(":1}")], multiple: true },
+    '{"n":1}',
+    new TextEncoder().encode('{"n":1}'),
+  ])
+    assert.deepEqual(read(body).data, { n: 1 });
+  for (const body of [{ typecode: 0x76, content: [1] }, { typecode: 0x75, content: "x" }, 5, {}])
+    assert.throws(() => read(body), { code: "ERR_INVALID_ARGUMENT", message: /Data sections/ });
+});

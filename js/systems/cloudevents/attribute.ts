@@ -76,7 +76,9 @@ export function validText(name: string, value: unknown, format: Format, canBeEmp
 /** Throws if an extension attribute cannot have this name. */
 export function checkName(name: string): void {
   if (!NAME.test(name) || name === "data") {
-    throw new FerryError("ERR_INVALID_ATTRIBUTE_NAME", `the attribute ${formatValue(name)} ${REASONS[9]}`, {
+    const valid = name.toLowerCase().replace(/[-_. ]/g, "");
+    const advice = NAME.test(valid) && valid !== "data" ? `; did you mean ${formatValue(valid)}?` : "";
+    throw new FerryError("ERR_INVALID_ATTRIBUTE_NAME", `the attribute ${formatValue(name)} ${REASONS[9]}${advice}`, {
       attribute: name,
     });
   }

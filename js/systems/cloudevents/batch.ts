@@ -159,7 +159,7 @@ export class EventBatch implements Iterable<CloudEvent> {
 
   /** The event at an index of a batch that was decoded. */
   #decode(at: number): CloudEvent {
-    const known = this.#handedOut.get(at);
+    const known = this.#handedOut.size > 0 ? this.#handedOut.get(at) : undefined;
     if (known) return known;
     const source = this.#slice(at);
     if (isComplete(this.#rows!, at * ROW_WORDS)) return CloudEvent.fromRow(this.#rows!, source, at * ROW_WORDS);
@@ -190,7 +190,7 @@ export class EventBatch implements Iterable<CloudEvent> {
       // Most predicates read attributes only; such an event need not be kept.
       if (CloudEvent.isRead(event)) this.#handedOut.set(at, event);
       if (!isSelected) continue;
-      if (this.#handedOut.has(at)) handedOut.push([selected.length, event]);
+      if (this.#handedOut.size > 0 && this.#handedOut.has(at)) handedOut.push([selected.length, event]);
       selected.push(at);
     }
     const rows = new Uint32Array(selected.length * ROW_WORDS);
@@ -269,7 +269,9 @@ function checkFormat(format: unknown): void {
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a value that is not a CloudEvent. */
 export function checkEvent(event: unknown): void {
-  if (!(event instanceof CloudEvent)) throw mustBe("event", "a CloudEvent", event);
+  if (event instanceof CloudEvent) return;
+  const isObject = typeof event === "object" && event !== null;
+  throw mustBe("event", "a CloudEvent", event, isObject ? "make one with new CloudEvent(event)" : undefined);
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a value that is not iterable. */

@@ -25,7 +25,10 @@ export function copyBody(body: Body): string | Uint8Array | undefined {
   if (body === null || body === undefined) return undefined;
   if (typeof body === "string") return body;
   if (isBytes(body)) return asBytes(body).slice();
-  throw mustBe("body", "a string, a Uint8Array or an ArrayBuffer", body);
+  const isParsed = Object.getPrototypeOf(body) === Object.prototype || Array.isArray(body);
+  const advice =
+    'it was parsed before; read it unparsed, in Express with express.raw({ type: "*/*" }) as the body parser';
+  throw mustBe("body", "a string, a Uint8Array or an ArrayBuffer", body, isParsed ? advice : undefined);
 }
 
 /**
@@ -59,6 +62,11 @@ export async function readBody(
   const { maxBytes = DEFAULT_MAX_BYTES } = options;
   checkLimit(maxBytes);
   const tooLarge = () => new FerryError("ERR_TOO_LARGE", `the body is larger than the limit of ${maxBytes} bytes`);
+  if (typeof message?.headers?.get !== "function") {
+    const isNode = typeof (message as { httpVersion?: unknown } | undefined)?.httpVersion === "string";
+    const advice = "for a request of Node's http module, read its body and call fromHttp(request.headers, body)";
+    throw mustBe("message", "a Request or a Response", message, isNode ? advice : undefined);
+  }
   const { body } = message;
   if (message.bodyUsed) throw invalidArgument("the body of the message was read before");
   if (body === null || body === undefined) {

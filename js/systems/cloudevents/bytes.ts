@@ -42,3 +42,13 @@ export function fromBase64(text: string): Uint8Array {
 export function isEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }
+
+/**
+ * The same bytes as a `Buffer`, where there is one: clients for Node write any other bytes as the text of their numbers.
+ */
+export function asBuffer(bytes: Uint8Array): Uint8Array {
+  const { Buffer } = globalThis as {
+    Buffer?: { from(buffer: ArrayBufferLike, at: number, length: number): Uint8Array };
+  };
+  return Buffer ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) : bytes;
+}

@@ -130,12 +130,14 @@ export async function fromRequest<T = unknown>(
   options: ReadOptions = {},
 ): Promise<CloudEvent<T>> {
   const lenient = checkLenient(options);
-  return decode<T>(pairsOf(message.headers), await readDecodedBody(message, options), lenient);
+  const body = await readDecodedBody(message, options);
+  return decode<T>(pairsOf(message.headers), body, lenient);
 }
 
 /** Decodes the events of a Request or Response in any content mode, with the errors of `fromRequest`. */
 export async function batchFromRequest(message: Request | Response, options: ReadOptions = {}): Promise<EventBatch> {
-  return decodeBatch(message.headers, await readDecodedBody(message, options), options);
+  const body = await readDecodedBody(message, options);
+  return decodeBatch(message.headers, body, options);
 }
 
 /**
@@ -163,18 +165,28 @@ export function toRequest(
   }
 }
 
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a content mode that does not exist. */
+export function checkMode(mode: unknown): void {
+  if (mode !== undefined && mode !== "binary" && mode !== "structured" && mode !== "batch")
+    throw mustBe(
+      "mode",
+      '"binary", "structured" or "batch"',
+      mode,
+      mode === "json" ? 'did you mean "structured"?' : undefined,
+    );
+}
+
 /** Encodes events in a content mode. The default is binary mode for one event and a batch for several. */
 export function toHttp(events: CloudEvent | Iterable<CloudEvent> | EventBatch, mode?: ContentMode): HttpMessage {
+  checkMode(mode);
   const isOne = events instanceof CloudEvent;
   switch (mode ?? (isOne ? "binary" : "batch")) {
     case "binary":
       return toBinary(onlyEvent(events));
     case "structured":
       return toStructured(onlyEvent(events));
-    case "batch":
-      return toBatch(isOne ? [events] : events);
     default:
-      throw mustBe("mode", '"binary", "structured" or "batch"', mode);
+      return toBatch(isOne ? [events] : events);
   }
 }
 

@@ -2,6 +2,7 @@
 
 export { type Culprit, FerryError, type FerryErrorCode, isFerryError } from "../../engine/errors.js";
 export type { AllowedOrigins } from "./allowed-origins.js";
+export type { AmqpSection } from "./amqp-section.js";
 export type { ExtensionValue } from "./attribute.js";
 export { type BatchFormat, EventBatch } from "./batch.js";
 export type { BatchOptions, OnInvalid, RejectedEvent } from "./batch-options.js";

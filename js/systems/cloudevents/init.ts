@@ -53,6 +53,8 @@ export interface CloudEventInit<T = unknown> {
    * object do not change the event. If `datacontenttype` is not JSON, it must be a string or bytes.
    */
   data?: T | Uint8Array | ArrayBuffer;
+  /** The payload as Base64, instead of `data`: so have it events in the JSON format, and binary events of other SDKs. */
+  data_base64?: string | null;
   /** Extension attributes: names of `a-z0-9`, values string, boolean, 32-bit integer, Date, Uint8Array or URL. */
   [extension: string]: unknown;
 }
@@ -102,13 +104,14 @@ function readInit(init: CloudEventInit): EventParts {
     if (value === undefined || (isCopy && COPIED_MEMBERS.has(name))) continue;
     if (value === null) {
       if (name === "time") time = null;
-      else if (name !== "data") checkName(name);
+      else if (name !== "data" && name !== "data_base64") checkName(name);
       if (extensions) delete extensions[name];
       continue;
     }
     switch (name) {
       case "specversion":
       case "data":
+      case "data_base64":
         break;
       case "id":
         if (isPlainText(value)) id = value;
@@ -152,9 +155,11 @@ function readInit(init: CloudEventInit): EventParts {
   if (type === undefined) throw missingAttribute("type");
   if (init.id === null || (isCopy && id === undefined)) throw missingAttribute("id");
   const hasNewData = !isCopy || Object.hasOwn(init, "data");
-  const { rawKind, rawData } = hasNewData
-    ? toPayload(init.data, contentType, isBase64)
-    : copiedPayload(init, contentType);
+  const { rawKind, rawData } = !hasNewData
+    ? copiedPayload(init, contentType)
+    : typeof init.data_base64 === "string"
+      ? { rawKind: "bytes" as const, rawData: decodeBase64(init.data_base64) }
+      : toPayload(init.data, contentType, isBase64);
   return {
     specversion,
     id: id ?? freshId(),

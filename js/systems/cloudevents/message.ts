@@ -13,8 +13,9 @@ import { FerryError } from "../../engine/errors.js";
 import { isWellFormed } from "../../engine/instance.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import { checkEvent } from "./batch.js";
+import { type AmqpSection, bodyOfAmqp, DataSection } from "./amqp-section.js";
 import { type Body, copyBody } from "./body.js";
-import { asBytes, isBytes, toBase64 } from "./bytes.js";
+import { asBuffer, asBytes, isBytes, toBase64 } from "./bytes.js";
 import type { CloudEvent } from "./event.js";
 import { decodeHeader, encodeHeader } from "./headers.js";
 import { CLOUDEVENT_TYPE, decode, toBinary, toStructured } from "./http.js";
@@ -39,8 +40,8 @@ export interface AmqpMessage {
   content_type?: string;
   /** The attributes, with the prefix `cloudEvents_`. */
   application_properties?: Record<string, unknown>;
-  /** The data. */
-  body?: string | Uint8Array;
+  /** The data: written as a Data section, read from one as well as from a string or bytes. */
+  body?: string | Uint8Array | AmqpSection;
 }
 
 /** Payload and properties of mqtt.js, for protocol version 5. */
@@ -93,7 +94,7 @@ export function toMessage<B extends Binding>(
         const key = event.get("partitionkey");
         return {
           ...(key !== undefined && { key: String(key) }),
-          value: body ?? null,
+          value: typeof body === "string" ? body : body === undefined ? null : asBuffer(body),
           headers: { ...(contentType !== undefined && { "content-type": contentType }), ...prefixed("ce_") },
         };
       }
@@ -101,7 +102,7 @@ export function toMessage<B extends Binding>(
         return {
           ...(contentType !== undefined && { content_type: contentType }),
           ...(!structured && { application_properties: { ...prefixed("cloudEvents_"), ...nativeExtensions() } }),
-          ...(body !== undefined && { body }),
+          ...(body !== undefined && { body: new DataSection(body) }),
         };
       case "mqtt":
         return {
@@ -195,7 +196,7 @@ const READERS: { [B in Binding]: (message: Messages[B]) => MessageParts } = {
     return parts;
   },
   amqp({ content_type, body, application_properties }) {
-    const parts: MessageParts = { attributes: [], contentType: content_type, body };
+    const parts: MessageParts = { attributes: [], contentType: content_type, body: bodyOfAmqp(body) };
     for (const [property, value] of Object.entries(application_properties ?? {})) {
       const name = property.slice(12).toLowerCase();
       if (/^cloudEvents[_:]/.test(property) && value !== null && value !== undefined)

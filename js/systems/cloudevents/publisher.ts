@@ -21,12 +21,12 @@ import type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 import { SINGLE_EVENT_LIMITS } from "../../outbox/wire.js";
 import { EventBatch, toArray } from "./batch.js";
 import { CloudEvent } from "./event.js";
-import { type ContentMode, type HttpMessage, toHttp } from "./http.js";
+import { type ContentMode, checkMode, type HttpMessage, toHttp } from "./http.js";
 import { CloudEventsWire, multiStatus } from "./wire.js";
 
 /** Options of a publisher. */
 export interface PublisherOptions extends CallsOptions {
-  /** The URL that events are sent to: an absolute http or https URL. */
+  /** The URL that events are sent to: an http or https URL. In a page it may be relative. */
   url: string | URL;
   /**
    * The content mode. Binary and structured mode need one request for each event. Without a mode, sessions send batches,
@@ -78,6 +78,7 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     checkClientOptions("a Publisher", options, ["url", "mode", "outbox", "classify", "retry", "maxInFlight"]);
     checkClassify(options.classify);
+    checkMode(options.mode);
     this.#url = checkedUrl(options.url);
     this.#options = { ...options };
     this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
