@@ -673,3 +673,24 @@ describe("what a hostile page or a careless server cannot get out of the proxy",
     assert.match(errors[0].cause.message, /bad header Bearer …/);
   });
 });
+
+test("an onError that throws or rejects costs no page its answer", async () => {
+  for (const onError of [
+    () => {
+      throw new Error("the log is full");
+    },
+    () => Promise.reject(new Error("the log is full")),
+  ]) {
+    const options = { instanceUrl: INSTANCE, allowedOrigins: [PAGE], onError };
+    const request = () => new Request(`${EDGE}/cometd/60.0`, { method: "POST", headers: { origin: PAGE }, body: "[]" });
+    const unreachable = salesforceProxy({ ...options, fetch: async () => Promise.reject(new TypeError("no network")) });
+    assert.ok((await unreachable(request())).status >= 400);
+    const refusing = salesforceProxy({
+      ...options,
+      authorize: () => {
+        throw new Error("no database");
+      },
+    });
+    assert.equal((await refusing(request())).status, 500);
+  }
+});

@@ -1,7 +1,7 @@
 // The webhook receiver.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CloudEvent, FerryError, toRequest, webhook } from "eventferry/cloudevents";
+import { CloudEvent, FerryError, fromRequest, toRequest, webhook } from "eventferry/cloudevents";
 
 const url = "https://hook.example/events";
 const event = new CloudEvent({ id: "1", type: "t", source: "/s" });
@@ -339,4 +339,20 @@ test("a lenient receiver takes events under application/json", async () => {
   assert.deepEqual(received, ["1", "1"]);
   assert.equal((await handle(request("x", "text/plain"))).status, 415);
   assert.equal((await receiver().handle(request(event.toString()))).status, 415);
+});
+
+test("a body that is too large and was cloned is answered at once", async () => {
+  const make = () =>
+    new Request("https://example.com/", {
+      method: "POST",
+      headers: { "content-type": "application/cloudevents+json" },
+      body: JSON.stringify({ specversion: "1.0", id: "1", source: "/s", type: "t", data: "x".repeat(100_000) }),
+    });
+  const request = make();
+  request.clone();
+  await assert.rejects(fromRequest(request, { maxBytes: 1000 }), { code: "ERR_TOO_LARGE" });
+  const second = make();
+  second.clone();
+  const handle = webhook({ allowedOrigins: "*", onEvent: () => undefined, maxBytes: 1000 });
+  assert.equal((await handle(second)).status, 413);
 });

@@ -77,7 +77,7 @@ export async function readBody(
   }
   const contentLength = Number(message.headers.get("content-length"));
   if (contentLength > maxBytes + discardBytes) {
-    await body.cancel().catch(() => undefined);
+    giveUp(body);
     throw tooLarge();
   }
   const reader = body.getReader();
@@ -92,11 +92,16 @@ export async function readBody(
       if (size <= maxBytes) chunks.push(step.value);
     }
   } catch (error) {
-    await reader.cancel().catch(() => undefined);
+    giveUp(reader);
     throw error instanceof FerryError
       ? error
       : new FerryError("ERR_NETWORK", "the body ended before it was complete", { cause: error });
   }
   if (size > maxBytes) throw tooLarge();
   return concat(chunks);
+}
+
+/** Cancels a body. Not awaited, because that of a cloned message does not settle before the clone is read. */
+function giveUp(body: { cancel(): Promise<void> }): void {
+  body.cancel().catch(() => undefined);
 }

@@ -53,6 +53,15 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
   };
 
   async function respond(request: Request): Promise<Response> {
+    /** Calls `onError`, whose own errors must not cost the page its answer. */
+    const tell = (error: unknown) => {
+      try {
+        const result: unknown = onError?.(error, request);
+        if (result instanceof Promise) result.catch(() => undefined);
+      } catch {
+        // There is nobody to tell.
+      }
+    };
     const url = new URL(request.url);
     const [, mountPath = "", token, version, suffix = ""] = ROUTE.exec(url.pathname) ?? [];
     if ((token === undefined && version === undefined) || (token !== undefined && !canLogIn))
@@ -65,12 +74,12 @@ export function salesforceProxy(options: SalesforceProxyOptions): (request: Requ
         return textResponse(403, "the proxy does not allow this caller");
     } catch (error) {
       // An error is no permission.
-      onError?.(error, request);
+      tell(error);
       return textResponse(500, "authorize failed");
     }
     const reportError = (error: unknown) => {
       // Pages abort their polls when they are closed.
-      if (!isFerryError(error, "ERR_ABORTED")) onError?.(error, request);
+      if (!isFerryError(error, "ERR_ABORTED")) tell(error);
     };
     if (version !== undefined) return cometd.forward(request, version, suffix, reportError);
     return login.forward(request, settings.publicUrl ?? url.origin + mountPath, reportError);

@@ -104,7 +104,8 @@ export class CometdProxy {
       const retryAfter = response.headers.get("retry-after");
       // The HTML page of a gateway may reveal more than the page of the caller needs to know.
       if (!/^application\/json\s*(;|$)/i.test(response.headers.get("content-type") ?? "")) {
-        await response.body?.cancel().catch(() => undefined);
+        // Not awaited, because that of a cloned response does not settle before the clone is read.
+        response.body?.cancel().catch(() => undefined);
         if (accessToken && status === 401 && !renew) continue;
         return textResponse(
           status < 400 ? 502 : status,
