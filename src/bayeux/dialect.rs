@@ -3,25 +3,9 @@
 
 use super::errors::SessionError;
 use super::message::{DataReader, EventSpans, Reply, skip_data};
+pub use super::wire::MessageKind;
 use crate::base::json::padded::Padded;
 use crate::base::time::Millis;
-
-/// The kinds of messages that have a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKind {
-    /// `/meta/handshake`: starts a session.
-    Handshake,
-    /// `/meta/connect`: the poll and heartbeat. Its response carries most events.
-    Connect,
-    /// `/meta/subscribe`.
-    Subscribe,
-    /// `/meta/unsubscribe`.
-    Unsubscribe,
-    /// An event that the client publishes.
-    Publish,
-    /// `/meta/disconnect`: ends a session.
-    Disconnect,
-}
 
 /// How the session reacts to a refusal.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! The error of an operation, a notice, or a session, with every sentence that the session says.
 
-use super::dialect::MessageKind;
-use super::wire::ErrorField;
+use super::wire::{ErrorField, MessageKind};
 use crate::base::error::{Code, Error};
 
 /// Why an operation was rejected, a session ended, or a retry is needed.

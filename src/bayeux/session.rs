@@ -25,6 +25,7 @@
 //! | `connect_loop.rs` | when the next handshake or connect is sent |
 //! | `subscriptions.rs` | what is subscribed, and what may have a gap |
 //! | `pending.rs` | messages that wait to be sent, or for a reply |
+//! | `timer_keys.rs` | the timers and their fixed durations |
 //!
 //! What connects the parts:
 //!
@@ -51,6 +52,7 @@ mod recovery;
 mod refusal;
 mod sockets;
 mod subscriptions;
+mod timer_keys;
 mod timers;
 mod types;
 
@@ -59,7 +61,7 @@ use endpoint::Endpoint;
 use link::Link;
 use pending::Pending;
 use subscriptions::Subscriptions;
-use timers::Timer;
+use timer_keys::Timer;
 pub use types::{Event, Input, Limits, Notice, Options, State, Times};
 
 use super::dialect::Dialect;

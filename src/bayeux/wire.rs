@@ -21,6 +21,23 @@ impl Transport {
     }
 }
 
+/// The kinds of messages that have a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// `/meta/handshake`: starts a session.
+    Handshake,
+    /// `/meta/connect`: the poll and heartbeat. Its response carries most events.
+    Connect,
+    /// `/meta/subscribe`.
+    Subscribe,
+    /// `/meta/unsubscribe`.
+    Unsubscribe,
+    /// An event that the client publishes.
+    Publish,
+    /// `/meta/disconnect`: ends a session.
+    Disconnect,
+}
+
 /// Builds an outgoing message.
 pub(crate) struct Outgoing(String);
 

@@ -164,8 +164,8 @@ impl Marks {
         let at = messages.binary_search_by_key(&received, |message| message.received).ok()?;
         messages.get_mut(at)?.is_acked = true;
         let mut newest = None;
-        while let Some(message) = messages.pop_front_if(|message| message.is_acked) {
-            newest = Some(message.position);
+        while messages.front().is_some_and(|message| message.is_acked) {
+            newest = messages.pop_front().map(|message| message.position);
         }
         newest
     }

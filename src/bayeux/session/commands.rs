@@ -4,7 +4,7 @@ use super::endpoint::Socket;
 use super::link::{Link, Live, Progress};
 use super::pending::Command;
 use super::subscriptions::{Added, Left, SubscriptionState};
-use super::timers::{DISCONNECT_TIMEOUT, Timer};
+use super::timer_keys::{DISCONNECT_TIMEOUT, Timer};
 use super::{Input, Session};
 use crate::base::error::Code;
 use crate::base::ids::OpId;

@@ -11,7 +11,7 @@ use super::gaps::replay_start;
 use super::link::{Link, Live, Progress};
 use super::pending::{PendingMessage, Replied, Via};
 use super::recovery::Lost;
-use super::timers::{POLL_PROOF, Timer};
+use super::timer_keys::{POLL_PROOF, Timer};
 use super::{Event, Session};
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;

@@ -12,7 +12,7 @@ use super::Session;
 use super::link::{Link, Live, Progress};
 use super::pending::PendingMessage;
 use super::subscriptions::SubscriptionState;
-use super::timers::{SLEEP_THRESHOLD, Timer};
+use super::timer_keys::{SLEEP_THRESHOLD, Timer};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
 use crate::base::time::Millis;

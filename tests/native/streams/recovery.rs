@@ -304,7 +304,8 @@ fn passing_refusals_of_a_login_do_not_end_a_running_stream() {
     fn until_the_fourth(n: usize, status: u16, body: &str) -> Answer {
         if n < 4 { Answer::Body(5, status, body.to_owned()) } else { grant("T2") }
     }
-    let cases: [(&str, fn(usize) -> Answer); 5] = [
+    type SecondLogin = fn(usize) -> Answer;
+    let cases: [(&str, SecondLogin); 5] = [
         ("busy", |n| until_the_fourth(n, 400, BUSY)),
         ("retry", |n| until_the_fourth(n, 400, RETRY)),
         ("page", |n| until_the_fourth(n, 200, "<html>")),

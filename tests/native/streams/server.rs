@@ -86,8 +86,10 @@ impl Server {
     }
 
     /// Takes the events of one response.
-    pub(super) fn take(&mut self, client: &str) -> Vec<Value> {
-        let max = self.max_events;
+    /// Only the answer to a connect is limited: if events from before a new subscription stayed in the queue after
+    /// its answer, nothing would tell them from those that it replays.
+    pub(super) fn take(&mut self, client: &str, is_connect: bool) -> Vec<Value> {
+        let max = if is_connect { self.max_events } else { usize::MAX };
         let Some(session) = self.sessions.get_mut(client) else { return Vec::new() };
         session.queue.drain(..session.queue.len().min(max)).collect()
     }
@@ -110,7 +112,9 @@ impl Server {
         }
     }
 
-    pub(super) fn answer(&mut self, messages: &[Value], now: u64) -> Vec<Value> {
+    /// `has_connect_elsewhere`: another connection has a connect of the client, and queued events go with that.
+    /// Answers on two connections may overtake each other, against which no client can do anything.
+    pub(super) fn answer(&mut self, messages: &[Value], now: u64, has_connect_elsewhere: bool) -> Vec<Value> {
         let mut replies = Vec::new();
         for message in messages {
             let client = message["clientId"].as_str().unwrap_or_default().to_owned();
@@ -176,7 +180,8 @@ impl Server {
             self.fill(&client, now);
         }
         let client = messages.first().and_then(|message| message["clientId"].as_str()).unwrap_or_default();
-        let mut answer = self.take(client);
+        let is_connect = messages.iter().any(|message| message["channel"] == "/meta/connect");
+        let mut answer = if has_connect_elsewhere { Vec::new() } else { self.take(client, is_connect) };
         answer.append(&mut replies);
         answer
     }

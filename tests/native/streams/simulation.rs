@@ -92,6 +92,7 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                     Event::State(State::Disconnected) | Event::Ended(_) => panic!("it ended: {event:?}"),
                     _ => {}
                 },
+                Poll::Do(salesforce::Output::Granted { .. }) => {}
                 Poll::Do(output) => panic!("{output:?}"),
                 Poll::Wait(deadline) => break deadline,
             }
@@ -194,7 +195,10 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                         requests.insert((at, key.1), again);
                         continue;
                     }
-                    let body = Value::Array(server.answer(&messages, now)).to_string().into_bytes();
+                    let body =
+                        Value::Array(server.answer(&messages, now, connects.iter().any(|id| *id != key.1)))
+                            .to_string()
+                            .into_bytes();
                     let outcome = if fault == Fault::ResponseLost {
                         Err(Failure::Network)
                     } else {
