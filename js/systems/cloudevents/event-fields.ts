@@ -70,6 +70,23 @@ export interface EventParts extends StoredPayload {
   problems?: readonly Problem[] | undefined;
 }
 
+/** The schema attributes of both versions; an event has that of its own. */
+interface SchemaMembers {
+  readonly specversion: Specversion;
+  readonly dataschema?: string | undefined;
+  readonly schemaurl?: string | undefined;
+}
+
+/** The name of the schema attribute in the version of the event. */
+export function schemaName(event: SchemaMembers): "dataschema" | "schemaurl" {
+  return event.specversion === "1.0" ? "dataschema" : "schemaurl";
+}
+
+/** The schema of the data. */
+export function schemaOf(event: SchemaMembers): string | undefined {
+  return event.specversion === "1.0" ? event.dataschema : event.schemaurl;
+}
+
 const NEEDS_NO_ESCAPES = /^[ !#-[\]-~]*$/;
 
 /** Whether JSON text can have the string between quotes as it is: printable ASCII without `"` and `\`. */

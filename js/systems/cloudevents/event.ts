@@ -6,12 +6,12 @@
  * equality, and a spread copies all of them. A member that is computed for each event, like `data`, would cost a third
  * of the decoding.
  */
-import { FerryError, REASONS } from "../../engine/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { call, engine, putBytes, putText, trapped } from "../../engine/instance.js";
 import { mustBe } from "../../engine/messages.js";
-import { attributeError, type ExtensionValue, Format, validText } from "./attribute.js";
+import type { ExtensionValue } from "./attribute.js";
 import { asBytes, isBytes, isEqualBytes } from "./bytes.js";
-import { binaryBody, bytesOf, dataMember, decodeData, payloadFor, textOf, withoutBom } from "./event-data.js";
+import { binaryBody, bytesOf, dataMember, decodeData, textOf, withoutBom } from "./event-data.js";
 import {
   type EventParts,
   type Extensions,
@@ -19,10 +19,13 @@ import {
   type PayloadKind,
   type Problem,
   quoteJson,
+  schemaName,
+  schemaOf,
   type Specversion,
 } from "./event-fields.js";
+import { convertedParts } from "./conversion.js";
 import { isSameAttribute, isSameData } from "./equality.js";
-import { type CloudEventInit, partsFromInit, unsupportedVersion } from "./init.js";
+import { type CloudEventInit, partsFromInit } from "./init.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftJson } from "./lenient.js";
 import { stringifyData } from "./json-data.js";
 import { readEvent, rejected } from "./table.js";
@@ -239,41 +242,8 @@ export class CloudEvent<T = unknown> implements Payload {
    */
   toVersion(version: Specversion): CloudEvent<T> {
     if (version === this.specversion) return this;
-    if (version !== "1.0" && version !== "0.3") throw unsupportedVersion(version);
-    const isToV1 = version === "1.0";
-    const reserved = isToV1 ? ["dataschema"] : ["schemaurl", "datacontentencoding"];
-    const schema = schemaOf(this);
-    if (isToV1 && this.source === "") throw notConvertible("source", REASONS[1]);
-    if (isToV1 && schema !== undefined) {
-      try {
-        validText("schemaurl", schema, Format.Uri);
-      } catch {
-        throw notConvertible("schemaurl", REASONS[6], schema);
-      }
-    }
-    const extensions: Record<string, ExtensionValue> = Object.create(null);
-    for (const [name, value] of Object.entries(this.extensions)) {
-      if (typeof value === "object") throw notConvertible(name, "is an object, which 1.0 does not allow");
-      if (reserved.includes(name))
-        throw notConvertible(name, `is an extension attribute whose name has another meaning in ${version}`);
-      // 0.3 has no Boolean.
-      extensions[name] = typeof value === "boolean" && !isToV1 ? String(value) : value;
-    }
     const contentType = explicitContentType(this, this.#flags);
-    return CloudEvent.fromParts({
-      ...payloadFor(CloudEvent.#current(this), contentType),
-      hasDefaultContentType: false,
-      isPlain: false,
-      specversion: version,
-      id: this.id,
-      source: this.source,
-      type: this.type,
-      time: this.time,
-      subject: this.subject,
-      contentType,
-      schema,
-      extensions: Object.freeze(extensions),
-    });
+    return CloudEvent.fromParts(convertedParts(this, CloudEvent.#current(this), contentType, version));
   }
 
   /** The event in the JSON format as an object. Numbers above 2^53 in `data` lose digits; `toString` keeps them. */
@@ -379,16 +349,6 @@ Object.defineProperty(CloudEvent.prototype, "problems", { value: NO_PROBLEMS, wr
 
 const CORE_ATTRIBUTES = ["specversion", "id", "source", "type", "time", "subject"] as const;
 
-/** The name of the schema attribute in the version of the event. */
-function schemaName(event: CloudEvent): "dataschema" | "schemaurl" {
-  return event.specversion === "1.0" ? "dataschema" : "schemaurl";
-}
-
-/** The schema of the data. */
-function schemaOf(event: CloudEvent): string | undefined {
-  return event.specversion === "1.0" ? event.dataschema : event.schemaurl;
-}
-
 /** The media type that the event names itself. */
 function explicitContentType(event: CloudEvent, flags: number): string | undefined {
   return flags & HAS_DEFAULT_CONTENT_TYPE ? undefined : event.datacontenttype;
@@ -437,8 +397,4 @@ function siftAndScan<T>(source: string | Uint8Array, error: FerryError, lenient:
   const code = length < 0 ? -1 : call(() => instance.codecs.scan(length));
   if (code !== 0) throw code < 0 ? error : rejected(code, text);
   return CloudEvent.fromRow(instance.table, text, 0, problems);
-}
-
-function notConvertible(attribute: string, problem: string, value?: unknown): FerryError {
-  return attributeError(attribute, problem, value, "ERR_NOT_CONVERTIBLE");
 }
