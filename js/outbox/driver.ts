@@ -121,6 +121,11 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     return this.#sync.client;
   }
 
+  /** Whether it is known who sends. */
+  get isLeaderKnown(): boolean {
+    return this.#sync.isLeaderKnown;
+  }
+
   get isLeader(): boolean {
     return this.#sync.isLeader;
   }

@@ -273,7 +273,7 @@ export class Outbox<E> extends EventTarget {
     const { openFailures } = driver;
     let isDrained = false;
     const isOver = (port: OutboxPort) => {
-      isDrained = port.is_drained();
+      isDrained = driver.isLeaderKnown && port.is_drained();
       return isDrained || driver.isPaused || driver.isOnHold || driver.openFailures > openFailures;
     };
     await driver.untilTrue(isOver, signal, deadlineMs);

@@ -61,7 +61,10 @@ export class StoreSync<E> {
   readonly #keys: Keys;
   readonly #waiters: Waiters;
   #election: LeaderElection<TabMessage> | undefined;
-  #isLeaderKnown = false;
+  /** Whether it is known who leads. */
+  isLeaderKnown = false;
+  /** Whether that was known at any time. */
+  #wasLeaderKnown = false;
   #opening: Promise<boolean> | undefined;
   /** The engine that knows what the store contains. */
   #countedGeneration = -1;
@@ -189,6 +192,7 @@ export class StoreSync<E> {
 
   resign(): void {
     this.#election?.release();
+    this.isLeaderKnown = false;
   }
 
   close(): void {
@@ -199,10 +203,11 @@ export class StoreSync<E> {
     if (!(await this.client.open()) || this.#host.isStopped) return false;
     this.#election ??= new LeaderElection(this.client.electionScope, {
       onLeaderChange: (leads) => {
+        const isChanged = this.isLeader !== leads || !this.#wasLeaderKnown;
         this.isLeader = leads;
-        this.#isLeaderKnown = true;
+        this.isLeaderKnown = this.#wasLeaderKnown = true;
         if (this.#isCounted) this.#host.sendInBackground((port, now) => port.set_leader(now, leads));
-        this.#host.emit("leader", () => ({ leads }));
+        if (isChanged) this.#host.emit("leader", () => ({ leads }));
       },
       onMessage: (message) => this.#onMessage(message),
     });
@@ -244,7 +249,7 @@ export class StoreSync<E> {
       this.#countedGeneration = generation;
       this.#host.sendInBackground((port, now) => {
         port.store_opened(now, events, bytes, dead, deadBytes);
-        if (this.#isLeaderKnown) port.set_leader(now, this.isLeader);
+        if (this.isLeaderKnown) port.set_leader(now, this.isLeader);
       });
     });
   }

@@ -91,6 +91,8 @@ export class LeaderElection<M = never> {
     this.#withdraw?.();
     this.#withdraw = undefined;
     this.#setLeader(false);
+    // After another `join` the listener is told again.
+    this.#isLeader = undefined;
   }
 
   /** Sends a message to the other tabs or processes. */

@@ -237,7 +237,12 @@ impl Outbox {
 
     /// Whether there is nothing to write, to send, or to find in the store.
     pub fn is_drained(&self) -> bool {
-        self.is_open && self.counters.pending() == 0 && self.is_settled() && self.segments.is_empty()
+        let is_searching = self.is_leader && self.has_unknown;
+        self.is_open
+            && !is_searching
+            && self.counters.pending() == 0
+            && self.is_settled()
+            && self.segments.is_empty()
     }
 
     /// Whether all changes are written and no request is in flight.

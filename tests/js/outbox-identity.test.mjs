@@ -108,6 +108,26 @@ test("waiting events are sent when their identity comes back, without a call", a
   await publisher.outbox.close();
 });
 
+test("drain waits for the stored events of an identity that has just come back", async () => {
+  const account = { user: "ann" };
+  const store = memoryStore();
+  const to = noting({ status: 503 });
+  const earlier = following(account, to, { store });
+  await publishAs(earlier, "1");
+  await earlier.outbox.close();
+  const publisher = following(account, to, { store });
+  await publisher.outbox.drain({ deadlineMs: 50 });
+  account.user = "bob";
+  publisher.outbox.stats();
+  // Until no request of Ann is in flight, and another tab could lead for her.
+  await sleep(60_000);
+  to.state.status = 202;
+  account.user = "ann";
+  const { delivered, pending, aborted } = await publisher.outbox.drain();
+  assert.deepEqual([delivered, pending, aborted], [1, 0, false]);
+  await publisher.outbox.close();
+});
+
 test("a request in flight when the user changes counts, and is not repeated", async () => {
   const account = { user: "ann" };
   let answer;
