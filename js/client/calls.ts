@@ -16,6 +16,7 @@ import {
   type HeadersOption,
   headerLines,
 } from "./options.js";
+import { Secrets } from "./redact.js";
 import { withLimits } from "./time-limit.js";
 
 /** Options of a client that makes calls. */
@@ -93,6 +94,8 @@ export class Calls {
   readonly #options: CallsOptions;
   readonly #pump: Pump<CallsPort>;
   #pending = new Map<number, PendingCall>();
+  /** What a server may repeat in its errors. */
+  readonly #secrets = new Secrets();
   readonly #closeListeners = new Set<() => void>();
   #isClosed = false;
 
@@ -144,8 +147,8 @@ export class Calls {
           const mediaType = /^content-type: ([^;\n]*)/.exec(headers)?.[1]?.trim().toLowerCase() ?? "";
           const response = { status, attempts, mediaType, body };
           if (code === 0) return pending?.resolve(response);
-          const { cause } = this.#pump;
-          const error = new FerryError(codeOf(code), message, {
+          const cause = this.#secrets.redactError(this.#pump.cause);
+          const error = new FerryError(codeOf(code), this.#secrets.redact(message), {
             status: status || undefined,
             ...(cause !== undefined && { cause }),
           });
@@ -174,6 +177,7 @@ export class Calls {
     const lines = headerLines([this.#options.headers, call.userHeaders], call.headers ?? {});
     const headers = typeof lines === "string" ? lines : await this.withLimits("the function headers", lines, call);
     for (const signal of signals) if (signal.aborted) throw aborted(signal);
+    this.#secrets.addHeaders(headers);
     const { method = "POST", url, maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES } = call;
     const body = typeof call.body === "string" ? new TextEncoder().encode(call.body) : (call.body ?? NO_BODY);
     const timeoutMs = this.#timeoutMs(call);

@@ -468,21 +468,33 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
 
   #onDead(handle: number, index: number, attempts: number, code: number, status: number, message: string): void {
     const segment = this.#segments.get(handle);
-    const error = new FerryError(codeOf(code), message, { status: status || undefined });
+    const safeMessage = this.#sender.secrets.redact(message);
+    const error = new FerryError(codeOf(code), safeMessage, { status: status || undefined });
     const letter = toDeadLetter(segment, index, error, status, attempts);
     const id = this.wire.idOf(letter.body);
     segment.markDead(index, error, letter);
     this.emit("dead", () => ({ id, error, attempts }));
-    this.#sync.broadcastLazily(() => ({ key: segment.key, ids: [id], status, attempts, code: error.code, message }));
+    this.#sync.broadcastLazily(() => ({
+      key: segment.key,
+      ids: [id],
+      status,
+      attempts,
+      code: error.code,
+      message: safeMessage,
+    }));
   }
 
   #onRetry(delayMs: number, failures: number, code: number, status: number, message: string): void {
-    const { cause } = this.#pump;
+    const { secrets } = this.#sender;
+    const cause = secrets.redactError(this.#pump.cause);
     // An error that prevented the request, such as a header that HTTP does not allow, says more than the machine's.
     const error =
       cause instanceof FerryError
         ? cause
-        : new FerryError(codeOf(code), message, { status: status || undefined, ...(cause !== undefined && { cause }) });
+        : new FerryError(codeOf(code), secrets.redact(message), {
+            status: status || undefined,
+            ...(cause !== undefined && { cause }),
+          });
     this.#lastError = error;
     this.emit("retry", () => ({ error, delayMs, failures }));
     if (!error.retryable) this.emit("degraded", () => ({ error }));

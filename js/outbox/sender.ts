@@ -1,5 +1,6 @@
 /** Requests of an outbox: how they are made from batches, and how their outcomes are reported to the machine. */
 import { type Classified, type Classify, classified, type EventOutcome, notAccepted } from "../client/classify.js";
+import { Secrets } from "../client/redact.js";
 import { FAILURE, type OutboxPort } from "../engine/ports.js";
 import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
 import { keepaliveBudget } from "../platform/keepalive-budget.js";
@@ -41,6 +42,8 @@ const KEEPALIVE_SHARE = 0.96;
 const ABSENT = Symbol("absent");
 
 export class Sender<E> {
+  /** What a server may repeat in its errors. */
+  readonly secrets: Secrets = new Secrets();
   readonly #options: SenderOptions<E>;
   /** The headers of the user for the previous request. */
   #lastHeaders: [HeadersInit | undefined] | undefined;
@@ -68,9 +71,11 @@ export class Sender<E> {
         // The headers may be those of the next user.
         if (!isPresent()) throw ABSENT;
         this.#lastHeaders = [given];
+        const lines = headers.lines(given, own);
+        this.secrets.addHeaders(lines);
         const plan = {
           url,
-          headers: headers.lines(given, own),
+          headers: lines,
           body,
           timeoutMs,
           maxResponseBytes: RESPONSE_BYTES + batch.count * RESPONSE_BYTES_PER_EVENT,

@@ -5,6 +5,7 @@ import { mustBe } from "../engine/messages.js";
 import { type FlushReport, report } from "./report.js";
 import { type BufferHost, type EventReceipt, SessionBuffer } from "./session-buffer.js";
 import { type TrackedSegment, untilSegments } from "./tracked-segment.js";
+import { warnOnce } from "../platform/warn.js";
 import { checkWaitOptions, type WaitOptions } from "./wait-options.js";
 import type { Wire } from "./wire.js";
 
@@ -49,6 +50,7 @@ export class EventSession<E> {
   constructor(outbox: SessionOutbox<E>, isFlushedWhenHidden: boolean) {
     this.#outbox = outbox;
     this.#isFlushedWhenHidden = isFlushedWhenHidden;
+    warnIfForgotten(this, this.#buffers);
   }
 
   /** How many events are staged. */
@@ -138,4 +140,25 @@ export class EventSession<E> {
     this.#last = [host, buffer];
     return buffer;
   }
+}
+
+type Buffers = ReadonlyMap<unknown, { readonly staged: number }>;
+
+let forgotten: FinalizationRegistry<Buffers> | undefined;
+
+/**
+ * Warns, except in production, of a session that was garbage-collected with staged events: nobody can flush them any
+ * more. In pages they are flushed when the page is hidden.
+ */
+function warnIfForgotten(session: object, buffers: Buffers): void {
+  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+  const isProduction = process?.env?.["NODE_ENV"] === "production";
+  if (typeof document !== "undefined" || isProduction || typeof FinalizationRegistry !== "function") return;
+  forgotten ??= new FinalizationRegistry((buffers) => {
+    let staged = 0;
+    for (const buffer of buffers.values()) staged += buffer.staged;
+    if (staged > 0)
+      warnOnce("a session with published events was forgotten before it was flushed; call await session.flush()");
+  });
+  forgotten.register(session, buffers);
 }

@@ -1,11 +1,13 @@
 // Answers whose status does not tell what they mean, and what an outbox tells of itself.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expectJsonOrEmpty, Publisher } from "eventferry";
 import { EventClient } from "eventferry/bc-events";
 import { PipelineDataSource } from "eventferry/glassflow";
 import { balance, event, listen, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
-import { sleep, until, virtualTime } from "./virtual-clock.mjs";
+import { realTime, sleep, until, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
 
@@ -146,4 +148,59 @@ test("without a listener for degraded the console tells of it once, with one it 
   assert.equal(warn.mock.callCount(), 1);
   await silent.outbox.close();
   await heard.outbox.close();
+});
+
+test("what a server repeats of a token is in no message, event or dead letter", async () => {
+  const token = "tok-5f3a9c77e1";
+  const headers = { authorization: `Bearer ${token}`, "x-api-key": `key-${token}` };
+  const echo =
+    (status) =>
+    ({ headers }) =>
+      new Response(`who is ${headers.get("authorization")} with ${headers.get("x-api-key")}?`, { status });
+  const told = [];
+  for (const status of [400, 503]) {
+    const publisher = publisherTo(server(echo(status)), { headers, outbox: { giveUpAfter: 2 } });
+    for (const type of ["retry", "dead", "degraded"])
+      publisher.outbox.addEventListener(type, ({ detail }) =>
+        told.push(detail.error.message, String(detail.error.cause)),
+      );
+    const [receipt] = await publish(publisher, "1");
+    await receipt.delivered.catch((error) => told.push(error.message, String(error.cause)));
+    const [letter] = await publisher.outbox.dead.list();
+    told.push(JSON.stringify(letter));
+    await publisher.send(event("2")).catch((error) => told.push(error.message, String(error.cause)));
+    await publisher.outbox.close();
+    publisher.close();
+  }
+  const failing = publisherTo({ fetch: async () => Promise.reject(new TypeError(`bad header ${token}`)) }, { headers });
+  await failing.send(event("3")).catch((error) => told.push(error.message, String(error.cause)));
+  await failing.outbox.close();
+  assert.ok(told.length > 8 && told.some((text) => text.includes("who is")), told.join("\n"));
+  for (const text of told) assert.ok(!text.includes(token), text);
+});
+
+test("a session that is forgotten with published events is told of, a flushed one is not", async (t) => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc");
+  const warn = t.mock.method(console, "warn", () => undefined);
+  const publisher = publisherTo(server(202));
+  const abandon = async (isFlushed) => {
+    const session = publisher.session();
+    session.publish(event(String(isFlushed)));
+    if (isFlushed) await session.flush();
+  };
+  const settle = async () => {
+    for (let turn = 0; turn < 20; turn++) {
+      collect();
+      await realTime(new Promise((resolve) => setTimeout(resolve, 5)));
+    }
+  };
+  await abandon(true);
+  await settle();
+  assert.equal(warn.mock.callCount(), 0);
+  await abandon(false);
+  await settle();
+  assert.equal(warn.mock.callCount(), 1);
+  assert.match(warn.mock.calls[0].arguments[0], /forgotten before it was flushed/);
+  await publisher.outbox.close();
 });
