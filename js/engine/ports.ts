@@ -80,7 +80,15 @@ export type OutboxEffects = {
   send(id: number, ranges: Uint32Array, isPageHidden: boolean): void;
   accepted(handle: number): void;
   delivered(handle: number, from: number, to: number, status: number, attempts: number): void;
-  dead(handle: number, index: number, attempts: number, code: number, status: number, message: string): void;
+  dead(
+    handle: number,
+    index: number,
+    attempts: number,
+    code: number,
+    status: number,
+    message: string,
+    isAlone: boolean,
+  ): void;
   retry(delayMs: number, failures: number, code: number, status: number, message: string): void;
   forget(handle: number, isStored: boolean): void;
   pressure(isHigh: boolean): void;

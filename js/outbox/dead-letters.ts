@@ -22,6 +22,11 @@ export interface DeadEvent {
   readonly reason: string;
   /** How many requests contained it. */
   readonly attempts: number;
+  /**
+   * Whether the event itself was refused, or given up. False if it was buried with its batch, because every event of the
+   * batch that was sent alone was refused with the same status.
+   */
+  readonly refusedAlone: boolean;
 }
 
 /** The dead letter of one event of a segment. */
@@ -31,15 +36,21 @@ export function toDeadLetter(
   { code, message: reason }: FerryError,
   status: number,
   attempts: number,
+  refusedAlone = true,
 ): DeadLetter {
   const body = segment.slice(index, index + 1).slice();
   // The index alone is not unique: when a segment is rewritten with its remaining events, their indices change.
   const key = `${segment.key}.${index}.${fingerprint(body)}`;
-  return { key, body, orderingKey: segment.orderingKeys[index] ?? 0, at: unixNow(), code, status, reason, attempts };
+  const orderingKey = segment.orderingKeys[index] ?? 0;
+  const letter = { key, body, orderingKey, at: unixNow(), code, status, reason, attempts };
+  return refusedAlone ? letter : { ...letter, refusedAlone };
 }
 
 /** A dead letter as applications see it. */
-export function toDeadEvent<E>(wire: Wire<E>, { body, at, code, status, reason, attempts }: DeadLetter): DeadEvent {
+export function toDeadEvent<E>(
+  wire: Wire<E>,
+  { body, at, code, status, reason, attempts, refusedAlone = true }: DeadLetter,
+): DeadEvent {
   return {
     id: wire.idOf(body),
     text: wire.textOf?.(body) ?? new TextDecoder().decode(body),
@@ -48,6 +59,7 @@ export function toDeadEvent<E>(wire: Wire<E>, { body, at, code, status, reason, 
     status,
     reason,
     attempts,
+    refusedAlone,
   };
 }
 

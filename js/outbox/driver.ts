@@ -18,6 +18,7 @@ import { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
 import type { DeadLetter, StoreCounts } from "../stores/store.js";
 import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
+import type { DeadLetterBound } from "./dead-letter-limits.js";
 import { toDeadLetter } from "./dead-letters.js";
 import { Keys } from "./keys.js";
 import { orderingKeyOf } from "./ordering-key.js";
@@ -38,6 +39,7 @@ export interface DriverOptions<E> extends SenderOptions<E> {
   /** Configuration of the machine, with the names of `src/wasm/config.rs`. */
   config: Record<string, number | boolean>;
   fetch: FetchLike | undefined;
+  deadLetters: DeadLetterBound;
   emit(type: string, detail: () => object): void;
 }
 
@@ -96,6 +98,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       segments: this.#segments,
       keys: this.#keys,
       waiters: this.#waiters,
+      deadLetters: options.deadLetters,
     });
     this.#pump = new Pump<OutboxPort>({
       makePort: (glue) =>
@@ -124,6 +127,11 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   /** Whether it is known who sends. */
   get isLeaderKnown(): boolean {
     return this.#sync.isLeaderKnown;
+  }
+
+  /** How many dead letters were removed because of their age or their share of the room. */
+  get deadExpired(): number {
+    return this.#sync.deadExpired;
   }
 
   get isLeader(): boolean {
@@ -466,11 +474,19 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.#sync.broadcastLazily(() => ({ key: segment.key, status, attempts, ...(!isAll && { ids: ids() }) }));
   }
 
-  #onDead(handle: number, index: number, attempts: number, code: number, status: number, message: string): void {
+  #onDead(
+    handle: number,
+    index: number,
+    attempts: number,
+    code: number,
+    status: number,
+    message: string,
+    isAlone: boolean,
+  ): void {
     const segment = this.#segments.get(handle);
     const safeMessage = this.#sender.secrets.redact(message);
     const error = new FerryError(codeOf(code), safeMessage, { status: status || undefined });
-    const letter = toDeadLetter(segment, index, error, status, attempts);
+    const letter = toDeadLetter(segment, index, error, status, attempts, isAlone);
     const id = this.wire.idOf(letter.body);
     segment.markDead(index, error, letter);
     this.emit("dead", () => ({ id, error, attempts }));

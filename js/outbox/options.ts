@@ -3,6 +3,7 @@ import { FerryError } from "../engine/errors.js";
 import { fullGlue } from "../engine/instance.js";
 import { invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
 import type { OutboxStore } from "../stores/store.js";
+import type { DeadLetterBound } from "./dead-letter-limits.js";
 import type { IdentityOption } from "./identity.js";
 
 /** Options of an outbox. */
@@ -57,6 +58,13 @@ export interface OutboxOptions {
      * @default 0, and 250 for a store in memory
      */
     maxAgeMs?: number;
+  };
+  /** How long dead letters are kept. The oldest are removed first, counted in `stats().deadExpired` and told. */
+  deadLetters?: {
+    /** @default 30 days */
+    maxAgeMs?: number;
+    /** Bytes of all dead letters. @default a quarter of `maxBytes` */
+    maxBytes?: number;
   };
   /** When failed requests are repeated: exponential backoff with full jitter. */
   retry?: {
@@ -121,10 +129,15 @@ const OTHERS = new Map<string, readonly [string, (value: unknown) => boolean]>([
     "overflow",
     [OVERFLOW.map((name) => JSON.stringify(name)).join(" or "), (overflow) => OVERFLOW.includes(overflow as string)],
   ],
+  ["deadLetters.maxAgeMs", ["a number of milliseconds from 0", (ms) => typeof ms === "number" && ms >= 0]],
+  ["deadLetters.maxBytes", ["a number of bytes from 0", (bytes) => typeof bytes === "number" && bytes >= 0]],
   ["unload", ['"resend" or "hold"', (unload) => unload === "resend" || unload === "hold"]],
   ["gzip", ["a boolean", (gzip) => typeof gzip === "boolean"]],
   ["persist", ["a boolean", (persist) => typeof persist === "boolean"]],
 ]);
+const DEAD_LETTER_AGE_MS = 30 * 24 * 60 * 60 * 1000;
+/** The share of dead letters in the room of an outbox. */
+const DEAD_LETTER_SHARE = 0.25;
 const STORE_METHODS = ["open", "write", "peek", "dead", "count", "close"];
 /** In memory, where storing costs nothing, events wait this long for others by default. */
 const MEMORY_LINGER_MS = 250;
@@ -168,6 +181,14 @@ export function machineConfig(
   return config;
 }
 
+/** The bound of dead letters. `maxBytes`: that of the outbox. */
+export function deadLetterBound({ deadLetters = {} }: OutboxOptions, maxBytes: number): DeadLetterBound {
+  return {
+    maxAgeMs: deadLetters.maxAgeMs ?? DEAD_LETTER_AGE_MS,
+    maxBytes: deadLetters.maxBytes ?? maxBytes * DEAD_LETTER_SHARE,
+  };
+}
+
 /** Options by their dotted names, without those that are undefined. */
 function flatten(prefix: string, options: unknown): [string, unknown][] {
   if (typeof options !== "object" || options === null || Array.isArray(options))
@@ -175,7 +196,9 @@ function flatten(prefix: string, options: unknown): [string, unknown][] {
   return Object.entries(options).flatMap(([member, value]): [string, unknown][] => {
     const name = prefix + member;
     if (value === undefined) return [];
-    return name === "batch" || name === "retry" ? flatten(`${name}.`, value) : [[name, value]];
+    return name === "batch" || name === "retry" || name === "deadLetters"
+      ? flatten(`${name}.`, value)
+      : [[name, value]];
   });
 }
 

@@ -18,7 +18,7 @@ import { type DeadEvent, toDeadEvent } from "./dead-letters.js";
 import { OutboxDriver } from "./driver.js";
 import { OutboxDrivers } from "./drivers.js";
 import { type DefaultIdentity, digestOf, formerIdentity } from "./identity.js";
-import { machineConfig, type OutboxOptions } from "./options.js";
+import { deadLetterBound, machineConfig, type OutboxOptions } from "./options.js";
 import type { PendingEvent } from "./pending-events.js";
 import { registerOutbox } from "./registry.js";
 import type { HeaderSource } from "./sender.js";
@@ -55,8 +55,10 @@ export interface OutboxStats {
   pending: number;
   /** Stored events of other identities at the same destination, as far as known. No other member counts them. */
   held: number;
-  /** Events deleted by `purge`, `dead.remove` or `signOut`. */
+  /** Events deleted by `purge`, `dead.remove` or `signOut`, and dead letters that expired. */
   purged: number;
+  /** Dead letters that were removed because of their age or their share of the room. They are among `purged`. */
+  deadExpired: number;
   /** Bytes of staged and stored events, dead letters included. */
   bytes: number;
   /** Age of the oldest undelivered event, as far as known, in milliseconds. */
@@ -81,6 +83,8 @@ export interface OutboxEvents {
   delivered: CustomEvent<{ ids: string[]; status: number; attempts: number }>;
   /** A request failed and will be repeated after `delayMs`. `failures`: how many failed in a row. */
   retry: CustomEvent<{ error: FerryError; delayMs: number; failures: number }>;
+  /** Dead letters were removed, because they were too old or had used up their share of the room. */
+  "dead-expired": CustomEvent<{ ids: string[] }>;
   /** An event became a dead letter. */
   dead: CustomEvent<{ id: string; error: FerryError; attempts: number }>;
   /** The outbox is 80 % full (`isHigh`), or less than 60 % again. */
@@ -146,8 +150,8 @@ export interface KeepAliveOptions {
 export interface DeadLetters {
   /** The oldest dead letters. @default 100 at most */
   list(limit?: number): Promise<DeadEvent[]>;
-  /** Sends the events with these ids again. Their ids stay the same. Returns how many there were. */
-  replay(ids: Iterable<string>): Promise<number>;
+  /** Sends the events with these ids again. Their ids stay the same. Returns how many there were. @default all */
+  replay(ids?: Iterable<string>): Promise<number>;
   /** Deletes the events with these ids. Returns how many there were. */
   remove(ids: Iterable<string>): Promise<number>;
 }
@@ -206,13 +210,27 @@ export class Outbox<E> extends EventTarget {
     };
     const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination));
     const { wire, fetch, timeoutMs, headers, classify } = system;
+    const deadLetters = deadLetterBound(options, config["maxBytes"] as number);
     this.#drivers = new OutboxDrivers<E>({
       wire,
       store,
       destination,
       identity,
       makeDriver: (scope, isPresent) =>
-        new OutboxDriver<E>({ wire, scope, store, config, fetch, timeoutMs, headers, classify, gzip, emit, isPresent }),
+        new OutboxDriver<E>({
+          wire,
+          scope,
+          store,
+          config,
+          fetch,
+          timeoutMs,
+          headers,
+          classify,
+          gzip,
+          deadLetters,
+          emit,
+          isPresent,
+        }),
       emit,
     });
     this.#store = store;
@@ -376,6 +394,7 @@ export class Outbox<E> extends EventTarget {
     return {
       ...counters,
       held: this.#drivers.held.count,
+      deadExpired: driver.deadExpired,
       oldestMs: oldest === undefined ? 0 : Math.max(0, unixNow() - oldest),
       droppedBy: { reject: refused, dropOldest: droppedOldest, dropNewest: droppedNewest },
       store: driver.storeClient.store?.kind,
@@ -526,15 +545,16 @@ export class Outbox<E> extends EventTarget {
       for (const buffer of [...driver.stagingBuffers]) if (buffer.isFlushedWhenHidden) buffer.commit();
   }
 
-  async #removeDead(ids: Iterable<string>, isReplay: boolean): Promise<number> {
-    if (typeof ids === "string" || typeof ids?.[Symbol.iterator] !== "function")
+  async #removeDead(ids: Iterable<string> | undefined, isReplay: boolean): Promise<number> {
+    const isAll = ids === undefined && isReplay;
+    if (!isAll && (typeof ids === "string" || typeof ids?.[Symbol.iterator] !== "function"))
       throw mustBe("ids", "an iterable of strings", ids);
     const wanted = new Set(ids);
     // One call after the other: two calls with the same id must not find the same dead letter.
     const work = this.#removingDead.then(async () => {
       const driver = this.#started();
       const all = await driver.dead(Infinity);
-      const letters = all.filter(({ body }) => wanted.has(driver.wire.idOf(body)));
+      const letters = all.filter(({ body }) => isAll || wanted.has(driver.wire.idOf(body)));
       return driver.removeDead(letters, isReplay);
     });
     this.#removingDead = work.catch(() => undefined);

@@ -52,5 +52,6 @@ function deadEventOf<E>(wire: Wire<E>, segment: TrackedSegment, index: number, i
     status: error?.status ?? 0,
     reason: error?.message ?? "",
     attempts,
+    refusedAlone: true,
   };
 }

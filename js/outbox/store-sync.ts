@@ -14,6 +14,7 @@ import { LeaderElection } from "../platform/leader.js";
 import type { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
 import type { Change, DeadLetter, Segment } from "../stores/store.js";
+import { type DeadLetterBound, DeadLetterLimits } from "./dead-letter-limits.js";
 import { toSegments } from "./dead-letters.js";
 import type { Keys } from "./keys.js";
 import type { SegmentTable } from "./segment-table.js";
@@ -48,12 +49,16 @@ export interface StoreSyncOptions<E> {
   segments: SegmentTable<E>;
   keys: Keys;
   waiters: Waiters;
+  deadLetters: DeadLetterBound;
 }
 
 const NO_ORDERING_KEYS = new Uint32Array(0);
 
 export class StoreSync<E> {
   readonly client: StoreClient;
+  /** How many dead letters were removed because of their age or their share. */
+  deadExpired = 0;
+  readonly #limits: DeadLetterLimits;
   isLeader = false;
   readonly #host: StoreSyncHost;
   readonly #wire: Wire<E>;
@@ -71,12 +76,17 @@ export class StoreSync<E> {
   #purging: Promise<unknown> | undefined;
   #purges = 0;
 
-  constructor({ host, wire, store, scope, segments, keys, waiters }: StoreSyncOptions<E>) {
+  constructor({ host, wire, store, scope, segments, keys, waiters, deadLetters }: StoreSyncOptions<E>) {
     this.#host = host;
     this.#wire = wire;
     this.#segments = segments;
     this.#keys = keys;
     this.#waiters = waiters;
+    this.#limits = new DeadLetterLimits({
+      ...deadLetters,
+      read: (limit) => this.client.dead(limit),
+      remove: (letters) => this.#expire(letters),
+    });
     this.client = new StoreClient(store, scope, waiters, (error) => this.#host.emit("degraded", () => ({ error })));
   }
 
@@ -139,8 +149,17 @@ export class StoreSync<E> {
     });
   }
 
+  async #expire(letters: readonly DeadLetter[]): Promise<void> {
+    await this.client.call((store) => store.write({ ...NO_CHANGE, deadRemove: letters.map(({ key }) => key) }));
+    if (this.#host.isStopped) return;
+    this.deadExpired += letters.length;
+    this.#removed(letters, false);
+    this.#host.emit("dead-expired", () => ({ ids: letters.map(({ body }) => this.#wire.idOf(body)) }));
+  }
+
   #removed(letters: readonly DeadLetter[], isReplay: boolean): void {
     const bytes = letters.reduce((sum, { body }) => sum + body.length, 0);
+    this.#limits.bytes = Math.max(0, this.#limits.bytes - bytes);
     this.#host.send((port, now) => port.dead_removed(now, letters.length, bytes, isReplay));
     this.#election?.broadcast({ isNew: true });
   }
@@ -151,7 +170,9 @@ export class StoreSync<E> {
     const isDone = await this.client.write(change);
     if (this.#isObsolete(generation)) return;
     if (isDone && change.put.length > 0) this.#election?.broadcast({ isNew: true });
+    if (isDone) for (const { body } of change.deadPut) this.#limits.bytes += body.length;
     this.#host.sendInBackground((port, now) => port.store_written(now, isDone));
+    if (isDone && change.deadPut.length > 0) void this.#limits.enforce();
     if (this.client.hasWakeUp && this.#host.isTrue((port) => port.is_drained())) await this.client.cancelWakeUp();
   }
 
@@ -196,6 +217,7 @@ export class StoreSync<E> {
   }
 
   close(): void {
+    this.#limits.stop();
     this.#election?.close();
   }
 
@@ -251,6 +273,8 @@ export class StoreSync<E> {
         port.store_opened(now, events, bytes, dead, deadBytes);
         if (this.isLeaderKnown) port.set_leader(now, this.isLeader);
       });
+      this.#limits.bytes = deadBytes;
+      if (dead > 0) void this.#limits.enforce();
     });
   }
 

@@ -58,6 +58,12 @@ export interface DeadLetter {
   readonly reason: string;
   /** The number of requests that contained the event. */
   readonly attempts: number;
+  /**
+   * False if the event was not refused alone: all events of its batch that were sent alone were refused.
+   *
+   * @default true
+   */
+  readonly refusedAlone?: boolean;
 }
 
 /** A set of changes that a store applies atomically. Each list may be empty. */

@@ -49,6 +49,9 @@ pub enum Effect {
         error: Error,
         /// In how many requests it was.
         attempts: u32,
+        /// Whether a request with this event alone was refused, or its delivery was given up otherwise. False
+        /// for the rest of a batch of which all events were refused that were sent alone.
+        is_alone: bool,
     },
     /// A request failed and will be repeated.
     Retry {

@@ -19,12 +19,12 @@ mod store_sync;
 use std::collections::VecDeque;
 
 use super::Options;
+use super::bisection::Bisection;
 use super::counters::Counters;
 use super::effect::Effect;
-use super::segment::{EventRange, Segment, SegmentId, State, StoreState};
+use super::segment::{EventRange, Segment, SegmentId, StoreState};
 use super::session::{Contents, Grouping, SessionId, Sessions, StageResult};
 use super::writes::Writes;
-use crate::base::error::{Code, Error};
 use crate::base::http::Failure;
 use crate::base::ids::Counter;
 use crate::base::time::{Deadline, Millis, Moment};
@@ -88,6 +88,8 @@ pub struct Outbox {
     /// Until when the server asked to wait.
     retry_after_until: Moment,
     batch_bytes: u64,
+    /// The batch that is being halved.
+    bisection: Option<Bisection>,
     requests_left: u32,
     /// The store may have segments that are not known here.
     has_unknown: bool,
@@ -130,6 +132,7 @@ impl Outbox {
             failures: 0,
             backoff_until: Moment::default(),
             retry_after_until: Moment::default(),
+            bisection: None,
             requests_left: u32::MAX,
             has_unknown: false,
             is_unscanned: true,
@@ -287,29 +290,6 @@ impl Outbox {
                 self.apply_outcome(sent, &Err(Failure::Timeout));
             }
         }
-        let expired: Vec<SegmentId> = self
-            .segments
-            .iter()
-            .filter(|(_, segment)| segment.expires <= self.now)
-            .map(|(id, _)| id)
-            .collect();
-        if !expired.is_empty() {
-            for batch in core::mem::take(&mut self.queued) {
-                self.requeue(&batch);
-            }
-        }
-        for id in expired {
-            let Some(segment) = self.segments.get(id) else { continue };
-            let ready: Vec<u32> = segment
-                .pending_indices()
-                .into_iter()
-                // A clock that was wrong must not cost events their only attempt.
-                .filter(|index| segment.state(*index) == State::Ready && segment.attempts(*index) > 0)
-                .collect();
-            for index in ready {
-                self.mark_dead(id, index, Error::new(Code::Expired));
-            }
-        }
     }
 
     /// When the machine has to be called next. Times in the past are ignored: what is due then waits for
@@ -332,9 +312,6 @@ impl Outbox {
                 consider(segment.next_retry());
                 consider((!self.is_flushing).then(|| segment.since.after(self.options.linger)));
             }
-        }
-        for segment in self.segments.values() {
-            consider(Some(segment.expires));
         }
         if self.has_unknown && self.is_leader {
             consider(Some(self.peek_not_before));

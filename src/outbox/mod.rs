@@ -17,6 +17,7 @@
 //! - [`session`]: stages and rolls back events, cuts them into segments, and enforces the byte limit.
 //! - [`segment`]: events that are stored together, and the state of each.
 //! - `batch`: which events go into the next request.
+//! - `bisection`: what happens to the rest of a batch of which only refused events show up.
 //! - [`answer`]: what a response means for the events of a request.
 //! - [`counters`]: the counters, which always balance.
 //! - [`writes`]: the changes for the store, one write at a time.
@@ -39,6 +40,7 @@
 
 pub mod answer;
 mod batch;
+mod bisection;
 pub mod counters;
 pub mod effect;
 pub mod machine;

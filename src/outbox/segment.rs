@@ -98,7 +98,7 @@ pub struct Segment {
     pub is_released: bool,
     /// When it was committed or found.
     pub since: Moment,
-    /// When its events become dead letters.
+    /// From when on a failed request makes dead letters of its events.
     pub expires: Moment,
 }
 

@@ -50,6 +50,7 @@ extern "C" {
         code: u8,
         status: u16,
         message: String,
+        is_alone: bool,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn retry(
@@ -355,9 +356,9 @@ fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
         Effect::Delivered { events, status, attempts } => {
             sink.delivered(events.segment.0, events.from, events.to, status, attempts)
         }
-        Effect::Dead { segment, index, error, attempts } => {
+        Effect::Dead { segment, index, error, attempts, is_alone } => {
             let (code, status, message) = details(&error);
-            sink.dead(segment.0, index, attempts, code, status, message)
+            sink.dead(segment.0, index, attempts, code, status, message, is_alone)
         }
         Effect::Retry { error, delay, failures } => {
             let (code, status, message) = details(&error);

@@ -108,10 +108,8 @@ test("wrong arguments of sessions and of the outbox are refused by name, and no 
   }
   assert.equal(session.staged, 1);
   for (const bad of [undefined, null, 5, "x", {}]) await assert.rejects(outbox.run(bad), misuse(/run/));
-  for (const bad of [undefined, null, 5, "1", {}]) {
-    await assert.rejects(outbox.dead.replay(bad), misuse(/ids/));
-    await assert.rejects(outbox.dead.remove(bad), misuse(/ids/));
-  }
+  for (const bad of [null, 5, "1", {}]) await assert.rejects(outbox.dead.replay(bad), misuse(/ids/));
+  for (const bad of [undefined, null, 5, "1", {}]) await assert.rejects(outbox.dead.remove(bad), misuse(/ids/));
   for (const bad of [null, "5", -1, NaN, {}]) await assert.rejects(outbox.dead.list(bad), misuse(/list/));
   for (const bad of [undefined, null, 5, {}]) assert.throws(() => outbox.keepAlive(bad), misuse(/waitUntil/));
   const waitUntil = () => {};

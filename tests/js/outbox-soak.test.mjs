@@ -83,6 +83,8 @@ async function soak(seed, { traps, runs, mode, overflow }) {
         }),
         ...(overflow && { overflow, maxBytes: 3000 }),
         batch: { maxEvents: 16 },
+        // All are looked for at the end.
+        deadLetters: { maxAgeMs: Infinity, maxBytes: Infinity },
         concurrency: mode === "batch" ? 1 + (seed % 2) : 4,
       },
     });

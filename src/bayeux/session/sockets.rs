@@ -46,9 +46,21 @@ impl Session {
         {
             let id = self.endpoint.start_socket();
             self.emit(Event::SocketOpen { id, url: socket_url(&self.endpoint.url) });
-            self.timers.set(Timer::SocketReply, self.now.after(self.options.times.max_network_delay));
+            self.timers.set(Timer::SocketReply, self.now.after(self.opening_timeout()));
         }
         self.endpoint.is_reachable()
+    }
+
+    /// How long a socket may take to open. A server that leaves the upgrade unanswered must leave time to fall
+    /// back before the connection timeout.
+    fn opening_timeout(&self) -> Millis {
+        let times = &self.options.times;
+        match times.connection_timeout {
+            Some(timeout) if self.options.transports.contains(&Transport::LongPolling) => {
+                times.max_network_delay.min(Millis(timeout.0 / 2))
+            }
+            _ => times.max_network_delay,
+        }
     }
 
     /// Reconnects, by long-polling if the socket could not be opened.

@@ -9,6 +9,7 @@ use crate::engine::backoff::Backoff;
 use crate::engine::ordered_map::OrderedMap;
 use crate::outbox::answer::{Answer, Classified, Classifier, classify, classify_status};
 use crate::outbox::batch::{self, BatchRules, Urgency, split};
+use crate::outbox::bisection::Bisection;
 use crate::outbox::effect::Effect;
 use crate::outbox::segment::{EventRange, SegmentId, StoreState};
 use crate::outbox::session::Grouping;
@@ -153,15 +154,15 @@ impl Outbox {
                     }
                     Answer::TooLarge(error) | Answer::Rejected(error) => {
                         is_progress = true;
-                        self.mark_dead(range.segment, index, error);
+                        self.mark_dead(range.segment, index, error, true);
                     }
-                    Answer::Retry(error, _) if self.is_hopeless(range.segment, index) => {
-                        self.mark_dead(range.segment, index, error);
-                    }
-                    Answer::Retry(error, _) => {
-                        delayed.push((range.segment, index));
-                        last_error = Some(error);
-                    }
+                    Answer::Retry(error, _) => match self.final_error(range.segment, index, &error) {
+                        Some(last) => self.mark_dead(range.segment, index, last, true),
+                        None => {
+                            delayed.push((range.segment, index));
+                            last_error = Some(error);
+                        }
+                    },
                 }
             }
         }
@@ -293,6 +294,11 @@ impl Outbox {
         match answer {
             Answer::Delivered(status) => {
                 self.recover();
+                if let Some(bisection) = &mut self.bisection
+                    && bisection.contains(&sent.batch)
+                {
+                    bisection.note_acceptance();
+                }
                 for range in sent.batch {
                     self.mark_delivered(range, status);
                 }
@@ -307,43 +313,80 @@ impl Outbox {
             }
             Answer::Rejected(error) | Answer::TooLarge(error) => {
                 self.recover();
+                let is_bisecting =
+                    self.bisection.as_ref().is_some_and(|bisection| bisection.contains(&sent.batch));
                 if error.code == Code::TooLarge && events > 1 {
                     self.batch_bytes = (self.bytes_of(&sent.batch) / 2).max(1);
+                } else if events > 1 && !is_bisecting {
+                    self.bisection = Some(Bisection::new(sent.batch.clone()));
                 }
                 if events > 1 {
                     let (head, tail) = split(&sent.batch, events / 2);
                     self.queued.push_front(tail);
                     self.queued.push_front(head);
                 } else if let Some(range) = sent.batch.first() {
-                    self.mark_dead(range.segment, range.from, error);
+                    let is_hopeless = is_bisecting
+                        && self
+                            .bisection
+                            .as_mut()
+                            .is_some_and(|bisection| bisection.note_refusal(error.status));
+                    self.mark_dead(range.segment, range.from, error.clone(), true);
+                    if is_hopeless {
+                        self.bury_rest(&error);
+                    }
                     self.writes.note_outcome();
                 }
             }
         }
     }
 
-    /// Makes dead letters of the events that have failed too often. Returns the others.
+    /// Makes dead letters of the events that have failed too often, or for too long. Returns the others.
     fn give_up(&mut self, batch: Vec<EventRange>, error: &Error) -> Vec<EventRange> {
-        if self.options.max_attempts == u32::MAX {
+        let is_hopeless = |range: &EventRange| {
+            (range.from..range.to).any(|index| self.final_error(range.segment, index, error).is_some())
+        };
+        if !batch.iter().any(is_hopeless) {
             return batch;
         }
         let mut remaining = Vec::new();
         for range in batch {
             for index in range.from..range.to {
-                if self.is_hopeless(range.segment, index) {
-                    self.mark_dead(range.segment, index, error.clone());
-                    self.writes.note_outcome();
+                if let Some(error) = self.final_error(range.segment, index, error) {
+                    self.mark_dead(range.segment, index, error, true);
                 } else {
                     remaining.push(EventRange { from: index, to: index + 1, ..range });
                 }
             }
         }
+        self.writes.note_outcome();
         remaining
     }
 
-    /// Whether an event was in as many requests as it may be.
-    fn is_hopeless(&self, segment: SegmentId, index: u32) -> bool {
-        self.segments.get(segment).is_some_and(|segment| segment.attempts(index) >= self.options.max_attempts)
+    /// The error with which an event becomes a dead letter after a failed request, if it was in as many
+    /// requests as it may be, or is too old. Age alone costs no event its first attempt, because clocks may be
+    /// wrong.
+    fn final_error(&self, segment: SegmentId, index: u32, error: &Error) -> Option<Error> {
+        let segment = self.segments.get(segment)?;
+        if segment.attempts(index) >= self.options.max_attempts {
+            Some(error.clone())
+        } else if segment.expires <= self.now {
+            Some(Error::new(Code::Expired))
+        } else {
+            None
+        }
+    }
+
+    /// Makes dead letters of the queued events of the batch that is being halved.
+    fn bury_rest(&mut self, error: &Error) {
+        let Some(bisection) = self.bisection.take() else { return };
+        let (rest, others): (Vec<_>, Vec<_>) =
+            core::mem::take(&mut self.queued).into_iter().partition(|batch| bisection.contains(batch));
+        self.queued = others.into();
+        for range in rest.into_iter().flatten() {
+            for index in range.from..range.to {
+                self.mark_dead(range.segment, index, error.clone(), false);
+            }
+        }
     }
 
     pub(super) fn bytes_of(&self, batch: &[EventRange]) -> u64 {
@@ -413,14 +456,14 @@ impl Outbox {
         self.record_settled(events.segment);
     }
 
-    pub(super) fn mark_dead(&mut self, id: SegmentId, index: u32, error: Error) {
+    pub(super) fn mark_dead(&mut self, id: SegmentId, index: u32, error: Error, is_alone: bool) {
         let Some(segment) = self.segments.get(id) else { return };
         let (attempts, bytes) = (segment.attempts(index), segment.contents().size(index));
         if self.settle(id, index) {
             self.counters.dead += 1;
             // Dead letters are stored, so their bytes still count.
             self.held_bytes += bytes;
-            self.exchanges.emit(Effect::Dead { segment: id, index, error, attempts });
+            self.exchanges.emit(Effect::Dead { segment: id, index, error, attempts, is_alone });
             self.writes.dead_put(id, index);
             self.record_settled(id);
         }
