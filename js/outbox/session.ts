@@ -151,9 +151,7 @@ let forgotten: FinalizationRegistry<Buffers> | undefined;
  * more. In pages they are flushed when the page is hidden.
  */
 function warnIfForgotten(session: object, buffers: Buffers): void {
-  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
-  const isProduction = process?.env?.["NODE_ENV"] === "production";
-  if (typeof document !== "undefined" || isProduction || typeof FinalizationRegistry !== "function") return;
+  if (typeof document !== "undefined" || isProduction() || typeof FinalizationRegistry !== "function") return;
   forgotten ??= new FinalizationRegistry((buffers) => {
     let staged = 0;
     for (const buffer of buffers.values()) staged += buffer.staged;
@@ -161,4 +159,15 @@ function warnIfForgotten(session: object, buffers: Buffers): void {
       warnOnce("a session with published events was forgotten before it was flushed; call await session.flush()");
   });
   forgotten.register(session, buffers);
+}
+
+function isProduction(): boolean {
+  // Deno would ask its user for the permission to read the environment.
+  if ("Deno" in globalThis) return false;
+  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+  try {
+    return process?.env?.["NODE_ENV"] === "production";
+  } catch {
+    return false;
+  }
 }
