@@ -73,6 +73,8 @@ export function classified(
     ? result.length === events.length && result.every((outcome) => OUTCOMES.includes(outcome))
     : result === undefined || OUTCOMES.includes(result);
   if (isValid) return result as Classified;
+  // Nobody else handles its rejection.
+  if (result instanceof Promise) result.catch(() => undefined);
   throw mustBe(
     "the result of classify",
     `"delivered", "retry", "rejected", one of them for each event, or undefined`,

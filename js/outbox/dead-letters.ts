@@ -23,7 +23,7 @@ export interface DeadEvent {
   /** How many requests contained it. */
   readonly attempts: number;
   /**
-   * Whether the event itself was refused, or given up. False if it was buried with its batch, because every event of the
+   * Whether the event itself was refused, or given up. False if it died with its batch, because every event of the
    * batch that was sent alone was refused with the same status.
    */
   readonly refusedAlone: boolean;

@@ -43,6 +43,7 @@ export interface DriverOptions<E> extends SenderOptions<E> {
   emit(type: string, detail: () => object): void;
 }
 
+const NOTHING = { events: 0, bytes: 0 };
 /** How long requests may go on after their identity is absent, beyond their own time limit. */
 const SETTLE_EXTRA_MS = 10_000;
 /** The delay before the n-th engine is used grows with n, in case every engine traps. */
@@ -391,7 +392,9 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   /** Takes over rows that were moved into its scope, and the segments that are known of them. */
   addStored(segments: TrackedSegment[], counts: StoreCounts): void {
     for (const segment of segments) this.#segments.addStored(segment);
-    const { events, bytes, dead, deadBytes } = counts;
+    const { dead, deadBytes } = counts;
+    // Only the leader finds the segments; for others they are pending at the leader.
+    const { events, bytes } = this.isLeader ? counts : NOTHING;
     this.send((port, now) => port.store_added(now, events, bytes, dead, deadBytes));
     this.#sync.broadcastLazily(() => ({ isNew: true }));
   }

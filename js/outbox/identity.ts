@@ -68,6 +68,8 @@ export function readIdentity(option: IdentityOption): string {
     throw new FerryError("ERR_INVALID_ARGUMENT", "the function outbox.identity threw an error", { cause });
   }
   if (typeof identity === "string") return identity;
+  // Nobody else handles its rejection.
+  if (identity instanceof Promise) identity.catch(() => undefined);
   // The result may be an object with the data of a user.
   const received = identity === null ? "null" : identity instanceof Promise ? "a promise" : typeof identity;
   throw new FerryError("ERR_INVALID_ARGUMENT", `outbox.identity must return a string; received ${received}`);

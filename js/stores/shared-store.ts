@@ -57,7 +57,10 @@ export class SharedStore {
     return refused;
   }
 
-  /** Opens the store once for all views; the listener of the first call is told of damage. A slow `open` is not called twice: it may succeed before the next attempt. */
+  /**
+   * Opens the store once for all views; the listener of the first call is told of damage. A slow `open` is not called
+   * twice: it may succeed before the next attempt.
+   */
   open(onProblem: StoreProblemListener): Promise<StoreTraits> {
     this.#opening ??= this.#open(onProblem).catch((error: unknown) => {
       this.#opening = undefined;

@@ -89,6 +89,7 @@ test("a classify that throws or returns nonsense loses nothing", async () => {
     () => "yes",
     () => [],
     () => Promise.resolve("delivered"),
+    () => Promise.reject(new Error("asynchronous")),
   ]) {
     let isBad = true;
     const publisher = publisherTo(server(202), { classify: (...given) => (isBad ? bad(...given) : undefined) });

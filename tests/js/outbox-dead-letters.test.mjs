@@ -74,7 +74,7 @@ test("the options deadLetters are followed, and checked", async () => {
     assert.throws(() => publisherTo(server(400), { outbox: { deadLetters } }), { code: "ERR_INVALID_ARGUMENT" });
 });
 
-test("a batch of which every event is refused is buried after few requests", async () => {
+test("a batch of which every event is refused becomes dead letters after few requests", async () => {
   const to = server(422);
   const publisher = publisherTo(to);
   await deliver(publisher, range(0, 250));

@@ -164,6 +164,7 @@ test("an identity function that fails stages nothing, and nothing is sent until 
     [() => ({ id: "s3cret" }), /received object/],
     [async () => "ann", /received a promise/],
     [never, /received a promise/],
+    [() => Promise.reject(new Error("no session")), /received a promise/],
   ]) {
     let isBad = false;
     const to = noting({ status: 503 });
@@ -280,6 +281,41 @@ test("held events take no room from the present identity", async () => {
   assert.equal(await fill(), count);
   assert.equal(publisher.outbox.stats().held, count);
   await publisher.outbox.close();
+});
+
+test("a tab that does not lead adopts, and its drain ends", async () => {
+  const inner = memoryStore();
+  let owner;
+  const tab = () => ({
+    kind: "adopting",
+    open: async () => ({ durability: "os", isShared: true, supportsPrefix: true }),
+    write: (change) => inner.write(change),
+    peek: (limit) => inner.peek(limit),
+    dead: (limit, prefix) => inner.dead(limit, prefix),
+    count: (prefix) => inner.count(prefix),
+    close: async () => undefined,
+    acquire: async (candidate, ms) => {
+      if (ms === 0) owner = undefined;
+      else owner ??= candidate;
+      return ms === 0 || owner === candidate;
+    },
+  });
+  const to = noting({ status: 503 });
+  const old = following({ user: "old" }, to, { store: tab() });
+  await publishAs(old, "1", "2");
+  await old.outbox.close();
+  to.state.status = 202;
+  const leading = following({ user: "new" }, to, { store: tab() });
+  await leading.outbox.drain();
+  const other = following({ user: "new" }, to, { store: tab() });
+  await other.outbox.drain();
+  assert.deepEqual([leading.outbox.stats().isLeader, other.outbox.stats().isLeader], [true, false]);
+  assert.equal(await other.outbox.adopt("old"), 2);
+  await until(() => to.seen.length === 2);
+  const { pending, aborted } = await other.outbox.drain({ deadlineMs: 10_000 });
+  assert.deepEqual([pending, aborted, balance(other.outbox.stats())], [0, false, 0]);
+  await other.outbox.close();
+  await leading.outbox.close();
 });
 
 test("two tabs with different users each send their own events", async () => {

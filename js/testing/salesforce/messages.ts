@@ -26,9 +26,9 @@ export type Goodbye = "first" | "last" | "alone";
 /** The replies as JSON texts, with the goodbye of the server. */
 export function replyTexts(replies: readonly Reply[], goodbye: Goodbye | undefined): string[] {
   const texts = goodbye === "alone" ? [] : replies.map((reply) => JSON.stringify(reply));
-  const farewell = JSON.stringify({ channel: DISCONNECT });
-  if (goodbye === "last") return [...texts, farewell];
-  return goodbye ? [farewell, ...texts] : texts;
+  const disconnect = JSON.stringify({ channel: DISCONNECT });
+  if (goodbye === "last") return [...texts, disconnect];
+  return goodbye ? [disconnect, ...texts] : texts;
 }
 
 export const HANDSHAKE = "/meta/handshake";

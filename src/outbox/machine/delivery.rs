@@ -332,7 +332,7 @@ impl Outbox {
                             .is_some_and(|bisection| bisection.note_refusal(error.status));
                     self.mark_dead(range.segment, range.from, error.clone(), true);
                     if is_hopeless {
-                        self.bury_rest(&error);
+                        self.give_up_rest(&error);
                     }
                     self.writes.note_outcome();
                 }
@@ -377,7 +377,7 @@ impl Outbox {
     }
 
     /// Makes dead letters of the queued events of the batch that is being halved.
-    fn bury_rest(&mut self, error: &Error) {
+    fn give_up_rest(&mut self, error: &Error) {
         let Some(bisection) = self.bisection.take() else { return };
         let (rest, others): (Vec<_>, Vec<_>) =
             core::mem::take(&mut self.queued).into_iter().partition(|batch| bisection.contains(batch));
