@@ -13,7 +13,7 @@ export type Classified = EventOutcome | readonly EventOutcome[] | undefined;
 export interface ClassifiableResponse {
   /** The HTTP status. */
   readonly status: number;
-  /** The body, up to 16 KiB and 512 bytes for each event. */
+  /** The body, of which at least 16 KiB and 512 bytes for each event are read. */
   readonly body: Uint8Array;
   /** The body as text. */
   text(): string;

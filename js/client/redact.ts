@@ -1,4 +1,5 @@
 /** Removes secrets from texts and errors that a server or a platform wrote. */
+import { isSecretHeader } from "./credential-headers.js";
 
 /** Values shorter than this are not looked for: they would be found in ordinary words. */
 const MIN_SECRET_LENGTH = 6;
@@ -36,7 +37,7 @@ export class Secrets {
   addHeader(name: string, value: string): void {
     if (/^(proxy-)?authorization$/i.test(name)) this.add(value.replace(/^\S+ +/, ""));
     else if (/^cookie$/i.test(name)) for (const cookie of value.split("; ")) this.add(cookie.replace(/^[^=]*=/, ""));
-    else if (/token|secret|api-?key/i.test(name)) this.add(value);
+    else if (isSecretHeader(name)) this.add(value);
   }
 
   /** The text without the secrets. */

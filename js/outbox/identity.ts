@@ -2,6 +2,7 @@
  * Whose events an outbox has. An event is stored under the identity that was present when it was published, and sent
  * only while the same identity is present.
  */
+import { isIdentityHeader } from "../client/credential-headers.js";
 import type { HeadersOption } from "../client/options.js";
 import { FerryError } from "../engine/errors.js";
 import { call, fullGlue } from "../engine/instance.js";
@@ -16,9 +17,6 @@ export interface DefaultIdentity {
   /** What an application should know about it. */
   readonly warning?: string;
 }
-
-/** Names of headers that tell who sends: `authorization`, `cookie`, `x-api-key`, `x-user-id` and the like. */
-const CREDENTIAL_NAME = /auth|token|key|secret|cookie|credential|passw|signature|account|tenant|user(?!-agent)/;
 
 /** The identity of a client with these headers. */
 export function identityOfHeaders(headers: HeadersOption | undefined): DefaultIdentity {
@@ -90,7 +88,7 @@ export function digestOf(text: string): string {
 function credentialsOf(headers: HeadersInit | undefined): string {
   const lines: string[] = [];
   new Headers(headers).forEach((value, name) => {
-    if (CREDENTIAL_NAME.test(name)) lines.push(`${name}: ${value}`);
+    if (isIdentityHeader(name)) lines.push(`${name}: ${value}`);
   });
   return lines.sort().join("\n");
 }

@@ -9,10 +9,11 @@ import { unixNow } from "../platform/clock.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { watchPage } from "../platform/page-lifecycle.js";
 import { requestPersistence } from "../platform/persistence.js";
-import { warnOnce } from "../platform/warn.js";
+import { warn, warnOnce } from "../platform/warn.js";
 import { memoryStore } from "../stores/memory.js";
 import { SharedStore } from "../stores/shared-store.js";
-import type { Durability } from "../stores/store.js";
+import { countsOf } from "../stores/peek-limit.js";
+import type { Durability, StoreCounts } from "../stores/store.js";
 import { movedKey, moveRows } from "./adopt.js";
 import { type DeadEvent, toDeadEvent } from "./dead-letters.js";
 import { OutboxDriver } from "./driver.js";
@@ -178,6 +179,8 @@ export class Outbox<E> extends EventTarget {
   readonly #store: SharedStore;
   readonly #unregister: () => void;
   #stopListening: (() => void) | undefined;
+  /** Whether the console has shown a problem. */
+  #hasWarned = false;
   #unwatchPage: (() => void) | undefined;
   #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
   #budgetMs = DEFAULT_BUDGET_MS;
@@ -206,7 +209,7 @@ export class Outbox<E> extends EventTarget {
     const destination = JSON.stringify([system.system, name === undefined ? { url } : { name }]);
     const emit = (type: string, detail: () => object) => {
       if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
-      else if (type === "degraded") warnOfDegraded((detail() as { error: FerryError }).error);
+      else if (type === "degraded") this.#warnOfDegraded(detail() as { error: FerryError });
     };
     const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination));
     const { wire, fetch, timeoutMs, headers, classify } = system;
@@ -366,7 +369,14 @@ export class Outbox<E> extends EventTarget {
     await driver.untilCounted();
     // What another identity of this page is writing has to be there first.
     await former?.untilTrue((port) => port.is_settled(), undefined, DEFAULT_SIGN_OUT_MS);
-    const moved = await driver.storeClient.call(() => moveRows(this.#store, formerScope, driver.scope));
+    let moved: StoreCounts;
+    try {
+      moved = await driver.storeClient.call(() => moveRows(this.#store, formerScope, driver.scope));
+    } catch (error) {
+      // Some rows may have been moved.
+      driver.addStored([], countsOf([], []));
+      throw error;
+    }
     const known = former?.takeStored() ?? [];
     for (const segment of known) segment.key = movedKey(segment.key, formerScope, driver.scope);
     driver.addStored(known, moved);
@@ -472,6 +482,13 @@ export class Outbox<E> extends EventTarget {
     super.addEventListener(type, listener, options);
   }
 
+  /** Nobody listens for `degraded`: its first cause is shown, because it would stay unknown. */
+  #warnOfDegraded({ error: { code, message } }: { error: FerryError }): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    warn(`an outbox has a problem: ${code}: ${message}; outbox.addEventListener("degraded", …) tells of all of them`);
+  }
+
   async #persist(emit: (type: string, detail: () => object) => void): Promise<void> {
     if ((await requestPersistence()) !== false) return;
     const error = new FerryError(
@@ -568,9 +585,4 @@ export class Outbox<E> extends EventTarget {
     this.#unregister();
     await this.#drivers.close();
   }
-}
-
-/** Nobody listens for `degraded`: its cause would stay unknown. */
-function warnOfDegraded({ code, message }: FerryError): void {
-  warnOnce(`an outbox has a problem: ${code}: ${message}; outbox.addEventListener("degraded", …) tells of all of them`);
 }

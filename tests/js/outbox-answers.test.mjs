@@ -147,6 +147,15 @@ test("without a listener for degraded the console tells of it once, with one it 
   await assert.rejects(heard.outbox.drain(), { code: "ERR_STORE" });
   assert.ok(told.length > 0);
   assert.equal(warn.mock.callCount(), 1);
+  // Each text of a server would be another warning.
+  let turn = 0;
+  const refused = publisherTo(server(() => new Response(`no ${turn++}`, { status: 401 })));
+  const session = refused.session();
+  session.publish(event("1"));
+  await session.flush({ until: "delivered", deadlineMs: 100 });
+  assert.ok(turn > 2);
+  assert.equal(warn.mock.callCount(), 2);
+  await refused.outbox.close();
   await silent.outbox.close();
   await heard.outbox.close();
 });

@@ -283,6 +283,34 @@ test("held events take no room from the present identity", async () => {
   await publisher.outbox.close();
 });
 
+test("rows that were moved before adopt failed are delivered all the same", async () => {
+  const inner = memoryStore();
+  let isBroken = false;
+  const store = storeWith({
+    open: (_, name) => inner.open(name),
+    write: async (_, change) => {
+      await inner.write(change);
+      if (isBroken && change.put.length > 0) throw new Error("the answer was lost");
+    },
+    peek: (_, limit) => inner.peek(limit),
+    dead: (_, limit, prefix) => inner.dead(limit, prefix),
+    count: (_, prefix) => inner.count(prefix),
+  });
+  const to = noting({ status: 503 });
+  const old = following({ user: "old" }, to, { store });
+  await publishAs(old, "1");
+  await old.outbox.close();
+  to.state.status = 202;
+  const publisher = following({ user: "new" }, to, { store });
+  await publisher.outbox.drain();
+  isBroken = true;
+  await assert.rejects(publisher.outbox.adopt("old"), { code: "ERR_STORE" });
+  isBroken = false;
+  await until(() => to.seen.length === 1, 5000);
+  assert.equal(balance(publisher.outbox.stats()), 0);
+  await publisher.outbox.close();
+});
+
 test("a tab that does not lead adopts, and its drain ends", async () => {
   const inner = memoryStore();
   let owner;
