@@ -14,7 +14,6 @@ import {
 } from "./codec.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
-import { storeError } from "./store-error.js";
 import { UnreadableRows } from "./unreadable-rows.js";
 
 /** The members of `Deno.Kv` that the store uses. */
@@ -177,15 +176,7 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
     return counts;
   }
 
-  async function attempt<T>(body: () => Promise<T>): Promise<T> {
-    try {
-      return await body();
-    } catch (cause) {
-      throw storeError(STORAGE, cause);
-    } finally {
-      unreadable.tell();
-    }
-  }
+  const attempt = <T>(body: () => T | Promise<T>): Promise<T> => unreadable.attempt(body);
 
   return {
     kind: "deno-kv",

@@ -13,7 +13,6 @@ import {
 } from "./codec.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
-import { storeError } from "./store-error.js";
 import { UnreadableRows } from "./unreadable-rows.js";
 
 /** The members of `ctx.storage` that the store uses. */
@@ -153,15 +152,7 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     return counts;
   }
 
-  async function attempt<T>(body: () => Promise<T>): Promise<T> {
-    try {
-      return await body();
-    } catch (cause) {
-      throw storeError(STORAGE, cause);
-    } finally {
-      unreadable.tell();
-    }
-  }
+  const attempt = <T>(body: () => T | Promise<T>): Promise<T> => unreadable.attempt(body);
 
   return {
     kind: "durable-object",

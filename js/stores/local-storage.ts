@@ -3,7 +3,6 @@ import { parseJson } from "./codec.js";
 import { countsOf, takeUpTo } from "./peek-limit.js";
 import { ensure, readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
-import { storeError } from "./store-error.js";
 import { UnreadableRows } from "./unreadable-rows.js";
 
 const STORAGE = "localStorage";
@@ -58,15 +57,7 @@ export function localStorageStore(name?: string): OutboxStore {
   const deadLetters = (prefix = "") => rows("deadLetters", prefix, readDeadLetter);
   const count = (prefix?: string) => countsOf(segments(prefix), deadLetters(prefix));
 
-  async function attempt<T>(body: () => T): Promise<T> {
-    try {
-      return body();
-    } catch (cause) {
-      throw storeError(STORAGE, cause);
-    } finally {
-      unreadable.tell();
-    }
-  }
+  const attempt = <T>(body: () => T | Promise<T>): Promise<T> => unreadable.attempt(body);
 
   function checkQuota(puts: readonly Entry[], removes: readonly string[]): void {
     const replaced = new Set([...removes, ...puts.map(([key]) => key)]);

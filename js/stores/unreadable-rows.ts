@@ -1,5 +1,6 @@
 /** The rows of a store that cannot be read: they are left out, and told of once. Internal. */
 import { FerryError } from "../engine/errors.js";
+import { storeError } from "./store-error.js";
 import type { StoreProblemListener, UnreadableKeys } from "./store.js";
 
 type Table = keyof UnreadableKeys;
@@ -44,6 +45,21 @@ export class UnreadableRows {
     if (this.#rows[table].has(key)) return;
     this.#rows[table].add(key);
     this.#news.push(`${table === "segments" ? "segment" : "dead letter"} ${key}: ${(cause as Error)?.message}`);
+  }
+
+  /**
+   * Makes one access to the storage, then tells of the rows that it has found.
+   *
+   * @throws {FerryError} `ERR_STORE` if `body` throws or rejects
+   */
+  async attempt<T>(body: () => T | Promise<T>): Promise<T> {
+    try {
+      return await body();
+    } catch (cause) {
+      throw storeError(this.#storage, cause);
+    } finally {
+      this.tell();
+    }
   }
 
   /** The rows were removed or replaced. */
