@@ -34,7 +34,7 @@ export async function checkAccounts(makeStorage, library) {
       let kept;
       // A store in memory is its own storage.
       const make = () => (storage.isVolatile ? (kept ??= storage.make("accounts")) : storage.make("accounts"));
-      await check({ make: () => noteName(make()), ...library });
+      await check({ make: () => noteName(make()), isShared: storage.isShared, ...library });
       results.push({ name });
     } catch (error) {
       results.push({ name, problem: String(error?.stack ?? error) });
@@ -84,6 +84,23 @@ const CHECKS = {
     await drained(ann);
     equal(seen(), ["ann of-ann", "ann of-ann", "bob of-bob"]);
     await ann.outbox.close();
+  },
+
+  async "two users at the same time each send their own events, and both lead"({
+    make,
+    isShared,
+    CloudEvent,
+    Publisher,
+  }) {
+    if (!isShared) return;
+    const { state, fetch, seen } = collector();
+    state.status = 503;
+    const [ann, bob] = ["ann", "bob"].map((user) => publisherOf(Publisher, make(), fetch, user));
+    await Promise.all([publish(ann, CloudEvent, "1", "2"), publish(bob, CloudEvent, "3", "4")]);
+    state.status = 202;
+    await Promise.all([drained(ann), drained(bob)]);
+    equal(seen(), ["ann 1", "ann 2", "bob 3", "bob 4"]);
+    await Promise.all([ann.outbox.close(), bob.outbox.close()]);
   },
 
   async "a renamed identity is adopted, dead letters included"({ make, CloudEvent, Publisher }) {
