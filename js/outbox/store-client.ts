@@ -84,6 +84,7 @@ export class StoreClient {
    */
   async retry(operation: () => Promise<void>): Promise<boolean> {
     const end = monotonicNow() + OPEN_TIMEOUT_MS;
+    let wasPermanent = false;
     for (let failures = 0; !this.#isStopped; failures++) {
       try {
         await operation();
@@ -91,11 +92,18 @@ export class StoreClient {
         return true;
       } catch (error) {
         if (this.#isStopped) return false;
+        const isPermanent = isFerryError(error) && !error.retryable;
+        // Once more at once: a file may be missing only for the moment in which somebody replaces it.
+        if (isPermanent && !wasPermanent) {
+          wasPermanent = true;
+          continue;
+        }
         this.lastError = error;
         this.#waiters.recheck();
         this.#onDegraded(error);
         const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS);
-        if ((isFerryError(error) && !error.retryable) || monotonicNow() + delayMs > end) return false;
+        if (isPermanent || monotonicNow() + delayMs > end) return false;
+        wasPermanent = false;
         await this.#waiters.until(() => false, undefined, delayMs);
       }
     }

@@ -66,6 +66,21 @@ for (const [what, error] of [
   });
 }
 
+test("a file that is missing only for a moment while the store opens ends no wait", async () => {
+  let failures = 1;
+  const store = storeWith({
+    open: async (inner, name) => {
+      if (failures-- > 0) throw Object.assign(new Error("ENOENT: no such file"), { code: "ENOENT" });
+      return inner.open(name);
+    },
+  });
+  const publisher = publisherTo(server(202), { outbox: { store } });
+  const session = publisher.session();
+  session.publish(event("1"));
+  assert.deepEqual((await session.flush()).accepted, ["1"]);
+  await publisher.outbox.close();
+});
+
 test("a store that may open later ends all waits after 30 s, and no timer is left", async () => {
   const { store, mend } = closedStore(new Error("busy"));
   const publisher = publisherTo(server(202), { outbox: { store } });
