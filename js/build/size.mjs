@@ -46,8 +46,8 @@ export async function measure({ code, file, folder = "." }) {
   };
 }
 
-/** Bundles as an application would: the package is resolved by its own name, through `exports`. */
-async function bundle(code, resolveDir) {
+/** Bundles as an application would: the package is resolved by its own name, through `exports`. Returns the bytes. */
+export async function bundle(code, resolveDir) {
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir },
     bundle: true,

@@ -1,7 +1,10 @@
 // Holds the download size of an application to its budget. A change that exceeds it must raise the budget explicitly.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { APPS, measure } from "../../js/build/size.mjs";
+import { fileURLToPath } from "node:url";
+import { APPS, bundle, measure } from "../../js/build/size.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 for (const app of APPS.filter(({ budget }) => budget)) {
   test(`an application that imports what it needs to ${app.title} downloads at most ${app.budget} bytes`, async () => {
@@ -9,3 +12,14 @@ for (const app of APPS.filter(({ budget }) => budget)) {
     assert.ok(brotli <= app.budget, `it downloads ${brotli} bytes; \`npm run size\` prints all sizes`);
   });
 }
+
+test("the verifiers of web hooks add at most 3 KB, and nothing to an application that imports none", async () => {
+  const app = (names) => `import { ${names} } from "eventferry/cloudevents"; console.log(${names});`;
+  const verifiers = "standardWebhooks, hmac, github, stripe, shopify, slack, discord";
+  const [without, all] = [app("webhook"), app(`webhook, ${verifiers}`)];
+  const added = (await measure({ code: all })).brotli - (await measure({ code: without })).brotli;
+  assert.ok(added <= 3072, `they add ${added} bytes`);
+  const text = async (code) => new TextDecoder().decode(await bundle(code, root));
+  assert.match(await text(all), /importKey/);
+  assert.doesNotMatch(await text(without), /importKey|x-hub-signature/);
+});

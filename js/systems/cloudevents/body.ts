@@ -2,6 +2,7 @@
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { concat } from "../../platform/bytes.js";
+import { startTimer, stopTimer } from "../../platform/clock.js";
 import type { BatchOptions } from "./batch-options.js";
 import { asBytes, isBytes } from "./bytes.js";
 import { inflate } from "./content-encoding.js";
@@ -53,11 +54,13 @@ export function checkLimit(maxBytes: unknown): void {
  *
  * @param discardBytes the bytes above the limit that are read and discarded before a larger body is cancelled. A server
  * that answers while the client still sends breaks the connection, so that the client gets no answer.
+ * @param timeoutMs how long the whole body may take. @default no limit
  */
 export async function readBody(
   message: Request | Response,
   options: ReadOptions = {},
   discardBytes = 0,
+  timeoutMs?: number,
 ): Promise<Uint8Array> {
   const { maxBytes = DEFAULT_MAX_BYTES } = options;
   checkLimit(maxBytes);
@@ -83,6 +86,13 @@ export async function readBody(
   const reader = body.getReader();
   const chunks: Uint8Array[] = [];
   let size = 0;
+  let isLate = false;
+  const onTimeout = () => {
+    isLate = true;
+    // It ends the read in progress.
+    giveUp(reader);
+  };
+  const timer = timeoutMs === undefined ? undefined : startTimer(onTimeout, timeoutMs);
   try {
     for (let step = await reader.read(); !step.done; step = await reader.read()) {
       // Strings would become zeros below, one for each character.
@@ -96,7 +106,10 @@ export async function readBody(
     throw error instanceof FerryError
       ? error
       : new FerryError("ERR_NETWORK", "the body ended before it was complete", { cause: error });
+  } finally {
+    stopTimer(timer);
   }
+  if (isLate) throw new FerryError("ERR_TIMEOUT", `the body was not complete within ${timeoutMs} ms`);
   if (size > maxBytes) throw tooLarge();
   return concat(chunks);
 }

@@ -34,4 +34,9 @@ export {
   type NatsMessage,
   toMessage,
 } from "./message.js";
+export { github, type HmacOptions, hmac, shopify } from "./signatures/hmac.js";
+export type { Secret } from "./signatures/keys.js";
+export type { SignedMessage, Signer, ToleranceOptions, UnsignedMessage, Verifier } from "./signatures/signature.js";
+export { standardWebhooks } from "./signatures/standard-webhooks.js";
+export { discord, slack, stripe } from "./signatures/timed.js";
 export { type AuthorizeContext, type WebhookContext, type WebhookOptions, webhook } from "./webhook.js";

@@ -4,9 +4,9 @@
  * ```text
  *   OPTIONS + WebHook-Request-Origin ──> 200, with WebHook-Allowed-Origin if the origin is allowed
  *   OPTIONS + Access-Control-Request-Method ──> 200, with the CORS headers if the origin is allowed
- *   POST ──> origin ── body ── authorize ── decode ──> onEvent for each event ──> 204 | its Response | 500
- *               │        │         │           │
- *               403     413       401      400 | 415          onRejected is told of each
+ *   POST ──> origin ── body ── verify ── authorize ── decode ──> onEvent for each event ──> 204 | its Response | 500
+ *               │        │        │          │           │
+ *               403  413 | 400   401        401      400 | 415          onRejected is told of each
  * ```
  */
 import { FerryError, isFerryError } from "../../engine/errors.js";
@@ -19,6 +19,8 @@ import { inflate } from "./content-encoding.js";
 import type { CloudEvent } from "./event.js";
 import { batchFromHttp } from "./http.js";
 import { checkLenient } from "./lenient.js";
+import type { Verifier } from "./signatures/signature.js";
+import { checkVerifiers, verifyWith } from "./signatures/verify.js";
 
 /** What `onEvent` gets beside the event. */
 export interface WebhookContext {
@@ -42,7 +44,7 @@ export interface AuthorizeContext {
   ctx: unknown;
 }
 
-/** Options of a webhook receiver. At least one of `authorize` and `allowedOrigins` must be given. */
+/** Options of a webhook receiver. At least one of `verify`, `authorize` and `allowedOrigins` must be given. */
 export interface WebhookOptions<T = unknown> extends BatchOptions {
   /**
    * The senders and pages that may deliver: host names (`events.example.com`), URLs (`https://app.example.com`), or `"*"`
@@ -61,8 +63,20 @@ export interface WebhookOptions<T = unknown> extends BatchOptions {
   /** The largest body that is read, in bytes, also after it was inflated. @default 1 MiB */
   maxBytes?: number;
   /**
-   * Whether a delivery is authorized, for example by its `Authorization` header or a signature of its body. The request
-   * is a copy, so its body may be read. Only `true` lets it in; all else is answered with 401.
+   * How long a sender may take for its body, in milliseconds. With a longer time, slow senders can occupy more
+   * connections. @default 30 000
+   */
+  timeoutMs?: number;
+  /**
+   * Verifies the signature of each delivery before anything is decoded: `standardWebhooks`, `hmac`, `github`, `stripe`,
+   * `shopify`, `slack`, `discord`, or a verifier of your own. Of several, any must agree. All else is answered with 401.
+   * A signature covers the body: the attributes of an event in binary mode are headers, which nobody signs.
+   * @default signatures are not verified
+   */
+  verify?: Verifier | readonly Verifier[];
+  /**
+   * Whether a delivery is authorized, for example by its `Authorization` header. It is asked after `verify`, and both
+   * must agree. The request is a copy, so its body may be read. Only `true` lets it in; all else is answered with 401.
    * @default all deliveries are authorized
    */
   authorize?: (request: Request, context: AuthorizeContext) => boolean | Promise<boolean>;
@@ -71,10 +85,11 @@ export interface WebhookOptions<T = unknown> extends BatchOptions {
    * out. `error.status` is the status of the answer.
    */
   onRejected?: (error: FerryError, request: Request) => unknown;
-  /** Called with an error that `onEvent`, `authorize`, `lenient` or `onInvalid` threw. */
+  /** Called with an error that `onEvent`, `verify`, `authorize`, `lenient` or `onInvalid` threw. */
   onError?: (error: unknown, request: Request) => unknown;
 }
 
+const DEFAULT_TIMEOUT_MS = 30_000;
 const ALLOWED_METHODS = "POST, OPTIONS";
 
 /**
@@ -85,16 +100,20 @@ const ALLOWED_METHODS = "POST, OPTIONS";
  * large, 415 for another event format or content encoding, 429 with `Retry-After` if `onEvent` throws `ERR_QUEUE_FULL` or
  * `ERR_RATE_LIMITED`, and 500 if it throws another error.
  *
- * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option, and without `authorize` and `allowedOrigins`.
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option, and without `verify`, `authorize` and `allowedOrigins`.
  */
 export function webhook<T = unknown>(
   options: WebhookOptions<T>,
 ): (request: Request, env?: unknown, ctx?: unknown) => Promise<Response> {
   const { allowedOrigins, allowedRate, onEvent, maxBytes = 1024 * 1024, authorize, onError, onRejected } = options;
-  if (allowedOrigins === undefined && authorize === undefined)
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const verifiers = checkVerifiers(options.verify);
+  if (allowedOrigins === undefined && authorize === undefined && verifiers.length === 0)
     throw invalidArgument(
-      'webhook needs authorize or allowedOrigins; received neither; pass allowedOrigins: "*" to let everybody deliver',
+      'webhook needs verify, authorize or allowedOrigins; received none; pass allowedOrigins: "*" to let everybody deliver',
     );
+  if (!(typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs < 2 ** 31))
+    throw mustBe("timeoutMs", "a number of milliseconds above 0", timeoutMs);
   const isAllowed = allowedOrigin(allowedOrigins);
   if (allowedRate !== undefined && !(Number.isInteger(allowedRate) && allowedRate > 0))
     throw mustBe("allowedRate", "a whole number of requests per minute above 0", allowedRate);
@@ -124,10 +143,16 @@ export function webhook<T = unknown>(
     let raw: Uint8Array<ArrayBuffer>;
     let body: Uint8Array;
     try {
-      raw = (await readBody(request, { maxBytes }, 0)) as Uint8Array<ArrayBuffer>;
+      raw = (await readBody(request, { maxBytes }, 0, timeoutMs)) as Uint8Array<ArrayBuffer>;
       body = await inflate(raw, request.headers.get("content-encoding") ?? "", maxBytes);
     } catch (error) {
       return refuseError(request, error);
+    }
+    try {
+      await verifyWith(verifiers, { headers: request.headers, body });
+    } catch (error) {
+      if (isFerryError(error, "ERR_UNAUTHORIZED")) return refuse(request, 401, error, "the signature was rejected");
+      return uncheckable(request, error);
     }
     if (authorize) {
       try {
@@ -135,10 +160,7 @@ export function webhook<T = unknown>(
         if ((await authorize(copy, { body, env, ctx })) !== true)
           return refuse(request, 401, new FerryError("ERR_UNAUTHORIZED", "the credentials were rejected"));
       } catch (error) {
-        // A failed check authorizes nothing.
-        notify(onError, error, request);
-        const cause = { cause: error };
-        return refuse(request, 500, new FerryError("ERR_UNAUTHORIZED", "the credentials could not be checked", cause));
+        return uncheckable(request, error);
       }
     }
     let events: EventBatch;
@@ -160,13 +182,21 @@ export function webhook<T = unknown>(
     return refuse(request, error.code === "ERR_TOO_LARGE" ? 413 : isOtherFormat ? 415 : 400, error);
   }
 
-  function refuse(request: Request, status: number, error: FerryError): Response {
+  /** The answer if a check failed: a failed check authorizes nothing. */
+  function uncheckable(request: Request, error: unknown): Response {
+    notify(onError, error, request);
+    const cause = { cause: error };
+    return refuse(request, 500, new FerryError("ERR_UNAUTHORIZED", "the credentials could not be checked", cause));
+  }
+
+  /** @param answer what the sender is told. @default the message of the error */
+  function refuse(request: Request, status: number, error: FerryError, answer = error.message): Response {
     const { code, message, attribute, culprit, cause } = error;
     const told = new FerryError(code, message, { attribute, culprit, status, ...(cause !== undefined && { cause }) });
     notify(onRejected, told, request);
     const headers: Record<string, string> =
       status === 405 ? { allow: ALLOWED_METHODS } : status === 401 ? { "www-authenticate": "Bearer" } : {};
-    return errorResponse(status, message, headers);
+    return errorResponse(status, answer, headers);
   }
 
   /** Adds the header that lets a page of an allowed host read the answer. Without it a delivery looks like a failure. */
