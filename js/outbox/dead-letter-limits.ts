@@ -9,6 +9,8 @@ export interface DeadLetterBound {
 }
 
 export interface DeadLetterLimitsOptions extends DeadLetterBound {
+  /** Whether this tab or process is the one that removes. */
+  isResponsible(): boolean;
   /** The oldest dead letters. */
   read(limit: number): Promise<readonly DeadLetter[]>;
   /** Removes dead letters. Rejects if the store fails. */
@@ -19,8 +21,8 @@ const GROUP = 100;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 export class DeadLetterLimits {
-  /** The bytes of all dead letters. */
-  bytes = 0;
+  /** The bytes of all dead letters; undefined if another tab may have changed them. */
+  #bytes: number | undefined;
   readonly #options: DeadLetterLimitsOptions;
   #enforcing: Promise<void> | undefined;
   #isStopped = false;
@@ -30,7 +32,26 @@ export class DeadLetterLimits {
     this.#options = options;
   }
 
-  /** Removes what is too old or too much, now and every day. Never rejects: after a failure it is tried again later. */
+  /** The store has so many bytes of dead letters. */
+  counted(bytes: number): void {
+    this.#bytes = bytes;
+  }
+
+  /** So many bytes were added, or removed if it is negative. */
+  changed(bytes: number): void {
+    if (this.#bytes !== undefined) this.#bytes = Math.max(0, this.#bytes + bytes);
+  }
+
+  /** Another tab or process was responsible until now. */
+  takeOver(): Promise<void> {
+    this.#bytes = undefined;
+    return this.enforce();
+  }
+
+  /**
+   * Removes what is too old or too much, now and every day, if this tab or process is responsible. Never rejects: after a
+   * failure it is tried again later.
+   */
   enforce(): Promise<void> {
     this.#enforcing ??= this.#enforce()
       .catch(() => undefined)
@@ -46,11 +67,12 @@ export class DeadLetterLimits {
   }
 
   async #enforce(): Promise<void> {
-    const { maxAgeMs, maxBytes, read, remove } = this.#options;
-    for (let isDone = false; !isDone && !this.#isStopped; ) {
-      const letters = await read(GROUP);
+    const { maxAgeMs, maxBytes, read, remove, isResponsible } = this.#options;
+    for (let isDone = this.#bytes === 0; !isDone && !this.#isStopped && isResponsible(); ) {
+      const letters = await read(this.#bytes === undefined ? Infinity : GROUP);
+      this.#bytes ??= letters.reduce((sum, { body }) => sum + body.length, 0);
       const oldest = unixNow() - maxAgeMs;
-      let tooMany = this.bytes - maxBytes;
+      let tooMany = this.#bytes - maxBytes;
       const expired: DeadLetter[] = [];
       for (const letter of letters) {
         if (letter.at >= oldest && tooMany <= 0) break;
@@ -58,7 +80,7 @@ export class DeadLetterLimits {
         tooMany -= letter.body.length;
       }
       isDone = expired.length < GROUP;
-      if (letters.length === 0) this.bytes = 0;
+      if (letters.length === 0) this.#bytes = 0;
       if (expired.length > 0) await remove(expired);
     }
     this.#startTimer();
@@ -66,7 +88,7 @@ export class DeadLetterLimits {
 
   #startTimer(): void {
     stopTimer(this.#timer);
-    if (this.#isStopped || this.bytes === 0) return;
+    if (this.#isStopped || this.#bytes === 0) return;
     this.#timer = startTimer(() => void this.enforce(), DAY_MS);
     // Without it, Node would not exit.
     (this.#timer as { unref?: () => void }).unref?.();

@@ -84,6 +84,7 @@ export class StoreSync<E> {
     this.#waiters = waiters;
     this.#limits = new DeadLetterLimits({
       ...deadLetters,
+      isResponsible: () => this.isLeader,
       read: (limit) => this.client.dead(limit),
       remove: (letters) => this.#expire(letters),
     });
@@ -159,7 +160,7 @@ export class StoreSync<E> {
 
   #removed(letters: readonly DeadLetter[], isReplay: boolean): void {
     const bytes = letters.reduce((sum, { body }) => sum + body.length, 0);
-    this.#limits.bytes = Math.max(0, this.#limits.bytes - bytes);
+    this.#limits.changed(-bytes);
     this.#host.send((port, now) => port.dead_removed(now, letters.length, bytes, isReplay));
     this.#election?.broadcast({ isNew: true });
   }
@@ -170,7 +171,7 @@ export class StoreSync<E> {
     const isDone = await this.client.write(change);
     if (this.#isObsolete(generation)) return;
     if (isDone && change.put.length > 0) this.#election?.broadcast({ isNew: true });
-    if (isDone) for (const { body } of change.deadPut) this.#limits.bytes += body.length;
+    if (isDone) for (const { body } of change.deadPut) this.#limits.changed(body.length);
     this.#host.sendInBackground((port, now) => port.store_written(now, isDone));
     if (isDone && change.deadPut.length > 0) void this.#limits.enforce();
     if (this.client.hasWakeUp && this.#host.isTrue((port) => port.is_drained())) await this.client.cancelWakeUp();
@@ -226,9 +227,12 @@ export class StoreSync<E> {
     this.#election ??= new LeaderElection(this.client.electionScope, {
       onLeaderChange: (leads) => {
         const isChanged = this.isLeader !== leads || !this.#wasLeaderKnown;
+        const isSuccessor = leads && this.#wasLeaderKnown;
         this.isLeader = leads;
         this.isLeaderKnown = this.#wasLeaderKnown = true;
         if (this.#isCounted) this.#host.sendInBackground((port, now) => port.set_leader(now, leads));
+        if (isSuccessor) void this.#limits.takeOver();
+        else if (leads) void this.#limits.enforce();
         if (isChanged) this.#host.emit("leader", () => ({ leads }));
       },
       onMessage: (message) => this.#onMessage(message),
@@ -273,7 +277,7 @@ export class StoreSync<E> {
         port.store_opened(now, events, bytes, dead, deadBytes);
         if (this.isLeaderKnown) port.set_leader(now, this.isLeader);
       });
-      this.#limits.bytes = deadBytes;
+      this.#limits.counted(deadBytes);
       if (dead > 0) void this.#limits.enforce();
     });
   }

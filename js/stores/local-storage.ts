@@ -1,4 +1,6 @@
 /** The store for browsers without IndexedDB. */
+import { unixNow } from "../platform/clock.js";
+import { random } from "../platform/random.js";
 import { parseJson } from "./codec.js";
 import { countsOf, takeUpTo } from "./peek-limit.js";
 import { ensure, readDeadLetter, readSegment } from "./readable-row.js";
@@ -16,6 +18,9 @@ const MAX_CHARACTERS = 256 * 1024;
  * Browsers write `localStorage` to disk with a delay: a crash of the browser loses the changes of the last seconds,
  * although `write` has resolved. The end or crash of a tab loses nothing.
  *
+ * A page that uses the store notices when somebody deletes its entries, and tells of it as `degraded`. At the next visit
+ * nothing is left that could tell.
+ *
  * It has no lease: where there are no Web Locks, two tabs may deliver the same events.
  *
  * @param name @default the name of the outbox
@@ -24,6 +29,8 @@ const MAX_CHARACTERS = 256 * 1024;
  */
 export function localStorageStore(name?: string): OutboxStore {
   let prefix = "";
+  /** What the entry with the key `prefix` has, until somebody empties the storage. */
+  let id: string | undefined;
   const unreadable = new UnreadableRows(STORAGE);
   const segmentKey = ({ key }: { key: string }) => `${prefix}s/${key}`;
   const deadLetterKey = ({ key }: { key: string }) => `${prefix}d/${key}`;
@@ -57,7 +64,26 @@ export function localStorageStore(name?: string): OutboxStore {
   const deadLetters = (prefix = "") => rows("deadLetters", prefix, readDeadLetter);
   const count = (prefix?: string) => countsOf(segments(prefix), deadLetters(prefix));
 
-  const attempt = <T>(body: () => T | Promise<T>): Promise<T> => unreadable.attempt(body);
+  const attempt = <T>(body: () => T | Promise<T>): Promise<T> =>
+    unreadable.attempt(() => {
+      noticeDeletion();
+      return body();
+    });
+
+  /** Tells if the entries were deleted since the last call, as `localStorage.clear()` does. */
+  function noticeDeletion(): void {
+    if (id === undefined) return;
+    const found = read(prefix);
+    if (found === id) return;
+    // Another tab may have noticed it first.
+    id = found ?? newId();
+    unreadable.problem(`the entries ${prefix} were deleted, with the events that were only there`);
+    try {
+      localStorage.setItem(prefix, id);
+    } catch {
+      // The next call tells of it again.
+    }
+  }
 
   function checkQuota(puts: readonly Entry[], removes: readonly string[]): void {
     const replaced = new Set([...removes, ...puts.map(([key]) => key)]);
@@ -86,12 +112,12 @@ export function localStorageStore(name?: string): OutboxStore {
     kind: "localstorage",
 
     open: (given, onProblem) =>
-      attempt(() => {
+      unreadable.attempt(() => {
         unreadable.listen(onProblem);
         // Without the encoding, the rows of the name `a/s` would be among those of `a`.
         prefix = `eventferry/${encodeURIComponent(name ?? given)}/`;
-        localStorage.setItem(prefix, "");
-        localStorage.removeItem(prefix);
+        id = read(prefix) ?? newId();
+        localStorage.setItem(prefix, id);
         return { durability: "process", isShared: true, supportsPrefix: true, place: prefix };
       }),
 
@@ -123,6 +149,11 @@ export function localStorageStore(name?: string): OutboxStore {
       }),
     close: async () => undefined,
   };
+}
+
+/** The id of entries, by which it is noticed that they were deleted and written again. */
+function newId(): string {
+  return `${unixNow()}-${random()}`;
 }
 
 /** A key and its text. */

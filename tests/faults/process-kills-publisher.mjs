@@ -1,16 +1,19 @@
-// A publisher with a file store: `node process-kills-publisher.mjs publish|drain <url> <path> <name>`. It prints `+` and the
-// ids of accepted events, and `~` and the messages of `degraded` events. `publish` runs until it is killed, `drain` until everything is delivered.
+// A publisher with a file store, or in Deno with Deno KV: `process-kills-publisher.mjs publish|drain <url> <path> <name>`. It
+// prints `+` and the ids of accepted events, and `~` and the messages of `degraded` events. `publish` runs until it is
+// killed, `drain` until everything is delivered.
 import { writeSync } from "node:fs";
-import { CloudEvent, fileStore, Publisher } from "../../dist/entries/index.js";
+import process from "node:process";
+import { CloudEvent, denoKvStore, fileStore, Publisher } from "../../dist/entries/index.js";
 
 const [, , command, url, path, name] = process.argv;
 const print = (line) => writeSync(1, `${line}\n`);
 process.on("unhandledRejection", (error) => print(`!${error?.stack ?? error}`));
 
+const kv = await globalThis.Deno?.openKv(path);
 const publisher = new Publisher({
   url: `${url}collect`,
   timeoutMs: 2000,
-  outbox: { store: fileStore(path), retry: { baseMs: 20, maxMs: 200 } },
+  outbox: { store: kv ? denoKvStore(kv) : fileStore(path), retry: { baseMs: 20, maxMs: 200 } },
 });
 
 publisher.outbox.addEventListener("degraded", ({ detail }) => print(`~${detail.error.message}`));
@@ -41,7 +44,7 @@ const COMMANDS = {
   },
 
   async drain() {
-    const { aborted } = await publisher.outbox.drain({ deadlineMs: 20_000 });
+    const { aborted } = await publisher.outbox.drain({ deadlineMs: 40_000 });
     const stats = publisher.outbox.stats();
     await publisher.outbox.close();
     print(`=${JSON.stringify({ aborted, ...stats })}`);

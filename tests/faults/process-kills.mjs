@@ -140,7 +140,12 @@ async function drain(url, path) {
 }
 
 function run(...args) {
-  const child = start(process.execPath, [PROGRAM, ...args]);
+  return runProgram(process.execPath, [PROGRAM, ...args]);
+}
+
+/** Runs a publisher. `lines` has what it has printed so far. */
+export function runProgram(program, args) {
+  const child = start(program, args);
   const all = [];
   const [ready, accepted] = [deferred(), deferred()];
   for (const stream of [child.stdout, child.stderr])

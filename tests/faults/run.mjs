@@ -7,6 +7,7 @@ import { bitFlips } from "./bit-flips.mjs";
 import { browserKills } from "./browser-kills.mjs";
 import { browserLostFiles } from "./browser-lost-files.mjs";
 import { browserStorage } from "./browser-storage.mjs";
+import { denoKills } from "./deno-kills.mjs";
 import { floods } from "./floods.mjs";
 import { outages } from "./outages.mjs";
 import { pageExits } from "./page-exits.mjs";
@@ -28,6 +29,7 @@ const GROUPS = {
   soak,
   workers,
   browserKills,
+  denoKills,
   tabs,
   pageExits,
   pipelines,

@@ -64,6 +64,45 @@ test("dead letters are removed after their age, also those of an earlier run", a
   await second.outbox.close();
 });
 
+test("only the tab that sends removes dead letters, and its successor goes on", async () => {
+  const inner = memoryStore();
+  let owner;
+  const removals = [];
+  const tab = (name) => ({
+    ...inner,
+    kind: "shared",
+    open: async () => ({ durability: "os", isShared: true }),
+    write: async (change) => {
+      if (change.deadRemove.length > 0) removals.push(name);
+      await inner.write(change);
+    },
+    acquire: async (candidate, ms) => {
+      if (ms === 0) owner = owner === candidate ? undefined : owner;
+      else owner ??= candidate;
+      return owner === candidate;
+    },
+  });
+  const options = { maxBytes: 40_000, batch: { maxEvents: 1 } };
+  const open = (name) => publisherTo(server(422), { outbox: { ...options, store: tab(name) } });
+  const first = open("first");
+  await until(() => first.outbox.stats().isLeader);
+  await deliver(first, range(0, 20), 400);
+  const second = open("second");
+  const expired = listen(second.outbox, "dead-expired");
+  await second.outbox.run(() => undefined);
+  // More than a quarter of the room, which the second tab has not seen.
+  await deliver(first, range(20, 40), 400);
+  await sleep(2 * DAY_MS);
+  assert.deepEqual([...new Set(removals)], ["first"]);
+  assert.deepEqual([expired.length, second.outbox.stats().deadExpired], [0, 0]);
+  await first.outbox.close();
+  await sleep(31 * DAY_MS);
+  assert.equal(second.outbox.stats().isLeader, true);
+  assert.equal((await second.outbox.dead.list()).length, 0);
+  assert.ok(removals.includes("second") && expired.length > 0);
+  await second.outbox.close();
+});
+
 test("the options deadLetters are followed, and checked", async () => {
   const publisher = publisherTo(server(400), { outbox: { deadLetters: { maxAgeMs: 1000, maxBytes: undefined } } });
   await deliver(publisher, ["1"]);

@@ -406,7 +406,7 @@ const CHECKS = {
     const store = await opened(localStorageStore());
     await store.write(change({ put: [segment("a")] }));
     await store.write(change({ remove: ["a"] }));
-    equal(Object.keys(localStorage).sort(), ["eventferry", "eventferry/outbo"]);
+    equal(Object.keys(localStorage).sort(), ["eventferry", "eventferry/outbo", "eventferry/outbox/"]);
   },
 
   async "localStorage: open rejects where it is missing or blocked"() {

@@ -407,6 +407,32 @@ const CHECKS = {
     }
   },
 
+  async "a store that somebody has emptied goes on"({ store, reopen, empty, isToldWhenEmptied, keepsRows, problems }) {
+    if (!empty) return;
+    await store.write(change({ put: [segment("a"), segment("b")], deadPut: [deadLetter("x")] }));
+    for (let round = 0; round < 2; round++) {
+      await empty("outbox");
+      const left = keepsRows ? ["a", "b"] : [];
+      if (!keepsRows) {
+        equal([await keys(store), await deadKeys(store)], [left, []]);
+        equal(await store.count(), { events: 0, bytes: 0, dead: 0, deadBytes: 0 });
+      }
+      await store.write(change({ put: [segment("c")], remove: ["no"], deadPut: [deadLetter("y")] }));
+      equal(await keys(store), [...left, "c"]);
+      const codes = problems
+        .splice(0)
+        .map(({ code, message }) => `${code} ${/deleted|removed|replaced|damaged|truncated/.test(message)}`);
+      equal(codes, isToldWhenEmptied ? ["ERR_STORE true"] : [], "what it told");
+      await store.write(change({ put: [segment("c", ["2"])] }));
+      equal(problems.length, 0, "what it told later");
+      await reopen();
+      equal(await keys(store), [...left, "c"]);
+      equal((await deadKeys(store)).includes("y"), true);
+    }
+    await store.write(change({ remove: ["a", "b", "c"], deadRemove: ["x", "y"] }));
+    equal(await store.count(), { events: 0, bytes: 0, dead: 0, deadBytes: 0 });
+  },
+
   async "one owner at a time has the lease, and everyone can write"({ store, beside, hasLease }) {
     const other = await beside("outbox");
     if (!other || !hasLease) return;
@@ -432,7 +458,8 @@ const CHECKS = {
  * @param makeStorage creates a new, empty storage for each check: `make(name)` creates a store on it; `maxBytes` is its capacity;
  * `isShared`: whether two stores can be open; `isVolatile`: whether a store loses its content when it is reopened;
  * `isNamed`: whether it has stores with other names; `damages`: functions `(name, table, key)` by what they do to a row
- * of a closed store, so that it cannot be read; `end` removes it
+ * of a closed store, so that it cannot be read; `empty(name)` deletes all rows of an open store, which `isToldWhenEmptied`
+ * says whether it tells of, and `keepsRows` whether it writes them again; `end` removes it
  * @returns {Promise<{ name: string, problem?: string }[]>}
  */
 export async function checkContract(makeStorage) {
@@ -470,6 +497,7 @@ class Fixture {
     this.#storage = storage;
     this.maxBytes = storage.maxBytes ?? Infinity;
     this.damages = Object.keys(storage.damages ?? {});
+    for (const name of ["empty", "isToldWhenEmptied", "keepsRows"]) this[name] = storage[name];
     for (const method of ["write", "peek", "dead", "count", "acquire", "unreadable"])
       this.store[method] = (...args) => this.#current[method](...args);
     for (const method of ["reopen", "twice", "beside", "damage"]) this[method] = this[method].bind(this);

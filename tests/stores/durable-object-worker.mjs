@@ -65,6 +65,7 @@ class Subject {
     return {
       make: () => durableObjectStore(this.limited()),
       damages: Object.fromEntries(Object.entries(damageBytes).map(([how, of]) => [how, change(of)])),
+      empty: () => storage.deleteAll(),
     };
   }
 

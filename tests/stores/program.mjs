@@ -1,5 +1,5 @@
 // Checks the contract of the stores of Node, Deno or Bun. The last line of the output is the report, as JSON.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openAuto } from "../../dist/stores/auto.js";
@@ -9,6 +9,7 @@ import { fileStore } from "../../dist/stores/file.js";
 import { memoryStore } from "../../dist/stores/memory.js";
 import { checkAccounts } from "./accounts.mjs";
 import { checkContract, equal } from "./contract.mjs";
+import { customStorage } from "./custom-store.mjs";
 import { damageBytes } from "./damage.mjs";
 import { denoKvChecks } from "./deno-kv-checks.mjs";
 import { damageRow } from "./damage-file.mjs";
@@ -20,6 +21,7 @@ async function check(name, makeStorage) {
   report[`${name}, accounts`] = await checkAccounts(makeStorage, { CloudEvent, Publisher });
 }
 await check("memory", () => ({ make: () => memoryStore(), isVolatile: true }));
+await check("a store of an application", () => customStorage());
 for (const durability of ["disk", "os"]) {
   await check(`file, ${durability}`, () => {
     const folder = mkdtempSync(join(tmpdir(), "eventferry-store-"));
@@ -28,6 +30,9 @@ for (const durability of ["disk", "os"]) {
       damages: {
         "flags of a newer version": (name, table, key) => damageRow(join(folder, name), table, key),
       },
+      empty: async (name) => unlinkSync(join(folder, name)),
+      isToldWhenEmptied: true,
+      keepsRows: true,
       end: () => rmSync(folder, { recursive: true }),
     };
   });
@@ -51,6 +56,9 @@ if (globalThis.Deno?.openKv) {
       damages: {
         ...Object.fromEntries(Object.entries(damageBytes).map(([how, of]) => [how, change(of)])),
         "a lost chunk": loseChunk,
+      },
+      empty: async (name) => {
+        for await (const { key } of kv.list({ prefix: ["eventferry", name] })) await kv.delete(key);
       },
       end: () => kv.close(),
     };

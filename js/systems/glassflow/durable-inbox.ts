@@ -19,7 +19,7 @@ import { unixNow } from "../../platform/clock.js";
 import { LeaderElection } from "../../platform/leader.js";
 import { Waiters } from "../../platform/waiters.js";
 import { storeError } from "../../stores/store-error.js";
-import type { OutboxStore } from "../../stores/store.js";
+import type { OutboxStore, StoreProblemListener } from "../../stores/store.js";
 
 /** A stored response. */
 export interface InboxEntry {
@@ -37,6 +37,7 @@ export class DurableInbox {
   readonly isFailed: boolean;
   readonly #store: OutboxStore;
   readonly #name: string;
+  readonly #onProblem: StoreProblemListener;
   readonly #keys = new Keys(SCOPE);
   readonly #waiters = new Waiters();
   #election: LeaderElection | undefined;
@@ -51,7 +52,8 @@ export class DurableInbox {
   /** Whether this iteration has read all entries that were in the store. */
   #isStoreRead = false;
 
-  constructor(store: OutboxStore, name: string, isFailed: boolean) {
+  constructor(store: OutboxStore, name: string, isFailed: boolean, onProblem: StoreProblemListener) {
+    this.#onProblem = onProblem;
     this.#store = store;
     this.#name = name;
     this.isFailed = isFailed;
@@ -175,7 +177,7 @@ export class DurableInbox {
   }
 
   async #openStore(): Promise<void> {
-    const { isShared, place = "" } = await this.#call((store) => store.open(this.#name));
+    const { isShared, place = "" } = await this.#call((store) => store.open(this.#name, this.#onProblem));
     if (this.#isClosed) return;
     const { kind, acquire } = this.#store;
     // Without a lease nothing is handed out: another context may hand out the same entries.

@@ -8,7 +8,8 @@ import { closeOnAbort } from "../../client/time-limit.js";
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
-import type { OutboxStore } from "../../stores/store.js";
+import { problemListener } from "../../stores/problem-listener.js";
+import type { OutboxStore, StoreProblemListener } from "../../stores/store.js";
 import { type ConsumeResponse, SinkDriver } from "./driver.js";
 import { DurableInbox, checkStore } from "./durable-inbox.js";
 import type { PipelineEvent } from "./event.js";
@@ -64,6 +65,11 @@ export interface EventsOptions {
    * @default 1 000
    */
   maxUnacknowledged?: number;
+  /**
+   * With a store: called when the store has found that something in it is damaged or was deleted, with an `ERR_STORE`.
+   * All iterations over a store tell the first one's listener. @default the first problem is shown in the console
+   */
+  onProblem?: (error: FerryError) => void;
   /**
    * Called after each failure that a retry may fix, before the delay: timeouts, network errors, 429 and the 5xx
    * statuses. An event whose response was lost on the way is lost.
@@ -168,8 +174,9 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
    */
   events<P = unknown, R = unknown>(options: EventsOptions = {}): AsyncIterable<PipelineEvent<P, R>> {
     if (this.#closing) throw new FerryError("ERR_CLOSED");
-    checkOptionNames("events", options, ["failed", "signal", "store", "maxUnacknowledged", "onRetry"]);
+    checkOptionNames("events", options, ["failed", "signal", "store", "maxUnacknowledged", "onProblem", "onRetry"]);
     const { failed: isFailed = false, signal, store, maxUnacknowledged = 1000, onRetry } = options;
+    const onProblem = problemListener(options.onProblem);
     if (typeof isFailed !== "boolean") throw mustBe("failed", "a boolean", isFailed);
     if (onRetry !== undefined && typeof onRetry !== "function") throw mustBe("onRetry", "a function", onRetry);
     checkSignal(signal);
@@ -182,7 +189,11 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
       putBack: (isFailed, response) => void this.#unclaimed[queueOf(isFailed)].unshift(response),
     };
     const iterate = () =>
-      new Iteration(source, { isFailed, signal, maxUnacknowledged, onRetry }, store && this.#inbox(store, isFailed));
+      new Iteration(
+        source,
+        { isFailed, signal, maxUnacknowledged, onRetry },
+        store && this.#inbox(store, isFailed, onProblem),
+      );
     return { [Symbol.asyncIterator]: () => iterate() as unknown as AsyncIterator<PipelineEvent<P, R>> };
   }
 
@@ -232,11 +243,11 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     return this.#unclaimed[queueOf(isFailed)].shift() ?? this.#driver.consume(isFailed, requestTimeoutMs, signal);
   }
 
-  #inbox(store: OutboxStore, isFailed: boolean): DurableInbox {
+  #inbox(store: OutboxStore, isFailed: boolean, onProblem: StoreProblemListener): DurableInbox {
     let inbox = this.#inboxes.get(store);
     if (!inbox) {
       const { origin, pathname } = new URL(this.#pipeline.url(isFailed ? ENDPOINT.consumeFailed : ENDPOINT.consume));
-      inbox = new DurableInbox(store, origin + pathname, isFailed);
+      inbox = new DurableInbox(store, origin + pathname, isFailed, onProblem);
       this.#inboxes.set(store, inbox);
     }
     if (inbox.isFailed !== isFailed)

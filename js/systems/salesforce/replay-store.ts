@@ -3,7 +3,8 @@ import { checkOptionNames } from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import { unixNow } from "../../platform/clock.js";
-import type { OutboxStore } from "../../stores/store.js";
+import { problemListener } from "../../stores/problem-listener.js";
+import type { OutboxStore, StoreProblemListener } from "../../stores/store.js";
 import { checkPolicy, type ReplayMarker, type ReplayPolicy, type ReplayStorage, startPosition } from "./replay.js";
 
 /** Options of `replayStore`. */
@@ -12,6 +13,11 @@ export interface ReplayStoreOptions {
   policy?: ReplayPolicy;
   /** Where a channel starts that has no stored position. @default "new" */
   initial?: "new" | "all" | number | string;
+  /**
+   * Called when the store has found that something in it is damaged or was deleted, with an `ERR_STORE`: a channel whose
+   * position was lost starts at `initial`. @default the first one is shown in the console
+   */
+  onProblem?: (error: FerryError) => void;
 }
 
 /**
@@ -27,15 +33,16 @@ export function replayStore(
   store: OutboxStore,
   options: ReplayStoreOptions = {},
 ): ReplayStorage & { close(): Promise<void> } {
-  checkOptionNames("replayStore", options, ["policy", "initial"]);
+  checkOptionNames("replayStore", options, ["policy", "initial", "onProblem"]);
   if (typeof store?.write !== "function" || typeof store.peek !== "function")
     throw mustBe("store", "a store such as memoryStore() or fileStore(path)", store);
   const { policy, initial } = options;
+  const onProblem = problemListener(options.onProblem);
   checkPolicy(policy);
   startPosition(initial ?? "new", "initial");
   let loading: Promise<Map<string, ReplayMarker>> | undefined;
   const markers = () => {
-    loading ??= load(store).catch((error: unknown) => {
+    loading ??= load(store, onProblem).catch((error: unknown) => {
       // The next call tries again.
       loading = undefined;
       throw error;
@@ -67,8 +74,8 @@ export function replayStore(
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-async function load(store: OutboxStore): Promise<Map<string, ReplayMarker>> {
-  await store.open("replay");
+async function load(store: OutboxStore, onProblem: StoreProblemListener): Promise<Map<string, ReplayMarker>> {
+  await store.open("replay", onProblem);
   const markers = new Map<string, ReplayMarker>();
   for (const segment of await store.peek({ events: 1e6, bytes: 2 ** 30, skip: new Set() })) {
     const { channel, replayId, date } = parse(segment.body);
