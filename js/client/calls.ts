@@ -2,7 +2,7 @@
  * Calls: one request, with retries, and a promise for its response. The clients of all systems use it; a classifier in
  * the engine decides what a response means. The machine is `src/engine/calls.rs`.
  */
-import { codeOf, FerryError } from "../engine/errors.js";
+import { codeOf, FerryError, isFerryError } from "../engine/errors.js";
 import { fullGlue } from "../engine/instance.js";
 import { invalidArgument, mustBe } from "../engine/messages.js";
 import type { CallsPort } from "../engine/ports.js";
@@ -63,6 +63,11 @@ export interface Call {
   maxResponseBytes?: number;
 }
 
+/**
+ * More headers for one attempt of a call. `lines`: those that it has, as `name: value`. The result is lines as well.
+ */
+export type SignAttempt = (lines: string, body: Uint8Array) => Promise<string>;
+
 /** The response of a call. */
 export interface CallResponse {
   /** The HTTP status. 0: there was no response, or a redirect that the browser hides. */
@@ -103,9 +108,10 @@ export class Calls {
    * @param options the options of a client; all but `retry` and `maxInFlight` have been checked
    * @param classifier a value of `CLASSIFIERS`
    * @param needsBody whether a response with status 2xx whose body breaks off fails with `ERR_NETWORK` or `ERR_TIMEOUT`
+   * @param sign signs each attempt when it is made, because signatures have a time
    * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad `retry` or `maxInFlight`
    */
-  constructor(options: CallsOptions, classifier: number, needsBody = false) {
+  constructor(options: CallsOptions, classifier: number, needsBody = false, sign?: SignAttempt) {
     const config = checkedConfig(options);
     this.#options = options;
     this.#pump = new Pump<CallsPort>({
@@ -122,17 +128,14 @@ export class Calls {
           timeoutMs: number,
           maxResponseBytes: number,
           responseHeaders: string,
-        ) =>
-          this.#pump.startExchange(id, {
-            method,
-            url,
-            headers,
-            body,
-            timeoutMs,
-            maxResponseBytes,
-            responseHeaders,
-            needsBody,
-          }),
+        ) => {
+          const plan = { method, url, headers, body, timeoutMs, maxResponseBytes, responseHeaders, needsBody };
+          const signed = sign?.(headers, body).then((more) => {
+            this.#secrets.addHeaders(more);
+            return { ...plan, headers: `${headers}\n${more}` };
+          });
+          this.#pump.startExchange(id, signed ?? plan, undefined, timeoutMs);
+        },
         settled: (
           op: number,
           code: number,
@@ -148,6 +151,8 @@ export class Calls {
           const response = { status, attempts, mediaType, body };
           if (code === 0) return pending?.resolve(response);
           const cause = this.#secrets.redactError(this.#pump.cause);
+          // What prevented the request says more than that there was no response.
+          if (isFerryError(cause, "ERR_INVALID_ARGUMENT")) return pending?.reject(cause);
           const error = new FerryError(codeOf(code), this.#secrets.redact(message), {
             status: status || undefined,
             ...(cause !== undefined && { cause }),

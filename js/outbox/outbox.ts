@@ -22,7 +22,7 @@ import { type DefaultIdentity, digestOf, formerIdentity } from "./identity.js";
 import { deadLetterBound, machineConfig, type OutboxOptions } from "./options.js";
 import type { PendingEvent } from "./pending-events.js";
 import { registerOutbox } from "./registry.js";
-import type { HeaderSource } from "./sender.js";
+import type { HeaderSource, SignBatch } from "./sender.js";
 import { EventSession, type SessionOutbox } from "./session.js";
 import { checkMillis, checkWaitOptions, type WaitOptions } from "./wait-options.js";
 import type { Wire } from "./wire.js";
@@ -132,6 +132,7 @@ export interface OutboxSystem<E> {
   timeoutMs: number;
   headers: HeaderSource;
   classify?: Classify | undefined;
+  sign?: SignBatch | undefined;
   /** Configuration of the machine, with the names of `src/wasm/config.rs`. */
   config: Record<string, number | boolean>;
 }
@@ -212,7 +213,7 @@ export class Outbox<E> extends EventTarget {
       else if (type === "degraded") this.#warnOfDegraded(detail() as { error: FerryError });
     };
     const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination));
-    const { wire, fetch, timeoutMs, headers, classify } = system;
+    const { wire, fetch, timeoutMs, headers, classify, sign } = system;
     const deadLetters = deadLetterBound(options, config["maxBytes"] as number);
     this.#drivers = new OutboxDrivers<E>({
       wire,
@@ -229,6 +230,7 @@ export class Outbox<E> extends EventTarget {
           timeoutMs,
           headers,
           classify,
+          sign,
           gzip,
           deadLetters,
           emit,

@@ -23,7 +23,12 @@ export interface SenderOptions<E> {
   headers: HeaderSource;
   gzip: boolean;
   classify: Classify | undefined;
+  /** The headers of the signature of a request. Called for each attempt, because signatures have a time. */
+  sign: SignBatch | undefined;
 }
+
+/** `body`: that of the request, before it is compressed. */
+export type SignBatch = (batch: Batch, body: Uint8Array) => Promise<Record<string, string>>;
 
 /** How much of a response is read: a base, and more for each event, because the response may describe each. */
 const RESPONSE_BYTES = 16 * 1024;
@@ -53,8 +58,8 @@ export class Sender<E> {
   }
 
   /**
-   * The request for a batch. Synchronous unless headers or compression are asynchronous; a page that is closed waits
-   * for neither.
+   * The request for a batch. Synchronous unless headers, compression or signature are asynchronous. A page that is closed
+   * waits for none of them: events without a signature stay in the store.
    *
    * @param compressedBody the body, compressed in advance
    */
@@ -63,15 +68,16 @@ export class Sender<E> {
     isPageHidden: boolean,
     compressedBody: Uint8Array | undefined,
   ): RequestPlan | Promise<RequestPlan> {
-    const { wire, timeoutMs, headers, gzip, isPresent } = this.#options;
+    const { wire, timeoutMs, headers, gzip, isPresent, sign } = this.#options;
     try {
       const { url, headers: own, body } = wire.request(batch);
       const resolved = isPageHidden && this.#lastHeaders ? this.#lastHeaders[0] : headers.resolve();
-      const finish = (given: HeadersInit | undefined, body: Uint8Array): RequestPlan => {
+      const signed = sign?.(batch, body);
+      const finish = (given: HeadersInit | undefined, body: Uint8Array, signature = {}): RequestPlan => {
         // The headers may be those of the next user.
         if (!isPresent()) throw ABSENT;
         this.#lastHeaders = [given];
-        const lines = headers.lines(given, own);
+        const lines = headers.lines(given, { ...own, ...signature });
         this.secrets.addHeaders(lines);
         const plan = {
           url,
@@ -85,8 +91,8 @@ export class Sender<E> {
       const shouldCompress = gzip && body.length >= MIN_GZIP_BYTES && !isPageHidden && CAN_GZIP;
       const encoded = compressedBody ?? (shouldCompress ? compress(body) : body);
       if (encoded !== body) own["content-encoding"] = "gzip";
-      if (!isPromise(encoded) && !isPromise(resolved)) return finish(resolved, encoded);
-      return Promise.all([resolved, encoded]).then(([given, body]) => finish(given, body));
+      if (!isPromise(encoded) && !isPromise(resolved) && !signed) return finish(resolved, encoded);
+      return Promise.all([resolved, encoded, signed]).then((all) => finish(...all));
     } catch (cause) {
       return Promise.reject(cause);
     }

@@ -22,6 +22,8 @@ import { SINGLE_EVENT_LIMITS } from "../../outbox/wire.js";
 import { EventBatch, toArray } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, checkMode, type HttpMessage, toHttp } from "./http.js";
+import { checkSigner, requestId, signatureHeaders } from "./signatures/sign.js";
+import type { Signer } from "./signatures/signature.js";
 import { CloudEventsWire, multiStatus } from "./wire.js";
 
 /** Options of a publisher. */
@@ -30,13 +32,21 @@ export interface PublisherOptions extends CallsOptions {
   url: string | URL;
   /**
    * The content mode. Binary and structured mode need one request for each event. Without a mode, sessions send batches,
-   * and change to single events in binary mode if the server answers 415.
+   * and change to single events in the mode for one event if the server answers 415.
    *
    * For a server of another origin a browser asks by a CORS preflight whether every `ce-` header of binary mode is
    * allowed; structured mode only needs `content-type`.
-   * @default "binary" for one event, "batch" for several
+   * @default "binary" for one event ("structured" with `sign`), "batch" for several
    */
   mode?: ContentMode;
+  /**
+   * Signs each request when it is sent, for example `standardWebhooks(secret)`. The `webhook-id` is a digest of the
+   * `source` and `id` of the events in the request. Without a mode, single events are sent in structured mode: a
+   * signature covers the body, but not the headers, where binary mode has the attributes. A secret does not belong in a
+   * page. Events that a page cannot sign before it is closed stay in the store for the next visit.
+   * @default requests are not signed
+   */
+  sign?: Signer;
   /**
    * What a response means, where its status does not tell: for all events of a request, or for each; `undefined` for
    * what the status says. `expectJsonOrEmpty` is ready to use. @default the status
@@ -76,12 +86,19 @@ export class Publisher {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option. */
   constructor(options: PublisherOptions) {
-    checkClientOptions("a Publisher", options, ["url", "mode", "outbox", "classify", "retry", "maxInFlight"]);
+    checkClientOptions("a Publisher", options, ["url", "mode", "outbox", "classify", "sign", "retry", "maxInFlight"]);
     checkClassify(options.classify);
     checkMode(options.mode);
+    checkSigner(options.sign);
     this.#url = checkedUrl(options.url);
     this.#options = { ...options };
-    this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
+    const { sign } = options;
+    this.#calls = new Calls(
+      this.#options,
+      CLASSIFIERS.webhook,
+      false,
+      sign && ((...args) => signAttempt(sign, ...args)),
+    );
     if (options.outbox !== undefined) this.#outbox = this.#createOutbox();
   }
 
@@ -99,7 +116,7 @@ export class Publisher {
     checkTimeout(options.timeoutMs);
     checkSignal(options.signal);
     const mode = options.mode ?? this.#options.mode;
-    if (events instanceof CloudEvent) return this.#deliver(toHttp(events, mode), [events], options);
+    if (events instanceof CloudEvent) return this.#deliver(toHttp(events, mode ?? this.#singleMode), [events], options);
     const all = toArray(events);
     if (all.length === 0) return { status: 0, attempts: 0, ids: [] };
     if (mode === undefined || mode === "batch") {
@@ -164,14 +181,25 @@ export class Publisher {
     this.#outbox?.close().catch(() => undefined);
   }
 
+  /** The mode for one event, where none is given. */
+  get #singleMode(): ContentMode {
+    return this.#options.sign ? "structured" : "binary";
+  }
+
   #createOutbox(): Outbox<CloudEvent> {
-    const { mode, outbox: settings = {}, headers, fetch, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = this.#options;
+    const { mode, sign, outbox: settings = {}, headers, fetch, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = this.#options;
     const outbox = new Outbox(settings, {
-      wire: new CloudEventsWire(this.#url, mode),
+      wire: new CloudEventsWire(this.#url, mode, this.#singleMode),
       system: "cloudevents",
       url: this.#url,
       identity: identityOfHeaders(headers),
       classify: this.#options.classify,
+      sign:
+        sign &&
+        (async (batch, body) => {
+          const id = await requestId(batch.texts().map((text) => CloudEvent.fromJSON(text)));
+          return signatureHeaders(sign, id, body);
+        }),
       fetch,
       timeoutMs,
       headers: {
@@ -190,9 +218,10 @@ export class Publisher {
     { headers: given, signal, timeoutMs }: SendOptions,
   ): Promise<DeliveryInfo> {
     const ids = events.map(({ id }) => id);
+    const isSigned = this.#options.sign !== undefined;
     const call = this.#calls.call({
       url: this.#url,
-      headers,
+      headers: isSigned ? { ...headers, "webhook-id": await requestId(events) } : headers,
       body,
       userHeaders: given,
       signal,
@@ -207,6 +236,12 @@ export class Publisher {
     if (status === 207 && !classify) checkResults(multiStatus(response.body, ids), ids);
     return { status, attempts, ids };
   }
+}
+
+/** The headers of the signature of one attempt. Its id was made with the request. */
+async function signAttempt(signer: Signer, lines: string, body: Uint8Array): Promise<string> {
+  const id = /^webhook-id: (.*)$/m.exec(lines)![1]!;
+  return mergeHeaders([await signatureHeaders(signer, id, body)], {});
 }
 
 /** How much of a response is read: enough for one result of each event in a response with status 207. */

@@ -9,18 +9,20 @@ const encoder = new TextEncoder();
 
 /**
  * The requests of a publisher's outbox. Events with the same `partitionkey` are delivered in order. Without a mode it
- * sends batches until a server rejects one as an unsupported format; then it sends single events in binary mode, which
- * every receiver must support.
+ * sends batches until a server rejects one as an unsupported format; then it sends single events in another mode.
  */
 export class CloudEventsWire implements Wire<CloudEvent> {
   readonly #url: string;
   readonly #hasFixedMode: boolean;
+  readonly #singleMode: ContentMode;
   #mode: ContentMode;
   /** The batches that were sent in batch mode, also before the mode changed. */
   readonly #sentAsBatch = new WeakSet<Batch>();
 
-  constructor(url: string, mode: ContentMode | undefined) {
+  /** @param singleMode the mode for single events, if a server takes no batches */
+  constructor(url: string, mode: ContentMode | undefined, singleMode: ContentMode) {
     this.#url = url;
+    this.#singleMode = singleMode;
     this.#hasFixedMode = mode !== undefined;
     this.#mode = mode ?? "batch";
   }
@@ -61,7 +63,7 @@ export class CloudEventsWire implements Wire<CloudEvent> {
   /** HTTP webhook specification, section 2.2: 415 means that the format is not supported. */
   rejectsBatches(status: number, batch: Batch): boolean {
     if (status !== 415 || this.#hasFixedMode || !this.#sentAsBatch.has(batch)) return false;
-    this.#mode = "binary";
+    this.#mode = this.#singleMode;
     return true;
   }
 
