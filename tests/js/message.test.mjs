@@ -113,6 +113,69 @@ test("NATS has percent-encoded ce- headers, also one for the media type", () => 
   );
 });
 
+test("records of node-rdkafka and of AWS Lambda are read, whose headers are lists", () => {
+  const sent = toMessage(event.with({ subject: "Euro €" }), "kafka");
+  const rdkafka = {
+    value: Buffer.from(sent.value),
+    key: Buffer.from("k"),
+    topic: "events",
+    partition: 0,
+    headers: Object.entries(sent.headers).map(([name, value]) => ({ [name]: Buffer.from(value) })),
+  };
+  const lambda = {
+    topic: "events",
+    partition: 0,
+    offset: 15,
+    timestamp: 1545084650987,
+    timestampType: "CREATE_TIME",
+    key: Buffer.from("k").toString("base64"),
+    value: Buffer.from(sent.value).toString("base64"),
+    headers: Object.entries(sent.headers).map(([name, value]) => ({ [name]: [...Buffer.from(value)] })),
+  };
+  const signed = { ...lambda, headers: lambda.headers.map(toSigned) };
+  for (const record of [rdkafka, lambda, signed])
+    assert.ok(event.with({ subject: "Euro €" }).equals(fromMessage(record, "kafka")));
+  assert.equal(fromMessage({ ...lambda, value: null }, "kafka").data, undefined);
+  assert.equal(fromMessage({ ...lambda, value: undefined }, "kafka").data, undefined);
+  assert.throws(() => fromMessage({ ...lambda, value: "{}" }, "kafka"), { code: "ERR_INVALID_DATA", culprit: "peer" });
+  assert.throws(() => fromMessage({ ...lambda, headers: [...lambda.headers, { CE_ID: [50] }] }, "kafka"), {
+    attribute: "id",
+  });
+  const structured = { ...lambda, headers: [], value: Buffer.from(event.toString()).toString("base64") };
+  assert.equal(fromMessage(structured, "kafka", { lenient: true }).id, "1");
+
+  function toSigned(header) {
+    return Object.fromEntries(Object.entries(header).map(([name, bytes]) => [name, [...Int8Array.from(bytes)]]));
+  }
+});
+
+test("headers for nats.js are a plain object with a method that only nats.js sees", () => {
+  const { headers } = toMessage(event, "nats");
+  assert.deepEqual(Object.keys({ ...headers }).includes("encode"), false);
+  const text = new TextDecoder().decode(headers.encode());
+  assert.ok(text.startsWith("NATS/1.0\r\n") && text.endsWith("\r\n\r\n"));
+  assert.equal(text.split("\r\n").length, Object.keys(headers).length + 3);
+});
+
+test("Service Bus has the names of its own client, and a Buffer as body", () => {
+  const message = toMessage(event, "service-bus");
+  assert.deepEqual(message, {
+    contentType: "application/json",
+    applicationProperties: toMessage(event, "amqp").application_properties,
+    body: Buffer.from('{"a":1}'),
+  });
+  assert.equal(toMessage(event.with({ data: undefined }), "service-bus").body.length, 0);
+  assert.deepEqual(fromMessage({ ...message, body: { a: 1 } }, "service-bus").data, { a: 1 });
+  // A string is a value that the client has parsed, unless the body was a value of AMQP itself.
+  assert.equal(fromMessage({ ...message, body: '{"a":1}' }, "service-bus").data, '{"a":1}');
+  const value = { ...message, body: '{"a":1}', _rawAmqpMessage: { bodyType: "value" } };
+  assert.deepEqual(fromMessage(value, "service-bus").data, { a: 1 });
+  for (const bodyType of ["sequence", "value"])
+    assert.throws(() => fromMessage({ ...message, body: [[1]], _rawAmqpMessage: { bodyType } }, "service-bus"), {
+      code: "ERR_INVALID_ARGUMENT",
+    });
+});
+
 test("a message without an event and an unknown binding or mode are rejected", () => {
   assert.throws(() => fromMessage({ value: "x", headers: {} }, "kafka"), { code: "ERR_NOT_A_CLOUDEVENT" });
   assert.throws(() => fromMessage({}, "stan"), { code: "ERR_INVALID_ARGUMENT" });

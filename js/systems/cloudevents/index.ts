@@ -25,15 +25,24 @@ export {
 } from "./http.js";
 export type { CloudEventInit } from "./init.js";
 export type { Lenient, LenientOptions } from "./lenient.js";
-export {
-  type AmqpMessage,
-  type Binding,
-  fromMessage,
-  type KafkaMessage,
-  type MqttMessage,
-  type NatsMessage,
-  toMessage,
-} from "./message.js";
+export { fromMessage, toMessage } from "./message.js";
+export type {
+  AmqpMessage,
+  Binding,
+  ClientBytes,
+  KafkaMessage,
+  MqttMessage,
+  NatsHeaders,
+  NatsMessage,
+  ReceivedAmqpMessage,
+  ReceivedKafkaMessage,
+  ReceivedMessages,
+  ReceivedMqttMessage,
+  ReceivedNatsMessage,
+  ReceivedServiceBusMessage,
+  SentMessages,
+  ServiceBusMessage,
+} from "./message-types.js";
 export { github, type HmacOptions, hmac, shopify } from "./signatures/hmac.js";
 export type { Secret } from "./signatures/keys.js";
 export type { SignedMessage, Signer, ToleranceOptions, UnsignedMessage, Verifier } from "./signatures/signature.js";
