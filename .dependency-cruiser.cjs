@@ -6,7 +6,7 @@
 //   client
 //   engine      platform
 //
-// `build` holds scripts that no other file imports.
+// `build` holds scripts, and `cli` the programs of the package, which no other file imports.
 
 /** Layers, from the top. Files of a layer import their own folder and layers below. */
 const LAYERS = [["entries"], ["systems", "testing"], ["outbox", "stores"], ["client"], ["engine", "platform"]];
@@ -69,7 +69,7 @@ module.exports = {
   ],
   options: {
     includeOnly: "^js/|node_modules",
-    exclude: "^js/build/",
+    exclude: "^js/(build|cli)/",
     doNotFollow: "node_modules",
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },

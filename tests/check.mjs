@@ -9,7 +9,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readArguments } from "../js/build/arguments.mjs";
+import { readArguments } from "../js/cli/arguments.mjs";
 import { entryPoints } from "../js/build/entry-points.mjs";
 import { ensureCargoDeny, ensureModules, ensureRust, ensureRustComponents } from "../js/build/tools.mjs";
 import { runChild } from "./child.mjs";

@@ -8,7 +8,7 @@
 // A missing browser or other tool is a failure with CI=true, and a skipped test otherwise.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readArguments } from "../js/build/arguments.mjs";
+import { readArguments } from "../js/cli/arguments.mjs";
 import { fail } from "../js/build/tools.mjs";
 import { STAGES } from "./stages.mjs";
 import { Skip, Tally } from "./tally.mjs";

@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
-import { readArguments } from "./arguments.mjs";
+import { readArguments } from "../cli/arguments.mjs";
 import { withoutImports } from "./entry-points.mjs";
 import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
 

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { readArguments } from "./arguments.mjs";
+import { readArguments } from "../cli/arguments.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const KIB = 1024;

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { readArguments } from "../../js/build/arguments.mjs";
+import { readArguments } from "../../js/cli/arguments.mjs";
 import { bayeux } from "./bayeux/bayeux.mjs";
 import { printBayeux } from "./bayeux/table.mjs";
 import { isInstalled, runInBrowser } from "./browser.mjs";

@@ -8,6 +8,8 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SCRIPTS = [
   { file: "tests/run.mjs", command: "npm test --", flags: ["--only=<stages>", "--full", "--rounds=<count>"] },
   { file: "www/demo.mjs", command: "npm run demo --", flags: ["--port=<port>"] },
+  { file: "js/cli/eventferry.mjs", args: ["emulator"], command: "npx eventferry emulator", flags: ["--port=<port>"] },
+  { file: "js/cli/eventferry.mjs", args: ["demo"], command: "npx eventferry demo", flags: ["--port=<port>"] },
   { file: "js/build/size.mjs", command: "npm run size --", flags: [] },
   {
     file: "tests/bench/run.mjs",
@@ -21,17 +23,18 @@ function run(file, ...args) {
   return { status, stdout, stderr };
 }
 
-for (const { file, command, flags } of SCRIPTS) {
-  test(`${file} --help prints how to call it and every flag`, () => {
-    const { status, stdout, stderr } = run(file, "--help");
+for (const { file, args = [], command, flags } of SCRIPTS) {
+  const call = [file, ...args].join(" ");
+  test(`${call} --help prints how to call it and every flag`, () => {
+    const { status, stdout, stderr } = run(file, ...args, "--help");
     assert.equal(stderr, "");
     assert.equal(status, 0);
     assert.ok(stdout.includes(`Usage: ${command} [flags]`), stdout);
     for (const flag of [...flags, "--help"]) assert.ok(stdout.includes(`  ${flag} `), `${flag} in ${stdout}`);
   });
 
-  test(`${file} names an unknown flag and the known ones`, () => {
-    const { status, stdout, stderr } = run(file, "--colour");
+  test(`${call} names an unknown flag and the known ones`, () => {
+    const { status, stdout, stderr } = run(file, ...args, "--colour");
     assert.equal(status, 1);
     assert.equal(stdout, "");
     const known = [...flags.map((flag) => flag.replace(/=.*/, "")), "--help"].join(", ");

@@ -1,4 +1,4 @@
-// The command line of our scripts: `--help`, and a sentence for each flag that a script does not have.
+// The command line of the programs of the package and of the scripts of its repository: `--help`, and a sentence for each unknown flag.
 import { parseArgs } from "node:util";
 
 /**

@@ -1,0 +1,117 @@
+// `npx eventferry demo`: serves the demo page of www/ and the emulator that it talks to. `npm run demo` builds the package first.
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { readArguments } from "./arguments.mjs";
+import { DEFAULT_PORT, closeOnSignals, listen, readPort } from "./serve.mjs";
+
+const PORTS_TO_TRY = 20;
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".map": "application/json",
+  ".wasm": "application/wasm",
+};
+/** The faults that the page can inject. Each applies to one request, except `outage`, which lasts until it is ended. */
+const FAULTS = {
+  refusal: { status: 503, headers: { "retry-after": "1" }, body: "the emulator refuses this request\n" },
+  lost: { after: "store", reset: true },
+  delay: { delayMs: 2000 },
+  outage: { status: 503, body: "the server is unavailable\n" },
+};
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+
+/**
+ * @param program.command how the program is called, for its help
+ * @param program.prepare is called once the flags are known to be right
+ */
+export async function main(args, { command = "npx eventferry demo", prepare = () => undefined } = {}) {
+  const flags = readArguments(
+    {
+      command,
+      summary: "Serves the demo page and the emulator that it talks to, on 127.0.0.1.",
+      flags: {
+        port: {
+          value: "<port>",
+          description: `port to listen on; by default the first free one from ${DEFAULT_PORT} on`,
+        },
+      },
+    },
+    args,
+  );
+  const port = readPort(flags.port);
+  const ports = port === undefined ? Array.from({ length: PORTS_TO_TRY }, (_, at) => DEFAULT_PORT + at) : [port];
+  prepare();
+  const { createEmulator } = await import("../../dist/entries/testing.js");
+  const emulator = createEmulator({
+    services: [
+      { prefix: "/", handle: serveFile },
+      { prefix: "/demo", handle: (request, url) => controlFaults(emulator, request, url) },
+    ],
+  });
+  emulator.glassflow.createPipeline({
+    id: "demo",
+    accessTokens: ["demo"],
+    transform: (event) => ({ ...event, seenAt: new Date() }),
+  });
+  const url = await listen(emulator, ports);
+  const { addresses } = await import("./emulator.mjs");
+  console.log(`
+  The page:        ${url}/   its events go to the channel demo, which a shell can use as well:
+
+    curl ${url}/cloudevents/demo -H 'ce-specversion: 1.0' -H 'ce-id: 1' -H 'ce-source: /shell' \\
+      -H 'ce-type: com.example.hello' -H 'content-type: application/json' -d '{"hello":"from the shell"}'
+
+${addresses(url)}`);
+  closeOnSignals(emulator);
+}
+
+/** Serves the page from www/ and the package from dist/. */
+function serveFile(request, { pathname }) {
+  if (request.method !== "GET" && request.method !== "HEAD")
+    return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
+  let path;
+  try {
+    path = normalize(decodeURIComponent(pathname === "/" ? "/index.html" : pathname)).replaceAll("\\", "/");
+  } catch {
+    return new Response("the path is not valid\n", { status: 400 });
+  }
+  const file = path.startsWith("/dist/") ? join(root, path) : join(root, "www", path);
+  const type = TYPES[extname(file)];
+  if (!type || path.includes("\0") || path.includes("..") || !existsSync(file))
+    return new Response("file not found\n", { status: 404 });
+  return new Response(readFileSync(file), {
+    headers: {
+      "content-type": type.startsWith("text/") ? `${type}; charset=utf-8` : type,
+      "cache-control": "no-cache",
+      "x-content-type-options": "nosniff",
+    },
+  });
+}
+
+/** `POST /demo/fault?kind=refusal|lost|delay|outage` sets the fault, `DELETE` removes it, all return the active faults. */
+function controlFaults(emulator, request, { pathname, searchParams }) {
+  if (pathname !== "/demo/fault") return new Response(null, { status: 404 });
+  if (request.method === "POST") {
+    const kind = searchParams.get("kind") ?? "";
+    const fault = FAULTS[kind];
+    if (!fault)
+      return new Response(`kind must be one of ${Object.keys(FAULTS).join(", ")}; received ${JSON.stringify(kind)}\n`, {
+        status: 400,
+      });
+    emulator.faults.clear();
+    emulator.faults.add({
+      ...fault,
+      ...(kind !== "outage" && { times: 1 }),
+      match: (delivery) => delivery.method === "POST" && new URL(delivery.url).pathname.startsWith("/cloudevents"),
+    });
+  } else if (request.method === "DELETE") {
+    emulator.faults.clear();
+  } else if (request.method !== "GET") {
+    return new Response(null, { status: 405, headers: { allow: "GET, POST, DELETE" } });
+  }
+  const { list } = emulator.faults;
+  return Response.json({ pending: list.length, isOutage: list.some(({ fault }) => fault.times === undefined) });
+}
