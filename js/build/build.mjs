@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
 import { readArguments } from "../cli/arguments.mjs";
 import { withoutImports } from "./entry-points.mjs";
+import { writeLlmsTexts } from "./llms.mjs";
 import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -46,6 +47,7 @@ writeFileSync("dist/wasm/full.wasm.d.ts", "declare const module: WebAssembly.Mod
 step("compiling the TypeScript");
 run("npx", ["--no-install", "tsc"]);
 await buildCommonJs();
+writeLlmsTexts();
 step("done: dist/");
 
 function buildModule(name, { features, wasmOpt }) {

@@ -1,86 +1,35 @@
-// The README and the guides, taken at their word: their blocks run, print what their comments say, and send what they say to a real server;
-// its tables and names are compared with what they are about.
+// The README and the pages of www/docs, taken at their word: their blocks run, print what their comments say, and send what they say
+// to a real server. `docs.test.mjs` compares their tables and names with the code.
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { inspect } from "node:util";
-import { transformSync } from "esbuild";
-import ts from "typescript";
+import * as docs from "./doc-blocks.mjs";
 
+const { compiled, read } = docs;
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const read = (path) => readFileSync(join(root, path), "utf8");
-const readme = read("README.md");
 const manifest = JSON.parse(read("package.json"));
-
-const guides = readdirSync(join(root, "www/docs")).map((name) => read(`www/docs/${name}`));
-
-/** The blocks of the README and the guides that say `run=name`, by that name. */
-const blocks = new Map(
-  [...[readme, ...guides].join("\n").matchAll(/^```(js|ts) run=([\w-]+)\n(.*?)^```$/gms)].map(
-    ([, language, name, code]) => [name, { language, code }],
-  ),
-);
-const untested = new Set(blocks.keys());
+const run = (name, options) => docs.run(name, { emulator: url, ...options });
+const runAlone = (name, options) => docs.runAlone(name, { emulator: url, ...options });
 
 let emulator;
 let url;
+const folder = mkdtempSync(join(tmpdir(), "eventferry-docs-"));
 before(async () => {
+  process.chdir(folder); // stores of the blocks are files
   const { createEmulator } = await import("eventferry/testing");
   emulator = createEmulator();
+  emulator.glassflow.createPipeline({ id: "demo", accessTokens: ["demo"] });
   ({ url } = await emulator.listen());
 });
-after(() => emulator.close());
-
-/**
- * Runs a block as a module of its own.
- *
- * @param options.replace pairs of texts: addresses that a reader has and we have not
- * @param options.more code behind it, to get at what the block does not export
- * @returns what it exports, what it has printed so far, and what it says that it prints
- */
-async function run(name, { replace = [], more = "" } = {}) {
-  const block = blocks.get(name);
-  assert.ok(block, `neither the README nor a guide has a block run=${name}`);
-  untested.delete(name);
-  let { code } = block;
-  const expected = [...code.matchAll(/console\.log\(.*\); \/\/ (.+)$/gm)].map(([, words]) => words);
-  assert.equal(
-    expected.length,
-    code.split("console.log(").length - 1,
-    "a console.log of the README says in a comment what it prints",
-  );
-  for (const [from, to] of replace) {
-    assert.equal(code.split(from).length, 2, `the block ${name} has ${from} in it once`);
-    code = code.replace(from, to);
-  }
-  if (block.language === "ts") code = transformSync(code, { loader: "ts" }).code;
-  // A module without a place of its own finds packages only by their address.
-  code = code.replace(
-    / from "(eventferry[^"]*)"/g,
-    (_, specifier) => ` from ${JSON.stringify(import.meta.resolve(specifier))}`,
-  );
-  const printed = [];
-  const key = Symbol.for(`eventferry.readme.${name}`);
-  globalThis[key] = {
-    log: (...values) =>
-      printed.push(values.map((value) => (typeof value === "string" ? value : inspect(value))).join(" ")),
-  };
-  const module = await import(
-    `data:text/javascript,${encodeURIComponent(`const console = globalThis[Symbol.for(${JSON.stringify(key.description)})];\n${code}\n${more}`)}`
-  );
-  return { module, printed, expected };
-}
-
-/** Runs a block that needs nothing but itself. */
-async function runAlone(name, options) {
-  const { printed, expected, module } = await run(name, options);
-  assert.deepEqual(printed, expected);
-  return module;
-}
+after(async () => {
+  await emulator.close();
+  process.chdir(root);
+  rmSync(folder, { recursive: true });
+});
 
 /** As much of a Durable Object's storage as the store uses. `tests/faults` has the real one. */
 function storageInMemory() {
@@ -132,7 +81,7 @@ test("slim loads the module from where it is told", async () => {
 });
 
 test("publish: what the page sends arrives", async () => {
-  await runAlone("publish", { replace: channel("publish") });
+  await runAlone("publish");
   const [{ event, mode }, ...more] = arrived("publish");
   assert.equal(more.length, 0);
   assert.deepEqual(
@@ -176,28 +125,6 @@ test("node: takes what the page sent, and refuses what is no event", async () =>
     server.close();
   }
 });
-
-/** What the compiler has against a block. */
-function compiled(name) {
-  const { code } = blocks.get(name);
-  const file = join(root, "tests/js/readme-block.mts");
-  const options = {
-    strict: true,
-    noEmit: true,
-    target: ts.ScriptTarget.ES2022,
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    lib: ["lib.es2022.d.ts", "lib.dom.d.ts"],
-    types: [],
-  };
-  const host = ts.createCompilerHost(options);
-  const { getSourceFile, fileExists } = host;
-  host.fileExists = (path) => path === file || fileExists(path);
-  host.getSourceFile = (path, version, ...more) =>
-    path === file ? ts.createSourceFile(path, code, version) : getSourceFile(path, version, ...more);
-  const problems = ts.getPreEmitDiagnostics(ts.createProgram([file], options, host));
-  return problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
-}
 
 test("bc-types: the block is good TypeScript, and works", async () => {
   assert.deepEqual(compiled("bc-types"), []);
@@ -306,7 +233,9 @@ test("bc-worker: three events of a request arrive with its job, or none of them"
 
 test("bc-events: errors are as shown", async () => {
   const { printed } = await run("bc-events", { more: "await client.close();" });
-  const [, table] = /\| what is printed \|\n\|---\|\n((?:\| .* \|\n)+)/.exec(readme);
+  const [, table] = /\| what is printed \|\n\|---\|\n((?:\| .* \|\n)+)/.exec(
+    docs.PAGES.get("www/docs/brite-events.md"),
+  );
   assert.deepEqual(
     printed,
     table
@@ -347,29 +276,25 @@ test("bayeux: receives what it publishes", () =>
     ['"https://example.com/cometd"', `"https://example.com/cometd", { transports: ["long-polling"], ${FETCH} }`],
   ]));
 
+test("migrate-cometd: receives what it publishes", () =>
+  runStream("migrate-cometd", [
+    ['"https://example.com/cometd"', `"https://example.com/cometd", { transports: ["long-polling"], ${FETCH} }`],
+  ]));
+
 test("salesforce: receives an event, and its mark is kept", async () => {
   const { fileStore, replayStore } = await import("eventferry/salesforce");
-  const folder = mkdtempSync(join(tmpdir(), "readme-"));
-  const path = join(folder, "marks");
-  await runStream(
-    "salesforce",
-    [
-      ['"orders.marks"', JSON.stringify(path)],
-      ["{ replay: marks }", `{ replay: marks, ${FETCH} }`],
-    ],
-    (server, seen) => {
-      if (!seen) return Response.json({ access_token: "T1", instance_url: "https://acme.my.salesforce.com" });
-      const { channels, headers } = seen;
-      assert.equal(headers.get("authorization"), "Bearer T1");
-      // When the subscription is there, and the answer is on its way.
-      if (channels.includes("/meta/subscribe"))
-        setTimeout(() => server.publish("/event/Order__e", { payload: { Total__c: 7 }, event: { replayId: 42 } }));
-    },
-  );
+  const path = join(folder, "orders.marks");
+  await runStream("salesforce", [["{ replay: marks }", `{ replay: marks, ${FETCH} }`]], (server, seen) => {
+    if (!seen) return Response.json({ access_token: "T1", instance_url: "https://acme.my.salesforce.com" });
+    const { channels, headers } = seen;
+    assert.equal(headers.get("authorization"), "Bearer T1");
+    // When the subscription is there, and the answer is on its way.
+    if (channels.includes("/meta/subscribe"))
+      setTimeout(() => server.publish("/event/Order__e", { payload: { Total__c: 7 }, event: { replayId: 42 } }));
+  });
   const storage = replayStore(fileStore(path));
   assert.equal((await storage.get("/event/Order__e")).replayId, "42");
   await storage.close();
-  rmSync(folder, { recursive: true });
 });
 
 test("modes: the messages are as shown, and the structured one arrives", async () => {
@@ -379,9 +304,6 @@ test("modes: the messages are as shown, and the structured one arrives", async (
     [["structured", "100 %", undefined]],
   );
 });
-
-for (const name of ["forward", "batch", "lenient", "messages", "errors", "testing", "testing-salesforce"])
-  test(`${name}: prints what it says`, () => runAlone(name));
 
 test("webhook: shakes hands, lets in and keeps out", async () => {
   const { CloudEvent, toRequest } = await import("eventferry");
@@ -420,21 +342,14 @@ test("glassflow: what is published comes out transformed, or failed, and can be 
   );
   assert.deepEqual(pipeline.waiting, { input: 0, output: 0, failed: 1 });
 
-  const folder = mkdtempSync(join(tmpdir(), "eventferry-readme-"));
-  try {
-    await fetch(`${url}/glassflow/v1/pipelines/orders/topics/input/events`, {
-      method: "POST",
-      headers: { "x-pipeline-access-token": "t0ken" },
-      body: '{"orderId":7,"total":1}',
-    });
-    emulator.faults.add({ match: "/glassflow", status: 503, times: 1 });
-    await runAlone("glassflow-store", {
-      replace: [...replace, ['"./orders-in-hand"', JSON.stringify(join(folder, "store"))]],
-    });
-    assert.equal(pipeline.waiting.output, 0);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  await fetch(`${url}/glassflow/v1/pipelines/orders/topics/input/events`, {
+    method: "POST",
+    headers: { "x-pipeline-access-token": "t0ken" },
+    body: '{"orderId":7,"total":1}',
+  });
+  emulator.faults.add({ match: "/glassflow", status: 503, times: 1 });
+  await runAlone("glassflow-store", { replace });
+  assert.equal(pipeline.waiting.output, 0);
 });
 
 test("events-server and events-client: one answers the other", async () => {
@@ -457,16 +372,6 @@ test("events-server and events-client: one answers the other", async () => {
     server.closeAllConnections();
     server.close();
   }
-});
-
-test("the answers of the events protocol are those of the code", () => {
-  const server = read("src/events_protocol/server.rs");
-  const rows = [...readme.matchAll(/^\| (?:that|with|whose) .*\| (.*?) \| (.*?) \|$/gm)];
-  const codes = rows.flatMap(([, , cell]) => cell.match(/[A-Z]+(?:_[A-Z]+)+/g) ?? []);
-  assert.deepEqual(
-    [...new Set(codes)].sort(),
-    [...new Set([...server.matchAll(/"\\"([A-Z_]+)\\""/g)].map(([, code]) => code))].sort(),
-  );
 });
 
 test("salesforce-proxy: lets a page in that signed in, to the channels that it may see, with a token that it never sees", async () => {
@@ -494,141 +399,79 @@ test("salesforce-proxy: lets a page in that signed in, to the channels that it m
   assert.equal(emulator.salesforce.logins.length, 1);
 });
 
-test("no block that says run= was left out", () => {
-  assert.ok(blocks.size >= 10, `there are only ${blocks.size}`);
-  assert.deepEqual([...untested], []);
-  const fences = [...readme.matchAll(/^```(\S+)(.*)$/gm)].filter(
-    ([, language, mark]) => /^(?:[cm]?[jt]sx?|javascript|typescript)$/.test(language) && !mark.startsWith(" run="),
-  );
-  assert.deepEqual(
-    fences.map(([line]) => line),
-    [],
-    "every block of JavaScript runs",
-  );
-});
-
-test("the table of errors is that of the code", () => {
-  const rows = [
-    ...read("js/engine/errors.ts").matchAll(/^ {2}\["(ERR_\w+)", "(\w+)", (true|false), "((?:[^"\\]|\\.)*)"\],$/gm),
-  ];
-  const codes = new Set(read("js/engine/errors.ts").match(/ERR_\w+/g));
-  assert.equal(rows.length, codes.size, "the table of js/engine/errors.ts can be read");
-  const shown = [...readme.matchAll(/^\| `(ERR_\w+)` \| (\w+) \| (yes|no) \| (.*) \|$/gm)].map(([, ...cells]) => cells);
-  assert.deepEqual(
-    shown,
-    rows.map(([, code, culprit, retryable, sentence]) => [
-      code,
-      culprit,
-      retryable === "true" ? "yes" : "no",
-      sentence,
-    ]),
-  );
-  for (const code of readme.match(/ERR_\w+/g)) assert.ok(codes.has(code), `there is no ${code}`);
-  const culprits = new Set(rows.map(([, , culprit]) => culprit));
-  for (const culprit of culprits) assert.ok(readme.includes(`\`${culprit}\`: `), `it says who ${culprit} is`);
-});
-
-test("every name that the README imports is there", async () => {
-  const imports = [...readme.matchAll(/import (?:{([^}]*)}|\w+) from "(eventferry[^"]*)"/g)];
-  assert.ok(imports.length >= 10);
-  for (const [statement, names, specifier] of imports) {
-    const subpath = `.${specifier.replace(/\?.*/, "").slice("eventferry".length)}`;
-    assert.ok(subpath in manifest.exports, `${statement}: the package has no ${specifier}`);
-    if (names === undefined) continue;
-    const module = await import(specifier);
-    for (const name of names
-      .split(",")
-      .map((name) => name.replace(/^\s*type\s/, "").trim())
-      .filter(Boolean))
-      assert.ok(name in module, `${specifier} has no ${name}`);
-  }
-  const firstCells = [...readme.matchAll(/^\| (`eventferry.*?) \|/gm)].map(([, cell]) => cell);
-  const entries = firstCells
-    .flatMap((cell) => cell.split("; "))
-    .map((entry) => entry.replaceAll("`", "").replace("eventferry", "."));
-  assert.deepEqual(
-    entries.sort(),
-    Object.keys(manifest.exports)
-      .filter((entry) => entry !== "./package.json")
-      .sort(),
-  );
-});
-
-test("every function that the README names is there", async () => {
-  const api = {
-    ...(await import("eventferry")),
-    ...(await import("eventferry/testing")),
-    ...(await import("eventferry/slim")),
+test("webhook-to-glassflow: what is delivered with the secret is in the pipeline", async () => {
+  const { CloudEvent, toRequest } = await import("eventferry");
+  const { module } = await run("webhook-to-glassflow");
+  const pipeline = emulator.glassflow.createPipeline({ id: "hooks", accessTokens: ["t0ken"] });
+  const env = {
+    PIPELINE_ID: "hooks",
+    PIPELINE_ACCESS_TOKEN: "t0ken",
+    GLASSFLOW_URL: `${url}/glassflow/v1`,
+    HOOK_SECRET: "s3cret",
   };
-  const members = new Set(
-    Object.values(api)
-      .filter((value) => value.prototype)
-      .flatMap(({ prototype }) => Object.getOwnPropertyNames(prototype)),
+  const event = new CloudEvent({ type: "t", source: "/s", id: "1", data: { n: 1 } });
+  const deliver = async (headers) =>
+    (await module.default.fetch(toRequest("https://example.com/", event, { headers }), env)).status;
+  assert.equal(await deliver({ authorization: "Bearer s3cret" }), 204);
+  assert.equal(await deliver({ authorization: "Bearer other" }), 401);
+  emulator.faults.add({ match: "/glassflow", status: 403, times: 1 });
+  assert.equal(await deliver({ authorization: "Bearer s3cret" }), 500);
+  assert.deepEqual(
+    pipeline.published.map(({ payload }) => payload),
+    [{ id: "1", type: "t", data: { n: 1 } }],
   );
-  const named = [...readme.matchAll(/`((?:to|from|batchFrom)[A-Z]\w*)[`(]/g)].map(([, name]) => name);
-  assert.ok(named.length > 5);
-  for (const name of named) assert.ok(name in api || members.has(name), `there is no ${name}`);
 });
 
-test("every script and file that the README names is there", () => {
-  const scripts = [...readme.matchAll(/`npm (?:run (\w+)|(test))/g)].map(([, name, test]) => name ?? test);
-  assert.ok(scripts.length >= 5);
-  for (const name of scripts) assert.ok(name in manifest.scripts, `there is no npm run ${name}`);
-  const linked = [...readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)].map(([, path]) => path);
-  const quoted = [...readme.matchAll(/`((?:src|js|tests|www)\/[\w./-]+)`/g)].map(([, path]) => path);
-  for (const path of [...linked, ...quoted]) assert.ok(existsSync(join(root, path)), `there is no ${path}`);
+test("next-route and next-client: the route receives, and the client publishes", async () => {
+  const { CloudEvent, toRequest } = await import("eventferry");
+  const { module: route, printed, expected } = await run("next-route");
+  const event = new CloudEvent({ type: "com.example.order.created", source: "/s" });
+  process.env.HOOK_SECRET = "s3cret";
+  const headers = { authorization: "Bearer s3cret" };
+  assert.equal((await route.POST(toRequest("https://example.com/", event, { headers }))).status, 204);
+  assert.equal((await route.POST(toRequest("https://example.com/", event))).status, 401);
+  assert.deepEqual(printed, expected);
+  const { module: client } = await run("next-client");
+  const { accepted } = await client.track("com.example.page.viewed", {});
+  assert.equal(accepted.length, 1);
+  await emulator.cloudEvents.waitFor(emulator.cloudEvents.received.length + (arrived("next").length === 0 ? 1 : 0));
+  assert.equal(arrived("next").length, 1);
 });
 
-test("the places for figures are there, once each and in order", () => {
-  for (const name of ["bench", "size"])
-    assert.match(readme, new RegExp(`^<!-- ${name} -->\\n[^]*?^<!-- /${name} -->$`, "m"));
-  for (const mark of ["<!-- bench -->", "<!-- /bench -->", "<!-- size -->", "<!-- /size -->"])
-    assert.equal(readme.split(mark).length, 2);
-  assert.match(readme, /^## Speed$/m);
+test("hono: the block is the program of the example, which runs where Hono is installed", () => {
+  docs.claim("hono");
+  assert.equal(docs.BLOCKS.get("hono").code, read("www/examples/hono-middleware/app.mjs"));
 });
 
-test("the limits are those of the code", () => {
-  const MIB = 1024 * 1024;
-  const number = (path, pattern) => Function(`return ${pattern.exec(read(path))[1].replaceAll("_", "")}`)();
-  const limits = [
-    ["128 MiB", 128 * MIB, number("js/engine/instance.ts", /MAX_INPUT_BYTES = ([\w]+)/)],
-    ["16 MiB", 16 * MIB, number("js/systems/cloudevents/body.ts", /DEFAULT_MAX_BYTES = ([\d* ]+)/)],
-    ["1 MiB", MIB, number("js/systems/cloudevents/webhook.ts", /maxBytes = ([\d* ]+)/)],
-    ["1 MiB", MIB, number("js/systems/events-protocol/processor-options.ts", /const MIB = ([\d* ]+)/)],
-    ["100", 100, number("js/systems/events-protocol/schema.ts", /MAX_FIELDS = (\d+)/)],
-    ["16 KiB", 16 * 1024, number("js/systems/events-protocol/client.ts", /MAX_ERROR_BODY_BYTES = ([\d* ]+)/)],
-    ["512", 512, number("src/base/json/scan.rs", /MAX_DEPTH: usize = (\d+)/)],
-    ["128", 128, number("src/cloudevents/table.rs", /MAX_EXTENSIONS: usize = (\d+)/)],
-    ["64 MiB", 64, number("src/bayeux/session/types.rs", /max_response_bytes: (\d+) << 20/)],
-    [
-      "64 KiB, Salesforce 32 KiB",
-      65_536 + 32_768,
-      number("src/bayeux/session/types.rs", /max_request_bytes: ([\d_]+)/) +
-        number("src/salesforce/client.rs", /max_request_bytes: ([\d_]+)/),
-    ],
-    ["1 024", 1024, number("src/salesforce/replay.rs", /MAX_RECENT_IDS: usize = (\d+)/)],
-    ["16 MiB", 16 * MIB, number("js/systems/glassflow/sink.ts", /DEFAULT_MAX_EVENT_BYTES = ([\d* ]+)/)],
-    [
-      "64 KiB and 10 MiB",
-      64 * 1024,
-      number("js/systems/salesforce/proxy/options.ts", /options\.maxRequestBytes, ([\d* ]+)\)/),
-    ],
-    [
-      "64 KiB and 10 MiB",
-      10 * MIB,
-      number("js/systems/salesforce/proxy/options.ts", /options\.maxResponseBytes, ([\d* ]+)\)/),
-    ],
-    ["200 bytes", 200, number("src/base/error.rs", /MAX_DETAIL: usize = (\d+)/)],
-  ];
-  const column = [...readme.matchAll(/^## Limits\n([^]*?)^## /gm)][0][1]
-    .split("\n")
-    .filter((line) => line.startsWith("| "))
-    .map((line) => line.split(" | ")[1]);
-  for (const [words, promised, actual] of limits) {
-    assert.equal(actual, promised, words);
-    assert.ok(
-      column.some((cell) => cell === words || cell.startsWith(`${words},`)),
-      `the table has ${words}`,
-    );
+test("every page is in the index", () => {
+  const index = docs.PAGES.get("www/docs/index.md");
+  for (const path of docs.PAGES.keys()) {
+    const name = path.replace("www/docs/", "");
+    if (name !== "README.md" && name !== "index.md")
+      assert.ok(
+        index.includes(`](${name})`),
+        `www/docs/index.md has no link to ${name}; add it to the group where it belongs`,
+      );
+  }
+});
+
+test("every block of JavaScript runs", () => {
+  for (const [path, text] of docs.PAGES) {
+    for (const [line, language, mark] of text.matchAll(/^```(\S+)(.*)$/gm)) {
+      const isCode = /^(?:[cm]?[jt]sx?|javascript|typescript)$/.test(language);
+      assert.ok(!isCode || mark.startsWith(" run="), `${path}: ${line}`);
+      assert.ok(isCode || ["sh", "json", "text", "http", "html"].includes(language), `${path}: ${line}`);
+    }
+  }
+});
+
+// Last: the blocks that have no scenario above need nothing but the emulator.
+test("every other block prints what it says", async (t) => {
+  assert.ok(docs.BLOCKS.size >= 30, `there are only ${docs.BLOCKS.size}`);
+  for (const name of docs.blocksWithoutTest()) {
+    await t.test(`${name}, in ${docs.BLOCKS.get(name).path}`, async () => {
+      if (docs.BLOCKS.get(name).language === "ts") assert.deepEqual(compiled(name), []);
+      await runAlone(name);
+    });
   }
 });

@@ -11,14 +11,14 @@ import { checkReport } from "./programs.mjs";
 export async function edges({ app }, tally) {
   await tally.check("workerd, eventferry", () => inWorkerd(app, "worker.mjs"));
   await tally.check("workerd, eventferry/slim", () => inWorkerd(app, "worker-slim.mjs"));
-  await tally.check("workerd, the BriteEvents example of the README", () => briteEventsInWorkerd(app));
+  await tally.check("workerd, the BriteEvents example of the documentation", () => briteEventsInWorkerd(app));
   await tally.check("edge-light", () => inEdgeVm(app, "page.mjs"));
 }
 
-/** Runs the example of the README: a request publishes three events or none. */
+/** Runs the example of the documentation: a request publishes three events or none. */
 async function briteEventsInWorkerd(app) {
   const [, code] = /^```js run=bc-worker\n([\s\S]*?)^```$/m.exec(
-    readFileSync(new URL("../../README.md", import.meta.url), "utf8"),
+    readFileSync(new URL("../../www/docs/brite-events.md", import.meta.url), "utf8"),
   );
   writeFileSync(join(app, "bc-worker.mjs"), code);
   const { createEmulator } = await import(

@@ -10,7 +10,7 @@ const root = join(here, "../..");
 
 /**
  * @returns `app`: a project with the package in its node_modules and the test programs beside it; `site`: an empty folder
- * for static files; `remove()` deletes both
+ * for static files; `tarball`: the packed package; `folder`: where all of this is; `remove()` deletes it
  */
 export async function installPackage() {
   if (!existsSync(join(root, "dist/entries/index.js")))
@@ -23,10 +23,11 @@ export async function installPackage() {
   writeFileSync(join(app, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const { name, version } = JSON.parse(await npm(root, "pkg", "get", "name", "version"));
   await npm(root, "pack", "--ignore-scripts", "--pack-destination", folder);
-  await npm(app, "install", "--ignore-scripts", "--no-audit", "--no-fund", join(folder, `${name}-${version}.tgz`));
+  const tarball = join(folder, `${name}-${version}.tgz`);
+  await npm(app, "install", "--ignore-scripts", "--no-audit", "--no-fund", tarball);
   cpSync(join(here, "apps"), app, { recursive: true });
   cpSync(join(here, "smoke.mjs"), join(app, "smoke.mjs"));
-  return { app, site, remove, installed: join(app, "node_modules", name) };
+  return { folder, tarball, app, site, remove, installed: join(app, "node_modules", name) };
 }
 
 async function npm(cwd, ...args) {

@@ -151,14 +151,12 @@ function withoutBundler({ app, site, installed }) {
   // Import maps know no conditions, and must be told of the package's own imports too.
   for (const [specifier, target] of Object.entries(inner))
     imports[specifier] = `/node_modules/${name}${target.default.slice(1)}`;
-  // The README lists the dependencies that such a page needs.
-  const [section] = /`eventferry\/bc-events` does what[\s\S]*?\n## /.exec(
-    readFileSync(join(installed, "README.md"), "utf8"),
-  );
+  // The page about BriteEvents lists the dependencies that such a page needs.
+  const guide = readFileSync(join(installed, "www/docs/brite-events.md"), "utf8");
   const dependencies = Object.fromEntries(
-    [...section.matchAll(/`"([^"]+)":\s"([^"]+)"`/g)].map(([, name, path]) => [name, path]),
+    [...guide.matchAll(/`"([^"]+)":\s"([^"]+)"`/g)].map(([, name, path]) => [name, path]),
   );
-  if (Object.keys(dependencies).length !== 3) throw new Error("the README does not list the entries of the import map");
+  if (Object.keys(dependencies).length !== 3) throw new Error("the guide does not list the entries of the import map");
   Object.assign(imports, dependencies);
   const map = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
   for (const file of ["smoke.mjs", "page.mjs", "page-slim.mjs"]) cpSync(join(app, file), join(site, file));

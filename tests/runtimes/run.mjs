@@ -6,6 +6,7 @@ import { packageChecks } from "./package-checks.mjs";
 import { pages } from "./pages.mjs";
 import { programs } from "./programs.mjs";
 import { proxies } from "./proxies.mjs";
+import { firstSteps } from "./readme.mjs";
 
 const tally = new Tally();
 let installed;
@@ -13,6 +14,6 @@ await tally.check("the package can be packed and installed into an empty folder"
   installed = await installPackage();
 });
 if (installed) {
-  for (const part of [packageChecks, programs, edges, proxies, pages]) await part(installed, tally);
+  for (const part of [packageChecks, firstSteps, programs, edges, proxies, pages]) await part(installed, tally);
 }
 tally.finish();

@@ -332,7 +332,7 @@ export async function publishesBriteEvents(api, { EventClient, FerryError }, nee
       "DefaultCategory: smoke\nTopics:\n  - {Action: Created, Entity: BigTest, Schema: {type: object, required: [id]}}\n",
     );
   } catch (error) {
-    // In Deno without permissions YAML cannot be read, as the README says.
+    // In Deno without permissions YAML cannot be read, as the page about BriteEvents says.
     if (!error.message.includes("--allow-env=LOG_TOKENS,LOG_STREAM") || !globalThis.Deno || needsYaml) throw error;
     client = make({
       DefaultCategory: "smoke",

@@ -1,4 +1,4 @@
-// For Deno with the permission that the README names: reads topics from YAML.
+// For Deno with the permission that the page about BriteEvents names: reads topics from YAML.
 import * as bcEvents from "eventferry/bc-events";
 import { publishesBriteEvents } from "./smoke.mjs";
 
