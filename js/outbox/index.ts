@@ -27,6 +27,7 @@ export type {
   StoreTraits,
   UnreadableKeys,
 } from "../stores/store.js";
+export type { DedupeStore } from "../stores/dedupe.js";
 export type { DeadEvent } from "./dead-letters.js";
 export type { OutboxOptions } from "./options.js";
 export {

@@ -12,6 +12,7 @@ import {
   isSameChunk,
   splitChunks,
 } from "./codec.js";
+import { type DedupeStore, type Mark, stateOf } from "./dedupe.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
 import { UnreadableRows } from "./unreadable-rows.js";
@@ -36,7 +37,7 @@ export interface KvEntry {
 /** An atomic operation of Deno KV. */
 export interface KvAtomic {
   check(entry: { key: string[]; versionstamp: string | null }): unknown;
-  set(key: string[], value: unknown): unknown;
+  set(key: string[], value: unknown, options?: { expireIn?: number }): unknown;
   delete(key: string[]): unknown;
   commit(): Promise<{ ok: boolean }>;
 }
@@ -59,6 +60,10 @@ const MAX_VALUE_BYTES = 60 * 1024;
 const MAX_MUTATIONS = 500;
 const MAX_COMMIT_BYTES = 700 * 1024;
 const MAX_KEY_BYTES = 60 * 1024;
+/** The key of a mark of `dedupe` is behind this. */
+const MARKS = "eventferry-dedupe";
+/** How often a claim is tried that another process has overtaken. */
+const MAX_CLAIM_ATTEMPTS = 8;
 /** The maximum number of keys in one `getMany`. */
 const MAX_READS = 10;
 
@@ -68,10 +73,12 @@ const MAX_READS = 10;
  * A change of up to 700 KiB is one commit. A larger one needs several, insertions before removals: if the process ends
  * in between, events are duplicated, not lost. An incomplete segment is invisible until the same change is made again.
  *
+ * As the `dedupe` of a receiver it is shared by all processes; the marks expire by themselves.
+ *
  * @param kv the result of `Deno.openKv()`; `close` does not close it
  * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`
  */
-export function denoKvStore(kv: DenoKvLike): OutboxStore {
+export function denoKvStore(kv: DenoKvLike): OutboxStore & DedupeStore {
   let root: string[] = [];
   const unreadable = new UnreadableRows(STORAGE);
   /** The number of chunks of each known segment and dead letter, by its row. */
@@ -244,7 +251,33 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore {
       }),
 
     close: () => attempt(async () => void (await lastChange)),
+
+    claim: (key, busyUntilMs) =>
+      attempt(async () => {
+        for (let tried = 0; tried < MAX_CLAIM_ATTEMPTS; tried++) {
+          const entry = await kv.get([MARKS, key]);
+          const state = stateOf((entry.value as Mark | null) ?? undefined, unixNow());
+          if (state !== "new") return state;
+          const atomic = kv.atomic();
+          atomic.check({ key: [MARKS, key], versionstamp: entry.versionstamp });
+          setMark(atomic, key, { isSeen: false, untilMs: busyUntilMs });
+          if ((await atomic.commit()).ok) return "new";
+        }
+        return "busy";
+      }),
+
+    settle: (key, seenUntilMs) =>
+      attempt(async () => {
+        const atomic = kv.atomic();
+        if (seenUntilMs === undefined) atomic.delete([MARKS, key]);
+        else setMark(atomic, key, { isSeen: true, untilMs: seenUntilMs });
+        await atomic.commit();
+      }),
   };
+}
+
+function setMark(atomic: KvAtomic, key: string, mark: Mark): void {
+  atomic.set([MARKS, key], mark, { expireIn: Math.max(1, mark.untilMs - unixNow()) });
 }
 
 /** `s` for segments, `d` for dead letters. */

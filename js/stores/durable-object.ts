@@ -1,5 +1,6 @@
 /** The store for Cloudflare Workers: the storage of a Durable Object, with both of its back ends. */
 import { concat } from "../platform/bytes.js";
+import { unixNow } from "../platform/clock.js";
 import {
   type Bytes,
   chunkCount,
@@ -11,6 +12,7 @@ import {
   isSameChunk,
   splitChunks,
 } from "./codec.js";
+import { type DedupeStore, type Mark, SWEEP_COUNT, stateOf } from "./dedupe.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
 import { UnreadableRows } from "./unreadable-rows.js";
@@ -28,6 +30,8 @@ export interface DurableObjectStorageLike {
 }
 
 const STORAGE = "the storage of the Durable Object";
+/** The keys of the marks of `dedupe` begin with this. */
+const MARKS = "eventferry-dedupe/";
 /** The key-value back end allows 128 KiB for a value, the SQLite back end 2 MB. */
 const MAX_VALUE_BYTES = 120 * 1024;
 /** The maximum number of keys in one call. */
@@ -41,12 +45,14 @@ const MAX_KEYS = 128;
  * An object has one alarm. `wakeAt` changes it only if it is its own or later than requested. An earlier alarm of the
  * application stays, so call the outbox in each `alarm()`.
  *
+ * As the `dedupe` of a receiver it knows the deliveries to this object, under keys that start with `eventferry-dedupe/`.
+ *
  * Like all use of the storage, `write` must be called in the handlers of the object.
  *
  * @param storage `ctx.storage`
  * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`
  */
-export function durableObjectStore(storage: DurableObjectStorageLike): OutboxStore {
+export function durableObjectStore(storage: DurableObjectStorageLike): OutboxStore & DedupeStore {
   let prefix = "";
   const unreadable = new UnreadableRows(STORAGE);
   /** The number of chunks of each known segment and dead letter, by its key in the storage. */
@@ -55,6 +61,10 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
   let ownAlarm: number | undefined;
   /** The last change. A change that must look up its removals first delays the later ones. */
   let lastChange: Promise<unknown> = Promise.resolve();
+  /** The last claim. The next one must see it. */
+  let lastClaim: Promise<unknown> = Promise.resolve();
+  /** Up to where the marks were looked at. */
+  let sweptTo = MARKS;
 
   const segmentKey = (key: string) => `${prefix}s/${key}`;
   const deadLetterKey = (key: string) => `${prefix}d/${key}`;
@@ -152,6 +162,22 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
     return counts;
   }
 
+  /** Removes some marks that have ended. */
+  async function sweep(): Promise<void> {
+    const marks = await storage.list({ prefix: MARKS, startAfter: sweptTo, limit: SWEEP_COUNT });
+    const ended = [...marks].filter(([, mark]) => stateOf(mark as Mark, unixNow()) === "new").map(([key]) => key);
+    if (ended.length > 0) await storage.delete(ended);
+    sweptTo = marks.size < SWEEP_COUNT ? MARKS : [...marks.keys()].at(-1)!;
+  }
+
+  async function claim(key: string, busyUntilMs: number): Promise<"new" | "busy" | "seen"> {
+    const marks = await storage.get([MARKS + key]);
+    const state = stateOf(marks.get(MARKS + key) as Mark | undefined, unixNow());
+    if (state === "new") await storage.put({ [MARKS + key]: { isSeen: false, untilMs: busyUntilMs } satisfies Mark });
+    await sweep();
+    return state;
+  }
+
   const attempt = <T>(body: () => T | Promise<T>): Promise<T> => unreadable.attempt(body);
 
   return {
@@ -207,6 +233,20 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
       }),
 
     close: () => attempt(async () => void (await lastChange)),
+
+    claim: (key, busyUntilMs) =>
+      attempt(() => {
+        const claimed = lastClaim.then(() => claim(key, busyUntilMs));
+        lastClaim = claimed.catch(() => undefined);
+        return claimed;
+      }),
+
+    settle: (key, seenUntilMs) =>
+      attempt(async () => {
+        if (seenUntilMs === undefined) await storage.delete([MARKS + key]);
+        else await storage.put({ [MARKS + key]: { isSeen: true, untilMs: seenUntilMs } satisfies Mark });
+        await storage.sync();
+      }),
 
     wakeAt: (unixMs) =>
       attempt(async () => {

@@ -12,7 +12,9 @@ import {
   recordBytes,
   records,
 } from "./file-format.js";
+import type { DedupeStore } from "./dedupe.js";
 import { FileLog, type OpenedLog, RESERVED_SUFFIX } from "./file-log.js";
+import { fileMarks } from "./file-marks.js";
 import type { LogRecord } from "./file-recovery.js";
 import { isNoSpace, loadPlatform, type Platform } from "./file-system.js";
 import { MemoryTables } from "./ordered-map.js";
@@ -59,11 +61,14 @@ export interface FileStoreOptions {
  * Deno needs `--allow-read` and `--allow-write` for the directory, and `--allow-run` to take over the lock of another
  * process id.
  *
+ * As the `dedupe` of a receiver it knows the deliveries to this process and to those before it. They are in another file,
+ * `<path>.seen`, which needs not be opened.
+ *
  * @param path the path of a regular file, or where to create one. It must not end with `.lock`, `.new` or `.damaged`
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad path. All methods: `ERR_STORE` with the `cause`. A change that
  * fails (for example because the disk is full) leaves the file unchanged; later changes work as soon as there is space.
  */
-export function fileStore(path: string, options: FileStoreOptions = {}): OutboxStore {
+export function fileStore(path: string, options: FileStoreOptions = {}): OutboxStore & DedupeStore {
   if (typeof path !== "string" || path === "") throw mustBe("path", "the path of a file", path);
   if (RESERVED_SUFFIX.test(path))
     throw mustBe("path", "a path that does not end with .lock, .new or .damaged, as files beside a store do", path);
@@ -81,10 +86,11 @@ interface PendingWrite {
   reject(error: unknown): void;
 }
 
-class FileStore implements OutboxStore {
+class FileStore implements OutboxStore, DedupeStore {
   readonly kind = "file";
   readonly #path: string;
   readonly #durability: "os" | "disk";
+  readonly #marks: ReturnType<typeof fileMarks>;
   #platform: Platform | undefined;
   #log: FileLog | undefined;
   #isOpening = false;
@@ -102,8 +108,10 @@ class FileStore implements OutboxStore {
   /** Whether the last check has failed. */
   #isCheckFailing = false;
 
-  constructor(path: string, { durability = "disk", platform }: FileStoreOptions) {
+  constructor(path: string, options: FileStoreOptions) {
+    const { durability = "disk", platform } = options;
     this.#path = path;
+    this.#marks = fileMarks(() => new FileStore(`${path}.seen`, options));
     this.#durability = durability;
     this.#platform = platform;
   }
@@ -149,8 +157,17 @@ class FileStore implements OutboxStore {
     });
   }
 
+  claim(key: string, busyUntilMs: number): Promise<"new" | "busy" | "seen"> {
+    return this.#marks.claim(key, busyUntilMs);
+  }
+
+  settle(key: string, seenUntilMs: number | undefined): Promise<void> {
+    return this.#marks.settle(key, seenUntilMs);
+  }
+
   close(): Promise<void> {
     return this.#attempt(async () => {
+      await this.#marks.close();
       await this.#flushing;
       stopTimer(this.#checkTimer);
       this.#checkTimer = undefined;

@@ -2,6 +2,7 @@
 
 import { unixNow } from "../platform/clock.js";
 import { random } from "../platform/random.js";
+import { type DedupeStore, type Mark, SWEEP_COUNT, stateOf } from "./dedupe.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import { readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
@@ -23,6 +24,8 @@ const SEGMENTS = "segments";
 const DEAD = "dead";
 const META = "meta";
 const STORES = [SEGMENTS, DEAD, META];
+/** The keys of the marks of `dedupe`, among the other rows of META, begin with this. */
+const MARKS = "mark ";
 /** The version of the database. A newer version of the program may have raised it. */
 const VERSION = 1;
 /** Errors that concern the whole transaction, and not the row that was read. */
@@ -38,13 +41,20 @@ const TRANSACTION_ERRORS = ["AbortError", "InvalidStateError", "TransactionInact
  * the database was deleted, as far as that can be known: at the next visit a page remembers the database by an entry of
  * `localStorage` with its name, which the browser may have deleted too.
  *
- * @param name @default the name of the outbox
+ * As the `dedupe` of a receiver it is shared by all tabs and workers of the origin.
+ *
+ * @param name @default the name of the outbox; as `dedupe` without an outbox, `dedupe`
  * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`; the message tells if the storage is full. `open`
  * rejects where IndexedDB is missing or blocked. It has no timeout: with a damaged profile, the request may never
  * settle.
  */
-export function indexedDbStore(name?: string, { durability = "relaxed" }: IndexedDbOptions = {}): OutboxStore {
-  let databaseName = "";
+export function indexedDbStore(
+  name?: string,
+  { durability = "relaxed" }: IndexedDbOptions = {},
+): OutboxStore & DedupeStore {
+  let databaseName = name ?? "dedupe";
+  /** Up to where the marks were looked at. */
+  let sweptTo = MARKS;
   const unreadable = new UnreadableRows(STORAGE);
   let connection: Promise<IDBDatabase> | undefined;
   /** The id of the database of the last connection. */
@@ -203,7 +213,30 @@ export function indexedDbStore(name?: string, { durability = "relaxed" }: Indexe
       }),
 
     close: async () => disconnect(),
+
+    claim: (key, busyUntilMs) =>
+      transact("readwrite", async (_segments, _dead, meta) => {
+        const row: (Mark & { key: string }) | undefined = await resultOf(meta.get(MARKS + key));
+        const state = stateOf(row, unixNow());
+        if (state === "new") meta.put({ key: MARKS + key, isSeen: false, untilMs: busyUntilMs });
+        sweptTo = await sweepMarks(meta, sweptTo);
+        return state;
+      }),
+
+    settle: (key, seenUntilMs) =>
+      transact("readwrite", async (_segments, _dead, meta) => {
+        if (seenUntilMs === undefined) meta.delete(MARKS + key);
+        else meta.put({ key: MARKS + key, isSeen: true, untilMs: seenUntilMs });
+      }),
   };
+}
+
+/** Removes some marks that have ended, behind a key. Returns the key up to which it got. */
+async function sweepMarks(meta: IDBObjectStore, after: string): Promise<string> {
+  const range = IDBKeyRange.bound(after, `${MARKS}\uffff`, true);
+  const rows: (Mark & { key: string })[] = await resultOf(meta.getAll(range, SWEEP_COUNT));
+  for (const row of rows) if (stateOf(row, unixNow()) === "new") meta.delete(row.key);
+  return rows.length < SWEEP_COUNT ? MARKS : rows.at(-1)!.key;
 }
 
 /** Opens a database, and creates it if there is none. */

@@ -1,13 +1,17 @@
 /** The store in memory: for tests, and where there is no better place. */
+import type { DedupeStore } from "./dedupe.js";
+import { Marks } from "./marks.js";
 import { MemoryTables } from "./ordered-map.js";
 import type { OutboxStore } from "./store.js";
 
 /**
  * Keeps events in memory. Events that are not delivered when the page or process ends are lost. It never fails. Its
- * content survives `close` and another `open` of the same object.
+ * content survives `close` and another `open` of the same object. As the `dedupe` of a receiver it knows the deliveries to
+ * this process only.
  */
-export function memoryStore(): OutboxStore {
+export function memoryStore(): OutboxStore & DedupeStore {
   const tables = new MemoryTables();
+  const marks = new Marks();
   return {
     kind: "memory",
     open: async () => ({ durability: "none", isShared: false, supportsPrefix: true }),
@@ -16,5 +20,7 @@ export function memoryStore(): OutboxStore {
     dead: async (limit, prefix) => tables.dead(limit, prefix),
     count: async (prefix) => tables.count(prefix),
     close: async () => undefined,
+    claim: (key, busyUntilMs) => marks.claim(key, busyUntilMs),
+    settle: (key, seenUntilMs) => marks.settle(key, seenUntilMs),
   };
 }

@@ -22,7 +22,8 @@ import { ProtocolEvent, RequestEvent, ResponseEvent } from "../systems/events-pr
 import { EventException, isEventException } from "../systems/events-protocol/exceptions.js";
 import type { EventErrorType } from "../systems/events-protocol/names.js";
 import { EventRegistry, type HandlerContext, type Registration } from "../systems/events-protocol/registry.js";
-import { type PayloadOf, type StandardSchema, toCamelCase, validate } from "../systems/events-protocol/schema.js";
+import type { StandardSchema } from "../client/standard-schema.js";
+import { type PayloadOf, toCamelCase, validate } from "../systems/events-protocol/schema.js";
 import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
 

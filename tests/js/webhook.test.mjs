@@ -1,7 +1,15 @@
 // The webhook receiver.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CloudEvent, FerryError, fromRequest, toRequest, webhook } from "eventferry/cloudevents";
+import {
+  batchFromRequest,
+  CloudEvent,
+  contentMode,
+  FerryError,
+  fromRequest,
+  toRequest,
+  webhook,
+} from "eventferry/cloudevents";
 
 const url = "https://hook.example/events";
 const event = new CloudEvent({ id: "1", type: "t", source: "/s" });
@@ -122,13 +130,15 @@ test("the result of onEvent decides the response", async () => {
   assert.equal(errors.length, 2);
 });
 
-test("an error response of onEvent ends the batch", async () => {
+test("a Response for an event of a batch is an error: 500, and onError is told", async () => {
   const seen = [];
+  const errors = [];
   const { handle } = receiver({
     onEvent: ({ id }) => {
       seen.push(id);
-      return new Response(null, { status: id === "2" ? 410 : 204 });
+      return id === "2" ? new Response(null, { status: 202 }) : undefined;
     },
+    onError: (error) => errors.push(error),
   });
   const answer = await handle(
     toRequest(
@@ -136,7 +146,119 @@ test("an error response of onEvent ends the batch", async () => {
       ["1", "2", "3"].map((id) => event.with({ id })),
     ),
   );
-  assert.deepEqual([answer.status, seen], [410, ["1", "2"]]);
+  assert.deepEqual([answer.status, seen], [500, ["1", "2"]]);
+  assert.match(errors[0].message, /Response/);
+});
+
+test("events that onEvent returns are the reply", async () => {
+  const reply = (id, more) => new CloudEvent({ id, type: "reply", source: "/r", data: { id }, ...more });
+  const answer = async (result, events = event, init) => {
+    const { handle } = receiver({ onEvent: async (event) => (typeof result === "function" ? result(event) : result) });
+    return handle(toRequest(url, events, init));
+  };
+  const binary = await answer(reply("a"));
+  assert.deepEqual([binary.status, contentMode(binary.headers), (await fromRequest(binary)).id], [200, "binary", "a"]);
+  const structured = await answer([reply("a")], event, { mode: "structured" });
+  assert.equal(contentMode(structured.headers), "structured");
+  assert.deepEqual((await fromRequest(structured)).data, { id: "a" });
+  const several = await answer([reply("a"), reply("b", { specversion: "0.3" })]);
+  assert.equal(contentMode(several.headers), "batch");
+  assert.deepEqual(
+    Array.from(await batchFromRequest(several), ({ id }) => id),
+    ["a", "b"],
+  );
+  const each = await answer(
+    ({ id }) => (id === "2" ? [] : reply(`to ${id}`)),
+    ["1", "2", "3"].map((id) => event.with({ id })),
+  );
+  assert.deepEqual(
+    Array.from(await batchFromRequest(each), ({ id }) => id),
+    ["to 1", "to 3"],
+  );
+  // What a short function happens to return is no reply.
+  for (const other of [1, "text", true, null, {}, [], [1], [reply("a"), 1], { type: "t" }])
+    assert.equal((await answer(other)).status, 204);
+});
+
+test("a reply that cannot be written fails its event", async () => {
+  const errors = [];
+  const bad = new CloudEvent({ id: "r", type: "t", source: "/r", data: { a: 1 } });
+  bad.data.self = bad.data;
+  const { handle } = receiver({ onEvent: () => bad, onError: (error) => errors.push(error) });
+  assert.deepEqual([(await handle(toRequest(url, event))).status, errors.length], [500, 1]);
+});
+
+/** A Standard Schema by hand: an object with a number `n`, which it doubles. */
+const schema = {
+  "~standard": {
+    version: 1,
+    vendor: "test",
+    validate: async (value) =>
+      typeof value?.n === "number"
+        ? { value: { n: 2 * value.n } }
+        : { issues: [{ message: `secret ${JSON.stringify(value)}`, path: ["a/b", { key: "n~" }] }, { message: "x" }] },
+  },
+};
+
+test("data are validated and read as the schema converts them; others are answered with 422 and the path", async () => {
+  const told = [];
+  const seen = [];
+  const onEvent = ({ id, data }) => void seen.push([id, data]);
+  const onRejected = ({ code, status, message, attribute }) => told.push([code, status, message, attribute]);
+  const { handle } = receiver({ schema, onEvent, onRejected });
+  const batch = (...data) =>
+    toRequest(
+      url,
+      data.map((one, at) => event.with({ id: String(at), data: one })),
+    );
+  assert.equal((await handle(toRequest(url, event.with({ data: { n: 4 } })))).status, 204);
+  const answer = await handle(batch({ n: 1 }, { password: "hidden" }));
+  assert.equal(answer.status, 422);
+  const text = await answer.text();
+  assert.match(text, /\/a~1b\/n~0 and 1 more/);
+  assert.ok(!text.includes("hidden"));
+  assert.deepEqual(seen, [["1", { n: 8 }]]);
+  assert.deepEqual(told, [["ERR_INVALID_DATA", 422, text.trim(), "data"]]);
+  const skipped = [];
+  const lenient = receiver({
+    schema,
+    onEvent,
+    onRejected,
+    onInvalid: (error, raw, index) => skipped.push([raw, index]),
+  });
+  assert.equal((await lenient.handle(batch({ n: 1 }, { m: 1 }, { n: 2 }))).status, 204);
+  assert.deepEqual(
+    skipped.map(([raw, index]) => [JSON.parse(raw).data, index]),
+    [[{ m: 1 }, 1]],
+  );
+  assert.deepEqual(seen.slice(1), [
+    ["0", { n: 2 }],
+    ["2", { n: 4 }],
+  ]);
+  assert.equal(told.at(-1)[1], 422);
+});
+
+test("a schema that throws is a failure, and one that is none is refused", async () => {
+  const errors = [];
+  const validate = () => {
+    throw new Error("broken");
+  };
+  const broken = { "~standard": { ...schema["~standard"], validate } };
+  const { handle } = receiver({ schema: broken, onError: (error) => errors.push(error.message) });
+  assert.deepEqual([(await handle(toRequest(url, event))).status, errors], [500, ["broken"]]);
+  for (const bad of [{}, () => true, null, "x"])
+    assert.throws(() => receiver({ schema: bad }), { code: "ERR_INVALID_ARGUMENT" });
+});
+
+test("fromRequest validates data", async () => {
+  const good = await fromRequest(toRequest(url, event.with({ data: { n: 4 } })), { schema });
+  assert.deepEqual([good.data, good.dataText], [{ n: 8 }, '{"n":4}']);
+  await assert.rejects(fromRequest(toRequest(url, event.with({ data: {} })), { schema }), {
+    code: "ERR_INVALID_DATA",
+    status: 422,
+    message: /\/a~1b\/n~0/,
+  });
+  await assert.rejects(fromRequest(toRequest(url, event), { schema: {} }), { code: "ERR_INVALID_ARGUMENT" });
 });
 
 test("options are checked when the receiver is created", () => {

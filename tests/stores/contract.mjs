@@ -72,6 +72,36 @@ function checksum(numbers) {
 }
 
 const CHECKS = {
+  async "a key is claimed by one caller only"({ store, beside, hasClaims }) {
+    if (!hasClaims) return;
+    const later = Date.now() + 60_000;
+    const other = (await beside("outbox")) ?? store;
+    const claims = Array.from({ length: 20 }, (_, at) => (at % 2 ? store : other).claim("ab", later));
+    equal((await Promise.all(claims)).sort(), [...Array(19).fill("busy"), "new"], "the states of the claims");
+    equal(await other.claim("cd", later), "new");
+  },
+
+  async "a claim ends by itself, released, or as seen"({ store, hasClaims, reopen }) {
+    if (!hasClaims) return;
+    const [before, later] = [Date.now() - 1, Date.now() + 60_000];
+    equal([await store.claim("a1", before), await store.claim("a1", later)], ["new", "new"], "a claim that is over");
+    await store.settle("a1", undefined);
+    equal(await store.claim("a1", later), "new", "a released claim");
+    await store.settle("a1", later);
+    equal(await store.claim("a1", later), "seen");
+    await store.settle("a2", before);
+    equal(await store.claim("a2", later), "new", "a mark that is over");
+    await store.settle("a2", before);
+    for (let at = 0; at < 30; at++) await store.settle(at.toString(16).padStart(4, "b"), at % 3 ? later : before);
+    await reopen();
+    equal(await store.claim("a1", later), "seen", "the mark after a reopen");
+    for (let at = 0; at < 30; at++) {
+      const state = await store.claim(at.toString(16).padStart(4, "b"), later);
+      equal(state, at % 3 ? "seen" : "new", `mark ${at}`);
+    }
+    equal(await store.count(), { events: 0, bytes: 0, dead: 0, deadBytes: 0 }, "the count without events");
+  },
+
   async "peek returns segments as they were put"({ store, reopen }) {
     const put = [segment("a"), segment("b", ["1", "[2]", '"drei"'], { orderingKeys: [0, 5, 4_294_967_295], at: 3.5 })];
     await store.write(change({ put }));
@@ -485,6 +515,7 @@ class Fixture {
   store = {};
   maxBytes;
   hasLease;
+  hasClaims;
   /** What the store that is currently open has told. */
   problems = [];
   /** The names of the ways to damage a row. */
@@ -498,7 +529,7 @@ class Fixture {
     this.maxBytes = storage.maxBytes ?? Infinity;
     this.damages = Object.keys(storage.damages ?? {});
     for (const name of ["empty", "isToldWhenEmptied", "keepsRows"]) this[name] = storage[name];
-    for (const method of ["write", "peek", "dead", "count", "acquire", "unreadable"])
+    for (const method of ["write", "peek", "dead", "count", "acquire", "unreadable", "claim", "settle"])
       this.store[method] = (...args) => this.#current[method](...args);
     for (const method of ["reopen", "twice", "beside", "damage"]) this[method] = this[method].bind(this);
   }
@@ -509,6 +540,7 @@ class Fixture {
     if (this.#current && this.#storage.isVolatile) return;
     this.#current = await this.#open("outbox");
     this.hasLease = "acquire" in this.#current;
+    this.hasClaims = "claim" in this.#current;
   }
 
   /** Closes the store, damages a row, and opens the store again. */

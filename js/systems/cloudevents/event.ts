@@ -309,6 +309,11 @@ export class CloudEvent<T = unknown> implements Payload {
     return typeof event.#data === "object";
   }
 
+  /** Sets what `data` hands out, to the value that a schema has made of it. @internal */
+  static setData(event: CloudEvent, data: unknown): void {
+    event.#data = data;
+  }
+
   /** Media type and body of the event in binary mode. @internal */
   static binaryPayload(event: CloudEvent): {
     contentType: string | undefined;

@@ -6,6 +6,7 @@ import { checkEvent, EventBatch, toArray } from "./batch.js";
 import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
 import { type BinaryDetails, collectHeaders, type EventHeaders, eventFromHeaders } from "./binary-mode.js";
 import { type Body, copyBody, type ReadOptions, readDecodedBody } from "./body.js";
+import { checkSchema, type SchemaOptions, validateData } from "./data-schema.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { encodeHeader, type HeadersLike, headerOf, pairsOf } from "./headers.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftHeaders } from "./lenient.js";
@@ -120,18 +121,22 @@ export function batchFromHttp(headers: HeadersLike, body?: Body, options: BatchO
  * platform knows are undone: gzip and deflate everywhere.
  *
  * @throws {FerryError} as `fromHttp`; `ERR_TOO_LARGE` for a body above `maxBytes`, `ERR_UNSUPPORTED_FORMAT` for an unknown
- * content encoding, `ERR_NETWORK` for a body that breaks off.
+ * content encoding, `ERR_NETWORK` for a body that breaks off, `ERR_INVALID_DATA` with status 422 and the path for data that
+ * does not match the schema.
  *
  * @example
  * export default { async fetch(request) { const event = await fromRequest(request); … } }
  */
 export async function fromRequest<T = unknown>(
   message: Request | Response,
-  options: ReadOptions = {},
+  options: ReadOptions & SchemaOptions<T> = {},
 ): Promise<CloudEvent<T>> {
   const lenient = checkLenient(options);
+  const { schema } = options;
+  checkSchema(schema);
   const body = await readDecodedBody(message, options);
-  return decode<T>(pairsOf(message.headers), body, lenient);
+  const event = decode<T>(pairsOf(message.headers), body, lenient);
+  return schema ? validateData(event, schema) : event;
 }
 
 /** Decodes the events of a Request or Response in any content mode, with the errors of `fromRequest`. */

@@ -1,12 +1,21 @@
 /** CloudEvents: event model, codecs, batches and webhooks. */
 
+export type { SchemaIssue, SchemaResult, StandardSchema } from "../../client/standard-schema.js";
 export { type Culprit, FerryError, type FerryErrorCode, isFerryError } from "../../engine/errors.js";
+export type { DedupeStore } from "../../stores/dedupe.js";
+export { denoKvStore } from "../../stores/deno-kv.js";
+export { durableObjectStore } from "../../stores/durable-object.js";
+export { fileStore } from "../../stores/file.js";
+export { indexedDbStore } from "../../stores/indexeddb.js";
+export { memoryStore } from "../../stores/memory.js";
 export type { AllowedOrigins } from "./allowed-origins.js";
 export type { AmqpSection } from "./amqp-section.js";
 export type { ExtensionValue } from "./attribute.js";
 export { type BatchFormat, EventBatch } from "./batch.js";
 export type { BatchOptions, OnInvalid, RejectedEvent } from "./batch-options.js";
 export type { Body, ReadOptions } from "./body.js";
+export type { SchemaOptions } from "./data-schema.js";
+export type { DedupeOptions } from "./dedupe.js";
 export { CloudEvent } from "./event.js";
 export type { PayloadKind, Problem, Specversion } from "./event-fields.js";
 export type { HeadersLike } from "./headers.js";
@@ -48,4 +57,5 @@ export type { Secret } from "./signatures/keys.js";
 export type { SignedMessage, Signer, ToleranceOptions, UnsignedMessage, Verifier } from "./signatures/signature.js";
 export { standardWebhooks } from "./signatures/standard-webhooks.js";
 export { discord, slack, stripe } from "./signatures/timed.js";
-export { type AuthorizeContext, type WebhookContext, type WebhookOptions, webhook } from "./webhook.js";
+export { webhook } from "./webhook.js";
+export type { AuthorizeContext, WebhookContext, WebhookOptions } from "./webhook-options.js";

@@ -30,5 +30,6 @@ export {
   type Registration,
   type RegistryOptions,
 } from "./registry.js";
-export type { EventSchema, FieldError, PayloadOf, SchemaIssue, SchemaResult, StandardSchema } from "./schema.js";
+export type { SchemaIssue, SchemaResult, StandardSchema } from "../../client/standard-schema.js";
+export type { EventSchema, FieldError, PayloadOf } from "./schema.js";
 export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../engine/errors.js";

@@ -4,7 +4,8 @@ import { formatValue, invalidArgument, mustBe } from "../../engine/messages.js";
 import type { RequestEvent, ResponseEvent } from "./event.js";
 import { type EventException, EventNotFoundException } from "./exceptions.js";
 import { checkName, checkVersion, memberMustBe } from "./names.js";
-import { type EventSchema, type PayloadOf, type StandardSchema, checkSchema } from "./schema.js";
+import type { StandardSchema } from "../../client/standard-schema.js";
+import { type EventSchema, type PayloadOf, checkSchema } from "./schema.js";
 
 /** The context of a handler. As the `parent` of `sendEvent` it makes the sent event part of the same flow. */
 export interface HandlerContext {

@@ -1,27 +1,7 @@
 /** Validates payloads with any Standard Schema (https://standardschema.dev) or with a function. */
+import { type SchemaIssue, type StandardSchema, standardSchemaOf } from "../../client/standard-schema.js";
 import { mustBe } from "../../engine/messages.js";
 import { MissingEventInformationException, isEventException } from "./exceptions.js";
-
-/** One mistake in a value, as a Standard Schema reports it. */
-export interface SchemaIssue {
-  readonly message: string;
-  readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined;
-}
-
-/** The result of a Standard Schema. */
-export type SchemaResult<T> =
-  | { readonly value: T; readonly issues?: undefined }
-  | { readonly issues: ReadonlyArray<SchemaIssue> };
-
-/** Version 1 of the interface of zod, valibot, arktype and others. */
-export interface StandardSchema<T = unknown> {
-  readonly "~standard": {
-    readonly version: 1;
-    readonly vendor: string;
-    readonly validate: (value: unknown) => SchemaResult<T> | Promise<SchemaResult<T>>;
-    readonly types?: unknown;
-  };
-}
 
 /**
  * A Standard Schema, or a function of the payload, also async. For an invalid payload the function throws, or returns
@@ -96,12 +76,6 @@ export function toCamelCase(value: unknown): unknown {
       toCamelCase(member),
     ]),
   );
-}
-
-/** The `~standard` member. The types of arktype are functions that have one. */
-function standardSchemaOf(schema: unknown): StandardSchema["~standard"] | undefined {
-  const standard = (schema as StandardSchema | null | undefined)?.["~standard"];
-  return typeof standard?.validate === "function" ? standard : undefined;
 }
 
 /** Functions often call a schema that throws its issues. Errors of the JavaScript engine do not describe the payload, so their message is not used. */

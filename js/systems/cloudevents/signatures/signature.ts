@@ -21,6 +21,8 @@ export interface Verifier {
    * that it could not be checked.
    */
   verify(message: SignedMessage): Promise<true>;
+  /** The answer to a genuine delivery by which the service only asks for it; `undefined` for all others. */
+  answer?(message: SignedMessage): Response | undefined;
 }
 
 /** What a signer signs. */
@@ -98,6 +100,18 @@ export function checkTimestamp(text: string, toleranceMs: number): void {
   const ageMs = unixNow() - Number(text) * 1000;
   if (ageMs > toleranceMs) throw refusal(`the signature is older than ${toleranceMs} ms`);
   if (ageMs < -toleranceMs) throw refusal(`the signature is from more than ${toleranceMs} ms in the future`);
+}
+
+/** A service asks with less. */
+const MAX_QUESTION_BYTES = 4096;
+
+/** The members of a small body that is a JSON object. */
+export function smallJson({ body }: SignedMessage): Record<string, unknown> {
+  try {
+    return body.length > MAX_QUESTION_BYTES ? {} : (JSON.parse(new TextDecoder().decode(body)) ?? {});
+  } catch {
+    return {};
+  }
 }
 
 /** The bytes of hexadecimal text of this many bytes; undefined if it is not. */

@@ -10,6 +10,7 @@ import {
   refusal,
   requiredHeader,
   type SignedMessage,
+  smallJson,
   type ToleranceOptions,
   type Verifier,
 } from "./signature.js";
@@ -41,18 +42,29 @@ export function stripe(secret: Secret | readonly Secret[], options: ToleranceOpt
   });
 }
 
-/** Verifies requests of Slack by `x-slack-signature`. @param secret the signing secret of the app, or several */
+/**
+ * Verifies requests of Slack by `x-slack-signature`, and answers its `url_verification`.
+ *
+ * @param secret the signing secret of the app, or several
+ */
 export function slack(secret: Secret | readonly Secret[], options: ToleranceOptions = {}): Verifier {
-  return timed("slack", hmacKeys("secret", secret), options, (message) => {
+  const verifier = timed("slack", hmacKeys("secret", secret), options, (message) => {
     const timestamp = requiredHeader(message, "x-slack-request-timestamp");
     const signature = requiredHeader(message, "x-slack-signature");
     const bytes = signature.startsWith("v0=") ? fromHex(signature.slice(3), 32) : undefined;
     return { timestamp, head: `v0:${timestamp}:`, signatures: [bytes] };
   });
+  return {
+    ...verifier,
+    answer(message) {
+      const { type, challenge } = smallJson(message);
+      return type === "url_verification" ? Response.json({ challenge }) : undefined;
+    },
+  };
 }
 
 /**
- * Verifies requests of Discord by `x-signature-ed25519`.
+ * Verifies requests of Discord by `x-signature-ed25519`, and answers its pings.
  *
  * @param publicKey the public key of the application, 64 hexadecimal digits, or several
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` for another text, and where the runtime has no Ed25519
@@ -63,10 +75,13 @@ export function discord(publicKey: string | readonly string[], options: Toleranc
     if (!bytes) throw mustBe("publicKey", "64 hexadecimal digits", HIDDEN);
     return ed25519PublicKey(bytes.slice());
   });
-  return timed("discord", keys, options, (message) => {
+  const verifier = timed("discord", keys, options, (message) => {
     const timestamp = requiredHeader(message, "x-signature-timestamp");
     return { timestamp, head: timestamp, signatures: [fromHex(requiredHeader(message, "x-signature-ed25519"), 64)] };
   });
+  const answer = (message: SignedMessage) =>
+    smallJson(message)["type"] === 1 ? Response.json({ type: 1 }) : undefined;
+  return { ...verifier, answer };
 }
 
 function timed(

@@ -15,19 +15,23 @@ export function checkVerifiers(verify: Verifier | readonly Verifier[] | undefine
 }
 
 /**
- * Checks a delivery. Resolves if one of the verifiers, or none is there, says that it is genuine.
+ * Checks a delivery. Resolves with the first verifier that says that it is genuine; with `undefined` if there is none to
+ * ask.
  *
  * @throws {FerryError} `ERR_UNAUTHORIZED` with the reason of each verifier; what a verifier throws that could not check
  */
-export async function verifyWith(verifiers: readonly Verifier[], message: SignedMessage): Promise<void> {
-  if (verifiers.length === 0) return;
+export async function verifyWith(
+  verifiers: readonly Verifier[],
+  message: SignedMessage,
+): Promise<Verifier | undefined> {
+  if (verifiers.length === 0) return undefined;
   const reasons: string[] = [];
   let failure: { error: unknown } | undefined;
   for (const verifier of verifiers) {
     const { name } = verifier;
     const prefix = verifiers.length > 1 ? `${name}: ` : "";
     try {
-      if ((await verifier.verify(message)) === true) return;
+      if ((await verifier.verify(message)) === true) return verifier;
       reasons.push(`${prefix}the delivery is not genuine`);
     } catch (error) {
       if (!isFerryError(error, "ERR_UNAUTHORIZED")) failure ??= { error };

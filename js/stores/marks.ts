@@ -1,0 +1,42 @@
+/** The marks of a store for one process, in memory. */
+import { unixNow } from "../platform/clock.js";
+import { type DedupeStore, type Mark, SWEEP_COUNT, stateOf } from "./dedupe.js";
+
+/** More marks would need too much memory: beyond this number the oldest are forgotten. */
+const MAX_MARKS = 1_000_000;
+
+export class Marks implements DedupeStore {
+  /** The oldest first. */
+  readonly #marks = new Map<string, Mark>();
+
+  async claim(key: string, busyUntilMs: number): Promise<"new" | "busy" | "seen"> {
+    this.sweep();
+    const state = stateOf(this.#marks.get(key), unixNow());
+    if (state === "new") this.set(key, { isSeen: false, untilMs: busyUntilMs });
+    return state;
+  }
+
+  async settle(key: string, seenUntilMs: number | undefined): Promise<void> {
+    if (seenUntilMs === undefined) this.#marks.delete(key);
+    else this.set(key, { isSeen: true, untilMs: seenUntilMs });
+  }
+
+  set(key: string, mark: Mark): void {
+    this.#marks.delete(key);
+    this.#marks.set(key, mark);
+  }
+
+  /** Removes some marks that have ended, and returns their keys. */
+  sweep(): string[] {
+    const ended: string[] = [];
+    const now = unixNow();
+    let looked = 0;
+    for (const [key, mark] of this.#marks) {
+      const isTooMany = this.#marks.size - ended.length > MAX_MARKS;
+      if (!isTooMany && (looked++ >= SWEEP_COUNT || mark.untilMs > now)) break;
+      ended.push(key);
+    }
+    for (const key of ended) this.#marks.delete(key);
+    return ended;
+  }
+}
