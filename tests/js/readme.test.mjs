@@ -325,6 +325,40 @@ test("webhook: shakes hands, lets in and keeps out", async () => {
   assert.deepEqual(printed, expected);
 });
 
+test("webhook-verify: lets in what is signed with any of the keys", async () => {
+  const { CloudEvent, standardWebhooks, toStructured } = await import("eventferry");
+  const { module, printed, expected } = await run("webhook-verify");
+  const key = (byte) => `whsec_${Buffer.alloc(32, byte).toString("base64")}`;
+  const handle = module.handlerFor({ NEW_SECRET: key(1), OLD_SECRET: key(2), GITHUB_SECRET: "s3cret" });
+  const { headers, body } = toStructured(new CloudEvent({ type: "com.example.order.created", source: "/s" }));
+  const signature = await standardWebhooks(key(2)).sign({ id: "msg_1", body: new TextEncoder().encode(body) });
+  const deliver = async (more) =>
+    (await handle(new Request("https://example.com/", { method: "POST", headers: { ...headers, ...more }, body })))
+      .status;
+  assert.deepEqual([await deliver(signature), await deliver({})], [204, 401]);
+  assert.deepEqual(printed, expected);
+});
+
+test("webhook-sign: what it sends is signed", async () => {
+  const { CloudEvent } = await import("eventferry");
+  const { module } = await run("webhook-sign", { emulator: url });
+  const publisher = module.publisherFor({ WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 1).toString("base64")}` });
+  await publisher.send(new CloudEvent({ type: "com.example.order.created", source: "/s" }));
+  assert.match(arrived("signed")[0].headers["webhook-signature"], /^v1,/);
+  publisher.close();
+});
+
+test("webhook-dedupe and webhook-reply: they do what they say", async () => {
+  const { CloudEvent, fromRequest, toRequest } = await import("eventferry");
+  await runAlone("webhook-dedupe");
+  const { module } = await run("webhook-reply");
+  const deliver = (data) =>
+    module.handle(toRequest("https://example.com/", new CloudEvent({ type: "t", source: "/s", data })));
+  assert.deepEqual((await fromRequest(await deliver({ total: 10 }))).data, { tax: 2 });
+  const refused = await deliver({ total: "10" });
+  assert.deepEqual([refused.status, await refused.text()], [422, "the data does not match the schema at /total\n"]);
+});
+
 test("glassflow: what is published comes out transformed, or failed, and can be published again", async () => {
   const pipeline = emulator.glassflow.createPipeline({
     id: "orders",

@@ -5,8 +5,6 @@ export { type Culprit, FerryError, type FerryErrorCode, isFerryError } from "../
 export type { DedupeStore } from "../../stores/dedupe.js";
 export { denoKvStore } from "../../stores/deno-kv.js";
 export { durableObjectStore } from "../../stores/durable-object.js";
-export { fileStore } from "../../stores/file.js";
-export { indexedDbStore } from "../../stores/indexeddb.js";
 export { memoryStore } from "../../stores/memory.js";
 export type { AllowedOrigins } from "./allowed-origins.js";
 export type { AmqpSection } from "./amqp-section.js";
