@@ -6,14 +6,16 @@ import { createInterface } from "node:readline";
 import { ensureBrowser } from "../js/build/tools.mjs";
 import { end, start as startProgram } from "./child.mjs";
 import { missing } from "./tally.mjs";
+import { startWebkit, webkitCapabilities } from "./webkit.mjs";
 
-export const ENGINES = ["chrome", "firefox"];
+export const ENGINES = ["chrome", "firefox", "webkit"];
 
 /** The line that each driver prints when it listens. It picks a free port, so that two runs do not collide. */
 const LISTENING_LINES = { chrome: /started successfully on port (\d+)/, firefox: /Listening on 127\.0\.0\.1:(\d+)/ };
 
 /** The capabilities with which each browser is started. Chromium cannot use its sandbox as root in a container. */
 export function capabilities(engine, binary, profile) {
+  if (engine === "webkit") return webkitCapabilities(binary, profile);
   return engine === "chrome"
     ? {
         "goog:chromeOptions": {
@@ -37,7 +39,7 @@ export function capabilities(engine, binary, profile) {
 /**
  * Starts a browser.
  *
- * @param engine `"chrome"` or `"firefox"`
+ * @param engine `"chrome"`, `"firefox"` or `"webkit"`
  * @param options.profile a folder for data that outlives the browser @default none
  * @returns `name` with its version; `open(url)` waits until the page has loaded; `evaluate(body, ...args)` runs the body
  * of an async function in the page with `arguments` and returns its result as JSON; `currentTab()` is the handle of the
@@ -50,8 +52,10 @@ export async function start(engine, { seconds = 60, profile } = {}) {
   // Browsers leave files behind in the temporary folder, so each gets its own.
   const folder = mkdtempSync(join(tmpdir(), "eventferry-browser-"));
   let driver;
+  let display;
   const stop = () => {
     if (driver) end(driver);
+    if (display) end(display);
     rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   };
   process.once("exit", stop);
@@ -59,11 +63,18 @@ export async function start(engine, { seconds = 60, profile } = {}) {
     let port;
     // The port that chromedriver picks may be taken under IPv6, and then it exits.
     for (let tries = 5; port === undefined; tries--) {
-      driver = startProgram(found.driver, ["--port=0"], { env: { ...process.env, TMPDIR: folder } });
-      port = await listening(driver, LISTENING_LINES[engine], seconds).catch((error) => {
-        end(driver);
+      const env = { ...process.env, TMPDIR: folder };
+      try {
+        if (engine === "webkit") {
+          ({ driver, display, port } = await startWebkit(found.driver, env, seconds));
+        } else {
+          driver = startProgram(found.driver, ["--port=0"], { env });
+          port = await listening(driver, LISTENING_LINES[engine], seconds);
+        }
+      } catch (error) {
+        if (driver) end(driver);
         if (tries === 1) throw error;
-      });
+      }
     }
     const command = commands(`http://127.0.0.1:${port}`, seconds);
     const { sessionId, capabilities: got } = await command("POST", "/session", {
@@ -77,7 +88,11 @@ export async function start(engine, { seconds = 60, profile } = {}) {
     const session = `/session/${sessionId}`;
     return {
       name: `${got.browserName} ${got.browserVersion}`,
-      open: (url) => command("POST", `${session}/url`, { url }),
+      async open(url) {
+        await command("POST", `${session}/url`, { url });
+        // WebKit answers before the scripts of modules have run.
+        if (engine === "webkit") await untilComplete(command, session, seconds);
+      },
       currentTab: () => command("GET", `${session}/window`),
       async newTab() {
         const { handle } = await command("POST", `${session}/window/new`, { type: "tab" });
@@ -110,6 +125,15 @@ export async function start(engine, { seconds = 60, profile } = {}) {
     stop();
     throw error;
   }
+}
+
+async function untilComplete(command, session, seconds) {
+  const state = { script: "return document.readyState;", args: [] };
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; ) {
+    if ((await command("POST", `${session}/execute/sync`, state)) === "complete") return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`the page did not load within ${seconds} s`);
 }
 
 /** The pids of all descendants of a process. Linux only. */

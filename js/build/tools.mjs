@@ -137,16 +137,30 @@ const BROWSERS = {
     packages: ["firefox-esr"],
     driver: "geckodriver",
   },
+  webkit: {
+    // It runs tests/webkit-browser.py. Another Python would not have the modules of Debian.
+    programs: ["/usr/bin/python3"],
+    packages: ["webkit2gtk-driver", "xvfb", "gir1.2-webkit2-4.1", "python3-gi"],
+    driver: "WebKitWebDriver",
+    isComplete: (python) => which("Xvfb") && query(python, ["-c", WEBKIT_MODULES]) !== undefined,
+  },
 };
+const WEBKIT_MODULES = "import gi; gi.require_version('WebKit2', '4.1'); from gi.repository import Gtk, WebKit2";
 
-/** The paths of a browser, `chrome` or `firefox`, and its driver. Installs them if possible; otherwise undefined. */
+const foundBrowsers = new Map();
+
+/** The paths of a browser and its driver. Installs them if possible; otherwise undefined. */
 export function ensureBrowser(engine) {
-  const { programs, packages } = BROWSERS[engine];
-  const find = () => programs.map(which).find(Boolean);
-  if (!find() || (engine === "chrome" && !driverOf(engine))) aptInstall(packages);
+  const known = foundBrowsers.get(engine);
+  if (known) return known;
+  const { programs, packages, isComplete = () => true } = BROWSERS[engine];
+  const find = () => programs.map(which).find((path) => path && isComplete(path));
+  if (!find() || (engine !== "firefox" && !driverOf(engine))) aptInstall(packages);
   const browser = find();
   const driver = browser && engine === "firefox" ? ensureGeckodriver() : driverOf(engine);
-  return browser && driver ? { browser, driver } : undefined;
+  if (!browser || !driver) return undefined;
+  foundBrowsers.set(engine, { browser, driver });
+  return { browser, driver };
 }
 
 /** The path of a driver. The environment may set it, with the variables that wasm-pack and wasm-bindgen also read. */
