@@ -16,8 +16,8 @@ import { missing, readTally } from "./tally.mjs";
 const node = process.execPath;
 
 /** The groups of tests/faults that guard each commit, and those that take long. */
-const SHORT_FAULTS = "kills,outages,storage,browserStorage,browserLostFiles,workers,tabs,pageExits";
-const LONG_FAULTS = "floods,replay,soak,browserKills,denoKills,pipelines,bitFlips";
+const SHORT_FAULTS = "kills,outages,storage,browserStorage,browserLostFiles,workers,tabs,pageExits,pageEndingsShort";
+const LONG_FAULTS = "floods,replay,soak,browserKills,denoKills,pageEndings,pipelines,bitFlips";
 
 export const STAGES = [
   { name: "tools", description: "install the tools that all stages need", needs: [], run: tools },

@@ -65,7 +65,9 @@ async function ready(driver, port, seconds) {
     if (isReady) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(exitCode === undefined ? `the browser driver was not ready within ${seconds} s` : "the browser driver exited");
+  throw new Error(
+    exitCode === undefined ? `the browser driver was not ready within ${seconds} s` : "the browser driver exited",
+  );
 }
 
 function freePort() {

@@ -360,6 +360,15 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       this.send((port, now) => port.page_hidden(now, bytes, this.#options.gzip));
   }
 
+  /** The page is hidden, or it ends: saves what is not stored yet. */
+  backUp(isEnding: boolean): void {
+    const segments = [...this.#segments.unstored()].map((segment) => segment.toSegment());
+    const unsaved = this.#options.store.backUp(segments);
+    if (unsaved === 0 || !isEnding) return;
+    const text = `the page ends before ${unsaved} events are stored, and localStorage has no room for them`;
+    this.emit("degraded", () => ({ error: new FerryError("ERR_STORE", `${text}: they may be lost`) }));
+  }
+
   /** Lets another tab lead. `keepsExchanges`: exchanges in flight go on, because they may survive the page. */
   resign(keepsExchanges: boolean): void {
     if (this.isLeader && keepsExchanges) this.#pump.detachExchanges();
@@ -374,6 +383,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   async purge(ofStaged: FerryError, ofStored: FerryError): Promise<number> {
     let staged = 0;
     for (const buffer of [...this.stagingBuffers]) staged += buffer.rollback(ofStaged).length;
+    this.#options.store.deleteBackup([...this.#segments.keys()]);
     return staged + (await this.#sync.purge(ofStored));
   }
 

@@ -513,6 +513,8 @@ export class Outbox<E> extends EventTarget {
     this.#unwatchPage ??= watchPage({
       onHidden: (isEnding) => {
         this.#commitAll();
+        // First: browsers may end a page in the middle of many requests.
+        for (const driver of this.#drivers.all()) driver.backUp(isEnding && !this.#isPageClosed);
         const present = this.#drivers.tryPresent();
         // Chromium hides a page after it was closed. By then everything was sent.
         if (!this.#isPageClosed) present?.pageHidden(this.#resendsWhenHidden);

@@ -35,6 +35,12 @@ export class SegmentTable<E> {
     return this.#byHandle.values();
   }
 
+  /** Segments that are neither stored nor settled, as far as known. */
+  *unstored(): Iterable<TrackedSegment> {
+    for (const segment of this.#byHandle.values())
+      if (segment.body && !segment.isAccepted && segment.pending > 0) yield segment;
+  }
+
   /** Keys of the segments that the machine knows. */
   knownKeys(): Set<string> {
     return new Set(Array.from(this.#byHandle.values(), ({ key }) => key));

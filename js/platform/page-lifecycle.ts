@@ -14,6 +14,34 @@ export interface PageWatcher {
   onOnline(): void;
 }
 
+/** Whether this is a page, and not a worker or a server. */
+export function hasPage(): boolean {
+  return "document" in globalThis && "window" in globalThis;
+}
+
+/**
+ * Calls `onLeave` when the page is closed or navigated away from, and what it returned when the page is back from the
+ * back/forward cache. Returns the function that stops it.
+ */
+export function watchLeaving(onLeave: () => () => void): () => void {
+  if (!hasPage()) return () => undefined;
+  let onReturn: (() => void) | undefined;
+  const hide = () => {
+    onReturn ??= onLeave();
+  };
+  const show = () => {
+    onReturn?.();
+    onReturn = undefined;
+  };
+  window.addEventListener("pagehide", hide);
+  window.addEventListener("pageshow", show);
+  return () => {
+    show();
+    window.removeEventListener("pagehide", hide);
+    window.removeEventListener("pageshow", show);
+  };
+}
+
 /** Watches the page, if there is one. Returns the function that stops it. */
 export function watchPage({ onHidden, onVisible, onOnline }: PageWatcher): () => void {
   const listeners: [EventTarget, string, (event: Event) => void][] = [

@@ -7,6 +7,7 @@ import { countsOf, peekUpTo } from "./peek-limit.js";
 import { readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
 import { storeError } from "./store-error.js";
+import { PageTransactions } from "./page-transactions.js";
 import { UnreadableRows } from "./unreadable-rows.js";
 
 /** The options of `indexedDbStore`. */
@@ -56,6 +57,7 @@ export function indexedDbStore(
   /** Up to where the marks were looked at. */
   let sweptTo = MARKS;
   const unreadable = new UnreadableRows(STORAGE);
+  const running = new PageTransactions();
   let connection: Promise<IDBDatabase> | undefined;
   /** The id of the database of the last connection. */
   let lastId: string | undefined;
@@ -68,7 +70,8 @@ export function indexedDbStore(
 
   async function connect(): Promise<IDBDatabase> {
     const fullName = `eventferry-${databaseName}`;
-    const database = await openDatabase(fullName);
+    running.start();
+    const database = await openDatabase(fullName, running);
     await noticeDeletion(database, fullName);
     // Another tab deletes the database, or the browser has closed the connection.
     database.onversionchange = database.onclose = disconnect;
@@ -78,7 +81,7 @@ export function indexedDbStore(
   /** Tells if the database is another one than when it was used last: somebody has deleted it. */
   async function noticeDeletion(database: IDBDatabase, fullName: string): Promise<void> {
     try {
-      const id = await idOf(database);
+      const id = await idOf(database, running);
       const last = lastId ?? markers()?.getItem(fullName) ?? id;
       lastId = id;
       if (last !== id) unreadable.problem(`the database ${fullName} was deleted, with the events that were only there`);
@@ -88,36 +91,50 @@ export function indexedDbStore(
     }
   }
 
-  async function begin(mode: IDBTransactionMode): Promise<IDBTransaction> {
+  /** @param canLeave whether the transaction is committed in this turn, so that the page may be left */
+  async function begin(mode: IDBTransactionMode, canLeave: boolean): Promise<IDBTransaction> {
+    if (!canLeave) await running.untilShown();
     const earlier = connection;
     connection ??= connect();
     const used = connection;
     try {
-      return (await used).transaction(STORES, mode, { durability });
+      const database = await used;
+      if (running.isLeft && !canLeave) return await begin(mode, canLeave);
+      const transaction = database.transaction(STORES, mode, { durability });
+      running.add(transaction);
+      return transaction;
     } catch (cause) {
       if (connection === used) disconnect();
+      // Leaving the page has aborted the creation of the database.
+      if (running.isLeft && !canLeave) return begin(mode, canLeave);
       if (!earlier) throw cause;
       // The connection was closed without an event. Nothing was done yet, so a second attempt is safe.
-      return begin(mode);
+      return begin(mode, canLeave);
     }
   }
 
-  /** Runs `body` in a transaction. Resolves when the transaction has read everything, or when what it wrote is stored. */
+  /**
+   * Runs `body` in a transaction. Resolves when the transaction has read everything, or when what it wrote is stored. If
+   * the page is left meanwhile, `body` runs again when the page is back.
+   */
   async function transact<T>(
     mode: IDBTransactionMode,
     body: (segments: IDBObjectStore, dead: IDBObjectStore, meta: IDBObjectStore) => Promise<T>,
+    canLeave = false,
   ): Promise<T> {
     let transaction: IDBTransaction | undefined;
     try {
-      const begun = await begin(mode);
+      const begun = await begin(mode, canLeave);
       transaction = begun;
       const complete = new Promise((resolve, reject) => {
         begun.oncomplete = resolve;
         begun.onabort = () => reject(begun.error);
+        // Of a request without a listener. WebKit may complete the transaction nevertheless.
+        begun.onerror = ({ target }) => reject((target as IDBRequest).error);
       });
       const [segments, dead, meta] = STORES.map((store) => begun.objectStore(store));
       const result = body(segments!, dead!, meta!).then((result) => {
-        begun.commit?.();
+        running.commit(begun);
         return result;
       });
       // What was read is valid. After a row that it has lost, Chromium aborts the transaction at its end.
@@ -131,10 +148,12 @@ export function indexedDbStore(
       }
       // Near the quota, a connection may stay broken after its first failure.
       disconnect();
-      throw storeError(STORAGE, cause);
+      if (!transaction || !running.isInterrupted(transaction)) throw storeError(STORAGE, cause);
     } finally {
       unreadable.tell();
     }
+    await running.untilShown();
+    return transact(mode, body, canLeave);
   }
 
   const count = (prefix?: string) =>
@@ -161,7 +180,7 @@ export function indexedDbStore(
     },
 
     async write({ put, remove, deadPut, deadRemove }) {
-      await transact("readwrite", async (segments, dead) => {
+      const putAndRemove = async (segments: IDBObjectStore, dead: IDBObjectStore) => {
         for (const { body, sizes, orderingKeys, ...rest } of put) {
           // Copies, because of a view the whole buffer would be stored.
           segments.put({
@@ -174,7 +193,8 @@ export function indexedDbStore(
         for (const letter of deadPut) dead.put({ ...letter, body: letter.body.slice() });
         for (const key of remove) segments.delete(key);
         for (const key of deadRemove) dead.delete(key);
-      });
+      };
+      await transact("readwrite", putAndRemove, true);
       unreadable.forget("segments", remove);
       unreadable.forget("deadLetters", deadRemove);
     },
@@ -212,7 +232,10 @@ export function indexedDbStore(
         return isFree;
       }),
 
-    close: async () => disconnect(),
+    async close() {
+      running.stop();
+      disconnect();
+    },
 
     claim: (key, busyUntilMs) =>
       transact("readwrite", async (_segments, _dead, meta) => {
@@ -240,10 +263,11 @@ async function sweepMarks(meta: IDBObjectStore, after: string): Promise<string> 
 }
 
 /** Opens a database, and creates it if there is none. */
-async function openDatabase(name: string): Promise<IDBDatabase> {
+async function openDatabase(name: string, running: PageTransactions): Promise<IDBDatabase> {
   const open = (version?: number) => {
     const request = indexedDB.open(name, version);
     request.onupgradeneeded = () => {
+      running.add(request.transaction!);
       for (const store of STORES) request.result.createObjectStore(store, { keyPath: "key" });
     };
     return resultOf(request);
@@ -263,8 +287,12 @@ async function openDatabase(name: string): Promise<IDBDatabase> {
 }
 
 /** The id of a database, which is drawn when the database is new. */
-async function idOf(database: IDBDatabase): Promise<string> {
-  const rows = (mode: IDBTransactionMode) => database.transaction(META, mode).objectStore(META);
+async function idOf(database: IDBDatabase, running: PageTransactions): Promise<string> {
+  const rows = (mode: IDBTransactionMode) => {
+    const transaction = database.transaction(META, mode);
+    running.add(transaction);
+    return transaction.objectStore(META);
+  };
   const read = async (meta: IDBObjectStore): Promise<string | undefined> => (await resultOf(meta.get("id")))?.id;
   const known = await read(rows("readonly"));
   if (known !== undefined) return known;

@@ -1,7 +1,7 @@
 /** The store for browsers without IndexedDB. */
 import { unixNow } from "../platform/clock.js";
 import { random } from "../platform/random.js";
-import { parseJson } from "./codec.js";
+import { decodeRow, encodeRow } from "./json-row.js";
 import { countsOf, takeUpTo } from "./peek-limit.js";
 import { ensure, readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, OutboxStore, Segment } from "./store.js";
@@ -53,7 +53,7 @@ export function localStorageStore(name?: string): OutboxStore {
       if (text === null) continue;
       const key = storageKey.slice(start.length);
       const row = unreadable.read(table, key, () => {
-        const row = check(decode(text));
+        const row = check(decodeRow(text));
         ensure(row.key === key, "it has another key");
         return row;
       });
@@ -124,8 +124,8 @@ export function localStorageStore(name?: string): OutboxStore {
     write: ({ put, remove, deadPut, deadRemove }) =>
       attempt(() => {
         const puts = [
-          ...put.map((segment): Entry => [segmentKey(segment), encode(segment)]),
-          ...deadPut.map((letter): Entry => [deadLetterKey(letter), encode(letter)]),
+          ...put.map((segment): Entry => [segmentKey(segment), encodeRow(segment)]),
+          ...deadPut.map((letter): Entry => [deadLetterKey(letter), encodeRow(letter)]),
         ];
         const removes = [
           ...remove.map((key) => segmentKey({ key })),
@@ -158,21 +158,3 @@ function newId(): string {
 
 /** A key and its text. */
 type Entry = readonly [key: string, text: string];
-
-/** A row as JSON: the body as text, numbers as a list. */
-function encode(row: Segment | DeadLetter): string {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  return JSON.stringify(row, (name, value) =>
-    name === "body" ? decoder.decode(value) : ArrayBuffer.isView(value) ? [...(value as Uint32Array)] : value,
-  );
-}
-
-function decode(text: string): unknown {
-  return parseJson(text, (name, value) =>
-    name === "body" && typeof value === "string"
-      ? new TextEncoder().encode(value)
-      : Array.isArray(value)
-        ? new Uint32Array(value)
-        : value,
-  );
-}

@@ -8,6 +8,7 @@
  */
 import type { ElectionScope } from "../platform/leader.js";
 import { openAuto } from "./auto.js";
+import { PageBackup } from "./page-backup.js";
 import { countsOf } from "./peek-limit.js";
 import type {
   DeadLetter,
@@ -26,6 +27,7 @@ const GROUP_BYTES = 4 * 1024 * 1024;
 export class SharedStore {
   readonly #option: OutboxStore | "auto";
   readonly #name: string;
+  readonly #backup: PageBackup;
   #opening: Promise<StoreTraits> | undefined;
   #store: OutboxStore | undefined;
   #traits: StoreTraits | undefined;
@@ -38,6 +40,7 @@ export class SharedStore {
   constructor(option: OutboxStore | "auto", name: string) {
     this.#option = option;
     this.#name = name;
+    this.#backup = new PageBackup(name);
   }
 
   /** Whether `open` selects the store, which takes its own time. */
@@ -75,6 +78,19 @@ export class SharedStore {
     await this.#store?.close();
   }
 
+  /**
+   * The page is hidden or left before these segments are stored: saves them, for the next start if they are not stored
+   * after all. Returns how many events found no room. Does nothing for a store in memory.
+   */
+  backUp(segments: readonly Segment[]): number {
+    return segments.length === 0 || this.kind === "memory" ? 0 : this.#backup.save(segments);
+  }
+
+  /** Deletes what was saved of segments that nobody wants any more. */
+  deleteBackup(keys: readonly string[]): void {
+    this.#backup.written({ put: [], remove: keys, deadPut: [], deadRemove: [] });
+  }
+
   /** The rows of one scope. Only once the store is open. `close` does nothing, because others may use the store. */
   view(scope: string): OutboxStore {
     const [store, traits] = [this.#store!, this.#traits!];
@@ -90,7 +106,10 @@ export class SharedStore {
     return {
       kind: store.kind,
       open: async () => traits,
-      write: (change) => store.write(change),
+      write: async (change) => {
+        await store.write(change);
+        this.#backup.written(change);
+      },
       peek,
       dead,
       count: async () => (canFilter ? store.count(prefix) : countAll(peek, await dead(Infinity))),
@@ -135,6 +154,7 @@ export class SharedStore {
     if (!opened.traits?.durability) throw new Error("open must resolve with durability and isShared");
     // The outbox was closed meanwhile, and did not wait for this.
     if (this.#isClosed) await opened.store.close();
+    else if (opened.traits.durability !== "none") await this.#backup.moveTo(opened.store, onProblem);
     this.#refused = opened.refused;
     this.#store = opened.store;
     this.#traits = opened.traits;

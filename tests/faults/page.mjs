@@ -61,6 +61,26 @@ function publish(name, count, bytes, session = publisher.session()) {
   return Array.from({ length: count }, (_, at) => session.publish(event(`${name}.${at}`, bytes)).id);
 }
 
+const receipts = { accepted: 0, delivered: 0 };
+addEventListener("pageshow", ({ persisted }) => (globalThis.persisted = persisted));
+
+/** The same, and counts the receipts that resolve. */
+function publishWithReceipts(name, count, bytes) {
+  const session = publisher.session();
+  globalThis.held = session;
+  return Array.from({ length: count }, (_, at) => {
+    const receipt = session.publish(event(`${name}.${at}`, bytes));
+    for (const state of ["accepted", "delivered"]) void receipt[state].then(() => receipts[state]++);
+    return receipt.id;
+  });
+}
+
+/** Publishes, and replaces the page after a random time. */
+function leaveSoon(ms) {
+  void stream(`left.${Math.random()}`);
+  setTimeout(() => (location.search = "?next=1"), Math.random() * ms);
+}
+
 /** IndexedDB fails for a while with the error `name`. Returns the ids and the outcomes. */
 async function full(name) {
   const { put } = IDBObjectStore.prototype;
@@ -153,6 +173,7 @@ new BroadcastChannel("test").onmessage = async ({ data: { command, round } }) =>
 };
 globalThis.broadcast = (command, round) => new BroadcastChannel("test").postMessage({ command, round });
 
-Object.assign(globalThis, { outbox, stream, publish, wait, hiddenOften, full, outage });
+Object.assign(globalThis, { outbox, stream, publish, publishWithReceipts, receipts, wait, hiddenOften, full, outage });
+if (options.leaves) leaveSoon(Number(options.leaves));
 while (outbox.stats().store === undefined) await wait(10);
 globalThis.isReady = true;

@@ -10,6 +10,7 @@ import { browserStorage } from "./browser-storage.mjs";
 import { denoKills } from "./deno-kills.mjs";
 import { floods } from "./floods.mjs";
 import { outages } from "./outages.mjs";
+import { pageEndings, pageEndingsShort } from "./page-endings.mjs";
 import { pageExits } from "./page-exits.mjs";
 import { pipelines } from "./pipelines.mjs";
 import { kills } from "./process-kills.mjs";
@@ -32,6 +33,8 @@ const GROUPS = {
   denoKills,
   tabs,
   pageExits,
+  pageEndingsShort,
+  pageEndings,
   pipelines,
   bitFlips,
   browserLostFiles,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromRequest, memoryStore, Publisher } from "eventferry";
-import { event, never, publisherTo, server } from "./outbox-fixtures.mjs";
+import { event, listen, never, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
@@ -161,4 +161,114 @@ test("coming online ends the backoff delay", async () => {
   page.dispatchEvent(new Event("online"));
   assert.equal((await delivered).attempts, 2);
   await publisher.outbox.close();
+});
+
+/** The storage of the origin. */
+const storage = {};
+Object.defineProperties(storage, {
+  getItem: { value: (key) => storage[key] ?? null },
+  removeItem: { value: (key) => delete storage[key] },
+  setItem: {
+    value: (key, text) => {
+      if (key.length + text.length > room) throw new DOMException("full", "QuotaExceededError");
+      storage[key] = text;
+    },
+  },
+});
+let room = Infinity;
+Object.defineProperty(globalThis, "localStorage", { value: storage, configurable: true });
+const leave = () => page.dispatchEvent(new Event("pagehide"));
+const DURABLE = { durability: "os", isShared: false };
+const endlessStore = () => storeWith({ open: async () => DURABLE, write: never });
+
+test("what is not stored when a page ends is delivered after the next start, once", async () => {
+  for (const unload of ["hold", "resend"]) {
+    const away = server(new TypeError("no network"));
+    const first = publisherTo(away, { outbox: { store: endlessStore(), unload } });
+    await first.outbox.run(() => undefined, { deadlineMs: 10 });
+    const session = first.session();
+    for (const id of ["1", "2"]) session.publish(event(id));
+    leave();
+    assert.equal(Object.keys(storage).length, 1, unload);
+    const to = server(202);
+    for (const expected of [[["1", "2"]], []]) {
+      to.requests.length = 0;
+      const next = publisherTo(to, { outbox: { store: storeWith({ open: async () => DURABLE }) } });
+      await next.outbox.drain();
+      assert.deepEqual([to.ids(), Object.keys(storage)], [expected, []], unload);
+      await next.outbox.close();
+    }
+    void first.outbox.close().catch(() => undefined);
+    await sleep(20_000);
+  }
+});
+
+test("a page that lives on leaves nothing behind, and neither does one that purges", async () => {
+  const publisher = publisherTo(server(202), { outbox: { store: storeWith({ open: async () => DURABLE }) } });
+  await sleep();
+  const session = publisher.session();
+  session.publish(event(1));
+  hide();
+  leave();
+  await until(() => publisher.outbox.stats().accepted === 1);
+  assert.deepEqual(Object.keys(storage), []);
+  await publisher.outbox.close();
+  const purging = publisherTo(server(202), { outbox: { store: endlessStore(), unload: "hold" } });
+  await purging.outbox.run(() => undefined, { deadlineMs: 10 });
+  purging.session().publish(event(1));
+  leave();
+  assert.equal(Object.keys(storage).length, 1);
+  void purging.outbox.purge().catch(() => undefined);
+  await sleep(1);
+  assert.deepEqual(Object.keys(storage), []);
+  void purging.outbox.close().catch(() => undefined);
+  await sleep(20_000);
+});
+
+test("events that find no room when a page ends are told of as degraded", async () => {
+  const publisher = publisherTo(server(202), { outbox: { store: endlessStore(), unload: "hold" } });
+  const degraded = listen(publisher.outbox, "degraded");
+  await publisher.outbox.run(() => undefined, { deadlineMs: 10 });
+  const session = publisher.session();
+  for (const id of ["1", "2", "3"]) session.publish(event(id));
+  room = 10;
+  leave();
+  leave();
+  assert.deepEqual(
+    degraded.map(([, { error }]) => [error.code, /3 events are stored.*no room/.test(error.message)]),
+    [["ERR_STORE", true]],
+  );
+  room = Infinity;
+  void publisher.outbox.close().catch(() => undefined);
+  await sleep(20_000);
+});
+
+test("a store in memory leaves nothing behind", async () => {
+  const publisher = publisherTo(server(never), { outbox: { unload: "hold" } });
+  await sleep();
+  publisher.session().publish(event(1));
+  leave();
+  assert.deepEqual(Object.keys(storage), []);
+  await publisher.outbox.close();
+});
+
+test("a page that does not lead sends its own events when it ends, except those that have to wait for older ones", async () => {
+  const follower = {
+    ...storeWith({ open: async () => ({ durability: "os", isShared: true }), write: never }),
+    acquire: async () => false,
+  };
+  const to = server(202);
+  const publisher = publisherTo(to, { outbox: { store: follower } });
+  await publisher.outbox.run(() => undefined);
+  assert.equal(publisher.outbox.stats().isLeader, false);
+  const session = publisher.session();
+  session.publish(event("1"));
+  session.publish(event("2", { partitionkey: "k" }));
+  leave();
+  await until(() => to.requests.length > 0);
+  assert.deepEqual([to.ids(), to.requests[0].request.keepalive], [[["1"]], true]);
+  const saved = Object.keys(storage).map((key) => storage[key]);
+  assert.ok(saved.length === 1 && saved[0].includes("partitionkey"));
+  void publisher.outbox.close().catch(() => undefined);
+  await sleep(20_000);
 });

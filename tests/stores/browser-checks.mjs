@@ -3,6 +3,7 @@
 import { openAuto } from "/dist/stores/auto.js";
 import { indexedDbStore } from "/dist/stores/indexeddb.js";
 import { localStorageStore } from "/dist/stores/local-storage.js";
+import { PageBackup } from "/dist/stores/page-backup.js";
 import { change, deadKeys, deadLetter, equal, keys, rejects, segment } from "./contract.mjs";
 
 const CHECKS = {
@@ -61,6 +62,88 @@ const CHECKS = {
       },
     );
     equal(await keys(store), ["a"]);
+  },
+
+  async "IndexedDB: a change rejects when a request fails and the transaction completes"() {
+    const store = await opened(indexedDbStore());
+    await store.write(change({ put: [segment("a")] }));
+    await withShim(
+      IDBObjectStore.prototype,
+      "put",
+      (put) =>
+        function (row) {
+          if (row.key !== "b") return put.call(this, row);
+          // As WebKit does for a page that is back from the cache.
+          const request = this.add({ key: "a" });
+          request.onerror = (event) => event.preventDefault();
+          return request;
+        },
+      () => rejects(store.write(change({ put: [segment("b")] }))),
+    );
+    equal(await keys(store), ["a"]);
+  },
+
+  async "IndexedDB: what is under way when the page is left goes on when it is back"() {
+    const problems = [];
+    const store = indexedDbStore();
+    await store.open("outbox", (problem) => problems.push(problem));
+    stores.push(store);
+    await store.write(change({ put: [segment("a")] }));
+    let done = 0;
+    const reads = [keys(store), store.count(), deadKeys(store), store.acquire("one", 60_000, "s")];
+    for (const read of reads) read.then(() => done++);
+    for (let turn = 0; turn < 20; turn++) await undefined;
+    const aborted = [];
+    await withShim(
+      IDBTransaction.prototype,
+      "abort",
+      (abort) =>
+        function () {
+          aborted.push(this.mode);
+          return abort.call(this);
+        },
+      async () => {
+        const written = store.write(change({ put: [segment("b")] }));
+        for (let turn = 0; turn < 20; turn++) await undefined;
+        dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+        reads.push(keys(store));
+        await written;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      },
+    );
+    equal([done, aborted.slice(0, 4)], [0, ["readonly", "readonly", "readonly", "readwrite"]]);
+    dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+    const [found, { events }, dead, isLeader, again] = await Promise.all(reads);
+    equal([found, events, dead, isLeader, again, problems], [["a", "b"], 2, [], true, ["a", "b"], []]);
+  },
+
+  async "a page that is left: what is saved is moved once, as much as there is room for"() {
+    const backup = new PageBackup("n");
+    const large = (key) => segment(key, ["1".repeat(400_000)]);
+    equal(backup.save([large("a"), large("b"), segment("c", ["1", "2"])]), 0);
+    equal(backup.save([large("d"), segment("e")]), 1, "the events without room");
+    equal(new PageBackup("n").save([large("d")]), 1, "the events without room, after a start");
+    backup.written(change({ put: [segment("c")], remove: ["a"] }));
+    localStorage.setItem("eventferry-left/n/f", JSON.stringify({ key: "f", form: 1 }));
+    const store = await opened(indexedDbStore());
+    const problems = [];
+    const tell = ({ message }) => problems.push(message);
+    await Promise.all([backup.moveTo(store, tell), new PageBackup("n").moveTo(store, tell)]);
+    equal(await keys(store), ["b", "e"]);
+    equal(await store.peek({ events: 9, bytes: Infinity, skip: new Set(["b"]) }), [segment("e")]);
+    equal([problems.length, /segment f/.test(problems[0])], [1, true]);
+    await store.write(change({ remove: ["b", "e"] }));
+    await backup.moveTo(store, tell);
+    equal(await keys(store), [], "what was moved already");
+    equal(
+      Object.keys(localStorage).filter((key) => key.startsWith("eventferry-left/")),
+      ["eventferry-left/n/f"],
+    );
+    // What the store does not take stays.
+    backup.save([segment("g")]);
+    await backup.moveTo({ write: () => Promise.reject(new Error("full")) }, tell);
+    await backup.moveTo(store, tell);
+    equal(await keys(store), ["g"]);
   },
 
   async "IndexedDB: a closed connection is opened again"() {
