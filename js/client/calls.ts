@@ -68,6 +68,16 @@ export interface Call {
  */
 export type SignAttempt = (lines: string, body: Uint8Array) => Promise<string>;
 
+/** What a system adds to its calls. */
+export interface CallsExtras {
+  /** Whether a response with status 2xx whose body breaks off fails with `ERR_NETWORK` or `ERR_TIMEOUT`. */
+  needsBody?: boolean;
+  /** Signs each attempt when it is made, because signatures have a time. */
+  sign?: SignAttempt | undefined;
+  /** More headers of the response, as lines of `name: value`. Does not throw. */
+  responseHeaders?: (headers: Headers) => string;
+}
+
 /** The response of a call. */
 export interface CallResponse {
   /** The HTTP status. 0: there was no response, or a redirect that the browser hides. */
@@ -76,6 +86,8 @@ export interface CallResponse {
   attempts: number;
   /** The media type in lower case, without parameters; empty if there is none. */
   mediaType: string;
+  /** The headers that were read, as lines of `name: value`. */
+  headers: string;
   /** The body, up to `maxResponseBytes`. */
   body: Uint8Array;
 }
@@ -107,11 +119,10 @@ export class Calls {
   /**
    * @param options the options of a client; all but `retry` and `maxInFlight` have been checked
    * @param classifier a value of `CLASSIFIERS`
-   * @param needsBody whether a response with status 2xx whose body breaks off fails with `ERR_NETWORK` or `ERR_TIMEOUT`
-   * @param sign signs each attempt when it is made, because signatures have a time
    * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad `retry` or `maxInFlight`
    */
-  constructor(options: CallsOptions, classifier: number, needsBody = false, sign?: SignAttempt) {
+  constructor(options: CallsOptions, classifier: number, extras: CallsExtras = {}) {
+    const { needsBody = false, sign, responseHeaders: moreHeaders } = extras;
     const config = checkedConfig(options);
     this.#options = options;
     this.#pump = new Pump<CallsPort>({
@@ -129,7 +140,17 @@ export class Calls {
           maxResponseBytes: number,
           responseHeaders: string,
         ) => {
-          const plan = { method, url, headers, body, timeoutMs, maxResponseBytes, responseHeaders, needsBody };
+          const plan = {
+            method,
+            url,
+            headers,
+            body,
+            timeoutMs,
+            maxResponseBytes,
+            responseHeaders,
+            moreHeaders,
+            needsBody,
+          };
           const signed = sign?.(headers, body).then((more) => {
             this.#secrets.addHeaders(more);
             return { ...plan, headers: `${headers}\n${more}` };
@@ -148,7 +169,7 @@ export class Calls {
           const pending = this.#pending.get(op);
           this.#pending.delete(op);
           const mediaType = /^content-type: ([^;\n]*)/.exec(headers)?.[1]?.trim().toLowerCase() ?? "";
-          const response = { status, attempts, mediaType, body };
+          const response = { status, attempts, mediaType, headers, body };
           if (code === 0) return pending?.resolve(response);
           const cause = this.#secrets.redactError(this.#pump.cause);
           // What prevented the request says more than that there was no response.

@@ -23,7 +23,7 @@ import { deadLetterBound, machineConfig, type OutboxOptions } from "./options.js
 import type { PendingEvent } from "./pending-events.js";
 import { registerOutbox } from "./registry.js";
 import type { HeaderSource, SignBatch } from "./sender.js";
-import { EventSession, type SessionOutbox } from "./session.js";
+import { EventSession, type EventSessionOptions, type SessionOutbox } from "./session.js";
 import { checkMillis, checkWaitOptions, type WaitOptions } from "./wait-options.js";
 import type { Wire } from "./wire.js";
 
@@ -133,6 +133,7 @@ export interface OutboxSystem<E> {
   headers: HeaderSource;
   classify?: Classify | undefined;
   sign?: SignBatch | undefined;
+  beforeSend?: ((event: E) => E | null) | undefined;
   /** Configuration of the machine, with the names of `src/wasm/config.rs`. */
   config: Record<string, number | boolean>;
 }
@@ -175,6 +176,7 @@ const DEFAULT_LIST_LIMIT = 100;
 export class Outbox<E> extends EventTarget {
   readonly #drivers: OutboxDrivers<E>;
   readonly #resendsWhenHidden: boolean;
+  readonly #beforeSend: OutboxSystem<E>["beforeSend"];
   /** Types that have had a listener. */
   readonly #listenedTypes = new Set<string>();
   readonly #store: SharedStore;
@@ -206,6 +208,7 @@ export class Outbox<E> extends EventTarget {
     } = options;
     if (options.identity === undefined && system.identity.warning !== undefined) warnOnce(system.identity.warning);
     this.#resendsWhenHidden = unload !== "hold";
+    this.#beforeSend = system.beforeSend;
     const [url] = system.url.split("#");
     const destination = JSON.stringify([system.system, name === undefined ? { url } : { name }]);
     const emit = (type: string, detail: () => object) => {
@@ -278,8 +281,8 @@ export class Outbox<E> extends EventTarget {
   }
 
   /** A new session. It is flushed when the page is hidden or closed. @internal */
-  session(): EventSession<E> {
-    return this.#newSession(true);
+  session(options?: EventSessionOptions): EventSession<E> {
+    return this.#newSession(true, options);
   }
 
   /**
@@ -530,17 +533,18 @@ export class Outbox<E> extends EventTarget {
     void driver?.open().then(() => this.#drivers.held.refresh());
   }
 
-  #newSession(isFlushedWhenHidden: boolean): EventSession<E> {
+  #newSession(isFlushedWhenHidden: boolean, options?: EventSessionOptions): EventSession<E> {
     if (this.#closing) throw new FerryError("ERR_CLOSED", "the outbox is closed");
     const outbox: SessionOutbox<E> = {
       wire: this.#drivers.wire,
+      beforeSend: this.#beforeSend,
       presentHost: () => this.#drivers.publishing(),
       onCommit: () => {
         this.#start(undefined);
         this.#keepAliveWhilePending();
       },
     };
-    return new EventSession<E>(outbox, isFlushedWhenHidden);
+    return new EventSession<E>(outbox, isFlushedWhenHidden, options);
   }
 
   /** Keeps the edge function alive, if there is one. */

@@ -243,6 +243,11 @@ class Receipt implements EventReceipt {
   }
 }
 
+/** The receipt of an event that is not even staged. */
+export function rejectedReceipt(id: string, error: FerryError): EventReceipt {
+  return new Receipt(id, abandonedSegment(error), 0);
+}
+
 function abandonedSegment(error: FerryError): TrackedSegment {
   const segment = new TrackedSegment();
   segment.abandon(error);

@@ -1,10 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: published events are staged until the session is flushed or rolled back. */
+import { checkOptionNames, checkTimeout } from "../client/options.js";
 import { FerryError } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
 import { type FlushReport, report } from "./report.js";
-import { type BufferHost, type EventReceipt, SessionBuffer } from "./session-buffer.js";
+import { type BufferHost, type EventReceipt, rejectedReceipt, SessionBuffer } from "./session-buffer.js";
 import { type TrackedSegment, untilSegments } from "./tracked-segment.js";
+import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
 import { warnOnce } from "../platform/warn.js";
 import { checkWaitOptions, type WaitOptions } from "./wait-options.js";
 import type { Wire } from "./wire.js";
@@ -15,6 +17,17 @@ export type { EventReceipt } from "./session-buffer.js";
 export interface FlushOptions extends WaitOptions {
   /** How far the events have to get. @default "accepted" */
   until?: "accepted" | "delivered";
+}
+
+/** When a session flushes itself, beside the calls of `flush`. A failed flush is tried again, also then. */
+export interface EventSessionOptions {
+  /**
+   * So many milliseconds after the first event that is staged. A longer time makes fewer and larger requests; what is
+   * staged is lost if the process ends. @default never
+   */
+  autoFlushMs?: number;
+  /** When so many events are staged. @default never */
+  autoFlushEvents?: number;
 }
 
 /** What a driver is for a session. */
@@ -30,6 +43,8 @@ export interface SessionOutbox<E> {
   presentHost(): SessionHost<E>;
   /** Events of a session were committed. */
   onCommit(): void;
+  /** What is staged in place of an event; `null` drops it. */
+  readonly beforeSend: ((event: E) => E | null) | undefined;
 }
 
 /**
@@ -45,11 +60,16 @@ export class EventSession<E> {
   #last: [SessionHost<E>, SessionBuffer<E>] | undefined;
   /** Flushed and not settled. */
   #flushed = new Set<TrackedSegment>();
+  readonly #options: EventSessionOptions;
+  /** When the session flushes itself. */
+  #timer: Timer | undefined;
 
   /** @internal */
-  constructor(outbox: SessionOutbox<E>, isFlushedWhenHidden: boolean) {
+  constructor(outbox: SessionOutbox<E>, isFlushedWhenHidden: boolean, options: EventSessionOptions = {}) {
+    checkSessionOptions(options);
     this.#outbox = outbox;
     this.#isFlushedWhenHidden = isFlushedWhenHidden;
+    this.#options = { ...options };
     warnIfForgotten(this, this.#buffers);
   }
 
@@ -68,9 +88,26 @@ export class EventSession<E> {
    * staged; `ERR_CLOSED`
    */
   publish(event: E): EventReceipt {
+    const { beforeSend, wire } = this.#outbox;
+    const changed = beforeSend ? beforeSend(event) : event;
+    if (changed === null)
+      return rejectedReceipt(wire.encode(event).id, new FerryError("ERR_DROPPED", "beforeSend dropped the event"));
     const host = this.#outbox.presentHost();
     const buffer = this.#last?.[0] === host ? this.#last[1] : this.#bufferOf(host);
-    return buffer.publish(event);
+    const receipt = buffer.publish(changed);
+    const { autoFlushMs, autoFlushEvents } = this.#options;
+    if (autoFlushEvents !== undefined && this.staged >= autoFlushEvents) this.flushInBackground();
+    else if (autoFlushMs !== undefined) this.#timer ??= startTimer(() => this.flushInBackground(), autoFlushMs);
+    return receipt;
+  }
+
+  /** Flushes without waiting. After a failure, `autoFlushMs` counts again. @internal */
+  flushInBackground(): void {
+    this.flush().catch(() => {
+      const { autoFlushMs } = this.#options;
+      if (autoFlushMs !== undefined && this.staged > 0)
+        this.#timer ??= startTimer(() => this.flushInBackground(), autoFlushMs);
+    });
   }
 
   /**
@@ -101,6 +138,7 @@ export class EventSession<E> {
 
   /** Drops the staged events and returns their ids, the oldest first. Flushed events stay. */
   rollback(): string[] {
+    this.#stopTimer();
     return [...this.#buffers.values()].flatMap((buffer) => buffer.rollback(new FerryError("ERR_ROLLED_BACK")));
   }
 
@@ -116,6 +154,7 @@ export class EventSession<E> {
 
   /** Commits the staged events of all identities, and returns their segments with the ids of their events. */
   #commit(): [TrackedSegment, string[]][] {
+    this.#stopTimer();
     const committed: [TrackedSegment, string[]][] = [];
     let failure: { error: unknown } | undefined;
     for (const buffer of this.#buffers.values()) {
@@ -130,6 +169,11 @@ export class EventSession<E> {
     return committed;
   }
 
+  #stopTimer(): void {
+    stopTimer(this.#timer);
+    this.#timer = undefined;
+  }
+
   #bufferOf(host: SessionHost<E>): SessionBuffer<E> {
     let buffer = this.#buffers.get(host);
     if (!buffer) {
@@ -140,6 +184,15 @@ export class EventSession<E> {
     this.#last = [host, buffer];
     return buffer;
   }
+}
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+function checkSessionOptions(options: EventSessionOptions): void {
+  checkOptionNames("session", options, ["autoFlushMs", "autoFlushEvents"]);
+  checkTimeout(options.autoFlushMs, "autoFlushMs");
+  const { autoFlushEvents } = options;
+  if (autoFlushEvents !== undefined && !(Number.isInteger(autoFlushEvents) && autoFlushEvents > 0))
+    throw mustBe("autoFlushEvents", "an integer above 0", autoFlushEvents);
 }
 
 type Buffers = ReadonlyMap<unknown, { readonly staged: number }>;

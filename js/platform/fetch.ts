@@ -52,6 +52,8 @@ export interface RequestPlan {
   maxResponseBytes?: number;
   /** The response headers to read: lower-case names separated by one space. @default none */
   responseHeaders?: string;
+  /** Lines of `name: value` that `headers` of the outcome has as well. Does not throw. @default none */
+  moreHeaders?: ((headers: Headers) => string) | undefined;
   /** Whether a response with status 2xx whose body breaks off counts as a failure. @default false */
   needsBody?: boolean;
   /** The part of the keepalive budget for this request; it is released at the end. `undefined`: no keepalive. */
@@ -85,6 +87,7 @@ export function startExchange(
     timeoutMs,
     maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES,
     responseHeaders = "",
+    moreHeaders,
     needsBody = false,
     keepalive,
   }: RequestPlan,
@@ -116,7 +119,10 @@ export function startExchange(
       const [response, status, retryAfterMs, headers] = head as [Response, number, number, string];
       const { body, error } = await readBody(response, maxResponseBytes);
       if (needsBody && error !== undefined && status >= 200 && status < 300) onError(error);
-      else end({ kind: "response", status, retryAfterMs, headers, body });
+      else {
+        const more = moreHeaders?.(response.headers) ?? "";
+        end({ kind: "response", status, retryAfterMs, headers: headers + more, body });
+      }
     };
     const { signal } = controller;
     const isKeepalive = keepalive !== undefined;

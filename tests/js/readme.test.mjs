@@ -325,6 +325,14 @@ test("webhook: shakes hands, lets in and keeps out", async () => {
   assert.deepEqual(printed, expected);
 });
 
+test("publish-one-step: the event arrives as beforeSend has made it", async () => {
+  await runAlone("publish-one-step");
+  assert.deepEqual(
+    arrived("one-step").map(({ event }) => [event.id, event.get("region")]),
+    [["7", "eu"]],
+  );
+});
+
 test("webhook-verify: lets in what is signed with any of the keys", async () => {
   const { CloudEvent, standardWebhooks, toStructured } = await import("eventferry");
   const { module, printed, expected } = await run("webhook-verify");

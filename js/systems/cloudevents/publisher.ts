@@ -11,17 +11,18 @@ import {
   mergeHeaders,
 } from "../../client/options.js";
 import { FerryError } from "../../engine/errors.js";
-import { formatValue } from "../../engine/messages.js";
+import { formatValue, mustBe } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
 import { identityOfHeaders } from "../../outbox/identity.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
-import type { EventSession } from "../../outbox/session.js";
-import type { DeliveryInfo } from "../../outbox/tracked-segment.js";
+import type { FlushReport } from "../../outbox/report.js";
+import type { EventReceipt, EventSession, FlushOptions, EventSessionOptions } from "../../outbox/session.js";
 import { SINGLE_EVENT_LIMITS } from "../../outbox/wire.js";
-import { EventBatch, toArray } from "./batch.js";
+import { checkEvent, EventBatch, toArray } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, checkMode, type HttpMessage, toHttp } from "./http.js";
+import { readReply, replyHeaders, type SendInfo } from "./reply.js";
 import { checkSigner, requestId, signatureHeaders } from "./signatures/sign.js";
 import type { Signer } from "./signatures/signature.js";
 import { CloudEventsWire, multiStatus } from "./wire.js";
@@ -47,6 +48,12 @@ export interface PublisherOptions extends CallsOptions {
    * @default requests are not signed
    */
   sign?: Signer;
+  /**
+   * Called once for each event that is published, before it is staged: returns the event to publish in its place, or
+   * `null`, which drops it: its receipt rejects with `ERR_DROPPED`. Must answer at once. `send` does not call it.
+   * @default events are published as they are
+   */
+  beforeSend?: (event: CloudEvent) => CloudEvent | null;
   /**
    * What a response means, where its status does not tell: for all events of a request, or for each; `undefined` for
    * what the status says. `expectJsonOrEmpty` is ready to use. @default the status
@@ -82,23 +89,37 @@ export class Publisher {
   readonly #url: string;
   readonly #calls: Calls;
   #outbox: Outbox<CloudEvent> | undefined;
+  /** The session of `publish`. */
+  #session: EventSession<CloudEvent> | undefined;
+  /** Whether it is flushed at the end of this turn. */
+  #isFlushing = false;
   #isClosed = false;
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option. */
   constructor(options: PublisherOptions) {
-    checkClientOptions("a Publisher", options, ["url", "mode", "outbox", "classify", "sign", "retry", "maxInFlight"]);
+    checkClientOptions("a Publisher", options, [
+      "url",
+      "mode",
+      "outbox",
+      "classify",
+      "sign",
+      "beforeSend",
+      "retry",
+      "maxInFlight",
+    ]);
     checkClassify(options.classify);
     checkMode(options.mode);
     checkSigner(options.sign);
+    const { beforeSend } = options;
+    if (beforeSend !== undefined && typeof beforeSend !== "function")
+      throw mustBe("beforeSend", "a function", beforeSend);
     this.#url = checkedUrl(options.url);
     this.#options = { ...options };
     const { sign } = options;
-    this.#calls = new Calls(
-      this.#options,
-      CLASSIFIERS.webhook,
-      false,
-      sign && ((...args) => signAttempt(sign, ...args)),
-    );
+    this.#calls = new Calls(this.#options, CLASSIFIERS.webhook, {
+      sign: sign && ((...args) => signAttempt(sign, ...args)),
+      responseHeaders: replyHeaders,
+    });
     if (options.outbox !== undefined) this.#outbox = this.#createOutbox();
   }
 
@@ -112,7 +133,7 @@ export class Publisher {
    * followed), `ERR_UNAUTHORIZED`, `ERR_REJECTED`, `ERR_GONE`, `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_FORMAT`,
    * `ERR_RATE_LIMITED`, `ERR_UNAVAILABLE`, `ERR_QUEUE_FULL`, `ERR_CLOSED`; `status` has the HTTP status.
    */
-  async send(events: CloudEvent | Iterable<CloudEvent> | EventBatch, options: SendOptions = {}): Promise<DeliveryInfo> {
+  async send(events: CloudEvent | Iterable<CloudEvent> | EventBatch, options: SendOptions = {}): Promise<SendInfo> {
     checkTimeout(options.timeoutMs);
     checkSignal(options.signal);
     const mode = options.mode ?? this.#options.mode;
@@ -122,13 +143,15 @@ export class Publisher {
     if (mode === undefined || mode === "batch") {
       return this.#deliver(toHttp(events instanceof EventBatch ? events : all, "batch"), all, options);
     }
-    const delivered: DeliveryInfo = { status: 0, attempts: 0, ids: [] };
+    const delivered: SendInfo = { status: 0, attempts: 0, ids: [] };
     for (const event of all) {
       try {
-        const { status, attempts } = await this.#deliver(toHttp(event, mode), [event], options);
+        const { status, attempts, reply, replyError } = await this.#deliver(toHttp(event, mode), [event], options);
         delivered.status = status;
         delivered.attempts += attempts;
         delivered.ids.push(event.id);
+        if (reply) delivered.reply = [...(delivered.reply ?? []), ...reply];
+        if (replyError) delivered.replyError ??= replyError;
       } catch (error) {
         if (!(error instanceof FerryError)) throw error;
         const { code, message, status, attribute, cause } = error;
@@ -157,8 +180,40 @@ export class Publisher {
    *
    * @throws {FerryError} `ERR_CLOSED` if the publisher is closed.
    */
-  session(): EventSession<CloudEvent> {
-    return this.outbox.session();
+  session(options?: EventSessionOptions): EventSession<CloudEvent> {
+    return this.outbox.session(options);
+  }
+
+  /**
+   * Publishes an event in one step: it is staged, and flushed at the end of this turn, together with the others of the
+   * turn. If the store does not open, it stays staged for the next call of `publish` or `flush`.
+   *
+   * @returns its receipt, which tells when the event is stored, and when it is delivered
+   * @throws {FerryError} as `publish` of a session
+   * @example await publisher.publish(new CloudEvent({ type: "com.example.made", source: "/orders" })).accepted;
+   */
+  publish(event: CloudEvent): EventReceipt {
+    this.#session ??= this.session();
+    const session = this.#session;
+    const receipt = session.publish(event);
+    if (!this.#isFlushing) {
+      this.#isFlushing = true;
+      queueMicrotask(() => {
+        this.#isFlushing = false;
+        session.flushInBackground();
+      });
+    }
+    return receipt;
+  }
+
+  /**
+   * Waits until the events of `publish` are stored, or delivered. The report has those that were not flushed before.
+   *
+   * @throws {FerryError} as `flush` of a session
+   */
+  async flush(options?: FlushOptions): Promise<FlushReport> {
+    this.#session ??= this.session();
+    return this.#session.flush(options);
   }
 
   /**
@@ -187,13 +242,23 @@ export class Publisher {
   }
 
   #createOutbox(): Outbox<CloudEvent> {
-    const { mode, sign, outbox: settings = {}, headers, fetch, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = this.#options;
+    const {
+      mode,
+      sign,
+      beforeSend,
+      outbox: settings = {},
+      headers,
+      fetch,
+      timeoutMs = DEFAULT_TIMEOUT_MS,
+      signal,
+    } = this.#options;
     const outbox = new Outbox(settings, {
       wire: new CloudEventsWire(this.#url, mode, this.#singleMode),
       system: "cloudevents",
       url: this.#url,
       identity: identityOfHeaders(headers),
       classify: this.#options.classify,
+      beforeSend: beforeSend && ((event) => checkedBeforeSend(beforeSend, event)),
       sign:
         sign &&
         (async (batch, body) => {
@@ -216,7 +281,7 @@ export class Publisher {
     { headers, body }: HttpMessage,
     events: readonly CloudEvent[],
     { headers: given, signal, timeoutMs }: SendOptions,
-  ): Promise<DeliveryInfo> {
+  ): Promise<SendInfo> {
     const ids = events.map(({ id }) => id);
     const isSigned = this.#options.sign !== undefined;
     const call = this.#calls.call({
@@ -226,7 +291,7 @@ export class Publisher {
       userHeaders: given,
       signal,
       timeoutMs,
-      maxResponseBytes: MIN_RESPONSE_BYTES + ids.length * RESULT_BYTES,
+      maxResponseBytes: MAX_REPLY_BYTES + ids.length * RESULT_BYTES,
     });
     const { classify } = this.#options;
     const response = await classifyCall(classify, call, () =>
@@ -234,8 +299,18 @@ export class Publisher {
     );
     const { status, attempts } = response;
     if (status === 207 && !classify) checkResults(multiStatus(response.body, ids), ids);
-    return { status, attempts, ids };
+    return { status, attempts, ids, ...readReply(response) };
   }
+}
+
+/** The result of `beforeSend`, checked. */
+function checkedBeforeSend(beforeSend: (event: CloudEvent) => CloudEvent | null, event: CloudEvent): CloudEvent | null {
+  checkEvent(event);
+  const result: unknown = beforeSend(event);
+  if (result === null || result instanceof CloudEvent) return result;
+  // Nobody else handles its rejection.
+  if (result instanceof Promise) result.catch(() => undefined);
+  throw mustBe("the result of beforeSend", "a CloudEvent or null", result);
 }
 
 /** The headers of the signature of one attempt. Its id was made with the request. */
@@ -244,8 +319,8 @@ async function signAttempt(signer: Signer, lines: string, body: Uint8Array): Pro
   return mergeHeaders([await signatureHeaders(signer, id, body)], {});
 }
 
-/** How much of a response is read: enough for one result of each event in a response with status 207. */
-const MIN_RESPONSE_BYTES = 16 * 1024;
+/** How much of a response is read: enough for a reply, and one result of each event in a response with status 207. */
+const MAX_REPLY_BYTES = 1024 * 1024;
 const RESULT_BYTES = 512;
 /** More ids would make the message unreadable. */
 const MAX_NAMED_IDS = 10;

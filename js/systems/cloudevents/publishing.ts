@@ -3,3 +3,4 @@
 export type { HeadersOption } from "../../client/options.js";
 export { CloudEvent } from "./event.js";
 export { Publisher, type PublisherOptions, type SendOptions } from "./publisher.js";
+export type { SendInfo } from "./reply.js";

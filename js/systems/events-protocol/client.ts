@@ -79,7 +79,7 @@ export class EventsProtocolClient {
     )
       throw mustBe("maxResponseBytes", "an integer above 0 and below 134217728 (128 MiB)", maxResponseBytes);
     this.#options = { ...options };
-    this.#calls = new Calls(this.#options, CLASSIFIERS.eventsProtocol, true);
+    this.#calls = new Calls(this.#options, CLASSIFIERS.eventsProtocol, { needsBody: true });
   }
 
   /**
