@@ -21,6 +21,7 @@ export interface ClassifiableResponse {
 
 /** An event of the request. */
 export interface SentEvent {
+  /** The id of the event. */
   readonly id: string;
   /** Its JSON text. */
   readonly text: string;

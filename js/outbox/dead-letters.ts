@@ -8,6 +8,7 @@ import type { Wire } from "./wire.js";
 
 /** An event that will not be delivered unless it is replayed. */
 export interface DeadEvent {
+  /** The id of the event. */
   readonly id: string;
   /**
    * JSON text of the event. Empty in the report of a flush if another tab kept it as a dead letter;
@@ -16,9 +17,11 @@ export interface DeadEvent {
   readonly text: string;
   /** When it became a dead letter. */
   readonly at: Date;
+  /** The code of the error that ended its delivery. */
   readonly code: FerryErrorCode;
   /** HTTP status, 0 if there was none. */
   readonly status: number;
+  /** The message of that error. */
   readonly reason: string;
   /** How many requests contained it. */
   readonly attempts: number;

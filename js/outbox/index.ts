@@ -29,6 +29,7 @@ export type {
 } from "../stores/store.js";
 export type { DedupeStore } from "../stores/dedupe.js";
 export type { DeadEvent } from "./dead-letters.js";
+export type { IdentityOption } from "./identity.js";
 export type { OutboxOptions } from "./options.js";
 export {
   type DeadLetters,
@@ -37,6 +38,8 @@ export {
   Outbox,
   type OutboxEvents,
   type OutboxStats,
+  type SignOutOptions,
+  type SignOutReport,
 } from "./outbox.js";
 export type { PendingEvent } from "./pending-events.js";
 export type { FlushReport } from "./report.js";

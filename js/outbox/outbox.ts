@@ -67,7 +67,14 @@ export interface OutboxStats {
   /** Requests sent. */
   attempts: number;
   /** Events that were refused or dropped because the outbox was full. None of them was accepted. */
-  droppedBy: { reject: number; dropOldest: number; dropNewest: number };
+  droppedBy: {
+    /** Events for which `publish` threw. */
+    reject: number;
+    /** Events that `overflow: "drop-oldest"` dropped. */
+    dropOldest: number;
+    /** Events that `overflow: "drop-newest"` dropped. */
+    dropNewest: number;
+  };
   /** The kind of the store; `undefined` until it is open. */
   store: string | undefined;
   /** What a stored event survives; `undefined` until the store is open. */
@@ -79,24 +86,62 @@ export interface OutboxStats {
 /** Events of an outbox, by type. */
 export interface OutboxEvents {
   /** Events were stored. */
-  accepted: CustomEvent<{ ids: string[] }>;
+  accepted: CustomEvent<{
+    /** Their ids. */
+    ids: string[];
+  }>;
   /** The server accepted events. */
-  delivered: CustomEvent<{ ids: string[]; status: number; attempts: number }>;
+  delivered: CustomEvent<{
+    /** Their ids. */
+    ids: string[];
+    /** The HTTP status of the response. */
+    status: number;
+    /** How many requests contained them. */
+    attempts: number;
+  }>;
   /** A request failed and will be repeated after `delayMs`. `failures`: how many failed in a row. */
-  retry: CustomEvent<{ error: FerryError; delayMs: number; failures: number }>;
+  retry: CustomEvent<{
+    /** Why the request failed. */
+    error: FerryError;
+    /** Time until the next request, in milliseconds. */
+    delayMs: number;
+    /** How many requests failed in a row. */
+    failures: number;
+  }>;
   /** Dead letters were removed, because they were too old or had used up their share of the room. */
-  "dead-expired": CustomEvent<{ ids: string[] }>;
+  "dead-expired": CustomEvent<{
+    /** Their ids. */
+    ids: string[];
+  }>;
   /** An event became a dead letter. */
-  dead: CustomEvent<{ id: string; error: FerryError; attempts: number }>;
+  dead: CustomEvent<{
+    /** Its id. */
+    id: string;
+    /** Why it will not be sent any more. */
+    error: FerryError;
+    /** How many requests contained it. */
+    attempts: number;
+  }>;
   /** The outbox is 80 % full (`isHigh`), or less than 60 % again. */
-  pressure: CustomEvent<{ isHigh: boolean; bytes: number }>;
+  pressure: CustomEvent<{
+    /** Whether more than 80 % of `maxBytes` is used. */
+    isHigh: boolean;
+    /** Bytes in use. */
+    bytes: number;
+  }>;
   /**
    * The store failed, or the server refuses all requests: no event is lost, but the cause needs attention. Or the store
    * has found that something in it is damaged or was deleted: the message says what.
    */
-  degraded: CustomEvent<{ error: FerryError }>;
+  degraded: CustomEvent<{
+    /** What happened; the message says what to do. */
+    error: FerryError;
+  }>;
   /** This tab or process became the one that sends, or stopped being it. */
-  leader: CustomEvent<{ leads: boolean }>;
+  leader: CustomEvent<{
+    /** Whether this tab or process sends now. */
+    leads: boolean;
+  }>;
 }
 
 /** What happens to the undelivered events of a user who signs out. */
@@ -467,6 +512,7 @@ export class Outbox<E> extends EventTarget {
     return this.close();
   }
 
+  /** Calls a listener for each event of a type; see {@link OutboxEvents}. */
   override addEventListener<K extends keyof OutboxEvents>(
     type: K,
     listener: (event: OutboxEvents[K]) => void,

@@ -7,6 +7,7 @@ import type { Wire } from "./wire.js";
 
 /** An accepted event that is still to be delivered. */
 export interface PendingEvent {
+  /** The id of the event. */
   readonly id: string;
   /** JSON text of the event. */
   readonly text: string;

@@ -8,6 +8,7 @@ import type { Wire } from "./wire.js";
 
 /** The state of one published event. Its promises are made only when they are read. */
 export interface EventReceipt {
+  /** The id of the event. */
   readonly id: string;
   /**
    * Resolves when the event is stored as safely as `stats().durability` says, or the server has accepted it. Rejects

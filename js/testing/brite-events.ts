@@ -33,16 +33,19 @@ export interface BriteEventsEmulatorOptions {
 export interface ReceivedBriteEvent {
   /** The number of the event, from 1. `clear()` does not reset it. */
   readonly seq: number;
+  /** The event as it was sent. */
   readonly event: BriteEvent;
   /** The id that the response gave the event. */
   readonly eventId: string;
   /** The header `x-britecore-job-id`. The original does not send it with a batch. */
   readonly jobId: string | undefined;
+  /** Whether it came alone or in a batch. */
   readonly mode: "single" | "bulk";
   /** The headers of the request, with lower-case names. The same object for all events of one request. */
   readonly headers: Readonly<Record<string, string>>;
   /** The body of the request. The same array for all events of one request. */
   readonly rawBody: Uint8Array;
+  /** When it was received. */
   readonly receivedAt: Date;
 }
 

@@ -7,6 +7,7 @@ import { Watchers } from "./watchers.js";
 export interface ReceivedEvent {
   /** Sequence number, from 1, over all channels. `clear()` does not reset it. */
   readonly seq: number;
+  /** The event. */
   readonly event: CloudEvent;
   /** Content mode of the message. */
   readonly mode: ContentMode;
@@ -16,6 +17,7 @@ export interface ReceivedEvent {
   readonly rawBody: Uint8Array;
   /** The channel it was sent to. */
   readonly channel: string;
+  /** When it was received. */
   readonly receivedAt: Date;
   /** The URL the message was sent to. */
   readonly url: string;

@@ -43,12 +43,15 @@ export interface ReceivedRequest {
   readonly seq: number;
   /** The event, including its `auth`; undefined if the request was not an event. */
   readonly event: RequestEvent | undefined;
+  /** The answer. */
   readonly response: ResponseEvent;
   /** The headers of the request, with lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
   /** The body of the request. */
   readonly rawBody: Uint8Array;
+  /** When it was received. */
   readonly receivedAt: Date;
+  /** The URL the request was sent to. */
   readonly url: string;
 }
 

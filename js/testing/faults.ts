@@ -42,6 +42,7 @@ export interface Fault {
 
 /** A fault that was added. */
 export interface AddedFault {
+  /** The fault as it was added. */
   readonly fault: Readonly<Fault>;
   /** Number of requests it has been applied to. */
   readonly hits: number;

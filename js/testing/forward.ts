@@ -20,6 +20,7 @@ export interface ForwardOptions {
 
 /** A running forwarding. */
 export interface Forwarding {
+  /** Where events are forwarded to. */
   readonly url: string;
   /** Number of events that the server answered with 2xx. */
   readonly delivered: number;

@@ -83,7 +83,9 @@ export interface SalesforceEmulatorOptions {
 
 /** A Bayeux session of a client. */
 export interface SalesforceSession {
+  /** The id of the session. */
   readonly clientId: string;
+  /** The user of the session. */
   readonly username: string;
   /** Names of its subscriptions, filters included. */
   readonly subscriptions: readonly string[];

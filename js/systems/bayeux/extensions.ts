@@ -2,7 +2,10 @@
 import { mustBe } from "../../engine/messages.js";
 
 /** A Bayeux message as it is sent or received. */
-export type RawMessage = Record<string, unknown> & { channel: string };
+export type RawMessage = Record<string, unknown> & {
+  /** The channel. */
+  channel: string;
+};
 
 type Replacement = RawMessage | null | undefined | void;
 

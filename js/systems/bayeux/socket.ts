@@ -8,8 +8,11 @@
 
 /** The part of a WebSocket that is used. */
 export interface SocketLike {
+  /** Sends a text frame. */
   send(text: string): void;
+  /** Closes the connection. */
   close(code?: number, reason?: string): void;
+  /** Listens to an event of the socket; `message` has the text in `data`. */
   // biome-ignore lint/suspicious/noExplicitAny: each WebSocket implementation has event types of its own
   addEventListener(type: "open" | "message" | "close" | "error", listener: (event: any) => void): void;
 }

@@ -36,6 +36,7 @@ export type StreamNoticeKind =
 
 /** An incident that does not end the client. */
 export interface StreamNotice {
+  /** What happened. */
   readonly kind: StreamNoticeKind;
   /** The channel concerned, if it is one. */
   readonly channel?: string;
@@ -46,17 +47,25 @@ export interface StreamNotice {
 /** Events of a client, for `addEventListener`. */
 export interface StreamEvents {
   /** The state of the connection has changed. */
-  state: CustomEvent<{ readonly state: StreamState }>;
+  state: CustomEvent<{
+    /** The new state. */
+    readonly state: StreamState;
+  }>;
+  /** Something happened that the program may want to know; see {@link StreamNotice}. */
   notice: CustomEvent<StreamNotice>;
   /**
    * The listener of a subscription threw, or a replay position could not be saved. Without a listener the error is
    * reported as uncaught.
    */
-  error: CustomEvent<{ readonly error: unknown }>;
+  error: CustomEvent<{
+    /** What was thrown. */
+    readonly error: unknown;
+  }>;
 }
 
 /** One subscription. */
 export interface Subscription {
+  /** The channel, or the pattern of channels. */
   readonly channel: string;
   /**
    * Ends this subscription. The server is informed only if it was the last one to the channel.

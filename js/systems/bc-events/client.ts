@@ -62,6 +62,7 @@ const MAX_CONCURRENT_REQUESTS = 6;
  * await session.flush();
  */
 export class BriteEventsClient<const T extends TopicSource = TopicSource> implements SessionClient<T> {
+  /** The actor of service and third-party sessions. */
   readonly serviceName: string;
   /** The URL for single events; `null` in local mode. */
   readonly publishUrl: string | null;
@@ -167,6 +168,7 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
     await this.#outbox?.close();
   }
 
+  /** Closes the client, as `close()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

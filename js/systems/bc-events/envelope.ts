@@ -5,11 +5,21 @@ export type ActorType = "user" | "service" | "third-party";
 
 /** An event as it is sent, with its members in this order. */
 export interface BriteEvent {
+  /** The action of the topic. */
   action: string;
+  /** The category of the topic. */
   category: string;
+  /** The entity of the topic. */
   entity: string;
+  /** The data, which match the schema of the topic. */
   data: object;
-  actor: { id: string; type: ActorType };
+  /** Who caused the event. */
+  actor: {
+    /** A user id or the name of a service. */
+    id: string;
+    /** The kind of actor. */
+    type: ActorType;
+  };
 }
 
 /** A rule that an event breaks. */

@@ -12,7 +12,14 @@ export {
 } from "./session.js";
 export type { Topic } from "./topics.js";
 export type { ActorType, BriteEvent } from "./envelope.js";
-export type { DataOf, MagicCalls, PublishOf, TopicDefinition, TopicDefinitions, TopicSource } from "./types.js";
+export type {
+  DataOf,
+  MagicCalls,
+  PublishOf,
+  TopicDefinition,
+  TopicDefinitions,
+  TopicSource,
+} from "./types.js";
 export type { ClientOptions, HeadersOption } from "../../client/options.js";
 export type { FetchLike } from "../../platform/fetch.js";
 export type { OutboxOptions } from "../../outbox/options.js";

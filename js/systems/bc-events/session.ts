@@ -44,17 +44,29 @@ export interface UntypedSession<T extends TopicSource = TopicSource> extends Bri
 
 /** The client of a session: the public members of `BriteEventsClient`. */
 export interface SessionClient<T extends TopicSource = TopicSource> {
+  /** The actor of service and third-party sessions. */
   readonly serviceName: string;
+  /** Where single events are sent; `null` in local mode. */
   readonly publishUrl: string | null;
+  /** Where batches are sent; `null` in local mode. */
   readonly publishBulkUrl: string | null;
+  /** The category of calls such as `createdOrder`. */
   readonly defaultCategory: string | undefined;
+  /** All topics. */
   readonly topics: Topic[];
+  /** The outbox behind all sessions. */
   readonly outbox: Outbox<Encoded>;
+  /** The topic of these names. @throws {FerryError} `ERR_INVALID_ARGUMENT` if there is none */
   getTopic(category: string, entity: string, action: string): Topic;
+  /** Checks the schema of each topic. @throws {FerryError} `ERR_INVALID_ARGUMENT` with all problems */
   checkTopics(): void;
+  /** A session whose actor is a user. */
   userSession(userId: string, jobId?: string | null, options?: SessionOptions): SessionWithCalls<T>;
+  /** A session whose actor is this service. */
   serviceSession(jobId?: string | null, options?: SessionOptions): SessionWithCalls<T>;
+  /** A session whose actor is a third party. */
   thirdPartySession(jobId?: string | null, options?: SessionOptions): SessionWithCalls<T>;
+  /** Flushes and stops the outbox. */
   close(): Promise<void>;
 }
 

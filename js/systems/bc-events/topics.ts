@@ -8,8 +8,11 @@ import { parseTopicsYaml } from "./topics-yaml.js";
 
 /** A topic: what happened (`action`) to what (`entity`), and the schema of the data. */
 export class Topic {
+  /** The category, such as `orders`. */
   readonly category: string;
+  /** The entity, such as `Order`. */
   readonly entity: string;
+  /** The action, such as `Created`. */
   readonly action: string;
   /** The name that the original gives it, for example `claims.PolicyCreated`. */
   readonly name: string;
@@ -25,6 +28,7 @@ export class Topic {
     this.#definition = definition;
   }
 
+  /** The full name, such as `orders.OrderCreated`. */
   toString(): string {
     return this.name;
   }

@@ -18,6 +18,7 @@ export interface TopicDefinition {
 export interface TopicDefinitions {
   /** The category of topics and calls that name none. */
   readonly DefaultCategory?: string;
+  /** The topics. */
   readonly Topics: readonly TopicDefinition[];
   readonly [more: string]: unknown;
 }

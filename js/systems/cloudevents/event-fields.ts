@@ -45,6 +45,7 @@ export type StoredPayload = Pick<Payload, "rawKind" | "rawData">;
 
 export const NO_PAYLOAD: StoredPayload = { rawKind: "none", rawData: undefined };
 
+/** Extension attributes by name. */
 export type Extensions = Readonly<Record<string, ExtensionValue>>;
 
 /** No extension attributes. */

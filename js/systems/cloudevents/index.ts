@@ -15,7 +15,7 @@ export type { Body, ReadOptions } from "./body.js";
 export type { SchemaOptions } from "./data-schema.js";
 export type { DedupeOptions } from "./dedupe.js";
 export { CloudEvent } from "./event.js";
-export type { PayloadKind, Problem, Specversion } from "./event-fields.js";
+export type { Extensions, PayloadKind, Problem, Specversion } from "./event-fields.js";
 export type { HeadersLike } from "./headers.js";
 export {
   batchFromHttp,

@@ -20,7 +20,16 @@ import { membersOf, type RawMember } from "./json-split.js";
  * `true` leaves attributes off that are not valid. A function is called for each of them: it returns the attribute that
  * shall stand for it (`name` and `value` default to those that arrived), or `undefined` to leave it off.
  */
-export type Lenient = boolean | ((problem: Problem) => { name?: string | undefined; value?: unknown } | undefined);
+export type Lenient =
+  | boolean
+  | ((problem: Problem) =>
+      | {
+          /** The name of the attribute. @default the name that arrived */
+          name?: string | undefined;
+          /** The value of the attribute. @default the value that arrived */
+          value?: unknown;
+        }
+      | undefined);
 
 /** How strictly a message is read. */
 export interface LenientOptions {

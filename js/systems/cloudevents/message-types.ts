@@ -44,7 +44,12 @@ export interface MqttMessage {
   /** The data. */
   payload: string | ClientBytes;
   /** The media type, and the attributes as user properties. */
-  properties: { contentType?: string; userProperties?: Record<string, string> };
+  properties: {
+    /** The media type of the data. */
+    contentType?: string;
+    /** The attributes, without a prefix. */
+    userProperties?: Record<string, string>;
+  };
 }
 
 /** Data and headers for nats.js. */
@@ -60,10 +65,15 @@ export type NatsHeaders = Record<string, string>;
 
 /** What `toMessage` returns for each binding. */
 export interface SentMessages {
+  /** For kafkajs, and Confluent's client. */
   kafka: KafkaMessage;
+  /** For rhea. */
   amqp: AmqpMessage;
+  /** For `@azure/service-bus`. */
   "service-bus": ServiceBusMessage;
+  /** For mqtt.js with protocol version 5. */
   mqtt: MqttMessage;
+  /** For nats.js. */
   nats: NatsMessage;
 }
 
@@ -85,7 +95,9 @@ export interface ReceivedKafkaMessage {
 
 /** A message that rhea has delivered. */
 export interface ReceivedAmqpMessage {
+  /** The media type of the data, or that of an event in the JSON format. */
   content_type?: string | undefined;
+  /** The attributes, with the prefix `cloudEvents_` or `cloudEvents:`. */
   application_properties?: Record<string, unknown> | undefined;
   /** Data sections, a string or bytes. */
   body?: unknown;
@@ -93,7 +105,9 @@ export interface ReceivedAmqpMessage {
 
 /** A message that `@azure/service-bus` has delivered. */
 export interface ReceivedServiceBusMessage {
+  /** The media type of the data, or that of an event in the JSON format. */
   contentType?: string | undefined;
+  /** The attributes, with the prefix `cloudEvents_` or `cloudEvents:`. */
   applicationProperties?: Record<string, unknown> | undefined;
   /** Bytes, or the value that the client has parsed from JSON. */
   body?: unknown;
@@ -101,10 +115,14 @@ export interface ReceivedServiceBusMessage {
 
 /** A packet that mqtt.js has delivered: the third argument of its event `message`. */
 export interface ReceivedMqttMessage {
+  /** The data, or an event in the JSON format. */
   payload: string | Uint8Array;
+  /** The properties of protocol version 5. */
   properties?:
     | {
+        /** The media type of the payload. */
         contentType?: string | undefined;
+        /** The attributes in binary mode. */
         userProperties?: Record<string, string | readonly string[]> | undefined;
       }
     | undefined;
@@ -112,6 +130,7 @@ export interface ReceivedMqttMessage {
 
 /** A message that nats.js has delivered. */
 export interface ReceivedNatsMessage {
+  /** The data, or an event in the JSON format. */
   data: string | Uint8Array;
   /** Its `MsgHdrs`, or headers by name. */
   headers?: Record<string, string> | Iterable<readonly [string, string | readonly string[]]> | undefined;
@@ -119,9 +138,14 @@ export interface ReceivedNatsMessage {
 
 /** What `fromMessage` takes for each binding. */
 export interface ReceivedMessages {
+  /** A record of a Kafka client. */
   kafka: ReceivedKafkaMessage;
+  /** A message of rhea or `@azure/service-bus`. */
   amqp: ReceivedAmqpMessage | ReceivedServiceBusMessage;
+  /** A message of `@azure/service-bus`. */
   "service-bus": ReceivedServiceBusMessage;
+  /** A packet of mqtt.js. */
   mqtt: ReceivedMqttMessage;
+  /** A message of nats.js. */
   nats: ReceivedNatsMessage;
 }

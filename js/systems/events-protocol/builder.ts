@@ -16,7 +16,9 @@ export interface ResponseOptions {
 
 /** The payload of a redirect. */
 export interface RedirectPayload {
+  /** Where the client is to go. */
   url: string;
+  /** Parameters to add to the URL. */
   queryParameters: Record<string, unknown>;
 }
 

@@ -7,7 +7,9 @@ import { checkVersion, memberMustBe } from "./names.js";
 
 /** The ids of a flow: those of an event, or of the context of a handler. */
 export interface FlowIds {
+  /** The id of the event. */
   readonly id: string;
+  /** The id of the flow that the event belongs to. */
   readonly flowId: string;
 }
 

@@ -14,9 +14,13 @@ export function memberJson(event: ProtocolEvent, member: JsonMember): string {
 
 /** The common part of requests and responses. Immutable, apart from the objects that its getters return. */
 export abstract class ProtocolEvent<T = unknown> implements EventRef {
+  /** The name, such as `get:user:name`. */
   readonly name: string;
+  /** The version of the event. */
   readonly version: number;
+  /** The id of the event. */
   readonly id: string;
+  /** The id of the flow that the event belongs to. */
   readonly flowId: string;
   /** Private, so that logs and debuggers do not show `auth`. */
   readonly #json: Readonly<Record<JsonMember, string>>;

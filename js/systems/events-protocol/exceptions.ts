@@ -32,7 +32,9 @@ const BRAND = Symbol.for("eventferry.EventException");
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` without a code, or for a type that the protocol does not have
  */
 export class EventException extends Error {
+  /** The code of exceptions that give none; a subclass sets its own. */
   static readonly code: string = "";
+  /** The type of exceptions that give none; a subclass sets its own. */
   static readonly type: EventErrorType = "error";
   /** The error code that is sent. */
   readonly code: string;

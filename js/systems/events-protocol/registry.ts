@@ -15,7 +15,9 @@ export interface HandlerContext {
   readonly id: string;
   /** The id of its flow. */
   readonly flowId: string;
+  /** The name of the event. */
   readonly eventName: string;
+  /** The version of the event. */
   readonly eventVersion: number;
   /** See `RequestEvent.userId`. */
   readonly userId: string | undefined;
@@ -160,7 +162,12 @@ export class EventRegistry {
   }
 
   /** All events with a handler, in the order in which their names were first registered. */
-  get events(): { name: string; version: number }[] {
+  get events(): {
+    /** The name of the event. */
+    name: string;
+    /** The version of the event. */
+    version: number;
+  }[] {
     return [...this.#handlers].flatMap(([name, versions]) =>
       [...versions.keys()].map((version) => ({ name, version })),
     );

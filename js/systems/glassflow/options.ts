@@ -32,6 +32,7 @@ export interface PipelineCallOptions {
   timeoutMs?: number;
 }
 
+/** An access token, or a function that returns one and is called before each request. */
 export type TokenOption = string | (() => string | Promise<string>);
 
 /** Options of a pipeline after their check. */

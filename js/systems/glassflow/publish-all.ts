@@ -52,6 +52,7 @@ export interface PublishReport<E = unknown> {
 export interface FailedPublish<E = unknown> {
   /** Position of the event in the iterable, from 0. */
   index: number;
+  /** The event that was not published. */
   event: E;
   /** Why the event was not published; a `FerryError` unless `key` has thrown. */
   error: unknown;

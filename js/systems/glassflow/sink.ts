@@ -228,6 +228,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
     return this.#closing;
   }
 
+  /** Closes the sink, as `close()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

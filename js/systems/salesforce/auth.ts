@@ -19,7 +19,9 @@ export interface PasswordOptions extends LoginHost {
   consumerKey: string;
   /** Consumer secret of the connected app (`client_secret`). */
   consumerSecret: string;
+  /** The user name. */
   username: string;
+  /** The password. */
   password: string;
   /** Appended to the password. Salesforce requires it from IP addresses that it does not trust. @default none */
   securityToken?: string;
@@ -70,6 +72,7 @@ export interface JwtBearerOptions extends LoginHost {
 
 /** Options of `sessionAuth`. */
 export interface SessionOptions {
+  /** The session id or access token. */
   accessToken: string;
   /** The URL of the instance that issued the token. */
   instanceUrl: string | URL;

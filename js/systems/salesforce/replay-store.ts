@@ -32,7 +32,10 @@ export interface ReplayStoreOptions {
 export function replayStore(
   store: OutboxStore,
   options: ReplayStoreOptions = {},
-): ReplayStorage & { close(): Promise<void> } {
+): ReplayStorage & {
+  /** Writes the last marks and closes the store. */
+  close(): Promise<void>;
+} {
   checkOptionNames("replayStore", options, ["policy", "initial", "onProblem"]);
   if (typeof store?.write !== "function" || typeof store.peek !== "function")
     throw mustBe("store", "a store such as memoryStore() or fileStore(path)", store);
@@ -62,6 +65,7 @@ export function replayStore(
       await store.write({ put: [segment], remove: [], deadPut: [], deadRemove: [] });
       known.set(channel, marker);
     },
+    /** Writes the last marks and closes the store. */
     async close() {
       if (!loading) return;
       await loading;

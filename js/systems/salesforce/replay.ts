@@ -21,6 +21,7 @@ export type ReplayPolicy = "automatic" | "next" | "manual";
 
 /** Stores the replay positions of channels. A `Map` is one. */
 export interface ReplayStorage {
+  /** The mark of a channel, or `undefined` if there is none. */
   get(channel: string): ReplayMarker | undefined | null | Promise<ReplayMarker | undefined | null>;
   /** May return a promise. */
   set(channel: string, marker: ReplayMarker): unknown;

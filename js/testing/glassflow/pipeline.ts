@@ -18,7 +18,12 @@ export interface EmulatedPipelineOptions {
   /** The transformation, which may be async. @default returns the event unchanged */
   transform?: Transformation;
   /** Limit of requests to all endpoints in each period of `perMs`; more get 429 with `Retry-After`. @default no limit */
-  rateLimit?: { requests: number; perMs: number };
+  rateLimit?: {
+    /** Requests in each period. */
+    requests: number;
+    /** The period, in milliseconds. */
+    perMs: number;
+  };
   /** Limit of events in all queues together; more get 503. @default 100 000 */
   maxEvents?: number;
   /** Limit of the bytes of these events. @default 256 MiB */
@@ -31,6 +36,7 @@ export interface EmulatedPipelineOptions {
 export interface PublishedEvent {
   /** The `request_id` of the consumed event. */
   readonly requestId: string;
+  /** When it was received. */
   readonly receivedAt: Date;
   /** The JSON text as received. */
   readonly text: string;
@@ -46,6 +52,7 @@ const identity: Transformation = (data) => data;
 
 /** One pipeline, with a record of its requests for assertions. */
 export class EmulatedPipeline {
+  /** The id of the pipeline. */
   readonly id: string;
   /** The valid access tokens. */
   readonly accessTokens: string[];
@@ -103,7 +110,14 @@ export class EmulatedPipeline {
   }
 
   /** How many events wait in each queue: `input` for the transformation, the others for a consumer. */
-  get waiting(): { input: number; output: number; failed: number } {
+  get waiting(): {
+    /** Events that are not transformed yet. */
+    input: number;
+    /** Events that `consume` returns. */
+    output: number;
+    /** Events that `consumeFailed` returns. */
+    failed: number;
+  } {
     const { input, output, failed } = this.#queues;
     return { input: input.length, output: output.length, failed: failed.length };
   }
@@ -113,6 +127,7 @@ export class EmulatedPipeline {
     this.#isPaused = true;
   }
 
+  /** Transforms events again, after a pause. */
   resume(): void {
     this.#isPaused = false;
     this.#transformAll();

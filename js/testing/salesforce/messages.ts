@@ -2,14 +2,31 @@
 
 /** A message of a client. Only that it is an object has been checked. */
 export interface BayeuxMessage {
+  /** The channel. */
   readonly channel?: unknown;
+  /** The id of the message. */
   readonly id?: unknown;
+  /** The id of the session. */
   readonly clientId?: unknown;
+  /** The channel that a client subscribes to or unsubscribes from. */
   readonly subscription?: unknown;
+  /** The transport of a `/meta/connect`. */
   readonly connectionType?: unknown;
+  /** The transports of a `/meta/handshake`. */
   readonly supportedConnectionTypes?: unknown;
-  readonly advice?: { readonly timeout?: unknown } | null;
-  readonly ext?: { readonly replay?: unknown; readonly ack?: unknown } | null;
+  /** What the client asks of the server. */
+  readonly advice?: {
+    /** How long a poll may be held, in milliseconds. */
+    readonly timeout?: unknown;
+  } | null;
+  /** Extensions. */
+  readonly ext?: {
+    /** Replay ids by channel. */
+    readonly replay?: unknown;
+    /** The number of the last acknowledged batch. */
+    readonly ack?: unknown;
+  } | null;
+  /** The data of a published message. */
   readonly data?: unknown;
   readonly [field: string]: unknown;
 }

@@ -17,12 +17,15 @@ import { ORGANIZATION_ID, type AccessToken, type TokenStore, identityUrl } from 
 
 /** An account that may log in. A field that is left out is not checked. */
 export interface SalesforceAccount {
+  /** The user name. */
   username: string;
+  /** The password. */
   password?: string;
   /** Must follow the password in a login. */
   securityToken?: string;
   /** Key of the connected app: `client_id`, and `iss` of a JWT. */
   consumerKey?: string;
+  /** The consumer secret. */
   consumerSecret?: string;
   /** Valid until it is revoked, or used if refresh tokens rotate. */
   refreshToken?: string;
@@ -32,8 +35,11 @@ export interface SalesforceAccount {
 
 /** A recorded token request. */
 export interface SalesforceLogin {
+  /** The `grant_type` of the login. */
   readonly grantType: string;
+  /** The user name, if the login had one. */
   readonly username: string | undefined;
+  /** The consumer key, if the login had one. */
   readonly consumerKey: string | undefined;
   /** The OAuth error code if it was refused, such as `invalid_grant`. */
   readonly error: string | undefined;

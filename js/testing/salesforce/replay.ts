@@ -10,11 +10,13 @@ import { type EventMetadata, type Subscription, eventData, retentionMs } from ".
 
 /** A published event. */
 export interface StoredEvent {
+  /** The channel. */
   readonly channel: string;
   /** A string, because an id may exceed the safe integers of JavaScript. Undefined for an event without one. */
   readonly replayId: string | undefined;
   /** Time of publication, in milliseconds since 1970. */
   readonly publishedAt: number;
+  /** The data as they are delivered. */
   readonly data: unknown;
   /** The complete Bayeux message, as JSON text. */
   readonly text: string;

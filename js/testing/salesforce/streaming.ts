@@ -68,6 +68,7 @@ export interface StreamingDependencies {
 
 /** A recorded request to the streaming endpoint. */
 export interface SalesforceRequest {
+  /** The messages of the request. */
   readonly messages: readonly BayeuxMessage[];
   /** API version in the address. */
   readonly version: string | undefined;

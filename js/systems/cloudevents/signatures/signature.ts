@@ -5,6 +5,7 @@ import { unixNow } from "../../../platform/clock.js";
 
 /** A delivery as verifiers see it. */
 export interface SignedMessage {
+  /** The headers of the request. */
   readonly headers: Headers;
   /** The body as it was signed: without its content encoding, and not parsed. */
   readonly body: Uint8Array;
