@@ -62,10 +62,10 @@ async function checkSource(tally, succeeds) {
   });
   await succeeds("Biome: format and lints", npx("biome", "ci", "--max-diagnostics=100", "."));
   await succeeds("TypeScript: types", npx("tsc", "--noEmit"));
-  ensureModules("www");
+  ensureModules("www/site");
   await succeeds("TypeDoc: every public item, member and option is documented", [
-    join(root, "www/node_modules/.bin/typedoc"),
-    ["--options", "www/typedoc.json", "--emit", "none"],
+    join(root, "www/site/node_modules/.bin/typedoc"),
+    ["--options", "www/site/typedoc.json", "--emit", "none"],
   ]);
   await succeeds("dependency-cruiser: no circle, no upward import", npx("depcruise", "js"));
   await tally.check("dependency-cruiser notices a circle and an upward import", () => plantedImports());

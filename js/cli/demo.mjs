@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readArguments } from "./arguments.mjs";
+import { controlFaults } from "./demo-faults.mjs";
 import { DEFAULT_PORT, closeOnSignals, listen, readPort } from "./serve.mjs";
 
 const PORTS_TO_TRY = 20;
@@ -13,14 +14,6 @@ const TYPES = {
   ".map": "application/json",
   ".wasm": "application/wasm",
 };
-/** The faults that the page can inject. Each applies to one request, except `outage`, which lasts until it is ended. */
-const FAULTS = {
-  refusal: { status: 503, headers: { "retry-after": "1" }, body: "the emulator refuses this request\n" },
-  lost: { after: "store", reset: true },
-  delay: { delayMs: 2000 },
-  outage: { status: 503, body: "the server is unavailable\n" },
-};
-
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /**
@@ -89,29 +82,4 @@ function serveFile(request, { pathname }) {
       "x-content-type-options": "nosniff",
     },
   });
-}
-
-/** `POST /demo/fault?kind=refusal|lost|delay|outage` sets the fault, `DELETE` removes it, all return the active faults. */
-function controlFaults(emulator, request, { pathname, searchParams }) {
-  if (pathname !== "/demo/fault") return new Response(null, { status: 404 });
-  if (request.method === "POST") {
-    const kind = searchParams.get("kind") ?? "";
-    const fault = FAULTS[kind];
-    if (!fault)
-      return new Response(`kind must be one of ${Object.keys(FAULTS).join(", ")}; received ${JSON.stringify(kind)}\n`, {
-        status: 400,
-      });
-    emulator.faults.clear();
-    emulator.faults.add({
-      ...fault,
-      ...(kind !== "outage" && { times: 1 }),
-      match: (delivery) => delivery.method === "POST" && new URL(delivery.url).pathname.startsWith("/cloudevents"),
-    });
-  } else if (request.method === "DELETE") {
-    emulator.faults.clear();
-  } else if (request.method !== "GET") {
-    return new Response(null, { status: 405, headers: { allow: "GET, POST, DELETE" } });
-  }
-  const { list } = emulator.faults;
-  return Response.json({ pending: list.length, isOutage: list.some(({ fault }) => fault.times === undefined) });
 }

@@ -1,0 +1,72 @@
+// Builds the site and opens it in Chromium from a server of static files that has nothing else: a page, the search, and the demo.
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { start as startBrowser } from "./browser.mjs";
+import { runChild } from "./child.mjs";
+import { serve } from "./serve.mjs";
+import { Tally } from "./tally.mjs";
+
+const SITE = "target/site";
+process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
+
+const tally = new Tally();
+await tally.check("the site is built, and has no dead link", async () => {
+  const { ok, output, problem } = await runChild(process.execPath, ["www/build-site.mjs"], {
+    minutes: 15,
+    show: false,
+  });
+  if (!ok) throw new Error(`${problem}\n${output}`);
+});
+await tally.check("the pages load nothing from other hosts", () => {
+  const pages = readdirSync(SITE, { recursive: true }).filter((name) => name.endsWith(".html"));
+  const loading =
+    /<(?:script|img|iframe)[^>]*\ssrc="https?:|<link[^>]*\srel="(?:stylesheet|preload|modulepreload|icon)"[^>]*\shref="https?:/;
+  const loads = pages.filter((name) => loading.test(readFileSync(join(SITE, name), "utf8")));
+  if (loads.length > 0) throw new Error(loads.join(", "));
+  return `${pages.length} pages`;
+});
+
+const server = await serve({ "/": SITE });
+const browser = await startBrowser("chrome");
+try {
+  await tally.check("the search finds a page by a word of its text", async () => {
+    await browser.open(`${server.url}index.html`);
+    const found = await browser.evaluate(`
+      const until = async (find) => {
+        for (let tries = 0; tries < 300; tries++) {
+          const found = find();
+          if (found) return found;
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        throw new Error("not found on the page: " + find);
+      };
+      (await until(() => document.querySelector(".DocSearch-Button, .VPNavBarSearchButton"))).click();
+      const input = await until(() => document.querySelector(".VPLocalSearchBox input"));
+      input.value = "dead letter";
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+      return (await until(() => document.querySelector(".VPLocalSearchBox .result"))).textContent;
+    `);
+    if (!/dead/i.test(found)) throw new Error(`it found ${found}`);
+  });
+  await tally.check("the demo delivers an event to the emulator in its service worker", async () => {
+    await browser.open(`${server.url}demo/index.html`);
+    const text = await browser.evaluate(`
+      for (let tries = 0; tries < 300; tries++) {
+        if (document.getElementById("service").dataset.state === "online") break;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      document.getElementById("send").click();
+      for (let tries = 0; tries < 100; tries++) {
+        if (document.getElementById("event-list").children.length > 0) break;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      return document.getElementById("answer").textContent + " " + document.getElementById("event-list").textContent;
+    `);
+    if (!text.startsWith("204") || !text.includes("com.example.order.created")) throw new Error(text);
+  });
+} finally {
+  await browser.close();
+  await server.close();
+}
+tally.finish();

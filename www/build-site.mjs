@@ -1,0 +1,57 @@
+// `npm run build:site`: the documentation, its API reference and the demo as static files in target/site, for any static host.
+//
+//   npm run build:site
+//   npm run build:site -- --base=/eventferry/    for a host that serves it below a path
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { writeLlmsTexts } from "../js/build/llms.mjs";
+import { ensureModules, fail, run, step } from "../js/build/tools.mjs";
+import { readArguments } from "../js/cli/arguments.mjs";
+import { deadLinks } from "./check-links.mjs";
+
+const SITE = "target/site";
+
+process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
+const { base = "/" } = readArguments({
+  command: "npm run build:site --",
+  summary: `Makes the documentation, the API reference and the demo as static files in ${SITE}.`,
+  flags: { base: { value: "<path>", description: "path below which the host serves the site; default /" } },
+});
+if (!/^\/(?:.*\/)?$/.test(base)) fail(`--base must begin and end with a slash; received ${JSON.stringify(base)}`);
+if (!existsSync("dist/entries/index.js")) fail("dist/ does not exist; run `npm run build` first");
+
+ensureModules("www/site");
+rmSync(SITE, { recursive: true, force: true });
+step("rendering the pages");
+run("www/site/node_modules/.bin/vitepress", ["build", "www/site"], { env: { ...process.env, SITE_BASE: base } });
+step("writing the API reference");
+run("www/site/node_modules/.bin/typedoc", ["--options", "www/site/typedoc.json", "--logLevel", "Warn"]);
+step("bundling the demo");
+await buildDemo();
+writeLlmsTexts();
+for (const file of ["llms.txt", "llms-full.txt"]) cpSync(file, join(SITE, file));
+step("checking the links");
+const dead = deadLinks(SITE, base);
+if (dead.length > 0) fail(`dead links:\n  ${dead.join("\n  ")}`);
+step(`done: ${SITE}/`);
+
+/** The page with its scripts bundled. On the site a service worker answers its requests. */
+async function buildDemo() {
+  const folder = join(SITE, "demo");
+  mkdirSync(folder, { recursive: true });
+  cpSync("www/style.css", join(folder, "style.css"));
+  const page = readFileSync("www/index.html", "utf8");
+  const script = '<script type="module" src="main.js"></script>';
+  const importMap = /\n *<script type="importmap">.*?<\/script>/s;
+  if (!page.includes(script) || !importMap.test(page)) fail("www/index.html does not load main.js with an import map");
+  writeFileSync(
+    join(folder, "index.html"),
+    page.replace(importMap, "").replace(script, '<script type="module" src="start.js"></script>'),
+  );
+  const options = { bundle: true, minify: true, platform: "browser", logLevel: "error" };
+  await build({ ...options, entryPoints: ["www/main.js"], format: "esm", outfile: join(folder, "main.js") });
+  await build({ ...options, entryPoints: ["www/site-worker.js"], format: "iife", outfile: join(folder, "worker.js") });
+  cpSync("www/site-demo.js", join(folder, "start.js"));
+}
