@@ -1,9 +1,9 @@
 // The first steps of the README to the letter, from the packed package, in an empty folder, with nothing but Node and npm on the PATH.
 // Two things are not as there: the tarball stands for the package of the registry, and the emulator listens on a free port.
 import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { once } from "node:events";
 import { delimiter, dirname, join } from "node:path";
-import { end, runChild, start } from "../child.mjs";
+import { runChild } from "../child.mjs";
+import { startServer } from "../server-program.mjs";
 
 export async function firstSteps({ folder, tarball }, tally) {
   await tally.check("the first steps of the README, with Node alone", () => follow(folder, tarball));
@@ -24,7 +24,7 @@ async function follow(folder, tarball) {
   writeFileSync(join(place, "order.mjs"), steps.program.replace("127.0.0.1:8787", `127.0.0.1:${port}`));
   try {
     await expect("the first run", shell(steps.run), "delivered 1, pending 0");
-    if (!emulator.output().includes("received com.example.order.created")) throw new Error(emulator.output());
+    await emulator.until(/received com\.example\.order\.created/);
     await emulator.stop();
     await expect("the run without an emulator", shell(steps.run), "delivered 0, pending 1");
     emulator = await startEmulator(`${steps.emulator} --port=${port}`, place, env);
@@ -54,24 +54,10 @@ function nodeAlone(folder) {
   return [bin, "/usr/bin", "/bin"].join(delimiter);
 }
 
+/** Starts the emulator, and says where it is. */
 async function startEmulator(command, cwd, env) {
-  const child = start("/bin/sh", ["-c", command], { cwd, env });
-  let text = "";
-  const exited = once(child, "exit");
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (chunk) => (text += chunk));
-  const giveUp = AbortSignal.timeout(30_000);
-  while (!text.includes("Ctrl-C")) {
-    await Promise.race([once(child.stdout, "data", { signal: giveUp }), exited]);
-    if (child.exitCode !== null) throw new Error(`${command} exited with ${child.exitCode}: ${text}`);
-  }
-  return {
-    url: /http:\/\/127\.0\.0\.1:\d+/.exec(text)[0],
-    output: () => text,
-    stop: async () => {
-      end(child);
-      await exited;
-    },
-  };
+  const { match, ...server } = await startServer(command, /http:\/\/127\.0\.0\.1:\d+(?=[^]*Ctrl-C)/, { cwd, env });
+  return { url: match[0], ...server };
 }
 
 async function expect(what, output, expected) {
