@@ -54,6 +54,19 @@ export const STAGES = [
     run: reproducible,
     isLong: true,
   },
+  {
+    name: "examples",
+    description: "the examples of www/examples, from the packed package",
+    needs: ["build"],
+    run: examples,
+  },
+  {
+    name: "site",
+    description: "the site in a browser, and the examples with Vite, Next.js and wrangler",
+    needs: ["build"],
+    run: site,
+    isLong: true,
+  },
   { name: "runtimes", description: "the packed package, in every runtime", needs: ["build"], run: runtimes },
 ];
 
@@ -143,6 +156,16 @@ async function stores(tally) {
 async function faults(tally) {
   ensureModules("tests/runtimes");
   await script("tests/faults/run.mjs", { minutes: 10 }, [SHORT_FAULTS])(tally);
+}
+
+async function examples(tally) {
+  ensureModules("tests/runtimes");
+  await script("tests/examples/run.mjs", { minutes: 10 })(tally);
+}
+
+async function site(tally) {
+  await script("tests/site.mjs", { minutes: 20 })(tally);
+  await script("tests/examples/run.mjs", { minutes: 30 }, ["--heavy"])(tally);
 }
 
 function reproducible(tally) {

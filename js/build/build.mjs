@@ -8,6 +8,7 @@ import { build as esbuild, transformSync } from "esbuild";
 import { readArguments } from "../cli/arguments.mjs";
 import { withoutImports } from "./entry-points.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
+import { writeNotices } from "./notices.mjs";
 import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -42,6 +43,7 @@ if (!withoutCargo) {
   ensureWasmBindgen();
   run("cargo", ["fetch", "--quiet", "--locked", ...TARGET]);
   for (const [name, how] of Object.entries(MODULES)) buildModule(name, how);
+  writeNotices(TARGET[1]);
 }
 writeFileSync("dist/wasm/full.wasm.d.ts", "declare const module: WebAssembly.Module;\nexport default module;\n");
 step("compiling the TypeScript");

@@ -10,6 +10,8 @@ const SCRIPTS = [
   { file: "www/demo.mjs", command: "npm run demo --", flags: ["--port=<port>"] },
   { file: "js/cli/eventferry.mjs", args: ["emulator"], command: "npx eventferry emulator", flags: ["--port=<port>"] },
   { file: "js/cli/eventferry.mjs", args: ["demo"], command: "npx eventferry demo", flags: ["--port=<port>"] },
+  { file: "www/build-site.mjs", command: "npm run build:site --", flags: ["--base=<path>"] },
+  { file: "js/build/release.mjs", command: "node js/build/release.mjs", flags: ["--publish", "--skip-tests"] },
   { file: "js/build/size.mjs", command: "npm run size --", flags: [] },
   {
     file: "tests/bench/run.mjs",

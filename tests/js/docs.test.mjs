@@ -143,6 +143,20 @@ test("every function that a page names is there", async () => {
   for (const name of named) assert.ok(name in api || members.has(name), `there is no ${name}`);
 });
 
+test("CONTRIBUTING.md answers ten questions with files that are there", () => {
+  const contributing = read("CONTRIBUTING.md");
+  const [, table] = /^## I want to change …\n(.*?)^## /ms.exec(contributing);
+  const rows = table.split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| I want"));
+  assert.ok(rows.length >= 10);
+  for (const row of rows) {
+    const [, , file, tested] = row.split("|");
+    for (const cell of [file, tested]) assert.match(cell, /`[\w./-]+`/, row);
+  }
+  const quoted = [...contributing.matchAll(/`((?:src|js|tests|www)\/[\w./-]+)`/g)].map(([, path]) => path);
+  const linked = [...contributing.matchAll(/\]\((?!\w+:)([^)#\s]+)/g)].map(([, path]) => path);
+  for (const path of [...quoted, ...linked]) assert.ok(existsSync(join(root, path)), `there is no ${path}`);
+});
+
 test("every script and file that a page names is there", () => {
   const scripts = [...all.matchAll(/`npm (?:run ([\w:]+)|(test))/g)].map(([, name, test]) => name ?? test);
   assert.ok(scripts.length >= 5);
