@@ -7,6 +7,7 @@ export type {
   RefuseRule,
 } from "./brite-events.js";
 export type { CloudEventsEmulator, CloudEventsEmulatorOptions } from "./cloudevents.js";
+export { type DeliverOptions, type DeliveryFault, deliverWebhook } from "./deliver.js";
 export type { GlassFlowEmulator, GlassFlowEmulatorOptions } from "./glassflow.js";
 export type {
   EmulatedPipeline,

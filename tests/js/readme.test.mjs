@@ -356,9 +356,10 @@ test("webhook-sign: what it sends is signed", async () => {
   publisher.close();
 });
 
-test("webhook-dedupe and webhook-reply: they do what they say", async () => {
+test("webhook-dedupe, webhook-test and webhook-reply: they do what they say", async () => {
   const { CloudEvent, fromRequest, toRequest } = await import("eventferry");
   await runAlone("webhook-dedupe");
+  await runAlone("webhook-test");
   const { module } = await run("webhook-reply");
   const deliver = (data) =>
     module.handle(toRequest("https://example.com/", new CloudEvent({ type: "t", source: "/s", data })));

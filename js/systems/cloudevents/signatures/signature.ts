@@ -32,6 +32,8 @@ export interface UnsignedMessage {
   readonly id: string;
   /** The body without its content encoding. */
   readonly body: Uint8Array;
+  /** The time of the signature, in Unix milliseconds. For tests. @default now */
+  readonly atMs?: number;
 }
 
 /** Signs requests. */

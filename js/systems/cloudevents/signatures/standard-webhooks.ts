@@ -79,8 +79,8 @@ export function standardWebhooks(keys: string | readonly string[], options: Tole
 
 function signer(signers: readonly { version: Version; sign: NonNullable<Key["sign"]> }[]): Signer {
   return {
-    async sign({ id, body }) {
-      const timestamp = String(Math.floor(unixNow() / 1000));
+    async sign({ id, body, atMs = unixNow() }) {
+      const timestamp = String(Math.floor(atMs / 1000));
       const payload = utf8Before(`${id}.${timestamp}.`, body);
       const signatures: string[] = [];
       for (const { version, sign } of signers) signatures.push(`${version},${toBase64(await sign(payload))}`);
