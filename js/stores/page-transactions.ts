@@ -17,7 +17,7 @@ export class PageTransactions {
   /** The running transactions, and whether they are committed. */
   readonly #running = new Map<IDBTransaction, boolean>();
   /** Transactions that ran when the page was left. */
-  #interrupted = new WeakSet<IDBTransaction>();
+  readonly #interrupted = new WeakSet<IDBTransaction>();
   /** Resolves when the page is back; undefined while it is shown. */
   #returning: Promise<void> | undefined;
   #unwatch: (() => void) | undefined;

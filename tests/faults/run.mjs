@@ -10,7 +10,7 @@ import { browserStorage } from "./browser-storage.mjs";
 import { denoKills } from "./deno-kills.mjs";
 import { floods } from "./floods.mjs";
 import { outages } from "./outages.mjs";
-import { pageEndings, pageEndingsShort } from "./page-endings.mjs";
+import { pageEndings, pageEndingsShort, randomExits } from "./page-endings.mjs";
 import { pageExits } from "./page-exits.mjs";
 import { pipelines } from "./pipelines.mjs";
 import { kills } from "./process-kills.mjs";
@@ -35,6 +35,7 @@ const GROUPS = {
   pageExits,
   pageEndingsShort,
   pageEndings,
+  randomExits,
   pipelines,
   bitFlips,
   browserLostFiles,
