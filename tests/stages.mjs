@@ -17,7 +17,7 @@ const node = process.execPath;
 
 /** The groups of tests/faults that guard each commit, and those that take long. */
 const SHORT_FAULTS = "kills,outages,storage,browserStorage,browserLostFiles,workers,tabs,pageExits,pageEndingsShort";
-const LONG_FAULTS = "floods,replay,soak,browserKills,denoKills,pageEndings,pipelines,bitFlips";
+const LONG_FAULTS = "floods,replay,soak,browserKills,denoKills,pageEndings,randomExits,pipelines,bitFlips";
 
 export const STAGES = [
   { name: "tools", description: "install the tools that all stages need", needs: [], run: tools },
@@ -155,7 +155,7 @@ async function stores(tally) {
 
 async function faults(tally) {
   ensureModules("tests/runtimes");
-  await script("tests/faults/run.mjs", { minutes: 10 }, [SHORT_FAULTS])(tally);
+  await script("tests/faults/run.mjs", { minutes: 15 }, [SHORT_FAULTS])(tally);
 }
 
 async function examples(tally) {
@@ -177,7 +177,7 @@ async function long(tally, rounds) {
   ensureModules("tests/runtimes");
   for (let round = 1; round <= rounds; round++) {
     console.log(`  round ${round} of ${rounds}`);
-    await script("tests/faults/run.mjs", { minutes: 15 }, [LONG_FAULTS])(tally);
+    await script("tests/faults/run.mjs", { minutes: 30 }, [LONG_FAULTS])(tally);
   }
 }
 
