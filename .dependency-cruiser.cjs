@@ -1,6 +1,6 @@
 // The direction of imports in js/: down only, and no circles, types included. The layers, from the top:
 //
-//   entries
+//   public
 //   systems     testing
 //   outbox      stores
 //   client
@@ -9,7 +9,7 @@
 // `build` holds scripts, and `cli` the programs of the package, which no other file imports.
 
 /** Layers, from the top. Files of a layer import their own folder and layers below. */
-const LAYERS = [["entries"], ["systems", "testing"], ["outbox", "stores"], ["client"], ["engine", "platform"]];
+const LAYERS = [["public"], ["systems", "testing"], ["outbox", "stores"], ["client"], ["engine", "platform"]];
 
 /** What a folder may import beside its own layer rule: of the same layer, and in that direction only. */
 const SIDEWAYS = { testing: ["systems"], outbox: ["stores"], engine: ["platform"] };

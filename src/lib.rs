@@ -62,10 +62,22 @@
 //! assert_eq!(response.map(|response| response.status), Some(202));
 //! ```
 //!
-//! ## Two modules from one crate
+//! ## Several modules from one crate
 //!
-//! Without the feature `full` the crate builds the small module of `eventferry/cloudevents`: event model and
-//! codecs, without an allocator and networking. With `full` it also has the clients.
+//! The crate builds one WebAssembly module for each system, so that a page downloads only what it uses. A Cargo feature
+//! of the same name chooses the exports of `src/wasm` that a module has; the linker removes what they do not reach.
+//! Each module has an instance, a memory and a reset of its own: a trap in one leaves the others running.
+//!
+//! To add a module `example`:
+//!
+//! 1. `Cargo.toml`: a feature `example`, with `arena` if it reads text, `calls` if it makes calls.
+//! 2. `src/wasm/mod.rs`: its exports, `#[cfg(feature = "example")]`.
+//! 3. `js/build/modules.mjs`: a row; then `npm run fix` writes the loaders and the `imports` of `package.json`.
+//! 4. `js/engine/generated.d.ts`: the types of its glue.
+//! 5. The class that needs it imports `js/engine/modules/example.ts`: `new Pump({ module: example, … })`, or
+//!    `example.call(() => example.glue.…)`.
+//!
+//! No list of entry points names modules: `js/build/entries.mjs` finds out which ones an export reaches.
 
 pub mod base;
 pub mod bayeux;

@@ -9,6 +9,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { MODULES } from "../js/build/modules.mjs";
 import { readArguments } from "../js/cli/arguments.mjs";
 import { entryPoints } from "../js/build/entry-points.mjs";
 import { ensureCargoDeny, ensureModules, ensureRust, ensureRustComponents } from "../js/build/tools.mjs";
@@ -75,8 +76,8 @@ async function checkSource(tally, succeeds) {
   await succeeds("rustfmt", ["cargo", ["fmt", "--check"]]);
   const clippy = (...args) => ["cargo", ["clippy", "--quiet", ...args, "--", "-D", "warnings"]];
   await succeeds("clippy: core and tests", clippy("--all-targets"));
-  await succeeds("clippy: the module full", clippy(...WASM));
-  await succeeds("clippy: the module codecs", clippy(...WASM, "--no-default-features"));
+  for (const module of Object.keys(MODULES))
+    await succeeds(`clippy: the module ${module}`, clippy(...WASM, "--no-default-features", "--features", module));
   const env = { ...process.env, RUSTDOCFLAGS: "-D warnings" };
   await succeeds("cargo doc without warnings", ["cargo", ["doc", "--quiet", "--no-deps", "--document-private-items"]], {
     env,
@@ -128,9 +129,10 @@ async function checkPackage(tally, succeeds) {
     const tarball = join(folder, `${name}-${version}.tgz`);
     await succeeds("publint", [bin("publint"), ["run", tarball, "--strict"]]);
     // A WebAssembly module has no CommonJS form.
+    const files = Object.keys(MODULES).map((module) => `wasm/${module}.wasm`);
     await succeeds("are the types wrong?", [
       bin("attw"),
-      [tarball, "--profile", "node16", "--exclude-entrypoints", "eventferry.wasm"],
+      [tarball, "--profile", "node16", "--exclude-entrypoints", ...files],
     ]);
   } finally {
     rmSync(folder, { recursive: true, force: true });

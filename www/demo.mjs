@@ -16,7 +16,7 @@ function prepare() {
   }
   const isStale = (made, ...sources) =>
     !existsSync(made) || sources.some((source) => newest(source) > statSync(made).mtimeMs);
-  const needsRust = isStale("dist/wasm/full.wasm", "src", "Cargo.toml", "Cargo.lock");
+  const needsRust = isStale("dist/wasm/publish.wasm", "src", "Cargo.toml", "Cargo.lock");
   if (!needsRust && !isStale("dist/cjs/package.json", "js", "tsconfig.json")) return;
   step(`building eventferry${needsRust ? " (about two minutes the first time)" : ""}`);
   if (needsRust) ensureRust();

@@ -1,13 +1,17 @@
 // Makes everything that `npm pack` ships, in dist/. Says what it does; stops at the first thing that is not as expected.
 //
-//   cargo (two modules) -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate -> inline -> tsc -> CommonJS
+//   each module: cargo -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate -> inline
+//   then: tsc -> entries -> CommonJS
+import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
 import { readArguments } from "../cli/arguments.mjs";
+import { writeEntries } from "./entries.mjs";
 import { withoutImports } from "./entry-points.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
+import { MODULES } from "./modules.mjs";
 import { writeNotices } from "./notices.mjs";
 import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
 
@@ -16,49 +20,57 @@ process.chdir(root);
 
 const SHIFT = 36;
 const TARGET = ["--target", "wasm32-unknown-unknown"];
-/**
- * Both are compiled at opt-level "s", as `Cargo.toml` says: 3 would be 3 % faster, but Rust up to 1.97 miscompiles a
- * comparison that is used as a number and as a branch from level 2 on (rust-lang/rust#158206), and 3 % are not worth that.
- * In the large one, functions with one caller stay apart: together they take more bytes after compression, and V8 compiles large ones anew
- * for the few lines of them that run often.
- */
-const MODULES = {
-  codecs: { features: ["--no-default-features"], wasmOpt: ["-O3"] },
-  full: { features: [], wasmOpt: ["-Oz", "--one-caller-inline-max-function-size=200"] },
-};
 const options = readArguments({
   command: "npm run build --",
   summary: "Makes everything that `npm pack` ships, in dist/.",
   flags: { "js-only": { description: "keep the WebAssembly modules of the last build" } },
 });
-const withoutCargo = options["js-only"] && existsSync("dist/wasm/full.wasm");
+const withoutCargo = options["js-only"] && Object.keys(MODULES).every((name) => existsSync(`dist/wasm/${name}.wasm`));
 
 // What an earlier build left of files that were moved since must not be shipped.
 for (const name of existsSync("dist") ? readdirSync("dist") : []) {
   if (!(withoutCargo && name === "wasm")) rmSync(`dist/${name}`, { recursive: true });
 }
 if (!withoutCargo) {
+  rmSync("dist/wasm", { recursive: true, force: true });
   mkdirSync("dist/wasm", { recursive: true });
   ensureRust();
   ensureWasmBindgen();
   run("cargo", ["fetch", "--quiet", "--locked", ...TARGET]);
-  for (const [name, how] of Object.entries(MODULES)) buildModule(name, how);
+  for (const [name, { wasmOpt }] of Object.entries(MODULES)) buildModule(name, wasmOpt);
   writeNotices(TARGET[1]);
 }
-writeFileSync("dist/wasm/full.wasm.d.ts", "declare const module: WebAssembly.Module;\nexport default module;\n");
+writeFileSync("dist/wasm/module.d.ts", "declare const module: WebAssembly.Module;\nexport default module;\n");
 step("compiling the TypeScript");
 run("npx", ["--no-install", "tsc"]);
+await writeEntries();
 await buildCommonJs();
 writeLlmsTexts();
 step("done: dist/");
 
-function buildModule(name, { features, wasmOpt }) {
+function buildModule(name, wasmOpt) {
   step(`compiling the Rust of the module ${name}`);
+  const features = ["--no-default-features", "--features", name];
   run("cargo", ["build", "--release", "--locked", ...TARGET, "--config", withoutPaths(), ...features]);
-  const raw = "target/wasm32-unknown-unknown/release/eventferry.wasm";
+  const raw = readFileSync("target/wasm32-unknown-unknown/release/eventferry.wasm");
   const out = `target/glue/${name}`;
-  rmSync(out, { recursive: true, force: true });
-  // `out-name` is in the import object of the module, so it must be the same for the tests and for both.
+  // A change of one system leaves the code of most modules as it was.
+  const digest = createHash("sha256").update(raw).update(JSON.stringify(wasmOpt)).digest("hex");
+  if (!existsSync(`${out}/${digest}`)) {
+    rmSync(out, { recursive: true, force: true });
+    bindAndOptimize(out, wasmOpt);
+    writeFileSync(`${out}/${digest}`, "");
+  }
+  const wasm = readFileSync(`${out}/module.wasm`);
+  new WebAssembly.Module(wasm);
+  writeFileSync(`dist/wasm/${name}.wasm`, wasm);
+  writeFileSync(`dist/wasm/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
+  writeFileSync(`dist/wasm/${name}.inline.js`, inline(wasm));
+}
+
+/** Runs wasm-bindgen and binaryen on the module that cargo has just built. */
+function bindAndOptimize(out, wasmOpt) {
+  // `out-name` is in the import object of the module, so it must be the same for the tests and for all modules.
   run("wasm-bindgen", [
     "--target",
     "web",
@@ -71,7 +83,7 @@ function buildModule(name, { features, wasmOpt }) {
     out,
     "--out-name",
     "glue",
-    raw,
+    "target/wasm32-unknown-unknown/release/eventferry.wasm",
   ]);
   run("npx", [
     "--no-install",
@@ -80,12 +92,8 @@ function buildModule(name, { features, wasmOpt }) {
     "--low-memory-unused",
     `${out}/glue_bg.wasm`,
     "-o",
-    `dist/wasm/${name}.wasm`,
+    `${out}/module.wasm`,
   ]);
-  const wasm = readFileSync(`dist/wasm/${name}.wasm`);
-  new WebAssembly.Module(wasm);
-  writeFileSync(`dist/wasm/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
-  writeFileSync(`dist/wasm/${name}.inline.js`, inline(wasm));
 }
 
 /**
@@ -123,13 +131,14 @@ function patchGlue(glue, name) {
     "!(module instanceof WebAssembly.Module)",
     "Object.prototype.toString.call(module) !== '[object WebAssembly.Module]'",
   );
-  // The codecs call the exports themselves, not through a wrapper for each.
+  // `TextModule` calls the exports itself, not through a wrapper for each.
   patch(
     "function __wbg_get_imports() {",
     "export function exportsNow() {\n    return wasm;\n}\nfunction __wbg_get_imports() {",
   );
   // What an instance that was thrown away has waited for comes all the same: an error there would be one that nobody can catch.
-  if (name === "full") patch("throw new Error('Cannot invoke closure from previous WASM instance');", "return;");
+  const stale = "throw new Error('Cannot invoke closure from previous WASM instance');";
+  if (glue.includes("closure")) patch(stale, "return;");
   return transformSync(glue, { minify: true, format: "esm", target: "es2022" }).code;
 }
 
@@ -181,9 +190,6 @@ async function buildCommonJs() {
   for (const file of readdirSync("dist", { recursive: true })) {
     if (file.endsWith(".d.ts") && !file.startsWith("cjs")) cpSync(`dist/${file}`, `dist/cjs/${file}`);
   }
-  const entries = [
-    ...readdirSync("dist/cjs/entries").map((name) => `dist/cjs/entries/${name}`),
-    ...readdirSync("dist/entries").flatMap((name) => (name.endsWith(".d.ts") ? [`dist/entries/${name}`] : [])),
-  ];
-  for (const file of entries) writeFileSync(file, withoutImports(readFileSync(file, "utf8")));
+  for (const file of readdirSync("dist/cjs/entries").map((name) => `dist/cjs/entries/${name}`))
+    writeFileSync(file, withoutImports(readFileSync(file, "utf8")));
 }

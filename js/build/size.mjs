@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { readArguments } from "../cli/arguments.mjs";
+import { MODULES } from "./modules.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const KIB = 1024;
@@ -17,15 +18,35 @@ export const APPS = [
     code: `import { CloudEvent, toBinary, fromRequest } from "eventferry/cloudevents"; console.log(CloudEvent, toBinary, fromRequest);`,
     budget: 26 * KIB,
   },
-  { title: "the event alone", code: `import { CloudEvent } from "eventferry/cloudevents"; console.log(CloudEvent);` },
-  { title: "all of eventferry/cloudevents", code: `import * as all from "eventferry/cloudevents"; console.log(all);` },
-  { title: "all of eventferry", code: `import * as all from "eventferry"; console.log(all);` },
   {
-    title: "EventClient of bc-events",
+    title: "Publisher, sessions, outbox",
+    code: `import { Publisher } from "eventferry"; console.log(Publisher);`,
+  },
+  {
+    title: "GlassFlow, source and sink",
+    code: `import { PipelineDataSource, PipelineDataSink } from "eventferry/glassflow"; console.log(PipelineDataSource, PipelineDataSink);`,
+  },
+  {
+    title: "events-protocol, client",
+    code: `import { EventClient } from "eventferry/events-protocol"; console.log(EventClient);`,
+  },
+  {
+    title: "events-protocol, server",
+    code: `import { EventProcessor, EventRegistry } from "eventferry/events-protocol"; console.log(EventProcessor, EventRegistry);`,
+  },
+  { title: "BayeuxClient", code: `import { BayeuxClient } from "eventferry/bayeux"; console.log(BayeuxClient);` },
+  {
+    title: "SalesforceClient",
+    code: `import { SalesforceClient, passwordAuth } from "eventferry/salesforce"; console.log(SalesforceClient, passwordAuth);`,
+  },
+  {
+    title: "BriteEvents",
     code: `import { EventClient } from "eventferry/bc-events"; console.log(EventClient);`,
   },
-  { title: "eventferry/slim, without the wasm", code: `import * as all from "eventferry/slim"; console.log(all);` },
-  { title: "eventferry.wasm, for slim", file: "dist/wasm/full.wasm" },
+  { title: "everything from eventferry", code: `import * as all from "eventferry"; console.log(all);` },
+  { title: "everything from /cloudevents", code: `import * as all from "eventferry/cloudevents"; console.log(all);` },
+  { title: "eventferry/slim, without modules", code: `import * as all from "eventferry/slim"; console.log(all);` },
+  ...Object.keys(MODULES).map((module) => ({ title: `${module}.wasm, for slim`, file: `dist/wasm/${module}.wasm` })),
 ];
 
 const PEER = {

@@ -3,9 +3,9 @@
  * the engine decides what a response means. The machine is `src/engine/calls.rs`.
  */
 import { codeOf, FerryError, isFerryError } from "../engine/errors.js";
-import { fullGlue } from "../engine/instance.js";
 import { invalidArgument, mustBe } from "../engine/messages.js";
-import type { CallsPort } from "../engine/ports.js";
+import type { EngineModule } from "../engine/module.js";
+import type { CallsGlue, CallsPort } from "../engine/ports.js";
 import { Pump } from "../engine/pump.js";
 import { random } from "../platform/random.js";
 import {
@@ -109,7 +109,7 @@ export function responseOf(error: FerryError): CallResponse | undefined {
 /** Makes calls. */
 export class Calls {
   readonly #options: CallsOptions;
-  readonly #pump: Pump<CallsPort>;
+  readonly #pump: Pump<CallsPort, CallsGlue>;
   #pending = new Map<number, PendingCall>();
   /** What a server may repeat in its errors. */
   readonly #secrets = new Secrets();
@@ -118,14 +118,16 @@ export class Calls {
 
   /**
    * @param options the options of a client; all but `retry` and `maxInFlight` have been checked
+   * @param module the module of the engine that makes the calls
    * @param classifier a value of `CLASSIFIERS`
    * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad `retry` or `maxInFlight`
    */
-  constructor(options: CallsOptions, classifier: number, extras: CallsExtras = {}) {
+  constructor(options: CallsOptions, module: EngineModule<CallsGlue>, classifier: number, extras: CallsExtras = {}) {
     const { needsBody = false, sign, responseHeaders: moreHeaders } = extras;
-    const config = checkedConfig(options);
+    const config = checkedConfig(options, module);
     this.#options = options;
-    this.#pump = new Pump<CallsPort>({
+    this.#pump = new Pump<CallsPort, CallsGlue>({
+      module,
       // Called before the first call only: at module scope, a Worker has no randomness.
       makePort: (glue) => new glue.CallsPort(config, classifier, random()),
       fetch: options.fetch,
@@ -300,7 +302,10 @@ function withUrl(error: FerryError, method: string, url: string): FerryError {
 }
 
 /** The options of the machine. `src/wasm/config.rs` checks their ranges. */
-function checkedConfig({ retry = {}, maxInFlight }: CallsOptions): Record<string, number> {
+function checkedConfig(
+  { retry = {}, maxInFlight }: CallsOptions,
+  module: EngineModule<CallsGlue>,
+): Record<string, number> {
   if (typeof retry !== "object" || retry === null)
     throw mustBe("retry", "an object", retry, typeof retry === "number" ? `pass { attempts: ${retry} }` : undefined);
   checkOptionNames("retry", retry, ["attempts", "baseMs", "maxMs"]);
@@ -311,7 +316,7 @@ function checkedConfig({ retry = {}, maxInFlight }: CallsOptions): Record<string
     config[name] = value;
   }
   try {
-    fullGlue().CallsPort.check(config);
+    module.glue.CallsPort.check(config);
   } catch (error) {
     throw error instanceof FerryError ? error : invalidArgument((error as Error).message);
   }

@@ -1,37 +1,81 @@
 /** What the build generates: glue by wasm-bindgen, and the modules themselves. */
 
 declare module "*/wasm/codecs.glue.js" {
-  export const initSync: import("./instance.js").Glue["initSync"];
-  export const exportsNow: import("./instance.js").Glue["exportsNow"];
-  export const __wbg_reset_state: import("./instance.js").Glue["__wbg_reset_state"];
+  type Glue = import("./ports.js").CodecsGlue;
+  export const initSync: Glue["initSync"];
+  export const exportsNow: Glue["exportsNow"];
+  export const __wbg_reset_state: Glue["__wbg_reset_state"];
 }
 
 declare module "*/wasm/codecs.inline.js" {
   export const bytes: () => Uint8Array<ArrayBuffer>;
 }
 
-declare module "*/wasm/full.glue.js" {
-  type Glue = import("./instance.js").FullGlue;
-  export const initSync: Glue["initSync"];
-  export const exportsNow: Glue["exportsNow"];
-  export const __wbg_reset_state: Glue["__wbg_reset_state"];
-  export const CallsPort: Glue["CallsPort"];
-  export const OutboxPort: Glue["OutboxPort"];
-  export const StreamPort: Glue["StreamPort"];
-  export const MarksPort: Glue["MarksPort"];
-  export const PipelineSinkPort: Glue["PipelineSinkPort"];
-  export const channel_name: Glue["channel_name"];
-  export const glassflow_url: Glue["glassflow_url"];
-  export const glassflow_event_spans: Glue["glassflow_event_spans"];
-  export const events_read: Glue["events_read"];
-  export const events_respond: Glue["events_respond"];
-  export const request_init: Glue["request_init"];
-  export const response_head: Glue["response_head"];
-  export const exchange: Glue["exchange"];
-  export const digest: Glue["digest"];
+declare module "*/wasm/publish.glue.js" {
+  type PublishGlue = import("./ports.js").PublishGlue;
+  export const initSync: PublishGlue["initSync"];
+  export const exportsNow: PublishGlue["exportsNow"];
+  export const __wbg_reset_state: PublishGlue["__wbg_reset_state"];
+  export const CallsPort: PublishGlue["CallsPort"];
+  export const OutboxPort: PublishGlue["OutboxPort"];
+  export const digest: PublishGlue["digest"];
+  export const request_init: PublishGlue["request_init"];
+  export const response_head: PublishGlue["response_head"];
+  export const exchange: PublishGlue["exchange"];
 }
 
-declare module "*/wasm/full.inline.js" {
+declare module "*/wasm/publish.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
+declare module "*/wasm/glassflow.glue.js" {
+  type GlassflowGlue = import("./ports.js").GlassflowGlue;
+  export const initSync: GlassflowGlue["initSync"];
+  export const exportsNow: GlassflowGlue["exportsNow"];
+  export const __wbg_reset_state: GlassflowGlue["__wbg_reset_state"];
+  export const PipelineSinkPort: GlassflowGlue["PipelineSinkPort"];
+  export const glassflow_url: GlassflowGlue["glassflow_url"];
+  export const glassflow_event_spans: GlassflowGlue["glassflow_event_spans"];
+  export const request_init: GlassflowGlue["request_init"];
+  export const response_head: GlassflowGlue["response_head"];
+  export const exchange: GlassflowGlue["exchange"];
+}
+
+declare module "*/wasm/glassflow.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
+declare module "*/wasm/events-protocol.glue.js" {
+  type EventsProtocolGlue = import("./ports.js").EventsProtocolGlue;
+  export const initSync: EventsProtocolGlue["initSync"];
+  export const exportsNow: EventsProtocolGlue["exportsNow"];
+  export const __wbg_reset_state: EventsProtocolGlue["__wbg_reset_state"];
+  export const CallsPort: EventsProtocolGlue["CallsPort"];
+  export const events_read: EventsProtocolGlue["events_read"];
+  export const events_respond: EventsProtocolGlue["events_respond"];
+  export const request_init: EventsProtocolGlue["request_init"];
+  export const response_head: EventsProtocolGlue["response_head"];
+  export const exchange: EventsProtocolGlue["exchange"];
+}
+
+declare module "*/wasm/events-protocol.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
+declare module "*/wasm/streams.glue.js" {
+  type StreamsGlue = import("./ports.js").StreamsGlue;
+  export const initSync: StreamsGlue["initSync"];
+  export const exportsNow: StreamsGlue["exportsNow"];
+  export const __wbg_reset_state: StreamsGlue["__wbg_reset_state"];
+  export const StreamPort: StreamsGlue["StreamPort"];
+  export const MarksPort: StreamsGlue["MarksPort"];
+  export const channel_name: StreamsGlue["channel_name"];
+  export const request_init: StreamsGlue["request_init"];
+  export const response_head: StreamsGlue["response_head"];
+  export const exchange: StreamsGlue["exchange"];
+}
+
+declare module "*/wasm/streams.inline.js" {
   export const bytes: () => Uint8Array<ArrayBuffer>;
 }
 

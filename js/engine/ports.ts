@@ -1,7 +1,65 @@
 /**
- * The ports: the interfaces of the machines. `src/wasm` implements them. All times are in milliseconds; `now` is
- * monotonic.
+ * What the modules of the engine have: functions, and ports, the interfaces of the machines. `src/wasm` implements them. All
+ * times are in milliseconds; `now` is monotonic.
  */
+import type { FetchBindings } from "../platform/fetch.js";
+import type { Glue } from "./module.js";
+import type { TextExports } from "./text-module.js";
+
+/** The exports of the codecs. Arguments and results are numbers; text is in memory. */
+export interface CodecsExports extends TextExports {
+  table(): number;
+  rows(): number;
+  scan(len: number): number;
+  scan_all(len: number, lines: number, inBytes: number): number;
+  is_json(len: number): number;
+  matches_format(len: number, format: number): number;
+  decode_header(len: number): number;
+}
+
+export type CodecsGlue = Glue<CodecsExports>;
+
+/** A module whose machines make requests. */
+export interface NetworkGlue<X = object> extends Glue<X>, FetchBindings {}
+
+/** A module that makes calls. */
+export interface CallsGlue<X = object> extends NetworkGlue<X> {
+  CallsPort: {
+    new (options: object, classifier: number, seed: number): CallsPort;
+    check(options: object): void;
+  };
+}
+
+export interface PublishGlue extends CallsGlue {
+  OutboxPort: {
+    new (options: object, classifier: number, seed: number): OutboxPort;
+    check(options: object): void;
+  };
+  digest(text: string): string;
+}
+
+export interface GlassflowGlue extends NetworkGlue<TextExports> {
+  PipelineSinkPort: new (
+    outputUrl: string,
+    failedUrl: string,
+    baseDelayMs: number,
+    maxDelayMs: number,
+    seed: number,
+  ) => PipelineSinkPort;
+  glassflow_url(base: string, pipelineId: string, endpoint: number): string;
+  glassflow_event_spans(len: number): Uint32Array;
+}
+
+export interface EventsProtocolGlue extends CallsGlue<TextExports> {
+  events_read(len: number, rule: number): number;
+  events_respond(len: number, outcome: number): Uint8Array<ArrayBuffer>;
+}
+
+export interface StreamsGlue extends NetworkGlue {
+  StreamPort: new (options: object, seed: number) => StreamPort;
+  MarksPort: new (policy: number, effects: MarksEffects) => MarksPort;
+  channel_name(channel: string): string;
+}
 
 /** What all ports have. */
 export interface Port {

@@ -21,18 +21,20 @@ import {
 } from "../platform/fetch.js";
 import { type EffectQueue, effectQueue, type Handlers } from "./effect-queue.js";
 import { FerryError, isFerryError } from "./errors.js";
-import { call, type FullGlue, fullGlue, onReset } from "./instance.js";
-import { FAILURE, type Port } from "./ports.js";
+import type { EngineModule } from "./module.js";
+import { FAILURE, type NetworkGlue, type Port } from "./ports.js";
 
 /** The options of a pump. */
-export interface PumpOptions<P extends Port> {
+export interface PumpOptions<P extends Port, G extends NetworkGlue> {
+  /** The module that has the machine. */
+  module: EngineModule<G>;
   /** Creates the machine. Called before the first input, and again after a trap. */
-  makePort(glue: FullGlue): P;
+  makePort(glue: G): P;
   /** The handlers for all outputs but `wait` and `cancel`. */
   handlers: Handlers;
   /** Used instead of the global `fetch`. */
   fetch: FetchLike | undefined;
-  /** The engine was discarded after a trap, and the machine with it. */
+  /** The instance of the module was discarded after a trap, and the machine with it. */
   onReset(): void;
   /** A machine was created. After a trap, the state of the previous one can be restored here. */
   onStart?(port: P, now: number): void;
@@ -41,10 +43,10 @@ export interface PumpOptions<P extends Port> {
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Drives one machine. */
-export class Pump<P extends Port> {
+export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
   /** The cause of the failure that is being reported to the machine, during that report. */
   cause: unknown;
-  readonly #options: PumpOptions<P>;
+  readonly #options: PumpOptions<P, G>;
   readonly #queue: EffectQueue<Handlers>;
   readonly #effects: object;
   #port: P | undefined;
@@ -56,7 +58,7 @@ export class Pump<P extends Port> {
   #deadline: number | undefined;
   #isClosed = false;
 
-  constructor(options: PumpOptions<P>) {
+  constructor(options: PumpOptions<P, G>) {
     this.#options = options;
     this.#queue = effectQueue({
       ...options.handlers,
@@ -81,7 +83,7 @@ export class Pump<P extends Port> {
   /** Sends an input to the machine, and carries out its outputs. Creates the machine if there is none. */
   send<T>(input: (port: P, now: number) => T): T {
     const port = this.#openPort();
-    const result = call(() => input(port, monotonicNow()));
+    const result = this.#options.module.call(() => input(port, monotonicNow()));
     this.#drain(port);
     return result;
   }
@@ -89,10 +91,10 @@ export class Pump<P extends Port> {
   /** Reads something from the machine. Nothing is drained. */
   query<T>(read: (port: P) => T): T {
     const port = this.#openPort();
-    return call(() => read(port));
+    return this.#options.module.call(() => read(port));
   }
 
-  /** The machine, for calls that are so frequent that a closure is too slow. Errors must go through `trapped`. */
+  /** The machine, for calls that are so frequent that a closure is too slow. Errors must go through `trapped` of its module. */
   get port(): P {
     return this.#port ?? this.#openPort();
   }
@@ -141,7 +143,7 @@ export class Pump<P extends Port> {
     this.#isClosed = true;
     const port = this.#port;
     this.#discard();
-    if (port) call(() => port.free());
+    if (port) this.#options.module.call(() => port.free());
   }
 
   /** Like `send`, where no caller can catch an error. After a trap, `onReset` has been called. */
@@ -156,22 +158,23 @@ export class Pump<P extends Port> {
   #openPort(): P {
     if (this.#isClosed) throw new FerryError("ERR_CLOSED");
     if (!this.#port) {
-      const glue = fullGlue();
-      this.#port = call(() => this.#options.makePort(glue));
-      this.#fetchBindings = guarded(glue);
-      this.#stopListening = onReset(() => {
+      const { module } = this.#options;
+      const { glue } = module;
+      this.#port = module.call(() => this.#options.makePort(glue));
+      this.#fetchBindings = guarded(module, glue);
+      this.#stopListening = module.onReset(() => {
         this.#discard();
         this.#options.onReset();
       });
       const started = this.#port;
-      call(() => this.#options.onStart?.(started, monotonicNow()));
+      module.call(() => this.#options.onStart?.(started, monotonicNow()));
     }
     return this.#port;
   }
 
   #drain(port: P): void {
     this.#deadline = undefined;
-    call(() => port.drain(this.#effects));
+    this.#options.module.call(() => port.drain(this.#effects));
     stopTimer(this.#timer);
     if (this.#deadline !== undefined) {
       const millis = Math.min(Math.max(0, this.#deadline - monotonicNow()), MAX_TIMER_MS);
@@ -191,10 +194,10 @@ export class Pump<P extends Port> {
 }
 
 /** The bindings of an exchange, with the handling of traps. */
-function guarded(glue: FullGlue): FetchBindings {
+function guarded(module: EngineModule, glue: FetchBindings): FetchBindings {
   return {
-    request_init: (...args) => call(() => glue.request_init(...args)),
-    response_head: (...args) => call(() => glue.response_head(...args)),
-    exchange: (...args) => call(() => glue.exchange(...args)),
+    request_init: (...args) => module.call(() => glue.request_init(...args)),
+    response_head: (...args) => module.call(() => glue.response_head(...args)),
+    exchange: (...args) => module.call(() => glue.exchange(...args)),
   };
 }

@@ -7,9 +7,15 @@
  *                                        └─ accepted, delivered, dead, forget ──> segments ──> receipts, events
  * ```
  */
+import { publish } from "../engine/modules/publish.js";
 import { codeOf, FerryError, isFerryError } from "../engine/errors.js";
-import { trapped } from "../engine/instance.js";
-import { COUNTERS, OUTBOX_CLASSIFIERS, type OutboxEffects, type OutboxPort } from "../engine/ports.js";
+import {
+  COUNTERS,
+  OUTBOX_CLASSIFIERS,
+  type OutboxEffects,
+  type OutboxPort,
+  type PublishGlue,
+} from "../engine/ports.js";
 import { Pump } from "../engine/pump.js";
 import { startTimer, unixNow } from "../platform/clock.js";
 import type { ExchangeOutcome, FetchLike } from "../platform/fetch.js";
@@ -66,7 +72,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   openFailures = 0;
   readonly stagingBuffers: Set<SessionBuffer<E>> = new Set();
   readonly #options: DriverOptions<E>;
-  readonly #pump: Pump<OutboxPort>;
+  readonly #pump: Pump<OutboxPort, PublishGlue>;
   readonly #sender: Sender<E>;
   readonly #keys: Keys;
   readonly #segments: SegmentTable<E>;
@@ -101,7 +107,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       waiters: this.#waiters,
       deadLetters: options.deadLetters,
     });
-    this.#pump = new Pump<OutboxPort>({
+    this.#pump = new Pump<OutboxPort, PublishGlue>({
+      module: publish,
       makePort: (glue) =>
         new glue.OutboxPort(options.config, options.wire.classifier ?? OUTBOX_CLASSIFIERS.byStatus, random()),
       fetch: options.fetch,
@@ -151,7 +158,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     try {
       return port.stage(session, size, key === undefined ? 0 : orderingKeyOf(key));
     } catch (error) {
-      throw trapped(error);
+      throw publish.trapped(error);
     }
   }
 

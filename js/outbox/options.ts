@@ -1,6 +1,6 @@
 /** Options of an outbox: how they are checked, and converted for the machine. */
+import { publish } from "../engine/modules/publish.js";
 import { FerryError } from "../engine/errors.js";
-import { fullGlue } from "../engine/instance.js";
 import { invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
 import type { OutboxStore } from "../stores/store.js";
 import type { DeadLetterBound } from "./dead-letter-limits.js";
@@ -175,7 +175,7 @@ export function machineConfig(
   config["maxAgeMs"] ??= isInMemory ? MEMORY_LINGER_MS : 0;
   config["overflow"] = OVERFLOW.indexOf(overflow);
   try {
-    fullGlue().OutboxPort.check(config);
+    publish.glue.OutboxPort.check(config);
   } catch (error) {
     throw error instanceof FerryError ? error : invalidArgument((error as Error).message);
   }

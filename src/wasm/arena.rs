@@ -14,6 +14,8 @@
 use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::Cell;
 
+use wasm_bindgen::prelude::wasm_bindgen;
+
 use crate::base::json::padded::{PADDING, Padded, zero};
 use crate::cloudevents::json::{ScanContext, max_rows};
 use crate::cloudevents::layout::Layout;
@@ -32,6 +34,7 @@ static LAYOUT: Shared<core::cell::UnsafeCell<Layout>> = Shared(core::cell::Unsaf
 static TABLE: Shared<core::cell::UnsafeCell<Table>> = Shared(core::cell::UnsafeCell::new(Table::new()));
 
 /// The parts of the arena during one call.
+#[cfg_attr(not(feature = "codecs"), expect(dead_code, reason = "only the codecs use all parts"))]
 pub(super) struct Parts {
     pub(super) text: Padded<'static>,
     pub(super) rows: &'static mut [Row],
@@ -44,7 +47,8 @@ const fn total(capacity: usize) -> usize {
 
 /// Makes sure that `len` bytes of input fit. Returns the address of the input, or 0 if there is not enough
 /// memory.
-pub(super) fn reserve(len: usize) -> usize {
+#[wasm_bindgen]
+pub fn reserve(len: usize) -> usize {
     if len <= CAPACITY.0.get() && START.0.get() != 0 {
         return START.0.get();
     }
@@ -63,18 +67,20 @@ pub(super) fn reserve(len: usize) -> usize {
 }
 
 /// The address of the table.
+#[cfg(feature = "codecs")]
 pub(super) fn table_address() -> usize {
     TABLE.0.get() as usize
 }
 
-/// The address of the scratch space.
-pub(super) fn scratch_address() -> usize {
+/// The address of the scratch space, where decoded text and positions are left.
+#[wasm_bindgen]
+pub fn scratch() -> usize {
     START.0.get() + CAPACITY.0.get() + PADDING
 }
 
 /// The address of the rows.
 pub(super) fn rows_address() -> usize {
-    scratch_address() + CAPACITY.0.get() + PADDING
+    scratch() + CAPACITY.0.get() + PADDING
 }
 
 /// The parts of the arena, with `len` bytes of input and their padding.
@@ -83,7 +89,7 @@ pub(super) fn parts(len: usize) -> Parts {
     let len = len.min(capacity);
     // SAFETY: `reserve` has allocated these bytes permanently, and no other code uses them. The parts do not
     // overlap. They live until the export that uses them returns, and exports do not nest, because no export
-    // calls JavaScript while it holds them. All addresses are multiples of 8. `js/engine/instance.ts` calls
+    // calls JavaScript while it holds them. All addresses are multiples of 8. `js/engine/text-module.ts` calls
     // `reserve` before any other export of an instance.
     unsafe {
         let start = START.0.get() as *mut u8;
@@ -95,7 +101,7 @@ pub(super) fn parts(len: usize) -> Parts {
             text: Padded::new_unchecked(text),
             rows: core::slice::from_raw_parts_mut(rows_address() as *mut Row, max_rows(capacity)),
             context: ScanContext {
-                scratch: core::slice::from_raw_parts_mut(scratch_address() as *mut u8, capacity + PADDING),
+                scratch: core::slice::from_raw_parts_mut(scratch() as *mut u8, capacity + PADDING),
                 table: &mut *TABLE.0.get(),
                 layout: &mut *LAYOUT.0.get(),
             },

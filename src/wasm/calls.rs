@@ -11,10 +11,15 @@ use crate::base::time::{Deadline, Millis};
 use crate::engine::calls::{Calls, Classifier, Settled};
 use crate::engine::classify;
 use crate::engine::machine::{Input, Machine, Output, Poll};
+#[cfg(feature = "events-protocol")]
 use crate::events_protocol;
 
 /// The classifiers, by the numbers of `CLASSIFIERS` in `js/engine/ports.ts`.
-const CLASSIFIERS: &[Classifier] = &[classify::classify_response, events_protocol::client::classify_response];
+const CLASSIFIERS: &[Classifier] = &[
+    classify::classify_response,
+    #[cfg(feature = "events-protocol")]
+    events_protocol::client::classify_response,
+];
 
 #[wasm_bindgen]
 extern "C" {

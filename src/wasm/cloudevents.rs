@@ -11,12 +11,6 @@ use crate::cloudevents::http::decode_value;
 use crate::cloudevents::json::{self, Sequence};
 use crate::cloudevents::rejection::{Rejection, Target};
 
-/// Reserves `len` bytes for input and returns their address, 0 if there is no memory left.
-#[wasm_bindgen]
-pub fn reserve(len: usize) -> usize {
-    arena::reserve(len)
-}
-
 /// The address of the table of the last scan.
 #[wasm_bindgen]
 pub fn table() -> usize {
@@ -27,12 +21,6 @@ pub fn table() -> usize {
 #[wasm_bindgen]
 pub fn rows() -> usize {
     arena::rows_address()
-}
-
-/// The address of decoded text.
-#[wasm_bindgen]
-pub fn scratch() -> usize {
-    arena::scratch_address()
 }
 
 /// Scans one event. Returns 0 or the number of a code.

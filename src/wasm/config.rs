@@ -1,19 +1,24 @@
 //! Reads options from JavaScript objects. The only user of serde and serde-wasm-bindgen.
 
+#[cfg(feature = "calls")]
 use js_sys::Number;
 use serde::Deserialize;
 use wasm_bindgen::{JsError, JsValue};
 
-use crate::base::secret::Secret;
 use crate::base::time::Millis;
-use crate::bayeux::session;
-use crate::bayeux::wire::Transport;
+#[cfg(feature = "calls")]
 use crate::engine::calls;
+#[cfg(feature = "publish")]
 use crate::outbox::{self, Overflow};
-use crate::salesforce::auth::Flow;
-use crate::salesforce::client as salesforce;
+#[cfg(feature = "streams")]
+use crate::{
+    base::secret::Secret,
+    bayeux::{session, wire::Transport},
+    salesforce::{auth::Flow, client as salesforce},
+};
 
 /// The options of calls, flat. `js/client/calls.ts` has checked the names, and that the values are numbers.
+#[cfg(feature = "calls")]
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CallsConfig {
@@ -24,6 +29,7 @@ struct CallsConfig {
 }
 
 /// Reads the options of calls. The error names the option.
+#[cfg(feature = "calls")]
 pub(super) fn calls(options: JsValue) -> Result<calls::Options, JsError> {
     let config: CallsConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
@@ -42,6 +48,7 @@ pub(super) fn calls(options: JsValue) -> Result<calls::Options, JsError> {
 
 /// The options of an outbox, flat. `js/outbox/options.ts` has checked names and types, and has set the
 /// defaults that depend on the page.
+#[cfg(feature = "publish")]
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OutboxConfig {
@@ -60,6 +67,7 @@ struct OutboxConfig {
 }
 
 /// Reads the options of an outbox. The error names the option.
+#[cfg(feature = "publish")]
 pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
     const DAY_MS: u32 = 86_400_000;
     let config: OutboxConfig =
@@ -95,6 +103,7 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
 }
 
 /// The options of a stream, flat. `js/systems/bayeux` and `js/systems/salesforce` have checked names and types.
+#[cfg(feature = "streams")]
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StreamConfig {
@@ -132,12 +141,14 @@ struct StreamConfig {
 }
 
 /// The options of a stream of either kind.
+#[cfg(feature = "streams")]
 pub(super) enum StreamOptions {
     Bayeux(session::Options),
     Salesforce(salesforce::Options),
 }
 
 /// Reads the options of a stream; the error names the field.
+#[cfg(feature = "streams")]
 pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
     let config: StreamConfig =
         serde_wasm_bindgen::from_value(options).map_err(|error| JsError::new(&error.to_string()))?;
@@ -207,10 +218,12 @@ pub(super) fn stream(options: JsValue) -> Result<StreamOptions, JsError> {
     }))
 }
 
+#[cfg(feature = "streams")]
 fn transport(name: &str) -> Option<Transport> {
     [Transport::WebSocket, Transport::LongPolling].into_iter().find(|transport| transport.name() == name)
 }
 
+#[cfg(feature = "calls")]
 fn integer(name: &str, value: Option<f64>, min: u32, max: u32) -> Result<Option<u32>, JsError> {
     match value {
         None => Ok(None),

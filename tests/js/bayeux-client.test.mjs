@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { BayeuxClient, CloudEvent, isFerryError } from "eventferry";
-import { call } from "../../dist/engine/instance.js";
+import { streams } from "../../dist/engine/load/streams.js";
 import { BayeuxServer, recordEvents, url } from "./bayeux-server.mjs";
 import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
@@ -476,7 +476,7 @@ test("a trap of the engine ends the client and rejects everything pending", asyn
   const unreachable = new Uint8Array([
     0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
   ]);
-  assert.throws(() => call(new WebAssembly.Instance(new WebAssembly.Module(unreachable)).exports.f), {
+  assert.throws(() => streams.call(new WebAssembly.Instance(new WebAssembly.Module(unreachable)).exports.f), {
     code: "ERR_INTERNAL",
   });
   await Promise.all(pending);

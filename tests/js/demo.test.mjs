@@ -31,7 +31,7 @@ test("the demo serves the page, its style, its script and the package, and no ot
     ["/", "text/html"],
     ["/main.js", "text/javascript"],
     ["/style.css", "text/css"],
-    ["/dist/wasm/full.wasm", "application/wasm"],
+    ["/dist/wasm/publish.wasm", "application/wasm"],
   ]) {
     const answer = await fetch(url + path);
     assert.equal(answer.status, 200, path);

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import * as api from "eventferry/events-protocol";
-import { engine } from "../../dist/engine/instance.js";
+import { eventsProtocol } from "../../dist/engine/load/events-protocol.js";
 import { flood, floodProcessor } from "./events-protocol-flood.mjs";
 
 setFlagsFromString("--expose-gc");
@@ -17,7 +17,7 @@ test("each of 50,000 events, a tenth of them invalid, gets its own response, and
   const onTenth = () => {
     gc();
     const { heapUsed, arrayBuffers } = process.memoryUsage();
-    used.push({ heap: heapUsed + arrayBuffers, wasm: engine().codecs.memory.buffer.byteLength });
+    used.push({ heap: heapUsed + arrayBuffers, wasm: eventsProtocol.exports.memory.buffer.byteLength });
   };
   const send = async (body) =>
     (await processor.fetch(new Request("https://example.com/events", { method: "POST", body }))).text();

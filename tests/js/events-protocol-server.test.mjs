@@ -13,7 +13,7 @@ import {
   RequestEvent,
   ResponseEvent,
 } from "eventferry/events-protocol";
-import { call } from "../../dist/engine/instance.js";
+import { eventsProtocol } from "../../dist/engine/load/events-protocol.js";
 import { sleep, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
@@ -605,7 +605,7 @@ test("after a trap the next event is answered", async () => {
   const { send } = server(() => new Promise((resolve) => (finish = resolve)));
   const under = send();
   await undefined;
-  assert.throws(() => call(trap), hasCode("ERR_INTERNAL"));
+  assert.throws(() => eventsProtocol.call(trap), hasCode("ERR_INTERNAL"));
   finish({ still: "here" });
   assert.deepEqual((await under).payload, { still: "here" });
   const next = send({ id: "2" });

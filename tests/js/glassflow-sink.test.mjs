@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { runInNewContext } from "node:vm";
-import { call } from "../../dist/engine/instance.js";
+import { glassflow } from "../../dist/engine/load/glassflow.js";
 import {
   BASE,
   TOKEN,
@@ -554,7 +554,7 @@ test("after a trap of the engine the kept event is still there and the sink cont
   await sleep(1);
   const lost = sink.consumeFailed();
   await sleep(1);
-  assert.throws(() => call(trap), { code: "ERR_INTERNAL" });
+  assert.throws(() => glassflow.call(trap), { code: "ERR_INTERNAL" });
   await assert.rejects(lost, { code: "ERR_INTERNAL" });
   assert.equal((await sink.consume()).event.payload, "kept");
   assert.equal((await sink.consume()).event.payload, "next");

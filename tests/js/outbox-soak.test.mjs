@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, memoryStore } from "eventferry";
-import { call } from "../../dist/engine/instance.js";
+import { publish } from "../../dist/engine/load/publish.js";
 import { balance, event, publisherTo, server, storeWith, trap } from "./outbox-fixtures.mjs";
 import { sleep, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
@@ -120,7 +120,7 @@ async function soak(seed, { traps, runs, mode, overflow }) {
         });
       } else if (roll < 0.65 && traps)
         try {
-          call(trap);
+          publish.call(trap);
         } catch {
           // The error of the trap.
         }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFerryError, memoryStore } from "eventferry";
-import { call, fullGlue } from "../../dist/engine/instance.js";
+import { publish } from "../../dist/engine/load/publish.js";
 import { balance, event, publisherTo, server, storeWith, trap } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
@@ -10,7 +10,7 @@ virtualTime();
 
 const provokeTrap = () =>
   assert.throws(
-    () => call(trap),
+    () => publish.call(trap),
     (error) => isFerryError(error, "ERR_INTERNAL"),
   );
 const gate = () => {
@@ -224,7 +224,7 @@ test("drain survives traps of its own query without an unhandled error", async (
   const note = (error) => unhandled.push(error);
   process.on("unhandledRejection", note);
   process.on("uncaughtException", note);
-  const { prototype } = fullGlue().OutboxPort;
+  const { prototype } = publish.glue.OutboxPort;
   const { is_drained } = prototype;
   try {
     const { open, opened } = gate();

@@ -63,17 +63,17 @@ function storageInMemory() {
 const channel = (name) => [["https://example.com/events", `${url}/cloudevents/${name}`]];
 const arrived = (name) => emulator.cloudEvents.received.filter((received) => received.channel === name);
 
-// First: before another entry point has brought the full module along.
+// First: before another entry point has brought the module along.
 test("slim loads the module from where it is told", async () => {
   const asked = [];
   const server = createServer((request, response) => {
     asked.push(request.url);
-    response.end(readFileSync(join(root, manifest.exports["./eventferry.wasm"].default)));
+    response.end(readFileSync(join(root, manifest.exports["./wasm/codecs.wasm"].default)));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   try {
     await runAlone("slim", { replace: [['"/assets/', `"http://127.0.0.1:${server.address().port}/assets/`]] });
-    assert.deepEqual(asked, ["/assets/eventferry.wasm"]);
+    assert.deepEqual(asked, ["/assets/codecs.wasm"]);
   } finally {
     server.closeAllConnections();
     server.close();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore, replayStore, SalesforceClient, sessionAuth } from "eventferry/salesforce";
 import { createEmulator } from "eventferry/testing";
-import * as glue from "../../dist/wasm/full.glue.js";
+import * as glue from "../../dist/wasm/streams.glue.js";
 
 /** Counts the calls of all methods of these ports, by name. */
 function countCalls(...ports) {

@@ -1,8 +1,7 @@
 // js/platform/fetch.ts: how much of a response is read, and responses that break off or never end.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import "eventferry";
-import { fullGlue } from "../../dist/engine/instance.js";
+import { publish } from "../../dist/engine/load/publish.js";
 import { startExchange } from "../../dist/platform/fetch.js";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 
@@ -10,7 +9,7 @@ virtualTime();
 
 const bytes = (text) => new TextEncoder().encode(text);
 const start = (fetch, plan = {}) =>
-  startExchange(fullGlue(), fetch, {
+  startExchange(publish.glue, fetch, {
     url: "https://example.com/x",
     headers: "content-type: text/plain",
     body: bytes("hi"),

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, isFerryError, Publisher } from "eventferry";
-import { call, engine, fullGlue } from "../../dist/engine/instance.js";
+import { codecs } from "../../dist/engine/load/codecs.js";
+import { publish } from "../../dist/engine/load/publish.js";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
@@ -13,24 +14,24 @@ const UNREACHABLE = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 5, 1, 3, 0, 0, 11,
 ]);
 const trap = new WebAssembly.Instance(new WebAssembly.Module(UNREACHABLE)).exports.f;
-const provokeTrap = () =>
+const provokeTrap = (module) =>
   assert.throws(
-    () => call(trap),
+    () => module.call(trap),
     (error) => isFerryError(error, "ERR_INTERNAL") && error.cause instanceof WebAssembly.RuntimeError,
   );
 
 test("after a trap the instance is replaced, and events decoded before stay intact", () => {
   const before = CloudEvent.fromJSON(text);
-  const old = engine();
-  provokeTrap();
-  assert.notEqual(engine(), old);
+  const { exports } = codecs;
+  provokeTrap(codecs);
+  assert.notEqual(codecs.exports, exports);
   assert.equal(before.id, "1");
   assert.equal(CloudEvent.fromJSON(text).type, "t");
 });
 
 test("everything works after a thousand traps", () => {
   for (let round = 0; round < 1000; round++) {
-    provokeTrap();
+    provokeTrap(codecs);
     if (round % 100 === 0) assert.equal(CloudEvent.fromJSON(text).id, "1");
   }
   assert.equal(CloudEvent.fromJSON(text).id, "1");
@@ -42,7 +43,7 @@ test("a trap rejects the calls in progress, and the client works afterwards", as
   const pending = publisher.send(CloudEvent.fromJSON(text));
   await sleep();
   const rejected = assert.rejects(pending, { code: "ERR_INTERNAL", culprit: "internal" });
-  provokeTrap();
+  provokeTrap(publish);
   await rejected;
   respond = async () => new Response(null, { status: 202 });
   assert.equal((await publisher.send(CloudEvent.fromJSON(text))).status, 202);
@@ -53,7 +54,7 @@ test("the end of an exchange from before a trap is not taken for that of a new o
   const responses = [() => new Promise(() => {}), async () => new Response(null, { status: 202 })];
   const publisher = new Publisher({ url: "https://example.com/", fetch: () => responses.shift()() });
   const broken = assert.rejects(publisher.send(CloudEvent.fromJSON(text)), { code: "ERR_INTERNAL" });
-  provokeTrap();
+  provokeTrap(publish);
   // Immediately: the ids of the new engine start at 1 again.
   const { status } = await publisher.send(CloudEvent.fromJSON(text));
   assert.equal(status, 202);
@@ -69,7 +70,7 @@ test("a response that arrives after a trap is ignored", async () => {
   });
   const rejected = assert.rejects(publisher.send(CloudEvent.fromJSON(text)), { code: "ERR_INTERNAL" });
   await sleep();
-  provokeTrap();
+  provokeTrap(publish);
   respond();
   await rejected;
   await sleep(5);
@@ -90,7 +91,7 @@ test("a trap during an abort or close rejects the calls in progress and causes n
   const uncaught = [];
   const onUncaught = (error) => uncaught.push(error);
   process.on("uncaughtException", onUncaught);
-  const { prototype } = fullGlue().CallsPort;
+  const { prototype } = publish.glue.CallsPort;
   const original = { cancel: prototype.cancel, close: prototype.close };
   try {
     const publisher = new Publisher({ url: "https://example.com/", fetch: () => new Promise(() => {}) });

@@ -156,7 +156,7 @@ function withoutBundler({ app, site, installed }) {
   const dependencies = Object.fromEntries(
     [...guide.matchAll(/`"([^"]+)":\s"([^"]+)"`/g)].map(([, name, path]) => [name, path]),
   );
-  if (Object.keys(dependencies).length !== 3) throw new Error("the guide does not list the entries of the import map");
+  if (Object.keys(dependencies).length !== 2) throw new Error("the guide does not list the entries of the import map");
   Object.assign(imports, dependencies);
   const map = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
   for (const file of ["smoke.mjs", "page.mjs", "page-slim.mjs"]) cpSync(join(app, file), join(site, file));

@@ -31,7 +31,7 @@ export async function smoke(api, { also = [], bcEvents } = {}) {
 }
 
 /** The same for `eventferry/slim`, with the checks before `init`. */
-export async function smokeSlim(api, source) {
+export async function smokeSlim(api, modules) {
   const problems = [];
   const refuses = async (code, body) => {
     try {
@@ -42,12 +42,13 @@ export async function smokeSlim(api, source) {
     }
   };
   await refuses("ERR_NOT_INITIALIZED", () => api.CloudEvent.fromJSON(TEXT));
-  await refuses("ERR_WASM_INIT", () => api.init(Uint8Array.of(1, 2, 3)));
+  await refuses("ERR_WASM_INIT", () => api.init({ codecs: Uint8Array.of(1, 2, 3) }));
+  await refuses("ERR_INVALID_ARGUMENT", () => api.init({ codex: modules.codecs }));
   await refuses("ERR_INVALID_ARGUMENT", () => api.init(7));
-  await api.init(source);
-  await api.init(source);
+  await api.init(modules);
+  await api.init(modules);
   const all = await smoke(api);
-  return { checks: all.checks + 3, problems: [...problems, ...all.problems] };
+  return { checks: all.checks + 4, problems: [...problems, ...all.problems] };
 }
 
 const TEXT = `{"specversion":"1.0","id":"1","source":"/shop","type":"order.created","data":{"amount":12345678901234567890}}`;

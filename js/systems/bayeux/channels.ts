@@ -1,5 +1,5 @@
 /** Channel names and patterns. */
-import { call, fullGlue } from "../../engine/instance.js";
+import { streams } from "../../engine/modules/streams.js";
 import { mustBe } from "../../engine/messages.js";
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` if no server can accept this as a channel name or pattern */
@@ -17,8 +17,8 @@ export function checkChannel(channel: unknown): asserts channel is string {
 
 /** The channel name without its filter, as messages carry it: `/topic/T?Name='x'` becomes `/topic/T`. */
 export function channelName(channel: string): string {
-  const glue = fullGlue();
-  return call(() => glue.channel_name(channel));
+  const { glue } = streams;
+  return streams.call(() => glue.channel_name(channel));
 }
 
 /**

@@ -8,10 +8,11 @@
  *                          └─ messages, state, notice, lost, ended ──> listener
  * ```
  */
+import { streams } from "../../engine/modules/streams.js";
 import { type HeadersOption, headerLines } from "../../client/options.js";
 import { Secrets } from "../../client/redact.js";
 import { codeOf, FerryError } from "../../engine/errors.js";
-import { FAILURE, type StreamEffects, type StreamPort } from "../../engine/ports.js";
+import { FAILURE, type StreamEffects, type StreamPort, type StreamsGlue } from "../../engine/ports.js";
 import { Pump } from "../../engine/pump.js";
 import { monotonicNow, unixNow } from "../../platform/clock.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
@@ -71,7 +72,7 @@ const encoder = new TextEncoder();
 
 export class StreamDriver {
   readonly #options: StreamDriverOptions;
-  readonly #pump: Pump<StreamPort>;
+  readonly #pump: Pump<StreamPort, StreamsGlue>;
   readonly #sockets: Sockets;
   #operations = new Map<number, PendingOperation>();
   /** The response that the engine currently reads, by its source. */
@@ -95,7 +96,8 @@ export class StreamDriver {
       onText: (id, text) => this.#onSocketText(id, extensions ? extensions.incoming(-id, text) : text),
       onClose: (id, code) => this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code)),
     });
-    this.#pump = new Pump<StreamPort>({
+    this.#pump = new Pump<StreamPort, StreamsGlue>({
+      module: streams,
       makePort: (glue) => this.#withClock(new glue.StreamPort(options.config(), random())),
       fetch: options.fetch,
       handlers: {

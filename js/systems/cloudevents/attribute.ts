@@ -4,8 +4,8 @@
  * The rules are in the engine (`src/cloudevents/attribute.rs`). Here are only fast paths that accept a subset: printable
  * ASCII is always a valid String, and a text that was accepted a moment ago is valid again. The engine checks the rest.
  */
+import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError, REASONS } from "../../engine/errors.js";
-import { call, engine, putText } from "../../engine/instance.js";
 import { formatValue } from "../../engine/messages.js";
 import { unixNow } from "../../platform/clock.js";
 import { asBytes, isBytes, toBase64 } from "./bytes.js";
@@ -58,8 +58,8 @@ export function isCommon(text: string, format: Format): boolean {
 export function matches(text: string, format: Format): boolean {
   if (format !== Format.Text && text === lastAccepted[format]) return true;
   if (!isCommon(text, format)) {
-    const length = putText(text);
-    if (length < 0 || !call(() => engine().codecs.matches_format(length, format))) return false;
+    const length = codecs.putText(text);
+    if (length < 0 || !codecs.call(() => codecs.exports.matches_format(length, format))) return false;
   }
   lastAccepted[format] = text;
   return true;

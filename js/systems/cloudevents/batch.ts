@@ -2,8 +2,8 @@
  * Batches of events: the JSON batch format and NDJSON. The engine checks all events in one pass and records the
  * position of each; an event becomes an object when it is first read.
  */
+import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError, REASONS } from "../../engine/errors.js";
-import { call, engine, putBytes, putText } from "../../engine/instance.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { type BatchOptions, checkOnInvalid, type RejectedEvent } from "./batch-options.js";
 import { asBytes, isBytes } from "./bytes.js";
@@ -75,9 +75,9 @@ export class EventBatch implements Iterable<CloudEvent> {
     const onInvalid = checkOnInvalid(options);
     const source = typeof input === "string" ? input : withoutBom(input);
     const hasBytes = typeof source !== "string";
-    const length = hasBytes ? putBytes(source) : putText(source);
-    const { codecs, table } = engine();
-    const code = length < 0 ? -1 : call(() => codecs.scan_all(length, +(format === "ndjson"), +hasBytes));
+    const length = hasBytes ? codecs.putBytes(source) : codecs.putText(source);
+    const { exports, table } = codecs;
+    const code = length < 0 ? -1 : codecs.call(() => exports.scan_all(length, +(format === "ndjson"), +hasBytes));
     const count = table[INDEX]!;
     if (code !== 0) {
       const error =
@@ -90,7 +90,7 @@ export class EventBatch implements Iterable<CloudEvent> {
     return new EventBatch(
       INTERNAL,
       source,
-      new Uint32Array(codecs.memory.buffer, codecs.rows(), ROW_WORDS * count).slice(),
+      new Uint32Array(exports.memory.buffer, exports.rows(), ROW_WORDS * count).slice(),
       undefined,
     );
   }

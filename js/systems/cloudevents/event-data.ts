@@ -1,6 +1,7 @@
 /** The payload of an event: as a value, as text, as bytes, in the JSON format and in binary mode. */
+import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError, REASONS } from "../../engine/errors.js";
-import { call, engine, isWellFormed, putBytes } from "../../engine/instance.js";
+import { isWellFormed } from "../../engine/text-module.js";
 import { formatValue } from "../../engine/messages.js";
 import { fromBase64, isEqualBytes, toBase64 } from "./bytes.js";
 import { NO_PAYLOAD, type Payload, quoteJson, type StoredPayload } from "./event-fields.js";
@@ -186,6 +187,6 @@ function parseBody(text: string): unknown {
 
 /** Whether the bytes are exactly one JSON value, nested at most as deeply as the engine reads. */
 export function isJsonText(bytes: Uint8Array): boolean {
-  const length = putBytes(bytes);
-  return call(() => engine().codecs.is_json(length)) !== 0;
+  const length = codecs.putBytes(bytes);
+  return codecs.call(() => codecs.exports.is_json(length)) !== 0;
 }

@@ -6,8 +6,8 @@
  * equality, and a spread copies all of them. A member that is computed for each event, like `data`, would cost a third
  * of the decoding.
  */
+import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError } from "../../engine/errors.js";
-import { call, engine, putBytes, putText, trapped } from "../../engine/instance.js";
 import { mustBe } from "../../engine/messages.js";
 import type { ExtensionValue } from "./attribute.js";
 import { asBytes, isBytes, isEqualBytes } from "./bytes.js";
@@ -368,27 +368,25 @@ Object.defineProperty(CloudEvent.prototype, Symbol.for("nodejs.util.inspect.cust
 
 /** Decodes text that is one event. */
 export function scanText<T>(text: string, lenient?: Lenient): CloudEvent<T> {
-  const length = putText(text);
+  const length = codecs.putText(text);
   if (length < 0) throw new FerryError("ERR_INVALID_EVENT", "the text contains a lone surrogate");
-  const instance = engine();
   let code: number;
   try {
-    code = instance.codecs.scan(length);
+    code = codecs.exports.scan(length);
   } catch (error) {
-    throw trapped(error);
+    throw codecs.trapped(error);
   }
   if (code !== 0) return siftAndScan<T>(text, rejected(code, text), lenient);
-  return CloudEvent.fromRow(instance.table, text, 0);
+  return CloudEvent.fromRow(codecs.table, text, 0);
 }
 
 /** Decodes bytes that are one event. The event keeps the bytes, so nobody else may change them. */
 export function scanBytes<T>(bytes: Uint8Array, lenient?: Lenient): CloudEvent<T> {
   const body = withoutBom(bytes);
-  const length = putBytes(body);
-  const instance = engine();
-  const code = call(() => instance.codecs.scan(length));
+  const length = codecs.putBytes(body);
+  const code = codecs.call(() => codecs.exports.scan(length));
   if (code !== 0) return siftAndScan<T>(body, rejected(code, body), lenient);
-  return CloudEvent.fromRow(instance.table, body, 0);
+  return CloudEvent.fromRow(codecs.table, body, 0);
 }
 
 /** Decodes an event that was rejected without the attributes that are not valid. */
@@ -397,9 +395,8 @@ function siftAndScan<T>(source: string | Uint8Array, error: FerryError, lenient:
   const sifted = siftJson(source, lenient);
   if (!sifted) throw error;
   const { text, problems } = sifted;
-  const length = putText(text);
-  const instance = engine();
-  const code = length < 0 ? -1 : call(() => instance.codecs.scan(length));
+  const length = codecs.putText(text);
+  const code = length < 0 ? -1 : codecs.call(() => codecs.exports.scan(length));
   if (code !== 0) throw code < 0 ? error : rejected(code, text);
-  return CloudEvent.fromRow(instance.table, text, 0, problems);
+  return CloudEvent.fromRow(codecs.table, text, 0, problems);
 }

@@ -2,8 +2,8 @@
  * Attribute values in headers: HTTP protocol binding 1.0.2, section 3.1.3.2. `src/cloudevents/http.rs` has the rules of
  * decoding. A value of printable ASCII without quotes and percent signs is the same decoded, so it is returned as it is.
  */
+import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError, REASONS } from "../../engine/errors.js";
-import { call, engine, putText, takeScratch } from "../../engine/instance.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import { Format, isCommon, validText } from "./attribute.js";
 import { REASON } from "./table.js";
@@ -62,17 +62,17 @@ export function attributeFrom(attribute: string, value: string, format: Format, 
 export function decodeHeader(attribute: string, value: string): string {
   if (NEEDS_NO_DECODING.test(value)) return value;
   const text = readRawUtf8(value);
-  const length = text === undefined ? -1 : putText(text);
-  const decodedLength = length < 0 ? -1 : call(() => engine().codecs.decode_header(length));
+  const length = text === undefined ? -1 : codecs.putText(text);
+  const decodedLength = length < 0 ? -1 : codecs.call(() => codecs.exports.decode_header(length));
   if (decodedLength < 0) {
-    const reason = length < 0 ? REASONS[12] : REASONS[engine().table[REASON]!];
+    const reason = length < 0 ? REASONS[12] : REASONS[codecs.table[REASON]!];
     throw new FerryError(
       "ERR_INVALID_HEADER_VALUE",
       `the header of the attribute ${formatValue(attribute)} ${reason}: ${formatValue(value)}`,
       { attribute },
     );
   }
-  return call(() => takeScratch(decodedLength));
+  return codecs.call(() => codecs.takeScratch(decodedLength));
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Creates an event from the values that a caller passes: defaults and checks. */
 import { FerryError, REASONS } from "../../engine/errors.js";
-import { isWellFormed } from "../../engine/instance.js";
+import { isWellFormed } from "../../engine/text-module.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import { freshId } from "../../platform/uuid.js";
 import {

@@ -11,7 +11,7 @@
  * | NATS 1.0.2 | header `ce-name`, percent-encoded | header `ce-datacontenttype` | `data` |
  */
 import { FerryError } from "../../engine/errors.js";
-import { isWellFormed } from "../../engine/instance.js";
+import { isWellFormed } from "../../engine/text-module.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import { DataSection } from "./amqp-section.js";
 import { checkEvent } from "./batch.js";

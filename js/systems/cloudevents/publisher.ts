@@ -1,4 +1,5 @@
 /** Publishes CloudEvents over HTTP: directly with `send`, or through sessions and an outbox. */
+import { publish } from "../../engine/modules/publish.js";
 import { Calls, type CallsOptions } from "../../client/calls.js";
 import { type Classify, checkClassify, classifyCall } from "../../client/classify.js";
 import {
@@ -116,7 +117,7 @@ export class Publisher {
     this.#url = checkedUrl(options.url);
     this.#options = { ...options };
     const { sign } = options;
-    this.#calls = new Calls(this.#options, CLASSIFIERS.webhook, {
+    this.#calls = new Calls(this.#options, publish, CLASSIFIERS.webhook, {
       sign: sign && ((...args) => signAttempt(sign, ...args)),
       responseHeaders: replyHeaders,
     });

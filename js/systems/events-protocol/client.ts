@@ -1,4 +1,5 @@
 /** Sends events and returns the responses. */
+import { eventsProtocol } from "../../engine/modules/events-protocol.js";
 import { type Call, Calls, type CallsOptions, responseOf } from "../../client/calls.js";
 import {
   type HeadersOption,
@@ -79,7 +80,7 @@ export class EventsProtocolClient {
     )
       throw mustBe("maxResponseBytes", "an integer above 0 and below 134217728 (128 MiB)", maxResponseBytes);
     this.#options = { ...options };
-    this.#calls = new Calls(this.#options, CLASSIFIERS.eventsProtocol, { needsBody: true });
+    this.#calls = new Calls(this.#options, eventsProtocol, CLASSIFIERS.eventsProtocol, { needsBody: true });
   }
 
   /**

@@ -7,7 +7,7 @@
  *   event, outcome, strings ──writeResponse──> body of the response
  * ```
  */
-import { call, engine, fullGlue, putBytes, putText } from "../../engine/instance.js";
+import { eventsProtocol } from "../../engine/modules/events-protocol.js";
 
 /** Which members must be present, in the order of `RULES` in `src/wasm/events_protocol.rs`. */
 export const ENVELOPE_RULE = { usual: 0, strict: 1, lenient: 2, response: 3 } as const;
@@ -66,22 +66,22 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Reads an event. Returns its members, or the number of an error. */
 export function readEvent(body: string | Uint8Array, rule: EnvelopeRule): Members | number {
-  const glue = fullGlue();
+  const { glue } = eventsProtocol;
   let text: string | undefined;
   let length: number;
   if (typeof body === "string") {
     text = body.charCodeAt(0) === BYTE_ORDER_MARK ? body.slice(1) : body;
-    length = putText(text);
+    length = eventsProtocol.putText(text);
     if (length < 0) return READ_ERROR.notUtf8;
   } else {
     if (body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf) body = body.subarray(3);
-    length = putBytes(body);
+    length = eventsProtocol.putBytes(body);
   }
-  const error = call(() => glue.events_read(length, rule));
+  const error = eventsProtocol.call(() => glue.events_read(length, rule));
   if (error !== 0) return error;
   text ??= decoder.decode(body as Uint8Array);
-  const { codecs } = engine();
-  const positions = new Uint32Array(codecs.memory.buffer, codecs.scratch(), MEMBERS.length * 3);
+  const { exports } = eventsProtocol;
+  const positions = new Uint32Array(exports.memory.buffer, exports.scratch(), MEMBERS.length * 3);
   const members: Partial<Record<(typeof MEMBERS)[number], string>> = {};
   for (const [index, name] of MEMBERS.entries()) {
     const format = positions[index * 3 + 2]!;
@@ -101,10 +101,10 @@ export function writeResponse(
   outcome: number,
   ...strings: string[]
 ): Uint8Array<ArrayBuffer> {
-  const glue = fullGlue();
+  const { glue } = eventsProtocol;
   const head = [jsonStringContent(name), version, jsonStringContent(id), jsonStringContent(flowId)];
-  const length = putText([...head, ...strings].join(SEPARATOR));
-  return call(() => glue.events_respond(length, outcome));
+  const length = eventsProtocol.putText([...head, ...strings].join(SEPARATOR));
+  return eventsProtocol.call(() => glue.events_respond(length, outcome));
 }
 
 /** A JSON string without its quotes. */

@@ -7,9 +7,10 @@
  *                                                                      └─call was cancelled─> onUnclaimed
  * ```
  */
+import { glassflow } from "../../engine/modules/glassflow.js";
 import { aborted } from "../../client/options.js";
 import { FerryError, type FerryErrorCode, codeOf } from "../../engine/errors.js";
-import { FAILURE, type PipelineSinkPort } from "../../engine/ports.js";
+import { FAILURE, type GlassflowGlue, type PipelineSinkPort } from "../../engine/ports.js";
 import { Pump } from "../../engine/pump.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
@@ -51,7 +52,7 @@ export function delayAfter(error: FerryError): number {
 
 export class SinkDriver {
   readonly #options: SinkDriverOptions;
-  readonly #pump: Pump<PipelineSinkPort>;
+  readonly #pump: Pump<PipelineSinkPort, GlassflowGlue>;
   readonly #calls = new Map<number, PendingCall>();
   /** The last exchange that has ended; only one is in flight at a time. */
   #lastExchange: { id: number; outcome: ExchangeOutcome } | undefined;
@@ -61,7 +62,8 @@ export class SinkDriver {
   constructor(options: SinkDriverOptions) {
     this.#options = options;
     const { urls, fetch, baseMs, maxMs } = options;
-    this.#pump = new Pump<PipelineSinkPort>({
+    this.#pump = new Pump<PipelineSinkPort, GlassflowGlue>({
+      module: glassflow,
       makePort: (glue) => new glue.PipelineSinkPort(...urls, baseMs, maxMs, random()),
       fetch,
       handlers: {

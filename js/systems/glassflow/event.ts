@@ -1,8 +1,8 @@
 /** A consumed event. It keeps the bytes of the response; the payload is parsed on first read, republished unchanged. */
+import { glassflow } from "../../engine/modules/glassflow.js";
 import { CloudEvent } from "../cloudevents/event.js";
 import { isFerryError } from "../../engine/errors.js";
 import { freshId } from "../../platform/uuid.js";
-import { call, fullGlue, putBytes } from "../../engine/instance.js";
 import type { PipelineCallOptions } from "./options.js";
 import type { Pipeline } from "./pipeline.js";
 import { type PipelineDataSource, type PublishResult, checkSource } from "./source.js";
@@ -208,8 +208,8 @@ export function readEvent(
   body: Uint8Array,
   acknowledge?: () => Promise<void>,
 ): PipelineEvent | undefined {
-  const glue = fullGlue();
-  const len = putBytes(body);
-  const spans = call(() => glue.glassflow_event_spans(len));
+  const { glue } = glassflow;
+  const len = glassflow.putBytes(body);
+  const spans = glassflow.call(() => glue.glassflow_event_spans(len));
   return spans.length === 0 ? undefined : new PipelineEvent(pipeline, isFailed, body, spans, acknowledge);
 }

@@ -1,8 +1,8 @@
 /** One pipeline: its URLs, its token, and its errors. The token appears in the requests and nowhere else. */
+import { glassflow } from "../../engine/modules/glassflow.js";
 import { type Call, type CallResponse, type Calls, responseOf } from "../../client/calls.js";
 import { type ClientOptions, headerLines } from "../../client/options.js";
 import { FerryError, type FerryErrorCode, sentenceOf } from "../../engine/errors.js";
-import { call, fullGlue } from "../../engine/instance.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import {
   type PipelineCallOptions,
@@ -43,8 +43,8 @@ export class Pipeline {
   }
 
   url(endpoint: Endpoint): string {
-    const glue = fullGlue();
-    return call(() => glue.glassflow_url(this.#baseUrl, this.id, endpoint));
+    const { glue } = glassflow;
+    return glassflow.call(() => glue.glassflow_url(this.#baseUrl, this.id, endpoint));
   }
 
   /** The pipeline as the `source` of CloudEvents. */

@@ -2,6 +2,7 @@
  * Consuming from a pipeline: one event, or all events as they come. The server deletes an event when it returns it;
  * therefore a consumed event is never dropped here.
  */
+import { publish } from "../../engine/modules/publish.js";
 import { Calls } from "../../client/calls.js";
 import { DEFAULT_TIMEOUT_MS, aborted, checkOptionNames, checkSignal } from "../../client/options.js";
 import { closeOnAbort } from "../../client/time-limit.js";
@@ -213,6 +214,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
         ...(timeoutMs !== undefined && { timeoutMs }),
         ...(headers && { headers }),
       },
+      publish,
       CLASSIFIERS.webhook,
     );
     await this.#pipeline.validateCredentials(this.#calls, checkCallOptions("validateCredentials", options));

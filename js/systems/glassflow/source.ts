@@ -1,4 +1,5 @@
 /** Publishing to a pipeline: one event, many events, or buffered in sessions with an outbox. */
+import { publish } from "../../engine/modules/publish.js";
 import { Calls, type CallsOptions } from "../../client/calls.js";
 import { type Classify, checkClassify, classifyCall } from "../../client/classify.js";
 import { FerryError } from "../../engine/errors.js";
@@ -56,7 +57,7 @@ export class PipelineDataSource {
     this.#pipeline = new Pipeline("a PipelineDataSource", options, ["retry", "maxInFlight", "outbox", "classify"]);
     checkClassify(options.classify);
     this.#options = { ...options };
-    this.#calls = new Calls(this.#options, CLASSIFIERS.webhook);
+    this.#calls = new Calls(this.#options, publish, CLASSIFIERS.webhook);
     this.#url = this.#pipeline.url(ENDPOINT.publish);
     if (options.outbox !== undefined) this.#outbox = this.#createOutbox();
   }

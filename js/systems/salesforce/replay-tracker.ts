@@ -2,9 +2,9 @@
  * Drives the machine that decides when the replay position of a channel is saved (`src/salesforce/marks.rs`), and saves
  * it in the storage of the application.
  */
+import { streams } from "../../engine/modules/streams.js";
 import { type EffectQueue, effectQueue } from "../../engine/effect-queue.js";
 import { FerryError } from "../../engine/errors.js";
-import { call, type Engine, engine, fullGlue } from "../../engine/instance.js";
 import { type MarksEffects, type MarksPort, POLICIES } from "../../engine/ports.js";
 import { channelName } from "../bayeux/channels.js";
 import type { Message } from "../bayeux/message.js";
@@ -22,8 +22,8 @@ export class ReplayTracker {
   readonly #policy: ReplayPolicy;
   readonly #queue: EffectQueue<MarksEffects>;
   #port: MarksPort | undefined;
-  /** The engine that the port belongs to. Looked up before each use: a listener would keep the client in memory. */
-  #engine: Engine | undefined;
+  /** The instance that the port belongs to. Looked up before each use: a listener would keep the client in memory. */
+  #generation = 0;
   #operations = new Map<number, PendingOperation>();
   /** The operation with which each message was received. */
   #received = new WeakMap<Message, number>();
@@ -88,7 +88,7 @@ export class ReplayTracker {
   #start(input: (port: MarksPort) => number): Promise<void> {
     return new Promise((resolve, reject) => {
       try {
-        const op = call(() => input(this.#openPort()));
+        const op = streams.call(() => input(this.#openPort()));
         this.#operations.set(op, { resolve, reject });
         this.#queue.run();
       } catch (error) {
@@ -98,10 +98,10 @@ export class ReplayTracker {
   }
 
   #openPort(): MarksPort {
-    if (this.#engine !== engine()) this.#reset();
+    if (this.#generation !== streams.generation) this.#reset();
     if (!this.#port) {
-      this.#port = new (fullGlue().MarksPort)(POLICIES[this.#policy], this.#queue.effects);
-      this.#engine = engine();
+      this.#port = new streams.glue.MarksPort(POLICIES[this.#policy], this.#queue.effects);
+      this.#generation = streams.generation;
     }
     return this.#port;
   }
@@ -125,8 +125,8 @@ export class ReplayTracker {
     }
     // The machine that asked for the save may be gone.
     if (!port || port !== this.#port) return;
-    if (this.#engine !== engine()) return this.#reset();
-    call(() => port.saved(isSaved));
+    if (this.#generation !== streams.generation) return this.#reset();
+    streams.call(() => port.saved(isSaved));
     this.#queue.run();
   }
 }

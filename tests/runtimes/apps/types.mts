@@ -34,7 +34,7 @@ export const publisher = new Publisher({ url: "https://example.com/", retry: { a
 export const status: Promise<number> = publisher.send(event).then(({ status }) => status);
 export const code = (error: unknown): FerryErrorCode | undefined =>
   error instanceof FerryError ? error.code : undefined;
-export const loaded: Promise<void> = init(new URL("https://example.com/eventferry.wasm"));
+export const loaded: Promise<void> = init({ codecs: new URL("https://example.com/codecs.wasm") });
 export const emulator = createEmulator;
 const topics = {
   DefaultCategory: "shop",
