@@ -30,9 +30,7 @@ export function utf8Before(text: string, bytes: Uint8Array): Uint8Array<ArrayBuf
   return concat([new TextEncoder().encode(text), bytes]);
 }
 
-/**
- * Whether code runs in a page, where everybody can read it.
- */
+/** Whether code runs in a page, where everybody can read it. */
 export function isPage(): boolean {
   return typeof document !== "undefined";
 }

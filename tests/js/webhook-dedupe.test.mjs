@@ -192,6 +192,16 @@ test("options of dedupe are checked, and a store that cannot claim atomically is
     assert.throws(() => receiver({ dedupe: bad }), { code: "ERR_INVALID_ARGUMENT", message: /^dedupe/ });
 });
 
+test("without WebCrypto dedupe is refused when the receiver is created", () => {
+  const { crypto } = globalThis;
+  try {
+    Object.defineProperty(globalThis, "crypto", { value: {}, configurable: true });
+    assert.throws(() => receiver(), { code: "ERR_INVALID_ARGUMENT", message: /WebCrypto/ });
+  } finally {
+    Object.defineProperty(globalThis, "crypto", { value: crypto, configurable: true });
+  }
+});
+
 test("a file remembers events for the next process, and forgets those that are over", async () => {
   const folder = mkdtempSync(join(tmpdir(), "eventferry-dedupe-"));
   try {

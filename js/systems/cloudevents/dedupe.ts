@@ -2,9 +2,9 @@
  * The option `dedupe`: each event is handed on once. The key of an event is a digest of its `source` and `id`, which
  * together are unique (CloudEvents 1.0.2, section "id").
  */
-import { mustBe } from "../../engine/messages.js";
+import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { unixNow } from "../../platform/clock.js";
-import { sha256 } from "../../platform/crypto.js";
+import { sha256, webCrypto } from "../../platform/crypto.js";
 import { Waiters } from "../../platform/waiters.js";
 import type { DedupeStore } from "../../stores/dedupe.js";
 import type { CloudEvent } from "./event.js";
@@ -49,6 +49,7 @@ export function checkDedupe(option: DedupeStore | DedupeOptions | undefined): De
   }
   if (!(typeof windowMs === "number" && windowMs > 0 && Number.isFinite(windowMs)))
     throw mustBe("dedupe.windowMs", "a number of milliseconds above 0", windowMs);
+  if (!webCrypto()) throw invalidArgument("dedupe needs WebCrypto, which this runtime does not have; pages need https");
   return {
     async begin({ source, id }) {
       const key = await sha256(JSON.stringify([source, id]));
