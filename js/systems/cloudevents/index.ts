@@ -57,3 +57,4 @@ export { standardWebhooks } from "./signatures/standard-webhooks.js";
 export { discord, slack, stripe } from "./signatures/timed.js";
 export { webhook } from "./webhook.js";
 export type { AuthorizeContext, WebhookContext, WebhookOptions } from "./webhook-options.js";
+export { isSupported } from "./supported.js";
