@@ -147,7 +147,18 @@ function generatedFields() {
     wasm[`./wasm/${module}.wasm`] = { types: "./dist/wasm/module.d.ts", default: `./dist/wasm/${module}.wasm` };
   }
   return {
-    sideEffects: false,
+    // They have none. But where an application also imports an entry point dynamically, esbuild initializes the files of both
+    // only when it is called for by a file that may have some: it skips the others, and constants stay undefined.
+    sideEffects: ["", "cjs/"].flatMap((form) =>
+      [
+        "entries/*",
+        "public/*",
+        "systems/*/index",
+        "systems/cloudevents/publishing",
+        "outbox/index",
+        "testing/index",
+      ].map((file) => `./dist/${form}${file}.js`),
+    ),
     main: "./dist/cjs/entries/index.js",
     module: "./dist/entries/index.js",
     types: "./dist/entries/index.d.ts",

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { runInThisContext } from "node:vm";
 import { build } from "esbuild";
 import { CloudEvent, isFerryError, memoryStore, Publisher } from "eventferry";
 import { codecs } from "../../dist/engine/load/codecs.js";
@@ -152,6 +153,26 @@ test("two entry points in one application have no code twice, and slim has no mo
   assert.deepEqual(inputs(both).sort(), [...new Set([...inputs(first), ...inputs(second)])].sort());
   assert.ok(inputs(both).every((input) => !input.includes("/cjs/")));
   assert.deepEqual([both.loaded, slim.loaded], [["codecs", "glassflow", "publish"], []]);
+});
+
+test("an entry point that is imported later too is initialized for those who import it now", async () => {
+  const code = `
+    import { CloudEvent, fromRequest, webhook } from "eventferry";
+    import { memoryStore, Publisher } from "eventferry/outbox";
+    const hook = webhook({ allowedOrigins: "*", onEvent() {} });
+    new Publisher({ url: "https://example.com/" }).close();
+    globalThis.lazy = Promise.all([memoryStore().kind, typeof hook, import("eventferry/cloudevents"), import("eventferry/outbox")]).then(
+      ([kind, type, cloudevents, outbox]) => [kind, type, cloudevents.CloudEvent === CloudEvent, cloudevents.fromRequest === fromRequest, outbox.Publisher === Publisher],
+    );`;
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: root },
+    bundle: true,
+    write: false,
+    format: "iife",
+    logLevel: "error",
+  });
+  runInThisContext(outputFiles[0].text);
+  assert.deepEqual(await globalThis.lazy, ["memory", "function", true, true, true]);
 });
 
 /** Runs a program that cannot start a module, and returns what it printed. */
