@@ -45,6 +45,12 @@ pub trait Dialect: core::fmt::Debug {
     /// Sets the id after which the next subscription to a channel starts.
     fn set_position(&mut self, _channel: &str, _id: &str) {}
 
+    /// The events that follow may be later than others that have not arrived yet.
+    fn keep_positions(&mut self) {}
+
+    /// Those others have arrived, or they are lost: then subscriptions start at the positions that were kept.
+    fn settle_positions(&mut self, _have_arrived: bool) {}
+
     /// The function that reads `data` of an event.
     fn data_reader(&self) -> DataReader {
         skip_data

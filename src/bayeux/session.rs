@@ -35,6 +35,7 @@
 //! | `outgoing.rs` | which message is sent next |
 //! | `incoming.rs` | what a response means |
 //! | `gaps.rs` | replay of lost events |
+//! | `overtaking.rs` | responses that may arrive in another order than they were sent |
 //! | `refusal.rs`, `recovery.rs` | what a refusal or a missing reply leads to |
 //! | `sockets.rs`, `timers.rs`, `ending.rs` | the WebSocket, the timers, the end |
 //! | `types.rs` | options, inputs, events |
@@ -47,6 +48,7 @@ mod gaps;
 mod incoming;
 mod link;
 mod outgoing;
+mod overtaking;
 mod pending;
 mod recovery;
 mod refusal;
@@ -59,6 +61,7 @@ mod types;
 use connect_loop::ConnectLoop;
 use endpoint::Endpoint;
 use link::Link;
+use overtaking::HeldResponse;
 use pending::Pending;
 use subscriptions::Subscriptions;
 use timer_keys::Timer;
@@ -102,6 +105,8 @@ pub struct Session {
     subscriptions: Subscriptions,
     pending: Pending,
     exchanges: Exchanges<RequestKind, Event>,
+    /// A response that waits for the end of the other request.
+    held: Option<HeldResponse>,
     timers: Timers<Timer>,
 }
 
@@ -123,6 +128,7 @@ impl Session {
             subscriptions: Subscriptions::default(),
             pending: Pending::default(),
             exchanges: Exchanges::new(),
+            held: None,
             timers: Timers::new(),
             options,
         }
@@ -172,8 +178,8 @@ impl Machine for Session {
         self.now = now;
         match input {
             Input::Exchange(id, outcome) => {
-                if self.exchanges.finish(id).is_some() {
-                    self.on_exchange_end(id, outcome);
+                if let Some(kind) = self.exchanges.finish(id) {
+                    self.on_outcome(kind, id, outcome);
                 }
             }
             other => self.on_command(other),
@@ -181,6 +187,7 @@ impl Machine for Session {
         while let Some(timer) = self.timers.pop_due(now) {
             self.on_timer(timer);
         }
+        self.connects.release();
     }
 
     fn poll(&mut self) -> Poll<Output<Event>> {

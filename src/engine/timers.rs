@@ -23,6 +23,13 @@ impl<K: Ord + Copy> Timers<K> {
         self.by_moment.add((at, key));
     }
 
+    /// Sets the timer of `key` unless it is set already.
+    pub fn set_unless_running(&mut self, key: K, at: Moment) {
+        if self.by_key.get(key).is_none() {
+            self.set(key, at);
+        }
+    }
+
     /// Removes the timer of `key`.
     pub fn clear(&mut self, key: K) {
         if let Some(at) = self.by_key.remove(key) {

@@ -53,6 +53,8 @@ struct Channel {
     name: String,
     /// The stored id, or that of the last event.
     replay_id: Option<String>,
+    /// The id before events that may have overtaken others.
+    kept_id: Option<String>,
     /// The highest id received, for ids that are numbers.
     highest_id: u64,
     /// Hashes of the ids of the last events.
@@ -82,6 +84,7 @@ impl ReplayDialect {
                     self.channels.push(Channel {
                         name,
                         replay_id: None,
+                        kept_id: None,
                         highest_id: 0,
                         recent_ids: VecDeque::new(),
                     });
@@ -98,7 +101,23 @@ impl Dialect for ReplayDialect {
         if let Some(at) = self.channel(without_filter(channel).as_bytes())
             && let Some(channel) = self.channels.get_mut(at)
         {
-            channel.replay_id = Some(id.to_owned());
+            (channel.replay_id, channel.kept_id) = (Some(id.to_owned()), None);
+        }
+    }
+
+    fn keep_positions(&mut self) {
+        for channel in &mut self.channels {
+            if channel.kept_id.is_none() {
+                channel.kept_id.clone_from(&channel.replay_id);
+            }
+        }
+    }
+
+    fn settle_positions(&mut self, have_arrived: bool) {
+        for channel in &mut self.channels {
+            if let Some(kept) = channel.kept_id.take().filter(|_| !have_arrived) {
+                channel.replay_id = Some(kept);
+            }
         }
     }
 

@@ -95,7 +95,6 @@ impl Session {
             self.settle(waiting, Err(SessionError::unsubscribed(&channel)));
         }
         self.pending.cancel_subscribe(&channel);
-        self.connects.release();
         if removed.state == SubscriptionState::Pending || self.link.live().is_none() {
             self.settle(op, Ok(()));
         } else {
@@ -140,6 +139,7 @@ impl Session {
             return;
         }
         self.reject_all(&SessionError::closed());
+        self.drop_held();
         self.timers = Timers::new();
         self.connects.clear();
         let is_handshaking = self.pending.any(|sent| sent.kind == MessageKind::Handshake);

@@ -2,7 +2,7 @@
 //! for a slow consumer.
 //!
 //! ```text
-//!   Idle ──schedule──> Due ──poll──> sent        Due ──a subscription resumes, or the inbox is full──> Held ──release──> Due
+//!   Idle ──schedule──> Due ──poll──> sent        Due ──a subscription resumes, or the inbox is full──> Held ──any input──> Due
 //! ```
 
 use crate::base::time::{Millis, Moment};
@@ -45,7 +45,8 @@ enum Next {
     Idle,
     /// With the next `poll`.
     Due,
-    /// As soon as a subscription is resumed, or the consumer has capacity.
+    /// A subscription is being resumed, or the consumer has no capacity. Due again with the next input, because
+    /// any may end that.
     Held,
 }
 
@@ -157,7 +158,6 @@ impl ConnectLoop {
         let is_over = was_full && !self.inbox.is_full();
         if is_over {
             self.is_pause_over = false;
-            self.release();
         }
         is_over
     }

@@ -27,6 +27,7 @@ impl Session {
             return;
         }
         self.close_socket();
+        self.drop_held();
         drop(self.pending.take_all());
         self.timers = Timers::new();
         self.connects.clear();

@@ -171,8 +171,16 @@ impl Session {
         };
         match self.pending.take_replied(kind, reply) {
             Replied::ToNothing | Replied::WithoutResult => {}
-            Replied::To(sent, true) => self.on_success(&sent, reply),
-            Replied::To(sent, false) => self.on_refusal(sent, reply),
+            Replied::To(sent, is_success) => {
+                if sent.kind == MessageKind::Connect {
+                    self.dialect.settle_positions(true);
+                }
+                if is_success {
+                    self.on_success(&sent, reply);
+                } else {
+                    self.on_refusal(sent, reply);
+                }
+            }
         }
     }
 
@@ -184,13 +192,8 @@ impl Session {
                 for op in self.subscriptions.accept(&sent.channel) {
                     self.settle(op, Ok(()));
                 }
-                self.connects.release();
             }
-            MessageKind::Unsubscribe => {
-                self.settle_optional(sent.op, Ok(()));
-                self.connects.release();
-            }
-            MessageKind::Publish => self.settle_optional(sent.op, Ok(())),
+            MessageKind::Unsubscribe | MessageKind::Publish => self.settle_optional(sent.op, Ok(())),
             MessageKind::Disconnect => self.finish(None),
         }
     }

@@ -54,7 +54,7 @@ impl Session {
             {
                 self.connects.hold();
                 if let Some(longest) = self.connects.longest_pause(self.options.times.max_pause) {
-                    self.timers.set(Timer::MaxPause, self.now.after(longest));
+                    self.timers.set_unless_running(Timer::MaxPause, self.now.after(longest));
                 }
             }
             Link::Connected(_) => {
@@ -122,7 +122,7 @@ impl Session {
         // Subscriptions with replay are sent between two connects, not beside one.
         let is_early = !self.link.is_working() && self.is_resuming_channel();
         let is_busy = self.endpoint.transport == Transport::LongPolling
-            && self.exchanges.values().any(|kind| *kind == RequestKind::Messages);
+            && (self.holds_messages() || self.exchanges.values().any(|kind| *kind == RequestKind::Messages));
         if !self.pending.has_commands() || is_early || is_busy || !self.endpoint.is_reachable() {
             return;
         }

@@ -49,6 +49,8 @@ impl Session {
         let mut unanswered = self.pending.take_all();
         unanswered.retain(|sent| sent.kind != MessageKind::Subscribe);
         self.exchanges.cancel_all();
+        self.drop_held();
+        self.dialect.settle_positions(false);
         self.reject_messages(unanswered, &SessionError::session_ended());
         self.subscriptions.forget_session();
         for timer in
@@ -79,6 +81,7 @@ impl Session {
         }
         if matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect) {
             self.endpoint.credentials.outlive_loss();
+            self.dialect.settle_positions(false);
         }
         let has_slept = error.code == Code::Timeout && self.now > sent.due.after(SLEEP_THRESHOLD);
         match sent.kind {
@@ -90,7 +93,6 @@ impl Session {
                     subscription.is_draining = false;
                 }
                 self.settle_optional(sent.op, Err(error.clone()));
-                self.connects.release();
             }
             MessageKind::Publish => self.settle_optional(sent.op, Err(error.clone())),
             MessageKind::Disconnect => {}

@@ -88,9 +88,6 @@ impl Session {
                     self.settle_optional(sent.op, Err(why));
                 }
                 self.apply_reaction(reaction);
-                if kind == MessageKind::Unsubscribe {
-                    self.connects.release();
-                }
             }
         }
     }
@@ -105,8 +102,6 @@ impl Session {
                 let delay = Millis(delay.0 + self.rng.up_to(delay.0));
                 self.notify("transient_error", Some(channel.to_owned()), Some(error));
                 self.timers.set(Timer::Resubscribe, self.now.after(delay));
-                // Other subscriptions must not wait for this one.
-                self.connects.release();
             }
             Reaction::Resubscribe(error) if !is_exhausted => {
                 subscription.state = SubscriptionState::Pending;
@@ -122,7 +117,6 @@ impl Session {
                 if is_unwatched || removed.has_been_active {
                     self.notify("subscription_lost", Some(channel.to_owned()), Some(error));
                 }
-                self.connects.release();
             }
             _ => {}
         }

@@ -27,6 +27,8 @@ pub(super) enum Timer {
     PollHeld,
     /// Polling has been paused for `Times::max_pause`.
     MaxPause,
+    /// A response has been held for long enough.
+    Held,
     /// The timeout of the disconnect.
     Disconnect,
 }

@@ -39,6 +39,7 @@ impl Session {
                     self.connects.end_pause();
                 }
             }
+            Timer::Held => self.on_held_too_long(),
             Timer::Disconnect => {
                 self.exchanges.cancel_all();
                 self.finish(None);

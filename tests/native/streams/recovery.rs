@@ -14,7 +14,8 @@ const A: &str = "/event/A__e";
 /// The requested replay positions, in order.
 fn positions(messages: &[Value]) -> Vec<Value> {
     let subscribes = messages.iter().filter(|message| message["channel"] == "/meta/subscribe");
-    subscribes.map(|message| message["ext"]["replay"][A].clone()).collect()
+    let asked = subscribes.map(|message| message["ext"]["replay"][A].clone());
+    asked.filter(|position| !position.is_null()).collect()
 }
 
 #[test]
@@ -582,4 +583,121 @@ fn polls_that_come_back_at_once_are_slowed_down() {
     world.start("/a");
     world.run_until(600_000);
     assert!((60..120).contains(&world.sent("/meta/connect")), "{}", world.sent("/meta/connect"));
+}
+
+const TWO_SECONDS: u64 = 2000;
+
+#[test]
+fn an_answer_that_overtakes_another_is_delivered_behind_it() {
+    const B: &str = "/event/B__e";
+    // (how the poll ends and when, when the messages are answered, the ids of the poll and of the messages)
+    let cases: [(&str, u64, u64, u64, u64); 4] = [
+        ("the poll comes first, with later events", 300, 500, 42, 41),
+        ("the messages come first, with later events", 500, 300, 41, 42),
+        ("the messages come first, with earlier events", 500, 300, 42, 41),
+        ("the poll is held by the server", TWO_SECONDS, 300, 42, 41),
+    ];
+    for (name, poll_ms, messages_ms, poll_id, messages_id) in cases {
+        let mut polls = 0;
+        let mut world = world(
+            Client::salesforce(|_| {}),
+            |_| grant("T"),
+            move |_, messages, _| {
+                if is_poll(messages) {
+                    polls += 1;
+                    return match polls {
+                        1 => Answer::Messages(100, vec![event(A, 40), reply_to(&messages[0], true)]),
+                        2 => Answer::Messages(poll_ms, vec![event(A, poll_id), reply_to(&messages[0], true)]),
+                        _ => Answer::Hang,
+                    };
+                }
+                if messages[0]["subscription"] == B {
+                    return Answer::Messages(
+                        messages_ms,
+                        vec![event(A, messages_id), reply_to(&messages[0], true)],
+                    );
+                }
+                accept_all(messages)
+            },
+        );
+        world.start(A);
+        world.run_until(110);
+        world.input(eventferry::bayeux::session::Input::Subscribe(OpId(3), B.to_owned()));
+        world.run_until(5000);
+        assert_eq!(world.delivered(), [40, 41, 42], "{name}");
+        let (at, _) = world.settled(3).expect("an end");
+        assert!(at < 1600, "{name}: settled at {at}");
+    }
+}
+
+#[test]
+fn a_lost_answer_whose_events_were_overtaken_is_replayed() {
+    const B: &str = "/event/B__e";
+    // Which answer is lost, and when: at once, or long after the other was delivered.
+    for (is_poll_lost, lost_ms) in [(true, 500), (true, TWO_SECONDS), (false, 500)] {
+        let mut polls = 0;
+        let asked = Rc::new(RefCell::new(Vec::new()));
+        let positions_seen = Rc::clone(&asked);
+        let mut world = world(
+            Client::salesforce(|_| {}),
+            |_| grant("T"),
+            move |_, messages, _| {
+                let is_first = positions_seen.borrow().len() == 1;
+                positions_seen.borrow_mut().extend(positions(messages));
+                if is_poll(messages) {
+                    polls += 1;
+                    return match polls {
+                        1 => Answer::Messages(100, vec![event(A, 40), reply_to(&messages[0], true)]),
+                        2 if is_poll_lost => Answer::Broken(lost_ms),
+                        2 => Answer::Messages(300, vec![event(A, 42), reply_to(&messages[0], true)]),
+                        _ => Answer::Hang,
+                    };
+                }
+                if is_first && messages[0]["subscription"] == B {
+                    return if is_poll_lost {
+                        Answer::Messages(300, vec![event(A, 42), reply_to(&messages[0], true)])
+                    } else {
+                        Answer::Broken(lost_ms)
+                    };
+                }
+                accept_all(messages)
+            },
+        );
+        world.start(A);
+        world.run_until(110);
+        world.input(eventferry::bayeux::session::Input::Subscribe(OpId(3), B.to_owned()));
+        world.run_until(60_000);
+        let asked = asked.borrow();
+        assert_eq!(*asked, [json!(-2), json!(40)], "{is_poll_lost} {lost_ms}");
+    }
+}
+
+#[test]
+fn a_subscription_that_fails_between_two_polls_does_not_stop_the_polls() {
+    const B: &str = "/event/B__e";
+    let mut polls = 0;
+    let mut world = world(
+        Client::salesforce(|_| {}),
+        |_| grant("T"),
+        move |_, messages, _| {
+            if messages[0]["subscription"] == B {
+                return Answer::Broken(500);
+            }
+            if !is_poll(messages) {
+                return accept_all(messages);
+            }
+            polls += 1;
+            match polls {
+                1 => Answer::Messages(400, vec![reply_to(&messages[0], true)]),
+                _ => Answer::Hang,
+            }
+        },
+    );
+    world.start(A);
+    world.run_until(20);
+    world.input(eventferry::bayeux::session::Input::Subscribe(OpId(3), B.to_owned()));
+    world.run_until(60_000);
+    let (failed_at, result) = world.settled(3).expect("an end");
+    assert!(result.is_err() && (500..600).contains(&failed_at), "{failed_at}");
+    assert!(world.requests.iter().any(|(at, _)| *at >= failed_at), "nothing is polled any more");
 }

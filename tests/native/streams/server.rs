@@ -112,9 +112,8 @@ impl Server {
         }
     }
 
-    /// `has_connect_elsewhere`: another connection has a connect of the client, and queued events go with that.
-    /// Answers on two connections may overtake each other, against which no client can do anything.
-    pub(super) fn answer(&mut self, messages: &[Value], now: u64, has_connect_elsewhere: bool) -> Vec<Value> {
+    /// Queued events go with the answer to any request, and answers on two connections may overtake each other.
+    pub(super) fn answer(&mut self, messages: &[Value], now: u64) -> Vec<Value> {
         let mut replies = Vec::new();
         for message in messages {
             let client = message["clientId"].as_str().unwrap_or_default().to_owned();
@@ -181,7 +180,7 @@ impl Server {
         }
         let client = messages.first().and_then(|message| message["clientId"].as_str()).unwrap_or_default();
         let is_connect = messages.iter().any(|message| message["channel"] == "/meta/connect");
-        let mut answer = if has_connect_elsewhere { Vec::new() } else { self.take(client, is_connect) };
+        let mut answer = self.take(client, is_connect);
         answer.append(&mut replies);
         answer
     }

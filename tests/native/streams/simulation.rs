@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use super::client;
 use super::server::{CHANNELS, Fault, Server};
 
+/// The first operation about a channel without events.
+const FIRST_OTHER: u32 = 100;
+
 fn handle(client: &mut salesforce::Client, now: u64, input: Input) {
     client.handle(Moment::from_millis(now), salesforce::Input::Session(input));
 }
@@ -47,6 +50,8 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
     handle(&mut client, 0, Input::Open(OpId(2)));
     // The second channel is subscribed during a poll, when it already has many events.
     let mut subscribes_at = Some(rng.up_to(100) * server.interval);
+    // Other channels come and go, whose requests run beside the polls.
+    let (mut others, mut next_other_at) = (FIRST_OTHER, 0);
     for step in 0.. {
         assert!(
             step < 400_000,
@@ -85,6 +90,8 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                             );
                         }
                     }
+                    // Those of the other channels may fail.
+                    Event::Settled(OpId(FIRST_OTHER..), _) => {}
                     Event::Settled(_, result) => {
                         assert_eq!(result, Ok(()), "no operation fails");
                         unsettled -= 1;
@@ -102,6 +109,18 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
             handle(&mut client, now, Input::Subscribe(OpId(3), CHANNELS[1].to_owned()));
             continue;
         }
+        if unsettled == 0 && now >= next_other_at {
+            next_other_at = now + 1 + rng.up_to(4 * server.interval);
+            let channel = format!("/event/Other{}__e", others / 2);
+            let op = OpId(others);
+            let input = match others % 2 {
+                0 => Input::Subscribe(op, channel),
+                _ => Input::Unsubscribe { op, channel, all: true },
+            };
+            others += 1;
+            handle(&mut client, now, input);
+            continue;
+        }
         if received.len() as u64 >= last && now > last * server.interval {
             assert_eq!(unsettled, 0);
             return (received, server);
@@ -117,7 +136,7 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
             .flatten()
             .min()
             .expect("a time");
-        assert_ne!(next, u64::MAX, "nothing will ever happen again");
+        assert_ne!(next, u64::MAX, "seed {seed}: nothing will ever happen again");
         now = now.max(next);
         if let Some(key) = arrival.filter(|key| key.0 == next) {
             let request = requests.remove(&key).expect("a request");
@@ -195,10 +214,7 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                         requests.insert((at, key.1), again);
                         continue;
                     }
-                    let body =
-                        Value::Array(server.answer(&messages, now, connects.iter().any(|id| *id != key.1)))
-                            .to_string()
-                            .into_bytes();
+                    let body = Value::Array(server.answer(&messages, now)).to_string().into_bytes();
                     let outcome = if fault == Fault::ResponseLost {
                         Err(Failure::Network)
                     } else {

@@ -1,0 +1,153 @@
+//! Responses of the two connections that may overtake each other.
+//!
+//! The server puts queued events into whichever response it sends next, and a response can arrive before one
+//! that was sent earlier. Delivered as they arrive, events would be out of order; worse, if the earlier
+//! response were lost, the replay would start behind its events. So a response with events is held while the
+//! other request is unanswered, if the server replays:
+//!
+//! ```text
+//!   response to a connect ──messages unanswered──> Held ──they end────────────┐
+//!   response to messages ──connect unanswered───> Held ──it ends──────────────┴──> both, lower ids first
+//!                                                  └─ 1 s: the server holds the connect ──> this one
+//! ```
+//!
+//! After that second, the connect may still end with a loss. The positions from before are kept until then.
+
+use super::subscriptions::SubscriptionState;
+use super::{RequestKind, Session, Timer};
+use crate::base::http::{Failure, Response};
+use crate::base::ids::ExchangeId;
+use crate::base::json::find::Document;
+use crate::base::time::Millis;
+use crate::bayeux::dialect::Continuity;
+use crate::bayeux::message::parse_messages;
+use crate::bayeux::wire::without_filter;
+
+/// How long a response to messages is held. By then the response to a connect has arrived, if the server had
+/// sent one before.
+const HOLD: Millis = Millis(1000);
+
+/// A response that waits for the end of the other request.
+#[derive(Debug)]
+pub(super) struct HeldResponse {
+    kind: RequestKind,
+    id: ExchangeId,
+    response: Response,
+    firsts: Vec<FirstId>,
+}
+
+/// The first replay id of a channel in a response.
+#[derive(Debug)]
+struct FirstId {
+    channel: Vec<u8>,
+    id: u64,
+}
+
+impl Session {
+    /// An exchange has ended: processes it, unless it must be held.
+    pub(super) fn on_outcome(
+        &mut self,
+        kind: RequestKind,
+        id: ExchangeId,
+        outcome: Result<Response, Failure>,
+    ) {
+        if let Some(held) = self.take_held() {
+            let is_later = outcome.as_ref().is_ok_and(|other| self.precedes(&held, other));
+            if is_later {
+                self.on_exchange_end(held.id, Ok(held.response));
+                self.on_exchange_end(id, outcome);
+            } else {
+                self.on_exchange_end(id, outcome);
+                self.on_exchange_end(held.id, Ok(held.response));
+            }
+            return;
+        }
+        match outcome {
+            Ok(response) if self.may_overtake(kind) => {
+                let firsts = self.first_ids(kind, &response);
+                if firsts.is_empty() {
+                    return self.on_exchange_end(id, Ok(response));
+                }
+                let longest = match kind {
+                    RequestKind::Messages => HOLD,
+                    RequestKind::Connect => self.options.times.max_network_delay,
+                };
+                self.timers.set(Timer::Held, self.now.after(longest));
+                self.timers.clear(Timer::ConnectReply);
+                self.held = Some(HeldResponse { kind, id, response, firsts });
+            }
+            outcome => self.on_exchange_end(id, outcome),
+        }
+    }
+
+    /// The other request has not ended in time.
+    pub(super) fn on_held_too_long(&mut self) {
+        if let Some(held) = self.take_held() {
+            // If the response of the other is lost, its events may be older than these.
+            self.dialect.keep_positions();
+            self.on_exchange_end(held.id, Ok(held.response));
+        }
+    }
+
+    /// Whether a response to messages is held.
+    pub(super) fn holds_messages(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.kind == RequestKind::Messages)
+    }
+
+    /// Forgets the response that is held: its events will be replayed, or nobody wants them any more.
+    pub(super) fn drop_held(&mut self) {
+        drop(self.take_held());
+    }
+
+    fn take_held(&mut self) -> Option<HeldResponse> {
+        self.timers.clear(Timer::Held);
+        self.held.take()
+    }
+
+    /// Whether the other request is unanswered, and its response could contain events that come first.
+    fn may_overtake(&self, kind: RequestKind) -> bool {
+        let is_replayed = |channel: &str| self.dialect.continuity(channel) != Continuity::NotReplayed;
+        self.exchanges.values().any(|other| *other != kind)
+            && self.link.live().is_some_and(|live| live.last_ack.is_none())
+            && self.subscriptions.iter().any(|subscription| is_replayed(&subscription.channel))
+    }
+
+    /// The first ids of the channels in a response whose order matters: with messages, not those of a channel
+    /// that is subscribed with them.
+    fn first_ids(&self, kind: RequestKind, response: &Response) -> Vec<FirstId> {
+        let mut firsts: Vec<FirstId> = Vec::new();
+        if response.status / 100 != 2 {
+            return firsts;
+        }
+        let document = Document::new(response.body.clone());
+        let text = document.padded();
+        let messages = parse_messages(text, self.dialect.data_reader()).unwrap_or_default();
+        for event in messages.events {
+            let channel = text.get(event.channel.start, event.channel.end);
+            let is_ordered = kind == RequestKind::Connect
+                || self.subscriptions.iter().any(|subscription| {
+                    subscription.state == SubscriptionState::Active
+                        && without_filter(&subscription.channel).as_bytes() == channel
+                });
+            let id = event.ids.replay_id.map(|span| text.get(span.start, span.end));
+            let id = id.and_then(|id| core::str::from_utf8(id).ok()?.parse().ok());
+            if let Some(id) = id.filter(|_| is_ordered)
+                && !firsts.iter().any(|first| first.channel == channel)
+            {
+                firsts.push(FirstId { channel: channel.to_vec(), id });
+            }
+        }
+        firsts
+    }
+
+    /// Whether the events of a held response come before those of the other one.
+    fn precedes(&self, held: &HeldResponse, other: &Response) -> bool {
+        let others = self.first_ids(RequestKind::Connect, other);
+        let mut pairs = held.firsts.iter().filter_map(|first| {
+            let other = others.iter().find(|other| other.channel == first.channel)?;
+            Some(first.id < other.id)
+        });
+        // Without a common channel the order does not matter, but messages are answered first.
+        pairs.next().unwrap_or(held.kind == RequestKind::Messages)
+    }
+}
