@@ -82,6 +82,7 @@ interface ErrorDetails {
   culprit?: Culprit | undefined;
   retryable?: boolean | undefined;
   body?: Uint8Array | undefined;
+  serverArguments?: readonly string[] | undefined;
 }
 
 /** The error that this package throws or rejects with. Tokens and passwords never appear in it. */
@@ -101,6 +102,8 @@ export class FerryError extends Error {
    * the server does not have any more. Not enumerable, so that no log shows it by accident.
    */
   declare readonly body?: Uint8Array;
+  /** The arguments of the error that a Bayeux server sent: `["/a", "/b"]` of `403:/a,/b:Denied`. */
+  declare readonly serverArguments?: readonly string[];
 
   constructor(code: FerryErrorCode, message?: string, details: ErrorDetails = {}) {
     const row = TABLE.find((row) => row[0] === code) ?? TABLE[TABLE.length - 1]!;
@@ -110,6 +113,7 @@ export class FerryError extends Error {
     this.retryable = details.retryable ?? row[2];
     if (details.status !== undefined) this.status = details.status;
     if (details.attribute !== undefined) this.attribute = details.attribute;
+    if (details.serverArguments !== undefined) this.serverArguments = details.serverArguments;
     if (details.body !== undefined) Object.defineProperty(this, "body", { value: details.body });
   }
 

@@ -152,6 +152,9 @@ export type OutboxEffects = {
   pressure(isHigh: boolean): void;
 };
 
+/** An error of a stream. `reply`: the refusal of the server as JSON, then the arguments of its error; or empty. */
+export type StreamErrorParts = [code: number, status: number, message: string, reply: string[]];
+
 /** The effects of a stream, by the names of `StreamEffects` in `src/wasm/stream.rs`. `code` 0 means no error. */
 export type StreamEffects = {
   send(
@@ -165,11 +168,11 @@ export type StreamEffects = {
     isLogin: boolean,
   ): void;
   messages(source: number, table: Uint32Array, channels: string[], excess: number, text: string | undefined): void;
-  settled(op: number, code: number, status: number, message: string): void;
+  settled(op: number, ...error: StreamErrorParts): void;
   state(state: number): void;
-  notice(kind: string, channel: string | undefined, code: number, status: number, message: string): void;
-  connection_lost(code: number, status: number, message: string): void;
-  ended(code: number, status: number, message: string): void;
+  notice(kind: string, channel: string | undefined, ...error: StreamErrorParts): void;
+  connection_lost(code: number, status: number, message: string, reply: string[], delayMs: number): void;
+  ended(...error: StreamErrorParts): void;
   need_credentials(isRenewal: boolean): void;
   granted(authorization: string, instanceUrl: string, issuedAt: number): void;
   sign(claims: string): void;
@@ -183,6 +186,11 @@ export type StreamEffects = {
 export interface StreamPort extends Port {
   open(now: number): number;
   subscribe(now: number, channel: string): number;
+  /** Returns the operation of the first channel; those of the others follow. */
+  subscribe_together(now: number, channels: string[]): number;
+  probe(now: number): number;
+  /** The network is back, or the computer has slept; if that is not certain, the page is visible again. */
+  network_changed(now: number, isCertain: boolean): void;
   unsubscribe(now: number, channel: string, all: boolean): number;
   publish(now: number, channel: string, data: string): number;
   /** The channels that the server has accepted. */

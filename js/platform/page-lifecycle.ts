@@ -10,6 +10,8 @@ export interface PageWatcher {
   onHidden(isEnding: boolean): void;
   /** The page came back from the back/forward cache. */
   onVisible(): void;
+  /** The page is visible again after it was hidden. */
+  onShown?(): void;
   /** The network connection is back. */
   onOnline(): void;
 }
@@ -43,13 +45,13 @@ export function watchLeaving(onLeave: () => () => void): () => void {
 }
 
 /** Watches the page, if there is one. Returns the function that stops it. */
-export function watchPage({ onHidden, onVisible, onOnline }: PageWatcher): () => void {
+export function watchPage({ onHidden, onVisible, onShown, onOnline }: PageWatcher): () => void {
   const listeners: [EventTarget, string, (event: Event) => void][] = [
     [globalThis as unknown as EventTarget, "online", onOnline],
   ];
   if (typeof document !== "undefined") {
     listeners.push(
-      [document, "visibilitychange", () => document.visibilityState === "hidden" && onHidden(false)],
+      [document, "visibilitychange", () => (document.visibilityState === "hidden" ? onHidden(false) : onShown?.())],
       // `document` does not get these events.
       [window, "pagehide", () => onHidden(true)],
       [window, "pageshow", onVisible],

@@ -29,6 +29,21 @@ pub enum Reaction {
     Stop(SessionError),
 }
 
+impl Reaction {
+    /// The reaction, whose error keeps the reply that tells why.
+    #[must_use]
+    pub(crate) fn with_reply(self, reply: &Reply) -> Self {
+        match self {
+            Self::Handshake { .. } | Self::Reauthorize => self,
+            Self::Busy(error, delay) => Self::Busy(error.with_reply(reply), delay),
+            Self::ResubscribeLater(error, delay) => Self::ResubscribeLater(error.with_reply(reply), delay),
+            Self::Resubscribe(error) => Self::Resubscribe(error.with_reply(reply)),
+            Self::Refuse(error) => Self::Refuse(error.with_reply(reply)),
+            Self::Stop(error) => Self::Stop(error.with_reply(reply)),
+        }
+    }
+}
+
 /// What happens to lost events of a channel after a new subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Continuity {
@@ -64,6 +79,11 @@ pub trait Dialect: core::fmt::Debug {
     /// Processes a successful handshake. Returns the kind of a notice if the server lacks an extension.
     fn handshake_accepted(&mut self, _reply: &Reply) -> Option<&'static str> {
         None
+    }
+
+    /// Whether one message may subscribe to several channels.
+    fn can_subscribe_together(&self) -> bool {
+        true
     }
 
     /// The value of `ext` of a subscription, as JSON; empty for none.

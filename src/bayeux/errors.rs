@@ -1,5 +1,6 @@
 //! The error of an operation, a notice, or a session, with every sentence that the session says.
 
+use super::message::Reply;
 use super::wire::{ErrorField, MessageKind};
 use crate::base::error::{Code, Error};
 
@@ -14,13 +15,15 @@ pub struct SessionError {
     pub message: String,
     /// The `error` field of the reply, unchanged.
     pub server_error: Option<String>,
+    /// The whole reply as JSON.
+    pub reply: Option<String>,
 }
 
 impl SessionError {
     /// An error with a message of its own.
     #[cold]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, status: None, message: message.into(), server_error: None }
+        Self { code, status: None, message: message.into(), server_error: None, reply: None }
     }
 
     /// The server refused `what` with that `error` field.
@@ -33,6 +36,7 @@ impl SessionError {
             status: ErrorField::parse(error_field).code,
             message: format!("the server refused {what}: {reason}"),
             server_error: Some(error_field.to_owned()),
+            reply: None,
         }
     }
 
@@ -52,8 +56,27 @@ impl SessionError {
         self
     }
 
+    /// Keeps the reply that tells why.
+    #[cold]
+    #[must_use]
+    pub(crate) fn with_reply(mut self, reply: &Reply) -> Self {
+        self.reply = Some(reply.text());
+        self
+    }
+
+    /// The arguments in the `error` field of the reply.
+    pub fn arguments(&self) -> Vec<String> {
+        self.server_error.as_deref().map(|field| ErrorField::parse(field).arguments).unwrap_or_default()
+    }
+
     pub(crate) fn from_error(error: &Error) -> Self {
-        Self { code: error.code, status: error.status, message: error.to_string(), server_error: None }
+        Self {
+            code: error.code,
+            status: error.status,
+            message: error.to_string(),
+            server_error: None,
+            reply: None,
+        }
     }
 }
 
@@ -93,10 +116,11 @@ impl SessionError {
     }
 
     #[cold]
-    pub(crate) fn closed_by_server(error_field: Option<String>) -> Self {
+    pub(crate) fn closed_by_server(reply: &Reply) -> Self {
+        let error_field = reply.error();
         let why = error_field.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         let error = Self::new(Code::Rejected, format!("the server closed the connection{why}"));
-        Self { server_error: error_field, ..error }
+        Self { server_error: error_field, ..error }.with_reply(reply)
     }
 
     #[cold]

@@ -88,6 +88,11 @@ impl Reply {
         self.get(path)?.string()
     }
 
+    /// The whole reply as JSON.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.document.text()).into_owned()
+    }
+
     /// The `error` field, unless it is empty.
     pub fn error(&self) -> Option<String> {
         self.string(&["error"]).filter(|error| !error.is_empty())

@@ -25,6 +25,7 @@
 //! | `connect_loop.rs` | when the next handshake or connect is sent |
 //! | `subscriptions.rs` | what is subscribed, and what may have a gap |
 //! | `pending.rs` | messages that wait to be sent, or for a reply |
+//! | `held.rs` | a response that waits for another |
 //! | `timer_keys.rs` | the timers and their fixed durations |
 //!
 //! What connects the parts:
@@ -36,6 +37,7 @@
 //! | `incoming.rs` | what a response means |
 //! | `gaps.rs` | replay of lost events |
 //! | `overtaking.rs` | responses that may arrive in another order than they were sent |
+//! | `probing.rs` | checks of the connection on demand |
 //! | `refusal.rs`, `recovery.rs` | what a refusal or a missing reply leads to |
 //! | `sockets.rs`, `timers.rs`, `ending.rs` | the WebSocket, the timers, the end |
 //! | `types.rs` | options, inputs, events |
@@ -45,11 +47,13 @@ mod connect_loop;
 mod ending;
 mod endpoint;
 mod gaps;
+mod held;
 mod incoming;
 mod link;
 mod outgoing;
 mod overtaking;
 mod pending;
+mod probing;
 mod recovery;
 mod refusal;
 mod sockets;
@@ -60,12 +64,12 @@ mod types;
 
 use connect_loop::ConnectLoop;
 use endpoint::Endpoint;
+use held::{HeldResponse, RequestKind};
 use link::Link;
-use overtaking::HeldResponse;
 use pending::Pending;
 use subscriptions::Subscriptions;
 use timer_keys::Timer;
-pub use types::{Event, Input, Limits, Notice, Options, State, Times};
+pub use types::{Event, Input, Limits, Notice, Options, Probe, State, Times};
 
 use super::dialect::Dialect;
 use super::errors::SessionError;
@@ -78,15 +82,6 @@ use crate::engine::inbox::Inbox;
 use crate::engine::jitter::Rng;
 use crate::engine::machine::{Machine, Output, Poll};
 use crate::engine::timers::Timers;
-
-/// The two kinds of requests, of which one each runs at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RequestKind {
-    /// A handshake or a connect.
-    Connect,
-    /// All other messages.
-    Messages,
-}
 
 /// The state machine.
 #[derive(Debug)]
@@ -105,6 +100,10 @@ pub struct Session {
     subscriptions: Subscriptions,
     pending: Pending,
     exchanges: Exchanges<RequestKind, Event>,
+    /// Operations that wait for the end of the next connect.
+    probe_ops: Vec<OpId>,
+    /// When the server was last heard.
+    heard_at: Moment,
     /// A response that waits for the end of the other request.
     held: Option<HeldResponse>,
     timers: Timers<Timer>,
@@ -128,6 +127,8 @@ impl Session {
             subscriptions: Subscriptions::default(),
             pending: Pending::default(),
             exchanges: Exchanges::new(),
+            probe_ops: Vec::new(),
+            heard_at: Moment::default(),
             held: None,
             timers: Timers::new(),
             options,
@@ -179,6 +180,9 @@ impl Machine for Session {
         match input {
             Input::Exchange(id, outcome) => {
                 if let Some(kind) = self.exchanges.finish(id) {
+                    if outcome.is_ok() {
+                        self.heard_at = now;
+                    }
                     self.on_outcome(kind, id, outcome);
                 }
             }

@@ -56,6 +56,20 @@ impl Outgoing {
         self
     }
 
+    /// Adds a string, or an array of several.
+    pub(crate) fn strings(mut self, name: &str, values: &[String]) -> Self {
+        if let [value] = values {
+            return self.string(name, value);
+        }
+        self.name(name);
+        for (at, value) in values.iter().enumerate() {
+            self.0.push(if at == 0 { '[' } else { ',' });
+            write_string(&mut self.0, value);
+        }
+        self.0.push(']');
+        self
+    }
+
     /// Adds a JSON value.
     pub(crate) fn raw(mut self, name: &str, json: &str) -> Self {
         self.name(name);

@@ -30,6 +30,11 @@ impl<K: Ord + Copy> Timers<K> {
         }
     }
 
+    /// When the timer of `key` is due, if it is set.
+    pub fn due(&self, key: K) -> Option<Moment> {
+        self.by_key.get(key).copied()
+    }
+
     /// Removes the timer of `key`.
     pub fn clear(&mut self, key: K) {
         if let Some(at) = self.by_key.remove(key) {

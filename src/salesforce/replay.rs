@@ -134,6 +134,11 @@ impl Dialect for ReplayDialect {
         (!self.is_replay_offered).then_some("replay_unsupported")
     }
 
+    fn can_subscribe_together(&self) -> bool {
+        // Each channel has a refusal of its own.
+        false
+    }
+
     fn subscribe_ext(&self, channel: &str) -> String {
         if !self.is_replay_offered {
             return String::new();

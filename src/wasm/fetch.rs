@@ -88,9 +88,13 @@ async fn settled(sent: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
     JsFuture::from(Promise::resolve(&sent?)).await
 }
 
-/// The requested headers of a response, as lines. A browser hides `set-cookie`.
+/// The requested headers of a response, as lines; all of them for `*`. A browser hides `set-cookie`.
 fn header_lines(response: &Response, names: &str) -> String {
     let mut lines = String::new();
+    if names == "*" {
+        let all = response.headers().entries().map(|(name, _)| name).collect::<Vec<_>>().join(" ");
+        return if all.is_empty() { lines } else { header_lines(response, &all) };
+    }
     for name in names.split_whitespace() {
         // Cookies joined by commas cannot be separated again, because dates contain commas.
         let cookies = (name == "set-cookie").then(|| cookies(response)).flatten();

@@ -15,7 +15,7 @@ use crate::base::time::Deadline;
 use crate::bayeux::dialect::DefaultDialect;
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::EventSpans;
-use crate::bayeux::session::{Event, Input, Notice, Session, State};
+use crate::bayeux::session::{Event, Input, Notice, Probe, Session, State};
 use crate::bayeux::wire::without_filter;
 use crate::engine::machine::{Machine, Output, Poll};
 use crate::salesforce::client as salesforce;
@@ -51,9 +51,17 @@ extern "C" {
         excess: u32,
         text: Option<String>,
     ) -> Result<(), JsValue>;
-    /// `code` is 0 for success.
+    /// `code` is 0 for success. `reply`: the refusal of the server as JSON, then the arguments of its error;
+    /// empty if there was none. The same for all errors.
     #[wasm_bindgen(method, structural, catch)]
-    fn settled(this: &StreamEffects, op: u32, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
+    fn settled(
+        this: &StreamEffects,
+        op: u32,
+        code: u8,
+        status: u16,
+        message: &str,
+        reply: Vec<String>,
+    ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn state(this: &StreamEffects, state: u8) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -64,11 +72,26 @@ extern "C" {
         code: u8,
         status: u16,
         message: &str,
+        reply: Vec<String>,
+    ) -> Result<(), JsValue>;
+    /// `delay_ms`: the time until the next attempt.
+    #[wasm_bindgen(method, structural, catch)]
+    fn connection_lost(
+        this: &StreamEffects,
+        code: u8,
+        status: u16,
+        message: &str,
+        reply: Vec<String>,
+        delay_ms: f64,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn connection_lost(this: &StreamEffects, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn ended(this: &StreamEffects, code: u8, status: u16, message: &str) -> Result<(), JsValue>;
+    fn ended(
+        this: &StreamEffects,
+        code: u8,
+        status: u16,
+        message: &str,
+        reply: Vec<String>,
+    ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn need_credentials(this: &StreamEffects, is_renewal: bool) -> Result<(), JsValue>;
     /// `issued_at` is a Unix time in milliseconds.
@@ -131,6 +154,27 @@ impl StreamPort {
     /// Subscribes to a channel.
     pub fn subscribe(&mut self, now: f64, channel: String) -> u32 {
         self.start(now, |op| Input::Subscribe(op, channel))
+    }
+
+    /// Subscribes to several channels. Returns the first operation; those of the other channels follow.
+    pub fn subscribe_together(&mut self, now: f64, channels: Vec<String>) -> u32 {
+        let ops: Vec<(OpId, String)> =
+            channels.into_iter().map(|channel| (OpId(self.ops.advance()), channel)).collect();
+        let first = ops.first().map_or(0, |(op, _)| op.0);
+        self.handle(now, Input::SubscribeTogether(ops));
+        first
+    }
+
+    /// Checks the connection.
+    pub fn probe(&mut self, now: f64) -> u32 {
+        self.start(now, |op| Input::Probe(Probe::Asked(op)))
+    }
+
+    /// Reports that the network is back or that the computer has slept; otherwise, that the page is visible
+    /// again.
+    pub fn network_changed(&mut self, now: f64, is_certain: bool) {
+        let why = if is_certain { Probe::NetworkChanged } else { Probe::PageShown };
+        self.handle(now, Input::Probe(why));
     }
 
     /// Removes one subscription to a channel, or all of them.
@@ -346,10 +390,10 @@ fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
             let text = is_repaired.then(|| String::from_utf8_lossy(&text).into_owned());
             effects.messages(source.map_or(0, |id| id.0), table, channels, excess, text)
         }
-        Event::Settled(op, Ok(())) => effects.settled(op.0, 0, 0, ""),
+        Event::Settled(op, Ok(())) => effects.settled(op.0, 0, 0, "", Vec::new()),
         Event::Settled(op, Err(error)) => {
-            let (code, status, message) = error_parts(&error);
-            effects.settled(op.0, code, status, message)
+            let (code, status, message, reply) = error_parts(&error);
+            effects.settled(op.0, code, status, message, reply)
         }
         Event::State(state) => effects.state(match state {
             State::Handshaking => 0,
@@ -358,16 +402,16 @@ fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
             State::Disconnected => 3,
         }),
         Event::Notice(Notice { kind, channel, error }) => {
-            let (code, status, message) = error.as_ref().map_or((0, 0, ""), error_parts);
-            effects.notice(kind, channel, code, status, message)
+            let (code, status, message, reply) = optional_error_parts(error.as_ref());
+            effects.notice(kind, channel, code, status, message, reply)
         }
-        Event::ConnectionLost(error) => {
-            let (code, status, message) = error_parts(&error);
-            effects.connection_lost(code, status, message)
+        Event::ConnectionLost(error, delay) => {
+            let (code, status, message, reply) = error_parts(&error);
+            effects.connection_lost(code, status, message, reply, delay.0 as f64)
         }
         Event::Ended(error) => {
-            let (code, status, message) = error.as_ref().map_or((0, 0, ""), error_parts);
-            effects.ended(code, status, message)
+            let (code, status, message, reply) = optional_error_parts(error.as_ref());
+            effects.ended(code, status, message, reply)
         }
         Event::NeedsCredentials { is_renewal } => effects.need_credentials(is_renewal),
         Event::SocketOpen { id, url } => effects.socket_open(id, url),
@@ -376,8 +420,16 @@ fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
     }
 }
 
-fn error_parts(error: &SessionError) -> (u8, u16, &str) {
-    (error.code as u8 + 1, error.status.unwrap_or(0), &error.message)
+fn error_parts(error: &SessionError) -> (u8, u16, &str, Vec<String>) {
+    let mut reply: Vec<String> = error.reply.iter().cloned().collect();
+    if !reply.is_empty() {
+        reply.extend(error.arguments());
+    }
+    (error.code as u8 + 1, error.status.unwrap_or(0), &error.message, reply)
+}
+
+fn optional_error_parts(error: Option<&SessionError>) -> (u8, u16, &str, Vec<String>) {
+    error.map_or((0, 0, "", Vec::new()), error_parts)
 }
 
 /// The table of events, eight numbers for each: the index of its channel; start and end of the message and of

@@ -108,10 +108,11 @@ export class BayeuxServer {
         });
         continue;
       }
-      if (channel === "/meta/subscribe" && /forbidden/.test(subscription))
-        Object.assign(reply, { successful: false, error: `403:${subscription}:Permission Denied` });
-      else if (channel === "/meta/subscribe") session.subscriptions.add(subscription);
-      else if (channel === "/meta/unsubscribe") session.subscriptions.delete(subscription);
+      const channels = [subscription ?? []].flat();
+      if (channel === "/meta/subscribe" && channels.some((name) => name.includes("forbidden")))
+        Object.assign(reply, { successful: false, error: `403:${channels}:Permission Denied` });
+      else if (channel === "/meta/subscribe") for (const name of channels) session.subscriptions.add(name);
+      else if (channel === "/meta/unsubscribe") for (const name of channels) session.subscriptions.delete(name);
       else if (channel === "/meta/disconnect") {
         this.sessions.delete(clientId);
         session.release?.();

@@ -106,6 +106,16 @@ impl<M: Machine<Input = Input, Output = Output<E>>, E> World<M, E> {
         true
     }
 
+    /// The computer sleeps. What arrives meanwhile is lost, and the machine learns of it only afterwards.
+    pub(crate) fn sleep(&mut self, ms: u64) {
+        self.now += ms;
+        for ((at, _), outcome) in &mut self.in_flight {
+            if *at <= self.now {
+                *outcome = Err(Failure::Network);
+            }
+        }
+    }
+
     /// Runs until nothing is left to happen.
     pub(crate) fn run(&mut self) {
         for step in 0.. {

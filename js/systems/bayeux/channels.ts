@@ -15,6 +15,14 @@ export function checkChannel(channel: unknown): asserts channel is string {
     );
 }
 
+/**
+ * Whether a channel is for messages between this client and the server alone. They come without a subscription: servers
+ * ignore one, or refuse it.
+ */
+export function isServiceChannel(channel: string): boolean {
+  return channel.startsWith("/service/");
+}
+
 /** The channel name without its filter, as messages carry it: `/topic/T?Name='x'` becomes `/topic/T`. */
 export function channelName(channel: string): string {
   const { glue } = streams;

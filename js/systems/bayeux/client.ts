@@ -1,6 +1,6 @@
 /** A client for any Bayeux server. `src/bayeux` implements the protocol. */
 import { checkedUrl, type HeadersOption, headerLines } from "../../client/options.js";
-import { Extensions } from "./extensions.js";
+import { ExtensionRunner } from "./extension-runner.js";
 import { streamFetch } from "./fetch.js";
 import { type BayeuxOptions, checkBayeuxOptions, defaultTransports, streamConfig } from "./options.js";
 import type { StreamMessage } from "./message.js";
@@ -49,7 +49,7 @@ export class BayeuxClient extends EventTarget implements StreamClient {
         fetch: streamFetch(options.fetch, options.credentials),
         headers: options.headers as HeadersOption | undefined,
         makeSocket: webSocket,
-        extensions: extensions.length > 0 ? new Extensions(extensions) : undefined,
+        extensions: extensions.length > 0 ? new ExtensionRunner(extensions, options.timeoutMs ?? 10_000) : undefined,
       },
       listener: {
         // The engine asks for credentials only with `isAuthRequired`.
@@ -109,9 +109,21 @@ export class BayeuxClient extends EventTarget implements StreamClient {
     return this.close();
   }
 
-  /** Subscribes to a channel, see {@link StreamClient.subscribe}. */
-  subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
-    return this.#stream.subscribe(channel, listener);
+  /** Checks the connection, see {@link StreamClient.probe}. */
+  probe(): Promise<void> {
+    return this.#stream.probe();
+  }
+
+  /** Subscribes to a channel, or to several, see {@link StreamClient.subscribe}. */
+  subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription>;
+  subscribe<T = unknown>(channels: readonly string[], listener?: MessageListener<T>): Promise<Subscription[]>;
+  subscribe<T = unknown>(
+    channels: string | readonly string[],
+    listener?: MessageListener<T>,
+  ): Promise<Subscription | Subscription[]> {
+    return Array.isArray(channels)
+      ? this.#stream.subscribeTogether(channels as readonly string[], listener)
+      : this.#stream.subscribe(channels as string, listener);
   }
 
   /** Ends all subscriptions to a channel, see {@link StreamClient.unsubscribe}. */

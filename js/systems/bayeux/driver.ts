@@ -9,15 +9,23 @@
  * ```
  */
 import { streams } from "../../engine/modules/streams.js";
-import { type HeadersOption, headerLines } from "../../client/options.js";
+import type { HeadersOption } from "../../client/options.js";
 import { Secrets } from "../../client/redact.js";
 import { codeOf, FerryError } from "../../engine/errors.js";
-import { FAILURE, type StreamEffects, type StreamPort, type StreamsGlue } from "../../engine/ports.js";
+import {
+  FAILURE,
+  type StreamEffects,
+  type StreamErrorParts,
+  type StreamPort,
+  type StreamsGlue,
+} from "../../engine/ports.js";
 import { Pump } from "../../engine/pump.js";
 import { monotonicNow, unixNow } from "../../platform/clock.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
-import type { Extensions } from "./extensions.js";
+import { ALL_DROPPED, type ExtensionRunner, TIMED_OUT } from "./extension-runner.js";
+import { andThen } from "./extensions.js";
+import { withHeaders } from "./request-headers.js";
 import { type SocketMaker, Sockets } from "./socket.js";
 import type { StreamNoticeKind, StreamState, StreamTransport } from "./stream-types.js";
 
@@ -32,8 +40,8 @@ export interface StreamDriverListener {
   onMessages(response: Uint8Array | string, table: Uint32Array, channels: readonly string[]): void;
   onState(state: StreamState): void;
   onNotice(kind: StreamNoticeKind, channel: string | undefined, error: FerryError | undefined): void;
-  /** The connection has been down for `connectionTimeoutMs`. */
-  onConnectionLost(error: FerryError): void;
+  /** The connection has been down for `connectionTimeoutMs`. `delayMs`: the time until the next attempt. */
+  onConnectionLost(error: FerryError, delayMs: number): void;
   /** The stream has ended; no other call follows. */
   onEnd(error: FerryError | undefined): void;
   /** Returns header lines for all requests, with Salesforce an access token. */
@@ -53,7 +61,7 @@ export interface StreamDriverOptions {
   fetch: FetchLike | undefined;
   headers: HeadersOption | undefined;
   makeSocket: SocketMaker | undefined;
-  extensions: Extensions | undefined;
+  extensions: ExtensionRunner | undefined;
   listener: StreamDriverListener;
 }
 
@@ -93,7 +101,10 @@ export class StreamDriver {
     const { listener, extensions } = options;
     this.#sockets = new Sockets(options.makeSocket ?? ((url) => new WebSocket(url)), {
       onOpen: (id) => this.#pump.sendInBackground((port, now) => port.socket_opened(now, id)),
-      onText: (id, text) => this.#onSocketText(id, extensions ? extensions.incoming(-id, text) : text),
+      onText: (id, text) => {
+        if (extensions) extensions.receive(-id, text, undefined, (changed) => this.#onFrame(id, text, changed));
+        else this.#onSocketText(id, text);
+      },
       onClose: (id, code) => this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code)),
     });
     this.#pump = new Pump<StreamPort, StreamsGlue>({
@@ -121,18 +132,18 @@ export class StreamDriver {
           this.#excess = excess;
           listener.onMessages(text ?? this.#responses.get(source)!, table, channels);
         },
-        settled: (op: number, code: number, status: number, message: string) => {
+        settled: (op: number, code: number, status: number, message: string, reply: string[]) => {
           const operation = this.#operations.get(op);
           this.#operations.delete(op);
           if (code === 0) operation?.resolve();
-          else operation?.reject(this.#error(code, status, message)!);
+          else operation?.reject(this.#error(code, status, message, reply)!);
         },
         state: (state: number) => listener.onState(STATES[state]!),
-        notice: (kind: StreamNoticeKind, channel: string | undefined, code: number, status: number, message: string) =>
-          listener.onNotice(kind, channel, this.#error(code, status, message)),
-        connection_lost: (code: number, status: number, message: string) =>
-          listener.onConnectionLost(this.#error(code, status, message)!),
-        ended: (code: number, status: number, message: string) => this.#end(this.#error(code, status, message)),
+        notice: (kind: StreamNoticeKind, channel: string | undefined, ...error: StreamErrorParts) =>
+          listener.onNotice(kind, channel, this.#error(...error)),
+        connection_lost: (code: number, status: number, message: string, reply: string[], delayMs: number) =>
+          listener.onConnectionLost(this.#error(code, status, message, reply)!, delayMs),
+        ended: (...error: StreamErrorParts) => this.#end(this.#error(...error)),
         need_credentials: (isRenewal: boolean) => {
           listener.credentials(isRenewal).then(
             (headers) => this.send((port, now) => port.authorize(now, headers)),
@@ -207,8 +218,30 @@ export class StreamDriver {
     const epoch = unixNow() - monotonicNow();
     this.#epoch ??= epoch;
     if (Math.abs(epoch - this.#epoch) <= MAX_CLOCK_DRIFT_MS) return;
+    const hasSlept = epoch > this.#epoch;
     this.#epoch = epoch;
     port.set_clock(now, epoch);
+    if (hasSlept) port.network_changed(now, true);
+  }
+
+  /** Compares the clocks, and reports that the network is back, or that the page is visible again. */
+  checkConnection(what: "clock" | "network" | "page"): void {
+    if (this.#hasEnded || !this.#pump.isRunning) return;
+    this.#pump.sendInBackground((port, now) => {
+      this.#syncClock(port, now);
+      if (what !== "clock") port.network_changed(now, what === "network");
+    });
+  }
+
+  /** Starts operations whose numbers follow one another. `command` returns the first. */
+  startSeveral(count: number, command: (port: StreamPort, now: number) => number): Promise<void>[] {
+    let first: number | undefined;
+    return Array.from({ length: count }, (_, at) =>
+      this.start((port, now) => {
+        first ??= command(port, now);
+        return first + at;
+      }),
+    );
   }
 
   /** The channels that the server has accepted. */
@@ -254,20 +287,12 @@ export class StreamDriver {
   #sendRequest(id: number, plan: RequestPlan, isLogin: boolean): void {
     const { headers, extensions, listener } = this.#options;
     listener.onRequest(plan.url);
-    if (extensions && !isLogin) {
-      const text = this.#runExtensions(() => extensions.outgoing(id, decoder.decode(plan.body)));
-      if (text === undefined) {
-        const body = encoder.encode(JSON.stringify(extensions.takeReplies(id)));
-        const outcome: ExchangeOutcome = { kind: "response", status: 200, retryAfterMs: -1, headers: "", body };
-        queueMicrotask(() => this.send(() => this.#onOutcome(id, outcome)));
-        return;
-      }
-      plan.body = encoder.encode(text);
-    }
     const onOutcome = (_port: StreamPort, _now: number, outcome: ExchangeOutcome) => this.#onOutcome(id, outcome);
     this.#secrets.addHeaders(plan.headers);
     const isComplete = headers === undefined || isLogin;
-    this.#pump.startExchange(id, isComplete ? plan : withHeaders(plan, headers, this.#secrets), onOutcome);
+    let complete = isComplete ? plan : withHeaders(plan, headers, this.#secrets);
+    if (extensions && !isLogin) complete = andThen(complete, (plan) => extensions.request(id, plan));
+    this.#pump.startExchange(id, complete, onOutcome, plan.timeoutMs);
   }
 
   #sendText(id: number, text: string): void {
@@ -276,41 +301,50 @@ export class StreamDriver {
       this.#sockets.send(id, text);
       return;
     }
-    const changed = this.#runExtensions(() => extensions.outgoing(-id, text));
-    if (changed !== undefined) this.#sockets.send(id, changed);
-    const replies = extensions.takeReplies(-id);
-    if (replies.length > 0) queueMicrotask(() => this.#onSocketText(id, JSON.stringify(replies)));
-  }
-
-  /** If an extension throws, the messages are dropped and the error is reported as uncaught. */
-  #runExtensions(run: () => string | undefined): string | undefined {
-    try {
-      return run();
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-      return undefined;
-    }
+    extensions.send(-id, text, (changed, replies) => {
+      if (changed !== undefined) this.#sockets.send(id, changed);
+      if (replies.length > 0) queueMicrotask(() => this.#onSocketText(id, JSON.stringify(replies)));
+    });
   }
 
   #onOutcome(id: number, outcome: ExchangeOutcome): void {
     const { port } = this.#pump;
+    const { extensions } = this.#options;
+    if (outcome.kind === "failure" && outcome.cause === ALL_DROPPED) {
+      this.#onOutcome(id, extensions!.answer(id));
+      return;
+    }
     const now = monotonicNow();
     this.#syncClock(port, now);
     if (outcome.kind === "failure") {
       port.failure(now, id, FAILURE[outcome.reason]);
       return;
     }
-    let { body } = outcome;
-    const { extensions } = this.#options;
-    if (extensions && body.length > 0) {
-      const text = this.#runExtensions(() => extensions.incoming(id, decoder.decode(body)));
-      if (text !== undefined) body = encoder.encode(text);
+    const { body, headers } = outcome;
+    if (!extensions || body.length === 0) {
+      this.#onResponse(id, outcome, body);
+      return;
     }
+    extensions.receive(id, decoder.decode(body), headers, (changed, isLater) => {
+      const report = () => {
+        if (changed === TIMED_OUT) port.failure(monotonicNow(), id, FAILURE.timeout);
+        else this.#onResponse(id, outcome, changed === undefined ? body : encoder.encode(changed));
+      };
+      if (isLater) this.send(report);
+      else report();
+    });
+  }
+
+  #onResponse(id: number, outcome: ExchangeOutcome & { kind: "response" }, body: Uint8Array): void {
     this.#keepResponse(id, body);
     const { status, retryAfterMs, headers } = outcome;
-    port.response_and_taken(now, this.#takeCount(), id, status, retryAfterMs, headers, body);
+    const taken = this.#takeCount();
+    this.#pump.port.response_and_taken(monotonicNow(), taken, id, status, retryAfterMs, headers, body);
+  }
+
+  /** A frame after the extensions. One that they have not let through in time is lost, so the socket is reopened. */
+  #onFrame(id: number, text: string, changed: string | undefined | typeof TIMED_OUT): void {
+    this.#onSocketText(id, changed === TIMED_OUT ? "" : (changed ?? text));
   }
 
   #onSocketText(id: number, text: string): void {
@@ -324,11 +358,16 @@ export class StreamDriver {
     this.#responses.set(source, response);
   }
 
-  #error(code: number, status: number, message: string): FerryError | undefined {
+  #error(...[code, status, message, [reply, ...serverArguments]]: StreamErrorParts): FerryError | undefined {
     if (code === 0) return undefined;
-    const cause = this.#secrets.redactError(this.#pump.cause);
+    const pumpCause = this.#pump.cause;
+    const cause = pumpCause === ALL_DROPPED ? undefined : this.#secrets.redactError(pumpCause);
     return new FerryError(codeOf(code), this.#secrets.redact(message), {
       status: status || undefined,
+      ...(reply !== undefined && {
+        body: encoder.encode(this.#secrets.redact(reply)),
+        serverArguments: serverArguments.map((argument) => this.#secrets.redact(argument)),
+      }),
       ...(cause !== undefined && { cause }),
     });
   }
@@ -344,41 +383,4 @@ export class StreamDriver {
     // Later, because the pump may still be running the effects of the engine.
     queueMicrotask(() => this.#pump.close());
   }
-}
-
-/**
- * Adds the headers of the user. Those of the engine win, because it knows the token; cookies of both are sent, where one
- * of the engine has precedence over one of the same name.
- */
-function withHeaders(plan: RequestPlan, headers: HeadersOption, secrets: Secrets): RequestPlan | Promise<RequestPlan> {
-  const change = (lines: string): RequestPlan => {
-    const merged = cookie === undefined ? lines : withCookies(lines, cookie);
-    secrets.addHeaders(merged);
-    return { ...plan, headers: merged };
-  };
-  const { cookie, ...engineHeaders } = Object.fromEntries(
-    plan.headers.split("\n").map((line) => line.split(/: (.*)/s)),
-  ) as Record<string, string>;
-  try {
-    const lines = headerLines([headers], engineHeaders);
-    return typeof lines === "string" ? change(lines) : lines.then(change);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
-/** Adds the cookies of the server to header lines that may have cookies of the user. */
-function withCookies(lines: string, cookies: string): string {
-  const nameOf = (cookie: string) => cookie.split("=", 1)[0]!.trim();
-  const ofServer = new Set(cookies.split("; ").map(nameOf));
-  let ofUser: string[] = [];
-  const others = lines.split("\n").filter((line) => {
-    if (!line.startsWith("cookie: ")) return true;
-    ofUser = line
-      .slice("cookie: ".length)
-      .split(/; */)
-      .filter((cookie) => !ofServer.has(nameOf(cookie)));
-    return false;
-  });
-  return [...others, `cookie: ${[...ofUser, cookies].join("; ")}`].join("\n");
 }

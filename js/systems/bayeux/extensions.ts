@@ -8,16 +8,27 @@ export type RawMessage = Record<string, unknown> & {
 };
 
 type Replacement = RawMessage | null | undefined | void;
+type Awaitable<T> = T | Promise<T>;
+
+/** What a message travels with. */
+export interface ExtensionContext {
+  /**
+   * The HTTP headers: those of the request, which the function may change, or those of the response. Undefined over a
+   * WebSocket. A browser hides cookies.
+   */
+  readonly headers: Headers | undefined;
+}
 
 /**
  * Functions that see every message, those of the protocol included. They may change the message, return another one, or
- * return null to drop it.
+ * return null to drop it; or a promise of that. A promise that takes longer than `timeoutMs` counts as a lost request or
+ * response.
  */
 export interface BayeuxExtension {
   /** Called for each message before it is sent. */
-  outgoing?(message: RawMessage): Replacement;
+  outgoing?(message: RawMessage, context: ExtensionContext): Awaitable<Replacement>;
   /** Called for each message after it has arrived. */
-  incoming?(message: RawMessage): Replacement;
+  incoming?(message: RawMessage, context: ExtensionContext): Awaitable<Replacement>;
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -31,7 +42,10 @@ export function checkExtensions(extensions: unknown): void {
     throw mustBe("extensions", "an array of objects with functions outgoing and incoming", extensions);
 }
 
-/** The extensions of one client. `source` names an exchange by its id, a socket by its negative id. */
+/**
+ * The extensions of one client. `source` names an exchange by its id, a socket by its negative id. A result is a promise
+ * only if an extension has returned one.
+ */
 export class Extensions {
   readonly #extensions: readonly BayeuxExtension[];
   /** For each source, the replies to dropped messages that the server will never send. */
@@ -44,28 +58,19 @@ export class Extensions {
   /**
    * Runs the extensions over outgoing messages. Returns the text to send, or undefined if every message was dropped.
    */
-  outgoing(source: number, text: string): string | undefined {
-    const refusals: RawMessage[] = [];
-    const kept = (JSON.parse(text) as RawMessage[]).flatMap((message) => {
-      const { channel, id, subscription } = message;
-      const changed = apply("outgoing", message, [...this.#extensions].reverse());
-      // The reply of a CometD server whose extension drops a message.
-      if (!changed)
-        refusals.push({
-          channel,
-          id,
-          ...(subscription !== undefined && { subscription }),
-          successful: false,
-          error: "404::message_deleted",
-        });
-      return changed ?? [];
+  outgoing(source: number, text: string, headers: Headers | undefined): Awaitable<string | undefined> {
+    const messages = JSON.parse(text) as RawMessage[];
+    const extensions = [...this.#extensions].reverse();
+    return andThen(all(messages.map((message) => apply("outgoing", message, extensions, { headers }))), (changed) => {
+      const refusals = messages.filter((_, at) => changed[at] === undefined).map(refusalOf);
+      if (refusals.length > 0) this.#replies.set(source, refusals);
+      const kept = changed.filter((message) => message !== undefined);
+      return kept.length > 0 ? JSON.stringify(kept) : undefined;
     });
-    if (refusals.length > 0) this.#replies.set(source, refusals);
-    return kept.length > 0 ? JSON.stringify(kept) : undefined;
   }
 
   /** Runs the extensions over incoming messages. Returns them with the replies to dropped messages. */
-  incoming(source: number, text: string): string {
+  incoming(source: number, text: string, headers: Headers | undefined): Awaitable<string> {
     let messages: RawMessage[];
     try {
       const parsed = JSON.parse(text) as RawMessage | RawMessage[];
@@ -74,10 +79,11 @@ export class Extensions {
       // The engine reports what is not Bayeux.
       return text;
     }
-    const kept = messages.flatMap((message) =>
-      typeof message === "object" && message !== null ? (apply("incoming", message, this.#extensions) ?? []) : [],
+    const objects = messages.filter((message) => typeof message === "object" && message !== null);
+    const changed = objects.map((message) => apply("incoming", message, this.#extensions, { headers }));
+    return andThen(all(changed), (changed) =>
+      JSON.stringify([...changed.filter((message) => message !== undefined), ...this.takeReplies(source)]),
     );
-    return JSON.stringify([...kept, ...this.takeReplies(source)]);
   }
 
   /** Removes and returns the replies to dropped messages. */
@@ -88,19 +94,48 @@ export class Extensions {
   }
 }
 
+/** The reply of a CometD server whose extension drops a message. */
+function refusalOf({ channel, id, subscription }: RawMessage): RawMessage {
+  return {
+    channel,
+    id,
+    ...(subscription !== undefined && { subscription }),
+    successful: false,
+    error: "404::message_deleted",
+  };
+}
+
+/** The message after all extensions; undefined if one of them drops it. */
 function apply(
   hook: "outgoing" | "incoming",
   message: RawMessage,
   extensions: readonly BayeuxExtension[],
-): RawMessage | undefined {
+  context: ExtensionContext,
+): Awaitable<RawMessage | undefined> {
   const { id } = message;
-  let current = message;
-  for (const extension of extensions) {
-    const changed = extension[hook]?.(current);
-    if (changed === null) return undefined;
-    if (changed !== undefined) current = changed;
-  }
-  // The engine matches replies by id, so extensions cannot change it.
-  if (id !== undefined) Object.assign(current, { id });
-  return current;
+  const step = (current: RawMessage, at: number): Awaitable<RawMessage | undefined> => {
+    const extension = extensions[at];
+    if (extension) {
+      return andThen(extension[hook]?.(current, context), (changed) =>
+        changed === null ? undefined : step(changed ?? current, at + 1),
+      );
+    }
+    // The engine matches replies by id, so extensions cannot change it.
+    return id === undefined ? current : Object.assign(current, { id });
+  };
+  return step(message, 0);
+}
+
+/** Goes on now with a value, or later with that of a promise. */
+export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+  return isPromise(value) ? Promise.resolve(value).then(next) : next(value);
+}
+
+/** Whether a value is a promise, of any implementation. */
+export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
+  return typeof (value as PromiseLike<T> | undefined | null)?.then === "function";
+}
+
+function all<T>(values: Awaitable<T>[]): Awaitable<T[]> {
+  return values.some(isPromise) ? Promise.all(values) : (values as T[]);
 }

@@ -40,11 +40,12 @@ export interface StreamOptions extends ClientOptions {
   drain?: boolean;
   /**
    * Called while a loop over the client goes on although the connection is down, each time that `connectionTimeoutMs`
-   * has passed. `receive` rejects then; a loop waits for the connection.
+   * has passed. `receive` rejects then; a loop waits for the connection. `delayMs`: the time until the next attempt; 0
+   * while one is made.
    *
    * @default none
    */
-  onRetry?: (error: FerryError) => void;
+  onRetry?: (error: FerryError, delayMs: number) => void;
   /**
    * Whether a browser sends cookies to a server of another site. Elsewhere the client keeps cookies itself.
    *
@@ -63,7 +64,7 @@ export interface BayeuxOptions extends StreamOptions {
    */
   transports?: readonly ("websocket" | "long-polling")[];
   /**
-   * Extensions that see every message and may change or drop it. They run in this order for incoming messages, in
+   * Extensions that see every message and its HTTP headers, and may change or drop it, now or later. They run in this order for incoming messages, in
    * reverse for outgoing ones.
    *
    * @default none

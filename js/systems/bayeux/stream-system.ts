@@ -22,7 +22,7 @@ export interface StreamSystem {
   /** Saves what is still unsaved. Called after the connection has ended. */
   flush?(): Promise<void>;
   /** An iteration goes on although the connection is down. */
-  onRetry?: ((error: FerryError) => void) | undefined;
+  onRetry?: ((error: FerryError, delayMs: number) => void) | undefined;
   /** The `type` of the CloudEvents of a channel. */
   eventTypeOf(channel: string): string;
 }

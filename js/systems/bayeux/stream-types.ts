@@ -108,15 +108,33 @@ export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage>,
    */
   close(): Promise<void>;
   /**
+   * Checks the connection now: retries at once if a delay runs, and replaces the poll that the server holds. Resolves
+   * once the server has answered. For signs of a dead connection that only the program sees; `online`, a page that
+   * becomes visible, and sleep are noticed without it. With a server that neither replays nor repeats messages, those
+   * that were under way may be lost; a `possible_gap` tells so.
+   *
+   * @throws {FerryError} `ERR_NETWORK`, `ERR_TIMEOUT` and others if there was no answer (the client keeps trying);
+   * `ERR_CLOSED`; `ERR_INVALID_ARGUMENT` before `open`
+   */
+  probe(): Promise<void>;
+  /**
    * Subscribes to a channel, or to many with `/*` or `/**` at the end; possible before `open`. Messages go to the
    * listener, if there is one, otherwise to the inbox. Only the first subscription to a channel sends a request. While
    * all subscriptions have listeners and `receive` was never called, messages that are for no listener are dropped.
+   * Messages of a channel under `/service/` come without a subscription, so none is sent for it.
    *
-   * @throws {FerryError} `ERR_REJECTED` and others with the error of the server, and its number in `status`;
-   * `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be
+   * @throws {FerryError} `ERR_REJECTED` and others with the error of the server, its number in `status`, its arguments in
+   * `serverArguments`, and the whole reply in `bodyText`; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be
    * read
    */
   subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription>;
+  /**
+   * Subscribes to several channels, with one message where the server takes that (not Salesforce). If it refuses one of
+   * them, none is subscribed.
+   *
+   * @throws {FerryError} as with one channel
+   */
+  subscribe<T = unknown>(channels: readonly string[], listener?: MessageListener<T>): Promise<Subscription[]>;
   /** Ends all subscriptions to a channel. @throws {FerryError} as `subscribe` */
   unsubscribe(channel: string): Promise<void>;
   /**

@@ -11,9 +11,10 @@ import { Inbox } from "../../client/inbox.js";
 import { aborted, checkSignal } from "../../client/options.js";
 import { FerryError, isFerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
-import { channelName, checkChannel } from "./channels.js";
+import { channelName, checkChannel, isServiceChannel } from "./channels.js";
 import { StreamDriver } from "./driver.js";
 import { ListenerQueue } from "./listeners.js";
+import { watchLiveness } from "./liveness.js";
 import { type Message, MessageChunk, type MessageHost, type StreamMessage } from "./message.js";
 import type { StreamSystem } from "./stream-system.js";
 import type {
@@ -55,6 +56,10 @@ export class Stream {
     },
   };
 
+  /** The time until the next attempt, at the last loss of the connection. */
+  #retryDelayMs = 0;
+  #unwatch: (() => void) | undefined;
+
   readonly #onAbort = (): void => this.#abort(this.#system.signal!);
 
   /** @param target dispatches the events of the stream: the client that owns it */
@@ -76,7 +81,10 @@ export class Stream {
           this.#onMessages(new MessageChunk(this.#host, response, table, channels)),
         onState: (state) => this.#setState(state),
         onNotice: (kind, channel, error) => this.#onNotice(kind, channel, error),
-        onConnectionLost: (error) => this.#inbox.rejectWaiting(error),
+        onConnectionLost: (error, delayMs) => {
+          this.#retryDelayMs = delayMs;
+          this.#inbox.rejectWaiting(error);
+        },
         onEnd: (error) => this.#onEnd(error),
         onRequest: (url) => {
           this.#origin ||= new URL(url).origin;
@@ -122,6 +130,7 @@ export class Stream {
       return Promise.reject(error);
     }
     this.#phase = "open";
+    this.#unwatch = watchLiveness((what) => this.#driver.checkConnection(what));
     const onAbort = () => this.#abort(signal!);
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#opening = this.#driver
@@ -140,43 +149,70 @@ export class Stream {
     return this.#closing;
   }
 
+  async probe(): Promise<void> {
+    this.#checkOpen();
+    await this.#driver.start((port, now) => port.probe(now));
+  }
+
   async subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
-    checkChannel(channel);
+    const [subscription] = await this.subscribeTogether([channel], listener);
+    return subscription!;
+  }
+
+  async subscribeTogether<T = unknown>(
+    channels: readonly string[],
+    listener?: MessageListener<T>,
+  ): Promise<Subscription[]> {
+    if (channels.length === 0) throw mustBe("channels", "an array of at least one channel", channels);
+    for (const channel of channels) checkChannel(channel);
     if (listener !== undefined && typeof listener !== "function") throw mustBe("listener", "a function", listener);
     this.#checkOpen();
-    const setPosition = await this.#system.prepareSubscription?.(channel);
+    const setPositions = await Promise.all(channels.map((channel) => this.#system.prepareSubscription?.(channel)));
     this.#checkOpen();
-    const entry = listener && { channel, name: channelName(channel), listener: listener as MessageListener };
+    const entries = channels.map(
+      (channel) => listener && { channel, name: channelName(channel), listener: listener as MessageListener },
+    );
     // Before the request, because messages may arrive before the reply.
-    if (entry) this.#listeners.add(entry);
-    if (entry) this.#hasListened = true;
+    for (const entry of entries) if (entry) this.#listeners.add(entry);
+    if (listener) this.#hasListened = true;
     else this.#usesInbox = true;
-    try {
-      await this.#driver.start((port, now) => {
-        setPosition?.(port, now);
-        return port.subscribe(now, channel);
-      });
-    } catch (error) {
-      this.#listeners.remove(entry);
-      throw error;
-    }
-    let isOver = false;
-    return {
-      channel,
-      unsubscribe: async () => {
-        if (isOver) return;
-        isOver = true;
-        this.#listeners.remove(entry);
-        await this.#driver.start((port, now) => port.unsubscribe(now, channel, false));
-      },
+    // Messages of a service channel come without a subscription.
+    const asked = channels.filter((channel) => !isServiceChannel(channel));
+    const results = await Promise.allSettled(
+      this.#driver.startSeveral(asked.length, (port, now) => {
+        for (const setPosition of setPositions) setPosition?.(port, now);
+        return asked.length === 1 ? port.subscribe(now, asked[0]!) : port.subscribe_together(now, asked);
+      }),
+    );
+    const refused = results.find((result) => result.status === "rejected");
+    const leave = async (channel: string, all: boolean) => {
+      if (!isServiceChannel(channel)) await this.#driver.start((port, now) => port.unsubscribe(now, channel, all));
     };
+    if (refused) {
+      for (const entry of entries) this.#listeners.remove(entry);
+      for (const [at, { status }] of results.entries())
+        if (status === "fulfilled") leave(asked[at]!, false).catch(() => undefined);
+      throw refused.reason;
+    }
+    return channels.map((channel, at) => {
+      let isOver = false;
+      return {
+        channel,
+        unsubscribe: async () => {
+          if (isOver) return;
+          isOver = true;
+          this.#listeners.remove(entries[at]);
+          await leave(channel, false);
+        },
+      };
+    });
   }
 
   async unsubscribe(channel: string): Promise<void> {
     checkChannel(channel);
     this.#checkOpen();
     this.#listeners.removeChannel(channel);
-    await this.#driver.start((port, now) => port.unsubscribe(now, channel, true));
+    if (!isServiceChannel(channel)) await this.#driver.start((port, now) => port.unsubscribe(now, channel, true));
   }
 
   async publish(channel: string, data: unknown): Promise<void> {
@@ -276,7 +312,7 @@ export class Stream {
 
   #reportRetry(error: FerryError): void {
     try {
-      this.#system.onRetry?.(error);
+      this.#system.onRetry?.(error, this.#retryDelayMs);
     } catch (thrown) {
       this.#reportError(thrown);
     }
@@ -296,6 +332,7 @@ export class Stream {
 
   #onEnd(error: FerryError | undefined): void {
     this.#phase = "closed";
+    this.#unwatch?.();
     // A signal that outlives the client must not keep it in memory.
     this.#system.signal?.removeEventListener("abort", this.#onAbort);
     this.#setState("disconnected");

@@ -194,9 +194,21 @@ export class SalesforceClient extends EventTarget implements StreamClient {
     return this.close();
   }
 
-  /** Subscribes to a channel, see {@link StreamClient.subscribe}. */
-  subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
-    return this.#stream.subscribe(channel, listener);
+  /** Checks the connection, see {@link StreamClient.probe}. */
+  probe(): Promise<void> {
+    return this.#stream.probe();
+  }
+
+  /** Subscribes to a channel, or to several, see {@link StreamClient.subscribe}. */
+  subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription>;
+  subscribe<T = unknown>(channels: readonly string[], listener?: MessageListener<T>): Promise<Subscription[]>;
+  subscribe<T = unknown>(
+    channels: string | readonly string[],
+    listener?: MessageListener<T>,
+  ): Promise<Subscription | Subscription[]> {
+    return Array.isArray(channels)
+      ? this.#stream.subscribeTogether(channels as readonly string[], listener)
+      : this.#stream.subscribe(channels as string, listener);
   }
 
   /** Ends all subscriptions to a channel, see {@link StreamClient.unsubscribe}. */

@@ -23,7 +23,9 @@ impl Session {
             Input::Resume { op, client_id, cookies, channels } => {
                 self.resume(op, client_id, &cookies, &channels)
             }
-            Input::Subscribe(op, channel) => self.subscribe(op, channel),
+            Input::Subscribe(op, channel) => self.subscribe(vec![(op, channel)]),
+            Input::SubscribeTogether(channels) => self.subscribe(channels),
+            Input::Probe(why) => self.probe(why),
             Input::Unsubscribe { op, channel, all } => self.unsubscribe(op, channel, all),
             Input::Publish { op, channel, data } => self.publish(op, channel, data),
             Input::Clock { epoch_unix_ms } => self.options.epoch_unix_ms = epoch_unix_ms,
@@ -72,14 +74,25 @@ impl Session {
         self.connects.set_due();
     }
 
-    fn subscribe(&mut self, op: OpId, channel: String) {
-        if self.link.is_over() {
-            return self.settle(op, Err(SessionError::closed()));
+    fn subscribe(&mut self, channels: Vec<(OpId, String)>) {
+        let mut first = Vec::new();
+        for (op, channel) in channels {
+            if self.link.is_over() {
+                self.settle(op, Err(SessionError::closed()));
+                continue;
+            }
+            match self.subscriptions.add(&channel, op) {
+                Added::First => first.push(channel),
+                Added::AlreadyActive => self.settle(op, Ok(())),
+                Added::Waiting => {}
+            }
         }
-        match self.subscriptions.add(&channel, op) {
-            Added::First => self.pending.queue(Command::Subscribe(channel)),
-            Added::AlreadyActive => self.settle(op, Ok(())),
-            Added::Waiting => {}
+        if self.dialect.can_subscribe_together() {
+            self.pending.queue(Command::Subscribe(first));
+        } else {
+            for channel in first {
+                self.pending.queue(Command::subscribe(channel));
+            }
         }
     }
 
@@ -129,6 +142,7 @@ impl Session {
                 return self.stop(error);
             }
             self.connection_failed(&error);
+            self.settle_probes(&Err(error.clone()));
             let delay = self.connects.retry_delay(min_delay, &mut self.rng);
             self.timers.set(Timer::Authorize, self.now.after(delay));
         }

@@ -10,7 +10,7 @@ use crate::engine::timers::Timers;
 impl Session {
     pub(super) fn on_closed_by_server(&mut self, reply: &Reply) {
         self.notify("closed_by_server", None, None);
-        self.stop(SessionError::closed_by_server(reply.error()));
+        self.stop(SessionError::closed_by_server(reply));
     }
 
     /// Ends the session with an error. All operations are rejected with it.
@@ -42,6 +42,7 @@ impl Session {
         if let Some(op) = self.open_op.take() {
             self.settle(op, Err(error.clone()));
         }
+        self.settle_probes(&Err(error.clone()));
         self.reject_waiting(error);
         self.subscriptions.clear();
     }
@@ -52,10 +53,9 @@ impl Session {
         for command in self.pending.take_commands() {
             match command {
                 Command::Publish(op, ..) | Command::Unsubscribe(_, Some(op)) => ops.push(op),
-                Command::Subscribe(channel) => {
-                    if self.subscriptions.contains(&channel) {
-                        self.pending.queue(Command::Subscribe(channel));
-                    }
+                Command::Subscribe(mut channels) => {
+                    channels.retain(|channel| self.subscriptions.contains(channel));
+                    self.pending.queue(Command::Subscribe(channels));
                 }
                 Command::Unsubscribe(_, None) => {}
             }

@@ -77,7 +77,7 @@ impl Session {
             if subscription.has_been_active && continuity != Continuity::Replayed {
                 gaps.push(subscription.channel.clone());
             }
-            self.pending.queue(Command::Subscribe(subscription.channel.clone()));
+            self.pending.queue(Command::subscribe(subscription.channel.clone()));
         }
         for event in events {
             self.pending.queue(event);
@@ -105,7 +105,7 @@ impl Session {
                     self.pending.queue(Command::Unsubscribe(channel.clone(), None));
                 }
                 if !has_queued_events {
-                    self.pending.queue(Command::Subscribe(channel.clone()));
+                    self.pending.queue(Command::subscribe(channel.clone()));
                 }
             } else {
                 subscription.has_gap = false;

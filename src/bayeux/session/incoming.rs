@@ -154,7 +154,7 @@ impl Session {
         let is_opening = self.open_op.is_some();
         let kind = MessageKind::Disconnect;
         let reaction = self.dialect.classify_refusal(kind, reply, "", is_opening);
-        self.connection_failed(&SessionError::closed_by_server(reply.error()));
+        self.connection_failed(&SessionError::closed_by_server(reply));
         self.notify("closed_by_server", None, None);
         self.apply_reaction(reaction.unwrap_or(Reaction::Handshake { drop_cookies: false }));
     }
@@ -172,13 +172,15 @@ impl Session {
         match self.pending.take_replied(kind, reply) {
             Replied::ToNothing | Replied::WithoutResult => {}
             Replied::To(sent, is_success) => {
-                if sent.kind == MessageKind::Connect {
+                if kind == MessageKind::Connect {
                     self.dialect.settle_positions(true);
                 }
-                if is_success {
-                    self.on_success(&sent, reply);
-                } else {
-                    self.on_refusal(sent, reply);
+                for sent in sent {
+                    if is_success {
+                        self.on_success(&sent, reply);
+                    } else {
+                        self.on_refusal(sent, reply);
+                    }
                 }
             }
         }
@@ -285,6 +287,7 @@ impl Session {
         } else {
             self.end_outage();
         }
+        self.settle_probes(&Ok(()));
         self.endpoint.credentials.confirm();
         self.timers.clear(Timer::ConnectReply);
         self.timers.clear(Timer::Connect);

@@ -130,44 +130,50 @@ impl Session {
         let mut size = 2;
         while let Some(next) = self.pending.next_command() {
             let id = self.pending.next_id();
-            let (kind, channel, op, text) = match &next {
-                Command::Subscribe(channel) => {
-                    let known = self.subscriptions.find_mut(channel);
-                    if known.is_none_or(|known| known.state != SubscriptionState::Pending) {
-                        continue;
-                    }
+            let (kind, channels, op, text) = match &next {
+                Command::Subscribe(queued) => {
+                    let is_pending = |channel: &&String| {
+                        let state = self.subscriptions.state(channel);
+                        state == Some(SubscriptionState::Pending)
+                    };
+                    let wanted: Vec<String> = queued.iter().filter(is_pending).cloned().collect();
+                    let Some(first) = wanted.first() else { continue };
                     let text = Outgoing::new("/meta/subscribe", id)
                         .string("clientId", &client_id)
-                        .string("subscription", channel)
-                        .raw_if("ext", &self.dialect.subscribe_ext(channel))
+                        .strings("subscription", &wanted)
+                        .raw_if("ext", &self.dialect.subscribe_ext(first))
                         .end();
-                    (MessageKind::Subscribe, channel.clone(), None, text)
+                    (MessageKind::Subscribe, wanted, None, text)
                 }
                 Command::Unsubscribe(channel, op) => {
                     let text = Outgoing::new("/meta/unsubscribe", id)
                         .string("clientId", &client_id)
                         .string("subscription", channel)
                         .end();
-                    (MessageKind::Unsubscribe, channel.clone(), *op, text)
+                    (MessageKind::Unsubscribe, vec![channel.clone()], *op, text)
                 }
                 Command::Publish(op, channel, data) => {
                     let text =
                         Outgoing::new(channel, id).string("clientId", &client_id).raw("data", data).end();
-                    (MessageKind::Publish, channel.clone(), Some(*op), text)
+                    (MessageKind::Publish, vec![channel.clone()], Some(*op), text)
                 }
             };
             if !messages.is_empty() && size + text.len() + 1 > self.options.limits.max_request_bytes {
                 self.pending.queue_first(next);
                 break;
             }
-            if kind == MessageKind::Subscribe
-                && let Some(subscription) = self.subscriptions.find_mut(&channel)
-            {
-                (subscription.state, subscription.has_gap, subscription.is_draining) =
-                    (SubscriptionState::Requested, false, false);
-            }
             size += text.len() + 1;
-            messages.push(OutgoingMessage { id, kind, channel, op, is_probe: false, text });
+            let mut text = text;
+            for channel in channels {
+                if kind == MessageKind::Subscribe
+                    && let Some(subscription) = self.subscriptions.find_mut(&channel)
+                {
+                    (subscription.state, subscription.has_gap, subscription.is_draining) =
+                        (SubscriptionState::Requested, false, false);
+                }
+                let text = core::mem::take(&mut text);
+                messages.push(OutgoingMessage { id, kind, channel, op, is_probe: false, text });
+            }
         }
         if !messages.is_empty() {
             self.send_messages(RequestKind::Messages, messages);
@@ -181,14 +187,9 @@ impl Session {
         let poll_timeout_ms = if is_connect { self.connects.timing.poll_timeout.0 } else { 0 };
         let timeout = Millis(self.options.times.max_network_delay.0.saturating_add(poll_timeout_ms));
         let due: Moment = self.now.after(timeout);
-        let mut body = String::from("[");
-        for (at, message) in messages.iter().enumerate() {
-            if at > 0 {
-                body.push(',');
-            }
-            body.push_str(&message.text);
-        }
-        body.push(']');
+        let texts: Vec<&str> =
+            messages.iter().map(|message| message.text.as_str()).filter(|text| !text.is_empty()).collect();
+        let body = format!("[{}]", texts.join(","));
         let via = if let Some(id) = self.endpoint.open_socket() {
             self.emit(Event::SocketSend { id, text: body });
             Via::Socket

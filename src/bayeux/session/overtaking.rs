@@ -13,8 +13,9 @@
 //!
 //! After that second, the connect may still end with a loss. The positions from before are kept until then.
 
+use super::held::{FirstId, HeldResponse, RequestKind};
 use super::subscriptions::SubscriptionState;
-use super::{RequestKind, Session, Timer};
+use super::{Session, Timer};
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
 use crate::base::json::find::Document;
@@ -27,22 +28,6 @@ use crate::bayeux::wire::without_filter;
 /// sent one before.
 const HOLD: Millis = Millis(1000);
 
-/// A response that waits for the end of the other request.
-#[derive(Debug)]
-pub(super) struct HeldResponse {
-    kind: RequestKind,
-    id: ExchangeId,
-    response: Response,
-    firsts: Vec<FirstId>,
-}
-
-/// The first replay id of a channel in a response.
-#[derive(Debug)]
-struct FirstId {
-    channel: Vec<u8>,
-    id: u64,
-}
-
 impl Session {
     /// An exchange has ended: processes it, unless it must be held.
     pub(super) fn on_outcome(
@@ -52,7 +37,9 @@ impl Session {
         outcome: Result<Response, Failure>,
     ) {
         if let Some(held) = self.take_held() {
-            let is_later = outcome.as_ref().is_ok_and(|other| self.precedes(&held, other));
+            let is_later = outcome
+                .as_ref()
+                .is_ok_and(|other| held.precedes(&self.first_ids(RequestKind::Connect, other)));
             if is_later {
                 self.on_exchange_end(held.id, Ok(held.response));
                 self.on_exchange_end(id, outcome);
@@ -138,16 +125,5 @@ impl Session {
             }
         }
         firsts
-    }
-
-    /// Whether the events of a held response come before those of the other one.
-    fn precedes(&self, held: &HeldResponse, other: &Response) -> bool {
-        let others = self.first_ids(RequestKind::Connect, other);
-        let mut pairs = held.firsts.iter().filter_map(|first| {
-            let other = others.iter().find(|other| other.channel == first.channel)?;
-            Some(first.id < other.id)
-        });
-        // Without a common channel the order does not matter, but messages are answered first.
-        pairs.next().unwrap_or(held.kind == RequestKind::Messages)
     }
 }

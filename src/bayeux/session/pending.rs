@@ -23,11 +23,11 @@ pub(super) struct OutgoingMessage {
     pub(super) op: Option<OpId>,
     /// A connect that the server does not hold.
     pub(super) is_probe: bool,
-    /// The message as JSON.
+    /// The message as JSON; empty if it is that of the one before.
     pub(super) text: String,
 }
 
-/// A message that waits for its reply.
+/// A message that waits for its reply. One that subscribes to several channels waits once for each.
 #[derive(Clone, Debug)]
 pub(super) struct PendingMessage {
     id: u32,
@@ -45,7 +45,8 @@ pub(super) struct PendingMessage {
 /// A message that waits to be sent.
 #[derive(Clone, Debug)]
 pub(super) enum Command {
-    Subscribe(String),
+    /// The channels of one message.
+    Subscribe(Vec<String>),
     /// Without an operation if the session itself unsubscribes, to subscribe again.
     Unsubscribe(String, Option<OpId>),
     /// Operation, channel, data.
@@ -57,6 +58,13 @@ pub(super) struct Pending {
     ids: Counter,
     sent: Vec<PendingMessage>,
     commands: VecDeque<Command>,
+}
+
+impl Command {
+    /// A subscription to one channel.
+    pub(super) fn subscribe(channel: String) -> Self {
+        Self::Subscribe(vec![channel])
+    }
 }
 
 impl OutgoingMessage {
@@ -86,23 +94,27 @@ impl Pending {
         }));
     }
 
-    /// Removes the message that a reply belongs to, by its id; without an id by its channels. A reply without
+    /// Removes the message that a reply belongs to, by its id; without an id by its channels. If it subscribes
+    /// to several channels, and the reply names some of them, the others still wait. A reply without
     /// `successful` removes nothing.
     pub(super) fn take_replied(&mut self, kind: MessageKind, reply: &Reply) -> Replied {
         let channels = reply.subscriptions();
+        let is_named = |sent: &PendingMessage| channels.is_empty() || channels.contains(&sent.channel);
         let position = self.sent.iter().position(|sent| {
             sent.kind == kind
                 && match &reply.id {
                     Some(id) => *id == sent.id.to_string(),
-                    None => channels.is_empty() || channels.contains(&sent.channel),
+                    None => is_named(sent),
                 }
                 && (kind != MessageKind::Publish || sent.channel == reply.channel)
         });
-        match (position, reply.successful) {
-            (None, _) => Replied::ToNothing,
-            (Some(_), None) => Replied::WithoutResult,
-            (Some(at), Some(successful)) => Replied::To(self.sent.remove(at), successful),
-        }
+        let Some(id) = position.and_then(|at| self.sent.get(at)).map(|first| first.id) else {
+            return Replied::ToNothing;
+        };
+        let Some(successful) = reply.successful else { return Replied::WithoutResult };
+        let are_named = self.sent.iter().any(|sent| sent.id == id && is_named(sent));
+        let is_answered = |sent: &PendingMessage| sent.id == id && (is_named(sent) || !are_named);
+        Replied::To(self.sent.extract_if(.., |sent| is_answered(sent)).collect(), successful)
     }
 
     /// Removes the messages that were sent in a way.
@@ -147,14 +159,16 @@ pub(super) enum Replied {
     ToNothing,
     /// A message, but the reply says neither yes nor no.
     WithoutResult,
-    /// A message, and whether the server accepted it.
-    To(PendingMessage, bool),
+    /// A message, once for each of its channels, and whether the server accepted it.
+    To(Vec<PendingMessage>, bool),
 }
 
 /// The messages that wait to be sent.
 impl Pending {
     pub(super) fn queue(&mut self, command: Command) {
-        self.commands.push_back(command);
+        if !matches!(&command, Command::Subscribe(channels) if channels.is_empty()) {
+            self.commands.push_back(command);
+        }
     }
 
     pub(super) fn queue_first(&mut self, command: Command) {
@@ -174,11 +188,16 @@ impl Pending {
     }
 
     pub(super) fn has_queued_subscribe(&self, channel: &str) -> bool {
-        self.commands.iter().any(|command| matches!(command, Command::Subscribe(queued) if queued == channel))
+        self.commands.iter().any(|command| matches!(command, Command::Subscribe(queued) if queued.iter().any(|queued| queued == channel)))
     }
 
     pub(super) fn cancel_subscribe(&mut self, channel: &str) {
-        self.commands.retain(|command| !matches!(command, Command::Subscribe(queued) if queued == channel));
+        for command in &mut self.commands {
+            if let Command::Subscribe(queued) = command {
+                queued.retain(|queued| queued != channel);
+            }
+        }
+        self.commands.retain(|command| !matches!(command, Command::Subscribe(queued) if queued.is_empty()));
     }
 
     /// Whether a temporary unsubscription is queued or waits for its reply.
@@ -217,7 +236,7 @@ mod tests {
         pending.add(messages, Via::Exchange(ExchangeId(7)), Moment::default(), Moment::default());
         let text = r#"{"channel":"/meta/subscribe","successful":true,"subscription":"/b"}"#;
         let replied = pending.take_replied(MessageKind::Subscribe, &reply(text));
-        assert!(matches!(replied, Replied::To(sent, true) if sent.channel == "/b"));
+        assert!(matches!(replied, Replied::To(sent, true) if channels(&sent) == ["/b"]));
         let text = r#"{"channel":"/meta/subscribe","id":1}"#;
         let replied = pending.take_replied(MessageKind::Subscribe, &reply(text));
         assert!(matches!(replied, Replied::WithoutResult));
@@ -227,6 +246,31 @@ mod tests {
         assert_eq!(pending.take_via(Via::Exchange(ExchangeId(7))).len(), 1);
     }
 
+    fn channels(sent: &[PendingMessage]) -> Vec<&str> {
+        sent.iter().map(|sent| sent.channel.as_str()).collect()
+    }
+
+    #[test]
+    fn a_message_for_several_channels_may_be_answered_at_once_or_channel_by_channel() {
+        let mut pending = Pending::default();
+        let mut send = || {
+            let messages = ["/a", "/b", "/c"].map(|channel| message(1, MessageKind::Subscribe, channel));
+            pending.add(messages.into(), Via::Socket, Moment::default(), Moment::default());
+            core::mem::take(&mut pending)
+        };
+        let text =
+            r#"{"channel":"/meta/subscribe","id":"1","successful":true,"subscription":["/a","/b","/c"]}"#;
+        let replied = send().take_replied(MessageKind::Subscribe, &reply(text));
+        assert!(matches!(replied, Replied::To(sent, true) if channels(&sent) == ["/a", "/b", "/c"]));
+        let mut pending = send();
+        let text = r#"{"channel":"/meta/subscribe","id":"1","successful":false,"subscription":"/b"}"#;
+        let replied = pending.take_replied(MessageKind::Subscribe, &reply(text));
+        assert!(matches!(replied, Replied::To(sent, false) if channels(&sent) == ["/b"]));
+        let text = r#"{"channel":"/meta/subscribe","id":"1","successful":true}"#;
+        let replied = pending.take_replied(MessageKind::Subscribe, &reply(text));
+        assert!(matches!(replied, Replied::To(sent, true) if channels(&sent) == ["/a", "/c"]));
+    }
+
     #[test]
     fn only_an_unsubscription_of_the_session_itself_drains() {
         let mut pending = Pending::default();
@@ -234,7 +278,7 @@ mod tests {
         assert!(!pending.is_draining());
         pending.queue(Command::Unsubscribe("/a".to_owned(), None));
         assert!(pending.is_draining());
-        pending.queue(Command::Subscribe("/a".to_owned()));
+        pending.queue(Command::subscribe("/a".to_owned()));
         assert!(pending.has_queued_subscribe("/a"));
         pending.cancel_subscribe("/a");
         assert!(!pending.has_queued_subscribe("/a") && pending.has_commands());

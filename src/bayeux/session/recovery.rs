@@ -128,6 +128,7 @@ impl Session {
             return self.stop(error.clone());
         }
         self.connection_failed(error);
+        self.settle_probes(&Err(error.clone()));
         if self.options.can_follow_hosts && self.endpoint.use_next_host() {
             return self.schedule_connect(Millis(0));
         }
@@ -146,6 +147,7 @@ impl Session {
         self.timers.clear(Timer::ConnectReply);
         self.timers.clear(Timer::PollHeld);
         self.connection_failed(error);
+        self.settle_probes(&Err(error.clone()));
         self.connects.clear();
         if let Link::Connected(live) = &self.link {
             let progress = if self.link.is_unproven() { Progress::Unproven } else { Progress::Interrupted };

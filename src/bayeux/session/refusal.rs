@@ -28,7 +28,7 @@ impl Session {
         let is_opening = self.open_op.is_some();
         let reaction = self.dialect.classify_refusal(sent.kind, reply, &sent.channel, is_opening);
         let error_field = reply.error().unwrap_or_default();
-        let error = SessionError::refused_message(sent.kind, &sent.channel, &error_field);
+        let error = SessionError::refused_message(sent.kind, &sent.channel, &error_field).with_reply(reply);
         let is_connection_message = matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect);
         let advice = reply.advice(self.endpoint.transport.name());
         if let Some(advice) = &advice {
@@ -38,9 +38,9 @@ impl Session {
             }
         }
         let advice = advice.unwrap_or_default();
-        let reaction = reaction.unwrap_or_else(|| {
+        let reaction = reaction.map(|reaction| reaction.with_reply(reply)).unwrap_or_else(|| {
             if is_connection_message && error_field.contains("BAYEUX_BROWSER") {
-                return Reaction::Stop(SessionError::missing_cookie(&error_field));
+                return Reaction::Stop(SessionError::missing_cookie(&error_field).with_reply(reply));
             }
             match advice.reconnect {
                 Some(Reconnect::Handshake) if sent.kind != MessageKind::Handshake => {
@@ -105,7 +105,7 @@ impl Session {
             }
             Reaction::Resubscribe(error) if !is_exhausted => {
                 subscription.state = SubscriptionState::Pending;
-                self.pending.queue(Command::Subscribe(channel.to_owned()));
+                self.pending.queue(Command::subscribe(channel.to_owned()));
                 self.notify("replay_gap", Some(channel.to_owned()), Some(error));
             }
             Reaction::ResubscribeLater(error, _) | Reaction::Resubscribe(error) | Reaction::Refuse(error) => {

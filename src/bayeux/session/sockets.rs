@@ -25,6 +25,7 @@ impl Session {
         if self.endpoint.socket != Socket::Open(id) {
             return;
         }
+        self.heard_at = self.now;
         let mut text = text;
         match read_response(&mut text, self.dialect.data_reader()) {
             Some(readable) if readable.damage != Damage::Cut => self.process_messages(None, readable),

@@ -94,6 +94,10 @@ impl Subscriptions {
         self.list.iter().any(|subscription| subscription.channel == channel)
     }
 
+    pub(super) fn state(&self, channel: &str) -> Option<SubscriptionState> {
+        self.list.iter().find(|subscription| subscription.channel == channel).map(|known| known.state)
+    }
+
     pub(super) fn find_mut(&mut self, channel: &str) -> Option<&mut Subscription> {
         self.list.iter_mut().find(|subscription| subscription.channel == channel)
     }

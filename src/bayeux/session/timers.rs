@@ -66,7 +66,7 @@ impl Session {
         for channel in unqueued {
             // The server may have accepted it: perhaps only the reply was lost.
             pending.queue(Command::Unsubscribe(channel.clone(), None));
-            pending.queue(Command::Subscribe(channel));
+            pending.queue(Command::subscribe(channel));
         }
     }
 
@@ -78,7 +78,11 @@ impl Session {
         }
         let error = SessionError::connection_lost(last.as_ref());
         self.reject_waiting(&error);
-        self.emit(Event::ConnectionLost(error));
+        self.settle_probes(&Err(error.clone()));
+        let next =
+            [Timer::Connect, Timer::Authorize].into_iter().filter_map(|timer| self.timers.due(timer)).min();
+        let delay = next.map_or(Millis(0), |at| Millis(at.as_millis().saturating_sub(self.now.as_millis())));
+        self.emit(Event::ConnectionLost(error, delay));
         self.start_connection_timeout();
     }
 

@@ -123,6 +123,10 @@ pub enum Input {
     /// Subscribe to a channel or a pattern, also before `Open`. A second subscription to the same channel
     /// sends no message.
     Subscribe(OpId, String),
+    /// Subscribe to several channels with one message, if the server takes such; each as with `Subscribe`.
+    SubscribeTogether(Vec<(OpId, String)>),
+    /// Check the connection now: retry at once, or replace the connect that the server holds.
+    Probe(Probe),
     /// Remove one subscription to a channel, or `all` of them. Only the last one sends a message.
     Unsubscribe {
         /// Settles with the reply of the server.
@@ -182,6 +186,18 @@ pub enum Input {
     Close,
 }
 
+/// Why the connection is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// The application asks. The operation ends when a connect succeeds or fails.
+    Asked(OpId),
+    /// The network is back, or the computer has slept: what was open before may be dead. A held connect is
+    /// replaced only if no event can be lost with that.
+    NetworkChanged,
+    /// The page is visible again: as before, but only if nothing has arrived for a while.
+    PageShown,
+}
+
 /// The state of the session, as the application sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -227,8 +243,9 @@ pub enum Event {
     State(State),
     /// A notice.
     Notice(Notice),
-    /// The connection has been down for `Times::connection_timeout`. Repeated at that interval.
-    ConnectionLost(SessionError),
+    /// The connection has been down for `Times::connection_timeout`. Repeated at that interval. With the time
+    /// until the next attempt; 0 if one is being made.
+    ConnectionLost(SessionError, Millis),
     /// The last event. Without an error if the application closed the session.
     Ended(Option<SessionError>),
     /// Answer with [`Input::Authorize`] or [`Input::Unauthorized`].

@@ -1,8 +1,19 @@
 // The client of eventferry: `node eventferry.mjs <url> <channels>`. It prints `ready`, then channel and number of each event.
+import { replaceClock } from "../../../dist/platform/clock.js";
 import { passwordAuth, SalesforceClient } from "../../../dist/entries/salesforce.js";
 import { numberOf, print } from "./output.mjs";
 
 const [, , loginUrl, channels] = process.argv;
+/** After so many events the computer has slept for 40 minutes: only the wall clock has gone on. */
+const EVENTS_BETWEEN_SLEEPS = 2500;
+const SLEEP_MS = 40 * 60_000;
+let sleptMs = 0;
+replaceClock({
+  unixNow: () => Date.now() + sleptMs,
+  monotonicNow: () => performance.now(),
+  startTimer: (callback, delayMs) => setTimeout(callback, delayMs),
+  stopTimer: (timer) => clearTimeout(timer),
+});
 const auth = passwordAuth({
   loginUrl,
   consumerKey: "key",
@@ -14,4 +25,8 @@ const client = new SalesforceClient(auth, { replay: "new", connectionTimeoutMs: 
 await client.open();
 for (const channel of channels.split(",")) await client.subscribe(channel);
 print("ready");
-for await (const { channel, data } of client) print(`${channel} ${numberOf(data)}`);
+let count = 0;
+for await (const { channel, data } of client) {
+  print(`${channel} ${numberOf(data)}`);
+  if (++count % EVENTS_BETWEEN_SLEEPS === 0) sleptMs += SLEEP_MS;
+}

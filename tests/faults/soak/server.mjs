@@ -33,7 +33,14 @@ const FAILURES = {
   "responses with events are lost": () => salesforce.loseAnswers(between(1, 3)),
   "a response is truncated": () =>
     faults.add({ match: isPoll, after: "store", cutBodyAfter: between(1, 3000), times: 1 }),
+  "responses cannot be read": () =>
+    faults.add({ match: isPoll, after: "store", body: '[{"channel":"/meta/con', times: between(1, 4) }),
   "the session expires": () => salesforce.expireSessions(),
+  "Salesforce says goodbye": () => salesforce.expireSessions({ disconnect: "alone" }),
+  async "Salesforce says goodbye beside a refusal"() {
+    await connected();
+    salesforce.revokeTokens({ disconnect: ["first", "last"][between(0, 2)] });
+  },
   async "the token is revoked"() {
     await connected();
     salesforce.revokeTokens();

@@ -29,6 +29,7 @@ pub(crate) fn calls(case: &Value) -> Vec<(u64, String)> {
         .concat(),
         "sb-08" => at(ONCE_CONNECTED_MS, &["publish /chat"]),
         "sb-10" => at(ONCE_CONNECTED_MS, &["publish /pub"]),
+        "sb-13" => at(ONCE_CONNECTED_MS, &["subscribe-together /a,/b/**"]),
         "dc-01" | "dc-02" => at(ONCE_CONNECTED_MS, &["close"]),
         "dc-03" => at(ONCE_CONNECTED_MS, &["close"]),
         "dc-04" => at(ONCE_CONNECTED_MS, &["subscribe /a"])

@@ -36,7 +36,7 @@ scenarios! {
     run: [
         hs_01 hs_02 hs_05 hs_07 hs_08 hs_09 hs_10 hs_11 hs_12 hs_13 hs_14 hs_15
         cn_01 cn_02 cn_04 cn_05 cn_06 cn_07 cn_08 cn_09 cn_10 cn_11 cn_12 cn_13 cn_14 cn_15 cn_16 cn_17 cn_18 cn_19 cn_20 cn_22
-        sb_01 sb_02 sb_03 sb_04 sb_05 sb_07 sb_08 sb_09 sb_10 sb_12
+        sb_01 sb_02 sb_03 sb_04 sb_05 sb_07 sb_08 sb_09 sb_10 sb_12 sb_13
         dc_01 dc_02 dc_03 dc_04
         ws_01 ws_02 ws_03 ws_04 ws_05 ws_06
         ex_01 ex_02 ex_03 ex_06 ex_07
@@ -45,7 +45,6 @@ scenarios! {
     ]
     ignored: [
         sb_11 = "listeners are dispatched in JavaScript"
-        sb_13 = "a subscribe message names one channel; several messages share a request"
         ex_05 = "timesync is not offered: nothing needs the clock of the server"
         ex_08 = "extensions of the application run in JavaScript"
         ck_02 = "credentials are set in JavaScript"

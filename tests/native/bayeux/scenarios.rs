@@ -21,6 +21,8 @@ const CLIENT_KEYS: &[&str] = &[
     "highWaterMark",
     // Documentation: subscribing again is the only gap recovery of the client.
     "gapRecovery",
+    // Documentation: the call of the application that names several channels.
+    "arraySubscribe",
 ];
 const STEP_KEYS: &[&str] = &[
     "on",

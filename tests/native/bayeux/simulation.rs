@@ -255,7 +255,7 @@ impl Simulation {
             }
             Event::State(state) => self.log(Record::State(state)),
             Event::Notice(notice) => self.log(Record::Notice(notice)),
-            Event::ConnectionLost(_) => self.log(Record::Lost),
+            Event::ConnectionLost(..) => self.log(Record::Lost),
             Event::Ended(error) => self.log(Record::Ended(error)),
             Event::NeedsCredentials { .. } => unreachable!("these clients have no auth option"),
             Event::SocketOpen { id, .. } => {
@@ -329,6 +329,13 @@ impl Simulation {
             ("subscribe", Some(channel)) => {
                 let op = self.op(call);
                 self.input(Input::Subscribe(op, channel));
+            }
+            ("subscribe-together", Some(channels)) => {
+                let ops: Vec<_> = channels
+                    .split(',')
+                    .map(|channel| (self.op(&format!("subscribe {channel}")), channel.to_owned()))
+                    .collect();
+                self.input(Input::SubscribeTogether(ops));
             }
             ("unsubscribe", Some(channel)) => {
                 let op = self.op(call);

@@ -1,5 +1,6 @@
 //! The clients of streams in a simulated world.
 
+mod day;
 mod hostile_peer;
 mod marks;
 mod recovery;

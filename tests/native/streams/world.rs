@@ -233,7 +233,7 @@ impl StreamWorld {
 
     /// When the loss of the connection was reported.
     pub(super) fn lost_at(&self) -> Vec<u64> {
-        let lost = self.events.iter().filter(|(_, event)| matches!(event, Event::ConnectionLost(_)));
+        let lost = self.events.iter().filter(|(_, event)| matches!(event, Event::ConnectionLost(..)));
         lost.map(|(at, _)| *at).collect()
     }
 }
