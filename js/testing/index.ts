@@ -15,6 +15,7 @@ export type {
   PublishedEvent,
   Transformation,
 } from "./glassflow/pipeline.js";
+export { assertEvent, eventMatchers, type ExpectedEvent, type MatcherResult } from "./event-matchers.js";
 export type { EventsProtocolEmulator, EventsProtocolEmulatorOptions, ReceivedRequest } from "./events-protocol.js";
 export type { AddedFault, Fault, Faults } from "./faults.js";
 export type { ForwardOptions, Forwarding } from "./forward.js";

@@ -17,6 +17,7 @@ import { ENVELOPE_RULE, readEvent } from "./engine.js";
 import { EVENT_MEMBERS, type EventInit, type FlowIds, checkFlowIds } from "./event-init.js";
 import { RequestEvent, ResponseEvent } from "./event.js";
 import { checkName } from "./names.js";
+import { RunningTrace, type TraceHook } from "./trace.js";
 
 /** Options of an `EventsProtocolClient`. */
 export interface EventsProtocolClientOptions extends CallsOptions {
@@ -28,6 +29,12 @@ export interface EventsProtocolClientOptions extends CallsOptions {
   throwOnError?: boolean;
   /** Whether names must consist of parts of a-z and _ separated by colons. @default true */
   checkNames?: boolean;
+  /**
+   * Called when an event is sent, and again when it has ended: for logs and traces. See {@link TraceHook}.
+   *
+   * @default none
+   */
+  trace?: TraceHook;
   /** Size limit of a response in bytes, below 128 MiB. A higher limit lets a server use more memory. @default 4 MiB */
   maxResponseBytes?: number;
 }
@@ -53,7 +60,7 @@ const DEFAULT_TIMEOUT_MS = 15_000;
 const MIB = 1024 * 1024;
 const DEFAULT_MAX_RESPONSE_BYTES = 4 * MIB;
 const MAX_ERROR_BODY_BYTES = 16 * 1024;
-const OPTIONS = ["url", "throwOnError", "checkNames", "maxResponseBytes", "retry", "maxInFlight"];
+const OPTIONS = ["url", "throwOnError", "trace", "checkNames", "maxResponseBytes", "retry", "maxInFlight"];
 const SEND_OPTIONS = ["timeoutMs", "signal", "headers", "throwOnError", "parent"];
 
 /**
@@ -73,7 +80,8 @@ export class EventsProtocolClient {
   constructor(options: EventsProtocolClientOptions) {
     checkClientOptions("EventsProtocolClient", options, OPTIONS);
     this.#url = checkedUrl(options.url);
-    const { maxResponseBytes } = options;
+    const { maxResponseBytes, trace } = options;
+    if (trace !== undefined && typeof trace !== "function") throw mustBe("trace", "a function", trace);
     if (
       maxResponseBytes !== undefined &&
       !(Number.isInteger(maxResponseBytes) && maxResponseBytes > 0 && maxResponseBytes < 128 * MIB)
@@ -110,14 +118,18 @@ export class EventsProtocolClient {
     if (this.#options.checkNames ?? true) checkName(request.name);
     checkTimeout(timeoutMs);
     checkSignal(signal);
-    const response = await this.#exchange<T>(request, {
+    const call: Call = {
       url: this.#url,
       headers: { "content-type": "application/json" },
       body: request.toText(),
       userHeaders: headers,
       signal,
       timeoutMs,
-    });
+    };
+    const { trace } = this.#options;
+    const response = trace
+      ? await this.#tracedExchange<T>(request, call, new RunningTrace(trace, "client", request))
+      : await this.#exchange<T>(request, call);
     if (throwOnError && response.isError) throw new ErrorResponseException(request, response);
     return response;
   }
@@ -125,6 +137,23 @@ export class EventsProtocolClient {
   /** Aborts all calls in flight. Further calls reject with `ERR_CLOSED`. */
   close(): void {
     this.#calls.close();
+  }
+
+  async #tracedExchange<T>(request: RequestEvent, call: Call, trace: RunningTrace): Promise<ResponseEvent<T>> {
+    try {
+      const response = await trace.run(() => this.#exchange<T>(request, call));
+      const { kind, errorType, errorCode, status } = response;
+      trace.end({
+        outcome: kind === "error" ? errorType! : kind,
+        ...(errorCode !== undefined && { code: errorCode }),
+        ...(status !== undefined && { status }),
+      });
+      return response;
+    } catch (error) {
+      const { code, status } = error as FerryError;
+      trace.end({ outcome: "failed", code, ...(status !== undefined && { status }) });
+      throw error;
+    }
   }
 
   async #exchange<T>(request: RequestEvent, call: Call): Promise<ResponseEvent<T>> {

@@ -32,4 +32,5 @@ export {
 } from "./registry.js";
 export type { SchemaIssue, SchemaResult, StandardSchema } from "../../client/standard-schema.js";
 export type { EventSchema, FieldError, PayloadOf } from "./schema.js";
+export type { EventTrace, TraceHook, TracedEvent, TracedResult } from "./trace.js";
 export { FerryError, isFerryError, type Culprit, type FerryErrorCode } from "../../engine/errors.js";

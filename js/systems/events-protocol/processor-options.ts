@@ -3,6 +3,7 @@ import { checkOptionNames, checkTimeout } from "../../client/options.js";
 import { mustBe } from "../../engine/messages.js";
 import { ENVELOPE_RULE, type EnvelopeRule } from "./engine.js";
 import type { RequestEvent } from "./event.js";
+import type { TraceHook } from "./trace.js";
 
 /** Options of an `EventProcessor`. */
 export interface ProcessorOptions {
@@ -37,6 +38,12 @@ export interface ProcessorOptions {
   maxBytes?: number;
   /** Called with the errors of handlers, except exceptions that are `expected`. Errors that it throws are ignored. */
   onError?: (error: unknown, event: RequestEvent) => void;
+  /**
+   * Called when a request has arrived, and again when it is answered: for access logs and traces. See {@link TraceHook}.
+   *
+   * @default none
+   */
+  trace?: TraceHook;
   /** Whether responses to unhandled errors show name, message and stack of the error. For development. @default false */
   exposeErrors?: boolean;
   /** Whether responses repeat `identity` and `metadata` of the request. `auth` is never repeated. @default false */
@@ -52,6 +59,7 @@ export interface ProcessorSettings {
   maxInFlight: number;
   maxBytes: number;
   onError: ((error: unknown, event: RequestEvent) => void) | undefined;
+  trace: TraceHook | undefined;
   exposeErrors: boolean;
   echo: boolean;
   allowedOrigins: readonly string[] | "*" | undefined;
@@ -68,6 +76,7 @@ const OPTIONS = [
   "maxInFlight",
   "maxBytes",
   "onError",
+  "trace",
   "exposeErrors",
   "echo",
   "allowedOrigins",
@@ -86,6 +95,7 @@ export function settingsOf(options: ProcessorOptions): ProcessorSettings {
     exposeErrors = false,
     echo = false,
     onError,
+    trace,
     allowedOrigins,
   } = options;
   if (!Object.hasOwn(RULES, envelope)) throw mustBe("envelope", '"usual", "strict" or "lenient"', envelope);
@@ -95,6 +105,7 @@ export function settingsOf(options: ProcessorOptions): ProcessorSettings {
       throw mustBe(name, `an integer from 1 to ${MAX}`, value);
   }
   if (onError !== undefined && typeof onError !== "function") throw mustBe("onError", "a function", onError);
+  if (trace !== undefined && typeof trace !== "function") throw mustBe("trace", "a function", trace);
   if (allowedOrigins !== undefined && allowedOrigins !== "*" && !Array.isArray(allowedOrigins))
     throw mustBe("allowedOrigins", '"*" or a list of origins such as https://example.com', allowedOrigins);
   return {
@@ -105,6 +116,7 @@ export function settingsOf(options: ProcessorOptions): ProcessorSettings {
     exposeErrors,
     echo,
     onError,
+    trace,
     allowedOrigins,
   };
 }

@@ -12,7 +12,7 @@
 import { isFerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import { readBody } from "../cloudevents/body.js";
-import { READ_ERROR, REQUEST_OUTCOME, readEvent } from "./engine.js";
+import { type EventRef, READ_ERROR, REQUEST_OUTCOME, readEvent } from "./engine.js";
 import { ProtocolEvent, RequestEvent } from "./event.js";
 import { isEventException } from "./exceptions.js";
 import { type Invocation, callHandler } from "./handler-call.js";
@@ -25,10 +25,12 @@ import {
   exceptionResult,
   invalidEvent,
   resultOf,
+  summaryOf,
   unhandledError,
   unknownEvent,
 } from "./result.js";
 import { toCamelCase, validate } from "./schema.js";
+import { RunningTrace } from "./trace.js";
 
 /** Options of one call of `process`. */
 export interface ProcessOptions {
@@ -115,23 +117,48 @@ export class EventProcessor {
 
   async #answer(body: unknown, invocation: Invocation): Promise<Uint8Array<ArrayBuffer>> {
     let result: Result;
+    let trace: RunningTrace | undefined;
     try {
-      result = await this.#process(body, invocation);
+      const event = this.#read(body);
+      if (event instanceof RequestEvent) {
+        trace = this.#startTrace(event);
+        result = await this.#process(event, invocation, trace);
+      } else {
+        trace = this.#startTrace(event[0]);
+        result = event;
+      }
     } catch {
       // The engine trapped. It restarts by itself, and the event is answered.
       result = unhandledError(unknownEvent());
     }
-    return bodyOf(result);
+    trace?.end(summaryOf(result));
+    try {
+      return bodyOf(result);
+    } catch (error) {
+      // The answer is larger than the engine can write.
+      const [event] = result;
+      if (event instanceof RequestEvent) this.#reportError(error, event);
+      return bodyOf(unhandledError(event, this.#settings.exposeErrors ? { error } : undefined));
+    }
   }
 
-  /** Rejects only if the engine traps. */
-  async #process(body: unknown, invocation: Invocation): Promise<Result> {
-    const { maxBytes, maxInFlight, rule, echo, handlerTimeoutMs } = this.#settings;
+  #startTrace(event: EventRef): RunningTrace | undefined {
+    const { trace } = this.#settings;
+    return trace && new RunningTrace(trace, "server", event);
+  }
+
+  /** The event in a body, or the result for one that is no event. Throws only if the engine traps. */
+  #read(body: unknown): RequestEvent | Result {
+    const { maxBytes, rule } = this.#settings;
     const text = toBody(body);
     if (text.length > maxBytes) return invalidEvent(READ_ERROR.tooLarge);
     const members = readEvent(text, rule);
-    if (typeof members === "number") return invalidEvent(members);
-    const event = new RequestEvent(undefined, members);
+    return typeof members === "number" ? invalidEvent(members) : new RequestEvent(undefined, members);
+  }
+
+  /** Rejects only if the engine traps. */
+  async #process(event: RequestEvent, invocation: Invocation, trace: RunningTrace | undefined): Promise<Result> {
+    const { maxInFlight, echo, handlerTimeoutMs } = this.#settings;
     const registration = this.#registry.find(event.name, event.version);
     if (!registration) return [event, REQUEST_OUTCOME.noHandler];
     if (this.#inFlight >= maxInFlight) return [event, REQUEST_OUTCOME.tooManyEvents];
@@ -140,7 +167,10 @@ export class EventProcessor {
       const result = await callHandler<Result>({
         event,
         invocation,
-        run: (context) => this.#run(event, registration, context),
+        run: (context) => {
+          const run = () => this.#run(event, registration, context);
+          return trace ? trace.run(run) : run();
+        },
         timeoutMs: handlerTimeoutMs,
         timeoutResult: [event, REQUEST_OUTCOME.timedOut, String(handlerTimeoutMs)],
         onTimeout: (error) => this.#reportError(error, event),

@@ -4,6 +4,7 @@ import { freshId } from "../../platform/uuid.js";
 import { type EventRef, REQUEST_OUTCOME, writeResponse } from "./engine.js";
 import { ProtocolEvent, type RequestEvent, ResponseEvent, memberJson } from "./event.js";
 import type { EventException } from "./exceptions.js";
+import type { TracedResult } from "./trace.js";
 
 /** An outcome and the strings it needs. */
 export type Result = [event: EventRef, outcome: number, ...strings: string[]];
@@ -47,8 +48,14 @@ export function echoed(event: RequestEvent, result: Result): Result {
   ];
 }
 
+/** @throws {FerryError} if the parameters cannot be serialized as JSON */
 export function exceptionResult(event: RequestEvent, { type, code, parameters }: EventException): Result {
-  return [event, REQUEST_OUTCOME.exception, type, JSON.stringify(code), JSON.stringify(parameters)];
+  const json = JSON.stringify(parameters);
+  if (json?.[0] !== "{")
+    throw invalidArgument(
+      `the parameters of the exception ${formatValue(code)} for ${formatValue(event.name)} must be an object in JSON`,
+    );
+  return [event, REQUEST_OUTCOME.exception, type, JSON.stringify(code), json];
 }
 
 /** @param exposed an error whose name, message and stack the response shows */
@@ -64,6 +71,33 @@ export function invalidEvent(error: number): Result {
 /** Fresh ids, as from a Kotlin server, because those of an invalid request may be missing or of any type. */
 export function unknownEvent(): EventRef {
   return { name: "", version: 1, id: freshId(), flowId: freshId() };
+}
+
+/** The kind of a response, and the code of one that is an error. */
+export function summaryOf([event, outcome, ...strings]: Result): Pick<TracedResult, "outcome" | "code"> {
+  switch (outcome) {
+    case REQUEST_OUTCOME.payload:
+      return { outcome: "success" };
+    case REQUEST_OUTCOME.response: {
+      if (!(event instanceof ResponseEvent)) return { outcome: "success" };
+      const { kind, errorType, errorCode } = event;
+      return kind === "error"
+        ? { outcome: errorType!, ...(errorCode !== undefined && { code: errorCode }) }
+        : { outcome: kind };
+    }
+    case REQUEST_OUTCOME.exception:
+      return { outcome: strings[0] as TracedResult["outcome"], code: JSON.parse(strings[1]!) as string };
+    case REQUEST_OUTCOME.unhandledError:
+      return { outcome: "error", code: "UNHANDLED_ERROR" };
+    case REQUEST_OUTCOME.timedOut:
+      return { outcome: "error", code: "EVENT_TIMEOUT" };
+    case REQUEST_OUTCOME.tooManyEvents:
+      return { outcome: "error", code: "TOO_MANY_EVENTS" };
+    case REQUEST_OUTCOME.noHandler:
+      return { outcome: "eventNotFound", code: "NO_EVENT_HANDLER_FOUND" };
+    default:
+      return { outcome: "badProtocol", code: "INVALID_COMMUNICATION_PROTOCOL" };
+  }
 }
 
 function errorDetails(error: unknown): string {
