@@ -4,6 +4,7 @@
 //! ```text
 //!   201  {"eventId": "…", "jobId": "…"}                                   accepted
 //!   201  {"failedRecords": 2, "records": ["Success", "<error>", …]}       records[i] is the result of event i
+//!   201  {"failedRecords": 2}                                             nobody knows which: dead letters
 //!   400, 500  {"errorType": "<error>"}                                    nothing accepted
 //! ```
 //!
@@ -34,12 +35,11 @@ pub fn classify_response(response: &Response, events: u32) -> Classified {
     let records = document.get(&["records"]).filter(|records| records.kind == Kind::Array);
     match (is_failure_free, records) {
         (None, None) | (Some(true), _) => Classified::All(by_status),
-        (Some(false), None) => Classified::All(retry_later(response)),
+        (Some(false), None) => Classified::Each(vec![unknown_result(response); events as usize]),
         (_, Some(records)) => {
             let mut answers = record_answers(response, &records);
-            // Events without a record: without `failedRecords` they count as accepted. With it, their result is
-            // unknown, and they are sent again.
-            let missing = if is_failure_free.is_none() { by_status } else { retry_later(response) };
+            // Events without a record: without `failedRecords` they count as accepted.
+            let missing = if is_failure_free.is_none() { by_status } else { unknown_result(response) };
             answers.resize(events as usize, missing);
             Classified::Each(answers)
         }
@@ -89,6 +89,12 @@ fn record_answer(response: &Response, name: &str) -> Answer {
         name if is_temporary(name) => retry_later(&record),
         _ => Answer::Rejected(error_of(&record, Code::Rejected)),
     }
+}
+
+/// The server has refused events and does not say which. Sent again, those that it accepted would arrive twice,
+/// and those that it refuses for good would be sent for days; so they become dead letters.
+fn unknown_result(response: &Response) -> Answer {
+    Answer::Rejected(error_of(response, Code::Rejected))
 }
 
 /// Whether a count, possibly written as text, is zero. Anything that is not a count means that something failed.
@@ -202,7 +208,9 @@ mod tests {
                 r#"{"failedRecords":1,"records":[{"errorType":"InternalFailureException"},"Success",{"errorType":"X"}]}"#,
                 "~+!",
             ),
-            (r#"{"failedRecords":3,"records":["Success","InternalFailureException"]}"#, "+~~"),
+            (r#"{"failedRecords":3,"records":["Success","InternalFailureException"]}"#, "+~!"),
+            (r#"{"failedRecords":1}"#, "!!!"),
+            (r#"{"failedRecords":"two","records":{}}"#, "!!!"),
             (r#"{"records":["Success","ValidationException"]}"#, "+!+"),
             (r#"{"failedRecords":true,"records":[null,7,"Succ\u0065ss","Success","Success"]}"#, "~~+"),
         ] {
@@ -212,8 +220,6 @@ mod tests {
             classified(201, r#"{"failedRecords":1,"records":["InternalFailureException"]}"#, 1),
             "each ~"
         );
-        assert_eq!(classified(201, r#"{"failedRecords":1}"#, 3), "~");
-        assert_eq!(classified(201, r#"{"failedRecords":"two","records":{}}"#, 3), "~");
     }
 
     #[test]

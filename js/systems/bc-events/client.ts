@@ -18,7 +18,7 @@ import type { ActorType } from "./envelope.js";
 import { BriteEventsSession, type SessionClient, type SessionOptions, type SessionWithCalls } from "./session.js";
 import { type Topic, TopicTable } from "./topics.js";
 import type { TopicSource } from "./types.js";
-import { BriteEventsWire } from "./wire.js";
+import { type BriteEventsLogEntry, BriteEventsWire } from "./wire.js";
 
 /** Options of a `BriteEventsClient`. */
 export interface BriteEventsClientOptions<T extends TopicSource = TopicSource> extends ClientOptions {
@@ -40,6 +40,12 @@ export interface BriteEventsClientOptions<T extends TopicSource = TopicSource> e
    * what the status says. `expectJsonOrEmpty` is ready to use. @default the status
    */
   classify?: Classify | undefined;
+  /**
+   * Called before each request, with what the original logs. For the fate of events see the events of `outbox`.
+   *
+   * @default none
+   */
+  log?: ((entry: BriteEventsLogEntry) => void) | undefined;
   /** How flushed events are stored until they are delivered. @default a store that fits the runtime */
   outbox?: OutboxOptions | undefined;
 }
@@ -68,7 +74,7 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
   readonly publishUrl: string | null;
   /** The URL for batches; `null` in local mode. */
   readonly publishBulkUrl: string | null;
-  readonly #options: ClientOptions & { outbox?: OutboxOptions | undefined; classify?: Classify | undefined };
+  readonly #options: Omit<BriteEventsClientOptions, "topics">;
   readonly #topics: TopicTable;
   readonly #sessionPrototype: object;
   #outbox: Outbox<Encoded> | undefined;
@@ -83,8 +89,10 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
       "defaultCategory",
       "outbox",
       "classify",
+      "log",
     ]);
     checkClassify(options.classify);
+    if (options.log !== undefined && typeof options.log !== "function") throw mustBe("log", "a function", options.log);
     const { apiUrl, serviceName, topics, defaultCategory, outbox } = options;
     if (typeof serviceName !== "string" || serviceName === "")
       throw mustBe("serviceName", "a non-empty string", serviceName);
@@ -196,7 +204,7 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
     const url = new URL(this.publishUrl ?? LOCAL_MODE_URL);
     // Local mode has a store of its own: events that are stored for a server must not count as delivered here.
     const outbox = new Outbox<Encoded>(isLocal ? { ...settings, store: "memory" } : settings, {
-      wire: new BriteEventsWire({ publish: url.href, publishBulk: this.publishBulkUrl ?? url.href }),
+      wire: new BriteEventsWire({ publish: url.href, publishBulk: this.publishBulkUrl ?? url.href }, this.#options.log),
       system: "bc-events",
       url: url.href,
       identity: { text: this.serviceName },

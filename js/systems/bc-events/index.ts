@@ -20,6 +20,7 @@ export type {
   TopicDefinitions,
   TopicSource,
 } from "./types.js";
+export type { BriteEventsLogEntry } from "./wire.js";
 export type { ClientOptions, HeadersOption } from "../../client/options.js";
 export type { FetchLike } from "../../platform/fetch.js";
 export type { OutboxOptions } from "../../outbox/options.js";

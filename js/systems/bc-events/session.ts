@@ -90,6 +90,8 @@ const MAX_REPORTED_PROBLEMS = 3;
 export class BriteEventsSession<T extends TopicSource = TopicSource> {
   readonly #init: SessionInit;
   #jobId: string | undefined;
+  /** The last published events as JSON; as many of them as are staged are the queue. */
+  #published: string[] = [];
 
   /** @internal */
   constructor(init: SessionInit) {
@@ -132,6 +134,11 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
     return this.#init.buffer.staged;
   }
 
+  /** The staged events as they will be sent, oldest first: a copy of the queue. */
+  get events(): BriteEvent[] {
+    return this.#queue().map((json) => JSON.parse(json) as BriteEvent);
+  }
+
   /**
    * Stages an event. Its topic, envelope and data are checked and serialized now, so later changes to the data have no
    * effect.
@@ -143,9 +150,26 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
    */
   publish(event: PublishOf<T>): EventReceipt {
     // biome-ignore lint/complexity/noArguments: a rest parameter would change the declared signature
-    if (arguments.length !== 1 || typeof event !== "object" || event === null || Array.isArray(event))
-      throw invalidArgument("publish takes one object: { action, entity, data, category? }");
-    checkOptionNames("publish", event, ["action", "entity", "data", "category"]);
+    const isSingle = arguments.length === 1 && typeof event === "object" && event !== null && !Array.isArray(event);
+    if (!isSingle) throw invalidArgument("publish takes one object: { action, entity, data, category? }");
+    return this.#stage([this.#parse(event)])[0]!;
+  }
+
+  /**
+   * Stages several events, after all of them were checked: if one is invalid, none is staged. With `publishImmediately`
+   * they share requests, as in a flush.
+   *
+   * @throws {FerryError} as `publish`; `ERR_INVALID_ARGUMENT` if `events` is not iterable; after `ERR_QUEUE_FULL` those
+   * that fitted are staged
+   */
+  publishBulk(events: Iterable<PublishOf<T>>): EventReceipt[] {
+    if (typeof (events as Iterable<unknown> | null)?.[Symbol.iterator] !== "function" || typeof events === "string")
+      throw mustBe("events", "an array of { action, entity, data, category? }", events);
+    return this.#stage(Array.from(events, (event) => this.#parse(event)));
+  }
+
+  #parse(event: unknown): EncodedEvent {
+    checkOptionNames("publish", event as object, ["action", "entity", "data", "category"]);
     const { action, entity, data, category } = event as Record<string, unknown>;
     const { topics } = this.#init;
     for (const [name, value, example] of [
@@ -159,7 +183,7 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
     const topicCategory = category || topics.defaultCategory;
     if (topicCategory === undefined)
       throw invalidArgument("publish needs category, because there is no default category");
-    return this.#publish(topics.get(topicCategory, { action: action as string, entity: entity as string }), data);
+    return this.#encode(topics.get(topicCategory, { action: action as string, entity: entity as string }), data);
   }
 
   /**
@@ -186,12 +210,19 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
     return (...args) => {
       if (args.length !== 1)
         throw invalidArgument(`${name} takes one argument, the data of the event; received ${args.length} arguments`);
-      return session.#publish(topic, args[0]);
+      return session.#stage([session.#encode(topic, args[0])])[0]!;
     };
   }
 
-  #publish(topic: Topic, data: unknown): EventReceipt {
-    const { buffer, actor } = this.#init;
+  /** The published events that are still staged. */
+  #queue(): string[] {
+    const { staged } = this.#init.buffer;
+    this.#published = staged === 0 ? [] : this.#published.slice(-staged);
+    return this.#published;
+  }
+
+  #encode(topic: Topic, data: unknown): EncodedEvent {
+    const { actor } = this.#init;
     const { action, category, entity } = topic;
     const { json, parsed } = serializeData(topic.name, data);
     const problem = nameProblem({ action, category, entity }) ?? dataProblem(parsed) ?? actorProblem(actor);
@@ -204,9 +235,19 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
     >);
     // Action, category and entity consist of letters, so the first match is the member.
     const event = envelope.replace('"data":0', () => `"data":${json}`);
-    const receipt = buffer.publish(new EncodedEvent(freshId(), this.jobId, event));
+    return new EncodedEvent(freshId(), this.jobId, event);
+  }
+
+  #stage(events: readonly EncodedEvent[]): EventReceipt[] {
+    const { buffer } = this.#init;
+    if (buffer.staged === 0) this.#published = [];
+    const receipts = events.map((event) => {
+      const receipt = buffer.publish(event);
+      this.#published.push(event.event);
+      return receipt;
+    });
     if (this.publishImmediately) buffer.commit();
-    return receipt;
+    return receipts;
   }
 }
 

@@ -16,15 +16,18 @@ export class Topic {
   readonly action: string;
   /** The name that the original gives it, for example `claims.PolicyCreated`. */
   readonly name: string;
+  /** The `Description` of the definition. */
+  readonly description: string | undefined;
   readonly #definition: unknown;
   #schema: TopicSchema | SchemaError | undefined;
 
   /** @internal */
-  constructor(category: string, entity: string, action: string, definition: unknown) {
+  constructor(category: string, entity: string, action: string, definition: unknown, description?: string) {
     this.category = category;
     this.entity = entity;
     this.action = action;
     this.name = topicName(category, entity, action);
+    this.description = description;
     this.#definition = definition;
   }
 
@@ -148,7 +151,7 @@ export class TopicTable implements Iterable<Topic> {
     const missing = ["Action", "Entity", "Schema"].filter((name) => !(name in definition));
     for (const name of missing) problems.push(`${place} needs the member ${name}`);
     if (missing.length > 0) return;
-    const { Action, Entity, Category, Schema } = definition;
+    const { Action, Entity, Category, Schema, Description } = definition;
     const action = requiredString(Action, `${place}.Action`, problems);
     const entity = requiredString(Entity, `${place}.Entity`, problems);
     const category = optionalString(Category, `${place}.Category`, problems) ?? this.defaultCategory;
@@ -163,7 +166,7 @@ export class TopicTable implements Iterable<Topic> {
       return;
     }
     indexByKey.set(key, index);
-    this.#topics.set(key, new Topic(category, entity, action, Schema));
+    this.#topics.set(key, new Topic(category, entity, action, Schema, textOf(Description)));
   }
 }
 
@@ -175,6 +178,11 @@ function requiredString(value: unknown, name: string, problems: string[]): strin
   if (typeof value === "string" && value !== "") return value;
   problems.push(mustBe(name, "a non-empty string", value).message);
   return undefined;
+}
+
+/** A description is for people: one that is no text is none. */
+function textOf(description: unknown): string | undefined {
+  return typeof description === "string" ? description : undefined;
 }
 
 function compileSchema(definition: unknown): TopicSchema | SchemaError {

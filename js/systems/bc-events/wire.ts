@@ -41,10 +41,12 @@ export class BriteEventsWire implements Wire<Encoded> {
   readonly classifier: number = OUTBOX_CLASSIFIERS.bcEvents;
   readonly #url: string;
   readonly #bulkUrl: string;
+  readonly #log: ((entry: BriteEventsLogEntry) => void) | undefined;
 
-  constructor(urls: { publish: string; publishBulk: string }) {
+  constructor(urls: { publish: string; publishBulk: string }, log?: (entry: BriteEventsLogEntry) => void) {
     this.#url = urls.publish;
     this.#bulkUrl = urls.publishBulk;
+    this.#log = log;
   }
 
   /** Sessions of the client pass encoded events, because they know the topic. Sessions of the outbox itself do not. */
@@ -74,6 +76,7 @@ export class BriteEventsWire implements Wire<Encoded> {
   request(batch: Batch): WireRequest {
     const texts = batch.texts();
     const head = parseHead(texts[0]!);
+    this.#report(texts, head?.job);
     const headers: Record<string, string> = {
       "content-type": "application/json",
       ...(head && { [JOB_HEADER]: head.job }),
@@ -82,17 +85,51 @@ export class BriteEventsWire implements Wire<Encoded> {
     if (texts.length === 1 && !head?.bulk) return { url: this.#url, headers, body: eventBytes(texts[0]!) };
     return { url: this.#bulkUrl, headers, body: toJsonArray(texts.map(eventBytes)) };
   }
+
+  #report(texts: readonly Uint8Array[], jobId: string | undefined): void {
+    if (!this.#log) return;
+    const topics = [...new Set(texts.map(topicNameOf))];
+    const message = texts.length === 1 ? `Publishing event ${topics[0]}` : `Publishing ${texts.length} Events`;
+    try {
+      this.#log({ message, count: texts.length, topics, ...(jobId !== undefined && { jobId }) });
+    } catch {
+      // A log must not keep events from being sent.
+    }
+  }
+}
+
+/** A line of the log: a request is about to be sent. It has no data of the events. */
+export interface BriteEventsLogEntry {
+  /** `Publishing event claims.PolicyCreated`, or `Publishing 7 Events`, as the original logs it. */
+  readonly message: string;
+  /** How many events the request has. */
+  readonly count: number;
+  /** The names of their topics. */
+  readonly topics: readonly string[];
+  readonly jobId?: string;
+}
+
+function topicNameOf(text: Uint8Array): string {
+  try {
+    const { category, entity, action } = JSON.parse(decoder.decode(eventBytes(text))) as Record<string, string>;
+    return `${category}.${entity}${action}`;
+  } catch {
+    return "";
+  }
 }
 
 /** An event in its stored form. The flag `bulk` is set when the event is flushed. */
 export class EncodedEvent implements Encoded {
   readonly id: string;
+  /** The event as it is sent. */
+  readonly event: string;
   readonly text: string;
   /** The ordering key: events of one job keep their order. */
   readonly orderingKey: string;
 
   constructor(id: string, job: string, event: string) {
     this.id = id;
+    this.event = event;
     this.text = `{"bulk":0,"id":${JSON.stringify(id)},"job":${JSON.stringify(job)},"event":${event}}`;
     this.orderingKey = job;
   }
