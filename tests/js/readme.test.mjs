@@ -276,6 +276,14 @@ test("bayeux: receives what it publishes", () =>
     ['"https://example.com/cometd"', `"https://example.com/cometd", { transports: ["long-polling"], ${FETCH} }`],
   ]));
 
+test("bayeux-extensions: headers are set, several channels share a message, a service channel none", async () => {
+  const server = await runStream("bayeux-extensions", [
+    ['"https://example.com/cometd", {', `"https://example.com/cometd", { transports: ["long-polling"], ${FETCH},`],
+  ]);
+  assert.equal(server.requests[0].headers.get("x-trace"), "trace of /meta/handshake");
+  assert.equal(server.count("/meta/subscribe"), 1);
+});
+
 test("migrate-cometd: receives what it publishes", () =>
   runStream("migrate-cometd", [
     ['"https://example.com/cometd"', `"https://example.com/cometd", { transports: ["long-polling"], ${FETCH} }`],
