@@ -8,7 +8,7 @@ const event: eventferry.CloudEvent<{ orderId: number }> = new eventferry.CloudEv
   data: { orderId: 7 },
 });
 export const orderId: number | undefined = event.data?.orderId;
-export const loaded: Promise<void> = slim.init(new Uint8Array(8));
+export const loaded: Promise<void> = slim.init({ codecs: new Uint8Array(8) });
 
 // @ts-expect-error events are read-only
 event.id = "2";
