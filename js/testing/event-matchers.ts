@@ -5,9 +5,13 @@ import type { EventErrorType } from "../systems/events-protocol/names.js";
 
 /** What an event is expected to be; what is left out is not checked. */
 export interface ExpectedEvent {
+  /** The name of the event. */
   name?: string;
+  /** The version of the event. */
   version?: number;
+  /** The id of the event. */
   id?: string;
+  /** The id of the flow that the event belongs to. */
   flowId?: string;
   /** The kind of a response. */
   kind?: "success" | "redirect" | "error";
@@ -23,7 +27,9 @@ export interface ExpectedEvent {
 
 /** The result of a matcher, as Jest and Vitest want it. */
 export interface MatcherResult {
+  /** Whether the event is as expected. */
   pass: boolean;
+  /** What was expected and what came. */
   message(): string;
 }
 

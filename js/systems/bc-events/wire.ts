@@ -106,6 +106,7 @@ export interface BriteEventsLogEntry {
   readonly count: number;
   /** The names of their topics. */
   readonly topics: readonly string[];
+  /** The id of the job. */
   readonly jobId?: string;
 }
 

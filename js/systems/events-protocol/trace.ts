@@ -10,9 +10,13 @@ export interface TracedEvent {
   readonly role: "client" | "server";
   /** Name and version, `get:user:name:V1`, as the original servers call it; empty for a request that is no event. */
   readonly operation: string;
+  /** The name of the event. */
   readonly name: string;
+  /** The version of the event. */
   readonly version: number;
+  /** The id of the event. */
   readonly id: string;
+  /** The id of the flow that the event belongs to. */
   readonly flowId: string;
   /** See `ProtocolEvent.userId`. */
   readonly userId: string | undefined;
