@@ -7,6 +7,8 @@ import { invalidArgument, mustBe } from "../engine/messages.js";
 import type { EngineModule } from "../engine/module.js";
 import type { CallsGlue, CallsPort } from "../engine/ports.js";
 import { Pump } from "../engine/pump.js";
+import type { RequestPlan } from "../platform/fetch.js";
+import { keepaliveBudget } from "../platform/keepalive-budget.js";
 import { random } from "../platform/random.js";
 import {
   aborted,
@@ -44,6 +46,26 @@ export interface CallsOptions extends ClientOptions {
    * @default 1 000
    */
   maxInFlight?: number;
+}
+
+/** Options of requests that only browsers know. */
+export interface BrowserRequestOptions {
+  /** Whether cookies and other credentials of the page are sent. @default "same-origin" */
+  credentials?: RequestCredentials | undefined;
+  /**
+   * Whether requests go on when their page is closed. All requests of a page that do may have 64 KiB together; one that
+   * does not fit is sent without it. @default true for sessions, false for `send`
+   */
+  keepalive?: boolean | undefined;
+}
+
+const CREDENTIALS = ["omit", "same-origin", "include"];
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
+export function checkBrowserRequestOptions({ credentials, keepalive }: BrowserRequestOptions): void {
+  if (credentials !== undefined && !CREDENTIALS.includes(credentials))
+    throw mustBe("credentials", '"omit", "same-origin" or "include"', credentials);
+  if (keepalive !== undefined && typeof keepalive !== "boolean") throw mustBe("keepalive", "a boolean", keepalive);
 }
 
 /** One call. */
@@ -122,9 +144,15 @@ export class Calls {
    * @param classifier a value of `CLASSIFIERS`
    * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad `retry` or `maxInFlight`
    */
-  constructor(options: CallsOptions, module: EngineModule<CallsGlue>, classifier: number, extras: CallsExtras = {}) {
+  constructor(
+    options: CallsOptions & BrowserRequestOptions,
+    module: EngineModule<CallsGlue>,
+    classifier: number,
+    extras: CallsExtras = {},
+  ) {
     const { needsBody = false, sign, responseHeaders: moreHeaders } = extras;
     const config = checkedConfig(options, module);
+    const { credentials } = options;
     this.#options = options;
     this.#pump = new Pump<CallsPort, CallsGlue>({
       module,
@@ -142,22 +170,16 @@ export class Calls {
           maxResponseBytes: number,
           responseHeaders: string,
         ) => {
-          const plan = {
-            method,
-            url,
-            headers,
-            body,
-            timeoutMs,
-            maxResponseBytes,
-            responseHeaders,
-            moreHeaders,
-            needsBody,
-          };
+          const plan = (headers: string): RequestPlan => ({
+            ...{ method, url, headers, body, timeoutMs, maxResponseBytes, responseHeaders, moreHeaders, needsBody },
+            credentials,
+            keepalive: options.keepalive ? keepaliveBudget.take(body.length) : undefined,
+          });
           const signed = sign?.(headers, body).then((more) => {
             this.#secrets.addHeaders(more);
-            return { ...plan, headers: `${headers}\n${more}` };
+            return plan(`${headers}\n${more}`);
           });
-          this.#pump.startExchange(id, signed ?? plan, undefined, timeoutMs);
+          this.#pump.startExchange(id, signed ?? plan(headers), undefined, timeoutMs);
         },
         settled: (
           op: number,

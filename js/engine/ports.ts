@@ -111,10 +111,12 @@ export interface OutboxPort extends Port {
     maxGroupedEvents: number,
     ageMs: number,
     knownHandle: number,
+    progress: Uint32Array,
   ): number;
   store_peeked(now: number, result: number): void;
   store_changed(now: number): void;
   settled_elsewhere(now: number, handle: number, delivered: number, dead: number, bytes: number): void;
+  delivered_elsewhere(now: number, handle: number, indices: Uint32Array, status: number): void;
   dead_removed(now: number, count: number, bytes: number, isReplayed: boolean): void;
   purge(now: number): number;
   set_leader(now: number, isLeader: boolean): void;
@@ -133,7 +135,7 @@ export interface OutboxPort extends Port {
 
 /** The effects of an outbox, by the names of `OutboxSink` in `src/wasm/outbox.rs`. Lists of records are flat. */
 export type OutboxEffects = {
-  write(puts: Uint32Array, removes: Uint32Array, deadPuts: Uint32Array): void;
+  write(puts: Uint32Array, removes: Uint32Array, deadPuts: Uint32Array, progress: Uint32Array): void;
   peek(events: number, bytes: number): void;
   send(id: number, ranges: Uint32Array, isPageHidden: boolean): void;
   accepted(handle: number): void;
@@ -147,7 +149,7 @@ export type OutboxEffects = {
     message: string,
     isAlone: boolean,
   ): void;
-  retry(delayMs: number, failures: number, code: number, status: number, message: string): void;
+  retry(delayMs: number, failures: number, code: number, status: number, message: string, isBlocked: boolean): void;
   forget(handle: number, isStored: boolean): void;
   pressure(isHigh: boolean): void;
 };
@@ -278,4 +280,4 @@ export const CLASSIFIERS = { webhook: 0, eventsProtocol: 1 } as const;
 export const OUTBOX_CLASSIFIERS = { byStatus: 0, bcEvents: 1 } as const;
 
 /** The values of `failure`'s argument `reason`. */
-export const FAILURE = { timeout: 0, aborted: 1, network: 2 } as const;
+export const FAILURE = { timeout: 0, aborted: 1, network: 2, blocked: 3 } as const;

@@ -132,11 +132,6 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
     });
   }
 
-  /** Lets the exchanges in progress finish; the machine can neither cancel them nor gets their outcomes. */
-  detachExchanges(): void {
-    this.#exchanges.clear();
-  }
-
   /** Frees the machine and aborts its exchanges. Later inputs throw `ERR_CLOSED`. */
   close(): void {
     if (this.#isClosed) return;

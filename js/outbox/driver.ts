@@ -30,7 +30,7 @@ import { Keys } from "./keys.js";
 import { orderingKeyOf } from "./ordering-key.js";
 import { type PendingEvent, pendingEvents } from "./pending-events.js";
 import { SegmentTable } from "./segment-table.js";
-import { Sender, type SenderOptions } from "./sender.js";
+import { absent, Sender, type SenderOptions } from "./sender.js";
 import type { SessionHost } from "./session.js";
 import type { SessionBuffer } from "./session-buffer.js";
 import type { StoreClient } from "./store-client.js";
@@ -115,7 +115,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       onReset: () => this.#onReset(),
       onStart: (port, now) => this.#onStart(port, now),
       handlers: {
-        write: (puts, removes, deadPuts) => void this.#sync.write(this.#segments.change(puts, removes, deadPuts)),
+        write: (...lists) => void this.#sync.write(this.#segments.change(...lists)),
         peek: (events, bytes) => void this.#sync.peek(events, bytes),
         send: (id, ranges, isPageHidden) => this.#onSend(id, ranges, isPageHidden),
         accepted: (handle) => this.#onAccepted(handle),
@@ -335,6 +335,16 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.#sync.joinElection();
   }
 
+  /** Whether everything is delivered or dead, also what others have stored. */
+  get isDrained(): boolean {
+    return this.#sync.isLeaderKnown && this.isTrue((port) => port.is_drained()) && this.#sync.isStoreEmpty;
+  }
+
+  /** Finds out whether the store is empty, until the returned function is called. */
+  awaitEmptyStore(): () => void {
+    return this.#sync.watch.awaitEmpty();
+  }
+
   /** Whether nothing is staged or waits to be delivered. */
   get isIdle(): boolean {
     const { staged, pending } = this.counters();
@@ -376,9 +386,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.emit("degraded", () => ({ error: new FerryError("ERR_STORE", `${text}: they may be lost`) }));
   }
 
-  /** Lets another tab lead. `keepsExchanges`: exchanges in flight go on, because they may survive the page. */
-  resign(keepsExchanges: boolean): void {
-    if (this.isLeader && keepsExchanges) this.#pump.detachExchanges();
+  /** Lets another tab lead. Requests in flight go on, and what their answers say is stored. */
+  resign(): void {
     this.#sync.resign();
   }
 
@@ -441,6 +450,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   async close(): Promise<void> {
     this.isClosed = true;
     if (this.#sync.isOpening) {
+      // What is stored need not wait for more.
+      this.flushNow();
       this.pause(true);
       await this.untilTrue((port) => port.is_settled(), undefined, this.storeClient.closeTimeoutMs);
     }
@@ -461,7 +472,9 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       return;
     }
     const [batch, compressedBody] = this.#segments.batch(ranges);
-    const plan = this.#sender.plan(batch, isPageHidden, compressedBody);
+    const makePlan = () => this.#sender.plan(batch, isPageHidden, compressedBody);
+    const mayStart = this.#sync.confirmLead();
+    const plan = typeof mayStart === "boolean" ? makePlan() : mayStart.then((leads) => (leads ? makePlan() : absent()));
     const report = (port: OutboxPort, now: number, outcome: ExchangeOutcome) => {
       this.#sender.reportOutcome(port, now, id, outcome, batch, (cause) => {
         this.#pump.cause = cause;
@@ -491,7 +504,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     const ids = () => this.#segments.ids(segment, from, to);
     segment.markDelivered(from, to, status, attempts);
     this.emit("delivered", () => ({ ids: ids(), status, attempts }));
-    this.#sync.broadcastLazily(() => ({ key: segment.key, status, attempts, ...(!isAll && { ids: ids() }) }));
+    const part = () => ({ ids: ids(), bytes: segment.bytesOf(from, to) });
+    this.#sync.broadcastLazily(() => ({ key: segment.key, status, attempts, ...(!isAll && part()) }));
   }
 
   #onDead(
@@ -513,6 +527,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.#sync.broadcastLazily(() => ({
       key: segment.key,
       ids: [id],
+      bytes: segment.bytesOf(index, index + 1),
       status,
       attempts,
       code: error.code,
@@ -520,7 +535,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     }));
   }
 
-  #onRetry(delayMs: number, failures: number, code: number, status: number, message: string): void {
+  #onRetry(delayMs: number, failures: number, code: number, status: number, message: string, isBlocked: boolean): void {
     const { secrets } = this.#sender;
     const cause = secrets.redactError(this.#pump.cause);
     // An error that prevented the request, such as a header that HTTP does not allow, says more than the machine's.
@@ -533,7 +548,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
           });
     this.#lastError = error;
     this.emit("retry", () => ({ error, delayMs, failures }));
-    if (!error.retryable) this.emit("degraded", () => ({ error }));
+    if (!error.retryable || isBlocked) this.emit("degraded", () => ({ error }));
   }
 
   // ---- traps

@@ -55,7 +55,9 @@ export interface OutboxOptions {
     maxBytes?: number;
     /**
      * How long an event waits for others, in milliseconds. A longer wait delays events and saves requests.
-     * @default 0, and 250 for a store in memory
+     * Who waits for the delivery ends it: `flush({ until: "delivered" })`, `drain`, `keepAlive`, `close`, and a page
+     * that is closed.
+     * @default 250 in pages and for a store in memory, so that several clicks share a request; otherwise 0
      */
     maxAgeMs?: number;
   };
@@ -140,8 +142,8 @@ const DEAD_LETTER_AGE_MS = 30 * 24 * 60 * 60 * 1000;
 /** The share of dead letters in the room of an outbox. */
 const DEAD_LETTER_SHARE = 0.25;
 const STORE_METHODS = ["open", "write", "peek", "dead", "count", "close"];
-/** In memory, where storing costs nothing, events wait this long for others by default. */
-const MEMORY_LINGER_MS = 250;
+/** In pages, and in memory, where storing costs nothing, events wait this long for others by default. */
+const LINGER_MS = 250;
 /** The machine gives up a request this much later than the request itself, because then nobody reports its end. */
 const EXTRA_TIMEOUT_MS = 5000;
 
@@ -156,23 +158,26 @@ export function machineConfig(
   timeoutMs: number,
 ): Record<string, number | boolean> {
   const isPage = typeof document !== "undefined";
+  const given = flatten("", options);
+  const { store, overflow = "reject" } = options;
+  const isInMemory = store === "memory" || (store as OutboxStore | undefined)?.kind === "memory";
   const config: Record<string, number | boolean> = {
     maxBatchBytes: (isPage ? 56 : 256) * 1024,
     maxBytes: 8 * 1024 * 1024,
     maxMs: isPage ? 60_000 : 30_000,
     ...systemConfig,
     timeoutMs: Math.min(Math.ceil(timeoutMs) + EXTRA_TIMEOUT_MS, 2 ** 31),
+    // Where pages share a store, one of them may end while its requests are in flight.
+    inFlightMs: isPage && !isInMemory ? Math.min(Math.ceil(timeoutMs), 2 ** 31) : 0,
   };
-  for (const [name, value] of flatten("", options)) {
+  for (const [name, value] of given) {
     const field = NUMBERS.get(name);
     if (field === undefined) checkOther(name, value);
     else if (typeof value !== "number") throw mustBe(`outbox.${name}`, "a number", value);
     // A system that sends single events decides that itself.
     else if (!(field === "maxEvents" && systemConfig[field] !== undefined)) config[field] = value;
   }
-  const { store, overflow = "reject" } = options;
-  const isInMemory = store === "memory" || (store as OutboxStore | undefined)?.kind === "memory";
-  config["maxAgeMs"] ??= isInMemory ? MEMORY_LINGER_MS : 0;
+  config["maxAgeMs"] ??= isInMemory || isPage ? LINGER_MS : 0;
   config["overflow"] = OVERFLOW.indexOf(overflow);
   try {
     publish.glue.OutboxPort.check(config);

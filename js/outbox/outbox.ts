@@ -4,7 +4,6 @@ import type { Classify } from "../client/classify.js";
 import { closeOnAbort } from "../client/time-limit.js";
 import { FerryError } from "../engine/errors.js";
 import { invalidArgument, mustBe } from "../engine/messages.js";
-import type { OutboxPort } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { watchPage } from "../platform/page-lifecycle.js";
@@ -177,6 +176,9 @@ export interface OutboxSystem<E> {
   timeoutMs: number;
   headers: HeaderSource;
   classify?: Classify | undefined;
+  credentials?: RequestCredentials | undefined;
+  /** @default true */
+  keepalive?: boolean | undefined;
   sign?: SignBatch | undefined;
   beforeSend?: ((event: E) => E | null) | undefined;
   /** Configuration of the machine, with the names of `src/wasm/config.rs`. */
@@ -261,7 +263,7 @@ export class Outbox<E> extends EventTarget {
       else if (type === "degraded") this.#warnOfDegraded(detail() as { error: FerryError });
     };
     const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination));
-    const { wire, fetch, timeoutMs, headers, classify, sign } = system;
+    const { credentials, keepalive, wire, fetch, timeoutMs, headers, classify, sign } = system;
     const deadLetters = deadLetterBound(options, config["maxBytes"] as number);
     this.#drivers = new OutboxDrivers<E>({
       wire,
@@ -278,6 +280,8 @@ export class Outbox<E> extends EventTarget {
           timeoutMs,
           headers,
           classify,
+          credentials,
+          keepalive,
           sign,
           gzip,
           deadLetters,
@@ -343,11 +347,13 @@ export class Outbox<E> extends EventTarget {
     driver.online();
     const { openFailures } = driver;
     let isDrained = false;
-    const isOver = (port: OutboxPort) => {
-      isDrained = driver.isLeaderKnown && port.is_drained();
+    const isOver = () => {
+      isDrained = driver.isDrained;
       return isDrained || driver.isPaused || driver.isOnHold || driver.openFailures > openFailures;
     };
+    const stopWatching = driver.awaitEmptyStore();
     await driver.untilTrue(isOver, signal, deadlineMs);
+    stopWatching();
     if (driver.openFailures > openFailures && !isDrained) throw driver.storeClient.lastError;
     const { delivered, dead, pending } = driver.counters();
     if (!isDrained && pending > 0) await driver.storeClient.requestWakeUp();
@@ -568,7 +574,10 @@ export class Outbox<E> extends EventTarget {
         // Chromium hides a page after it was closed. By then everything was sent.
         if (!this.#isPageClosed) present?.pageHidden(this.#resendsWhenHidden);
         this.#isPageClosed ||= isEnding;
-        if (isEnding) for (const driver of this.#drivers.all()) driver.resign(this.#resendsWhenHidden);
+        if (isEnding) for (const driver of this.#drivers.all()) driver.resign();
+      },
+      onFrozen: () => {
+        for (const driver of this.#drivers.all()) driver.resign();
       },
       onVisible: () => {
         this.#isPageClosed = false;

@@ -1,6 +1,7 @@
 /** The segments of an outbox, found by the machine's handles and by the store's keys. */
 import type { Change, DeadLetter, Segment } from "../stores/store.js";
 import type { Keys } from "./keys.js";
+import { toStoredProgress } from "./progress.js";
 import { NO_CHANGE } from "./store-client.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import type { Batch, Wire } from "./wire.js";
@@ -132,15 +133,20 @@ export class SegmentTable<E> {
 
   /**
    * The change for a `write` effect. `puts`: for each segment its handle, a count, and so many indices of events; the
-   * count 0 stands for all events. `deadPuts`: pairs of handle and index.
+   * count 0 stands for all events. `deadPuts`: pairs of handle and index. `progress`: empty, or for each segment a count
+   * and so many numbers.
    */
-  change(puts: Uint32Array, removes: Uint32Array, deadPuts: Uint32Array): Change {
+  change(puts: Uint32Array, removes: Uint32Array, deadPuts: Uint32Array, progress: Uint32Array): Change {
     const put: Segment[] = [];
-    for (let at = 0; at < puts.length; ) {
+    for (let at = 0, progressAt = 0; at < puts.length; ) {
       const segment = this.get(puts[at]!);
       const count = puts[at + 1]!;
-      put.push(segment.toSegment(count > 0 ? puts.subarray(at + 2, at + 2 + count) : undefined));
+      const stored = segment.toSegment(count > 0 ? puts.subarray(at + 2, at + 2 + count) : undefined);
+      const numbers = progress[progressAt++] ?? 0;
+      const remembered = toStoredProgress(progress.subarray(progressAt, progressAt + numbers));
+      put.push(remembered ? { ...stored, progress: remembered } : stored);
       at += 2 + count;
+      progressAt += numbers;
     }
     const remove = [...removes].map((handle) => this.#byHandle.get(handle)?.key).filter((key) => key !== undefined);
     const deadPut: (DeadLetter | undefined)[] = [];

@@ -23,6 +23,9 @@ export interface SenderOptions<E> {
   headers: HeaderSource;
   gzip: boolean;
   classify: Classify | undefined;
+  credentials: RequestCredentials | undefined;
+  /** Whether requests may go on when their page is closed. @default true */
+  keepalive: boolean | undefined;
   /** The headers of the signature of a request. Called for each attempt, because signatures have a time. */
   sign: SignBatch | undefined;
 }
@@ -43,8 +46,13 @@ const CAN_GZIP = typeof CompressionStream === "function";
 /** The share of the keepalive budget that events may use: the rest is for what separates them. */
 const KEEPALIVE_SHARE = 0.96;
 
-/** Why a request has no plan: the identity of its events is absent. */
+/** Why a request has no plan: the identity of its events is absent, or another tab leads. */
 const ABSENT = Symbol("absent");
+
+/** A plan that is not carried out: the outbox may not send any more. */
+export function absent(): Promise<never> {
+  return Promise.reject(ABSENT);
+}
 
 export class Sender<E> {
   /** What a server may repeat in its errors. */
@@ -68,7 +76,7 @@ export class Sender<E> {
     isPageHidden: boolean,
     compressedBody: Uint8Array | undefined,
   ): RequestPlan | Promise<RequestPlan> {
-    const { wire, timeoutMs, headers, gzip, isPresent, sign } = this.#options;
+    const { credentials, keepalive = true, wire, timeoutMs, headers, gzip, isPresent, sign } = this.#options;
     try {
       const { url, headers: own, body } = wire.request(batch);
       const resolved = isPageHidden && this.#lastHeaders ? this.#lastHeaders[0] : headers.resolve();
@@ -86,7 +94,7 @@ export class Sender<E> {
           timeoutMs,
           maxResponseBytes: RESPONSE_BYTES + batch.count * RESPONSE_BYTES_PER_EVENT,
         };
-        return { ...plan, keepalive: keepaliveBudget.take(body.length) };
+        return { ...plan, credentials, keepalive: keepalive ? keepaliveBudget.take(body.length) : undefined };
       };
       const shouldCompress = gzip && body.length >= MIN_GZIP_BYTES && !isPageHidden && CAN_GZIP;
       const encoded = compressedBody ?? (shouldCompress ? compress(body) : body);

@@ -153,6 +153,11 @@ export class StoreClient {
     }
   }
 
+  /** The segments with these keys that are stored, by key. */
+  find(keys: ReadonlySet<string>): Promise<Map<string, Segment>> {
+    return this.call(() => this.#shared.find(this.#scope, keys));
+  }
+
   /** The oldest dead letters. */
   dead(limit: number): Promise<DeadLetter[]> {
     return this.call(async (store) => [...(await store.dead(limit))]);

@@ -17,9 +17,12 @@ import type { Change, DeadLetter, Segment } from "../stores/store.js";
 import { type DeadLetterBound, DeadLetterLimits } from "./dead-letter-limits.js";
 import { toSegments } from "./dead-letters.js";
 import type { Keys } from "./keys.js";
+import { fromStoredProgress } from "./progress.js";
 import type { SegmentTable } from "./segment-table.js";
 import { NO_CHANGE, StoreClient } from "./store-client.js";
+import { StoreWatch } from "./store-watch.js";
 import type { TabMessage } from "./tab-message.js";
+import { commonEvents } from "./stored-events.js";
 import { TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 
@@ -56,6 +59,7 @@ const NO_ORDERING_KEYS = new Uint32Array(0);
 
 export class StoreSync<E> {
   readonly client: StoreClient;
+  readonly watch: StoreWatch<E>;
   /** How many dead letters were removed because of their age or their share. */
   deadExpired = 0;
   readonly #limits: DeadLetterLimits;
@@ -89,6 +93,16 @@ export class StoreSync<E> {
       remove: (letters) => this.#expire(letters),
     });
     this.client = new StoreClient(store, scope, waiters, (error) => this.#host.emit("degraded", () => ({ error })));
+    this.watch = new StoreWatch({
+      client: this.client,
+      segments,
+      wire,
+      isLeader: () => this.isLeader,
+      hasNews: () => this.#election?.hasNews === true,
+      onSettled: (segment, settled, bytes) => this.#tellSettled(segment, settled, bytes),
+      onLook: () => this.#waiters.recheck(),
+      onSearch: () => this.#host.sendInBackground((port, now) => port.store_changed(now)),
+    });
   }
 
   /** Whether `open` was called. */
@@ -168,7 +182,10 @@ export class StoreSync<E> {
   /** Acts on a `write` effect. */
   async write(change: Change): Promise<void> {
     const generation = this.#host.engineGeneration;
-    const isDone = await this.client.write(change);
+    // No `await` where it is not needed: the page may be closed.
+    const rewritten = change.put.filter(({ key }) => this.#segments.getByKey(key)?.isAccepted);
+    const isCertain = rewritten.length === 0 || this.confirmLead() === true;
+    const isDone = await this.client.write(isCertain ? change : await this.#withoutSettled(change, rewritten));
     if (this.#isObsolete(generation)) return;
     if (isDone && change.put.length > 0) this.#election?.broadcast({ isNew: true });
     if (isDone) for (const { body } of change.deadPut) this.#limits.changed(body.length);
@@ -185,6 +202,9 @@ export class StoreSync<E> {
     await this.#purging?.catch(() => undefined);
     const segments = await this.client.peek(events, bytes, this.#segments.knownKeys());
     if (this.#isObsolete(generation)) return;
+    // Segments that are gone were settled by others; the store tells whether they are dead.
+    if (segments?.length === 0 && this.client.traits?.isShared) await this.watch.look();
+    if (this.#isObsolete(generation)) return;
     // A segment may have been committed while the store was reading.
     const found = segments?.filter(({ key }) => purges === this.#purges && !this.#segments.getByKey(key)?.body);
     // The limit may have been used up by segments that are known here.
@@ -194,6 +214,7 @@ export class StoreSync<E> {
       const result = !found ? PEEK_RESULT.failed : found.length > 0 ? PEEK_RESULT.found : PEEK_RESULT.foundNothing;
       port.store_peeked(now, result);
     });
+    this.watch.noteSearch((found?.length ?? 0) > 0);
   }
 
   /**
@@ -208,6 +229,19 @@ export class StoreSync<E> {
     this.#election?.broadcastLazily(message);
   }
 
+  /**
+   * Whether it may start a request. A promise if it has to ask, because it may have hung for so long that another tab or
+   * process was elected.
+   */
+  confirmLead(): boolean | Promise<boolean> {
+    return this.#election?.confirm() ?? false;
+  }
+
+  /** Whether the store has no events of this scope, as far as this tab or process has to know. */
+  get isStoreEmpty(): boolean {
+    return this.isLeader || this.watch.storedEvents === 0;
+  }
+
   joinElection(): void {
     if (this.#isCounted) this.#election?.join();
   }
@@ -219,6 +253,7 @@ export class StoreSync<E> {
 
   close(): void {
     this.#limits.stop();
+    this.watch.stop();
     this.#election?.close();
   }
 
@@ -234,6 +269,9 @@ export class StoreSync<E> {
         if (isSuccessor) void this.#limits.takeOver();
         else if (leads) void this.#limits.enforce();
         if (isChanged) this.#host.emit("leader", () => ({ leads }));
+        this.watch.storedEvents = undefined;
+        if (isChanged && !leads) void this.watch.look();
+        else this.watch.update();
       },
       onMessage: (message) => this.#onMessage(message),
     });
@@ -294,7 +332,8 @@ export class StoreSync<E> {
     const segment = isUnchanged ? known : new TrackedSegment();
     const ageMs = Math.max(0, unixNow() - at);
     const maxGroupedEvents = this.maxGroupedEvents(body, sizes);
-    const handle = port.segment_found(now, sizes, orderingKeys, maxGroupedEvents, ageMs, known?.handle ?? 0);
+    const progress = fromStoredProgress(stored.progress);
+    const handle = port.segment_found(now, sizes, orderingKeys, maxGroupedEvents, ageMs, known?.handle ?? 0, progress);
     Object.assign(segment, { at, key, body, sizes, orderingKeys, isAccepted: true });
     if (!isUnchanged) segment.pending = segment.count;
     if (known && !isUnchanged) segment.replace(known, (index) => this.#wire.idOf(segment.slice(index, index + 1)));
@@ -306,22 +345,60 @@ export class StoreSync<E> {
     const { isNew, key } = news;
     if (isNew) this.#host.sendInBackground((port, now) => port.store_changed(now));
     const segment = key === undefined ? undefined : this.#segments.getByKey(key);
+    if (segment?.body && this.isLeader && !news.code) this.#deliveredElsewhere(segment, news);
     // The machine still has it: the news are faster than the end of its write.
-    if (segment?.body) segment.news.push(news);
+    else if (segment?.body) segment.news.push(news);
     else if (segment) this.#settleElsewhere(segment, news);
   }
 
   /** The machine has forgotten a segment that is only in the store now: acts on what other tabs have told of it. */
   onEvicted(segment: TrackedSegment): void {
     for (const news of segment.news.splice(0)) this.#settleElsewhere(segment, news);
+    this.watch.update();
   }
 
-  #settleElsewhere(segment: TrackedSegment, { ids, status, attempts, code, message }: TabMessage): void {
+  /**
+   * A change without the events that others have settled meanwhile: one who has lost the lead still stores what the
+   * answers to its own requests say, and another may have changed the same segments.
+   */
+  async #withoutSettled(change: Change, rewritten: readonly Segment[]): Promise<Change> {
+    if (await this.confirmLead()) return change;
+    try {
+      const stored = await this.client.find(new Set(rewritten.map(({ key }) => key)));
+      const put = change.put.flatMap((segment) => {
+        if (!rewritten.includes(segment)) return [segment];
+        const row = stored.get(segment.key);
+        const common = row && commonEvents(segment, row, (text) => this.#wire.idOf(text));
+        return common ? [common] : [];
+      });
+      return { ...change, put };
+    } catch {
+      // The write fails too, or events are delivered twice. None is lost.
+      return change;
+    }
+  }
+
+  #settleElsewhere(segment: TrackedSegment, { ids, bytes = 0, status, attempts, code, message }: TabMessage): void {
     const error = code && new FerryError(code, message, { status });
-    const share = segment.pending > 0 ? (ids?.length ?? segment.pending) / segment.pending : 0;
-    const bytes = Array.from(segment.sizes).reduce((sum, size) => sum + size, 0) * share;
-    const count = segment.settleElsewhere(ids, status ?? 0, attempts ?? 0, error);
-    const [delivered, dead] = error ? [0, count] : [count, 0];
+    const before = segment.pendingBytes;
+    const count = segment.settleElsewhere(ids, status ?? 0, attempts ?? 0, error, bytes);
+    const settled = error ? { delivered: 0, dead: count } : { delivered: count, dead: 0 };
+    this.#tellSettled(segment, settled, before - segment.pendingBytes);
+  }
+
+  /** A former leader has got the answer to a request of its own, before this one has sent the events again. */
+  #deliveredElsewhere(segment: TrackedSegment, { ids, status = 0 }: TabMessage): void {
+    const wanted = new Set(ids);
+    const indices = this.#segments
+      .ids(segment, 0, segment.count)
+      .flatMap((id, index) => (!ids || wanted.has(id) ? index : []));
+    this.#host.sendInBackground((port, now) =>
+      port.delivered_elsewhere(now, segment.handle, Uint32Array.from(indices), status),
+    );
+  }
+
+  /** Tells the machine that others have settled events of a segment that is only in the store. */
+  #tellSettled(segment: TrackedSegment, { delivered, dead }: { delivered: number; dead: number }, bytes: number): void {
     this.#host.sendInBackground((port, now) => port.settled_elsewhere(now, segment.handle, delivered, dead, bytes));
     if (segment.pending === 0) this.#segments.deleteKey(segment.key);
   }

@@ -7,6 +7,8 @@ export interface TabMessage {
   /** Events of the segment with this key were settled: those with `ids`, or all. With `code` they are dead. */
   key?: string;
   ids?: string[];
+  /** Bytes of the events with these ids. */
+  bytes?: number;
   status?: number;
   attempts?: number;
   code?: FerryErrorCode;

@@ -76,8 +76,12 @@ export class TrackedSegment {
   /** How many of these are removed from its lists. */
   #removedCount = 0;
   #states: Uint8Array<ArrayBuffer> | undefined;
+  /** Bytes of the events that are settled. */
+  #settledBytes = 0;
   #deliveries: { from: number; to: number; info: Omit<DeliveryInfo, "ids"> }[] = [];
   #dead = new Map<number, { error: FerryError; letter: DeadLetter }>();
+  /** The ids that the store had when it was looked into last: the other pending events were settled elsewhere. */
+  #present: ReadonlySet<string> | undefined;
   /** Events that another tab settled, by id: their indices are not known here. */
   #settledElsewhere = new Map<string, { info: Omit<DeliveryInfo, "ids">; error: FerryError | undefined }>();
   /**
@@ -100,6 +104,17 @@ export class TrackedSegment {
     return this.sizes.length;
   }
 
+  /** Bytes of its pending events. */
+  get pendingBytes(): number {
+    if (this.pending === 0) return 0;
+    return Math.max(0, this.bytesOf(0, this.count) - this.#settledBytes);
+  }
+
+  /** Whether somebody waits for its events. */
+  get hasWaiters(): boolean {
+    return this.#waiters.length > 0 || this.#watchers.length > 0;
+  }
+
   /** The bytes of the events `from` up to but not including `to`, with the commas between them. */
   slice(from: number, to: number): Uint8Array<ArrayBuffer> {
     if (from === 0 && to === this.count) return this.body!;
@@ -108,6 +123,13 @@ export class TrackedSegment {
     let end = start;
     for (let at = from; at < to; at++) end += this.sizes[at]! + 1;
     return this.body!.subarray(start, end - 1);
+  }
+
+  /** The number of bytes of the events `from` up to but not including `to`. */
+  bytesOf(from: number, to: number): number {
+    let bytes = 0;
+    for (let at = from; at < to; at++) bytes += this.sizes[at]!;
+    return bytes;
   }
 
   /** The bytes of each of these events. */
@@ -186,6 +208,7 @@ export class TrackedSegment {
       if (error) return reject(error);
       const delivery = elsewhere ?? this.#deliveries.find(({ from, to }) => from <= at && at < to);
       if (delivery) return resolve({ ...delivery.info, ids: [id] });
+      if (this.#isAbsent(id)) return resolve({ ...UNKNOWN_DELIVERY, ids: [id] });
       if (this.#replacement) {
         const { segment, indices } = this.#replacement;
         const other = indices.get(id);
@@ -237,13 +260,14 @@ export class TrackedSegment {
 
   /**
    * Another tab delivered these events, or with `error` kept them as dead letters. Without `ids` it settled all pending
-   * ones. Returns how many events that are.
+   * ones. `bytes`: of the events with these ids. Returns how many events that are.
    */
   settleElsewhere(
     ids: readonly string[] | undefined,
     status: number,
     attempts: number,
     error: FerryError | undefined,
+    bytes = 0,
   ): number {
     const count = Math.min(ids?.length ?? this.pending, this.pending);
     if (!ids && !error) {
@@ -253,6 +277,7 @@ export class TrackedSegment {
     const info = { status, attempts };
     for (const id of ids ?? []) this.#settledElsewhere.set(id, { info, error });
     this.pending -= count;
+    this.#settledBytes += bytes;
     this.#settle(({ id, resolve, reject }) => {
       if (!this.#settledElsewhere.has(id)) return false;
       if (error) reject(error);
@@ -260,6 +285,37 @@ export class TrackedSegment {
       return true;
     });
     return count;
+  }
+
+  /**
+   * The store has only these of its pending events. The others were delivered elsewhere, or are dead letters with these
+   * errors. Returns how many that are.
+   */
+  settleAbsent(
+    present: ReadonlySet<string>,
+    presentBytes: number,
+    dead: ReadonlyMap<string, FerryError>,
+  ): { delivered: number; dead: number } {
+    for (const [id, error] of dead) this.#settledElsewhere.set(id, { info: UNKNOWN_DELIVERY, error });
+    const settled = Math.max(0, this.pending - present.size);
+    this.#settledBytes += Math.max(0, this.pendingBytes - presentBytes);
+    this.#present = present;
+    this.pending -= settled;
+    this.#settle(({ id, resolve, reject }) => {
+      if (present.has(id)) return false;
+      const error = dead.get(id);
+      if (error) reject(error);
+      else resolve({ ...UNKNOWN_DELIVERY, ids: [id] });
+      return true;
+    });
+    const died = Math.min(dead.size, settled);
+    return { delivered: settled - died, dead: died };
+  }
+
+  /** Whether it is known here that an event became this dead letter. */
+  hasDeadLetter(key: string): boolean {
+    for (const { letter } of this.#dead.values()) if (letter.key === key) return true;
+    return false;
   }
 
   /**
@@ -298,13 +354,14 @@ export class TrackedSegment {
 
   /** Whether all of its events are pending. */
   get isUntouched(): boolean {
-    return !this.#states && !this.#replacement && this.#settledElsewhere.size === 0;
+    return !this.#states && !this.#replacement && !this.#present && this.#settledElsewhere.size === 0;
   }
 
   stateOf(index: number, id: string): State {
     const elsewhere = this.#settledElsewhere.get(id);
     if (elsewhere) return elsewhere.error ? State.Dead : State.Delivered;
     const state = (this.#states?.[index] ?? State.Pending) as State;
+    if (state === State.Pending && this.#isAbsent(id)) return State.Delivered;
     if (!this.#replacement || state !== State.Pending) return state;
     const other = this.#replacement.indices.get(id);
     return other === undefined ? State.Delivered : this.#replacement.segment.stateOf(other, id);
@@ -323,8 +380,16 @@ export class TrackedSegment {
 
   #mark(from: number, to: number, state: State): void {
     this.#states ??= new Uint8Array(this.count);
-    for (let at = from; at < to; at++) if (this.#states[at] === State.Pending) this.pending--;
+    for (let at = from; at < to; at++) {
+      if (this.#states[at] !== State.Pending) continue;
+      this.pending--;
+      this.#settledBytes += this.sizes[at]!;
+    }
     this.#states.fill(state, from, to);
+  }
+
+  #isAbsent(id: string): boolean {
+    return this.#present !== undefined && !this.#present.has(id);
   }
 
   #reject(index: number, error: FerryError): void {

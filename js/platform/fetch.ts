@@ -36,7 +36,7 @@ export interface FetchBindings {
 /** How an exchange ended. */
 export type ExchangeOutcome =
   | { kind: "response"; status: number; retryAfterMs: number; headers: string; body: Uint8Array }
-  | { kind: "failure"; reason: "timeout" | "aborted" | "network"; cause?: unknown };
+  | { kind: "failure"; reason: "timeout" | "aborted" | "network" | "blocked"; cause?: unknown };
 
 /** The request of an exchange, and how to read the response. */
 export interface RequestPlan {
@@ -58,6 +58,8 @@ export interface RequestPlan {
   needsBody?: boolean;
   /** The part of the keepalive budget for this request; it is released at the end. `undefined`: no keepalive. */
   keepalive?: { release(isAnswered: boolean): void } | undefined;
+  /** Whether cookies and other credentials are sent. @default "same-origin" */
+  credentials?: RequestCredentials | undefined;
 }
 
 /** An exchange in progress. */
@@ -90,6 +92,7 @@ export function startExchange(
     moreHeaders,
     needsBody = false,
     keepalive,
+    credentials,
   }: RequestPlan,
 ): Exchange {
   const controller = new AbortController();
@@ -113,7 +116,9 @@ export function startExchange(
     controller.abort();
     graceTimer = startTimer(() => end({ kind: "failure", reason: "timeout" }), ABORT_GRACE_MS);
   }, timeoutMs);
-  const onError = (cause: unknown) => end({ kind: "failure", reason: isTimedOut ? "timeout" : "network", cause });
+  const onError = (cause: unknown, isBlocked = false) =>
+    end({ kind: "failure", reason: isTimedOut ? "timeout" : isBlocked ? "blocked" : "network", cause });
+  const onFetchError = (cause: unknown) => onError(cause, mayBeBlocked(cause));
   try {
     const onResponse = async (head: unknown) => {
       const [response, status, retryAfterMs, headers] = head as [Response, number, number, string];
@@ -128,7 +133,7 @@ export function startExchange(
     const isKeepalive = keepalive !== undefined;
     if (fetchLike) {
       bindings.exchange(
-        userFetch(fetchLike, isKeepalive),
+        userFetch(fetchLike, isKeepalive, credentials),
         method,
         url,
         headers,
@@ -137,11 +142,12 @@ export function startExchange(
         responseHeaders,
         isKeepalive,
         onResponse,
-        onError,
+        onFetchError,
       );
     } else {
       const init: RequestInit = {};
       bindings.request_init(init, method, headers, body, signal, isKeepalive);
+      if (credentials) init.credentials = credentials;
       // Tests and frameworks may replace the global `fetch`, so it is looked up now.
       callFetch(() => fetch(url, init))
         .then((response) => {
@@ -151,7 +157,7 @@ export function startExchange(
           bindings.response_head(response, responseHeaders, head);
           return onResponse(head);
         })
-        .catch(onError);
+        .catch(onFetchError);
     }
   } catch (cause) {
     onError(cause);
@@ -240,8 +246,13 @@ async function readBody(response: Response, maxBytes: number): Promise<{ body: U
 }
 
 /** The `fetch` of the user for wasm: it never throws, and rejects only with an Error. */
-function userFetch(fetchLike: FetchLike, isKeepalive: boolean): (request: Request) => Promise<Response> {
-  return (request) => {
+function userFetch(
+  fetchLike: FetchLike,
+  isKeepalive: boolean,
+  credentials: RequestCredentials | undefined,
+): (request: Request) => Promise<Response> {
+  return (given) => {
+    const request = credentials ? new Request(given, { credentials }) : given;
     // Firefox ignores the `keepalive` of a Request.
     const response = callFetch(() =>
       isKeepalive ? (fetchLike as typeof fetch)(request, { keepalive: isKeepalive }) : fetchLike(request),
@@ -250,6 +261,17 @@ function userFetch(fetchLike: FetchLike, isKeepalive: boolean): (request: Reques
     response.catch(() => undefined);
     return response;
   };
+}
+
+class NoResponse extends TypeError {}
+
+/**
+ * Whether the error of a `fetch` may mean that CORS or an extension blocks the request: a browser does not say why it
+ * failed. Without a network it says so itself.
+ */
+function mayBeBlocked(cause: unknown): boolean {
+  if (typeof document === "undefined" || cause instanceof NoResponse) return false;
+  return (cause as Error | undefined)?.name === "TypeError" && globalThis.navigator?.onLine !== false;
 }
 
 /** Calls a `fetch` and checks what it resolves with. */
@@ -261,7 +283,7 @@ async function callFetch(send: () => unknown): Promise<Response> {
       typeof (response as Response)?.status !== "number" ||
       typeof (response as Response).headers?.get !== "function"
     ) {
-      throw new TypeError("the function given as fetch did not return a Response");
+      throw new NoResponse("the function given as fetch did not return a Response");
     }
     return response as Response;
   } catch (error) {

@@ -2,13 +2,16 @@
  * Elects a leader among all tabs or processes that share a store. Only the leader sends.
  *
  * ```text
- *   join ──> waiting ──lock or lease──> leading ──release, or the lease is lost──> (waiting)
+ *   join ──> waiting ──lock or lease──> leading ──release, or the lock or lease is lost──> (waiting)
  * ```
  *
- * With Web Locks, the platform elects a new leader when a tab ends. Without them there are leases in the store. Where
- * these do not work either, everyone leads, which causes duplicates but no loss.
+ * Among the pages and workers of a browser, Web Locks decide (`lock-candidate.ts`). Everywhere else a lock ends at the
+ * process, and the store does not, so leases in the store decide (`lease-candidate.ts`). Where neither works, everyone
+ * leads, which causes duplicates but no loss.
  */
-import { startTimer, stopTimer, type Timer } from "./clock.js";
+import type { Candidate, ElectionMessage } from "./candidate.js";
+import { LEASE_MS, LeaseCandidate } from "./lease-candidate.js";
+import { LockCandidate } from "./lock-candidate.js";
 import { random } from "./random.js";
 
 /** The owner of an election. */
@@ -30,11 +33,10 @@ export interface ElectionScope {
   lease: ((owner: string, durationMs: number) => Promise<boolean>) | undefined;
 }
 
-const LEASE_MS = 15_000;
-
 /** Runs `body` while leading, if nobody else leads. */
-export async function runAsLeader({ name, isShared, lease }: ElectionScope, body: () => Promise<void>): Promise<void> {
-  const locks = lockManager(isShared);
+export async function runAsLeader(scope: ElectionScope, body: () => Promise<void>): Promise<void> {
+  const { name, isShared, lease } = scope;
+  const locks = lockManager(scope);
   if (locks) {
     await locks.request(lockName(name), { ifAvailable: true }, (lock) => (lock ? body() : undefined));
   } else if (isShared && lease) {
@@ -47,123 +49,92 @@ export async function runAsLeader({ name, isShared, lease }: ElectionScope, body
 }
 
 /** One candidate of an election. */
-export class LeaderElection<M = never> {
-  readonly #name: string;
-  readonly #isShared: boolean;
-  readonly #lease: ElectionScope["lease"];
+export class LeaderElection<M extends object = never> {
+  readonly #scope: ElectionScope;
   readonly #listener: ElectionListener<M>;
   readonly #channel: BroadcastChannel | undefined;
   readonly #owner = newOwner();
-  /** Withdraws the candidate; undefined before `join` and after `release`. */
-  #withdraw: (() => void) | undefined;
+  /** Undefined before `join` and after `release`. */
+  #candidate: Candidate | undefined;
   /** Undefined until the first answer of the lock manager or the store. */
   #isLeader: boolean | undefined;
 
-  constructor({ name, isShared, lease }: ElectionScope, listener: ElectionListener<M>) {
-    this.#name = lockName(name);
-    this.#isShared = isShared;
-    this.#lease = lease;
+  constructor(scope: ElectionScope, listener: ElectionListener<M>) {
+    this.#scope = scope;
     this.#listener = listener;
-    if (isShared && typeof BroadcastChannel !== "undefined") {
-      this.#channel = new BroadcastChannel(this.#name);
-      this.#channel.onmessage = ({ data }) => listener.onMessage(data as M);
+    if (scope.isShared && typeof BroadcastChannel !== "undefined") {
+      this.#channel = new BroadcastChannel(lockName(scope.name));
+      this.#channel.onmessage = ({ data }) => {
+        if (!isElectionMessage(data)) listener.onMessage(data as M);
+        else if (this.#candidate instanceof LockCandidate) this.#candidate.onMessage(data);
+      };
       // Without it, Node would not exit.
       (this.#channel as { unref?: () => void }).unref?.();
     }
   }
 
+  /** Whether the others are told at once what this tab or process does. Channels do not reach other processes. */
+  get hasNews(): boolean {
+    return this.#channel !== undefined && lockManager(this.#scope) !== undefined;
+  }
+
   /** Becomes a candidate. */
   join(): void {
-    if (this.#withdraw) return;
-    const locks = lockManager(this.#isShared);
+    if (this.#candidate) return;
+    const { name, isShared, lease } = this.#scope;
+    const locks = lockManager(this.#scope);
+    const onChange = (isLeader: boolean) => this.#setLeader(isLeader);
     if (locks) {
-      this.#joinByLock(locks);
-    } else if (this.#isShared && this.#lease) {
-      void this.#joinByLease(this.#lease);
+      const send = this.#channel && ((message: ElectionMessage) => this.#post(message));
+      this.#candidate = new LockCandidate({ locks, name: lockName(name), send, onChange });
+    } else if (isShared && lease) {
+      this.#candidate = new LeaseCandidate({ lease, owner: this.#owner, onChange });
     } else {
-      this.#withdraw = () => undefined;
-      this.#setLeader(true);
+      this.#candidate = { confirm: () => true, withdraw: () => undefined };
+      onChange(true);
     }
   }
 
   /** Is no candidate any more; another one may lead. */
   release(): void {
-    this.#withdraw?.();
-    this.#withdraw = undefined;
+    this.#withdraw();
     this.#setLeader(false);
     // After another `join` the listener is told again.
     this.#isLeader = undefined;
   }
 
+  /** Whether it leads at this moment, and may act on it. A promise if that is not certain; it never rejects. */
+  confirm(): boolean | Promise<boolean> {
+    return this.#candidate?.confirm() ?? false;
+  }
+
   /** Sends a message to the other tabs or processes. */
   broadcast(message: M): void {
+    this.#post(message);
+  }
+
+  /** Like `broadcast`, for a message that is only created if there is a channel. */
+  broadcastLazily(message: () => M): void {
+    if (this.#channel) this.#post(message());
+  }
+
+  /** Leaves the election without a call of `onLeaderChange`. */
+  close(): void {
+    this.#withdraw();
+    this.#channel?.close();
+  }
+
+  #withdraw(): void {
+    this.#candidate?.withdraw();
+    this.#candidate = undefined;
+  }
+
+  #post(message: M | ElectionMessage): void {
     try {
       this.#channel?.postMessage(message);
     } catch {
       // Deno throws if the channel is not subscribed yet. The others find out from the store.
     }
-  }
-
-  /** Like `broadcast`, for a message that is only created if there is a channel. */
-  broadcastLazily(message: () => M): void {
-    if (this.#channel) this.broadcast(message());
-  }
-
-  /** Leaves the election without a call of `onLeaderChange`. */
-  close(): void {
-    this.#withdraw?.();
-    this.#withdraw = undefined;
-    this.#channel?.close();
-  }
-
-  #joinByLock(locks: LockManager): void {
-    const controller = new AbortController();
-    let releaseLock!: () => void;
-    const released = new Promise<void>((resolve) => {
-      releaseLock = resolve;
-    });
-    let isWithdrawn = false;
-    this.#withdraw = () => {
-      isWithdrawn = true;
-      controller.abort();
-      releaseLock();
-    };
-    const lead = () => {
-      if (isWithdrawn) return undefined;
-      this.#setLeader(true);
-      return released;
-    };
-    const wait = () => {
-      this.#setLeader(false);
-      return locks.request(this.#name, { signal: controller.signal }, lead);
-    };
-    // Some platforms reject all requests for locks.
-    const failed = () => void (isWithdrawn || this.#setLeader(true));
-    // First without waiting, to learn whether there is another leader.
-    locks
-      .request(this.#name, { ifAvailable: true }, (lock) =>
-        lock ? lead() : void (isWithdrawn || wait().catch(failed)),
-      )
-      .catch(failed);
-  }
-
-  async #joinByLease(lease: NonNullable<ElectionScope["lease"]>): Promise<void> {
-    let timer: Timer | undefined;
-    let isWithdrawn = false;
-    this.#withdraw = () => {
-      isWithdrawn = true;
-      stopTimer(timer);
-      if (this.#isLeader) void lease(this.#owner, 0);
-    };
-    const renew = async () => {
-      const isLeader = await lease(this.#owner, LEASE_MS);
-      if (isWithdrawn) return;
-      this.#setLeader(isLeader);
-      timer = startTimer(() => void renew(), isLeader ? LEASE_MS / 3 : LEASE_MS / 3 + random() * 1000);
-      // Without it, Deno and Node would not exit.
-      (timer as { unref?: () => void }).unref?.();
-    };
-    await renew();
   }
 
   #setLeader(isLeader: boolean): void {
@@ -181,7 +152,18 @@ function newOwner(): string {
   return random().toString(36).slice(2);
 }
 
-/** The Web Locks of the platform, if it has them and they are needed. */
-function lockManager(isShared: boolean): LockManager | undefined {
-  return isShared && typeof navigator !== "undefined" ? navigator.locks : undefined;
+function isElectionMessage(data: unknown): data is ElectionMessage {
+  return typeof (data as ElectionMessage | null)?.election === "string";
+}
+
+/** The Web Locks that decide: those of a browser, or where the store has no leases the best that there is. */
+function lockManager({ isShared, lease }: ElectionScope): LockManager | undefined {
+  if (!isShared || typeof navigator === "undefined") return undefined;
+  return isBrowser() || !lease ? navigator.locks : undefined;
+}
+
+/** Whether this is a page or a worker of a browser. The locks of Node, Deno and Bun hold within one process only. */
+function isBrowser(): boolean {
+  if (/^(Node\.js|Deno|Bun|Cloudflare-Workers)\b/.test(navigator.userAgent ?? "")) return false;
+  return typeof document !== "undefined" || "WorkerGlobalScope" in globalThis;
 }

@@ -8,7 +8,9 @@ export interface PageWatcher {
    * @param isEnding whether it is being closed or navigated away from; it may come back from the back/forward cache
    */
   onHidden(isEnding: boolean): void;
-  /** The page came back from the back/forward cache. */
+  /** The browser suspends the page, which may be hidden for long, until `onVisible`. */
+  onFrozen?(): void;
+  /** The page came back from the back/forward cache, or from its suspension. */
   onVisible(): void;
   /** The page is visible again after it was hidden. */
   onShown?(): void;
@@ -45,7 +47,7 @@ export function watchLeaving(onLeave: () => () => void): () => void {
 }
 
 /** Watches the page, if there is one. Returns the function that stops it. */
-export function watchPage({ onHidden, onVisible, onShown, onOnline }: PageWatcher): () => void {
+export function watchPage({ onHidden, onFrozen, onVisible, onShown, onOnline }: PageWatcher): () => void {
   const listeners: [EventTarget, string, (event: Event) => void][] = [
     [globalThis as unknown as EventTarget, "online", onOnline],
   ];
@@ -55,6 +57,8 @@ export function watchPage({ onHidden, onVisible, onShown, onOnline }: PageWatche
       // `document` does not get these events.
       [window, "pagehide", () => onHidden(true)],
       [window, "pageshow", onVisible],
+      [document, "freeze", () => onFrozen?.()],
+      [document, "resume", onVisible],
     );
   }
   if (typeof globalThis.addEventListener !== "function") return () => undefined;

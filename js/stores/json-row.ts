@@ -14,7 +14,7 @@ export function decodeRow(text: string): unknown {
   return parseJson(text, (name, value) =>
     name === "body" && typeof value === "string"
       ? new TextEncoder().encode(value)
-      : Array.isArray(value)
+      : Array.isArray(value) && name !== "progress"
         ? new Uint32Array(value)
         : value,
   );

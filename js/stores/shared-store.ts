@@ -23,6 +23,7 @@ import type {
 /** How much is read at a time from a store that does not support prefixes. */
 const GROUP_EVENTS = 1000;
 const GROUP_BYTES = 4 * 1024 * 1024;
+const NO_KEYS: ReadonlySet<string> = new Set();
 
 export class SharedStore {
   readonly #option: OutboxStore | "auto";
@@ -123,6 +124,21 @@ export class SharedStore {
       close: async () => undefined,
       ...(store.wakeAt && { wakeAt: (unixMs) => this.#wakeAt(scope, unixMs) }),
     };
+  }
+
+  /** The segments with these keys that a scope has, by key. Only once the store is open. */
+  async find(scope: string, keys: ReadonlySet<string>): Promise<Map<string, Segment>> {
+    const store = this.#store!;
+    const found = new Map<string, Segment>();
+    const add = (segments: readonly Segment[]) => {
+      for (const segment of segments) if (keys.has(segment.key)) found.set(segment.key, segment);
+    };
+    if (this.#traits!.supportsPrefix) {
+      for (const prefix of keys) add(await peekSegments(store, { events: 1, bytes: 1, skip: NO_KEYS, prefix }));
+    } else {
+      for await (const segments of allSegments((limit) => this.view(scope).peek(limit))) add(segments);
+    }
+    return found;
   }
 
   /** The election for one scope. Only once the store is open. */

@@ -38,6 +38,11 @@ export interface Segment {
   readonly orderingKeys?: Uint32Array<ArrayBuffer>;
   /** When the segment was committed, as Unix time in milliseconds. */
   readonly at: number;
+  /**
+   * What the outbox remembers of requests with these events. Only written in pages. A store may leave it out: then the
+   * next page may send events while an earlier one still waits for the answer. @default nothing
+   */
+  readonly progress?: readonly number[] | undefined;
 }
 
 /** An event that could not be delivered, and why. It stays until it is replayed or removed. */

@@ -164,6 +164,8 @@ pub enum Failure {
     Aborted,
     /// Any other error of the transport.
     Network,
+    /// The browser did not say why: it is offline, CORS forbids the response, or an extension blocks the request.
+    Blocked,
 }
 
 /// Parses the value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, or an HTTP date, from

@@ -22,6 +22,10 @@ pub fn classify_response(outcome: &Result<Response, Failure>) -> ResponseClass {
         Ok(response) => response,
         Err(Failure::Timeout) => return ResponseClass::Retry(Error::new(Code::Timeout), None),
         Err(Failure::Network) => return ResponseClass::Retry(Error::new(Code::Network), None),
+        Err(Failure::Blocked) => {
+            let detail = "offline, CORS or an extension".to_owned();
+            return ResponseClass::Retry(Error { detail, ..Error::new(Code::Network) }, None);
+        }
         Err(Failure::Aborted) => return ResponseClass::Fail(Error::new(Code::Aborted)),
     };
     let code = match response.status {

@@ -61,6 +61,8 @@ pub enum Effect {
         delay: Millis,
         /// How many requests have failed in a row.
         failures: u32,
+        /// Whether it seems that an extension of the browser blocks all requests.
+        is_blocked: bool,
     },
     /// The machine does not know the segment any more.
     Forget(SegmentId, Outcome),

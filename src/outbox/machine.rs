@@ -42,9 +42,17 @@ struct SentBatch {
     times_out_at: Moment,
 }
 
+impl SentBatch {
+    fn has(&self, segment: SegmentId, index: u32) -> bool {
+        self.batch.iter().any(|range| range.segment == segment && range.from <= index && index < range.to)
+    }
+}
+
 /// After this many failures in a row, requests are probes with few events, and delays are long.
 const BREAKER_FAILURES: u32 = 8;
 const PROBE_EVENTS: u32 = 10;
+/// Upper limit of the delays when it seems that an extension of the browser blocks all requests.
+const MAX_BLOCKED_DELAY: Millis = Millis(60 * 60 * 1000);
 /// Upper limit for `Retry-After`.
 const MAX_RETRY_AFTER: Millis = Millis(60 * 60 * 1000);
 /// The capacity of the window, in batches.
@@ -84,6 +92,8 @@ pub struct Outbox {
     /// Ready events do not wait for others.
     is_flushing: bool,
     failures: u32,
+    /// How many requests in a row the browser has refused without a reason.
+    blocked: u32,
     backoff_until: Moment,
     /// Until when the server asked to wait.
     retry_after_until: Moment,
@@ -130,6 +140,7 @@ impl Outbox {
             is_pressure_high: false,
             is_flushing: false,
             failures: 0,
+            blocked: 0,
             backoff_until: Moment::default(),
             retry_after_until: Moment::default(),
             bisection: None,
@@ -279,6 +290,8 @@ impl Outbox {
         self.release_idle();
         self.write();
         self.dispatch();
+        // The requests that were started are recorded.
+        self.write();
         self.peek_store();
         self.update_pressure();
     }

@@ -21,6 +21,7 @@
 //! - [`answer`]: what a response means for the events of a request.
 //! - [`counters`]: the counters, which always balance.
 //! - [`writes`]: the changes for the store, one write at a time.
+//! - [`progress`]: what the store remembers of requests, for a program that comes later.
 //! - [`effect`]: what the machine asks its owner to do.
 //! - [`machine`]: when to write, to send, to back off, and to read from the store.
 //!
@@ -44,6 +45,7 @@ mod bisection;
 pub mod counters;
 pub mod effect;
 pub mod machine;
+pub mod progress;
 pub mod segment;
 pub mod session;
 pub mod writes;
@@ -79,6 +81,9 @@ pub struct Options {
     /// How long a request may take. Longer than the owner's own limit, because it only catches responses that
     /// never come, for example because the owner was suspended. Default 15 000.
     pub timeout: Millis,
+    /// How long a request counts as in flight after the program that sent it has ended. Until then no other one
+    /// sends its events. 0: requests are not recorded in the store. Default 0.
+    pub in_flight: Millis,
 }
 
 impl Default for Options {
@@ -96,6 +101,7 @@ impl Default for Options {
             max_age: Millis(7 * 24 * 60 * 60 * 1000),
             max_attempts: u32::MAX,
             timeout: Millis(15_000),
+            in_flight: Millis(0),
         }
     }
 }

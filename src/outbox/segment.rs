@@ -166,6 +166,16 @@ impl Segment {
         self.events.get(index as usize).map_or(0, |event| event.attempts.into())
     }
 
+    /// Continues with the number of requests of an earlier program.
+    pub fn resume(&mut self, index: u32, attempts: u32, not_before: Option<Moment>) {
+        if let Some(event) = self.events.get_mut(index as usize) {
+            event.attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
+        }
+        if let Some(not_before) = not_before {
+            self.retry_times.insert(index, not_before);
+        }
+    }
+
     /// When an event that waits for a retry may be sent.
     pub fn retry_at(&self, index: u32) -> Option<Moment> {
         self.retry_times.get(index).copied()

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::progress::Progress;
 use super::segment::SegmentId;
 use crate::base::time::{Millis, Moment};
 use crate::engine::ordered_map::OrderedMap;
@@ -30,6 +31,8 @@ pub struct Put {
     pub segment: SegmentId,
     /// The indices of the events to store; `None` for all.
     pub indices: Option<Vec<u32>>,
+    /// What to remember of their requests.
+    pub progress: Option<Progress>,
 }
 
 /// The delay after a failed write. It doubles up to [`MAX_DELAY`].
@@ -46,13 +49,15 @@ type Commit = (Vec<SegmentId>, u64);
 pub(super) struct Changes {
     pub(super) commits: VecDeque<Commit>,
     pub(super) rewrite: OrderedMap<SegmentId>,
+    /// Segments of which only the progress has changed. Not repeated after a failure.
+    pub(super) progress: OrderedMap<SegmentId>,
     pub(super) remove: OrderedMap<SegmentId>,
     pub(super) dead_put: Vec<(SegmentId, u32)>,
 }
 
 impl Changes {
     fn is_empty(&self) -> bool {
-        self.commits.is_empty() && !self.frees_space()
+        self.commits.is_empty() && self.progress.is_empty() && !self.frees_space()
     }
 
     fn frees_space(&self) -> bool {
@@ -79,7 +84,15 @@ impl Writes {
     /// A segment has fewer events than in the store.
     pub(super) fn rewrite(&mut self, segment: SegmentId) {
         if !self.is_unwritten(segment) {
+            self.waiting.progress.remove(segment);
             self.waiting.rewrite.add(segment);
+        }
+    }
+
+    /// The progress of a segment has changed.
+    pub(super) fn progress(&mut self, segment: SegmentId) {
+        if !self.is_unwritten(segment) && !self.waiting.rewrite.contains(segment) {
+            self.waiting.progress.add(segment);
         }
     }
 
@@ -91,6 +104,7 @@ impl Writes {
         }
         self.waiting.commits.retain(|(segments, _)| !segments.is_empty());
         self.waiting.rewrite.remove(segment);
+        self.waiting.progress.remove(segment);
         self.waiting.remove.add(segment);
     }
 
@@ -119,6 +133,11 @@ impl Writes {
     /// writes fail.
     pub(super) fn unrecorded(&self) -> usize {
         if self.failures > 0 { 0 } else { self.unrecorded.0 + self.unrecorded.1 }
+    }
+
+    /// Whether the last write failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0
     }
 
     /// Whether a segment is being rewritten, or waits for that.
@@ -154,9 +173,11 @@ impl Writes {
     /// written alone.
     pub(super) fn start(&mut self, capacity: Option<u64>) -> Option<&Changes> {
         let alone = self.failures > 0 && self.waiting.frees_space();
+        let progress = core::mem::take(&mut self.waiting.progress);
         let mut changes = Changes {
             commits: VecDeque::new(),
             rewrite: core::mem::take(&mut self.waiting.rewrite),
+            progress: if self.failures > 0 { OrderedMap::new() } else { progress },
             remove: core::mem::take(&mut self.waiting.remove),
             dead_put: core::mem::take(&mut self.waiting.dead_put),
         };

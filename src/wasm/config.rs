@@ -64,6 +64,7 @@ struct OutboxConfig {
     give_up_ms: Option<f64>,
     max_attempts: Option<f64>,
     timeout_ms: Option<f64>,
+    in_flight_ms: Option<f64>,
 }
 
 /// Reads the options of an outbox. The error names the option.
@@ -99,6 +100,7 @@ pub(super) fn outbox(options: JsValue) -> Result<outbox::Options, JsError> {
         max_attempts: integer("outbox.giveUpAfter", config.max_attempts, 1, 255)?
             .unwrap_or(defaults.max_attempts),
         timeout: millis("timeoutMs", config.timeout_ms, u32::MAX, defaults.timeout)?,
+        in_flight: millis("timeoutMs", config.in_flight_ms, u32::MAX, defaults.in_flight)?,
     })
 }
 

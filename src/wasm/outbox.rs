@@ -14,16 +14,23 @@ use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::outbox::answer::{Classifier, by_status};
 use crate::outbox::effect::{Effect, Outcome, StoreCounts};
 use crate::outbox::machine::Outbox;
+use crate::outbox::progress::Progress;
 use crate::outbox::segment::{EventRange, SegmentId};
 use crate::outbox::session::{Contents, Grouping, SessionId, StageResult};
-use crate::outbox::writes::Write;
+use crate::outbox::writes::{Put, Write};
 
 #[wasm_bindgen]
 extern "C" {
     /// The effect queue: `OutboxEffects` in `js/engine/ports.ts`.
     pub type OutboxSink;
     #[wasm_bindgen(method, structural, catch)]
-    fn write(this: &OutboxSink, put: Vec<u32>, remove: Vec<u32>, dead_put: Vec<u32>) -> Result<(), JsValue>;
+    fn write(
+        this: &OutboxSink,
+        put: Vec<u32>,
+        remove: Vec<u32>,
+        dead_put: Vec<u32>,
+        progress: Vec<u32>,
+    ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn peek(this: &OutboxSink, events: u32, bytes: f64) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -60,6 +67,7 @@ extern "C" {
         code: u8,
         status: u16,
         message: String,
+        is_blocked: bool,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn forget(this: &OutboxSink, segment: u32, is_stored: bool) -> Result<(), JsValue>;
@@ -174,7 +182,9 @@ impl OutboxPort {
         self.0.store_written(moment(now), is_done);
     }
 
-    /// A peek found a segment. `known` is its handle, or 0. Returns its handle.
+    /// A peek found a segment. `known` is its handle, or 0. For `progress` see [`Progress::to_numbers`]; it may
+    /// be empty. Returns its handle.
+    #[allow(clippy::too_many_arguments, reason = "a call from JavaScript has only positional arguments")]
     pub fn segment_found(
         &mut self,
         now: f64,
@@ -183,10 +193,12 @@ impl OutboxPort {
         max_grouped_events: u32,
         age: f64,
         known: u32,
+        progress: &[u32],
     ) -> u32 {
         let known = (known != 0).then_some(SegmentId(known));
         let contents = Contents { sizes, ordering_keys, grouping: grouping(max_grouped_events) };
-        self.0.segment_found(moment(now), contents, Millis(age as u64), known).0
+        let progress = Progress::from_numbers(progress, contents.len());
+        self.0.segment_found(moment(now), contents, Millis(age as u64), known, progress.as_ref()).0
     }
 
     /// A peek ended. For `result` see `PEEK_RESULT` in `js/engine/ports.ts`.
@@ -202,6 +214,11 @@ impl OutboxPort {
     /// Another tab settled events that were committed here.
     pub fn settled_elsewhere(&mut self, now: f64, segment: u32, delivered: u32, dead: u32, bytes: f64) {
         self.0.settled_elsewhere(moment(now), SegmentId(segment), delivered, dead, bytes as u64);
+    }
+
+    /// Others delivered events of a segment that the machine has.
+    pub fn delivered_elsewhere(&mut self, now: f64, segment: u32, indices: &[u32], status: u16) {
+        self.0.delivered_elsewhere(moment(now), SegmentId(segment), indices, status);
     }
 
     /// Dead letters were removed, and with `is_replayed` stored as segments again.
@@ -330,6 +347,15 @@ fn counts(events: f64, bytes: f64, dead: f64, dead_bytes: f64) -> StoreCounts {
     }
 }
 
+/// The progress of each segment: how many numbers, then the numbers. Empty if there is none at all.
+fn progress_of(put: &[Put]) -> Vec<u32> {
+    if put.iter().all(|put| put.progress.is_none()) {
+        return Vec::new();
+    }
+    let numbers = |put: &Put| put.progress.as_ref().map_or_else(Vec::new, Progress::to_numbers);
+    put.iter().map(numbers).flat_map(|numbers| [numbers.len() as u32].into_iter().chain(numbers)).collect()
+}
+
 fn grouping(max_grouped_events: u32) -> Grouping {
     if max_grouped_events == 0 { Grouping::Any } else { Grouping::Separate(max_grouped_events) }
 }
@@ -337,16 +363,20 @@ fn grouping(max_grouped_events: u32) -> Grouping {
 fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
     let details = |error: &Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.to_string());
     match effect {
-        Effect::Write(Write { put, remove, dead_put }) => sink.write(
-            put.into_iter()
-                .flat_map(|put| {
-                    let indices = put.indices.unwrap_or_default();
-                    [put.segment.0, indices.len() as u32].into_iter().chain(indices)
-                })
-                .collect(),
-            remove.into_iter().map(|id| id.0).collect(),
-            dead_put.into_iter().flat_map(|(id, index)| [id.0, index]).collect(),
-        ),
+        Effect::Write(Write { put, remove, dead_put }) => {
+            let progress = progress_of(&put);
+            sink.write(
+                put.into_iter()
+                    .flat_map(|put| {
+                        let indices = put.indices.unwrap_or_default();
+                        [put.segment.0, indices.len() as u32].into_iter().chain(indices)
+                    })
+                    .collect(),
+                remove.into_iter().map(|id| id.0).collect(),
+                dead_put.into_iter().flat_map(|(id, index)| [id.0, index]).collect(),
+                progress,
+            )
+        }
         Effect::Peek { events, bytes } => sink.peek(events, bytes as f64),
         Effect::Send { exchange, batch, is_page_hidden } => {
             let flat = |range: EventRange| [range.segment.0, range.from, range.to];
@@ -360,9 +390,9 @@ fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
             let (code, status, message) = details(&error);
             sink.dead(segment.0, index, attempts, code, status, message, is_alone)
         }
-        Effect::Retry { error, delay, failures } => {
+        Effect::Retry { error, delay, failures, is_blocked } => {
             let (code, status, message) = details(&error);
-            sink.retry(delay.0 as f64, failures, code, status, message)
+            sink.retry(delay.0 as f64, failures, code, status, message, is_blocked)
         }
         Effect::Forget(segment, reason) => sink.forget(segment.0, reason == Outcome::Evicted),
         Effect::Pressure(is_high) => sink.pressure(is_high),

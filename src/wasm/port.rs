@@ -18,7 +18,8 @@ pub(super) fn retry_after(millis: f64) -> Option<Millis> {
 
 /// By the numbers of `FAILURE` in `js/engine/ports.ts`.
 pub(super) fn failure(reason: u8) -> Failure {
-    [Failure::Timeout, Failure::Aborted].get(reason as usize).copied().unwrap_or(Failure::Network)
+    let failures = [Failure::Timeout, Failure::Aborted, Failure::Network, Failure::Blocked];
+    failures.get(reason as usize).copied().unwrap_or(Failure::Network)
 }
 
 /// A response from the arguments of a port's `response`.

@@ -1,6 +1,11 @@
 /** Publishes CloudEvents over HTTP: directly with `send`, or through sessions and an outbox. */
 import { publish } from "../../engine/modules/publish.js";
-import { Calls, type CallsOptions } from "../../client/calls.js";
+import {
+  type BrowserRequestOptions,
+  Calls,
+  type CallsOptions,
+  checkBrowserRequestOptions,
+} from "../../client/calls.js";
 import { type Classify, checkClassify, classifyCall } from "../../client/classify.js";
 import {
   checkClientOptions,
@@ -29,7 +34,7 @@ import type { Signer } from "./signatures/signature.js";
 import { CloudEventsWire, multiStatus } from "./wire.js";
 
 /** Options of a publisher. */
-export interface PublisherOptions extends CallsOptions {
+export interface PublisherOptions extends CallsOptions, BrowserRequestOptions {
   /** The URL that events are sent to: an http or https URL. In a page it may be relative. */
   url: string | URL;
   /**
@@ -107,8 +112,11 @@ export class Publisher {
       "beforeSend",
       "retry",
       "maxInFlight",
+      "credentials",
+      "keepalive",
     ]);
     checkClassify(options.classify);
+    checkBrowserRequestOptions(options);
     checkMode(options.mode);
     checkSigner(options.sign);
     const { beforeSend } = options;
@@ -268,6 +276,8 @@ export class Publisher {
         }),
       fetch,
       timeoutMs,
+      credentials: this.#options.credentials,
+      keepalive: this.#options.keepalive,
       headers: {
         resolve: () => (typeof headers === "function" ? headers() : headers),
         lines: (given, own) => mergeHeaders([given], own),

@@ -1,6 +1,6 @@
 //! Delivery: batches, responses, delays, and the outcome for each event.
 
-use super::{BREAKER_FAILURES, MAX_RETRY_AFTER, Outbox, PROBE_EVENTS, SentBatch};
+use super::{BREAKER_FAILURES, MAX_BLOCKED_DELAY, MAX_RETRY_AFTER, Outbox, PROBE_EVENTS, SentBatch};
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
@@ -80,6 +80,7 @@ impl Outbox {
                 self.send(batch, true);
             }
         }
+        self.write();
     }
 
     /// The server does not accept such requests: from now on they have fewer events, with this concurrency.
@@ -107,7 +108,7 @@ impl Outbox {
                 segment.uncount_attempt(range.from, range.to);
             }
         }
-        self.queued.push_front(sent.batch);
+        self.retry_batch(sent.batch);
         self.advance(now);
     }
 
@@ -120,7 +121,7 @@ impl Outbox {
         retry_after: Option<Millis>,
     ) {
         let Some(sent) = self.exchanges.finish(exchange) else { return };
-        self.now = self.now.max(now);
+        (self.now, self.blocked) = (self.now.max(now), 0);
         self.apply_each(&sent, statuses.iter().map(|status| classify_status(*status)), retry_after);
         self.advance(now);
     }
@@ -128,7 +129,7 @@ impl Outbox {
     /// A response that the classifier of the system interprets.
     pub fn response(&mut self, now: Moment, exchange: ExchangeId, response: &Response, classify: Classifier) {
         let Some(sent) = self.exchanges.finish(exchange) else { return };
-        self.now = self.now.max(now);
+        (self.now, self.blocked) = (self.now.max(now), 0);
         match classify(response, sent.batch.iter().map(|range| range.len()).sum()) {
             Classified::All(answer) => self.apply(sent, answer),
             Classified::Each(answers) => self.apply_each(&sent, answers.into_iter(), response.retry_after),
@@ -173,6 +174,7 @@ impl Outbox {
         } else if let Some(error) = last_error {
             self.back_off(error, retry_after, sent.sent_at);
         }
+        self.record_progress(&sent.batch);
     }
 
     pub(super) fn dispatch(&mut self) {
@@ -282,10 +284,25 @@ impl Outbox {
         let times_out_at = self.now.after(self.options.timeout);
         let sent = SentBatch { batch: batch.clone(), sent_at: self.now, times_out_at };
         let exchange = self.exchanges.register(sent);
+        self.record_progress(&batch);
         self.exchanges.emit(Effect::Send { exchange, batch, is_page_hidden });
     }
 
+    /// Stores what a later program has to know of the requests of these events.
+    fn record_progress(&mut self, batch: &[EventRange]) {
+        if self.options.in_flight.0 == 0 {
+            return;
+        }
+        for range in batch {
+            if self.segments.contains(range.segment) {
+                self.writes.progress(range.segment);
+            }
+        }
+    }
+
     pub(super) fn apply_outcome(&mut self, sent: SentBatch, outcome: &Result<Response, Failure>) {
+        self.blocked =
+            if matches!(outcome, Err(Failure::Blocked)) { self.blocked.saturating_add(1) } else { 0 };
         self.apply(sent, classify(outcome));
     }
 
@@ -306,10 +323,9 @@ impl Outbox {
             }
             Answer::Retry(error, retry_after) => {
                 let batch = self.give_up(sent.batch, &error);
-                if !batch.is_empty() {
-                    self.queued.push_front(batch);
-                }
+                self.retry_batch(batch.clone());
                 self.back_off(error, retry_after, sent.sent_at);
+                self.record_progress(&batch);
             }
             Answer::Rejected(error) | Answer::TooLarge(error) => {
                 self.recover();
@@ -322,8 +338,8 @@ impl Outbox {
                 }
                 if events > 1 {
                     let (head, tail) = split(&sent.batch, events / 2);
-                    self.queued.push_front(tail);
-                    self.queued.push_front(head);
+                    self.retry_batch(tail);
+                    self.retry_batch(head);
                 } else if let Some(range) = sent.batch.first() {
                     let is_hopeless = is_bisecting
                         && self
@@ -337,6 +353,17 @@ impl Outbox {
                     self.writes.note_outcome();
                 }
             }
+        }
+    }
+
+    /// Sends a batch again, before all others. If it belongs to another leader now, that one sends its events.
+    fn retry_batch(&mut self, batch: Vec<EventRange>) {
+        let is_released =
+            |range: &EventRange| self.segments.get(range.segment).is_some_and(|segment| segment.is_released);
+        if batch.iter().any(is_released) {
+            self.requeue(&batch);
+        } else if !batch.is_empty() {
+            self.queued.push_front(batch);
         }
     }
 
@@ -414,11 +441,22 @@ impl Outbox {
             if self.failures >= BREAKER_FAILURES {
                 delay = Millis(self.options.max_delay.0 / 2 + delay.0 / 2);
             }
+            if self.is_blocked() {
+                let doublings = (self.blocked - BREAKER_FAILURES + 1).min(32);
+                let longer = Millis(self.options.max_delay.0.saturating_mul(1 << doublings));
+                delay = longer.min(MAX_BLOCKED_DELAY).max(delay);
+            }
             self.backoff_until = self.now.after(delay);
         }
         self.backoff_until = self.backoff_until.max(self.retry_after_until);
         let delay = Millis(self.backoff_until.as_millis() - self.now.as_millis());
-        self.exchanges.emit(Effect::Retry { error, delay, failures: self.failures });
+        let is_blocked = self.is_blocked();
+        self.exchanges.emit(Effect::Retry { error, delay, failures: self.failures, is_blocked });
+    }
+
+    /// Whether it seems that an extension of the browser blocks all requests.
+    fn is_blocked(&self) -> bool {
+        self.blocked >= BREAKER_FAILURES
     }
 
     /// Delays those events of a request that the server did not accept. They get the same delay, so that they

@@ -1,10 +1,11 @@
 //! The store: writes, reads, the window of known segments, and whose they are.
 
-use super::{Outbox, PEEK_RETRY_DELAY, WINDOW_BATCHES};
+use super::{MAX_RETRY_AFTER, Outbox, PEEK_RETRY_DELAY, WINDOW_BATCHES};
 use crate::base::time::{Millis, Moment};
 use crate::outbox::Overflow;
 use crate::outbox::effect::{Effect, Outcome, StoreCounts};
-use crate::outbox::segment::{Segment, SegmentId, State, StoreState};
+use crate::outbox::progress::{EventProgress, Progress};
+use crate::outbox::segment::{EventRange, Segment, SegmentId, State, StoreState};
 use crate::outbox::session::Contents;
 use crate::outbox::writes::{Put, Write};
 
@@ -56,6 +57,7 @@ impl Outbox {
         contents: Contents,
         age: Millis,
         known: Option<SegmentId>,
+        progress: Option<&Progress>,
     ) -> SegmentId {
         let (expected, expected_bytes) = known.and_then(|id| self.evicted.remove(id)).unwrap_or_default();
         // Segments that were stored earlier are older than those committed here.
@@ -74,8 +76,65 @@ impl Outbox {
             self.held_bytes = (self.held_bytes + bytes).saturating_sub(expected_bytes);
         }
         let remaining = Millis(self.options.max_age.0.saturating_sub(age.0));
-        self.segments.insert(id, Segment::new(contents, StoreState::Written, now, now.after(remaining)));
+        let mut segment = Segment::new(contents, StoreState::Written, now, now.after(remaining));
+        if let Some(progress) = progress {
+            self.resume(now, &mut segment, progress);
+        }
+        self.segments.insert(id, segment);
         id
+    }
+
+    /// Continues where an earlier program has stopped. Times that are too long come from a clock that was set.
+    fn resume(&mut self, now: Moment, segment: &mut Segment, progress: &Progress) {
+        for (index, event) in (0..).zip(&progress.events) {
+            let in_flight =
+                if event.in_flight > self.options.in_flight { Millis(0) } else { event.in_flight };
+            let delay = in_flight.max(event.retry.min(MAX_RETRY_AFTER));
+            segment.resume(index, event.attempts, (delay.0 > 0).then(|| now.after(delay)));
+        }
+        // Somebody who waits for the delivery has ended all delays.
+        if !self.is_flushing && progress.failures > self.failures {
+            self.failures = progress.failures;
+            self.backoff.resume(progress.failures);
+            self.backoff_until = self.backoff_until.max(now.after(progress.backoff.min(MAX_RETRY_AFTER)));
+        }
+    }
+
+    /// What a later program has to know of the requests of a segment.
+    fn progress_of(&self, id: SegmentId, segment: &Segment) -> Option<Progress> {
+        if self.options.in_flight.0 == 0 || self.writes.is_failing() {
+            return None;
+        }
+        let until = |at: Moment| Millis(at.as_millis().saturating_sub(self.now.as_millis()));
+        let in_flight = |index: u32| {
+            let mut sent = self.exchanges.values().filter(|sent| sent.has(id, index));
+            sent.next().map_or(Millis(0), |sent| until(sent.sent_at.after(self.options.in_flight)))
+        };
+        let events = segment.pending_indices().into_iter().map(|index| EventProgress {
+            attempts: segment.attempts(index),
+            in_flight: in_flight(index),
+            retry: segment.retry_at(index).map_or(Millis(0), until),
+        });
+        let progress = Progress {
+            failures: self.failures,
+            backoff: until(self.backoff_until),
+            events: events.collect(),
+        };
+        (!progress.is_empty()).then_some(progress)
+    }
+
+    /// Other tabs or processes delivered events of a segment that is known here: another leader has got the
+    /// answers to its own requests.
+    pub fn delivered_elsewhere(&mut self, now: Moment, id: SegmentId, indices: &[u32], status: u16) {
+        for index in indices {
+            let is_pending =
+                self.segments.get(id).is_some_and(|segment| segment.state(*index) != State::Settled);
+            if is_pending {
+                self.mark_delivered(EventRange { segment: id, from: *index, to: index + 1 }, status);
+            }
+        }
+        self.writes.note_outcome();
+        self.advance(now);
     }
 
     /// A peek ended: with true if it found no unknown segments, with an error if it failed.
@@ -204,17 +263,17 @@ impl Outbox {
         self.held_bytes = self.held_bytes.saturating_sub(bytes);
     }
 
-    /// Leadership lost: stored segments now belong to the new leader.
+    /// Leadership lost: stored segments now belong to the new leader. Requests in flight go on, and what their
+    /// answers say is stored.
     pub(super) fn lose_leadership(&mut self) {
         self.is_unscanned = true;
-        self.exchanges.cancel_all();
-        self.queued.clear();
+        self.bisection = None;
         self.forget_unseen();
+        for batch in core::mem::take(&mut self.queued) {
+            self.requeue(&batch);
+        }
         for segment in self.segments.values_mut() {
             segment.is_released = segment.store_state == StoreState::Written;
-            for index in segment.pending_indices() {
-                segment.requeue(index, None);
-            }
         }
     }
 
@@ -261,14 +320,19 @@ impl Outbox {
             remove: changes.remove.keys().collect(),
             dead_put: changes.dead_put.clone(),
         };
-        for id in
-            changes.commits.iter().flat_map(|(ids, _)| ids.iter().copied()).chain(changes.rewrite.keys())
-        {
+        let committed = changes.commits.iter().flat_map(|(ids, _)| ids.iter().copied());
+        let ids: Vec<SegmentId> =
+            committed.chain(changes.rewrite.keys()).chain(changes.progress.keys()).collect();
+        for id in ids {
             let Some(segment) = self.segments.get(id) else { continue };
             let indices = (segment.pending() < segment.len()).then(|| segment.pending_indices());
-            write.put.push(Put { segment: id, indices });
+            write.put.push(Put { segment: id, indices, progress: self.progress_of(id, segment) });
         }
-        self.exchanges.emit(Effect::Write(write));
+        if write == Write::default() {
+            self.apply_written();
+        } else {
+            self.exchanges.emit(Effect::Write(write));
+        }
     }
 
     /// Schedules the write for settled events of a segment.

@@ -6,6 +6,7 @@ mod capacity;
 mod checks;
 mod delivery;
 mod pages;
+mod progress;
 mod random;
 mod store_and_server;
 mod world;

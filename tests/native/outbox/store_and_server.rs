@@ -72,7 +72,8 @@ impl World {
                     None => events.clone(),
                     Some(indices) => indices.iter().map(|index| events[*index as usize]).collect(),
                 };
-                (*key, StoredSegment { events })
+                let progress = put.progress.clone().map(|progress| (self.now, progress));
+                (*key, StoredSegment { events, progress })
             })
             .collect();
         let remove = write.remove.iter().filter_map(|id| Some(self.bodies.get(id)?.0)).collect();
@@ -198,7 +199,8 @@ impl World {
             (events, bytes, found) = (events + contents.len(), bytes + contents.bytes(), found + 1);
             let known = self.evicted.remove(&key);
             let age = Millis(self.rng.up_to(50_000));
-            let id = self.machine.segment_found(self.moment(), contents, age, known);
+            let progress = kept.progress_at(self.now);
+            let id = self.machine.segment_found(self.moment(), contents, age, known, progress.as_ref());
             self.bodies.insert(id, (key, kept.events));
         }
         self.machine.store_peeked(self.moment(), Ok(found == 0));

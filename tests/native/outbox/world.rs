@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use eventferry::base::error::Code;
 use eventferry::base::http::{Failure, Response};
 use eventferry::base::ids::ExchangeId;
-use eventferry::base::time::{Deadline, Moment};
+use eventferry::base::time::{Deadline, Millis, Moment};
 use eventferry::engine::jitter::Rng;
 use eventferry::engine::machine::{Input, Machine, Output, Poll};
 use eventferry::outbox::Options;
 use eventferry::outbox::effect::{Effect, StoreCounts};
 use eventferry::outbox::machine::Outbox;
+use eventferry::outbox::progress::{EventProgress, Progress};
 use eventferry::outbox::segment::{EventRange, SegmentId};
 use eventferry::outbox::session::{Grouping, SessionId, StageResult};
 
@@ -28,6 +29,22 @@ pub(super) struct EventInfo {
 #[derive(Clone, Debug)]
 pub(super) struct StoredSegment {
     pub(super) events: Vec<EventNo>,
+    /// What was stored of its requests, and when.
+    pub(super) progress: Option<(u64, Progress)>,
+}
+
+impl StoredSegment {
+    /// Its progress, counted from `now`.
+    pub(super) fn progress_at(&self, now: u64) -> Option<Progress> {
+        let (at, progress) = self.progress.as_ref()?;
+        let later = |time: Millis| Millis(time.0.saturating_sub(now - at));
+        let events = progress.events.iter().map(|event| EventProgress {
+            in_flight: later(event.in_flight),
+            retry: later(event.retry),
+            ..*event
+        });
+        Some(Progress { backoff: later(progress.backoff), events: events.collect(), ..*progress })
+    }
 }
 
 #[derive(Clone, Debug, Default)]

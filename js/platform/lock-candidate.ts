@@ -1,0 +1,174 @@
+/**
+ * Leads while it holds a Web Lock, which the browser gives to the next one when a tab ends. A tab that hangs (an open
+ * `alert`, an endless loop) keeps its lock; therefore the leader sends signs of life, and who waits in vain takes the
+ * lock from it.
+ *
+ * ```text
+ *   waiting ──the lock is granted──> leading ──the lock was stolen──> waiting
+ *      │  ▲                             ▲
+ *      │  └──────── an answer ───┐      │
+ *      └─silence─> ping ─────────┴──> no answer ──random delay, still no sign of life──> steal the lock
+ * ```
+ *
+ * Silence alone proves nothing: hidden tabs run their timers once a minute. They do answer messages.
+ */
+import type { Candidate, ElectionMessage } from "./candidate.js";
+import { monotonicNow, sleep, startTimer, stopTimer, type Timer } from "./clock.js";
+import { random } from "./random.js";
+
+/** The times of all elections by locks, in milliseconds. Tests shorten them. */
+export const lockTimes: { beat: number; silence: number; answer: number; maxDelay: number } = {
+  /** Interval of the signs of life, and of the checks whether they come. */
+  beat: 5000,
+  /** A leader that was silent for so long is asked. It starts no request without a look at its lock. */
+  silence: 15_000,
+  /** How long it may take to answer. */
+  answer: 5000,
+  /** Upper limit of the random delay before the lock is stolen. */
+  maxDelay: 2000,
+};
+
+export interface LockCandidateOptions {
+  locks: LockManager;
+  name: string;
+  /** Sends a message to all other candidates. Undefined if there is no channel: then no lock is stolen. */
+  send: ((message: ElectionMessage) => void) | undefined;
+  onChange(isLeader: boolean): void;
+}
+
+export class LockCandidate implements Candidate {
+  readonly #options: LockCandidateOptions;
+  #isWithdrawn = false;
+  #isLeader = false;
+  /** When another leader last gave a sign of life, or this wait began. */
+  #heardAt = monotonicNow();
+  /** How many there were. Not by their times: the clock of a browser may be coarse. */
+  #heardCount = 0;
+  /** When this leader last gave one. */
+  #aliveAt = 0;
+  /** Who holds the lock, as the lock manager calls this page. Undefined if it leads without a lock. */
+  #ownId: Promise<string | undefined> | undefined;
+  #timer: Timer | undefined;
+  #stopWaiting = new AbortController();
+  #releaseLock: () => void = () => undefined;
+
+  constructor(options: LockCandidateOptions) {
+    this.#options = options;
+    // First without waiting, to learn whether there is another leader.
+    this.#request({ ifAvailable: true });
+  }
+
+  confirm(): boolean | Promise<boolean> {
+    return this.#isLeader && monotonicNow() - this.#aliveAt < lockTimes.silence ? true : this.#isLockHeld();
+  }
+
+  withdraw(): void {
+    this.#isWithdrawn = true;
+    stopTimer(this.#timer);
+    this.#stopWaiting.abort();
+    this.#releaseLock();
+  }
+
+  onMessage({ election }: ElectionMessage): void {
+    if (election === "alive") {
+      this.#heardAt = monotonicNow();
+      this.#heardCount++;
+    } else if (this.#isLeader && this.confirm() === true) this.#beat();
+  }
+
+  #request(options: LockOptions): void {
+    const { locks, name } = this.#options;
+    let isGranted = false;
+    const heard = this.#heardCount;
+    const granted = (lock: Lock | null) => {
+      if (this.#isWithdrawn) return undefined;
+      if (!lock) return void this.#wait();
+      // The former leader gave a sign of life after all. It asks for its lock again, behind those who wait.
+      if (options.steal && this.#heardCount > heard) return void this.#wait();
+      isGranted = true;
+      return this.#lead();
+    };
+    locks.request(name, options, granted).catch(() => {
+      if (this.#isWithdrawn || options.signal?.aborted) return;
+      // Another candidate has stolen the lock.
+      if (isGranted) this.#wait();
+      // Some platforms reject all requests for locks. Then everyone leads.
+      else this.#setLeader(true);
+    });
+  }
+
+  #wait(): void {
+    this.#heardAt = monotonicNow();
+    this.#stopWaiting = new AbortController();
+    this.#setLeader(false);
+    this.#request({ signal: this.#stopWaiting.signal });
+    this.#watch();
+  }
+
+  /** Returns the promise that holds the lock. */
+  #lead(): Promise<void> {
+    this.#ownId = this.#holder();
+    this.#beat();
+    this.#watch();
+    this.#setLeader(true);
+    return new Promise((resolve) => {
+      this.#releaseLock = resolve;
+    });
+  }
+
+  #setLeader(isLeader: boolean): void {
+    this.#isLeader = isLeader;
+    this.#options.onChange(isLeader);
+  }
+
+  #beat(): void {
+    this.#aliveAt = monotonicNow();
+    this.#options.send?.({ election: "alive" });
+  }
+
+  /** While it leads, gives signs of life; while it waits, checks whether they come. */
+  #watch(): void {
+    stopTimer(this.#timer);
+    if (!this.#options.send) return;
+    this.#timer = startTimer(() => {
+      if (!this.#isLeader && monotonicNow() - this.#heardAt > lockTimes.silence) return void this.#askLeader();
+      // A leader that had hung may have lost its lock, and must not seem alive.
+      if (this.#isLeader && this.confirm() === true) this.#beat();
+      this.#watch();
+    }, lockTimes.beat);
+    (this.#timer as { unref?: () => void }).unref?.();
+  }
+
+  async #askLeader(): Promise<void> {
+    const heard = this.#heardCount;
+    this.#options.send?.({ election: "ping" });
+    // Of several that wait, the first one to steal gives a sign of life, and the others stop.
+    await sleep(lockTimes.answer + random() * lockTimes.maxDelay);
+    if (this.#isWithdrawn || this.#isLeader) return;
+    if (this.#heardCount > heard) return this.#watch();
+    this.#stopWaiting.abort();
+    this.#request({ steal: true });
+  }
+
+  /** Whether the lock is still held here, after a time in which this program may have hung. */
+  async #isLockHeld(): Promise<boolean> {
+    if (!this.#isLeader || !this.#ownId) return this.#isLeader;
+    const [own, holder] = [await this.#ownId, await this.#holder()];
+    if (!this.#isLeader || this.#isWithdrawn) return false;
+    const isHeld = own === undefined || holder === undefined || own === holder;
+    if (isHeld) this.#beat();
+    else this.#setLeader(false);
+    return isHeld;
+  }
+
+  /** Who holds the lock; undefined if that cannot be known. */
+  async #holder(): Promise<string | undefined> {
+    const { locks, name } = this.#options;
+    try {
+      const { held = [] } = await locks.query();
+      return held.find((lock) => lock.name === name)?.clientId ?? "";
+    } catch {
+      return undefined;
+    }
+  }
+}

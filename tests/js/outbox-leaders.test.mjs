@@ -1,0 +1,248 @@
+// Several programs with one store, of which one sends. Processes have no channel; tabs have locks, and may hang.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { memoryStore } from "eventferry";
+import { LockCandidate, lockTimes } from "../../dist/platform/lock-candidate.js";
+import { balance, event, never, publisherTo, server } from "./outbox-fixtures.mjs";
+import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
+
+virtualTime();
+
+/** A store with leases for several processes. `kill` ends a process: its calls no longer return. */
+function processes() {
+  const inner = memoryStore();
+  const leases = new Map();
+  const leaders = [];
+  const open = () => {
+    const self = { isDead: false };
+    const alive = async (value) => (self.isDead ? never() : value);
+    const store = {
+      kind: "processes",
+      open: async () => ({ durability: "os", isShared: true, supportsPrefix: true }),
+      write: (change) => (self.isDead ? never() : inner.write(change)),
+      peek: (limit) => alive().then(() => inner.peek(limit)),
+      dead: (limit, prefix) => alive().then(() => inner.dead(limit, prefix)),
+      count: (prefix) => alive().then(() => inner.count(prefix)),
+      close: async () => undefined,
+      async acquire(owner, ms, scope) {
+        await alive();
+        const lease = leases.get(scope);
+        if (lease && lease.owner !== owner && lease.until > virtualClock().unixNow()) return false;
+        if (lease?.owner !== owner) leaders.push(owner);
+        leases.set(scope, { owner, until: virtualClock().unixNow() + ms });
+        return true;
+      },
+    };
+    return Object.assign(self, { store });
+  };
+  return { open, leaders, inner };
+}
+
+/** No messages between the outboxes of a test, as between processes. */
+function withoutChannel(t) {
+  const { BroadcastChannel } = globalThis;
+  globalThis.BroadcastChannel = class {
+    postMessage() {}
+    close() {}
+  };
+  t.after(() => void (globalThis.BroadcastChannel = BroadcastChannel));
+}
+
+const publishMany = async (publisher, from, to) => {
+  const session = publisher.session();
+  const receipts = [];
+  for (let id = from; id < to; id++) receipts.push(session.publish(event(id)));
+  await session.flush();
+  return receipts;
+};
+
+test("locks that hold within one process do not make two processes lead", async (t) => {
+  withoutChannel(t);
+  const original = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  t.after(() => (original ? Object.defineProperty(globalThis, "navigator", original) : delete globalThis.navigator));
+  // Every process gets its own lock at once, as with Node and Deno.
+  const locks = { request: async (_name, _options, body) => body({}) };
+  Object.defineProperty(globalThis, "navigator", { value: { locks, userAgent: "Deno/2" }, configurable: true });
+  const store = processes();
+  const to = server(202);
+  const all = [0, 1, 2].map(() => publisherTo(to, { outbox: { store: store.open().store } }));
+  const receipts = [];
+  for (const [at, publisher] of all.entries())
+    receipts.push(...(await publishMany(publisher, at * 100, at * 100 + 100)));
+  for (const { delivered } of receipts) assert.ok((await delivered).ids.length === 1);
+  for (const { outbox } of all) assert.equal((await outbox.drain()).aborted, false);
+  const sent = to.ids().flat();
+  assert.deepEqual([sent.length, new Set(sent).size, store.leaders.length], [300, 300, 1]);
+  assert.equal(all.filter(({ outbox }) => outbox.stats().isLeader).length, 1);
+  for (const { outbox } of all) assert.equal(balance(outbox.stats()), 0);
+  for (const { outbox } of all) await outbox.close();
+});
+
+test("receipts know what another process has delivered and refused, without a message", async (t) => {
+  withoutChannel(t);
+  const store = processes();
+  const to = server(({ text }) => new Response("no", { status: text.includes('"2"') ? 400 : 202 }));
+  const first = publisherTo(to, { outbox: { store: store.open().store, batch: { maxAgeMs: 0 } } });
+  await until(() => first.outbox.stats().isLeader);
+  const second = publisherTo(to, { outbox: { store: store.open().store } });
+  await second.outbox.run(() => undefined);
+  const receipts = await publishMany(second, 1, 5);
+  // Without a channel the leader looks into the store only when it has something to do itself.
+  await publishMany(first, 10, 11);
+  await Promise.all([0, 2, 3].map((at) => receipts[at].delivered));
+  await assert.rejects(receipts[1].delivered, { code: "ERR_REJECTED", status: 400 });
+  const { delivered, dead, pending, bytes } = second.outbox.stats();
+  assert.deepEqual([delivered, dead, pending, balance(second.outbox.stats())], [3, 1, 0, 0]);
+  assert.ok(bytes < 200, `${bytes} bytes`);
+  await second.outbox.close();
+  await first.outbox.close();
+});
+
+test("a killed leader is replaced within the lease, and drain waits for what the store has", async (t) => {
+  withoutChannel(t);
+  const store = processes();
+  const dead = store.open();
+  const first = publisherTo(server(never), { outbox: { store: dead.store } });
+  await publishMany(first, 0, 50);
+  await until(() => first.outbox.stats().isLeader);
+  dead.isDead = true;
+  const to = server(202);
+  const second = publisherTo(to, { outbox: { store: store.open().store } });
+  const started = virtualClock().now();
+  const report = await second.outbox.drain();
+  const tookMs = virtualClock().now() - started;
+  assert.ok(tookMs > 1000 && tookMs < 16_000, `${tookMs} ms`);
+  assert.deepEqual([report.aborted, to.ids().flat().length], [false, 50]);
+  await second.outbox.close();
+  first.close();
+});
+
+test("drain of a process that does not lead ends at its deadline if the store is never emptied", async (t) => {
+  withoutChannel(t);
+  const store = processes();
+  const first = publisherTo(server(never), { outbox: { store: store.open().store } });
+  await publishMany(first, 0, 5);
+  await until(() => first.outbox.stats().isLeader);
+  const second = publisherTo(server(202), { outbox: { store: store.open().store } });
+  assert.equal((await second.outbox.drain({ deadlineMs: 3000 })).aborted, true);
+  first.outbox.pause();
+  await second.outbox.close();
+  first.close();
+});
+
+/** A lock manager as in a browser, and a channel, for several tabs. A tab that hangs answers nothing. */
+function browser() {
+  let held;
+  const queue = [];
+  const tabs = new Set();
+  const grantNext = () => {
+    while (!held && queue.length > 0) {
+      const next = queue.shift();
+      if (!next.options.signal?.aborted) grant(next);
+    }
+  };
+  const grant = (request) => {
+    held = request;
+    void Promise.resolve(request.body({})).then(() => {
+      if (held !== request) return;
+      held = undefined;
+      request.resolve();
+      grantNext();
+    });
+  };
+  const locksOf = (clientId) => ({
+    request: (name, options, body) =>
+      new Promise((resolve, reject) => {
+        const request = { clientId, name, options, body, resolve, reject };
+        options.signal?.addEventListener("abort", () => reject(options.signal.reason));
+        if (options.ifAvailable && held) return resolve(body(null));
+        if (options.steal && held) {
+          const stolen = held;
+          held = undefined;
+          tabs.forEach((tab) => tab.id === stolen.clientId && tab.later(() => stolen.reject(new Error("stolen"))));
+        }
+        if (held) queue.push(request);
+        else grant(request);
+      }),
+    query: async () => ({ held: held ? [{ name: held.name, clientId: held.clientId }] : [] }),
+  });
+  const open = () => {
+    const id = `tab ${tabs.size}`;
+    const waiting = [];
+    const tab = {
+      id,
+      isStuck: false,
+      isThrottled: false,
+      isAnswering: false,
+      answers: 0,
+      receive(message) {
+        tab.isAnswering = true;
+        tab.candidate?.onMessage(message);
+        tab.isAnswering = false;
+        if (message.election === "ping") tab.answers++;
+      },
+      leads: undefined,
+      changes: [],
+      /** Runs something in the tab, or when it no longer hangs. */
+      later: (task) => (tab.isStuck ? waiting.push(task) : task()),
+      wake() {
+        tab.isStuck = false;
+        for (const task of waiting.splice(0)) task();
+      },
+    };
+    tabs.add(tab);
+    tab.candidate = new LockCandidate({
+      locks: locksOf(id),
+      name: "outbox",
+      send(message) {
+        if (tab.isStuck || (tab.isThrottled && !tab.isAnswering)) return;
+        for (const other of tabs) if (other !== tab) other.later(() => other.receive(message));
+      },
+      onChange: (leads) => {
+        tab.leads = leads;
+        tab.changes.push(leads);
+      },
+    });
+    return tab;
+  };
+  return { open, tabs, leaders: () => [...tabs].filter(({ leads }) => leads).map(({ id }) => id) };
+}
+
+test("a tab that hangs loses the lead, one other gets it, and the first one notices before it sends", async () => {
+  const { open, leaders } = browser();
+  const [first, ...others] = [open(), open(), open(), open()];
+  await sleep(60_000);
+  assert.deepEqual(leaders(), ["tab 0"]);
+  first.isStuck = true;
+  await sleep(30_000);
+  const now = others.filter(({ leads }) => leads);
+  assert.equal(now.length, 1);
+  // What runs first when it continues may be an answer, before it knows that the lock is gone. Its timers have stood
+  // still, so it asks.
+  const { silence } = lockTimes;
+  lockTimes.silence = 0;
+  assert.equal(await first.candidate.confirm(), false);
+  lockTimes.silence = silence;
+  first.wake();
+  await sleep(1000);
+  assert.deepEqual(leaders(), [now[0].id]);
+  // Healthy again, it waits like the others.
+  now[0].candidate.withdraw();
+  now[0].leads = false;
+  await sleep(1000);
+  assert.equal(leaders().length, 1);
+  for (const { candidate } of [first, ...others]) candidate.withdraw();
+});
+
+test("a leader whose timers run once a minute keeps the lead, because it answers", async (t) => {
+  const { open, leaders } = browser();
+  const [first, second] = [open(), open()];
+  await sleep(1000);
+  t.after(() => [first, second].forEach(({ candidate }) => candidate.withdraw()));
+  // Its signs of life do not come, but its answers do.
+  first.isThrottled = true;
+  await sleep(600_000);
+  assert.ok(first.answers > 10, String(first.answers));
+  assert.deepEqual([leaders(), second.changes], [["tab 0"], [false]]);
+  assert.equal(await first.candidate.confirm(), true);
+});
