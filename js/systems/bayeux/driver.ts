@@ -207,29 +207,32 @@ export class StreamDriver {
   #withClock(port: StreamPort): StreamPort {
     const tick = port.tick.bind(port);
     port.tick = (now) => {
-      this.#syncClock(port, now);
+      if (this.#syncClock(port, now)) port.network_changed(now, true);
       tick(now);
     };
     return port;
   }
 
-  /** Tells the engine if the wall clock was set, or went on while the monotonic clock stood still. */
-  #syncClock(port: StreamPort, now: number): void {
+  /**
+   * Tells the engine if the wall clock was set, or went on while the monotonic clock stood still. Returns whether it went
+   * on.
+   */
+  #syncClock(port: StreamPort, now: number): boolean {
     const epoch = unixNow() - monotonicNow();
     this.#epoch ??= epoch;
-    if (Math.abs(epoch - this.#epoch) <= MAX_CLOCK_DRIFT_MS) return;
+    if (Math.abs(epoch - this.#epoch) <= MAX_CLOCK_DRIFT_MS) return false;
     const hasSlept = epoch > this.#epoch;
     this.#epoch = epoch;
     port.set_clock(now, epoch);
-    if (hasSlept) port.network_changed(now, true);
+    return hasSlept;
   }
 
   /** Compares the clocks, and reports that the network is back, or that the page is visible again. */
   checkConnection(what: "clock" | "network" | "page"): void {
     if (this.#hasEnded || !this.#pump.isRunning) return;
     this.#pump.sendInBackground((port, now) => {
-      this.#syncClock(port, now);
-      if (what !== "clock") port.network_changed(now, what === "network");
+      const hasSlept = this.#syncClock(port, now);
+      if (hasSlept || what !== "clock") port.network_changed(now, hasSlept || what === "network");
     });
   }
 
@@ -315,6 +318,7 @@ export class StreamDriver {
       return;
     }
     const now = monotonicNow();
+    // What has arrived after a sleep shows that the connection works.
     this.#syncClock(port, now);
     if (outcome.kind === "failure") {
       port.failure(now, id, FAILURE[outcome.reason]);

@@ -5,26 +5,37 @@ import { watchPage } from "../../platform/page-lifecycle.js";
 /** How often the clocks are compared: after sleep they differ. No request is made for that. */
 const CLOCK_CHECK_MS = 30_000;
 
-/** Calls `check` with what has happened. Returns the function that ends it. */
-export function watchLiveness(check: (what: "clock" | "network" | "page") => void): () => void {
-  const unwatch = watchPage({
-    onHidden: () => undefined,
-    onVisible: () => check("network"),
-    onShown: () => check("page"),
-    onOnline: () => check("network"),
-  });
-  let timer: ReturnType<typeof startTimer>;
-  const compareClocks = () => {
-    timer = startTimer(() => {
-      check("clock");
-      compareClocks();
+/** Watches the page, and while there is a connection also the clocks. */
+export class LivenessWatcher {
+  readonly #check: (what: "clock" | "network" | "page") => void;
+  readonly #unwatchPage: () => void;
+  #timer: ReturnType<typeof startTimer> | undefined;
+
+  /** @param check is called with what has happened, or at intervals with `clock` */
+  constructor(check: (what: "clock" | "network" | "page") => void) {
+    this.#check = check;
+    this.#unwatchPage = watchPage({
+      onHidden: () => undefined,
+      onVisible: () => check("network"),
+      onShown: () => check("page"),
+      onOnline: () => check("network"),
+    });
+  }
+
+  /** Without a connection, the next attempt finds out by itself. */
+  setConnected(isConnected: boolean): void {
+    stopTimer(this.#timer);
+    if (!isConnected) return;
+    this.#timer = startTimer(() => {
+      this.setConnected(true);
+      this.#check("clock");
     }, CLOCK_CHECK_MS);
     // A client that waits for nothing else must not keep a process alive.
-    (timer as { unref?: () => void }).unref?.();
-  };
-  compareClocks();
-  return () => {
-    unwatch();
-    stopTimer(timer);
-  };
+    (this.#timer as { unref?: () => void }).unref?.();
+  }
+
+  stop(): void {
+    this.#unwatchPage();
+    this.setConnected(false);
+  }
 }

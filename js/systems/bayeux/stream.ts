@@ -14,7 +14,7 @@ import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { channelName, checkChannel, isServiceChannel } from "./channels.js";
 import { StreamDriver } from "./driver.js";
 import { ListenerQueue } from "./listeners.js";
-import { watchLiveness } from "./liveness.js";
+import { LivenessWatcher } from "./liveness.js";
 import { type Message, MessageChunk, type MessageHost, type StreamMessage } from "./message.js";
 import type { StreamSystem } from "./stream-system.js";
 import type {
@@ -58,7 +58,7 @@ export class Stream {
 
   /** The time until the next attempt, at the last loss of the connection. */
   #retryDelayMs = 0;
-  #unwatch: (() => void) | undefined;
+  #liveness: LivenessWatcher | undefined;
 
   readonly #onAbort = (): void => this.#abort(this.#system.signal!);
 
@@ -130,7 +130,7 @@ export class Stream {
       return Promise.reject(error);
     }
     this.#phase = "open";
-    this.#unwatch = watchLiveness((what) => this.#driver.checkConnection(what));
+    this.#liveness = new LivenessWatcher((what) => this.#driver.checkConnection(what));
     const onAbort = () => this.#abort(signal!);
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#opening = this.#driver
@@ -291,6 +291,7 @@ export class Stream {
   #setState(state: StreamState): void {
     if (state === this.#state) return;
     this.#state = state;
+    this.#liveness?.setConnected(state === "connected");
     if (this.#observedEvents.has("state")) this.#dispatch("state", { state });
   }
 
@@ -332,7 +333,7 @@ export class Stream {
 
   #onEnd(error: FerryError | undefined): void {
     this.#phase = "closed";
-    this.#unwatch?.();
+    this.#liveness?.stop();
     // A signal that outlives the client must not keep it in memory.
     this.#system.signal?.removeEventListener("abort", this.#onAbort);
     this.#setState("disconnected");
