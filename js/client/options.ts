@@ -9,7 +9,10 @@ export type HeadersOption = HeadersInit | (() => HeadersInit | Promise<HeadersIn
 
 /** The options of all clients. */
 export interface ClientOptions {
-  /** Used instead of the global `fetch`: for service bindings and tests. @default the global `fetch` */
+  /**
+   * Used instead of the global `fetch`, and called the same way, `fetch(url, init)`, never with a Request: for proxies,
+   * service bindings and tests. @default the global `fetch`
+   */
   fetch?: FetchLike;
   /** Aborts all operations of the client. */
   signal?: AbortSignal;

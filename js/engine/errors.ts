@@ -73,6 +73,9 @@ export const REASONS = [
   "has another specversion than the events before it",
 ] as const;
 
+/** The page of the documentation with one anchor for each code. It is below `homepage` in `package.json`. */
+const ERROR_PAGE = "https://example.invalid/eventferry/docs/errors.html";
+
 const BRAND = Symbol.for("eventferry.FerryError");
 
 interface ErrorDetails {
@@ -117,6 +120,11 @@ export class FerryError extends Error {
     if (details.body !== undefined) Object.defineProperty(this, "body", { value: details.body });
   }
 
+  /** The address of the documentation of the code: what it means, and what helps. */
+  get docs(): string {
+    return `${ERROR_PAGE}#${this.code.toLowerCase()}`;
+  }
+
   /** `body` as text. */
   get bodyText(): string | undefined {
     return this.body && new TextDecoder().decode(this.body);
@@ -133,6 +141,41 @@ Object.defineProperty(FerryError.prototype, BRAND, { value: true });
 /** Whether `error` is a `FerryError`, and has the code if one is given. */
 export function isFerryError(error: unknown, code?: FerryErrorCode): error is FerryError {
   return error instanceof FerryError && (code === undefined || error.code === code);
+}
+
+/**
+ * The error with the functions in its stack that wait for it. An error that was made when a response arrived has none of
+ * them. Call it in an asynchronous function, after the `await` that has failed. Only V8 can do this.
+ */
+export function withCallers<E>(error: E): E {
+  const { captureStackTrace } = Error as { captureStackTrace?: (error: object, above: unknown) => void };
+  if (error instanceof FerryError) captureStackTrace?.(error, withCallers);
+  return error;
+}
+
+/**
+ * Remembers who calls now, and returns the function that puts them into the stack of an error. It costs more than
+ * `traced`, and also works for a promise that nobody awaits.
+ */
+export function callersOfNow(): <E>(error: E) => E {
+  const { captureStackTrace } = Error as { captureStackTrace?: (target: object, above: unknown) => void };
+  const now: { stack?: string } = {};
+  captureStackTrace?.(now, callersOfNow);
+  return (error) => {
+    const frames = now.stack?.indexOf("\n") ?? -1;
+    if (error instanceof FerryError && frames >= 0)
+      error.stack = `${error.name}: ${error.message}${now.stack!.slice(frames)}`;
+    return error;
+  };
+}
+
+/** Settles as the promise does. An error gets the functions in its stack that wait for the result. */
+export async function traced<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    throw withCallers(error);
+  }
 }
 
 /** The code for a number of the engine. The first row is 1. */

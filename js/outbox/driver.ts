@@ -519,7 +519,11 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   ): void {
     const segment = this.#segments.get(handle);
     const safeMessage = this.#sender.secrets.redact(message);
-    const error = new FerryError(codeOf(code), safeMessage, { status: status || undefined });
+    const cause = this.#sender.secrets.redactError(this.#pump.cause);
+    const error = new FerryError(codeOf(code), safeMessage, {
+      status: status || undefined,
+      ...(cause !== undefined && { cause }),
+    });
     const letter = toDeadLetter(segment, index, error, status, attempts, isAlone);
     const id = this.wire.idOf(letter.body);
     segment.markDead(index, error, letter);

@@ -2,7 +2,7 @@
 /** The outbox as applications see it: accepted events are delivered, or kept as dead letters. */
 import type { Classify } from "../client/classify.js";
 import { closeOnAbort } from "../client/time-limit.js";
-import { FerryError } from "../engine/errors.js";
+import { FerryError, traced } from "../engine/errors.js";
 import { invalidArgument, mustBe } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
 import type { FetchLike } from "../platform/fetch.js";
@@ -340,7 +340,11 @@ export class Outbox<E> extends EventTarget {
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`; `ERR_STORE` if the store does not open, as for `flush`
    */
-  async drain(options: WaitOptions = {}): Promise<DrainReport> {
+  drain(options: WaitOptions = {}): Promise<DrainReport> {
+    return traced(this.#drain(options));
+  }
+
+  async #drain(options: WaitOptions): Promise<DrainReport> {
     const { signal, deadlineMs } = checkWaitOptions(options);
     const driver = this.#started();
     void driver.open().then(() => driver.online());

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Sessions: published events are staged until the session is flushed or rolled back. */
 import { checkOptionNames, checkTimeout } from "../client/options.js";
-import { FerryError } from "../engine/errors.js";
+import { FerryError, traced } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
 import { type FlushReport, report } from "./report.js";
 import { type BufferHost, type EventReceipt, rejectedReceipt, SessionBuffer } from "./session-buffer.js";
@@ -119,7 +119,11 @@ export class EventSession<E> {
    * at once if time does not mend that, otherwise after 30 s. The events are staged again, and the next flush tries
    * again.
    */
-  async flush(options: FlushOptions = {}): Promise<FlushReport> {
+  flush(options: FlushOptions = {}): Promise<FlushReport> {
+    return traced(this.#flush(options));
+  }
+
+  async #flush(options: FlushOptions): Promise<FlushReport> {
     const { until = "accepted", signal, deadlineMs } = checkWaitOptions(options);
     if (until !== "accepted" && until !== "delivered") throw mustBe("until", '"accepted" or "delivered"', until);
     const committed = this.#commit();

@@ -2,8 +2,8 @@
 import { concat } from "./bytes.js";
 import { startTimer, stopTimer, type Timer } from "./clock.js";
 
-/** A function like the global `fetch`. */
-export type FetchLike = (request: Request) => Promise<Response>;
+/** A function that is called as the global `fetch` is, with a URL and options, and never with a Request. */
+export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 
 /** The functions of the engine for an exchange. `src/wasm/fetch.rs` implements them. */
 export interface FetchBindings {
@@ -20,7 +20,7 @@ export interface FetchBindings {
   response_head(response: Response, responseHeaders: string, head: unknown[]): void;
   /** Sends a request with a `fetch` of the user, and calls one of the callbacks once. */
   exchange(
-    fetch: (request: Request) => Promise<Response>,
+    fetch: FetchLike,
     method: string,
     url: string,
     headers: string,
@@ -133,7 +133,7 @@ export function startExchange(
     const isKeepalive = keepalive !== undefined;
     if (fetchLike) {
       bindings.exchange(
-        userFetch(fetchLike, isKeepalive, credentials),
+        userFetch(fetchLike, credentials),
         method,
         url,
         headers,
@@ -246,17 +246,10 @@ async function readBody(response: Response, maxBytes: number): Promise<{ body: U
 }
 
 /** The `fetch` of the user for wasm: it never throws, and rejects only with an Error. */
-function userFetch(
-  fetchLike: FetchLike,
-  isKeepalive: boolean,
-  credentials: RequestCredentials | undefined,
-): (request: Request) => Promise<Response> {
-  return (given) => {
-    const request = credentials ? new Request(given, { credentials }) : given;
-    // Firefox ignores the `keepalive` of a Request.
-    const response = callFetch(() =>
-      isKeepalive ? (fetchLike as typeof fetch)(request, { keepalive: isKeepalive }) : fetchLike(request),
-    );
+function userFetch(fetchLike: FetchLike, credentials: RequestCredentials | undefined): FetchLike {
+  return (url, init) => {
+    if (credentials) init.credentials = credentials;
+    const response = callFetch(() => fetchLike(url, init));
     // After a trap nobody may handle the rejection.
     response.catch(() => undefined);
     return response;

@@ -102,7 +102,8 @@ await tally.check("a Publisher delivers to a server that reads with the SDK", as
   const received = [];
   const publisher = new eventferry.Publisher({
     url: "https://example.com/",
-    fetch: async (request) => {
+    fetch: async (...args) => {
+      const request = new Request(...args);
       received.push(sdk.HTTP.toEvent({ headers: Object.fromEntries(request.headers), body: await request.text() }));
       return new Response(null, { status: 202 });
     },

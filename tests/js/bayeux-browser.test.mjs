@@ -17,7 +17,8 @@ const { BayeuxClient } = await import("eventferry/bayeux");
 
 test("in a browser the platform sends cookies, and the client sets none", async () => {
   const requests = [];
-  globalThis.fetch = async (request) => {
+  globalThis.fetch = async (...args) => {
+    const request = new Request(...args);
     const messages = JSON.parse(await request.clone().text());
     requests.push({
       credentials: request.credentials,

@@ -10,7 +10,8 @@ virtualTime();
 async function withMessages(texts, use, prepare = () => {}) {
   let polls = 0;
   const client = new SalesforceClient(sessionAuth({ accessToken: "t", instanceUrl: "https://org.example" }), {
-    fetch: async (request) => {
+    fetch: async (...args) => {
+      const request = new Request(...args);
       const [{ channel, id, subscription }] = await request.json();
       const reply = JSON.stringify({
         channel,

@@ -13,7 +13,8 @@ export class BayeuxServer {
   #count = 0;
 
   /** For the client option `fetch`. */
-  fetch = async (request) => {
+  fetch = async (...args) => {
+    const request = new Request(...args);
     const messages = JSON.parse(await request.clone().text());
     const record = {
       url: request.url,

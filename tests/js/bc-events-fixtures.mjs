@@ -36,7 +36,8 @@ export const topics = {
  */
 export function server(...responses) {
   const requests = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     const text = await request.clone().text();
     const recorded = {
       path: new URL(request.url).pathname.replace(/^\/v1/, ""),

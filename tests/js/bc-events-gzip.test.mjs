@@ -12,7 +12,8 @@ test("bodies can be compressed", async () => {
   const received = [];
   const client = clientTo(
     {
-      fetch: async (request) => {
+      fetch: async (...args) => {
+        const request = new Request(...args);
         const stream =
           request.headers.get("content-encoding") === "gzip"
             ? request.body.pipeThrough(new DecompressionStream("gzip"))

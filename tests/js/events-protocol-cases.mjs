@@ -347,7 +347,8 @@ async function client(api, testCase) {
     return threw(() => new api.EventClient({ url: "not a url" }), "ERR_INVALID_ARGUMENT");
   const [script] = input.server;
   const seen = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     if (advice === "FailedDependency") throw new TypeError("connection refused");
     seen.push({
       method: request.method,

@@ -36,7 +36,8 @@ const hasCode = (code) => (error) => isFerryError(error, code);
 /** A client whose requests are answered by a function, and the requests that it made. */
 function clientOf(respond, options = {}) {
   const requests = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     requests.push({
       url: request.url,
       headers: Object.fromEntries(request.headers),

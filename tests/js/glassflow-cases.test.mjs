@@ -191,7 +191,8 @@ function createClient({ kind, id, token, base = `${BASE}/v1` }, fetch) {
 function scriptedServer(responses, isRefusing) {
   const left = [...responses];
   const requests = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     const { method, url, headers } = request;
     requests.push({
       method,

@@ -28,14 +28,16 @@ export function consumed(more = {}) {
  */
 export function server(...responses) {
   const requests = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     requests.push({
       method: request.method,
       url: request.url,
       headers: Object.fromEntries(request.headers),
       body: await request.text(),
       at: monotonicNow(),
-      signal: request.signal,
+      // Not that of the request: Node collects it with the request.
+      signal: args[1].signal,
     });
     let response = responses.length > 1 ? responses.shift() : responses[0];
     if (typeof response === "function") response = await response(request);

@@ -328,7 +328,8 @@ test("publishAll limits the requests in flight, and takes the next event when th
       yield event;
     }
   }
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     const { n } = await request.json();
     await new Promise((resolve) => open.set(n, resolve));
     return new Response("{}");
@@ -448,7 +449,8 @@ test("publishAll ends when its signal aborts: no further event is taken, and tho
   }
   let count = 0;
   const source = sourceTo({
-    fetch: async (request) => {
+    fetch: async (...args) => {
+      const request = new Request(...args);
       if (++count <= 10) return new Response("{}");
       void sleep(1).then(() => aborter.abort());
       return new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));

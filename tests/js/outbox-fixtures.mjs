@@ -9,7 +9,8 @@ export const never = () => new Promise(() => {});
 /** A server that gives these answers in turn, and the last one forever: a status, a Response, an Error to throw, or a function. */
 export function server(...answers) {
   const requests = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     const body = new Uint8Array(await request.clone().arrayBuffer());
     const seen = { request, headers: request.headers, body, text: new TextDecoder().decode(body) };
     requests.push(seen);

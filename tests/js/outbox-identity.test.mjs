@@ -12,7 +12,8 @@ virtualTime();
 /** A server that notes which user sent which events: `[user, id]`. It answers with `state.status`. */
 function noting(state = { status: 202 }) {
   const seen = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     const { status } = state;
     const user = request.headers.get("authorization") ?? request.headers.get("x-pipeline-access-token");
     const body = JSON.parse(await request.text());
@@ -133,7 +134,8 @@ test("a request in flight when the user changes counts, and is not repeated", as
   let answer;
   const to = noting();
   const { fetch } = to;
-  to.fetch = async (request) => {
+  to.fetch = async (...args) => {
+    const request = new Request(...args);
     const response = await fetch(request);
     await new Promise((resolve) => (answer = resolve));
     return response;
@@ -463,7 +465,8 @@ test("a pipeline keeps its events when its token changes, and a BriteEvents clie
       apiUrl: "https://events.example.com",
       serviceName,
       topics: "DefaultCategory: orders\nTopics:\n  - { Entity: Order, Action: Created, Schema: { type: object } }\n",
-      fetch: async (request) => {
+      fetch: async (...args) => {
+        const request = new Request(...args);
         const body = await request.text();
         if (status < 300) posted.push([serviceName, body.includes("orders-service")]);
         return new Response(null, { status });
@@ -561,7 +564,8 @@ test("many identities come and go: no event under another one, none lost, and th
     const seen = new Map();
     const published = new Map();
     let isReliable = false;
-    const fetch = async (request) => {
+    const fetch = async (...args) => {
+      const request = new Request(...args);
       const user = request.headers.get("authorization");
       const events = JSON.parse(await request.text());
       if (chance() < 0.5) await sleep(chance() * 5);

@@ -108,7 +108,8 @@ test("the keepalive budget is given back, also for cancelled requests", async ()
 test("with gzip a hidden page sends more events, in bodies that were compressed at commit", async () => {
   const requests = [];
   let isUp = false;
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     if (!isUp) return new Response(null, { status: 503 });
     const body = new Uint8Array(await request.arrayBuffer());
     requests.push({ body, headers: request.headers, keepalive: request.keepalive });

@@ -12,7 +12,8 @@ const event = (id) => new CloudEvent({ type: "t", source: "/s", id, data: { id }
 function receiver() {
   const received = [];
   let refused = 0;
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     if (request.headers.get("content-type").startsWith("application/cloudevents-batch")) {
       refused++;
       return new Response("no batches here", { status: 415 });
@@ -69,7 +70,8 @@ test("in batch mode, events that the server rejects with 415 become dead letters
 test("two replays of the same dead letter send it once", async () => {
   let isRefused = true;
   const received = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     if (isRefused) return new Response(null, { status: 422 });
     received.push(await request.json());
     return new Response(null, { status: 204 });

@@ -10,7 +10,8 @@ const url = "https://example.com/events?access_token=s3cret";
 const event = (id = "1") => new CloudEvent({ id, type: "t", source: "/s", data: { a: 1 } });
 const answering = (...answers) => {
   const requests = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     requests.push(request.clone());
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     if (typeof answer === "function") return answer(request);
@@ -100,10 +101,10 @@ test("a timeout ends the request, and a response that has begun still counts", a
   await assert.rejects(publisher.send(event()), { code: "ERR_TIMEOUT", culprit: "network", retryable: true });
   const unanswered = new Publisher({ url, fetch: () => new Promise(() => {}), timeoutMs: 20 });
   await assert.rejects(unanswered.send(event()), { code: "ERR_TIMEOUT" });
-  const slowBody = (request) =>
+  const slowBody = (_url, { signal }) =>
     new Response(
       new ReadableStream({
-        start: (c) => request.signal.addEventListener("abort", () => c.error(request.signal.reason)),
+        start: (c) => signal.addEventListener("abort", () => c.error(signal.reason)),
       }),
       { status: 202 },
     );
@@ -120,7 +121,8 @@ test("aborting rejects with the reason, before, during and between attempts", as
     const controller = new AbortController();
     const publisher = new Publisher({
       url,
-      fetch: (request) => {
+      fetch: (...args) => {
+        const request = new Request(...args);
         void sleep().then(() => controller.abort(reason));
         return fetch(request);
       },
@@ -211,7 +213,8 @@ test("thousands of concurrent events all arrive", async () => {
   const publisher = new Publisher({
     url,
     maxInFlight: 5000,
-    fetch: async (request) => {
+    fetch: async (...args) => {
+      const request = new Request(...args);
       seen.add(request.headers.get("ce-id"));
       return new Response(null, { status: requests++ % 10 ? 202 : 503 });
     },

@@ -262,8 +262,8 @@ async function runStream(name, replace, intercept) {
   const { BayeuxServer } = await import("./bayeux-server.mjs");
   const server = new BayeuxServer();
   server.intercept = (seen, request) => intercept?.(server, seen, request);
-  globalThis[Symbol.for("eventferry.readme.fetch")] = async (request) =>
-    request.url.endsWith("/token") ? intercept(server, undefined, request) : server.fetch(request);
+  globalThis[Symbol.for("eventferry.readme.fetch")] = async (address, init) =>
+    address.endsWith("/token") ? intercept(server, undefined, new Request(address, init)) : server.fetch(address, init);
   const { printed, expected } = await run(name, { replace });
   assert.deepEqual(printed, expected);
   assert.equal(server.sessions.size, 0);

@@ -35,8 +35,8 @@ const A = "/event/A__e";
 const BASE = "https://emulator.example/salesforce";
 const emulator = createEmulator();
 // A login signs its response with the crypto of the platform, which takes real time.
-const emulatorFetch = (request) =>
-  request.url.includes("oauth2") ? realTime(emulator.fetch(request)) : emulator.fetch(request);
+const emulatorFetch = (url, init) =>
+  url.includes("oauth2") ? realTime(emulator.fetch(url, init)) : emulator.fetch(url, init);
 after(() => emulator.close());
 
 const RETRY = { baseMs: 1, maxMs: 10 };
@@ -334,7 +334,8 @@ test("jwtBearerAuth signs claims that the public key verifies", async () => {
   for (const key of [pem, privateKey]) {
     let form;
     let loginSeconds;
-    const fetch = async (request) => {
+    const fetch = async (...args) => {
+      const request = new Request(...args);
       if (request.url.includes("oauth2")) {
         loginSeconds = virtualClock().unixNow() / 1000;
         form = new URLSearchParams(await request.clone().text());
@@ -386,7 +387,8 @@ test("jwtBearerAuth signs claims that the public key verifies", async () => {
 test("a new refresh token replaces the old one and is reported", async () => {
   const received = [];
   const tokens = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     if (request.url.includes("oauth2")) {
       tokens.push(new URLSearchParams(await request.clone().text()).get("refresh_token"));
       return Response.json({
@@ -498,7 +500,8 @@ test("invalid arguments are rejected with a message that names them and shows no
 
 test("a stored replay id that is not a number is sent unchanged", async () => {
   const sent = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     const [message] = JSON.parse(await request.clone().text());
     if (message.channel === "/meta/subscribe") sent.push(message.ext.replay);
     return Response.json([
@@ -606,7 +609,8 @@ test("an onRefreshToken that throws or rejects is reported, and the login goes o
     () => Promise.reject(new Error("the disk is full")),
   ]) {
     emulator.salesforce.clear();
-    const fetch = async (request) => {
+    const fetch = async (...args) => {
+      const request = new Request(...args);
       const response = await emulatorFetch(request);
       if (!request.url.includes("oauth2")) return response;
       return Response.json({ ...(await response.json()), refresh_token: "NEW" });
@@ -643,7 +647,8 @@ test("a JWT expires by the wall clock after the computer has slept", async () =>
   );
   const expiries = [];
   const clock = virtualClock();
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     if (request.url.includes("oauth2")) {
       const assertion = new URLSearchParams(await request.clone().text()).get("assertion");
       expiries.push(JSON.parse(atob(assertion.split(".")[1])).exp * 1000 - clock.unixNow());

@@ -29,7 +29,8 @@ function setup(options = {}, emulatorOptions = {}) {
   const proxy = salesforceProxy({
     instanceUrl: INSTANCE,
     allowedOrigins: [PAGE],
-    fetch: async (request) => {
+    fetch: async (...args) => {
+      const request = new Request(...args);
       sent.push({ url: request.url, headers: Object.fromEntries(request.headers), body: await request.clone().text() });
       // A login signs its response with the crypto of the platform, which takes real time.
       return request.url.includes("oauth2") ? realTime(emulator.fetch(request)) : emulator.fetch(request);
@@ -635,7 +636,8 @@ describe("what a hostile page or a careless server cannot get out of the proxy",
       consumerKey: "key",
       consumerSecret,
       grants: ["password"],
-      fetch: async (request) => {
+      fetch: async (...args) => {
+        const request = new Request(...args);
         const form = await request.text();
         return Response.json(
           { error: "invalid_client", error_description: `${consumerSecret} ${form}` },
@@ -659,7 +661,8 @@ describe("what a hostile page or a careless server cannot get out of the proxy",
       accessToken: () => "s3cret-token-of-the-proxy",
       authorize: () => true,
       allowedChannels: [CHANNEL],
-      fetch: async (request) => {
+      fetch: async (...args) => {
+        const request = new Request(...args);
         const cause = new Error(`sent ${request.headers.get("authorization")}`);
         throw new TypeError(`bad header ${request.headers.get("authorization")}`, { cause });
       },

@@ -13,7 +13,8 @@ const CHANNEL = "/event/A__e";
 /** Options of a client in a page: the browser adds the origin to every request. */
 const inPage = (proxy) => ({
   replay: "all",
-  fetch(request) {
+  fetch(url, init) {
+    const request = new Request(url, init);
     request.headers.set("origin", PAGE);
     return proxy(request);
   },
@@ -27,7 +28,7 @@ function setup(options) {
     instanceUrl: "https://acme.my.salesforce.com",
     allowedOrigins: [PAGE],
     // A login signs its response with the crypto of the platform, which takes real time.
-    fetch: (request) => (request.url.includes("oauth2") ? realTime(emulator.fetch(request)) : emulator.fetch(request)),
+    fetch: (url, init) => (url.includes("oauth2") ? realTime(emulator.fetch(url, init)) : emulator.fetch(url, init)),
     ...options(emulator),
   });
   return { emulator, proxy, salesforce: emulator.salesforce };

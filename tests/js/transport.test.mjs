@@ -94,20 +94,16 @@ test("a stream without bytes and a locked body count as empty", async () => {
 });
 
 test("a response whose body never ends counts after the timeout if the fetch can be aborted", async () => {
-  let heldRequest;
-  const hanging = async (request) => {
-    // Node collects a request with its signal when nothing refers to it.
-    heldRequest = request;
-    return new Response(
+  const hanging = async (_url, { signal }) =>
+    new Response(
       new ReadableStream({
         start: (controller) => {
           controller.enqueue(bytes("so far"));
-          heldRequest.signal.addEventListener("abort", () => controller.error(heldRequest.signal.reason));
+          signal.addEventListener("abort", () => controller.error(signal.reason));
         },
       }),
       { status: 202 },
     );
-  };
   const { body, ...outcome } = await start(hanging, { timeoutMs: 20 }).outcome;
   assert.deepEqual([outcome.kind, outcome.status, new TextDecoder().decode(body)], ["response", 202, "so far"]);
   const ignoringAbort = async () => new Response(new ReadableStream({ pull: () => new Promise(() => {}) }));

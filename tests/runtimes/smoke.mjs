@@ -152,7 +152,8 @@ const CHECKS = {
 const CHECKS_OF_STREAMS = {
   "a stream subscribes and receives": async (api) => {
     let release;
-    const fetch = async (request) => {
+    const fetch = async (...args) => {
+      const request = new Request(...args);
       const messages = await request.json();
       const [{ channel, advice }] = messages;
       if (channel === "/meta/connect" && !advice) {
@@ -190,7 +191,8 @@ const CHECKS_OF_THE_FULL_MODULE = {
   "a session stores its events until the server has accepted them": async (api) => {
     const bodies = [];
     const answers = [503, 200];
-    const fetch = async (request) => {
+    const fetch = async (...args) => {
+      const request = new Request(...args);
       bodies.push(await request.text());
       return new Response(null, { status: answers.shift() });
     };
@@ -216,7 +218,8 @@ const CHECKS_OF_THE_FULL_MODULE = {
   "a publisher delivers with the second attempt": async (api) => {
     const answers = [503, 204];
     const received = [];
-    const fetch = async (request) => {
+    const fetch = async (...args) => {
+      const request = new Request(...args);
       received.push((await api.fromRequest(request)).id);
       return new Response(null, { status: answers.shift() });
     };
@@ -256,7 +259,8 @@ const CHECKS_OF_GLASSFLOW = {
       new Response(null, { status: 204 }),
       new Response('{"payload":{"n":1},"response":{"n":2},"status":"success"}'),
     ];
-    const fetch = async (request) => {
+    const fetch = async (...args) => {
+      const request = new Request(...args);
       requests.push(
         `${request.method} ${new URL(request.url).pathname} ${request.headers.get("x-pipeline-access-token")} ${await request.text()}`,
       );
@@ -317,7 +321,8 @@ function sharesClasses(api, also) {
 /** @param needsYaml whether a runtime without permission to load the YAML parser is an error */
 export async function publishesBriteEvents(api, { EventClient, FerryError }, needsYaml = false) {
   const requests = [];
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     requests.push([
       new URL(request.url).pathname,
       request.headers.get("x-britecore-job-id"),

@@ -7,7 +7,8 @@ const URL = "https://example.com/events";
 function collector() {
   const seen = [];
   const state = { status: 202 };
-  const fetch = async (request) => {
+  const fetch = async (...args) => {
+    const request = new Request(...args);
     const user = request.headers.get("authorization");
     // Before the body is read: by then another user may be there.
     const { status } = state;
@@ -144,9 +145,9 @@ const CHECKS = {
     state.status = 202;
     for (const [n, url] of urls.entries()) {
       const to = [];
-      const noting = async (request) => {
-        to.push(request.url);
-        return fetch(request);
+      const noting = async (address, init) => {
+        to.push(address);
+        return fetch(address, init);
       };
       const publisher = publisherOf(Publisher, make(), noting, { "x-user": String(n) }, url);
       await drained(publisher);

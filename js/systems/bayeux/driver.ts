@@ -89,6 +89,8 @@ export class StreamDriver {
   #epoch: number | undefined;
   /** What servers may repeat in their errors. */
   readonly #secrets = new Secrets();
+  /** Why the network failed last. The engine may report a failure later, when it stops to try. */
+  #networkCause: unknown;
   #isDrainScheduled = false;
   /** Messages that were taken and that the engine was not told of yet. */
   #taken = 0;
@@ -105,7 +107,10 @@ export class StreamDriver {
         if (extensions) extensions.receive(-id, text, undefined, (changed) => this.#onFrame(id, text, changed));
         else this.#onSocketText(id, text);
       },
-      onClose: (id, code) => this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code)),
+      onClose: (id, code, cause) => {
+        this.#networkCause = cause;
+        this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code));
+      },
     });
     this.#pump = new Pump<StreamPort, StreamsGlue>({
       module: streams,
@@ -321,6 +326,7 @@ export class StreamDriver {
     // What has arrived after a sleep shows that the connection works.
     this.#syncClock(port, now);
     if (outcome.kind === "failure") {
+      this.#networkCause = outcome.cause;
       port.failure(now, id, FAILURE[outcome.reason]);
       return;
     }
@@ -364,9 +370,11 @@ export class StreamDriver {
 
   #error(...[code, status, message, [reply, ...serverArguments]]: StreamErrorParts): FerryError | undefined {
     if (code === 0) return undefined;
-    const pumpCause = this.#pump.cause;
+    const name = codeOf(code);
+    const isNetwork = name === "ERR_NETWORK" || name === "ERR_TIMEOUT";
+    const pumpCause = this.#pump.cause ?? (isNetwork ? this.#networkCause : undefined);
     const cause = pumpCause === ALL_DROPPED ? undefined : this.#secrets.redactError(pumpCause);
-    return new FerryError(codeOf(code), this.#secrets.redact(message), {
+    return new FerryError(name, this.#secrets.redact(message), {
       status: status || undefined,
       ...(reply !== undefined && {
         body: encoder.encode(this.#secrets.redact(reply)),

@@ -21,7 +21,7 @@ export function platformKeepsCookies(): boolean {
 
 /** The global `fetch`, looked up at each call because tests and frameworks replace it. */
 function fetchWithCookies(credentials: RequestCredentials): FetchLike {
-  return (request) => fetch(new Request(request, { credentials }));
+  return (url, init) => fetch(url, { ...init, credentials });
 }
 
 /**
@@ -29,16 +29,15 @@ function fetchWithCookies(credentials: RequestCredentials): FetchLike {
  * response is then lost for good, because the client does not know about it. Deno cannot send a body again that is a
  * stream.
  */
-const fetchWithoutResend: FetchLike = async (request) => {
+const fetchWithoutResend: FetchLike = async (url, init) => {
   // A login can be sent twice without harm, and some servers do not accept forms in chunks.
-  if (!request.headers.get("content-type")?.startsWith("application/json")) return fetch(request);
-  const bytes = new Uint8Array(await request.arrayBuffer());
+  if (!(init.headers as Headers).get("content-type")?.startsWith("application/json")) return fetch(url, init);
+  const bytes = init.body as Uint8Array;
   const body = new ReadableStream({
     pull(controller) {
       controller.enqueue(bytes);
       controller.close();
     },
   });
-  const { url, headers, signal } = request;
-  return fetch(url, { method: "POST", headers, signal, redirect: "manual", body, duplex: "half" } as RequestInit);
+  return fetch(url, { ...init, body, duplex: "half" } as RequestInit);
 };

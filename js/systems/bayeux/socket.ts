@@ -24,7 +24,8 @@ export interface SocketListener {
   onOpen(id: number): void;
   /** `text` is empty for a binary frame. */
   onText(id: number, text: string): void;
-  onClose(id: number, code: number): void;
+  /** `cause` tells why the connection failed, if the platform says so. */
+  onClose(id: number, code: number, cause: unknown): void;
 }
 
 /** Close code for a connection that broke without a close frame (RFC 6455, section 7.1.5). */
@@ -43,8 +44,8 @@ export class Sockets {
 
   open(id: number, url: string): void {
     const isOpen = () => this.#sockets.has(id);
-    const onClose = (code: number) => {
-      if (this.#sockets.delete(id)) this.#listener.onClose(id, code);
+    const onClose = (code: number, cause?: unknown) => {
+      if (this.#sockets.delete(id)) this.#listener.onClose(id, code, cause);
     };
     try {
       const socket = this.#makeSocket(url);
@@ -54,12 +55,15 @@ export class Sockets {
         "message",
         ({ data }: { data: unknown }) => isOpen() && this.#listener.onText(id, typeof data === "string" ? data : ""),
       );
-      socket.addEventListener("close", ({ code }: { code?: number }) => onClose(code ?? ABNORMAL_CLOSURE));
-      socket.addEventListener("error", () => onClose(ABNORMAL_CLOSURE));
-    } catch {
+      socket.addEventListener("close", (event: { code?: number }) => onClose(event.code ?? ABNORMAL_CLOSURE, event));
+      // Browsers say nothing more; implementations for servers have the error of the connection.
+      socket.addEventListener("error", (event: { error?: unknown }) =>
+        onClose(ABNORMAL_CLOSURE, event?.error ?? event),
+      );
+    } catch (cause) {
       // The platform refuses the URL, or a policy forbids it. Treated as a connection that failed.
       this.#sockets.set(id, UNUSABLE_SOCKET);
-      queueMicrotask(() => onClose(ABNORMAL_CLOSURE));
+      queueMicrotask(() => onClose(ABNORMAL_CLOSURE, cause));
     }
   }
 

@@ -9,7 +9,7 @@
  */
 import { Inbox } from "../../client/inbox.js";
 import { aborted, checkSignal } from "../../client/options.js";
-import { FerryError, isFerryError } from "../../engine/errors.js";
+import { callersOfNow, FerryError, isFerryError, traced } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { channelName, checkChannel, isServiceChannel } from "./channels.js";
 import { StreamDriver } from "./driver.js";
@@ -131,12 +131,13 @@ export class Stream {
     }
     this.#phase = "open";
     this.#liveness = new LivenessWatcher((what) => this.#driver.checkConnection(what));
+    const withCallersOfOpen = callersOfNow();
     const onAbort = () => this.#abort(signal!);
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#opening = this.#driver
       .start((port, now) => port.open(now))
       .catch((error: unknown) => {
-        throw signal?.aborted ? aborted(signal) : error;
+        throw withCallersOfOpen(signal?.aborted ? aborted(signal) : error);
       })
       .finally(() => signal?.removeEventListener("abort", onAbort));
     // If nobody awaits it, the next call reports the error.
@@ -225,14 +226,14 @@ export class Stream {
       throw new FerryError("ERR_INVALID_ARGUMENT", `data must be a JSON value: ${(cause as Error).message}`, { cause });
     }
     if (text === undefined) throw mustBe("data", "a JSON value", data);
-    await this.#driver.start((port, now) => port.publish(now, channel, text));
+    await traced(this.#driver.start((port, now) => port.publish(now, channel, text)));
   }
 
   async receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
     checkSignal(options.signal);
     if (this.#phase === "new") throw invalidArgument("the client is not open yet; await client.open() first");
     this.#usesInbox = true;
-    const message = await this.#inbox.take(options.signal);
+    const message = await traced(this.#inbox.take(options.signal));
     const saved = this.#system.beforeReceive?.(message);
     if (saved) {
       try {

@@ -191,7 +191,7 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
    * `{ until: "delivered" }` until the server has accepted them. Up to five events are sent one by one, more in batches
    * of 250.
    */
-  async flush(options?: FlushOptions): Promise<FlushReport> {
+  flush(options?: FlushOptions): Promise<FlushReport> {
     return this.#init.buffer.flush(options);
   }
 

@@ -16,7 +16,7 @@ import {
   type HeadersOption,
   mergeHeaders,
 } from "../../client/options.js";
-import { FerryError } from "../../engine/errors.js";
+import { FerryError, traced } from "../../engine/errors.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
 import { identityOfHeaders } from "../../outbox/identity.js";
@@ -142,7 +142,11 @@ export class Publisher {
    * followed), `ERR_UNAUTHORIZED`, `ERR_REJECTED`, `ERR_GONE`, `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_FORMAT`,
    * `ERR_RATE_LIMITED`, `ERR_UNAVAILABLE`, `ERR_QUEUE_FULL`, `ERR_CLOSED`; `status` has the HTTP status.
    */
-  async send(events: CloudEvent | Iterable<CloudEvent> | EventBatch, options: SendOptions = {}): Promise<SendInfo> {
+  send(events: CloudEvent | Iterable<CloudEvent> | EventBatch, options: SendOptions = {}): Promise<SendInfo> {
+    return traced(this.#send(events, options));
+  }
+
+  async #send(events: CloudEvent | Iterable<CloudEvent> | EventBatch, options: SendOptions): Promise<SendInfo> {
     checkTimeout(options.timeoutMs);
     checkSignal(options.signal);
     const mode = options.mode ?? this.#options.mode;

@@ -9,7 +9,7 @@ import {
   checkTimeout,
   checkedUrl,
 } from "../../client/options.js";
-import { FerryError } from "../../engine/errors.js";
+import { FerryError, traced } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
 import { ErrorResponseException, FailedDependencyException } from "./client-errors.js";
@@ -127,9 +127,11 @@ export class EventsProtocolClient {
       timeoutMs,
     };
     const { trace } = this.#options;
-    const response = trace
-      ? await this.#tracedExchange<T>(request, call, new RunningTrace(trace, "client", request))
-      : await this.#exchange<T>(request, call);
+    const response = await traced(
+      trace
+        ? this.#tracedExchange<T>(request, call, new RunningTrace(trace, "client", request))
+        : this.#exchange<T>(request, call),
+    );
     if (throwOnError && response.isError) throw new ErrorResponseException(request, response);
     return response;
   }

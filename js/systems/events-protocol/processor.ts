@@ -80,7 +80,8 @@ export class EventProcessor {
   }
 
   /**
-   * Answers a request, on any path. The function can be detached: `export default { fetch: processor.fetch }`.
+   * Answers a request, on any path. The function can be detached: `export default { fetch: processor.fetch }`. It may
+   * also be the `fetch` of a client, which calls it with a URL and options.
    *
    * The response is an event with status 200, as the protocol demands, also for errors; 405 for methods other than POST
    * and OPTIONS. Rejects only if the body of the request has already been read.
@@ -88,7 +89,8 @@ export class EventProcessor {
    * @param env passed on to the handlers
    * @param ctx passed on to the handlers
    */
-  readonly fetch = async (request: Request, env?: unknown, ctx?: unknown): Promise<Response> => {
+  readonly fetch = async (input: Request | string, env?: unknown, ctx?: unknown): Promise<Response> => {
+    const request = typeof input === "string" ? new Request(input, env as RequestInit) : input;
     const headers = this.#corsHeaders(request);
     if (request.method === "OPTIONS")
       return new Response(null, { status: 204, headers: { allow: METHODS, ...headers } });

@@ -6,7 +6,7 @@ import { publish } from "../../engine/modules/publish.js";
 import { Calls } from "../../client/calls.js";
 import { DEFAULT_TIMEOUT_MS, aborted, checkOptionNames, checkSignal } from "../../client/options.js";
 import { closeOnAbort } from "../../client/time-limit.js";
-import { FerryError } from "../../engine/errors.js";
+import { FerryError, traced } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { CLASSIFIERS } from "../../engine/ports.js";
 import { problemListener } from "../../stores/problem-listener.js";
@@ -145,7 +145,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
    * `ERR_CLOSED`
    */
   async consume<P = unknown, R = unknown>(options: PipelineCallOptions = {}): Promise<ConsumeResult<P, R>> {
-    return (await this.#consume(false, checkCallOptions("consume", options))) as ConsumeResult<P, R>;
+    return (await traced(this.#consume(false, checkCallOptions("consume", options)))) as ConsumeResult<P, R>;
   }
 
   /**
@@ -154,7 +154,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
    * @throws {FerryError} as `consume`
    */
   async consumeFailed<P = unknown>(options: PipelineCallOptions = {}): Promise<ConsumeResult<P>> {
-    return (await this.#consume(true, checkCallOptions("consumeFailed", options))) as ConsumeResult<P>;
+    return (await traced(this.#consume(true, checkCallOptions("consumeFailed", options)))) as ConsumeResult<P>;
   }
 
   /** The events of the output as they come, like `events()`. */

@@ -2,7 +2,7 @@
 import { publish } from "../../engine/modules/publish.js";
 import { Calls, type CallsOptions } from "../../client/calls.js";
 import { type Classify, checkClassify, classifyCall } from "../../client/classify.js";
-import { FerryError } from "../../engine/errors.js";
+import { FerryError, traced } from "../../engine/errors.js";
 import { DEFAULT_TIMEOUT_MS, mergeHeaders } from "../../client/options.js";
 import type { OutboxOptions } from "../../outbox/options.js";
 import { Outbox } from "../../outbox/outbox.js";
@@ -78,7 +78,7 @@ export class PipelineDataSource {
    * is the body of the response.
    */
   async publish(event: unknown, options: PipelineCallOptions = {}): Promise<PublishResult> {
-    return this.publishText(eventToJson(event), options);
+    return await traced(this.publishText(eventToJson(event), options));
   }
 
   /**
@@ -120,7 +120,7 @@ export class PipelineDataSource {
    * @throws {FerryError} the errors of `publish`, also `ERR_RATE_LIMITED` for 429, which the original treats as valid
    */
   async validateCredentials(options: PipelineCallOptions = {}): Promise<void> {
-    await this.#pipeline.validateCredentials(this.#calls, checkCallOptions("validateCredentials", options));
+    await traced(this.#pipeline.validateCredentials(this.#calls, checkCallOptions("validateCredentials", options)));
   }
 
   /**

@@ -74,14 +74,8 @@ export class Upstream {
     };
     let pending: Promise<Response> | undefined;
     try {
-      const request = new Request(url, {
-        method: "POST",
-        headers,
-        body: content,
-        redirect: "manual",
-        signal: controller.signal,
-      });
-      pending = (this.#options.fetch ?? ((request) => fetch(request)))(request);
+      const send: FetchLike = this.#options.fetch ?? ((url, init) => fetch(url, init));
+      pending = send(url, { method: "POST", headers, body: content, redirect: "manual", signal: controller.signal });
       const response = await Promise.race([pending, whenAborted]);
       if (response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400)) {
         throw new FerryError("ERR_REDIRECTED", "Salesforce answered with a redirect: check instanceUrl and loginUrl", {
