@@ -162,6 +162,15 @@ function generatedFields() {
     main: "./dist/cjs/entries/index.js",
     module: "./dist/entries/index.js",
     types: "./dist/entries/index.d.ts",
+    // For `moduleResolution: "node10"`, which knows no `exports`; there TypeScript writes CommonJS.
+    typesVersions: {
+      "*": Object.fromEntries(
+        ENTRY_POINTS.filter(({ name }) => name !== "index").map(({ name }) => [
+          name,
+          [`./dist/cjs/entries/${name}.d.ts`],
+        ]),
+      ),
+    },
     imports,
     exports: {
       ...exports,
