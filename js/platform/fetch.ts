@@ -224,25 +224,37 @@ async function readBody(response: Response, maxBytes: number): Promise<{ body: U
   let size = 0;
   let error: unknown;
   try {
-    const reader = response.body?.getReader();
+    const reader = readerOf(response.body);
     let hasEnded = !reader;
     while (size < maxBytes && !hasEnded) {
       const { value } = await reader!.read();
       hasEnded = value === undefined;
       // Without a class check: in a test environment the bytes may come from another realm.
       if (!ArrayBuffer.isView(value)) break;
-      const chunk = value.subarray(0, maxBytes - size);
+      const chunk = (value as Uint8Array).subarray(0, maxBytes - size);
       chunks.push(chunk);
       size += chunk.length;
     }
     // Nobody uses the remainder. An empty body must be read to its end, because browsers return the bytes of a request
     // to the keepalive budget only then. The cancel is not awaited: the one of a cloned response does not resolve
     // before the clone is read.
-    if (!hasEnded) reader!.cancel().catch(() => undefined);
+    if (!hasEnded) reader!.cancel()?.catch(() => undefined);
   } catch (cause) {
     error = cause;
   }
   return { body: chunks.length === 1 ? chunks[0]! : concat(chunks), error };
+}
+
+/** Reads a body chunk by chunk. That of node-fetch is a stream of Node, which is an async iterable. */
+function readerOf(body: Response["body"]): BodyReader | undefined {
+  if (!body || typeof body.getReader === "function") return body?.getReader();
+  const chunks = (body as unknown as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  return { read: () => chunks.next(), cancel: () => chunks.return?.() };
+}
+
+interface BodyReader {
+  read(): Promise<{ value?: unknown }>;
+  cancel(): Promise<unknown> | undefined;
 }
 
 /** The `fetch` of the user for wasm: it never throws, and rejects only with an Error. */

@@ -1,5 +1,6 @@
 // js/platform/fetch.ts: how much of a response is read, and responses that break off or never end.
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { test } from "node:test";
 import { publish } from "../../dist/engine/load/publish.js";
 import { startExchange } from "../../dist/platform/fetch.js";
@@ -32,13 +33,11 @@ const streamOf = (...chunks) =>
   });
 
 test("an exchange sends the request and returns the response", async () => {
-  const echo = async (request) =>
-    new Response(
-      [request.method, request.url, request.headers.get("content-type"), request.redirect, await request.text()].join(
-        " ",
-      ),
-      { status: 201, headers: { "retry-after": "3", "x-a": "1" } },
-    );
+  const echo = async (url, { method, headers, redirect, body }) =>
+    new Response([method, url, headers.get("content-type"), redirect, new TextDecoder().decode(body)].join(" "), {
+      status: 201,
+      headers: { "retry-after": "3", "x-a": "1" },
+    });
   const { body, ...outcome } = await start(echo, { responseHeaders: "x-a x-none" }).outcome;
   assert.deepEqual(outcome, { kind: "response", status: 201, retryAfterMs: 3000, headers: "x-a: 1\n" });
   assert.equal(new TextDecoder().decode(body), "POST https://example.com/x text/plain manual hi");
@@ -84,6 +83,15 @@ test("a response whose body breaks off counts, unless the body is needed", async
     cause: error,
   });
   assert.equal((await outcomeOf(breakingOff(503), { needsBody: true })).status, 503);
+});
+
+test("the body of a Response may be a stream of Node, as that of node-fetch", async () => {
+  const responseWith = (body) => ({ status: 200, headers: new Headers(), body });
+  assert.equal((await outcomeOf(responseWith(Readable.from([bytes("he"), bytes("llo")])))).text, "hello");
+  const long = Readable.from([bytes("hello"), bytes("more")]);
+  assert.equal((await outcomeOf(responseWith(long), { maxResponseBytes: 3 })).text, "hel");
+  await sleep();
+  assert.ok(long.destroyed);
 });
 
 test("a stream without bytes and a locked body count as empty", async () => {
