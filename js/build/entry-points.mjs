@@ -57,6 +57,11 @@ export const ENTRY_POINTS = [
     from: ["systems/events-protocol/index"],
     alias: { EventClient: "EventsProtocolClient", EventClientOptions: "EventsProtocolClientOptions" },
   },
+  {
+    name: "jwt",
+    what: "the verifier of JSON Web Tokens for web hooks, with npm `jose`",
+    from: ["systems/cloudevents/jwt"],
+  },
   { name: "testing", what: "the emulator", from: ["testing/index"] },
   {
     name: "slim",

@@ -355,6 +355,12 @@ test("webhook-verify: lets in what is signed with any of the keys", async () => 
   assert.deepEqual(printed, expected);
 });
 
+test("webhook-jwt: refuses a delivery without a token", async () => {
+  const { module } = await run("webhook-jwt");
+  const request = new Request("https://example.com/events", { method: "POST", body: "{}" });
+  assert.equal((await module.handle(request)).status, 401);
+});
+
 test("webhook-sign: what it sends is signed", async () => {
   const { CloudEvent } = await import("eventferry");
   const { module } = await run("webhook-sign", { emulator: url });

@@ -1,4 +1,5 @@
 /** Clients of the Streaming API of Salesforce. `src/salesforce` implements the protocol. */
+import { isLoopback } from "../../client/loopback.js";
 import { checkedUrl, type HeadersOption } from "../../client/options.js";
 import { HIDDEN, mustBe } from "../../engine/messages.js";
 import type { StreamPort } from "../../engine/ports.js";
@@ -302,9 +303,8 @@ function checkInstances(instances: unknown): void {
 /** The token of a login over https must not leave the machine without encryption. */
 function checkEndpoint(endpoint: string, { tokenUrl, instanceUrl }: Record<string, unknown>): void {
   const { protocol, hostname } = new URL(endpoint);
-  const isLocal = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
   const isSecret = String(tokenUrl ?? instanceUrl).startsWith("https:");
-  if (isSecret && protocol !== "https:" && !isLocal)
+  if (isSecret && protocol !== "https:" && !isLoopback(hostname))
     throw mustBe("streamingUrl", "an https URL", protocol, "the token would be sent without encryption");
 }
 

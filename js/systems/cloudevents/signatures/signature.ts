@@ -75,11 +75,14 @@ export function refusal(reason: string): FerryError {
  *
  * @throws {FerryError} `ERR_UNAUTHORIZED`
  */
-export function requiredHeader({ headers }: SignedMessage, name: string): string {
+export function requiredHeader(
+  { headers }: SignedMessage,
+  name: string,
+  maxLength: number = MAX_HEADER_LENGTH,
+): string {
   const value = headers.get(name);
   if (value === null || value === "") throw refusal(`the header ${name} is missing`);
-  if (value.length > MAX_HEADER_LENGTH)
-    throw refusal(`the header ${name} is longer than ${MAX_HEADER_LENGTH} characters`);
+  if (value.length > maxLength) throw refusal(`the header ${name} is longer than ${maxLength} characters`);
   // Platforms join repeated headers like this. No value of these headers has it.
   if (value.includes(", ")) throw refusal(`the header ${name} is repeated`);
   return value;

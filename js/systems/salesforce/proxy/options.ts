@@ -1,4 +1,5 @@
 /** Options of the proxy, and their checks. Messages never show a value that may be secret. */
+import { isLoopback } from "../../../client/loopback.js";
 import { checkedUrl, checkOptionNames, checkTimeout } from "../../../client/options.js";
 import { HIDDEN, invalidArgument, mustBe } from "../../../engine/messages.js";
 import type { FetchLike } from "../../../platform/fetch.js";
@@ -214,8 +215,7 @@ function grantsOf(given: unknown = DEFAULT_GRANTS): readonly string[] {
 function baseUrl(given: unknown, name: string): string {
   const url = new URL(checkedUrl(given, name));
   if (url.search || url.hash) throw mustBe(name, "a URL without a query and a fragment", HIDDEN);
-  if (url.protocol !== "https:" && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname))
-    throw mustBe(name, "an https URL", url.protocol);
+  if (url.protocol !== "https:" && !isLoopback(url.hostname)) throw mustBe(name, "an https URL", url.protocol);
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 
