@@ -38,8 +38,9 @@ pub fn classify_response(response: &Response, events: u32) -> Classified {
         (Some(false), None) => Classified::Each(vec![unknown_result(response); events as usize]),
         (_, Some(records)) => {
             let mut answers = record_answers(response, &records);
-            // Events without a record: without `failedRecords` they count as accepted.
-            let missing = if is_failure_free.is_none() { by_status } else { unknown_result(response) };
+            // A list that is too short was cut: its events are tried again, and those alone. Without
+            // `failedRecords` they count as accepted.
+            let missing = if is_failure_free.is_none() { by_status } else { retry_later(response) };
             answers.resize(events as usize, missing);
             Classified::Each(answers)
         }

@@ -64,8 +64,8 @@ test("who waits for the delivery, and the end of the outbox, end the wait for mo
 test("pages that end before a slow server answers send an event twice at most", async () => {
   const next = lasting();
   const copies = new Map();
-  const fetch = async (request) => {
-    for (const { id } of await request.json()) copies.set(id, (copies.get(id) ?? 0) + 1);
+  const fetch = async (url, init) => {
+    for (const { id } of await new Request(url, init).json()) copies.set(id, (copies.get(id) ?? 0) + 1);
     await sleep(1500);
     return new Response(null, { status: 202 });
   };
