@@ -209,7 +209,7 @@ mod tests {
                 r#"{"failedRecords":1,"records":[{"errorType":"InternalFailureException"},"Success",{"errorType":"X"}]}"#,
                 "~+!",
             ),
-            (r#"{"failedRecords":3,"records":["Success","InternalFailureException"]}"#, "+~!"),
+            (r#"{"failedRecords":3,"records":["Success","InternalFailureException"]}"#, "+~~"),
             (r#"{"failedRecords":1}"#, "!!!"),
             (r#"{"failedRecords":"two","records":{}}"#, "!!!"),
             (r#"{"records":["Success","ValidationException"]}"#, "+!+"),
