@@ -35,8 +35,10 @@ const A = "/event/A__e";
 const BASE = "https://emulator.example/salesforce";
 const emulator = createEmulator();
 // A login signs its response with the crypto of the platform, which takes real time.
-const emulatorFetch = (url, init) =>
-  url.includes("oauth2") ? realTime(emulator.fetch(url, init)) : emulator.fetch(url, init);
+const emulatorFetch = (...args) => {
+  const request = new Request(...args);
+  return request.url.includes("oauth2") ? realTime(emulator.fetch(request)) : emulator.fetch(request);
+};
 after(() => emulator.close());
 
 const RETRY = { baseMs: 1, maxMs: 10 };
@@ -340,7 +342,7 @@ test("jwtBearerAuth signs claims that the public key verifies", async () => {
         loginSeconds = virtualClock().unixNow() / 1000;
         form = new URLSearchParams(await request.clone().text());
       }
-      return emulatorFetch(request);
+      return emulatorFetch(...args);
     };
     const client = new SalesforceClient(
       jwtBearerAuth({
@@ -559,7 +561,8 @@ test("a goodbye of Salesforce, alone or beside a refusal, loses no event and end
 test("the token of a login goes to no instance that the application has not allowed", async () => {
   const sent = [];
   const loginUrl = "https://login.example";
-  const fetchFor = (instance) => async (request) => {
+  const fetchFor = (instance) => async (url, init) => {
+    const request = new Request(url, init);
     sent.push(new URL(request.url).host);
     if (request.url.endsWith("/token"))
       return Response.json({ access_token: "T", instance_url: instance, token_type: "Bearer" });

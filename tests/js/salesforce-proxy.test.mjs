@@ -542,8 +542,8 @@ describe("refusing", () => {
     });
     assert.equal((await page.post([page.message("/meta/connect")])).status, 502);
     assert.equal(errors[0].code, "ERR_REDIRECTED");
-    const hang = (request) =>
-      new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
+    const hang = (_url, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     const slow = setup({ fetch: hang, timeoutMs: 1, pollTimeoutMs: 5 });
     assert.equal((await slow.page.post([page.message("/meta/connect")])).status, 504);
     assert.equal((await slow.page.post([page.message("/meta/subscribe")])).status, 504);

@@ -40,7 +40,7 @@ before(async () => {
     ["JSON.stringify(rest)", "JSON.stringify({ ...rest, form: 1 })"],
   );
   patch("stores/readable-row.js", ["form === 0", "form <= 1"]);
-  patch("stores/local-storage.js", ["JSON.stringify(row,", "JSON.stringify({ ...row, form: 1 },"]);
+  patch("stores/json-row.js", ["JSON.stringify(row,", "JSON.stringify({ ...row, form: 1 },"]);
   const load = (file) => import(pathToFileURL(join(copy, "stores", file)));
   newer = { ...(await load("durable-object.js")), ...(await load("file.js")), ...(await load("local-storage.js")) };
 });

@@ -144,7 +144,7 @@ test("bad options of jwt are refused by name", () => {
     [{ toleranceMs: -1 }, /^toleranceMs must be/],
     [{ timeoutMs: 0 }, /^timeoutMs must be/],
     [{ fetch: 1 }, /^fetch must be a function/],
-    [{ jwk: jwks }, /did you mean jwks\?/],
+    [{ jwk: jwks }, /did you mean "jwks"\?/],
   ];
   for (const [change, message] of cases)
     assert.throws(() => jwt({ ...options, ...change }), { code: "ERR_INVALID_ARGUMENT", message }, String(message));
