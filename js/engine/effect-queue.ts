@@ -12,14 +12,22 @@ export interface EffectQueue<H extends Handlers> {
   readonly effects: H;
   /** Makes the queued calls in order. Does nothing if it is running already. */
   run(): void;
+  /** Drops the queued calls, also those that `run` has not made yet. */
+  clear(): void;
 }
 
 /** A queue for these handlers. */
 export function effectQueue<H extends Handlers>(handlers: H): EffectQueue<H> {
   let calls: [string, never[]][] = [];
+  /** The index of the next call that is made. */
+  let next = 0;
   let isRunning = false;
   const effects: Handlers = {};
   for (const name in handlers) effects[name] = (...args) => void calls.push([name, args]);
+  const clear = () => {
+    calls = [];
+    next = 0;
+  };
   return {
     effects: effects as H,
     run() {
@@ -27,14 +35,15 @@ export function effectQueue<H extends Handlers>(handlers: H): EffectQueue<H> {
       if (isRunning) return;
       isRunning = true;
       try {
-        for (let index = 0; index < calls.length; index++) {
-          const [name, args] = calls[index]!;
+        while (next < calls.length) {
+          const [name, args] = calls[next++]!;
           handlers[name]!(...args);
         }
       } finally {
         isRunning = false;
-        calls = [];
+        clear();
       }
     },
+    clear,
   };
 }

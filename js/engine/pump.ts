@@ -112,8 +112,11 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
     report?: (port: P, now: number, outcome: ExchangeOutcome) => void,
     planTimeoutMs: number = MAX_TIMER_MS,
   ): void {
-    // An earlier handler has closed the pump.
-    if (!this.#port) return;
+    if (!this.#port) {
+      // An earlier handler has closed the pump. Nobody waits for the plan.
+      if (plan instanceof Promise) plan.catch(() => undefined);
+      return;
+    }
     const start = (plan: RequestPlan) => startExchange(this.#fetchBindings!, this.#options.fetch, plan);
     const exchange = plan instanceof Promise ? startWhenPlanned(plan, planTimeoutMs, start) : start(plan);
     this.#exchanges.set(id, exchange);
@@ -159,6 +162,8 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
       this.#fetchBindings = guarded(module, glue);
       this.#stopListening = module.onReset(() => {
         this.#discard();
+        // Its outputs have ids that the next machine gives again.
+        this.#queue.clear();
         this.#options.onReset();
       });
       const started = this.#port;

@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { CloudEvent, isFerryError, Publisher } from "eventferry";
 import { codecs } from "../../dist/engine/load/codecs.js";
 import { publish } from "../../dist/engine/load/publish.js";
+import { EngineModule } from "../../dist/engine/module.js";
+import { Pump } from "../../dist/engine/pump.js";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
@@ -75,6 +77,63 @@ test("a response that arrives after a trap is ignored", async () => {
   await rejected;
   await sleep(5);
   publisher.close();
+});
+
+/** A pump whose machines, counted from 1, are drained by `drain(effects, machine)`. The handler is `note`. */
+function pumpOf(drain, note) {
+  const glue = { initSync() {}, exportsNow: () => ({}), __wbg_reset_state() {} };
+  const module = new EngineModule("fake", glue);
+  module.source = () => new Uint8Array();
+  let machines = 0;
+  const makePort = () => {
+    const machine = ++machines;
+    return { drain: (effects) => drain(effects, machine), free() {} };
+  };
+  return { module, pump: new Pump({ module, makePort, fetch: undefined, handlers: { note }, onReset() {} }) };
+}
+
+test("the outputs of a machine that trapped are not carried out for the next one", () => {
+  const noted = [];
+  const drain = (effects, machine) => {
+    effects.note(machine);
+    if (machine === 1) trap();
+  };
+  const { pump } = pumpOf(drain, (machine) => noted.push(machine));
+  assert.throws(() => pump.send(() => 0), { code: "ERR_INTERNAL" });
+  pump.send(() => 0);
+  assert.deepEqual(noted, [2]);
+});
+
+test("after a trap in a handler the outputs of the old machine are dropped, and all of the new one carried out", () => {
+  const noted = [];
+  const drain = (effects, machine) => {
+    for (const output of ["a", "b", "c"]) effects.note(`${machine}${output}`);
+  };
+  const { module, pump } = pumpOf(drain, (output) => {
+    noted.push(output);
+    if (output !== "1b") return;
+    provokeTrap(module);
+    pump.send(() => 0);
+  });
+  pump.send(() => 0);
+  assert.deepEqual(noted, ["1a", "1b", "2a", "2b", "2c"]);
+});
+
+test("a request that is being signed when its client closes leaves no unhandled rejection", async () => {
+  const unhandled = [];
+  const onUnhandled = (error) => unhandled.push(error);
+  process.on("unhandledRejection", onUnhandled);
+  const { pump } = pumpOf(
+    (effects) => effects.note(),
+    () => {
+      pump.close();
+      pump.startExchange(1, Promise.reject(new Error("no signature")));
+    },
+  );
+  pump.send(() => 0);
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("unhandledRejection", onUnhandled);
+  assert.deepEqual(unhandled, []);
 });
 
 test("growth of the memory does not change events decoded before", () => {
