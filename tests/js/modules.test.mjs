@@ -1,6 +1,7 @@
 // The modules of the engine: each on its own, each brought by what needs it, and no class or code twice.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -161,8 +162,14 @@ test("an entry point that is imported later too is initialized for those who imp
     import { memoryStore, Publisher } from "eventferry/outbox";
     const hook = webhook({ allowedOrigins: "*", onEvent() {} });
     new Publisher({ url: "https://example.com/" }).close();
-    globalThis.lazy = Promise.all([memoryStore().kind, typeof hook, import("eventferry/cloudevents"), import("eventferry/outbox")]).then(
-      ([kind, type, cloudevents, outbox]) => [kind, type, cloudevents.CloudEvent === CloudEvent, cloudevents.fromRequest === fromRequest, outbox.Publisher === Publisher],
+    globalThis.lazy = Promise.all([import("eventferry/cloudevents"), import("eventferry/outbox")]).then(
+      ([cloudevents, outbox]) => [
+        memoryStore().kind,
+        typeof hook,
+        cloudevents.CloudEvent === CloudEvent,
+        cloudevents.fromRequest === fromRequest,
+        outbox.Publisher === Publisher,
+      ],
     );`;
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: root },
@@ -192,7 +199,8 @@ function runWithout(what) {
 const REFUSALS = {
   "a Content-Security-Policy": [
     `WebAssembly.Module = function () {
-       throw new WebAssembly.CompileError("WebAssembly.Module(): Compiling or instantiating WebAssembly module violates the following Content Security policy directive because neither 'wasm-eval' nor 'unsafe-eval' is an allowed source");
+       throw new WebAssembly.CompileError("WebAssembly.Module(): Compiling or instantiating WebAssembly module violates " +
+         "the following Content Security policy directive because neither 'wasm-eval' nor 'unsafe-eval' is an allowed source");
      };`,
     /add 'wasm-unsafe-eval' to its directive script-src/,
   ],
@@ -218,4 +226,23 @@ for (const [name, [what, pattern]] of Object.entries(REFUSALS)) {
 test("isSupported is true where the engine starts, and in slim before init", async () => {
   const { isSupported } = await import("eventferry/slim");
   assert.equal(isSupported(), true);
+});
+
+test("init of slim says ERR_WASM_INIT when a source rejects, and takes another one then", async () => {
+  const { init } = await import("eventferry/slim");
+  const refused = init({ glassflow: Promise.reject(new TypeError("fetch failed")) });
+  await assert.rejects(refused, { code: "ERR_WASM_INIT", message: /the module glassflow .*fetch failed/ });
+  await init({ glassflow: readFileSync(join(root, "dist/wasm/glassflow.wasm")) });
+});
+
+test("a source that rejects for a module that slim has already is no unhandled rejection", async () => {
+  const { init } = await import("eventferry/slim");
+  const unhandled = [];
+  const onUnhandled = (error) => unhandled.push(error);
+  process.on("unhandledRejection", onUnhandled);
+  await init({ streams: readFileSync(join(root, "dist/wasm/streams.wasm")) });
+  await init({ streams: Promise.reject(new TypeError("fetch failed")) });
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("unhandledRejection", onUnhandled);
+  assert.deepEqual(unhandled, []);
 });

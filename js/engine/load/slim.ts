@@ -47,6 +47,8 @@ const loading = new Map<keyof EngineModules, Promise<void>>();
  */
 export async function init(modules: EngineModules | string | URL): Promise<void> {
   const sources = sourcesOf(modules);
+  // Nobody waits for the source of a module that is loaded already.
+  for (const source of Object.values(sources)) Promise.resolve(source).catch(() => undefined);
   await Promise.all(NAMES.filter((name) => sources[name] !== undefined).map((name) => loadOnce(name, sources[name]!)));
 }
 
@@ -79,7 +81,7 @@ function loadOnce(name: keyof EngineModules, source: ModuleSource | Promise<Modu
 }
 
 async function loadModule(name: keyof EngineModules, source: ModuleSource | Promise<ModuleSource>): Promise<void> {
-  const code = await compiled(name, await source);
+  const code = await compiled(name, source);
   const [module] = MODULES[name];
   withSource(module, () => code);
   try {
@@ -91,13 +93,18 @@ async function loadModule(name: keyof EngineModules, source: ModuleSource | Prom
   }
 }
 
-async function compiled(name: keyof EngineModules, source: ModuleSource): Promise<WebAssembly.Module> {
-  // By tag and not by class: in a sandbox the value may come from another realm.
-  const tag = Object.prototype.toString.call(source);
-  if (tag === "[object WebAssembly.Module]") return source as WebAssembly.Module;
+async function compiled(
+  name: keyof EngineModules,
+  given: ModuleSource | Promise<ModuleSource>,
+): Promise<WebAssembly.Module> {
+  let source: ModuleSource | undefined;
   try {
+    source = await given;
+    // By tag and not by class: in a sandbox the value may come from another realm.
+    const tag = Object.prototype.toString.call(source);
+    if (tag === "[object WebAssembly.Module]") return source as WebAssembly.Module;
     if (typeof source === "string" || tag === "[object URL]")
-      return await compiled(name, await fetch(source as string | URL));
+      return await compiled(name, fetch(source as string | URL));
     if (tag === "[object Response]") {
       const response = source as Response;
       if (!response.ok) throw new Error(`HTTP ${response.status} for ${response.url}`);
