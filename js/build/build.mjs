@@ -55,7 +55,10 @@ function buildModule(name, wasmOpt) {
   const raw = readFileSync("target/wasm32-unknown-unknown/release/eventferry.wasm");
   const out = `target/glue/${name}`;
   // A change of one system leaves the code of most modules as it was.
-  const digest = createHash("sha256").update(raw).update(JSON.stringify(wasmOpt)).digest("hex");
+  const hash = createHash("sha256").update(raw).update(JSON.stringify(wasmOpt));
+  // These have the other arguments of the tools, and their versions.
+  for (const file of ["js/build/build.mjs", "package-lock.json"]) hash.update(readFileSync(file));
+  const digest = hash.digest("hex");
   if (!existsSync(`${out}/${digest}`)) {
     rmSync(out, { recursive: true, force: true });
     bindAndOptimize(out, wasmOpt);
@@ -171,7 +174,10 @@ export function bytes() {
   return code;
 }
 
-/** For runtimes without require(esm): the same files once more, in a folder that says it is CommonJS. Not bundled, so that entry points share their classes. */
+/**
+ * For runtimes without require(esm): the same files once more, in a folder that says it is CommonJS. Not bundled, so that
+ * entry points share their classes.
+ */
 async function buildCommonJs() {
   step("translating to CommonJS");
   const scripts = readdirSync("dist", { recursive: true }).filter(
