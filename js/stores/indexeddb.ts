@@ -169,7 +169,12 @@ export function indexedDbStore(
 
     async open(given, onProblem) {
       unreadable.listen(onProblem);
-      databaseName = name ?? given;
+      if (databaseName !== (name ?? given)) {
+        // A claim may have opened the database of a store that is used as `dedupe` only.
+        disconnect();
+        lastId = undefined;
+        databaseName = name ?? given;
+      }
       await transact("readwrite", async (_segments, _dead, meta) => meta.put({ key: "probe" }));
       return {
         durability: durability === "strict" ? "disk" : "os",

@@ -146,6 +146,16 @@ const CHECKS = {
     equal(await keys(store), ["g"]);
   },
 
+  async "IndexedDB: a claim before open does not decide the database of the events"() {
+    const store = indexedDbStore();
+    const problems = [];
+    equal(await store.claim("aa", Date.now() + 60_000), "new");
+    await store.open("outbox", (problem) => problems.push(problem));
+    await store.write(change({ put: [segment("a")] }));
+    await store.close();
+    equal([await keys(await opened(indexedDbStore())), problems], [["a"], []]);
+  },
+
   async "IndexedDB: a closed connection is opened again"() {
     const { connections } = await countConnections(async () => {
       const store = await opened(indexedDbStore());
