@@ -61,8 +61,8 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
   let ownAlarm: number | undefined;
   /** The last change. A change that must look up its removals first delays the later ones. */
   let lastChange: Promise<unknown> = Promise.resolve();
-  /** The last claim. The next one must see it. */
-  let lastClaim: Promise<unknown> = Promise.resolve();
+  /** The last access to the marks. The next one must see its result, and must not come between its reads and writes. */
+  let lastMark: Promise<unknown> = Promise.resolve();
   /** Up to where the marks were looked at. */
   let sweptTo = MARKS;
 
@@ -179,6 +179,11 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
   }
 
   const attempt = <T>(body: () => T | Promise<T>): Promise<T> => unreadable.attempt(body);
+  const afterLastMark = <T>(body: () => Promise<T>): Promise<T> => {
+    const done = lastMark.then(body);
+    lastMark = done.catch(() => undefined);
+    return done;
+  };
 
   return {
     kind: "durable-object",
@@ -234,17 +239,15 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
 
     close: () => attempt(async () => void (await lastChange)),
 
-    claim: (key, busyUntilMs) =>
-      attempt(() => {
-        const claimed = lastClaim.then(() => claim(key, busyUntilMs));
-        lastClaim = claimed.catch(() => undefined);
-        return claimed;
-      }),
+    claim: (key, busyUntilMs) => attempt(() => afterLastMark(() => claim(key, busyUntilMs))),
 
     settle: (key, seenUntilMs) =>
       attempt(async () => {
-        if (seenUntilMs === undefined) await storage.delete([MARKS + key]);
-        else await storage.put({ [MARKS + key]: { isSeen: true, untilMs: seenUntilMs } satisfies Mark });
+        await afterLastMark<unknown>(() =>
+          seenUntilMs === undefined
+            ? storage.delete([MARKS + key])
+            : storage.put({ [MARKS + key]: { isSeen: true, untilMs: seenUntilMs } satisfies Mark }),
+        );
         await storage.sync();
       }),
 

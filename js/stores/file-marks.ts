@@ -11,15 +11,18 @@ const PREFIX = "seen.";
 
 /** @param store makes the store of the file, which nobody else uses */
 export function fileMarks(store: () => OutboxStore): DedupeStore & { close(): Promise<void> } {
-  let opened: Promise<{ rows: OutboxStore; marks: Marks }> | undefined;
+  let opened: Promise<{ rows: OutboxStore; marks: Marks; ended: Set<string> }> | undefined;
 
   async function open() {
     const rows = store();
     await rows.open("dedupe");
-    const marks = new Marks();
-    for (const { key, at } of await rows.peek({ events: Infinity, bytes: Infinity, skip: new Set() }))
+    /** The keys that are forgotten and still have a row. */
+    const ended = new Set<string>();
+    const marks = new Marks((key) => ended.add(key));
+    const found = await rows.peek({ events: Infinity, bytes: Infinity, skip: new Set() });
+    for (const { key, at } of found.sort((a, b) => a.at - b.at))
       marks.set(key.slice(PREFIX.length), { isSeen: true, untilMs: at });
-    return { rows, marks };
+    return { rows, marks, ended };
   }
 
   function whenOpen() {
@@ -37,11 +40,19 @@ export function fileMarks(store: () => OutboxStore): DedupeStore & { close(): Pr
     },
 
     async settle(key, seenUntilMs) {
-      const { rows, marks } = await whenOpen();
+      const { rows, marks, ended } = await whenOpen();
       if (seenUntilMs !== undefined) {
-        const remove = marks.sweep().map((ended) => PREFIX + ended);
+        ended.delete(key);
+        const forgotten = [...ended];
+        ended.clear();
+        const remove = forgotten.map((one) => PREFIX + one);
         const put = [{ key: PREFIX + key, at: seenUntilMs, body: NO_TEXT, sizes: new Uint32Array([NO_TEXT.length]) }];
-        await rows.write({ put, remove: remove.filter((one) => one !== PREFIX + key), deadPut: [], deadRemove: [] });
+        try {
+          await rows.write({ put, remove, deadPut: [], deadRemove: [] });
+        } catch (error) {
+          for (const one of forgotten) ended.add(one);
+          throw error;
+        }
       }
       await marks.settle(key, seenUntilMs);
     },
@@ -49,7 +60,8 @@ export function fileMarks(store: () => OutboxStore): DedupeStore & { close(): Pr
     async close() {
       const closing = opened;
       opened = undefined;
-      await (await closing)?.rows.close();
+      // Whoever waits for it is told if it could not be opened.
+      await (await closing?.catch(() => undefined))?.rows.close();
     },
   };
 }

@@ -62,7 +62,7 @@ export interface FileStoreOptions {
  * process id.
  *
  * As the `dedupe` of a receiver it knows the deliveries to this process and to those before it. They are in another file,
- * `<path>.seen`, which needs not be opened.
+ * `<path>.seen`, for which this store need not be open.
  *
  * @param path the path of a regular file, or where to create one. It must not end with `.lock`, `.new` or `.damaged`
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad path. All methods: `ERR_STORE` with the `cause`. A change that

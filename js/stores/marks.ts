@@ -8,9 +8,15 @@ const MAX_MARKS = 1_000_000;
 export class Marks implements DedupeStore {
   /** The oldest first. */
   readonly #marks = new Map<string, Mark>();
+  readonly #onSeenEnded: (key: string) => void;
+
+  /** @param onSeenEnded told of a key that was seen and is forgotten, because its time is over or there are too many */
+  constructor(onSeenEnded: (key: string) => void = () => undefined) {
+    this.#onSeenEnded = onSeenEnded;
+  }
 
   async claim(key: string, busyUntilMs: number): Promise<"new" | "busy" | "seen"> {
-    this.sweep();
+    this.#sweep();
     const state = stateOf(this.#marks.get(key), unixNow());
     if (state === "new") this.set(key, { isSeen: false, untilMs: busyUntilMs });
     return state;
@@ -26,17 +32,15 @@ export class Marks implements DedupeStore {
     this.#marks.set(key, mark);
   }
 
-  /** Removes some marks that have ended, and returns their keys. */
-  sweep(): string[] {
-    const ended: string[] = [];
+  /** Removes some marks that have ended. */
+  #sweep(): void {
     const now = unixNow();
     let looked = 0;
     for (const [key, mark] of this.#marks) {
-      const isTooMany = this.#marks.size - ended.length > MAX_MARKS;
+      const isTooMany = this.#marks.size > MAX_MARKS;
       if (!isTooMany && (looked++ >= SWEEP_COUNT || mark.untilMs > now)) break;
-      ended.push(key);
+      this.#marks.delete(key);
+      if (mark.isSeen) this.#onSeenEnded(key);
     }
-    for (const key of ended) this.#marks.delete(key);
-    return ended;
   }
 }

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CloudEvent, fileStore, localStorageStore, memoryStore, toRequest, webhook } from "eventferry";
+import { unixNow } from "../../dist/platform/clock.js";
 import { durableObjectStore } from "../../dist/stores/durable-object.js";
 import { realTime, sleep, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
@@ -222,9 +223,39 @@ test("a file remembers events for the next process, and forgets those that are o
   }
 });
 
-test("marks of a Durable Object that are over are removed with later claims", async () => {
-  const rows = new Map();
-  const storage = {
+test("marks in a file that are over are removed with later deliveries", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "eventferry-dedupe-"));
+  try {
+    const path = join(folder, "events");
+    const run = async (name, count) => {
+      const store = fileStore(path);
+      const { deliver } = receiver({ dedupe: { store, windowMs: 5000 } });
+      for (let at = 0; at < count; at++) await realTime(deliver(event(`${name} ${at}`)));
+      await realTime(store.close());
+    };
+    const rows = async () => {
+      const store = fileStore(`${path}.seen`);
+      await realTime(store.open("dedupe"));
+      const { events } = await store.count();
+      await realTime(store.close());
+      return events;
+    };
+    await run("first", 40);
+    assert.equal(await rows(), 40);
+    await sleep(6000);
+    await run("second", 20);
+    assert.equal(await rows(), 20, "after another start");
+    await sleep(6000);
+    await run("third", 20);
+    assert.equal(await rows(), 20);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+/** The storage of a Durable Object, in a map. */
+function objectStorage(rows) {
+  return {
     get: async (keys) => new Map(keys.filter((key) => rows.has(key)).map((key) => [key, rows.get(key)])),
     put: async (entries) => void Object.entries(entries).forEach(([key, value]) => rows.set(key, value)),
     delete: async (keys) => keys.filter((key) => rows.delete(key)).length,
@@ -237,7 +268,33 @@ test("marks of a Durable Object that are over are removed with later claims", as
       ),
     sync: async () => undefined,
   };
-  const { deliver } = receiver({ dedupe: { store: durableObjectStore(storage), windowMs: 5000 } });
+}
+
+test("an event of a Durable Object that was settled after its claim was over stays seen when old marks are removed", async () => {
+  const rows = new Map();
+  const storage = objectStorage(rows);
+  const store = durableObjectStore({
+    ...storage,
+    // Slower than to write, so that there is time between finding an old mark and its removal.
+    list: async (options) => {
+      const found = await storage.list(options);
+      await sleep(10);
+      return found;
+    },
+  });
+  assert.equal(await store.claim("aa", unixNow() + 1000), "new");
+  await sleep(1001);
+  const other = store.claim("bb", unixNow() + 60_000);
+  await sleep(5);
+  await store.settle("aa", unixNow() + 60_000);
+  assert.equal(await other, "new");
+  assert.equal(await store.claim("aa", unixNow() + 60_000), "seen");
+});
+
+test("marks of a Durable Object that are over are removed with later claims", async () => {
+  const rows = new Map();
+  const store = durableObjectStore(objectStorage(rows));
+  const { deliver } = receiver({ dedupe: { store, windowMs: 5000 } });
   for (let at = 0; at < 100; at++) await deliver(event(at));
   assert.equal(rows.size, 100);
   await sleep(6000);
