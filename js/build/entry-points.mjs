@@ -100,7 +100,7 @@ function generatedFiles() {
     const kind = readsText ? "TextModule" : "EngineModule";
     const type = `${name[0].toUpperCase()}${name.slice(1)}Glue`;
     files[`js/engine/modules/${module}.ts`] = [
-      `/** The module ${module}: ${what}. Its code comes from \`js/engine/load\`. ${NOTE} */`,
+      `/**\n * The module ${module}: ${what}. Its code comes from \`js/engine/load\`.\n * ${NOTE}\n */`,
       `import ${glue} from "../../wasm/${module}.glue.js";`,
       `import { ${kind} } from "../${readsText ? "text-module" : "module"}.js";`,
       `import type { ${type} } from "../ports.js";`,
@@ -113,7 +113,7 @@ function generatedFiles() {
       const isInline = condition === "default";
       const file = isInline ? `${module}.inline.js` : `${module}.wasm${condition === "edge-light" ? "?module" : ""}`;
       files[`js/engine/load/${module}${suffix}.ts`] = [
-        `/** Loads the module ${module} in ${what}. ${NOTE} */`,
+        `/**\n * Loads the module ${module} in ${what}.\n * ${NOTE}\n */`,
         `import ${isInline ? "{ bytes }" : "code"} from "../../wasm/${file}";`,
         `import { withSource } from "../module.js";`,
         `import { ${name} as module } from "../modules/${module}.js";`,

@@ -1,5 +1,5 @@
-// llms.txt and llms-full.txt for language models, from the pages of www/docs in the order of their index. The build writes them beside the
-// README, so that the package has them.
+// llms.txt and llms-full.txt for language models, from the pages of www/docs in the order of their index. The build writes
+// them beside the README, so that the package has them.
 //
 //   llms.txt        what the package is, and a line with the title and first sentence of each page
 //   llms-full.txt   the README and all pages

@@ -1,4 +1,5 @@
-// THIRD-PARTY-NOTICES.txt: the licenses of the crates that are compiled into the WebAssembly modules. Written by the build, for the package.
+// THIRD-PARTY-NOTICES.txt: the licenses of the crates that are compiled into the WebAssembly modules. Written by the build,
+// for the package.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fail, query, queryAll } from "./tools.mjs";

@@ -1,7 +1,8 @@
-// Releases a version: `node js/build/release.mjs` checks that everything agrees, runs the tests, builds and packs. With `--publish` it also
-// publishes, with provenance, which only a workflow with `id-token: write` can do.
+// Releases a version: `node js/build/release.mjs` checks that everything agrees, runs the tests, builds and packs. With
+// `--publish` it also publishes, with provenance, which only a workflow with `id-token: write` can do.
 //
-//   tag v1.2.3 == version of package.json == heading of CHANGELOG.md, clean tree, no placeholders ─> .ci/run ─> npm pack ─> npm publish
+//   tag v1.2.3 == version of package.json == heading of CHANGELOG.md, clean tree, no placeholders
+//     ─> .ci/run ─> npm pack ─> npm publish
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

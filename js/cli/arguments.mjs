@@ -1,4 +1,5 @@
-// The command line of the programs of the package and of the scripts of its repository: `--help`, and a sentence for each unknown flag.
+// The command line of the programs of the package and of the scripts of its repository: `--help`, and a sentence for each
+// unknown flag.
 import { parseArgs } from "node:util";
 
 /**

@@ -1,4 +1,5 @@
-// `npx eventferry demo`: serves the demo page of www/ and the emulator that it talks to. `npm run demo` builds the package first.
+// `npx eventferry demo`: serves the demo page of www/ and the emulator that it talks to. `npm run demo` builds the package
+// first.
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";

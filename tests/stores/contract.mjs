@@ -485,8 +485,8 @@ const CHECKS = {
 /**
  * Runs all checks.
  *
- * @param makeStorage creates a new, empty storage for each check: `make(name)` creates a store on it; `maxBytes` is its capacity;
- * `isShared`: whether two stores can be open; `isVolatile`: whether a store loses its content when it is reopened;
+ * @param makeStorage creates a new, empty storage for each check: `make(name)` creates a store on it; `maxBytes` is its
+ * capacity; `isShared`: whether two stores can be open; `isVolatile`: whether a store loses its content when it is reopened;
  * `isNamed`: whether it has stores with other names; `damages`: functions `(name, table, key)` by what they do to a row
  * of a closed store, so that it cannot be read; `empty(name)` deletes all rows of an open store, which `isToldWhenEmptied`
  * says whether it tells of, and `keepsRows` whether it writes them again; `end` removes it
