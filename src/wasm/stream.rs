@@ -41,7 +41,8 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch)]
     fn cancel(this: &StreamEffects, id: u32) -> Result<(), JsValue>;
     /// `source` is the exchange, or 0 for the last frame of the socket. For `table` and `channels` see
-    /// `event_table`, whose offsets refer to `text` if there is one, else to the response. `excess`: how many messages must be taken before polling goes on; 0 if it goes on.
+    /// `event_table`, whose offsets refer to `text` if there is one, else to the response. `excess`: how many
+    /// messages must be taken before polling goes on; 0 if it goes on.
     #[wasm_bindgen(method, structural, catch)]
     fn messages(
         this: &StreamEffects,
