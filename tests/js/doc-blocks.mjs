@@ -1,7 +1,7 @@
 // The code blocks of the README and of the pages in www/docs, and how they run.
 //
 // A block says its name: ```js run=name. It runs as a module of its own, against an emulator that has the place of
-// `npx eventferry emulator`: the address http://127.0.0.1:8787 becomes that of the emulator. A comment behind
+// `npx eventferry emulator`: the address http://127.0.0.1:8787 becomes that of the emulator. A comment after
 // `console.log(…);` is what it must print.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 import { transformSync } from "esbuild";
-import ts from "typescript";
+import { problemsOf } from "./typescript.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 /** The address of `npx eventferry emulator`. */
@@ -61,9 +61,9 @@ function programOf(name, { replace = [], emulator }) {
 /**
  * Runs a block as a module of its own.
  *
- * @param options.replace pairs of texts: addresses that a reader has and we have not
+ * @param options.replace pairs of texts, for example of an address of the reader and one of the test
  * @param options.emulator the URL of the emulator
- * @param options.more code behind it, to get at what the block does not export
+ * @param options.more code to append, for example to export what the block does not
  * @returns what it exports, what it has printed so far, and what it says that it prints
  */
 export async function run(name, { more = "", ...options } = {}) {
@@ -86,9 +86,8 @@ export async function run(name, { more = "", ...options } = {}) {
     log: (...values) =>
       printed.push(values.map((value) => (typeof value === "string" ? value : inspect(value))).join(" ")),
   };
-  const module = await import(
-    `data:text/javascript,${encodeURIComponent(`const console = globalThis[Symbol.for(${JSON.stringify(key.description)})];\n${code}\n${more}`)}`
-  );
+  const ownConsole = `const console = globalThis[Symbol.for(${JSON.stringify(key.description)})];`;
+  const module = await import(`data:text/javascript,${encodeURIComponent(`${ownConsole}\n${code}\n${more}`)}`);
   return { module, printed, expected };
 }
 
@@ -99,24 +98,5 @@ export async function runAlone(name, options) {
   return module;
 }
 
-/** What the compiler has against a block. */
-export function compiled(name) {
-  const { code } = BLOCKS.get(name);
-  const file = join(root, "tests/js/readme-block.mts");
-  const options = {
-    strict: true,
-    noEmit: true,
-    target: ts.ScriptTarget.ES2022,
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    lib: ["lib.es2022.d.ts", "lib.dom.d.ts"],
-    types: [],
-  };
-  const host = ts.createCompilerHost(options);
-  const { getSourceFile, fileExists } = host;
-  host.fileExists = (path) => path === file || fileExists(path);
-  host.getSourceFile = (path, version, ...more) =>
-    path === file ? ts.createSourceFile(path, code, version) : getSourceFile(path, version, ...more);
-  const problems = ts.getPreEmitDiagnostics(ts.createProgram([file], options, host));
-  return problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
-}
+/** The compiler errors of a block in TypeScript. */
+export const compiled = (name) => problemsOf([BLOCKS.get(name).code]);
