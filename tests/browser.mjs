@@ -110,7 +110,9 @@ export async function start(engine, { seconds = 60, profile } = {}) {
       },
       async evaluate(body, ...args) {
         // The outcome is returned as a value, because the drivers report errors in different ways.
-        const script = `return (async function () { ${body} }).apply(null, arguments).then((value) => ({ value }), (error) => ({ problem: String(error) }));`;
+        const script = `return (async function () { ${body} })
+          .apply(null, arguments)
+          .then((value) => ({ value }), (error) => ({ problem: String(error) }));`;
         const outcome = await command("POST", `${session}/execute/sync`, { script, args });
         if (outcome.problem !== undefined) throw new Error(`in the page: ${outcome.problem}`);
         return outcome.value;

@@ -1,5 +1,4 @@
-// Finds links of a static site that lead nowhere: to a file or an anchor of the site that does not exist. Links to other hosts are not
-// followed.
+// Finds links of a static site to files or anchors of the site that do not exist. Links to other hosts are not checked.
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 

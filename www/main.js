@@ -70,7 +70,8 @@ function showMessage() {
   out.replaceChildren(...lines, "\n", new TextDecoder().decode(bytes));
   const count = Object.keys(message.headers).length;
   $("message-size").textContent =
-    `${count} header${count === 1 ? "" : "s"}, ${bytes.length.toLocaleString("en")} bytes of body; the browser adds its own headers`;
+    `${count} header${count === 1 ? "" : "s"}, ${bytes.length.toLocaleString("en")} bytes of body; ` +
+    "the browser adds its own headers";
 }
 
 function line(kind, name, value) {
@@ -265,7 +266,7 @@ function setOnline(isReachable) {
   $("notice").hidden = isReachable;
   $("notice").textContent = isReachable
     ? ""
-    : "The emulator is not reachable. Start it with “npm run demo”; this page reconnects automatically.";
+    : "The emulator is not reachable. Start it again; this page reconnects automatically.";
   updateSend();
   if (isReachable) void refreshFaults();
 }

@@ -1,4 +1,5 @@
-// Runs the examples of www/examples from the packed package, as their own READMEs say. The emulator and the examples listen on free ports.
+// Runs the examples of www/examples with the packed package, as their READMEs say. The emulator and the examples listen on
+// free ports.
 //
 //   node tests/examples/run.mjs           those that install in seconds
 //   node tests/examples/run.mjs --heavy   those with Vite, Next.js and wrangler

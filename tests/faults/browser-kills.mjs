@@ -47,7 +47,8 @@ function killRepeatedly(engine) {
     ensure(accepted.length > 100, `only ${accepted.length} were accepted`);
     const repeatedRequests = countRepeated(collector.requests);
     ensure(repeatedRequests <= KILLS, `${repeatedRequests} requests were repeated after ${KILLS} kills`);
-    return `${browser.name}: ${accepted.length} accepted, ${collector.seen.size} delivered, ${collector.duplicates} duplicates from ${repeatedRequests} repeated requests`;
+    const duplicates = `${collector.duplicates} duplicates from ${repeatedRequests} repeated requests`;
+    return `${browser.name}: ${accepted.length} accepted, ${collector.seen.size} delivered, ${duplicates}`;
   });
 }
 

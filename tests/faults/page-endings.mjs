@@ -16,7 +16,11 @@ const ANSWER_MS = 10_000;
 
 const EMPTY = "/tests/faults/empty.html";
 const EXITS = {
-  "a link": `const link = document.createElement("a"); link.href = "${EMPTY}"; document.body.append(link); setTimeout(() => link.click());`,
+  "a link": `
+    const link = document.createElement("a");
+    link.href = "${EMPTY}";
+    document.body.append(link);
+    setTimeout(() => link.click());`,
   location: `setTimeout(() => { location.href = "${EMPTY}"; });`,
   "another origin": `setTimeout(() => { location.href = "http://localhost:" + location.port + "${EMPTY}"; });`,
   "a closed tab": undefined,
@@ -121,7 +125,8 @@ async function goBack(browser) {
 
 async function checkReceipts(browser) {
   const { accepted, delivered, stats } = await browser.evaluate(
-    "for (let tries = 0; tries < 100 && receipts.delivered < arguments[0]; tries++) await wait(50); return { ...receipts, stats: outbox.stats() };",
+    `for (let tries = 0; tries < 100 && receipts.delivered < arguments[0]; tries++) await wait(50);
+    return { ...receipts, stats: outbox.stats() };`,
     EVENTS,
   );
   const { pending, dead, staged } = stats;

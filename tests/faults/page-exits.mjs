@@ -74,9 +74,12 @@ async function exitPage(
   await visit(browser, collector, options);
   // A new page may still be reading stored events and waiting for leadership.
   await drained(browser);
-  await browser.evaluate(
-    "for (let tries = 0; !outbox.stats().isLeader; tries++) { if (tries > 250) throw new Error('the page did not become the leader'); await wait(20); } await wait(100);",
-  );
+  await browser.evaluate(`
+    for (let tries = 0; !outbox.stats().isLeader; tries++) {
+      if (tries > 250) throw new Error("the page did not become the leader");
+      await wait(20);
+    }
+    await wait(100);`);
   const ids = await browser.evaluate(
     "const ids = publish(arguments[0], arguments[1], arguments[2]); if (arguments[3]) await held.flush(); return ids;",
     `${exit}-${bytes}-${isFlushed}-${unload}-${mode}`,
@@ -123,7 +126,8 @@ async function exitPage(
   const { aborted, problems } = await drained(browser);
   ensure(!aborted && problems.length === 0, aborted ? "the next visit did not deliver everything" : problems[0]);
   if (!isCutShort) ensureNothingLost(collector, ids);
-  return `${sent} before the next visit, in ${sentBytes} bytes${isCutShort ? `, ${EVENTS - collector.missing(ids).length} after it (not required)` : ""}`;
+  const later = isCutShort ? `, ${EVENTS - collector.missing(ids).length} after it (not required)` : "";
+  return `${sent} before the next visit, in ${sentBytes} bytes${later}`;
 }
 
 async function hiddenOften(browser, collector) {

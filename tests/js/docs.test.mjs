@@ -1,4 +1,5 @@
-// The README and the pages of www/docs beside the code: their tables, names, links and limits. `readme.test.mjs` runs their blocks.
+// Compares the README and the pages of www/docs with the code: their tables, names, links and limits. `readme.test.mjs` runs
+// their blocks.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";

@@ -1,5 +1,5 @@
-// The first steps of the README to the letter, from the packed package, in an empty folder, with nothing but Node and npm on the PATH.
-// Two things are not as there: the tarball stands for the package of the registry, and the emulator listens on a free port.
+// Follows the first steps of the README with the packed package, in an empty folder, with only Node and npm on the PATH.
+// Two things differ: the tarball replaces the package of the registry, and the emulator listens on a free port.
 import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { runChild } from "../child.mjs";
@@ -42,7 +42,7 @@ function readSteps() {
   const [, program] = /^```js run=readme\n(.*?)^```$/ms.exec(section);
   const [install, emulator, run, ...more] = commands;
   if (more.length > 0 || install !== "npm install eventferry" || run !== "node order.mjs")
-    throw new Error(`the commands of the README are others than this test knows: ${commands.join("; ")}`);
+    throw new Error(`this test does not know the commands of the README: ${commands.join("; ")}`);
   return { install, emulator, run, program };
 }
 
@@ -54,7 +54,7 @@ function nodeAlone(folder) {
   return [bin, "/usr/bin", "/bin"].join(delimiter);
 }
 
-/** Starts the emulator, and says where it is. */
+/** Starts the emulator and returns its URL. */
 async function startEmulator(command, cwd, env) {
   const { match, ...server } = await startServer(command, /http:\/\/127\.0\.0\.1:\d+(?=[^]*Ctrl-C)/, { cwd, env });
   return { url: match[0], ...server };
