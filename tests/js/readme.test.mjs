@@ -1,5 +1,5 @@
-// The README and the pages of www/docs, taken at their word: their blocks run, print what their comments say, and send what they say
-// to a real server. `docs.test.mjs` compares their tables and names with the code.
+// Runs the blocks of the README and of the pages of www/docs: they print what their comments say, and send what they say to
+// a real server. `docs.test.mjs` compares tables and names with the code.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -289,10 +289,10 @@ test("migrate-cometd: receives what it publishes", () =>
     ['"https://example.com/cometd"', `"https://example.com/cometd", { transports: ["long-polling"], ${FETCH} }`],
   ]));
 
-test("salesforce: receives an event, and its mark is kept", async () => {
+test("salesforce: receives an event, and its replay position is saved", async () => {
   const { fileStore, replayStore } = await import("eventferry/salesforce");
-  const path = join(folder, "orders.marks");
-  await runStream("salesforce", [["{ replay: marks }", `{ replay: marks, ${FETCH} }`]], (server, seen) => {
+  const path = join(folder, "orders.positions");
+  await runStream("salesforce", [["{ replay: positions }", `{ replay: positions, ${FETCH} }`]], (server, seen) => {
     if (!seen) return Response.json({ access_token: "T1", instance_url: "https://acme.my.salesforce.com" });
     const { channels, headers } = seen;
     assert.equal(headers.get("authorization"), "Bearer T1");
@@ -352,6 +352,21 @@ test("webhook-verify: lets in what is signed with any of the keys", async () => 
     (await handle(new Request("https://example.com/", { method: "POST", headers: { ...headers, ...more }, body })))
       .status;
   assert.deepEqual([await deliver(signature), await deliver({})], [204, 401]);
+  assert.deepEqual(printed, expected);
+});
+
+test("messages-lambda: reads the records of AWS Lambda as they come", async () => {
+  const { module, printed, expected } = await run("messages-lambda");
+  const headers = { ce_specversion: "1.0", ce_id: "1", ce_source: "/s", ce_type: "com.example.made" };
+  const record = {
+    topic: "orders",
+    timestampType: "CREATE_TIME",
+    value: Buffer.from('{"n":1}').toString("base64"),
+    headers: Object.entries({ ...headers, "content-type": "application/json" }).map(([name, value]) => ({
+      [name]: [...Buffer.from(value)],
+    })),
+  };
+  await module.handler({ eventSource: "aws:kafka", records: { "orders-0": [record] } });
   assert.deepEqual(printed, expected);
 });
 
@@ -431,7 +446,7 @@ test("events-server and events-client: one answers the other", async () => {
   }
 });
 
-test("salesforce-proxy: lets a page in that signed in, to the channels that it may see, with a token that it never sees", async () => {
+test("salesforce-proxy: a signed-in page may subscribe to the allowed channels, and never sees the token", async () => {
   const { module } = await run("salesforce-proxy", {
     replace: [["https://acme.my.salesforce.com", `${url}/salesforce`]],
   });

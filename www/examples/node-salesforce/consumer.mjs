@@ -1,4 +1,4 @@
-// Consumes platform events and continues behind the last finished one after a restart.
+// Consumes platform events and continues after the last finished one after a restart.
 import { SalesforceClient, fileStore, passwordAuth, replayStore } from "eventferry/salesforce";
 
 const { env } = process;
@@ -9,8 +9,8 @@ const auth = passwordAuth({
   password: env.SALESFORCE_PASSWORD,
   ...(env.SALESFORCE_LOGIN_URL && { loginUrl: env.SALESFORCE_LOGIN_URL }),
 });
-const marks = replayStore(fileStore("./marks"), { policy: "manual", initial: "all" });
-const client = new SalesforceClient(auth, { replay: marks, replayFallback: "all" });
+const positions = replayStore(fileStore("./positions"), { policy: "manual", initial: "all" });
+const client = new SalesforceClient(auth, { replay: positions, replayFallback: "all" });
 client.addEventListener("notice", ({ detail }) => console.error(`notice: ${detail.kind}`));
 
 // `on`, not `once`: under npm a signal arrives twice.
@@ -24,4 +24,4 @@ for await (const message of client) {
     console.log(`event ${replayId}: ${JSON.stringify(data.payload)}`);
   });
 }
-await marks.close();
+await positions.close();
