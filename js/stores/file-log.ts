@@ -28,7 +28,7 @@ import {
 } from "./file-system.js";
 
 /** What may not be at the end of the path of a store, because it names a file beside another store. */
-export const RESERVED_SUFFIX: RegExp = /\.(lock|new|damaged|lock\.[0-9a-f]{8})$/i;
+export const RESERVED_SUFFIX: RegExp = /\.(lock|new|damaged|seen|lock\.[0-9a-f]{8})$/i;
 /** What the runtimes read at once. A file that is larger cannot be opened. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 /** The maximum size of the file with damaged bytes. */

@@ -64,14 +64,15 @@ export interface FileStoreOptions {
  * As the `dedupe` of a receiver it knows the deliveries to this process and to those before it. They are in another file,
  * `<path>.seen`, for which this store need not be open.
  *
- * @param path the path of a regular file, or where to create one. It must not end with `.lock`, `.new` or `.damaged`
+ * @param path the path of a regular file, or where to create one. It must not end with `.lock`, `.new`, `.damaged` or
+ * `.seen`
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad path. All methods: `ERR_STORE` with the `cause`. A change that
  * fails (for example because the disk is full) leaves the file unchanged; later changes work as soon as there is space.
  */
 export function fileStore(path: string, options: FileStoreOptions = {}): OutboxStore & DedupeStore {
   if (typeof path !== "string" || path === "") throw mustBe("path", "the path of a file", path);
   if (RESERVED_SUFFIX.test(path))
-    throw mustBe("path", "a path that does not end with .lock, .new or .damaged, as files beside a store do", path);
+    throw mustBe("path", "a path that does not end with .lock, .new, .damaged or .seen, as files beside a store do", path);
   return new FileStore(path, options);
 }
 

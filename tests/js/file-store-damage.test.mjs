@@ -277,7 +277,7 @@ test("rows of a newer version stay in the file, and do not stop the others", asy
 });
 
 test("a store beside another store's file is refused", () => {
-  for (const name of ["a.lock", "a.lock.lock", "a.new", "a.damaged", "a.lock.0badcafe", "A.LOCK"])
+  for (const name of ["a.lock", "a.lock.lock", "a.new", "a.damaged", "a.lock.0badcafe", "A.LOCK", "a.seen"])
     assert.throws(
       () => fileStore(name),
       (error) =>
