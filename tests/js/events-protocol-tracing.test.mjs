@@ -113,6 +113,35 @@ test("a trace runs the handler in its context, and one that throws changes nothi
   assert.throws(() => new EventClient({ url: "https://example.com", trace: 1 }), { code: "ERR_INVALID_ARGUMENT" });
 });
 
+test("a trace whose functions are async and reject ends no process", async () => {
+  const uncaught = [];
+  const onRejection = (error) => uncaught.push(error);
+  process.on("unhandledRejection", onRejection);
+  const run = async (work) => await work();
+  const reject = async () => {
+    throw new Error("broken trace");
+  };
+  const client = new EventClient({
+    url: "https://example.com/events",
+    fetch: async () => new Response("gone", { status: 410 }),
+    retry: { attempts: 1 },
+    trace: () => ({ run, end: reject }),
+  });
+  await assert.rejects(client.sendEvent(request("get:user")), { code: "ERR_GONE" });
+  await new EventProcessor(registry, { trace: reject, onError: reject }).process(request("break:down"));
+  await new Promise(setImmediate);
+  process.off("unhandledRejection", onRejection);
+  assert.deepEqual(uncaught, []);
+});
+
+test("a processor that is the fetch of a client gives its handlers no options of the request as env", async () => {
+  let seen;
+  const inside = new EventRegistry().register({ name: "look:around", handle: (_, { env }) => void (seen = [env]) });
+  const client = new EventClient({ url: "https://example.com/events", fetch: new EventProcessor(inside).fetch });
+  await client.sendEvent({ ...request("look:around"), version: 1 });
+  assert.deepEqual(seen, [undefined]);
+});
+
 test("answers that cannot be written become answers that can", async () => {
   const errors = [];
   const odd = new EventRegistry();
@@ -125,12 +154,17 @@ test("answers that cannot be written become answers that can", async () => {
       },
     });
   odd.register({ name: "much:data", handle: () => "x".repeat(140 * 2 ** 20) });
-  const processor = new EventProcessor(odd, { onError: (error) => errors.push(error) });
+  const traced = [];
+  const processor = new EventProcessor(odd, {
+    onError: (error) => errors.push(error),
+    trace: () => (result) => traced.push([result.outcome, result.code]),
+  });
   for (const name of ["odd:a", "odd:b", "odd:c", "much:data"]) {
     const answer = JSON.parse(await processor.process({ ...request(name), version: 1 }));
     assert.deepEqual([answer.name, answer.payload.code], [`${name}:error`, "UNHANDLED_ERROR"]);
   }
   assert.ok(errors.length >= 4);
+  assert.deepEqual(traced, Array(4).fill(["error", "UNHANDLED_ERROR"]));
   const response = await processor.fetch(
     new Request("https://example.com", {
       method: "POST",

@@ -12,6 +12,7 @@
  *
  * `src/bc_events/wire.rs` classifies the responses.
  */
+import { ignoreErrors } from "../../client/ignore-errors.js";
 import { invalidArgument } from "../../engine/messages.js";
 import { OUTBOX_CLASSIFIERS } from "../../engine/ports.js";
 import { toJsonArray } from "../../outbox/json-texts.js";
@@ -90,11 +91,8 @@ export class BriteEventsWire implements Wire<Encoded> {
     if (!this.#log) return;
     const topics = [...new Set(texts.map(topicNameOf))];
     const message = texts.length === 1 ? `Publishing event ${topics[0]}` : `Publishing ${texts.length} Events`;
-    try {
-      this.#log({ message, count: texts.length, topics, ...(jobId !== undefined && { jobId }) });
-    } catch {
-      // A log must not keep events from being sent.
-    }
+    // A log must not keep events from being sent.
+    ignoreErrors(() => this.#log!({ message, count: texts.length, topics, ...(jobId !== undefined && { jobId }) }));
   }
 }
 

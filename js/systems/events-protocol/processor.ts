@@ -2,13 +2,14 @@
  * A server of events, as a function from text to text and as a `fetch` handler.
  *
  * ```text
- *   body ──readEvent──┬─ event ─> handler registered? ─> capacity? ─> schema ─> handler ──┐
- *                     └─ error ───────────────────────────────────────────────────────────┴──writeResponse──> body
+ *   body ──readEvent──┬─ event ─> handler registered? ─> capacity? ─> schema ─> handler ──┬──writeResponse──> body
+ *                     └─ error ───────────────────────────────────────────────────────────┘
  * ```
  *
  * The engine reads requests and writes responses. Handlers run in between, concurrently; the state of a request is in the
  * call that answers it and nowhere else.
  */
+import { ignoreErrors } from "../../client/ignore-errors.js";
 import { isFerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import { readBody } from "../cloudevents/body.js";
@@ -90,7 +91,8 @@ export class EventProcessor {
    * @param ctx passed on to the handlers
    */
   readonly fetch = async (input: Request | string, env?: unknown, ctx?: unknown): Promise<Response> => {
-    const request = typeof input === "string" ? new Request(input, env as RequestInit) : input;
+    const isOfClient = typeof input === "string";
+    const request = isOfClient ? new Request(input, env as RequestInit) : input;
     const headers = this.#corsHeaders(request);
     if (request.method === "OPTIONS")
       return new Response(null, { status: 204, headers: { allow: METHODS, ...headers } });
@@ -101,7 +103,7 @@ export class EventProcessor {
         headers: { "content-type": "text/plain; charset=utf-8", allow: METHODS, ...headers },
       });
     }
-    const response = await this.#answerRequest(request, env, ctx);
+    const response = await this.#answerRequest(request, isOfClient ? undefined : env, ctx);
     return new Response(response, { headers: { "content-type": "application/json; charset=utf-8", ...headers } });
   };
 
@@ -133,14 +135,20 @@ export class EventProcessor {
       // The engine trapped. It restarts by itself, and the event is answered.
       result = unhandledError(unknownEvent());
     }
-    trace?.end(summaryOf(result));
+    const [written, text] = this.#write(result);
+    trace?.end(summaryOf(written));
+    return text;
+  }
+
+  /** A result with its text. One that is larger than the engine can write becomes an unhandled error. */
+  #write(result: Result): [Result, Uint8Array<ArrayBuffer>] {
     try {
-      return bodyOf(result);
+      return [result, bodyOf(result)];
     } catch (error) {
-      // The answer is larger than the engine can write.
       const [event] = result;
       if (event instanceof RequestEvent) this.#reportError(error, event);
-      return bodyOf(unhandledError(event, this.#settings.exposeErrors ? { error } : undefined));
+      const instead = unhandledError(event, this.#settings.exposeErrors ? { error } : undefined);
+      return [instead, bodyOf(instead)];
     }
   }
 
@@ -216,11 +224,8 @@ export class EventProcessor {
   }
 
   #reportError(error: unknown, event: RequestEvent): void {
-    try {
-      this.#settings.onError?.(error, event);
-    } catch {
-      // An error in onError itself has no further receiver.
-    }
+    // An error in onError itself has no further receiver.
+    ignoreErrors(() => this.#settings.onError?.(error, event));
   }
 
   #corsHeaders(request: Request): Record<string, string> {

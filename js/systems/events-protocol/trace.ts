@@ -1,4 +1,5 @@
 /** Access logs and traces: what a hook of the application learns about each event that is sent or answered. */
+import { ignoreErrors } from "../../client/ignore-errors.js";
 import { monotonicNow } from "../../platform/clock.js";
 import type { EventRef } from "./engine.js";
 import type { ProtocolEvent } from "./event.js";
@@ -51,7 +52,8 @@ export interface EventTrace {
 }
 
 /**
- * Called when an event begins; what it returns is called when the event has ended. Errors that they throw are ignored.
+ * Called when an event begins; what it returns is called when the event has ended. Errors that they throw are ignored,
+ * and promises that they return are not awaited.
  *
  * @example
  * const trace = (event) => (result) => console.log(JSON.stringify({ ...event, ...result }));
@@ -94,14 +96,5 @@ export class RunningTrace {
   end(result: Omit<TracedResult, "durationMs">): void {
     const durationMs = monotonicNow() - this.#startedAt;
     ignoreErrors(() => this.#trace.end?.({ ...result, durationMs }));
-  }
-}
-
-function ignoreErrors<T>(call: () => T): T | undefined {
-  try {
-    return call();
-  } catch {
-    // A hook must not change what happens to an event.
-    return undefined;
   }
 }
