@@ -143,7 +143,10 @@ export class StreamDriver {
           if (code === 0) operation?.resolve();
           else operation?.reject(this.#error(code, status, message, reply)!);
         },
-        state: (state: number) => listener.onState(STATES[state]!),
+        state: (state: number) => {
+          if (STATES[state] === "connected") this.#networkCause = undefined;
+          listener.onState(STATES[state]!);
+        },
         notice: (kind: StreamNoticeKind, channel: string | undefined, ...error: StreamErrorParts) =>
           listener.onNotice(kind, channel, this.#error(...error)),
         connection_lost: (code: number, status: number, message: string, reply: string[], delayMs: number) =>
@@ -299,7 +302,14 @@ export class StreamDriver {
     this.#secrets.addHeaders(plan.headers);
     const isComplete = headers === undefined || isLogin;
     let complete = isComplete ? plan : withHeaders(plan, headers, this.#secrets);
-    if (extensions && !isLogin) complete = andThen(complete, (plan) => extensions.request(id, plan));
+    if (extensions && !isLogin) {
+      complete = andThen(complete, (plan) => extensions.request(id, plan));
+      // They may have added a token.
+      complete = andThen(complete, (plan) => {
+        this.#secrets.addHeaders(plan.headers);
+        return plan;
+      });
+    }
     this.#pump.startExchange(id, complete, onOutcome, plan.timeoutMs);
   }
 
@@ -327,11 +337,13 @@ export class StreamDriver {
     this.#syncClock(port, now);
     if (outcome.kind === "failure") {
       this.#networkCause = outcome.cause;
+      extensions?.forget(id);
       port.failure(now, id, FAILURE[outcome.reason]);
       return;
     }
     const { body, headers } = outcome;
     if (!extensions || body.length === 0) {
+      extensions?.forget(id);
       this.#onResponse(id, outcome, body);
       return;
     }

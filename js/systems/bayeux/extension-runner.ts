@@ -49,6 +49,11 @@ export class ExtensionRunner {
     return { kind: "response", status: 200, retryAfterMs: -1, headers: "", body };
   }
 
+  /** Drops the replies to dropped messages of a request that got no response. */
+  forget(id: number): void {
+    this.#extensions.takeReplies(id);
+  }
+
   /** Passes on a frame to send, undefined if all of it was dropped, and the replies to dropped messages. */
   send(source: number, text: string, done: (text: string | undefined, replies: RawMessage[]) => void): void {
     this.#frames.run(
