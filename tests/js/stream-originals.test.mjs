@@ -1,6 +1,7 @@
 // What the original clients of streams offer beside receiving: details of errors, extensions, service channels, probes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { BayeuxClient } from "eventferry";
 import { BayeuxServer, recordEvents, url } from "./bayeux-server.mjs";
 import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
@@ -58,6 +59,20 @@ test("extensions may be async, and see and change the HTTP headers", async () =>
   await client.close();
 });
 
+test("no error shows a token that an extension has added", async () => {
+  const token = "s3cret-token-of-an-extension";
+  const { server, client } = await opened({
+    extensions: [{ outgoing: (_, { headers }) => headers.set("authorization", `Bearer ${token}`) }],
+  });
+  server.intercept = ({ channels, headers }) =>
+    channels[0] === "/a" && Promise.reject(new TypeError(`a bad header: ${headers.get("authorization")}`));
+  const error = await client.publish("/a", 1).catch((error) => error);
+  assert.equal(error.code, "ERR_NETWORK");
+  assert.match(inspect(error), /a bad header/);
+  assert.ok(!inspect(error).includes(token));
+  await client.close();
+});
+
 test("an extension whose promise never settles costs a timeout and not the client", async () => {
   let hanging = 0;
   const { server, client } = await opened({
@@ -100,6 +115,10 @@ test("several channels are subscribed with one message, all of them or none", as
   await assert.rejects(client.subscribe(["/c", "/forbidden"]), { code: "ERR_REJECTED", status: 403 });
   assert.deepEqual([...client.subscriptions], ["/b/**"]);
   await assert.rejects(client.subscribe([]), { code: "ERR_INVALID_ARGUMENT" });
+  const channels = ["/d", "/e"];
+  const pending = client.subscribe(channels);
+  channels.length = 0;
+  assert.equal((await pending).length, 2);
   await client.close();
 });
 

@@ -121,9 +121,7 @@ export class BayeuxClient extends EventTarget implements StreamClient {
     channels: string | readonly string[],
     listener?: MessageListener<T>,
   ): Promise<Subscription | Subscription[]> {
-    return Array.isArray(channels)
-      ? this.#stream.subscribeTogether(channels as readonly string[], listener)
-      : this.#stream.subscribe(channels as string, listener);
+    return this.#stream.subscribe(channels, listener);
   }
 
   /** Ends all subscriptions to a channel, see {@link StreamClient.unsubscribe}. */

@@ -155,12 +155,17 @@ export class Stream {
     await this.#driver.start((port, now) => port.probe(now));
   }
 
-  async subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription> {
-    const [subscription] = await this.subscribeTogether([channel], listener);
+  async subscribe<T = unknown>(
+    channels: string | readonly string[],
+    listener?: MessageListener<T>,
+  ): Promise<Subscription | Subscription[]> {
+    // A copy, because the array belongs to the caller.
+    if (Array.isArray(channels)) return await this.#subscribeTogether([...(channels as readonly string[])], listener);
+    const [subscription] = await this.#subscribeTogether([channels as string], listener);
     return subscription!;
   }
 
-  async subscribeTogether<T = unknown>(
+  async #subscribeTogether<T = unknown>(
     channels: readonly string[],
     listener?: MessageListener<T>,
   ): Promise<Subscription[]> {
