@@ -221,7 +221,19 @@ import { BriteEventsClient, type DataOf } from "eventferry/bc-events";
 const topics = {
   DefaultCategory: "shop",
   Topics: [
-    { Action: "Created", Entity: "PolicyHolder", Schema: { type: "object", required: ["id"], properties: { id: { type: "string" }, age: { type: "integer" }, tags: { type: "array", items: { enum: ["a", "b"] } } } } },
+    {
+      Action: "Created",
+      Entity: "PolicyHolder",
+      Schema: {
+        type: "object",
+        required: ["id"],
+        properties: {
+          id: { type: "string" },
+          age: { type: "integer" },
+          tags: { type: "array", items: { enum: ["a", "b"] } },
+        },
+      },
+    },
     { Action: "Deleted", Entity: "Cart", Category: "claims", Schema: { type: "object" } },
     { Action: "Closed", Entity: "Cart", Category: "shop", Schema: { type: "object" } },
   ],
@@ -234,10 +246,21 @@ session.policy_holder_created({ id: "1" }).delivered.then(({ status }) => status
 session.closedCart({ any: 1 });
 session.publish({ action: "Deleted", entity: "Cart", category: "claims", data: { x: 1 } });
 session.flush({ until: "delivered" });
-type Data = DataOf<{ readonly type: "object"; readonly properties: { readonly n: { readonly type: readonly ["number", "null"] }; readonly e: { readonly anyOf: readonly [{ readonly type: "string" }, { readonly const: 7 }] } } }>;
+type Data = DataOf<{
+  readonly type: "object";
+  readonly properties: {
+    readonly n: { readonly type: readonly ["number", "null"] };
+    readonly e: { readonly anyOf: readonly [{ readonly type: "string" }, { readonly const: 7 }] };
+  };
+}>;
 const data: Data = { n: null, e: 7 };
 // Without "as const", but written in place.
-new BriteEventsClient({ serviceName: "orders", topics: { DefaultCategory: "a", Topics: [{ Action: "Created", Entity: "Test", Schema: { type: "object" } }] } }).serviceSession().createdTest({ a: 1 });
+new BriteEventsClient({
+  serviceName: "orders",
+  topics: { DefaultCategory: "a", Topics: [{ Action: "Created", Entity: "Test", Schema: { type: "object" } }] },
+})
+  .serviceSession()
+  .createdTest({ a: 1 });
 // Nothing is known about a variable.
 declare const anything: { DefaultCategory: string; Topics: { Action: string; Entity: string; Schema: object }[] };
 new BriteEventsClient({ serviceName: "orders", topics: anything }).userSession("user-1").createdWhatever({ a: 1 });

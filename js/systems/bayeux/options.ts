@@ -64,8 +64,8 @@ export interface BayeuxOptions extends StreamOptions {
    */
   transports?: readonly ("websocket" | "long-polling")[];
   /**
-   * Extensions that see every message and its HTTP headers, and may change or drop it, now or later. They run in this order for incoming messages, in
-   * reverse for outgoing ones.
+   * Extensions that see every message and its HTTP headers, and may change or drop it, now or later. They run in this
+   * order for incoming messages, in reverse for outgoing ones.
    *
    * @default none
    */

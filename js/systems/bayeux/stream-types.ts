@@ -124,8 +124,8 @@ export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage>,
    * Messages of a channel under `/service/` come without a subscription, so none is sent for it.
    *
    * @throws {FerryError} `ERR_REJECTED` and others with the error of the server, its number in `status`, its arguments in
-   * `serverArguments`, and the whole reply in `bodyText`; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`, `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be
-   * read
+   * `serverArguments`, and the whole reply in `bodyText`; `ERR_TIMEOUT`, `ERR_NETWORK`, `ERR_CLOSED`,
+   * `ERR_INVALID_ARGUMENT`; `ERR_STORE` if the replay position could not be read
    */
   subscribe<T = unknown>(channel: string, listener?: MessageListener<T>): Promise<Subscription>;
   /**

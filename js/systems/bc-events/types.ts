@@ -1,7 +1,7 @@
 /** Topics as users define them, and the types that TypeScript derives from topics that are a constant. */
 import type { EventReceipt } from "../../outbox/session.js";
 
-/** One topic, with the member names of the original. Other members, such as `Description`, are ignored. */
+/** One topic, with the member names of the original. `Description` becomes that of the `Topic`; others are ignored. */
 export interface TopicDefinition {
   /** One capitalized word: `Created`. */
   readonly Action: string;

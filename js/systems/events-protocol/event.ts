@@ -114,7 +114,8 @@ export abstract class ProtocolEvent<T = unknown> implements EventRef {
   toText(): string {
     const { payload, identity, auth, metadata } = this.#json;
     const [name, id, flowId] = [this.name, this.id, this.flowId].map((text) => JSON.stringify(text));
-    return `{"name":${name},"version":${this.version},"id":${id},"flowId":${flowId},"payload":${payload},"identity":${identity},"auth":${auth},"metadata":${metadata}}`;
+    const ids = `"name":${name},"version":${this.version},"id":${id},"flowId":${flowId}`;
+    return `{${ids},"payload":${payload},"identity":${identity},"auth":${auth},"metadata":${metadata}}`;
   }
 
   #read(member: JsonMember): unknown {

@@ -78,7 +78,10 @@ export function toCamelCase(value: unknown): unknown {
   );
 }
 
-/** Functions often call a schema that throws its issues. Errors of the JavaScript engine do not describe the payload, so their message is not used. */
+/**
+ * Functions often call a schema that throws its issues. Errors of the JavaScript engine do not describe the payload, so
+ * their message is not used.
+ */
 function issuesOfError(error: unknown): readonly SchemaIssue[] {
   const { issues } = (error ?? {}) as { issues?: unknown };
   if (isIssues(issues)) return issues;
