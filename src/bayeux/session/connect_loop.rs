@@ -2,7 +2,8 @@
 //! for a slow consumer.
 //!
 //! ```text
-//!   Idle ──schedule──> Due ──poll──> sent        Due ──a subscription resumes, or the inbox is full──> Held ──any input──> Due
+//!   Idle ──schedule──> Due ──poll──> sent
+//!   Due ──a subscription resumes, or the inbox is full──> Held ──any input──> Due
 //! ```
 
 use crate::base::time::{Millis, Moment};

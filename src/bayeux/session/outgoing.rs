@@ -122,7 +122,8 @@ impl Session {
         // Subscriptions with replay are sent between two connects, not beside one.
         let is_early = !self.link.is_working() && self.is_resuming_channel();
         let is_busy = self.endpoint.transport == Transport::LongPolling
-            && (self.holds_messages() || self.exchanges.values().any(|kind| *kind == RequestKind::Messages));
+            && (self.holds(RequestKind::Messages)
+                || self.exchanges.values().any(|kind| *kind == RequestKind::Messages));
         if !self.pending.has_commands() || is_early || is_busy || !self.endpoint.is_reachable() {
             return;
         }

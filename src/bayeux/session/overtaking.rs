@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   response to a connect ──messages unanswered──> Held ──they end────────────┐
-//!   response to messages ──connect unanswered───> Held ──it ends──────────────┴──> both, lower ids first
+//!   response to messages ──connect unanswered──> Held ──it ends───────────────┴──> both, lower ids first
 //!                                                  └─ 1 s: the server holds the connect ──> this one
 //! ```
 //!
@@ -60,7 +60,9 @@ impl Session {
                     RequestKind::Connect => self.options.times.max_network_delay,
                 };
                 self.timers.set(Timer::Held, self.now.after(longest));
-                self.timers.clear(Timer::ConnectReply);
+                if kind == RequestKind::Connect {
+                    self.timers.clear(Timer::ConnectReply);
+                }
                 self.held = Some(HeldResponse { kind, id, response, firsts });
             }
             outcome => self.on_exchange_end(id, outcome),
@@ -76,9 +78,9 @@ impl Session {
         }
     }
 
-    /// Whether a response to messages is held.
-    pub(super) fn holds_messages(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.kind == RequestKind::Messages)
+    /// Whether a response to such a request is held.
+    pub(super) fn holds(&self, kind: RequestKind) -> bool {
+        self.held.as_ref().is_some_and(|held| held.kind == kind)
     }
 
     /// Forgets the response that is held: its events will be replayed, or nobody wants them any more.
@@ -86,7 +88,7 @@ impl Session {
         drop(self.take_held());
     }
 
-    fn take_held(&mut self) -> Option<HeldResponse> {
+    pub(super) fn take_held(&mut self) -> Option<HeldResponse> {
         self.timers.clear(Timer::Held);
         self.held.take()
     }

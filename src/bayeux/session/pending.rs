@@ -188,7 +188,10 @@ impl Pending {
     }
 
     pub(super) fn has_queued_subscribe(&self, channel: &str) -> bool {
-        self.commands.iter().any(|command| matches!(command, Command::Subscribe(queued) if queued.iter().any(|queued| queued == channel)))
+        self.commands.iter().any(|command| match command {
+            Command::Subscribe(queued) => queued.iter().any(|queued| queued == channel),
+            _ => false,
+        })
     }
 
     pub(super) fn cancel_subscribe(&mut self, channel: &str) {

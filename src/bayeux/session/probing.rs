@@ -13,7 +13,7 @@
 use super::link::{Link, Live, Progress};
 use super::pending::Via;
 use super::types::Probe;
-use super::{Session, Timer};
+use super::{RequestKind, Session, Timer};
 use crate::base::error::Code;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, MessageKind};
@@ -43,6 +43,7 @@ impl Session {
             }
         }
         let is_held = self.link.is_working()
+            && !self.holds(RequestKind::Connect)
             && self.pending.any(|sent| sent.kind == MessageKind::Connect && !sent.is_probe);
         let is_worthwhile = match why {
             Probe::Asked(_) => true,
@@ -72,7 +73,6 @@ impl Session {
     }
 
     fn replace_held_connect(&mut self) {
-        self.drop_held();
         let Some(sent) = self.pending.take_kind(MessageKind::Connect) else { return };
         self.timers.clear(Timer::ConnectReply);
         self.connects.clear();
@@ -90,6 +90,10 @@ impl Session {
                     self.on_no_reply(sent, &SessionError::session_ended(), None);
                 }
             }
+        }
+        // Messages whose response waited for this connect have their replies in it.
+        if let Some(held) = self.take_held() {
+            self.on_exchange_end(held.id, Ok(held.response));
         }
         if let Link::Connected(live) = &self.link {
             let live = Live { progress: Progress::Interrupted, ..live.clone() };

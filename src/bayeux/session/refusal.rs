@@ -65,7 +65,8 @@ impl Session {
         }
         match (sent.kind, reaction) {
             (MessageKind::Handshake, Reaction::Refuse(_)) => {
-                self.notify("transient_error", None, Some(error));
+                self.notify("transient_error", None, Some(error.clone()));
+                self.settle_probes(&Err(error));
                 self.schedule_retry(None);
             }
             (MessageKind::Connect, Reaction::Refuse(_)) => {
@@ -135,7 +136,8 @@ impl Session {
             }
             Reaction::Busy(error, least) => {
                 self.abandon_session();
-                self.notify("transient_error", None, Some(error));
+                self.notify("transient_error", None, Some(error.clone()));
+                self.settle_probes(&Err(error));
                 self.enter(Link::Handshaking);
                 let delay = self.connects.busy_delay(least, &mut self.rng);
                 self.schedule_connect(delay);

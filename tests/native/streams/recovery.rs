@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use eventferry::base::error::Code;
 use eventferry::base::ids::OpId;
+use eventferry::bayeux::session::{Input, Probe};
 use serde_json::{Value, json};
 
 use super::world::{Answer, Client, accept_all, event, grant, is_poll, refuse, reply_to, world};
@@ -106,7 +107,7 @@ fn goodbyes_again_and_again_are_slowed_down() {
         "{} handshakes in ten minutes",
         world.sent("/meta/handshake")
     );
-    world.input(eventferry::bayeux::session::Input::Close);
+    world.input(Input::Close);
     world.run_until(700_000);
     assert_eq!(world.settled(OpId(2).0).map(|(_, result)| result.is_ok()), Some(true));
 }
@@ -412,7 +413,6 @@ fn cookies_and_assertions_follow_the_wall_clock_after_a_sleep() {
     use eventferry::base::http::Response;
     use eventferry::base::ids::ExchangeId;
     use eventferry::base::time::Moment;
-    use eventferry::bayeux::session::Input;
     use eventferry::engine::machine::{Machine, Output, Poll};
     use eventferry::salesforce::auth::Flow;
     use eventferry::salesforce::client as salesforce;
@@ -503,7 +503,7 @@ fn a_pause_never_outlasts_the_interval_after_which_the_server_removes_the_sessio
 #[test]
 fn over_a_socket_the_heartbeat_goes_on_while_the_inbox_is_full() {
     use eventferry::base::time::Moment;
-    use eventferry::bayeux::session::{Event, Input};
+    use eventferry::bayeux::session::Event;
     use eventferry::bayeux::wire::Transport;
     use eventferry::engine::machine::{Machine, Output, Poll};
 
@@ -622,7 +622,7 @@ fn an_answer_that_overtakes_another_is_delivered_behind_it() {
         );
         world.start(A);
         world.run_until(110);
-        world.input(eventferry::bayeux::session::Input::Subscribe(OpId(3), B.to_owned()));
+        world.input(Input::Subscribe(OpId(3), B.to_owned()));
         world.run_until(5000);
         assert_eq!(world.delivered(), [40, 41, 42], "{name}");
         let (at, _) = world.settled(3).expect("an end");
@@ -665,7 +665,7 @@ fn a_lost_answer_whose_events_were_overtaken_is_replayed() {
         );
         world.start(A);
         world.run_until(110);
-        world.input(eventferry::bayeux::session::Input::Subscribe(OpId(3), B.to_owned()));
+        world.input(Input::Subscribe(OpId(3), B.to_owned()));
         world.run_until(60_000);
         let asked = asked.borrow();
         assert_eq!(*asked, [json!(-2), json!(40)], "{is_poll_lost} {lost_ms}");
@@ -695,9 +695,73 @@ fn a_subscription_that_fails_between_two_polls_does_not_stop_the_polls() {
     );
     world.start(A);
     world.run_until(20);
-    world.input(eventferry::bayeux::session::Input::Subscribe(OpId(3), B.to_owned()));
+    world.input(Input::Subscribe(OpId(3), B.to_owned()));
     world.run_until(60_000);
     let (failed_at, result) = world.settled(3).expect("an end");
     assert!(result.is_err() && (500..600).contains(&failed_at), "{failed_at}");
     assert!(world.requests.iter().any(|(at, _)| *at >= failed_at), "nothing is polled any more");
+}
+
+#[test]
+fn a_probe_keeps_the_replies_of_messages_whose_response_waits_for_the_poll() {
+    const B: &str = "/event/B__e";
+    let mut polls = 0;
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let positions_seen = Rc::clone(&asked);
+    let mut world = world(
+        Client::salesforce(|_| {}),
+        |_| grant("T"),
+        move |_, messages, _| {
+            let is_first = positions_seen.borrow().len() == 1;
+            positions_seen.borrow_mut().extend(positions(messages));
+            if is_poll(messages) {
+                polls += 1;
+                return match polls {
+                    1 => Answer::Messages(100, vec![event(A, 40), reply_to(&messages[0], true)]),
+                    _ => Answer::Hang,
+                };
+            }
+            if is_first && messages[0]["subscription"] == B {
+                return Answer::Messages(300, vec![event(A, 42), reply_to(&messages[0], true)]);
+            }
+            accept_all(messages)
+        },
+    );
+    world.start(A);
+    world.run_until(110);
+    world.input(Input::Subscribe(OpId(3), B.to_owned()));
+    world.run_until(420);
+    assert_eq!(world.settled(3), None, "the response waits for the poll");
+    world.input(Input::Probe(Probe::Asked(OpId(4))));
+    world.run_until(10_000);
+    for op in [3, 4] {
+        let (at, result) = world.settled(op).expect("an end");
+        assert!(result.is_ok() && at < 1000, "{op}: {at}");
+    }
+    assert_eq!(*asked.borrow(), [json!(-2), json!(40)], "what the lost poll may have had is replayed");
+}
+
+#[test]
+fn a_probe_does_not_wait_for_another_handshake_after_a_refused_one() {
+    let is_refused = Rc::new(RefCell::new(false));
+    let refuses = Rc::clone(&is_refused);
+    let mut world = world(
+        Client::salesforce(|_| {}),
+        |_| grant("T"),
+        move |_, messages, _| {
+            if *refuses.borrow() {
+                let is_connect = messages[0]["channel"] == "/meta/connect";
+                let error = if is_connect { "403::Unknown client" } else { "400::Not now" };
+                return Answer::Messages(10, vec![refuse(&messages[0], error, "retry")]);
+            }
+            if is_poll(messages) { Answer::Hang } else { accept_all(messages) }
+        },
+    );
+    world.start(A);
+    world.run_until(20);
+    *is_refused.borrow_mut() = true;
+    world.input(Input::Probe(Probe::Asked(OpId(4))));
+    world.run_until(5000);
+    let (at, result) = world.settled(4).expect("an end");
+    assert!(result.is_err() && at < 1000, "{at}");
 }
