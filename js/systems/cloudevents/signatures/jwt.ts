@@ -8,6 +8,7 @@ import { checkedUrl, checkOptionNames, checkTimeout, DEFAULT_TIMEOUT_MS } from "
 import { isLoopback } from "../../../client/loopback.js";
 import { unixNow } from "../../../platform/clock.js";
 import type { FetchLike } from "../../../platform/fetch.js";
+import { Waiters } from "../../../platform/waiters.js";
 import { refusal, requiredHeader, type Verifier } from "./signature.js";
 
 /** Which tokens `jwt` accepts. */
@@ -82,7 +83,11 @@ export function jwt(options: JwtOptions): Verifier {
   if (secretAlgorithm !== undefined)
     throw mustBe("each of algorithms", `one of ${PUBLIC_KEY_ALGORITHMS.join(", ")}`, secretAlgorithm);
   if (typeof claims !== "object" || claims === null) throw mustBe("claims", "an object", claims);
-  if (!(typeof toleranceMs === "number" && toleranceMs >= 0))
+  // A value that is missing in the configuration of the application would refuse every delivery.
+  for (const [name, value] of Object.entries(claims))
+    if (!["string", "number", "boolean"].includes(typeof value))
+      throw mustBe(`claims.${name}`, "a string, a number or a boolean", value);
+  if (!(Number.isFinite(toleranceMs) && toleranceMs >= 0))
     throw mustBe("toleranceMs", "a number of milliseconds, 0 or more", toleranceMs);
   if (fetch !== undefined && typeof fetch !== "function") throw mustBe("fetch", "a function", fetch);
   checkTimeout(timeoutMs, "timeoutMs");
@@ -92,8 +97,13 @@ export function jwt(options: JwtOptions): Verifier {
   const keySet = (jose: Jose): JWTVerifyGetKey =>
     source instanceof URL
       ? jose.createRemoteJWKSet(source, {
-          timeoutDuration: timeoutMs,
-          ...(fetch && { [jose.customFetch]: (url: string, init: RequestInit) => fetch(url, init) }),
+          // `jose` takes whole milliseconds only.
+          timeoutDuration: Math.ceil(timeoutMs),
+          ...(fetch && {
+            // A fetch that ignores its signal would keep all later deliveries waiting as well.
+            [jose.customFetch]: async (url: string, init: RequestInit) =>
+              new Waiters().withTimeout(timeoutMs, fetch(url, init)),
+          }),
         })
       : jose.createLocalJWKSet(source);
 
@@ -116,8 +126,7 @@ export function jwt(options: JwtOptions): Verifier {
         }),
       );
       for (const [name, value] of Object.entries(claims))
-        if (!Object.hasOwn(payload, name) || payload[name] !== value)
-          throw refusal(`the claim ${name} of the token is missing or has another value`);
+        if (!Object.hasOwn(payload, name) || payload[name] !== value) throw refusal(wrongClaim(name));
       return true;
     },
   };
@@ -128,12 +137,17 @@ async function verified(result: Promise<{ payload: Record<string, unknown> }>): 
   try {
     return (await result).payload;
   } catch (error) {
-    const { code, claim } = error as { code?: string; claim?: unknown };
+    const { code, claim, reason: failure } = error as { code?: string; claim?: unknown; reason?: unknown };
     const reason = code === undefined || !Object.hasOwn(REFUSALS, code) ? undefined : REFUSALS[code];
     if (reason === undefined) throw error;
-    const isClaim = code === "ERR_JWT_CLAIM_VALIDATION_FAILED" && typeof claim === "string";
-    throw refusal(isClaim ? `the claim ${claim} of the token is missing or has another value` : reason);
+    if (code !== "ERR_JWT_CLAIM_VALIDATION_FAILED" || typeof claim !== "string") throw refusal(reason);
+    const isEarly = claim === "nbf" && failure === "check_failed";
+    throw refusal(isEarly ? "the token is not valid yet" : wrongClaim(claim));
   }
+}
+
+function wrongClaim(name: string): string {
+  return `the claim ${name} of the token is missing or has another value`;
 }
 
 async function importJose(): Promise<Jose> {
