@@ -238,6 +238,29 @@ test("data are validated and read as the schema converts them; others are answer
   assert.equal(told.at(-1)[1], 422);
 });
 
+test("onInvalid gets the index in the batch as it arrived, also behind events that were left out before", async () => {
+  const told = [];
+  const onInvalid = (error, raw, index) => told.push([error.code, JSON.parse(raw).id, index]);
+  const { handle } = receiver({ schema, onInvalid });
+  const batch = [{ n: 1 }, { n: 2 }, { m: 1 }, { n: 3 }, { m: 2 }].map((data, at) => ({
+    specversion: at % 2 === 1 ? "9" : "1.0",
+    id: String(at),
+    type: "t",
+    source: "/s",
+    data,
+  }));
+  const headers = { "content-type": "application/cloudevents-batch+json" };
+  await handle(new Request(url, { method: "POST", headers, body: JSON.stringify(batch) }));
+  assert.deepEqual(
+    told.filter(([code]) => code === "ERR_INVALID_DATA"),
+    [
+      ["ERR_INVALID_DATA", "2", 2],
+      ["ERR_INVALID_DATA", "4", 4],
+    ],
+  );
+  assert.equal(told.length, 4);
+});
+
 test("a schema that throws is a failure, and one that is none is refused", async () => {
   const errors = [];
   const validate = () => {

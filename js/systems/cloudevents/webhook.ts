@@ -117,9 +117,11 @@ export function webhook<T = unknown>(
   /** The events whose data match the schema. With `onInvalid` the others are left out. */
   async function validated(batch: EventBatch, request: Request): Promise<CloudEvent<T>[]> {
     const events: CloudEvent<T>[] = [];
+    const leftOut = new Set(batch.rejected.map(({ index }) => index));
     let index = -1;
     for (const event of batch) {
-      index++;
+      do index++;
+      while (leftOut.has(index));
       try {
         events.push(await validateData(event, schema!));
       } catch (error) {
