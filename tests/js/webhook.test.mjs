@@ -303,6 +303,16 @@ test("options are checked when the receiver is created", () => {
   }
 });
 
+test("a misspelt option is refused, because without verify everybody would be let in", () => {
+  for (const [bad, message] of [
+    [{ verfiy: () => true }, /^webhook has no option "verfiy"; did you mean "verify"\?/],
+    [{ authorise: () => false }, /did you mean "authorize"\?/],
+    [{ deduplicate: {} }, /"deduplicate"/],
+  ])
+    assert.throws(() => receiver(bad), { code: "ERR_INVALID_ARGUMENT", message });
+  assert.throws(() => webhook(), { code: "ERR_INVALID_ARGUMENT" });
+});
+
 test("somebody must decide who may deliver", async () => {
   assert.throws(() => webhook({ onEvent() {} }), {
     code: "ERR_INVALID_ARGUMENT",

@@ -1,4 +1,5 @@
 /** The options of a webhook receiver, and their checks. */
+import { checkOptionNames, checkTimeout } from "../../client/options.js";
 import type { StandardSchema } from "../../client/standard-schema.js";
 import type { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
@@ -105,11 +106,17 @@ export interface CheckedOptions<T> extends WebhookOptions<T> {
   repeated: Dedupe | undefined;
 }
 
+const NAMES = [
+  ...["allowedOrigins", "allowedRate", "verify", "authorize", "maxBytes", "timeoutMs", "lenient", "onInvalid"],
+  ...["schema", "dedupe", "onEvent", "onRejected", "onError"],
+];
 const DEFAULT_MAX_BYTES = 1024 * 1024;
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkedWebhookOptions<T>(options: WebhookOptions<T>): CheckedOptions<T> {
+  // A misspelt `verify` or `authorize` would let everybody in.
+  checkOptionNames("webhook", options, NAMES);
   const { allowedOrigins, allowedRate, onEvent, maxBytes = DEFAULT_MAX_BYTES } = options;
   const { timeoutMs = DEFAULT_TIMEOUT_MS, authorize, onError, onRejected } = options;
   const verifiers = checkVerifiers(options.verify);
@@ -120,8 +127,7 @@ export function checkedWebhookOptions<T>(options: WebhookOptions<T>): CheckedOpt
   const isAllowed = allowedOrigin(allowedOrigins);
   if (allowedRate !== undefined && !(Number.isInteger(allowedRate) && allowedRate > 0))
     throw mustBe("allowedRate", "a whole number of requests per minute above 0", allowedRate);
-  if (!(typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs < 2 ** 31))
-    throw mustBe("timeoutMs", "a number of milliseconds above 0", timeoutMs);
+  checkTimeout(timeoutMs);
   checkLimit(maxBytes);
   checkLenient(options);
   checkOnInvalid(options);
