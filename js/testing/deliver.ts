@@ -1,8 +1,9 @@
 /** Delivers signed web hooks to a receiver, also with the faults against which a receiver must be safe. */
 import { FerryError } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
-import { startTimer, stopTimer, unixNow } from "../platform/clock.js";
-import { toArray } from "../systems/cloudevents/batch.js";
+import { startTimer, stopTimer, type Timer, unixNow } from "../platform/clock.js";
+import type { FetchLike } from "../platform/fetch.js";
+import { EventBatch, toArray } from "../systems/cloudevents/batch.js";
 import type { CloudEvent } from "../systems/cloudevents/event.js";
 import { type ContentMode, toHttp } from "../systems/cloudevents/http.js";
 import { checkSigner, requestId } from "../systems/cloudevents/signatures/sign.js";
@@ -24,7 +25,7 @@ export interface DeliverOptions {
   /** @default "structured" for one event, "batch" for several */
   mode?: ContentMode;
   /** Used in place of the global `fetch`: to call a receiver without a server. */
-  fetch?: (url: string, init: RequestInit) => Promise<Response>;
+  fetch?: FetchLike;
   /** Added to the request. */
   headers?: Record<string, string>;
   /** Timeout of each request, in milliseconds. @default 10 000 */
@@ -52,10 +53,12 @@ export async function deliverWebhook(
     throw mustBe("fault", '"wrong-signature", "old-timestamp", "no-signature" or "replay"', fault);
   const timeoutMs = integer("timeoutMs", options.timeoutMs, 10_000, 1, 2 ** 31 - 1);
   const isOne = !(Symbol.iterator in events);
-  const message = toHttp(events, options.mode ?? (isOne ? "structured" : "batch"));
+  // A generator hands its events out only once.
+  const all = isOne || events instanceof EventBatch ? events : toArray(events);
+  const message = toHttp(all, options.mode ?? (isOne ? "structured" : "batch"));
   const body = typeof message.body === "string" ? new TextEncoder().encode(message.body) : message.body;
   const signed = body ?? new Uint8Array(0);
-  const id = await requestId(isOne ? [events] : toArray(events));
+  const id = await requestId(Symbol.iterator in all ? all : [all]);
   const atMs = unixNow() - (fault === "old-timestamp" ? OLD_MS : 0);
   const signature = fault === "no-signature" ? {} : await sign.sign({ id, body: signed, atMs });
   const init = {
@@ -70,17 +73,20 @@ export async function deliverWebhook(
   return request(send, String(url), init, timeoutMs);
 }
 
-async function request(
-  send: NonNullable<DeliverOptions["fetch"]>,
-  url: string,
-  init: RequestInit,
-  timeoutMs: number,
-): Promise<Response> {
+async function request(send: FetchLike, url: string, init: RequestInit, timeoutMs: number): Promise<Response> {
   const controller = new AbortController();
-  const onTimeout = () => controller.abort(new FerryError("ERR_TIMEOUT", `no answer within ${timeoutMs} ms`));
-  const timer = startTimer(onTimeout, timeoutMs);
+  let timer: Timer | undefined;
+  // A receiver that is called without a server may ignore the signal.
+  const tooLate = new Promise<never>((_, reject) => {
+    const onTimeout = () => {
+      const error = new FerryError("ERR_TIMEOUT", `no answer within ${timeoutMs} ms`);
+      controller.abort(error);
+      reject(error);
+    };
+    timer = startTimer(onTimeout, timeoutMs);
+  });
   try {
-    return await send(url, { ...init, signal: controller.signal });
+    return await Promise.race([send(url, { ...init, signal: controller.signal }), tooLate]);
   } finally {
     stopTimer(timer);
   }

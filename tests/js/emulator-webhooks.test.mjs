@@ -61,3 +61,26 @@ test("options are checked", async () => {
   for (const bad of [{ fault: "late" }, { sign: undefined }, { sign: SECRET }, { timeoutMs: 0 }, { mode: "json" }])
     await assert.rejects(deliver(receiver().fetch, bad), { code: "ERR_INVALID_ARGUMENT" });
 });
+
+test("events of a generator have the same id of their request as those of an array", async () => {
+  const ids = [];
+  const fetch = async (_, { headers }) => {
+    ids.push(headers["webhook-id"]);
+    return new Response(null, { status: 204 });
+  };
+  const events = [event, event.with({ id: "2" })];
+  await deliver(fetch, {}, events);
+  await deliver(
+    fetch,
+    {},
+    (function* () {
+      yield* events;
+    })(),
+  );
+  assert.equal(ids[1], ids[0]);
+});
+
+test("a receiver that never answers and ignores the signal is given up after timeoutMs", async () => {
+  const never = () => new Promise(() => undefined);
+  await assert.rejects(deliver(never, { timeoutMs: 10 }), { code: "ERR_TIMEOUT" });
+});
