@@ -102,9 +102,9 @@ function differenceOf(event: unknown, expected: ExpectedEvent): string | undefin
   }
   if (payload === undefined) return undefined;
   const path = differentPath(received.payload, payload);
-  return path === undefined
-    ? undefined
-    : `expected payload${path} to be ${show(at(payload, path))}; received ${show(at(received.payload, path))}`;
+  if (path === undefined) return undefined;
+  const place = path.map((name) => `/${name}`).join("");
+  return `expected payload${place} to be ${show(at(payload, path))}; received ${show(at(received.payload, path))}`;
 }
 
 function nameOf(kind: string): string {
@@ -122,24 +122,21 @@ function describe(expected: ExpectedEvent): string {
     .join(", ");
 }
 
-/** The JSON Pointer of the first difference; undefined if there is none. */
-function differentPath(received: unknown, expected: unknown): string | undefined {
-  if (typeof expected !== "object" || expected === null) return Object.is(received, expected) ? undefined : "";
+/** The names of the members that lead to the first difference; undefined if there is none. */
+function differentPath(received: unknown, expected: unknown): string[] | undefined {
+  if (typeof expected !== "object" || expected === null) return Object.is(received, expected) ? undefined : [];
   if (typeof received !== "object" || received === null || Array.isArray(received) !== Array.isArray(expected))
-    return "";
-  if (Array.isArray(expected) && expected.length !== (received as unknown[]).length) return "";
+    return [];
+  if (Array.isArray(expected) && expected.length !== (received as unknown[]).length) return [];
   for (const [name, value] of Object.entries(expected)) {
     const path = differentPath((received as Record<string, unknown>)[name], value);
-    if (path !== undefined) return `/${name}${path}`;
+    if (path !== undefined) return [name, ...path];
   }
   return undefined;
 }
 
-function at(value: unknown, path: string): unknown {
-  return path
-    .split("/")
-    .slice(1)
-    .reduce((inner, name) => (inner as Record<string, unknown> | undefined)?.[name], value);
+function at(value: unknown, path: readonly string[]): unknown {
+  return path.reduce((inner, name) => (inner as Record<string, unknown> | undefined)?.[name], value);
 }
 
 function show(value: unknown): string {

@@ -187,6 +187,11 @@ test("matchers name the first difference", () => {
     [error, { errorCode: "OTHER" }, 'expected errorCode "OTHER"; received "NO_SUCH_USER" (notFound, NO_SUCH_USER)'],
     [success, { payload: { tags: ["a", "c"] } }, 'expected payload/tags/1 to be "c"; received "b"'],
     [success, { payload: { name: { first: "Åsa" } } }, 'expected payload/name to be {"first":"Åsa"}; received "Åsa"'],
+    [
+      EventBuilder.responseFor(event, { "a/b": { c: 1 } }),
+      { payload: { "a/b": { c: 2 } } },
+      "expected payload/a/b/c to be 2; received 1",
+    ],
     [{ some: "object" }, {}, 'expected an event of the events protocol; received {"some":"object"}'],
   ])
     assert.throws(() => assertEvent(received, expected), { message });
