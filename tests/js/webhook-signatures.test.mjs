@@ -271,6 +271,8 @@ test("options of verifiers are checked when they are created, and secrets are no
     () => github([]),
     () => github(undefined),
     () => github(`whpk_${base64(32)}`),
+    () => hmac(),
+    () => hmac({ secret: "the-secret", header: "x", encodng: "base64" }),
     () => hmac({ secret: "the-secret", header: "a b" }),
     () => hmac({ secret: "the-secret", header: "x", algorithm: "SHA-1" }),
     () => hmac({ secret: "the-secret", header: "x", encoding: "base32" }),

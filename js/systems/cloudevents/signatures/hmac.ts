@@ -1,4 +1,5 @@
 /** Signatures with a shared secret (HMAC, RFC 2104), where a scheme has only a header with a signature of the body. */
+import { checkOptionNames } from "../../../client/options.js";
 import { HIDDEN, mustBe } from "../../../engine/messages.js";
 import { asBytes, isBytes } from "../bytes.js";
 import { decodeBase64 } from "./base64.js";
@@ -31,6 +32,7 @@ export interface HmacOptions {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` for a bad option
  */
 export function hmac(options: HmacOptions): Verifier {
+  checkOptionNames("hmac", options, ["secret", "header", "algorithm", "encoding", "prefix", "payload"]);
   const { secret, header, algorithm = "SHA-256", encoding = "hex", prefix = "", payload } = options;
   if (typeof header !== "string" || !/^[\w!#$%&'*+.^`|~-]+$/.test(header))
     throw mustBe("header", "the name of a header", header);
