@@ -473,7 +473,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     }
     const [batch, compressedBody] = this.#segments.batch(ranges);
     const makePlan = () => this.#sender.plan(batch, isPageHidden, compressedBody);
-    const mayStart = this.#sync.confirmLead();
+    // What only this outbox has, nobody else can send.
+    const mayStart = !this.#segments.hasStored(ranges) || this.#sync.confirmLead();
     const plan = typeof mayStart === "boolean" ? makePlan() : mayStart.then((leads) => (leads ? makePlan() : absent()));
     const report = (port: OutboxPort, now: number, outcome: ExchangeOutcome) => {
       this.#sender.reportOutcome(port, now, id, outcome, batch, (cause) => {

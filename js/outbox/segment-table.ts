@@ -155,6 +155,12 @@ export class SegmentTable<E> {
     return { ...NO_CHANGE, put, remove, deadPut: deadPut.filter((letter) => letter !== undefined) };
   }
 
+  /** Whether the store has one of the segments of a `send` effect. */
+  hasStored(ranges: Uint32Array): boolean {
+    for (let at = 0; at < ranges.length; at += 3) if (this.get(ranges[at]!).isAccepted) return true;
+    return false;
+  }
+
   /**
    * The batch for a `send` effect, and its compressed body if there is one. `ranges`: triples of handle, `from` and
    * `to`.

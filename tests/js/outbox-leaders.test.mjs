@@ -130,6 +130,31 @@ test("drain of a process that does not lead ends at its deadline if the store is
   first.close();
 });
 
+test("who does not lead sends what its store refuses, and does not ask for the lead again and again", async (t) => {
+  withoutChannel(t);
+  const store = processes();
+  const first = publisherTo(server(202), { outbox: { store: store.open().store } });
+  await until(() => first.outbox.stats().isLeader);
+  const { store: full } = store.open();
+  let asked = 0;
+  const { acquire } = full;
+  // Without an end, a loop would never let the test fail.
+  full.acquire = (...given) => (++asked > 1000 ? never() : acquire(...given));
+  full.write = async () => Promise.reject(new Error("full"));
+  const to = server(202);
+  const second = publisherTo(to, { outbox: { store: full } });
+  await sleep(100);
+  assert.equal(second.outbox.stats().isLeader, false);
+  const session = second.session();
+  const { delivered } = session.publish(event(1));
+  session.commit();
+  assert.equal((await delivered).attempts, 1);
+  assert.deepEqual([to.ids(), second.outbox.stats().isLeader, asked < 10], [[["1"]], false, true], `${asked} questions`);
+  void second.outbox.close().catch(() => undefined);
+  await first.outbox.close();
+  await sleep(20_000);
+});
+
 /** A lock manager as in a browser, and a channel, for several tabs. A tab that hangs answers nothing. */
 function browser() {
   let held;
