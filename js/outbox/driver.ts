@@ -379,7 +379,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
 
   /** The page is hidden, or it ends: saves what is not stored yet. */
   backUp(isEnding: boolean): void {
-    const segments = [...this.#segments.unstored()].map((segment) => segment.toSegment());
+    const segments = [...this.#segments.unstored()].map((segment) => segment.toSegment(segment.pendingIndices()));
     const unsaved = this.#options.store.backUp(segments);
     if (unsaved === 0 || !isEnding) return;
     const text = `the page ends before ${unsaved} events are stored, and localStorage has no room for them`;

@@ -158,6 +158,12 @@ export class TrackedSegment {
     };
   }
 
+  /** The indices of its pending events. Only for a segment that is not in the store. */
+  pendingIndices(): Uint32Array {
+    const states = this.#states ?? new Uint8Array(this.count);
+    return Uint32Array.from(states.keys()).filter((index) => states[index] === State.Pending);
+  }
+
   /** Drops the oldest staged event in favour of a newer one. */
   dropOldest(): void {
     this.#droppedCount++;

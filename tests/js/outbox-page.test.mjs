@@ -204,6 +204,28 @@ test("what is not stored when a page ends is delivered after the next start, onc
   }
 });
 
+test("what was sent from memory before the page ends is not saved for the next start", async () => {
+  const full = { open: async () => DURABLE, write: async () => Promise.reject(new Error("full")) };
+  const classify = (_, events) => events.map(({ id }) => (id === "2" ? "retry" : "delivered"));
+  const first = publisherTo(server(202), {
+    classify,
+    outbox: { store: storeWith(full), unload: "hold", retry: { baseMs: 60_000, maxMs: 60_000 } },
+  });
+  await sleep(10);
+  const session = first.session();
+  const [one] = ["1", "2", "3"].map((id) => session.publish(event(id)));
+  session.commit();
+  await one.delivered;
+  leave();
+  const to = server(202);
+  const next = publisherTo(to, { outbox: { store: storeWith({ open: async () => DURABLE }) } });
+  await next.outbox.drain();
+  assert.deepEqual([to.ids(), Object.keys(storage)], [[["2"]], []]);
+  await next.outbox.close();
+  void first.outbox.close().catch(() => undefined);
+  await sleep(20_000);
+});
+
 test("a page that lives on leaves nothing behind, and neither does one that purges", async () => {
   const publisher = publisherTo(server(202), { outbox: { store: storeWith({ open: async () => DURABLE }) } });
   await sleep();
