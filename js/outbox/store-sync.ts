@@ -176,7 +176,7 @@ export class StoreSync<E> {
     const bytes = letters.reduce((sum, { body }) => sum + body.length, 0);
     this.#limits.changed(-bytes);
     this.#host.send((port, now) => port.dead_removed(now, letters.length, bytes, isReplay));
-    this.#election?.broadcast({ isNew: true });
+    this.#election?.broadcast({ isNew: true, deadBytes: bytes });
   }
 
   /** Acts on a `write` effect. */
@@ -340,9 +340,10 @@ export class StoreSync<E> {
     this.#segments.add(segment, handle);
   }
 
-  /** Another tab has stored segments, or settled events of a segment that was committed here. */
+  /** Another tab has stored segments, removed dead letters, or settled events of a segment that was committed here. */
   #onMessage(news: TabMessage): void {
-    const { isNew, key } = news;
+    const { isNew, key, deadBytes = 0 } = news;
+    this.#limits.changed(-deadBytes);
     if (isNew) this.#host.sendInBackground((port, now) => port.store_changed(now));
     const segment = key === undefined ? undefined : this.#segments.getByKey(key);
     if (segment?.body && this.isLeader && !news.code) this.#deliveredElsewhere(segment, news);

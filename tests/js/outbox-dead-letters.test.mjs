@@ -103,6 +103,32 @@ test("only the tab that sends removes dead letters, and its successor goes on", 
   await second.outbox.close();
 });
 
+test("dead letters that another tab removed do not count against those that are left", async () => {
+  const inner = memoryStore();
+  let owner;
+  const tab = () => ({
+    ...inner,
+    kind: "shared",
+    open: async () => ({ durability: "os", isShared: true }),
+    close: async () => undefined,
+    acquire: async (candidate) => (owner ??= candidate) === candidate,
+  });
+  const options = { maxBytes: 40_000, batch: { maxEvents: 1 } };
+  const first = publisherTo(server(422), { outbox: { ...options, store: tab() } });
+  await until(() => first.outbox.stats().isLeader);
+  const expired = listen(first.outbox, "dead-expired");
+  await deliver(first, range(0, 20), 400);
+  const second = publisherTo(server(422), { outbox: { ...options, store: tab() } });
+  assert.equal(await second.outbox.dead.remove(range(0, 20)), 20);
+  // The message to the other tab is a real one.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await deliver(first, range(20, 40), 400);
+  await sleep(1000);
+  assert.deepEqual([expired.length, (await first.outbox.dead.list()).length], [0, 20]);
+  await second.outbox.close();
+  await first.outbox.close();
+});
+
 test("the options deadLetters are followed, and checked", async () => {
   const publisher = publisherTo(server(400), { outbox: { deadLetters: { maxAgeMs: 1000, maxBytes: undefined } } });
   await deliver(publisher, ["1"]);

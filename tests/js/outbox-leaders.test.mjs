@@ -149,7 +149,11 @@ test("who does not lead sends what its store refuses, and does not ask for the l
   const { delivered } = session.publish(event(1));
   session.commit();
   assert.equal((await delivered).attempts, 1);
-  assert.deepEqual([to.ids(), second.outbox.stats().isLeader, asked < 10], [[["1"]], false, true], `${asked} questions`);
+  assert.deepEqual(
+    [to.ids(), second.outbox.stats().isLeader, asked < 10],
+    [[["1"]], false, true],
+    `${asked} questions`,
+  );
   void second.outbox.close().catch(() => undefined);
   await first.outbox.close();
   await sleep(20_000);

@@ -1,4 +1,5 @@
-// How many requests a page makes: clicks share them, pages that end early do not repeat them, and a blocker is not asked often.
+// How many requests a page makes: clicks share them, pages that end early do not repeat them, and a blocker is not asked
+// often.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore } from "eventferry";
