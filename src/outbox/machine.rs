@@ -300,6 +300,7 @@ impl Outbox {
         self.now = self.now.max(now);
         for id in self.exchanges.ids_where(|sent| sent.times_out_at <= self.now) {
             if let Some(sent) = self.exchanges.cancel(id) {
+                self.record_progress(&sent.batch);
                 self.apply_outcome(sent, &Err(Failure::Timeout));
             }
         }
@@ -339,7 +340,7 @@ impl Machine for Outbox {
 
     fn handle(&mut self, now: Moment, input: Input) {
         if let Input::Exchange(id, outcome) = input
-            && let Some(sent) = self.exchanges.finish(id)
+            && let Some(sent) = self.finish(id)
         {
             self.now = self.now.max(now);
             self.apply_outcome(sent, &outcome);

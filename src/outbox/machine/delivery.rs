@@ -86,7 +86,7 @@ impl Outbox {
     /// The server does not accept such requests: from now on they have fewer events, with this concurrency.
     /// The events of the exchange are sent again like that.
     pub fn limit_batches(&mut self, now: Moment, exchange: ExchangeId, events: u32, concurrency: u32) {
-        let Some(sent) = self.exchanges.finish(exchange) else { return };
+        let Some(sent) = self.finish(exchange) else { return };
         self.options.batch_events = events.max(1);
         self.options.concurrency = concurrency.max(1);
         self.recover();
@@ -100,7 +100,7 @@ impl Outbox {
     /// The owner did not send the request of an exchange, and has paused the outbox. The request is the next one
     /// after the pause, and no attempt is counted.
     pub fn not_sent(&mut self, now: Moment, exchange: ExchangeId) {
-        let Some(sent) = self.exchanges.finish(exchange) else { return };
+        let Some(sent) = self.finish(exchange) else { return };
         self.counters.attempts = self.counters.attempts.saturating_sub(1);
         self.requests_left = self.requests_left.saturating_add(1);
         for range in &sent.batch {
@@ -120,7 +120,7 @@ impl Outbox {
         statuses: &[u16],
         retry_after: Option<Millis>,
     ) {
-        let Some(sent) = self.exchanges.finish(exchange) else { return };
+        let Some(sent) = self.finish(exchange) else { return };
         (self.now, self.blocked) = (self.now.max(now), 0);
         self.apply_each(&sent, statuses.iter().map(|status| classify_status(*status)), retry_after);
         self.advance(now);
@@ -128,7 +128,7 @@ impl Outbox {
 
     /// A response that the classifier of the system interprets.
     pub fn response(&mut self, now: Moment, exchange: ExchangeId, response: &Response, classify: Classifier) {
-        let Some(sent) = self.exchanges.finish(exchange) else { return };
+        let Some(sent) = self.finish(exchange) else { return };
         (self.now, self.blocked) = (self.now.max(now), 0);
         match classify(response, sent.batch.iter().map(|range| range.len()).sum()) {
             Classified::All(answer) => self.apply(sent, answer),
@@ -174,7 +174,6 @@ impl Outbox {
         } else if let Some(error) = last_error {
             self.back_off(error, retry_after, sent.sent_at);
         }
-        self.record_progress(&sent.batch);
     }
 
     pub(super) fn dispatch(&mut self) {
@@ -288,8 +287,15 @@ impl Outbox {
         self.exchanges.emit(Effect::Send { exchange, batch, is_page_hidden });
     }
 
+    /// The request of an exchange has ended, however it did: its events are no longer in flight.
+    pub(super) fn finish(&mut self, exchange: ExchangeId) -> Option<SentBatch> {
+        let sent = self.exchanges.finish(exchange)?;
+        self.record_progress(&sent.batch);
+        Some(sent)
+    }
+
     /// Stores what a later program has to know of the requests of these events.
-    fn record_progress(&mut self, batch: &[EventRange]) {
+    pub(super) fn record_progress(&mut self, batch: &[EventRange]) {
         if self.options.in_flight.0 == 0 {
             return;
         }
@@ -323,9 +329,8 @@ impl Outbox {
             }
             Answer::Retry(error, retry_after) => {
                 let batch = self.give_up(sent.batch, &error);
-                self.retry_batch(batch.clone());
+                self.retry_batch(batch);
                 self.back_off(error, retry_after, sent.sent_at);
-                self.record_progress(&batch);
             }
             Answer::Rejected(error) | Answer::TooLarge(error) => {
                 self.recover();

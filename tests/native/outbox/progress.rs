@@ -1,6 +1,7 @@
 //! What a later program knows of the requests of an earlier one.
 
 use eventferry::base::http::Failure;
+use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Millis, Moment};
 use eventferry::engine::machine::{Input, Machine, Output, Poll};
 use eventferry::outbox::Options;
@@ -101,6 +102,37 @@ fn an_answer_to_the_request_of_a_former_leader_ends_the_wait() {
     machine.delivered_elsewhere(now, id, &[0], 202);
     assert_eq!((machine.counters().delivered, machine.counters().pending()), (1, 0));
     assert_eq!(sent_at(machine), None);
+}
+
+/// What the last write remembers of the event, after a request that ended like this.
+fn remembered(end: impl Fn(&mut Outbox, Moment, ExchangeId)) -> Option<Progress> {
+    let mut machine = found(&Progress::default());
+    let now = Moment::from_millis(1000);
+    machine.handle(now, Input::Tick);
+    let (mut last, mut is_ended) = (None, false);
+    while let Poll::Do(output) = machine.poll() {
+        match output {
+            Output::Event(Effect::Send { exchange, .. }) if !is_ended => {
+                is_ended = true;
+                machine.pause(now, true);
+                end(&mut machine, now, exchange);
+            }
+            Output::Event(Effect::Write(write)) => {
+                last = Some(write.put.first().and_then(|put| put.progress.clone()));
+                machine.store_written(now, true);
+            }
+            _ => {}
+        }
+    }
+    assert!(is_ended);
+    last.expect("the request is recorded")
+}
+
+#[test]
+fn a_request_that_was_not_sent_does_not_stay_in_flight_in_the_store() {
+    assert_eq!(remembered(|machine, now, exchange| machine.not_sent(now, exchange)), None);
+    let limited = remembered(|machine, now, exchange| machine.limit_batches(now, exchange, 1, 6));
+    assert_eq!(limited.map(|progress| progress.events[0].in_flight), Some(Millis(0)));
 }
 
 #[test]
