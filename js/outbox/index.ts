@@ -31,16 +31,16 @@ export type { DedupeStore } from "../stores/dedupe.js";
 export type { DeadEvent } from "./dead-letters.js";
 export type { IdentityOption } from "./identity.js";
 export type { OutboxOptions } from "./options.js";
-export {
-  type DeadLetters,
-  type DrainReport,
-  type KeepAliveOptions,
-  Outbox,
-  type OutboxEvents,
-  type OutboxStats,
-  type SignOutOptions,
-  type SignOutReport,
-} from "./outbox.js";
+export { Outbox } from "./outbox.js";
+export type {
+  DeadLetters,
+  DrainReport,
+  KeepAliveOptions,
+  OutboxEvents,
+  OutboxStats,
+  SignOutOptions,
+  SignOutReport,
+} from "./outbox-types.js";
 export type { PendingEvent } from "./pending-events.js";
 export type { FlushReport } from "./report.js";
 export { type EventReceipt, EventSession, type FlushOptions, type EventSessionOptions } from "./session.js";

@@ -72,7 +72,11 @@ export interface FileStoreOptions {
 export function fileStore(path: string, options: FileStoreOptions = {}): OutboxStore & DedupeStore {
   if (typeof path !== "string" || path === "") throw mustBe("path", "the path of a file", path);
   if (RESERVED_SUFFIX.test(path))
-    throw mustBe("path", "a path that does not end with .lock, .new, .damaged or .seen, as files beside a store do", path);
+    throw mustBe(
+      "path",
+      "a path that does not end with .lock, .new, .damaged or .seen, as files beside a store do",
+      path,
+    );
   return new FileStore(path, options);
 }
 

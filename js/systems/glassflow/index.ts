@@ -8,13 +8,8 @@ export type { FailedPublish, PublishAllOptions, PublishReport } from "./publish-
 export type { HeadersOption } from "../../client/options.js";
 export { CloudEvent } from "../cloudevents/event.js";
 export type { OutboxOptions } from "../../outbox/options.js";
-export {
-  Outbox,
-  type DrainReport,
-  type KeepAliveOptions,
-  type OutboxEvents,
-  type OutboxStats,
-} from "../../outbox/outbox.js";
+export { Outbox } from "../../outbox/outbox.js";
+export type { DrainReport, KeepAliveOptions, OutboxEvents, OutboxStats } from "../../outbox/outbox-types.js";
 export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
