@@ -37,8 +37,10 @@ export class LeaseCandidate implements Candidate {
 
   confirm(): boolean | Promise<boolean> {
     const { monotonicMs, unixMs } = this.#until;
-    if (this.#isLeader && monotonicNow() < monotonicMs && unixNow() < unixMs) return true;
-    return this.#ask();
+    const unixLeftMs = unixMs - unixNow();
+    // After the clock was set back, the others take the lease for one that is over.
+    const isOver = monotonicNow() >= monotonicMs || unixLeftMs <= 0 || unixLeftMs > LEASE_MS;
+    return this.#isLeader && !isOver ? true : this.#ask();
   }
 
   withdraw(): void {

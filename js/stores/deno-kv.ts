@@ -13,6 +13,7 @@ import {
   splitChunks,
 } from "./codec.js";
 import { type DedupeStore, type Mark, stateOf } from "./dedupe.js";
+import { isLeaseFree, type Lease } from "./lease.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
 import { UnreadableRows } from "./unreadable-rows.js";
@@ -40,11 +41,6 @@ export interface KvAtomic {
   set(key: string[], value: unknown, options?: { expireIn?: number }): unknown;
   delete(key: string[]): unknown;
   commit(): Promise<{ ok: boolean }>;
-}
-
-interface Lease {
-  readonly owner: string;
-  readonly until: number;
 }
 
 /** A mutation: sets a value, or deletes the key if there is none. */
@@ -241,11 +237,11 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore & DedupeStore {
       attempt(async () => {
         const key = [...root, "lease", scope];
         const entry = await kv.get(key);
-        const lease = entry.value as Lease | null;
-        if (lease && lease.owner !== owner && lease.until > unixNow()) return false;
+        const now = unixNow();
+        if (!isLeaseFree(entry.value as Lease | null, owner, now)) return false;
         const atomic = kv.atomic();
         atomic.check({ key, versionstamp: entry.versionstamp });
-        if (durationMs > 0) atomic.set(key, { owner, until: unixNow() + durationMs } satisfies Lease);
+        if (durationMs > 0) atomic.set(key, { owner, until: now + durationMs, durationMs } satisfies Lease);
         else atomic.delete(key);
         return (await atomic.commit()).ok;
       }),

@@ -3,6 +3,7 @@
 import { unixNow } from "../platform/clock.js";
 import { random } from "../platform/random.js";
 import { type DedupeStore, type Mark, SWEEP_COUNT, stateOf } from "./dedupe.js";
+import { isLeaseFree, type Lease } from "./lease.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import { readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
@@ -229,10 +230,10 @@ export function indexedDbStore(
     acquire: (owner, durationMs, scope) =>
       transact("readwrite", async (_segments, _dead, meta) => {
         const key = `lease ${scope}`;
-        const lease = await resultOf(meta.get(key));
         const now = unixNow();
-        const isFree = !lease || lease.owner === owner || lease.until <= now;
-        if (isFree && durationMs > 0) meta.put({ key, owner, until: now + durationMs });
+        const isFree = isLeaseFree(await resultOf(meta.get(key)), owner, now);
+        if (isFree && durationMs > 0)
+          meta.put({ key, owner, until: now + durationMs, durationMs } satisfies Lease & { key: string });
         else if (isFree) meta.delete(key);
         return isFree;
       }),

@@ -196,6 +196,9 @@ export interface OutboxStore {
    * changes from everyone: the reports of a former leader about its own requests are still true, and without them these
    * events would be sent again.
    *
+   * A lease that ends later than its duration from now was acquired before a clock was set back: it is over too. A second
+   * should be allowed for the clocks of different machines.
+   *
    * @param owner the caller; the same value renews its lease
    * @param durationMs how long the lease lasts from now, in milliseconds; 0 releases it
    * @param scope the scope of the rows that the owner wants to send. There is one lease for each scope. In a store that

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore } from "eventferry";
+import { LeaseCandidate } from "../../dist/platform/lease-candidate.js";
 import { LockCandidate, lockTimes } from "../../dist/platform/lock-candidate.js";
 import { balance, event, never, publisherTo, server } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
@@ -115,6 +116,23 @@ test("a killed leader is replaced within the lease, and drain waits for what the
   assert.deepEqual([report.aborted, to.ids().flat().length], [false, 50]);
   await second.outbox.close();
   first.close();
+});
+
+test("a leader whose clock is set back asks for its lease, which the others take for one that is over", async () => {
+  const asked = [];
+  let isFree = true;
+  const lease = async (owner, ms) => asked.push([owner, ms]) > 0 && isFree;
+  const leader = new LeaseCandidate({ lease, owner: "one", onChange: () => undefined });
+  await sleep(100);
+  assert.deepEqual([leader.confirm(), asked.length], [true, 1]);
+  const before = virtualClock().unixNow();
+  virtualClock().setUnix(before - 60_000);
+  isFree = false;
+  assert.equal(await leader.confirm(), false);
+  isFree = true;
+  assert.deepEqual([await leader.confirm(), leader.confirm(), asked.length], [true, true, 3]);
+  leader.withdraw();
+  virtualClock().setUnix(before);
 });
 
 test("drain of a process that does not lead ends at its deadline if the store is never emptied", async (t) => {

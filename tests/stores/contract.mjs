@@ -480,6 +480,31 @@ const CHECKS = {
     const both = await Promise.all([store.acquire("three", 60_000, "s"), other.acquire("four", 60_000, "s")]);
     equal(both.filter(Boolean).length, 1, "the number of owners");
   },
+
+  async "a lease ends with its time, and when its clock was set back"({ store, beside, hasLease }) {
+    const other = await beside("outbox");
+    if (!other || !hasLease) return;
+    const { now } = Date;
+    const at = (shiftMs) => (Date.now = () => now() + shiftMs);
+    try {
+      equal(await store.acquire("one", 10_000, "s"), true);
+      at(9000);
+      equal(await other.acquire("two", 10_000, "s"), false, "whether the second gets the lease before it ends");
+      at(11_000);
+      equal(await other.acquire("two", 10_000, "s"), true, "whether the second gets a lease that is over");
+      at(0);
+      equal(
+        await store.acquire("one", 10_000, "s"),
+        true,
+        "whether the first gets a lease from before the clock was set",
+      );
+      equal(await other.acquire("two", 20_000, "s"), false, "whether the second gets the new lease");
+      equal(await store.acquire("one", 20_000, "s"), true, "whether the first can make its lease longer");
+      equal(await other.acquire("two", 10_000, "s"), false, "whether a longer lease counts as one of another clock");
+    } finally {
+      Date.now = now;
+    }
+  },
 };
 
 /**
