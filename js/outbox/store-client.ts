@@ -45,6 +45,8 @@ export class StoreClient {
   readonly #waiters: Waiters;
   readonly #onDegraded: (error: unknown) => void;
   #isStopped = false;
+  /** Whether the last question for the lease has failed. It is repeated, so only the first failure is told. */
+  #isLeaseFailing = false;
 
   constructor(shared: SharedStore, scope: string, waiters: Waiters, onDegraded: (error: unknown) => void) {
     this.#shared = shared;
@@ -206,16 +208,16 @@ export class StoreClient {
     this.#isStopped = true;
   }
 
-  /**
-   * Returns whether this tab or process may lead. It may if the store fails: a full store can be emptied only by
-   * sending.
-   */
-  async #acquireLease(answer: Promise<boolean>): Promise<boolean> {
+  /** Returns whether the store has given the lease; undefined if it has failed. */
+  async #acquireLease(answer: Promise<boolean | undefined>): Promise<boolean | undefined> {
     try {
-      return await this.call(() => answer);
+      const isGiven = await this.call(() => answer);
+      this.#isLeaseFailing = false;
+      return isGiven;
     } catch (error) {
-      if (!this.#isStopped) this.#onDegraded(error);
-      return true;
+      if (!this.#isStopped && !this.#isLeaseFailing) this.#onDegraded(error);
+      this.#isLeaseFailing = true;
+      return undefined;
     }
   }
 

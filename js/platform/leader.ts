@@ -28,9 +28,10 @@ export interface ElectionScope {
   name: string;
   isShared: boolean;
   /**
-   * Requests a lease from the store, if the store has leases. Resolves with whether `owner` may lead; never rejects.
+   * Requests a lease from the store, if the store has leases. Resolves with whether `owner` has it; with `undefined` if
+   * the store fails. Never rejects.
    */
-  lease: ((owner: string, durationMs: number) => Promise<boolean>) | undefined;
+  lease: ((owner: string, durationMs: number) => Promise<boolean | undefined>) | undefined;
 }
 
 /** Runs `body` while leading, if nobody else leads. */

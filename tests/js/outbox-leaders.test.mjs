@@ -135,6 +135,41 @@ test("a leader whose clock is set back asks for its lease, which the others take
   virtualClock().setUnix(before);
 });
 
+test("a store that fails for a moment does not make a second process lead", async () => {
+  const answers = [];
+  const candidate = () => {
+    const changes = [];
+    const lease = async () => answers.shift();
+    return {
+      changes,
+      candidate: new LeaseCandidate({ lease, owner: "one", onChange: (leads) => changes.push(leads) }),
+    };
+  };
+  // Of which nothing is known yet.
+  answers.push(undefined, undefined, false);
+  const unknown = candidate();
+  await sleep(1000);
+  assert.deepEqual([unknown.changes, answers.length], [[false], 0]);
+  unknown.candidate.withdraw();
+  // Which was refused before, and the other one may have renewed its lease since.
+  answers.push(false);
+  const waiting = candidate();
+  await sleep(14_000);
+  assert.deepEqual(waiting.changes, [false]);
+  // A failure without an end gives the lease to nobody.
+  await sleep(10_000);
+  assert.deepEqual([waiting.changes[0], waiting.changes.at(-1)], [false, true]);
+  waiting.candidate.withdraw();
+  // Which leads: it goes on.
+  answers.push(true);
+  const leading = candidate();
+  await sleep(9900);
+  assert.deepEqual([leading.changes, leading.candidate.confirm()], [[true], true]);
+  await sleep(10_000);
+  assert.deepEqual([new Set(leading.changes), leading.candidate.confirm()], [new Set([true]), true]);
+  leading.candidate.withdraw();
+});
+
 test("drain of a process that does not lead ends at its deadline if the store is never emptied", async (t) => {
   withoutChannel(t);
   const store = processes();
