@@ -17,7 +17,7 @@ const node = process.execPath;
 
 /** The groups of tests/faults that guard each commit, and those that take long. */
 const SHORT_FAULTS = "kills,outages,storage,browserStorage,browserLostFiles,workers,tabs,pageExits,pageEndingsShort";
-const LONG_FAULTS = "floods,replay,soak,browserKills,denoKills,pageEndings,randomExits,pipelines,bitFlips";
+const LONG_FAULTS = "floods,replay,soak,browserKills,denoKills,processes,pageEndings,randomExits,pipelines,bitFlips";
 
 export const STAGES = [
   { name: "tools", description: "install the tools that all stages need", needs: [], run: tools },

@@ -26,12 +26,16 @@ export async function collect({ behave = () => ({}) } = {}) {
     behave,
     /** How often each id was accepted. */
     seen: new Map(),
-    /** Batches with their ids, when they arrived and when they were answered, and whether they were accepted. */
+    /**
+     * Batches with their ids, when they arrived and when they were answered, whether they were accepted, and from whom
+     * they are: the header `x-from`.
+     */
     requests: [],
     notes: [],
     problems: [],
-    /** The largest number of batches open at the same time. */
+    /** The largest number of batches open at the same time, and of senders of these. */
     maxOpen: 0,
+    maxSenders: 0,
     get refused() {
       return collector.requests.filter(({ isAccepted }) => !isAccepted).length;
     },
@@ -52,7 +56,7 @@ export async function collect({ behave = () => ({}) } = {}) {
   };
   const texts = new Map();
   let port = 0;
-  let open = 0;
+  const open = new Set();
 
   const server = createServer((request, response) => {
     answer(request, response).catch((error) => {
@@ -90,14 +94,13 @@ export async function collect({ behave = () => ({}) } = {}) {
       ids: events.map(({ id }) => id),
       bytes: body.length,
       isAccepted: false,
+      from: request.headers["x-from"],
     };
     collector.requests.push(entry);
-    collector.maxOpen = Math.max(collector.maxOpen, ++open);
-    let isOpen = true;
-    const markClosed = () => {
-      if (isOpen) open--;
-      isOpen = false;
-    };
+    open.add(entry);
+    collector.maxOpen = Math.max(collector.maxOpen, open.size);
+    collector.maxSenders = Math.max(collector.maxSenders, new Set([...open].map(({ from }) => from)).size);
+    const markClosed = () => open.delete(entry);
     response.once("close", () => {
       entry.until = Date.now();
       // Whether the client was still connected for the response.

@@ -14,6 +14,7 @@ import { pageEndings, pageEndingsShort, randomExits } from "./page-endings.mjs";
 import { pageExits } from "./page-exits.mjs";
 import { pipelines } from "./pipelines.mjs";
 import { kills } from "./process-kills.mjs";
+import { processes } from "./processes.mjs";
 import { replay } from "./replay.mjs";
 import { soak } from "./soak.mjs";
 import { storage } from "./storage.mjs";
@@ -31,6 +32,7 @@ const GROUPS = {
   workers,
   browserKills,
   denoKills,
+  processes,
   tabs,
   pageExits,
   pageEndingsShort,
