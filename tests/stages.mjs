@@ -139,6 +139,7 @@ async function wasm(tally) {
 
 async function runtimes(tally) {
   ensureModules("tests/runtimes");
+  ensureModules("tests/runtimes/servers");
   await script("tests/runtimes/run.mjs", { minutes: 15 })(tally);
 }
 

@@ -62,6 +62,16 @@ export const ENTRY_POINTS = [
     what: "the verifier of JSON Web Tokens for web hooks, with npm `jose`",
     from: ["systems/cloudevents/jwt"],
   },
+  {
+    name: "node",
+    what: "adapters for node:http, Express and Fastify",
+    from: ["systems/cloudevents/servers/node"],
+  },
+  {
+    name: "lambda",
+    what: "adapters for AWS Lambda",
+    from: ["systems/cloudevents/servers/lambda"],
+  },
   { name: "testing", what: "the emulator", from: ["testing/index"] },
   {
     name: "slim",

@@ -131,6 +131,8 @@ test("every name that a page imports is there", async () => {
 test("every function that a page names is there", async () => {
   const api = {
     ...(await import("eventferry")),
+    ...(await import("eventferry/node")),
+    ...(await import("eventferry/lambda")),
     ...(await import("eventferry/testing")),
     ...(await import("eventferry/slim")),
   };

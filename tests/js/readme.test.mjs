@@ -510,6 +510,29 @@ test("next-route and next-client: the route receives, and the client publishes",
   assert.equal(arrived("next").length, 1);
 });
 
+test("node-http, from-incoming and lambda: events arrive through the adapters", async () => {
+  const { toBinary, CloudEvent } = await import("eventferry");
+  const event = new CloudEvent({ type: "com.example.order.created", source: "/s", data: { orderId: 7 } });
+  const { headers, body } = toBinary(event);
+  const message = { method: "POST", headers: { ...headers, authorization: "Bearer s3cret" }, body };
+  Object.assign(process.env, { HOOK_SECRET: "s3cret", PORT: "0" });
+  for (const name of ["node-http", "from-incoming"]) {
+    const { module, printed, expected } = await run(name);
+    if (!module.server.listening) await new Promise((resolve) => module.server.once("listening", resolve));
+    const { port } = module.server.address();
+    assert.equal((await fetch(`http://127.0.0.1:${port}/`, message)).status, 204);
+    assert.deepEqual(printed, expected);
+    module.server.close();
+    module.server.closeAllConnections();
+  }
+  const { module, printed, expected } = await run("lambda");
+  const request = { version: "2.0", headers: message.headers, requestContext: { http: { method: "POST" } }, body };
+  assert.equal((await module.handler(request, { awsRequestId: "r-1" })).statusCode, 204);
+  assert.deepEqual(printed, expected);
+  // tests/runtimes runs them with their frameworks.
+  for (const name of ["express", "fastify"]) docs.claim(name);
+});
+
 for (const [name, file] of Object.entries({
   hono: "hono-middleware/app.mjs",
   "webhook-to-glassflow": "worker-webhook/src/worker.mjs",

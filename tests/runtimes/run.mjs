@@ -7,6 +7,7 @@ import { pages } from "./pages.mjs";
 import { programs } from "./programs.mjs";
 import { proxies } from "./proxies.mjs";
 import { firstSteps } from "./readme.mjs";
+import { servers } from "./servers.mjs";
 
 const tally = new Tally();
 let installed;
@@ -14,6 +15,7 @@ await tally.check("the package can be packed and installed into an empty folder"
   installed = await installPackage();
 });
 if (installed) {
-  for (const part of [packageChecks, firstSteps, programs, edges, proxies, pages]) await part(installed, tally);
+  for (const part of [packageChecks, firstSteps, programs, servers, edges, proxies, pages])
+    await part(installed, tally);
 }
 tally.finish();
