@@ -16,7 +16,7 @@ export const APPS = [
   {
     title: "read requests and write events",
     code: `import { CloudEvent, toBinary, fromRequest } from "eventferry/cloudevents"; console.log(CloudEvent, toBinary, fromRequest);`,
-    budget: 26 * KIB,
+    budget: 28 * KIB,
   },
   {
     title: "Publisher, sessions, outbox",

@@ -510,6 +510,16 @@ test("next-route and next-client: the route receives, and the client publishes",
   assert.equal(arrived("next").length, 1);
 });
 
+test("webhook-envelope: an event of Event Grid arrives", async () => {
+  const { module, printed, expected } = await run("webhook-envelope");
+  const event = { id: "1", topic: "/t", subject: "/blobs/a.txt", eventType: "Microsoft.Storage.BlobCreated" };
+  const body = JSON.stringify([{ ...event, eventTime: "2026-01-01T00:00:00Z", data: {}, dataVersion: "" }]);
+  const deliver = (query) => module.handle(new Request(`https://example.com/${query}`, { method: "POST", body }));
+  assert.equal((await deliver("")).status, 401);
+  assert.equal((await deliver("?key=s3cret")).status, 204);
+  assert.deepEqual(printed, expected);
+});
+
 test("node-http, from-incoming and lambda: events arrive through the adapters", async () => {
   const { toBinary, CloudEvent } = await import("eventferry");
   const event = new CloudEvent({ type: "com.example.order.created", source: "/s", data: { orderId: 7 } });

@@ -5,7 +5,7 @@
 import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError, REASONS } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
-import { type BatchOptions, checkOnInvalid, type RejectedEvent } from "./batch-options.js";
+import { type BatchOptions, checkOnInvalid, type OnInvalid, type RejectedEvent } from "./batch-options.js";
 import { asBytes, isBytes } from "./bytes.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { withoutBom } from "./event-data.js";
@@ -110,27 +110,48 @@ export class EventBatch implements Iterable<CloudEvent> {
     const text = typeof source === "string" ? source : new TextDecoder("latin1").decode(source);
     const parts = format === "batch" ? splitJson(text, "[") : splitLines(text);
     if (!parts) throw error;
+    const slice = (index: number) => source.slice(...parts[index]!);
+    let version: string | undefined;
+    const decode = (index: number) => {
+      const part = slice(index);
+      const event = typeof part === "string" ? scanText(part, lenient) : scanBytes(part, lenient);
+      version ??= event.specversion;
+      if (format === "batch" && event.specversion !== version)
+        throw new FerryError("ERR_INVALID_BATCH", `event ${index} of the batch ${REASONS[MIXED_VERSIONS]}`);
+      return event;
+    };
+    const textAt = (index: number) => {
+      const part = slice(index);
+      return typeof part === "string" ? part : new TextDecoder().decode(part);
+    };
+    return EventBatch.each(parts.length, decode, textAt, onInvalid);
+  }
+
+  /**
+   * A batch of events that are decoded one by one.
+   *
+   * @param textAt the event at an index as it arrived, for what is told of invalid ones
+   * @internal
+   */
+  static each(
+    count: number,
+    decode: (index: number) => CloudEvent,
+    textAt: (index: number) => string,
+    onInvalid: OnInvalid,
+  ): EventBatch {
     const events: CloudEvent[] = [];
     const rejectedEvents: RejectedEvent[] = [];
-    parts.forEach(([start, end], index) => {
+    for (let index = 0; index < count; index++) {
       try {
-        const event =
-          typeof source === "string"
-            ? scanText(source.slice(start, end), lenient)
-            : scanBytes(source.slice(start, end), lenient);
-        if (format === "batch" && events[0] && events[0].specversion !== event.specversion)
-          throw new FerryError("ERR_INVALID_BATCH", `event ${index} of the batch ${REASONS[MIXED_VERSIONS]}`);
-        events.push(event);
+        events.push(decode(index));
       } catch (error) {
         if (!(error instanceof FerryError)) throw error;
         if (onInvalid === "reject") throw inBatch(error, index);
-        const raw =
-          typeof source === "string" ? source.slice(start, end) : new TextDecoder().decode(source.slice(start, end));
-        const rejection = { index, error, text: raw.trim() };
+        const rejection = { index, error, text: textAt(index).trim() };
         rejectedEvents.push(Object.freeze(rejection));
         if (typeof onInvalid === "function") onInvalid(error, rejection.text, index);
       }
-    });
+    }
     return new EventBatch(INTERNAL, undefined, undefined, events, Object.freeze(rejectedEvents));
   }
 

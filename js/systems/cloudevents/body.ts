@@ -6,12 +6,13 @@ import { startTimer, stopTimer } from "../../platform/clock.js";
 import type { BatchOptions } from "./batch-options.js";
 import { asBytes, isBytes } from "./bytes.js";
 import { inflate } from "./content-encoding.js";
+import type { EnvelopeOptions } from "./envelopes.js";
 
 /** A body in any of the shapes that platforms have. */
 export type Body = string | Uint8Array | ArrayBuffer | null | undefined;
 
 /** Options of readers that take a whole body. */
-export interface ReadOptions extends BatchOptions {
+export interface ReadOptions extends BatchOptions, EnvelopeOptions {
   /**
    * The largest body that is read, in bytes, also after it was inflated. A larger body is rejected with `ERR_TOO_LARGE`.
    * With a higher limit one sender can use more memory. @default 16 MiB

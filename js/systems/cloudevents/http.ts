@@ -7,6 +7,7 @@ import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
 import { type BinaryDetails, collectHeaders, type EventHeaders, eventFromHeaders } from "./binary-mode.js";
 import { type Body, copyBody, type ReadOptions, readDecodedBody } from "./body.js";
 import { checkSchema, type SchemaOptions, validateData } from "./data-schema.js";
+import { checkEnvelope, type EnvelopeOptions, openEnvelope } from "./envelopes.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { encodeHeader, type HeadersLike, headerOf, pairsOf } from "./headers.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftHeaders } from "./lenient.js";
@@ -107,12 +108,20 @@ function modeOf(contentType: string | undefined): ContentMode {
  * @throws {FerryError} with the name of the attribute that is wrong; `ERR_NOT_A_CLOUDEVENT` if the message has no event,
  * `ERR_UNSUPPORTED_FORMAT` if it is in another format than JSON.
  */
-export function fromHttp<T = unknown>(headers: HeadersLike, body?: Body, options: LenientOptions = {}): CloudEvent<T> {
-  return decode<T>(pairsOf(headers), copyBody(body), checkLenient(options));
+export function fromHttp<T = unknown>(
+  headers: HeadersLike,
+  body?: Body,
+  options: LenientOptions & EnvelopeOptions = {},
+): CloudEvent<T> {
+  return decodeOne<T>(headers, copyBody(body), options);
 }
 
 /** Decodes the events of a message in any content mode. */
-export function batchFromHttp(headers: HeadersLike, body?: Body, options: BatchOptions = {}): EventBatch {
+export function batchFromHttp(
+  headers: HeadersLike,
+  body?: Body,
+  options: BatchOptions & EnvelopeOptions = {},
+): EventBatch {
   return decodeBatch(headers, copyBody(body), options);
 }
 
@@ -131,11 +140,12 @@ export async function fromRequest<T = unknown>(
   message: Request | Response,
   options: ReadOptions & SchemaOptions<T> = {},
 ): Promise<CloudEvent<T>> {
-  const lenient = checkLenient(options);
   const { schema } = options;
+  checkLenient(options);
+  checkEnvelope(options);
   checkSchema(schema);
   const body = await readDecodedBody(message, options);
-  const event = decode<T>(pairsOf(message.headers), body, lenient);
+  const event = decodeOne<T>(message.headers, body, options);
   return schema ? validateData(event, schema) : event;
 }
 
@@ -235,9 +245,40 @@ export function decode<T>(
   }
 }
 
-function decodeBatch(headers: HeadersLike, body: string | Uint8Array | undefined, options: BatchOptions): EventBatch {
+/** Decodes the only event of a message. */
+function decodeOne<T>(
+  headers: HeadersLike,
+  body: string | Uint8Array | undefined,
+  options: LenientOptions & EnvelopeOptions,
+): CloudEvent<T> {
   const lenient = checkLenient(options);
-  checkOnInvalid(options);
+  if (checkEnvelope(options) === undefined) return decode<T>(pairsOf(headers), body, lenient);
+  const { from } = options;
+  const batch = decodeBatch(headers, body, { from, lenient: options.lenient });
+  if (batch.length === 1) return batch.at(0) as CloudEvent<T>;
+  const advice = "read it with batchFromHttp or batchFromRequest";
+  throw new FerryError("ERR_INVALID_EVENT", `the envelope has ${batch.length} events; ${advice}`);
+}
+
+function decodeBatch(
+  headers: HeadersLike,
+  body: string | Uint8Array | undefined,
+  options: BatchOptions & EnvelopeOptions,
+): EventBatch {
+  const lenient = checkLenient(options);
+  const onInvalid = checkOnInvalid(options);
+  const from = checkEnvelope(options);
+  if (from !== undefined) {
+    const opened = openEnvelope(from, body);
+    if ("headers" in opened) return decodeBatch(opened.headers, opened.body, { ...options, from: undefined });
+    const { texts, toJson } = opened;
+    return EventBatch.each(
+      texts.length,
+      (index) => scanText(toJson(texts[index]!), lenient),
+      (index) => texts[index]!,
+      onInvalid,
+    );
+  }
   const pairs = pairsOf(headers);
   const eventHeaders = collectHeaders(pairs);
   const isBatch = modeOf(eventHeaders.contentType) === "batch";

@@ -14,6 +14,8 @@ export type { BatchOptions, OnInvalid, RejectedEvent } from "./batch-options.js"
 export type { Body, ReadOptions } from "./body.js";
 export type { SchemaOptions } from "./data-schema.js";
 export type { DedupeOptions } from "./dedupe.js";
+export { toEventGrid, toPubSubPush } from "./envelope-writers.js";
+export type { Envelope, EnvelopeOptions } from "./envelopes.js";
 export { CloudEvent } from "./event.js";
 export type { Extensions, PayloadKind, Problem, Specversion } from "./event-fields.js";
 export type { HeadersLike } from "./headers.js";
@@ -56,5 +58,5 @@ export type { SignedMessage, Signer, ToleranceOptions, UnsignedMessage, Verifier
 export { standardWebhooks } from "./signatures/standard-webhooks.js";
 export { discord, slack, stripe } from "./signatures/timed.js";
 export { webhook } from "./webhook.js";
-export type { AuthorizeContext, WebhookContext, WebhookOptions } from "./webhook-options.js";
+export type { AuthorizeContext, Handshake, WebhookContext, WebhookOptions } from "./webhook-options.js";
 export { isSupported } from "./supported.js";

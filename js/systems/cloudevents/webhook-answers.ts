@@ -1,6 +1,7 @@
 /** The answers of a webhook receiver that do not depend on events: refusals, the handshake, and CORS. */
 import { FerryError } from "../../engine/errors.js";
-import type { CheckedOptions } from "./webhook-options.js";
+import type { EventBatch } from "./batch.js";
+import type { CheckedOptions, Handshake } from "./webhook-options.js";
 
 export const ALLOWED_METHODS = "POST, OPTIONS";
 
@@ -38,11 +39,12 @@ export function statusOf(error: FerryError, request: Request): number {
 }
 
 /** The answer to OPTIONS. The status is always 200. The headers tell whether the origin is allowed. */
-export function handshake<T>(request: Request, options: CheckedOptions<T>): Response {
+export async function handshake<T>(request: Request, options: CheckedOptions<T>): Promise<Response> {
   const { isAllowed, allowedOrigins, allowedRate } = options;
   const headers = new Headers({ allow: ALLOWED_METHODS });
   const origin = request.headers.get("webhook-request-origin");
-  if (origin !== null && isAllowed(origin)) {
+  const callback = request.headers.get("webhook-request-callback") ?? undefined;
+  if (origin !== null && isAllowed(origin) && (await isGranted({ origin, callback }, request, options))) {
     headers.set("webhook-allowed-origin", allowedOrigins === "*" ? "*" : origin);
     const requestedRate = request.headers.get("webhook-request-rate");
     if (requestedRate !== null || allowedRate !== undefined)
@@ -59,6 +61,46 @@ export function handshake<T>(request: Request, options: CheckedOptions<T>): Resp
     headers.set("vary", "origin");
   }
   return new Response(null, { status: 200, headers });
+}
+
+async function isGranted<T>(
+  handshake: Handshake,
+  request: Request,
+  { onHandshake }: CheckedOptions<T>,
+): Promise<boolean> {
+  return onHandshake === undefined || (await onHandshake(handshake, request)) === true;
+}
+
+const GRID_VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent";
+
+/** The validation of a subscription of Azure Event Grid. */
+export interface GridValidation extends Handshake {
+  code: string;
+}
+
+/**
+ * The validation of a subscription, which is the only event of its delivery. `undefined` for all other deliveries.
+ *
+ * @throws {FerryError} `ERR_INVALID_EVENT` for a validation without a code.
+ */
+export function gridValidationOf<T>(events: EventBatch, { from }: CheckedOptions<T>): GridValidation | undefined {
+  const event = from === "event-grid" && events.length === 1 ? events.at(0)! : undefined;
+  if (event?.type !== GRID_VALIDATION) return undefined;
+  const { validationCode, validationUrl } = (event.data ?? {}) as { validationCode?: unknown; validationUrl?: unknown };
+  if (typeof validationCode !== "string" || validationCode === "")
+    throw new FerryError("ERR_INVALID_EVENT", "the validation event of Event Grid lacks data.validationCode");
+  const callback = typeof validationUrl === "string" ? validationUrl : undefined;
+  return { code: validationCode, origin: event.source, callback };
+}
+
+/** The answer to a validation. Event Grid takes no other status than 200, also if consent follows later. */
+export async function answerValidation<T>(
+  { code, ...handshake }: GridValidation,
+  request: Request,
+  options: CheckedOptions<T>,
+): Promise<Response> {
+  const granted = await isGranted(handshake, request, options);
+  return granted ? Response.json({ validationResponse: code }) : new Response(null, { status: 200 });
 }
 
 /** Adds the header that lets a page of an allowed host read the answer. Without it a delivery looks like a failure. */

@@ -27,10 +27,10 @@ const ALWAYS_NEW: Dedupe = { begin: async () => ({ state: "new", end: async () =
 export async function deliver<T>(
   events: Iterable<CloudEvent<T>>,
   context: WebhookContext,
-  { onEvent, onError, repeated = ALWAYS_NEW }: CheckedOptions<T>,
+  { onEvent, onError, from, repeated = ALWAYS_NEW }: CheckedOptions<T>,
 ): Promise<Response> {
   const { request } = context;
-  const isBatch = contentMode(request.headers) === "batch";
+  const isBatch = from === "event-grid" || contentMode(request.headers) === "batch";
   const replies: CloudEvent[] = [];
   let isAnyBusy = false;
   const end = async (begun: Begun & { state: "new" }, isHandled: boolean) => {

@@ -9,6 +9,7 @@ import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
 import { checkLimit } from "./body.js";
 import { checkSchema } from "./data-schema.js";
 import { checkDedupe, type Dedupe, type DedupeOptions } from "./dedupe.js";
+import { checkEnvelope, type EnvelopeOptions } from "./envelopes.js";
 import type { CloudEvent } from "./event.js";
 import { checkLenient } from "./lenient.js";
 import type { Verifier } from "./signatures/signature.js";
@@ -36,8 +37,16 @@ export interface AuthorizeContext {
   ctx: unknown;
 }
 
+/** A sender that asks for consent before it delivers. */
+export interface Handshake {
+  /** The origin of the sender, or the topic of Event Grid. */
+  origin: string;
+  /** The URL whose request grants consent later, if the sender has named one. */
+  callback: string | undefined;
+}
+
 /** Options of a webhook receiver. At least one of `verify`, `authorize` and `allowedOrigins` must be given. */
-export interface WebhookOptions<T = unknown> extends BatchOptions {
+export interface WebhookOptions<T = unknown> extends BatchOptions, EnvelopeOptions {
   /**
    * The senders and pages that may deliver: host names (`events.example.com`), URLs (`https://app.example.com`), or `"*"`
    * for all. A sender states its origin itself, and a delivery without one is let in: this is the abuse protection of the
@@ -91,8 +100,15 @@ export interface WebhookOptions<T = unknown> extends BatchOptions {
    */
   onRejected?: (error: FerryError, request: Request) => unknown;
   /**
-   * Called with an error that `onEvent`, `verify`, `authorize`, `schema`, `lenient`, `onInvalid` or the store of `dedupe`
-   * threw.
+   * Decides about a sender that asks for consent: in a handshake of the specification, after `allowedOrigins` has allowed
+   * it, or in the validation of an Azure Event Grid subscription, after `verify` and `authorize` have. `false` grants
+   * nothing now. The sender is granted consent later when your program requests `callback`: check this address before, a
+   * stranger may have named it. @default consent is granted at once
+   */
+  onHandshake?: (handshake: Handshake, request: Request) => boolean | Promise<boolean>;
+  /**
+   * Called with an error that `onEvent`, `verify`, `authorize`, `schema`, `lenient`, `onInvalid`, `onHandshake` or the store
+   * of `dedupe` threw.
    */
   onError?: (error: unknown, request: Request) => unknown;
 }
@@ -108,7 +124,7 @@ export interface CheckedOptions<T> extends WebhookOptions<T> {
 
 const NAMES = [
   ...["allowedOrigins", "allowedRate", "verify", "authorize", "maxBytes", "timeoutMs", "lenient", "onInvalid"],
-  ...["schema", "dedupe", "onEvent", "onRejected", "onError"],
+  ...["schema", "dedupe", "from", "onEvent", "onRejected", "onHandshake", "onError"],
 ];
 const DEFAULT_MAX_BYTES = 1024 * 1024;
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -118,7 +134,7 @@ export function checkedWebhookOptions<T>(options: WebhookOptions<T>): CheckedOpt
   // A misspelt `verify` or `authorize` would let everybody in.
   checkOptionNames("webhook", options, NAMES);
   const { allowedOrigins, allowedRate, onEvent, maxBytes = DEFAULT_MAX_BYTES } = options;
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, authorize, onError, onRejected } = options;
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, authorize, onError, onRejected, onHandshake } = options;
   const verifiers = checkVerifiers(options.verify);
   if (allowedOrigins === undefined && authorize === undefined && verifiers.length === 0)
     throw invalidArgument(
@@ -132,8 +148,9 @@ export function checkedWebhookOptions<T>(options: WebhookOptions<T>): CheckedOpt
   checkLenient(options);
   checkOnInvalid(options);
   checkSchema(options.schema);
+  checkEnvelope(options);
   checkFunction("onEvent", onEvent);
-  for (const [name, value] of Object.entries({ authorize, onError, onRejected }))
+  for (const [name, value] of Object.entries({ authorize, onError, onRejected, onHandshake }))
     if (value !== undefined) checkFunction(name, value);
   return { ...options, maxBytes, timeoutMs, isAllowed, verifiers, repeated: checkDedupe(options.dedupe) };
 }

@@ -20,7 +20,10 @@ import type { Verifier } from "./signatures/signature.js";
 import { verifyWith } from "./signatures/verify.js";
 import {
   ALLOWED_METHODS,
+  answerValidation,
   errorResponse,
+  type GridValidation,
+  gridValidationOf,
   handshake,
   notify,
   statusOf,
@@ -50,7 +53,7 @@ export function webhook<T = unknown>(
 
   return async (request, env, ctx) => {
     try {
-      if (request.method === "OPTIONS") return handshake(request, checked);
+      if (request.method === "OPTIONS") return await handshake(request, checked);
       return withCors(request, await receive(request, env, ctx), checked);
     } catch (error) {
       notify(onError, error, request);
@@ -75,13 +78,16 @@ export function webhook<T = unknown>(
     const refused = await check(request, { raw, body, env, ctx });
     if (refused) return refused;
     let events: Iterable<CloudEvent<T>>;
+    let validation: GridValidation | undefined;
     try {
       const decoded = batchFromHttp(request.headers, body, options);
       for (const { error } of decoded.rejected) notify(onRejected, error, request);
-      events = schema ? await validated(decoded, request) : (decoded as Iterable<CloudEvent<T>>);
+      validation = gridValidationOf(decoded, checked);
+      events = schema && !validation ? await validated(decoded, request) : (decoded as Iterable<CloudEvent<T>>);
     } catch (error) {
       return refuseError(request, error);
     }
+    if (validation) return answerValidation(validation, request, checked);
     return deliver(events, { request, env, ctx, signal: request.signal }, checked);
   }
 
