@@ -82,6 +82,7 @@
 pub mod base;
 pub mod bayeux;
 pub mod bc_events;
+pub mod boundary;
 pub mod cloudevents;
 pub mod engine;
 pub mod events_protocol;

@@ -3,9 +3,10 @@
  * the engine decides what a response means. The machine is `src/engine/calls.rs`.
  */
 import { codeOf, FerryError, isFerryError } from "../engine/errors.js";
-import { invalidArgument, mustBe } from "../engine/messages.js";
+import { optionNumbers } from "../engine/machine-options.js";
+import { mustBe } from "../engine/messages.js";
 import type { EngineModule } from "../engine/module.js";
-import type { CallsGlue, CallsPort } from "../engine/ports.js";
+import { CALLS_OPTIONS, type CallsGlue, type CallsPort } from "../engine/ports.js";
 import { Pump } from "../engine/pump.js";
 import type { RequestPlan } from "../platform/fetch.js";
 import { keepaliveBudget } from "../platform/keepalive-budget.js";
@@ -151,13 +152,15 @@ export class Calls {
     extras: CallsExtras = {},
   ) {
     const { needsBody = false, sign, responseHeaders: moreHeaders } = extras;
-    const config = checkedConfig(options, module);
+    const machine = machineOptions(options);
+    // That an engine cannot start is said here and not with the first call.
+    void module.glue;
     const { credentials } = options;
     this.#options = options;
     this.#pump = new Pump<CallsPort, CallsGlue>({
       module,
       // Called before the first call only: at module scope, a Worker has no randomness.
-      makePort: (glue) => new glue.CallsPort(config, classifier, random()),
+      makePort: (glue) => new glue.CallsPort(machine, classifier, random()),
       fetch: options.fetch,
       handlers: {
         send: (
@@ -323,24 +326,16 @@ function withUrl(error: FerryError, method: string, url: string): FerryError {
   return located;
 }
 
-/** The options of the machine. `src/wasm/config.rs` checks their ranges. */
-function checkedConfig(
-  { retry = {}, maxInFlight }: CallsOptions,
-  module: EngineModule<CallsGlue>,
-): Record<string, number> {
+/** The options of the machine. */
+function machineOptions({ retry = {}, maxInFlight }: CallsOptions): Float64Array {
   if (typeof retry !== "object" || retry === null)
     throw mustBe("retry", "an object", retry, typeof retry === "number" ? `pass { attempts: ${retry} }` : undefined);
   checkOptionNames("retry", retry, ["attempts", "baseMs", "maxMs"]);
-  const config: Record<string, number> = {};
-  for (const [name, value] of Object.entries<unknown>({ ...retry, maxInFlight })) {
-    if (value === undefined) continue;
-    if (typeof value !== "number") throw mustBe(name in retry ? `retry.${name}` : name, "a number", value);
-    config[name] = value;
-  }
-  try {
-    module.glue.CallsPort.check(config);
-  } catch (error) {
-    throw error instanceof FerryError ? error : invalidArgument((error as Error).message);
-  }
-  return config;
+  const { attempts, baseMs, maxMs } = retry;
+  return optionNumbers(CALLS_OPTIONS, {
+    "retry.attempts": attempts,
+    "retry.baseMs": baseMs,
+    "retry.maxMs": maxMs,
+    maxInFlight,
+  });
 }

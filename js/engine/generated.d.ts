@@ -19,9 +19,7 @@ declare module "*/wasm/publish.glue.js" {
   export const CallsPort: PublishGlue["CallsPort"];
   export const OutboxPort: PublishGlue["OutboxPort"];
   export const digest: PublishGlue["digest"];
-  export const request_init: PublishGlue["request_init"];
-  export const response_head: PublishGlue["response_head"];
-  export const exchange: PublishGlue["exchange"];
+  export const read_retry_after: PublishGlue["read_retry_after"];
 }
 
 declare module "*/wasm/publish.inline.js" {
@@ -36,9 +34,7 @@ declare module "*/wasm/glassflow.glue.js" {
   export const PipelineSinkPort: GlassflowGlue["PipelineSinkPort"];
   export const glassflow_url: GlassflowGlue["glassflow_url"];
   export const glassflow_event_spans: GlassflowGlue["glassflow_event_spans"];
-  export const request_init: GlassflowGlue["request_init"];
-  export const response_head: GlassflowGlue["response_head"];
-  export const exchange: GlassflowGlue["exchange"];
+  export const read_retry_after: GlassflowGlue["read_retry_after"];
 }
 
 declare module "*/wasm/glassflow.inline.js" {
@@ -53,9 +49,7 @@ declare module "*/wasm/events-protocol.glue.js" {
   export const CallsPort: EventsProtocolGlue["CallsPort"];
   export const events_read: EventsProtocolGlue["events_read"];
   export const events_respond: EventsProtocolGlue["events_respond"];
-  export const request_init: EventsProtocolGlue["request_init"];
-  export const response_head: EventsProtocolGlue["response_head"];
-  export const exchange: EventsProtocolGlue["exchange"];
+  export const read_retry_after: EventsProtocolGlue["read_retry_after"];
 }
 
 declare module "*/wasm/events-protocol.inline.js" {
@@ -70,9 +64,7 @@ declare module "*/wasm/streams.glue.js" {
   export const StreamPort: StreamsGlue["StreamPort"];
   export const MarksPort: StreamsGlue["MarksPort"];
   export const channel_name: StreamsGlue["channel_name"];
-  export const request_init: StreamsGlue["request_init"];
-  export const response_head: StreamsGlue["response_head"];
-  export const exchange: StreamsGlue["exchange"];
+  export const read_retry_after: StreamsGlue["read_retry_after"];
 }
 
 declare module "*/wasm/streams.inline.js" {

@@ -2,9 +2,10 @@
  * What the modules of the engine have: functions, and ports, the interfaces of the machines. `src/wasm` implements them. All
  * times are in milliseconds; `now` is monotonic.
  */
-import type { FetchBindings } from "../platform/fetch.js";
 import type { Glue } from "./module.js";
 import type { TextExports } from "./text-module.js";
+
+export * from "./generated/tables.js";
 
 /** The exports of the codecs. Arguments and results are numbers; text is in memory. */
 export interface CodecsExports extends TextExports {
@@ -20,21 +21,18 @@ export interface CodecsExports extends TextExports {
 export type CodecsGlue = Glue<CodecsExports>;
 
 /** A module whose machines make requests. */
-export interface NetworkGlue<X = object> extends Glue<X>, FetchBindings {}
+export interface NetworkGlue<X = object> extends Glue<X> {
+  /** The delay that a `Retry-After` header asks for, in milliseconds, or -1 for none. */
+  read_retry_after(value: string, unixNowMs: number): number;
+}
 
 /** A module that makes calls. */
 export interface CallsGlue<X = object> extends NetworkGlue<X> {
-  CallsPort: {
-    new (options: object, classifier: number, seed: number): CallsPort;
-    check(options: object): void;
-  };
+  CallsPort: new (options: Float64Array, classifier: number, seed: number) => CallsPort;
 }
 
 export interface PublishGlue extends CallsGlue {
-  OutboxPort: {
-    new (options: object, classifier: number, seed: number): OutboxPort;
-    check(options: object): void;
-  };
+  OutboxPort: new (options: Float64Array, classifier: number, seed: number) => OutboxPort;
   digest(text: string): string;
 }
 
@@ -56,7 +54,7 @@ export interface EventsProtocolGlue extends CallsGlue<TextExports> {
 }
 
 export interface StreamsGlue extends NetworkGlue {
-  StreamPort: new (options: object, seed: number) => StreamPort;
+  StreamPort: new (numbers: Float64Array, texts: string[], seed: number) => StreamPort;
   MarksPort: new (policy: number, effects: MarksEffects) => MarksPort;
   channel_name(channel: string): string;
 }

@@ -13,9 +13,9 @@ import { monotonicNow, startTimer, stopTimer, type Timer } from "../platform/clo
 import {
   type Exchange,
   type ExchangeOutcome,
-  type FetchBindings,
   type FetchLike,
   type RequestPlan,
+  type RetryAfterReader,
   startExchange,
   startWhenPlanned,
 } from "../platform/fetch.js";
@@ -50,7 +50,7 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
   readonly #queue: EffectQueue<Handlers>;
   readonly #effects: object;
   #port: P | undefined;
-  #fetchBindings: FetchBindings | undefined;
+  #readRetryAfter: RetryAfterReader | undefined;
   #stopListening: (() => void) | undefined;
   #exchanges = new Map<number, Exchange>();
   #timer: Timer | undefined;
@@ -117,7 +117,7 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
       if (plan instanceof Promise) plan.catch(() => undefined);
       return;
     }
-    const start = (plan: RequestPlan) => startExchange(this.#fetchBindings!, this.#options.fetch, plan);
+    const start = (plan: RequestPlan) => startExchange(this.#readRetryAfter!, this.#options.fetch, plan);
     const exchange = plan instanceof Promise ? startWhenPlanned(plan, planTimeoutMs, start) : start(plan);
     this.#exchanges.set(id, exchange);
     void exchange.outcome.then((outcome) => {
@@ -159,7 +159,7 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
       const { module } = this.#options;
       const { glue } = module;
       this.#port = module.call(() => this.#options.makePort(glue));
-      this.#fetchBindings = guarded(module, glue);
+      this.#readRetryAfter = (value, unixNowMs) => module.call(() => glue.read_retry_after(value, unixNowMs));
       this.#stopListening = module.onReset(() => {
         this.#discard();
         // Its outputs have ids that the next machine gives again.
@@ -191,13 +191,4 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
     for (const exchange of exchanges) exchange.cancel();
     this.#port = undefined;
   }
-}
-
-/** The bindings of an exchange, with the handling of traps. */
-function guarded(module: EngineModule, glue: FetchBindings): FetchBindings {
-  return {
-    request_init: (...args) => module.call(() => glue.request_init(...args)),
-    response_head: (...args) => module.call(() => glue.response_head(...args)),
-    exchange: (...args) => module.call(() => glue.exchange(...args)),
-  };
 }

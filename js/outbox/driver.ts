@@ -9,9 +9,11 @@
  */
 import { publish } from "../engine/modules/publish.js";
 import { codeOf, FerryError, isFerryError } from "../engine/errors.js";
+import { optionNumbers } from "../engine/machine-options.js";
 import {
   COUNTERS,
   OUTBOX_CLASSIFIERS,
+  OUTBOX_OPTIONS,
   type OutboxEffects,
   type OutboxPort,
   type PublishGlue,
@@ -27,6 +29,7 @@ import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import type { DeadLetterBound } from "./dead-letter-limits.js";
 import { toDeadLetter } from "./dead-letters.js";
 import { Keys } from "./keys.js";
+import type { MachineConfig } from "./options.js";
 import { orderingKeyOf } from "./ordering-key.js";
 import { type PendingEvent, pendingEvents } from "./pending-events.js";
 import { SegmentTable } from "./segment-table.js";
@@ -42,8 +45,8 @@ export interface DriverOptions<E> extends SenderOptions<E> {
   /** Of the rows of its identity. */
   scope: string;
   store: SharedStore;
-  /** Configuration of the machine, with the names of `src/wasm/config.rs`. */
-  config: Record<string, number | boolean>;
+  /** Options of the machine. */
+  config: MachineConfig;
   fetch: FetchLike | undefined;
   deadLetters: DeadLetterBound;
   emit(type: string, detail: () => object): void;
@@ -110,7 +113,11 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.#pump = new Pump<OutboxPort, PublishGlue>({
       module: publish,
       makePort: (glue) =>
-        new glue.OutboxPort(options.config, options.wire.classifier ?? OUTBOX_CLASSIFIERS.byStatus, random()),
+        new glue.OutboxPort(
+          optionNumbers(OUTBOX_OPTIONS, options.config),
+          options.wire.classifier ?? OUTBOX_CLASSIFIERS.byStatus,
+          random(),
+        ),
       fetch: options.fetch,
       onReset: () => this.#onReset(),
       onStart: (port, now) => this.#onStart(port, now),
@@ -227,7 +234,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
 
   queueFull(): FerryError {
     const { bytes } = this.counters();
-    const maxBytes = this.#options.config["maxBytes"];
+    const maxBytes = this.#options.config.maxBytes;
     return new FerryError("ERR_QUEUE_FULL", `the outbox is full: it holds ${bytes} of ${maxBytes} bytes`);
   }
 

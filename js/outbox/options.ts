@@ -1,7 +1,7 @@
 /** Options of an outbox: how they are checked, and converted for the machine. */
-import { publish } from "../engine/modules/publish.js";
-import { FerryError } from "../engine/errors.js";
-import { invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
+import { optionNumbers } from "../engine/machine-options.js";
+import { mustBe, unknownOption } from "../engine/messages.js";
+import { OUTBOX_OPTIONS } from "../engine/ports.js";
 import type { OutboxStore } from "../stores/store.js";
 import type { DeadLetterBound } from "./dead-letter-limits.js";
 import type { IdentityOption } from "./identity.js";
@@ -102,18 +102,12 @@ export interface OutboxOptions {
 }
 
 const OVERFLOW = ["reject", "drop-oldest", "drop-newest", "wait"];
-/** Numeric options, and their names in `src/wasm/config.rs`, which checks their ranges. */
-const NUMBERS = new Map([
-  ["maxBytes", "maxBytes"],
-  ["concurrency", "concurrency"],
-  ["batch.maxEvents", "maxEvents"],
-  ["batch.maxBytes", "maxBatchBytes"],
-  ["batch.maxAgeMs", "maxAgeMs"],
-  ["retry.baseMs", "baseMs"],
-  ["retry.maxMs", "maxMs"],
-  ["retry.maxAgeMs", "giveUpMs"],
-  ["giveUpAfter", "maxAttempts"],
-]);
+/** Options of the machine, by the names of `OUTBOX_OPTIONS`. */
+export type MachineConfig = { [name in (typeof OUTBOX_OPTIONS)[number][0]]?: number };
+type NumberName = keyof MachineConfig;
+
+/** The options of the machine that the user may set. */
+const NUMBERS: readonly string[] = OUTBOX_OPTIONS.filter((row) => row.length > 1).map(([name]) => name);
 /** All other options: what a value must be, and whether it is that. */
 const OTHERS = new Map<string, readonly [string, (value: unknown) => boolean]>([
   [
@@ -152,38 +146,29 @@ const EXTRA_TIMEOUT_MS = 5000;
  *
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` naming the option
  */
-export function machineConfig(
-  options: OutboxOptions,
-  systemConfig: Record<string, number | boolean>,
-  timeoutMs: number,
-): Record<string, number | boolean> {
+export function machineConfig(options: OutboxOptions, systemConfig: MachineConfig, timeoutMs: number): MachineConfig {
   const isPage = typeof document !== "undefined";
   const given = flatten("", options);
   const { store, overflow = "reject" } = options;
   const isInMemory = store === "memory" || (store as OutboxStore | undefined)?.kind === "memory";
-  const config: Record<string, number | boolean> = {
-    maxBatchBytes: (isPage ? 56 : 256) * 1024,
+  const config: MachineConfig = {
+    "batch.maxBytes": (isPage ? 56 : 256) * 1024,
     maxBytes: 8 * 1024 * 1024,
-    maxMs: isPage ? 60_000 : 30_000,
+    "retry.maxMs": isPage ? 60_000 : 30_000,
     ...systemConfig,
     timeoutMs: Math.min(Math.ceil(timeoutMs) + EXTRA_TIMEOUT_MS, 2 ** 31),
     // Where pages share a store, one of them may end while its requests are in flight.
     inFlightMs: isPage && !isInMemory ? Math.min(Math.ceil(timeoutMs), 2 ** 31) : 0,
   };
   for (const [name, value] of given) {
-    const field = NUMBERS.get(name);
-    if (field === undefined) checkOther(name, value);
-    else if (typeof value !== "number") throw mustBe(`outbox.${name}`, "a number", value);
+    if (!NUMBERS.includes(name)) checkOther(name, value);
     // A system that sends single events decides that itself.
-    else if (!(field === "maxEvents" && systemConfig[field] !== undefined)) config[field] = value;
+    else if (name !== "batch.maxEvents" || systemConfig[name] === undefined)
+      config[name as NumberName] = value as number;
   }
-  config["maxAgeMs"] ??= isInMemory || isPage ? LINGER_MS : 0;
-  config["overflow"] = OVERFLOW.indexOf(overflow);
-  try {
-    publish.glue.OutboxPort.check(config);
-  } catch (error) {
-    throw error instanceof FerryError ? error : invalidArgument((error as Error).message);
-  }
+  config["batch.maxAgeMs"] ??= isInMemory || isPage ? LINGER_MS : 0;
+  config.overflow = OVERFLOW.indexOf(overflow);
+  optionNumbers(OUTBOX_OPTIONS, config, "outbox.");
   return config;
 }
 
@@ -210,7 +195,7 @@ function flatten(prefix: string, options: unknown): [string, unknown][] {
 
 function checkOther(name: string, value: unknown): void {
   const option = OTHERS.get(name);
-  if (!option) throw unknownOption("outbox", name, [...NUMBERS.keys(), ...OTHERS.keys()]);
+  if (!option) throw unknownOption("outbox", name, [...NUMBERS, ...OTHERS.keys()]);
   const [expected, isValid] = option;
   if (!isValid(value)) throw mustBe(`outbox.${name}`, expected, value);
   if (name === "store" && typeof value === "object") checkStore(value as Record<string, unknown> | null);

@@ -5,6 +5,7 @@ import type { FetchLike } from "../platform/fetch.js";
 import type { Durability } from "../stores/store.js";
 import type { DeadEvent } from "./dead-letters.js";
 import type { DefaultIdentity } from "./identity.js";
+import type { MachineConfig } from "./options.js";
 import type { HeaderSource, SignBatch } from "./sender.js";
 import type { Wire } from "./wire.js";
 
@@ -163,8 +164,8 @@ export interface OutboxSystem<E> {
   keepalive?: boolean | undefined;
   sign?: SignBatch | undefined;
   beforeSend?: ((event: E) => E | null) | undefined;
-  /** Configuration of the machine, with the names of `src/wasm/config.rs`. */
-  config: Record<string, number | boolean>;
+  /** Options of the machine that the protocol requires, by the names of `OUTBOX_OPTIONS`. */
+  config: MachineConfig;
 }
 
 /** Limits for the work after one call of an edge function. */

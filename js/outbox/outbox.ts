@@ -90,7 +90,7 @@ export class Outbox<E> extends EventTarget {
     };
     const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination));
     const { credentials, keepalive, wire, fetch, timeoutMs, headers, classify, sign } = system;
-    const deadLetters = deadLetterBound(options, config["maxBytes"] as number);
+    const deadLetters = deadLetterBound(options, config.maxBytes!);
     this.#drivers = new OutboxDrivers<E>({
       wire,
       store,

@@ -126,7 +126,7 @@ export class Sender<E> {
     const { wire } = this.#options;
     const { status, body, retryAfterMs } = outcome;
     if (wire.rejectsBatches?.(status, batch)) {
-      port.limit_batches(now, id, SINGLE_EVENT_LIMITS.maxEvents, SINGLE_EVENT_LIMITS.concurrency);
+      port.limit_batches(now, id, SINGLE_EVENT_LIMITS["batch.maxEvents"], SINGLE_EVENT_LIMITS.concurrency);
       return;
     }
     let result: Classified;

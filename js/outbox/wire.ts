@@ -36,7 +36,7 @@ export interface WireRequest {
 }
 
 /** Limits for requests of one event each. Browsers and Workers allow six simultaneous connections to one server. */
-export const SINGLE_EVENT_LIMITS = { maxEvents: 1, concurrency: 6 } as const;
+export const SINGLE_EVENT_LIMITS = { "batch.maxEvents": 1, concurrency: 6 } as const;
 
 export interface Wire<E> {
   /** Validates an event and serializes it. */

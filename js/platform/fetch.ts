@@ -1,37 +1,12 @@
-/** HTTP exchanges with a timeout. `src/wasm/fetch.rs` builds the request and reads the head of the response. */
+/** HTTP exchanges with a timeout. */
 import { concat } from "./bytes.js";
-import { startTimer, stopTimer, type Timer } from "./clock.js";
+import { startTimer, stopTimer, type Timer, unixNow } from "./clock.js";
 
 /** A function that is called as the global `fetch` is, with a URL and options, and never with a Request. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 
-/** The functions of the engine for an exchange. `src/wasm/fetch.rs` implements them. */
-export interface FetchBindings {
-  /** Fills in the options for the global `fetch`. */
-  request_init(
-    init: RequestInit,
-    method: string,
-    headers: string,
-    body: Uint8Array,
-    signal: AbortSignal,
-    isKeepalive: boolean,
-  ): void;
-  /** Appends to `head`: the response, its status, retryAfterMs or -1, and the requested headers as lines. */
-  response_head(response: Response, responseHeaders: string, head: unknown[]): void;
-  /** Sends a request with a `fetch` of the user, and calls one of the callbacks once. */
-  exchange(
-    fetch: FetchLike,
-    method: string,
-    url: string,
-    headers: string,
-    body: Uint8Array,
-    signal: AbortSignal,
-    responseHeaders: string,
-    isKeepalive: boolean,
-    onResponse: (head: unknown) => void,
-    onError: (cause: unknown) => void,
-  ): void;
-}
+/** The delay that a `Retry-After` header asks for, in milliseconds, or -1 for none. The engine has the rule. */
+export type RetryAfterReader = (value: string, unixNowMs: number) => number;
 
 /** How an exchange ended. */
 export type ExchangeOutcome =
@@ -79,22 +54,11 @@ const ABORT_GRACE_MS = 250;
  * tells what the server did with the request.
  */
 export function startExchange(
-  bindings: FetchBindings,
+  readRetryAfter: RetryAfterReader,
   fetchLike: FetchLike | undefined,
-  {
-    method = "POST",
-    url,
-    headers,
-    body,
-    timeoutMs,
-    maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES,
-    responseHeaders = "",
-    moreHeaders,
-    needsBody = false,
-    keepalive,
-    credentials,
-  }: RequestPlan,
+  plan: RequestPlan,
 ): Exchange {
+  const { url, timeoutMs, maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES, keepalive } = plan;
   const controller = new AbortController();
   let settle!: (outcome: ExchangeOutcome) => void;
   let isTimedOut = false;
@@ -118,47 +82,26 @@ export function startExchange(
   }, timeoutMs);
   const onError = (cause: unknown, isBlocked = false) =>
     end({ kind: "failure", reason: isTimedOut ? "timeout" : isBlocked ? "blocked" : "network", cause });
-  const onFetchError = (cause: unknown) => onError(cause, mayBeBlocked(cause));
-  try {
-    const onResponse = async (head: unknown) => {
-      const [response, status, retryAfterMs, headers] = head as [Response, number, number, string];
-      const { body, error } = await readBody(response, maxResponseBytes);
-      if (needsBody && error !== undefined && status >= 200 && status < 300) onError(error);
-      else {
-        const more = moreHeaders?.(response.headers) ?? "";
-        end({ kind: "response", status, retryAfterMs, headers: headers + more, body });
-      }
-    };
-    const { signal } = controller;
-    const isKeepalive = keepalive !== undefined;
-    if (fetchLike) {
-      bindings.exchange(
-        userFetch(fetchLike, credentials),
-        method,
-        url,
-        headers,
-        body,
-        signal,
-        responseHeaders,
-        isKeepalive,
-        onResponse,
-        onFetchError,
-      );
-    } else {
-      const init: RequestInit = {};
-      bindings.request_init(init, method, headers, body, signal, isKeepalive);
-      if (credentials) init.credentials = credentials;
-      // Tests and frameworks may replace the global `fetch`, so it is looked up now.
-      callFetch(() => fetch(url, init))
-        .then((response) => {
-          // After a trap the bindings may belong to a new engine instance.
-          if (isSettled) return;
-          const head: unknown[] = [];
-          bindings.response_head(response, responseHeaders, head);
-          return onResponse(head);
-        })
-        .catch(onFetchError);
+  const onResponse = async (response: Response) => {
+    // After a trap the reader may belong to a new engine instance.
+    if (isSettled) return;
+    const { status, headers } = response;
+    const retryAfter = headers.get("retry-after");
+    const retryAfterMs = retryAfter === null ? -1 : readRetryAfter(retryAfter, unixNow());
+    const lines = headerLines(headers, plan.responseHeaders);
+    const { body, error } = await readBody(response, maxResponseBytes);
+    if (plan.needsBody && error !== undefined && status >= 200 && status < 300) onError(error);
+    else {
+      const more = plan.moreHeaders?.(headers) ?? "";
+      end({ kind: "response", status, retryAfterMs, headers: lines + more, body });
     }
+  };
+  try {
+    const init = requestInit(plan, controller.signal);
+    // Tests and frameworks may replace the global `fetch`, so it is looked up now.
+    callFetch(() => (fetchLike ?? fetch)(url, init))
+      .then(onResponse)
+      .catch((cause: unknown) => onError(cause, mayBeBlocked(cause)));
   } catch (cause) {
     onError(cause);
   }
@@ -215,6 +158,37 @@ export function startWhenPlanned(
   };
 }
 
+/** The options of `fetch` for a request: a plain object, because a `fetch` of another library knows no class of this platform. */
+function requestInit(
+  { method = "POST", headers: lines, body, keepalive, credentials }: RequestPlan,
+  signal: AbortSignal,
+): RequestInit {
+  const headers = new Headers();
+  for (const line of lines.split("\n")) {
+    const colon = line.indexOf(": ");
+    if (colon > 0) headers.set(line.slice(0, colon), line.slice(colon + 2));
+  }
+  const init: RequestInit = { method, headers, redirect: "manual", signal };
+  // An empty body is no body.
+  if (body.length > 0) init.body = body as Uint8Array<ArrayBuffer>;
+  if (keepalive) init.keepalive = true;
+  if (credentials) init.credentials = credentials;
+  return init;
+}
+
+/** The headers with these names that a response has, as lines; all of them for `*`. A browser hides `set-cookie`. */
+function headerLines(headers: Headers, names = ""): string {
+  const wanted = names === "*" ? new Set(headers.keys()) : names.split(" ");
+  let lines = "";
+  for (const name of wanted) {
+    // Cookies joined by commas cannot be separated again, because dates contain commas.
+    const cookies = name === "set-cookie" ? headers.getSetCookie?.() : undefined;
+    const value = name === "" || cookies ? null : headers.get(name);
+    for (const line of cookies ?? (value === null ? [] : [value])) lines += `${name}: ${line}\n`;
+  }
+  return lines;
+}
+
 /**
  * Reads at most `maxBytes` of the body. If the body breaks off, `body` has the bytes that arrived and `error` tells
  * why: often the status is all that matters. Never rejects.
@@ -255,17 +229,6 @@ function readerOf(body: Response["body"]): BodyReader | undefined {
 interface BodyReader {
   read(): Promise<{ value?: unknown }>;
   cancel(): Promise<unknown> | undefined;
-}
-
-/** The `fetch` of the user for wasm: it never throws, and rejects only with an Error. */
-function userFetch(fetchLike: FetchLike, credentials: RequestCredentials | undefined): FetchLike {
-  return (url, init) => {
-    if (credentials) init.credentials = credentials;
-    const response = callFetch(() => fetchLike(url, init));
-    // After a trap nobody may handle the rejection.
-    response.catch(() => undefined);
-    return response;
-  };
 }
 
 class NoResponse extends TypeError {}

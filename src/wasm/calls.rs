@@ -1,7 +1,7 @@
 //! Calls: one request and its response. All systems share this port; each selects its classifier.
 
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsError, JsValue};
 
 use super::config;
 use super::port::{failure, moment, response};
@@ -63,17 +63,11 @@ pub struct CallsPort(Calls);
 
 #[wasm_bindgen]
 impl CallsPort {
-    /// A client without calls. `config.rs` reads the options.
+    /// A client without calls. Its options are numbers in the order of `CALLS_OPTIONS`.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue, classifier: usize, seed: f64) -> Result<Self, JsError> {
+    pub fn new(options: &[f64], classifier: usize, seed: f64) -> Self {
         let classifier = CLASSIFIERS.get(classifier).copied().unwrap_or(classify::classify_response);
-        Ok(Self(Calls::new(config::calls(options)?, classifier, seed.to_bits())))
-    }
-
-    /// Checks the options without creating a client, which needs randomness: at module scope, edge runtimes
-    /// have none.
-    pub fn check(options: JsValue) -> Result<(), JsError> {
-        config::calls(options).map(drop)
+        Self(Calls::new(config::calls(options), classifier, seed.to_bits()))
     }
 
     /// Starts a `POST`. `timeout_ms` applies to each attempt; up to `max_response_bytes` of the response are

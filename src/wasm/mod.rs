@@ -18,8 +18,6 @@ mod cloudevents;
 mod config;
 #[cfg(feature = "events-protocol")]
 mod events_protocol;
-#[cfg(feature = "network")]
-mod fetch;
 #[cfg(feature = "glassflow")]
 mod glassflow;
 #[cfg(feature = "streams")]
@@ -27,7 +25,6 @@ mod marks;
 #[cfg(feature = "publish")]
 mod outbox;
 #[cfg(feature = "network")]
-#[warn(unreachable_pub)]
 mod port;
 #[cfg(feature = "streams")]
 mod stream;

@@ -1,7 +1,7 @@
 //! The outbox for JavaScript. Lists of records cross the boundary flat, see `js/outbox/segment-table.ts`.
 
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsError, JsValue};
 
 use super::config;
 use super::port::{failure, moment, response, retry_after};
@@ -92,16 +92,11 @@ pub struct OutboxPort(Outbox, Classifier);
 
 #[wasm_bindgen]
 impl OutboxPort {
-    /// An outbox with options as in `config.rs`, and the number of its classifier.
+    /// An outbox with options in the order of `OUTBOX_OPTIONS`, and the number of its classifier.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue, classifier: usize, seed: f64) -> Result<Self, JsError> {
+    pub fn new(options: &[f64], classifier: usize, seed: f64) -> Self {
         let classifier = CLASSIFIERS.get(classifier).copied().unwrap_or(by_status);
-        Ok(Self(Outbox::new(config::outbox(options)?, seed.to_bits()), classifier))
-    }
-
-    /// Checks the options.
-    pub fn check(options: JsValue) -> Result<(), JsError> {
-        config::outbox(options).map(drop)
+        Self(Outbox::new(config::outbox(options), seed.to_bits()), classifier)
     }
 
     /// Stages an event. Returns -2 if it is refused, -1 if it is dropped, and otherwise twice the number of

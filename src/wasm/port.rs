@@ -4,11 +4,19 @@
 //! The methods of an effect queue only append to an array. They are declared with `catch`, because an
 //! exception through an import without it would leave the machine locked. Such an error is ignored.
 
-use crate::base::http::{Failure, Response};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::base::http::{Failure, Response, read_retry_after as parse};
 use crate::base::time::{Millis, Moment};
 
 pub(super) fn moment(now: f64) -> Moment {
     Moment::from_millis(now as u64)
+}
+
+/// The delay that a `Retry-After` header asks for, in milliseconds, or -1 for none.
+#[wasm_bindgen]
+pub fn read_retry_after(value: &str, unix_now_ms: f64) -> f64 {
+    parse(value, unix_now_ms as u64).map_or(-1.0, |delay| delay.0 as f64)
 }
 
 /// A negative value means that there is no delay.

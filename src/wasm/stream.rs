@@ -1,8 +1,8 @@
 //! The clients of Bayeux and Salesforce behind one port, because most of their commands and effects are the
 //! same.
 
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsError, JsValue};
 
 use super::config::{self, StreamOptions};
 use super::port::{failure, moment, response};
@@ -132,11 +132,11 @@ pub struct StreamPort {
 
 #[wasm_bindgen]
 impl StreamPort {
-    /// An idle client. `config.rs` reads the options.
+    /// An idle client. Its options are numbers in the order of `STREAM_NUMBERS` and texts in the order of `STREAM_TEXTS`.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue, seed: f64) -> Result<Self, JsError> {
+    pub fn new(numbers: &[f64], texts: Vec<String>, seed: f64) -> Self {
         let seed = seed.to_bits();
-        let stream = match config::stream(options)? {
+        let stream = match config::stream(numbers, texts) {
             StreamOptions::Bayeux(options) => {
                 Stream::Bayeux(Box::new(Session::new(options, Box::new(DefaultDialect), seed)))
             }
@@ -144,7 +144,7 @@ impl StreamPort {
                 Stream::Salesforce(Box::new(salesforce::Client::new(options, seed)))
             }
         };
-        Ok(Self { stream, ops: Counter::default() })
+        Self { stream, ops: Counter::default() }
     }
 
     /// Opens the session.

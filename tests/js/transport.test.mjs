@@ -10,7 +10,7 @@ virtualTime();
 
 const bytes = (text) => new TextEncoder().encode(text);
 const start = (fetch, plan = {}) =>
-  startExchange(publish.glue, fetch, {
+  startExchange(publish.glue.read_retry_after, fetch, {
     url: "https://example.com/x",
     headers: "content-type: text/plain",
     body: bytes("hi"),
@@ -41,6 +41,20 @@ test("an exchange sends the request and returns the response", async () => {
   const { body, ...outcome } = await start(echo, { responseHeaders: "x-a x-none" }).outcome;
   assert.deepEqual(outcome, { kind: "response", status: 201, retryAfterMs: 3000, headers: "x-a: 1\n" });
   assert.equal(new TextDecoder().decode(body), "POST https://example.com/x text/plain manual hi");
+});
+
+test("each cookie of a response is a line of its own, and * stands for all headers", async () => {
+  const response = () => {
+    const response = new Response("", { headers: { "x-a": "1" } });
+    response.headers.append("set-cookie", "a=1; Expires=Wed, 1 Jan 2031 00:00:00 GMT");
+    response.headers.append("set-cookie", "b=2");
+    return response;
+  };
+  const cookies = "set-cookie: a=1; Expires=Wed, 1 Jan 2031 00:00:00 GMT\nset-cookie: b=2\n";
+  const named = await outcomeOf(response(), { responseHeaders: "set-cookie x-a" });
+  assert.equal(named.headers, `${cookies}x-a: 1\n`);
+  const all = await outcomeOf(response(), { responseHeaders: "*" });
+  assert.equal(all.headers, `content-type: text/plain;charset=UTF-8\n${cookies}x-a: 1\n`);
 });
 
 test("a body is read up to the limit and then cancelled", async () => {

@@ -22,8 +22,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bayeux", &["base", "engine"]),
     ("salesforce", &["base", "engine", "bayeux"]),
     (
+        "boundary",
+        &["base", "engine", "outbox", "cloudevents", "glassflow", "events_protocol", "bayeux", "salesforce"],
+    ),
+    (
         "wasm",
         &[
+            "boundary",
             "base",
             "engine",
             "outbox",

@@ -20,4 +20,5 @@ mod glassflow;
 mod headers;
 mod outbox;
 mod streams;
+mod tables;
 mod world;

@@ -12,8 +12,11 @@ import { streams } from "../../engine/modules/streams.js";
 import type { HeadersOption } from "../../client/options.js";
 import { Secrets } from "../../client/redact.js";
 import { codeOf, FerryError } from "../../engine/errors.js";
+import { optionNumbers, optionTexts } from "../../engine/machine-options.js";
 import {
   FAILURE,
+  STREAM_NUMBERS,
+  STREAM_TEXTS,
   type StreamEffects,
   type StreamErrorParts,
   type StreamPort,
@@ -56,7 +59,7 @@ export interface StreamDriverListener {
 }
 
 export interface StreamDriverOptions {
-  /** Options of the engine, see `src/wasm/config.rs`. */
+  /** Options of the engine, by the names of `STREAM_NUMBERS` and `STREAM_TEXTS`. */
   config(): Record<string, unknown>;
   fetch: FetchLike | undefined;
   headers: HeadersOption | undefined;
@@ -114,7 +117,11 @@ export class StreamDriver {
     });
     this.#pump = new Pump<StreamPort, StreamsGlue>({
       module: streams,
-      makePort: (glue) => this.#withClock(new glue.StreamPort(options.config(), random())),
+      makePort: (glue) => {
+        const config = options.config();
+        const [numbers, texts] = [optionNumbers(STREAM_NUMBERS, config), optionTexts(STREAM_TEXTS, config)];
+        return this.#withClock(new glue.StreamPort(numbers, texts, random()));
+      },
       fetch: options.fetch,
       handlers: {
         send: (

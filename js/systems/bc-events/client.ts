@@ -217,9 +217,9 @@ export class BriteEventsClient<const T extends TopicSource = TopicSource> implem
       },
       config: {
         concurrency: MAX_CONCURRENT_REQUESTS,
-        maxBatchBytes: MAX_BATCH_BYTES,
-        maxAgeMs: 0,
-        baseMs: RETRY_BASE_MS,
+        "batch.maxBytes": MAX_BATCH_BYTES,
+        "batch.maxAgeMs": 0,
+        "retry.baseMs": RETRY_BASE_MS,
       },
     });
     outbox.closeOnAbort(signal);

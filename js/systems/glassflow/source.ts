@@ -170,7 +170,7 @@ export class PipelineDataSource {
         },
         lines: (headers, required) => mergeHeaders([headers], { ...required, [TOKEN_HEADER]: token }),
       },
-      config: { maxEvents: 1, concurrency: 1 },
+      config: { "batch.maxEvents": 1, concurrency: 1 },
     });
     outbox.closeOnAbort(signal);
     return outbox;

@@ -95,7 +95,7 @@ const FLOWS = { password: 0, refreshToken: 1, clientCredentials: 2, jwtBearer: 3
 
 /** What a `SalesforceAuth` holds. Kept apart from the object, so that no log shows it. */
 interface AuthDetails {
-  /** Options of the engine, see `src/wasm/config.rs`. */
+  /** Options of the engine, by the names of `STREAM_NUMBERS` and `STREAM_TEXTS`. */
   config: Record<string, unknown>;
   privateKey?: string | CryptoKey;
   accessToken?: TokenOptions["accessToken"];
