@@ -3,7 +3,7 @@
  *
  * ```text
  *   claim ──> "new"   the caller handles it now ──settle(seenUntilMs)──> "seen" until then
- *        │                                     └──settle(undefined)────> "new" for the next claim
+ *        │                                     └──settle(undefined)────> "new" for the next claim, if it is still this one
  *        ├──> "busy"  another caller handles it, until its busyUntilMs, after which it is "new" again
  *        └──> "seen"
  * ```
@@ -35,8 +35,11 @@ export interface DedupeStore {
    * Ends a claim.
    *
    * @param seenUntilMs until when the key is known, in Unix milliseconds; `undefined`: not at all
+   * @param busyUntilMs the claim that ends, by what was given to `claim`. Without `seenUntilMs`, the key is released only
+   * if this claim still has it: a claim that was over may have been followed by one of another caller, or by "seen".
+   * @default the key is released whoever has it
    */
-  settle(key: string, seenUntilMs: number | undefined): Promise<void>;
+  settle(key: string, seenUntilMs: number | undefined, busyUntilMs?: number): Promise<void>;
 }
 
 /** What is known of a key, as stores keep it. */
@@ -49,6 +52,11 @@ export interface Mark {
 /** What a claim finds: a mark that has ended says nothing. */
 export function stateOf(mark: Mark | undefined, nowMs: number): "new" | "busy" | "seen" {
   return !mark || mark.untilMs <= nowMs ? "new" : mark.isSeen ? "seen" : "busy";
+}
+
+/** Whether the claim still has the key, so that its caller may release it. */
+export function isClaim(mark: Mark | undefined, busyUntilMs: number | undefined): boolean {
+  return busyUntilMs === undefined || (mark !== undefined && !mark.isSeen && mark.untilMs === busyUntilMs);
 }
 
 /** With each claim so many old marks are looked at, and removed if they have ended. So marks do not pile up. */

@@ -12,7 +12,7 @@ import {
   isSameChunk,
   splitChunks,
 } from "./codec.js";
-import { type DedupeStore, type Mark, stateOf } from "./dedupe.js";
+import { type DedupeStore, isClaim, type Mark, stateOf } from "./dedupe.js";
 import { isLeaseFree, type Lease } from "./lease.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
@@ -262,11 +262,17 @@ export function denoKvStore(kv: DenoKvLike): OutboxStore & DedupeStore {
         return "busy";
       }),
 
-    settle: (key, seenUntilMs) =>
+    settle: (key, seenUntilMs, busyUntilMs) =>
       attempt(async () => {
         const atomic = kv.atomic();
-        if (seenUntilMs === undefined) atomic.delete([MARKS, key]);
-        else setMark(atomic, key, { isSeen: true, untilMs: seenUntilMs });
+        if (seenUntilMs !== undefined) setMark(atomic, key, { isSeen: true, untilMs: seenUntilMs });
+        else {
+          const entry = await kv.get([MARKS, key]);
+          if (!isClaim((entry.value as Mark | null) ?? undefined, busyUntilMs)) return;
+          // If the key changes before the commit, the claim has it no more.
+          atomic.check({ key: [MARKS, key], versionstamp: entry.versionstamp });
+          atomic.delete([MARKS, key]);
+        }
         await atomic.commit();
       }),
   };

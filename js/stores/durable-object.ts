@@ -12,7 +12,7 @@ import {
   isSameChunk,
   splitChunks,
 } from "./codec.js";
-import { type DedupeStore, type Mark, SWEEP_COUNT, stateOf } from "./dedupe.js";
+import { type DedupeStore, isClaim, type Mark, stateOf, SWEEP_COUNT } from "./dedupe.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import type { DeadLetter, OutboxStore, StoreCounts } from "./store.js";
 import { UnreadableRows } from "./unreadable-rows.js";
@@ -241,13 +241,14 @@ export function durableObjectStore(storage: DurableObjectStorageLike): OutboxSto
 
     claim: (key, busyUntilMs) => attempt(() => afterLastMark(() => claim(key, busyUntilMs))),
 
-    settle: (key, seenUntilMs) =>
+    settle: (key, seenUntilMs, busyUntilMs) =>
       attempt(async () => {
-        await afterLastMark<unknown>(() =>
-          seenUntilMs === undefined
-            ? storage.delete([MARKS + key])
-            : storage.put({ [MARKS + key]: { isSeen: true, untilMs: seenUntilMs } satisfies Mark }),
-        );
+        await afterLastMark(async () => {
+          if (seenUntilMs !== undefined)
+            await storage.put({ [MARKS + key]: { isSeen: true, untilMs: seenUntilMs } satisfies Mark });
+          else if (isClaim((await storage.get([MARKS + key])).get(MARKS + key) as Mark | undefined, busyUntilMs))
+            await storage.delete([MARKS + key]);
+        });
         await storage.sync();
       }),
 

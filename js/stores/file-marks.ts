@@ -39,7 +39,7 @@ export function fileMarks(store: () => OutboxStore): DedupeStore & { close(): Pr
       return marks.claim(key, busyUntilMs);
     },
 
-    async settle(key, seenUntilMs) {
+    async settle(key, seenUntilMs, busyUntilMs) {
       const { rows, marks, ended } = await whenOpen();
       if (seenUntilMs !== undefined) {
         ended.delete(key);
@@ -54,7 +54,7 @@ export function fileMarks(store: () => OutboxStore): DedupeStore & { close(): Pr
           throw error;
         }
       }
-      await marks.settle(key, seenUntilMs);
+      await marks.settle(key, seenUntilMs, busyUntilMs);
     },
 
     async close() {

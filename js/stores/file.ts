@@ -166,8 +166,8 @@ class FileStore implements OutboxStore, DedupeStore {
     return this.#marks.claim(key, busyUntilMs);
   }
 
-  settle(key: string, seenUntilMs: number | undefined): Promise<void> {
-    return this.#marks.settle(key, seenUntilMs);
+  settle(key: string, seenUntilMs: number | undefined, busyUntilMs?: number): Promise<void> {
+    return this.#marks.settle(key, seenUntilMs, busyUntilMs);
   }
 
   close(): Promise<void> {

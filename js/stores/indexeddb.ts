@@ -2,7 +2,7 @@
 
 import { unixNow } from "../platform/clock.js";
 import { random } from "../platform/random.js";
-import { type DedupeStore, type Mark, SWEEP_COUNT, stateOf } from "./dedupe.js";
+import { type DedupeStore, isClaim, type Mark, stateOf, SWEEP_COUNT } from "./dedupe.js";
 import { isLeaseFree, type Lease } from "./lease.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import { readDeadLetter, readSegment } from "./readable-row.js";
@@ -252,10 +252,10 @@ export function indexedDbStore(
         return state;
       }),
 
-    settle: (key, seenUntilMs) =>
+    settle: (key, seenUntilMs, busyUntilMs) =>
       transact("readwrite", async (_segments, _dead, meta) => {
-        if (seenUntilMs === undefined) meta.delete(MARKS + key);
-        else meta.put({ key: MARKS + key, isSeen: true, untilMs: seenUntilMs });
+        if (seenUntilMs !== undefined) meta.put({ key: MARKS + key, isSeen: true, untilMs: seenUntilMs });
+        else if (isClaim(await resultOf(meta.get(MARKS + key)), busyUntilMs)) meta.delete(MARKS + key);
       }),
   };
 }

@@ -1,6 +1,6 @@
 /** The marks of a store for one process, in memory. */
 import { unixNow } from "../platform/clock.js";
-import { type DedupeStore, type Mark, SWEEP_COUNT, stateOf } from "./dedupe.js";
+import { type DedupeStore, isClaim, type Mark, SWEEP_COUNT, stateOf } from "./dedupe.js";
 
 /** More marks would need too much memory: beyond this number the oldest are forgotten. */
 const MAX_MARKS = 1_000_000;
@@ -22,9 +22,9 @@ export class Marks implements DedupeStore {
     return state;
   }
 
-  async settle(key: string, seenUntilMs: number | undefined): Promise<void> {
-    if (seenUntilMs === undefined) this.#marks.delete(key);
-    else this.set(key, { isSeen: true, untilMs: seenUntilMs });
+  async settle(key: string, seenUntilMs: number | undefined, busyUntilMs?: number): Promise<void> {
+    if (seenUntilMs !== undefined) this.set(key, { isSeen: true, untilMs: seenUntilMs });
+    else if (isClaim(this.#marks.get(key), busyUntilMs)) this.#marks.delete(key);
   }
 
   set(key: string, mark: Mark): void {

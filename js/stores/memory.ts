@@ -21,6 +21,6 @@ export function memoryStore(): OutboxStore & DedupeStore {
     count: async (prefix) => tables.count(prefix),
     close: async () => undefined,
     claim: (key, busyUntilMs) => marks.claim(key, busyUntilMs),
-    settle: (key, seenUntilMs) => marks.settle(key, seenUntilMs),
+    settle: (...claim) => marks.settle(...claim),
   };
 }

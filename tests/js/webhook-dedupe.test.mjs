@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { CloudEvent, fileStore, localStorageStore, memoryStore, toRequest, webhook } from "eventferry";
 import { unixNow } from "../../dist/platform/clock.js";
 import { durableObjectStore } from "../../dist/stores/durable-object.js";
-import { realTime, sleep, virtualClock, virtualTime } from "./virtual-clock.mjs";
+import { realTime, sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
 // In the thread pool digests take real time, and arrive in another order in each run.
@@ -132,6 +132,80 @@ test("an event is known for windowMs, 3 days by default", async () => {
     await deliver(event(1));
     assert.equal(handled.length, 2);
   }
+});
+
+/** Two receivers with one store, and what both have handled. */
+function pair(store, options = [{}, {}]) {
+  const handled = [];
+  const deliveries = options.map(({ scope, url: at = url }, index) => {
+    const dedupe = scope === undefined ? store : { store, scope };
+    const handle = webhook({ allowedOrigins: "*", dedupe, onEvent: ({ id }) => void handled.push(`${index}:${id}`) });
+    return async (events) => (await handle(toRequest(at, events))).status;
+  });
+  return { handled, deliveries };
+}
+
+test("two receivers that share a store each handle the same event, and its repetitions once", async () => {
+  const { handled, deliveries } = pair(memoryStore(), [
+    { url: "https://a.example/orders" },
+    { url: "https://a.example/mail" },
+  ]);
+  for (let round = 0; round < 2; round++) for (const deliver of deliveries) assert.equal(await deliver(event(1)), 204);
+  assert.deepEqual(handled, ["0:1", "1:1"]);
+});
+
+test("the query and the host of a request are no part of the scope, and a scope of its own replaces the path", async () => {
+  const sameHook = pair(memoryStore(), [{ url: "https://a.example/x?try=1" }, { url: "https://b.example/x?try=2" }]);
+  for (const deliver of sameHook.deliveries) await deliver(event(1));
+  assert.deepEqual(sameHook.handled, ["0:1"]);
+  const apart = pair(memoryStore(), [{ scope: "orders" }, { scope: "mail" }]);
+  for (const deliver of apart.deliveries) await deliver(event(1));
+  assert.deepEqual(apart.handled, ["0:1", "1:1"]);
+  const together = pair(memoryStore(), [{ scope: "s" }, { scope: "s", url: "https://a.example/other" }]);
+  for (const deliver of together.deliveries) await deliver(event(1));
+  assert.deepEqual(together.handled, ["0:1"]);
+  assert.throws(() => pair(memoryStore(), [{ scope: 1 }]), { message: /^dedupe.scope must be a string/ });
+});
+
+test("a handler that fails after its claim was over releases neither the claim of another nor what was seen", async () => {
+  // A store whose clock is ahead of this process: the claim is over there, and not here.
+  const { claim, settle } = memoryStore();
+  const claims = [];
+  const store = {
+    claim: (key, busyUntilMs) => {
+      claims.push([key, busyUntilMs]);
+      return claim(key, busyUntilMs - 55_000);
+    },
+    settle: (key, seenUntilMs, busyUntilMs) => settle(key, seenUntilMs, busyUntilMs - 55_000),
+  };
+  let finish = [];
+  const onEvent = () => new Promise((...how) => finish.push(how));
+  const { deliver, handled } = receiver({ dedupe: store, onEvent });
+  const waitFor = (count) => until(() => finish.length === count);
+  const first = deliver(event(1));
+  await waitFor(1);
+  await sleep(6000);
+  const second = deliver(event(1));
+  await waitFor(2);
+  finish[0][1](new Error("too late"));
+  assert.equal((await first).status, 500);
+  assert.equal(await claim(claims[0][0], 0), "busy", "the second has it");
+  finish[1][0]();
+  assert.equal((await second).status, 204);
+  assert.equal((await deliver(event(1))).status, 204);
+  assert.deepEqual(handled, ["1", "1"]);
+  finish = [];
+  const third = deliver(event(2));
+  await waitFor(1);
+  await sleep(6000);
+  const fourth = deliver(event(2));
+  await waitFor(2);
+  finish[0][0]();
+  assert.equal((await third).status, 204);
+  finish[1][1](new Error("failed"));
+  assert.equal((await fourth).status, 500);
+  assert.equal((await deliver(event(2))).status, 204);
+  assert.deepEqual(handled, ["1", "1", "2", "2"], "what the third has handled stays seen");
 });
 
 test("nothing is claimed for a delivery that is refused", async () => {
@@ -279,7 +353,7 @@ test("an event of a Durable Object that was settled after its claim was over sta
     // Slower than to write, so that there is time between finding an old mark and its removal.
     list: async (options) => {
       const found = await storage.list(options);
-      await sleep(10);
+      await sleep(6000);
       return found;
     },
   });
@@ -343,9 +417,9 @@ test("10,000 deliveries: each event is handled, and twice only where a handler f
     let failure;
     const own = {
       claim: store.claim,
-      settle: async (key, until) => {
+      settle: async (key, until, claim) => {
         if (failure === died) return isDead.add(key);
-        return store.settle(key, until);
+        return store.settle(key, until, claim);
       },
     };
     return webhook({

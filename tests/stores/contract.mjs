@@ -87,8 +87,16 @@ const CHECKS = {
     equal([await store.claim("a1", before), await store.claim("a1", later)], ["new", "new"], "a claim that is over");
     await store.settle("a1", undefined);
     equal(await store.claim("a1", later), "new", "a released claim");
-    await store.settle("a1", later);
-    equal(await store.claim("a1", later), "seen");
+    const next = later + 1;
+    await store.settle("a1", undefined, next);
+    equal(await store.claim("a1", later), "busy", "a claim that another one has released");
+    await store.settle("a1", undefined, later);
+    equal(await store.claim("a1", next), "new", "a claim that was released by itself");
+    await store.settle("a1", later, later);
+    await store.settle("a1", undefined, next);
+    equal(await store.claim("a1", later), "seen", "a key that was seen during a claim");
+    await store.settle("a4", undefined, later);
+    equal(await store.claim("a4", later), "new", "a key that nobody had claimed");
     await store.settle("a2", before);
     equal(await store.claim("a2", later), "new", "a mark that is over");
     await store.settle("a2", before);

@@ -1,6 +1,7 @@
 /**
  * The option `dedupe`: each event is handed on once. The key of an event is a digest of its `source` and `id`, which
- * together are unique (CloudEvents 1.0.2, section "id").
+ * together are unique (CloudEvents 1.0.2, section "id"), and of the scope: two receivers that share a store handle the same
+ * event once each.
  */
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { unixNow } from "../../platform/clock.js";
@@ -24,6 +25,11 @@ export interface DedupeOptions {
    * are repeated later. @default 259 200 000 (3 days)
    */
   windowMs?: number;
+  /**
+   * What belongs together: receivers of the same scope and store hand an event on once. Set it if one receiver has several
+   * paths; else an event that is delivered to two of them is handed on twice. @default the path of the request
+   */
+  scope?: string;
 }
 
 /** What is known of an event, and how to end the claim of a new one. */
@@ -34,34 +40,37 @@ export type Begun =
 /** Recognizes repeated events. */
 export interface Dedupe {
   /** Claims an event. Rejects if the store fails. */
-  begin(event: CloudEvent): Promise<Begun>;
+  begin(event: CloudEvent, request: Request): Promise<Begun>;
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkDedupe(option: DedupeStore | DedupeOptions | undefined): Dedupe | undefined {
   if (option === undefined) return undefined;
-  const { store, windowMs = DEFAULT_WINDOW_MS } = isStore(option)
-    ? { store: option }
-    : ((option ?? {}) as DedupeOptions);
+  const {
+    store,
+    windowMs = DEFAULT_WINDOW_MS,
+    scope,
+  } = isStore(option) ? ({ store: option } as DedupeOptions) : ((option ?? {}) as DedupeOptions);
   if (!isStore(store)) {
     const advice = "localStorageStore has none, because two tabs could claim the same event at the same time";
     throw mustBe("dedupe", "a store with the methods claim and settle, or { store, windowMs }", store, advice);
   }
   if (!(typeof windowMs === "number" && windowMs > 0 && Number.isFinite(windowMs)))
     throw mustBe("dedupe.windowMs", "a number of milliseconds above 0", windowMs);
+  if (scope !== undefined && typeof scope !== "string") throw mustBe("dedupe.scope", "a string", scope);
   if (!webCrypto()) throw invalidArgument("dedupe needs WebCrypto, which this runtime does not have; pages need https");
   return {
-    async begin({ source, id }) {
-      const key = await sha256(JSON.stringify([source, id]));
+    async begin({ source, id }, request) {
+      const key = await sha256(JSON.stringify([scope ?? new URL(request.url).pathname, source, id]));
       const busyUntilMs = unixNow() + CLAIM_MS;
       const state = await inTime(store.claim(key, busyUntilMs));
       if (state !== "new") return { state: state === "seen" ? "seen" : "busy" };
       return {
         state,
         async end(isHandled) {
-          if (isHandled) await inTime(store.settle(key, unixNow() + windowMs));
+          if (isHandled) await inTime(store.settle(key, unixNow() + windowMs, busyUntilMs));
           // If the claim is over, the event may be claimed by another delivery.
-          else if (unixNow() < busyUntilMs) await inTime(store.settle(key, undefined));
+          else if (unixNow() < busyUntilMs) await inTime(store.settle(key, undefined, busyUntilMs));
         },
       };
     },

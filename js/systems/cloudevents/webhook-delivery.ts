@@ -44,7 +44,7 @@ export async function deliver<T>(
   for (const event of events) {
     let begun: Begun;
     try {
-      begun = await repeated.begin(event);
+      begun = await repeated.begin(event, request);
     } catch (error) {
       notify(onError, error, request);
       return errorResponse(503, "the event could not be handled now", { "retry-after": BUSY_RETRY_SECONDS });
