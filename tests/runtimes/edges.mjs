@@ -82,7 +82,8 @@ async function inWorkerd(app, entry) {
   }
 }
 
-async function startWorkerd(app, entry, more = {}) {
+/** Bundles a file of the application for workerd, and starts it. */
+export async function startWorkerd(app, entry, more = {}) {
   const folder = join(app, "built", entry);
   // The .wasm files are copied unchanged, as wrangler does.
   await build({
