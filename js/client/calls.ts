@@ -160,7 +160,7 @@ export class Calls {
     this.#pump = new Pump<CallsPort, CallsGlue>({
       module,
       // Called before the first call only: at module scope, a Worker has no randomness.
-      makePort: (glue) => new glue.CallsPort(machine, classifier, random()),
+      makePort: (glue, effects) => new glue.CallsPort(machine, classifier, random(), effects),
       fetch: options.fetch,
       handlers: {
         send: (

@@ -28,11 +28,11 @@ export interface NetworkGlue<X = object> extends Glue<X> {
 
 /** A module that makes calls. */
 export interface CallsGlue<X = object> extends NetworkGlue<X> {
-  CallsPort: new (options: Float64Array, classifier: number, seed: number) => CallsPort;
+  CallsPort: new (options: Float64Array, classifier: number, seed: number, effects: object) => CallsPort;
 }
 
 export interface PublishGlue extends CallsGlue {
-  OutboxPort: new (options: Float64Array, classifier: number, seed: number) => OutboxPort;
+  OutboxPort: new (options: Float64Array, classifier: number, seed: number, effects: object) => OutboxPort;
   digest(text: string): string;
 }
 
@@ -43,6 +43,7 @@ export interface GlassflowGlue extends NetworkGlue<TextExports> {
     baseDelayMs: number,
     maxDelayMs: number,
     seed: number,
+    effects: object,
   ) => PipelineSinkPort;
   glassflow_url(base: string, pipelineId: string, endpoint: number): string;
   glassflow_event_spans(len: number): Uint32Array;
@@ -54,12 +55,12 @@ export interface EventsProtocolGlue extends CallsGlue<TextExports> {
 }
 
 export interface StreamsGlue extends NetworkGlue {
-  StreamPort: new (numbers: Float64Array, texts: string[], seed: number) => StreamPort;
+  StreamPort: new (numbers: Float64Array, texts: string[], seed: number, effects: object) => StreamPort;
   MarksPort: new (policy: number, effects: MarksEffects) => MarksPort;
   channel_name(channel: string): string;
 }
 
-/** What all ports have. */
+/** What all ports have. Each input passes its outputs to the effect queue that the port was made with. */
 export interface Port {
   /** Time has passed. */
   tick(now: number): void;
@@ -67,8 +68,6 @@ export interface Port {
   response(now: number, id: number, status: number, retryAfterMs: number, headers: string, body: Uint8Array): void;
   /** An exchange ended without a response. `reason`: a value of `FAILURE`. */
   failure(now: number, id: number, reason: number): void;
-  /** Passes all outputs to an effect queue. */
-  drain(effects: object): void;
   /** Releases the machine. */
   free(): void;
 }
@@ -91,8 +90,8 @@ export interface CallsPort extends Port {
 /** The machine of an outbox, see `src/wasm/outbox.rs`. */
 export interface OutboxPort extends Port {
   stage(session: number, size: number, orderingKey: number): number;
-  credit_bytes(session: number): number;
-  credit_events(session: number): number;
+  /** How much more fits behind the staged events: bytes up to `maxBytes`, plus 2^32 times the events. */
+  credit(session: number, maxBytes: number): number;
   stage_many(session: number, sizes: Uint32Array, orderingKeys: Uint32Array): void;
   roll_back(session: number): number;
   commit(now: number, session: number, maxGroupedEvents: number): Uint32Array;
@@ -182,7 +181,10 @@ export type StreamEffects = {
   socket_close(id: number): void;
 };
 
-/** The port of a stream, see `src/wasm/stream.rs`. A method that returns a number returns the id of the operation. */
+/**
+ * The port of a stream, see `src/wasm/stream.rs`. A method that returns a number returns the id of the operation, whose
+ * outputs wait for the next input.
+ */
 export interface StreamPort extends Port {
   open(now: number): number;
   subscribe(now: number, channel: string): number;

@@ -1,11 +1,11 @@
 /**
- * Drives a machine: sends it an input, drains its outputs, and carries them out. The pump owns the timer and the
+ * Drives a machine: sends it an input, which records its outputs, and carries them out. The pump owns the timer and the
  * exchanges, which must end even if the engine traps.
  *
  * ```text
- *   send ──> port ──drain──> outputs ──┬─ wait ───> timer ──tick──> port ──drain──> …
- *                                      ├─ cancel ─> the exchange is aborted
- *                                      └─ others ─> handlers ──startExchange──> exchange ──outcome──> port ──drain──> …
+ *   send ──> port ──> outputs ──┬─ wait ───> timer ──tick──> port ──> …
+ *                               ├─ cancel ─> the exchange is aborted
+ *                               └─ others ─> handlers ──startExchange──> exchange ──outcome──> port ──> …
  * ```
  */
 
@@ -28,8 +28,8 @@ import { FAILURE, type NetworkGlue, type Port } from "./ports.js";
 export interface PumpOptions<P extends Port, G extends NetworkGlue> {
   /** The module that has the machine. */
   module: EngineModule<G>;
-  /** Creates the machine. Called before the first input, and again after a trap. */
-  makePort(glue: G): P;
+  /** Creates the machine, which records its outputs in `effects`. Called before the first input, and again after a trap. */
+  makePort(glue: G, effects: object): P;
   /** The handlers for all outputs but `wait` and `cancel`. */
   handlers: Handlers;
   /** Used instead of the global `fetch`. */
@@ -55,7 +55,7 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
   #exchanges = new Map<number, Exchange>();
   #timer: Timer | undefined;
   /** When the next tick is due. */
-  #deadline: number | undefined;
+  #deadline = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: PumpOptions<P, G>) {
@@ -84,11 +84,11 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
   send<T>(input: (port: P, now: number) => T): T {
     const port = this.#openPort();
     const result = this.#options.module.call(() => input(port, monotonicNow()));
-    this.#drain(port);
+    this.#carryOut();
     return result;
   }
 
-  /** Reads something from the machine. Nothing is drained. */
+  /** Reads something from the machine. Carries out no output. */
   query<T>(read: (port: P) => T): T {
     const port = this.#openPort();
     return this.#options.module.call(() => read(port));
@@ -158,7 +158,7 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
     if (!this.#port) {
       const { module } = this.#options;
       const { glue } = module;
-      this.#port = module.call(() => this.#options.makePort(glue));
+      this.#port = module.call(() => this.#options.makePort(glue, this.#effects));
       this.#readRetryAfter = (value, unixNowMs) => module.call(() => glue.read_retry_after(value, unixNowMs));
       this.#stopListening = module.onReset(() => {
         this.#discard();
@@ -172,11 +172,9 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
     return this.#port;
   }
 
-  #drain(port: P): void {
-    this.#deadline = undefined;
-    this.#options.module.call(() => port.drain(this.#effects));
+  #carryOut(): void {
     stopTimer(this.#timer);
-    if (this.#deadline !== undefined) {
+    if (this.#deadline !== Number.POSITIVE_INFINITY) {
       const millis = Math.min(Math.max(0, this.#deadline - monotonicNow()), MAX_TIMER_MS);
       this.#timer = startTimer(() => this.sendInBackground((port, now) => port.tick(now)), millis);
     }

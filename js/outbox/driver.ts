@@ -112,11 +112,12 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     });
     this.#pump = new Pump<OutboxPort, PublishGlue>({
       module: publish,
-      makePort: (glue) =>
+      makePort: (glue, effects) =>
         new glue.OutboxPort(
           optionNumbers(OUTBOX_OPTIONS, options.config),
           options.wire.classifier ?? OUTBOX_CLASSIFIERS.byStatus,
           random(),
+          effects,
         ),
       fetch: options.fetch,
       onReset: () => this.#onReset(),
@@ -171,10 +172,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
 
   credit(session: number): Credit {
     try {
-      return this.query((port) => ({
-        bytes: Math.min(port.credit_bytes(session), MAX_CREDIT_BYTES),
-        events: port.credit_events(session),
-      }));
+      const credit = this.query((port) => port.credit(session, MAX_CREDIT_BYTES));
+      return { bytes: credit % 2 ** 32, events: Math.floor(credit / 2 ** 32) };
     } catch {
       return NO_CREDIT;
     }

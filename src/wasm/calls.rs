@@ -4,10 +4,10 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::config;
-use super::port::{failure, moment, response};
+use super::port::{failure, moment, response, time_of};
 use crate::base::http::Request;
 use crate::base::ids::{ExchangeId, OpId};
-use crate::base::time::{Deadline, Millis};
+use crate::base::time::Millis;
 use crate::engine::calls::{Calls, Classifier, Settled};
 use crate::engine::classify;
 use crate::engine::machine::{Input, Machine, Output, Poll};
@@ -57,17 +57,20 @@ extern "C" {
     fn wait(this: &CallsEffects, at: f64) -> Result<(), JsValue>;
 }
 
-/// The calls of one client, behind one handle.
+/// The calls of one client, behind one handle. Each input appends its effects to the queue.
 #[wasm_bindgen]
-pub struct CallsPort(Calls);
+pub struct CallsPort {
+    calls: Calls,
+    effects: CallsEffects,
+}
 
 #[wasm_bindgen]
 impl CallsPort {
     /// A client without calls. Its options are numbers in the order of `CALLS_OPTIONS`.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &[f64], classifier: usize, seed: f64) -> Self {
+    pub fn new(options: &[f64], classifier: usize, seed: f64, effects: CallsEffects) -> Self {
         let classifier = CLASSIFIERS.get(classifier).copied().unwrap_or(classify::classify_response);
-        Self(Calls::new(config::calls(options), classifier, seed.to_bits()))
+        Self { calls: Calls::new(config::calls(options), classifier, seed.to_bits()), effects }
     }
 
     /// Starts a `POST`. `timeout_ms` applies to each attempt; up to `max_response_bytes` of the response are
@@ -98,17 +101,20 @@ impl CallsPort {
 
     /// Cancels a call.
     pub fn cancel(&mut self, op: u32) {
-        self.0.cancel(OpId(op));
+        self.calls.cancel(OpId(op));
+        self.drain();
     }
 
     /// Cancels all calls.
     pub fn close(&mut self) {
-        self.0.close();
+        self.calls.close();
+        self.drain();
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: f64) {
-        self.0.handle(moment(now), Input::Tick);
+        self.calls.handle(moment(now), Input::Tick);
+        self.drain();
     }
 
     /// An exchange ended with a response.
@@ -122,37 +128,41 @@ impl CallsPort {
         body: Vec<u8>,
     ) {
         let response = response(status, retry_after_ms, headers, body);
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
+        self.calls.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
+        self.drain();
     }
 
     /// An exchange ended without a response.
     pub fn failure(&mut self, now: f64, id: u32, reason: u8) {
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(reason))));
-    }
-
-    /// Passes all outputs to the effect queue.
-    pub fn drain(&mut self, effects: &CallsEffects) {
-        loop {
-            let recorded = match self.0.poll() {
-                Poll::Do(Output::Send(id, request)) => send(effects, id, request),
-                Poll::Do(Output::Cancel(id)) => effects.cancel(id.0),
-                Poll::Do(Output::Event(settled)) => settle(effects, settled),
-                Poll::Wait(Deadline::At(at)) => return drop(effects.wait(at.as_millis() as f64)),
-                Poll::Wait(Deadline::Never) => return,
-            };
-            drop(recorded);
-        }
+        self.calls.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(reason))));
+        self.drain();
     }
 }
 
 impl CallsPort {
+    /// Passes all outputs to the effect queue.
+    fn drain(&mut self) {
+        let effects = &self.effects;
+        loop {
+            let recorded = match self.calls.poll() {
+                Poll::Do(Output::Send(id, request)) => send(effects, id, request),
+                Poll::Do(Output::Cancel(id)) => effects.cancel(id.0),
+                Poll::Do(Output::Event(settled)) => settle(effects, settled),
+                Poll::Wait(deadline) => return drop(effects.wait(time_of(deadline))),
+            };
+            drop(recorded);
+        }
+    }
+
     fn send(&mut self, now: f64, request: Request, timeout_ms: f64, max_response_bytes: u32) -> u32 {
         // The clients compare the media type of a response with the one they expect.
         let request = request
             .with_timeout(Millis(timeout_ms as u64))
             .with_max_response_bytes(max_response_bytes)
             .with_response_headers("content-type");
-        self.0.send(moment(now), request).0
+        let op = self.calls.send(moment(now), request);
+        self.drain();
+        op.0
     }
 }
 

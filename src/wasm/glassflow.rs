@@ -4,11 +4,11 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::arena;
-use super::port::{failure, moment, response};
+use super::port::{failure, moment, response, time_of};
 use crate::base::http::Request;
 use crate::base::ids::{ExchangeId, OpId};
 use crate::base::json::block::Native;
-use crate::base::time::{Deadline, Millis};
+use crate::base::time::Millis;
 use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::glassflow::sink::{Options, Settled, Sink};
 use crate::glassflow::wire::{self, Endpoint, Topic};
@@ -63,9 +63,12 @@ extern "C" {
     fn wait(this: &PipelineSinkEffects, at: f64) -> Result<(), JsValue>;
 }
 
-/// The handle of a sink.
+/// The handle of a sink. Each input reports its effects.
 #[wasm_bindgen]
-pub struct PipelineSinkPort(Sink);
+pub struct PipelineSinkPort {
+    sink: Sink,
+    effects: PipelineSinkEffects,
+}
 
 #[wasm_bindgen]
 impl PipelineSinkPort {
@@ -77,36 +80,42 @@ impl PipelineSinkPort {
         base_delay_ms: f64,
         max_delay_ms: f64,
         seed: f64,
+        effects: PipelineSinkEffects,
     ) -> Self {
         let (base_delay, max_delay) = (Millis(base_delay_ms as u64), Millis(max_delay_ms as u64));
         let options = Options { base_delay, max_delay, ..Options::new(output_url, failed_url) };
-        Self(Sink::new(options, seed.to_bits()))
+        Self { sink: Sink::new(options, seed.to_bits()), effects }
     }
 
     /// Requests one event.
     pub fn consume(&mut self, now: f64, is_failed: bool, timeout_ms: f64) -> u32 {
         let topic = if is_failed { Topic::Failed } else { Topic::Output };
-        self.0.consume(moment(now), topic, Millis(timeout_ms as u64)).0
+        let op = self.sink.consume(moment(now), topic, Millis(timeout_ms as u64));
+        self.drain();
+        op.0
     }
 
     /// Cancels a call, but not its request.
     pub fn cancel(&mut self, op: u32) {
-        self.0.cancel(OpId(op));
+        self.sink.cancel(OpId(op));
+        self.drain();
     }
 
     /// Cancels all calls.
     pub fn close(&mut self) {
-        self.0.close();
+        self.sink.close();
+        self.drain();
     }
 
     /// Whether no request is in flight.
     pub fn is_idle(&self) -> bool {
-        self.0.is_idle()
+        self.sink.is_idle()
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: f64) {
-        self.0.handle(moment(now), Input::Tick);
+        self.sink.handle(moment(now), Input::Tick);
+        self.drain();
     }
 
     /// An exchange has ended with a response.
@@ -120,22 +129,26 @@ impl PipelineSinkPort {
         body: Vec<u8>,
     ) {
         let response = response(status, retry_after_ms, headers, body);
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
+        self.sink.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
+        self.drain();
     }
 
     /// An exchange has ended without a response.
     pub fn failure(&mut self, now: f64, id: u32, why: u8) {
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
+        self.sink.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
+        self.drain();
     }
+}
 
+impl PipelineSinkPort {
     /// Reports every effect until the machine waits.
-    pub fn drain(&mut self, effects: &PipelineSinkEffects) {
+    fn drain(&mut self) {
+        let effects = &self.effects;
         loop {
-            let reported = match self.0.poll() {
+            let reported = match self.sink.poll() {
                 Poll::Do(Output::Send(id, request)) => send(effects, id, request),
                 Poll::Do(Output::Event(settled)) => settle(effects, settled),
-                Poll::Wait(Deadline::At(at)) => return drop(effects.wait(at.as_millis() as f64)),
-                Poll::Wait(Deadline::Never) => return,
+                Poll::Wait(deadline) => return drop(effects.wait(time_of(deadline))),
                 // A sink cancels no request.
                 Poll::Do(Output::Cancel(_)) => Ok(()),
             };

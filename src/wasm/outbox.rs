@@ -4,11 +4,11 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::config;
-use super::port::{failure, moment, response, retry_after};
+use super::port::{failure, moment, response, retry_after, time_of};
 use crate::base;
 use crate::base::error::Error;
 use crate::base::ids::ExchangeId;
-use crate::base::time::{Deadline, Millis};
+use crate::base::time::Millis;
 use crate::bc_events;
 use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::outbox::answer::{Classifier, by_status};
@@ -86,61 +86,64 @@ pub fn digest(text: &str) -> String {
 /// In the order of `OUTBOX_CLASSIFIERS` in `js/engine/ports.ts`.
 const CLASSIFIERS: &[Classifier] = &[by_status, bc_events::wire::classify_response];
 
-/// An outbox.
+/// An outbox. Each method with `now` appends the effects that it has to the queue.
 #[wasm_bindgen]
-pub struct OutboxPort(Outbox, Classifier);
+pub struct OutboxPort {
+    outbox: Outbox,
+    classify: Classifier,
+    effects: OutboxSink,
+}
 
 #[wasm_bindgen]
 impl OutboxPort {
     /// An outbox with options in the order of `OUTBOX_OPTIONS`, and the number of its classifier.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &[f64], classifier: usize, seed: f64) -> Self {
-        let classifier = CLASSIFIERS.get(classifier).copied().unwrap_or(by_status);
-        Self(Outbox::new(config::outbox(options), seed.to_bits()), classifier)
+    pub fn new(options: &[f64], classifier: usize, seed: f64, effects: OutboxSink) -> Self {
+        let classify = CLASSIFIERS.get(classifier).copied().unwrap_or(by_status);
+        Self { outbox: Outbox::new(config::outbox(options), seed.to_bits()), classify, effects }
     }
 
     /// Stages an event. Returns -2 if it is refused, -1 if it is dropped, and otherwise twice the number of
     /// older events that were dropped for it, plus one if it opens a segment.
     pub fn stage(&mut self, session: u32, size: u32, ordering_key: u32) -> i32 {
-        match self.0.stage(SessionId(session), size, ordering_key) {
+        match self.outbox.stage(SessionId(session), size, ordering_key) {
             StageResult::Refused => -2,
             StageResult::Dropped => -1,
             StageResult::Staged { opens_segment, dropped } => (dropped * 2) as i32 + i32::from(opens_segment),
         }
     }
 
-    /// How many more bytes fit behind the staged events.
-    pub fn credit_bytes(&self, session: u32) -> u32 {
-        u32::try_from(self.0.credit(SessionId(session)).0).unwrap_or(u32::MAX)
-    }
-
-    /// How many more events fit behind the staged events.
-    pub fn credit_events(&self, session: u32) -> u32 {
-        self.0.credit(SessionId(session)).1
+    /// How much more fits behind the staged events: bytes up to `max_bytes` plus 2^32 times the events.
+    pub fn credit(&self, session: u32, max_bytes: u32) -> f64 {
+        let (bytes, events) = self.outbox.credit(SessionId(session));
+        // A float keeps this many events exactly.
+        let events = events.min(1 << 20);
+        bytes.min(u64::from(max_bytes)) as f64 + f64::from(events) * 4_294_967_296.0
     }
 
     /// Stages events for which there was credit.
     pub fn stage_many(&mut self, session: u32, sizes: &[u32], ordering_keys: &[u32]) {
-        self.0.stage_many(SessionId(session), sizes, ordering_keys);
+        self.outbox.stage_many(SessionId(session), sizes, ordering_keys);
     }
 
     /// Drops the staged events of a session. Returns how many there were.
     pub fn roll_back(&mut self, session: u32) -> u32 {
-        self.0.roll_back(SessionId(session))
+        self.run(|outbox| outbox.roll_back(SessionId(session)))
     }
 
     /// Commits the staged events and returns the handles of their segments. `max_grouped_events`: how many
     /// events of a segment may share a request, which then has no others; 0 if they may share it with any
     /// events.
     pub fn commit(&mut self, now: f64, session: u32, max_grouped_events: u32) -> Vec<u32> {
-        let ids = self.0.commit(moment(now), SessionId(session), grouping(max_grouped_events));
+        let ids =
+            self.run(|outbox| outbox.commit(moment(now), SessionId(session), grouping(max_grouped_events)));
         ids.into_iter().map(|id| id.0).collect()
     }
 
     /// Stages committed segments again. Returns the handles of those that were staged.
     pub fn uncommit(&mut self, now: f64, session: u32, segments: Vec<u32>) -> Vec<u32> {
         let segments = segments.into_iter().map(SegmentId).collect();
-        let staged = self.0.uncommit(moment(now), SessionId(session), segments);
+        let staged = self.run(|outbox| outbox.uncommit(moment(now), SessionId(session), segments));
         staged.into_iter().map(|id| id.0).collect()
     }
 
@@ -152,29 +155,28 @@ impl OutboxPort {
         ordering_keys: Vec<u32>,
         max_grouped_events: u32,
     ) -> u32 {
-        self.0
-            .recommit(moment(now), Contents { sizes, ordering_keys, grouping: grouping(max_grouped_events) })
-            .0
+        let contents = Contents { sizes, ordering_keys, grouping: grouping(max_grouped_events) };
+        self.run(|outbox| outbox.recommit(moment(now), contents)).0
     }
 
     /// The store is open, with these contents.
     pub fn store_opened(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
-        self.0.store_opened(moment(now), counts(events, bytes, dead, dead_bytes));
+        self.run(|outbox| outbox.store_opened(moment(now), counts(events, bytes, dead, dead_bytes)));
     }
 
     /// These contents were moved into the store.
     pub fn store_added(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
-        self.0.store_added(moment(now), counts(events, bytes, dead, dead_bytes));
+        self.run(|outbox| outbox.store_added(moment(now), counts(events, bytes, dead, dead_bytes)));
     }
 
     /// Segments that were committed here were moved out of the store.
     pub fn moved_away(&mut self, now: f64, segments: Vec<u32>) {
-        self.0.moved_away(moment(now), segments.into_iter().map(SegmentId));
+        self.run(|outbox| outbox.moved_away(moment(now), segments.into_iter().map(SegmentId)));
     }
 
     /// The last write is done, or failed.
     pub fn store_written(&mut self, now: f64, is_done: bool) {
-        self.0.store_written(moment(now), is_done);
+        self.run(|outbox| outbox.store_written(moment(now), is_done));
     }
 
     /// A peek found a segment. `known` is its handle, or 0. For `progress` see [`Progress::to_numbers`]; it may
@@ -193,103 +195,110 @@ impl OutboxPort {
         let known = (known != 0).then_some(SegmentId(known));
         let contents = Contents { sizes, ordering_keys, grouping: grouping(max_grouped_events) };
         let progress = Progress::from_numbers(progress, contents.len());
-        self.0.segment_found(moment(now), contents, Millis(age as u64), known, progress.as_ref()).0
+        self.run(|outbox| {
+            outbox.segment_found(moment(now), contents, Millis(age as u64), known, progress.as_ref())
+        })
+        .0
     }
 
     /// A peek ended. For `result` see `PEEK_RESULT` in `js/engine/ports.ts`.
     pub fn store_peeked(&mut self, now: f64, result: u8) {
-        self.0.store_peeked(moment(now), if result > 1 { Err(()) } else { Ok(result == 0) });
+        self.run(|outbox| {
+            outbox.store_peeked(moment(now), if result > 1 { Err(()) } else { Ok(result == 0) })
+        });
     }
 
     /// Another tab stored segments.
     pub fn store_changed(&mut self, now: f64) {
-        self.0.store_changed(moment(now));
+        self.run(|outbox| outbox.store_changed(moment(now)));
     }
 
     /// Another tab settled events that were committed here.
     pub fn settled_elsewhere(&mut self, now: f64, segment: u32, delivered: u32, dead: u32, bytes: f64) {
-        self.0.settled_elsewhere(moment(now), SegmentId(segment), delivered, dead, bytes as u64);
+        self.run(|outbox| {
+            outbox.settled_elsewhere(moment(now), SegmentId(segment), delivered, dead, bytes as u64)
+        });
     }
 
     /// Others delivered events of a segment that the machine has.
     pub fn delivered_elsewhere(&mut self, now: f64, segment: u32, indices: &[u32], status: u16) {
-        self.0.delivered_elsewhere(moment(now), SegmentId(segment), indices, status);
+        self.run(|outbox| outbox.delivered_elsewhere(moment(now), SegmentId(segment), indices, status));
     }
 
     /// Dead letters were removed, and with `is_replayed` stored as segments again.
     pub fn dead_removed(&mut self, now: f64, count: u32, bytes: f64, is_replayed: bool) {
-        self.0.dead_removed(moment(now), count, bytes as u64, is_replayed);
+        self.run(|outbox| outbox.dead_removed(moment(now), count, bytes as u64, is_replayed));
     }
 
     /// Forgets all committed events and dead letters. Returns how many there were.
     pub fn purge(&mut self, now: f64) -> f64 {
-        self.0.purge(moment(now)) as f64
+        self.run(|outbox| outbox.purge(moment(now))) as f64
     }
 
     /// Whether this outbox sends the stored events.
     pub fn set_leader(&mut self, now: f64, is_leader: bool) {
-        self.0.set_leader(moment(now), is_leader);
+        self.run(|outbox| outbox.set_leader(moment(now), is_leader));
     }
 
     /// Stops sending, or sends again.
     pub fn pause(&mut self, now: f64, is_paused: bool) {
-        self.0.pause(moment(now), is_paused);
+        self.run(|outbox| outbox.pause(moment(now), is_paused));
     }
 
     /// Ready events no longer wait for others.
     pub fn flush_now(&mut self, now: f64) {
-        self.0.flush_now(moment(now));
+        self.run(|outbox| outbox.flush_now(moment(now)));
     }
 
     /// Requests may succeed now: ends backoff delays.
     pub fn online(&mut self, now: f64) {
-        self.0.online(moment(now));
+        self.run(|outbox| outbox.online(moment(now)));
     }
 
     /// How many requests may start from now on.
     pub fn allow_requests(&mut self, now: f64, requests: u32) {
-        self.0.allow_requests(moment(now), requests);
+        self.run(|outbox| outbox.allow_requests(moment(now), requests));
     }
 
     /// The page may be closed: sends up to `bytes` of events. `one_per_request`: one segment per request.
     pub fn page_hidden(&mut self, now: f64, bytes: f64, one_per_request: bool) {
-        self.0.page_hidden(moment(now), bytes as u64, one_per_request);
+        self.run(|outbox| outbox.page_hidden(moment(now), bytes as u64, one_per_request));
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: f64) {
-        self.0.handle(moment(now), Input::Tick);
+        self.run(|outbox| outbox.handle(moment(now), Input::Tick));
     }
 
     /// An exchange ended with a response.
     pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
-        let response = response(status, after, headers, body);
-        self.0.response(moment(now), ExchangeId(id), &response, self.1);
+        let (response, classify) = (response(status, after, headers, body), self.classify);
+        self.run(|outbox| outbox.response(moment(now), ExchangeId(id), &response, classify));
     }
 
     /// The server accepts only smaller requests.
     pub fn limit_batches(&mut self, now: f64, id: u32, max_events: u32, concurrency: u32) {
-        self.0.limit_batches(moment(now), ExchangeId(id), max_events, concurrency);
+        self.run(|outbox| outbox.limit_batches(moment(now), ExchangeId(id), max_events, concurrency));
     }
 
     /// The request of an exchange was not sent.
     pub fn not_sent(&mut self, now: f64, id: u32) {
-        self.0.not_sent(moment(now), ExchangeId(id));
+        self.run(|outbox| outbox.not_sent(moment(now), ExchangeId(id)));
     }
 
     /// An exchange ended with a response that has a status for each event.
     pub fn response_each(&mut self, now: f64, id: u32, statuses: Vec<u16>, after: f64) {
-        self.0.response_each(moment(now), ExchangeId(id), &statuses, retry_after(after));
+        self.run(|outbox| outbox.response_each(moment(now), ExchangeId(id), &statuses, retry_after(after)));
     }
 
     /// An exchange failed.
     pub fn failure(&mut self, now: f64, id: u32, why: u8) {
-        self.0.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
+        self.run(|outbox| outbox.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why)))));
     }
 
     /// The counters, in the order of `COUNTERS` in `js/engine/ports.ts`.
     pub fn counters(&self) -> Vec<f64> {
-        let counters = self.0.counters();
+        let counters = self.outbox.counters();
         [
             counters.accepted,
             counters.delivered,
@@ -300,8 +309,8 @@ impl OutboxPort {
             counters.refused,
             counters.dropped_oldest,
             counters.dropped_newest,
-            self.0.staged(),
-            self.0.bytes(),
+            self.outbox.staged(),
+            self.outbox.bytes(),
         ]
         .map(|count| count as f64)
         .to_vec()
@@ -309,22 +318,30 @@ impl OutboxPort {
 
     /// Whether there is nothing to write, to send, or to find in the store.
     pub fn is_drained(&self) -> bool {
-        self.0.is_drained()
+        self.outbox.is_drained()
     }
 
     /// Whether all changes are written and no request is in flight.
     pub fn is_settled(&self) -> bool {
-        self.0.is_settled()
+        self.outbox.is_settled()
+    }
+}
+
+impl OutboxPort {
+    fn run<R>(&mut self, input: impl FnOnce(&mut Outbox) -> R) -> R {
+        let result = input(&mut self.outbox);
+        self.drain();
+        result
     }
 
     /// Appends all effects to the queue.
-    pub fn drain(&mut self, sink: &OutboxSink) {
+    fn drain(&mut self) {
+        let sink = &self.effects;
         loop {
-            let result = match self.0.poll() {
+            let result = match self.outbox.poll() {
                 Poll::Do(Output::Event(effect)) => push(sink, effect),
                 Poll::Do(Output::Cancel(id)) => sink.cancel(id.0),
-                Poll::Wait(Deadline::At(at)) => return drop(sink.wait(at.as_millis() as f64)),
-                Poll::Wait(Deadline::Never) => return,
+                Poll::Wait(deadline) => return drop(sink.wait(time_of(deadline))),
                 // The outbox has an effect of its own for requests.
                 Poll::Do(Output::Send(..)) => Ok(()),
             };

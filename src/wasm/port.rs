@@ -1,5 +1,6 @@
 //! Conversions that all ports share. A port is a machine as JavaScript sees it: its methods take inputs, and
-//! `drain` passes the outputs to an effect queue (`js/engine/effect-queue.ts`).
+//! pass the outputs to an effect queue (`js/engine/effect-queue.ts`) before they return, because another call
+//! would cost as much as the input.
 //!
 //! The methods of an effect queue only append to an array. They are declared with `catch`, because an
 //! exception through an import without it would leave the machine locked. Such an error is ignored.
@@ -7,7 +8,7 @@
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::base::http::{Failure, Response, read_retry_after as parse};
-use crate::base::time::{Millis, Moment};
+use crate::base::time::{Deadline, Millis, Moment};
 
 pub(super) fn moment(now: f64) -> Moment {
     Moment::from_millis(now as u64)
@@ -17,6 +18,14 @@ pub(super) fn moment(now: f64) -> Moment {
 #[wasm_bindgen]
 pub fn read_retry_after(value: &str, unix_now_ms: f64) -> f64 {
     parse(value, unix_now_ms as u64).map_or(-1.0, |delay| delay.0 as f64)
+}
+
+/// When the machine has to be called next; infinite if time alone changes nothing.
+pub(super) fn time_of(deadline: Deadline) -> f64 {
+    match deadline {
+        Deadline::At(at) => at.as_millis() as f64,
+        Deadline::Never => f64::INFINITY,
+    }
 }
 
 /// A negative value means that there is no delay.

@@ -5,13 +5,12 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::config::{self, StreamOptions};
-use super::port::{failure, moment, response};
+use super::port::{failure, moment, response, time_of};
 use crate::base::error::Code;
 use crate::base::http::Request;
 use crate::base::ids::{Counter, ExchangeId, OpId};
 use crate::base::json::text::unescape;
 use crate::base::secret::Secret;
-use crate::base::time::Deadline;
 use crate::bayeux::dialect::DefaultDialect;
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::EventSpans;
@@ -123,18 +122,20 @@ enum Stream {
     Salesforce(Box<salesforce::Client>),
 }
 
-/// The port of a stream.
+/// The port of a stream. Each input appends its effects to the queue. Only operations wait for the next input,
+/// so that those of one turn share a request: a method that returns an operation is followed by a `tick`.
 #[wasm_bindgen]
 pub struct StreamPort {
     stream: Stream,
     ops: Counter,
+    effects: StreamEffects,
 }
 
 #[wasm_bindgen]
 impl StreamPort {
     /// An idle client. Its options are numbers in the order of `STREAM_NUMBERS` and texts in the order of `STREAM_TEXTS`.
     #[wasm_bindgen(constructor)]
-    pub fn new(numbers: &[f64], texts: Vec<String>, seed: f64) -> Self {
+    pub fn new(numbers: &[f64], texts: Vec<String>, seed: f64, effects: StreamEffects) -> Self {
         let seed = seed.to_bits();
         let stream = match config::stream(numbers, texts) {
             StreamOptions::Bayeux(options) => {
@@ -144,7 +145,7 @@ impl StreamPort {
                 Stream::Salesforce(Box::new(salesforce::Client::new(options, seed)))
             }
         };
-        Self { stream, ops: Counter::default() }
+        Self { stream, ops: Counter::default(), effects }
     }
 
     /// Opens the session.
@@ -162,7 +163,7 @@ impl StreamPort {
         let ops: Vec<(OpId, String)> =
             channels.into_iter().map(|channel| (OpId(self.ops.advance()), channel)).collect();
         let first = ops.first().map_or(0, |(op, _)| op.0);
-        self.handle(now, Input::SubscribeTogether(ops));
+        self.pass(now, Input::SubscribeTogether(ops));
         first
     }
 
@@ -212,9 +213,7 @@ impl StreamPort {
     pub fn authorize(&mut self, now: f64, credentials: String) {
         let credentials = Secret::new(credentials);
         match &mut self.stream {
-            Stream::Salesforce(client) => {
-                client.handle(moment(now), salesforce::Input::Token(Ok(credentials)));
-            }
+            Stream::Salesforce(_) => self.handle_salesforce(now, salesforce::Input::Token(Ok(credentials))),
             Stream::Bayeux(_) => self.handle(now, Input::Authorize { headers: credentials, url: None }),
         }
     }
@@ -222,9 +221,7 @@ impl StreamPort {
     /// Reports that there are no credentials. That ends the session, but with Salesforce it asks again.
     pub fn unauthorized(&mut self, now: f64, message: String) {
         match &mut self.stream {
-            Stream::Salesforce(client) => {
-                client.handle(moment(now), salesforce::Input::Token(Err(message)));
-            }
+            Stream::Salesforce(_) => self.handle_salesforce(now, salesforce::Input::Token(Err(message))),
             Stream::Bayeux(_) => {
                 let message = format!("auth returned no credentials: {message}");
                 let error = SessionError::new(Code::Unauthorized, message);
@@ -235,9 +232,7 @@ impl StreamPort {
 
     /// Provides the signed JWT; `None` if signing failed.
     pub fn signed(&mut self, now: f64, assertion: Option<String>) {
-        if let Stream::Salesforce(client) = &mut self.stream {
-            client.handle(moment(now), salesforce::Input::Signed(assertion));
-        }
+        self.handle_salesforce(now, salesforce::Input::Signed(assertion));
     }
 
     /// The consumer has taken or dropped messages. Returns how many more before polling goes on.
@@ -258,7 +253,7 @@ impl StreamPort {
         headers: String,
         body: Vec<u8>,
     ) {
-        self.handle(now, Input::Taken(taken as usize));
+        self.pass(now, Input::Taken(taken as usize));
         self.response(now, id, status, after, headers, body);
     }
 
@@ -297,14 +292,44 @@ impl StreamPort {
     pub fn failure(&mut self, now: f64, id: u32, why: u8) {
         self.handle(now, Input::Exchange(ExchangeId(id), Err(failure(why))));
     }
+}
+
+impl StreamPort {
+    fn session(&self) -> &Session {
+        match &self.stream {
+            Stream::Bayeux(session) => session,
+            Stream::Salesforce(client) => client.session(),
+        }
+    }
+
+    fn handle(&mut self, now: f64, input: Input) {
+        self.pass(now, input);
+        self.drain();
+    }
+
+    fn pass(&mut self, now: f64, input: Input) {
+        match &mut self.stream {
+            Stream::Bayeux(session) => session.handle(moment(now), input),
+            Stream::Salesforce(client) => client.handle(moment(now), salesforce::Input::Session(input)),
+        }
+    }
+
+    /// Does nothing with a plain Bayeux client.
+    fn handle_salesforce(&mut self, now: f64, input: salesforce::Input) {
+        if let Stream::Salesforce(client) = &mut self.stream {
+            client.handle(moment(now), input);
+        }
+        self.drain();
+    }
 
     /// Pushes all effects that are due.
-    pub fn drain(&mut self, effects: &StreamEffects) {
+    fn drain(&mut self) {
+        let effects = &self.effects;
         loop {
             let flow = match &mut self.stream {
                 Stream::Bayeux(session) => match session.poll() {
                     Poll::Do(output) => push_output(effects, output, session),
-                    Poll::Wait(deadline) => return push_wait(effects, deadline),
+                    Poll::Wait(deadline) => return drop(effects.wait(time_of(deadline))),
                 },
                 Stream::Salesforce(client) => match client.poll() {
                     Poll::Do(salesforce::Output::Session(output)) => {
@@ -323,34 +348,18 @@ impl StreamPort {
                     Poll::Do(salesforce::Output::RefreshToken(token)) => {
                         effects.refresh_token(token.expose())
                     }
-                    Poll::Wait(deadline) => return push_wait(effects, deadline),
+                    Poll::Wait(deadline) => return drop(effects.wait(time_of(deadline))),
                 },
             };
             // Pushing an effect cannot fail.
             drop(flow);
         }
     }
-}
 
-impl StreamPort {
-    fn session(&self) -> &Session {
-        match &self.stream {
-            Stream::Bayeux(session) => session,
-            Stream::Salesforce(client) => client.session(),
-        }
-    }
-
-    fn handle(&mut self, now: f64, input: Input) {
-        match &mut self.stream {
-            Stream::Bayeux(session) => session.handle(moment(now), input),
-            Stream::Salesforce(client) => client.handle(moment(now), salesforce::Input::Session(input)),
-        }
-    }
-
-    /// Starts an operation.
+    /// Starts an operation, whose effects wait for the next input.
     fn start(&mut self, now: f64, input: impl FnOnce(OpId) -> Input) -> u32 {
         let op = self.ops.advance();
-        self.handle(now, input(OpId(op)));
+        self.pass(now, input(OpId(op)));
         op
     }
 }
@@ -362,12 +371,6 @@ pub fn channel_name(channel: &str) -> String {
 }
 
 type Pushed = Result<(), JsValue>;
-
-fn push_wait(effects: &StreamEffects, deadline: Deadline) {
-    if let Deadline::At(at) = deadline {
-        drop(effects.wait(at.as_millis() as f64));
-    }
-}
 
 fn push_output(effects: &StreamEffects, output: Output<Event>, session: &Session) -> Pushed {
     match output {

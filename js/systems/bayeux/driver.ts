@@ -117,10 +117,10 @@ export class StreamDriver {
     });
     this.#pump = new Pump<StreamPort, StreamsGlue>({
       module: streams,
-      makePort: (glue) => {
+      makePort: (glue, effects) => {
         const config = options.config();
         const [numbers, texts] = [optionNumbers(STREAM_NUMBERS, config), optionTexts(STREAM_TEXTS, config)];
-        return this.#withClock(new glue.StreamPort(numbers, texts, random()));
+        return this.#withClock(new glue.StreamPort(numbers, texts, random(), effects));
       },
       fetch: options.fetch,
       handlers: {
@@ -298,7 +298,7 @@ export class StreamDriver {
     this.#isDrainScheduled = true;
     queueMicrotask(() => {
       this.#isDrainScheduled = false;
-      this.send(() => undefined);
+      this.send((port, now) => port.tick(now));
     });
   }
 

@@ -64,7 +64,7 @@ export class SinkDriver {
     const { urls, fetch, baseMs, maxMs } = options;
     this.#pump = new Pump<PipelineSinkPort, GlassflowGlue>({
       module: glassflow,
-      makePort: (glue) => new glue.PipelineSinkPort(...urls, baseMs, maxMs, random()),
+      makePort: (glue, effects) => new glue.PipelineSinkPort(...urls, baseMs, maxMs, random(), effects),
       fetch,
       handlers: {
         send: (id: number, url: string, headers: string, timeoutMs: number) => this.#send(id, url, headers, timeoutMs),
