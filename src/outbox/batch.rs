@@ -29,6 +29,8 @@ pub(super) struct BatchRules {
     pub(super) linger: Millis,
     pub(super) one_per_ordering_key: bool,
     pub(super) is_leader: bool,
+    /// The store may have older segments of any kind, so those committed here wait, except on a page that closes.
+    pub(super) is_unscanned: bool,
     /// The oldest segment that only the store has. Events with an ordering key in younger segments committed
     /// here have to wait for it.
     pub(super) oldest_unknown: Option<SegmentId>,
@@ -46,7 +48,7 @@ pub(super) fn pick(
     let mut blocked = OrderedMap::new();
     let mut is_full = false;
     let mut since = None;
-    'segments: for (id, segment) in segments.iter().filter(|(_, segment)| can_send(segment, rules)) {
+    'segments: for (id, segment) in segments.iter().filter(|(id, segment)| can_send(*id, segment, rules)) {
         let max_events = match segment.contents().grouping {
             Grouping::Any => rules.max_events,
             Grouping::Separate(_) if !batch.is_empty() => {
@@ -128,10 +130,14 @@ pub(super) fn split(batch: &[EventRange], mut events: u32) -> (Vec<EventRange>, 
 }
 
 /// Whether events of a segment may be sent from here now.
-fn can_send(segment: &Segment, rules: &BatchRules) -> bool {
+fn can_send(id: SegmentId, segment: &Segment, rules: &BatchRules) -> bool {
+    let is_closing = rules.urgency == Urgency::PageHidden;
     match segment.store_state {
-        StoreState::Written => rules.is_leader && !segment.is_released,
+        StoreState::Written => {
+            let waits_for_older = rules.is_unscanned && id.is_committed() && !is_closing;
+            rules.is_leader && !segment.is_released && !waits_for_older
+        }
         StoreState::Failed => true,
-        StoreState::Queued => rules.urgency == Urgency::PageHidden,
+        StoreState::Queued => is_closing,
     }
 }

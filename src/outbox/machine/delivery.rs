@@ -256,6 +256,7 @@ impl Outbox {
             linger: self.options.linger,
             one_per_ordering_key: self.options.one_per_ordering_key,
             is_leader: self.is_leader,
+            is_unscanned: self.is_unscanned,
             oldest_unknown: if self.is_unscanned {
                 Some(SegmentId::FIRST)
             } else {

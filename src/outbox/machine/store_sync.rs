@@ -223,6 +223,9 @@ impl Outbox {
             self.exchanges.emit(Effect::Forget(id, Outcome::Removed));
         }
         let mut window = self.window_capacity();
+        // Until the store was scanned they wait here for what is older, see `BatchRules::is_unscanned`.
+        let mut may_keep =
+            self.is_leader && (!self.has_unknown || self.is_unscanned && self.evicted.is_empty());
         for (ids, _) in changes.commits {
             for id in ids {
                 let Some(segment) = self.segments.get_mut(id) else { continue };
@@ -233,8 +236,11 @@ impl Outbox {
                 // A segment younger than one that is only in the store has to wait for it there.
                 let is_untouched = segment.is_untouched();
                 match window.checked_sub(segment.pending()) {
-                    Some(remaining) if self.is_leader && !self.has_unknown => window = remaining,
-                    _ if is_untouched => self.evict(id),
+                    Some(remaining) if may_keep => window = remaining,
+                    _ if is_untouched => {
+                        self.evict(id);
+                        may_keep = false;
+                    }
                     _ => {}
                 }
             }
