@@ -33,7 +33,7 @@ async function publishOne(client) {
   const session = client.session();
   session.publish(event());
   const { delivered } = await session.flush({ until: "delivered" });
-  assert.equal(delivered, 1);
+  assert.equal(delivered.length, 1);
   await client.outbox.drain();
 }
 

@@ -547,7 +547,7 @@ test("two outboxes with one destination and different options are told apart in 
   made.push(make({ name: "n" }), make({ name: "n" }, "https://example.com/other"));
   const warnings = warn.mock.calls.map(({ arguments: [text] }) => text);
   assert.equal(warnings.length, 2, warnings.join("\n"));
-  assert.match(warnings[0], /differ in maxEvents/);
+  assert.match(warnings[0], /differ in batch\.maxEvents/);
   assert.match(warnings[1], /differ in url/);
   for (const publisher of made) await publisher.outbox.close();
 });
