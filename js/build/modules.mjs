@@ -7,7 +7,7 @@
  * In the others than the codecs, functions with one caller stay apart: together they take more bytes after compression, and
  * V8 compiles large ones anew for the few lines of them that run often.
  */
-const SMALL = ["-Oz", "--one-caller-inline-max-function-size=200"];
+const SMALL = ["-Oz", "--converge", "--one-caller-inline-max-function-size=50"];
 
 /**
  * - `readsText`: has the Cargo feature `arena`, a memory area into which JavaScript writes text.

@@ -2,7 +2,7 @@
  * Calls: one request, with retries, and a promise for its response. The clients of all systems use it; a classifier in
  * the engine decides what a response means. The machine is `src/engine/calls.rs`.
  */
-import { codeOf, FerryError, isFerryError } from "../engine/errors.js";
+import { codeOf, FerryError, isFerryError, messageOf } from "../engine/errors.js";
 import { optionNumbers } from "../engine/machine-options.js";
 import { mustBe } from "../engine/messages.js";
 import type { EngineModule } from "../engine/module.js";
@@ -187,7 +187,7 @@ export class Calls {
         settled: (
           op: number,
           code: number,
-          message: string,
+          detail: string,
           attempts: number,
           status: number,
           headers: string,
@@ -201,7 +201,8 @@ export class Calls {
           const cause = this.#secrets.redactError(this.#pump.cause);
           // What prevented the request says more than that there was no response.
           if (isFerryError(cause, "ERR_INVALID_ARGUMENT")) return pending?.reject(cause);
-          const error = new FerryError(codeOf(code), this.#secrets.redact(message), {
+          const message = messageOf(codeOf(code), status, this.#secrets.redact(detail));
+          const error = new FerryError(codeOf(code), message, {
             status: status || undefined,
             ...(cause !== undefined && { cause }),
           });

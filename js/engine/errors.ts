@@ -183,6 +183,11 @@ export function codeOf(number: number): FerryErrorCode {
   return TABLE[number - 1]?.[0] ?? "ERR_INTERNAL";
 }
 
+/** The message of an error of the engine: the sentence of its code, the HTTP status unless it is 0, and the detail. */
+export function messageOf(code: FerryErrorCode, status: number, detail: string): string {
+  return `${sentenceOf(code)}${status ? ` (HTTP ${status})` : ""}${detail && `: ${detail}`}`;
+}
+
 /** The sentence of a code. */
 export function sentenceOf(code: FerryErrorCode): string {
   return TABLE.find((row) => row[0] === code)![3];

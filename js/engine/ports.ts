@@ -143,10 +143,10 @@ export type OutboxEffects = {
     attempts: number,
     code: number,
     status: number,
-    message: string,
+    detail: string,
     isAlone: boolean,
   ): void;
-  retry(delayMs: number, failures: number, code: number, status: number, message: string, isBlocked: boolean): void;
+  retry(delayMs: number, failures: number, code: number, status: number, detail: string, isBlocked: boolean): void;
   forget(handle: number, isStored: boolean): void;
   pressure(isHigh: boolean): void;
 };

@@ -8,7 +8,7 @@
  * ```
  */
 import { publish } from "../engine/modules/publish.js";
-import { codeOf, FerryError, isFerryError } from "../engine/errors.js";
+import { codeOf, FerryError, isFerryError, messageOf } from "../engine/errors.js";
 import { optionNumbers } from "../engine/machine-options.js";
 import {
   COUNTERS,
@@ -521,13 +521,13 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     attempts: number,
     code: number,
     status: number,
-    message: string,
+    detail: string,
     isAlone: boolean,
   ): void {
     const segment = this.#segments.get(handle);
-    const safeMessage = this.#sender.secrets.redact(message);
+    const message = messageOf(codeOf(code), status, this.#sender.secrets.redact(detail));
     const cause = this.#sender.secrets.redactError(this.#pump.cause);
-    const error = new FerryError(codeOf(code), safeMessage, {
+    const error = new FerryError(codeOf(code), message, {
       status: status || undefined,
       ...(cause !== undefined && { cause }),
     });
@@ -542,18 +542,18 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       status,
       attempts,
       code: error.code,
-      message: safeMessage,
+      message,
     }));
   }
 
-  #onRetry(delayMs: number, failures: number, code: number, status: number, message: string, isBlocked: boolean): void {
+  #onRetry(delayMs: number, failures: number, code: number, status: number, detail: string, isBlocked: boolean): void {
     const { secrets } = this.#sender;
     const cause = secrets.redactError(this.#pump.cause);
     // An error that prevented the request, such as a header that HTTP does not allow, says more than the machine's.
     const error =
       cause instanceof FerryError
         ? cause
-        : new FerryError(codeOf(code), secrets.redact(message), {
+        : new FerryError(codeOf(code), messageOf(codeOf(code), status, secrets.redact(detail)), {
             status: status || undefined,
             ...(cause !== undefined && { cause }),
           });

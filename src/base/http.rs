@@ -149,9 +149,7 @@ impl Response {
     pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .lines()
-            .filter_map(|line| line.split_once(": "))
-            .filter(move |(key, _)| *key == name)
-            .map(|(_, value)| value)
+            .filter_map(move |line| line.strip_prefix(name)?.strip_prefix(':')?.strip_prefix(' '))
     }
 }
 

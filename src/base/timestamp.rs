@@ -68,11 +68,8 @@ pub fn read_http_date(text: &str) -> Option<u64> {
     if zone != "GMT" || fields.next().is_some() {
         return None;
     }
-    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let month = match MONTHS.find(month) {
-        Some(at) if month.len() == 3 && at.is_multiple_of(3) => at as u32 / 3 + 1,
-        _ => return None,
-    };
+    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let month = MONTHS.chunks(3).position(|name| name == month.as_bytes())? as u32 + 1;
     let (day, year) = (day.parse::<u32>().ok()?, year.parse::<u32>().ok()?);
     if !(1970..=9999).contains(&year) || day == 0 || day > days_in(year, month) {
         return None;

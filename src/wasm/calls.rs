@@ -40,14 +40,15 @@ extern "C" {
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn cancel(this: &CallsEffects, id: u32) -> Result<(), JsValue>;
-    /// The end of a call. `code` 0 is success; `status` 0 means that there was no response.
+    /// The end of a call. `code` 0 is success; `detail` is that of the error; `status` 0 means that there was no
+    /// response.
     #[wasm_bindgen(method, structural, catch)]
     #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has only positional arguments")]
     fn settled(
         this: &CallsEffects,
         op: u32,
         code: u8,
-        message: String,
+        detail: String,
         attempts: u32,
         status: u16,
         headers: String,
@@ -177,10 +178,10 @@ fn settle(
     effects: &CallsEffects,
     Settled { op, result, response, attempts }: Settled,
 ) -> Result<(), JsValue> {
-    let (code, message) = match result {
+    let (code, detail) = match result {
         Ok(()) => (0, String::new()),
-        Err(error) => (error.code as u8 + 1, error.to_string()),
+        Err(error) => (error.code as u8 + 1, error.detail),
     };
     let response = response.unwrap_or_default();
-    effects.settled(op.0, code, message, attempts, response.status, response.headers, response.body)
+    effects.settled(op.0, code, detail, attempts, response.status, response.headers, response.body)
 }

@@ -56,7 +56,7 @@ extern "C" {
         attempts: u32,
         code: u8,
         status: u16,
-        message: String,
+        detail: String,
         is_alone: bool,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -66,7 +66,7 @@ extern "C" {
         failures: u32,
         code: u8,
         status: u16,
-        message: String,
+        detail: String,
         is_blocked: bool,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -373,7 +373,7 @@ fn grouping(max_grouped_events: u32) -> Grouping {
 }
 
 fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
-    let details = |error: &Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.to_string());
+    let parts = |error: Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.detail);
     match effect {
         Effect::Write(Write { put, remove, dead_put }) => {
             let progress = progress_of(&put);
@@ -399,12 +399,12 @@ fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
             sink.delivered(events.segment.0, events.from, events.to, status, attempts)
         }
         Effect::Dead { segment, index, error, attempts, is_alone } => {
-            let (code, status, message) = details(&error);
-            sink.dead(segment.0, index, attempts, code, status, message, is_alone)
+            let (code, status, detail) = parts(error);
+            sink.dead(segment.0, index, attempts, code, status, detail, is_alone)
         }
         Effect::Retry { error, delay, failures, is_blocked } => {
-            let (code, status, message) = details(&error);
-            sink.retry(delay.0 as f64, failures, code, status, message, is_blocked)
+            let (code, status, detail) = parts(error);
+            sink.retry(delay.0 as f64, failures, code, status, detail, is_blocked)
         }
         Effect::Forget(segment, reason) => sink.forget(segment.0, reason == Outcome::Evicted),
         Effect::Pressure(is_high) => sink.pressure(is_high),

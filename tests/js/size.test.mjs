@@ -1,4 +1,4 @@
-// Holds the download size of an application to its budget. A change that exceeds it must raise the budget explicitly.
+// Holds the download size of an application to its limit. A change that exceeds it must raise the limit explicitly.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -6,10 +6,10 @@ import { APPS, bundle, measure } from "../../js/build/size.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-for (const app of APPS.filter(({ budget }) => budget)) {
-  test(`an application that imports what it needs to ${app.title} downloads at most ${app.budget} bytes`, async () => {
+for (const app of APPS.filter(({ limit }) => limit)) {
+  test(`${app.title}: an application downloads at most ${app.limit} bytes`, async () => {
     const { brotli } = await measure(app);
-    assert.ok(brotli <= app.budget, `it downloads ${brotli} bytes; \`npm run size\` prints all sizes`);
+    assert.ok(brotli <= app.limit, `it downloads ${brotli} bytes; \`npm run size\` prints all sizes`);
   });
 }
 
