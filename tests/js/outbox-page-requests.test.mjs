@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore } from "eventferry";
-import { event, listen, publisherTo, server } from "./outbox-fixtures.mjs";
+import { event, listen, never, publisherTo, server } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
@@ -84,6 +84,50 @@ test("pages that end before a slow server answers send an event twice at most", 
   const last = publisherTo({ fetch }, { outbox: { store: next() } });
   assert.equal((await last.outbox.drain()).aborted, false);
   await last.outbox.close();
+});
+
+test("pages that end before a slow server answers repeat no request in vain until it is long over", async () => {
+  const next = lasting();
+  let copies = 0;
+  const visit = () => {
+    let isOver = false;
+    const fetch = async () => {
+      copies++;
+      await sleep(1500);
+      // It does not reach a page that is gone.
+      return isOver ? never() : new Response(null, { status: 202 });
+    };
+    const store = next();
+    const { write } = store;
+    store.write = (change) => (isOver ? never() : write(change));
+    const publisher = publisherTo({ fetch }, { timeoutMs: 10_000, outbox: { store } });
+    const leave = () => {
+      isOver = true;
+      publisher.outbox.pause();
+      publisher.close();
+    };
+    return { publisher, leave };
+  };
+  const view = async (ms) => {
+    const { publisher, leave } = visit();
+    void publisher.outbox.run(() => undefined);
+    await sleep(ms);
+    leave();
+  };
+  const first = visit();
+  await click(first.publisher, 1);
+  await sleep(1000);
+  first.leave();
+  // On a busy machine page views take longer than a second.
+  for (let views = 0; views < 12; views++) await view(2500);
+  assert.equal(copies, 1);
+  // Pages that are never open for long get their turn.
+  for (let views = 0; views < 45; views++) await view(1000);
+  assert.equal(copies, 2);
+  const last = visit();
+  assert.equal((await last.publisher.outbox.drain()).aborted, false);
+  assert.equal(copies, 3);
+  await last.publisher.outbox.close();
 });
 
 test("an extension that blocks all requests is asked once an hour, and told of", async () => {
