@@ -28,6 +28,9 @@ export const lockTimes: { beat: number; silence: number; answer: number; maxDela
   maxDelay: 2000,
 };
 
+/** A platform that refuses so many requests in a row refuses all. */
+const MAX_REFUSALS = 5;
+
 export interface LockCandidateOptions {
   locks: LockManager;
   name: string;
@@ -50,6 +53,8 @@ export class LockCandidate implements Candidate {
   #ownId: Promise<string | undefined> | undefined;
   #timer: Timer | undefined;
   #stopWaiting = new AbortController();
+  /** How many requests in a row ended as if the lock was stolen, before it was granted. */
+  #refusals = 0;
   #releaseLock: () => void = () => undefined;
 
   constructor(options: LockCandidateOptions) {
@@ -86,12 +91,14 @@ export class LockCandidate implements Candidate {
       // The former leader gave a sign of life after all. It asks for its lock again, behind those who wait.
       if (options.steal && this.#heardCount > heard) return void this.#wait();
       isGranted = true;
+      this.#refusals = 0;
       return this.#lead();
     };
-    locks.request(name, options, granted).catch(() => {
+    locks.request(name, options, granted).catch((error: unknown) => {
       if (this.#isWithdrawn || options.signal?.aborted) return;
-      // Another candidate has stolen the lock.
-      if (isGranted) this.#wait();
+      // Another candidate has stolen the lock, perhaps before this one knew that it had it.
+      const isStolen = (error as Error | undefined)?.name === "AbortError" && ++this.#refusals < MAX_REFUSALS;
+      if (isGranted || isStolen) this.#wait();
       // Some platforms reject all requests for locks. Then everyone leads.
       else this.#setLeader(true);
     });

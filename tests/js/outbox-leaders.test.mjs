@@ -328,3 +328,24 @@ test("a leader whose timers run once a minute keeps the lead, because it answers
   assert.deepEqual([leaders(), second.changes], [["tab 0"], [false]]);
   assert.equal(await first.candidate.confirm(), true);
 });
+
+test("a lock that was stolen before its owner knew of it makes no second leader", async () => {
+  const stolen = async () => Promise.reject(new DOMException("stolen", "AbortError"));
+  for (const [isAlways, expected] of [
+    [false, [false, false]],
+    // A platform that refuses all locks: everyone leads.
+    [true, [true, true]],
+  ]) {
+    const changes = [];
+    let asked = 0;
+    const locks = {
+      request: () => (++asked === 1 || isAlways ? stolen() : never()),
+      query: async () => ({ held: [] }),
+    };
+    const send = () => undefined;
+    const candidate = new LockCandidate({ locks, name: "outbox", send, onChange: (leads) => changes.push(leads) });
+    await sleep(100);
+    assert.deepEqual([changes.at(-1), await candidate.confirm()], expected);
+    candidate.withdraw();
+  }
+});
