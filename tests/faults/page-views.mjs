@@ -13,8 +13,9 @@ const MAX_COPIES = 2 * EVENTS;
 export async function pageViews(tally) {
   for (const engine of ENGINES)
     for (const perView of [EVENTS, EVENTS / VIEWS])
-      await tally.check(`${engine}: ${VIEWS} short page views with ${perView} events each until there are ${EVENTS}`, () =>
-        withBrowser(engine, ({ collector, open }) => viewPages(collector, open, perView)),
+      await tally.check(
+        `${engine}: ${VIEWS} short page views with ${perView} events each until there are ${EVENTS}`,
+        () => withBrowser(engine, ({ collector, open }) => viewPages(collector, open, perView)),
       );
 }
 
