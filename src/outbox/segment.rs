@@ -222,6 +222,9 @@ impl Segment {
 
     /// Makes an event ready again, from `retry_at` on if given.
     pub fn requeue(&mut self, index: u32, retry_at: Option<Moment>) {
+        if self.state(index) == State::Settled {
+            return;
+        }
         self.set(index, State::Ready);
         if let Some(retry_at) = retry_at {
             self.retry_times.insert(index, retry_at);

@@ -11,7 +11,7 @@ use crate::outbox::answer::{Answer, Classified, Classifier, classify, classify_s
 use crate::outbox::batch::{self, BatchRules, Urgency, split};
 use crate::outbox::bisection::Bisection;
 use crate::outbox::effect::Effect;
-use crate::outbox::segment::{EventRange, SegmentId, StoreState};
+use crate::outbox::segment::{EventRange, SegmentId, State, StoreState};
 use crate::outbox::session::Grouping;
 
 impl Outbox {
@@ -362,8 +362,25 @@ impl Outbox {
         }
     }
 
+    /// The events of a batch that are neither delivered nor dead. Another leader may have settled some since the
+    /// batch was made.
+    pub(super) fn unsettled(&self, batch: &[EventRange]) -> Vec<EventRange> {
+        let mut open: Vec<EventRange> = Vec::new();
+        for range in batch {
+            let Some(segment) = self.segments.get(range.segment) else { continue };
+            for index in (range.from..range.to).filter(|index| segment.state(*index) != State::Settled) {
+                match open.last_mut() {
+                    Some(last) if last.segment == range.segment && last.to == index => last.to += 1,
+                    _ => open.push(EventRange { from: index, to: index + 1, ..*range }),
+                }
+            }
+        }
+        open
+    }
+
     /// Sends a batch again, before all others. If it belongs to another leader now, that one sends its events.
     fn retry_batch(&mut self, batch: Vec<EventRange>) {
+        let batch = self.unsettled(&batch);
         let is_released =
             |range: &EventRange| self.segments.get(range.segment).is_some_and(|segment| segment.is_released);
         if batch.iter().any(is_released) {
@@ -495,6 +512,9 @@ impl Outbox {
     pub(super) fn mark_delivered(&mut self, events: EventRange, status: u16) {
         let attempts = self.segments.get(events.segment).map_or(0, |segment| segment.attempts(events.from));
         let settled = (events.from..events.to).filter(|index| self.settle(events.segment, *index)).count();
+        if settled == 0 {
+            return;
+        }
         self.counters.delivered += settled as u64;
         self.exchanges.emit(Effect::Delivered { events, status, attempts });
         self.record_settled(events.segment);

@@ -133,6 +133,9 @@ impl Outbox {
                 self.mark_delivered(EventRange { segment: id, from: *index, to: index + 1 }, status);
             }
         }
+        let queued = core::mem::take(&mut self.queued);
+        let queued = queued.iter().map(|batch| self.unsettled(batch)).filter(|batch| !batch.is_empty());
+        self.queued = queued.collect();
         self.writes.note_outcome();
         self.advance(now);
     }

@@ -1,6 +1,6 @@
 //! What a later program knows of the requests of an earlier one.
 
-use eventferry::base::http::Failure;
+use eventferry::base::http::{Failure, Response};
 use eventferry::base::ids::ExchangeId;
 use eventferry::base::time::{Millis, Moment};
 use eventferry::engine::machine::{Input, Machine, Output, Poll};
@@ -102,6 +102,67 @@ fn an_answer_to_the_request_of_a_former_leader_ends_the_wait() {
     machine.delivered_elsewhere(now, id, &[0], 202);
     assert_eq!((machine.counters().delivered, machine.counters().pending()), (1, 0));
     assert_eq!(sent_at(machine), None);
+}
+
+/// What a machine with three stored events does after another leader has delivered some of them, while they are in flight
+/// or wait for a retry: the numbers of events in its later requests, and how many events it tells to be delivered.
+fn after_delivery_elsewhere(
+    delivered: &[u32],
+    is_in_flight: bool,
+    then: &Result<u16, Failure>,
+) -> (Vec<u32>, u32) {
+    let mut machine = Outbox::new(page(), 1);
+    let start = Moment::from_millis(0);
+    machine.store_opened(start, StoreCounts { events: 3, bytes: 30, ..StoreCounts::default() });
+    machine.set_leader(start, true);
+    let contents = Contents { sizes: vec![10; 3], ..Contents::default() };
+    let id = machine.segment_found(start, contents, Millis(0), None, None);
+    machine.store_peeked(start, Ok(false));
+    let (mut sent, mut told, mut is_first) = (Vec::new(), 0, true);
+    for millis in (0..60_000).step_by(500) {
+        let now = Moment::from_millis(millis);
+        machine.handle(now, Input::Tick);
+        while let Poll::Do(output) = machine.poll() {
+            match output {
+                Output::Event(Effect::Send { exchange, .. }) if is_first => {
+                    is_first = false;
+                    if is_in_flight {
+                        machine.delivered_elsewhere(now, id, delivered, 202);
+                    }
+                    let outcome = then.map(|status| Response { status, ..Response::default() });
+                    machine.handle(now, Input::Exchange(exchange, outcome));
+                    if !is_in_flight {
+                        machine.delivered_elsewhere(now, id, delivered, 202);
+                    }
+                }
+                Output::Event(Effect::Send { exchange, batch, .. }) => {
+                    sent.push(batch.iter().map(|range| range.to - range.from).sum());
+                    let response = Response { status: 202, ..Response::default() };
+                    machine.handle(now, Input::Exchange(exchange, Ok(response)));
+                }
+                Output::Event(Effect::Delivered { events, .. }) => told += events.to - events.from,
+                Output::Event(Effect::Write(_)) => machine.store_written(now, true),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((machine.counters().delivered, machine.counters().pending()), (3, 0));
+    (sent, told)
+}
+
+#[test]
+fn a_batch_that_waits_for_a_retry_has_no_events_that_another_leader_has_delivered() {
+    for is_in_flight in [true, false] {
+        let failed = Err(Failure::Network);
+        assert_eq!(after_delivery_elsewhere(&[0, 1, 2], is_in_flight, &failed), (vec![], 3));
+        assert_eq!(after_delivery_elsewhere(&[1], is_in_flight, &failed), (vec![2], 3));
+        assert_eq!(after_delivery_elsewhere(&[1], is_in_flight, &Ok(503)), (vec![2], 3));
+    }
+    assert_eq!(
+        after_delivery_elsewhere(&[0, 1, 2], true, &Ok(202)),
+        (vec![], 3),
+        "its own answer comes later"
+    );
 }
 
 /// What the last write remembers of the event, after a request that ended like this.
