@@ -75,13 +75,9 @@ async function endPage(browser, collector, engine, { exit, unload, isAway, isBac
   await browser.newTab();
   try {
     collector.behave = () => (isAway ? { reset: true } : {});
-    await visit(browser, collector, { unload });
-    const ids = await browser.evaluate(
-      "return publishWithReceipts(...arguments);",
-      `${engine}-${exit}-${unload}-${isAway}-${isBack}`,
-      EVENTS,
-      BYTES,
-    );
+    const name = `${engine}-${exit}-${unload}-${isAway}-${isBack}`;
+    await visit(browser, collector, { unload, ending: name });
+    const ids = await browser.evaluate("return publishWithReceipts(...arguments);", name, EVENTS, BYTES);
     if (EXITS[exit]) await browser.evaluate(EXITS[exit]).catch(() => undefined);
     else await browser.closeTab();
     await sleep(500);
@@ -93,8 +89,9 @@ async function endPage(browser, collector, engine, { exit, unload, isAway, isBac
     ensure(!aborted && problems.length === 0, aborted ? "not everything was delivered" : problems[0]);
     // On busy processors Firefox may end the process of a page before its handlers have run: 2 of 12 pages that were left
     // for another origin at a load of 40, none at rest. What the page had not flushed by then is only reported.
+    const hasEnded = collector.notes.includes(`pagehide ${name}`);
     const missing = collector.missing(ids).length;
-    if (engine === "firefox" && MAY_BE_CUT_SHORT.includes(exit) && missing === EVENTS) return "cut short";
+    if (engine === "firefox" && MAY_BE_CUT_SHORT.includes(exit) && missing === EVENTS && !hasEnded) return "cut short";
     ensureNothingLost(collector, ids);
     if (remark === PERSISTED) await checkReceipts(browser);
     return `${remark}${collector.duplicates - duplicates} duplicates`;
@@ -161,7 +158,7 @@ async function leaveAtRandom(browser, collector, rounds) {
   ensure(blocked.length === 0, `the page after round ${blocked.join(", ")} got no answer from its store`);
   const { aborted } = await drained(browser);
   ensure(!aborted, "not everything was delivered");
-  const accepted = collector.notes.flatMap((line) => line.split(","));
+  const accepted = collector.notes.filter((line) => line.startsWith("left.")).flatMap((line) => line.split(","));
   ensureNothingLost(collector, accepted);
   return `${accepted.length} accepted, the longest round took ${Math.round(longestMs)} ms`;
 }
