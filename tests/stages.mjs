@@ -16,8 +16,11 @@ import { missing, readTally } from "./tally.mjs";
 const node = process.execPath;
 
 /** The groups of tests/faults that guard each commit, and those that take long. */
-const SHORT_FAULTS = "kills,outages,storage,browserStorage,browserLostFiles,workers,tabs,pageExits,pageEndingsShort";
-const LONG_FAULTS = "floods,replay,soak,browserKills,denoKills,processes,pageEndings,randomExits,pipelines,bitFlips";
+const SHORT_FAULTS =
+  "kills,outages,storage,browserStorage,browserLostFiles,workers,tabs,leadersShort,pageExits,pageEndingsShort";
+const LONG_FAULTS =
+  "floods,replay,soak,browserKills,denoKills,processes,pageEndings,randomExits,pageViews,pipelines,bitFlips";
+const LEADERS = "leaders,leadersReal";
 
 export const STAGES = [
   { name: "tools", description: "install the tools that all stages need", needs: [], run: tools },
@@ -179,6 +182,7 @@ async function long(tally, rounds) {
   for (let round = 1; round <= rounds; round++) {
     console.log(`  round ${round} of ${rounds}`);
     await script("tests/faults/run.mjs", { minutes: 30 }, [LONG_FAULTS])(tally);
+    await script("tests/faults/run.mjs", { minutes: 90 }, [LEADERS])(tally);
   }
 }
 

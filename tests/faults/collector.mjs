@@ -15,6 +15,7 @@ const CORS = {
 
 /**
  * Starts a collector. Batches of events are posted to `/collect`; the bodies of all other posts are added to `notes`.
+ * `/wait?ms=…` answers late.
  *
  * `behave` decides for each batch: `{ status, headers }` refuses it, `{ reset: true }` breaks the connection,
  * `{ hang: true }` never answers, `{ lose: true }` accepts it and breaks the connection, `{ delayMs }` accepts it and
@@ -67,7 +68,8 @@ export async function collect({ behave = () => ({}) } = {}) {
   });
 
   async function answer(request, response) {
-    const { pathname } = new URL(request.url, "http://localhost");
+    const { pathname, searchParams } = new URL(request.url, "http://localhost");
+    if (pathname === "/wait") return setTimeout(() => response.end(), Number(searchParams.get("ms")));
     if (request.method === "OPTIONS") return response.writeHead(204, CORS).end();
     if (request.method !== "POST") {
       const file = await fileAt(FOLDERS, pathname).catch(() => undefined);

@@ -1,5 +1,7 @@
 // A page with an outbox, for the browser checks. Its options are in the URL; it reports to the collector with notes.
 import { CloudEvent, indexedDbStore, Publisher } from "/dist/entries/index.js";
+import { lockTimes } from "/dist/platform/lock-candidate.js";
+import { takePart } from "./leaders-page.mjs";
 
 const options = Object.fromEntries(new URL(location).searchParams);
 const note = (text) => fetch("/note", { method: "POST", body: text });
@@ -24,9 +26,13 @@ for (const [place, how] of [
 }
 addEventListener("error", ({ message }) => problems.push(`uncaught: ${message}`));
 
+// Tells that the handlers of a page have run that ends.
+if (options.ending) addEventListener("pagehide", () => navigator.sendBeacon("/note", `pagehide ${options.ending}`));
+if (options.lockTimes) Object.assign(lockTimes, JSON.parse(options.lockTimes));
 const publisher = new Publisher({
   url: new URL(options.url ?? "/collect", location),
   ...(options.mode && { mode: options.mode }),
+  ...(options.tab && { headers: { "x-from": options.tab } }),
   timeoutMs: Number(options.timeoutMs ?? 10_000),
   outbox: {
     store: options.store ?? (options.isAuto ? "auto" : indexedDbStore()),
@@ -174,6 +180,7 @@ new BroadcastChannel("test").onmessage = async ({ data: { command, round } }) =>
 globalThis.broadcast = (command, round) => new BroadcastChannel("test").postMessage({ command, round });
 
 Object.assign(globalThis, { outbox, stream, publish, publishWithReceipts, receipts, wait, hiddenOften, full, outage });
+if (options.isInRounds) takePart({ publisher, event, note, tab: options.tab, problems });
 if (options.leaves) leaveSoon(Number(options.leaves));
 while (outbox.stats().store === undefined) await wait(10);
 globalThis.isReady = true;

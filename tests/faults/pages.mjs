@@ -10,7 +10,7 @@ export async function visit(browser, collector, options = {}) {
   await browser.open(`${collector.url}tests/faults/page.html?${new URLSearchParams(options)}`);
   await browser.evaluate(
     `for (let tries = 0; !globalThis.isReady; tries++) {
-      if (tries > 500) throw new Error("the script of the page did not start");
+      if (tries > 1500) throw new Error("the script of the page did not start");
       await new Promise((next) => setTimeout(next, 20));
     }`,
   );

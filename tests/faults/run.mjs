@@ -9,9 +9,11 @@ import { browserLostFiles } from "./browser-lost-files.mjs";
 import { browserStorage } from "./browser-storage.mjs";
 import { denoKills } from "./deno-kills.mjs";
 import { floods } from "./floods.mjs";
+import { leaders, leadersReal, leadersShort } from "./leaders.mjs";
 import { outages } from "./outages.mjs";
 import { pageEndings, pageEndingsShort, randomExits } from "./page-endings.mjs";
 import { pageExits } from "./page-exits.mjs";
+import { pageViews } from "./page-views.mjs";
 import { pipelines } from "./pipelines.mjs";
 import { kills } from "./process-kills.mjs";
 import { processes } from "./processes.mjs";
@@ -34,10 +36,14 @@ const GROUPS = {
   denoKills,
   processes,
   tabs,
+  leadersShort,
+  leaders,
+  leadersReal,
   pageExits,
   pageEndingsShort,
   pageEndings,
   randomExits,
+  pageViews,
   pipelines,
   bitFlips,
   browserLostFiles,
