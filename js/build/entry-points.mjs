@@ -179,12 +179,15 @@ function generatedFields() {
     types: "./dist/entries/index.d.ts",
     // For `moduleResolution: "node10"`, which knows no `exports`; there TypeScript writes CommonJS.
     typesVersions: {
-      "*": Object.fromEntries(
-        ENTRY_POINTS.filter(({ name }) => name !== "index").map(({ name }) => [
-          name,
-          [`./dist/cjs/entries/${name}.d.ts`],
-        ]),
-      ),
+      "*": {
+        ...Object.fromEntries(
+          ENTRY_POINTS.filter(({ name }) => name !== "index").map(({ name }) => [
+            name,
+            [`./dist/cjs/entries/${name}.d.ts`],
+          ]),
+        ),
+        "wasm/*": ["./dist/wasm/module.d.ts"],
+      },
     },
     imports,
     exports: {

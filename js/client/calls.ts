@@ -21,6 +21,8 @@ import {
 } from "./options.js";
 import { Secrets } from "./redact.js";
 import { withLimits } from "./time-limit.js";
+import type { RequestCredentials } from "../platform/web-types.js";
+import { TextEncoder } from "../platform/text.js";
 
 /** Options of a client that makes calls. */
 export interface CallsOptions extends ClientOptions {
@@ -327,10 +329,14 @@ function withUrl(error: FerryError, method: string, url: string): FerryError {
   return located;
 }
 
+function retryAdvice(retry: unknown): string | undefined {
+  const attempts = retry === false ? 1 : retry;
+  return typeof attempts === "number" ? `pass { attempts: ${attempts} }` : undefined;
+}
+
 /** The options of the machine. */
 function machineOptions({ retry = {}, maxInFlight }: CallsOptions): Float64Array {
-  if (typeof retry !== "object" || retry === null)
-    throw mustBe("retry", "an object", retry, typeof retry === "number" ? `pass { attempts: ${retry} }` : undefined);
+  if (typeof retry !== "object" || retry === null) throw mustBe("retry", "an object", retry, retryAdvice(retry));
   checkOptionNames("retry", retry, ["attempts", "baseMs", "maxMs"]);
   const { attempts, baseMs, maxMs } = retry;
   return optionNumbers(CALLS_OPTIONS, {

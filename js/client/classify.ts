@@ -2,6 +2,7 @@
 import { FerryError, isFerryError } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
 import { type CallResponse, responseOf } from "./calls.js";
+import { TextDecoder } from "../platform/text.js";
 
 /** What a response means for an event. */
 export type EventOutcome = "delivered" | "retry" | "rejected";

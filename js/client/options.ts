@@ -3,6 +3,7 @@ import { FerryError } from "../engine/errors.js";
 import { formatValue, HIDDEN, invalidArgument, mustBe, unknownOption } from "../engine/messages.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { pageUrl } from "../platform/page-url.js";
+import type { HeadersInit } from "../platform/web-types.js";
 
 /** Headers to add, or a function that returns them. It is called once for each message, for tokens that change. */
 export type HeadersOption = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
@@ -35,7 +36,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
  * `fetch`, `signal`, `timeoutMs` or `headers`
  */
 export function checkClientOptions(owner: string, options: unknown, names: readonly string[]): void {
-  checkOptionNames(owner, options, ["fetch", "signal", "timeoutMs", "headers", ...names]);
+  checkOptionNames(owner, options, [...names, "fetch", "signal", "timeoutMs", "headers"]);
   const { fetch, signal, timeoutMs, headers } = options as Record<string, unknown>;
   if (fetch !== undefined && typeof fetch !== "function") throw mustBe("fetch", "a function", fetch);
   checkSignal(signal);
@@ -50,22 +51,30 @@ export function checkClientOptions(owner: string, options: unknown, names: reado
  */
 export function checkOptionNames(owner: string, options: unknown, names: readonly string[]): void {
   if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw mustBe(`the options of ${owner}`, "an object", options);
+    // A string may be a URL with a token, or a secret.
+    throw mustBe(
+      `the options of ${owner}`,
+      `an object such as { ${names[0]}: … }`,
+      typeof options === "string" ? HIDDEN : options,
+    );
   const unknown = Object.keys(options).find((name) => !names.includes(name));
   if (unknown === undefined) return;
-  const parent = Object.keys(NESTED_OPTIONS).find(
-    (name) => names.includes(name) && NESTED_OPTIONS[name]!.includes(unknown),
-  );
-  if (parent !== undefined)
-    throw invalidArgument(`${owner} has no option ${formatValue(unknown)}; did you mean ${parent}.${unknown}?`);
-  throw unknownOption(owner, unknown, names);
+  const inner = INNER_OPTIONS.filter((name) => names.includes(name.split(".")[0]!));
+  throw unknownOption(owner, unknown, names, inner);
 }
 
 /** Options of options, which are easily written one level too high. */
-const NESTED_OPTIONS: Record<string, readonly string[]> = {
-  retry: ["attempts", "baseMs", "maxMs"],
-  outbox: ["store", "batch", "gzip", "overflow", "unload", "maxBytes"],
-};
+const INNER_OPTIONS = [
+  "retry.attempts",
+  "retry.baseMs",
+  "retry.maxMs",
+  "outbox.store",
+  "outbox.batch",
+  "outbox.gzip",
+  "outbox.overflow",
+  "outbox.unload",
+  "outbox.maxBytes",
+];
 
 /**
  * Checks a timeout, which may be left out.
@@ -86,7 +95,7 @@ export function checkTimeout(timeoutMs: unknown, name = "timeoutMs"): void {
  */
 export function checkSignal(signal: unknown): void {
   if (signal !== undefined && typeof (signal as AbortSignal | null)?.addEventListener !== "function")
-    throw mustBe("signal", "an AbortSignal", signal);
+    throw mustBe("signal", "an AbortSignal", signal, "signal" in Object(signal) ? "pass its member signal" : undefined);
 }
 
 /**
@@ -101,17 +110,31 @@ export function checkedUrl(given: unknown, name = "url"): string {
     url = new URL(given as string | URL, pageUrl());
   } catch {
     // It may contain a password or a token.
-    throw mustBe(name, "an absolute URL", HIDDEN);
+    throw mustBe(name, "an absolute URL", HIDDEN, urlAdvice(given));
   }
-  if (url.protocol !== "https:" && url.protocol !== "http:") {
-    // A host with a port reads like a scheme. The path may have a token.
-    const host = /^[\w.-]+:\d+(?=\/|$)/.exec(String(given))?.[0];
-    const advice = host === undefined ? undefined : `did you mean ${formatValue(`http://${host}`)}?`;
-    throw mustBe(name, "an http or https URL", url.protocol, advice);
-  }
+  if (url.protocol !== "https:" && url.protocol !== "http:")
+    throw mustBe(name, "an http or https URL", url.protocol, urlAdvice(given));
   if (url.username || url.password)
     throw invalidArgument(`${name} must not contain a user name or password; use an authorization header`);
   return url.href;
+}
+
+/**
+ * Checks that a token comes without the word that the header has before it.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function checkBareToken(name: string, token: string): void {
+  if (/^bearer\s/i.test(token)) throw mustBe(name, "the token alone", HIDDEN, 'leave out the word "Bearer"');
+}
+
+/** What to write instead of a URL that is none. It names only the host, because the path may have a token. */
+function urlAdvice(given: unknown): string | undefined {
+  if (typeof given === "object" && given !== null) return "pass the URL itself, as a string or a URL";
+  const [host, port] = /^[\w.-]+(?::(\d+)|\.[a-z]{2,})(?=\/|$)/i.exec(String(given)) ?? [];
+  if (host !== undefined) return `did you mean ${formatValue(`${port === undefined ? "https" : "http"}://${host}`)}?`;
+  if (/^\.?\//.test(String(given))) return "only a page has an address that it can be relative to";
+  return /^wss?:/i.test(String(given)) ? "write http for ws, and https for wss" : undefined;
 }
 
 /**

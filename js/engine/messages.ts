@@ -11,18 +11,47 @@ export const HIDDEN: unique symbol = Symbol("hidden");
  * @param received the value that was given, or `HIDDEN`
  * @param advice what to do, if that is not obvious
  */
-export function mustBe(name: string, expected: string, received: unknown, advice?: string): FerryError {
+export function mustBe(
+  name: string,
+  expected: string,
+  received: unknown,
+  advice: string | undefined = commonAdvice(expected, received),
+): FerryError {
   const parts = [`${name} must be ${expected}`];
   if (received !== HIDDEN) parts.push(`received ${formatValue(received)}`);
   if (advice !== undefined) parts.push(advice);
   return invalidArgument(parts.join("; "));
 }
 
-/** `<owner> has no option "<name>"; did you mean "<near miss>"?`, or a list of the names it has. */
-export function unknownOption(owner: string, name: string, known: readonly string[]): FerryError {
-  const near = known.find((candidate) => isNearMiss(name, candidate));
-  const hint = near === undefined ? `the options are ${known.join(", ")}` : `did you mean ${formatValue(near)}?`;
+/** Advice for mistakes that are possible with any argument: a missing `await`, and a near miss of an allowed string. */
+function commonAdvice(expected: string, received: unknown): string | undefined {
+  if (typeof (received as PromiseLike<unknown> | null | undefined)?.then === "function") return "await it first";
+  if (typeof received !== "string") return undefined;
+  const allowed = Array.from(expected.matchAll(/"([^"]+)"/g), ([, text]) => text!);
+  return allowed.includes(received) ? undefined : didYouMean(received, allowed);
+}
+
+/**
+ * `<owner> has no option "<name>"; did you mean "<near miss>"?`, or a list of the names it has.
+ *
+ * @param inner options of options, such as `retry.attempts`, which are easily written one level too high
+ */
+export function unknownOption(
+  owner: string,
+  name: string,
+  known: readonly string[],
+  inner: readonly string[] = [],
+): FerryError {
+  const hint = didYouMean(name, [...known, ...inner]) ?? `the options are ${known.join(", ")}`;
   return invalidArgument(`${owner} has no option ${formatValue(name)}; ${hint}`);
+}
+
+function didYouMean(given: string, known: readonly string[]): string | undefined {
+  const find = (isLike: (given: string, name: string) => boolean) =>
+    known.find((candidate) => isLike(given, candidate) || isLike(given, candidate.split(".").at(-1)!));
+  const near = find(isNearMiss) ?? find(isSynonym);
+  if (near === undefined) return undefined;
+  return `did you mean ${near.includes(".") ? near : formatValue(near)}?`;
 }
 
 /** An `ERR_INVALID_ARGUMENT` with any message. */
@@ -54,4 +83,17 @@ function isNearMiss(given: string, known: string): boolean {
   while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++;
   const [left, right] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
   return (left.length <= 1 && right.length <= 1) || (left.length === 2 && left === right[1]! + right[0]!);
+}
+
+/** Names that other libraries have for the same option. */
+const SYNONYMS = [
+  /^(?:(?:base|api)?ur[il]|endpoint|address|host|href)$/i,
+  /^(?:on)?(?:event|message|handler?|callback|listener)$/i,
+  /^(?:max)?(?:attempts|retries|tries)$/i,
+  /(?:^|access|auth)token$/i,
+  /^timeout(?:ms)?$/i,
+];
+
+function isSynonym(given: string, known: string): boolean {
+  return SYNONYMS.some((names) => names.test(given) && names.test(known));
 }

@@ -8,17 +8,18 @@
  */
 import { FerryError } from "./errors.js";
 import { initError } from "./support.js";
+import type { BufferSource, WasmModule } from "../platform/web-types.js";
 
 /** The glue that wasm-bindgen generates for a module, as far as all modules have it. */
 export interface Glue<X = object> {
-  initSync(input: { module: WebAssembly.Module | BufferSource }): unknown;
+  initSync(input: { module: WasmModule | BufferSource }): unknown;
   /** The exports of the instance. The build adds this function. */
   exportsNow(): X;
   __wbg_reset_state(): void;
 }
 
 /** Returns the code of a module. Called when the module starts. */
-export type Source = () => WebAssembly.Module | BufferSource;
+export type Source = () => WasmModule | BufferSource;
 
 /** Returns `value`, an export that needs these modules: whoever uses it uses them. See `js/build/entries.mjs`. */
 export function needing<T>(value: T, ..._modules: readonly EngineModule[]): T {

@@ -2,6 +2,7 @@
  * What the modules of the engine have: functions, and ports, the interfaces of the machines. `src/wasm` implements them. All
  * times are in milliseconds; `now` is monotonic.
  */
+import type { Bytes } from "../platform/bytes.js";
 import type { Glue } from "./module.js";
 import type { TextExports } from "./text-module.js";
 
@@ -51,7 +52,7 @@ export interface GlassflowGlue extends NetworkGlue<TextExports> {
 
 export interface EventsProtocolGlue extends CallsGlue<TextExports> {
   events_read(len: number, rule: number): number;
-  events_respond(len: number, outcome: number): Uint8Array<ArrayBuffer>;
+  events_respond(len: number, outcome: number): Bytes;
 }
 
 export interface StreamsGlue extends NetworkGlue {

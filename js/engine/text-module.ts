@@ -1,10 +1,11 @@
 /** A module that reads text: JavaScript writes it into the memory of the module, and the exports take its length. */
 import { FerryError } from "./errors.js";
 import { EngineModule, type Glue } from "./module.js";
+import { TextDecoder, TextEncoder } from "../platform/text.js";
 
 /** The exports of the memory area, see `src/wasm/arena.rs`. Arguments and results are numbers. */
 export interface TextExports {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: { readonly buffer: ArrayBufferLike };
   reserve(len: number): number;
   scratch(): number;
   /** The address of the table of the last scan. Only the codecs have one. */
@@ -18,8 +19,8 @@ const MAX_INPUT_BYTES = 0x800_0000;
 const MIN_INPUT_BYTES = 8192;
 
 // Created when they are needed: not every test environment has them when it loads the package.
-let encoder: TextEncoder | undefined;
-let decoder: TextDecoder | undefined;
+let encoder: InstanceType<typeof TextEncoder> | undefined;
+let decoder: InstanceType<typeof TextDecoder> | undefined;
 
 export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
   /** The exports of the running instance. Valid after `putText` or `putBytes`. */

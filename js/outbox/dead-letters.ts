@@ -5,6 +5,7 @@ import type { DeadLetter, Segment } from "../stores/store.js";
 import { joinTexts } from "./json-texts.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
+import { TextDecoder } from "../platform/text.js";
 
 /** An event that will not be delivered unless it is replayed. */
 export interface DeadEvent {

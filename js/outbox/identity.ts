@@ -7,6 +7,7 @@ import { isIdentityHeader } from "../client/credential-headers.js";
 import type { HeadersOption } from "../client/options.js";
 import { FerryError } from "../engine/errors.js";
 import { HIDDEN, mustBe } from "../engine/messages.js";
+import type { HeadersInit } from "../platform/web-types.js";
 
 /** The identity, or a function that returns the present one. It is called often, and must not use the outbox. */
 export type IdentityOption = string | (() => string);

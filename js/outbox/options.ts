@@ -112,7 +112,10 @@ const NUMBERS: readonly string[] = OUTBOX_OPTIONS.filter((row) => row.length > 1
 const OTHERS = new Map<string, readonly [string, (value: unknown) => boolean]>([
   [
     "store",
-    ['"auto", "memory" or a store', (store) => typeof store === "object" || store === "auto" || store === "memory"],
+    [
+      '"auto", "memory" or a store such as fileStore(path) returns',
+      (store) => typeof store === "object" || store === "auto" || store === "memory",
+    ],
   ],
   ["name", ["a non-empty string", (name) => typeof name === "string" && name !== ""]],
   [
@@ -184,6 +187,8 @@ export function deadLetterBound({ deadLetters = {} }: OutboxOptions, maxBytes: n
 function flatten(prefix: string, options: unknown): [string, unknown][] {
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw mustBe(`outbox.${prefix}`.slice(0, -1), "an object of options", options);
+  if (prefix === "" && typeof (options as Partial<OutboxStore>).open === "function")
+    throw mustBe("outbox", "an object of options", options, "pass the store as { store: … }");
   return Object.entries(options).flatMap(([member, value]): [string, unknown][] => {
     const name = prefix + member;
     if (value === undefined) return [];

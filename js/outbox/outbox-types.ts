@@ -8,6 +8,7 @@ import type { DefaultIdentity } from "./identity.js";
 import type { MachineConfig } from "./options.js";
 import type { HeaderSource, SignBatch } from "./sender.js";
 import type { Wire } from "./wire.js";
+import type { RequestCredentials } from "../platform/web-types.js";
 
 /** What `drain` reports. */
 export interface DrainReport {

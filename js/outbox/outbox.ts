@@ -31,6 +31,11 @@ import type { PendingEvent } from "./pending-events.js";
 import { registerOutbox } from "./registry.js";
 import { EventSession, type EventSessionOptions, type SessionOutbox } from "./session.js";
 import { checkMillis, checkWaitOptions, type WaitOptions } from "./wait-options.js";
+import type {
+  AddEventListenerOptions,
+  EventListenerOrEventListenerObject,
+  HeadersInit,
+} from "../platform/web-types.js";
 
 const DEFAULT_SIGN_OUT_MS = 10_000;
 const DEFAULT_BUDGET_MS = 25_000;

@@ -4,6 +4,7 @@ import { unixNow } from "../platform/clock.js";
 import type { Segment } from "../stores/store.js";
 import { State, TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
+import { TextDecoder } from "../platform/text.js";
 
 /** An accepted event that is still to be delivered. */
 export interface PendingEvent {

@@ -6,6 +6,8 @@ import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
 import { keepaliveBudget } from "../platform/keepalive-budget.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import { type Batch, SINGLE_EVENT_LIMITS, type Wire } from "./wire.js";
+import type { HeadersInit, RequestCredentials } from "../platform/web-types.js";
+import { TextDecoder } from "../platform/text.js";
 
 /** The headers of the user. */
 export interface HeaderSource {

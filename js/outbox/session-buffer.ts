@@ -1,10 +1,11 @@
 /** The staged events of one session under one identity: encoded, and cut into segments. */
-import type { FerryError } from "../engine/errors.js";
+import { type FerryError, traced } from "../engine/errors.js";
 import { type Credit, NO_CREDIT } from "./credit.js";
 import { withBrackets } from "./json-texts.js";
 import { orderingKeyOf } from "./ordering-key.js";
 import { type DeliveryInfo, type SegmentOrigin, TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
+import { TextEncoder } from "../platform/text.js";
 
 /** The state of one published event. Its promises are made only when they are read. */
 export interface EventReceipt {
@@ -236,11 +237,11 @@ class Receipt implements EventReceipt {
   }
 
   get accepted(): Promise<void> {
-    return this.segment.wait(this.index, this.id, false).then(() => undefined);
+    return traced(this.segment.wait(this.index, this.id, false)).then(() => undefined);
   }
 
   get delivered(): Promise<DeliveryInfo> {
-    return this.segment.wait(this.index, this.id, true) as Promise<DeliveryInfo>;
+    return traced(this.segment.wait(this.index, this.id, true) as Promise<DeliveryInfo>);
   }
 }
 

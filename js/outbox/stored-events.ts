@@ -1,4 +1,5 @@
 /** The events of stored segments. */
+import type { Bytes } from "../platform/bytes.js";
 import type { Segment } from "../stores/store.js";
 import { joinTexts } from "./json-texts.js";
 
@@ -25,7 +26,7 @@ export function commonEvents(
 }
 
 /** The text of each event of a segment. */
-export function textsOf({ body, sizes }: Segment): Uint8Array<ArrayBuffer>[] {
+export function textsOf({ body, sizes }: Segment): Bytes[] {
   let start = 0;
   return Array.from(sizes, (size) => {
     const text = body.subarray(start, start + size);

@@ -2,6 +2,7 @@
  * Segments as the outbox tracks them: the bodies of the events, their states, and the pending promises of their
  * receipts. The machine knows a segment by its handle, the store by its key.
  */
+import type { Bytes, Uint32s } from "../platform/bytes.js";
 import { FerryError } from "../engine/errors.js";
 import { waitFor } from "../platform/waiters.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
@@ -56,14 +57,14 @@ export class TrackedSegment {
   /** When it was committed, in Unix milliseconds. */
   at = 0;
   /** The JSON texts of its events, separated by commas. Only kept while the machine knows the segment. */
-  body: Uint8Array<ArrayBuffer> | undefined;
+  body: Bytes | undefined;
   /**
    * The compressed body of a request with all of its events. Made at commit, because a page that is closed cannot wait.
    */
-  compressedBody: Uint8Array<ArrayBuffer> | undefined;
-  sizes: number[] | Uint32Array<ArrayBuffer> = [];
+  compressedBody: Bytes | undefined;
+  sizes: number[] | Uint32s = [];
   /** Empty if no event has an ordering key. */
-  orderingKeys: number[] | Uint32Array<ArrayBuffer> = [];
+  orderingKeys: number[] | Uint32s = [];
   /** The ids of its events. Only kept until it is committed. */
   ids: string[] = [];
   isAccepted = false;
@@ -75,7 +76,7 @@ export class TrackedSegment {
   #droppedCount = 0;
   /** How many of these are removed from its lists. */
   #removedCount = 0;
-  #states: Uint8Array<ArrayBuffer> | undefined;
+  #states: Bytes | undefined;
   /** Bytes of the events that are settled. */
   #settledBytes = 0;
   #deliveries: { from: number; to: number; info: Omit<DeliveryInfo, "ids"> }[] = [];
@@ -116,7 +117,7 @@ export class TrackedSegment {
   }
 
   /** The bytes of the events `from` up to but not including `to`, with the commas between them. */
-  slice(from: number, to: number): Uint8Array<ArrayBuffer> {
+  slice(from: number, to: number): Bytes {
     if (from === 0 && to === this.count) return this.body!;
     let start = 0;
     for (let at = 0; at < from; at++) start += this.sizes[at]! + 1;
@@ -133,10 +134,10 @@ export class TrackedSegment {
   }
 
   /** The bytes of each of these events. */
-  texts(from: number, to: number): Uint8Array<ArrayBuffer>[] {
+  texts(from: number, to: number): Bytes[] {
     let start = 0;
     for (let at = 0; at < from; at++) start += this.sizes[at]! + 1;
-    const texts: Uint8Array<ArrayBuffer>[] = [];
+    const texts: Bytes[] = [];
     for (let at = from; at < to; start += this.sizes[at++]! + 1)
       texts.push(this.body!.subarray(start, start + this.sizes[at]!));
     return texts;
@@ -146,9 +147,7 @@ export class TrackedSegment {
   toSegment(indices?: Uint32Array): Segment {
     const pick = (numbers: ArrayLike<number>) =>
       indices ? Uint32Array.from(indices, (index) => numbers[index]!) : new Uint32Array(numbers);
-    const body: Uint8Array<ArrayBuffer> = indices
-      ? joinTexts([...indices].map((index) => this.slice(index, index + 1)))
-      : this.body!;
+    const body: Bytes = indices ? joinTexts([...indices].map((index) => this.slice(index, index + 1))) : this.body!;
     return {
       key: this.key,
       at: this.at,

@@ -11,7 +11,10 @@ export interface WaitOptions {
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
 export function checkWaitOptions<T extends object>(options: T & WaitOptions): T & WaitOptions {
-  if (typeof options !== "object" || options === null) throw mustBe("options", "an object", options);
+  if (typeof options !== "object" || options === null) {
+    const advice = typeof options === "number" ? `pass { deadlineMs: ${options} }` : undefined;
+    throw mustBe("options", "an object", options, advice);
+  }
   const { signal, deadlineMs } = options;
   if (signal !== undefined && typeof signal?.addEventListener !== "function")
     throw mustBe("signal", "an AbortSignal", signal);

@@ -1,4 +1,5 @@
 /** What a system tells the outbox about its protocol. The outbox itself knows neither headers nor JSON. */
+import type { Bytes } from "../platform/bytes.js";
 
 /** An event ready to be staged. */
 export interface Encoded {
@@ -56,7 +57,7 @@ export interface Wire<E> {
   /** The request for a batch. */
   request(batch: Batch): WireRequest;
   /** The body of a request with exactly these events, if it can be made in advance. */
-  encodeBody?(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined;
+  encodeBody?(chunks: readonly Uint8Array[]): Bytes | undefined;
   /**
    * Whether a response means that the server accepts no batches. If so, requests follow `SINGLE_EVENT_LIMITS` from then
    * on.

@@ -1,5 +1,6 @@
 /** WebCrypto: the only source of signatures and digests. */
-import { concat } from "./bytes.js";
+import { type Bytes, concat } from "./bytes.js";
+import { TextEncoder } from "./text.js";
 
 /** Undefined where there is none: in pages without https. */
 export function webCrypto(): SubtleCrypto | undefined {
@@ -26,7 +27,7 @@ export async function sha256(text: string): Promise<string> {
 }
 
 /** A text in UTF-8 and the bytes behind it. */
-export function utf8Before(text: string, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+export function utf8Before(text: string, bytes: Uint8Array): Bytes {
   return concat([new TextEncoder().encode(text), bytes]);
 }
 

@@ -1,6 +1,8 @@
 /** HTTP exchanges with a timeout. */
+import { readerOf } from "./body-reader.js";
 import { concat } from "./bytes.js";
 import { startTimer, stopTimer, type Timer, unixNow } from "./clock.js";
+import type { RequestCredentials } from "./web-types.js";
 
 /** A function that is called as the global `fetch` is, with a URL and options, and never with a Request. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
@@ -198,7 +200,7 @@ async function readBody(response: Response, maxBytes: number): Promise<{ body: U
   let size = 0;
   let error: unknown;
   try {
-    const reader = readerOf(response.body);
+    const reader = response.body ? readerOf(response.body) : undefined;
     let hasEnded = !reader;
     while (size < maxBytes && !hasEnded) {
       const { value } = await reader!.read();
@@ -217,18 +219,6 @@ async function readBody(response: Response, maxBytes: number): Promise<{ body: U
     error = cause;
   }
   return { body: chunks.length === 1 ? chunks[0]! : concat(chunks), error };
-}
-
-/** Reads a body chunk by chunk. That of node-fetch is a stream of Node, which is an async iterable. */
-function readerOf(body: Response["body"]): BodyReader | undefined {
-  if (!body || typeof body.getReader === "function") return body?.getReader();
-  const chunks = (body as unknown as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
-  return { read: () => chunks.next(), cancel: () => chunks.return?.() };
-}
-
-interface BodyReader {
-  read(): Promise<{ value?: unknown }>;
-  cancel(): Promise<unknown> | undefined;
 }
 
 class NoResponse extends TypeError {}

@@ -7,14 +7,13 @@
  *
  * The flag 1: there are ordering keys. All others are 0: a newer version may use them.
  */
+import type { Bytes } from "../platform/bytes.js";
 import { ensure, readDeadLetter, readSegment } from "./readable-row.js";
 import type { DeadLetter, Segment } from "./store.js";
+import { TextDecoder, TextEncoder } from "../platform/text.js";
 
 const SEGMENT_HEAD = 20;
 const DEAD_LETTER_HEAD = 8;
-
-/** Bytes that own their buffer. */
-export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A segment as bytes. */
 export function encodeSegment({ sizes, orderingKeys, at, body }: Segment): Bytes {

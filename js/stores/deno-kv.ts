@@ -1,8 +1,8 @@
 /** The store for Deno and Deno Deploy. */
+import type { Bytes } from "../platform/bytes.js";
 import { concat } from "../platform/bytes.js";
 import { unixNow } from "../platform/clock.js";
 import {
-  type Bytes,
   chunkCount,
   completeChunks,
   decodeDeadLetter,

@@ -1,8 +1,8 @@
 /** The store for Cloudflare Workers: the storage of a Durable Object, with both of its back ends. */
+import type { Bytes } from "../platform/bytes.js";
 import { concat } from "../platform/bytes.js";
 import { unixNow } from "../platform/clock.js";
 import {
-  type Bytes,
   chunkCount,
   completeChunks,
   decodeDeadLetter,

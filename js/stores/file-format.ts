@@ -7,9 +7,11 @@
  *
  * The CRC-32 is seeded with the salt of the header.
  */
+import type { Bytes } from "../platform/bytes.js";
 import { concat } from "../platform/bytes.js";
-import { type Bytes, decodeDeadLetter, decodeSegment, encodeDeadLetter, encodeSegment } from "./codec.js";
+import { decodeDeadLetter, decodeSegment, encodeDeadLetter, encodeSegment } from "./codec.js";
 import type { Change, DeadLetter, Segment } from "./store.js";
+import { TextDecoder, TextEncoder } from "../platform/text.js";
 
 /** Computes a CRC-32. */
 export type Crc32 = (bytes: Uint8Array, seed?: number) => number;

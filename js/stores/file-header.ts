@@ -7,7 +7,8 @@
  * The salt is a random number that seeds the checksum of every record, so that the bytes of an event never pass as a
  * record. It is there three times, so that one damaged copy does not matter.
  */
-import type { Bytes } from "./codec.js";
+import type { Bytes } from "../platform/bytes.js";
+import { TextEncoder } from "../platform/text.js";
 
 /** The length of the header. The first record follows. */
 export const HEADER_BYTES = 20;

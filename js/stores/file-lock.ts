@@ -10,6 +10,7 @@
 import { FerryError } from "../engine/errors.js";
 import { sleep } from "../platform/clock.js";
 import { codeOf, FILE_MODE, isNoSpace, type Platform, writeAt } from "./file-system.js";
+import { TextDecoder, TextEncoder } from "../platform/text.js";
 
 /** A lock that this process has. */
 export interface FileLock {

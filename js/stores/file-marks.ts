@@ -5,6 +5,7 @@
 import type { DedupeStore } from "./dedupe.js";
 import { Marks } from "./marks.js";
 import type { OutboxStore } from "./store.js";
+import { TextEncoder } from "../platform/text.js";
 
 const NO_TEXT = new TextEncoder().encode("0");
 const PREFIX = "seen.";

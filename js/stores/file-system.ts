@@ -1,4 +1,5 @@
 /** The parts of Node's modules that the file store uses. Deno and Bun have them too. Internal. */
+import type { Bytes } from "../platform/bytes.js";
 import { FerryError } from "../engine/errors.js";
 import type { Crc32 } from "./file-format.js";
 
@@ -106,7 +107,7 @@ export async function statOf({ fs }: Platform, path: string): Promise<FileStat |
 }
 
 /** Reads `length` bytes, or fewer if the file ends. Not up to the end of the file: some have none. */
-export async function readAt(handle: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function readAt(handle: FileHandle, position: number, length: number): Promise<Bytes> {
   const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {

@@ -1,6 +1,7 @@
 /** Rows as JSON, for storage that keeps text: the body as text, numbers as a list. Internal. */
 import { parseJson } from "./codec.js";
 import type { DeadLetter, Segment } from "./store.js";
+import { TextDecoder, TextEncoder } from "../platform/text.js";
 
 export function encodeRow(row: Segment | DeadLetter): string {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

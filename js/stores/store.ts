@@ -17,6 +17,7 @@
  *   tells of it through `onProblem` of `open`, once. The row stays as it is, because a newer version of the program may
  *   read it; `remove` and `deadRemove` remove it like others.
  */
+import type { Bytes, Uint32s } from "../platform/bytes.js";
 import type { FerryError, FerryErrorCode } from "../engine/errors.js";
 
 /** Events that were committed together. A store keeps a segment whole. */
@@ -27,15 +28,15 @@ export interface Segment {
    */
   readonly key: string;
   /** The JSON texts of the events in UTF-8, separated by one comma each. */
-  readonly body: Uint8Array<ArrayBuffer>;
+  readonly body: Bytes;
   /** The length of each JSON text in bytes. There is one element for each event. */
-  readonly sizes: Uint32Array<ArrayBuffer>;
+  readonly sizes: Uint32s;
   /**
    * The ordering key of each event: events with the same key other than 0 are delivered in order.
    *
    * @default all are 0
    */
-  readonly orderingKeys?: Uint32Array<ArrayBuffer>;
+  readonly orderingKeys?: Uint32s;
   /** When the segment was committed, as Unix time in milliseconds. */
   readonly at: number;
   /**
@@ -50,7 +51,7 @@ export interface DeadLetter {
   /** As `Segment.key`, but in a key space of its own. */
   readonly key: string;
   /** The JSON text of the event in UTF-8. */
-  readonly body: Uint8Array<ArrayBuffer>;
+  readonly body: Bytes;
   /** The ordering key of the event; 0 if it has none. */
   readonly orderingKey: number;
   /** When delivery was given up, as Unix time in milliseconds. */

@@ -18,6 +18,7 @@ import { type BriteEvent, envelopeProblem } from "../systems/bc-events/envelope.
 import { readBody } from "../systems/cloudevents/body.js";
 import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
+import { TextDecoder } from "../platform/text.js";
 
 /** Options of the BriteEvents service of an emulator. */
 export interface BriteEventsEmulatorOptions {

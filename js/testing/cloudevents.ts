@@ -21,6 +21,7 @@ import { eventStream } from "./sse.js";
 import { EventStore, type ReceivedEvent } from "./event-store.js";
 import { formatValue, mustBe } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
+import { TextEncoder } from "../platform/text.js";
 
 /** Options of the CloudEvents service of an emulator. */
 export interface CloudEventsEmulatorOptions {

@@ -9,6 +9,7 @@ import { type ContentMode, toHttp } from "../systems/cloudevents/http.js";
 import { checkSigner, requestId } from "../systems/cloudevents/signatures/sign.js";
 import type { Signer } from "../systems/cloudevents/signatures/signature.js";
 import { integer } from "./service.js";
+import { TextEncoder } from "../platform/text.js";
 
 /**
  * What is wrong with a delivery. `"wrong-signature"`: its body is another one than was signed.

@@ -7,6 +7,7 @@
  *   listen ─> node.ts ─> fetch
  * ```
  */
+import { checkOptionNames } from "../client/options.js";
 import { FerryError } from "../engine/errors.js";
 import { BriteEventsEmulator, type BriteEventsEmulatorOptions } from "./brite-events.js";
 import { CloudEventsEmulator, type CloudEventsEmulatorOptions } from "./cloudevents.js";
@@ -36,6 +37,16 @@ export interface EmulatorOptions {
   /** Largest request head that `listen` accepts, in bytes; a larger one gets 431. @default 131 072 */
   maxHeaderBytes?: number;
 }
+
+const OPTION_NAMES = [
+  "cloudEvents",
+  "briteEvents",
+  "glassflow",
+  "eventsProtocol",
+  "salesforce",
+  "services",
+  "maxHeaderBytes",
+] as const satisfies readonly (keyof EmulatorOptions)[];
 
 /** The services that this package talks to, in memory. */
 export interface Emulator {
@@ -80,6 +91,7 @@ export interface Emulator {
  * @throws {FerryError} `ERR_INVALID_ARGUMENT` for an invalid option.
  */
 export function createEmulator(options: EmulatorOptions = {}): Emulator {
+  checkOptionNames("createEmulator", options, OPTION_NAMES);
   const lifetime = new Lifetime();
   const faults = new Faults();
   const cloudEvents = new CloudEventsEmulator(options.cloudEvents ?? {}, lifetime);

@@ -26,6 +26,7 @@ import type { StandardSchema } from "../client/standard-schema.js";
 import { type PayloadOf, toCamelCase, validate } from "../systems/events-protocol/schema.js";
 import { type Lifetime, type Service, integer, textResponse } from "./service.js";
 import { Watchers } from "./watchers.js";
+import { TextDecoder } from "../platform/text.js";
 
 /** Options of the events protocol service of an emulator. */
 export interface EventsProtocolEmulatorOptions {

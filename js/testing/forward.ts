@@ -5,6 +5,7 @@ import { type Lifetime, integer } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./event-store.js";
 import { mustBe } from "../engine/messages.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
+import { TextEncoder } from "../platform/text.js";
 
 /** How events are forwarded. */
 export interface ForwardOptions {

@@ -22,6 +22,7 @@ import { mustBe } from "../engine/messages.js";
 import { readBody } from "../systems/cloudevents/body.js";
 import { EmulatedPipeline, type EmulatedPipelineOptions } from "./glassflow/pipeline.js";
 import { type Service, integer } from "./service.js";
+import { TextDecoder } from "../platform/text.js";
 
 /** Options of the GlassFlow service of an emulator. */
 export interface GlassFlowEmulatorOptions {

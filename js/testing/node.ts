@@ -85,6 +85,10 @@ async function importNodeHttp(): Promise<NodeHttpModule> {
   // Browsers would log an error before they reject the import.
   if (!("process" in globalThis || "Deno" in globalThis || "Bun" in globalThis)) throw noHttpServer();
   try {
+    // Without `import()` where that can be, because Jest has none in CommonJS.
+    const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };
+    const loaded = process?.getBuiltinModule?.(name) as NodeHttpModule | undefined;
+    if (loaded) return loaded;
     const { createServer } = await import(/* webpackIgnore: true */ /* @vite-ignore */ name);
     if (typeof createServer === "function") return { createServer };
   } catch (cause) {

@@ -17,6 +17,7 @@ import { toStructured } from "../systems/cloudevents/http.js";
 import type { Lifetime } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./event-store.js";
 import { startTimer, stopTimer } from "../platform/clock.js";
+import { TextDecoder, TextEncoder } from "../platform/text.js";
 
 /** What a stream reads, and where it starts. */
 export interface StreamOptions {

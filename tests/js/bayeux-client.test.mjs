@@ -528,6 +528,6 @@ test("invalid arguments are rejected with a message that names them", async () =
   await assert.rejects(clientOf(new BayeuxServer()).receive(), { code: "ERR_INVALID_ARGUMENT" });
   await assert.rejects(clientOf(new BayeuxServer()).publish("/a", 1), {
     code: "ERR_INVALID_ARGUMENT",
-    message: "the client is not open yet",
+    message: "the client is not open yet; await client.open() first",
   });
 });

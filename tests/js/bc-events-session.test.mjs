@@ -12,15 +12,18 @@ const data = { id: "1", url: "u" };
 
 test("wrong options are refused with their name", () => {
   for (const [options, pattern] of [
-    [undefined, /^the options of BriteEventsClient must be an object; received undefined$/],
+    [undefined, /^the options of BriteEventsClient must be an object such as \{ apiUrl: … \}; received undefined$/],
     [{ serviceName: "MyService" }, /^topics must be an object/],
     [{ topics }, /^serviceName must be a non-empty string; received undefined$/],
     [{ topics, serviceName: "" }, /^serviceName must be a non-empty string; received ""$/],
     [
       { topics, serviceName: "MyService", url: API },
-      /^BriteEventsClient has no option "url"; the options are .*apiUrl/,
+      /^BriteEventsClient has no option "url"; did you mean "apiUrl"\?$/,
     ],
-    [{ topics, serviceName: "MyService", apiUrl: "events.example.com" }, /^apiUrl must be an absolute URL$/],
+    [
+      { topics, serviceName: "MyService", apiUrl: "events.example.com" },
+      /^apiUrl must be an absolute URL; did you mean "https:\/\/events.example.com"\?$/,
+    ],
     [
       { topics, serviceName: "MyService", apiUrl: "ftp://example.com" },
       /^apiUrl must be an http or https URL; received "ftp:"$/,

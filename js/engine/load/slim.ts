@@ -7,9 +7,10 @@ import { eventsProtocol } from "../modules/events-protocol.js";
 import { glassflow } from "../modules/glassflow.js";
 import { publish } from "../modules/publish.js";
 import { streams } from "../modules/streams.js";
+import type { BufferSource, WasmModule } from "../../platform/web-types.js";
 
 /** A compiled module, its bytes, the URL to fetch it from, or the response of a fetch. */
-export type ModuleSource = WebAssembly.Module | BufferSource | string | URL | Response;
+export type ModuleSource = WasmModule | BufferSource | string | URL | Response;
 
 /** The modules to load. The package has each as `eventferry/wasm/<file>`. */
 export interface EngineModules {
@@ -93,16 +94,13 @@ async function loadModule(name: keyof EngineModules, source: ModuleSource | Prom
   }
 }
 
-async function compiled(
-  name: keyof EngineModules,
-  given: ModuleSource | Promise<ModuleSource>,
-): Promise<WebAssembly.Module> {
+async function compiled(name: keyof EngineModules, given: ModuleSource | Promise<ModuleSource>): Promise<WasmModule> {
   let source: ModuleSource | undefined;
   try {
     source = await given;
     // By tag and not by class: in a sandbox the value may come from another realm.
     const tag = Object.prototype.toString.call(source);
-    if (tag === "[object WebAssembly.Module]") return source as WebAssembly.Module;
+    if (tag === "[object WebAssembly.Module]") return source as WasmModule;
     if (typeof source === "string" || tag === "[object URL]")
       return await compiled(name, fetch(source as string | URL));
     if (tag === "[object Response]") {
@@ -111,7 +109,7 @@ async function compiled(
       return await WebAssembly.compile(await response.arrayBuffer());
     }
     if (ArrayBuffer.isView(source) || tag === "[object ArrayBuffer]")
-      return await WebAssembly.compile(source as BufferSource);
+      return await WebAssembly.compile(source as ArrayBuffer);
   } catch (cause) {
     if (cause instanceof FerryError) throw cause;
     throw new FerryError("ERR_WASM_INIT", `the module ${name} could not be loaded: ${(cause as Error)?.message}`, {

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** A client for any Bayeux server. `src/bayeux` implements the protocol. */
 import { checkedUrl, type HeadersOption, headerLines } from "../../client/options.js";
 import { ExtensionRunner } from "./extension-runner.js";
@@ -14,6 +15,7 @@ import type {
   StreamTransport,
   Subscription,
 } from "./stream-types.js";
+import type { AddEventListenerOptions, EventListenerOrEventListenerObject } from "../../platform/web-types.js";
 
 /**
  * A client for CometD, Faye and other Bayeux servers: subscribe, publish, receive. It reconnects when the connection is

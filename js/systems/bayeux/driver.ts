@@ -31,6 +31,7 @@ import { andThen } from "./extensions.js";
 import { withHeaders } from "./request-headers.js";
 import { type SocketMaker, Sockets } from "./socket.js";
 import type { StreamNoticeKind, StreamState, StreamTransport } from "./stream-types.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** States of the engine, in the order of `State` in `src/bayeux/session/types.rs`. */
 const STATES: readonly StreamState[] = ["connecting", "connecting", "connected", "disconnected"];

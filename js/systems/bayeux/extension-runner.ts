@@ -10,6 +10,7 @@
 import { startTimer, stopTimer } from "../../platform/clock.js";
 import type { ExchangeOutcome, RequestPlan } from "../../platform/fetch.js";
 import { andThen, type BayeuxExtension, Extensions, isPromise, type RawMessage } from "./extensions.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** The cause of an exchange that was not made, because an extension has dropped every message. */
 export const ALL_DROPPED: Error = new Error("extensions have dropped every message");

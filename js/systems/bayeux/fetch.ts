@@ -1,5 +1,6 @@
 /** The `fetch` of a stream: cookies in browsers, no silent resending in Deno. */
 import type { FetchLike } from "../../platform/fetch.js";
+import type { RequestCredentials } from "../../platform/web-types.js";
 
 /** The `fetch` to use; undefined for the global one without changes. */
 export function streamFetch(

@@ -6,6 +6,7 @@ import type { Chunk } from "../../client/inbox.js";
 import { mustBe } from "../../engine/messages.js";
 import { freshId } from "../../platform/uuid.js";
 import { CloudEvent } from "../cloudevents/event.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** An event that arrived on a channel. */
 export interface StreamMessage<T = unknown> {

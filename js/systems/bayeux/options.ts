@@ -6,6 +6,7 @@ import { monotonicNow, unixNow } from "../../platform/clock.js";
 import { type BayeuxExtension, checkExtensions } from "./extensions.js";
 import { platformKeepsCookies } from "./fetch.js";
 import type { SocketMaker } from "./socket.js";
+import type { HeadersInit, RequestCredentials } from "../../platform/web-types.js";
 
 /**
  * Options of all clients of streams. `timeoutMs` limits each request; a poll may take that much longer than the server
@@ -120,11 +121,9 @@ export function checkBayeuxOptions(options: BayeuxOptions): void {
 
 function checkTransports(transports: unknown): void {
   if (transports === undefined) return;
-  const isGood =
-    Array.isArray(transports) &&
-    transports.length > 0 &&
-    transports.every((name) => TRANSPORTS.includes(name as string));
-  if (!isGood) throw mustBe("transports", 'a non-empty array of "websocket" and "long-polling"', transports);
+  const isList = Array.isArray(transports) && transports.length > 0;
+  const bad = isList ? transports.find((name) => !TRANSPORTS.includes(name as string)) : transports;
+  if (bad !== undefined) throw mustBe("transports", 'a non-empty array of "websocket" and "long-polling"', bad);
 }
 
 /** The transports to use when none are given. */

@@ -1,6 +1,8 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Public types of the clients of streams. */
 import type { FerryError } from "../../engine/errors.js";
 import type { StreamMessage } from "./message.js";
+import type { AddEventListenerOptions, EventListenerOrEventListenerObject } from "../../platform/web-types.js";
 
 /** State of the connection. `connecting` also while the client reconnects. */
 export type StreamState = "connecting" | "connected" | "disconnected";
@@ -76,7 +78,7 @@ export interface Subscription {
 }
 
 /** What all clients of streams can do. */
-export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage>, AsyncDisposable {
+export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage> {
   /** State of the connection. */
   readonly state: StreamState;
   /** The transport in use, while connected. */
@@ -162,6 +164,8 @@ export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage>,
    * @throws {FerryError} as `receive`, but for `ERR_TIMEOUT`
    */
   [Symbol.asyncIterator](): AsyncGenerator<StreamMessage, void, undefined>;
+  /** Closes the client, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
   addEventListener<K extends keyof StreamEvents>(
     type: K,
     listener: (event: StreamEvents[K]) => void,

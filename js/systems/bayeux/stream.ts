@@ -151,8 +151,9 @@ export class Stream {
   }
 
   async probe(): Promise<void> {
+    this.#checkOpened();
     this.#checkOpen();
-    await this.#driver.start((port, now) => port.probe(now));
+    await traced(this.#driver.start((port, now) => port.probe(now)));
   }
 
   async subscribe<T = unknown>(
@@ -160,9 +161,9 @@ export class Stream {
     listener?: MessageListener<T>,
   ): Promise<Subscription | Subscription[]> {
     // A copy, because the array belongs to the caller.
-    if (Array.isArray(channels)) return await this.#subscribeTogether([...(channels as readonly string[])], listener);
-    const [subscription] = await this.#subscribeTogether([channels as string], listener);
-    return subscription!;
+    const list = Array.isArray(channels) ? [...(channels as readonly string[])] : [channels as string];
+    const subscriptions = await traced(this.#subscribeTogether(list, listener));
+    return Array.isArray(channels) ? subscriptions : subscriptions[0]!;
   }
 
   async #subscribeTogether<T = unknown>(
@@ -208,7 +209,7 @@ export class Stream {
           if (isOver) return;
           isOver = true;
           this.#listeners.remove(entries[at]);
-          await leave(channel, false);
+          await traced(leave(channel, false));
         },
       };
     });
@@ -218,11 +219,13 @@ export class Stream {
     checkChannel(channel);
     this.#checkOpen();
     this.#listeners.removeChannel(channel);
-    if (!isServiceChannel(channel)) await this.#driver.start((port, now) => port.unsubscribe(now, channel, true));
+    if (isServiceChannel(channel)) return;
+    await traced(this.#driver.start((port, now) => port.unsubscribe(now, channel, true)));
   }
 
   async publish(channel: string, data: unknown): Promise<void> {
     checkChannel(channel);
+    this.#checkOpened();
     this.#checkOpen();
     let text: string | undefined;
     try {
@@ -236,7 +239,7 @@ export class Stream {
 
   async receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
     checkSignal(options.signal);
-    if (this.#phase === "new") throw invalidArgument("the client is not open yet; await client.open() first");
+    this.#checkOpened();
     this.#usesInbox = true;
     const message = await traced(this.#inbox.take(options.signal));
     const saved = this.#system.beforeReceive?.(message);
@@ -280,6 +283,10 @@ export class Stream {
     await this.#ended;
     this.#listeners.clear();
     await this.#system.flush?.();
+  }
+
+  #checkOpened(): void {
+    if (this.#phase === "new") throw invalidArgument("the client is not open yet; await client.open() first");
   }
 
   #checkOpen(): void {

@@ -17,6 +17,7 @@ import { invalidArgument } from "../../engine/messages.js";
 import { OUTBOX_CLASSIFIERS } from "../../engine/ports.js";
 import { toJsonArray } from "../../outbox/json-texts.js";
 import type { Batch, Encoded, Grouping, Wire, WireRequest } from "../../outbox/wire.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** Up to this many events of one flush are sent one by one. */
 const MAX_SINGLE_EVENTS = 5;

@@ -5,6 +5,7 @@
 import { invalidArgument } from "../../engine/messages.js";
 import { concat } from "../../platform/bytes.js";
 import { asBuffer, asBytes, isBytes } from "./bytes.js";
+import { TextEncoder } from "../../platform/text.js";
 
 /** A body section that rhea has read. */
 export interface AmqpSection {

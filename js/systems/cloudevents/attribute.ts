@@ -35,9 +35,11 @@ export function attributeError(
   problem: string,
   value?: unknown,
   code: "ERR_INVALID_ATTRIBUTE_VALUE" | "ERR_NOT_CONVERTIBLE" = "ERR_INVALID_ATTRIBUTE_VALUE",
+  advice = "",
 ): FerryError {
   const received = value === undefined ? "" : `: ${formatValue(value)}`;
-  return new FerryError(code, `the attribute ${formatValue(attribute)} ${problem}${received}`, { attribute });
+  const message = `the attribute ${formatValue(attribute)} ${problem}${received}${advice && `; ${advice}`}`;
+  return new FerryError(code, message, { attribute });
 }
 
 /** The fast path of `matches`: true if the text certainly matches the format, false if the engine has to check it. */
@@ -105,7 +107,7 @@ export function toExtensionValue(name: string, value: unknown, canBeObject: bool
     case "boolean":
       return value;
     case "number":
-      if ((value | 0) !== value) throw attributeError(name, REASONS[8], value);
+      if ((value | 0) !== value) throw attributeError(name, REASONS[8], value, undefined, "pass it as a string");
       return value | 0;
     case "object":
       if (value instanceof Date) return toTimestamp(name, value);
@@ -113,7 +115,8 @@ export function toExtensionValue(name: string, value: unknown, canBeObject: bool
       if (isBytes(value)) return toBase64(asBytes(value));
       if (canBeObject && value) return frozenCopy(name, value);
   }
-  throw attributeError(name, "must be a string, a boolean, an integer, a Date, a URL or bytes", value);
+  const expected = "must be a string, a boolean, an integer, a Date, a URL or bytes";
+  throw attributeError(name, expected, value, undefined, "put other values into data");
 }
 
 function frozenCopy(name: string, value: object): Readonly<Record<string, unknown>> {

@@ -2,6 +2,7 @@
  * Batches of events: the JSON batch format and NDJSON. The engine checks all events in one pass and records the
  * position of each; an event becomes an object when it is first read.
  */
+import type { Bytes } from "../../platform/bytes.js";
 import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError, REASONS } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
@@ -12,6 +13,7 @@ import { withoutBom } from "./event-data.js";
 import { splitJson, splitLines } from "./json-split.js";
 import { adviseLenient, checkLenient } from "./lenient.js";
 import { EVENT_END, EVENT_START, INDEX, isComplete, ROW_WORDS, rejected } from "./table.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** The formats of a batch: a JSON array, or one event per line. */
 export type BatchFormat = "batch" | "ndjson";
@@ -56,7 +58,8 @@ export class EventBatch implements Iterable<CloudEvent> {
    * @throws {FerryError} `ERR_INVALID_BATCH`, or the error of the first invalid event, with its index in the message.
    */
   static parse(json: string | Uint8Array, options: { format?: BatchFormat } & BatchOptions = {}): EventBatch {
-    if (typeof json !== "string" && !isBytes(json)) throw mustBe("json", "a string or bytes", json);
+    if (typeof json !== "string" && !isBytes(json))
+      throw mustBe("json", "a string or bytes", json, Array.isArray(json) ? "for events use EventBatch.of" : undefined);
     const { format = "batch" } = options;
     checkFormat(format);
     return EventBatch.scan(typeof json === "string" ? json : asBytes(json).slice(), format, options);
@@ -156,7 +159,7 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 
   /** The events in the JSON batch format: bytes if the batch arrived as bytes, else text. @internal */
-  static encode(events: Iterable<CloudEvent> | EventBatch): string | Uint8Array<ArrayBuffer> {
+  static encode(events: Iterable<CloudEvent> | EventBatch): string | Bytes {
     const batch = events instanceof EventBatch ? events : EventBatch.of(events);
     return typeof batch.#source === "string" || batch.#source === undefined
       ? batch.#write("batch")
@@ -224,7 +227,7 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 
   /** The events as UTF-8 text. Events that arrived as JSON are copied byte for byte. */
-  toBytes(format: BatchFormat = "batch"): Uint8Array<ArrayBuffer> {
+  toBytes(format: BatchFormat = "batch"): Bytes {
     checkFormat(format);
     const source = this.#source;
     const changed = this.#changed();
@@ -291,15 +294,20 @@ function checkFormat(format: unknown): void {
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a value that is not a CloudEvent. */
 export function checkEvent(event: unknown): void {
   if (event instanceof CloudEvent) return;
-  const isObject = typeof event === "object" && event !== null;
-  throw mustBe("event", "a CloudEvent", event, isObject ? "make one with new CloudEvent(event)" : undefined);
+  throw mustBe("event", "a CloudEvent", event, eventAdvice(event));
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a value that is not iterable. */
 export function toArray<T>(events: Iterable<T>): T[] {
-  if (typeof events?.[Symbol.iterator] !== "function")
-    throw mustBe("events", "a CloudEvent, an EventBatch or another iterable of CloudEvents", events);
+  if (typeof events !== "object" || typeof events?.[Symbol.iterator] !== "function")
+    throw mustBe("events", "an EventBatch or another iterable of CloudEvents", events, eventAdvice(events));
   return [...events];
+}
+
+function eventAdvice(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null || "then" in value) return undefined;
+  if (value instanceof CloudEvent) return "put the event into an array";
+  return Array.isArray(value) ? "pass one event at a time" : "make one with new CloudEvent(event)";
 }
 
 /** The error of an event in a batch, with its index. */

@@ -1,6 +1,7 @@
 /** Bodies of HTTP messages. */
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
+import { type BodyReader, readerOf } from "../../platform/body-reader.js";
 import { concat } from "../../platform/bytes.js";
 import { startTimer, stopTimer } from "../../platform/clock.js";
 import type { BatchOptions } from "./batch-options.js";
@@ -27,10 +28,27 @@ export function copyBody(body: Body): string | Uint8Array | undefined {
   if (body === null || body === undefined) return undefined;
   if (typeof body === "string") return body;
   if (isBytes(body)) return asBytes(body).slice();
-  const isParsed = Object.getPrototypeOf(body) === Object.prototype || Array.isArray(body);
+  throw mustBe("body", "a string, a Uint8Array or an ArrayBuffer", body, bodyAdvice(body));
+}
+
+function bodyAdvice(body: object): string | undefined {
+  if (Object.getPrototypeOf(body) === Object.prototype || Array.isArray(body))
+    return 'it was parsed before; use fromIncoming of eventferry/node, or express.raw({ type: "*/*" }) as the body parser';
+  if (typeof (body as ReadableStream).getReader === "function") return "read the stream first, or use fromRequest";
+  return undefined;
+}
+
+/**
+ * Rejects what is not a Request or a Response, for example a request of Node's http module or of Express.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function checkMessage(message: Request | Response): void {
+  if (typeof message?.headers?.get === "function") return;
+  const isNode = typeof (message as { headers?: unknown } | undefined)?.headers === "object";
   const advice =
-    'it was parsed before; read it unparsed, in Express with express.raw({ type: "*/*" }) as the body parser';
-  throw mustBe("body", "a string, a Uint8Array or an ArrayBuffer", body, isParsed ? advice : undefined);
+    "for a request of Node's http module or of Express, use fromIncoming of eventferry/node, or read its body and call fromHttp(request.headers, body)";
+  throw mustBe("message", "a Request or a Response", message, isNode ? advice : undefined);
 }
 
 /**
@@ -66,11 +84,7 @@ export async function readBody(
   const { maxBytes = DEFAULT_MAX_BYTES } = options;
   checkLimit(maxBytes);
   const tooLarge = () => new FerryError("ERR_TOO_LARGE", `the body is larger than the limit of ${maxBytes} bytes`);
-  if (typeof message?.headers?.get !== "function") {
-    const isNode = typeof (message as { httpVersion?: unknown } | undefined)?.httpVersion === "string";
-    const advice = "for a request of Node's http module, read its body and call fromHttp(request.headers, body)";
-    throw mustBe("message", "a Request or a Response", message, isNode ? advice : undefined);
-  }
+  checkMessage(message);
   const { body } = message;
   if (message.bodyUsed) throw invalidArgument("the body of the message was read before");
   if (body === null || body === undefined) {
@@ -79,12 +93,12 @@ export async function readBody(
     if (bytes.length > maxBytes) throw tooLarge();
     return bytes;
   }
+  const reader = readerOf(body);
   const contentLength = Number(message.headers.get("content-length"));
   if (contentLength > maxBytes + discardBytes) {
-    giveUp(body);
+    giveUp(reader);
     throw tooLarge();
   }
-  const reader = body.getReader();
   const chunks: Uint8Array[] = [];
   let size = 0;
   let isLate = false;
@@ -97,16 +111,18 @@ export async function readBody(
   try {
     for (let step = await reader.read(); !step.done; step = await reader.read()) {
       // Strings would become zeros below, one for each character.
-      if (!(step.value instanceof Uint8Array)) throw mustBe("body", "a stream of bytes", step.value);
-      size += step.value.length;
+      if (!isBytes(step.value)) throw mustBe("body", "a stream of bytes", step.value);
+      const chunk = asBytes(step.value);
+      size += chunk.length;
       if (size > maxBytes + discardBytes) throw tooLarge();
-      if (size <= maxBytes) chunks.push(step.value);
+      if (size <= maxBytes) chunks.push(chunk);
     }
   } catch (error) {
     giveUp(reader);
-    throw error instanceof FerryError
-      ? error
-      : new FerryError("ERR_NETWORK", "the body ended before it was complete", { cause: error });
+    if (!isLate)
+      throw error instanceof FerryError
+        ? error
+        : new FerryError("ERR_NETWORK", "the body ended before it was complete", { cause: error });
   } finally {
     stopTimer(timer);
   }
@@ -116,6 +132,6 @@ export async function readBody(
 }
 
 /** Cancels a body. Not awaited, because that of a cloned message does not settle before the clone is read. */
-function giveUp(body: { cancel(): Promise<void> }): void {
-  body.cancel().catch(() => undefined);
+function giveUp(reader: BodyReader): void {
+  reader.cancel()?.catch(() => undefined);
 }

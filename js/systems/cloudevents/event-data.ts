@@ -1,4 +1,5 @@
 /** The payload of an event: as a value, as text, as bytes, in the JSON format and in binary mode. */
+import type { Bytes } from "../../platform/bytes.js";
 import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError, REASONS } from "../../engine/errors.js";
 import { isWellFormed } from "../../engine/text-module.js";
@@ -6,6 +7,7 @@ import { formatValue } from "../../engine/messages.js";
 import { fromBase64, isEqualBytes, toBase64 } from "./bytes.js";
 import { NO_PAYLOAD, type Payload, quoteJson, type StoredPayload } from "./event-fields.js";
 import { charsetOf, isJson, isTextual } from "./media-type.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
@@ -61,7 +63,7 @@ export function bytesOf(payload: Payload): Uint8Array | undefined {
 }
 
 /** The body of a message in binary mode. */
-export function binaryBody(payload: Payload): string | Uint8Array<ArrayBuffer> | undefined {
+export function binaryBody(payload: Payload): string | Bytes | undefined {
   const { rawKind, rawData, datacontenttype } = payload;
   if (typeof rawData === "string") {
     // `fetch` adds a media type to text that has none, so such text is sent as bytes.
@@ -136,7 +138,7 @@ export function dataMustBeString(contentType: string): FerryError {
 }
 
 /** Encodes text in the charset of its media type, if it is one that platforms can write: UTF-8 or ISO-8859-1. */
-function encodeText(text: string, contentType: string | undefined): Uint8Array<ArrayBuffer> {
+function encodeText(text: string, contentType: string | undefined): Bytes {
   const charset = charsetOf(contentType);
   if (isUtf8(charset) || isAscii(text)) return encoder.encode(text);
   if (/^(?:iso-?8859-1|latin-?1)$/i.test(charset) && isLatin1(text))

@@ -6,6 +6,7 @@
  * equality, and a spread copies all of them. A member that is computed for each event, like `data`, would cost a third
  * of the decoding.
  */
+import type { Bytes } from "../../platform/bytes.js";
 import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
@@ -29,6 +30,7 @@ import { type CloudEventInit, partsFromInit } from "./init.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftJson } from "./lenient.js";
 import { stringifyData } from "./json-data.js";
 import { readEvent, rejected } from "./table.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** Tells the constructor that its arguments are a table, the scanned source, and an offset in the table. */
 const SCANNED = Symbol();
@@ -151,7 +153,8 @@ export class CloudEvent<T = unknown> implements Payload {
     const lenient = checkLenient(options);
     if (typeof json === "string") return scanText<T>(json, lenient);
     if (isBytes(json)) return scanBytes<T>(asBytes(json).slice(), lenient);
-    if (typeof json !== "object" || json === null) throw mustBe("json", "a string, bytes or an object", json);
+    const isText = typeof json !== "object" || json === null || "then" in json || "bodyUsed" in json;
+    if (isText) throw mustBe("json", "a string, bytes or an object", json);
     return scanText<T>(json instanceof CloudEvent ? json.toString() : stringifyData(json), lenient);
   }
 
@@ -168,7 +171,7 @@ export class CloudEvent<T = unknown> implements Payload {
   }
 
   /** A copy of the payload as bytes, exactly as they arrived: for data in JSON, the bytes of its JSON text. */
-  get dataBytes(): Uint8Array<ArrayBuffer> | undefined {
+  get dataBytes(): Bytes | undefined {
     return bytesOf(this)?.slice();
   }
 
@@ -216,8 +219,13 @@ export class CloudEvent<T = unknown> implements Payload {
     );
   }
 
-  /** A copy with other attributes or other data. `null` and `undefined` remove an attribute. */
+  /**
+   * A copy with other attributes or other data. `null` and `undefined` remove an attribute.
+   *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` if `changes` is not an object, and the errors of the constructor.
+   */
   with<U = T>(changes: Partial<CloudEventInit<U>>): CloudEvent<U> {
+    if (typeof changes !== "object" || changes === null) throw mustBe("changes", "an object", changes);
     const version = changes.specversion ?? this.specversion;
     if (version !== this.specversion) return this.toVersion(version).with(changes);
     const contentType = explicitContentType(this, this.#flags);
@@ -317,7 +325,7 @@ export class CloudEvent<T = unknown> implements Payload {
   /** Media type and body of the event in binary mode. @internal */
   static binaryPayload(event: CloudEvent): {
     contentType: string | undefined;
-    body: string | Uint8Array<ArrayBuffer> | undefined;
+    body: string | Bytes | undefined;
   } {
     const payload = CloudEvent.#current(event);
     // Only the JSON format has a default media type, so binary mode has to name it.
@@ -328,7 +336,7 @@ export class CloudEvent<T = unknown> implements Payload {
   }
 
   /** The text or bytes of an event that arrived in the JSON format and is unchanged. @internal */
-  static receivedJson(event: CloudEvent): string | Uint8Array<ArrayBuffer> | undefined {
+  static receivedJson(event: CloudEvent): string | Bytes | undefined {
     const received = event.#received;
     if (received === undefined || CloudEvent.#current(event) !== event) return undefined;
     return typeof received === "string" ? received : received.slice();

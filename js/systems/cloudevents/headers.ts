@@ -7,6 +7,7 @@ import { FerryError, REASONS } from "../../engine/errors.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import { Format, isCommon, validText } from "./attribute.js";
 import { REASON } from "./table.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** Headers in any of the shapes that platforms have. The case of names does not matter. */
 export type HeadersLike =
@@ -21,8 +22,11 @@ const IS_DENO = "Deno" in globalThis;
 
 /** The headers as pairs, with names in lower case. */
 export function pairsOf(headers: HeadersLike): Iterable<readonly [string, string]> {
-  if (typeof headers !== "object" || headers === null)
-    throw mustBe("headers", "a Headers object, pairs or a plain object", headers);
+  const inner: unknown = (headers as { headers?: unknown } | null)?.headers;
+  if (typeof headers !== "object" || headers === null || typeof inner === "object") {
+    const advice = inner ? "pass the headers of the message, and its body" : undefined;
+    throw mustBe("headers", "a Headers object, pairs or a plain object", headers, advice);
+  }
   const pairs: [string, string][] = [];
   if (isHeaders(headers)) {
     if (!IS_DENO) return headers;
@@ -48,7 +52,10 @@ export function headerOf(headers: HeadersLike, name: string): string | undefined
 
 /** Whether it is a Headers object, also of another realm. Such an object has its names in lower case. */
 function isHeaders(headers: unknown): headers is Headers {
-  return headers instanceof Headers || Object.prototype.toString.call(headers) === "[object Headers]";
+  return (
+    (typeof Headers === "function" && headers instanceof Headers) ||
+    Object.prototype.toString.call(headers) === "[object Headers]"
+  );
 }
 
 /** The value of an attribute from its header, checked. */

@@ -1,4 +1,5 @@
 /** The HTTP protocol binding 1.0.2: events to messages and back, in binary, structured and batched content mode. */
+import type { Bytes } from "../../platform/bytes.js";
 import { FerryError } from "../../engine/errors.js";
 import { formatValue, invalidArgument, mustBe } from "../../engine/messages.js";
 import { attributeError } from "./attribute.js";
@@ -12,6 +13,8 @@ import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { encodeHeader, type HeadersLike, headerOf, pairsOf } from "./headers.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftHeaders } from "./lenient.js";
 import { isJson } from "./media-type.js";
+import type { RequestMode } from "../../platform/web-types.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** The content modes: how events are sent in HTTP messages. */
 export type ContentMode = "binary" | "structured" | "batch";
@@ -21,7 +24,7 @@ export interface HttpMessage {
   /** The headers, with names in lower case. */
   headers: Record<string, string>;
   /** The body. `undefined` if the event has no data. */
-  body: string | Uint8Array<ArrayBuffer> | undefined;
+  body: string | Bytes | undefined;
 }
 
 export const STRUCTURED_TYPE = "application/cloudevents+json; charset=utf-8";
@@ -174,11 +177,14 @@ export function toRequest(
   try {
     return new Request(url, requestInit);
   } catch (cause) {
+    if (!REQUEST_MODES.includes(requestInit.mode)) checkMode(mode);
     throw new FerryError("ERR_INVALID_ARGUMENT", "could not construct a Request from this URL and these options", {
       cause,
     });
   }
 }
+
+const REQUEST_MODES: readonly (RequestMode | undefined)[] = [undefined, "cors", "no-cors", "same-origin"];
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a content mode that does not exist. */
 export function checkMode(mode: unknown): void {

@@ -27,6 +27,7 @@ import {
 } from "./event-fields.js";
 import { stringifyData } from "./json-data.js";
 import { isJson } from "./media-type.js";
+import { TextEncoder } from "../../platform/text.js";
 
 /** The attributes and the data of a new event. */
 export interface CloudEventInit<T = unknown> {
@@ -125,6 +126,7 @@ function readInit(init: CloudEventInit): EventParts {
         else [type, isPlain] = [validText(name, value, Format.Text), false];
         break;
       case "time":
+        if (typeof value === "number") throw attributeError(name, "must be a string or a Date", value);
         time = value instanceof Date ? toTimestamp(name, value) : validText(name, value, Format.Timestamp);
         break;
       case "subject":

@@ -2,6 +2,7 @@
 import { FerryError } from "../../engine/errors.js";
 import { formatValue } from "../../engine/messages.js";
 import { isJsonText } from "./event-data.js";
+import { TextEncoder } from "../../platform/text.js";
 
 /** A shorter text cannot have more nested arrays and objects than the engine reads. */
 const MIN_DEEP_LENGTH = 1000;
@@ -75,7 +76,8 @@ function findInObject(value: object): Refused | undefined {
 function notJson({ path, what }: Refused): FerryError {
   // Without the quotes; the names may be any text.
   const place = formatValue(`data${path}`).slice(1, -1);
-  return invalidData(`${place} is ${what}, which JSON would drop or write as {}; convert it first`);
+  const advice = what === "a Promise" ? "await it first" : "convert it first";
+  return invalidData(`${place} is ${what}, which JSON would drop or write as {}; ${advice}`);
 }
 
 function invalidData(message: string, cause?: unknown): FerryError {

@@ -15,6 +15,7 @@ import { checkName, Format, toExtensionValue, validText } from "./attribute.js";
 import type { Problem } from "./event-fields.js";
 import { decodeHeader, encodeHeader } from "./headers.js";
 import { membersOf, type RawMember } from "./json-split.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /**
  * `true` leaves attributes off that are not valid. A function is called for each of them: it returns the attribute that

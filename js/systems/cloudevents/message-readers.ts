@@ -9,6 +9,7 @@ import { CLOUDEVENT_TYPE } from "./http.js";
 import { headersOfRecord, valueOfRecord } from "./kafka-record.js";
 import type { Binding, ReceivedAmqpMessage, ReceivedMessages } from "./message-types.js";
 import { bodyOfServiceBus } from "./service-bus.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** The parts of a message. An attribute that has two values is in the list twice, and is refused later. */
 export interface MessageParts {

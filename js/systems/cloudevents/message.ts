@@ -16,7 +16,7 @@ import { formatValue, mustBe } from "../../engine/messages.js";
 import { DataSection } from "./amqp-section.js";
 import { checkEvent } from "./batch.js";
 import { copyBody } from "./body.js";
-import { asBuffer } from "./bytes.js";
+import { asBuffer, isBytes } from "./bytes.js";
 import type { CloudEvent } from "./event.js";
 import { decodeHeader, encodeHeader } from "./headers.js";
 import { decode, toBinary, toStructured } from "./http.js";
@@ -24,6 +24,7 @@ import { checkLenient, type LenientOptions } from "./lenient.js";
 import { READERS } from "./message-readers.js";
 import type { Binding, ClientBytes, ReceivedMessages, SentMessages } from "./message-types.js";
 import { writableHeaders } from "./nats-headers.js";
+import { TextEncoder } from "../../platform/text.js";
 
 /**
  * Encodes an event as a message.
@@ -119,7 +120,9 @@ export function fromMessage<T = unknown>(
   options: LenientOptions = {},
 ): CloudEvent<T> {
   const lenient = checkLenient(options);
-  if (typeof message !== "object" || message === null) throw mustBe("message", "a message of the client", message);
+  const inner = (message as { message?: unknown } | null)?.message;
+  if (typeof message !== "object" || message === null || isBytes(message) || typeof inner === "object")
+    throw mustBe("message", "a message of the client", message, messageAdvice(message));
   const read = READERS[binding];
   if (!Object.hasOwn(READERS, binding)) throw unknownBinding(binding);
   const { attributes, encoded = [], contentType, body } = read(message as never);
@@ -146,6 +149,11 @@ function wellFormed(name: string, text: string): string {
     `the header of the attribute ${formatValue(name)} has half a surrogate pair`,
     { attribute: name },
   );
+}
+
+function messageAdvice(message: unknown): string | undefined {
+  if (isBytes(message)) return "pass the whole message, with its headers";
+  return typeof message === "object" && message !== null ? "pass its member message" : undefined;
 }
 
 function unknownBinding(binding: unknown): FerryError {

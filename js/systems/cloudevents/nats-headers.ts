@@ -1,5 +1,6 @@
 /** Headers that nats.js writes as they are: it calls `encode` of the headers that it is given. */
 import type { NatsHeaders } from "./message-types.js";
+import { TextEncoder } from "../../platform/text.js";
 
 /** Adds the method that nats.js calls, where neither copies nor comparisons of the headers see it. */
 export function writableHeaders(headers: NatsHeaders): NatsHeaders {

@@ -10,6 +10,7 @@ import { codeOf, FerryError, REASONS, sentenceOf } from "../../engine/errors.js"
 import { formatValue } from "../../engine/messages.js";
 import { deepFreeze, type ExtensionValue } from "./attribute.js";
 import { type Extensions, NO_EXTENSIONS, type Payload } from "./event-fields.js";
+import { TextDecoder } from "../../platform/text.js";
 
 // The first twelve words are one for each member, in the order of `MEMBERS`. The word of a string member holds its
 // position in the text, `start << 12 | length`: 0 if it is absent, `UNPACKED` if it does not fit.

@@ -17,6 +17,7 @@ import { CloudEvent } from "./event.js";
 import { contentMode, toHttp } from "./http.js";
 import { errorResponse, notify } from "./webhook-answers.js";
 import type { CheckedOptions, WebhookContext } from "./webhook-options.js";
+import { TextEncoder } from "../../platform/text.js";
 
 /** Another delivery of the event is being handled: it ends soon, or the store says later that it has died. */
 const BUSY_RETRY_SECONDS = "5";

@@ -123,8 +123,8 @@ export interface CheckedOptions<T> extends WebhookOptions<T> {
 }
 
 const NAMES = [
-  ...["allowedOrigins", "allowedRate", "verify", "authorize", "maxBytes", "timeoutMs", "lenient", "onInvalid"],
-  ...["schema", "dedupe", "from", "onEvent", "onRejected", "onHandshake", "onError"],
+  ...["onEvent", "allowedOrigins", "allowedRate", "verify", "authorize", "maxBytes", "timeoutMs", "lenient"],
+  ...["onInvalid", "schema", "dedupe", "from", "onRejected", "onHandshake", "onError"],
 ];
 const DEFAULT_MAX_BYTES = 1024 * 1024;
 const DEFAULT_TIMEOUT_MS = 30_000;

@@ -10,8 +10,9 @@
  * ```
  */
 import { FerryError, isFerryError } from "../../engine/errors.js";
+import { warnOnce } from "../../platform/warn.js";
 import type { EventBatch } from "./batch.js";
-import { readBody } from "./body.js";
+import { checkMessage, readBody } from "./body.js";
 import { inflate } from "./content-encoding.js";
 import { validateData } from "./data-schema.js";
 import type { CloudEvent } from "./event.js";
@@ -53,10 +54,13 @@ export function webhook<T = unknown>(
 
   return async (request, env, ctx) => {
     try {
+      checkMessage(request);
       if (request.method === "OPTIONS") return await handshake(request, checked);
       return withCors(request, await receive(request, env, ctx), checked);
     } catch (error) {
       notify(onError, error, request);
+      // A server that does not know Requests does not send the Response either, so nobody else would tell.
+      if (!onError && isFerryError(error, "ERR_INVALID_ARGUMENT")) warnOnce(`webhook: ${error.message}`);
       return errorResponse(500, "the request could not be handled");
     }
   };

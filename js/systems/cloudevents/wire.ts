@@ -1,9 +1,11 @@
 /** CloudEvents in the outbox: stored in the JSON format, sent in any content mode. */
+import type { Bytes } from "../../platform/bytes.js";
 import { toJsonArray } from "../../outbox/json-texts.js";
 import type { Batch, Encoded, Wire, WireRequest } from "../../outbox/wire.js";
 import { checkEvent } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { BATCH_TYPE, type ContentMode, STRUCTURED_TYPE, toBinary } from "./http.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 const encoder = new TextEncoder();
 
@@ -56,7 +58,7 @@ export class CloudEventsWire implements Wire<CloudEvent> {
     return { url: this.#url, headers, body: typeof body === "string" ? encoder.encode(body) : body };
   }
 
-  encodeBody(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> | undefined {
+  encodeBody(chunks: readonly Uint8Array[]): Bytes | undefined {
     return this.#mode === "batch" ? toJsonArray(chunks) : undefined;
   }
 

@@ -7,7 +7,9 @@
  *   event, outcome, strings ──writeResponse──> body of the response
  * ```
  */
+import type { Bytes } from "../../platform/bytes.js";
 import { eventsProtocol } from "../../engine/modules/events-protocol.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** Which members must be present, in the order of `RULES` in `src/wasm/events_protocol.rs`. */
 export const ENVELOPE_RULE = { usual: 0, strict: 1, lenient: 2, response: 3 } as const;
@@ -96,11 +98,7 @@ export function readEvent(body: string | Uint8Array, rule: EnvelopeRule): Member
 }
 
 /** Writes a response. `strings` are the strings that the outcome needs, as JSON text. */
-export function writeResponse(
-  { name, version, id, flowId }: EventRef,
-  outcome: number,
-  ...strings: string[]
-): Uint8Array<ArrayBuffer> {
+export function writeResponse({ name, version, id, flowId }: EventRef, outcome: number, ...strings: string[]): Bytes {
   const { glue } = eventsProtocol;
   const head = [jsonStringContent(name), version, jsonStringContent(id), jsonStringContent(flowId)];
   const length = eventsProtocol.putText([...head, ...strings].join(SEPARATOR));

@@ -32,6 +32,7 @@ import {
 } from "./result.js";
 import { toCamelCase, validate } from "./schema.js";
 import { RunningTrace } from "./trace.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** Options of one call of `process`. */
 export interface ProcessOptions {

@@ -1,4 +1,5 @@
 /** The results of requests: which outcome a request has, and the strings from which the engine writes the response. */
+import type { Bytes } from "../../platform/bytes.js";
 import { formatValue, invalidArgument } from "../../engine/messages.js";
 import { freshId } from "../../platform/uuid.js";
 import { type EventRef, REQUEST_OUTCOME, writeResponse } from "./engine.js";
@@ -10,7 +11,7 @@ import type { TracedResult } from "./trace.js";
 export type Result = [event: EventRef, outcome: number, ...strings: string[]];
 
 /** The body of the response. */
-export function bodyOf(result: Result): Uint8Array<ArrayBuffer> {
+export function bodyOf(result: Result): Bytes {
   return writeResponse(...result);
 }
 

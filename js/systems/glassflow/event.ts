@@ -6,6 +6,7 @@ import { freshId } from "../../platform/uuid.js";
 import type { PipelineCallOptions } from "./options.js";
 import type { Pipeline } from "./pipeline.js";
 import { type PipelineDataSource, type PublishResult, checkSource } from "./source.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** The fields of a consumed event, in the order of `EventSpans::to_array` in `src/glassflow/wire.rs`. */
 const FIELD = {

@@ -1,6 +1,7 @@
 /** Options of pipelines, and their checks. No message shows an access token. */
 import {
   type ClientOptions,
+  checkBareToken,
   checkClientOptions,
   checkOptionNames,
   checkSignal,
@@ -96,6 +97,7 @@ export function checkToken(token: unknown): asserts token is string {
     throw mustBe(name, TOKEN_TYPE, HIDDEN, `received ${type}`);
   }
   if (token === "") throw mustBe(name, "a non-empty string", token);
+  checkBareToken(name, token);
   if (!/^[\x21-\x7e\xa0-\xff](?:[\x20-\x7e\xa0-\xff]*[\x21-\x7e\xa0-\xff])?$/.test(token)) {
     const advice = "it has a line break, a space at its start or end, or a character that headers do not allow";
     throw mustBe(name, "a valid header value", HIDDEN, advice);

@@ -11,6 +11,7 @@ import {
   checkPipelineOptions,
   checkToken,
 } from "./options.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** The endpoints, in the order of `src/wasm/glassflow.rs`. */
 export const ENDPOINT = { publish: 0, consume: 1, consumeFailed: 2, status: 3 } as const;

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Consuming from a pipeline: one event, or all events as they come. The server deletes an event when it returns it;
  * therefore a consumed event is never dropped here.

@@ -6,6 +6,7 @@ import type { Batch, Encoded, Wire, WireRequest } from "../../outbox/wire.js";
 import { freshId } from "../../platform/uuid.js";
 import { CloudEvent } from "../cloudevents/event.js";
 import { eventToJson } from "./json.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 const HEADERS = { accept: "application/json", "content-type": "application/json" };
 /** The part of a stored event before its JSON text; the group is the id as a JSON string without its quotes. */

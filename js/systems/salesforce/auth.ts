@@ -1,5 +1,5 @@
 /** Ways to log in to Salesforce (OAuth 2.0). `src/salesforce/auth.rs` builds the requests and reads the responses. */
-import { checkedUrl, checkOptionNames } from "../../client/options.js";
+import { checkBareToken, checkedUrl, checkOptionNames } from "../../client/options.js";
 import { HIDDEN, mustBe } from "../../engine/messages.js";
 
 /** Where to log in. */
@@ -238,6 +238,7 @@ export function jwtBearerAuth(options: JwtBearerOptions): SalesforceAuth {
 export function sessionAuth(options: SessionOptions): SalesforceAuth {
   checkOptionNames("sessionAuth", options, ["accessToken", "instanceUrl"]);
   checkStrings(options, ["accessToken"], []);
+  checkBareToken("accessToken", options.accessToken);
   return new SalesforceAuth("session", {
     config: { token: options.accessToken, instanceUrl: checkedUrl(options.instanceUrl, "instanceUrl") },
   });

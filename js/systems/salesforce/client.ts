@@ -1,6 +1,7 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Clients of the Streaming API of Salesforce. `src/salesforce` implements the protocol. */
 import { isLoopback } from "../../client/loopback.js";
-import { checkedUrl, type HeadersOption } from "../../client/options.js";
+import { checkBareToken, checkedUrl, type HeadersOption } from "../../client/options.js";
 import { HIDDEN, mustBe } from "../../engine/messages.js";
 import type { StreamPort } from "../../engine/ports.js";
 import { streamFetch } from "../bayeux/fetch.js";
@@ -20,6 +21,7 @@ import { detailsOf, type PasswordOptions, passwordAuth, type SalesforceAuth } fr
 import { checkPolicy, type ReplayStorage, startPosition } from "./replay.js";
 import { ReplayTracker } from "./replay-tracker.js";
 import { signJwt } from "./sign-jwt.js";
+import type { AddEventListenerOptions, EventListenerOrEventListenerObject } from "../../platform/web-types.js";
 
 /** Options of a client of Salesforce. */
 export interface SalesforceOptions extends StreamOptions {
@@ -289,6 +291,7 @@ export class SalesforceStreamingClient extends SalesforceClient {
 function checkedToken(token: unknown): string {
   if (typeof token !== "string" || token === "")
     throw mustBe("the result of accessToken", "a non-empty string", HIDDEN);
+  checkBareToken("the result of accessToken", token);
   return token;
 }
 

@@ -6,6 +6,7 @@ import { unixNow } from "../../platform/clock.js";
 import { problemListener } from "../../stores/problem-listener.js";
 import type { OutboxStore, StoreProblemListener } from "../../stores/store.js";
 import { checkPolicy, type ReplayMarker, type ReplayPolicy, type ReplayStorage, startPosition } from "./replay.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** Options of `replayStore`. */
 export interface ReplayStoreOptions {

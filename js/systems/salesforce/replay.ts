@@ -46,7 +46,10 @@ export function startPosition(start: unknown, name: string): string {
   if (start === "new") return "-1";
   if (start === "all") return "-2";
   const text = typeof start === "number" && Number.isSafeInteger(start) ? String(start) : start;
-  if (typeof text !== "string" || !/^-?\d{1,200}$/.test(text)) throw mustBe(name, '"new", "all" or a replay id', start);
+  if (typeof text !== "string" || !/^-?\d{1,200}$/.test(text)) {
+    const advice = typeof start === "object" ? "pass a store of events as replayStore(store)" : undefined;
+    throw mustBe(name, '"new", "all" or a replay id', start, advice);
+  }
   return text;
 }
 

@@ -1,4 +1,5 @@
 /** Signs JSON Web Tokens with the crypto of the platform (RFC 7515, RS256). */
+import { TextEncoder } from "../../platform/text.js";
 
 const ALGORITHM = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
 const encoder = new TextEncoder();

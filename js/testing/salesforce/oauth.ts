@@ -14,6 +14,8 @@ import { mustBe } from "../../engine/messages.js";
 import { USER_ID } from "./channels.js";
 import { jsonResponse } from "./json.js";
 import { ORGANIZATION_ID, type AccessToken, type TokenStore, identityUrl } from "./tokens.js";
+import type { JsonWebKey } from "../../platform/web-types.js";
+import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** An account that may log in. A field that is left out is not checked. */
 export interface SalesforceAccount {

@@ -11,6 +11,7 @@
 import { readBody } from "../../systems/cloudevents/body.js";
 import { jsonResponse } from "./json.js";
 import { type TokenStore, randomText } from "./tokens.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** Publishes an event. Returns the number of sessions that received it, and its replay id. */
 export type Publish = (channel: string, content: unknown) => { sessionCount: number; replayId: string | undefined };

@@ -38,6 +38,7 @@ import type { ReplayLog, StoredEvent } from "./replay.js";
 import { Session, type SessionLimits } from "./session.js";
 import { type AccessToken, type TokenStore, randomText } from "./tokens.js";
 import type { Overrides } from "./overrides.js";
+import { TextDecoder } from "../../platform/text.js";
 
 /** Rules of the server. */
 export interface StreamingRules extends SessionLimits {

@@ -5,6 +5,7 @@ import { asBytes, isBytes } from "../bytes.js";
 import { decodeBase64 } from "./base64.js";
 import { hmacKeys, matches, type Secret } from "./keys.js";
 import { fromHex, refusal, requiredHeader, type SignedMessage, type Verifier } from "./signature.js";
+import { TextEncoder } from "../../../platform/text.js";
 
 /** The bytes of a signature, by the name of its algorithm. SHA-1 is too weak for new signatures. */
 const SIZES = { "SHA-256": 32, "SHA-384": 48, "SHA-512": 64 } as const;

@@ -1,10 +1,12 @@
 /** The keys of signatures: HMAC secrets and Ed25519 keys, for WebCrypto. */
+import type { Bytes } from "../../../platform/bytes.js";
 import { FerryError } from "../../../engine/errors.js";
 import { HIDDEN, invalidArgument, mustBe } from "../../../engine/messages.js";
 import { isPage, isWorkerd, supportsAlgorithm, webCrypto } from "../../../platform/crypto.js";
 import { warnOnce } from "../../../platform/warn.js";
 import { asBytes, isBytes } from "../bytes.js";
 import type { Claim } from "./signature.js";
+import { TextEncoder } from "../../../platform/text.js";
 
 /** A secret of HMAC: text, which stands for its bytes in UTF-8, or bytes. */
 export type Secret = string | Uint8Array;
@@ -53,7 +55,7 @@ export function hmacKeys(name: string, secrets: Secret | readonly Secret[], hash
 }
 
 /** The key of a secret. */
-export function hmacKey(secret: Uint8Array<ArrayBuffer>, hash = "SHA-256"): Key {
+export function hmacKey(secret: Bytes, hash = "SHA-256"): Key {
   const subtle = requireCrypto();
   warnInPage();
   const key = lazy(() => subtle.importKey("raw", secret, { name: "HMAC", hash }, false, ["sign", "verify"]));
@@ -64,7 +66,7 @@ export function hmacKey(secret: Uint8Array<ArrayBuffer>, hash = "SHA-256"): Key 
 }
 
 /** @param bytes a public key of 32 bytes */
-export function ed25519PublicKey(bytes: Uint8Array<ArrayBuffer>): Key {
+export function ed25519PublicKey(bytes: Bytes): Key {
   const subtle = requireEd25519();
   const key = ed25519(() => subtle.importKey("raw", bytes, "Ed25519", false, ["verify"]));
   return {
@@ -136,6 +138,6 @@ function warnInPage(): void {
 }
 
 /** The DOM types want to know that the bytes are not shared with other threads. */
-function source(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return bytes as Uint8Array<ArrayBuffer>;
+function source(bytes: Uint8Array): Bytes {
+  return bytes as Bytes;
 }

@@ -2,6 +2,7 @@
 import { FerryError } from "../../../engine/errors.js";
 import { mustBe } from "../../../engine/messages.js";
 import { unixNow } from "../../../platform/clock.js";
+import { TextDecoder } from "../../../platform/text.js";
 
 /** A delivery as verifiers see it. */
 export interface SignedMessage {

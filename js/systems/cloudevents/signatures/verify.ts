@@ -1,6 +1,6 @@
 /** The option `verify`: whether a delivery is genuine by any of several verifiers. */
 import { FerryError, isFerryError } from "../../../engine/errors.js";
-import { mustBe } from "../../../engine/messages.js";
+import { HIDDEN, mustBe } from "../../../engine/messages.js";
 import type { SignedMessage, Verifier } from "./signature.js";
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -10,7 +10,7 @@ export function checkVerifiers(verify: Verifier | readonly Verifier[] | undefine
   if (verifiers.length === 0) throw mustBe("verify", "a verifier or a list of them, not empty", verify);
   for (const verifier of verifiers)
     if (typeof (verifier as Verifier | null)?.verify !== "function")
-      throw mustBe("verify", "a verifier, for example github(secret), or a list of them", verifier);
+      throw mustBe("verify", "a verifier, for example github(secret), or a list of them", HIDDEN);
   return verifiers;
 }
 

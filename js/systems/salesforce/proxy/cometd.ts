@@ -9,6 +9,7 @@
  *             └─> anything else is streamed through
  * ```
  */
+import { checkBareToken } from "../../../client/options.js";
 import { isFerryError } from "../../../engine/errors.js";
 import { HIDDEN, mustBe } from "../../../engine/messages.js";
 import { isAllowed, refusalOf } from "./channel-rules.js";
@@ -24,6 +25,7 @@ import {
 import { jsonResponse, textResponse } from "./responses.js";
 import { cookiesAfter } from "./session-cookies.js";
 import { readText, type Upstream } from "./upstream.js";
+import { TextDecoder } from "../../../platform/text.js";
 
 /** What is forwarded, and where to. */
 export interface CometdOptions {
@@ -137,6 +139,7 @@ export class CometdProxy {
     const token: unknown = await accessToken?.(request, renew);
     if (accessToken && (typeof token !== "string" || token === ""))
       throw mustBe("the result of accessToken", "a non-empty string", HIDDEN);
+    if (typeof token === "string") checkBareToken("the result of accessToken", token);
     const authorization = accessToken ? `Bearer ${token as string}` : request.headers.get("authorization");
     return {
       "content-type": "application/json; charset=utf-8",

@@ -7,6 +7,7 @@ import { Secrets } from "../../../client/redact.js";
 import { FerryError } from "../../../engine/errors.js";
 import { startTimer, stopTimer } from "../../../platform/clock.js";
 import type { FetchLike } from "../../../platform/fetch.js";
+import { TextDecoder } from "../../../platform/text.js";
 
 /** Limits of requests, and the `fetch` to use. */
 export interface UpstreamOptions {
