@@ -71,6 +71,13 @@ export const STAGES = [
     isLong: true,
   },
   { name: "runtimes", description: "the packed package, in every runtime", needs: ["build"], run: runtimes },
+  {
+    name: "types",
+    description: "the declarations with each compiler, under the types of each runtime",
+    needs: ["build"],
+    run: types,
+    isLong: true,
+  },
 ];
 
 function tools(tally) {
@@ -144,6 +151,12 @@ async function runtimes(tally) {
   ensureModules("tests/runtimes");
   ensureModules("tests/runtimes/servers");
   await script("tests/runtimes/run.mjs", { minutes: 15 })(tally);
+}
+
+async function types(tally) {
+  ensureModules("tests/runtimes");
+  ensureModules("tests/runtimes/types");
+  await script("tests/runtimes/types-run.mjs", { minutes: 30 })(tally);
 }
 
 async function cases(tally) {

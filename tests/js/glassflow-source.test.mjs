@@ -248,7 +248,10 @@ test("the options of a client are checked by its constructor, and the message na
       /^pipelineAccessToken must be a string or a function that returns one; received a value of type number$/,
     ],
     [{ ...good, pipelineAccessToken: null }, /received null$/],
-    [{ ...good, baseUrl: "api.glassflow.dev" }, /^baseUrl must be an absolute URL; did you mean "https:\/\/api.glassflow.dev"\?$/],
+    [
+      { ...good, baseUrl: "api.glassflow.dev" },
+      /^baseUrl must be an absolute URL; did you mean "https:\/\/api.glassflow.dev"\?$/,
+    ],
     [{ ...good, baseUrl: "ftp://example.com" }, /^baseUrl must be an http or https URL; received "ftp:"$/],
     [
       { ...good, baseUrl: "https://user:secret@example.com" },

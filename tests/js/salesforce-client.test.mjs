@@ -470,7 +470,10 @@ test("invalid arguments are rejected with a message that names them and shows no
     [() => passwordAuth({ ...good, password: 1234567 }), /^password must be a non-empty string$/],
     [() => passwordAuth({ ...good, consumerKey: undefined }), /^consumerKey must be a non-empty string$/],
     [() => passwordAuth({ ...good, sandbox: "yes" }), /^sandbox must be a boolean; received "yes"$/],
-    [() => passwordAuth(undefined), /^the options of passwordAuth must be an object; received undefined$/],
+    [
+      () => passwordAuth(undefined),
+      /^the options of passwordAuth must be an object such as \{ consumerKey: … \}; received undefined$/,
+    ],
     [
       () => clientCredentialsAuth({ consumerKey: "k", consumerSecret: "s" }),
       /^loginUrl must be the URL of My Domain; received undefined; /,

@@ -7,6 +7,7 @@ import { pages } from "./pages.mjs";
 import { programs } from "./programs.mjs";
 import { proxies } from "./proxies.mjs";
 import { firstSteps } from "./readme.mjs";
+import { lightTypes } from "./types.mjs";
 import { recipes } from "./recipes.mjs";
 import { servers } from "./servers.mjs";
 
@@ -16,7 +17,7 @@ await tally.check("the package can be packed and installed into an empty folder"
   installed = await installPackage();
 });
 if (installed) {
-  for (const part of [packageChecks, firstSteps, programs, servers, recipes, edges, proxies, pages])
+  for (const part of [packageChecks, lightTypes, firstSteps, programs, servers, recipes, edges, proxies, pages])
     await part(installed, tally);
 }
 tally.finish();

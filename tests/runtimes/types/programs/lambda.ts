@@ -1,0 +1,3 @@
+import * as lambda from "eventferry/lambda";
+
+export const adapters: object = lambda;
