@@ -64,6 +64,12 @@ export const STAGES = [
     run: examples,
   },
   {
+    name: "demo",
+    description: "the demo page in browsers",
+    needs: ["build"],
+    run: demo,
+  },
+  {
     name: "site",
     description: "the site in a browser, and the examples with Vite, Next.js and wrangler",
     needs: ["build"],
@@ -178,6 +184,11 @@ async function faults(tally) {
 async function examples(tally) {
   ensureModules("tests/runtimes");
   await script("tests/examples/run.mjs", { minutes: 10 })(tally);
+}
+
+async function demo(tally) {
+  ensureModules("tests/demo");
+  await script("tests/demo/run.mjs", { minutes: 10 })(tally);
 }
 
 async function site(tally) {

@@ -37,21 +37,19 @@ const dead = deadLinks(SITE, base);
 if (dead.length > 0) fail(`dead links:\n  ${dead.join("\n  ")}`);
 step(`done: ${SITE}/`);
 
-/** The page with its scripts bundled. On the site a service worker answers its requests. */
+/** The page with its scripts bundled. Its guides are the pages of the site. */
 async function buildDemo() {
   const folder = join(SITE, "demo");
   mkdirSync(folder, { recursive: true });
   cpSync("www/style.css", join(folder, "style.css"));
   const page = readFileSync("www/index.html", "utf8");
-  const script = '<script type="module" src="main.js"></script>';
+  cpSync("www/worker.js", join(folder, "worker.js"));
   const importMap = /\n *<script type="importmap">.*?<\/script>/s;
-  if (!page.includes(script) || !importMap.test(page)) fail("www/index.html does not load main.js with an import map");
-  writeFileSync(
-    join(folder, "index.html"),
-    page.replace(importMap, "").replace(script, '<script type="module" src="start.js"></script>'),
-  );
-  const options = { bundle: true, minify: true, platform: "browser", logLevel: "error" };
-  await build({ ...options, entryPoints: ["www/main.js"], format: "esm", outfile: join(folder, "main.js") });
-  await build({ ...options, entryPoints: ["www/site-worker.js"], format: "iife", outfile: join(folder, "worker.js") });
-  cpSync("www/site-demo.js", join(folder, "start.js"));
+  if (!importMap.test(page)) fail("www/index.html has no import map");
+  const atSite = page.replace(importMap, "").replaceAll(/href="docs\/([\w-]+)\.md"/g, 'href="../$1.html"');
+  writeFileSync(join(folder, "index.html"), atSite);
+  await build({
+    ...{ bundle: true, splitting: true, minify: true, platform: "browser", logLevel: "error" },
+    ...{ entryPoints: ["www/main.js"], format: "esm", outdir: folder },
+  });
 }

@@ -1,15 +1,16 @@
 // `npx eventferry demo`: serves the demo page of www/ and the emulator that it talks to. `npm run demo` builds the package
 // first.
 import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readArguments } from "./arguments.mjs";
-import { controlFaults } from "./demo-faults.mjs";
 import { DEFAULT_PORT, closeOnSignals, listen, readPort } from "./serve.mjs";
 
 const PORTS_TO_TRY = 20;
 const TYPES = {
   ".html": "text/html",
+  ".md": "text/plain",
   ".js": "text/javascript",
   ".css": "text/css",
   ".map": "application/json",
@@ -40,10 +41,7 @@ export async function main(args, { command = "npx eventferry demo", prepare = ()
   prepare();
   const { createEmulator } = await import("../../dist/entries/testing.js");
   const emulator = createEmulator({
-    services: [
-      { prefix: "/", handle: serveFile },
-      { prefix: "/demo", handle: (request, url) => controlFaults(emulator, request, url) },
-    ],
+    services: [{ prefix: "/", handle: serveFile }],
   });
   emulator.glassflow.createPipeline({
     id: "demo",
@@ -53,7 +51,7 @@ export async function main(args, { command = "npx eventferry demo", prepare = ()
   const url = await listen(emulator, ports);
   const { addresses } = await import("./emulator.mjs");
   console.log(`
-  The page:        ${url}/   its events go to the channel demo, which a shell can use as well:
+  The page:        ${url}/   its server is in the page. The emulator is for your own programs:
 
     curl ${url}/cloudevents/demo -H 'ce-specversion: 1.0' -H 'ce-id: 1' -H 'ce-source: /shell' \\
       -H 'ce-type: com.example.hello' -H 'content-type: application/json' -d '{"hello":"from the shell"}'
@@ -72,9 +70,9 @@ function serveFile(request, { pathname }) {
   } catch {
     return new Response("the path is not valid\n", { status: 400 });
   }
-  const file = path.startsWith("/dist/") ? join(root, path) : join(root, "www", path);
-  const type = TYPES[extname(file)];
-  if (!type || path.includes("\0") || path.includes("..") || !existsSync(file))
+  const file = fileOf(path);
+  const type = TYPES[extname(path)];
+  if (!type || !file || path.includes("\0") || path.includes("..") || !existsSync(file))
     return new Response("file not found\n", { status: 404 });
   return new Response(readFileSync(file), {
     headers: {
@@ -83,4 +81,17 @@ function serveFile(request, { pathname }) {
       "x-content-type-options": "nosniff",
     },
   });
+}
+
+/** The dependencies that BriteEvents loads, which the page imports by their paths. */
+const MODULE = /^\/modules\/(yaml|@cfworker\/json-schema)\/(.+)$/;
+const require = createRequire(import.meta.url);
+
+function fileOf(path) {
+  if (path.startsWith("/dist/")) return join(root, path);
+  const [, name, rest] = MODULE.exec(path) ?? [];
+  if (!name) return join(root, "www", path);
+  // `exports` of the package may hide its package.json, and its entry is somewhere below its folder.
+  const [folder] = require.resolve(name).split(join("node_modules", name)).slice(0, 1);
+  return join(folder, "node_modules", name, rest);
 }

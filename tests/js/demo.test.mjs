@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { request } from "node:http";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CloudEvent, fromHttp, toStructured } from "../../dist/entries/cloudevents.js";
+import { EXAMPLES, SIGNED_HOOK } from "../../www/demo/examples.js";
+import { run } from "../../www/demo/runner.js";
 
 const demo = (port) =>
   spawn(process.execPath, [fileURLToPath(new URL("../../www/demo.mjs", import.meta.url)), "--port", port], {
@@ -31,6 +33,10 @@ test("the demo serves the page, its style, its script and the package, and no ot
     ["/", "text/html"],
     ["/main.js", "text/javascript"],
     ["/style.css", "text/css"],
+    ["/demo/picture.js", "text/javascript"],
+    ["/docs/outbox.md", "text/plain"],
+    ["/modules/yaml/browser/index.js", "text/javascript"],
+    ["/modules/@cfworker/json-schema/dist/esm/index.js", "text/javascript"],
     ["/dist/wasm/publish.wasm", "application/wasm"],
   ]) {
     const answer = await fetch(url + path);
@@ -46,6 +52,8 @@ test("the demo serves the page, its style, its script and the package, and no ot
     "/..%2f..%2fpackage.json",
     "/dist/..%5c..%5cpackage.json",
     "/x.js%00",
+    "/modules/esbuild/lib/main.js",
+    "/modules/yaml/../esbuild/lib/main.js",
     "/dist/",
     "/%",
   ]) {
@@ -79,45 +87,51 @@ test("every import of the page can be loaded", async () => {
 
 test("the page has every element that its script uses, and loads nothing from other hosts", async () => {
   const html = await (await fetch(`${url}/`)).text();
-  const script = await (await fetch(`${url}/main.js`)).text();
+  const files = ["demo/picture.js", "demo/programs.js"].map(async (file) => (await fetch(`${url}/${file}`)).text());
+  const script = (await Promise.all(files)).join("");
   for (const [, id] of script.matchAll(/\$\("([^"]+)"\)/g)) {
     if (id !== "field-error") assert.ok(html.includes(`id="${id}"`), id);
   }
   assert.doesNotMatch(html, /(?:src|href)="https?:/, "the page loads nothing from other hosts");
 });
 
-test("events are streamed to the page, and the faults of the page apply to deliveries", async () => {
-  const send = () =>
-    fetch(`${url}/cloudevents/demo`, {
-      method: "POST",
-      ...toStructured(new CloudEvent({ type: "t", source: "/demo", data: 7 })),
-    });
-  const stream = (await fetch(`${url}/cloudevents/demo/stream?after=0`)).body.pipeThrough(new TextDecoderStream());
-  assert.equal((await send()).status, 204);
-  let text = "";
-  for await (const chunk of stream) {
-    text += chunk;
-    if (/\ndata: .*\n\n/.test(text)) break;
-  }
-  assert.equal(fromHttp({ "content-type": "application/cloudevents+json" }, /\ndata: (.*)\n/.exec(text)[1]).data, 7);
-
-  const fault = async (method, kind) =>
-    (await fetch(`${url}/demo/fault${kind ? `?kind=${kind}` : ""}`, { method })).json();
-  assert.deepEqual(await fault("POST", "refusal"), { pending: 1, isOutage: false });
-  const refused = await send();
-  assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "1"]);
-  assert.deepEqual(await fault("GET"), { pending: 0, isOutage: false });
-  await fault("POST", "lost");
-  await assert.rejects(send(), TypeError);
-  await fault("POST", "delay");
-  assert.deepEqual(await fault("DELETE"), { pending: 0, isOutage: false });
-  assert.equal((await send()).status, 204);
-  assert.equal((await fetch(`${url}/demo/fault?kind=other`, { method: "POST" })).status, 400);
-  assert.equal(
-    (await (await fetch(`${url}/cloudevents/demo/events`)).json()).length,
-    3,
-    "the event whose response was lost is stored",
+test("the programs of the page run as they are shown", async () => {
+  const printed = async (code) => {
+    const lines = [];
+    await run(code, (line) => lines.push(line));
+    return lines;
+  };
+  const last = {
+    cloudevents: "ERR_INVALID_ATTRIBUTE_VALUE source",
+    glassflow: 'failed: {"orderId":8,"total":"free"} TypeError: a total is a number',
+    "brite-events": "delivered in all: 2",
+    salesforce: "after the restart: 5 4",
+    "events-protocol": 'notFound NO_SUCH_USER {"userId":8}',
+  };
+  assert.deepEqual(
+    EXAMPLES.map(({ id }) => id),
+    Object.keys(last),
   );
+  for (const { id, code, guide } of EXAMPLES) {
+    assert.equal((await printed(code)).at(-1), last[id], id);
+    assert.ok(existsSync(new URL(`../../www/docs/${guide}.md`, import.meta.url)), guide);
+  }
+  assert.deepEqual(await printed(SIGNED_HOOK), [
+    "received: 18",
+    "204",
+    "refused: no signature in the header webhook-signature matches",
+    "401",
+  ]);
+});
+
+test("a program that cannot run says why", async () => {
+  const ignore = () => undefined;
+  await assert.rejects(
+    run('import { x } from "left-pad";', ignore),
+    /^Error: this page has no left-pad; it has eventferry, /,
+  );
+  await assert.rejects(run('import { x } from "eventferry";', ignore), /eventferry has no x$/);
+  await assert.rejects(run("const x = ;", ignore), SyntaxError);
 });
 
 test("the demo reports a port in use, and exits with 0 on Ctrl-C", async () => {
