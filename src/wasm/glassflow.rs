@@ -13,7 +13,7 @@ use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::glassflow::sink::{Options, Settled, Sink};
 use crate::glassflow::wire::{self, Endpoint, Topic};
 
-/// The URL of an endpoint, by its number in `js/systems/glassflow/pipeline.ts`. Empty if the id cannot be a
+/// The URL of an endpoint, by its number in `js/systems/glassflow/pipeline-access.ts`. Empty if the id cannot be a
 /// segment of a URL path.
 #[wasm_bindgen]
 pub fn glassflow_url(base: &str, pipeline_id: &str, endpoint: usize) -> String {

@@ -14,7 +14,7 @@ import { FAILURE, type GlassflowGlue, type PipelineSinkPort } from "../../engine
 import { Pump } from "../../engine/pump.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
-import type { Pipeline } from "./pipeline.js";
+import type { PipelineAccess } from "./pipeline-access.js";
 
 /** The response to a consume request. */
 export interface ConsumeResponse {
@@ -26,7 +26,7 @@ export interface ConsumeResponse {
 }
 
 export interface SinkDriverOptions {
-  pipeline: Pipeline;
+  pipeline: PipelineAccess;
   /** The URLs that consume events of the output, and failed events. */
   urls: readonly [output: string, failed: string];
   fetch: FetchLike | undefined;

@@ -4,7 +4,7 @@ import { CloudEvent } from "../cloudevents/event.js";
 import { isFerryError } from "../../engine/errors.js";
 import { freshId } from "../../platform/uuid.js";
 import type { PipelineCallOptions } from "./options.js";
-import type { Pipeline } from "./pipeline.js";
+import type { PipelineAccess } from "./pipeline-access.js";
 import { type PipelineDataSource, type PublishResult, checkSource } from "./source.js";
 import { TextDecoder } from "../../platform/text.js";
 
@@ -46,7 +46,7 @@ export class PipelineEvent<P = unknown, R = unknown> {
   readonly stackTrace: string | undefined;
   /** The body of the response, byte for byte. */
   declare readonly body: Uint8Array;
-  readonly #pipeline: Pipeline;
+  readonly #pipeline: PipelineAccess;
   /** Start and end of each field in `body`. */
   readonly #spans: Uint32Array;
   readonly #acknowledge: (() => Promise<void>) | undefined;
@@ -56,7 +56,7 @@ export class PipelineEvent<P = unknown, R = unknown> {
 
   /** @internal */
   constructor(
-    pipeline: Pipeline,
+    pipeline: PipelineAccess,
     isFailed: boolean,
     body: Uint8Array,
     spans: Uint32Array,
@@ -204,7 +204,7 @@ Object.defineProperty(PipelineEvent.prototype, Symbol.for("nodejs.util.inspect.c
 
 /** Reads the body of a response. `undefined` if it is not an event. */
 export function readEvent(
-  pipeline: Pipeline,
+  pipeline: PipelineAccess,
   isFailed: boolean,
   body: Uint8Array,
   acknowledge?: () => Promise<void>,

@@ -5,7 +5,7 @@
 import { type FerryError, type FerryErrorCode, isFerryError } from "../../engine/errors.js";
 import { type ConsumeResponse, consumeAction } from "./driver.js";
 import { type PipelineEvent, readEvent } from "./event.js";
-import type { Pipeline } from "./pipeline.js";
+import type { PipelineAccess } from "./pipeline-access.js";
 
 /** The result of consuming from a queue. */
 export interface ConsumeResult<P = unknown, R = unknown> {
@@ -27,10 +27,10 @@ const MIN_RESPONSE_LIMIT_BYTES = 64 * MIB;
 export class ResponseReader {
   /** Limit of the bytes that are read of one response. */
   readonly maxResponseBytes: number;
-  readonly #pipeline: Pipeline;
+  readonly #pipeline: PipelineAccess;
   readonly #maxEventBytes: number;
 
-  constructor(pipeline: Pipeline, maxEventBytes: number) {
+  constructor(pipeline: PipelineAccess, maxEventBytes: number) {
     this.#pipeline = pipeline;
     this.#maxEventBytes = maxEventBytes;
     this.maxResponseBytes = Math.max(maxEventBytes + 1, MIN_RESPONSE_LIMIT_BYTES);

@@ -17,7 +17,7 @@ import { DurableInbox, checkStore } from "./durable-inbox.js";
 import type { PipelineEvent } from "./event.js";
 import { Iteration, type IterationSource } from "./iteration.js";
 import { type PipelineCallOptions, type PipelineOptions, checkCallOptions, checkCount } from "./options.js";
-import { ENDPOINT, Pipeline } from "./pipeline.js";
+import { ENDPOINT, PipelineAccess } from "./pipeline-access.js";
 import { type ConsumeResult, ResponseReader } from "./response.js";
 
 /** Options of a sink. */
@@ -92,7 +92,7 @@ const DAY_MS = 86_400_000;
  */
 export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
   readonly #options: PipelineDataSinkOptions;
-  readonly #pipeline: Pipeline;
+  readonly #pipeline: PipelineAccess;
   readonly #driver: SinkDriver;
   readonly #reader: ResponseReader;
   readonly #inboxes = new Map<OutboxStore, DurableInbox>();
@@ -108,7 +108,7 @@ export class PipelineDataSink implements AsyncIterable<PipelineEvent> {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` if an option is missing, unknown or invalid */
   constructor(options: PipelineDataSinkOptions = {}) {
-    this.#pipeline = new Pipeline("a PipelineDataSink", options, ["backoff", "maxEventBytes"]);
+    this.#pipeline = new PipelineAccess("a PipelineDataSink", options, ["backoff", "maxEventBytes"]);
     this.#options = { ...options };
     const { backoff = {}, maxEventBytes = DEFAULT_MAX_EVENT_BYTES, fetch, signal } = options;
     checkOptionNames("backoff", backoff, ["baseMs", "maxMs"]);

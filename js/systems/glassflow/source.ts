@@ -9,7 +9,7 @@ import { Outbox } from "../../outbox/outbox.js";
 import type { EventSession } from "../../outbox/session.js";
 import { eventToJson } from "./json.js";
 import { type PipelineCallOptions, type PipelineOptions, checkCallOptions } from "./options.js";
-import { ENDPOINT, Pipeline, TOKEN_HEADER } from "./pipeline.js";
+import { ENDPOINT, PipelineAccess, TOKEN_HEADER } from "./pipeline-access.js";
 import { type PublishAllOptions, type PublishReport, publishAll } from "./publish-all.js";
 import { PipelineWire } from "./wire.js";
 import { mustBe } from "../../engine/messages.js";
@@ -46,7 +46,7 @@ export interface PublishResult {
  */
 export class PipelineDataSource {
   readonly #options: PipelineDataSourceOptions;
-  readonly #pipeline: Pipeline;
+  readonly #pipeline: PipelineAccess;
   readonly #calls: Calls;
   readonly #url: string;
   #outbox: Outbox<unknown> | undefined;
@@ -54,7 +54,12 @@ export class PipelineDataSource {
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` if an option is missing, unknown or invalid */
   constructor(options: PipelineDataSourceOptions = {}) {
-    this.#pipeline = new Pipeline("a PipelineDataSource", options, ["retry", "maxInFlight", "outbox", "classify"]);
+    this.#pipeline = new PipelineAccess("a PipelineDataSource", options, [
+      "retry",
+      "maxInFlight",
+      "outbox",
+      "classify",
+    ]);
     checkClassify(options.classify);
     this.#options = { ...options };
     this.#calls = new Calls(this.#options, publish, CLASSIFIERS.webhook);

@@ -4,6 +4,7 @@ import { type Call, type CallResponse, type Calls, responseOf } from "../../clie
 import { type ClientOptions, headerLines } from "../../client/options.js";
 import { FerryError, type FerryErrorCode, sentenceOf } from "../../engine/errors.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
+import { detailOf } from "./response-detail.js";
 import {
   type PipelineCallOptions,
   type PipelineOptions,
@@ -18,10 +19,9 @@ export const ENDPOINT = { publish: 0, consume: 1, consumeFailed: 2, status: 3 } 
 export type Endpoint = (typeof ENDPOINT)[keyof typeof ENDPOINT];
 
 export const TOKEN_HEADER = "x-pipeline-access-token";
-const MAX_DETAIL_LENGTH = 200;
 
 /** A pipeline with checked options. */
-export class Pipeline {
+export class PipelineAccess {
   readonly id: string;
   readonly #baseUrl: string;
   readonly #token: TokenOption;
@@ -181,21 +181,6 @@ const UNCHANGED_CODES: readonly FerryErrorCode[] = [
   "ERR_INTERNAL",
   "ERR_NOT_INITIALIZED",
 ];
-
-/** The message of a response, on one line of limited length. The service sends `{ "detail": "…" }`. */
-function detailOf(body: Uint8Array | undefined): string {
-  if (!body) return "";
-  const text = new TextDecoder().decode(body.subarray(0, 16 * 1024));
-  let message: unknown;
-  try {
-    const { detail, msg } = JSON.parse(text) as { detail?: unknown; msg?: unknown };
-    message = detail ?? msg;
-  } catch {
-    // Not JSON: the text is the message.
-  }
-  const line = (typeof message === "string" ? message : text).replace(/[\p{C}\s]+/gu, " ").trim();
-  return line.length > MAX_DETAIL_LENGTH ? `${line.slice(0, MAX_DETAIL_LENGTH - 1)}…` : line;
-}
 
 function tokenFailure(cause: unknown): FerryError {
   if (cause instanceof FerryError) return cause;
