@@ -144,6 +144,16 @@ export class SessionBuffer<E> implements SegmentOrigin {
     this.#host.stageMany(this.id, segment.generation, sizes.slice(from), segment.orderingKeys.slice(from));
   }
 
+  /** The staged events in their encoded form, the oldest first. */
+  texts(): Uint8Array[] {
+    this.returnCredit();
+    const open = this.#arena.subarray(0, this.#arenaLength);
+    return this.#segments.flatMap((segment) => {
+      const { length } = segment.sizes;
+      return segment.texts(length - segment.staged, length, segment.body ?? open);
+    });
+  }
+
   /** Drops the staged events and returns their ids, the oldest first. Their receipts reject with `error`. */
   rollback(error: FerryError): string[] {
     const segments = this.#take();

@@ -151,6 +151,11 @@ export class EventSession<E> {
     this.#commit();
   }
 
+  /** The staged events in their encoded form, the oldest first. @internal */
+  stagedTexts(): Uint8Array[] {
+    return [...this.#buffers.values()].flatMap((buffer) => buffer.texts());
+  }
+
   /** Flushes the session. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.flush();

@@ -133,13 +133,17 @@ export class TrackedSegment {
     return bytes;
   }
 
-  /** The bytes of each of these events. */
-  texts(from: number, to: number): Bytes[] {
+  /**
+   * The bytes of each of these events.
+   *
+   * @param body the events of a segment that is still open
+   */
+  texts(from: number, to: number, body: Bytes = this.body!): Bytes[] {
     let start = 0;
     for (let at = 0; at < from; at++) start += this.sizes[at]! + 1;
     const texts: Bytes[] = [];
     for (let at = from; at < to; start += this.sizes[at++]! + 1)
-      texts.push(this.body!.subarray(start, start + this.sizes[at]!));
+      texts.push(body.subarray(start, start + this.sizes[at]!));
     return texts;
   }
 

@@ -1,7 +1,7 @@
 // What the original bc_events offers beside publishing: bulk, the queue, descriptions, its log.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EventClient } from "eventferry/bc-events";
+import { EventClient, memoryStore } from "eventferry/bc-events";
 
 const topics = {
   DefaultCategory: "shop",
@@ -46,6 +46,41 @@ test("publishBulk stages all events or none, and events is a copy of the queue",
   assert.deepEqual([session.staged, session.events], [0, []]);
   for (const wrong of [undefined, 7, "text", [7]])
     assert.throws(() => session.publishBulk(wrong), { code: "ERR_INVALID_ARGUMENT" });
+  await client.close();
+});
+
+test("events are those that are staged also after a flush has failed while others were published", async () => {
+  const store = { ...memoryStore(), open: () => Promise.reject(new Error("no disk")) };
+  const client = clientOf({ apiUrl: "https://events.example/", outbox: { store } });
+  const session = client.serviceSession("job-7");
+  const ids = () => session.events.map(({ data }) => data.id);
+  session.publishBulk(["1", "2"].map(order));
+  const flushed = assert.rejects(session.flush(), { code: "ERR_STORE" });
+  assert.deepEqual(ids(), []);
+  session.publishBulk(["3 \u{1F600}", "4"].map(order));
+  assert.deepEqual(ids(), ["3 \u{1F600}", "4"]);
+  await flushed;
+  assert.deepEqual([session.staged, ids()], [4, ["1", "2", "3 \u{1F600}", "4"]]);
+  session.publishBulk([order("5")]);
+  assert.deepEqual(ids(), ["1", "2", "3 \u{1F600}", "4", "5"]);
+  session.rollback();
+  assert.deepEqual(ids(), []);
+  await client.close();
+});
+
+test("events are without those that were dropped in favour of newer ones", async () => {
+  const client = clientOf({
+    apiUrl: "https://events.example/",
+    outbox: { store: memoryStore(), overflow: "drop-oldest", maxBytes: 1000 },
+  });
+  const session = client.serviceSession("job-7");
+  for (let id = 1; id <= 20; id++) session.publish(order(String(id)));
+  const { staged, events } = session;
+  assert.ok(staged > 1 && staged < 20, `${staged} are staged`);
+  assert.deepEqual(
+    events.map(({ data }) => data.id),
+    Array.from({ length: staged }, (_, at) => String(21 - staged + at)),
+  );
   await client.close();
 });
 

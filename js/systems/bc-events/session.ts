@@ -20,7 +20,7 @@ import {
 import { serializeData } from "./serialize.js";
 import type { Topic, TopicTable } from "./topics.js";
 import type { IsConstant, MagicCalls, PublishOf, TopicSource } from "./types.js";
-import { EncodedEvent } from "./wire.js";
+import { EncodedEvent, eventTextOf } from "./wire.js";
 
 /** Options of one session. */
 export interface SessionOptions {
@@ -90,8 +90,6 @@ const MAX_REPORTED_PROBLEMS = 3;
 export class BriteEventsSession<T extends TopicSource = TopicSource> {
   readonly #init: SessionInit;
   #jobId: string | undefined;
-  /** The last published events as JSON; as many of them as are staged are the queue. */
-  #published: string[] = [];
 
   /** @internal */
   constructor(init: SessionInit) {
@@ -136,7 +134,7 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
 
   /** The staged events as they will be sent, oldest first: a copy of the queue. */
   get events(): BriteEvent[] {
-    return this.#queue().map((json) => JSON.parse(json) as BriteEvent);
+    return this.#init.buffer.stagedTexts().map((text) => JSON.parse(eventTextOf(text)) as BriteEvent);
   }
 
   /**
@@ -214,13 +212,6 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
     };
   }
 
-  /** The published events that are still staged. */
-  #queue(): string[] {
-    const { staged } = this.#init.buffer;
-    this.#published = staged === 0 ? [] : this.#published.slice(-staged);
-    return this.#published;
-  }
-
   #encode(topic: Topic, data: unknown): EncodedEvent {
     const { actor } = this.#init;
     const { action, category, entity } = topic;
@@ -240,12 +231,7 @@ export class BriteEventsSession<T extends TopicSource = TopicSource> {
 
   #stage(events: readonly EncodedEvent[]): EventReceipt[] {
     const { buffer } = this.#init;
-    if (buffer.staged === 0) this.#published = [];
-    const receipts = events.map((event) => {
-      const receipt = buffer.publish(event);
-      this.#published.push(event.event);
-      return receipt;
-    });
+    const receipts = events.map((event) => buffer.publish(event));
     if (this.publishImmediately) buffer.commit();
     return receipts;
   }

@@ -72,7 +72,7 @@ export class BriteEventsWire implements Wire<Encoded> {
   }
 
   textOf(text: Uint8Array): string {
-    return decoder.decode(eventBytes(text));
+    return eventTextOf(text);
   }
 
   request(batch: Batch): WireRequest {
@@ -121,15 +121,12 @@ function topicNameOf(text: Uint8Array): string {
 /** An event in its stored form. The flag `bulk` is set when the event is flushed. */
 export class EncodedEvent implements Encoded {
   readonly id: string;
-  /** The event as it is sent. */
-  readonly event: string;
   readonly text: string;
   /** The ordering key: events of one job keep their order. */
   readonly orderingKey: string;
 
   constructor(id: string, job: string, event: string) {
     this.id = id;
-    this.event = event;
     this.text = `{"bulk":0,"id":${JSON.stringify(id)},"job":${JSON.stringify(job)},"event":${event}}`;
     this.orderingKey = job;
   }
@@ -144,6 +141,11 @@ function parseHead(text: Uint8Array): StoredHead | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The event that is sent, of its stored form. */
+export function eventTextOf(text: Uint8Array): string {
+  return decoder.decode(eventBytes(text));
 }
 
 /** The event that is sent. A corrupt text is sent as it is, and the server rejects it. */
