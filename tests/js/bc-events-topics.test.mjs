@@ -1,6 +1,10 @@
 // Topics: reading them, the messages for wrong ones, and validating data.
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { BriteEventsClient } from "../../dist/entries/bc-events.js";
 import { clientTo, server, thrown, topics } from "./bc-events-fixtures.mjs";
 import { virtualTime } from "./virtual-clock.mjs";
@@ -319,4 +323,32 @@ test("definitions are not changed, and may be frozen", () => {
   session.deletedTest({ id: "a", name: "b" });
   assert.equal(JSON.stringify(frozen), before);
   assert.deepEqual(Object.getOwnPropertyNames(frozen.Topics[1].Schema), ["type", "required", "properties"]);
+});
+
+test("topics come from a file, by its path or its URL, and the error names a file that cannot be read", async () => {
+  const { fileTopics } = await import("eventferry/node");
+  const folder = mkdtempSync(join(tmpdir(), "topics-"));
+  const path = join(folder, "topics.yaml");
+  try {
+    writeFileSync(
+      path,
+      "\uFEFFDefaultCategory: shop\nTopics:\n  - { Action: Created, Entity: Order, Schema: { type: object } }\n",
+    );
+    for (const given of [path, pathToFileURL(path)]) {
+      const client = withTopics(fileTopics(given));
+      assert.deepEqual(client.topics.map(String), ["shop.OrderCreated"]);
+      await client.close();
+    }
+    assert.throws(
+      () => fileTopics(join(folder, "none.yaml")),
+      (error) => {
+        assert.deepEqual([error.code, error.cause.code], ["ERR_INVALID_ARGUMENT", "ENOENT"]);
+        assert.match(error.message, /none\.yaml.* cannot be read: ENOENT/);
+        return true;
+      },
+    );
+    for (const wrong of [undefined, "", 7]) assert.throws(() => fileTopics(wrong), { code: "ERR_INVALID_ARGUMENT" });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
