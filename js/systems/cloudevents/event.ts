@@ -242,6 +242,27 @@ export class CloudEvent<T = unknown> implements Payload {
   }
 
   /**
+   * An event that follows from this one: its `causationid` is the id of this event, its `correlationid` that of this event
+   * or else also its id, and it belongs to the same trace. What `init` has takes precedence.
+   *
+   * @throws {FerryError} the errors of the constructor
+   * @example
+   * const paid = ordered.reply({ type: "com.example.order.paid", source: "/payments", data: { orderId: 7 } });
+   */
+  reply<U = unknown>(init: CloudEventInit<U>): CloudEvent<U> {
+    const { specversion, id, extensions } = this;
+    const correlationid = String(extensions["correlationid"] ?? id);
+    const { traceparent, tracestate } = extensions;
+    return new CloudEvent<U>({
+      specversion,
+      ...(traceparent !== undefined && { traceparent, tracestate }),
+      correlationid,
+      causationid: id,
+      ...init,
+    } as CloudEventInit<U>);
+  }
+
+  /**
    * The event in the other version of the specification.
    *
    * @throws {FerryError} `ERR_NOT_CONVERTIBLE` for an event of 0.3 that 1.0 cannot express (an object as an extension

@@ -60,3 +60,4 @@ export { discord, slack, stripe } from "./signatures/timed.js";
 export { webhook } from "./webhook.js";
 export type { AuthorizeContext, Handshake, WebhookContext, WebhookOptions } from "./webhook-options.js";
 export { isSupported } from "./supported.js";
+export { traceContext, type TraceContext } from "./trace-context.js";

@@ -56,6 +56,30 @@ export interface CloudEventInit<T = unknown> {
   data?: T | Uint8Array | ArrayBuffer;
   /** The payload as Base64, instead of `data`: so have it events in the JSON format, and binary events of other SDKs. */
   data_base64?: string | null;
+  /** Events of one partition keep their order in the outbox. Must not be empty. */
+  partitionkey?: string | null;
+  /** The trace that the event belongs to, in the syntax of W3C Trace Context. @default see `Publisher` */
+  traceparent?: string | null;
+  /** What tracing systems have added to the trace. */
+  tracestate?: string | null;
+  /** The position among the events of the source: texts that are ordered as texts are. Must not be empty. */
+  sequence?: string | null;
+  /** The id that all events of one conversation share. `event.reply(…)` sets it. */
+  correlationid?: string | null;
+  /** The id of the event that has led to this one. `event.reply(…)` sets it. */
+  causationid?: string | null;
+  /** From when on the event is of no use, not before `time`. */
+  expirytime?: string | Date | null;
+  /** When the event was recorded, which may be later than it happened. */
+  recordedtime?: string | Date | null;
+  /** How many similar events this one stands for, an integer above 0. */
+  sampledrate?: number | null;
+  /** The severity in words: `ERROR`. */
+  severitytext?: string | null;
+  /** The severity as a number, an integer from 0; 1 to 24 as in OpenTelemetry. */
+  severitynumber?: number | null;
+  /** Where the data are, if they are not in the event: a URI-reference. */
+  dataref?: string | URL | null;
   /** Extension attributes: names of `a-z0-9`, values string, boolean, 32-bit integer, Date, Uint8Array or URL. */
   [extension: string]: unknown;
 }

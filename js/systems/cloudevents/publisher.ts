@@ -31,6 +31,7 @@ import { type ContentMode, checkMode, type HttpMessage, toHttp } from "./http.js
 import { readReply, replyHeaders, type SendInfo } from "./reply.js";
 import { checkSigner, requestId, signatureHeaders } from "./signatures/sign.js";
 import type { Signer } from "./signatures/signature.js";
+import { withTraceContext } from "./trace-context.js";
 import { CloudEventsWire, multiStatus } from "./wire.js";
 
 /** Options of a publisher. */
@@ -84,7 +85,8 @@ export interface SendOptions {
 }
 
 /**
- * Delivers CloudEvents over HTTP.
+ * Delivers CloudEvents over HTTP. An event without `traceparent` gets the trace context of the active span, if the application
+ * has registered OpenTelemetry.
  *
  * @example
  * const publisher = new Publisher({ url: "https://example.com/events", retry: { attempts: 3 } });
@@ -150,8 +152,12 @@ export class Publisher {
     checkTimeout(options.timeoutMs);
     checkSignal(options.signal);
     const mode = options.mode ?? this.#options.mode;
-    if (events instanceof CloudEvent) return this.#deliver(toHttp(events, mode ?? this.#singleMode), [events], options);
-    const all = toArray(events);
+    if (events instanceof CloudEvent) {
+      const event = withTraceContext(events);
+      return this.#deliver(toHttp(event, mode ?? this.#singleMode), [event], options);
+    }
+    const given = toArray(events);
+    const all = events instanceof EventBatch ? given : given.map((event) => withTraceContext(event));
     if (all.length === 0) return { status: 0, attempts: 0, ids: [] };
     if (mode === undefined || mode === "batch") {
       return this.#deliver(toHttp(events instanceof EventBatch ? events : all, "batch"), all, options);
@@ -271,7 +277,10 @@ export class Publisher {
       url: this.#url,
       identity: identityOfHeaders(headers),
       classify: this.#options.classify,
-      beforeSend: beforeSend && ((event) => checkedBeforeSend(beforeSend, event)),
+      beforeSend: (event) => {
+        const changed = beforeSend ? checkedBeforeSend(beforeSend, event) : event;
+        return changed instanceof CloudEvent ? withTraceContext(changed) : changed;
+      },
       sign:
         sign &&
         (async (batch, body) => {
