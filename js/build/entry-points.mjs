@@ -25,7 +25,7 @@ const ROOT = [
 export const ENTRY_POINTS = [
   {
     name: "index",
-    what: "everything but BriteEvents, which brings YAML and JSON Schema, and the emulator",
+    what: "everything but BriteEvents, which brings YAML and JSON Schema, the management of GlassFlow, and the emulator",
     from: ROOT,
   },
   {
@@ -38,7 +38,11 @@ export const ENTRY_POINTS = [
     what: "sessions, the outbox and its stores",
     from: ["outbox/index", "systems/cloudevents/publishing"],
   },
-  { name: "glassflow", what: "GlassFlow pipelines", from: ["systems/glassflow/index"] },
+  {
+    name: "glassflow",
+    what: "GlassFlow pipelines, and their management",
+    from: ["systems/glassflow/index", "systems/glassflow/management/index"],
+  },
   { name: "bayeux", what: "clients for Bayeux servers", from: ["systems/bayeux/index"] },
   { name: "salesforce", what: "the Streaming API of Salesforce", from: ["systems/salesforce/index"] },
   {
@@ -64,8 +68,8 @@ export const ENTRY_POINTS = [
   },
   {
     name: "node",
-    what: "adapters for node:http, Express and Fastify",
-    from: ["systems/cloudevents/servers/node"],
+    what: "adapters for node:http, Express and Fastify; topics from a file",
+    from: ["systems/cloudevents/servers/node", "systems/bc-events/topics-file"],
   },
   {
     name: "lambda",
@@ -116,7 +120,7 @@ function generatedFiles() {
       `import type { ${type} } from "../ports.js";`,
       "",
       ...(glue.startsWith("{") ? [`const glue = ${glue};`, ""] : []),
-      `export const ${name}: ${kind}<${type}> = /* @__PURE__ */ new ${kind}("${name}", glue);`,
+      construction(`export const ${name}: ${kind}<${type}> = /* @__PURE__ */ new ${kind}(`, [`"${name}"`, "glue"]),
       "",
     ].join("\n");
     for (const [condition, { suffix, what }] of Object.entries(LOADERS)) {
@@ -134,6 +138,12 @@ function generatedFiles() {
     }
   }
   return files;
+}
+
+/** A call with its arguments as biome formats it: on one line if it fits. */
+function construction(start, args) {
+  const line = `${start}${args.join(", ")});`;
+  return line.length <= 120 ? line : [start, ...args.map((arg) => `  ${arg},`), ");"].join("\n");
 }
 
 /** The fields of package.json that follow from the table. */
@@ -169,6 +179,7 @@ function generatedFields() {
         "entries/*",
         "public/*",
         "systems/*/index",
+        "systems/glassflow/management/index",
         "systems/cloudevents/publishing",
         "outbox/index",
         "testing/index",

@@ -24,6 +24,7 @@ export const MODULES = {
   },
   publish: { what: "calls and the outbox", readsText: false, wasmOpt: SMALL },
   glassflow: { what: "GlassFlow pipelines", readsText: true, wasmOpt: SMALL },
+  "glassflow-management": { what: "the management API of GlassFlow", readsText: false, wasmOpt: SMALL },
   "events-protocol": { what: "the events protocol", readsText: true, wasmOpt: SMALL },
   streams: { what: "Bayeux and the Streaming API of Salesforce", readsText: false, wasmOpt: SMALL },
 };

@@ -36,6 +36,10 @@ export const APPS = [
     limit: 122 * KB,
   },
   {
+    title: "GlassFlow, management",
+    code: `import { GlassFlowClient } from "eventferry/glassflow"; console.log(GlassFlowClient);`,
+  },
+  {
     title: "events-protocol, client",
     code: `import { EventClient } from "eventferry/events-protocol"; console.log(EventClient);`,
     goal: 36 * KB,

@@ -41,6 +41,18 @@ declare module "*/wasm/glassflow.inline.js" {
   export const bytes: () => Uint8Array<ArrayBuffer>;
 }
 
+declare module "*/wasm/glassflow-management.glue.js" {
+  type GlassflowManagementGlue = import("./ports.js").GlassflowManagementGlue;
+  export const initSync: GlassflowManagementGlue["initSync"];
+  export const exportsNow: GlassflowManagementGlue["exportsNow"];
+  export const __wbg_reset_state: GlassflowManagementGlue["__wbg_reset_state"];
+  export const management_call: GlassflowManagementGlue["management_call"];
+}
+
+declare module "*/wasm/glassflow-management.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
 declare module "*/wasm/events-protocol.glue.js" {
   type EventsProtocolGlue = import("./ports.js").EventsProtocolGlue;
   export const initSync: EventsProtocolGlue["initSync"];

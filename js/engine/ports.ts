@@ -50,6 +50,19 @@ export interface GlassflowGlue extends NetworkGlue<TextExports> {
   glassflow_event_spans(len: number): Uint32Array;
 }
 
+export interface GlassflowManagementGlue extends Glue {
+  /** See `src/wasm/management.rs`. `settle` gets 0 or the number of an error code, the status, and a value. */
+  management_call(
+    fetch: (url: string, init: RequestInit) => Promise<[Response, Uint8Array]>,
+    baseUrl: string,
+    organizationId: string | undefined,
+    headers: string,
+    signal: AbortSignal,
+    operation: object,
+    settle: (code: number, status: number, value: unknown) => void,
+  ): void;
+}
+
 export interface EventsProtocolGlue extends CallsGlue<TextExports> {
   events_read(len: number, rule: number): number;
   events_respond(len: number, outcome: number): Bytes;

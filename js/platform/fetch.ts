@@ -192,6 +192,25 @@ function headerLines(headers: Headers, names = ""): string {
 }
 
 /**
+ * A function that makes a request and reads the whole body of its response.
+ *
+ * @throws what `fetch` throws, what breaks the body off, and the result of `tooLarge` for a body of more than `maxBytes`
+ */
+export function fetchWhole(
+  fetchLike: FetchLike | undefined,
+  maxBytes: number,
+  tooLarge: () => Error,
+): (url: string, init: RequestInit) => Promise<[Response, Uint8Array]> {
+  return async (url, init) => {
+    const response = await callFetch(() => (fetchLike ? fetchLike(url, init) : fetch(url, init)));
+    const { body, error } = await readBody(response, maxBytes + 1);
+    if (error !== undefined) throw error;
+    if (body.length > maxBytes) throw tooLarge();
+    return [response, body];
+  };
+}
+
+/**
  * Reads at most `maxBytes` of the body. If the body breaks off, `body` has the bytes that arrived and `error` tells
  * why: often the status is all that matters. Never rejects.
  */

@@ -10,7 +10,7 @@
  *   401 wrong token, 404 unknown pipeline, 400 not JSON, 413 too large, 429 too many requests, 503 pipeline full
  * ```
  *
- * Events are transformed in the order of arrival:
+ * `glassflow/management.ts` has the endpoints of the management API. Events are transformed in the order of arrival:
  *
  * ```text
  *   input ──transform──> output ──consume──> deleted
@@ -20,12 +20,14 @@
 import { isFerryError } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
 import { readBody } from "../systems/cloudevents/body.js";
+import { EmulatedManagement, type ManagementEmulatorOptions } from "./glassflow/management.js";
 import { EmulatedPipeline, type EmulatedPipelineOptions } from "./glassflow/pipeline.js";
+import type { EmulatedSpace } from "./glassflow/settings.js";
 import { type Service, integer } from "./service.js";
 import { TextDecoder } from "../platform/text.js";
 
 /** Options of the GlassFlow service of an emulator. */
-export interface GlassFlowEmulatorOptions {
+export interface GlassFlowEmulatorOptions extends ManagementEmulatorOptions {
   /** The largest event that is accepted, in bytes; a larger one gets 413. @default 16 MiB */
   maxBodyBytes?: number;
 }
@@ -38,9 +40,16 @@ export class GlassFlowEmulator implements Service {
   readonly prefix: string = PREFIX;
   readonly #maxBodyBytes: number;
   readonly #pipelines = new Map<string, EmulatedPipeline>();
+  readonly #management: EmulatedManagement;
 
   /** @internal */
   constructor(options: GlassFlowEmulatorOptions) {
+    this.#management = new EmulatedManagement(options, {
+      all: () => this.#pipelines.values(),
+      get: (id) => this.#pipelines.get(id),
+      create: (options) => this.createPipeline(options),
+      delete: (id) => this.deletePipeline(id),
+    });
     this.#maxBodyBytes = integer("maxBodyBytes", options.maxBodyBytes, 16 * 1024 * 1024, 1);
   }
 
@@ -52,8 +61,24 @@ export class GlassFlowEmulator implements Service {
   createPipeline(options: EmulatedPipelineOptions = {}): EmulatedPipeline {
     const pipeline = new EmulatedPipeline(options);
     if (this.#pipelines.has(pipeline.id)) throw mustBe("id", "different from the ids of other pipelines", pipeline.id);
+    pipeline.settings.spaceId ||= this.#management.defaultSpace.id;
     this.#pipelines.set(pipeline.id, pipeline);
     return pipeline;
+  }
+
+  /** The first valid personal access token, with which a `GlassFlowClient` manages everything here. */
+  get personalAccessToken(): string {
+    return this.#management.tokens[0] ?? "";
+  }
+
+  /** The spaces. A fresh array. */
+  get spaces(): readonly EmulatedSpace[] {
+    return [...this.#management.spaces.values()];
+  }
+
+  /** The secrets: their values by their keys. */
+  get secrets(): ReadonlyMap<string, string> {
+    return this.#management.secrets;
   }
 
   /** The pipeline with this id. */
@@ -66,14 +91,19 @@ export class GlassFlowEmulator implements Service {
     return this.#pipelines.delete(id);
   }
 
-  /** Deletes all pipelines. */
+  /** Deletes all pipelines, spaces and secrets. */
   clear(): void {
     this.#pipelines.clear();
+    this.#management.spaces.clear();
+    this.#management.secrets.clear();
   }
 
   /** Answers a request to this service. */
   async handle(request: Request, url: URL): Promise<Response> {
-    const [, id, endpoint] = /^\/glassflow(?:\/v1)?\/pipelines\/([^/]+)\/(.+)$/.exec(url.pathname) ?? [];
+    const path = url.pathname.replace(/^\/glassflow(?:\/v1)?/, "");
+    const managed = await this.#management.handle(request, path, url.searchParams);
+    if (managed) return managed;
+    const [, id, endpoint] = /^\/pipelines\/([^/]+)\/(.+)$/.exec(path) ?? [];
     const method = METHODS.get(endpoint ?? "");
     if (id === undefined || !method)
       return errorResponse(

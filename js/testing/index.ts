@@ -9,6 +9,8 @@ export type {
 export type { CloudEventsEmulator, CloudEventsEmulatorOptions } from "./cloudevents.js";
 export { type DeliverOptions, type DeliveryFault, deliverWebhook } from "./deliver.js";
 export type { GlassFlowEmulator, GlassFlowEmulatorOptions } from "./glassflow.js";
+export type { ManagementEmulatorOptions } from "./glassflow/management.js";
+export type { EmulatedPipelineSettings, EmulatedSpace } from "./glassflow/settings.js";
 export type {
   EmulatedPipeline,
   EmulatedPipelineOptions,

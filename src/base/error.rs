@@ -65,6 +65,9 @@ codes! {
     Redirected            "ERR_REDIRECTED"                Peer     false "the server responded with a redirect, which is not followed";
     Unauthorized          "ERR_UNAUTHORIZED"              Peer     false "the server refused the credentials";
     Rejected              "ERR_REJECTED"                  Peer     false "the server refused the request";
+    NotFound              "ERR_NOT_FOUND"                 Peer     false "there is no such resource";
+    Conflict              "ERR_CONFLICT"                  Peer     false "the state of the resource does not allow the request";
+    NotReady              "ERR_NOT_READY"                 Peer     true  "the resource is not ready yet";
     Gone                  "ERR_GONE"                      Peer     false "the target is gone for good";
     RateLimited           "ERR_RATE_LIMITED"              Peer     true  "the server limits the rate of requests";
     Unavailable           "ERR_UNAVAILABLE"               Peer     true  "the server could not handle the request";

@@ -4,8 +4,11 @@
 //!
 //! - [`wire`]: URLs, and the positions of the fields in a consumed event.
 //! - [`sink`]: when to request the next event.
+//! - [`management`]: the requests and responses of the management API, for servers.
 //!
 //! Publishing has no machine here: each event is a call of [`crate::engine::calls`].
 
+#[cfg(feature = "glassflow-management")]
+pub mod management;
 pub mod sink;
 pub mod wire;

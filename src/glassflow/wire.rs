@@ -27,13 +27,25 @@ pub enum Endpoint {
 /// The URL of an endpoint. `None` for an id that cannot be a segment of a URL path: an empty one, and `.` and
 /// `..`, which browsers resolve even when they are percent-encoded.
 pub fn url(base: &str, pipeline_id: &str, endpoint: Endpoint) -> Option<String> {
-    if matches!(pipeline_id, "" | "." | "..") {
-        return None;
-    }
     let mut url = String::with_capacity(base.len() + pipeline_id.len() + 48);
     url.push_str(base.trim_end_matches('/'));
     url.push_str("/pipelines/");
-    for byte in pipeline_id.bytes() {
+    push_segment(&mut url, pipeline_id)?;
+    url.push_str(match endpoint {
+        Endpoint::Publish => "/topics/input/events",
+        Endpoint::Consume(Topic::Output) => "/topics/output/events/consume",
+        Endpoint::Consume(Topic::Failed) => "/topics/failed/events/consume",
+        Endpoint::Status => "/status/access_token",
+    });
+    Some(url)
+}
+
+/// Appends a segment to the path of a URL, percent-encoded. `None` for one that cannot be a segment.
+pub(super) fn push_segment(url: &mut String, segment: &str) -> Option<()> {
+    if matches!(segment, "" | "." | "..") {
+        return None;
+    }
+    for byte in segment.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             url.push(byte.into());
         } else {
@@ -42,13 +54,7 @@ pub fn url(base: &str, pipeline_id: &str, endpoint: Endpoint) -> Option<String> 
             url.extend(['%', digit(byte >> 4), digit(byte & 15)]);
         }
     }
-    url.push_str(match endpoint {
-        Endpoint::Publish => "/topics/input/events",
-        Endpoint::Consume(Topic::Output) => "/topics/output/events/consume",
-        Endpoint::Consume(Topic::Failed) => "/topics/failed/events/consume",
-        Endpoint::Status => "/status/access_token",
-    });
-    Some(url)
+    Some(())
 }
 
 /// The position of a value in a text: the offset of its first byte, and the offset after its last byte.

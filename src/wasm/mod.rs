@@ -20,6 +20,8 @@ mod config;
 mod events_protocol;
 #[cfg(feature = "glassflow")]
 mod glassflow;
+#[cfg(feature = "glassflow-management")]
+mod management;
 #[cfg(feature = "streams")]
 mod marks;
 #[cfg(feature = "publish")]

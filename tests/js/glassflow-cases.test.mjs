@@ -1,24 +1,20 @@
 // The GlassFlow cases, measured with the original, through the public API. Where this package differs on purpose, the
-// runner calls `differs(reason)`. Calls of the management API, which this package does not have, are skipped.
+// runner calls `differs(reason)`.
 import assert from "node:assert/strict";
 import { PipelineDataSink, PipelineDataSource } from "eventferry/glassflow";
 import { readCases } from "../vectors.mjs";
 import { testCases } from "./case-tests.mjs";
 import { monotonicNow } from "../../dist/platform/clock.js";
 import { delaysBetween } from "./glassflow-fixtures.mjs";
+import { isManagement, runManagementCase } from "./glassflow-management-cases.mjs";
 import { onlyKnown, onlyOneOf } from "./known-keys.mjs";
 import { virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
 
 const BASE = "http://server.test";
-/** The management API, and the client of versions 1.x. */
-const MANAGEMENT = /\b(?:Pipeline|Space|Secret|GlassFlowClient|PipelineClient|pipeline_client)\(/;
-
 testCases("glassflow", readCases("glassflow_cases"), {
-  atLeast: 30,
-  skip: ({ call }) =>
-    MANAGEMENT.test(call) && !call.includes("PIPELINE_ID") ? "the management API is not in this package" : undefined,
+  atLeast: 52,
   run: async (testCase, t) => {
     checkKeys(testCase);
     const difference = await runCase(testCase);
@@ -65,7 +61,8 @@ function checkKeys(testCase) {
         "pipeline_id",
         "token",
       ];
-      onlyKnown(step, ["status_code", "raises", "event()", "published", ...documented], "steps", id);
+      const managed = isManagement(testCase.call) ? ["name", "state", "tokens", "id", "n", "next", "key"] : [];
+      onlyKnown(step, ["status_code", "raises", "event()", "published", ...managed, ...documented], "steps", id);
     }
     for (const request of measured.requests) {
       // Documentation: the body as a value, of which body_text is the text.
@@ -75,6 +72,7 @@ function checkKeys(testCase) {
         request.headers,
         [
           "x-pipeline-access-token",
+          "personal-access-token",
           "content-type",
           "content-length",
           "accept",
@@ -91,9 +89,10 @@ function checkKeys(testCase) {
   }
 }
 
-async function runCase({ call, server, expected }) {
+async function runCase({ id, call, server, expected }) {
   if (call.includes("PIPELINE_ID")) return environment();
   const measured = newestOf(expected);
+  if (isManagement(call)) return runManagementCase({ id, call }, measured, scriptedServer(server), `${BASE}/v1`);
   const plan = parseCall(call);
   const { fetch, requests } = scriptedServer(
     server,

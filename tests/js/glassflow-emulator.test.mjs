@@ -135,10 +135,55 @@ test("tokens, ids, paths and methods are checked as by the service", async () =>
   }
   assert.equal((await call("topics/input/events", { method: "GET" })).headers.get("allow"), "POST");
   assert.equal((await status({ method: "POST" })).status, 405);
-  for (const path of ["", "topics", "topics/output/events", "../x", "constructor"])
+  for (const path of ["", "topics", "topics/output/events", "constructor"])
     assert.equal((await call(path)).status, 404);
+  assert.equal((await call("../x")).status, 401, "a path of the management API, which has tokens of its own");
   assert.equal((await emulator.fetch("http://emulator/glassflow")).status, 404);
   assert.equal((await call("status/access_token", { method: "GET", id: "%zz" })).status, 404);
+});
+
+test("the management API refuses what is not as it is described", async () => {
+  const emulator = createEmulator({ glassflow: { personalAccessTokens: ["pat"] } });
+  const call = (path, { method = "POST", body, token = "pat", type = "application/json" } = {}) =>
+    emulator.fetch(`http://emulator/glassflow/v1${path}`, {
+      method,
+      body,
+      headers: { "content-type": type, ...(token && { "personal-access-token": token }) },
+    });
+  const space = await (await call("/spaces", { body: '{"name":"s"}' })).json();
+  const created = (more) => ({
+    body: JSON.stringify({ name: "n", space_id: space.id, transformation_function: "code", ...more }),
+  });
+  const { id } = await (await call("/pipelines", created())).json();
+  const cases = [
+    [401, "/spaces", { body: '{"name":"s"}', token: null }],
+    [401, "/spaces", { method: "GET", token: "other" }],
+    [405, "/spaces", { method: "PUT" }],
+    [400, "/spaces", { body: "{}" }],
+    [400, "/spaces", { body: "{" }],
+    [400, "/spaces", { body: "7" }],
+    [400, "/pipelines", created({ name: "" })],
+    [400, "/pipelines", created({ transformation_function: undefined })],
+    [404, "/pipelines", created({ space_id: "other" })],
+    [400, "/pipelines", created({ state: "stopped" })],
+    [400, "/pipelines", created({ sink_connector: { kind: "webhook" } })],
+    [400, "/pipelines", created({ sink_connector: { kind: "kafka", config: {} } })],
+    [400, "/pipelines", created({ environments: [{ name: "A" }] })],
+    [400, `/pipelines/${id}/functions/main/artifacts`, { body: "code" }],
+    [400, `/pipelines/${id}/functions/main/test`, { body: "{" }],
+    [400, `/pipelines/${id}/functions/main/logs?page_size=x`, { method: "GET" }],
+    [404, "/pipelines/other/functions/main/test", { body: "1" }],
+    [400, "/secrets", { body: '{"key":"1","value":"v"}' }],
+    [400, "/secrets", { body: '{"key":"K"}' }],
+    [404, "/secrets/K", { method: "DELETE" }],
+  ];
+  for (const [status, path, options] of cases) {
+    const response = await call(path, options);
+    assert.equal(response.status, status, `${path} ${options.body}`);
+    assert.equal(typeof (await response.json()).detail, "string");
+  }
+  assert.equal((await call("/spaces", { method: "PUT" })).headers.get("allow"), "GET, POST");
+  assert.equal([...emulator.glassflow.spaces].length, 1);
 });
 
 test("invalid JSON, large events, full queues and too many requests are refused", async () => {

@@ -424,6 +424,19 @@ test("glassflow: what is published comes out transformed, or failed, and can be 
   assert.equal(pipeline.waiting.output, 0);
 });
 
+test("extensions: a reply has the id of its cause", async () => {
+  await runAlone("extensions");
+});
+
+test("glassflow-management: what is created is tested, changed, listed and deleted", async () => {
+  process.env.PERSONAL_ACCESS_TOKEN = emulator.glassflow.personalAccessToken;
+  const spaces = emulator.glassflow.spaces.length;
+  await runAlone("glassflow-management", {
+    replace: [["{ personalAccessToken:", `{ baseUrl: "${url}/glassflow/v1", personalAccessToken:`]],
+  });
+  assert.deepEqual([emulator.glassflow.spaces.length, emulator.glassflow.secrets.size], [spaces, 0]);
+});
+
 test("events-server and events-client: one answers the other", async () => {
   const { module } = await run("events-server");
   const server = createServer(async (request, response) => {

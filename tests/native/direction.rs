@@ -142,7 +142,9 @@ fn wire_files_import_no_machines() {
 fn only_the_wasm_layer_names_its_crates() {
     for (file, text) in sources().iter().filter(|(file, _)| !file.starts_with("wasm/")) {
         let (code, _) = tokens::without_tests(tokens::tokens(text));
-        for name in WASM_CRATES {
+        // serde reads and writes plain data; the objects of this API are nothing else.
+        let may_name = |name: &str| name == "serde" && file.starts_with("glassflow/management/");
+        for name in WASM_CRATES.iter().filter(|name| !may_name(name)) {
             assert!(!code.iter().any(|token| token == name), "{file} names {name}");
         }
     }

@@ -17,6 +17,7 @@ mod direction;
 mod events;
 mod events_protocol;
 mod glassflow;
+mod glassflow_management;
 mod headers;
 mod outbox;
 mod streams;

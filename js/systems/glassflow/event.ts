@@ -4,7 +4,6 @@ import { CloudEvent } from "../cloudevents/event.js";
 import { isFerryError } from "../../engine/errors.js";
 import { freshId } from "../../platform/uuid.js";
 import type { PipelineCallOptions } from "./options.js";
-import type { PipelineAccess } from "./pipeline-access.js";
 import { type PipelineDataSource, type PublishResult, checkSource } from "./source.js";
 import { TextDecoder } from "../../platform/text.js";
 
@@ -20,6 +19,12 @@ const FIELD = {
   stackTrace: 7,
 } as const;
 type Field = (typeof FIELD)[keyof typeof FIELD];
+
+/** What an event knows of its pipeline. */
+interface PipelineName {
+  /** The pipeline as the `source` of CloudEvents. */
+  readonly uri: string;
+}
 
 const decoder = new TextDecoder();
 /** Control characters, which the strings of a CloudEvent must not contain. */
@@ -46,7 +51,7 @@ export class PipelineEvent<P = unknown, R = unknown> {
   readonly stackTrace: string | undefined;
   /** The body of the response, byte for byte. */
   declare readonly body: Uint8Array;
-  readonly #pipeline: PipelineAccess;
+  readonly #pipeline: PipelineName;
   /** Start and end of each field in `body`. */
   readonly #spans: Uint32Array;
   readonly #acknowledge: (() => Promise<void>) | undefined;
@@ -56,7 +61,7 @@ export class PipelineEvent<P = unknown, R = unknown> {
 
   /** @internal */
   constructor(
-    pipeline: PipelineAccess,
+    pipeline: PipelineName,
     isFailed: boolean,
     body: Uint8Array,
     spans: Uint32Array,
@@ -204,7 +209,7 @@ Object.defineProperty(PipelineEvent.prototype, Symbol.for("nodejs.util.inspect.c
 
 /** Reads the body of a response. `undefined` if it is not an event. */
 export function readEvent(
-  pipeline: PipelineAccess,
+  pipeline: PipelineName,
   isFailed: boolean,
   body: Uint8Array,
   acknowledge?: () => Promise<void>,

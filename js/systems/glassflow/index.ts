@@ -3,7 +3,8 @@ export { PipelineDataSource, type PipelineDataSourceOptions, type PublishResult 
 export { PipelineDataSink, type EventsOptions, type PipelineDataSinkOptions } from "./sink.js";
 export type { ConsumeResult } from "./response.js";
 export { PipelineEvent } from "./event.js";
-export type { PipelineCallOptions, PipelineOptions, TokenOption } from "./options.js";
+export type { PipelineCallOptions, PipelineOptions } from "./options.js";
+export type { TokenOption } from "./token.js";
 export type { FailedPublish, PublishAllOptions, PublishReport } from "./publish-all.js";
 export type { HeadersOption } from "../../client/options.js";
 export { CloudEvent } from "../cloudevents/event.js";

@@ -1,7 +1,6 @@
 /** Options of pipelines, and their checks. No message shows an access token. */
 import {
   type ClientOptions,
-  checkBareToken,
   checkClientOptions,
   checkOptionNames,
   checkSignal,
@@ -9,6 +8,7 @@ import {
   checkedUrl,
 } from "../../client/options.js";
 import { HIDDEN, mustBe } from "../../engine/messages.js";
+import { checkToken, TOKEN_TYPE, type TokenOption } from "./token.js";
 
 /** The pipeline, and how to reach it. */
 export interface PipelineOptions extends ClientOptions {
@@ -32,9 +32,6 @@ export interface PipelineCallOptions {
   /** Time limit of each request, in milliseconds. @default the `timeoutMs` of the client */
   timeoutMs?: number;
 }
-
-/** An access token, or a function that returns one and is called before each request. */
-export type TokenOption = string | (() => string | Promise<string>);
 
 /** Options of a pipeline after their check. */
 export interface CheckedPipelineOptions {
@@ -66,11 +63,20 @@ export function checkPipelineOptions(
   if (typeof id !== "string") throw mustBe("pipelineId", "a string", id, adviceFor(id, "PIPELINE_ID"));
   if (token === undefined)
     throw mustBe("pipelineAccessToken", TOKEN_TYPE, undefined, adviceFor(undefined, "PIPELINE_ACCESS_TOKEN"));
-  if (typeof token !== "function") checkToken(token);
-  const base = new URL(checkedUrl(options.baseUrl ?? DEFAULT_BASE_URL, "baseUrl"));
+  if (typeof token !== "function") checkToken("pipelineAccessToken", token);
+  return { id, token, baseUrl: checkedBaseUrl(options.baseUrl) };
+}
+
+/**
+ * The URL that paths are appended to, without a slash at its end.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+ */
+export function checkedBaseUrl(given: string | URL | undefined): string {
+  const base = new URL(checkedUrl(given ?? DEFAULT_BASE_URL, "baseUrl"));
   if (base.search || base.hash)
     throw mustBe("baseUrl", "a URL without a query and a fragment", HIDDEN, "paths are appended to it");
-  return { id, token, baseUrl: base.href.replace(/\/+$/, "") };
+  return base.href.replace(/\/+$/, "");
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
@@ -85,23 +91,6 @@ export function checkCallOptions(owner: string, options: PipelineCallOptions): P
 export function checkCount(name: string, value: unknown, max: number): void {
   if (!(Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max))
     throw mustBe(name, `an integer from 1 to ${max}`, value);
-}
-
-const TOKEN_TYPE = "a string or a function that returns one";
-
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT`, with a message that does not show the token */
-export function checkToken(token: unknown): asserts token is string {
-  const name = "pipelineAccessToken";
-  if (typeof token !== "string") {
-    const type = token === null ? "null" : `a value of type ${typeof token}`;
-    throw mustBe(name, TOKEN_TYPE, HIDDEN, `received ${type}`);
-  }
-  if (token === "") throw mustBe(name, "a non-empty string", token);
-  checkBareToken(name, token);
-  if (!/^[\x21-\x7e\xa0-\xff](?:[\x20-\x7e\xa0-\xff]*[\x21-\x7e\xa0-\xff])?$/.test(token)) {
-    const advice = "it has a line break, a space at its start or end, or a character that headers do not allow";
-    throw mustBe(name, "a valid header value", HIDDEN, advice);
-  }
 }
 
 function adviceFor(value: unknown, variable: string): string | undefined {

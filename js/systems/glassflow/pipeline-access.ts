@@ -5,14 +5,9 @@ import { type ClientOptions, headerLines } from "../../client/options.js";
 import { FerryError, type FerryErrorCode, sentenceOf } from "../../engine/errors.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import { detailOf } from "./response-detail.js";
-import {
-  type PipelineCallOptions,
-  type PipelineOptions,
-  type TokenOption,
-  checkPipelineOptions,
-  checkToken,
-} from "./options.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
+import { type PipelineCallOptions, type PipelineOptions, checkPipelineOptions } from "./options.js";
+import { resolveToken, type TokenOption } from "./token.js";
 
 /** The endpoints, in the order of `src/wasm/glassflow.rs`. */
 export const ENDPOINT = { publish: 0, consume: 1, consumeFailed: 2, status: 3 } as const;
@@ -55,21 +50,8 @@ export class PipelineAccess {
 
   /** The token, as a promise only if the user's function returns one. */
   token(): string | Promise<string> {
-    if (typeof this.#token === "string") return this.#use(this.#token);
-    let given: string | Promise<string>;
-    try {
-      given = this.#token();
-    } catch (cause) {
-      throw tokenFailure(cause);
-    }
-    const use = (token: string) => {
-      checkToken(token);
-      return this.#use(token);
-    };
-    if (typeof (given as Promise<string> | undefined)?.then !== "function") return use(given as string);
-    return Promise.resolve(given).then(use, (cause: unknown) => {
-      throw tokenFailure(cause);
-    });
+    const token = resolveToken("pipelineAccessToken", this.#token);
+    return typeof token === "string" ? this.#use(token) : token.then((token) => this.#use(token));
   }
 
   /** The headers of the user and the token, as lines; as a promise only if one of them is a promise. */
@@ -181,11 +163,3 @@ const UNCHANGED_CODES: readonly FerryErrorCode[] = [
   "ERR_INTERNAL",
   "ERR_NOT_INITIALIZED",
 ];
-
-function tokenFailure(cause: unknown): FerryError {
-  if (cause instanceof FerryError) return cause;
-  return new FerryError("ERR_NETWORK", "the pipelineAccessToken function failed; no request was made", {
-    cause,
-    culprit: "caller",
-  });
-}

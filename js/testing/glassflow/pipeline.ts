@@ -2,6 +2,7 @@
 import { mustBe } from "../../engine/messages.js";
 import { monotonicNow, unixNow } from "../../platform/clock.js";
 import { integer } from "../service.js";
+import { defaultSettings, type EmulatedPipelineSettings } from "./settings.js";
 
 /**
  * Transforms an event. The return value goes to the output; an exception makes a failed event. `log` adds a message to
@@ -30,6 +31,8 @@ export interface EmulatedPipelineOptions {
   maxBytes?: number;
   /** How many of the last events and messages `published` and `logs` contain. @default 1 000 */
   maxKept?: number;
+  /** What the management API knows of the pipeline. */
+  settings?: Partial<EmulatedPipelineSettings>;
 }
 
 /** An event as it was published. */
@@ -46,9 +49,21 @@ export interface PublishedEvent {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** An entry of the log that the management API returns. */
+export interface EmulatedLogEntry {
+  /** Unix time in milliseconds. */
+  readonly at: number;
+  /** Whether the transformation has failed. */
+  readonly isError: boolean;
+  /** What was logged, or the error. */
+  readonly message: unknown;
+}
+
 const MIB = 1024 * 1024;
 
 const identity: Transformation = (data) => data;
+/** The result of `identity`, which needs no parsing. */
+const UNCHANGED = Symbol("unchanged");
 
 /** One pipeline, with a record of its requests for assertions. */
 export class EmulatedPipeline {
@@ -58,11 +73,15 @@ export class EmulatedPipeline {
   readonly accessTokens: string[];
   /** The transformation of further events; it may be replaced at any time. */
   transform: Transformation;
+  /** What the management API knows of the pipeline. */
+  readonly settings: EmulatedPipelineSettings;
+  /** When the pipeline was created, in RFC 3339. */
+  readonly createdAt: string = new Date(unixNow()).toISOString();
   /** The clock of the rate limit, in milliseconds; tests may replace it. */
   now: () => number = () => monotonicNow();
   readonly #queues = { input: new Queue<PublishedEvent>(), output: new Queue<string>(), failed: new Queue<string>() };
   readonly #published: PublishedEvent[] = [];
-  readonly #logs: unknown[] = [];
+  readonly #logs: EmulatedLogEntry[] = [];
   readonly #maxEvents: number;
   readonly #maxBytes: number;
   readonly #maxKept: number;
@@ -77,6 +96,7 @@ export class EmulatedPipeline {
     accessTokens = [crypto.randomUUID()],
     transform = identity,
     rateLimit,
+    settings,
     ...limits
   }: EmulatedPipelineOptions) {
     if (typeof id !== "string" || id === "") throw mustBe("id", "a non-empty string", id);
@@ -84,6 +104,7 @@ export class EmulatedPipeline {
     this.id = id;
     this.accessTokens = [...accessTokens];
     this.transform = transform;
+    this.settings = { ...defaultSettings(id), ...settings };
     this.#maxEvents = integer("maxEvents", limits.maxEvents, 100_000, 1);
     this.#maxBytes = integer("maxBytes", limits.maxBytes, 256 * MIB, 1);
     this.#maxKept = integer("maxKept", limits.maxKept, 1000, 0);
@@ -106,7 +127,17 @@ export class EmulatedPipeline {
 
   /** The messages that transformations have logged last, oldest first. A fresh array. */
   get logs(): readonly unknown[] {
+    return this.logEntries.filter(({ isError }) => !isError).map(({ message }) => message);
+  }
+
+  /** These messages, and the errors of transformations. @internal */
+  get logEntries(): readonly EmulatedLogEntry[] {
     return this.#maxKept === 0 ? [] : this.#logs.slice(-this.#maxKept);
+  }
+
+  /** Whether the transformation is stopped. */
+  get isPaused(): boolean {
+    return this.#isPaused;
   }
 
   /** How many events wait in each queue: `input` for the transformation, the others for a consumer. */
@@ -155,15 +186,7 @@ export class EmulatedPipeline {
       input.bytes + output.bytes + failed.bytes + text.length > this.#maxBytes
     )
       return false;
-    const event: PublishedEvent = {
-      requestId: crypto.randomUUID(),
-      receivedAt: new Date(unixNow()),
-      text,
-      get payload() {
-        return JSON.parse(text) as unknown;
-      },
-      headers: Object.freeze(headers),
-    };
+    const event = publishedEvent(text, headers);
     appendBounded(this.#published, event, this.#maxKept);
     input.add(event, text.length);
     this.#transformAll();
@@ -175,29 +198,35 @@ export class EmulatedPipeline {
     return this.#queues[isFailed ? "failed" : "output"].take();
   }
 
+  /** Transforms one event that does not enter the queues. Returns it as if it was consumed. @internal */
+  async test(text: string): Promise<string> {
+    const event = publishedEvent(text, {});
+    try {
+      return this.#transformed(event, await this.#transform(event));
+    } catch (error) {
+      return this.#failed(event, error);
+    }
+  }
+
   /** Transforms the events of the input in order; synchronously unless the transformation returns a promise. */
   #transformAll(): void {
     const { input } = this.#queues;
     while (input.length > 0 && !this.#isPaused && !this.#transforming) {
       const event = input.take()!;
-      if (this.transform === identity) {
-        this.#succeed(event, event.text);
-        continue;
-      }
       let result: unknown;
       try {
-        result = this.transform(event.payload as never, (message) => appendBounded(this.#logs, message, this.#maxKept));
+        result = this.#transform(event);
       } catch (error) {
         this.#fail(event, error);
         continue;
       }
       if (typeof (result as PromiseLike<unknown> | undefined)?.then !== "function") {
-        this.#addResult(event, result);
+        this.#succeed(event, result);
         continue;
       }
       this.#transforming = Promise.resolve(result)
         .then(
-          (result) => this.#addResult(event, result),
+          (result) => this.#succeed(event, result),
           (error: unknown) => this.#fail(event, error),
         )
         .finally(() => {
@@ -207,31 +236,60 @@ export class EmulatedPipeline {
     }
   }
 
-  #addResult(event: PublishedEvent, result: unknown): void {
-    let response: string | undefined;
+  #transform(event: PublishedEvent): unknown {
+    if (this.transform === identity) return UNCHANGED;
+    return this.transform(event.payload as never, (message) => this.#log(message, false));
+  }
+
+  #log(message: unknown, isError: boolean): void {
+    appendBounded(this.#logs, { at: unixNow(), isError, message }, this.#maxKept);
+  }
+
+  #succeed(event: PublishedEvent, result: unknown): void {
+    let body: string;
     try {
-      response = JSON.stringify(result);
+      body = this.#transformed(event, result);
     } catch (error) {
       this.#fail(event, error);
       return;
     }
-    // An unchanged event keeps all digits of its numbers.
-    this.#succeed(event, response === JSON.stringify(event.payload) ? event.text : response);
-  }
-
-  #succeed(event: PublishedEvent, response: string | undefined): void {
-    const body = consumedBody(event, `"status":"success"${response === undefined ? "" : `,"response":${response}`}`);
     this.#queues.output.add(body, body.length);
   }
 
   #fail(event: PublishedEvent, error: unknown): void {
+    const body = this.#failed(event, error);
+    this.#queues.failed.add(body, body.length);
+  }
+
+  /** @throws if the result cannot be JSON */
+  #transformed(event: PublishedEvent, result: unknown): string {
+    if (result === UNCHANGED) return consumedBody(event, `"status":"success","response":${event.text}`);
+    const text = JSON.stringify(result) as string | undefined;
+    // An unchanged event keeps all digits of its numbers.
+    const response = text === JSON.stringify(event.payload) ? event.text : text;
+    return consumedBody(event, `"status":"success"${response === undefined ? "" : `,"response":${response}`}`);
+  }
+
+  #failed(event: PublishedEvent, error: unknown): string {
     const { name = "Error", message = String(error), stack = "" } = (error ?? {}) as Partial<Error>;
-    const body = consumedBody(
+    this.#log(`${name}: ${message}`, true);
+    return consumedBody(
       event,
       `"status":"error","error_details":${JSON.stringify(`${name}: ${message}`)},"stack_trace":${JSON.stringify(stack)}`,
     );
-    this.#queues.failed.add(body, body.length);
   }
+}
+
+function publishedEvent(text: string, headers: Record<string, string>): PublishedEvent {
+  return {
+    requestId: crypto.randomUUID(),
+    receivedAt: new Date(unixNow()),
+    text,
+    get payload() {
+      return JSON.parse(text) as unknown;
+    },
+    headers: Object.freeze(headers),
+  };
 }
 
 /** A queue that removes its first item in constant time. */

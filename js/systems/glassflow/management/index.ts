@@ -1,0 +1,31 @@
+/** The management of GlassFlow: pipelines, spaces and secrets. For servers only. */
+export { AccessToken } from "./access-token.js";
+export type { EnvironmentOption } from "./checks.js";
+export {
+  GlassFlowClient,
+  type ListPipelinesOptions,
+  type PipelineList,
+  type SecretList,
+  type SpaceList,
+} from "./client.js";
+export type { ManagementCallOptions, ManagementOptions } from "./connection.js";
+export type {
+  ConnectorHeader,
+  ConnectorValue,
+  SecretReference,
+  SinkConnector,
+  SourceConnector,
+} from "./connectors.js";
+export type { LogEntry, LogOptions } from "./logs.js";
+export {
+  type ConnectorDescription,
+  type GetSinkOptions,
+  type GetSourceOptions,
+  type ManagedPipelineOptions,
+  Pipeline,
+  type PipelineSettings,
+  type PipelineState,
+  type PipelineUpdate,
+} from "./pipeline.js";
+export { Secret, type SecretOptions } from "./secret.js";
+export { Space, type SpaceOptions } from "./space.js";
