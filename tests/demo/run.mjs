@@ -94,6 +94,31 @@ for (const engine of engines.split(",")) {
       `);
       assert.equal(after.lost, 0);
     });
+    await check("of two tabs one sends, and both show the same", async () => {
+      const first = await browser.currentTab();
+      await browser.newTab();
+      await browser.open(url);
+      const second = await page(`
+        await until(() => counts().accepted > 0 && /tab sends/.test($("store").textContent));
+        $("run").click();
+        await until(() => counts().waiting === 0 && counts().delivered >= counts().accepted);
+        return [$("store").textContent, counts().delivered, counts().lost];
+      `);
+      await browser.closeTab();
+      await browser.switchTo(first);
+      const [store, delivered, lost] = await page(
+        `
+        await until(() => counts().delivered >= arguments[0]);
+        return [$("store").textContent, counts().delivered, counts().lost];
+      `,
+        second[1],
+      );
+      assert.match(second[0], /Another tab sends/);
+      assert.match(store, /This tab sends/);
+      // The last event may arrive between the two looks.
+      assert.ok(delivered >= second[1]);
+      assert.deepEqual([lost, second[2]], [0, 0]);
+    });
     await check("an order that the server refuses is a dead letter with its reason, and is replayed", async () => {
       const reason = await page(`
         $("wrong").click();

@@ -81,7 +81,7 @@ test("every import of the page can be loaded", async () => {
       pending.push(new URL(imports[name] ?? name, at).href);
     }
   }
-  assert.ok(seen.has(`${url}/dist/entries/index.js`));
+  assert.ok(seen.has(`${url}/dist/entries/outbox.js`));
   assert.ok(seen.size > 8, [...seen].join());
 });
 

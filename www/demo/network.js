@@ -1,6 +1,7 @@
 // The network and the server of the picture, both in the page. The server is a receiver of web hooks that remembers in IndexedDB
 // which events it has handled: all tabs have the same server, and an event that is sent twice counts once.
-import { indexedDbStore, webhook } from "eventferry";
+import { webhook } from "eventferry/cloudevents";
+import { indexedDbStore } from "eventferry/outbox";
 
 export const SERVER_URL = "https://server.example/orders";
 const SLOW_MS = 1500;

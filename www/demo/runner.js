@@ -4,6 +4,7 @@
 const MODULES = {
   eventferry: () => import("eventferry"),
   "eventferry/cloudevents": () => import("eventferry/cloudevents"),
+  "eventferry/outbox": () => import("eventferry/outbox"),
   "eventferry/glassflow": () => import("eventferry/glassflow"),
   "eventferry/bc-events": () => import("eventferry/bc-events"),
   "eventferry/salesforce": () => import("eventferry/salesforce"),
