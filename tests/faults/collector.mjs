@@ -29,7 +29,7 @@ export async function collect({ behave = () => ({}) } = {}) {
     seen: new Map(),
     /**
      * Batches with their ids, when they arrived and when they were answered, whether they were accepted, and from whom
-     * they are: the header `x-from`.
+     * they are and when that was sent: the headers `x-from` and `x-sent-at`.
      */
     requests: [],
     notes: [],
@@ -97,6 +97,7 @@ export async function collect({ behave = () => ({}) } = {}) {
       bytes: body.length,
       isAccepted: false,
       from: request.headers["x-from"],
+      sentAt: Number(request.headers["x-sent-at"]),
     };
     collector.requests.push(entry);
     open.add(entry);

@@ -12,8 +12,8 @@ const ROUNDS_PER_BROWSER = 25;
 const [MIN_TABS, MAX_TABS] = [2, 6];
 /** What a tab that hangs holds up is delivered within this time. */
 const SETTLE_MS = 40_000;
-/** How long a request may be on its way when another tab becomes the leader. */
-const ON_THE_WAY_MS = 300;
+/** How long it may take until a leader knows that its lock was stolen. */
+const STOLEN_MS = 200;
 
 /** Times of the election, with which a leader that hangs is replaced within three seconds. */
 export const FAST = {
@@ -95,23 +95,21 @@ async function play(tabs, collector, round, plan, { publishMs }) {
   return performance.now() - start;
 }
 
-/** A tab starts no request once another one has become the leader. */
+/** A tab starts no request while another one is the leader. */
 function ensureOneSender(collector, tabs) {
-  const grants = tabs.notes("leader").filter(({ leads }) => leads);
-  for (const { from, at } of collector.requests) {
+  const changes = tabs.notes("leader").sort((a, b) => a.at - b.at);
+  const terms = changes.flatMap(({ tab, leads, at }, index) => {
+    const end = changes.slice(index).find((later) => later.tab === tab && !later.leads)?.at;
+    return leads ? [{ tab, from: at, to: Math.min(end ?? Infinity, tabs.closedAt.get(tab) ?? Infinity) }] : [];
+  });
+  for (const { from: sender, sentAt } of collector.requests) {
     // A page that ends sends its own events.
-    if (at >= (tabs.closedAt.get(from) ?? Infinity)) continue;
-    const own = Math.max(...grants.filter((grant) => grant.tab === from && grant.at <= at).map((grant) => grant.at));
-    const other = grants.find((grant) => grant.tab !== from && grant.at > own && grant.at < at - ON_THE_WAY_MS);
-    const history = () =>
-      tabs
-        .notes("leader")
-        .slice(-12)
-        .map(({ tab, leads, at }) => `${at} ${tab} ${leads}`);
-    ensure(
-      !other,
-      `tab ${from} sent at ${at}, after tab ${other?.tab} had become the leader: ${history().join(", ")}; closed: ${JSON.stringify([...tabs.closedAt])}`,
+    if (sentAt >= (tabs.closedAt.get(sender) ?? Infinity)) continue;
+    const own = Math.max(...terms.filter(({ tab, from }) => tab === sender && from <= sentAt).map(({ from }) => from));
+    const other = terms.find(
+      ({ tab, from, to }) => tab !== sender && from > own && from < sentAt - STOLEN_MS && to > sentAt,
     );
+    ensure(!other, `tab ${sender} sent at ${sentAt}: ${JSON.stringify({ other, terms: terms.slice(-12) })}`);
   }
 }
 

@@ -32,7 +32,7 @@ if (options.lockTimes) Object.assign(lockTimes, JSON.parse(options.lockTimes));
 const publisher = new Publisher({
   url: new URL(options.url ?? "/collect", location),
   ...(options.mode && { mode: options.mode }),
-  ...(options.tab && { headers: { "x-from": options.tab } }),
+  ...(options.isInRounds && { headers: () => ({ "x-from": options.tab, "x-sent-at": `${Date.now()}` }) }),
   timeoutMs: Number(options.timeoutMs ?? 10_000),
   outbox: {
     store: options.store ?? (options.isAuto ? "auto" : indexedDbStore()),
