@@ -53,6 +53,8 @@ export class LockCandidate implements Candidate {
   #ownId: Promise<string | undefined> | undefined;
   #timer: Timer | undefined;
   #stopWaiting = new AbortController();
+  /** The request for the lock that counts. What comes of earlier ones is ignored. */
+  #lastRequest: object | undefined;
   /** How many requests in a row ended as if the lock was stolen, before it was granted. */
   #refusals = 0;
   #releaseLock: () => void = () => undefined;
@@ -78,15 +80,20 @@ export class LockCandidate implements Candidate {
     if (election === "alive") {
       this.#heardAt = monotonicNow();
       this.#heardCount++;
+      // Two lead. The browser has not told yet which one has lost its lock, or never does.
+      if (this.#isLeader) void this.#resignIfStolen();
     } else if (this.#isLeader && this.confirm() === true) this.#beat();
   }
 
   #request(options: LockOptions): void {
     const { locks, name } = this.#options;
     let isGranted = false;
+    const request = {};
+    this.#lastRequest = request;
     const heard = this.#heardCount;
     const granted = (lock: Lock | null) => {
-      if (this.#isWithdrawn) return undefined;
+      // WebKit may call this after it has told that the lock was stolen.
+      if (this.#isWithdrawn || this.#lastRequest !== request) return undefined;
       if (!lock) return void this.#wait();
       // The former leader gave a sign of life after all. It asks for its lock again, behind those who wait.
       if (options.steal && this.#heardCount > heard) return void this.#wait();
@@ -95,7 +102,7 @@ export class LockCandidate implements Candidate {
       return this.#lead();
     };
     locks.request(name, options, granted).catch((error: unknown) => {
-      if (this.#isWithdrawn || options.signal?.aborted) return;
+      if (this.#isWithdrawn || options.signal?.aborted || this.#lastRequest !== request) return;
       // Another candidate has stolen the lock, perhaps before this one knew that it had it.
       const isStolen = (error as Error | undefined)?.name === "AbortError" && ++this.#refusals < MAX_REFUSALS;
       if (isGranted || isStolen) this.#wait();
@@ -114,7 +121,8 @@ export class LockCandidate implements Candidate {
 
   /** Returns the promise that holds the lock. */
   #lead(): Promise<void> {
-    this.#ownId = this.#holder();
+    // When the answer comes, another one may be the holder.
+    this.#ownId = Promise.all([this.#clientId(), this.#holder()]).then(([own, holder]) => own ?? holder);
     this.#beat();
     this.#watch();
     this.#setLeader(true);
@@ -160,12 +168,28 @@ export class LockCandidate implements Candidate {
   /** Whether the lock is still held here, after a time in which this program may have hung. */
   async #isLockHeld(): Promise<boolean> {
     if (!this.#isLeader || !this.#ownId) return this.#isLeader;
-    const [own, holder] = [await this.#ownId, await this.#holder()];
+    await this.#resignIfStolen();
     if (!this.#isLeader || this.#isWithdrawn) return false;
-    const isHeld = own === undefined || holder === undefined || own === holder;
-    if (isHeld) this.#beat();
-    else this.#setLeader(false);
-    return isHeld;
+    this.#beat();
+    return true;
+  }
+
+  /** Waits for the lock again if another one has it. */
+  async #resignIfStolen(): Promise<void> {
+    const request = this.#lastRequest;
+    const [own, holder] = [await this.#ownId, await this.#holder()];
+    const isStolen = own !== undefined && holder !== undefined && own !== holder;
+    if (!isStolen || !this.#isLeader || this.#isWithdrawn || this.#lastRequest !== request) return;
+    this.#releaseLock();
+    this.#wait();
+  }
+
+  /** What the lock manager calls this page: the holder of a lock that nobody else knows. Undefined if it does not tell. */
+  async #clientId(): Promise<string | undefined> {
+    const { locks, name } = this.#options;
+    const ownName = `${name} ${random()}`;
+    const clientId = async () => (await locks.query()).held?.find((lock) => lock.name === ownName)?.clientId;
+    return locks.request(ownName, { ifAvailable: true }, clientId).catch(() => undefined);
   }
 
   /** Who holds the lock; undefined if that cannot be known. */

@@ -17,7 +17,8 @@ export function takePart({ publisher, event, note, tab, problems }) {
   /** Hides nothing of the page: a hidden page sends its own events, also if it does not lead. */
   addEventListener("visibilitychange", (happened) => happened.stopImmediatePropagation(), true);
   outbox.addEventListener("leader", ({ detail }) => void tell("leader", { leads: detail.leads, at: Date.now() }));
-  outbox.addEventListener("degraded", ({ detail }) => problems.push(`degraded: ${detail.error.message}`));
+  // A tab that hangs within a transaction keeps the database from the others. They tell it, and go on afterwards.
+  outbox.addEventListener("degraded", ({ detail }) => void tell("degraded", { message: detail.error.message }));
 
   async function publish(round, ms) {
     isPublishing = true;

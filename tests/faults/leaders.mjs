@@ -57,7 +57,7 @@ async function playInBrowser(engine, collector, open, count, figures) {
   }
   const accepted = tabs.notes("accepted").flatMap(({ ids }) => ids);
   const became = tabs.notes("leader").filter(({ leads }) => leads).length;
-  return `${accepted.length} accepted, ${collector.duplicates} duplicates, ${became} leaders, ${tabs.notes("hangs").length} hung, ${tabs.closedAt.size} closed, settled after ${Math.round(longestMs)} ms at most`;
+  return `${accepted.length} accepted, ${collector.duplicates} duplicates, ${became} leaders, ${tabs.notes("hangs").length} hung, ${tabs.closedAt.size} closed, ${tabs.notes("degraded").length} times degraded, settled after ${Math.round(longestMs)} ms at most`;
 }
 
 /** What happens to the leaders of a round. */

@@ -349,3 +349,33 @@ test("a lock that was stolen before its owner knew of it makes no second leader"
     candidate.withdraw();
   }
 });
+
+test("of two that lead, the one without the lock resigns, and ignores what comes of its old request", async () => {
+  const [requests, changes] = [[], []];
+  let holder = "own";
+  const locks = {
+    request: (name, options, body) =>
+      new Promise((_resolve, reject) => {
+        if (name !== "outbox") return void reject(new Error("unknown"));
+        requests.push({ body, reject });
+        if (options.ifAvailable) void body({});
+      }),
+    query: async () => ({ held: [{ name: "outbox", clientId: holder }] }),
+  };
+  const send = () => undefined;
+  const candidate = new LockCandidate({ locks, name: "outbox", send, onChange: (leads) => changes.push(leads) });
+  await sleep(10);
+  candidate.onMessage({ election: "alive" });
+  await sleep(10);
+  assert.deepEqual([changes, requests.length], [[true], 1]);
+  // Another one has stolen the lock, and the browser does not tell.
+  holder = "other";
+  candidate.onMessage({ election: "alive" });
+  await sleep(10);
+  assert.deepEqual([changes, requests.length], [[true, false], 2]);
+  requests[0].reject(new DOMException("stolen", "AbortError"));
+  void requests[0].body({});
+  await sleep(10);
+  assert.deepEqual([changes, requests.length, await candidate.confirm()], [[true, false], 2, false]);
+  candidate.withdraw();
+});
