@@ -78,6 +78,13 @@ export const STAGES = [
   },
   { name: "runtimes", description: "the packed package, in every runtime", needs: ["build"], run: runtimes },
   {
+    name: "runners",
+    description: "the packed package in Jest",
+    needs: ["build"],
+    run: runners,
+    isLong: true,
+  },
+  {
     name: "types",
     description: "the declarations with each compiler, under the types of each runtime",
     needs: ["build"],
@@ -157,6 +164,10 @@ async function runtimes(tally) {
   ensureModules("tests/runtimes");
   ensureModules("tests/runtimes/servers");
   await script("tests/runtimes/run.mjs", { minutes: 15 })(tally);
+}
+
+function runners(tally) {
+  return script("tests/runtimes/runners.mjs", { minutes: 20 })(tally);
 }
 
 async function types(tally) {
