@@ -102,9 +102,10 @@ function ensureOneSender(collector, tabs) {
     const end = changes.slice(index).find((later) => later.tab === tab && !later.leads)?.at;
     return leads ? [{ tab, from: at, to: Math.min(end ?? Infinity, tabs.closedAt.get(tab) ?? Infinity) }] : [];
   });
+  const refused = new Set(tabs.notes("degraded").map(({ tab }) => tab));
   for (const { from: sender, sentAt } of collector.requests) {
-    // A page that ends sends its own events.
-    if (sentAt >= (tabs.closedAt.get(sender) ?? Infinity)) continue;
+    // A page that ends sends its own events, and a tab sends what its store refuses.
+    if (sentAt >= (tabs.closedAt.get(sender) ?? Infinity) || refused.has(sender)) continue;
     const own = Math.max(...terms.filter(({ tab, from }) => tab === sender && from <= sentAt).map(({ from }) => from));
     const other = terms.find(
       ({ tab, from, to }) => tab !== sender && from > own && from < sentAt - STOLEN_MS && to > sentAt,
