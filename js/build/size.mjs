@@ -27,13 +27,13 @@ export const APPS = [
     title: "Publisher, sessions, outbox",
     code: `import { Publisher } from "eventferry"; console.log(Publisher);`,
     goal: 84 * KB,
-    limit: 110 * KB,
+    limit: 112 * KB,
   },
   {
     title: "GlassFlow, source and sink",
     code: `import { PipelineDataSource, PipelineDataSink } from "eventferry/glassflow"; console.log(PipelineDataSource, PipelineDataSink);`,
     goal: 98 * KB,
-    limit: 122 * KB,
+    limit: 120 * KB,
   },
   {
     title: "GlassFlow, management",
@@ -55,13 +55,13 @@ export const APPS = [
     title: "BayeuxClient",
     code: `import { BayeuxClient } from "eventferry/bayeux"; console.log(BayeuxClient);`,
     goal: 88 * KB,
-    limit: 116 * KB,
+    limit: 119 * KB,
   },
   {
     title: "SalesforceClient",
     code: `import { SalesforceClient, passwordAuth } from "eventferry/salesforce"; console.log(SalesforceClient, passwordAuth);`,
     goal: 96 * KB,
-    limit: 118 * KB,
+    limit: 120 * KB,
   },
   {
     title: "BriteEvents",
