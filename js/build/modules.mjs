@@ -22,6 +22,12 @@ export const MODULES = {
     glue: "{ exportsNow, initSync, __wbg_reset_state }",
     wasmOpt: ["-O3"],
   },
+  filters: {
+    what: "filters of events, with the scanner of batches",
+    readsText: true,
+    glue: "{ exportsNow, initSync, __wbg_reset_state }",
+    wasmOpt: ["-O3"],
+  },
   publish: { what: "calls and the outbox", readsText: false, wasmOpt: SMALL },
   glassflow: { what: "GlassFlow pipelines", readsText: true, wasmOpt: SMALL },
   "glassflow-management": { what: "the management API of GlassFlow", readsText: false, wasmOpt: SMALL },

@@ -11,6 +11,17 @@ declare module "*/wasm/codecs.inline.js" {
   export const bytes: () => Uint8Array<ArrayBuffer>;
 }
 
+declare module "*/wasm/filters.glue.js" {
+  type Glue = import("./ports.js").FiltersGlue;
+  export const initSync: Glue["initSync"];
+  export const exportsNow: Glue["exportsNow"];
+  export const __wbg_reset_state: Glue["__wbg_reset_state"];
+}
+
+declare module "*/wasm/filters.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
 declare module "*/wasm/publish.glue.js" {
   type PublishGlue = import("./ports.js").PublishGlue;
   export const initSync: PublishGlue["initSync"];

@@ -8,10 +8,14 @@ import type { TextExports } from "./text-module.js";
 
 export * from "./generated/tables.js";
 
-/** The exports of the codecs. Arguments and results are numbers; text is in memory. */
-export interface CodecsExports extends TextExports {
+/** The exports of a module that scans batches. Arguments and results are numbers; text is in memory. */
+export interface ScannerExports extends TextExports {
   table(): number;
   rows(): number;
+}
+
+/** The exports of the codecs. */
+export interface CodecsExports extends ScannerExports {
   scan(len: number): number;
   scan_all(len: number, lines: number, inBytes: number): number;
   is_json(len: number): number;
@@ -20,6 +24,24 @@ export interface CodecsExports extends TextExports {
 }
 
 export type CodecsGlue = Glue<CodecsExports>;
+
+/** The exports of the filters, see `src/wasm/filters.rs`. Programs have numbers; JSON is in the buffer. */
+export interface FiltersExports extends ScannerExports {
+  scan_noted(len: number, lines: number, inBytes: number, isTrusted: number): number;
+  find(len: number, pointerLen: number): number;
+  buffer(len: number): number;
+  buffer_len(): number;
+  compile(len: number, isExpression: number): number;
+  describe(program: number): number;
+  forget(program: number): void;
+  /** 0: false, 1: true, 2: another value or errors, 3: a call. */
+  evaluate(program: number, len: number): number;
+  evaluate_at(program: number, index: number): number;
+  selection(count: number): number;
+  select(program: number): number;
+}
+
+export type FiltersGlue = Glue<FiltersExports>;
 
 /** A module whose machines make requests. */
 export interface NetworkGlue<X = object> extends Glue<X> {

@@ -7,12 +7,14 @@
  *   OPTIONS /cloudevents[/<channel>]               web hook handshake
  *   GET     /cloudevents/<channel>/events          ?after=<seq>&limit=<n>: a JSON batch
  *   GET     /cloudevents/<channel>/events/<seq>    ?mode=binary|structured: one event
- *   GET     /cloudevents/<channel>/stream          ?after=<seq>: server-sent events
+ *   GET     /cloudevents/<channel>/stream          ?after=<seq>&sql=<CESQL>|filter=<JSON>: server-sent events
  * ```
  */
 import { EventBatch } from "../systems/cloudevents/batch.js";
 import { readBody } from "../systems/cloudevents/body.js";
 import { batchFromHttp, contentMode, toBinary, toStructured } from "../systems/cloudevents/http.js";
+import type { SubscriptionFilter } from "../systems/cloudevents/filter/dialect.js";
+import { Filter } from "../systems/cloudevents/filter/filter.js";
 import { webhook } from "../systems/cloudevents/webhook.js";
 import { type FerryError, isFerryError } from "../engine/errors.js";
 import { Forwarder, type Forwarding, type ForwardOptions } from "./forward.js";
@@ -189,6 +191,7 @@ export class CloudEventsEmulator implements Service {
       after,
       heartbeatMs: this.#heartbeatMs,
       lifetime: this.#lifetime,
+      filter: filterOf(url.searchParams),
       request,
     });
     return new Response(body, {
@@ -210,6 +213,20 @@ function pathSegments(path: string): string[] {
   } catch {
     throw mustBe("path", "correctly percent-encoded", path);
   }
+}
+
+/** The filter of a stream: `?sql=` has a CESQL expression, `?filter=` has JSON of the Subscriptions API. */
+function filterOf(query: URLSearchParams): Filter | undefined {
+  const [sql, json] = [query.get("sql"), query.get("filter")];
+  if (sql !== null) return Filter.sql(sql);
+  if (json === null) return undefined;
+  let filter: SubscriptionFilter;
+  try {
+    filter = JSON.parse(json);
+  } catch {
+    throw mustBe("filter", "JSON", json);
+  }
+  return Filter.from(filter);
 }
 
 function notFound(): Response {

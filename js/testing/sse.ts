@@ -13,6 +13,7 @@
  *
  * The reader pulls: a slow one falls behind in the store, and nothing is buffered for it here.
  */
+import type { Filter } from "../systems/cloudevents/filter/filter.js";
 import { toStructured } from "../systems/cloudevents/http.js";
 import type { Lifetime } from "./service.js";
 import type { EventStore, ReceivedEvent } from "./event-store.js";
@@ -28,6 +29,8 @@ export interface StreamOptions {
   /** Longest time without a line; then a comment is sent. */
   heartbeatMs: number;
   lifetime: Lifetime;
+  /** The events to send. @default all */
+  filter: Filter | undefined;
   /** The whole request, because in some runtimes its signal stops firing once the request is garbage collected. */
   request: Request;
 }
@@ -41,6 +44,7 @@ export function eventStream({
   after,
   heartbeatMs,
   lifetime,
+  filter,
   request,
 }: StreamOptions): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
@@ -78,7 +82,9 @@ export function eventStream({
           const found = store.after(cursor, PAGE_EVENTS, channel);
           if (found.length > 0) {
             cursor = found.at(-1)!.seq;
-            controller.enqueue(encoder.encode(found.map(toServerSentEvent).join("")));
+            const sent = filter ? found.filter(({ event }) => filter.matches(event)) : found;
+            if (sent.length === 0) continue;
+            controller.enqueue(encoder.encode(sent.map(toServerSentEvent).join("")));
             return;
           }
           if (!(await waitForChange()) && !isOver) {

@@ -8,12 +8,14 @@
 //! | `rejection` | why an input was rejected, and which part of it |
 //! | `json` | the JSON event format, the JSON batch format and NDJSON |
 //! | `layout` | a fast path for an event with the same layout as the last one |
+//! | `filter` | the dialects of the Subscriptions API and CESQL |
 //! | `http` | header values of the HTTP binding (section 3.1.3.2): quotes, percent-encoding, UTF-8 |
 //!
 //! Payloads are opaque: the grammar of `data` is checked and its value is never read. The bytes that arrive are the
 //! bytes that are sent on.
 
 pub mod attribute;
+pub mod filter;
 pub mod http;
 pub mod json;
 pub mod layout;

@@ -24,7 +24,7 @@ use crate::cloudevents::table::{Row, Table};
 const PAGE: usize = 65_536;
 
 /// A static for a module without threads: there is one caller at a time, so the cells are sound.
-struct Shared<T>(T);
+pub(super) struct Shared<T>(pub(super) T);
 // SAFETY: the module is built without atomics, so there is no second thread.
 unsafe impl<T> Sync for Shared<T> {}
 
@@ -34,7 +34,10 @@ static LAYOUT: Shared<core::cell::UnsafeCell<Layout>> = Shared(core::cell::Unsaf
 static TABLE: Shared<core::cell::UnsafeCell<Table>> = Shared(core::cell::UnsafeCell::new(Table::new()));
 
 /// The parts of the arena during one call.
-#[cfg_attr(not(feature = "codecs"), expect(dead_code, reason = "only the codecs use all parts"))]
+#[cfg_attr(
+    not(any(feature = "codecs", feature = "filters")),
+    expect(dead_code, reason = "only the scanners use all parts")
+)]
 pub(super) struct Parts {
     pub(super) text: Padded<'static>,
     pub(super) rows: &'static mut [Row],
@@ -66,10 +69,18 @@ pub fn reserve(len: usize) -> usize {
     start
 }
 
-/// The address of the table.
-#[cfg(feature = "codecs")]
-pub(super) fn table_address() -> usize {
+/// The address of the table of the last scan.
+#[cfg(any(feature = "codecs", feature = "filters"))]
+#[wasm_bindgen]
+pub fn table() -> usize {
     TABLE.0.get() as usize
+}
+
+/// The address of the rows of the last batch.
+#[cfg(any(feature = "codecs", feature = "filters"))]
+#[wasm_bindgen]
+pub fn rows() -> usize {
+    rows_address()
 }
 
 /// The address of the scratch space, where decoded text and positions are left.
@@ -79,7 +90,7 @@ pub fn scratch() -> usize {
 }
 
 /// The address of the rows.
-pub(super) fn rows_address() -> usize {
+fn rows_address() -> usize {
     scratch() + CAPACITY.0.get() + PADDING
 }
 

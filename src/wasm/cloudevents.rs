@@ -11,18 +11,6 @@ use crate::cloudevents::http::decode_value;
 use crate::cloudevents::json::{self, Sequence};
 use crate::cloudevents::rejection::{Rejection, Target};
 
-/// The address of the table of the last scan.
-#[wasm_bindgen]
-pub fn table() -> usize {
-    arena::table_address()
-}
-
-/// The address of the rows of the last batch.
-#[wasm_bindgen]
-pub fn rows() -> usize {
-    arena::rows_address()
-}
-
 /// Scans one event. Returns 0 or the number of a code.
 #[wasm_bindgen]
 pub fn scan(len: usize) -> u32 {

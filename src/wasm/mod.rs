@@ -18,6 +18,8 @@ mod cloudevents;
 mod config;
 #[cfg(feature = "events-protocol")]
 mod events_protocol;
+#[cfg(feature = "filters")]
+mod filters;
 #[cfg(feature = "glassflow")]
 mod glassflow;
 #[cfg(feature = "glassflow-management")]

@@ -16,6 +16,7 @@ mod codes;
 mod direction;
 mod events;
 mod events_protocol;
+mod filters;
 mod glassflow;
 mod glassflow_management;
 mod headers;

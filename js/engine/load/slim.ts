@@ -4,6 +4,7 @@ import { mustBe, unknownOption } from "../messages.js";
 import { type EngineModule, withSource } from "../module.js";
 import { codecs } from "../modules/codecs.js";
 import { eventsProtocol } from "../modules/events-protocol.js";
+import { filters } from "../modules/filters.js";
 import { glassflow } from "../modules/glassflow.js";
 import { publish } from "../modules/publish.js";
 import { streams } from "../modules/streams.js";
@@ -16,6 +17,8 @@ export type ModuleSource = WasmModule | BufferSource | string | URL | Response;
 export interface EngineModules {
   /** Events, codecs and web hooks; every system that makes CloudEvents. `codecs.wasm` */
   codecs?: ModuleSource | Promise<ModuleSource>;
+  /** `Filter`. `filters.wasm` */
+  filters?: ModuleSource | Promise<ModuleSource>;
   /** Calls and the outbox: `Publisher`, `PipelineDataSource`, BriteEvents. `publish.wasm` */
   publish?: ModuleSource | Promise<ModuleSource>;
   /** GlassFlow, beside `publish`. `glassflow.wasm` */
@@ -29,6 +32,7 @@ export interface EngineModules {
 /** All modules, and the names of their files. */
 const MODULES: Record<keyof EngineModules, readonly [EngineModule, string]> = {
   codecs: [codecs, "codecs.wasm"],
+  filters: [filters, "filters.wasm"],
   publish: [publish, "publish.wasm"],
   glassflow: [glassflow, "glassflow.wasm"],
   eventsProtocol: [eventsProtocol, "events-protocol.wasm"],

@@ -3,6 +3,17 @@ import type { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import type { LenientOptions } from "./lenient.js";
 
+/** The formats of a batch: a JSON array, or one event per line. */
+export type BatchFormat = "batch" | "ndjson";
+
+/**
+ * `"full"` checks everything. `"structure"` skips arrays and objects by their quotes and brackets, two to three times as
+ * fast, for bytes that were checked before, or that you wrote yourself: `data` that is not JSON is then rejected when its
+ * event is read, or not at all. Attributes are checked all the same. Before the first `Filter` was made, it is the same as
+ * `"full"`.
+ */
+export type BatchCheck = "full" | "structure";
+
 /**
  * `"reject"` rejects the whole batch because of one invalid event, `"skip"` leaves such events out. A function is called
  * for each of them, with the error, the text of the event, and its index; they are left out as well.
@@ -26,6 +37,24 @@ export interface BatchOptions extends LenientOptions {
    * rejected. @default "reject"
    */
   onInvalid?: OnInvalid | undefined;
+}
+
+/** How a batch is read. */
+export interface BatchParseOptions extends BatchOptions {
+  /** `"batch"` is a JSON array, `"ndjson"` is one event per line. @default "batch" */
+  format?: BatchFormat | undefined;
+  /** What is checked. `"structure"` is for trusted bytes. @default "full" */
+  check?: BatchCheck | undefined;
+}
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for another value. */
+export function checkFormat(format: unknown): void {
+  if (format !== "batch" && format !== "ndjson") throw mustBe("format", '"batch" or "ndjson"', format);
+}
+
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for another value. */
+export function checkCheck(check: unknown): void {
+  if (check !== "full" && check !== "structure") throw mustBe("check", '"full" or "structure"', check);
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for another value. */

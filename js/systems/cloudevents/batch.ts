@@ -3,20 +3,28 @@
  * position of each; an event becomes an object when it is first read.
  */
 import type { Bytes } from "../../platform/bytes.js";
-import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError, REASONS } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
-import { type BatchOptions, checkOnInvalid, type OnInvalid, type RejectedEvent } from "./batch-options.js";
+import {
+  type BatchFormat,
+  type BatchOptions,
+  type BatchParseOptions,
+  checkCheck,
+  checkFormat,
+  checkOnInvalid,
+  type OnInvalid,
+  type RejectedEvent,
+} from "./batch-options.js";
+import { type BatchStreamOptions, checkStream, piecesOf } from "./batch-stream.js";
+import { type EventSelector, isInMemory, scanBatch } from "./batch-scanner.js";
+import { positionsOf, rowsAt, type Scanned, subsetOf } from "./batch-subset.js";
 import { asBytes, isBytes } from "./bytes.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { withoutBom } from "./event-data.js";
 import { splitJson, splitLines } from "./json-split.js";
 import { adviseLenient, checkLenient } from "./lenient.js";
-import { EVENT_END, EVENT_START, INDEX, isComplete, ROW_WORDS, rejected } from "./table.js";
+import { EVENT_END, EVENT_START, isComplete, ROW_WORDS, rejected } from "./table.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
-
-/** The formats of a batch: a JSON array, or one event per line. */
-export type BatchFormat = "batch" | "ndjson";
 
 /** Tells the constructor that the call is internal. */
 const INTERNAL = Symbol();
@@ -29,6 +37,8 @@ export class EventBatch implements Iterable<CloudEvent> {
   readonly #source: string | Uint8Array | undefined;
   /** The row of each event in the source. */
   readonly #rows: Uint32Array | undefined;
+  /** How the source was scanned, and which events of it the batch has. */
+  #scanned: Scanned | undefined;
   /** The bytes of the source as text, decoded on first use. Empty if they are not ASCII and so have other positions. */
   #ascii: string | undefined;
   /** The events that the batch was created from. */
@@ -54,15 +64,32 @@ export class EventBatch implements Iterable<CloudEvent> {
   /**
    * Decodes a batch from its text or bytes.
    *
-   * @param options.format `"batch"` is a JSON array, `"ndjson"` is one event per line. @default "batch"
-   * @throws {FerryError} `ERR_INVALID_BATCH`, or the error of the first invalid event, with its index in the message.
+   * @throws {FerryError} `ERR_INVALID_BATCH`, or the error of the first invalid event, with its index in the message;
+   * `ERR_INVALID_ARGUMENT`
    */
-  static parse(json: string | Uint8Array, options: { format?: BatchFormat } & BatchOptions = {}): EventBatch {
+  static parse(json: string | Uint8Array, options: BatchParseOptions = {}): EventBatch {
     if (typeof json !== "string" && !isBytes(json))
       throw mustBe("json", "a string or bytes", json, Array.isArray(json) ? "for events use EventBatch.of" : undefined);
     const { format = "batch" } = options;
     checkFormat(format);
     return EventBatch.scan(typeof json === "string" ? json : asBytes(json).slice(), format, options);
+  }
+
+  /**
+   * Reads a stream of a JSON batch or of NDJSON without holding it all: yields the events in batches of about
+   * `pieceBytes`. When the iteration ends early, the stream is cancelled.
+   *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`; while iterating also the errors of `parse`, `ERR_TOO_LARGE` for an event
+   * above `maxBytes`, and `ERR_NETWORK` if the stream fails
+   */
+  static stream(body: ReadableStream<Uint8Array>, options: BatchStreamOptions = {}): AsyncIterable<EventBatch> {
+    const { format = "batch", check = "full" } = options;
+    checkFormat(format);
+    checkCheck(check);
+    checkLenient(options);
+    checkOnInvalid(options);
+    checkStream(body, options);
+    return batchesOf(body, format, options);
   }
 
   /** Creates a batch from events. */
@@ -72,42 +99,49 @@ export class EventBatch implements Iterable<CloudEvent> {
     return new EventBatch(INTERNAL, undefined, undefined, all);
   }
 
-  /** Like `parse`, but keeps the input without a copy, so nobody else may change it. @internal */
-  static scan(input: string | Uint8Array, format: BatchFormat, options: BatchOptions = {}): EventBatch {
+  /**
+   * Like `parse`, but keeps the input without a copy, so nobody else may change it.
+   *
+   * @param firstIndex the index of the first event in the stream that the input is a piece of
+   * @internal
+   */
+  static scan(
+    input: string | Uint8Array,
+    format: BatchFormat,
+    options: BatchParseOptions = {},
+    firstIndex = 0,
+  ): EventBatch {
+    const { check = "full" } = options;
+    checkCheck(check);
     const lenient = checkLenient(options);
     const onInvalid = checkOnInvalid(options);
     const source = typeof input === "string" ? input : withoutBom(input);
-    const hasBytes = typeof source !== "string";
-    const length = hasBytes ? codecs.putBytes(source) : codecs.putText(source);
-    const { exports, table } = codecs;
-    const code = length < 0 ? -1 : codecs.call(() => exports.scan_all(length, +(format === "ndjson"), +hasBytes));
-    const count = table[INDEX]!;
-    if (code !== 0) {
+    const scan = scanBatch(source, format, check === "structure");
+    if (scan.code !== 0) {
       const error =
-        code < 0
+        scan.code < 0
           ? new FerryError("ERR_INVALID_BATCH", "the text contains a lone surrogate")
-          : rejected(code, source, `event ${count} of the batch`);
+          : rejected(scan.code, source, `event ${firstIndex + scan.count} of the batch`, scan.table);
       if (!lenient && onInvalid === "reject") throw adviseLenient(error);
-      return EventBatch.#scanEach(source, format, { lenient, onInvalid }, error);
+      return EventBatch.scanEach(source, format, { lenient, onInvalid }, error, firstIndex);
     }
-    return new EventBatch(
-      INTERNAL,
-      source,
-      new Uint32Array(exports.memory.buffer, exports.rows(), ROW_WORDS * count).slice(),
-      undefined,
-    );
+    const batch = new EventBatch(INTERNAL, source, scan.rows, undefined);
+    batch.#scanned = { scan, format, indices: undefined };
+    return batch;
   }
 
   /**
    * Decodes each event alone, so that one that is not valid does not concern the others.
    *
    * @param error the reason why the whole was rejected
+   * @internal
    */
-  static #scanEach(
+  static scanEach(
     source: string | Uint8Array,
     format: BatchFormat,
     { lenient, onInvalid = "reject" }: BatchOptions,
     error: FerryError,
+    firstIndex: number,
   ): EventBatch {
     // In ISO-8859-1 each byte is one character, so positions in this text are positions of bytes.
     const text = typeof source === "string" ? source : new TextDecoder("latin1").decode(source);
@@ -120,14 +154,17 @@ export class EventBatch implements Iterable<CloudEvent> {
       const event = typeof part === "string" ? scanText(part, lenient) : scanBytes(part, lenient);
       version ??= event.specversion;
       if (format === "batch" && event.specversion !== version)
-        throw new FerryError("ERR_INVALID_BATCH", `event ${index} of the batch ${REASONS[MIXED_VERSIONS]}`);
+        throw new FerryError(
+          "ERR_INVALID_BATCH",
+          `event ${firstIndex + index} of the batch ${REASONS[MIXED_VERSIONS]}`,
+        );
       return event;
     };
     const textAt = (index: number) => {
       const part = slice(index);
       return typeof part === "string" ? part : new TextDecoder().decode(part);
     };
-    return EventBatch.each(parts.length, decode, textAt, onInvalid);
+    return EventBatch.each(parts.length, decode, textAt, onInvalid, firstIndex);
   }
 
   /**
@@ -141,16 +178,18 @@ export class EventBatch implements Iterable<CloudEvent> {
     decode: (index: number) => CloudEvent,
     textAt: (index: number) => string,
     onInvalid: OnInvalid,
+    firstIndex = 0,
   ): EventBatch {
     const events: CloudEvent[] = [];
     const rejectedEvents: RejectedEvent[] = [];
-    for (let index = 0; index < count; index++) {
+    for (let place = 0; place < count; place++) {
+      const index = firstIndex + place;
       try {
-        events.push(decode(index));
+        events.push(decode(place));
       } catch (error) {
         if (!(error instanceof FerryError)) throw error;
         if (onInvalid === "reject") throw inBatch(error, index);
-        const rejection = { index, error, text: textAt(index).trim() };
+        const rejection = { index, error, text: textAt(place).trim() };
         rejectedEvents.push(Object.freeze(rejection));
         if (typeof onInvalid === "function") onInvalid(error, rejection.text, index);
       }
@@ -200,30 +239,54 @@ export class EventBatch implements Iterable<CloudEvent> {
     for (let at = 0; at < this.length; at++) yield this.at(at)!;
   }
 
-  /** A batch of the events for which the predicate returns true. Their text does not change. */
-  filter(predicate: ((event: CloudEvent) => boolean) | { matches(event: CloudEvent): boolean }): EventBatch {
+  /**
+   * A batch of the events that a filter matches, or for which a function returns true. Their text does not change. A
+   * `Filter` is evaluated over the text of the batch, without making an event.
+   *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT`
+   */
+  filter(
+    predicate: ((event: CloudEvent) => boolean) | ({ matches(event: CloudEvent): boolean } & EventSelector),
+  ): EventBatch {
     if (typeof predicate !== "function" && typeof predicate?.matches !== "function")
-      throw mustBe("filter", "a function or an object with a function matches", predicate);
+      throw mustBe("filter", "a Filter, a function or an object with a function matches", predicate);
+    if (this.#scanned && typeof predicate !== "function" && predicate.selectEvents) {
+      const indices = this.#scanned.indices ?? Uint32Array.from({ length: this.length }, (_, index) => index);
+      const selected = predicate.selectEvents(indices, () => this.#ensureScanned());
+      return this.subset(this.#scanned.indices ? positionsOf(selected, indices) : selected);
+    }
     const test = typeof predicate === "function" ? predicate : (event: CloudEvent) => predicate.matches(event);
-    const selected: number[] = [];
     if (this.#events) return EventBatch.of(this.#events.filter(test));
-    const handedOut: [number, CloudEvent][] = [];
+    const selected: number[] = [];
     for (let at = 0; at < this.length; at++) {
       const event = this.#decode(at);
       const isSelected = test(event);
       // Most predicates read attributes only; such an event need not be kept.
       if (CloudEvent.isRead(event)) this.#handedOut.set(at, event);
-      if (!isSelected) continue;
-      if (this.#handedOut.size > 0 && this.#handedOut.has(at)) handedOut.push([selected.length, event]);
-      selected.push(at);
+      if (isSelected) selected.push(at);
     }
-    const rows = new Uint32Array(selected.length * ROW_WORDS);
-    selected.forEach((at, to) => {
-      rows.set(this.#rows!.subarray(ROW_WORDS * at, ROW_WORDS * (at + 1)), ROW_WORDS * to);
-    });
-    const batch = new EventBatch(INTERNAL, this.#source, rows, undefined);
-    for (const [at, event] of handedOut) batch.#handedOut.set(at, event);
+    return this.subset(selected);
+  }
+
+  /** The events at these places of a batch that was decoded. Not private: in private methods, tsc writes the name of the class in
+   * a way that bundlers keep. @internal */
+  subset(places: ArrayLike<number>): EventBatch {
+    const batch = new EventBatch(INTERNAL, this.#source, rowsAt(this.#rows!, places), undefined);
+    batch.#scanned = subsetOf(this.#scanned!, places);
+    if (this.#handedOut.size > 0)
+      for (let at = 0; at < places.length; at++) {
+        const event = this.#handedOut.get(places[at]!);
+        if (event) batch.#handedOut.set(at, event);
+      }
     return batch;
+  }
+
+  /** Brings the batch into the memory of the scanner, if it is not there any more. */
+  #ensureScanned(): void {
+    const scanned = this.#scanned!;
+    if (isInMemory(scanned.scan)) return;
+    // It was checked before.
+    scanned.scan = scanBatch(this.#source!, scanned.format, true);
   }
 
   /** The events as UTF-8 text. Events that arrived as JSON are copied byte for byte. */
@@ -287,8 +350,23 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 }
 
-function checkFormat(format: unknown): void {
-  if (format !== "batch" && format !== "ndjson") throw mustBe("format", '"batch" or "ndjson"', format);
+/** The batches of a stream, piece by piece. */
+async function* batchesOf(
+  body: ReadableStream<Uint8Array>,
+  format: BatchFormat,
+  options: BatchStreamOptions,
+): AsyncGenerator<EventBatch, void, undefined> {
+  let index = 0;
+  let version: string | undefined;
+  for await (const piece of piecesOf(body, format, options)) {
+    const batch = EventBatch.scan(piece, format, options, index);
+    const first = batch.at(0)?.specversion ?? version;
+    if (format === "batch" && version !== undefined && first !== version)
+      throw new FerryError("ERR_INVALID_BATCH", `event ${index} of the batch ${REASONS[MIXED_VERSIONS]}`);
+    version = first;
+    index += batch.length + batch.rejected.length;
+    if (batch.length > 0 || batch.rejected.length > 0) yield batch;
+  }
 }
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a value that is not a CloudEvent. */

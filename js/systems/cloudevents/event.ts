@@ -29,6 +29,7 @@ import { isSameAttribute, isSameData } from "./equality.js";
 import { type CloudEventInit, partsFromInit } from "./init.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftJson } from "./lenient.js";
 import { stringifyData } from "./json-data.js";
+import { checkPointer, findJson, walk } from "./pointer.js";
 import { readEvent, rejected } from "./table.js";
 import { TextDecoder } from "../../platform/text.js";
 
@@ -168,6 +169,21 @@ export class CloudEvent<T = unknown> implements Payload {
   get data(): T | undefined {
     if (this.#data === undefined && this.rawKind !== "none") this.#data = decodeData(this);
     return this.#data as T | undefined;
+  }
+
+  /**
+   * One member of the data by its JSON Pointer (RFC 6901), such as `"/order/total"`. It is what a walk through `data` would
+   * find: `undefined` if there is no such member; of several with one name, the last. Once a `Filter` was made, data that
+   * was not read before is scanned for the member and not parsed.
+   *
+   * @throws {FerryError} `ERR_INVALID_ARGUMENT` for text that is no JSON Pointer; `ERR_INVALID_DATA` as `data` does
+   */
+  at(pointer: string): unknown {
+    checkPointer(pointer);
+    // Text that was checked, and is not parsed yet.
+    const found =
+      this.#data === undefined && this.rawKind === "json" ? findJson(this.rawData as string, pointer) : undefined;
+    return found ? found.value : walk(this.data, pointer);
   }
 
   /** A copy of the payload as bytes, exactly as they arrived: for data in JSON, the bytes of its JSON text. */

@@ -9,8 +9,16 @@ export { memoryStore } from "../../stores/memory.js";
 export type { AllowedOrigins } from "./allowed-origins.js";
 export type { AmqpSection } from "./amqp-section.js";
 export type { ExtensionValue } from "./attribute.js";
-export { type BatchFormat, EventBatch } from "./batch.js";
-export type { BatchOptions, OnInvalid, RejectedEvent } from "./batch-options.js";
+export { EventBatch } from "./batch.js";
+export type {
+  BatchCheck,
+  BatchFormat,
+  BatchOptions,
+  BatchParseOptions,
+  OnInvalid,
+  RejectedEvent,
+} from "./batch-options.js";
+export type { BatchStreamOptions } from "./batch-stream.js";
 export type { Body, ReadOptions } from "./body.js";
 export type { SchemaOptions } from "./data-schema.js";
 export type { DedupeOptions } from "./dedupe.js";
@@ -18,6 +26,10 @@ export { toEventGrid, toPubSubPush } from "./envelope-writers.js";
 export type { Envelope, EnvelopeOptions } from "./envelopes.js";
 export { CloudEvent } from "./event.js";
 export type { Extensions, PayloadKind, Problem, Specversion } from "./event-fields.js";
+export type { AttributeTexts, FilterDialect, SubscriptionFilter } from "./filter/dialect.js";
+export { Filter, type SqlOptions } from "./filter/filter.js";
+export type { CesqlFunction, CesqlFunctions, CesqlSignature, CesqlType, CesqlValue } from "./filter/functions.js";
+export type { CesqlError, Evaluation } from "./filter/program.js";
 export type { HeadersLike } from "./headers.js";
 export {
   batchFromHttp,

@@ -169,9 +169,14 @@ function readExtensions(table: Uint32Array, text: string): Extensions {
  *
  * @param number the number that the engine returned
  * @param where the event in its batch, for the message
+ * @param table of the module that has scanned it
  */
-export function rejected(number: number, source: string | Uint8Array, where = ""): FerryError {
-  const { table } = codecs;
+export function rejected(
+  number: number,
+  source: string | Uint8Array,
+  where = "",
+  table: Uint32Array = codecs.table,
+): FerryError {
   const code = codeOf(number);
   const [reason, target, at, end] = [REASONS[table[REASON]!], table[TARGET]!, table[AT]!, table[NAME_END]!];
   if (target === TARGET_DOCUMENT) {

@@ -6,6 +6,7 @@ import { invalidArgument, mustBe } from "../../engine/messages.js";
 import type { DedupeStore } from "../../stores/dedupe.js";
 import { type AllowedOrigins, allowedOrigin } from "./allowed-origins.js";
 import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
+import type { EventSelector } from "./batch-scanner.js";
 import { checkLimit } from "./body.js";
 import { checkSchema } from "./data-schema.js";
 import { checkDedupe, type Dedupe, type DedupeOptions } from "./dedupe.js";
@@ -83,6 +84,11 @@ export interface WebhookOptions<T = unknown> extends BatchOptions, EnvelopeOptio
    */
   authorize?: (request: Request, context: AuthorizeContext) => boolean | Promise<boolean>;
   /**
+   * Hands only the events on that it matches: a `Filter`, or an object with a function `matches`. A delivery of others is
+   * answered like one that was handled, because its sender can do nothing about it. @default all events
+   */
+  filter?: ({ matches(event: CloudEvent): boolean } & EventSelector) | undefined;
+  /**
    * Validates the `data` of each event, which `onEvent` gets as the schema converts it. A delivery with data that does
    * not match is answered with status 422; with `onInvalid`, only such events are left out. @default any data
    */
@@ -124,7 +130,7 @@ export interface CheckedOptions<T> extends WebhookOptions<T> {
 
 const NAMES = [
   ...["onEvent", "allowedOrigins", "allowedRate", "verify", "authorize", "maxBytes", "timeoutMs", "lenient"],
-  ...["onInvalid", "schema", "dedupe", "from", "onRejected", "onHandshake", "onError"],
+  ...["onInvalid", "filter", "schema", "dedupe", "from", "onRejected", "onHandshake", "onError"],
 ];
 const DEFAULT_MAX_BYTES = 1024 * 1024;
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -149,6 +155,8 @@ export function checkedWebhookOptions<T>(options: WebhookOptions<T>): CheckedOpt
   checkOnInvalid(options);
   checkSchema(options.schema);
   checkEnvelope(options);
+  if (options.filter !== undefined && typeof options.filter?.matches !== "function")
+    throw mustBe("filter", "a Filter", options.filter);
   checkFunction("onEvent", onEvent);
   for (const [name, value] of Object.entries({ authorize, onError, onRejected, onHandshake }))
     if (value !== undefined) checkFunction(name, value);

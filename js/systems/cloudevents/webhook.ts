@@ -50,7 +50,7 @@ export function webhook<T = unknown>(
 ): (request: Request, env?: unknown, ctx?: unknown) => Promise<Response> {
   const checked = checkedWebhookOptions(options);
   const { allowedOrigins, isAllowed, maxBytes, timeoutMs, verifiers, authorize, schema, onInvalid } = checked;
-  const { onError, onRejected } = checked;
+  const { filter, onError, onRejected } = checked;
 
   return async (request, env, ctx) => {
     try {
@@ -87,7 +87,9 @@ export function webhook<T = unknown>(
       const decoded = batchFromHttp(request.headers, body, options);
       for (const { error } of decoded.rejected) notify(onRejected, error, request);
       validation = gridValidationOf(decoded, checked);
-      events = schema && !validation ? await validated(decoded, request) : (decoded as Iterable<CloudEvent<T>>);
+      if (schema && !validation) events = await validated(decoded, request);
+      // The handshake of Event Grid is no event that a filter is about.
+      else events = (filter && !validation ? decoded.filter(filter) : decoded) as Iterable<CloudEvent<T>>;
     } catch (error) {
       return refuseError(request, error);
     }
@@ -124,7 +126,7 @@ export function webhook<T = unknown>(
     return refuse(request, 500, new FerryError("ERR_UNAUTHORIZED", "the credentials could not be checked", cause));
   }
 
-  /** The events whose data match the schema. With `onInvalid` the others are left out. */
+  /** The events that the filter matches and whose data match the schema. With `onInvalid` the others are left out. */
   async function validated(batch: EventBatch, request: Request): Promise<CloudEvent<T>[]> {
     const events: CloudEvent<T>[] = [];
     const leftOut = new Set(batch.rejected.map(({ index }) => index));
@@ -132,6 +134,7 @@ export function webhook<T = unknown>(
     for (const event of batch) {
       do index++;
       while (leftOut.has(index));
+      if (filter && !filter.matches(event)) continue;
       try {
         events.push(await validateData(event, schema!));
       } catch (error) {

@@ -7,6 +7,15 @@ pub trait Block {
     /// all below U+0020, DEL and all outside ASCII. Bit 0 is the first byte.
     fn string_stops(bytes: &[u8; 16]) -> u32;
 
+    /// One bit for each byte that is a quote, a bracket of an array or object, or zero.
+    fn structure_stops(bytes: &[u8; 16]) -> u32;
+
+    /// One bit for each byte that is a quote, a backslash or zero.
+    fn string_ends(bytes: &[u8; 16]) -> u32;
+
+    /// Whether a byte is outside ASCII.
+    fn has_non_ascii(bytes: &[u8; 16]) -> bool;
+
     /// One bit for each index at which both blocks have the same byte.
     fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32;
 }
@@ -22,16 +31,54 @@ impl Block for Swar {
     }
 
     #[inline(always)]
+    fn structure_stops(bytes: &[u8; 16]) -> u32 {
+        each_word(bytes, |word| {
+            // `[` and `{`, and `]` and `}`, differ in one bit.
+            let folded = word | (0x20 * ONES);
+            bytes_equal(folded, b'{')
+                | bytes_equal(folded, b'}')
+                | bytes_equal(word, b'"')
+                | bytes_equal(word, 0)
+        })
+    }
+
+    #[inline(always)]
+    fn string_ends(bytes: &[u8; 16]) -> u32 {
+        each_word(bytes, |word| bytes_equal(word, b'"') | bytes_equal(word, b'\\') | bytes_equal(word, 0))
+    }
+
+    #[inline(always)]
+    fn has_non_ascii(bytes: &[u8; 16]) -> bool {
+        u128::from_le_bytes(*bytes) & (u128::from(HIGH) * (1 << 64 | 1)) != 0
+    }
+
+    #[inline(always)]
     fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32 {
         let different = u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b);
         word_zeros(different as u64) | word_zeros((different >> 64) as u64) << 8
     }
 }
 
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x80 * ONES;
+
+/// Gathers the marks that `mark` sets in the two words of a block.
+#[inline(always)]
+fn each_word(bytes: &[u8; 16], mark: impl Fn(u64) -> u64) -> u32 {
+    let wide = u128::from_le_bytes(*bytes);
+    gather(mark(wide as u64) & HIGH) | gather(mark((wide >> 64) as u64) & HIGH) << 8
+}
+
+/// Sets the high bit of each byte that equals `byte`.
+#[inline(always)]
+const fn bytes_equal(word: u64, byte: u8) -> u64 {
+    let different = word ^ (byte as u64 * ONES);
+    !(not_zero(different & !HIGH) | different)
+}
+
 /// One bit for each zero byte.
 #[inline(always)]
 const fn word_zeros(word: u64) -> u32 {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     gather(!(not_zero(word & !HIGH) | word) & HIGH)
 }
 
@@ -45,8 +92,6 @@ const fn gather(marks: u64) -> u32 {
 /// high bits are masked before every addition.
 #[inline(always)]
 const fn word_stops(word: u64) -> u32 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
     let low = word & !HIGH;
     let control = !(low + (0x80 - 0x20) * ONES);
     let delete = !not_zero(low ^ (0x7f * ONES));
@@ -78,6 +123,28 @@ mod simd {
             let backslash = u8x16_eq(block, u8x16_splat(b'\\'));
             let delete = u8x16_eq(block, u8x16_splat(0x7f));
             u8x16_bitmask(v128_or(v128_or(low_or_high, delete), v128_or(quote, backslash))) as u32
+        }
+
+        #[inline(always)]
+        fn structure_stops(bytes: &[u8; 16]) -> u32 {
+            let block = load(bytes);
+            // `[` and `{`, and `]` and `}`, differ in one bit.
+            let folded = v128_or(block, u8x16_splat(0x20));
+            let brackets = v128_or(u8x16_eq(folded, u8x16_splat(b'{')), u8x16_eq(folded, u8x16_splat(b'}')));
+            let quotes = v128_or(u8x16_eq(block, u8x16_splat(b'"')), u8x16_eq(block, u8x16_splat(0)));
+            u8x16_bitmask(v128_or(brackets, quotes)) as u32
+        }
+
+        #[inline(always)]
+        fn string_ends(bytes: &[u8; 16]) -> u32 {
+            let block = load(bytes);
+            let quotes = v128_or(u8x16_eq(block, u8x16_splat(b'"')), u8x16_eq(block, u8x16_splat(b'\\')));
+            u8x16_bitmask(v128_or(quotes, u8x16_eq(block, u8x16_splat(0)))) as u32
+        }
+
+        #[inline(always)]
+        fn has_non_ascii(bytes: &[u8; 16]) -> bool {
+            u8x16_bitmask(load(bytes)) != 0
         }
 
         #[inline(always)]
@@ -126,6 +193,29 @@ mod tests {
                 (left[at], right[at]) = (a, b);
                 let expected = if a == b { 0xffff } else { 0xffff ^ 1 << at };
                 assert_eq!(Swar::equal_bytes(&left, &right), expected, "{a} {b} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn structure_is_found_at_every_index() {
+        for byte in 0..=255u8 {
+            for at in 0..16 {
+                for filler in [b'a', 0xff, b' ', b'z', 0x5c ^ 0x20, 0x1b] {
+                    let mut bytes = [filler; 16];
+                    bytes[at] = byte;
+                    let mask = |stops: fn(u8) -> bool| {
+                        bytes.iter().enumerate().fold(0, |mask, (i, b)| mask | u32::from(stops(*b)) << i)
+                    };
+                    let structure = mask(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']' | 0));
+                    assert_eq!(Swar::structure_stops(&bytes), structure, "{bytes:?}");
+                    assert_eq!(
+                        Swar::string_ends(&bytes),
+                        mask(|b| matches!(b, b'"' | b'\\' | 0)),
+                        "{bytes:?}"
+                    );
+                    assert_eq!(Swar::has_non_ascii(&bytes), bytes.iter().any(|b| !b.is_ascii()), "{bytes:?}");
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ use super::padded::Padded;
 mod nested;
 #[cfg(test)]
 mod tests;
+mod trusted;
 
 /// The maximum nesting depth of arrays and objects.
 pub const MAX_DEPTH: usize = 512;
@@ -74,6 +75,8 @@ pub struct Scanner<'a, B = Native> {
     pos: usize,
     /// Bytes minus UTF-16 units before `pos`.
     extra_bytes: usize,
+    /// Arrays and objects are skipped by their brackets.
+    is_trusted: bool,
     block: PhantomData<B>,
 }
 
@@ -86,12 +89,19 @@ impl<B> Clone for Scanner<'_, B> {
 
 impl<B> Copy for Scanner<'_, B> {}
 
-type ScanResult<T = ()> = Result<T, ScanError>;
+/// What a step of the scanner returns.
+pub type ScanResult<T = ()> = Result<T, ScanError>;
 
 impl<'a, B: Block> Scanner<'a, B> {
     /// A scanner at the start of `text`.
     pub const fn new(text: Padded<'a>) -> Self {
-        Self { text, pos: 0, extra_bytes: 0, block: PhantomData }
+        Self { text, pos: 0, extra_bytes: 0, is_trusted: false, block: PhantomData }
+    }
+
+    /// From here on, arrays and objects are skipped by their quotes and brackets, without a check of the rest: two to
+    /// three times as fast, for text that was checked before.
+    pub const fn trust(&mut self) {
+        self.is_trusted = true;
     }
 
     /// The whole text.
@@ -203,8 +213,8 @@ impl<'a, B: Block> Scanner<'a, B> {
         let mut is_plain = false;
         let kind = match self.peek() {
             b'"' => return Ok((Kind::String, self.string()?)),
-            b'{' => self.nested().map(|()| Kind::Object)?,
-            b'[' => self.nested().map(|()| Kind::Array)?,
+            b'{' => self.array_or_object().map(|()| Kind::Object)?,
+            b'[' => self.array_or_object().map(|()| Kind::Array)?,
             b't' => self.literal(b"true").map(|()| Kind::True)?,
             b'f' => self.literal(b"false").map(|()| Kind::False)?,
             b'n' => self.literal(b"null").map(|()| Kind::Null)?,
@@ -217,6 +227,12 @@ impl<'a, B: Block> Scanner<'a, B> {
             kind,
             Span { start, end: self.pos, start_unit, end_unit: self.units(), is_plain, has_escapes: false },
         ))
+    }
+
+    #[inline(always)]
+    fn array_or_object(&mut self) -> ScanResult {
+        // The other modules have no use for the code.
+        if cfg!(feature = "filters") && self.is_trusted { self.skip_nested() } else { self.nested() }
     }
 
     /// Whether only white space follows.

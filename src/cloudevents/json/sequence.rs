@@ -7,7 +7,7 @@ use crate::base::json::block::Block;
 use crate::base::json::padded::Padded;
 use crate::base::json::scan::Scanner;
 use crate::cloudevents::rejection::{Reason, Rejection, Target};
-use crate::cloudevents::table::Row;
+use crate::cloudevents::table::{Row, Table};
 
 /// How the events of a sequence are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,30 @@ pub enum Sequence {
     Batch,
     /// One event per line (NDJSON). Empty lines are skipped.
     Lines,
+}
+
+/// How a sequence is scanned.
+#[derive(Clone, Copy, Debug)]
+pub struct SequenceOptions {
+    /// How the events are separated.
+    pub sequence: Sequence,
+    /// The extents of the events are in bytes, not in UTF-16 units.
+    pub in_bytes: bool,
+    /// The text is trusted: arrays and objects are skipped by their brackets, without a check of what is between them.
+    pub is_trusted: bool,
+}
+
+/// Takes note of the events of a sequence.
+pub trait EventSink {
+    /// The table has the next event, which starts at this byte of the text and ends at that one.
+    fn event(&mut self, table: &Table, start: usize, end: usize) -> Result<(), Rejection>;
+}
+
+impl EventSink for () {
+    #[inline(always)]
+    fn event(&mut self, _: &Table, _: usize, _: usize) -> Result<(), Rejection> {
+        Ok(())
+    }
 }
 
 /// Scans a sequence of events and writes a row for each. The extent of the event is in UTF-16 units or in bytes; all
@@ -28,10 +52,25 @@ pub fn scan_sequence<B: Block>(
     rows: &mut [Row],
     context: &mut ScanContext<'_>,
 ) -> u32 {
+    let options = SequenceOptions { sequence, in_bytes, is_trusted: false };
+    scan_sequence_into::<B, ()>(text, options, rows, context, &mut ())
+}
+
+/// The same, with a sink for the events.
+pub fn scan_sequence_into<B: Block, S: EventSink>(
+    text: Padded<'_>,
+    options: SequenceOptions,
+    rows: &mut [Row],
+    context: &mut ScanContext<'_>,
+    sink: &mut S,
+) -> u32 {
     let mut scanner = Scanner::<B>::new(text);
+    if options.is_trusted {
+        scanner.trust();
+    }
     context.table.index = 0;
     let mut units_before = 0;
-    match scan_rows(&mut scanner, sequence, in_bytes, rows, context, &mut units_before) {
+    match scan_rows(&mut scanner, options, rows, context, sink, &mut units_before) {
         Ok(()) => 0,
         Err(mut rejection) => {
             if let Target::Name { start, end, .. } = &mut rejection.target {
@@ -49,12 +88,12 @@ pub const fn max_rows(len: usize) -> usize {
     len / 54 + 1
 }
 
-fn scan_rows<B: Block>(
+fn scan_rows<B: Block, S: EventSink>(
     scanner: &mut Scanner<'_, B>,
-    sequence: Sequence,
-    in_bytes: bool,
+    SequenceOptions { sequence, in_bytes, .. }: SequenceOptions,
     rows: &mut [Row],
     context: &mut ScanContext<'_>,
+    sink: &mut S,
     units_before: &mut usize,
 ) -> Scan {
     scanner.skip_space();
@@ -77,7 +116,8 @@ fn scan_rows<B: Block>(
             return Err(Rejection::invalid_batch(Reason::NotObject));
         }
         *units_before += scanner.restart_units();
-        let start = if in_bytes { scanner.pos() } else { *units_before };
+        let start_byte = scanner.pos();
+        let start = if in_bytes { start_byte } else { *units_before };
         scan_event(scanner, context).map_err(|rejection| match rejection {
             // A syntax error makes the batch invalid; an invalid event in a valid batch keeps its own code.
             Rejection { code: Code::InvalidEvent, reason, target: Target::Document } => {
@@ -88,6 +128,7 @@ fn scan_rows<B: Block>(
         let end = if in_bytes { scanner.pos() } else { *units_before + scanner.units() };
         *row = context.table.row;
         row.set_extent(start as u32, end as u32);
+        sink.event(context.table, start_byte, scanner.pos())?;
         let version_found = context.table.row.version;
         if sequence == Sequence::Batch && *version.get_or_insert(version_found) != version_found {
             return Err(Rejection::invalid_batch(Reason::MixedVersions));

@@ -1,0 +1,88 @@
+/**
+ * Scans batches. The codecs do it until the first `Filter` is made; from then on the module of the filters does, which
+ * keeps the text and its offsets in memory, so that a filter needs no second scan.
+ */
+import type { Glue } from "../../engine/module.js";
+import { codecs } from "../../engine/modules/codecs.js";
+import type { ScannerExports } from "../../engine/ports.js";
+import type { TextModule } from "../../engine/text-module.js";
+import type { BatchFormat } from "./batch-options.js";
+import { INDEX, ROW_WORDS } from "./table.js";
+
+/** A module that scans batches. */
+export interface BatchScanner {
+  readonly module: TextModule<Glue<ScannerExports>>;
+  scan(length: number, lines: number, inBytes: number, isTrusted: number): number;
+}
+
+/** Chooses events of a batch by the offsets in the memory of the scanner: a `Filter`. */
+export interface EventSelector {
+  /**
+   * The indices that the filter keeps.
+   *
+   * @param indices events of a scanned batch, by their place in the scan
+   * @param ensureScanned brings the batch back into the memory of the scanner, if another one was scanned since
+   * @internal
+   */
+  selectEvents?(indices: Uint32Array, ensureScanned: () => void): Uint32Array;
+}
+
+/** A batch in the memory of the scanner. */
+export interface Scan {
+  /** 0, the number of an error, or -1 for text with a lone surrogate. */
+  readonly code: number;
+  /** The number of events; after an error, the index of the event that has it. */
+  readonly count: number;
+  /** The table of the scanner, with the details of an error. */
+  readonly table: Uint32Array;
+  /** The rows of the events. Empty after an error. */
+  readonly rows: Uint32Array;
+}
+
+let scanner: BatchScanner = {
+  module: codecs,
+  // It checks everything, also what is trusted.
+  scan: (length, lines, inBytes) => codecs.exports.scan_all(length, lines, inBytes),
+};
+/** The scan whose text is in the memory of the scanner. */
+let current: { readonly scan: Scan; readonly generation: number } | undefined;
+
+/** Lets another module scan batches. */
+export function scanBatchesWith(other: BatchScanner): void {
+  if (scanner.module === other.module) return;
+  scanner = other;
+  current = undefined;
+}
+
+/** Other text takes the place of the batch in the memory of the scanner. */
+export function forgetScan(): void {
+  current = undefined;
+}
+
+/** Whether the text and the offsets of a scan are still in the memory of the scanner. */
+export function isInMemory(scan: Scan | undefined): boolean {
+  return current !== undefined && current.scan === scan && current.generation === scanner.module.generation;
+}
+
+/**
+ * Scans a batch.
+ *
+ * @param isTrusted skips arrays and objects by their brackets
+ */
+export function scanBatch(source: string | Uint8Array, format: BatchFormat, isTrusted: boolean): Scan {
+  const { module } = scanner;
+  const hasBytes = typeof source !== "string";
+  current = undefined;
+  const length = hasBytes ? module.putBytes(source) : module.putText(source);
+  if (length < 0) return { code: -1, count: 0, table: module.table, rows: new Uint32Array(0) };
+  const code = module.call(() => scanner.scan(length, +(format === "ndjson"), +hasBytes, +isTrusted));
+  // The scan may have grown the memory, which detaches the views.
+  const { memory, table: tableAddress, rows: rowsAddress } = module.exports;
+  const table = module.table.length > 0 ? module.table : new Uint32Array(memory.buffer, tableAddress(), INDEX + 1);
+  const count = table[INDEX]!;
+  const rows =
+    code === 0 ? new Uint32Array(memory.buffer, rowsAddress(), ROW_WORDS * count).slice() : new Uint32Array(0);
+  const scan = { code, count, table, rows };
+  if (code === 0) current = { scan, generation: module.generation };
+  return scan;
+}
