@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { CloudEvent, EventBatch, fromHttp, fromRequest, memoryStore, Publisher } from "eventferry";
+import { GlassFlowClient } from "eventferry/glassflow";
 import { publish } from "../../dist/engine/load/publish.js";
 import { virtualTime } from "./virtual-clock.mjs";
 
@@ -23,6 +24,11 @@ const send = (fetch, options) =>
 /** A session whose publisher keeps its events in memory. */
 function session(fetch, outbox = {}, options = {}) {
   return new Publisher({ url, fetch, outbox: { store: "memory", ...outbox }, ...options }).session();
+}
+
+/** The management of GlassFlow by a server that answers with `status`. */
+function pipelines(status) {
+  return new GlassFlowClient({ personalAccessToken: "s3cret", fetch: answers(status) });
 }
 
 /** Runs a program in a process of its own, which has no engine yet. It prints the code and the message of its error. */
@@ -128,6 +134,18 @@ const PROVOKED = {
     "POST https://example.com/: the server refused the credentials (HTTP 401)",
   ],
   ERR_REJECTED: [() => send(answers(400)), "POST https://example.com/: the server refused the request (HTTP 400)"],
+  ERR_NOT_FOUND: [
+    () => pipelines(404).getPipeline("p-1"),
+    'fetch pipeline "p-1" at https://api.glassflow.dev/v1: there is no such pipeline (HTTP 404)',
+  ],
+  ERR_CONFLICT: [
+    () => pipelines(409).createSecret("KEY", "s3cret"),
+    'create secret "KEY" at https://api.glassflow.dev/v1: there is a secret with this key (HTTP 409)',
+  ],
+  ERR_NOT_READY: [
+    () => pipelines(425).getPipeline("p-1"),
+    'fetch pipeline "p-1" at https://api.glassflow.dev/v1: the code of the pipeline is still being built; try again later (HTTP 425)',
+  ],
   ERR_GONE: [() => send(answers(410)), "POST https://example.com/: the target is gone for good (HTTP 410)"],
   ERR_RATE_LIMITED: [
     () => send(answers(429)),

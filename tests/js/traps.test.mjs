@@ -79,43 +79,43 @@ test("a response that arrives after a trap is ignored", async () => {
   publisher.close();
 });
 
-/** A pump whose machines, counted from 1, are drained by `drain(effects, machine)`. The handler is `note`. */
-function pumpOf(drain, note) {
+/** A pump whose machines, counted from 1, handle an input with `handle(effects, machine)`. The handler is `note`. */
+function pumpOf(handle, note) {
   const glue = { initSync() {}, exportsNow: () => ({}), __wbg_reset_state() {} };
   const module = new EngineModule("fake", glue);
   module.source = () => new Uint8Array();
   let machines = 0;
-  const makePort = () => {
+  const makePort = (_glue, effects) => {
     const machine = ++machines;
-    return { drain: (effects) => drain(effects, machine), free() {} };
+    return { tick: () => handle(effects, machine), free() {} };
   };
   return { module, pump: new Pump({ module, makePort, fetch: undefined, handlers: { note }, onReset() {} }) };
 }
 
 test("the outputs of a machine that trapped are not carried out for the next one", () => {
   const noted = [];
-  const drain = (effects, machine) => {
+  const handle = (effects, machine) => {
     effects.note(machine);
     if (machine === 1) trap();
   };
-  const { pump } = pumpOf(drain, (machine) => noted.push(machine));
-  assert.throws(() => pump.send(() => 0), { code: "ERR_INTERNAL" });
-  pump.send(() => 0);
+  const { pump } = pumpOf(handle, (machine) => noted.push(machine));
+  assert.throws(() => pump.send((port) => port.tick()), { code: "ERR_INTERNAL" });
+  pump.send((port) => port.tick());
   assert.deepEqual(noted, [2]);
 });
 
 test("after a trap in a handler the outputs of the old machine are dropped, and all of the new one carried out", () => {
   const noted = [];
-  const drain = (effects, machine) => {
+  const handle = (effects, machine) => {
     for (const output of ["a", "b", "c"]) effects.note(`${machine}${output}`);
   };
-  const { module, pump } = pumpOf(drain, (output) => {
+  const { module, pump } = pumpOf(handle, (output) => {
     noted.push(output);
     if (output !== "1b") return;
     provokeTrap(module);
-    pump.send(() => 0);
+    pump.send((port) => port.tick());
   });
-  pump.send(() => 0);
+  pump.send((port) => port.tick());
   assert.deepEqual(noted, ["1a", "1b", "2a", "2b", "2c"]);
 });
 
@@ -130,7 +130,7 @@ test("a request that is being signed when its client closes leaves no unhandled 
       pump.startExchange(1, Promise.reject(new Error("no signature")));
     },
   );
-  pump.send(() => 0);
+  pump.send((port) => port.tick());
   await new Promise((resolve) => setImmediate(resolve));
   process.off("unhandledRejection", onUnhandled);
   assert.deepEqual(unhandled, []);

@@ -258,12 +258,15 @@ function decodeOne<T>(
   options: LenientOptions & EnvelopeOptions,
 ): CloudEvent<T> {
   const lenient = checkLenient(options);
-  if (checkEnvelope(options) === undefined) return decode<T>(pairsOf(headers), body, lenient);
-  const { from } = options;
-  const batch = decodeBatch(headers, body, { from, lenient: options.lenient });
-  if (batch.length === 1) return batch.at(0) as CloudEvent<T>;
+  const from = checkEnvelope(options);
+  if (from === undefined) return decode<T>(pairsOf(headers), body, lenient);
+  const opened = openEnvelope(from, body);
+  if ("headers" in opened) return decode<T>(pairsOf(opened.headers), opened.body, lenient);
+  // Not through `EventBatch`, which an application that reads single events need not download.
+  const { texts, toJson } = opened;
+  if (texts.length === 1) return scanText<T>(toJson(texts[0]!), lenient);
   const advice = "read it with batchFromHttp or batchFromRequest";
-  throw new FerryError("ERR_INVALID_EVENT", `the envelope has ${batch.length} events; ${advice}`);
+  throw new FerryError("ERR_INVALID_EVENT", `the envelope has ${texts.length} events; ${advice}`);
 }
 
 function decodeBatch(
