@@ -1,9 +1,9 @@
+import { TextDecoder } from "../platform/text.js";
+
 /**
  * Who caused an error, and can therefore fix it: the application (`caller`), the other end of the connection (`peer`),
  * the `network` between, or this package (`internal`).
  */
-import { TextDecoder } from "../platform/text.js";
-
 export type Culprit = "caller" | "peer" | "network" | "internal";
 
 /**

@@ -87,7 +87,12 @@ export interface WebhookOptions<T = unknown> extends BatchOptions, EnvelopeOptio
    * Hands only the events on that it matches: a `Filter`, or an object with a function `matches`. A delivery of others is
    * answered like one that was handled, because its sender can do nothing about it. @default all events
    */
-  filter?: ({ matches(event: CloudEvent): boolean } & EventSelector) | undefined;
+  filter?:
+    | ({
+        /** Whether the event is handed on. */
+        matches(event: CloudEvent): boolean;
+      } & EventSelector)
+    | undefined;
   /**
    * Validates the `data` of each event, which `onEvent` gets as the schema converts it. A delivery with data that does
    * not match is answered with status 422; with `onInvalid`, only such events are left out. @default any data

@@ -24,20 +24,26 @@ export type SourceConnector =
   | {
       /** A subscription of Google Pub/Sub. */
       kind: "google_pubsub";
+      /** Its members, by their names at GlassFlow. */
       config: Members<"project_id" | "subscription_id" | "credentials_json">;
     }
   | {
       /** A queue of Amazon SQS. */
       kind: "amazon_sqs";
+      /** Its members, by their names at GlassFlow. */
       config: Members<"queue_url" | "aws_region" | "aws_access_key" | "aws_secret_key">;
     }
   | {
       /** The changes of a PostgreSQL database. */
       kind: "postgres";
+      /** Its members, by their names at GlassFlow. */
       config: Members<
         "db_host" | "db_user" | "db_pass" | "db_name" | "replication_slot",
         "db_port" | "db_sslmode" | "publication" | "replication_output_plugin_name"
-      > & { replication_output_plugin_args?: readonly string[] };
+      > & {
+        /** The arguments of the plugin. */
+        replication_output_plugin_args?: readonly string[];
+      };
     };
 
 /** Where the events of a pipeline go to. Without one, a `PipelineDataSink` consumes them. */
@@ -45,25 +51,32 @@ export type SinkConnector =
   | {
       /** An HTTP endpoint. */
       kind: "webhook";
+      /** Its members, by their names at GlassFlow. */
       config: {
+        /** Where the events are sent. */
         url: ConnectorValue;
+        /** The method of the requests. */
         method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+        /** The headers of the requests. */
         headers: readonly ConnectorHeader[];
       };
     }
   | {
       /** A table of ClickHouse. */
       kind: "clickhouse";
+      /** Its members, by their names at GlassFlow. */
       config: Members<"addr" | "database" | "username" | "password" | "table">;
     }
   | {
       /** A bucket of Amazon S3. */
       kind: "amazon_s3";
+      /** Its members, by their names at GlassFlow. */
       config: Members<"s3_bucket" | "s3_key" | "aws_region" | "aws_access_key" | "aws_secret_key">;
     }
   | {
       /** Change data capture into Snowflake. */
       kind: "snowflake_cdc_json";
+      /** Its members, by their names at GlassFlow. */
       config: Members<
         "account" | "warehouse" | "db_user" | "db_pass" | "db_name" | "db_schema",
         "db_host" | "db_port" | "db_role"
@@ -72,13 +85,16 @@ export type SinkConnector =
   | {
       /** An index of Pinecone. */
       kind: "pinecone_json";
+      /** Its members, by their names at GlassFlow. */
       config: Members<"api_key" | "api_host" | "index_host", "api_source_tag"> & {
+        /** The headers of the requests to Pinecone. */
         client_headers?: readonly ConnectorHeader<ConnectorValue>[];
       };
     }
   | {
       /** A database of MongoDB. */
       kind: "mongodb_json";
+      /** Its members, by their names at GlassFlow. */
       config: Members<"connection_uri" | "db_name">;
     };
 
