@@ -133,8 +133,17 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     eventsProtocol,
     salesforce,
     faults,
-    fetch: async (input, init) =>
-      answer(init === undefined && input instanceof Request ? input : new Request(input, init)),
+    fetch: async (input, init) => {
+      const request = init === undefined && input instanceof Request ? input : new Request(input, init);
+      // In Node, the signal of a Request follows that of the caller only until the Request is garbage collected.
+      const keep = () => request;
+      init?.signal?.addEventListener("abort", keep);
+      try {
+        return await answer(request);
+      } finally {
+        init?.signal?.removeEventListener("abort", keep);
+      }
+    },
     async listen(port = 0) {
       if (lifetime.isClosed) throw new FerryError("ERR_CLOSED", "the emulator is closed");
       const server = await listenWithNode(integer("port", port, 0, 0, 65_535), maxHeaderBytes, answer);

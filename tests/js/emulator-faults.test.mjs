@@ -1,6 +1,8 @@
 // The faults of the emulator, through its fetch handler.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { toBinary } from "../../dist/entries/cloudevents.js";
 import { createEmulator } from "../../dist/entries/testing.js";
 import { event, hasCode, ORIGIN, post } from "./emulator-fixtures.mjs";
@@ -139,4 +141,22 @@ test("invalid and contradictory faults are refused", () => {
   for (const fault of bad)
     assert.throws(() => faults.add(fault), hasCode("ERR_INVALID_ARGUMENT"), JSON.stringify(fault));
   assert.equal(faults.list.length, 0);
+});
+
+test("a request that hangs rejects when its caller aborts, also after a garbage collection", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc");
+  const controller = new AbortController();
+  const hanging = (async () => {
+    const emulator = createEmulator();
+    emulator.faults.add({ match: "/cloudevents", hang: true });
+    await emulator.fetch("http://emulator/cloudevents", { signal: controller.signal });
+  })();
+  const rejected = assert.rejects(hanging, { message: "given up" });
+  for (let turn = 0; turn < 5; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+  }
+  controller.abort(new Error("given up"));
+  await rejected;
 });
