@@ -163,6 +163,7 @@ async function wasm(tally) {
 async function runtimes(tally) {
   ensureModules("tests/runtimes");
   ensureModules("tests/runtimes/servers");
+  ensureModules("tests/runtimes/types");
   await script("tests/runtimes/run.mjs", { minutes: 15 })(tally);
 }
 
