@@ -75,9 +75,10 @@ test("every import of the page can be loaded", async () => {
     const answer = await fetch(at);
     assert.equal(answer.status, 200, at);
     for (const [, from, bare] of (await answer.text()).matchAll(
-      /^(?:import|export)\b[^"';]*?\bfrom\s*"([^"]+)"|^import\s*"([^"]+)"/gm,
+      /(?<=^|;)(?:import|export)\b[^"';]*?\bfrom\s*"([^"]+)"|(?<=^|;)import\s*"([^"]+)"/gm,
     )) {
       const name = from ?? bare;
+      assert.ok(imports[name] ?? /^[./]/.test(name), `${at} imports ${name}, which the import map lacks`);
       pending.push(new URL(imports[name] ?? name, at).href);
     }
   }
