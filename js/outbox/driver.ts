@@ -465,9 +465,11 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.isStopped = true;
     this.storeClient.stop();
     this.#pump.close();
-    this.#waiters.end();
     for (const segment of [...this.#segments.all(), ...this.#toRecommit]) segment.abandon(outboxClosed());
-    this.#sync.close();
+    this.#waiters.recheck();
+    // A store that does not answer must not hold up the end.
+    await this.#waiters.withTimeout(this.storeClient.closeTimeoutMs, this.#sync.close()).catch(() => undefined);
+    this.#waiters.end();
   }
 
   // ---- effects of the machine

@@ -251,10 +251,11 @@ export class StoreSync<E> {
     this.isLeaderKnown = false;
   }
 
-  close(): void {
+  /** Resolves when the store is needed no more. */
+  async close(): Promise<void> {
     this.#limits.stop();
     this.watch.stop();
-    this.#election?.close();
+    await this.#election?.close();
   }
 
   async #open(): Promise<boolean> {

@@ -59,6 +59,8 @@ export class LeaderElection<M extends object = never> {
   #candidate: Candidate | undefined;
   /** Undefined until the first answer of the lock manager or the store. */
   #isLeader: boolean | undefined;
+  /** The last call for the lease. */
+  #lastLease: Promise<unknown> = Promise.resolve();
 
   constructor(scope: ElectionScope, listener: ElectionListener<M>) {
     this.#scope = scope;
@@ -89,7 +91,13 @@ export class LeaderElection<M extends object = never> {
       const send = this.#channel && ((message: ElectionMessage) => this.#post(message));
       this.#candidate = new LockCandidate({ locks, name: lockName(name), send, onChange });
     } else if (isShared && lease) {
-      this.#candidate = new LeaseCandidate({ lease, owner: this.#owner, onChange });
+      // One call after the other: a release must not overtake the request for what it releases.
+      const inTurn = (owner: string, durationMs: number) => {
+        const answer = this.#lastLease.then(() => lease(owner, durationMs));
+        this.#lastLease = answer;
+        return answer;
+      };
+      this.#candidate = new LeaseCandidate({ lease: inTurn, owner: this.#owner, onChange });
     } else {
       this.#candidate = { confirm: () => true, withdraw: () => undefined };
       onChange(true);
@@ -119,10 +127,14 @@ export class LeaderElection<M extends object = never> {
     if (this.#channel) this.#post(message());
   }
 
-  /** Leaves the election without a call of `onLeaderChange`. */
-  close(): void {
+  /**
+   * Leaves the election without a call of `onLeaderChange`. Resolves when the lease is released, before which the store
+   * must stay open. Never rejects.
+   */
+  async close(): Promise<void> {
     this.#withdraw();
     this.#channel?.close();
+    await this.#lastLease;
   }
 
   #withdraw(): void {

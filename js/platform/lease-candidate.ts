@@ -24,7 +24,10 @@ const RETRY_MS = 100;
 const FAILING_MS = 500;
 
 export interface LeaseCandidateOptions {
-  /** Resolves with whether `owner` has the lease; with `undefined` if the store fails. Never rejects. */
+  /**
+   * Resolves with whether `owner` has the lease; with `undefined` if the store fails. Never rejects. The calls reach the
+   * store one after the other.
+   */
   lease(owner: string, durationMs: number): Promise<boolean | undefined>;
   owner: string;
   onChange(isLeader: boolean): void;
@@ -56,7 +59,8 @@ export class LeaseCandidate implements Candidate {
   withdraw(): void {
     this.#isWithdrawn = true;
     stopTimer(this.#timer);
-    if (this.#isLeader) void this.#options.lease(this.#options.owner, 0);
+    // What is asked for may still be given.
+    if (this.#isLeader || this.#asking) void this.#options.lease(this.#options.owner, 0);
   }
 
   get #isOver(): boolean {
@@ -90,11 +94,7 @@ export class LeaseCandidate implements Candidate {
     const askedAt = monotonicNow();
     const until = { monotonicMs: askedAt + LEASE_MS, unixMs: unixNow() + LEASE_MS };
     const answer = await lease(owner, LEASE_MS);
-    if (this.#isWithdrawn) {
-      // It was released while this call was under way.
-      if (answer) void lease(owner, 0);
-      return false;
-    }
+    if (this.#isWithdrawn) return false;
     if (answer === undefined) {
       if (this.#failures++ === 0) this.#failingSince = askedAt;
       if (this.#isLeader && !this.#isOver) return true;

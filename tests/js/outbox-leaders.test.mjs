@@ -135,6 +135,34 @@ test("a leader whose clock is set back asks for its lease, which the others take
   virtualClock().setUnix(before);
 });
 
+test("an outbox that is closed while it asks for the lease gives it back before it closes the store", async (t) => {
+  withoutChannel(t);
+  const calls = [];
+  let lease;
+  const inner = memoryStore();
+  const store = {
+    kind: "slow",
+    open: async () => ({ durability: "os", isShared: true, supportsPrefix: true }),
+    write: (change) => inner.write(change),
+    peek: (limit) => inner.peek(limit),
+    dead: (limit, prefix) => inner.dead(limit, prefix),
+    count: (prefix) => inner.count(prefix),
+    close: async () => void calls.push("close"),
+    async acquire(owner, ms) {
+      calls.push(ms > 0 ? "ask" : "release");
+      // The release must not overtake the request, which takes longer.
+      await sleep(ms > 0 ? 50 : 1);
+      lease = ms > 0 ? owner : undefined;
+      return true;
+    },
+  };
+  const { outbox } = publisherTo(server(202), { outbox: { store } });
+  void outbox.drain({ deadlineMs: 0 });
+  await until(() => calls.length > 0);
+  await outbox.close();
+  assert.deepEqual([calls, lease], [["ask", "release", "close"], undefined]);
+});
+
 test("a store that fails for a moment does not make a second process lead", async () => {
   const answers = [];
   const candidate = () => {

@@ -153,13 +153,14 @@ export class DurableInbox {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#election?.close();
+    const released = this.#election?.close();
     const opening = this.#opening;
     this.#waiters.recheck();
     const isOpen = await opening?.then(
       () => true,
       () => false,
     );
+    await released;
     if (isOpen) await this.#call((store) => store.close());
     this.#waiters.end();
   }
