@@ -118,6 +118,11 @@ pub trait Dialect: core::fmt::Debug {
         Continuity::NotReplayed
     }
 
+    /// Prepares for a subscription. Returns why the client cannot subscribe to the channel; `None` if it can.
+    fn subscribe_error(&mut self, _channel: &str) -> Option<SessionError> {
+        None
+    }
+
     /// Why the client cannot publish on a channel; `None` if it can.
     fn publish_error(&self, _channel: &str) -> Option<SessionError> {
         None

@@ -27,7 +27,7 @@ pub const REPLAY_ALL: &str = "-2";
 
 /// How many ids of a channel are kept to detect duplicates.
 const MAX_RECENT_IDS: usize = 1024;
-/// How many channels have replay ids; on further channels, all events are new and no id is kept.
+/// How many channels have replay ids; further ones cannot be subscribed to, because they would have none.
 const MAX_CHANNELS: usize = 1024;
 /// The first delay when the server is busy.
 const BUSY_DELAY: Millis = Millis(30_000);
@@ -250,6 +250,16 @@ impl Dialect for ReplayDialect {
             (true, REPLAY_NEW) => Continuity::PositionUnknown,
             (true, _) => Continuity::Replayed,
         }
+    }
+
+    fn subscribe_error(&mut self, channel: &str) -> Option<SessionError> {
+        let is_known = self.channel(without_filter(channel).as_bytes()).is_some();
+        (!is_known).then(|| {
+            let text = format!(
+                "a client keeps the replay ids of at most {MAX_CHANNELS} channels; use another client"
+            );
+            SessionError::new(Code::InvalidArgument, text)
+        })
     }
 
     fn publish_error(&self, channel: &str) -> Option<SessionError> {

@@ -82,14 +82,33 @@ impl<M: Machine<Input = Input, Output = Output<E>>, E> World<M, E> {
         }
     }
 
+    fn next_deadline(&self) -> Option<u64> {
+        match self.deadline {
+            Deadline::At(at) => Some(at.as_millis()),
+            Deadline::Never => None,
+        }
+    }
+
+    /// When an exchange ends next, or the next deadline is.
+    fn next_time(&mut self) -> Option<u64> {
+        self.settle();
+        let end = self.in_flight.keys().next().map(|(at, _)| *at);
+        end.into_iter().chain(self.next_deadline()).min()
+    }
+
+    /// Runs what happens until then, but nothing later.
+    pub(crate) fn advance_to(&mut self, ms: u64) {
+        while self.next_time().is_some_and(|at| at <= ms) {
+            self.step();
+        }
+        self.now = self.now.max(ms);
+    }
+
     /// Advances to the next end of an exchange or deadline. False if there is none.
     pub(crate) fn step(&mut self) -> bool {
         self.settle();
         let next_end = self.in_flight.keys().next().copied();
-        let deadline = match self.deadline {
-            Deadline::At(at) => Some(at.as_millis()),
-            Deadline::Never => None,
-        };
+        let deadline = self.next_deadline();
         match (next_end, deadline) {
             (Some((at, id)), deadline) if deadline.is_none_or(|deadline| at <= deadline) => {
                 self.now = self.now.max(at);

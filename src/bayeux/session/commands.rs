@@ -81,6 +81,10 @@ impl Session {
                 self.settle(op, Err(SessionError::closed()));
                 continue;
             }
+            if let Some(error) = self.dialect.subscribe_error(&channel) {
+                self.settle(op, Err(error));
+                continue;
+            }
             match self.subscriptions.add(&channel, op) {
                 Added::First => first.push(channel),
                 Added::AlreadyActive => self.settle(op, Ok(())),
@@ -143,6 +147,7 @@ impl Session {
             }
             self.connection_failed(&error);
             self.settle_probes(&Err(error.clone()));
+            self.server_asks(min_delay);
             let delay = self.connects.retry_delay(min_delay, &mut self.rng);
             self.timers.set(Timer::Authorize, self.now.after(delay));
         }

@@ -76,6 +76,8 @@ pub(super) struct ConnectLoop {
     restarted_at: Option<Moment>,
     /// Polls without events that were not held, one after the other.
     quick_polls: u32,
+    /// The server has asked for no request before.
+    asked_until: Option<Moment>,
     next: Next,
     inbox: Inbox,
     /// The pause has reached `Times::max_pause`.
@@ -95,6 +97,7 @@ impl ConnectLoop {
             restarts: 0,
             restarted_at: None,
             quick_polls: 0,
+            asked_until: None,
             next: Next::Idle,
             inbox,
             is_pause_over: false,
@@ -114,6 +117,16 @@ impl ConnectLoop {
             poll_timeout: millis(advice.timeout).unwrap_or(self.default_poll_timeout),
             max_interval: millis(advice.max_interval).filter(|millis| millis.0 > 0),
         };
+    }
+
+    /// The server has asked for a delay.
+    pub(super) fn server_asks_until(&mut self, at: Moment) {
+        self.asked_until = self.asked_until.max(Some(at));
+    }
+
+    /// The end of the delay that the server has asked for, or now.
+    pub(super) fn earliest(&self, now: Moment) -> Moment {
+        self.asked_until.map_or(now, |at| at.max(now))
     }
 
     /// The next `poll` sends a handshake or connect.

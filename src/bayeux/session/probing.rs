@@ -2,7 +2,7 @@
 //! when the application asks.
 //!
 //! ```text
-//!   probe ──┬─ a delay runs ──────────────────> it ends now
+//!   probe ──┬─ a delay runs ──────────────────> it ends now; unless the application asks, not before the server allows
 //!           ├─ a handshake, or a connect that is not held ──> its reply tells
 //!           └─ a held connect ──> abandoned, then a connect with timeout 0
 //! ```
@@ -37,9 +37,10 @@ impl Session {
             return self.settle_optional(op, Err(error));
         }
         self.probe_ops.extend(op);
+        let earliest = if op.is_some() { self.now } else { self.connects.earliest(self.now) };
         for timer in [Timer::Authorize, Timer::Connect] {
-            if self.timers.due(timer).is_some() {
-                self.timers.set(timer, self.now);
+            if self.timers.due(timer).is_some_and(|due| due > earliest) {
+                self.timers.set(timer, earliest);
             }
         }
         let is_held = self.link.is_working()

@@ -153,6 +153,7 @@ impl Session {
             let progress = if self.link.is_unproven() { Progress::Unproven } else { Progress::Interrupted };
             self.enter(Link::Connected(Live { progress, ..live.clone() }));
         }
+        self.server_asks(min_delay);
         let delay = if has_slept { Millis(0) } else { self.connects.retry_delay(min_delay, &mut self.rng) };
         if self.connects.is_session_gone_at(self.now.after(delay), self.now) {
             self.abandon_session();

@@ -140,6 +140,7 @@ impl Session {
                 self.settle_probes(&Err(error));
                 self.enter(Link::Handshaking);
                 let delay = self.connects.busy_delay(least, &mut self.rng);
+                self.server_asks(Some(delay));
                 self.schedule_connect(delay);
             }
             Reaction::Stop(error) => self.stop(error),

@@ -89,6 +89,7 @@ impl Session {
     /// Schedules the next handshake or connect.
     pub(super) fn schedule_connect(&mut self, delay: Millis) {
         self.timers.clear(Timer::Connect);
+        self.connects.server_asks_until(self.now.after(delay.min(self.connects.timing.interval)));
         if delay.0 == 0 {
             self.connects.set_due();
         } else {
@@ -98,8 +99,14 @@ impl Session {
 
     /// Schedules the next handshake or connect after a failure.
     pub(super) fn schedule_retry(&mut self, min_delay: Option<Millis>) {
+        self.server_asks(min_delay);
         let delay = self.connects.retry_delay(min_delay, &mut self.rng);
         self.schedule_connect(delay);
+    }
+
+    /// Remembers a delay that the server has asked for.
+    pub(super) fn server_asks(&mut self, delay: Option<Millis>) {
+        self.connects.server_asks_until(self.now.after(delay.unwrap_or_default()));
     }
 
     /// Sets the timer to the earliest timeout of a reply over the socket.

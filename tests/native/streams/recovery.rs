@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use eventferry::base::error::Code;
 use eventferry::base::ids::OpId;
+use eventferry::base::time::Millis;
 use eventferry::bayeux::session::{Input, Probe};
 use serde_json::{Value, json};
 
-use super::world::{Answer, Client, accept_all, event, grant, is_poll, refuse, reply_to, world};
+use super::world::{Answer, Client, accept, accept_all, event, grant, is_poll, refuse, reply_to, world};
 
 const A: &str = "/event/A__e";
 
@@ -157,7 +158,7 @@ fn the_connection_timeout_holds_whatever_the_server_refuses() {
     ];
     for (name, is_salesforce, sick) in cases {
         let client = |timeout: u64| {
-            let connection_timeout = Some(eventferry::base::time::Millis(timeout));
+            let connection_timeout = Some(Millis(timeout));
             if is_salesforce {
                 Client::salesforce(|options| options.session.times.connection_timeout = connection_timeout)
             } else {
@@ -452,7 +453,7 @@ fn cookies_and_assertions_follow_the_wall_clock_after_a_sleep() {
             bayeux.input(now, Input::Clock { epoch_unix_ms: 2_800_000 });
         }
         let message = json!({ "channel": if id == 1 { "/meta/handshake" } else { "/meta/connect" }, "id": id.to_string() });
-        let reply = super::world::accept(&message).unwrap_or_else(|| reply_to(&message, true));
+        let reply = accept(&message).unwrap_or_else(|| reply_to(&message, true));
         let headers = if id == 1 { "set-cookie: a=1; Max-Age=600; Path=/" } else { "" };
         let response = Response {
             body: json!([reply]).to_string().into_bytes(),
@@ -739,6 +740,85 @@ fn a_probe_keeps_the_replies_of_messages_whose_response_waits_for_the_poll() {
         assert!(result.is_ok() && at < 1000, "{op}: {at}");
     }
     assert_eq!(*asked.borrow(), [json!(-2), json!(40)], "what the lost poll may have had is replayed");
+}
+
+/// The times of the requests after `at`.
+fn requests_after(world: &super::world::StreamWorld, at: u64) -> Vec<u64> {
+    world.requests.iter().map(|(sent_at, _)| *sent_at).filter(|sent_at| *sent_at > at).collect()
+}
+
+#[test]
+fn an_automatic_probe_does_not_end_the_interval_that_the_server_advised() {
+    let mut world = world(
+        Client::bayeux(|_| {}),
+        |_| grant("T"),
+        |_, messages, _| {
+            let mut replies: Vec<Value> = messages
+                .iter()
+                .map(|message| accept(message).unwrap_or_else(|| reply_to(message, true)))
+                .collect();
+            for reply in &mut replies {
+                reply["advice"] = json!({ "reconnect": "retry", "interval": 60_000, "timeout": 1000 });
+            }
+            Answer::Messages(10, replies)
+        },
+    );
+    world.start("/a");
+    world.advance_to(200_000);
+    let last = world.requests.last().expect("a request").0;
+    for (delay, probe) in [(1000, Probe::NetworkChanged), (2000, Probe::PageShown)] {
+        world.advance_to(last + delay);
+        world.input(Input::Probe(probe));
+    }
+    world.advance_to(last + 30_000);
+    assert_eq!(requests_after(&world, last), [0; 0], "the server asked for 60 s");
+    world.input(Input::Probe(Probe::Asked(OpId(9))));
+    world.advance_to(last + 31_000);
+    assert_eq!(requests_after(&world, last), [last + 30_000], "the application may ask at any time");
+}
+
+#[test]
+fn an_automatic_probe_ends_a_delay_of_the_backoff_but_not_that_of_a_busy_server() {
+    for is_busy in [false, true] {
+        let mut count = 0;
+        let mut world = world(
+            Client::bayeux(|options| options.times.backoff_base = Millis(100_000)),
+            |_| grant("T"),
+            move |_, messages, _| {
+                count += 1;
+                if count <= 2 {
+                    return accept_all(messages);
+                }
+                if is_busy { Answer::Busy(10, 90_000) } else { Answer::Broken(10) }
+            },
+        );
+        world.start("/a");
+        world.advance_to(1000);
+        let failed = world.requests.last().expect("a request").0;
+        world.advance_to(failed + 5000);
+        world.input(Input::Probe(Probe::NetworkChanged));
+        world.advance_to(failed + 6000);
+        let again = requests_after(&world, failed);
+        assert_eq!(again.is_empty(), is_busy, "{again:?}");
+    }
+}
+
+#[test]
+fn a_client_of_salesforce_refuses_more_channels_than_it_keeps_replay_ids_of() {
+    let mut world = world(Client::salesforce(|_| {}), |_| grant("T"), |_, messages, _| accept_all(messages));
+    world.start(A);
+    let others = (0..1024).map(|n| (OpId(100 + n), format!("/event/E{n}__e"))).collect::<Vec<_>>();
+    for (op, channel) in others {
+        world.input(Input::Subscribe(op, channel));
+    }
+    world.advance_to(60_000);
+    assert_eq!(world.settled(100 + 1022).map(|(_, result)| result.is_ok()), Some(true));
+    let (_, result) = world.settled(100 + 1023).expect("an end");
+    assert_eq!(result.as_ref().expect_err("an error").code, Code::InvalidArgument);
+    // A channel that is known may be subscribed to again, also with a filter.
+    world.input(Input::Subscribe(OpId(5000), format!("{A}?x=1")));
+    world.advance_to(70_000);
+    assert!(world.settled(5000).expect("an end").1.is_ok());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use eventferry::base::http::{Failure, Request, Response};
 use eventferry::base::ids::OpId;
-use eventferry::base::time::Moment;
+use eventferry::base::time::{Millis, Moment};
 use eventferry::bayeux::dialect::DefaultDialect;
 use eventferry::bayeux::errors::SessionError;
 use eventferry::bayeux::session::{Event, Input, Options, Session};
@@ -81,6 +81,8 @@ pub(super) enum Answer {
     Body(u64, u16, String),
     /// The connection breaks, after a delay.
     Broken(u64),
+    /// 503 with `Retry-After` in milliseconds, after a delay.
+    Busy(u64, u64),
     /// Nothing.
     Hang,
 }
@@ -106,6 +108,10 @@ pub(super) fn world(
             Answer::Messages(delay, messages) => ok(delay, 200, Value::Array(messages).to_string()),
             Answer::Body(delay, status, body) => ok(delay, status, body),
             Answer::Broken(delay) => Reply::After(delay, Err(Failure::Network)),
+            Answer::Busy(delay, ms) => {
+                let response = Response { retry_after: Some(Millis(ms)), ..Response::new(503) };
+                Reply::After(delay, Ok(response))
+            }
             Answer::Hang => Reply::Hang,
         }
     })
