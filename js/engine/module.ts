@@ -22,7 +22,9 @@ export interface Glue<X = object> {
 export type Source = () => WasmModule | BufferSource;
 
 /** Returns `value`, an export that needs these modules: whoever uses it uses them. See `js/build/entries.mjs`. */
-export function needing<T>(value: T, ..._modules: readonly EngineModule[]): T {
+export function needing<T>(value: T, ...modules: readonly EngineModule[]): T {
+  // Not only `return value`: the minifier of Next.js then replaces the call by its first argument, and drops the modules.
+  for (const { name, source } of modules) if (!source) throw new Error(`the module ${name} has no code`);
   return value;
 }
 

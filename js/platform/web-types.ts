@@ -16,6 +16,9 @@ export type RequestMode = "cors" | "navigate" | "no-cors" | "same-origin";
 /** Bytes. */
 export type BufferSource = ArrayBuffer | ArrayBufferView;
 
+/** A key of WebCrypto. */
+export type CryptoKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
 /** A compiled WebAssembly module. */
 export type WasmModule = typeof globalThis extends { WebAssembly: { Module: { prototype: infer M } } } ? M : object;
 

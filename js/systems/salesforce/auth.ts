@@ -1,6 +1,7 @@
 /** Ways to log in to Salesforce (OAuth 2.0). `src/salesforce/auth.rs` builds the requests and reads the responses. */
 import { checkBareToken, checkedUrl, checkOptionNames } from "../../client/options.js";
 import { HIDDEN, mustBe } from "../../engine/messages.js";
+import type { CryptoKey } from "../../platform/web-types.js";
 
 /** Where to log in. */
 export interface LoginHost {
