@@ -23,6 +23,7 @@ if (!/^\/(?:.*\/)?$/.test(base)) fail(`--base must begin and end with a slash; r
 if (!existsSync("dist/entries/index.js")) fail("dist/ does not exist; run `npm run build` first");
 
 ensureModules("www/site");
+ensureModules("tests/demo");
 rmSync(SITE, { recursive: true, force: true });
 step("rendering the pages");
 run("www/site/node_modules/.bin/vitepress", ["build", "www/site"], { env: { ...process.env, SITE_BASE: base } });
@@ -41,9 +42,13 @@ step(`done: ${SITE}/`);
 async function buildDemo() {
   const folder = join(SITE, "demo");
   mkdirSync(folder, { recursive: true });
-  cpSync("www/style.css", join(folder, "style.css"));
+  for (const file of ["style.css", "demo/picture.css", "demo/lab.css"]) cpSync(join("www", file), join(folder, file));
   const page = readFileSync("www/index.html", "utf8");
   cpSync("www/worker.js", join(folder, "worker.js"));
+  // The page reads its table of sizes from the guide, and loads npm cloudevents to compare with it.
+  cpSync("www/docs/performance.md", join(folder, "docs/performance.md"));
+  const sdk = "cloudevents/bundles/cloudevents.js";
+  cpSync(join("tests/demo/node_modules", sdk), join(folder, "modules", sdk));
   const importMap = /\n *<script type="importmap">.*?<\/script>/s;
   if (!importMap.test(page)) fail("www/index.html has no import map");
   const atSite = page.replace(importMap, "").replaceAll(/href="docs\/([\w-]+)\.md"/g, 'href="../$1.html"');

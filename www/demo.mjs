@@ -2,11 +2,15 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ensureRust, run, step } from "../js/build/tools.mjs";
+import { ensureModules, ensureRust, run, step } from "../js/build/tools.mjs";
 import { main } from "../js/cli/demo.mjs";
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
-await main(process.argv.slice(2), { command: "npm run demo --", prepare });
+await main(process.argv.slice(2), {
+  command: "npm run demo --",
+  prepare,
+  folders: [join(process.cwd(), "tests/demo")],
+});
 
 /** Installs dependencies and builds dist/ unless they are up to date. */
 function prepare() {
@@ -14,6 +18,8 @@ function prepare() {
     step("installing the packages that the build needs");
     run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci"]);
   }
+  // It has npm cloudevents, with which the page compares.
+  ensureModules("tests/demo");
   const isStale = (made, ...sources) =>
     !existsSync(made) || sources.some((source) => newest(source) > statSync(made).mtimeMs);
   const needsRust = isStale("dist/wasm/publish.wasm", "src", "Cargo.toml", "Cargo.lock");

@@ -13,7 +13,9 @@ self.addEventListener("fetch", (event) => {
 self.addEventListener("message", (event) => {
   const keep = async () => {
     const cache = await caches.open(CACHE);
-    await Promise.allSettled(event.data.map((url) => cache.add(url)));
+    const keepOne = async (url) => (await cache.match(url, { ignoreVary: true })) ?? cache.add(url);
+    await Promise.allSettled(event.data.map(keepOne));
+    event.ports[0]?.postMessage("kept");
   };
   event.waitUntil(keep());
 });

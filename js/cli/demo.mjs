@@ -16,13 +16,19 @@ const TYPES = {
   ".map": "application/json",
   ".wasm": "application/wasm",
 };
+/** npm `cloudevents` for browsers. */
+const SDK = "/modules/cloudevents/bundles/cloudevents.js";
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /**
  * @param program.command how the program is called, for its help
  * @param program.prepare is called once the flags are known to be right
+ * @param program.folders where npm `cloudevents` may be installed, beside the package
  */
-export async function main(args, { command = "npx eventferry demo", prepare = () => undefined } = {}) {
+export async function main(
+  args,
+  { command = "npx eventferry demo", prepare = () => undefined, folders = [process.cwd()] } = {},
+) {
   const flags = readArguments(
     {
       command,
@@ -41,7 +47,7 @@ export async function main(args, { command = "npx eventferry demo", prepare = ()
   prepare();
   const { createEmulator } = await import("../../dist/entries/testing.js");
   const emulator = createEmulator({
-    services: [{ prefix: "/", handle: serveFile }],
+    services: [{ prefix: "/", handle: (request, { pathname }) => serveFile(request, pathname, folders) }],
   });
   emulator.glassflow.createPipeline({
     id: "demo",
@@ -61,7 +67,7 @@ ${addresses(url)}`);
 }
 
 /** Serves the page from www/ and the package from dist/. */
-function serveFile(request, { pathname }) {
+function serveFile(request, pathname, folders) {
   if (request.method !== "GET" && request.method !== "HEAD")
     return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
   let path;
@@ -70,8 +76,11 @@ function serveFile(request, { pathname }) {
   } catch {
     return new Response("the path is not valid\n", { status: 400 });
   }
-  const file = fileOf(path);
+  const file = fileOf(path, folders);
   const type = TYPES[extname(path)];
+  // The page asks for it and goes on without it. A browser would report another answer as an error of the page.
+  if (!file && path === SDK)
+    return new Response("// npm cloudevents is not installed here\n", { headers: { "content-type": TYPES[".js"] } });
   if (!type || !file || path.includes("\0") || path.includes("..") || !existsSync(file))
     return new Response("file not found\n", { status: 404 });
   return new Response(readFileSync(file), {
@@ -83,15 +92,20 @@ function serveFile(request, { pathname }) {
   });
 }
 
-/** The dependencies that BriteEvents loads, which the page imports by their paths. */
-const MODULE = /^\/modules\/(yaml|@cfworker\/json-schema)\/(.+)$/;
+/** The dependencies that BriteEvents loads, and npm `cloudevents`, with which the page compares. It loads them by their paths. */
+const MODULE = /^\/modules\/(yaml|@cfworker\/json-schema|cloudevents)\/(.+)$/;
 const require = createRequire(import.meta.url);
 
-function fileOf(path) {
+function fileOf(path, folders) {
   if (path.startsWith("/dist/")) return join(root, path);
   const [, name, rest] = MODULE.exec(path) ?? [];
   if (!name) return join(root, "www", path);
-  // `exports` of the package may hide its package.json, and its entry is somewhere below its folder.
-  const [folder] = require.resolve(name).split(join("node_modules", name)).slice(0, 1);
-  return join(folder, "node_modules", name, rest);
+  try {
+    // `exports` of the package may hide its package.json, and its entry is somewhere below its folder.
+    const [folder] = require.resolve(name, { paths: [root, ...folders] }).split(join("node_modules", name));
+    return join(folder, "node_modules", name, rest);
+  } catch {
+    // The package is not installed.
+    return undefined;
+  }
 }

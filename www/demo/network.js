@@ -4,7 +4,11 @@ import { webhook } from "eventferry/cloudevents";
 import { indexedDbStore } from "eventferry/outbox";
 
 export const SERVER_URL = "https://server.example/orders";
+/** Where plain fetch sends to. It sends each event once, so nothing has to be remembered. */
+export const PLAIN_URL = "https://server.example/plain";
 const SLOW_MS = 1500;
+/** The server ends with its page. What it was handling then may be handled by the next page after this time. */
+const CLAIM_MS = 2000;
 
 /** What the switch does, in one sentence each. */
 export const MODES = {
@@ -22,22 +26,34 @@ export const MODES = {
  * @returns a function like `fetch`
  */
 export function createNetwork({ mode, isStrict, onEvent }) {
-  const receive = webhook({
+  const options = {
     allowedOrigins: "*",
-    dedupe: { store: indexedDbStore("eventferry-demo-server"), scope: "orders" },
     schema: { "~standard": { version: 1, vendor: "demo", validate: (data) => validate(data, isStrict()) } },
     onEvent,
-  });
+  };
+  const receivers = {
+    [PLAIN_URL]: webhook(options),
+    [SERVER_URL]: webhook({ ...options, dedupe: { store: shortClaims(), scope: "orders" } }),
+  };
   return async (url, init) => {
     const at = mode();
     if (at === "offline") throw new TypeError("Failed to fetch: the network is offline");
     if (at === "refusing")
       return new Response("the server is overloaded\n", { status: 503, statusText: "Service Unavailable" });
     if (at === "slow") await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
-    const answer = await receive(new Request(url, { ...init, signal: null }));
+    const answer = await receivers[String(url)](new Request(url, { ...init, signal: null }));
     if (at === "lost") throw new TypeError("Failed to fetch: the answer was lost");
     init?.signal?.throwIfAborted();
     return answer;
+  };
+}
+
+/** A store that remembers events as the one in IndexedDB, with claims that end soon. */
+function shortClaims() {
+  const store = indexedDbStore("eventferry-demo-server");
+  return {
+    claim: (key) => store.claim(key, Date.now() + CLAIM_MS),
+    settle: (key, seenUntilMs) => store.settle(key, seenUntilMs),
   };
 }
 

@@ -4,7 +4,7 @@ import { toStructured } from "eventferry/cloudevents";
 import { CloudEvent, Publisher } from "eventferry/outbox";
 import { createChart } from "./chart.js";
 import { add, clear, setting, totals } from "./counters.js";
-import { createNetwork, MODES, SERVER_URL } from "./network.js";
+import { createNetwork, MODES, PLAIN_URL, SERVER_URL } from "./network.js";
 
 const EVENTS_PER_SECOND = 10;
 const MAX_ROWS = 60;
@@ -43,7 +43,7 @@ async function sendPlainly(event) {
   add("sent");
   inFlight++;
   try {
-    await network(SERVER_URL, { method: "POST", ...toStructured(event) });
+    await network(PLAIN_URL, { method: "POST", ...toStructured(event) });
   } catch {
     // The event is gone. Whether the server has it, nobody knows.
   } finally {
@@ -125,6 +125,18 @@ function showError(error) {
 let before = totals();
 const draw = createChart($("chart"));
 
+/** Tabs count one after the other, so a difference is a loss only if it lasts. */
+const LASTING_MS = 3000;
+let differences = [{ atMs: performance.now(), count: 0 }];
+function lasting(count) {
+  const atMs = performance.now();
+  differences.push({ atMs, count });
+  // The newest one that is old enough stays, so that the list spans the whole time.
+  const first = differences.findLastIndex((difference) => difference.atMs <= atMs - LASTING_MS);
+  differences = differences.slice(Math.max(0, first));
+  return Math.min(...differences.map((difference) => difference.count));
+}
+
 function refresh() {
   const sums = { sent: 0, arrived: 0, accepted: 0, delivered: 0, ...totals() };
   const { pending, dead, store, isLeader } = outbox.stats();
@@ -136,7 +148,7 @@ function refresh() {
     delivered: sums.delivered,
     waiting: pending,
     dead,
-    lost: Math.max(0, sums.accepted - sums.delivered - pending - dead),
+    lost: store ? lasting(Math.max(0, sums.accepted - sums.delivered - pending - dead)) : 0,
   };
   for (const cell of document.querySelectorAll("[data-count]")) cell.textContent = format(shown[cell.dataset.count]);
   $("fetch-row").dataset.lost = String(shown.fetchLost > 0);
@@ -185,6 +197,7 @@ function report(client, subject) {
   reportTimer = setTimeout(showReport, isFirst ? 0 : 1000);
 }
 
+let isShown = false;
 function showReport() {
   reportTimer = undefined;
   const clock = new Date().toLocaleTimeString("en-GB");
@@ -195,6 +208,8 @@ function showReport() {
     row.textContent = `${clock}  ${client.padEnd(6)}  ${subject}${count > 1 ? `  × ${count}` : ""}`;
     list.prepend(row);
   }
+  if (!isShown) performance.mark("first event");
+  isShown = true;
   burst = new Map();
   while (list.childElementCount > MAX_ROWS) list.lastElementChild.remove();
 }

@@ -1,4 +1,5 @@
 // The programs that can be edited and run: one for each system behind tabs, and the signed web hook.
+import { copy } from "./copy.js";
 import { EXAMPLES, SIGNED_HOOK } from "./examples.js";
 import { run } from "./runner.js";
 
@@ -33,18 +34,7 @@ function connect(prefix, original) {
     part("code").removeAttribute("aria-invalid");
     part("error").textContent = "";
   });
-  part("copy").addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(part("code").value);
-      part("copy").textContent = "Copied";
-    } catch {
-      part("code").select();
-      part("copy").textContent = "Selected";
-    }
-    setTimeout(() => {
-      part("copy").textContent = "Copy";
-    }, 1500);
-  });
+  part("copy").addEventListener("click", () => void copy(part("copy"), part("code")));
 }
 
 export function startPrograms() {
