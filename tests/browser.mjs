@@ -81,6 +81,7 @@ export async function start(engine, { seconds = 60, profile } = {}) {
       capabilities: {
         alwaysMatch: {
           ...capabilities(engine, found.browser, profile),
+          ...(engine === "chrome" && { "goog:loggingPrefs": { browser: "ALL" } }),
           timeouts: { script: seconds * 1000, pageLoad: seconds * 1000 },
         },
       },
@@ -103,6 +104,11 @@ export async function start(engine, { seconds = 60, profile } = {}) {
       closeTab: () => command("DELETE", `${session}/window`),
       /** A command of the DevTools protocol, in Chromium only. */
       devTools: (cmd, params) => command("POST", `${session}/goog/cdp/execute`, { cmd, params }),
+      /** What was written to the console as an error since the last call, in Chromium only. */
+      async consoleErrors() {
+        const entries = await command("POST", `${session}/se/log`, { type: "browser" });
+        return entries.filter(({ level }) => level === "SEVERE").map(({ message }) => message);
+      },
       kill() {
         for (const pid of descendants(driver.pid)) killProcess(pid);
         process.off("exit", stop);

@@ -8,39 +8,31 @@ import { fileURLToPath } from "node:url";
 import { ENGINES, start } from "../browser.mjs";
 import { startServer } from "../server-program.mjs";
 import { Tally } from "../tally.mjs";
+import { HELPERS } from "./helpers.mjs";
+import { checkLab } from "./lab.mjs";
+import { checkChromiumRules, checkRules } from "./rules.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const program = fileURLToPath(new URL("../../js/cli/eventferry.mjs", import.meta.url));
+/** From here npm cloudevents can be resolved. */
+const folder = fileURLToPath(new URL(".", import.meta.url));
 const [engines = ENGINES.join()] = process.argv.slice(2);
 const LISTENING = /http:\/\/127\.0\.0\.1:\d+(?=[^]*Ctrl-C)/;
 
-/** At the start of each script in the page. */
-const HELPERS = `
-  const counts = () => Object.fromEntries([...document.querySelectorAll("[data-count]")].map((cell) =>
-    [cell.dataset.count, Number(cell.textContent.replaceAll(",", ""))]));
-  const $ = (id) => document.getElementById(id);
-  const until = async (condition, what = condition) => {
-    for (let tries = 0; tries < 600; tries++) {
-      const result = await condition();
-      if (result) return result;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    throw new Error("not in 30 s: " + what + " " + JSON.stringify(counts()));
-  };
-  const network = (mode) => document.querySelector('input[name="network"][value="' + mode + '"]').click();
-`;
-
 const tally = new Tally();
 for (const engine of engines.split(",")) {
-  const { match, stop } = await startServer(`${process.execPath} ${program} demo --port=0`, LISTENING);
+  const { match, stop } = await startServer(`${process.execPath} ${program} demo --port=0`, LISTENING, { cwd: folder });
   const url = `${match[0]}/`;
-  const browser = await start(engine);
+  const browser = await start(engine, { seconds: 200 });
   const page = (body, ...args) => browser.evaluate(HELPERS + body, ...args);
   const check = (name, run) => tally.check(`${engine}: ${name}`, run);
   try {
     await check("the first event is on the screen soon after the load", async () => {
       await browser.open(url);
-      return `${await page("await until(() => $('log').childElementCount > 0); return Math.round(performance.now());")} ms`;
+      return `${await page(`
+        const [mark] = await until(() => [performance.getEntriesByName("first event")].find(({ length }) => length > 0));
+        return Math.round(mark.startTime);
+      `)} ms`;
     });
     await check("offline, plain fetch loses events and the outbox keeps them; online again, all arrive", async () => {
       const offline = await page(`
@@ -51,7 +43,7 @@ for (const engine of engines.split(",")) {
       assert.equal(offline.lost, 0);
       const online = await page(`
         network("online");
-        $("run").click();
+        sending(false);
         await until(() => counts().waiting === 0 && counts().delivered === counts().accepted);
         return counts();
       `);
@@ -63,11 +55,12 @@ for (const engine of engines.split(",")) {
         const { accepted, delivered, lost } = await page(
           `
           network(arguments[0]);
-          const before = counts().accepted;
-          $("run").click();
-          await until(() => counts().accepted >= before + 5);
-          $("run").click();
-          if (arguments[0] !== "slow") await new Promise((resolve) => setTimeout(resolve, 1000));
+          const before = counts();
+          sending(true);
+          await until(() => counts().accepted >= before.accepted + 5);
+          sending(false);
+          if (arguments[0] !== "slow") await until(() => counts().waiting >= 5);
+          if (arguments[0] === "lost") await until(() => counts().delivered > before.delivered);
           network("online");
           await until(() => counts().waiting === 0 && counts().delivered >= counts().accepted);
           return counts();
@@ -80,13 +73,13 @@ for (const engine of engines.split(",")) {
     await check("waiting events outlive a reload", async () => {
       await page(`
         network("offline");
-        $("run").click();
+        sending(true);
         await until(() => counts().waiting >= 5);
-        $("run").click();
+        sending(false);
       `);
       await browser.open(url);
       const after = await page(`
-        $("run").click();
+        sending(false);
         await until(() => counts().waiting >= 5);
         network("online");
         await until(() => counts().waiting === 0 && counts().delivered >= counts().accepted);
@@ -99,8 +92,8 @@ for (const engine of engines.split(",")) {
       await browser.newTab();
       await browser.open(url);
       const second = await page(`
-        await until(() => counts().accepted > 0 && /tab sends/.test($("store").textContent));
-        $("run").click();
+        await until(() => counts().accepted > 0 && /Another tab sends/.test($("store").textContent));
+        sending(false);
         await until(() => counts().waiting === 0 && counts().delivered >= counts().accepted);
         return [$("store").textContent, counts().delivered, counts().lost];
       `);
@@ -108,7 +101,7 @@ for (const engine of engines.split(",")) {
       await browser.switchTo(first);
       const [store, delivered, lost] = await page(
         `
-        await until(() => counts().delivered >= arguments[0]);
+        await until(() => counts().delivered >= arguments[0] && /This tab sends/.test($("store").textContent));
         return [$("store").textContent, counts().delivered, counts().lost];
       `,
         second[1],
@@ -165,6 +158,8 @@ for (const engine of engines.split(",")) {
       for (const [at, pattern] of last.entries()) assert.match(outputs[at], pattern);
       assert.equal(outputs.length, last.length);
     });
+    await checkLab({ page, check });
+    await checkRules({ page, check });
     await check("axe-core finds nothing", async () => {
       const found = await page(
         `
@@ -178,21 +173,17 @@ for (const engine of engines.split(",")) {
       return `${found[1]} rules`;
     });
     if (engine !== "chrome") continue;
-    await check("nothing is wider than the page, from 380 to 1,400 px", async () => {
-      for (const width of [380, 800, 1400]) {
-        const screen = { width, height: 800, deviceScaleFactor: 1, mobile: false };
-        await browser.devTools("Emulation.setDeviceMetricsOverride", screen);
-        const wide = await page("return document.documentElement.scrollWidth - document.documentElement.clientWidth;");
-        assert.equal(wide, 0, `${width} px`);
-      }
-    });
+    await checkChromiumRules({ browser, page, check, url });
     await check("the page opens without a network after the first visit", async () => {
-      await page(
-        "await until(async () => (await caches.keys()).length > 0 && (await (await caches.open('eventferry-demo')).keys()).length > 40);",
-      );
+      await page("await until(() => document.documentElement.dataset.offline === 'ready');");
       await stop();
       await browser.open(url);
-      await page("await until(() => $('log').childElementCount > 0);");
+      const [result, sizes] = await page(`
+        await until(() => $("log").childElementCount > 0 && $("sizes").childElementCount > 0);
+        return [$("lab-result").textContent, $("sizes").childElementCount];
+      `);
+      assert.match(result, /events match/);
+      assert.ok(sizes >= 15);
     });
   } finally {
     await browser.close();

@@ -2,12 +2,16 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { request } from "node:http";
+import { tmpdir } from "node:os";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { EXAMPLES, SIGNED_HOOK } from "../../www/demo/examples.js";
+import { markError } from "../../www/demo/lab-filter.js";
+import { makeEvents, readEvents } from "../../www/demo/lab-events.js";
 import { run } from "../../www/demo/runner.js";
+import { sizeRows } from "../../www/demo/sizes.js";
 
 const demo = (port) =>
   spawn(process.execPath, [fileURLToPath(new URL("../../www/demo.mjs", import.meta.url)), "--port", port], {
@@ -35,6 +39,7 @@ test("the demo serves the page, its style, its script and the package, and no ot
     ["/style.css", "text/css"],
     ["/demo/picture.js", "text/javascript"],
     ["/docs/outbox.md", "text/plain"],
+    ["/modules/cloudevents/bundles/cloudevents.js", "text/javascript"],
     ["/modules/yaml/browser/index.js", "text/javascript"],
     ["/modules/@cfworker/json-schema/dist/esm/index.js", "text/javascript"],
     ["/dist/wasm/publish.wasm", "application/wasm"],
@@ -88,7 +93,9 @@ test("every import of the page can be loaded", async () => {
 
 test("the page has every element that its script uses, and loads nothing from other hosts", async () => {
   const html = await (await fetch(`${url}/`)).text();
-  const files = ["demo/picture.js", "demo/programs.js"].map(async (file) => (await fetch(`${url}/${file}`)).text());
+  const files = ["demo/picture.js", "demo/programs.js", "demo/lab.js"].map(async (file) =>
+    (await fetch(`${url}/${file}`)).text(),
+  );
   const script = (await Promise.all(files)).join("");
   for (const [, id] of script.matchAll(/\$\("([^"]+)"\)/g)) {
     if (id !== "field-error") assert.ok(html.includes(`id="${id}"`), id);
@@ -123,6 +130,44 @@ test("the programs of the page run as they are shown", async () => {
     "refused: no signature in the header webhook-signature matches",
     "401",
   ]);
+});
+
+test("where npm cloudevents is not installed, the page is told so without an error", async () => {
+  const cli = fileURLToPath(new URL("../../js/cli/eventferry.mjs", import.meta.url));
+  const other = spawn(process.execPath, [cli, "demo", "--port=0"], {
+    cwd: tmpdir(),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    const [output] = await once(other.stdout, "data");
+    const [base] = /http:\/\/127\.0\.0\.1:\d+/.exec(String(output));
+    const answer = await fetch(`${base}/modules/cloudevents/bundles/cloudevents.js`);
+    assert.equal(answer.status, 200);
+    assert.match(await answer.text(), /^\/\/ npm cloudevents is not installed here\n$/);
+  } finally {
+    other.kill("SIGKILL");
+  }
+});
+
+test("the batch lab reads a batch, lines, and one event, and names the place of an error", () => {
+  assert.equal(readEvents(makeEvents(1000)).batch.length, 1000);
+  const event = (id) => `{"specversion":"1.0","id":"${id}","source":"/s","type":"t"}`;
+  assert.equal(readEvents(`${event(1)}\n${event(2)}`).batch.length, 2);
+  assert.equal(readEvents(JSON.stringify(JSON.parse(event(1)), null, 2)).batch.length, 1);
+  const { batch, rejected } = readEvents(`[${event(1)}, {"id":"2"}]`);
+  assert.deepEqual([batch.length, rejected.length, rejected[0].index], [1, 1, 1]);
+  assert.throws(() => readEvents(`[${event("å")},\n{"specversion":`), /: line 2, column \d+$/);
+  assert.throws(() => readEvents("hello"), /Expected \[ or { at the start; found "hello"/);
+  assert.throws(() => readEvents("  "), /There is no event/);
+  assert.equal(markError("type = ", "the CESQL expression is not valid at position 7: …"), "type = \n       ^");
+  assert.equal(markError("a = 1 AND\nb >", "not valid at position 13"), "b >\n   ^");
+  assert.equal(markError("{", "filter must be an object"), "");
+});
+
+test("the table of sizes has the rows of the guide", () => {
+  const rows = sizeRows(readFileSync(new URL("../../www/docs/performance.md", import.meta.url), "utf8"));
+  assert.equal(rows.filter(({ what }) => what.includes("eventferry")).length, 10);
+  assert.ok(rows.some(({ what, brotli }) => what.startsWith("npm `cloudevents`") && /^[\d.]+ KB$/.test(brotli)));
 });
 
 test("a program that cannot run says why", async () => {

@@ -1,0 +1,111 @@
+// What holds for the whole page: guides and copies, quiet live regions, no console error, no layout shift, reduced motion.
+import assert from "node:assert/strict";
+
+const SHIFT_MS = 5000;
+const MAX_SHIFT = 0.01;
+
+export async function checkRules({ page, check }) {
+  await check("each panel links to its guide and has its code to copy", async () => {
+    const panels = await page(`
+      return Promise.all([...document.querySelectorAll(".panel")].map(async (panel) => {
+        const guides = [...panel.querySelectorAll('a[href^="docs/"]')];
+        const answers = await Promise.all(guides.map(({ href }) => fetch(href)));
+        const copies = [...panel.querySelectorAll("button")].filter((button) => button.textContent === "Copy");
+        const code = panel.querySelector("textarea.code:not([id^=lab]), pre[id$=code]");
+        return [panel.id, guides.length > 0 && answers.every(({ ok }) => ok), copies.length, (code.value ?? code.textContent).length > 100];
+      }));
+    `);
+    assert.deepEqual(
+      panels.map(([id]) => id),
+      ["picture", "systems", "lab", "hook"],
+    );
+    for (const [id, ...found] of panels) assert.deepEqual(found, [true, 1, true], id);
+  });
+  await check("a copy has the text of the code, or selects it", async () => {
+    const [label, selected, code] = await page(`
+      document.querySelector("#picture details").open = true;
+      const button = document.querySelector('[data-copy="picture-code"]');
+      button.click();
+      await until(() => button.textContent !== "Copy");
+      return [button.textContent, String(getSelection()), $("picture-code").textContent];
+    `);
+    if (label === "Selected") assert.equal(selected.trim(), code.trim());
+    else assert.equal(label, "Copied");
+    return label;
+  });
+  await check("no live region changes while events are sent", async () => {
+    const changed = await page(`
+      network("online");
+      sending(true);
+      const before = counts().accepted;
+      const changed = [];
+      const observer = new MutationObserver((records) => changed.push(...records.map(({ target }) => (target.id ?? target.parentNode.id) + ": " + target.textContent)));
+      await until(() => counts().accepted >= before + 5);
+      const regions = document.querySelectorAll("[role=status], [role=alert], [role=log], [aria-live]");
+      if (regions.length < 5) throw new Error("only " + regions.length + " live regions");
+      for (const region of regions) observer.observe(region, { childList: true, characterData: true, subtree: true });
+      await until(() => counts().accepted >= before + 25);
+      observer.disconnect();
+      sending(false);
+      return changed;
+    `);
+    assert.deepEqual(changed, []);
+  });
+}
+
+/** What is asked of Chromium alone, which has the DevTools protocol. */
+export async function checkChromiumRules({ browser, page, check, url }) {
+  await check("nothing is wider than the page, from 380 to 1,400 px", async () => {
+    for (const width of [380, 800, 1400]) {
+      await setWidth(browser, width);
+      const wide = await page("return document.documentElement.scrollWidth - document.documentElement.clientWidth;");
+      assert.equal(wide, 0, `${width} px`);
+    }
+  });
+  await check("nothing moves on the page while it loads and events arrive", async () => {
+    const sums = [];
+    for (const width of [380, 1400]) {
+      await setWidth(browser, width);
+      await browser.open(url);
+      const shifts = await page(
+        `
+        const shifts = [];
+        const observer = new PerformanceObserver((list) => shifts.push(...list.getEntries()));
+        observer.observe({ type: "layout-shift", buffered: true });
+        await until(() => performance.now() > arguments[0] && counts().accepted > 0 && $("log").childElementCount > 2);
+        return shifts.map(({ value, sources }) => [value, sources.map(({ node }) => node?.id || node?.nodeName).join()]);
+      `,
+        SHIFT_MS,
+      );
+      const sum = shifts.reduce((total, [value]) => total + value, 0);
+      assert.ok(sum < MAX_SHIFT, `${width} px: ${JSON.stringify(shifts)}`);
+      sums.push(sum.toFixed(4));
+    }
+    return sums.join(" and ");
+  });
+  await check("nothing is animated for those who prefer reduced motion", async () => {
+    const animations = "return document.getAnimations().length;";
+    const prefer = (value) =>
+      browser.devTools("Emulation.setEmulatedMedia", { features: [{ name: "prefers-reduced-motion", value }] });
+    await prefer("no-preference");
+    assert.ok((await page(animations)) > 0);
+    await prefer("reduce");
+    assert.equal(await page(animations), 0);
+    await prefer("no-preference");
+  });
+  await check("no error is in the console", async () => {
+    await page("console.error('planted');");
+    const errors = await browser.consoleErrors();
+    assert.equal(errors.length, 1, errors.join("\n"));
+    assert.match(errors[0], /planted/);
+  });
+}
+
+function setWidth(browser, width) {
+  return browser.devTools("Emulation.setDeviceMetricsOverride", {
+    width,
+    height: 800,
+    deviceScaleFactor: 1,
+    mobile: false,
+  });
+}
