@@ -407,3 +407,78 @@ fn extensions_have_the_order_of_the_text_on_both_paths() {
         assert!(table.extensions[0].name_start < table.extensions[1].name_start);
     }
 }
+
+/// The ids of the valid lines, and of the others the index, the text and the number of the code.
+fn valid_lines(text: &[u8], in_bytes: bool) -> (Vec<String>, Vec<(u32, String, u32)>) {
+    let bytes = pad(text);
+    let (mut scratch, mut table, mut layout) = (vec![0; bytes.len()], Table::new(), Layout::new());
+    let mut rows = vec![Row::EMPTY; max_rows(bytes.len())];
+    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
+    let padded = Padded::new(&bytes).expect("padded");
+    let code = scan_sequence::<Swar>(padded, Sequence::ValidLines, in_bytes, &mut rows, &mut context);
+    assert_eq!((code, table.name_end as usize), (0, rows.len()));
+    let units: Vec<u16> = String::from_utf8_lossy(text).encode_utf16().collect();
+    let cut = |row: &Row| {
+        let (start, end) = row.extent();
+        let (start, end) = (start as usize, end as usize);
+        if in_bytes {
+            String::from_utf8_lossy(&text[start..end]).into_owned()
+        } else {
+            String::from_utf16_lossy(&units[start..end])
+        }
+    };
+    let valid = rows[..table.index as usize].iter().map(cut).collect();
+    let invalid = rows.iter().rev().take(table.at as usize);
+    (
+        valid,
+        invalid.map(|row| (row.packed[Member::DataContentType as usize], cut(row), row.packed[1])).collect(),
+    )
+}
+
+#[test]
+fn lines_that_are_not_valid_are_left_out() {
+    let event =
+        |id: u32| format!(r#"{{"specversion":"1.0","id":"{id}","source":"/","type":"t","subject":"é😀"}}"#);
+    let lines = [event(0), "{".to_owned(), event(1), event(2), "é😀".to_owned(), format!("{} x", event(3))];
+    let text = format!("\n{}\r\n \n{}", lines.join("\n"), event(4));
+    let number = |code: Code| code as u32 + 1;
+    for in_bytes in [true, false] {
+        let (valid, invalid) = valid_lines(text.as_bytes(), in_bytes);
+        assert_eq!(valid, [event(0), event(1), event(2), event(4)]);
+        assert_eq!(
+            invalid,
+            [
+                (1, "{".to_owned(), number(Code::InvalidEvent)),
+                (4, "é😀".to_owned(), number(Code::InvalidEvent)),
+                (5, format!("{} x\r", event(3)), number(Code::InvalidEvent)),
+            ]
+        );
+    }
+}
+
+#[test]
+fn mutated_lines_are_judged_as_they_are_alone() {
+    let mut rng = Rng::new(30);
+    let event = |id: u64| {
+        format!(r#"{{"specversion":"1.0","id":"{id}","source":"/","type":"t","data":{{"a":[{id}]}}}}"#)
+    };
+    let mut left_out = 0;
+    for round in 0..3_000 {
+        let mut lines: Vec<Vec<u8>> = (0..6).map(|at| event(round * 6 + at).into_bytes()).collect();
+        for _ in 0..rng.up_to(2) {
+            let line = &mut lines[rng.up_to(5) as usize];
+            let at = rng.up_to(line.len() as u64 - 1) as usize;
+            // No line breaks, and no braces: an event may be on several lines.
+            line[at] = pick(&mut rng, b"\"\\,:0x\0\xff ]");
+        }
+        let text = lines.join(&b'\n');
+        let (valid, invalid) = valid_lines(&text, true);
+        let expected: Vec<bool> = lines.iter().map(|line| scan(line, &mut Layout::new()).0 == 0).collect();
+        let found: Vec<u32> = invalid.iter().map(|(index, ..)| *index).collect();
+        let wrong = (0..6).filter(|index| !expected[*index as usize]).collect::<Vec<u32>>();
+        assert_eq!(found, wrong, "{:?}", String::from_utf8_lossy(&text));
+        assert_eq!(valid.len() + invalid.len(), 6);
+        left_out += invalid.len();
+    }
+    assert!(left_out > 1_000, "{left_out}");
+}

@@ -20,6 +20,7 @@ mod filters;
 mod glassflow;
 mod glassflow_management;
 mod headers;
+mod json_texts;
 mod outbox;
 mod streams;
 mod tables;

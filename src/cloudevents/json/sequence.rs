@@ -2,12 +2,14 @@
 
 use super::context::{Scan, ScanContext};
 use super::event::scan_event;
+use super::lines::scan_each_line;
+use super::sink::EventSink;
 use crate::base::error::Code;
 use crate::base::json::block::Block;
 use crate::base::json::padded::Padded;
 use crate::base::json::scan::Scanner;
 use crate::cloudevents::rejection::{Reason, Rejection, Target};
-use crate::cloudevents::table::{Row, Table};
+use crate::cloudevents::table::Row;
 
 /// How the events of a sequence are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,19 @@ pub enum Sequence {
     Batch,
     /// One event per line (NDJSON). Empty lines are skipped.
     Lines,
+    /// The same, and lines that are not valid are left out, see `lines`.
+    ValidLines,
+}
+
+impl Sequence {
+    /// The sequence with this number at the wasm boundary.
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Batch,
+            1 => Self::Lines,
+            _ => Self::ValidLines,
+        }
+    }
 }
 
 /// How a sequence is scanned.
@@ -27,19 +42,6 @@ pub struct SequenceOptions {
     pub in_bytes: bool,
     /// The text is trusted: arrays and objects are skipped by their brackets, without a check of what is between them.
     pub is_trusted: bool,
-}
-
-/// Takes note of the events of a sequence.
-pub trait EventSink {
-    /// The table has the next event, which starts at this byte of the text and ends at that one.
-    fn event(&mut self, table: &Table, start: usize, end: usize) -> Result<(), Rejection>;
-}
-
-impl EventSink for () {
-    #[inline(always)]
-    fn event(&mut self, _: &Table, _: usize, _: usize) -> Result<(), Rejection> {
-        Ok(())
-    }
 }
 
 /// Scans a sequence of events and writes a row for each. The extent of the event is in UTF-16 units or in bytes; all
@@ -70,7 +72,12 @@ pub fn scan_sequence_into<B: Block, S: EventSink>(
     }
     context.table.index = 0;
     let mut units_before = 0;
-    match scan_rows(&mut scanner, options, rows, context, sink, &mut units_before) {
+    let result = if options.sequence == Sequence::ValidLines {
+        scan_each_line(&mut scanner, options.in_bytes, rows, context, sink)
+    } else {
+        scan_rows(&mut scanner, options, rows, context, sink, &mut units_before)
+    };
+    match result {
         Ok(()) => 0,
         Err(mut rejection) => {
             if let Target::Name { start, end, .. } = &mut rejection.target {
@@ -128,7 +135,8 @@ fn scan_rows<B: Block, S: EventSink>(
         let end = if in_bytes { scanner.pos() } else { *units_before + scanner.units() };
         *row = context.table.row;
         row.set_extent(start as u32, end as u32);
-        sink.event(context.table, start_byte, scanner.pos())?;
+        let is_ascii = scanner.units() == scanner.pos() - start_byte;
+        sink.event(context.table, start_byte, scanner.pos(), is_ascii)?;
         let version_found = context.table.row.version;
         if sequence == Sequence::Batch && *version.get_or_insert(version_found) != version_found {
             return Err(Rejection::invalid_batch(Reason::MixedVersions));
@@ -147,7 +155,7 @@ fn scan_rows<B: Block, S: EventSink>(
                 scanner.expect(b',').map_err(|_| Rejection::invalid_batch(Reason::NotJson))?;
                 scanner.skip_space();
             }
-            Sequence::Lines => {
+            Sequence::Lines | Sequence::ValidLines => {
                 while matches!(scanner.peek(), b' ' | b'\t' | b'\r') {
                     scanner.eat(scanner.peek());
                 }
