@@ -215,7 +215,6 @@ function reproducible(tally) {
 /** The soaks and long rounds of `npm run test:full`; one round with `--rounds=1`. */
 async function long(tally, rounds) {
   ensureModules("tests/runtimes");
-  await script("tests/memory/run.mjs", { minutes: 25 })(tally);
   for (let round = 1; round <= rounds; round++) {
     console.log(`  round ${round} of ${rounds}`);
     await script("tests/faults/run.mjs", { minutes: 30 }, [LONG_FAULTS])(tally);

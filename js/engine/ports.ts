@@ -17,13 +17,8 @@ export interface ScannerExports extends TextExports {
 /** The exports of the codecs. */
 export interface CodecsExports extends ScannerExports {
   scan(len: number): number;
-  /** The sequence is 0 for a batch, 1 for lines, 2 for lines of which invalid ones are left out. */
-  scan_all(len: number, sequence: number, inBytes: number): number;
+  scan_all(len: number, lines: number, inBytes: number): number;
   is_json(len: number): number;
-  /** The address at which a JSON Pointer is written. */
-  pointer(): number;
-  /** 0: there is none, 1: its extent is in the table, 2: the text before the start is not ASCII. */
-  find(len: number, start: number, pointerLen: number): number;
   matches_format(len: number, format: number): number;
   decode_header(len: number): number;
 }
@@ -32,7 +27,8 @@ export type CodecsGlue = Glue<CodecsExports>;
 
 /** The exports of the filters, see `src/wasm/filters.rs`. Programs have numbers; JSON is in the buffer. */
 export interface FiltersExports extends ScannerExports {
-  scan_noted(len: number, sequence: number, inBytes: number, isTrusted: number): number;
+  scan_noted(len: number, lines: number, inBytes: number, isTrusted: number): number;
+  find(len: number, pointerLen: number): number;
   buffer(len: number): number;
   buffer_len(): number;
   compile(len: number, isExpression: number): number;

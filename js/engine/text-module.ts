@@ -17,8 +17,6 @@ const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
 /** 128 MiB. With scratch space and rows, a module then uses a third of a gigabyte. */
 const MAX_INPUT_BYTES = 0x800_0000;
 const MIN_INPUT_BYTES = 8192;
-/** The longest input of which a module remembers that it is in its memory, because it keeps it alive. */
-const MAX_HELD = 65_536;
 
 // Created when they are needed: not every test environment has them when it loads the package.
 let encoder: InstanceType<typeof TextEncoder> | undefined;
@@ -29,24 +27,13 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
   exports!: ReturnType<G["exportsNow"]>;
   /** The table of the last scan, of a module that has one. Valid after `putText` or `putBytes`. */
   table: Uint32Array = new Uint32Array(0);
-  /** The input that is still in the memory, if `hold` was told, and its length in bytes. */
-  held: string | Uint8Array | undefined = undefined;
-  heldLength = 0;
   /** The input area, up to its capacity. */
   #input = new Uint8Array(0);
-
-  /** Remembers the input that was written last. */
-  hold(input: string | Uint8Array, length: number): void {
-    if (length > MAX_HELD) return;
-    this.held = input;
-    this.heldLength = length;
-  }
 
   /** Writes text to the input area. Returns its length in bytes, or -1 if it has an unpaired surrogate. */
   putText(text: string): number {
     encoder ??= new TextEncoder();
     const units = text.length;
-    this.held = undefined;
     if (units > MAX_INPUT_BYTES) throw tooLarge(units);
     let { read, written } = encoder.encodeInto(text, this.#inputOf(units));
     if (read < units) ({ read, written } = encoder.encodeInto(text, this.#inputOf(units * 3)));
@@ -55,7 +42,6 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
 
   /** Writes bytes to the input area. Returns their number. */
   putBytes(bytes: Uint8Array): number {
-    this.held = undefined;
     if (bytes.length > MAX_INPUT_BYTES) throw tooLarge(bytes.length);
     this.#inputOf(bytes.length).set(bytes);
     return bytes.length;
@@ -70,7 +56,6 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
   protected override onInstance(): void {
     this.exports = this.glue.exportsNow() as ReturnType<G["exportsNow"]>;
     this.#input = new Uint8Array(0);
-    this.held = undefined;
   }
 
   /** The input area with room for `len` bytes, with current views. */

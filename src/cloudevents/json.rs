@@ -6,14 +6,11 @@
 mod context;
 mod event;
 mod extension;
-mod lines;
 mod sequence;
-mod sink;
 mod validate;
 
 pub use context::ScanContext;
-pub use sequence::{Sequence, SequenceOptions, max_rows, scan_sequence, scan_sequence_into};
-pub use sink::EventSink;
+pub use sequence::{EventSink, Sequence, SequenceOptions, max_rows, scan_sequence, scan_sequence_into};
 
 use event::scan_event;
 

@@ -134,14 +134,6 @@ impl Row {
     pub const EMPTY: Self =
         Self { packed: [0; MEMBER_COUNT], present: 0, escaped: 0, version: 0, extension_count: 0 };
 
-    /// A row that stands for an event that was rejected, the one at `index`, with what [`Table::reject`] has recorded.
-    pub(super) const fn of_rejection(code: u32, table: &Table, index: u32) -> Self {
-        let mut row = Self::EMPTY;
-        let Table { reason, target, at, name_end, .. } = *table;
-        row.packed = [0, code, reason, target, at, name_end, index, 0, 0, 0, 0, 0];
-        row
-    }
-
     /// Sets start and end of the payload.
     #[inline(always)]
     pub fn set_payload(&mut self, start: u32, end: u32) {

@@ -13,6 +13,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::arena::{self, Shared};
 use crate::base::json::block::Native;
 use crate::base::json::find::write_string;
+use crate::base::json::pointer::find as find_pointer;
+use crate::base::json::scan::Kind;
 use crate::cloudevents::filter::attributes::{Attributes, ListedAttributes, values_of};
 use crate::cloudevents::filter::cesql::ParseError;
 use crate::cloudevents::filter::dialects::{FilterError, compile_expression, compile_filter, read_functions};
@@ -71,15 +73,28 @@ pub fn buffer_len() -> usize {
     state().buffer.len()
 }
 
-/// Scans a batch, or NDJSON, like `scan_all` of the codecs, and takes notes of what the rows lack.
+/// Scans a batch, or NDJSON if `lines`, like `scan_all` of the codecs, and takes notes of what the rows lack.
 #[wasm_bindgen]
-pub fn scan_noted(len: usize, sequence: u32, in_bytes: bool, is_trusted: bool) -> u32 {
+pub fn scan_noted(len: usize, lines: bool, in_bytes: bool, is_trusted: bool) -> u32 {
     let state = state();
     let mut parts = arena::parts(len);
-    let options = SequenceOptions { sequence: Sequence::from_number(sequence), in_bytes, is_trusted };
+    let sequence = if lines { Sequence::Lines } else { Sequence::Batch };
+    let options = SequenceOptions { sequence, in_bytes, is_trusted };
     state.notes.clear();
     state.len = len;
     scan_sequence_into::<Native, _>(parts.text, options, parts.rows, &mut parts.context, &mut state.notes)
+}
+
+/// Finds a value in the input, JSON that was checked before, by the JSON Pointer in the scratch space. Its positions in
+/// UTF-16 units are left as the extent of the row in the table. Returns 0 if there is none, or 1.
+#[wasm_bindgen]
+pub fn find(len: usize, pointer_len: usize) -> u32 {
+    let parts = arena::parts(len);
+    let (pointer, scratch) = parts.context.scratch.split_at_mut_checked(pointer_len).unwrap_or_default();
+    let Ok(Some((kind, span))) = find_pointer::<Native>(parts.text, pointer, scratch) else { return 0 };
+    let quotes = usize::from(kind == Kind::String);
+    parts.context.table.row.set_extent((span.start_unit - quotes) as u32, (span.end_unit + quotes) as u32);
+    1
 }
 
 /// Compiles the JSON of a filter, or an expression, of `len` bytes, with the JSON of the functions behind it. Returns the

@@ -51,26 +51,6 @@ export function measure({ title, unit = "event", inputs, maxInputs = inputs, con
       runner.times.push((took / measurements) * 1e6);
     }
   }
-  return tableOf(title, unit, runners);
-}
-
-/** The same for long runs that may wait. Each returns the bytes that it wrote, which must be about the same. */
-export async function measureRuns({ title, unit, contenders }, rounds) {
-  const runners = contenders.map((contender) => ({ contender, times: [] }));
-  for (let round = -1; round < rounds; round++) {
-    const written = [];
-    for (const { contender, times } of round % 2 ? [...runners].reverse() : runners) {
-      const start = performance.now();
-      written.push(await contender.run());
-      // The first round warms up.
-      if (round >= 0) times.push((performance.now() - start) * 1e6);
-    }
-    if (Math.max(...written) > 1.2 * Math.min(...written)) throw new Error(`${title}: the sizes are ${written}`);
-  }
-  return tableOf(title, unit, runners);
-}
-
-function tableOf(title, unit, runners) {
   const [sdk, plain] = runners;
   return {
     title,

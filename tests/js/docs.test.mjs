@@ -8,7 +8,6 @@ import { fileURLToPath } from "node:url";
 import { llmsTexts } from "../../js/build/llms.mjs";
 import { APPS, measure } from "../../js/build/size.mjs";
 import { PAGES, read } from "./doc-blocks.mjs";
-import { readResults, withTable } from "../bench/document.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const manifest = JSON.parse(read("package.json"));
@@ -201,12 +200,6 @@ test("no page has a sentence that the language of the project has replaced", () 
   for (const [path, text] of [...prose, ["CHANGELOG.md", read("CHANGELOG.md")]]) {
     for (const sentence of replaced) assert.doesNotMatch(text, sentence, path);
   }
-});
-
-test("the table of the workloads shows the results that the benchmark has kept", () => {
-  const performance = page("performance");
-  assert.ok(Object.keys(readResults().node.workloads).length > 5);
-  assert.equal(withTable(performance, readResults()), performance, "node tests/bench/run.mjs --write");
 });
 
 test("the places for figures are there, once each and in order", () => {

@@ -7,12 +7,12 @@ import { codecs } from "../../engine/modules/codecs.js";
 import type { ScannerExports } from "../../engine/ports.js";
 import type { TextModule } from "../../engine/text-module.js";
 import type { BatchFormat } from "./batch-options.js";
-import { INDEX, INVALID_COUNT, ROW_COUNT, ROW_WORDS } from "./table.js";
+import { INDEX, ROW_WORDS } from "./table.js";
 
 /** A module that scans batches. */
 export interface BatchScanner {
   readonly module: TextModule<Glue<ScannerExports>>;
-  scan(length: number, sequence: number, inBytes: number, isTrusted: number): number;
+  scan(length: number, lines: number, inBytes: number, isTrusted: number): number;
 }
 
 /** Chooses events of a batch by the offsets in the memory of the scanner: a `Filter`. */
@@ -37,25 +37,12 @@ export interface Scan {
   readonly table: Uint32Array;
   /** The rows of the events. Empty after an error. */
   readonly rows: Uint32Array;
-  /** The rows of the lines that are not valid, from the last one to the first. */
-  readonly invalid: Uint32Array;
 }
-
-/** How a batch is scanned. */
-export interface ScanOptions {
-  readonly format: BatchFormat;
-  /** Arrays and objects are skipped by their brackets. */
-  readonly isTrusted: boolean;
-  /** Lines that are not valid are left out. */
-  readonly skipsLines: boolean;
-}
-
-const NO_ROWS = new Uint32Array(0);
 
 let scanner: BatchScanner = {
   module: codecs,
   // It checks everything, also what is trusted.
-  scan: (length, sequence, inBytes) => codecs.exports.scan_all(length, sequence, inBytes),
+  scan: (length, lines, inBytes) => codecs.exports.scan_all(length, lines, inBytes),
 };
 /** The scan whose text is in the memory of the scanner. */
 let current: { readonly scan: Scan; readonly generation: number } | undefined;
@@ -67,35 +54,35 @@ export function scanBatchesWith(other: BatchScanner): void {
   current = undefined;
 }
 
+/** Other text takes the place of the batch in the memory of the scanner. */
+export function forgetScan(): void {
+  current = undefined;
+}
+
 /** Whether the text and the offsets of a scan are still in the memory of the scanner. */
 export function isInMemory(scan: Scan | undefined): boolean {
   return current !== undefined && current.scan === scan && current.generation === scanner.module.generation;
 }
 
-/** Scans a batch. */
-export function scanBatch(source: string | Uint8Array, { format, isTrusted, skipsLines }: ScanOptions): Scan {
+/**
+ * Scans a batch.
+ *
+ * @param isTrusted skips arrays and objects by their brackets
+ */
+export function scanBatch(source: string | Uint8Array, format: BatchFormat, isTrusted: boolean): Scan {
   const { module } = scanner;
   const hasBytes = typeof source !== "string";
   current = undefined;
   const length = hasBytes ? module.putBytes(source) : module.putText(source);
-  if (length < 0) return { code: -1, count: 0, table: module.table, rows: NO_ROWS, invalid: NO_ROWS };
-  const sequence = format === "batch" ? 0 : skipsLines ? 2 : 1;
-  const code = module.call(() => scanner.scan(length, sequence, +hasBytes, +isTrusted));
+  if (length < 0) return { code: -1, count: 0, table: module.table, rows: new Uint32Array(0) };
+  const code = module.call(() => scanner.scan(length, +(format === "ndjson"), +hasBytes, +isTrusted));
   // The scan may have grown the memory, which detaches the views.
   const { memory, table: tableAddress, rows: rowsAddress } = module.exports;
   const table = module.table.length > 0 ? module.table : new Uint32Array(memory.buffer, tableAddress(), INDEX + 1);
   const count = table[INDEX]!;
-  const rowsAt = (first: number, end: number) =>
-    code === 0 && end > first
-      ? new Uint32Array(memory.buffer, rowsAddress() + 4 * ROW_WORDS * first, ROW_WORDS * (end - first)).slice()
-      : NO_ROWS;
-  const scan = {
-    code,
-    count,
-    table,
-    rows: rowsAt(0, count),
-    invalid: sequence === 2 ? rowsAt(table[ROW_COUNT]! - table[INVALID_COUNT]!, table[ROW_COUNT]!) : NO_ROWS,
-  };
+  const rows =
+    code === 0 ? new Uint32Array(memory.buffer, rowsAddress(), ROW_WORDS * count).slice() : new Uint32Array(0);
+  const scan = { code, count, table, rows };
   if (code === 0) current = { scan, generation: module.generation };
   return scan;
 }

@@ -21,7 +21,6 @@ import { positionsOf, rowsAt, type Scanned, subsetOf } from "./batch-subset.js";
 import { asBytes, isBytes } from "./bytes.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { withoutBom } from "./event-data.js";
-import { invalidLines } from "./invalid-line.js";
 import { splitJson, splitLines } from "./json-split.js";
 import { adviseLenient, checkLenient } from "./lenient.js";
 import { EVENT_END, EVENT_START, isComplete, ROW_WORDS, rejected } from "./table.js";
@@ -73,9 +72,7 @@ export class EventBatch implements Iterable<CloudEvent> {
       throw mustBe("json", "a string or bytes", json, Array.isArray(json) ? "for events use EventBatch.of" : undefined);
     const { format = "batch" } = options;
     checkFormat(format);
-    const source = typeof json === "string" ? json : asBytes(json);
-    // To copy trusted bytes would take longer than all else.
-    return EventBatch.scan(options.check === "structure" ? source : source.slice(), format, options);
+    return EventBatch.scan(typeof json === "string" ? json : asBytes(json).slice(), format, options);
   }
 
   /**
@@ -119,9 +116,7 @@ export class EventBatch implements Iterable<CloudEvent> {
     const lenient = checkLenient(options);
     const onInvalid = checkOnInvalid(options);
     const source = typeof input === "string" ? input : withoutBom(input);
-    const isTrusted = check === "structure";
-    const skipsLines = format === "ndjson" && onInvalid !== "reject" && !lenient;
-    const scan = scanBatch(source, { format, isTrusted, skipsLines });
+    const scan = scanBatch(source, format, check === "structure");
     if (scan.code !== 0) {
       const error =
         scan.code < 0
@@ -130,12 +125,8 @@ export class EventBatch implements Iterable<CloudEvent> {
       if (!lenient && onInvalid === "reject") throw adviseLenient(error);
       return EventBatch.scanEach(source, format, { lenient, onInvalid }, error, firstIndex);
     }
-    const leftOut = scan.invalid.length > 0 ? invalidLines(source, scan.invalid, firstIndex) : undefined;
-    if (typeof onInvalid === "function")
-      for (const { error, text, index } of leftOut ?? []) onInvalid(error, text, index);
-    const batch = new EventBatch(INTERNAL, source, scan.rows, undefined, leftOut);
-    // What is left of a batch that was checked is trusted, unless lines have to be left out again.
-    batch.#scanned = { scan, options: { format, isTrusted: isTrusted || !leftOut, skipsLines }, indices: undefined };
+    const batch = new EventBatch(INTERNAL, source, scan.rows, undefined);
+    batch.#scanned = { scan, format, indices: undefined };
     return batch;
   }
 
@@ -260,7 +251,7 @@ export class EventBatch implements Iterable<CloudEvent> {
     if (typeof predicate !== "function" && typeof predicate?.matches !== "function")
       throw mustBe("filter", "a Filter, a function or an object with a function matches", predicate);
     if (this.#scanned && typeof predicate !== "function" && predicate.selectEvents) {
-      const indices = this.#scanned.indices ?? upTo(this.length);
+      const indices = this.#scanned.indices ?? Uint32Array.from({ length: this.length }, (_, index) => index);
       const selected = predicate.selectEvents(indices, () => this.#ensureScanned());
       return this.subset(this.#scanned.indices ? positionsOf(selected, indices) : selected);
     }
@@ -294,7 +285,8 @@ export class EventBatch implements Iterable<CloudEvent> {
   #ensureScanned(): void {
     const scanned = this.#scanned!;
     if (isInMemory(scanned.scan)) return;
-    scanned.scan = scanBatch(this.#source!, scanned.options);
+    // It was checked before.
+    scanned.scan = scanBatch(this.#source!, scanned.format, true);
   }
 
   /** The events as UTF-8 text. Events that arrived as JSON are copied byte for byte. */
@@ -356,13 +348,6 @@ export class EventBatch implements Iterable<CloudEvent> {
     }
     return this.#ascii.slice(start, end) || source.slice(start, end);
   }
-}
-
-/** The indices below a number. `Uint32Array.from` would take longer than to filter the events. */
-function upTo(count: number): Uint32Array {
-  const indices = new Uint32Array(count);
-  for (let index = 0; index < count; index++) indices[index] = index;
-  return indices;
 }
 
 /** The batches of a stream, piece by piece. */

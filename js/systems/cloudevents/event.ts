@@ -173,8 +173,8 @@ export class CloudEvent<T = unknown> implements Payload {
 
   /**
    * One member of the data by its JSON Pointer (RFC 6901), such as `"/order/total"`. It is what a walk through `data` would
-   * find: `undefined` if there is no such member; of several with one name, the last. Data that was not read before is
-   * scanned for the member and not parsed.
+   * find: `undefined` if there is no such member; of several with one name, the last. Once a `Filter` was made, data that
+   * was not read before is scanned for the member and not parsed.
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT` for text that is no JSON Pointer; `ERR_INVALID_DATA` as `data` does
    */
@@ -182,9 +182,7 @@ export class CloudEvent<T = unknown> implements Payload {
     checkPointer(pointer);
     // Text that was checked, and is not parsed yet.
     const found =
-      this.#data === undefined && this.rawKind === "json"
-        ? findJson(this.rawData as string, this.#received, pointer)
-        : undefined;
+      this.#data === undefined && this.rawKind === "json" ? findJson(this.rawData as string, pointer) : undefined;
     return found ? found.value : walk(this.data, pointer);
   }
 
@@ -424,7 +422,6 @@ export function scanText<T>(text: string, lenient?: Lenient): CloudEvent<T> {
     throw codecs.trapped(error);
   }
   if (code !== 0) return siftAndScan<T>(text, rejected(code, text), lenient);
-  codecs.hold(text, length);
   return CloudEvent.fromRow(codecs.table, text, 0);
 }
 
@@ -434,7 +431,6 @@ export function scanBytes<T>(bytes: Uint8Array, lenient?: Lenient): CloudEvent<T
   const length = codecs.putBytes(body);
   const code = codecs.call(() => codecs.exports.scan(length));
   if (code !== 0) return siftAndScan<T>(body, rejected(code, body), lenient);
-  codecs.hold(body, length);
   return CloudEvent.fromRow(codecs.table, body, 0);
 }
 

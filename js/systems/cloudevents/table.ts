@@ -54,14 +54,6 @@ const NAME_END = 19;
 /** Only in the table: the index of the rejected event, or the number of events in the batch. */
 export const INDEX = 20;
 
-/** Only in the table, after lines of which those that are not valid were left out: their number, and that of all rows. */
-export const INVALID_COUNT = 18;
-export const ROW_COUNT = 19;
-/** In the row of such a line: the error as in the table, and the index among all lines. */
-const INVALID_CODE = 1;
-const INVALID_REASON = 2;
-const INVALID_INDEX = 6;
-
 /** Only in the table: start and end of each member, and five words more. */
 const SPANS = 21;
 const SPAN_WORDS = 7;
@@ -170,21 +162,6 @@ function readExtensions(table: Uint32Array, text: string): Extensions {
           : value;
   }
   return Object.freeze(all);
-}
-
-/** The index of a line that is not valid, by its row. */
-export function invalidIndex(row: Uint32Array): number {
-  return row[INVALID_INDEX]!;
-}
-
-/** What is wrong with a line, by its row. */
-export function invalidError(row: Uint32Array, text: string): FerryError {
-  // The reason, what it is about, and where, in the order of the table.
-  const table = new Uint32Array(INDEX + 1);
-  table.set(row.subarray(INVALID_REASON, INVALID_INDEX), REASON);
-  // What a line lacks was looked for on the next one.
-  table[AT] = Math.min(table[AT]!, text.length);
-  return rejected(row[INVALID_CODE]!, text, "", table);
 }
 
 /**

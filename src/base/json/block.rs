@@ -1,31 +1,20 @@
-//! Operations on sixteen and on 64 bytes. Two implementations of one trait: SIMD for wasm, 64-bit integers for other
+//! Operations on sixteen bytes. Two implementations of one trait: SIMD for wasm, 64-bit integers for other
 //! targets. Both give the same results for all bytes; `tests/wasm` compares them where both exist.
 
-/// The bytes by which JSON is skipped, one bit for each of 64 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Structure {
-    /// `"`
-    pub quotes: u64,
-    /// `\`
-    pub backslashes: u64,
-    /// `{` and `[`
-    pub opens: u64,
-    /// `}` and `]`
-    pub closes: u64,
-    /// Zero, which follows the text.
-    pub zeros: u64,
-    /// Whether a byte is outside ASCII.
-    pub has_non_ascii: bool,
-}
-
-/// Operations on a block of text.
+/// Operations on sixteen bytes of text.
 pub trait Block {
     /// One bit for each byte that is not printable ASCII without special meaning in a JSON string: `"`, `\`,
     /// all below U+0020, DEL and all outside ASCII. Bit 0 is the first byte.
     fn string_stops(bytes: &[u8; 16]) -> u32;
 
-    /// Where the bytes are by which JSON is skipped.
-    fn structure(bytes: &[u8; 64]) -> Structure;
+    /// One bit for each byte that is a quote, a bracket of an array or object, or zero.
+    fn structure_stops(bytes: &[u8; 16]) -> u32;
+
+    /// One bit for each byte that is a quote, a backslash or zero.
+    fn string_ends(bytes: &[u8; 16]) -> u32;
+
+    /// Whether a byte is outside ASCII.
+    fn has_non_ascii(bytes: &[u8; 16]) -> bool;
 
     /// One bit for each index at which both blocks have the same byte.
     fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32;
@@ -42,21 +31,25 @@ impl Block for Swar {
     }
 
     #[inline(always)]
-    fn structure(bytes: &[u8; 64]) -> Structure {
-        let mut found = Structure::default();
-        for (at, word) in bytes.chunks_exact(8).enumerate() {
-            let word = word.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            let mark = |marks: u64| u64::from(gather(marks & HIGH)) << (8 * at);
+    fn structure_stops(bytes: &[u8; 16]) -> u32 {
+        each_word(bytes, |word| {
             // `[` and `{`, and `]` and `}`, differ in one bit.
             let folded = word | (0x20 * ONES);
-            found.quotes |= mark(bytes_equal(word, b'"'));
-            found.backslashes |= mark(bytes_equal(word, b'\\'));
-            found.opens |= mark(bytes_equal(folded, b'{'));
-            found.closes |= mark(bytes_equal(folded, b'}'));
-            found.zeros |= mark(bytes_equal(word, 0));
-            found.has_non_ascii |= word & HIGH != 0;
-        }
-        found
+            bytes_equal(folded, b'{')
+                | bytes_equal(folded, b'}')
+                | bytes_equal(word, b'"')
+                | bytes_equal(word, 0)
+        })
+    }
+
+    #[inline(always)]
+    fn string_ends(bytes: &[u8; 16]) -> u32 {
+        each_word(bytes, |word| bytes_equal(word, b'"') | bytes_equal(word, b'\\') | bytes_equal(word, 0))
+    }
+
+    #[inline(always)]
+    fn has_non_ascii(bytes: &[u8; 16]) -> bool {
+        u128::from_le_bytes(*bytes) & (u128::from(HIGH) * (1 << 64 | 1)) != 0
     }
 
     #[inline(always)]
@@ -68,6 +61,13 @@ impl Block for Swar {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x80 * ONES;
+
+/// Gathers the marks that `mark` sets in the two words of a block.
+#[inline(always)]
+fn each_word(bytes: &[u8; 16], mark: impl Fn(u64) -> u64) -> u32 {
+    let wide = u128::from_le_bytes(*bytes);
+    gather(mark(wide as u64) & HIGH) | gather(mark((wide >> 64) as u64) & HIGH) << 8
+}
 
 /// Sets the high bit of each byte that equals `byte`.
 #[inline(always)]
@@ -108,11 +108,7 @@ const fn not_zero(low: u64) -> u64 {
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
-    use core::arch::wasm32::{
-        i8x16_lt, i8x16_splat, u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_min, u8x16_splat, v128, v128_or,
-    };
-
-    use super::Structure;
+    use core::arch::wasm32::{i8x16_lt, i8x16_splat, u8x16_bitmask, u8x16_eq, u8x16_splat, v128_or};
 
     /// One 128-bit register.
     pub struct Simd;
@@ -130,22 +126,25 @@ mod simd {
         }
 
         #[inline(always)]
-        fn structure(bytes: &[u8; 64]) -> Structure {
-            let (a, b, c, d) =
-                (load_at(bytes, 0), load_at(bytes, 16), load_at(bytes, 32), load_at(bytes, 48));
-            // The least of the bytes in each place is zero if one of them is.
-            let least = u8x16_min(u8x16_min(a, b), u8x16_min(c, d));
+        fn structure_stops(bytes: &[u8; 16]) -> u32 {
+            let block = load(bytes);
             // `[` and `{`, and `]` and `}`, differ in one bit.
-            let fold = |block| v128_or(block, u8x16_splat(0x20));
-            let (e, f, g, h) = (fold(a), fold(b), fold(c), fold(d));
-            Structure {
-                quotes: places(a, b, c, d, b'"'),
-                backslashes: places(a, b, c, d, b'\\'),
-                opens: places(e, f, g, h, b'{'),
-                closes: places(e, f, g, h, b'}'),
-                zeros: if u8x16_all_true(least) { 0 } else { places(a, b, c, d, 0) },
-                has_non_ascii: u8x16_bitmask(v128_or(v128_or(a, b), v128_or(c, d))) != 0,
-            }
+            let folded = v128_or(block, u8x16_splat(0x20));
+            let brackets = v128_or(u8x16_eq(folded, u8x16_splat(b'{')), u8x16_eq(folded, u8x16_splat(b'}')));
+            let quotes = v128_or(u8x16_eq(block, u8x16_splat(b'"')), u8x16_eq(block, u8x16_splat(0)));
+            u8x16_bitmask(v128_or(brackets, quotes)) as u32
+        }
+
+        #[inline(always)]
+        fn string_ends(bytes: &[u8; 16]) -> u32 {
+            let block = load(bytes);
+            let quotes = v128_or(u8x16_eq(block, u8x16_splat(b'"')), u8x16_eq(block, u8x16_splat(b'\\')));
+            u8x16_bitmask(v128_or(quotes, u8x16_eq(block, u8x16_splat(0)))) as u32
+        }
+
+        #[inline(always)]
+        fn has_non_ascii(bytes: &[u8; 16]) -> bool {
+            u8x16_bitmask(load(bytes)) != 0
         }
 
         #[inline(always)]
@@ -154,30 +153,15 @@ mod simd {
         }
     }
 
-    /// One bit for each of 64 bytes that is `byte`.
-    #[inline(always)]
-    fn places(a: v128, b: v128, c: v128, d: v128, byte: u8) -> u64 {
-        let byte = u8x16_splat(byte);
-        let mask = |block| u8x16_bitmask(u8x16_eq(block, byte)) as u32;
-        let (low, high) = (mask(a) | mask(b) << 16, mask(c) | mask(d) << 16);
-        u64::from(low) | u64::from(high) << 32
-    }
-
-    /// The sixteen bytes from an index of 64.
-    #[inline(always)]
-    fn load_at(bytes: &[u8; 64], at: usize) -> v128 {
-        bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or_else(|| u8x16_splat(0), load)
-    }
-
     #[inline(always)]
     #[expect(
         unsafe_code,
         reason = "the load intrinsic takes a pointer; a reference to sixteen bytes can be read"
     )]
-    const fn load(bytes: &[u8; 16]) -> v128 {
+    const fn load(bytes: &[u8; 16]) -> core::arch::wasm32::v128 {
         // SAFETY: `bytes` points to sixteen readable bytes; a v128 has no invalid patterns and the read is
         // unaligned.
-        unsafe { bytes.as_ptr().cast::<v128>().read_unaligned() }
+        unsafe { bytes.as_ptr().cast::<core::arch::wasm32::v128>().read_unaligned() }
     }
 }
 
@@ -194,21 +178,6 @@ pub type Native = Swar;
 /// The rule for one byte. Tests compare the implementations with it.
 pub const fn is_string_stop(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | 0x00..=0x1f | 0x7f..=0xff)
-}
-
-/// The rule for [`Block::structure`] byte by byte. Tests compare the implementations with it.
-pub fn structure_by_byte(bytes: &[u8; 64]) -> Structure {
-    let mask = |is: fn(u8) -> bool| {
-        bytes.iter().enumerate().fold(0, |mask, (at, byte)| mask | u64::from(is(*byte)) << at)
-    };
-    Structure {
-        quotes: mask(|byte| byte == b'"'),
-        backslashes: mask(|byte| byte == b'\\'),
-        opens: mask(|byte| matches!(byte, b'{' | b'[')),
-        closes: mask(|byte| matches!(byte, b'}' | b']')),
-        zeros: mask(|byte| byte == 0),
-        has_non_ascii: bytes.iter().any(|byte| !byte.is_ascii()),
-    }
 }
 
 #[cfg(test)]
@@ -231,11 +200,21 @@ mod tests {
     #[test]
     fn structure_is_found_at_every_index() {
         for byte in 0..=255u8 {
-            for at in 0..64 {
-                for filler in [b'a', 0xff, b' ', b'z', b'|', 0x1b] {
-                    let mut bytes = [filler; 64];
+            for at in 0..16 {
+                for filler in [b'a', 0xff, b' ', b'z', 0x5c ^ 0x20, 0x1b] {
+                    let mut bytes = [filler; 16];
                     bytes[at] = byte;
-                    assert_eq!(Swar::structure(&bytes), structure_by_byte(&bytes), "{bytes:?}");
+                    let mask = |stops: fn(u8) -> bool| {
+                        bytes.iter().enumerate().fold(0, |mask, (i, b)| mask | u32::from(stops(*b)) << i)
+                    };
+                    let structure = mask(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']' | 0));
+                    assert_eq!(Swar::structure_stops(&bytes), structure, "{bytes:?}");
+                    assert_eq!(
+                        Swar::string_ends(&bytes),
+                        mask(|b| matches!(b, b'"' | b'\\' | 0)),
+                        "{bytes:?}"
+                    );
+                    assert_eq!(Swar::has_non_ascii(&bytes), bytes.iter().any(|b| !b.is_ascii()), "{bytes:?}");
                 }
             }
         }

@@ -11,8 +11,8 @@ pub const PADDING: usize = 64;
 /// A borrowed text with its padding.
 ///
 /// Why the unchecked reads of the scanner are sound: it moves forward only over bytes that it has read as
-/// non-zero (one at a time, or a block of them), and [`PADDING`] zeros follow the text. So its position never
-/// passes the first zero, unless it skips a line that is not valid, which it does up to the end of the text. And a read of up to [`PADDING`] bytes there ends within the padding.
+/// non-zero (one at a time, or sixteen of them), and [`PADDING`] zeros follow the text. So its position never
+/// passes the first zero, and a read of up to sixteen bytes there ends within the padding.
 #[derive(Clone, Copy, Debug)]
 pub struct Padded<'a> {
     bytes: &'a [u8],
@@ -65,14 +65,6 @@ impl<'a> Padded<'a> {
         debug_assert!(pos + 16 <= self.bytes.len());
         // SAFETY: see the documentation of the type.
         unsafe { &*self.bytes.as_ptr().add(pos).cast::<[u8; 16]>() }
-    }
-
-    /// The same for 64 bytes.
-    #[inline(always)]
-    pub(super) fn wide_block_at(&self, pos: usize) -> &'a [u8; PADDING] {
-        debug_assert!(pos + PADDING <= self.bytes.len());
-        // SAFETY: see the documentation of the type.
-        unsafe { &*self.bytes.as_ptr().add(pos).cast::<[u8; PADDING]>() }
     }
 }
 

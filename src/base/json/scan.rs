@@ -13,10 +13,8 @@ use core::marker::PhantomData;
 
 use super::block::{Block, Native};
 use super::padded::Padded;
-use number::number_end;
 
 mod nested;
-mod number;
 #[cfg(test)]
 mod tests;
 mod trusted;
@@ -100,13 +98,8 @@ impl<'a, B: Block> Scanner<'a, B> {
         Self { text, pos: 0, extra_bytes: 0, is_trusted: false, block: PhantomData }
     }
 
-    /// A scanner at a byte of `text`, or at its end. Units are counted as if all before were ASCII.
-    pub fn starting_at(text: Padded<'a>, start: usize) -> Self {
-        Self { pos: start.min(text.len()), ..Self::new(text) }
-    }
-
-    /// From here on, arrays and objects are skipped by their quotes and brackets, without a check of the rest: several
-    /// times as fast, for text that was checked before.
+    /// From here on, arrays and objects are skipped by their quotes and brackets, without a check of the rest: two to
+    /// three times as fast, for text that was checked before.
     pub const fn trust(&mut self) {
         self.is_trusted = true;
     }
@@ -165,19 +158,6 @@ impl<'a, B: Block> Scanner<'a, B> {
             return;
         }
         while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
-            self.pos += 1;
-        }
-    }
-
-    /// Moves to the next line break, or to the end, whatever is before.
-    pub(crate) fn skip_line(&mut self) {
-        while self.pos < self.text.len() && self.peek() != b'\n' {
-            // A character has one unit for its first byte, and one more if it has four bytes.
-            match self.peek() {
-                0x80..=0xbf => self.extra_bytes = self.extra_bytes.wrapping_add(1),
-                0xf0.. => self.extra_bytes = self.extra_bytes.wrapping_sub(1),
-                _ => {}
-            }
             self.pos += 1;
         }
     }
@@ -252,11 +232,7 @@ impl<'a, B: Block> Scanner<'a, B> {
     #[inline(always)]
     fn array_or_object(&mut self) -> ScanResult {
         // The other modules have no use for the code.
-        if cfg!(any(feature = "codecs", feature = "filters")) && self.is_trusted {
-            self.skip_nested()
-        } else {
-            self.nested()
-        }
+        if cfg!(feature = "filters") && self.is_trusted { self.skip_nested() } else { self.nested() }
     }
 
     /// Whether only white space follows.
@@ -276,6 +252,17 @@ impl<'a, B: Block> Scanner<'a, B> {
             }
             self.pos += 16;
         }
+    }
+
+    /// Moves over the string that starts here. Faster than [`Self::string`].
+    #[inline(always)]
+    fn skip_string(&mut self) -> ScanResult {
+        self.pos += 1;
+        if self.next_stop() != b'"' {
+            self.skip_special_string()?;
+        }
+        self.pos += 1;
+        Ok(())
     }
 
     /// Moves to the end of a string, from a byte that is not plain.
@@ -310,9 +297,33 @@ impl<'a, B: Block> Scanner<'a, B> {
 
     /// Moves over a number. Returns whether it is an integer without fraction and exponent.
     fn number(&mut self) -> ScanResult<bool> {
-        let number = number_end(self.text, self.pos);
-        self.pos = number.end();
-        if number.is_valid() { Ok(number.is_integer()) } else { Err(ScanError::Syntax) }
+        self.eat(b'-');
+        if !self.eat(b'0') {
+            self.digits()?;
+        }
+        let mut is_integer = true;
+        if self.eat(b'.') {
+            is_integer = false;
+            self.digits()?;
+        }
+        if matches!(self.peek(), b'e' | b'E') {
+            is_integer = false;
+            self.pos += 1;
+            if !self.eat(b'-') {
+                self.eat(b'+');
+            }
+            self.digits()?;
+        }
+        Ok(is_integer)
+    }
+
+    /// Moves over at least one digit.
+    fn digits(&mut self) -> ScanResult {
+        let start = self.pos;
+        while self.peek().is_ascii_digit() {
+            self.pos += 1;
+        }
+        if self.pos > start { Ok(()) } else { Err(ScanError::Syntax) }
     }
 
     /// Moves over an escape.

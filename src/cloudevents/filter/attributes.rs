@@ -34,37 +34,10 @@ impl Attribute {
     }
 }
 
-/// How the dialects `exact`, `prefix` and `suffix` compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Test {
-    /// `exact`
-    Exact,
-    /// `prefix`
-    Prefix,
-    /// `suffix`
-    Suffix,
-}
-
-impl Test {
-    /// Whether a value passes.
-    pub(super) fn passes(self, value: &[u8], text: &str) -> bool {
-        match self {
-            Self::Exact => value == text.as_bytes(),
-            Self::Prefix => value.starts_with(text.as_bytes()),
-            Self::Suffix => value.ends_with(text.as_bytes()),
-        }
-    }
-}
-
 /// The attributes of one event.
 pub trait Attributes<'a> {
     /// The value of an attribute, if the event has it. `number` is its index in the program.
     fn get(&self, number: u16, attribute: &Attribute) -> Option<Value<'a>>;
-
-    /// Whether the event has the attribute and its text passes a test.
-    fn passes(&self, number: u16, attribute: &Attribute, test: Test, text: &str) -> bool {
-        self.get(number, attribute).is_some_and(|value| test.passes(value.into_text().as_bytes(), text))
-    }
 }
 
 /// Attributes by their number in the program: `null` where there is none.

@@ -1,6 +1,6 @@
 //! A compiled filter: a list of steps for a machine with a stack.
 
-use super::attributes::{Attribute, Test};
+use super::attributes::Attribute;
 use super::functions::Builtin;
 use super::pattern::Pattern;
 use super::value::{Type, Value};
@@ -35,6 +35,17 @@ pub enum Comparison {
     Greater,
     /// `>=`
     GreaterOrEqual,
+}
+
+/// How the dialects `exact`, `prefix` and `suffix` compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// `exact`
+    Exact,
+    /// `prefix`
+    Prefix,
+    /// `suffix`
+    Suffix,
 }
 
 /// One step. Operands are taken from the stack, results are put there. A jump goes to a step by its number.

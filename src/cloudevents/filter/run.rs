@@ -5,7 +5,7 @@
 
 use super::attributes::Attributes;
 use super::functions::Builtin;
-use super::program::{Arithmetic, Comparison, Program, Step};
+use super::program::{Arithmetic, Comparison, Program, Step, Test};
 use super::value::{Errors, EvaluationError, Type, Value};
 
 /// What a function of the user has returned; `None` if it has failed.
@@ -59,7 +59,7 @@ impl<'a> Runner<'a> {
         while let Some(step) = program.steps.get(next) {
             next += 1;
             let result = match step {
-                Step::Push(value) => Operand::Value(value.borrowed()),
+                Step::Push(value) => Operand::Value(value.clone()),
                 Step::Attribute(number) => self.attribute(program, event, *number),
                 Step::Exists(number) => {
                     let attribute = program.attributes.get(*number as usize);
@@ -123,7 +123,8 @@ impl<'a> Runner<'a> {
                 }
                 Step::Test { attribute: number, test, text } => {
                     let attribute = program.attributes.get(*number as usize);
-                    bool(attribute.is_some_and(|attribute| event.passes(*number, attribute, *test, text)))
+                    let value = attribute.and_then(|attribute| event.get(*number, attribute));
+                    bool(value.is_some_and(|value| has_text(&value.into_text(), *test, text)))
                 }
                 Step::Sql(end) => {
                     outer = Some((*end as usize, self.errors));
@@ -271,5 +272,13 @@ fn compute(arithmetic: Arithmetic, left: i32, right: i32) -> Option<i32> {
         Arithmetic::Multiply => left.checked_mul(right),
         Arithmetic::Divide => left.checked_div(right),
         Arithmetic::Remainder => left.checked_rem(right),
+    }
+}
+
+fn has_text(value: &str, test: Test, text: &str) -> bool {
+    match test {
+        Test::Exact => value == text,
+        Test::Prefix => value.starts_with(text),
+        Test::Suffix => value.ends_with(text),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::attributes::{Attribute, Attributes, Test};
+use super::attributes::{Attribute, Attributes};
 use super::value::{Value, parse_int};
 use crate::base::error::Code;
 use crate::base::json::padded::Padded;
@@ -26,8 +26,6 @@ struct Note {
     end: u32,
     /// The index of the first of its extras.
     extras: u32,
-    /// All of it is ASCII, so that its units are its bytes.
-    is_ascii: bool,
 }
 
 /// An extension attribute, or a member whose position is not in the row.
@@ -81,10 +79,9 @@ impl Notes {
 
 impl EventSink for Notes {
     #[inline(always)]
-    fn event(&mut self, table: &Table, start: usize, end: usize, is_ascii: bool) -> Result<(), Rejection> {
+    fn event(&mut self, table: &Table, start: usize, end: usize) -> Result<(), Rejection> {
         self.notes.try_reserve(1).map_err(|_| out_of_memory())?;
-        let extras = self.extras.len() as u32;
-        self.notes.push(Note { start: start as u32, end: end as u32, extras, is_ascii });
+        self.notes.push(Note { start: start as u32, end: end as u32, extras: self.extras.len() as u32 });
         if table.row.extension_count > 0 || table.row.packed.contains(&UNPACKED) {
             return self.add_extras(table);
         }
@@ -131,7 +128,6 @@ pub struct ScannedEvent<'a> {
     row: &'a Row,
     /// The event.
     text: &'a [u8],
-    is_ascii: bool,
     extras: &'a [Extra],
 }
 
@@ -142,7 +138,6 @@ impl<'a> ScannedEvent<'a> {
         Some(Self {
             row,
             text: text.get(note.start as usize, note.end as usize),
-            is_ascii: note.is_ascii,
             extras: notes.extras_of(index),
         })
     }
@@ -150,8 +145,9 @@ impl<'a> ScannedEvent<'a> {
     /// The bytes from one unit to another.
     fn slice(&self, start: u32, end: u32) -> &'a [u8] {
         let (start, end) = (start as usize, end as usize);
+        let head = self.text.get(..end).unwrap_or(self.text);
         // Most events have only ASCII up to their data.
-        if self.is_ascii || self.text.get(..end).unwrap_or(self.text).is_ascii() {
+        if head.is_ascii() {
             return self.text.get(start..end).unwrap_or_default();
         }
         let start_byte = byte_of(self.text, start);
@@ -169,43 +165,32 @@ impl<'a> ScannedEvent<'a> {
         core::str::from_utf8(raw).ok().map(|text| Value::Str(Cow::Borrowed(text)))
     }
 
-    /// Where a known member is, in units, if it has its meaning in the version of the event.
-    fn place(&self, member: Member) -> Option<(u32, u32)> {
-        if !STRING_MEMBERS.contains(&member) || self.row.present & member.bit() == 0 {
-            return None;
-        }
-        match self.row.packed.get(member as usize).copied()? {
-            0 => None,
-            UNPACKED => self.extras.iter().find_map(|extra| match extra {
-                Extra::Member { member: found, start, end } if *found == member => Some((*start, *end)),
-                _ => None,
-            }),
-            packed => Some((packed >> 12, (packed >> 12) + (packed & 0xfff))),
-        }
-    }
-
-    const fn is_escaped(&self, member: Member) -> bool {
-        self.row.escaped & member.bit() != 0
-    }
-
-    /// The value of a known member.
+    /// The value of a known member, if it has its meaning in the version of the event.
     fn member(&self, member: Member) -> Option<Value<'a>> {
         if member == Member::Specversion {
             return Some(Value::Str(Cow::Borrowed(if self.row.version == 10 { "1.0" } else { "0.3" })));
         }
-        let (start, end) = self.place(member)?;
-        self.string(start, end, self.is_escaped(member))
-    }
-
-    fn find_extension(&self, name: &str) -> Option<&'a Extension> {
-        self.extras.iter().find_map(|extra| match extra {
-            Extra::Extension(extension) if self.is_named(extension, name) => Some(extension),
-            _ => None,
-        })
+        if !STRING_MEMBERS.contains(&member) || self.row.present & member.bit() == 0 {
+            return None;
+        }
+        let has_escapes = self.row.escaped & member.bit() != 0;
+        match self.row.packed.get(member as usize).copied()? {
+            0 => None,
+            UNPACKED => self.extras.iter().find_map(|extra| match extra {
+                Extra::Member { member: found, start, end } if *found == member => {
+                    self.string(*start, *end, has_escapes)
+                }
+                _ => None,
+            }),
+            packed => self.string(packed >> 12, (packed >> 12) + (packed & 0xfff), has_escapes),
+        }
     }
 
     fn extension(&self, name: &str) -> Option<Value<'a>> {
-        let extension = self.find_extension(name)?;
+        let extension = self.extras.iter().find_map(|extra| match extra {
+            Extra::Extension(extension) if self.is_named(extension, name) => Some(extension),
+            _ => None,
+        })?;
         let Extension { start, end, flags, .. } = *extension;
         if flags & 1 == ExtensionKind::String as u32 {
             return self.string(start, end, flags & VALUE_ESCAPED != 0);
@@ -233,27 +218,6 @@ impl<'a> Attributes<'a> for ScannedEvent<'a> {
         let known = attribute.member().and_then(|member| self.member(member));
         // `schemaurl` is an extension attribute in 1.0, and `dataschema` in 0.3.
         known.or_else(|| if self.extras.is_empty() { None } else { self.extension(attribute.name()) })
-    }
-
-    /// Compares the bytes of the text where it has no escapes, which needs neither a check of their encoding nor a copy.
-    fn passes(&self, number: u16, attribute: &Attribute, test: Test, text: &str) -> bool {
-        let place = match attribute.member() {
-            Some(member) if self.is_escaped(member) => None,
-            Some(member) => self.place(member),
-            None => match self.find_extension(attribute.name()) {
-                Some(extension) if extension.flags & (1 | VALUE_ESCAPED) == ExtensionKind::String as u32 => {
-                    Some((extension.start, extension.end))
-                }
-                Some(_) => None,
-                None => return false,
-            },
-        };
-        match place {
-            Some((start, end)) => test.passes(self.slice(start, end), text),
-            None => self
-                .get(number, attribute)
-                .is_some_and(|value| test.passes(value.into_text().as_bytes(), text)),
-        }
     }
 }
 

@@ -37,17 +37,6 @@ impl Type {
     }
 }
 
-impl Value<'static> {
-    /// The same value, without a copy of its text.
-    pub(super) fn borrowed(&self) -> Value<'_> {
-        match self {
-            Self::Bool(value) => Value::Bool(*value),
-            Self::Int(value) => Value::Int(*value),
-            Self::Str(text) => Value::Str(Cow::Borrowed(text)),
-        }
-    }
-}
-
 impl<'a> Value<'a> {
     /// The type of the value.
     pub const fn kind(&self) -> Type {

@@ -2,14 +2,12 @@
 
 use super::context::{Scan, ScanContext};
 use super::event::scan_event;
-use super::lines::scan_each_line;
-use super::sink::EventSink;
 use crate::base::error::Code;
 use crate::base::json::block::Block;
 use crate::base::json::padded::Padded;
 use crate::base::json::scan::Scanner;
 use crate::cloudevents::rejection::{Reason, Rejection, Target};
-use crate::cloudevents::table::Row;
+use crate::cloudevents::table::{Row, Table};
 
 /// How the events of a sequence are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,19 +16,6 @@ pub enum Sequence {
     Batch,
     /// One event per line (NDJSON). Empty lines are skipped.
     Lines,
-    /// The same, and lines that are not valid are left out, see `lines`.
-    ValidLines,
-}
-
-impl Sequence {
-    /// The sequence with this number at the wasm boundary.
-    pub const fn from_number(number: u32) -> Self {
-        match number {
-            0 => Self::Batch,
-            1 => Self::Lines,
-            _ => Self::ValidLines,
-        }
-    }
 }
 
 /// How a sequence is scanned.
@@ -42,6 +27,19 @@ pub struct SequenceOptions {
     pub in_bytes: bool,
     /// The text is trusted: arrays and objects are skipped by their brackets, without a check of what is between them.
     pub is_trusted: bool,
+}
+
+/// Takes note of the events of a sequence.
+pub trait EventSink {
+    /// The table has the next event, which starts at this byte of the text and ends at that one.
+    fn event(&mut self, table: &Table, start: usize, end: usize) -> Result<(), Rejection>;
+}
+
+impl EventSink for () {
+    #[inline(always)]
+    fn event(&mut self, _: &Table, _: usize, _: usize) -> Result<(), Rejection> {
+        Ok(())
+    }
 }
 
 /// Scans a sequence of events and writes a row for each. The extent of the event is in UTF-16 units or in bytes; all
@@ -72,12 +70,7 @@ pub fn scan_sequence_into<B: Block, S: EventSink>(
     }
     context.table.index = 0;
     let mut units_before = 0;
-    let result = if options.sequence == Sequence::ValidLines {
-        scan_each_line(&mut scanner, options.in_bytes, rows, context, sink)
-    } else {
-        scan_rows(&mut scanner, options, rows, context, sink, &mut units_before)
-    };
-    match result {
+    match scan_rows(&mut scanner, options, rows, context, sink, &mut units_before) {
         Ok(()) => 0,
         Err(mut rejection) => {
             if let Target::Name { start, end, .. } = &mut rejection.target {
@@ -135,8 +128,7 @@ fn scan_rows<B: Block, S: EventSink>(
         let end = if in_bytes { scanner.pos() } else { *units_before + scanner.units() };
         *row = context.table.row;
         row.set_extent(start as u32, end as u32);
-        let is_ascii = scanner.units() == scanner.pos() - start_byte;
-        sink.event(context.table, start_byte, scanner.pos(), is_ascii)?;
+        sink.event(context.table, start_byte, scanner.pos())?;
         let version_found = context.table.row.version;
         if sequence == Sequence::Batch && *version.get_or_insert(version_found) != version_found {
             return Err(Rejection::invalid_batch(Reason::MixedVersions));
@@ -155,7 +147,7 @@ fn scan_rows<B: Block, S: EventSink>(
                 scanner.expect(b',').map_err(|_| Rejection::invalid_batch(Reason::NotJson))?;
                 scanner.skip_space();
             }
-            Sequence::Lines | Sequence::ValidLines => {
+            Sequence::Lines => {
                 while matches!(scanner.peek(), b' ' | b'\t' | b'\r') {
                     scanner.eat(scanner.peek());
                 }

@@ -156,36 +156,9 @@ export function decodeTables({ ferry: { CloudEvent }, sdk: { HTTP } }) {
     },
   };
 
-  /** One member of the data and nothing else, by `event.at`. */
-  const withMember = (title, size, count) => ({
-    title,
-    make() {
-      const inputs = texts(plainEvents(count, size, size + 13));
-      const reader = (name, read) => ({
-        name,
-        show: (at) => read(inputs[at]),
-        run(from, to) {
-          let sum = 0;
-          for (let at = from; at < to; at++) sum += read(inputs[at]);
-          return sum;
-        },
-      });
-      return {
-        inputs: count,
-        contenders: [
-          reader("cloudevents", (body) => HTTP.toEvent({ headers: HEADERS, body }).data.amount),
-          reader("JSON.parse", (text) => JSON.parse(text).data.amount),
-          reader("eventferry", (text) => CloudEvent.fromJSON(text).at("/amount")),
-        ],
-      };
-    },
-  });
-
   return [
     ofText("decode text, data 100 B", 100, 4096),
     withField,
-    withMember("decode text, data 100 B, and read a member by at", 100, 4096),
-    withMember("decode text, data 10 KB, and read a member by at", 10_000, 512),
     ofText("decode text, data 1 KB", 1000, 2048),
     ofText("decode text, data 10 KB", 10_000, 512),
     ofBytes,

@@ -5,7 +5,9 @@ import { filters } from "../../../engine/modules/filters.js";
 import { isWellFormed } from "../../../engine/text-module.js";
 import { type EventSelector, scanBatchesWith } from "../batch-scanner.js";
 import { CloudEvent } from "../event.js";
+import { findPointersWith } from "../pointer.js";
 import { checkedFilter, type SubscriptionFilter } from "./dialect.js";
+import { findPointer } from "./find.js";
 import { type CesqlFunctions, type FunctionTable, functionTable, NO_FUNCTIONS } from "./functions.js";
 import { type Evaluation, Program } from "./program.js";
 
@@ -43,6 +45,7 @@ export class Filter implements EventSelector {
     this.#program = new Program(json, false, functions);
     // From now on the module of the filters scans batches, so that a filter needs no second scan.
     scanBatchesWith(SCANNER);
+    findPointersWith(findPointer);
   }
 
   /**
@@ -100,8 +103,8 @@ export class Filter implements EventSelector {
 
 const SCANNER = {
   module: filters,
-  scan: (length: number, sequence: number, inBytes: number, isTrusted: number) =>
-    filters.exports.scan_noted(length, sequence, inBytes, isTrusted),
+  scan: (length: number, lines: number, inBytes: number, isTrusted: number) =>
+    filters.exports.scan_noted(length, lines, inBytes, isTrusted),
 };
 
 function attributesOf(event: CloudEvent): (name: string) => unknown {

@@ -1,52 +1,90 @@
-//! Moves over arrays and objects by their quotes and brackets alone, for text that was checked before: 64 bytes at a time,
-//! as sets of one bit for each byte.
+//! Moves over arrays and objects by their quotes and brackets alone, for text that was checked before.
 //!
 //! Other text is no danger: the position stays within it, and the number of open brackets is a counter.
 
-use super::super::block::{Block, Structure};
+use super::super::block::Block;
 use super::{ScanError, ScanResult, Scanner};
 
 impl<B: Block> Scanner<'_, B> {
     /// Moves over the array or object that starts here.
     #[inline(never)]
     pub(super) fn skip_nested(&mut self) -> ScanResult {
-        let mut depth = 0;
-        let mut strings = Strings::default();
+        let mut depth = 0usize;
         loop {
-            let block = self.text.wide_block_at(self.pos);
-            let found = B::structure(block);
-            let outside = !strings.inside(&found);
-            // All bytes before the first zero.
-            let before_end = (found.zeros & found.zeros.wrapping_neg()).wrapping_sub(1);
-            let opens = found.opens & outside & before_end;
-            let closes = found.closes & outside & before_end;
-            if closes.count_ones() >= depth
-                && let Some(last) = last_bracket(opens, closes, depth)
-            {
-                self.count_units(block, found.has_non_ascii, last);
-                self.pos += last + 1;
-                return Ok(());
+            let block = self.text.block_at(self.pos);
+            let mut stops = B::structure_stops(block);
+            self.count_units(block, if stops == 0 { 16 } else { stops.trailing_zeros() as usize });
+            if stops == 0 {
+                self.pos += 16;
+                continue;
             }
-            if found.zeros != 0 {
-                return Err(ScanError::Syntax);
+            let skipped = stops.trailing_zeros();
+            self.pos += skipped as usize;
+            stops >>= skipped;
+            // Brackets often come one after the other.
+            while stops & 1 != 0 {
+                stops >>= 1;
+                match self.peek() {
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => {
+                        self.pos += 1;
+                        depth -= 1;
+                        if depth == 0 {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                    b'"' => {
+                        self.pos += 1;
+                        self.skip_trusted_string()?;
+                        break;
+                    }
+                    _ => return Err(ScanError::Syntax),
+                }
+                self.pos += 1;
             }
-            // The brackets that close are fewer than those that are open, at every place.
-            depth = (depth + opens.count_ones()).wrapping_sub(closes.count_ones());
-            self.count_units(block, found.has_non_ascii, block.len());
-            self.pos += block.len();
+        }
+    }
+
+    /// Moves behind the closing quote, from behind the opening one.
+    #[inline(always)]
+    fn skip_trusted_string(&mut self) -> ScanResult {
+        loop {
+            let block = self.text.block_at(self.pos);
+            let stops = B::string_ends(block);
+            self.count_units(block, if stops == 0 { 16 } else { stops.trailing_zeros() as usize });
+            if stops == 0 {
+                self.pos += 16;
+                continue;
+            }
+            self.pos += stops.trailing_zeros() as usize;
+            match self.peek() {
+                b'"' => {
+                    self.pos += 1;
+                    return Ok(());
+                }
+                b'\\' => {
+                    self.pos += 1;
+                    // The escaped character may be a quote; at the end it is a zero, where the next step stops.
+                    if self.peek() != 0 && self.peek() < 0x80 {
+                        self.pos += 1;
+                    }
+                }
+                _ => return Err(ScanError::Syntax),
+            }
         }
     }
 
     /// Counts the UTF-16 units of the first `len` bytes of a block.
     #[inline(always)]
-    fn count_units(&mut self, block: &[u8; 64], has_non_ascii: bool, len: usize) {
-        if has_non_ascii {
+    fn count_units(&mut self, block: &[u8; 16], len: usize) {
+        if B::has_non_ascii(block) {
             self.count_special_units(block, len);
         }
     }
 
     #[inline(never)]
-    fn count_special_units(&mut self, block: &[u8; 64], len: usize) {
+    fn count_special_units(&mut self, block: &[u8; 16], len: usize) {
         for byte in block.iter().take(len) {
             // A character has one unit for its first byte, and one more if it has four bytes.
             match byte {
@@ -55,67 +93,5 @@ impl<B: Block> Scanner<'_, B> {
                 _ => {}
             }
         }
-    }
-}
-
-/// The place of the bracket that closes the outermost one of `depth`, if it is in this block.
-#[inline(always)]
-fn last_bracket(opens: u64, mut closes: u64, depth: u32) -> Option<usize> {
-    let mut closed = 0;
-    while closes != 0 {
-        let bit = closes & closes.wrapping_neg();
-        closed += 1;
-        if depth + (opens & (bit - 1)).count_ones() == closed {
-            return Some(bit.trailing_zeros() as usize);
-        }
-        closes ^= bit;
-    }
-    None
-}
-
-/// What strings carry from one block to the next.
-#[derive(Default)]
-struct Strings {
-    /// All bits are set if the block starts inside a string.
-    starts_inside: u64,
-    /// 1 if its first byte is escaped.
-    starts_escaped: u64,
-}
-
-impl Strings {
-    /// The bytes of strings, with the opening quote.
-    #[inline(always)]
-    fn inside(&mut self, found: &Structure) -> u64 {
-        let mut escaped = 0;
-        if found.backslashes | self.starts_escaped != 0 {
-            escaped = self.escaped(found.backslashes);
-        }
-        // Each bit becomes the parity of the quotes up to it.
-        let mut inside = found.quotes & !escaped;
-        for distance in [1, 2, 4, 8, 16, 32] {
-            inside ^= inside << distance;
-        }
-        inside ^= self.starts_inside;
-        self.starts_inside = if inside >> 63 == 1 { u64::MAX } else { 0 };
-        inside
-    }
-
-    /// The bytes after a backslash that is not escaped itself.
-    #[inline(never)]
-    fn escaped(&mut self, backslashes: u64) -> u64 {
-        let mut escaped = self.starts_escaped;
-        let mut left = backslashes & !escaped;
-        self.starts_escaped = left >> 63;
-        while left != 0 {
-            let bit = left & left.wrapping_neg();
-            let next = bit << 1;
-            escaped |= next;
-            left &= !(bit | next);
-            // The last byte may turn out to be escaped.
-            if next >> 63 == 1 {
-                self.starts_escaped = 0;
-            }
-        }
-        escaped
     }
 }
