@@ -126,7 +126,7 @@ async function js(tally) {
     .filter((file) => file.endsWith(".test.mjs"))
     .map((file) => `tests/js/${file}`);
   if (files.length === 0) throw new Error("no file matches tests/js/*.test.mjs");
-  await counts(tally, "node --test", nodeResults, node, ["--test", "--test-reporter=spec", ...files], {
+  await counts(tally, "node --test", nodeResults, node, ["--expose-gc", "--test", "--test-reporter=spec", ...files], {
     minutes: 15,
     cases: ["cloudevents", "glassflow", "bc-events", "events-protocol"],
   });

@@ -1,13 +1,12 @@
 // Answers whose status does not tell what they mean, and what an outbox tells of itself.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { expectJsonOrEmpty, Publisher } from "eventferry";
 import { EventClient } from "eventferry/bc-events";
 import { PipelineDataSource } from "eventferry/glassflow";
 import { balance, event, listen, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
 import { realTime, sleep, until, virtualTime } from "./virtual-clock.mjs";
+import { collectGarbage } from "./garbage-collector.mjs";
 
 virtualTime();
 
@@ -190,8 +189,6 @@ test("what a server repeats of a token is in no message, event or dead letter", 
 });
 
 test("a session that is forgotten with published events is told of, a flushed one is not", async (t) => {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc");
   const warn = t.mock.method(console, "warn", () => undefined);
   const publisher = publisherTo(server(202));
   const abandon = async (isFlushed) => {
@@ -201,7 +198,7 @@ test("a session that is forgotten with published events is told of, a flushed on
   };
   const settle = async () => {
     for (let turn = 0; turn < 20; turn++) {
-      collect();
+      collectGarbage();
       await realTime(new Promise((resolve) => setTimeout(resolve, 5)));
     }
   };
