@@ -1,7 +1,7 @@
-// A stream takes as much memory of the engine as one piece, however long it is. `tests/memory` measures all memory.
+// A stream takes as much memory of the engine as one piece, however long it is.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { filterAll, linesOf, watchMemories } from "../memory/lines.mjs";
+import { filterAll, linesOf, watchMemories } from "./ndjson-stream.mjs";
 
 const wasmBytes = watchMemories();
 const library = await import("eventferry/cloudevents");

@@ -2,15 +2,23 @@
 
 /** One line. The id and a number in the data are overwritten, so that no two lines are the same. */
 const DIGITS = "0000000000";
-const LINE = `{"specversion":"1.0","id":"${DIGITS}","source":"/shops/north/orders","type":"com.example.order.paid","subject":"${DIGITS}","region":"eu","data":{"orderId":"${DIGITS}","note":"${"amber birch cedar delta ember fjord grove ".repeat(10)}","items":[{"sku":"lunar-17","quantity":3,"gift":false}]}}\n`;
+const LINE = `${JSON.stringify({
+  specversion: "1.0",
+  id: DIGITS,
+  source: "/shops/north/orders",
+  type: "com.example.order.paid",
+  subject: DIGITS,
+  region: "eu",
+  data: {
+    orderId: DIGITS,
+    note: "amber birch cedar delta ember fjord grove ".repeat(10),
+    items: [{ sku: "lunar-17", quantity: 3, gift: false }],
+  },
+})}\n`;
 const CHUNK_LINES = 100;
 
-/**
- * A stream of about this many bytes.
- *
- * @param pause called before each chunk; may return a promise
- */
-export function linesOf(totalBytes, pause = () => undefined) {
+/** A stream of about this many bytes. */
+export function linesOf(totalBytes) {
   const encoder = new TextEncoder();
   const line = encoder.encode(LINE);
   const places = [];
@@ -19,8 +27,7 @@ export function linesOf(totalBytes, pause = () => undefined) {
   const left = () => Math.ceil(totalBytes / line.length) - lines;
   return new ReadableStream(
     {
-      async pull(controller) {
-        await pause();
+      pull(controller) {
         const count = Math.min(CHUNK_LINES, left());
         if (count <= 0) return controller.close();
         const chunk = new Uint8Array(count * line.length);
@@ -64,7 +71,7 @@ export async function filterAll({ EventBatch, Filter }, body, afterBatch) {
     totals.kept += kept.length;
     totals.bytes += (text.length / kept.length) * batch.length;
     totals.keptBytes += text.length;
-    await afterBatch(totals);
+    afterBatch(totals);
   }
   return totals;
 }
