@@ -39,7 +39,8 @@ export async function checkRules({ page, check }) {
       sending(true);
       const before = counts().accepted;
       const changed = [];
-      const observer = new MutationObserver((records) => changed.push(...records.map(({ target }) => (target.id ?? target.parentNode.id) + ": " + target.textContent)));
+      const describe = ({ target }) => (target.id ?? target.parentNode.id) + ": " + target.textContent;
+      const observer = new MutationObserver((records) => changed.push(...records.map(describe)));
       await until(() => counts().accepted >= before + 5);
       const regions = document.querySelectorAll("[role=status], [role=alert], [role=log], [aria-live]");
       if (regions.length < 5) throw new Error("only " + regions.length + " live regions");
