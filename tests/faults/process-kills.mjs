@@ -13,6 +13,8 @@ const CHAINS = 10;
 const HARM_CHAINS = 5;
 /** The events of one change, as the publisher makes them. */
 const MAX_EVENTS = 20;
+/** How many events a process has accepted before it is killed, however slow the machine is. */
+const MIN_ACCEPTED = 30;
 
 export async function kills(tally) {
   await Promise.all([
@@ -101,7 +103,7 @@ async function runChains(behave, isReliable, { whileRunning, afterKill } = {}) {
     if (!afterKill) ensureNothingLost(collector, acceptedIds);
     const lost = acceptedIds.filter((id) => !collector.seen.has(id)).length;
     ensure(lost <= harms * MAX_EVENTS, `${lost} events are lost after ${harms} flipped bits`);
-    ensure(acceptedIds.length > 50 * chains, `only ${acceptedIds.length} were accepted`);
+    ensure(acceptedIds.length > 100 * chains, `only ${acceptedIds.length} were accepted`);
     // Only requests in flight at a kill are repeated.
     const count = countRepeated(collector.requests);
     if (isReliable) ensure(count <= KILLS * CHAINS, `${count} requests were repeated after ${KILLS * CHAINS} kills`);
@@ -113,7 +115,7 @@ async function runChains(behave, isReliable, { whileRunning, afterKill } = {}) {
 }
 
 /**
- * Runs a publisher and kills it: after the first accepted events, or, while it may still open its store, after its start.
+ * Runs a publisher and kills it: after a number of accepted events, or, while it may still open its store, after its start.
  * Returns the ids that were accepted before, and how many problems the store has told.
  */
 async function runUntilKilled(url, path, name, isAfterAccepted, whileRunning) {
@@ -121,6 +123,9 @@ async function runUntilKilled(url, path, name, isAfterAccepted, whileRunning) {
   // On a busy machine a process may need all of the delay to open its store; then the kills would test nothing else.
   await Promise.race([isAfterAccepted ? lines.accepted : lines.ready, ended]);
   await sleep(10 + Math.random() * 250);
+  const accepted = () => lines.of("+").flatMap((line) => line.split(","));
+  if (isAfterAccepted && !whileRunning)
+    for (let tries = 0; tries < 2000 && accepted().length < MIN_ACCEPTED; tries++) await sleep(5);
   if (whileRunning) {
     whileRunning(path);
     // Until the next change is stored, nobody has looked at the file.
@@ -129,7 +134,7 @@ async function runUntilKilled(url, path, name, isAfterAccepted, whileRunning) {
   }
   child.kill("SIGKILL");
   await ended;
-  return { accepted: lines.of("+").flatMap((line) => line.split(",")), problems: lines.of("~").length };
+  return { accepted: accepted(), problems: lines.of("~").length };
 }
 
 async function drain(url, path) {
