@@ -1,6 +1,7 @@
 // Makes everything that `npm pack` ships, in dist/. Says what it does; stops at the first thing that is not as expected.
 //
 //   each module: cargo -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate -> inline
+//   the text copier of browsers: assemble -> inline
 //   then: tsc -> entries -> CommonJS
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -42,6 +43,7 @@ if (!withoutCargo) {
   for (const [name, { wasmOpt }] of Object.entries(MODULES)) buildModule(name, wasmOpt);
   writeNotices(TARGET[1]);
 }
+assemble("js/engine/copy-ascii.wat", "copy-ascii");
 writeFileSync(
   "dist/wasm/module.d.ts",
   'import type { WasmModule } from "../platform/web-types.js";\ndeclare const module: WasmModule;\nexport default module;\n',
@@ -102,6 +104,17 @@ function bindAndOptimize(out, wasmOpt) {
     "-o",
     `${out}/module.wasm`,
   ]);
+}
+
+/** Makes a module that is written in the text format. Browsers that lack its features never compile it. */
+function assemble(source, name) {
+  step(`assembling ${source}`);
+  const file = `target/glue/${name}.wasm`;
+  const features = ["--enable-gc", "--enable-reference-types"];
+  mkdirSync("target/glue", { recursive: true });
+  run("npx", ["--no-install", "wasm-as", ...features, source, "-o", file]);
+  run("npx", ["--no-install", "wasm-opt", "-O3", ...features, file, "-o", file]);
+  writeFileSync(`dist/wasm/${name}.inline.js`, inline(readFileSync(file)));
 }
 
 /**

@@ -94,6 +94,10 @@ declare module "*/wasm/streams.inline.js" {
   export const bytes: () => Uint8Array<ArrayBuffer>;
 }
 
+declare module "*/wasm/copy-ascii.inline.js" {
+  export const bytes: () => Uint8Array<ArrayBuffer>;
+}
+
 declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;

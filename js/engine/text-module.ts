@@ -1,4 +1,5 @@
 /** A module that reads text: JavaScript writes it into the memory of the module, and the exports take its length. */
+import { type AsciiCopier, asciiCopier, MAX_SHORT_TEXT } from "./ascii-copier.js";
 import { FerryError } from "./errors.js";
 import { EngineModule, type Glue } from "./module.js";
 import { TextDecoder, TextEncoder } from "../platform/text.js";
@@ -29,12 +30,18 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
   table: Uint32Array = new Uint32Array(0);
   /** The input area, up to its capacity. */
   #input = new Uint8Array(0);
+  #copyAscii: AsciiCopier | undefined;
 
   /** Writes text to the input area. Returns its length in bytes, or -1 if it has an unpaired surrogate. */
   putText(text: string): number {
     encoder ??= new TextEncoder();
     const units = text.length;
     if (units > MAX_INPUT_BYTES) throw tooLarge(units);
+    // The first text starts the module.
+    if (units <= MAX_SHORT_TEXT && this.#copyAscii) {
+      const length = this.#copyAscii(text, units, this.#inputOf(units).byteOffset);
+      if (length >= 0) return length;
+    }
     let { read, written } = encoder.encodeInto(text, this.#inputOf(units));
     if (read < units) ({ read, written } = encoder.encodeInto(text, this.#inputOf(units * 3)));
     return written === units || isWellFormed(text) ? written : -1;
@@ -56,6 +63,7 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
   protected override onInstance(): void {
     this.exports = this.glue.exportsNow() as ReturnType<G["exportsNow"]>;
     this.#input = new Uint8Array(0);
+    this.#copyAscii = asciiCopier(this.exports.memory);
   }
 
   /** The input area with room for `len` bytes, with current views. */

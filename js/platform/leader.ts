@@ -13,6 +13,7 @@ import type { Candidate, ElectionMessage } from "./candidate.js";
 import { LEASE_MS, LeaseCandidate } from "./lease-candidate.js";
 import { LockCandidate } from "./lock-candidate.js";
 import { random } from "./random.js";
+import { isBrowser } from "./runtime.js";
 
 /** The owner of an election. */
 export interface ElectionListener<M> {
@@ -169,14 +170,11 @@ function isElectionMessage(data: unknown): data is ElectionMessage {
   return typeof (data as ElectionMessage | null)?.election === "string";
 }
 
-/** The Web Locks that decide: those of a browser, or where the store has no leases the best that there is. */
+/**
+ * The Web Locks that decide: those of a browser, or where the store has no leases the best that there is. The locks of Node,
+ * Deno and Bun hold within one process only.
+ */
 function lockManager({ isShared, lease }: ElectionScope): LockManager | undefined {
   if (!isShared || typeof navigator === "undefined") return undefined;
   return isBrowser() || !lease ? navigator.locks : undefined;
-}
-
-/** Whether this is a page or a worker of a browser. The locks of Node, Deno and Bun hold within one process only. */
-function isBrowser(): boolean {
-  if (/^(Node\.js|Deno|Bun|Cloudflare-Workers)\b/.test(navigator.userAgent ?? "")) return false;
-  return typeof document !== "undefined" || "WorkerGlobalScope" in globalThis;
 }

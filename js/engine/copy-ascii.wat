@@ -1,0 +1,27 @@
+;; Copies a short ASCII text from JavaScript into the memory of a module of the engine.
+;; js/engine/ascii-copier.ts says when it is used. `npm run build` assembles it.
+(module
+  (type $units (array (mut i16)))
+  (import "wasm:js-string" "intoCharCodeArray"
+    (func $into_array (param externref (ref null $units) i32) (result i32)))
+  (import "engine" "memory" (memory 0))
+  (global $buffer (ref $units) (array.new_default $units (i32.const 1024)))
+
+  ;; Copies `$length` UTF-16 units, at most 1,024, as one byte each to `$address`.
+  ;; Returns `$length`, or -1 if a unit is not ASCII.
+  (func (export "copy") (param $text externref) (param $length i32) (param $address i32) (result i32)
+    (local $units (ref $units))
+    (local $at i32)
+    (local $unit i32)
+    (local $all i32)
+    (local.set $units (global.get $buffer))
+    (drop (call $into_array (local.get $text) (local.get $units) (i32.const 0)))
+    (block $end
+      (loop $next
+        (br_if $end (i32.ge_u (local.get $at) (local.get $length)))
+        (local.set $unit (array.get_u $units (local.get $units) (local.get $at)))
+        (local.set $all (i32.or (local.get $all) (local.get $unit)))
+        (i32.store8 (i32.add (local.get $address) (local.get $at)) (local.get $unit))
+        (local.set $at (i32.add (local.get $at) (i32.const 1)))
+        (br $next)))
+    (select (i32.const -1) (local.get $length) (i32.and (local.get $all) (i32.const 0xff80)))))
