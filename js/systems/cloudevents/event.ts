@@ -30,19 +30,12 @@ import { type CloudEventInit, partsFromInit } from "./init.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftJson } from "./lenient.js";
 import { stringifyData } from "./json-data.js";
 import { checkPointer, findJson, walk } from "./pointer.js";
-import { readEvent, rejected } from "./table.js";
+import { readEvent, rejected, type ScannedConstructor } from "./table.js";
 import { TextDecoder } from "../../platform/text.js";
 
-/** Tells the constructor that its arguments are a table, the scanned source, and an offset in the table. */
+/** Tells the constructor that its other arguments are the members of an event that was scanned. */
 const SCANNED = Symbol();
-type ScannedConstructor = new (
-  tag: symbol,
-  table: Uint32Array,
-  source: string | Uint8Array,
-  offset: number,
-  problems: readonly Problem[] | undefined,
-) => CloudEvent;
-/** Tells the constructor that its argument is `EventParts`. */
+/** Tells the constructor that its second argument is `EventParts`. */
 const CHECKED = Symbol();
 
 /** The media type is the default one, which the JSON format need not name. */
@@ -52,6 +45,15 @@ const IS_PLAIN = 2;
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
+
+/** What an event keeps beside its members. */
+interface EventState {
+  readonly flags: number;
+  /** The JSON format of the event, as it arrived. */
+  readonly received: string | Uint8Array | undefined;
+  /** The payload as a value, after it was first read. */
+  data: unknown;
+}
 
 /**
  * One event, immutable.
@@ -91,11 +93,8 @@ export class CloudEvent<T = unknown> implements Payload {
   /** The attributes that a lenient reader left off, because they are not valid. No encoder writes them. */
   declare readonly problems: readonly Problem[];
 
-  readonly #flags: number;
-  /** The JSON format of the event, as it arrived. */
-  readonly #received: string | Uint8Array | undefined;
-  /** The payload as a value, after it was first read. */
-  #data: unknown;
+  /** One record, because engines make an object literal in one step, but every private field in one of its own. */
+  readonly #state: EventState;
 
   /**
    * @throws {FerryError} `ERR_MISSING_ATTRIBUTE`, `ERR_INVALID_ATTRIBUTE_NAME`, `ERR_INVALID_ATTRIBUTE_VALUE`,
@@ -103,45 +102,49 @@ export class CloudEvent<T = unknown> implements Payload {
    * 128 extension attributes.
    */
   constructor(init: CloudEventInit<T>);
-  constructor(init: CloudEventInit<T> | symbol, a?: unknown, b?: unknown, c?: unknown, d?: unknown) {
-    // Both branches add the same members in the same order: engines give such objects one layout.
-    if (init === SCANNED) {
-      const source = b as string | Uint8Array;
-      const event = readEvent(a as Uint32Array, typeof source === "string" ? source : utf8.decode(source), c as number);
-      this.specversion = event.specversion;
-      this.id = event.id;
-      this.source = event.source;
-      this.type = event.type;
-      this.time = event.time;
-      this.subject = event.subject;
-      this.datacontenttype = event.datacontenttype;
-      if (event.specversion === "1.0") this.dataschema = event.schema;
-      else this.schemaurl = event.schema;
-      this.extensions = event.extensions;
-      this.rawKind = event.rawKind;
-      this.rawData = event.rawData;
-      if (d !== undefined) this.problems = d as readonly Problem[];
-      this.#flags = 0;
-      this.#received = source;
-    } else {
-      const parts = init === CHECKED ? (a as EventParts) : partsFromInit(init as CloudEventInit);
-      this.specversion = parts.specversion;
-      this.id = parts.id;
-      this.source = parts.source;
-      this.type = parts.type;
-      this.time = parts.time;
-      this.subject = parts.subject;
-      this.datacontenttype = parts.contentType ?? (parts.hasDefaultContentType ? "application/json" : undefined);
-      if (parts.specversion === "1.0") this.dataschema = parts.schema;
-      else this.schemaurl = parts.schema;
-      this.extensions = parts.extensions;
-      this.rawKind = parts.rawKind;
-      this.rawData = parts.rawData;
-      if (parts.problems?.length) this.problems = parts.problems;
-      this.#flags = (parts.hasDefaultContentType ? HAS_DEFAULT_CONTENT_TYPE : 0) | (parts.isPlain ? IS_PLAIN : 0);
-      this.#received = undefined;
+  constructor(
+    init: CloudEventInit<T> | symbol,
+    versionOrParts?: Specversion | EventParts,
+    id?: string,
+    source?: string,
+    type?: string,
+    time?: string,
+    subject?: string,
+    contentType?: string,
+    schema?: string,
+    extensions?: Extensions,
+    rawKind?: PayloadKind,
+    rawData?: string | Uint8Array,
+    problems?: readonly Problem[],
+    received?: string | Uint8Array,
+  ) {
+    let specversion = versionOrParts as Specversion;
+    let flags = 0;
+    if (init !== SCANNED) {
+      const parts = init === CHECKED ? (versionOrParts as EventParts) : partsFromInit(init as CloudEventInit);
+      ({ specversion, id, source, type, time, subject, contentType, schema, extensions, rawKind, rawData } = parts);
+      if (parts.problems?.length) problems = parts.problems;
+      if (parts.isPlain) flags = IS_PLAIN;
+      if (parts.hasDefaultContentType) {
+        flags |= HAS_DEFAULT_CONTENT_TYPE;
+        contentType ??= "application/json";
+      }
     }
-    this.#data = undefined;
+    // All events add the same members in the same order: engines give such objects one layout.
+    this.specversion = specversion;
+    this.id = id!;
+    this.source = source!;
+    this.type = type!;
+    this.time = time;
+    this.subject = subject;
+    this.datacontenttype = contentType;
+    if (specversion === "1.0") this.dataschema = schema;
+    else this.schemaurl = schema;
+    this.extensions = extensions!;
+    this.rawKind = rawKind!;
+    this.rawData = rawData;
+    if (problems !== undefined) this.problems = problems;
+    this.#state = { flags, received, data: undefined };
     Object.freeze(this);
   }
 
@@ -150,8 +153,8 @@ export class CloudEvent<T = unknown> implements Payload {
    *
    * @throws {FerryError} `ERR_INVALID_EVENT` for text that is not an event, and the errors of the constructor.
    */
-  static fromJSON<T = unknown>(json: string | Uint8Array | object, options: LenientOptions = {}): CloudEvent<T> {
-    const lenient = checkLenient(options);
+  static fromJSON<T = unknown>(json: string | Uint8Array | object, options?: LenientOptions): CloudEvent<T> {
+    const lenient = options === undefined ? undefined : checkLenient(options);
     if (typeof json === "string") return scanText<T>(json, lenient);
     if (isBytes(json)) return scanBytes<T>(asBytes(json).slice(), lenient);
     const isText = typeof json !== "object" || json === null || "then" in json || "bodyUsed" in json;
@@ -167,8 +170,8 @@ export class CloudEvent<T = unknown> implements Payload {
    * @throws {FerryError} `ERR_INVALID_DATA` if a message has a JSON media type and its bytes are not JSON.
    */
   get data(): T | undefined {
-    if (this.#data === undefined && this.rawKind !== "none") this.#data = decodeData(this);
-    return this.#data as T | undefined;
+    if (this.#state.data === undefined && this.rawKind !== "none") this.#state.data = decodeData(this);
+    return this.#state.data as T | undefined;
   }
 
   /**
@@ -182,7 +185,7 @@ export class CloudEvent<T = unknown> implements Payload {
     checkPointer(pointer);
     // Text that was checked, and is not parsed yet.
     const found =
-      this.#data === undefined && this.rawKind === "json" ? findJson(this.rawData as string, pointer) : undefined;
+      this.#state.data === undefined && this.rawKind === "json" ? findJson(this.rawData as string, pointer) : undefined;
     return found ? found.value : walk(this.data, pointer);
   }
 
@@ -244,7 +247,7 @@ export class CloudEvent<T = unknown> implements Payload {
     if (typeof changes !== "object" || changes === null) throw mustBe("changes", "an object", changes);
     const version = changes.specversion ?? this.specversion;
     if (version !== this.specversion) return this.toVersion(version).with(changes);
-    const contentType = explicitContentType(this, this.#flags);
+    const contentType = explicitContentType(this, this.#state.flags);
     const init = { ...this, ...CloudEvent.#current(this), datacontenttype: contentType } as unknown as Record<
       string,
       unknown
@@ -252,7 +255,8 @@ export class CloudEvent<T = unknown> implements Payload {
     for (const name in changes) init[name] = changes[name] ?? (name === "data" ? changes[name] : null);
     const parts = partsFromInit(init as CloudEventInit);
     if (!("data" in changes)) {
-      parts.hasDefaultContentType = parts.contentType === undefined && (this.#flags & HAS_DEFAULT_CONTENT_TYPE) !== 0;
+      parts.hasDefaultContentType =
+        parts.contentType === undefined && (this.#state.flags & HAS_DEFAULT_CONTENT_TYPE) !== 0;
     }
     return CloudEvent.fromParts<U>(parts);
   }
@@ -287,7 +291,7 @@ export class CloudEvent<T = unknown> implements Payload {
    */
   toVersion(version: Specversion): CloudEvent<T> {
     if (version === this.specversion) return this;
-    const contentType = explicitContentType(this, this.#flags);
+    const contentType = explicitContentType(this, this.#state.flags);
     return CloudEvent.fromParts(convertedParts(this, CloudEvent.#current(this), contentType, version));
   }
 
@@ -302,14 +306,14 @@ export class CloudEvent<T = unknown> implements Payload {
    */
   toString(): string {
     const payload = CloudEvent.#current(this);
-    if (this.#received !== undefined && payload === this)
-      return typeof this.#received === "string" ? this.#received : utf8.decode(this.#received);
+    if (this.#state.received !== undefined && payload === this)
+      return typeof this.#state.received === "string" ? this.#state.received : utf8.decode(this.#state.received);
     const { specversion, id, source, type, time, subject } = this;
-    const contentType = explicitContentType(this, this.#flags);
+    const contentType = explicitContentType(this, this.#state.flags);
     const schema = schemaOf(this);
     // Few long concatenations: many short ones would cost more than all else here.
     let json: string;
-    if (this.#flags & IS_PLAIN) {
+    if (this.#state.flags & IS_PLAIN) {
       json = `{"specversion":"${specversion}","id":"${id}","source":"${source}","type":"${type}"`;
       if (time !== undefined) json += `,"time":"${time}"`;
       if (subject !== undefined) json += `,"subject":"${subject}"`;
@@ -331,7 +335,7 @@ export class CloudEvent<T = unknown> implements Payload {
 
   /** The payload as it is written: this event itself, unless the data were handed out and then changed. */
   static #current(event: CloudEvent): Payload {
-    const data = event.#data;
+    const data = event.#state.data;
     if (typeof data !== "object" || data === null) return event;
     const { specversion, datacontenttype } = event;
     if (isBytes(data)) {
@@ -351,12 +355,12 @@ export class CloudEvent<T = unknown> implements Payload {
 
   /** Whether the data of the event were handed out as an object, which may be changed later. @internal */
   static isRead(event: CloudEvent): boolean {
-    return typeof event.#data === "object";
+    return typeof event.#state.data === "object";
   }
 
   /** Sets what `data` hands out, to the value that a schema has made of it. @internal */
   static setData(event: CloudEvent, data: unknown): void {
-    event.#data = data;
+    event.#state.data = data;
   }
 
   /** Media type and body of the event in binary mode. @internal */
@@ -374,7 +378,7 @@ export class CloudEvent<T = unknown> implements Payload {
 
   /** The text or bytes of an event that arrived in the JSON format and is unchanged. @internal */
   static receivedJson(event: CloudEvent): string | Bytes | undefined {
-    const received = event.#received;
+    const received = event.#state.received;
     if (received === undefined || CloudEvent.#current(event) !== event) return undefined;
     return typeof received === "string" ? received : received.slice();
   }
@@ -386,7 +390,16 @@ export class CloudEvent<T = unknown> implements Payload {
     offset: number,
     problems?: readonly Problem[],
   ): CloudEvent<T> {
-    return new (CloudEvent as unknown as ScannedConstructor)(SCANNED, table, source, offset, problems) as CloudEvent<T>;
+    const text = typeof source === "string" ? source : utf8.decode(source);
+    return readEvent(
+      CloudEvent as unknown as ScannedConstructor<CloudEvent<T>>,
+      SCANNED,
+      table,
+      text,
+      offset,
+      problems,
+      source,
+    );
   }
 
   /** An event from checked parts. @internal */
