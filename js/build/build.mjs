@@ -10,7 +10,6 @@ import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
 import { readArguments } from "../cli/arguments.mjs";
 import { writeEntries } from "./entries.mjs";
-import { withoutImports } from "./entry-points.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
 import { MODULES } from "./modules.mjs";
 import { writeNotices } from "./notices.mjs";
@@ -208,7 +207,7 @@ export function bytes() {
 async function buildCommonJs() {
   step("translating to CommonJS");
   const scripts = readdirSync("dist", { recursive: true }).filter(
-    (file) => file.endsWith(".js") && !/\.(workerd|edge)\.js$/.test(file),
+    (file) => file.endsWith(".js") && !/\.(workerd|edge)\.js$|^entries\/.+\//.test(file),
   );
   await esbuild({
     entryPoints: scripts.filter((file) => !file.startsWith("cjs")).map((file) => `dist/${file}`),
@@ -223,6 +222,4 @@ async function buildCommonJs() {
   for (const file of readdirSync("dist", { recursive: true })) {
     if (file.endsWith(".d.ts") && !file.startsWith("cjs")) cpSync(`dist/${file}`, `dist/cjs/${file}`);
   }
-  for (const file of readdirSync("dist/cjs/entries").map((name) => `dist/cjs/entries/${name}`))
-    writeFileSync(file, withoutImports(readFileSync(file, "utf8")));
 }

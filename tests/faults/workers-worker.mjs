@@ -1,5 +1,5 @@
 // A Worker with one outbox for all requests, and one for each Durable Object.
-import { CloudEvent, durableObjectStore, memoryStore, Publisher } from "../../dist/entries/index.js";
+import { CloudEvent, durableObjectStore, memoryStore, Publisher } from "../../dist/entries/workerd/index.js";
 
 const url = `${COLLECTOR}collect`;
 // Created at module scope, where Workers allow no I/O.

@@ -1,5 +1,5 @@
 // A Worker with a server of the events protocol. It runs the cases, and answers events over HTTP.
-import * as api from "../../dist/entries/events-protocol.js";
+import * as api from "../../dist/entries/workerd/events-protocol.js";
 import { registryOf, runCases } from "./events-protocol-cases.mjs";
 import { floodProcessor } from "./events-protocol-flood.mjs";
 

@@ -6,7 +6,11 @@ import { build as viteBuild, createServer as viteServer } from "vite";
 import webpack from "webpack";
 import { ENGINES, start } from "../browser.mjs";
 import { serve } from "../serve.mjs";
+import { foundVersions } from "./compatibility.mjs";
 import { checkReport } from "./programs.mjs";
+
+/** The names in the table of the documentation. */
+const BROWSERS = { chrome: "Chromium", firefox: "Firefox", webkit: "WebKit" };
 
 const POLICIES = {
   "/strict/": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'",
@@ -73,6 +77,7 @@ async function inBrowser(engine, list, tally) {
   let browser;
   await tally.check(`${engine} starts`, async () => {
     browser = await start(engine);
+    foundVersions.set(BROWSERS[engine], browser.name.split(" ")[1]);
     return browser.name;
   });
   if (!browser) return;
@@ -143,14 +148,11 @@ async function withWebpack({ app, site }) {
 
 /** An import map replaces what a bundler reads from package.json. */
 function withoutBundler({ app, site, installed }) {
-  const { name, exports, imports: inner } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+  const { name, exports } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
   const imports = {};
   for (const [subpath, target] of Object.entries(exports)) {
     if (target.default) imports[name + subpath.slice(1)] = `/node_modules/${name}${target.default.slice(1)}`;
   }
-  // Import maps know no conditions, and must be told of the package's own imports too.
-  for (const [specifier, target] of Object.entries(inner))
-    imports[specifier] = `/node_modules/${name}${target.default.slice(1)}`;
   // The page about BriteEvents lists the dependencies that such a page needs.
   const guide = readFileSync(join(installed, "www/docs/brite-events.md"), "utf8");
   const dependencies = Object.fromEntries(

@@ -1,5 +1,5 @@
 // A Durable Object in workerd that checks the store on its own storage.
-import { CloudEvent, Publisher } from "../../dist/entries/index.js";
+import { CloudEvent, Publisher } from "../../dist/entries/workerd/index.js";
 import { durableObjectStore } from "../../dist/stores/durable-object.js";
 import { checkAccounts } from "./accounts.mjs";
 import { damageBytes } from "./damage.mjs";
