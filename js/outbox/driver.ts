@@ -28,6 +28,7 @@ import type { DeadLetter, StoreCounts } from "../stores/store.js";
 import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import type { DeadLetterBound } from "./dead-letter-limits.js";
 import { toDeadLetter } from "./dead-letters.js";
+import { InFlight } from "./in-flight.js";
 import { Keys } from "./keys.js";
 import type { MachineConfig } from "./options.js";
 import { orderingKeyOf } from "./ordering-key.js";
@@ -81,6 +82,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   readonly #segments: SegmentTable<E>;
   /** For what depends on the machine or the store. */
   readonly #waiters = new Waiters();
+  readonly #inFlight: InFlight;
   readonly #sync: StoreSync<E>;
   /** Committed segments that a discarded engine had, and that may not be stored. */
   #toRecommit: TrackedSegment[] = [];
@@ -100,12 +102,14 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.#keys = new Keys(options.scope);
     this.#sender = new Sender(options);
     this.#segments = new SegmentTable(options.wire);
+    this.#inFlight = new InFlight(options.config.inFlightMs ?? 0);
     this.#sync = new StoreSync({
       host: this,
       wire: options.wire,
       store: options.store,
       scope: options.scope,
       segments: this.#segments,
+      inFlight: this.#inFlight,
       keys: this.#keys,
       waiters: this.#waiters,
       deadLetters: options.deadLetters,
@@ -392,6 +396,16 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.emit("degraded", () => ({ error: new FerryError("ERR_STORE", `${text}: they may be lost`) }));
   }
 
+  /** The page ends: later pages will know of its requests. */
+  saveInFlight(): void {
+    if (this.#options.store.kind !== "memory") this.#inFlight.save();
+  }
+
+  /** The page is back from the back/forward cache. */
+  pageShown(): void {
+    this.#inFlight.forget();
+  }
+
   /** Lets another tab lead. Requests in flight go on, and what their answers say is stored. */
   resign(): void {
     this.#sync.resign();
@@ -480,11 +494,13 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       return;
     }
     const [batch, compressedBody] = this.#segments.batch(ranges);
+    this.#inFlight.start(id, () => this.#segments.ranges(ranges));
     const makePlan = () => this.#sender.plan(batch, isPageHidden, compressedBody);
     // What only this outbox has, nobody else can send.
     const mayStart = !this.#segments.hasStored(ranges) || this.#sync.confirmLead();
     const plan = typeof mayStart === "boolean" ? makePlan() : mayStart.then((leads) => (leads ? makePlan() : absent()));
     const report = (port: OutboxPort, now: number, outcome: ExchangeOutcome) => {
+      this.#inFlight.end(id);
       this.#sender.reportOutcome(port, now, id, outcome, batch, (cause) => {
         this.#pump.cause = cause;
       });

@@ -409,13 +409,18 @@ export class Outbox<E> extends EventTarget {
         // Chromium hides a page after it was closed. By then everything was sent.
         if (!this.#isPageClosed) present?.pageHidden(this.#resendsWhenHidden);
         this.#isPageClosed ||= isEnding;
-        if (isEnding) for (const driver of this.#drivers.all()) driver.resign();
+        if (!isEnding) return;
+        for (const driver of this.#drivers.all()) {
+          driver.saveInFlight();
+          driver.resign();
+        }
       },
       onFrozen: () => {
         for (const driver of this.#drivers.all()) driver.resign();
       },
       onVisible: () => {
         this.#isPageClosed = false;
+        for (const driver of this.#drivers.all()) driver.pageShown();
         this.#drivers.tryPresent()?.joinElection();
       },
       onOnline: () => this.#drivers.tryPresent()?.online(),

@@ -1,6 +1,7 @@
 /** The segments of an outbox, found by the machine's handles and by the store's keys. */
 import type { Change, DeadLetter, Segment } from "../stores/store.js";
 import type { Keys } from "./keys.js";
+import type { SentRange } from "./in-flight.js";
 import { toStoredProgress } from "./progress.js";
 import { NO_CHANGE } from "./store-client.js";
 import type { TrackedSegment } from "./tracked-segment.js";
@@ -159,6 +160,16 @@ export class SegmentTable<E> {
   hasStored(ranges: Uint32Array): boolean {
     for (let at = 0; at < ranges.length; at += 3) if (this.get(ranges[at]!).isAccepted) return true;
     return false;
+  }
+
+  /** The events of a `send` effect: for each segment its key, how many events it has, and which ones are sent. */
+  ranges(ranges: Uint32Array): SentRange[] {
+    const sent: SentRange[] = [];
+    for (let at = 0; at < ranges.length; at += 3) {
+      const { key, count } = this.get(ranges[at]!);
+      sent.push([key, count, ranges[at + 1]!, ranges[at + 2]!]);
+    }
+    return sent;
   }
 
   /**

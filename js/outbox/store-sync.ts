@@ -17,6 +17,7 @@ import type { Change, DeadLetter, Segment } from "../stores/store.js";
 import { type DeadLetterBound, DeadLetterLimits } from "./dead-letter-limits.js";
 import { toSegments } from "./dead-letters.js";
 import type { Keys } from "./keys.js";
+import type { InFlight } from "./in-flight.js";
 import { fromStoredProgress } from "./progress.js";
 import type { SegmentTable } from "./segment-table.js";
 import { NO_CHANGE, StoreClient } from "./store-client.js";
@@ -50,6 +51,7 @@ export interface StoreSyncOptions<E> {
   store: SharedStore;
   scope: string;
   segments: SegmentTable<E>;
+  inFlight: InFlight;
   keys: Keys;
   waiters: Waiters;
   deadLetters: DeadLetterBound;
@@ -67,6 +69,7 @@ export class StoreSync<E> {
   readonly #host: StoreSyncHost;
   readonly #wire: Wire<E>;
   readonly #segments: SegmentTable<E>;
+  readonly #inFlight: InFlight;
   readonly #keys: Keys;
   readonly #waiters: Waiters;
   #election: LeaderElection<TabMessage> | undefined;
@@ -80,10 +83,11 @@ export class StoreSync<E> {
   #purging: Promise<unknown> | undefined;
   #purges = 0;
 
-  constructor({ host, wire, store, scope, segments, keys, waiters, deadLetters }: StoreSyncOptions<E>) {
+  constructor({ host, wire, store, scope, segments, inFlight, keys, waiters, deadLetters }: StoreSyncOptions<E>) {
     this.#host = host;
     this.#wire = wire;
     this.#segments = segments;
+    this.#inFlight = inFlight;
     this.#keys = keys;
     this.#waiters = waiters;
     this.#limits = new DeadLetterLimits({
@@ -205,6 +209,7 @@ export class StoreSync<E> {
     // Segments that are gone were settled by others; the store tells whether they are dead.
     if (segments?.length === 0 && this.client.traits?.isShared) await this.watch.look();
     if (this.#isObsolete(generation)) return;
+    if (segments && segments.length > 0) this.#inFlight.load();
     // A segment may have been committed while the store was reading.
     const found = segments?.filter(({ key }) => purges === this.#purges && !this.#segments.getByKey(key)?.body);
     // The limit may have been used up by segments that are known here.
@@ -333,7 +338,7 @@ export class StoreSync<E> {
     const segment = isUnchanged ? known : new TrackedSegment();
     const ageMs = Math.max(0, unixNow() - at);
     const maxGroupedEvents = this.maxGroupedEvents(body, sizes);
-    const progress = fromStoredProgress(stored.progress);
+    const progress = fromStoredProgress(this.#inFlight.withSaved(key, sizes.length, stored.progress));
     const handle = port.segment_found(now, sizes, orderingKeys, maxGroupedEvents, ageMs, known?.handle ?? 0, progress);
     Object.assign(segment, { at, key, body, sizes, orderingKeys, isAccepted: true });
     if (!isUnchanged) segment.pending = segment.count;
