@@ -14,8 +14,9 @@ export const ENGINES = ["chrome", "firefox", "webkit"];
 const LISTENING_LINES = { chrome: /started successfully on port (\d+)/, firefox: /Listening on 127\.0\.0\.1:(\d+)/ };
 
 /** The capabilities with which each browser is started. Chromium cannot use its sandbox as root in a container. */
-export function capabilities(engine, binary, profile) {
-  if (engine === "webkit") return webkitCapabilities(binary, profile);
+export function capabilities(engine, binary, options = {}) {
+  const { profile, reducedMotion = false } = options;
+  if (engine === "webkit") return webkitCapabilities(binary, options);
   return engine === "chrome"
     ? {
         "goog:chromeOptions": {
@@ -33,7 +34,13 @@ export function capabilities(engine, binary, profile) {
           ],
         },
       }
-    : { "moz:firefoxOptions": { binary, args: ["-headless", ...(profile ? ["-profile", profile] : [])] } };
+    : {
+        "moz:firefoxOptions": {
+          binary,
+          args: ["-headless", ...(profile ? ["-profile", profile] : [])],
+          prefs: { "devtools.console.stdout.content": true, "ui.prefersReducedMotion": Number(reducedMotion) },
+        },
+      };
 }
 
 /**
@@ -41,18 +48,22 @@ export function capabilities(engine, binary, profile) {
  *
  * @param engine `"chrome"`, `"firefox"` or `"webkit"`
  * @param options.profile a folder for data that outlives the browser @default none
+ * @param options.reducedMotion what the user prefers, in Firefox and WebKit @default false
+ * @param options.watchConsole whether `consoleErrors` is called, which WebKit has to know @default false
  * @returns `name` with its version; `open(url)` waits until the page has loaded; `evaluate(body, ...args)` runs the body
  * of an async function in the page with `arguments` and returns its result as JSON; `currentTab()` is the handle of the
  * tab; `newTab()` opens a tab and switches to it; `switchTo(tab)` and `closeTab()`; `kill()` ends the browser as a crash
  * would.
  */
-export async function start(engine, { seconds = 60, profile } = {}) {
+export async function start(engine, { seconds = 60, profile, reducedMotion, watchConsole } = {}) {
   const found = ensureBrowser(engine);
   if (!found) throw missing(`${engine} or its driver is not installed`);
   // Browsers leave files behind in the temporary folder, so each gets its own.
   const folder = mkdtempSync(join(tmpdir(), "eventferry-browser-"));
   let driver;
   let display;
+  /** What Firefox has printed of errors since they were last asked for. */
+  const errors = [];
   const stop = () => {
     if (driver) end(driver);
     if (display) end(display);
@@ -69,6 +80,7 @@ export async function start(engine, { seconds = 60, profile } = {}) {
           ({ driver, display, port } = await startWebkit(found.driver, env, seconds));
         } else {
           driver = startProgram(found.driver, ["--port=0"], { env });
+          if (engine === "firefox") collectLines(driver, FIREFOX_ERROR, errors);
           port = await listening(driver, LISTENING_LINES[engine], seconds);
         }
       } catch (error) {
@@ -80,7 +92,7 @@ export async function start(engine, { seconds = 60, profile } = {}) {
     const { sessionId, capabilities: got } = await command("POST", "/session", {
       capabilities: {
         alwaysMatch: {
-          ...capabilities(engine, found.browser, profile),
+          ...capabilities(engine, found.browser, { profile, reducedMotion, watchConsole }),
           ...(engine === "chrome" && { "goog:loggingPrefs": { browser: "ALL" } }),
           timeouts: { script: seconds * 1000, pageLoad: seconds * 1000 },
         },
@@ -104,8 +116,10 @@ export async function start(engine, { seconds = 60, profile } = {}) {
       closeTab: () => command("DELETE", `${session}/window`),
       /** A command of the DevTools protocol, in Chromium only. */
       devTools: (cmd, params) => command("POST", `${session}/goog/cdp/execute`, { cmd, params }),
-      /** What was written to the console as an error since the last call, in Chromium only. */
+      /** What was written to the console as an error since the last call; in WebKit, by the present page. */
       async consoleErrors() {
+        if (engine === "webkit") return this.evaluate("return consoleErrors.splice(0);");
+        if (engine === "firefox") return errors.splice(0);
         const entries = await command("POST", `${session}/se/log`, { type: "browser" });
         return entries.filter(({ level }) => level === "SEVERE").map(({ message }) => message);
       },
@@ -168,6 +182,18 @@ function killProcess(pid) {
   } catch (error) {
     if (error.code !== "ESRCH") throw error;
   }
+}
+
+/** How Firefox prints errors. Without its own, and without the imports of pages that were left meanwhile. */
+const FIREFOX_ERROR =
+  /^(?:console\.error: (?!RSLoader)|JavaScript error: (?!resource:|.*error loading dynamically imported module))/;
+
+/** Adds the lines of a kind that a driver and its browser print. */
+function collectLines(driver, pattern, lines) {
+  for (const stream of [driver.stdout, driver.stderr])
+    createInterface({ input: stream }).on("line", (line) => {
+      if (pattern.test(line)) lines.push(line);
+    });
 }
 
 /** The port of a driver, from the line that it prints. */

@@ -6,11 +6,20 @@ import { end, start } from "./child.mjs";
 
 const BROWSER = fileURLToPath(new URL("webkit-browser.py", import.meta.url));
 
-/** The capabilities with which the browser is started. `python`: the program that runs it */
-export function webkitCapabilities(python, profile) {
-  return {
-    "webkitgtk:browserOptions": { binary: python, args: [BROWSER, ...(profile ? [`--profile=${profile}`] : [])] },
-  };
+/**
+ * The capabilities with which the browser is started.
+ *
+ * @param python the program that runs it
+ * @param options.profile a folder for data that stays
+ * @param options.reducedMotion what the user prefers
+ * @param options.watchConsole whether each page collects its errors in `consoleErrors`
+ */
+export function webkitCapabilities(python, { profile, reducedMotion, watchConsole } = {}) {
+  const args = [BROWSER];
+  if (profile) args.push(`--profile=${profile}`);
+  if (reducedMotion) args.push("--reduced-motion");
+  if (watchConsole) args.push("--watch-console");
+  return { "webkitgtk:browserOptions": { binary: python, args } };
 }
 
 /**

@@ -2,10 +2,10 @@
 //
 //   npm run build:site
 //   npm run build:site -- --base=/eventferry/    for a host that serves it below a path
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { buildDemo } from "../js/build/demo.mjs";
 import { writeLlmsTexts } from "../js/build/llms.mjs";
 import { ensureModules, fail, run, step } from "../js/build/tools.mjs";
 import { readArguments } from "../js/cli/arguments.mjs";
@@ -30,7 +30,7 @@ run("www/site/node_modules/.bin/vitepress", ["build", "www/site"], { env: { ...p
 step("writing the API reference");
 run("www/site/node_modules/.bin/typedoc", ["--options", "www/site/typedoc.json", "--logLevel", "Warn"]);
 step("bundling the demo");
-await buildDemo();
+await buildDemoOfSite();
 writeLlmsTexts();
 for (const file of ["llms.txt", "llms-full.txt"]) cpSync(file, join(SITE, file));
 step("checking the links");
@@ -38,23 +38,14 @@ const dead = deadLinks(SITE, base);
 if (dead.length > 0) fail(`dead links:\n  ${dead.join("\n  ")}`);
 step(`done: ${SITE}/`);
 
-/** The page with its scripts bundled. Its guides are the pages of the site. */
-async function buildDemo() {
+/** The demo. Its guides are the pages of the site. */
+async function buildDemoOfSite() {
   const folder = join(SITE, "demo");
-  mkdirSync(folder, { recursive: true });
-  for (const file of ["style.css", "demo/picture.css", "demo/lab.css"]) cpSync(join("www", file), join(folder, file));
-  const page = readFileSync("www/index.html", "utf8");
-  cpSync("www/worker.js", join(folder, "worker.js"));
+  await buildDemo(folder, (html) => html.replaceAll(/href="docs\/([\w-]+)\.md"/g, 'href="../$1.html"'));
+  for (const name of readdirSync("dist/wasm").filter((name) => name.endsWith(".inline.js")))
+    cpSync(join("dist/wasm", name), join(folder, "wasm", name));
   // The page reads its table of sizes from the guide, and loads npm cloudevents to compare with it.
   cpSync("www/docs/performance.md", join(folder, "docs/performance.md"));
   const sdk = "cloudevents/bundles/cloudevents.js";
   cpSync(join("tests/demo/node_modules", sdk), join(folder, "modules", sdk));
-  const importMap = /\n *<script type="importmap">.*?<\/script>/s;
-  if (!importMap.test(page)) fail("www/index.html has no import map");
-  const atSite = page.replace(importMap, "").replaceAll(/href="docs\/([\w-]+)\.md"/g, 'href="../$1.html"');
-  writeFileSync(join(folder, "index.html"), atSite);
-  await build({
-    ...{ bundle: true, splitting: true, minify: true, platform: "browser", logLevel: "error" },
-    ...{ entryPoints: ["www/main.js"], format: "esm", outdir: folder },
-  });
 }

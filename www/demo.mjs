@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildDemo, isDemoStale } from "../js/build/demo.mjs";
 import { ensureModules, ensureRust, run, step } from "../js/build/tools.mjs";
 import { main } from "../js/cli/demo.mjs";
 
@@ -13,7 +14,7 @@ await main(process.argv.slice(2), {
 });
 
 /** Installs dependencies and builds dist/ unless they are up to date. */
-function prepare() {
+async function prepare() {
   if (!["typescript", "esbuild", "yaml", "@cfworker/json-schema"].every((name) => existsSync(`node_modules/${name}`))) {
     step("installing the packages that the build needs");
     run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci"]);
@@ -23,7 +24,10 @@ function prepare() {
   const isStale = (made, ...sources) =>
     !existsSync(made) || sources.some((source) => newest(source) > statSync(made).mtimeMs);
   const needsRust = isStale("dist/wasm/publish.wasm", "src", "Cargo.toml", "Cargo.lock");
-  if (!needsRust && !isStale("dist/cjs/package.json", "js", "tsconfig.json")) return;
+  if (!needsRust && !isStale("dist/cjs/package.json", "js", "tsconfig.json")) {
+    if (isDemoStale(newest)) await buildDemo("dist/demo");
+    return;
+  }
   step(`building eventferry${needsRust ? " (about two minutes the first time)" : ""}`);
   if (needsRust) ensureRust();
   run(process.execPath, ["js/build/build.mjs", ...(needsRust ? [] : ["--js-only"])]);

@@ -6,30 +6,37 @@ self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim(
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method === "GET" && new URL(request.url).origin === self.location.origin)
-    event.respondWith(fromNetworkOrCache(request));
+    event.respondWith(fromNetworkOrCache(event));
 });
 
 // The page tells what it has loaded before this worker was there.
 self.addEventListener("message", (event) => {
-  const keep = async () => {
+  const keepAll = async () => {
     const cache = await caches.open(CACHE);
     const keepOne = async (url) => (await cache.match(url, { ignoreVary: true })) ?? cache.add(url);
     await Promise.allSettled(event.data.map(keepOne));
     event.ports[0]?.postMessage("kept");
   };
-  event.waitUntil(keep());
+  event.waitUntil(keepAll());
 });
 
 /** The newest file. Without a network, the one that was loaded last. */
-async function fromNetworkOrCache(request) {
-  const cache = await caches.open(CACHE);
+async function fromNetworkOrCache(event) {
+  const { request } = event;
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(request, response.clone());
+    // The page does not wait until it is kept.
+    if (response.ok) event.waitUntil(keep(request, response.clone()).catch(() => undefined));
     return response;
   } catch (error) {
+    const cache = await caches.open(CACHE);
     const kept = await cache.match(request, { ignoreVary: true });
     if (kept) return kept;
     throw error;
   }
+}
+
+async function keep(request, response) {
+  const cache = await caches.open(CACHE);
+  await cache.put(request, response);
 }

@@ -2,13 +2,14 @@
 //
 //   each module: cargo -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate -> inline
 //   the text copier of browsers: assemble -> inline
-//   then: tsc -> entries -> CommonJS
+//   then: tsc -> entries -> CommonJS -> demo
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
 import { readArguments } from "../cli/arguments.mjs";
+import { buildDemo } from "./demo.mjs";
 import { writeEntries } from "./entries.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
 import { MODULES } from "./modules.mjs";
@@ -51,6 +52,8 @@ step("compiling the TypeScript");
 run("npx", ["--no-install", "tsc"]);
 await writeEntries();
 await buildCommonJs();
+step("bundling the demo");
+await buildDemo("dist/demo");
 writeLlmsTexts();
 step("done: dist/");
 

@@ -1,5 +1,4 @@
-// `npx eventferry demo`: serves the demo page of www/ and the emulator that it talks to. `npm run demo` builds the package
-// first.
+// `npx eventferry demo`: serves the demo page of dist/demo, and the emulator. `npm run demo` builds the package first.
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, extname, join, normalize } from "node:path";
@@ -13,8 +12,6 @@ const TYPES = {
   ".md": "text/plain",
   ".js": "text/javascript",
   ".css": "text/css",
-  ".map": "application/json",
-  ".wasm": "application/wasm",
 };
 /** npm `cloudevents` for browsers. */
 const SDK = "/modules/cloudevents/bundles/cloudevents.js";
@@ -22,7 +19,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /**
  * @param program.command how the program is called, for its help
- * @param program.prepare is called once the flags are known to be right
+ * @param program.prepare is called and awaited once the flags are known to be right
  * @param program.folders where npm `cloudevents` may be installed, beside the package
  */
 export async function main(
@@ -44,7 +41,7 @@ export async function main(
   );
   const port = readPort(flags.port);
   const ports = port === undefined ? Array.from({ length: PORTS_TO_TRY }, (_, at) => DEFAULT_PORT + at) : [port];
-  prepare();
+  await prepare();
   const { createEmulator } = await import("../../dist/entries/testing.js");
   const emulator = createEmulator({
     services: [{ prefix: "/", handle: (request, { pathname }) => serveFile(request, pathname, folders) }],
@@ -66,7 +63,7 @@ ${addresses(url)}`);
   closeOnSignals(emulator);
 }
 
-/** Serves the page from www/ and the package from dist/. */
+/** Serves the page from dist/demo, and the files of the package for which it asks. */
 function serveFile(request, pathname, folders) {
   if (request.method !== "GET" && request.method !== "HEAD")
     return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
@@ -92,20 +89,27 @@ function serveFile(request, pathname, folders) {
   });
 }
 
-/** The dependencies that BriteEvents loads, and npm `cloudevents`, with which the page compares. It loads them by their paths. */
-const MODULE = /^\/modules\/(yaml|@cfworker\/json-schema|cloudevents)\/(.+)$/;
+/** The code of the modules of the engine. */
+const MODULE_CODE = /^\/wasm\/[\w-]+\.inline\.js$/;
+/** The guides to which the page links. */
+const GUIDE = /^\/docs\/[\w-]+\.md$/;
 const require = createRequire(import.meta.url);
 
 function fileOf(path, folders) {
-  if (path.startsWith("/dist/")) return join(root, path);
-  const [, name, rest] = MODULE.exec(path) ?? [];
-  if (!name) return join(root, "www", path);
+  if (path === SDK) return sdkFile(folders);
+  if (MODULE_CODE.test(path)) return join(root, "dist", path);
+  return join(root, GUIDE.test(path) ? "www" : "dist/demo", path);
+}
+
+/** Undefined if npm `cloudevents` is not installed. */
+function sdkFile(folders) {
   try {
-    // `exports` of the package may hide its package.json, and its entry is somewhere below its folder.
-    const [folder] = require.resolve(name, { paths: [root, ...folders] }).split(join("node_modules", name));
-    return join(folder, "node_modules", name, rest);
+    // Its package.json may be hidden by its `exports`, and its entry is somewhere below its folder.
+    const [folder] = require
+      .resolve("cloudevents", { paths: [root, ...folders] })
+      .split(join("node_modules", "cloudevents"));
+    return join(folder, SDK.replace("/modules/", "node_modules/"));
   } catch {
-    // The package is not installed.
     return undefined;
   }
 }

@@ -8,9 +8,11 @@ import { fileURLToPath } from "node:url";
 import { ENGINES, start } from "../browser.mjs";
 import { startServer } from "../server-program.mjs";
 import { Tally } from "../tally.mjs";
+import { checkFirstEvent } from "./first-event.mjs";
 import { HELPERS } from "./helpers.mjs";
 import { checkLab } from "./lab.mjs";
-import { checkChromiumRules, checkRules } from "./rules.mjs";
+import { checkLayout } from "./layout.mjs";
+import { checkChromiumRules, checkConsole, checkReducedMotion, checkRules } from "./rules.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const program = fileURLToPath(new URL("../../js/cli/eventferry.mjs", import.meta.url));
@@ -23,17 +25,11 @@ const tally = new Tally();
 for (const engine of engines.split(",")) {
   const { match, stop } = await startServer(`${process.execPath} ${program} demo --port=0`, LISTENING, { cwd: folder });
   const url = `${match[0]}/`;
-  const browser = await start(engine, { seconds: 200 });
+  const browser = await start(engine, { seconds: 200, watchConsole: true });
   const page = (body, ...args) => browser.evaluate(HELPERS + body, ...args);
   const check = (name, run) => tally.check(`${engine}: ${name}`, run);
   try {
-    await check("the first event is on the screen soon after the load", async () => {
-      await browser.open(url);
-      return `${await page(`
-        const [mark] = await until(() => [performance.getEntriesByName("first event")].find(({ length }) => length > 0));
-        return Math.round(mark.startTime);
-      `)} ms`;
-    });
+    await checkFirstEvent({ browser, page, check, url });
     await check("offline, plain fetch loses events and the outbox keeps them; online again, all arrive", async () => {
       const offline = await page(`
         network("offline");
@@ -172,8 +168,12 @@ for (const engine of engines.split(",")) {
       assert.deepEqual(found[0], []);
       return `${found[1]} rules`;
     });
-    if (engine !== "chrome") continue;
-    await checkChromiumRules({ browser, page, check, url });
+    if (engine === "chrome") await checkChromiumRules({ browser, page, check, url });
+    else await checkReducedMotion(engine, url, check);
+    await checkLayout({ browser, check, url });
+    await browser.open(url);
+    await page("await until(() => document.documentElement.dataset.offline === 'ready');");
+    await checkConsole({ browser, page, check });
     await check("the page opens without a network after the first visit", async () => {
       await page("await until(() => document.documentElement.dataset.offline === 'ready');");
       await stop();
