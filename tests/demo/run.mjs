@@ -170,10 +170,10 @@ for (const engine of engines.split(",")) {
     });
     if (engine === "chrome") await checkChromiumRules({ browser, page, check, url });
     else await checkReducedMotion(engine, url, check);
-    await checkLayout({ browser, check, url });
     await browser.open(url);
     await page("await until(() => document.documentElement.dataset.offline === 'ready');");
     await checkConsole({ browser, page, check });
+    await checkLayout({ browser, check, url });
     await check("the page opens without a network after the first visit", async () => {
       await page("await until(() => document.documentElement.dataset.offline === 'ready');");
       await stop();
