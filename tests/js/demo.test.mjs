@@ -86,7 +86,7 @@ test("every import of the page can be loaded, and few files are needed for the f
     pending.push(...[...first, ...later].map((path) => new URL(path, at).href));
   }
   const first = scripts.get(`${url}/main.js`);
-  assert.deepEqual(first.sort(), ["./wasm/codecs.inline.js", "./wasm/publish.inline.js"]);
+  assert.ok(first.includes("./wasm/publish.inline.js") && first.length <= 4, first.join());
   for (const path of first) {
     assert.ok(html.includes(`<link rel="modulepreload" href="${path}">`), path);
     assert.deepEqual(scripts.get(new URL(path, `${url}/`).href), [], "one level of imports");
