@@ -10,10 +10,12 @@ import {
   ensureWasmPack,
 } from "../js/build/tools.mjs";
 import { capabilities } from "./browser.mjs";
-import { runChild } from "./child.mjs";
+import { end, runChild } from "./child.mjs";
 import { missing, readTally } from "./tally.mjs";
+import { startDisplay } from "./webkit.mjs";
 
 const node = process.execPath;
+const DISPLAY_SECONDS = 60;
 
 /** The groups of tests/faults that guard each commit, and those that take long. */
 const SHORT_FAULTS =
@@ -132,9 +134,16 @@ async function js(tally) {
   });
 }
 
+/** How wasm-pack names a browser and its driver. It does not know WebKitGTK, whose driver is used as that of Safari. */
+const WASM_PACK_FLAGS = {
+  chrome: ["--chrome", "--chromedriver"],
+  firefox: ["--firefox", "--geckodriver"],
+  webkit: ["--safari", "--safaridriver"],
+};
+
 async function wasm(tally) {
   ensureWasmPack();
-  for (const engine of ["chrome", "firefox"]) {
+  for (const [engine, [browserFlag, driverFlag]] of Object.entries(WASM_PACK_FLAGS)) {
     await tally.check(`${engine} and its driver are installed`, () => {
       if (!ensureBrowser(engine)) throw missing(`${engine} or its driver is not installed`);
     });
@@ -143,20 +152,19 @@ async function wasm(tally) {
     mkdirSync("target", { recursive: true });
     writeFileSync("target/webdriver.json", JSON.stringify(capabilities(engine, found.browser)));
     const env = { ...process.env, WASM_BINDGEN_TEST_WEBDRIVER_JSON: "target/webdriver.json" };
+    const screen = engine === "webkit" ? await startDisplay(DISPLAY_SECONDS) : undefined;
+    if (screen) env.DISPLAY = `:${screen.number}`;
     // Only this mode keeps wasm-pack from downloading tools that are already installed.
-    const args = [
-      "test",
-      "--headless",
-      "--mode",
-      "no-install",
-      `--${engine}`,
-      engine === "chrome" ? "--chromedriver" : "--geckodriver",
-      found.driver,
-    ];
-    await counts(tally, `wasm-pack in ${engine}`, rustResults, "wasm-pack", [...args, "--", "--lib", "--test", "web"], {
-      env,
-      minutes: 15,
-    });
+    const args = ["test", "--headless", "--mode", "no-install", browserFlag, driverFlag, found.driver];
+    try {
+      const tests = ["--", "--lib", "--test", "web"];
+      await counts(tally, `wasm-pack in ${engine}`, rustResults, "wasm-pack", [...args, ...tests], {
+        env,
+        minutes: 15,
+      });
+    } finally {
+      if (screen) end(screen.display);
+    }
   }
 }
 
