@@ -184,9 +184,9 @@ function killProcess(pid) {
   }
 }
 
-/** How Firefox prints errors. Without its own, and without the imports of pages that were left meanwhile. */
+/** How Firefox prints errors. Without those of its own files, and without the imports of pages that were left meanwhile. */
 const FIREFOX_ERROR =
-  /^(?:console\.error: (?!RSLoader)|JavaScript error: (?!resource:|.*error loading dynamically imported module))/;
+  /^(?:console\.error: (?!RSLoader)|JavaScript error: )(?!.*(?:resource:\/\/|error loading dynamically imported module))/;
 
 /** Adds the lines of a kind that a driver and its browser print. */
 function collectLines(driver, pattern, lines) {
