@@ -81,7 +81,7 @@ export const STAGES = [
   { name: "runtimes", description: "the packed package, in every runtime", needs: ["build"], run: runtimes },
   {
     name: "runners",
-    description: "the packed package in Jest",
+    description: "the packed package in frameworks, bundlers and test runners",
     needs: ["build"],
     run: runners,
     isLong: true,
@@ -175,8 +175,9 @@ async function runtimes(tally) {
   await script("tests/runtimes/run.mjs", { minutes: 15 })(tally);
 }
 
-function runners(tally) {
-  return script("tests/runtimes/runners.mjs", { minutes: 20 })(tally);
+async function runners(tally) {
+  ensureModules("tests/runtimes");
+  await script("tests/runtimes/runners.mjs", { minutes: 30 })(tally);
 }
 
 async function types(tally) {

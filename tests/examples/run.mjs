@@ -3,16 +3,13 @@
 //
 //   node tests/examples/run.mjs           those that install in seconds
 //   node tests/examples/run.mjs --heavy   those with Vite, Next.js and wrangler
-import { cpSync, mkdtempSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createEmulator } from "../../dist/entries/testing.js";
 import { CloudEvent, toRequest } from "../../dist/entries/cloudevents.js";
 import { start as startBrowser } from "../browser.mjs";
-import { runChild } from "../child.mjs";
+import { freePort, openProject } from "../project.mjs";
 import { installPackage } from "../runtimes/install.mjs";
-import { startServer } from "../server-program.mjs";
 import { Tally } from "../tally.mjs";
 
 const EXAMPLES = new URL("../../www/examples/", import.meta.url).pathname;
@@ -21,7 +18,7 @@ const LIGHT = { "node-salesforce": nodeSalesforce, "deno-consumer": denoConsumer
 const HEAVY = { "worker-webhook": workerWebhook, "vite-offline": viteOffline, "next-app": nextApp };
 
 const tally = new Tally();
-const { folder, tarball } = await installPackage();
+const installation = await installPackage();
 const only = process.argv.slice(2).filter((name) => !name.startsWith("--"));
 const chosen = process.argv.includes("--heavy") ? HEAVY : LIGHT;
 for (const [name, run] of Object.entries(chosen)) {
@@ -30,28 +27,16 @@ for (const [name, run] of Object.entries(chosen)) {
 }
 tally.finish();
 
-/** Installs an example with the tarball in place of the published package, and runs it beside an emulator. */
+/** Runs an example beside an emulator. */
 async function inFolder(name, run) {
-  const place = mkdtempSync(join(folder, `${name}-`));
-  cpSync(join(EXAMPLES, name), place, { recursive: true });
-  const shell = async (command, options = {}) => {
-    const { ok, output, problem } = await runChild("/bin/sh", ["-c", command], { cwd: place, show: false, ...options });
-    if (!ok) throw new Error(`${command}: ${problem}\n${output}`);
-  };
-  await shell(`npm install --no-audit --no-fund --prefer-offline ${tarball}`, { minutes: 10 });
+  const project = await openProject(join(EXAMPLES, name), installation);
   const emulator = createEmulator();
   const pipeline = emulator.glassflow.createPipeline({ id: "demo", accessTokens: ["demo"] });
   const { url } = await emulator.listen();
-  const servers = [];
-  const serve = async (command, ready, { env = {}, ...options } = {}) => {
-    const server = await startServer(command, ready, { cwd: place, env: { ...process.env, ...env }, ...options });
-    servers.push(server);
-    return server;
-  };
   try {
-    await run({ place, shell, serve, emulator, pipeline, url });
+    await run({ ...project, emulator, pipeline, url });
   } finally {
-    for (const server of servers) await server.stop();
+    await project.close();
     await emulator.close();
   }
 }
@@ -96,14 +81,13 @@ async function workerWebhook({ place, serve, pipeline, url }) {
   if (new URL(GLASSFLOW_URL).pathname !== "/glassflow/v1") throw new Error(`the address is ${GLASSFLOW_URL}`);
   const port = await freePort();
   const command = `npm start -- --port ${port} --var GLASSFLOW_URL:${url}/glassflow/v1`;
-  const env = { WRANGLER_SEND_METRICS: "false", CI: "true" };
-  await serve(command, /Ready on/, { env, seconds: 120 });
+  await serve(command, /Ready on/, { seconds: 120 });
   await deliver(`http://127.0.0.1:${port}/`);
   if (pipeline.published[0]?.payload.data.hello !== "world") throw new Error("the pipeline does not have the event");
 }
 
 async function viteOffline({ shell, serve, emulator, url }) {
-  await shell("npm run build", { env: { ...process.env, VITE_EVENTS_URL: `${url}/cloudevents/tasks` } });
+  await shell("npm run build", { env: { VITE_EVENTS_URL: `${url}/cloudevents/tasks` } });
   const port = await freePort();
   await serve(`npm run preview -- --port ${port} --strictPort --host 127.0.0.1`, /127\.0\.0\.1/);
   const browser = await startBrowser("chrome");
@@ -122,7 +106,7 @@ async function viteOffline({ shell, serve, emulator, url }) {
 }
 
 async function nextApp({ shell, serve }) {
-  const env = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", HOOK_SECRET: "s3cret" };
+  const env = { HOOK_SECRET: "s3cret" };
   await shell("npm run build", { env, minutes: 10 });
   const port = await freePort();
   const server = await serve(`npm start -- --port ${port}`, /Ready|started/i, { env });
@@ -139,13 +123,4 @@ async function deliver(address) {
     (await fetch(toRequest(address, event, { headers: { authorization: `Bearer ${secret}` } }))).status;
   const statuses = [await status("s3cret"), await status("other")];
   if (statuses.join() !== "204,401") throw new Error(`${address} answered ${statuses.join(", ")}`);
-}
-
-/** A port that is free now, for servers that do not take 0. */
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  return port;
 }

@@ -96,13 +96,18 @@ export async function startWorkerd(app, entry, more = {}) {
     loader: { ".wasm": "copy" },
     logLevel: "error",
   });
+  return miniflare(folder, "worker.mjs", more);
+}
+
+/** Starts a bundled Worker, with the WebAssembly modules beside it. */
+export function miniflare(folder, script, more = {}) {
   return new Miniflare({
     modules: true,
     modulesRoot: folder,
-    scriptPath: join(folder, "worker.mjs"),
+    scriptPath: join(folder, script),
     modulesRules: [
       { type: "CompiledWasm", include: ["**/*.wasm"] },
-      { type: "ESModule", include: ["**/*.mjs"] },
+      { type: "ESModule", include: ["**/*.mjs", "**/*.js"] },
     ],
     compatibilityDate: "2025-05-05",
     cf: false,

@@ -35,11 +35,12 @@ export async function pages(installation, tally) {
     { "/": site, "/node_modules/": join(app, "node_modules") },
     {
       headers: (path) =>
-        Object.fromEntries(
-          Object.entries(POLICIES)
+        Object.fromEntries([
+          ...Object.entries(POLICIES)
             .filter(([prefix]) => path.startsWith(prefix))
             .map(([, policy]) => ["content-security-policy", policy]),
-        ),
+          ...(path.endsWith("charset.html") ? [["content-type", "text/html; charset=windows-1252"]] : []),
+        ]),
     },
   );
   const dev = await viteServer({
@@ -61,6 +62,7 @@ export async function pages(installation, tally) {
       isBuilt.vite && ["Vite build, eventferry/slim", `${server.url}vite/slim.html`],
       isBuilt.webpack && ["webpack", `${server.url}webpack/page.html`],
       isBuilt.webpack && ["webpack, eventferry/slim", `${server.url}webpack/webpack-slim.html`],
+      isBuilt.webpack && ["webpack, a page that is not in UTF-8", `${server.url}webpack/webpack-charset.html`],
       isBuilt.esbuild && ["esbuild", `${server.url}bundled/page.html`],
       isBuilt.esbuild && ["module worker", `${server.url}bundled/page-worker.html`],
       isBuilt.esbuild && ["a policy that allows WebAssembly but no eval", `${server.url}strict/page.html`],
@@ -128,7 +130,7 @@ async function withVite({ app, site }) {
 }
 
 async function withWebpack({ app, site }) {
-  const names = ["page", "webpack-slim"];
+  const names = ["page", "webpack-slim", "webpack-charset"];
   const path = join(site, "webpack");
   const compiler = webpack({
     context: app,
@@ -144,6 +146,9 @@ async function withWebpack({ app, site }) {
   await new Promise((resolve) => compiler.close(resolve));
   if (stats.hasErrors() || stats.hasWarnings()) throw new Error(stats.toString("errors-warnings"));
   for (const name of names) writeFileSync(join(path, `${name}.html`), html(`/webpack/${name}.js`));
+  // A module is read as UTF-8 wherever it is; another script has the charset of its page.
+  const page = '<!doctype html><title>charset</title><script src="/webpack/webpack-charset.js"></script>\n';
+  writeFileSync(join(path, "webpack-charset.html"), page);
 }
 
 /** An import map replaces what a bundler reads from package.json. */

@@ -1,5 +1,7 @@
-// Runs the packed package in every supported runtime, bundler and browser.
+// Runs the packed package in every supported runtime, bundler and browser. With `--write`, writes their table in
+// www/docs/compatibility.md.
 import { Tally } from "../tally.mjs";
+import { writeTable } from "./compatibility.mjs";
 import { edges } from "./edges.mjs";
 import { installPackage } from "./install.mjs";
 import { packageChecks } from "./package-checks.mjs";
@@ -20,4 +22,5 @@ if (installed) {
   for (const part of [packageChecks, lightTypes, firstSteps, programs, servers, recipes, edges, proxies, pages])
     await part(installed, tally);
 }
+if (process.argv.includes("--write")) writeTable("runtimes", tally);
 tally.finish();

@@ -1,62 +1,38 @@
-// The packed package in the test runners that applications use. Each project in `projects` is installed from its lock file.
-// Writes the table of www/docs/test-runners.md.
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+// Runs the packed package in the frameworks, bundlers and test runners that applications use, see `projects.mjs`.
+//
+//   node tests/runtimes/runners.mjs           all of them
+//   node tests/runtimes/runners.mjs parcel    the project of that folder
+//   node tests/runtimes/runners.mjs --write   also writes the rows of what was run in www/docs/compatibility.md
+import { cpSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runChild } from "../child.mjs";
+import { openProject } from "../project.mjs";
 import { Tally } from "../tally.mjs";
+import { writeTable } from "./compatibility.mjs";
 import { installPackage } from "./install.mjs";
+import { PROJECTS } from "./projects.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const PAGE = join(here, "../../www/docs/test-runners.md");
-const JEST = "npx jest --env jsdom --runInBand --testPathIgnorePatterns node_modules --testRegex";
-const MODULES = { NODE_OPTIONS: "--experimental-vm-modules" };
-
-/** Each runner: its project, its package, how it is used, and the command. */
-const RUNNERS = [
-  ["jest", "jest", "jsdom, CommonJS", `${JEST} 'commonjs.test.cjs$'`, {}],
-  ["jest", "jest", "jsdom, ES modules", `${JEST} 'module.test.mjs$'`, MODULES],
-];
+const only = process.argv.slice(2).filter((name) => !name.startsWith("--"));
+const folders = [...new Set(PROJECTS.map(({ folder }) => folder))].filter(
+  (folder) => only.length === 0 || only.includes(folder),
+);
 
 const tally = new Tally();
-const { folder, tarball } = await installPackage();
-const installed = new Set();
-const rows = [];
-for (const [project, name, use, command, env] of RUNNERS) {
-  const place = join(folder, project);
-  let result = "fails";
-  await tally.check(`${name}, ${use}`, async () => {
-    if (!installed.has(project)) await install(project, place);
-    await shell(command, place, env);
-    result = "passes";
+const installation = await installPackage();
+for (const folder of folders) {
+  let project;
+  await tally.check(`${folder} is installed`, async () => {
+    project = await openProject(join(here, "projects", folder), installation);
+    for (const file of ["projects/shared/report.mjs", "smoke.mjs", "apps/page.mjs", "apps/worker.mjs"])
+      cpSync(join(here, file), join(project.place, file.split("/").at(-1)));
   });
-  rows.push(`| ${name} | ${versionOf(project, name)} | ${use} | ${result} |`);
+  if (!project) continue;
+  for (const { name, use, run } of PROJECTS.filter((project) => project.folder === folder))
+    await tally.check(`${name}, ${use}`, () => run(project));
+  await project.close();
+  // The next one needs the space.
+  rmSync(project.place, { recursive: true, force: true });
 }
-if (tally.failed === 0) writeTable(rows);
+if (process.argv.includes("--write")) writeTable("runners", tally, ({ folder }) => folders.includes(folder));
 tally.finish();
-
-async function install(project, place) {
-  cpSync(join(here, "projects", project), place, { recursive: true });
-  await shell("npm ci --no-audit --no-fund --prefer-offline", place);
-  await shell(`npm install --no-save --no-audit --no-fund --prefer-offline ${tarball}`, place);
-  installed.add(project);
-}
-
-async function shell(command, cwd, env = {}) {
-  const options = { cwd, env: { ...process.env, ...env }, minutes: 5, show: false };
-  const { ok, output, problem } = await runChild("/bin/sh", ["-c", command], options);
-  if (!ok) throw new Error(`${command}: ${problem}\n${output}`);
-}
-
-function versionOf(project, name) {
-  return JSON.parse(readFileSync(join(here, "projects", project, "package.json"), "utf8")).dependencies[name];
-}
-
-function writeTable(rows) {
-  const page = readFileSync(PAGE, "utf8");
-  const table = ["| runner | version | environment | result |", "|---|---|---|---|", ...rows].join("\n");
-  writeFileSync(
-    PAGE,
-    page.replace(/\| runner \|[^]*?\n\n/, () => `${table}\n\n`),
-  );
-}

@@ -3,7 +3,7 @@
 //
 //   lightTypes   the newest compiler, each entry point alone and all of them in each environment: for `npm test`
 //   fullTypes    all compilers from 5.2 on, all resolutions, each entry point in each environment, and Deno
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runChild } from "../child.mjs";
@@ -30,7 +30,7 @@ const RESOLUTIONS = {
 };
 
 /** The newer types of runtimes need newer compilers. */
-const COMPILERS = {
+export const COMPILERS = {
   5.2: { environments: ["a page", "Node 20", "Workers"], resolutions: ["node10", "node16", "bundler"] },
   5.5: { environments: ["a page", "Node 20", "Workers"], resolutions: ["node10", "node16", "bundler"] },
   5.9: { environments: ["a page", "Node", "Workers", "Bun"], resolutions: ["node10", "node16", "bundler"] },
@@ -118,8 +118,8 @@ async function denoCheck(place, deno) {
   return `${programs.length} programs`;
 }
 
-/** The versions of the compilers and of the types, for the table of the documentation. */
-export function typeVersions() {
-  const { devDependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
-  return devDependencies;
+/** What a compiler is run with, for the table of the documentation. */
+export function describeTypes(compiler) {
+  const { environments, resolutions } = COMPILERS[compiler];
+  return `types of ${environments.join(", ")}; ${resolutions.map((name) => `\`${name}\``).join(", ")}`;
 }
