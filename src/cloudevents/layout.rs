@@ -18,7 +18,7 @@ use super::attribute::Format;
 use super::member::{MEMBER_COUNT, Member, format_of};
 use super::table::{Extension, Table, UNPACKED, pack};
 use crate::base::json::block::Block;
-use crate::base::json::padded::{PADDING, zero};
+use crate::base::json::padded::{PADDING, Padded, zero};
 use crate::base::json::scan::{Kind, Scanner};
 
 /// The longest head that is kept, in bytes. An event with a longer one does not use the fast path.
@@ -95,29 +95,32 @@ impl Layout {
         if slots.is_empty() {
             return false;
         }
-        let mut ahead = *scanner;
+        // The position is a local variable, so that it stays in a register. All before the data is ASCII: the difference
+        // between bytes and units stays as it is.
+        let (text, mut pos) = (scanner.text(), scanner.pos());
+        let unit_of = |pos: usize| scanner.units().wrapping_add(pos - scanner.pos()) as u32;
         table.row.packed = [zero() as u32; MEMBER_COUNT];
         let (mut at, mut extensions) = (0, 0);
         // The number of bytes, from `at`, that are known to equal the head.
-        let mut equal = self.equal_bytes(&ahead, at);
+        let mut equal = self.equal_bytes::<B>(text, pos, at);
         for slot in slots {
             let (start, end) = (slot.start as usize, slot.end as usize);
             if at + equal < start {
                 return false;
             }
-            let first = (ahead.units() + start - at) as u32;
+            let first = unit_of(pos + start - at);
             // The closing quote is compared as well.
             let value_end = if at + equal > end {
                 first + (end - start) as u32
             } else {
-                ahead.advance(start - at);
-                let value = ahead.pos();
-                if !ahead.skip_plain_text() || !slot.accepts(ahead.text().get(value, ahead.pos())) {
+                let value = pos + start - at;
+                pos = plain_end::<B>(text, value);
+                if text.byte_at(pos) != b'"' || !slot.accepts(text.get(value, pos)) {
                     return false;
                 }
                 at = end;
-                equal = self.equal_bytes(&ahead, at);
-                ahead.units() as u32
+                equal = self.equal_bytes::<B>(text, pos, at);
+                unit_of(pos)
             };
             if slot.member == EXTENSION {
                 if let Some(extension) = table.extensions.get_mut(extensions) {
@@ -145,7 +148,8 @@ impl Layout {
         if at + equal < self.head_len {
             return false;
         }
-        ahead.advance(self.head_len - at);
+        let mut ahead = *scanner;
+        ahead.advance(pos + self.head_len - at - scanner.pos());
         if self.has_data && !self.scan_data(&mut ahead, table) {
             return false;
         }
@@ -157,19 +161,18 @@ impl Layout {
         true
     }
 
-    /// The number of bytes at the scanner that equal the head from `at`. No byte of the head is zero, so the comparison
+    /// The number of bytes at a position that equal the head from `at`. No byte of the head is zero, so the comparison
     /// stops at the end of the text.
     #[inline(always)]
-    fn equal_bytes<B: Block>(&self, ahead: &Scanner<'_, B>, at: usize) -> usize {
-        let (mut ahead, max) = (*ahead, self.head_len - at);
+    fn equal_bytes<B: Block>(&self, text: Padded<'_>, pos: usize, at: usize) -> usize {
+        let max = self.head_len - at;
         let mut equal = 0;
         while let Some(head) = self.head.get(at + equal..).and_then(|rest| rest.first_chunk()) {
-            let different = !B::equal_bytes(ahead.peek_block(), head) & 0xffff;
+            let different = !B::equal_bytes(text.block_at(pos + equal), head) & 0xffff;
             equal += if different == 0 { 16 } else { different.trailing_zeros() as usize };
             if different != 0 || equal >= max {
                 break;
             }
-            ahead.advance(16);
         }
         equal.min(max)
     }
@@ -307,6 +310,18 @@ impl Layout {
         }
         *self.slots.get_mut(free)? = slot;
         Some(())
+    }
+}
+
+/// The first byte of a string, from a position in it, that is not plain: see [`Block::string_stops`].
+#[inline(always)]
+fn plain_end<B: Block>(text: Padded<'_>, mut pos: usize) -> usize {
+    loop {
+        let stops = B::string_stops(text.block_at(pos));
+        if stops != 0 {
+            return pos + stops.trailing_zeros() as usize;
+        }
+        pos += 16;
     }
 }
 

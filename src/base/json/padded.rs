@@ -53,7 +53,7 @@ impl<'a> Padded<'a> {
 
     /// The byte at a position that the scanner has reached.
     #[inline(always)]
-    pub(super) fn byte_at(&self, pos: usize) -> u8 {
+    pub(crate) fn byte_at(&self, pos: usize) -> u8 {
         debug_assert!(pos < self.bytes.len());
         // SAFETY: see the documentation of the type.
         unsafe { *self.bytes.get_unchecked(pos) }
@@ -61,7 +61,7 @@ impl<'a> Padded<'a> {
 
     /// The sixteen bytes from a position that the scanner has reached.
     #[inline(always)]
-    pub(super) fn block_at(&self, pos: usize) -> &'a [u8; 16] {
+    pub(crate) fn block_at(&self, pos: usize) -> &'a [u8; 16] {
         debug_assert!(pos + 16 <= self.bytes.len());
         // SAFETY: see the documentation of the type.
         unsafe { &*self.bytes.as_ptr().add(pos).cast::<[u8; 16]>() }

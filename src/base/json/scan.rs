@@ -13,8 +13,10 @@ use core::marker::PhantomData;
 
 use super::block::{Block, Native};
 use super::padded::Padded;
+use number::number_end;
 
 mod nested;
+mod number;
 #[cfg(test)]
 mod tests;
 mod trusted;
@@ -98,6 +100,11 @@ impl<'a, B: Block> Scanner<'a, B> {
         Self { text, pos: 0, extra_bytes: 0, is_trusted: false, block: PhantomData }
     }
 
+    /// A scanner at a byte of `text`, or at its end. Units are counted as if all before were ASCII.
+    fn starting_at(text: Padded<'a>, start: usize) -> Self {
+        Self { pos: start.min(text.len()), ..Self::new(text) }
+    }
+
     /// From here on, arrays and objects are skipped by their quotes and brackets, without a check of the rest: two to
     /// three times as fast, for text that was checked before.
     pub const fn trust(&mut self) {
@@ -131,12 +138,6 @@ impl<'a, B: Block> Scanner<'a, B> {
     pub(crate) fn advance(&mut self, len: usize) {
         self.pos += len;
         debug_assert!(self.pos <= self.text.len());
-    }
-
-    /// Moves to the closing quote of the string, if all before it is printable ASCII without escapes.
-    #[inline(always)]
-    pub(crate) fn skip_plain_text(&mut self) -> bool {
-        self.next_stop() == b'"'
     }
 
     /// The next sixteen bytes, which may reach into the padding.
@@ -254,17 +255,6 @@ impl<'a, B: Block> Scanner<'a, B> {
         }
     }
 
-    /// Moves over the string that starts here. Faster than [`Self::string`].
-    #[inline(always)]
-    fn skip_string(&mut self) -> ScanResult {
-        self.pos += 1;
-        if self.next_stop() != b'"' {
-            self.skip_special_string()?;
-        }
-        self.pos += 1;
-        Ok(())
-    }
-
     /// Moves to the end of a string, from a byte that is not plain.
     #[inline(never)]
     fn skip_special_string(&mut self) -> ScanResult {
@@ -297,33 +287,9 @@ impl<'a, B: Block> Scanner<'a, B> {
 
     /// Moves over a number. Returns whether it is an integer without fraction and exponent.
     fn number(&mut self) -> ScanResult<bool> {
-        self.eat(b'-');
-        if !self.eat(b'0') {
-            self.digits()?;
-        }
-        let mut is_integer = true;
-        if self.eat(b'.') {
-            is_integer = false;
-            self.digits()?;
-        }
-        if matches!(self.peek(), b'e' | b'E') {
-            is_integer = false;
-            self.pos += 1;
-            if !self.eat(b'-') {
-                self.eat(b'+');
-            }
-            self.digits()?;
-        }
-        Ok(is_integer)
-    }
-
-    /// Moves over at least one digit.
-    fn digits(&mut self) -> ScanResult {
-        let start = self.pos;
-        while self.peek().is_ascii_digit() {
-            self.pos += 1;
-        }
-        if self.pos > start { Ok(()) } else { Err(ScanError::Syntax) }
+        let number = number_end(self.text, self.pos);
+        self.pos = number.end();
+        if number.is_valid() { Ok(number.is_integer()) } else { Err(ScanError::Syntax) }
     }
 
     /// Moves over an escape.
