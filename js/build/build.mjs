@@ -1,17 +1,18 @@
 // Makes everything that `npm pack` ships, in dist/. Says what it does; stops at the first thing that is not as expected.
 //
-//   each module: cargo -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate -> inline
-//   the text copier of browsers: assemble -> inline
-//   then: tsc -> entries -> CommonJS -> demo
+//   each module: cargo -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate
+//   the text copier of browsers: assemble
+//   then: tsc -> modules as text -> entries -> CommonJS -> demo
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { build as esbuild, transformSync } from "esbuild";
 import { readArguments } from "../cli/arguments.mjs";
 import { buildDemo } from "./demo.mjs";
 import { writeEntries } from "./entries.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
+import { moduleText } from "./module-text.mjs";
 import { MODULES } from "./modules.mjs";
 import { writeNotices } from "./notices.mjs";
 import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
@@ -19,9 +20,7 @@ import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, s
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 process.chdir(root);
 
-const SHIFT = 36;
-/** What stands for itself in the text of a module: printable, not escaped in a string, and not the mark of a pair, } or ~. */
-const SINGLE = /[ !#-[\]-|]/;
+const COPIER = "target/glue/copy-ascii.wasm";
 const TARGET = ["--target", "wasm32-unknown-unknown"];
 const options = readArguments({
   command: "npm run build --",
@@ -43,13 +42,14 @@ if (!withoutCargo) {
   for (const [name, { wasmOpt }] of Object.entries(MODULES)) buildModule(name, wasmOpt);
   writeNotices(TARGET[1]);
 }
-assemble("js/engine/copy-ascii.wat", "copy-ascii");
+assemble("js/engine/copy-ascii.wat", COPIER);
 writeFileSync(
   "dist/wasm/module.d.ts",
   'import type { WasmModule } from "../platform/web-types.js";\ndeclare const module: WasmModule;\nexport default module;\n',
 );
 step("compiling the TypeScript");
 run("npx", ["--no-install", "tsc"]);
+await writeModuleTexts();
 await writeEntries();
 await buildCommonJs();
 step("bundling the demo");
@@ -77,7 +77,6 @@ function buildModule(name, wasmOpt) {
   new WebAssembly.Module(wasm);
   writeFileSync(`dist/wasm/${name}.wasm`, wasm);
   writeFileSync(`dist/wasm/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
-  writeFileSync(`dist/wasm/${name}.inline.js`, inline(wasm));
 }
 
 /** Runs wasm-bindgen and binaryen on the module that cargo has just built. */
@@ -102,6 +101,8 @@ function bindAndOptimize(out, wasmOpt) {
     "wasm-opt",
     ...wasmOpt,
     "--low-memory-unused",
+    // An alignment is a hint that engines ignore. All the same, they take no room in the text of a module.
+    "--dealign",
     `${out}/glue_bg.wasm`,
     "-o",
     `${out}/module.wasm`,
@@ -109,14 +110,12 @@ function bindAndOptimize(out, wasmOpt) {
 }
 
 /** Makes a module that is written in the text format. Browsers that lack its features never compile it. */
-function assemble(source, name) {
+function assemble(source, file) {
   step(`assembling ${source}`);
-  const file = `target/glue/${name}.wasm`;
   const features = ["--enable-gc", "--enable-reference-types"];
   mkdirSync("target/glue", { recursive: true });
   run("npx", ["--no-install", "wasm-as", ...features, source, "-o", file]);
   run("npx", ["--no-install", "wasm-opt", "-O3", ...features, file, "-o", file]);
-  writeFileSync(`dist/wasm/${name}.inline.js`, inline(readFileSync(file)));
 }
 
 /**
@@ -159,48 +158,30 @@ function patchGlue(glue, name) {
     "function __wbg_get_imports() {",
     "export function exportsNow() {\n    return wasm;\n}\nfunction __wbg_get_imports() {",
   );
+  // Modules are started by `initSync` alone. Without the other way in, its functions are left out below.
+  patch("export { initSync, __wbg_init as default };", "export { initSync };");
+  // The same check stands in each method. In a function of its own it is not in the bundle forty times.
+  const stalePort =
+    /if \(this\.__wbg_inst !== undefined && this\.__wbg_inst !== __wbg_instance_id\) (\{\s*throw new Error\('Invalid stale object from previous Wasm instance'\);\s*\})/g;
+  if (stalePort.test(glue)) {
+    glue = glue.replace(stalePort, "checkInstance(this);");
+    glue += `function checkInstance(port) { if (port.__wbg_inst !== undefined && port.__wbg_inst !== __wbg_instance_id) { throw new Error('Invalid stale object from previous Wasm instance'); } }`;
+  }
   // What an instance that was thrown away has waited for comes all the same: an error there would be one that nobody can catch.
   const stale = "throw new Error('Cannot invoke closure from previous WASM instance');";
   if (glue.includes("closure")) patch(stale, "return;");
   // Jest's jsdom has no global ones.
   if (glue.includes("TextDecoder")) glue = `import { TextDecoder, TextEncoder } from "../platform/text.js";\n${glue}`;
-  return transformSync(glue, { minify: true, format: "esm", target: "es2022" }).code;
+  return transformSync(glue, { minify: true, treeShaking: true, format: "esm", target: "es2022" }).code;
 }
 
-/**
- * The module as JavaScript: a string with one character for each byte, or two for a byte that is not printable. Transport
- * compression finds the patterns of the module in it, which Base64 hides: the bundle is a fifth smaller with brotli. All
- * characters are ASCII and none is escaped, so a bundler that writes escapes as characters leaves the text as it is, and a
- * page needs no charset. Adding a number to each byte moves the most frequent ones to single characters; 36 came out best.
- */
-function inline(wasm) {
-  const single = [];
-  const double = [];
-  for (let code = 0; code < 256; code++) (SINGLE.test(String.fromCharCode(code)) ? single : double).push(code);
-  const characters = Array.from({ length: 256 }, (_, code) => {
-    const at = double.indexOf(code);
-    if (at < 0) return String.fromCharCode(code);
-    return String.fromCharCode(125 + Math.floor(at / single.length), single[at % single.length]);
-  });
-  const text = Array.from(wasm, (byte) => characters[(byte + SHIFT) & 255]).join("");
-  const code = `const text="${text}";
-export function bytes() {
-  const bytes = new Uint8Array(${wasm.length}), double = [], places = [];
-  let singles = 0;
-  for (let code = 0; code < 256; code++) {
-    if (${SINGLE}.test(String.fromCharCode(code))) places[code] = singles++;
-    else double.push(code);
-  }
-  for (let at = 0, from = 0; at < ${wasm.length}; at++) {
-    const code = text.charCodeAt(from++);
-    bytes[at] = (code < 125 ? code : double[(code - 125) * singles + places[text.charCodeAt(from++)]]) - ${SHIFT};
-  }
-  return bytes;
-}
-`;
-  const decoded = new Function(code.replace("export function bytes", "return function bytes"))()();
-  if (Buffer.compare(decoded, wasm) !== 0) fail("the module does not come back from its text as it went in");
-  return code;
+/** Writes the modules as JavaScript, with the compiled file that reads them. */
+async function writeModuleTexts() {
+  step("writing the modules as text");
+  const reader = await import(pathToFileURL(join(root, "dist/engine/module-bytes.js")).href);
+  const write = (name, file) => writeFileSync(`dist/wasm/${name}.inline.js`, moduleText(readFileSync(file), reader));
+  for (const name of Object.keys(MODULES)) write(name, `dist/wasm/${name}.wasm`);
+  write("copy-ascii", COPIER);
 }
 
 /**

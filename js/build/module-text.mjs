@@ -1,0 +1,35 @@
+// A module as JavaScript: a text for each list of its bytes, see `js/engine/module-bytes.ts`. A byte is one character, or two
+// if it is not printable. Transport compression finds the patterns of the module in it, which Base64 hides. All characters
+// are ASCII and none is escaped, so a bundler that writes escapes as characters leaves the text as it is, and a page needs
+// no charset.
+
+/** The JavaScript that exports `bytes` of a module. `reader`: the exports of `js/engine/module-bytes.ts`. */
+export function moduleText(wasm, { walk, moduleBytes, SINGLE, SHIFTS }) {
+  const lists = SHIFTS.map(() => []);
+  let at = 0;
+  walk(wasm.length, (list) => {
+    lists[list].push(wasm[at]);
+    return wasm[at++];
+  });
+  const characters = characterTable(SINGLE);
+  const texts = lists.map((bytes, list) => bytes.map((byte) => characters[(byte + SHIFTS[list]) & 255]).join(""));
+  if (Buffer.compare(moduleBytes(wasm.length, texts), wasm) !== 0)
+    throw new Error("the module does not come back from its text as it went in");
+  if (texts.some((text) => /<\/script|<!--/i.test(text)))
+    throw new Error("the text of the module would end a script in a page; choose other numbers in SHIFTS");
+  return `import { moduleBytes } from "../engine/module-bytes.js";
+export const bytes = () => moduleBytes(${wasm.length}, ${JSON.stringify(texts)});
+`;
+}
+
+/** What stands for each byte: a character, or the mark of a part of the other bytes and the place in it. */
+function characterTable(SINGLE) {
+  const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
+  const singles = all.filter((character) => SINGLE.test(character));
+  const others = all.filter((character) => !SINGLE.test(character));
+  return all.map((character) => {
+    const place = others.indexOf(character);
+    if (place < 0) return character;
+    return String.fromCharCode(125 + Math.floor(place / singles.length)) + singles[place % singles.length];
+  });
+}
