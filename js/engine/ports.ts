@@ -6,7 +6,17 @@ import type { Bytes } from "../platform/bytes.js";
 import type { Glue } from "./module.js";
 import type { TextExports } from "./text-module.js";
 
-export * from "./generated/tables.js";
+export {
+  CALLS_OPTIONS,
+  CLASSIFIERS,
+  COUNTERS,
+  FAILURE,
+  OUTBOX_CLASSIFIERS,
+  OUTBOX_OPTIONS,
+  POLICIES,
+  STREAM_NUMBERS,
+  STREAM_TEXTS,
+} from "./generated/tables.js";
 
 /** The exports of a module that scans batches. Arguments and results are numbers; text is in memory. */
 export interface ScannerExports extends TextExports {
@@ -284,9 +294,6 @@ export interface MarksPort {
   free(): void;
 }
 
-/** The policies of replay positions, in the order of `POLICIES` in `src/wasm/marks.rs`. */
-export const POLICIES = { automatic: 0, next: 1, manual: 2 } as const;
-
 /** The port of a GlassFlow sink, see `src/wasm/glassflow.rs`. */
 export interface PipelineSinkPort extends Port {
   consume(now: number, isFailed: boolean, timeoutMs: number): number;
@@ -297,27 +304,3 @@ export interface PipelineSinkPort extends Port {
 
 /** The last argument of `store_peeked`. */
 export const PEEK_RESULT = { foundNothing: 0, found: 1, failed: 2 } as const;
-
-/** The numbers that `counters` of an outbox returns, in their order. */
-export const COUNTERS = [
-  "accepted",
-  "delivered",
-  "dead",
-  "purged",
-  "pending",
-  "attempts",
-  "refused",
-  "droppedOldest",
-  "droppedNewest",
-  "staged",
-  "bytes",
-] as const;
-
-/** Which function of the engine classifies responses, in the order of `CLASSIFIERS` in `src/wasm/calls.rs`. */
-export const CLASSIFIERS = { webhook: 0, eventsProtocol: 1 } as const;
-
-/** Which function classifies the responses to an outbox, in the order of `CLASSIFIERS` in `src/wasm/outbox.rs`. */
-export const OUTBOX_CLASSIFIERS = { byStatus: 0, bcEvents: 1 } as const;
-
-/** The values of `failure`'s argument `reason`. */
-export const FAILURE = { timeout: 0, aborted: 1, network: 2, blocked: 3 } as const;

@@ -1,5 +1,5 @@
 //! The error table. A macro generates the enum, the stable strings and the list of all codes from it.
-//! `js/engine/errors.ts` has the same rows in the same order; a test compares the two.
+//! `js/engine/generated/tables.ts` is generated from it.
 
 use core::fmt;
 

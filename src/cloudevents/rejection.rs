@@ -4,7 +4,7 @@ use super::member::Member;
 use crate::base::error::Code;
 use crate::base::json::scan::ScanError;
 
-/// What exactly is wrong. `REASONS` in `js/engine/errors.ts` has a sentence for each, in this order.
+/// What exactly is wrong. `src/boundary/reasons.rs` has a sentence for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {

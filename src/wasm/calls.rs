@@ -14,7 +14,7 @@ use crate::engine::machine::{Input, Machine, Output, Poll};
 #[cfg(feature = "events-protocol")]
 use crate::events_protocol;
 
-/// The classifiers, by the numbers of `CLASSIFIERS` in `js/engine/ports.ts`.
+/// The classifiers, in the order of `CLASSIFIER_NAMES`.
 const CLASSIFIERS: &[Classifier] = &[
     classify::classify_response,
     #[cfg(feature = "events-protocol")]

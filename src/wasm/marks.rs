@@ -6,6 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::base::ids::{Counter, OpId};
 use crate::base::time::Moment;
+use crate::boundary::numbers::POLICIES;
 use crate::engine::machine::{Machine, Poll};
 use crate::salesforce::marks::{Input, Marks, Output, Policy, Position};
 
@@ -23,9 +24,6 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch)]
     fn settled(this: &MarksEffects, op: u32, is_saved: bool) -> Result<(), JsValue>;
 }
-
-/// The policies, by the numbers of `POLICIES` in `js/engine/ports.ts`.
-const POLICIES: [Policy; 3] = [Policy::Automatic, Policy::Next, Policy::Manual];
 
 /// The port of the replay positions.
 #[wasm_bindgen]

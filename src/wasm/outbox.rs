@@ -10,6 +10,7 @@ use crate::base::error::Error;
 use crate::base::ids::ExchangeId;
 use crate::base::time::Millis;
 use crate::bc_events;
+use crate::boundary::numbers;
 use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::outbox::answer::{Classifier, by_status};
 use crate::outbox::effect::{Effect, Outcome, StoreCounts};
@@ -84,7 +85,7 @@ pub fn digest(text: &str) -> String {
     base::digest::digest(text)
 }
 
-/// In the order of `OUTBOX_CLASSIFIERS` in `js/engine/ports.ts`.
+/// In the order of `OUTBOX_CLASSIFIER_NAMES`.
 const CLASSIFIERS: &[Classifier] = &[by_status, bc_events::wire::classify_response];
 
 /// An outbox. Each method with `now` appends the effects that it has to the queue.
@@ -307,24 +308,9 @@ impl OutboxPort {
         self.run(|outbox| outbox.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why)))));
     }
 
-    /// The counters, in the order of `COUNTERS` in `js/engine/ports.ts`.
+    /// The counters, in the order of `COUNTERS` in `js/engine/generated/tables.ts`.
     pub fn counters(&self) -> Vec<f64> {
-        let counters = self.outbox.counters();
-        [
-            counters.accepted,
-            counters.delivered,
-            counters.dead,
-            counters.purged,
-            counters.pending(),
-            counters.attempts,
-            counters.refused,
-            counters.dropped_oldest,
-            counters.dropped_newest,
-            self.outbox.staged(),
-            self.outbox.bytes(),
-        ]
-        .map(|count| count as f64)
-        .to_vec()
+        numbers::counters(&self.outbox).map(|count| count as f64).to_vec()
     }
 
     /// Whether there is nothing to write, to send, or to find in the store.

@@ -9,6 +9,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::base::http::{Failure, Response, read_retry_after as parse};
 use crate::base::time::{Deadline, Millis, Moment};
+use crate::boundary::numbers::FAILURES;
 
 pub(super) fn moment(now: f64) -> Moment {
     Moment::from_millis(now as u64)
@@ -33,10 +34,9 @@ pub(super) fn retry_after(millis: f64) -> Option<Millis> {
     (millis >= 0.0).then_some(Millis(millis as u64))
 }
 
-/// By the numbers of `FAILURE` in `js/engine/ports.ts`.
+/// By its place in [`FAILURES`].
 pub(super) fn failure(reason: u8) -> Failure {
-    let failures = [Failure::Timeout, Failure::Aborted, Failure::Network, Failure::Blocked];
-    failures.get(reason as usize).copied().unwrap_or(Failure::Network)
+    FAILURES.get(reason as usize).copied().unwrap_or(Failure::Network)
 }
 
 /// A response from the arguments of a port's `response`.

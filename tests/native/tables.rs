@@ -1,12 +1,16 @@
 //! `js/engine/generated/tables.ts` has the tables of this crate that TypeScript needs. The test compares the file; with
 //! `WRITE_TABLES=1` it writes it.
 
-use std::fmt::Write;
 use std::fs;
 
+use eventferry::base::error::{Code, Culprit};
+use eventferry::boundary::numbers::{
+    CLASSIFIER_NAMES, COUNTER_NAMES, FAILURE_NAMES, OUTBOX_CLASSIFIER_NAMES, POLICY_NAMES,
+};
 use eventferry::boundary::options::{
     CALLS_OPTIONS, NumberOption, OUTBOX_OPTIONS, STREAM_NUMBERS, STREAM_TEXTS,
 };
+use eventferry::boundary::reasons::REASONS;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/js/engine/generated/tables.ts");
 
@@ -23,35 +27,75 @@ fn the_tables_of_typescript_are_those_of_this_crate() {
     );
 }
 
-/// The text of the file, formatted as Biome does.
+/// The text of the file.
 fn tables() -> String {
-    let mut file = String::from(
-        "/** What both sides of the wasm boundary must know. Generated from the Rust crate by `tests/native/tables.rs`. */\n",
-    );
-    let mut add = |what: &str, name: &str, rows: Vec<String>| {
-        let rows = rows.iter().fold(String::new(), |mut text, row| {
-            let _ = writeln!(text, "  {row},");
-            text
-        });
-        let _ = write!(file, "\n/** {what} */\nexport const {name} = [\n{rows}] as const;\n");
+    [
+        "/** What both sides of the wasm boundary must know. Generated from the Rust crate by `tests/native/tables.rs`. */".to_owned(),
+        list(
+            "Each code, its culprit, whether the same call may succeed later, and its sentence. The number of a code is its place and one more.",
+            "CODES",
+            Code::ALL.iter().map(|code| code_row(*code)).collect(),
+        ),
+        list(
+            "What is exactly wrong with an event, by the number of the reason.",
+            "REASONS",
+            REASONS.iter().map(|(_, sentence)| literal(sentence)).collect(),
+        ),
+        numbers("The values of `failure`'s argument `reason`.", "FAILURE", FAILURE_NAMES),
+        numbers("The policies of replay positions.", "POLICIES", POLICY_NAMES),
+        numbers("Which function of the engine classifies the responses to calls.", "CLASSIFIERS", CLASSIFIER_NAMES),
+        numbers(
+            "Which function of the engine classifies the responses to an outbox.",
+            "OUTBOX_CLASSIFIERS",
+            OUTBOX_CLASSIFIER_NAMES,
+        ),
+        list("The numbers that `counters` of an outbox returns.", "COUNTERS", quoted(COUNTER_NAMES)),
+        list(
+            "The options of calls, and the integers that each accepts.",
+            "CALLS_OPTIONS",
+            number_options(CALLS_OPTIONS),
+        ),
+        list(
+            "The options of an outbox; one without a range is not an option of the user.",
+            "OUTBOX_OPTIONS",
+            number_options(OUTBOX_OPTIONS),
+        ),
+        list("The numbers in the options of a stream.", "STREAM_NUMBERS", number_options(STREAM_NUMBERS)),
+        list("The texts in the options of a stream.", "STREAM_TEXTS", quoted(STREAM_TEXTS)),
+    ]
+    .join("\n")
+}
+
+fn list(what: &str, name: &str, rows: Vec<String>) -> String {
+    format!("/** {what} */\nexport const {name} = [\n{}] as const;\n", lines(rows))
+}
+
+fn numbers(what: &str, name: &str, names: &[&str]) -> String {
+    let rows = names.iter().enumerate().map(|(number, name)| format!("{name}: {number}")).collect();
+    format!("/** {what} */\nexport const {name} = {{\n{}}} as const;\n", lines(rows))
+}
+
+fn lines(rows: Vec<String>) -> String {
+    rows.iter().map(|row| format!("  {row},\n")).collect()
+}
+
+fn quoted(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("{name:?}")).collect()
+}
+
+fn code_row(code: Code) -> String {
+    let culprit = match code.culprit() {
+        Culprit::Caller => "caller",
+        Culprit::Peer => "peer",
+        Culprit::Network => "network",
+        Culprit::Internal => "internal",
     };
-    add(
-        "The options of calls, and the integers that each accepts.",
-        "CALLS_OPTIONS",
-        number_options(CALLS_OPTIONS),
-    );
-    add(
-        "The options of an outbox; one without a range is not an option of the user.",
-        "OUTBOX_OPTIONS",
-        number_options(OUTBOX_OPTIONS),
-    );
-    add("The numbers in the options of a stream.", "STREAM_NUMBERS", number_options(STREAM_NUMBERS));
-    add(
-        "The texts in the options of a stream.",
-        "STREAM_TEXTS",
-        STREAM_TEXTS.iter().map(|name| format!("{name:?}")).collect(),
-    );
-    file
+    format!("[{:?}, {culprit:?}, {}, {:?}]", code.as_str(), code.is_retryable(), code.sentence())
+}
+
+/// A text in the quotation marks that Biome chooses.
+fn literal(text: &str) -> String {
+    if text.contains('"') { format!("'{text}'") } else { format!("{text:?}") }
 }
 
 fn number_options(options: &[NumberOption]) -> Vec<String> {

@@ -1,0 +1,68 @@
+//! Values that cross the boundary as numbers: the place of each in its list, and its name in TypeScript.
+
+use crate::base::http::Failure;
+use crate::outbox::machine::Outbox;
+use crate::salesforce::marks::Policy;
+
+macro_rules! numbered {
+    ($(#[$doc:meta])* $values:ident: $type:ty, $names:ident { $($name:literal => $value:expr;)* }) => {
+        $(#[$doc])*
+        pub const $values: &[$type] = &[$($value,)*];
+        $(#[$doc])*
+        pub const $names: &[&str] = &[$($name,)*];
+    };
+}
+
+numbered! {
+    /// Why there is no response.
+    FAILURES: Failure, FAILURE_NAMES {
+        "timeout" => Failure::Timeout;
+        "aborted" => Failure::Aborted;
+        "network" => Failure::Network;
+        "blocked" => Failure::Blocked;
+    }
+}
+
+numbered! {
+    /// When a replay position is saved.
+    POLICIES: Policy, POLICY_NAMES {
+        "automatic" => Policy::Automatic;
+        "next" => Policy::Next;
+        "manual" => Policy::Manual;
+    }
+}
+
+/// Which function classifies the responses to calls; `src/wasm/calls.rs` has the functions.
+pub const CLASSIFIER_NAMES: &[&str] = &["webhook", "eventsProtocol"];
+
+/// Which function classifies the responses to an outbox; `src/wasm/outbox.rs` has the functions.
+pub const OUTBOX_CLASSIFIER_NAMES: &[&str] = &["byStatus", "bcEvents"];
+
+macro_rules! counters {
+    ($outbox:ident, $counters:ident { $($name:literal => $value:expr;)* }) => {
+        /// The names of the counters of an outbox.
+        pub const COUNTER_NAMES: &[&str] = &[$($name,)*];
+
+        /// The counters of an outbox, in the order of [`COUNTER_NAMES`].
+        pub fn counters($outbox: &Outbox) -> [u64; COUNTER_NAMES.len()] {
+            let $counters = $outbox.counters();
+            [$($value,)*]
+        }
+    };
+}
+
+counters! {
+    outbox, counters {
+        "accepted" => counters.accepted;
+        "delivered" => counters.delivered;
+        "dead" => counters.dead;
+        "purged" => counters.purged;
+        "pending" => counters.pending();
+        "attempts" => counters.attempts;
+        "refused" => counters.refused;
+        "droppedOldest" => counters.dropped_oldest;
+        "droppedNewest" => counters.dropped_newest;
+        "staged" => outbox.staged();
+        "bytes" => outbox.bytes();
+    }
+}
