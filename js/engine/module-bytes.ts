@@ -8,12 +8,12 @@
  */
 
 /** What stands for itself in a text: printable, not escaped in a string, and not the mark of a pair, } or ~. */
-export const SINGLE = /[ !#-[\]-|]/;
+export const SINGLE: RegExp = /[ !#-[\]-|]/;
 /**
  * What is added to each byte of a list, in the order of the lists below. It moves frequent bytes to characters that stand
  * for themselves. These numbers came out best.
  */
-export const SHIFTS = [0, 48, 96, 36, 96, 32, 48, 96, 64, 224, 48, 32];
+export const SHIFTS: readonly number[] = [0, 48, 96, 36, 96, 32, 48, 96, 64, 224, 48, 32];
 
 // The lists: all that is not an instruction; the sizes of functions and the types of their variables; instructions; and
 // their operands: variables, constants, offsets and alignments in memory, called functions, labels, blocks, others.
