@@ -1,6 +1,7 @@
 // The modules of the engine: each on its own, each brought by what needs it, and no class or code twice.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
@@ -11,12 +12,14 @@ import { CloudEvent, isFerryError, memoryStore, Publisher } from "eventferry";
 import { codecs } from "../../dist/engine/load/codecs.js";
 import { publish } from "../../dist/engine/load/publish.js";
 import { ENTRY_POINTS } from "../../js/build/entry-points.mjs";
+import { identifier, MODULES } from "../../js/build/modules.mjs";
 import { trap } from "./outbox-fixtures.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const subpath = (name) => (name === "index" ? "eventferry" : `eventferry/${name}`);
 const text = '{"specversion":"1.0","id":"1","source":"/s","type":"t"}';
 
+const digestOf = ({ buffer }) => createHash("sha256").update(new Uint8Array(buffer)).digest("hex");
 const memoryOf = (module) => module.glue.exportsNow().memory;
 const trapIn = (module) =>
   assert.throws(
@@ -62,6 +65,40 @@ test("a trap in publish leaves the memory of the codecs untouched, and the last 
   assert.equal(memoryOf(codecs), memory);
   assert.deepEqual(codecs.table.slice(0, 32), table);
 });
+
+/** All modules, each with its name. */
+const EVERY_MODULE = Object.fromEntries(
+  await Promise.all(
+    Object.keys(MODULES).map(async (name) => {
+      const exported = await import(`../../dist/engine/load/${name}.js`);
+      return [name, exported[identifier(name)]];
+    }),
+  ),
+);
+
+for (const [name, module] of Object.entries(EVERY_MODULE)) {
+  test(`a trap in ${name} discards its instance alone: the others keep their memory and what is in it`, () => {
+    const others = Object.values(EVERY_MODULE).filter((other) => other !== module);
+    const stateOf = (other) => [memoryOf(other), other.generation, digestOf(memoryOf(other))];
+    const [before, memory, generation] = [others.map(stateOf), memoryOf(module), module.generation];
+    trapIn(module);
+    assert.deepEqual([module.generation, memoryOf(module) === memory], [generation + 1, false]);
+    others.forEach((other, at) => {
+      const [memory, ...rest] = stateOf(other);
+      assert.equal(memory, before[at][0]);
+      assert.deepEqual(rest, before[at].slice(1));
+    });
+  });
+}
+
+for (const name of Object.keys(MODULES)) {
+  test(`the text of ${name} is printable ASCII without escapes, and gives the bytes of the module`, async () => {
+    const code = readFileSync(join(root, `dist/wasm/${name}.inline.js`), "utf8");
+    assert.match(code, /^[\n -[\]-~]*$/);
+    const { bytes } = await import(`../../dist/wasm/${name}.inline.js`);
+    assert.deepEqual(Buffer.from(bytes()), readFileSync(join(root, `dist/wasm/${name}.wasm`)));
+  });
+}
 
 test("the same class or function is one from every entry point", async () => {
   const aliases = new Set(ENTRY_POINTS.flatMap(({ alias = {} }) => Object.keys(alias)));
