@@ -1,11 +1,12 @@
-// The time from the start of the process to the first decoded event, minus that of an empty script.
+// The time from the start of the process to the first use, minus that of an empty script: the first decoded event, or the
+// first client. Each script in `cold` is one of them.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { quartiles } from "./measure.mjs";
 
 /** Starts each script several times, interleaved, and returns the milliseconds that each adds. */
 export function coldStart(command, { quick }) {
-  const scripts = ["empty", "cloudevents", "eventferry"];
+  const scripts = ["empty", "cloudevents", "eventferry", "publisher", "events-protocol", "streams"];
   const times = Object.fromEntries(scripts.map((name) => [name, []]));
   // The first round fills the file system cache and is not measured.
   for (let round = -1; round < (quick ? 5 : 21); round++) {

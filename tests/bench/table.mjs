@@ -43,18 +43,20 @@ export function printTables(results) {
   }
 }
 
-/** Prints the time that loading the library and decoding one event add to the start of a process. */
+/** Prints the time that loading the library and the first use add to the start of a process. */
 export function printColdStarts(starts) {
   if (Object.keys(starts).length === 0) return;
-  console.log("\n\x1b[1mcold start: milliseconds until the first event is decoded, beyond an empty script\x1b[0m");
-  console.log(line("", "cloudevents", "eventferry", "empty script"));
+  console.log(
+    "\n\x1b[1mcold start: milliseconds until the first event is decoded or a client made, beyond an empty script\x1b[0m",
+  );
   for (const [runtime, { empty, rows }] of Object.entries(starts)) {
-    console.log(line(runtime, ...rows.map(({ added }) => added.median.toFixed(1)), empty.median.toFixed(1)));
+    const all = [...rows, { name: "empty script", added: empty }];
+    if (runtime === Object.keys(starts)[0]) console.log(line("", ...all.map(({ name }) => name)));
+    console.log(line(runtime, ...all.map(({ added }) => added.median.toFixed(1))));
   }
 }
 
-const line = (...cells) =>
-  `  ${cells.map((cell, at) => (at === 0 ? cell.padEnd(10) : pad(cell, at === 3 ? 18 : 27))).join("")}`;
+const line = (first, ...cells) => `  ${first.padEnd(10)}${cells.map((cell) => pad(cell, 17)).join("")}`;
 
 export function pad(cell, width) {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: an escape sequence of the terminal

@@ -1,0 +1,3 @@
+import { BayeuxClient } from "../../../dist/entries/bayeux.js";
+
+await new BayeuxClient("https://example.com/cometd").close();
