@@ -135,11 +135,12 @@ function generatedFiles() {
       const file = isInline ? `${module}.inline.js` : `${module}.wasm${condition === "edge-light" ? "?module" : ""}`;
       files[`js/engine/load/${module}${suffix}.ts`] = [
         `/**\n * Loads the module ${module} in ${what}.\n * ${NOTE}\n */`,
-        `import ${isInline ? "{ bytes }" : "code"} from "../../wasm/${file}";`,
+        `import ${isInline ? "{ text }" : "code"} from "../../wasm/${file}";`,
+        ...(isInline ? [`import { moduleBytes } from "../module-bytes.js";`] : []),
         `import { withSource } from "../module.js";`,
         `import { ${name} as module } from "../modules/${module}.js";`,
         "",
-        `export const ${name}: typeof module = /* @__PURE__ */ withSource(module, ${isInline ? "bytes" : "() => code"});`,
+        `export const ${name}: typeof module = /* @__PURE__ */ withSource(module, () => ${isInline ? "moduleBytes(text)" : "code"});`,
         "",
       ].join("\n");
     }

@@ -3,23 +3,22 @@
 // are ASCII and none is escaped, so a bundler that writes escapes as characters leaves the text as it is, and a page needs
 // no charset.
 
-/** The JavaScript that exports `bytes` of a module. `reader`: the exports of `js/engine/module-bytes.ts`. */
+/** The JavaScript that exports a module as `text`. `reader`: the exports of `js/engine/module-bytes.ts`. */
 export function moduleText(wasm, { walk, moduleBytes, SINGLE, SHIFTS }) {
-  const lists = SHIFTS.map(() => []);
+  const bytes = SHIFTS.map(() => []);
   let at = 0;
   walk(wasm.length, (list) => {
-    lists[list].push(wasm[at]);
+    bytes[list].push(wasm[at]);
     return wasm[at++];
   });
   const characters = characterTable(SINGLE);
-  const texts = lists.map((bytes, list) => bytes.map((byte) => characters[(byte + SHIFTS[list]) & 255]).join(""));
-  if (Buffer.compare(moduleBytes(wasm.length, texts), wasm) !== 0)
+  const lists = bytes.map((list, at) => list.map((byte) => characters[(byte + SHIFTS[at]) & 255]).join(""));
+  const text = { length: wasm.length, lists };
+  if (Buffer.compare(moduleBytes(text), wasm) !== 0)
     throw new Error("the module does not come back from its text as it went in");
-  if (texts.some((text) => /<\/script|<!--/i.test(text)))
+  if (lists.some((list) => /<\/script|<!--/i.test(list)))
     throw new Error("the text of the module would end a script in a page; choose other numbers in SHIFTS");
-  return `import { moduleBytes } from "../engine/module-bytes.js";
-export const bytes = () => moduleBytes(${wasm.length}, ${JSON.stringify(texts)});
-`;
+  return `export const text = ${JSON.stringify(text)};\n`;
 }
 
 /** What stands for each byte: a character, or the mark of a part of the other bytes and the place in it. */

@@ -7,7 +7,8 @@
  * Reading the text unit by unit with the builtin `charCodeAt` was slower than `encodeInto` in Firefox.
  */
 import { isBrowser } from "../platform/runtime.js";
-import { bytes } from "../wasm/copy-ascii.inline.js";
+import { text } from "../wasm/copy-ascii.inline.js";
+import { moduleBytes } from "./module-bytes.js";
 
 /** The texts that `copy` takes, in UTF-16 units. `copy-ascii.wat` has room for as many. */
 export const MAX_SHORT_TEXT = 1024;
@@ -25,7 +26,7 @@ export function asciiCopier(memory: unknown): AsciiCopier | undefined {
   if (!isBrowser()) return undefined;
   try {
     const ModuleWithBuiltins = WebAssembly.Module as unknown as ModuleConstructor;
-    compiled ??= new ModuleWithBuiltins(bytes(), { builtins: ["js-string"] });
+    compiled ??= new ModuleWithBuiltins(moduleBytes(text), { builtins: ["js-string"] });
     // Without the builtins their imports are missing here.
     const { exports } = new WebAssembly.Instance(compiled, { engine: { memory: memory as WebAssembly.Memory } });
     return exports["copy"] as AsciiCopier;

@@ -8,7 +8,7 @@ declare module "*/wasm/codecs.glue.js" {
 }
 
 declare module "*/wasm/codecs.inline.js" {
-  export const bytes: () => Uint8Array<ArrayBuffer>;
+  export const text: import("./module-bytes.js").ModuleText;
 }
 
 declare module "*/wasm/filters.glue.js" {
@@ -19,7 +19,7 @@ declare module "*/wasm/filters.glue.js" {
 }
 
 declare module "*/wasm/filters.inline.js" {
-  export const bytes: () => Uint8Array<ArrayBuffer>;
+  export const text: import("./module-bytes.js").ModuleText;
 }
 
 declare module "*/wasm/publish.glue.js" {
@@ -34,7 +34,7 @@ declare module "*/wasm/publish.glue.js" {
 }
 
 declare module "*/wasm/publish.inline.js" {
-  export const bytes: () => Uint8Array<ArrayBuffer>;
+  export const text: import("./module-bytes.js").ModuleText;
 }
 
 declare module "*/wasm/glassflow.glue.js" {
@@ -49,7 +49,7 @@ declare module "*/wasm/glassflow.glue.js" {
 }
 
 declare module "*/wasm/glassflow.inline.js" {
-  export const bytes: () => Uint8Array<ArrayBuffer>;
+  export const text: import("./module-bytes.js").ModuleText;
 }
 
 declare module "*/wasm/glassflow-management.glue.js" {
@@ -61,7 +61,7 @@ declare module "*/wasm/glassflow-management.glue.js" {
 }
 
 declare module "*/wasm/glassflow-management.inline.js" {
-  export const bytes: () => Uint8Array<ArrayBuffer>;
+  export const text: import("./module-bytes.js").ModuleText;
 }
 
 declare module "*/wasm/events-protocol.glue.js" {
@@ -76,7 +76,7 @@ declare module "*/wasm/events-protocol.glue.js" {
 }
 
 declare module "*/wasm/events-protocol.inline.js" {
-  export const bytes: () => Uint8Array<ArrayBuffer>;
+  export const text: import("./module-bytes.js").ModuleText;
 }
 
 declare module "*/wasm/streams.glue.js" {
@@ -91,11 +91,11 @@ declare module "*/wasm/streams.glue.js" {
 }
 
 declare module "*/wasm/streams.inline.js" {
-  export const bytes: () => Uint8Array<ArrayBuffer>;
+  export const text: import("./module-bytes.js").ModuleText;
 }
 
 declare module "*/wasm/copy-ascii.inline.js" {
-  export const bytes: () => Uint8Array<ArrayBuffer>;
+  export const text: import("./module-bytes.js").ModuleText;
 }
 
 declare module "*.wasm" {

@@ -105,18 +105,24 @@ export function walk(length: number, take: (list: number) => number): void {
   }
 }
 
-/** The bytes of a module from the texts of its lists. */
-export function moduleBytes(length: number, texts: readonly string[]): Uint8Array<ArrayBuffer> {
+/** A module as text: its length in bytes, and the text of each list. */
+export interface ModuleText {
+  readonly length: number;
+  readonly lists: readonly string[];
+}
+
+/** The bytes of a module. */
+export function moduleBytes({ length, lists }: ModuleText): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   const singles: number[] = [];
   const others: number[] = [];
   for (let code = 0; code < 256; code++) (SINGLE.test(String.fromCharCode(code)) ? singles : others).push(code);
   const placeOf: number[] = [];
   singles.forEach((code, place) => (placeOf[code] = place));
-  const next = texts.map(() => 0);
+  const next = lists.map(() => 0);
   let at = 0;
   walk(length, (list) => {
-    const text = texts[list]!;
+    const text = lists[list]!;
     let code = text.charCodeAt(next[list]!++);
     // Two characters: } and ~ say in which part of the others it is.
     if (code >= 125) code = others[(code - 125) * singles.length + placeOf[text.charCodeAt(next[list]!++)]!]!;
