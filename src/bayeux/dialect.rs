@@ -60,6 +60,11 @@ pub trait Dialect: core::fmt::Debug {
     /// Sets the id after which the next subscription to a channel starts.
     fn set_position(&mut self, _channel: &str, _id: &str) {}
 
+    /// The id after which the next subscription to a channel starts; empty if there is none.
+    fn position(&self, _channel: &str) -> &str {
+        ""
+    }
+
     /// The events that follow may be later than others that have not arrived yet.
     fn keep_positions(&mut self) {}
 

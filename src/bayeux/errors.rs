@@ -3,6 +3,7 @@
 use super::message::Reply;
 use super::wire::{ErrorField, MessageKind};
 use crate::base::error::{Code, Error};
+use crate::base::time::Millis;
 
 /// Why an operation was rejected, a session ended, or a retry is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,6 +165,16 @@ impl SessionError {
             Code::Unavailable,
             format!("{count} messages of the server are not valid JSON and were skipped"),
         )
+    }
+
+    #[cold]
+    pub(crate) fn unreadable_channel(channel: &str, position: &str, delay: Millis, why: &Self) -> Self {
+        let seconds = delay.0 / 1000;
+        let message = format!(
+            "the events of {channel} behind the replay id {position} cannot be read ({}); other channels continue, and this one is tried again in {seconds} s",
+            why.message
+        );
+        Self { message, ..why.clone() }
     }
 
     #[cold]

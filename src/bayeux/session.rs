@@ -36,6 +36,7 @@
 //! | `outgoing.rs` | which message is sent next |
 //! | `incoming.rs` | what a response means |
 //! | `gaps.rs` | replay of lost events |
+//! | `isolation.rs` | the search for the channel whose events cannot be read |
 //! | `overtaking.rs` | responses that may arrive in another order than they were sent |
 //! | `probing.rs` | checks of the connection on demand |
 //! | `refusal.rs`, `recovery.rs` | what a refusal or a missing reply leads to |
@@ -49,6 +50,7 @@ mod endpoint;
 mod gaps;
 mod held;
 mod incoming;
+mod isolation;
 mod link;
 mod outgoing;
 mod overtaking;
@@ -104,6 +106,13 @@ pub struct Session {
     probe_ops: Vec<OpId>,
     /// When the server was last heard.
     heard_at: Moment,
+    /// The last response that could not be read has brought events of a channel that is on trial, or of any
+    /// channel if none is.
+    has_progressed: bool,
+    /// Since when the channels on trial are subscribed.
+    trial_since: Option<Moment>,
+    /// A trial without an incident for so long ends well.
+    trial_proof: Millis,
     /// A response that waits for the end of the other request.
     held: Option<HeldResponse>,
     timers: Timers<Timer>,
@@ -129,6 +138,9 @@ impl Session {
             exchanges: Exchanges::new(),
             probe_ops: Vec::new(),
             heard_at: Moment::default(),
+            has_progressed: false,
+            trial_since: None,
+            trial_proof: timer_keys::POLL_PROOF,
             held: None,
             timers: Timers::new(),
             options,

@@ -44,6 +44,11 @@ impl Backoff {
         Millis(rng.up_to(self.base.0.saturating_mul(factor).min(self.max.0)))
     }
 
+    /// The earlier retries.
+    pub const fn retries(&self) -> u32 {
+        self.retries
+    }
+
     /// Continues after so many earlier retries.
     pub fn resume(&mut self, retries: u32) {
         self.retries = retries.min(32);

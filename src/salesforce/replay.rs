@@ -105,6 +105,10 @@ impl Dialect for ReplayDialect {
         }
     }
 
+    fn position(&self, channel: &str) -> &str {
+        self.replay_id(channel)
+    }
+
     fn keep_positions(&mut self) {
         for channel in &mut self.channels {
             if channel.kept_id.is_none() {

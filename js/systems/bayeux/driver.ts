@@ -43,8 +43,12 @@ export interface StreamDriverListener {
   /** `table` has the offsets of each message in the text of `response`, `channels` the channels that it refers to. */
   onMessages(response: Uint8Array | string, table: Uint32Array, channels: readonly string[]): void;
   onState(state: StreamState): void;
-  onNotice(kind: StreamNoticeKind, channel: string | undefined, error: FerryError | undefined): void;
-  /** The connection has been down for `connectionTimeoutMs`. `delayMs`: the time until the next attempt. */
+  /** `unreadable`: a `transient_error` with which messages may be lost. */
+  onNotice(kind: StreamNoticeKind | "unreadable", channel: string | undefined, error: FerryError | undefined): void;
+  /**
+   * The connection has been down for `connectionTimeoutMs`, or a channel is held. `delayMs`: the time until the next
+   * attempt.
+   */
   onConnectionLost(error: FerryError, delayMs: number): void;
   /** The stream has ended; no other call follows. */
   onEnd(error: FerryError | undefined): void;
@@ -155,7 +159,7 @@ export class StreamDriver {
           if (STATES[state] === "connected") this.#networkCause = undefined;
           listener.onState(STATES[state]!);
         },
-        notice: (kind: StreamNoticeKind, channel: string | undefined, ...error: StreamErrorParts) =>
+        notice: (kind: StreamNoticeKind | "unreadable", channel: string | undefined, ...error: StreamErrorParts) =>
           listener.onNotice(kind, channel, this.#error(...error)),
         connection_lost: (code: number, status: number, message: string, reply: string[], delayMs: number) =>
           listener.onConnectionLost(this.#error(code, status, message, reply)!, delayMs),

@@ -20,6 +20,8 @@ export type MessageListener<T = unknown> = (message: StreamMessage<T>) => unknow
  * - `replay_gap`: the server no longer had the replay position of `channel`, so `replayFallback` was used.
  * - `replay_unsupported`: the server offers no replay.
  * - `subscription_lost`: the server refused to renew the subscription to `channel`.
+ * - `channel_held`: answers with messages of `channel` cannot be read, so it is unsubscribed for a while, longer each
+ *   time, and the other channels go on. No message is skipped.
  * - `transport_fallback`: no WebSocket could be opened, so the client uses long polling.
  * - `multiple_clients`: another tab holds the connection to this server, so this client polls at intervals.
  * - `closed_by_server`: the server closed the connection.
@@ -31,6 +33,7 @@ export type StreamNoticeKind =
   | "replay_gap"
   | "replay_unsupported"
   | "subscription_lost"
+  | "channel_held"
   | "transport_fallback"
   | "multiple_clients"
   | "closed_by_server"
@@ -56,8 +59,9 @@ export interface StreamEvents {
   /** Something happened that the program may want to know; see {@link StreamNotice}. */
   notice: CustomEvent<StreamNotice>;
   /**
-   * The listener of a subscription threw, or a replay position could not be saved. Without a listener the error is
-   * reported as uncaught.
+   * The listener of a subscription threw, or a replay position could not be saved. Without a listener for this event the
+   * error is reported as uncaught. Also, only where there is a listener: an answer of the server, or a message in it, could
+   * not be read.
    */
   error: CustomEvent<{
     /** What was thrown. */
@@ -151,17 +155,17 @@ export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage> 
   /**
    * Takes the next message from the inbox, and waits for one if it is empty.
    *
-   * @throws {FerryError} `ERR_TIMEOUT` if the connection is down for longer than `connectionTimeoutMs` (the client
-   * keeps trying, so call it again); `ERR_REJECTED`, `ERR_UNAUTHORIZED` and others if the server has ended the
+   * @throws {FerryError} `ERR_TIMEOUT` if the connection is down for longer than `connectionTimeoutMs`, `ERR_UNAVAILABLE`
+   * and others if the messages of a channel cannot be read (the client keeps trying, so call it again); `ERR_REJECTED`, `ERR_UNAUTHORIZED` and others if the server has ended the
    * connection, or has refused to renew a subscription; `ERR_STORE` if the replay position could not be saved (the next
    * call returns the same message); `ERR_ABORTED`; `ERR_CLOSED`
    */
   receive(options?: { signal?: AbortSignal }): Promise<StreamMessage>;
   /**
-   * The messages of the inbox, until the client is closed. The loop goes on while the connection is down; `onRetry` is
-   * told. Breaking out of it leaves the client open.
+   * The messages of the inbox, until the client is closed. The loop goes on while the connection is down, or a channel
+   * cannot be read; `onRetry` is told. Breaking out of it leaves the client open.
    *
-   * @throws {FerryError} as `receive`, but for `ERR_TIMEOUT`
+   * @throws {FerryError} as `receive`, but for errors after which the client keeps trying
    */
   [Symbol.asyncIterator](): AsyncGenerator<StreamMessage, void, undefined>;
   /** Closes the client, for `await using`. */

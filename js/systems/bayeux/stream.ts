@@ -56,8 +56,10 @@ export class Stream {
     },
   };
 
-  /** The time until the next attempt, at the last loss of the connection. */
+  /** The time until the next attempt, at the last error that time can mend. */
   #retryDelayMs = 0;
+  /** The last error that time can mend: the connection is down, or a channel is held. */
+  #passingError: FerryError | undefined;
   #liveness: LivenessWatcher | undefined;
 
   readonly #onAbort = (): void => this.#abort(this.#system.signal!);
@@ -83,6 +85,7 @@ export class Stream {
         onNotice: (kind, channel, error) => this.#onNotice(kind, channel, error),
         onConnectionLost: (error, delayMs) => {
           this.#retryDelayMs = delayMs;
+          this.#passingError = error;
           this.#inbox.rejectWaiting(error);
         },
         onEnd: (error) => this.#onEnd(error),
@@ -263,9 +266,9 @@ export class Stream {
         message = await this.receive();
       } catch (error) {
         if (this.#inbox.hasEnded && !this.#inbox.error && isFerryError(error, "ERR_CLOSED")) return;
-        // The connection is down, and the client keeps trying.
-        if (this.#inbox.hasEnded || !isFerryError(error, "ERR_TIMEOUT")) throw error;
-        this.#reportRetry(error);
+        // The client keeps trying.
+        if (this.#inbox.hasEnded || error !== this.#passingError) throw error;
+        this.#reportRetry(error as FerryError);
         continue;
       }
       yield message;
@@ -308,7 +311,15 @@ export class Stream {
     if (this.#observedEvents.has("state")) this.#dispatch("state", { state });
   }
 
-  #onNotice(kind: StreamNoticeKind, channel: string | undefined, error: FerryError | undefined): void {
+  #onNotice(
+    reported: StreamNoticeKind | "unreadable",
+    channel: string | undefined,
+    error: FerryError | undefined,
+  ): void {
+    const kind = reported === "unreadable" ? "transient_error" : reported;
+    // Without a listener for errors it must not end the program: the client keeps trying.
+    if ((reported === "unreadable" || reported === "channel_held") && this.#observedEvents.has("error"))
+      this.#dispatch("error", { error });
     if (kind === "subscription_lost" && channel !== undefined) {
       this.#listeners.removeChannel(channel);
       // Without a listener for notices, `receive` reports it: the client is connected, but nothing arrives any more.

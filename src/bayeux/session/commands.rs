@@ -112,6 +112,7 @@ impl Session {
             self.settle(waiting, Err(SessionError::unsubscribed(&channel)));
         }
         self.pending.cancel_subscribe(&channel);
+        self.start_trial();
         if removed.state == SubscriptionState::Pending || self.link.live().is_none() {
             self.settle(op, Ok(()));
         } else {

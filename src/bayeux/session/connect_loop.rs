@@ -25,6 +25,11 @@ const MAX_QUICK_POLLS: u32 = 3;
 /// The longest delay after a poll that was not held.
 const MAX_QUICK_POLL_DELAY_MS: u64 = 10_000;
 
+/// Responses that cannot be read and bring nothing on: that many in a row are no accident.
+const MAX_STUCK: u32 = 3;
+/// The same for those of which a part can be read.
+const MAX_UNREADABLE: u32 = 10;
+
 /// Sessions that end sooner than this after another count as ends in quick succession.
 const QUICK_RESTART: Millis = Millis(300_000);
 
@@ -60,8 +65,6 @@ pub(super) struct Outage {
     /// A probe that succeeds does not end it, only a poll: it began with polls that failed while probes
     /// succeeded.
     needs_poll: bool,
-    /// Responses that could not be read since it began.
-    unreadable_count: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +81,10 @@ pub(super) struct ConnectLoop {
     quick_polls: u32,
     /// The server has asked for no request before.
     asked_until: Option<Moment>,
+    /// Responses that could not be read since the last poll that succeeded.
+    unreadable_count: u32,
+    /// Those of them that brought nothing on.
+    stuck_count: u32,
     next: Next,
     inbox: Inbox,
     /// The pause has reached `Times::max_pause`.
@@ -98,6 +105,8 @@ impl ConnectLoop {
             restarted_at: None,
             quick_polls: 0,
             asked_until: None,
+            unreadable_count: 0,
+            stuck_count: 0,
             next: Next::Idle,
             inbox,
             is_pause_over: false,
@@ -273,7 +282,7 @@ impl ConnectLoop {
                 false
             }
             None => {
-                self.outage = Some(Outage { since: now, error, needs_poll: false, unreadable_count: 0 });
+                self.outage = Some(Outage { since: now, error, needs_poll: false });
                 true
             }
         }
@@ -286,17 +295,33 @@ impl ConnectLoop {
         }
     }
 
-    /// A response of the present outage could not be read. Only a poll that succeeds ends the outage.
-    pub(super) fn count_unreadable(&mut self) {
+    /// A response could not be read. Only a poll that succeeds ends the outage, and the delays grow until then.
+    pub(super) fn count_unreadable(&mut self, has_progressed: bool) {
         self.require_poll();
-        if let Some(outage) = &mut self.outage {
-            outage.unreadable_count += 1;
-        }
+        self.backoff.resume(self.backoff.retries().max(self.unreadable_count));
+        self.unreadable_count = self.unreadable_count.saturating_add(1);
+        self.stuck_count = self.stuck_count.saturating_add(u32::from(!has_progressed));
     }
 
-    /// Responses that could not be read since the outage began.
-    pub(super) fn unreadable_count(&self) -> u32 {
-        self.outage.as_ref().map_or(0, |outage| outage.unreadable_count)
+    /// A poll has succeeded, or what could not be read will not come again.
+    pub(super) const fn forget_unreadable(&mut self) {
+        (self.unreadable_count, self.stuck_count) = (0, 0);
+    }
+
+    /// Something else is tried now, without a delay.
+    pub(super) const fn restart_delays(&mut self) {
+        self.backoff.reset();
+        self.forget_unreadable();
+    }
+
+    /// Responses that could not be read since the last poll that succeeded.
+    pub(super) const fn unreadable_count(&self) -> u32 {
+        self.unreadable_count
+    }
+
+    /// Whether reading does not go on by itself, perhaps only after `more` responses that cannot be read.
+    pub(super) const fn is_stuck_after(&self, more: u32) -> bool {
+        self.stuck_count + more >= MAX_STUCK || self.unreadable_count >= MAX_UNREADABLE
     }
 
     /// Whether a probe that succeeds leaves the outage as it is.
@@ -385,6 +410,21 @@ mod tests {
         connects.apply_advice(&Advice { interval: huge, timeout: huge, ..Advice::default() });
         assert!(connects.timing.interval.0 + connects.timing.poll_timeout.0 < 2 * (1 << 31));
         assert!(connects.timing.poll_timeout.0 + 60_000 < 1 << 31);
+    }
+
+    #[test]
+    fn delays_after_responses_that_cannot_be_read_grow_although_the_connection_works_in_between() {
+        let mut connects = connect_loop();
+        for count in 0..MAX_STUCK {
+            assert!(!connects.is_stuck_after(0));
+            connects.count_unreadable(false);
+            assert_eq!(connects.backoff.retries(), count);
+            connects.restore();
+        }
+        assert!(connects.is_stuck_after(0));
+        connects.forget_unreadable();
+        (0..MAX_UNREADABLE).for_each(|_| connects.count_unreadable(true));
+        assert!(connects.is_stuck_after(0));
     }
 
     #[test]

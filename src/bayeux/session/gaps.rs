@@ -10,7 +10,7 @@
 
 use super::Session;
 use super::pending::{Command, Via};
-use super::subscriptions::SubscriptionState;
+use super::subscriptions::{SubscriptionState, Trial};
 use crate::base::ids::ExchangeId;
 use crate::base::json::padded::Padded;
 use crate::bayeux::dialect::{Continuity, MessageKind};
@@ -28,19 +28,23 @@ impl Session {
         for subscription in self.subscriptions.iter() {
             let is_delivered = subscription.state == SubscriptionState::Active
                 && !subscription.has_gap
+                && !subscription.trial.is_out()
                 && !self.connects.is_overdue();
             if is_delivered || self.dialect.continuity(&subscription.channel) != Continuity::Replayed {
                 continue;
             }
-            let is_own_reply = subscription.state == SubscriptionState::Requested
+            let is_out = subscription.trial.is_out();
+            let is_own_reply = !is_out
+                && subscription.state == SubscriptionState::Requested
                 && self.pending.any(|sent| {
                     sent.kind == MessageKind::Subscribe
                         && sent.channel == subscription.channel
                         && source.is_some_and(|source| sent.via == Via::Exchange(source))
                 });
             // Events of a channel that this session has not subscribed to yet were queued for the one before.
-            let is_from_last_session =
-                subscription.state == SubscriptionState::Pending && !subscription.has_gap;
+            let is_from_last_session = subscription.state == SubscriptionState::Pending
+                && !subscription.has_gap
+                && subscription.trial == Trial::None;
             if !is_from_last_session {
                 names.push((without_filter(&subscription.channel).to_owned(), is_own_reply));
             }
@@ -77,7 +81,9 @@ impl Session {
             if subscription.has_been_active && continuity != Continuity::Replayed {
                 gaps.push(subscription.channel.clone());
             }
-            self.pending.queue(Command::subscribe(subscription.channel.clone()));
+            if !subscription.trial.is_out() {
+                self.pending.queue(Command::subscribe(subscription.channel.clone()));
+            }
         }
         for event in events {
             self.pending.queue(event);
@@ -104,7 +110,9 @@ impl Session {
                 if !core::mem::replace(&mut subscription.is_draining, true) {
                     self.pending.queue(Command::Unsubscribe(channel.clone(), None));
                 }
-                if !has_queued_events {
+                if subscription.trial.is_out() {
+                    subscription.has_gap = false;
+                } else if !has_queued_events {
                     self.pending.queue(Command::subscribe(channel.clone()));
                 }
             } else {

@@ -25,6 +25,7 @@ use crate::bayeux::wire::{Transport, without_filter};
 impl Session {
     pub(super) fn on_exchange_end(&mut self, id: ExchangeId, outcome: Result<Response, Failure>) {
         let mut lost = None;
+        self.has_progressed = false;
         match outcome {
             Ok(mut response) => {
                 let now = self.unix_ms();
@@ -35,14 +36,14 @@ impl Session {
                 match read_response(&mut response.body, self.dialect.data_reader()) {
                     Some(readable) if readable.damage == Damage::Cut && response.status / 100 == 2 => {
                         lost = Some(Lost::unreadable(SessionError::cut_response(len)));
-                        if self.may_deliver_cut() {
+                        if self.may_deliver_cut(id) {
                             self.process_messages(Some(id), readable);
                         }
                     }
                     Some(readable) if !readable.messages.is_empty() => {
                         if let Damage::Skipped(count) = readable.damage {
                             let error = SessionError::skipped_messages(count);
-                            self.notify("transient_error", None, Some(error));
+                            self.notify("unreadable", None, Some(error));
                         }
                         self.process_messages(Some(id), readable);
                     }
@@ -62,10 +63,14 @@ impl Session {
             self.reject_messages(unanswered, error);
             return self.apply_reaction(Reaction::Reauthorize);
         }
-        self.notify("transient_error", None, Some(error.clone()));
-        if lost.is_unreadable {
+        let kind = if lost.is_unreadable { "unreadable" } else { "transient_error" };
+        self.notify(kind, None, Some(error.clone()));
+        if unanswered.iter().any(|sent| self.may_lose_events(sent, lost.is_unreadable)) {
             self.connection_failed(error);
-            self.connects.count_unreadable();
+            self.on_unreadable(error, &unanswered);
+        } else if lost.is_unreadable {
+            self.connection_failed(error);
+            self.connects.require_poll();
         }
         for sent in unanswered {
             self.on_no_reply(sent, error, lost.min_delay);
@@ -73,11 +78,16 @@ impl Session {
     }
 
     /// Whether the whole messages of a response that was cut are delivered. If the server sends them again, it
-    /// is asked to do that once; with the ack extension it does so without being asked.
-    fn may_deliver_cut(&self) -> bool {
+    /// is asked to do that once, but not in a trial; with the ack extension it does so without being asked, until the session ends.
+    fn may_deliver_cut(&self, id: ExchangeId) -> bool {
+        if self.link.has_acks() {
+            let is_connect =
+                |sent: &PendingMessage| sent.kind == MessageKind::Connect && sent.via == Via::Exchange(id);
+            return self.connects.is_stuck_after(1) && self.pending.any(is_connect);
+        }
         let mut channels = self.subscriptions.iter().map(|subscription| &subscription.channel);
         let is_replayed = channels.any(|channel| self.dialect.continuity(channel) == Continuity::Replayed);
-        !self.link.has_acks() && (!is_replayed || self.connects.unreadable_count() > 0)
+        !is_replayed || self.connects.unreadable_count() > 0 || self.subscriptions.on_trial().next().is_some()
     }
 
     /// Processes all messages of a response or frame.
@@ -111,6 +121,8 @@ impl Session {
         }
         events.retain(|event| self.dialect.record_event(text, event));
         self.connects.last_event_count = events.len();
+        let names = events.iter().map(|event| text.get(event.channel.start, event.channel.end));
+        self.note_progress(damage == Damage::Cut, names);
         if !events.is_empty() && self.link != Link::Closed {
             self.connects.add_events(events.len());
             let is_repaired = damage != Damage::None;
@@ -194,6 +206,7 @@ impl Session {
                 for op in self.subscriptions.accept(&sent.channel) {
                     self.settle(op, Ok(()));
                 }
+                self.watch_trial();
             }
             MessageKind::Unsubscribe | MessageKind::Publish => self.settle_optional(sent.op, Ok(())),
             MessageKind::Disconnect => self.finish(None),
@@ -261,6 +274,10 @@ impl Session {
         self.connection_restored(sent.is_probe);
         if let Some(op) = self.open_op.take() {
             self.settle(op, Ok(()));
+        }
+        if !sent.is_probe {
+            self.connects.forget_unreadable();
+            self.end_trial_with(sent.sent_at);
         }
         if self.connects.is_inbox_full() {
             self.connects.restart_pause();

@@ -15,7 +15,7 @@ use super::pending::Via;
 use super::types::Probe;
 use super::{RequestKind, Session, Timer};
 use crate::base::error::Code;
-use crate::base::time::Millis;
+use crate::base::time::{Millis, Moment};
 use crate::bayeux::dialect::{Continuity, MessageKind};
 use crate::bayeux::errors::SessionError;
 
@@ -37,6 +37,9 @@ impl Session {
             return self.settle_optional(op, Err(error));
         }
         self.probe_ops.extend(op);
+        if op.is_some() {
+            self.release_channels(Moment::from_millis(u64::MAX));
+        }
         let earliest = if op.is_some() { self.now } else { self.connects.earliest(self.now) };
         for timer in [Timer::Authorize, Timer::Connect] {
             if self.timers.due(timer).is_some_and(|due| due > earliest) {

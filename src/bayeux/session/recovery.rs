@@ -58,6 +58,7 @@ impl Session {
         {
             self.timers.clear(timer);
         }
+        self.stop_watching_trial();
         self.connects.clear();
         // No reply over the socket is expected any more.
         self.reset_reply_timer();
@@ -91,6 +92,7 @@ impl Session {
             MessageKind::Unsubscribe => {
                 if let Some(subscription) = self.subscriptions.find_mut(&sent.channel) {
                     subscription.is_draining = false;
+                    subscription.has_gap |= subscription.trial.is_out();
                 }
                 self.settle_optional(sent.op, Err(error.clone()));
             }
@@ -146,6 +148,7 @@ impl Session {
         }
         self.timers.clear(Timer::ConnectReply);
         self.timers.clear(Timer::PollHeld);
+        self.stop_watching_trial();
         self.connection_failed(error);
         self.settle_probes(&Err(error.clone()));
         self.connects.clear();
@@ -155,7 +158,8 @@ impl Session {
         }
         self.server_asks(min_delay);
         let delay = if has_slept { Millis(0) } else { self.connects.retry_delay(min_delay, &mut self.rng) };
-        if self.connects.is_session_gone_at(self.now.after(delay), self.now) {
+        let is_gone = self.connects.is_session_gone_at(self.now.after(delay), self.now);
+        if is_gone || self.is_repeated_for_ever() {
             self.abandon_session();
             self.enter(Link::Handshaking);
         }

@@ -118,6 +118,7 @@ impl Session {
                 if is_unwatched || removed.has_been_active {
                     self.notify("subscription_lost", Some(channel.to_owned()), Some(error));
                 }
+                self.start_trial();
             }
             _ => {}
         }

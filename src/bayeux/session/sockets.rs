@@ -31,7 +31,9 @@ impl Session {
             Some(readable) if readable.damage != Damage::Cut => self.process_messages(None, readable),
             _ => {
                 let error = SessionError::bad_frame();
-                self.notify("transient_error", None, Some(error.clone()));
+                self.notify("unreadable", None, Some(error.clone()));
+                self.connection_failed(&error);
+                self.on_unreadable(&error, &[]);
                 self.on_socket_failure(error);
             }
         }
@@ -74,6 +76,10 @@ impl Session {
         let has_other = self.options.transports.contains(&Transport::LongPolling);
         let falls_back = !was_open && has_other && (!self.has_had_session || failures > 1);
         let unanswered = self.pending.take_via(Via::Socket);
+        if was_open && unanswered.iter().any(|sent| self.may_lose_events(sent, false)) {
+            self.connection_failed(&error);
+            self.on_unreadable(&error, &[]);
+        }
         let has_connection_message =
             unanswered.iter().any(|sent| matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect));
         for sent in unanswered {

@@ -7,6 +7,7 @@
 //! ```
 
 use crate::base::ids::OpId;
+use crate::base::time::Moment;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SubscriptionState {
@@ -16,6 +17,26 @@ pub(super) enum SubscriptionState {
     Requested,
     /// The server has accepted it.
     Active,
+}
+
+/// Where a channel stands in the search for the one whose events cannot be read (`isolation.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trial {
+    /// It is not suspected.
+    None,
+    /// It is subscribed, while others wait.
+    Running,
+    /// It is not subscribed, and waits for the end of the trial.
+    Waiting,
+    /// It is not subscribed until then, because its events cannot be read.
+    Held(Moment),
+}
+
+impl Trial {
+    /// Whether the channel must not be subscribed now.
+    pub(super) const fn is_out(self) -> bool {
+        matches!(self, Self::Waiting | Self::Held(_))
+    }
 }
 
 /// The subscriptions to one channel, which the server knows as one.
@@ -35,6 +56,9 @@ pub(super) struct Subscription {
     pub(super) is_draining: bool,
     /// Refusals since it was last accepted.
     pub(super) refusal_count: u32,
+    pub(super) trial: Trial,
+    /// How often it was held since its last event.
+    pub(super) hold_count: u32,
 }
 
 /// What a new subscription of the application leads to.
@@ -77,6 +101,8 @@ impl Subscription {
             has_gap: false,
             is_draining: false,
             refusal_count: 0,
+            trial: Trial::None,
+            hold_count: 0,
         }
     }
 }
@@ -120,7 +146,7 @@ impl Subscriptions {
             return Added::First;
         };
         known.subscriber_count += 1;
-        if known.state == SubscriptionState::Active {
+        if known.state == SubscriptionState::Active || known.trial.is_out() {
             return Added::AlreadyActive;
         }
         known.waiting.push(op);
@@ -177,8 +203,16 @@ impl Subscriptions {
         self.list.iter().any(|subscription| subscription.has_gap)
     }
 
+    /// Whether the server has accepted all, except those whose events cannot be read.
     pub(super) fn are_all_active(&self) -> bool {
-        self.list.iter().all(|subscription| subscription.state == SubscriptionState::Active)
+        self.list.iter().all(|subscription| {
+            subscription.state == SubscriptionState::Active || matches!(subscription.trial, Trial::Held(_))
+        })
+    }
+
+    /// Those on trial.
+    pub(super) fn on_trial(&self) -> impl Iterator<Item = &Subscription> {
+        self.list.iter().filter(|subscription| subscription.trial == Trial::Running)
     }
 
     /// Ends all waiting operations, and removes the subscriptions that the server has never accepted. Returns

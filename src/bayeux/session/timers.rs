@@ -39,6 +39,12 @@ impl Session {
                     self.connects.end_pause();
                 }
             }
+            Timer::Trial => {
+                if self.link.is_working() && self.pending.has_connect() {
+                    self.end_trial();
+                }
+            }
+            Timer::HoldOver => self.release_channels(self.now),
             Timer::Held => self.on_held_too_long(),
             Timer::Disconnect => {
                 self.exchanges.cancel_all();
@@ -59,6 +65,7 @@ impl Session {
             .filter(|subscription| {
                 subscription.state == SubscriptionState::Pending
                     && !subscription.is_draining
+                    && !subscription.trial.is_out()
                     && !pending.has_queued_subscribe(&subscription.channel)
             })
             .map(|subscription| subscription.channel.clone())

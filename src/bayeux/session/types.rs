@@ -215,7 +215,8 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// `session_replaced`, `closed_by_server`, `multiple_clients`, `transport_fallback`, `replay_gap`,
-    /// `possible_gap`, `replay_unsupported`, `subscription_lost` or `transient_error`.
+    /// `possible_gap`, `replay_unsupported`, `subscription_lost`, `channel_held`, `transient_error`, or
+    /// `unreadable` for a `transient_error` with which events may be lost.
     pub kind: &'static str,
     /// The channel concerned.
     pub channel: Option<String>,
@@ -243,8 +244,8 @@ pub enum Event {
     State(State),
     /// A notice.
     Notice(Notice),
-    /// The connection has been down for `Times::connection_timeout`. Repeated at that interval. With the time
-    /// until the next attempt; 0 if one is being made.
+    /// The connection has been down for `Times::connection_timeout`, repeated at that interval; or the events
+    /// of a channel cannot be read. With the time until the next attempt; 0 if one is being made.
     ConnectionLost(SessionError, Millis),
     /// The last event. Without an error if the application closed the session.
     Ended(Option<SessionError>),

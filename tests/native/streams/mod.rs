@@ -2,6 +2,7 @@
 
 mod day;
 mod hostile_peer;
+mod isolation;
 mod marks;
 mod recovery;
 mod server;

@@ -13,6 +13,9 @@ pub(super) enum Fault {
     /// The request is lost, or the response with its events.
     RequestLost,
     ResponseLost,
+    /// The response is cut, or is not JSON at all.
+    Cut,
+    Garbage,
     Gateway,
     Unauthorized,
     Hangs,
@@ -61,10 +64,12 @@ impl Server {
             Fault::RequestLost,
             Fault::ResponseLost,
             Fault::ResponseLost,
+            Fault::Cut,
+            Fault::Garbage,
             Fault::Gateway,
             Fault::Unauthorized,
             Fault::Hangs,
-        ][self.rng.up_to(5) as usize]
+        ][self.rng.up_to(7) as usize]
     }
 
     /// Queues the events up to a time.

@@ -192,7 +192,7 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                         Ok(Response { body: refused.to_string().into_bytes(), ..Response::new(200) }),
                     );
                 }
-                Fault::None | Fault::ResponseLost | Fault::Unauthorized => {
+                Fault::None | Fault::ResponseLost | Fault::Cut | Fault::Garbage | Fault::Unauthorized => {
                     // Sometimes the server forgets a session.
                     if server.rng.up_to(999) < server.failure_rate / 4 {
                         server.sessions.remove(&id);
@@ -215,10 +215,15 @@ fn run(seed: u64, failure_rate: u64, last: u64) -> (Vec<u64>, Server) {
                         continue;
                     }
                     let body = Value::Array(server.answer(&messages, now)).to_string().into_bytes();
-                    let outcome = if fault == Fault::ResponseLost {
-                        Err(Failure::Network)
-                    } else {
-                        Ok(Response { body, ..Response::new(200) })
+                    let read = |body: Vec<u8>| Ok(Response { body, ..Response::new(200) });
+                    let outcome = match fault {
+                        Fault::ResponseLost => Err(Failure::Network),
+                        Fault::Cut => {
+                            let len = server.rng.up_to(body.len() as u64 - 1) as usize;
+                            read(body.into_iter().take(len).collect())
+                        }
+                        Fault::Garbage => read(b"\0garbage".to_vec()),
+                        _ => read(body),
                     };
                     answer(back, outcome);
                 }
