@@ -221,8 +221,16 @@ pub fn read_token_response(
 /// Whether a refusal says that a later attempt may succeed. Salesforce says some of them with `invalid_grant`.
 fn is_passing(kind: &str, description: &str) -> bool {
     let description = description.to_ascii_lowercase();
-    let phrases =
-        ["already being processed", "retry your request", "try again", "temporarily", "maintenance"];
+    let phrases = [
+        "already being processed",
+        "retry your request",
+        "please retry",
+        "try again",
+        "temporarily",
+        "unavailable",
+        "maintenance",
+        "rate exceeded",
+    ];
     matches!(kind, "unknown_error" | "server_error" | "temporarily_unavailable")
         || phrases.iter().any(|phrase| description.contains(phrase))
 }

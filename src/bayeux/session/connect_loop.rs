@@ -295,9 +295,12 @@ impl ConnectLoop {
         }
     }
 
-    /// A response could not be read. Only a poll that succeeds ends the outage, and the delays grow until then.
+    /// A response could not be read, or broke off. If that happens again, only a poll that succeeds ends the
+    /// outage, and the delays grow until then.
     pub(super) fn count_unreadable(&mut self, has_progressed: bool) {
-        self.require_poll();
+        if self.unreadable_count > 0 {
+            self.require_poll();
+        }
         self.backoff.resume(self.backoff.retries().max(self.unreadable_count));
         self.unreadable_count = self.unreadable_count.saturating_add(1);
         self.stuck_count = self.stuck_count.saturating_add(u32::from(!has_progressed));

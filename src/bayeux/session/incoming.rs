@@ -65,12 +65,13 @@ impl Session {
         }
         let kind = if lost.is_unreadable { "unreadable" } else { "transient_error" };
         self.notify(kind, None, Some(error.clone()));
+        if lost.is_unreadable {
+            self.connection_failed(error);
+            self.connects.require_poll();
+        }
         if unanswered.iter().any(|sent| self.may_lose_events(sent, lost.is_unreadable)) {
             self.connection_failed(error);
             self.on_unreadable(error, &unanswered);
-        } else if lost.is_unreadable {
-            self.connection_failed(error);
-            self.connects.require_poll();
         }
         for sent in unanswered {
             self.on_no_reply(sent, error, lost.min_delay);
@@ -270,12 +271,12 @@ impl Session {
         if advice.multiple_clients {
             self.notify("multiple_clients", None, None);
         }
-        let was_working = self.link.is_working();
+        let (was_working, is_poll) = (self.link.is_working(), self.is_poll(sent));
         self.connection_restored(sent.is_probe);
         if let Some(op) = self.open_op.take() {
             self.settle(op, Ok(()));
         }
-        if !sent.is_probe {
+        if is_poll {
             self.connects.forget_unreadable();
             self.end_trial_with(sent.sent_at);
         }

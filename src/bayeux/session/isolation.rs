@@ -31,12 +31,19 @@ impl Session {
     pub(super) fn may_lose_events(&self, sent: &PendingMessage, is_unreadable: bool) -> bool {
         match sent.kind {
             MessageKind::Handshake | MessageKind::Disconnect => false,
-            MessageKind::Connect if sent.is_probe => is_unreadable && self.link.has_acks(),
+            MessageKind::Connect if !self.is_poll(sent) => is_unreadable && self.link.has_acks(),
             MessageKind::Connect | MessageKind::Subscribe => {
-                is_unreadable || self.link.is_working() && self.now < sent.sent_at.after(POLL_PROOF)
+                is_unreadable || self.now < sent.sent_at.after(POLL_PROOF)
             }
             MessageKind::Unsubscribe | MessageKind::Publish => is_unreadable,
         }
+    }
+
+    /// Whether a connect fetches events, and is no probe. A client that drains sends no other connects than
+    /// those that are not held.
+    pub(super) fn is_poll(&self, sent: &PendingMessage) -> bool {
+        let is_draining = self.options.is_draining && self.link.is_working() && !self.subscriptions.has_gap();
+        !sent.is_probe || is_draining
     }
 
     /// Remembers whether the events of these channels bring reading on.

@@ -347,3 +347,144 @@ fn a_server_that_repeats_a_response_for_ever_is_left_for_another_session() {
         assert!(texts.len() > 10 && texts.iter().skip(1).all(|text| text == "3"), "{spoiled:?}");
     }
 }
+
+/// A server with good events only, all of whose answers are garbage for a while.
+fn start_garbage(channels: usize, is_garbage: fn(u64, &[Value]) -> bool) -> StreamWorld {
+    let mut server = Server {
+        channels,
+        every: 4 * SECOND,
+        bad: Vec::new(),
+        mended_at: 0,
+        spoiled: Spoiled::NotJson,
+        has_events_in_reply: false,
+        sent: BTreeMap::new(),
+    };
+    let mut world = world(
+        Client::salesforce(|_| {}),
+        |_| grant("T"),
+        move |now, messages, _| match server.handle(now, messages) {
+            Answer::Messages(delay, _) if is_garbage(now + delay, messages) => {
+                Answer::Body(delay, 200, "<html>".to_owned())
+            }
+            answer => answer,
+        },
+    );
+    for channel in 0..channels {
+        world.input(Input::Subscribe(OpId(10 + channel as u32), name_of(channel)));
+    }
+    world.input(Input::Open(OpId(1)));
+    world
+}
+
+#[test]
+fn a_time_in_which_no_answer_can_be_read_costs_no_event_and_few_requests() {
+    let cases: [(&str, fn(u64, &[Value]) -> bool); 2] = [
+        ("all", |now, _| (MINUTE..11 * MINUTE).contains(&now)),
+        ("polls", |now, messages| (MINUTE..11 * MINUTE).contains(&now) && is_poll(messages)),
+    ];
+    for (name, is_garbage) in cases {
+        let mut world = start_garbage(3, is_garbage);
+        world.advance_to(11 * MINUTE);
+        let count = world.requests.iter().filter(|(at, _)| *at > MINUTE).count();
+        assert!(count < 400, "{name}: {count} requests in ten minutes");
+        assert!(world.lost_at().len() > 3, "{name}: {:?}", world.lost_at());
+        world.advance_to(32 * MINUTE);
+        for channel in 0..3 {
+            let numbers: Vec<u64> = arrivals(&world, channel).iter().map(|(_, n)| *n).collect();
+            assert!(numbers.iter().enumerate().all(|(at, n)| *n == at as u64 + 1), "{name} {channel}");
+            assert!(numbers.len() >= 478, "{name} {channel}: {}", numbers.len());
+        }
+        assert_eq!(world.end(), None, "{name}");
+    }
+}
+
+#[test]
+fn a_client_that_drains_ends_although_a_channel_is_held() {
+    let mut server = Server {
+        channels: 3,
+        every: u64::MAX / 2,
+        bad: Vec::new(),
+        mended_at: 0,
+        spoiled: Spoiled::NotJson,
+        has_events_in_reply: false,
+        sent: BTreeMap::new(),
+    };
+    // The first answer after a subscription to channel 1.
+    let mut spoils = false;
+    let mut world = world(
+        Client::salesforce(|options| options.session.is_draining = true),
+        |_| grant("T"),
+        move |now, messages, _| {
+            let is_connect = messages[0]["channel"] == "/meta/connect";
+            let is_bad = |message: &Value| {
+                message["channel"] == "/meta/subscribe" && message["subscription"] == name_of(1).as_str()
+            };
+            spoils |= messages.iter().any(is_bad);
+            if is_connect && std::mem::take(&mut spoils) {
+                return Answer::Body(20, 200, "\0".to_owned());
+            }
+            if is_connect {
+                return Answer::Messages(20, vec![reply_to(&messages[0], true)]);
+            }
+            server.handle(now, messages)
+        },
+    );
+    for channel in 0..3 {
+        world.input(Input::Subscribe(OpId(10 + channel), name_of(channel as usize)));
+    }
+    world.input(Input::Open(OpId(1)));
+    world.advance_to(10 * MINUTE);
+    assert_eq!(world.end(), Some(&None));
+    assert!(!holds(&world, 1).is_empty());
+}
+
+#[test]
+fn frames_that_can_never_be_read_are_fetched_ever_more_rarely_and_the_program_is_told() {
+    use eventferry::base::time::{Deadline, Moment};
+    use eventferry::bayeux::wire::Transport;
+    use eventferry::engine::machine::{Machine, Output, Poll};
+
+    for is_closed in [false, true] {
+        let mut client = Client::bayeux(|options| options.transports = vec![Transport::WebSocket]);
+        let (mut now, mut sockets, mut lost) = (0, 0, 0);
+        let mut inputs = vec![Input::Open(OpId(1))];
+        while now < 10 * MINUTE {
+            for input in std::mem::take(&mut inputs) {
+                client.input(Moment::from_millis(now), input);
+            }
+            let deadline = loop {
+                match client.poll() {
+                    Poll::Do(Output::Event(Event::SocketOpen { id, .. })) => {
+                        sockets += 1;
+                        inputs.push(Input::SocketOpened(id));
+                    }
+                    Poll::Do(Output::Event(Event::SocketSend { id, text })) => {
+                        let messages: Vec<Value> = serde_json::from_str(&text).expect("messages");
+                        inputs.push(if !is_poll(&messages) {
+                            let mut reply = reply_to(&messages[0], true);
+                            reply["clientId"] = json!("c");
+                            Input::SocketText(id, json!([reply]).to_string().into_bytes())
+                        } else if is_closed {
+                            Input::SocketClosed(id, 1009)
+                        } else {
+                            Input::SocketText(id, b"\0".to_vec())
+                        });
+                    }
+                    Poll::Do(Output::Event(Event::ConnectionLost(..))) => lost += 1,
+                    Poll::Do(_) => {}
+                    Poll::Wait(deadline) => break deadline,
+                }
+            };
+            now = match deadline {
+                _ if !inputs.is_empty() => now + 5,
+                Deadline::At(at) => at.as_millis().max(now + 1),
+                Deadline::Never => break,
+            };
+            if inputs.is_empty() {
+                inputs.push(Input::Tick);
+            }
+        }
+        assert!(sockets > 5 && sockets < 60, "{is_closed}: {sockets} sockets in ten minutes");
+        assert!(lost > 3, "{is_closed}: told {lost} times");
+    }
+}
