@@ -18,7 +18,8 @@ function spoiledServer(spoil) {
     const messages = JSON.parse(new TextDecoder().decode(body));
     const isPoll = messages[0].channel === "/meta/connect" && !messages[0].advice;
     for (const { channel, subscription, ext } of messages) {
-      if (channel === "/meta/subscribe") server.position.set(subscription, Math.max(0, Number(ext.replay[subscription])));
+      if (channel === "/meta/subscribe")
+        server.position.set(subscription, Math.max(0, Number(ext.replay[subscription])));
       if (channel === "/meta/unsubscribe") server.position.delete(subscription);
     }
     const waits = () => [...server.position].some(([, position]) => position < 3);
