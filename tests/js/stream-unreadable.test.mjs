@@ -95,7 +95,7 @@ for (const [what, spoil] of Object.entries(SPOILS)) {
       told.filter(([error]) => /cannot be read \(/.test(error.message)).map(([, delayMs]) => delayMs),
       held.map((_, at) => 30_000 * 2 ** at),
     );
-    assert.equal(client.state, "connected");
+    await until(() => client.state === "connected");
     server.isMended = true;
     await client.probe();
     await until(() => received.length === 9);
