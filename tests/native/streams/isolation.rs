@@ -348,8 +348,11 @@ fn a_server_that_repeats_a_response_for_ever_is_left_for_another_session() {
     }
 }
 
+/// Whether the answer to messages is garbage at a time.
+type IsGarbage = fn(u64, &[Value]) -> bool;
+
 /// A server with good events only, all of whose answers are garbage for a while.
-fn start_garbage(channels: usize, is_garbage: fn(u64, &[Value]) -> bool) -> StreamWorld {
+fn start_garbage(channels: usize, is_garbage: IsGarbage) -> StreamWorld {
     let mut server = Server {
         channels,
         every: 4 * SECOND,
@@ -378,7 +381,7 @@ fn start_garbage(channels: usize, is_garbage: fn(u64, &[Value]) -> bool) -> Stre
 
 #[test]
 fn a_time_in_which_no_answer_can_be_read_costs_no_event_and_few_requests() {
-    let cases: [(&str, fn(u64, &[Value]) -> bool); 2] = [
+    let cases: [(&str, IsGarbage); 2] = [
         ("all", |now, _| (MINUTE..11 * MINUTE).contains(&now)),
         ("polls", |now, messages| (MINUTE..11 * MINUTE).contains(&now) && is_poll(messages)),
     ];
