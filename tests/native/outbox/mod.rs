@@ -5,7 +5,6 @@ mod batches;
 mod capacity;
 mod checks;
 mod delivery;
-mod expiry;
 mod pages;
 mod progress;
 mod random;
