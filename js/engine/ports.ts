@@ -156,6 +156,10 @@ export interface OutboxPort extends Port {
     knownHandle: number,
     progress: Uint32Array,
   ): number;
+  /** `times`: Unix times in milliseconds, NaN for events that do not expire. */
+  set_expiry_times(handle: number, times: Float64Array, isReplayed: boolean): void;
+  /** `date`: the header of a response that came at `dateAt`, or an empty text. */
+  set_wall_clock(now: number, unixMs: number, date: string, dateAt: number): void;
   store_peeked(now: number, result: number): void;
   store_changed(now: number): void;
   settled_elsewhere(now: number, handle: number, delivered: number, dead: number, bytes: number): void;

@@ -79,16 +79,18 @@ export function toSegments<E>(
     const batchKey = wire.grouping?.(letter.body).batchKey;
     byBatchKey.set(batchKey, [...(byBatchKey.get(batchKey) ?? []), letter]);
   }
-  return Array.from(
-    byBatchKey.values(),
-    (group): Segment => ({
+  return Array.from(byBatchKey.values(), (group): Segment => {
+    const texts = group.map(({ body }) => body);
+    const body = joinTexts(texts);
+    return {
       key: nextKey(at),
       at,
-      body: joinTexts(group.map(({ body }) => body)),
-      sizes: Uint32Array.from(group, ({ body }) => body.length),
+      body,
+      sizes: Uint32Array.from(texts, ({ length }) => length),
       orderingKeys: Uint32Array.from(group, ({ orderingKey }) => orderingKey),
-    }),
-  );
+      ...(wire.expiryTimes?.(body, () => texts) && { isReplayed: true }),
+    };
+  });
 }
 
 /** A checksum of bytes: FNV-1a with two primes. */

@@ -29,6 +29,7 @@ import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import type { DeadLetterBound } from "./dead-letter-limits.js";
 import { toDeadLetter } from "./dead-letters.js";
 import { InFlight } from "./in-flight.js";
+import { Expiry } from "./expiry.js";
 import { Keys } from "./keys.js";
 import type { MachineConfig } from "./options.js";
 import { orderingKeyOf } from "./ordering-key.js";
@@ -79,6 +80,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   readonly #pump: Pump<OutboxPort, PublishGlue>;
   readonly #sender: Sender<E>;
   readonly #keys: Keys;
+  readonly #expiry: Expiry<E>;
   readonly #segments: SegmentTable<E>;
   /** For what depends on the machine or the store. */
   readonly #waiters = new Waiters();
@@ -100,7 +102,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     this.wire = options.wire;
     this.scope = options.scope;
     this.#keys = new Keys(options.scope);
-    this.#sender = new Sender(options);
+    this.#expiry = new Expiry(options.wire);
+    this.#sender = new Sender(options, this.#expiry);
     this.#segments = new SegmentTable(options.wire);
     this.#inFlight = new InFlight(options.config.inFlightMs ?? 0);
     this.#sync = new StoreSync({
@@ -111,6 +114,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
       segments: this.#segments,
       inFlight: this.#inFlight,
       keys: this.#keys,
+      expiry: this.#expiry,
       waiters: this.#waiters,
       deadLetters: options.deadLetters,
     });
@@ -222,6 +226,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
         const handles = port.commit(now, origin.id, this.#sync.maxGroupedEvents(body!, sizes));
         known.forEach((segment, index) => {
           this.#segments.add(segment, handles[index]!);
+          this.#expiry.tellTimes(port, now, segment);
         });
         for (const segment of segments) this.#sender.compressSegment(segment);
       });
@@ -624,5 +629,6 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     const maxGroupedEvents = this.#sync.maxGroupedEvents(body!, sizes);
     const handle = port.recommit(now, Uint32Array.from(sizes), Uint32Array.from(orderingKeys), maxGroupedEvents);
     this.#segments.add(segment, handle);
+    this.#expiry.tellTimes(port, now, segment);
   }
 }

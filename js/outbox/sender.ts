@@ -4,6 +4,7 @@ import { Secrets } from "../client/redact.js";
 import { FAILURE, type OutboxPort } from "../engine/ports.js";
 import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
 import { keepaliveBudget } from "../platform/keepalive-budget.js";
+import type { Expiry } from "./expiry.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import { type Batch, SINGLE_EVENT_LIMITS, type Wire } from "./wire.js";
 import type { HeadersInit, RequestCredentials } from "../platform/web-types.js";
@@ -60,11 +61,13 @@ export class Sender<E> {
   /** What a server may repeat in its errors. */
   readonly secrets: Secrets = new Secrets();
   readonly #options: SenderOptions<E>;
+  readonly #expiry: Expiry<E>;
   /** The headers of the user for the previous request. */
   #lastHeaders: [HeadersInit | undefined] | undefined;
 
-  constructor(options: SenderOptions<E>) {
+  constructor(options: SenderOptions<E>, expiry: Expiry<E>) {
     this.#options = options;
+    this.#expiry = expiry;
   }
 
   /**
@@ -95,6 +98,7 @@ export class Sender<E> {
           body,
           timeoutMs,
           maxResponseBytes: RESPONSE_BYTES + batch.count * RESPONSE_BYTES_PER_EVENT,
+          responseHeaders: this.#expiry.responseHeaders,
         };
         return { ...plan, credentials, keepalive: keepalive ? keepaliveBudget.take(body.length) : undefined };
       };
@@ -121,6 +125,8 @@ export class Sender<E> {
       port.not_sent(now, id);
       return;
     }
+    if (outcome.kind === "response") this.#expiry.noteAnswer(outcome.headers);
+    this.#expiry.tellTime(port, now);
     if (outcome.kind === "failure") {
       port.failure(now, id, FAILURE[outcome.reason]);
       return;

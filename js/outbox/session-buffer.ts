@@ -87,7 +87,7 @@ export class SessionBuffer<E> implements SegmentOrigin {
 
   /** See `EventSession.publish`. */
   publish(event: E): EventReceipt {
-    const { id, text, orderingKey } = this.#host.wire.encode(event);
+    const { id, text, orderingKey, mayExpire } = this.#host.wire.encode(event);
     // Most events need no decision of the machine: with credit they are reported to it together.
     const maxSize = text.length * MAX_BYTES_PER_UNIT;
     if (this.#credit.events > 0 && maxSize <= this.#credit.bytes && !this.#host.isClosed) {
@@ -101,6 +101,7 @@ export class SessionBuffer<E> implements SegmentOrigin {
     const { ids } = segment;
     const orderingKeys = segment.orderingKeys as number[];
     ids.push(id);
+    if (mayExpire) segment.mayExpire = true;
     if (orderingKey !== undefined || orderingKeys.length > 0) {
       while (orderingKeys.length < ids.length - 1) orderingKeys.push(0);
       orderingKeys.push(orderingKeyOf(orderingKey));

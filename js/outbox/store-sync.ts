@@ -16,6 +16,7 @@ import type { SharedStore } from "../stores/shared-store.js";
 import type { Change, DeadLetter, Segment } from "../stores/store.js";
 import { type DeadLetterBound, DeadLetterLimits } from "./dead-letter-limits.js";
 import { toSegments } from "./dead-letters.js";
+import type { Expiry } from "./expiry.js";
 import type { Keys } from "./keys.js";
 import type { InFlight } from "./in-flight.js";
 import { fromStoredProgress } from "./progress.js";
@@ -53,6 +54,7 @@ export interface StoreSyncOptions<E> {
   segments: SegmentTable<E>;
   inFlight: InFlight;
   keys: Keys;
+  expiry: Expiry<E>;
   waiters: Waiters;
   deadLetters: DeadLetterBound;
 }
@@ -71,6 +73,7 @@ export class StoreSync<E> {
   readonly #segments: SegmentTable<E>;
   readonly #inFlight: InFlight;
   readonly #keys: Keys;
+  readonly #expiry: Expiry<E>;
   readonly #waiters: Waiters;
   #election: LeaderElection<TabMessage> | undefined;
   /** Whether it is known who leads. */
@@ -83,12 +86,24 @@ export class StoreSync<E> {
   #purging: Promise<unknown> | undefined;
   #purges = 0;
 
-  constructor({ host, wire, store, scope, segments, inFlight, keys, waiters, deadLetters }: StoreSyncOptions<E>) {
+  constructor({
+    host,
+    wire,
+    store,
+    scope,
+    segments,
+    inFlight,
+    keys,
+    expiry,
+    waiters,
+    deadLetters,
+  }: StoreSyncOptions<E>) {
     this.#host = host;
     this.#wire = wire;
     this.#segments = segments;
     this.#inFlight = inFlight;
     this.#keys = keys;
+    this.#expiry = expiry;
     this.#waiters = waiters;
     this.#limits = new DeadLetterLimits({
       ...deadLetters,
@@ -332,7 +347,7 @@ export class StoreSync<E> {
   }
 
   #found(port: OutboxPort, now: number, stored: Segment): void {
-    const { key, at, body, sizes, orderingKeys = NO_ORDERING_KEYS } = stored;
+    const { key, at, body, sizes, orderingKeys = NO_ORDERING_KEYS, isReplayed = false } = stored;
     const known = this.#segments.getByKey(key);
     const isUnchanged = known !== undefined && known.count === sizes.length;
     const segment = isUnchanged ? known : new TrackedSegment();
@@ -340,10 +355,11 @@ export class StoreSync<E> {
     const maxGroupedEvents = this.maxGroupedEvents(body, sizes);
     const progress = fromStoredProgress(this.#inFlight.withSaved(key, sizes.length, stored.progress));
     const handle = port.segment_found(now, sizes, orderingKeys, maxGroupedEvents, ageMs, known?.handle ?? 0, progress);
-    Object.assign(segment, { at, key, body, sizes, orderingKeys, isAccepted: true });
-    if (!isUnchanged) segment.pending = segment.count;
+    Object.assign(segment, { at, key, body, sizes, orderingKeys, isAccepted: true, isReplayed });
+    if (!isUnchanged) Object.assign(segment, { pending: segment.count, mayExpire: true });
     if (known && !isUnchanged) segment.replace(known, (index) => this.#wire.idOf(segment.slice(index, index + 1)));
     this.#segments.add(segment, handle);
+    this.#expiry.tellTimes(port, now, segment);
   }
 
   /** Another tab has stored segments, removed dead letters, or settled events of a segment that was committed here. */

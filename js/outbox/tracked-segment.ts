@@ -68,6 +68,10 @@ export class TrackedSegment {
   /** The ids of its events. Only kept until it is committed. */
   ids: string[] = [];
   isAccepted = false;
+  /** Whether some of its events may expire by an attribute of their own. */
+  mayExpire = false;
+  /** See `Segment.isReplayed`. */
+  isReplayed = false;
   /** The engine that has it staged, see `engineGeneration` of the driver. */
   readonly generation: number;
   /** How many events are neither delivered nor dead. */
@@ -158,6 +162,7 @@ export class TrackedSegment {
       body,
       sizes: pick(this.sizes),
       ...(this.orderingKeys.length > 0 && { orderingKeys: pick(this.orderingKeys) }),
+      ...(this.isReplayed && { isReplayed: true }),
     };
   }
 

@@ -8,6 +8,8 @@ export interface Encoded {
   readonly text: string;
   /** Events with the same key are delivered in order. */
   readonly orderingKey?: string | undefined;
+  /** Whether it may have a time in `expiryTimes`. @default false */
+  readonly mayExpire?: boolean;
 }
 
 /** The events of one request. */
@@ -54,6 +56,12 @@ export interface Wire<E> {
   idOf(body: Uint8Array): string;
   /** The text of a dead letter as applications see it. @default the encoded event */
   textOf?(body: Uint8Array): string;
+  /**
+   * When each event expires, in Unix milliseconds; NaN for those that do not. Undefined if none does.
+   *
+   * @param body the texts, separated by commas
+   */
+  expiryTimes?(body: Uint8Array, texts: () => readonly Uint8Array[]): number[] | undefined;
   /** The request for a batch. */
   request(batch: Batch): WireRequest;
   /** The body of a request with exactly these events, if it can be made in advance. */

@@ -28,7 +28,7 @@ export interface RequestPlan {
   /** The maximum number of body bytes that are read. @default 16 KiB */
   maxResponseBytes?: number;
   /** The response headers to read: lower-case names separated by one space. @default none */
-  responseHeaders?: string;
+  responseHeaders?: string | undefined;
   /** Lines of `name: value` that `headers` of the outcome has as well. Does not throw. @default none */
   moreHeaders?: ((headers: Headers) => string) | undefined;
   /** Whether a response with status 2xx whose body breaks off counts as a failure. @default false */

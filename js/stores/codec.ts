@@ -5,7 +5,8 @@
  *     segment:      length u32 | events u32 | at f64 | flags u32 | sizes u32… | orderingKeys u32… | body
  *     dead letter:  length u32 | length of the JSON u32 | JSON of all but key and body | body
  *
- * The flag 1: there are ordering keys. All others are 0: a newer version may use them.
+ * The flag 1: there are ordering keys. The flag 2: the events are replayed. All others are 0: a newer version may use
+ * them.
  */
 import type { Bytes } from "../platform/bytes.js";
 import { ensure, readDeadLetter, readSegment } from "./readable-row.js";
@@ -14,15 +15,17 @@ import { TextDecoder, TextEncoder } from "../platform/text.js";
 
 const SEGMENT_HEAD = 20;
 const DEAD_LETTER_HEAD = 8;
+const HAS_ORDERING_KEYS = 1;
+const IS_REPLAYED = 2;
 
 /** A segment as bytes. */
-export function encodeSegment({ sizes, orderingKeys, at, body }: Segment): Bytes {
+export function encodeSegment({ sizes, orderingKeys, at, body, isReplayed }: Segment): Bytes {
   const bytes = new Uint8Array(SEGMENT_HEAD + sizes.byteLength + (orderingKeys?.byteLength ?? 0) + body.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.length, true);
   view.setUint32(4, sizes.length, true);
   view.setFloat64(8, at, true);
-  view.setUint32(16, orderingKeys ? 1 : 0, true);
+  view.setUint32(16, (orderingKeys ? HAS_ORDERING_KEYS : 0) | (isReplayed ? IS_REPLAYED : 0), true);
   bytes.set(raw(sizes), SEGMENT_HEAD);
   if (orderingKeys) bytes.set(raw(orderingKeys), SEGMENT_HEAD + sizes.byteLength);
   bytes.set(body, bytes.length - body.length);
@@ -34,8 +37,8 @@ export function decodeSegment(key: string, bytes: Uint8Array): Segment {
   const view = viewOf(bytes, SEGMENT_HEAD);
   const events = view.getUint32(4, true);
   const flags = view.getUint32(16, true);
-  ensure(flags <= 1, "it has the form of a newer version");
-  const hasOrderingKeys = flags === 1;
+  ensure(flags <= (HAS_ORDERING_KEYS | IS_REPLAYED), "it has the form of a newer version");
+  const hasOrderingKeys = (flags & HAS_ORDERING_KEYS) !== 0;
   const end = SEGMENT_HEAD + 4 * events;
   ensure((hasOrderingKeys ? end + 4 * events : end) <= bytes.length, "its sizes do not match its events");
   return readSegment({
@@ -44,6 +47,7 @@ export function decodeSegment(key: string, bytes: Uint8Array): Segment {
     sizes: new Uint32Array(copy(bytes, SEGMENT_HEAD, end).buffer),
     ...(hasOrderingKeys && { orderingKeys: new Uint32Array(copy(bytes, end, end + 4 * events).buffer) }),
     at: view.getFloat64(8, true),
+    ...(flags & IS_REPLAYED && { isReplayed: true }),
   });
 }
 

@@ -44,6 +44,13 @@ export interface Segment {
    * next page may send events while an earlier one still waits for the answer. @default nothing
    */
   readonly progress?: readonly number[] | undefined;
+  /**
+   * Whether the application has replayed the events: each is sent once, even if it has expired. Only written where events
+   * expire. A store may leave it out: then a replayed event that has expired may become a dead letter again unsent.
+   *
+   * @default false
+   */
+  readonly isReplayed?: boolean;
 }
 
 /** An event that could not be delivered, and why. It stays until it is replayed or removed. */

@@ -75,6 +75,7 @@ codes! {
     Store                 "ERR_STORE"                     Caller   true  "the store could not be read or written";
     RolledBack            "ERR_ROLLED_BACK"               Caller   false "the event was rolled back before it was flushed";
     Expired               "ERR_EXPIRED"                   Network  false "the event was not delivered within its maximum age";
+    ExpiryTime            "ERR_EXPIRYTIME"                Network  false "the expirytime of the event has passed";
     Dropped               "ERR_DROPPED"                   Caller   false "the event was dropped at the sign-out of its identity";
     Internal              "ERR_INTERNAL"                  Internal false "the engine stopped because of a bug and was reset";
 }

@@ -22,6 +22,7 @@ use super::Options;
 use super::bisection::Bisection;
 use super::counters::Counters;
 use super::effect::Effect;
+use super::expiry::{ExpiryTimes, WallClock};
 use super::segment::{EventRange, Segment, SegmentId, StoreState};
 use super::session::{Contents, Grouping, SessionId, Sessions, StageResult};
 use super::writes::Writes;
@@ -111,6 +112,7 @@ pub struct Outbox {
     /// The `store_version` for which a peek runs.
     peeking: Option<u32>,
     peek_not_before: Moment,
+    wall_clock: WallClock,
 }
 
 impl Outbox {
@@ -150,6 +152,7 @@ impl Outbox {
             store_version: 0,
             peeking: None,
             peek_not_before: Moment::default(),
+            wall_clock: WallClock::default(),
         }
     }
 
@@ -232,6 +235,18 @@ impl Outbox {
         self.writes.commit(vec![id], bytes);
         self.advance(now);
         id
+    }
+
+    /// Events of a segment expire by an attribute of their own. The wall clock has to be set.
+    pub fn set_expiry_times(&mut self, id: SegmentId, times: ExpiryTimes) {
+        if let Some(segment) = self.segments.get_mut(id) {
+            segment.expiry_times = times;
+        }
+    }
+
+    /// Sets the clock by which events expire.
+    pub fn set_wall_clock(&mut self, clock: WallClock) {
+        self.wall_clock = clock;
     }
 
     /// The counters.

@@ -19,6 +19,7 @@
 //! - `batch`: which events go into the next request.
 //! - `bisection`: what happens to the rest of a batch of which only refused events show up.
 //! - [`answer`]: what a response means for the events of a request.
+//! - [`expiry`]: events that expire by an attribute of their own.
 //! - [`counters`]: the counters, which always balance.
 //! - [`writes`]: the changes for the store, one write at a time.
 //! - [`progress`]: what the store remembers of requests, for a program that comes later.
@@ -44,6 +45,7 @@ mod batch;
 mod bisection;
 pub mod counters;
 pub mod effect;
+pub mod expiry;
 pub mod machine;
 pub mod progress;
 pub mod segment;

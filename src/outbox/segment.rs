@@ -6,6 +6,7 @@
 //!                    └> failed ──┘
 //! ```
 
+use super::expiry::ExpiryTimes;
 use super::session::Contents;
 use crate::base::time::Moment;
 use crate::engine::ordered_map::OrderedMap;
@@ -100,6 +101,8 @@ pub struct Segment {
     pub since: Moment,
     /// From when on a failed request makes dead letters of its events.
     pub expires: Moment,
+    /// When its events expire by an attribute of their own.
+    pub expiry_times: ExpiryTimes,
 }
 
 impl Segment {
@@ -115,6 +118,7 @@ impl Segment {
             is_released: false,
             since,
             expires,
+            expiry_times: ExpiryTimes::default(),
         }
     }
 

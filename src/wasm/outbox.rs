@@ -14,6 +14,7 @@ use crate::boundary::numbers;
 use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::outbox::answer::{Classifier, by_status};
 use crate::outbox::effect::{Effect, Outcome, StoreCounts};
+use crate::outbox::expiry::{ExpiryTimes, WallClock};
 use crate::outbox::machine::Outbox;
 use crate::outbox::progress::Progress;
 use crate::outbox::segment::{EventRange, SegmentId};
@@ -207,6 +208,16 @@ impl OutboxPort {
         self.run(|outbox| {
             outbox.store_peeked(moment(now), if result > 1 { Err(()) } else { Ok(result == 0) })
         });
+    }
+
+    /// When the events of a segment expire, in Unix milliseconds; NaN for never.
+    pub fn set_expiry_times(&mut self, segment: u32, times: &[f64], is_replayed: bool) {
+        self.outbox.set_expiry_times(SegmentId(segment), ExpiryTimes::new(times, is_replayed));
+    }
+
+    /// Sets the clock by which events expire, see [`WallClock::new`]. `date` is empty if there was none.
+    pub fn set_wall_clock(&mut self, now: f64, unix_ms: f64, date: &str, date_at: f64) {
+        self.outbox.set_wall_clock(WallClock::new(moment(now), unix_ms as u64, date, moment(date_at)));
     }
 
     /// Another tab stored segments.

@@ -188,6 +188,14 @@ const PROVOKED = {
     },
     "the event was not delivered within its maximum age",
   ],
+  ERR_EXPIRYTIME: [
+    async () => {
+      const events = session(answers(503));
+      const { delivered } = events.publish(new CloudEvent({ ...base, expirytime: "2020-01-01T00:00:00Z" }));
+      await Promise.all([events.flush({ until: "delivered" }), delivered]);
+    },
+    "the expirytime of the event has passed",
+  ],
   ERR_DROPPED: [
     () => session(answers(202), {}, { beforeSend: () => null }).publish(new CloudEvent(base)).delivered,
     "beforeSend dropped the event",

@@ -35,7 +35,7 @@ before(async () => {
   };
   patch(
     "stores/codec.js",
-    ["orderingKeys ? 1 : 0, true", "(orderingKeys ? 1 : 0) + 256, true"],
+    ["(isReplayed ? IS_REPLAYED : 0), true", "256, true"],
     ["const flags = view.getUint32(16, true)", "const flags = view.getUint32(16, true) & 255"],
     ["JSON.stringify(rest)", "JSON.stringify({ ...rest, form: 1 })"],
   );

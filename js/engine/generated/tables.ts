@@ -33,6 +33,7 @@ export const CODES = [
   ["ERR_STORE", "caller", true, "the store could not be read or written"],
   ["ERR_ROLLED_BACK", "caller", false, "the event was rolled back before it was flushed"],
   ["ERR_EXPIRED", "network", false, "the event was not delivered within its maximum age"],
+  ["ERR_EXPIRYTIME", "network", false, "the expirytime of the event has passed"],
   ["ERR_DROPPED", "caller", false, "the event was dropped at the sign-out of its identity"],
   ["ERR_INTERNAL", "internal", false, "the engine stopped because of a bug and was reset"],
 ] as const;

@@ -2,12 +2,15 @@
 import type { Bytes } from "../../platform/bytes.js";
 import { toJsonArray } from "../../outbox/json-texts.js";
 import type { Batch, Encoded, Wire, WireRequest } from "../../outbox/wire.js";
+import { Format, matches } from "./attribute.js";
 import { checkEvent } from "./batch.js";
 import { CloudEvent } from "./event.js";
 import { BATCH_TYPE, type ContentMode, STRUCTURED_TYPE, toBinary } from "./http.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
+const EXPIRY = "expirytime";
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /**
  * The requests of a publisher's outbox. Events with the same `partitionkey` are delivered in order. Without a mode it
@@ -34,7 +37,14 @@ export class CloudEventsWire implements Wire<CloudEvent> {
     // All events of a batch must have the same version.
     const encoded = this.#mode === "batch" ? event.toVersion("1.0") : event;
     const key = encoded.get("partitionkey");
-    return { id: encoded.id, text: encoded.toString(), orderingKey: key === undefined ? key : String(key) };
+    const orderingKey = key === undefined ? key : String(key);
+    const mayExpire = encoded.get(EXPIRY) !== undefined;
+    return { id: encoded.id, text: encoded.toString(), orderingKey, mayExpire };
+  }
+
+  expiryTimes(body: Uint8Array, texts: () => readonly Uint8Array[]): number[] | undefined {
+    // Nearly no event has the attribute, and to find out by parsing would take long.
+    return decoder.decode(body).includes(EXPIRY) ? texts().map(expiryTimeOf) : undefined;
   }
 
   idOf(body: Uint8Array): string {
@@ -79,11 +89,24 @@ export class CloudEventsWire implements Wire<CloudEvent> {
   }
 }
 
+/** When an event expires, in Unix milliseconds; NaN if it does not, or says so in a text that is not RFC 3339. */
+function expiryTimeOf(text: Uint8Array): number {
+  try {
+    const time = CloudEvent.fromJSON(text).get(EXPIRY);
+    // `Date` knows no leap second and, by its specification, no lower case.
+    if (typeof time === "string" && matches(time, Format.Timestamp))
+      return Date.parse(time.toUpperCase().replace(":60", ":59"));
+  } catch {
+    // The text is damaged.
+  }
+  return Number.NaN;
+}
+
 /** The status of each event in the body of a response with status 207, in the order of the ids. */
 export function multiStatus(answer: Uint8Array, ids: readonly string[]): number[] {
   let results: { id?: unknown; status?: unknown }[] = [];
   try {
-    const parsed = JSON.parse(new TextDecoder().decode(answer));
+    const parsed = JSON.parse(decoder.decode(answer));
     results = [...(Array.isArray(parsed) ? parsed : parsed.results)];
   } catch {
     // An unreadable response confirms no event.

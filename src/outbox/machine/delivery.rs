@@ -11,7 +11,7 @@ use crate::outbox::answer::{Answer, Classified, Classifier, classify, classify_s
 use crate::outbox::batch::{self, BatchRules, Urgency, split};
 use crate::outbox::bisection::Bisection;
 use crate::outbox::effect::Effect;
-use crate::outbox::segment::{EventRange, SegmentId, State, StoreState};
+use crate::outbox::segment::{EventRange, Segment, SegmentId, State, StoreState};
 use crate::outbox::session::Grouping;
 
 impl Outbox {
@@ -66,6 +66,7 @@ impl Outbox {
         while !self.is_paused && bytes > 0 {
             let max = (self.options.batch_events, bytes.min(self.batch_bytes));
             let Some((batch, batch_bytes)) = self.pick(max, Urgency::PageHidden) else { break };
+            let batch = self.without_expired(batch);
             if batch_bytes > bytes {
                 // A single event larger than the remaining bytes.
                 self.requeue(&batch);
@@ -76,7 +77,7 @@ impl Outbox {
                 for range in batch {
                     self.send(vec![range], true);
                 }
-            } else {
+            } else if !batch.is_empty() {
                 self.send(batch, true);
             }
         }
@@ -186,11 +187,39 @@ impl Outbox {
             else {
                 break;
             };
-            self.send(batch, false);
+            let batch = self.without_expired(batch);
+            if !batch.is_empty() {
+                self.send(batch, false);
+            }
         }
         if self.is_flushing && self.counters.pending() == 0 && self.segments.is_empty() {
             self.is_flushing = false;
         }
+    }
+
+    /// The events of a batch without those that have expired by the clock of the destination, which become dead
+    /// letters.
+    fn without_expired(&mut self, batch: Vec<EventRange>) -> Vec<EventRange> {
+        if !self.wall_clock.is_confirmed() {
+            return batch;
+        }
+        let unix_ms = self.wall_clock.unix_ms(self.now);
+        let is_over = |segment: &Segment, index: u32| {
+            segment.expiry_times.is_over(index, segment.attempts(index), unix_ms)
+        };
+        let mut over = Vec::new();
+        for range in &batch {
+            let Some(segment) = self.segments.get(range.segment) else { continue };
+            let indices = (range.from..range.to).filter(|index| is_over(segment, *index));
+            over.extend(indices.map(|index| (range.segment, index)));
+        }
+        if over.is_empty() {
+            return batch;
+        }
+        for (segment, index) in over {
+            self.mark_dead(segment, index, Error::new(Code::ExpiryTime), true);
+        }
+        self.unsettled(&batch)
     }
 
     pub(super) fn can_send(&self) -> bool {
@@ -421,6 +450,8 @@ impl Outbox {
             Some(error.clone())
         } else if segment.expires <= self.now {
             Some(Error::new(Code::Expired))
+        } else if segment.expiry_times.has_passed(index, self.wall_clock.unix_ms(self.now)) {
+            Some(Error::new(Code::ExpiryTime))
         } else {
             None
         }

@@ -5,6 +5,7 @@ mod batches;
 mod capacity;
 mod checks;
 mod delivery;
+mod expiry;
 mod pages;
 mod progress;
 mod random;

@@ -1,0 +1,48 @@
+/** When events expire by an attribute of their own, and by which clock: what the machine (`src/outbox/expiry.rs`) has to know. */
+import type { OutboxPort } from "../engine/ports.js";
+import { monotonicNow, unixNow } from "../platform/clock.js";
+import type { TrackedSegment } from "./tracked-segment.js";
+import type { Wire } from "./wire.js";
+
+const DATE = "date";
+
+export class Expiry<E> {
+  readonly #wire: Wire<E>;
+  /** Whether the machine has been told of an event that expires. */
+  #isNeeded = false;
+  /** The `Date` of the last answer that had one, and when it came. */
+  #date = "";
+  #dateAt = 0;
+
+  constructor(wire: Wire<E>) {
+    this.#wire = wire;
+  }
+
+  /** The headers of an answer that tell the clock of the destination. Undefined if no event ever expires. */
+  get responseHeaders(): string | undefined {
+    return this.#wire.expiryTimes && DATE;
+  }
+
+  /** An answer has come with these lines of headers. */
+  noteAnswer(headers: string): void {
+    if (headers === "") return;
+    this.#date = headers.slice(DATE.length + 2).trimEnd();
+    this.#dateAt = monotonicNow();
+  }
+
+  /** Tells the machine the time, if it may need it. */
+  tellTime(port: OutboxPort, now: number): void {
+    if (this.#isNeeded) port.set_wall_clock(now, unixNow(), this.#date, this.#dateAt);
+  }
+
+  /** Tells the machine when the events of a segment that it has expire, if any does. */
+  tellTimes(port: OutboxPort, now: number, segment: TrackedSegment): void {
+    if (!segment.mayExpire) return;
+    const times = this.#wire.expiryTimes?.(segment.body!, () => segment.texts(0, segment.count));
+    segment.mayExpire = times !== undefined;
+    if (!times) return;
+    this.#isNeeded = true;
+    this.tellTime(port, now);
+    port.set_expiry_times(segment.handle, Float64Array.from(times), segment.isReplayed);
+  }
+}
