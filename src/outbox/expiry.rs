@@ -10,30 +10,25 @@
 
 use crate::base::time::Moment;
 use crate::base::timestamp::read_http_date;
-use crate::engine::ordered_map::OrderedMap;
 
 /// When events of a segment expire.
 #[derive(Clone, Debug, Default)]
 pub struct ExpiryTimes {
-    /// Unix times in milliseconds, by index.
-    times: OrderedMap<u32, u64>,
+    /// One Unix time in milliseconds for each event; NaN for an event that does not expire. Empty if none does.
+    times: Vec<f64>,
     /// The application has replayed the events. Each is sent once, whatever the destination's clock says.
     is_replayed: bool,
 }
 
 impl ExpiryTimes {
     /// From one Unix time in milliseconds for each event; NaN for an event that does not expire.
-    pub fn new(times: &[f64], is_replayed: bool) -> Self {
-        let mut all = Self { times: OrderedMap::new(), is_replayed };
-        for (index, time) in (0..).zip(times).filter(|(_, time)| !time.is_nan()) {
-            all.times.insert(index, *time as u64);
-        }
-        all
+    pub const fn new(times: Vec<f64>, is_replayed: bool) -> Self {
+        Self { times, is_replayed }
     }
 
     /// Whether the time of an event has passed.
     pub(super) fn has_passed(&self, index: u32, unix_ms: u64) -> bool {
-        self.times.get(index).is_some_and(|time| *time <= unix_ms)
+        self.times.get(index as usize).is_some_and(|time| *time <= unix_ms as f64)
     }
 
     /// Whether an event that was in so many requests needs no further one.
@@ -93,8 +88,8 @@ mod tests {
 
     #[test]
     fn a_replayed_event_is_over_only_after_a_request() {
-        let times = [f64::NAN, 1000.0, -5.0];
-        let (own, replayed) = (ExpiryTimes::new(&times, false), ExpiryTimes::new(&times, true));
+        let times = vec![f64::NAN, 1000.0, -5.0];
+        let (own, replayed) = (ExpiryTimes::new(times.clone(), false), ExpiryTimes::new(times, true));
         assert!(!own.is_over(0, 0, u64::MAX), "it never expires");
         assert!(!own.is_over(1, 0, 999) && own.is_over(1, 0, 1000) && own.is_over(2, 0, 0));
         assert!(!own.is_over(3, 0, u64::MAX), "there is no such event");

@@ -211,7 +211,7 @@ impl OutboxPort {
     }
 
     /// When the events of a segment expire, in Unix milliseconds; NaN for never.
-    pub fn set_expiry_times(&mut self, segment: u32, times: &[f64], is_replayed: bool) {
+    pub fn set_expiry_times(&mut self, segment: u32, times: Vec<f64>, is_replayed: bool) {
         self.outbox.set_expiry_times(SegmentId(segment), ExpiryTimes::new(times, is_replayed));
     }
 

@@ -19,7 +19,7 @@ fn commit_expiring(world: &mut World, times: &[f64], is_replayed: bool) -> Vec<E
     let times: Vec<f64> = times.iter().map(|time| EPOCH as f64 + time).collect();
     let events = commit(world, times.len() as u32);
     let id = *world.bodies.keys().last().expect("a segment");
-    world.machine.set_expiry_times(id, ExpiryTimes::new(&times, is_replayed));
+    world.machine.set_expiry_times(id, ExpiryTimes::new(times, is_replayed));
     events
 }
 
