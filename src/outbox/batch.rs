@@ -129,6 +129,56 @@ pub(super) fn split(batch: &[EventRange], mut events: u32) -> (Vec<EventRange>, 
     (head, tail)
 }
 
+/// The number of events in a batch.
+pub(super) fn len(batch: &[EventRange]) -> u32 {
+    batch.iter().map(|range| range.len()).sum()
+}
+
+/// Bytes of the events of a batch.
+pub(super) fn bytes(segments: &OrderedMap<SegmentId, Segment>, batch: &[EventRange]) -> u64 {
+    let size = |range: &EventRange| {
+        let contents = segments.get(range.segment)?.contents();
+        Some((range.from..range.to).map(|index| contents.size(index)).sum::<u64>())
+    };
+    batch.iter().filter_map(size).sum()
+}
+
+/// The ordering keys of the events of a batch, without 0.
+pub(super) fn ordering_keys(segments: &OrderedMap<SegmentId, Segment>, batch: &[EventRange]) -> Vec<u32> {
+    let contents = |range: &EventRange| Some((*range, segments.get(range.segment)?.contents()));
+    let with_keys =
+        batch.iter().filter_map(contents).filter(|(_, contents)| !contents.ordering_keys.is_empty());
+    with_keys
+        .flat_map(|(range, contents)| (range.from..range.to).map(|index| contents.ordering_key(index)))
+        .filter(|ordering_key| *ordering_key != 0)
+        .collect()
+}
+
+/// How many events of a batch may share a request. A batch made for a closing page may have more.
+pub(super) fn max_events(segments: &OrderedMap<SegmentId, Segment>, batch: &[EventRange]) -> u32 {
+    let first = batch.first().and_then(|range| segments.get(range.segment));
+    match first.map(|segment| segment.contents().grouping) {
+        Some(Grouping::Separate(max)) => max.max(1),
+        _ => u32::MAX,
+    }
+}
+
+/// The events of a batch that are neither delivered nor dead. Another leader may have settled some since the
+/// batch was made.
+pub(super) fn unsettled(segments: &OrderedMap<SegmentId, Segment>, batch: &[EventRange]) -> Vec<EventRange> {
+    let mut open: Vec<EventRange> = Vec::new();
+    for range in batch {
+        let Some(segment) = segments.get(range.segment) else { continue };
+        for index in (range.from..range.to).filter(|index| segment.state(*index) != State::Settled) {
+            match open.last_mut() {
+                Some(last) if last.segment == range.segment && last.to == index => last.to += 1,
+                _ => open.push(EventRange { from: index, to: index + 1, ..*range }),
+            }
+        }
+    }
+    open
+}
+
 /// Whether events of a segment may be sent from here now.
 fn can_send(id: SegmentId, segment: &Segment, rules: &BatchRules) -> bool {
     let is_closing = rules.urgency == Urgency::PageHidden;

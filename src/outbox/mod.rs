@@ -16,7 +16,11 @@
 //!
 //! - [`session`]: stages and rolls back events, cuts them into segments, and enforces the byte limit.
 //! - [`segment`]: events that are stored together, and the state of each.
+//! - `capacity`: how many bytes are staged and held.
+//! - `store_sync`: what is known of the store.
+//! - `delivery`: which batches wait, and whether requests may be sent.
 //! - `batch`: which events go into the next request.
+//! - `breaker`: the delay after failures.
 //! - `bisection`: what happens to the rest of a batch of which only refused events show up.
 //! - [`answer`]: what a response means for the events of a request.
 //! - [`expiry`]: events that expire by an attribute of their own.
@@ -43,13 +47,17 @@
 pub mod answer;
 mod batch;
 mod bisection;
+mod breaker;
+mod capacity;
 pub mod counters;
+mod delivery;
 pub mod effect;
 pub mod expiry;
 pub mod machine;
 pub mod progress;
 pub mod segment;
 pub mod session;
+mod store_sync;
 pub mod writes;
 
 use crate::base::time::Millis;

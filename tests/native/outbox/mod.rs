@@ -9,5 +9,6 @@ mod expiry;
 mod pages;
 mod progress;
 mod random;
+mod sources;
 mod store_and_server;
 mod world;

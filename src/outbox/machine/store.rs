@@ -1,36 +1,40 @@
-//! The store: writes, reads, the window of known segments, and whose they are.
+//! What the store tells, and what it is asked for: writes, reads, the window of known segments, and whose they
+//! are.
 
-use super::{MAX_RETRY_AFTER, Outbox, PEEK_RETRY_DELAY, WINDOW_BATCHES};
+use super::Outbox;
 use crate::base::time::{Millis, Moment};
-use crate::outbox::Overflow;
+use crate::outbox::breaker::MAX_RETRY_AFTER;
 use crate::outbox::effect::{Effect, Outcome, StoreCounts};
 use crate::outbox::progress::{EventProgress, Progress};
 use crate::outbox::segment::{EventRange, Segment, SegmentId, State, StoreState};
 use crate::outbox::session::Contents;
 use crate::outbox::writes::{Put, Write};
 
+/// The capacity of the window, in batches.
+const WINDOW_BATCHES: u32 = 8;
+
 impl Outbox {
     /// The store is open, with these contents.
     pub fn store_opened(&mut self, now: Moment, counts: StoreCounts) {
-        self.is_open = true;
+        self.store.open();
         self.store_added(now, counts);
     }
 
     /// These contents were moved into the store.
     pub fn store_added(&mut self, now: Moment, counts: StoreCounts) {
-        self.unseen = (self.unseen.0 + counts.events, self.unseen.1 + counts.bytes);
+        self.store.expect(counts);
         self.counters.accepted += counts.events + counts.dead;
         self.counters.dead += counts.dead;
-        self.held_bytes += counts.bytes + counts.dead_bytes;
+        self.capacity.hold(counts.bytes + counts.dead_bytes);
         self.store_changed(now);
     }
 
     /// Segments that were committed here and are only in the store were moved out of it. They no longer count
     /// as accepted here.
     pub fn moved_away(&mut self, now: Moment, segments: impl Iterator<Item = SegmentId>) {
-        for (events, bytes) in segments.filter_map(|id| self.evicted.remove(id)) {
-            self.counters.accepted = self.counters.accepted.saturating_sub(u64::from(events));
-            self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        for (events, bytes) in segments.filter_map(|id| self.store.take_evicted(id)) {
+            self.counters.accepted = self.counters.accepted.saturating_sub(events);
+            self.capacity.release(bytes);
         }
         self.advance(now);
     }
@@ -59,21 +63,20 @@ impl Outbox {
         known: Option<SegmentId>,
         progress: Option<&Progress>,
     ) -> SegmentId {
-        let (expected, expected_bytes) = known.and_then(|id| self.evicted.remove(id)).unwrap_or_default();
+        let expected = known.and_then(|id| self.store.take_evicted(id)).unwrap_or_default();
         // Segments that were stored earlier are older than those committed here.
         let id = known.unwrap_or_else(|| SegmentId(self.found_ids.advance()));
-        let events = contents.len();
-        let (more, bytes) = (u64::from(events.saturating_sub(expected)), contents.bytes());
+        let (events, bytes) = (u64::from(contents.len()), contents.bytes());
         if known.is_none() {
-            let seen = (more.min(self.unseen.0), bytes.min(self.unseen.1));
-            self.unseen = (self.unseen.0 - seen.0, self.unseen.1 - seen.1);
-            self.counters.accepted += more - seen.0;
-            self.held_bytes += bytes - seen.1;
+            let uncounted = self.store.see((events, bytes));
+            self.counters.accepted += uncounted.0;
+            self.capacity.hold(uncounted.1);
         } else {
             // Another tab may have delivered some events; or events are back, because a write was lost.
-            self.counters.accepted += more;
-            self.counters.delivered += u64::from(expected.saturating_sub(events));
-            self.held_bytes = (self.held_bytes + bytes).saturating_sub(expected_bytes);
+            self.counters.accepted += events.saturating_sub(expected.0);
+            self.counters.delivered += expected.0.saturating_sub(events);
+            self.capacity.hold(bytes);
+            self.capacity.release(expected.1);
         }
         let remaining = Millis(self.options.max_age.0.saturating_sub(age.0));
         let mut segment = Segment::new(contents, StoreState::Written, now, now.after(remaining));
@@ -93,10 +96,8 @@ impl Outbox {
             segment.resume(index, event.attempts, (delay.0 > 0).then(|| now.after(delay)));
         }
         // Somebody who waits for the delivery has ended all delays.
-        if !self.is_flushing && progress.failures > self.failures {
-            self.failures = progress.failures;
-            self.backoff.resume(progress.failures);
-            self.backoff_until = self.backoff_until.max(now.after(progress.backoff.min(MAX_RETRY_AFTER)));
+        if !self.delivery.is_flushing {
+            self.delivery.breaker.resume(now, progress.failures, progress.backoff);
         }
     }
 
@@ -116,8 +117,8 @@ impl Outbox {
             retry: segment.retry_at(index).map_or(Millis(0), until),
         });
         let progress = Progress {
-            failures: self.failures,
-            backoff: until(self.backoff_until),
+            failures: self.delivery.breaker.failures(),
+            backoff: until(self.delivery.breaker.delay_until()),
             events: events.collect(),
         };
         (!progress.is_empty()).then_some(progress)
@@ -133,54 +134,35 @@ impl Outbox {
                 self.mark_delivered(EventRange { segment: id, from: *index, to: index + 1 }, status);
             }
         }
-        let queued = core::mem::take(&mut self.queued);
-        let queued = queued.iter().map(|batch| self.unsettled(batch)).filter(|batch| !batch.is_empty());
-        self.queued = queued.collect();
+        self.delivery.drop_settled(&self.segments);
         self.writes.note_outcome();
         self.advance(now);
     }
 
     /// A peek ended: with true if it found no unknown segments, with an error if it failed.
     pub fn store_peeked(&mut self, now: Moment, result: Result<bool, ()>) {
-        let started = self.peeking.take();
-        match result {
-            Ok(found_nothing) => {
-                if found_nothing && started == Some(self.store_version) {
-                    self.has_unknown = false;
-                    self.is_unscanned = !self.is_leader;
-                    self.forget_unseen();
-                    // Segments that are not in the store any more were settled by other tabs.
-                    for (_, (events, bytes)) in self.evicted.take() {
-                        self.counters.delivered += u64::from(events);
-                        self.held_bytes = self.held_bytes.saturating_sub(bytes);
-                    }
-                }
-            }
-            Err(()) => self.peek_not_before = self.now.max(now).after(PEEK_RETRY_DELAY),
+        if self.store.end_peek(self.now.max(now), result, self.is_leader) {
+            self.forget_unseen();
+            // Segments that are not in the store any more were settled by other tabs.
+            let (events, bytes) = self.store.take_all_evicted();
+            self.counters.delivered += events;
+            self.capacity.release(bytes);
         }
         self.advance(now);
     }
 
     /// Another tab stored segments.
     pub fn store_changed(&mut self, now: Moment) {
-        self.has_unknown = true;
-        self.store_version = self.store_version.wrapping_add(1);
+        self.store.note_change();
         self.advance(now);
     }
 
     /// Another tab settled events of a segment that was committed here and is only in the store.
     pub fn settled_elsewhere(&mut self, now: Moment, id: SegmentId, delivered: u32, dead: u32, bytes: u64) {
-        if let Some(pending) = self.evicted.get_mut(id) {
-            let delivered = delivered.min(pending.0);
-            let dead = dead.min(pending.0 - delivered);
-            let bytes = bytes.min(pending.1);
-            *pending = (pending.0 - delivered - dead, pending.1 - bytes);
-            if pending.0 == 0 {
-                self.evicted.remove(id);
-            }
-            self.counters.delivered += u64::from(delivered);
-            self.counters.dead += u64::from(dead);
-            self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        if let Some((delivered, dead, bytes)) = self.store.settle_evicted(id, delivered, dead, bytes) {
+            self.counters.delivered += delivered;
+            self.counters.dead += dead;
+            self.capacity.release(bytes);
         }
         self.advance(now);
     }
@@ -191,11 +173,11 @@ impl Outbox {
         self.counters.dead -= count;
         if is_replayed {
             // They are counted as accepted already, and will be found.
-            self.unseen = (self.unseen.0 + count, self.unseen.1 + bytes);
+            self.store.expect(StoreCounts { events: count, bytes, ..StoreCounts::default() });
             self.store_changed(now);
         } else {
             self.counters.purged += count;
-            self.held_bytes = self.held_bytes.saturating_sub(bytes);
+            self.capacity.release(bytes);
             self.advance(now);
         }
     }
@@ -203,19 +185,22 @@ impl Outbox {
     /// Forgets all committed events and dead letters, which the owner then deletes from the store. Returns
     /// how many there were.
     pub fn purge(&mut self, now: Moment) -> u64 {
-        let queued: u64 = self.unaccepted().map(|segment| u64::from(segment.pending())).sum();
+        // Not counted as accepted yet.
+        let unwritten = self.segments.values().filter(|segment| segment.store_state != StoreState::Written);
+        let queued: u64 = unwritten.map(|segment| u64::from(segment.pending())).sum();
         let purged = self.counters.pending() + queued + self.counters.dead;
         self.counters.accepted += queued;
         self.counters.purged += purged;
         self.counters.dead = 0;
         self.exchanges.cancel_all();
-        self.queued.clear();
+        self.delivery.take_queued();
         self.writes.clear();
         for (id, _) in self.segments.take() {
             self.exchanges.emit(Effect::Forget(id, Outcome::Removed));
         }
-        self.evicted.take();
-        (self.unseen, self.held_bytes, self.unwritten_bytes) = ((0, 0), 0, 0);
+        self.store.take_all_evicted();
+        self.store.forget_unseen();
+        self.capacity.clear();
         self.store_changed(now);
         purged
     }
@@ -227,14 +212,15 @@ impl Outbox {
         }
         let mut window = self.window_capacity();
         // Until the store was scanned they wait here for what is older, see `BatchRules::is_unscanned`.
+        let store = &self.store;
         let mut may_keep =
-            self.is_leader && (!self.has_unknown || self.is_unscanned && self.evicted.is_empty());
+            self.is_leader && (!store.has_unknown() || store.is_unscanned() && !store.has_evicted());
         for (ids, _) in changes.commits {
             for id in ids {
                 let Some(segment) = self.segments.get_mut(id) else { continue };
                 segment.store_state = StoreState::Written;
                 self.counters.accepted += u64::from(segment.pending());
-                self.unwritten_bytes = self.unwritten_bytes.saturating_sub(segment.contents().bytes());
+                self.capacity.written(segment.contents().bytes());
                 self.exchanges.emit(Effect::Accepted(id));
                 // A segment younger than one that is only in the store has to wait for it there.
                 let is_untouched = segment.is_untouched();
@@ -253,9 +239,7 @@ impl Outbox {
     /// Forgets a segment that is in the store and was committed here.
     pub(super) fn evict(&mut self, id: SegmentId) {
         let Some(segment) = self.segments.remove(id) else { return };
-        self.evicted.insert(id, (segment.pending(), segment.pending_bytes()));
-        self.has_unknown = true;
-        self.store_version = self.store_version.wrapping_add(1);
+        self.store.evict(id, (segment.pending().into(), segment.pending_bytes()));
         self.exchanges.emit(Effect::Forget(id, Outcome::Evicted));
     }
 
@@ -267,18 +251,18 @@ impl Outbox {
     }
 
     pub(super) fn forget_unseen(&mut self) {
-        let (events, bytes) = core::mem::take(&mut self.unseen);
+        let (events, bytes) = self.store.forget_unseen();
         self.counters.accepted -= events.min(self.counters.accepted);
-        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        self.capacity.release(bytes);
     }
 
     /// Leadership lost: stored segments now belong to the new leader. Requests in flight go on, and what their
     /// answers say is stored.
     pub(super) fn lose_leadership(&mut self) {
-        self.is_unscanned = true;
-        self.bisection = None;
+        self.store.unscan();
+        self.delivery.end_bisection();
         self.forget_unseen();
-        for batch in core::mem::take(&mut self.queued) {
+        for batch in self.delivery.take_queued() {
             self.requeue(&batch);
         }
         for segment in self.segments.values_mut() {
@@ -310,20 +294,16 @@ impl Outbox {
             self.evict(id);
         } else if let Some(segment) = self.segments.remove(id) {
             self.counters.accepted -= u64::from(segment.pending()).min(self.counters.accepted);
-            self.held_bytes = self.held_bytes.saturating_sub(segment.pending_bytes());
+            self.capacity.release(segment.pending_bytes());
             self.exchanges.emit(Effect::Forget(id, Outcome::Disowned));
         }
     }
 
     pub(super) fn write(&mut self) {
-        if !self.is_open || !self.writes.is_due(self.now) {
+        if !self.store.is_open() || !self.writes.is_due(self.now) {
             return;
         }
-        let written = self.held_bytes - self.unwritten_bytes.min(self.held_bytes);
-        // A commit that is larger than the limit is written when nothing else is stored.
-        let capacity = (self.options.overflow == Overflow::Wait && written > 0)
-            .then(|| self.options.max_bytes.saturating_sub(written));
-        let Some(changes) = self.writes.start(capacity) else { return };
+        let Some(changes) = self.writes.start(self.capacity.writable(&self.options)) else { return };
         let mut write = Write {
             put: Vec::new(),
             remove: changes.remove.keys().collect(),
@@ -352,7 +332,7 @@ impl Outbox {
             return;
         }
         if segment.store_state != StoreState::Written {
-            self.unwritten_bytes = self.unwritten_bytes.saturating_sub(segment.contents().bytes());
+            self.capacity.written(segment.contents().bytes());
         }
         self.writes.remove(id);
         self.segments.remove(id);
@@ -367,19 +347,17 @@ impl Outbox {
         let found = self.segments.iter().filter(|(id, _)| !id.is_committed());
         let older: u32 = found.map(|(_, segment)| segment.pending()).sum();
         let waits_for_older = first_committed.is_some_and(|first| {
-            (self.is_unscanned && older < all / 2) || self.evicted.keys().next().is_some_and(|id| id < first)
+            (self.store.is_unscanned() && older < all / 2)
+                || self.store.oldest_evicted().is_some_and(|id| id < first)
         });
-        if self.is_open
-            && self.is_leader
-            && !self.is_paused
-            && self.has_unknown
-            && self.peeking.is_none()
-            && self.peek_not_before <= self.now
+        if self.is_leader
+            && !self.delivery.is_paused
+            && self.store.may_peek(self.now)
             && (window >= all / 2 || waits_for_older)
             // Released segments have to be found again, in their order.
             && !self.segments.values().any(|segment| segment.is_released)
         {
-            self.peeking = Some(self.store_version);
+            self.store.start_peek();
             let bytes = u64::from(WINDOW_BATCHES) * self.options.batch_bytes;
             self.exchanges.emit(Effect::Peek { events: window.max(self.options.batch_events), bytes });
         }
