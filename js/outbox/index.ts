@@ -44,5 +44,5 @@ export type {
 export type { PendingEvent } from "./pending-events.js";
 export type { FlushReport } from "./report.js";
 export { type EventReceipt, EventSession, type FlushOptions, type EventSessionOptions } from "./session.js";
-export type { DeliveryInfo } from "./tracked-segment.js";
+export type { DeliveryInfo } from "./segment-outcomes.js";
 export type { WaitOptions } from "./wait-options.js";

@@ -2,7 +2,8 @@
 import type { FerryError } from "../engine/errors.js";
 import { unixNow } from "../platform/clock.js";
 import type { Segment } from "../stores/store.js";
-import { State, TrackedSegment } from "./tracked-segment.js";
+import { State } from "./segment-outcomes.js";
+import { TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 import { TextDecoder } from "../platform/text.js";
 

@@ -1,7 +1,8 @@
 /** Reports of flushes. */
 import { unixNow } from "../platform/clock.js";
 import { type DeadEvent, toDeadEvent } from "./dead-letters.js";
-import { State, type TrackedSegment } from "./tracked-segment.js";
+import { State } from "./segment-outcomes.js";
+import type { TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 
 /** How far the events of one flush have got when the flush returned. */

@@ -3,7 +3,8 @@ import { type FerryError, traced } from "../engine/errors.js";
 import { type Credit, NO_CREDIT } from "./credit.js";
 import { withBrackets } from "./json-texts.js";
 import { orderingKeyOf } from "./ordering-key.js";
-import { type DeliveryInfo, type SegmentOrigin, TrackedSegment } from "./tracked-segment.js";
+import type { DeliveryInfo } from "./segment-outcomes.js";
+import { type SegmentOrigin, TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 import { TextEncoder } from "../platform/text.js";
 

@@ -7,36 +7,9 @@ import { FerryError } from "../engine/errors.js";
 import { waitFor } from "../platform/waiters.js";
 import type { DeadLetter, Segment } from "../stores/store.js";
 import { joinTexts } from "./json-texts.js";
+import { type DeadInfo, type DeliveryInfo, SegmentOutcomes, type State, UNKNOWN_DELIVERY } from "./segment-outcomes.js";
+import { SegmentWaiters } from "./segment-waiters.js";
 import type { TabMessage } from "./tab-message.js";
-
-/** How events were delivered. */
-export interface DeliveryInfo {
-  /** HTTP status of the last response, 200 to 299. 0 if there was nothing to send or another tab sent the events. */
-  status: number;
-  /** How many requests it took. */
-  attempts: number;
-  /** The ids of the events. */
-  ids: string[];
-}
-
-/** Where an event is. */
-export const State = { Pending: 0, Delivered: 1, Dead: 2 } as const;
-export type State = (typeof State)[keyof typeof State];
-
-interface Waiter {
-  readonly index: number;
-  readonly id: string;
-  readonly resolve: (info?: DeliveryInfo | Promise<DeliveryInfo | undefined>) => void;
-  readonly reject: (error: FerryError) => void;
-  readonly isForDelivery: boolean;
-}
-
-/** What is known of an event that is dead. */
-export interface DeadInfo {
-  letter?: DeadLetter;
-  error?: FerryError | undefined;
-  attempts?: number;
-}
 
 /** What a segment was committed from. */
 export interface SegmentOrigin {
@@ -74,32 +47,16 @@ export class TrackedSegment {
   isReplayed = false;
   /** The engine that has it staged, see `engineGeneration` of the driver. */
   readonly generation: number;
-  /** How many events are neither delivered nor dead. */
-  pending = 0;
   /** How many of its first events were dropped before it was committed. */
   #droppedCount = 0;
   /** How many of these are removed from its lists. */
   #removedCount = 0;
-  #states: Bytes | undefined;
-  /** Bytes of the events that are settled. */
-  #settledBytes = 0;
-  #deliveries: { from: number; to: number; info: Omit<DeliveryInfo, "ids"> }[] = [];
-  #dead = new Map<number, { error: FerryError; letter: DeadLetter }>();
-  /** The ids that the store had when it was looked into last: the other pending events were settled elsewhere. */
-  #present: ReadonlySet<string> | undefined;
-  /** Events that another tab settled, by id: their indices are not known here. */
-  #settledElsewhere = new Map<string, { info: Omit<DeliveryInfo, "ids">; error: FerryError | undefined }>();
-  /**
-   * What the store has in place of this segment, and the index of each event there. Missing events were settled by
-   * another tab.
-   */
-  #replacement: { segment: TrackedSegment; indices: Map<string, number> } | undefined;
   /** Why its pending events will make no progress. */
   #abandonError: FerryError | undefined;
   /** Why the store did not open, while the segment is staged again for that reason. */
   #storeError: FerryError | undefined;
-  #waiters: Waiter[] = [];
-  #watchers: (() => boolean)[] = [];
+  readonly #outcomes = new SegmentOutcomes();
+  readonly #waiters = new SegmentWaiters();
 
   constructor(generation = 0) {
     this.generation = generation;
@@ -109,15 +66,24 @@ export class TrackedSegment {
     return this.sizes.length;
   }
 
+  /** How many events are neither delivered nor dead. */
+  get pending(): number {
+    return this.#outcomes.pending;
+  }
+
+  set pending(count: number) {
+    this.#outcomes.pending = count;
+  }
+
   /** Bytes of its pending events. */
   get pendingBytes(): number {
     if (this.pending === 0) return 0;
-    return Math.max(0, this.bytesOf(0, this.count) - this.#settledBytes);
+    return Math.max(0, this.bytesOf(0, this.count) - this.#outcomes.settledBytes);
   }
 
   /** Whether somebody waits for its events. */
   get hasWaiters(): boolean {
-    return this.#waiters.length > 0 || this.#watchers.length > 0;
+    return !this.#waiters.isEmpty;
   }
 
   /** The bytes of the events `from` up to but not including `to`, with the commas between them. */
@@ -168,8 +134,7 @@ export class TrackedSegment {
 
   /** The indices of its pending events. Only for a segment that is not in the store. */
   pendingIndices(): Uint32Array {
-    const states = this.#states ?? new Uint8Array(this.count);
-    return Uint32Array.from(states.keys()).filter((index) => states[index] === State.Pending);
+    return this.#outcomes.pendingIndices(this.count);
   }
 
   /** Drops the oldest staged event in favour of a newer one. */
@@ -200,10 +165,7 @@ export class TrackedSegment {
   /** It is staged again, because the store did not open. Rejects what waits for it; later calls may wait again. */
   failStore(error: FerryError): void {
     this.#storeError = error;
-    this.#settle((waiter) => {
-      waiter.reject(error);
-      return true;
-    });
+    this.#waiters.rejectAll(error);
   }
 
   /** Why the store did not open, if it is staged again for that reason. */
@@ -217,37 +179,35 @@ export class TrackedSegment {
       const at = index - this.#droppedCount;
       if (at < 0) return reject(droppedForNewer());
       if (this.isAccepted && !isForDelivery) return resolve(undefined);
-      const elsewhere = this.#settledElsewhere.get(id);
-      const error = elsewhere?.error ?? this.#dead.get(at)?.error;
+      const error = this.#outcomes.errorOf(at, id);
       if (error) return reject(error);
-      const delivery = elsewhere ?? this.#deliveries.find(({ from, to }) => from <= at && at < to);
-      if (delivery) return resolve({ ...delivery.info, ids: [id] });
-      if (this.#isAbsent(id)) return resolve({ ...UNKNOWN_DELIVERY, ids: [id] });
-      if (this.#replacement) {
-        const { segment, indices } = this.#replacement;
-        const other = indices.get(id);
+      const delivery = this.#outcomes.deliveryOf(at, id);
+      if (delivery) return resolve({ ...delivery, ids: [id] });
+      const { replacement } = this.#outcomes;
+      if (replacement) {
+        const other = replacement.indices.get(id);
         return resolve(
-          other === undefined ? { ...UNKNOWN_DELIVERY, ids: [id] } : segment.wait(other, id, isForDelivery),
+          other === undefined ? { ...UNKNOWN_DELIVERY, ids: [id] } : replacement.segment.wait(other, id, isForDelivery),
         );
       }
       if (this.#abandonError) return reject(this.#abandonError);
-      this.#waiters.push({ index, id, resolve, reject, isForDelivery });
+      this.#waiters.add({ index, id, resolve, reject, isForDelivery });
     });
   }
 
   /** Calls `watcher` now and after every change, until it returns true or is removed. */
   watch(watcher: () => boolean): void {
-    if (!watcher()) this.#watchers.push(watcher);
+    this.#waiters.watch(watcher);
   }
 
   unwatch(watcher: () => boolean): void {
-    this.#watchers = this.#watchers.filter((other) => other !== watcher);
+    this.#waiters.unwatch(watcher);
   }
 
   markAccepted(): void {
     this.isAccepted = true;
     this.origin = undefined;
-    this.#settle((waiter) => {
+    this.#waiters.settle((waiter) => {
       if (waiter.isForDelivery) return false;
       waiter.resolve();
       return true;
@@ -256,9 +216,8 @@ export class TrackedSegment {
 
   markDelivered(from: number, to: number, status: number, attempts: number): void {
     const info = { status, attempts };
-    this.#deliveries.push({ from, to, info });
-    this.#mark(from, to, State.Delivered);
-    this.#settle(({ index, id, resolve }) => {
+    this.#outcomes.deliver(from, to, info, this.sizes);
+    this.#waiters.settle(({ index, id, resolve }) => {
       const at = index - this.#droppedCount;
       if (at < from || at >= to) return false;
       resolve({ ...info, ids: [id] });
@@ -267,8 +226,7 @@ export class TrackedSegment {
   }
 
   markDead(index: number, error: FerryError, letter: DeadLetter): void {
-    this.#mark(index, index + 1, State.Dead);
-    this.#dead.set(index, { error, letter });
+    this.#outcomes.die(index, error, letter, this.sizes);
     this.#reject(index, error);
   }
 
@@ -289,11 +247,11 @@ export class TrackedSegment {
       return count;
     }
     const info = { status, attempts };
-    for (const id of ids ?? []) this.#settledElsewhere.set(id, { info, error });
+    this.#outcomes.settleElsewhere(ids ?? [], info, error);
     this.pending -= count;
-    this.#settledBytes += bytes;
-    this.#settle(({ id, resolve, reject }) => {
-      if (!this.#settledElsewhere.has(id)) return false;
+    this.#outcomes.settledBytes += bytes;
+    this.#waiters.settle(({ id, resolve, reject }) => {
+      if (!this.#outcomes.wasSettledElsewhere(id)) return false;
       if (error) reject(error);
       else resolve({ ...info, ids: [id] });
       return true;
@@ -310,12 +268,10 @@ export class TrackedSegment {
     presentBytes: number,
     dead: ReadonlyMap<string, FerryError>,
   ): { delivered: number; dead: number } {
-    for (const [id, error] of dead) this.#settledElsewhere.set(id, { info: UNKNOWN_DELIVERY, error });
-    const settled = Math.max(0, this.pending - present.size);
-    this.#settledBytes += Math.max(0, this.pendingBytes - presentBytes);
-    this.#present = present;
-    this.pending -= settled;
-    this.#settle(({ id, resolve, reject }) => {
+    for (const [id, error] of dead) this.#outcomes.settleElsewhere([id], UNKNOWN_DELIVERY, error);
+    this.#outcomes.settledBytes += Math.max(0, this.pendingBytes - presentBytes);
+    const settled = this.#outcomes.settleAbsent(present);
+    this.#waiters.settle(({ id, resolve, reject }) => {
       if (present.has(id)) return false;
       const error = dead.get(id);
       if (error) reject(error);
@@ -328,8 +284,7 @@ export class TrackedSegment {
 
   /** Whether it is known here that an event became this dead letter. */
   hasDeadLetter(key: string): boolean {
-    for (const { letter } of this.#dead.values()) if (letter.key === key) return true;
-    return false;
+    return this.#outcomes.hasDeadLetter(key);
   }
 
   /**
@@ -337,16 +292,16 @@ export class TrackedSegment {
    */
   replace(previous: TrackedSegment, idAt: (index: number) => string): void {
     const indices = new Map(Array.from({ length: this.count }, (_, index) => [idAt(index), index]));
-    previous.#replacement = { segment: this, indices };
-    for (const waiter of previous.#waiters) {
+    previous.#outcomes.replacement = { segment: this, indices };
+    for (const waiter of previous.#waiters.all()) {
       const index = indices.get(waiter.id);
       if (index === undefined) waiter.resolve({ ...UNKNOWN_DELIVERY, ids: [waiter.id] });
-      else this.#waiters.push({ ...waiter, index });
+      else this.#waiters.add({ ...waiter, index });
     }
     this.watch(() => {
       if (this.pending > 0) return false;
       previous.pending = 0;
-      previous.#settle(() => false);
+      previous.#waiters.settle(() => false);
       return true;
     });
   }
@@ -355,10 +310,7 @@ export class TrackedSegment {
   abandon(error: FerryError): void {
     this.#abandonError = error;
     this.pending = 0;
-    this.#settle((waiter) => {
-      waiter.reject(error);
-      return true;
-    });
+    this.#waiters.rejectAll(error);
   }
 
   /** Whether it was abandoned before all its events were settled. */
@@ -368,56 +320,27 @@ export class TrackedSegment {
 
   /** Whether all of its events are pending. */
   get isUntouched(): boolean {
-    return !this.#states && !this.#replacement && !this.#present && this.#settledElsewhere.size === 0;
+    return this.#outcomes.isUntouched;
   }
 
   stateOf(index: number, id: string): State {
-    const elsewhere = this.#settledElsewhere.get(id);
-    if (elsewhere) return elsewhere.error ? State.Dead : State.Delivered;
-    const state = (this.#states?.[index] ?? State.Pending) as State;
-    if (state === State.Pending && this.#isAbsent(id)) return State.Delivered;
-    if (!this.#replacement || state !== State.Pending) return state;
-    const other = this.#replacement.indices.get(id);
-    return other === undefined ? State.Delivered : this.#replacement.segment.stateOf(other, id);
+    return this.#outcomes.stateOf(index, id);
   }
 
   deadLetterOf(index: number): DeadLetter | undefined {
-    return this.#dead.get(index)?.letter;
+    return this.#outcomes.deadLetterOf(index);
   }
 
   deadInfoOf(index: number, id: string): DeadInfo {
-    const elsewhere = this.#settledElsewhere.get(id);
-    if (elsewhere) return { error: elsewhere.error, attempts: elsewhere.info.attempts };
-    const replacement = this.#replacement;
-    return this.#dead.get(index) ?? replacement?.segment.deadInfoOf(replacement.indices.get(id)!, id) ?? {};
-  }
-
-  #mark(from: number, to: number, state: State): void {
-    this.#states ??= new Uint8Array(this.count);
-    for (let at = from; at < to; at++) {
-      if (this.#states[at] !== State.Pending) continue;
-      this.pending--;
-      this.#settledBytes += this.sizes[at]!;
-    }
-    this.#states.fill(state, from, to);
-  }
-
-  #isAbsent(id: string): boolean {
-    return this.#present !== undefined && !this.#present.has(id);
+    return this.#outcomes.deadInfoOf(index, id);
   }
 
   #reject(index: number, error: FerryError): void {
-    this.#settle((waiter) => {
+    this.#waiters.settle((waiter) => {
       if (waiter.index - this.#droppedCount !== index) return false;
       waiter.reject(error);
       return true;
     });
-  }
-
-  /** Removes the waiters for which `settle` returns true, then calls the watchers. */
-  #settle(settle: (waiter: Waiter) => boolean): void {
-    if (this.#waiters.length > 0) this.#waiters = this.#waiters.filter((waiter) => !settle(waiter));
-    if (this.#watchers.length > 0) this.#watchers = this.#watchers.filter((watcher) => !watcher());
   }
 }
 
@@ -447,9 +370,6 @@ export function untilSegments(
     for (const [segment, watcher] of watchers) segment.unwatch(watcher);
   });
 }
-
-/** For events that another tab settled without telling how. */
-const UNKNOWN_DELIVERY = { status: 0, attempts: 0 };
 
 function droppedForNewer(): FerryError {
   return new FerryError("ERR_QUEUE_FULL", "the event was dropped in favour of newer ones");

@@ -26,7 +26,7 @@ export type { FetchLike } from "../../platform/fetch.js";
 export type { OutboxOptions } from "../../outbox/options.js";
 export type { Outbox } from "../../outbox/outbox.js";
 export type { DrainReport, KeepAliveOptions, OutboxEvents, OutboxStats } from "../../outbox/outbox-types.js";
-export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
+export type { DeliveryInfo } from "../../outbox/segment-outcomes.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
 export type { EventReceipt, FlushOptions } from "../../outbox/session.js";

@@ -1,7 +1,7 @@
 /** Replies: events in the response to an event, as Knative has them. */
 import type { CallResponse } from "../../client/calls.js";
 import { FerryError } from "../../engine/errors.js";
-import type { DeliveryInfo } from "../../outbox/tracked-segment.js";
+import type { DeliveryInfo } from "../../outbox/segment-outcomes.js";
 import type { CloudEvent } from "./event.js";
 import { batchFromHttp, contentMode } from "./http.js";
 

@@ -11,7 +11,7 @@ export { CloudEvent } from "../cloudevents/event.js";
 export type { OutboxOptions } from "../../outbox/options.js";
 export { Outbox } from "../../outbox/outbox.js";
 export type { DrainReport, KeepAliveOptions, OutboxEvents, OutboxStats } from "../../outbox/outbox-types.js";
-export type { DeliveryInfo } from "../../outbox/tracked-segment.js";
+export type { DeliveryInfo } from "../../outbox/segment-outcomes.js";
 export type { DeadEvent } from "../../outbox/dead-letters.js";
 export type { FlushReport } from "../../outbox/report.js";
 export { EventSession, type EventReceipt, type FlushOptions } from "../../outbox/session.js";
