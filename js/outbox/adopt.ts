@@ -2,7 +2,10 @@
 import { countsOf } from "../stores/peek-limit.js";
 import type { SharedStore } from "../stores/shared-store.js";
 import type { StoreCounts } from "../stores/store.js";
+import type { OutboxDriver } from "./driver.js";
 
+/** How long the former driver may take for what it is writing. */
+const SETTLE_MS = 10_000;
 /** How much is moved with one write. */
 const GROUP = { events: 1000, bytes: 4 * 1024 * 1024, skip: new Set<string>() };
 
@@ -28,4 +31,32 @@ export async function moveRows(store: SharedStore, from: string, to: string): Pr
     });
     countsOf(segments, letters, moved);
   }
+}
+
+/**
+ * Moves the rows of a former identity to the driver of the present one. Returns how many events there were.
+ *
+ * @param former the driver of the former identity, if it was present in this outbox
+ */
+export async function adoptRows<E>(
+  store: SharedStore,
+  formerScope: string,
+  former: OutboxDriver<E> | undefined,
+  driver: OutboxDriver<E>,
+): Promise<number> {
+  await driver.untilCounted();
+  // What another identity of this page is writing has to be there first.
+  await former?.untilSettled(SETTLE_MS);
+  let moved: StoreCounts;
+  try {
+    moved = await driver.storeClient.call(() => moveRows(store, formerScope, driver.scope));
+  } catch (error) {
+    // Some rows may have been moved.
+    driver.addStored([], countsOf([], []));
+    throw error;
+  }
+  const known = former?.takeStored() ?? [];
+  for (const segment of known) segment.key = movedKey(segment.key, formerScope, driver.scope);
+  driver.addStored(known, moved);
+  return moved.events + moved.dead;
 }

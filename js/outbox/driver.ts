@@ -2,46 +2,35 @@
  * Connects the machine of the outbox (`src/outbox/machine.rs`) with sessions, the store and the network.
  *
  * ```text
- *   session ──stage, commit──> machine ──┬─ write, peek ────────────────────> store-sync ──store_written, …──> machine
- *                                        ├─ send ──> sender ──> exchange ──response, failure─────────────────> machine
- *                                        └─ accepted, delivered, dead, forget ──> segments ──> receipts, events
+ *   session ──> staging ──stage, commit──> machine ──┬─ write, peek ──> store-sync ──store_written, …──> machine
+ *                                                    ├─ send ─────────> delivery ──response, failure───> machine
+ *                                                    └─ accepted, delivered, dead ──> segments ──> receipts, events
  * ```
  */
-import { publish } from "../engine/modules/publish.js";
-import { codeOf, FerryError, isFerryError, messageOf } from "../engine/errors.js";
-import { optionNumbers } from "../engine/machine-options.js";
-import {
-  COUNTERS,
-  OUTBOX_CLASSIFIERS,
-  OUTBOX_OPTIONS,
-  type OutboxEffects,
-  type OutboxPort,
-  type PublishGlue,
-} from "../engine/ports.js";
-import { Pump } from "../engine/pump.js";
-import { startTimer, unixNow } from "../platform/clock.js";
-import type { ExchangeOutcome, FetchLike } from "../platform/fetch.js";
-import { random } from "../platform/random.js";
+import { FerryError } from "../engine/errors.js";
+import type { OutboxPort } from "../engine/ports.js";
+import type { FetchLike } from "../platform/fetch.js";
 import { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
 import type { DeadLetter, StoreCounts } from "../stores/store.js";
-import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import type { DeadLetterBound } from "./dead-letter-limits.js";
-import { toDeadLetter } from "./dead-letters.js";
-import { InFlight } from "./in-flight.js";
+import { Delivery } from "./delivery.js";
 import { Expiry } from "./expiry.js";
+import { InFlight } from "./in-flight.js";
 import { Keys } from "./keys.js";
+import { type Counters, OutboxMachine } from "./machine.js";
 import type { MachineConfig } from "./options.js";
-import { orderingKeyOf } from "./ordering-key.js";
+import { outboxClosed } from "./outbox-closed.js";
 import { type PendingEvent, pendingEvents } from "./pending-events.js";
+import { Recovery } from "./recovery.js";
 import { SegmentTable } from "./segment-table.js";
-import { absent, Sender, type SenderOptions } from "./sender.js";
-import type { SessionHost } from "./session.js";
+import { SendPause } from "./send-pause.js";
+import { Sender, type SenderOptions } from "./sender.js";
 import type { SessionBuffer } from "./session-buffer.js";
+import { Staging } from "./staging.js";
 import type { StoreClient } from "./store-client.js";
-import { outboxClosed, StoreSync, type StoreSyncHost } from "./store-sync.js";
-import type { SegmentOrigin, TrackedSegment } from "./tracked-segment.js";
-import type { Wire } from "./wire.js";
+import { StoreSync, type StoreSyncHost } from "./store-sync.js";
+import type { TrackedSegment } from "./tracked-segment.js";
 
 export interface DriverOptions<E> extends SenderOptions<E> {
   /** Of the rows of its identity. */
@@ -55,215 +44,162 @@ export interface DriverOptions<E> extends SenderOptions<E> {
 }
 
 const NOTHING = { events: 0, bytes: 0 };
-/** How long requests may go on after their identity is absent, beyond their own time limit. */
-const SETTLE_EXTRA_MS = 10_000;
-/** The delay before the n-th engine is used grows with n, in case every engine traps. */
-const RESTART_DELAY_MS = 10;
-const MAX_RESTART_DELAY_MS = 1000;
 
-export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
-  readonly wire: Wire<E>;
-  readonly scope: string;
-  /** Whether the application has paused it. */
-  isPaused = false;
-  /** Whether its identity is absent: it stores events and sends none. */
-  isOnHold = false;
-  /** Whether it takes no more events. */
-  isClosed = false;
-  /** Whether the machine is gone for good. */
-  isStopped = false;
-  engineGeneration = 0;
+export class OutboxDriver<E> implements StoreSyncHost {
+  /** Where sessions stage and commit events. */
+  readonly staging: Staging<E>;
   /** How often the store did not open. */
   openFailures = 0;
-  readonly stagingBuffers: Set<SessionBuffer<E>> = new Set();
   readonly #options: DriverOptions<E>;
-  readonly #pump: Pump<OutboxPort, PublishGlue>;
   readonly #sender: Sender<E>;
-  readonly #keys: Keys;
-  readonly #expiry: Expiry<E>;
   readonly #segments: SegmentTable<E>;
-  /** For what depends on the machine or the store. */
-  readonly #waiters = new Waiters();
+  readonly #machine: OutboxMachine;
+  readonly #delivery: Delivery<E>;
+  readonly #recovery: Recovery<E>;
+  readonly #pause: SendPause;
   readonly #inFlight: InFlight;
   readonly #sync: StoreSync<E>;
-  /** Committed segments that a discarded engine had, and that may not be stored. */
-  #toRecommit: TrackedSegment[] = [];
-  #lastCounters: Float64Array | undefined;
-  /** The buffer that has credit. */
-  #creditHolder: SessionBuffer<E> | undefined;
-  #sessionCount = 0;
-  /** Why the last request failed; undefined if it did not. */
-  #lastError: FerryError | undefined;
-  /** Resolves when the last request of an absent identity has ended, with the number of pending events. */
-  #holding: Promise<number> | undefined;
+  /** For what depends on the machine or the store. */
+  readonly #waiters = new Waiters();
 
   constructor(options: DriverOptions<E>) {
     this.#options = options;
-    this.wire = options.wire;
-    this.scope = options.scope;
-    this.#keys = new Keys(options.scope);
-    this.#expiry = new Expiry(options.wire);
-    this.#sender = new Sender(options, this.#expiry);
-    this.#segments = new SegmentTable(options.wire);
-    this.#inFlight = new InFlight(options.config.inFlightMs ?? 0);
+    const { wire, scope, store, config, fetch, deadLetters, timeoutMs, isPresent, emit } = options;
+    const expiry = new Expiry(wire);
+    const keys = new Keys(scope);
+    const segments = new SegmentTable(wire);
+    const sender = new Sender(options, expiry);
+    const waiters = this.#waiters;
+    const inFlight = new InFlight(config.inFlightMs ?? 0);
+    const machine = new OutboxMachine({
+      config,
+      classifier: wire.classifier,
+      fetch,
+      waiters,
+      onReset: () => this.#recovery.onReset(),
+      onStart: (port, now) => {
+        this.#recovery.onStart(port, now);
+        port.pause(now, this.isPaused || this.isOnHold || this.isClosed);
+      },
+      effects: {
+        write: (...lists) => void this.#sync.write(segments.change(...lists)),
+        peek: (events, bytes) => void this.#sync.peek(events, bytes),
+        send: (...request) => this.#delivery.send(...request),
+        accepted: (handle) => this.#delivery.accepted(handle),
+        delivered: (...details) => this.#delivery.delivered(...details),
+        dead: (...details) => this.#delivery.dead(...details),
+        retry: (...details) => this.#delivery.retry(...details),
+        forget: (handle, isStored) => this.#onForget(handle, isStored),
+        pressure: (isHigh) => emit("pressure", () => ({ isHigh, ...this.counters() })),
+      },
+    });
+    this.#sender = sender;
+    this.#segments = segments;
+    this.#machine = machine;
+    this.#inFlight = inFlight;
     this.#sync = new StoreSync({
       host: this,
-      wire: options.wire,
-      store: options.store,
-      scope: options.scope,
-      segments: this.#segments,
-      inFlight: this.#inFlight,
-      keys: this.#keys,
-      expiry: this.#expiry,
-      waiters: this.#waiters,
-      deadLetters: options.deadLetters,
+      machine,
+      wire,
+      store,
+      scope,
+      segments,
+      inFlight,
+      keys,
+      expiry,
+      waiters,
+      deadLetters,
     });
-    this.#pump = new Pump<OutboxPort, PublishGlue>({
-      module: publish,
-      makePort: (glue, effects) =>
-        new glue.OutboxPort(
-          optionNumbers(OUTBOX_OPTIONS, options.config),
-          options.wire.classifier ?? OUTBOX_CLASSIFIERS.byStatus,
-          random(),
-          effects,
-        ),
-      fetch: options.fetch,
-      onReset: () => this.#onReset(),
-      onStart: (port, now) => this.#onStart(port, now),
-      handlers: {
-        write: (...lists) => void this.#sync.write(this.#segments.change(...lists)),
-        peek: (events, bytes) => void this.#sync.peek(events, bytes),
-        send: (id, ranges, isPageHidden) => this.#onSend(id, ranges, isPageHidden),
-        accepted: (handle) => this.#onAccepted(handle),
-        delivered: (...details) => this.#onDelivered(...details),
-        dead: (...details) => this.#onDead(...details),
-        retry: (...details) => this.#onRetry(...details),
-        forget: (handle, isStored) => this.#onForget(handle, isStored),
-        pressure: (isHigh) => options.emit("pressure", () => ({ isHigh, ...this.counters() })),
-      } satisfies OutboxEffects,
+    const { leadership } = this.#sync;
+    this.#recovery = new Recovery({
+      wire,
+      segments,
+      expiry,
+      isStopped: () => machine.isStopped,
+      restart: () => this.#sync.recount(),
     });
+    this.#delivery = new Delivery({
+      wire,
+      machine,
+      segments,
+      inFlight,
+      sender,
+      timeoutMs,
+      isPresent,
+      confirmLead: () => this.#sync.confirmLead(),
+      broadcast: (message) => leadership.broadcastLazily(message),
+      emit,
+    });
+    this.#pause = new SendPause({ machine, timeoutMs, resign: () => leadership.resign() });
+    this.staging = new Staging({
+      wire,
+      maxBytes: config.maxBytes!,
+      machine,
+      segments,
+      keys,
+      expiry,
+      sender,
+      recovery: this.#recovery,
+      open: () => void this.open(),
+    });
+  }
+
+  get scope(): string {
+    return this.#options.scope;
   }
 
   get storeClient(): StoreClient {
     return this.#sync.client;
   }
 
-  /** Whether it is known who sends. */
-  get isLeaderKnown(): boolean {
-    return this.#sync.isLeaderKnown;
+  get isLeader(): boolean {
+    return this.#sync.leadership.isLeader;
   }
 
   /** How many dead letters were removed because of their age or their share of the room. */
   get deadExpired(): number {
-    return this.#sync.deadExpired;
+    return this.#sync.dead.expired;
   }
 
-  get isLeader(): boolean {
-    return this.#sync.isLeader;
+  /** Whether it takes no more events. */
+  get isClosed(): boolean {
+    return this.staging.isClosed;
   }
 
-  // ---- sessions
-
-  newSessionId(): number {
-    return ++this.#sessionCount;
+  /** Whether the application has paused it. */
+  get isPaused(): boolean {
+    return this.#pause.isPaused;
   }
 
-  stage(session: number, size: number, key: string | undefined): number {
-    if (this.isClosed) throw outboxClosed();
-    const { port } = this.#pump;
-    try {
-      return port.stage(session, size, key === undefined ? 0 : orderingKeyOf(key));
-    } catch (error) {
-      throw publish.trapped(error);
-    }
+  /** Whether its identity is absent: it stores events and sends none. */
+  get isOnHold(): boolean {
+    return this.#pause.isOnHold;
   }
 
-  credit(session: number): Credit {
-    try {
-      const credit = this.query((port) => port.credit(session, MAX_CREDIT_BYTES));
-      return { bytes: credit % 2 ** 32, events: Math.floor(credit / 2 ** 32) };
-    } catch {
-      return NO_CREDIT;
-    }
+  get engineGeneration(): number {
+    return this.#recovery.generation;
   }
 
-  grantCredit(buffer: SessionBuffer<E>): void {
-    this.#creditHolder?.returnCredit();
-    this.#creditHolder = buffer;
+  /** Buffers that have staged events. */
+  get stagingBuffers(): ReadonlySet<SessionBuffer<E>> {
+    return this.staging.stagingBuffers;
   }
 
-  stageMany(session: number, generation: number, sizes: number[], orderingKeys: ArrayLike<number>): void {
-    if (generation !== this.engineGeneration || this.isClosed) return;
-    try {
-      this.query((port) => port.stage_many(session, Uint32Array.from(sizes), Uint32Array.from(orderingKeys)));
-    } catch {
-      // The engine trapped and forgot the session. The commit tells the next engine all of it.
-    }
+  /** Whether everything is delivered or dead, also what others have stored. */
+  get isDrained(): boolean {
+    const { leadership, isStoreEmpty } = this.#sync;
+    return leadership.isKnown && this.#machine.isTrue((port) => port.is_drained()) && isStoreEmpty;
   }
 
-  commit(origin: SegmentOrigin, segments: TrackedSegment[]): void {
-    if (segments.length === 0) return;
-    if (this.isClosed) {
-      for (const segment of segments) segment.abandon(outboxClosed());
-      throw outboxClosed();
-    }
-    void this.open();
-    const at = unixNow();
-    const eventCount = segments.reduce((sum, { count }) => sum + count, 0);
-    for (const segment of segments) {
-      segment.at = at;
-      segment.key = this.#keys.next(at);
-      segment.origin = origin;
-      if (this.wire.onCommit) for (const text of segment.texts(0, segment.count)) this.wire.onCommit(text, eventCount);
-    }
-    try {
-      this.send((port, now) => {
-        // Events that were staged in a discarded engine are unknown to the present one.
-        const isKnown = ({ generation }: TrackedSegment) => generation === this.engineGeneration;
-        const known = segments.filter(isKnown);
-        for (const segment of segments) if (!isKnown(segment)) this.#recommit(port, now, segment);
-        const [{ body, sizes }] = segments as [TrackedSegment];
-        const handles = port.commit(now, origin.id, this.#sync.maxGroupedEvents(body!, sizes));
-        known.forEach((segment, index) => {
-          this.#segments.add(segment, handles[index]!);
-          this.#expiry.tellTimes(port, now, segment);
-        });
-        for (const segment of segments) this.#sender.compressSegment(segment);
-      });
-    } catch {
-      // The engine trapped. The next one gets the segments.
-      this.#toRecommit = [...new Set([...this.#toRecommit, ...segments])];
-    }
+  /** Whether nothing is staged or waits to be delivered. */
+  get isIdle(): boolean {
+    const { staged, pending } = this.counters();
+    return staged === 0 && pending === 0 && this.#machine.isTrue((port) => port.is_settled());
   }
-
-  rollBack(session: number): void {
-    if (!this.isClosed) this.send((port) => port.roll_back(session));
-  }
-
-  queueFull(): FerryError {
-    const { bytes } = this.counters();
-    const maxBytes = this.#options.config.maxBytes;
-    return new FerryError("ERR_QUEUE_FULL", `the outbox is full: it holds ${bytes} of ${maxBytes} bytes`);
-  }
-
-  // ---- commands
 
   /** Opens the store and joins the leader election. Resolves with whether the store is open; never rejects. */
   open(): Promise<boolean> {
     return this.#sync.open();
-  }
-
-  /** Gives the machine an input, then rechecks what waits for it. */
-  send<T>(input: (port: OutboxPort, now: number) => T): T {
-    const result = this.#pump.send(input);
-    this.#waiters.recheck();
-    return result;
-  }
-
-  /** The same, for an input that no caller waits for. */
-  sendInBackground(input: (port: OutboxPort, now: number) => void): void {
-    this.#pump.sendInBackground(input);
-    this.#waiters.recheck();
   }
 
   /**
@@ -272,54 +208,31 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
    */
   onOpenFailed(error: FerryError): void {
     this.openFailures++;
-    const byOrigin = new Map<SegmentOrigin, TrackedSegment[]>();
-    for (const segment of this.#segments.known())
-      if (segment.origin) byOrigin.set(segment.origin, [...(byOrigin.get(segment.origin) ?? []), segment]);
-    for (const [origin, waiting] of byOrigin) {
-      const handles = Uint32Array.from(waiting, ({ handle }) => handle);
-      const staged = new Set(this.send((port, now) => port.uncommit(now, origin.id, handles)));
-      const segments = waiting.filter(({ handle }) => staged.has(handle));
-      for (const segment of segments) {
-        segment.ids = this.#segments.ids(segment, 0, segment.count);
-        this.#segments.remove(segment);
-      }
-      origin.restage(segments);
-      for (const segment of segments) segment.failStore(error);
-    }
+    this.staging.restage(error);
     this.#waiters.recheck();
   }
 
-  query<T>(question: (port: OutboxPort) => T): T {
-    return this.#pump.query(question);
+  /** Gives the machine an input, then rechecks what waits for it. */
+  send<T>(input: (port: OutboxPort, now: number) => T): T {
+    return this.#machine.send(input);
   }
 
-  isTrue(question: (port: OutboxPort) => boolean): boolean {
-    try {
-      return this.#pump.isRunning && this.query(question);
-    } catch (error) {
-      // The engine trapped. The next one is asked again.
-      if (!isFerryError(error, "ERR_INTERNAL")) throw error;
-      return false;
-    }
+  /** Resolves with true when a question is answered with true, with false when the wait ends earlier. */
+  until(isTrue: () => boolean, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
+    return this.#waiters.until(isTrue, signal, deadlineMs);
   }
 
-  /** Resolves with true when the machine answers a question with true, with false when the wait ends earlier. */
-  untilTrue(question: (port: OutboxPort) => boolean, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
-    return this.#waiters.until(() => this.isTrue(question), signal, deadlineMs);
+  /** Resolves when all changes are written and no request is in flight, or the time is over. */
+  async untilSettled(deadlineMs: number): Promise<void> {
+    await this.#machine.untilTrue((port) => port.is_settled(), undefined, deadlineMs);
   }
 
   emit(type: string, detail: () => object): void {
     this.#options.emit(type, detail);
   }
 
-  flushNow(): void {
-    void this.open();
-    this.send((port, now) => port.flush_now(now));
-  }
-
   pause(isPaused: boolean): void {
-    this.isPaused = isPaused;
-    this.#updatePause();
+    this.#pause.pause(isPaused);
   }
 
   /**
@@ -327,43 +240,20 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
    * identity is present may lead.
    */
   hold(): void {
-    if (this.isOnHold || this.isClosed) return;
-    this.isOnHold = true;
-    this.#updatePause();
-    this.#holding = this.#resignWhenSettled();
+    if (!this.isOnHold && !this.isClosed) this.#pause.hold();
   }
 
   /** Resolves once it is on hold and no request is in flight, with the number of its pending events. */
-  async untilHeld(deadlineMs: number): Promise<number> {
-    await this.untilTrue((port) => port.is_settled(), undefined, deadlineMs);
-    // After the resignation only events that were committed here are known.
-    return (await Promise.race([this.#holding, undefined])) ?? this.counters().pending;
+  untilHeld(deadlineMs: number): Promise<number> {
+    return this.#pause.untilHeld(deadlineMs);
   }
 
   /** Its identity is present again. */
   unhold(): void {
     if (!this.isOnHold || this.isClosed) return;
-    this.isOnHold = false;
-    this.#holding = undefined;
-    this.#updatePause();
+    this.#pause.unhold();
     this.online();
     this.#sync.joinElection();
-  }
-
-  /** Whether everything is delivered or dead, also what others have stored. */
-  get isDrained(): boolean {
-    return this.#sync.isLeaderKnown && this.isTrue((port) => port.is_drained()) && this.#sync.isStoreEmpty;
-  }
-
-  /** Finds out whether the store is empty, until the returned function is called. */
-  awaitEmptyStore(): () => void {
-    return this.#sync.watch.awaitEmpty();
-  }
-
-  /** Whether nothing is staged or waits to be delivered. */
-  get isIdle(): boolean {
-    const { staged, pending } = this.counters();
-    return staged === 0 && pending === 0 && this.isTrue((port) => port.is_settled());
   }
 
   /** Ends backoff delays, because requests may succeed now. */
@@ -371,13 +261,14 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     if (!this.isClosed) this.send((port, now) => port.online(now));
   }
 
-  counters(): Record<(typeof COUNTERS)[number], number> {
-    this.#creditHolder?.returnCredit();
-    const numbers = this.isStopped ? this.#lastCounters : this.#pump.query((port) => port.counters());
-    return Object.fromEntries(COUNTERS.map((name, at) => [name, numbers?.[at] ?? 0])) as Record<
-      (typeof COUNTERS)[number],
-      number
-    >;
+  /** Finds out whether the store is empty, until the returned function is called. */
+  awaitEmptyStore(): () => void {
+    return this.#sync.watch.awaitEmpty();
+  }
+
+  counters(): Counters {
+    this.staging.returnCredit();
+    return this.#machine.counters();
   }
 
   /** When the oldest pending event known here was committed, in Unix milliseconds. */
@@ -388,7 +279,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   /** The page is hidden or closed: sends what fits into requests that survive it, if `shouldResend`. */
   pageHidden(shouldResend: boolean): void {
     const bytes = this.#sender.keepaliveCapacity(this.#segments.known());
-    if (shouldResend && this.#pump.isRunning)
+    if (shouldResend && this.#machine.isRunning)
       this.send((port, now) => port.page_hidden(now, bytes, this.#options.gzip));
   }
 
@@ -413,7 +304,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
 
   /** Lets another tab lead. Requests in flight go on, and what their answers say is stored. */
   resign(): void {
-    this.#sync.resign();
+    this.#sync.leadership.resign();
   }
 
   joinElection(): void {
@@ -422,8 +313,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
 
   /** Deletes the staged, stored and dead events. Their receipts reject with the errors. Returns how many there were. */
   async purge(ofStaged: FerryError, ofStored: FerryError): Promise<number> {
-    let staged = 0;
-    for (const buffer of [...this.stagingBuffers]) staged += buffer.rollback(ofStaged).length;
+    const staged = this.staging.rollBackAll(ofStaged);
     this.#options.store.deleteBackup([...this.#segments.keys()]);
     return staged + (await this.#sync.purge(ofStored));
   }
@@ -431,12 +321,8 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
   /** Takes what it knows of stored segments, because they get other keys: they are no longer its own. */
   takeStored(): TrackedSegment[] {
     const segments = this.#segments.takeStored();
-    this.send((port, now) =>
-      port.moved_away(
-        now,
-        Uint32Array.from(segments, ({ handle }) => handle),
-      ),
-    );
+    const handles = Uint32Array.from(segments, ({ handle }) => handle);
+    this.send((port, now) => port.moved_away(now, handles));
     return segments;
   }
 
@@ -447,7 +333,7 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     // Only the leader finds the segments; for others they are pending at the leader.
     const { events, bytes } = this.isLeader ? counts : NOTHING;
     this.send((port, now) => port.store_added(now, events, bytes, dead, deadBytes));
-    this.#sync.broadcastLazily(() => ({ isNew: true }));
+    this.#sync.leadership.broadcastLazily(() => ({ isNew: true }));
   }
 
   /** Waits until the machine knows what the store contains. @throws {FerryError} `ERR_STORE`, `ERR_CLOSED` */
@@ -461,174 +347,39 @@ export class OutboxDriver<E> implements SessionHost<E>, StoreSyncHost {
     const stored = await this.storeClient.call((store) =>
       store.peek({ events: limit, bytes: Number.MAX_SAFE_INTEGER, skip: new Set() }),
     );
-    return pendingEvents(this.wire, stored, [...this.#segments.known()], this.#lastError).slice(0, limit);
+    const known = [...this.#segments.known()];
+    return pendingEvents(this.#options.wire, stored, known, this.#delivery.lastError).slice(0, limit);
   }
 
-  dead(limit: number): Promise<DeadLetter[]> {
-    return this.#sync.dead(limit);
+  async dead(limit: number): Promise<DeadLetter[]> {
+    await this.untilCounted();
+    return this.storeClient.dead(limit);
   }
 
   removeDead(letters: DeadLetter[], isReplay: boolean): Promise<number> {
-    return this.#sync.removeDead(letters, isReplay);
+    return this.#sync.dead.remove(letters, isReplay);
   }
 
   async close(): Promise<void> {
-    this.isClosed = true;
+    this.staging.isClosed = true;
     if (this.#sync.isOpening) {
       // What is stored need not wait for more.
-      this.flushNow();
+      this.staging.flushNow();
       this.pause(true);
-      await this.untilTrue((port) => port.is_settled(), undefined, this.storeClient.closeTimeoutMs);
+      await this.untilSettled(this.storeClient.closeTimeoutMs);
     }
-    if (this.#pump.isRunning) this.#lastCounters = this.#pump.query((port) => port.counters());
-    this.isStopped = true;
+    this.#machine.stop();
     this.storeClient.stop();
-    this.#pump.close();
-    for (const segment of [...this.#segments.all(), ...this.#toRecommit]) segment.abandon(outboxClosed());
+    for (const segment of [...this.#segments.all(), ...this.#recovery.lost]) segment.abandon(outboxClosed());
     this.#waiters.recheck();
     // A store that does not answer must not hold up the end.
     await this.#waiters.withTimeout(this.storeClient.closeTimeoutMs, this.#sync.close()).catch(() => undefined);
     this.#waiters.end();
   }
 
-  // ---- effects of the machine
-
-  #onSend(id: number, ranges: Uint32Array, isPageHidden: boolean): void {
-    if (!this.#options.isPresent()) {
-      this.send((port, now) => port.not_sent(now, id));
-      return;
-    }
-    const [batch, compressedBody] = this.#segments.batch(ranges);
-    this.#inFlight.start(id, () => this.#segments.ranges(ranges));
-    const makePlan = () => this.#sender.plan(batch, isPageHidden, compressedBody);
-    // What only this outbox has, nobody else can send.
-    const mayStart = !this.#segments.hasStored(ranges) || this.#sync.confirmLead();
-    const plan = typeof mayStart === "boolean" ? makePlan() : mayStart.then((leads) => (leads ? makePlan() : absent()));
-    const report = (port: OutboxPort, now: number, outcome: ExchangeOutcome) => {
-      this.#inFlight.end(id);
-      this.#sender.reportOutcome(port, now, id, outcome, batch, (cause) => {
-        this.#pump.cause = cause;
-      });
-      // After the effects of the outcome. Not with queueMicrotask, for which Node creates an async context.
-      void Promise.resolve().then(() => this.#waiters.recheck());
-    };
-    this.#pump.startExchange(id, plan, report, this.#options.timeoutMs);
-  }
-
   #onForget(handle: number, isStored: boolean): void {
     const segment = this.#segments.get(handle);
     this.#segments.forget(handle, isStored);
     if (isStored) this.#sync.onEvicted(segment);
-  }
-
-  #onAccepted(handle: number): void {
-    const segment = this.#segments.get(handle);
-    segment.markAccepted();
-    this.emit("accepted", () => ({ ids: this.#segments.ids(segment, 0, segment.count) }));
-  }
-
-  #onDelivered(handle: number, from: number, to: number, status: number, attempts: number): void {
-    this.#lastError = undefined;
-    const segment = this.#segments.get(handle);
-    const isAll = to - from === segment.count;
-    const ids = () => this.#segments.ids(segment, from, to);
-    segment.markDelivered(from, to, status, attempts);
-    this.emit("delivered", () => ({ ids: ids(), status, attempts }));
-    const part = () => ({ ids: ids(), bytes: segment.bytesOf(from, to) });
-    this.#sync.broadcastLazily(() => ({ key: segment.key, status, attempts, ...(!isAll && part()) }));
-  }
-
-  #onDead(
-    handle: number,
-    index: number,
-    attempts: number,
-    code: number,
-    status: number,
-    detail: string,
-    isAlone: boolean,
-  ): void {
-    const segment = this.#segments.get(handle);
-    const message = messageOf(codeOf(code), status, this.#sender.secrets.redact(detail));
-    const cause = this.#sender.secrets.redactError(this.#pump.cause);
-    const error = new FerryError(codeOf(code), message, {
-      status: status || undefined,
-      ...(cause !== undefined && { cause }),
-    });
-    const letter = toDeadLetter(segment, index, error, status, attempts, isAlone);
-    const id = this.wire.idOf(letter.body);
-    segment.markDead(index, error, letter);
-    this.emit("dead", () => ({ id, error, attempts }));
-    this.#sync.broadcastLazily(() => ({
-      key: segment.key,
-      ids: [id],
-      bytes: segment.bytesOf(index, index + 1),
-      status,
-      attempts,
-      code: error.code,
-      message,
-    }));
-  }
-
-  #onRetry(delayMs: number, failures: number, code: number, status: number, detail: string, isBlocked: boolean): void {
-    const { secrets } = this.#sender;
-    const cause = secrets.redactError(this.#pump.cause);
-    // An error that prevented the request, such as a header that HTTP does not allow, says more than the machine's.
-    const error =
-      cause instanceof FerryError
-        ? cause
-        : new FerryError(codeOf(code), messageOf(codeOf(code), status, secrets.redact(detail)), {
-            status: status || undefined,
-            ...(cause !== undefined && { cause }),
-          });
-    this.#lastError = error;
-    this.emit("retry", () => ({ error, delayMs, failures }));
-    if (!error.retryable || isBlocked) this.emit("degraded", () => ({ error }));
-  }
-
-  // ---- traps
-
-  /**
-   * The engine was discarded. The next one finds the stored segments in the store, and the others are committed to it
-   * again.
-   */
-  #onReset(): void {
-    const generation = ++this.engineGeneration;
-    this.#toRecommit.push(...this.#segments.reset());
-    // Without this timer, pending events would wait for the next call.
-    const restart = () => {
-      if (!this.isStopped && generation === this.engineGeneration) this.#sync.recount();
-    };
-    startTimer(restart, Math.min(RESTART_DELAY_MS * generation, MAX_RESTART_DELAY_MS));
-  }
-
-  #onStart(port: OutboxPort, now: number): void {
-    // If the engine traps again, the remaining segments are still in the list.
-    while (this.#toRecommit.length > 0) {
-      this.#recommit(port, now, this.#toRecommit[0]!);
-      this.#toRecommit.shift();
-    }
-    port.pause(now, this.isPaused || this.isOnHold || this.isClosed);
-  }
-
-  /** Returns how many events were pending when the last request had ended. */
-  async #resignWhenSettled(): Promise<number> {
-    const deadlineMs = this.#options.timeoutMs + SETTLE_EXTRA_MS;
-    await this.untilTrue((port) => port.is_settled(), undefined, deadlineMs);
-    const { pending } = this.counters();
-    if (this.isOnHold && !this.isStopped) this.#sync.resign();
-    return pending;
-  }
-
-  #updatePause(): void {
-    const isPaused = this.isPaused || this.isOnHold;
-    this.send((port, now) => port.pause(now, isPaused));
-  }
-
-  #recommit(port: OutboxPort, now: number, segment: TrackedSegment): void {
-    const { body, sizes, orderingKeys } = segment;
-    const maxGroupedEvents = this.#sync.maxGroupedEvents(body!, sizes);
-    const handle = port.recommit(now, Uint32Array.from(sizes), Uint32Array.from(orderingKeys), maxGroupedEvents);
-    this.#segments.add(segment, handle);
-    this.#expiry.tellTimes(port, now, segment);
   }
 }

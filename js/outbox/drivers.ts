@@ -17,7 +17,7 @@ import { storeError } from "../stores/store-error.js";
 import type { OutboxDriver } from "./driver.js";
 import { HeldEvents } from "./held-events.js";
 import { type IdentityOption, readIdentity, scopeFor } from "./identity.js";
-import { outboxClosed } from "./store-sync.js";
+import { outboxClosed } from "./outbox-closed.js";
 import type { Wire } from "./wire.js";
 
 export interface OutboxDriversOptions<E> {
@@ -115,6 +115,12 @@ export class OutboxDrivers<E> {
   /** The scope of an identity. */
   scopeOf(identity: string): string {
     return scopeFor(this.#options.destination, identity);
+  }
+
+  /** Commits the sessions, except those of `run`, which commit all or nothing when its function returns. */
+  commitAll(): void {
+    for (const driver of this.all())
+      for (const buffer of [...driver.stagingBuffers]) if (buffer.isFlushedWhenHidden) buffer.commit();
   }
 
   pause(isPaused: boolean): void {

@@ -4,18 +4,16 @@ import { closeOnAbort } from "../client/time-limit.js";
 import { FerryError, traced } from "../engine/errors.js";
 import { invalidArgument, mustBe } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
-import { watchPage } from "../platform/page-lifecycle.js";
 import { requestPersistence } from "../platform/persistence.js";
 import { warn, warnOnce } from "../platform/warn.js";
 import { memoryStore } from "../stores/memory.js";
 import { SharedStore } from "../stores/shared-store.js";
-import { countsOf } from "../stores/peek-limit.js";
-import type { StoreCounts } from "../stores/store.js";
-import { movedKey, moveRows } from "./adopt.js";
-import { toDeadEvent } from "./dead-letters.js";
+import { adoptRows } from "./adopt.js";
+import { deadLetterCalls } from "./dead-letter-calls.js";
 import { OutboxDriver } from "./driver.js";
 import { OutboxDrivers } from "./drivers.js";
 import { digestOf, formerIdentity } from "./identity.js";
+import { KeepAlive } from "./keep-alive.js";
 import { deadLetterBound, machineConfig, type OutboxOptions } from "./options.js";
 import type {
   DeadLetters,
@@ -27,6 +25,7 @@ import type {
   SignOutOptions,
   SignOutReport,
 } from "./outbox-types.js";
+import { PageWatch } from "./page-watch.js";
 import type { PendingEvent } from "./pending-events.js";
 import { registerOutbox } from "./registry.js";
 import { EventSession, type EventSessionOptions, type SessionOutbox } from "./session.js";
@@ -53,7 +52,8 @@ const DEFAULT_LIST_LIMIT = 100;
  */
 export class Outbox<E> extends EventTarget {
   readonly #drivers: OutboxDrivers<E>;
-  readonly #resendsWhenHidden: boolean;
+  readonly #page: PageWatch<E>;
+  readonly #keepAlive = new KeepAlive((deadlineMs) => this.drain({ deadlineMs }));
   readonly #beforeSend: OutboxSystem<E>["beforeSend"];
   /** Types that have had a listener. */
   readonly #listenedTypes = new Set<string>();
@@ -62,14 +62,6 @@ export class Outbox<E> extends EventTarget {
   #stopListening: (() => void) | undefined;
   /** Whether the console has shown a problem. */
   #hasWarned = false;
-  #unwatchPage: (() => void) | undefined;
-  #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
-  #budgetMs = DEFAULT_BUDGET_MS;
-  #isKeptAlive = false;
-  /** Whether the page was closed, though it may come back from the cache. */
-  #isPageClosed = false;
-  /** Calls of `dead.replay` and `dead.remove`, which run one after the other. */
-  #removingDead: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -85,7 +77,6 @@ export class Outbox<E> extends EventTarget {
       persist = false,
     } = options;
     if (options.identity === undefined && system.identity.warning !== undefined) warnOnce(system.identity.warning);
-    this.#resendsWhenHidden = unload !== "hold";
     this.#beforeSend = system.beforeSend;
     const [url] = system.url.split("#");
     const destination = JSON.stringify([system.system, name === undefined ? { url } : { name }]);
@@ -121,6 +112,8 @@ export class Outbox<E> extends EventTarget {
         }),
       emit,
     });
+    this.dead = deadLetterCalls(wire, () => this.#started());
+    this.#page = new PageWatch(this.#drivers, unload !== "hold");
     this.#store = store;
     this.#unregister = registerOutbox(destination, given, { url, ...config, gzip, unload });
     // Events left by an earlier run are delivered without a call. At module scope Workers allow no I/O.
@@ -187,7 +180,7 @@ export class Outbox<E> extends EventTarget {
       return isDrained || driver.isPaused || driver.isOnHold || driver.openFailures > openFailures;
     };
     const stopWatching = driver.awaitEmptyStore();
-    await driver.untilTrue(isOver, signal, deadlineMs);
+    await driver.until(isOver, signal, deadlineMs);
     stopWatching();
     if (driver.openFailures > openFailures && !isDrained) throw driver.storeClient.lastError;
     const { delivered, dead, pending } = driver.counters();
@@ -257,23 +250,10 @@ export class Outbox<E> extends EventTarget {
     const driver = this.#started();
     if (formerScope === driver.scope) throw invalidArgument("the argument of adopt is the present identity");
     const former = this.#drivers.all().find(({ scope }) => scope === formerScope);
-    await driver.untilCounted();
-    // What another identity of this page is writing has to be there first.
-    await former?.untilTrue((port) => port.is_settled(), undefined, DEFAULT_SIGN_OUT_MS);
-    let moved: StoreCounts;
-    try {
-      moved = await driver.storeClient.call(() => moveRows(this.#store, formerScope, driver.scope));
-    } catch (error) {
-      // Some rows may have been moved.
-      driver.addStored([], countsOf([], []));
-      throw error;
-    }
-    const known = former?.takeStored() ?? [];
-    for (const segment of known) segment.key = movedKey(segment.key, formerScope, driver.scope);
-    driver.addStored(known, moved);
+    const adopted = await adoptRows(this.#store, formerScope, former, driver);
     this.#drivers.held.remove(formerScope);
     void this.#drivers.held.refresh();
-    return moved.events + moved.dead;
+    return adopted;
   }
 
   /**
@@ -305,14 +285,7 @@ export class Outbox<E> extends EventTarget {
   }
 
   /** Dead letters. Every method rejects with `ERR_STORE` if the store fails, and with `ERR_CLOSED`. */
-  readonly dead: DeadLetters = {
-    list: async (limit = DEFAULT_LIST_LIMIT) => {
-      if (!(typeof limit === "number" && limit >= 0)) throw mustBe("the argument of list", "a number from 0", limit);
-      return (await this.#started().dead(limit)).map((letter) => toDeadEvent(this.#drivers.wire, letter));
-    },
-    replay: (ids) => this.#removeDead(ids, true),
-    remove: (ids) => this.#removeDead(ids, false),
-  };
+  readonly dead: DeadLetters;
 
   /**
    * For edge functions, once per request: keeps the function alive with `waitUntil` while accepted events are
@@ -327,11 +300,9 @@ export class Outbox<E> extends EventTarget {
     checkMillis("budgetMs", budgetMs);
     if (maxRequests !== undefined && !(Number.isInteger(maxRequests) && maxRequests >= 0))
       throw mustBe("maxRequests", "an integer from 0", maxRequests);
-    this.#waitUntil = waitUntil;
-    this.#budgetMs = budgetMs;
-    this.#isKeptAlive = false;
+    this.#keepAlive.begin(waitUntil, budgetMs);
     if (maxRequests !== undefined) this.#drivers.allowRequests(maxRequests);
-    if ((this.#drivers.tryPresent()?.counters().pending ?? 0) > 0) this.#keepAliveWhilePending();
+    if ((this.#drivers.tryPresent()?.counters().pending ?? 0) > 0) this.#keepAlive.extend();
   }
 
   /**
@@ -400,31 +371,7 @@ export class Outbox<E> extends EventTarget {
 
   /** Watches the page, and opens the store. */
   #start(driver: OutboxDriver<E> | undefined): void {
-    this.#unwatchPage ??= watchPage({
-      onHidden: (isEnding) => {
-        this.#commitAll();
-        // First: browsers may end a page in the middle of many requests.
-        for (const driver of this.#drivers.all()) driver.backUp(isEnding && !this.#isPageClosed);
-        const present = this.#drivers.tryPresent();
-        // Chromium hides a page after it was closed. By then everything was sent.
-        if (!this.#isPageClosed) present?.pageHidden(this.#resendsWhenHidden);
-        this.#isPageClosed ||= isEnding;
-        if (!isEnding) return;
-        for (const driver of this.#drivers.all()) {
-          driver.saveInFlight();
-          driver.resign();
-        }
-      },
-      onFrozen: () => {
-        for (const driver of this.#drivers.all()) driver.resign();
-      },
-      onVisible: () => {
-        this.#isPageClosed = false;
-        for (const driver of this.#drivers.all()) driver.pageShown();
-        this.#drivers.tryPresent()?.joinElection();
-      },
-      onOnline: () => this.#drivers.tryPresent()?.online(),
-    });
+    this.#page.start();
     void driver?.open().then(() => this.#drivers.held.refresh());
   }
 
@@ -433,57 +380,18 @@ export class Outbox<E> extends EventTarget {
     const outbox: SessionOutbox<E> = {
       wire: this.#drivers.wire,
       beforeSend: this.#beforeSend,
-      presentHost: () => this.#drivers.publishing(),
+      presentHost: () => this.#drivers.publishing().staging,
       onCommit: () => {
         this.#start(undefined);
-        this.#keepAliveWhilePending();
+        this.#keepAlive.extend();
       },
     };
     return new EventSession<E>(outbox, isFlushedWhenHidden, options);
   }
 
-  /** Keeps the edge function alive, if there is one. */
-  #keepAliveWhilePending(): void {
-    if (!this.#waitUntil || this.#isKeptAlive) return;
-    this.#isKeptAlive = true;
-    const work = this.drain({ deadlineMs: this.#budgetMs })
-      .catch(() => undefined)
-      .finally(() => {
-        this.#isKeptAlive = false;
-      });
-    try {
-      this.#waitUntil(work);
-    } catch {
-      // The request that it belongs to is over.
-      this.#waitUntil = undefined;
-    }
-  }
-
-  /** Commits the sessions, except those of `run`, which commit all or nothing when `body` returns. */
-  #commitAll(): void {
-    for (const driver of this.#drivers.all())
-      for (const buffer of [...driver.stagingBuffers]) if (buffer.isFlushedWhenHidden) buffer.commit();
-  }
-
-  async #removeDead(ids: Iterable<string> | undefined, isReplay: boolean): Promise<number> {
-    const isAll = ids === undefined && isReplay;
-    if (!isAll && (typeof ids === "string" || typeof ids?.[Symbol.iterator] !== "function"))
-      throw mustBe("ids", "an iterable of strings", ids);
-    const wanted = new Set(ids);
-    // One call after the other: two calls with the same id must not find the same dead letter.
-    const work = this.#removingDead.then(async () => {
-      const driver = this.#started();
-      const all = await driver.dead(Infinity);
-      const letters = all.filter(({ body }) => isAll || wanted.has(driver.wire.idOf(body)));
-      return driver.removeDead(letters, isReplay);
-    });
-    this.#removingDead = work.catch(() => undefined);
-    return work;
-  }
-
   async #close(): Promise<void> {
-    this.#commitAll();
-    this.#unwatchPage?.();
+    this.#drivers.commitAll();
+    this.#page.stop();
     this.#stopListening?.();
     this.#unregister();
     await this.#drivers.close();

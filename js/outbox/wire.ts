@@ -74,3 +74,8 @@ export interface Wire<E> {
   /** The status of each event, if the response has one for each. */
   eventStatuses?(status: number, response: Uint8Array, batch: Batch): readonly number[] | undefined;
 }
+
+/** How many events of a segment may share a request, which then has no others; 0 if they may share it with any events. */
+export function maxGroupedEvents<E>(wire: Wire<E>, body: Uint8Array, sizes: ArrayLike<number>): number {
+  return wire.grouping && sizes.length > 0 ? wire.grouping(body.subarray(0, sizes[0])).maxEvents : 0;
+}

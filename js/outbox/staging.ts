@@ -1,0 +1,184 @@
+/**
+ * Events of sessions on their way to the machine: staged, then committed or rolled back.
+ *
+ * ```text
+ *   session ──stage──> machine ──commit──> segments ──> machine and segment table
+ *                         └────roll back──> gone
+ * ```
+ */
+import { publish } from "../engine/modules/publish.js";
+import { FerryError } from "../engine/errors.js";
+import type { OutboxPort } from "../engine/ports.js";
+import { unixNow } from "../platform/clock.js";
+import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
+import type { Expiry } from "./expiry.js";
+import type { Keys } from "./keys.js";
+import type { OutboxMachine } from "./machine.js";
+import { orderingKeyOf } from "./ordering-key.js";
+import { outboxClosed } from "./outbox-closed.js";
+import type { Recovery } from "./recovery.js";
+import type { SegmentTable } from "./segment-table.js";
+import type { Sender } from "./sender.js";
+import type { SessionHost } from "./session.js";
+import type { SessionBuffer } from "./session-buffer.js";
+import type { SegmentOrigin, TrackedSegment } from "./tracked-segment.js";
+import { maxGroupedEvents, type Wire } from "./wire.js";
+
+export interface StagingOptions<E> {
+  wire: Wire<E>;
+  /** See the option of the outbox. */
+  maxBytes: number;
+  machine: OutboxMachine;
+  segments: SegmentTable<E>;
+  keys: Keys;
+  expiry: Expiry<E>;
+  sender: Sender<E>;
+  recovery: Recovery<E>;
+  /** Opens the store. */
+  open(): void;
+}
+
+export class Staging<E> implements SessionHost<E> {
+  readonly wire: Wire<E>;
+  /** Whether it takes no more events. */
+  isClosed = false;
+  readonly stagingBuffers: Set<SessionBuffer<E>> = new Set();
+  readonly #options: StagingOptions<E>;
+  readonly #machine: OutboxMachine;
+  /** The buffer that has credit. */
+  #creditHolder: SessionBuffer<E> | undefined;
+  #sessionCount = 0;
+
+  constructor(options: StagingOptions<E>) {
+    this.#options = options;
+    this.#machine = options.machine;
+    this.wire = options.wire;
+  }
+
+  get engineGeneration(): number {
+    return this.#options.recovery.generation;
+  }
+
+  newSessionId(): number {
+    return ++this.#sessionCount;
+  }
+
+  stage(session: number, size: number, key: string | undefined): number {
+    if (this.isClosed) throw outboxClosed();
+    const { port } = this.#machine;
+    try {
+      return port.stage(session, size, key === undefined ? 0 : orderingKeyOf(key));
+    } catch (error) {
+      throw publish.trapped(error);
+    }
+  }
+
+  credit(session: number): Credit {
+    try {
+      const credit = this.#machine.query((port) => port.credit(session, MAX_CREDIT_BYTES));
+      return { bytes: credit % 2 ** 32, events: Math.floor(credit / 2 ** 32) };
+    } catch {
+      return NO_CREDIT;
+    }
+  }
+
+  grantCredit(buffer: SessionBuffer<E>): void {
+    this.returnCredit();
+    this.#creditHolder = buffer;
+  }
+
+  /** Tells the machine what was staged on credit. */
+  returnCredit(): void {
+    this.#creditHolder?.returnCredit();
+  }
+
+  stageMany(session: number, generation: number, sizes: number[], orderingKeys: ArrayLike<number>): void {
+    if (generation !== this.engineGeneration || this.isClosed) return;
+    try {
+      this.#machine.query((port) => port.stage_many(session, Uint32Array.from(sizes), Uint32Array.from(orderingKeys)));
+    } catch {
+      // The engine trapped and forgot the session. The commit tells the next engine all of it.
+    }
+  }
+
+  commit(origin: SegmentOrigin, segments: TrackedSegment[]): void {
+    if (segments.length === 0) return;
+    if (this.isClosed) {
+      for (const segment of segments) segment.abandon(outboxClosed());
+      throw outboxClosed();
+    }
+    const { wire, keys, recovery, open } = this.#options;
+    open();
+    const at = unixNow();
+    const eventCount = segments.reduce((sum, { count }) => sum + count, 0);
+    for (const segment of segments) {
+      segment.at = at;
+      segment.key = keys.next(at);
+      segment.origin = origin;
+      if (wire.onCommit) for (const text of segment.texts(0, segment.count)) wire.onCommit(text, eventCount);
+    }
+    try {
+      this.#machine.send((port, now) => this.#commit(port, now, origin, segments));
+    } catch {
+      // The engine trapped. The next one gets the segments.
+      recovery.keep(segments);
+    }
+  }
+
+  rollBack(session: number): void {
+    if (!this.isClosed) this.#machine.send((port) => port.roll_back(session));
+  }
+
+  queueFull(): FerryError {
+    this.returnCredit();
+    const { bytes } = this.#machine.counters();
+    return new FerryError("ERR_QUEUE_FULL", `the outbox is full: it holds ${bytes} of ${this.#options.maxBytes} bytes`);
+  }
+
+  /** Sends ready events without waiting for others. */
+  flushNow(): void {
+    this.#options.open();
+    this.#machine.send((port, now) => port.flush_now(now));
+  }
+
+  /** The store did not open. The events that wait for it are staged again. */
+  restage(error: FerryError): void {
+    const { segments } = this.#options;
+    const byOrigin = new Map<SegmentOrigin, TrackedSegment[]>();
+    for (const segment of segments.known())
+      if (segment.origin) byOrigin.set(segment.origin, [...(byOrigin.get(segment.origin) ?? []), segment]);
+    for (const [origin, waiting] of byOrigin) {
+      const handles = Uint32Array.from(waiting, ({ handle }) => handle);
+      const staged = new Set(this.#machine.send((port, now) => port.uncommit(now, origin.id, handles)));
+      const restaged = waiting.filter(({ handle }) => staged.has(handle));
+      for (const segment of restaged) {
+        segment.ids = segments.ids(segment, 0, segment.count);
+        segments.remove(segment);
+      }
+      origin.restage(restaged);
+      for (const segment of restaged) segment.failStore(error);
+    }
+  }
+
+  /** Drops all staged events. Their receipts reject with the error. Returns how many there were. */
+  rollBackAll(error: FerryError): number {
+    let staged = 0;
+    for (const buffer of [...this.stagingBuffers]) staged += buffer.rollback(error).length;
+    return staged;
+  }
+
+  #commit(port: OutboxPort, now: number, origin: SegmentOrigin, segments: TrackedSegment[]): void {
+    const { wire, segments: table, expiry, sender, recovery } = this.#options;
+    // Events that were staged in a discarded engine are unknown to the present one.
+    const isKnown = ({ generation }: TrackedSegment) => generation === this.engineGeneration;
+    const known = segments.filter(isKnown);
+    for (const segment of segments) if (!isKnown(segment)) recovery.recommit(port, now, segment);
+    const [{ body, sizes }] = segments as [TrackedSegment];
+    const handles = port.commit(now, origin.id, maxGroupedEvents(wire, body!, sizes));
+    known.forEach((segment, index) => {
+      table.add(segment, handles[index]!);
+      expiry.tellTimes(port, now, segment);
+    });
+    for (const segment of segments) sender.compressSegment(segment);
+  }
+}

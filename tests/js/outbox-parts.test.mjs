@@ -1,0 +1,267 @@
+// The parts of an outbox, each alone: segments, receipts, recovery, pauses, news of other tabs.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FerryError } from "eventferry";
+import { Delivery } from "../../dist/outbox/delivery.js";
+import { KeepAlive } from "../../dist/outbox/keep-alive.js";
+import { Recovery } from "../../dist/outbox/recovery.js";
+import { SegmentOutcomes, State } from "../../dist/outbox/segment-outcomes.js";
+import { SegmentTable } from "../../dist/outbox/segment-table.js";
+import { SegmentWaiters } from "../../dist/outbox/segment-waiters.js";
+import { SendPause } from "../../dist/outbox/send-pause.js";
+import { SettledElsewhere } from "../../dist/outbox/settled-elsewhere.js";
+import { TrackedSegment } from "../../dist/outbox/tracked-segment.js";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const wire = { idOf: (text) => JSON.parse(decoder.decode(text)).id };
+const error = new FerryError("ERR_REJECTED");
+
+/** A committed segment with these ids. */
+function segmentOf(...ids) {
+  const texts = ids.map((id) => JSON.stringify({ id }));
+  const segment = new TrackedSegment();
+  return Object.assign(segment, {
+    key: `scope.${ids[0]}`,
+    at: 1000,
+    body: encoder.encode(texts.join()),
+    sizes: texts.map(({ length }) => length),
+    pending: ids.length,
+  });
+}
+
+/** A machine that records what it is told. `answers`: of its questions. */
+function machineOf(answers = {}) {
+  const calls = [];
+  const port = new Proxy(
+    {},
+    {
+      get:
+        (_, name) =>
+        (...args) => {
+          calls.push([name, ...args]);
+          return answers[name]?.(...args);
+        },
+    },
+  );
+  const send = (input) => input(port, 7);
+  return {
+    port,
+    calls,
+    isStopped: false,
+    send,
+    sendInBackground: send,
+    counters: () => ({ pending: 3 }),
+    untilTrue: async () => true,
+  };
+}
+
+test("segment table: a write names segments, indices, dead letters and removed keys", () => {
+  const table = new SegmentTable(wire);
+  const [one, two] = [segmentOf("a", "b", "c"), segmentOf("d")];
+  table.add(one, 1);
+  table.add(two, 2);
+  one.markDead(1, error, { key: "letter" });
+  const change = table.change(
+    new Uint32Array([1, 2, 0, 2]),
+    new Uint32Array([2, 9]),
+    new Uint32Array([1, 1]),
+    new Uint32Array(),
+  );
+  assert.deepEqual(
+    change.put.map(({ key, body }) => [key, decoder.decode(body)]),
+    [["scope.a", '{"id":"a"},{"id":"c"}']],
+  );
+  assert.deepEqual([change.remove, change.deadPut, change.deadRemove], [["scope.d"], [{ key: "letter" }], []]);
+});
+
+test("segment table: a discarded machine leaves what may not be stored", () => {
+  const table = new SegmentTable(wire);
+  const [stored, unstored, done] = [segmentOf("a"), segmentOf("b"), segmentOf("c")];
+  [stored, unstored, done].forEach((segment, at) => table.add(segment, at + 1));
+  stored.markAccepted();
+  done.markDelivered(0, 1, 200, 1);
+  assert.deepEqual(table.reset(), [unstored]);
+  assert.deepEqual([...table.keys()], ["scope.a", "scope.b"]);
+  assert.deepEqual([stored.body, [...table.known()]], [undefined, []], "its body is in the store");
+});
+
+test("outcomes: here, by a message, and by what the store has", () => {
+  const outcomes = new SegmentOutcomes();
+  outcomes.pending = 5;
+  assert.ok(outcomes.isUntouched);
+  outcomes.deliver(0, 1, { status: 202, attempts: 1 }, [10, 10, 10, 10, 10]);
+  outcomes.die(1, error, { key: "letter" }, [10, 10, 10, 10, 10]);
+  outcomes.deliver(0, 1, { status: 202, attempts: 2 }, [10, 10, 10, 10, 10]);
+  assert.deepEqual([outcomes.pending, outcomes.settledBytes], [3, 20], "an event is settled once");
+  outcomes.settleElsewhere(["c"], { status: 0, attempts: 0 }, error);
+  assert.equal(outcomes.settleAbsent(new Set(["d"])), 2);
+  const states = ["a", "b", "c", "d", "e"].map((id, index) => outcomes.stateOf(index, id));
+  const { Delivered, Dead, Pending } = State;
+  assert.deepEqual(states, [Delivered, Dead, Dead, Pending, Delivered]);
+  assert.deepEqual([...outcomes.pendingIndices(5)], [2, 3, 4], "those that are pending here");
+  assert.equal(outcomes.errorOf(2, "c"), error);
+  assert.deepEqual(outcomes.deliveryOf(4, "e"), { status: 0, attempts: 0 });
+  assert.equal(outcomes.deliveryOf(3, "d"), undefined);
+  assert.ok(outcomes.hasDeadLetter("letter") && !outcomes.hasDeadLetter("other"));
+});
+
+test("waiters: each settles once, and watchers end when they are done", async () => {
+  const waiters = new SegmentWaiters();
+  const seen = [];
+  for (const id of ["a", "b"])
+    waiters.add({
+      id,
+      index: 0,
+      isForDelivery: false,
+      resolve: () => seen.push(id),
+      reject: () => seen.push(`no ${id}`),
+    });
+  let isDone = false;
+  waiters.watch(() => isDone);
+  waiters.settle(({ id, resolve }) => {
+    if (id !== "a") return false;
+    resolve();
+    return true;
+  });
+  assert.deepEqual([seen, waiters.all().length, waiters.isEmpty], [["a"], 1, false]);
+  isDone = true;
+  waiters.rejectAll(error);
+  waiters.rejectAll(error);
+  assert.deepEqual([seen, waiters.isEmpty], [["a", "no b"], true]);
+});
+
+test("recovery: the next engine gets what the discarded one may not have stored, also if it traps again", async () => {
+  const segments = new SegmentTable(wire);
+  const told = [];
+  let restarts = 0;
+  const recovery = new Recovery({
+    wire,
+    segments,
+    expiry: { tellTimes: (_port, _now, { key }) => told.push(key) },
+    isStopped: () => false,
+    restart: () => restarts++,
+  });
+  const all = ["a", "b"].map((id) => segmentOf(id));
+  all.forEach((segment, at) => segments.add(segment, at + 1));
+  recovery.onReset();
+  recovery.keep(all.slice(1));
+  assert.deepEqual([recovery.generation, recovery.lost], [1, all], "none twice");
+  let handle = 0;
+  const failing = machineOf({
+    recommit: () => {
+      if (++handle === 2) throw new Error("trap");
+      return handle;
+    },
+  });
+  assert.throws(() => recovery.onStart(failing.port, 7), /trap/);
+  assert.deepEqual(recovery.lost, all.slice(1));
+  recovery.onStart(machineOf({ recommit: () => 9 }).port, 7);
+  assert.deepEqual([recovery.lost, segments.get(9), told], [[], all[1], ["scope.a", "scope.b"]]);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  assert.equal(restarts, 1);
+});
+
+test("pause: the application and an absent identity both stop requests", async () => {
+  const machine = machineOf();
+  let resigned = 0;
+  const pause = new SendPause({ machine, timeoutMs: 10, resign: () => resigned++ });
+  pause.pause(true);
+  pause.hold();
+  pause.pause(false);
+  assert.deepEqual(
+    machine.calls.map(([name, , isPaused]) => [name, isPaused]),
+    Array(3).fill(["pause", true]),
+  );
+  assert.deepEqual([await pause.untilHeld(10), resigned], [3, 1]);
+  pause.unhold();
+  assert.deepEqual(machine.calls.at(-1), ["pause", 7, false]);
+});
+
+test("delivery: an absent identity sends nothing, and what is stored waits for the confirmation of the lead", async () => {
+  const machine = machineOf();
+  const exchanges = [];
+  const started = [];
+  machine.startExchange = (id, plan) => exchanges.push([id, plan]);
+  const segments = new SegmentTable(wire);
+  const [stored, unstored] = [segmentOf("a"), segmentOf("b")];
+  segments.add(stored, 1);
+  segments.add(unstored, 2);
+  stored.markAccepted();
+  let isPresent = false;
+  const delivery = new Delivery({
+    wire,
+    machine,
+    segments,
+    inFlight: { start: (id) => started.push(id), end: () => {} },
+    sender: { plan: ({ chunks }) => decoder.decode(chunks[0]) },
+    timeoutMs: 10,
+    isPresent: () => isPresent,
+    confirmLead: async () => false,
+    broadcast: () => {},
+    emit: () => {},
+  });
+  delivery.send(5, new Uint32Array([2, 0, 1]), false);
+  assert.deepEqual([machine.calls, exchanges], [[["not_sent", 7, 5]], []]);
+  isPresent = true;
+  delivery.send(6, new Uint32Array([2, 0, 1]), false);
+  delivery.send(7, new Uint32Array([1, 0, 1]), false);
+  assert.deepEqual(
+    [exchanges[0], started],
+    [
+      [6, '{"id":"b"}'],
+      [6, 7],
+    ],
+  );
+  await assert.rejects(exchanges[1][1], (reason) => typeof reason === "symbol", "another tab leads");
+});
+
+test("news of other tabs wait until the machine has forgotten the segment", () => {
+  const segments = new SegmentTable(wire);
+  const machine = machineOf();
+  let isLeader = false;
+  const elsewhere = new SettledElsewhere({ segments, isLeader: () => isLeader, send: machine.send });
+  const segment = segmentOf("a", "b", "c");
+  segments.add(segment, 1);
+  segment.markAccepted();
+  elsewhere.onMessage({ key: "scope.a", ids: ["a"], bytes: 10, status: 202 });
+  elsewhere.onMessage({ key: "scope.unknown", ids: ["a"] });
+  assert.deepEqual(machine.calls, []);
+  isLeader = true;
+  elsewhere.onMessage({ key: "scope.a", ids: ["b"], status: 202 });
+  assert.deepEqual(machine.calls.pop(), ["delivered_elsewhere", 7, 1, new Uint32Array([1]), 202]);
+  segments.forget(1, true);
+  elsewhere.onEvicted(segment);
+  assert.deepEqual(machine.calls.pop(), ["settled_elsewhere", 7, 1, 1, 0, 10]);
+  elsewhere.onMessage({ key: "scope.a", ids: ["b", "c"], bytes: 20, code: "ERR_REJECTED", message: "no" });
+  assert.deepEqual(machine.calls.pop().slice(3, 5), [0, 2]);
+  assert.equal(segments.getByKey("scope.a"), undefined, "nothing of it is pending");
+});
+
+test("keep alive: one drain at a time, and none after the request is over", async () => {
+  const kept = [];
+  let end;
+  const drains = [];
+  const keepAlive = new KeepAlive((budgetMs) => {
+    drains.push(budgetMs);
+    return new Promise((resolve) => {
+      end = resolve;
+    });
+  });
+  keepAlive.extend();
+  assert.deepEqual(drains, [], "no function is kept alive");
+  keepAlive.begin((promise) => kept.push(promise), 50);
+  keepAlive.extend();
+  keepAlive.extend();
+  assert.deepEqual([drains, kept.length], [[50], 1]);
+  end();
+  await kept[0];
+  keepAlive.begin(() => {
+    throw new Error("the request is over");
+  }, 60);
+  keepAlive.extend();
+  end();
+  await new Promise((resolve) => setImmediate(resolve));
+  keepAlive.extend();
+  assert.deepEqual(drains, [50, 60]);
+});
