@@ -4,13 +4,10 @@
 // no charset.
 
 /** The JavaScript that exports a module as `text`. `reader`: the exports of `js/engine/module-bytes.ts`. */
-export function moduleText(wasm, { walk, moduleBytes, SINGLE, SHIFTS }) {
-  const bytes = SHIFTS.map(() => []);
-  let at = 0;
-  walk(wasm.length, (list) => {
-    bytes[list].push(wasm[at]);
-    return wasm[at++];
-  });
+export function moduleText(wasm, { moveBytes, moduleBytes, SINGLE, SHIFTS }) {
+  const room = SHIFTS.map(() => new Uint8Array(wasm.length));
+  const counts = moveBytes(wasm, room, false);
+  const bytes = room.map((list, at) => Array.from(list.subarray(0, counts[at])));
   const characters = characterTable(SINGLE);
   const lists = bytes.map((list, at) => list.map((byte) => characters[(byte + SHIFTS[at]) & 255]).join(""));
   const text = { length: wasm.length, lists };
