@@ -12,7 +12,7 @@
 //!
 //! This file has staging, and the order of each step. `store` has what the store tells, `requests` what is sent,
 //! `outcomes` what responses mean for events. The parts of the state, each with rules of its own, are
-//! [`Capacity`], [`StoreSync`], [`Writes`] and [`Delivery`]. None of them knows bodies, keys of the store or
+//! `Capacity`, `StoreSync`, `Writes` and `Delivery`. None of them knows bodies, keys of the store or
 //! HTTP headers.
 
 mod outcomes;

@@ -22,7 +22,7 @@ fn structs(source: &str) -> Vec<(String, usize)> {
     let mut all = Vec::new();
     let mut fields = None;
     for line in source.lines() {
-        let item = line.strip_prefix("pub(super) ").or(line.strip_prefix("pub ")).unwrap_or(line);
+        let item = line.strip_prefix("pub(super) ").or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
         if let Some(name) = item.strip_prefix("struct ").and_then(|item| item.strip_suffix(" {")) {
             fields = Some((name.to_owned(), 0));
         } else if line == "}" {
