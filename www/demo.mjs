@@ -2,7 +2,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildDemo, isDemoStale } from "../js/build/demo.mjs";
 import { ensureModules, ensureRust, run, step } from "../js/build/tools.mjs";
 import { main } from "../js/cli/demo.mjs";
 
@@ -25,6 +24,8 @@ async function prepare() {
     !existsSync(made) || sources.some((source) => newest(source) > statSync(made).mtimeMs);
   const needsRust = isStale("dist/wasm/publish.wasm", "src", "Cargo.toml", "Cargo.lock");
   if (!needsRust && !isStale("dist/cjs/package.json", "js", "tsconfig.json")) {
+    // Not at the top of the file: it imports a package that may have been installed only now.
+    const { buildDemo, isDemoStale } = await import("../js/build/demo.mjs");
     if (isDemoStale(newest)) await buildDemo("dist/demo");
     return;
   }

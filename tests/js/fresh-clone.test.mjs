@@ -1,0 +1,41 @@
+// In a fresh clone no npm package is installed: what the commands of the README import at their start must not need one.
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The packages that a program needs before its first line runs, each with the file that imports it. */
+async function packagesOf(program) {
+  const { metafile } = await build({
+    ...{
+      absWorkingDir: root,
+      entryPoints: [program],
+      bundle: true,
+      packages: "external",
+      external: ["../dist/*", "../../dist/*"],
+    },
+    ...{ platform: "node", format: "esm", metafile: true, write: false, logLevel: "error" },
+  });
+  const found = new Map();
+  const seen = new Set([program]);
+  for (const file of seen) {
+    for (const { path, kind, external } of metafile.inputs[file].imports) {
+      if (kind !== "import-statement") continue;
+      if (!external) seen.add(path);
+      else if (!path.startsWith("node:")) found.set(path, file);
+    }
+  }
+  assert.ok(seen.size > 3, `${seen.size} files`);
+  return [...found];
+}
+
+for (const program of ["www/demo.mjs", "tests/run.mjs"])
+  test(`${program} starts in a fresh clone`, async () => {
+    assert.deepEqual(await packagesOf(program), []);
+  });
+
+test("a package that is imported at the start is found", async () => {
+  assert.deepEqual(await packagesOf("www/build-site.mjs"), [["esbuild", "js/build/demo.mjs"]]);
+});
