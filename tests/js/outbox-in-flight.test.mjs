@@ -4,16 +4,12 @@ import { test } from "node:test";
 import { memoryStore } from "eventferry";
 import { InFlight } from "../../dist/outbox/in-flight.js";
 import { unixNow } from "../../dist/platform/clock.js";
+import { page } from "./fake-page.mjs";
 import { event, never, publisherTo, server } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
 
-const page = new EventTarget();
-globalThis.document = Object.assign(new EventTarget(), { visibilityState: "visible" });
-globalThis.window = page;
-globalThis.addEventListener = page.addEventListener.bind(page);
-globalThis.removeEventListener = page.removeEventListener.bind(page);
 const storage = {};
 Object.defineProperties(storage, {
   getItem: { value: (key) => storage[key] ?? null },

@@ -3,16 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore } from "eventferry";
+import { page } from "./fake-page.mjs";
 import { event, listen, never, publisherTo, server } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
-
-const page = new EventTarget();
-globalThis.document = Object.assign(new EventTarget(), { visibilityState: "visible" });
-globalThis.window = page;
-globalThis.addEventListener = page.addEventListener.bind(page);
-globalThis.removeEventListener = page.removeEventListener.bind(page);
 
 /** A store that outlives the pages of a test. */
 const lasting = () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromRequest, memoryStore, Publisher } from "eventferry";
+import { page } from "./fake-page.mjs";
 import { event, listen, never, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
@@ -22,11 +23,6 @@ globalThis.CompressionStream = class {
   }
 };
 
-const page = new EventTarget();
-globalThis.document = Object.assign(new EventTarget(), { visibilityState: "visible" });
-globalThis.window = page;
-globalThis.addEventListener = page.addEventListener.bind(page);
-globalThis.removeEventListener = page.removeEventListener.bind(page);
 const hide = () => {
   document.visibilityState = "hidden";
   document.dispatchEvent(new Event("visibilitychange"));
