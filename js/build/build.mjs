@@ -161,12 +161,16 @@ function patchGlue(glue, name) {
   // Modules are started by `initSync` alone. Without the other way in, its functions are left out below.
   patch("export { initSync, __wbg_init as default };", "export { initSync };");
   // The same check stands in each method. In a function of its own it is not in the bundle forty times.
-  const stalePort =
-    /if \(this\.__wbg_inst !== undefined && this\.__wbg_inst !== __wbg_instance_id\) (\{\s*throw new Error\('Invalid stale object from previous Wasm instance'\);\s*\})/g;
-  if (stalePort.test(glue)) {
-    glue = glue.replace(stalePort, "checkInstance(this);");
-    glue += `function checkInstance(port) { if (port.__wbg_inst !== undefined && port.__wbg_inst !== __wbg_instance_id) { throw new Error('Invalid stale object from previous Wasm instance'); } }`;
-  }
+  const message = "throw new Error('Invalid stale object from previous Wasm instance');";
+  const check = (port, lineEnd) => {
+    const isStale = `${port}.__wbg_inst !== undefined && ${port}.__wbg_inst !== __wbg_instance_id`;
+    return [`if (${isStale}) {`, `    ${message}`, "}"].join(lineEnd);
+  };
+  // In the body of a method, or of a `try` in it.
+  for (const indent of ["        ", "            "])
+    glue = glue.replaceAll(check("this", `\n${indent}`), "checkInstance(this);");
+  if (glue.includes(message)) fail(`the glue of ${name} checks instances otherwise; look at what wasm-bindgen changed`);
+  if (glue.includes("checkInstance")) glue += `function checkInstance(port) { ${check("port", "\n")} }`;
   // What an instance that was thrown away has waited for comes all the same: an error there would be one that nobody can catch.
   const stale = "throw new Error('Cannot invoke closure from previous WASM instance');";
   if (glue.includes("closure")) patch(stale, "return;");

@@ -37,7 +37,7 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
     encoder ??= new TextEncoder();
     const units = text.length;
     if (units > MAX_INPUT_BYTES) throw tooLarge(units);
-    // The first text starts the module.
+    // Absent until the first text has started the module.
     if (units <= MAX_SHORT_TEXT && this.#copyAscii) {
       const length = this.#copyAscii(text, units, this.#inputOf(units).byteOffset);
       if (length >= 0) return length;

@@ -27,6 +27,15 @@ fn the_tables_of_typescript_are_those_of_this_crate() {
     );
 }
 
+#[test]
+fn every_reason_has_a_sentence() {
+    let source = include_str!("../../src/cloudevents/rejection.rs");
+    let reasons = source.split("pub enum Reason {").nth(1).and_then(|rest| rest.split('}').next());
+    let count = reasons.expect("the enum").matches(" = ").count();
+    assert!(count > 20, "{count} reasons");
+    assert_eq!(REASONS.len(), count);
+}
+
 /// The text of the file.
 fn tables() -> String {
     [

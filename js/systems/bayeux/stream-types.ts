@@ -156,9 +156,10 @@ export interface StreamClient extends EventTarget, AsyncIterable<StreamMessage> 
    * Takes the next message from the inbox, and waits for one if it is empty.
    *
    * @throws {FerryError} `ERR_TIMEOUT` if the connection is down for longer than `connectionTimeoutMs`, `ERR_UNAVAILABLE`
-   * and others if the messages of a channel cannot be read (the client keeps trying, so call it again); `ERR_REJECTED`, `ERR_UNAUTHORIZED` and others if the server has ended the
-   * connection, or has refused to renew a subscription; `ERR_STORE` if the replay position could not be saved (the next
-   * call returns the same message); `ERR_ABORTED`; `ERR_CLOSED`
+   * and others if the messages of a channel cannot be read (the client keeps trying, so call it again); `ERR_REJECTED`,
+   * `ERR_UNAUTHORIZED` and others if the server has ended the connection, or has refused to renew a subscription;
+   * `ERR_STORE` if the replay position could not be saved (the next call returns the same message); `ERR_ABORTED`;
+   * `ERR_CLOSED`
    */
   receive(options?: { signal?: AbortSignal }): Promise<StreamMessage>;
   /**

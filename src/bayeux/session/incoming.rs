@@ -79,7 +79,8 @@ impl Session {
     }
 
     /// Whether the whole messages of a response that was cut are delivered. If the server sends them again, it
-    /// is asked to do that once, but not in a trial; with the ack extension it does so without being asked, until the session ends.
+    /// is asked to do that once, but not in a trial; with the ack extension it does so without being asked,
+    /// until the session ends.
     fn may_deliver_cut(&self, id: ExchangeId) -> bool {
         if self.link.has_acks() {
             let is_connect =
