@@ -61,6 +61,7 @@ export class FileLog {
   #handle: FileHandle | undefined;
   #identity: FileStat | undefined;
   #checksum: Checksum;
+  #header: Uint8Array = new Uint8Array(0);
   /** The position of the next record. */
   #length = 0;
   /** Whether an incomplete record may follow `#length`. It must be cut off before the next append. */
@@ -117,7 +118,7 @@ export class FileLog {
     this.#hasPartialRecord = true;
     await this.#cutPartialRecord();
     await this.#sync();
-    await this.#takeProbe();
+    await this.#readProbe();
   }
 
   /** Appends all records or nothing. */
@@ -131,8 +132,7 @@ export class FileLog {
       for (const bytes of make(this.#checksum)) {
         await writeAt(this.#opened, end, bytes);
         end += bytes.length;
-        const tail = bytes.slice(-PROBE_BYTES);
-        probe = { at: end - tail.length, bytes: tail };
+        probe = probeOf(bytes, end);
       }
       await this.#sync();
     } catch (error) {
@@ -145,12 +145,15 @@ export class FileLog {
     this.#nextProbe = probe;
   }
 
-  /** Removes all records. No flush: what is cut off ends with the removal of everything. */
+  /**
+   * Removes all records. No flush: what is cut off ends with the removal of everything. If somebody has truncated the
+   * file, it has zeros for a header now, and `isInPlace` is false.
+   */
   async clear(): Promise<void> {
     this.#hasPartialRecord = true;
     this.#length = HEADER_BYTES;
+    this.#useProbe(probeOf(this.#header, HEADER_BYTES));
     await this.#cutPartialRecord();
-    await this.#takeProbe();
   }
 
   /** Erases the entries that `isErased` selects. It overwrites them, which needs no space on a full disk. */
@@ -168,7 +171,7 @@ export class FileLog {
     });
     for (const { from, to } of changed) await writeAt(this.#opened, from, bytes.subarray(from, to));
     await this.#sync();
-    await this.#takeProbe();
+    this.#useProbe(probeOf(bytes, bytes.length));
   }
 
   /**
@@ -183,6 +186,7 @@ export class FileLog {
     const fresh = await fs.open(path, "w+", FILE_MODE);
     let length = 0;
     let identity: FileStat;
+    let probe = this.#probe;
     try {
       for (const bytes of withHeader(
         headerOf(salt),
@@ -190,6 +194,7 @@ export class FileLog {
       )) {
         await writeAt(fresh, length, bytes);
         length += bytes.length;
+        probe = probeOf(bytes, length);
       }
       if (this.#isFlushed) await fresh.sync();
       identity = await fresh.stat({ bigint: true });
@@ -207,8 +212,8 @@ export class FileLog {
     this.#length = length;
     this.#hasPartialRecord = false;
     this.#isFolderDirty = true;
+    this.#useProbe(probe);
     await old?.close().catch(() => undefined);
-    await this.#takeProbe();
     await this.#syncFolder();
   }
 
@@ -304,7 +309,7 @@ export class FileLog {
     this.#length = Math.max(bytes.length, HEADER_BYTES);
     try {
       // This also verifies that the file is writable.
-      await writeAt(this.#opened, 0, headerOf(seed));
+      await writeAt(this.#opened, 0, this.#header);
       await this.#sync();
       await this.#syncFolder();
     } catch (error) {
@@ -312,7 +317,7 @@ export class FileLog {
       // A full outbox must open, because only delivery can empty it.
       if (salt === undefined || isDamaged || !isNoSpace(error)) throw error;
     }
-    await this.#takeProbe();
+    await this.#readProbe();
     const damage = salt === undefined ? { spans: [], end: HEADER_BYTES } : readLog(bytes, this.#checksum, onRecord);
     return { ...damage, isHeaderDamaged: isDamaged, isFirstForm: salt === 0 };
   }
@@ -337,6 +342,7 @@ export class FileLog {
 
   #useSalt(salt: number): void {
     const { crc32 } = this.#platform;
+    this.#header = headerOf(salt);
     this.#checksum = (bytes) => crc32(bytes, salt);
   }
 
@@ -344,9 +350,14 @@ export class FileLog {
     return dev === this.#identity?.dev && ino === this.#identity.ino;
   }
 
-  async #takeProbe(): Promise<void> {
+  /** Takes the probe from the file. Only while it is opened: later somebody may have changed it. */
+  async #readProbe(): Promise<void> {
     const at = Math.max(0, this.#length - PROBE_BYTES);
-    this.#probe = this.#nextProbe = { at, bytes: await readAt(this.#opened, at, this.#length - at) };
+    this.#useProbe({ at, bytes: await readAt(this.#opened, at, this.#length - at) });
+  }
+
+  #useProbe(probe: Probe): void {
+    this.#probe = this.#nextProbe = probe;
   }
 
   async #cutPartialRecord(): Promise<void> {
@@ -371,6 +382,12 @@ export class FileLog {
       await folder?.close();
     }
   }
+}
+
+/** A probe of bytes that were written up to `end`. */
+function probeOf(written: Uint8Array, end: number): Probe {
+  const bytes = written.slice(-PROBE_BYTES);
+  return { at: end - bytes.length, bytes };
 }
 
 function* withHeader(header: Uint8Array, parts: Iterable<Uint8Array>): Generator<Uint8Array> {

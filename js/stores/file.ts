@@ -408,6 +408,8 @@ class FileStore implements OutboxStore, DedupeStore {
       if (log.isEmpty) return;
       await log.clear();
       this.#rewriteFromBytes = MIN_REWRITE_BYTES;
+      // What somebody did to the file before it was emptied is told now: the next start would refuse a file without a header.
+      await this.#ensureInPlace(log);
     } else if (log.length > this.#rewriteFromBytes && 2 * this.#liveBytes < log.length) {
       // If it fails, it is tried again only when the file has doubled.
       this.#rewriteFromBytes = 2 * log.length;

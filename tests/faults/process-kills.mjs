@@ -127,10 +127,11 @@ async function runUntilKilled(url, path, name, isAfterAccepted, whileRunning) {
   if (isAfterAccepted && !whileRunning)
     for (let tries = 0; tries < 2000 && accepted().length < MIN_ACCEPTED; tries++) await sleep(5);
   if (whileRunning) {
+    const [{ length }, { length: told }] = [lines.of("+"), lines.of("~")];
     whileRunning(path);
-    // Until the next change is stored, nobody has looked at the file.
-    const { length } = lines.of("+");
-    for (let tries = 0; tries < 1000 && lines.of("+").length < length + 3; tries++) await sleep(5);
+    // Until the next change is stored, nobody has looked at the file. Lines that are printed already may not have been read.
+    for (let tries = 0; tries < 1000 && (lines.of("+").length < length + 3 || lines.of("~").length === told); tries++)
+      await sleep(5);
   }
   child.kill("SIGKILL");
   await ended;

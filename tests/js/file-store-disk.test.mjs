@@ -176,6 +176,44 @@ for (const [how, act] of Object.entries(CHANGES)) {
   });
 }
 
+for (const [when, isAfter] of Object.entries({ "before the store cuts it": false, "after the store has cut it": true })) {
+  test(`a file that is truncated to nothing while the outbox becomes empty, ${when}, gets its header again`, async () => {
+    const all = fixture();
+    const { open: openFile } = all.platform.fs;
+    let isHarmed = false;
+    const harm = () => {
+      isHarmed = true;
+      all.files.get(path).data = new Uint8Array(0);
+    };
+    all.platform.fs.open = async (...args) => {
+      const handle = await openFile(...args);
+      const { truncate } = handle;
+      handle.truncate = async (length) => {
+        if (!isHarmed && !isAfter) harm();
+        await truncate(length);
+        if (!isHarmed && isAfter) harm();
+      };
+      return handle;
+    };
+    const { store, problems } = await all.open();
+    await store.write(change({ put: [segment("a")] }));
+    await store.write(change({ remove: ["a"] }));
+    await until(() => problems.length > 0);
+    assert.ok(isHarmed);
+    assert.match(problems[0], /was removed, renamed or changed while it was in use; its content was written again$/);
+    await store.write(change({ put: [segment("b")] }));
+    // As after a crash: what counts is the file.
+    const copy = memoryFiles({ crc32 });
+    copy.files.set("/copy", { ...all.files.get(path), ino: 5 });
+    const after = fileStore("/copy", { platform: copy.platform });
+    const told = [];
+    await after.open("x", ({ message }) => told.push(message));
+    assert.deepEqual([await keys(after), told], [["b"], []]);
+    await after.close();
+    await store.close();
+  });
+}
+
 test("what somebody else has put in the place of the file is kept", async () => {
   const { open, files } = fixture();
   const { store, problems } = await open();
