@@ -10,7 +10,11 @@ export type Handlers = Record<string, (...args: never[]) => void>;
 export interface EffectQueue<H extends Handlers> {
   /** Given to the machine: each method only appends a call to the queue. */
   readonly effects: H;
-  /** Makes the queued calls in order. Does nothing if it is running already. */
+  /**
+   * Makes the queued calls in order. Does nothing if it is running already.
+   *
+   * @throws what the first handler that failed has thrown, after all calls
+   */
   run(): void;
   /** Drops the queued calls, also those that `run` has not made yet. */
   clear(): void;
@@ -34,15 +38,19 @@ export function effectQueue<H extends Handlers>(handlers: H): EffectQueue<H> {
       // A handler may drain the machine again. The loop below then makes the new calls too.
       if (isRunning) return;
       isRunning = true;
-      try {
-        while (next < calls.length) {
-          const [name, args] = calls[next++]!;
+      const errors: unknown[] = [];
+      while (next < calls.length) {
+        const [name, args] = calls[next++]!;
+        try {
           handlers[name]!(...args);
+        } catch (error) {
+          // The machine counts on the other calls.
+          errors.push(error);
         }
-      } finally {
-        isRunning = false;
-        clear();
       }
+      isRunning = false;
+      clear();
+      if (errors.length > 0) throw errors[0];
     },
     clear,
   };
