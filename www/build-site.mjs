@@ -5,9 +5,8 @@
 import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildDemo } from "../js/build/demo.mjs";
 import { writeLlmsTexts } from "../js/build/llms.mjs";
-import { ensureModules, fail, run, step } from "../js/build/tools.mjs";
+import { ensureModules, ensurePackages, fail, run, step } from "../js/build/tools.mjs";
 import { readArguments } from "../js/cli/arguments.mjs";
 import { deadLinks } from "./check-links.mjs";
 
@@ -22,6 +21,7 @@ const { base = "/" } = readArguments({
 if (!/^\/(?:.*\/)?$/.test(base)) fail(`--base must begin and end with a slash; received ${JSON.stringify(base)}`);
 if (!existsSync("dist/entries/index.js")) fail("dist/ does not exist; run `npm run build` first");
 
+ensurePackages();
 ensureModules("www/site");
 ensureModules("tests/demo");
 rmSync(SITE, { recursive: true, force: true });
@@ -40,6 +40,8 @@ step(`done: ${SITE}/`);
 
 /** The demo. Its guides are the pages of the site. */
 async function buildDemoOfSite() {
+  // Not at the top of the file: it imports a package that may have been installed only now.
+  const { buildDemo } = await import("../js/build/demo.mjs");
   const folder = join(SITE, "demo");
   await buildDemo(folder, (html) => html.replaceAll(/href="docs\/([\w-]+)\.md"/g, 'href="../$1.html"'));
   for (const name of readdirSync("dist/wasm").filter((name) => name.endsWith(".inline.js")))

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ensureModules, ensureRust, run, step } from "../js/build/tools.mjs";
+import { ensureModules, ensurePackages, ensureRust, run, step } from "../js/build/tools.mjs";
 import { main } from "../js/cli/demo.mjs";
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
@@ -14,10 +14,7 @@ await main(process.argv.slice(2), {
 
 /** Installs dependencies and builds dist/ unless they are up to date. */
 async function prepare() {
-  if (!["typescript", "esbuild", "yaml", "@cfworker/json-schema"].every((name) => existsSync(`node_modules/${name}`))) {
-    step("installing the packages that the build needs");
-    run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci"]);
-  }
+  ensurePackages();
   // It has npm cloudevents, with which the page compares.
   ensureModules("tests/demo");
   const isStale = (made, ...sources) =>

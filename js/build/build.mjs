@@ -7,15 +7,22 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { build as esbuild, transformSync } from "esbuild";
 import { readArguments } from "../cli/arguments.mjs";
-import { buildDemo } from "./demo.mjs";
-import { writeEntries } from "./entries.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
 import { moduleText } from "./module-text.mjs";
 import { MODULES } from "./modules.mjs";
 import { writeNotices } from "./notices.mjs";
-import { cargoHome, ensureRust, ensureWasmBindgen, fail, query, queryAll, run, step } from "./tools.mjs";
+import {
+  cargoHome,
+  ensurePackages,
+  ensureRust,
+  ensureWasmBindgen,
+  fail,
+  query,
+  queryAll,
+  run,
+  step,
+} from "./tools.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 process.chdir(root);
@@ -27,6 +34,13 @@ const options = readArguments({
   summary: "Makes everything that `npm pack` ships, in dist/.",
   flags: { "js-only": { description: "keep the WebAssembly modules of the last build" } },
 });
+
+ensurePackages();
+// Not at the top of the file: they import a package that may have been installed only now.
+const { build: esbuild, transformSync } = await import("esbuild");
+const { buildDemo } = await import("./demo.mjs");
+const { writeEntries } = await import("./entries.mjs");
+
 const withoutCargo = options["js-only"] && Object.keys(MODULES).every((name) => existsSync(`dist/wasm/${name}.wasm`));
 
 // What an earlier build left of files that were moved since must not be shipped.

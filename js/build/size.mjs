@@ -4,9 +4,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import { build } from "esbuild";
 import { readArguments } from "../cli/arguments.mjs";
 import { MODULES } from "./modules.mjs";
+import { ensurePackages, fail } from "./tools.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const KB = 1000;
@@ -112,6 +112,8 @@ export async function measure({ code, file, folder = "." }) {
 
 /** Bundles as an application would: the package is resolved by its own name, through `exports`. Returns the bytes. */
 export async function bundle(code, resolveDir) {
+  // Not at the top of the file: the package may have been installed only now.
+  const { build } = await import("esbuild");
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir },
     bundle: true,
@@ -152,5 +154,8 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     command: "npm run size --",
     summary: "Prints how many bytes an application downloads for what it imports from the package.",
   });
+  process.chdir(root);
+  ensurePackages();
+  if (!existsSync("dist/entries/index.js")) fail("dist/ does not exist; run `npm run build` first");
   await print();
 }

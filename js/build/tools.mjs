@@ -76,6 +76,15 @@ export function ensureRustComponents(...components) {
   run("rustup", ["component", "add", ...absent]);
 }
 
+/** Installs the npm packages of the repository if one is missing. What was installed by hand stays as it is. */
+export function ensurePackages() {
+  const { dependencies, devDependencies } = JSON.parse(readFileSync("package.json", "utf8"));
+  const names = Object.keys({ ...dependencies, ...devDependencies });
+  if (names.every((name) => existsSync(`node_modules/${name}`))) return;
+  step("installing the npm packages of the repository");
+  run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci", "--include=dev", "--no-audit", "--no-fund"]);
+}
+
 /** Installs the npm packages of a folder, exactly as in its lock file. */
 export function ensureModules(folder) {
   const lock = createHash("sha256")

@@ -5,16 +5,17 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { ensurePackages } from "../../js/build/tools.mjs";
 import { readArguments } from "../../js/cli/arguments.mjs";
 import { bayeux } from "./bayeux/bayeux.mjs";
 import { printBayeux } from "./bayeux/table.mjs";
-import { isInstalled, runInBrowser } from "./browser.mjs";
 import { coldStart } from "./cold.mjs";
 import { outbox } from "./outbox/outbox.mjs";
 import { printOutbox } from "./outbox/table.mjs";
 import { printColdStarts, printTables } from "./table.mjs";
 
 const here = import.meta.dirname;
+process.chdir(join(here, "../.."));
 const flags = readArguments({
   command: "npm run bench --",
   summary:
@@ -48,7 +49,10 @@ const CHOICES = [...RUNTIMES, "outbox", "bayeux"];
 for (const name of only ?? [])
   if (!CHOICES.includes(name)) fail(`unknown runtime ${JSON.stringify(name)}; the choices are ${CHOICES.join(", ")}`);
 if (!existsSync(join(here, "../../dist/entries/cloudevents.js"))) fail("there is no dist/; run `npm run build` first");
+ensurePackages();
 installPeers();
+// Not at the top of the file: it imports a package that may have been installed only now.
+const { isInstalled, runInBrowser } = await import("./browser.mjs");
 
 const results = {};
 const starts = {};

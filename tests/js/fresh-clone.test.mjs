@@ -1,4 +1,4 @@
-// In a fresh clone no npm package is installed: what the commands of the README import at their start must not need one.
+// In a fresh clone no npm package is installed: what its commands import at their start must not need one.
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
@@ -14,7 +14,7 @@ async function packagesOf(program) {
       entryPoints: [program],
       bundle: true,
       packages: "external",
-      external: ["../dist/*", "../../dist/*"],
+      external: ["../dist/*", "../../dist/*", "eventferry"],
     },
     ...{ platform: "node", format: "esm", metafile: true, write: false, logLevel: "error" },
   });
@@ -31,11 +31,21 @@ async function packagesOf(program) {
   return [...found];
 }
 
-for (const program of ["www/demo.mjs", "tests/run.mjs"])
+const PROGRAMS = [
+  "js/build/build.mjs",
+  "js/build/size.mjs",
+  "tests/bench/run.mjs",
+  "tests/check.mjs",
+  "tests/run.mjs",
+  "www/build-site.mjs",
+  "www/demo.mjs",
+];
+
+for (const program of PROGRAMS)
   test(`${program} starts in a fresh clone`, async () => {
     assert.deepEqual(await packagesOf(program), []);
   });
 
 test("a package that is imported at the start is found", async () => {
-  assert.deepEqual(await packagesOf("www/build-site.mjs"), [["esbuild", "js/build/demo.mjs"]]);
+  assert.deepEqual(new Map(await packagesOf("tests/js/modules.test.mjs")).get("esbuild"), "tests/js/modules.test.mjs");
 });
