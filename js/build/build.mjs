@@ -1,7 +1,7 @@
 // Makes everything that `npm pack` ships, in dist/. Says what it does; stops at the first thing that is not as expected.
 //
 //   each module: cargo -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate
-//   the text copier of browsers: assemble
+//   the text copier of browsers, the reader of modules as text: assemble
 //   then: tsc -> modules as text -> entries -> CommonJS -> demo
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -28,6 +28,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 process.chdir(root);
 
 const COPIER = "target/glue/copy-ascii.wasm";
+const READER = "target/glue/read-module-text.wasm";
 const TARGET = ["--target", "wasm32-unknown-unknown"];
 const options = readArguments({
   command: "npm run build --",
@@ -56,7 +57,9 @@ if (!withoutCargo) {
   for (const [name, { wasmOpt }] of Object.entries(MODULES)) buildModule(name, wasmOpt);
   writeNotices(TARGET[1]);
 }
-assemble("js/engine/copy-ascii.wat", COPIER);
+assemble("js/engine/copy-ascii.wat", COPIER, ["--enable-gc", "--enable-reference-types"]);
+assemble("js/engine/read-module-text.wat", READER, []);
+writeFileSync("dist/wasm/read-module-text.js", `export const code = "${readFileSync(READER).toString("base64")}";\n`);
 writeFileSync(
   "dist/wasm/module.d.ts",
   'import type { WasmModule } from "../platform/web-types.js";\ndeclare const module: WasmModule;\nexport default module;\n',
@@ -123,10 +126,9 @@ function bindAndOptimize(out, wasmOpt) {
   ]);
 }
 
-/** Makes a module that is written in the text format. Browsers that lack its features never compile it. */
-function assemble(source, file) {
+/** Makes a module that is written in the text format. A browser that lacks its features must not need it. */
+function assemble(source, file, features) {
   step(`assembling ${source}`);
-  const features = ["--enable-gc", "--enable-reference-types"];
   mkdirSync("target/glue", { recursive: true });
   run("npx", ["--no-install", "wasm-as", ...features, source, "-o", file]);
   run("npx", ["--no-install", "wasm-opt", "-O3", ...features, file, "-o", file]);
@@ -196,8 +198,9 @@ function patchGlue(glue, name) {
 /** Writes the modules as JavaScript, with the compiled file that reads them. */
 async function writeModuleTexts() {
   step("writing the modules as text");
-  const reader = await import(pathToFileURL(join(root, "dist/engine/module-bytes.js")).href);
-  const write = (name, file) => writeFileSync(`dist/wasm/${name}.inline.js`, moduleText(readFileSync(file), reader));
+  const { moduleBytes } = await import(pathToFileURL(join(root, "dist/engine/module-bytes.js")).href);
+  const write = (name, file) =>
+    writeFileSync(`dist/wasm/${name}.inline.js`, moduleText(readFileSync(file), moduleBytes));
   for (const name of Object.keys(MODULES)) write(name, `dist/wasm/${name}.wasm`);
   write("copy-ascii", COPIER);
 }

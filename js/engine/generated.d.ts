@@ -98,6 +98,11 @@ declare module "*/wasm/copy-ascii.inline.js" {
   export const text: import("./module-bytes.js").ModuleText;
 }
 
+declare module "*/wasm/read-module-text.js" {
+  /** In Base64. */
+  export const code: string;
+}
+
 declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;
