@@ -51,7 +51,13 @@ export const STAGES = [
     needs: ["build"],
     run: interop,
   },
-  { name: "long", description: "soaks and long rounds of kills", needs: ["build"], run: long, isLong: true },
+  {
+    name: "long",
+    description: "soaks, long rounds of kills, and a long stream",
+    needs: ["build"],
+    run: long,
+    isLong: true,
+  },
   {
     name: "reproducible",
     description: "the same modules from another folder",
@@ -224,6 +230,7 @@ function reproducible(tally) {
 /** The soaks and long rounds of `npm run test:full`; one round with `--rounds=1`. */
 async function long(tally, rounds) {
   ensureModules("tests/runtimes");
+  await script("tests/memory/run.mjs", { minutes: 15 })(tally);
   for (let round = 1; round <= rounds; round++) {
     console.log(`  round ${round} of ${rounds}`);
     await script("tests/faults/run.mjs", { minutes: 30 }, [LONG_FAULTS])(tally);

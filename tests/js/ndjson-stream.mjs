@@ -60,7 +60,7 @@ export function watchMemories() {
   return () => memories.reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
 }
 
-/** Reads a stream to its end. `afterBatch` is called after each batch, with the bytes of events so far. */
+/** Reads a stream to its end. `afterBatch` is called after each batch, with the bytes of events so far, and awaited. */
 export async function filterAll({ EventBatch, Filter }, body, afterBatch) {
   const filter = Filter.sql("region = 'eu' AND subject LIKE '%9'");
   const totals = { events: 0, kept: 0, bytes: 0, keptBytes: 0 };
@@ -71,7 +71,7 @@ export async function filterAll({ EventBatch, Filter }, body, afterBatch) {
     totals.kept += kept.length;
     totals.bytes += (text.length / kept.length) * batch.length;
     totals.keptBytes += text.length;
-    afterBatch(totals);
+    await afterBatch(totals);
   }
   return totals;
 }

@@ -23,7 +23,7 @@ import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { withoutBom } from "./event-data.js";
 import { splitJson, splitLines } from "./json-split.js";
 import { adviseLenient, checkLenient } from "./lenient.js";
-import { EVENT_END, EVENT_START, isComplete, ROW_WORDS, rejected } from "./table.js";
+import { EVENT_END, EVENT_START, isComplete, ROW_WORDS, rejected, specversionAt } from "./table.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** Tells the constructor that the call is internal. */
@@ -205,6 +205,12 @@ export class EventBatch implements Iterable<CloudEvent> {
       : batch.toBytes("batch");
   }
 
+  /** The version of the first event, which is not decoded for it. @internal */
+  static versionOf(batch: EventBatch): string | undefined {
+    if (batch.length === 0) return undefined;
+    return batch.#rows ? specversionAt(batch.#rows, 0) : batch.#events![0]!.specversion;
+  }
+
   /** The number of events. */
   get length(): number {
     return this.#rows ? this.#rows.length / ROW_WORDS : this.#events!.length;
@@ -360,7 +366,7 @@ async function* batchesOf(
   let version: string | undefined;
   for await (const piece of piecesOf(body, format, options)) {
     const batch = EventBatch.scan(piece, format, options, index);
-    const first = batch.at(0)?.specversion ?? version;
+    const first = EventBatch.versionOf(batch) ?? version;
     if (format === "batch" && version !== undefined && first !== version)
       throw new FerryError("ERR_INVALID_BATCH", `event ${index} of the batch ${REASONS[MIXED_VERSIONS]}`);
     version = first;

@@ -137,6 +137,11 @@ export function readEvent<E>(
   );
 }
 
+/** The version of the event of a row. */
+export function specversionAt(rows: Uint32Array, offset: number): Specversion {
+  return rows[offset + VERSION] === 10 ? "1.0" : "0.3";
+}
+
 /** A string attribute by its position in the text. */
 function cut(table: Uint32Array, text: string, offset: number, member: number, escaped: number): string | undefined {
   const position = table[offset + member]!;
