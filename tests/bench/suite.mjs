@@ -4,11 +4,13 @@ import { batchTables } from "./workloads/batch.mjs";
 import { decodeTables } from "./workloads/decode.mjs";
 import { encodeTables } from "./workloads/encode.mjs";
 import { headerTables } from "./workloads/headers.mjs";
+import { lineTables } from "./workloads/lines.mjs";
+import { pointerTables } from "./workloads/pointer.mjs";
 
 /** Measures all workloads and returns their tables. `yieldToRuntime` lets the runtime run other tasks. */
 export async function suite(libraries, { quick = false, filter = "", yieldToRuntime = async () => {} } = {}) {
   const results = [];
-  for (const tables of [decodeTables, headerTables, encodeTables, batchTables]) {
+  for (const tables of [decodeTables, pointerTables, headerTables, encodeTables, batchTables, lineTables]) {
     for (const { title, unit, make } of tables(libraries)) {
       if (!title.includes(filter)) continue;
       await yieldToRuntime();
