@@ -46,13 +46,20 @@ const IS_PLAIN = 2;
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
 
+/** The JSON format of an event, as it arrived; `undefined` for an event that did not arrive in it. */
+type Received = string | Uint8Array | undefined;
+
 /** What an event keeps beside its members. */
-interface EventState {
+class EventState {
   readonly flags: number;
-  /** The JSON format of the event, as it arrived. */
-  readonly received: string | Uint8Array | undefined;
+  readonly received: Received;
   /** The payload as a value, after it was first read. */
-  data: unknown;
+  data: unknown = undefined;
+
+  constructor(flags: number, received: Received) {
+    this.flags = flags;
+    this.received = received;
+  }
 }
 
 /**
@@ -93,8 +100,11 @@ export class CloudEvent<T = unknown> implements Payload {
   /** The attributes that a lenient reader left off, because they are not valid. No encoder writes them. */
   declare readonly problems: readonly Problem[];
 
-  /** One record, because engines make an object literal in one step, but every private field in one of its own. */
-  readonly #state: EventState;
+  /**
+   * Only one private field, because engines add each in a step of its own; and only what arrived, without flags and data,
+   * until the data are read: another object for each event would cost a tenth of the decoding.
+   */
+  #state: EventState | Received;
 
   /**
    * @throws {FerryError} `ERR_MISSING_ATTRIBUTE`, `ERR_INVALID_ATTRIBUTE_NAME`, `ERR_INVALID_ATTRIBUTE_VALUE`,
@@ -144,7 +154,7 @@ export class CloudEvent<T = unknown> implements Payload {
     this.rawKind = rawKind!;
     this.rawData = rawData;
     if (problems !== undefined) this.problems = problems;
-    this.#state = { flags, received, data: undefined };
+    this.#state = flags === 0 ? received : new EventState(flags, received);
     Object.freeze(this);
   }
 
@@ -170,8 +180,12 @@ export class CloudEvent<T = unknown> implements Payload {
    * @throws {FerryError} `ERR_INVALID_DATA` if a message has a JSON media type and its bytes are not JSON.
    */
   get data(): T | undefined {
-    if (this.#state.data === undefined && this.rawKind !== "none") this.#state.data = decodeData(this);
-    return this.#state.data as T | undefined;
+    let data = CloudEvent.#dataOf(this);
+    if (data === undefined && this.rawKind !== "none") {
+      data = decodeData(this);
+      CloudEvent.setData(this, data);
+    }
+    return data as T | undefined;
   }
 
   /**
@@ -185,7 +199,9 @@ export class CloudEvent<T = unknown> implements Payload {
     checkPointer(pointer);
     // Text that was checked, and is not parsed yet.
     const found =
-      this.#state.data === undefined && this.rawKind === "json" ? findJson(this.rawData as string, pointer) : undefined;
+      CloudEvent.#dataOf(this) === undefined && this.rawKind === "json"
+        ? findJson(this.rawData as string, pointer)
+        : undefined;
     return found ? found.value : walk(this.data, pointer);
   }
 
@@ -247,7 +263,8 @@ export class CloudEvent<T = unknown> implements Payload {
     if (typeof changes !== "object" || changes === null) throw mustBe("changes", "an object", changes);
     const version = changes.specversion ?? this.specversion;
     if (version !== this.specversion) return this.toVersion(version).with(changes);
-    const contentType = explicitContentType(this, this.#state.flags);
+    const flags = CloudEvent.#flagsOf(this);
+    const contentType = explicitContentType(this, flags);
     const init = { ...this, ...CloudEvent.#current(this), datacontenttype: contentType } as unknown as Record<
       string,
       unknown
@@ -255,8 +272,7 @@ export class CloudEvent<T = unknown> implements Payload {
     for (const name in changes) init[name] = changes[name] ?? (name === "data" ? changes[name] : null);
     const parts = partsFromInit(init as CloudEventInit);
     if (!("data" in changes)) {
-      parts.hasDefaultContentType =
-        parts.contentType === undefined && (this.#state.flags & HAS_DEFAULT_CONTENT_TYPE) !== 0;
+      parts.hasDefaultContentType = parts.contentType === undefined && (flags & HAS_DEFAULT_CONTENT_TYPE) !== 0;
     }
     return CloudEvent.fromParts<U>(parts);
   }
@@ -291,7 +307,7 @@ export class CloudEvent<T = unknown> implements Payload {
    */
   toVersion(version: Specversion): CloudEvent<T> {
     if (version === this.specversion) return this;
-    const contentType = explicitContentType(this, this.#state.flags);
+    const contentType = explicitContentType(this, CloudEvent.#flagsOf(this));
     return CloudEvent.fromParts(convertedParts(this, CloudEvent.#current(this), contentType, version));
   }
 
@@ -306,14 +322,16 @@ export class CloudEvent<T = unknown> implements Payload {
    */
   toString(): string {
     const payload = CloudEvent.#current(this);
-    if (this.#state.received !== undefined && payload === this)
-      return typeof this.#state.received === "string" ? this.#state.received : utf8.decode(this.#state.received);
+    const received = CloudEvent.#receivedOf(this);
+    if (received !== undefined && payload === this)
+      return typeof received === "string" ? received : utf8.decode(received);
     const { specversion, id, source, type, time, subject } = this;
-    const contentType = explicitContentType(this, this.#state.flags);
+    const flags = CloudEvent.#flagsOf(this);
+    const contentType = explicitContentType(this, flags);
     const schema = schemaOf(this);
     // Few long concatenations: many short ones would cost more than all else here.
     let json: string;
-    if (this.#state.flags & IS_PLAIN) {
+    if (flags & IS_PLAIN) {
       json = `{"specversion":"${specversion}","id":"${id}","source":"${source}","type":"${type}"`;
       if (time !== undefined) json += `,"time":"${time}"`;
       if (subject !== undefined) json += `,"subject":"${subject}"`;
@@ -333,9 +351,24 @@ export class CloudEvent<T = unknown> implements Payload {
     return payload.rawKind === "none" ? `${json}}` : `${json},${dataMember(payload, contentType)}}`;
   }
 
+  static #dataOf(event: CloudEvent): unknown {
+    const state = event.#state;
+    return state instanceof EventState ? state.data : undefined;
+  }
+
+  static #flagsOf(event: CloudEvent): number {
+    const state = event.#state;
+    return state instanceof EventState ? state.flags : 0;
+  }
+
+  static #receivedOf(event: CloudEvent): Received {
+    const state = event.#state;
+    return state instanceof EventState ? state.received : state;
+  }
+
   /** The payload as it is written: this event itself, unless the data were handed out and then changed. */
   static #current(event: CloudEvent): Payload {
-    const data = event.#state.data;
+    const data = CloudEvent.#dataOf(event);
     if (typeof data !== "object" || data === null) return event;
     const { specversion, datacontenttype } = event;
     if (isBytes(data)) {
@@ -355,12 +388,15 @@ export class CloudEvent<T = unknown> implements Payload {
 
   /** Whether the data of the event were handed out as an object, which may be changed later. @internal */
   static isRead(event: CloudEvent): boolean {
-    return typeof event.#state.data === "object";
+    return typeof CloudEvent.#dataOf(event) === "object";
   }
 
   /** Sets what `data` hands out, to the value that a schema has made of it. @internal */
   static setData(event: CloudEvent, data: unknown): void {
-    event.#state.data = data;
+    const state = event.#state;
+    const full = state instanceof EventState ? state : new EventState(0, state);
+    full.data = data;
+    event.#state = full;
   }
 
   /** Media type and body of the event in binary mode. @internal */
@@ -378,7 +414,7 @@ export class CloudEvent<T = unknown> implements Payload {
 
   /** The text or bytes of an event that arrived in the JSON format and is unchanged. @internal */
   static receivedJson(event: CloudEvent): string | Bytes | undefined {
-    const received = event.#state.received;
+    const received = CloudEvent.#receivedOf(event);
     if (received === undefined || CloudEvent.#current(event) !== event) return undefined;
     return typeof received === "string" ? received : received.slice();
   }
