@@ -57,7 +57,7 @@ const COMMA = 44;
 const MAX_BYTES_PER_UNIT = 3;
 const ARENA_BYTES = 1024;
 /** A larger arena is not kept for the next flush. */
-const MAX_KEPT_ARENA_BYTES = 65_536;
+const MAX_KEPT_ARENA_BYTES = 256 * 1024;
 
 /** Buffers events until they are committed. */
 export class SessionBuffer<E> implements SegmentOrigin {

@@ -121,7 +121,7 @@ export class TrackedSegment {
   toSegment(indices?: Uint32Array): Segment {
     const pick = (numbers: ArrayLike<number>) =>
       indices ? Uint32Array.from(indices, (index) => numbers[index]!) : new Uint32Array(numbers);
-    const body: Bytes = indices ? joinTexts([...indices].map((index) => this.slice(index, index + 1))) : this.body!;
+    const body: Bytes = indices ? joinTexts(this.#runs(indices)) : this.body!;
     return {
       key: this.key,
       at: this.at,
@@ -130,6 +130,16 @@ export class TrackedSegment {
       ...(this.orderingKeys.length > 0 && { orderingKeys: pick(this.orderingKeys) }),
       ...(this.isReplayed && { isReplayed: true }),
     };
+  }
+
+  /** The bytes of the events at the given indices, which ascend: one chunk for each run of neighbours. */
+  #runs(indices: Uint32Array): Bytes[] {
+    const runs: Bytes[] = [];
+    for (let first = 0, end = 1; first < indices.length; first = end++) {
+      while (end < indices.length && indices[end] === indices[end - 1]! + 1) end++;
+      runs.push(this.slice(indices[first]!, indices[end - 1]! + 1));
+    }
+    return runs;
   }
 
   /** The indices of its pending events. Only for a segment that is not in the store. */

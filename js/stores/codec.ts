@@ -19,9 +19,20 @@ const HAS_ORDERING_KEYS = 1;
 const IS_REPLAYED = 2;
 
 /** A segment as bytes. */
-export function encodeSegment({ sizes, orderingKeys, at, body, isReplayed }: Segment): Bytes {
-  const bytes = new Uint8Array(SEGMENT_HEAD + sizes.byteLength + (orderingKeys?.byteLength ?? 0) + body.length);
-  const view = new DataView(bytes.buffer);
+export function encodeSegment(segment: Segment): Bytes {
+  const bytes = new Uint8Array(encodedBytes(segment));
+  writeSegment(segment, bytes);
+  return bytes;
+}
+
+/** The number of bytes of an encoded segment. */
+export function encodedBytes({ sizes, orderingKeys, body }: Segment): number {
+  return SEGMENT_HEAD + sizes.byteLength + (orderingKeys?.byteLength ?? 0) + body.length;
+}
+
+/** Encodes a segment. `bytes` has `encodedBytes` of it, with any content. */
+export function writeSegment({ sizes, orderingKeys, at, body, isReplayed }: Segment, bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
   view.setUint32(0, bytes.length, true);
   view.setUint32(4, sizes.length, true);
   view.setFloat64(8, at, true);
@@ -29,7 +40,6 @@ export function encodeSegment({ sizes, orderingKeys, at, body, isReplayed }: Seg
   bytes.set(raw(sizes), SEGMENT_HEAD);
   if (orderingKeys) bytes.set(raw(orderingKeys), SEGMENT_HEAD + sizes.byteLength);
   bytes.set(body, bytes.length - body.length);
-  return bytes;
 }
 
 /** The segment of these bytes. Its arrays are copies. Throws if the bytes are damaged or of a newer version. */

@@ -7,9 +7,7 @@
  *
  * The CRC-32 is seeded with the salt of the header.
  */
-import type { Bytes } from "../platform/bytes.js";
-import { concat } from "../platform/bytes.js";
-import { decodeDeadLetter, decodeSegment, encodeDeadLetter, encodeSegment } from "./codec.js";
+import { decodeDeadLetter, decodeSegment, encodedBytes, encodeDeadLetter, writeSegment } from "./codec.js";
 import type { Change, DeadLetter, Segment } from "./store.js";
 import { TextDecoder, TextEncoder } from "../platform/text.js";
 
@@ -18,10 +16,14 @@ export type Crc32 = (bytes: Uint8Array, seed?: number) => number;
 /** Computes the checksum of the records of one file. */
 export type Checksum = (bytes: Uint8Array) => number;
 
+/** Provides so many bytes, with any content. */
+export type Room = (length: number) => Uint8Array;
+
 /** The bytes of a record before its entries. */
 export const RECORD_HEAD = 8;
 const ENTRY_HEAD = 8;
 const NOTHING = new Uint8Array(0);
+const encoder = new TextEncoder();
 
 /** What an entry does. Newer versions may have more kinds. */
 export const KIND = { put: 1, remove: 2, deadPut: 3, deadRemove: 4, erased: 5 } as const;
@@ -33,43 +35,63 @@ export interface Entry {
   readonly value: Uint8Array;
 }
 
-/** Encodes changes as records. An empty change has no record. */
-export function records(changes: readonly Change[], checksum: Checksum): Bytes {
-  return encodeRecords(changes.map(entriesOf), checksum);
+/** An entry to be written: the value of one that puts a segment is encoded when it is written. */
+export interface NewEntry {
+  readonly kind: number;
+  readonly key: string;
+  readonly value: Uint8Array | Segment;
 }
 
-/** Encodes one record for each list of entries. An empty list has none. */
-export function encodeRecords(lists: readonly (readonly Entry[])[], checksum: Checksum): Bytes {
-  const parts: Uint8Array[] = [];
-  const spans: { start: number; end: number }[] = [];
+/**
+ * Encodes changes as records. An empty change has no record.
+ *
+ * @param room returns so many bytes, with any content. The result is in them
+ */
+export function records(changes: readonly Change[], checksum: Checksum, room?: Room): Uint8Array {
+  return encodeRecords(changes.map(entriesOf), checksum, room);
+}
+
+/** Encodes one record for each list of entries. An empty list has none. `room`: see `records`. */
+export function encodeRecords(
+  lists: readonly (readonly NewEntry[])[],
+  checksum: Checksum,
+  room: Room = (length) => new Uint8Array(length),
+): Uint8Array {
+  const named = lists
+    .filter((entries) => entries.length > 0)
+    .map((entries) => entries.map(({ kind, key, value }) => ({ kind, name: encoder.encode(key), value })));
   let length = 0;
-  const add = (part: Uint8Array) => {
-    parts.push(part);
-    length += part.length;
-  };
-  for (const entries of lists) {
-    if (entries.length === 0) continue;
-    add(new Uint8Array(RECORD_HEAD));
-    const start = length;
-    for (const { kind, key, value } of entries) {
-      const name = new TextEncoder().encode(key);
-      const head = new DataView(new ArrayBuffer(ENTRY_HEAD));
-      head.setUint8(0, kind);
-      head.setUint16(2, name.length, true);
-      head.setUint32(4, value.length, true);
-      add(new Uint8Array(head.buffer));
-      add(name);
-      add(value);
-    }
-    spans.push({ start, end: length });
+  for (const entries of named) {
+    length += RECORD_HEAD;
+    for (const { name, value } of entries) length += ENTRY_HEAD + name.length + valueBytes(value);
   }
-  const bytes = concat(parts);
-  const view = new DataView(bytes.buffer);
-  for (const { start, end } of spans) {
-    view.setUint32(start - RECORD_HEAD, end - start, true);
-    view.setUint32(start - RECORD_HEAD + 4, checksum(bytes.subarray(start, end)), true);
+  const bytes = room(length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  let at = 0;
+  for (const entries of named) {
+    const start = at + RECORD_HEAD;
+    at = start;
+    for (const { kind, name, value } of entries) {
+      const size = valueBytes(value);
+      // The kind, and the byte 0.
+      view.setUint16(at, kind, true);
+      view.setUint16(at + 2, name.length, true);
+      view.setUint32(at + 4, size, true);
+      at += ENTRY_HEAD;
+      bytes.set(name, at);
+      at += name.length;
+      if ("sizes" in value) writeSegment(value, bytes.subarray(at, at + size));
+      else bytes.set(value, at);
+      at += size;
+    }
+    view.setUint32(start - RECORD_HEAD, at - start, true);
+    view.setUint32(start - RECORD_HEAD + 4, checksum(bytes.subarray(start, at)), true);
   }
   return bytes;
+}
+
+function valueBytes(value: Uint8Array | Segment): number {
+  return "sizes" in value ? encodedBytes(value) : value.length;
 }
 
 /** The entries of an intact record that starts at `at`, and its end; undefined if there is none. */
@@ -125,9 +147,9 @@ export function decodeRow({ kind, key, value }: Entry): Segment | DeadLetter {
 }
 
 /** The entry that puts a segment or dead letter. */
-export function entryOf(row: Segment | DeadLetter): Entry {
+export function entryOf(row: Segment | DeadLetter): NewEntry {
   return "sizes" in row
-    ? { kind: KIND.put, key: row.key, value: encodeSegment(row) }
+    ? { kind: KIND.put, key: row.key, value: row }
     : { kind: KIND.deadPut, key: row.key, value: encodeDeadLetter(row) };
 }
 
@@ -138,7 +160,7 @@ export function recordBytes(item: Segment | DeadLetter): number {
     : item.body.length + 256;
 }
 
-function entriesOf({ put, remove, deadPut, deadRemove }: Change): Entry[] {
+function entriesOf({ put, remove, deadPut, deadRemove }: Change): NewEntry[] {
   return [
     ...put.map(entryOf),
     ...remove.map((key) => ({ kind: KIND.remove, key, value: NOTHING })),

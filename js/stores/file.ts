@@ -9,6 +9,7 @@ import {
   encodeRecords,
   entryOf,
   KIND,
+  type NewEntry,
   recordBytes,
   records,
 } from "./file-format.js";
@@ -17,6 +18,7 @@ import { FileLog, type OpenedLog, RESERVED_SUFFIX } from "./file-log.js";
 import { fileMarks } from "./file-marks.js";
 import type { LogRecord } from "./file-recovery.js";
 import { isNoSpace, loadPlatform, type Platform } from "./file-system.js";
+import { KeptRoom } from "./kept-room.js";
 import { MemoryTables } from "./ordered-map.js";
 import type {
   Change,
@@ -107,6 +109,8 @@ class FileStore implements OutboxStore, DedupeStore {
   #liveBytes = 0;
   /** The file size from which a rewrite is tried. */
   #rewriteFromBytes = MIN_REWRITE_BYTES;
+  /** For the records of one change. */
+  readonly #room = new KeptRoom();
   #waiting: PendingWrite[] = [];
   #flushing: Promise<void> | undefined;
   #checkTimer: Timer | undefined;
@@ -358,7 +362,7 @@ class FileStore implements OutboxStore, DedupeStore {
   /** Applies all changes or none. */
   async #commit(changes: readonly Change[]): Promise<void> {
     const { log } = this.#opened;
-    if (!changes.every(isEmptyChange)) await log.append((checksum) => [records(changes, checksum)]);
+    if (!changes.every(isEmptyChange)) await log.append((checksum) => [records(changes, checksum, this.#room.take)]);
     for (const change of changes) this.#apply(change);
     await this.#ensureInPlace(log);
   }
@@ -420,7 +424,7 @@ class FileStore implements OutboxStore, DedupeStore {
 
   /** The whole content, as records of about 1 MiB. */
   *#content(checksum: Checksum): Generator<Uint8Array> {
-    let part: Entry[] = [...this.#unreadable.values()];
+    let part: NewEntry[] = [...this.#unreadable.values()];
     let size = 0;
     for (const { items } of [this.#tables.segments, this.#tables.deadLetters]) {
       for (const row of items) {

@@ -120,6 +120,30 @@ test("an outbox that has filled its disk can still send, also after a restart", 
   assert.deepEqual(names(), [path]);
 });
 
+test("a change that follows a larger one has none of its bytes", async () => {
+  const { open } = fixture();
+  const { store } = await open();
+  const rows = [10, 700_000, 40, 3].map((length, at) =>
+    segment(`k${at}`, [`"${String(at).repeat(length)}"`, "1"], { orderingKeys: at % 2 ? [5, 0] : undefined }),
+  );
+  for (const row of rows) await store.write(change({ put: [row], deadPut: [deadLetter(`x${row.key}`)] }));
+  const newest = segment("k1", ["2"]);
+  await store.write(change({ put: [newest], remove: ["k2"], deadRemove: ["xk0"] }));
+  await store.close();
+  const { store: next, problems } = await open();
+  const all = await next.peek({ events: Infinity, bytes: Infinity, skip: new Set() });
+  const shown = ({ key, body, sizes, orderingKeys, at }) => [
+    key,
+    new TextDecoder().decode(body),
+    sizes,
+    orderingKeys,
+    at,
+  ];
+  assert.deepEqual(all.map(shown), [rows[0], newest, rows[3]].map(shown));
+  assert.deepEqual([(await next.dead(9)).map(({ key }) => key), problems], [["xk1", "xk2", "xk3"], []]);
+  await next.close();
+});
+
 const CHANGES = {
   removed: ({ files }) => files.delete(path),
   renamed: ({ files }) => {
@@ -176,7 +200,10 @@ for (const [how, act] of Object.entries(CHANGES)) {
   });
 }
 
-for (const [when, isAfter] of Object.entries({ "before the store cuts it": false, "after the store has cut it": true })) {
+for (const [when, isAfter] of Object.entries({
+  "before the store cuts it": false,
+  "after the store has cut it": true,
+})) {
   test(`a file that is truncated to nothing while the outbox becomes empty, ${when}, gets its header again`, async () => {
     const all = fixture();
     const { open: openFile } = all.platform.fs;

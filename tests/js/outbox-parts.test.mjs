@@ -75,6 +75,20 @@ test("segment table: a write names segments, indices, dead letters and removed k
   assert.deepEqual([change.remove, change.deadPut, change.deadRemove], [["scope.d"], [{ key: "letter" }], []]);
 });
 
+test("segment: what is left of its events is stored as they are, also with gaps between them", () => {
+  const segment = segmentOf("a", "b", "c", "d", "e", "f");
+  const stored = (...indices) => {
+    const { body, sizes } = segment.toSegment(Uint32Array.from(indices));
+    return [decoder.decode(body), [...sizes]];
+  };
+  const of = (...ids) => [ids.map((id) => `{"id":"${id}"}`).join(), ids.map(() => 10)];
+  assert.deepEqual(stored(3, 4, 5), of("d", "e", "f"));
+  assert.deepEqual(stored(0, 2, 3, 5), of("a", "c", "d", "f"));
+  assert.deepEqual(stored(1), of("b"));
+  assert.deepEqual(stored(0, 1, 2, 3, 4, 5), of("a", "b", "c", "d", "e", "f"));
+  assert.notEqual(segment.toSegment(Uint32Array.of(3, 4, 5)).body.buffer, segment.body.buffer, "a copy of its own");
+});
+
 test("segment table: a discarded machine leaves what may not be stored", () => {
   const table = new SegmentTable(wire);
   const [stored, unstored, done] = [segmentOf("a"), segmentOf("b"), segmentOf("c")];
