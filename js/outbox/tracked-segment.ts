@@ -120,7 +120,7 @@ export class TrackedSegment {
   /** The segment as the store keeps it: with all events, or with those at the given indices. */
   toSegment(indices?: Uint32Array): Segment {
     const pick = (numbers: ArrayLike<number>) =>
-      indices ? Uint32Array.from(indices, (index) => numbers[index]!) : new Uint32Array(numbers);
+      indices ? indices.map((index) => numbers[index]!) : new Uint32Array(numbers);
     const body: Bytes = indices ? joinTexts(this.#runs(indices)) : this.body!;
     return {
       key: this.key,
