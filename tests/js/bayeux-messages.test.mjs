@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SalesforceClient, sessionAuth } from "../../dist/entries/salesforce.js";
-import { until, virtualTime } from "./virtual-clock.mjs";
+import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
 
@@ -132,4 +132,48 @@ test("messages go to the listeners of their channel, the others to the inbox, an
     },
     subscribe,
   );
+});
+
+test("events of a response that waited for another one keep their data", async () => {
+  let polls = 0;
+  let endPoll;
+  const client = new SalesforceClient(sessionAuth({ accessToken: "t", instanceUrl: "https://org.example" }), {
+    fetch: async (...args) => {
+      const [{ channel, id, subscription }] = await new Request(...args).json();
+      const reply = JSON.stringify({
+        channel,
+        id,
+        subscription,
+        successful: true,
+        clientId: "c",
+        version: "1.0",
+        supportedConnectionTypes: ["long-polling"],
+        ext: { replay: true },
+      });
+      const respond = (...texts) => new Response(`[${[...texts, reply].join(",")}]`);
+      if (channel === "/meta/connect" && ++polls === 2)
+        return new Promise((resolve) => {
+          endPoll = () => resolve(respond(event("/event/A__e", 41, { n: "first" })));
+        });
+      if (channel === "/meta/connect" && polls > 2) return new Promise(() => {});
+      return subscription === "/event/B__e" ? respond(event("/event/A__e", 42, { n: "second" })) : respond();
+    },
+  });
+  await client.open();
+  await client.subscribe("/event/A__e");
+  await until(() => endPoll !== undefined);
+  // Its response arrives while the poll is under way, and is held until that has ended.
+  const subscribed = client.subscribe("/event/B__e");
+  await sleep(100);
+  endPoll();
+  await subscribed;
+  const messages = [await client.receive(), await client.receive()];
+  assert.deepEqual(
+    messages.map(({ replayId, data }) => [replayId, data.payload.n]),
+    [
+      ["41", "first"],
+      ["42", "second"],
+    ],
+  );
+  void client.close();
 });

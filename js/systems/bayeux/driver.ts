@@ -91,8 +91,10 @@ export class StreamDriver {
   readonly #pump: Pump<StreamPort, StreamsGlue>;
   readonly #sockets: Sockets;
   #operations = new Map<number, PendingOperation>();
-  /** The response that the engine currently reads, by its source. */
+  /** The last frame and the last two responses, by their source, until their messages are reported. */
   #responses = new Map<number, Uint8Array | string>();
+  /** The requests of logins, whose responses have no messages. */
+  #logins = new Set<number>();
   /** The wall clock at the zero of the monotonic clock, as the engine knows it. */
   #epoch: number | undefined;
   /** What servers may repeat in their errors. */
@@ -147,7 +149,9 @@ export class StreamDriver {
           text: string | undefined,
         ) => {
           this.#excess = excess;
-          listener.onMessages(text ?? this.#responses.get(source)!, table, channels);
+          const response = text ?? this.#responses.get(source)!;
+          this.#responses.delete(source);
+          listener.onMessages(response, table, channels);
         },
         settled: (op: number, code: number, status: number, message: string, reply: string[]) => {
           const operation = this.#operations.get(op);
@@ -312,6 +316,7 @@ export class StreamDriver {
     listener.onRequest(plan.url);
     const onOutcome = (_port: StreamPort, _now: number, outcome: ExchangeOutcome) => this.#onOutcome(id, outcome);
     this.#secrets.addHeaders(plan.headers);
+    if (isLogin) this.#logins.add(id);
     const isComplete = headers === undefined || isLogin;
     let complete = isComplete ? plan : withHeaders(plan, headers, this.#secrets);
     if (extensions && !isLogin) {
@@ -350,6 +355,7 @@ export class StreamDriver {
     if (outcome.kind === "failure") {
       this.#networkCause = outcome.cause;
       extensions?.forget(id);
+      this.#logins.delete(id);
       port.failure(now, id, FAILURE[outcome.reason]);
       return;
     }
@@ -370,7 +376,7 @@ export class StreamDriver {
   }
 
   #onResponse(id: number, outcome: ExchangeOutcome & { kind: "response" }, body: Uint8Array): void {
-    this.#keepResponse(id, body);
+    if (!this.#logins.delete(id)) this.#keepResponse(id, body);
     const { status, retryAfterMs, headers } = outcome;
     const taken = this.#takeCount();
     this.#pump.port.response_and_taken(monotonicNow(), taken, id, status, retryAfterMs, headers, body);
@@ -386,9 +392,13 @@ export class StreamDriver {
     this.send((port, now) => port.socket_text(now, id, encoder.encode(text)));
   }
 
-  /** Keeps a response until the engine reports the messages in it. */
+  /**
+   * Keeps a response until the engine reports the messages in it. That is at once, or together with those of the next
+   * response: the engine may hold one until the other request has ended.
+   */
   #keepResponse(source: number, response: Uint8Array | string): void {
-    this.#responses.clear();
+    for (const older of [...this.#responses.keys()].slice(0, -1)) this.#responses.delete(older);
+    this.#responses.delete(source);
     this.#responses.set(source, response);
   }
 
