@@ -1,3 +1,3 @@
-import { EventClient } from "../../../dist/entries/events-protocol.js";
+import { EventClient } from "eventferry/events-protocol";
 
 new EventClient({ url: "https://example.com/events" }).close();

@@ -1,3 +1,3 @@
-import { Publisher } from "../../../dist/entries/outbox.js";
+import { Publisher } from "eventferry/outbox";
 
 new Publisher({ url: "https://example.com/events" }).close();

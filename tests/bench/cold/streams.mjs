@@ -1,3 +1,3 @@
-import { BayeuxClient } from "../../../dist/entries/bayeux.js";
+import { BayeuxClient } from "eventferry/bayeux";
 
 await new BayeuxClient("https://example.com/cometd").close();
