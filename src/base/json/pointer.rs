@@ -147,4 +147,24 @@ mod tests {
             assert_eq!(find_text(text, pointer).as_deref(), expected, "{pointer}");
         }
     }
+
+    #[test]
+    fn a_value_behind_a_character_of_four_bytes_was_one_unit_off_if_no_other_special_one_was_before_it() {
+        for text in [
+            "{\"a\":[\"😀\"],\"b\":\"x\"}",
+            "{\"a\":[\"é\",\"😀\"],\"b\":\"x\"}",
+            "{\"a\":[{\"😀\":\"日😀\"}],\"b\":\"x\"}",
+        ] {
+            let bytes = pad(text.as_bytes());
+            let (_, span) = find::<Swar>(Padded::new(&bytes).expect("padded"), b"/b", &mut [0; 64])
+                .expect("JSON")
+                .expect("found");
+            let before: String = text.chars().take_while(|char| *char != 'x').collect();
+            assert_eq!(
+                (span.start, span.start_unit),
+                (before.len(), before.encode_utf16().count()),
+                "{text}"
+            );
+        }
+    }
 }

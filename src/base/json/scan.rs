@@ -319,7 +319,7 @@ impl<'a, B: Block> Scanner<'a, B> {
             };
             self.pos += len;
             // Two units for a supplementary character, one for all others.
-            self.extra_bytes += if len == 4 { 2 } else { len - 1 };
+            self.extra_bytes = self.extra_bytes.wrapping_add(if len == 4 { 2 } else { len - 1 });
         }
         Ok(())
     }

@@ -87,9 +87,10 @@ impl<B: Block> Scanner<'_, B> {
     fn count_special_units(&mut self, block: &[u8; 16], len: usize) {
         for byte in block.iter().take(len) {
             // A character has one unit for its first byte, and one more if it has four bytes.
+            // Its first byte comes before the others, so the difference may be below zero in between.
             match byte {
-                0x80..=0xbf => self.extra_bytes += 1,
-                0xf0.. => self.extra_bytes = self.extra_bytes.saturating_sub(1),
+                0x80..=0xbf => self.extra_bytes = self.extra_bytes.wrapping_add(1),
+                0xf0.. => self.extra_bytes = self.extra_bytes.wrapping_sub(1),
                 _ => {}
             }
         }
