@@ -10,6 +10,7 @@ import { readArguments } from "../../js/cli/arguments.mjs";
 import { bayeux } from "./bayeux/bayeux.mjs";
 import { printBayeux } from "./bayeux/table.mjs";
 import { coldStart } from "./cold.mjs";
+import { writeTable } from "./markdown.mjs";
 import { outbox } from "./outbox/outbox.mjs";
 import { printOutbox } from "./outbox/table.mjs";
 import { printColdStarts, printTables } from "./table.mjs";
@@ -28,14 +29,16 @@ const flags = readArguments({
     },
     filter: { value: "<text>", description: "only workloads with this text in their title" },
     json: { description: "print the results as JSON" },
+    write: { description: "write the workloads into www/docs/performance.md; not with quick, only or filter" },
   },
 });
 const quick = flags.quick === true;
 const asJson = flags.json === true;
 const only = flags.only?.split(",");
+const isWritten = flags.write === true;
 const options = { quick, filter: flags.filter ?? "" };
 /** Time limit of one runtime. */
-const TIMEOUT_MS = quick ? 30_000 : 60_000;
+const TIMEOUT_MS = quick ? 60_000 : 180_000;
 
 const bin = (name) => join(here, "node_modules/.bin", name);
 const COMMANDS = {
@@ -48,6 +51,7 @@ const CHOICES = [...RUNTIMES, "outbox", "bayeux"];
 
 for (const name of only ?? [])
   if (!CHOICES.includes(name)) fail(`unknown runtime ${JSON.stringify(name)}; the choices are ${CHOICES.join(", ")}`);
+if (isWritten && (quick || only || flags.filter)) fail("--write needs all workloads in all runtimes, at full length");
 if (!existsSync(join(here, "../../dist/entries/cloudevents.js"))) fail("there is no dist/; run `npm run build` first");
 ensurePackages();
 installPeers();
@@ -87,6 +91,10 @@ if (!only || only.includes("bayeux")) {
     note(`\x1b[31m✗\x1b[0m bayeux: ${error.message}`);
     process.exitCode = 1;
   }
+}
+if (isWritten && process.exitCode === undefined) {
+  writeTable(join(here, "../../www/docs/performance.md"), results);
+  note("\x1b[36m▸\x1b[0m wrote www/docs/performance.md");
 }
 if (asJson) {
   console.log(JSON.stringify({ results, starts, outbox: ofOutbox, bayeux: ofBayeux }, undefined, 2));

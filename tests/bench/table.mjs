@@ -11,7 +11,27 @@ const TARGETS = {
   "decode Headers, never read before": { node: { sdk: 30 } },
   "decode Headers, read before": { node: { sdk: 30 } },
   "encode structured, data 100 B": { node: { sdk: 3.5 } },
+  "decode text and one value by its pointer, data 100 B": {
+    node: { plain: 1.5 },
+    chromium: { plain: 1 },
+    firefox: { plain: 1 },
+  },
+  "decode text and one value by its pointer, data 10 KB": {
+    node: { plain: 5 },
+    chromium: { plain: 2 },
+    firefox: { plain: 2 },
+  },
+  ...batchTargets("by a Filter", { node: { sdk: 18, plain: 8 } }),
+  ...batchTargets("by a Filter, structure only", { node: { sdk: 40, plain: 18 } }),
+  "validate 1000 lines, one of ten invalid, data 100 B": { node: { sdk: 60 } },
 };
+
+/** Filters of batches have the same goals for both sizes of data, and in both browsers. */
+function batchTargets(how, { node }) {
+  const browser = { sdk: 10, plain: 3 };
+  const targets = { node, chromium: browser, firefox: browser };
+  return Object.fromEntries(["300 B", "1 KB"].map((size) => [`filter a batch of 1000 ${how}, data ${size}`, targets]));
+}
 
 /** Prints a table for each workload, with a line for each runtime. */
 export function printTables(results) {

@@ -6,6 +6,7 @@ import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { llmsTexts } from "../../js/build/llms.mjs";
+import { markdownTable } from "../bench/markdown.mjs";
 import { APPS, measure } from "../../js/build/size.mjs";
 import { PAGES, read } from "./doc-blocks.mjs";
 
@@ -206,10 +207,22 @@ test("no page has a sentence that the language of the project has replaced", () 
 
 test("the places for figures are there, once each and in order", () => {
   const performance = page("performance");
-  for (const name of ["bench", "size"])
+  for (const name of ["bench", "workloads", "size"])
     assert.match(performance, new RegExp(`^<!-- ${name} -->\\n[^]*?^<!-- /${name} -->$`, "m"));
-  for (const mark of ["<!-- bench -->", "<!-- /bench -->", "<!-- size -->", "<!-- /size -->"])
+  for (const mark of ["bench", "workloads", "size"].flatMap((name) => [`<!-- ${name} -->`, `<!-- /${name} -->`]))
     assert.equal(performance.split(mark).length, 2);
+});
+
+test("the figures of a benchmark are written as a table with a row for each workload", () => {
+  const rows = (overSdk, overPlain) => [{}, {}, { overSdk, overPlain }];
+  const results = {
+    node: [{ title: "decode", rows: rows({ median: 59.87, spread: 4.6 }, { median: 2.444, spread: 7 }) }],
+    firefox: [],
+  };
+  assert.equal(
+    markdownTable(results),
+    "| | Node | Firefox |\n| --- | --- | --- |\n| decode | 59.9 ±5 % / 2.44 ±7 % | – |\n",
+  );
 });
 
 test("the sizes that the README and the performance page name are those of today, within a tenth", async () => {
