@@ -100,7 +100,7 @@ export interface EventsProtocolGlue extends CallsGlue<TextExports> {
   events_respond(len: number, outcome: number): Bytes;
 }
 
-export interface StreamsGlue extends NetworkGlue {
+export interface StreamsGlue extends NetworkGlue<{ readonly memory: { readonly buffer: ArrayBufferLike } }> {
   StreamPort: new (numbers: Float64Array, texts: string[], seed: number, effects: object) => StreamPort;
   MarksPort: new (policy: number, effects: MarksEffects) => MarksPort;
   channel_name(channel: string): string;
@@ -216,7 +216,7 @@ export type StreamEffects = {
     responseHeaders: string,
     isLogin: boolean,
   ): void;
-  messages(source: number, table: Uint32Array, channels: string[], excess: number, text: string | undefined): void;
+  messages(table: Uint32Array, channels: string[], excess: number, text: string): void;
   settled(op: number, ...error: StreamErrorParts): void;
   state(state: number): void;
   notice(kind: string, channel: string | undefined, ...error: StreamErrorParts): void;
@@ -261,7 +261,9 @@ export interface StreamPort extends Port {
   signed(now: number, assertion: string | undefined): void;
   /** The consumer has taken messages. Returns how many more it must take before polling goes on. */
   taken(now: number, count: number): number;
-  /** `taken` and `response` in one call. */
+  /** The address of a buffer for the body of the next response, valid until the next call. */
+  body_buffer(len: number): number;
+  /** `taken` and `response` in one call. The body is in `body_buffer`. */
   response_and_taken(
     now: number,
     taken: number,
@@ -269,7 +271,6 @@ export interface StreamPort extends Port {
     status: number,
     retryAfterMs: number,
     headers: string,
-    body: Uint8Array,
   ): void;
   close(now: number): void;
   socket_opened(now: number, id: number): void;

@@ -9,6 +9,7 @@
  * ```
  */
 
+import { joined } from "../platform/bytes.js";
 import { monotonicNow, startTimer, stopTimer, type Timer } from "../platform/clock.js";
 import {
   type Exchange,
@@ -128,7 +129,7 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
       this.sendInBackground((port, now) => {
         if (report) report(port, now, outcome);
         else if (outcome.kind === "response")
-          port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, outcome.body);
+          port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, joined(outcome.chunks));
         else port.failure(now, id, FAILURE[outcome.reason]);
       });
       this.cause = undefined;

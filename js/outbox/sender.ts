@@ -2,6 +2,7 @@
 import { type Classified, type Classify, classified, type EventOutcome, notAccepted } from "../client/classify.js";
 import { Secrets } from "../client/redact.js";
 import { FAILURE, type OutboxPort } from "../engine/ports.js";
+import { joined } from "../platform/bytes.js";
 import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
 import { keepaliveBudget } from "../platform/keepalive-budget.js";
 import type { Expiry } from "./expiry.js";
@@ -132,14 +133,15 @@ export class Sender<E> {
       return;
     }
     const { wire } = this.#options;
-    const { status, body, retryAfterMs } = outcome;
+    const { status, retryAfterMs } = outcome;
+    const body = joined(outcome.chunks);
     if (wire.rejectsBatches?.(status, batch)) {
       port.limit_batches(now, id, SINGLE_EVENT_LIMITS["batch.maxEvents"], SINGLE_EVENT_LIMITS.concurrency);
       return;
     }
     let result: Classified;
     try {
-      result = this.#classify(outcome, batch);
+      result = this.#classify({ status, body }, batch);
     } catch (cause) {
       setCause(cause);
       port.failure(now, id, FAILURE.network);

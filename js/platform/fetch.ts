@@ -1,6 +1,6 @@
 /** HTTP exchanges with a timeout. */
 import { readerOf } from "./body-reader.js";
-import { concat } from "./bytes.js";
+import { joined } from "./bytes.js";
 import { startTimer, stopTimer, type Timer, unixNow } from "./clock.js";
 import type { RequestCredentials } from "./web-types.js";
 
@@ -10,9 +10,9 @@ export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 /** The delay that a `Retry-After` header asks for, in milliseconds, or -1 for none. The engine has the rule. */
 export type RetryAfterReader = (value: string, unixNowMs: number) => number;
 
-/** How an exchange ended. */
+/** How an exchange ended. The chunks of the body are those that arrived, so that only its reader copies them. */
 export type ExchangeOutcome =
-  | { kind: "response"; status: number; retryAfterMs: number; headers: string; body: Uint8Array }
+  | { kind: "response"; status: number; retryAfterMs: number; headers: string; chunks: readonly Uint8Array[] }
   | { kind: "failure"; reason: "timeout" | "aborted" | "network" | "blocked"; cause?: unknown };
 
 /** The request of an exchange, and how to read the response. */
@@ -91,11 +91,11 @@ export function startExchange(
     const retryAfter = headers.get("retry-after");
     const retryAfterMs = retryAfter === null ? -1 : readRetryAfter(retryAfter, unixNow());
     const lines = headerLines(headers, plan.responseHeaders);
-    const { body, error } = await readBody(response, maxResponseBytes);
+    const { chunks, error } = await readBody(response, maxResponseBytes);
     if (plan.needsBody && error !== undefined && status >= 200 && status < 300) onError(error);
     else {
       const more = plan.moreHeaders?.(headers) ?? "";
-      end({ kind: "response", status, retryAfterMs, headers: lines + more, body });
+      end({ kind: "response", status, retryAfterMs, headers: lines + more, chunks });
     }
   };
   try {
@@ -203,18 +203,19 @@ export function fetchWhole(
 ): (url: string, init: RequestInit) => Promise<[Response, Uint8Array]> {
   return async (url, init) => {
     const response = await callFetch(() => (fetchLike ? fetchLike(url, init) : fetch(url, init)));
-    const { body, error } = await readBody(response, maxBytes + 1);
+    const { chunks, error } = await readBody(response, maxBytes + 1);
     if (error !== undefined) throw error;
+    const body = joined(chunks);
     if (body.length > maxBytes) throw tooLarge();
     return [response, body];
   };
 }
 
 /**
- * Reads at most `maxBytes` of the body. If the body breaks off, `body` has the bytes that arrived and `error` tells
+ * Reads at most `maxBytes` of the body. If the body breaks off, `chunks` has the bytes that arrived and `error` tells
  * why: often the status is all that matters. Never rejects.
  */
-async function readBody(response: Response, maxBytes: number): Promise<{ body: Uint8Array; error?: unknown }> {
+async function readBody(response: Response, maxBytes: number): Promise<{ chunks: Uint8Array[]; error?: unknown }> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   let error: unknown;
@@ -237,7 +238,7 @@ async function readBody(response: Response, maxBytes: number): Promise<{ body: U
   } catch (cause) {
     error = cause;
   }
-  return { body: chunks.length === 1 ? chunks[0]! : concat(chunks), error };
+  return { chunks, error };
 }
 
 class NoResponse extends TypeError {}

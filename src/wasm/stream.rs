@@ -9,6 +9,7 @@ use super::port::{failure, moment, response, time_of};
 use crate::base::error::Code;
 use crate::base::http::Request;
 use crate::base::ids::{Counter, ExchangeId, OpId};
+use crate::base::json::padded::zeroed;
 use crate::base::json::text::unescape;
 use crate::base::secret::Secret;
 use crate::bayeux::dialect::DefaultDialect;
@@ -39,17 +40,16 @@ extern "C" {
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn cancel(this: &StreamEffects, id: u32) -> Result<(), JsValue>;
-    /// `source` is the exchange, or 0 for the last frame of the socket. For `table` and `channels` see
-    /// `event_table`, whose offsets refer to `text` if there is one, else to the response. `excess`: how many
-    /// messages must be taken before polling goes on; 0 if it goes on.
+    /// For `table` and `channels` see `event_table`, whose offsets refer to `text`. `text` is in the memory of the
+    /// module, and valid during the call; it is empty if it is the last frame of the socket, unchanged. `excess`:
+    /// how many messages must be taken before polling goes on; 0 if it goes on.
     #[wasm_bindgen(method, structural, catch)]
     fn messages(
         this: &StreamEffects,
-        source: u32,
         table: Vec<u32>,
         channels: Vec<String>,
         excess: u32,
-        text: Option<String>,
+        text: &[u8],
     ) -> Result<(), JsValue>;
     /// `code` is 0 for success. `reply`: the refusal of the server as JSON, then the arguments of its error;
     /// empty if there was none. The same for all errors.
@@ -129,6 +129,8 @@ pub struct StreamPort {
     stream: Stream,
     ops: Counter,
     effects: StreamEffects,
+    /// The body of the next response.
+    body: Vec<u8>,
 }
 
 #[wasm_bindgen]
@@ -145,7 +147,7 @@ impl StreamPort {
                 Stream::Salesforce(Box::new(salesforce::Client::new(options, seed)))
             }
         };
-        Self { stream, ops: Counter::default(), effects }
+        Self { stream, ops: Counter::default(), effects, body: Vec::new() }
     }
 
     /// Opens the session.
@@ -241,8 +243,15 @@ impl StreamPort {
         self.session().excess_events() as u32
     }
 
-    /// Passes the response of an exchange. Before it, the consumer has `taken` messages.
-    #[allow(clippy::too_many_arguments, reason = "one call instead of two")]
+    /// Makes a buffer for the body of the next response and returns its address, which is valid until the next
+    /// call. JavaScript copies the chunks of the body there, and nothing copies them again.
+    pub fn body_buffer(&mut self, len: usize) -> *mut u8 {
+        self.body = zeroed(len);
+        self.body.as_mut_ptr()
+    }
+
+    /// Passes the response of an exchange, whose body is in `body_buffer`. Before it, the consumer has `taken`
+    /// messages.
     pub fn response_and_taken(
         &mut self,
         now: f64,
@@ -251,9 +260,9 @@ impl StreamPort {
         status: u16,
         after: f64,
         headers: String,
-        body: Vec<u8>,
     ) {
         self.pass(now, Input::Taken(taken as usize));
+        let body = core::mem::take(&mut self.body);
         self.response(now, id, status, after, headers, body);
     }
 
@@ -391,8 +400,8 @@ fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
     match event {
         Event::Messages { source, text, is_repaired, events } => {
             let (table, channels) = event_table(&text, &events);
-            let text = is_repaired.then(|| String::from_utf8_lossy(&text).into_owned());
-            effects.messages(source.map_or(0, |id| id.0), table, channels, excess, text)
+            let is_unchanged_frame = source.is_none() && !is_repaired;
+            effects.messages(table, channels, excess, if is_unchanged_frame { &[] } else { &text })
         }
         Event::Settled(op, Ok(())) => effects.settled(op.0, 0, 0, "", Vec::new()),
         Event::Settled(op, Err(error)) => {

@@ -17,10 +17,12 @@ const start = (fetch, plan = {}) =>
     timeoutMs: 5000,
     ...plan,
   });
+const textOf = (chunks) => new TextDecoder().decode(Buffer.concat(chunks));
+
 /** The outcome of an exchange with this response, with its body as text. */
 const outcomeOf = async (response, plan) => {
-  const { body, ...outcome } = await start(async () => response, plan).outcome;
-  return body ? { ...outcome, text: new TextDecoder().decode(body) } : outcome;
+  const { chunks, ...outcome } = await start(async () => response, plan).outcome;
+  return chunks ? { ...outcome, text: textOf(chunks) } : outcome;
 };
 const streamOf = (...chunks) =>
   new ReadableStream({
@@ -38,9 +40,9 @@ test("an exchange sends the request and returns the response", async () => {
       status: 201,
       headers: { "retry-after": "3", "x-a": "1" },
     });
-  const { body, ...outcome } = await start(echo, { responseHeaders: "x-a x-none" }).outcome;
+  const { chunks, ...outcome } = await start(echo, { responseHeaders: "x-a x-none" }).outcome;
   assert.deepEqual(outcome, { kind: "response", status: 201, retryAfterMs: 3000, headers: "x-a: 1\n" });
-  assert.equal(new TextDecoder().decode(body), "POST https://example.com/x text/plain manual hi");
+  assert.equal(textOf(chunks), "POST https://example.com/x text/plain manual hi");
 });
 
 test("each cookie of a response is a line of its own, and * stands for all headers", async () => {
@@ -126,8 +128,8 @@ test("a response whose body never ends counts after the timeout if the fetch can
       }),
       { status: 202 },
     );
-  const { body, ...outcome } = await start(hanging, { timeoutMs: 20 }).outcome;
-  assert.deepEqual([outcome.kind, outcome.status, new TextDecoder().decode(body)], ["response", 202, "so far"]);
+  const { chunks, ...outcome } = await start(hanging, { timeoutMs: 20 }).outcome;
+  assert.deepEqual([outcome.kind, outcome.status, textOf(chunks)], ["response", 202, "so far"]);
   const ignoringAbort = async () => new Response(new ReadableStream({ pull: () => new Promise(() => {}) }));
   assert.deepEqual(await start(ignoringAbort, { timeoutMs: 20 }).outcome, { kind: "failure", reason: "timeout" });
 });

@@ -23,6 +23,7 @@ import {
   type StreamsGlue,
 } from "../../engine/ports.js";
 import { Pump } from "../../engine/pump.js";
+import { copyInto, joined, totalLength } from "../../platform/bytes.js";
 import { monotonicNow, unixNow } from "../../platform/clock.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
@@ -35,13 +36,10 @@ import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** States of the engine, in the order of `State` in `src/bayeux/session/types.rs`. */
 const STATES: readonly StreamState[] = ["connecting", "connecting", "connected", "disconnected"];
-/** The source of messages that arrived over a socket. Responses have the id of their exchange. */
-const SOCKET_SOURCE = 0;
-
 /** Receives what the engine reports, apart from what the driver does itself. */
 export interface StreamDriverListener {
-  /** `table` has the offsets of each message in the text of `response`, `channels` the channels that it refers to. */
-  onMessages(response: Uint8Array | string, table: Uint32Array, channels: readonly string[]): void;
+  /** `table` has the offsets of each message in `text`, `channels` the channels that it refers to. */
+  onMessages(text: string, table: Uint32Array, channels: readonly string[]): void;
   onState(state: StreamState): void;
   /** `unreadable`: a `transient_error` with which messages may be lost. */
   onNotice(kind: StreamNoticeKind | "unreadable", channel: string | undefined, error: FerryError | undefined): void;
@@ -91,10 +89,8 @@ export class StreamDriver {
   readonly #pump: Pump<StreamPort, StreamsGlue>;
   readonly #sockets: Sockets;
   #operations = new Map<number, PendingOperation>();
-  /** The last frame and the last two responses, by their source, until their messages are reported. */
-  #responses = new Map<number, Uint8Array | string>();
-  /** The requests of logins, whose responses have no messages. */
-  #logins = new Set<number>();
+  /** The frame of the socket that the engine currently reads. */
+  #frame = "";
   /** The wall clock at the zero of the monotonic clock, as the engine knows it. */
   #epoch: number | undefined;
   /** What servers may repeat in their errors. */
@@ -127,7 +123,9 @@ export class StreamDriver {
       makePort: (glue, effects) => {
         const config = options.config();
         const [numbers, texts] = [optionNumbers(STREAM_NUMBERS, config), optionTexts(STREAM_TEXTS, config)];
-        return this.#withClock(new glue.StreamPort(numbers, texts, random(), effects));
+        return this.#withClock(
+          new glue.StreamPort(numbers, texts, random(), this.#withTexts(effects as StreamEffects)),
+        );
       },
       fetch: options.fetch,
       handlers: {
@@ -141,17 +139,9 @@ export class StreamDriver {
           responseHeaders: string,
           isLogin: boolean,
         ) => this.#sendRequest(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders }, isLogin),
-        messages: (
-          source: number,
-          table: Uint32Array,
-          channels: string[],
-          excess: number,
-          text: string | undefined,
-        ) => {
+        messages: (table: Uint32Array, channels: string[], excess: number, text: string) => {
           this.#excess = excess;
-          const response = text ?? this.#responses.get(source)!;
-          this.#responses.delete(source);
-          listener.onMessages(response, table, channels);
+          listener.onMessages(text, table, channels);
         },
         settled: (op: number, code: number, status: number, message: string, reply: string[]) => {
           const operation = this.#operations.get(op);
@@ -225,6 +215,15 @@ export class StreamDriver {
       this.#syncClock(port, now);
       command(port, now);
     });
+  }
+
+  /** The effects, where `messages` decodes the text at once: its bytes are in memory that the engine frees. */
+  #withTexts(effects: StreamEffects): object {
+    return {
+      ...effects,
+      messages: (table: Uint32Array, channels: string[], excess: number, bytes: Uint8Array) =>
+        effects.messages(table, channels, excess, bytes.length > 0 ? decoder.decode(bytes) : this.#frame),
+    };
   }
 
   /** The port, whose timers also follow the wall clock: they are the first to run after a sleep. */
@@ -316,7 +315,6 @@ export class StreamDriver {
     listener.onRequest(plan.url);
     const onOutcome = (_port: StreamPort, _now: number, outcome: ExchangeOutcome) => this.#onOutcome(id, outcome);
     this.#secrets.addHeaders(plan.headers);
-    if (isLogin) this.#logins.add(id);
     const isComplete = headers === undefined || isLogin;
     let complete = isComplete ? plan : withHeaders(plan, headers, this.#secrets);
     if (extensions && !isLogin) {
@@ -355,31 +353,35 @@ export class StreamDriver {
     if (outcome.kind === "failure") {
       this.#networkCause = outcome.cause;
       extensions?.forget(id);
-      this.#logins.delete(id);
       port.failure(now, id, FAILURE[outcome.reason]);
       return;
     }
-    const { body, headers } = outcome;
-    if (!extensions || body.length === 0) {
+    const { chunks, headers } = outcome;
+    if (!extensions || totalLength(chunks) === 0) {
       extensions?.forget(id);
-      this.#onResponse(id, outcome, body);
+      this.#onResponse(id, outcome, chunks);
       return;
     }
-    extensions.receive(id, decoder.decode(body), headers, (changed, isLater) => {
+    extensions.receive(id, decoder.decode(joined(chunks)), headers, (changed, isLater) => {
       const report = () => {
         if (changed === TIMED_OUT) port.failure(monotonicNow(), id, FAILURE.timeout);
-        else this.#onResponse(id, outcome, changed === undefined ? body : encoder.encode(changed));
+        else this.#onResponse(id, outcome, changed === undefined ? chunks : [encoder.encode(changed)]);
       };
       if (isLater) this.send(report);
       else report();
     });
   }
 
-  #onResponse(id: number, outcome: ExchangeOutcome & { kind: "response" }, body: Uint8Array): void {
-    if (!this.#logins.delete(id)) this.#keepResponse(id, body);
-    const { status, retryAfterMs, headers } = outcome;
-    const taken = this.#takeCount();
-    this.#pump.port.response_and_taken(monotonicNow(), taken, id, status, retryAfterMs, headers, body);
+  #onResponse(
+    id: number,
+    { status, retryAfterMs, headers }: ExchangeOutcome & { kind: "response" },
+    chunks: readonly Uint8Array[],
+  ): void {
+    const { port } = this.#pump;
+    const length = totalLength(chunks);
+    const address = port.body_buffer(length);
+    copyInto(new Uint8Array(streams.glue.exportsNow().memory.buffer, address, length), chunks);
+    port.response_and_taken(monotonicNow(), this.#takeCount(), id, status, retryAfterMs, headers);
   }
 
   /** A frame after the extensions. One that they have not let through in time is lost, so the socket is reopened. */
@@ -388,18 +390,8 @@ export class StreamDriver {
   }
 
   #onSocketText(id: number, text: string): void {
-    this.#keepResponse(SOCKET_SOURCE, text);
+    this.#frame = text;
     this.send((port, now) => port.socket_text(now, id, encoder.encode(text)));
-  }
-
-  /**
-   * Keeps a response until the engine reports the messages in it. That is at once, or together with those of the next
-   * response: the engine may hold one until the other request has ended.
-   */
-  #keepResponse(source: number, response: Uint8Array | string): void {
-    for (const older of [...this.#responses.keys()].slice(0, -1)) this.#responses.delete(older);
-    this.#responses.delete(source);
-    this.#responses.set(source, response);
   }
 
   #error(...[code, status, message, [reply, ...serverArguments]]: StreamErrorParts): FerryError | undefined {

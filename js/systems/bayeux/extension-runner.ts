@@ -46,8 +46,8 @@ export class ExtensionRunner {
 
   /** The response to a request whose messages were all dropped. */
   answer(id: number): ExchangeOutcome & { kind: "response" } {
-    const body = encoder.encode(JSON.stringify(this.#extensions.takeReplies(id)));
-    return { kind: "response", status: 200, retryAfterMs: -1, headers: "", body };
+    const chunks = [encoder.encode(JSON.stringify(this.#extensions.takeReplies(id)))];
+    return { kind: "response", status: 200, retryAfterMs: -1, headers: "", chunks };
   }
 
   /** Drops the replies to dropped messages of a request that got no response. */

@@ -6,7 +6,6 @@ import type { Chunk } from "../../client/inbox.js";
 import { mustBe } from "../../engine/messages.js";
 import { freshId } from "../../platform/uuid.js";
 import { CloudEvent } from "../cloudevents/event.js";
-import { TextDecoder } from "../../platform/text.js";
 
 /** An event that arrived on a channel. */
 export interface StreamMessage<T = unknown> {
@@ -56,22 +55,20 @@ const COLUMNS = 8;
 const REPLAY_ID_FORM = { none: 0, number: 1, text: 2, escapedText: 3 } as const;
 const UNPARSED = Symbol("unparsed");
 
-const decoder = new TextDecoder();
-
-/** The messages of one response or WebSocket frame. The text is decoded when a part of it is first read. */
+/** The messages of one response or WebSocket frame. */
 export class MessageChunk implements Chunk<Message> {
   readonly length: number;
   readonly host: MessageHost;
   readonly table: Uint32Array;
   readonly channels: readonly string[];
-  #response: Uint8Array | string;
+  readonly #text: string;
 
-  constructor(host: MessageHost, response: Uint8Array | string, table: Uint32Array, channels: readonly string[]) {
+  constructor(host: MessageHost, text: string, table: Uint32Array, channels: readonly string[]) {
     this.host = host;
     this.table = table;
     this.channels = channels;
     this.length = table.length / COLUMNS;
-    this.#response = response;
+    this.#text = text;
   }
 
   at(index: number): Message {
@@ -90,8 +87,7 @@ export class MessageChunk implements Chunk<Message> {
 
   /** Part of the text, by UTF-16 units. */
   slice(start: number, end: number): string {
-    if (typeof this.#response !== "string") this.#response = decoder.decode(this.#response);
-    return this.#response.slice(start, end);
+    return this.#text.slice(start, end);
   }
 }
 

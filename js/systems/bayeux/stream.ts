@@ -79,8 +79,7 @@ export class Stream {
       listener: {
         ...system.listener,
         onRefreshToken: (refreshToken) => this.#reportRejection(() => system.listener.onRefreshToken(refreshToken)),
-        onMessages: (response, table, channels) =>
-          this.#onMessages(new MessageChunk(this.#host, response, table, channels)),
+        onMessages: (text, table, channels) => this.#onMessages(new MessageChunk(this.#host, text, table, channels)),
         onState: (state) => this.#setState(state),
         onNotice: (kind, channel, error) => this.#onNotice(kind, channel, error),
         onConnectionLost: (error, delayMs) => {

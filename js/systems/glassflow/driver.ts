@@ -12,6 +12,7 @@ import { aborted } from "../../client/options.js";
 import { FerryError, type FerryErrorCode, codeOf } from "../../engine/errors.js";
 import { FAILURE, type GlassflowGlue, type PipelineSinkPort } from "../../engine/ports.js";
 import { Pump } from "../../engine/pump.js";
+import { joined } from "../../platform/bytes.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
 import type { PipelineAccess } from "./pipeline-access.js";
@@ -157,7 +158,7 @@ export class SinkDriver {
 
   #settle(op: number, isFailed: boolean, exchange: number, status: number, code: number, delayMs: number): void {
     const outcome = this.#lastExchange?.id === exchange ? this.#lastExchange.outcome : undefined;
-    const body = outcome?.kind === "response" ? outcome.body : EMPTY;
+    const body = outcome?.kind === "response" ? joined(outcome.chunks) : EMPTY;
     const call = this.#calls.get(op);
     this.#calls.delete(op);
     if (code === 0) {
@@ -179,7 +180,7 @@ export class SinkDriver {
     return this.#options.pipeline.requestError(consumeAction(isFailed), code, {
       status: status || undefined,
       cause,
-      ...(outcome.kind === "response" && { body: outcome.body }),
+      ...(outcome.kind === "response" && { body: joined(outcome.chunks) }),
     });
   }
 }
