@@ -6,7 +6,7 @@ import { toDeadLetter } from "./dead-letters.js";
 import type { InFlight } from "./in-flight.js";
 import type { OutboxMachine } from "./machine.js";
 import type { SegmentTable } from "./segment-table.js";
-import { absent, type Sender } from "./sender.js";
+import type { Sender } from "./sender.js";
 import type { TabMessage } from "./tab-message.js";
 import type { Wire } from "./wire.js";
 
@@ -45,10 +45,9 @@ export class Delivery<E> implements Effects {
     }
     const [batch, compressedBody] = segments.batch(ranges);
     inFlight.start(id, () => segments.ranges(ranges));
-    const makePlan = () => sender.plan(batch, isPageHidden, compressedBody);
     // What only this outbox has, nobody else can send.
-    const mayStart = !segments.hasStored(ranges) || confirmLead();
-    const plan = typeof mayStart === "boolean" ? makePlan() : mayStart.then((leads) => (leads ? makePlan() : absent()));
+    const mayStart = () => !batch.isStored() || confirmLead();
+    const plan = sender.plan(batch, isPageHidden, compressedBody, mayStart);
     const report = (port: OutboxPort, now: number, outcome: ExchangeOutcome, setCause: (cause: unknown) => void) => {
       inFlight.end(id);
       sender.reportOutcome(port, now, id, outcome, batch, setCause);

@@ -156,12 +156,6 @@ export class SegmentTable<E> {
     return { ...NO_CHANGE, put, remove, deadPut: deadPut.filter((letter) => letter !== undefined) };
   }
 
-  /** Whether the store has one of the segments of a `send` effect. */
-  hasStored(ranges: Uint32Array): boolean {
-    for (let at = 0; at < ranges.length; at += 3) if (this.get(ranges[at]!).isAccepted) return true;
-    return false;
-  }
-
   /** The events of a `send` effect: for each segment its key, how many events it has, and which ones are sent. */
   ranges(ranges: Uint32Array): SentRange[] {
     const sent: SentRange[] = [];
@@ -189,6 +183,7 @@ export class SegmentTable<E> {
       chunks: parts.map(([segment, from, to]) => segment.slice(from, to)),
       ids: () => parts.flatMap(([segment, from, to]) => this.ids(segment, from, to)),
       texts: () => parts.flatMap(([segment, from, to]) => segment.texts(from, to)),
+      isStored: () => parts.some(([segment]) => segment.isAccepted),
     };
     const [[segment, from, to]] = parts as [[TrackedSegment, number, number]];
     const isWholeSegment = parts.length === 1 && from === 0 && to === segment.count;

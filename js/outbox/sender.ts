@@ -53,11 +53,6 @@ const KEEPALIVE_SHARE = 0.96;
 /** Why a request has no plan: the identity of its events is absent, or another tab leads. */
 const ABSENT = Symbol("absent");
 
-/** A plan that is not carried out: the outbox may not send any more. */
-export function absent(): Promise<never> {
-  return Promise.reject(ABSENT);
-}
-
 export class Sender<E> {
   /** What a server may repeat in its errors. */
   readonly secrets: Secrets = new Secrets();
@@ -76,11 +71,14 @@ export class Sender<E> {
    * waits for none of them: events without a signature stay in the store.
    *
    * @param compressedBody the body, compressed in advance
+   * @param mayStart whether the outbox may send the batch. Asked last: another tab may become the leader while headers,
+   * compression or signature are awaited
    */
   plan(
     batch: Batch,
     isPageHidden: boolean,
     compressedBody: Uint8Array | undefined,
+    mayStart: () => boolean | Promise<boolean>,
   ): RequestPlan | Promise<RequestPlan> {
     const { credentials, keepalive = true, wire, timeoutMs, headers, gzip, isPresent, sign } = this.#options;
     try {
@@ -103,11 +101,19 @@ export class Sender<E> {
         };
         return { ...plan, credentials, keepalive: keepalive ? keepaliveBudget.take(body.length) : undefined };
       };
+      const finishIfLeading = (...all: Parameters<typeof finish>) => {
+        const leads = mayStart();
+        if (leads === true) return finish(...all);
+        return Promise.resolve(leads).then((leads) => {
+          if (!leads) throw ABSENT;
+          return finish(...all);
+        });
+      };
       const shouldCompress = gzip && body.length >= MIN_GZIP_BYTES && !isPageHidden && CAN_GZIP;
       const encoded = compressedBody ?? (shouldCompress ? compress(body) : body);
       if (encoded !== body) own["content-encoding"] = "gzip";
-      if (!isPromise(encoded) && !isPromise(resolved) && !signed) return finish(resolved, encoded);
-      return Promise.all([resolved, encoded, signed]).then((all) => finish(...all));
+      if (!isPromise(encoded) && !isPromise(resolved) && !signed) return finishIfLeading(resolved, encoded);
+      return Promise.all([resolved, encoded, signed]).then((all) => finishIfLeading(...all));
     } catch (cause) {
       return Promise.reject(cause);
     }

@@ -21,6 +21,8 @@ export interface Batch {
   ids(): string[];
   /** The text of each event. */
   texts(): Uint8Array[];
+  /** Whether the store has some of them. */
+  isStored(): boolean;
 }
 
 /** Which events may share a request. */

@@ -20,7 +20,7 @@ import { random } from "./random.js";
 export const lockTimes: { beat: number; silence: number; answer: number; maxDelay: number } = {
   /** Interval of the signs of life, and of the checks whether they come. */
   beat: 5000,
-  /** A leader that was silent for so long is asked. It starts no request without a look at its lock. */
+  /** A leader that was silent for so long is asked. It starts no request before the lock manager says that it still has the lock. */
   silence: 15_000,
   /** How long it may take to answer. */
   answer: 5000,
@@ -28,6 +28,11 @@ export const lockTimes: { beat: number; silence: number; answer: number; maxDela
   maxDelay: 2000,
 };
 
+/**
+ * An answer of the lock manager that took longer may have waited until this program continued. Meanwhile the lock may have
+ * been stolen, of which the program is told after that answer.
+ */
+const MAX_ANSWER_MS = 100;
 /** A platform that refuses so many requests in a row refuses all. */
 const MAX_REFUSALS = 5;
 
@@ -47,8 +52,10 @@ export class LockCandidate implements Candidate {
   #heardAt = monotonicNow();
   /** How many there were. Not by their times: the clock of a browser may be coarse. */
   #heardCount = 0;
-  /** When this leader last gave one. */
-  #aliveAt = 0;
+  /** When this leader last gave one, certain of its lock. Others steal the lock only after a long silence. */
+  #certainAt = -Infinity;
+  /** The question whether the lock is still held here. */
+  #asking: Promise<boolean> | undefined;
   /** Who holds the lock, as the lock manager calls this page. Undefined if it leads without a lock. */
   #ownId: Promise<string | undefined> | undefined;
   #timer: Timer | undefined;
@@ -66,7 +73,7 @@ export class LockCandidate implements Candidate {
   }
 
   confirm(): boolean | Promise<boolean> {
-    return this.#isLeader && monotonicNow() - this.#aliveAt < lockTimes.silence ? true : this.#isLockHeld();
+    return this.#isLeader && monotonicNow() - this.#certainAt < lockTimes.silence ? true : this.#askForLock();
   }
 
   withdraw(): void {
@@ -90,6 +97,7 @@ export class LockCandidate implements Candidate {
     let isGranted = false;
     const request = {};
     this.#lastRequest = request;
+    const requestedAt = monotonicNow();
     const heard = this.#heardCount;
     const granted = (lock: Lock | null) => {
       // WebKit may call this after it has told that the lock was stolen.
@@ -99,7 +107,7 @@ export class LockCandidate implements Candidate {
       if (options.steal && this.#heardCount > heard) return void this.#wait();
       isGranted = true;
       this.#refusals = 0;
-      return this.#lead();
+      return this.#lead(requestedAt);
     };
     locks.request(name, options, granted).catch((error: unknown) => {
       if (this.#isWithdrawn || options.signal?.aborted || this.#lastRequest !== request) return;
@@ -113,19 +121,22 @@ export class LockCandidate implements Candidate {
 
   #wait(): void {
     this.#heardAt = monotonicNow();
+    this.#certainAt = -Infinity;
     this.#stopWaiting = new AbortController();
     this.#setLeader(false);
     this.#request({ signal: this.#stopWaiting.signal });
     this.#watch();
   }
 
-  /** Returns the promise that holds the lock. */
-  #lead(): Promise<void> {
+  /** The lock that was requested at that time is granted. Returns the promise that holds it. */
+  #lead(requestedAt: number): Promise<void> {
     // When the answer comes, another one may be the holder.
     this.#ownId = Promise.all([this.#clientId(), this.#holder()]).then(([own, holder]) => own ?? holder);
-    this.#beat();
+    // One that was granted late may be stolen already.
+    if (monotonicNow() - requestedAt < MAX_ANSWER_MS) this.#beat();
     this.#watch();
     this.#setLeader(true);
+    void this.confirm();
     return new Promise((resolve) => {
       this.#releaseLock = resolve;
     });
@@ -137,7 +148,7 @@ export class LockCandidate implements Candidate {
   }
 
   #beat(): void {
-    this.#aliveAt = monotonicNow();
+    this.#certainAt = monotonicNow();
     this.#options.send?.({ election: "alive" });
   }
 
@@ -166,10 +177,22 @@ export class LockCandidate implements Candidate {
   }
 
   /** Whether the lock is still held here, after a time in which this program may have hung. */
-  async #isLockHeld(): Promise<boolean> {
-    if (!this.#isLeader || !this.#ownId) return this.#isLeader;
-    await this.#resignIfStolen();
-    if (!this.#isLeader || this.#isWithdrawn) return false;
+  #askForLock(): Promise<boolean> {
+    if (!this.#isLeader || !this.#ownId) return Promise.resolve(this.#isLeader);
+    this.#asking ??= this.#askUntilCertain().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  async #askUntilCertain(): Promise<boolean> {
+    // The limit grows, because on a machine under load every answer may take long.
+    for (let limitMs = MAX_ANSWER_MS; ; limitMs *= 2) {
+      const [askedAt, request] = [monotonicNow(), this.#lastRequest];
+      await this.#resignIfStolen();
+      if (!this.#isLeader || this.#isWithdrawn) return false;
+      if (monotonicNow() - askedAt < limitMs && this.#lastRequest === request) break;
+    }
     this.#beat();
     return true;
   }

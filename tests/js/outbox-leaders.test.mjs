@@ -36,7 +36,7 @@ function processes() {
     };
     return Object.assign(self, { store });
   };
-  return { open, leaders, inner };
+  return { open, leaders, leases, inner };
 }
 
 /** No messages between the outboxes of a test, as between processes. */
@@ -133,6 +133,28 @@ test("a leader whose clock is set back asks for its lease, which the others take
   assert.deepEqual([await leader.confirm(), leader.confirm(), asked.length], [true, true, 3]);
   leader.withdraw();
   virtualClock().setUnix(before);
+});
+
+test("a process that hung while it waited for the headers of a request starts it only if it still leads", async (t) => {
+  withoutChannel(t);
+  const store = processes();
+  const waiting = [];
+  const headers = () => new Promise((resolve) => waiting.push(resolve));
+  const to = server(202);
+  const publisher = publisherTo(to, { headers, outbox: { store: store.open().store } });
+  const [receipt] = await publishMany(publisher, 0, 1);
+  await until(() => waiting.length > 0);
+  virtualClock().hang(11_000);
+  for (const scope of store.leases.keys())
+    store.leases.set(scope, { owner: "another", until: virtualClock().unixNow() + 10_000 });
+  waiting[0]({});
+  await sleep(5000);
+  assert.deepEqual([to.requests.length, publisher.outbox.stats().isLeader], [0, false]);
+  // The other one ends without having sent it.
+  await until(() => waiting.length > 1);
+  waiting[1]({});
+  assert.equal((await receipt.delivered).attempts, 1);
+  await publisher.outbox.close();
 });
 
 test("an outbox that is closed while it asks for the lease gives it back before it closes the store", async (t) => {
@@ -406,4 +428,80 @@ test("of two that lead, the one without the lock resigns, and ignores what comes
   await sleep(10);
   assert.deepEqual([changes, requests.length, await candidate.confirm()], [[true, false], 2, false]);
   candidate.withdraw();
+});
+
+/** Locks that the test grants and takes away, of which this tab has `own`, and what its candidate says. */
+function manualLocks() {
+  const self = { requests: [], sent: [], changes: [], questions: [], holder: "own", isSlow: false };
+  let ownName;
+  const query = async () => {
+    const own = { name: ownName, clientId: "own" };
+    const answer = { held: [{ name: "outbox", clientId: self.holder }, own] };
+    // The lock manager has answered, but the answer waits until this program continues.
+    if (self.isSlow) await new Promise((resolve) => self.questions.push(resolve));
+    return answer;
+  };
+  const request = async (name, options, body) => {
+    if (name === "outbox") return new Promise((_, reject) => self.requests.push({ options, body, reject }));
+    ownName = name;
+    return body({});
+  };
+  self.candidate = new LockCandidate({
+    locks: { request, query },
+    name: "outbox",
+    send: ({ election }) => void self.sent.push(election),
+    onChange: (leads) => void self.changes.push(leads),
+  });
+  return self;
+}
+
+test("an answer from before the tab hung does not let it send after its lock was stolen", async () => {
+  const locks = manualLocks();
+  void locks.requests[0].body({});
+  await sleep(10);
+  assert.equal(locks.candidate.confirm(), true, "without a question");
+  locks.isSlow = true;
+  virtualClock().hang(lockTimes.silence);
+  const confirmed = locks.candidate.confirm();
+  await until(() => locks.questions.length > 0);
+  // It hangs again; another tab steals the lock. The tab is told of that after the answer.
+  virtualClock().hang(1400);
+  locks.holder = "other";
+  locks.isSlow = false;
+  locks.sent.length = 0;
+  for (const answer of locks.questions) answer();
+  assert.equal(await confirmed, false);
+  assert.deepEqual([locks.changes, locks.sent], [[true, false], []]);
+  locks.candidate.withdraw();
+});
+
+test("a lock that is granted while the tab hangs, and stolen, lets it send nothing when it continues", async () => {
+  const locks = manualLocks();
+  void locks.requests[0].body(null);
+  await sleep(10);
+  locks.holder = "other";
+  virtualClock().hang(60_000);
+  void locks.requests[1].body({});
+  assert.equal(await locks.candidate.confirm(), false);
+  assert.deepEqual([locks.changes.at(-1), locks.sent], [false, []]);
+  locks.candidate.withdraw();
+});
+
+test("a leader on a machine where each answer of the lock manager takes long sends", async () => {
+  const locks = manualLocks();
+  void locks.requests[0].body({});
+  await sleep(10);
+  locks.isSlow = true;
+  virtualClock().hang(lockTimes.silence);
+  const confirmed = locks.candidate.confirm();
+  let isConfirmed = false;
+  void confirmed.then(() => (isConfirmed = true));
+  const start = virtualClock().now();
+  while (!isConfirmed) {
+    await sleep(300);
+    for (const answer of locks.questions.splice(0)) answer();
+    assert.ok(virtualClock().now() - start < 2000);
+  }
+  assert.equal(await confirmed, true);
+  locks.candidate.withdraw();
 });

@@ -50,6 +50,8 @@ export function startVirtualClock({ unixMs = START_UNIX_MS } = {}) {
     now: () => now,
     unixNow: clock.unixNow,
     sleep: (ms = 0) => new Promise((resolve) => void clock.startTimer(resolve, ms)),
+    /** Time passes in which the program hangs: what is due happens later. */
+    hang: (ms) => void (now += ms),
     /** Sets the wall clock ahead, or back, as the user of a machine may. */
     setUnix: (unixMs) => void (offset = unixMs - now),
     async hold(promise) {
