@@ -262,6 +262,43 @@ test("who does not lead sends what its store refuses, and does not ask for the l
   await sleep(20_000);
 });
 
+test("who sends what its store refuses leaves it to the leader once it is stored, and does not hang", async (t) => {
+  withoutChannel(t);
+  const inner = memoryStore();
+  let [isFull, isFree, asked] = [true, false, 0];
+  const store = {
+    ...inner,
+    kind: "full",
+    open: async () => ({ durability: "os", isShared: true }),
+    write: (change) => (isFull ? Promise.reject(new Error("full")) : inner.write(change)),
+    peek: (limit) => inner.peek(limit),
+    dead: (limit) => inner.dead(limit),
+    count: () => inner.count(),
+    // Without an end, a loop would never let the test fail.
+    acquire: async () => (++asked > 1000 ? never() : isFree),
+  };
+  const answers = [];
+  const to = server(() => new Promise((resolve) => answers.push(resolve)));
+  const publisher = publisherTo(to, { outbox: { store } });
+  const session = publisher.session();
+  const { delivered } = session.publish(event(1));
+  session.commit();
+  await until(() => answers.length === 1);
+  isFull = false;
+  while ((await inner.count()).events === 0) await sleep(10);
+  await sleep(10);
+  asked = 0;
+  answers[0](new Response(null, { status: 503 }));
+  await sleep(10_000);
+  assert.equal(answers.length, 1);
+  assert.ok(asked < 5, `${asked} questions`);
+  isFree = true;
+  await until(() => answers.length === 2);
+  answers[1](new Response(null, { status: 202 }));
+  assert.equal((await delivered).status, 202);
+  await publisher.outbox.close();
+});
+
 /** A lock manager as in a browser, and a channel, for several tabs. A tab that hangs answers nothing. */
 function browser() {
   let held;

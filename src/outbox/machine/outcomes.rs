@@ -9,7 +9,7 @@ use crate::outbox::answer::{Answer, Classified, Classifier, classify, classify_s
 use crate::outbox::batch::{self, split};
 use crate::outbox::delivery::SentBatch;
 use crate::outbox::effect::Effect;
-use crate::outbox::segment::{EventRange, SegmentId, StoreState};
+use crate::outbox::segment::{EventRange, Segment, SegmentId, StoreState};
 
 impl Outbox {
     /// A response with a status for each event of the request, in order.
@@ -129,12 +129,15 @@ impl Outbox {
         }
     }
 
-    /// Sends a batch again, before all others. If it belongs to another leader now, that one sends its events.
+    /// Sends a batch again, before all others. If it belongs to another leader now, that one sends its events: it
+    /// also finds what was sent here before it was stored, and was stored meanwhile.
     pub(super) fn retry_batch(&mut self, batch: Vec<EventRange>) {
         let batch = batch::unsettled(&self.segments, &batch);
-        let is_released =
-            |range: &EventRange| self.segments.get(range.segment).is_some_and(|segment| segment.is_released);
-        if batch.iter().any(is_released) {
+        let is_leader = self.is_leader;
+        let is_of_others = |segment: &Segment| {
+            segment.is_released || (!is_leader && segment.store_state == StoreState::Written)
+        };
+        if batch.iter().any(|range| self.segments.get(range.segment).is_some_and(is_of_others)) {
             self.requeue(&batch);
         } else {
             self.delivery.queue_first(batch);

@@ -85,3 +85,17 @@ fn a_follower_does_not_wait_for_events_that_others_stored() {
     world.finish();
     assert_eq!(world.deliveries.len(), 25);
 }
+
+#[test]
+fn a_hidden_follower_leaves_what_was_stored_meanwhile_to_the_leader_after_a_failure() {
+    let mut world = World::new(small(), 1, FailureRates { refused: 100, ..FailureRates::default() });
+    world.machine.set_leader(world.moment(), false);
+    commit(&mut world, 3);
+    world.machine.page_hidden(world.moment(), 10_000, false);
+    world.run_for(60_000);
+    assert_eq!((world.requests.len(), world.accepted.len(), world.store.segments.len()), (1, 3, 1));
+    world.rates = FailureRates::default();
+    world.machine.set_leader(world.moment(), true);
+    world.run_for(60_000);
+    assert_eq!((world.deliveries.len(), world.duplicates()), (3, 0));
+}
